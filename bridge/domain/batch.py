@@ -1,0 +1,108 @@
+"""One signal of all models in one slot, as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.domain.errors import MissingData
+from bridge.domain.event import Custom, Drift, InferenceError, Latency, ModelEvent
+from bridge.domain.model import ModelKey, ModelTable
+from bridge.domain.times import Timestamp
+from bridge.domain.verdict import Cause, Floats
+
+Slots = NDArray[np.int32]
+VALUE, ERRORS, TOTAL, COUNT, BUCKETS = "value", "errors", "total", "n", "buckets"
+
+
+class EventKind(StrEnum):
+    """Which ModelEvent a signal's samples are; a closed set, so it may be a metric's label."""
+
+    LATENCY = "latency"
+    DRIFT = "drift"
+    INFERENCE_ERROR = "inference_error"
+    CUSTOM = "custom"
+
+
+@dataclass(frozen=True, slots=True)
+class EventBatch:
+    """The samples of one signal for the k models that reported in one slot.
+
+    name: the signal's (or `expr` rule's) name. slot: the instant that is evaluated.
+    table: slot number -> ModelKey. index: int32 (k,), the slot number of each element, no duplicates.
+    columns: `value` | `errors` and `total` | `n`, float64 (k,), in the signal's own unit; `buckets`, float64 (k, b),
+    cumulative counts at the upper bounds `bounds` (b,). A missing sample of one column is NaN.
+    unit_ms: for latency, milliseconds per unit of `value` (1000 for seconds).
+    series: the k label sets as JSON objects in bytes (of the `value` or first column), for explanations.
+    cause: not NONE when the answer as a whole may not be trusted (PARTIAL), so that absence means nothing.
+    notes: warnings of the server, for people. elements: how many series the answers held; skipped: reason -> count
+    of elements that were not used (elements = used + skipped).
+    """
+
+    name: str
+    event: EventKind
+    slot: Timestamp
+    table: ModelTable
+    index: Slots
+    columns: Mapping[str, Floats]
+    bounds: Floats | None = None
+    unit_ms: float = 1.0
+    series: Sequence[bytes] = ()
+    cause: Cause = Cause.NONE
+    notes: tuple[str, ...] = ()
+    elements: int = 0
+    skipped: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def column(self, name: str) -> Floats:
+        """Column `name`; MissingData when the signal does not carry it."""
+        try:
+            return self.columns[name]
+        except KeyError:
+            have = ", ".join(sorted(self.columns)) or "none"
+            raise MissingData(f"signal {self.name!r} has no column {name!r}; it has: {have}") from None
+
+    def values(self) -> Floats:
+        """The number that a limit is compared with: `value`, else errors / total (0/0 is NaN: no traffic)."""
+        if VALUE in self.columns or ERRORS not in self.columns:
+            return self.column(VALUE)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.column(ERRORS) / self.column(TOTAL)
+
+    def event_at(self, position: int) -> ModelEvent:
+        """Element `position` as the object that a strategy's `analyse` takes."""
+        value = float(self.values()[position])
+        match self.event:
+            case EventKind.LATENCY:
+                return Latency(self.slot, value * self.unit_ms)
+            case EventKind.DRIFT:
+                return Drift(self.slot, value)
+            case EventKind.INFERENCE_ERROR:
+                return InferenceError(self.slot, self.name, value)
+            case EventKind.CUSTOM:
+                return Custom(self.slot, self.name, {"value": value})
+
+    @staticmethod
+    def of_event(model: ModelKey, event: ModelEvent) -> EventBatch:
+        """A batch of one, for `analyse`; MissingData for an event that carries no number we know."""
+        match event:
+            case Latency(timestamp, value):
+                kind, name = EventKind.LATENCY, "latency"
+            case Drift(timestamp, value):
+                kind, name = EventKind.DRIFT, "drift"
+            case InferenceError(timestamp, _, value):
+                kind, name = EventKind.INFERENCE_ERROR, "error rate"
+            case Custom(timestamp, name, {"value": int() | float() as value}):
+                kind = EventKind.CUSTOM
+            case _:
+                raise MissingData(f"{type(event).__name__} carries no number that this strategy can compare")
+        table = ModelTable()
+        index = np.array([table.slot(model)], np.int32)
+        return EventBatch(name, kind, timestamp, table, index, {VALUE: np.array([value], np.float64)}, elements=1)

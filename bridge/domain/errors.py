@@ -1,0 +1,106 @@
+"""Every error that the package raises on purpose.
+
+BridgeError
+├── StrategyError             a strategy could not judge; the other observers go on
+│   ├── MissingData           what it needs is not in the event or batch
+│   └── Internal              the strategy itself failed
+├── SourceError               a query was not answered; says whether asking again can help
+├── StoreError                the store cannot be used; nothing that was committed is lost
+│   ├── StoreBusy             another process holds it
+│   ├── StoreCorrupt          the file is not a database of ours, or is damaged
+│   ├── StoreFull             the disk is full, or the file may not grow
+│   └── SchemaTooNew          written by a newer version
+├── RequestError              a command on a request cannot be carried out
+│   └── UnknownRequest        there is no request with that id
+└── ConfigError               the files are wrong; carries every problem at once
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bridge.domain.verdict import Cause
+
+
+class BridgeError(Exception):
+    """Root of the tree."""
+
+
+class StrategyError(BridgeError):
+    """A strategy could not judge."""
+
+
+class MissingData(StrategyError):  # noqa: N818 - the name of the original design
+    """A strategy needs a column or an event that is not there."""
+
+
+class Internal(StrategyError):  # noqa: N818 - the name of the original design
+    """A strategy failed in its own code."""
+
+
+class SourceError(BridgeError):
+    """A query was not answered.
+
+    reason: closed word for metrics (`timeout`, `bad_data`, `execution`, `network`, `rate_limited`, `unavailable`,
+    `unauthorized`, `internal`, `canceled`, `not_prometheus`, `duplicate_model`, `limit`).
+    transient: asking again later can help.
+    cause: how the verdicts of the slot are called.
+    """
+
+    def __init__(self, message: str, *, reason: str, transient: bool, cause: Cause = Cause.QUERY_ERROR) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.transient = transient
+        self.cause = cause
+
+
+class StoreError(BridgeError):
+    """The store cannot be used."""
+
+
+class StoreBusy(StoreError):  # noqa: N818 - reads as what it says
+    """Another process holds the store."""
+
+
+class StoreCorrupt(StoreError):  # noqa: N818
+    """The file is not a database of ours, or is damaged."""
+
+
+class StoreFull(StoreError):  # noqa: N818
+    """No space is left to write."""
+
+
+class SchemaTooNew(StoreError):  # noqa: N818
+    """The database was written by a newer version."""
+
+
+class RequestError(BridgeError):
+    """A command on a request cannot be carried out in its present state."""
+
+
+class UnknownRequest(RequestError):  # noqa: N818
+    """There is no request with that id."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One mistake in a file: where it is, what is wrong, what would be right."""
+
+    file: str
+    line: int
+    path: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}: " if self.line else f"{self.file}: "
+        where = f"{self.path}: " if self.path else ""
+        return f"{place}{where}{self.message}" + (f" ({self.hint})" if self.hint else "")
+
+
+class ConfigError(BridgeError):
+    """The configuration is wrong: all its problems, in file order."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = sorted(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))

@@ -1,0 +1,60 @@
+"""Who a running model is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PipelineKey:
+    """What is retrained: a pipeline of a project. Cooldown, in-flight and budget are kept by it."""
+
+    project: str
+    pipeline: str
+
+    def __str__(self) -> str:
+        return f"{self.project}/{self.pipeline}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ModelKey:
+    """Identity of a running model: the version of a pipeline of a project."""
+
+    project: str
+    pipeline: str
+    version: str
+
+    @property
+    def owner(self) -> PipelineKey:
+        return PipelineKey(self.project, self.pipeline)
+
+    def labels(self) -> dict[str, str]:
+        return {"project": self.project, "pipeline": self.pipeline, "version": self.version}
+
+    def __str__(self) -> str:
+        return f"{self.project}/{self.pipeline}/{self.version}"
+
+
+@dataclass(slots=True)
+class ModelTable:
+    """Models by slot number: slot i of every column belongs to models[i]. Grows, never shrinks or reorders."""
+
+    models: list[ModelKey] = field(default_factory=list)
+    _slots: dict[ModelKey, int] = field(default_factory=dict)
+
+    def slot(self, model: ModelKey) -> int:
+        """The slot of `model`; a new model gets the next free one."""
+        found = self._slots.get(model)
+        if found is None:
+            found = self._slots[model] = len(self.models)
+            self.models.append(model)
+        return found
+
+    def find(self, model: ModelKey) -> int | None:
+        return self._slots.get(model)
+
+    def __len__(self) -> int:
+        return len(self.models)
+
+    def __getitem__(self, slot: int) -> ModelKey:
+        return self.models[slot]

@@ -1,0 +1,163 @@
+"""What the outside sees of a running bridge: frozen records, and the two Protocols that the web layer is built on.
+
+`Queries` reads, `Commands` acts; both are implemented in engine/queries.py and engine/commands.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from bridge.domain.model import ModelKey
+from bridge.domain.request import Decision, RequestRecord
+from bridge.domain.times import Duration, Timestamp
+from bridge.ports import DeliveryRecord, QueueDepth, RequestFilter, StatusReport
+
+
+class ModelState(StrEnum):
+    """The one present state of a model, the worst first wins: a closed set, so it may be a metric's label."""
+
+    RETRAINING = "retraining"
+    RETRAIN_REQUESTED = "retrain_requested"
+    AWAITING_APPROVAL = "awaiting_approval"
+    HELD = "held"
+    DEGRADED = "degraded"
+    NO_DATA = "no_data"
+    COOLDOWN = "cooldown"
+    HEALTHY = "healthy"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertView:
+    """A pending or firing rule of one model. state: "pending" | "firing"; value in the signal's unit (NaN unknown)."""
+
+    rule: str
+    model: ModelKey
+    state: str
+    active_at: Timestamp
+    fired_at: Timestamp
+    keep_since: Timestamp
+    value: float
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleView:
+    """A rule and how its last evaluation went. health: "ok" | "err" | "unknown"; seconds: of the last evaluation."""
+
+    name: str
+    group: str
+    file: str
+    query: str
+    strategy: str
+    for_: Duration
+    keep_firing_for: Duration
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    state: str  # "inactive" | "pending" | "firing": the worst of its models
+    health: str
+    last_error: str
+    last_evaluation: Timestamp
+    seconds: float
+    models: int
+    alerts: Sequence[AlertView]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupView:
+    """A rule group; last_evaluation 0 = never."""
+
+    name: str
+    file: str
+    interval: Duration
+    last_evaluation: Timestamp
+    seconds: float
+    missed: int
+    rules: Sequence[RuleView]
+
+
+@dataclass(frozen=True, slots=True)
+class SignalView:
+    """What one rule last saw of one model. value, threshold: in the signal's unit, NaN = none. verdict: a word."""
+
+    rule: str
+    signal: str
+    event: str
+    unit: str
+    value: float
+    threshold: float
+    verdict: str
+    cause: str
+    state: str
+    at: Timestamp
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """One model now. last_request_at 0 = never asked."""
+
+    model: ModelKey
+    state: ModelState
+    signals: Sequence[SignalView]
+    last_request_at: Timestamp
+    last_request_id: str
+    last_request_event: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadResult:
+    """Whether the new configuration is in force; if not, why."""
+
+    ok: bool
+    message: str = ""
+
+
+class Queries(Protocol):
+    """Reads. Cheap enough to be called on every scrape, and never waits for a query or a receiver."""
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether the bridge can do its work (store opened, configuration loaded, every group scheduled); else why."""
+        ...
+
+    def groups(self) -> list[GroupView]: ...
+
+    def models(self) -> list[ModelView]: ...
+
+    def decisions(
+        self, model: ModelKey | None = None, rule: str = "", since: Timestamp = 0, limit: int = 100
+    ) -> list[Decision]: ...
+
+    def requests(self, which: RequestFilter) -> list[RequestRecord]: ...
+
+    def request(self, request_id: str) -> RequestRecord | None: ...
+
+    def deliveries(self, request_id: str) -> list[DeliveryRecord]: ...
+
+    def pending_deliveries(self, limit: int = 100) -> list[DeliveryRecord]: ...
+
+    def queue_depths(self) -> Mapping[str, QueueDepth]:
+        """By destination ("receiver/integration/index"), every configured one included."""
+        ...
+
+    def request_counts(self) -> Mapping[str, int]:
+        """Open requests by state (every non-terminal state included, 0 where none)."""
+        ...
+
+    def configuration(self) -> str:
+        """The loaded configuration as YAML, secrets as `<secret>`."""
+        ...
+
+
+class Commands(Protocol):
+    """Acts. Raises RequestError when the present state does not allow it, StoreError when it cannot be recorded."""
+
+    def reload(self) -> ReloadResult: ...
+
+    def report_status(self, report: StatusReport) -> RequestRecord:
+        """A coordinator's word on a request; a report that is older or repeats what is known changes nothing."""
+        ...
+
+    def redrive(self, request_id: str, destination: str | None = None) -> int: ...
