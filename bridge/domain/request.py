@@ -115,6 +115,7 @@ class RequestState(StrEnum):
     WITHDRAWN = "withdrawn"
     EXPIRED = "expired"
     MISSED = "missed"
+    CLOSED = "closed"  # the episode ended, and no receiver of it reports what became of the request
 
     @property
     def in_flight(self) -> bool:

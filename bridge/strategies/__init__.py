@@ -1,0 +1,1 @@
+"""Strategies: one file each. Numpy and a pydantic config; no input, no output, no clock."""

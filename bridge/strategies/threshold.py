@@ -1,0 +1,121 @@
+"""A limit on the value itself, with hysteresis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Self
+
+import numpy as np
+from pydantic import model_validator
+
+from bridge.domain.batch import EventBatch, EventKind
+from bridge.domain.verdict import Cause, Code, Floats, Verdicts
+from bridge.strategies.base import RetrainStrategy, StateColumn, StrategyConfig, signal_word
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Breached above `max` or below `min`; between `clear` and the limit lies the band of hysteresis."""
+
+    max: float | None = None
+    min: float | None = None
+    clear: float | None = None
+
+    def judge(self, values: Floats, scale: float = 1.0) -> Verdicts:
+        """Verdicts over `values` (k,), whose unit is 1/scale of the limits' unit. NaN values are inconclusive."""
+        top = np.inf if self.max is None else self.max / scale
+        bottom = -np.inf if self.min is None else self.min / scale
+        high, low, missing = values > top, values < bottom, np.isnan(values)
+        code = np.where(high | low, np.int8(Code.BREACHED), np.int8(Code.OK))
+        if self.clear is not None:
+            clear = self.clear / scale
+            band = values > clear if self.max is not None else values < clear
+            code[band & (code == Code.OK)] = Code.BAND
+        code[missing] = Code.INCONCLUSIVE
+        nearest = top if self.max is not None else bottom
+        threshold = np.where(low, bottom, np.where(high, top, nearest))
+        cause = np.where(missing, np.int8(Cause.NAN), np.int8(Cause.NONE))
+        return Verdicts(code, cause, values, threshold)
+
+
+class ThresholdConfig(StrategyConfig):
+    """`threshold: {max: 0.6, clear: 0.5}`; all three in the signal's unit."""
+
+    max: float | None = None
+    min: float | None = None
+    clear: float | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.max is None and self.min is None:
+            raise ValueError("give max, min or both")
+        if self.max is not None and self.min is not None:
+            if self.min >= self.max:
+                raise ValueError(f"min ({self.min:g}) must be below max ({self.max:g})")
+            if self.clear is not None:
+                raise ValueError("clear goes with max or with min, not with both: write two rules")
+        elif self.clear is not None:
+            if self.max is not None and self.clear > self.max:
+                raise ValueError(f"clear ({self.clear:g}) must not be above max ({self.max:g})")
+            if self.min is not None and self.clear < self.min:
+                raise ValueError(f"clear ({self.clear:g}) must not be below min ({self.min:g})")
+        return self
+
+
+class ThresholdStrategy(RetrainStrategy):
+    """Breached while a value is past its limit.
+
+    When to use: the limit is known beforehand (a promise to users, an agreed accuracy). The commonest model alert is
+    `min` on accuracy. Parameters: max_latency_ms in milliseconds; max_drift_p a drift score in [0, 1], higher is
+    stronger; max_error_rate a share in [0, 1]; custom: limits by the name of the custom event; limits: for whatever
+    event comes, in the signal's own unit (what rule files give). An event without a limit is healthy.
+
+    >>> from bridge.domain.event import Drift
+    >>> from bridge.domain.model import ModelKey
+    >>> strategy = ThresholdStrategy(max_latency_ms=200, max_drift_p=0.6)
+    >>> strategy.analyse(ModelKey("shop", "ranking", "7"), Drift(0, 0.702)).reason
+    'drift 0.702 above 0.6'
+    """
+
+    name = "threshold"
+    Config = ThresholdConfig
+    needs = frozenset({"value"})
+
+    def __init__(
+        self,
+        max_latency_ms: float | None = None,
+        max_drift_p: float | None = None,
+        max_error_rate: float | None = None,
+        custom: Mapping[str, Limits] = MappingProxyType({}),
+        *,
+        limits: Limits | None = None,
+    ) -> None:
+        self._limits = limits
+        self._custom = custom
+        by_kind = {
+            EventKind.LATENCY: max_latency_ms,
+            EventKind.DRIFT: max_drift_p,
+            EventKind.INFERENCE_ERROR: max_error_rate,
+        }
+        self._by_kind = {kind: Limits(max=limit) for kind, limit in by_kind.items() if limit is not None}
+
+    @classmethod
+    def from_config(cls, config: StrategyConfig) -> ThresholdStrategy:
+        """From a rule file: one set of limits, in the signal's unit."""
+        return cls(limits=Limits(**config.model_dump()))
+
+    def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Verdicts:
+        """Compare every value with the limit for this kind of event."""
+        values = batch.values()
+        if self._limits is not None:
+            return self._limits.judge(values)
+        limits = self._custom.get(batch.name) if batch.event is EventKind.CUSTOM else self._by_kind.get(batch.event)
+        return (limits or Limits()).judge(values, batch.unit_ms)
+
+    def describe(self, batch: EventBatch, position: int, verdicts: Verdicts) -> str:
+        """`latency p95 0.245 above 0.2`: the value and the limit it passed, in the signal's unit."""
+        value, limit = float(verdicts.statistic[position]), float(verdicts.threshold[position])
+        side = "above" if value > limit else "below"
+        return f"{signal_word(batch)} {value:.6g} {side} {limit:.6g}"
