@@ -1,4 +1,4 @@
-"""What every strategy is: verdicts over the columns of a batch, or over one event; each written in terms of the other."""
+"""What every strategy is: verdicts over the columns of a batch, or over one event, each in terms of the other."""
 
 from __future__ import annotations
 

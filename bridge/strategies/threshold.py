@@ -12,7 +12,7 @@ from pydantic import model_validator
 
 from bridge.domain.batch import EventBatch, EventKind
 from bridge.domain.verdict import Cause, Code, Floats, Verdicts
-from bridge.strategies.base import RetrainStrategy, StateColumn, StrategyConfig, signal_word
+from bridge.strategies.base import RetrainStrategy, StateColumn, StrategyConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +113,3 @@ class ThresholdStrategy(RetrainStrategy):
             return self._limits.judge(values)
         limits = self._custom.get(batch.name) if batch.event is EventKind.CUSTOM else self._by_kind.get(batch.event)
         return (limits or Limits()).judge(values, batch.unit_ms)
-
-    def describe(self, batch: EventBatch, position: int, verdicts: Verdicts) -> str:
-        """`latency p95 0.245 above 0.2`: the value and the limit it passed, in the signal's unit."""
-        value, limit = float(verdicts.statistic[position]), float(verdicts.threshold[position])
-        side = "above" if value > limit else "below"
-        return f"{signal_word(batch)} {value:.6g} {side} {limit:.6g}"
