@@ -103,7 +103,7 @@ class Alert:
 class AlertSink(Protocol):
     """A destination that must be reminded of what is open: 200 is not delivery there, alerts live in memory only."""
 
-    def post_alerts(self, alerts: Sequence[Alert]) -> Delivery: ...
+    def post_alerts(self, alerts: Sequence[Alert], now: Timestamp) -> Delivery: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,50 @@
+"""How long to wait, and how often to ask: full-jitter back-off and a token bucket. Time is passed in."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+from bridge.domain.times import SECOND, Duration, Timestamp
+
+
+def full_jitter(attempt: int, base: Duration, cap: Duration, rng: random.Random) -> Duration:
+    """Evenly between 0 and min(cap, base x 2^(attempt - 1)) ms, so that many senders do not come back together."""
+    ceiling = min(cap, base << min(max(attempt, 1) - 1, 40))
+    return rng.randint(0, ceiling)
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `requests` HTTP attempts in any burst, refilled evenly over `per` ms."""
+
+    requests: int
+    per: Duration = SECOND
+
+
+@dataclass(slots=True)
+class TokenBucket:
+    """One destination's rate limit; no rate = no limit. Not shared between threads."""
+
+    rate: Rate | None
+    _tokens: float = field(init=False, default=0.0)
+    _at: Timestamp | None = field(init=False, default=None)
+
+    def wait(self, now: Timestamp) -> Duration:
+        """How long until one more attempt is allowed; 0 = now."""
+        if self.rate is None:
+            return 0
+        self._refill(self.rate, now)
+        missing = 1.0 - self._tokens
+        return 0 if missing <= 0 else max(1, round(missing * self.rate.per / self.rate.requests + 0.5))
+
+    def take(self) -> None:
+        """Count one attempt."""
+        if self.rate is not None:
+            self._tokens -= 1.0
+
+    def _refill(self, rate: Rate, now: Timestamp) -> None:
+        # A clock set back must not lock the destination: the gap then counts as nothing.
+        gap = rate.per if self._at is None else max(0, now - self._at)
+        self._at = now
+        self._tokens = min(float(rate.requests), self._tokens + gap * rate.requests / rate.per)

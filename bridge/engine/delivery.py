@@ -1,0 +1,160 @@
+"""Delivers what the outbox holds for one destination: claim with a lease, ONE attempt, settle.
+
+Claim before send: a crash in between repeats after the lease, under the same id, and never loses. The settlement is
+fenced by the store, so that a worker that was overtaken changes nothing. Each destination has its own courier (and
+its own thread, in app/), so that a slow or dead one holds up no other.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import replace
+
+from bridge.domain.times import SECOND, Timestamp, format_duration
+from bridge.engine import breaker as circuit
+from bridge.engine.backoff import TokenBucket, full_jitter
+from bridge.engine.breaker import DeliverySettings
+from bridge.ports import AttemptReport, Breaker, Claim, Delivery, Outbox, Result, Sink
+
+log = logging.getLogger(__name__)
+
+
+Now = Callable[[], Timestamp]
+
+
+class Courier:
+    """The worker of one destination; not for more than one thread.
+
+    report: told of every attempt. settled: told the request's id when a delivery of it ended, delivered or dead.
+    """
+
+    def __init__(  # noqa: PLR0917 - wired in one place, in this order
+        self,
+        destination: str,
+        sink: Sink,
+        outbox: Outbox,
+        worker: str,
+        settings: DeliverySettings,
+        report: Callable[[AttemptReport], None],
+        settled: Callable[[str], None],
+        rng: random.Random,
+    ) -> None:
+        self.destination = destination
+        self._sink = sink
+        self._outbox = outbox
+        self._worker = worker
+        self._settings = settings
+        self._report = report
+        self._settled = settled
+        self._rng = rng
+        self._bucket = TokenBucket(settings.rate)
+        self._probe_at: Timestamp = 0
+        self._denied = False
+        self._said = ""
+
+    def step(self, now: Now) -> Timestamp | None:
+        """Make at most one attempt; the instant of the next work (not after now: call again), None: nothing waits.
+
+        Raises StoreError; what was claimed is then repeated when its lease ends.
+        """
+        at = now()
+        breaker = self._outbox.breaker(self.destination)
+        claim = None
+        if not circuit.blocked_until(breaker, at) and not self._bucket.wait(at):
+            claim = self._claim(breaker, at)
+            if claim is not None:
+                self._attempt(claim, breaker, now)
+        following = self._next(now())
+        if claim is None and following is not None:
+            # Due, yet not to be claimed (leased elsewhere, or its firing delivery is first): do not spin.
+            return max(following, at + SECOND) if following <= at else following
+        return following
+
+    def _next(self, now: Timestamp) -> Timestamp | None:
+        due = self._outbox.next_due(self.destination)
+        if due is None:
+            return None
+        breaker = self._outbox.breaker(self.destination)
+        if breaker.failures:
+            due = min(due, max(breaker.open_until, self._probe_at))
+        return max(due, circuit.blocked_until(breaker, now), now + self._bucket.wait(now))
+
+    def _claim(self, breaker: Breaker, now: Timestamp) -> Claim | None:
+        claims = self._outbox.claim(self.destination, self._worker, now, self._settings.lease)
+        if not claims and breaker.failures and now >= self._probe_at:
+            # A probe needs something to send: what backs off is asked for early.
+            self._probe_at = now + self._settings.probe
+            self._outbox.pull_forward(self.destination, now)
+            claims = self._outbox.claim(self.destination, self._worker, now, self._settings.lease)
+        return claims[0] if claims else None
+
+    def _attempt(self, claim: Claim, breaker: Breaker, now: Now) -> None:
+        self._bucket.take()
+        started = now()
+        delivery = self._send(claim, started)
+        ended = now()
+        after = circuit.after(
+            breaker,
+            delivery,
+            self._settings,
+            self._rng,
+            started=started,
+            ended=ended,
+            denied_again=self._denied,
+        )
+        outcome, next_at = self._judge(claim, delivery, after, ended)
+        self._probe_at = 0 if circuit.is_open(after) else started + self._settings.probe
+        self._denied = delivery.result is Result.DENIED
+        kept = self._outbox.settle(claim, outcome, ended, next_at)
+        circuit.keep(self._outbox, breaker, after, ended)
+        dead = outcome.result is Result.DEAD
+        request_id = claim.parcel.request.id
+        self._tell(claim, outcome, kept=kept)
+        self._report(AttemptReport(self.destination, outcome, (ended - started) / 1000, dead, request_id))
+        if kept and outcome.result in (Result.DELIVERED, Result.DEAD):
+            self._settled(request_id)
+
+    def _send(self, claim: Claim, now: Timestamp) -> Delivery:
+        try:
+            return self._sink.send(claim.parcel, now)
+        except Exception as error:  # a defect in one sink must cost neither the request nor the thread
+            log.exception("sink failed", extra={"destination": self.destination, "request_id": claim.parcel.request.id})
+            return Delivery(Result.RETRY, "internal", answer=type(error).__name__)
+
+    def _judge(self, claim: Claim, delivery: Delivery, after: Breaker, now: Timestamp) -> tuple[Delivery, Timestamp]:
+        """What to record of the attempt, and when the next one is due."""
+        if delivery.result in (Result.DELIVERED, Result.DEAD):
+            return delivery, now
+        if now - claim.queued_at >= self._settings.give_up:
+            given_up = f"gave up after {format_duration(self._settings.give_up)}: {delivery.answer}"
+            return replace(delivery, result=Result.DEAD, answer=given_up), now
+        if after.paused_until:
+            return delivery, after.paused_until
+        if delivery.result is Result.DENIED:
+            return delivery, now  # at once: the sink reads its credential anew at every attempt
+        settings = self._settings
+        return delivery, now + full_jitter(claim.attempt, settings.backoff_base, settings.backoff_max, self._rng)
+
+    def _tell(self, claim: Claim, delivery: Delivery, *, kept: bool) -> None:
+        """Log every end, and of the other outcomes only a change: a destination that stays down says so once."""
+        fields = {
+            "destination": self.destination,
+            "request_id": claim.parcel.request.id,
+            "kind": claim.parcel.kind.value,
+            "attempt": claim.attempt,
+            "reason": delivery.reason,
+            "status": delivery.status,
+        }
+        if not kept:
+            log.warning("delivery was settled by another worker", extra=fields)
+            return
+        said, self._said = self._said, f"{delivery.result} {delivery.reason} {delivery.status}"
+        if delivery.result is Result.DELIVERED:
+            log.info("delivered", extra=fields)
+        elif delivery.result is Result.DEAD:
+            log.error("delivery is dead", extra={**fields, "answer": delivery.answer})
+        elif said != self._said:
+            level = logging.ERROR if delivery.result is Result.DENIED else logging.WARNING
+            log.log(level, "delivery failed, will be repeated", extra={**fields, "answer": delivery.answer})

@@ -1,0 +1,80 @@
+"""A request as people are told of it: the labels and annotations of its alerts. Pure.
+
+Labels are identity in Alertmanager, so they hold only what never changes of a request; values, times and reasons are
+annotations. The request's id is a label because the same label set twice makes no second notification.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from bridge.domain.request import HoldReason, RetrainRequest
+from bridge.domain.times import Timestamp, rfc3339
+from bridge.ports import Alert
+
+REQUESTED = "ModelRetrainRequested"
+HELD = "ModelRetrainHeld"
+RESERVED_LABELS = frozenset({"alertname", "project", "pipeline", "version", "rule", "retrain_request_id"})
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who speaks: the URL under which people reach this bridge, and `global.external_labels`."""
+
+    external_url: str = ""
+    external_labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def link(self, request_id: str) -> str:
+        """Where people read more of a request; "" when the bridge does not know its own address."""
+        return f"{self.external_url.rstrip('/')}/api/v1/requests/{request_id}" if self.external_url else ""
+
+
+def identity(request: RetrainRequest, sender: Sender, alertname: str = REQUESTED) -> dict[str, str]:
+    """The identity of a request's alert. External labels yield to the request's, and both to the reserved ones."""
+    return {
+        **sender.external_labels,
+        **request.labels,
+        "alertname": alertname,
+        **request.model.labels(),
+        "rule": request.rule,
+        "retrain_request_id": request.id,
+    }
+
+
+def remarks(request: RetrainRequest) -> dict[str, str]:
+    """`summary` and `description`, unless the rule wrote its own, and the rule's other annotations."""
+    reasons = request.reasons or (request.reason,)
+    late = " Found late: the bridge was down when it began." if request.late else ""
+    return {
+        "summary": f"Retraining of {request.model} is asked for",
+        "description": f"{'; '.join(reasons)} (rule {request.rule}, attempt {request.attempt}).{late}",
+        **request.annotations,
+    }
+
+
+def requested(
+    request: RetrainRequest, sender: Sender, *, starts_at: Timestamp, ends_at: Timestamp, name: str = REQUESTED
+) -> Alert:
+    """The alert that asks for the retraining; `ends_at` in the future while the episode is open."""
+    return Alert(identity(request, sender, name), remarks(request), starts_at, ends_at, sender.link(request.id))
+
+
+def held(
+    request: RetrainRequest,
+    sender: Sender,
+    *,
+    reason: HoldReason,
+    until: Timestamp,
+    starts_at: Timestamp,
+    ends_at: Timestamp,
+) -> Alert:
+    """The alert that says that a request waits: annotations `reason` (the gate) and `until` (RFC 3339, "" unknown)."""
+    what = {
+        **remarks(request),
+        "summary": f"Retraining of {request.model} is held back: {reason.value}",
+        "reason": reason.value,
+        "until": rfc3339(until) if until else "",
+    }
+    return Alert(identity(request, sender, HELD), what, starts_at, ends_at, sender.link(request.id))

@@ -1,0 +1,194 @@
+"""Reminds one Alertmanager of what is open: its 200 is not delivery, alerts live in its memory only.
+
+The first post of a request goes through the outbox; this re-posts it while its episode is open, so that it neither
+expires nor is lost by a restart of Alertmanager, and says for a while that it is over. Re-posts are no outbox rows:
+a lost one is made good by the next.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from bridge.domain.request import HoldReason, RetrainRequest
+from bridge.domain.times import MINUTE, Duration, Timestamp
+from bridge.engine import breaker as circuit
+from bridge.engine import notice
+from bridge.engine.breaker import DeliverySettings
+from bridge.engine.notice import Sender
+from bridge.ports import Alert, AlertSink, AttemptReport, Breaker, Delivery, Outbox, Result
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAlert:
+    """A request that an Alertmanager must be reminded of. Instants in ms, 0 = has not happened.
+
+    starts_at: of the episode. ends_at: of the episode; 0 = open. delivered_at: the request's first delivery.
+    interval: evaluation interval of the leading rule's group. held: set while a gate holds it; held_until: expected
+    end, 0 = unknown.
+    """
+
+    request: RetrainRequest
+    starts_at: Timestamp
+    ends_at: Timestamp = 0
+    delivered_at: Timestamp = 0
+    interval: Duration = 0
+    held: HoldReason | None = None
+    held_until: Timestamp = 0
+
+
+class OpenAlerts(Protocol):
+    """The engine's side: what is open, by destination ("receiver/integration/index"). Called from another thread."""
+
+    def open_alerts(self, destination: str, ended_since: Timestamp) -> Sequence[OpenAlert]:
+        """Held and sent requests routed to `destination` whose episode is open, or ended at `ended_since` or later."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshSettings:
+    """Durations in ms.
+
+    resend_delay: between two re-posts. resolved_for: how long the end of an episode is repeated.
+    settle: how long an alert stays firing after its request was delivered, though its episode is over: Alertmanager
+    notifies nobody of an alert that is resolved before its group_wait is over.
+    """
+
+    resend_delay: Duration = MINUTE
+    resolved_for: Duration = 15 * MINUTE
+    settle: Duration = 2 * MINUTE
+
+
+class Refresher:
+    """Re-posts the open alerts of one Alertmanager destination; not for more than one thread.
+
+    Its failures and successes move the same circuit breaker as deliveries do. report: told of every re-post, with an
+    empty request id.
+    """
+
+    def __init__(
+        self,
+        destination: str,
+        sink: AlertSink,
+        alerts: OpenAlerts,
+        outbox: Outbox,
+        *,
+        sender: Sender,
+        settings: DeliverySettings,
+        refresh: RefreshSettings,
+        rng: random.Random,
+        report: Callable[[AttemptReport], None] = lambda _: None,
+    ) -> None:
+        self.destination = destination
+        self._sink = sink
+        self._alerts = alerts
+        self._outbox = outbox
+        self._sender = sender
+        self._settings = settings
+        self._refresh = refresh
+        self._rng = rng
+        self._report = report
+        self._next_at: Timestamp = 0
+        self._held: dict[str, OpenAlert] = {}
+        self._released: dict[str, tuple[OpenAlert, Timestamp]] = {}
+        self._denied = False
+        self._said = "ok"
+
+    def step(self, now: Callable[[], Timestamp]) -> Timestamp:
+        """Re-post what is open, if that is due; the instant of the next work. Raises StoreError."""
+        started = now()
+        if started < self._next_at:
+            return self._next_at
+        breaker = self._outbox.breaker(self.destination)
+        blocked = circuit.blocked_until(breaker, started)
+        if blocked:
+            return blocked
+        alerts = self.due(started)
+        self._next_at = started + self._refresh.resend_delay
+        if alerts:
+            self._post(alerts, breaker, now)
+        return self._next_at
+
+    def due(self, now: Timestamp) -> list[Alert]:
+        """The alerts to post at `now`: open ones, held ones, and the ends of both."""
+        known = self._alerts.open_alerts(self.destination, now - self._refresh.resolved_for - self._refresh.settle)
+        self._note_released(known, now)
+        alerts = [alert for item in known if (alert := self._alert(item, now)) is not None]
+        return alerts + [self._held_alert(item, at) for item, at in self._released.values()]
+
+    def _note_released(self, known: Sequence[OpenAlert], now: Timestamp) -> None:
+        held = {item.request.id: item for item in known if item.held is not None}
+        for request_id, item in self._held.items():
+            if request_id not in held:
+                self._released[request_id] = (item, now)
+        since = now - self._refresh.resolved_for
+        self._released = {
+            key: (item, at) for key, (item, at) in self._released.items() if at >= since and key not in held
+        }
+        self._held = held
+
+    def _alert(self, item: OpenAlert, now: Timestamp) -> Alert | None:
+        open_until = now + 4 * max(item.interval, self._refresh.resend_delay)
+        if item.held is not None:
+            return self._held_alert(item, open_until)
+        if not item.ends_at:
+            return self._requested(item, open_until)
+        if not item.delivered_at:
+            return None  # its first post is still to come, and must find it firing
+        ends_at = max(item.ends_at, item.delivered_at + self._refresh.settle)
+        if now > ends_at + self._refresh.resolved_for:
+            return None
+        return self._requested(item, open_until if now < ends_at else ends_at)
+
+    def _requested(self, item: OpenAlert, ends_at: Timestamp) -> Alert:
+        return notice.requested(item.request, self._sender, starts_at=item.starts_at, ends_at=ends_at)
+
+    def _held_alert(self, item: OpenAlert, ends_at: Timestamp) -> Alert:
+        reason = item.held or HoldReason.COOLDOWN
+        return notice.held(
+            item.request,
+            self._sender,
+            reason=reason,
+            until=item.held_until,
+            starts_at=item.starts_at,
+            ends_at=ends_at,
+        )
+
+    def _post(self, alerts: Sequence[Alert], breaker: Breaker, now: Callable[[], Timestamp]) -> None:
+        started = now()
+        try:
+            delivery = self._sink.post_alerts(alerts, started)
+        except Exception as error:  # a defect in one sink must not end the reminders of all requests
+            log.exception("sink failed", extra={"destination": self.destination})
+            delivery = Delivery(Result.RETRY, "internal", answer=type(error).__name__)
+        ended = now()
+        after = circuit.after(
+            breaker,
+            delivery,
+            self._settings,
+            self._rng,
+            started=started,
+            ended=ended,
+            denied_again=self._denied,
+        )
+        self._denied = delivery.result is Result.DENIED
+        circuit.keep(self._outbox, breaker, after, ended)
+        if delivery.result is not Result.DELIVERED:
+            self._next_at = min(self._next_at, ended + self._settings.probe)
+        self._tell(delivery, len(alerts))
+        self._report(AttemptReport(self.destination, delivery, (ended - started) / 1000, dead=False, request_id=""))
+
+    def _tell(self, delivery: Delivery, count: int) -> None:
+        said, self._said = self._said, delivery.reason
+        if said == self._said:
+            return
+        fields = {"destination": self.destination, "alerts": count, "reason": delivery.reason}
+        if delivery.result is Result.DELIVERED:
+            log.info("open alerts are taken again", extra=fields)
+        else:
+            log.warning("open alerts were not taken", extra={**fields, "answer": delivery.answer})
