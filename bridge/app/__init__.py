@@ -1,0 +1,1 @@
+"""Where everything is put together and kept running. The only place that knows the clock."""

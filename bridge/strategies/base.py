@@ -111,10 +111,10 @@ class RetrainStrategy(ABC):
 
 def signal_word(batch: EventBatch) -> str:
     """What people call the batch's signal in a sentence: its kind, and its name where that says more."""
-    kind = batch.event.value.replace("_", " ")
-    if batch.event is EventKind.CUSTOM or batch.name == kind:
+    if batch.event is EventKind.CUSTOM:
         return batch.name
-    return f"{kind} {batch.name}" if kind not in batch.name else batch.name
+    kind = "error rate" if batch.event is EventKind.INFERENCE_ERROR else batch.event.value
+    return batch.name if kind in batch.name.lower() else f"{kind} {batch.name}"
 
 
 def guarded(strategy: RetrainStrategy, batch: EventBatch, state: StateColumn | None) -> Verdicts:

@@ -1,0 +1,58 @@
+"""Receivers as sinks, and routes as destinations: implements engine.deciding.Routing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from bridge.config.load import BridgeConfig
+from bridge.domain.route import Route
+from bridge.engine.deciding import Way
+from bridge.ports import Sink
+from bridge.sinks.base import SinkContext
+from bridge.sinks.registry import sinks
+
+
+def build_sinks(config: BridgeConfig, external_url: str) -> dict[str, Sink]:
+    """A sink for every entry of every receiver, by destination "receiver/integration/index"."""
+    built: dict[str, Sink] = {}
+    known = sinks()
+    for receiver, entries in config.receivers.items():
+        counted: Counter[str] = Counter()
+        for integration, entry in entries:
+            index = counted[integration]
+            counted[integration] += 1
+            context = SinkContext(
+                receiver=receiver,
+                index=index,
+                external_url=external_url,
+                external_labels=config.global_.external_labels,
+                base_dir=config.base_dir,
+                resolve_after=4 * max(config.global_.evaluation_interval, config.global_.resend_delay),
+            )
+            built[f"{receiver}/{integration}/{index}"] = known[integration](entry, context)
+    return built
+
+
+class Routes:
+    """The configured route tree over the built sinks."""
+
+    def __init__(self, route: Route, built: Mapping[str, Sink], external_labels: Mapping[str, str]) -> None:
+        self._route = route
+        self._sinks = built
+        self._external = external_labels
+
+    def way(self, labels: Mapping[str, str]) -> Way:
+        """Receivers that the routes give, and all their destinations."""
+        receivers = self._route.receivers({**self._external, **labels})
+        places = [place for name in receivers for place in self._sinks if place.rsplit("/", 2)[0] == name]
+        return Way(tuple(receivers), tuple(places))
+
+    def tracked(self, destinations: Sequence[str]) -> bool:
+        """Whether one of them reports what became of a request."""
+        return any((sink := self._sinks.get(place)) is not None and sink.reports_status for place in destinations)
+
+    def wants_resolved(self, destination: str) -> bool:
+        """Whether the destination is told through the outbox that an episode ended."""
+        sink = self._sinks.get(destination)
+        return sink is not None and sink.sends_resolved

@@ -1,0 +1,170 @@
+"""Builds the bridge in the order of a sample's path: source, engine, store, delivery, reports, server."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from bridge.app import clock
+from bridge.app.couriers import Couriers
+from bridge.app.routing import Routes, build_sinks
+from bridge.app.telemetry import Telemetry
+from bridge.config.load import BridgeConfig, load
+from bridge.domain.errors import ConfigError, StoreError
+from bridge.domain.model import ModelTable
+from bridge.domain.times import DAY, Duration, Timestamp
+from bridge.engine.breaker import DeliverySettings
+from bridge.engine.commands import EngineCommands
+from bridge.engine.queries import EngineQueries
+from bridge.engine.refresh import RefreshSettings
+from bridge.engine.reminders import Reminders
+from bridge.engine.tick import Engine
+from bridge.engine.views import ReloadResult
+from bridge.ports import Sink, StatusSource, Store
+from bridge.sources.prometheus import PrometheusSource
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says. retention in ms."""
+
+    config_file: Path
+    external_url: str = ""
+    retention: Duration = 90 * DAY
+    delivery: DeliverySettings = field(default_factory=DeliverySettings)
+
+
+class Bridge:
+    """Everything below the scheduler and the web server, put together; `reload` exchanges what a file can change."""
+
+    def __init__(
+        self, options: Options, config: BridgeConfig, store: Store, *, rescheduled: Callable[[BridgeConfig], None]
+    ) -> None:
+        self.options = options
+        self.config = config
+        self.store = store
+        self._rescheduled = rescheduled
+        self._worker = f"{socket.gethostname()}:{os.getpid()}"
+        self._problem = "starting"
+        self.table = ModelTable()
+        self.source = self._build_source(config)
+        self.engine = Engine(self.source, store, self.table)
+        self.queries = EngineQueries(
+            self.engine, store, store,
+            configured=lambda: list(self.sinks), why_not_ready=lambda: self._problem,
+            configuration=lambda: self.config.redacted(), now=clock.now,
+        )  # fmt: skip
+        self.commands = EngineCommands(
+            self.engine, store, store, reload=self.reload, wake=lambda: self.couriers.wake(), now=clock.now
+        )
+        self.telemetry = Telemetry(self.queries)
+        self.engine.start(clock.now())
+        self.sinks: dict[str, Sink] = {}
+        self.couriers = self._put_in_force(config)
+        self.telemetry.reload(ok=True, at=clock.now())
+
+    # ------------------------------------------------------------ building
+
+    def _build_source(self, config: BridgeConfig) -> PrometheusSource:
+        timeout = config.global_.query_timeout / 1000
+        return PrometheusSource(config.prometheus, self.table, config.base_dir, timeout=timeout)
+
+    def _put_in_force(self, config: BridgeConfig) -> Couriers:
+        """Rules, routes and receivers of `config`; its couriers are not started yet."""
+        built = build_sinks(config, self.options.external_url)
+        routes = Routes(config.route, built, config.global_.external_labels)
+        limit = config.global_.catch_up_limit
+        self.engine.configure(config.groups, routes, config.gates, catch_up_limit=limit)
+        self.sinks = built
+        return Couriers(
+            built, self.store, Reminders(self.engine, routes), self._worker, self.options.delivery,
+            RefreshSettings(resend_delay=config.global_.resend_delay), config.global_.external_labels,
+            external_url=self.options.external_url, report=self.telemetry.attempt, settled=self.commands.settled,
+            now=clock.now, rng=random.SystemRandom(),
+        )  # fmt: skip
+
+    def start(self) -> None:
+        """Start delivering, and be ready."""
+        self.couriers.start()
+        self._problem = ""
+
+    # ------------------------------------------------------------ at work
+
+    def evaluate(self, group: str) -> None:
+        """One tick of a group: its report goes to telemetry, new work wakes the couriers."""
+        try:
+            report = self.engine.evaluate(group, clock.now())
+        except StoreError as error:
+            self._problem = f"the store cannot be written: {error}"
+            log.exception("tick was not stored; it is evaluated again", extra={"group": group, "error": str(error)})
+            return
+        if self._problem.startswith("the store"):
+            self._problem = ""
+        if report is not None:
+            self.telemetry.tick(report)
+            if any(outcome == "requested" for _, outcome in report.decisions):
+                self.couriers.wake()
+
+    def poll(self) -> None:
+        """Ask the coordinators what became of the requests that they took."""
+        for record in self._in_flight():
+            for destination in record.destinations:
+                sink = self.sinks.get(destination)
+                if isinstance(sink, StatusSource):
+                    report = sink.status(record.id, clock.now())
+                    if report is not None:
+                        self.commands.report_status(report)
+
+    def _in_flight(self) -> list[RequestRecord]:
+        with self.engine.lock:
+            return [record for record in self.engine.book.requests.values() if record.state.in_flight]
+
+    def prune(self) -> None:
+        """Forget what is older than the retention."""
+        rows = self.store.prune(clock.now() - self.options.retention)
+        log.info("pruned", extra={"rows": rows})
+
+    # ------------------------------------------------------------ reload and stop
+
+    def reload(self) -> ReloadResult:
+        """Put the files as they are now in force, or keep what is and say why."""
+        at: Timestamp = clock.now()
+        try:
+            config = load(self.options.config_file)
+            source = self._build_source(config)
+        except (ConfigError, OSError) as error:
+            self.telemetry.reload(ok=False, at=at)
+            log.error("configuration was not reloaded", extra={"error": str(error)})  # noqa: TRY400 - says it all
+            return ReloadResult(ok=False, message=str(error))
+        self.couriers.stop(4.0)
+        old_sinks, old_source = self.sinks, self.source
+        self.engine.source = self.source = source
+        self.config = config
+        self.couriers = self._put_in_force(config)
+        self.couriers.start()
+        close_all(old_sinks)
+        old_source.close()
+        self._rescheduled(config)
+        self.telemetry.reload(ok=True, at=at)
+        log.info("configuration reloaded", extra={"file": str(self.options.config_file)})
+        return ReloadResult(ok=True)
+
+    def stop(self) -> None:
+        """Stop delivering; what is under way gets 4 seconds, its lease repeats it."""
+        self._problem = "stopping"
+        self.couriers.stop(4.0)
+        close_all(self.sinks)
+        self.source.close()
+
+
+def close_all(built: dict[str, Sink]) -> None:
+    """Close the sinks' sessions."""
+    for sink in built.values():
+        sink.close()

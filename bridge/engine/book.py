@@ -1,0 +1,174 @@
+"""Open episodes, live requests and what each pipeline is doing: a copy in memory of what the store holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from bridge.domain.gate import PipelineLoad
+from bridge.domain.model import ModelKey, PipelineKey
+from bridge.domain.request import Decision, Episode, RequestRecord, RequestState, RetrainRequest
+from bridge.domain.times import Duration, Timestamp
+from bridge.ports import NewDelivery
+
+_ASKED = {RequestState.SUCCEEDED, RequestState.FAILED, RequestState.CANCELLED, RequestState.LOST, RequestState.CLOSED}
+_NEVER: Timestamp = 1 << 62
+
+
+def retrained_at(record: RequestRecord) -> Timestamp:
+    """When the cooldown of the pipeline begins because of this request: its completion, else its delivery; 0 = not."""
+    if record.state not in _ASKED:
+        return 0
+    return (record.delivered_at or record.sent_at) if record.state is RequestState.CLOSED else record.ended_at
+
+
+@dataclass(slots=True)
+class Book:
+    """What deciding needs to know.
+
+    episodes: open ones by model. ended: those that ended lately, by (model, start). requests: by id, those that are
+    open, belong to an open or lately ended episode, or are the latest of a pipeline. current: latest request id of the
+    open episode. waiting: models whose open episode has a request that is held or over.
+    """
+
+    episodes: dict[ModelKey, Episode] = field(default_factory=dict)
+    ended: dict[tuple[ModelKey, Timestamp], Episode] = field(default_factory=dict)
+    requests: dict[str, RequestRecord] = field(default_factory=dict)
+    current: dict[ModelKey, str] = field(default_factory=dict)
+    waiting: set[ModelKey] = field(default_factory=set)
+    in_flight: dict[PipelineKey, set[str]] = field(default_factory=dict)
+    last_end: dict[PipelineKey, Timestamp] = field(default_factory=dict)
+    last_asked: dict[ModelKey, str] = field(default_factory=dict)
+    _earliest: Timestamp = _NEVER
+
+    def load(self, episodes: Iterable[Episode], records: Iterable[RequestRecord]) -> None:
+        """Continue from the store."""
+        for episode in episodes:
+            self.put_episode(episode)
+        for record in sorted(records, key=lambda item: (item.request.triggered_at, item.request.attempt)):
+            self.put_request(record)
+
+    def put_episode(self, episode: Episode) -> None:
+        """Take over an episode as it is now."""
+        model = episode.model
+        if not episode.ended_at:
+            self.episodes[model] = episode
+            return
+        open_one = self.episodes.get(model)
+        if open_one is not None and open_one.started_at == episode.started_at:
+            del self.episodes[model]
+            self.current.pop(model, None)
+            self.waiting.discard(model)
+        self.ended[model, episode.started_at] = episode
+
+    def put_request(self, record: RequestRecord) -> None:
+        """Take over a request as it is now."""
+        model, state = record.request.model, record.state
+        self.requests[record.id] = record
+        if record.sent_at:
+            self.last_asked[model] = record.id
+        flying = self.in_flight.setdefault(record.owner, set())
+        (flying.add if state.in_flight else flying.discard)(record.id)
+        if state.in_flight:
+            self._earliest = min(self._earliest, record.sent_at)
+        self.last_end[record.owner] = max(retrained_at(record), self.last_end.get(record.owner, 0))
+        episode = self.episodes.get(model)
+        if episode is not None and episode.started_at == record.request.episode_start:
+            self.current[model] = record.id
+            (self.waiting.discard if state.in_flight else self.waiting.add)(model)
+
+    def pipeline_load(self, owner: PipelineKey, in_flight_limit: Duration) -> PipelineLoad:
+        """What the gates need to know of a pipeline."""
+        flying = self.in_flight.get(owner, ())
+        busy = max((self.requests[id_].sent_at + in_flight_limit for id_ in flying), default=0)
+        return PipelineLoad(busy, self.last_end.get(owner, 0))
+
+    def overdue(self, slot: Timestamp, in_flight_limit: Duration) -> list[RequestRecord]:
+        """Requests in flight for longer than the limit."""
+        if self._earliest + in_flight_limit > slot:
+            return []
+        flying = [self.requests[id_] for ids in self.in_flight.values() for id_ in ids]
+        self._earliest = min((record.sent_at for record in flying), default=_NEVER)
+        return [record for record in flying if record.sent_at + in_flight_limit <= slot]
+
+    def forget(self, before: Timestamp) -> None:
+        """Drop episodes that ended before `before`, with their requests, and requests nothing refers to any more."""
+        self.ended = {key: episode for key, episode in self.ended.items() if episode.ended_at >= before}
+        needed = set(self.current.values()) | set(self.last_asked.values())
+        for id_, record in list(self.requests.items()):
+            key = (record.request.model, record.request.episode_start)
+            if record.state.terminal and id_ not in needed and key not in self.ended:
+                del self.requests[id_]
+
+
+@dataclass(slots=True)
+class Draft:
+    """Changes to a book that are not stored yet: reads see them, the book does not until `apply`.
+
+    unasked: requests of episodes that began while catching up, not decided before the present slot.
+    """
+
+    book: Book
+    episodes: dict[tuple[ModelKey, Timestamp], Episode] = field(default_factory=dict)
+    requests: dict[str, RequestRecord] = field(default_factory=dict)
+    decisions: list[Decision] = field(default_factory=list)
+    deliveries: list[NewDelivery] = field(default_factory=list)
+    unasked: dict[ModelKey, RetrainRequest] = field(default_factory=dict)
+    _open: dict[ModelKey, Episode | None] = field(default_factory=dict)
+    _current: dict[ModelKey, str] = field(default_factory=dict)
+    _by_owner: dict[PipelineKey, dict[str, RequestRecord]] = field(default_factory=dict)
+
+    def episode(self, model: ModelKey) -> Episode | None:
+        """The open episode of a model."""
+        return self._open[model] if model in self._open else self.book.episodes.get(model)
+
+    def put_episode(self, episode: Episode) -> None:
+        """Open, change or end an episode."""
+        self.episodes[episode.model, episode.started_at] = episode
+        self._open[episode.model] = None if episode.ended_at else episode
+        if episode.ended_at:
+            self._current.pop(episode.model, None)
+
+    def request(self, model: ModelKey) -> RequestRecord | None:
+        """The latest request of the model's open episode."""
+        episode = self.episode(model)
+        if episode is None:
+            return None
+        id_ = self._current.get(model) or self.book.current.get(model, "")
+        record = self.requests.get(id_) or self.book.requests.get(id_)
+        return record if record is not None and record.request.episode_start == episode.started_at else None
+
+    def put_request(self, record: RequestRecord) -> None:
+        """Make or change a request."""
+        self.requests[record.id] = record
+        self._current[record.request.model] = record.id
+        if record.state is not RequestState.HELD:
+            self._by_owner.setdefault(record.owner, {})[record.id] = record
+
+    def pipeline_load(self, owner: PipelineKey, in_flight_limit: Duration) -> PipelineLoad:
+        """As Book.pipeline_load, with what this draft changes."""
+        changed = self._by_owner.get(owner, {})
+        kept = (self.book.requests[id_] for id_ in self.book.in_flight.get(owner, ()) if id_ not in changed)
+        flying = (*kept, *(record for record in changed.values() if record.state.in_flight))
+        busy = max((record.sent_at + in_flight_limit for record in flying), default=0)
+        ends = map(retrained_at, changed.values())
+        return PipelineLoad(busy, max(self.book.last_end.get(owner, 0), *ends, 0))
+
+    def waiting(self) -> Iterator[ModelKey]:
+        """Models whose open episode may need another look, in order."""
+        touched = {model for model, episode in self._open.items() if episode is not None}
+        for model in sorted(self.book.waiting | touched):
+            record = self.request(model)
+            if self.episode(model) is not None and (record is None or not record.state.in_flight):
+                yield model
+
+    def apply(self) -> None:
+        """The changes are stored: the book takes them over."""
+        for episode in self.episodes.values():
+            if not episode.ended_at:
+                self.book.put_episode(episode)
+        for record in self.requests.values():
+            self.book.put_request(record)
+        for episode in self.episodes.values():
+            if episode.ended_at:
+                self.book.put_episode(episode)

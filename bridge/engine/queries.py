@@ -1,0 +1,199 @@
+"""What a running bridge says of itself: implements views.Queries over the engine and the store."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import numpy as np
+
+from bridge.domain import gate
+from bridge.domain.alert import State
+from bridge.domain.model import ModelKey
+from bridge.domain.request import Decision, RequestRecord, RequestState
+from bridge.domain.times import Timestamp
+from bridge.domain.verdict import Cause, Code
+from bridge.engine.rule_run import RuleRun
+from bridge.engine.tick import Engine, GroupRun
+from bridge.engine.views import AlertView, GroupView, ModelState, ModelView, RuleView, SignalView
+from bridge.ports import DeliveryRecord, History, Outbox, QueueDepth, RequestFilter
+
+_STATE_WORDS = {State.INACTIVE: "inactive", State.PENDING: "pending", State.FIRING: "firing"}
+_OF_REQUEST = {
+    RequestState.RUNNING: ModelState.RETRAINING,
+    RequestState.ACCEPTED: ModelState.RETRAIN_REQUESTED,
+    RequestState.REQUESTED: ModelState.RETRAIN_REQUESTED,
+    RequestState.HELD: ModelState.HELD,
+}
+
+
+class EngineQueries:
+    """Reads the engine under its lock, briefly, and the store without it.
+
+    configured: destinations in force. why_not_ready: "" when the bridge works. configuration: YAML without secrets.
+    now: the present instant (handed in by app/).
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        history: History,
+        outbox: Outbox,
+        *,
+        configured: Callable[[], Iterable[str]],
+        why_not_ready: Callable[[], str],
+        configuration: Callable[[], str],
+        now: Callable[[], Timestamp],
+    ) -> None:
+        self._engine = engine
+        self._history = history
+        self._outbox = outbox
+        self._configured = configured
+        self._why_not_ready = why_not_ready
+        self._configuration = configuration
+        self._now = now
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether the bridge can do its work; else why."""
+        why = self._why_not_ready()
+        return not why, why
+
+    def groups(self) -> list[GroupView]:
+        """Every group with its rules and their pending and firing alerts."""
+        with self._engine.lock:
+            return [self._group(run) for run in self._engine.groups.values()]
+
+    def _group(self, run: GroupRun) -> GroupView:
+        rules = [_rule_view(rule) for rule in run.runs]
+        last = run.last_slot or 0
+        return GroupView(run.group.name, run.group.file, run.group.interval, last, run.seconds, run.missed, rules)
+
+    def models(self) -> list[ModelView]:
+        """Every model that a rule has seen, in order."""
+        with self._engine.lock:
+            signals: dict[int, list[SignalView]] = {}
+            for run in self._engine.runs().values():
+                for slot, view in _signals(run):
+                    signals.setdefault(slot, []).append(view)
+            models = [(self._engine.table[slot], views) for slot, views in signals.items()]
+            return [self._model(model, views) for model, views in sorted(models, key=lambda pair: pair[0])]
+
+    def _model(self, model: ModelKey, signals: list[SignalView]) -> ModelView:
+        book = self._engine.book
+        asked = book.requests.get(book.last_asked.get(model, ""))
+        event = asked.request.evidence[0].event if asked and asked.request.evidence else ""
+        return ModelView(
+            model,
+            self._state(model, signals),
+            signals,
+            asked.sent_at if asked else 0,
+            asked.id if asked else "",
+            event,
+        )
+
+    def _state(self, model: ModelKey, signals: list[SignalView]) -> ModelState:
+        book = self._engine.book
+        record = book.requests.get(book.current.get(model, ""))
+        if record is not None and record.state in _OF_REQUEST:
+            return _OF_REQUEST[record.state]
+        if any(signal.state != "inactive" for signal in signals):
+            return ModelState.DEGRADED
+        if signals and all(signal.verdict == "inconclusive" for signal in signals):
+            return ModelState.NO_DATA
+        load = book.pipeline_load(model.owner, 0)
+        longest = max((run.rule.cooldown for run in self._engine.runs().values()), default=0)
+        cooling = load.last_end and gate.check(gate.PipelineLoad(0, load.last_end), self._now(), longest)
+        return ModelState.COOLDOWN if cooling else ModelState.HEALTHY
+
+    def decisions(
+        self, model: ModelKey | None = None, rule: str = "", since: Timestamp = 0, limit: int = 100
+    ) -> list[Decision]:
+        """Newest first."""
+        return self._history.decisions(model=model, rule=rule, since=since, limit=limit)
+
+    def requests(self, which: RequestFilter) -> list[RequestRecord]:
+        """Newest first."""
+        return self._history.requests(which)
+
+    def request(self, request_id: str) -> RequestRecord | None:
+        return self._history.request(request_id)
+
+    def deliveries(self, request_id: str) -> list[DeliveryRecord]:
+        return self._history.deliveries(request_id)
+
+    def pending_deliveries(self, limit: int = 100) -> list[DeliveryRecord]:
+        return self._history.pending_deliveries(limit)
+
+    def queue_depths(self) -> Mapping[str, QueueDepth]:
+        """By destination, configured ones without rows included."""
+        return {**{place: QueueDepth(0, 0, 0) for place in self._configured()}, **self._outbox.depths()}
+
+    def request_counts(self) -> Mapping[str, int]:
+        """Open requests by state."""
+        with self._engine.lock:
+            counts = Counter(record.state for record in self._engine.book.requests.values())
+        return {state.value: counts[state] for state in RequestState if not state.terminal}
+
+    def configuration(self) -> str:
+        return self._configuration()
+
+
+def _signals(run: RuleRun) -> Iterator[tuple[int, SignalView]]:
+    now, query = run.live, run.query
+    for slot in np.flatnonzero(now.known).tolist():
+        yield (
+            slot,
+            SignalView(
+                rule=run.rule.name,
+                signal=query.name,
+                event=query.event.value,
+                unit=query.unit,
+                value=float(now.value[slot]),
+                threshold=float(now.threshold[slot]),
+                verdict=Code(now.code[slot]).name.lower(),
+                cause=Cause(now.cause[slot]).word,
+                state=_STATE_WORDS[State(now.alerts.state[slot])],
+                at=run.last_evaluation,
+            ),
+        )
+
+
+def _rule_view(run: RuleRun) -> RuleView:
+    rule, states = run.rule, run.live.alerts.state
+    worst = State(int(states.max())) if len(states) else State.INACTIVE
+    exprs = run.query.exprs
+    return RuleView(
+        name=rule.name,
+        group=rule.group,
+        file=rule.file,
+        query="\n".join(exprs.values()),
+        strategy="" if rule.strategy is None else rule.strategy.name,
+        for_=rule.for_,
+        keep_firing_for=rule.keep_firing_for,
+        labels=rule.labels,
+        annotations=rule.annotations,
+        state=_STATE_WORDS[worst],
+        health=run.health,
+        last_error=run.last_error,
+        last_evaluation=run.last_evaluation,
+        seconds=run.seconds,
+        models=int(run.live.known.sum()),
+        alerts=[_alert_view(run, slot) for slot in np.flatnonzero(states).tolist()],
+    )
+
+
+def _alert_view(run: RuleRun, slot: int) -> AlertView:
+    alerts, model = run.live.alerts, run.table[slot]
+    value = float(run.live.value[slot])
+    return AlertView(
+        rule=run.rule.name,
+        model=model,
+        state=_STATE_WORDS[State(alerts.state[slot])],
+        active_at=int(alerts.active_at[slot]),
+        fired_at=int(alerts.fired_at[slot]),
+        keep_since=int(alerts.keep_since[slot]),
+        value=math.nan if math.isnan(value) else value,
+        labels={**run.series.get(slot, {}), **model.labels(), **run.rule.labels, "alertname": run.rule.name},
+        annotations=run.rendered(slot),
+    )

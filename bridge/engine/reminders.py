@@ -1,0 +1,57 @@
+"""What Alertmanagers must be reminded of, read from the running engine: the other side of refresh.OpenAlerts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from bridge.domain.request import Episode, RequestRecord, RequestState
+from bridge.domain.times import Timestamp
+from bridge.engine.deciding import Routing, route_labels
+from bridge.engine.refresh import OpenAlert
+from bridge.engine.tick import Engine
+
+
+class Reminders:
+    """Open, held and lately ended requests by destination; annotations carry the present numbers."""
+
+    def __init__(self, engine: Engine, routing: Routing) -> None:
+        self._engine = engine
+        self._routing = routing
+
+    def open_alerts(self, destination: str, ended_since: Timestamp) -> Sequence[OpenAlert]:
+        """As refresh.OpenAlerts asks for it."""
+        with self._engine.lock:
+            return list(self._alerts(destination, ended_since))
+
+    def _alerts(self, destination: str, ended_since: Timestamp) -> Iterator[OpenAlert]:
+        book = self._engine.book
+        runs = self._engine.runs()
+        intervals = {rule.name: run.group.interval for run in self._engine.groups.values() for rule in run.group.rules}
+        episodes = (*book.episodes.values(), *book.ended.values())
+        wanted = {(item.model, item.started_at): item for item in episodes if not _over(item, ended_since)}
+        for record in book.requests.values():
+            request = record.request
+            episode = wanted.get((request.model, request.episode_start))
+            if episode is None or not self._goes_to(record, destination):
+                continue
+            run = runs.get(request.rule)
+            slot = None if run is None else run.table.find(request.model)
+            if run is not None and slot is not None and not episode.ended_at and run.annotations:
+                request = replace(request, annotations=run.rendered(slot))
+            held = record.hold if record.state is RequestState.HELD else None
+            # A newer attempt of the same episode has its own alert: the older one ends with its request.
+            ends_at = episode.ended_at or (record.ended_at if book.current.get(request.model) != record.id else 0)
+            yield OpenAlert(
+                request, request.episode_start, ends_at, record.delivered_at, intervals.get(request.rule, 0),
+                held, record.hold_until,
+            )  # fmt: skip
+
+    def _goes_to(self, record: RequestRecord, destination: str) -> bool:
+        if record.state is RequestState.HELD:
+            return destination in self._routing.way(route_labels(record.request)).destinations
+        return bool(record.sent_at) and destination in record.destinations
+
+
+def _over(episode: Episode, ended_since: Timestamp) -> bool:
+    return 0 < episode.ended_at < ended_since

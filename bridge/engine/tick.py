@@ -1,0 +1,338 @@
+"""One evaluation of a rule group: ask, notify, decide, commit. The same code runs live and over history."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+
+import numpy as np
+
+from bridge.domain import alert
+from bridge.domain.alert import AlertRow
+from bridge.domain.batch import EventBatch
+from bridge.domain.errors import SourceError
+from bridge.domain.model import ModelTable
+from bridge.domain.request import Decision, Outcome
+from bridge.domain.rule import Gates, Group, SignalQuery
+from bridge.domain.times import HOUR, MINUTE, Duration, Timestamp
+from bridge.domain.verdict import Cause
+from bridge.engine.book import Book, Draft
+from bridge.engine.deciding import Decider, Routing
+from bridge.engine.observer import RuleObserver
+from bridge.engine.rule_run import Evaluation, RuleRun
+from bridge.engine.slots import Plan, plan
+from bridge.engine.subject import ModelSubject, Observer
+from bridge.ports import MetricSource, QueryReport, TickChanges, TickReport, TickStore
+
+log = logging.getLogger(__name__)
+
+Answers = Mapping[str, EventBatch | SourceError]
+RESOLVED_FOR: Duration = 15 * MINUTE
+
+
+@dataclass(slots=True)
+class GroupRun:
+    """A group at work. last_slot None: never evaluated. missed: slots that were not evaluated on time, ever."""
+
+    group: Group
+    runs: list[RuleRun]
+    subject: ModelSubject
+    last_slot: Timestamp | None = None
+    seconds: float = 0.0
+    missed: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What a tick counts for its report."""
+
+    queries: list[QueryReport] = field(default_factory=list)
+    events: Counter[str] = field(default_factory=Counter)
+    errors: dict[str, str] = field(default_factory=dict)
+    caught_up: int = 0
+
+
+class Engine:
+    """Evaluates groups and keeps their state. Thread-safe: groups fetch side by side, and decide one after the other.
+
+    source, store: ports. table: the models of all groups. book: episodes and requests (guarded by `lock`).
+    """
+
+    def __init__(self, source: MetricSource, store: TickStore, table: ModelTable) -> None:
+        self.source = source
+        self.store = store
+        self.table = table
+        self.book = Book()
+        self.groups: dict[str, GroupRun] = {}
+        self.lock = threading.RLock()
+        self.catch_up_limit: Duration = HOUR
+        self._routing: Routing | None = None
+        self._gates = Gates()
+        self._stored: dict[tuple[str, str], list[AlertRow]] = {}
+        self._slots: dict[str, Timestamp] = {}
+        self._stale: list[AlertRow] = []
+        self._reconfigured = False
+
+    # ------------------------------------------------------------ start and reload
+
+    def start(self, now: Timestamp) -> None:
+        """Continue from the store. Raises StoreError."""
+        snapshot = self.store.load(now - RESOLVED_FOR)
+        self._slots = dict(snapshot.slots)
+        for row in snapshot.alerts:
+            self._stored.setdefault((row.rule, row.fingerprint), []).append(row)
+        self.book.load(snapshot.episodes, snapshot.requests)
+
+    def configure(
+        self, groups: Iterable[Group], routing: Routing, gates: Gates, *, catch_up_limit: Duration = HOUR
+    ) -> None:
+        """Put rules, routes and gates in force. State goes on where a rule's meaning is the same."""
+        with self.lock:
+            old_runs = {(run.rule.name, run.fingerprint): run for run in self.runs().values()}
+            old_groups = self.groups
+            self.groups = {group.name: self._group_run(group, old_groups.get(group.name), old_runs) for group in groups}
+            self._routing, self._gates, self.catch_up_limit = routing, gates, catch_up_limit
+            self._stale = [*self._stale, *self._left_over(old_runs)]
+            self._reconfigured = True
+
+    def _left_over(self, old_runs: Mapping[tuple[str, str], RuleRun]) -> list[AlertRow]:
+        """Rows of rules that are gone or mean something else now, as inactive ones: the next commit drops them."""
+        kept = {(run.rule.name, run.fingerprint) for run in self.runs().values()}
+        rows = [row for stored in self._stored.values() for row in stored]
+        self._stored = {}
+        for key, run in old_runs.items():
+            if key not in kept:
+                active = np.flatnonzero(run.live.alerts.state)
+                rows += alert.rows(run.live.alerts, active, *key, self.table.models)
+        return [replace(row, state=alert.State.INACTIVE) for row in rows]
+
+    def _group_run(self, group: Group, old: GroupRun | None, old_runs: Mapping[tuple[str, str], RuleRun]) -> GroupRun:
+        runs = [self._rule_run(group, place, old_runs) for place in range(len(group.rules))]
+        subject = ModelSubject(self._observer_failed)
+        for run in runs:
+            subject.attach(RuleObserver(run))
+        if old is not None:
+            return GroupRun(group, runs, subject, old.last_slot, old.seconds, old.missed, old.lock)
+        return GroupRun(group, runs, subject, self._slots.get(group.name))
+
+    def _rule_run(self, group: Group, place: int, old_runs: Mapping[tuple[str, str], RuleRun]) -> RuleRun:
+        rule = group.rules[place]
+        key = (rule.name, group.fingerprint(rule))
+        if key in old_runs:
+            return old_runs[key].continued(group, rule)
+        run = RuleRun.of(group, rule, self.table)
+        run.restore(self._stored.pop(key, []))
+        return run
+
+    def runs(self) -> dict[str, RuleRun]:
+        """Every rule by name."""
+        return {run.rule.name: run for group in self.groups.values() for run in group.runs}
+
+    def _observer_failed(self, observer: Observer, error: Exception) -> None:
+        if isinstance(observer, RuleObserver):
+            observer.run.last_error = str(error)
+
+    # ------------------------------------------------------------ a tick
+
+    def evaluate(self, name: str, now: Timestamp, *, clock: Callable[[], float] = perf_counter) -> TickReport | None:
+        """Evaluate group `name` up to its present slot; None when that is stored already, or the group is gone.
+
+        Raises StoreError when the tick could not be stored: then nothing has changed, and the next one catches up.
+        clock: seconds, for durations only.
+        """
+        run = self.groups.get(name)
+        if run is None:
+            return None
+        with run.lock:
+            todo = plan(run.group, run.last_slot, now, self.catch_up_limit)
+            return None if todo is None else self._tick(run, todo, now, clock)
+
+    def _tick(self, run: GroupRun, todo: Plan, now: Timestamp, clock: Callable[[], float]) -> TickReport | None:
+        began, tally = clock(), _Tally()
+        past = self._past(run, todo, tally, clock)
+        answers = self._ask(run, todo.slot, tally, clock)
+        with self.lock:
+            if self.groups.get(run.group.name) is not run:
+                return None  # reloaded meanwhile: the new rules evaluate this slot
+            draft = Draft(self.book)
+            try:
+                self._judge(run, todo, past, answers, draft, tally)
+                changes = self._changes(run, todo, draft, now)
+                self.store.commit(changes)
+            except BaseException:
+                for rule in run.runs:
+                    rule.rollback()
+                raise
+            self._committed(run, todo, draft)
+            run.seconds = clock() - began
+        decisions = Counter((decision.rule, decision.outcome.value) for decision in draft.decisions)
+        return TickReport(
+            run.group.name, todo.slot, run.seconds, tuple(tally.queries), dict(tally.events), dict(decisions),
+            todo.missed_count, tally.caught_up, tally.errors,
+        )  # fmt: skip
+
+    def _judge(
+        self, run: GroupRun, todo: Plan, past: Mapping[str, Sequence[EventBatch] | SourceError],
+        answers: Answers, draft: Draft, tally: _Tally,
+    ) -> None:  # fmt: skip
+        for rule in run.runs:
+            rule.begin()
+            rule.skip(todo.gap)
+        if self._reconfigured:
+            self._decider(run).end_orphans(draft, todo.slot)
+        for place, slot in enumerate(todo.missed):
+            then = {key: found if isinstance(found, SourceError) else found[place] for key, found in past.items()}
+            self._slot(run, slot, then, draft, tally, live=False)
+        tally.caught_up = len(todo.missed)
+        self._slot(run, todo.slot, answers, draft, tally, live=True)
+
+    def _slot(
+        self, run: GroupRun, slot: Timestamp, answers: Answers, draft: Draft, tally: _Tally, *, live: bool
+    ) -> None:
+        """Notify the subject of every batch, and decide what the observers found."""
+        for rule in run.runs:
+            rule.evaluation = None
+        for answer in answers.values():
+            if isinstance(answer, EventBatch):
+                tally.events[answer.event.value] += len(answer)
+                run.subject.notify(answer)
+        evaluations = [found for rule in run.runs if (found := self._outcome(run, rule, answers, slot, draft, tally))]
+        self._decider(run).slot(draft, evaluations, slot, live=live)
+
+    def _decider(self, run: GroupRun) -> Decider:
+        if self._routing is None:
+            raise RuntimeError("configure() comes before evaluate()")
+        return Decider(run.group, self.runs(), self._routing, self._gates)
+
+    def _outcome(
+        self, run: GroupRun, rule: RuleRun, answers: Answers, slot: Timestamp, draft: Draft, tally: _Tally
+    ) -> Evaluation | None:
+        """How a rule's evaluation went; its health, and a decision record when that changed."""
+        answer = answers.get(rule.rule.query)
+        problem = ""
+        if isinstance(answer, SourceError):
+            problem = str(answer)
+            rule.unanswered(slot, answer.cause)
+        elif isinstance(answer, EventBatch) and answer.cause is not Cause.NONE:
+            problem = f"the answer is {answer.cause.word}: {'; '.join(answer.notes) or 'no reason given'}"
+        elif rule.evaluation is None:
+            problem = rule.last_error or "nothing was evaluated"
+        rule.last_evaluation = slot
+        self._health(run, rule, problem, slot, draft)
+        if problem:
+            tally.errors[rule.rule.name] = problem
+        return rule.evaluation
+
+    def _health(self, run: GroupRun, rule: RuleRun, problem: str, slot: Timestamp, draft: Draft) -> None:
+        changed = bool(problem) != (rule.health == "err") or (problem and problem != rule.last_error and rule.failures)
+        if changed and (problem or rule.failures):
+            outcome = Outcome.ERROR if problem else Outcome.NONE
+            text = problem or f"answered again after {rule.failures} failed evaluations; states were kept meanwhile"
+            before, after = ("err" if rule.failures else "ok"), ("err" if problem else "ok")
+            query = next(iter(rule.query.exprs.values()))
+            draft.decisions.append(
+                Decision(
+                    slot, run.group.name, rule.rule.name, None, outcome, before, after, text,
+                    query=query, query_time=slot - run.group.offset, repeats=rule.failures,
+                )
+            )  # fmt: skip
+        rule.health, rule.last_error = ("err", problem) if problem else ("ok", "")
+        rule.failures = rule.failures + 1 if problem else 0
+
+    # ------------------------------------------------------------ asking
+
+    def _ask(self, run: GroupRun, slot: Timestamp, tally: _Tally, clock: Callable[[], float]) -> Answers:
+        """One batch, or the reason why there is none, for every signal that a rule uses."""
+        asked: dict[tuple[object, ...], EventBatch | SourceError] = {}
+        answers: dict[str, EventBatch | SourceError] = {}
+        for name, query in _used(run).items():
+            key = _sameness(query)
+            if key not in asked:
+                asked[key] = self._ask_one(query, slot, slot - run.group.offset, tally, clock)
+            answers[name] = _renamed(asked[key], query)
+        return answers
+
+    def _ask_one(
+        self, query: SignalQuery, slot: Timestamp, at: Timestamp, tally: _Tally, clock: Callable[[], float]
+    ) -> EventBatch | SourceError:
+        began = clock()
+        try:
+            batch = self.source.instant(query, slot, at)
+        except SourceError as error:
+            tally.queries.append(QueryReport(query.name, clock() - began, 0, {}, error.reason, str(error)))
+            return error
+        tally.queries.append(QueryReport(query.name, clock() - began, batch.elements, batch.skipped))
+        return batch
+
+    def _past(
+        self, run: GroupRun, todo: Plan, tally: _Tally, clock: Callable[[], float]
+    ) -> dict[str, list[EventBatch] | SourceError]:
+        """The batches of the missed slots, by signal."""
+        past: dict[str, list[EventBatch] | SourceError] = {}
+        for name, query in _used(run).items() if todo.missed else ():
+            began = clock()
+            try:
+                past[name] = list(self.source.history(query, todo.missed, run.group.offset))
+            except SourceError as error:
+                tally.queries.append(QueryReport(name, clock() - began, 0, {}, error.reason, str(error)))
+                past[name] = error
+        return past
+
+    # ------------------------------------------------------------ storing
+
+    def _changes(self, run: GroupRun, todo: Plan, draft: Draft, now: Timestamp) -> TickChanges:
+        rows = [*self._stale, *(row for rule in run.runs for row in _changed_rows(rule))]
+        return TickChanges(
+            group=run.group.name,
+            slot=todo.slot,
+            alerts=rows,
+            episodes=list(draft.episodes.values()),
+            requests=list(draft.requests.values()),
+            deliveries=draft.deliveries,
+            decisions=draft.decisions,
+            at=now,
+        )
+
+    def _committed(self, run: GroupRun, todo: Plan, draft: Draft) -> None:
+        for rule in run.runs:
+            rule.commit()
+            rule.forget_series()
+        draft.apply()
+        self.book.forget(todo.slot - RESOLVED_FOR)
+        self._stale, self._reconfigured = [], False
+        run.last_slot = todo.slot
+        run.missed += todo.missed_count
+
+
+def _used(run: GroupRun) -> dict[str, SignalQuery]:
+    return {rule.rule.query: rule.query for rule in run.runs}
+
+
+def _sameness(query: SignalQuery) -> tuple[object, ...]:
+    return (tuple(sorted(query.exprs.items())), query.mapping, query.limit)
+
+
+def _renamed(answer: EventBatch | SourceError, query: SignalQuery) -> EventBatch | SourceError:
+    if isinstance(answer, SourceError) or answer.name == query.name:
+        return answer
+    return replace(answer, name=query.name, event=query.event, unit_ms=query.unit_ms)
+
+
+def _changed_rows(rule: RuleRun) -> list[AlertRow]:
+    """Rows that differ from what is stored; a model that is new and inactive has none."""
+    before, after = rule.live.alerts, rule.staged.alerts
+    size, grown = len(before.state), len(after.state)
+    changed = after.state != np.concatenate([before.state, np.zeros(grown - size, np.int8)])
+    for old, new in (
+        (before.active_at, after.active_at),
+        (before.fired_at, after.fired_at),
+        (before.keep_since, after.keep_since),
+    ):
+        changed |= new != np.concatenate([old, np.zeros(grown - size, np.int64)])
+    which = np.flatnonzero(changed)
+    return alert.rows(after, which, rule.rule.name, rule.fingerprint, rule.table.models) if len(which) else []

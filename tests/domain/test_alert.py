@@ -1,0 +1,150 @@
+"""The life cycle over columns equals the life cycle of each model alone, written as Prometheus describes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.domain.alert import AlertColumns, State, advance, apply_policies, rows, skip_unseen
+from bridge.domain.model import ModelKey
+from bridge.domain.verdict import Cause, Code
+
+OK, BREACHED, BAND, UNKNOWN = (np.int8(code) for code in (Code.OK, Code.BREACHED, Code.BAND, Code.INCONCLUSIVE))
+
+
+@dataclass
+class One:
+    """One model, one step at a time: the oracle."""
+
+    for_: int
+    keep: int
+    state: State = State.INACTIVE
+    active_at: int = 0
+    fired_at: int = 0
+    keep_since: int = 0
+
+    def step(self, code: Code, slot: int) -> None:
+        if code is Code.INCONCLUSIVE:
+            return
+        if self.state is State.FIRING:
+            self._firing(code, slot)
+        elif code is Code.BREACHED:
+            if self.state is State.INACTIVE:
+                self.state, self.active_at = State.PENDING, slot
+            if slot - self.active_at >= self.for_:
+                self.state, self.fired_at = State.FIRING, slot
+        else:
+            self._clear()
+
+    def _firing(self, code: Code, slot: int) -> None:
+        if code in {Code.BREACHED, Code.BAND}:
+            self.keep_since = 0
+            return
+        self.keep_since = self.keep_since or slot
+        if slot - self.keep_since >= self.keep:
+            self._clear()
+
+    def _clear(self) -> None:
+        self.state, self.active_at, self.fired_at, self.keep_since = State.INACTIVE, 0, 0, 0
+
+
+CODES = st.sampled_from([Code.OK, Code.BREACHED, Code.BREACHED, Code.BAND, Code.INCONCLUSIVE])
+
+
+@given(
+    st.lists(st.lists(CODES, min_size=3, max_size=3), min_size=1, max_size=40),
+    st.integers(0, 5),
+    st.integers(0, 5),
+)
+def test_columns_equal_models_one_by_one(history: list[list[Code]], for_slots: int, keep_slots: int) -> None:
+    """Whatever three models go through, the columns hold what each alone would hold."""
+    columns = AlertColumns.empty(3)
+    alone = [One(for_slots * 1000, keep_slots * 1000) for _ in range(3)]
+    for number, codes in enumerate(history):
+        slot = 1_000_000 + number * 1000
+        advance(columns, np.array(codes, np.int8), slot, for_=for_slots * 1000, keep=keep_slots * 1000)
+        for one, code in zip(alone, codes, strict=True):
+            one.step(code, slot)
+        held = zip(columns.state, columns.active_at, columns.fired_at, columns.keep_since, strict=True)
+        assert [tuple(int(x) for x in row) for row in held] == [
+            (one.state, one.active_at, one.fired_at, one.keep_since) for one in alone
+        ]
+
+
+def run(codes: list[np.int8], *, for_: int = 0, keep: int = 0) -> list[str]:
+    """States of one model after each slot, one second apart."""
+    columns, states = AlertColumns.empty(1), []
+    for number, code in enumerate(codes):
+        advance(columns, np.array([code]), 10_000 + number * 1000, for_=for_, keep=keep)
+        states.append(State(columns.state[0]).name.lower())
+    return states
+
+
+def test_without_for_a_rule_fires_at_the_first_breach() -> None:
+    """`for: 0` needs no second evaluation."""
+    assert run([OK, BREACHED, OK]) == ["inactive", "firing", "inactive"]
+
+
+def test_for_counts_from_the_first_breach_and_one_healthy_slot_resets_it() -> None:
+    """for: 2s with one slot a second fires at the third breach in a row."""
+    breaches = [BREACHED, BREACHED, OK, BREACHED, BREACHED, BREACHED]
+    assert run(breaches, for_=2000) == ["pending", "pending", "inactive", "pending", "pending", "firing"]
+
+
+def test_keep_firing_for_outlives_short_recoveries() -> None:
+    """A re-breach inside keep_firing_for is the same firing, and the wait begins anew after it."""
+    codes = [BREACHED, OK, BREACHED, OK, OK, OK]
+    assert run(codes, keep=2000) == ["firing", "firing", "firing", "firing", "firing", "inactive"]
+
+
+def test_the_band_keeps_firing_and_starts_nothing() -> None:
+    """Hysteresis: between clear and the limit, a firing rule fires on and an inactive one stays inactive."""
+    assert run([BAND, BREACHED, BAND, BAND, OK, BAND]) == [
+        "inactive", "firing", "firing", "firing", "inactive", "inactive",
+    ]  # fmt: skip
+
+
+def test_not_knowing_changes_nothing() -> None:
+    """Inconclusive slots neither resolve nor reset nor fire."""
+    codes = [UNKNOWN, BREACHED, UNKNOWN, BREACHED, UNKNOWN, UNKNOWN, OK]
+    assert run(codes, for_=2000) == ["inactive", "pending", "pending", "firing", "firing", "firing", "inactive"]
+
+
+def test_moves_name_what_changed() -> None:
+    """One slot: one model becomes pending, one fires, one resolves, one is reset; each is named once."""
+    columns = AlertColumns.empty(5)
+    advance(columns, np.array([OK, BREACHED, BREACHED, BREACHED, OK]), 1000, for_=2000, keep=0)
+    columns.state[2], columns.fired_at[2] = State.FIRING, 1000
+    moves = advance(columns, np.array([BREACHED, BREACHED, OK, OK, OK]), 3000, for_=2000, keep=0)
+    named = [part.tolist() for part in (moves.pending, moves.fired, moves.resolved, moves.reset, moves.touched)]
+    assert named == [[0], [1], [2], [3], [0, 1, 2, 3]]
+
+
+def test_policies_turn_not_knowing_into_a_verdict() -> None:
+    """`fire` and `ok` decide their own cause only; `keep` leaves it open."""
+    code = np.array([UNKNOWN, UNKNOWN, UNKNOWN, OK])
+    cause = np.array([Cause.NO_DATA, Cause.STALE, Cause.NAN, Cause.NONE], np.int8)
+    decided = apply_policies(code, cause, {Cause.NO_DATA: "ok", Cause.STALE: "fire", Cause.NAN: "keep"})
+    assert decided.tolist() == [Code.OK, Code.BREACHED, Code.INCONCLUSIVE, Code.OK]
+
+
+def test_time_that_was_never_evaluated_counts_towards_nothing() -> None:
+    """A pending rule with 1 s of 2 s behind it still needs 1 s after an hour that nobody looked at."""
+    columns = AlertColumns.empty(1)
+    advance(columns, np.array([BREACHED]), 1000, for_=2000, keep=0)
+    skip_unseen(columns, 3_600_000)
+    advance(columns, np.array([BREACHED]), 3_602_000, for_=2000, keep=0)
+    assert columns.state[0] == State.PENDING
+    advance(columns, np.array([BREACHED]), 3_603_000, for_=2000, keep=0)
+    assert columns.state[0] == State.FIRING
+
+
+def test_rows_carry_the_columns_of_the_models_asked_for() -> None:
+    """A row is what the store needs to continue."""
+    columns, models = AlertColumns.empty(2), [ModelKey("a", "b", "1"), ModelKey("a", "b", "2")]
+    advance(columns, np.array([OK, BREACHED]), 5000, for_=0, keep=0)
+    (row,) = rows(columns, np.array([1]), "Rule", "f1", models)
+    assert (row.model, row.state, row.active_at, row.fired_at) == (models[1], State.FIRING, 5000, 5000)
