@@ -30,7 +30,7 @@ class Courier:
     report: told of every attempt. settled: told the request's id when a delivery of it ended, delivered or dead.
     """
 
-    def __init__(  # noqa: PLR0917 - wired in one place, in this order
+    def __init__(
         self,
         destination: str,
         sink: Sink,

@@ -1,0 +1,1 @@
+"""Where requests go: one file per kind of destination, its configuration inside."""

@@ -1,0 +1,151 @@
+"""Alertmanager, API v2: one entry is one address with its own queue, so a cluster's members are all listed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, Any, ClassVar
+from urllib.parse import quote
+
+import msgspec
+from pydantic import AfterValidator
+
+from bridge.domain.times import Timestamp, rfc3339
+from bridge.engine import notice
+from bridge.net.session import NetError
+from bridge.ports import Alert, Delivery, Kind, Parcel, Result
+from bridge.sinks.base import HttpSink, HttpSinkConfig, HttpUrl, SinkContext
+
+log = logging.getLogger(__name__)
+
+BATCH = 1000
+MOST_REMEMBERED = 10_000
+# 400: an alert is invalid. 413: too much at once. 422: a body that the API's schema refuses.
+_SPLIT = frozenset({400, 413, 422})
+
+
+def _base(value: str) -> str:
+    if value.rstrip("/").endswith(("/api/v2", "/api/v2/alerts", "/api/v1/alerts")):
+        raise ValueError("must be Alertmanager's address, with its --web.route-prefix if any, without /api/...")
+    return value
+
+
+class AlertmanagerConfig(HttpSinkConfig):
+    """An entry of `alertmanager_configs`; the path of `url` is Alertmanager's route prefix."""
+
+    url: Annotated[HttpUrl, AfterValidator(_base)]
+
+
+class _Posted(msgspec.Struct):
+    """An alert as the API takes it."""
+
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    startsAt: str  # noqa: N815 - the API's name
+    endsAt: str  # noqa: N815
+    generatorURL: str  # noqa: N815
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How Alertmanager treats a request's alert. state: "active" | "suppressed" | "unprocessed"."""
+
+    state: str
+    silenced_by: tuple[str, ...]
+    inhibited_by: tuple[str, ...]
+
+
+_encoder = msgspec.json.Encoder()
+_instant = lru_cache(maxsize=4096)(rfc3339)
+_Identity = tuple[frozenset[tuple[str, str]], frozenset[tuple[str, str]]]
+
+
+def _encode(alerts: Sequence[Alert]) -> bytes:
+    return _encoder.encode(
+        [
+            _Posted(
+                alert.labels, alert.annotations, _instant(alert.starts_at), _instant(alert.ends_at), alert.generator_url
+            )
+            for alert in alerts
+        ]
+    )
+
+
+def _identity(alert: Alert) -> _Identity:
+    return frozenset(alert.labels.items()), frozenset(alert.annotations.items())
+
+
+class AlertmanagerSink(HttpSink):
+    """Posts alerts; the label `retrain_request_id` makes every request an alert of its own."""
+
+    integration = "alertmanager"
+    Config: ClassVar[type[AlertmanagerConfig]] = AlertmanagerConfig
+
+    def __init__(self, config: AlertmanagerConfig, context: SinkContext) -> None:
+        super().__init__(config, context)
+        self._context = context
+        self._alerts_url = f"{self._url}/api/v2/alerts"
+        self._refused: set[_Identity] = set()
+
+    def send(self, parcel: Parcel, now: Timestamp) -> Delivery:
+        """Post the request's alert; any 2xx is delivered, for the answer has no body."""
+        # Also a request that is delivered late must fire for a while, or nobody would be notified of it.
+        ends_at = parcel.ends_at if parcel.kind is Kind.RESOLVED else now + self._context.resolve_after
+        alert = notice.requested(
+            parcel.request, self._context.sender, starts_at=parcel.starts_at, ends_at=max(ends_at, parcel.starts_at)
+        )
+        return self.post(self._alerts_url, _encode([alert]), {}, now)[0]
+
+    def post_alerts(self, alerts: Sequence[Alert], now: Timestamp) -> Delivery:
+        """Post alerts in batches. An alert that Alertmanager refuses is named once in the log, and left out from then.
+
+        Stops at the first attempt that failed for another reason, and gives its outcome.
+        """
+        wanted = [alert for alert in alerts if _identity(alert) not in self._refused] if self._refused else alerts
+        delivery = Delivery(Result.DELIVERED)
+        for start in range(0, len(wanted), BATCH):
+            delivery = self._post_batch(wanted[start : start + BATCH], now)
+            if delivery.result is not Result.DELIVERED:
+                break
+        return delivery
+
+    def _post_batch(self, alerts: Sequence[Alert], now: Timestamp) -> Delivery:
+        delivery = self.post(self._alerts_url, _encode(alerts), {}, now)[0]
+        if delivery.status not in _SPLIT:
+            return delivery
+        if len(alerts) == 1:
+            self._refuse(alerts[0], delivery)
+            return Delivery(Result.DELIVERED, status=delivery.status, answer=delivery.answer)
+        # A refused batch may or may not have stored its valid alerts: halves, until only the bad ones are left out.
+        half = len(alerts) // 2
+        first = self._post_batch(alerts[:half], now)
+        return self._post_batch(alerts[half:], now) if first.result is Result.DELIVERED else first
+
+    def _refuse(self, alert: Alert, delivery: Delivery) -> None:
+        if len(self._refused) >= MOST_REMEMBERED:
+            self._refused.clear()
+        self._refused.add(_identity(alert))
+        fields = {"labels": dict(alert.labels), "status": delivery.status, "answer": delivery.answer}
+        log.error("Alertmanager refuses an alert", extra={"receiver": self._context.receiver, **fields})
+
+    def standing(self, request_id: str) -> Standing | None:
+        """Whether the request's alert is silenced or inhibited; None: not known there, or not reached."""
+        wanted = quote(f'retrain_request_id="{request_id}"')
+        try:
+            answer = self.attempt("GET", f"{self._alerts_url}?filter={wanted}")
+            found = msgspec.json.decode(answer.body) if answer.status == 200 else []
+            return next((_standing(item) for item in found if _asks(item)), None)
+        except (NetError, msgspec.DecodeError, TypeError, KeyError, AttributeError) as error:
+            log.debug("standing unknown", extra={"receiver": self._context.receiver, "error": str(error)})
+            return None
+
+
+def _asks(item: dict[str, Any]) -> bool:
+    return bool(item["labels"]["alertname"] != notice.HELD)
+
+
+def _standing(item: dict[str, Any]) -> Standing:
+    status = item["status"]
+    return Standing(str(status["state"]), tuple(status["silencedBy"]), tuple(status["inhibitedBy"]))

@@ -1,0 +1,216 @@
+"""What every sink is, and what those that speak HTTP share: configuration, one attempt, the meaning of an answer."""
+
+from __future__ import annotations
+
+import re
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar
+from urllib.parse import urlsplit
+
+import requests
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from bridge.domain.times import MINUTE, SECOND, Duration, Timestamp, parse_duration
+from bridge.engine.backoff import Rate
+from bridge.engine.notice import Sender
+from bridge.net.http_config import SinkHttpConfig
+from bridge.net.redact import redact
+from bridge.net.retry_after import retry_after
+from bridge.net.session import Answer, NetError, call, open_session
+from bridge.ports import Delivery, Parcel, Result
+
+ANSWER_SHOWN = 512
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class SinkContext:
+    """Where a sink stands: its receiver, its place among the receiver's entries of one integration, the bridge's name.
+
+    base_dir: folder of the configuration file. resolve_after: how far ahead of now an alert's endsAt is set, ms.
+    """
+
+    receiver: str
+    index: int
+    external_url: str = ""
+    external_labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    base_dir: Path = Path()
+    resolve_after: Duration = 4 * MINUTE
+
+    @property
+    def sender(self) -> Sender:
+        return Sender(self.external_url, self.external_labels)
+
+    def destination(self, integration: str) -> str:
+        """The id of the destination's queue."""
+        return f"{self.receiver}/{integration}/{self.index}"
+
+
+def _duration(value: object) -> int:
+    if isinstance(value, str):
+        return parse_duration(value)
+    raise ValueError("a duration is written as in Prometheus, for example 10s or 5m")
+
+
+def _positive(value: int) -> int:
+    if value <= 0:
+        raise ValueError("must be more than 0")
+    return value
+
+
+Span = Annotated[int, BeforeValidator(_duration), AfterValidator(_positive)]
+
+
+def _http_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        port_ok = parts.port is None or parts.port > 0
+    except ValueError as error:
+        raise ValueError(f"is not a URL: {error}") from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_ok:
+        raise ValueError("must be an http or https URL with a host, for example http://localhost:9093")
+    if parts.fragment:
+        raise ValueError("must not have a #fragment")
+    return value
+
+
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+
+
+class RateLimit(BaseModel):
+    """`rate_limit: {requests: 10, per: 1s}`: at most that many HTTP attempts, refilled evenly."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    requests: int = Field(gt=0)
+    per: Span = SECOND
+
+
+class SinkConfig(BaseModel):
+    """An entry of a receiver."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HttpSinkConfig(SinkConfig):
+    """What every entry with a URL takes. timeout: total time of one attempt."""
+
+    url: HttpUrl
+    timeout: Span = 10 * SECOND
+    rate_limit: RateLimit | None = None
+    http_config: SinkHttpConfig = SinkHttpConfig()
+
+
+class Sink(ABC):
+    """One destination. A new one is a file in this package (or an entry point `bridge.sinks`), a test and a page.
+
+    integration: receivers call its entries `<integration>_configs`. Config: one entry. sends_resolved,
+    reports_status: see ports.Sink. attempt_deadline: longest time of one attempt in ms; rate: its limit.
+    """
+
+    integration: ClassVar[str]
+    Config: ClassVar[type[SinkConfig]] = SinkConfig
+    sends_resolved: bool = False
+    reports_status: bool = False
+    attempt_deadline: Duration = 10 * SECOND
+    rate: Rate | None = None
+
+    @abstractmethod
+    def __init__(self, config: Any, context: SinkContext) -> None:
+        """From a checked entry of `Config`; must not connect."""
+
+    @abstractmethod
+    def send(self, parcel: Parcel, now: Timestamp) -> Delivery:
+        """One attempt. What it raises counts as RETRY with reason `internal`."""
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+class HttpSink(Sink):
+    """A sink that makes its attempts over HTTP; each thread has its own session, as requests' are not shared safely."""
+
+    def __init__(self, config: HttpSinkConfig, context: SinkContext) -> None:
+        self._http = config.http_config
+        self._base_dir = context.base_dir
+        self._url = config.url.rstrip("/")
+        self._sessions: dict[int, requests.Session] = {}
+        self._lock = threading.Lock()
+        self.attempt_deadline = config.timeout
+        self.rate = Rate(config.rate_limit.requests, config.rate_limit.per) if config.rate_limit else None
+
+    def attempt(
+        self, method: str, url: str, *, data: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """One HTTP request with the entry's deadline; never follows a redirect. Raises NetError."""
+        return call(
+            self._session(),
+            method,
+            url,
+            deadline=self.attempt_deadline / 1000,
+            data=data,
+            headers=headers,
+            allow_redirects=False,
+        )
+
+    def post(self, url: str, body: bytes, headers: Mapping[str, str], now: Timestamp) -> tuple[Delivery, Answer | None]:
+        """POST `body` as JSON: what the answer's status means, and the answer if there was one."""
+        try:
+            answer = self.attempt("POST", url, data=body, headers={"Content-Type": "application/json", **headers})
+        except NetError as error:
+            return unreached(error), None
+        return classify(answer, now), answer
+
+    def _session(self) -> requests.Session:
+        key = threading.get_ident()
+        with self._lock:
+            if key not in self._sessions:
+                self._sessions[key] = open_session(self._http, self._base_dir)
+            return self._sessions[key]
+
+    def close(self) -> None:
+        with self._lock:
+            for session in self._sessions.values():
+                session.close()
+            self._sessions.clear()
+
+
+def classify(answer: Answer, now: Timestamp) -> Delivery:
+    """What an answer's status means for the delivery, whatever the body says."""
+    status, text = answer.status, shown(answer)
+    wait = retry_after(_header(answer, "retry-after"), now)
+    if 200 <= status < 300:
+        return Delivery(Result.DELIVERED, "ok", status, text)
+    if 300 <= status < 400:
+        # Following would turn the POST into a GET that answers 200: the request would be lost without a trace.
+        return Delivery(Result.DEAD, "redirect", status, text)
+    if status in {401, 403}:
+        return Delivery(Result.DENIED, "unauthorized", status, text)
+    if status == 429:
+        return Delivery(Result.RETRY, "rate_limited", status, text, wait)
+    if status in {408, 425}:
+        return Delivery(Result.RETRY, "http_4xx", status, text, wait)
+    if 400 <= status < 500:
+        return Delivery(Result.DEAD, "http_4xx", status, text)
+    reason = "http_5xx" if 500 <= status < 600 else "invalid_answer"
+    return Delivery(Result.RETRY, reason, status, text, wait)
+
+
+def unreached(error: NetError) -> Delivery:
+    """What a failed attempt means: it may work later, whatever failed."""
+    reason = "invalid_answer" if error.reason == "too_large" else error.reason
+    return Delivery(Result.RETRY, reason, 0, str(error)[:ANSWER_SHOWN])
+
+
+def shown(answer: Answer) -> str:
+    """The body for people: redacted, on one line, capped."""
+    text = _CONTROL.sub(" ", answer.body[: 4 * ANSWER_SHOWN].decode("utf-8", "replace"))
+    return redact(text).strip()[:ANSWER_SHOWN]
+
+
+def _header(answer: Answer, name: str) -> str | None:
+    return next((value for key, value in answer.headers.items() if key.lower() == name), None)

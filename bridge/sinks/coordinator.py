@@ -1,0 +1,140 @@
+"""A pipeline coordinator that speaks the coordinator API (docs/openapi): takes a request, says later what became of it."""
+
+from __future__ import annotations
+
+import logging
+from typing import ClassVar
+from urllib.parse import quote
+
+import msgspec
+
+from bridge.domain.request import RequestState, RetrainRequest
+from bridge.domain.times import Timestamp, parse_rfc3339, rfc3339
+from bridge.net.session import Answer, NetError
+from bridge.ports import Delivery, Parcel, Result, StatusReport
+from bridge.sinks.base import HttpSink, SinkContext, unreached
+from bridge.sinks.signing import SignedSinkConfig, Signer
+
+log = logging.getLogger(__name__)
+
+EVENT_TYPE = "io.retrain-bridge.retrain.requested.v1"
+SOURCE = "/retrain-bridge"
+_STATES = {
+    state.value: state
+    for state in (
+        RequestState.ACCEPTED,
+        RequestState.RUNNING,
+        RequestState.SUCCEEDED,
+        RequestState.FAILED,
+        RequestState.CANCELLED,
+        RequestState.LOST,
+    )
+}
+# CloudEvents' HTTP binding: everything printable stays as it is, except space, double quote and percent.
+_PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+
+
+class CoordinatorConfig(SignedSinkConfig):
+    """An entry of `coordinator_configs`; the API's path is added to `url`."""
+
+
+class _Reply(msgspec.Struct):
+    """A coordinator's word on a request; unknown keys are ignored, absent ones empty."""
+
+    id: str = ""
+    state: str = ""
+    reference: str = ""
+    message: str = ""
+    new_version: str = ""
+    updated_at: str = ""
+
+
+class CoordinatorSink(HttpSink):
+    """Sends the whole request, once taken never again; the coordinator drops a repeated Idempotency-Key."""
+
+    integration = "coordinator"
+    Config: ClassVar[type[CoordinatorConfig]] = CoordinatorConfig
+    reports_status = True
+
+    def __init__(self, config: CoordinatorConfig, context: SinkContext) -> None:
+        super().__init__(config, context)
+        self._context = context
+        self._requests_url = f"{self._url}/api/v1/retrain-requests"
+        self._signer = Signer(config, context.base_dir)
+        self._trouble = ""
+
+    def send(self, parcel: Parcel, now: Timestamp) -> Delivery:
+        """Post the request: 2xx with a reference, or 409 (a known key), is delivered."""
+        request = parcel.request
+        body = msgspec.json.encode({**request.to_json(), "generator_url": self._context.sender.link(request.id)})
+        try:
+            signature = self._signer.headers(request.id, body, now)
+        except NetError as error:
+            return unreached(error)
+        headers = {"Idempotency-Key": request.id, **self._event_headers(request), **signature}
+        delivery, answer = self.post(self._requests_url, body, headers, now)
+        return _accepted(delivery, answer, request.id) if answer is not None else delivery
+
+    def _event_headers(self, request: RetrainRequest) -> dict[str, str]:
+        key = request.model
+        return {
+            "ce-specversion": "1.0",
+            "ce-id": request.id,
+            "ce-source": _encoded(self._context.external_url or SOURCE),
+            "ce-type": EVENT_TYPE,
+            "ce-subject": _encoded(f"{key.project}/{key.pipeline}/{key.version}"),
+            "ce-time": rfc3339(request.triggered_at),
+        }
+
+    def status(self, request_id: str, now: Timestamp) -> StatusReport | None:
+        """What the coordinator says of a request now; None: it does not know it, or gave no usable answer."""
+        try:
+            answer = self.attempt("GET", f"{self._requests_url}/{quote(request_id, safe='')}")
+        except NetError as error:
+            self._complain(f"{error.reason}: {error}")
+            return None
+        reply = _reply(answer)
+        usable = answer.status == 200 and reply is not None and reply.state in _STATES and reply.id in {"", request_id}
+        self._complain("" if usable or answer.status == 404 else f"status {answer.status} without a usable body")
+        if not usable or reply is None:
+            return None
+        at = _instant(reply, now)
+        return StatusReport(request_id, _STATES[reply.state], at, reply.message, reply.new_version, reply.reference)
+
+    def _complain(self, trouble: str) -> None:
+        """Say it once: a coordinator that is down is asked for every open request, again and again."""
+        if trouble and trouble != self._trouble:
+            log.warning("coordinator gives no status", extra={"receiver": self._context.receiver, "error": trouble})
+        self._trouble = trouble
+
+
+def _accepted(delivery: Delivery, answer: Answer, request_id: str) -> Delivery:
+    reply = _reply(answer)
+    named = reply is not None and bool(reply.reference) and reply.id in {"", request_id}
+    reference = reply.reference if reply is not None and named else ""
+    if answer.status == 409:
+        return Delivery(Result.DELIVERED, "ok", 409, delivery.answer, reference=reference)
+    if delivery.result is not Result.DELIVERED:
+        return delivery
+    if not named:
+        # Without a reference nothing proves that it was taken: a proxy's or a wrong server's page is a 200 as well.
+        return Delivery(Result.RETRY, "invalid_answer", answer.status, delivery.answer)
+    return Delivery(Result.DELIVERED, "ok", answer.status, delivery.answer, reference=reference)
+
+
+def _reply(answer: Answer) -> _Reply | None:
+    try:
+        return msgspec.json.decode(answer.body, type=_Reply)
+    except msgspec.DecodeError:
+        return None
+
+
+def _instant(reply: _Reply, now: Timestamp) -> Timestamp:
+    try:
+        return parse_rfc3339(reply.updated_at)
+    except ValueError:
+        return now
+
+
+def _encoded(value: str) -> str:
+    return quote(value, safe=_PRINTABLE)

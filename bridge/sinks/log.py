@@ -1,0 +1,48 @@
+"""Writes a request to the bridge's own log: to look on, and for whoever collects logs. Takes everything, always."""
+
+from __future__ import annotations
+
+import logging
+from typing import ClassVar, Literal
+
+from bridge.domain.times import Timestamp, rfc3339
+from bridge.ports import Delivery, Parcel, Result
+from bridge.sinks.base import Sink, SinkConfig, SinkContext
+
+log = logging.getLogger(__name__)
+
+_EVENTS = {"firing": "retraining asked for", "resolved": "retraining no longer asked for"}
+
+
+class LogConfig(SinkConfig):
+    """An entry of `log_configs`."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    send_resolved: bool = True
+
+
+class LogSink(Sink):
+    """One structured line per request."""
+
+    integration = "log"
+    Config: ClassVar[type[LogConfig]] = LogConfig
+
+    def __init__(self, config: LogConfig, context: SinkContext) -> None:
+        self._level = logging.getLevelNamesMapping()[config.level.upper()]
+        self._receiver = context.receiver
+        self.sends_resolved = config.send_resolved
+
+    def send(self, parcel: Parcel, now: Timestamp) -> Delivery:
+        request = parcel.request
+        fields = {
+            "receiver": self._receiver,
+            "request_id": request.id,
+            **request.model.labels(),
+            "rule": request.rule,
+            "reason": request.reason,
+            "attempt": request.attempt,
+            "triggered_at": rfc3339(request.triggered_at),
+            "late": request.late,
+        }
+        log.log(self._level, _EVENTS[parcel.kind.value], extra=fields)
+        return Delivery(Result.DELIVERED)

@@ -1,0 +1,70 @@
+"""Standard Webhooks signatures for sinks that carry a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+
+from bridge.domain.times import Timestamp
+from bridge.net.session import NetError
+from bridge.net.signature import check_secret, sign
+from bridge.sinks.base import HttpSinkConfig
+
+
+def _checked(secret: SecretStr) -> SecretStr:
+    check_secret(secret.get_secret_value())
+    return secret
+
+
+SigningSecret = Annotated[SecretStr, AfterValidator(_checked)]
+
+
+class SignedSinkConfig(HttpSinkConfig):
+    """An entry that may sign what it sends: one of `secret`, `secret_file` (one a line) and `secrets` (rotation)."""
+
+    secret: SigningSecret | None = None
+    secret_file: str = ""
+    secrets: tuple[SigningSecret, ...] = Field(default=(), max_length=8)
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if sum((self.secret is not None, bool(self.secret_file), bool(self.secrets))) > 1:
+            raise ValueError("at most one of secret, secret_file and secrets may be set")
+        return self
+
+
+class Signer:
+    """Signs bodies; a file is read at every use, so that a rotated secret works at once."""
+
+    def __init__(self, config: SignedSinkConfig, base_dir: Path) -> None:
+        self._secrets = [item.get_secret_value() for item in (config.secret, *config.secrets) if item is not None]
+        self._file = base_dir / config.secret_file if config.secret_file else None
+
+    def headers(self, message_id: str, body: bytes, now: Timestamp) -> Mapping[str, str]:
+        """The three webhook-* headers, or none without a secret. NetError(credential) when the file is no good."""
+        secrets = self._read()
+        if not secrets:
+            return {}
+        seconds = now // 1000
+        return {
+            "webhook-id": message_id,
+            "webhook-timestamp": str(seconds),
+            "webhook-signature": sign(secrets, message_id, seconds, body),
+        }
+
+    def _read(self) -> list[str]:
+        if self._file is None:
+            return self._secrets
+        try:
+            secrets = self._file.read_text("utf-8").split()
+            for secret in secrets:
+                check_secret(secret)
+        except (OSError, ValueError) as error:
+            what = error.strerror if isinstance(error, OSError) else str(error)
+            raise NetError(f"secret_file cannot be used: {what}", "credential") from None
+        if not secrets:
+            raise NetError("secret_file is empty", "credential")
+        return secrets
