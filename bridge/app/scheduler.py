@@ -83,5 +83,3 @@ class Scheduler:
             log.error("job failed", extra={**fields, "error": str(getattr(event, "exception", ""))})
         else:
             log.warning("job is still running; its slot is caught up by the next run", extra=fields)
-
-

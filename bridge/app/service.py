@@ -9,7 +9,6 @@ import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from bridge.app.scheduler import Scheduler
 from bridge.app.wiring import Bridge, Options
@@ -41,7 +40,7 @@ def open_store(options: ServeOptions) -> SqlStore:
     return SqlStore.open_sqlite(options.storage_path / DATABASE)
 
 
-def run(options: Options, serve: ServeOptions) -> int:
+def run_service(options: Options, serve: ServeOptions) -> int:
     """Run until SIGTERM or SIGINT; SIGHUP reloads. Raises ConfigError, StoreError and OSError at the start."""
     stop, hang_up = threading.Event(), threading.Event()
     config = load(options.config_file)
@@ -80,14 +79,11 @@ def _wait(stop: threading.Event, hang_up: threading.Event, bridge: Bridge) -> No
 
 
 def _on_signals(stop: threading.Event, hang_up: threading.Event) -> None:
-    def on_stop(number: int, frame: FrameType | None) -> None:
+    def on_stop(*_: object) -> None:
         if stop.is_set():  # asked twice: at once; nothing that was committed is lost
             os._exit(1)
         stop.set()
 
-    def on_hang_up(number: int, frame: FrameType | None) -> None:
-        hang_up.set()
-
     signal.signal(signal.SIGTERM, on_stop)
     signal.signal(signal.SIGINT, on_stop)
-    signal.signal(signal.SIGHUP, on_hang_up)
+    signal.signal(signal.SIGHUP, lambda *_: hang_up.set())

@@ -7,7 +7,7 @@ import os
 import random
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.app import clock
@@ -17,6 +17,7 @@ from bridge.app.telemetry import Telemetry
 from bridge.config.load import BridgeConfig, load
 from bridge.domain.errors import ConfigError, StoreError
 from bridge.domain.model import ModelTable
+from bridge.domain.request import RequestRecord
 from bridge.domain.times import DAY, Duration, Timestamp
 from bridge.engine.breaker import DeliverySettings
 from bridge.engine.commands import EngineCommands
