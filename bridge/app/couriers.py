@@ -47,7 +47,8 @@ class Couriers:
         self._stopping.set()
         self.wake()
         deadline = time.monotonic() + timeout
-        return all([loop.finish(deadline - time.monotonic()) for loop in self._loops.values()])
+        ended = [loop.finish(deadline - time.monotonic()) for loop in self._loops.values()]
+        return all(ended)
 
 
 class _Loop:
@@ -82,7 +83,7 @@ class _Loop:
     def _step(self) -> Timestamp | None:
         try:
             following = self._worker.step(self._now)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a full disk or a defect must not end the thread
             if not self._stopping.is_set():
                 self._complain(error)
             return self._now() + AFTER_ERROR
@@ -93,7 +94,7 @@ class _Loop:
         """Once per new fact: a full disk is met at every step."""
         trouble = f"{type(error).__name__}: {error}"
         if trouble != self._trouble:
-            log.exception("delivery stopped, will go on", extra={"destination": self._name})
+            log.error("delivery stopped, will go on", extra={"destination": self._name}, exc_info=error)
         self._trouble = trouble
 
     def _wait(self, until: Timestamp | None) -> None:

@@ -77,7 +77,6 @@ class Refresher:
         sink: AlertSink,
         alerts: OpenAlerts,
         outbox: Outbox,
-        *,
         sender: Sender,
         settings: DeliverySettings,
         refresh: RefreshSettings,

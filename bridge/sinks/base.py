@@ -127,7 +127,7 @@ class Sink(ABC):
     def send(self, parcel: Parcel, now: Timestamp) -> Delivery:
         """One attempt. What it raises counts as RETRY with reason `internal`."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - a sink without connections has nothing to do here
         """Let go of connections."""
 
 
@@ -179,25 +179,28 @@ class HttpSink(Sink):
             self._sessions.clear()
 
 
+# 3xx: following would turn the POST into a GET that answers 200, and the request would be lost without a trace.
+_CLASSES = {
+    2: (Result.DELIVERED, "ok"),
+    3: (Result.DEAD, "redirect"),
+    4: (Result.DEAD, "http_4xx"),
+    5: (Result.RETRY, "http_5xx"),
+}
+_NAMED = {
+    401: (Result.DENIED, "unauthorized"),
+    403: (Result.DENIED, "unauthorized"),
+    408: (Result.RETRY, "http_4xx"),
+    425: (Result.RETRY, "http_4xx"),
+    429: (Result.RETRY, "rate_limited"),
+}
+
+
 def classify(answer: Answer, now: Timestamp) -> Delivery:
     """What an answer's status means for the delivery, whatever the body says."""
-    status, text = answer.status, shown(answer)
-    wait = retry_after(_header(answer, "retry-after"), now)
-    if 200 <= status < 300:
-        return Delivery(Result.DELIVERED, "ok", status, text)
-    if 300 <= status < 400:
-        # Following would turn the POST into a GET that answers 200: the request would be lost without a trace.
-        return Delivery(Result.DEAD, "redirect", status, text)
-    if status in {401, 403}:
-        return Delivery(Result.DENIED, "unauthorized", status, text)
-    if status == 429:
-        return Delivery(Result.RETRY, "rate_limited", status, text, wait)
-    if status in {408, 425}:
-        return Delivery(Result.RETRY, "http_4xx", status, text, wait)
-    if 400 <= status < 500:
-        return Delivery(Result.DEAD, "http_4xx", status, text)
-    reason = "http_5xx" if 500 <= status < 600 else "invalid_answer"
-    return Delivery(Result.RETRY, reason, status, text, wait)
+    other = _CLASSES.get(answer.status // 100, (Result.RETRY, "invalid_answer"))
+    result, reason = _NAMED.get(answer.status, other)
+    wait = retry_after(_header(answer, "retry-after"), now) if result is Result.RETRY else 0
+    return Delivery(result, reason, answer.status, shown(answer), wait)
 
 
 def unreached(error: NetError) -> Delivery:

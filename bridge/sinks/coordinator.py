@@ -1,4 +1,4 @@
-"""A pipeline coordinator that speaks the coordinator API (docs/openapi): takes a request, says later what became of it."""
+"""A pipeline coordinator that speaks the coordinator API: takes a request, and says later what became of it."""
 
 from __future__ import annotations
 
