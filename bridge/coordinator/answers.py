@@ -1,0 +1,86 @@
+"""What the API answers with."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from bridge.coordinator.problem import FieldProblem
+from bridge.coordinator.records import Record
+from bridge.domain.times import Timestamp, rfc3339
+
+
+class RequestAnswer(BaseModel):
+    """A request and what became of it. Instants are RFC 3339, null = has not happened."""
+
+    id: str
+    state: str = Field(examples=["accepted", "running", "succeeded", "failed", "cancelled", "lost"])
+    reference: str = Field(description="The coordinator's own name for the request.", examples=["run-17"])
+    message: str
+    new_version: str = Field(description="What the retraining made, as the command printed it.")
+    updated_at: str
+    project: str
+    pipeline: str
+    version: str
+    reason: str
+    origin: str = Field(description="The door of the first arrival.", examples=["api", "alertmanager"])
+    repeats: int = Field(description="How often the id came again.")
+    received_at: str
+    started_at: str | None
+    ended_at: str | None
+
+
+class RequestDetail(RequestAnswer):
+    """The same with the request as the command gets it."""
+
+    request: dict[str, Any]
+
+
+class ListAnswer(BaseModel):
+    """One page; `total` counts all that match."""
+
+    requests: list[RequestAnswer]
+    total: int
+
+
+class AlertsAnswer(BaseModel):
+    """What became of the alerts of a notification: ids by outcome, and how many were ignored, by reason."""
+
+    accepted: list[str]
+    known: list[str]
+    ignored: dict[str, int] = Field(examples=[{"resolved": 2, "no_request_id": 1}])
+    errors: list[FieldProblem] = Field(default_factory=list)
+
+
+def of(record: Record) -> RequestAnswer:
+    return RequestAnswer(**_fields(record))
+
+
+def detail(record: Record) -> RequestDetail:
+    return RequestDetail(**_fields(record), request=json.loads(record.body))
+
+
+def _fields(record: Record) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "state": record.state.value,
+        "reference": record.reference,
+        "message": record.message,
+        "new_version": record.new_version,
+        "updated_at": rfc3339(record.updated_at),
+        "project": record.project,
+        "pipeline": record.pipeline,
+        "version": record.version,
+        "reason": record.reason,
+        "origin": record.origin.value,
+        "repeats": record.repeats,
+        "received_at": rfc3339(record.received_at),
+        "started_at": _instant(record.started_at),
+        "ended_at": _instant(record.ended_at),
+    }
+
+
+def _instant(instant: Timestamp) -> str | None:
+    return rfc3339(instant) if instant else None

@@ -1,0 +1,136 @@
+"""Bodies as they arrive: checked completely, refused with the name of every field that is wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Annotated, Any, NoReturn
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from bridge.coordinator.records import Origin, Submission
+from bridge.domain.request import REQUEST_ID
+from bridge.domain.times import parse_rfc3339
+
+MAX_BODY = 20_000  # bytes of one request
+MAX_ALERTS_BODY = 1_048_576  # bytes of one notification of Alertmanager
+_MAX_KEPT = 60_000  # bytes as kept, defaults written out: one environment variable holds 128 KiB at most
+
+
+class BodyError(Exception):
+    """A body that cannot be used. fields: (path, what is wrong), may be empty."""
+
+    def __init__(self, detail: str, fields: Iterable[tuple[str, str]] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.fields = tuple(fields)
+
+
+def _instant(text: str) -> str:
+    parse_rfc3339(text)
+    return text
+
+
+def _no_nul(text: str) -> str:
+    """The text goes into the command's environment, which cannot hold a NUL."""
+    if "\0" in text:
+        raise ValueError("must not contain the character U+0000")
+    return text
+
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=1024), AfterValidator(_no_nul)]
+Text = Annotated[str, AfterValidator(_no_nul)]
+Instant = Annotated[str, AfterValidator(_instant), Field(examples=["2026-03-01T12:00:00.000Z"])]
+Number = float | str | None
+
+
+class EvidenceBody(BaseModel):
+    """What one rule saw when it fired. NaN and infinities travel as the strings "NaN", "+Inf", "-Inf"."""
+
+    model_config = ConfigDict(extra="allow", strict=True, title="Evidence")
+
+    rule: str = ""
+    signal: str = ""
+    event: str = ""
+    query: str = ""
+    value: Number = None
+    statistic: Number = None
+    threshold: Number = None
+    unit: str = ""
+    series: dict[str, str] = Field(default_factory=dict)
+
+
+class RequestBody(BaseModel):
+    """A request to retrain one model. Fields that are not named here are kept and handed to the command."""
+
+    model_config = ConfigDict(extra="allow", strict=True, title="RetrainRequest")
+
+    id: Annotated[str, StringConstraints(pattern=f"^{REQUEST_ID.pattern}$")]
+    project: Name
+    pipeline: Name
+    version: Name
+    reason: Text
+    reasons: list[str] = Field(default_factory=list)
+    rule: str = ""
+    attempt: int = Field(default=1, ge=1)
+    triggered_at: Instant | None = None
+    episode_start: Instant | None = None
+    late: bool = False
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+    evidence: list[EvidenceBody] = Field(default_factory=list)
+    generator_url: str = ""
+
+
+def parse_request(raw: bytes) -> Submission:
+    """The body of POST /api/v1/retrain-requests; BodyError names every wrong field."""
+    found = decode(raw)
+    try:
+        body = RequestBody.model_validate(found)
+    except ValidationError as error:
+        raise BodyError("the body is not a retrain request", problems(error)) from None
+    return submission(body, Origin.API)
+
+
+def submission(body: RequestBody, origin: Origin) -> Submission:
+    """What the ledger keeps; BodyError when an additional field cannot be written as JSON again."""
+    try:
+        text = json.dumps(body.model_dump(mode="json"), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        size = len(text.encode())
+    except (ValueError, RecursionError) as error:
+        raise BodyError(f"the body cannot be written as JSON again: {error}") from None
+    if size > _MAX_KEPT:
+        raise BodyError(f"the request is larger than {_MAX_KEPT} bytes")
+    return Submission(body.id, body.project, body.pipeline, body.version, body.reason, text, origin)
+
+
+def decode(raw: bytes) -> dict[str, Any]:
+    """A JSON object; BodyError otherwise."""
+    try:
+        found = json.loads(raw, parse_constant=_not_json)
+    except RecursionError:
+        raise BodyError("the body is nested too deeply") from None
+    except UnicodeDecodeError:
+        raise BodyError("the body is not UTF-8") from None
+    except ValueError as error:
+        raise BodyError(f"the body is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise BodyError("the body must be a JSON object")
+    return found
+
+
+def _not_json(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def problems(error: ValidationError) -> list[tuple[str, str]]:
+    """(path, message) of every mistake, in the order of the fields."""
+    return [(path(item["loc"]), item["msg"].removeprefix("Value error, ")) for item in error.errors()]
+
+
+def path(parts: Iterable[int | str]) -> str:
+    """("evidence", 0, "rule") -> "evidence[0].rule"."""
+    text = ""
+    for part in parts:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text

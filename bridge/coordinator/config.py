@@ -1,0 +1,239 @@
+"""coordinator.yml and the flags that override it."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+)
+
+from bridge.coordinator.body import path as dotted
+from bridge.domain.errors import ConfigError, Problem
+from bridge.domain.times import DAY, HOUR, SECOND, Duration, parse_duration
+from bridge.net.http_config import SinkHttpConfig
+from bridge.net.signature import check_secret
+
+
+def _duration(value: object) -> object:
+    """Text as in Prometheus; a bare number would leave the unit to guessing."""
+    if isinstance(value, str):
+        return parse_duration(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value != 0:
+        raise ValueError(f'write the duration with its unit, for example "{value}s"')
+    return value
+
+
+def _beside_the_file(value: Path, info: ValidationInfo) -> Path:
+    """Paths in a file are relative to the file's folder."""
+    return Path((info.context or {}).get("base_dir", ".")) / value
+
+
+def _http_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be an http:// or https:// URL with a host")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("must be a plain base URL; credentials belong into bridge_http_config")
+    return value.rstrip("/")
+
+
+def split_listen(value: str) -> tuple[str, int]:
+    """ "127.0.0.1:8090", "[::1]:8090" or ":8090" as host and port; ValueError otherwise."""
+    host, colon, port = value.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65535:
+        raise ValueError("must be HOST:PORT, for example 127.0.0.1:8090")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _listen(value: str, info: ValidationInfo) -> str:
+    """Whoever can post here can start the command. The two files stand before `listen` in the model for this check."""
+    host, _ = split_listen(value)
+    guarded = info.data.get("secret_files", True) or info.data.get("token_file", True)
+    if not is_loopback(host) and not guarded:
+        raise ValueError(
+            f"{value} can be reached from other machines, and whoever reaches it can start runs: "
+            "set secret_files or token_file, or listen on 127.0.0.1"
+        )
+    return value
+
+
+def _runnable(value: tuple[str, ...]) -> tuple[str, ...]:
+    if value and shutil.which(value[0]) is None:
+        raise ValueError(f"{value[0]!r} is neither an executable file nor a command found on PATH")
+    return value
+
+
+def _text_of(path: Path) -> str:
+    """What a secret's file holds, read anew at every use; ValueError tells why it cannot be read."""
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not plain ASCII text") from None
+
+
+def _holds_a_secret(path: Path) -> Path:
+    check_secret(_text_of(path))
+    return path
+
+
+def _holds_a_token(path: Path) -> Path:
+    if len(_text_of(path)) < TOKEN_MIN:
+        raise ValueError(f"{path} must hold a token of at least {TOKEN_MIN} characters")
+    return path
+
+
+TOKEN_MIN = 16
+Span = Annotated[Duration, BeforeValidator(_duration), Field(gt=0)]
+FilePath = Annotated[Path, AfterValidator(_beside_the_file)]
+SecretFile = Annotated[FilePath, AfterValidator(_holds_a_secret)]
+TokenFile = Annotated[FilePath, AfterValidator(_holds_a_token)]
+
+
+class TlsConfig(BaseModel):
+    """Serve HTTPS with this certificate."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cert_file: FilePath
+    key_file: FilePath
+
+
+class CoordinatorConfig(BaseModel):
+    """Everything the coordinator is told. Durations in ms; paths absolute or relative to the working directory."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    secret_files: tuple[SecretFile, ...] = ()
+    token_file: TokenFile | None = None
+    listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:8090"
+    storage_path: FilePath = Path("coordinator-data")
+    command: Annotated[tuple[str, ...], AfterValidator(_runnable)] = ()
+    time_limit: Span = 6 * HOUR
+    kill_grace: Span = 10 * SECOND
+    max_parallel: int = Field(default=4, ge=1, le=1000)
+    log_limit: int = Field(default=1_048_576, ge=1024)
+    retention: Span = 90 * DAY
+    tls: TlsConfig | None = None
+    bridge_url: Annotated[str, AfterValidator(_http_url)] | None = None
+    bridge_http_config: SinkHttpConfig = Field(default_factory=SinkHttpConfig)
+    _base_dir: Path = PrivateAttr(default=Path())
+
+    @property
+    def base_dir(self) -> Path:
+        """The folder that paths inside `bridge_http_config` are relative to."""
+        return self._base_dir
+
+    def model_post_init(self, context: Any, /) -> None:
+        self._base_dir = Path((context or {}).get("base_dir", "."))
+
+    def secrets(self) -> tuple[str, ...]:
+        """The signing secrets, from their files as they are now, so that they can be rotated. ValueError."""
+        return tuple(map(_text_of, self.secret_files))
+
+    def token(self) -> str | None:
+        """The bearer token, from its file as it is now. ValueError."""
+        return _text_of(self.token_file) if self.token_file else None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can connect; names other than localhost are taken as reachable from elsewhere."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def load(file: Path | None = None, overrides: Mapping[str, Any] | None = None) -> CoordinatorConfig:
+    """The configuration of a file (or the defaults) with flags over it. ConfigError carries every mistake at once.
+
+    overrides: values by key, None = not given. Relative paths in them are taken from the working directory.
+    """
+    values, lines = _read(file) if file else ({}, {})
+    given = {key: value for key, value in (overrides or {}).items() if value is not None}
+    if "storage_path" in given:
+        given["storage_path"] = Path.cwd() / given["storage_path"]
+    base_dir = file.parent if file else Path()
+    try:
+        return CoordinatorConfig.model_validate({**values, **given}, context={"base_dir": base_dir})
+    except ValidationError as error:
+        name = str(file) if file else "flags"
+        raise ConfigError([_problem(name, lines, item) for item in error.errors()]) from None
+
+
+Lines = dict[tuple[int | str, ...], int]
+
+
+def _problem(file: str, lines: Lines, item: Any) -> Problem:
+    place = tuple(item["loc"])
+    line = next((lines[place[:size]] for size in range(len(place), 0, -1) if place[:size] in lines), 0)
+    if item["type"] == "extra_forbidden":
+        return Problem(file, line, dotted(place), "unknown key", _did_you_mean(place))
+    return Problem(file, line, dotted(place), item["msg"].removeprefix("Value error, "))
+
+
+def _did_you_mean(place: tuple[int | str, ...]) -> str:
+    parents: dict[tuple[int | str, ...], type[BaseModel]] = {
+        (): CoordinatorConfig,
+        ("tls",): TlsConfig,
+        ("bridge_http_config",): SinkHttpConfig,
+    }
+    known = list(parents[place[:-1]].model_fields) if place[:-1] in parents else []
+    close = difflib.get_close_matches(str(place[-1]), known, n=1)
+    return f'did you mean "{close[0]}"?' if close else ""
+
+
+def _read(file: Path) -> tuple[dict[str, Any], Lines]:
+    """The file's mapping, and the line of every key."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        values = yaml.safe_load(text)
+    except OSError as error:
+        raise ConfigError([Problem(str(file), 0, "", f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError:
+        raise ConfigError([Problem(str(file), 0, "", "is not UTF-8")]) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        message = getattr(error, "problem", None) or str(error)
+        raise ConfigError([Problem(str(file), mark.line + 1 if mark else 0, "", f"not YAML: {message}")]) from None
+    if values is None:
+        return {}, {}
+    if not isinstance(values, dict) or not isinstance(node, yaml.MappingNode):
+        raise ConfigError([Problem(str(file), 1, "", "must be a mapping of keys to values")])
+    lines: Lines = {}
+    duplicates: list[Problem] = []
+    _walk(node, (), lines, duplicates, str(file))
+    if duplicates:
+        raise ConfigError(duplicates)
+    return {str(key): value for key, value in values.items()}, lines
+
+
+def _walk(node: yaml.Node, place: tuple[int | str, ...], lines: Lines, found: list[Problem], file: str) -> None:
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*place, key.value)
+            if here in lines:
+                found.append(Problem(file, key.start_mark.line + 1, dotted(here), "is written twice"))
+            lines[here] = key.start_mark.line + 1
+            _walk(value, here, lines, found, file)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            lines[(*place, index)] = value.start_mark.line + 1
+            _walk(value, (*place, index), lines, found, file)

@@ -1,0 +1,89 @@
+"""Who may write: no browser page, and with secrets configured only who knows one."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Awaitable, Mapping
+
+from starlette.requests import ClientDisconnect, Request
+
+from bridge.coordinator.body import MAX_BODY
+from bridge.coordinator.config import CoordinatorConfig
+from bridge.coordinator.problem import ProblemError
+from bridge.domain.times import Timestamp
+from bridge.net.signature import SignatureError, verify
+
+BODY_SECONDS = 10.0
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def refuse_browsers(request: Request) -> None:
+    """The coordinator has no pages, so a write that a page makes comes from another site, whatever name it used."""
+    if request.method in _SAFE:
+        return
+    if request.headers.get("sec-fetch-site", "none") != "none" or "origin" in request.headers:
+        raise ProblemError(403, "calls from browser pages are refused")
+
+
+async def read_json_body(request: Request, limit: int) -> bytes:
+    """The body, `limit` bytes of JSON at most, within ten seconds."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise ProblemError(415, "send application/json")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise ProblemError(415, "send the body without a content encoding")
+    return await _in_time(_read(request, limit))
+
+
+async def read_nothing(request: Request) -> None:
+    """Refuse a body: a signed one that was meant for another call must not pass here."""
+    if await _in_time(_read(request, MAX_BODY)):
+        raise ProblemError(400, "this call takes no body")
+
+
+async def _in_time(reading: Awaitable[bytes]) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await reading
+    except TimeoutError:
+        raise ProblemError(408, "the body did not arrive in time") from None
+    except ClientDisconnect:
+        raise ProblemError(400, "the connection ended before the body") from None
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise ProblemError(413, f"the body is larger than {limit} bytes")
+    return bytes(body)
+
+
+def authenticate(
+    config: CoordinatorConfig, headers: Mapping[str, str], body: bytes, now: Timestamp, message_id: str = ""
+) -> None:
+    """A valid signature or, where one is configured, the bearer token; nothing is asked where neither is.
+
+    message_id: the webhook-id that a signature must be for, where the body does not say what the call is about.
+    """
+    if not config.secret_files and not config.token_file:
+        return
+    try:
+        secrets, token = config.secrets(), config.token()
+    except ValueError as error:
+        raise ProblemError(503, f"a secret cannot be read: {error}", headers={"Retry-After": "30"}) from None
+    if secrets and "webhook-signature" in headers:
+        if message_id and headers.get("webhook-id") != message_id:
+            raise ProblemError(401, "the signature is for another call: webhook-id must be the id of the request")
+        try:
+            verify(secrets, headers, body, now)
+        except SignatureError as error:
+            raise ProblemError(401, f"the signature is not valid: {error}") from None
+        return
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    if token and scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode()):
+        return
+    ways = ["sign the call (Standard Webhooks)"] * bool(secrets) + ["send the bearer token"] * bool(token)
+    raise ProblemError(401, " or ".join(ways), headers={"WWW-Authenticate": "Bearer"} if token else None)

@@ -1,0 +1,326 @@
+"""The coordinator's memory: one SQLite file, one table.
+
+The `sqlite3` module rather than an SQL toolkit: there is one table, one engine and no second dialect to serve, and
+whoever wants to know how "once" is kept can read every statement here. Each change is one BEGIN IMMEDIATE transaction
+with synchronous=FULL: what was answered with 202 survives a power cut.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import sqlite3
+import threading
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from bridge.coordinator.records import ListFilter, Origin, Receipt, Record, Submission, Taken
+from bridge.domain.errors import SchemaTooNew, StoreBusy, StoreCorrupt, StoreError, StoreFull
+from bridge.domain.model import PipelineKey
+from bridge.domain.request import RequestState
+from bridge.domain.times import Timestamp
+
+SCHEMA = 1
+_TABLE = """
+CREATE TABLE requests (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    project TEXT NOT NULL,
+    pipeline TEXT NOT NULL,
+    version TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    body TEXT NOT NULL,
+    origin TEXT NOT NULL,
+    state TEXT NOT NULL,
+    message TEXT NOT NULL DEFAULT '',
+    new_version TEXT NOT NULL DEFAULT '',
+    received_at INTEGER NOT NULL,
+    started_at INTEGER NOT NULL DEFAULT 0,
+    ended_at INTEGER NOT NULL DEFAULT 0,
+    updated_at INTEGER NOT NULL,
+    repeats INTEGER NOT NULL DEFAULT 0,
+    changes INTEGER NOT NULL DEFAULT 1,
+    runnable INTEGER NOT NULL,
+    report_at INTEGER,
+    report_attempts INTEGER NOT NULL DEFAULT 0,
+    report_since INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX requests_by_state ON requests (state, number);
+CREATE INDEX requests_to_report ON requests (report_at) WHERE report_at IS NOT NULL;
+"""
+_COLUMNS = (
+    "number, id, project, pipeline, version, reason, body, origin, state, message, new_version, "
+    "received_at, started_at, ended_at, updated_at, repeats, changes, report_attempts, report_since"
+)
+
+
+class Ledger:
+    """Every request that was accepted and what became of it. Safe to use from several threads. Raises StoreError."""
+
+    def __init__(self, path: Path, *, reports: bool) -> None:
+        """reports: whether changes of state are to be reported to a bridge."""
+        self._reports = reports
+        self._lock = threading.RLock()
+        self._hold = _hold_alone(path)
+        try:
+            self._db = _open(path)
+        except BaseException:
+            self._hold.close()
+            raise
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+            self._hold.close()
+
+    # ------------------------------------------------------------ arrivals
+
+    def accept(self, submission: Submission, now: Timestamp, *, runnable: bool) -> Receipt:
+        """Write a request down once: of equal ids in any number of threads exactly one answer says NEW.
+
+        runnable: a run is to be started for it. An alert's body is replaced by the API's fuller one until it runs.
+        """
+        with self._transaction():
+            known = self._find(submission.id)
+            if known is None:
+                return Receipt(Taken.NEW, self._insert(submission, now, runnable=runnable))
+            if (known.project, known.pipeline, known.version) != _identity(submission):
+                return Receipt(Taken.CONFLICT, known)
+            self._db.execute("UPDATE requests SET repeats = repeats + 1 WHERE id = ?", (known.id,))
+            if submission.origin is known.origin:
+                return Receipt(Taken.KNOWN, known, _differences(known.body, submission.body))
+            if submission.origin is Origin.API and known.state is RequestState.ACCEPTED:
+                known = self._complete(submission)
+            return Receipt(Taken.KNOWN, known)
+
+    def _insert(self, new: Submission, now: Timestamp, *, runnable: bool) -> Record:
+        self._db.execute(
+            "INSERT INTO requests (id, project, pipeline, version, reason, body, origin, state, received_at, "
+            "updated_at, runnable, report_at, report_since) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (new.id, *_identity(new), new.reason, new.body, new.origin, RequestState.ACCEPTED, now, now, runnable,
+             now if self._reports else None, now),
+        )  # fmt: skip
+        return self._present(new.id)
+
+    def _complete(self, submission: Submission) -> Record:
+        self._db.execute(
+            "UPDATE requests SET body = ?, reason = ? WHERE id = ?",
+            (submission.body, submission.reason, submission.id),
+        )
+        return self._present(submission.id)
+
+    # ------------------------------------------------------------ runs
+
+    def start_next(self, busy: Collection[PipelineKey], now: Timestamp) -> Record | None:
+        """Mark the oldest request whose pipeline is not busy as running, and return it: mark first, run after.
+
+        A crash in between loses the run visibly; the other order could run it twice.
+        """
+        with self._transaction():
+            waiting = self._db.execute(
+                f"SELECT {_COLUMNS} FROM requests WHERE state = ? AND runnable ORDER BY number",  # noqa: S608 - constants
+                (RequestState.ACCEPTED,),
+            )
+            chosen = next((record for record in map(_record, waiting) if record.owner not in busy), None)
+            return self._move(chosen, RequestState.RUNNING, now) if chosen else None
+
+    def move(
+        self, request_id: str, new: RequestState, now: Timestamp, *, message: str = "", new_version: str = ""
+    ) -> Record | None:
+        """Change a state; None when it is unknown or may not become `new`: ends are final."""
+        with self._transaction():
+            record = self._find(request_id)
+            if record is None or not record.state.may_become(new):
+                return None
+            return self._move(record, new, now, message, new_version)
+
+    def cancel_waiting(self, request_id: str, now: Timestamp, message: str) -> Record | None:
+        """Cancel what has not started yet; None: unknown, running or over."""
+        with self._transaction():
+            record = self._find(request_id)
+            if record is None or record.state is not RequestState.ACCEPTED:
+                return None
+            return self._move(record, RequestState.CANCELLED, now, message)
+
+    def lose_running(self, now: Timestamp, message: str) -> list[Record]:
+        """What ran when the coordinator ended is lost: nobody knows how far it came, so it is never run again."""
+        with self._transaction():
+            running = self._db.execute(
+                f"SELECT {_COLUMNS} FROM requests WHERE state = ?",  # noqa: S608 - constants
+                (RequestState.RUNNING,),
+            ).fetchall()
+            return [self._move(_record(row), RequestState.LOST, now, message) for row in running]
+
+    def _move(
+        self, record: Record, new: RequestState, now: Timestamp, message: str = "", new_version: str = ""
+    ) -> Record:
+        started = now if new is RequestState.RUNNING else record.started_at
+        ended = now if new.terminal else 0
+        self._db.execute(
+            "UPDATE requests SET state = ?, message = ?, new_version = ?, started_at = ?, ended_at = ?, "
+            "updated_at = ?, changes = changes + 1, report_at = ?, report_attempts = 0, report_since = ? WHERE id = ?",
+            (new, message, new_version, started, ended, now, now if self._reports else None, now, record.id),
+        )
+        return self._present(record.id)
+
+    # ------------------------------------------------------------ reports to the bridge
+
+    def due_report(self, now: Timestamp) -> Record | None:
+        """The request whose report has been due longest. A newer change takes the place of an unsent older one."""
+        return self._one("report_at <= ? ORDER BY report_at LIMIT 1", now)
+
+    def next_report_at(self) -> Timestamp | None:
+        with self._guard():
+            return self._scalar("SELECT min(report_at) FROM requests WHERE report_at IS NOT NULL")
+
+    def settle_report(self, record: Record, next_at: Timestamp | None) -> None:
+        """Note an attempt: None ends it, else it is due again then. Nothing happens if the state changed meanwhile."""
+        with self._transaction():
+            self._db.execute(
+                "UPDATE requests SET report_at = ?, report_attempts = report_attempts + 1 WHERE id = ? AND changes = ?",
+                (next_at, record.id, record.changes),
+            )
+
+    def pending_reports(self) -> int:
+        with self._guard():
+            return self._scalar("SELECT count(*) FROM requests WHERE report_at IS NOT NULL") or 0
+
+    # ------------------------------------------------------------ questions
+
+    def get(self, request_id: str) -> Record | None:
+        return self._one("id = ?", request_id)
+
+    def page(self, which: ListFilter) -> tuple[list[Record], int]:
+        """The page asked for, newest first, and how many there are in all."""
+        wanted = {"state": which.state, "project": which.project, "pipeline": which.pipeline}
+        terms = {name: value for name, value in wanted.items() if value}
+        where = " AND ".join(f"{name} = ?" for name in terms) or "1"
+        with self._guard():
+            total = self._scalar(f"SELECT count(*) FROM requests WHERE {where}", *terms.values())  # noqa: S608
+            rows = self._db.execute(
+                f"SELECT {_COLUMNS} FROM requests WHERE {where} ORDER BY number DESC LIMIT ? OFFSET ?",  # noqa: S608
+                (*terms.values(), which.limit, which.offset),
+            ).fetchall()
+        return [_record(row) for row in rows], total or 0
+
+    def counts(self) -> Mapping[str, int]:
+        with self._guard():
+            return dict(self._db.execute("SELECT state, count(*) FROM requests GROUP BY state").fetchall())
+
+    def check(self) -> None:
+        """Raise StoreError unless the file can be written to now."""
+        with self._transaction():
+            self._scalar("SELECT count(*) FROM requests WHERE number = 0")
+
+    def prune(self, before: Timestamp) -> list[str]:
+        """Drop what ended before that instant and is reported; the ids. Their keys would be new if they came again."""
+        with self._transaction():
+            gone = self._db.execute(
+                "DELETE FROM requests WHERE ended_at BETWEEN 1 AND ? AND report_at IS NULL RETURNING id", (before - 1,)
+            ).fetchall()
+        return [row[0] for row in gone]
+
+    # ------------------------------------------------------------ plumbing
+
+    def _one(self, condition: str, *values: Any) -> Record | None:
+        with self._guard():
+            row = self._db.execute(f"SELECT {_COLUMNS} FROM requests WHERE {condition}", values).fetchone()  # noqa: S608
+        return _record(row) if row else None
+
+    def _find(self, request_id: str) -> Record | None:
+        return self._one("id = ?", request_id)
+
+    def _present(self, request_id: str) -> Record:
+        found = self._find(request_id)
+        if found is None:
+            raise StoreCorrupt(f"request {request_id} was written and cannot be read")
+        return found
+
+    def _scalar(self, statement: str, *values: Any) -> int | None:
+        found: int | None = self._db.execute(statement, values).fetchone()[0]
+        return found
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        """One thread at a time; SQLite's errors as ours."""
+        with self._lock, _translated():
+            yield
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._guard():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+
+def _identity(submission: Submission) -> tuple[str, str, str]:
+    return submission.project, submission.pipeline, submission.version
+
+
+def _differences(first: str, second: str) -> tuple[str, ...]:
+    if first == second:
+        return ()
+    old, new = json.loads(first), json.loads(second)
+    return tuple(sorted(name for name in {*old, *new} if old.get(name) != new.get(name)))
+
+
+def _record(row: tuple[Any, ...]) -> Record:
+    number, id_, project, pipeline, version, reason, body, origin, state, *rest = row
+    return Record(number, id_, project, pipeline, version, reason, body, Origin(origin), RequestState(state), *rest)
+
+
+def _hold_alone(path: Path) -> BinaryIO:
+    """A lock that dies with the process: two coordinators on one ledger would each call the other's runs lost."""
+    hold = path.with_name(path.name + ".lock").open("wb")
+    try:
+        fcntl.flock(hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        hold.close()
+        raise StoreBusy(f"another coordinator uses {path}; give each its own --storage.path") from None
+    return hold
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    with _translated(path):
+        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            _prepare(db, path)
+        except BaseException:
+            db.close()
+            raise
+    return db
+
+
+def _prepare(db: sqlite3.Connection, path: Path) -> None:
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA:
+        raise SchemaTooNew(f"{path} was written by a newer version (schema {version}, this one reads {SCHEMA})")
+    if version == 0:
+        db.executescript(f"BEGIN IMMEDIATE; {_TABLE} PRAGMA user_version = {SCHEMA}; COMMIT;")
+    damage = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if damage != "ok":
+        raise StoreCorrupt(f"{path} is damaged: {damage}")
+
+
+@contextmanager
+def _translated(path: Path | None = None) -> Iterator[None]:
+    place = f"{path}: " if path else "the ledger: "
+    try:
+        yield
+    except sqlite3.Error as error:
+        name = getattr(error, "sqlite_errorname", "")
+        if name.startswith("SQLITE_FULL"):
+            raise StoreFull(f"{place}the disk is full") from error
+        if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            raise StoreCorrupt(f"{place}not a ledger, or damaged: {error}") from error
+        raise StoreError(f"{place}{error}") from error

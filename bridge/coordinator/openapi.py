@@ -1,0 +1,58 @@
+"""The published description of the API. `python -m bridge.coordinator.openapi` prints it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any, cast
+
+from pydantic.json_schema import models_json_schema
+
+from bridge.coordinator.alertmanager import NotificationBody
+from bridge.coordinator.app import create_app
+from bridge.coordinator.body import RequestBody
+from bridge.coordinator.problem import MEDIA_TYPE
+from bridge.coordinator.service import Coordinator
+
+
+def document() -> dict[str, Any]:
+    """OpenAPI 3.1: what FastAPI knows of the routes, with the bodies that we read ourselves."""
+    app = create_app(cast("Coordinator", None))  # only described, never called
+    found = app.openapi()
+    _, bodies = models_json_schema(
+        [(RequestBody, "validation"), (NotificationBody, "validation")], ref_template="#/components/schemas/{model}"
+    )
+    named = {model["title"]: model for model in bodies["$defs"].values()}
+    renames = {name: model["title"] for name, model in bodies["$defs"].items()}
+    schemas = found["components"]["schemas"]
+    schemas.update(json.loads(_renamed(json.dumps(named), renames)))
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    for path in found["paths"].values():
+        for operation in path.values():
+            _correct(operation["responses"])
+    found["components"]["schemas"] = dict(sorted(schemas.items()))
+    return found
+
+
+def render() -> str:
+    """As committed in docs/coordinator-openapi.json."""
+    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _renamed(text: str, renames: dict[str, str]) -> str:
+    for name, title in renames.items():
+        text = text.replace(f'"#/components/schemas/{name}"', f'"#/components/schemas/{title}"')
+    return text
+
+
+def _correct(responses: dict[str, Any]) -> None:
+    """Wrong parameters are answered 400, not 422, and every problem has its own media type."""
+    responses.pop("422", None)
+    for status, response in responses.items():
+        if status >= "400":
+            response["content"] = {MEDIA_TYPE: next(iter(response["content"].values()))}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render())

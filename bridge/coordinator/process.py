@@ -1,0 +1,178 @@
+"""One command, from start to the end of its whole process group."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bridge.coordinator.output import RunLog, Tail
+
+_LAUNCHER = str(Path(__file__).with_name("launcher.py"))
+TIME_LIMIT = "time limit"
+_DRAIN = 1.0  # seconds to read what is left once the group is dead; only a process that left the group holds it longer
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended. code: exit code, negative = killed by that signal, None = it was stopped by force.
+
+    stopped: why the coordinator ended it, empty when it ended by itself. stdout, stderr: their last 64 KiB.
+    """
+
+    code: int | None
+    stopped: str
+    stdout: bytes
+    stderr: bytes
+
+
+class Process:
+    """A command run once, as an argument list without a shell. `run` blocks; `stop` comes from another thread."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], stdin: bytes) -> None:
+        self._command = list(command)
+        self._environment = {**os.environ, **environment}
+        self._stdin = stdin
+        self._wake, self._woken = socket.socketpair()
+        self._lock = threading.Lock()
+        self._stop: tuple[str, float] | None = None
+
+    def stop(self, why: str, grace: float) -> None:
+        """SIGTERM to the group now, SIGKILL after `grace` seconds. The first reason stays; a shorter grace counts."""
+        with self._lock:
+            self._stop = (self._stop[0] if self._stop else why, grace)
+            if self._wake.fileno() >= 0:
+                self._wake.send(b"x")
+
+    def run(self, log: RunLog, time_limit: float, grace: float) -> Ended:
+        """Start the command and wait until nothing of its group is left. Times in seconds. OSError: no process."""
+        lifeline, theirs = socket.socketpair()
+        try:
+            with lifeline, self._start(theirs) as popen:
+                try:
+                    return self._follow(popen, lifeline, log, time_limit, grace)
+                finally:
+                    _signal(popen, signal.SIGKILL)
+        finally:
+            self._close()
+
+    def _start(self, lifeline: socket.socket) -> subprocess.Popen[bytes]:
+        """Our copies of the launcher's end and of its input are closed again: only the launcher holds them."""
+        with lifeline, tempfile.TemporaryFile() as stdin:
+            stdin.write(self._stdin)
+            stdin.seek(0)
+            return subprocess.Popen(  # noqa: S603 - the configured command, never text from a request
+                [sys.executable, "-I", "-S", _LAUNCHER, str(lifeline.fileno()), *self._command],
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=self._environment,
+                pass_fds=[lifeline.fileno()],
+                start_new_session=True,
+            )
+
+    def _close(self) -> None:
+        with self._lock:
+            self._wake.close()
+            self._woken.close()
+
+    def _follow(
+        self, popen: subprocess.Popen[bytes], lifeline: socket.socket, log: RunLog, time_limit: float, grace: float
+    ) -> Ended:
+        """Watch until the launcher is gone: SIGTERM at the time limit or when asked to stop, SIGKILL a grace later."""
+        watch = _Watch(popen, lifeline, self._woken, log)
+        stopped, deadline = "", time.monotonic() + time_limit
+        while not watch.ended:
+            asked = self._asked() if watch.step(deadline) else None
+            if asked is None and time.monotonic() < deadline:
+                continue
+            if asked is None and stopped:
+                break
+            stopped, wait = (stopped or asked[0], asked[1]) if asked else (TIME_LIMIT, grace)
+            deadline = time.monotonic() + wait
+            _signal(popen, signal.SIGTERM)
+        # The leader is not reaped yet, so its number cannot be another group's.
+        _signal(popen, signal.SIGKILL)
+        watch.drain(time.monotonic() + _DRAIN)
+        return Ended(watch.code, stopped, watch.stdout.data(), watch.stderr.data())
+
+    def _asked(self) -> tuple[str, float] | None:
+        with self._lock:
+            return self._stop
+
+
+def _signal(popen: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Signal the whole group; nothing happens once the leader is reaped."""
+    if popen.returncode is None:
+        try:
+            os.killpg(popen.pid, number)
+        except ProcessLookupError:
+            return
+
+
+class _Watch:
+    """Reads both outputs and the lifeline until the launcher's end closes."""
+
+    def __init__(
+        self, popen: subprocess.Popen[bytes], lifeline: socket.socket, woken: socket.socket, log: RunLog
+    ) -> None:
+        self.stdout, self.stderr = Tail(), Tail()
+        self.code: int | None = None
+        self.ended = False
+        self._open = 0
+        self._log = log
+        self._lifeline, self._woken = lifeline, woken
+        self._selector = selectors.DefaultSelector()
+        for stream, tail in ((popen.stdout, self.stdout), (popen.stderr, self.stderr)):
+            if stream is not None:
+                self._selector.register(stream, selectors.EVENT_READ, tail)
+                self._open += 1
+        self._selector.register(lifeline, selectors.EVENT_READ)
+        self._selector.register(woken, selectors.EVENT_READ)
+
+    def step(self, deadline: float) -> bool:
+        """Handle what is readable, waiting until `deadline` at most; True when `stop` was called."""
+        woken = False
+        for key, _ in self._selector.select(max(0.0, deadline - time.monotonic())):
+            if key.fileobj is self._lifeline:
+                self._read_lifeline()
+            elif key.fileobj is self._woken:
+                woken = bool(self._woken.recv(64))
+            else:
+                self._read(key)
+        return woken
+
+    def drain(self, deadline: float) -> None:
+        """Read what the dead left in the pipes."""
+        while self._open and time.monotonic() < deadline:
+            self.step(deadline)
+        self._selector.close()
+
+    def _read(self, key: selectors.SelectorKey) -> None:
+        data = os.read(key.fd, 65536)
+        if not data:
+            self._selector.unregister(key.fileobj)
+            self._open -= 1
+            return
+        key.data.add(data)
+        self._log.write(data)
+
+    def _read_lifeline(self) -> None:
+        try:
+            text = self._lifeline.recv(16)
+        except ConnectionResetError:
+            text = b""
+        if text:
+            self.code = int(text)
+            return
+        self.ended = True
+        self._selector.unregister(self._lifeline)

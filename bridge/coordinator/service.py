@@ -1,0 +1,127 @@
+"""The coordinator without its HTTP server: ledger, runner and callbacks, wired."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from bridge.coordinator.callback import Callbacks
+from bridge.coordinator.config import CoordinatorConfig
+from bridge.coordinator.ledger import Ledger
+from bridge.coordinator.metrics import Metrics
+from bridge.coordinator.records import ListFilter, Receipt, Record, Submission, Taken
+from bridge.coordinator.runner import Runner, RunSettings
+from bridge.domain.errors import RequestError, StoreError, UnknownRequest
+from bridge.domain.request import RequestState
+from bridge.domain.times import Timestamp
+from bridge.net.session import open_session
+
+_log = logging.getLogger(__name__)
+
+LEDGER, LOGS = "ledger.sqlite", "runs"
+STOP_GRACE = 1.5  # seconds between SIGTERM and SIGKILL for runs when the coordinator stops
+STOP_LIMIT = 2.5  # seconds to wait for them in all
+REPORT_LIMIT = 0.5  # seconds to wait for a report that is on its way
+
+
+class Coordinator:
+    """Accepts requests, runs them, reports on them. Raises StoreError when its ledger cannot be used."""
+
+    def __init__(self, config: CoordinatorConfig, now: Callable[[], Timestamp]) -> None:
+        self.config = config
+        self.now = now
+        logs = _make_folders(config.storage_path)
+        self._ledger = Ledger(config.storage_path / LEDGER, reports=config.bridge_url is not None)
+        self.metrics = Metrics(self._ledger)
+        self._callbacks = self._make_callbacks()
+        settings = RunSettings(
+            config.command, logs, config.time_limit, config.kill_grace, config.max_parallel, config.log_limit
+        )
+        self._runner = Runner(self._ledger, settings, now, self._changed, self.metrics.run_ended)
+
+    def start(self) -> None:
+        """What ran at a crash is lost; what waited is started."""
+        for record in self._ledger.lose_running(self.now(), "the coordinator ended while it was running"):
+            _log.warning("run lost", extra={"request_id": record.id, "run": record.reference})
+            self.metrics.run_ended(record)
+        self.prune()
+        if self._callbacks:
+            self._callbacks.start()
+        self._runner.start()
+
+    def stop(self) -> None:
+        """End all runs and threads, within four seconds; close the ledger."""
+        self._runner.stop(STOP_GRACE, STOP_LIMIT)
+        if self._callbacks:
+            self._callbacks.stop(REPORT_LIMIT)
+        self._ledger.close()
+
+    def prune(self) -> None:
+        """Forget what ended longer ago than `retention`, with its log."""
+        for request_id in self._ledger.prune(self.now() - self.config.retention):
+            (self.config.storage_path / LOGS / f"{request_id}.log").unlink(missing_ok=True)
+
+    # ------------------------------------------------------------ what the API offers
+
+    def submit(self, submission: Submission) -> Receipt:
+        """Write a request down; it runs when its turn comes."""
+        receipt = self._ledger.accept(submission, self.now(), runnable=bool(self.config.command))
+        self.metrics.received.labels(submission.origin, receipt.taken).inc()
+        facts = {"request_id": submission.id, "origin": submission.origin, "run": receipt.record.reference}
+        if receipt.taken is Taken.NEW:
+            _log.info("request accepted", extra={**facts, "model": f"{receipt.record.owner}/{submission.version}"})
+            self._runner.wake()
+            self._changed()
+        elif receipt.taken is Taken.CONFLICT or receipt.differs:
+            differs = receipt.differs or ("project, pipeline or version",)
+            _log.warning("a known request came again with other contents", extra={**facts, "differs": differs})
+        return receipt
+
+    def cancel(self, request_id: str) -> Record:
+        """CANCELLED at once if it waits; if it runs, its end begins. UnknownRequest; RequestError when it is over."""
+        waiting = self._ledger.cancel_waiting(request_id, self.now(), "cancelled before it started")
+        if waiting:
+            self._changed()
+            return waiting
+        running = self._runner.cancel(request_id)
+        record = self._ledger.get(request_id)
+        if record is None:
+            raise UnknownRequest(f"there is no request {request_id}")
+        if not running and record.state is not RequestState.CANCELLED:
+            raise RequestError(f"request {request_id} is {record.state}; only what waits or runs can be cancelled")
+        return record
+
+    def get(self, request_id: str) -> Record | None:
+        return self._ledger.get(request_id)
+
+    def page(self, which: ListFilter) -> tuple[list[Record], int]:
+        """Newest first, with the number of all that match."""
+        return self._ledger.page(which)
+
+    def check_ready(self) -> None:
+        """StoreError unless requests can be written down and started."""
+        self._ledger.check()
+        if not self._runner.alive:
+            raise StoreError("the thread that starts runs is gone")
+
+    def _changed(self) -> None:
+        if self._callbacks:
+            self._callbacks.wake()
+
+    def _make_callbacks(self) -> Callbacks | None:
+        config = self.config
+        if config.bridge_url is None:
+            return None
+        session = open_session(config.bridge_http_config, config.base_dir)
+        count: Callable[[str], None] = lambda result: self.metrics.reports.labels(result).inc()  # noqa: E731 - a hook
+        return Callbacks(self._ledger, config.bridge_url, session, config.secrets, self.now, count)
+
+
+def _make_folders(storage: Path) -> Path:
+    logs = storage / LOGS
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{error.filename}: {error.strerror}") from None
+    return logs
