@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from bridge.domain.alert import AlertRow
 from bridge.domain.batch import EventBatch
@@ -88,6 +88,10 @@ class Sink(Protocol):
 
     def send(self, parcel: Parcel, now: Timestamp) -> Delivery: ...
 
+    def close(self) -> None:
+        """Let go of connections."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Alert:
@@ -100,6 +104,7 @@ class Alert:
     generator_url: str = ""
 
 
+@runtime_checkable
 class AlertSink(Protocol):
     """A destination that must be reminded of what is open: 200 is not delivery there, alerts live in memory only."""
 
@@ -118,6 +123,7 @@ class StatusReport:
     reference: str = ""
 
 
+@runtime_checkable
 class StatusSource(Protocol):
     """A coordinator that can be asked. None: it does not know the request, or was not reached."""
 

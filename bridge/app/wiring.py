@@ -6,12 +6,12 @@ import logging
 import os
 import random
 import socket
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bridge.app import clock
-from bridge.app.couriers import Couriers
+from bridge.app.couriers import Couriers, Worker
 from bridge.app.routing import Routes, build_sinks
 from bridge.app.telemetry import Telemetry
 from bridge.config.load import BridgeConfig, load
@@ -21,12 +21,14 @@ from bridge.domain.request import RequestRecord
 from bridge.domain.times import DAY, Duration, Timestamp
 from bridge.engine.breaker import DeliverySettings
 from bridge.engine.commands import EngineCommands
+from bridge.engine.delivery import Courier
+from bridge.engine.notice import Sender
 from bridge.engine.queries import EngineQueries
-from bridge.engine.refresh import RefreshSettings
+from bridge.engine.refresh import Refresher, RefreshSettings
 from bridge.engine.reminders import Reminders
 from bridge.engine.tick import Engine
 from bridge.engine.views import ReloadResult
-from bridge.ports import Sink, StatusSource, Store
+from bridge.ports import AlertSink, Sink, StatusSource, Store
 from bridge.sources.prometheus import PrometheusSource
 
 log = logging.getLogger(__name__)
@@ -84,12 +86,30 @@ class Bridge:
         limit = config.global_.catch_up_limit
         self.engine.configure(config.groups, routes, config.gates, catch_up_limit=limit)
         self.sinks = built
-        return Couriers(
-            built, self.store, Reminders(self.engine, routes), self._worker, self.options.delivery,
-            RefreshSettings(resend_delay=config.global_.resend_delay), config.global_.external_labels,
-            external_url=self.options.external_url, report=self.telemetry.attempt, settled=self.commands.settled,
-            now=clock.now, rng=random.SystemRandom(),
-        )  # fmt: skip
+        return Couriers(self._workers(built, Reminders(self.engine, routes), config), clock.now)
+
+    def _workers(self, built: Mapping[str, Sink], reminders: Reminders, config: BridgeConfig) -> dict[str, Worker]:
+        """A courier for every destination, and for every Alertmanager a refresher beside it."""
+        workers: dict[str, Worker] = {}
+        sender = Sender(self.options.external_url, config.global_.external_labels)
+        refresh, rng = RefreshSettings(resend_delay=config.global_.resend_delay), random.SystemRandom()
+        for place, sink in built.items():
+            settings = self._settings_of(sink)
+            workers[place] = Courier(
+                place, sink, self.store, self._worker, settings, self.telemetry.attempt, self.commands.settled, rng
+            )
+            if isinstance(sink, AlertSink):
+                workers[f"{place} refresh"] = Refresher(
+                    place, sink, reminders, self.store, sender, settings, refresh, rng, self.telemetry.attempt
+                )
+        return workers
+
+    def _settings_of(self, sink: Sink) -> DeliverySettings:
+        """A lease outlives the attempt that it covers."""
+        common = self.options.delivery
+        deadline = getattr(sink, "attempt_deadline", common.attempt_deadline)
+        lease = max(common.lease, 2 * deadline)
+        return replace(common, attempt_deadline=deadline, lease=lease, rate=getattr(sink, "rate", None))
 
     def start(self) -> None:
         """Start delivering, and be ready."""

@@ -1,0 +1,93 @@
+"""What every strategy promises, run over every strategy that discovery finds, shipped or installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.domain.batch import EventBatch, EventKind
+from bridge.domain.model import ModelKey, ModelTable
+from bridge.domain.rule import StrategySpec
+from bridge.domain.verdict import Cause, Code, Verdicts
+from bridge.strategies.base import RetrainStrategy, guarded
+from bridge.strategies.registry import build, strategies
+
+EXAMPLES = {"threshold": {"max": 0.6, "clear": 0.5}}
+VALUES = st.lists(st.floats(-1, 2) | st.just(float("nan")), min_size=1, max_size=20)
+
+
+@pytest.fixture(params=sorted(strategies()))
+def strategy(request) -> RetrainStrategy:
+    """Each strategy with its example parameters; a new strategy adds its own to EXAMPLES."""
+    return build(StrategySpec(request.param, EXAMPLES[request.param]))
+
+
+def batch_of(values: list[float]) -> EventBatch:
+    table = ModelTable()
+    index = np.array([table.slot(ModelKey("p", "q", str(number))) for number in range(len(values))], np.int32)
+    return EventBatch("drift", EventKind.DRIFT, 0, table, index, {"value": np.array(values)}, elements=len(values))
+
+
+def judged(strategy: RetrainStrategy, values: list[float]) -> Verdicts:
+    return guarded(strategy, batch_of(values), strategy.new_state(len(values)))
+
+
+def as_rows(verdicts: Verdicts) -> Iterator[tuple[int, int, str]]:
+    for code, cause, statistic in zip(verdicts.code, verdicts.cause, verdicts.statistic, strict=True):
+        yield int(code), int(cause), repr(float(statistic))
+
+
+@given(VALUES)
+def test_a_batch_equals_its_singles(values: list[float]) -> None:
+    """No model's verdict depends on the others in the batch."""
+    for name in strategies():
+        one = build(StrategySpec(name, EXAMPLES[name]))
+        singles = [row for value in values for row in as_rows(judged(one, [value]))]
+        assert list(as_rows(judged(one, values))) == singles
+
+
+@given(VALUES, st.randoms())
+def test_the_order_of_models_does_not_matter(values: list[float], random) -> None:
+    """A permuted batch gives the permuted verdicts."""
+    order = list(range(len(values)))
+    random.shuffle(order)
+    for name in strategies():
+        one = build(StrategySpec(name, EXAMPLES[name]))
+        straight = list(as_rows(judged(one, values)))
+        assert list(as_rows(judged(one, [values[i] for i in order]))) == [straight[i] for i in order]
+
+
+def test_missing_values_never_fire(strategy: RetrainStrategy) -> None:
+    """NaN is not knowing, and says so."""
+    verdicts = judged(strategy, [float("nan")] * 3)
+    assert verdicts.code.tolist() == [Code.INCONCLUSIVE] * 3
+    assert verdicts.cause.tolist() == [Cause.NAN] * 3
+
+
+def test_an_empty_batch_is_judged_empty(strategy: RetrainStrategy) -> None:
+    """No model reported: nothing to say, and no failure."""
+    assert len(judged(strategy, [])) == 0
+
+
+def test_the_batch_is_not_changed(strategy: RetrainStrategy) -> None:
+    """Other rules read the same columns."""
+    batch = batch_of([0.1, 0.9])
+    guarded(strategy, batch, strategy.new_state(2))
+    assert batch.columns["value"].tolist() == [0.1, 0.9]
+
+
+def test_state_survives_a_round_trip(strategy: RetrainStrategy) -> None:
+    """What a strategy remembers is plain bytes of its dtype, at most 2 KB a model."""
+    state = strategy.new_state(2)
+    size = 0 if strategy.state_dtype is None else strategy.state_dtype.itemsize
+    assert size <= 2048
+    assert (state is None) == (strategy.state_dtype is None)
+
+
+def test_every_strategy_says_what_it_is(strategy: RetrainStrategy) -> None:
+    """The first line of its docstring is what `retrain-bridge strategies` prints."""
+    assert (strategy.__doc__ or "").strip().split("\n")[0].endswith(".")

@@ -1,0 +1,111 @@
+"""Slots that nobody evaluated: counted, caught up, and decided as an uninterrupted run would have."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.domain.errors import StoreFull
+from bridge.domain.times import HOUR, SECOND
+from tests.support.world import QUERY_FAILED, A, B, World, group, rule
+
+
+def test_an_episode_still_open_after_a_gap_makes_one_request_marked_late() -> None:
+    """It began in the second missed slot: that is its start, and its trigger."""
+    world = World(group(rule()))
+    world.tick({A: 0.1})
+    began = world.now + 20 * SECOND
+    world.pass_slots({A: 0.1}, {A: 0.7}, {A: 0.7})
+    world.restart()
+    report = world.tick({A: 0.7})
+    (record,) = world.requests()
+    assert (record.state, record.request.late, record.request.episode_start) == ("requested", True, began)
+    assert record.request.triggered_at == began
+    assert (report.missed, report.caught_up) == (3, 3)
+
+
+def test_an_episode_that_ended_inside_a_gap_is_recorded_and_not_sent() -> None:
+    """Nobody retrains a model for what is over."""
+    world = World(group(rule()))
+    world.tick({A: 0.1})
+    world.pass_slots({A: 0.7}, {A: 0.1})
+    world.restart()
+    world.tick({A: 0.1})
+    (record,) = world.requests()
+    assert record.state == "missed"
+    assert world.store.deliveries(record.id) == []
+    assert world.outcomes() == [f"{A} none", f"{A} missed"]
+
+
+def test_for_goes_on_counting_over_a_gap() -> None:
+    """for: 30s, of which the bridge was up for one slot: it fires in the slot in which it would have."""
+    world = World(group(rule(for_=30 * SECOND)))
+    world.tick({A: 0.7})
+    began = world.now
+    world.pass_slots({A: 0.7}, {A: 0.7})
+    world.restart()
+    world.tick({A: 0.7})
+    (record,) = world.requests()
+    assert record.request.episode_start == began + 30 * SECOND
+    assert record.request.late is False
+
+
+def test_a_gap_beyond_the_limit_counts_towards_nothing() -> None:
+    """Two hours down with a limit of one: `for` does not count the hour that nobody will look at."""
+    world = World(group(rule(for_=90 * 60 * SECOND), interval=600 * SECOND))
+    world.tick({A: 0.7})
+    world.pass_slots(*[{A: 0.7}] * 12)
+    report = world.tick({A: 0.7})
+    assert report.missed == 5
+    assert world.requests() == []
+
+
+def test_a_source_that_fails_while_catching_up_freezes_the_rule() -> None:
+    """Missed slots that cannot be had are slots without an answer; nothing is resolved."""
+    world = World(group(rule()))
+    world.tick({A: 0.7})
+    world.pass_slots(QUERY_FAILED, {A: 0.1})
+    world.tick({A: 0.7})
+    assert world.states() == [(A, "requested")]
+
+
+def test_the_same_slot_is_evaluated_once() -> None:
+    """A second start within the slot finds it stored."""
+    world = World(group(rule()))
+    world.tick({A: 0.7})
+    world.restart()
+    assert world.engine.evaluate("g", world.now + 5 * SECOND) is None
+
+
+def test_a_tick_that_cannot_be_stored_changes_nothing_and_is_caught_up(monkeypatch) -> None:
+    """The disk is full for one slot: no state moved in memory, and the next tick evaluates both slots."""
+    world = World(group(rule()))
+    world.tick({A: 0.1})
+    with monkeypatch.context() as patch:
+        patch.setattr(world.store, "commit", _full)
+        with pytest.raises(StoreFull):
+            world.tick({A: 0.7, B: 0.9})
+    assert world.engine.book.episodes == {}
+    report = world.tick({A: 0.1, B: 0.9})
+    assert report.caught_up == 1
+    assert world.states() == [(A, "missed"), (B, "requested")]
+
+
+def _full(changes: object) -> None:
+    raise StoreFull("no space left")
+
+
+def test_the_query_is_made_at_slot_minus_offset() -> None:
+    """query_offset moves the question, not the slot."""
+    world = World(group(rule(), offset=30 * SECOND))
+    world.tick({A: 0.7})
+    (record,) = world.requests()
+    assert world.source.asked == [("drift", world.now - 30 * SECOND)]
+    assert record.request.triggered_at == world.now
+
+
+def test_a_first_start_looks_at_the_present_only() -> None:
+    """Without a stored slot there is nothing to catch up."""
+    world = World(group(rule()))
+    world.now += 5 * HOUR
+    report = world.tick({A: 0.7})
+    assert (report.missed, len(world.source.asked)) == (0, 1)

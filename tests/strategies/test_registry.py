@@ -1,0 +1,116 @@
+"""Finding strategies: shipped ones, and those of a user's own package."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from bridge.domain.errors import Internal, StrategyError
+from bridge.domain.event import Drift, ModelEvent
+from bridge.domain.model import ModelKey
+from bridge.domain.request import RetrainRequest
+from bridge.domain.rule import StrategySpec
+from bridge.strategies import registry
+from bridge.strategies.base import RetrainStrategy, StrategyConfig, guarded
+from bridge.strategies.threshold import ThresholdStrategy
+from tests.contracts.test_strategies import batch_of
+
+
+class Fussy(RetrainStrategy):
+    """A user's strategy that writes `analyse` alone."""
+
+    name = "fussy"
+
+    class Config(StrategyConfig):
+        """Its one parameter."""
+
+        above: float
+
+    def __init__(self, config: Config) -> None:
+        self._above = config.above
+        self._inner = ThresholdStrategy(max_drift_p=config.above)
+
+    def analyse(self, model: ModelKey, event: ModelEvent) -> RetrainRequest | None:
+        return self._inner.analyse(model, event)
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Pretend that packages with these entry points are installed."""
+
+    def install(*values: str) -> None:
+        points = [EntryPoint(f"p{place}", value, registry.GROUP) for place, value in enumerate(values)]
+        monkeypatch.setattr(registry, "entry_points", lambda group: points)
+        registry.strategies.cache_clear()
+
+    yield install
+    monkeypatch.undo()
+    registry.strategies.cache_clear()
+
+
+def test_a_strategy_of_a_users_package_is_used_by_name(installed) -> None:
+    """An entry point is all it takes; writing `analyse` alone is enough for batches."""
+    installed("tests.strategies.test_registry:Fussy")
+    fussy = registry.build(StrategySpec("fussy", {"above": 0.5}))
+    verdicts = guarded(fussy, batch_of([0.4, 0.6, float("nan")]), None)
+    assert verdicts.code.tolist() == [0, 1, 3]
+    assert fussy.analyse(ModelKey("a", "b", "c"), Drift(0, 0.7)) is not None
+
+
+def test_an_unknown_strategy_is_answered_with_the_nearest(installed) -> None:
+    """A slip of the finger is not a riddle."""
+    with pytest.raises(StrategyError, match="unknown strategy 'treshold'; did you mean 'threshold'"):
+        registry.build(StrategySpec("treshold"))
+    with pytest.raises(StrategyError, match="known are: "):
+        registry.build(StrategySpec("zzz"))
+
+
+class Impostor(RetrainStrategy):
+    """Takes the name of a shipped one."""
+
+    name = "threshold"
+
+    def analyse(self, model: ModelKey, event: ModelEvent) -> RetrainRequest | None:
+        return None
+
+
+class Nameless(RetrainStrategy):
+    """Forgot its name."""
+
+    def analyse(self, model: ModelKey, event: ModelEvent) -> RetrainRequest | None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("tests.strategies.test_registry:Impostor", "two strategies are called 'threshold'"),
+        ("tests.strategies.test_registry:Nameless", "has no name"),
+        ("tests.strategies.test_registry:batch_of", "is not a RetrainStrategy"),
+    ],
+)
+def test_a_wrong_plug_in_is_refused_at_once(installed, value: str, message: str) -> None:
+    """Two of one name would make a rule mean what the import order says."""
+    installed(value)
+    with pytest.raises(StrategyError, match=message):
+        registry.strategies()
+
+
+def test_a_strategy_must_write_one_of_the_two_methods() -> None:
+    """Else both would call each other for ever."""
+    with pytest.raises(TypeError, match="must define analyse_batch or analyse"):
+        type("Empty", (RetrainStrategy,), {"name": "empty"})
+
+
+def test_wrongly_shaped_verdicts_are_the_strategys_failure() -> None:
+    """They would be given to the wrong models."""
+
+    class Short(RetrainStrategy):
+        name = "short"
+
+        def analyse_batch(self, batch, state):
+            return ThresholdStrategy(max_drift_p=1).analyse_batch(batch_of([1.0]), None)
+
+    with pytest.raises(Internal, match="gave 1 verdicts for 2 models"):
+        guarded(Short(), batch_of([1.0, 2.0]), None)
