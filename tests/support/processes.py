@@ -1,0 +1,119 @@
+"""Real server programs for tests: on a free loopback port, in a folder of their own, and gone when the test is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def free_port() -> int:
+    """A TCP port on 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(check: Callable[[], T], timeout: float = 10.0, what: str = "") -> T:
+    """Call `check` until it returns something true, and return that; AssertionError after `timeout` seconds."""
+    ends = time.monotonic() + timeout
+    pause = 0.005
+    while True:
+        found = check()
+        if found:
+            return found
+        if time.monotonic() > ends:
+            raise AssertionError(f"not within {timeout} s: {what or check}; last answer: {found!r}")
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.1)
+
+
+@dataclass
+class Program:
+    """A started program: `pid`, its log, and the ways to stop it. Killed with the test run by the kernel.
+
+    The kernel's signal comes when the thread that started the program ends: start programs from the main thread.
+    """
+
+    command: Sequence[str]
+    folder: Path
+    name: str = "program"
+    env: dict[str, str] | None = None
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def log_file(self) -> Path:
+        return self.folder / f"{self.name}.log"
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None, f"{self.name} was not started"
+        return self.process.pid
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def start(self) -> None:
+        """Start it (again), with the log appended."""
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", "--", *self.command],
+                cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=self.env if self.env is not None else dict(os.environ),
+            )  # fmt: skip
+
+    def signal(self, number: int) -> None:
+        """Send a signal; SIGSTOP and SIGCONT make it hang and go on."""
+        assert self.process is not None, f"{self.name} was not started"
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """kill -9, and wait for the end."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(10)
+
+    def terminate(self, timeout: float = 20.0) -> int:
+        """Ask it to end (SIGTERM) and return its exit code."""
+        assert self.process is not None, f"{self.name} was not started"
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout)
+
+    def wait_ready(self, ready: Callable[[], bool], timeout: float = 20.0) -> None:
+        """Wait for `ready`; a program that ended meanwhile is an AssertionError with its log."""
+
+        def there() -> bool:
+            assert self.running, f"{self.name} ended while starting:\n{self.log}"
+            return ready()
+
+        wait_until(there, timeout, f"{self.name} ready; its log:\n{self.log[-4000:]}")
+
+
+@contextlib.contextmanager
+def kept_for_the_test(program: Program) -> Iterator[Program]:
+    """Kill it and remove its folder at the end; on a failure its log is printed first."""
+    try:
+        yield program
+    except BaseException:
+        print(f"---- {program.name} ----\n{program.log[-8000:]}", file=sys.stderr)
+        raise
+    finally:
+        program.kill()
+        shutil.rmtree(program.folder, ignore_errors=True)
