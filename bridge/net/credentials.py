@@ -1,0 +1,101 @@
+"""Puts the configured credential on every request; files are read at every use, so that rotated ones work."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+from requests.auth import AuthBase, _basic_auth_str
+
+from bridge.net.http_config import Authorization, BasicAuth, HeaderValues, HttpConfig, OAuth2
+
+EARLY = 30.0  # seconds before its end in which a token is not used any more
+
+
+class CredentialError(Exception):
+    """A credential could not be had."""
+
+
+def read_secret(path: str, base_dir: Path) -> str:
+    """The text of a secret file, without the line break at its end. CredentialError names the path."""
+    try:
+        return (base_dir / path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is not UTF-8"
+        raise CredentialError(f"cannot read {base_dir / path}: {reason}") from None
+
+
+class Credentials(AuthBase):
+    """Authentication and extra headers of one session, for its own host only (not after a redirect elsewhere)."""
+
+    def __init__(self, config: HttpConfig, base_dir: Path, fetch: Callable[[OAuth2, Mapping[str, str]], bytes]) -> None:
+        self._config = config
+        self._base_dir = base_dir
+        self._fetch = fetch
+        self._lock = threading.Lock()
+        self._token = ""
+        self._token_ends = 0.0
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Called by requests for every request that it prepares."""
+        header = self._authorization()
+        if header:
+            request.headers["Authorization"] = header
+        for name, entry in self._config.http_headers.items():
+            request.headers[name] = ", ".join(self._values(entry))
+        return request
+
+    def forget(self) -> None:
+        """Drop what was fetched: the server refused it."""
+        with self._lock:
+            self._token = ""
+
+    def _authorization(self) -> str:
+        config = self._config
+        if config.basic_auth is not None:
+            return self._basic(config.basic_auth)
+        if config.authorization is not None:
+            return self._scheme(config.authorization)
+        if config.oauth2 is not None:
+            return f"Bearer {self._oauth2_token(config.oauth2)}"
+        return ""
+
+    def _basic(self, auth: BasicAuth) -> str:
+        user = read_secret(auth.username_file, self._base_dir) if auth.username_file else auth.username
+        password = read_secret(auth.password_file, self._base_dir) if auth.password_file else auth.password.reveal()
+        return _basic_auth_str(user.encode(), password.encode())
+
+    def _scheme(self, auth: Authorization) -> str:
+        file = auth.credentials_file
+        value = read_secret(file, self._base_dir) if file else auth.credentials.reveal()
+        return f"{auth.type} {value}" if value else ""
+
+    def _values(self, entry: HeaderValues) -> list[str]:
+        secrets = [secret.reveal() for secret in entry.secrets]
+        return [*entry.values, *secrets, *(read_secret(file, self._base_dir) for file in entry.files)]
+
+    def _oauth2_token(self, auth: OAuth2) -> str:
+        with self._lock:
+            if not self._token or time.monotonic() >= self._token_ends:
+                self._token, lasts = self._ask_token(auth)
+                self._token_ends = time.monotonic() + max(0.0, lasts - EARLY)
+            return self._token
+
+    def _ask_token(self, auth: OAuth2) -> tuple[str, float]:
+        file = auth.client_secret_file
+        secret = read_secret(file, self._base_dir) if file else auth.client_secret.reveal()
+        form = {"grant_type": "client_credentials", "client_id": auth.client_id, "client_secret": secret}
+        if auth.scopes:
+            form["scope"] = " ".join(auth.scopes)
+        body = self._fetch(auth, {**form, **auth.endpoint_params})
+        try:
+            answer = json.loads(body)
+            return str(answer["access_token"]), float(answer.get("expires_in", 3600))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            host = urlsplit(auth.token_url).netloc.rpartition("@")[2]
+            raise CredentialError(f"{host} answered without an access_token") from None

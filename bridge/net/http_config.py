@@ -1,0 +1,181 @@
+"""How to reach a server, in the words of prometheus.yml and alertmanager.yml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    model_validator,
+)
+from pydantic_core import CoreSchema, core_schema
+
+from bridge.net.redact import SECRET
+
+RESERVED_HEADERS = frozenset(
+    {
+        "authorization", "host", "content-encoding", "content-length", "content-type", "user-agent", "connection",
+        "keep-alive", "proxy-authenticate", "proxy-authorization", "www-authenticate", "accept-encoding",
+        "transfer-encoding", "te", "trailer", "upgrade", "x-prometheus-remote-write-version",
+    }
+)  # fmt: skip
+
+
+class Secret(str):
+    """A text that prints as `<secret>`; `reveal()` gives it."""
+
+    __slots__ = ()
+
+    def reveal(self) -> str:
+        return str.__str__(self)
+
+    def __repr__(self) -> str:
+        return f"'{SECRET}'"
+
+    def __str__(self) -> str:
+        return SECRET
+
+    def __format__(self, spec: str) -> str:
+        return format(SECRET, spec)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        hidden = core_schema.plain_serializer_function_ser_schema(lambda _: SECRET)
+        return core_schema.no_info_after_validator_function(cls, core_schema.str_schema(), serialization=hidden)
+
+
+def _proxy(value: str) -> str:
+    if not value.startswith(("http://", "https://")):
+        raise ValueError("must be an http or https URL of a proxy")
+    return value
+
+
+ProxyUrl = Annotated[str, AfterValidator(_proxy)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+def at_most_one(**given: object) -> None:
+    """ValueError when more than one of the named settings is set."""
+    named = [name for name, value in given.items() if value]
+    if len(named) > 1:
+        raise ValueError(f"at most one of {', '.join(named)} may be set")
+
+
+class BasicAuth(_Part):
+    """`basic_auth`: user name and password, each as text or read from a file at every request."""
+
+    username: str = ""
+    username_file: str = ""
+    password: Secret = Secret("")
+    password_file: str = ""
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Self:
+        at_most_one(username=self.username, username_file=self.username_file)
+        at_most_one(password=self.password, password_file=self.password_file)
+        return self
+
+
+class Authorization(_Part):
+    """`authorization`: a scheme and a credential, as text or read from a file at every request."""
+
+    type: str = "Bearer"
+    credentials: Secret = Secret("")
+    credentials_file: str = ""
+
+    @model_validator(mode="after")
+    def _one_credential(self) -> Self:
+        at_most_one(credentials=self.credentials, credentials_file=self.credentials_file)
+        if self.type.strip().lower() == "basic":
+            raise ValueError("type Basic is written as basic_auth")
+        return self
+
+
+class TlsConfig(_Part):
+    """`tls_config`: whom to trust, who we are, and whether the name is checked."""
+
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    server_name: str = ""
+    insecure_skip_verify: bool = False
+    min_version: Literal["", "TLS10", "TLS11", "TLS12", "TLS13"] = ""
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if bool(self.cert_file) != bool(self.key_file):
+            raise ValueError("cert_file and key_file go together")
+        return self
+
+
+class OAuth2(_Part):
+    """`oauth2`: client credentials grant; the token is kept until shortly before it expires."""
+
+    client_id: str
+    client_secret: Secret = Secret("")
+    client_secret_file: str = ""
+    token_url: str
+    scopes: tuple[str, ...] = ()
+    endpoint_params: Mapping[str, str] = Field(default_factory=dict)
+    tls_config: TlsConfig = TlsConfig()
+
+    @model_validator(mode="after")
+    def _one_secret(self) -> Self:
+        at_most_one(client_secret=self.client_secret, client_secret_file=self.client_secret_file)
+        if not self.token_url.startswith(("http://", "https://")):
+            raise ValueError("token_url must be an http or https URL")
+        return self
+
+
+class HeaderValues(_Part):
+    """One entry of `http_headers`: values as text, secret, or read from files."""
+
+    values: tuple[str, ...] = ()
+    secrets: tuple[Secret, ...] = ()
+    files: tuple[str, ...] = ()
+
+
+class HttpConfig(_Part):
+    """The settings that every HTTP client of the bridge takes. `*_file` paths are relative to the configuration."""
+
+    basic_auth: BasicAuth | None = None
+    authorization: Authorization | None = None
+    oauth2: OAuth2 | None = None
+    tls_config: TlsConfig = TlsConfig()
+    proxy_url: ProxyUrl | None = None
+    no_proxy: str = ""
+    proxy_from_environment: bool = False
+    proxy_connect_header: Mapping[str, tuple[Secret, ...]] = Field(default_factory=dict)
+    follow_redirects: bool = True
+    http_headers: Mapping[str, HeaderValues] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        at_most_one(basic_auth=self.basic_auth, authorization=self.authorization, oauth2=self.oauth2)
+        at_most_one(proxy_url=self.proxy_url, proxy_from_environment=self.proxy_from_environment)
+        if self.no_proxy and not self.proxy_url:
+            raise ValueError("no_proxy goes with proxy_url")
+        for name in self.http_headers:
+            if name.lower() in RESERVED_HEADERS:
+                raise ValueError(f"http_headers may not set {name}: it is reserved")
+        return self
+
+
+class SinkHttpConfig(HttpConfig):
+    """For sinks: a redirect is never followed, because it would turn the POST into a GET that answers 200."""
+
+    follow_redirects: bool = False
+
+    @model_validator(mode="after")
+    def _no_redirects(self) -> Self:
+        if self.follow_redirects:
+            raise ValueError("follow_redirects is not for receivers: a redirected POST becomes a GET and is lost")
+        return self

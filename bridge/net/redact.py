@@ -1,0 +1,34 @@
+"""Takes secrets out of what people read: URLs, credentials and signing secrets in any text."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+SECRET = "<secret>"  # noqa: S105 - what is printed instead of one
+_URL = re.compile(r"https?://[^\s'\"<>\\)]+")
+# requests names the path of a failed URL alone: its query string holds what the URL's held.
+_BARE_QUERY = re.compile(r"(?<=[\w/])\?[^\s'\"<>()]*=[^\s'\"<>()]*")
+_WHSEC = re.compile(r"whsec_[A-Za-z0-9+/=_-]+")
+_HEADER = re.compile(r"(?i)\b(authorization['\"]?\s*[:=]\s*['\"]?)([A-Za-z]+\s+)?[^\s'\",}]+")
+_SCHEME = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{6,}")
+
+
+def redact_url(url: str) -> str:
+    """`url` without user info, and with the values of its query string hidden."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return SECRET
+    host = parts.netloc.rpartition("@")[2]
+    user = f"{SECRET}@" if "@" in parts.netloc else ""
+    return f"{parts.scheme}://{user}{host}{parts.path}" + (f"?{SECRET}" if parts.query else "")
+
+
+def redact(text: str) -> str:
+    """`text` with every URL in it redacted, and authorization values and `whsec_` secrets hidden."""
+    text = _URL.sub(lambda match: redact_url(match.group()), text)
+    text = _BARE_QUERY.sub(f"?{SECRET}", text)
+    text = _WHSEC.sub(SECRET, text)
+    text = _HEADER.sub(lambda match: match.group(1) + SECRET, text)
+    return _SCHEME.sub(lambda match: f"{match.group(1)} {SECRET}", text)

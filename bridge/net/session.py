@@ -1,0 +1,281 @@
+"""One HTTP attempt over our own requests session: no retries inside, one deadline for all of it, redacted errors."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.poolmanager import ProxyManager
+
+from bridge import __version__
+from bridge.net.credentials import CredentialError, Credentials
+from bridge.net.http_config import HttpConfig, OAuth2, TlsConfig
+from bridge.net.redact import redact
+from bridge.net.watchdog import WATCHDOG, Watch
+
+CHUNK = 1 << 20
+_current = threading.local()
+_VERSIONS = {"TLS10": "TLSv1", "TLS11": "TLSv1_1", "TLS12": "TLSv1_2", "TLS13": "TLSv1_3", "": "TLSv1_2"}
+
+
+class NetError(Exception):
+    """An attempt came to nothing. reason: timeout | network | tls | too_large | credential. The message is redacted."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(redact(message))
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server answered; `body` holds at most `max_bytes`, `truncated` says that there was more."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    truncated: bool = False
+
+
+# ------------------------------------------------------------ connections that the watchdog can cut
+
+
+def _announce(connection: Any) -> None:
+    watch: Watch | None = getattr(_current, "watch", None)
+    if watch is not None:
+        watch.use(connection)
+
+
+class _Connection(HTTPConnection):
+    def connect(self) -> None:
+        _announce(self)
+        super().connect()
+        _announce(self)
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        _announce(self)
+        super().request(*args, **kwargs)
+
+
+class _SecureConnection(HTTPSConnection):
+    def connect(self) -> None:
+        _announce(self)
+        super().connect()
+        _announce(self)
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        _announce(self)
+        super().request(*args, **kwargs)
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+_POOLS = {"http": _Pool, "https": _SecurePool}
+
+
+class Adapter(HTTPAdapter):
+    """requests' adapter with our TLS settings, our connections and no retries."""
+
+    def __init__(self, tls: TlsConfig, base_dir: Path, proxy_headers: Mapping[str, str]) -> None:
+        self._tls = tls
+        self._base_dir = base_dir
+        self._proxy_headers = dict(proxy_headers)
+        super().__init__(max_retries=urllib3.Retry(0, read=False), pool_connections=4, pool_maxsize=16)
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
+        super().init_poolmanager(connections, maxsize, block, **kwargs, **self._pool_settings())
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> ProxyManager:
+        manager: ProxyManager = super().proxy_manager_for(proxy, **kwargs, **self._pool_settings())
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+    def proxy_headers(self, proxy: str) -> dict[str, str]:
+        return {**super().proxy_headers(proxy), **self._proxy_headers}
+
+    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
+        """requests would put its own certificates over our context: only the host decides the pool."""
+        host_params, _ = super().build_connection_pool_key_attributes(request, verify, cert)
+        return host_params, {}
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        """Verification is set up in our own context, nothing to add."""
+
+    def _pool_settings(self) -> dict[str, Any]:
+        settings: dict[str, Any] = {"ssl_context": tls_context(self._tls, self._base_dir)}
+        if self._tls.server_name:
+            settings |= {"server_hostname": self._tls.server_name, "assert_hostname": self._tls.server_name}
+        return settings
+
+
+def tls_context(tls: TlsConfig, base_dir: Path) -> ssl.SSLContext:
+    """The context for `tls`. NetError (reason tls) names a file that cannot be used."""
+    context = ssl.create_default_context()
+    try:
+        if tls.ca_file:
+            context = ssl.create_default_context(cafile=str(base_dir / tls.ca_file))
+        if tls.cert_file:
+            context.load_cert_chain(base_dir / tls.cert_file, base_dir / tls.key_file)
+    except (OSError, ssl.SSLError) as error:
+        files = ", ".join(str(base_dir / file) for file in (tls.ca_file, tls.cert_file, tls.key_file) if file)
+        raise NetError(f"cannot use {files}: {error}", "tls") from None
+    context.minimum_version = ssl.TLSVersion[_VERSIONS[tls.min_version]]
+    if tls.insecure_skip_verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+# ------------------------------------------------------------ sessions and calls
+
+
+class Session(requests.Session):
+    """A session for one destination; `credentials` puts them on every request."""
+
+    credentials: Credentials
+    follow: bool
+
+    def should_strip_auth(self, old_url: str, new_url: str) -> bool:
+        """A redirect to another host never gets our credential."""
+        return urlsplit(old_url)[:2] != urlsplit(new_url)[:2]
+
+
+def open_session(config: HttpConfig, base_dir: Path) -> Session:
+    """A session with the configured TLS, proxies and credentials. It must be closed. Raises NetError for bad files."""
+    session = Session()
+    session.trust_env = False  # else a .netrc entry would override our Authorization header
+    session.follow = config.follow_redirects
+    session.headers.update({"Accept-Encoding": "identity", "User-Agent": f"retrain-bridge/{__version__}"})
+    session.headers.pop("Accept", None)
+    mount(session, config, base_dir)
+    session.credentials = Credentials(config, base_dir, lambda auth, form: _fetch_token(auth, form, base_dir))
+    session.auth = session.credentials
+    session.proxies.update(_proxies(config))
+    return session
+
+
+def mount(session: requests.Session, config: HttpConfig, base_dir: Path) -> None:
+    """Put our adapters on a session (again, where a library replaced them)."""
+    proxy_headers = {
+        name: ", ".join(value.reveal() for value in values) for name, values in config.proxy_connect_header.items()
+    }
+    adapter = Adapter(config.tls_config, base_dir, proxy_headers)
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, adapter)
+
+
+def forget_credentials(session: requests.Session) -> None:
+    """Drop fetched tokens, after a 401 or 403: the next request gets a new one."""
+    if isinstance(session, Session):
+        session.credentials.forget()
+
+
+def _proxies(config: HttpConfig) -> dict[str, str]:
+    if config.proxy_from_environment:
+        return urllib.request.getproxies()
+    if config.proxy_url is None:
+        return {}
+    return {"http": config.proxy_url, "https": config.proxy_url, "no_proxy": config.no_proxy}
+
+
+def call(
+    session: requests.Session,
+    method: str,
+    url: str,
+    *,
+    deadline: float,
+    max_bytes: int = 65536,
+    data: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    allow_redirects: bool = False,
+    must_fit: bool = False,
+) -> Answer:
+    """One attempt, over in `deadline` seconds whatever the server does. Raises NetError.
+
+    max_bytes: of the body; more is cut off, or with `must_fit` a NetError (too_large).
+    """
+    with WATCHDOG.watching(deadline) as watch:
+        _current.watch = watch
+        try:
+            response = session.request(
+                method, url, data=data, headers=dict(headers or {}), stream=True, timeout=deadline,
+                allow_redirects=allow_redirects, proxies=_proxies_for(session, url),
+            )  # fmt: skip
+            with response:
+                body, truncated = _read(response, max_bytes)
+        except CredentialError as error:
+            raise NetError(str(error), "credential") from None
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise _net_error(error, watch, url, deadline) from None
+        finally:
+            _current.watch = None
+        if watch.expired:
+            raise NetError(f"no full answer from {url} within {deadline:g} s", "timeout")
+    if truncated and must_fit:
+        raise NetError(f"the answer of {url} is larger than {max_bytes} bytes", "too_large")
+    return Answer(response.status_code, response.headers, body, truncated)
+
+
+def _read(response: requests.Response, max_bytes: int) -> tuple[bytes, bool]:
+    """The body up to `max_bytes`, straight from the raw stream (requests' own way copies it in 10 kB pieces)."""
+    parts, left = [], max_bytes + 1
+    while left > 0 and (part := response.raw.read(min(CHUNK, left), decode_content=True)):
+        parts.append(part)
+        left -= len(part)
+    body = b"".join(parts)
+    return body[:max_bytes], len(body) > max_bytes
+
+
+def _proxies_for(session: requests.Session, url: str) -> dict[str, str]:
+    """No proxies for a host that `no_proxy` names (requests looks for that in the environment only)."""
+    without = session.proxies.get("no_proxy") or session.proxies.get("no") or ""
+    if without and requests.utils.should_bypass_proxies(url, without):
+        return {"http": "", "https": ""}
+    return {}
+
+
+def _net_error(error: Exception, watch: Watch, url: str, deadline: float) -> NetError:
+    if watch.expired or isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
+        return NetError(f"no full answer from {url} within {deadline:g} s", "timeout")
+    if isinstance(error, requests.exceptions.SSLError | ssl.SSLError):
+        return NetError(f"TLS with {url} failed: {error}", "tls")
+    return NetError(f"{url}: {error}", "network")
+
+
+def _fetch_token(auth: OAuth2, form: Mapping[str, str], base_dir: Path) -> bytes:
+    """POST the form to the token endpoint, within ten seconds. CredentialError says what it answered."""
+    outer: Watch | None = getattr(_current, "watch", None)
+    config = HttpConfig(tls_config=auth.tls_config)
+    try:
+        with open_session(config, base_dir) as session:
+            content = {"Content-Type": "application/x-www-form-urlencoded"}
+            answer = call(
+                session, "POST", auth.token_url, deadline=10.0, data=urlencode(form).encode(), headers=content
+            )
+    except NetError as error:
+        raise CredentialError(f"no token from {auth.token_url}: {error}") from None
+    finally:
+        _current.watch = outer
+    if answer.status != 200:
+        raise CredentialError(f"no token from {auth.token_url}: HTTP {answer.status}")
+    return answer.body
+
+
+__all__ = ["Answer", "NetError", "call", "forget_credentials", "mount", "open_session"]
