@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 
 
@@ -41,13 +42,19 @@ class ModelTable:
 
     models: list[ModelKey] = field(default_factory=list)
     _slots: dict[ModelKey, int] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def slot(self, model: ModelKey) -> int:
-        """The slot of `model`; a new model gets the next free one."""
+        """The slot of `model`; a new model gets the next free one. Thread-safe: groups fetch side by side."""
         found = self._slots.get(model)
-        if found is None:
-            found = self._slots[model] = len(self.models)
-            self.models.append(model)
+        if found is not None:
+            return found
+        with self._lock:
+            found = self._slots.get(model)
+            if found is None:
+                found = len(self.models)
+                self.models.append(model)
+                self._slots[model] = found
         return found
 
     def find(self, model: ModelKey) -> int | None:

@@ -1,0 +1,128 @@
+"""Columns of one slot: checked for models that come twice, laid side by side, and made into an EventBatch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.domain.batch import BUCKETS, ERRORS, TOTAL, EventBatch, Slots
+from bridge.domain.errors import SourceError
+from bridge.domain.model import ModelTable
+from bridge.domain.rule import SignalQuery
+from bridge.domain.times import Timestamp
+from bridge.domain.verdict import Cause, Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Column:
+    """One column of one slot.
+
+    index: int32 (k,), model slots, ascending, each once. values: float64 (k,), or (k, b) with `bounds` (b,).
+    series: the k label sets. elements, skipped, notes, partial: as the answer had them.
+    """
+
+    index: Slots
+    values: Floats
+    series: Sequence[bytes]
+    bounds: Floats | None = None
+    elements: int = 0
+    skipped: Mapping[str, int] | None = None
+    notes: tuple[str, ...] = ()
+    partial: bool = False
+
+
+def refuse_twins(name: str, slots: Slots, series: Sequence[bytes], table: ModelTable, bounds: Floats | None) -> None:
+    """SourceError `duplicate_model` when one model (and bucket) has two samples; `slots` ascends."""
+    same = slots[1:] == slots[:-1]
+    if bounds is not None:
+        same &= bounds[1:] == bounds[:-1]
+    if not same.any():
+        return
+    first = int(np.argmax(same))
+    one, other = (series[first + step].decode(errors="replace") for step in (0, 1))
+    more = int(same.sum()) - 1
+    raise SourceError(
+        f"signal {name!r}: two series are the same model {table[int(slots[first])]}: {one} and {other}"
+        + (f" (and {more} more)" if more else "")
+        + "; aggregate the expression by the model's labels",
+        reason="duplicate_model",
+        transient=False,
+    )
+
+
+def refuse_flood(name: str, elements: int, limit: int) -> None:
+    """SourceError `limit` when an answer holds more series than the signal may have."""
+    if limit and elements > limit:
+        raise SourceError(
+            f"signal {name!r}: the answer holds {elements} series, more than limit: {limit}; nothing was judged",
+            reason="limit",
+            transient=False,
+        )
+
+
+def bucket_matrix(slots: Slots, bounds: Floats, counts: Floats) -> tuple[NDArray[np.intp], Floats, Floats]:
+    """First row of every model, the sorted bounds (b,) of all of them, and the counts (k, b).
+
+    slots, bounds, counts: (n,), ordered by slot, then bound. Counts are made to ascend along the bounds (scrapes of
+    the parts of an aggregate differ a little in time); a bound that a model does not have is NaN.
+    """
+    _, first, row = np.unique(slots, return_index=True, return_inverse=True)
+    limits, column = np.unique(bounds, return_inverse=True)
+    matrix = np.full((len(first), len(limits)), np.nan)
+    matrix[row, column] = counts
+    ascending = np.fmax.accumulate(matrix, axis=1)
+    ascending[np.isnan(matrix)] = np.nan
+    return first, limits, ascending
+
+
+def batch(query: SignalQuery, slot: Timestamp, table: ModelTable, columns: Mapping[str, Column]) -> EventBatch:
+    """The columns of one slot side by side: every model that any of them has."""
+    index, series = _union(list(columns.values()))
+    values = {name: _spread(column, index) for name, column in columns.items()}
+    if ERRORS in columns and TOTAL in columns:
+        # a counter that never counted an error does not exist: no errors, as long as there was traffic
+        silent = ~np.isin(index, columns[ERRORS].index) & np.isin(index, columns[TOTAL].index)
+        values[ERRORS] = np.where(silent, 0.0, values[ERRORS])
+    skipped: Counter[str] = Counter()
+    for column in columns.values():
+        skipped.update(column.skipped or {})
+    return EventBatch(
+        name=query.name,
+        event=query.event,
+        slot=slot,
+        table=table,
+        index=index,
+        columns=values,
+        bounds=columns[BUCKETS].bounds if BUCKETS in columns else None,
+        unit_ms=query.unit_ms,
+        series=series,
+        cause=Cause.PARTIAL if any(column.partial for column in columns.values()) else Cause.NONE,
+        notes=tuple(dict.fromkeys(note for column in columns.values() for note in column.notes)),
+        elements=sum(column.elements for column in columns.values()),
+        skipped=dict(skipped),
+    )
+
+
+def _union(columns: Sequence[Column]) -> tuple[Slots, Sequence[bytes]]:
+    first = columns[0]
+    if all(np.array_equal(column.index, first.index) for column in columns[1:]):
+        return first.index, first.series
+    shown: dict[int, bytes] = {}
+    for column in columns:
+        for slot, series in zip(column.index.tolist(), column.series, strict=True):
+            shown.setdefault(slot, series)
+    slots = sorted(shown)
+    return np.array(slots, np.int32), [shown[slot] for slot in slots]
+
+
+def _spread(column: Column, index: Slots) -> Floats:
+    """The column's values at the places of `index`, NaN where it has none."""
+    if len(column.index) == len(index):
+        return column.values
+    spread = np.full((len(index), *column.values.shape[1:]), np.nan)
+    spread[np.searchsorted(index, column.index)] = column.values
+    return spread

@@ -1,0 +1,39 @@
+"""The `prometheus` block of bridge.yml."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+from bridge.net.http_config import HttpConfig
+
+
+def _server(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(
+            "must be the http or https URL of a Prometheus-compatible server, such as http://localhost:9090"
+        )
+    if parts.username or parts.password:
+        raise ValueError("must not hold a user or password; use basic_auth")
+    if parts.query or parts.fragment:
+        raise ValueError("must not have a query or fragment; only scheme, host and path prefix")
+    return url.rstrip("/")
+
+
+ServerUrl = Annotated[str, AfterValidator(_server)]
+
+
+class PrometheusConfig(HttpConfig):
+    """Where the series come from, with the http_config keys of prometheus.yml beside `url`.
+
+    partial_response: sent as the parameter of that name when set (Thanos: false refuses partial answers; Prometheus
+    ignores it). max_samples: most samples of one range query. max_answer_bytes: larger answers are refused.
+    """
+
+    url: ServerUrl
+    partial_response: bool | None = None
+    max_samples: Annotated[int, Field(ge=1_000)] = 500_000
+    max_answer_bytes: Annotated[int, Field(ge=65_536)] = 256 * 1024 * 1024

@@ -1,0 +1,230 @@
+"""An instant query's answer as columns: one pass of typed JSON decoding, no Python object per label or series.
+
+Damage is confined: when the answer as a whole does not fit, its elements are decoded one by one, and those that do
+not fit are counted. elements = used + skipped, always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from bridge.domain.verdict import Floats
+from bridge.sources.failures import broken_answer, not_prometheus, of_error_type
+
+HISTOGRAM, MALFORMED = "histogram", "malformed"
+_PLUS_INF, _INF = b',"+Inf"]', b',"Inf"]'  # inside JSON only a value: in a string its quotes would be escaped
+
+
+class _Point(msgspec.Struct, array_like=True, gc=False):
+    at: float
+    value: float
+
+
+class _Element(msgspec.Struct, gc=False):
+    metric: msgspec.Raw
+    value: _Point | None = None
+    histogram: msgspec.Raw | None = None
+
+
+class _TextElement(msgspec.Struct, gc=False):
+    metric: msgspec.Raw
+    value: tuple[float, str]
+
+
+class _VectorData(msgspec.Struct, gc=False, rename="camel"):
+    result_type: str
+    result: list[_Element]
+
+
+class _VectorAnswer(msgspec.Struct, gc=False, rename="camel"):
+    status: str
+    data: _VectorData
+    warnings: list[str] = []
+    infos: list[str] = []
+    is_partial: bool = False
+
+
+class _AnyAnswer(msgspec.Struct, rename="camel"):
+    status: Any = None
+    data: msgspec.Raw = msgspec.Raw()
+    error_type: Any = None
+    error: Any = None
+    warnings: Any = None
+    infos: Any = None
+    is_partial: Any = None
+
+
+class _AnyData(msgspec.Struct, rename="camel"):
+    result_type: Any = None
+    result: msgspec.Raw = msgspec.Raw()
+
+
+# lax: numbers in strings, as Prometheus writes values ("NaN" and "-Inf" included, "+Inf" not)
+_fast = msgspec.json.Decoder(_VectorAnswer, strict=False)
+_element = msgspec.json.Decoder(_Element, strict=False)
+_text_element = msgspec.json.Decoder(_TextElement)
+_any_answer = msgspec.json.Decoder(_AnyAnswer)
+_any_data = msgspec.json.Decoder(_AnyData)
+_elements = msgspec.json.Decoder(list[msgspec.Raw])
+_single = msgspec.json.Decoder(tuple[float, str])
+
+
+@dataclass(slots=True)
+class Samples:
+    """One instant's samples, in the answer's order.
+
+    metrics: label sets as the bytes that came (JSON objects), one for each of `values`, float64 (k,).
+    labelled: False for a scalar or string, which belong to no series. notes: warnings and infos of the server.
+    partial: the server warned, or said that the answer is not whole. elements = len(metrics) + sum of `skipped`.
+    """
+
+    metrics: list[bytes]
+    values: Floats
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    partial: bool = False
+    labelled: bool = True
+    elements: int = 0
+
+
+@dataclass(slots=True)
+class Envelope:
+    """An answer with its result not decoded yet."""
+
+    kind: str
+    result: msgspec.Raw
+    notes: tuple[str, ...]
+    partial: bool
+
+
+def samples(body: bytes) -> Samples:
+    """Decode the body of /api/v1/query. Raises SourceError; `bad_data` for a range vector, `not_prometheus` for what
+    no Prometheus sends, `network` for JSON that is cut off.
+    """
+    answer = _whole(body)
+    if answer is None or answer.status != "success" or answer.data.result_type != "vector":
+        return _piecewise(body)
+    notes = tuple(answer.warnings + answer.infos)
+    return _of_elements(answer.data.result, notes, bool(answer.warnings) or answer.is_partial, 0)
+
+
+def _whole(body: bytes) -> _VectorAnswer | None:
+    """The answer decoded in one go, or None when anything in it is unusual."""
+    try:
+        return _fast.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        plain = body.replace(_PLUS_INF, _INF)
+    try:
+        return _fast.decode(plain) if len(plain) < len(body) else None
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _of_elements(found: list[_Element], notes: tuple[str, ...], partial: bool, malformed: int) -> Samples:
+    skipped = {MALFORMED: malformed} if malformed else {}
+    try:
+        values = np.array([element.value.value for element in found], np.float64)  # type: ignore[union-attr]
+        usable = found
+    except AttributeError:
+        usable = [element for element in found if element.value is not None]
+        values = np.array([element.value.value for element in usable], np.float64)  # type: ignore[union-attr]
+        histograms = sum(element.value is None and element.histogram is not None for element in found)
+        skipped |= {HISTOGRAM: histograms} if histograms else {}
+        empty = len(found) - len(usable) - histograms
+        skipped |= {MALFORMED: malformed + empty} if empty else {}
+    metrics = [bytes(element.metric) for element in usable]
+    return Samples(metrics, values, skipped, notes, partial, elements=len(found) + malformed)
+
+
+# ------------------------------------------------------------ the careful way
+
+
+def envelope(body: bytes) -> Envelope:
+    """What the answer says of itself. Raises SourceError."""
+    try:
+        answer = _any_answer.decode(body)
+    except msgspec.ValidationError:
+        raise not_prometheus("the answer is JSON, but not an answer of Prometheus' API") from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        if body.lstrip()[:1] != b"{":
+            shown = " ".join(body[:60].decode(errors="replace").split())
+            raise not_prometheus(f"the answer is not JSON; it begins with {shown!r}") from None
+        raise broken_answer(f"the answer is cut off or damaged: {error}") from None
+    if answer.status == "error":
+        raise of_error_type(str(answer.error_type), str(answer.error))
+    try:
+        data = _any_data.decode(answer.data)
+    except (msgspec.DecodeError, RecursionError):
+        raise not_prometheus("the answer has no usable `data`") from None
+    if answer.status != "success" or not isinstance(data.result_type, str):
+        raise not_prometheus("the answer has no status, or no result type")
+    warnings, infos = _texts(answer.warnings), _texts(answer.infos)
+    return Envelope(data.result_type, data.result, warnings + infos, bool(warnings) or answer.is_partial is True)
+
+
+def pieces(found: Envelope) -> list[msgspec.Raw]:
+    """The elements of the result, not decoded yet. Raises SourceError when it is no list."""
+    try:
+        return _elements.decode(found.result)
+    except (msgspec.DecodeError, RecursionError):
+        raise not_prometheus(f"the {found.kind} in the answer is not a list") from None
+
+
+def _texts(found: Any) -> tuple[str, ...]:
+    if found is None or found == []:
+        return ()
+    return tuple(str(text)[:500] for text in found) if isinstance(found, list) else (str(found)[:500],)
+
+
+def _piecewise(body: bytes) -> Samples:
+    found = envelope(body)
+    match found.kind:
+        case "vector":
+            decoded = [_one(piece) for piece in pieces(found)]
+            good = [element for element in decoded if element is not None]
+            return _of_elements(good, found.notes, found.partial, len(decoded) - len(good))
+        case "scalar" | "string":
+            return _single_value(found)
+        case "matrix":
+            text = "the expression is a range vector; wrap it in a function such as last_over_time(...)"
+            raise of_error_type("bad_data", text)
+        case _:
+            raise not_prometheus(f"the answer's result type is {found.kind[:40]!r}")
+
+
+def _one(piece: msgspec.Raw) -> _Element | None:
+    """One element, in whichever form a number can be written; None when it is damaged."""
+    try:
+        return _element.decode(piece)
+    except (msgspec.DecodeError, RecursionError):
+        pass
+    try:
+        text = _text_element.decode(piece)
+        return _Element(text.metric, _Point(text.value[0], number(text.value[1])))
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        return None
+
+
+def number(text: str) -> float:
+    """A sample's value as Prometheus writes it; ValueError for anything else ("1_0" is Python's, not Prometheus')."""
+    if "_" in text or text != text.strip():
+        raise ValueError(text)
+    return float(text)
+
+
+def _single_value(found: Envelope) -> Samples:
+    try:
+        values = [number(_single.decode(found.result)[1])]
+    except (msgspec.DecodeError, RecursionError):
+        values = []
+    except ValueError:
+        raise of_error_type("bad_data", "the expression is a string, not a number") from None
+    skipped = {} if values else {MALFORMED: 1}
+    metrics = [b"{}"] * len(values)
+    array = np.array(values, np.float64)
+    return Samples(metrics, array, skipped, found.notes, found.partial, labelled=False, elements=1)
