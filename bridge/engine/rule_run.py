@@ -24,7 +24,8 @@ from bridge.strategies.registry import build
 class Readings:
     """What a rule knows of every model slot: life cycle, last verdict and numbers, strategy state. All (n,).
 
-    code: after policies; cause: as the strategy said. known: the rule has seen this model.
+    code: after policies; cause: as the strategy said. known: the rule has seen this model. told: the cause that the
+    last decision record of this model told.
     """
 
     alerts: AlertColumns
@@ -34,13 +35,14 @@ class Readings:
     statistic: Floats
     threshold: Floats
     known: NDArray[np.bool_]
+    told: Int8
     state: StateColumn | None
 
     @staticmethod
     def empty(strategy: RetrainStrategy | None) -> Readings:
         nothing, none = np.empty(0), np.zeros(0, np.int8)
         state = None if strategy is None else strategy.new_state(0)
-        return Readings(AlertColumns.empty(), none, none, nothing, nothing, nothing, np.zeros(0, np.bool_), state)
+        return Readings(AlertColumns.empty(), none, none, nothing, nothing, nothing, np.zeros(0, np.bool_), none, state)
 
     def copy(self) -> Readings:
         """A copy that can be changed without touching this one."""
@@ -53,6 +55,7 @@ class Readings:
             self.statistic.copy(),
             self.threshold.copy(),
             self.known.copy(),
+            self.told.copy(),
             state,
         )
 
@@ -69,6 +72,7 @@ class Readings:
             np.concatenate([column, nan]) for column in (self.value, self.statistic, self.threshold)
         )
         self.known = np.concatenate([self.known, np.zeros(more, np.bool_)])
+        self.told = np.concatenate([self.told, np.zeros(more, np.int8)])
         fresh = None if strategy is None else strategy.new_state(more)
         if self.state is not None and fresh is not None:
             self.state = np.concatenate([self.state, fresh])
@@ -193,7 +197,6 @@ class RuleRun:
         self.staged.grow(len(self.table), self.strategy)
         verdicts = self._judge(batch)
         now, index = self.staged, batch.index
-        before = now.cause.copy()
         absent_code, absent_cause = self._absent(batch)
         now.code[:] = absent_code
         now.cause[:] = absent_cause
@@ -204,9 +207,8 @@ class RuleRun:
         now.threshold[index] = verdicts.threshold
         place = np.full(len(now.code), -1, np.int64)
         place[index] = np.arange(len(index))
-        unsure = (
-            np.flatnonzero(now.known & (now.cause != before)) if batch.cause is Cause.NONE else np.zeros(0, np.int64)
-        )
+        unsure = np.flatnonzero(now.known & (now.cause != now.told) & (batch.cause is Cause.NONE))
+        now.told[unsure] = now.cause[unsure]
         now.known[index] = True
         self.evaluation = Evaluation(self, batch.slot, self._move(batch.slot), unsure, batch, verdicts, place)
         self._remember_series(self.evaluation)

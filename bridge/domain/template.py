@@ -1,0 +1,159 @@
+"""Annotation templates: a small part of Prometheus' language, compiled once, never evaluated from data.
+
+`{{ $labels.NAME }}`, `{{ $value }}`, `{{ $threshold }}`, and for numbers `| humanize`, `| humanizePercentage`,
+`| humanizeDuration`, `| printf "%.2f"`, `{{ printf "%.2f" $value }}`. Numbers print as Go's %v does.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+
+_ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
+_LABEL = re.compile(r"\$labels\.([a-zA-Z_][a-zA-Z0-9_]*)")
+_PRINTF = re.compile(r'printf\s+"(%(?:\.\d{1,2})?[feg])"(?:\s+(\S+))?')
+_SMALLEST_PLAIN, _LARGEST_PLAIN = -4, 21
+KNOWN = '$labels.NAME, $value, $threshold, | humanize, | humanizePercentage, | humanizeDuration, | printf "%.2f"'
+
+Number = Callable[[float], str]
+Part = Callable[[Mapping[str, str], float, float | None], str]
+
+
+def go_float(value: float) -> str:
+    """A float as Go prints it with %v: shortest digits, an exponent below 1e-4 and from 1e21."""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else ("+Inf" if value > 0 else "-Inf")
+    text = repr(value)
+    if "e" not in text:
+        return text.removesuffix(".0")
+    digits, _, exponent = text.partition("e")
+    power = int(exponent)
+    if _SMALLEST_PLAIN <= power < _LARGEST_PLAIN:
+        return f"{value:.0f}"
+    return f"{digits}e{'-' if power < 0 else '+'}{abs(power):02d}"
+
+
+def humanize(value: float) -> str:
+    """With a metric prefix: 1234567 -> 1.235M."""
+    if value == 0 or not math.isfinite(value):
+        return _four(value)
+    prefix = ""
+    if abs(value) >= 1:
+        for unit in "kMGTPEZY":
+            if abs(value) < 1000:
+                break
+            prefix, value = unit, value / 1000
+    else:
+        value, prefix = _small(value)
+    return _four(value) + prefix
+
+
+def humanize_percentage(value: float) -> str:
+    """A share as a percentage: 0.1234 -> 12.34%."""
+    return _four(value * 100) + "%"
+
+
+def humanize_duration(value: float) -> str:
+    """Seconds as people say them: 3723 -> 1h 2m 3s."""
+    if not math.isfinite(value) or value == 0:
+        return _four(value) + ("s" if value == 0 else "")
+    if abs(value) < 1:
+        value, prefix = _small(value)
+        return f"{_four(value)}{prefix}s"
+    sign, whole = ("-" if value < 0 else ""), int(abs(value))
+    days, hours, minutes = whole // 86400, whole // 3600 % 24, whole // 60 % 60
+    if days:
+        return f"{sign}{days}d {hours}h {minutes}m {whole % 60}s"
+    if hours:
+        return f"{sign}{hours}h {minutes}m {whole % 60}s"
+    if minutes:
+        return f"{sign}{minutes}m {whole % 60}s"
+    return f"{sign}{_four(abs(value))}s"
+
+
+def _small(value: float) -> tuple[float, str]:
+    prefix = ""
+    for unit in "munpfazy":
+        if abs(value) >= 1:
+            break
+        prefix, value = unit, value * 1000
+    return value, prefix
+
+
+def _four(value: float) -> str:
+    """Go's %.4g."""
+    if not math.isfinite(value):
+        return go_float(value)
+    return f"{value:.4g}"
+
+
+_FILTERS: dict[str, Number] = {
+    "humanize": humanize,
+    "humanizePercentage": humanize_percentage,
+    "humanizeDuration": humanize_duration,
+}
+
+
+class Template:
+    """One annotation. ValueError says what is not understood, and what is."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._parts = _compile(text)
+
+    def render(self, labels: Mapping[str, str], value: float, threshold: float | None) -> str:
+        """The text for one alert; a label that is not there is empty, as in Prometheus."""
+        return "".join([part if isinstance(part, str) else part(labels, value, threshold) for part in self._parts])
+
+
+def _compile(text: str) -> list[str | Part]:
+    parts: list[str | Part] = []
+    at = 0
+    for match in _ACTION.finditer(text):
+        parts += [_plain(text[at : match.start()]), _action(match.group(1))]
+        at = match.end()
+    parts.append(_plain(text[at:]))
+    return [part for part in parts if part != ""]
+
+
+def _plain(text: str) -> str:
+    if "{{" in text or "}}" in text:
+        raise ValueError("braces do not pair up: an action is written {{ $value }}")
+    return text
+
+
+def _action(action: str) -> Part:
+    source, *filters = (piece.strip() for piece in action.split("|"))
+    direct = _PRINTF.fullmatch(source)
+    if direct is not None and direct.group(2):
+        source, filters = direct.group(2), [f'printf "{direct.group(1)}"', *filters]
+    label = _LABEL.fullmatch(source)
+    if label is not None:
+        if filters:
+            raise ValueError(f"{{{{ {action} }}}}: a label is text, filters are for numbers")
+        name = label.group(1)
+        return lambda labels, _value, _threshold: labels.get(name, "")
+    if source not in {"$value", "$threshold"}:
+        raise ValueError(f"{{{{ {action} }}}} is not understood; known are {KNOWN}")
+    return _number(source, _filter(action, filters))
+
+
+def _filter(action: str, filters: list[str]) -> Number:
+    if not filters:
+        return go_float
+    if len(filters) > 1:
+        raise ValueError(f"{{{{ {action} }}}}: one filter at most")
+    printf = _PRINTF.fullmatch(filters[0])
+    if printf is not None and not printf.group(2):
+        form = printf.group(1)
+        return lambda value: form % value if math.isfinite(value) else go_float(value)
+    if filters[0] not in _FILTERS:
+        raise ValueError(f"{{{{ {action} }}}}: unknown filter {filters[0]!r}; known are {KNOWN}")
+    return _FILTERS[filters[0]]
+
+
+def _number(source: str, shown: Number) -> Part:
+    if source == "$value":
+        return lambda _labels, value, _threshold: shown(value)
+    return lambda _labels, _value, threshold: "" if threshold is None else shown(threshold)
