@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bridge.coordinator.config import load
+from bridge.coordinator.config import load_config
 from bridge.coordinator.server import run
 from bridge.domain.errors import ConfigError
 
@@ -24,17 +24,17 @@ class _Formatter(logging.Formatter):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0 ended as asked, 1 could not start or go on, 2 the configuration is wrong."""
+    """0 ended as asked; 1 could not start or go on, or the configuration is wrong."""
     flags = _parser().parse_args(arguments)
     handler = logging.StreamHandler()
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     overrides = {name: value for name, value in vars(flags).items() if name != "config_file"}
     try:
-        config = load(flags.config_file, overrides)
+        config = load_config(flags.config_file, overrides)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
-        return 2
+        return 1
     return run(config)
 
 
@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m bridge.coordinator", description=__doc__)
     parser.add_argument("--config.file", dest="config_file", type=Path, help="coordinator.yml")
     parser.add_argument("--web.listen-address", dest="listen", help="HOST:PORT (127.0.0.1:8090)")
-    parser.add_argument("--storage.path", dest="storage_path", help="folder of the ledger and the logs of runs")
+    parser.add_argument("--storage.path", dest="storage", help="folder of the ledger and the logs of runs")
     parser.add_argument("--bridge.url", dest="bridge_url", help="where to report what became of requests")
     parser.add_argument("--command", nargs=argparse.REMAINDER, help="the command and its arguments; give it last")
     return parser

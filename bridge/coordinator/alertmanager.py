@@ -90,7 +90,7 @@ def _not_for_us(alert: AlertBody) -> str:
 def _submission(alert: AlertBody) -> Submission:
     """The alert as a request; BodyError names the labels that are missing or wrong."""
     labels, notes = alert.labels, alert.annotations
-    reason = next((notes[name] for name in ("reason", "summary", "description") if notes.get(name)), "")
+    reason = next((notes[name] for name in ("description", "summary") if notes.get(name)), "")
     fields: dict[str, Any] = {
         "id": labels[ID_LABEL],
         **{name: labels.get(name, "") for name in ("project", "pipeline", "version")},

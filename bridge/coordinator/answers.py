@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from pydantic import BaseModel, Field
 
 from bridge.coordinator.problem import FieldProblem
@@ -32,12 +29,6 @@ class RequestAnswer(BaseModel):
     ended_at: str | None
 
 
-class RequestDetail(RequestAnswer):
-    """The same with the request as the command gets it."""
-
-    request: dict[str, Any]
-
-
 class ListAnswer(BaseModel):
     """One page; `total` counts all that match."""
 
@@ -55,31 +46,23 @@ class AlertsAnswer(BaseModel):
 
 
 def of(record: Record) -> RequestAnswer:
-    return RequestAnswer(**_fields(record))
-
-
-def detail(record: Record) -> RequestDetail:
-    return RequestDetail(**_fields(record), request=json.loads(record.body))
-
-
-def _fields(record: Record) -> dict[str, Any]:
-    return {
-        "id": record.id,
-        "state": record.state.value,
-        "reference": record.reference,
-        "message": record.message,
-        "new_version": record.new_version,
-        "updated_at": rfc3339(record.updated_at),
-        "project": record.project,
-        "pipeline": record.pipeline,
-        "version": record.version,
-        "reason": record.reason,
-        "origin": record.origin.value,
-        "repeats": record.repeats,
-        "received_at": rfc3339(record.received_at),
-        "started_at": _instant(record.started_at),
-        "ended_at": _instant(record.ended_at),
-    }
+    return RequestAnswer(
+        id=record.id,
+        state=record.state.value,
+        reference=record.reference,
+        message=record.message,
+        new_version=record.new_version,
+        updated_at=rfc3339(record.updated_at),
+        project=record.project,
+        pipeline=record.pipeline,
+        version=record.version,
+        reason=record.reason,
+        origin=record.origin.value,
+        repeats=record.repeats,
+        received_at=rfc3339(record.received_at),
+        started_at=_instant(record.started_at),
+        ended_at=_instant(record.ended_at),
+    )
 
 
 def _instant(instant: Timestamp) -> str | None:

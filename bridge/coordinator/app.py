@@ -104,8 +104,17 @@ def _requests(coordinator: Coordinator) -> APIRouter:
         return answers.ListAnswer(requests=[answers.of(record) for record in records], total=total)
 
     @router.get(f"{REQUESTS}/{{request_id}}", summary="What became of a request", responses=_problems(404, 503))
-    def get_request(request_id: str) -> answers.RequestDetail:
-        return answers.detail(_known(coordinator, request_id))
+    def get_request(request_id: str) -> answers.RequestAnswer:
+        return answers.of(_known(coordinator, request_id))
+
+    @router.get(
+        f"{REQUESTS}/{{request_id}}/body",
+        summary="The request as the command gets it",
+        response_class=JSONResponse,
+        responses=_problems(404, 503),
+    )
+    def get_body(request_id: str) -> Response:
+        return Response(_known(coordinator, request_id).body, media_type="application/json")
 
     @router.post(
         f"{REQUESTS}/{{request_id}}/cancel",

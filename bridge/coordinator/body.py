@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from typing import Annotated, Any, NoReturn
 
@@ -107,7 +108,7 @@ def submission(body: RequestBody, origin: Origin) -> Submission:
 def decode(raw: bytes) -> dict[str, Any]:
     """A JSON object; BodyError otherwise."""
     try:
-        found = json.loads(raw, parse_constant=_not_json)
+        found = json.loads(raw, parse_constant=_not_json, parse_float=_finite)
     except RecursionError:
         raise BodyError("the body is nested too deeply") from None
     except UnicodeDecodeError:
@@ -117,6 +118,14 @@ def decode(raw: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise BodyError("the body must be a JSON object")
     return found
+
+
+def _finite(text: str) -> float:
+    """1e999 would be read as infinity, which no JSON can say again."""
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"the number {text[:20]} is too large")
+    return number
 
 
 def _not_json(name: str) -> NoReturn:

@@ -62,13 +62,13 @@ class Callbacks:
         """A state changed."""
         with self._wake:
             self._work = True
-            self._wake.notify()
+            self._wake.notify_all()
 
     def stop(self, limit: float) -> None:
         """Abandon what is not answered within `limit` seconds: it stays due and is sent after the next start."""
         with self._wake:
             self._stopping = True
-            self._wake.notify()
+            self._wake.notify_all()
         self._thread.join(limit)
         self._session.close()
 

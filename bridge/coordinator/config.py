@@ -63,11 +63,11 @@ def split_listen(value: str) -> tuple[str, int]:
 def _listen(value: str, info: ValidationInfo) -> str:
     """Whoever can post here can start the command. The two files stand before `listen` in the model for this check."""
     host, _ = split_listen(value)
-    guarded = info.data.get("secret_files", True) or info.data.get("token_file", True)
+    guarded = info.data.get("secret_file", True) or info.data.get("token_file", True)
     if not is_loopback(host) and not guarded:
         raise ValueError(
             f"{value} can be reached from other machines, and whoever reaches it can start runs: "
-            "set secret_files or token_file, or listen on 127.0.0.1"
+            "set secret_file or token_file, or listen on 127.0.0.1"
         )
     return value
 
@@ -89,7 +89,11 @@ def _text_of(path: Path) -> str:
 
 
 def _holds_a_secret(path: Path) -> Path:
-    check_secret(_text_of(path))
+    secrets = _text_of(path).split()
+    for secret in secrets:
+        check_secret(secret)
+    if not secrets:
+        raise ValueError(f"{path} holds no secret; write one a line")
     return path
 
 
@@ -120,10 +124,10 @@ class CoordinatorConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    secret_files: tuple[SecretFile, ...] = ()
+    secret_file: SecretFile | None = None
     token_file: TokenFile | None = None
     listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:8090"
-    storage_path: FilePath = Path("coordinator-data")
+    storage: FilePath = Path("coordinator-data")
     command: Annotated[tuple[str, ...], AfterValidator(_runnable)] = ()
     time_limit: Span = 6 * HOUR
     kill_grace: Span = 10 * SECOND
@@ -144,8 +148,8 @@ class CoordinatorConfig(BaseModel):
         self._base_dir = Path((context or {}).get("base_dir", "."))
 
     def secrets(self) -> tuple[str, ...]:
-        """The signing secrets, from their files as they are now, so that they can be rotated. ValueError."""
-        return tuple(map(_text_of, self.secret_files))
+        """The signing secrets, one a line of the file as it is now, so that they can be rotated. ValueError."""
+        return tuple(_text_of(self.secret_file).split()) if self.secret_file else ()
 
     def token(self) -> str | None:
         """The bearer token, from its file as it is now. ValueError."""
@@ -160,15 +164,15 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def load(file: Path | None = None, overrides: Mapping[str, Any] | None = None) -> CoordinatorConfig:
+def load_config(file: Path | None = None, overrides: Mapping[str, Any] | None = None) -> CoordinatorConfig:
     """The configuration of a file (or the defaults) with flags over it. ConfigError carries every mistake at once.
 
     overrides: values by key, None = not given. Relative paths in them are taken from the working directory.
     """
     values, lines = _read(file) if file else ({}, {})
     given = {key: value for key, value in (overrides or {}).items() if value is not None}
-    if "storage_path" in given:
-        given["storage_path"] = Path.cwd() / given["storage_path"]
+    if "storage" in given:
+        given["storage"] = Path.cwd() / given["storage"]
     base_dir = file.parent if file else Path()
     try:
         return CoordinatorConfig.model_validate({**values, **given}, context={"base_dir": base_dir})

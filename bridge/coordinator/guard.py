@@ -68,19 +68,20 @@ def authenticate(
 
     message_id: the webhook-id that a signature must be for, where the body does not say what the call is about.
     """
-    if not config.secret_files and not config.token_file:
+    if not config.secret_file and not config.token_file:
         return
     try:
         secrets, token = config.secrets(), config.token()
+        signed = bool(secrets) and "webhook-signature" in headers
+        if signed:
+            verify(secrets, headers, body, now)
+    except SignatureError as error:
+        raise ProblemError(401, f"the signature is not valid: {error}") from None
     except ValueError as error:
-        raise ProblemError(503, f"a secret cannot be read: {error}", headers={"Retry-After": "30"}) from None
-    if secrets and "webhook-signature" in headers:
+        raise ProblemError(503, f"a secret cannot be used: {error}", headers={"Retry-After": "30"}) from None
+    if signed:
         if message_id and headers.get("webhook-id") != message_id:
             raise ProblemError(401, "the signature is for another call: webhook-id must be the id of the request")
-        try:
-            verify(secrets, headers, body, now)
-        except SignatureError as error:
-            raise ProblemError(401, f"the signature is not valid: {error}") from None
         return
     scheme, _, given = headers.get("authorization", "").partition(" ")
     if token and scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode()):

@@ -23,6 +23,7 @@ from bridge.domain.request import RequestState
 from bridge.domain.times import Timestamp
 
 SCHEMA = 1
+RECORDED = "recorded only: no command is configured"
 _TABLE = """
 CREATE TABLE requests (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -90,26 +91,25 @@ class Ledger:
                 return Receipt(Taken.CONFLICT, known)
             self._db.execute("UPDATE requests SET repeats = repeats + 1 WHERE id = ?", (known.id,))
             if submission.origin is known.origin:
-                return Receipt(Taken.KNOWN, known, _differences(known.body, submission.body))
+                return Receipt(Taken.KNOWN, self._present(known.id), _differences(known.body, submission.body))
             if submission.origin is Origin.API and known.state is RequestState.ACCEPTED:
-                known = self._complete(submission)
-            return Receipt(Taken.KNOWN, known)
+                self._complete(submission)
+            return Receipt(Taken.KNOWN, self._present(known.id))
 
     def _insert(self, new: Submission, now: Timestamp, *, runnable: bool) -> Record:
         self._db.execute(
-            "INSERT INTO requests (id, project, pipeline, version, reason, body, origin, state, received_at, "
-            "updated_at, runnable, report_at, report_since) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (new.id, *_identity(new), new.reason, new.body, new.origin, RequestState.ACCEPTED, now, now, runnable,
-             now if self._reports else None, now),
+            "INSERT INTO requests (id, project, pipeline, version, reason, body, origin, state, message, received_at, "
+            "updated_at, runnable, report_at, report_since) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (new.id, *_identity(new), new.reason, new.body, new.origin, RequestState.ACCEPTED,
+             "" if runnable else RECORDED, now, now, runnable, now if self._reports else None, now),
         )  # fmt: skip
         return self._present(new.id)
 
-    def _complete(self, submission: Submission) -> Record:
+    def _complete(self, submission: Submission) -> None:
         self._db.execute(
             "UPDATE requests SET body = ?, reason = ? WHERE id = ?",
             (submission.body, submission.reason, submission.id),
         )
-        return self._present(submission.id)
 
     # ------------------------------------------------------------ runs
 

@@ -63,7 +63,7 @@ class Process:
                 finally:
                     _signal(popen, signal.SIGKILL)
         finally:
-            self._close()
+            self.close()
 
     def _start(self, lifeline: socket.socket) -> subprocess.Popen[bytes]:
         """Our copies of the launcher's end and of its input are closed again: only the launcher holds them."""
@@ -80,7 +80,8 @@ class Process:
                 start_new_session=True,
             )
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Nothing more can be stopped; `run` does it as well."""
         with self._lock:
             self._wake.close()
             self._woken.close()

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +71,7 @@ class Runner:
         """There may be something to start."""
         with self._wake:
             self._work = True
-            self._wake.notify()
+            self._wake.notify_all()
 
     def cancel(self, request_id: str) -> bool:
         """Stop a run; the state changes once its processes are gone. False: it does not run here."""
@@ -85,7 +86,7 @@ class Runner:
         """Start nothing more and end every run: SIGTERM, SIGKILL `grace` seconds later; wait `limit` in all."""
         with self._wake:
             self._stopping = True
-            self._wake.notify()
+            self._wake.notify_all()
             runs = list(self._runs.values())
         for _, process, _ in runs:
             process.stop(SHUTDOWN, grace)
@@ -140,7 +141,7 @@ class Runner:
 
     def _execute(self, record: Record, process: Process) -> Ended:
         settings = self._settings
-        with RunLog(settings.logs / f"{record.id}.log", settings.log_limit) as log:
+        with closing(process), RunLog(settings.logs / f"{record.id}.log", settings.log_limit) as log:
             return process.run(log, settings.time_limit / 1000, settings.kill_grace / 1000)
 
     def _verdict(self, ended: Ended) -> tuple[RequestState, str]:

@@ -75,6 +75,7 @@ class HttpServer:
     """uvicorn in a thread of its own, so that the main thread keeps the signals."""
 
     def __init__(self, config: CoordinatorConfig, coordinator: Coordinator, ended: Callable[[], None]) -> None:
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)  # starts and stops are logged here, with their facts
         tls = config.tls
         settings = uvicorn.Config(
             create_app(coordinator),

@@ -31,8 +31,8 @@ class Coordinator:
     def __init__(self, config: CoordinatorConfig, now: Callable[[], Timestamp]) -> None:
         self.config = config
         self.now = now
-        logs = _make_folders(config.storage_path)
-        self._ledger = Ledger(config.storage_path / LEDGER, reports=config.bridge_url is not None)
+        logs = _make_folders(config.storage)
+        self._ledger = Ledger(config.storage / LEDGER, reports=config.bridge_url is not None)
         self.metrics = Metrics(self._ledger)
         self._callbacks = self._make_callbacks()
         settings = RunSettings(
@@ -60,7 +60,7 @@ class Coordinator:
     def prune(self) -> None:
         """Forget what ended longer ago than `retention`, with its log."""
         for request_id in self._ledger.prune(self.now() - self.config.retention):
-            (self.config.storage_path / LOGS / f"{request_id}.log").unlink(missing_ok=True)
+            (self.config.storage / LOGS / f"{request_id}.log").unlink(missing_ok=True)
 
     # ------------------------------------------------------------ what the API offers
 
