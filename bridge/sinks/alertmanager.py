@@ -16,7 +16,7 @@ from bridge.domain.times import Timestamp, rfc3339
 from bridge.engine import notice
 from bridge.net.session import NetError
 from bridge.ports import Alert, Delivery, Kind, Parcel, Result
-from bridge.sinks.base import HttpSink, HttpSinkConfig, HttpUrl, SinkContext
+from bridge.sinks.base import ApiUrl, HttpSink, HttpSinkConfig, SinkContext
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def _base(value: str) -> str:
 class AlertmanagerConfig(HttpSinkConfig):
     """An entry of `alertmanager_configs`; the path of `url` is Alertmanager's route prefix."""
 
-    url: Annotated[HttpUrl, AfterValidator(_base)]
+    url: Annotated[ApiUrl, AfterValidator(_base)]
 
 
 class _Posted(msgspec.Struct):

@@ -21,7 +21,7 @@ from bridge.engine.notice import Sender
 from bridge.net.http_config import SinkHttpConfig
 from bridge.net.redact import redact
 from bridge.net.retry_after import retry_after
-from bridge.net.session import Answer, NetError, call, open_session
+from bridge.net.session import Answer, NetError, call, forget_credentials, open_session
 from bridge.ports import Delivery, Parcel, Result
 
 ANSWER_SHOWN = 512
@@ -76,10 +76,19 @@ def _http_url(value: str) -> str:
         raise ValueError("must be an http or https URL with a host, for example http://localhost:9093")
     if parts.fragment:
         raise ValueError("must not have a #fragment")
+    if "@" in parts.netloc:
+        raise ValueError("must not hold a user or password; put them into http_config: {basic_auth: ...}")
+    return value
+
+
+def _api_url(value: str) -> str:
+    if urlsplit(value).query:
+        raise ValueError("must not have a ?query: the path of the API is added to it")
     return value
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+ApiUrl = Annotated[HttpUrl, AfterValidator(_api_url)]
 
 
 class RateLimit(BaseModel):
@@ -112,7 +121,7 @@ class Sink(ABC):
     reports_status: see ports.Sink. attempt_deadline: longest time of one attempt in ms; rate: its limit.
     """
 
-    integration: ClassVar[str]
+    integration: str
     Config: ClassVar[type[SinkConfig]] = SinkConfig
     sends_resolved: bool = False
     reports_status: bool = False
@@ -163,7 +172,10 @@ class HttpSink(Sink):
             answer = self.attempt("POST", url, data=body, headers={"Content-Type": "application/json", **headers})
         except NetError as error:
             return unreached(error), None
-        return classify(answer, now), answer
+        delivery = classify(answer, now)
+        if delivery.result is Result.DENIED:
+            forget_credentials(self._session())
+        return delivery, answer
 
     def _session(self) -> requests.Session:
         key = threading.get_ident()

@@ -12,7 +12,7 @@ from bridge.domain.request import RequestState, RetrainRequest
 from bridge.domain.times import Timestamp, parse_rfc3339, rfc3339
 from bridge.net.session import Answer, NetError
 from bridge.ports import Delivery, Parcel, Result, StatusReport
-from bridge.sinks.base import HttpSink, SinkContext, unreached
+from bridge.sinks.base import ApiUrl, HttpSink, SinkContext, unreached
 from bridge.sinks.signing import SignedSinkConfig, Signer
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,8 @@ _PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in
 
 class CoordinatorConfig(SignedSinkConfig):
     """An entry of `coordinator_configs`; the API's path is added to `url`."""
+
+    url: ApiUrl
 
 
 class _Reply(msgspec.Struct):

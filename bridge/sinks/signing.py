@@ -6,20 +6,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from bridge.domain.times import Timestamp
+from bridge.net.http_config import Secret
 from bridge.net.session import NetError
 from bridge.net.signature import check_secret, sign
 from bridge.sinks.base import HttpSinkConfig
 
 
-def _checked(secret: SecretStr) -> SecretStr:
-    check_secret(secret.get_secret_value())
+def _checked(secret: Secret) -> Secret:
+    check_secret(secret.reveal())
     return secret
 
 
-SigningSecret = Annotated[SecretStr, AfterValidator(_checked)]
+SigningSecret = Annotated[Secret, AfterValidator(_checked)]
 
 
 class SignedSinkConfig(HttpSinkConfig):
@@ -40,7 +41,7 @@ class Signer:
     """Signs bodies; a file is read at every use, so that a rotated secret works at once."""
 
     def __init__(self, config: SignedSinkConfig, base_dir: Path) -> None:
-        self._secrets = [item.get_secret_value() for item in (config.secret, *config.secrets) if item is not None]
+        self._secrets = [item.reveal() for item in (config.secret, *config.secrets) if item is not None]
         self._file = base_dir / config.secret_file if config.secret_file else None
 
     def headers(self, message_id: str, body: bytes, now: Timestamp) -> Mapping[str, str]:

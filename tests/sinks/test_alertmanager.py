@@ -1,0 +1,253 @@
+"""The Alertmanager sink against a receiver that can misbehave; the real one is in tests/integration."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from bridge.domain.times import MINUTE
+from bridge.ports import Alert, Kind, Parcel, Result
+from bridge.sinks.alertmanager import AlertmanagerConfig, AlertmanagerSink, Standing
+from bridge.sinks.base import SinkContext
+from tests.support.parcels import REQUEST, T0, firing, numbered, resolved
+from tests.support.receiver import HANG_UP, Receiver, Reply
+
+CONTEXT = SinkContext("ops", 0, "http://bridge.example", {"cluster": "eu1"}, Path(), 5 * MINUTE)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as server:
+        yield server
+
+
+@pytest.fixture
+def sink(receiver: Receiver) -> Iterator[AlertmanagerSink]:
+    config = AlertmanagerConfig.model_validate({"url": f"{receiver.url}/am/", "timeout": "2s"})
+    sink = AlertmanagerSink(config, CONTEXT)
+    yield sink
+    sink.close()
+
+
+def alert(number: int = 0, **changes: Any) -> Alert:
+    labels = {"alertname": "ModelRetrainRequested", "retrain_request_id": numbered(number).id}
+    return Alert({**labels, **changes.pop("labels", {})}, {"summary": "x"}, T0, T0 + MINUTE)
+
+
+def test_a_request_is_posted_as_one_alert_under_the_prefix(sink: AlertmanagerSink, receiver: Receiver) -> None:
+    """Labels identify, annotations explain, startsAt is the episode's start, endsAt lies ahead."""
+    delivery = sink.send(firing(), T0 + 1_000)
+    assert (delivery.result, delivery.reason, delivery.status) == (Result.DELIVERED, "ok", 200)
+    got = receiver.requests[0]
+    assert (got.method, got.path, got.headers["content-type"]) == ("POST", "/am/api/v2/alerts", "application/json")
+    assert got.json() == [
+        {
+            "labels": {
+                "alertname": "ModelRetrainRequested",
+                "project": "shop",
+                "pipeline": "ranking",
+                "version": "7",
+                "rule": "DriftHigh",
+                "retrain_request_id": REQUEST.id,
+                "severity": "page",
+                "cluster": "eu1",
+            },
+            "annotations": {
+                "summary": "Retraining of shop/ranking/7 is asked for",
+                "description": "drift 0.702 is above 0.6 (rule DriftHigh, attempt 1).",
+                "runbook": "https://wiki.example/drift",
+            },
+            "startsAt": "2023-11-14T22:13:20.000Z",
+            "endsAt": "2023-11-14T22:18:21.000Z",
+            "generatorURL": f"http://bridge.example/api/v1/requests/{REQUEST.id}",
+        }
+    ]
+
+
+def test_a_request_that_is_delivered_late_still_fires(sink: AlertmanagerSink, receiver: Receiver) -> None:
+    """Its episode may be over: it must fire for a while, or nobody would be told."""
+    sink.send(Parcel(REQUEST, Kind.FIRING, T0, ends_at=T0 + MINUTE), T0 + 10 * MINUTE)
+    assert receiver.requests[0].json()[0]["endsAt"] == "2023-11-14T22:28:20.000Z"
+
+
+def test_a_resolved_parcel_ends_the_alert(sink: AlertmanagerSink, receiver: Receiver) -> None:
+    """endsAt is the end of the episode."""
+    sink.send(resolved(), T0 + MINUTE)
+    assert receiver.requests[0].json()[0]["endsAt"] == "2023-11-14T22:23:20.000Z"
+
+
+def test_any_body_with_200_is_delivered(sink: AlertmanagerSink, receiver: Receiver) -> None:
+    """The API answers an empty body: nothing can be read from it."""
+    receiver.plan = [Reply(200, b"<html>rubbish")]
+    assert sink.send(firing(), T0).result is Result.DELIVERED
+
+
+def test_alerts_are_posted_a_thousand_at_a_time(sink: AlertmanagerSink, receiver: Receiver) -> None:
+    """2,500 alerts are three POSTs, and every alert is in one of them."""
+    assert sink.post_alerts([alert(number) for number in range(2_500)], T0).result is Result.DELIVERED
+    sizes = [len(got.json()) for got in receiver.requests]
+    ids = {item["labels"]["retrain_request_id"] for got in receiver.requests for item in got.json()}
+    assert sizes == [1_000, 1_000, 500]
+    assert len(ids) == 2_500
+
+
+class _Strict(Receiver):
+    """Refuses a batch that holds a bad alert, and stores nothing of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stored: set[str] = set()
+
+    def _take(self, request: Any) -> Reply:
+        super()._take(request)
+        items = request.json()
+        if any("bad" in item["labels"] for item in items):
+            return Reply(400, b'"invalid label set"')
+        self.stored |= {item["labels"]["retrain_request_id"] for item in items}
+        return Reply()
+
+
+@pytest.fixture
+def strict() -> Iterator[tuple[_Strict, AlertmanagerSink]]:
+    with _Strict() as server:
+        sink = AlertmanagerSink(AlertmanagerConfig(url=server.url), CONTEXT)
+        yield server, sink
+        sink.close()
+
+
+def test_one_bad_alert_does_not_cost_the_others_of_its_batch(
+    strict: tuple[_Strict, AlertmanagerSink], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Halved until only the bad ones are left out; each is named once, and not posted again."""
+    server, sink = strict
+    alerts = [alert(number, labels={"bad": "x"} if number in {17, 90} else {}) for number in range(100)]
+    with caplog.at_level(logging.ERROR):
+        assert sink.post_alerts(alerts, T0).result is Result.DELIVERED
+        posts = len(server.requests)
+        assert sink.post_alerts(alerts, T0).result is Result.DELIVERED
+    assert server.stored == {numbered(number).id for number in range(100) if number not in {17, 90}}
+    assert len(server.requests) == posts + 1
+    assert [record.__dict__["labels"]["retrain_request_id"] for record in caplog.records] == [
+        numbered(17).id,
+        numbered(90).id,
+    ]
+    assert caplog.records[0].__dict__["answer"] == '"invalid label set"'
+
+
+def test_an_alert_that_was_refused_is_tried_again_when_it_changed(strict: tuple[_Strict, AlertmanagerSink]) -> None:
+    """New annotations may be what was missing."""
+    server, sink = strict
+    bad = alert(1, labels={"bad": "x"})
+    sink.post_alerts([bad], T0)
+    sink.post_alerts([bad], T0)
+    assert len(server.requests) == 1
+    sink.post_alerts([Alert(bad.labels, {"summary": "y"}, T0, T0 + MINUTE)], T0)
+    assert len(server.requests) == 2
+
+
+def test_the_memory_of_refused_alerts_is_bounded(
+    strict: tuple[_Strict, AlertmanagerSink], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ever new bad alerts cannot fill the memory."""
+    server, sink = strict
+    monkeypatch.setattr("bridge.sinks.alertmanager.MOST_REMEMBERED", 2)
+    for number in range(3):
+        sink.post_alerts([alert(number, labels={"bad": "x"})], T0)
+    sink.post_alerts([alert(0, labels={"bad": "x"}), alert(2, labels={"bad": "x"})], T0)
+    assert len(server.requests) == 4
+
+
+def test_a_failure_in_the_middle_stops_and_is_told(sink: AlertmanagerSink, receiver: Receiver) -> None:
+    """The rest would meet the same: the next re-post carries all."""
+    receiver.plan = [Reply(), Reply(503, b"", {"Retry-After": "7"}), Reply()]
+    delivery = sink.post_alerts([alert(number) for number in range(2_500)], T0)
+    assert (delivery.result, delivery.reason, delivery.retry_after) == (Result.RETRY, "http_5xx", 7_000)
+    assert len(receiver.requests) == 2
+
+
+def test_a_failure_while_halving_stops_too(sink: AlertmanagerSink, receiver: Receiver) -> None:
+    """A receiver that goes away during the search for the bad alert is not asked hundreds of times."""
+    receiver.plan = [Reply(400), HANG_UP]
+    assert sink.post_alerts([alert(number) for number in range(64)], T0).reason == "network"
+    assert len(receiver.requests) == 2
+
+
+def test_nothing_to_post_is_no_request(sink: AlertmanagerSink, receiver: Receiver) -> None:
+    """An empty array would be a wasted call."""
+    assert sink.post_alerts([], T0).result is Result.DELIVERED
+    assert receiver.requests == []
+
+
+STATUS = {"state": "suppressed", "silencedBy": ["s1"], "inhibitedBy": []}
+
+
+def test_standing_reads_back_whether_an_alert_is_silenced(sink: AlertmanagerSink, receiver: Receiver) -> None:
+    """A silenced alert is answered 200 as well: only reading it back tells."""
+    held = {"labels": {"alertname": "ModelRetrainHeld"}, "status": STATUS}
+    asked = {"labels": {"alertname": "ModelRetrainRequested"}, "status": STATUS}
+    receiver.plan = [Reply(200, json.dumps([held, asked]).encode())]
+    assert sink.standing(REQUEST.id) == Standing("suppressed", ("s1",), ())
+    assert receiver.requests[0].method == "GET"
+    assert receiver.requests[0].path == f"/am/api/v2/alerts?filter=retrain_request_id%3D%22{REQUEST.id}%22"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [Reply(200, b"[]"), Reply(503), Reply(200, b"{"), Reply(200, b'[{"labels": 3}]'), Reply(200, b"7"), HANG_UP],
+)
+def test_standing_is_unknown_when_it_cannot_be_read(
+    sink: AlertmanagerSink, receiver: Receiver, reply: Reply | str
+) -> None:
+    """Rubbish, an error or silence is None, never an exception."""
+    receiver.plan = [reply]
+    assert sink.standing(REQUEST.id) is None
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"url": "http://am:9093/api/v2/alerts"}, "without /api/"),
+        ({"url": "am:9093"}, "must be an http or https URL with a host"),
+        ({"url": "http://am:x"}, "is not a URL"),
+        ({"url": "http://am#x"}, "must not have a #fragment"),
+        ({"url": "http://am", "timeout": 10}, "a duration is written as in Prometheus"),
+        ({"url": "http://am", "timeout": "0s"}, "must be more than 0"),
+        ({"url": "http://am", "rate_limit": {"requests": 0}}, "greater than 0"),
+        ({"url": "http://am", "send_resolved": True}, "Extra inputs are not permitted"),
+    ],
+)
+def test_a_wrong_entry_is_refused_with_what_would_be_right(entry: dict[str, Any], message: str) -> None:
+    """Each mistake is named when the file is read, not when the first request is due."""
+    with pytest.raises(ValidationError, match=message):
+        AlertmanagerConfig.model_validate(entry)
+
+
+def test_a_rate_limit_and_a_timeout_reach_the_courier() -> None:
+    """The courier keeps them, so the sink shows them."""
+    entry = {"url": "http://am", "timeout": "3s", "rate_limit": {"requests": 5, "per": "1m"}}
+    sink = AlertmanagerSink(AlertmanagerConfig.model_validate(entry), CONTEXT)
+    assert sink.rate is not None
+    assert (sink.attempt_deadline, sink.rate.requests, sink.rate.per) == (3_000, 5, 60_000)
+
+
+def test_ten_thousand_alerts_cost_less_than_a_tenth_of_a_second_to_encode() -> None:
+    """Re-posting everything every minute must stay cheap: our CPU alone, best of five."""
+    from bridge.engine import notice  # noqa: PLC0415
+    from bridge.sinks.alertmanager import _encode  # noqa: PLC0415
+
+    requests = [numbered(number) for number in range(10_000)]
+    best = float("inf")
+    for _ in range(5):
+        begin = time.process_time()
+        alerts = [notice.requested(item, CONTEXT.sender, starts_at=T0, ends_at=T0 + MINUTE) for item in requests]
+        body = _encode(alerts)
+        best = min(best, time.process_time() - begin)
+    assert body.startswith(b'[{"labels":{')
+    assert best < 0.1
