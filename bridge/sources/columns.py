@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,9 +30,21 @@ class Column:
     series: Sequence[bytes]
     bounds: Floats | None = None
     elements: int = 0
-    skipped: Mapping[str, int] | None = None
+    skipped: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     partial: bool = False
+
+
+def assemble(
+    name: str, table: ModelTable, slots: Slots, bounds: Floats | None, series: Sequence[bytes], values: Floats, *,
+    elements: int, skipped: Mapping[str, int], notes: tuple[str, ...], partial: bool,
+) -> Column:  # fmt: skip
+    """The column of samples that are ordered by model slot, and bound if there are any. Raises SourceError."""
+    refuse_twins(name, slots, series, table, bounds)
+    if bounds is not None:
+        first, bounds, values = bucket_matrix(slots, bounds, values)
+        slots, series = slots[first], [series[row] for row in first.tolist()]
+    return Column(slots, values, series, bounds, elements, skipped, notes, partial)
 
 
 def refuse_twins(name: str, slots: Slots, series: Sequence[bytes], table: ModelTable, bounds: Floats | None) -> None:
@@ -89,7 +101,7 @@ def batch(query: SignalQuery, slot: Timestamp, table: ModelTable, columns: Mappi
         values[ERRORS] = np.where(silent, 0.0, values[ERRORS])
     skipped: Counter[str] = Counter()
     for column in columns.values():
-        skipped.update(column.skipped or {})
+        skipped.update(column.skipped)
     return EventBatch(
         name=query.name,
         event=query.event,

@@ -85,6 +85,11 @@ class SeriesIndex:
             self._prune()
             return layout
 
+    def forget(self, user: str) -> None:
+        """`user` will not ask again: its last answer keeps nothing alive."""
+        with self._lock:
+            self._last.pop(user, None)
+
     def _find(self, metrics: Sequence[bytes]) -> NDArray[np.intp]:
         ids = np.fromiter(map(self._ids.get, metrics, repeat(-1)), np.intp, len(metrics))
         for position in np.flatnonzero(ids < 0).tolist():

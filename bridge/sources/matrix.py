@@ -1,0 +1,180 @@
+"""A range query's answer as a dense table: series by points of one grid, all numbers converted in one go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.domain.times import Duration, Timestamp
+from bridge.domain.verdict import Floats
+from bridge.sources.decode import Envelope, envelope, pieces
+from bridge.sources.failures import not_prometheus
+
+Flags = NDArray[np.bool_]
+Counts = NDArray[np.int64]
+
+
+class _Row(msgspec.Struct, gc=False):
+    metric: msgspec.Raw
+    values: msgspec.Raw = msgspec.Raw()
+    histograms: msgspec.Raw = msgspec.Raw()
+
+
+_rows = msgspec.json.Decoder(list[_Row])
+_row = msgspec.json.Decoder(_Row)
+_numbers = msgspec.json.Decoder(list[float], strict=False)
+_times = msgspec.json.Decoder(list[tuple[float, msgspec.Raw]])
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The instants start, start + step, ... (`count` of them), in ms."""
+
+    start: Timestamp
+    step: Duration
+    count: int
+
+    @property
+    def end(self) -> Timestamp:
+        """The last instant."""
+        return self.start + (self.count - 1) * self.step
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matrix:
+    """The samples of s series on a grid of p points.
+
+    metrics: s label sets as the bytes that came. values: float64 (s, p). present: bool (s, p), where there is a sample
+    (NaN is a sample). histograms: (p,) how many native histograms there were. malformed: damaged elements, which
+    count at every point. notes, partial: as in Samples.
+    """
+
+    metrics: list[bytes]
+    values: Floats
+    present: Flags
+    histograms: Counts
+    malformed: int
+    notes: tuple[str, ...]
+    partial: bool
+
+
+def matrix(body: bytes, grid: Grid) -> Matrix:
+    """Decode the body of /api/v1/query_range that was asked for `grid`. Raises SourceError."""
+    found = envelope(body)
+    if found.kind != "matrix":
+        raise not_prometheus(f"a range query was answered with result type {found.kind[:40]!r}")
+    rows, malformed = _rows_of(found)
+    texts = [bytes(row.values) for row in rows]
+    sizes, bad = _shapes(texts)
+    numbers = _convert(texts, sizes, bad)
+    values, present = _place(numbers, sizes, bad, grid)
+    histograms = _histograms(rows, bad, present, grid)
+    if len(rows) and bad.all() and len(numbers):
+        raise not_prometheus("no sample of the range query is at an instant that was asked for; was its grid moved?")
+    usable = np.flatnonzero(present.any(axis=1) & ~bad)
+    return Matrix(
+        [bytes(rows[place].metric) for place in usable.tolist()],
+        values[usable],
+        present[usable],
+        histograms,
+        malformed + int(bad.sum()),
+        found.notes,
+        found.partial,
+    )
+
+
+def _rows_of(found: Envelope) -> tuple[list[_Row], int]:
+    """The elements that have the form of a series, and how many have not."""
+    try:
+        return _rows.decode(found.result), 0
+    except (msgspec.DecodeError, RecursionError):
+        decoded = [_row_of(piece) for piece in pieces(found)]
+    good = [row for row in decoded if row is not None]
+    return good, len(decoded) - len(good)
+
+
+def _row_of(piece: msgspec.Raw) -> _Row | None:
+    try:
+        return _row.decode(piece)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+# ------------------------------------------------------------ numbers
+# `bad` (bool, one for each row) collects the damaged rows along the way; the functions below set it.
+
+
+def _shapes(texts: list[bytes]) -> tuple[Counts, Flags]:
+    """How many samples each row holds: [[1,"2"],[3,"4"]] has as many as its brackets, quotes and commas agree on."""
+    sizes = np.array([text.count(b"[") - 1 for text in texts], np.int64).clip(0)
+    quotes = np.array([text.count(b'"') for text in texts], np.int64)
+    commas = np.array([text.count(b",") for text in texts], np.int64)
+    bad = (quotes != 2 * sizes) | (commas != (2 * sizes - 1).clip(0))
+    return np.where(bad, 0, sizes), bad
+
+
+def _convert(texts: list[bytes], sizes: Counts, bad: Flags) -> Floats:
+    """The rows' numbers one after the other: time, value, time, value ..."""
+    used = np.flatnonzero(sizes).tolist()
+    whole = _numbers_in(b",".join([texts[place] for place in used]))
+    if len(whole) == 2 * sizes.sum():
+        return whole
+    parts = [np.empty(0)]
+    for place in used:
+        part = _numbers_in(texts[place])
+        if len(part) == 2 * sizes[place]:
+            parts.append(part)
+        else:
+            bad[place], sizes[place] = True, 0
+    return np.concatenate(parts)
+
+
+def _numbers_in(text: bytes) -> Floats:
+    """Every number in the text, in quotes or not; none at all when anything else is in it."""
+    flat = text.replace(b'"+Inf"', b'"Inf"').translate(None, b"[]")
+    try:
+        return np.array(_numbers.decode(b"[" + flat + b"]"), np.float64)
+    except (msgspec.DecodeError, RecursionError):
+        return np.empty(0)
+
+
+def _place(numbers: Floats, sizes: Counts, bad: Flags, grid: Grid) -> tuple[Floats, Flags]:
+    """Values (s, p) and where there are any; a row with a sample beside the grid, or two at one point, is damaged."""
+    row = np.repeat(np.arange(len(sizes)), sizes)
+    with np.errstate(invalid="ignore", over="ignore"):
+        exact = (numbers[0::2] * 1000 - grid.start) / grid.step
+        point = np.rint(exact)
+        fits = (np.abs(exact - point) * grid.step < 0.5) & (point >= 0) & (point < grid.count)
+    bad[row[~fits]] = True
+    row, column, found = row[fits], point[fits].astype(np.intp), numbers[1::2][fits]
+    backwards = (row[1:] == row[:-1]) & (column[1:] <= column[:-1])
+    bad[row[1:][backwards]] = True
+    values = np.full((len(sizes), grid.count), np.nan)
+    present = np.zeros((len(sizes), grid.count), bool)
+    values[row, column] = found
+    present[row, column] = True
+    return values, present
+
+
+def _histograms(rows: list[_Row], bad: Flags, present: Flags, grid: Grid) -> Counts:
+    """How many native histograms there are at each point; a row without any sample at all is damaged."""
+    counts = np.zeros(grid.count, np.int64)
+    for place, row in enumerate(rows):
+        text = bytes(row.histograms)
+        if not text:
+            bad[place] |= not bytes(row.values)
+            continue
+        try:
+            at = np.array([at for at, _ in _times.decode(text)], np.float64)
+        except (msgspec.DecodeError, RecursionError):
+            bad[place] = True
+            continue
+        wrong = np.zeros(1, bool)
+        flags = _place(np.column_stack([at, at]).ravel(), np.array([len(at)]), wrong, grid)[1]
+        bad[place] |= wrong[0]
+        if not bad[place]:
+            counts += flags[0] & ~present[place]
+    return counts

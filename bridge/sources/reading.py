@@ -1,0 +1,149 @@
+"""From a signal's expressions to its columns: asks, decodes, finds the models, and refuses what cannot be judged."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from bridge.domain.batch import BUCKETS
+from bridge.domain.errors import SourceError
+from bridge.domain.model import ModelTable
+from bridge.domain.rule import ModelLabels, SignalQuery
+from bridge.domain.times import Timestamp
+from bridge.sources import decode, matrix
+from bridge.sources.api import Api
+from bridge.sources.columns import Column, assemble, refuse_flood
+from bridge.sources.decode import HISTOGRAM, MALFORMED
+from bridge.sources.mapping import MISSING_LABEL, Layout, SeriesIndex
+from bridge.sources.matrix import Grid, Matrix
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stretch:
+    """One column on a grid: its samples, and where their models are."""
+
+    column: str
+    samples: Matrix
+    layout: Layout
+
+
+class Reader:
+    """Reads single columns, at an instant or over a grid. Thread-safe."""
+
+    def __init__(self, api: Api, table: ModelTable) -> None:
+        self.api = api
+        self.table = table
+        self._indexes: dict[tuple[ModelLabels, bool], SeriesIndex] = {}
+        self._told: dict[str, frozenset[str]] = {}
+
+    # ------------------------------------------------------------ an instant
+
+    def at_instant(self, query: SignalQuery, name: str, at: Timestamp, ends: float) -> Column:
+        """Column `name` of the signal at instant `at`. Raises SourceError."""
+        body = self.api.ask("/api/v1/query", self._params(query.exprs[name], time=seconds(at)), ends)
+        samples = decode.samples(body)
+        refuse_flood(query.name, samples.elements, query.limit)
+        if not samples.labelled and not constant(query.mapping):
+            raise SourceError(
+                f"signal {query.name!r}: the expression is a scalar and belongs to no model; "
+                "give project, pipeline and version as constants, or use an expression with series",
+                reason="bad_data",
+                transient=False,
+            )
+        layout = self._arrange(query, name, samples.metrics, f"{query.name}/{name}")
+        return assemble(
+            query.name, self.table, layout.slots, layout.bounds, layout.series, samples.values[layout.rows],
+            elements=samples.elements, skipped=_sum(samples.skipped, layout.skipped()),
+            notes=samples.notes, partial=samples.partial,
+        )  # fmt: skip
+
+    # ------------------------------------------------------------ a stretch of time
+
+    def over(self, query: SignalQuery, name: str, grid: Grid, ends: float) -> Stretch:
+        """Column `name` of the signal at every instant of the grid. Raises SourceError."""
+        params = self._params(
+            query.exprs[name], start=seconds(grid.start), end=seconds(grid.end), step=seconds(grid.step)
+        )
+        # nocache: VictoriaMetrics would move start and end to multiples of the step; others ignore it
+        body = self.api.ask("/api/v1/query_range", {**params, "nocache": "1"}, ends)
+        samples = matrix.matrix(body, grid)
+        return Stretch(name, samples, self._arrange(query, name, samples.metrics, f"{query.name}/{name} over time"))
+
+    def at_point(self, query: SignalQuery, stretch: Stretch, point: int) -> Column:
+        """What `at_instant` would give at a point of the grid. Raises SourceError."""
+        samples, layout = stretch.samples, stretch.layout
+        present = samples.present[:, point]
+        chosen = np.flatnonzero(present[layout.rows])
+        rows = layout.rows[chosen]
+        histograms = int(samples.histograms[point])
+        elements = int(present.sum()) + histograms + samples.malformed
+        refuse_flood(query.name, elements, query.limit)
+        lost = {
+            HISTOGRAM: histograms,
+            MALFORMED: samples.malformed + int(present[layout.damaged].sum()),
+            MISSING_LABEL: int(present[layout.unmapped].sum()),
+        }
+        return assemble(
+            query.name, self.table, layout.slots[chosen], None if layout.bounds is None else layout.bounds[chosen],
+            [layout.series[place] for place in chosen.tolist()], samples.values[rows, point],
+            elements=elements, skipped=_sum(lost), notes=samples.notes, partial=samples.partial,
+        )  # fmt: skip
+
+    def forget(self, query: SignalQuery) -> None:
+        """A walk over time is over: its last answer keeps no label sets alive any more."""
+        for name in query.exprs:
+            self._index(query.mapping, name).forget(f"{query.name}/{name} over time")
+
+    # ------------------------------------------------------------ models
+
+    def _index(self, mapping: ModelLabels, name: str) -> SeriesIndex:
+        """The known label sets of a mapping, shared by every signal that uses it."""
+        buckets = name == BUCKETS
+        return self._indexes.setdefault((mapping, buckets), SeriesIndex(mapping, self.table, buckets=buckets))
+
+    def _arrange(self, query: SignalQuery, name: str, metrics: list[bytes], user: str) -> Layout:
+        layout = self._index(query.mapping, name).arrange(metrics, user)
+        self._tell(query.name, user, layout)
+        return layout
+
+    def _tell(self, signal: str, user: str, layout: Layout) -> None:
+        """Log when series without a mapped label appear: once for each label, and again only after they were gone."""
+        now = frozenset(layout.lacking)
+        for label in sorted(now - self._told.get(user, frozenset())):
+            example = layout.lacking[label].decode(errors="replace")
+            log.warning(
+                "series without a label of the model are skipped",
+                extra={"signal": signal, "label": label, "count": len(layout.unmapped), "example": example},
+            )
+        self._told[user] = now
+
+    def _params(self, expr: str, **more: str) -> dict[str, str]:
+        params = {"query": expr, **more, "timeout": f"{self.api.timeout:g}"}
+        if self.api.config.partial_response is not None:
+            params["partial_response"] = str(self.api.config.partial_response).lower()
+        return params
+
+
+def _sum(*counts: Mapping[str, int]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for part in counts:
+        for reason, count in part.items():
+            if count:
+                total[reason] = total.get(reason, 0) + count
+    return total
+
+
+def seconds(milliseconds: int) -> str:
+    """An instant or a duration in the API's form, exact to the millisecond."""
+    whole, rest = divmod(milliseconds, 1000)
+    return f"{whole}.{rest:03d}" if rest else str(whole)
+
+
+def constant(mapping: ModelLabels) -> bool:
+    """Whether every part of the model is given, so that a number without labels belongs to a model."""
+    return all(ref.const is not None for ref in (mapping.project, mapping.pipeline, mapping.version))
