@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
 import requests
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from bridge.domain.times import MINUTE, SECOND, Duration, Timestamp, parse_duration
 from bridge.engine.backoff import Rate
@@ -112,6 +112,14 @@ class HttpSinkConfig(SinkConfig):
     timeout: Span = 10 * SECOND
     rate_limit: RateLimit | None = None
     http_config: SinkHttpConfig = SinkHttpConfig()
+
+    @field_validator("http_config")
+    @classmethod
+    def _leave_our_headers(cls, value: SinkHttpConfig) -> SinkHttpConfig:
+        for name in value.http_headers:
+            if name.lower() == "idempotency-key" or name.lower().startswith(("ce-", "webhook-")):
+                raise ValueError(f"http_headers may not set {name}: it tells requests apart")
+        return value
 
 
 class Sink(ABC):

@@ -158,6 +158,15 @@ def test_a_password_in_a_url_is_refused(name: str) -> None:
         sinks()[name].Config.model_validate({"url": "http://user:hunter2@x.example"})
 
 
+@pytest.mark.parametrize("header", ["Idempotency-Key", "ce-id", "Webhook-Signature"])
+@pytest.mark.parametrize("name", OVER_HTTP)
+def test_headers_that_identify_a_request_cannot_be_set(name: str, header: str) -> None:
+    """One fixed key for all requests would make a receiver drop all but the first."""
+    entry = {"url": "http://x.example", "http_config": {"http_headers": {header: {"values": ["x"]}}}}
+    with pytest.raises(ValidationError, match="it tells requests apart"):
+        sinks()[name].Config.model_validate(entry)
+
+
 @pytest.mark.parametrize("name", OVER_HTTP)
 def test_a_refused_credential_is_read_again(name: str, receiver: Receiver, tmp_path: Path) -> None:
     """A rotated token is used by the very next attempt."""

@@ -6,7 +6,7 @@ import pytest
 
 from bridge.net.session import Answer, NetError
 from bridge.ports import Result
-from bridge.sinks.base import SinkContext, classify, shown, unreached
+from bridge.sinks.base import HttpSinkConfig, SinkContext, classify, shown, unreached
 from tests.support.parcels import T0
 
 
@@ -91,3 +91,10 @@ def test_an_attempt_without_an_answer_is_tried_again(reason: str, shown_as: str)
 def test_a_destination_is_named_by_receiver_integration_and_place() -> None:
     """The id of its queue, stable over restarts."""
     assert SinkContext("oncall", 2).destination("webhook") == "oncall/webhook/2"
+
+
+def test_ordinary_extra_headers_are_allowed() -> None:
+    """A tenant header, for example."""
+    headers = {"X-Tenant": {"values": ["a"]}}
+    config = HttpSinkConfig.model_validate({"url": "http://x.example", "http_config": {"http_headers": headers}})
+    assert config.http_config.http_headers["X-Tenant"].values == ("a",)
