@@ -1,0 +1,102 @@
+"""What is asked of the past, in SQL."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, and_, delete, select
+
+from bridge.domain.model import ModelKey
+from bridge.domain.request import Decision, RequestRecord
+from bridge.domain.times import Timestamp
+from bridge.ports import DeliveryRecord, DeliveryState, RequestFilter
+from bridge.store import rows, tables
+from bridge.store.base import Side
+from bridge.store.outbox import OPEN
+from bridge.store.ticks import latest_sent, save_requests
+
+_MODEL = ("project", "pipeline", "version")
+
+
+class HistorySide(Side):
+    """ports.History."""
+
+    def request(self, request_id: str) -> RequestRecord | None:
+        """One request by id."""
+        with self._read() as connection:
+            found = select(tables.requests).where(tables.requests.c.id == request_id)
+            row = connection.execute(found).mappings().first()
+        return None if row is None else rows.request_of(row)
+
+    def requests(self, which: RequestFilter) -> list[RequestRecord]:
+        """Newest first."""
+        table = tables.requests
+        found = select(table).order_by(table.c.triggered_at.desc(), table.c.seq.desc())
+        for name in _MODEL:
+            if wanted := getattr(which, name):
+                found = found.where(table.c[name] == wanted)
+        if which.states:
+            found = found.where(table.c.state.in_([state.value for state in which.states]))
+        with self._read() as connection:
+            page = connection.execute(found.limit(which.limit).offset(which.offset)).mappings()
+            return [rows.request_of(row) for row in page]
+
+    def save_request(self, record: RequestRecord) -> None:
+        """Update a request outside a tick."""
+        with self._write() as connection:
+            save_requests(connection, [record])
+
+    def deliveries(self, request_id: str) -> list[DeliveryRecord]:
+        """Of one request, in the order in which they were queued."""
+        table = tables.deliveries
+        with self._read() as connection:
+            found = select(table).where(table.c.request_id == request_id).order_by(table.c.id)
+            return [rows.delivery_of(row) for row in connection.execute(found).mappings()]
+
+    def pending_deliveries(self, limit: int = 100) -> list[DeliveryRecord]:
+        """Neither delivered nor dead, and the dead; oldest first."""
+        table = tables.deliveries
+        found = select(table).where(table.c.state != DeliveryState.DELIVERED.value)
+        with self._read() as connection:
+            page = connection.execute(found.order_by(table.c.queued_at, table.c.id).limit(limit)).mappings()
+            return [rows.delivery_of(row) for row in page]
+
+    def decisions(
+        self, *, model: ModelKey | None = None, rule: str = "", since: Timestamp = 0, limit: int = 100
+    ) -> list[Decision]:
+        """Newest first."""
+        table = tables.decisions
+        found = select(table).where(table.c.slot >= since)
+        if model is not None:
+            found = found.where(and_(*(table.c[name] == value for name, value in model.labels().items())))
+        if rule:
+            found = found.where(table.c.rule == rule)
+        with self._read() as connection:
+            page = connection.execute(found.order_by(table.c.seq.desc()).limit(limit)).mappings()
+            return [rows.decision_of(row) for row in page]
+
+    def prune(self, before: Timestamp) -> int:
+        """Drop what ended before `before`; never what is open, nor the latest request of a pipeline."""
+        request, delivery, decision = tables.requests, tables.deliveries, tables.decisions
+        with self._write() as connection:
+            count = connection.execute(delete(decision).where(decision.c.slot < before)).rowcount
+            busy = select(delivery.c.request_id).where(delivery.c.state.in_(OPEN))
+            old = and_(
+                request.c.terminal == 1, request.c.ended_at > 0, request.c.ended_at < before,
+                request.c.seq.not_in(latest_sent()), request.c.id.not_in(busy),
+            )  # fmt: skip
+            gone = select(request.c.id).where(old)
+            count += connection.execute(delete(delivery).where(delivery.c.request_id.in_(gone))).rowcount
+            count += connection.execute(delete(request).where(old)).rowcount
+            return count + _prune_episodes(connection, before)
+
+
+def _prune_episodes(connection: Connection, before: Timestamp) -> int:
+    episode, request = tables.episodes, tables.requests
+    needed = (
+        select(request.c.seq)
+        .where(
+            *(request.c[name] == episode.c[name] for name in _MODEL), request.c.episode_start == episode.c.started_at
+        )
+        .exists()
+    )
+    over = and_(episode.c.ended_at > 0, episode.c.ended_at < before, ~needed)
+    return connection.execute(delete(episode).where(over)).rowcount

@@ -1,0 +1,149 @@
+"""Opens a database: engine settings, the lock against a second process, the schema, and errors in our own words."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from bridge.domain.errors import SchemaTooNew, StoreBusy, StoreCorrupt, StoreError, StoreFull
+from bridge.net.redact import redact
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+BUSY_TIMEOUT = 5.0
+MIGRATION_LOCK = 7_259_217  # any number; two processes that start together migrate one after the other
+
+
+class FileLock:
+    """Held for the life of a store: a second process on the same file would settle the same deliveries."""
+
+    def __init__(self, database: Path) -> None:
+        self._path = database.with_name(database.name + ".lock")
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.read(self._file, 32).decode(errors="replace").strip() or "unknown"
+            os.close(self._file)
+            raise StoreBusy(
+                f"{database} is in use by process {holder}; stop it, or give this one another --storage.path"
+            ) from None
+        os.truncate(self._file, 0)
+        os.write(self._file, str(os.getpid()).encode())
+
+    def release(self) -> None:
+        """Let another process in. The file stays: removing it would let two in."""
+        os.close(self._file)
+
+
+def open_sqlite(path: Path) -> tuple[Engine, FileLock]:
+    """The engine for a SQLite file with the present schema; creates it when missing. Raises StoreError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    except OSError as error:
+        raise StoreError(f"cannot open {path}: {error.strerror}") from None
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT}, pool_size=16, max_overflow=16)
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    try:
+        with translated(str(path)):
+            migrate(engine, str(path))
+    except BaseException:
+        engine.dispose()
+        lock.release()
+        raise
+    return engine, lock
+
+
+def open_url(url: str) -> Engine:
+    """The engine for a PostgreSQL URL with the present schema. Raises StoreError."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise StoreError("the database URL is not understood; write postgresql://user:password@host/name") from None
+    if parsed.get_backend_name() != "postgresql":
+        raise StoreError(f"databases by URL are PostgreSQL, not {parsed.get_backend_name()}; SQLite is --storage.path")
+    engine = create_engine(
+        parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, pool_size=16, max_overflow=16,
+        connect_args={"connect_timeout": 5, "options": "-c lock_timeout=10000 -c statement_timeout=30000"},
+    )  # fmt: skip
+    try:
+        with translated(parsed.render_as_string()):
+            migrate(engine, parsed.render_as_string())
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # The driver would begin transactions by itself, and late: a deferred read-then-write fails at once.
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    immediate = not connection.get_execution_options().get("reads_only", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def migrate(engine: Engine, name: str) -> None:
+    """Bring the schema up to date in one transaction; SchemaTooNew when the database is ahead of this version."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    script = ScriptDirectory.from_config(config)
+    head = script.get_current_head()
+    with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        current = MigrationContext.configure(connection).get_current_revision()
+        known = {revision.revision for revision in script.walk_revisions()}
+        if current is not None and current not in known:
+            raise SchemaTooNew(
+                f"{name} has schema {current}, this version knows up to {head}; run the newer version of retrain-bridge"
+            )
+        if current != head:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+
+@contextlib.contextmanager
+def translated(name: str = "the database") -> Iterator[None]:
+    """What drivers raise, as StoreError: full, corrupt, or otherwise not usable now."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _translate(error.orig, name) from error
+    except sqlite3.Error as error:
+        raise _translate(error, name) from error
+    except SQLAlchemyError as error:
+        raise StoreError(f"{name}: {redact(str(error))}") from error
+
+
+def _translate(error: BaseException | None, name: str) -> StoreError:
+    message = redact(str(error).strip())
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL or "No space left" in message or getattr(error, "sqlstate", "") == "53100":
+        return StoreFull(f"{name}: no space left to write; what was committed is safe, make room")
+    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        return StoreCorrupt(
+            f"{name} is damaged or not a database of retrain-bridge ({message}); restore a copy, or move it away"
+        )
+    if code == sqlite3.SQLITE_IOERR:
+        return StoreFull(f"{name}: cannot write ({message}); what was committed is safe")
+    return StoreError(f"{name}: {message}")

@@ -1,0 +1,142 @@
+"""Records to rows and back. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import RowMapping
+
+from bridge.domain.alert import AlertRow, State
+from bridge.domain.model import ModelKey
+from bridge.domain.request import (
+    Decision,
+    Episode,
+    Evidence,
+    HoldReason,
+    Outcome,
+    RequestRecord,
+    RequestState,
+    RetrainRequest,
+)
+from bridge.ports import DeliveryRecord, DeliveryState, Kind, StateChunk
+
+Row = dict[str, Any]
+Fetched = Mapping[str, Any] | RowMapping
+_PARTS = ("project", "pipeline", "version")
+
+
+def model_of(row: Fetched) -> ModelKey:
+    """The model that a row belongs to."""
+    return ModelKey(row["project"], row["pipeline"], row["version"])
+
+
+def alert_row(alert: AlertRow) -> Row:
+    return {
+        "rule": alert.rule, "fingerprint": alert.fingerprint, **alert.model.labels(), "state": int(alert.state),
+        "active_at": alert.active_at, "fired_at": alert.fired_at, "keep_since": alert.keep_since,
+    }  # fmt: skip
+
+
+def alert_of(row: Fetched) -> AlertRow:
+    return AlertRow(
+        row["rule"], row["fingerprint"], model_of(row), State(row["state"]),
+        row["active_at"], row["fired_at"], row["keep_since"],
+    )  # fmt: skip
+
+
+def episode_row(episode: Episode) -> Row:
+    return {
+        **episode.model.labels(), "started_at": episode.started_at, "leader": episode.leader,
+        "rules": json.dumps(episode.rules), "attempts": episode.attempts, "ended_at": episode.ended_at,
+        "end_reason": episode.end_reason,
+    }  # fmt: skip
+
+
+def episode_of(row: Fetched) -> Episode:
+    rules = tuple(json.loads(row["rules"]))
+    return Episode(
+        model_of(row), row["started_at"], row["leader"], rules, row["attempts"], row["ended_at"], row["end_reason"]
+    )
+
+
+def request_row(record: RequestRecord) -> Row:
+    """The row of a request; its body is what is sent, as the store's own JSON (NaN and infinities included)."""
+    request = record.request
+    body = {
+        "reason": request.reason, "reasons": request.reasons, "labels": dict(request.labels),
+        "annotations": dict(request.annotations), "late": request.late,
+        "evidence": [
+            [item.rule, item.signal, item.event, item.query, item.value, item.statistic, item.threshold, item.unit,
+             dict(item.series)]
+            for item in request.evidence
+        ],
+    }  # fmt: skip
+    return {
+        "id": request.id, **request.model.labels(), "rule": request.rule, "episode_start": request.episode_start,
+        "attempt": request.attempt, "triggered_at": request.triggered_at, "state": record.state.value,
+        "terminal": int(record.state.terminal), "body": json.dumps(body), "updated_at": record.updated_at,
+        "receivers": json.dumps(record.receivers), "destinations": json.dumps(record.destinations),
+        "hold": record.hold or "", "hold_until": record.hold_until, "sent_at": record.sent_at,
+        "delivered_at": record.delivered_at, "ended_at": record.ended_at, "reference": record.reference,
+        "message": record.message, "new_version": record.new_version,
+    }  # fmt: skip
+
+
+def request_of(row: Fetched) -> RequestRecord:
+    body = json.loads(row["body"])
+    request = RetrainRequest(
+        model=model_of(row), reason=body["reason"], triggered_at=row["triggered_at"], id=row["id"], rule=row["rule"],
+        episode_start=row["episode_start"], attempt=row["attempt"], reasons=tuple(body["reasons"]),
+        evidence=tuple(Evidence(*item) for item in body["evidence"]), labels=body["labels"],
+        annotations=body["annotations"], late=body["late"],
+    )  # fmt: skip
+    return RequestRecord(
+        request=request, state=RequestState(row["state"]), updated_at=row["updated_at"],
+        receivers=tuple(json.loads(row["receivers"])), destinations=tuple(json.loads(row["destinations"])),
+        hold=HoldReason(row["hold"]) if row["hold"] else None, hold_until=row["hold_until"], sent_at=row["sent_at"],
+        delivered_at=row["delivered_at"], ended_at=row["ended_at"], reference=row["reference"],
+        message=row["message"], new_version=row["new_version"],
+    )  # fmt: skip
+
+
+def decision_row(decision: Decision) -> Row:
+    model = dict.fromkeys(_PARTS) if decision.model is None else decision.model.labels()
+    return {
+        "slot": decision.slot, "group_name": decision.group, "rule": decision.rule, **model,
+        "outcome": decision.outcome.value, "before": decision.before, "after": decision.after,
+        "reason": decision.reason, "verdict": decision.verdict, "cause": decision.cause, "value": decision.value,
+        "statistic": decision.statistic, "threshold": decision.threshold, "query": decision.query,
+        "query_time": decision.query_time, "request_id": decision.request_id, "repeats": decision.repeats,
+    }  # fmt: skip
+
+
+def decision_of(row: Fetched) -> Decision:
+    return Decision(
+        row["slot"], row["group_name"], row["rule"], None if row["project"] is None else model_of(row),
+        Outcome(row["outcome"]), row["before"], row["after"], row["reason"], row["verdict"], row["cause"],
+        row["value"], row["statistic"], row["threshold"], row["query"], row["query_time"], row["request_id"],
+        row["repeats"],
+    )  # fmt: skip
+
+
+def delivery_of(row: Fetched) -> DeliveryRecord:
+    return DeliveryRecord(
+        row["id"], row["request_id"], row["destination"], Kind(row["kind"]), DeliveryState(row["state"]),
+        row["attempts"], row["queued_at"], row["next_at"], row["updated_at"], row["reason"], row["status"],
+        row["answer"],
+    )  # fmt: skip
+
+
+def chunk_row(chunk: StateChunk) -> Row:
+    models = [[model.project, model.pipeline, model.version] for model in chunk.models]
+    return {
+        "rule": chunk.rule, "fingerprint": chunk.fingerprint, "slot": chunk.slot,
+        "models": json.dumps(models), "data": chunk.data,
+    }  # fmt: skip
+
+
+def chunk_of(row: Fetched) -> StateChunk:
+    models = tuple(ModelKey(*parts) for parts in json.loads(row["models"]))
+    return StateChunk(row["rule"], row["fingerprint"], row["slot"], models, bytes(row["data"]))

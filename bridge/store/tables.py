@@ -1,0 +1,147 @@
+"""The schema. Instants are integers, milliseconds since the epoch, 0 = has not happened; text columns hold JSON."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+_Instant = BigInteger
+_Serial = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER PRIMARY KEY counts by itself in SQLite
+
+
+def _model() -> tuple[Column[str], Column[str], Column[str]]:
+    """The three parts of a ModelKey."""
+    return tuple(Column(name, String, nullable=False) for name in ("project", "pipeline", "version"))  # type: ignore[return-value]
+
+
+slots = Table(
+    "slots", metadata,
+    Column("group_name", String, primary_key=True),
+    Column("slot", _Instant, nullable=False),
+)  # fmt: skip
+
+alerts = Table(
+    "alerts", metadata,
+    Column("rule", String, primary_key=True),
+    Column("fingerprint", String, primary_key=True),
+    Column("project", String, primary_key=True),
+    Column("pipeline", String, primary_key=True),
+    Column("version", String, primary_key=True),
+    Column("state", SmallInteger, nullable=False),
+    Column("active_at", _Instant, nullable=False),
+    Column("fired_at", _Instant, nullable=False),
+    Column("keep_since", _Instant, nullable=False),
+)  # fmt: skip
+
+episodes = Table(
+    "episodes", metadata,
+    Column("project", String, primary_key=True),
+    Column("pipeline", String, primary_key=True),
+    Column("version", String, primary_key=True),
+    Column("started_at", _Instant, primary_key=True),
+    Column("leader", String, nullable=False),
+    Column("rules", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("ended_at", _Instant, nullable=False, index=True),
+    Column("end_reason", Text, nullable=False),
+)  # fmt: skip
+
+requests = Table(
+    "requests", metadata,
+    Column("seq", _Serial, primary_key=True, autoincrement=True),
+    Column("id", String, nullable=False, unique=True),
+    *_model(),
+    Column("rule", String, nullable=False),
+    Column("episode_start", _Instant, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("triggered_at", _Instant, nullable=False, index=True),
+    Column("state", String, nullable=False, index=True),
+    Column("terminal", SmallInteger, nullable=False),
+    Column("body", Text, nullable=False),  # what never changes of the request
+    Column("updated_at", _Instant, nullable=False),
+    Column("receivers", Text, nullable=False),
+    Column("destinations", Text, nullable=False),
+    Column("hold", String, nullable=False),
+    Column("hold_until", _Instant, nullable=False),
+    Column("sent_at", _Instant, nullable=False),
+    Column("delivered_at", _Instant, nullable=False),
+    Column("ended_at", _Instant, nullable=False, index=True),
+    Column("reference", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("new_version", Text, nullable=False),
+    Index("requests_of_model", "project", "pipeline", "version", "episode_start"),
+)  # fmt: skip
+
+deliveries = Table(
+    "deliveries", metadata,
+    Column("id", _Serial, primary_key=True, autoincrement=True),
+    Column("request_id", String, nullable=False),
+    Column("destination", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("queued_at", _Instant, nullable=False),
+    Column("next_at", _Instant, nullable=False),  # a leased one: when its lease ends
+    Column("updated_at", _Instant, nullable=False),
+    Column("worker", String, nullable=False),
+    Column("reason", String, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("answer", Text, nullable=False),
+    UniqueConstraint("request_id", "destination", "kind"),
+    Index("deliveries_due", "destination", "state", "next_at"),
+)  # fmt: skip
+
+decisions = Table(
+    "decisions", metadata,
+    Column("seq", _Serial, primary_key=True, autoincrement=True),
+    Column("slot", _Instant, nullable=False, index=True),
+    Column("group_name", String, nullable=False),
+    Column("rule", String, nullable=False),
+    Column("project", String),
+    Column("pipeline", String),
+    Column("version", String),
+    Column("outcome", String, nullable=False),
+    Column("before", String, nullable=False),
+    Column("after", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("verdict", String, nullable=False),
+    Column("cause", String, nullable=False),
+    Column("value", Float),
+    Column("statistic", Float),
+    Column("threshold", Float),
+    Column("query", Text, nullable=False),
+    Column("query_time", _Instant, nullable=False),
+    Column("request_id", String, nullable=False),
+    Column("repeats", Integer, nullable=False),
+    Index("decisions_of_model", "project", "pipeline", "version"),
+)  # fmt: skip
+
+breakers = Table(
+    "breakers", metadata,
+    Column("destination", String, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("open_until", _Instant, nullable=False),
+    Column("paused_until", _Instant, nullable=False),
+)  # fmt: skip
+
+strategy_state = Table(
+    "strategy_state", metadata,
+    Column("rule", String, primary_key=True),
+    Column("fingerprint", String, primary_key=True),
+    Column("slot", _Instant, nullable=False),
+    Column("models", Text, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)  # fmt: skip

@@ -1,0 +1,109 @@
+"""The engine's side of the SQL store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, case, delete, func, literal_column, or_, select
+
+from bridge.domain.alert import State
+from bridge.domain.request import RequestRecord, RequestState
+from bridge.domain.times import Timestamp
+from bridge.ports import DeliveryState, NewDelivery, Snapshot, TickChanges
+from bridge.store import rows, tables
+from bridge.store.base import Side, insert, upsert
+
+_MODEL = ("project", "pipeline", "version")
+_FLYING = [state.value for state in RequestState if state.in_flight]
+
+
+def save_requests(connection: Connection, records: Sequence[RequestRecord]) -> None:
+    """Write requests; what a delivery recorded in the meantime is kept, as they may come from an older reading."""
+    if not records:
+        return
+    table = tables.requests
+    new = insert(connection, table).excluded
+    flying = or_(*(table.c.state == state for state in _FLYING))  # IN cannot be part of an executemany
+    overtaken = and_(new.state == RequestState.REQUESTED.value, flying)
+    special = {
+        "state": case((overtaken, table.c.state), else_=new.state),
+        "delivered_at": case((table.c.delivered_at > 0, table.c.delivered_at), else_=new.delivered_at),
+        "reference": case((new.reference != "", new.reference), else_=table.c.reference),
+    }
+    upsert(connection, table, ("id",), [rows.request_row(record) for record in records], special)
+
+
+class TickSide(Side):
+    """ports.TickStore."""
+
+    def load(self, since: Timestamp) -> Snapshot:
+        """What a start continues from."""
+        with self._read() as connection:
+            slots = {row.group_name: row.slot for row in connection.execute(select(tables.slots))}
+            alerts = [rows.alert_of(row) for row in connection.execute(select(tables.alerts)).mappings()]
+            recent = or_(tables.episodes.c.ended_at == 0, tables.episodes.c.ended_at >= since)
+            found = connection.execute(select(tables.episodes).where(recent)).mappings()
+            episodes = [rows.episode_of(row) for row in found]
+            requests = [rows.request_of(row) for row in self._load_requests(connection, recent)]
+            state = [rows.chunk_of(row) for row in connection.execute(select(tables.strategy_state)).mappings()]
+        return Snapshot(slots, alerts, episodes, requests, state)
+
+    @staticmethod
+    def _load_requests(connection: Connection, recent: Any) -> list[Any]:
+        """Open ones, those of open and lately ended episodes, and the latest sent one of every pipeline."""
+        table, episode = tables.requests, tables.episodes
+        same = [table.c[name] == episode.c[name] for name in _MODEL]
+        of_recent = (
+            select(literal_column("1")).where(*same, table.c.episode_start == episode.c.started_at, recent).exists()
+        )
+        wanted = or_(table.c.terminal == 0, of_recent, table.c.seq.in_(latest_sent()))
+        return list(connection.execute(select(table).where(wanted).order_by(table.c.seq)).mappings())
+
+    def commit(self, changes: TickChanges) -> None:
+        """One transaction: all of it, or nothing."""
+        with self._write() as connection:
+            upsert(connection, tables.slots, ("group_name",), [{"group_name": changes.group, "slot": changes.slot}])
+            self._commit_alerts(connection, changes)
+            key = (*_MODEL, "started_at")
+            upsert(connection, tables.episodes, key, [rows.episode_row(episode) for episode in changes.episodes])
+            save_requests(connection, changes.requests)
+            _queue(connection, changes.deliveries, changes.at)
+            if changes.decisions:
+                told = [rows.decision_row(decision) for decision in changes.decisions]
+                connection.execute(tables.decisions.insert(), told)
+            chunks = [rows.chunk_row(chunk) for chunk in changes.state]
+            upsert(connection, tables.strategy_state, ("rule", "fingerprint"), chunks)
+
+    @staticmethod
+    def _commit_alerts(connection: Connection, changes: TickChanges) -> None:
+        table, key = tables.alerts, ("rule", "fingerprint", *_MODEL)
+        # In their order, and the last word on a key wins: a stale row may be dropped and made anew in one tick.
+        last = {(row.rule, row.fingerprint, row.model): row for row in changes.alerts}
+        gone = [rows.alert_row(row) for row in last.values() if row.state is State.INACTIVE]
+        kept = [rows.alert_row(row) for row in last.values() if row.state is not State.INACTIVE]
+        if gone:
+            matching = [table.c[name] == bindparam(f"at_{name}") for name in key]
+            named = [{f"at_{name}": row[name] for name in key} for row in gone]
+            connection.execute(delete(table).where(*matching), named)
+        upsert(connection, table, key, kept)
+
+
+def latest_sent() -> Any:
+    """seq of the latest sent request of every pipeline."""
+    table = tables.requests
+    return select(func.max(table.c.seq)).where(table.c.sent_at > 0).group_by(table.c.project, table.c.pipeline)
+
+
+def _queue(connection: Connection, new: Sequence[NewDelivery], at: Timestamp) -> None:
+    if not new:
+        return
+    values = [
+        {
+            "request_id": item.request_id, "destination": item.destination, "kind": item.kind.value,
+            "state": DeliveryState.QUEUED.value, "attempts": 0, "queued_at": at, "next_at": at, "updated_at": at,
+            "worker": "", "reason": "", "status": 0, "answer": "",
+        }
+        for item in new
+    ]  # fmt: skip
+    connection.execute(insert(connection, tables.deliveries).on_conflict_do_nothing(), values)
