@@ -18,7 +18,7 @@ from bridge.coordinator.ledger import Ledger
 from bridge.coordinator.records import Record
 from bridge.domain.errors import StoreError
 from bridge.domain.times import HOUR, MINUTE, SECOND, Duration, Timestamp, rfc3339
-from bridge.net.session import NetError, call
+from bridge.net.session import NetError, call, forget_credentials
 from bridge.net.signature import sign
 
 _log = logging.getLogger(__name__)
@@ -70,7 +70,6 @@ class Callbacks:
             self._stopping = True
             self._wake.notify_all()
         self._thread.join(limit)
-        self._session.close()
 
     def step(self) -> float:
         """Send one report if one is due; seconds until there may be another."""
@@ -112,6 +111,8 @@ class Callbacks:
             return self._failed(record, "retry", str(error))
         if 200 <= answer.status < 300:
             return "ok"
+        if answer.status in {401, 403}:
+            forget_credentials(self._session)
         again = answer.status >= 500 or answer.status in {401, 403, 408, 425, 429}
         return self._failed(record, "retry" if again else "refused", f"answered {answer.status}")
 

@@ -45,7 +45,7 @@ def _beside_the_file(value: Path, info: ValidationInfo) -> Path:
 
 def _http_url(value: str) -> str:
     parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
         raise ValueError("must be an http:// or https:// URL with a host")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("must be a plain base URL; credentials belong into bridge_http_config")

@@ -19,6 +19,7 @@ from bridge.coordinator.output import RunLog, Tail
 
 _LAUNCHER = str(Path(__file__).with_name("launcher.py"))
 TIME_LIMIT = "time limit"
+_LONGEST_SELECT = 3600.0  # epoll refuses waits of weeks
 _DRAIN = 1.0  # seconds to read what is left once the group is dead; only a process that left the group holds it longer
 
 
@@ -143,7 +144,8 @@ class _Watch:
     def step(self, deadline: float) -> bool:
         """Handle what is readable, waiting until `deadline` at most; True when `stop` was called."""
         woken = False
-        for key, _ in self._selector.select(max(0.0, deadline - time.monotonic())):
+        wait = deadline - time.monotonic()
+        for key, _ in self._selector.select(min(max(0.0, wait), _LONGEST_SELECT)):
             if key.fileobj is self._lifeline:
                 self._read_lifeline()
             elif key.fileobj is self._woken:

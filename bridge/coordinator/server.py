@@ -18,6 +18,7 @@ from bridge.coordinator.config import CoordinatorConfig, split_listen
 from bridge.coordinator.service import Coordinator
 from bridge.domain.errors import StoreError
 from bridge.domain.times import Timestamp
+from bridge.net.session import NetError
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +41,9 @@ def run(config: CoordinatorConfig) -> int:
     with listener:
         try:
             coordinator = Coordinator(config, now)
+        except NetError as error:
+            _log.error("cannot call a bridge with this bridge_http_config", extra={"error": str(error)})
+            return 1
         except StoreError as error:
             _log.error("cannot use the storage", extra={"error": str(error)})
             return 1

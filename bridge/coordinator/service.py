@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+
+import requests
 
 from bridge.coordinator.callback import Callbacks
 from bridge.coordinator.config import CoordinatorConfig
@@ -26,15 +29,22 @@ REPORT_LIMIT = 0.5  # seconds to wait for a report that is on its way
 
 
 class Coordinator:
-    """Accepts requests, runs them, reports on them. Raises StoreError when its ledger cannot be used."""
+    """Accepts requests, runs them, reports on them. Raises StoreError when its ledger cannot be used.
+
+    At the start also NetError, when a file that `bridge_http_config` names cannot be used.
+    """
 
     def __init__(self, config: CoordinatorConfig, now: Callable[[], Timestamp]) -> None:
         self.config = config
         self.now = now
         logs = _make_folders(config.storage)
-        self._ledger = Ledger(config.storage / LEDGER, reports=config.bridge_url is not None)
+        with ExitStack() as opened:
+            session = opened.enter_context(open_session(config.bridge_http_config, config.base_dir))
+            self._ledger = Ledger(config.storage / LEDGER, reports=config.bridge_url is not None)
+            opened.callback(self._ledger.close)
+            self._opened = opened.pop_all()
         self.metrics = Metrics(self._ledger)
-        self._callbacks = self._make_callbacks()
+        self._callbacks = self._make_callbacks(session)
         settings = RunSettings(
             config.command, logs, config.time_limit, config.kill_grace, config.max_parallel, config.log_limit
         )
@@ -55,7 +65,7 @@ class Coordinator:
         self._runner.stop(STOP_GRACE, STOP_LIMIT)
         if self._callbacks:
             self._callbacks.stop(REPORT_LIMIT)
-        self._ledger.close()
+        self._opened.close()
 
     def prune(self) -> None:
         """Forget what ended longer ago than `retention`, with its log."""
@@ -109,11 +119,10 @@ class Coordinator:
         if self._callbacks:
             self._callbacks.wake()
 
-    def _make_callbacks(self) -> Callbacks | None:
+    def _make_callbacks(self, session: requests.Session) -> Callbacks | None:
         config = self.config
         if config.bridge_url is None:
             return None
-        session = open_session(config.bridge_http_config, config.base_dir)
         count: Callable[[str], None] = lambda result: self.metrics.reports.labels(result).inc()  # noqa: E731 - a hook
         return Callbacks(self._ledger, config.bridge_url, session, config.secrets, self.now, count)
 

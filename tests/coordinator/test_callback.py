@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from standardwebhooks.webhooks import Webhook
+from standardwebhooks import webhooks as reference
 
 from bridge.coordinator import callback
 from bridge.coordinator.callback import GIVE_UP, Callbacks
@@ -87,12 +87,10 @@ def test_the_reference_implementation_verifies_a_report(
     tmp_path: Path, office: Office, bridge: Bridge, secret: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With each of two secrets, so that they can be rotated on either side first."""
-    import standardwebhooks.webhooks as reference
-
     monkeypatch.setattr(reference, "datetime", _At)
     office.callbacks.step()
     [call] = bridge.calls
-    assert Webhook(secret).verify(call.body, call.headers)["state"] == "accepted"
+    assert reference.Webhook(secret).verify(call.body, call.headers)["state"] == "accepted"
 
 
 class _At(__import__("datetime").datetime):  # type: ignore[misc]

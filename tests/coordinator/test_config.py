@@ -81,6 +81,8 @@ PYTHON = "tag:yaml.org,2002:python/name:os.system"
         ("listen: localhost:99999", "1: listen: must be HOST:PORT, for example 127.0.0.1:8090"),
         ("time_limit: 5 minutes", f"1: time_limit: '5 minutes' {NO_DURATION}"),
         ("time_limit: 0s", "1: time_limit: Input should be greater than 0"),
+        ("time_limit: [1h]", "1: time_limit: Input should be a valid integer"),
+        ("bridge_url: http://box:0", "1: bridge_url: must be an http:// or https:// URL with a host"),
         ("max_parallel: 0", "1: max_parallel: Input should be greater than or equal to 1"),
         ("command: sh -c true", "1: command: Input should be a valid tuple"),
         ("bridge_url: localhost:9095", "1: bridge_url: must be an http:// or https:// URL with a host"),

@@ -125,6 +125,11 @@ def test_a_process_that_left_the_group_delays_the_end_for_a_second_only(
     assert time.monotonic() - started < 10
 
 
+def test_a_limit_of_months_is_possible(tmp_path: Path) -> None:
+    """The system's own waits end at 24 days."""
+    assert run(tmp_path, "exit 0", limit=90 * 86_400).code == 0
+
+
 def test_no_process_at_all_is_an_os_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An argument that is too long for the system, for example; the sockets are closed all the same."""
     made = Process(["true"], {"LARGE": "x" * 3_000_000}, b"")

@@ -20,8 +20,10 @@ import requests
 
 from bridge.coordinator import __main__, server
 from bridge.coordinator.config import CoordinatorConfig
+from bridge.coordinator.ledger import Ledger
+from bridge.coordinator.records import Origin, Submission
 from bridge.domain.errors import StoreError
-from tests.support.coordinator import ID, Client, listening_bridge, process
+from tests.support.coordinator import ID, NOON, Client, listening_bridge, process
 from tests.support.processes import free_port, wait_until
 
 
@@ -109,6 +111,15 @@ def test_a_storage_that_cannot_be_used_is_told(tmp_path: Path, caplog: pytest.Lo
     assert vars(record)["error"] == f"{tmp_path}/file/data/runs: Not a directory"
 
 
+def test_a_certificate_that_cannot_be_used_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    tls = {"tls_config": {"ca_file": str(tmp_path / "absent.pem")}}
+    values = {"storage": tmp_path, "listen": "127.0.0.1:0", "bridge_url": "https://b", "bridge_http_config": tls}
+    assert server.run(CoordinatorConfig.model_validate(values)) == 1
+    [record] = caplog.records
+    assert record.message == "cannot call a bridge with this bridge_http_config"
+    assert "absent.pem" in vars(record)["error"]
+
+
 def test_an_http_server_that_ends_by_itself_ends_the_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -142,6 +153,25 @@ def test_it_serves_https(tmp_path: Path) -> None:
         ):
             secure.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             assert secure.recv(4096).startswith(b"HTTP/1.1 200 OK")
+
+
+def test_what_ran_before_is_lost_at_the_start(tmp_path: Path) -> None:
+    """Counted, so that an alert can be set on it."""
+    config = CoordinatorConfig.model_validate({"storage": tmp_path / "data"})
+    (tmp_path / "data").mkdir()
+    ledger = Ledger(tmp_path / "data" / "ledger.sqlite", reports=False)
+    ledger.accept(Submission(ID, "shop", "churn", "3", "drift", "{}", Origin.API), NOON, runnable=True)
+    ledger.start_next((), NOON)
+    ledger.close()
+    coordinator = server.Coordinator(config, lambda: NOON + 2000)
+    coordinator.start()
+    found = coordinator.get(ID)
+    text = coordinator.metrics.render().decode()
+    coordinator.stop()
+    assert found is not None
+    assert (found.state, found.ended_at) == ("lost", NOON + 2000)
+    assert 'retrain_bridge_coordinator_runs_total{state="lost"} 1.0' in text
+    assert "retrain_bridge_coordinator_run_duration_seconds_sum 2.0" in text
 
 
 # ---------------------------------------------------------------- the command

@@ -138,7 +138,7 @@ class Client:
 
     def wait_for(self, state: str, request_id: str = ID) -> dict[str, Any]:
         """The record once it is in that state."""
-        wait_until(lambda: self.get(request_id)["state"] == state, 15, f"{request_id} being {state}")
+        wait_until(lambda: self.get(request_id).get("state") == state, 15, f"{request_id} being {state}")
         return self.get(request_id)
 
     def metric(self, line: str) -> float:
