@@ -28,7 +28,7 @@ class _Point(msgspec.Struct, array_like=True, gc=False):
 class _Element(msgspec.Struct, gc=False):
     metric: msgspec.Raw
     value: _Point | None = None
-    histogram: msgspec.Raw | None = None
+    histogram: msgspec.Raw = msgspec.Raw()
 
 
 class _TextElement(msgspec.Struct, gc=False):
@@ -133,7 +133,7 @@ def _of_elements(found: list[_Element], notes: tuple[str, ...], partial: bool, m
     except AttributeError:
         usable = [element for element in found if element.value is not None]
         values = np.array([element.value.value for element in usable], np.float64)  # type: ignore[union-attr]
-        histograms = sum(element.value is None and element.histogram is not None for element in found)
+        histograms = sum(element.value is None and bool(bytes(element.histogram)) for element in found)
         skipped |= {HISTOGRAM: histograms} if histograms else {}
         empty = len(found) - len(usable) - histograms
         skipped |= {MALFORMED: malformed + empty} if empty else {}

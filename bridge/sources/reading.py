@@ -39,7 +39,7 @@ class Reader:
         self.api = api
         self.table = table
         self._indexes: dict[tuple[ModelLabels, bool], SeriesIndex] = {}
-        self._told: dict[str, frozenset[str]] = {}
+        self._told: set[tuple[str, str]] = set()
 
     # ------------------------------------------------------------ an instant
 
@@ -108,19 +108,18 @@ class Reader:
 
     def _arrange(self, query: SignalQuery, name: str, metrics: list[bytes], user: str) -> Layout:
         layout = self._index(query.mapping, name).arrange(metrics, user)
-        self._tell(query.name, user, layout)
+        self._tell(query.name, layout)
         return layout
 
-    def _tell(self, signal: str, user: str, layout: Layout) -> None:
-        """Log when series without a mapped label appear: once for each label, and again only after they were gone."""
-        now = frozenset(layout.lacking)
-        for label in sorted(now - self._told.get(user, frozenset())):
+    def _tell(self, signal: str, layout: Layout) -> None:
+        """Log that series lack a mapped label: once for each signal and label."""
+        for label in [label for label in sorted(layout.lacking) if (signal, label) not in self._told]:
+            self._told.add((signal, label))
             example = layout.lacking[label].decode(errors="replace")
             log.warning(
                 "series without a label of the model are skipped",
                 extra={"signal": signal, "label": label, "count": len(layout.unmapped), "example": example},
             )
-        self._told[user] = now
 
     def _params(self, expr: str, **more: str) -> dict[str, str]:
         params = {"query": expr, **more, "timeout": f"{self.api.timeout:g}"}

@@ -11,12 +11,14 @@ STALE = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]  # prometh
 Series = tuple[Mapping[str, str], Sequence[tuple[int, float]]]
 
 
-def remote_write(url: str, series: Iterable[Series]) -> None:
+def remote_write(url: str, series: Iterable[Series], histograms: Iterable[tuple[Mapping[str, str], int]] = ()) -> None:
     """Send (labels with __name__, [(ms, value), ...]) to a Prometheus started with the remote write receiver.
 
     Times within one series ascend, and no sample is older than an hour before the newest one in the store.
+    histograms: (labels, ms) of empty native histograms (Prometheus needs `--enable-feature=native-histograms`).
     """
     body = b"".join(_field(1, _series(labels, samples)) for labels, samples in series)
+    body += b"".join(_field(1, _names(labels) + _field(4, _empty_histogram(at))) for labels, at in histograms)
     headers = {
         "Content-Type": "application/x-protobuf",
         "Content-Encoding": "snappy",
@@ -28,12 +30,20 @@ def remote_write(url: str, series: Iterable[Series]) -> None:
 
 
 def _series(labels: Mapping[str, str], samples: Sequence[tuple[int, float]]) -> bytes:
-    names = b"".join(
-        _field(1, _field(1, name.encode()) + _field(2, value.encode())) for name, value in sorted(labels.items())
-    )
-    # STALE survives only as long as nobody computes with it: packed as it came
-    points = b"".join(_field(2, b"\x09" + struct.pack("<d", value) + b"\x10" + _varint(at)) for at, value in samples)
-    return names + points
+    # packed as it came: STALE is one NaN among many
+    points = (_field(2, b"\x09" + struct.pack("<d", value) + b"\x10" + _varint(at)) for at, value in samples)
+    return _names(labels) + b"".join(points)
+
+
+def _names(labels: Mapping[str, str]) -> bytes:
+    pairs = sorted(labels.items())
+    return b"".join(_field(1, _field(1, name.encode()) + _field(2, value.encode())) for name, value in pairs)
+
+
+def _empty_histogram(at: int) -> bytes:
+    """prometheus.Histogram with count_int 0, sum 0, schema 0, zero_threshold 0.001, zero_count_int 0."""
+    double = struct.pack("<d", 0.001)
+    return b"\x08\x00" + b"\x19" + bytes(8) + b"\x20\x00" + b"\x29" + double + b"\x30\x00" + b"\x78" + _varint(at)
 
 
 def _field(number: int, data: bytes) -> bytes:
