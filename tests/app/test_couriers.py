@@ -67,6 +67,7 @@ def test_an_idle_worker_sleeps_until_it_is_woken(run: Callable[..., Couriers]) -
     assert not work.wait_for(2, 0.2)
     running.wake()
     assert work.wait_for(2)
+    assert not work.wait_for(10, 0.2)
 
 
 def test_a_worker_is_called_at_the_instant_that_it_named(run: Callable[..., Couriers]) -> None:
@@ -140,7 +141,7 @@ def test_stop_begins_nothing_new_and_waits_for_what_runs() -> None:
     assert work.steps == 1
 
 
-def test_stop_abandons_what_is_not_answered_in_time() -> None:
+def test_stop_abandons_what_is_not_answered_in_time(caplog: pytest.LogCaptureFixture) -> None:
     """The process must be able to leave: the lease repeats what was abandoned, and its failure is not logged."""
     release, entered = threading.Event(), threading.Event()
 
@@ -157,6 +158,7 @@ def test_stop_abandons_what_is_not_answered_in_time() -> None:
     assert time.monotonic() - begin < 5
     release.set()
     assert running.stop(10)
+    assert caplog.records == []
 
 
 def test_couriers_that_never_started_can_be_stopped() -> None:

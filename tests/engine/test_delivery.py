@@ -167,11 +167,11 @@ def test_a_pause_outlives_the_process() -> None:
 
 
 def test_a_receiver_that_says_when_to_come_back_does_not_open_the_breaker() -> None:
-    """It is alive: the pause is the protection."""
-    work = bench(*[BUSY] * 5, OK)
+    """It is alive: the pause is the protection, and no back-off is put on top of it."""
+    work = bench(*[BUSY] * 12, OK)
     work.outbox.put(firing())
     work.run(HOUR)
-    assert work.receiver.instants == [0, 90_000, 180_000, 270_000, 360_000, 450_000]
+    assert work.receiver.instants == [number * 90_000 for number in range(13)]
     assert work.outbox.rows[0].state is DeliveryState.DELIVERED
 
 
@@ -214,6 +214,7 @@ def test_a_dead_letter_closes_an_open_breaker() -> None:
         work.outbox.put(firing(numbered(number)))
     work.run(2 * MINUTE)
     assert sorted(row.state for row in work.outbox.rows) == ["dead", "delivered", "delivered"]
+    assert work.receiver.instants[3] == work.receiver.instants[5]
 
 
 def test_a_delivery_is_given_up_after_seventy_two_hours() -> None:

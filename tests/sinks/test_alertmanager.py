@@ -190,7 +190,8 @@ STATUS = {"state": "suppressed", "silencedBy": ["s1"], "inhibitedBy": []}
 
 def test_standing_reads_back_whether_an_alert_is_silenced(sink: AlertmanagerSink, receiver: Receiver) -> None:
     """A silenced alert is answered 200 as well: only reading it back tells."""
-    held = {"labels": {"alertname": "ModelRetrainHeld"}, "status": STATUS}
+    active = {"state": "active", "silencedBy": [], "inhibitedBy": []}
+    held = {"labels": {"alertname": "ModelRetrainHeld"}, "status": active}
     asked = {"labels": {"alertname": "ModelRetrainRequested"}, "status": STATUS}
     receiver.plan = [Reply(200, json.dumps([held, asked]).encode())]
     assert sink.standing(REQUEST.id) == Standing("suppressed", ("s1",), ())

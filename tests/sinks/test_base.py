@@ -7,7 +7,9 @@ import pytest
 from bridge.net.session import Answer, NetError
 from bridge.ports import Result
 from bridge.sinks.base import HttpSinkConfig, SinkContext, classify, shown, unreached
-from tests.support.parcels import T0
+from bridge.sinks.webhook import WebhookConfig, WebhookSink
+from tests.support.parcels import T0, firing
+from tests.support.receiver import Receiver, Reply
 
 
 @pytest.mark.parametrize(
@@ -98,3 +100,17 @@ def test_ordinary_extra_headers_are_allowed() -> None:
     headers = {"X-Tenant": {"values": ["a"]}}
     config = HttpSinkConfig.model_validate({"url": "http://x.example", "http_config": {"http_headers": headers}})
     assert config.http_config.http_headers["X-Tenant"].values == ("a",)
+
+
+def test_a_fetched_token_that_is_refused_is_fetched_again() -> None:
+    """OAuth 2: after a 401 the next attempt does not come with the same token."""
+    tokens = [Reply(200, b'{"access_token": "one"}'), Reply(200, b'{"access_token": "two"}')]
+    with Receiver(*tokens) as issuer, Receiver(Reply(401), Reply(200)) as server:
+        oauth2 = {"client_id": "bridge", "client_secret": "x", "token_url": issuer.url}
+        sink = WebhookSink(
+            WebhookConfig.model_validate({"url": server.url, "http_config": {"oauth2": oauth2}}), SinkContext("a", 0)
+        )
+        results = [sink.send(firing(), T0).result for _ in range(3)]
+        sink.close()
+    assert results == [Result.DENIED, Result.DELIVERED, Result.DELIVERED]
+    assert [got.headers["authorization"] for got in server.requests] == ["Bearer one", "Bearer two", "Bearer two"]
