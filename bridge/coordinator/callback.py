@@ -18,6 +18,7 @@ from bridge.coordinator.ledger import Ledger
 from bridge.coordinator.records import Record
 from bridge.domain.errors import StoreError
 from bridge.domain.times import HOUR, MINUTE, SECOND, Duration, Timestamp, rfc3339
+from bridge.net.retry_after import retry_after
 from bridge.net.session import NetError, call, forget_credentials
 from bridge.net.signature import sign
 
@@ -78,8 +79,8 @@ class Callbacks:
         if record is None:
             due = self._ledger.next_report_at()
             return _IDLE if due is None else min(_IDLE, max(0.0, (due - now) / 1000))
-        result = self._send(record, now)
-        next_at = self._next_at(record) if result == "retry" else None
+        result, asked = self._send(record, now)
+        next_at = self._next_at(record, asked) if result == "retry" else None
         if next_at is None and result == "retry":
             _log.warning("the bridge was not told", extra={"request_id": record.id, "state": record.state})
         self._ledger.settle_report(record, next_at)
@@ -100,21 +101,22 @@ class Callbacks:
                 _log.error("the ledger cannot be used; reports wait", extra={"error": str(error)})
                 wait = _IDLE
 
-    def _send(self, record: Record, now: Timestamp) -> str:
-        """One attempt: `ok`, `retry`, or `refused` (asking again cannot help)."""
+    def _send(self, record: Record, now: Timestamp) -> tuple[str, Duration]:
+        """One attempt: `ok`, `retry`, or `refused` (asking again cannot help); and the wait that the bridge asked for."""
         body = json.dumps(report(record)).encode()
         url = f"{self._url}/api/v1/requests/{record.id}/status"
         try:
             headers = self._headers(record, now, body)
             answer = call(self._session, "POST", url, deadline=DEADLINE, data=body, headers=headers)
         except (NetError, ValueError) as error:
-            return self._failed(record, "retry", str(error))
+            return self._failed(record, "retry", str(error)), 0
         if 200 <= answer.status < 300:
-            return "ok"
+            return "ok", 0
         if answer.status in {401, 403}:
             forget_credentials(self._session)
         again = answer.status >= 500 or answer.status in {401, 403, 408, 425, 429}
-        return self._failed(record, "retry" if again else "refused", f"answered {answer.status}")
+        result = self._failed(record, "retry" if again else "refused", f"answered {answer.status}")
+        return result, retry_after(answer.headers.get("Retry-After"), now)
 
     def _headers(self, record: Record, now: Timestamp, body: bytes) -> dict[str, str]:
         """The id is constant over retries of one change; the time is that of the attempt."""
@@ -132,13 +134,13 @@ class Callbacks:
             _log.warning("a report to the bridge failed", extra=facts)
         return result
 
-    def _next_at(self, record: Record) -> Timestamp | None:
-        """Full jitter, bounded; None once the report is too old: the bridge polls as well."""
+    def _next_at(self, record: Record, asked: Duration) -> Timestamp | None:
+        """Full jitter, bounded, not before the bridge asked for; None once too old: the bridge polls as well."""
         now = self._now()
         if now - record.report_since > GIVE_UP:
             return None
         ceiling = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(record.report_attempts, 20))
-        return now + self._rng.randint(FIRST_WAIT // 2, ceiling)
+        return now + max(asked, self._rng.randint(FIRST_WAIT // 2, ceiling))
 
 
 def report(record: Record) -> dict[str, str]:

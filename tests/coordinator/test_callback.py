@@ -150,6 +150,12 @@ def test_what_may_pass_later_is_tried_again(office: Office, bridge: Bridge, stat
     assert 0 < office.callbacks.step() <= 1.0
 
 
+def test_a_bridge_that_asks_for_time_gets_it(office: Office, bridge: Bridge) -> None:
+    bridge.statuses, bridge.retry_after = [503], "120"
+    office.callbacks.step()
+    assert office.due_in() == 120_000
+
+
 @pytest.mark.parametrize("status", [400, 404, 409, 302])
 def test_what_cannot_pass_is_given_up(office: Office, bridge: Bridge, status: int) -> None:
     """404: it is not that bridge's request. 409: an end is final there. 302: a redirect is never followed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -145,7 +146,9 @@ def test_a_stop_gives_up_on_a_ledger_that_stays_broken(start: Start, monkeypatch
     monkeypatch.setattr(coordinator._ledger, "move", broken)
     client.submit()
     wait_until(lambda: calls, 10, "the end of the run")
+    started = time.monotonic()
     coordinator._runner.stop(0.1, 5)
+    assert time.monotonic() - started < 3
     assert client.get()["state"] == "running"
 
 

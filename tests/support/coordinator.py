@@ -202,6 +202,7 @@ class Bridge:
 
     url: str
     statuses: list[int] = field(default_factory=list)
+    retry_after: str = ""
     calls: list[Call] = field(default_factory=list)
 
     def states(self, request_id: str = ID) -> list[str]:
@@ -221,6 +222,8 @@ def listening_bridge(*statuses: int) -> Iterator[Bridge]:
             bridge.calls.append(Call(self.path, headers, content))
             self.send_response(status)
             self.send_header("Content-Length", "0")
+            if bridge.retry_after:
+                self.send_header("Retry-After", bridge.retry_after)
             self.end_headers()
 
         def log_message(self, *_: Any) -> None: ...
