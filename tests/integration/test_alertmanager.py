@@ -108,8 +108,8 @@ def notified(hook: Receiver) -> list[tuple[str, str, str]]:
 
 
 def fresh() -> RetrainRequest:
-    """A request of a moment ago."""
-    return request(triggered_at=now(), episode_start=now() - MINUTE)
+    """A request of this moment: Alertmanager waits no group_wait for an alert that began longer ago."""
+    return request(triggered_at=now(), episode_start=now())
 
 
 def test_a_request_becomes_one_alert_and_one_notification(server: Alertmanager, desk: Desk, hook: Receiver) -> None:
