@@ -102,7 +102,7 @@ class Callbacks:
                 wait = _IDLE
 
     def _send(self, record: Record, now: Timestamp) -> tuple[str, Duration]:
-        """One attempt: `ok`, `retry`, or `refused` (asking again cannot help); and the wait that the bridge asked for."""
+        """One attempt: `ok`, `retry` or `refused` (asking again cannot help), and the wait that was asked for."""
         body = json.dumps(report(record)).encode()
         url = f"{self._url}/api/v1/requests/{record.id}/status"
         try:
