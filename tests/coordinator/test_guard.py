@@ -68,9 +68,9 @@ WRONG: dict[str, dict[str, Any]] = {
 def test_a_wrong_signature_is_401_and_writes_nothing(start: Start, secret_file: Path, change: dict[str, Any]) -> None:
     _, client = start(secret_file=secret_file)
     text = json.dumps(body())
-    headers = signed(change.pop("secret", SECRET), change.pop("content", text), **change)
+    headers = signed(**{"secret": SECRET, "content": text, **change})
     answer = client.call("POST", REQUESTS, data=text, headers=headers)
-    assert (answer.status_code, answer.headers["Content-Type"]) == (401, PROBLEM)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (401, "application/problem+json")
     assert client.call("GET", REQUESTS).json()["total"] == 0
 
 
