@@ -25,6 +25,7 @@ class Watch:
 
     ends: float
     connection: HasSocket | None = None
+    sock: socket.socket | None = None
     expired: bool = False
     over: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -33,6 +34,8 @@ class Watch:
         """The attempt goes on over `connection`."""
         with self.lock:
             self.connection = connection
+            # Remembered: when the server will close after its answer, http.client forgets it before the body is read.
+            self.sock = connection.sock
             if self.expired:
                 self._cut()
 
@@ -44,7 +47,7 @@ class Watch:
                 self._cut()
 
     def _cut(self) -> None:
-        sock = None if self.connection is None else self.connection.sock
+        sock = (self.connection.sock if self.connection is not None else None) or self.sock
         if sock is not None:
             # Not close(): the number could be another socket's before the waiting thread looks.
             with contextlib.suppress(OSError):
@@ -76,7 +79,7 @@ class Watchdog:
         finally:
             with watch.lock:
                 watch.over = True
-                watch.connection = None
+                watch.connection = watch.sock = None
 
     def _run(self) -> None:
         while True:

@@ -38,10 +38,10 @@ class Api:
         self.config = config
         self.timeout = timeout
         self._pause = pause
-        self._session = _session(config, base_dir)
-        ours = self._session.get_adapter(config.url)
-        self.client = PrometheusConnect(url=config.url, session=self._session, timeout=timeout)
-        self._session.mount(self.client.url, ours)  # the client put its own there, which sleeps between its retries
+        self.session = _session(config, base_dir)
+        ours = self.session.get_adapter(config.url)
+        self.client = PrometheusConnect(url=config.url, session=self.session, timeout=timeout)
+        self.session.mount(self.client.url, ours)  # the client put its own there, which sleeps between its retries
         self._post_refused = False
 
     def close(self) -> None:
@@ -86,7 +86,7 @@ class Api:
         headers = {} if form is None else {"Content-Type": "application/x-www-form-urlencoded"}
         try:
             answer = call(
-                self._session, method, self.client.url.rstrip("/") + path, deadline=left,
+                self.session, method, self.client.url.rstrip("/") + path, deadline=left,
                 max_bytes=self.config.max_answer_bytes, data=form, headers=headers,
                 allow_redirects=self.config.follow_redirects and form is None,
             )  # fmt: skip
@@ -97,10 +97,12 @@ class Api:
     def _body(self, answer: Answer) -> bytes:
         if not 200 <= answer.status < 300:
             if answer.status in {401, 403}:
-                forget_credentials(self._session)
+                forget_credentials(self.session)
             raise failures.of_status(answer.status, answer.headers, answer.body)
         if answer.truncated:
-            raise failures.of_network(f"the answer is larger than {self.config.max_answer_bytes} bytes", "too_large")
+            raise failures.of_network(
+                f"the answer is larger than max_answer_bytes: {self.config.max_answer_bytes}", "too_large"
+            )
         if failures.is_html(answer.headers, answer.body):
             raise failures.not_prometheus(
                 "the answer is an HTML page; is the url that of a login or of another server?"

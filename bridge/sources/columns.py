@@ -113,7 +113,7 @@ def batch(query: SignalQuery, slot: Timestamp, table: ModelTable, columns: Mappi
         unit_ms=query.unit_ms,
         series=series,
         cause=Cause.PARTIAL if any(column.partial for column in columns.values()) else Cause.NONE,
-        notes=tuple(dict.fromkeys(note for column in columns.values() for note in column.notes)),
+        notes=tuple(dict.fromkeys(note[:500] for column in columns.values() for note in column.notes[:20])),
         elements=sum(column.elements for column in columns.values()),
         skipped=dict(skipped),
     )

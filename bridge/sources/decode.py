@@ -176,9 +176,11 @@ def pieces(found: Envelope) -> list[msgspec.Raw]:
 
 
 def _texts(found: Any) -> tuple[str, ...]:
-    if found is None or found == []:
+    """Warnings or infos; in whatever form, there are some unless the field is empty."""
+    if not found:
         return ()
-    return tuple(str(text)[:500] for text in found) if isinstance(found, list) else (str(found)[:500],)
+    texts = found if isinstance(found, list) else [found]
+    return tuple(text if isinstance(text, str) else "(a note that is not a text)" for text in texts)
 
 
 def _piecewise(body: bytes) -> Samples:

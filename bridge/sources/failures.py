@@ -73,9 +73,9 @@ def broken_answer(message: str) -> AttemptError:
     return AttemptError(message, "network", transient=True, tries=SEVERAL)
 
 
-def not_prometheus(message: str) -> AttemptError:
+def not_prometheus(message: str, status: int = 0) -> AttemptError:
     """An answer that no Prometheus would give: the URL is wrong, or something answers in its place."""
-    return AttemptError(message, "not_prometheus", transient=False)
+    return AttemptError(message, "not_prometheus", transient=False, status=status)
 
 
 def of_network(message: str, reason: str) -> AttemptError:
@@ -89,7 +89,8 @@ def of_status(status: int, headers: Mapping[str, str], body: bytes) -> AttemptEr
     kind, text = _envelope(body)
     if 300 <= status < 400:
         place = headers.get("Location", "nowhere")
-        return not_prometheus(f"redirected ({status}) to {place}; correct the url, or set follow_redirects: true")
+        text = f"redirected ({status}) to {place}; correct the url, or set follow_redirects: true"
+        return not_prometheus(text, status)
     if status in _STATUS_FIRST or kind not in ERROR_TYPES:
         reason, transient, tries = STATUSES.get(status, _other(status))
     else:

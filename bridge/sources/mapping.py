@@ -32,7 +32,7 @@ class Layout:
     rows: intp (k,), positions in the answer of the elements that have a model, ordered by model slot (and bound).
     slots: int32 (k,), their model slots, ascending. bounds: float64 (k,), their `le`, or None.
     series: their label sets (without `le`). damaged, unmapped: positions of the others.
-    lacking: label -> the first label set that has no such label.
+    lacking: label -> the first label set that has no such label. ids: intp (k,), numbers of the label sets.
     """
 
     rows: NDArray[np.intp]
@@ -42,6 +42,7 @@ class Layout:
     damaged: NDArray[np.intp]
     unmapped: NDArray[np.intp]
     lacking: dict[str, bytes]
+    ids: NDArray[np.intp]
 
     def skipped(self) -> dict[str, int]:
         counts = {MALFORMED: len(self.damaged), MISSING_LABEL: len(self.unmapped)}
@@ -80,7 +81,7 @@ class SeriesIndex:
             if last is not None and last[0] == metrics:
                 return last[1]
             ids = self._find(metrics)
-            layout = self._layout(ids, metrics)
+            layout = self._layout(ids, metrics, None if last is None else last[1])
             self._last[user] = (list(metrics), layout)
             self._prune()
             return layout
@@ -126,11 +127,13 @@ class SeriesIndex:
         text = msgspec.json.encode(labels)
         return self._names.setdefault(text, text)
 
-    def _layout(self, ids: NDArray[np.intp], metrics: Sequence[bytes]) -> Layout:
+    def _layout(self, ids: NDArray[np.intp], metrics: Sequence[bytes], last: Layout | None) -> Layout:
         slots = np.array(self._slots, np.int32)[ids]
         bounds = np.array(self._bounds, np.float64)[ids]
-        order = np.lexsort((bounds, slots)) if self._buckets else np.argsort(slots, kind="stable")
+        order = np.lexsort((bounds, slots)) if self._buckets else np.argsort(slots)
         rows = order[np.searchsorted(slots[order], 0) :]
+        chosen = ids[rows]
+        same = last is not None and np.array_equal(chosen, last.ids)  # only the order changed: aggregates have none
         unmapped = np.flatnonzero(slots == _NO_MODEL)
         lacking: dict[str, bytes] = {}
         for position in unmapped.tolist():
@@ -139,16 +142,19 @@ class SeriesIndex:
             rows=rows,
             slots=slots[rows],
             bounds=bounds[rows] if self._buckets else None,
-            series=[self._shown[place] for place in ids[rows].tolist()],
+            series=last.series if same and last else [self._shown[place] for place in chosen.tolist()],
             damaged=np.flatnonzero(slots == _DAMAGED),
             unmapped=unmapped,
             lacking=lacking,
+            ids=chosen,
         )
 
     def _prune(self) -> None:
         live = sum(len(metrics) for metrics, _ in self._last.values())
         if len(self._ids) <= 2 * live + _SPARE:
             return
+        kept = {user: metrics for user, (metrics, _) in self._last.items()}
         self._clear()
-        for metrics, _ in self._last.values():
-            self._find(metrics)
+        self._last.clear()
+        for user, metrics in kept.items():
+            self._last[user] = (metrics, self._layout(self._find(metrics), metrics, None))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Floats
-from bridge.sources.decode import Envelope, envelope, pieces
+from bridge.sources.decode import envelope, pieces
 from bridge.sources.failures import not_prometheus
 
 Flags = NDArray[np.bool_]
@@ -23,7 +23,20 @@ class _Row(msgspec.Struct, gc=False):
     histograms: msgspec.Raw = msgspec.Raw()
 
 
-_rows = msgspec.json.Decoder(list[_Row])
+class _MatrixData(msgspec.Struct, gc=False, rename="camel"):
+    result_type: str
+    result: list[_Row]
+
+
+class _MatrixAnswer(msgspec.Struct, gc=False, rename="camel"):
+    status: str
+    data: _MatrixData
+    warnings: list[str] = []
+    infos: list[str] = []
+    is_partial: bool = False
+
+
+_fast = msgspec.json.Decoder(_MatrixAnswer)
 _row = msgspec.json.Decoder(_Row)
 _numbers = msgspec.json.Decoder(list[float], strict=False)
 _times = msgspec.json.Decoder(list[tuple[float, msgspec.Raw]])
@@ -63,10 +76,7 @@ class Matrix:
 
 def matrix(body: bytes, grid: Grid) -> Matrix:
     """Decode the body of /api/v1/query_range that was asked for `grid`. Raises SourceError."""
-    found = envelope(body)
-    if found.kind != "matrix":
-        raise not_prometheus(f"a range query was answered with result type {found.kind[:40]!r}")
-    rows, malformed = _rows_of(found)
+    rows, malformed, notes, partial = _opened(body)
     texts = [bytes(row.values) for row in rows]
     sizes, bad = _shapes(texts)
     numbers = _convert(texts, sizes, bad)
@@ -81,19 +91,26 @@ def matrix(body: bytes, grid: Grid) -> Matrix:
         present[usable],
         histograms,
         malformed + int(bad.sum()),
-        found.notes,
-        found.partial,
+        notes,
+        partial,
     )
 
 
-def _rows_of(found: Envelope) -> tuple[list[_Row], int]:
-    """The elements that have the form of a series, and how many have not."""
+def _opened(body: bytes) -> tuple[list[_Row], int, tuple[str, ...], bool]:
+    """The elements that have the form of a series, how many have not, notes, and whether the answer is partial."""
     try:
-        return _rows.decode(found.result), 0
+        answer = _fast.decode(body)
+        if answer.status == "success" and answer.data.result_type == "matrix":
+            partial = bool(answer.warnings) or answer.is_partial
+            return answer.data.result, 0, tuple(answer.warnings + answer.infos), partial
     except (msgspec.DecodeError, RecursionError):
-        decoded = [_row_of(piece) for piece in pieces(found)]
+        pass
+    found = envelope(body)
+    if found.kind != "matrix":
+        raise not_prometheus(f"a range query was answered with result type {found.kind[:40]!r}")
+    decoded = [_row_of(piece) for piece in pieces(found)]
     good = [row for row in decoded if row is not None]
-    return good, len(decoded) - len(good)
+    return good, len(decoded) - len(good), found.notes, found.partial
 
 
 def _row_of(piece: msgspec.Raw) -> _Row | None:
@@ -108,11 +125,10 @@ def _row_of(piece: msgspec.Raw) -> _Row | None:
 
 
 def _shapes(texts: list[bytes]) -> tuple[Counts, Flags]:
-    """How many samples each row holds: [[1,"2"],[3,"4"]] has as many as its brackets, quotes and commas agree on."""
+    """How many samples each row holds: [[1,"2"],[3,"4"]] has as many as its brackets and commas agree on."""
     sizes = np.array([text.count(b"[") - 1 for text in texts], np.int64).clip(0)
-    quotes = np.array([text.count(b'"') for text in texts], np.int64)
     commas = np.array([text.count(b",") for text in texts], np.int64)
-    bad = (quotes != 2 * sizes) | (commas != (2 * sizes - 1).clip(0))
+    bad = commas != (2 * sizes - 1).clip(0)
     return np.where(bad, 0, sizes), bad
 
 
@@ -134,11 +150,19 @@ def _convert(texts: list[bytes], sizes: Counts, bad: Flags) -> Floats:
 
 def _numbers_in(text: bytes) -> Floats:
     """Every number in the text, in quotes or not; none at all when anything else is in it."""
-    flat = text.replace(b'"+Inf"', b'"Inf"').translate(None, b"[]")
+    flat = b"[" + text.translate(None, b"[]") + b"]"
     try:
-        return np.array(_numbers.decode(b"[" + flat + b"]"), np.float64)
+        found = _numbers.decode(flat)
     except (msgspec.DecodeError, RecursionError):
-        return np.empty(0)
+        found = _plain_infinities(flat)
+    return np.fromiter(found, np.float64, len(found))
+
+
+def _plain_infinities(flat: bytes) -> list[float]:
+    try:
+        return _numbers.decode(flat.replace(b'"+Inf"', b'"Inf"'))
+    except (msgspec.DecodeError, RecursionError):
+        return []
 
 
 def _place(numbers: Floats, sizes: Counts, bad: Flags, grid: Grid) -> tuple[Floats, Flags]:

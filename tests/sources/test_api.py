@@ -1,0 +1,325 @@
+"""Every way in which a question can go wrong, its class, and what is tried again within the deadline."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import responses
+
+from bridge.domain.errors import ConfigError, SourceError
+from bridge.net.http_config import BasicAuth, Secret, TlsConfig
+from bridge.sources.api import Api, texts
+from bridge.sources.config import PrometheusConfig
+from bridge.sources.failures import AttemptError
+
+URL = "http://prometheus.test:9090"
+QUERY = URL + "/api/v1/query"
+GOOD = '{"status":"success","data":{"resultType":"vector","result":[]}}'
+LONG = {"query": "x" * 2_001}
+
+
+@pytest.fixture
+def mocked() -> Iterator[responses.RequestsMock]:
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        yield mock
+
+
+@pytest.fixture
+def pauses() -> list[float]:
+    return []
+
+
+@pytest.fixture
+def api(pauses: list[float]) -> Iterator[Api]:
+    with closing(Api(PrometheusConfig(url=URL), Path(), 30.0, pause=pauses.append)) as made:
+        yield made
+
+
+def ask(api: Api, params: dict[str, str] | None = None) -> bytes:
+    return api.ask("/api/v1/query", params or {"query": "x"}, api.deadline())
+
+
+def prometheus_error(kind: str, text: str = "why") -> str:
+    return f'{{"status":"error","errorType":"{kind}","error":"{text}"}}'
+
+
+FAILURES = [
+    # status, body, reason, transient, attempts
+    (400, prometheus_error("bad_data"), "bad_data", False, 1),
+    (422, prometheus_error("execution"), "execution", True, 2),
+    (422, prometheus_error("canceled"), "canceled", True, 1),
+    (499, prometheus_error("canceled"), "canceled", True, 1),
+    (503, prometheus_error("timeout"), "timeout", True, 4),
+    (503, prometheus_error("unavailable"), "unavailable", True, 4),
+    (500, prometheus_error("internal"), "internal", True, 1),
+    (404, prometheus_error("not_found"), "not_prometheus", False, 1),
+    (406, prometheus_error("not_acceptable"), "not_prometheus", False, 1),
+    (503, "Service Unavailable", "unavailable", True, 4),
+    (429, "slow down", "rate_limited", True, 4),
+    (429, prometheus_error("bad_data"), "rate_limited", True, 4),
+    (502, "<html>Bad Gateway</html>", "unavailable", True, 4),
+    (504, "<html>Gateway Time-out</html>", "timeout", True, 4),
+    (408, "", "timeout", True, 4),
+    (401, "Unauthorized", "unauthorized", False, 1),
+    (403, prometheus_error("bad_data"), "unauthorized", False, 1),
+    (413, "too long", "limit", False, 1),
+    (418, "I am a teapot", "not_prometheus", False, 1),
+    (500, "panic", "internal", True, 1),
+    (599, "[1, 2]", "internal", True, 1),
+    (400, '{"errorType": 7, "error": 8}', "bad_data", False, 1),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "reason", "transient", "attempts"), FAILURES)
+def test_every_refusal_has_its_class_and_its_number_of_attempts(
+    api: Api, mocked: responses.RequestsMock, status: int, body: str, reason: str, transient: bool, attempts: int
+) -> None:
+    """The errorType decides where there is one, else the status; only what can pass by itself is asked again."""
+    mocked.get(QUERY, status=status, body=body)
+    with pytest.raises(AttemptError, match=f"HTTP {status}") as caught:
+        ask(api)
+    assert (caught.value.reason, caught.value.transient, len(mocked.calls)) == (reason, transient, attempts)
+    assert isinstance(caught.value, SourceError)
+
+
+def test_an_answer_in_the_second_attempt_is_an_answer(
+    api: Api, mocked: responses.RequestsMock, pauses: list[float]
+) -> None:
+    """A restarting server costs a quarter of a second, not the slot."""
+    mocked.get(QUERY, status=503, body="Service Unavailable")
+    mocked.get(QUERY, body=GOOD)
+    assert ask(api) == GOOD.encode()
+    assert pauses == [0.25]
+
+
+def test_a_dead_network_is_tried_four_times(api: Api, mocked: responses.RequestsMock, pauses: list[float]) -> None:
+    """A refused connection is no answer; the pauses double."""
+    mocked.get(QUERY, body=requests.ConnectionError("refused"))
+    with pytest.raises(AttemptError, match="refused") as caught:
+        ask(api)
+    assert (caught.value.reason, caught.value.transient) == ("network", True)
+    assert pauses == [0.25, 0.5, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("headers", "waited"),
+    [
+        ({"Retry-After": "7"}, [7.0]),
+        ({"Retry-After": "Mon, 23 Nov 2026 14:00:05 GMT", "Date": "Mon, 23 Nov 2026 14:00:00 GMT"}, [5.0]),
+        ({"Retry-After": "soon"}, [0.25]),
+        ({"Retry-After": "0"}, [0.25]),
+        ({"Retry-After": "31"}, []),
+        ({"Retry-After": "Mon, 23 Nov 2026 14:00:05 GMT", "Date": "yesterday"}, []),
+    ],
+)
+def test_retry_after_is_respected_when_it_fits_into_the_slot(
+    api: Api, mocked: responses.RequestsMock, pauses: list[float], headers: dict[str, str], waited: list[float]
+) -> None:
+    """A server that asks for more time than the deadline leaves is not asked again."""
+    mocked.get(QUERY, status=503, headers=headers)
+    mocked.get(QUERY, body=GOOD)
+    if waited:
+        assert ask(api) == GOOD.encode()
+    else:
+        with pytest.raises(AttemptError):
+            ask(api)
+    assert pauses == waited
+
+
+def test_no_attempt_begins_after_the_deadline(api: Api, mocked: responses.RequestsMock) -> None:
+    """Several columns share one deadline: when it is over, nothing is sent."""
+    with pytest.raises(AttemptError, match="no answer within 30 s") as caught:
+        api.ask("/api/v1/query", {"query": "x"}, time.monotonic() - 1)
+    assert caught.value.reason == "timeout"
+    assert len(mocked.calls) == 0
+
+
+@pytest.mark.parametrize("body", ["<!DOCTYPE html><title>Log in</title>", "  <html>"])
+def test_a_page_for_people_is_not_prometheus(api: Api, mocked: responses.RequestsMock, body: str) -> None:
+    """A login page with status 200 is a mistake in the configuration, said as such."""
+    mocked.get(QUERY, body=body)
+    with pytest.raises(AttemptError, match="HTML page") as caught:
+        ask(api)
+    assert (caught.value.reason, caught.value.transient) == ("not_prometheus", False)
+
+
+def test_an_html_error_is_named_not_quoted(api: Api, mocked: responses.RequestsMock) -> None:
+    """Nobody wants markup in a log line."""
+    mocked.get(QUERY, status=404, body="<html><body>nginx</body></html>", content_type="text/html")
+    with pytest.raises(AttemptError, match=r"^HTTP 404: an HTML page$"):
+        ask(api)
+
+
+def test_an_answer_over_the_size_limit_is_refused(mocked: responses.RequestsMock) -> None:
+    """Memory is bounded: reason `limit`, and what would help is in the message."""
+    mocked.get(QUERY, body="{" + " " * 65_536 + "}")
+    with closing(Api(PrometheusConfig(url=URL, max_answer_bytes=65_536), Path(), 5.0)) as api:
+        with pytest.raises(AttemptError, match="larger than max_answer_bytes: 65536") as caught:
+            ask(api)
+        assert (caught.value.reason, caught.value.transient) == ("limit", False)
+
+
+def test_redirects_are_followed_when_that_is_configured(api: Api, mocked: responses.RequestsMock) -> None:
+    """follow_redirects is on by default, as in prometheus.yml."""
+    mocked.get(QUERY, status=302, headers={"Location": "http://other.test/api/v1/query?query=x"})
+    mocked.get("http://other.test/api/v1/query", body=GOOD)
+    assert ask(api) == GOOD.encode()
+
+
+def test_a_redirect_that_may_not_be_followed_says_where_it_leads(mocked: responses.RequestsMock) -> None:
+    """The target is named without its secrets."""
+    mocked.get(QUERY, status=307, headers={"Location": "https://me:hunter2@other.test/api?token=s3cret"})
+    with closing(Api(PrometheusConfig(url=URL, follow_redirects=False), Path(), 5.0)) as api:
+        with pytest.raises(AttemptError, match="redirected") as caught:
+            ask(api)
+        assert caught.value.reason == "not_prometheus"
+        assert "other.test" in str(caught.value)
+        assert "hunter2" not in str(caught.value)
+        assert "s3cret" not in str(caught.value)
+
+
+def test_a_redirected_form_is_asked_again_as_a_get(api: Api, mocked: responses.RequestsMock) -> None:
+    """Following a redirect drops a form: the question goes as a GET, which survives it."""
+    mocked.post(QUERY, status=302, headers={"Location": "http://other.test/api/v1/query"})
+    get = mocked.get(QUERY, body=GOOD)
+    assert ask(api, LONG) == GOOD.encode()
+    assert get.calls[0].request.params == LONG
+
+
+def test_another_refusal_of_a_form_is_not_asked_by_get(api: Api, mocked: responses.RequestsMock) -> None:
+    """A mistake in a long expression stays a mistake."""
+    mocked.post(QUERY, status=400, body=prometheus_error("bad_data", "wrong"))
+    with pytest.raises(AttemptError, match="wrong"):
+        ask(api, LONG)
+    assert [call.request.method for call in mocked.calls] == ["POST"]
+
+
+def test_a_credential_file_that_cannot_be_read_is_unauthorized(tmp_path: Path) -> None:
+    """The message names the file; nothing is sent without the credential."""
+    config = PrometheusConfig(url=URL, basic_auth=BasicAuth(username="me", password_file="gone.txt"))
+    with closing(Api(config, tmp_path, 5.0)) as api:
+        with pytest.raises(AttemptError, match=r"gone\.txt") as caught:
+            ask(api)
+        assert caught.value.reason == "unauthorized"
+
+
+def test_our_credentials_and_adapters_survive_the_clients_constructor(mocked: responses.RequestsMock) -> None:
+    """prometheus-api-client mounts an adapter that sleeps and retries: ours is put back over it."""
+    mocked.get(QUERY, body=GOOD)
+    config = PrometheusConfig(url=URL, basic_auth=BasicAuth(username="me", password=Secret("pw")))
+    with closing(Api(config, Path(), 5.0)) as api:
+        ask(api)
+        retries = api.session.get_adapter(QUERY).max_retries  # type: ignore[attr-defined]
+        assert retries.total == 0
+    assert mocked.calls[0].request.headers["Authorization"] == "Basic bWU6cHc="
+    assert mocked.calls[0].request.headers["Accept-Encoding"] == "identity"
+
+
+def test_a_tls_file_that_cannot_be_used_is_a_configuration_error(tmp_path: Path) -> None:
+    """Found when the source is built, so that a reload keeps the old one."""
+    config = PrometheusConfig(url=URL, tls_config=TlsConfig(ca_file="none.pem"))
+    with pytest.raises(ConfigError, match=r"none\.pem"):
+        Api(config, tmp_path, 5.0)
+
+
+# ------------------------------------------------------------ servers that misbehave on the wire
+
+
+@contextmanager
+def serving(answer: Callable[[BaseHTTPRequestHandler, threading.Event], None]) -> Iterator[str]:
+    """A server that answers every GET by `answer`; the event says that the test is over."""
+    over = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            with suppress(OSError):  # the client leaves, which is what is tested
+                answer(self, over)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        over.set()
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
+
+
+def drip(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "100000")
+    handler.end_headers()
+    while not over.wait(0.02):
+        handler.wfile.write(b" ")
+
+
+def hang(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
+    over.wait(10)
+
+
+def cut(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "100000")
+    handler.end_headers()
+    handler.wfile.write(b'{"status":"success","data":{"resultType":"vector","result":[{"metric":')
+    handler.wfile.flush()
+    handler.connection.close()
+
+
+@pytest.mark.parametrize("answer", [drip, hang])
+def test_a_server_that_hangs_or_drips_costs_the_deadline_and_no_more(answer: Any) -> None:
+    """The deadline is total: bytes that trickle in do not prolong it."""
+    with serving(answer) as url, closing(Api(PrometheusConfig(url=url), Path(), 0.4)) as api:
+        began = time.monotonic()
+        with pytest.raises(AttemptError) as caught:
+            ask(api)
+        assert time.monotonic() - began < 1.5
+        assert (caught.value.reason, caught.value.transient) == ("timeout", True)
+
+
+def test_a_connection_that_breaks_in_the_middle_is_the_network(pauses: list[float]) -> None:
+    """Half an answer is no answer, and is asked for again."""
+    with serving(cut) as url, closing(Api(PrometheusConfig(url=url), Path(), 5.0, pause=pauses.append)) as api:
+        with pytest.raises(AttemptError) as caught:
+            ask(api)
+        assert (caught.value.reason, caught.value.transient, len(pauses)) == ("network", True, 3)
+
+
+# ------------------------------------------------------------ the client's own listings
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ({"status": 500, "body": "no"}, "not_prometheus"),
+        ({"body": requests.Timeout("slow")}, "timeout"),
+        ({"body": requests.ConnectionError("http://me:hunter2@prometheus.test refused")}, "network"),
+        ({"body": "<html>"}, "not_prometheus"),
+        ({"body": "{}"}, "not_prometheus"),
+        ({"body": "[]"}, "not_prometheus"),
+        ({"body": '{"data": 5}'}, "not_prometheus"),
+        ({"body": '{"data": [5]}'}, "not_prometheus"),
+    ],
+)
+def test_a_listing_fails_as_a_source_error_too(
+    api: Api, mocked: responses.RequestsMock, answer: dict[str, Any], reason: str
+) -> None:
+    """Whatever the client raises, `check` sees one kind of error, without secrets."""
+    mocked.get(URL + "/api/v1/labels", **answer)
+    with pytest.raises(SourceError) as caught:
+        texts(api.listing(lambda client: client.get_label_names()))
+    assert caught.value.reason == reason
+    assert "hunter2" not in str(caught.value)
