@@ -64,8 +64,8 @@ class Courier:
         claim = None
         if not circuit.blocked_until(breaker, at) and not self._bucket.wait(at):
             claim = self._claim(breaker, at)
-            if claim is not None:
-                self._attempt(claim, breaker, now)
+            if claim is not None and self._attempt(claim, breaker, now):
+                return now()  # it flows: the next claim says whether there is more, cheaper than asking first
         following = self._next(now())
         if claim is None and following is not None:
             # Due, yet not to be claimed (leased elsewhere, or its firing delivery is first): do not spin.
@@ -90,7 +90,8 @@ class Courier:
             claims = self._outbox.claim(self.destination, self._worker, now, self._settings.lease)
         return claims[0] if claims else None
 
-    def _attempt(self, claim: Claim, breaker: Breaker, now: Now) -> None:
+    def _attempt(self, claim: Claim, breaker: Breaker, now: Now) -> bool:
+        """Send, settle and tell; whether this delivery came to its end."""
         self._bucket.take()
         started = now()
         delivery = self._send(claim, started)
@@ -113,8 +114,10 @@ class Courier:
         request_id = claim.parcel.request.id
         self._tell(claim, outcome, kept=kept)
         self._report(AttemptReport(self.destination, outcome, (ended - started) / 1000, dead, request_id))
-        if kept and outcome.result in (Result.DELIVERED, Result.DEAD):
+        over = outcome.result in (Result.DELIVERED, Result.DEAD)
+        if kept and over:
             self._settled(request_id)
+        return over
 
     def _send(self, claim: Claim, now: Timestamp) -> Delivery:
         try:
