@@ -13,9 +13,9 @@ from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
 import requests
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator
 
-from bridge.domain.times import MINUTE, SECOND, Duration, Timestamp, parse_duration
+from bridge.domain.times import MINUTE, SECOND, Duration, Timestamp, format_duration, parse_duration
 from bridge.engine.backoff import Rate
 from bridge.engine.notice import Sender
 from bridge.net.http_config import SinkHttpConfig
@@ -63,7 +63,12 @@ def _positive(value: int) -> int:
     return value
 
 
-Span = Annotated[int, BeforeValidator(_duration), AfterValidator(_positive)]
+Span = Annotated[
+    int,
+    BeforeValidator(_duration),
+    AfterValidator(_positive),
+    PlainSerializer(format_duration, return_type=str, when_used="json"),
+]
 
 
 def _http_url(value: str) -> str:

@@ -65,6 +65,10 @@ class CoordinatorSink(HttpSink):
         self._signer = Signer(config, context.base_dir)
         self._trouble = ""
 
+    def secrets(self) -> list[str]:
+        """What the coordinator signs its status reports with: the secret that we sign requests with."""
+        return self._signer.current()
+
     def send(self, parcel: Parcel, now: Timestamp) -> Delivery:
         """Post the request: 2xx with a reference, or 409 (a known key), is delivered."""
         request = parcel.request

@@ -46,7 +46,7 @@ class Signer:
 
     def headers(self, message_id: str, body: bytes, now: Timestamp) -> Mapping[str, str]:
         """The three webhook-* headers, or none without a secret. NetError(credential) when the file is no good."""
-        secrets = self._read()
+        secrets = self.current()
         if not secrets:
             return {}
         seconds = now // 1000
@@ -56,7 +56,8 @@ class Signer:
             "webhook-signature": sign(secrets, message_id, seconds, body),
         }
 
-    def _read(self) -> list[str]:
+    def current(self) -> list[str]:
+        """The secrets in force. NetError(credential) when the file is no good."""
         if self._file is None:
             return self._secrets
         try:

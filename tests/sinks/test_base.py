@@ -114,3 +114,10 @@ def test_a_fetched_token_that_is_refused_is_fetched_again() -> None:
         sink.close()
     assert results == [Result.DENIED, Result.DELIVERED, Result.DELIVERED]
     assert [got.headers["authorization"] for got in server.requests] == ["Bearer one", "Bearer two", "Bearer two"]
+
+
+def test_a_shown_entry_can_be_read_again() -> None:
+    """The configuration that the bridge shows has durations as they are written."""
+    entry = {"url": "http://x.example", "timeout": "1m30s", "rate_limit": {"requests": 3, "per": "1h"}}
+    shown_again = HttpSinkConfig.model_validate(entry).model_dump(mode="json", exclude_defaults=True)
+    assert shown_again == entry
