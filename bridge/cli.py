@@ -78,12 +78,12 @@ def run(
     from bridge.app.logs import setup_logging
     from bridge.app.service import ServeOptions, run_service
     from bridge.app.wiring import Options
-    from bridge.web.app import WebSettings
+    from bridge.web.settings import WebSettings
 
     setup_logging(log_level, log_format)
     url = external_url or f"http://{listen}"
-    web = WebSettings(listen=listen, external_url=url, web_config_file=web_config, model_metrics=model_metrics)
-    options = Options(config_file, url, retention)
+    web = WebSettings(listen=listen, external_url=url, web_config_file=web_config)
+    options = Options(config_file, url, model_metrics, retention)
     raise typer.Exit(run_service(options, ServeOptions(storage_path, storage_url_file, web)))
 
 
@@ -178,7 +178,10 @@ def requests_redrive(
 def coordinator(
     config_file: Annotated[Path | None, typer.Option("--config.file", help="coordinator.yml.")] = None,
     listen: Annotated[str, typer.Option("--web.listen-address", help="HOST:PORT.")] = "",
-    storage_path: Annotated[Path | None, typer.Option("--storage.path", help="File of the ledger.")] = None,
+    storage_path: Annotated[Path | None, typer.Option("--storage.path", help="Folder of the ledger.")] = None,
+    command: Annotated[
+        list[str] | None, typer.Option("--command", help="Program, and each argument again with --command.")
+    ] = None,
     bridge_url: Annotated[str, typer.Option("--bridge.url", help="Where status reports are sent.")] = "",
     log_level: LogLevel = "info",
     log_format: LogFormat = "logfmt",
@@ -189,7 +192,7 @@ def coordinator(
     from bridge.coordinator.server import run as run_coordinator
 
     setup_logging(log_level, log_format)
-    flags = {"listen": listen, "storage": storage_path, "bridge_url": bridge_url}
+    flags = {"listen": listen, "storage": storage_path, "bridge_url": bridge_url, "command": command}
     config = load_config(config_file, {key: value for key, value in flags.items() if value})
     raise typer.Exit(run_coordinator(config))
 

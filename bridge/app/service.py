@@ -10,13 +10,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from bridge.app import clock
 from bridge.app.scheduler import Scheduler
 from bridge.app.wiring import Bridge, Options
 from bridge.config.load import BridgeConfig, load
 from bridge.domain.times import HOUR, SECOND
 from bridge.store.sql import SqlStore
-from bridge.web.app import WebSettings, create_app
+from bridge.web.app import create_app
 from bridge.web.server import Server
+from bridge.web.settings import WebSettings, load_web_config
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ def open_store(options: ServeOptions) -> SqlStore:
 def run_service(options: Options, serve: ServeOptions) -> int:
     """Run until SIGTERM or SIGINT; SIGHUP reloads. Raises ConfigError, StoreError and OSError at the start."""
     stop, hang_up = threading.Event(), threading.Event()
-    config = load(options.config_file)
+    config, web_config = load(options.config_file), load_web_config(serve.web.web_config_file)
     with ExitStack() as stack:
         _on_signals(stop, hang_up)
         store = open_store(serve)
@@ -51,7 +53,10 @@ def run_service(options: Options, serve: ServeOptions) -> int:
         scheduler = Scheduler(lambda group: bridge.evaluate(group), workers=max(4, len(config.groups) + 2))
         bridge = Bridge(options, config, store, rescheduled=lambda new: scheduler.schedule(new.groups))
         stack.callback(bridge.stop)
-        server = Server(create_app(bridge.queries, bridge.commands, serve.web, bridge.telemetry.render), serve.web)
+        app = create_app(
+            bridge.queries, bridge.commands, serve.web, bridge.telemetry.render, web_config, clock.now, bridge.secrets
+        )
+        server = Server(app, serve.web, web_config)
         server.start()
         stack.callback(server.stop, 1.0)
         bridge.start()

@@ -28,7 +28,9 @@ from bridge.engine.refresh import Refresher, RefreshSettings
 from bridge.engine.reminders import Reminders
 from bridge.engine.tick import Engine
 from bridge.engine.views import ReloadResult
+from bridge.net.session import NetError
 from bridge.ports import AlertSink, Sink, StatusSource, Store
+from bridge.sinks.coordinator import CoordinatorSink
 from bridge.sources.prometheus import PrometheusSource
 
 log = logging.getLogger(__name__)
@@ -40,6 +42,7 @@ class Options:
 
     config_file: Path
     external_url: str = ""
+    model_metrics: str = "auto"
     retention: Duration = 90 * DAY
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
 
@@ -67,7 +70,7 @@ class Bridge:
         self.commands = EngineCommands(
             self.engine, store, store, reload=self.reload, wake=lambda: self.couriers.wake(), now=clock.now
         )
-        self.telemetry = Telemetry(self.queries)
+        self.telemetry = Telemetry(self.queries, options.model_metrics)
         self.engine.start(clock.now())
         self.sinks: dict[str, Sink] = {}
         self.couriers = self._put_in_force(config)
@@ -86,6 +89,8 @@ class Bridge:
         limit = config.global_.catch_up_limit
         self.engine.configure(config.groups, routes, config.gates, catch_up_limit=limit)
         self.sinks = built
+        rules = [rule.name for group in config.groups for rule in group.rules]
+        self.telemetry.expect(rules, [group.name for group in config.groups], built)
         return Couriers(self._workers(built, Reminders(self.engine, routes), config), clock.now)
 
     def _workers(self, built: Mapping[str, Sink], reminders: Reminders, config: BridgeConfig) -> dict[str, Worker]:
@@ -142,6 +147,17 @@ class Bridge:
                     report = sink.status(record.id, clock.now())
                     if report is not None:
                         self.commands.report_status(report)
+
+    def secrets(self) -> list[str]:
+        """What coordinators sign their status reports with; a file that cannot be read gives none and is logged."""
+        found: list[str] = []
+        for place, sink in self.sinks.items():
+            if isinstance(sink, CoordinatorSink):
+                try:
+                    found += sink.secrets()
+                except NetError as error:
+                    log.warning("secret cannot be read", extra={"destination": place, "error": str(error)})
+        return found
 
     def _in_flight(self) -> list[RequestRecord]:
         with self.engine.lock:

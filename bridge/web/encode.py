@@ -1,0 +1,109 @@
+"""Views as JSON, in the words and forms of Prometheus' HTTP API."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from bridge.domain.request import Decision, RequestRecord
+from bridge.domain.template import go_float
+from bridge.domain.times import Timestamp, rfc3339
+from bridge.engine.views import AlertView, GroupView, ModelView, RuleView
+from bridge.ports import DeliveryRecord
+
+ZERO_TIME = "0001-01-01T00:00:00Z"
+
+
+def time_or(instant: Timestamp, otherwise: str | None = None) -> str | None:
+    """RFC 3339, or `otherwise` for an instant that has not come."""
+    return rfc3339(instant) if instant else otherwise
+
+
+def number(value: float | None) -> float | str | None:
+    """A number that JSON can carry."""
+    return value if value is None or math.isfinite(value) else go_float(value)
+
+
+def go_exponent(value: float) -> str:
+    """A value as Prometheus' alerts have it: 1e+00."""
+    if not math.isfinite(value):
+        return go_float(value)
+    digits, _, exponent = f"{value:.17e}".partition("e")
+    shortest = repr(float(value))
+    for precision in range(17):
+        text = f"{value:.{precision}e}"
+        if float(text) == float(shortest):
+            digits, _, exponent = text.partition("e")
+            break
+    return f"{digits}e{exponent}"
+
+
+def alert(view: AlertView) -> dict[str, Any]:
+    return {
+        "activeAt": rfc3339(view.active_at), "annotations": dict(view.annotations), "labels": dict(view.labels),
+        "state": view.state, "value": go_exponent(view.value),
+        **({"keepFiringSince": rfc3339(view.keep_since)} if view.keep_since else {}),
+    }  # fmt: skip
+
+
+def rule(view: RuleView) -> dict[str, Any]:
+    return {
+        "type": "alerting", "name": view.name, "query": view.query, "duration": view.for_ / 1000,
+        "keepFiringFor": view.keep_firing_for / 1000, "labels": dict(view.labels),
+        "annotations": dict(view.annotations), "alerts": [alert(item) for item in view.alerts],
+        "health": view.health, **({"lastError": view.last_error} if view.last_error else {}),
+        "evaluationTime": view.seconds, "lastEvaluation": time_or(view.last_evaluation, ZERO_TIME),
+        "state": view.state,
+    }  # fmt: skip
+
+
+def group(view: GroupView, rules: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "name": view.name, "file": view.file, "interval": view.interval / 1000, "limit": 0, "rules": rules,
+        "evaluationTime": view.seconds, "lastEvaluation": time_or(view.last_evaluation, ZERO_TIME),
+    }  # fmt: skip
+
+
+def model(view: ModelView) -> dict[str, Any]:
+    return {
+        **view.model.labels(), "state": view.state.value,
+        "last_request_at": time_or(view.last_request_at), "last_request_id": view.last_request_id or None,
+        "signals": [
+            {
+                "rule": item.rule, "signal": item.signal, "event": item.event, "unit": item.unit,
+                "value": number(item.value), "threshold": number(item.threshold), "verdict": item.verdict,
+                "cause": item.cause, "state": item.state, "at": time_or(item.at),
+            }
+            for item in view.signals
+        ],
+    }  # fmt: skip
+
+
+def decision(item: Decision) -> dict[str, Any]:
+    keys = item.model.labels() if item.model else {"project": None, "pipeline": None, "version": None}
+    return {
+        "slot": rfc3339(item.slot), "group": item.group, "rule": item.rule, **keys, "outcome": item.outcome.value,
+        "before": item.before, "after": item.after, "reason": item.reason, "verdict": item.verdict,
+        "cause": item.cause, "value": number(item.value), "statistic": number(item.statistic),
+        "threshold": number(item.threshold), "query": item.query, "query_time": time_or(item.query_time),
+        "request_id": item.request_id or None, "repeats": item.repeats,
+    }  # fmt: skip
+
+
+def request(record: RequestRecord) -> dict[str, Any]:
+    return {
+        **record.request.to_json(), "state": record.state.value, "hold": record.hold, "receivers": record.receivers,
+        "destinations": record.destinations, "hold_until": time_or(record.hold_until),
+        "sent_at": time_or(record.sent_at), "delivered_at": time_or(record.delivered_at),
+        "ended_at": time_or(record.ended_at), "updated_at": time_or(record.updated_at),
+        "reference": record.reference, "message": record.message, "new_version": record.new_version,
+    }  # fmt: skip
+
+
+def delivery(item: DeliveryRecord) -> dict[str, Any]:
+    return {
+        "id": item.id, "request_id": item.request_id, "destination": item.destination, "kind": item.kind.value,
+        "state": item.state.value, "attempts": item.attempts, "queued_at": rfc3339(item.queued_at),
+        "next_at": time_or(item.next_at), "updated_at": rfc3339(item.updated_at), "reason": item.reason,
+        "status": item.status, "answer": item.answer,
+    }  # fmt: skip
