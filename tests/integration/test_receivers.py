@@ -22,7 +22,7 @@ from tests.support.receiver import DRIP, HANG, RESET, Behaviour, Receiver, Reply
 
 GOOD = Reply(202, b'{"reference": "r-1"}')
 FAST = DeliverySettings(
-    attempt_deadline=400, lease=2_000, backoff_base=20, backoff_max=100, probe=100, denied_delay=200
+    attempt_deadline=2_000, lease=20_000, backoff_base=20, backoff_max=100, probe=100, denied_delay=200
 )
 
 
@@ -44,7 +44,7 @@ class Yard:
     def add(self, name: str, *plan: Behaviour, integration: str = "coordinator") -> Receiver:
         receiver = self.receivers[name] = self.stack.enter_context(Receiver(*plan))
         kind = sinks()[integration]
-        config = kind.Config.model_validate({"url": receiver.url, "timeout": "400ms"})
+        config = kind.Config.model_validate({"url": receiver.url, "timeout": "2s"})
         sink: Sink = kind(config, SinkContext(name, 0))
         self.stack.callback(sink.close)
         rng = random.Random(5)
@@ -146,9 +146,9 @@ def test_receivers_in_trouble_hold_up_nobody_else(yard: Yard) -> None:
     begin = time.monotonic()
     yard.start()
     assert yard.wait_for(lambda: all(row.state is DeliveryState.DELIVERED for row in rows))
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 10
     assert yard.outbox.breaker("good") == Breaker("good")
-    assert yard.wait_for(lambda: len({item.destination for item in yard.reports}) == 11)
+    assert yard.wait_for(lambda: len({item.destination for item in yard.reports}) == 11, 30)
 
 
 @pytest.mark.parametrize("integration", ["alertmanager", "webhook", "coordinator"])
