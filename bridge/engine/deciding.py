@@ -15,6 +15,7 @@ from bridge.domain.request import (
     Decision,
     Episode,
     Evidence,
+    HoldReason,
     Outcome,
     RequestRecord,
     RequestState,
@@ -309,10 +310,18 @@ class Decider:
             elif unasked is not None:
                 linked = [evaluations[name] for name in episode.rules if name in evaluations]
                 self._ask(draft, unasked, linked[:1], slot)
-            elif record is not None and breached and episode.leader in self.runs and record.state in _RETRY_AFTER:
+            elif record is not None and breached and self._may_ask_again(draft, record, slot):
                 attempt = record.request.attempt + 1
                 again = self._request(episode, breached, slot, attempt=attempt, late=False)
                 self._ask(draft, again, breached, slot)
+
+    def _may_ask_again(self, draft: Draft, record: RequestRecord, slot: Timestamp) -> bool:
+        """The next attempt of an episode needs the last one over, and its cooldown too."""
+        if record.state not in _RETRY_AFTER or record.request.rule not in self.runs:
+            return False
+        load = draft.pipeline_load(record.owner, self.gates.in_flight_limit)
+        hold = gate.check(load, slot, self._rule(record.request.rule).cooldown)
+        return hold is None or hold.reason is not HoldReason.COOLDOWN
 
     @staticmethod
     def _breached(evaluation: Evaluation | None, model: ModelKey) -> bool:

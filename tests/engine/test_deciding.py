@@ -203,3 +203,15 @@ def test_identical_queries_of_two_rules_are_asked_once() -> None:
     report = world.tick({A: 0.7}, signal="one")
     assert len(world.source.asked) == 1
     assert report.decisions == {("One", "requested"): 1, ("Two", "joined"): 1}
+
+
+def test_the_next_attempt_waits_for_the_cooldown_and_is_not_made_before() -> None:
+    """Succeeded and still breached: nothing is held, nothing is shown, until the cooldown is over."""
+    world = World(group(rule(cooldown=30 * SECOND)))
+    world.tick({A: 0.7})
+    world.report(world.requests()[0].id, "succeeded")
+    for _ in range(2):
+        world.tick({A: 0.7})
+    assert world.states() == [(A, "succeeded")]
+    world.tick({A: 0.7})
+    assert world.states() == [(A, "succeeded"), (A, "requested")]
