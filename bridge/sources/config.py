@@ -11,8 +11,12 @@ from bridge.net.http_config import HttpConfig
 
 
 def _server(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = None
+    if not usable:
         raise ValueError(
             "must be the http or https URL of a Prometheus-compatible server, such as http://localhost:9090"
         )

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from bridge.domain.verdict import Floats
-from bridge.sources.failures import broken_answer, not_prometheus, of_error_type
+from bridge.sources.failures import UNREADABLE, broken_answer, not_prometheus, of_error_type
 
 HISTOGRAM, MALFORMED = "histogram", "malformed"
 _PLUS_INF, _INF = b',"+Inf"]', b',"Inf"]'  # inside JSON only a value: in a string its quotes would be escaped
@@ -117,11 +117,11 @@ def _whole(body: bytes) -> _VectorAnswer | None:
     """The answer decoded in one go, or None when anything in it is unusual."""
     try:
         return _fast.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         plain = body.replace(_PLUS_INF, _INF)
     try:
         return _fast.decode(plain) if len(plain) < len(body) else None
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 
@@ -150,7 +150,7 @@ def envelope(body: bytes) -> Envelope:
         answer = _any_answer.decode(body)
     except msgspec.ValidationError:
         raise not_prometheus("the answer is JSON, but not an answer of Prometheus' API") from None
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         if body.lstrip()[:1] != b"{":
             shown = " ".join(body[:60].decode(errors="replace").split())
             raise not_prometheus(f"the answer is not JSON; it begins with {shown!r}") from None
@@ -159,7 +159,7 @@ def envelope(body: bytes) -> Envelope:
         raise of_error_type(str(answer.error_type), str(answer.error))
     try:
         data = _any_data.decode(answer.data)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         raise not_prometheus("the answer has no usable `data`") from None
     if answer.status != "success" or not isinstance(data.result_type, str):
         raise not_prometheus("the answer has no status, or no result type")
@@ -171,7 +171,7 @@ def pieces(found: Envelope) -> list[msgspec.Raw]:
     """The elements of the result, not decoded yet. Raises SourceError when it is no list."""
     try:
         return _elements.decode(found.result)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         raise not_prometheus(f"the {found.kind} in the answer is not a list") from None
 
 
@@ -203,12 +203,12 @@ def _one(piece: msgspec.Raw) -> _Element | None:
     """One element, in whichever form a number can be written; None when it is damaged."""
     try:
         return _element.decode(piece)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         pass
     try:
         text = _text_element.decode(piece)
         return _Element(text.metric, _Point(text.value[0], number(text.value[1])))
-    except (msgspec.DecodeError, RecursionError, ValueError):
+    except (*UNREADABLE, ValueError):
         return None
 
 
@@ -216,13 +216,13 @@ def number(text: str) -> float:
     """A sample's value as Prometheus writes it; ValueError for anything else ("1_0" is Python's, not Prometheus')."""
     if "_" in text or text != text.strip():
         raise ValueError(text)
-    return float(text)
+    return float(text) + 0.0  # -0 is 0, as in the fast way
 
 
 def _single_value(found: Envelope) -> Samples:
     try:
         values = [number(_single.decode(found.result)[1])]
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         values = []
     except ValueError:
         raise of_error_type("bad_data", "the expression is a string, not a number") from None

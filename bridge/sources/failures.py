@@ -17,6 +17,7 @@ from bridge.net.redact import redact
 from bridge.net.retry_after import retry_after
 
 ONCE, TWICE, SEVERAL = 1, 2, 4
+UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)  # what msgspec raises, as fuzzing found
 
 # errorType of Prometheus' envelope -> (reason, transient, tries inside the slot)
 ERROR_TYPES = {
@@ -115,7 +116,7 @@ def _envelope(body: bytes) -> tuple[str, str]:
     """(errorType, error) of Prometheus' envelope; empty when the body is none."""
     try:
         found: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return "", ""
     if not isinstance(found, dict):
         return "", ""

@@ -16,6 +16,7 @@ from bridge.sources.reading import Reader, Stretch
 MOST_POINTS = 11_000  # of one range query, refused above
 FIRST_POINTS = 5  # nothing is known of the number of series yet
 _GROWTH = 8
+_CUT = 4
 _TOO_MUCH = {"limit", "execution", "timeout"}  # failures that a shorter piece may not have
 
 
@@ -46,7 +47,7 @@ def _walk_run(
     reader: Reader, query: SignalQuery, run: Sequence[Timestamp], offset: Duration, most_samples: int
 ) -> Iterator[EventBatch]:
     step = run[1] - run[0] if len(run) > 1 else 1000
-    done, size = 0, FIRST_POINTS
+    done, size, most = 0, FIRST_POINTS, MOST_POINTS
     while done < len(run):
         grid = Grid(run[done] - offset, step, min(size, len(run) - done))
         try:
@@ -54,13 +55,13 @@ def _walk_run(
         except AttemptError as error:
             if error.reason not in _TOO_MUCH or grid.count == 1:
                 raise
-            size = max(1, grid.count // _GROWTH)
+            size = most = max(1, grid.count // _CUT)  # and never longer again: a refusal costs the server most
             continue
         for point in range(grid.count):
             found = {stretch.column: reader.at_point(query, stretch, point) for stretch in piece}
             yield batch(query, run[done + point], reader.table, found)
         done += grid.count
-        size = _next_size(size, piece, most_samples)
+        size = min(most, _next_size(size, piece, most_samples))
 
 
 def _ask(reader: Reader, query: SignalQuery, grid: Grid) -> list[Stretch]:
@@ -71,4 +72,4 @@ def _ask(reader: Reader, query: SignalQuery, grid: Grid) -> list[Stretch]:
 def _next_size(size: int, piece: list[Stretch], most_samples: int) -> int:
     """As many points as the series seen allow, growing step by step: more series may come."""
     series = max(1, *(len(stretch.samples.metrics) for stretch in piece))
-    return max(1, min(size * _GROWTH, most_samples // series, MOST_POINTS))
+    return max(1, min(size * _GROWTH, most_samples // series))

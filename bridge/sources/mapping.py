@@ -17,6 +17,7 @@ from bridge.domain.model import ModelTable
 from bridge.domain.rule import ModelLabels
 from bridge.domain.verdict import Floats
 from bridge.sources.decode import MALFORMED, number
+from bridge.sources.failures import UNREADABLE
 
 MISSING_LABEL = "missing_label"
 LE = "le"
@@ -112,7 +113,7 @@ class SeriesIndex:
         try:
             labels = _labels.decode(metric)
             bound = number(labels.pop(LE)) if self._buckets and LE in labels else np.nan
-        except (msgspec.DecodeError, RecursionError, ValueError):
+        except (*UNREADABLE, ValueError):
             return _DAMAGED, np.nan, metric
         key = self._mapping.key(labels)
         if isinstance(key, str) or (self._buckets and np.isnan(bound)):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Floats
 from bridge.sources.decode import envelope, pieces
-from bridge.sources.failures import not_prometheus
+from bridge.sources.failures import UNREADABLE, not_prometheus
 
 Flags = NDArray[np.bool_]
 Counts = NDArray[np.int64]
@@ -103,7 +103,7 @@ def _opened(body: bytes) -> tuple[list[_Row], int, tuple[str, ...], bool]:
         if answer.status == "success" and answer.data.result_type == "matrix":
             partial = bool(answer.warnings) or answer.is_partial
             return answer.data.result, 0, tuple(answer.warnings + answer.infos), partial
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         pass
     found = envelope(body)
     if found.kind != "matrix":
@@ -116,7 +116,7 @@ def _opened(body: bytes) -> tuple[list[_Row], int, tuple[str, ...], bool]:
 def _row_of(piece: msgspec.Raw) -> _Row | None:
     try:
         return _row.decode(piece)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 
@@ -129,6 +129,8 @@ def _shapes(texts: list[bytes]) -> tuple[Counts, Flags]:
     sizes = np.array([text.count(b"[") - 1 for text in texts], np.int64).clip(0)
     commas = np.array([text.count(b",") for text in texts], np.int64)
     bad = commas != (2 * sizes - 1).clip(0)
+    for place in np.flatnonzero(sizes == 0).tolist():
+        bad[place] |= texts[place].translate(None, b" \t\r\n") not in {b"", b"[]"}
     return np.where(bad, 0, sizes), bad
 
 
@@ -153,7 +155,7 @@ def _numbers_in(text: bytes) -> Floats:
     flat = b"[" + text.translate(None, b"[]") + b"]"
     try:
         found = _numbers.decode(flat)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         found = _plain_infinities(flat)
     return np.fromiter(found, np.float64, len(found))
 
@@ -161,7 +163,7 @@ def _numbers_in(text: bytes) -> Floats:
 def _plain_infinities(flat: bytes) -> list[float]:
     try:
         return _numbers.decode(flat.replace(b'"+Inf"', b'"Inf"'))
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return []
 
 
@@ -193,7 +195,7 @@ def _histograms(rows: list[_Row], bad: Flags, present: Flags, grid: Grid) -> Cou
             continue
         try:
             at = np.array([at for at, _ in _times.decode(text)], np.float64)
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             bad[place] = True
             continue
         wrong = np.zeros(1, bool)

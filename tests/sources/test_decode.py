@@ -1,0 +1,146 @@
+"""Bodies of instant queries as columns, whole or damaged."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from bridge.domain.errors import SourceError
+from bridge.sources.decode import samples
+
+
+def vector(*elements: str, more: str = "") -> bytes:
+    return f'{{"status":"success","data":{{"resultType":"vector","result":[{",".join(elements)}]}}{more}}}'.encode()
+
+
+def series(value: str, version: int = 1) -> str:
+    return f'{{"metric":{{"version":"{version}"}},"value":[1794182400.123,{value}]}}'
+
+
+NATIVE = '{"metric":{"version":"9"},"histogram":[1794182400,{"count":"0","sum":"0"}]}'
+
+
+def test_values_keep_their_meaning() -> None:
+    """NaN and both infinities are samples like any other."""
+    body = vector(*(series(f'"{text}"') for text in ("1.5", "NaN", "-Inf", "1e-9", "12345678901234567")))
+    assert repr(samples(body).values.tolist()) == "[1.5, nan, -inf, 1e-09, 1.2345678901234568e+16]"
+
+
+def test_plus_inf_is_a_number_wherever_it_stands() -> None:
+    """Prometheus writes "+Inf", which JSON numbers do not know; a label with that text stays as it is."""
+    body = vector('{"metric":{"le":"+Inf"},"value":[1,"+Inf"]}', '{"metric":{}, "value": [ 2 , "+Inf" ] }')
+    found = samples(body)
+    assert found.values.tolist() == [math.inf, math.inf]
+    assert found.metrics == [b'{"le":"+Inf"}', b"{}"]
+    compact = samples(vector('{"metric":{"le":"+Inf"},"value":[1,"+Inf"]}'))
+    assert (compact.values.tolist(), compact.metrics) == ([math.inf], [b'{"le":"+Inf"}'])
+
+
+def test_label_sets_keep_their_bytes() -> None:
+    """Escapes and order stay as the server wrote them: the bytes are the series' name."""
+    body = vector(r'{"metric":{"b":"\u00e9\"","a":"x"},"value":[1,"2"]}')
+    assert samples(body).metrics == [rb'{"b":"\u00e9\"","a":"x"}']
+
+
+@pytest.mark.parametrize("strange", ["", '{"metric":{},"value":[1,"x"]}'])
+def test_native_histograms_are_skipped_and_counted(strange: str) -> None:
+    """They carry no number that a limit can be compared with; also beside a damaged element."""
+    found = samples(vector(series('"1"'), NATIVE, NATIVE, *([strange] if strange else [])))
+    assert (found.values.tolist(), found.skipped["histogram"]) == ([1.0], 2)
+    assert found.elements == 1 + sum(found.skipped.values())
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        '{"metric":{}}', '{"value":[1,"2"]}', "5", "null", "[]", '"x"', '{"metric":{},"value":null}',
+        '{"metric":{},"value":[1]}', '{"metric":{},"value":["a","2"]}', '{"metric":{},"value":{"a":1}}',
+        '{"metric":{},"value":[1,"1_000"]}', '{"metric":{},"value":[1," 2"]}', '{"metric":{},"value":[1,""]}',
+        '{"metric":{},"value":[1,["2"]]}', '{"metric":{},"value":[1,true]}', '{"metric":{},"value":"12"}',
+    ],
+)  # fmt: skip
+def test_a_damaged_element_is_counted_and_the_others_are_used(damaged: str) -> None:
+    """One strange series never costs the answer."""
+    found = samples(vector(series('"1"', 1), damaged, series('"+Inf"', 2)))
+    assert found.values.tolist() == [1.0, math.inf]
+    assert found.metrics == [b'{"version":"1"}', b'{"version":"2"}']
+    assert (dict(found.skipped), found.elements) == ({"malformed": 1}, 3)
+
+
+@pytest.mark.parametrize(
+    "element", ['{"metric":{},"value":[1,"2",3],"new":[]}', '{"new":{},"value":[1,"2"],"metric":{}}']
+)
+def test_keys_of_later_versions_are_ignored(element: str) -> None:
+    """What a newer server adds does no harm."""
+    assert samples(vector(element, more=',"stats":{}')).values.tolist() == [2.0]
+
+
+@pytest.mark.parametrize(
+    ("more", "notes", "partial"),
+    [
+        ("", (), False),
+        (',"warnings":[],"infos":[]', (), False),
+        (',"warnings":["store down"]', ("store down",), True),
+        (',"infos":["metric might not be a counter"]', ("metric might not be a counter",), False),
+        (',"warnings":["w"],"infos":["i"]', ("w", "i"), True),
+        (',"isPartial":true', (), True),
+        (',"isPartial":false', (), False),
+        (',"warnings":null,"infos":null', (), False),
+        (',"warnings":"w"', ("w",), True),
+        (',"warnings":[5]', ("(a note that is not a text)",), True),
+    ],
+)
+def test_warnings_make_an_answer_partial_and_infos_do_not(more: str, notes: tuple[str, ...], partial: bool) -> None:
+    """Warnings are the only sign of a truncated answer; VictoriaMetrics has a flag for it."""
+    found = samples(vector(series('"1"'), more=more))
+    assert (found.notes, found.partial, found.values.tolist()) == (notes, partial, [1.0])
+
+
+@pytest.mark.parametrize(
+    ("body", "reason", "says"),
+    [
+        (b"", "not_prometheus", "not JSON"),
+        (b"OK\n", "not_prometheus", "begins with 'OK'"),
+        (b'{"status":"success","data":{"resultTy', "network", "cut off"),
+        (b'{"status":"success","data":{"resultType":"vector","result":[]}} x', "network", "cut off"),
+        (b"[1]", "not_prometheus", "not an answer of Prometheus"),
+        (b"{}", "not_prometheus", "no usable `data`"),
+        (b'{"status":"success","data":[]}', "not_prometheus", "no usable `data`"),
+        (b'{"status":"success","data":{"result":[]}}', "not_prometheus", "no status"),
+        (b'{"data":{"resultType":"vector","result":[]}}', "not_prometheus", "no status"),
+        (b'{"status":"success","data":{"resultType":"streams","result":[]}}', "not_prometheus", "'streams'"),
+        (b'{"status":"success","data":{"resultType":"vector","result":{}}}', "not_prometheus", "is not a list"),
+        (b'{"status":"success","data":{"resultType":"vector"}}', "not_prometheus", "is not a list"),
+        (b'{"status":"error","errorType":"execution","error":"boom"}', "execution", "boom"),
+        (b'{"status":"error","errorType":"new kind","error":"boom","data":{}}', "internal", "boom"),
+        (b'{"status":"error"}', "internal", "None"),
+        (b'{"a":' * 5000, "network", "damaged"),
+    ],
+)
+def test_an_answer_that_is_none_is_a_source_error(body: bytes, reason: str, says: str) -> None:
+    """Never another exception, and the reason tells a wrong URL from a broken connection."""
+    with pytest.raises(SourceError, match=says) as caught:
+        samples(body)
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("result", "values", "skipped"),
+    [
+        ('[1,"2.5"]', [2.5], {}),
+        ('[1,"+Inf"]', [math.inf], {}),
+        ("[1]", [], {"malformed": 1}),
+        ("7", [], {"malformed": 1}),
+    ],
+)
+def test_a_scalar_is_one_element_without_labels(result: str, values: list[float], skipped: dict[str, int]) -> None:
+    """Damaged, it is skipped and counted like an element of a vector."""
+    found = samples(f'{{"status":"success","data":{{"resultType":"scalar","result":{result}}}}}'.encode())
+    assert (found.values.tolist(), dict(found.skipped), found.elements, found.labelled) == (values, skipped, 1, False)
+
+
+def test_a_string_that_is_a_number_is_taken_as_one() -> None:
+    """A string literal such as "0.5" can stand for a model's value when constants name the model."""
+    found = samples(b'{"status":"success","data":{"resultType":"string","result":[1,"0.5"]}}')
+    assert (found.values.tolist(), found.labelled) == ([0.5], False)

@@ -1,0 +1,192 @@
+"""Signals of one and several columns: what is asked, what the batch holds, and what is refused."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import responses
+
+from bridge.domain.batch import EventBatch, EventKind
+from bridge.domain.errors import SourceError
+from bridge.domain.model import ModelTable
+from bridge.domain.rule import SignalQuery
+from bridge.domain.verdict import Cause
+from bridge.sources.prometheus import PrometheusConfig, PrometheusSource
+from tests.support.fake_prometheus import FakePrometheus, World, model
+
+AT = 1_794_182_400_000
+Ask = Callable[..., EventBatch]
+
+
+@pytest.fixture
+def mocked() -> Iterator[responses.RequestsMock]:
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        yield mock
+
+
+@pytest.fixture
+def source() -> Iterator[PrometheusSource]:
+    with closing(PrometheusSource(PrometheusConfig(url="http://prometheus.test"), ModelTable(), Path())) as made:
+        yield made
+
+
+def signal(*, limit: int = 0, **exprs: str) -> SignalQuery:
+    return SignalQuery("s", EventKind.CUSTOM, exprs, limit=limit)
+
+
+def world(**answers: list[tuple[dict[str, str], str]]) -> World:
+    return lambda expr, at: answers[expr]
+
+
+def rows(batch: EventBatch) -> dict[str, list[str]]:
+    """Model version -> its cells as text."""
+    cells = [batch.columns[name].tolist() for name in sorted(batch.columns)]
+    versions = [batch.table[slot].version for slot in batch.index.tolist()]
+    return {version: [str(column[place]) for column in cells] for place, version in enumerate(versions)}
+
+
+def test_one_question_serves_all_models(source: PrometheusSource, mocked: responses.RequestsMock) -> None:
+    """However many models there are, a signal of one column is one query."""
+    fake = FakePrometheus(world(drift=[(model(version), "0.5") for version in range(300)])).serve(mocked)
+    assert len(source.instant(signal(value="drift"), AT, AT)) == 300
+    assert fake.asked == [("/api/v1/query", {"query": "drift", "time": "1794182400", "timeout": "30"})]
+
+
+def test_errors_that_were_never_counted_are_none_where_there_was_traffic(
+    source: PrometheusSource, mocked: responses.RequestsMock
+) -> None:
+    """A counter that never counted does not exist; where there is no total either, nothing is known."""
+    answers = world(
+        errors=[(model("failing"), "3"), (model("only errors"), "2"), (model("nan"), "NaN")],
+        total=[(model("failing"), "10"), (model("healthy"), "20"), (model("nan"), "5")],
+    )
+    FakePrometheus(answers).serve(mocked)
+    batch = source.instant(signal(errors="errors", total="total"), AT, AT)
+    assert rows(batch) == {
+        "failing": ["3.0", "10.0"], "only errors": ["2.0", "nan"], "nan": ["nan", "5.0"], "healthy": ["0.0", "20.0"]
+    }  # fmt: skip
+    assert batch.values().tolist()[:1] == [0.3]
+    assert batch.elements == 6
+    assert batch.series[3] == b'{"pipeline":"fraud","project":"shop","version":"healthy"}'
+
+
+def test_the_models_of_two_columns_are_united(source: PrometheusSource, mocked: responses.RequestsMock) -> None:
+    """A sample that one column lacks is NaN there."""
+    FakePrometheus(world(drift=[(model(1), "0.5")], rows=[(model(2), "90"), (model(1), "80")])).serve(mocked)
+    batch = source.instant(signal(value="drift", n="rows"), AT, AT)
+    assert rows(batch) == {"1": ["80.0", "0.5"], "2": ["90.0", "nan"]}
+
+
+def test_buckets_become_a_matrix_with_ascending_counts(
+    source: PrometheusSource, mocked: responses.RequestsMock
+) -> None:
+    """Bounds sort as numbers; a count that falls is lifted; a bound that a model lacks is NaN."""
+    seen = [
+        (model(1, le="10"), "4"), (model(1, le="2"), "5"), (model(1, le="+Inf"), "6"),
+        (model(2, le="2"), "1"), (model(2, le="+Inf"), "0"), (model(3), "9"),
+    ]  # fmt: skip
+    FakePrometheus(world(seconds=seen, rows=[(model(2), "7"), (model(4), "8")])).serve(mocked)
+    batch = source.instant(signal(buckets="seconds", n="rows"), AT, AT)
+    assert batch.bounds is not None
+    assert batch.bounds.tolist() == [2.0, 10.0, float("inf")]
+    assert rows(batch) == {
+        "1": ["[5.0, 5.0, 6.0]", "nan"], "2": ["[1.0, nan, 1.0]", "7.0"], "4": ["[nan, nan, nan]", "8.0"]
+    }  # fmt: skip
+    assert (batch.elements, dict(batch.skipped)) == (8, {"missing_label": 1})
+
+
+def test_two_series_of_one_model_are_that_signals_error(
+    source: PrometheusSource, mocked: responses.RequestsMock
+) -> None:
+    """Which of them counts cannot be guessed: both label sets are named, and what helps."""
+    twins = [(model(1, pod="a"), "1"), (model(2), "1"), (model(1, pod="b"), "2"), (model(2, pod="c"), "2")]
+    FakePrometheus(world(drift=twins)).serve(mocked)
+    with pytest.raises(SourceError, match="shop/fraud/1") as caught:
+        source.instant(signal(value="drift"), AT, AT)
+    text = str(caught.value)
+    assert (caught.value.reason, caught.value.transient) == ("duplicate_model", False)
+    assert '"pod":"a"' in text
+    assert '"pod":"b"' in text
+    assert "(and 1 more)" in text
+    assert "aggregate" in text
+
+
+def test_one_bucket_twice_is_an_error_too(source: PrometheusSource, mocked: responses.RequestsMock) -> None:
+    """ "1" and "1.0" are one bound."""
+    FakePrometheus(world(seconds=[(model(1, le="1"), "1"), (model(1, le="1.0"), "2")])).serve(mocked)
+    with pytest.raises(SourceError, match="shop/fraud/1") as caught:
+        source.instant(signal(buckets="seconds"), AT, AT)
+    assert caught.value.reason == "duplicate_model"
+
+
+@pytest.mark.parametrize(("limit", "refused"), [(0, False), (3, False), (2, True)])
+def test_more_series_than_the_limit_are_refused_as_a_whole(
+    source: PrometheusSource, mocked: responses.RequestsMock, limit: int, refused: bool
+) -> None:
+    """As in Prometheus, a flood is nobody's breach."""
+    FakePrometheus(world(drift=[(model(version), "1") for version in range(3)])).serve(mocked)
+    if not refused:
+        assert len(source.instant(signal(value="drift", limit=limit), AT, AT)) == 3
+        return
+    with pytest.raises(SourceError, match="3 series, more than limit: 2") as caught:
+        source.instant(signal(value="drift", limit=limit), AT, AT)
+    assert caught.value.reason == "limit"
+
+
+def test_a_warning_on_any_column_makes_the_batch_partial(
+    source: PrometheusSource, mocked: responses.RequestsMock
+) -> None:
+    """Absence means nothing in a partial answer; the server's words go along, once."""
+    fake = FakePrometheus(world(drift=[(model(1), "1")], rows=[]), envelope={"warnings": ["store 2 is down"]})
+    fake.serve(mocked)
+    batch = source.instant(signal(value="drift", n="rows"), AT, AT)
+    assert (batch.cause, batch.notes) == (Cause.PARTIAL, ("store 2 is down",))
+
+
+def test_infos_are_notes_only(source: PrometheusSource, mocked: responses.RequestsMock) -> None:
+    """Prometheus' hints do not make an answer doubtful."""
+    FakePrometheus(world(drift=[(model(1), "1")]), envelope={"infos": ["might not be a counter"]}).serve(mocked)
+    batch = source.instant(signal(value="drift"), AT, AT)
+    assert (batch.cause, batch.notes) == (Cause.NONE, ("might not be a counter",))
+
+
+def test_a_flood_of_warnings_is_cut(source: PrometheusSource, mocked: responses.RequestsMock) -> None:
+    """Notes are for people: twenty of 500 characters are enough."""
+    fake = FakePrometheus(world(drift=[]), envelope={"warnings": [f"{place:02}" * 500 for place in range(50)]})
+    fake.serve(mocked)
+    notes = source.instant(signal(value="drift"), AT, AT).notes
+    assert (len(notes), {len(note) for note in notes}) == (20, {500})
+
+
+def test_a_missing_label_is_named_once(
+    source: PrometheusSource, mocked: responses.RequestsMock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The series is skipped and counted in every slot, but a log line says it only when it is news."""
+    lost = {"project": "shop", "version": "1"}
+    FakePrometheus(world(drift=[(lost, "1"), (model(1), "1")], other=[(lost, "1")])).serve(mocked)
+    with caplog.at_level(logging.WARNING, "bridge.sources"):
+        batches = [source.instant(signal(value="drift"), AT + step, AT + step) for step in (0, 1, 2)]
+        assert [dict(batch.skipped) for batch in batches] == [{"missing_label": 1}] * 3
+        assert len(caplog.records) == 1
+        assert caplog.records[0].__dict__["label"] == "pipeline"
+        assert caplog.records[0].__dict__["example"] == '{"project":"shop","version":"1"}'
+        source.instant(SignalQuery("another", EventKind.CUSTOM, {"value": "other"}), AT, AT)
+        assert [record.__dict__["signal"] for record in caplog.records] == ["s", "another"]
+
+
+def test_a_failed_column_fails_the_signal(source: PrometheusSource, mocked: responses.RequestsMock) -> None:
+    """errors without total would be guesswork."""
+    url = "http://prometheus.test/api/v1/query"
+    match = responses.matchers.query_param_matcher
+    mocked.get(
+        url,
+        match=[match({"query": "e"}, strict_match=False)],
+        body='{"status":"success","data":{"resultType":"vector","result":[]}}',
+    )
+    mocked.get(url, match=[match({"query": "t"}, strict_match=False)], status=400, body="bad")
+    with pytest.raises(SourceError, match="HTTP 400: bad"):
+        source.instant(signal(errors="e", total="t"), AT, AT)
