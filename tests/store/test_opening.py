@@ -1,0 +1,189 @@
+"""What can be wrong with a database, and what is said of it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event
+
+from bridge.domain.errors import SchemaTooNew, StoreBusy, StoreCorrupt, StoreError, StoreFull
+from bridge.domain.request import RequestState
+from bridge.ports import RequestFilter, TickChanges
+from bridge.store.sql import SqlStore
+from tests.contracts.test_stores import decision, record_of
+from tests.support.postgres import postgres
+from tests.support.processes import free_port
+
+
+def test_a_new_file_is_made_with_its_folder_and_nobody_else_may_read_it(tmp_path: Path) -> None:
+    """Requests may name what a company runs."""
+    path = tmp_path / "deep" / "bridge.db"
+    SqlStore.open_sqlite(path).close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_what_was_committed_is_there_after_closing(tmp_path: Path) -> None:
+    """The file is the truth."""
+    store = SqlStore.open_sqlite(tmp_path / "bridge.db")
+    store.commit(TickChanges("g", 7, requests=[record_of()], at=7))
+    store.close()
+    again = SqlStore.open_sqlite(tmp_path / "bridge.db")
+    assert dict(again.load(0).slots) == {"g": 7}
+    assert again.request(record_of().id) == record_of()
+    again.close()
+
+
+def test_a_second_process_is_refused_and_told_who_holds_the_file(tmp_path: Path) -> None:
+    """Two bridges on one file would settle the same deliveries."""
+    store = SqlStore.open_sqlite(tmp_path / "bridge.db")
+    with pytest.raises(StoreBusy, match=f"in use by process {os.getpid()}; stop it, or give this one another"):
+        SqlStore.open_sqlite(tmp_path / "bridge.db")
+    store.close()
+    SqlStore.open_sqlite(tmp_path / "bridge.db").close()
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    """Nothing is overwritten that somebody may want back."""
+    path = tmp_path / "bridge.db"
+    path.write_bytes(b"this is not a database" * 100)
+    with pytest.raises(StoreCorrupt, match="damaged or not a database of retrain-bridge"):
+        SqlStore.open_sqlite(path)
+    assert path.read_bytes() == b"this is not a database" * 100
+
+
+def test_a_damaged_page_is_said_to_be_damage(tmp_path: Path) -> None:
+    """Not a traceback."""
+    path = tmp_path / "bridge.db"
+    store = SqlStore.open_sqlite(path)
+    store.commit(TickChanges("g", 1, decisions=[decision(slot) for slot in range(2000)], at=1))
+    store.close()
+    data = bytearray(path.read_bytes())
+    data[4096 * 3 :] = os.urandom(len(data) - 4096 * 3)
+    path.write_bytes(data)
+    with pytest.raises(StoreError, match=r"damaged|malformed"):
+        _read_everything(path)
+
+
+def _read_everything(path: Path) -> None:
+    store = SqlStore.open_sqlite(path)
+    try:
+        store.decisions(limit=10_000)
+        store.load(0)
+    finally:
+        store.close()
+
+
+def test_a_newer_schema_is_refused_with_both_versions(tmp_path: Path) -> None:
+    """An older program must not write into it."""
+    path = tmp_path / "bridge.db"
+    SqlStore.open_sqlite(path).close()
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    with pytest.raises(SchemaTooNew, match="has schema 9999, this version knows up to 0001; run the newer version"):
+        SqlStore.open_sqlite(path)
+
+
+def test_a_full_disk_loses_nothing_that_was_committed_and_heals(tmp_path: Path) -> None:
+    """While there is no room a commit is refused whole; with room again the next one works."""
+    store = SqlStore.open_sqlite(tmp_path / "bridge.db")
+    store.commit(TickChanges("g", 1, requests=[record_of()], at=1))
+    with store._write() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+    _limit(store, int(pages or 0))
+    with pytest.raises(StoreFull, match="what was committed is safe, make room"):
+        store.commit(TickChanges("g", 2, decisions=[decision(2) for _ in range(5000)], at=2))
+    assert dict(store.load(0).slots) == {"g": 1}
+    assert store.decisions() == []
+    _limit(store, 1_000_000)
+    store.commit(TickChanges("g", 2, decisions=[decision(2)], at=2))
+    assert (dict(store.load(0).slots), len(store.decisions())) == ({"g": 2}, 1)
+    store.close()
+
+
+def _limit(store: SqlStore, pages: int) -> None:
+    """Every connection of the pool may grow the file up to so many pages."""
+    store._engine.dispose()
+    event.listen(store._engine, "connect", lambda raw, _: raw.execute(f"PRAGMA max_page_count={pages}"))
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """The path and the reason."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"cannot open .*file/bridge.db: (Not a directory|File exists)"):
+        SqlStore.open_sqlite(tmp_path / "file" / "bridge.db")
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("not a url", "not understood; write postgresql://"),
+        ("mysql://u:secret@h/d", "databases by URL are PostgreSQL, not mysql"),
+    ],
+)
+def test_a_wrong_url_is_refused_without_its_password(url: str, message: str) -> None:
+    """What would be right is said, the secret is not."""
+    with pytest.raises(StoreError, match=message) as caught:
+        SqlStore.open_url(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_database_server_that_is_away_is_a_store_error_without_the_password() -> None:
+    """Nothing listens there."""
+    with pytest.raises(StoreError) as caught:
+        SqlStore.open_url(f"postgresql://bridge:hunter2@127.0.0.1:{free_port()}/bridge")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_postgresql_may_go_away_and_come_back() -> None:
+    """Meanwhile every call is a StoreError, afterwards everything is there."""
+    with postgres() as server:
+        store = SqlStore.open_url(server.database())
+        store.commit(TickChanges("g", 1, requests=[record_of()], at=1))
+        server.program.kill()
+        with pytest.raises(StoreError):
+            store.commit(TickChanges("g", 2, at=2))
+        server.start()
+        store.commit(TickChanges("g", 3, at=3))
+        assert dict(store.load(0).slots) == {"g": 3}
+        assert [item.state for item in store.requests(RequestFilter())] == [RequestState.REQUESTED]
+        store.close()
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from bridge.ports import TickChanges
+from bridge.store.sql import SqlStore
+from tests.contracts.test_stores import decision
+store = SqlStore.open_sqlite(Path(sys.argv[1]))
+slot = store.load(0).slots.get("g", 0)
+while True:
+    slot += 1
+    store.commit(TickChanges("g", slot, decisions=[decision(slot) for _ in range(50)], at=slot))
+    print(slot, flush=True)
+"""
+
+
+def test_every_acknowledged_commit_survives_kill_9_and_none_is_there_in_part(tmp_path: Path) -> None:
+    """A writer is killed ten times while it commits; each tick writes 50 decisions."""
+    path = tmp_path / "bridge.db"
+    for kills in range(10):
+        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True)
+        assert writer.stdout is not None
+        told = [int(writer.stdout.readline()) for _ in range(5 + kills)]
+        writer.kill()
+        told += [int(line) for line in writer.stdout.read().split("\n")[:-1]]
+        writer.wait(10)
+        writer.stdout.close()
+        store = SqlStore.open_sqlite(path)
+        slot = store.load(0).slots["g"]
+        assert slot >= told[-1]
+        assert len(store.decisions(limit=100_000)) == 50 * slot
+        store.close()
