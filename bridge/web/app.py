@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bridge import __version__
 from bridge.domain.errors import BridgeError
@@ -32,7 +33,8 @@ def create_app(
     secrets: Secrets = tuple,
 ) -> FastAPI:
     """The application. metrics: /metrics at an instant. secrets: those that status reports are signed with."""
-    app = FastAPI(title="Retrain Bridge", version=__version__, docs_url=None, redoc_url=None, root_path=settings.prefix)
+    app = FastAPI(title="Retrain Bridge", version=__version__, docs_url=None, redoc_url=None)
+    app.add_middleware(_UnderPrefix, prefix=settings.prefix)
     app.add_middleware(BaseHTTPMiddleware, dispatch=Guard(settings, config, secrets))
 
     @app.get("/metrics", include_in_schema=False)
@@ -55,6 +57,19 @@ def create_app(
     app.include_router(page_routes(queries, settings))
     _errors(app)
     return app
+
+
+class _UnderPrefix:
+    """Serves below the path of the external URL too, as Prometheus does, whether or not a proxy strips it."""
+
+    def __init__(self, app: ASGIApp, prefix: str) -> None:
+        self._app = app
+        self._prefix = prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and self._prefix and scope["path"].startswith(f"{self._prefix}/"):
+            scope = {**scope, "path": scope["path"].removeprefix(self._prefix)}
+        await self._app(scope, receive, send)
 
 
 def _errors(app: FastAPI) -> None:

@@ -1,0 +1,132 @@
+"""Queries and Commands that answer what the test puts into them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from bridge.domain.errors import UnknownRequest
+from bridge.domain.model import ModelKey
+from bridge.domain.request import Decision, Outcome, RequestRecord, RequestState, RetrainRequest
+from bridge.domain.times import Timestamp
+from bridge.engine.views import (
+    AlertView,
+    GroupView,
+    ModelState,
+    ModelView,
+    ReloadResult,
+    RuleView,
+    SignalView,
+)
+from bridge.ports import DeliveryRecord, DeliveryState, Kind, QueueDepth, RequestFilter, StatusReport
+
+AT: Timestamp = 1_700_000_000_000
+MODEL = ModelKey("shop", "ranking", "7")
+QUIET = ModelKey("shop", "search", "2")
+ID = "ca89dedfb2e65b5454c3a4a7e1d301aa"
+
+ALERT = AlertView("Drifted", MODEL, "firing", AT, AT, 0, 0.702, {"alertname": "Drifted"}, {"summary": "Drift"})
+RULE = RuleView(
+    "Drifted", "serving", "rules.yml", "model_drift", "threshold", 10_000, 0, {"severity": "page"}, {}, "firing", "ok",
+    "", AT, 0.01, 2, [ALERT],
+)  # fmt: skip
+GROUP = GroupView("serving", "rules.yml", 60_000, AT, 0.02, 0, [RULE])
+REQUEST = RequestRecord(
+    RetrainRequest(MODEL, "Drifted: drift 0.702 above 0.6", AT, ID, "Drifted", AT), RequestState.REQUESTED, AT,
+    ("team",), ("team/coordinator/0",), sent_at=AT,
+)  # fmt: skip
+DECISION = Decision(
+    AT, "serving", "Drifted", MODEL, Outcome.REQUESTED, "pending", "firing", "drift 0.702 above 0.6", "breached",
+    "none", 0.702, 0.702, 0.6, "model_drift", AT, ID,
+)  # fmt: skip
+DELIVERY = DeliveryRecord(
+    1, ID, "team/coordinator/0", Kind.FIRING, DeliveryState.RETRY, 2, AT, AT + 5000, AT, "http_5xx", 503, "busy"
+)
+
+
+def signal(value: float = 0.702, threshold: float = 0.6, **more: object) -> SignalView:
+    base = SignalView("Drifted", "drift", "drift", "", value, threshold, "breached", "none", "firing", AT)
+    return replace(base, **more)  # type: ignore[arg-type]
+
+
+def model_view(model: ModelKey = MODEL, state: ModelState = ModelState.RETRAIN_REQUESTED) -> ModelView:
+    asked = state is ModelState.RETRAIN_REQUESTED
+    return ModelView(model, state, [signal()], AT if asked else 0, ID if asked else "", "drift" if asked else "")
+
+
+@dataclass
+class FakeQueries:
+    """One group, two models, one request."""
+
+    why: str = ""
+    views: list[ModelView] = field(default_factory=lambda: [model_view(), model_view(QUIET, ModelState.HEALTHY)])
+    told: list[Decision] = field(default_factory=lambda: [DECISION])
+    asked: list[object] = field(default_factory=list)
+    groups_: list[GroupView] = field(default_factory=lambda: [GROUP])
+    records: list[RequestRecord] = field(default_factory=lambda: [REQUEST])
+    waiting: list[DeliveryRecord] = field(default_factory=lambda: [DELIVERY])
+
+    def ready(self) -> tuple[bool, str]:
+        return not self.why, self.why
+
+    def groups(self) -> list[GroupView]:
+        return self.groups_
+
+    def models(self) -> list[ModelView]:
+        return self.views
+
+    def decisions(
+        self, model: ModelKey | None = None, rule: str = "", since: Timestamp = 0, limit: int = 100
+    ) -> list[Decision]:
+        self.asked.append((model, rule, since, limit))
+        return self.told
+
+    def requests(self, which: RequestFilter) -> list[RequestRecord]:
+        self.asked.append(which)
+        return self.records
+
+    def request(self, request_id: str) -> RequestRecord | None:
+        return REQUEST if request_id == ID else None
+
+    def deliveries(self, request_id: str) -> list[DeliveryRecord]:
+        return [DELIVERY]
+
+    def pending_deliveries(self, limit: int = 100) -> list[DeliveryRecord]:
+        return self.waiting
+
+    def queue_depths(self) -> Mapping[str, QueueDepth]:
+        return {"team/coordinator/0": QueueDepth(1, AT - 60_000, 0), "on/call/webhook/1": QueueDepth(0, 0, 2)}
+
+    def request_counts(self) -> Mapping[str, int]:
+        return {"held": 0, "requested": 1, "accepted": 0, "running": 0}
+
+    def configuration(self) -> str:
+        return "prometheus: {url: http://localhost:9090}\n"
+
+
+@dataclass
+class FakeCommands:
+    """Remembers what was asked of it."""
+
+    reloaded: ReloadResult = field(default_factory=lambda: ReloadResult(ok=True))
+    reports: list[StatusReport] = field(default_factory=list)
+    reloads: int = 0
+
+    def reload(self) -> ReloadResult:
+        self.reloads += 1
+        return self.reloaded
+
+    def report_status(self, report: StatusReport) -> RequestRecord:
+        if report.request_id != ID:
+            raise UnknownRequest(f"there is no request {report.request_id!r}")
+        self.reports.append(report)
+        return replace(REQUEST, state=report.state)
+
+    def redrive(self, request_id: str, destination: str | None = None) -> int:
+        if request_id != ID:
+            raise UnknownRequest(f"there is no request {request_id!r}")
+        return 1 if destination is None else 2
+
+
+NAN = math.nan

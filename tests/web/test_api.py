@@ -1,0 +1,336 @@
+"""The HTTP API, over views that the test fills."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import httpx2 as httpx
+import pytest
+from fastapi.testclient import TestClient
+from standardwebhooks.webhooks import Webhook
+
+from bridge.domain.errors import StoreFull
+from bridge.domain.model import ModelKey
+from bridge.domain.request import Outcome, RequestState
+from bridge.engine.views import ReloadResult
+from bridge.ports import RequestFilter
+from bridge.web.app import create_app
+from bridge.web.encode import go_exponent
+from bridge.web.settings import WebConfig, WebSettings
+from tests.support.fake_views import (
+    AT,
+    DECISION,
+    GROUP,
+    ID,
+    MODEL,
+    NAN,
+    FakeCommands,
+    FakeQueries,
+    model_view,
+    signal,
+)
+
+SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
+
+
+class Site:
+    """An application and what it was asked."""
+
+    def __init__(
+        self, settings: WebSettings | None = None, secrets: tuple[str, ...] = (), client: str = "127.0.0.1"
+    ) -> None:
+        self.queries, self.commands = FakeQueries(), FakeCommands()
+        app = create_app(
+            self.queries, self.commands, settings or WebSettings(), lambda now: f"now {now}\n".encode(), WebConfig(),
+            lambda: AT, lambda: secrets,
+        )  # fmt: skip
+        self.http = TestClient(app, base_url="http://127.0.0.1:9095", client=(client, 50_000))
+
+    def data(self, path: str) -> object:
+        answer = self.http.get(path)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["status"] == "success"
+        return answer.json()["data"]
+
+
+@pytest.fixture
+def site() -> Site:
+    return Site()
+
+
+def test_rules_are_presented_as_prometheus_presents_its_own(site: Site) -> None:
+    """Grafana and other tools list them unchanged."""
+    assert site.data("/api/v1/rules") == {
+        "groups": [
+            {
+                "name": "serving", "file": "rules.yml", "interval": 60.0, "limit": 0, "evaluationTime": 0.02,
+                "lastEvaluation": "2023-11-14T22:13:20.000Z",
+                "rules": [
+                    {
+                        "type": "alerting", "name": "Drifted", "query": "model_drift", "duration": 10.0,
+                        "keepFiringFor": 0.0, "labels": {"severity": "page"}, "annotations": {}, "health": "ok",
+                        "evaluationTime": 0.01, "lastEvaluation": "2023-11-14T22:13:20.000Z", "state": "firing",
+                        "alerts": [
+                            {
+                                "activeAt": "2023-11-14T22:13:20.000Z", "annotations": {"summary": "Drift"},
+                                "labels": {"alertname": "Drifted"}, "state": "firing", "value": "7.02e-01",
+                            }
+                        ],
+                    }
+                ],
+            }
+        ]
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("query", "groups"),
+    [("type=record", 0), ("type=alert", 1), ("rule_name[]=Drifted", 1), ("rule_name[]=Other", 0),
+     ("rule_group[]=serving", 1), ("rule_group[]=x", 0), ("file[]=x", 0)],
+)  # fmt: skip
+def test_rules_can_be_filtered(site: Site, query: str, groups: int) -> None:
+    """With Prometheus' parameters."""
+    found = site.data(f"/api/v1/rules?{query}")
+    assert isinstance(found, dict)
+    assert len(found["groups"]) == groups
+
+
+def test_alerts_are_those_of_all_rules(site: Site) -> None:
+    """One firing alert."""
+    found = site.data("/api/v1/alerts")
+    assert isinstance(found, dict)
+    assert [item["value"] for item in found["alerts"]] == ["7.02e-01"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1.0, "1e+00"), (0.702, "7.02e-01"), (1234.5, "1.2345e+03"), (0.1 + 0.2, "3.0000000000000004e-01"), (0.0, "0e+00"),
+     (float("inf"), "+Inf"), (NAN, "NaN"), (-2.5e-7, "-2.5e-07")],
+)  # fmt: skip
+def test_values_are_written_as_go_writes_them(value: float, text: str) -> None:
+    """The form of Prometheus' alerts."""
+    assert go_exponent(value) == text
+
+
+def test_models_come_page_by_page_and_by_state(site: Site) -> None:
+    """Numbers that JSON has no word for are texts."""
+    site.queries.views[0].signals[0:] = [signal(NAN, float("inf"))]  # type: ignore[index]
+    found = site.data("/api/v1/models?limit=1")
+    assert isinstance(found, dict)
+    assert (found["total"], len(found["models"])) == (2, 1)
+    assert [found["models"][0]["signals"][0][key] for key in ("value", "threshold")] == ["NaN", "+Inf"]
+    healthy = site.data("/api/v1/models?state=healthy")
+    assert isinstance(healthy, dict)
+    assert [item["pipeline"] for item in healthy["models"]] == ["search"]
+
+
+def test_decisions_are_asked_for_by_model_rule_and_time(site: Site) -> None:
+    """The filters reach the store."""
+    path = "project=shop&pipeline=ranking&version=7&rule=R&since=2023-11-14T22:13:20Z&limit=5"
+    found = site.data(f"/api/v1/decisions?{path}")
+    assert isinstance(found, dict)
+    assert found["decisions"][0]["reason"] == "drift 0.702 above 0.6"
+    assert site.queries.asked == [(ModelKey("shop", "ranking", "7"), "R", AT, 5)]
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("decisions?project=shop", "a model is project, pipeline and version"),
+        ("decisions?since=yesterday", "since: "),
+        ("decisions?limit=0", "limit: "),
+        ("requests?state=nope", "state is one of held, requested"),
+        ("rules?type=x", "type: "),
+    ],
+)
+def test_wrong_parameters_are_answered_in_prometheus_envelope(site: Site, path: str, message: str) -> None:
+    """400 with what would be right."""
+    answer = site.http.get(f"/api/v1/{path}")
+    assert answer.status_code == 400
+    assert answer.json()["status"] == "error"
+    assert message in answer.json()["error"]
+
+
+def test_requests_are_listed_and_shown_with_their_deliveries(site: Site) -> None:
+    """The id, the reason, and where it is on its way to."""
+    site.data("/api/v1/requests?state=held&state=requested&project=shop&limit=3&offset=2")
+    wanted = RequestFilter((RequestState.HELD, RequestState.REQUESTED), "shop", limit=3, offset=2)
+    assert site.queries.asked == [wanted]
+    shown = site.data(f"/api/v1/requests/{ID}")
+    assert isinstance(shown, dict)
+    assert (shown["id"], shown["state"], shown["deliveries"][0]["answer"]) == (ID, "requested", "busy")
+    assert site.http.get("/api/v1/requests/unknown").status_code == 404
+
+
+def test_build_and_configuration_are_shown(site: Site) -> None:
+    """Secrets were hidden before they came here."""
+    build = site.data("/api/v1/status/buildinfo")
+    assert isinstance(build, dict)
+    assert build["version"] == "0.1.0"
+    assert site.data("/api/v1/status/config") == {"yaml": "prometheus: {url: http://localhost:9090}\n"}
+
+
+def test_health_is_alive_and_readiness_says_why_not(site: Site) -> None:
+    """An orchestrator restarts for the one and waits for the other."""
+    assert site.http.get("/-/healthy").status_code == 200
+    assert site.http.get("/-/ready").text == "retrain-bridge is ready.\n"
+    site.queries.why = "the store cannot be written: full"
+    answer = site.http.get("/-/ready")
+    assert (answer.status_code, "the store cannot be written: full" in answer.text) == (503, True)
+
+
+def test_metrics_are_text(site: Site) -> None:
+    """Content type 0.0.4, at the present instant."""
+    answer = site.http.get("/metrics")
+    assert (answer.text, answer.headers["content-type"]) == (f"now {AT}\n", "text/plain; version=0.0.4; charset=utf-8")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_reload_answers_200_or_says_why_not(site: Site, method: str) -> None:
+    """As Prometheus does."""
+    assert site.http.request(method, "/-/reload").status_code == 200
+    site.commands.reloaded = ReloadResult(ok=False, message="bridge.yml:3: unknown key")
+    answer = site.http.request(method, "/-/reload")
+    assert (answer.status_code, answer.text) == (500, "failed to reload config: bridge.yml:3: unknown key\n")
+    assert site.http.get("/-/reload").status_code == 405
+
+
+def test_redrive_counts_and_knows_its_requests(site: Site) -> None:
+    """All dead deliveries, or those of one destination."""
+    assert site.http.post(f"/api/v1/requests/{ID}/redrive").json()["data"] == {"redriven": 1}
+    one = site.http.post(f"/api/v1/requests/{ID}/redrive", params={"destination": "a/b/0"})
+    assert one.json()["data"] == {"redriven": 2}
+    assert site.http.post("/api/v1/requests/unknown/redrive").status_code == 404
+
+
+def signed(body: bytes, secret: str = SECRET, at: int = AT // 1000) -> dict[str, str]:
+    signature = Webhook(secret).sign("m1", datetime.fromtimestamp(at, UTC), body.decode())
+    return {"webhook-id": "m1", "webhook-timestamp": str(at), "webhook-signature": signature}
+
+
+REPORT = json.dumps(
+    {"state": "succeeded", "new_version": "8", "message": "fine", "at": "2023-11-14T22:13:19Z"}
+).encode()
+
+
+def post_status(site: Site, body: bytes = REPORT, headers: dict[str, str] | None = None) -> httpx.Response:
+    answer: httpx.Response = site.http.post(f"/api/v1/requests/{ID}/status", content=body, headers=headers or {})
+    return answer
+
+
+def test_an_unsigned_report_is_taken_from_this_machine_only() -> None:
+    """Without a secret."""
+    near, far = Site(), Site(client="10.0.0.5")
+    assert post_status(near).json()["data"] == {"id": ID, "state": "succeeded"}
+    (report,) = near.commands.reports
+    assert (report.state, report.new_version, report.message, report.at) == ("succeeded", "8", "fine", AT - 1000)
+    assert post_status(far).status_code == 403
+    assert far.commands.reports == []
+
+
+def test_with_a_secret_only_signed_reports_are_taken() -> None:
+    """Signed by Standard Webhooks' own library, and not older than five minutes."""
+    site = Site(secrets=(SECRET,), client="10.0.0.5")
+    assert post_status(site).status_code == 401
+    other = "whsec_" + base64.b64encode(b"x" * 32).decode()
+    assert post_status(site, headers=signed(REPORT, other)).status_code == 401
+    assert post_status(site, headers=signed(REPORT, at=AT // 1000 - 301)).status_code == 401
+    assert post_status(site, REPORT + b" ", signed(REPORT)).status_code == 401
+    assert site.commands.reports == []
+    assert post_status(site, headers=signed(REPORT)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"{}", b'{"state": "held"}', b'{"state": 5}', b'{"state": "failed", "at": "yesterday"}', b"\xff"],
+)
+def test_a_report_that_says_nothing_usable_is_a_400(site: Site, body: bytes) -> None:
+    """Never a 500: the coordinator would hammer us."""
+    assert post_status(site, body).status_code == 400
+    assert site.commands.reports == []
+
+
+def test_a_report_from_the_future_counts_as_now(site: Site) -> None:
+    """The cooldown must not begin tomorrow because of a wrong clock."""
+    post_status(site, b'{"state": "failed", "at": "2099-01-01T00:00:00Z"}')
+    assert site.commands.reports[0].at == AT
+
+
+def test_an_error_of_the_store_is_a_503_with_its_text(site: Site, monkeypatch) -> None:
+    """In the envelope, without a traceback."""
+
+    def full(*_: object) -> None:
+        raise StoreFull("no space left")
+
+    monkeypatch.setattr(site.queries, "decisions", full)
+    answer = site.http.get("/api/v1/decisions")
+    assert (answer.status_code, answer.json()["error"]) == (503, "no space left")
+
+
+def test_an_unknown_path_is_a_404_in_the_envelope(site: Site) -> None:
+    """Also for people who guess."""
+    answer = site.http.get("/api/v2/rules")
+    assert (answer.status_code, answer.json()["errorType"]) == (404, "not_found")
+
+
+def test_the_page_tells_the_story_and_escapes_hostile_labels(site: Site) -> None:
+    """A label value is data, never markup."""
+    site.queries.views.append(model_view(ModelKey("<script>alert(1)</script>", 'a"b', "1")))
+    page = site.http.get("/")
+    assert page.status_code == 200
+    for text in (str(MODEL), "retrain_requested", "0.702", "drift 0.702 above 0.6", "team/coordinator/0", "busy"):
+        assert text in page.text
+    assert "<script>" not in page.text
+    assert "&lt;script&gt;" in page.text
+
+
+def test_an_empty_bridge_says_what_to_do(site: Site) -> None:
+    """Nothing known, nothing decided, nothing waiting."""
+    site.queries.views, site.queries.told, site.queries.waiting = [], [], []
+    site.queries.why = "starting"
+    page = site.http.get("/").text
+    for text in ("No rule has seen a model yet", "Nothing has changed yet", "Nothing waits", "Not ready"):
+        assert text in page
+
+
+def test_the_page_loads_nothing_from_elsewhere(site: Site) -> None:
+    """Its style comes from here, and the policy forbids everything else."""
+    page = site.http.get("/")
+    assert "default-src 'none'; style-src 'self'" in page.headers["content-security-policy"]
+    assert "http://" not in page.text
+    assert "https://" not in page.text
+    assert site.http.get("/style.css").headers["content-type"].startswith("text/css")
+
+
+def test_links_carry_the_external_urls_path() -> None:
+    """Behind a proxy that serves us below a path."""
+    site = Site(WebSettings(external_url="http://127.0.0.1/bridge/"))
+    for path in ("/", "/bridge/"):
+        assert 'href="/bridge/api/v1/rules"' in site.http.get(path).text
+    assert site.http.get("/bridge/-/healthy").status_code == 200
+
+
+def test_the_openapi_document_is_served_and_nothing_from_a_cdn(site: Site) -> None:
+    """The interactive pages would load scripts from elsewhere."""
+    assert "/api/v1/requests/{request_id}" in site.http.get("/openapi.json").json()["paths"]
+    assert site.http.get("/docs").status_code == 404
+
+
+def test_decisions_about_a_whole_rule_have_no_model(site: Site) -> None:
+    """Its query failed."""
+    site.queries.told = [replace(DECISION, model=None, outcome=Outcome.ERROR)]
+    found = site.data("/api/v1/decisions")
+    assert isinstance(found, dict)
+    assert (found["decisions"][0]["project"], found["decisions"][0]["outcome"]) == (None, "error")
+    assert "all" in site.http.get("/").text
+
+
+def test_groups_that_were_never_evaluated_have_go_zero_time(site: Site) -> None:
+    """As Prometheus writes it."""
+    site.queries.groups_ = [replace(GROUP, last_evaluation=0)]
+    found = site.data("/api/v1/rules")
+    assert isinstance(found, dict)
+    assert found["groups"][0]["lastEvaluation"] == "0001-01-01T00:00:00Z"
