@@ -1,0 +1,64 @@
+"""A receiver that honours Idempotency-Key, takes or refuses as told, and remembers every post with its time."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.support.receiver import HANG, HANG_UP, Behaviour, Receiver, Received, Reply
+
+TAKE = "take"  # do it, once per key, and answer 202
+TAKE_AND_HANG_UP = "take and hang up"  # do it, and close without an answer
+Choice = Callable[[Received], Behaviour]
+
+
+@dataclass(frozen=True)
+class Post:
+    """A POST as it came in. at: seconds, monotonic. said: what was made of it."""
+
+    key: str
+    at: float
+    said: Behaviour
+    request: Received = field(repr=False)
+
+
+class KeyedReceiver(Receiver):
+    """`choose` says what to do with each POST: TAKE, TAKE_AND_HANG_UP, HANG, HANG_UP or a Reply that refuses.
+
+    posts: all of them. taken: key -> how often it was taken; it is carried out the first time, the rest are repeats.
+    """
+
+    def __init__(self, choose: Choice = lambda _: TAKE) -> None:
+        self.choose = choose
+        self.posts: list[Post] = []
+        self.taken: Counter[str] = Counter()
+        super().__init__()
+
+    def keys(self) -> list[str]:
+        """The keys of all posts, in order of arrival."""
+        return [post.key for post in self.posts]
+
+    def _take(self, request: Received) -> Behaviour:
+        if request.method != "POST":
+            return Reply(404)
+        with self._lock:
+            said = self.choose(request)
+            key = request.headers.get("idempotency-key", "")
+            self.requests.append(request)
+            self.posts.append(Post(key, time.monotonic(), said, request))
+            if said in (TAKE, TAKE_AND_HANG_UP):
+                self.taken[key] += 1
+        if said == TAKE:
+            return _taken(key)
+        return HANG_UP if said == TAKE_AND_HANG_UP else said
+
+
+def _taken(key: str) -> Reply:
+    answer = {"id": key, "reference": f"run-{key[:8]}", "state": "accepted"}
+    return Reply(202, json.dumps(answer).encode(), {"Content-Type": "application/json"})
+
+
+__all__ = ["HANG", "HANG_UP", "TAKE", "TAKE_AND_HANG_UP", "KeyedReceiver", "Post", "Reply"]
