@@ -83,9 +83,16 @@ class SeriesIndex:
                 return last[1]
             ids = self._find(metrics)
             layout = self._layout(ids, metrics, None if last is None else last[1])
-            self._last[user] = (list(metrics), layout)
+            # the bytes that are kept anyway, so that the answer's own can go
+            kept = list(metrics) if self._buckets else [self._shown[place] for place in ids.tolist()]
+            self._last[user] = (kept, layout)
             self._prune()
             return layout
+
+    def users(self) -> dict[str, int]:
+        """What asks, and how many label sets its last answer held."""
+        with self._lock:
+            return {user: len(metrics) for user, (metrics, _) in self._last.items()}
 
     def forget(self, user: str) -> None:
         """`user` will not ask again: its last answer keeps nothing alive."""

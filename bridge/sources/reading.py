@@ -99,6 +99,10 @@ class Reader:
         for name in query.exprs:
             self._index(query.mapping, name).forget(f"{query.name}/{name} over time")
 
+    def known(self) -> dict[str, int]:
+        """How many label sets the last answer of each column held that is still remembered."""
+        return {user: size for index in self._indexes.values() for user, size in index.users().items()}
+
     # ------------------------------------------------------------ models
 
     def _index(self, mapping: ModelLabels, name: str) -> SeriesIndex:

@@ -13,10 +13,12 @@ import responses
 from bridge.domain.batch import EventKind
 from bridge.domain.errors import SourceError
 from bridge.domain.model import ModelTable
-from bridge.domain.rule import SignalQuery
+from bridge.domain.rule import LabelRef, ModelLabels, SignalQuery
 from bridge.domain.times import MINUTE
-from bridge.sources.history import runs
+from bridge.sources.api import Api
+from bridge.sources.history import runs, walk
 from bridge.sources.prometheus import PrometheusConfig, PrometheusSource
+from bridge.sources.reading import Reader
 from tests.support.batches import plain
 from tests.support.fake_prometheus import FakePrometheus, Labels, model
 
@@ -117,6 +119,23 @@ def test_nothing_is_asked_before_it_is_wanted(source: PrometheusSource, mocked: 
     assert len(fake.asked) == 1
     next(walk)
     assert len(fake.asked) == 2
+
+
+@pytest.mark.parametrize("wanted", [3, 50])
+def test_a_walk_that_ends_leaves_no_label_sets_behind(mocked: responses.RequestsMock, wanted: int) -> None:
+    """At its end, or when nobody wants the rest: a long past with churn would otherwise stay in memory."""
+    FakePrometheus(lambda expr, at: [(model(1, pod=f"{place}"), "1") for place in range(2_000)]).serve(mocked)
+    query = SignalQuery("pods", EventKind.CUSTOM, {"value": "pods"}, ModelLabels(version=LabelRef("pod")))
+    with closing(Api(PrometheusConfig(url="http://prometheus.test"), Path(), 30.0)) as api:
+        reader = Reader(api, ModelTable())
+        steps = walk(reader, query, slots(50), 0, 500_000)
+        for _ in range(wanted):
+            next(steps)
+        steps.close()
+        reader.at_instant(
+            SignalQuery("one", EventKind.CUSTOM, {"value": "pods"}, query.mapping), "value", AT, api.deadline()
+        )
+        assert reader.known() == {"one/value": 2_000}
 
 
 def test_a_piece_that_is_too_much_for_the_server_is_cut(

@@ -44,12 +44,13 @@ def test_infinities_are_numbers() -> None:
 
 
 def test_native_histograms_are_counted_where_they_are() -> None:
-    """A series can change from floats to histograms; one with histograms alone has no numbers."""
+    """A series can change from floats to histograms; one with both at an instant counts as its number."""
     native = '{"metric":{"a":"n"},"histograms":[[1794182400,{"count":"0"}],[1794182520,{"count":"1"}]]}'
     changing = row('[[1794182400,"1"]]', '[[1794182460,{}],[1794182520,{"b":[[1,"2"]]}]]')
-    found = decode(native, changing)
+    both = row('[[1794182460,"1"]]', "[[1794182460,{}]]")
+    found = decode(native, changing, both)
     assert found.histograms.tolist() == [1, 1, 2]
-    assert (found.metrics, found.malformed) == ([b'{"a":"x"}'], 0)
+    assert (found.metrics, found.malformed) == ([b'{"a":"x"}'] * 2, 0)
 
 
 @pytest.mark.parametrize(

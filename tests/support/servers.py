@@ -101,6 +101,7 @@ def prometheus(
 ) -> Iterator[Prometheus]:
     """A Prometheus that scrapes `targets` ("host:port"), or is configured by `config_text`.
 
+    It begins to scrape after 5 s (its discovery waits); samples by remote write are there at once.
     rules: text of a rule file. history: OpenMetrics text with times, in the store before it starts. flags: more
     command line flags, for instance "--web.enable-remote-write-receiver" (tests/support/remote_write.py).
     """
