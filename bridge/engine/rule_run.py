@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.domain.alert import AlertColumns, AlertRow, Moves, Positions, State, advance, apply_policies, skip_unseen
+from bridge.domain.alert import AlertColumns, AlertRow, Moves, Positions, advance, apply_policies, skip_unseen
 from bridge.domain.batch import EventBatch
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import Group, Rule, SignalQuery
@@ -255,8 +255,10 @@ class RuleRun:
 
     def forget_series(self) -> None:
         """Drop the labels of models that are neither pending nor firing any more."""
-        state = self.live.alerts.state
-        self.series = {slot: labels for slot, labels in self.series.items() if state[slot] != State.INACTIVE}
+        moves = None if self.evaluation is None else self.evaluation.moves
+        if moves is None or len(moves.reset) or len(moves.resolved):
+            active = set(np.flatnonzero(self.live.alerts.state).tolist())
+            self.series = {slot: labels for slot, labels in self.series.items() if slot in active}
 
     def rendered(self, model_slot: int) -> dict[str, str]:
         """The rule's annotations for a model, with its present numbers."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Table, and_, case, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Integer, RowMapping, and_, bindparam, case, func, or_, select, update
 
 from bridge.domain.errors import UnknownRequest
 from bridge.domain.request import RequestState
@@ -19,8 +19,8 @@ ANSWER_KEPT = 4096
 _table = tables.deliveries
 
 
-def _waiting(destination: str) -> ColumnElement[bool]:
-    """Open deliveries of a destination that wait for no other: the end comes after the beginning."""
+def _waiting() -> ColumnElement[bool]:
+    """Open deliveries of :destination that wait for no other: the end comes after the beginning."""
     first = _table.alias("first")
     begun = (
         select(first.c.id)
@@ -33,7 +33,44 @@ def _waiting(destination: str) -> ColumnElement[bool]:
         .exists()
     )
     ready = or_(_table.c.kind == Kind.FIRING.value, ~begun)
-    return and_(_table.c.destination == destination, _table.c.state.in_(OPEN), ready)
+    return and_(_table.c.destination == bindparam("destination"), _table.c.state.in_(OPEN), ready)
+
+
+# Building a statement costs ten times what running it does: those of every attempt are built once.
+_DUE = _table.c.next_at <= bindparam("now")
+_ANY_DUE = select(_table.c.id).where(_waiting(), _DUE).limit(1)
+_CLAIM = (
+    select(_table)
+    .where(_waiting(), _DUE)
+    .order_by(_table.c.queued_at, _table.c.id)
+    .limit(bindparam("most", type_=Integer))
+    .with_for_update(skip_locked=True)
+)
+_LEASE = (
+    update(_table)
+    .where(_table.c.id == bindparam("which"))
+    .values({name: bindparam(f"new_{name}") for name in ("state", "attempts", "worker", "next_at", "updated_at")})
+)
+_SETTLED = ("state", "next_at", "updated_at", "reason", "status", "answer")
+_SETTLE = (
+    update(_table)
+    .where(
+        _table.c.id == bindparam("which"),
+        _table.c.state == DeliveryState.LEASED.value,
+        _table.c.worker == bindparam("holder"),
+        _table.c.attempts == bindparam("fence"),
+    )
+    .values(
+        {name: bindparam(f"new_{name}") for name in ("state", "next_at", "updated_at", "reason", "status", "answer")}
+    )
+)
+_NEXT_DUE = select(func.min(_table.c.next_at)).where(_waiting())
+_BREAKER = select(tables.breakers).where(tables.breakers.c.destination == bindparam("destination"))
+_REQUEST = select(tables.requests).where(tables.requests.c.id == bindparam("which"))
+
+
+def _new(**values: Any) -> dict[str, Any]:
+    return {f"new_{name}": value for name, value in values.items()}
 
 
 class OutboxSide(Side):
@@ -44,47 +81,33 @@ class OutboxSide(Side):
         if not self._any_due(destination, now):
             return []
         with self._write() as connection:
-            due = (
-                select(_table)
-                .where(_waiting(destination), _table.c.next_at <= now)
-                .order_by(_table.c.queued_at, _table.c.id)
-                .limit(limit)
-                .with_for_update(skip_locked=True)
-            )
-            found = list(connection.execute(due).mappings())
+            given = {"destination": destination, "now": now, "most": limit}
+            found = list(connection.execute(_CLAIM, given).mappings())
             return [self._lease(connection, row, worker, now, lease) for row in found]
 
     def _any_due(self, destination: str, now: Timestamp) -> bool:
         """A look that takes no write lock: most calls find nothing."""
         with self._read() as connection:
-            due = select(_table.c.id).where(_waiting(destination), _table.c.next_at <= now).limit(1)
-            return connection.execute(due).first() is not None
+            return connection.execute(_ANY_DUE, {"destination": destination, "now": now}).first() is not None
 
     @staticmethod
     def _lease(connection: Connection, row: RowMapping, worker: str, now: Timestamp, lease: Duration) -> Claim:
         attempt, until = row["attempts"] + 1, now + lease
-        connection.execute(
-            update(_table).where(_table.c.id == row["id"]).values(
-                state=DeliveryState.LEASED.value, attempts=attempt, worker=worker, next_at=until, updated_at=now
-            )
-        )  # fmt: skip
+        leased = _new(state=DeliveryState.LEASED.value, attempts=attempt, worker=worker, next_at=until, updated_at=now)
+        connection.execute(_LEASE, {"which": row["id"], **leased})
         parcel = _parcel(connection, row["request_id"], Kind(row["kind"]))
         return Claim(row["id"], row["destination"], parcel, worker, attempt, row["queued_at"], until)
 
     def settle(self, claim: Claim, delivery: Delivery, now: Timestamp, next_at: Timestamp) -> bool:
         """Record an attempt, unless another one overtook it."""
         ends = {Result.DELIVERED: DeliveryState.DELIVERED, Result.DEAD: DeliveryState.DEAD}
-        state = ends.get(delivery.result, DeliveryState.RETRY)
-        fence = and_(
-            _table.c.id == claim.id, _table.c.state == DeliveryState.LEASED.value,
-            _table.c.worker == claim.worker, _table.c.attempts == claim.attempt,
+        values = _new(
+            state=ends.get(delivery.result, DeliveryState.RETRY).value, next_at=next_at, updated_at=now,
+            reason=delivery.reason, status=delivery.status, answer=delivery.answer[:ANSWER_KEPT],
         )  # fmt: skip
-        values = {
-            "state": state.value, "next_at": next_at, "updated_at": now, "reason": delivery.reason,
-            "status": delivery.status, "answer": delivery.answer[:ANSWER_KEPT],
-        }  # fmt: skip
+        fence = {"which": claim.id, "holder": claim.worker, "fence": claim.attempt}
         with self._write() as connection:
-            if connection.execute(update(_table).where(fence).values(**values)).rowcount != 1:
+            if connection.execute(_SETTLE, {**fence, **values}).rowcount != 1:
                 return False
             if claim.parcel.kind is Kind.FIRING:
                 _after_firing(connection, claim, delivery, now)
@@ -93,7 +116,7 @@ class OutboxSide(Side):
     def next_due(self, destination: str) -> Timestamp | None:
         """When something becomes due."""
         with self._read() as connection:
-            return connection.execute(select(func.min(_table.c.next_at)).where(_waiting(destination))).scalar()
+            return connection.execute(_NEXT_DUE, {"destination": destination}).scalar()
 
     def pull_forward(self, destination: str, now: Timestamp) -> None:
         """Everything that waits for a retry is due now."""
@@ -131,9 +154,8 @@ class OutboxSide(Side):
 
     def breaker(self, destination: str) -> Breaker:
         """The stored breaker, or a closed one."""
-        table = tables.breakers
         with self._read() as connection:
-            row = connection.execute(select(table).where(table.c.destination == destination)).first()
+            row = connection.execute(_BREAKER, {"destination": destination}).first()
         return Breaker(destination) if row is None else Breaker(*row)
 
     def save_breaker(self, breaker: Breaker) -> None:
@@ -147,7 +169,7 @@ class OutboxSide(Side):
 
 
 def _parcel(connection: Connection, request_id: str, kind: Kind) -> Parcel:
-    found = connection.execute(select(tables.requests).where(tables.requests.c.id == request_id)).mappings().one()
+    found = connection.execute(_REQUEST, {"which": request_id}).mappings().one()
     request = rows.request_of(found).request
     ends = 0
     if kind is Kind.RESOLVED:
@@ -172,18 +194,19 @@ def _after_firing(connection: Connection, claim: Claim, delivery: Delivery, now:
         dead = {"state": DeliveryState.DEAD.value, "updated_at": now, "reason": "firing_dead"}
         connection.execute(update(_table).where(resolved).values(**dead))
     if delivery.result is Result.DELIVERED:
-        connection.execute(_taken(tables.requests, claim.parcel.request.id, delivery, now))
+        taken = {"which": claim.parcel.request.id, "now": now, "their_reference": delivery.reference}
+        connection.execute(_TAKEN, taken)
 
 
-def _taken(table: Table, request_id: str, delivery: Delivery, now: Timestamp) -> Any:
-    by_coordinator = and_(table.c.state == RequestState.REQUESTED.value, literal(bool(delivery.reference)))
-    return (
-        update(table)
-        .where(table.c.id == request_id)
-        .values(
-            state=case((by_coordinator, RequestState.ACCEPTED.value), else_=table.c.state),
-            delivered_at=case((table.c.delivered_at > 0, table.c.delivered_at), else_=now),
-            reference=case((table.c.reference != "", table.c.reference), else_=delivery.reference),
-            updated_at=now,
-        )
+_requests = tables.requests.c
+_BY_COORDINATOR = and_(_requests.state == RequestState.REQUESTED.value, bindparam("their_reference") != "")
+_TAKEN = (
+    update(tables.requests)
+    .where(_requests.id == bindparam("which"))
+    .values(
+        state=case((_BY_COORDINATOR, RequestState.ACCEPTED.value), else_=_requests.state),
+        delivered_at=case((_requests.delivered_at > 0, _requests.delivered_at), else_=bindparam("now")),
+        reference=case((_requests.reference != "", _requests.reference), else_=bindparam("their_reference")),
+        updated_at=bindparam("now"),
     )
+)

@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, delete, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, delete, func, literal_column, or_, select
 
 from bridge.domain.alert import State
 from bridge.domain.request import RequestRecord, RequestState
 from bridge.domain.times import Timestamp
 from bridge.ports import DeliveryState, NewDelivery, Snapshot, TickChanges
 from bridge.store import rows, tables
-from bridge.store.base import Side, insert, upsert
+from bridge.store.base import Insert, Side, insert, upsert
 
 _MODEL = ("project", "pipeline", "version")
 _FLYING = [state.value for state in RequestState if state.in_flight]
 
 
-def save_requests(connection: Connection, records: Sequence[RequestRecord]) -> None:
-    """Write requests; what a delivery recorded in the meantime is kept, as they may come from an older reading."""
-    if not records:
-        return
-    table = tables.requests
-    new = insert(connection, table).excluded
+def _kept(statement: Insert) -> Mapping[str, ColumnElement[Any]]:
+    """What a delivery recorded in the meantime is kept: a request may be written from an older reading."""
+    table, new = tables.requests, statement.excluded
     flying = or_(*(table.c.state == state for state in _FLYING))  # IN cannot be part of an executemany
     overtaken = and_(new.state == RequestState.REQUESTED.value, flying)
-    special = {
+    return {
         "state": case((overtaken, table.c.state), else_=new.state),
         "delivered_at": case((table.c.delivered_at > 0, table.c.delivered_at), else_=new.delivered_at),
         "reference": case((new.reference != "", new.reference), else_=table.c.reference),
     }
-    upsert(connection, table, ("id",), [rows.request_row(record) for record in records], special)
+
+
+def save_requests(connection: Connection, records: Sequence[RequestRecord]) -> None:
+    """Write requests."""
+    upsert(connection, tables.requests, ("id",), [rows.request_row(record) for record in records], _kept)
 
 
 class TickSide(Side):
@@ -106,4 +107,4 @@ def _queue(connection: Connection, new: Sequence[NewDelivery], at: Timestamp) ->
         }
         for item in new
     ]  # fmt: skip
-    connection.execute(insert(connection, tables.deliveries).on_conflict_do_nothing(), values)
+    connection.execute(insert(connection.dialect.name, tables.deliveries).on_conflict_do_nothing(), values)
