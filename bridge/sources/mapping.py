@@ -126,7 +126,7 @@ class SeriesIndex:
         if isinstance(key, str) or (self._buckets and np.isnan(bound)):
             self._lacks[place] = key if isinstance(key, str) else LE
             return _NO_MODEL, np.nan, metric
-        if "\0" in str(key):  # PostgreSQL cannot store it
+        if any("\0" in value for value in labels.values()):  # PostgreSQL cannot store it
             return _DAMAGED, np.nan, metric
         return self._table.slot(key), bound, self._name(labels) if self._buckets else metric
 
