@@ -57,7 +57,8 @@ def test_series_without_a_mapped_label_are_counted_and_named() -> None:
 
 @pytest.mark.parametrize(
     "damaged", [b"5", b'{"a":5}', b'["x"]', b'{"a":null}', b'{"version":"\xff"}', rb'{"version":"\ud800"}',
-                rb'{"pipeline":"fraud","project":"shop","version":"a\u0000b"}'],
+                rb'{"pipeline":"fraud","project":"shop","version":"a\u0000b"}',
+                rb'{"pipeline":"fraud","project":"shop","version":"1","note":"a\u0000b"}'],
 )  # fmt: skip
 def test_label_sets_that_are_none_are_counted_as_malformed(damaged: bytes) -> None:
     """Also a NUL character, which PostgreSQL cannot store."""
