@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.support.receiver import HANG, HANG_UP, Behaviour, Receiver, Received, Reply
+from tests.support.receiver import HANG, HANG_UP, Behaviour, Received, Receiver, Reply
 
 TAKE = "take"  # do it, once per key, and answer 202
 TAKE_AND_HANG_UP = "take and hang up"  # do it, and close without an answer
