@@ -1,68 +1,49 @@
-"""/api/v1: what a bridge knows, in Prometheus' envelope, and the few things one may ask of it."""
+"""/api/v1: what a bridge knows, in Prometheus' envelope."""
 
 from __future__ import annotations
 
-import json
 import platform
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request
-from fastapi.responses import JSONResponse, Response
+from fastapi import APIRouter, Query
+from starlette.responses import Response
 
 from bridge import __version__
-from bridge.domain.errors import BridgeError, RequestError, StoreError, UnknownRequest
 from bridge.domain.model import ModelKey
 from bridge.domain.request import RequestState
-from bridge.domain.times import Timestamp, parse_rfc3339
-from bridge.engine.views import Commands, Queries
-from bridge.net.signature import SignatureError, verify
-from bridge.ports import RequestFilter, StatusReport
+from bridge.domain.times import parse_rfc3339
+from bridge.engine.views import ModelState, Queries
+from bridge.ports import RequestFilter
 from bridge.web import encode
-from bridge.web.guard import refusal
+from bridge.web.envelope import refusal, success
 
-Secrets = Callable[[], Sequence[str]]
 Limit = Annotated[int, Query(ge=1, le=10_000)]
-Names = Annotated[list[str], Query()]
-
-
-def success(data: Any) -> JSONResponse:
-    """Prometheus' envelope."""
-    return JSONResponse({"status": "success", "data": data})
-
-
-def failure(error: BridgeError) -> JSONResponse:
-    """What an error means over HTTP."""
-    if isinstance(error, UnknownRequest):
-        return refusal(404, "not_found", str(error))
-    if isinstance(error, RequestError):
-        return refusal(409, "bad_data", str(error))
-    return refusal(503 if isinstance(error, StoreError) else 500, "internal", str(error))
+Offset = Annotated[int, Query(ge=0, le=2**31)]
 
 
 def rule_routes(queries: Queries) -> APIRouter:
     """What the rules say now, as Prometheus presents its own."""
-    router = APIRouter(prefix="/api/v1")
+    router = APIRouter(prefix="/api/v1", tags=["rules"])
 
     @router.get("/rules")
     def rules(
         type: Literal["alert", "record"] | None = None,  # noqa: A002 - Prometheus' name
-        rule_name: Annotated[list[str], Query(alias="rule_name[]")] = [],  # noqa: B006
+        rule_name: Annotated[list[str], Query(alias="rule_name[]")] = [],  # noqa: B006 - FastAPI copies it
         rule_group: Annotated[list[str], Query(alias="rule_group[]")] = [],  # noqa: B006
         file: Annotated[list[str], Query(alias="file[]")] = [],  # noqa: B006
-    ) -> JSONResponse:
-        """Rules with their pending and firing alerts, as Prometheus presents its own."""
+        exclude_alerts: bool = False,
+    ) -> Response:
+        """Rule groups with their rules, and the pending and firing alerts of each."""
         groups = []
         for group in queries.groups() if type != "record" else []:
-            if (rule_group and group.name not in rule_group) or (file and group.file not in file):
-                continue
-            found = [encode.rule(item) for item in group.rules if not rule_name or item.name in rule_name]
-            if found or not rule_name:
-                groups.append(encode.group(group, found))
+            if _wanted(group.name, rule_group) and _wanted(group.file, file):
+                shown = [item for item in group.rules if _wanted(item.name, rule_name)]
+                found = [encode.rule(item, with_alerts=not exclude_alerts) for item in shown]
+                groups += [encode.group(group, found)] if found else []
         return success({"groups": groups})
 
     @router.get("/alerts")
-    def alerts() -> JSONResponse:
+    def alerts() -> Response:
         """Pending and firing alerts of all rules."""
         found = [encode.alert(item) for group in queries.groups() for rule in group.rules for item in rule.alerts]
         return success({"alerts": found})
@@ -72,21 +53,27 @@ def rule_routes(queries: Queries) -> APIRouter:
 
 def state_routes(queries: Queries) -> APIRouter:
     """Models, and the bridge itself."""
-    router = APIRouter(prefix="/api/v1")
+    router = APIRouter(prefix="/api/v1", tags=["state"])
 
     @router.get("/models")
-    def models(state: str = "", limit: Limit = 1000, offset: Annotated[int, Query(ge=0)] = 0) -> JSONResponse:
-        """Models with their state and last readings."""
-        found = [item for item in queries.models() if state in {"", item.state.value}]
+    def models(
+        state: Annotated[list[ModelState], Query()] = [],  # noqa: B006
+        project: str = "", pipeline: str = "", version: str = "", limit: Limit = 1000, offset: Offset = 0,
+    ) -> Response:  # fmt: skip
+        """Models with their state and last readings, in order of project, pipeline and version."""
+        found = [
+            item for item in queries.models()
+            if (not state or item.state in state) and _is_of(item.model, project, pipeline, version)
+        ]  # fmt: skip
         return success({"total": len(found), "models": [encode.model(item) for item in found[offset : offset + limit]]})
 
     @router.get("/status/buildinfo")
-    def buildinfo() -> JSONResponse:
+    def buildinfo() -> Response:
         """Version of the bridge."""
         return success({"version": __version__, "pythonVersion": platform.python_version()})
 
     @router.get("/status/config")
-    def configuration() -> JSONResponse:
+    def configuration() -> Response:
         """The configuration in force, secrets hidden."""
         return success({"yaml": queries.configuration()})
 
@@ -95,102 +82,50 @@ def state_routes(queries: Queries) -> APIRouter:
 
 def history_routes(queries: Queries) -> APIRouter:
     """Decisions and requests."""
-    router = APIRouter(prefix="/api/v1")
+    router = APIRouter(prefix="/api/v1", tags=["history"])
 
     @router.get("/decisions")
     def decisions(
         project: str = "", pipeline: str = "", version: str = "", rule: str = "", since: str = "", limit: Limit = 100
-    ) -> JSONResponse:
+    ) -> Response:
         """Decisions, newest first; of one model when project, pipeline and version are given."""
         given = [bool(part) for part in (project, pipeline, version)]
         if any(given) and not all(given):
-            return refusal(400, "bad_data", "a model is project, pipeline and version")
+            return refusal(400, "a model is project, pipeline and version")
         try:
             after = parse_rfc3339(since) if since else 0
         except ValueError as error:
-            return refusal(400, "bad_data", f"since: {error}")
+            return refusal(400, f"since: {error}")
         model = ModelKey(project, pipeline, version) if all(given) else None
         found = queries.decisions(model, rule, after, limit)
         return success({"decisions": [encode.decision(item) for item in found]})
 
     @router.get("/requests")
     def requests(
-        state: Names = [], project: str = "", pipeline: str = "", version: str = "",  # noqa: B006
-        limit: Limit = 100, offset: Annotated[int, Query(ge=0)] = 0,
-    ) -> JSONResponse:  # fmt: skip
+        state: Annotated[list[RequestState], Query()] = [],  # noqa: B006
+        project: str = "", pipeline: str = "", version: str = "",
+        limit: Limit = 100, offset: Offset = 0,
+    ) -> Response:  # fmt: skip
         """Requests, newest first."""
-        try:
-            states = tuple(RequestState(item) for item in state)
-        except ValueError:
-            return refusal(400, "bad_data", f"state is one of {', '.join(item.value for item in RequestState)}")
-        found = queries.requests(RequestFilter(states, project, pipeline, version, limit, offset))
+        found = queries.requests(RequestFilter(tuple(state), project, pipeline, version, limit, offset))
         return success({"requests": [encode.request(item) for item in found]})
 
     @router.get("/requests/{request_id}")
-    def request(request_id: str) -> JSONResponse:
+    def request(request_id: str) -> Response:
         """One request with its deliveries."""
         record = queries.request(request_id)
         if record is None:
-            return refusal(404, "not_found", f"there is no request {request_id!r}")
+            return refusal(404, f"there is no request {request_id!r}")
         deliveries = [encode.delivery(item) for item in queries.deliveries(request_id)]
         return success({**encode.request(record), "deliveries": deliveries})
 
     return router
 
 
-def acting_routes(commands: Commands, secrets: Secrets, now: Callable[[], Timestamp]) -> APIRouter:
-    """What one may ask of a bridge."""
-    router = APIRouter()
-
-    def reload() -> Response:
-        """Read the configuration again."""
-        result = commands.reload()
-        return Response("" if result.ok else f"failed to reload config: {result.message}\n", 200 if result.ok else 500)
-
-    for method in ("POST", "PUT"):
-        router.add_api_route("/-/reload", reload, methods=[method], operation_id=f"reload_{method.lower()}")
-
-    @router.post("/api/v1/requests/{request_id}/redrive")
-    def redrive(request_id: str, destination: str | None = None) -> JSONResponse:
-        """Queue the dead deliveries of a request again."""
-        return success({"redriven": commands.redrive(request_id, destination)})
-
-    @router.post("/api/v1/requests/{request_id}/status")
-    async def status(request_id: str, request: Request) -> JSONResponse:
-        """A coordinator's word on a request, signed when a secret is set, else from this machine only."""
-        body = await request.body()
-        problem = _unsigned(request, body, secrets(), now())
-        if problem is not None:
-            return problem
-        try:
-            report = _report(request_id, json.loads(body), now())
-        except ValueError as error:
-            return refusal(400, "bad_data", str(error))
-        record = commands.report_status(report)
-        return success({"id": record.id, "state": record.state.value})
-
-    return router
+def _wanted(name: str, names: list[str]) -> bool:
+    return not names or name in names
 
 
-def _unsigned(request: Request, body: bytes, secrets: Sequence[str], now: Timestamp) -> JSONResponse | None:
-    if not secrets:
-        host = request.client.host if request.client else ""
-        if host in {"127.0.0.1", "::1"}:
-            return None
-        return refusal(403, "forbidden", "without a secret, status reports are taken from this machine only")
-    try:
-        verify(secrets, request.headers, body, now)
-    except SignatureError as error:
-        return refusal(401, "unauthorized", str(error))
-    return None
-
-
-def _report(request_id: str, body: Any, now: Timestamp) -> StatusReport:
-    if not isinstance(body, dict):
-        raise ValueError("the body must be a JSON object with a state")  # noqa: TRY004 - answered as 400
-    allowed = [item.value for item in RequestState if RequestState.REQUESTED.may_become(item)]
-    if body.get("state") not in allowed:
-        raise ValueError(f"state must be one of {', '.join(allowed)}")
-    texts = {key: str(body.get(key) or "")[:4096] for key in ("message", "new_version", "reference")}
-    at = parse_rfc3339(body["at"]) if isinstance(body.get("at"), str) else now
-    return StatusReport(request_id, RequestState(body["state"]), min(at, now), **texts)
+def _is_of(model: ModelKey, project: str, pipeline: str, version: str) -> bool:
+    pairs = ((project, model.project), (pipeline, model.pipeline), (version, model.version))
+    return all(wanted in {"", found} for wanted, found in pairs)

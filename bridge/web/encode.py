@@ -25,32 +25,29 @@ def number(value: float | None) -> float | str | None:
 
 
 def go_exponent(value: float) -> str:
-    """A value as Prometheus' alerts have it: 1e+00."""
+    """A value as Prometheus' alerts have it, shortest digits and an exponent: 1e+00."""
     if not math.isfinite(value):
         return go_float(value)
-    digits, _, exponent = f"{value:.17e}".partition("e")
-    shortest = repr(float(value))
-    for precision in range(17):
-        text = f"{value:.{precision}e}"
-        if float(text) == float(shortest):
-            digits, _, exponent = text.partition("e")
-            break
-    return f"{digits}e{exponent}"
+    digits = repr(float(value)).partition("e")[0].replace(".", "").lstrip("-0").rstrip("0")
+    return f"{value:.{max(0, len(digits) - 1)}e}"
 
 
 def alert(view: AlertView) -> dict[str, Any]:
+    """keepFiringSince only while `keep_firing_for` keeps it."""
     return {
-        "activeAt": rfc3339(view.active_at), "annotations": dict(view.annotations), "labels": dict(view.labels),
+        "activeAt": rfc3339(view.active_at), "annotations": dict(view.annotations),
+        "labels": dict(sorted(view.labels.items())),
         "state": view.state, "value": go_exponent(view.value),
         **({"keepFiringSince": rfc3339(view.keep_since)} if view.keep_since else {}),
     }  # fmt: skip
 
 
-def rule(view: RuleView) -> dict[str, Any]:
+def rule(view: RuleView, *, with_alerts: bool = True) -> dict[str, Any]:
+    """Prometheus leaves lastError out where there is none."""
     return {
         "type": "alerting", "name": view.name, "query": view.query, "duration": view.for_ / 1000,
         "keepFiringFor": view.keep_firing_for / 1000, "labels": dict(view.labels),
-        "annotations": dict(view.annotations), "alerts": [alert(item) for item in view.alerts],
+        "annotations": dict(view.annotations), "alerts": [alert(item) for item in view.alerts if with_alerts],
         "health": view.health, **({"lastError": view.last_error} if view.last_error else {}),
         "evaluationTime": view.seconds, "lastEvaluation": time_or(view.last_evaluation, ZERO_TIME),
         "state": view.state,

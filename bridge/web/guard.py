@@ -1,118 +1,159 @@
-"""Who may do what: basic auth, no writes from other sites or unprotected networks, small bodies."""
+"""Stands before every handler: who may ask, who may change, how much may be sent."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
-from collections.abc import Awaitable, Callable, Sequence
+import logging
+import re
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-import bcrypt
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bridge.web.settings import WebConfig, WebSettings
+from bridge.web.auth import BasicAuth
+from bridge.web.body import BodyError, read_body, replay
+from bridge.web.envelope import refusal
+from bridge.web.settings import WebSettings, is_loopback
+from bridge.web.web_config import WebConfig, WebConfigFile
 
-MAX_BODY = 1 << 20
+log = logging.getLogger(__name__)
+
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_NOBODY = bcrypt.hashpw(b"", bcrypt.gensalt(4)).decode()
+STATUS_PATH = re.compile(r"/api/v1/requests/[^/]+/status")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'",
 }
-Next = Callable[[Request], Awaitable[Response]]
-
-
-def refusal(status: int, kind: str, message: str) -> JSONResponse:
-    """An error in Prometheus' envelope."""
-    return JSONResponse({"status": "error", "errorType": kind, "error": message}, status)
 
 
 class Guard:
-    """Looks at every request before a handler sees it."""
+    """Pure ASGI, around the application. config: as the server was started with."""
 
-    def __init__(self, settings: WebSettings, config: WebConfig, secrets: Callable[[], Sequence[str]]) -> None:
+    def __init__(self, app: ASGIApp, settings: WebSettings, config: WebConfig) -> None:
+        self._app = app
         self._settings = settings
-        self._config = config
-        self._secrets = secrets
-        self._known: set[bytes] = set()
+        self._certificates = config.client_certificates  # TLS stays as it was started
+        self._file = WebConfigFile(settings.web_config_file, config)
+        self._auth = BasicAuth()
 
-    async def __call__(self, request: Request, following: Next) -> Response:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answer = _Answer(send, without_body=scope["method"] == "HEAD")
+        try:
+            await self._serve(self._below_prefix(scope), receive, answer)
+        except ClientDisconnect:
+            return
+        except Exception:
+            log.exception("a request failed", extra={"method": scope["method"], "path": scope["path"]})
+            if answer.started:
+                raise
+            await refusal(500, "an error that is in the log")(scope, receive, answer)
+
+    def _below_prefix(self, scope: Scope) -> Scope:
+        """Without --web.external-url's path, whether or not a proxy took it off; HEAD as the GET that it is of."""
+        prefix, path = self._settings.prefix, scope["path"]
+        if prefix and (path == prefix or path.startswith(f"{prefix}/")):
+            path = path.removeprefix(prefix) or "/"
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        return {**scope, "path": path, "method": method}
+
+    async def _serve(self, scope: Scope, receive: Receive, answer: Send) -> None:
+        request = Request(scope)
         problem = await self._problem(request)
-        response = problem if problem is not None else await following(request)
-        for name, value in _HEADERS.items():
-            response.headers.setdefault(name, value)
-        return response
+        if problem is None:
+            try:
+                body = await read_body(request.headers, receive)
+            except BodyError as error:
+                problem = refusal(error.status, str(error), {"Connection": "close"})
+        if problem is not None:
+            await problem(scope, receive, answer)
+        else:
+            await self._app(scope, replay(body, receive), answer)
 
     async def _problem(self, request: Request) -> Response | None:
-        if not self._host_known(request):
-            return refusal(421, "bad_data", "this host name is not served here; use --web.external-url")
-        if self._config.basic_auth_users and not await self._signed_in(request):
-            answer = refusal(401, "unauthorized", "sign in")
-            answer.headers["WWW-Authenticate"] = 'Basic realm="retrain-bridge"'
-            return answer
+        users = self._file.current().basic_auth_users
+        open_to_all = not users and not self._certificates
+        if open_to_all and self._settings.loopback and not self._host_known(request):
+            return refusal(421, "this host name is not served here; name it in --web.external-url")
+        if users and not await self._auth.signed_in(request.headers.get("authorization", ""), users):
+            return refusal(401, "sign in", {"WWW-Authenticate": 'Basic realm="retrain-bridge", charset="UTF-8"'})
         if request.method in SAFE:
             return None
-        return self._write_problem(request) or await self._body_problem(request)
+        if self._is_foreign(request):
+            return refusal(403, "changes are not taken from another site")
+        return self._unprotected(request) if open_to_all and not self._settings.loopback else None
 
     def _host_known(self, request: Request) -> bool:
-        """On loopback without a password, only its own names: else a web page could rebind its name to us."""
-        if not self._settings.loopback or self._config.protects:
-            return True
-        host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
-        own = urlsplit(self._settings.external_url).hostname
-        return host in {"localhost", "127.0.0.1", "::1", self._settings.host, own}
+        """Names that a web page cannot make point to us: else it could read and write here under its own name."""
+        host = _host(f"//{request.headers.get('host', '')}")
+        own = {_host(self._settings.external_url), self._settings.host.lower()}
+        return host == "" or is_loopback(host) or _is_address(host) or host in own
 
-    def _write_problem(self, request: Request) -> Response | None:
-        site = request.headers.get("sec-fetch-site", "same-origin")
-        origin, host = request.headers.get("origin"), request.headers.get("host", "")
-        foreign = origin is not None and urlsplit(origin).netloc != host
-        if site not in {"same-origin", "none"} or foreign:
-            return refusal(403, "forbidden", "changes are not taken from another site")
-        signed = request.url.path.endswith("/status") and bool(self._secrets())
-        if not self._settings.loopback and not self._config.protects and not signed:
-            return refusal(
-                403, "forbidden",
-                "changes are taken from this machine only, until --web.config.file sets basic_auth_users or client "
-                "certificates",
-            )  # fmt: skip
-        return None
+    def _is_foreign(self, request: Request) -> bool:
+        if request.headers.get("sec-fetch-site", "none") not in {"same-origin", "none"}:
+            return True
+        origin = request.headers.get("origin")
+        own = {request.headers.get("host", "").lower(), _netloc(self._settings.external_url)}
+        return origin is not None and _netloc(origin) not in own - {""}
 
     @staticmethod
-    async def _body_problem(request: Request) -> Response | None:
-        too_large = refusal(413, "bad_data", f"a body has at most {MAX_BODY} bytes")
-        length = request.headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > MAX_BODY:
-            return too_large
-        body = b""
-        async for part in request.stream():
-            body += part
-            if len(body) > MAX_BODY:
-                return too_large
-        request._body = body
-        return None
+    def _unprotected(request: Request) -> Response | None:
+        if STATUS_PATH.fullmatch(request.url.path):  # its handler asks for a signature
+            return None
+        return refusal(
+            403,
+            "anyone on the network can reach this address, so changes are refused: set basic_auth_users or client "
+            "certificates in --web.config.file, or listen on 127.0.0.1",
+        )
 
-    async def _signed_in(self, request: Request) -> bool:
-        scheme, _, value = request.headers.get("authorization", "").partition(" ")
-        try:
-            user, _, password = base64.b64decode(value, validate=True).partition(b":")
-            name = user.decode()
-        except (binascii.Error, UnicodeDecodeError):
-            return False
-        if scheme.lower() != "basic":
-            return False
-        hashed = self._config.basic_auth_users.get(name, "")
-        # bcrypt takes a tenth of a second on purpose: what was right once is remembered by a keyed digest.
-        seen = hmac.new(hashed.encode() or b"-", user + b":" + password, hashlib.sha256).digest()
-        if seen in self._known:
-            return True
-        right = await run_in_threadpool(bcrypt.checkpw, password[:72], (hashed or _NOBODY).encode())
-        if right and hashed:
-            self._known.add(seen)
-        return bool(right and hashed)
+
+class _Answer:
+    """A `send` that adds the headers of every answer, and leaves out the body where only the head was asked for."""
+
+    def __init__(self, send: Send, *, without_body: bool) -> None:
+        self._send = send
+        self._without_body = without_body
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+        elif self._without_body and message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await self._send(message)
+
+
+def _netloc(url: str) -> str:
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:
+        return "?"
+
+
+def _host(url: str) -> str:
+    """The host of a URL, lower-case; "" when it has none, "?" when it is not one."""
+    try:
+        return (urlsplit(url).hostname or "").rstrip(".")
+    except ValueError:
+        return "?"
+
+
+def _is_address(host: str) -> bool:
+    """An address is what it is: only names can be made to point elsewhere."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 
@@ -9,61 +10,77 @@ import uvicorn
 from fastapi import FastAPI
 
 from bridge.domain.errors import BridgeError
-from bridge.web.settings import WebConfig, WebSettings, server_context
+from bridge.web.settings import WebSettings
+from bridge.web.tls import server_context
+from bridge.web.web_config import WebConfig
+
+log = logging.getLogger(__name__)
+
+GRACE = 1.0  # seconds that answers under way may still take when the server stops
+_HEAD_MAX = 64 * 1024
 
 
 class AddressInUse(BridgeError):  # noqa: N818 - reads as what it says
     """Somebody else listens there, or the address is not ours."""
 
 
-class _Uvicorn(uvicorn.Server):
-    def install_signal_handlers(self) -> None:
-        """The process has its own."""
-
-
 class Server:
-    """One listening server. start() returns when it answers; stop() waits at most `timeout` seconds."""
+    """One listening server. Made, it has its address and its certificates: else AddressInUse or ConfigError.
+
+    start() returns at once; from then on clients are answered. stop() waits at most `timeout` seconds.
+    """
 
     def __init__(self, app: FastAPI, settings: WebSettings, config: WebConfig) -> None:
-        self._settings = settings
-        self._socket = self._bind()
-        tls = config.tls_server_config
         options = uvicorn.Config(
             app, log_config=None, lifespan="off", timeout_graceful_shutdown=1, server_header=False, access_log=False,
-            h11_max_incomplete_event_size=64 * 1024, ws="none",
+            h11_max_incomplete_event_size=_HEAD_MAX, ws="none", http="h11", loop="asyncio",
+            proxy_headers=False,  # who asks is who connected, whatever a header says
         )  # fmt: skip
         options.load()
+        tls = config.tls_server_config
         if tls is not None and settings.web_config_file is not None:
-            options.ssl = server_context(tls, settings.web_config_file.parent)
-        self._server = _Uvicorn(options)
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="web", daemon=True)
-
-    def _bind(self) -> socket.socket:
-        family = socket.AF_INET6 if ":" in self._settings.host else socket.AF_INET
-        listening = socket.socket(family)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind((self._settings.host or "0.0.0.0", self._settings.port))  # noqa: S104 - ":9095" means all
-        except OSError as error:
-            listening.close()
-            raise AddressInUse(f"cannot listen on {self._settings.listen}: {error.strerror}") from None
-        return listening
+            options.ssl = server_context(tls, settings.web_config_file)
+        self._socket = _listen(settings)
+        self._address = _shown(self._socket)
+        self._server = uvicorn.Server(options)
+        self._thread = threading.Thread(target=self._run, name="web", daemon=True)
 
     @property
     def address(self) -> str:
         """HOST:PORT that it really listens on."""
-        host, port = self._socket.getsockname()[:2]
-        return f"{host}:{port}"
+        return self._address
 
     def start(self) -> None:
         """Begin to answer."""
-        self._socket.listen(128)
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
-        """Stop answering; slow clients are cut off."""
+        """Stop answering. What is under way gets a moment, slow clients are cut off."""
+        self._server.config.timeout_graceful_shutdown = max(0.0, min(GRACE, timeout - 0.5))  # type: ignore[assignment]
         self._server.should_exit = True
         if self._thread.ident is not None:
             self._thread.join(timeout)
-        self._server.force_exit = True
         self._socket.close()
+
+    def _run(self) -> None:
+        try:
+            self._server.run([self._socket])
+        except Exception:
+            log.exception("the web server ended")
+
+
+def _listen(settings: WebSettings) -> socket.socket:
+    host, both = settings.host, not settings.host and socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if ":" in host or both else socket.AF_INET
+    try:
+        return socket.create_server(
+            (host, settings.port), family=family, backlog=128, dualstack_ipv6=both
+        )  # fmt: skip
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise AddressInUse(f"cannot listen on {settings.listen}: {why}") from None
+
+
+def _shown(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -142,7 +142,8 @@ def test_decisions_are_asked_for_by_model_rule_and_time(site: Site) -> None:
         ("decisions?project=shop", "a model is project, pipeline and version"),
         ("decisions?since=yesterday", "since: "),
         ("decisions?limit=0", "limit: "),
-        ("requests?state=nope", "state is one of held, requested"),
+        ("requests?state=nope", "state.0: Input should be 'held', 'requested'"),
+        ("models?state=nope", "state.0: Input should be 'retraining'"),
         ("rules?type=x", "type: "),
     ],
 )
@@ -207,8 +208,8 @@ def test_redrive_counts_and_knows_its_requests(site: Site) -> None:
 
 
 def signed(body: bytes, secret: str = SECRET, at: int = AT // 1000) -> dict[str, str]:
-    signature = Webhook(secret).sign("m1", datetime.fromtimestamp(at, UTC), body.decode())
-    return {"webhook-id": "m1", "webhook-timestamp": str(at), "webhook-signature": signature}
+    signature = Webhook(secret).sign(f"{ID}-1", datetime.fromtimestamp(at, UTC), body.decode())
+    return {"webhook-id": f"{ID}-1", "webhook-timestamp": str(at), "webhook-signature": signature}
 
 
 REPORT = json.dumps(
@@ -217,7 +218,9 @@ REPORT = json.dumps(
 
 
 def post_status(site: Site, body: bytes = REPORT, headers: dict[str, str] | None = None) -> httpx.Response:
-    answer: httpx.Response = site.http.post(f"/api/v1/requests/{ID}/status", content=body, headers=headers or {})
+    answer: httpx.Response = site.http.post(
+        f"/api/v1/requests/{ID}/status", content=body, headers={"content-type": "application/json", **(headers or {})}
+    )
     return answer
 
 
@@ -292,7 +295,7 @@ def test_an_empty_bridge_says_what_to_do(site: Site) -> None:
     site.queries.views, site.queries.told, site.queries.waiting = [], [], []
     site.queries.why = "starting"
     page = site.http.get("/").text
-    for text in ("No rule has seen a model yet", "Nothing has changed yet", "Nothing waits", "Not ready"):
+    for text in ("No rule has seen a model yet", "Nothing was decided yet", "Nothing waits", "Not ready"):
         assert text in page
 
 
