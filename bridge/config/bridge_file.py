@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from bridge.config.labels import ModelsModel, check_labels
-from bridge.config.shape import PositiveSpan, Section, Span, checked, near
+from bridge.config.shape import PositiveSpan, Section, Span, checked, planned, salvaged, standing_in
+from bridge.config.wording import kind, near
 from bridge.config.yaml import Document, Place
 from bridge.domain.matchers import Matcher
 from bridge.domain.route import Route
@@ -18,10 +19,18 @@ from bridge.domain.times import DAY, HOUR, MINUTE, SECOND
 from bridge.sinks.registry import sinks
 from bridge.sources.config import PrometheusConfig
 
+_MANY = "every request is sent by itself; group alerts in Alertmanager"
+# Stands in for a route that could not be read; such a configuration is never put in force.
+_NO_ROUTE = Route("")
+
 
 class GlobalSection(Section):
     """`global`: defaults for every group. Durations in ms."""
 
+    not_built = planned(
+        scrape_interval="the bridge scrapes nothing", scrape_timeout="the bridge scrapes nothing",
+        on_silences_unknown="",
+    )  # fmt: skip
     evaluation_interval: PositiveSpan = MINUTE
     query_offset: Span = 30 * SECOND
     query_timeout: PositiveSpan = 30 * SECOND
@@ -33,7 +42,7 @@ class GlobalSection(Section):
 class GatesSection(Section):
     """`gates`: limits on asking, over all rules."""
 
-    not_built = frozenset({"budget", "storm", "approval"})
+    not_built = planned("budget", "storm", "approval", "on_silences_unknown")
     hold_limit: PositiveSpan = 7 * DAY
     in_flight_limit: PositiveSpan = DAY
 
@@ -41,9 +50,10 @@ class GatesSection(Section):
 class RouteSection(Section):
     """A node of the route tree."""
 
-    not_built = frozenset(
-        {"mute_time_intervals", "active_time_intervals", "group_by", "group_wait", "group_interval", "repeat_interval"}
-    )
+    not_built = planned(
+        "mute_time_intervals", "active_time_intervals", group_by=_MANY, group_wait=_MANY, group_interval=_MANY,
+        repeat_interval=_MANY, match="write matchers", match_re="write matchers",
+    )  # fmt: skip
     receiver: str | None = None
     matchers: tuple[str, ...] = ()
     continue_: Annotated[bool, Field(alias="continue")] = False
@@ -53,13 +63,17 @@ class RouteSection(Section):
 class BridgeSection(Section):
     """The whole file; receivers are checked one by one, as their keys depend on the installed sinks."""
 
-    not_built = frozenset({"approval", "dry_run", "shadow"})
+    not_built = planned(
+        "approval", "dry_run", "shadow", "store", "delivery", "silences", "templates",
+        inhibit_rules="inhibit in Alertmanager", scrape_configs="the bridge scrapes nothing",
+    )  # fmt: skip
+    stand_ins = standing_in(prometheus={"url": "http://unknown"}, route={}, receivers=[])
     global_: Annotated[GlobalSection, Field(alias="global")] = GlobalSection()
     prometheus: PrometheusConfig
     models: ModelsModel = ModelsModel()
     rule_files: tuple[str, ...] = ()
     route: RouteSection
-    receivers: tuple[dict[str, Any], ...]
+    receivers: list[Any]
     time_intervals: tuple[Any, ...] = ()
     gates: GatesSection = GatesSection()
 
@@ -69,10 +83,10 @@ Receivers = dict[str, tuple[tuple[str, BaseModel], ...]]
 
 @dataclass(slots=True)
 class BridgeFile:
-    """A checked bridge.yml. route None: it was wrong."""
+    """A checked bridge.yml; to be put in force only when its document has no problems."""
 
     section: BridgeSection
-    route: Route | None
+    route: Route = _NO_ROUTE
     receivers: Receivers = field(default_factory=dict)
 
     @property
@@ -81,41 +95,43 @@ class BridgeFile:
 
 
 def read_bridge_file(document: Document) -> BridgeFile | None:
-    """Check bridge.yml; every problem is noted in `document`. None: its shape is wrong."""
-    section = checked(BridgeSection, document.value, document, ())
+    """Check bridge.yml; every problem is noted in `document`. None: nothing of it could be used."""
+    section = salvaged(BridgeSection, document.value, document, ())
     if section is None:
-        _check_receivers_anyway(document)
         return None
     if section.time_intervals:
-        document.add(("time_intervals",), "'time_intervals' is not built yet", "remove them")
+        document.add(("time_intervals",), "'time_intervals' is not built yet", "leave the list empty")
     check_labels(section.global_.external_labels, document, ("global", "external_labels"), {})
-    receivers = _receivers(list(section.receivers), document)
-    root = ("route",)
-    if section.route.matchers:
-        document.add((*root, "matchers"), "the root route takes everything: it has no matchers")
-    if section.route.continue_:
-        document.add((*root, "continue"), "the root route has no sibling to continue to")
-    if section.route.receiver is None:
-        document.add(root, "key 'receiver' is missing", "the root route names the default receiver")
-        return BridgeFile(section, None, receivers)
-    return BridgeFile(section, _route(section.route, "", receivers, document, root), receivers)
+    receivers: Receivers = {}
+    for number, entry in enumerate(section.receivers):
+        name, entries = _receiver(entry, receivers, document, ("receivers", number))
+        receivers[name] = entries
+    return BridgeFile(section, _root(section, receivers, document), receivers)
 
 
-def _check_receivers_anyway(document: Document) -> None:
-    """The file as a whole is wrong; its receivers may be wrong as well, and all errors are told at once."""
-    value = document.value.get("receivers") if isinstance(document.value, dict) else None
-    if isinstance(value, list):
-        _receivers([item for item in value if isinstance(item, dict)], document)
+def _root(section: BridgeSection, receivers: Receivers, document: Document) -> Route:
+    route, place = section.route, ("route",)
+    if place not in document.lines:
+        return _NO_ROUTE
+    if route.matchers:
+        document.add((*place, "matchers"), "the root route takes everything: it has no matchers")
+    if route.continue_:
+        document.add((*place, "continue"), "the root route has no sibling to continue to", "remove it")
+    if (*place, "receiver") not in document.lines:
+        document.add(place, "key 'receiver' is missing", "the root route names the default receiver")
+    # Without a list of receivers every name would be unknown: that is one mistake, not many.
+    known = receivers if ("receivers", 0) in document.lines else None
+    return _route(route, "", known, document, place)
 
 
-def _route(node: RouteSection, inherited: str, known: Receivers, document: Document, place: Place) -> Route:
-    receiver = node.receiver or inherited
-    if node.receiver is not None and node.receiver not in known:
+def _route(node: RouteSection, inherited: str, known: Receivers | None, document: Document, place: Place) -> Route:
+    receiver = inherited if node.receiver is None else node.receiver
+    if node.receiver is not None and known is not None and node.receiver not in known:
         document.add((*place, "receiver"), f"there is no receiver {node.receiver!r}", near(node.receiver, known))
-    matchers = []
+    matchers: list[Matcher] = []
     for number, text in enumerate(node.matchers):
         try:
-            matchers.append(Matcher.parse(text))
+            matchers += Matcher.parse_list(text)
         except ValueError as error:
             document.add((*place, "matchers", number), str(error))
     routes = (
@@ -124,20 +140,23 @@ def _route(node: RouteSection, inherited: str, known: Receivers, document: Docum
     return Route(receiver, tuple(matchers), node.continue_, tuple(routes))
 
 
-def _receivers(entries: list[dict[str, Any]], document: Document) -> Receivers:
-    found: Receivers = {}
-    for number, entry in enumerate(entries):
-        place: Place = ("receivers", number)
-        name = entry.get("name")
-        if not isinstance(name, str) or not name:
-            document.add((*place, "name"), "a receiver needs a name (text)")
-            name = f"receiver {number}"
-        elif "/" in name:
-            document.add((*place, "name"), "a receiver's name has no '/'", "it separates the parts of a destination")
-        if name in found:
-            document.add((*place, "name"), f"two receivers are called {name!r}")
-        found[name] = tuple(_entries(entry, document, place))
-    return found
+def _receiver(
+    entry: object, known: Receivers, document: Document, place: Place
+) -> tuple[str, tuple[tuple[str, BaseModel], ...]]:
+    """One receiver; an unusable name is replaced by one that no file can hold."""
+    if not isinstance(entry, dict):
+        document.add(place, f"a receiver is a mapping, not {kind(entry)}", "- name: ...")
+        return f"/{place[-1]}", ()
+    name, where = entry.get("name"), (*place, "name")
+    if not isinstance(name, str) or not name.strip():
+        hint = "quote it" if isinstance(name, int | float) else ""
+        document.add(where, "a receiver needs a name (text)", hint)
+        name = f"/{place[-1]}"
+    elif "/" in name:
+        document.add(where, "a receiver's name has no '/'", "it separates the parts of a destination")
+    elif name in known:
+        document.add(where, f"receiver {name!r} is there twice", "write its entries into one")
+    return name, tuple(_entries(entry, document, place))
 
 
 def _entries(entry: dict[str, Any], document: Document, place: Place) -> list[tuple[str, BaseModel]]:
@@ -149,10 +168,9 @@ def _entries(entry: dict[str, Any], document: Document, place: Place) -> list[tu
         if key not in known:
             document.add((*place, key), f"unknown key {key!r}", near(key, ("name", *known)))
         elif not isinstance(value, list):
-            document.add((*place, key), "must be a list of entries")
+            document.add((*place, key), f"must be a list of entries, not {kind(value)}", f"{key}: [{{...}}]")
         else:
             for number, item in enumerate(value):
                 config = checked(sinks()[known[key]].Config, item, document, (*place, key, number))
-                if config is not None:
-                    found.append((known[key], config))
+                found += [(known[key], config)] if config is not None else []
     return found

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
-from bridge.config.shape import Section
+from bridge.config.shape import Section, planned
 from bridge.config.yaml import Document, Place
 from bridge.domain.rule import LabelRef, ModelLabels
 from bridge.engine.notice import RESERVED_LABELS
 
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
-
-
-def _label_name(value: str) -> str:
-    if not _NAME.fullmatch(value):
-        raise ValueError(f"{value!r} is not a label name; it is made of letters, digits and _, no digit first")
-    return value
+_NAME_HINT = "letters, digits and _, no digit first"
 
 
 def _ref(value: object) -> LabelRef:
     if isinstance(value, str):
-        return LabelRef(_label_name(value))
-    if isinstance(value, dict) and set(value) == {"const"} and isinstance(value["const"], str) and value["const"]:
-        return LabelRef(const=value["const"])
+        if not _NAME.fullmatch(value):
+            raise ValueError(f"{value!r} is not a label name: {_NAME_HINT}; a fixed text is written {{const: TEXT}}")
+        return LabelRef(value)
+    if isinstance(value, dict) and set(value) == {"const"}:
+        if isinstance(value["const"], str) and value["const"]:
+            return LabelRef(const=value["const"])
+        raise ValueError("const must be text that is not empty: quote it")
     raise ValueError("must be the name of a series label, or {const: TEXT}")
 
 
@@ -48,7 +47,7 @@ class LabelsModel(Section):
 class ModelsModel(Section):
     """`models: {labels: {version: model_version}}`."""
 
-    not_built = frozenset({"discover"})
+    not_built = planned("discover", "expected", "retire_after")
     labels: LabelsModel = LabelsModel()
 
     def over(self, base: ModelLabels) -> ModelLabels:
@@ -56,12 +55,20 @@ class ModelsModel(Section):
 
 
 def check_labels(labels: Mapping[str, str], document: Document, place: Place, taken: Mapping[str, str]) -> None:
-    """Names that are valid, not reserved, and not in `taken` (name -> where it is set)."""
-    for name in labels:
-        where = (*place, name)
-        if not _NAME.fullmatch(name):
-            document.add(where, f"{name!r} is not a label name", "letters, digits and _, no digit first")
-        elif name in RESERVED_LABELS:
-            document.add(where, f"label {name!r} is set by the bridge itself", "choose another name")
+    """Names that are valid, not reserved, and not in `taken` (name -> where it is set); values without templates."""
+    check_names(labels, document, place)
+    for name, value in labels.items():
+        if name in RESERVED_LABELS:
+            document.add((*place, name), f"label {name!r} is set by the bridge itself", "choose another name")
         elif name in taken:
-            document.add(where, f"label {name!r} is also set in {taken[name]}", "choose another name")
+            document.add((*place, name), f"label {name!r} is also set in {taken[name]}", "choose another name")
+        if "{{" in value:
+            hint = "labels are identity and never change; templates belong into annotations"
+            document.add((*place, name), f"label {name!r} holds a template", hint)
+
+
+def check_names(names: Iterable[str], document: Document, place: Place) -> None:
+    """Names of labels or annotations that Prometheus and Alertmanager take."""
+    for name in names:
+        if not _NAME.fullmatch(name):
+            document.add((*place, name), f"{name!r} is not a label name", _NAME_HINT)

@@ -8,49 +8,21 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from bridge.config.labels import ModelsModel, check_labels
-from bridge.config.shape import PositiveSpan, Section, Span, checked, near
-from bridge.config.signals import SignalSection, promql_problem, signal_query
-from bridge.config.strategy import strategy_spec
+from bridge.config.rule import RuleReader
+from bridge.config.shape import PositiveSpan, Section, Span, planned, salvaged, standing_in
+from bridge.config.signals import SignalSection, check_columns, signal_query
 from bridge.config.yaml import Document, Place
-from bridge.domain.batch import EventKind
 from bridge.domain.rule import Group, ModelLabels, Rule, SignalQuery
-from bridge.domain.template import Template
-from bridge.domain.times import HOUR, Duration
-from bridge.domain.verdict import Cause
+from bridge.domain.times import Duration
 
-_CAUSES = {cause.word: cause for cause in Cause if cause is not Cause.NONE}
-
-
-class CooldownSection(Section):
-    """`cooldown: {base: 6h}`."""
-
-    not_built = frozenset({"max"})
-    base: Span
-
-
-class RuleSection(Section):
-    """One rule."""
-
-    not_built = frozenset(
-        {"breaches", "alert", "all", "any", "at_least", "approval", "dry_run", "shadow", "max_attempts", "n_min",
-         "discover", "gates"}
-    )  # fmt: skip
-    retrain: str
-    expr: str | None = None
-    event: EventKind | None = None
-    signal: str | None = None
-    strategy: str | dict[str, Any] | None = None
-    for_: Annotated[Span, Field(alias="for")] = 0
-    keep_firing_for: Span = 0
-    cooldown: CooldownSection | Span = HOUR
-    labels: Mapping[str, str] = Field(default_factory=dict)
-    annotations: Mapping[str, str] = Field(default_factory=dict)
-    inconclusive: Mapping[str, str] = Field(default_factory=dict)
+SIGNAL_HINT = "for example {event: drift, expr: model_drift_score}"
 
 
 class GroupSection(Section):
     """One group; its signals and rules are checked one by one."""
 
+    not_built = planned("gates", "storm", "budget", "shadow", "dry_run")
+    stand_ins = standing_in(name="")
     name: str
     interval: PositiveSpan | None = None
     limit: Annotated[int, Field(ge=0)] = 0
@@ -64,11 +36,15 @@ class GroupSection(Section):
 class RuleFileSection(Section):
     """The whole file."""
 
+    stand_ins = standing_in(groups=[])
     groups: list[Any]
 
 
 class Defaults:
-    """What bridge.yml gives to rule files. taken: external label -> where it is set. order: of the next rule."""
+    """What bridge.yml gives to rule files, and the names that were read so far (name -> where).
+
+    taken: external label -> where it is set.
+    """
 
     def __init__(
         self, interval: Duration, offset: Duration, models: ModelLabels, external_labels: Mapping[str, str]
@@ -77,145 +53,82 @@ class Defaults:
         self.offset = offset
         self.models = models
         self.taken = dict.fromkeys(external_labels, "global.external_labels of the configuration")
-        self.rules: dict[str, str] = {}
         self.groups: dict[str, str] = {}
+        self.rules: dict[str, str] = {}
+        self.count = 0
 
 
 def read_rule_file(document: Document, defaults: Defaults) -> list[Group]:
     """The groups of a file; every problem is noted in `document`, names are noted in `defaults`."""
-    section = checked(RuleFileSection, document.value, document, ())
+    section = salvaged(RuleFileSection, document.value, document, ())
     entries = section.groups if section is not None else []
     return [
         group
         for number, entry in enumerate(entries)
-        if (group := _GroupReader(document, defaults, ("groups", number)).read(entry)) is not None
+        if (group := _read_group(entry, document, ("groups", number), defaults)) is not None
     ]
 
 
-class _GroupReader:
-    """Reads one group."""
+def _read_group(entry: object, document: Document, place: Place, defaults: Defaults) -> Group | None:
+    section = salvaged(GroupSection, entry, document, place)
+    if section is None:
+        return None
+    _unique(defaults.groups, section.name, "group", document, (*place, "name"))
+    check_labels(section.labels, document, (*place, "labels"), defaults.taken)
+    surroundings = _Surroundings(section, document, place, defaults)
+    rules: list[Rule] = []
+    for number, value in enumerate(section.rules):
+        rule = RuleReader(value, document, (*place, "rules", number), surroundings).read()
+        rules += [rule] if rule is not None else []
+    queries = {name: query for name, query in surroundings.queries.items() if query is not None}
+    interval = section.interval or defaults.interval
+    offset = defaults.offset if section.query_offset is None else section.query_offset
+    return Group(section.name, interval, queries, tuple(rules), offset, document.file)
 
-    def __init__(self, document: Document, defaults: Defaults, place: Place) -> None:
+
+def _unique(known: dict[str, str], name: str, what: str, document: Document, place: Place) -> None:
+    if place not in document.lines:
+        return
+    if not name.strip():
+        document.add(place, f"a {what} needs a name")
+    elif name in known:
+        document.add(place, f"{what} {name!r} is there twice", f"first in {known[name]}")
+    else:
+        known[name] = f"{document.file}:{document.line(place)}"
+
+
+class _Surroundings:
+    """What the rules of a group take from it."""
+
+    def __init__(self, group: GroupSection, document: Document, place: Place, defaults: Defaults) -> None:
+        self.name = group.name
+        self.labels = group.labels
+        self.limit = group.limit
+        self.taken = defaults.taken
+        self.mapping = group.models.over(defaults.models)
         self._document = document
         self._defaults = defaults
-        self._place = place
-        self._queries: dict[str, SignalQuery] = {}
-        self._used: set[str] = set()
+        signals = ((name, (*place, "signals", name), value) for name, value in group.signals.items())
+        self.queries: dict[str, SignalQuery | None] = {
+            name: self._signal(name, where, value) for name, where, value in signals
+        }
 
-    def read(self, entry: object) -> Group | None:
-        section = checked(GroupSection, entry, self._document, self._place)
-        if section is None:
-            return None
-        self._unique(self._defaults.groups, section.name, "group", "name")
-        check_labels(section.labels, self._document, (*self._place, "labels"), self._defaults.taken)
-        mapping = section.models.over(self._defaults.models)
-        for name, value in section.signals.items():
-            self._signal(section, name, value, mapping)
-        rules = [
-            rule
-            for number, item in enumerate(section.rules)
-            if (rule := self._rule(section, item, (*self._place, "rules", number), mapping)) is not None
-        ]
-        interval = section.interval or self._defaults.interval
-        offset = self._defaults.offset if section.query_offset is None else section.query_offset
-        return Group(section.name, interval, self._queries, tuple(rules), offset, self._document.file)
-
-    def _unique(self, known: dict[str, str], name: str, what: str, *path: str | int) -> None:
-        place = (*self._place, *path)
+    def _signal(self, name: str, place: Place, value: object) -> SignalQuery | None:
+        before = len(self._document.problems)
         if not name.strip():
-            self._document.add(place, f"a {what} needs a name")
-        elif name in known:
-            self._document.add(place, f"{what} {name!r} is there twice", f"first in {known[name]}")
-        known[name] = f"{self._document.file}:{self._document.line(place)}"
-
-    def _signal(self, group: GroupSection, name: str, value: object, mapping: ModelLabels) -> None:
-        place = (*self._place, "signals", name)
-        signal = checked(SignalSection, value, self._document, place)
+            self._document.add(place, "a signal needs a name")
+        if not isinstance(value, dict):
+            self._document.add(place, "a signal is a mapping", SIGNAL_HINT)
+            return None
+        signal = salvaged(SignalSection, value, self._document, place)
         if signal is None:
-            # Known all the same: rules that use it are not wrong because of it.
-            self._queries[name] = SignalQuery(name, EventKind.CUSTOM, {"value": name})
-            return
-        query = signal_query(name, signal, mapping, group.limit, self._document, place)
-        self._queries[name] = query
-
-    def _rule(self, group: GroupSection, value: object, place: Place, mapping: ModelLabels) -> Rule | None:
-        if isinstance(value, dict) and "retrain" not in value and "alert" in value:
-            self._document.add((*place, "alert"), "'alert' is not built yet", "rules begin with 'retrain: NAME'")
             return None
-        section = checked(RuleSection, value, self._document, place)
-        if section is None:
-            return None
-        self._unique(self._defaults.rules, section.retrain, "rule", *place[len(self._place) :], "retrain")
-        labels = {**group.labels, **section.labels}
-        check_labels(section.labels, self._document, (*place, "labels"), self._defaults.taken)
-        self._annotations(section, place)
-        query = self._query(group, section, place, mapping)
-        if query is None:
-            return None
-        strategy = None
-        if section.expr is None:
-            strategy = strategy_spec(section.strategy, self._queries[query], self._document, (*place, "strategy"))
-        cooldown = section.cooldown.base if isinstance(section.cooldown, CooldownSection) else section.cooldown
-        return Rule(
-            name=section.retrain,
-            group=group.name,
-            query=query,
-            strategy=strategy,
-            for_=section.for_,
-            keep_firing_for=section.keep_firing_for,
-            cooldown=cooldown,
-            labels=labels,
-            annotations=dict(section.annotations),
-            policies=self._policies(section, place),
-            order=len(self._defaults.rules) - 1,
-            file=self._document.file,
-            line=self._document.line((*place, "retrain")),
-        )
+        check_columns(value, signal, self._document, place)
+        query = signal_query(name, signal, self.mapping, self.limit, self._document, place)
+        return query if len(self._document.problems) == before else None
 
-    def _query(self, group: GroupSection, rule: RuleSection, place: Place, mapping: ModelLabels) -> str | None:
-        """The key of the rule's query: its signal, or a query of its own for a plain `expr`."""
-        if (rule.expr is None) == (rule.signal is None):
-            self._document.add(place, "a rule has either 'expr' or 'signal' with 'strategy'")
-            return None
-        if rule.signal is not None:
-            if rule.event is not None:
-                self._document.add((*place, "event"), "'event' goes with 'expr'; the signal has its own")
-            if rule.signal not in self._queries:
-                self._document.add(
-                    (*place, "signal"), f"there is no signal {rule.signal!r}", near(rule.signal, self._queries)
-                )
-                return None
-            return rule.signal
-        return self._own_query(group, rule, place, mapping)
-
-    def _own_query(self, group: GroupSection, rule: RuleSection, place: Place, mapping: ModelLabels) -> str | None:
-        if rule.strategy is not None:
-            hint = "the expression decides; write a signal to use a strategy"
-            self._document.add((*place, "strategy"), "'strategy' does not go with 'expr'", hint)
-        if rule.retrain in self._queries:
-            self._document.add((*place, "retrain"), f"{rule.retrain!r} is the name of a signal as well", "rename one")
-            return None
-        expr = rule.expr or ""
-        if problem := promql_problem(expr):
-            self._document.add((*place, "expr"), problem)
-        event = rule.event or EventKind.CUSTOM
-        self._queries[rule.retrain] = SignalQuery(rule.retrain, event, {"value": expr}, mapping, limit=group.limit)
-        return rule.retrain
-
-    def _annotations(self, rule: RuleSection, place: Place) -> None:
-        for name, text in rule.annotations.items():
-            try:
-                Template(text)
-            except ValueError as error:
-                self._document.add((*place, "annotations", name), str(error))
-
-    def _policies(self, rule: RuleSection, place: Place) -> dict[Cause, str]:
-        for name, policy in rule.inconclusive.items():
-            where = (*place, "inconclusive", name)
-            if name not in _CAUSES:
-                self._document.add(where, f"unknown cause {name!r}", near(name, _CAUSES))
-            elif policy in {"ok", "fire"}:
-                self._document.add(where, f"policy {policy!r} is not built yet", "keep is")
-            elif policy != "keep":
-                self._document.add(where, f"unknown policy {policy!r}", near(policy, ("keep", "ok", "fire")))
-        return {_CAUSES[name]: policy for name, policy in rule.inconclusive.items() if name in _CAUSES}
+    def number(self, rule: str, place: Place) -> int:
+        """The next place over all files."""
+        _unique(self._defaults.rules, rule, "rule", self._document, place)
+        self._defaults.count += 1
+        return self._defaults.count - 1

@@ -1,32 +1,57 @@
-"""Checks values against pydantic models and says what is wrong in our own words, with places and near misses."""
+"""Checks values against pydantic models: strictly, noting every problem, and going on with what is right."""
 
 from __future__ import annotations
 
-import difflib
+import json
 from collections.abc import Iterable, Mapping
-from types import NoneType, UnionType
-from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails
 
+from bridge.config.wording import kind, note
 from bridge.config.yaml import Document, Place
-from bridge.domain.times import parse_duration
+from bridge.domain.times import DAY, parse_duration
 
 M = TypeVar("M", bound=BaseModel)
+S = TypeVar("S", bound="Section")
+LONGEST = 100 * 365 * DAY
 
 
 class Section(BaseModel):
-    """A mapping of a file. not_built: keys that are planned; they are refused with that reason, not as unknown."""
+    """A mapping of a file.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
-    not_built: ClassVar[frozenset[str]] = frozenset()
+    not_built: planned keys -> what to do instead ("": remove it); they are refused with that reason, not as unknown.
+    stand_ins: values for required keys that are missing or wrong, so that the rest can be checked all the same.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    not_built: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    stand_ins: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+
+
+def planned(*keys: str, **instead: str) -> Mapping[str, str]:
+    """For Section.not_built."""
+    return MappingProxyType({**dict.fromkeys(keys, ""), **instead})
+
+
+def standing_in(**values: Any) -> Mapping[str, Any]:
+    """For Section.stand_ins."""
+    return MappingProxyType(values)
 
 
 def _duration(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, str | int) or (isinstance(value, int) and value != 0):
-        raise ValueError("must be a duration such as 30s, 5m or 1h30m")
-    return parse_duration(str(value))
+    if isinstance(value, int | float) and not isinstance(value, bool) and value != 0:
+        raise ValueError(f"must be a duration with a unit, not the number {value}: write {value}s if seconds are meant")
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        # ValueError, also for a wrong type: that is what pydantic takes from a validator.
+        raise ValueError(f"must be a duration such as 30s, 5m or 1h30m, not {kind(value)}")  # noqa: TRY004
+    if str(value).startswith("-"):
+        raise ValueError(f"must not be negative: {value}")
+    duration = parse_duration(str(value) if isinstance(value, str) else "0")
+    if duration > LONGEST:
+        raise ValueError("is longer than 100 years")
+    return duration
 
 
 def _positive(value: int) -> int:
@@ -39,87 +64,57 @@ Span = Annotated[int, BeforeValidator(_duration)]
 PositiveSpan = Annotated[int, BeforeValidator(_duration), AfterValidator(_positive)]
 
 
-def near(word: str, known: Iterable[str]) -> str:
-    """A hint that names the nearest known word, or all of them when none is near and they are few."""
-    names = sorted(known)
-    found = difflib.get_close_matches(word, names, 1, 0.6)
-    if found:
-        return f"did you mean {found[0]!r}?"
-    return f"known are: {', '.join(names)}" if len(names) <= 20 else ""
-
-
 def checked(model: type[M], value: object, document: Document, place: Place) -> M | None:
     """`value` as `model`, or None with every problem noted in `document`."""
+    found, _ = _validated(model, value, document, place)
+    return found
+
+
+def salvaged(model: type[S], value: object, document: Document, place: Place) -> S | None:
+    """As `checked`, but what is wrong is left out, and stood in for where it is required.
+
+    None: nothing could be saved. The problems are noted in either case, so the result must not be put in force.
+    """
+    found, wrong = _validated(model, value, document, place)
+    if found is not None or not isinstance(value, Mapping):
+        return found
+    rest = {**model.stand_ins, **_without(value, [where[len(place) :] for where in wrong])}
+    try:
+        return model.model_validate_json(json.dumps(rest), strict=True)
+    except ValidationError:
+        return None
+
+
+def _validated(model: type[M], value: object, document: Document, place: Place) -> tuple[M | None, list[Place]]:
+    """The model, or the places of the problems that were noted."""
     if not isinstance(value, Mapping):
         document.add(place, f"must be a mapping, not {kind(value)}")
-        return None
+        return None, [place]
     try:
-        return model.model_validate(value)
+        # As JSON: in pydantic's strict mode only there a list may become a tuple; without it "yes" becomes True.
+        return model.model_validate_json(json.dumps(value), strict=True), []
     except ValidationError as error:
-        for details in error.errors(include_url=False):
-            _note(model, details, document, place)
-        return None
+        return None, [note(model, details, document, place) for details in error.errors(include_url=False)]
 
 
-def _note(model: type[BaseModel], details: ErrorDetails, document: Document, place: Place) -> None:
-    # Steps that are not in the file (pydantic's own: a union's member, a validator's name) are left out.
-    where = place
-    for step in details["loc"]:
-        longer = (*where, step)
-        if longer in document.lines or step == details["loc"][-1]:
-            where = longer
-    kind_, given = details["type"], details.get("input")
-    if kind_ == "extra_forbidden":
-        _unknown_key(model, details["loc"], document, where)
-    elif kind_ == "missing":
-        document.add(where[:-1], f"key {where[-1]!r} is missing")
-    elif kind_ == "string_type" and isinstance(given, int | float):
-        document.add(where, f"must be text, YAML read {kind(given)} {given!r}", "quote it")
-    elif kind_ == "value_error":
-        document.add(where if where in document.lines else where[:-1], str(details["ctx"]["error"]))
-    else:
-        text = details["msg"].removeprefix("Input ")
-        document.add(where, f"{text[0].lower()}{text[1:]}, not {kind(given)}")
+def _without(value: Mapping[str, Any], wrong: Iterable[Place]) -> dict[str, Any]:
+    """A copy without the keys at or around the wrong places; lists stay whole, or later elements would move."""
+    rest: dict[str, Any] = json.loads(json.dumps(value))
+    for place in wrong:
+        holder, key = _holder(rest, place)
+        if key is not None:
+            holder.pop(key, None)
+    return rest
 
 
-def _unknown_key(model: type[BaseModel], loc: tuple[int | str, ...], document: Document, where: Place) -> None:
-    key, owner = str(loc[-1]), _model_at(model, loc[:-1])
-    fields = {} if owner is None else owner.model_fields
-    names = {field.alias or name for name, field in fields.items()}
-    if owner is not None and key in getattr(owner, "not_built", ()):
-        document.add(where, f"{key!r} is not built yet", "remove it")
-    else:
-        document.add(where, f"unknown key {key!r}", near(key, names))
-
-
-def _model_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel] | None:
-    """The model that holds the last step of a pydantic location."""
-    here: Any = model
-    for step in loc:
-        if isinstance(here, type) and issubclass(here, BaseModel):
-            named = {field.alias or name: field.annotation for name, field in here.model_fields.items()}
-            if step not in named:
-                continue
-            here = named[str(step)]
-        else:
-            arguments = get_args(here)
-            here = arguments[-1] if get_origin(here) is not tuple else arguments[0]
-        here = _bare(here)
-    return here if isinstance(here, type) and issubclass(here, BaseModel) else None
-
-
-def _bare(annotation: Any) -> Any:
-    """Without Annotated and None."""
-    while get_origin(annotation) in {Annotated, Union, UnionType}:
-        members = [item for item in get_args(annotation) if item is not NoneType]
-        models = [item for item in members if isinstance(item, type) and issubclass(item, BaseModel)]
-        annotation = models[0] if models else members[0]
-    return annotation
-
-
-def kind(value: object) -> str:
-    """What YAML read, in words."""
-    if value is None:
-        return "nothing"
-    words = {bool: "a boolean", int: "a number", float: "a number", str: "text", list: "a list", dict: "a mapping"}
-    return next((word for type_, word in words.items() if isinstance(value, type_)), type(value).__name__)
+def _holder(rest: dict[str, Any], place: Place) -> tuple[dict[str, Any], str | None]:
+    """The innermost mapping on the way to `place`, and its key there."""
+    here: Any = rest
+    found: tuple[dict[str, Any], str | None] = (rest, None)
+    for step in place:
+        if isinstance(here, dict) and isinstance(step, str):
+            found = (here, step)
+            here = here.get(step)
+        elif isinstance(here, list) and isinstance(step, int) and step < len(here):
+            here = here[step]
+    return found

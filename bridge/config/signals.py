@@ -2,87 +2,72 @@
 
 from __future__ import annotations
 
-from bridge.config.shape import PositiveSpan, Section, near
+from bridge.config.promql import WINDOW, promql_problem
+from bridge.config.shape import PositiveSpan, Section, planned, standing_in
+from bridge.config.wording import near
 from bridge.config.yaml import Document, Place
 from bridge.domain.batch import COUNT, ERRORS, TOTAL, VALUE, EventKind
 from bridge.domain.rule import ModelLabels, SignalQuery
 from bridge.domain.times import MINUTE, format_duration
 
 UNIT_MS = {"microseconds": 0.001, "milliseconds": 1.0, "seconds": 1000.0, "minutes": 60_000.0}
-_CLOSING = {")": "(", "]": "[", "}": "{"}
-_QUOTES = "\"'`"
-
-Expr = str
 
 
 class SignalSection(Section):
-    """One signal: `expr`, or `errors` and `total`; `n` beside either."""
+    """One signal: `expr`, or `errors` and `total`; `n` beside either. window: what `$window` stands for."""
 
-    not_built = frozenset({"buckets", "discover", "kind", "standardise"})
+    not_built = planned("buckets", "discover", "kind", "standardise", "models", "stale_after")
+    stand_ins = standing_in(event=EventKind.CUSTOM.value)
     event: EventKind
     unit: str = ""
-    expr: Expr | None = None
-    errors: Expr | None = None
-    total: Expr | None = None
-    n: Expr | None = None
-    window: PositiveSpan = 5 * MINUTE
+    expr: str | None = None
+    errors: str | None = None
+    total: str | None = None
+    n: str | None = None
+    window: PositiveSpan | None = None
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Key -> expression, as written."""
+        given = {"expr": self.expr, "errors": self.errors, "total": self.total, "n": self.n}
+        return {key: text for key, text in given.items() if text is not None}
+
+
+_COLUMNS = {"expr": VALUE, "errors": ERRORS, "total": TOTAL, "n": COUNT}
 
 
 def signal_query(
     name: str, signal: SignalSection, mapping: ModelLabels, limit: int, document: Document, place: Place
 ) -> SignalQuery:
     """The query of a signal; problems are noted."""
-    given = {VALUE: signal.expr, ERRORS: signal.errors, TOTAL: signal.total, COUNT: signal.n}
-    keys = {VALUE: "expr", ERRORS: "errors", TOTAL: "total", COUNT: "n"}
-    window = format_duration(signal.window)
-    exprs = {column: text.replace("$window", window) for column, text in given.items() if text is not None}
-    for column, text in exprs.items():
-        if problem := promql_problem(text):
-            document.add((*place, keys[column]), problem)
-    _check_columns(signal, document, place)
+    window = format_duration(signal.window or 5 * MINUTE)
+    exprs = {_COLUMNS[key]: text.replace(WINDOW, window) for key, text in signal.texts.items()}
+    for key, text in signal.texts.items():
+        if problem := promql_problem(text.replace(WINDOW, window)):
+            document.add((*place, key), problem)
+    if signal.window is not None and not any(WINDOW in text for text in signal.texts.values()):
+        document.add(
+            (*place, "window"), f"no expression of the signal uses {WINDOW}", f"write [{WINDOW}], or remove it"
+        )
     return SignalQuery(name, signal.event, exprs, mapping, signal.unit, _unit_ms(signal, document, place), limit)
 
 
-def _check_columns(signal: SignalSection, document: Document, place: Place) -> None:
-    if (signal.errors is None) != (signal.total is None):
+def check_columns(raw: object, signal: SignalSection, document: Document, place: Place) -> None:
+    """Which expressions go together. raw: the signal as written, for a key with a wrong value is there all the same."""
+    given = set(raw) & set(_COLUMNS) if isinstance(raw, dict) else set(signal.texts)
+    if len(given & {"errors", "total"}) == 1:
         document.add(place, "'errors' and 'total' go together")
-    elif (signal.expr is None) == (signal.errors is None):
-        document.add(place, "a signal has either 'expr' or 'errors' with 'total'")
-    if signal.errors is not None and signal.event is not EventKind.INFERENCE_ERROR:
+    elif ("expr" in given) == ("errors" in given):
+        document.add(place, "a signal has either 'expr', or 'errors' with 'total'")
+    if "errors" in given and signal.event is not EventKind.INFERENCE_ERROR:
         document.add((*place, "event"), "'errors' with 'total' is an event 'inference_error'")
 
 
 def _unit_ms(signal: SignalSection, document: Document, place: Place) -> float:
     if signal.event is not EventKind.LATENCY:
         return 1.0
-    if signal.unit in UNIT_MS:
-        return UNIT_MS[signal.unit]
-    if not signal.unit:
-        document.add(place, "key 'unit' is missing: a latency needs one", f"one of {', '.join(UNIT_MS)}")
-    else:
+    if not signal.unit and (*place, "unit") not in document.lines:
+        document.add(place, "key 'unit' is missing: a latency has one", f"one of {', '.join(UNIT_MS)}")
+    elif signal.unit not in UNIT_MS:
         document.add((*place, "unit"), f"unknown unit {signal.unit!r} of a latency", near(signal.unit, UNIT_MS))
-    return 1.0
-
-
-def promql_problem(text: str) -> str:
-    """What is plainly wrong with an expression before Prometheus sees it; "" when nothing is."""
-    if not text.strip():
-        return "the expression is empty"
-    opened: list[str] = []
-    quote = ""
-    escaped = False
-    for character in text:
-        if quote:
-            if escaped or (character == "\\" and quote != "`"):
-                escaped = not escaped
-            elif character == quote:
-                quote = ""
-        elif character in _QUOTES:
-            quote = character
-        elif character in "([{":
-            opened.append(character)
-        elif character in _CLOSING and (not opened or opened.pop() != _CLOSING[character]):
-            return f"unexpected {character!r} in the expression"
-    if quote:
-        return f"a text that begins with {quote} does not end in the expression"
-    return f"{opened[-1]!r} is not closed in the expression" if opened else ""
+    return UNIT_MS.get(signal.unit, 1.0)

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import re
+from fractions import Fraction
 from typing import Any
 
-from bridge.config.shape import checked, kind, near
+from bridge.config.shape import checked
+from bridge.config.wording import bare, kind, near
 from bridge.config.yaml import Document, Place
 from bridge.domain.batch import ERRORS, TOTAL, VALUE, EventKind
 from bridge.domain.rule import SignalQuery, StrategySpec
-from bridge.domain.times import parse_duration
+from bridge.strategies.base import RetrainStrategy
 from bridge.strategies.registry import strategies
 
+_EXAMPLE = "for example strategy: {threshold: {max: 0.6}}"
+_LENGTH = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(us|µs|ms|s|m|h)")
+_LENGTH_MS = {"us": "0.001", "µs": "0.001", "ms": "1", "s": "1000", "m": "60000", "h": "3600000"}
 
-def strategy_spec(value: object, query: SignalQuery, document: Document, place: Place) -> StrategySpec | None:
-    """The strategy that a rule names; None with the problem noted."""
-    if value is None:
-        document.add(place[:-1], "key 'strategy' is missing", "for example strategy: {threshold: {max: 0.6}}")
-        return None
+
+def strategy_spec(value: object, query: SignalQuery | None, document: Document, place: Place) -> StrategySpec | None:
+    """The strategy that a rule names; None with the problem noted.
+
+    query: of the rule's signal; None when that is wrong itself, so that nothing can be said of its unit and columns.
+    """
     named = {value: {}} if isinstance(value, str) else value
     if not isinstance(named, dict) or len(named) != 1:
-        document.add(place, "must name exactly one strategy", "for example {threshold: {max: 0.6}}")
+        document.add(place, "must name exactly one strategy", _EXAMPLE)
         return None
     ((name, params),) = named.items()
     known = strategies()
@@ -29,33 +36,50 @@ def strategy_spec(value: object, query: SignalQuery, document: Document, place: 
         return None
     params = {} if params is None else params
     if not isinstance(params, dict):
-        document.add(where, f"must be a mapping of parameters, not {kind(params)}")
+        document.add(where, f"must be a mapping of parameters, not {kind(params)}", _EXAMPLE)
         return None
-    converted = {key: _in_unit(item, query, document, (*where, key)) for key, item in params.items()}
-    config = checked(known[name].Config, converted, document, where)
-    missing = known[name].needs - _columns(query)
-    if missing:
-        document.add(where, f"strategy {name!r} needs {', '.join(sorted(missing))}, signal {query.name!r} has no such")
-    if config is None:
-        return None
-    return StrategySpec(name, config.model_dump(mode="json", exclude_none=True))
+    if query is not None:
+        _check_needs(known[name], query, document, where)
+    params = {key: _in_unit(known[name], key, item, query, document, (*where, key)) for key, item in params.items()}
+    config = checked(known[name].Config, params, document, where)
+    return None if config is None else StrategySpec(name, config.model_dump(mode="json", exclude_none=True))
 
 
-def _columns(query: SignalQuery) -> frozenset[str]:
-    """What the signal carries; errors over total is a value too."""
+def _check_needs(strategy: type[RetrainStrategy], query: SignalQuery, document: Document, place: Place) -> None:
     columns = frozenset(query.exprs)
-    return columns | {VALUE} if {ERRORS, TOTAL} <= columns else columns
+    if {ERRORS, TOTAL} <= columns:  # errors over total is a value too
+        columns |= {VALUE}
+    if missing := strategy.needs - columns:
+        message = (
+            f"strategy {strategy.name!r} needs {_listed(missing)}, and signal {query.name!r} has {_listed(columns)}"
+        )
+        document.add(place, message, "a signal's expr gives value; errors, total and n give themselves")
 
 
-def _in_unit(value: Any, query: SignalQuery, document: Document, place: Place) -> Any:
-    """A duration in the signal's unit; every other value as it is."""
-    if not isinstance(value, str):
+def _listed(columns: frozenset[str]) -> str:
+    return ", ".join(sorted(columns)) or "nothing"
+
+
+def _in_unit(
+    strategy: type[RetrainStrategy], key: str, value: Any, query: SignalQuery | None, document: Document, place: Place
+) -> Any:
+    """A length of time in the signal's unit, where the parameter is a number; every other value as it is."""
+    field = strategy.Config.model_fields.get(key)
+    if field is None or bare(field.annotation) is not float or not isinstance(value, str):
         return value
-    try:
-        duration = parse_duration(value)
-    except ValueError:
+    length = _LENGTH.fullmatch(value)
+    if query is None:
+        return value if length is None else 0.0
+    if length is None:
+        if query.event is EventKind.LATENCY:
+            document.add(
+                place, f"must be a number or a length of time, not {value!r}", "for example 0.2, 200ms or 1.5s"
+            )
+            return 0.0
         return value
     if query.event is not EventKind.LATENCY:
-        document.add(place, f"{value!r} is a duration, and signal {query.name!r} is not a latency")
+        message = f"{value!r} is a length of time, and signal {query.name!r} is no latency"
+        document.add(place, message, "write a number in the signal's unit")
         return 0.0
-    return duration / query.unit_ms
+    # Fractions, so that 70ms is 0.07 s and not the float beside it.
+    return float(Fraction(length[1]) * Fraction(_LENGTH_MS[length[2]]) / Fraction(str(query.unit_ms)))

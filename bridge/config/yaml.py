@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.reader import ReaderError
 
 from bridge.domain.errors import ConfigError, Problem
 
 Place = tuple[str | int, ...]
-MOST_BYTES, MOST_NODES, MOST_DEPTH = 4 * 1024 * 1024, 500_000, 100
+MOST_BYTES, MOST_NODES, MOST_DEPTH = 4 * 1024 * 1024, 500_000, 50
 
-_INT = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_INT = re.compile(r"[-+]?[0-9]+")
+_BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS: dict[str, Any] = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
 _WORDS |= {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
-_WORDS |= {".inf": float("inf"), "-.inf": float("-inf"), ".nan": float("nan")}
+_WORDS |= dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), math.inf)
+_WORDS |= dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf) | dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan)
+_TEXT_TAG = "tag:yaml.org,2002:str"
 
 
 @dataclass(slots=True)
@@ -38,7 +43,17 @@ class Document:
 
     def add(self, place: Place, message: str, hint: str = "") -> None:
         """Note a problem at a place."""
-        self.problems.append(Problem(self.file, self.line(place), path_text(place), message, hint))
+        self.add_at(self.line(place), place, message, hint)
+
+    def add_at(self, line: int, place: Place, message: str, hint: str = "") -> None:
+        """Note a problem on a line of its own, once."""
+        problem = Problem(self.file, line, path_text(place), message, hint)
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    def refused(self, line: int, message: str, hint: str = "") -> ConfigError:
+        """The error for a file of which nothing can be used. line 0: none can be named."""
+        return ConfigError([Problem(self.file, line, "", message, hint)])
 
 
 def path_text(place: Place) -> str:
@@ -53,44 +68,53 @@ def read(path: Path, shown: str = "") -> Document:
     """Read a file; ConfigError when it cannot be read or is not one YAML document."""
     document = Document(shown or str(path))
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
     except OSError as error:
-        raise _refused(document, 0, f"cannot be read: {error.strerror}") from None
+        raise document.refused(0, f"cannot be read: {error.strerror}") from None
     if len(data) > MOST_BYTES:
-        raise _refused(document, 0, f"is larger than {MOST_BYTES // 1024 // 1024} MiB", "split it")
+        raise document.refused(0, f"is larger than {MOST_BYTES // 1024 // 1024} MiB", "split it")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise _refused(document, line, "is not UTF-8", "save the file as UTF-8") from None
+        raise document.refused(line, "is not UTF-8", "save the file as UTF-8") from None
     return parse(text, document)
 
 
 def parse(text: str, document: Document) -> Document:
     """Fill `document` from YAML text; ConfigError when the text is not one YAML document."""
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=_Loader)
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise document.refused(line, f"holds the control character U+{ord(error.character):04X}", "remove it") from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark is not None else 0
-        message = f"is not YAML: {error.problem or error.context or 'cannot be understood'}"
-        hint = "a file holds one document" if "document" in message else _tab_hint(text, line)
-        raise _refused(document, line, message, hint) from None
-    except yaml.YAMLError as error:
-        raise _refused(document, 0, f"is not YAML: {str(error).splitlines()[0]}") from None
+        raise document.refused(line, *_syntax(error, text, line)) from None
     except RecursionError:
-        raise _refused(document, 0, "is nested too deeply") from None
+        raise document.refused(0, "is nested too deeply", f"at most {MOST_DEPTH} levels") from None
     builder = _Builder(document)
     document.value = None if node is None else builder.build(node, (), 0)
     return document
 
 
-def _tab_hint(text: str, line: int) -> str:
+def _syntax(error: yaml.MarkedYAMLError, text: str, line: int) -> tuple[str, str]:
+    problem = error.problem or error.context or "cannot be understood"
+    if problem == "but found another document":
+        return "holds more than one document", "write one file for each"
+    if problem == "mapping values are not allowed here":
+        return f"is not YAML: {problem}", "quote a text that holds ': ', and indent keys alike"
     lines = text.splitlines()
-    return "indent with spaces, not tabs" if 0 < line <= len(lines) and "\t" in lines[line - 1] else ""
+    tab = 0 < line <= len(lines) and "\t" in lines[line - 1]
+    return f"is not YAML: {problem}", "indent with spaces, not tabs" if tab else ""
 
 
-def _refused(document: Document, line: int, message: str, hint: str = "") -> ConfigError:
-    return ConfigError([Problem(document.file, line, "", message, hint)])
+class _Loader(yaml.SafeLoader):
+    """Leaves the meaning of a scalar to `plain`: PyYAML's own is YAML 1.1's, where `no` is false and 1:30 is ninety."""
+
+    def resolve(self, kind: type[yaml.Node], value: str | None, implicit: object) -> str:
+        return ""
 
 
 class _Builder:
@@ -102,52 +126,78 @@ class _Builder:
 
     def build(self, node: yaml.Node, place: Place, depth: int) -> Any:
         self._count += 1
-        self._document.lines.setdefault(place, node.start_mark.line + 1)
-        if self._count > MOST_NODES or depth > MOST_DEPTH:
-            raise _refused(self._document, node.start_mark.line + 1, "is too large once its aliases are followed")
+        line = node.start_mark.line + 1
+        self._document.lines.setdefault(place, line)
+        if self._count > MOST_NODES:
+            raise self._document.refused(line, f"has more than {MOST_NODES} values once its aliases are followed")
+        if depth > MOST_DEPTH:
+            raise self._document.refused(line, "is nested too deeply", f"at most {MOST_DEPTH} levels")
+        if node.tag not in {"", _TEXT_TAG}:
+            self._document.add_at(line, place, f"tag {_short(node.tag)} is not allowed", "remove it")
+            return ""
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, place, depth)
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item, (*place, number), depth + 1) for number, item in enumerate(node.value)]
-        return self._scalar(node, place)
+        return self._scalar(node, line, place)
 
     def _mapping(self, node: yaml.MappingNode, place: Place, depth: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
-            if not isinstance(key_node, yaml.ScalarNode):
-                self._problem(line, place, "a key must be a plain word")
+            key = self._key(key_node, line, place)
+            if key is None:
                 continue
-            key = str(key_node.value)
             if key in found:
                 first = self._document.lines[*place, key]
-                self._problem(line, (*place, key), f"key {key!r} is there twice", f"first on line {first}")
+                self._document.add_at(line, (*place, key), f"key {key!r} is there twice", f"first on line {first}")
                 continue
             self._document.lines[*place, key] = line
             found[key] = self.build(value_node, (*place, key), depth + 1)
         return found
 
-    def _scalar(self, node: yaml.Node, place: Place) -> Any:
-        text = str(node.value)
-        if node.tag == "tag:yaml.org,2002:str" and getattr(node, "style", None):
-            return text
-        if not node.tag.startswith("tag:yaml.org,2002:"):
-            self._problem(node.start_mark.line + 1, place, f"tag {node.tag} is not allowed")
+    def _key(self, node: yaml.Node, line: int, place: Place) -> str | None:
+        if not isinstance(node, yaml.ScalarNode):
+            self._document.add_at(line, place, "a key must be a plain word")
             return None
-        if getattr(node, "style", None):
-            return text
-        return plain(text)
+        if node.value == "<<" and not node.style:
+            hint = "write the keys out; an alias for a whole value is fine"
+            self._document.add_at(line, place, "merge keys (<<) are not part of YAML 1.2", hint)
+            return None
+        return self._text(node.value, line, place)
 
-    def _problem(self, line: int, place: Place, message: str, hint: str = "") -> None:
-        self._document.problems.append(Problem(self._document.file, line, path_text(place), message, hint))
+    def _scalar(self, node: yaml.Node, line: int, place: Place) -> Any:
+        text = self._text(node.value, line, place)
+        if node.tag == _TEXT_TAG or getattr(node, "style", None):
+            return text
+        value = plain(text)
+        if isinstance(value, float) and not math.isfinite(value):
+            self._document.add_at(line, place, f"{text} is not a finite number")
+            return 0.0
+        return value
+
+    def _text(self, text: str, line: int, place: Place) -> str:
+        """Text as it is, unless no store, label or header could hold it."""
+        if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+            self._document.add_at(line, place, "text holds a NUL or half a surrogate pair", "remove it")
+            return "x"
+        return text
+
+
+def _short(tag: str) -> str:
+    return tag.replace("tag:yaml.org,2002:", "!!")
 
 
 def plain(text: str) -> Any:
-    """An unquoted scalar by YAML 1.2: yes, no, on and off are words, 1:30 is text, 010 is text."""
+    """An unquoted scalar by YAML 1.2: yes, no, on and off are words, 1:30 is text, 010 is ten."""
     if text in _WORDS:
         return _WORDS[text]
-    if _INT.fullmatch(text) and len(text) < 300:
+    if len(text) > 300:  # no number that is meant; int() refuses thousands of digits
+        return text
+    if _INT.fullmatch(text):
         return int(text)
-    if _FLOAT.fullmatch(text) and not re.fullmatch(r"[-+]?0[0-9]+", text):
+    if _BASED.fullmatch(text):
+        return int(text, 0)
+    if _FLOAT.fullmatch(text):
         return float(text)
     return text

@@ -1,7 +1,8 @@
 """Annotation templates: a small part of Prometheus' language, compiled once, never evaluated from data.
 
 `{{ $labels.NAME }}`, `{{ $value }}`, `{{ $threshold }}`, and for numbers `| humanize`, `| humanizePercentage`,
-`| humanizeDuration`, `| printf "%.2f"`, `{{ printf "%.2f" $value }}`. Numbers print as Go's %v does.
+`| humanizeDuration`, `| printf "%.2f"`, `{{ printf "%.2f" $value }}`. Numbers print as Go's %v does; `{{-` and `-}}`
+take the white space beside them away.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import math
 import re
 from collections.abc import Callable, Mapping
 
-_ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
+_ACTION = re.compile(r"\{\{(-\s)?\s*(.*?)\s*(\s-)?\}\}", re.DOTALL)
 _LABEL = re.compile(r"\$labels\.([a-zA-Z_][a-zA-Z0-9_]*)")
 _PRINTF = re.compile(r'printf\s+"(%(?:\.\d{1,2})?[feg])"(?:\s+(\S+))?')
-_SMALLEST_PLAIN, _LARGEST_PLAIN = -4, 21
+_LARGEST_PLAIN = 1e6
+_LONGEST = 2.0**63
 KNOWN = '$labels.NAME, $value, $threshold, | humanize, | humanizePercentage, | humanizeDuration, | printf "%.2f"'
 
 Number = Callable[[float], str]
@@ -21,17 +23,22 @@ Part = Callable[[Mapping[str, str], float, float | None], str]
 
 
 def go_float(value: float) -> str:
-    """A float as Go prints it with %v: shortest digits, an exponent below 1e-4 and from 1e21."""
-    if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else ("+Inf" if value > 0 else "-Inf")
+    """A float as Go prints it with %v: shortest digits, with an exponent below 1e-4 and from 1e+06 on."""
+    if value - value != 0:  # NaN and the infinities
+        return "NaN" if value != value else ("+Inf" if value > 0 else "-Inf")  # noqa: PLR0124 - the test for NaN
     text = repr(value)
-    if "e" not in text:
+    if -_LARGEST_PLAIN < value < _LARGEST_PLAIN or "e" in text:
         return text.removesuffix(".0")
-    digits, _, exponent = text.partition("e")
-    power = int(exponent)
-    if _SMALLEST_PLAIN <= power < _LARGEST_PLAIN:
-        return f"{value:.0f}"
-    return f"{digits}e{'-' if power < 0 else '+'}{abs(power):02d}"
+    return _with_exponent(text)
+
+
+def _with_exponent(text: str) -> str:
+    """Plain digits, 1000000 or more, in scientific form: "1234567.5" -> "1.2345675e+06"."""
+    sign, digits = ("-", text[1:]) if text.startswith("-") else ("", text)
+    whole, _, rest = digits.partition(".")
+    significant = (whole + rest).rstrip("0")
+    point = f".{significant[1:]}" if len(significant) > 1 else ""
+    return f"{sign}{significant[0]}{point}e+{len(whole) - 1:02d}"
 
 
 def humanize(value: float) -> str:
@@ -61,6 +68,8 @@ def humanize_duration(value: float) -> str:
     if abs(value) < 1:
         value, prefix = _small(value)
         return f"{_four(value)}{prefix}s"
+    if abs(value) >= _LONGEST:  # where Prometheus overflows
+        return f"{_four(value)}s"
     sign, whole = ("-" if value < 0 else ""), int(abs(value))
     days, hours, minutes = whole // 86400, whole // 3600 % 24, whole // 60 % 60
     if days:
@@ -109,18 +118,20 @@ class Template:
 
 def _compile(text: str) -> list[str | Part]:
     parts: list[str | Part] = []
-    at = 0
+    at, trim = 0, False
     for match in _ACTION.finditer(text):
-        parts += [_plain(text[at : match.start()]), _action(match.group(1))]
-        at = match.end()
-    parts.append(_plain(text[at:]))
+        parts += [_plain(text[at : match.start()], before=trim, after=bool(match.group(1))), _action(match.group(2))]
+        at, trim = match.end(), bool(match.group(3))
+    parts.append(_plain(text[at:], before=trim))
     return [part for part in parts if part != ""]
 
 
-def _plain(text: str) -> str:
+def _plain(text: str, *, before: bool = False, after: bool = False) -> str:
+    """Text between actions, without the white space that they take away."""
     if "{{" in text or "}}" in text:
         raise ValueError("braces do not pair up: an action is written {{ $value }}")
-    return text
+    text = text.lstrip() if before else text
+    return text.rstrip() if after else text
 
 
 def _action(action: str) -> Part:
@@ -147,6 +158,8 @@ def _filter(action: str, filters: list[str]) -> Number:
     printf = _PRINTF.fullmatch(filters[0])
     if printf is not None and not printf.group(2):
         form = printf.group(1)
+        if form == "%g":  # Go's shortest form; Python's has six digits
+            return go_float
         return lambda value: form % value if math.isfinite(value) else go_float(value)
     if filters[0] not in _FILTERS:
         raise ValueError(f"{{{{ {action} }}}}: unknown filter {filters[0]!r}; known are {KNOWN}")

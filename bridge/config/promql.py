@@ -1,0 +1,35 @@
+"""What is plainly wrong with an expression before Prometheus sees it. No parser: brackets, quotes, variables."""
+
+from __future__ import annotations
+
+import re
+
+WINDOW = "$window"
+_CLOSING = {")": "(", "]": "[", "}": "{"}
+# Texts (with their escapes) and comments hold anything; what is left over of them does not end.
+_PIECE = re.compile(
+    r"""(?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`)|(?P<comment>\#[^\n]*)|(?P<open_text>["'`])"""
+    r"""|(?P<bracket>[()\[\]{}])|(?P<variable>\$\w*)"""
+)
+
+
+def promql_problem(text: str) -> str:
+    """What is wrong, or "" when nothing is seen."""
+    opened: list[str] = []
+    bare = text
+    for piece in _PIECE.finditer(text):
+        found = piece.group()
+        if piece.lastgroup == "comment":
+            bare = bare.replace(found, "", 1)
+        elif piece.lastgroup == "open_text":
+            return f"a text that begins with {found} does not end in the expression"
+        elif piece.lastgroup == "variable":
+            return f"{found} is not PromQL; the only variable is {WINDOW}, in signals"
+        elif piece.lastgroup == "bracket" and found in _CLOSING:
+            if not opened or opened.pop() != _CLOSING[found]:
+                return f"unexpected {found!r} in the expression"
+        elif piece.lastgroup == "bracket":
+            opened.append(found)
+    if opened:
+        return f"{opened[-1]!r} is not closed in the expression"
+    return "" if bare.strip() else "the expression is empty"
