@@ -75,6 +75,7 @@ class Bridge:
     listen: str
     command: Sequence[str] = (sys.executable, "-m", "bridge.cli")
     env: Mapping[str, str] = field(default_factory=dict)
+    log_level: str = "info"
     program: Program = field(init=False)
 
     def __post_init__(self) -> None:
@@ -92,7 +93,7 @@ class Bridge:
         """A process over the same files and store."""
         arguments = [
             "run", f"--config.file={self.config_file}", f"--storage.path={self.folder / 'data'}",
-            f"--web.listen-address={listen}", "--log.level=info",
+            f"--web.listen-address={listen}", f"--log.level={self.log_level}",
         ]  # fmt: skip
         path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(ROOT)]))
         return Program([*self.command, *arguments], self.folder, name, {**os.environ, "PYTHONPATH": path, **self.env})
@@ -163,19 +164,25 @@ class Bridge:
         """The last slot that is committed, read past the bridge; 0 when there is none."""
         return _ask_store(self.folder / "data" / "retrain-bridge.db", group)
 
-    def wait_slot(self, slot: int, timeout: float = 20.0) -> None:
+    def wait_slot(self, slot: int, timeout: float = 20.0, group: str = "serving") -> None:
         """Wait until `slot` is evaluated and committed."""
-        wait_until(lambda: self.stored_slot() >= slot, timeout, f"slot {slot}\n{self.program.log[-2000:]}")
+        wait_until(lambda: self.stored_slot(group) >= slot, timeout, f"slot {slot}\n{self.program.log[-2000:]}")
+
+    def pending(self) -> list[Json]:
+        """Deliveries that are neither delivered nor dead."""
+        over = {"delivered", "dead"}
+        every = [item for one in self.requests() for item in self.request(one["id"])["deliveries"]]
+        return [item for item in every if item["state"] not in over]
 
 
 def _ask_store(file: Path, group: str) -> int:
     if not file.exists():
         return 0
-    with contextlib.closing(sqlite3.connect(file, timeout=5)) as connection:
-        try:
+    try:  # read-only: a look must neither repair nor tidy what a killed process left
+        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=5)) as connection:
             row = connection.execute("SELECT slot FROM slots WHERE group_name = ?", (group,)).fetchone()
-        except sqlite3.OperationalError:  # no schema yet
-            return 0
+    except sqlite3.OperationalError:  # no schema yet, or to be recovered first
+        return 0
     return int(row[0]) if row else 0
 
 
@@ -198,11 +205,12 @@ def bridge(
     *,
     command: Sequence[str] = (sys.executable, "-m", "bridge.cli"),
     env: Mapping[str, str] | None = None,
+    log_level: str = "info",
     **global_: str,
 ) -> Iterator[Bridge]:
     """A configured bridge that is not started yet; killed at the end."""
     folder = Path(tempfile.mkdtemp(prefix="bridge-"))
     write_config(folder, prometheus_url, rules, receivers, **global_)
-    process = Bridge(folder, f"127.0.0.1:{free_port()}", command, env or {})
+    process = Bridge(folder, f"127.0.0.1:{free_port()}", command, env or {}, log_level)
     with kept_for_the_test(process.program):
         yield process

@@ -1,0 +1,165 @@
+"""kill -9 of the real bridge at random moments while requests flow: none lost, none under a second id.
+
+CRASH_SEED repeats a run, CRASH_KILLS (60) sets its length; both are printed. scripts/soak makes a long one.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.support import flow as flows
+from tests.support.bridge import REMOTE_WRITE, Bridge, Json, bridge, whole_second, write_script
+from tests.support.crash import LAUNCHER, TIMEOUT, launched
+from tests.support.flow import RULES, Episode, Flow
+from tests.support.keyed import HANG_UP, TAKE, TAKE_AND_HANG_UP, KeyedReceiver, Reply
+from tests.support.processes import wait_until
+from tests.support.receiver import Behaviour, Received
+from tests.support.servers import Prometheus, prometheus
+
+KILLS = int(os.environ.get("CRASH_KILLS", "60"))
+UPTIME = 2.2  # mean seconds between two kills, start-up included
+
+
+class Moody:
+    """A receiver's mind: takes most, refuses some, and sometimes hangs up before or after it took a request."""
+
+    MOODS: Sequence[tuple[Behaviour, float]] = (
+        (TAKE, 60),
+        (TAKE_AND_HANG_UP, 10),
+        (HANG_UP, 10),
+        (Reply(503), 12),
+        (Reply(429, headers={"Retry-After": "1"}), 8),
+    )
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+
+    def __call__(self, _: Received) -> Behaviour:
+        moods, weights = zip(*self.MOODS, strict=True)
+        return self._rng.choices(moods, weights)[0]
+
+
+def uptimes(rng: random.Random, count: int) -> list[float]:
+    """Seconds from start to kill: some too short to get ready, some long enough to settle."""
+    return [rng.uniform(0.2, 3.4) if rng.random() < 0.85 else rng.uniform(3.0, 6.0) for _ in range(count)]
+
+
+def pass_time(seconds: float) -> None:
+    until = time.monotonic() + seconds
+    wait_until(lambda: time.monotonic() >= until, seconds + 5, "the next kill or start")
+
+
+def kill_again_and_again(process: Bridge, rng: random.Random, kills: int) -> int:
+    """Kill and restart on a beat drawn beforehand; how many kills hit a bridge that was not ready yet."""
+    early, at = 0, time.monotonic()
+    for uptime in uptimes(rng, kills):
+        at = max(at, time.monotonic()) + uptime
+        pass_time(at - time.monotonic())
+        assert process.program.running, f"it ended by itself\n{process.program.log[-3000:]}"
+        early += not process.ready()
+        process.kill()
+        pass_time(0.0 if rng.random() < 0.7 else rng.uniform(0.1, 2.5))
+        process.launch()
+    return early
+
+
+def settle(process: Bridge, script: Flow) -> dict[str, Json]:
+    """Let it run on until the script is over and everything is delivered; the requests by id."""
+    process.wait_ready()
+    for timing in RULES.values():
+        process.wait_slot(script.ends, 60 + UPTIME * KILLS, timing.group)
+    wait_until(lambda: not process.pending(), 60, f"all deliveries; pending: {process.pending()}")
+    found = process.requests()
+    assert len({item["id"] for item in found}) == len(found)
+    return {item["id"]: item for item in found}
+
+
+def check_request(process: Bridge, episode: Episode, found: Json, seen: dict[str, list[int]]) -> None:
+    """Sent when a slot of its episode was seen in time, else recorded as missed; late when its first slot was not."""
+    slots = seen[RULES[episode.rule].group]
+    told = f"{episode} is {found['state']}: {found}"
+    assert (found["project"], found["pipeline"], found["version"], found["rule"]) == (*episode.model, episode.rule)
+    if found["state"] == "missed":
+        assert flows.unseen(slots, episode), told
+        assert process.request(found["id"])["deliveries"] == [], told
+    else:
+        assert (found["state"], found["hold"], found["attempt"]) == ("closed", None, 1), told
+        states = [(item["kind"], item["state"]) for item in process.request(found["id"])["deliveries"]]
+        assert sorted(states) == [("firing", "delivered")] * 2 + [("resolved", "delivered")] * 2, told
+    if found["late"]:
+        assert episode.starts not in slots, told
+
+
+def check_receiver(receiver: KeyedReceiver, sent: set[str]) -> None:
+    """It took every request and its end, under these keys and no others, and no end before its beginning."""
+    assert set(receiver.taken) == sent | {f"{request_id}-resolved" for request_id in sent}
+    assert set(receiver.keys()) == set(receiver.taken)
+    first: dict[str, int] = {}
+    for place, post in enumerate(receiver.posts):
+        if post.said in (TAKE, TAKE_AND_HANG_UP):
+            first.setdefault(post.key, place)
+    begun = {key: place for key, place in first.items() if not key.endswith("-resolved")}
+    assert all(place < first[f"{key}-resolved"] for key, place in begun.items())
+
+
+def prepared(source: Prometheus, rng: random.Random) -> Flow:
+    """The script, written into Prometheus: it begins in a few seconds and outlasts the kills."""
+    script = flows.flow(rng, whole_second(6), round(KILLS * UPTIME) + 6)
+    for rule, timing in RULES.items():
+        write_script(source, script.samples(rule), timing.metric)
+    return script
+
+
+@pytest.mark.timeout(KILLS * 8 + 240)
+def test_killed_at_random_moments_every_episode_has_its_one_request(tmp_path: Path) -> None:
+    """The expected episodes are known before the start; a receiver that drops repeated keys sees each once."""
+    seed = int(os.environ.get("CRASH_SEED") or random.randrange(2**32))
+    print(f"CRASH_SEED={seed} CRASH_KILLS={KILLS}")
+    rng = random.Random(seed)
+    began = time.monotonic()
+    with (
+        prometheus(flags=[REMOTE_WRITE]) as source,
+        KeyedReceiver(Moody(random.Random(seed + 1))) as one,
+        KeyedReceiver(Moody(random.Random(seed + 2))) as two,
+    ):
+        entries = [{"url": receiver.url, "timeout": TIMEOUT} for receiver in (one, two)]
+        settings = {"command": LAUNCHER, "env": launched(tmp_path), "log_level": "debug"}
+        with bridge(source.url, flows.rules(), {"webhook_configs": entries}, **settings) as process:  # type: ignore[arg-type]
+            process.start()
+            script = prepared(source, rng)
+            early = kill_again_and_again(process, rng, KILLS)
+            found = settle(process, script)
+            expected = {episode.id: episode for episode in script.expected()}
+            seen = flows.seen(process.program.log)
+            report(early, expected, found, (one, two), time.monotonic() - began)
+            assert set(found) == set(expected)
+            for request_id, episode in expected.items():
+                check_request(process, episode, found[request_id], seen)
+            sent = {request_id for request_id, item in found.items() if item["state"] != "missed"}
+            for receiver in (one, two):
+                check_receiver(receiver, sent)
+            assert len(sent) > len(expected) / 2
+
+
+def report(
+    early: int, expected: dict[str, Episode], found: dict[str, Json], receivers: Sequence[KeyedReceiver], took: float
+) -> None:
+    """The figures of a run, before they are judged."""
+    states = Counter(item["state"] for item in found.values())
+    posts = sum(len(receiver.posts) for receiver in receivers)
+    taken = sum(receiver.taken.total() for receiver in receivers)
+    repeats = taken - sum(len(receiver.taken) for receiver in receivers)
+    late = sum(item["late"] for item in found.values())
+    print(
+        f"kills {KILLS} ({early} before it was ready), episodes {len(expected)}, requests {len(found)} "
+        f"({dict(states)}, {late} late), lost {len(set(expected) - set(found))}, "
+        f"second ids {len(set(found) - set(expected))}, posts {posts}, taken {taken}, "
+        f"repeats of a key at the receivers {repeats}, {took:.0f} s"
+    )
