@@ -6,8 +6,9 @@ import logging
 import os
 import signal
 import threading
+import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.app import clock
@@ -44,10 +45,10 @@ def open_store(options: ServeOptions) -> SqlStore:
 
 def run_service(options: Options, serve: ServeOptions) -> int:
     """Run until SIGTERM or SIGINT; SIGHUP reloads. Raises ConfigError, StoreError and OSError at the start."""
-    stop, hang_up = threading.Event(), threading.Event()
+    signals = Signals()
     config, web_config = load(options.config_file), load_web_config(serve.web.web_config_file)
     with ExitStack() as stack:
-        _on_signals(stop, hang_up)
+        _on_signals(signals)
         store = open_store(serve)
         stack.callback(store.close)
         scheduler = Scheduler(lambda group: bridge.evaluate(group), workers=max(4, len(config.groups) + 2))
@@ -58,14 +59,26 @@ def run_service(options: Options, serve: ServeOptions) -> int:
         )
         server = Server(app, serve.web, web_config)
         server.start()
-        stack.callback(server.stop, 1.0)
+        stack.callback(server.stop, 0.5)
         bridge.start()
         _schedule(scheduler, bridge, config)
         stack.callback(scheduler.stop)
         log.info("retrain-bridge runs", extra={"address": server.address, "groups": len(config.groups)})
-        _wait(stop, hang_up, bridge)
+        _wait(signals, bridge)
         log.info("stopping")
+    _leave()
     return 0
+
+
+def _leave() -> None:
+    """End now, though a query may still be waiting for its answer: what it would bring is evaluated after a start."""
+    deadline = time.monotonic() + 0.3
+    workers = [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
+    for thread in workers:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    if any(thread.is_alive() for thread in workers):
+        logging.shutdown()
+        os._exit(0)
 
 
 def _schedule(scheduler: Scheduler, bridge: Bridge, config: BridgeConfig) -> None:
@@ -75,20 +88,36 @@ def _schedule(scheduler: Scheduler, bridge: Bridge, config: BridgeConfig) -> Non
     scheduler.start()
 
 
-def _wait(stop: threading.Event, hang_up: threading.Event, bridge: Bridge) -> None:
+def _wait(signals: Signals, bridge: Bridge) -> None:
     """Sleep until a signal; the main thread does nothing else, so that signals are taken at once."""
-    while not stop.wait(0.2):
-        if hang_up.is_set():
-            hang_up.clear()
+    while not signals.stop:
+        signals.came.wait()
+        signals.came.clear()
+        if signals.hang_up and not signals.stop:
+            signals.hang_up = False
             bridge.commands.reload()
 
 
-def _on_signals(stop: threading.Event, hang_up: threading.Event) -> None:
+@dataclass(slots=True)
+class Signals:
+    """What was asked of the process by signals."""
+
+    came: threading.Event = field(default_factory=threading.Event)
+    stop: bool = False
+    hang_up: bool = False
+
+
+def _on_signals(signals: Signals) -> None:
     def on_stop(*_: object) -> None:
-        if stop.is_set():  # asked twice: at once; nothing that was committed is lost
+        if signals.stop:  # asked twice: at once; nothing that was committed is lost
             os._exit(1)
-        stop.set()
+        signals.stop = True
+        signals.came.set()
+
+    def on_hang_up(*_: object) -> None:
+        signals.hang_up = True
+        signals.came.set()
 
     signal.signal(signal.SIGTERM, on_stop)
     signal.signal(signal.SIGINT, on_stop)
-    signal.signal(signal.SIGHUP, lambda *_: hang_up.set())
+    signal.signal(signal.SIGHUP, on_hang_up)

@@ -196,6 +196,7 @@ class Bridge:
     def stop(self) -> None:
         """Stop delivering; what is under way gets 4 seconds, its lease repeats it."""
         self._problem = "stopping"
+        self.engine.close()
         self.couriers.stop(4.0)
         close_all(self.sinks)
         self.source.close()

@@ -100,6 +100,11 @@ class Engine:
             self._stale = [*self._stale, *self._left_over(old_runs)]
             self._reconfigured = True
 
+    def close(self) -> None:
+        """Commit nothing more: a tick that is under way is as if it had not been."""
+        with self.lock:
+            self.groups = {}
+
     def _left_over(self, old_runs: Mapping[tuple[str, str], RuleRun]) -> list[AlertRow]:
         """Rows of rules that are gone or mean something else now, as inactive ones: the next commit drops them."""
         kept = {(run.rule.name, run.fingerprint) for run in self.runs().values()}
