@@ -1,0 +1,69 @@
+"""From receivers to destinations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bridge.app.routing import Routes, build_sinks
+from bridge.app.wiring import close_all
+from bridge.config.load import load
+
+CONFIG = """
+global: {external_labels: {cluster: eu1}}
+prometheus: {url: http://localhost:9090}
+route:
+  receiver: coordinator
+  routes:
+  - {matchers: ['severity="page"', 'cluster="eu1"'], receiver: on call, continue: true}
+  - {matchers: ['team="search"'], receiver: hooks}
+receivers:
+- name: coordinator
+  coordinator_configs: [{url: http://localhost:8090}]
+- name: on call
+  alertmanager_configs: [{url: http://localhost:9093}, {url: http://localhost:9094}]
+  webhook_configs: [{url: http://localhost:9000/hook, send_resolved: false}]
+- name: hooks
+  webhook_configs: [{url: http://localhost:9000/hook}]
+  log_configs: [{}]
+"""
+
+
+@pytest.fixture
+def routes(tmp_path: Path):
+    file = tmp_path / "bridge.yml"
+    file.write_text(CONFIG)
+    config = load(file)
+    built = build_sinks(config, "http://localhost:9095")
+    yield Routes(config.route, built, config.global_.external_labels)
+    close_all(built)
+
+
+def test_every_entry_is_a_destination_counted_per_integration(routes: Routes) -> None:
+    """Each address of a cluster has its own queue."""
+    way = routes.way({"severity": "page"})
+    assert way.receivers == ("on call",)
+    assert way.destinations == ("on call/alertmanager/0", "on call/alertmanager/1", "on call/webhook/0")
+
+
+def test_what_no_route_takes_goes_to_the_root(routes: Routes) -> None:
+    """As in Alertmanager."""
+    assert routes.way({"severity": "info"}).destinations == ("coordinator/coordinator/0",)
+
+
+def test_continue_adds_the_next_sibling(routes: Routes) -> None:
+    """Both receivers get the request."""
+    assert routes.way({"severity": "page", "team": "search"}).receivers == ("on call", "hooks")
+
+
+def test_a_coordinator_tells_what_became_of_a_request_and_nobody_else(routes: Routes) -> None:
+    """Only then is a request followed after its episode."""
+    assert routes.tracked(["on call/webhook/0", "coordinator/coordinator/0"]) is True
+    assert routes.tracked(["on call/alertmanager/0", "removed/coordinator/0"]) is False
+
+
+def test_webhooks_are_told_of_the_end_unless_they_do_not_want_it(routes: Routes) -> None:
+    """send_resolved is true by default."""
+    wanted = [routes.wants_resolved(place) for place in ("hooks/webhook/0", "on call/webhook/0", "gone/webhook/0")]
+    assert wanted == [True, False, False]

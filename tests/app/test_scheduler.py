@@ -1,0 +1,116 @@
+"""The real APScheduler fires our slots; an overrun is neither doubled nor lost."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bridge.app.scheduler import EVALUATE, Scheduler, SlotTrigger
+from bridge.domain.rule import Group
+from tests.support.processes import wait_until
+
+
+def group(name: str = "g", seconds: int = 60, phase: int = 0) -> Group:
+    return Group(name, seconds * 1000, {}, (), fixed_phase=phase)
+
+
+def at(second: float) -> datetime:
+    return datetime(2023, 11, 14, 22, 0, tzinfo=UTC) + timedelta(seconds=second)
+
+
+@pytest.mark.parametrize(
+    ("previous", "now", "expected"),
+    [(0, 0, 60), (0, 59, 60), (0, 60, 60), (0, 61, 120), (60, 60, 120), (0, 1000, 1020)],
+)
+def test_the_next_slot_is_the_first_that_is_not_past(previous: float, now: float, expected: float) -> None:
+    """Slots that passed are left to the run itself, which catches them up."""
+    assert SlotTrigger(group()).get_next_fire_time(at(previous), at(now)) == at(expected)
+
+
+def test_a_start_evaluates_at_once() -> None:
+    """A gap is caught up without waiting for the next slot."""
+    assert SlotTrigger(group()).get_next_fire_time(None, at(17)) == at(17)
+
+
+def test_slots_are_shifted_by_the_groups_phase() -> None:
+    """So that groups do not all ask at once."""
+    assert SlotTrigger(group(phase=7000)).get_next_fire_time(at(0), at(1)) == at(7)
+
+
+@pytest.fixture
+def running():
+    """Schedulers that are stopped at the end."""
+    started: list[Scheduler] = []
+
+    def start(scheduler: Scheduler) -> Scheduler:
+        started.append(scheduler)
+        scheduler.start()
+        return scheduler
+
+    yield start
+    for scheduler in started:
+        scheduler.stop()
+
+
+def test_groups_are_evaluated_at_their_slots(running) -> None:
+    """Two groups, one second apart: each is called by name, again and again."""
+    called: list[str] = []
+    scheduler = running(Scheduler(called.append))
+    scheduler.schedule((group("a", 1), group("b", 1)))
+    wait_until(lambda: called.count("a") >= 3 and called.count("b") >= 3, 10, "three evaluations of both groups")
+
+
+def test_an_overrun_is_not_started_twice_and_the_next_slot_runs(running, caplog) -> None:
+    """The job hangs over a slot: one warning, no second thread, and it goes on afterwards."""
+    calls: list[int] = []
+    hanging, entered = threading.Event(), threading.Event()
+
+    def evaluate(name: str) -> None:
+        calls.append(1)
+        entered.set()
+        if len(calls) == 1:
+            hanging.wait(20)
+
+    scheduler = running(Scheduler(evaluate))
+    scheduler.schedule((group("slow", 1),))
+    assert entered.wait(10)
+    wait_until(lambda: "still running" in caplog.text, 10, "the warning about the slot that was skipped")
+    assert calls == [1]
+    hanging.set()
+    wait_until(lambda: len(calls) >= 3, 10, "evaluations after the overrun")
+
+
+def test_a_job_that_raises_is_logged_and_fired_again(running, caplog) -> None:
+    """One bad evaluation does not end the group."""
+    calls: list[int] = []
+
+    def evaluate(name: str) -> None:
+        calls.append(1)
+        raise RuntimeError("broken")
+
+    scheduler = running(Scheduler(evaluate))
+    scheduler.schedule((group("bad", 1),))
+    wait_until(lambda: len(calls) >= 2, 10, "a second evaluation")
+    assert "job failed" in caplog.text
+
+
+def test_rescheduling_drops_groups_that_are_gone(running) -> None:
+    """After a reload only the new groups are evaluated."""
+    called: list[str] = []
+    scheduler = running(Scheduler(called.append))
+    scheduler.schedule((group("old", 1),))
+    wait_until(lambda: "old" in called, 10, "the old group")
+    scheduler.schedule((group("new", 1),))
+    wait_until(lambda: called.count("new") >= 2, 10, "the new group")
+    assert [job.id for job in scheduler._scheduler.get_jobs()] == [EVALUATE + "new"]
+
+
+def test_chores_run_at_their_interval(running) -> None:
+    """Polling and pruning."""
+    done: list[int] = []
+    scheduler = Scheduler(lambda name: None)
+    scheduler.every(100, "chore", lambda: done.append(1))
+    running(scheduler)
+    wait_until(lambda: len(done) >= 2, 10, "two runs of the chore")
