@@ -1,0 +1,95 @@
+"""Whatever interrupts the bridge, its transitions are those of a run that nothing interrupted."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.domain.times import SECOND
+from tests.support.world import QUERY_FAILED, A, B, FixedRoutes, World, group, rule
+
+VALUES = st.sampled_from([0.1, 0.55, 0.7, 0.9, None])
+SLOTS = st.lists(st.tuples(VALUES, VALUES), min_size=2, max_size=25)
+# What happens at each slot: it is evaluated, evaluated after a restart, or not evaluated (down or overrun).
+FATES = st.lists(st.sampled_from(["tick", "tick", "restart", "down", "down"]), min_size=25, max_size=25)
+
+
+def rules():
+    return group(
+        rule("Signal", for_=20 * SECOND, keep_firing_for=10 * SECOND), rule("Plain", query="plain", limit=None)
+    )
+
+
+def answer(values: tuple[float | None, float | None]) -> dict:
+    return {model: value for model, value in zip((A, B), values, strict=True) if value is not None}
+
+
+def world_of(history: list[tuple[float | None, float | None]]) -> World:
+    """A world whose whole future is written down."""
+    world = World(rules(), routes=FixedRoutes(reporting=False))
+    for number, values in enumerate(history, 1):
+        at = world.now + number * world.group.interval
+        high = {model: value for model, value in answer(values).items() if value > 0.6}
+        world.say(answer(values), signal="drift", at=at)
+        world.say(high, signal="plain", at=at)
+    return world
+
+
+def story(world: World) -> tuple[list[tuple], list[tuple], list[tuple]]:
+    """Episodes, requests and transitions, without what lateness may change."""
+    requests = [
+        (record.id, record.request.rule, record.request.episode_start, record.request.triggered_at)
+        for record in sorted(world.requests(), key=lambda record: record.id)
+    ]
+    load = world.store.load(0)
+    episodes = sorted((item.model, item.started_at, item.ended_at, item.rules) for item in load.episodes)
+    rows = sorted((row.rule, row.model, row.state, row.active_at, row.fired_at, row.keep_since) for row in load.alerts)
+    return requests, episodes, rows
+
+
+@given(SLOTS, FATES)
+def test_any_split_into_ticks_restarts_and_gaps_gives_the_same_episodes(history, fates) -> None:
+    """The same request ids, episode starts and ends, and life-cycle rows; missed ones are named, not sent."""
+    straight, broken = world_of(history), world_of(history)
+    for _ in history:
+        straight.tick()
+    for number, fate in enumerate(fates[: len(history)], 1):
+        if fate == "restart":
+            broken.restart()
+        if fate == "down" and 1 < number < len(history):  # a first start has nothing to catch up
+            broken.now += broken.group.interval
+            broken.restart()
+        else:
+            broken.tick()
+    assert story(broken) == story(straight)
+    for record in broken.requests():
+        sent = bool(broken.store.deliveries(record.id))
+        assert sent == (record.state.value != "missed")
+
+
+@given(SLOTS, st.randoms())
+def test_failing_slots_freeze_and_never_resolve(history, random) -> None:
+    """With failures injected anywhere, no episode ends in a slot whose query failed."""
+    world = World(group(rule("Signal")), routes=FixedRoutes(reporting=False))
+    failed: set[int] = set()
+    for values in history:
+        if random.random() < 0.4:
+            world.tick(QUERY_FAILED)
+            failed.add(world.now)
+        else:
+            world.tick(answer(values))
+    ends = {item.ended_at for item in world.store.load(0).episodes if item.ended_at}
+    starts = {item.started_at for item in world.store.load(0).episodes}
+    assert not (ends | starts) & failed
+
+
+@given(SLOTS)
+def test_adding_a_model_never_changes_anothers_decisions(history) -> None:
+    """Model A's story is the same with and without B beside it."""
+    both = world_of(history)
+    alone = world_of([(first, None) for first, _ in history])
+    for _ in history:
+        both.tick()
+        alone.tick()
+    told = [decision for decision in both.decisions() if decision.model == A]
+    assert told == [decision for decision in alone.decisions() if decision.model == A]
