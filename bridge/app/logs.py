@@ -1,10 +1,16 @@
-"""Logs as logfmt or JSON, one line an entry whatever the values hold."""
+"""Logs as logfmt or JSON: one line an entry, whatever the values hold, and no secrets.
+
+Everything logs with the standard library; fields come by `extra=`, and structlog renders them here.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 import re
 import sys
+import threading
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
@@ -16,63 +22,47 @@ from bridge.net.redact import redact
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 FORMATS = ("logfmt", "json")
-_PLAIN = re.compile(r"[^\s\"=\\\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-# What could end a line, move the cursor or colour a terminal is shown, not sent.
-_HOSTILE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\"\\]")
+_PLAIN = re.compile(r"[^\s\"=\\\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
+# What could end a line, colour a terminal, move its cursor or turn the text around is shown, not sent.
+_HOSTILE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\"\\]")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
-_QUIET = ("apscheduler", "alembic", "urllib3", "uvicorn.access", "uvicorn.error")
+_OURS = frozenset({"ts", "timestamp", "level", "caller", "logger", "msg", "event", "exception", "exc_info", "_record"})
+# These tell each job, connection and start: facts that are logged here in our own words.
+_QUIET = ("apscheduler", "alembic", "urllib3", "uvicorn")
 
 
 class LogSettingsError(BridgeError):
     """An unknown level or format."""
 
 
-def _escaped(text: str) -> str:
-    return _HOSTILE.sub(lambda match: _SHORT.get(match[0], f"\\u{ord(match[0]):04x}"), text)
-
-
-def logfmt(_logger: object, _method: str, entry: MutableMapping[str, Any]) -> str:
-    """One logfmt line: time, level and message first; values quoted and escaped where they need it."""
-    return " ".join(f"{_key(key)}={_value(value)}" for key, value in entry.items())
-
-
-def _key(key: str) -> str:
-    return re.sub(r"[^\w.\-]", "_", key)
-
-
-def _value(value: object) -> str:
-    text = "" if value is None else str(value)
-    return text if _PLAIN.fullmatch(text) else f'"{_escaped(text)}"'
-
-
-def _ordered(_logger: object, _method: str, entry: EventDict) -> EventDict:
-    """ts, level, caller and msg first, as Prometheus' tools write them; texts redacted."""
-    first = {"ts": entry.pop("timestamp", ""), "level": entry.pop("level", "")}
-    caller, message = entry.pop("logger", ""), redact(str(entry.pop("event", "")))
-    rest = {key: redact(value) if isinstance(value, str) else value for key, value in entry.items()}
-    return {**first, "caller": caller, "msg": message, **rest}
-
-
-class _Extras(structlog.stdlib.ExtraAdder):
-    """The fields of `extra=`; uvicorn's own colours are left out."""
-
-    def __call__(self, logger: Any, name: str, event_dict: EventDict) -> EventDict:
-        found = super().__call__(logger, name, event_dict)
-        found.pop("color_message", None)
-        return found
-
-
 def setup_logging(level: str, form: str) -> None:
-    """Send the root logger to standard error. LogSettingsError for an unknown level or format."""
+    """Send every logger to standard error. LogSettingsError for an unknown level or format."""
     _one_of("--log.level", level, LEVELS)
     _one_of("--log.format", form, dict.fromkeys(FORMATS))
-    renderer: Any = logfmt if form == "logfmt" else structlog.processors.JSONRenderer(default=str, ensure_ascii=True)
-    formatter = structlog.stdlib.ProcessorFormatter(
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_formatter(form))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(LEVELS[level])
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(max(LEVELS[level], logging.WARNING))
+    logging.captureWarnings(capture=True)
+    threading.excepthook = _thread_ended
+
+
+def _one_of(flag: str, given: str, known: Mapping[str, object]) -> None:
+    if given not in known:
+        raise LogSettingsError(f"{flag} is {given!r}; it is one of {', '.join(known)}")
+
+
+def _formatter(form: str) -> logging.Formatter:
+    renderer: Any = logfmt if form == "logfmt" else structlog.processors.JSONRenderer(serializer=_json)
+    return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _Extras(),
+            _add_fields,
         ],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
@@ -81,15 +71,77 @@ def setup_logging(level: str, form: str) -> None:
             renderer,
         ],
     )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(LEVELS[level])
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(max(LEVELS[level], logging.WARNING))
 
 
-def _one_of(flag: str, given: str, known: Mapping[str, object]) -> None:
-    if given not in known:
-        raise LogSettingsError(f"{flag} is {given!r}; it is one of {', '.join(known)}")
+def _thread_ended(args: threading.ExceptHookArgs) -> None:
+    """What would else be printed between the lines."""
+    name = args.thread.name if args.thread else ""
+    trace = (args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback)
+    logging.getLogger(__name__).critical("a thread ended", extra={"thread_name": name}, exc_info=trace)
+
+
+# ---------------------------------------------------------------- processors
+
+_fields_of = structlog.stdlib.ExtraAdder()
+
+
+def _add_fields(logger: Any, name: str, entry: EventDict) -> EventDict:
+    """The fields of `extra=`; one that is called like ours gets a line below it, or it would replace the message."""
+    found = _fields_of(logger, name, {"_record": entry["_record"]})
+    for key, value in found.items():
+        if key not in {"_record", "color_message"}:
+            entry[f"{key}_" if key in _OURS else key] = value
+    return entry
+
+
+def _ordered(_logger: object, _method: str, entry: EventDict) -> EventDict:
+    """ts, level, caller and msg first, as Prometheus' tools write them; no secrets in any value."""
+    first = {"ts": entry.pop("timestamp", ""), "level": entry.pop("level", ""), "caller": entry.pop("logger", "")}
+    message = redact(str(entry.pop("event", "")))
+    return {**first, "msg": message, **{key: _clean(value) for key, value in entry.items()}}
+
+
+def _clean(value: Any) -> Any:
+    """A value of JSON's types, redacted."""
+    match value:
+        case None | bool() | int():
+            return value
+        case float():
+            return value if math.isfinite(value) else str(value)
+        case Mapping():
+            return {str(key): _clean(item) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_clean(item) for item in value]
+        case _:
+            return redact(str(value))
+
+
+# ---------------------------------------------------------------- renderers
+
+
+def logfmt(_logger: object, _method: str, entry: MutableMapping[str, Any]) -> str:
+    """One logfmt line; values are quoted and escaped where they need it."""
+    return " ".join(f"{_key(key)}={_value(value)}" for key, value in entry.items())
+
+
+def _key(key: str) -> str:
+    return re.sub(r"[^\w.\-]", "_", key, flags=re.ASCII)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        text = str(value).lower()
+    elif isinstance(value, list | dict):
+        text = json.dumps(value, ensure_ascii=False)
+    else:
+        text = "" if value is None else str(value)
+    return text if _PLAIN.fullmatch(text) else f'"{_HOSTILE.sub(_escaped, text)}"'
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return _SHORT.get(match[0], f"\\u{ord(match[0]):04x}")
+
+
+def _json(entry: object, **_: object) -> str:
+    """All ASCII: json leaves no control character but DEL."""
+    return json.dumps(entry, ensure_ascii=True).replace("\x7f", "\\u007f")

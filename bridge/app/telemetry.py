@@ -3,94 +3,127 @@
 from __future__ import annotations
 
 import logging
-import math
 import platform
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter as Tally
+from collections.abc import Iterable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from bridge import __version__
+from bridge.app.model_metrics import CHOICES, PREFIX, model_lines
+from bridge.domain.batch import EventKind
+from bridge.domain.errors import BridgeError, StoreError
 from bridge.domain.request import Outcome
 from bridge.domain.times import Timestamp, rfc3339
-from bridge.engine.views import ModelState, ModelView, Queries
+from bridge.engine.views import Queries
 from bridge.ports import AttemptReport, Result, TickReport
 
 log = logging.getLogger(__name__)
 
-PREFIX = "retrain_bridge_"
-ALL_UP_TO = 1_000
+PLACE = ("receiver", "integration", "index")
+OTHER = "other"
+# Closed sets of label values; a plugin's own word counts as OTHER, or it could make series without end.
+QUERY_REASONS = frozenset({
+    "timeout", "bad_data", "execution", "network", "rate_limited", "unavailable", "unauthorized", "internal",
+    "canceled", "not_prometheus", "duplicate_model", "limit", OTHER,
+})  # fmt: skip
+SKIP_REASONS = frozenset({"missing_label", "malformed", "histogram", OTHER})
+DELIVERY_REASONS = frozenset({
+    "network", "timeout", "tls", "credential", "http_4xx", "http_5xx", "redirect", "rate_limited", "unauthorized",
+    "invalid_answer", "internal", OTHER,
+})  # fmt: skip
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
-MODEL_METRICS = ("auto", "all", "unhealthy", "none")
 
 
-class _QueueCollector(Collector):
-    """Gauges that are read when they are scraped: queues, requests, models, groups."""
+class TelemetrySettingsError(BridgeError):
+    """--web.model-metrics is not one of its choices."""
+
+
+class _StateCollector(Collector):
+    """Gauges that are read when they are scraped: queues, requests, groups."""
 
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
         self.now: Timestamp = 0
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        places = ["receiver", "integration", "index"]
-        pending = GaugeMetricFamily(PREFIX + "outbox_pending", "Deliveries that wait.", labels=places)
-        age = GaugeMetricFamily(
-            PREFIX + "outbox_oldest_age_seconds", "Age of the oldest delivery that waits.", labels=places
-        )
-        dead = GaugeMetricFamily(PREFIX + "outbox_dead", "Deliveries that were given up.", labels=places)
-        for destination, depth in sorted(self._queries.queue_depths().items()):
-            labels = destination.rsplit("/", 2)
-            pending.add_metric(labels, depth.pending)
-            age.add_metric(labels, max(0, self.now - depth.oldest_at) / 1000 if depth.oldest_at else 0)
-            dead.add_metric(labels, depth.dead)
-        requests = GaugeMetricFamily(PREFIX + "requests", "Open requests by state.", labels=["state"])
+        yield from self._queues()
+        requests = _family("requests", "Requests that are not over, by state.", "state")
         for state, count in sorted(self._queries.request_counts().items()):
             requests.add_metric([state], count)
-        last = GaugeMetricFamily(
-            PREFIX + "last_evaluation_timestamp_seconds", "Slot of the last evaluation.", labels=["group"]
-        )
-        interval = GaugeMetricFamily(PREFIX + "evaluation_interval_seconds", "Interval of the group.", labels=["group"])
+        last = _family("last_evaluation_timestamp_seconds", "Slot of the last evaluation of a group.", "group")
+        interval = _family("evaluation_interval_seconds", "Interval of a group.", "group")
         for group in self._queries.groups():
             last.add_metric([group.name], group.last_evaluation / 1000)
             interval.add_metric([group.name], group.interval / 1000)
-        yield from (pending, age, dead, requests, last, interval)
+        yield from (requests, last, interval)
+
+    def _queues(self) -> Iterator[GaugeMetricFamily]:
+        """Left out while the store cannot be read: the other metrics are needed just then."""
+        try:
+            depths = self._queries.queue_depths()
+        except StoreError as error:
+            log.warning("queues cannot be counted", extra={"error": str(error)})
+            return
+        pending = _family("outbox_pending", "Deliveries that wait.", *PLACE)
+        age = _family("outbox_oldest_age_seconds", "Age of the oldest delivery that waits.", *PLACE)
+        dead = _family("outbox_dead", "Deliveries that were given up.", *PLACE)
+        for destination, depth in sorted(depths.items()):
+            place = destination.rsplit("/", 2)
+            pending.add_metric(place, depth.pending)
+            age.add_metric(place, max(0, self.now - depth.oldest_at) / 1000 if depth.oldest_at else 0)
+            dead.add_metric(place, depth.dead)
+        yield from (pending, age, dead)
 
 
 class Telemetry:
     """Metrics of one bridge, in a registry of their own. model_metrics: which models have series of their own."""
 
     def __init__(self, queries: Queries, model_metrics: str = "auto") -> None:
+        if model_metrics not in CHOICES:
+            raise TelemetrySettingsError(f"--web.model-metrics is {model_metrics!r}; it is one of {', '.join(CHOICES)}")
         self._queries = queries
         self._model_metrics = model_metrics
         self._lock = threading.Lock()
-        self._said: dict[str, tuple[object, ...]] = {}
+        self._said: dict[str, dict[str, str]] = {}
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, that nothing here reads
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
-        self._queues = _QueueCollector(queries)
-        self._registry.register(self._queues)
-        info = self._gauge("build_info", "Version of the bridge.", "version", "pythonversion")
+        self._state = _StateCollector(queries)
+        self._registry.register(self._state)
+        self._define_evaluation()
+        self._define_delivery()
+        info = self._gauge("build_info", "Version of the bridge; always 1.", "version", "pythonversion")
         info.labels(__version__, platform.python_version()).set(1)
-        self._fetched = self._counter("samples_fetched", "Series in the answers of the source.")
-        self._skipped = self._counter("samples_skipped", "Series that were not used.", "reason")
-        self._events = self._counter("events", "Samples that became events.", "event")
-        self._decisions = self._counter("decisions", "Decisions by outcome.", "rule", "outcome")
-        self._missed = self._counter("evaluations_missed", "Slots not evaluated on time.", "group")
-        self._evaluated = self._histogram("evaluation_duration_seconds", "Time of one evaluation of a group.", "group")
-        self._queried = self._histogram("query_duration_seconds", "Time of the queries of one signal.")
-        self._query_failures = self._counter("query_failures", "Signals that were not answered.", "reason")
-        places = ("receiver", "integration", "index")
-        self._deliveries = self._counter("deliveries", "Deliveries that a receiver took.", *places)
-        self._failures = self._counter("delivery_failures", "Attempts that failed, by reason.", *places, "reason")
-        self._attempts = self._counter("delivery_requests", "HTTP attempts.", *places)
-        self._delivered = self._histogram("delivery_duration_seconds", "Time of one attempt.", *places)
         self._reload_ok = self._gauge("config_last_reload_successful", "Whether the last reload was taken.")
         self._reload_at = self._gauge(
             "config_last_reload_success_timestamp_seconds", "When the configuration in force was loaded."
         )
+
+    def _define_evaluation(self) -> None:
+        self._fetched = self._counter("samples_fetched", "Series in the answers of the source.")
+        self._skipped = self._counter("samples_skipped", "Series that were not used, by reason.", "reason")
+        self._events = self._counter("events", "Samples that became events, by kind.", "event")
+        self._decisions = self._counter("decisions", "Decisions by rule and outcome.", "rule", "outcome")
+        self._missed = self._counter("evaluations_missed", "Slots that were not evaluated on time.", "group")
+        self._evaluated = self._histogram("evaluation_duration_seconds", "Time of one evaluation of a group.", "group")
+        self._queried = self._histogram("query_duration_seconds", "Time of the queries of one signal.")
+        self._query_failures = self._counter("query_failures", "Signals without an answer, by reason.", "reason")
+        for counter, words in (
+            (self._skipped, SKIP_REASONS), (self._query_failures, QUERY_REASONS), (self._events, EventKind),
+        ):  # fmt: skip
+            for word in words:
+                counter.labels(str(word))
+
+    def _define_delivery(self) -> None:
+        self._deliveries = self._counter("deliveries", "Deliveries that a receiver took.", *PLACE)
+        self._failures = self._counter("delivery_failures", "Attempts that failed, by reason.", *PLACE, "reason")
+        self._attempts = self._counter("delivery_requests", "Attempts, re-sends of open alerts included.", *PLACE)
+        self._delivered = self._histogram("delivery_duration_seconds", "Time of one attempt.", *PLACE)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(PREFIX + name, text, labels, registry=self._registry)
@@ -110,10 +143,13 @@ class Telemetry:
                 self._decisions.labels(rule, outcome.value)
         for group in groups:
             self._missed.labels(group)
+            self._evaluated.labels(group)
         for destination in destinations:
-            labels = destination.rsplit("/", 2)
-            self._deliveries.labels(*labels)
-            self._attempts.labels(*labels)
+            place = destination.rsplit("/", 2)
+            for counter in (self._deliveries, self._attempts, self._delivered):
+                counter.labels(*place)
+            for reason in DELIVERY_REASONS:
+                self._failures.labels(*place, reason)
 
     def tick(self, report: TickReport) -> None:
         """One evaluation."""
@@ -123,9 +159,9 @@ class Telemetry:
             self._queried.observe(query.seconds)
             self._fetched.inc(query.elements)
             for reason, count in query.skipped.items():
-                self._skipped.labels(reason).inc(count)
+                self._skipped.labels(_known(reason, SKIP_REASONS)).inc(count)
             if query.error:
-                self._query_failures.labels(query.error).inc()
+                self._query_failures.labels(_known(query.error, QUERY_REASONS)).inc()
         for event, count in report.events.items():
             self._events.labels(event).inc(count)
         for (rule, outcome), count in report.decisions.items():
@@ -133,32 +169,34 @@ class Telemetry:
         self._say(report)
 
     def _say(self, report: TickReport) -> None:
-        """One line for a tick in which something is new, else only for debugging."""
-        fields = {
-            "group": report.group,
-            "slot": rfc3339(report.slot),
-            "seconds": round(report.seconds, 4),
-            "samples": sum(query.elements for query in report.queries),
-            **{f"{rule}_{outcome}": count for (rule, outcome), count in report.decisions.items()},
-        }
-        if report.missed:
-            fields["missed"] = report.missed
-        news = tuple(sorted(report.errors.items()))
-        worth = bool(report.decisions or report.missed) or news != self._said.get(report.group, ())
-        self._said[report.group] = news
+        """One line for a tick in which something is new, else only for debugging; an error when it is new."""
+        outcomes = Tally[str]()
+        for (_, outcome), count in report.decisions.items():
+            outcomes[outcome] += count
+        before = self._said.get(report.group, {})
+        self._said[report.group] = dict(report.errors)
+        new = {rule: text for rule, text in report.errors.items() if before.get(rule) != text}
+        repaired = sorted(before.keys() - report.errors.keys())
+        worth = bool(outcomes or report.missed or report.caught_up or new or repaired)
+        fields: dict[str, object] = {
+            "group": report.group, "slot": rfc3339(report.slot), "seconds": round(report.seconds, 4),
+            "samples": sum(query.elements for query in report.queries), **outcomes,
+        }  # fmt: skip
+        more = {"missed": report.missed, "caught_up": report.caught_up, "repaired": " ".join(repaired)}
+        fields |= {name: value for name, value in more.items() if value}
         log.log(logging.INFO if worth else logging.DEBUG, "evaluated", extra=fields)
-        for rule, message in report.errors.items() if worth else ():
-            log.warning("rule was not evaluated", extra={"rule": rule, "error": message})
+        for rule, text in new.items():
+            log.warning("rule was not evaluated", extra={"group": report.group, "rule": rule, "error": text})
 
     def attempt(self, report: AttemptReport) -> None:
-        """One HTTP attempt of a delivery."""
-        labels = report.destination.rsplit("/", 2)
-        self._attempts.labels(*labels).inc()
-        self._delivered.labels(*labels).observe(report.seconds)
+        """One attempt of a delivery, or of a re-send (`request_id` "")."""
+        place = report.destination.rsplit("/", 2)
+        self._attempts.labels(*place).inc()
+        self._delivered.labels(*place).observe(report.seconds)
         if report.delivery.result is not Result.DELIVERED:
-            self._failures.labels(*labels, report.delivery.reason).inc()
+            self._failures.labels(*place, _known(report.delivery.reason, DELIVERY_REASONS)).inc()
         elif report.request_id:
-            self._deliveries.labels(*labels).inc()
+            self._deliveries.labels(*place).inc()
 
     def reload(self, *, ok: bool, at: Timestamp) -> None:
         """The configuration was read; `ok`: and put in force."""
@@ -171,62 +209,15 @@ class Telemetry:
     def render(self, now: Timestamp) -> bytes:
         """Everything in Prometheus' text format 0.0.4."""
         with self._lock:
-            self._queues.now = now
+            self._state.now = now
             common: bytes = generate_latest(self._registry)
-        return common + "".join(_model_lines(self._queries.models(), self._model_metrics)).encode()
+        text = "".join(model_lines(self._queries.models(), self._model_metrics))
+        return common + text.encode("utf-8", "replace")
 
 
-def _escape(value: str) -> str:
-    return value.translate(_ESCAPES)
+def _family(name: str, text: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(PREFIX + name, text, labels=labels)
 
 
-def _number(value: float) -> str:
-    if math.isfinite(value):
-        return repr(value)
-    return "NaN" if math.isnan(value) else ("+Inf" if value > 0 else "-Inf")
-
-
-def _labels(labels: Mapping[str, str]) -> str:
-    return ",".join(f'{name}="{_escape(value)}"' for name, value in labels.items())
-
-
-def _header(name: str, text: str) -> str:
-    return f"# HELP {PREFIX}{name} {text}\n# TYPE {PREFIX}{name} gauge\n"
-
-
-def _model_lines(models: list[ModelView], which: str) -> Iterator[str]:
-    """Totals by state, and the series of single models, written straight from the views: objects would cost 210 MB."""
-    counts = dict.fromkeys(ModelState, 0)
-    for view in models:
-        counts[view.state] += 1
-    yield _header("models", "Models by state.")
-    for state, count in counts.items():
-        yield f'{PREFIX}models{{state="{state.value}"}} {count}\n'
-    shown = [view for view in models if _is_shown(view, which, len(models))]
-    named = [(view, _labels(view.model.labels())) for view in shown]
-    yield _header("model_info", "A model that the bridge knows.")
-    yield from (f"{PREFIX}model_info{{{labels}}} 1\n" for _, labels in named)
-    yield _header("model_state", "The present state of a model.")
-    yield from (f'{PREFIX}model_state{{{labels},state="{view.state.value}"}} 1\n' for view, labels in named)
-    yield _header("signal_value", "What a rule last read, in the signal's unit.")
-    for view, labels in named:
-        for signal in view.signals:
-            yield f'{PREFIX}signal_value{{{labels},rule="{_escape(signal.rule)}"}} {_number(signal.value)}\n'
-    yield _header("signal_threshold", "The limit that the value is compared with, in the signal's unit.")
-    for view, labels in named:
-        for signal in view.signals:
-            if not math.isnan(signal.threshold):
-                rule = _escape(signal.rule)
-                yield f'{PREFIX}signal_threshold{{{labels},rule="{rule}"}} {_number(signal.threshold)}\n'
-    yield _header("last_retrain_request_timestamp_seconds", "When a retraining was last asked for, and by which event.")
-    for view, labels in named:
-        if view.last_request_at:
-            name = f"{PREFIX}last_retrain_request_timestamp_seconds"
-            event = _escape(view.last_request_event)
-            yield f'{name}{{{labels},reason="{event}"}} {_number(view.last_request_at / 1000)}\n'
-
-
-def _is_shown(view: ModelView, which: str, count: int) -> bool:
-    if which == "none":
-        return False
-    return which == "all" or (which == "auto" and count <= ALL_UP_TO) or view.state is not ModelState.HEALTHY
+def _known(word: str, words: frozenset[str]) -> str:
+    return word if word in words else OTHER
