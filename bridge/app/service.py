@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.app import clock
+from bridge.app.memory import keep_large_buffers
 from bridge.app.scheduler import Scheduler
 from bridge.app.wiring import Bridge, Options
 from bridge.config.load import BridgeConfig, load
@@ -45,6 +46,7 @@ def open_store(options: ServeOptions) -> SqlStore:
 
 def run_service(options: Options, serve: ServeOptions) -> int:
     """Run until SIGTERM or SIGINT; SIGHUP reloads. Raises ConfigError, StoreError and OSError at the start."""
+    keep_large_buffers()
     signals = Signals()
     config, web_config = load(options.config_file), load_web_config(serve.web.web_config_file)
     with ExitStack() as stack:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import itemgetter
 
 import numpy as np
 
-from bridge.domain import gate
 from bridge.domain.alert import State
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, RequestRecord, RequestState
@@ -19,7 +19,9 @@ from bridge.engine.tick import Engine, GroupRun
 from bridge.engine.views import AlertView, GroupView, ModelState, ModelView, RuleView, SignalView
 from bridge.ports import DeliveryRecord, History, Outbox, QueueDepth, RequestFilter
 
-_STATE_WORDS = {State.INACTIVE: "inactive", State.PENDING: "pending", State.FIRING: "firing"}
+_STATE_WORDS = [state.name.lower() for state in State]
+_VERDICT_WORDS = [code.name.lower() for code in Code]
+_CAUSE_WORDS = [cause.word for cause in Cause]
 _OF_REQUEST = {
     RequestState.RUNNING: ModelState.RETRAINING,
     RequestState.ACCEPTED: ModelState.RETRAIN_REQUESTED,
@@ -73,26 +75,26 @@ class EngineQueries:
         """Every model that a rule has seen, in order."""
         with self._engine.lock:
             signals: dict[int, list[SignalView]] = {}
-            for run in self._engine.runs().values():
+            runs = self._engine.runs().values()
+            for run in runs:
                 for slot, view in _signals(run):
                     signals.setdefault(slot, []).append(view)
+            cooled = self._now() - max((run.rule.cooldown for run in runs), default=0)
             models = [(self._engine.table[slot], views) for slot, views in signals.items()]
-            return [self._model(model, views) for model, views in sorted(models, key=lambda pair: pair[0])]
+            models.sort(key=itemgetter(0))
+            return [self._model(model, views, cooled) for model, views in models]
 
-    def _model(self, model: ModelKey, signals: list[SignalView]) -> ModelView:
+    def _model(self, model: ModelKey, signals: list[SignalView], cooled: Timestamp) -> ModelView:
         book = self._engine.book
+        state = self._state(model, signals, cooled)
         asked = book.requests.get(book.last_asked.get(model, ""))
-        event = asked.request.evidence[0].event if asked and asked.request.evidence else ""
-        return ModelView(
-            model,
-            self._state(model, signals),
-            signals,
-            asked.sent_at if asked else 0,
-            asked.id if asked else "",
-            event,
-        )
+        if asked is None:
+            return ModelView(model, state, signals, 0, "", "")
+        event = asked.request.evidence[0].event if asked.request.evidence else ""
+        return ModelView(model, state, signals, asked.sent_at, asked.id, event)
 
-    def _state(self, model: ModelKey, signals: list[SignalView]) -> ModelState:
+    def _state(self, model: ModelKey, signals: list[SignalView], cooled: Timestamp) -> ModelState:
+        """The worst that is true of a model. cooled: a retraining that ended before it is past every cooldown."""
         book = self._engine.book
         record = book.requests.get(book.current.get(model, ""))
         if record is not None and record.state in _OF_REQUEST:
@@ -101,9 +103,7 @@ class EngineQueries:
             return ModelState.DEGRADED
         if signals and all(signal.verdict == "inconclusive" for signal in signals):
             return ModelState.NO_DATA
-        load = book.pipeline_load(model.owner, 0)
-        longest = max((run.rule.cooldown for run in self._engine.runs().values()), default=0)
-        cooling = load.last_end and gate.check(gate.PipelineLoad(0, load.last_end), self._now(), longest)
+        cooling = book.last_end.get(model.owner, 0) > cooled if book.last_end else False
         return ModelState.COOLDOWN if cooling else ModelState.HEALTHY
 
     def decisions(
@@ -140,23 +140,19 @@ class EngineQueries:
 
 
 def _signals(run: RuleRun) -> Iterator[tuple[int, SignalView]]:
-    now, query = run.live, run.query
-    for slot in np.flatnonzero(now.known).tolist():
+    """Columns to views, as lists: single elements of numpy arrays are slow, and a scrape reads every model."""
+    now, query, name = run.live, run.query, run.rule.name
+    slots = np.flatnonzero(now.known)
+    columns = (now.value, now.threshold, now.code, now.cause, now.alerts.state)
+    values = zip(*(column[slots].tolist() for column in columns), strict=True)
+    for slot, (value, threshold, code, cause, state) in zip(slots.tolist(), values, strict=True):
         yield (
             slot,
             SignalView(
-                rule=run.rule.name,
-                signal=query.name,
-                event=query.event.value,
-                unit=query.unit,
-                value=float(now.value[slot]),
-                threshold=float(now.threshold[slot]),
-                verdict=Code(now.code[slot]).name.lower(),
-                cause=Cause(now.cause[slot]).word,
-                state=_STATE_WORDS[State(now.alerts.state[slot])],
-                at=run.last_evaluation,
+                name, query.name, query.event.value, query.unit, value, threshold,
+                _VERDICT_WORDS[code], _CAUSE_WORDS[cause], _STATE_WORDS[state], run.last_evaluation,
             ),
-        )
+        )  # fmt: skip
 
 
 def _rule_view(run: RuleRun) -> RuleView:
@@ -189,7 +185,7 @@ def _alert_view(run: RuleRun, slot: int) -> AlertView:
     return AlertView(
         rule=run.rule.name,
         model=model,
-        state=_STATE_WORDS[State(alerts.state[slot])],
+        state=_STATE_WORDS[int(alerts.state[slot])],
         active_at=int(alerts.active_at[slot]),
         fired_at=int(alerts.fired_at[slot]),
         keep_since=int(alerts.keep_since[slot]),

@@ -235,6 +235,9 @@ def call(
 
 def _read(response: requests.Response, max_bytes: int) -> tuple[bytes, bool]:
     """The body up to `max_bytes`, straight from the raw stream (requests' own way copies it in 10 kB pieces)."""
+    length = response.headers.get("Content-Length", "")
+    if length.isdigit() and int(length) <= max_bytes and "Content-Encoding" not in response.headers:
+        return response.raw.read(), False  # in one piece: joining pieces would copy a large answer twice more
     parts, left = [], max_bytes + 1
     while left > 0 and (part := response.raw.read(min(CHUNK, left), decode_content=True)):
         parts.append(part)
