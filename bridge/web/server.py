@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import threading
 
@@ -77,7 +78,7 @@ def _listen(settings: WebSettings) -> socket.socket:
             (host, settings.port), family=family, backlog=128, dualstack_ipv6=both
         )  # fmt: skip
     except OSError as error:
-        why = error.strerror or str(error)
+        why = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror  # names that do not resolve
         raise AddressInUse(f"cannot listen on {settings.listen}: {why}") from None
 
 
