@@ -1,0 +1,172 @@
+"""The command line: what it prints and how it exits."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from bridge import cli
+from bridge.app import client
+from tests.support.receiver import Receiver
+
+RULES = """
+groups:
+- name: serving
+  rules:
+  - {retrain: Drifted, expr: model_drift > 0.6}
+"""
+CONFIG = """
+prometheus: {{url: http://localhost:9090}}
+rule_files: [rules.yml]
+route: {{receiver: team}}
+receivers:
+- name: team
+  webhook_configs: [{{url: "{url}"}}]
+"""
+
+
+def run(*words: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a command, in this process."""
+    monkeypatch.setattr(sys, "argv", ["retrain-bridge", *words])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    out, err = capfd.readouterr()
+    return int(caught.value.code or 0), out, err
+
+
+@pytest.fixture
+def command(capfd, monkeypatch):
+    return lambda *words: run(*words, capfd=capfd, monkeypatch=monkeypatch)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    (tmp_path / "rules.yml").write_text(RULES)
+    (tmp_path / "bridge.yml").write_text(CONFIG.format(url="http://localhost:9000"))
+    return tmp_path
+
+
+def test_version(command) -> None:
+    """One line."""
+    assert command("version") == (0, "retrain-bridge 0.1.0\n", "")
+
+
+def test_good_files_are_a_success(command, files: Path) -> None:
+    """Exit code 0, each file named."""
+    config, rules = files / "bridge.yml", files / "rules.yml"
+    assert command("check", "config", str(config)) == (0, f"{config}: SUCCESS\n", "")
+    assert command("check", "rules", str(rules)) == (0, f"{rules}: SUCCESS\n", "")
+
+
+def test_wrong_files_are_told_with_file_and_line(command, files: Path) -> None:
+    """Exit code 1, and how many problems there are."""
+    rules = files / "rules.yml"
+    rules.write_text(RULES.replace("retrain: Drifted, expr", "retrain: Drifted, exprs"))
+    code, out, err = command("check", "rules", str(rules))
+    assert (code, out) == (1, "")
+    assert f"{rules}:5: groups[0].rules[0].exprs: unknown key 'exprs' (did you mean 'expr'?)" in err
+    assert "found" in err
+
+
+def test_run_says_what_is_wrong_with_the_configuration(command, files: Path) -> None:
+    """Not a traceback."""
+    code, _, err = command("run", f"--config.file={files / 'nope.yml'}", f"--storage.path={files / 'data'}")
+    assert code == 1
+    assert "nope.yml: cannot be read: No such file or directory" in err
+
+
+@pytest.mark.parametrize("words", [("nonsense",), ("run", "--nonsense"), ("run", "--storage.retention.time=soon")])
+def test_wrong_usage_exits_2(command, words: tuple[str, ...]) -> None:
+    """As every command does."""
+    assert command(*words)[0] == 2
+
+
+def test_strategies_are_listed_with_their_parameters(command) -> None:
+    """Name, idea, parameters, columns."""
+    code, out, _ = command("strategies")
+    assert code == 0
+    assert "threshold\n    Breached while a value is past its limit.\n    parameters: max, min, clear" in out
+
+
+def test_a_bridge_that_is_not_there_is_said_so(command) -> None:
+    """By every command that speaks to one."""
+    for words in (("healthcheck",), ("requests", "list"), ("requests", "show", "x"), ("requests", "redrive", "x")):
+        code, _, err = command(*words, "--bridge.url=http://127.0.0.1:1")
+        assert code == 1
+        assert "no bridge at http://127.0.0.1:1" in err
+
+
+REQUEST = {
+    "id": "a" * 32, "project": "shop", "pipeline": "ranking", "version": "7", "state": "held",
+    "triggered_at": "2026-01-01T00:00:00.000Z", "reason": "[red]drift[/red]",
+}  # fmt: skip
+
+
+@pytest.fixture
+def api(monkeypatch):
+    """What the bridge answers, and what it was asked."""
+    asked: list[tuple[str, str]] = []
+    answers: dict[str, object] = {}
+
+    def ask(url: str, path: str, method: str = "GET") -> object:
+        asked.append((method, path))
+        return answers["data"]
+
+    monkeypatch.setattr(client, "ask", ask)
+    return asked, answers
+
+
+def test_requests_are_listed_as_a_table(command, api) -> None:
+    """Markup in a reason is text."""
+    asked, answers = api
+    answers["data"] = {"requests": [REQUEST]}
+    _, out, _ = command("requests", "list", "--state=held", "--limit=5")
+    assert asked == [("GET", "/api/v1/requests?limit=5&state=held")]
+    assert "shop/ranking/7" in out
+    assert "[red]" in out.replace("\n", "")
+    answers["data"] = {"requests": []}
+    assert command("requests", "list")[1] == "no requests\n"
+
+
+def test_a_request_is_shown_as_json(command, api) -> None:
+    """For people and for jq."""
+    api[1]["data"] = REQUEST
+    assert json.loads(command("requests", "show", "a" * 32)[1]) == REQUEST
+
+
+def test_redriving_says_how_many(command, api) -> None:
+    """One destination, or all."""
+    asked, answers = api
+    answers["data"] = {"redriven": 1}
+    assert command("requests", "redrive", "x")[1] == "1 delivery queued again\n"
+    answers["data"] = {"redriven": 2}
+    assert command("requests", "redrive", "x", "--destination=a/b/0")[1] == "2 deliveries queued again\n"
+    assert asked[-1] == ("POST", "/api/v1/requests/x/redrive?destination=a/b/0")
+
+
+def test_send_test_says_what_each_destination_answered(command, files: Path) -> None:
+    """A marked request goes past the outbox; the exit code tells whether all took it."""
+    with Receiver() as receiver:
+        (files / "bridge.yml").write_text(CONFIG.format(url=receiver.url))
+        code, out, _ = command("send-test", "--receiver=team", f"--config.file={files / 'bridge.yml'}")
+        assert (code, out.split(" ")[:2]) == (0, ["team/webhook/0:", "delivered"])
+    code, out, _ = command("send-test", "--receiver=team", f"--config.file={files / 'bridge.yml'}")
+    assert (code, out.split(" ")[:2]) == (1, ["team/webhook/0:", "retry"])
+
+
+def test_send_test_knows_the_receivers(command, files: Path) -> None:
+    """A slip is answered with the nearest."""
+    code, _, err = command("send-test", "--receiver=taem", f"--config.file={files / 'bridge.yml'}")
+    assert code == 1
+    assert "has no receiver 'taem'; did you mean 'team'?" in err
+
+
+def test_help_names_every_command() -> None:
+    """What one may type."""
+    text = CliRunner().invoke(cli.app, ["--help"]).output
+    for name in ("run", "check", "coordinator", "requests", "strategies", "send-test", "healthcheck", "version"):
+        assert name in text
