@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field
 
 from bridge.config.labels import ModelsModel, check_labels
-from bridge.config.shape import PositiveSpan, Section, Span, checked, planned, salvaged, standing_in
+from bridge.config.shape import PositiveSpan, Section, Span, checked, fixed, salvaged
 from bridge.config.wording import kind, near
 from bridge.config.yaml import Document, Place
 from bridge.domain.matchers import Matcher
@@ -19,7 +19,9 @@ from bridge.domain.times import DAY, HOUR, MINUTE, SECOND
 from bridge.sinks.registry import sinks
 from bridge.sources.config import PrometheusConfig
 
-_MANY = "every request is sent by itself; group alerts in Alertmanager"
+_ALONE = "every request is sent by itself; group alerts in Alertmanager"
+_MATCH = "write matchers"
+_SCRAPE = "the bridge scrapes nothing"
 # Stands in for a route that could not be read; such a configuration is never put in force.
 _NO_ROUTE = Route("")
 
@@ -27,10 +29,8 @@ _NO_ROUTE = Route("")
 class GlobalSection(Section):
     """`global`: defaults for every group. Durations in ms."""
 
-    not_built = planned(
-        scrape_interval="the bridge scrapes nothing", scrape_timeout="the bridge scrapes nothing",
-        on_silences_unknown="",
-    )  # fmt: skip
+    not_built = frozenset({"on_silences_unknown"})
+    elsewhere = fixed(scrape_interval=_SCRAPE, scrape_timeout=_SCRAPE)
     evaluation_interval: PositiveSpan = MINUTE
     query_offset: Span = 30 * SECOND
     query_timeout: PositiveSpan = 30 * SECOND
@@ -42,7 +42,7 @@ class GlobalSection(Section):
 class GatesSection(Section):
     """`gates`: limits on asking, over all rules."""
 
-    not_built = planned("budget", "storm", "approval", "on_silences_unknown")
+    not_built = frozenset({"budget", "storm", "approval", "on_silences_unknown"})
     hold_limit: PositiveSpan = 7 * DAY
     in_flight_limit: PositiveSpan = DAY
 
@@ -50,10 +50,10 @@ class GatesSection(Section):
 class RouteSection(Section):
     """A node of the route tree."""
 
-    not_built = planned(
-        "mute_time_intervals", "active_time_intervals", group_by=_MANY, group_wait=_MANY, group_interval=_MANY,
-        repeat_interval=_MANY, match="write matchers", match_re="write matchers",
-    )  # fmt: skip
+    not_built = frozenset({"mute_time_intervals", "active_time_intervals"})
+    elsewhere = fixed(
+        group_by=_ALONE, group_wait=_ALONE, group_interval=_ALONE, repeat_interval=_ALONE, match=_MATCH, match_re=_MATCH
+    )
     receiver: str | None = None
     matchers: tuple[str, ...] = ()
     continue_: Annotated[bool, Field(alias="continue")] = False
@@ -63,11 +63,9 @@ class RouteSection(Section):
 class BridgeSection(Section):
     """The whole file; receivers are checked one by one, as their keys depend on the installed sinks."""
 
-    not_built = planned(
-        "approval", "dry_run", "shadow", "store", "delivery", "silences", "templates",
-        inhibit_rules="inhibit in Alertmanager", scrape_configs="the bridge scrapes nothing",
-    )  # fmt: skip
-    stand_ins = standing_in(prometheus={"url": "http://unknown"}, route={}, receivers=[])
+    not_built = frozenset({"approval", "dry_run", "shadow", "silences", "delivery"})
+    elsewhere = fixed(inhibit_rules="inhibit in Alertmanager", scrape_configs=_SCRAPE, alerting="write receivers")
+    stand_ins = fixed(prometheus={"url": "http://unknown"}, route={}, receivers=[])
     global_: Annotated[GlobalSection, Field(alias="global")] = GlobalSection()
     prometheus: PrometheusConfig
     models: ModelsModel = ModelsModel()
@@ -119,8 +117,9 @@ def _root(section: BridgeSection, receivers: Receivers, document: Document) -> R
         document.add((*place, "continue"), "the root route has no sibling to continue to", "remove it")
     if (*place, "receiver") not in document.lines:
         document.add(place, "key 'receiver' is missing", "the root route names the default receiver")
-    # Without a list of receivers every name would be unknown: that is one mistake, not many.
-    known = receivers if ("receivers", 0) in document.lines else None
+    # When a receiver's name cannot be read, or there are none, other names would seem unknown: one mistake, not many.
+    readable = bool(receivers) and not any(name.startswith("/") for name in receivers)
+    known = receivers if readable else None
     return _route(route, "", known, document, place)
 
 

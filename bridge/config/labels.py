@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
-from bridge.config.shape import Section, planned
+from bridge.config.shape import Section
 from bridge.config.yaml import Document, Place
 from bridge.domain.rule import LabelRef, ModelLabels
 from bridge.engine.notice import RESERVED_LABELS
@@ -47,7 +47,7 @@ class LabelsModel(Section):
 class ModelsModel(Section):
     """`models: {labels: {version: model_version}}`."""
 
-    not_built = planned("discover", "expected", "retire_after")
+    not_built = frozenset({"discover", "expected", "retire_after"})
     labels: LabelsModel = LabelsModel()
 
     def over(self, base: ModelLabels) -> ModelLabels:

@@ -80,7 +80,7 @@ def _rule_files(
         found = sorted(glob.glob(pattern, root_dir=base_dir, recursive=True))  # noqa: PTH207 - patterns may be absolute
         if not found:
             message = f"no file matches {pattern!r}"
-            document.add(("rule_files", number), message, f"looked in {base_dir}; [] is allowed")
+            document.add(("rule_files", number), message, f"looked in {base_dir}")
         paths |= dict.fromkeys(base_dir / name for name in found)
     groups = [group for path in paths for group in _read_rules(path, defaults, document.problems)]
     return tuple(paths), tuple(groups)

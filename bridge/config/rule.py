@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from bridge.config.labels import check_labels, check_names
 from bridge.config.promql import promql_problem
-from bridge.config.shape import Section, Span, planned, salvaged, standing_in
+from bridge.config.shape import Section, Span, fixed, salvaged
 from bridge.config.strategy import strategy_spec
 from bridge.config.wording import near
 from bridge.config.yaml import Document, Place
@@ -26,7 +26,7 @@ _EITHER = "a rule has either 'expr', or 'signal' with 'strategy'"
 class CooldownSection(Section):
     """`cooldown: {base: 6h}`."""
 
-    not_built = planned("max", "factor")
+    not_built = frozenset({"max", "factor"})
     base: Span
 
 
@@ -38,11 +38,11 @@ def _cooldown(value: object) -> object:
 class RuleSection(Section):
     """One rule."""
 
-    not_built = planned(
-        "breaches", "all", "any", "healthy", "at_least", "approval", "dry_run", "shadow", "max_attempts", "n_min",
-        "discover", "gates", "min_samples", "active_time_intervals", "mute_time_intervals",
+    not_built = frozenset(
+        {"breaches", "all", "any", "healthy", "at_least", "n_min", "min_samples", "approval", "dry_run", "shadow",
+         "max_attempts", "gates", "discover", "active_time_intervals", "mute_time_intervals"}
     )  # fmt: skip
-    stand_ins = standing_in(retrain="")
+    stand_ins = fixed(retrain="")
     retrain: str
     expr: str | None = None
     event: EventKind | None = None
@@ -63,6 +63,7 @@ class Surroundings(Protocol):
     labels: Mapping[str, str]
     limit: int
     mapping: ModelLabels
+    signals: frozenset[str]
     queries: dict[str, SignalQuery | None]
     taken: dict[str, str]
 
@@ -74,7 +75,6 @@ class RuleReader:
     """Reads one rule; every problem is noted in `document`."""
 
     def __init__(self, value: object, document: Document, place: Place, group: Surroundings) -> None:
-        self._raw = value if isinstance(value, dict) else {}
         self._value = value
         self._document = document
         self._place = place
@@ -107,25 +107,29 @@ class RuleReader:
             line=self._document.line((*self._place, "retrain")),
         )
 
+    def _given(self, key: str) -> bool:
+        """Whether the rule has the key, with whatever value."""
+        return (*self._place, key) in self._document.lines
+
     def _is_another_kind(self) -> bool:
         """An `alert:` or `record:` of Prometheus that was pasted."""
-        if "retrain" in self._raw:
+        if self._given("retrain"):
             return False
-        if "alert" in self._raw:
+        if self._given("alert"):
             hint = "write 'retrain: NAME' to ask for a retraining, or leave the alert with Prometheus"
             self._add("'alert' is not built yet", hint, "alert")
-        elif "record" in self._raw:
+        elif self._given("record"):
             self._add("a recording rule is not for the bridge", "leave it with Prometheus", "record")
-        return bool({"alert", "record"} & set(self._raw))
+        return self._given("alert") or self._given("record")
 
-    def _add(self, message: str, hint: str, *path: str | int) -> None:
+    def _add(self, message: str, hint: str = "", *path: str | int) -> None:
         self._document.add((*self._place, *path), message, hint)
 
     def _judgement(self, rule: RuleSection) -> tuple[str, StrategySpec | None]:
         """The key of the rule's query (its signal, or one of its own for a plain `expr`), and its strategy."""
-        if ("expr" in self._raw) == ("signal" in self._raw):
-            self._add(_EITHER, "")
-        elif "expr" in self._raw:
+        if self._given("expr") == self._given("signal"):
+            self._add(_EITHER)
+        elif self._given("expr"):
             self._own_query(rule)
             return rule.retrain, None
         elif rule.signal is not None:
@@ -133,21 +137,24 @@ class RuleReader:
         return "", None
 
     def _strategy(self, rule: RuleSection, signal: str) -> StrategySpec | None:
-        if "event" in self._raw:
+        if self._given("event"):
             self._add("'event' goes with 'expr'; the signal has its own", "remove it", "event")
-        known = self._group.queries
+        known = self._group.signals
         if signal not in known:
             self._add(f"there is no signal {signal!r} in this group", near(signal, known), "signal")
-        if "strategy" not in self._raw:
+        where = (*self._place, "strategy")
+        if not self._given("strategy"):
             self._add("key 'strategy' is missing", "for example strategy: {threshold: {max: 0.6}}")
             return None
-        return strategy_spec(rule.strategy, known.get(signal), self._document, (*self._place, "strategy"))
+        if self._document.told(where):
+            return None
+        return strategy_spec(rule.strategy, self._group.queries.get(signal), self._document, where)
 
     def _own_query(self, rule: RuleSection) -> None:
-        if "strategy" in self._raw:
+        if self._given("strategy"):
             hint = "the expression decides; make it a signal to use a strategy"
             self._add("'strategy' does not go with 'expr'", hint, "strategy")
-        if rule.retrain in self._group.queries:
+        if rule.retrain in self._group.signals:
             self._add(f"{rule.retrain!r} is the name of a signal as well", "rename one", "retrain")
             return
         if rule.expr is not None and (problem := promql_problem(rule.expr)):

@@ -9,8 +9,9 @@ from pydantic import Field
 
 from bridge.config.labels import ModelsModel, check_labels
 from bridge.config.rule import RuleReader
-from bridge.config.shape import PositiveSpan, Section, Span, planned, salvaged, standing_in
+from bridge.config.shape import PositiveSpan, Section, Span, fixed, salvaged
 from bridge.config.signals import SignalSection, check_columns, signal_query
+from bridge.config.wording import kind
 from bridge.config.yaml import Document, Place
 from bridge.domain.rule import Group, ModelLabels, Rule, SignalQuery
 from bridge.domain.times import Duration
@@ -21,8 +22,8 @@ SIGNAL_HINT = "for example {event: drift, expr: model_drift_score}"
 class GroupSection(Section):
     """One group; its signals and rules are checked one by one."""
 
-    not_built = planned("gates", "storm", "budget", "shadow", "dry_run")
-    stand_ins = standing_in(name="")
+    not_built = frozenset({"gates", "storm", "budget", "shadow", "dry_run"})
+    stand_ins = fixed(name="")
     name: str
     interval: PositiveSpan | None = None
     limit: Annotated[int, Field(ge=0)] = 0
@@ -36,7 +37,7 @@ class GroupSection(Section):
 class RuleFileSection(Section):
     """The whole file."""
 
-    stand_ins = standing_in(groups=[])
+    stand_ins = fixed(groups=[])
     groups: list[Any]
 
 
@@ -108,6 +109,7 @@ class _Surroundings:
         self.mapping = group.models.over(defaults.models)
         self._document = document
         self._defaults = defaults
+        self.signals = frozenset(group.signals)
         signals = ((name, (*place, "signals", name), value) for name, value in group.signals.items())
         self.queries: dict[str, SignalQuery | None] = {
             name: self._signal(name, where, value) for name, where, value in signals
@@ -118,12 +120,12 @@ class _Surroundings:
         if not name.strip():
             self._document.add(place, "a signal needs a name")
         if not isinstance(value, dict):
-            self._document.add(place, "a signal is a mapping", SIGNAL_HINT)
+            self._document.add(place, f"a signal is a mapping, not {kind(value)}", SIGNAL_HINT)
             return None
         signal = salvaged(SignalSection, value, self._document, place)
         if signal is None:
             return None
-        check_columns(value, signal, self._document, place)
+        check_columns(signal, self._document, place)
         query = signal_query(name, signal, self.mapping, self.limit, self._document, place)
         return query if len(self._document.problems) == before else None
 

@@ -21,22 +21,19 @@ LONGEST = 100 * 365 * DAY
 class Section(BaseModel):
     """A mapping of a file.
 
-    not_built: planned keys -> what to do instead ("": remove it); they are refused with that reason, not as unknown.
+    not_built: planned keys; they are refused with that reason, not as unknown.
+    elsewhere: keys of Prometheus and Alertmanager that mean nothing here -> what to do instead.
     stand_ins: values for required keys that are missing or wrong, so that the rest can be checked all the same.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    not_built: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    not_built: ClassVar[frozenset[str]] = frozenset()
+    elsewhere: ClassVar[Mapping[str, str]] = MappingProxyType({})
     stand_ins: ClassVar[Mapping[str, Any]] = MappingProxyType({})
 
 
-def planned(*keys: str, **instead: str) -> Mapping[str, str]:
-    """For Section.not_built."""
-    return MappingProxyType({**dict.fromkeys(keys, ""), **instead})
-
-
-def standing_in(**values: Any) -> Mapping[str, Any]:
-    """For Section.stand_ins."""
+def fixed(**values: Any) -> Mapping[str, Any]:
+    """For Section.elsewhere and Section.stand_ins."""
     return MappingProxyType(values)
 
 

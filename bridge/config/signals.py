@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bridge.config.promql import WINDOW, promql_problem
-from bridge.config.shape import PositiveSpan, Section, planned, standing_in
+from bridge.config.shape import PositiveSpan, Section, fixed
 from bridge.config.wording import near
 from bridge.config.yaml import Document, Place
 from bridge.domain.batch import COUNT, ERRORS, TOTAL, VALUE, EventKind
@@ -16,8 +16,8 @@ UNIT_MS = {"microseconds": 0.001, "milliseconds": 1.0, "seconds": 1000.0, "minut
 class SignalSection(Section):
     """One signal: `expr`, or `errors` and `total`; `n` beside either. window: what `$window` stands for."""
 
-    not_built = planned("buckets", "discover", "kind", "standardise", "models", "stale_after")
-    stand_ins = standing_in(event=EventKind.CUSTOM.value)
+    not_built = frozenset({"buckets", "discover", "kind", "standardise", "models", "stale_after"})
+    stand_ins = fixed(event=EventKind.CUSTOM.value)
     event: EventKind
     unit: str = ""
     expr: str | None = None
@@ -52,12 +52,12 @@ def signal_query(
     return SignalQuery(name, signal.event, exprs, mapping, signal.unit, _unit_ms(signal, document, place), limit)
 
 
-def check_columns(raw: object, signal: SignalSection, document: Document, place: Place) -> None:
-    """Which expressions go together. raw: the signal as written, for a key with a wrong value is there all the same."""
-    given = set(raw) & set(_COLUMNS) if isinstance(raw, dict) else set(signal.texts)
+def check_columns(signal: SignalSection, document: Document, place: Place) -> None:
+    """Which expressions go together; one with a wrong value is there all the same."""
+    given = {key for key in _COLUMNS if (*place, key) in document.lines}
     if len(given & {"errors", "total"}) == 1:
         document.add(place, "'errors' and 'total' go together")
-    elif ("expr" in given) == ("errors" in given):
+    elif ("expr" in given) == ("errors" in given) and (given or not document.told(place)):
         document.add(place, "a signal has either 'expr', or 'errors' with 'total'")
     if "errors" in given and signal.event is not EventKind.INFERENCE_ERROR:
         document.add((*place, "event"), "'errors' with 'total' is an event 'inference_error'")

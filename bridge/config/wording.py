@@ -50,6 +50,8 @@ def note(model: type[BaseModel], details: ErrorDetails, document: Document, plac
     if type_ == "extra_forbidden":
         _unknown_key(model, details["loc"], document, where)
     elif type_ == "missing":
+        if where and where[-1] == details["loc"][-1]:  # given, and told to be wrong
+            return where
         document.add(where, f"key {details['loc'][-1]!r} is missing")
     elif type_ in _WANTED:
         document.add(where, f"{_WANTED[type_]}, not {_given(given, where, type_)}", _hint(type_, given))
@@ -79,15 +81,15 @@ def _given(value: object, place: Place, type_: str) -> str:
     secret = any(word in str(step).lower() for step in place for word in _SECRET_WORDS)
     if type_ == "string_type" and isinstance(value, bool | int | float) and not secret:
         return f"the {'boolean' if isinstance(value, bool) else 'number'} {str(value).lower()}"
-    return kind(value)
+    return "a fraction" if type_ == "int_type" and isinstance(value, float) else kind(value)
 
 
 def _hint(type_: str, given: object) -> str:
     if type_ == "string_type" and isinstance(given, bool | int | float):
         return "quote it"
     if type_ == "bool_type" and isinstance(given, str):
-        return "unquoted; yes, no, on and off are text in YAML 1.2"
-    return "unquoted" if type_ in {"int_type", "float_type"} and isinstance(given, str) else ""
+        return "write it unquoted; yes, no, on and off are text in YAML 1.2"
+    return "write it unquoted" if type_ in {"int_type", "float_type"} and isinstance(given, str) else ""
 
 
 def _not_one_of(given: object, expected: str, document: Document, where: Place) -> None:
@@ -103,11 +105,10 @@ def _unknown_key(model: type[BaseModel], loc: tuple[int | str, ...], document: D
     key, owner = str(loc[-1]), _model_at(model, loc[:-1])
     fields = {} if owner is None else owner.model_fields
     names = {field.alias or name for name, field in fields.items()}
-    not_built = getattr(owner, "not_built", {})
-    if key in not_built:
-        document.add(where, f"{key!r} is not built yet", not_built[key] or "remove it")
+    if key in getattr(owner, "not_built", ()):
+        document.add(where, f"{key!r} is not built yet", "remove it")
     else:
-        document.add(where, f"unknown key {key!r}", near(key, names))
+        document.add(where, f"unknown key {key!r}", getattr(owner, "elsewhere", {}).get(key) or near(key, names))
 
 
 def _model_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel] | None:

@@ -24,6 +24,8 @@ _WORDS |= {"true": True, "True": True, "TRUE": True, "false": False, "False": Fa
 _WORDS |= dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), math.inf)
 _WORDS |= dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf) | dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan)
 _TEXT_TAG = "tag:yaml.org,2002:str"
+# Built where a problem was noted: its key is left out, and counts as given all the same (Document.lines).
+_WRONG: Any = object()
 
 
 @dataclass(slots=True)
@@ -40,6 +42,13 @@ class Document:
         while place and place not in self.lines:
             place = place[:-1]
         return self.lines.get(place, 1)
+
+    def told(self, place: Place) -> bool:
+        """Whether a problem was noted at a place or inside it, so that what follows from it need not be."""
+        path = path_text(place)
+        return any(
+            problem.path == path or problem.path.startswith((f"{path}.", f"{path}[")) for problem in self.problems
+        )
 
     def add(self, place: Place, message: str, hint: str = "") -> None:
         """Note a problem at a place."""
@@ -88,14 +97,15 @@ def parse(text: str, document: Document) -> Document:
         node = yaml.compose(text, Loader=_Loader)
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise document.refused(line, f"holds the control character U+{ord(error.character):04X}", "remove it") from None
+        raise document.refused(line, f"holds the control character U+{error.character:04X}", "remove it") from None
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark is not None else 0
         raise document.refused(line, *_syntax(error, text, line)) from None
     except RecursionError:
         raise document.refused(0, "is nested too deeply", f"at most {MOST_DEPTH} levels") from None
     builder = _Builder(document)
-    document.value = None if node is None else builder.build(node, (), 0)
+    value = None if node is None else builder.build(node, (), 0)
+    document.value = {} if value is _WRONG else value
     return document
 
 
@@ -107,7 +117,13 @@ def _syntax(error: yaml.MarkedYAMLError, text: str, line: int) -> tuple[str, str
         return f"is not YAML: {problem}", "quote a text that holds ': ', and indent keys alike"
     lines = text.splitlines()
     tab = 0 < line <= len(lines) and "\t" in lines[line - 1]
-    return f"is not YAML: {problem}", "indent with spaces, not tabs" if tab else ""
+    if tab:
+        return f"is not YAML: {problem}", "indent with spaces, not tabs"
+    mark = error.context_mark
+    return (
+        f"is not YAML: {problem}",
+        f"{error.context} that begins on line {mark.line + 1}" if mark and mark.line + 1 < line else "",
+    )
 
 
 class _Loader(yaml.SafeLoader):
@@ -134,11 +150,12 @@ class _Builder:
             raise self._document.refused(line, "is nested too deeply", f"at most {MOST_DEPTH} levels")
         if node.tag not in {"", _TEXT_TAG}:
             self._document.add_at(line, place, f"tag {_short(node.tag)} is not allowed", "remove it")
-            return ""
+            return _WRONG
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, place, depth)
         if isinstance(node, yaml.SequenceNode):
-            return [self.build(item, (*place, number), depth + 1) for number, item in enumerate(node.value)]
+            items = [self.build(item, (*place, number), depth + 1) for number, item in enumerate(node.value)]
+            return _WRONG if any(item is _WRONG for item in items) else items
         return self._scalar(node, line, place)
 
     def _mapping(self, node: yaml.MappingNode, place: Place, depth: int) -> dict[str, Any]:
@@ -153,10 +170,15 @@ class _Builder:
                 self._document.add_at(line, (*place, key), f"key {key!r} is there twice", f"first on line {first}")
                 continue
             self._document.lines[*place, key] = line
-            found[key] = self.build(value_node, (*place, key), depth + 1)
+            value = self.build(value_node, (*place, key), depth + 1)
+            if value is None:
+                self._document.add_at(line, (*place, key), "has no value", "write one, or remove the key")
+            elif value is not _WRONG:
+                found[key] = value
         return found
 
     def _key(self, node: yaml.Node, line: int, place: Place) -> str | None:
+        """The key as text; None: it was wrong."""
         if not isinstance(node, yaml.ScalarNode):
             self._document.add_at(line, place, "a key must be a plain word")
             return None
@@ -164,24 +186,26 @@ class _Builder:
             hint = "write the keys out; an alias for a whole value is fine"
             self._document.add_at(line, place, "merge keys (<<) are not part of YAML 1.2", hint)
             return None
-        return self._text(node.value, line, place)
+        return str(node.value) if self._usable(node.value, line, place) else None
 
     def _scalar(self, node: yaml.Node, line: int, place: Place) -> Any:
-        text = self._text(node.value, line, place)
+        text = str(node.value)
+        if not self._usable(text, line, place):
+            return _WRONG
         if node.tag == _TEXT_TAG or getattr(node, "style", None):
             return text
         value = plain(text)
         if isinstance(value, float) and not math.isfinite(value):
             self._document.add_at(line, place, f"{text} is not a finite number")
-            return 0.0
+            return _WRONG
         return value
 
-    def _text(self, text: str, line: int, place: Place) -> str:
-        """Text as it is, unless no store, label or header could hold it."""
+    def _usable(self, text: str, line: int, place: Place) -> bool:
+        """Whether stores, labels and headers can hold the text."""
         if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
             self._document.add_at(line, place, "text holds a NUL or half a surrogate pair", "remove it")
-            return "x"
-        return text
+            return False
+        return True
 
 
 def _short(tag: str) -> str:
