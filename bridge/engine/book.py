@@ -97,7 +97,8 @@ class Book:
         needed = set(self.current.values()) | set(self.last_asked.values())
         for id_, record in list(self.requests.items()):
             key = (record.request.model, record.request.episode_start)
-            if record.state.terminal and id_ not in needed and key not in self.ended:
+            over = record.state.terminal and record.ended_at < before  # an earlier attempt's alert must still be ended
+            if over and id_ not in needed and key not in self.ended:
                 del self.requests[id_]
 
 

@@ -1,0 +1,207 @@
+"""What a running bridge says of itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.domain.errors import UnknownRequest
+from bridge.domain.times import MINUTE, SECOND
+from bridge.engine.queries import EngineQueries
+from bridge.engine.reminders import Reminders
+from bridge.engine.views import ModelView
+from bridge.ports import Delivery, QueueDepth, RequestFilter, Result, StatusReport
+from tests.support.world import QUERY_FAILED, A, B, C, FixedRoutes, World, group, rule
+
+PLACE = "team/coordinator/0"
+
+
+def queries(world: World) -> EngineQueries:
+    return EngineQueries(
+        world.engine, world.store, world.store, configured=lambda: [PLACE, "team/log/0"], why_not_ready=lambda: "",
+        configuration=lambda: "yaml", now=lambda: world.now,
+    )  # fmt: skip
+
+
+def view(world: World, model: object = A) -> ModelView:
+    return next(item for item in queries(world).models() if item.model == model)
+
+
+def test_a_model_shows_its_readings() -> None:
+    """Value, limit, verdict and state of every rule that saw it."""
+    world = World(group(rule(), rule("Errors", query="errors", limit=0.1)))
+    world.say({A: 0.01}, signal="errors")
+    world.tick({A: 0.7, B: 0.2})
+    signals = [(item.rule, item.value, item.threshold, item.verdict, item.state) for item in view(world).signals]
+    assert signals == [("Drifted", 0.7, 0.6, "breached", "firing"), ("Errors", 0.01, 0.1, "ok", "inactive")]
+    assert [item.model for item in queries(world).models()] == [A, B]
+
+
+@pytest.mark.parametrize(
+    ("answers", "report", "state"),
+    [
+        (({A: 0.1},), "", "healthy"),
+        (({A: 0.7},), "", "retrain_requested"),
+        (({A: 0.7},), "accepted", "retrain_requested"),
+        (({A: 0.7},), "running", "retraining"),
+        (({A: 0.7},), "cancelled", "degraded"),
+        (({A: float("nan")},), "", "no_data"),
+        (({A: 0.1}, QUERY_FAILED), "", "no_data"),
+        (({A: 0.7}, {A: 0.1}), "succeeded", "cooldown"),
+        (({C: 0.7}, {C: 0.7, A: 0.8}), "", "held"),
+    ],
+)
+def test_a_model_has_one_state(answers: tuple, report: str, state: str) -> None:
+    """The worst that is true of it."""
+    world = World(group(rule(cooldown=MINUTE)))
+    for answer in answers:
+        world.tick(answer)
+    if report:
+        world.report(world.requests()[0].id, report)
+    assert view(world).state == state
+
+
+def test_a_model_names_its_last_request() -> None:
+    """When it was sent, and because of which kind of event."""
+    world = World(group(rule()))
+    world.tick({A: 0.1})
+    assert (view(world).last_request_at, view(world).last_request_id) == (0, "")
+    world.tick({A: 0.7})
+    asked = view(world)
+    assert (asked.last_request_at, asked.last_request_event) == (world.now, "drift")
+    assert asked.last_request_id == world.requests()[0].id
+
+
+def test_rules_show_their_alerts_and_health() -> None:
+    """Pending and firing ones, with values and rendered annotations; an error when the query failed."""
+    world = World(
+        group(rule(for_=10 * SECOND, annotations={"summary": "at {{ $value }}"}, labels={"severity": "page"}))
+    )
+    world.tick({A: 0.7, B: 0.2})
+    (found,) = queries(world).groups()[0].rules
+    (alert,) = found.alerts
+    assert (found.state, found.health, found.models, found.strategy) == ("pending", "ok", 2, "threshold")
+    assert (alert.state, alert.active_at, alert.annotations) == ("pending", world.now, {"summary": "at 0.7"})
+    assert alert.labels == {
+        "instance": "i1", "project": "shop", "pipeline": "ranking", "version": "7", "severity": "page",
+        "alertname": "Drifted",
+    }  # fmt: skip
+    world.tick(QUERY_FAILED)
+    (found,) = queries(world).groups()[0].rules
+    assert (found.health, found.last_error, found.state) == ("err", "HTTP 503 from the source", "pending")
+
+
+def test_a_group_that_was_never_evaluated_is_unknown() -> None:
+    """Nothing is claimed."""
+    (found,) = queries(World(group(rule()))).groups()
+    assert (found.last_evaluation, found.rules[0].health, found.rules[0].state) == (0, "unknown", "inactive")
+
+
+def test_queues_and_requests_are_counted() -> None:
+    """Destinations without rows are there too."""
+    world = World(group(rule()))
+    world.tick({A: 0.7})
+    asked = queries(world)
+    assert asked.queue_depths() == {PLACE: QueueDepth(1, world.now, 0), "team/log/0": QueueDepth(0, 0, 0)}
+    assert asked.request_counts() == {"held": 0, "requested": 1, "accepted": 0, "running": 0}
+    assert (asked.ready(), asked.configuration()) == ((True, ""), "yaml")
+    (record,) = asked.requests(RequestFilter())
+    assert asked.request(record.id) == record
+    assert [item.destination for item in asked.deliveries(record.id)] == [PLACE]
+    assert len(asked.pending_deliveries()) == len(asked.decisions()) == 1
+
+
+def test_commands_take_over_what_a_delivery_recorded() -> None:
+    """Accepted by the coordinator: the engine knows at once."""
+    world = World(group(rule()))
+    world.tick({A: 0.7})
+    (claim,) = world.store.claim(PLACE, "w", world.now, 1000)
+    world.store.settle(claim, Delivery(Result.DELIVERED, reference="run-1"), world.now, world.now)
+    world.commands.settled(claim.parcel.request.id)
+    world.commands.settled("0" * 32)
+    assert world.engine.book.requests[claim.parcel.request.id].state == "accepted"
+
+
+def test_a_report_on_an_unknown_request_is_an_error() -> None:
+    """The coordinator speaks of something else."""
+    world = World(group(rule()))
+    with pytest.raises(UnknownRequest, match="there is no request"):
+        world.report("0" * 32, "running")
+
+
+def test_a_report_carries_the_new_version_and_keeps_what_it_does_not_say() -> None:
+    """Later reports may say less."""
+    world = World(group(rule()))
+    world.tick({A: 0.7})
+    id_ = world.requests()[0].id
+    world.commands.report_status(
+        StatusReport(id_, world.requests()[0].state.RUNNING, world.now, "training", "", "run-1")
+    )
+    world.commands.report_status(StatusReport(id_, world.requests()[0].state.SUCCEEDED, world.now, "", "8"))
+    (record,) = world.requests()
+    assert (record.message, record.new_version, record.reference, record.ended_at) == (
+        "training", "8", "run-1", world.now,
+    )  # fmt: skip
+
+
+def test_redriving_queues_the_dead_again() -> None:
+    """Through the command."""
+    world = World(group(rule()))
+    world.tick({A: 0.7})
+    (claim,) = world.store.claim(PLACE, "w", world.now, 1000)
+    world.store.settle(claim, Delivery(Result.DEAD), world.now, world.now)
+    assert world.commands.redrive(claim.parcel.request.id) == 1
+
+
+# ---------------------------------------------------------------- reminders
+
+AM = "team/alertmanager/0"
+
+
+def reminded(world: World, since: int = 0) -> list[tuple]:
+    found = Reminders(world.engine, world.routes).open_alerts(AM, since)
+    return [(item.request.model, item.ends_at, item.held) for item in found]
+
+
+def test_an_alertmanager_is_reminded_of_what_is_open() -> None:
+    """While the episode is open, then for a while of its end, then no more."""
+    world = World(group(rule()), routes=FixedRoutes((AM,), reporting=False))
+    world.tick({A: 0.7, B: 0.1})
+    assert reminded(world) == [(A, 0, None)]
+    world.tick({A: 0.1})
+    ended = world.now
+    assert reminded(world, since=ended) == [(A, ended, None)]
+    assert reminded(world, since=ended + 1) == []
+
+
+def test_held_requests_are_reminded_of_as_held() -> None:
+    """People see what waits, and for what."""
+    world = World(group(rule()), routes=FixedRoutes((AM,), reporting=False))
+    world.tick({A: 0.7})
+    world.tick({A: 0.7, C: 0.8})
+    assert reminded(world) == [(A, 0, None), (C, 0, "in_flight")]
+
+
+def test_an_alert_of_an_earlier_attempt_ends_with_it() -> None:
+    """Attempt 2 has its own alert."""
+    world = World(group(rule()), routes=FixedRoutes((AM,)))
+    world.tick({A: 0.7})
+    world.report(world.requests()[0].id, "failed")
+    failed = world.now
+    world.tick({A: 0.7})
+    assert reminded(world) == [(A, failed, None), (A, 0, None)]
+
+
+def test_reminders_carry_the_present_value() -> None:
+    """Annotations may change, labels never."""
+    world = World(group(rule(annotations={"summary": "{{ $value }}"})), routes=FixedRoutes((AM,)))
+    world.tick({A: 0.7})
+    world.tick({A: 0.95})
+    (item,) = Reminders(world.engine, world.routes).open_alerts(AM, 0)
+    assert item.request.annotations == {"summary": "0.95"}
+
+
+def test_other_destinations_are_not_reminded() -> None:
+    """Each Alertmanager has its own requests."""
+    world = World(group(rule()), routes=FixedRoutes((AM,)))
+    world.tick({A: 0.7})
+    assert Reminders(world.engine, world.routes).open_alerts("team/alertmanager/1", 0) == []
