@@ -32,12 +32,11 @@ class BasicAuth:
         # An unknown user costs as much as a wrong password: the time taken does not tell which names exist.
         hashed = users.get(user) or next(iter(users.values()))
         digest = self._digest(user, hashed, password)
-        if digest in self._known:
-            return True
-        right = await self._check(password, hashed) and user in users
-        if right:
+        right = digest in self._known or await self._check(password, hashed)
+        if right and user in users:
             self._known.add(digest)
-        return right
+            return True
+        return False
 
     async def _check(self, password: bytes, hashed: str) -> bool:
         """In a thread, one at a time: who guesses passwords stops neither the loop nor the other handlers."""
