@@ -39,14 +39,20 @@ def acting_routes(commands: Commands, secrets: Secrets, now: Callable[[], Timest
     """secrets: those that reports must be signed with; none: reports come from this machine only."""
     router = APIRouter()
 
-    def reload() -> Response:
+    def reload() -> PlainTextResponse:
         """Read the configuration again; the former one stays in force when it is wrong."""
         result = commands.reload()
         text = "" if result.ok else f"failed to reload config: {result.message}\n"
         return PlainTextResponse(text, 200 if result.ok else 500)
 
     for method in ("POST", "PUT"):
-        router.add_api_route("/-/reload", reload, methods=[method], operation_id=f"reload_{method.lower()}")
+        router.add_api_route(
+            "/-/reload",
+            reload,
+            methods=[method],
+            response_class=PlainTextResponse,
+            operation_id=f"reload_{method.lower()}",
+        )
 
     @router.post("/api/v1/requests/{request_id}/redrive")
     def redrive(request_id: str, destination: str | None = None) -> Response:

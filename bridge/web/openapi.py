@@ -22,7 +22,10 @@ _SUCCESS = {
 
 def corrected(document: dict[str, Any], prefix: str) -> dict[str, Any]:
     """Wrong parameters are answered 400, not 422, and everything under /api comes in the envelope."""
-    document["components"] = {"schemas": {"Error": _ERROR, "Success": _SUCCESS}}
+    schemas = document["components"]["schemas"]
+    for never_sent in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(never_sent, None)
+    schemas |= {"Error": _ERROR, "Success": _SUCCESS}
     document["servers"] = [{"url": prefix or "/"}]
     for path, operations in document["paths"].items():
         for operation in operations.values():
@@ -30,7 +33,7 @@ def corrected(document: dict[str, Any], prefix: str) -> dict[str, Any]:
             responses.pop("422", None)
             if path.startswith("/api/"):
                 responses["200"]["content"] = _json("Success")
-            responses["default"] = {"description": "What is wrong.", "content": _json("Error")}
+                responses["default"] = {"description": "What is wrong.", "content": _json("Error")}
     return document
 
 

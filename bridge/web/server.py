@@ -78,7 +78,8 @@ def _listen(settings: WebSettings) -> socket.socket:
             (host, settings.port), family=family, backlog=128, dualstack_ipv6=both
         )  # fmt: skip
     except OSError as error:
-        why = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror  # names that do not resolve
+        known = error.errno is not None and error.errno > 0  # else a name that does not resolve
+        why = os.strerror(error.errno or 0) if known else error.strerror
         raise AddressInUse(f"cannot listen on {settings.listen}: {why}") from None
 
 

@@ -10,23 +10,27 @@ from datetime import UTC, datetime
 import httpx2 as httpx
 import pytest
 from fastapi.testclient import TestClient
+from openapi_spec_validator import validate
 from standardwebhooks.webhooks import Webhook
 
 from bridge.domain.errors import StoreFull
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Outcome, RequestState
-from bridge.engine.views import ReloadResult
-from bridge.ports import RequestFilter
+from bridge.engine.views import ModelState, ReloadResult
+from bridge.ports import DeliveryState, RequestFilter
 from bridge.web.app import create_app
 from bridge.web.encode import go_exponent
 from bridge.web.settings import WebConfig, WebSettings
 from tests.support.fake_views import (
+    ALERT,
     AT,
     DECISION,
+    DELIVERY,
     GROUP,
     ID,
     MODEL,
     NAN,
+    RULE,
     FakeCommands,
     FakeQueries,
     model_view,
@@ -337,3 +341,81 @@ def test_groups_that_were_never_evaluated_have_go_zero_time(site: Site) -> None:
     found = site.data("/api/v1/rules")
     assert isinstance(found, dict)
     assert found["groups"][0]["lastEvaluation"] == "0001-01-01T00:00:00Z"
+
+
+def test_alerts_of_rules_can_be_left_out(site: Site) -> None:
+    """Prometheus' exclude_alerts."""
+    found = site.data("/api/v1/rules?exclude_alerts=true")
+    assert isinstance(found, dict)
+    assert found["groups"][0]["rules"][0]["alerts"] == []
+
+
+def test_a_rule_that_failed_shows_its_error_and_an_alert_that_is_kept_since_when(site: Site) -> None:
+    """lastError and keepFiringSince are there only then."""
+    kept = replace(ALERT, keep_since=AT, labels={"b": "2", "a": "1"})
+    rule = replace(RULE, health="err", last_error="HTTP 503", alerts=[kept])
+    site.queries.groups_ = [replace(GROUP, rules=[rule])]
+    found = site.data("/api/v1/rules")
+    assert isinstance(found, dict)
+    shown = found["groups"][0]["rules"][0]
+    assert (shown["health"], shown["lastError"]) == ("err", "HTTP 503")
+    assert shown["alerts"][0]["keepFiringSince"] == "2023-11-14T22:13:20.000Z"
+    assert list(shown["alerts"][0]["labels"]) == ["a", "b"]
+
+
+def test_models_can_be_chosen_by_name(site: Site) -> None:
+    """Any of the three parts."""
+    for query, count in (("project=shop", 2), ("pipeline=search", 1), ("version=7&state=healthy", 0), ("version=x", 0)):
+        found = site.data(f"/api/v1/models?{query}")
+        assert isinstance(found, dict)
+        assert found["total"] == count, query
+
+
+def test_the_page_shows_the_models_while_the_store_cannot_be_read(site: Site, monkeypatch) -> None:
+    """And says that the rest is missing."""
+
+    def broken(limit: int) -> None:
+        raise StoreFull("disk is full")
+
+    monkeypatch.setattr(site.queries, "decisions", broken)
+    page = site.http.get("/").text
+    assert "The store cannot be read: disk is full" in page
+    assert str(MODEL) in page
+    assert "Nothing was decided yet" not in page
+
+
+def test_the_page_without_rules_says_where_they_belong(site: Site) -> None:
+    """The first thing a newcomer sees."""
+    site.queries.groups_, site.queries.views = [], []
+    page = site.http.get("/").text
+    assert "There are no rules" in page
+    assert "retrain-bridge check config" in page
+
+
+def test_the_page_shows_the_worst_first_and_not_more_than_it_can(site: Site) -> None:
+    """Of 300 models 200, and where the others are."""
+    healthy = [model_view(ModelKey("a", "b", str(n)), ModelState.HEALTHY) for n in range(299)]
+    site.queries.views = [*healthy, model_view(ModelKey("z", "z", "worst"), ModelState.DEGRADED)]
+    page = site.http.get("/").text
+    assert page.index("z/z/worst") < page.index("a/b/0")
+    assert page.count('<th scope="row"><bdi>a/b/') == 199
+    assert "These are 200 of 300" in page
+
+
+def test_the_page_tells_how_to_send_what_was_given_up(site: Site) -> None:
+    """Dead deliveries do not come back by themselves."""
+    assert "redrive" not in site.http.get("/").text
+    site.queries.waiting = [replace(DELIVERY, state=DeliveryState.DEAD)]
+    assert "retrain-bridge requests redrive" in site.http.get("/").text
+
+
+def test_the_openapi_document_is_valid_and_knows_the_answers(site: Site) -> None:
+    """OpenAPI 3.1, with the envelope and without the 422 that is never answered."""
+    document = site.http.get("/openapi.json").json()
+    validate(document)
+    assert site.http.get("/openapi.json").json() == document
+    status = document["paths"]["/api/v1/requests/{request_id}/status"]["post"]
+    assert set(status["responses"]) == {"200", "default"}
+    states = status["requestBody"]["content"]["application/json"]["schema"]["properties"]["state"]["enum"]
+    assert states == ["accepted", "running", "succeeded", "failed", "cancelled", "lost"]
+    assert document["servers"] == [{"url": "/"}]
