@@ -88,7 +88,7 @@ def _read_group(entry: object, document: Document, place: Place, defaults: Defau
 
 
 def _unique(known: dict[str, str], name: str, what: str, document: Document, place: Place) -> None:
-    if place not in document.lines:
+    if place not in document.lines or document.told(place):
         return
     if not name.strip():
         document.add(place, f"a {what} needs a name")

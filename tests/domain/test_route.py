@@ -1,0 +1,60 @@
+"""Who gets a request: Alertmanager's routing tree."""
+
+from __future__ import annotations
+
+from bridge.domain.matchers import Matcher
+from bridge.domain.route import Route
+
+
+def node(receiver: str, *matchers: str, go_on: bool = False, routes: tuple[Route, ...] = ()) -> Route:
+    return Route(receiver, tuple(Matcher.parse(text) for text in matchers), go_on, routes)
+
+
+TREE = node(
+    "default",
+    routes=(
+        node(
+            "ml",
+            "team=ml",
+            routes=(node("ml-page", "severity=page"), node("ml-ticket", "severity=ticket")),
+        ),
+        node("audit", "severity=page", go_on=True),
+        node("oncall", "severity=page"),
+        node("never", "severity=page"),
+    ),
+)
+
+
+def test_what_no_route_takes_goes_to_the_root() -> None:
+    """The root takes everything."""
+    assert TREE.receivers({}) == ("default",)
+    assert TREE.receivers({"severity": "low"}) == ("default",)
+
+
+def test_the_first_route_that_matches_takes_it() -> None:
+    """Siblings after it are not looked at, though they match as well."""
+    assert TREE.receivers({"team": "ml", "severity": "page"}) == ("ml-page",)
+
+
+def test_a_route_takes_what_none_of_its_own_routes_does() -> None:
+    """The deepest match decides, and its parent is not told."""
+    assert TREE.receivers({"team": "ml"}) == ("ml",)
+    assert TREE.receivers({"team": "ml", "severity": "ticket"}) == ("ml-ticket",)
+
+
+def test_continue_looks_at_the_next_sibling_too() -> None:
+    """Until one that does not continue."""
+    assert TREE.receivers({"severity": "page"}) == ("audit", "oncall")
+
+
+def test_every_matcher_of_a_route_must_match() -> None:
+    """Several matchers are an and."""
+    tree = node("default", routes=(node("both", "a=1", "b=2"),))
+    assert tree.receivers({"a": "1"}) == ("default",)
+    assert tree.receivers({"a": "1", "b": "2"}) == ("both",)
+
+
+def test_a_receiver_that_is_met_twice_is_asked_once() -> None:
+    """Two routes to one receiver must not be two retrainings."""
+    tree = node("default", routes=(node("log", go_on=True), node("default", go_on=True), node("log")))
+    assert tree.receivers({}) == ("log", "default")
