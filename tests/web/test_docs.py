@@ -1,0 +1,115 @@
+"""docs/api.md, docs/metrics.md and docs/web-config.md keep up with the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import get_args
+
+from fastapi.testclient import TestClient
+
+from bridge.app import telemetry
+from bridge.app.model_metrics import CHOICES
+from bridge.domain.batch import EventKind
+from bridge.domain.request import Outcome
+from bridge.engine.views import ModelState
+from bridge.web.acting import STATES, StatusBody
+from bridge.web.app import create_app
+from bridge.web.settings import WebSettings, load_web_config
+from bridge.web.web_config import TlsServer, WebConfig
+from tests.support.fake_views import AT, FakeCommands, FakeQueries
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def page(name: str) -> str:
+    return (DOCS / f"{name}.md").read_text(encoding="utf-8")
+
+
+def headings(name: str) -> list[str]:
+    return re.findall(r"^### (.+)$", page(name), re.MULTILINE)
+
+
+def section(name: str, heading: str) -> str:
+    """The text below a heading."""
+    return page(name).partition(f"### {heading}\n")[2].partition("\n#")[0]
+
+
+def test_every_metric_has_its_heading_and_its_type() -> None:
+    """And no heading is of a metric that is gone."""
+    text = telemetry.Telemetry(FakeQueries()).render(AT).decode()
+    kinds = dict(re.findall(r"^# TYPE (retrain_bridge_\S+) (\S+)$", text, re.MULTILINE))
+    assert sorted(headings("metrics")) == sorted(kinds)
+    for name, kind in kinds.items():
+        assert section("metrics", name).startswith(kind.capitalize()), name
+
+
+def test_every_label_value_is_listed() -> None:
+    """The closed sets."""
+    for name, words in (
+        ("decisions_total", Outcome), ("events_total", EventKind), ("model_state", ModelState),
+        ("last_retrain_request_timestamp_seconds", EventKind), ("query_failures_total", telemetry.QUERY_REASONS),
+        ("samples_skipped_total", telemetry.SKIP_REASONS), ("delivery_failures_total", telemetry.DELIVERY_REASONS),
+    ):  # fmt: skip
+        for word in words:
+            assert f"`{word}`" in section("metrics", f"retrain_bridge_{name}"), (name, word)
+
+
+def test_every_choice_of_model_metrics_is_explained() -> None:
+    """The flag's values."""
+    for choice in CHOICES:
+        assert re.search(rf"^\| `{choice}`", page("metrics"), re.MULTILINE), choice
+
+
+def test_every_call_has_its_heading() -> None:
+    """From the OpenAPI document, and the page."""
+    app = create_app(FakeQueries(), FakeCommands(), WebSettings(), lambda _: b"", WebConfig(), lambda: AT)
+    paths = TestClient(app, base_url="http://127.0.0.1").get("/openapi.json").json()["paths"]
+    calls = {
+        f"{method.upper()} {path.replace('{request_id}', '{id}')}"
+        for path, methods in paths.items() for method in methods if method != "put"
+    }  # fmt: skip
+    assert set(headings("api")) == calls | {"GET /", "GET /openapi.json"}
+
+
+def test_every_parameter_is_named() -> None:
+    """In the section of its call."""
+    app = create_app(FakeQueries(), FakeCommands(), WebSettings(), lambda _: b"", WebConfig(), lambda: AT)
+    paths = TestClient(app, base_url="http://127.0.0.1").get("/openapi.json").json()["paths"]
+    named = 0
+    for path, methods in paths.items():
+        for method, operation in methods.items():
+            for parameter in operation.get("parameters", []):
+                if parameter["in"] == "query":
+                    named += 1
+                    text = section("api", f"{method.upper()} {path.replace('{request_id}', '{id}')}")
+                    assert f"`{parameter['name']}`" in text, (path, parameter["name"])
+    assert named == 24
+
+
+def test_every_field_and_state_of_a_report_is_named() -> None:
+    """What a coordinator may say."""
+    text = section("api", "POST /api/v1/requests/{id}/status")
+    for word in (*StatusBody.__struct_fields__, *STATES):
+        assert f"`{word}`" in text, word
+
+
+def test_every_key_of_the_web_config_file_has_its_line() -> None:
+    """And every value of a closed set is named."""
+    keys = [*WebConfig.model_fields, *(f"tls_server_config.{key}" for key in TlsServer.model_fields)]
+    for key in keys:
+        assert re.search(rf"^\| `{re.escape(key)}` \|", page("web-config"), re.MULTILINE), key
+    for field in TlsServer.model_fields.values():
+        for value in get_args(field.annotation):
+            assert f"`{value}`" in page("web-config"), value
+
+
+def test_the_example_of_a_web_config_file_is_accepted(tmp_path: Path) -> None:
+    """With every key in it."""
+    [block] = re.findall(r"```yaml\n# web\.yml\n(.*?)```", page("web-config"), re.DOTALL)
+    file = tmp_path / "web.yml"
+    file.write_text(block)
+    config = load_web_config(file)
+    assert config.tls_server_config is not None
+    assert config.tls_server_config.model_fields_set == set(TlsServer.model_fields)
+    assert list(config.basic_auth_users) == ["ada"]
