@@ -371,6 +371,7 @@ class TickReport:
     missed: int = 0
     caught_up: int = 0
     errors: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # rule -> message
+    queued: int = 0  # deliveries: requests, and ends of episodes
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,7 @@ class Bridge:
             self._problem = ""
         if report is not None:
             self.telemetry.tick(report)
-            if any(outcome == "requested" for _, outcome in report.decisions):
+            if report.queued:
                 self.couriers.wake()
 
     def poll(self) -> None:

@@ -178,7 +178,7 @@ class Engine:
         decisions = Counter((decision.rule, decision.outcome.value) for decision in draft.decisions)
         return TickReport(
             run.group.name, todo.slot, run.seconds, tuple(tally.queries), dict(tally.events), dict(decisions),
-            todo.missed_count, tally.caught_up, tally.errors,
+            todo.missed_count, tally.caught_up, tally.errors, len(draft.deliveries),
         )  # fmt: skip
 
     def _judge(
