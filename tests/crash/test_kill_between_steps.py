@@ -14,7 +14,6 @@ import pytest
 
 from tests.support import keyed
 from tests.support.bridge import (
-    METRIC,
     REMOTE_WRITE,
     Bridge,
     Json,
@@ -47,9 +46,7 @@ def model_of(name: str) -> Model:
 
 def rules_of(name: str) -> Json:
     """`for: 1s` on the one model of this test."""
-    rules = drift_rules(**{"for": "1s"})
-    rules["groups"][0]["signals"]["drift"]["expr"] = f'{METRIC}{{pipeline="{model_of(name)[1]}"}}'
-    return rules
+    return drift_rules(only=model_of(name)[1], **{"for": "1s"})
 
 
 def breach(source: Prometheus, name: str, lasts: int = 60) -> int:

@@ -41,10 +41,14 @@ def expected_id(model: Model, rule: str, episode_start: int, attempt: int = 1) -
     return hashlib.sha256(framed).hexdigest()[:32]
 
 
-def drift_rules(**rule: object) -> Json:
-    """One group of 1 s with one signal rule: breached over 0.6, `for` and all else as given, cooldown 0."""
+def drift_rules(*, only: str = "", **rule: object) -> Json:
+    """One group of 1 s with one signal rule: breached over 0.6, `for` and all else as given, cooldown 0.
+
+    only: the one pipeline that it asks for.
+    """
     one = {"retrain": "Drifted", "signal": "drift", "strategy": {"threshold": {"max": 0.6}}, "cooldown": "0s", **rule}
-    signals = {"drift": {"event": "drift", "expr": METRIC}}
+    expr = f'{METRIC}{{pipeline="{only}"}}' if only else METRIC
+    signals = {"drift": {"event": "drift", "expr": expr}}
     return {"groups": [{"name": "serving", "interval": "1s", "signals": signals, "rules": [one]}]}
 
 

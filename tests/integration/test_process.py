@@ -1,0 +1,200 @@
+"""The real process from outside: how it starts, refuses to start, reloads and ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.bridge import (
+    REMOTE_WRITE,
+    Bridge,
+    bridge,
+    drift_rules,
+    expected_id,
+    steps,
+    whole_second,
+    write_script,
+)
+from tests.support.crash import LAUNCHER, launched
+from tests.support.keyed import HANG, TAKE, KeyedReceiver
+from tests.support.processes import Program, free_port, wait_until
+from tests.support.receiver import Receiver
+from tests.support.servers import Prometheus, http, prometheus
+
+SECOND = 1000
+
+
+@pytest.fixture(scope="module")
+def source() -> Iterator[Prometheus]:
+    with prometheus(flags=[REMOTE_WRITE]) as server:
+        yield server
+
+
+@pytest.fixture
+def webhook() -> Iterator[KeyedReceiver]:
+    with KeyedReceiver() as receiver:
+        yield receiver
+
+
+def hooks(receiver: Receiver) -> dict[str, object]:
+    return {"webhook_configs": [{"url": receiver.url}]}
+
+
+def breach(source: Prometheus, model: tuple[str, str, str], lasts: int = 60) -> int:
+    begins = whole_second(1)
+    points = steps(begins - 5 * SECOND, begins + 90 * SECOND, [(begins, begins + lasts * SECOND)])
+    write_script(source, {model: points})
+    return begins
+
+
+def ends_by_itself(program: Program) -> int:
+    wait_until(lambda: not program.running, 20, f"the end of {program.name}\n{program.log}")
+    assert program.process is not None
+    return int(program.process.returncode)
+
+
+# ---------------------------------------------------------------- ending
+
+
+def test_sigterm_ends_it_within_five_seconds_even_while_a_receiver_hangs(source: Prometheus, tmp_path: Path) -> None:
+    """What is not answered is abandoned, and repeated by its lease under the same key after the next start."""
+    answers = iter([HANG])
+    model = ("shop", "hanging", "1")
+    env = launched(tmp_path, delivery={"attempt_deadline": 6000, "lease": 7000})
+    with KeyedReceiver(lambda _: next(answers, TAKE)) as receiver:
+        hanging = {"webhook_configs": [{"url": receiver.url, "timeout": "6s"}]}
+        with bridge(source.url, drift_rules(only="hanging"), hanging, command=LAUNCHER, env=env) as process:
+            process.start()
+            wanted = expected_id(model, "Drifted", breach(source, model))
+            wait_until(lambda: receiver.posts, 15, "the post that hangs")
+            asked = time.monotonic()
+            assert process.program.terminate(10) == 0
+            assert time.monotonic() - asked < 5.0
+            process.start()
+            wait_until(lambda: receiver.taken[wanted], 20, "the repeat")
+            assert receiver.keys() == [wanted, wanted]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_with_code_0_when_it_is_asked_to(source: Prometheus, webhook: KeyedReceiver, number: int) -> None:
+    """Idle, it is gone at once, and the store is free for the next one."""
+    with bridge(source.url, drift_rules(), hooks(webhook)) as process:
+        process.start()
+        process.program.signal(number)
+        assert process.wait_dead(5) == 0
+        process.start()
+
+
+# ---------------------------------------------------------------- not starting
+
+
+def test_a_second_process_on_the_same_store_says_who_has_it_and_exits_1(
+    source: Prometheus, webhook: KeyedReceiver
+) -> None:
+    """Two bridges on one file would settle each other's deliveries. The first goes on as if nothing had been."""
+    with bridge(source.url, drift_rules(), hooks(webhook)) as process:
+        process.start()
+        second = process.another(f"127.0.0.1:{free_port()}", "second")
+        second.start()
+        assert ends_by_itself(second) == 1
+        database = process.folder / "data" / "retrain-bridge.db"
+        assert second.log == (
+            f"retrain-bridge: {database} is in use by process {process.program.pid}; "
+            "stop it, or give this one another --storage.path\n"
+        )
+        assert process.ready()
+
+
+def test_a_busy_port_is_a_clear_error_and_exit_1(source: Prometheus, webhook: KeyedReceiver) -> None:
+    """Not a traceback, not a bridge that works unseen; the store is not held afterwards."""
+    with bridge(source.url, drift_rules(), hooks(webhook)) as process, socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        refused = process.another(address, "refused")
+        refused.start()
+        assert ends_by_itself(refused) == 1
+        assert refused.log.splitlines()[-1] == f"retrain-bridge: cannot listen on {address}: Address already in use"
+        assert "Traceback" not in refused.log
+        process.start()
+
+
+def test_two_bridges_on_one_port_are_refused_even_with_stores_of_their_own(
+    source: Prometheus, webhook: KeyedReceiver
+) -> None:
+    """A second bridge must not share the port silently with the first."""
+    with (
+        bridge(source.url, drift_rules(), hooks(webhook)) as first,
+        bridge(source.url, drift_rules(), hooks(webhook)) as second,
+    ):
+        first.start()
+        program = second.another(first.listen, "late")
+        program.start()
+        assert ends_by_itself(program) == 1
+        assert f"cannot listen on {first.listen}: Address already in use" in program.log
+
+
+# ---------------------------------------------------------------- reloading
+
+
+def broken(process: Bridge) -> None:
+    """A rule file with an unknown strategy."""
+    rules = drift_rules()
+    rules["groups"][0]["rules"][0]["strategy"] = {"treshold": {"max": 0.6}}
+    (process.folder / "rules.yml").write_text(json.dumps(rules))
+
+
+def test_a_reload_of_a_broken_file_says_why_and_keeps_the_old_rules(source: Prometheus, webhook: KeyedReceiver) -> None:
+    """POST /-/reload answers with the problem; the metric says so; the old rules are evaluated on."""
+    with bridge(source.url, drift_rules(), hooks(webhook)) as process:
+        process.start()
+        broken(process)
+        status, text = http("POST", f"{process.url}/-/reload")
+        assert status >= 400
+        assert "rules.yml" in text
+        assert 'did you mean "threshold"' in text.replace("'", '"').replace('\\"', '"')
+        assert process.metric("retrain_bridge_config_last_reload_successful") == 0
+        process.wait_slot(whole_second(1))
+        assert process.rule()["health"] == "ok"
+
+
+def test_sighup_with_a_broken_file_keeps_the_old_rules_and_logs_why(source: Prometheus, webhook: KeyedReceiver) -> None:
+    """And with a good one it puts the new rules in force, with nothing lost of what is going on."""
+    with bridge(source.url, drift_rules(), hooks(webhook)) as process:
+        process.start()
+        model = ("shop", "reloaded", "1")
+        wanted = expected_id(model, "Drifted", breach(source, model))
+        wait_until(lambda: wanted in webhook.taken, 15, "the request")
+        broken(process)
+        process.program.signal(signal.SIGHUP)
+        wait_until(lambda: "configuration was not reloaded" in process.program.log, 10, "the refusal")
+        assert "treshold" in process.program.log
+        assert process.rule()["state"] == "firing"
+        (process.folder / "rules.yml").write_text(json.dumps(drift_rules(annotations={"summary": "new"})))
+        os.kill(process.program.pid, signal.SIGHUP)
+        wait_until(lambda: process.rule()["annotations"] == {"summary": "new"}, 10, "the new rules")
+        process.wait_slot(whole_second(1))
+        assert process.rule()["state"] == "firing"
+        assert [item["id"] for item in process.requests() if item["pipeline"] == "reloaded"] == [wanted]
+        assert process.metric("retrain_bridge_config_last_reload_successful") == 1
+
+
+# ---------------------------------------------------------------- telling the end
+
+
+def test_the_end_of_an_episode_is_told_at_once(source: Prometheus, webhook: KeyedReceiver) -> None:
+    """As the beginning is: not whenever the queue happens to be looked at again."""
+    model = ("shop", "ending", "1")
+    with bridge(source.url, drift_rules(), hooks(webhook)) as process:
+        process.start()
+        begins = breach(source, model, lasts=3)
+        key = f"{expected_id(model, 'Drifted', begins)}-resolved"
+        process.wait_slot(begins + 3 * SECOND)
+        wait_until(lambda: webhook.taken[key], 3, "the end of the episode")
