@@ -186,11 +186,11 @@ class _Builder:
             hint = "write the keys out; an alias for a whole value is fine"
             self._document.add_at(line, place, "merge keys (<<) are not part of YAML 1.2", hint)
             return None
-        return str(node.value) if self._usable(node.value, line, place) else None
+        return self._text(node.value, line, place)
 
     def _scalar(self, node: yaml.Node, line: int, place: Place) -> Any:
-        text = str(node.value)
-        if not self._usable(text, line, place):
+        text = self._text(node.value, line, place)
+        if text is None:
             return _WRONG
         if node.tag == _TEXT_TAG or getattr(node, "style", None):
             return text
@@ -200,12 +200,17 @@ class _Builder:
             return _WRONG
         return value
 
-    def _usable(self, text: str, line: int, place: Place) -> bool:
-        """Whether stores, labels and headers can hold the text."""
-        if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-            self._document.add_at(line, place, "text holds a NUL or half a surrogate pair", "remove it")
-            return False
-        return True
+    def _text(self, text: str, line: int, place: Place) -> str | None:
+        """Text that stores, labels and headers can hold; None: it is not."""
+        try:
+            # JSON writes characters beyond U+FFFF as two escapes, which belong together.
+            whole = text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            whole = "\0"
+        if "\0" not in whole:
+            return whole
+        self._document.add_at(line, place, "text holds a NUL or half a surrogate pair", "remove it")
+        return None
 
 
 def _short(tag: str) -> str:

@@ -1,0 +1,92 @@
+"""Strategies in rules: found by name, parameters checked by their own class, lengths of time in the signal's unit."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+
+from bridge.config import strategy as module
+from bridge.config.strategy import strategy_spec
+from bridge.config.yaml import Document, parse
+from bridge.domain.batch import EventKind
+from bridge.domain.rule import SignalQuery, StrategySpec
+from bridge.strategies.base import RetrainStrategy, StrategyConfig
+from bridge.strategies.threshold import ThresholdStrategy
+
+
+def query(unit_ms: float = 1000.0, event: EventKind = EventKind.LATENCY, **exprs: str) -> SignalQuery:
+    return SignalQuery("p95", event, exprs or {"value": "x"}, unit="seconds", unit_ms=unit_ms)
+
+
+def spec(text: str, signal: SignalQuery | None) -> tuple[StrategySpec | None, list[str]]:
+    document = parse(f"strategy: {text}", Document("a.yml"))
+    found = strategy_spec(document.value["strategy"], signal, document, ("strategy",))
+    return found, [problem.message for problem in document.problems]
+
+
+@pytest.mark.parametrize(
+    ("text", "unit_ms", "limit"),
+    [
+        ("200ms", 1000.0, 0.2), ("70ms", 1000.0, 0.07), ("0.2s", 1000.0, 0.2), ("1.5 s", 1000.0, 1.5),
+        ("250us", 1.0, 0.25), ("250µs", 0.001, 250.0), ("2m", 60_000.0, 2.0), ("1h", 1000.0, 3600.0),
+        ("0.3", 1000.0, 0.3), ("5", 1.0, 5.0),
+    ],
+)  # fmt: skip
+def test_a_limit_of_a_latency_may_be_a_length_of_time(text: str, unit_ms: float, limit: float) -> None:
+    """It becomes a number in the signal's unit, exactly; a plain number is in that unit already."""
+    assert spec(f"{{threshold: {{max: {text}}}}}", query(unit_ms)) == (StrategySpec("threshold", {"max": limit}), [])
+
+
+def test_a_length_of_time_is_for_latencies_alone() -> None:
+    """200ms of drift means nothing."""
+    found, said = spec("{threshold: {max: 200ms}}", query(1.0, EventKind.DRIFT))
+    assert said == ["'200ms' is a length of time, and signal 'p95' is no latency"]
+    assert found == StrategySpec("threshold", {"max": 0.0})
+
+
+def test_of_a_wrong_signal_nothing_more_is_said() -> None:
+    """Its unit and columns are not known; the strategy's own mistakes are still told."""
+    assert spec("{threshold: {max: 200ms}}", None)[1] == []
+    assert spec("{threshold: {max: fast}}", None)[1] == ["must be a number, not text"]
+    assert spec("{threshold: {maxi: 1, max: 1}}", None)[1] == ["unknown key 'maxi'"]
+
+
+class Rate(RetrainStrategy):
+    """A strategy that wants counts, a whole number, and a duration of its own."""
+
+    name = "rate"
+    needs: ClassVar[frozenset[str]] = frozenset({"errors", "n"})
+
+    class Config(StrategyConfig):
+        """Parameters of three kinds."""
+
+        share: float = 0.5
+        count: int = 3
+        window: str = "1h"
+
+    def analyse(self, model: object, event: object) -> None:
+        return None
+
+
+@pytest.fixture
+def rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {"rate": Rate, "threshold": ThresholdStrategy}
+    monkeypatch.setattr(module, "strategies", lambda: known)
+
+
+def test_a_strategy_gets_the_columns_that_it_needs(rate: None) -> None:
+    """Or the rule is refused, with what the signal has."""
+    assert spec("rate", query(errors="e", total="t"))[1] == [
+        "strategy 'rate' needs n, and signal 'p95' has errors, total, value"
+    ]
+    defaults = StrategySpec("rate", {"share": 0.5, "count": 3, "window": "1h"})
+    assert spec("rate", query(errors="e", total="t", n="n")) == (defaults, [])
+
+
+def test_only_numbers_are_lengths_of_time(rate: None) -> None:
+    """A parameter that is text or a count is the strategy's own affair."""
+    signal = query(errors="e", total="t", n="n")
+    found, said = spec("{rate: {share: 200ms, window: 30m}}", signal)
+    assert (found, said) == (StrategySpec("rate", {"share": 0.2, "count": 3, "window": "30m"}), [])
+    assert spec("{rate: {count: 200ms}}", signal)[1] == ["must be a whole number, not text"]
