@@ -237,6 +237,8 @@ class Decider:
         record = RequestRecord(request, RequestState.HELD, slot)
         settled = self._through_gates(draft, record, slot)
         outcome = Outcome.HELD if settled.state is RequestState.HELD else Outcome.REQUESTED
+        if not fired:
+            self._decided(draft, settled, outcome, f"{request.reason}; caught up after a down-time", slot)
         for place, evaluation in enumerate(fired):
             model_slot = evaluation.run.table.slot(request.model)
             text = evaluation.describe(model_slot) + ("; caught up after a down-time" if request.late else "")
@@ -301,15 +303,17 @@ class Decider:
         """Open episodes whose request is held, over or not made yet."""
         for model in list(draft.waiting()):
             episode = draft.episode(model)
-            if episode is None or episode.started_at == slot or not any(rule in evaluations for rule in episode.rules):
+            if episode is None or episode.started_at == slot:
                 continue
+            linked = [evaluations[name] for name in episode.rules if name in evaluations]
             record, unasked = draft.request(model), draft.unasked.pop(model, None)
-            breached = [evaluations[name] for name in episode.rules if self._breached(evaluations.get(name), model)]
+            if unasked is not None:  # now or never, even if its rules could not be judged in this slot
+                self._ask(draft, unasked, linked[:1], slot)
+            if not linked or unasked is not None:
+                continue
+            breached = [evaluation for evaluation in linked if self._breached(evaluation, model)]
             if record is not None and record.state is RequestState.HELD:
                 self._recheck(draft, record, slot)
-            elif unasked is not None:
-                linked = [evaluations[name] for name in episode.rules if name in evaluations]
-                self._ask(draft, unasked, linked[:1], slot)
             elif record is not None and breached and self._may_ask_again(draft, record, slot):
                 attempt = record.request.attempt + 1
                 again = self._request(episode, breached, slot, attempt=attempt, late=False)
@@ -324,9 +328,7 @@ class Decider:
         return hold is None or hold.reason is not HoldReason.COOLDOWN
 
     @staticmethod
-    def _breached(evaluation: Evaluation | None, model: ModelKey) -> bool:
-        if evaluation is None:
-            return False
+    def _breached(evaluation: Evaluation, model: ModelKey) -> bool:
         return bool(evaluation.run.staged.code[evaluation.run.table.slot(model)] == Code.BREACHED)
 
     def _recheck(self, draft: Draft, record: RequestRecord, slot: Timestamp) -> None:

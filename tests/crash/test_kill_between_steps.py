@@ -51,7 +51,7 @@ def rules_of(name: str) -> Json:
 
 def breach(source: Prometheus, name: str, lasts: int = 60) -> int:
     """A breach that begins soon; the start of the episode it makes, one second later, is returned (ms)."""
-    begins = whole_second(1.5)
+    begins = whole_second(1)
     points = steps(begins - 10 * SECOND, begins + 90 * SECOND, [(begins, begins + lasts * SECOND)])
     write_script(source, {model_of(name): points})
     return begins + SECOND
@@ -110,7 +110,7 @@ def test_killed_at_a_step_the_request_arrives_under_its_one_id(source: Prometheu
             assert (found["state"], found["reference"], found["late"]) == ("accepted", f"run-{wanted[:8]}", late)
             assert (found["attempt"], found["hold"]) == (1, None)
             assert [item["attempts"] for item in found["deliveries"]] == [posts if step != "before post" else 2]
-            process.wait_slot(started_at + 4 * SECOND)
+            process.wait_slot(started_at + 2 * SECOND)
             assert process.rule()["state"] == "firing"
             asked = [item["outcome"] for item in process.decisions() if item["request_id"]]
             assert asked == ["requested"]

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.domain.errors import StoreFull
+from bridge.domain.batch import EventBatch
+from bridge.domain.errors import StoreFull, StrategyError
+from bridge.domain.request import request_id
 from bridge.domain.times import HOUR, SECOND
+from bridge.domain.verdict import Verdicts
+from bridge.engine.rule_run import RuleRun
 from tests.support.world import QUERY_FAILED, A, B, World, group, rule
 
 
@@ -109,3 +113,28 @@ def test_a_first_start_looks_at_the_present_only() -> None:
     world.now += 5 * HOUR
     report = world.tick({A: 0.7})
     assert (report.missed, len(world.source.asked)) == (0, 1)
+
+
+def test_an_episode_found_while_catching_up_is_asked_for_though_the_present_slot_cannot_be_judged(monkeypatch) -> None:
+    """The strategy raises in the slot in which the late request is due: the rule is still firing, so it is made."""
+    world = World(group(rule()))
+    world.tick({A: 0.1})
+    began = world.now + 10 * SECOND
+    world.pass_slots({A: 0.7})
+    (run,) = world.engine.runs().values()
+    judge, last = type(run)._judge, world.now + 10 * SECOND
+
+    def failing(self: RuleRun, batch: EventBatch) -> Verdicts:
+        if batch.slot == last:
+            raise StrategyError("broken")
+        return judge(self, batch)
+
+    monkeypatch.setattr(RuleRun, "_judge", failing)
+    world.tick({A: 0.7})
+    (record,) = world.requests()
+    assert (record.state, record.request.late, record.request.episode_start) == ("requested", True, began)
+    assert record.id == request_id(A, "Drifted", began, 1)
+    (decision,) = [item for item in world.decisions() if item.request_id]
+    assert decision.reason == "Drifted: drift 0.7 above 0.6; caught up after a down-time"
+    world.tick({A: 0.7})
+    assert world.requests() == [record]
