@@ -1,8 +1,9 @@
 """Starts the bridge's command line with one step of its path made deadly: it kills itself with SIGKILL there, once.
 
 python -m tests.crash.launcher run ...  with CRASH_STEP (a key of STEPS, "" = none) and CRASH_MARKER (a file that is
-written first; while it exists nothing is deadly). CRASH_DELIVERY: JSON of DeliverySettings' fields, so that leases
-and pauses are short. Only ports and the store's methods are wrapped; the bridge knows nothing of it.
+written first; while it exists nothing is deadly). CRASH_SPARED: how many times the step is harmless before.
+CRASH_DELIVERY: JSON of DeliverySettings' fields, so that leases and pauses are short. Only ports and the store's
+methods are wrapped; the bridge knows nothing of it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,13 @@ from bridge.sinks.base import HttpSink
 from bridge.store import ticks
 from bridge.store.sql import SqlStore
 
+_calls = count()
+
 
 def die(step: str) -> None:
-    """Leave a mark that survives, and end as by kill -9."""
+    """Leave a mark that survives, and end as by kill -9; the first CRASH_SPARED calls do nothing."""
+    if next(_calls) < int(os.environ.get("CRASH_SPARED", "0")):
+        return
     marker = os.open(os.environ["CRASH_MARKER"], os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600)
     os.write(marker, step.encode())
     os.fsync(marker)
@@ -72,6 +78,8 @@ STEPS: dict[str, tuple[Any, str, Callable[..., bool], bool]] = {
     "after answer": (HttpSink, "post", _always, True),
     "before settle": (SqlStore, "settle", _always, False),
     "after settle": (SqlStore, "settle", _found, True),
+    "before status": (SqlStore, "save_request", _always, False),
+    "after status": (SqlStore, "save_request", _always, True),
 }
 
 

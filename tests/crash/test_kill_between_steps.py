@@ -184,3 +184,48 @@ def test_an_episode_that_began_and_ended_in_the_down_time_is_recorded_and_not_se
             assert process.request(wanted)["deliveries"] == []
             assert process.rule()["state"] == "inactive"
     assert coordinator.keys() == []
+
+
+@pytest.mark.parametrize("step", ["before status", "after status"])
+def test_killed_while_a_status_is_recorded_the_word_of_the_coordinator_is_not_lost(
+    source: Prometheus, tmp_path: Path, step: str
+) -> None:
+    """What a request came to is asked again after the restart, until it is written down."""
+    with KeyedReceiver() as coordinator:
+        receiver = {"coordinator_configs": [{"url": coordinator.url, "timeout": TIMEOUT}]}
+        with bridge(source.url, rules_of(step), receiver, command=LAUNCHER, env=launched(tmp_path, step)) as process:
+            process.start()
+            wanted = expected_id(model_of(step), "Drifted", breach(source, step, lasts=2))
+            wait_until(lambda: coordinator.taken, 15, "the request")
+            coordinator.status[wanted] = {"state": "succeeded", "reference": "run-1", "new_version": "8"}
+            died(process, step)
+            process.start()
+            wait_until(lambda: process.request(wanted)["state"] == "succeeded", 15, "the end of the request")
+            found = the_request(process, wanted)
+            assert (found["new_version"], found["reference"]) == ("8", "run-1")
+    assert coordinator.keys() == [wanted]
+
+
+@pytest.mark.parametrize("step", ["before commit", "after commit"])
+def test_killed_while_the_second_attempt_is_made_it_has_one_id_of_its_own(
+    source: Prometheus, tmp_path: Path, step: str
+) -> None:
+    """The first retraining ended, the breach did not: attempt 2 of the same episode, once."""
+    name = f"again {step}"
+    with KeyedReceiver() as coordinator:
+        receiver = {"coordinator_configs": [{"url": coordinator.url, "timeout": TIMEOUT}]}
+        env = launched(tmp_path, step, spared=1)
+        with bridge(source.url, rules_of(name), receiver, command=LAUNCHER, env=env) as process:
+            process.start()
+            started_at = breach(source, name)
+            first, second = (expected_id(model_of(name), "Drifted", started_at, attempt) for attempt in (1, 2))
+            wait_until(lambda: coordinator.taken, 15, "the first attempt")
+            coordinator.status[first] = {"state": "succeeded", "reference": "run-1"}
+            died(process, step)
+            process.start()
+            wait_until(lambda: coordinator.taken[second] and not process.pending(), 20, "the second attempt")
+            found = [(item["id"], item["attempt"], item["state"]) for item in process.requests()]
+            assert found == [(first, 1, "succeeded"), (second, 2, "accepted")]
+            process.wait_slot(whole_second(1))
+            assert len(process.requests()) == 2
+    assert coordinator.keys() == [first, second]

@@ -231,6 +231,9 @@ def test_killed_between_accepting_and_sending_the_request_is_sent_after_the_rest
         Watch(alerts, wanted).wait_firing()
         wait_until(lambda: not process.pending(), 10, "the settlement")
         assert (only_request(process)["id"], only_request(process)["late"]) == (wanted, False)
+        # Reminders would reach an Alertmanager as well, though no other receiver: the delivery itself is owed.
+        sent = [(item["state"], item["attempts"]) for item in process.request(wanted)["deliveries"]]
+        assert sent == [("delivered", 1)]
 
 
 def test_killed_between_sending_and_recording_the_repeat_is_the_same_alert(
@@ -255,16 +258,16 @@ def test_killed_between_sending_and_recording_the_repeat_is_the_same_alert(
 # ---------------------------------------------------------------- 8: Retry-After
 
 
-def test_a_receiver_that_says_429_is_given_the_time_it_asked_for(source: Prometheus) -> None:
-    """Not one try before Retry-After (4 s) is over, though the breach goes on; then it is delivered."""
+def test_a_receiver_that_says_429_is_given_the_time_it_asked_for(source: Prometheus, tmp_path: Path) -> None:
+    """Not one try before Retry-After (4 s) is over, though the own back-off is 0.2 s; then it is delivered."""
     plan: list[Behaviour] = [Reply(429, headers={"Retry-After": "4"})]
 
     def choose(_: Received) -> Behaviour:
         return plan.pop() if plan else TAKE
 
     with KeyedReceiver(choose) as coordinator:
-        receiver = {"coordinator_configs": [{"url": coordinator.url}]}
-        with bridge(source.url, drift_rules(), receiver) as process:
+        receiver = {"coordinator_configs": [{"url": coordinator.url, "timeout": TIMEOUT}]}
+        with bridge(source.url, drift_rules(), receiver, command=LAUNCHER, env=launched(tmp_path)) as process:
             process.start()
             wanted = expected_id(MODEL, "Drifted", breach(source))
             wait_until(lambda: coordinator.taken, 20, "the delivery")

@@ -16,10 +16,15 @@ SHORT = {"attempt_deadline": 2000, "lease": 4000, "backoff_base": 200, "backoff_
 TIMEOUT = "2s"
 
 
-def launched(folder: Path, step: str = "", delivery: Mapping[str, Any] | None = None) -> dict[str, str]:
-    """The launcher's environment: which step is deadly, and the delivery settings in ms."""
+def launched(
+    folder: Path, step: str = "", *, spared: int = 0, delivery: Mapping[str, Any] | None = None
+) -> dict[str, str]:
+    """The launcher's environment: which step is deadly after how many `spared` ones, and delivery settings in ms."""
     settings = SHORT if delivery is None else delivery
-    return {"CRASH_STEP": step, "CRASH_MARKER": str(folder / "died"), "CRASH_DELIVERY": json.dumps(settings)}
+    return {
+        "CRASH_STEP": step, "CRASH_SPARED": str(spared), "CRASH_MARKER": str(folder / "died"),
+        "CRASH_DELIVERY": json.dumps(settings),
+    }  # fmt: skip
 
 
 def died(process: Bridge, step: str) -> None:

@@ -29,12 +29,14 @@ class KeyedReceiver(Receiver):
     """`choose` says what to do with each POST: TAKE, TAKE_AND_HANG_UP, HANG, HANG_UP or a Reply that refuses.
 
     posts: all of them. taken: key -> how often it was taken; it is carried out the first time, the rest are repeats.
+    status: what GET says of a key, as a coordinator; of others it knows nothing.
     """
 
     def __init__(self, choose: Choice = lambda _: TAKE) -> None:
         self.choose = choose
         self.posts: list[Post] = []
         self.taken: Counter[str] = Counter()
+        self.status: dict[str, dict[str, str]] = {}
         super().__init__()
 
     def keys(self) -> list[str]:
@@ -43,7 +45,8 @@ class KeyedReceiver(Receiver):
 
     def _take(self, request: Received) -> Behaviour:
         if request.method != "POST":
-            return Reply(404)
+            key = request.path.rsplit("/", 1)[-1]
+            return _json(200, {"id": key, **self.status[key]}) if key in self.status else Reply(404)
         with self._lock:
             said = self.choose(request)
             key = request.headers.get("idempotency-key", "")
@@ -52,13 +55,12 @@ class KeyedReceiver(Receiver):
             if said in (TAKE, TAKE_AND_HANG_UP):
                 self.taken[key] += 1
         if said == TAKE:
-            return _taken(key)
+            return _json(202, {"id": key, "reference": f"run-{key[:8]}", "state": "accepted"})
         return HANG_UP if said == TAKE_AND_HANG_UP else said
 
 
-def _taken(key: str) -> Reply:
-    answer = {"id": key, "reference": f"run-{key[:8]}", "state": "accepted"}
-    return Reply(202, json.dumps(answer).encode(), {"Content-Type": "application/json"})
+def _json(status: int, answer: dict[str, str]) -> Reply:
+    return Reply(status, json.dumps(answer).encode(), {"Content-Type": "application/json"})
 
 
 __all__ = ["HANG", "HANG_UP", "TAKE", "TAKE_AND_HANG_UP", "KeyedReceiver", "Post", "Reply"]
