@@ -28,7 +28,9 @@ _HOSTILE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u20
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 _OURS = frozenset({"ts", "timestamp", "level", "caller", "logger", "msg", "event", "exception", "exc_info", "_record"})
 # These tell each job, connection and start: facts that are logged here in our own words.
-_QUIET = ("apscheduler", "alembic", "urllib3", "uvicorn")
+_QUIET = {
+    "apscheduler": logging.ERROR, "alembic": logging.WARNING, "urllib3": logging.WARNING, "uvicorn": logging.WARNING,
+}  # fmt: skip
 
 
 class LogSettingsError(BridgeError):
@@ -44,8 +46,8 @@ def setup_logging(level: str, form: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(LEVELS[level])
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(max(LEVELS[level], logging.WARNING))
+    for name, least in _QUIET.items():
+        logging.getLogger(name).setLevel(max(LEVELS[level], least))
     logging.captureWarnings(capture=True)
     threading.excepthook = _thread_ended
 

@@ -16,7 +16,7 @@ from bridge import __version__
 from bridge.domain.errors import StoreError
 from bridge.domain.request import Decision
 from bridge.domain.times import Timestamp, rfc3339
-from bridge.engine.views import ModelState, ModelView, Queries
+from bridge.engine.views import ModelState, ModelView, Queries, RuleView
 from bridge.ports import DeliveryRecord
 from bridge.web.settings import WebSettings
 
@@ -32,6 +32,7 @@ class _Page:
     models: list[ModelView]
     counts: dict[str, int]
     rules: int
+    failing: list[RuleView]
     decisions: list[Decision]
     deliveries: list[DeliveryRecord]
     problem: str = ""
@@ -40,7 +41,7 @@ class _Page:
 def page_routes(queries: Queries, settings: WebSettings, now: Callable[[], Timestamp]) -> APIRouter:
     """`/` and its style sheet."""
     router = APIRouter(include_in_schema=False)
-    pages = Environment(loader=PackageLoader("bridge.web"), autoescape=select_autoescape(["html"]), trim_blocks=True)
+    pages = Environment(loader=PackageLoader("bridge.web"), autoescape=select_autoescape(["html"]))
     pages.filters |= {"when": when, "figure": figure, "words": lambda text: text.replace("_", " ")}
     template = pages.get_template("index.html")
 
@@ -65,12 +66,13 @@ def _look(queries: Queries) -> _Page:
     counts = Counter(item.state for item in models)
     ordered = {state.value: counts[state] for state in ModelState if counts[state]}
     worst_first = sorted(models, key=lambda item: (_ORDER[item.state], item.model))[:SHOWN_MODELS]
-    rules = sum(len(group.rules) for group in queries.groups())
+    rules = [rule for group in queries.groups() for rule in group.rules]
+    failing = [rule for rule in rules if rule.health == "err"]
     try:
         decisions, deliveries = queries.decisions(limit=SHOWN_DECISIONS), queries.pending_deliveries(SHOWN_DELIVERIES)
     except StoreError as error:
-        return _Page(worst_first, ordered, rules, [], [], str(error))
-    return _Page(worst_first, ordered, rules, decisions, deliveries)
+        return _Page(worst_first, ordered, len(rules), failing, [], [], str(error))
+    return _Page(worst_first, ordered, len(rules), failing, decisions, deliveries)
 
 
 def when(instant: Timestamp) -> str:

@@ -384,6 +384,14 @@ def test_the_page_shows_the_models_while_the_store_cannot_be_read(site: Site, mo
     assert "Nothing was decided yet" not in page
 
 
+def test_the_page_names_the_rules_that_cannot_be_evaluated(site: Site) -> None:
+    """With the error, before the models whose states may be old."""
+    assert "cannot be evaluated" not in site.http.get("/").text
+    site.queries.groups_ = [replace(GROUP, rules=[replace(RULE, health="err", last_error="HTTP 503 <b>")])]
+    page = site.http.get("/").text
+    assert page.index("HTTP 503 &lt;b&gt;") < page.index('id="models"')
+
+
 def test_the_page_without_rules_says_where_they_belong(site: Site) -> None:
     """The first thing a newcomer sees."""
     site.queries.groups_, site.queries.views = [], []
