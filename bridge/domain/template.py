@@ -72,13 +72,10 @@ def humanize_duration(value: float) -> str:
         return f"{_four(value)}s"
     sign, whole = ("-" if value < 0 else ""), int(abs(value))
     days, hours, minutes = whole // 86400, whole // 3600 % 24, whole // 60 % 60
-    if days:
-        return f"{sign}{days}d {hours}h {minutes}m {whole % 60}s"
-    if hours:
-        return f"{sign}{hours}h {minutes}m {whole % 60}s"
-    if minutes:
-        return f"{sign}{minutes}m {whole % 60}s"
-    return f"{sign}{_four(abs(value))}s"
+    if whole < 60:
+        return f"{sign}{_four(abs(value))}s"
+    first = 0 if days else 1 if hours else 2
+    return sign + " ".join([f"{days}d", f"{hours}h", f"{minutes}m", f"{whole % 60}s"][first:])
 
 
 def _small(value: float) -> tuple[float, str]:

@@ -5,21 +5,24 @@ CRASH_SEED repeats a run, CRASH_KILLS (60) sets its length; both are printed. sc
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import time
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from tests.support import coordinator as coordinators
 from tests.support import flow as flows
 from tests.support.bridge import REMOTE_WRITE, Bridge, Json, bridge, whole_second, write_script
 from tests.support.crash import LAUNCHER, TIMEOUT, launched
-from tests.support.flow import RULES, Episode, Flow
+from tests.support.flow import RULES, SECOND, Episode, Flow
 from tests.support.keyed import HANG_UP, TAKE, TAKE_AND_HANG_UP, KeyedReceiver, Reply
-from tests.support.processes import wait_until
+from tests.support.processes import free_port, wait_until
 from tests.support.receiver import Behaviour, Received
 from tests.support.servers import Prometheus, prometheus
 
@@ -109,19 +112,24 @@ def check_receiver(receiver: KeyedReceiver, sent: set[str]) -> None:
     assert all(place < first[f"{key}-resolved"] for key, place in begun.items())
 
 
-def prepared(source: Prometheus, rng: random.Random) -> Flow:
+def prepared(source: Prometheus, rng: random.Random, kills: int, *, in_turns: bool = True) -> Flow:
     """The script, written into Prometheus: it begins in a few seconds and outlasts the kills."""
-    script = flows.flow(rng, whole_second(6), round(KILLS * UPTIME) + 6)
+    script = flows.flow(rng, whole_second(6), round(kills * UPTIME) + 6, in_turns=in_turns)
     for rule, timing in RULES.items():
         write_script(source, script.samples(rule), timing.metric)
     return script
 
 
+def a_seed() -> int:
+    seed = int(os.environ.get("CRASH_SEED") or random.randrange(2**32))
+    print(f"CRASH_SEED={seed} CRASH_KILLS={KILLS}")
+    return seed
+
+
 @pytest.mark.timeout(KILLS * 8 + 240)
 def test_killed_at_random_moments_every_episode_has_its_one_request(tmp_path: Path) -> None:
     """The expected episodes are known before the start; a receiver that drops repeated keys sees each once."""
-    seed = int(os.environ.get("CRASH_SEED") or random.randrange(2**32))
-    print(f"CRASH_SEED={seed} CRASH_KILLS={KILLS}")
+    seed = a_seed()
     rng = random.Random(seed)
     began = time.monotonic()
     with (
@@ -133,10 +141,10 @@ def test_killed_at_random_moments_every_episode_has_its_one_request(tmp_path: Pa
         settings = {"command": LAUNCHER, "env": launched(tmp_path), "log_level": "debug"}
         with bridge(source.url, flows.rules(), {"webhook_configs": entries}, **settings) as process:  # type: ignore[arg-type]
             process.start()
-            script = prepared(source, rng)
+            script = prepared(source, rng, KILLS)
             early = kill_again_and_again(process, rng, KILLS)
             found = settle(process, script)
-            expected = {episode.id: episode for episode in script.expected()}
+            expected = {episode.id(): episode for episode in script.expected()}
             seen = flows.seen(process.program.log)
             report(early, expected, found, (one, two), time.monotonic() - began)
             assert set(found) == set(expected)
@@ -163,3 +171,77 @@ def report(
         f"second ids {len(set(found) - set(expected))}, posts {posts}, taken {taken}, "
         f"repeats of a key at the receivers {repeats}, {took:.0f} s"
     )
+
+
+COOLDOWN = 4 * SECOND
+
+
+@pytest.mark.timeout(KILLS * 8 + 240)
+def test_killed_at_random_moments_a_pipeline_is_never_asked_for_twice_at_once(tmp_path: Path) -> None:
+    """With the real coordinator, a cooldown and versions that breach together: held, released, asked again.
+
+    Whatever is killed: one first attempt for every episode, later ones numbered without a gap, each id run once, and
+    between two retrainings of a pipeline the whole cooldown.
+    """
+    rng, kills, port = random.Random(a_seed()), max(3, KILLS // 3), free_port()
+    entry = {"url": f"http://127.0.0.1:{port}", "timeout": TIMEOUT}
+    settings = {"command": LAUNCHER, "env": launched(tmp_path), "log_level": "debug"}
+    with (
+        prometheus(flags=[REMOTE_WRITE]) as source,
+        bridge(
+            source.url,
+            flows.rules(f"{COOLDOWN}ms"),
+            {"coordinator_configs": [entry]},
+            **settings,  # type: ignore[arg-type]
+        ) as process,
+    ):
+        command = ["sh", "-c", f"echo $RETRAIN_REQUEST_ID >> {tmp_path}/runs"]
+        with coordinators.process(
+            tmp_path / "coordinator", listen=f"127.0.0.1:{port}", command=command, bridge_url=process.url
+        ):
+            process.start()
+            script = prepared(source, rng, kills, in_turns=False)
+            early = kill_again_and_again(process, rng, kills)
+            found = list(settle(process, script).values())
+            wait_until(lambda: not in_flight(process), 30, "the coordinator's last word")
+        found = process.requests()
+        runs = (tmp_path / "runs").read_text().split()
+        states = dict(Counter(item["state"] for item in found))
+        late = sum(item["late"] for item in found)
+        killed = f"kills {kills} ({early} before it was ready)"
+        print(f"{killed}, requests {len(found)} ({states}, {late} late), runs {len(runs)}")
+        check_attempts(script.expected(), found, flows.seen(process.program.log))
+        assert sorted(runs) == sorted(item["id"] for item in found if item["sent_at"])
+        check_cooldown(found)
+        assert states["succeeded"] == len(runs)
+        assert len(runs) >= 6
+
+
+def in_flight(process: Bridge) -> list[Json]:
+    return [item for item in process.requests() if item["state"] in {"requested", "accepted", "running", "held"}]
+
+
+def check_attempts(expected: Sequence[Episode], found: Sequence[Json], seen: dict[str, list[int]]) -> None:
+    """Every episode has a first attempt and nobody else has one; the ids are those of their numbers."""
+    by_id = {item["id"]: item for item in found}
+    known = set[str]()
+    for episode in expected:
+        assert episode.id() in by_id, f"{episode} was lost"
+        numbers = itertools.takewhile(lambda number: episode.id(number) in by_id, itertools.count(1))  # noqa: B023 - used at once
+        known.update(episode.id(number) for number in numbers)
+        if by_id[episode.id()]["state"] == "missed":
+            assert flows.unseen(seen[RULES[episode.rule].group], episode)
+    assert known == set(by_id)
+
+
+def check_cooldown(found: Sequence[Json]) -> None:
+    """The requests of a pipeline that were sent, in order: each begins a cooldown after the end of the one before."""
+    pipelines: dict[str, list[Json]] = {}
+    for item in found:
+        if item["sent_at"]:
+            pipelines.setdefault(item["pipeline"], []).append(item)
+    for sent in pipelines.values():
+        sent.sort(key=lambda item: str(item["sent_at"]))
+        for before, after in itertools.pairwise(sent):
+            pause = datetime.fromisoformat(after["sent_at"]) - datetime.fromisoformat(before["ended_at"])
+            assert pause.total_seconds() * 1000 >= COOLDOWN, (before, after)

@@ -21,10 +21,11 @@ from bridge.domain.times import parse_duration
 
 GOOD = Path(__file__).parents[1] / "data" / "good"
 BRIDGE, RULES = (GOOD / "bridge.yml").read_text(), (GOOD / "rules" / "serving.yml").read_text()
-PIECES = ["- ", ": ", "\n", "  ", "{", "}", "[", "]", "&a ", "*a", "!!", "'", '"', "|", ">", "#", "%", "? ", "<<",
-          "---\n",
-                              "groups", "rules", "name", "expr", "retrain", "signals", "strategy", "threshold", "max", "for", "5m", "1.10",
-          "null", "yes", ".nan", "\t", "é", "\x07", "\\ud800", "\ufeff", "$value", "{{", "}}", "1e999"]  # fmt: skip
+PIECES = [
+    "- ", ": ", "\n", "  ", "{", "}", "[", "]", "&a ", "*a", "!!", "'", '"', "|", ">", "#", "%", "? ", "<<", "---\n",
+    "groups", "rules", "name", "expr", "retrain", "signals", "strategy", "threshold", "max", "for", "5m", "1.10",
+    "null", "yes", ".nan", "\t", "é", "\x07", "\\ud800", "\ufeff", "$value", "{{", "}}", "1e999",
+]  # fmt: skip
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8),
     st.sampled_from(["5m", "-1s", "0", "a=b", ""]),

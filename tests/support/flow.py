@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -34,12 +34,12 @@ RULES = {
 }
 
 
-def rules() -> Json:
+def rules(cooldown: str = "0s") -> Json:
     """RULES as a rule file; every group is evaluated each second."""
     groups = []
     for name, timing in RULES.items():
         rule = {
-            "retrain": name, "signal": "s", "strategy": {"threshold": {"max": 0.6}}, "cooldown": "0s",
+            "retrain": name, "signal": "s", "strategy": {"threshold": {"max": 0.6}}, "cooldown": cooldown,
             "for": f"{timing.for_}ms" if timing.for_ else "0s",
             "keep_firing_for": f"{timing.keep}ms" if timing.keep else "0s",
         }  # fmt: skip
@@ -57,9 +57,8 @@ class Episode:
     starts: int
     ends: int
 
-    @property
-    def id(self) -> str:
-        return expected_id(self.model, self.rule, self.starts)
+    def id(self, attempt: int = 1) -> str:
+        return expected_id(self.model, self.rule, self.starts, attempt)
 
 
 def episodes(model: Model, rule: str, breaches: Sequence[Span]) -> list[Episode]:
@@ -98,8 +97,11 @@ class Flow:
         }
 
 
-def flow(rng: random.Random, begins: int, seconds: int) -> Flow:
-    """A script of about `seconds`: three pipelines a rule, one of them with two versions that breach in turns."""
+def flow(rng: random.Random, begins: int, seconds: int, *, in_turns: bool = True) -> Flow:
+    """A script of about `seconds`: three pipelines a rule, one of them with two versions.
+
+    in_turns: these two are never breached together, so that neither request waits for the other.
+    """
     ends = begins + seconds * SECOND
     breaches: dict[str, dict[Model, list[Span]]] = {}
     for rule in RULES:
@@ -107,17 +109,24 @@ def flow(rng: random.Random, begins: int, seconds: int) -> Flow:
         for number in range(3):
             models = [("shop", f"{rule.lower()}-{number}", version) for version in ("7", "8")[: 1 + (number == 2)]]
             found.update({model: [] for model in models})
-            at = begins + rng.randint(0, 4) * SECOND
-            while at < ends:
-                over = at + rng.randint(1, 10) * SECOND
-                model = rng.choice(models)
-                found[model].append((at, over))
-                if rng.random() < 0.2:  # once more within keep_firing_for, or just after without it
-                    found[model].append((over + SECOND, over + 3 * SECOND))
-                    over += 3 * SECOND
-                at = over + rng.randint(4, 8) * SECOND
+            for together in [models] if in_turns else [[model] for model in models]:
+                for span in _spans(rng, begins, ends):
+                    found[rng.choice(together)].extend(span)
     last = max(over for models in breaches.values() for spans in models.values() for _, over in spans)
     return Flow(begins, last + 3 * SECOND, breaches)
+
+
+def _spans(rng: random.Random, begins: int, ends: int) -> Iterator[list[Span]]:
+    """Breaches in order; two at once: once more within keep_firing_for, or just after it."""
+    at = begins + rng.randint(0, 4) * SECOND
+    while at < ends:
+        over = at + rng.randint(1, 10) * SECOND
+        found = [(at, over)]
+        if rng.random() < 0.2:
+            found.append((over + SECOND, over + 3 * SECOND))
+            over += 3 * SECOND
+        yield found
+        at = over + rng.randint(4, 8) * SECOND
 
 
 _TICK = re.compile(r"^ts=\S+ .* msg=evaluated group=(\S+) slot=(\S+)Z ", re.MULTILINE)
