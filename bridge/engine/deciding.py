@@ -87,9 +87,8 @@ class Decider:
         """Changes that ask for nothing: pending, back to inactive, and not knowing."""
         run = evaluation.run
         for model_slot in evaluation.moves.pending.tolist():
-            self._note(
-                draft, evaluation, model_slot, Outcome.NONE, "inactive", "pending", evaluation.describe(model_slot)
-            )
+            reason = evaluation.describe(model_slot, waiting=True)
+            self._note(draft, evaluation, model_slot, Outcome.NONE, "inactive", "pending", reason)
         for model_slot in evaluation.moves.reset.tolist():
             self._note(
                 draft, evaluation, model_slot, Outcome.NONE, "pending", "inactive", "healthy again before `for` ran out"

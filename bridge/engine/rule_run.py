@@ -93,10 +93,12 @@ class Evaluation:
     verdicts: Verdicts | None
     place: NDArray[np.int64] | None
 
-    def describe(self, model_slot: int) -> str:
-        """Why the model is breached, in one line."""
+    def describe(self, model_slot: int, *, waiting: bool = False) -> str:
+        """Why the model is breached, in one line; waiting: its `for` has only begun."""
         rule = self.run.rule
-        suffix = f" for {format_duration(rule.for_)}" if rule.for_ else ""
+        suffix = ""
+        if rule.for_:
+            suffix = f"{', has to last' if waiting else ''} for {format_duration(rule.for_)}"
         return f"{rule.name}: {self._facts(model_slot)}{suffix}"
 
     def _facts(self, model_slot: int) -> str:

@@ -56,6 +56,16 @@ def test_two_models_of_one_pipeline_in_one_slot_are_taken_in_order() -> None:
     assert sorted(world.states()) == [(A, "requested"), (C, "held")]
 
 
+def test_a_pending_model_is_not_said_to_have_been_breached_for_long() -> None:
+    """The decision tells that `for` has begun, and that it is over when it is."""
+    world = World(group(rule(for_=20 * SECOND)))
+    for _ in range(3):
+        world.tick({A: 0.7})
+    first, second = world.decisions()
+    assert (first.after, first.reason) == ("pending", "Drifted: drift 0.7 above 0.6, has to last for 20s")
+    assert (second.after, second.reason) == ("firing", "Drifted: drift 0.7 above 0.6 for 20s")
+
+
 def test_a_hold_is_recorded_once_and_its_release_too() -> None:
     """Slots that change nothing leave no record."""
     world = World(group(rule()))

@@ -1,0 +1,72 @@
+"""scripts/demo, as a newcomer runs it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import Program, kept_for_the_test, wait_until
+
+DEMO = Path(__file__).parents[2] / "scripts" / "demo"
+
+
+@pytest.fixture
+def temporary(tmp_path: Path) -> Path:
+    """Where the demo makes its folder."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def demo(tmp_path: Path, temporary: Path) -> Iterator[Program]:
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    env = {**os.environ, "DEMO_PYTHON": sys.executable, "TMPDIR": str(temporary)}
+    with kept_for_the_test(Program([str(DEMO), "--once"], folder, "demo", env)) as program:
+        program.start()
+        yield program
+
+
+def left_behind(folder: Path) -> list[str]:
+    """Files of the demo, and processes that work in its folder."""
+    found = [str(path) for path in folder.iterdir()]
+    for process in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            if process.readlink().is_relative_to(folder):
+                found.append(str(process))
+        except OSError:
+            continue
+    return found
+
+
+def test_one_request_reaches_the_coordinator_and_alertmanager_under_one_id(demo: Program, temporary: Path) -> None:
+    """Within its 60 seconds, past a busy coordinator; the way there is told, and nothing is left behind."""
+    assert demo.process is not None
+    assert demo.process.wait(80) == 0, demo.log
+    for told in (
+        "0.702 above 0.6, has to last for 10s",
+        "503, Retry-After: 2",
+        "team/coordinator/0 took it at attempt 2 (HTTP 202)",
+        "team/alertmanager/0 took it at attempt 1 (HTTP 200)",
+        "succeeded, new version 8",
+        "exactly one request reached both, under one id",
+    ):
+        assert told in demo.log, demo.log
+    assert left_behind(temporary) == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_in_the_middle_it_leaves_nothing_behind(demo: Program, temporary: Path, number: int, code: int) -> None:
+    """Ctrl-C and SIGTERM: servers stopped, files removed."""
+    wait_until(lambda: "look at" in demo.log, 40, "the servers run")
+    assert len(left_behind(temporary)) > 4
+    demo.signal(number)
+    assert demo.process is not None
+    assert demo.process.wait(15) == code, demo.log
+    assert left_behind(temporary) == []
