@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from bridge.engine.views import ModelState, ModelView
+from bridge.engine.views import ModelView, Queries
 
 PREFIX = "retrain_bridge_"
 ALL_UP_TO = 1_000
@@ -13,24 +13,19 @@ CHOICES = ("auto", "all", "unhealthy", "none")
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
 
-def model_lines(models: list[ModelView], which: str) -> Iterator[str]:
+def model_lines(queries: Queries, which: str) -> Iterator[str]:
     """Totals by state, then the series of the models that `which` selects (one of CHOICES)."""
-    counts = dict.fromkeys(ModelState, 0)
-    for view in models:
-        counts[view.state] += 1
+    counts = queries.model_counts()
     yield _header("models", "Models by state.")
     yield from (f'{PREFIX}models{{state="{state.value}"}} {count}\n' for state, count in counts.items())
-    shown = [(view, _labels(view)) for view in models if _is_shown(view, which, len(models))]
+    if which == "none":
+        return
+    whole = which == "all" or (which == "auto" and sum(counts.values()) <= ALL_UP_TO)
+    shown = [(view, _labels(view)) for view in queries.models(unhealthy_only=not whole)]
     if shown:
         yield from _states(shown)
         yield from _signals(shown)
         yield from _requests(shown)
-
-
-def _is_shown(view: ModelView, which: str, count: int) -> bool:
-    if which == "none":
-        return False
-    return which == "all" or (which == "auto" and count <= ALL_UP_TO) or view.state is not ModelState.HEALTHY
 
 
 def _states(shown: list[tuple[ModelView, str]]) -> Iterator[str]:

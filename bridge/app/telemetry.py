@@ -211,7 +211,7 @@ class Telemetry:
         with self._lock:
             self._state.now = now
             common: bytes = generate_latest(self._registry)
-        text = "".join(model_lines(self._queries.models(), self._model_metrics))
+        text = "".join(model_lines(self._queries, self._model_metrics))
         return common + text.encode("utf-8", "replace")
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from operator import itemgetter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bridge.domain.alert import State
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, RequestRecord, RequestState
 from bridge.domain.times import Timestamp
 from bridge.domain.verdict import Cause, Code
+from bridge.engine import fleet
 from bridge.engine.rule_run import RuleRun
 from bridge.engine.tick import Engine, GroupRun
 from bridge.engine.views import AlertView, GroupView, ModelState, ModelView, RuleView, SignalView
@@ -22,12 +23,6 @@ from bridge.ports import DeliveryRecord, History, Outbox, QueueDepth, RequestFil
 _STATE_WORDS = [state.name.lower() for state in State]
 _VERDICT_WORDS = [code.name.lower() for code in Code]
 _CAUSE_WORDS = [cause.word for cause in Cause]
-_OF_REQUEST = {
-    RequestState.RUNNING: ModelState.RETRAINING,
-    RequestState.ACCEPTED: ModelState.RETRAIN_REQUESTED,
-    RequestState.REQUESTED: ModelState.RETRAIN_REQUESTED,
-    RequestState.HELD: ModelState.HELD,
-}
 
 
 class EngineQueries:
@@ -71,40 +66,35 @@ class EngineQueries:
         last = run.last_slot or 0
         return GroupView(run.group.name, run.group.file, run.group.interval, last, run.seconds, run.missed, rules)
 
-    def models(self) -> list[ModelView]:
-        """Every model that a rule has seen, in order."""
+    def models(self, *, unhealthy_only: bool = False) -> list[ModelView]:
+        """Every model that a rule has seen, in order; or of these only those that are not healthy."""
         with self._engine.lock:
-            signals: dict[int, list[SignalView]] = {}
-            runs = self._engine.runs().values()
-            for run in runs:
-                for slot, view in _signals(run):
-                    signals.setdefault(slot, []).append(view)
-            cooled = self._now() - max((run.rule.cooldown for run in runs), default=0)
-            models = [(self._engine.table[slot], views) for slot, views in signals.items()]
-            models.sort(key=itemgetter(0))
-            return [self._model(model, views, cooled) for model, views in models]
+            states = self._states()
+            chosen = fleet.unhealthy(states) if unhealthy_only else states != fleet.UNSEEN
+            signals: dict[int, list[SignalView]] = {slot: [] for slot in np.flatnonzero(chosen).tolist()}
+            for run in self._engine.runs().values():
+                for slot, view in _signals(run, chosen):
+                    signals[slot].append(view)
+            models = sorted((self._engine.table[slot], slot) for slot in signals)
+            return [self._model(model, fleet.STATES[states[slot]], signals[slot]) for model, slot in models]
 
-    def _model(self, model: ModelKey, signals: list[SignalView], cooled: Timestamp) -> ModelView:
+    def model_counts(self) -> Mapping[ModelState, int]:
+        """How many models are in each state, every state included."""
+        with self._engine.lock:
+            return fleet.counted(self._states())
+
+    def _states(self) -> NDArray[np.int8]:
+        runs = self._engine.runs().values()
+        cooled = self._now() - max((run.rule.cooldown for run in runs), default=0)
+        return fleet.present_states(runs, self._engine.table, self._engine.book, cooled)
+
+    def _model(self, model: ModelKey, state: ModelState, signals: list[SignalView]) -> ModelView:
         book = self._engine.book
-        state = self._state(model, signals, cooled)
         asked = book.requests.get(book.last_asked.get(model, ""))
         if asked is None:
             return ModelView(model, state, signals, 0, "", "")
         event = asked.request.evidence[0].event if asked.request.evidence else ""
         return ModelView(model, state, signals, asked.sent_at, asked.id, event)
-
-    def _state(self, model: ModelKey, signals: list[SignalView], cooled: Timestamp) -> ModelState:
-        """The worst that is true of a model. cooled: a retraining that ended before it is past every cooldown."""
-        book = self._engine.book
-        record = book.requests.get(book.current.get(model, ""))
-        if record is not None and record.state in _OF_REQUEST:
-            return _OF_REQUEST[record.state]
-        if any(signal.state != "inactive" for signal in signals):
-            return ModelState.DEGRADED
-        if signals and all(signal.verdict == "inconclusive" for signal in signals):
-            return ModelState.NO_DATA
-        cooling = book.last_end.get(model.owner, 0) > cooled if book.last_end else False
-        return ModelState.COOLDOWN if cooling else ModelState.HEALTHY
 
     def decisions(
         self, model: ModelKey | None = None, rule: str = "", since: Timestamp = 0, limit: int = 100
@@ -139,10 +129,10 @@ class EngineQueries:
         return self._configuration()
 
 
-def _signals(run: RuleRun) -> Iterator[tuple[int, SignalView]]:
-    """Columns to views, as lists: single elements of numpy arrays are slow, and a scrape reads every model."""
+def _signals(run: RuleRun, chosen: NDArray[np.bool_]) -> Iterator[tuple[int, SignalView]]:
+    """Columns to views, as lists: single elements of numpy arrays are slow. chosen: (n,) of the wanted models."""
     now, query, name = run.live, run.query, run.rule.name
-    slots = np.flatnonzero(now.known)
+    slots = np.flatnonzero(now.known & chosen[: len(now.known)])
     columns = (now.value, now.threshold, now.code, now.cause, now.alerts.state)
     values = zip(*(column[slots].tolist() for column in columns), strict=True)
     for slot, (value, threshold, code, cause, state) in zip(slots.tolist(), values, strict=True):

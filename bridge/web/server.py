@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -25,6 +27,28 @@ class AddressInUse(BridgeError):  # noqa: N818 - reads as what it says
     """Somebody else listens there, or the address is not ours."""
 
 
+class _Quiet(uvicorn.Server):
+    """Waits for the order to stop instead of looking for it ten times a second; once a second the Date is renewed."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._stop = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def main_loop(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), 1.0)
+
+    def ask_to_stop(self) -> None:
+        """From any thread."""
+        self.should_exit = True
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has ended already
+                self._loop.call_soon_threadsafe(self._stop.set)
+
+
 class Server:
     """One listening server. Made, it has its address and its certificates: else AddressInUse or ConfigError.
 
@@ -43,7 +67,7 @@ class Server:
             options.ssl = server_context(tls, settings.web_config_file)
         self._socket = _listen(settings)
         self._address = _shown(self._socket)
-        self._server = uvicorn.Server(options)
+        self._server = _Quiet(options)
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
 
     @property
@@ -58,7 +82,7 @@ class Server:
     def stop(self, timeout: float) -> None:
         """Stop answering. What is under way gets a moment, slow clients are cut off."""
         self._server.config.timeout_graceful_shutdown = max(0.0, min(GRACE, timeout - 0.5))  # type: ignore[assignment]
-        self._server.should_exit = True
+        self._server.ask_to_stop()
         if self._thread.ident is not None:
             self._thread.join(timeout)
         self._socket.close()

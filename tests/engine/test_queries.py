@@ -58,6 +58,19 @@ def test_a_model_has_one_state(answers: tuple, report: str, state: str) -> None:
     if report:
         world.report(world.requests()[0].id, report)
     assert view(world).state == state
+    counts = queries(world).model_counts()
+    assert {item.value: count for item, count in counts.items() if count} == (
+        {state: 1} if len(world.engine.table) == 1 else {"retrain_requested": 1, state: 1}
+    )
+
+
+def test_only_the_unhealthy_can_be_asked_for() -> None:
+    """A scrape of 100,000 models makes objects of those alone; the healthy ones are counted."""
+    world = World(group(rule()))
+    world.tick({A: 0.7, B: 0.2})
+    assert [item.model for item in queries(world).models(unhealthy_only=True)] == [A]
+    counts = {item.value: count for item, count in queries(world).model_counts().items() if count}
+    assert counts == {"healthy": 1, "retrain_requested": 1}
 
 
 def test_a_model_names_its_last_request() -> None:

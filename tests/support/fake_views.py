@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -73,8 +74,12 @@ class FakeQueries:
     def groups(self) -> list[GroupView]:
         return self.groups_
 
-    def models(self) -> list[ModelView]:
-        return self.views
+    def models(self, *, unhealthy_only: bool = False) -> list[ModelView]:
+        return [view for view in self.views if not unhealthy_only or view.state is not ModelState.HEALTHY]
+
+    def model_counts(self) -> Mapping[ModelState, int]:
+        counts = Counter(view.state for view in self.views)
+        return {state: counts[state] for state in ModelState}
 
     def decisions(
         self, model: ModelKey | None = None, rule: str = "", since: Timestamp = 0, limit: int = 100
