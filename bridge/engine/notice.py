@@ -43,22 +43,27 @@ def identity(request: RetrainRequest, sender: Sender, alertname: str = REQUESTED
     }
 
 
-def remarks(request: RetrainRequest) -> dict[str, str]:
-    """`summary` and `description`, unless the rule wrote its own, and the rule's other annotations."""
+def remarks(request: RetrainRequest, annotations: Mapping[str, str] | None = None) -> dict[str, str]:
+    """`summary` and `description`, unless the rule wrote its own, and the rule's other annotations (the request's)."""
     reasons = request.reasons or (request.reason,)
     late = " Found late: the bridge was down when it began." if request.late else ""
     return {
         "summary": f"Retraining of {request.model} is asked for",
         "description": f"{'; '.join(reasons)} (rule {request.rule}, attempt {request.attempt}).{late}",
-        **request.annotations,
+        **(request.annotations if annotations is None else annotations),
     }
 
 
 def requested(
-    request: RetrainRequest, sender: Sender, *, starts_at: Timestamp, ends_at: Timestamp, name: str = REQUESTED
-) -> Alert:
-    """The alert that asks for the retraining; `ends_at` in the future while the episode is open."""
-    return Alert(identity(request, sender, name), remarks(request), starts_at, ends_at, sender.link(request.id))
+    request: RetrainRequest, sender: Sender, *, starts_at: Timestamp, ends_at: Timestamp, name: str = REQUESTED,
+    annotations: Mapping[str, str] | None = None,
+) -> Alert:  # fmt: skip
+    """The alert that asks for the retraining; `ends_at` in the future while the episode is open.
+
+    annotations: instead of those that the request was made with.
+    """
+    what = remarks(request, annotations)
+    return Alert(identity(request, sender, name), what, starts_at, ends_at, sender.link(request.id))
 
 
 def held(
@@ -69,10 +74,11 @@ def held(
     until: Timestamp,
     starts_at: Timestamp,
     ends_at: Timestamp,
+    annotations: Mapping[str, str] | None = None,
 ) -> Alert:
     """The alert that says that a request waits: annotations `reason` (the gate) and `until` (RFC 3339, "" unknown)."""
     what = {
-        **remarks(request),
+        **remarks(request, annotations),
         "summary": f"Retraining of {request.model} is held back: {reason.value}",
         "reason": reason.value,
         "until": rfc3339(until) if until else "",

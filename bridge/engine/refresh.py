@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -30,7 +30,7 @@ class OpenAlert:
 
     starts_at: of the episode. ends_at: of the episode; 0 = open. delivered_at: the request's first delivery.
     interval: evaluation interval of the leading rule's group. held: set while a gate holds it; held_until: expected
-    end, 0 = unknown.
+    end, 0 = unknown. annotations: the rule's, with the present numbers; None = those of the request.
     """
 
     request: RetrainRequest
@@ -40,6 +40,7 @@ class OpenAlert:
     interval: Duration = 0
     held: HoldReason | None = None
     held_until: Timestamp = 0
+    annotations: Mapping[str, str] | None = None
 
 
 class OpenAlerts(Protocol):
@@ -145,7 +146,9 @@ class Refresher:
         return self._requested(item, open_until if now < ends_at else ends_at)
 
     def _requested(self, item: OpenAlert, ends_at: Timestamp) -> Alert:
-        return notice.requested(item.request, self._sender, starts_at=item.starts_at, ends_at=ends_at)
+        return notice.requested(
+            item.request, self._sender, starts_at=item.starts_at, ends_at=ends_at, annotations=item.annotations
+        )
 
     def _held_alert(self, item: OpenAlert, ends_at: Timestamp) -> Alert:
         reason = item.held or HoldReason.COOLDOWN
@@ -156,6 +159,7 @@ class Refresher:
             until=item.held_until,
             starts_at=item.starts_at,
             ends_at=ends_at,
+            annotations=item.annotations,
         )
 
     def _post(self, alerts: Sequence[Alert], breaker: Breaker, now: Callable[[], Timestamp]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from bridge.domain.request import Episode, RequestRecord, RequestState
 from bridge.domain.times import Timestamp
@@ -37,14 +36,15 @@ class Reminders:
                 continue
             run = runs.get(request.rule)
             slot = None if run is None else run.table.find(request.model)
+            texts = None
             if run is not None and slot is not None and not episode.ended_at and run.annotations:
-                request = replace(request, annotations=run.rendered(slot))
+                texts = run.rendered(slot)
             held = record.hold if record.state is RequestState.HELD else None
             # A newer attempt of the same episode has its own alert: the older one ends with its request.
             ends_at = episode.ended_at or (record.ended_at if book.current.get(request.model) != record.id else 0)
             yield OpenAlert(
                 request, request.episode_start, ends_at, record.delivered_at, intervals.get(request.rule, 0),
-                held, record.hold_until,
+                held, record.hold_until, texts,
             )  # fmt: skip
 
     def _goes_to(self, record: RequestRecord, destination: str) -> bool:

@@ -210,7 +210,7 @@ def test_reminders_carry_the_present_value() -> None:
     world.tick({A: 0.7})
     world.tick({A: 0.95})
     (item,) = Reminders(world.engine, world.routes).open_alerts(AM, 0)
-    assert item.request.annotations == {"summary": "0.95"}
+    assert item.annotations == {"summary": "0.95"}
 
 
 def test_other_destinations_are_not_reminded() -> None:
