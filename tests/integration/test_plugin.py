@@ -1,0 +1,106 @@
+"""The strategy of docs/strategies/writing.md, installed as a package of its own: found, checked, and asking."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.bridge import REMOTE_WRITE, ROOT, bridge, drift_rules, expected_id, steps, whole_second, write_script
+from tests.support.keyed import KeyedReceiver
+from tests.support.processes import wait_until
+from tests.support.servers import Prometheus, prometheus
+
+PAGE = (ROOT / "docs" / "strategies" / "writing.md").read_text(encoding="utf-8")
+SECOND = 1000
+
+
+def block(language: str) -> str:
+    """The page's one block of a language."""
+    [text] = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    return str(text)
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    """The page's code and entry point as pip would install them, on the path of new processes."""
+    site = tmp_path / "site"
+    info = site / "retrain_distance-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / "retrain_distance.py").write_text(block("python"))
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: retrain-distance\nVersion: 1.0\n")
+    header, point = block("toml").strip().splitlines()
+    group = re.fullmatch(r'\[project\.entry-points\."(.+)"\]', header)
+    assert group is not None
+    (info / "entry_points.txt").write_text(f"[{group[1]}]\n{point.replace(chr(34), '')}\n")
+    path = os.pathsep.join(filter(None, [str(site), str(ROOT), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def cli(env: dict[str, str], folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bridge.cli", *arguments]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_an_installed_strategy_is_listed_with_its_parameters(env: dict[str, str], tmp_path: Path) -> None:
+    """The first line of its docstring, and what it needs."""
+    done = cli(env, tmp_path, "strategies")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(
+        "distance\n"
+        "    Breached while a value is further from its target than it may be.\n"
+        "    parameters: target, most\n"
+        "    needs: value\n"
+        "threshold\n"
+    )
+
+
+def test_the_rule_file_of_the_page_is_accepted(env: dict[str, str], tmp_path: Path) -> None:
+    """By name, as if it were shipped."""
+    (tmp_path / "rules.yml").write_text(block("yaml"))
+    done = cli(env, tmp_path, "check", "rules", "rules.yml")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "rules.yml: SUCCESS\n", "")
+
+
+def test_wrong_parameters_of_an_installed_strategy_are_refused_with_their_place(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    """An unknown key, and a value that its own config model refuses."""
+    text = block("yaml").replace("{target: 0.5, most: 0.1}", "{target: 0.5, most: -1, mots: 0.1}")
+    (tmp_path / "rules.yml").write_text(text)
+    done = cli(env, tmp_path, "check", "rules", "rules.yml")
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "rules.yml:8: groups[0].rules[0].strategy.distance.most: must be more than 0.0",
+        "rules.yml:8: groups[0].rules[0].strategy.distance.mots: unknown key 'mots' (did you mean 'most'?)",
+        "2 problems found",
+    ]
+
+
+@pytest.fixture
+def source() -> Iterator[Prometheus]:
+    with prometheus(flags=[REMOTE_WRITE]) as server:
+        yield server
+
+
+def test_a_bridge_asks_once_because_of_an_installed_strategy(env: dict[str, str], source: Prometheus) -> None:
+    """The real process, a real Prometheus, a receiver that honours keys: 0.9 is further than 0.6 from 0.1."""
+    model = ("shop", "plugged", "1")
+    rules = drift_rules(strategy={"distance": {"target": 0.1, "most": 0.6}})
+    with KeyedReceiver() as receiver:
+        hooks = {"webhook_configs": [{"url": receiver.url, "send_resolved": False}]}
+        with bridge(source.url, rules, hooks, env={"PYTHONPATH": env["PYTHONPATH"]}) as process:
+            process.start()
+            begins = whole_second(1)
+            write_script(source, {model: steps(begins - 5 * SECOND, begins + 60 * SECOND, [(begins, begins + 60_000)])})
+            wanted = expected_id(model, "Drifted", begins)
+            wait_until(lambda: wanted in receiver.taken, 20, "the request")
+            process.wait_slot(begins + 3 * SECOND)
+            assert receiver.keys() == [wanted]
+            [request] = process.requests()
+            assert request["reason"] == "Drifted: drift 0.8 above 0.6"
