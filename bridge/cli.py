@@ -29,6 +29,9 @@ app.add_typer(requests_app, name="requests")
 ConfigFile = Annotated[Path, typer.Option("--config.file", help="The configuration, bridge.yml.")]
 LogLevel = Annotated[str, typer.Option("--log.level", help="debug, info, warn or error.")]
 LogFormat = Annotated[str, typer.Option("--log.format", help="logfmt or json.")]
+HttpConfigFile = Annotated[
+    Path | None, typer.Option("--http.config.file", help="How to reach it: a file with one http_config.")
+]
 BridgeUrl = Annotated[str, typer.Option("--bridge.url", help="Where the running bridge listens.")]
 
 
@@ -124,25 +127,27 @@ def _print_problems(problems: list[Problem]) -> None:
 # ---------------------------------------------------------------- requests
 
 
-def _api(url: str, path: str, method: str = "GET") -> Any:
-    from bridge.app.client import ask
+def _api(url: str, http_config: Path | None, path: str, method: str = "GET") -> Any:
+    from bridge.app.client import Access, ask
 
-    return ask(url, path, method)
+    return ask(Access.of(url, http_config), path, method)
 
 
 @requests_app.command("list")
 def requests_list(
     bridge_url: BridgeUrl = DEFAULT_URL,
+    http_config: HttpConfigFile = None,
     state: Annotated[str, typer.Option(help="Only this state.")] = "",
     limit: Annotated[int, typer.Option(help="At most so many.")] = 50,
 ) -> None:
     """The latest requests, newest first."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    rows = _api(bridge_url, f"/api/v1/requests?limit={limit}" + (f"&state={state}" if state else ""))["requests"]
-    table = Table("id", "model", "state", "triggered at", "reason")
+    path = f"/api/v1/requests?limit={limit}" + (f"&state={state}" if state else "")
+    rows = _api(bridge_url, http_config, path)["requests"]
+    table = Table(Column("id", no_wrap=True, min_width=32), "model", "state", "triggered at", "reason")
     for row in rows:
         model = f"{row['project']}/{row['pipeline']}/{row['version']}"
         table.add_row(
@@ -152,22 +157,23 @@ def requests_list(
 
 
 @requests_app.command("show")
-def requests_show(request_id: str, bridge_url: BridgeUrl = DEFAULT_URL) -> None:
+def requests_show(request_id: str, bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None) -> None:
     """One request with its deliveries, as JSON."""
     import json
 
-    print(json.dumps(_api(bridge_url, f"/api/v1/requests/{request_id}"), indent=2))
+    print(json.dumps(_api(bridge_url, http_config, f"/api/v1/requests/{request_id}"), indent=2))
 
 
 @requests_app.command("redrive")
 def requests_redrive(
     request_id: str,
     bridge_url: BridgeUrl = DEFAULT_URL,
+    http_config: HttpConfigFile = None,
     destination: Annotated[str, typer.Option(help="Only this receiver/integration/index.")] = "",
 ) -> None:
     """Queue the dead deliveries of a request again."""
     path = f"/api/v1/requests/{request_id}/redrive" + (f"?destination={destination}" if destination else "")
-    count = _api(bridge_url, path, "POST")["redriven"]
+    count = _api(bridge_url, http_config, path, "POST")["redriven"]
     print(f"{count} deliver{'y' if count == 1 else 'ies'} queued again")
 
 
@@ -225,11 +231,11 @@ def send_test(
 
 
 @app.command()
-def healthcheck(bridge_url: BridgeUrl = DEFAULT_URL) -> None:
+def healthcheck(bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None) -> None:
     """Exit 0 when the bridge (or coordinator) at the URL is ready; for containers."""
-    from bridge.app.client import ready
+    from bridge.app.client import Access, ready
 
-    problem = ready(bridge_url)
+    problem = ready(Access.of(bridge_url, http_config))
     if problem:
         print(problem, file=sys.stderr)
         raise typer.Exit(1)

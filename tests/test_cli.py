@@ -6,12 +6,15 @@ import json
 import sys
 from pathlib import Path
 
+import bcrypt
 import pytest
 from typer.testing import CliRunner
 
 from bridge import cli
 from bridge.app import client
+from bridge.web.web_config import WebConfig
 from tests.support.receiver import Receiver
+from tests.support.web import serving
 
 RULES = """
 groups:
@@ -112,7 +115,7 @@ def api(monkeypatch):
     asked: list[tuple[str, str]] = []
     answers: dict[str, object] = {}
 
-    def ask(url: str, path: str, method: str = "GET") -> object:
+    def ask(access: client.Access, path: str, method: str = "GET") -> object:
         asked.append((method, path))
         return answers["data"]
 
@@ -120,9 +123,14 @@ def api(monkeypatch):
     return asked, answers
 
 
-def test_requests_are_listed_as_a_table(command, api) -> None:
-    """Markup in a reason is text."""
+def test_requests_are_listed_as_a_table(command, api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Markup in a reason is text; the id stays whole, also on a narrow screen, for it is copied from there."""
     asked, answers = api
+    answers["data"] = {"requests": [REQUEST]}
+    monkeypatch.setenv("COLUMNS", "60")
+    assert "a" * 32 in command("requests", "list")[1]
+    asked.clear()
+    monkeypatch.setenv("COLUMNS", "140")
     answers["data"] = {"requests": [REQUEST]}
     _, out, _ = command("requests", "list", "--state=held", "--limit=5")
     assert asked == [("GET", "/api/v1/requests?limit=5&state=held")]
@@ -170,3 +178,19 @@ def test_help_names_every_command() -> None:
     text = CliRunner().invoke(cli.app, ["--help"]).output
     for name in ("run", "check", "coordinator", "requests", "strategies", "send-test", "healthcheck", "version"):
         assert name in text
+
+
+def test_a_bridge_with_users_is_reached_with_an_http_config(command, tmp_path: Path) -> None:
+    """The file is amtool's and promtool's --http.config.file; paths in it are relative to it."""
+    file = tmp_path / "http.yml"
+    file.write_text("basic_auth: {username: ada, password_file: password}\n")
+    (tmp_path / "password").write_text("lovelace\n")
+    users = WebConfig(basic_auth_users={"ada": bcrypt.hashpw(b"lovelace", bcrypt.gensalt(4)).decode()})
+    with serving(config=users) as site:
+        there = f"--bridge.url=http://127.0.0.1:{site.port}"
+        assert command("healthcheck", there)[0] == 1
+        assert command("healthcheck", there, f"--http.config.file={file}")[0] == 0
+        assert command("requests", "list", there, f"--http.config.file={file}")[0] == 0
+    file.write_text("basic_auth: {usrname: ada}\n")
+    code, _, err = command("healthcheck", f"--http.config.file={file}")
+    assert (code, "http.yml:1" in err, "did you mean 'username'?" in err) == (1, True, True), err

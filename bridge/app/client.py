@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bridge.domain.errors import BridgeError
+from bridge.config.shape import checked
+from bridge.config.yaml import read
+from bridge.domain.errors import BridgeError, ConfigError
 from bridge.net.http_config import HttpConfig
 from bridge.net.session import NetError, call, open_session
 
@@ -18,9 +21,30 @@ class ApiError(BridgeError):
     """The bridge could not be reached, or refused."""
 
 
-def ask(url: str, path: str, method: str = "GET") -> Any:
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How a server is reached: its URL, and its http_config with the folder that relative paths in it begin at."""
+
+    url: str
+    config: HttpConfig = field(default_factory=HttpConfig)
+    base_dir: Path = Path()
+
+    @staticmethod
+    def of(url: str, file: Path | None) -> Access:
+        """With the settings of a file that holds one http_config, as amtool takes it. Raises ConfigError."""
+        if file is None:
+            return Access(url)
+        document = read(file)
+        config = checked(HttpConfig, document.value or {}, document, ())
+        if config is None:
+            raise ConfigError(document.problems)
+        return Access(url, config, file.parent)
+
+
+def ask(access: Access, path: str, method: str = "GET") -> Any:
     """The `data` of an answer in Prometheus' envelope. ApiError says what the bridge said."""
-    status, body = _call(url, path, method)
+    url = access.url
+    status, body = _call(access, path, method)
     try:
         answer = json.loads(body)
         data = answer.get("data")
@@ -31,19 +55,19 @@ def ask(url: str, path: str, method: str = "GET") -> Any:
     return data
 
 
-def ready(url: str) -> str:
-    """Why the server at `url` is not ready; "" when it is."""
+def ready(access: Access) -> str:
+    """Why the server is not ready; "" when it is."""
     try:
-        status, body = _call(url, "/-/ready", "GET")
+        status, body = _call(access, "/-/ready", "GET")
     except ApiError as error:
         return str(error)
-    return "" if status == 200 else f"{url} is not ready: {body.decode(errors='replace').strip()}"
+    return "" if status == 200 else f"{access.url} is not ready: {body.decode(errors='replace').strip()}"
 
 
-def _call(url: str, path: str, method: str) -> tuple[int, bytes]:
-    with open_session(HttpConfig(), Path()) as session:
-        try:
-            answer = call(session, method, url.rstrip("/") + path, deadline=DEADLINE, max_bytes=MAX_ANSWER)
-        except NetError as error:
-            raise ApiError(f"no bridge at {url}: {error}") from None
+def _call(access: Access, path: str, method: str) -> tuple[int, bytes]:
+    try:
+        with open_session(access.config, access.base_dir) as session:
+            answer = call(session, method, access.url.rstrip("/") + path, deadline=DEADLINE, max_bytes=MAX_ANSWER)
+    except NetError as error:
+        raise ApiError(f"no bridge at {access.url}: {error}") from None
     return answer.status, answer.body
