@@ -52,6 +52,17 @@ def test_the_peers_take_theirs(stack: Path, command: list[str]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_alerts_on_the_bridge_use_metrics_that_it_has() -> None:
+    """promtool takes the file, and every metric in it and in the panels is a documented one."""
+    file = TOP / "rules" / "prometheus-retrain-bridge.yml"
+    done = subprocess.run(["promtool", "check", "rules", file], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    documented = set(re.findall(r"^### (retrain_bridge_\w+)", (TOP / "docs" / "metrics.md").read_text(), re.MULTILINE))
+    used = set(re.findall(r"retrain_bridge_\w+", file.read_text() + (TOP / "grafana" / "README.md").read_text()))
+    assert len(used) > 8
+    assert used <= documented
+
+
 def test_what_compose_mounts_is_there(stack: Path) -> None:
     """Each file of ours exists (the secret once it is made), each named volume is declared, each image has a tag."""
     for service in COMPOSE["services"].values():
