@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,38 +9,25 @@ import pytest
 
 from tests.support.bridge import REMOTE_WRITE, ROOT, bridge, drift_rules, expected_id, steps, whole_second, write_script
 from tests.support.keyed import KeyedReceiver
+from tests.support.pages import blocks
+from tests.support.plugin import cli, installed
 from tests.support.processes import wait_until
 from tests.support.servers import Prometheus, prometheus
 
-PAGE = (ROOT / "docs" / "strategies" / "writing.md").read_text(encoding="utf-8")
+PAGE = ROOT / "docs" / "strategies" / "writing.md"
 SECOND = 1000
 
 
 def block(language: str) -> str:
     """The page's one block of a language."""
-    [text] = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
-    return str(text)
+    [text] = blocks(PAGE, language)
+    return text
 
 
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
-    """The page's code and entry point as pip would install them, on the path of new processes."""
-    site = tmp_path / "site"
-    info = site / "retrain_distance-1.0.dist-info"
-    info.mkdir(parents=True)
-    (site / "retrain_distance.py").write_text(block("python"))
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: retrain-distance\nVersion: 1.0\n")
-    header, point = block("toml").strip().splitlines()
-    group = re.fullmatch(r'\[project\.entry-points\."(.+)"\]', header)
-    assert group is not None
-    (info / "entry_points.txt").write_text(f"[{group[1]}]\n{point.replace(chr(34), '')}\n")
-    path = os.pathsep.join(filter(None, [str(site), str(ROOT), os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "PYTHONPATH": path}
-
-
-def cli(env: dict[str, str], folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "bridge.cli", *arguments]
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
+    """The page's strategy, installed."""
+    return installed(tmp_path, PAGE)
 
 
 def test_an_installed_strategy_is_listed_with_its_parameters(env: dict[str, str], tmp_path: Path) -> None:
