@@ -6,7 +6,7 @@ import re
 from urllib.parse import urlsplit
 
 SECRET = "<secret>"  # noqa: S105 - what is printed instead of one
-_URL = re.compile(r"https?://[^\s'\"<>\\)]+")
+_URL = re.compile(r"https?://(?:<secret>|[^\s'\"<>\\)])+")
 # requests names the path of a failed URL alone: its query string holds what the URL's held.
 _BARE_QUERY = re.compile(r"(?<=[\w/])\?[^\s'\"<>()]*=[^\s'\"<>()]*")
 _WHSEC = re.compile(r"whsec_[A-Za-z0-9+/=_-]+")

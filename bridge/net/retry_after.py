@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from bridge.domain.times import HOUR, Duration, Timestamp, from_datetime
@@ -17,6 +18,7 @@ def retry_after(value: str | None, now: Timestamp) -> Duration:
         return min(int(text[:12]) * 1000, LONGEST)
     try:
         moment = parsedate_to_datetime(text)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # asctime's form names no zone
         return max(0, min(from_datetime(moment) - now, LONGEST))
     except (ValueError, TypeError, IndexError, OverflowError):
         return 0

@@ -138,6 +138,7 @@ def tls_context(tls: TlsConfig, base_dir: Path) -> ssl.SSLContext:
         raise NetError(f"cannot use {files}: {error}", "tls") from None
     context.minimum_version = ssl.TLSVersion[_VERSIONS[tls.min_version]]
     if tls.insecure_skip_verify:
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the configuration says so, once
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Iterator
@@ -27,10 +28,29 @@ class Reply:
 
 
 HANG = "hang"  # reads the request, never answers
-DRIP = "drip"  # one byte of the answer every 50 ms, for ever
+DRIP = "drip"  # one byte of the answer's body every 50 ms, for ever
+DRIP_OLD = "drip old"  # the same without a length: the end of the connection would be the end of the body
+DRIP_HEAD = "drip head"  # the same with its header lines
 RESET = "reset"  # half an answer, then a TCP reset
 HANG_UP = "hang up"  # closes without a byte
-Behaviour = Reply | str
+_BEFORE_DRIPPING = {
+    DRIP: b"HTTP/1.1 200 X\r\nContent-Length: 100000\r\n\r\n",
+    DRIP_OLD: b"HTTP/1.0 200 X\r\n\r\n",
+    DRIP_HEAD: b"HTTP/1.1 200 X\r\nX-Long: ",
+}
+
+
+@dataclass(frozen=True)
+class Raw:
+    """These bytes, whatever they are, and the end of the connection."""
+
+    data: bytes
+
+    def encode(self) -> bytes:
+        return self.data
+
+
+Behaviour = Reply | Raw | str
 
 
 @dataclass(frozen=True)
@@ -47,9 +67,9 @@ class Received:
 
 
 class Receiver:
-    """Behaves as the items of `plan` say, one per request, the last one for ever."""
+    """Behaves as the items of `plan` say, one per request, the last one for ever. tls: speak HTTPS."""
 
-    def __init__(self, *plan: Behaviour) -> None:
+    def __init__(self, *plan: Behaviour, tls: ssl.SSLContext | None = None) -> None:
         self.plan: list[Behaviour] = list(plan) or [Reply()]
         self.requests: list[Received] = []
         self._closed = threading.Event()
@@ -57,7 +77,9 @@ class Receiver:
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._tls = tls
+        self.port = int(self._listener.getsockname()[1])
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
         self._spawn(self._accept)
 
     def __enter__(self) -> Self:
@@ -94,16 +116,22 @@ class Receiver:
                 self._open.add(connection)
             self._spawn(self._serve, connection)
 
-    def _serve(self, connection: socket.socket) -> None:
+    def _serve(self, plain: socket.socket) -> None:
+        connection = plain
         try:
+            if self._tls is not None:
+                connection = self._tls.wrap_socket(plain, server_side=True)
             with contextlib.suppress(OSError), connection.makefile("rb") as stream:
                 request = _read(stream)
                 if request is not None:
                     self._behave(connection, self._take(request))
+        except ssl.SSLError:
+            return  # a client that does not want this certificate
         finally:
             with self._lock:
-                self._open.discard(connection)
+                self._open.discard(plain)
             connection.close()
+            plain.close()
 
     def _take(self, request: Received) -> Behaviour:
         with self._lock:
@@ -111,12 +139,12 @@ class Receiver:
             return self.plan.pop(0) if len(self.plan) > 1 else self.plan[0]
 
     def _behave(self, connection: socket.socket, behaviour: Behaviour) -> None:
-        if isinstance(behaviour, Reply):
+        if isinstance(behaviour, Reply | Raw):
             connection.sendall(behaviour.encode())
         elif behaviour == HANG:
             self._closed.wait(30)
-        elif behaviour == DRIP:
-            connection.sendall(b"HTTP/1.1 200 X\r\nContent-Length: 100000\r\n\r\n")
+        elif isinstance(behaviour, str) and behaviour in _BEFORE_DRIPPING:
+            connection.sendall(_BEFORE_DRIPPING[behaviour])
             while not self._closed.wait(0.05):
                 connection.sendall(b"x")
         elif behaviour == RESET:

@@ -1,0 +1,38 @@
+"""What people read holds no secret."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.net.redact import redact, redact_url
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("GET http://ada:topsecret@host:1/a?token=topsecret failed", "GET http://<secret>@host:1/a?<secret> failed"),
+        ("(url: /api/v1/query?query=up&key=topsecret)", "(url: /api/v1/query?<secret>)"),
+        ("signed with whsec_dG9wc2VjcmV0dG9wc2VjcmV0", "signed with <secret>"),
+        ("{'Authorization': 'Bearer topsecret'}", "{'Authorization': '<secret>'}"),
+        ("authorization: topsecret", "authorization: <secret>"),
+        ("sent Bearer topsecret", "sent Bearer <secret>"),
+        ("is it done? no", "is it done? no"),
+    ],
+)
+def test_secrets_are_taken_out(text: str, shown: str) -> None:
+    """User info, query strings, signing secrets, credentials."""
+    assert redact(text) == shown
+
+
+def test_a_url_that_is_none_is_not_shown_at_all() -> None:
+    """Who knows what it holds."""
+    assert redact_url("http://[topsecret") == "<secret>"
+
+
+@given(st.text(alphabet="ab:/?=&@ <>'htps.", max_size=40).map(lambda text: f"http://{text}"))
+def test_redacting_twice_changes_nothing_more(text: str) -> None:
+    """Messages pass through several hands."""
+    once = redact(text)
+    assert redact(once) == once
