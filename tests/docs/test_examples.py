@@ -7,9 +7,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import typer
 import yaml
 
 from bridge.authoring.check import check_config, check_rules
+from bridge.cli import check_rules_command
 from bridge.coordinator.config import load_config
 from bridge.web.web_config import load_web_config
 from tests.support.pages import ROOT, blocks, pages
@@ -80,3 +82,15 @@ def test_examples_are_found() -> None:
     """Of the pages that live by them."""
     named = {name.partition(" ")[0] for name in EXAMPLES}
     assert {"README.md", "docs/configuration.md", "docs/rules.md", "docs/sinks/webhook.md"} < named
+
+
+def test_the_check_says_what_the_page_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """docs/rules.md: a file with mistakes, and the output for it, word for word."""
+    wrong, said = blocks(ROOT / "docs" / "rules.md", "text")
+    (tmp_path / "rules.yml").write_text(wrong)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(typer.Exit):
+        check_rules_command([Path("rules.yml")])
+    assert capsys.readouterr().err == said
