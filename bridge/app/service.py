@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.app import clock
-from bridge.app.memory import keep_large_buffers
+from bridge.app.memory import collect_rarely, keep_large_buffers
 from bridge.app.scheduler import Scheduler
 from bridge.app.wiring import Bridge, Options
 from bridge.config.load import BridgeConfig, load
@@ -63,6 +63,7 @@ def run_service(options: Options, serve: ServeOptions) -> int:
         server.start()
         stack.callback(server.stop, 0.5)
         bridge.start()
+        collect_rarely()
         _schedule(scheduler, bridge, config)
         stack.callback(scheduler.stop)
         log.info("retrain-bridge runs", extra={"address": server.address, "groups": len(config.groups)})

@@ -18,7 +18,7 @@ from bridge.config.load import BridgeConfig, load
 from bridge.domain.errors import ConfigError, StoreError
 from bridge.domain.model import ModelTable
 from bridge.domain.request import RequestRecord
-from bridge.domain.times import DAY, Duration, Timestamp
+from bridge.domain.times import DAY, SECOND, Duration, Timestamp
 from bridge.engine.breaker import DeliverySettings
 from bridge.engine.commands import EngineCommands
 from bridge.engine.delivery import Courier
@@ -34,6 +34,8 @@ from bridge.sinks.coordinator import CoordinatorSink
 from bridge.sources.prometheus import PrometheusSource
 
 log = logging.getLogger(__name__)
+
+POLL_TIME = 4 * SECOND  # of one round of questions to the coordinators
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class Bridge:
         self._rescheduled = rescheduled
         self._worker = f"{socket.gethostname()}:{os.getpid()}"
         self._problem = "starting"
+        self._polled = -1
         self.table = ModelTable()
         self.source = self._build_source(config)
         self.engine = Engine(self.source, store, self.table)
@@ -139,14 +142,25 @@ class Bridge:
                 self.couriers.wake()
 
     def poll(self) -> None:
-        """Ask the coordinators what became of the requests that they took."""
-        for record in self._in_flight():
-            for destination in record.destinations:
-                sink = self.sinks.get(destination)
-                if isinstance(sink, StatusSource):
-                    report = sink.status(record.id, clock.now())
-                    if report is not None:
-                        self.commands.report_status(report)
+        """Ask the coordinators what became of the requests that they took; a slow one is gone on with the next time."""
+        reporting = {place: sink for place, sink in self.sinks.items() if isinstance(sink, StatusSource)}
+        if not reporting:
+            return
+        wanted = [
+            (record.id, reporting[place])
+            for record in self._in_flight()
+            for place in record.destinations
+            if place in reporting
+        ]
+        ends = clock.now() + POLL_TIME
+        for _ in range(len(wanted)):
+            self._polled = (self._polled + 1) % len(wanted)
+            request_id, sink = wanted[self._polled]
+            report = sink.status(request_id, clock.now())
+            if report is not None:
+                self.commands.report_status(report)
+            if clock.now() > ends:
+                break
 
     def secrets(self) -> list[str]:
         """What coordinators sign their status reports with; a file that cannot be read gives none and is logged."""

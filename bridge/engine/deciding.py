@@ -234,7 +234,7 @@ class Decider:
         if episode is not None:
             draft.put_episode(replace(episode, attempts=request.attempt))
         record = RequestRecord(request, RequestState.HELD, slot)
-        settled = self._through_gates(draft, record, slot)
+        settled = self._through_gates(draft, record, self._rule(request.rule), slot)
         outcome = Outcome.HELD if settled.state is RequestState.HELD else Outcome.REQUESTED
         if not fired:
             self._decided(draft, settled, outcome, f"{request.reason}; caught up after a down-time", slot)
@@ -248,9 +248,8 @@ class Decider:
                 own, text = Outcome.JOINED, f"{text}; joins the request led by {request.rule}"
             self._note(draft, evaluation, model_slot, own, before, "firing", text, request.id)
 
-    def _through_gates(self, draft: Draft, record: RequestRecord, slot: Timestamp) -> RequestRecord:
-        """Hold the request or let it go, and put it down."""
-        rule = self._rule(record.request.rule)
+    def _through_gates(self, draft: Draft, record: RequestRecord, rule: Rule, slot: Timestamp) -> RequestRecord:
+        """Hold the request or let it go by the rule's cooldown and the pipeline's load, and put it down."""
         load = draft.pipeline_load(record.owner, self.gates.in_flight_limit)
         hold = gate.check(load, slot, rule.cooldown)
         if hold is not None:
@@ -266,13 +265,13 @@ class Decider:
             draft.put_request(settled)
         return settled
 
-    def _rule(self, name: str) -> Rule:
-        return self.runs[name].rule
+    def _rule(self, name: str, instead: Rule | None = None) -> Rule:
+        return instead if instead is not None and name not in self.runs else self.runs[name].rule
 
     def _decided(self, draft: Draft, record: RequestRecord, outcome: Outcome, reason: str, slot: Timestamp) -> None:
         """A decision about a request, outside a move of its rule."""
         request = record.request
-        state = "firing" if outcome in {Outcome.REQUESTED, Outcome.HELD, Outcome.EXPIRED} else "inactive"
+        state = "inactive" if outcome in {Outcome.WITHDRAWN, Outcome.MISSED} else "firing"
         draft.decisions.append(
             Decision(
                 slot,
@@ -290,13 +289,13 @@ class Decider:
     # ------------------------------------------------------------ later slots of an episode
 
     def _expire_flights(self, draft: Draft, slot: Timestamp) -> None:
-        """Nothing was heard of a request for too long: it no longer counts as running."""
+        """No end of a request was reported for too long: it no longer counts as running."""
         for record in draft.book.overdue(slot, self.gates.in_flight_limit):
             if record.id not in draft.requests:
-                message = "nothing was heard of it within in_flight_limit"
-                draft.put_request(
-                    replace(record, state=RequestState.LOST, updated_at=slot, ended_at=slot, message=message)
-                )
+                message = "no end of it was reported within in_flight_limit"
+                lost = replace(record, state=RequestState.LOST, updated_at=slot, ended_at=slot, message=message)
+                draft.put_request(lost)
+                self._decided(draft, lost, Outcome.NONE, f"lost: {message}", slot)
 
     def _reconsider(self, draft: Draft, evaluations: Mapping[str, Evaluation], slot: Timestamp) -> None:
         """Open episodes whose request is held, over or not made yet."""
@@ -312,7 +311,7 @@ class Decider:
                 continue
             breached = [evaluation for evaluation in linked if self._breached(evaluation, model)]
             if record is not None and record.state is RequestState.HELD:
-                self._recheck(draft, record, slot)
+                self._recheck(draft, record, linked[0].run.rule, slot)
             elif record is not None and breached and self._may_ask_again(draft, record, slot):
                 attempt = record.request.attempt + 1
                 again = self._request(episode, breached, slot, attempt=attempt, late=False)
@@ -330,16 +329,17 @@ class Decider:
     def _breached(evaluation: Evaluation, model: ModelKey) -> bool:
         return bool(evaluation.run.staged.code[evaluation.run.table.slot(model)] == Code.BREACHED)
 
-    def _recheck(self, draft: Draft, record: RequestRecord, slot: Timestamp) -> None:
-        """A held request: has its gate opened, or has it been held for too long?"""
-        if record.request.rule not in self.runs:
-            return
+    def _recheck(self, draft: Draft, record: RequestRecord, linked: Rule, slot: Timestamp) -> None:
+        """A held request: has its gate opened, or has it been held for too long?
+
+        linked: a rule that still belongs to the episode; its cooldown counts when the leading rule was edited away.
+        """
         if slot - record.request.triggered_at >= self.gates.hold_limit:
             expired = replace(record, state=RequestState.EXPIRED, updated_at=slot, ended_at=slot, hold=None)
             draft.put_request(expired)
             self._decided(draft, expired, Outcome.EXPIRED, "held for longer than hold_limit", slot)
             return
-        settled = self._through_gates(draft, record, slot)
+        settled = self._through_gates(draft, record, self._rule(record.request.rule, linked), slot)
         if settled.state is not RequestState.HELD:
             self._decided(draft, settled, Outcome.REQUESTED, f"released: {record.hold} is over", slot)
         elif settled.hold != record.hold:

@@ -63,8 +63,9 @@ class EngineQueries:
 
     def _group(self, run: GroupRun) -> GroupView:
         rules = [_rule_view(rule) for rule in run.runs]
-        last = run.last_slot or 0
-        return GroupView(run.group.name, run.group.file, run.group.interval, last, run.seconds, run.missed, rules)
+        group, last = run.group, run.last_slot or 0
+        limit = max((query.limit for query in group.queries.values()), default=0)
+        return GroupView(group.name, group.file, group.interval, limit, last, run.seconds, run.missed, rules)
 
     def models(self, *, unhealthy_only: bool = False) -> list[ModelView]:
         """Every model that a rule has seen, in order; or of these only those that are not healthy."""

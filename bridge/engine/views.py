@@ -68,11 +68,12 @@ class RuleView:
 
 @dataclass(frozen=True, slots=True)
 class GroupView:
-    """A rule group; last_evaluation 0 = never."""
+    """A rule group; last_evaluation 0 = never. limit: most series that an answer may hold, 0 = any."""
 
     name: str
     file: str
     interval: Duration
+    limit: int
     last_evaluation: Timestamp
     seconds: float
     missed: int

@@ -51,7 +51,6 @@ _LEASE = (
     .where(_table.c.id == bindparam("which"))
     .values({name: bindparam(f"new_{name}") for name in ("state", "attempts", "worker", "next_at", "updated_at")})
 )
-_SETTLED = ("state", "next_at", "updated_at", "reason", "status", "answer")
 _SETTLE = (
     update(_table)
     .where(

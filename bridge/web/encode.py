@@ -56,7 +56,7 @@ def rule(view: RuleView, *, with_alerts: bool = True) -> dict[str, Any]:
 
 def group(view: GroupView, rules: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "name": view.name, "file": view.file, "interval": view.interval / 1000, "limit": 0, "rules": rules,
+        "name": view.name, "file": view.file, "interval": view.interval / 1000, "limit": view.limit, "rules": rules,
         "evaluationTime": view.seconds, "lastEvaluation": time_or(view.last_evaluation, ZERO_TIME),
     }  # fmt: skip
 

@@ -164,6 +164,28 @@ def test_a_removed_rule_ends_its_episodes() -> None:
     assert (record.state, record.message) == ("closed", "its rules were removed or changed")
 
 
+def test_a_held_request_whose_leading_rule_was_removed_still_has_its_end() -> None:
+    """The other rule of the episode goes on firing: the request is released by that rule, or expires."""
+    for flight_ends, state in ((True, "requested"), (False, "expired")):
+        world = World(
+            group(rule("First", cooldown=SECOND), rule("Second", query="errors", limit=0.1, cooldown=SECOND)),
+            gates=Gates(hold_limit=30 * SECOND),
+        )
+        world.say({B: 0.7, A: 0.1}, signal="drift")
+        world.tick({B: 0.0, A: 0.0}, signal="errors")
+        world.say({C: 0.7}, signal="drift")
+        world.tick({C: 0.3}, signal="errors")
+        world.say({A: 0.7, C: 0.7}, signal="drift")
+        world.tick({A: 0.3, C: 0.3}, signal="errors")
+        assert (A, "held") in world.states()
+        if flight_ends:
+            world.report(next(item.id for item in world.requests() if item.request.model == C), "succeeded")
+        world.reconfigure(group(rule("Second", query="errors", limit=0.1, cooldown=SECOND)))
+        for _ in range(4):
+            world.tick({A: 0.3, C: 0.0}, signal="errors")
+        assert (A, state) in world.states()
+
+
 def test_an_edit_that_keeps_the_meaning_keeps_the_state() -> None:
     """Another annotation, another `for`: the episode goes on over the reload."""
     world = World(group(rule()))

@@ -32,7 +32,7 @@ RULE = RuleView(
     "Drifted", "serving", "rules.yml", "model_drift", "threshold", 10_000, 0, {"severity": "page"}, {}, "firing", "ok",
     "", AT, 0.01, 2, [ALERT],
 )  # fmt: skip
-GROUP = GroupView("serving", "rules.yml", 60_000, AT, 0.02, 0, [RULE])
+GROUP = GroupView("serving", "rules.yml", 60_000, 500, AT, 0.02, 0, [RULE])
 REQUEST = RequestRecord(
     RetrainRequest(MODEL, "Drifted: drift 0.702 above 0.6", AT, ID, "Drifted", AT), RequestState.REQUESTED, AT,
     ("team",), ("team/coordinator/0",), sent_at=AT,

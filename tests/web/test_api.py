@@ -70,7 +70,7 @@ def test_rules_are_presented_as_prometheus_presents_its_own(site: Site) -> None:
     assert site.data("/api/v1/rules") == {
         "groups": [
             {
-                "name": "serving", "file": "rules.yml", "interval": 60.0, "limit": 0, "evaluationTime": 0.02,
+                "name": "serving", "file": "rules.yml", "interval": 60.0, "limit": 500, "evaluationTime": 0.02,
                 "lastEvaluation": "2023-11-14T22:13:20.000Z",
                 "rules": [
                     {
