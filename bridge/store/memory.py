@@ -37,11 +37,6 @@ class _Row:
 
     record: DeliveryRecord
     worker: str = ""
-    lease_until: Timestamp = 0
-
-    @property
-    def due_at(self) -> Timestamp:
-        return self.lease_until if self.record.state is DeliveryState.LEASED else self.record.next_at
 
 
 class MemoryStore:
@@ -121,7 +116,7 @@ class MemoryStore:
     def claim(self, destination: str, worker: str, now: Timestamp, lease: Duration, limit: int = 1) -> list[Claim]:
         """As ports.Outbox."""
         with self._lock:
-            due = [row for row in self._waiting(destination) if row.due_at <= now and not self._must_wait(row)]
+            due = [row for row in self._waiting(destination) if row.record.next_at <= now and not self._must_wait(row)]
             due.sort(key=lambda row: (row.record.queued_at, row.record.id))
             return [self._lease(row, worker, now, lease) for row in due[:limit]]
 
@@ -140,11 +135,11 @@ class MemoryStore:
         return first is not None and first.record.state in _OPEN
 
     def _lease(self, row: _Row, worker: str, now: Timestamp, lease: Duration) -> Claim:
-        row.record = replace(row.record, state=DeliveryState.LEASED, attempts=row.record.attempts + 1, updated_at=now)
-        row.worker, row.lease_until = worker, now + lease
-        record = row.record
+        attempt, ends = row.record.attempts + 1, now + lease
+        row.record = replace(row.record, state=DeliveryState.LEASED, attempts=attempt, updated_at=now, next_at=ends)
+        row.worker, record = worker, row.record
         parcel = self._parcel(record)
-        return Claim(record.id, record.destination, parcel, worker, record.attempts, record.queued_at, row.lease_until)
+        return Claim(record.id, record.destination, parcel, worker, record.attempts, record.queued_at, ends)
 
     def _parcel(self, record: DeliveryRecord) -> Parcel:
         request = self._requests[record.request_id].request
@@ -186,7 +181,9 @@ class MemoryStore:
     def next_due(self, destination: str) -> Timestamp | None:
         """As ports.Outbox."""
         with self._lock:
-            return min((row.due_at for row in self._waiting(destination) if not self._must_wait(row)), default=None)
+            return min(
+                (row.record.next_at for row in self._waiting(destination) if not self._must_wait(row)), default=None
+            )
 
     def pull_forward(self, destination: str, now: Timestamp) -> None:
         """As ports.Outbox."""

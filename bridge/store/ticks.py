@@ -91,9 +91,13 @@ class TickSide(Side):
 
 
 def latest_sent() -> Any:
-    """seq of the latest sent request of every pipeline."""
+    """seq of the request of every pipeline that was sent last; one that was held may have been made before others."""
     table = tables.requests
-    return select(func.max(table.c.seq)).where(table.c.sent_at > 0).group_by(table.c.project, table.c.pipeline)
+    order = func.row_number().over(
+        partition_by=(table.c.project, table.c.pipeline), order_by=(table.c.sent_at.desc(), table.c.seq.desc())
+    )
+    ranked = select(table.c.seq, order.label("place")).where(table.c.sent_at > 0).subquery()
+    return select(ranked.c.seq).where(ranked.c.place == 1)
 
 
 def _queue(connection: Connection, new: Sequence[NewDelivery], at: Timestamp) -> None:

@@ -111,6 +111,26 @@ def test_later_ticks_overwrite_and_an_inactive_row_is_gone(store: Store) -> None
     assert dict(store.load(0).slots) == {"g": 400}
 
 
+def test_the_latest_request_of_a_pipeline_is_the_one_that_was_sent_last(store: Store) -> None:
+    """It was held and made before the other: its end is what the cooldown counts from, after a restart too."""
+    done = {"state": RequestState.SUCCEEDED}
+    held = record_of(start=10, **done, sent_at=80, ended_at=90)
+    other = record_of(B, start=20, **done, sent_at=20, ended_at=30)
+    store.commit(TickChanges("g", 100, requests=[held, other], at=100))
+    assert list(store.load(1000).requests) == [held]
+    store.prune(500)
+    assert store.request(held.id) == held
+    assert store.request(other.id) is None
+
+
+def test_a_leased_delivery_is_due_when_its_lease_ends(store: Store) -> None:
+    """As people are shown it."""
+    made = record_of()
+    queued(store, made)
+    store.claim(HOOK, "w", 100, LEASE)
+    assert [item.next_at for item in store.deliveries(made.id)] == [100 + LEASE]
+
+
 def test_a_load_brings_what_is_open_lately_ended_or_the_latest_of_its_pipeline(store: Store) -> None:
     """Old closed episodes stay behind; the pipeline's latest request comes along, for the cooldown."""
     old, latest, other = record_of(start=10), record_of(B, start=50), record_of(C, start=60)
