@@ -94,11 +94,22 @@ def run(
 
 
 @check_app.command("config")
-def check_config_command(files: Annotated[list[Path], typer.Argument(help="Configuration files.")]) -> None:
+def check_config_command(
+    files: Annotated[list[Path], typer.Argument(help="Configuration files.")],
+    ask_prometheus: Annotated[
+        bool, typer.Option("--ask-prometheus", help="Ask the configured Prometheus every expression once, too.")
+    ] = False,
+) -> None:
     """Check bridge.yml and every rule file that it names."""
     from bridge.authoring.check import check_config
 
-    _report(files, [problem for file in files for problem in check_config(file)])
+    problems = [problem for file in files for problem in check_config(file)]
+    if ask_prometheus and not problems:
+        from bridge.app import clock
+        from bridge.authoring import online
+
+        problems = [problem for file in files for problem in online.ask_prometheus(file, clock.now())]
+    _report(files, problems)
 
 
 @check_app.command("rules")

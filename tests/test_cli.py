@@ -194,3 +194,12 @@ def test_a_bridge_with_users_is_reached_with_an_http_config(command, tmp_path: P
     file.write_text("basic_auth: {usrname: ada}\n")
     code, _, err = command("healthcheck", f"--http.config.file={file}")
     assert (code, "http.yml:1" in err, "did you mean 'username'?" in err) == (1, True, True), err
+
+
+def test_check_asks_prometheus_only_when_it_is_told_to(command, files: Path) -> None:
+    """Then a server that is away is a problem, after those of the files."""
+    config = files / "bridge.yml"
+    config.write_text(CONFIG.format(url="http://localhost:1/hook").replace("localhost:9090", "127.0.0.1:1"))
+    assert command("check", "config", str(config))[0] == 0
+    code, _, err = command("check", "config", "--ask-prometheus", str(config))
+    assert (code, "prometheus: http://127.0.0.1:1: Connection refused" in err) == (1, True), err

@@ -61,7 +61,7 @@ def run_service(options: Options, serve: ServeOptions) -> int:
         )
         server = Server(app, serve.web, web_config)
         server.start()
-        stack.callback(server.stop, 0.5)
+        stack.callback(server.stop, 1.0)
         bridge.start()
         collect_rarely()
         _schedule(scheduler, bridge, config)

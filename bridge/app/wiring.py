@@ -76,7 +76,7 @@ class Bridge:
         self.telemetry = Telemetry(self.queries, options.model_metrics)
         self.engine.start(clock.now())
         self.sinks: dict[str, Sink] = {}
-        self.couriers = self._put_in_force(config)
+        self.couriers = self._put_in_force(config, build_sinks(config, options.external_url))
         self.telemetry.reload(ok=True, at=clock.now())
 
     # ------------------------------------------------------------ building
@@ -85,15 +85,18 @@ class Bridge:
         timeout = config.global_.query_timeout / 1000
         return PrometheusSource(config.prometheus, self.table, config.base_dir, timeout=timeout)
 
-    def _put_in_force(self, config: BridgeConfig) -> Couriers:
+    def _put_in_force(self, config: BridgeConfig, built: dict[str, Sink]) -> Couriers:
         """Rules, routes and receivers of `config`; its couriers are not started yet."""
-        built = build_sinks(config, self.options.external_url)
         routes = Routes(config.route, built, config.global_.external_labels)
         limit = config.global_.catch_up_limit
         self.engine.configure(config.groups, routes, config.gates, catch_up_limit=limit)
         self.sinks = built
         rules = [rule.name for group in config.groups for rule in group.rules]
         self.telemetry.expect(rules, [group.name for group in config.groups], built)
+        for place, depth in self.store.depths().items():
+            if depth.pending and place not in built:
+                fields = {"destination": place, "pending": depth.pending}
+                log.warning("deliveries wait for a destination that is not configured any more", extra=fields)
         return Couriers(self._workers(built, Reminders(self.engine, routes), config), clock.now)
 
     def _workers(self, built: Mapping[str, Sink], reminders: Reminders, config: BridgeConfig) -> dict[str, Worker]:
@@ -189,7 +192,7 @@ class Bridge:
         at: Timestamp = clock.now()
         try:
             config = load(self.options.config_file)
-            source = self._build_source(config)
+            source, built = self._build_source(config), build_sinks(config, self.options.external_url)
         except (ConfigError, OSError) as error:
             self.telemetry.reload(ok=False, at=at)
             log.error("configuration was not reloaded", extra={"error": str(error)})  # noqa: TRY400 - says it all
@@ -198,7 +201,7 @@ class Bridge:
         old_sinks, old_source = self.sinks, self.source
         self.engine.source = self.source = source
         self.config = config
-        self.couriers = self._put_in_force(config)
+        self.couriers = self._put_in_force(config, built)
         self.couriers.start()
         close_all(old_sinks)
         old_source.close()
@@ -208,10 +211,10 @@ class Bridge:
         return ReloadResult(ok=True)
 
     def stop(self) -> None:
-        """Stop delivering; what is under way gets 4 seconds, its lease repeats it."""
+        """Stop delivering; what is under way gets 3 seconds, its lease repeats it."""
         self._problem = "stopping"
         self.engine.close()
-        self.couriers.stop(4.0)
+        self.couriers.stop(3.0)
         close_all(self.sinks)
         self.source.close()
 

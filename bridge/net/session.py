@@ -258,22 +258,21 @@ def _proxies_for(session: requests.Session, url: str) -> dict[str, str]:
 def _net_error(error: Exception, watch: Watch, url: str, deadline: float) -> NetError:
     if watch.expired or isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
         return NetError(f"no full answer from {url} within {deadline:g} s", "timeout")
-    why = _root(error)
-    text = (why.strerror if isinstance(why, OSError) else None) or str(why) or type(why).__name__
+    text = what_happened(error)
     if isinstance(error, requests.exceptions.SSLError | ssl.SSLError):
         return NetError(f"TLS with {url} failed: {text}", "tls")
     return NetError(f"{url}: {text}", "network")
 
 
-def _root(error: BaseException) -> BaseException:
-    """What really happened: requests wraps what urllib3 wraps, and their texts repeat each other."""
+def what_happened(error: BaseException) -> str:
+    """In a few words: requests wraps what urllib3 wraps, and their texts repeat each other."""
     for _ in range(10):
         around = (getattr(error, "reason", None), error.__cause__, *error.args)
         inner = next((item for item in around if isinstance(item, BaseException)), None)
         if inner is None:
             break
         error = inner
-    return error
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
 def _fetch_token(auth: OAuth2, form: Mapping[str, str], base_dir: Path) -> bytes:
@@ -295,4 +294,4 @@ def _fetch_token(auth: OAuth2, form: Mapping[str, str], base_dir: Path) -> bytes
     return answer.body
 
 
-__all__ = ["Answer", "NetError", "call", "forget_credentials", "mount", "open_session"]
+__all__ = ["Answer", "NetError", "call", "forget_credentials", "mount", "open_session", "what_happened"]

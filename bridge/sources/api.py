@@ -14,7 +14,7 @@ from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
 
 from bridge.domain.errors import ConfigError, Problem
-from bridge.net.session import Answer, NetError, call, forget_credentials, open_session
+from bridge.net.session import Answer, NetError, call, forget_credentials, open_session, what_happened
 from bridge.sources import failures
 from bridge.sources.config import PrometheusConfig
 from bridge.sources.failures import AttemptError
@@ -120,7 +120,7 @@ class Api:
         except requests.JSONDecodeError:
             raise failures.not_prometheus("the answer is not JSON") from None
         except requests.RequestException as error:
-            raise failures.of_network(str(error), "network") from None
+            raise failures.of_network(f"{self.client.url}: {what_happened(error)}", "network") from None
         except (KeyError, TypeError):
             raise failures.not_prometheus("the answer is JSON, but not an answer of Prometheus' API") from None
 

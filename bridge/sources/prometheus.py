@@ -48,10 +48,6 @@ class PrometheusSource:
 
     # ------------------------------------------------------------ listings, for `check`
 
-    def check_connection(self) -> bool:
-        """Whether the server answers at all. Raises SourceError when it cannot be reached."""
-        return bool(self._api.listing(lambda client: client.check_prometheus_connection()))
-
     def label_names(self) -> list[str]:
         """The names of all labels. Raises SourceError."""
         return texts(self._api.listing(lambda client: client.get_label_names()))

@@ -23,7 +23,7 @@ from tests.support.bridge import (
     write_script,
 )
 from tests.support.crash import LAUNCHER, launched
-from tests.support.keyed import HANG, TAKE, KeyedReceiver
+from tests.support.keyed import HANG, HANG_UP, TAKE, KeyedReceiver
 from tests.support.processes import Program, free_port, wait_until
 from tests.support.receiver import Receiver
 from tests.support.servers import Prometheus, http, prometheus
@@ -184,6 +184,26 @@ def test_sighup_with_a_broken_file_keeps_the_old_rules_and_logs_why(source: Prom
         assert process.rule()["state"] == "firing"
         assert [item["id"] for item in process.requests() if item["pipeline"] == "reloaded"] == [wanted]
         assert process.metric("retrain_bridge_config_last_reload_successful") == 1
+
+
+def test_what_waits_for_a_receiver_that_was_taken_out_is_told(source: Prometheus) -> None:
+    """Nothing is thrown away: it goes out when the receiver is put back."""
+    with KeyedReceiver(lambda _: HANG_UP) as down, bridge(source.url, drift_rules(), hooks(down)) as process:
+        process.start()
+        model = ("shop", "taken-out", "1")
+        wanted = expected_id(model, "Drifted", breach(source, model))
+        wait_until(lambda: any(item["id"] == wanted for item in process.requests()), 15, "the request")
+        file = process.folder / "bridge.yml"
+        kept = file.read_text()
+        config = json.loads(kept)
+        config["receivers"][0] = {"name": config["receivers"][0]["name"], "log_configs": [{}]}
+        file.write_text(json.dumps(config))
+        assert http("POST", f"{process.url}/-/reload")[0] == 200
+        assert "deliveries wait for a destination that is not configured any more" in process.program.log
+        file.write_text(kept)
+        down.choose = lambda _: TAKE
+        assert http("POST", f"{process.url}/-/reload")[0] == 200
+        wait_until(lambda: down.taken[wanted], 40, "the delivery")
 
 
 # ---------------------------------------------------------------- telling the end

@@ -158,7 +158,6 @@ def test_what_prometheus_or_we_refuse_is_a_source_error_that_says_why(
 
 
 def test_the_listings_of_the_client_work(source: PrometheusSource) -> None:
-    """`check` can see whether the server is there and what it holds."""
-    assert source.check_connection() is True
+    """`check` can see what the server holds."""
     assert source.label_names() == ["__name__", "le", "pipeline", "project", "version"]
     assert source.metric_names() == ["drift", "errors_total", "load", "requests_total", "seconds_bucket"]
