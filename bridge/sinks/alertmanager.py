@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Any, ClassVar
-from urllib.parse import quote
+from typing import Annotated, ClassVar
 
 import msgspec
 from pydantic import AfterValidator
 
 from bridge.domain.times import Timestamp, rfc3339
 from bridge.engine import notice
-from bridge.net.session import NetError
 from bridge.ports import Alert, Delivery, Kind, Parcel, Result
 from bridge.sinks.base import ApiUrl, HttpSink, HttpSinkConfig, SinkContext
 
@@ -46,15 +43,6 @@ class _Posted(msgspec.Struct):
     startsAt: str  # noqa: N815 - the API's name
     endsAt: str  # noqa: N815
     generatorURL: str  # noqa: N815
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How Alertmanager treats a request's alert. state: "active" | "suppressed" | "unprocessed"."""
-
-    state: str
-    silenced_by: tuple[str, ...]
-    inhibited_by: tuple[str, ...]
 
 
 _encoder = msgspec.json.Encoder()
@@ -129,23 +117,3 @@ class AlertmanagerSink(HttpSink):
         self._refused.add(_identity(alert))
         fields = {"labels": dict(alert.labels), "status": delivery.status, "answer": delivery.answer}
         log.error("Alertmanager refuses an alert", extra={"receiver": self._context.receiver, **fields})
-
-    def standing(self, request_id: str) -> Standing | None:
-        """Whether the request's alert is silenced or inhibited; None: not known there, or not reached."""
-        wanted = quote(f'retrain_request_id="{request_id}"')
-        try:
-            answer = self.attempt("GET", f"{self._alerts_url}?filter={wanted}")
-            found = msgspec.json.decode(answer.body) if answer.status == 200 else []
-            return next((_standing(item) for item in found if _asks(item)), None)
-        except (NetError, msgspec.DecodeError, TypeError, KeyError, AttributeError) as error:
-            log.debug("standing unknown", extra={"receiver": self._context.receiver, "error": str(error)})
-            return None
-
-
-def _asks(item: dict[str, Any]) -> bool:
-    return bool(item["labels"]["alertname"] != notice.HELD)
-
-
-def _standing(item: dict[str, Any]) -> Standing:
-    status = item["status"]
-    return Standing(str(status["state"]), tuple(status["silencedBy"]), tuple(status["inhibitedBy"]))

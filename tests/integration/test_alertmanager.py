@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,13 +16,13 @@ from bridge.engine.delivery import Courier
 from bridge.engine.notice import Sender
 from bridge.engine.refresh import OpenAlert, Refresher, RefreshSettings
 from bridge.ports import Alert, Breaker, DeliveryState, Result
-from bridge.sinks.alertmanager import AlertmanagerConfig, AlertmanagerSink, Standing
+from bridge.sinks.alertmanager import AlertmanagerConfig, AlertmanagerSink
 from bridge.sinks.base import SinkContext
 from bridge.sinks.webhook import fingerprint
 from tests.support.outbox import FakeOutbox
 from tests.support.parcels import firing, request
 from tests.support.receiver import Receiver
-from tests.support.servers import Alertmanager, alertmanager, http, wait_until
+from tests.support.servers import Alertmanager, alertmanager, wait_until
 
 PLACE = "ops/alertmanager/0"
 CONFIG = """
@@ -199,25 +198,6 @@ def test_one_bad_alert_does_not_cost_the_others(server: Alertmanager, desk: Desk
     assert desk.sink.post_alerts(alerts, at).result is Result.DELIVERED
     ids = {item["labels"]["retrain_request_id"] for item in server.alerts()}
     assert ids == {str(number) for number in range(100) if number != 41}
-
-
-def test_a_silenced_request_is_read_back_as_silenced(server: Alertmanager, desk: Desk) -> None:
-    """The 200 of a silenced alert looks like any other: its standing tells."""
-    wanted = fresh()
-    assert desk.sink.send(firing(wanted), now()).result is Result.DELIVERED
-    wait_until(lambda: desk.sink.standing(wanted.id) == Standing("active", (), ()), 10, "active alert")
-    silence = {
-        "matchers": [{"name": "pipeline", "value": "ranking", "isRegex": False, "isEqual": True}],
-        "startsAt": "2023-01-01T00:00:00Z",
-        "endsAt": "2099-01-01T00:00:00Z",
-        "createdBy": "operator",
-        "comment": "freeze retraining",
-    }
-    status, text = http("POST", f"{server.url}/api/v2/silences", silence)
-    assert status == 200, text
-    name = json.loads(text)["silenceID"]
-    wait_until(lambda: desk.sink.standing(wanted.id) == Standing("suppressed", (name,), ()), 10, "silenced alert")
-    assert desk.sink.standing("f" * 32) is None
 
 
 def test_an_address_without_the_api_is_a_dead_letter(server: Alertmanager) -> None:

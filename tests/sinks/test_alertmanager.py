@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from pydantic import ValidationError
 
 from bridge.domain.times import MINUTE
 from bridge.ports import Alert, Kind, Parcel, Result
-from bridge.sinks.alertmanager import AlertmanagerConfig, AlertmanagerSink, Standing
+from bridge.sinks.alertmanager import AlertmanagerConfig, AlertmanagerSink
 from bridge.sinks.base import SinkContext
 from tests.support.parcels import REQUEST, T0, firing, numbered, resolved
 from tests.support.receiver import HANG_UP, Receiver, Reply
@@ -183,32 +182,6 @@ def test_nothing_to_post_is_no_request(sink: AlertmanagerSink, receiver: Receive
     """An empty array would be a wasted call."""
     assert sink.post_alerts([], T0).result is Result.DELIVERED
     assert receiver.requests == []
-
-
-STATUS = {"state": "suppressed", "silencedBy": ["s1"], "inhibitedBy": []}
-
-
-def test_standing_reads_back_whether_an_alert_is_silenced(sink: AlertmanagerSink, receiver: Receiver) -> None:
-    """A silenced alert is answered 200 as well: only reading it back tells."""
-    active = {"state": "active", "silencedBy": [], "inhibitedBy": []}
-    held = {"labels": {"alertname": "ModelRetrainHeld"}, "status": active}
-    asked = {"labels": {"alertname": "ModelRetrainRequested"}, "status": STATUS}
-    receiver.plan = [Reply(200, json.dumps([held, asked]).encode())]
-    assert sink.standing(REQUEST.id) == Standing("suppressed", ("s1",), ())
-    assert receiver.requests[0].method == "GET"
-    assert receiver.requests[0].path == f"/am/api/v2/alerts?filter=retrain_request_id%3D%22{REQUEST.id}%22"
-
-
-@pytest.mark.parametrize(
-    "reply",
-    [Reply(200, b"[]"), Reply(503), Reply(200, b"{"), Reply(200, b'[{"labels": 3}]'), Reply(200, b"7"), HANG_UP],
-)
-def test_standing_is_unknown_when_it_cannot_be_read(
-    sink: AlertmanagerSink, receiver: Receiver, reply: Reply | str
-) -> None:
-    """Rubbish, an error or silence is None, never an exception."""
-    receiver.plan = [reply]
-    assert sink.standing(REQUEST.id) is None
 
 
 @pytest.mark.parametrize(
