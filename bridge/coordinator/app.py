@@ -73,7 +73,12 @@ _KEY = {
 
 def _requests(coordinator: Coordinator) -> APIRouter:
     router = APIRouter(tags=["requests"])
+    _writing(router, coordinator)
+    _reading(router, coordinator)
+    return router
 
+
+def _writing(router: APIRouter, coordinator: Coordinator) -> None:
     @router.post(
         REQUESTS,
         status_code=202,
@@ -92,6 +97,23 @@ def _requests(coordinator: Coordinator) -> APIRouter:
         status = 202 if receipt.taken is Taken.NEW else 200
         return JSONResponse(answers.of(receipt.record).model_dump(), status, headers)
 
+    @router.post(
+        f"{REQUESTS}/{{request_id}}/cancel",
+        summary="Cancel a request that waits, or end its run",
+        response_model=answers.RequestAnswer,
+        responses={
+            202: {"model": answers.RequestAnswer, "description": "It runs; its processes are being ended."},
+            **_problems(400, 401, 403, 404, 409, 503),
+        },
+    )
+    async def cancel(request_id: str, request: Request) -> JSONResponse:
+        await read_nothing(request)
+        record = await run_in_threadpool(_cancel, coordinator, request, request_id)
+        status = 200 if record.state is RequestState.CANCELLED else 202
+        return JSONResponse(answers.of(record).model_dump(), status)
+
+
+def _reading(router: APIRouter, coordinator: Coordinator) -> None:
     @router.get(REQUESTS, summary="List requests, newest first", responses=_problems(400, 503))
     def list_requests(
         state: RequestState | None = None,
@@ -115,23 +137,6 @@ def _requests(coordinator: Coordinator) -> APIRouter:
     )
     def get_body(request_id: str) -> Response:
         return Response(_known(coordinator, request_id).body, media_type="application/json")
-
-    @router.post(
-        f"{REQUESTS}/{{request_id}}/cancel",
-        summary="Cancel a request that waits, or end its run",
-        response_model=answers.RequestAnswer,
-        responses={
-            202: {"model": answers.RequestAnswer, "description": "It runs; its processes are being ended."},
-            **_problems(400, 401, 403, 404, 409, 503),
-        },
-    )
-    async def cancel(request_id: str, request: Request) -> JSONResponse:
-        await read_nothing(request)
-        record = await run_in_threadpool(_cancel, coordinator, request, request_id)
-        status = 200 if record.state is RequestState.CANCELLED else 202
-        return JSONResponse(answers.of(record).model_dump(), status)
-
-    return router
 
 
 def _take(coordinator: Coordinator, request: Request, raw: bytes) -> Receipt:

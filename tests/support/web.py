@@ -58,10 +58,10 @@ def serving(settings: WebSettings | None = None, config: WebConfig | None = None
         site.server.stop(2.0)
 
 
-def seconds_to_stop(site: Site) -> float:
-    """How long a stop takes."""
+def seconds_to_stop(site: Site, limit: float = 2.0) -> float:
+    """How long a stop takes that may take `limit`."""
     began = time.monotonic()
-    site.server.stop(2.0)
+    site.server.stop(limit)
     return time.monotonic() - began
 
 

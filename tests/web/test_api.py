@@ -9,55 +9,28 @@ from datetime import UTC, datetime
 
 import httpx2 as httpx
 import pytest
-from fastapi.testclient import TestClient
 from openapi_spec_validator import validate
 from standardwebhooks.webhooks import Webhook
 
 from bridge.domain.errors import StoreFull
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Outcome, RequestState
-from bridge.engine.views import ModelState, ReloadResult
-from bridge.ports import DeliveryState, RequestFilter
-from bridge.web.app import create_app
+from bridge.engine.views import ReloadResult
+from bridge.ports import RequestFilter
 from bridge.web.encode import go_exponent
-from bridge.web.settings import WebConfig, WebSettings
 from tests.support.fake_views import (
     ALERT,
     AT,
     DECISION,
-    DELIVERY,
     GROUP,
     ID,
-    MODEL,
     NAN,
     RULE,
-    FakeCommands,
-    FakeQueries,
-    model_view,
     signal,
 )
+from tests.support.web_app import Site
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
-
-
-class Site:
-    """An application and what it was asked."""
-
-    def __init__(
-        self, settings: WebSettings | None = None, secrets: tuple[str, ...] = (), client: str = "127.0.0.1"
-    ) -> None:
-        self.queries, self.commands = FakeQueries(), FakeCommands()
-        app = create_app(
-            self.queries, self.commands, settings or WebSettings(), lambda now: f"now {now}\n".encode(), WebConfig(),
-            lambda: AT, lambda: secrets,
-        )  # fmt: skip
-        self.http = TestClient(app, base_url="http://127.0.0.1:9095", client=(client, 50_000))
-
-    def data(self, path: str) -> object:
-        answer = self.http.get(path)
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["status"] == "success"
-        return answer.json()["data"]
 
 
 @pytest.fixture
@@ -283,43 +256,6 @@ def test_an_unknown_path_is_a_404_in_the_envelope(site: Site) -> None:
     assert (answer.status_code, answer.json()["errorType"]) == (404, "not_found")
 
 
-def test_the_page_tells_the_story_and_escapes_hostile_labels(site: Site) -> None:
-    """A label value is data, never markup."""
-    site.queries.views.append(model_view(ModelKey("<script>alert(1)</script>", 'a"b', "1")))
-    page = site.http.get("/")
-    assert page.status_code == 200
-    for text in (str(MODEL), "retrain_requested", "0.702", "drift 0.702 above 0.6", "team/coordinator/0", "busy"):
-        assert text in page.text
-    assert "<script>" not in page.text
-    assert "&lt;script&gt;" in page.text
-
-
-def test_an_empty_bridge_says_what_to_do(site: Site) -> None:
-    """Nothing known, nothing decided, nothing waiting."""
-    site.queries.views, site.queries.told, site.queries.waiting = [], [], []
-    site.queries.why = "starting"
-    page = site.http.get("/").text
-    for text in ("No rule has seen a model yet", "Nothing was decided yet", "Nothing waits", "Not ready"):
-        assert text in page
-
-
-def test_the_page_loads_nothing_from_elsewhere(site: Site) -> None:
-    """Its style comes from here, and the policy forbids everything else."""
-    page = site.http.get("/")
-    assert "default-src 'none'; style-src 'self'" in page.headers["content-security-policy"]
-    assert "http://" not in page.text
-    assert "https://" not in page.text
-    assert site.http.get("/style.css").headers["content-type"].startswith("text/css")
-
-
-def test_links_carry_the_external_urls_path() -> None:
-    """Behind a proxy that serves us below a path."""
-    site = Site(WebSettings(external_url="http://127.0.0.1/bridge/"))
-    for path in ("/", "/bridge/"):
-        assert 'href="/bridge/api/v1/rules"' in site.http.get(path).text
-    assert site.http.get("/bridge/-/healthy").status_code == 200
-
-
 def test_the_openapi_document_is_served_and_nothing_from_a_cdn(site: Site) -> None:
     """The interactive pages would load scripts from elsewhere."""
     assert "/api/v1/requests/{request_id}" in site.http.get("/openapi.json").json()["paths"]
@@ -369,52 +305,6 @@ def test_models_can_be_chosen_by_name(site: Site) -> None:
         found = site.data(f"/api/v1/models?{query}")
         assert isinstance(found, dict)
         assert found["total"] == count, query
-
-
-def test_the_page_shows_the_models_while_the_store_cannot_be_read(site: Site, monkeypatch) -> None:
-    """And says that the rest is missing."""
-
-    def broken(limit: int) -> None:
-        raise StoreFull("disk is full")
-
-    monkeypatch.setattr(site.queries, "decisions", broken)
-    page = site.http.get("/").text
-    assert "The store cannot be read: disk is full" in page
-    assert str(MODEL) in page
-    assert "Nothing was decided yet" not in page
-
-
-def test_the_page_names_the_rules_that_cannot_be_evaluated(site: Site) -> None:
-    """With the error, before the models whose states may be old."""
-    assert "cannot be evaluated" not in site.http.get("/").text
-    site.queries.groups_ = [replace(GROUP, rules=[replace(RULE, health="err", last_error="HTTP 503 <b>")])]
-    page = site.http.get("/").text
-    assert page.index("HTTP 503 &lt;b&gt;") < page.index('id="models"')
-
-
-def test_the_page_without_rules_says_where_they_belong(site: Site) -> None:
-    """The first thing a newcomer sees."""
-    site.queries.groups_, site.queries.views = [], []
-    page = site.http.get("/").text
-    assert "There are no rules" in page
-    assert "retrain-bridge check config" in page
-
-
-def test_the_page_shows_the_worst_first_and_not_more_than_it_can(site: Site) -> None:
-    """Of 300 models 200, and where the others are."""
-    healthy = [model_view(ModelKey("a", "b", str(n)), ModelState.HEALTHY) for n in range(299)]
-    site.queries.views = [*healthy, model_view(ModelKey("z", "z", "worst"), ModelState.DEGRADED)]
-    page = site.http.get("/").text
-    assert page.index("z/z/worst") < page.index("a/b/0")
-    assert page.count('<th scope="row"><bdi>a/b/') == 199
-    assert "These are 200 of 300" in page
-
-
-def test_the_page_tells_how_to_send_what_was_given_up(site: Site) -> None:
-    """Dead deliveries do not come back by themselves."""
-    assert "redrive" not in site.http.get("/").text
-    site.queries.waiting = [replace(DELIVERY, state=DeliveryState.DEAD)]
-    assert "retrain-bridge requests redrive" in site.http.get("/").text
 
 
 def test_the_openapi_document_is_valid_and_knows_the_answers(site: Site) -> None:
