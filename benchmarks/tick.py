@@ -51,8 +51,8 @@ SCENARIOS = (
     Scenario("signal_1pct", 0.01, signal=True),
     Scenario("expr_1pct", 0.01, signal=False),
     Scenario("5rules", 0.01, signal=True, limits=LIMITS, interval=2),
-    Scenario("100pct", 1.0, signal=True, interval=8),
-    Scenario("100pct_gogc100", 1.0, signal=True, interval=8, gogc=100),
+    Scenario("100pct", 1.0, signal=True, interval=4),
+    Scenario("100pct_gogc100", 1.0, signal=True, interval=4, gogc=100),
 )
 
 
