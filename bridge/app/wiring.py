@@ -78,6 +78,7 @@ class Bridge:
         self.sinks: dict[str, Sink] = {}
         self.couriers = self._put_in_force(config, build_sinks(config, options.external_url))
         self.telemetry.reload(ok=True, at=clock.now())
+        self._tell_unserved()
 
     # ------------------------------------------------------------ building
 
@@ -93,11 +94,18 @@ class Bridge:
         self.sinks = built
         rules = [rule.name for group in config.groups for rule in group.rules]
         self.telemetry.expect(rules, [group.name for group in config.groups], built)
-        for place, depth in self.store.depths().items():
-            if depth.pending and place not in built:
+        return Couriers(self._workers(built, Reminders(self.engine, routes), config), clock.now)
+
+    def _tell_unserved(self) -> None:
+        """Name the destinations that something waits for though no receiver has them any more."""
+        try:
+            depths = self.store.depths()
+        except StoreError:
+            return  # it is told by whoever needs the store
+        for place, depth in depths.items():
+            if depth.pending and place not in self.sinks:
                 fields = {"destination": place, "pending": depth.pending}
                 log.warning("deliveries wait for a destination that is not configured any more", extra=fields)
-        return Couriers(self._workers(built, Reminders(self.engine, routes), config), clock.now)
 
     def _workers(self, built: Mapping[str, Sink], reminders: Reminders, config: BridgeConfig) -> dict[str, Worker]:
         """A courier for every destination, and for every Alertmanager a refresher beside it."""
@@ -207,6 +215,7 @@ class Bridge:
         old_source.close()
         self._rescheduled(config)
         self.telemetry.reload(ok=True, at=at)
+        self._tell_unserved()
         log.info("configuration reloaded", extra={"file": str(self.options.config_file)})
         return ReloadResult(ok=True)
 

@@ -271,7 +271,9 @@ class Decider:
     def _decided(self, draft: Draft, record: RequestRecord, outcome: Outcome, reason: str, slot: Timestamp) -> None:
         """A decision about a request, outside a move of its rule."""
         request = record.request
-        state = "inactive" if outcome in {Outcome.WITHDRAWN, Outcome.MISSED} else "firing"
+        over = outcome in {Outcome.WITHDRAWN, Outcome.MISSED} or draft.episode(request.model) is None
+        after = "inactive" if over else "firing"
+        before = after if outcome is Outcome.NONE else "firing"
         draft.decisions.append(
             Decision(
                 slot,
@@ -279,8 +281,8 @@ class Decider:
                 request.rule,
                 request.model,
                 outcome,
-                "firing",
-                state,
+                before,
+                after,
                 reason,
                 request_id=request.id,
             )
