@@ -30,6 +30,17 @@ def read_secret(path: str, base_dir: Path) -> str:
         raise CredentialError(f"cannot read {base_dir / path}: {reason}") from None
 
 
+def usable(name: str, value: str) -> str:
+    """`value` as a header's; CredentialError without the value, which a library would quote, when it cannot be one."""
+    try:
+        encoded = value.encode("latin-1")
+    except UnicodeEncodeError:
+        raise CredentialError(f"the value for header {name} has characters outside of Latin-1") from None
+    if any((byte < 32 and byte != 9) or byte == 127 for byte in encoded):
+        raise CredentialError(f"the value for header {name} has a line break or another control character")
+    return value
+
+
 class Credentials(AuthBase):
     """Authentication and extra headers of one session, for its own host only (not after a redirect elsewhere)."""
 
@@ -45,10 +56,15 @@ class Credentials(AuthBase):
         """Called by requests for every request that it prepares."""
         header = self._authorization()
         if header:
-            request.headers["Authorization"] = header
+            request.headers["Authorization"] = usable("Authorization", header)
         for name, entry in self._config.http_headers.items():
-            request.headers[name] = ", ".join(self._values(entry))
+            request.headers[name] = usable(name, ", ".join(self._values(entry)))
         return request
+
+    def strip(self, request: requests.PreparedRequest) -> None:
+        """Take ours off again: the request goes to another host."""
+        for name in ("Authorization", *self._config.http_headers):
+            request.headers.pop(name, None)
 
     def forget(self) -> None:
         """Drop what was fetched: the server refused it."""
@@ -81,10 +97,12 @@ class Credentials(AuthBase):
 
     def _oauth2_token(self, auth: OAuth2) -> str:
         with self._lock:
-            if not self._token or time.monotonic() >= self._token_ends:
-                self._token, lasts = self._ask_token(auth)
-                self._token_ends = time.monotonic() + max(0.0, lasts - EARLY)
-            return self._token
+            if self._token and time.monotonic() < self._token_ends:
+                return self._token
+        token, lasts = self._ask_token(auth)  # without the lock: nobody else waits for this attempt's token server
+        with self._lock:
+            self._token, self._token_ends = token, time.monotonic() + max(0.0, lasts - EARLY)
+        return token
 
     def _ask_token(self, auth: OAuth2) -> tuple[str, float]:
         file = auth.client_secret_file

@@ -6,6 +6,8 @@ import re
 from urllib.parse import urlsplit
 
 SECRET = "<secret>"  # noqa: S105 - what is printed instead of one
+# A password may hold whatever ends a URL in a text.
+_USER = re.compile(r"(https?://)[^\s/?#]*@")
 _URL = re.compile(r"https?://(?:<secret>|[^\s'\"<>\\)])+")
 # requests names the path of a failed URL alone: its query string holds what the URL's held.
 _BARE_QUERY = re.compile(r"(?<=[\w/])\?[^\s'\"<>()]*=[^\s'\"<>()]*")
@@ -27,6 +29,7 @@ def redact_url(url: str) -> str:
 
 def redact(text: str) -> str:
     """`text` with every URL in it redacted, and authorization values and `whsec_` secrets hidden."""
+    text = _USER.sub(lambda match: f"{match.group(1)}{SECRET}@", text)
     text = _URL.sub(lambda match: redact_url(match.group()), text)
     text = _BARE_QUERY.sub(f"?{SECRET}", text)
     text = _WHSEC.sub(SECRET, text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import threading
+import time
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from bridge.net.redact import redact
 from bridge.net.watchdog import WATCHDOG, Watch
 
 CHUNK = 1 << 20
+TOKEN_TIME = 10.0  # seconds, at most
 _current = threading.local()
 _VERSIONS = {"TLS10": "TLSv1", "TLS11": "TLSv1_1", "TLS12": "TLSv1_2", "TLS13": "TLSv1_3", "": "TLSv1_2"}
 
@@ -157,6 +159,11 @@ class Session(requests.Session):
         """A redirect to another host never gets our credential."""
         return urlsplit(old_url)[:2] != urlsplit(new_url)[:2]
 
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Nor our headers."""
+        if self.should_strip_auth(str(response.request.url), str(prepared_request.url)):
+            self.credentials.strip(prepared_request)
+
 
 def open_session(config: HttpConfig, base_dir: Path) -> Session:
     """A session with the configured TLS, proxies and credentials. It must be closed. Raises NetError for bad files."""
@@ -276,14 +283,15 @@ def what_happened(error: BaseException) -> str:
 
 
 def _fetch_token(auth: OAuth2, form: Mapping[str, str], base_dir: Path) -> bytes:
-    """POST the form to the token endpoint, within ten seconds. CredentialError says what it answered."""
+    """POST the form to the token endpoint, within the time of the attempt that needs it. CredentialError."""
     outer: Watch | None = getattr(_current, "watch", None)
+    left = TOKEN_TIME if outer is None else max(0.01, min(TOKEN_TIME, outer.ends - time.monotonic()))
     config = HttpConfig(tls_config=auth.tls_config)
     try:
         with open_session(config, base_dir) as session:
             content = {"Content-Type": "application/x-www-form-urlencoded"}
             answer = call(
-                session, "POST", auth.token_url, deadline=10.0, data=urlencode(form).encode(), headers=content
+                session, "POST", auth.token_url, deadline=left, data=urlencode(form).encode(), headers=content
             )
     except NetError as error:
         raise CredentialError(f"no token from {auth.token_url}: {error}") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import ssl
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import trustme
 
 from bridge.net.http_config import HttpConfig
 from bridge.net.session import Answer, NetError, Session, call, forget_credentials, open_session
-from tests.support.receiver import Receiver, Reply
+from tests.support.receiver import HANG, Receiver, Reply
 
 TOKEN = {"access_token": "t1", "expires_in": 3600}
 
@@ -77,6 +78,36 @@ def test_a_secret_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     assert (error.reason, str(error)) == ("credential", f"cannot read {tmp_path}/token: is not UTF-8")
 
 
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"authorization": {"credentials_file": "secret"}}, "Authorization"),
+        ({"http_headers": {"X-Key": {"files": ["secret"]}}}, "X-Key"),
+    ],
+)
+def test_a_secret_of_two_lines_is_refused_and_not_shown(tmp_path: Path, settings: dict[str, Any], named: str) -> None:
+    """A library would quote it in its error."""
+    for text in ("one\ntopsecret", "topsecret\x00", "topsecret€"):
+        (tmp_path / "secret").write_text(text)
+        error = failure(settings, "http://127.0.0.1:1", tmp_path)
+        assert error.reason == "credential"
+        assert named in str(error)
+        assert "secret" not in str(error)
+
+
+def test_no_header_of_ours_goes_to_another_host(tmp_path: Path) -> None:
+    """A redirect may lead anywhere; on the same host they are kept."""
+    settings = {"http_headers": {"X-Key": {"secrets": ["topsecret"]}}, "authorization": {"credentials": "topsecret"}}
+    with Receiver() as elsewhere, Receiver(Reply(302, headers={"Location": elsewhere.url})) as server:
+        with opened(settings, tmp_path) as session:
+            call(session, "GET", server.url, deadline=5.0, allow_redirects=True)
+        assert server.requests[0].headers["x-key"] == "topsecret"
+        assert not {"x-key", "authorization"} & elsewhere.requests[0].headers.keys()
+    with Receiver(Reply(302, headers={"Location": "/here"}), Reply()) as server, opened(settings, tmp_path) as session:
+        call(session, "GET", server.url, deadline=5.0, allow_redirects=True)
+        assert server.requests[1].headers["x-key"] == "topsecret"
+
+
 def test_further_headers_carry_texts_secrets_and_files(tmp_path: Path) -> None:
     """All values of a name in one header."""
     (tmp_path / "tenant").write_text("c\n")
@@ -137,6 +168,16 @@ def test_no_token_fails_the_attempt(tmp_path: Path, reply: Reply, message: str) 
         host = tokens.url.removeprefix("http://")
         assert (error.reason, str(error)) == ("credential", message.format(url=tokens.url, host=host))
         assert server.requests == []
+
+
+def test_a_token_server_that_hangs_does_not_prolong_the_attempt(tmp_path: Path) -> None:
+    """The deadline is for everything."""
+    with Receiver(HANG) as tokens, opened(oauth2(tokens), tmp_path) as session:
+        began = time.monotonic()
+        with pytest.raises(NetError) as caught:
+            call(session, "GET", "http://127.0.0.1:1", deadline=0.4)
+        assert time.monotonic() - began < 4
+        assert caught.value.reason in {"credential", "timeout"}
 
 
 def test_a_token_server_that_is_away_is_named(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,13 @@ def test_the_deadline_is_for_all_of_an_attempt(behaviour: Behaviour) -> None:
         error = failure(server.url, deadline=DEADLINE)
         assert (error.reason, str(error)) == ("timeout", f"no full answer from {server.url} within 0.4 s")
         assert DEADLINE <= time.monotonic() - began < DEADLINE + 2
+
+
+def test_a_handshake_that_is_never_answered_ends_too() -> None:
+    """The connection is there, TLS is not."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        error = failure(f"https://127.0.0.1:{silent.getsockname()[1]}", deadline=DEADLINE)
+        assert error.reason == "timeout"
 
 
 def test_an_answer_may_end_with_the_connection() -> None:
