@@ -24,7 +24,7 @@ def redact_url(url: str) -> str:
         return SECRET
     host = parts.netloc.rpartition("@")[2]
     user = f"{SECRET}@" if "@" in parts.netloc else ""
-    return f"{parts.scheme}://{user}{host}{parts.path}" + (f"?{SECRET}" if parts.query else "")
+    return f"{parts.scheme}://{user}{host}{parts.path}" + (f"?{SECRET}" if "?" in url else "")
 
 
 def redact(text: str) -> str:
