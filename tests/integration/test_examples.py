@@ -72,6 +72,8 @@ def test_what_compose_mounts_is_there(stack: Path) -> None:
             source = volume.split(":")[0]
             if source.startswith("./examples/compose/"):
                 assert (stack / source.removeprefix("./examples/compose/")).exists(), source
+            elif source.startswith("./"):
+                assert (TOP / source).exists(), source
             else:
                 assert source in COMPOSE["volumes"]
 
