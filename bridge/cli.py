@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import quote, urlencode
 
 import typer
 
@@ -156,7 +157,8 @@ def requests_list(
     from rich.table import Column, Table
     from rich.text import Text
 
-    path = f"/api/v1/requests?limit={limit}" + (f"&state={state}" if state else "")
+    wanted = {"limit": limit, **({"state": state} if state else {})}
+    path = f"/api/v1/requests?{urlencode(wanted)}"
     rows = _api(bridge_url, http_config, path)["requests"]
     table = Table(Column("id", no_wrap=True, min_width=32), "model", "state", "triggered at", "reason")
     for row in rows:
@@ -172,7 +174,7 @@ def requests_show(request_id: str, bridge_url: BridgeUrl = DEFAULT_URL, http_con
     """One request with its deliveries, as JSON."""
     import json
 
-    print(json.dumps(_api(bridge_url, http_config, f"/api/v1/requests/{request_id}"), indent=2))
+    print(json.dumps(_api(bridge_url, http_config, f"/api/v1/requests/{quote(request_id, safe='')}"), indent=2))
 
 
 @requests_app.command("redrive")
@@ -183,7 +185,9 @@ def requests_redrive(
     destination: Annotated[str, typer.Option(help="Only this receiver/integration/index.")] = "",
 ) -> None:
     """Queue the dead deliveries of a request again."""
-    path = f"/api/v1/requests/{request_id}/redrive" + (f"?destination={destination}" if destination else "")
+    path = f"/api/v1/requests/{quote(request_id, safe='')}/redrive" + (
+        f"?{urlencode({'destination': destination})}" if destination else ""
+    )
     count = _api(bridge_url, http_config, path, "POST")["redriven"]
     print(f"{count} deliver{'y' if count == 1 else 'ies'} queued again")
 

@@ -153,7 +153,7 @@ def test_redriving_says_how_many(command, api) -> None:
     assert command("requests", "redrive", "x")[1] == "1 delivery queued again\n"
     answers["data"] = {"redriven": 2}
     assert command("requests", "redrive", "x", "--destination=a/b/0")[1] == "2 deliveries queued again\n"
-    assert asked[-1] == ("POST", "/api/v1/requests/x/redrive?destination=a/b/0")
+    assert asked[-1] == ("POST", "/api/v1/requests/x/redrive?destination=a%2Fb%2F0")
 
 
 def test_send_test_says_what_each_destination_answered(command, files: Path) -> None:
@@ -203,3 +203,11 @@ def test_check_asks_prometheus_only_when_it_is_told_to(command, files: Path) -> 
     assert command("check", "config", str(config))[0] == 0
     code, _, err = command("check", "config", "--ask-prometheus", str(config))
     assert (code, "prometheus: http://127.0.0.1:1: Connection refused" in err) == (1, True), err
+
+
+def test_a_file_with_the_databases_url_that_is_not_there_is_named(command, files: Path) -> None:
+    """With the flag that names it."""
+    config = files / "bridge.yml"
+    config.write_text(CONFIG.format(url="http://localhost:1/hook"))
+    code, _, err = command("run", f"--config.file={config}", "--storage.url-file=none.url")
+    assert (code, err) == (1, "retrain-bridge: cannot read --storage.url-file none.url: No such file or directory\n")

@@ -16,6 +16,7 @@ from bridge.app.memory import collect_rarely, keep_large_buffers
 from bridge.app.scheduler import Scheduler
 from bridge.app.wiring import Bridge, Options
 from bridge.config.load import BridgeConfig, load
+from bridge.domain.errors import StoreError
 from bridge.domain.times import HOUR, SECOND
 from bridge.store.sql import SqlStore
 from bridge.web.app import create_app
@@ -40,7 +41,11 @@ class ServeOptions:
 def open_store(options: ServeOptions) -> SqlStore:
     """The store that the command line names. Raises StoreError."""
     if options.storage_url_file is not None:
-        return SqlStore.open_url(options.storage_url_file.read_text(encoding="utf-8").strip())
+        try:
+            url = options.storage_url_file.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise StoreError(f"cannot read --storage.url-file {options.storage_url_file}: {error.strerror}") from None
+        return SqlStore.open_url(url)
     return SqlStore.open_sqlite(options.storage_path / DATABASE)
 
 

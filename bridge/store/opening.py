@@ -22,6 +22,12 @@ from bridge.net.redact import redact
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT = 5.0
+PROCESS_LOCK = 7_259_216
+# The server gives up a connection whose other end is gone after a minute, and with it the lock.
+_SETTINGS = (
+    "-c lock_timeout=10000 -c statement_timeout=30000 "
+    "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
+)
 MIGRATION_LOCK = 7_259_217  # any number; two processes that start together migrate one after the other
 
 
@@ -47,6 +53,23 @@ class FileLock:
         os.close(self._file)
 
 
+class ServerLock:
+    """An advisory lock of a PostgreSQL database, as long as the connection lasts that holds it."""
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        self._connection.detach()  # closed means closed, not given back to the pool with the lock
+        held = self._connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": PROCESS_LOCK}).scalar()
+        if not held:
+            self._connection.close()
+            raise StoreBusy(f"{name} is in use by another process; stop it, or give this one another database")
+
+    def release(self) -> None:
+        """Let another process in."""
+        with contextlib.suppress(SQLAlchemyError, OSError):
+            self._connection.close()
+
+
 def open_sqlite(path: Path) -> tuple[Engine, FileLock]:
     """The engine for a SQLite file with the present schema; creates it when missing. Raises StoreError."""
     try:
@@ -69,8 +92,8 @@ def open_sqlite(path: Path) -> tuple[Engine, FileLock]:
     return engine, lock
 
 
-def open_url(url: str) -> Engine:
-    """The engine for a PostgreSQL URL with the present schema. Raises StoreError."""
+def open_url(url: str) -> tuple[Engine, ServerLock]:
+    """The engine for a PostgreSQL URL with the present schema, and its lock. Raises StoreError."""
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -79,15 +102,16 @@ def open_url(url: str) -> Engine:
         raise StoreError(f"databases by URL are PostgreSQL, not {parsed.get_backend_name()}; SQLite is --storage.path")
     engine = create_engine(
         parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, pool_size=16, max_overflow=16,
-        connect_args={"connect_timeout": 5, "options": "-c lock_timeout=10000 -c statement_timeout=30000"},
+        connect_args={"connect_timeout": 5, "options": _SETTINGS},
     )  # fmt: skip
     try:
         with translated(parsed.render_as_string()):
+            lock = ServerLock(engine, parsed.render_as_string())
             migrate(engine, parsed.render_as_string())
     except BaseException:
         engine.dispose()
         raise
-    return engine
+    return engine, lock
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 
 from bridge.store.history import HistorySide
-from bridge.store.opening import FileLock, open_sqlite, open_url, translated
+from bridge.store.opening import FileLock, ServerLock, open_sqlite, open_url, translated
 from bridge.store.outbox import OutboxSide
 from bridge.store.ticks import TickSide
 
@@ -17,7 +17,7 @@ from bridge.store.ticks import TickSide
 class SqlStore(TickSide, OutboxSide, HistorySide):
     """All sides of the store on one database. Safe to use from several threads."""
 
-    def __init__(self, engine: Engine, lock: FileLock | None = None) -> None:
+    def __init__(self, engine: Engine, lock: FileLock | ServerLock | None = None) -> None:
         self._engine = engine
         self._lock = lock
 
@@ -28,8 +28,8 @@ class SqlStore(TickSide, OutboxSide, HistorySide):
 
     @classmethod
     def open_url(cls, url: str) -> SqlStore:
-        """Open a PostgreSQL database by URL. SchemaTooNew, StoreError."""
-        return cls(open_url(url))
+        """Open a PostgreSQL database by URL. StoreBusy, SchemaTooNew, StoreError."""
+        return cls(*open_url(url))
 
     @contextlib.contextmanager
     def _write(self) -> Iterator[Connection]:

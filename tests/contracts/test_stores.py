@@ -123,6 +123,18 @@ def test_the_latest_request_of_a_pipeline_is_the_one_that_was_sent_last(store: S
     assert store.request(other.id) is None
 
 
+def test_a_redriven_delivery_waits_since_then(store: Store) -> None:
+    """Not since it was queued first: it would be the oldest of all, and an alarm."""
+    made = record_of()
+    queued(store, made)
+    (claim,) = store.claim(HOOK, "w", 100, LEASE)
+    store.settle(claim, Delivery(Result.DEAD, "http_4xx", 400), 200, 0)
+    assert store.redrive(made.id, None, 5000) == 1
+    (item,) = store.deliveries(made.id)
+    assert (item.state, item.queued_at, item.next_at, item.attempts) == (DeliveryState.QUEUED, 5000, 5000, 1)
+    assert store.depths()[HOOK] == QueueDepth(1, 5000, 0)
+
+
 def test_a_leased_delivery_is_due_when_its_lease_ends(store: Store) -> None:
     """As people are shown it."""
     made = record_of()

@@ -144,6 +144,17 @@ class Stores(RuleBasedStateMachine):
         for one in held:
             self.both("settle", one, Delivery(result, "why", 500, "answer"), self._now, self._now + wait)
 
+    @rule(place=places)
+    def what_is_due_dies_and_is_driven_again(self, place: str) -> None:
+        """As one step: else a random walk comes here too seldom."""
+        found = self.both("claim", place, "w", self._now, 500, 5)
+        assert isinstance(found, list)
+        for one in found:
+            self.both("settle", one, Delivery(Result.DEAD, "why", 400, "no"), self._now, self._now)
+        self.everything_that_can_be_read_is_the_same()
+        for one in found:
+            self.both("redrive", one.parcel.request.id, place, self._now)
+
     @rule(number=st.integers(0, len(IDS) - 1), place=st.none() | places)
     def redrive(self, number: int, place: str | None) -> None:
         self.both("redrive", IDS[number], place, self._now)
@@ -183,4 +194,6 @@ class Stores(RuleBasedStateMachine):
 
 
 TestStores = Stores.TestCase
-TestStores.settings = settings(max_examples=200, stateful_step_count=25, deadline=None, phases=[Phase.generate])
+TestStores.settings = settings(
+    max_examples=200, stateful_step_count=25, deadline=None, print_blob=True, phases=[Phase.generate]
+)

@@ -141,6 +141,18 @@ def test_a_database_server_that_is_away_is_a_store_error_without_the_password() 
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_second_process_on_one_postgresql_database_is_refused() -> None:
+    """Until the first has let go; another database is another matter."""
+    with postgres() as server:
+        url = server.database()
+        first = SqlStore.open_url(url)
+        with pytest.raises(StoreBusy, match="is in use by another process"):
+            SqlStore.open_url(url)
+        SqlStore.open_url(server.database()).close()
+        first.close()
+        SqlStore.open_url(url).close()
+
+
 def test_postgresql_may_go_away_and_come_back() -> None:
     """Meanwhile every call is a StoreError, afterwards everything is there."""
     with postgres() as server:
