@@ -11,7 +11,7 @@ import typer
 import yaml
 
 from bridge.authoring.check import check_config, check_rules
-from bridge.cli import check_rules_command
+from bridge.cli.checking import check_rules_command
 from bridge.coordinator.config import load_config
 from bridge.web.web_config import load_web_config
 from tests.support.pages import ROOT, blocks, pages

@@ -1,0 +1,67 @@
+"""`requests`: what a running bridge asked for, over its API."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import quote, urlencode
+
+import typer
+
+from bridge.cli.options import DEFAULT_URL, BridgeUrl, HttpConfigFile, app
+
+requests_app = typer.Typer(no_args_is_help=True, help="Requests of a running bridge.")
+app.add_typer(requests_app, name="requests")
+
+
+def _api(url: str, http_config: Path | None, path: str, method: str = "GET") -> Any:
+    from bridge.app.client import Access, ask
+
+    return ask(Access.of(url, http_config), path, method)
+
+
+@requests_app.command("list")
+def requests_list(
+    bridge_url: BridgeUrl = DEFAULT_URL,
+    http_config: HttpConfigFile = None,
+    state: Annotated[str, typer.Option(help="Only this state.")] = "",
+    limit: Annotated[int, typer.Option(help="At most so many.")] = 50,
+) -> None:
+    """The latest requests, newest first."""
+    from rich.console import Console
+    from rich.table import Column, Table
+    from rich.text import Text
+
+    wanted = {"limit": limit, **({"state": state} if state else {})}
+    path = f"/api/v1/requests?{urlencode(wanted)}"
+    rows = _api(bridge_url, http_config, path)["requests"]
+    table = Table(Column("id", no_wrap=True, min_width=32), "model", "state", "triggered at", "reason")
+    for row in rows:
+        model = f"{row['project']}/{row['pipeline']}/{row['version']}"
+        table.add_row(
+            *(Text(str(cell)) for cell in (row["id"], model, row["state"], row["triggered_at"], row["reason"]))
+        )
+    Console().print(table) if rows else print("no requests")
+
+
+@requests_app.command("show")
+def requests_show(request_id: str, bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None) -> None:
+    """One request with its deliveries, as JSON."""
+    import json
+
+    print(json.dumps(_api(bridge_url, http_config, f"/api/v1/requests/{quote(request_id, safe='')}"), indent=2))
+
+
+@requests_app.command("redrive")
+def requests_redrive(
+    request_id: str,
+    bridge_url: BridgeUrl = DEFAULT_URL,
+    http_config: HttpConfigFile = None,
+    destination: Annotated[str, typer.Option(help="Only this receiver/integration/index.")] = "",
+) -> None:
+    """Queue the dead deliveries of a request again."""
+    path = f"/api/v1/requests/{quote(request_id, safe='')}/redrive" + (
+        f"?{urlencode({'destination': destination})}" if destination else ""
+    )
+    count = _api(bridge_url, http_config, path, "POST")["redriven"]
+    print(f"{count} deliver{'y' if count == 1 else 'ies'} queued again")

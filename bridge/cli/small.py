@@ -1,0 +1,56 @@
+"""The small commands: `strategies`, `send-test`, `healthcheck`, `version`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bridge import __version__
+from bridge.cli.options import DEFAULT_URL, BridgeUrl, ConfigFile, HttpConfigFile, app
+
+
+@app.command()
+def strategies() -> None:
+    """The strategies that rules can name, shipped and installed, with their parameters."""
+    from bridge.strategies.registry import strategies as known
+
+    for name, strategy in known().items():
+        idea = (strategy.__doc__ or "").strip().split("\n")[0]
+        parameters = ", ".join(strategy.Config.model_fields) or "none"
+        print(f"{name}\n    {idea}\n    parameters: {parameters}\n    needs: {', '.join(sorted(strategy.needs))}")
+
+
+@app.command("send-test")
+def send_test(
+    receiver: Annotated[str, typer.Option(help="The receiver to try; a coordinator will really be asked.")],
+    config_file: ConfigFile = Path("bridge.yml"),
+) -> None:
+    """Send one marked test request to a receiver, at once and past the outbox, and say what it answered."""
+    from bridge.app.send_test import send
+
+    failed = False
+    for destination, delivery in send(config_file, receiver):
+        failed |= delivery.result.value != "delivered"
+        status = f" HTTP {delivery.status}" if delivery.status else ""
+        print(f"{destination}: {delivery.result.value} ({delivery.reason}{status}) {delivery.answer[:200]!r}")
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def healthcheck(bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None) -> None:
+    """Exit 0 when the bridge (or coordinator) at the URL is ready; for containers."""
+    from bridge.app.client import Access, ready
+
+    problem = ready(Access.of(bridge_url, http_config))
+    if problem:
+        print(problem, file=sys.stderr)
+        raise typer.Exit(1)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(f"retrain-bridge {__version__}")
