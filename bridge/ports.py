@@ -13,9 +13,10 @@ from typing import Protocol, runtime_checkable
 
 from bridge.domain.alert import AlertRow
 from bridge.domain.batch import EventBatch
-from bridge.domain.model import ModelKey
-from bridge.domain.request import Decision, Episode, RequestRecord, RequestState, RetrainRequest
+from bridge.domain.model import ModelKey, PipelineKey
+from bridge.domain.request import Decision, Episode, RequestRecord, RequestState, RetrainRequest, Verdict
 from bridge.domain.rule import SignalQuery
+from bridge.domain.silence import Silence
 from bridge.domain.times import Duration, Timestamp
 
 # ---------------------------------------------------------------- sources
@@ -31,6 +32,20 @@ class MetricSource(Protocol):
     def history(self, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration) -> Iterator[EventBatch]:
         """One batch per slot, in order, each as `instant(query, slot, slot - offset)` would give; evenly spaced."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class SilenceSnapshot:
+    """The silences of all Alertmanagers that answered. fetched_at 0 = none ever did."""
+
+    silences: tuple[Silence, ...] = ()
+    fetched_at: Timestamp = 0
+
+
+class Silences(Protocol):
+    """What is known of silences; fetched by a job of its own, so that a tick never waits for it."""
+
+    def snapshot(self) -> SilenceSnapshot: ...
 
 
 # ---------------------------------------------------------------- sinks
@@ -145,6 +160,32 @@ class StateChunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Sighting:
+    """A model that a signal has reported. missing_since 0 = it still does; first_seen 0 = to be forgotten."""
+
+    group: str
+    signal: str
+    model: ModelKey
+    first_seen: Timestamp
+    missing_since: Timestamp = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Somebody wants no request to be sent before `until`. project, pipeline: of which; "" = of any."""
+
+    project: str
+    pipeline: str
+    until: Timestamp
+    who: str
+    at: Timestamp
+    note: str = ""
+
+    def covers(self, owner: PipelineKey, slot: Timestamp) -> bool:
+        return self.until > slot and self.project in {"", owner.project} and self.pipeline in {"", owner.pipeline}
+
+
+@dataclass(frozen=True, slots=True)
 class NewDelivery:
     """A parcel to queue for a destination ("receiver/integration/index")."""
 
@@ -157,7 +198,10 @@ class NewDelivery:
 class TickChanges:
     """All that one evaluation of a group changed; committed in one transaction or not at all.
 
-    alerts: rows to upsert; an INACTIVE one deletes its row. episodes, requests: upserts by (model, started_at), id.
+    group "": what a person did, outside the slots; no slot is noted.
+
+    alerts: rows to upsert; a blank one deletes its row. sightings: rows to upsert; one that was never seen deletes its
+    row. episodes, requests: upserts by (model, started_at), id.
     deliveries: inserted unless (request_id, destination, kind) is there already.
     """
 
@@ -169,6 +213,7 @@ class TickChanges:
     deliveries: Sequence[NewDelivery] = ()
     decisions: Sequence[Decision] = ()
     state: Sequence[StateChunk] = ()
+    sightings: Sequence[Sighting] = ()
     at: Timestamp = 0  # wall-clock instant of the commit: when queued deliveries become due
 
 
@@ -177,7 +222,8 @@ class Snapshot:
     """What a starting bridge continues from.
 
     slots: group -> last committed slot. episodes: the open ones, and those that ended within `recent` of load().
-    requests: those that are not terminal, those of the loaded episodes, and the latest of every pipeline.
+    requests: those that are not terminal, those of the loaded episodes, those that succeeded and are not judged yet,
+    and the latest of every pipeline. sent: when each pipeline was asked to be retrained,, since `sent_since`.
     """
 
     slots: Mapping[str, Timestamp] = field(default_factory=lambda: MappingProxyType({}))
@@ -185,16 +231,23 @@ class Snapshot:
     episodes: Sequence[Episode] = ()
     requests: Sequence[RequestRecord] = ()
     state: Sequence[StateChunk] = ()
+    sightings: Sequence[Sighting] = ()
+    sent: Sequence[tuple[PipelineKey, Timestamp]] = ()
+    pauses: Sequence[Pause] = ()
 
 
 class TickStore(Protocol):
     """The engine's side of the store. Raises StoreError."""
 
-    def load(self, since: Timestamp) -> Snapshot:
+    def load(self, since: Timestamp, sent_since: Timestamp = 0) -> Snapshot:
         """What a start continues from; `since`: episodes that ended after it are included."""
         ...
 
     def commit(self, changes: TickChanges) -> None: ...
+
+    def save_pause(self, pause: Pause) -> None:
+        """Pause, or with an `until` that is over: go on."""
+        ...
 
 
 class DeliveryState(StrEnum):
@@ -321,6 +374,10 @@ class History(Protocol):
 
     def pending_deliveries(self, limit: int = 100) -> list[DeliveryRecord]:
         """Neither delivered nor dead, and the dead; oldest first."""
+        ...
+
+    def verdicts(self) -> Mapping[str, Mapping[Verdict, int]]:
+        """By rule, how many retrainings that it led to were judged how."""
         ...
 
     def decisions(

@@ -1,4 +1,4 @@
-"""Receivers as sinks, and routes as destinations: implements engine.deciding.Routing."""
+"""Receivers as sinks, and routes as destinations: implements engine.gatekeeping.Routing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from bridge.config.load import BridgeConfig
 from bridge.domain.route import Route
-from bridge.engine.deciding import Way
+from bridge.domain.times import Timestamp
+from bridge.engine.gatekeeping import Way
 from bridge.ports import Sink
 from bridge.sinks.base import SinkContext
 from bridge.sinks.registry import sinks
@@ -47,6 +48,14 @@ class Routes:
         receivers = self._route.receivers({**self._external, **labels})
         places = [place for name in receivers for place in self._sinks if place.rsplit("/", 2)[0] == name]
         return Way(tuple(receivers), tuple(places))
+
+    def muted_until(self, labels: Mapping[str, str], at: Timestamp) -> Timestamp:
+        """When the time intervals of the routes no longer mute such a request; 0 = they do not."""
+        return 0
+
+    def identity(self, labels: Mapping[str, str]) -> Mapping[str, str]:
+        """The labels of a request with those that every alert of this bridge has."""
+        return {**self._external, **labels}
 
     def tracked(self, destinations: Sequence[str]) -> bool:
         """Whether one of them reports what became of a request."""

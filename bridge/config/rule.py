@@ -14,7 +14,7 @@ from bridge.config.strategy import strategy_spec
 from bridge.config.wording import near
 from bridge.config.yaml import Document, Place
 from bridge.domain.batch import VALUE, EventKind
-from bridge.domain.rule import ModelLabels, Rule, SignalQuery, StrategySpec
+from bridge.domain.rule import Cooldown, ModelLabels, Rule, SignalQuery, StrategySpec
 from bridge.domain.template import Template
 from bridge.domain.times import HOUR
 from bridge.domain.verdict import Cause
@@ -98,7 +98,7 @@ class RuleReader:
             strategy=strategy,
             for_=section.for_,
             keep_firing_for=section.keep_firing_for,
-            cooldown=section.cooldown.base,
+            cooldown=Cooldown(section.cooldown.base),
             labels={**group.labels, **section.labels},
             annotations=dict(section.annotations),
             policies=self._policies(section),

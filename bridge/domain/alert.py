@@ -7,6 +7,7 @@ keeps a firing rule firing and starts nothing; an inconclusive verdict leaves th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from bridge.domain.model import ModelKey
 from bridge.domain.times import Duration, Timestamp
-from bridge.domain.verdict import Cause, Code, Floats, Int8
+from bridge.domain.verdict import Cause, Code, Int8
 
 Instants = NDArray[np.int64]
 Positions = NDArray[np.int64]
@@ -40,22 +41,31 @@ class AlertRow:
     active_at: Timestamp
     fired_at: Timestamp
     keep_since: Timestamp
+    recent: int = 0
+
+    @property
+    def blank(self) -> bool:
+        """Nothing is left to remember."""
+        return self.state is State.INACTIVE and not self.recent
 
 
 @dataclass(slots=True)
 class AlertColumns:
-    """State of one rule for every model slot: state int8, instants int64 ms with 0 for "not set"."""
+    """State of one rule for every model slot: state int8, instants int64 ms with 0 for "not set".
+
+    recent: int64, one bit for each of the last conclusive slots, the lowest is the latest; set = breached. Only rules
+    with `breaches` keep it.
+    """
 
     state: Int8
     active_at: Instants
     fired_at: Instants
     keep_since: Instants
+    recent: Instants
 
     @staticmethod
     def empty(size: int = 0) -> AlertColumns:
-        return AlertColumns(
-            np.zeros(size, np.int8), np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size, np.int64)
-        )
+        return AlertColumns(np.zeros(size, np.int8), *(np.zeros(size, np.int64) for _ in range(4)))
 
     def grow(self, size: int) -> None:
         """Make room for `size` model slots; new ones are inactive."""
@@ -65,9 +75,18 @@ class AlertColumns:
             self.active_at = np.concatenate([self.active_at, np.zeros(more, np.int64)])
             self.fired_at = np.concatenate([self.fired_at, np.zeros(more, np.int64)])
             self.keep_since = np.concatenate([self.keep_since, np.zeros(more, np.int64)])
+            self.recent = np.concatenate([self.recent, np.zeros(more, np.int64)])
 
     def copy(self) -> AlertColumns:
-        return AlertColumns(self.state.copy(), self.active_at.copy(), self.fired_at.copy(), self.keep_since.copy())
+        return AlertColumns(
+            self.state.copy(), self.active_at.copy(), self.fired_at.copy(), self.keep_since.copy(), self.recent.copy()
+        )
+
+    def clear(self, slots: Positions) -> None:
+        """Nothing is known of these models."""
+        self.state[slots] = State.INACTIVE
+        for instants in (self.active_at, self.fired_at, self.keep_since, self.recent):
+            instants[slots] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +100,30 @@ class Moves:
     touched: Positions
 
 
-def apply_policies(code: Int8, cause: Int8, policies: dict[Cause, str]) -> Int8:
-    """The codes after the rule's policy for each cause of inconclusive: `keep` leaves, `ok` and `fire` decide."""
+def apply_policies(code: Int8, cause: Int8, policies: Mapping[Cause, str], known: NDArray[np.bool_]) -> Int8:
+    """The codes after the rule's policy for each cause of inconclusive: `keep` leaves, `ok` and `fire` decide.
+
+    known: bool (n,), the models that the policies are for: nothing is decided of one that the rule has never seen.
+    """
     decided = code
     for wanted, policy in policies.items():
         if policy != "keep":
-            hit = (code == Code.INCONCLUSIVE) & (cause == wanted)
+            hit = known & (code == Code.INCONCLUSIVE) & (cause == wanted)
             decided = np.where(hit, Code.OK if policy == "ok" else Code.BREACHED, decided).astype(np.int8)
     return decided
+
+
+def count_breaches(columns: AlertColumns, code: Int8, at_least: int, of: int) -> Int8:
+    """The codes under N of M: remember this slot in `columns.recent`, and judge by the last `of` conclusive ones.
+
+    An inconclusive slot is not one of them, and stays inconclusive.
+    """
+    known, breached = code != Code.INCONCLUSIVE, code == Code.BREACHED
+    window = (1 << of) - 1
+    columns.recent[known] = (columns.recent[known] << 1 | breached[known]) & window
+    enough = np.bitwise_count(columns.recent) >= at_least
+    decided = np.where(enough, np.int8(Code.BREACHED), np.where(code == Code.BAND, code, np.int8(Code.OK)))
+    return np.where(known, decided, code).astype(np.int8)
 
 
 def advance(columns: AlertColumns, code: Int8, slot: Timestamp, *, for_: Duration, keep: Duration) -> Moves:
@@ -140,11 +175,7 @@ def rows(
             int(columns.active_at[i]),
             int(columns.fired_at[i]),
             int(columns.keep_since[i]),
+            int(columns.recent[i]),
         )
         for i in which.tolist()
     ]
-
-
-def last_values(size: int) -> Floats:
-    """A column for values not seen yet."""
-    return np.full(size, np.nan)

@@ -17,7 +17,7 @@ from bridge.domain.times import Timestamp
 from bridge.domain.verdict import Cause, Floats
 
 Slots = NDArray[np.int32]
-VALUE, ERRORS, TOTAL, COUNT, BUCKETS = "value", "errors", "total", "n", "buckets"
+VALUE, ERRORS, TOTAL, COUNT, BUCKETS, UPDATED = "value", "errors", "total", "n", "buckets", "updated"
 
 
 class EventKind(StrEnum):
@@ -35,8 +35,9 @@ class EventBatch:
 
     name: the signal's (or `expr` rule's) name. slot: the instant that is evaluated.
     table: slot number -> ModelKey. index: int32 (k,), the slot number of each element, no duplicates.
-    columns: `value` | `errors` and `total` | `n`, float64 (k,), in the signal's own unit; `buckets`, float64 (k, b),
-    cumulative counts at the upper bounds `bounds` (b,). A missing sample of one column is NaN.
+    columns: `value` | `errors` and `total` | `n`, float64 (k,), in the signal's own unit; `updated`, float64 (k,), when
+    the numbers were made, in seconds since the epoch; `buckets`, float64 (k, b), cumulative
+    counts at the upper bounds `bounds` (b,). A missing sample of one column is NaN.
     unit_ms: for latency, milliseconds per unit of `value` (1000 for seconds).
     series: the k label sets as JSON objects in bytes (of the `value` or first column), for explanations.
     cause: not NONE when the answer as a whole may not be trusted (PARTIAL), so that absence means nothing.

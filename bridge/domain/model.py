@@ -42,6 +42,8 @@ class ModelTable:
 
     models: list[ModelKey] = field(default_factory=list)
     _slots: dict[ModelKey, int] = field(default_factory=dict)
+    _versions: dict[PipelineKey, list[int]] = field(default_factory=dict)
+    _grouped: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def slot(self, model: ModelKey) -> int:
@@ -59,6 +61,14 @@ class ModelTable:
 
     def find(self, model: ModelKey) -> int | None:
         return self._slots.get(model)
+
+    def versions(self, slot: int) -> list[int]:
+        """The slots of every version of the pipeline that the model at `slot` is one of, in order."""
+        with self._lock:
+            for place in range(self._grouped, len(self.models)):
+                self._versions.setdefault(self.models[place].owner, []).append(place)
+            self._grouped = len(self.models)
+            return list(self._versions[self.models[slot].owner])
 
     def __len__(self) -> int:
         return len(self.models)

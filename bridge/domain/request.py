@@ -105,6 +105,7 @@ class RequestState(StrEnum):
     """What became of a request."""
 
     HELD = "held"
+    AWAITING_APPROVAL = "awaiting_approval"
     REQUESTED = "requested"
     ACCEPTED = "accepted"
     RUNNING = "running"
@@ -115,6 +116,7 @@ class RequestState(StrEnum):
     WITHDRAWN = "withdrawn"
     EXPIRED = "expired"
     MISSED = "missed"
+    RECORDED = "recorded"  # dry run: all as if, but sent to nobody
     CLOSED = "closed"  # the episode ended, and no receiver of it reports what became of the request
 
     @property
@@ -123,8 +125,13 @@ class RequestState(StrEnum):
         return self in {RequestState.REQUESTED, RequestState.ACCEPTED, RequestState.RUNNING}
 
     @property
+    def waiting(self) -> bool:
+        """Made, and not sent yet."""
+        return self in {RequestState.HELD, RequestState.AWAITING_APPROVAL}
+
+    @property
     def terminal(self) -> bool:
-        return not self.in_flight and self is not RequestState.HELD
+        return not self.in_flight and not self.waiting
 
     def may_become(self, new: RequestState) -> bool:
         """Whether a coordinator's report may move a request from this state to `new`; terminal states are final."""
@@ -140,8 +147,34 @@ COORDINATOR_ENDS = frozenset({RequestState.SUCCEEDED, RequestState.FAILED, Reque
 class HoldReason(StrEnum):
     """Which gate holds a request. The order is the order of the gates."""
 
+    PAUSED = "paused"
     IN_FLIGHT = "in_flight"
+    ATTEMPTS = "max_attempts"  # retraining did not help so often: people decide
     COOLDOWN = "cooldown"
+    BUDGET = "budget"
+    STORM = "storm"
+    SILENCED = "silenced"
+    SILENCES_UNKNOWN = "silences_unknown"
+    MUTED = "muted"
+    APPROVAL = "approval"
+
+
+class Verdict(StrEnum):
+    """Whether a retraining that succeeded did help; a closed set, so it may be a metric's label."""
+
+    RECOVERED = "recovered"
+    NOT_RECOVERED = "not_recovered"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What a person did to a request: `approve`, `release`, `withdraw` or `create`."""
+
+    what: str
+    who: str
+    at: Timestamp
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +183,9 @@ class RequestRecord:
 
     receivers: names from the route. destinations: where it was queued. delivered_at: first 2xx of any destination.
     ended_at: when it became terminal. reference: the coordinator's own name for it. new_version: what it trained.
-    hold: why it is held; hold_until: when that is expected to end (0 = unknown).
+    hold: why it is held; hold_until: when that is expected to end (0 = unknown). acts: of people, oldest first.
+    verdict: whether the retraining helped, None = not judged (yet); verdict_at. unhelpful: how many retrainings of the
+    pipeline in a row had not helped when this request was made.
     """
 
     request: RetrainRequest
@@ -166,6 +201,14 @@ class RequestRecord:
     reference: str = ""
     message: str = ""
     new_version: str = ""
+    acts: tuple[Act, ...] = ()
+    verdict: Verdict | None = None
+    verdict_at: Timestamp = 0
+    unhelpful: int = 0
+
+    def acted(self, what: str) -> bool:
+        """Whether somebody did `what` to it."""
+        return any(act.what == what for act in self.acts)
 
     @property
     def id(self) -> str:
@@ -201,6 +244,10 @@ class Outcome(StrEnum):
     EXPIRED = "expired"
     INCONCLUSIVE = "inconclusive"
     ERROR = "error"
+    NOTIFIED = "notified"  # an `alert:` rule fired: people are told, no request
+    RECORDED = "recorded"  # a dry run or a shadow rule would have asked
+    ESCALATED = "escalated"  # max_attempts is reached: people are asked instead
+    JUDGED = "judged"  # whether a retraining helped
 
 
 @dataclass(frozen=True, slots=True)

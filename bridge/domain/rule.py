@@ -6,12 +6,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
 from bridge.domain.batch import EventKind
 from bridge.domain.model import ModelKey
-from bridge.domain.times import DAY, HOUR, Duration, Timestamp
+from bridge.domain.times import DAY, HOUR, MINUTE, Duration, Timestamp
 from bridge.domain.verdict import Cause
 
 
@@ -48,6 +49,7 @@ class SignalQuery:
 
     name: the signal's name, or for a plain `expr` rule the rule's. exprs: column -> PromQL, `$window` already replaced.
     unit_ms: milliseconds per unit for a latency, else 1. limit: most series an answer may hold, 0 = any.
+    stale_after: age in ms from which a number is stale, by the column `updated`; 0 = none is.
     """
 
     name: str
@@ -57,6 +59,7 @@ class SignalQuery:
     unit: str = ""
     unit_ms: float = 1.0
     limit: int = 0
+    stale_after: Duration = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +70,68 @@ class StrategySpec:
     params: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
+class RuleKind(StrEnum):
+    """What a rule does when it fires."""
+
+    RETRAIN = "retrain"  # asks for a retraining
+    ALERT = "alert"  # tells people, and never asks
+
+
+class Mode(StrEnum):
+    """How far a rule may go."""
+
+    LIVE = "live"
+    DRY_RUN = "dry_run"  # decided and recorded like a live one, never sent
+    SHADOW = "shadow"  # decided beside the others, which do not notice it
+
+
+@dataclass(frozen=True, slots=True)
+class Cooldown:
+    """How long after a retraining of a pipeline the next one waits. max 0: it does not grow."""
+
+    base: Duration = HOUR
+    max: Duration = 0
+    factor: float = 2.0
+
+    def after(self, unhelpful: int) -> Duration:
+        """The wait after so many retrainings in a row that did not help."""
+        if self.max <= self.base:
+            return self.base
+        grown = self.base * self.factor ** min(unhelpful, 64)
+        return int(min(grown, self.max))
+
+
+@dataclass(frozen=True, slots=True)
+class Breaches:
+    """N of M: breached while at least `at_least` of the last `of` conclusive slots were; `of` is at most 64."""
+
+    at_least: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One part of a composite rule. query: key in Group.queries.
+
+    strategy None: judged by the group's rules on the query. healthy: the other way round, it holds while all is well.
+    """
+
+    query: str
+    strategy: StrategySpec | None = None
+    healthy: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One `retrain:` rule.
+    """One `retrain:` or `alert:` rule.
 
     query: key in Group.queries. strategy: None for a plain `expr` rule (a series in the answer is breached, an
     absent one healthy). order: place over all files; the lowest of the rules that fire together leads.
     annotations: templates as written. policies: cause -> "keep" | "ok" | "fire"; causes not named are kept.
+    warm_up: how long nothing is said of a model that is new, in ms.
+    breaches: None when `for` decides. n_min: observations below which a number says nothing, 0 = any.
+    conditions: of a composite rule, which is breached while `at_least` of them hold; `query` is the first one's.
+    max_attempts: requests of one episode before people are asked instead, 0 = no limit.
     """
 
     name: str
@@ -82,13 +140,27 @@ class Rule:
     strategy: StrategySpec | None = None
     for_: Duration = 0
     keep_firing_for: Duration = 0
-    cooldown: Duration = HOUR
+    cooldown: Cooldown = Cooldown()
     labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     annotations: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     policies: Mapping[Cause, str] = field(default_factory=lambda: MappingProxyType({}))
     order: int = 0
     file: str = ""
     line: int = 0
+    kind: RuleKind = RuleKind.RETRAIN
+    mode: Mode = Mode.LIVE
+    breaches: Breaches | None = None
+    n_min: float = 0.0
+    warm_up: Duration = 0
+    conditions: tuple[Condition, ...] = ()
+    at_least: int = 0
+    approval: bool = False
+    max_attempts: int = 0
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """The keys in Group.queries of all that it reads, each once."""
+        return tuple(dict.fromkeys(item.query for item in self.conditions)) or (self.query,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,21 +192,61 @@ class Group:
 
     def fingerprint(self, rule: Rule) -> str:
         """Hash of what changes a rule's meaning; state under another one is not this rule's."""
-        query = self.queries[rule.query]
-        meaning = [
-            rule.name,
+        meaning: list[Any] = [rule.name, *self._judged(rule.query, rule.strategy)]
+        meaning += [[self._judged(item.query, item.strategy), item.healthy, rule.at_least] for item in rule.conditions]
+        if rule.breaches is not None:
+            meaning.append([rule.breaches.at_least, rule.breaches.of])
+        return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _judged(self, name: str, strategy: StrategySpec | None) -> list[Any]:
+        """What a signal means to a rule."""
+        query = self.queries[name]
+        return [
             query.event,
             sorted(query.exprs.items()),
             [[ref.label, ref.const] for ref in (query.mapping.project, query.mapping.pipeline, query.mapping.version)],
             query.unit_ms,
-            None if rule.strategy is None else [rule.strategy.name, dict(rule.strategy.params)],
+            None if strategy is None else [strategy.name, dict(strategy.params)],
         ]
-        return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `count` requests within any `window` ms."""
+
+    count: int
+    window: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class Storm:
+    """More than `share` of at least `min_models` models of a group begin to fire in one slot: all wait `hold` ms."""
+
+    share: float
+    min_models: int = 20
+    hold: Duration = 30 * MINUTE
 
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """Limits on asking, over all rules."""
+    """Limits on asking, over all rules. Durations in ms.
+
+    budget: None = any number. settle: how long after a retraining its effect is judged. verdict_limit: when judging it
+    is given up. silences_max_age: a list of silences that is older is unknown. hold_unknown: hold while it is.
+    """
 
     in_flight_limit: Duration = DAY
     hold_limit: Duration = 7 * DAY
+    per_pipeline: Rate | None = None
+    per_project: Rate | None = None
+    total: Rate | None = None
+    storm: Storm | None = None
+    settle: Duration = 5 * MINUTE
+    verdict_limit: Duration = DAY
+    silences_max_age: Duration = 5 * MINUTE
+    hold_unknown: bool = False
+
+    @property
+    def longest_window(self) -> Duration:
+        """How far back the budget looks."""
+        return max((rate.window for rate in (self.per_pipeline, self.per_project, self.total) if rate), default=0)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from bridge.domain.gate import PipelineLoad
+from bridge.domain.gate import PipelineLoad, budget_until
 from bridge.domain.model import ModelKey, PipelineKey
-from bridge.domain.request import Decision, Episode, RequestRecord, RequestState, RetrainRequest
+from bridge.domain.request import Decision, Episode, RequestRecord, RequestState, RetrainRequest, Verdict
+from bridge.domain.rule import Gates
 from bridge.domain.times import Duration, Timestamp
-from bridge.ports import NewDelivery
+from bridge.ports import NewDelivery, Pause
 
-_ASKED = {RequestState.SUCCEEDED, RequestState.FAILED, RequestState.CANCELLED, RequestState.LOST, RequestState.CLOSED}
+_ASKED = {
+    RequestState.SUCCEEDED, RequestState.FAILED, RequestState.CANCELLED, RequestState.LOST, RequestState.CLOSED,
+    RequestState.RECORDED,
+}  # fmt: skip
+_FAILED = {RequestState.FAILED, RequestState.LOST}
 _NEVER: Timestamp = 1 << 62
 
 
@@ -22,13 +28,55 @@ def retrained_at(record: RequestRecord) -> Timestamp:
     return (record.delivered_at or record.sent_at) if record.state is RequestState.CLOSED else record.ended_at
 
 
+def supersedes(record: RequestRecord, episode: Episode, known: RequestRecord | None) -> bool:
+    """Whether a request is the open episode's latest one, `known` being the one so far; older attempts change too."""
+    if episode.started_at != record.request.episode_start:
+        return False
+    same = known is not None and known.request.episode_start == episode.started_at
+    return not same or known is None or record.request.attempt >= known.request.attempt
+
+
+def unhelpful_after(record: RequestRecord | None) -> int:
+    """How many retrainings of a pipeline in a row did not help, its latest one included."""
+    if record is None:
+        return 0
+    if record.state in _FAILED or record.verdict is Verdict.NOT_RECOVERED:
+        return record.unhelpful + 1
+    if record.state is RequestState.CLOSED or record.verdict is Verdict.RECOVERED:
+        return 0
+    return record.unhelpful
+
+
+@dataclass(slots=True)
+class Sent:
+    """When requests went, ascending, by pipeline, by project and in all: the keys are (), (project,), (both)."""
+
+    times: dict[tuple[str, ...], list[Timestamp]] = field(default_factory=dict)
+
+    def add(self, owner: PipelineKey, at: Timestamp) -> None:
+        """One more, not earlier than those before."""
+        for key in ((), (owner.project,), (owner.project, owner.pipeline)):
+            self.times.setdefault(key, []).append(at)
+
+    def forget(self, before: Timestamp) -> None:
+        """No budget looks back that far."""
+        for key, times in list(self.times.items()):
+            if times[0] < before:
+                kept = times[bisect_left(times, before) :]
+                if kept:
+                    self.times[key] = kept
+                else:
+                    del self.times[key]
+
+
 @dataclass(slots=True)
 class Book:
     """What deciding needs to know.
 
     episodes: open ones by model. ended: those that ended lately, by (model, start). requests: by id, those that are
     open, belong to an open or lately ended episode, or are the latest of a pipeline. current: latest request id of the
-    open episode. waiting: models whose open episode has a request that is held or over.
+    open episode. waiting: models whose open episode has a request that is held or over. unjudged: retrainings that
+    succeeded, of which is not known yet whether they helped. latest: id of the request of a pipeline that went last.
     """
 
     episodes: dict[ModelKey, Episode] = field(default_factory=dict)
@@ -39,10 +87,23 @@ class Book:
     in_flight: dict[PipelineKey, set[str]] = field(default_factory=dict)
     last_end: dict[PipelineKey, Timestamp] = field(default_factory=dict)
     last_asked: dict[ModelKey, str] = field(default_factory=dict)
+    unjudged: dict[str, RequestRecord] = field(default_factory=dict)
+    latest: dict[PipelineKey, str] = field(default_factory=dict)
+    sent: Sent = field(default_factory=Sent)
+    pauses: list[Pause] = field(default_factory=list)
     _earliest: Timestamp = _NEVER
 
-    def load(self, episodes: Iterable[Episode], records: Iterable[RequestRecord]) -> None:
+    def load(
+        self,
+        episodes: Iterable[Episode],
+        records: Iterable[RequestRecord],
+        sent: Iterable[tuple[PipelineKey, Timestamp]] = (),
+        pauses: Iterable[Pause] = (),
+    ) -> None:
         """Continue from the store."""
+        self.pauses = list(pauses)
+        for owner, at in sent:
+            self.sent.add(owner, at)
         for episode in episodes:
             self.put_episode(episode)
         for record in sorted(records, key=lambda item: (item.request.triggered_at, item.request.attempt)):
@@ -67,13 +128,21 @@ class Book:
         self.requests[record.id] = record
         if record.sent_at:
             self.last_asked[model] = record.id
+            last = self.requests.get(self.latest.get(record.owner, ""))
+            if last is None or record.sent_at >= last.sent_at:
+                self.latest[record.owner] = record.id
+        if state is RequestState.SUCCEEDED and record.verdict is None:
+            self.unjudged[record.id] = record
+        else:
+            self.unjudged.pop(record.id, None)
         flying = self.in_flight.setdefault(record.owner, set())
         (flying.add if state.in_flight else flying.discard)(record.id)
         if state.in_flight:
             self._earliest = min(self._earliest, record.sent_at)
         self.last_end[record.owner] = max(retrained_at(record), self.last_end.get(record.owner, 0))
         episode = self.episodes.get(model)
-        if episode is not None and episode.started_at == record.request.episode_start:
+        known = self.requests.get(self.current.get(model, ""))
+        if episode is not None and supersedes(record, episode, known):
             self.current[model] = record.id
             (self.waiting.discard if state.in_flight else self.waiting.add)(model)
 
@@ -81,7 +150,14 @@ class Book:
         """What the gates need to know of a pipeline."""
         flying = self.in_flight.get(owner, ())
         busy = max((self.requests[id_].sent_at + in_flight_limit for id_ in flying), default=0)
-        return PipelineLoad(busy, self.last_end.get(owner, 0))
+        return PipelineLoad(busy, self.last_end.get(owner, 0), unhelpful_after(self._latest(owner)))
+
+    def _latest(self, owner: PipelineKey) -> RequestRecord | None:
+        return self.requests.get(self.latest.get(owner, ""))
+
+    def paused_until(self, owner: PipelineKey, slot: Timestamp) -> Timestamp:
+        """When the longest pause of the pipeline is over; 0 = it is not paused."""
+        return max((pause.until for pause in self.pauses if pause.covers(owner, slot)), default=0)
 
     def overdue(self, slot: Timestamp, in_flight_limit: Duration) -> list[RequestRecord]:
         """Requests in flight for longer than the limit."""
@@ -94,7 +170,8 @@ class Book:
     def forget(self, before: Timestamp) -> None:
         """Drop episodes that ended before `before`, with their requests, and requests nothing refers to any more."""
         self.ended = {key: episode for key, episode in self.ended.items() if episode.ended_at >= before}
-        needed = set(self.current.values()) | set(self.last_asked.values())
+        needed = set(self.current.values()) | set(self.last_asked.values()) | self.unjudged.keys()
+        needed |= set(self.latest.values())
         for id_, record in list(self.requests.items()):
             key = (record.request.model, record.request.episode_start)
             over = record.state.terminal and record.ended_at < before  # an earlier attempt's alert must still be ended
@@ -115,6 +192,7 @@ class Draft:
     decisions: list[Decision] = field(default_factory=list)
     deliveries: list[NewDelivery] = field(default_factory=list)
     unasked: dict[ModelKey, RetrainRequest] = field(default_factory=dict)
+    sent: Sent = field(default_factory=Sent)
     _open: dict[ModelKey, Episode | None] = field(default_factory=dict)
     _current: dict[ModelKey, str] = field(default_factory=dict)
     _by_owner: dict[PipelineKey, dict[str, RequestRecord]] = field(default_factory=dict)
@@ -141,19 +219,39 @@ class Draft:
 
     def put_request(self, record: RequestRecord) -> None:
         """Make or change a request."""
+        before = self.requests.get(record.id) or self.book.requests.get(record.id)
+        if record.sent_at and (before is None or not before.sent_at):
+            self.sent.add(record.owner, record.sent_at)
         self.requests[record.id] = record
-        self._current[record.request.model] = record.id
-        if record.state is not RequestState.HELD:
+        episode = self.episode(record.request.model)
+        if episode is not None and supersedes(record, episode, self.request(record.request.model)):
+            self._current[record.request.model] = record.id
+        if not record.state.waiting:
             self._by_owner.setdefault(record.owner, {})[record.id] = record
 
-    def pipeline_load(self, owner: PipelineKey, in_flight_limit: Duration) -> PipelineLoad:
-        """As Book.pipeline_load, with what this draft changes."""
+    def load(self, owner: PipelineKey, in_flight_limit: Duration) -> PipelineLoad:
+        """What the gates need to know of a pipeline, with what this draft changes."""
         changed = self._by_owner.get(owner, {})
         kept = (self.book.requests[id_] for id_ in self.book.in_flight.get(owner, ()) if id_ not in changed)
         flying = (*kept, *(record for record in changed.values() if record.state.in_flight))
         busy = max((record.sent_at + in_flight_limit for record in flying), default=0)
         ends = map(retrained_at, changed.values())
-        return PipelineLoad(busy, max(self.book.last_end.get(owner, 0), *ends, 0))
+        last = self.book.requests.get(self.book.latest.get(owner, ""))
+        for record in changed.values():
+            if record.sent_at and (last is None or record.sent_at >= last.sent_at):
+                last = record
+        return PipelineLoad(busy, max(self.book.last_end.get(owner, 0), *ends, 0), unhelpful_after(last))
+
+    def budget_until(self, owner: PipelineKey, gates: Gates) -> Timestamp:
+        """From when every budget has room for one more request of the pipeline."""
+        scopes = ((), (owner.project,), (owner.project, owner.pipeline))
+        rates = (gates.total, gates.per_project, gates.per_pipeline)
+        known, new = self.book.sent.times, self.sent.times
+        return max(
+            (budget_until(known.get(scope, ()), new.get(scope, ()), rate)
+             for scope, rate in zip(scopes, rates, strict=True) if rate is not None),
+            default=0,
+        )  # fmt: skip
 
     def waiting(self) -> Iterator[ModelKey]:
         """Models whose open episode may need another look, in order."""
@@ -170,6 +268,9 @@ class Draft:
                 self.book.put_episode(episode)
         for record in self.requests.values():
             self.book.put_request(record)
+        for (project, pipeline), times in ((key, at) for key, at in self.sent.times.items() if len(key) == 2):
+            for at in times:
+                self.book.sent.add(PipelineKey(project, pipeline), at)
         for episode in self.episodes.values():
             if episode.ended_at:
                 self.book.put_episode(episode)

@@ -23,6 +23,7 @@ _OF_REQUEST = {
     RequestState.ACCEPTED: ModelState.RETRAIN_REQUESTED,
     RequestState.REQUESTED: ModelState.RETRAIN_REQUESTED,
     RequestState.HELD: ModelState.HELD,
+    RequestState.AWAITING_APPROVAL: ModelState.AWAITING_APPROVAL,
 }
 
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
+
 from bridge.domain.batch import EventBatch
+from bridge.engine.roster import RosterRun
 from bridge.engine.rule_run import RuleRun
 
 
 class RuleObserver:
-    """Takes the batches of its rule's signal and judges them; others pass by."""
+    """Takes the batches of its rule's signals and judges them; others pass by. rosters: by signal."""
 
-    def __init__(self, run: RuleRun) -> None:
+    def __init__(self, run: RuleRun, rosters: Mapping[str, RosterRun]) -> None:
         self.run = run
+        self._rosters = rosters
 
     def receive_batch(self, batch: EventBatch) -> None:
-        """Judge a batch of this rule's signal; raises StrategyError when the strategy could not."""
-        if batch.name == self.run.rule.query:
-            self.run.evaluate(batch)
+        """Judge a batch of one of the rule's signals; raises StrategyError when the strategy could not."""
+        if batch.name in self.run.queries:
+            roster = self._rosters.get(batch.name)
+            seen = np.zeros(len(batch.table), np.int64) if roster is None else roster.staged.first_seen
+            self.run.take(batch, seen)

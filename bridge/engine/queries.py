@@ -86,7 +86,7 @@ class EngineQueries:
 
     def _states(self) -> NDArray[np.int8]:
         runs = self._engine.runs().values()
-        cooled = self._now() - max((run.rule.cooldown for run in runs), default=0)
+        cooled = self._now() - max((max(run.rule.cooldown.base, run.rule.cooldown.max) for run in runs), default=0)
         return fleet.present_states(runs, self._engine.table, self._engine.book, cooled)
 
     def _model(self, model: ModelKey, state: ModelState, signals: list[SignalView]) -> ModelView:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from bridge.domain.request import Episode, RequestRecord, RequestState
 from bridge.domain.times import Timestamp
-from bridge.engine.deciding import Routing, route_labels
+from bridge.engine.gatekeeping import Routing, route_labels
 from bridge.engine.refresh import OpenAlert
 from bridge.engine.tick import Engine
 

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.domain.alert import AlertColumns, AlertRow, Moves, Positions, advance, apply_policies, skip_unseen
+from bridge.domain.alert import (
+    AlertColumns,
+    AlertRow,
+    Moves,
+    Positions,
+    advance,
+    apply_policies,
+    count_breaches,
+    skip_unseen,
+)
 from bridge.domain.batch import EventBatch
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import Group, Rule, SignalQuery
 from bridge.domain.template import Template
 from bridge.domain.times import Duration, Timestamp, format_duration
 from bridge.domain.verdict import Cause, Code, Floats, Int8, Verdicts
-from bridge.strategies.base import RetrainStrategy, StateColumn, guarded
+from bridge.engine.judging import FirstSeen, judge
+from bridge.engine.parts import Part, PartColumns, combine, health
+from bridge.engine.roster import Roster
+from bridge.strategies.base import RetrainStrategy, StateColumn
 from bridge.strategies.registry import build
 
 
@@ -25,7 +37,7 @@ class Readings:
     """What a rule knows of every model slot: life cycle, last verdict and numbers, strategy state. All (n,).
 
     code: after policies; cause: as the strategy said. known: the rule has seen this model. told: the cause that the
-    last decision record of this model told.
+    last decision record of this model told. parts: of the conditions of a composite rule.
     """
 
     alerts: AlertColumns
@@ -37,12 +49,16 @@ class Readings:
     known: NDArray[np.bool_]
     told: Int8
     state: StateColumn | None
+    parts: list[PartColumns]
 
     @staticmethod
-    def empty(strategy: RetrainStrategy | None) -> Readings:
+    def empty(strategy: RetrainStrategy | None, parts: Sequence[Part] = ()) -> Readings:
         nothing, none = np.empty(0), np.zeros(0, np.int8)
         state = None if strategy is None else strategy.new_state(0)
-        return Readings(AlertColumns.empty(), none, none, nothing, nothing, nothing, np.zeros(0, np.bool_), none, state)
+        conditions = [PartColumns.empty(part.strategy) for part in parts]
+        return Readings(
+            AlertColumns.empty(), none, none, nothing, nothing, nothing, np.zeros(0, np.bool_), none, state, conditions
+        )
 
     def copy(self) -> Readings:
         """A copy that can be changed without touching this one."""
@@ -57,9 +73,10 @@ class Readings:
             self.known.copy(),
             self.told.copy(),
             state,
+            [part.copy() for part in self.parts],
         )
 
-    def grow(self, size: int, strategy: RetrainStrategy | None) -> None:
+    def grow(self, size: int, strategy: RetrainStrategy | None, parts: Sequence[Part] = ()) -> None:
         """Make room for `size` model slots; new ones are unknown and inconclusive."""
         more = size - len(self.code)
         if more <= 0:
@@ -76,6 +93,8 @@ class Readings:
         fresh = None if strategy is None else strategy.new_state(more)
         if self.state is not None and fresh is not None:
             self.state = np.concatenate([self.state, fresh])
+        for columns, part in zip(self.parts, parts, strict=True):
+            columns.grow(size, part.strategy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +121,19 @@ class Evaluation:
         return f"{rule.name}: {self._facts(model_slot)}{suffix}"
 
     def _facts(self, model_slot: int) -> str:
+        now = self.run.staged
+        if self.run.parts:
+            told = zip(self.run.parts, now.parts, strict=True)
+            return "; ".join(part.describe(columns, model_slot) for part, columns in told)
+        if cause := Cause(now.cause[model_slot]):
+            return f"{self.run.query.name} is inconclusive: {cause.word}, which this rule takes as a breach"
+        text = self._reading(model_slot)
+        if (breaches := self.run.rule.breaches) is not None:
+            count = int(np.bitwise_count(now.alerts.recent[model_slot]))
+            text += f", breached in {count} of the last {breaches.of} slots"
+        return text
+
+    def _reading(self, model_slot: int) -> str:
         strategy, position = self.run.strategy, self.position(model_slot)
         if strategy is not None and self.batch is not None and self.verdicts is not None and position >= 0:
             return strategy.describe(self.batch, position, self.verdicts)
@@ -126,7 +158,7 @@ class RuleRun:
     """A rule at work. `live` is what is committed; a tick works on `staged` and commits or rolls back.
 
     health: "unknown" | "ok" | "err". series: labels of the samples of pending and firing models, by model slot.
-    failures: evaluations that failed in a row.
+    failures: evaluations that failed in a row. raised: its strategy did, in this slot.
     """
 
     rule: Rule
@@ -134,6 +166,7 @@ class RuleRun:
     fingerprint: str
     table: ModelTable
     strategy: RetrainStrategy | None
+    parts: list[Part]
     annotations: Mapping[str, Template]
     live: Readings
     staged: Readings
@@ -144,15 +177,25 @@ class RuleRun:
     seconds: float = 0.0
     failures: int = 0
     evaluation: Evaluation | None = None
+    raised: bool = False
 
     @staticmethod
     def of(group: Group, rule: Rule, table: ModelTable) -> RuleRun:
         """A rule that has seen nothing yet."""
         strategy = None if rule.strategy is None else build(rule.strategy)
         templates = {name: Template(text) for name, text in rule.annotations.items()}
-        empty = Readings.empty(strategy)
+        parts = [
+            Part(item, group.queries[item.query], None if item.strategy is None else build(item.strategy))
+            for item in rule.conditions
+        ]
+        empty = Readings.empty(strategy, parts)
         query = group.queries[rule.query]
-        return RuleRun(rule, query, group.fingerprint(rule), table, strategy, templates, empty, empty)
+        return RuleRun(rule, query, group.fingerprint(rule), table, strategy, parts, templates, empty, empty)
+
+    @property
+    def queries(self) -> dict[str, SignalQuery]:
+        """All that it reads, by name."""
+        return {part.query.name: part.query for part in self.parts} or {self.rule.query: self.query}
 
     def continued(self, group: Group, rule: Rule) -> RuleRun:
         """This run under an edited rule of the same meaning: state stays, texts and durations are the new ones."""
@@ -165,21 +208,49 @@ class RuleRun:
     def restore(self, rows: list[AlertRow]) -> None:
         """Take over stored rows of this rule and meaning."""
         slots = [self.table.slot(row.model) for row in rows]
-        self.live.grow(len(self.table), self.strategy)
+        self.live.grow(len(self.table), self.strategy, self.parts)
         for slot, row in zip(slots, rows, strict=True):
             alerts = self.live.alerts
             alerts.state[slot] = row.state
             alerts.active_at[slot] = row.active_at
             alerts.fired_at[slot] = row.fired_at
             alerts.keep_since[slot] = row.keep_since
+            alerts.recent[slot] = row.recent
             self.live.known[slot] = True
             self.series[slot] = row.model.labels()
         self.staged = self.live
 
+    def expect(self, roster: Roster) -> None:
+        """Know the models that its signal is expected to report, after a start; those missing were told of."""
+        self.live.grow(len(self.table), self.strategy, self.parts)
+        expected = np.flatnonzero(roster.first_seen)
+        self.live.known[expected] = True
+        self.live.told[np.flatnonzero(roster.missing_since)] = Cause.NO_DATA
+
+    def leave(self, slots: Positions) -> Positions:
+        """Models that are gone for good: not known any more. Those of them that were pending or firing are returned."""
+        self.staged.grow(len(self.table), self.strategy, self.parts)
+        now = self.staged
+        active = slots[now.alerts.state[slots] != 0]
+        now.known[slots] = False
+        now.told[slots] = Cause.NONE
+        now.code[slots], now.cause[slots] = Code.INCONCLUSIVE, Cause.NO_DATA
+        for column in (now.value, now.statistic, now.threshold):
+            column[slots] = np.nan
+        now.alerts.clear(slots)
+        found: Positions = active
+        return found
+
     def begin(self) -> None:
         """Start a tick: from now on changes go to a copy."""
         self.staged = self.live.copy()
-        self.evaluation = None
+        self.next_slot()
+
+    def next_slot(self) -> None:
+        """Nothing was answered yet."""
+        self.evaluation, self.raised = None, False
+        for part in self.parts:
+            part.forget()
 
     def commit(self) -> None:
         """The tick is stored: its readings are the live ones."""
@@ -194,10 +265,58 @@ class RuleRun:
         """`gap` ms were never evaluated: they count towards nothing."""
         skip_unseen(self.staged.alerts, gap)
 
-    def evaluate(self, batch: EventBatch) -> Evaluation:
+    def take(self, batch: EventBatch, first_seen: FirstSeen) -> None:
+        """One of its signals was answered: judge it. first_seen: (n,) of the models. Raises StrategyError."""
+        if not self.parts:
+            self.evaluate(batch, first_seen)
+            return
+        self.staged.grow(len(self.table), self.strategy, self.parts)
+        for part, columns in zip(self.parts, self.staged.parts, strict=True):
+            if part.query.name == batch.name and (part.strategy is not None or not part.condition.healthy):
+                part.take(columns, batch, self._judge(batch, part.strategy, columns, part.query, first_seen))
+
+    def conclude(
+        self, slot: Timestamp, causes: Mapping[str, Cause], siblings: Callable[[str], Iterable[RuleRun]]
+    ) -> Evaluation:
+        """Count a composite rule's conditions once all its signals were taken, and move the life cycle.
+
+        causes: by signal, why there was no answer. siblings: the rules of the group that judge a signal.
+        """
+        self.staged.grow(len(self.table), self.strategy, self.parts)
+        now = self.staged
+        for part, columns in zip(self.parts, now.parts, strict=True):
+            if part.condition.healthy and part.strategy is None:
+                health(columns, (run.opinion() for run in siblings(part.query.name)))
+            elif part.batch is None:
+                columns.unknown(causes.get(part.query.name) or Cause.NO_DATA)
+        now.code, now.cause = combine(now.parts, self.rule.at_least)
+        now.value[:], now.threshold[:] = now.parts[0].value, now.parts[0].threshold
+        now.statistic[:] = now.parts[0].value
+        answered = not causes
+        unsure = np.flatnonzero(now.known & (now.cause != now.told) & answered)
+        now.told[unsure] = now.cause[unsure]
+        for part in self.parts:
+            if part.batch is not None:
+                now.known[part.batch.index] = True
+        first = self.parts[0]
+        place = first.place if first.batch is not None else None
+        self.evaluation = Evaluation(self, slot, self._move(slot), unsure, first.batch, first.verdicts, place)
+        self._remember_series(self.evaluation)
+        return self.evaluation
+
+    def opinion(self) -> tuple[Int8, Int8, Int8]:
+        """Its code, cause and alert state columns; blind when its strategy raised in this slot."""
+        self.staged.grow(len(self.table), self.strategy, self.parts)
+        now = self.staged
+        if self.evaluation is None:
+            size = len(now.code)
+            return np.full(size, Code.INCONCLUSIVE, np.int8), np.full(size, Cause.BLIND, np.int8), now.alerts.state
+        return now.code, now.cause, now.alerts.state
+
+    def evaluate(self, batch: EventBatch, first_seen: FirstSeen) -> Evaluation:
         """Judge a batch and move the life cycle by its slot. Raises StrategyError; then nothing has changed."""
-        self.staged.grow(len(self.table), self.strategy)
-        verdicts = self._judge(batch)
+        self.staged.grow(len(self.table), self.strategy, self.parts)
+        verdicts = self._judge(batch, self.strategy, self.staged, self.query, first_seen)
         now, index = self.staged, batch.index
         absent_code, absent_cause = self._absent(batch)
         now.code[:] = absent_code
@@ -218,24 +337,22 @@ class RuleRun:
 
     def unanswered(self, slot: Timestamp, cause: Cause) -> Evaluation:
         """There was no answer to judge: every model is inconclusive because of `cause`."""
-        self.staged.grow(len(self.table), self.strategy)
+        self.staged.grow(len(self.table), self.strategy, self.parts)
         self.staged.code[:] = Code.INCONCLUSIVE
         self.staged.cause[:] = cause
         nothing = np.zeros(0, np.int64)
         self.evaluation = Evaluation(self, slot, self._move(slot), nothing, None, None, None)
         return self.evaluation
 
-    def _judge(self, batch: EventBatch) -> Verdicts:
-        if batch.cause is not Cause.NONE:
-            return Verdicts.inconclusive(len(batch), batch.cause)
-        if self.strategy is None:
-            size, values = len(batch), batch.values()
-            nan = np.full(size, np.nan)
-            return Verdicts(np.full(size, Code.BREACHED, np.int8), np.zeros(size, np.int8), values, nan)
-        state = None if self.staged.state is None else self.staged.state[batch.index]
-        verdicts = guarded(self.strategy, batch, state)
-        if state is not None and self.staged.state is not None:
-            self.staged.state[batch.index] = state
+    def _judge(
+        self, batch: EventBatch, strategy: RetrainStrategy | None, holder: Readings | PartColumns, query: SignalQuery,
+        first_seen: FirstSeen,
+    ) -> Verdicts:  # fmt: skip
+        """Verdicts of a batch; `holder` keeps the strategy's state."""
+        state = None if holder.state is None else holder.state[batch.index]
+        verdicts = judge(strategy, batch, state, self.rule, query, first_seen[batch.index])
+        if state is not None and holder.state is not None:
+            holder.state[batch.index] = state
         return verdicts
 
     def _absent(self, batch: EventBatch) -> tuple[Code, Cause]:
@@ -248,7 +365,9 @@ class RuleRun:
 
     def _move(self, slot: Timestamp) -> Moves:
         now, rule = self.staged, self.rule
-        now.code = apply_policies(now.code, now.cause, dict(rule.policies))
+        now.code = apply_policies(now.code, now.cause, rule.policies, now.known)
+        if rule.breaches is not None:
+            now.code = count_breaches(now.alerts, now.code, rule.breaches.at_least, rule.breaches.of)
         return advance(now.alerts, now.code, slot, for_=rule.for_, keep=rule.keep_firing_for)
 
     def _remember_series(self, evaluation: Evaluation) -> None:

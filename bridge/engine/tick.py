@@ -15,32 +15,42 @@ from bridge.domain import alert
 from bridge.domain.alert import AlertRow
 from bridge.domain.batch import EventBatch
 from bridge.domain.errors import SourceError
-from bridge.domain.model import ModelTable
+from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.request import Decision, Outcome
 from bridge.domain.rule import Gates, Group, SignalQuery
-from bridge.domain.times import HOUR, MINUTE, Duration, Timestamp
+from bridge.domain.times import DAY, HOUR, MINUTE, Duration, Timestamp
 from bridge.domain.verdict import Cause
+from bridge.engine.asking import Asker
 from bridge.engine.book import Book, Draft
-from bridge.engine.deciding import Decider, Routing
+from bridge.engine.deciding import Decider
+from bridge.engine.gatekeeping import Gatekeeper, Routing, unknown_silences
 from bridge.engine.observer import RuleObserver
+from bridge.engine.roster import RosterRun
 from bridge.engine.rule_run import Evaluation, RuleRun
 from bridge.engine.slots import Plan, plan
 from bridge.engine.subject import ModelSubject, Observer
-from bridge.ports import MetricSource, QueryReport, TickChanges, TickReport, TickStore
+from bridge.ports import MetricSource, QueryReport, Sighting, SilenceSnapshot, TickChanges, TickReport, TickStore
 
 log = logging.getLogger(__name__)
 
 Answers = Mapping[str, EventBatch | SourceError]
 RESOLVED_FOR: Duration = 15 * MINUTE
+REPLACED_AFTER: Duration = 5 * MINUTE
+RETIRE_AFTER: Duration = 7 * DAY
+SENT_KEPT: Duration = 31 * DAY  # no budget looks back further
 
 
 @dataclass(slots=True)
 class GroupRun:
-    """A group at work. last_slot None: never evaluated. missed: slots that were not evaluated on time, ever."""
+    """A group at work. last_slot None: never evaluated. missed: slots that were not evaluated on time, ever.
+
+    rosters: the expected models of every signal that a strategy judges.
+    """
 
     group: Group
     runs: list[RuleRun]
     subject: ModelSubject
+    rosters: dict[str, RosterRun]
     last_slot: Timestamp | None = None
     seconds: float = 0.0
     missed: int = 0
@@ -71,10 +81,15 @@ class Engine:
         self.groups: dict[str, GroupRun] = {}
         self.lock = threading.RLock()
         self.catch_up_limit: Duration = HOUR
+        self.retire_after: Duration = RETIRE_AFTER
         self._routing: Routing | None = None
         self._gates = Gates()
+        self._storms: dict[str, Timestamp] = {}
+        self.silences: Callable[[], SilenceSnapshot | None] = unknown_silences
         self._stored: dict[tuple[str, str], list[AlertRow]] = {}
         self._slots: dict[str, Timestamp] = {}
+        self._seen: dict[tuple[str, str], list[Sighting]] = {}
+        self._unseen: list[Sighting] = []
         self._stale: list[AlertRow] = []
         self._reconfigured = False
 
@@ -82,11 +97,13 @@ class Engine:
 
     def start(self, now: Timestamp) -> None:
         """Continue from the store. Raises StoreError."""
-        snapshot = self.store.load(now - RESOLVED_FOR)
+        snapshot = self.store.load(now - RESOLVED_FOR, now - SENT_KEPT)
         self._slots = dict(snapshot.slots)
         for row in snapshot.alerts:
             self._stored.setdefault((row.rule, row.fingerprint), []).append(row)
-        self.book.load(snapshot.episodes, snapshot.requests)
+        for sighting in snapshot.sightings:
+            self._seen.setdefault((sighting.group, sighting.signal), []).append(sighting)
+        self.book.load(snapshot.episodes, snapshot.requests, snapshot.sent, snapshot.pauses)
 
     def configure(
         self, groups: Iterable[Group], routing: Routing, gates: Gates, *, catch_up_limit: Duration = HOUR
@@ -98,6 +115,7 @@ class Engine:
             self.groups = {group.name: self._group_run(group, old_groups.get(group.name), old_runs) for group in groups}
             self._routing, self._gates, self.catch_up_limit = routing, gates, catch_up_limit
             self._stale = [*self._stale, *self._left_over(old_runs)]
+            self._unseen = [*self._unseen, *self._left_rosters(old_groups)]
             self._reconfigured = True
 
     def close(self) -> None:
@@ -112,18 +130,48 @@ class Engine:
         self._stored = {}
         for key, run in old_runs.items():
             if key not in kept:
-                active = np.flatnonzero(run.live.alerts.state)
+                active = np.flatnonzero((run.live.alerts.state != 0) | (run.live.alerts.recent != 0))
                 rows += alert.rows(run.live.alerts, active, *key, self.table.models)
-        return [replace(row, state=alert.State.INACTIVE) for row in rows]
+        return [replace(row, state=alert.State.INACTIVE, recent=0) for row in rows]
+
+    def _left_rosters(self, old_groups: Mapping[str, GroupRun]) -> list[Sighting]:
+        """What signals that are gone were expected to report, to be forgotten."""
+        kept = {(group.group.name, signal) for group in self.groups.values() for signal in group.rosters}
+        gone = [sighting for stored in self._seen.values() for sighting in stored]
+        self._seen = {}
+        for name, group in old_groups.items():
+            for signal, roster in group.rosters.items():
+                if (name, signal) not in kept:
+                    slots = np.flatnonzero(roster.live.first_seen).tolist()
+                    gone += [Sighting(name, signal, self.table[slot], 0) for slot in slots]
+        return [replace(sighting, first_seen=0) for sighting in gone]
 
     def _group_run(self, group: Group, old: GroupRun | None, old_runs: Mapping[tuple[str, str], RuleRun]) -> GroupRun:
         runs = [self._rule_run(group, place, old_runs) for place in range(len(group.rules))]
+        rosters = self._rosters(group, runs, old)
         subject = ModelSubject(self._observer_failed)
         for run in runs:
-            subject.attach(RuleObserver(run))
+            subject.attach(RuleObserver(run, rosters))
         if old is not None:
-            return GroupRun(group, runs, subject, old.last_slot, old.seconds, old.missed, old.lock)
-        return GroupRun(group, runs, subject, self._slots.get(group.name))
+            return GroupRun(group, runs, subject, rosters, old.last_slot, old.seconds, old.missed, old.lock)
+        return GroupRun(group, runs, subject, rosters, self._slots.get(group.name))
+
+    def _rosters(self, group: Group, runs: Iterable[RuleRun], old: GroupRun | None) -> dict[str, RosterRun]:
+        """The rosters of the signals that strategies judge: as they were, or as they are stored."""
+        judged = {name for run in runs if run.strategy is not None or run.parts for name in run.queries}
+        before = {} if old is None else old.rosters
+        rosters = {name: before.get(name) or self._restored(group.name, name) for name in sorted(judged)}
+        for run in runs:
+            for name in run.queries if not run.live.known.any() else ():
+                if name in rosters:
+                    run.expect(rosters[name].live)
+        return rosters
+
+    def _restored(self, group: str, signal: str) -> RosterRun:
+        found = RosterRun.fresh()
+        stored = self._seen.pop((group, signal), [])
+        found.live.restore((self.table.slot(item.model), item) for item in stored)
+        return found
 
     def _rule_run(self, group: Group, place: int, old_runs: Mapping[tuple[str, str], RuleRun]) -> RuleRun:
         rule = group.rules[place]
@@ -140,7 +188,7 @@ class Engine:
 
     def _observer_failed(self, observer: Observer, error: Exception) -> None:
         if isinstance(observer, RuleObserver):
-            observer.run.last_error = str(error)
+            observer.run.last_error, observer.run.raised = str(error), True
 
     # ------------------------------------------------------------ a tick
 
@@ -172,6 +220,8 @@ class Engine:
             except BaseException:
                 for rule in run.runs:
                     rule.rollback()
+                for roster in run.rosters.values():
+                    roster.rollback()
                 raise
             self._committed(run, todo, draft)
             run.seconds = clock() - began
@@ -185,6 +235,8 @@ class Engine:
         self, run: GroupRun, todo: Plan, past: Mapping[str, Sequence[EventBatch] | SourceError],
         answers: Answers, draft: Draft, tally: _Tally,
     ) -> None:  # fmt: skip
+        for roster in run.rosters.values():
+            roster.begin()
         for rule in run.runs:
             rule.begin()
             rule.skip(todo.gap)
@@ -201,30 +253,73 @@ class Engine:
     ) -> None:
         """Notify the subject of every batch, and decide what the observers found."""
         for rule in run.runs:
-            rule.evaluation = None
+            rule.next_slot()
         for answer in answers.values():
             if isinstance(answer, EventBatch):
                 tally.events[answer.event.value] += len(answer)
+                self._meet(run, answer, slot)
                 run.subject.notify(answer)
-        evaluations = [found for rule in run.runs if (found := self._outcome(run, rule, answers, slot, draft, tally))]
-        self._decider(run).slot(draft, evaluations, slot, live=live)
+        ordered = sorted(run.runs, key=lambda rule: bool(rule.parts))  # conditions may ask what other rules found
+        evaluations = [found for rule in ordered if (found := self._outcome(run, rule, answers, slot, draft, tally))]
+        decider = self._decider(run)
+        decider.slot(draft, evaluations, slot, live=live)
+        self._part(run, decider, draft, slot)
+
+    def _meet(self, run: GroupRun, batch: EventBatch, slot: Timestamp) -> None:
+        """Remember which models the signal reports; an answer that may not be whole says nothing of the absent."""
+        roster = run.rosters.get(batch.name)
+        if roster is not None:
+            roster.staged.grow(len(self.table))
+            if batch.cause is Cause.NONE:
+                roster.staged.see(batch.index, slot)
+
+    def _part(self, run: GroupRun, decider: Decider, draft: Draft, slot: Timestamp) -> None:
+        """Models that are gone: replaced by a newer version of their pipeline, or silent for too long."""
+        for name, roster in run.rosters.items():
+            overdue = roster.staged.overdue(slot, REPLACED_AFTER)
+            if not len(overdue):
+                continue
+            replaced = [place for place in overdue.tolist() if self._successor(roster, place) is not None]
+            silent = set(roster.staged.overdue(slot, self.retire_after).tolist()) - set(replaced)
+            for places, why in ((replaced, "replaced"), (sorted(silent), "retired")):
+                gone = np.array(places, np.int64)
+                roster.staged.drop(gone)
+                for rule in run.runs:
+                    if name in rule.queries and len(gone):
+                        decider.leave(draft, rule, gone, slot, why)
+
+    def _successor(self, roster: RosterRun, place: int) -> ModelKey | None:
+        """A version of the same pipeline that came later and reports."""
+        seen = roster.staged
+        for other in self.table.versions(place):
+            later = other < len(seen.first_seen) and seen.first_seen[other] > seen.first_seen[place]
+            if later and not seen.missing_since[other]:
+                return self.table[other]
+        return None
 
     def _decider(self, run: GroupRun) -> Decider:
         if self._routing is None:
             raise RuntimeError("configure() comes before evaluate()")
-        return Decider(run.group, self.runs(), self._routing, self._gates)
+        keeper = Gatekeeper(self._routing, self._gates, self.silences, self._storms)
+        return Decider(Asker(run.group, self.runs(), keeper))
 
     def _outcome(
         self, run: GroupRun, rule: RuleRun, answers: Answers, slot: Timestamp, draft: Draft, tally: _Tally
     ) -> Evaluation | None:
         """How a rule's evaluation went; its health, and a decision record when that changed."""
-        answer = answers.get(rule.rule.query)
         problem = ""
-        if isinstance(answer, SourceError):
-            problem = str(answer)
+        for name in rule.queries:
+            answer = answers.get(name)
+            if isinstance(answer, SourceError):
+                problem = str(answer)
+            elif isinstance(answer, EventBatch) and answer.cause is not Cause.NONE:
+                problem = f"the answer is {answer.cause.word}: {'; '.join(answer.notes) or 'no reason given'}"
+            if problem:
+                break
+        if rule.parts and not rule.raised:
+            rule.conclude(slot, _causes(rule, answers), lambda name: _judges(run, name))
+        elif isinstance(answer, SourceError):
             rule.unanswered(slot, answer.cause)
-        elif isinstance(answer, EventBatch) and answer.cause is not Cause.NONE:
-            problem = f"the answer is {answer.cause.word}: {'; '.join(answer.notes) or 'no reason given'}"
         elif rule.evaluation is None:
             problem = rule.last_error or "nothing was evaluated"
         rule.last_evaluation = slot
@@ -292,6 +387,9 @@ class Engine:
 
     def _changes(self, run: GroupRun, todo: Plan, draft: Draft, now: Timestamp) -> TickChanges:
         rows = [*self._stale, *(row for rule in run.runs for row in _changed_rows(rule))]
+        sightings = [*self._unseen]
+        for name, roster in run.rosters.items():
+            sightings += roster.staged.changes(roster.live, run.group.name, name, self.table.models)
         return TickChanges(
             group=run.group.name,
             slot=todo.slot,
@@ -300,6 +398,7 @@ class Engine:
             requests=list(draft.requests.values()),
             deliveries=draft.deliveries,
             decisions=draft.decisions,
+            sightings=sightings,
             at=now,
         )
 
@@ -307,15 +406,29 @@ class Engine:
         for rule in run.runs:
             rule.commit()
             rule.forget_series()
+        for roster in run.rosters.values():
+            roster.commit()
         draft.apply()
         self.book.forget(todo.slot - RESOLVED_FOR)
-        self._stale, self._reconfigured = [], False
+        self.book.sent.forget(todo.slot - SENT_KEPT)
+        self._stale, self._unseen, self._reconfigured = [], [], False
         run.last_slot = todo.slot
         run.missed += todo.missed_count
 
 
 def _used(run: GroupRun) -> dict[str, SignalQuery]:
-    return {rule.rule.query: rule.query for rule in run.runs}
+    return {name: query for rule in run.runs for name, query in rule.queries.items()}
+
+
+def _causes(rule: RuleRun, answers: Answers) -> dict[str, Cause]:
+    """By signal, why it was not answered in full."""
+    found = {name: answers[name].cause for name in rule.queries if name in answers}
+    return {name: cause for name, cause in found.items() if cause is not Cause.NONE}
+
+
+def _judges(run: GroupRun, signal: str) -> list[RuleRun]:
+    """The rules that say whether a signal is healthy."""
+    return [rule for rule in run.runs if not rule.parts and rule.rule.query == signal]
 
 
 def _sameness(query: SignalQuery) -> tuple[object, ...]:
@@ -337,6 +450,7 @@ def _changed_rows(rule: RuleRun) -> list[AlertRow]:
         (before.active_at, after.active_at),
         (before.fired_at, after.fired_at),
         (before.keep_since, after.keep_since),
+        (before.recent, after.recent),
     ):
         changed |= new != np.concatenate([old, np.zeros(grown - size, np.int64)])
     which = np.flatnonzero(changed)

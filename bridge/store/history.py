@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, and_, delete, select
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, and_, delete, func, select
 
 from bridge.domain.model import ModelKey
-from bridge.domain.request import Decision, RequestRecord
+from bridge.domain.request import Decision, RequestRecord, Verdict
 from bridge.domain.times import Timestamp
 from bridge.ports import DeliveryRecord, DeliveryState, RequestFilter
 from bridge.store import rows, tables
@@ -43,6 +45,15 @@ class HistorySide(Side):
         """Update a request outside a tick."""
         with self._write() as connection:
             save_requests(connection, [record])
+
+    def verdicts(self) -> Mapping[str, Mapping[Verdict, int]]:
+        """By rule, how many retrainings that it led to were judged how."""
+        table, found = tables.requests, dict[str, dict[Verdict, int]]()
+        counted = select(table.c.rule, table.c.verdict, func.count()).where(table.c.verdict != "")
+        with self._read() as connection:
+            for rule, verdict, count in connection.execute(counted.group_by(table.c.rule, table.c.verdict)):
+                found.setdefault(rule, {})[Verdict(verdict)] = count
+        return found
 
     def deliveries(self, request_id: str) -> list[DeliveryRecord]:
         """Of one request, in the order in which they were queued."""

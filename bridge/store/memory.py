@@ -6,10 +6,10 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from bridge.domain.alert import AlertRow, State
+from bridge.domain.alert import AlertRow
 from bridge.domain.errors import UnknownRequest
 from bridge.domain.model import ModelKey
-from bridge.domain.request import Decision, Episode, RequestRecord, RequestState
+from bridge.domain.request import Decision, Episode, RequestRecord, RequestState, Verdict
 from bridge.domain.times import Duration, Timestamp
 from bridge.ports import (
     Breaker,
@@ -19,9 +19,11 @@ from bridge.ports import (
     DeliveryState,
     Kind,
     Parcel,
+    Pause,
     QueueDepth,
     RequestFilter,
     Result,
+    Sighting,
     Snapshot,
     StateChunk,
     TickChanges,
@@ -54,13 +56,15 @@ class MemoryStore:
         self._decisions: list[Decision] = []
         self._breakers: dict[str, Breaker] = {}
         self._chunks: dict[tuple[str, str], StateChunk] = {}
+        self._sightings: dict[tuple[str, str, ModelKey], Sighting] = {}
+        self._pauses: dict[tuple[str, str], Pause] = {}
 
     def close(self) -> None:
         """Nothing to let go of."""
 
     # ------------------------------------------------------------ ticks
 
-    def load(self, since: Timestamp) -> Snapshot:
+    def load(self, since: Timestamp, sent_since: Timestamp = 0) -> Snapshot:
         """As ports.TickStore."""
         with self._lock:
             episodes = [item for item in self._episodes.values() if not item.ended_at or item.ended_at >= since]
@@ -68,12 +72,17 @@ class MemoryStore:
             latest = self._latest()
             wanted = [
                 record for id_, record in self._requests.items()
-                if not record.state.terminal or id_ in latest
+                if not record.state.terminal or id_ in latest or _unjudged(record)
                 or (record.request.model, record.request.episode_start) in keys
             ]  # fmt: skip
+            sent = sorted(
+                (record.sent_at, self._order[id_], record.owner) for id_, record in self._requests.items()
+                if record.sent_at and record.sent_at >= sent_since
+            )  # fmt: skip
             return Snapshot(
-                dict(self._slots), list(self._alerts.values()), episodes, wanted, list(self._chunks.values())
-            )
+                dict(self._slots), list(self._alerts.values()), episodes, wanted, list(self._chunks.values()),
+                list(self._sightings.values()), [(owner, at) for at, _, owner in sent], list(self._pauses.values()),
+            )  # fmt: skip
 
     def _latest(self) -> set[str]:
         """The latest sent request of every pipeline."""
@@ -87,10 +96,11 @@ class MemoryStore:
     def commit(self, changes: TickChanges) -> None:
         """As ports.TickStore."""
         with self._lock:
-            self._slots[changes.group] = changes.slot
+            if changes.group:
+                self._slots[changes.group] = changes.slot
             for row in changes.alerts:
                 key = (row.rule, row.fingerprint, row.model)
-                if row.state is State.INACTIVE:
+                if row.blank:
                     self._alerts.pop(key, None)
                 else:
                     self._alerts[key] = row
@@ -103,6 +113,18 @@ class MemoryStore:
             self._decisions.extend(changes.decisions)
             for chunk in changes.state:
                 self._chunks[chunk.rule, chunk.fingerprint] = chunk
+            for sighting in changes.sightings:
+                seen = (sighting.group, sighting.signal, sighting.model)
+                if sighting.first_seen:
+                    self._sightings[seen] = sighting
+                else:
+                    self._sightings.pop(seen, None)
+
+    def save_pause(self, pause: Pause) -> None:
+        """As ports.TickStore."""
+        with self._lock:
+            self._pauses[pause.project, pause.pipeline] = pause
+            self._pauses = {scope: item for scope, item in self._pauses.items() if item.until > pause.at}
 
     def _queue(self, request_id: str, destination: str, kind: Kind, at: Timestamp) -> None:
         key = (request_id, destination, kind)
@@ -252,6 +274,16 @@ class MemoryStore:
             self._order.setdefault(record.id, len(self._order))
             self._requests[record.id] = record if known is None else merged(known, record)
 
+    def verdicts(self) -> Mapping[str, Mapping[Verdict, int]]:
+        """As ports.History."""
+        found: dict[str, dict[Verdict, int]] = {}
+        with self._lock:
+            for record in self._requests.values():
+                if record.verdict is not None:
+                    counts = found.setdefault(record.request.rule, {})
+                    counts[record.verdict] = counts.get(record.verdict, 0) + 1
+        return found
+
     def deliveries(self, request_id: str) -> list[DeliveryRecord]:
         with self._lock:
             return [row.record for row in self._rows.values() if row.record.request_id == request_id]
@@ -298,6 +330,10 @@ class MemoryStore:
 
     def _size(self) -> int:
         return len(self._decisions) + len(self._requests) + len(self._rows) + len(self._episodes)
+
+
+def _unjudged(record: RequestRecord) -> bool:
+    return record.state is RequestState.SUCCEEDED and record.verdict is None
 
 
 def delivered(record: RequestRecord, delivery: Delivery, now: Timestamp) -> RequestRecord:

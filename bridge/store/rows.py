@@ -11,6 +11,7 @@ from sqlalchemy import RowMapping
 from bridge.domain.alert import AlertRow, State
 from bridge.domain.model import ModelKey
 from bridge.domain.request import (
+    Act,
     Decision,
     Episode,
     Evidence,
@@ -19,8 +20,9 @@ from bridge.domain.request import (
     RequestRecord,
     RequestState,
     RetrainRequest,
+    Verdict,
 )
-from bridge.ports import DeliveryRecord, DeliveryState, Kind, StateChunk
+from bridge.ports import DeliveryRecord, DeliveryState, Kind, Pause, Sighting, StateChunk
 
 Row = dict[str, Any]
 Fetched = Mapping[str, Any] | RowMapping
@@ -36,13 +38,14 @@ def alert_row(alert: AlertRow) -> Row:
     return {
         "rule": alert.rule, "fingerprint": alert.fingerprint, **alert.model.labels(), "state": int(alert.state),
         "active_at": alert.active_at, "fired_at": alert.fired_at, "keep_since": alert.keep_since,
+        "recent": alert.recent,
     }  # fmt: skip
 
 
 def alert_of(row: Fetched) -> AlertRow:
     return AlertRow(
         row["rule"], row["fingerprint"], model_of(row), State(row["state"]),
-        row["active_at"], row["fired_at"], row["keep_since"],
+        row["active_at"], row["fired_at"], row["keep_since"], row["recent"],
     )  # fmt: skip
 
 
@@ -81,6 +84,8 @@ def request_row(record: RequestRecord) -> Row:
         "hold": record.hold or "", "hold_until": record.hold_until, "sent_at": record.sent_at,
         "delivered_at": record.delivered_at, "ended_at": record.ended_at, "reference": record.reference,
         "message": record.message, "new_version": record.new_version,
+        "acts": json.dumps([[act.what, act.who, act.at, act.note] for act in record.acts]),
+        "verdict": record.verdict or "", "verdict_at": record.verdict_at, "unhelpful": record.unhelpful,
     }  # fmt: skip
 
 
@@ -98,6 +103,9 @@ def request_of(row: Fetched) -> RequestRecord:
         hold=HoldReason(row["hold"]) if row["hold"] else None, hold_until=row["hold_until"], sent_at=row["sent_at"],
         delivered_at=row["delivered_at"], ended_at=row["ended_at"], reference=row["reference"],
         message=row["message"], new_version=row["new_version"],
+        acts=tuple(Act(*item) for item in json.loads(row["acts"])),
+        verdict=Verdict(row["verdict"]) if row["verdict"] else None, verdict_at=row["verdict_at"],
+        unhelpful=row["unhelpful"],
     )  # fmt: skip
 
 
@@ -127,6 +135,28 @@ def delivery_of(row: Fetched) -> DeliveryRecord:
         row["attempts"], row["queued_at"], row["next_at"], row["updated_at"], row["reason"], row["status"],
         row["answer"],
     )  # fmt: skip
+
+
+def sighting_row(sighting: Sighting) -> Row:
+    return {
+        "group_name": sighting.group, "signal": sighting.signal, **sighting.model.labels(),
+        "first_seen": sighting.first_seen, "missing_since": sighting.missing_since,
+    }  # fmt: skip
+
+
+def sighting_of(row: Fetched) -> Sighting:
+    return Sighting(row["group_name"], row["signal"], model_of(row), row["first_seen"], row["missing_since"])
+
+
+def pause_row(pause: Pause) -> Row:
+    return {
+        "project": pause.project, "pipeline": pause.pipeline, "until": pause.until, "who": pause.who,
+        "at": pause.at, "note": pause.note,
+    }  # fmt: skip
+
+
+def pause_of(row: Fetched) -> Pause:
+    return Pause(row["project"], row["pipeline"], row["until"], row["who"], row["at"], row["note"])
 
 
 def chunk_row(chunk: StateChunk) -> Row:

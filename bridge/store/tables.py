@@ -44,6 +44,28 @@ alerts = Table(
     Column("active_at", _Instant, nullable=False),
     Column("fired_at", _Instant, nullable=False),
     Column("keep_since", _Instant, nullable=False),
+    Column("recent", BigInteger, nullable=False),
+)  # fmt: skip
+
+sightings = Table(
+    "sightings", metadata,
+    Column("group_name", String, primary_key=True),
+    Column("signal", String, primary_key=True),
+    Column("project", String, primary_key=True),
+    Column("pipeline", String, primary_key=True),
+    Column("version", String, primary_key=True),
+    Column("first_seen", _Instant, nullable=False),
+    Column("missing_since", _Instant, nullable=False),
+)  # fmt: skip
+
+pauses = Table(
+    "pauses", metadata,
+    Column("project", String, primary_key=True),
+    Column("pipeline", String, primary_key=True),
+    Column("until", _Instant, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("at", _Instant, nullable=False),
+    Column("note", Text, nullable=False),
 )  # fmt: skip
 
 episodes = Table(
@@ -82,6 +104,10 @@ requests = Table(
     Column("reference", Text, nullable=False),
     Column("message", Text, nullable=False),
     Column("new_version", Text, nullable=False),
+    Column("acts", Text, nullable=False),
+    Column("verdict", String, nullable=False),
+    Column("verdict_at", _Instant, nullable=False),
+    Column("unhelpful", Integer, nullable=False),
     Index("requests_of_model", "project", "pipeline", "version", "episode_start"),
 )  # fmt: skip
 

@@ -5,16 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, delete, func, literal_column, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Table,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal_column,
+    or_,
+    select,
+)
 
-from bridge.domain.alert import State
+from bridge.domain.model import PipelineKey
 from bridge.domain.request import RequestRecord, RequestState
 from bridge.domain.times import Timestamp
-from bridge.ports import DeliveryState, NewDelivery, Snapshot, TickChanges
+from bridge.ports import DeliveryState, NewDelivery, Pause, Snapshot, TickChanges
 from bridge.store import rows, tables
 from bridge.store.base import Insert, Side, insert, upsert
 
 _MODEL = ("project", "pipeline", "version")
+_SEEN = ("group_name", "signal", *_MODEL)
 _FLYING = [state.value for state in RequestState if state.in_flight]
 
 
@@ -38,7 +51,7 @@ def save_requests(connection: Connection, records: Sequence[RequestRecord]) -> N
 class TickSide(Side):
     """ports.TickStore."""
 
-    def load(self, since: Timestamp) -> Snapshot:
+    def load(self, since: Timestamp, sent_since: Timestamp = 0) -> Snapshot:
         """What a start continues from."""
         with self._read() as connection:
             slots = {row.group_name: row.slot for row in connection.execute(select(tables.slots))}
@@ -48,7 +61,13 @@ class TickSide(Side):
             episodes = [rows.episode_of(row) for row in found]
             requests = [rows.request_of(row) for row in self._load_requests(connection, recent)]
             state = [rows.chunk_of(row) for row in connection.execute(select(tables.strategy_state)).mappings()]
-        return Snapshot(slots, alerts, episodes, requests, state)
+            seen = [rows.sighting_of(row) for row in connection.execute(select(tables.sightings)).mappings()]
+            pauses = [rows.pause_of(row) for row in connection.execute(select(tables.pauses)).mappings()]
+            table = tables.requests
+            asked = select(table.c.project, table.c.pipeline, table.c.sent_at)
+            asked = asked.where(table.c.sent_at > max(0, sent_since - 1)).order_by(table.c.sent_at, table.c.seq)
+            sent = [(PipelineKey(row.project, row.pipeline), row.sent_at) for row in connection.execute(asked)]
+        return Snapshot(slots, alerts, episodes, requests, state, seen, sent, pauses)
 
     @staticmethod
     def _load_requests(connection: Connection, recent: Any) -> list[Any]:
@@ -58,13 +77,15 @@ class TickSide(Side):
         of_recent = (
             select(literal_column("1")).where(*same, table.c.episode_start == episode.c.started_at, recent).exists()
         )
-        wanted = or_(table.c.terminal == 0, of_recent, table.c.seq.in_(latest_sent()))
+        unjudged = and_(table.c.state == RequestState.SUCCEEDED.value, table.c.verdict == "")
+        wanted = or_(table.c.terminal == 0, of_recent, unjudged, table.c.seq.in_(latest_sent()))
         return list(connection.execute(select(table).where(wanted).order_by(table.c.seq)).mappings())
 
     def commit(self, changes: TickChanges) -> None:
         """One transaction: all of it, or nothing."""
         with self._write() as connection:
-            upsert(connection, tables.slots, ("group_name",), [{"group_name": changes.group, "slot": changes.slot}])
+            if changes.group:
+                upsert(connection, tables.slots, ("group_name",), [{"group_name": changes.group, "slot": changes.slot}])
             self._commit_alerts(connection, changes)
             key = (*_MODEL, "started_at")
             upsert(connection, tables.episodes, key, [rows.episode_row(episode) for episode in changes.episodes])
@@ -75,19 +96,43 @@ class TickSide(Side):
                 connection.execute(tables.decisions.insert(), told)
             chunks = [rows.chunk_row(chunk) for chunk in changes.state]
             upsert(connection, tables.strategy_state, ("rule", "fingerprint"), chunks)
+            self._commit_sightings(connection, changes)
+
+    def save_pause(self, pause: Pause) -> None:
+        """Pause, or with an `until` that is over: go on."""
+        table = tables.pauses
+        with self._write() as connection:
+            connection.execute(delete(table).where(table.c.until <= pause.at))
+            if pause.until > pause.at:
+                upsert(connection, table, ("project", "pipeline"), [rows.pause_row(pause)])
+            else:
+                same = (table.c.project == pause.project, table.c.pipeline == pause.pipeline)
+                connection.execute(delete(table).where(*same))
+
+    @staticmethod
+    def _commit_sightings(connection: Connection, changes: TickChanges) -> None:
+        last = {(item.group, item.signal, item.model): item for item in changes.sightings}
+        gone = [item for item in last.values() if not item.first_seen]
+        kept = [rows.sighting_row(item) for item in last.values() if item.first_seen]
+        _delete(connection, tables.sightings, _SEEN, [rows.sighting_row(item) for item in gone])
+        upsert(connection, tables.sightings, _SEEN, kept)
 
     @staticmethod
     def _commit_alerts(connection: Connection, changes: TickChanges) -> None:
         table, key = tables.alerts, ("rule", "fingerprint", *_MODEL)
         # In their order, and the last word on a key wins: a stale row may be dropped and made anew in one tick.
         last = {(row.rule, row.fingerprint, row.model): row for row in changes.alerts}
-        gone = [rows.alert_row(row) for row in last.values() if row.state is State.INACTIVE]
-        kept = [rows.alert_row(row) for row in last.values() if row.state is not State.INACTIVE]
-        if gone:
-            matching = [table.c[name] == bindparam(f"at_{name}") for name in key]
-            named = [{f"at_{name}": row[name] for name in key} for row in gone]
-            connection.execute(delete(table).where(*matching), named)
+        gone = [rows.alert_row(row) for row in last.values() if row.blank]
+        kept = [rows.alert_row(row) for row in last.values() if not row.blank]
+        _delete(connection, table, key, gone)
         upsert(connection, table, key, kept)
+
+
+def _delete(connection: Connection, table: Table, key: tuple[str, ...], gone: Sequence[rows.Row]) -> None:
+    """Delete the rows with the keys of `gone`."""
+    if gone:
+        matching = [table.c[name] == bindparam(f"at_{name}") for name in key]
+        connection.execute(delete(table).where(*matching), [{f"at_{name}": row[name] for name in key} for row in gone])
 
 
 def latest_sent() -> Any:

@@ -21,6 +21,7 @@ from bridge.domain.request import (
     RequestRecord,
     RequestState,
     RetrainRequest,
+    Verdict,
     request_id,
 )
 from bridge.ports import (
@@ -113,7 +114,7 @@ def test_later_ticks_overwrite_and_an_inactive_row_is_gone(store: Store) -> None
 
 def test_the_latest_request_of_a_pipeline_is_the_one_that_was_sent_last(store: Store) -> None:
     """It was held and made before the other: its end is what the cooldown counts from, after a restart too."""
-    done = {"state": RequestState.SUCCEEDED}
+    done = {"state": RequestState.SUCCEEDED, "verdict": Verdict.INCONCLUSIVE}
     held = record_of(start=10, **done, sent_at=80, ended_at=90)
     other = record_of(B, start=20, **done, sent_at=20, ended_at=30)
     store.commit(TickChanges("g", 100, requests=[held, other], at=100))
@@ -146,7 +147,7 @@ def test_a_leased_delivery_is_due_when_its_lease_ends(store: Store) -> None:
 def test_a_load_brings_what_is_open_lately_ended_or_the_latest_of_its_pipeline(store: Store) -> None:
     """Old closed episodes stay behind; the pipeline's latest request comes along, for the cooldown."""
     old, latest, other = record_of(start=10), record_of(B, start=50), record_of(C, start=60)
-    done = {"state": RequestState.SUCCEEDED, "ended_at": 90}
+    done = {"state": RequestState.SUCCEEDED, "ended_at": 90, "verdict": Verdict.RECOVERED}
     episodes = [Episode(item.request.model, item.request.episode_start, "R", ("R",), 1, 90) for item in (old, latest)]
     records = [replace(item, **done) for item in (old, latest)]
     store.commit(TickChanges("g", 100, episodes=episodes, requests=[*records, other], at=100))

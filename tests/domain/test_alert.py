@@ -127,8 +127,16 @@ def test_policies_turn_not_knowing_into_a_verdict() -> None:
     """`fire` and `ok` decide their own cause only; `keep` leaves it open."""
     code = np.array([UNKNOWN, UNKNOWN, UNKNOWN, OK])
     cause = np.array([Cause.NO_DATA, Cause.STALE, Cause.NAN, Cause.NONE], np.int8)
-    decided = apply_policies(code, cause, {Cause.NO_DATA: "ok", Cause.STALE: "fire", Cause.NAN: "keep"})
+    policies, known = {Cause.NO_DATA: "ok", Cause.STALE: "fire", Cause.NAN: "keep"}, np.ones(4, np.bool_)
+    decided = apply_policies(code, cause, policies, known)
     assert decided.tolist() == [Code.OK, Code.BREACHED, Code.INCONCLUSIVE, Code.OK]
+
+
+def test_no_policy_decides_of_a_model_that_the_rule_never_saw() -> None:
+    """`query_error: fire` must not ask for models of other rules."""
+    code, cause = np.array([UNKNOWN, UNKNOWN]), np.array([Cause.QUERY_ERROR, Cause.QUERY_ERROR], np.int8)
+    decided = apply_policies(code, cause, {Cause.QUERY_ERROR: "fire"}, np.array([True, False]))
+    assert decided.tolist() == [Code.BREACHED, Code.INCONCLUSIVE]
 
 
 def test_time_that_was_never_evaluated_counts_towards_nothing() -> None:

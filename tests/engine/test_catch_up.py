@@ -124,10 +124,10 @@ def test_an_episode_found_while_catching_up_is_asked_for_though_the_present_slot
     (run,) = world.engine.runs().values()
     judge, last = type(run)._judge, world.now + 10 * SECOND
 
-    def failing(self: RuleRun, batch: EventBatch) -> Verdicts:
+    def failing(self: RuleRun, batch: EventBatch, *rest: object) -> Verdicts:
         if batch.slot == last:
             raise StrategyError("broken")
-        return judge(self, batch)
+        return judge(self, batch, *rest)
 
     monkeypatch.setattr(RuleRun, "_judge", failing)
     world.tick({A: 0.7})

@@ -86,7 +86,7 @@ def test_a_newer_schema_is_refused_with_both_versions(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()
-    with pytest.raises(SchemaTooNew, match="has schema 9999, this version knows up to 0001; run the newer version"):
+    with pytest.raises(SchemaTooNew, match="has schema 9999, this version knows up to 0002; run the newer version"):
         SqlStore.open_sqlite(path)
 
 

@@ -11,11 +11,11 @@ from bridge.domain.batch import EventBatch, EventKind
 from bridge.domain.errors import SourceError
 from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.request import Decision, RequestRecord, RequestState
-from bridge.domain.rule import Gates, Group, Rule, SignalQuery, StrategySpec
+from bridge.domain.rule import Cooldown, Gates, Group, Rule, SignalQuery, StrategySpec
 from bridge.domain.times import HOUR, SECOND, Duration, Timestamp
 from bridge.domain.verdict import Cause
 from bridge.engine.commands import EngineCommands
-from bridge.engine.deciding import Way
+from bridge.engine.gatekeeping import Way
 from bridge.engine.tick import Engine
 from bridge.engine.views import ReloadResult
 from bridge.ports import RequestFilter, StatusReport, Store, TickReport
@@ -65,9 +65,16 @@ class FixedRoutes:
     destinations: tuple[str, ...] = ("team/coordinator/0",)
     reporting: bool = True
     resolved: tuple[str, ...] = ()
+    muted: Timestamp = 0
 
     def way(self, labels: Mapping[str, str]) -> Way:
         return Way(("team",), self.destinations)
+
+    def muted_until(self, labels: Mapping[str, str], at: Timestamp) -> Timestamp:
+        return self.muted
+
+    def identity(self, labels: Mapping[str, str]) -> Mapping[str, str]:
+        return labels
 
     def tracked(self, destinations: Sequence[str]) -> bool:
         return self.reporting
@@ -82,13 +89,16 @@ DRIFT = SignalQuery("drift", EventKind.DRIFT, {"value": "model_drift"})
 def rule(name: str = "Drifted", *, query: str = "drift", limit: float | None = 0.6, **more: object) -> Rule:
     """A threshold rule on `query`, or a plain expression when `limit` is None."""
     spec = None if limit is None else StrategySpec("threshold", {"max": limit})
-    return Rule(name, "g", query, spec, **{"cooldown": 0, **more})  # type: ignore[arg-type]
+    cooldown = more.pop("cooldown", 0)
+    wait = cooldown if isinstance(cooldown, Cooldown) else Cooldown(cooldown)  # type: ignore[arg-type]
+    return Rule(name, "g", query, spec, **{"cooldown": wait, **more})  # type: ignore[arg-type]
 
 
 def group(*rules: Rule, interval: Duration = 10 * SECOND, **more: object) -> Group:
     """A group "g" with slots at whole intervals; queries are named after what the rules use."""
     ordered = tuple(replace(item, order=place) for place, item in enumerate(rules))
-    queries = {item.query: replace(DRIFT, name=item.query, exprs={"value": item.query}) for item in ordered}
+    names = [name for item in ordered for name in item.queries]
+    queries = {name: replace(DRIFT, name=name, exprs={"value": name}) for name in names}
     return Group("g", interval, queries, ordered, **{"fixed_phase": 0, **more})  # type: ignore[arg-type]
 
 
@@ -101,7 +111,7 @@ class World:
         self.store: Store = store or MemoryStore()
         self.group = group
         self.routes = routes or FixedRoutes()
-        self.gates = gates or Gates()
+        self.gates = gates or Gates(settle=0)
         self.now = group.slot_at(START)
         self.script: dict[tuple[str, Timestamp], Answer] = {}
         self.restart()

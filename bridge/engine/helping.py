@@ -1,0 +1,58 @@
+"""Did a retraining help? Judged by the rules that asked for it, over the version that it made. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from bridge.domain.alert import State
+from bridge.domain.model import ModelKey
+from bridge.domain.request import RequestRecord, Verdict
+from bridge.domain.times import Duration, Timestamp
+from bridge.domain.verdict import Code
+from bridge.engine.rule_run import RuleRun
+
+
+def verdict(
+    record: RequestRecord, runs: Mapping[str, RuleRun], slot: Timestamp, settle: Duration, limit: Duration
+) -> tuple[Verdict, str] | None:
+    """Whether a retraining that succeeded helped, and why one thinks so; None: it is too early to say.
+
+    settle: how long after its end the rules are first looked at. limit: how long after it this is given up.
+    """
+    if slot - record.ended_at < settle:
+        return None
+    model = judged_model(record)
+    names = dict.fromkeys((record.request.rule, *(item.rule for item in record.request.evidence)))
+    linked = [runs[name] for name in names if name in runs]
+    if not linked:
+        return Verdict.INCONCLUSIVE, "its rules were removed"
+    found = {run.rule.name: _state(run, model, record.ended_at) for run in linked}
+    bad = [name for name, good in found.items() if good is False]
+    if bad:
+        return Verdict.NOT_RECOVERED, f"{', '.join(bad)} fires for {model}"
+    if all(found.values()):
+        return Verdict.RECOVERED, f"{', '.join(found)} healthy for {model}"
+    if slot - record.ended_at >= limit:
+        unsure = ", ".join(name for name, good in found.items() if good is None)
+        return Verdict.INCONCLUSIVE, f"{unsure} could not say within verdict_limit"
+    return None
+
+
+def judged_model(record: RequestRecord) -> ModelKey:
+    """The version that the retraining made, if the coordinator said which."""
+    model = record.request.model
+    return replace(model, version=record.new_version) if record.new_version else model
+
+
+def _state(run: RuleRun, model: ModelKey, ended_at: Timestamp) -> bool | None:
+    """True: healthy, False: fires, None: not known, or on the way from one to the other."""
+    if run.last_evaluation <= ended_at or run.health != "ok":
+        return None
+    place = run.table.find(model)
+    if place is None or place >= len(run.staged.code):
+        return True if run.strategy is None and not run.parts else None
+    state, code = run.staged.alerts.state[place], run.staged.code[place]
+    if state == State.FIRING:
+        return None if code in {Code.OK, Code.INCONCLUSIVE} else False
+    return True if state == State.INACTIVE and code in {Code.OK, Code.BAND} else None

@@ -1,0 +1,47 @@
+"""What makes a verdict of a strategy's one: evidence that is too thin, too old, or of a model that is too new."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.domain.batch import COUNT, UPDATED, EventBatch
+from bridge.domain.rule import Rule, SignalQuery
+from bridge.domain.verdict import Cause, Code, Verdicts
+from bridge.strategies.base import RetrainStrategy, StateColumn, guarded
+
+FirstSeen = NDArray[np.int64]
+
+
+def judge(
+    strategy: RetrainStrategy | None, batch: EventBatch, state: StateColumn | None, rule: Rule, query: SignalQuery,
+    first_seen: FirstSeen,
+) -> Verdicts:  # fmt: skip
+    """Verdicts (k,) over a batch: the strategy's, where its numbers are many, fresh and old enough to be judged.
+
+    strategy None: being in the answer is the breach. state: (k,) of the batch's models, changed in place.
+    first_seen: (k,) when each model was first seen, 0 = never before. Raises StrategyError.
+    """
+    if batch.cause is not Cause.NONE:
+        return Verdicts.inconclusive(len(batch), batch.cause)
+    if strategy is None:
+        nan = np.full(len(batch), np.nan)
+        breached = np.full(len(batch), Code.BREACHED, np.int8)
+        return Verdicts(breached, np.zeros(len(batch), np.int8), batch.values(), nan)
+    verdicts = guarded(strategy, batch, state)
+    if query.stale_after:
+        age = batch.slot - batch.column(UPDATED) * 1000
+        _withdraw(verdicts, ~(age < query.stale_after), Cause.STALE)
+    if rule.n_min:
+        _withdraw(verdicts, ~(batch.column(COUNT) >= rule.n_min), Cause.INSUFFICIENT)
+    if rule.warm_up:
+        young = (first_seen == 0) | (batch.slot - first_seen < rule.warm_up)
+        _withdraw(verdicts, young, Cause.WARMING_UP)
+    return verdicts
+
+
+def _withdraw(verdicts: Verdicts, doubtful: NDArray[np.bool_], cause: Cause) -> None:
+    """Take back what was said of doubtful elements; one that is inconclusive already keeps its cause."""
+    hit = doubtful & (verdicts.code != Code.INCONCLUSIVE)
+    verdicts.code[hit] = Code.INCONCLUSIVE
+    verdicts.cause[hit] = cause
