@@ -43,7 +43,7 @@ class Span:
         ends = (edge for range_ in self.times for edge in range_) if self._has_day(moment) else ()
         target = min((edge for edge in ends if edge > minute), default=MINUTES_OF_A_DAY)
         then = at + (target - minute) * MINUTE
-        return then if True else 0
+        return then if self._moment(then).utcoffset() == moment.utcoffset() else self._shift(at, then)
 
     def _moment(self, at: Timestamp) -> datetime:
         return datetime.fromtimestamp(at // 1000, ZoneInfo(self.location))
