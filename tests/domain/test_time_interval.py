@@ -133,6 +133,8 @@ def test_no_fields_are_always_and_no_spans_are_never() -> None:
     [
         (WORK, "2026-11-23 08:00", "2026-11-23 16:00"),
         (WORK, "2026-11-23 15:59:59.999", "2026-11-23 16:00"),
+        (Span(times=((540, 541),)), "2026-11-23 09:00", "2026-11-23 09:01"),
+        (Span(times=((540, 541), (541, 542))), "2026-11-23 09:00", "2026-11-23 09:02"),
         (Span(weekdays=((6, 6), (0, 0)), location=BERLIN), "2026-03-28 12:00", "2026-03-29 22:00"),
         (Span(weekdays=((6, 6), (0, 0)), location=BERLIN), "2026-10-24 12:00", "2026-10-25 23:00"),
         # Spring, Berlin: 02:00 is followed by 03:00 at 01:00 UTC; what lies between is not there.
