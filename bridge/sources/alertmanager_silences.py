@@ -1,0 +1,154 @@
+"""Fetches Alertmanager's silences: a question to each of them at times, an answer from memory at any time."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import requests
+
+from bridge.domain.times import HOUR, Duration, Timestamp
+from bridge.net.http_config import HttpConfig
+from bridge.net.redact import redact, redact_url
+from bridge.net.session import Answer, NetError, call, forget_credentials, open_session
+from bridge.ports import SilenceSnapshot
+from bridge.sources.silence_list import Listing, NotAListError, latest, read_silences
+
+log = logging.getLogger(__name__)
+
+MOST_BYTES = 32 * 1024 * 1024
+# Slots lie before the present; what ended longer ago is of no use to any of them.
+KEPT_AFTER_END: Duration = HOUR
+SHOWN = 3
+_REASONS = {401: "unauthorized", 403: "unauthorized", 429: "rate_limited"}
+_CLASSES = {3: "redirect", 4: "http_4xx", 5: "http_5xx"}
+
+
+@dataclass(frozen=True)
+class SilenceTarget:
+    """An Alertmanager. url: with its route prefix, without /api/v2; http: as for sending to it."""
+
+    url: str
+    http: HttpConfig = field(default_factory=HttpConfig)
+
+
+class _FetchError(Exception):
+    """No list was answered. reason: a closed word, as ports.Delivery has it."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class AlertmanagerSilences:
+    """A ports.Silences over Alertmanagers, which may be members of one cluster or not.
+
+    base_dir: what `*_file` settings are relative to. timeout: seconds for all of them together.
+    """
+
+    def __init__(self, targets: Sequence[SilenceTarget], base_dir: Path, *, timeout: float = 10.0) -> None:
+        different = [target for place, target in enumerate(targets) if target not in targets[:place]]
+        self._asked = [_Asked(target, base_dir) for target in different]
+        self._timeout = timeout
+        self._fetching = threading.Lock()
+        self._snapshot = SilenceSnapshot()
+
+    def snapshot(self) -> SilenceSnapshot:
+        """What the last fetch that was answered found. Thread-safe: it is exchanged as a whole."""
+        return self._snapshot
+
+    def fetch(self, now: Timestamp) -> SilenceSnapshot:
+        """Ask every Alertmanager once, and keep the silences of those that answer; if none does, what was known stays.
+
+        Never raises, and takes no longer than `timeout`.
+        """
+        with self._fetching:
+            ends = time.monotonic() + self._timeout
+            answers: list[Listing] = []
+            for place, asked in enumerate(self._asked):
+                # One that hangs must leave time for the others.
+                share = (ends - time.monotonic()) / (len(self._asked) - place)
+                listing = asked.listing(max(share, 0.01))
+                answers += [listing] if listing is not None else []
+            if answers:
+                kept = (item for item in latest(answers).values() if item.ends_at > now - KEPT_AFTER_END)
+                self._snapshot = SilenceSnapshot(tuple(kept), now)
+            return self._snapshot
+
+    def failing(self) -> Mapping[str, str]:
+        """Address -> reason, of the Alertmanagers that did not answer the last fetch."""
+        return {asked.shown: asked.reason for asked in self._asked if asked.reason}
+
+    def damaged(self) -> int:
+        """How many silences of the last answers could not be read, and do not count."""
+        return sum(asked.damaged for asked in self._asked)
+
+    def close(self) -> None:
+        """Let go of connections."""
+        with self._fetching:
+            for asked in self._asked:
+                asked.close()
+
+
+class _Asked:
+    """One Alertmanager, and what was said of it in the log. reason: why it did not answer, empty when it did."""
+
+    def __init__(self, target: SilenceTarget, base_dir: Path) -> None:
+        self._target = target
+        self._base_dir = base_dir
+        self._url = f"{target.url.rstrip('/')}/api/v2/silences"
+        self._session: requests.Session | None = None
+        self.shown = redact_url(target.url)
+        self.reason = ""
+        self.damaged = 0
+
+    def listing(self, deadline: float) -> Listing | None:
+        """The silences, or None when there was no answer that holds them."""
+        try:
+            listing = read_silences(self._get(deadline).body)
+        except (_FetchError, NetError) as error:
+            self._failed(str(error), error.reason)
+            return None
+        except NotAListError as error:
+            self._failed(str(error), "invalid_answer")
+            return None
+        self._answered(listing)
+        return listing
+
+    def close(self) -> None:
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def _get(self, deadline: float) -> Answer:
+        if self._session is None:
+            self._session = open_session(self._target.http, self._base_dir)
+        answer = call(
+            self._session, "GET", self._url, deadline=deadline, max_bytes=MOST_BYTES, must_fit=True,
+            headers={"Accept": "application/json"},
+        )  # fmt: skip
+        if answer.status in {401, 403}:
+            forget_credentials(self._session)
+        if answer.status != 200:
+            reason = _REASONS.get(answer.status) or _CLASSES.get(answer.status // 100, "invalid_answer")
+            raise _FetchError(f"answered HTTP {answer.status}", reason)
+        return answer
+
+    def _failed(self, message: str, reason: str) -> None:
+        if reason != self.reason:
+            fields = {"alertmanager": self.shown, "reason": reason, "error": message}
+            log.warning("silences cannot be fetched", extra=fields)
+        self.reason = reason
+
+    def _answered(self, listing: Listing) -> None:
+        if self.reason:
+            log.info("silences can be fetched again", extra={"alertmanager": self.shown})
+        if len(listing.damaged) > self.damaged:
+            shown = [redact(text) for text in listing.damaged[:SHOWN]]
+            fields = {"alertmanager": self.shown, "count": len(listing.damaged), "first": shown}
+            log.warning("silences that cannot be read do not count", extra=fields)
+        self.reason, self.damaged = "", len(listing.damaged)

@@ -1,0 +1,113 @@
+"""What Alertmanager's list of silences holds, and what of it is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from bridge.domain.matchers import Matcher
+from bridge.domain.silence import Silence
+from bridge.sources.silence_list import Listing, NotAListError, latest, read_silences
+
+STARTS, ENDS = 1_794_182_400_000, 1_794_186_000_500
+
+
+def element(**changes: Any) -> dict[str, Any]:
+    """A silence as the API gives it, with some keys changed; None removes one."""
+    given = {
+        "id": "a1",
+        "status": {"state": "active"},
+        "updatedAt": "2026-11-09T00:00:00.000Z",
+        "comment": "planned",
+        "createdBy": "ops",
+        "startsAt": "2026-11-09T00:00:00.000Z",
+        "endsAt": "2026-11-09T02:00:00.500+01:00",
+        "matchers": [{"name": "project", "value": "shop", "isRegex": False, "isEqual": True}],
+    }
+    return {key: value for key, value in (given | changes).items() if value is not None}
+
+
+def matcher(**changes: Any) -> dict[str, Any]:
+    return {"name": "project", "value": "shop", "isRegex": False, "isEqual": True, **changes}
+
+
+def read(*elements: Any) -> Listing:
+    return read_silences(json.dumps(elements).encode())
+
+
+def test_a_silence_is_read_with_its_times_in_milliseconds() -> None:
+    """Who made it and why is kept for people."""
+    (listed,) = read(element()).silences
+    assert listed.silence == Silence("a1", (Matcher("project", "=", "shop"),), STARTS, ENDS, "ops", "planned")
+    assert listed.updated_at == STARTS
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (matcher(), Matcher("project", "=", "shop")),
+        (matcher(isEqual=False), Matcher("project", "!=", "shop")),
+        (matcher(isRegex=True, value="shop|search"), Matcher("project", "=~", "shop|search")),
+        (matcher(isRegex=True, isEqual=False), Matcher("project", "!~", "shop")),
+        ({"name": "a", "value": "", "isRegex": False}, Matcher("a", "=", "")),
+        ({"name": "größe", "value": "(", "isRegex": False, "more": 1}, Matcher("größe", "=", "(")),
+    ],
+)
+def test_the_four_kinds_of_matchers(given: dict[str, Any], expected: Matcher) -> None:
+    """isEqual is missing in the answers of old versions, where every matcher was positive."""
+    (listed,) = read(element(matchers=[given])).silences
+    assert listed.silence.matchers == (expected,)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        element(id=None), element(id=""), element(id=7), element(matchers=None), element(matchers=[]),
+        element(matchers={}), element(startsAt=None), element(endsAt="tomorrow"), element(endsAt=ENDS),
+        element(endsAt="2026-11-09T02:00:00"), element(endsAt="10000-01-01T00:00:00Z"),
+        element(updatedAt="0000-00-00T00:00:00Z"),
+        element(matchers=[matcher(), {"name": "a", "value": "b"}]), element(matchers=[matcher(name="")]),
+        element(matchers=[matcher(isRegex="true")]), element(matchers=[matcher(value=5)]),
+        element(matchers=[matcher(isRegex=True, value="(")]),
+        element(matchers=[matcher(isRegex=True, value="[[:alpha:]]")]),
+        element(matchers=[matcher(isRegex=True, value="a{99999999999}")]), "text", 5, None, [], {},
+    ],
+)  # fmt: skip
+def test_a_damaged_silence_is_left_out_and_named(wrong: Any) -> None:
+    """The others count all the same; one without matchers would silence everything."""
+    listing = read(wrong, element(id="good"))
+    assert [listed.silence.id for listed in listing.silences] == ["good"]
+    assert len(listing.damaged) == 1
+    assert listing.damaged[0].startswith(json.dumps(wrong)[:100])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"null", b"{}", b'{"status": "error"}', b"<html></html>", b"[1", b"[] []", b'"\xff"', b"[" * 100_000],
+)
+def test_what_is_no_list_is_an_error(body: bytes) -> None:
+    """Else an answer of something else would lift every silence."""
+    with pytest.raises(NotAListError, match="the answer is not a list of silences: "):
+        read_silences(body)
+
+
+def test_an_empty_list_says_that_nothing_is_silenced() -> None:
+    """It is an answer like others."""
+    assert read_silences(b"[]") == Listing((), ())
+
+
+def test_a_list_whose_element_is_nested_beyond_reason_is_read_or_refused() -> None:
+    """It ends with an error of ours, or with one damaged silence."""
+    listing = read_silences(b'[{"id": ' + b"[" * 500 + b"]" * 500 + b"}]")
+    assert (listing.silences, len(listing.damaged)) == ((), 1)
+
+
+@pytest.mark.parametrize("first_is_newer", [True, False])
+def test_the_newest_version_of_a_silence_counts(first_is_newer: bool) -> None:
+    """One member of a cluster may not know yet that it was ended; in whatever order they are asked."""
+    old = read(element(), element(id="b2"))
+    new = read(element(endsAt="2026-11-09T00:10:00Z", updatedAt="2026-11-09T00:10:00Z"))
+    silences = latest([new, old] if first_is_newer else [old, new])
+    assert {id_: silence.ends_at for id_, silence in silences.items()} == {"a1": STARTS + 600_000, "b2": ENDS}
