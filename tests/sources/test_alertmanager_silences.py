@@ -150,6 +150,18 @@ def test_one_that_hangs_leaves_time_for_the_others() -> None:
         assert silences.failing() == {servers[0].url: "timeout", servers[2].url: "timeout"}
 
 
+def test_one_that_hangs_takes_no_more_than_its_share() -> None:
+    """The first of three has a third of the time, so that the others are not asked in haste."""
+    good: tuple[Behaviour, ...] = (Reply(200, body("a")),)
+    with (
+        receivers((HANG,), good, good) as servers,
+        source(*[server.url for server in servers], timeout=1.8) as silences,
+    ):
+        began = time.monotonic()
+        assert ids(silences.fetch(NOW)) == ["a"]
+        assert 0.6 <= time.monotonic() - began < 1.5
+
+
 def test_an_alertmanager_of_several_receivers_is_asked_once(mocked: responses.RequestsMock) -> None:
     """The same address with the same settings is the same."""
     mocked.get("http://am.test/api/v2/silences", body=body("a"))
