@@ -26,6 +26,7 @@ KEPT_AFTER_END: Duration = HOUR
 SHOWN = 3
 _REASONS = {401: "unauthorized", 403: "unauthorized", 429: "rate_limited"}
 _CLASSES = {3: "redirect", 4: "http_4xx", 5: "http_5xx"}
+_NOTHING = SilenceSnapshot()
 
 
 @dataclass(frozen=True)
@@ -47,15 +48,23 @@ class _FetchError(Exception):
 class AlertmanagerSilences:
     """A ports.Silences over Alertmanagers, which may be members of one cluster or not.
 
-    base_dir: what `*_file` settings are relative to. timeout: seconds for all of them together.
+    base_dir: what `*_file` settings are relative to. timeout: seconds for all of them together. known: what is known
+    before the first fetch, when the settings were changed meanwhile.
     """
 
-    def __init__(self, targets: Sequence[SilenceTarget], base_dir: Path, *, timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        targets: Sequence[SilenceTarget],
+        base_dir: Path,
+        *,
+        timeout: float = 10.0,
+        known: SilenceSnapshot = _NOTHING,
+    ) -> None:
         different = [target for place, target in enumerate(targets) if target not in targets[:place]]
         self._asked = [_Asked(target, base_dir) for target in different]
         self._timeout = timeout
         self._fetching = threading.Lock()
-        self._snapshot = SilenceSnapshot()
+        self._snapshot = known
 
     def snapshot(self) -> SilenceSnapshot:
         """What the last fetch that was answered found. Thread-safe: it is exchanged as a whole."""

@@ -67,6 +67,18 @@ def test_before_the_first_fetch_nothing_is_known() -> None:
         assert silences.snapshot() == SilenceSnapshot((), 0)
 
 
+def test_what_was_known_outlives_a_change_of_settings() -> None:
+    """Until the first answer under the new ones; an Alertmanager that is down at that moment changes nothing."""
+    with Receiver(Reply(200, body("a")), Reply(500), Reply(200, body("b"))) as server:
+        with source(server.url) as silences:
+            known = silences.fetch(NOW)
+        target = SilenceTarget(server.url, HttpConfig(basic_auth=BasicAuth(username="ops")))
+        with closing(AlertmanagerSilences([target], Path(), known=known)) as silences:
+            assert silences.snapshot() is known
+            assert silences.fetch(NOW + MINUTE) is known
+            assert ids(silences.fetch(NOW + 2 * MINUTE)) == ["b"]
+
+
 def test_silences_are_asked_for_under_the_route_prefix(mocked: responses.RequestsMock) -> None:
     """One GET for each Alertmanager; the port gives what was found, with the time it was asked at."""
     mocked.get("http://am.test/prefix/api/v2/silences", body=body("a", "b"))
