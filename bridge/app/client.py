@@ -41,12 +41,12 @@ class Access:
         return Access(url, config, file.parent)
 
 
-def ask(access: Access, path: str, method: str = "GET") -> Any:
+def ask(access: Access, path: str, method: str = "GET", body: Any = None) -> Any:
     """The `data` of an answer in Prometheus' envelope. ApiError says what the bridge said."""
     url = access.url
-    status, body = _call(access, path, method)
+    status, text = _call(access, path, method, body)
     try:
-        answer = json.loads(body)
+        answer = json.loads(text)
         data = answer.get("data")
     except (ValueError, AttributeError):
         raise ApiError(f"{url} does not answer as a bridge does (HTTP {status})") from None
@@ -64,10 +64,20 @@ def ready(access: Access) -> str:
     return "" if status == 200 else f"{access.url} is not ready: {body.decode(errors='replace').strip()}"
 
 
-def _call(access: Access, path: str, method: str) -> tuple[int, bytes]:
+def _call(access: Access, path: str, method: str, body: Any = None) -> tuple[int, bytes]:
+    data = None if body is None else json.dumps(body).encode()
+    headers = {} if body is None else {"Content-Type": "application/json"}
     try:
         with open_session(access.config, access.base_dir) as session:
-            answer = call(session, method, access.url.rstrip("/") + path, deadline=DEADLINE, max_bytes=MAX_ANSWER)
+            answer = call(
+                session,
+                method,
+                access.url.rstrip("/") + path,
+                deadline=DEADLINE,
+                max_bytes=MAX_ANSWER,
+                data=data,
+                headers=headers,
+            )
     except NetError as error:
         raise ApiError(f"no bridge at {access.url}: {error}") from None
     return answer.status, answer.body

@@ -40,6 +40,7 @@ class Routes:
 
     def __init__(self, route: Route, built: Mapping[str, Sink], external_labels: Mapping[str, str]) -> None:
         self._route = route
+        self._timed = route.timed
         self._sinks = built
         self._external = external_labels
 
@@ -51,7 +52,7 @@ class Routes:
 
     def muted_until(self, labels: Mapping[str, str], at: Timestamp) -> Timestamp:
         """When the time intervals of the routes no longer mute such a request; 0 = they do not."""
-        return 0
+        return self._route.muted_until({**self._external, **labels}, at) if self._timed else 0
 
     def identity(self, labels: Mapping[str, str]) -> Mapping[str, str]:
         """The labels of a request with those that every alert of this bridge has."""

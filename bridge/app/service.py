@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 DATABASE = "retrain-bridge.db"
 POLL_INTERVAL = 5 * SECOND
+SILENCES_INTERVAL = 15 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,7 @@ def _leave() -> None:
 def _schedule(scheduler: Scheduler, bridge: Bridge, config: BridgeConfig) -> None:
     scheduler.every(POLL_INTERVAL, "poll", bridge.poll)
     scheduler.every(HOUR, "prune", bridge.prune)
+    scheduler.every(SILENCES_INTERVAL, "silences", bridge.fetch_silences)
     scheduler.schedule(config.groups)
     scheduler.start()
 

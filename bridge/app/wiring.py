@@ -22,6 +22,7 @@ from bridge.domain.times import DAY, SECOND, Duration, Timestamp
 from bridge.engine.breaker import DeliverySettings
 from bridge.engine.commands import EngineCommands
 from bridge.engine.delivery import Courier
+from bridge.engine.gatekeeping import unknown_silences
 from bridge.engine.notice import Sender
 from bridge.engine.queries import EngineQueries
 from bridge.engine.refresh import Refresher, RefreshSettings
@@ -30,7 +31,9 @@ from bridge.engine.tick import Engine
 from bridge.engine.views import ReloadResult
 from bridge.net.session import NetError
 from bridge.ports import AlertSink, Sink, StatusSource, Store
+from bridge.sinks.alertmanager import AlertmanagerConfig
 from bridge.sinks.coordinator import CoordinatorSink
+from bridge.sources.alertmanager_silences import AlertmanagerSilences, SilenceTarget
 from bridge.sources.prometheus import PrometheusSource
 
 log = logging.getLogger(__name__)
@@ -64,6 +67,7 @@ class Bridge:
         self._polled = -1
         self.table = ModelTable()
         self.source = self._build_source(config)
+        self.silences = AlertmanagerSilences(silence_targets(config), config.base_dir)
         self.engine = Engine(self.source, store, self.table)
         self.queries = EngineQueries(
             self.engine, store, store,
@@ -91,6 +95,8 @@ class Bridge:
         routes = Routes(config.route, built, config.global_.external_labels)
         limit = config.global_.catch_up_limit
         self.engine.configure(config.groups, routes, config.gates, catch_up_limit=limit)
+        self.engine.retire_after, self.engine.dry_run = config.retire_after, config.dry_run
+        self.engine.silences = self.silences.snapshot if silence_targets(config) else unknown_silences
         self.sinks = built
         rules = [rule.name for group in config.groups for rule in group.rules]
         self.telemetry.expect(rules, [group.name for group in config.groups], built)
@@ -132,6 +138,7 @@ class Bridge:
 
     def start(self) -> None:
         """Start delivering, and be ready."""
+        self.fetch_silences()
         self.couriers.start()
         self._problem = ""
 
@@ -188,6 +195,11 @@ class Bridge:
         with self.engine.lock:
             return [record for record in self.engine.book.requests.values() if record.state.in_flight]
 
+    def fetch_silences(self) -> None:
+        """Ask the Alertmanagers what is silenced."""
+        if silence_targets(self.config):
+            self.silences.fetch(clock.now())
+
     def prune(self) -> None:
         """Forget what is older than the retention."""
         rows = self.store.prune(clock.now() - self.options.retention)
@@ -201,18 +213,22 @@ class Bridge:
         try:
             config = load(self.options.config_file)
             source, built = self._build_source(config), build_sinks(config, self.options.external_url)
+            silences = AlertmanagerSilences(silence_targets(config), config.base_dir)
         except (ConfigError, OSError) as error:
             self.telemetry.reload(ok=False, at=at)
             log.error("configuration was not reloaded", extra={"error": str(error)})  # noqa: TRY400 - says it all
             return ReloadResult(ok=False, message=str(error))
         self.couriers.stop(4.0)
-        old_sinks, old_source = self.sinks, self.source
+        old_sinks, old_source, old_silences = self.sinks, self.source, self.silences
+        self.silences = silences
         self.engine.source = self.source = source
         self.config = config
         self.couriers = self._put_in_force(config, built)
         self.couriers.start()
         close_all(old_sinks)
         old_source.close()
+        old_silences.close()
+        self.fetch_silences()
         self._rescheduled(config)
         self.telemetry.reload(ok=True, at=at)
         self._tell_unserved()
@@ -226,6 +242,17 @@ class Bridge:
         self.couriers.stop(3.0)
         close_all(self.sinks)
         self.source.close()
+        self.silences.close()
+
+
+def silence_targets(config: BridgeConfig) -> list[SilenceTarget]:
+    """The Alertmanagers of all receivers: what is silenced there holds requests back."""
+    return [
+        SilenceTarget(entry.url, entry.http_config)
+        for entries in config.receivers.values()
+        for _, entry in entries
+        if isinstance(entry, AlertmanagerConfig)
+    ]
 
 
 def close_all(built: dict[str, Sink]) -> None:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, PlainSerializer
 
 from bridge.config.labels import ModelsModel, check_labels
 from bridge.config.shape import PositiveSpan, Section, Span, checked, fixed, salvaged
+from bridge.config.time_intervals import read_time_intervals
 from bridge.config.wording import kind, near
 from bridge.config.yaml import Document, Place
 from bridge.domain.matchers import Matcher
 from bridge.domain.route import Route
-from bridge.domain.rule import Gates
-from bridge.domain.times import DAY, HOUR, MINUTE, SECOND
+from bridge.domain.rule import Gates, Rate, Storm
+from bridge.domain.time_interval import TimeInterval
+from bridge.domain.times import DAY, HOUR, MINUTE, SECOND, format_duration, parse_duration
 from bridge.sinks.registry import sinks
 from bridge.sources.config import PrometheusConfig
 
 _ALONE = "every request is sent by itself; group alerts in Alertmanager"
 _MATCH = "write matchers"
 _SCRAPE = "the bridge scrapes nothing"
+_RATE = re.compile(r"([0-9]{1,6})/([0-9a-z]+)")
+_UNITS = {"hour": HOUR, "day": DAY, "week": 7 * DAY}
 # Stands in for a route that could not be read; such a configuration is never put in force.
 _NO_ROUTE = Route("")
 
@@ -29,7 +34,6 @@ _NO_ROUTE = Route("")
 class GlobalSection(Section):
     """`global`: defaults for every group. Durations in ms."""
 
-    not_built = frozenset({"on_silences_unknown"})
     elsewhere = fixed(scrape_interval=_SCRAPE, scrape_timeout=_SCRAPE)
     evaluation_interval: PositiveSpan = MINUTE
     query_offset: Span = 30 * SECOND
@@ -39,18 +43,63 @@ class GlobalSection(Section):
     external_labels: Mapping[str, str] = Field(default_factory=dict)
 
 
+def _rate(value: object) -> Rate:
+    found = _RATE.fullmatch(value.replace(" ", "")) if isinstance(value, str) else None
+    if found is None or int(found[1]) < 1:
+        raise ValueError(f"must be a number of requests in a time, such as 2/day or 10/12h, not {value!r}")
+    word = found[2]
+    window = _UNITS[word] if word in _UNITS else parse_duration(word)
+    if not 0 < window <= 30 * DAY:
+        raise ValueError(f"must be in a time of at most 30d: {value}")
+    return Rate(int(found[1]), window)
+
+
+def _rate_text(rate: Rate) -> str:
+    return f"{rate.count}/{format_duration(rate.window)}"
+
+
+Budget = Annotated[Any, AfterValidator(_rate), PlainSerializer(_rate_text, return_type=str, when_used="json")]
+
+
+class BudgetSection(Section):
+    """`budget: {per_pipeline: 2/day}`: at most so many requests within any such time."""
+
+    per_pipeline: Budget | None = None
+    per_project: Budget | None = None
+    total: Budget | None = None
+
+
+class StormSection(Section):
+    """`storm: {share: 0.2, min_models: 20, hold: 30m}`."""
+
+    share: Annotated[float, Field(gt=0, lt=1)]
+    min_models: Annotated[int, Field(ge=2)] = 20
+    hold: PositiveSpan = 30 * MINUTE
+
+
+class VerdictSection(Section):
+    """`verdict`: when it is judged whether a retraining helped."""
+
+    settle: Span = 5 * MINUTE
+    limit: PositiveSpan = DAY
+
+
 class GatesSection(Section):
     """`gates`: limits on asking, over all rules."""
 
-    not_built = frozenset({"budget", "storm", "approval", "on_silences_unknown"})
+    not_built = frozenset({"approval"})
     hold_limit: PositiveSpan = 7 * DAY
     in_flight_limit: PositiveSpan = DAY
+    budget: BudgetSection = BudgetSection()
+    storm: StormSection | None = None
+    on_silences_unknown: Literal["send", "hold"] = "send"
+    silences_max_age: PositiveSpan = 5 * MINUTE
+    verdict: VerdictSection = VerdictSection()
 
 
 class RouteSection(Section):
     """A node of the route tree."""
 
-    not_built = frozenset({"mute_time_intervals", "active_time_intervals"})
     elsewhere = fixed(
         group_by=_ALONE, group_wait=_ALONE, group_interval=_ALONE, repeat_interval=_ALONE, match=_MATCH, match_re=_MATCH
     )
@@ -58,12 +107,14 @@ class RouteSection(Section):
     matchers: tuple[str, ...] = ()
     continue_: Annotated[bool, Field(alias="continue")] = False
     routes: tuple[RouteSection, ...] = ()
+    mute_time_intervals: tuple[str, ...] = ()
+    active_time_intervals: tuple[str, ...] = ()
 
 
 class BridgeSection(Section):
     """The whole file; receivers are checked one by one, as their keys depend on the installed sinks."""
 
-    not_built = frozenset({"approval", "dry_run", "shadow", "silences", "delivery"})
+    not_built = frozenset({"approval", "shadow", "silences", "delivery"})
     elsewhere = fixed(inhibit_rules="inhibit in Alertmanager", scrape_configs=_SCRAPE, alerting="write receivers")
     stand_ins = fixed(prometheus={"url": "http://unknown"}, route={}, receivers=[])
     global_: Annotated[GlobalSection, Field(alias="global")] = GlobalSection()
@@ -74,6 +125,7 @@ class BridgeSection(Section):
     receivers: list[Any]
     time_intervals: tuple[Any, ...] = ()
     gates: GatesSection = GatesSection()
+    dry_run: bool = False
 
 
 Receivers = dict[str, tuple[tuple[str, BaseModel], ...]]
@@ -89,7 +141,20 @@ class BridgeFile:
 
     @property
     def gates(self) -> Gates:
-        return Gates(self.section.gates.in_flight_limit, self.section.gates.hold_limit)
+        gates = self.section.gates
+        budget, storm = gates.budget, gates.storm
+        return Gates(
+            gates.in_flight_limit,
+            gates.hold_limit,
+            budget.per_pipeline,
+            budget.per_project,
+            budget.total,
+            None if storm is None else Storm(storm.share, storm.min_models, storm.hold),
+            gates.verdict.settle,
+            gates.verdict.limit,
+            gates.silences_max_age,
+            gates.on_silences_unknown == "hold",
+        )
 
 
 def read_bridge_file(document: Document) -> BridgeFile | None:
@@ -97,17 +162,18 @@ def read_bridge_file(document: Document) -> BridgeFile | None:
     section = salvaged(BridgeSection, document.value, document, ())
     if section is None:
         return None
-    if section.time_intervals:
-        document.add(("time_intervals",), "'time_intervals' is not built yet", "leave the list empty")
+    intervals = read_time_intervals(section.time_intervals, document, ("time_intervals",))
     check_labels(section.global_.external_labels, document, ("global", "external_labels"), {})
     receivers: Receivers = {}
     for number, entry in enumerate(section.receivers):
         name, entries = _receiver(entry, receivers, document, ("receivers", number))
         receivers[name] = entries
-    return BridgeFile(section, _root(section, receivers, document), receivers)
+    return BridgeFile(section, _root(section, receivers, intervals, document), receivers)
 
 
-def _root(section: BridgeSection, receivers: Receivers, document: Document) -> Route:
+def _root(
+    section: BridgeSection, receivers: Receivers, intervals: Mapping[str, TimeInterval], document: Document
+) -> Route:
     route, place = section.route, ("route",)
     if place not in document.lines:
         return _NO_ROUTE
@@ -115,15 +181,21 @@ def _root(section: BridgeSection, receivers: Receivers, document: Document) -> R
         document.add((*place, "matchers"), "the root route takes everything: it has no matchers")
     if route.continue_:
         document.add((*place, "continue"), "the root route has no sibling to continue to", "remove it")
+    for key in ("mute_time_intervals", "active_time_intervals"):
+        if getattr(route, key):
+            document.add((*place, key), f"the root route has no {key}, as in Alertmanager", "write a route below it")
     if (*place, "receiver") not in document.lines:
         document.add(place, "key 'receiver' is missing", "the root route names the default receiver")
     # When a receiver's name cannot be read, or there are none, other names would seem unknown: one mistake, not many.
     readable = bool(receivers) and not any(name.startswith("/") for name in receivers)
     known = receivers if readable else None
-    return _route(route, "", known, document, place)
+    return _route(route, "", known, intervals, document, place)
 
 
-def _route(node: RouteSection, inherited: str, known: Receivers | None, document: Document, place: Place) -> Route:
+def _route(
+    node: RouteSection, inherited: str, known: Receivers | None, intervals: Mapping[str, TimeInterval],
+    document: Document, place: Place,
+) -> Route:  # fmt: skip
     receiver = inherited if node.receiver is None else node.receiver
     if node.receiver is not None and known is not None and node.receiver not in known:
         document.add((*place, "receiver"), f"there is no receiver {node.receiver!r}", near(node.receiver, known))
@@ -134,9 +206,24 @@ def _route(node: RouteSection, inherited: str, known: Receivers | None, document
         except ValueError as error:
             document.add((*place, "matchers", number), str(error))
     routes = (
-        _route(child, receiver, known, document, (*place, "routes", number)) for number, child in enumerate(node.routes)
+        _route(child, receiver, known, intervals, document, (*place, "routes", number))
+        for number, child in enumerate(node.routes)
     )
-    return Route(receiver, tuple(matchers), node.continue_, tuple(routes))
+    mute, active = (
+        tuple(_named_intervals(getattr(node, key), intervals, document, (*place, key)))
+        for key in ("mute_time_intervals", "active_time_intervals")
+    )
+    return Route(receiver, tuple(matchers), node.continue_, tuple(routes), mute, active)
+
+
+def _named_intervals(
+    names: Sequence[str], known: Mapping[str, TimeInterval], document: Document, place: Place
+) -> Iterator[TimeInterval]:
+    for number, name in enumerate(names):
+        if name in known:
+            yield known[name]
+        elif not document.told(("time_intervals",)):
+            document.add((*place, number), f"there is no time interval {name!r}", near(name, known))
 
 
 def _receiver(

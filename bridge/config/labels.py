@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
-from bridge.config.shape import Section
+from bridge.config.shape import PositiveSpan, Section
 from bridge.config.yaml import Document, Place
 from bridge.domain.rule import LabelRef, ModelLabels
+from bridge.domain.times import DAY
 from bridge.engine.notice import RESERVED_LABELS
 
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -47,8 +48,9 @@ class LabelsModel(Section):
 class ModelsModel(Section):
     """`models: {labels: {version: model_version}}`."""
 
-    not_built = frozenset({"discover", "expected", "retire_after"})
+    not_built = frozenset({"expected"})
     labels: LabelsModel = LabelsModel()
+    retire_after: PositiveSpan = 7 * DAY
 
     def over(self, base: ModelLabels) -> ModelLabels:
         return self.labels.over(base)

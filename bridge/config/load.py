@@ -16,6 +16,7 @@ from bridge.config.yaml import Document, read
 from bridge.domain.errors import ConfigError, Problem
 from bridge.domain.route import Route
 from bridge.domain.rule import Gates, Group, ModelLabels
+from bridge.domain.times import Duration
 from bridge.sources.config import PrometheusConfig
 
 
@@ -26,6 +27,8 @@ class BridgeConfig:
     global_: GlobalSection
     prometheus: PrometheusConfig
     models: ModelLabels
+    retire_after: Duration
+    dry_run: bool
     groups: tuple[Group, ...]
     route: Route
     receivers: Mapping[str, tuple[tuple[str, BaseModel], ...]]
@@ -51,6 +54,8 @@ def load(path: Path) -> BridgeConfig:
         global_=file.section.global_,
         prometheus=file.section.prometheus,
         models=file.section.models.over(ModelLabels()),
+        retire_after=file.section.models.retire_after,
+        dry_run=file.section.dry_run,
         groups=groups,
         route=file.route,
         receivers=file.receivers,
@@ -100,4 +105,5 @@ def _read_rules(path: Path, defaults: Defaults, problems: list[Problem]) -> list
 def _defaults(file: BridgeFile | None) -> Defaults:
     common = GlobalSection() if file is None else file.section.global_
     models = ModelLabels() if file is None else file.section.models.over(ModelLabels())
-    return Defaults(common.evaluation_interval, common.query_offset, models, common.external_labels)
+    dry_run = file is not None and file.section.dry_run
+    return Defaults(common.evaluation_interval, common.query_offset, models, common.external_labels, dry_run=dry_run)

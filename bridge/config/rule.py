@@ -1,33 +1,48 @@
-"""One `retrain:` rule of a rule file."""
+"""One rule of a rule file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BeforeValidator, Field
 
+from bridge.config.conditions import KEYS, read_conditions
 from bridge.config.labels import check_labels, check_names
 from bridge.config.promql import promql_problem
-from bridge.config.shape import Section, Span, fixed, salvaged
+from bridge.config.shape import PositiveSpan, Section, Span, fixed, salvaged
 from bridge.config.strategy import strategy_spec
 from bridge.config.wording import near
 from bridge.config.yaml import Document, Place
-from bridge.domain.batch import VALUE, EventKind
-from bridge.domain.rule import Cooldown, ModelLabels, Rule, SignalQuery, StrategySpec
+from bridge.domain.batch import COUNT, VALUE, EventKind
+from bridge.domain.rule import (
+    Breaches,
+    Condition,
+    Cooldown,
+    Mode,
+    ModelLabels,
+    Rule,
+    RuleKind,
+    SignalQuery,
+    StrategySpec,
+)
 from bridge.domain.template import Template
 from bridge.domain.times import HOUR
 from bridge.domain.verdict import Cause
 
 _CAUSES = {cause.word: cause for cause in Cause if cause is not Cause.NONE}
-_EITHER = "a rule has either 'expr', or 'signal' with 'strategy'"
+_EITHER = "a rule has one of: 'expr', 'signal' with 'strategy', 'all', 'any', 'at_least'"
+_WAYS = ("expr", "signal", *KEYS)
+_ONLY_RETRAIN = ("cooldown", "max_attempts", "approval", "dry_run")
+_POLICIES = ("keep", "ok", "fire")
 
 
 class CooldownSection(Section):
-    """`cooldown: {base: 6h}`."""
+    """`cooldown: {base: 6h, max: 7d, factor: 2}`: grows up to `max` while retraining does not help."""
 
-    not_built = frozenset({"max", "factor"})
     base: Span
+    max: Span = 0
+    factor: Annotated[float, Field(gt=1, le=100)] = 2.0
 
 
 def _cooldown(value: object) -> object:
@@ -35,22 +50,37 @@ def _cooldown(value: object) -> object:
     return value if isinstance(value, dict) else {"base": value}
 
 
+class BreachesSection(Section):
+    """`breaches: {at_least: 3, of: 5}`, instead of `for`."""
+
+    at_least: Annotated[int, Field(ge=1)]
+    of: Annotated[int, Field(ge=1, le=60)]
+
+
 class RuleSection(Section):
     """One rule."""
 
-    not_built = frozenset(
-        {"breaches", "all", "any", "healthy", "at_least", "n_min", "min_samples", "approval", "dry_run", "shadow",
-         "max_attempts", "gates", "discover", "active_time_intervals", "mute_time_intervals"}
-    )  # fmt: skip
-    stand_ins = fixed(retrain="")
-    retrain: str
+    not_built = frozenset({"min_samples", "gates", "discover", "active_time_intervals", "mute_time_intervals"})
+    stand_ins = fixed()
+    retrain: str | None = None
+    alert: str | None = None
     expr: str | None = None
     event: EventKind | None = None
     signal: str | None = None
     strategy: Any = None
+    all: Any = None
+    any: Any = None
+    at_least: Any = None
     for_: Annotated[Span, Field(alias="for")] = 0
     keep_firing_for: Span = 0
+    breaches: BreachesSection | None = None
+    n_min: Annotated[float, Field(gt=0)] | None = None
+    warm_up: PositiveSpan | None = None
     cooldown: Annotated[CooldownSection, BeforeValidator(_cooldown)] = CooldownSection.model_construct(base=HOUR)
+    max_attempts: Annotated[int, Field(ge=0)] = 5
+    approval: Literal["required", "none"] = "none"
+    dry_run: bool = False
+    shadow: bool = False
     labels: Mapping[str, str] = Field(default_factory=dict)
     annotations: Mapping[str, str] = Field(default_factory=dict)
     inconclusive: Mapping[str, str] = Field(default_factory=dict)
@@ -62,8 +92,10 @@ class Surroundings(Protocol):
     name: str
     labels: Mapping[str, str]
     limit: int
+    dry_run: bool
     mapping: ModelLabels
     signals: frozenset[str]
+    judged: frozenset[str]
     queries: dict[str, SignalQuery | None]
     taken: dict[str, str]
 
@@ -90,51 +122,96 @@ class RuleReader:
         group = self._group
         check_labels(section.labels, self._document, (*self._place, "labels"), group.taken)
         self._check_annotations(section)
-        query, strategy = self._judgement(section)
+        name = section.retrain or section.alert or ""
+        query, strategy, conditions, at_least = self._judgement(section, name)
+        self._check_together(section, query)
+        cooldown, breaches = section.cooldown, section.breaches
+        mode = Mode.SHADOW if section.shadow else Mode.DRY_RUN if section.dry_run or group.dry_run else Mode.LIVE
         return Rule(
-            name=section.retrain,
+            name=name,
             group=group.name,
             query=query,
             strategy=strategy,
             for_=section.for_,
             keep_firing_for=section.keep_firing_for,
-            cooldown=Cooldown(section.cooldown.base),
+            cooldown=Cooldown(cooldown.base, cooldown.max, cooldown.factor),
             labels={**group.labels, **section.labels},
             annotations=dict(section.annotations),
             policies=self._policies(section),
-            order=group.number(section.retrain, (*self._place, "retrain")),
+            order=group.number(name, (*self._place, self._name_key)),
             file=self._document.file,
-            line=self._document.line((*self._place, "retrain")),
+            line=self._document.line((*self._place, self._name_key)),
+            kind=RuleKind.ALERT if self._given("alert") else RuleKind.RETRAIN,
+            mode=mode,
+            breaches=None if breaches is None else Breaches(breaches.at_least, breaches.of),
+            n_min=section.n_min or 0.0,
+            warm_up=section.warm_up or 0,
+            conditions=conditions,
+            at_least=at_least,
+            approval=section.approval == "required",
+            max_attempts=section.max_attempts,
         )
+
+    @property
+    def _name_key(self) -> str:
+        return "alert" if self._given("alert") else "retrain"
 
     def _given(self, key: str) -> bool:
         """Whether the rule has the key, with whatever value."""
         return (*self._place, key) in self._document.lines
 
     def _is_another_kind(self) -> bool:
-        """An `alert:` or `record:` of Prometheus that was pasted."""
-        if self._given("retrain"):
-            return False
-        if self._given("alert"):
-            hint = "write 'retrain: NAME' to ask for a retraining, or leave the alert with Prometheus"
-            self._add("'alert' is not built yet", hint, "alert")
+        """A `record:` of Prometheus that was pasted, or a rule without a name."""
+        if self._given("retrain") and self._given("alert"):
+            self._add("a rule is either 'retrain' or 'alert'", "write two rules", "alert")
         elif self._given("record"):
             self._add("a recording rule is not for the bridge", "leave it with Prometheus", "record")
-        return self._given("alert") or self._given("record")
+        elif not self._given("retrain") and not self._given("alert") and isinstance(self._value, dict):
+            self._add("key 'retrain' is missing", "retrain: NAME asks for a retraining, alert: NAME only tells people")
+        return self._given("record") and not self._given("retrain")
 
     def _add(self, message: str, hint: str = "", *path: str | int) -> None:
         self._document.add((*self._place, *path), message, hint)
 
-    def _judgement(self, rule: RuleSection) -> tuple[str, StrategySpec | None]:
-        """The key of the rule's query (its signal, or one of its own for a plain `expr`), and its strategy."""
-        if self._given("expr") == self._given("signal"):
+    def _judgement(self, rule: RuleSection, name: str) -> tuple[str, StrategySpec | None, tuple[Condition, ...], int]:
+        """The key of the rule's query (its signal, or one of its own for a plain `expr`), and what judges it."""
+        given = [key for key in _WAYS if self._given(key)]
+        if len(given) != 1:
             self._add(_EITHER)
-        elif self._given("expr"):
-            self._own_query(rule)
-            return rule.retrain, None
-        elif rule.signal is not None:
-            return rule.signal, self._strategy(rule, rule.signal)
-        return "", None
+        elif given == ["expr"]:
+            self._own_query(rule, name)
+            return name, None, (), 0
+        elif given == ["signal"]:
+            if rule.signal is not None:
+                return rule.signal, self._strategy(rule, rule.signal), (), 0
+        else:
+            for key in sorted({"strategy", "event"} & rule.model_fields_set):
+                self._add(f"{key!r} does not go with {given[0]!r}", "each condition has its own", key)
+            conditions, at_least = read_conditions(
+                rule.model_dump(include=set(KEYS)), self._group, self._document, self._place
+            )
+            return conditions[0].query if conditions else "", None, conditions, at_least
+        return "", None, (), 0
+
+    def _check_together(self, rule: RuleSection, query: str) -> None:
+        """Keys that do not go with each other, or with what the rule reads."""
+        if rule.breaches is not None:
+            if rule.breaches.at_least > rule.breaches.of:
+                text = f"at_least ({rule.breaches.at_least}) must not be more than of ({rule.breaches.of})"
+                self._add(text, "", "breaches", "at_least")
+            if self._given("for"):
+                self._add("'for' does not go with 'breaches'", "remove one", "for")
+        for key in ("n_min", "warm_up") if self._given("expr") else ():
+            if self._given(key):
+                self._add(f"{key!r} does not go with 'expr'", "write the expression as a signal", key)
+        signal = self._group.queries.get(query)
+        if rule.n_min is not None and self._given("signal") and signal is not None and COUNT not in signal.exprs:
+            self._add(f"signal {query!r} does not say how many observations there are", "give it an 'n'", "n_min")
+        if rule.cooldown.max and rule.cooldown.max < rule.cooldown.base:
+            self._add("max must not be shorter than base", "", "cooldown", "max")
+        for key in _ONLY_RETRAIN if self._given("alert") else ():
+            if self._given(key):
+                self._add(f"{key!r} does not go with 'alert': it asks for nothing", "remove it", key)
 
     def _strategy(self, rule: RuleSection, signal: str) -> StrategySpec | None:
         if self._given("event"):
@@ -150,18 +227,18 @@ class RuleReader:
             return None
         return strategy_spec(rule.strategy, self._group.queries.get(signal), self._document, where)
 
-    def _own_query(self, rule: RuleSection) -> None:
+    def _own_query(self, rule: RuleSection, name: str) -> None:
         if self._given("strategy"):
             hint = "the expression decides; make it a signal to use a strategy"
             self._add("'strategy' does not go with 'expr'", hint, "strategy")
-        if rule.retrain in self._group.signals:
-            self._add(f"{rule.retrain!r} is the name of a signal as well", "rename one", "retrain")
+        if name in self._group.signals:
+            self._add(f"{name!r} is the name of a signal as well", "rename one", self._name_key)
             return
         if rule.expr is not None and (problem := promql_problem(rule.expr)):
             self._add(problem, "", "expr")
         event, exprs = rule.event or EventKind.CUSTOM, {VALUE: rule.expr or ""}
-        query = SignalQuery(rule.retrain, event, exprs, self._group.mapping, limit=self._group.limit)
-        self._group.queries[rule.retrain] = query
+        query = SignalQuery(name, event, exprs, self._group.mapping, limit=self._group.limit)
+        self._group.queries[name] = query
 
     def _check_annotations(self, rule: RuleSection) -> None:
         check_names(rule.annotations, self._document, (*self._place, "annotations"))
@@ -175,8 +252,6 @@ class RuleReader:
         for name, policy in rule.inconclusive.items():
             if name not in _CAUSES:
                 self._add(f"unknown cause {name!r}", near(name, _CAUSES), "inconclusive", name)
-            elif policy in {"ok", "fire"}:
-                self._add(f"policy {policy!r} is not built yet", "keep is", "inconclusive", name)
-            elif policy != "keep":
-                self._add(f"unknown policy {policy!r}", near(policy, ("keep",)), "inconclusive", name)
+            elif policy not in _POLICIES:
+                self._add(f"unknown policy {policy!r}", near(policy, _POLICIES), "inconclusive", name)
         return {_CAUSES[name]: policy for name, policy in rule.inconclusive.items() if name in _CAUSES}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -48,8 +48,15 @@ class Defaults:
     """
 
     def __init__(
-        self, interval: Duration, offset: Duration, models: ModelLabels, external_labels: Mapping[str, str]
+        self,
+        interval: Duration,
+        offset: Duration,
+        models: ModelLabels,
+        external_labels: Mapping[str, str],
+        *,
+        dry_run: bool = False,
     ) -> None:
+        self.dry_run = dry_run
         self.interval = interval
         self.offset = offset
         self.models = models
@@ -98,6 +105,13 @@ def _unique(known: dict[str, str], name: str, what: str, document: Document, pla
         known[name] = f"{document.file}:{document.line(place)}"
 
 
+def _judged(rules: list[Any]) -> Iterator[str]:
+    """The signals that a rule of the group judges."""
+    for rule in rules:
+        if isinstance(rule, dict) and isinstance(rule.get("signal"), str):
+            yield rule["signal"]
+
+
 class _Surroundings:
     """What the rules of a group take from it."""
 
@@ -105,6 +119,8 @@ class _Surroundings:
         self.name = group.name
         self.labels = group.labels
         self.limit = group.limit
+        self.dry_run = defaults.dry_run
+        self.judged = frozenset(_judged(group.rules))
         self.taken = defaults.taken
         self.mapping = group.models.over(defaults.models)
         self._document = document

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
 from bridge.config.wording import kind, note
 from bridge.config.yaml import Document, Place
-from bridge.domain.times import DAY, parse_duration
+from bridge.domain.times import DAY, format_duration, parse_duration
 
 M = TypeVar("M", bound=BaseModel)
 S = TypeVar("S", bound="Section")
@@ -57,8 +57,9 @@ def _positive(value: int) -> int:
     return value
 
 
-Span = Annotated[int, BeforeValidator(_duration)]
-PositiveSpan = Annotated[int, BeforeValidator(_duration), AfterValidator(_positive)]
+_SHOWN = PlainSerializer(format_duration, return_type=str, when_used="json")
+Span = Annotated[int, BeforeValidator(_duration), _SHOWN]
+PositiveSpan = Annotated[int, BeforeValidator(_duration), AfterValidator(_positive), _SHOWN]
 
 
 def checked(model: type[M], value: object, document: Document, place: Place) -> M | None:

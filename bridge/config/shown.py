@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import yaml
-from pydantic import BaseModel
 
 from bridge.config.bridge_file import BridgeFile, Receivers
 from bridge.domain.rule import LabelRef, ModelLabels
@@ -19,20 +18,20 @@ def shown(file: BridgeFile) -> str:
     models = section.models.over(ModelLabels())
     labels = {"project": models.project, "pipeline": models.pipeline, "version": models.version}
     values = {
-        "global": _with_durations(section.global_),
+        "global": section.global_.model_dump(mode="json"),
         "prometheus": section.prometheus.model_dump(mode="json", by_alias=True, exclude_defaults=True),
-        "models": {"labels": {part: _reference(ref) for part, ref in labels.items()}},
+        "models": {
+            "labels": {part: _reference(ref) for part, ref in labels.items()},
+            "retire_after": format_duration(section.models.retire_after),
+        },
         "rule_files": list(section.rule_files),
         "route": section.route.model_dump(mode="json", by_alias=True, exclude_defaults=True),
         "receivers": _receivers(file.receivers),
-        "gates": _with_durations(section.gates),
+        "time_intervals": list(section.time_intervals),
+        "gates": section.gates.model_dump(mode="json", exclude_none=True),
+        "dry_run": section.dry_run,
     }
     return yaml.safe_dump(_hidden(values), sort_keys=False, allow_unicode=True)
-
-
-def _with_durations(section: BaseModel) -> dict[str, Any]:
-    values = section.model_dump(mode="json")
-    return {key: format_duration(value) if isinstance(value, int) else value for key, value in values.items()}
 
 
 def _reference(ref: LabelRef) -> object:

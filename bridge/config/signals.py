@@ -6,17 +6,22 @@ from bridge.config.promql import WINDOW, promql_problem
 from bridge.config.shape import PositiveSpan, Section, fixed
 from bridge.config.wording import near
 from bridge.config.yaml import Document, Place
-from bridge.domain.batch import COUNT, ERRORS, TOTAL, VALUE, EventKind
+from bridge.domain.batch import COUNT, DISCOVER, ERRORS, TOTAL, UPDATED, VALUE, EventKind
 from bridge.domain.rule import ModelLabels, SignalQuery
 from bridge.domain.times import MINUTE, format_duration
 
 UNIT_MS = {"microseconds": 0.001, "milliseconds": 1.0, "seconds": 1000.0, "minutes": 60_000.0}
 
 
-class SignalSection(Section):
-    """One signal: `expr`, or `errors` and `total`; `n` beside either. window: what `$window` stands for."""
+_COLUMNS = {
+    "expr": VALUE, "errors": ERRORS, "total": TOTAL, "n": COUNT, "updated": UPDATED, "discover": DISCOVER,
+}  # fmt: skip
 
-    not_built = frozenset({"buckets", "discover", "kind", "standardise", "models", "stale_after"})
+
+class SignalSection(Section):
+    """One signal: `expr`, or `errors` and `total`; `n`, `updated`, `discover` beside. window: what `$window` is."""
+
+    not_built = frozenset({"buckets", "kind", "standardise", "models"})
     stand_ins = fixed(event=EventKind.CUSTOM.value)
     event: EventKind
     unit: str = ""
@@ -24,16 +29,16 @@ class SignalSection(Section):
     errors: str | None = None
     total: str | None = None
     n: str | None = None
+    updated: str | None = None
+    stale_after: PositiveSpan | None = None
+    discover: str | None = None
     window: PositiveSpan | None = None
 
     @property
     def texts(self) -> dict[str, str]:
         """Key -> expression, as written."""
-        given = {"expr": self.expr, "errors": self.errors, "total": self.total, "n": self.n}
+        given = {key: getattr(self, key) for key in _COLUMNS}
         return {key: text for key, text in given.items() if text is not None}
-
-
-_COLUMNS = {"expr": VALUE, "errors": ERRORS, "total": TOTAL, "n": COUNT}
 
 
 def signal_query(
@@ -49,12 +54,18 @@ def signal_query(
         document.add(
             (*place, "window"), f"no expression of the signal uses {WINDOW}", f"write [{WINDOW}], or remove it"
         )
-    return SignalQuery(name, signal.event, exprs, mapping, signal.unit, _unit_ms(signal, document, place), limit)
+    unit_ms, stale_after = _unit_ms(signal, document, place), signal.stale_after or 0
+    return SignalQuery(name, signal.event, exprs, mapping, signal.unit, unit_ms, limit, stale_after)
 
 
 def check_columns(signal: SignalSection, document: Document, place: Place) -> None:
     """Which expressions go together; one with a wrong value is there all the same."""
     given = {key for key in _COLUMNS if (*place, key) in document.lines}
+    if ("updated" in given) != ((*place, "stale_after") in document.lines):
+        hint = (
+            "updated: when the number was made, in seconds since the epoch; stale_after: from which age it says nothing"
+        )
+        document.add(place, "'updated' and 'stale_after' go together", hint)
     if len(given & {"errors", "total"}) == 1:
         document.add(place, "'errors' and 'total' go together")
     elif ("expr" in given) == ("errors" in given) and (given or not document.told(place)):

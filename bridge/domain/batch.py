@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -17,7 +17,9 @@ from bridge.domain.times import Timestamp
 from bridge.domain.verdict import Cause, Floats
 
 Slots = NDArray[np.int32]
-VALUE, ERRORS, TOTAL, COUNT, BUCKETS, UPDATED = "value", "errors", "total", "n", "buckets", "updated"
+VALUE, ERRORS, TOTAL, COUNT, BUCKETS, UPDATED, DISCOVER = (
+    "value", "errors", "total", "n", "buckets", "updated", "discover",
+)  # fmt: skip
 
 
 class EventKind(StrEnum):
@@ -36,8 +38,8 @@ class EventBatch:
     name: the signal's (or `expr` rule's) name. slot: the instant that is evaluated.
     table: slot number -> ModelKey. index: int32 (k,), the slot number of each element, no duplicates.
     columns: `value` | `errors` and `total` | `n`, float64 (k,), in the signal's own unit; `updated`, float64 (k,), when
-    the numbers were made, in seconds since the epoch; `buckets`, float64 (k, b), cumulative
-    counts at the upper bounds `bounds` (b,). A missing sample of one column is NaN.
+    the numbers were made, in seconds since the epoch; `discover`, float64 (k,), there for models that must report;
+    `buckets`, float64 (k, b), cumulative counts at the upper bounds `bounds` (b,). A missing sample of a column is NaN.
     unit_ms: for latency, milliseconds per unit of `value` (1000 for seconds).
     series: the k label sets as JSON objects in bytes (of the `value` or first column), for explanations.
     cause: not NONE when the answer as a whole may not be trusted (PARTIAL), so that absence means nothing.
@@ -89,6 +91,18 @@ class EventBatch:
                 return InferenceError(self.slot, self.name, value)
             case EventKind.CUSTOM:
                 return Custom(self.slot, self.name, {"value": value})
+
+    def reporting(self) -> tuple[EventBatch, Slots]:
+        """The models that report a number, and the slots of those that only `discover` names."""
+        others = [column for name, column in self.columns.items() if name not in {DISCOVER, UPDATED, COUNT}]
+        silent = np.logical_and.reduce([np.isnan(column) for column in others])
+        silent &= ~np.isnan(self.columns[DISCOVER])
+        if not silent.any():
+            return self, self.index[:0]
+        here = np.flatnonzero(~silent)
+        columns = {name: column[here] for name, column in self.columns.items()}
+        series = [self.series[place] for place in here.tolist()] if self.series else ()
+        return replace(self, index=self.index[here], columns=columns, series=series), self.index[silent]
 
     @staticmethod
     def of_event(model: ModelKey, event: ModelEvent) -> EventBatch:

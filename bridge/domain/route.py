@@ -6,25 +6,44 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from bridge.domain.matchers import Matcher
+from bridge.domain.time_interval import YEAR, TimeInterval
+from bridge.domain.times import Timestamp
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """A node: its receiver gets what its matchers accept and none of its routes takes.
 
-    continue_: the next sibling is looked at as well.
+    continue_: the next sibling is looked at as well. mute, active: its time intervals; not inherited, as there.
     """
 
     receiver: str
     matchers: tuple[Matcher, ...] = ()
     continue_: bool = False
     routes: tuple[Route, ...] = ()
+    mute: tuple[TimeInterval, ...] = ()
+    active: tuple[TimeInterval, ...] = ()
+
+    @property
+    def timed(self) -> bool:
+        """Whether time intervals matter anywhere in the tree."""
+        return bool(self.mute or self.active) or any(route.timed for route in self.routes)
 
     def receivers(self, labels: Mapping[str, str]) -> tuple[str, ...]:
         """Receivers for a label set, depth first, each once."""
-        return tuple(dict.fromkeys(self._matching(labels)))
+        return tuple(dict.fromkeys(node.receiver for node in self._matching(labels)))
 
-    def _matching(self, labels: Mapping[str, str]) -> Iterator[str]:
+    def muted_until(self, labels: Mapping[str, str], at: Timestamp) -> Timestamp:
+        """When the last of the nodes that take the label set is muted no longer; 0 = none is muted now."""
+        return max(node._muted_until(at) for node in self._matching(labels))
+
+    def _muted_until(self, at: Timestamp) -> Timestamp:
+        ends = [item.until(at) or at + YEAR for item in self.mute if item.contains(at)]
+        if self.active and not any(item.contains(at) for item in self.active):
+            ends.append(min(item.begins(at) or at + YEAR for item in self.active))
+        return max(ends, default=0)
+
+    def _matching(self, labels: Mapping[str, str]) -> Iterator[Route]:
         taken = False
         for route in self.routes:
             if all(matcher.matches(labels) for matcher in route.matchers):
@@ -33,4 +52,4 @@ class Route:
                 if not route.continue_:
                     break
         if not taken:
-            yield self.receiver
+            yield self

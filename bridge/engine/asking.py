@@ -26,7 +26,6 @@ from bridge.engine.rule_run import Evaluation, RuleRun
 from bridge.ports import Kind, NewDelivery
 
 _FAILED = {RequestState.FAILED, RequestState.LOST}
-_OUTCOMES = {RequestState.REQUESTED: Outcome.REQUESTED, RequestState.RECORDED: Outcome.RECORDED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,7 @@ class Asker:
             draft.put_episode(replace(episode, attempts=request.attempt))
         record = RequestRecord(request, RequestState.HELD, slot)
         settled = self.keeper.settle(draft, record, self._rule(request.rule), slot)
-        outcome = _outcome(settled)
+        outcome = noting.outcome(settled)
         if not fired:
             self._decided(draft, settled, outcome, f"{request.reason}; caught up after a down-time", slot)
         for place, evaluation in enumerate(fired):
@@ -193,12 +192,6 @@ class Asker:
             return
         settled = self.keeper.settle(draft, record, self._rule(record.request.rule, linked), slot)
         if not settled.state.waiting:
-            self._decided(draft, settled, _outcome(settled), f"released: {record.hold} is over", slot)
+            self._decided(draft, settled, noting.outcome(settled), f"released: {record.hold} is over", slot)
         elif settled.hold != record.hold:
-            self._decided(draft, settled, _outcome(settled), f"held: {settled.hold}", slot)
-
-
-def _outcome(settled: RequestRecord) -> Outcome:
-    if settled.hold is HoldReason.ATTEMPTS:
-        return Outcome.ESCALATED
-    return _OUTCOMES.get(settled.state, Outcome.HELD)
+            self._decided(draft, settled, noting.outcome(settled), f"held: {settled.hold}", slot)

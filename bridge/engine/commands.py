@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bridge.domain.errors import UnknownRequest
+from bridge.domain.model import ModelKey
 from bridge.domain.request import RequestRecord
-from bridge.domain.times import Timestamp
+from bridge.domain.times import Duration, Timestamp
+from bridge.engine.people import People
 from bridge.engine.tick import Engine
 from bridge.engine.views import ReloadResult
-from bridge.ports import History, Outbox, StatusReport
+from bridge.ports import History, Outbox, Pause, StatusReport
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,7 @@ class EngineCommands:
         self._reload = reload
         self._wake = wake
         self._now = now
+        self._people = People(engine, history, now)
 
     def reload(self) -> ReloadResult:
         """Read the configuration again and put it in force, or keep the old one and say why."""
@@ -78,6 +81,26 @@ class EngineCommands:
         self._wake()
         log.info("deliveries queued again", extra={"request_id": request_id, "count": count})
         return count
+
+    def act(self, request_id: str, what: str, who: str, note: str = "") -> RequestRecord:
+        """As People.act; what it lets go is delivered at once."""
+        record = self._people.act(request_id, what, who, note)
+        self._wake()
+        return record
+
+    def create(self, model: ModelKey, reason: str, who: str, *, force: bool = False) -> RequestRecord:
+        """As People.create; it is delivered at once."""
+        record = self._people.create(model, reason, who, force=force)
+        self._wake()
+        return record
+
+    def pause(self, project: str, pipeline: str, length: Duration, who: str, note: str = "") -> Pause:
+        """As People.pause."""
+        return self._people.pause(project, pipeline, length, who, note)
+
+    def pauses(self) -> list[Pause]:
+        """As People.pauses."""
+        return self._people.pauses()
 
     def _known(self, request_id: str) -> RequestRecord:
         record = self._history.request(request_id)

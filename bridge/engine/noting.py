@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from bridge.domain.request import Decision, Evidence, Outcome, RequestRecord
+from bridge.domain.request import Decision, Evidence, HoldReason, Outcome, RequestRecord, RequestState
 from bridge.domain.rule import Group
 from bridge.domain.times import Timestamp
 from bridge.domain.verdict import Cause, Code
 from bridge.engine.book import Draft
 from bridge.engine.rule_run import Evaluation, RuleRun
 
+_OUTCOMES = {RequestState.REQUESTED: Outcome.REQUESTED, RequestState.RECORDED: Outcome.RECORDED}
 _OVER = frozenset({Outcome.WITHDRAWN, Outcome.MISSED, Outcome.JUDGED})
 
 
@@ -51,6 +52,13 @@ def decided(draft: Draft, group: str, record: RequestRecord, outcome: Outcome, r
     draft.decisions.append(
         Decision(slot, group, request.rule, request.model, outcome, before, after, reason, request_id=request.id)
     )
+
+
+def outcome(settled: RequestRecord) -> Outcome:
+    """How it is told that a request met the gates."""
+    if settled.hold is HoldReason.ATTEMPTS:
+        return Outcome.ESCALATED
+    return _OUTCOMES.get(settled.state, Outcome.HELD)
 
 
 def evidence(evaluation: Evaluation, model_slot: int) -> list[Evidence]:

@@ -27,7 +27,6 @@ from bridge.domain.times import Duration, Timestamp, format_duration
 from bridge.domain.verdict import Cause, Code, Floats, Int8, Verdicts
 from bridge.engine.judging import FirstSeen, judge
 from bridge.engine.parts import Part, PartColumns, combine, health
-from bridge.engine.roster import Roster
 from bridge.strategies.base import RetrainStrategy, StateColumn
 from bridge.strategies.registry import build
 
@@ -220,12 +219,12 @@ class RuleRun:
             self.series[slot] = row.model.labels()
         self.staged = self.live
 
-    def expect(self, roster: Roster) -> None:
-        """Know the models that its signal is expected to report, after a start; those missing were told of."""
-        self.live.grow(len(self.table), self.strategy, self.parts)
-        expected = np.flatnonzero(roster.first_seen)
-        self.live.known[expected] = True
-        self.live.told[np.flatnonzero(roster.missing_since)] = Cause.NO_DATA
+    def expect(self, models: Positions, told: Positions | None = None) -> None:
+        """Know models that its signal is expected to report; told: those of which was said that they do not."""
+        self.staged.grow(len(self.table), self.strategy, self.parts)
+        self.staged.known[models] = True
+        if told is not None:
+            self.staged.told[told] = Cause.NO_DATA
 
     def leave(self, slots: Positions) -> Positions:
         """Models that are gone for good: not known any more. Those of them that were pending or firing are returned."""

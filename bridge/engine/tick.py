@@ -13,7 +13,7 @@ import numpy as np
 
 from bridge.domain import alert
 from bridge.domain.alert import AlertRow
-from bridge.domain.batch import EventBatch
+from bridge.domain.batch import DISCOVER, EventBatch
 from bridge.domain.errors import SourceError
 from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.request import Decision, Outcome
@@ -85,6 +85,7 @@ class Engine:
         self._routing: Routing | None = None
         self._gates = Gates()
         self._storms: dict[str, Timestamp] = {}
+        self.dry_run = False
         self.silences: Callable[[], SilenceSnapshot | None] = unknown_silences
         self._stored: dict[tuple[str, str], list[AlertRow]] = {}
         self._slots: dict[str, Timestamp] = {}
@@ -164,7 +165,8 @@ class Engine:
         for run in runs:
             for name in run.queries if not run.live.known.any() else ():
                 if name in rosters:
-                    run.expect(rosters[name].live)
+                    roster = rosters[name].live
+                    run.expect(np.flatnonzero(roster.first_seen), told=np.flatnonzero(roster.missing_since))
         return rosters
 
     def _restored(self, group: str, signal: str) -> RosterRun:
@@ -256,22 +258,30 @@ class Engine:
             rule.next_slot()
         for answer in answers.values():
             if isinstance(answer, EventBatch):
-                tally.events[answer.event.value] += len(answer)
-                self._meet(run, answer, slot)
-                run.subject.notify(answer)
+                batch = self._meet(run, answer, slot)
+                tally.events[batch.event.value] += len(batch)
+                run.subject.notify(batch)
         ordered = sorted(run.runs, key=lambda rule: bool(rule.parts))  # conditions may ask what other rules found
         evaluations = [found for rule in ordered if (found := self._outcome(run, rule, answers, slot, draft, tally))]
         decider = self._decider(run)
         decider.slot(draft, evaluations, slot, live=live)
         self._part(run, decider, draft, slot)
 
-    def _meet(self, run: GroupRun, batch: EventBatch, slot: Timestamp) -> None:
+    def _meet(self, run: GroupRun, batch: EventBatch, slot: Timestamp) -> EventBatch:
         """Remember which models the signal reports; an answer that may not be whole says nothing of the absent."""
         roster = run.rosters.get(batch.name)
+        silent = batch.index[:0]
+        if DISCOVER in batch.columns:
+            batch, silent = batch.reporting()
         if roster is not None:
             roster.staged.grow(len(self.table))
             if batch.cause is Cause.NONE:
                 roster.staged.see(batch.index, slot)
+                roster.staged.discover(silent, slot)
+        for rule in run.runs if len(silent) else ():
+            if batch.name in rule.queries:
+                rule.expect(silent.astype(np.int64))
+        return batch
 
     def _part(self, run: GroupRun, decider: Decider, draft: Draft, slot: Timestamp) -> None:
         """Models that are gone: replaced by a newer version of their pipeline, or silent for too long."""
@@ -298,10 +308,13 @@ class Engine:
         return None
 
     def _decider(self, run: GroupRun) -> Decider:
+        return Decider(Asker(run.group, self.runs(), self.keeper()))
+
+    def keeper(self) -> Gatekeeper:
+        """The gates in force."""
         if self._routing is None:
-            raise RuntimeError("configure() comes before evaluate()")
-        keeper = Gatekeeper(self._routing, self._gates, self.silences, self._storms)
-        return Decider(Asker(run.group, self.runs(), keeper))
+            raise RuntimeError("configure() comes first")
+        return Gatekeeper(self._routing, self._gates, self.silences, self._storms)
 
     def _outcome(
         self, run: GroupRun, rule: RuleRun, answers: Answers, slot: Timestamp, draft: Draft, tally: _Tally

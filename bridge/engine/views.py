@@ -13,7 +13,7 @@ from typing import Protocol
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, RequestRecord
 from bridge.domain.times import Duration, Timestamp
-from bridge.ports import DeliveryRecord, QueueDepth, RequestFilter, StatusReport
+from bridge.ports import DeliveryRecord, Pause, QueueDepth, RequestFilter, StatusReport
 
 
 class ModelState(StrEnum):
@@ -166,3 +166,17 @@ class Commands(Protocol):
         ...
 
     def redrive(self, request_id: str, destination: str | None = None) -> int: ...
+
+    def act(self, request_id: str, what: str, who: str, note: str = "") -> RequestRecord:
+        """`approve`, `release` or `withdraw` a request that is held."""
+        ...
+
+    def create(self, model: ModelKey, reason: str, who: str, *, force: bool = False) -> RequestRecord:
+        """Ask for a retraining by hand; a closed gate refuses it, unless forced."""
+        ...
+
+    def pause(self, project: str, pipeline: str, length: Duration, who: str, note: str = "") -> Pause:
+        """Send nothing of the pipeline ("" = of any) for `length` ms; 0: go on."""
+        ...
+
+    def pauses(self) -> list[Pause]: ...

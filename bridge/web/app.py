@@ -17,6 +17,7 @@ from bridge.web.api import history_routes, rule_routes, state_routes
 from bridge.web.guard import Guard
 from bridge.web.openapi import corrected
 from bridge.web.pages import page_routes
+from bridge.web.people import people_routes
 from bridge.web.settings import WebSettings
 from bridge.web.web_config import WebConfig
 
@@ -40,6 +41,7 @@ def create_app(
     for routes in (rule_routes, state_routes, history_routes):
         app.include_router(routes(queries))
     app.include_router(acting_routes(commands, secrets, now))
+    app.include_router(people_routes(commands))
     app.include_router(page_routes(queries, settings, now))
     app.include_router(_management(queries, metrics, now))
     described = app.openapi

@@ -9,7 +9,7 @@ from bridge.domain.request import Decision, RequestRecord
 from bridge.domain.template import go_float
 from bridge.domain.times import Timestamp, rfc3339
 from bridge.engine.views import AlertView, GroupView, ModelView, RuleView
-from bridge.ports import DeliveryRecord
+from bridge.ports import DeliveryRecord, Pause
 
 ZERO_TIME = "0001-01-01T00:00:00Z"
 
@@ -94,6 +94,16 @@ def request(record: RequestRecord) -> dict[str, Any]:
         "sent_at": time_or(record.sent_at), "delivered_at": time_or(record.delivered_at),
         "ended_at": time_or(record.ended_at), "updated_at": time_or(record.updated_at),
         "reference": record.reference, "message": record.message, "new_version": record.new_version,
+        "acts": [{"what": act.what, "who": act.who, "at": rfc3339(act.at), "note": act.note} for act in record.acts],
+        "verdict": record.verdict, "verdict_at": time_or(record.verdict_at), "unhelpful": record.unhelpful,
+    }  # fmt: skip
+
+
+def pause(item: Pause) -> dict[str, Any]:
+    return {
+        "project": item.project, "pipeline": item.pipeline, "until": rfc3339(item.until), "who": item.who,
+        "at": rfc3339(item.at), "note": item.note,
+        "scope": "/".join(part for part in (item.project, item.pipeline) if part) or "everything",
     }  # fmt: skip
 
 

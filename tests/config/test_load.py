@@ -60,13 +60,13 @@ def test_the_documented_rules_load() -> None:
     assert (group.name, group.interval, group.offset) == ("serving", MINUTE, 30 * SECOND)
     drift, accuracy, slow = group.rules
     assert (drift.name, drift.query, drift.strategy) == ("SustainedDrift", "SustainedDrift", None)
-    assert (drift.for_, drift.keep_firing_for, drift.cooldown) == (10 * MINUTE, 5 * MINUTE, HOUR)
+    assert (drift.for_, drift.keep_firing_for, drift.cooldown.base) == (10 * MINUTE, 5 * MINUTE, HOUR)
     assert drift.labels == {"severity": "warning"}
     assert drift.annotations == {"summary": "Drift {{ $value }} on {{ $labels.pipeline }}"}
     assert (drift.order, drift.line, drift.file) == (0, 9, str(GOOD.parent / "rules" / "serving.yml"))
     assert accuracy.strategy == StrategySpec("threshold", {"min": 0.92, "clear": 0.94})
     assert accuracy.policies == {Cause.NO_DATA: "keep", Cause.QUERY_ERROR: "keep"}
-    assert (accuracy.cooldown, accuracy.order) == (6 * HOUR, 1)
+    assert (accuracy.cooldown.base, accuracy.order) == (6 * HOUR, 1)
     assert slow.strategy == StrategySpec("threshold", {"max": 0.2})
     queries = group.queries
     assert set(queries) == {"latency_p95", "accuracy", "errors", "SustainedDrift"}
@@ -143,7 +143,7 @@ groups:
     assert group.queries["drift"].exprs == {"value": "drift", "n": "count(x[1h30m])"}
     assert group.queries["A"].event is EventKind.DRIFT
     assert group.rules[0].labels == {"team": "ml", "severity": "ticket"}
-    assert group.rules[0].cooldown == 0
+    assert group.rules[0].cooldown.base == 0
 
 
 def test_loading_again_gives_the_same_and_changes_nothing(tmp_path: Path) -> None:
@@ -186,7 +186,14 @@ def test_the_shown_configuration_holds_no_secret(tmp_path: Path) -> None:
     assert values["prometheus"]["authorization"] == {"credentials": "<secret>"}
     assert values["prometheus"]["http_headers"] == {"X-Key": {"values": ["open"], "secrets": ["<secret>"]}}
     assert values["models"]["labels"] == {"project": "project", "pipeline": "pipeline", "version": {"const": "7"}}
-    assert values["gates"] == {"hold_limit": "1w", "in_flight_limit": "1d"}
+    assert values["gates"] == {
+        "hold_limit": "1w",
+        "in_flight_limit": "1d",
+        "budget": {},
+        "on_silences_unknown": "send",
+        "silences_max_age": "5m",
+        "verdict": {"settle": "5m", "limit": "1d"},
+    }
     first, second = values["receivers"][0]["webhook_configs"]
     assert first["url"] == "http://localhost:9000/x?<secret>"
     assert first["http_config"]["basic_auth"] == {"username": "ann", "password": "<secret>"}

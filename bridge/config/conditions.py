@@ -1,0 +1,88 @@
+"""`all`, `any` and `at_least`: rules over several signals of one model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Protocol
+
+from pydantic import Field
+
+from bridge.config.shape import Section, checked
+from bridge.config.strategy import strategy_spec
+from bridge.config.wording import near
+from bridge.config.yaml import Document, Place
+from bridge.domain.rule import Condition, SignalQuery
+
+KEYS = ("all", "any", "at_least")
+_EXAMPLE = "for example {signal: drift, strategy: {threshold: {max: 0.6}}} or {signal: drift, healthy: true}"
+
+
+class ConditionSection(Section):
+    """One condition: a signal and a strategy that is breached, or with `healthy` one that is not.
+
+    Without a strategy, `healthy` asks the group's rules on the signal.
+    """
+
+    signal: str
+    strategy: Any = None
+    healthy: bool = False
+
+
+class AtLeastSection(Section):
+    """`at_least: {count: 2, of: [...]}`."""
+
+    count: Annotated[int, Field(ge=1)]
+    of: list[Any]
+
+
+class Signals(Protocol):
+    """What conditions take from the rule's group. queries: None for a signal that is wrong itself."""
+
+    signals: frozenset[str]
+    judged: frozenset[str]
+    queries: dict[str, SignalQuery | None]
+
+
+def read_conditions(
+    rule: Mapping[str, Any], group: Signals, document: Document, place: Place
+) -> tuple[tuple[Condition, ...], int]:
+    """The conditions of a composite rule, and how many of them have to hold; problems are noted."""
+    key = next(key for key in KEYS if rule.get(key) is not None)
+    entries, where = rule[key], (*place, key)
+    count = 1 if key == "any" else 0
+    if key == "at_least":
+        section = checked(AtLeastSection, entries, document, where)
+        if section is None:
+            return (), 1
+        entries, count, where = section.of, section.count, (*where, "of")
+    if not isinstance(entries, list) or len(entries) < 2:
+        document.add(where, "must be a list of at least two conditions", _EXAMPLE)
+        return (), 1
+    if count > len(entries):
+        document.add((*place, key, "count"), f"there are only {len(entries)} conditions")
+    found = tuple(_conditions(entries, group, document, where))
+    return found, count or len(entries)
+
+
+def _conditions(entries: list[Any], group: Signals, document: Document, place: Place) -> Iterator[Condition]:
+    for number, entry in enumerate(entries):
+        where = (*place, number)
+        section = checked(ConditionSection, entry, document, where)
+        if section is None:
+            continue
+        if section.signal not in group.signals:
+            message = f"there is no signal {section.signal!r} in this group"
+            document.add((*where, "signal"), message, near(section.signal, group.signals))
+            continue
+        if section.strategy is None and not section.healthy:
+            document.add(where, "a condition has a 'strategy', or 'healthy: true', or both", _EXAMPLE)
+            continue
+        if section.strategy is None and section.signal not in group.judged:
+            message = f"no rule of this group says when signal {section.signal!r} is healthy"
+            document.add((*where, "healthy"), message, "give the condition a strategy")
+            continue
+        spec = None
+        if section.strategy is not None:
+            query = group.queries.get(section.signal)
+            spec = strategy_spec(section.strategy, query, document, (*where, "strategy"))
+        yield Condition(section.signal, spec, section.healthy)

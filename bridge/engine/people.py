@@ -1,0 +1,132 @@
+"""What people may do: let a held request go, approve it, take it back, ask by hand, and pause."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from bridge.domain.errors import RequestError, UnknownRequest
+from bridge.domain.model import ModelKey
+from bridge.domain.request import (
+    Act,
+    Outcome,
+    RequestRecord,
+    RequestState,
+    RetrainRequest,
+    request_id,
+)
+from bridge.domain.rule import Cooldown, Mode, Rule
+from bridge.domain.times import Duration, Timestamp, format_duration, rfc3339
+from bridge.engine import noting
+from bridge.engine.book import Draft
+from bridge.engine.gatekeeping import Gatekeeper
+from bridge.engine.tick import Engine
+from bridge.ports import History, Pause, TickChanges
+
+log = logging.getLogger(__name__)
+
+MANUAL = "manual"
+_BY_HAND = Rule(MANUAL, "", "", cooldown=Cooldown(0))
+_PAST = {"approve": "approved", "release": "released", "withdraw": "withdrawn"}
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Acts of people on one engine; each is committed with who did it and when before it takes effect.
+
+    Every method raises RequestError (UnknownRequest) when the present state does not allow it, and StoreError.
+    """
+
+    engine: Engine
+    history: History
+    now: Callable[[], Timestamp]
+
+    def act(self, request_id: str, what: str, who: str, note: str = "") -> RequestRecord:
+        """`approve`, `release` or `withdraw` a request that waits; the request as it is then.
+
+        Approving answers the gate `approval` only; releasing opens every gate; withdrawing ends the request, and its
+        episode asks no more.
+        """
+        with self.engine.lock:
+            record = self.history.request(request_id)
+            if record is None:
+                raise UnknownRequest(f"there is no request {request_id!r}")
+            if not record.state.waiting:
+                raise RequestError(
+                    f"request {request_id} is {record.state}; only one that is held can be {_PAST[what]}"
+                )
+            at = self.now()
+            acted = replace(record, acts=(*record.acts, Act(what, who, at, note)), updated_at=at)
+            draft = Draft(self.engine.book)
+            said = f"{_PAST[what]} by {who}" + (f": {note}" if note else "")
+            settled = self._settled(draft, acted, what, at, said)
+            self._commit(draft, at)
+        log.info("request was acted on", extra={"request_id": request_id, "act": what, "who": who})
+        return settled
+
+    def _settled(self, draft: Draft, acted: RequestRecord, what: str, at: Timestamp, said: str) -> RequestRecord:
+        run = self.engine.runs().get(acted.request.rule)
+        group, rule = ("", _BY_HAND) if run is None else (run.rule.group, run.rule)
+        if what == "withdraw":
+            ended = replace(acted, state=RequestState.WITHDRAWN, ended_at=at, hold=None, hold_until=0, message=said)
+            draft.put_request(ended)
+            noting.decided(draft, group, ended, Outcome.WITHDRAWN, said, at)
+            return ended
+        draft.put_request(acted)
+        settled = self._keeper().settle(draft, acted, rule, at)
+        outcome = noting.outcome(settled)
+        text = said if settled.hold is None else f"{said}; held: {settled.hold}"
+        noting.decided(draft, group, settled, outcome, text, at)
+        return settled
+
+    def create(self, model: ModelKey, reason: str, who: str, *, force: bool = False) -> RequestRecord:
+        """Ask for a retraining by hand. A gate that is closed refuses it, unless `force`."""
+        with self.engine.lock:
+            at = self.now()
+            request = RetrainRequest(model, reason, at, request_id(model, MANUAL, at, 1), MANUAL, at, reasons=(reason,))
+            record = RequestRecord(request, RequestState.HELD, at, acts=(Act("create", who, at, reason),))
+            draft, keeper = Draft(self.engine.book), self._keeper()
+            hold = None if force else keeper.hold(draft, record, _BY_HAND, at)
+            if hold is not None:
+                until = f" until {rfc3339(hold.until)}" if hold.until else ""
+                raise RequestError(f"{model.owner}: gate {hold.reason} is closed{until}; force it to ask all the same")
+            rule = replace(_BY_HAND, mode=Mode.DRY_RUN) if self.engine.dry_run else _BY_HAND
+            sent = keeper.let_go(draft, record, rule, at)
+            draft.put_request(sent)
+            noting.decided(draft, "", sent, noting.outcome(sent), f"asked by {who}: {reason}", at)
+            self._commit(draft, at)
+        log.info("request was made by hand", extra={"request_id": sent.id, "who": who, "model": str(model)})
+        return sent
+
+    def pause(self, project: str, pipeline: str, length: Duration, who: str, note: str = "") -> Pause:
+        """Send no request of a pipeline, a project ("" = any) or of all for `length` ms; 0: go on at once."""
+        with self.engine.lock:
+            at = self.now()
+            pause = Pause(project, pipeline, at + length, who, at, note)
+            self.engine.store.save_pause(pause)
+            same = (project, pipeline)
+            others = [item for item in self.engine.book.pauses if (item.project, item.pipeline) != same]
+            self.engine.book.pauses = [*others, pause] if length else others
+        log.warning(
+            "requests are paused" if length else "requests go on",
+            extra={"project": project, "pipeline": pipeline, "who": who, "for": format_duration(length)},
+        )
+        return pause
+
+    def pauses(self) -> list[Pause]:
+        """Those that last."""
+        with self.engine.lock:
+            return [item for item in self.engine.book.pauses if item.until > self.now()]
+
+    def _keeper(self) -> Gatekeeper:
+        return self.engine.keeper()
+
+    def _commit(self, draft: Draft, at: Timestamp) -> None:
+        """In one transaction, and then in memory."""
+        changes = TickChanges(
+            "", 0, episodes=list(draft.episodes.values()), requests=list(draft.requests.values()),
+            deliveries=draft.deliveries, decisions=draft.decisions, at=at,
+        )  # fmt: skip
+        self.engine.store.commit(changes)
+        draft.apply()
