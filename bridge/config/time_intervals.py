@@ -139,7 +139,7 @@ def _some(hint: str) -> AfterValidator:
 _SOME = _some("remove the key where any will do")
 
 
-class _TimesSection(Section):
+class TimesSection(Section):
     """One of `times`: from the start up to, and without, the end."""
 
     start_time: Annotated[int, PlainValidator(_time)]
@@ -152,11 +152,11 @@ class _TimesSection(Section):
         return self
 
 
-class _SpanSection(Section):
+class SpanSection(Section):
     """One element of `time_intervals`: what all its keys say."""
 
     elsewhere = fixed(time_zone="write location", timezone="write location")
-    times: Annotated[tuple[_TimesSection, ...], _SOME] | None = None
+    times: Annotated[tuple[TimesSection, ...], _SOME] | None = None
     weekdays: Annotated[tuple[Annotated[Range, PlainValidator(_weekdays)], ...], _SOME] | None = None
     days_of_month: Annotated[tuple[Annotated[Range, PlainValidator(_days)], ...], _SOME] | None = None
     months: Annotated[tuple[Annotated[Range, PlainValidator(_months)], ...], _SOME] | None = None
@@ -169,11 +169,11 @@ class _SpanSection(Section):
         return Span(times, *days, location=self.location)
 
 
-class _IntervalSection(Section):
+class IntervalSection(Section):
     """A named interval."""
 
     name: str
-    time_intervals: Annotated[tuple[_SpanSection, ...], _some("write [{}] for always")]
+    time_intervals: Annotated[tuple[SpanSection, ...], _some("write [{}] for always")]
 
 
 def read_time_intervals(values: Iterable[Any], document: Document, place: Place) -> dict[str, TimeInterval]:
@@ -184,7 +184,7 @@ def read_time_intervals(values: Iterable[Any], document: Document, place: Place)
     found: dict[str, TimeInterval] = {}
     for number, value in enumerate(values):
         where = (*place, number)
-        section = checked(_IntervalSection, value, document, where)
+        section = checked(IntervalSection, value, document, where)
         name = value.get("name") if isinstance(value, dict) else None
         if isinstance(name, str):
             _check_name(name, found, document, (*where, "name"))
