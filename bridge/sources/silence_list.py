@@ -16,6 +16,8 @@ from bridge.sources.failures import UNREADABLE
 # Python refuses some regular expressions that Go takes, or would read them otherwise.
 _NOT_READ = (*UNREADABLE, ValueError, OverflowError, re.error, FutureWarning)
 SHOWN = 100
+# 9999-12-31T23:59:59Z: with an offset, an end that means "never" can lie beyond what a calendar holds.
+LATEST: Timestamp = 253_402_300_799_000
 # isEqual, isRegex
 _OPS = {(True, False): "=", (False, False): "!=", (True, True): "=~", (False, True): "!~"}
 
@@ -96,7 +98,7 @@ def _listed(given: _Silence) -> Listed:
         raise ValueError("a silence needs an id and a matcher")
     matchers = tuple(_matcher(matcher) for matcher in given.matchers)
     start, end = parse_rfc3339(given.startsAt), parse_rfc3339(given.endsAt)
-    silence = Silence(given.id, matchers, start, end, given.createdBy, given.comment)
+    silence = Silence(given.id, matchers, start, min(end, LATEST), given.createdBy, given.comment)
     return Listed(silence, parse_rfc3339(given.updatedAt))
 
 

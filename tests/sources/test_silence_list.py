@@ -6,9 +6,13 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given as over
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from bridge.domain.matchers import Matcher
 from bridge.domain.silence import Silence
+from bridge.domain.times import rfc3339
 from bridge.sources.silence_list import Listing, NotAListError, latest, read_silences
 
 STARTS, ENDS = 1_794_182_400_000, 1_794_186_000_500
@@ -42,6 +46,13 @@ def test_a_silence_is_read_with_its_times_in_milliseconds() -> None:
     (listed,) = read(element()).silences
     assert listed.silence == Silence("a1", (Matcher("project", "=", "shop"),), STARTS, ENDS, "ops", "planned")
     assert listed.updated_at == STARTS
+
+
+def test_a_silence_for_ever_ends_with_the_calendar() -> None:
+    """Its end can be shown as a date, whatever its offset."""
+    (listed,) = read(element(startsAt="0001-01-01T00:00:00+14:00", endsAt="9999-12-31T23:59:59-14:00")).silences
+    assert rfc3339(listed.silence.ends_at) == "9999-12-31T23:59:59.000Z"
+    assert listed.silence.silences({"project": "shop"}, STARTS)
 
 
 @pytest.mark.parametrize(
@@ -111,3 +122,32 @@ def test_the_newest_version_of_a_silence_counts(first_is_newer: bool) -> None:
     new = read(element(endsAt="2026-11-09T00:10:00Z", updatedAt="2026-11-09T00:10:00Z"))
     silences = latest([new, old] if first_is_newer else [old, new])
     assert {id_: silence.ends_at for id_, silence in silences.items()} == {"a1": STARTS + 600_000, "b2": ENDS}
+
+
+_LEAF = st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=5))
+_MATCHER = st.fixed_dictionaries(
+    {"name": st.text(max_size=3), "isRegex": st.booleans()},
+    optional={"value": st.one_of(_LEAF, st.sampled_from(["(", "(?P<x", "a(?i)b", "[[a]", "a||b", "(?<=a)b", "\\1"]))},
+)
+_TIME = st.one_of(
+    _LEAF, st.sampled_from(["2026-11-09T00:00:00.123456789Z", "0001-01-01T00:00:00Z", "2026-13-01T00:00Z"])
+)
+_SILENCE = st.fixed_dictionaries(
+    {"id": st.text(max_size=3), "matchers": st.lists(_MATCHER, max_size=2), "updatedAt": _TIME},
+    optional={"startsAt": _TIME, "endsAt": _TIME, "comment": _LEAF},
+)
+
+
+@settings(max_examples=200, deadline=None)
+@over(
+    st.one_of(
+        st.binary(), st.lists(st.one_of(_LEAF, _SILENCE), max_size=3).map(lambda found: json.dumps(found).encode())
+    )
+)
+def test_any_answer_is_read_or_refused(body: bytes) -> None:
+    """Nothing else happens, and every element is either a silence or named as damaged."""
+    try:
+        listing = read_silences(body)
+    except NotAListError:
+        return
+    assert len(listing.silences) + len(listing.damaged) == len(json.loads(body.decode("utf-8", "replace")))
