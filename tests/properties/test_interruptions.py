@@ -5,7 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.domain.rule import Breaches, Condition, StrategySpec
 from bridge.domain.times import SECOND
+from bridge.domain.verdict import Cause
 from tests.support.world import QUERY_FAILED, A, B, FixedRoutes, World, group, rule
 
 VALUES = st.sampled_from([0.1, 0.55, 0.7, 0.9, None])
@@ -15,8 +17,14 @@ FATES = st.lists(st.sampled_from(["tick", "tick", "restart", "down", "down"]), m
 
 
 def rules():
+    slow = Condition("slow", StrategySpec("threshold", {"max": 0.6, "clear": 0.3}))
+    drifts = Condition("drift", StrategySpec("threshold", {"max": 0.6}))
     return group(
-        rule("Signal", for_=20 * SECOND, keep_firing_for=10 * SECOND), rule("Plain", query="plain", limit=None)
+        rule("Signal", for_=20 * SECOND, keep_firing_for=10 * SECOND),
+        rule("Plain", query="plain", limit=None),
+        rule("Often", query="slow", breaches=Breaches(2, 4)),
+        rule("Both", query="drift", limit=None, conditions=(drifts, slow), at_least=2, for_=10 * SECOND),
+        rule("Silent", query="slow", limit=0.95, policies={Cause.NO_DATA: "fire"}, for_=30 * SECOND),
     )
 
 
@@ -32,19 +40,23 @@ def world_of(history: list[tuple[float | None, float | None]]) -> World:
         high = {model: value for model, value in answer(values).items() if value > 0.6}
         world.say(answer(values), signal="drift", at=at)
         world.say(high, signal="plain", at=at)
+        world.say({model: 1.2 - value for model, value in answer(values).items()}, signal="slow", at=at)
     return world
 
 
-def story(world: World) -> tuple[list[tuple], list[tuple], list[tuple]]:
+def story(world: World) -> tuple[list[tuple], ...]:
     """Episodes, requests and transitions, without what lateness may change."""
+    seen = sorted((item.signal, item.model, item.missing_since) for item in world.store.load(0).sightings)
     requests = [
         (record.id, record.request.rule, record.request.episode_start, record.request.triggered_at)
         for record in sorted(world.requests(), key=lambda record: record.id)
     ]
     load = world.store.load(0)
     episodes = sorted((item.model, item.started_at, item.ended_at, item.rules) for item in load.episodes)
-    rows = sorted((row.rule, row.model, row.state, row.active_at, row.fired_at, row.keep_since) for row in load.alerts)
-    return requests, episodes, rows
+    rows = sorted(
+        (row.rule, row.model, row.state, row.active_at, row.fired_at, row.keep_since, row.recent) for row in load.alerts
+    )
+    return requests, episodes, rows, seen
 
 
 @given(SLOTS, FATES)

@@ -119,7 +119,7 @@ def test_decisions_are_asked_for_by_model_rule_and_time(site: Site) -> None:
         ("decisions?project=shop", "a model is project, pipeline and version"),
         ("decisions?since=yesterday", "since: "),
         ("decisions?limit=0", "limit: "),
-        ("requests?state=nope", "state.0: Input should be 'held', 'requested'"),
+        ("requests?state=nope", "state.0: Input should be 'held', 'awaiting_approval'"),
         ("models?state=nope", "state.0: Input should be 'retraining'"),
         ("rules?type=x", "type: "),
     ],

@@ -1,0 +1,95 @@
+"""Whether a retraining helped."""
+
+from __future__ import annotations
+
+from bridge.domain.request import RequestState
+from bridge.domain.rule import Gates
+from bridge.domain.times import HOUR, MINUTE, SECOND
+from bridge.ports import StatusReport
+from tests.support.world import QUERY_FAILED, A, B, C, World, group, rule
+
+SETTLED = Gates(settle=MINUTE, verdict_limit=HOUR)
+
+
+def succeed(world: World, version: str = "") -> None:
+    world.commands.report_status(
+        StatusReport(world.requests()[-1].id, RequestState.SUCCEEDED, world.now, new_version=version)
+    )
+
+
+def test_a_new_version_that_is_healthy_recovered() -> None:
+    """Judged by the rule that asked, over the version that the coordinator named, after it has settled."""
+    world = World(group(rule()), gates=SETTLED)
+    world.tick({A: 0.7})
+    succeed(world, C.version)
+    for _ in range(5):
+        world.tick({A: 0.7, C: 0.1})
+    assert world.requests()[0].verdict is None
+    world.tick({A: 0.7, C: 0.1})
+    (record,) = world.requests()
+    assert (record.verdict, record.verdict_at) == ("recovered", world.now)
+    assert world.decisions()[-1].reason == f"recovered: Drifted healthy for {C}"
+    assert world.store.verdicts() == {"Drifted": {"recovered": 1}}
+
+
+def test_a_new_version_that_fires_did_not_recover() -> None:
+    """The request of its own episode is held by the cooldown of the pipeline, and counts that."""
+    world = World(group(rule(cooldown=2 * MINUTE)), gates=SETTLED)
+    world.tick({A: 0.7})
+    succeed(world, C.version)
+    for _ in range(12):
+        world.tick({A: 0.1, C: 0.8})
+    first, second = world.requests()
+    assert (first.verdict, second.request.model, second.state) == ("not_recovered", C, "requested")
+    assert (first.unhelpful, second.unhelpful) == (0, 1)
+
+
+def test_the_same_version_still_breached_is_asked_again_only_when_that_is_known() -> None:
+    """No new version was named: the model itself is looked at, after the time to settle."""
+    world = World(group(rule()), gates=SETTLED)
+    world.tick({A: 0.7})
+    succeed(world)
+    for _ in range(5):
+        world.tick({A: 0.7})
+    assert len(world.requests()) == 1
+    world.tick({A: 0.7})
+    assert [(item.request.attempt, item.verdict) for item in world.requests()] == [(1, "not_recovered"), (2, None)]
+
+
+def test_a_version_that_never_shows_is_inconclusive() -> None:
+    """It is given up after verdict_limit, and asked again then."""
+    world = World(group(rule(), interval=10 * MINUTE), gates=SETTLED)
+    world.tick({A: 0.7})
+    succeed(world, "99")
+    for _ in range(5):
+        world.tick({A: 0.7, B: 0.1})
+    assert world.requests()[0].verdict is None
+    world.tick({A: 0.7, B: 0.1})
+    assert world.requests()[0].verdict == "inconclusive"
+    assert [item.reason for item in world.decisions() if item.outcome == "judged"] == [
+        "inconclusive: Drifted could not say within verdict_limit"
+    ]
+
+
+def test_a_failing_query_says_neither_yes_nor_no() -> None:
+    """The verdict waits for an answer, over a restart too."""
+    world = World(group(rule()), gates=Gates(settle=10 * SECOND, verdict_limit=HOUR))
+    world.tick({A: 0.7})
+    succeed(world)
+    for _ in range(3):
+        world.tick(QUERY_FAILED)
+    assert world.requests()[0].verdict is None
+    world.restart()
+    world.tick({A: 0.1})
+    assert world.requests()[0].verdict == "recovered"
+
+
+def test_a_rule_that_was_removed_cannot_say() -> None:
+    """The verdict is not left open for ever."""
+    world = World(group(rule()), gates=SETTLED)
+    world.tick({A: 0.7})
+    succeed(world)
+    world.reconfigure(group(rule("Other")))
+    for _ in range(6):
+        world.tick({A: 0.1})
+    assert world.requests()[0].verdict == "inconclusive"
