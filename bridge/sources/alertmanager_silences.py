@@ -65,6 +65,7 @@ class AlertmanagerSilences:
         self._timeout = timeout
         self._fetching = threading.Lock()
         self._snapshot = known
+        self._closed = False
 
     def snapshot(self) -> SilenceSnapshot:
         """What the last fetch that was answered found. Thread-safe: it is exchanged as a whole."""
@@ -73,20 +74,26 @@ class AlertmanagerSilences:
     def fetch(self, now: Timestamp) -> SilenceSnapshot:
         """Ask every Alertmanager once, and keep the silences of those that answer; if none does, what was known stays.
 
-        Never raises, and takes no longer than `timeout`.
+        Never raises, and takes no longer than `timeout`. Once closed, it asks nobody.
         """
         with self._fetching:
-            ends = time.monotonic() + self._timeout
-            answers: list[Listing] = []
-            for place, asked in enumerate(self._asked):
-                # One that hangs must leave time for the others.
-                share = (ends - time.monotonic()) / (len(self._asked) - place)
-                listing = asked.listing(max(share, 0.01))
-                answers += [listing] if listing is not None else []
+            answers = [] if self._closed else self._answers()
             if answers:
                 kept = (item for item in latest(answers).values() if item.ends_at > now - KEPT_AFTER_END)
                 self._snapshot = SilenceSnapshot(tuple(kept), now)
-            return self._snapshot
+        if self._closed:
+            self.close()
+        return self._snapshot
+
+    def _answers(self) -> list[Listing]:
+        ends = time.monotonic() + self._timeout
+        answers: list[Listing] = []
+        for place, asked in enumerate(self._asked):
+            # One that hangs must leave time for the others.
+            share = (ends - time.monotonic()) / (len(self._asked) - place)
+            listing = asked.listing(max(share, 0.01))
+            answers += [listing] if listing is not None else []
+        return answers
 
     def failing(self) -> Mapping[str, str]:
         """Address -> reason, of the Alertmanagers that did not answer the last fetch."""
@@ -97,10 +104,14 @@ class AlertmanagerSilences:
         return sum(asked.damaged for asked in self._asked)
 
     def close(self) -> None:
-        """Let go of connections."""
-        with self._fetching:
-            for asked in self._asked:
-                asked.close()
+        """Let go of connections; a fetch that is under way does so at its end, nobody waits for it."""
+        self._closed = True
+        if self._fetching.acquire(blocking=False):
+            try:
+                for asked in self._asked:
+                    asked.close()
+            finally:
+                self._fetching.release()
 
 
 class _Asked:

@@ -18,7 +18,7 @@ from bridge.domain.times import HOUR, MINUTE
 from bridge.net.http_config import Authorization, BasicAuth, HttpConfig, OAuth2, Secret, TlsConfig
 from bridge.ports import Silences, SilenceSnapshot
 from bridge.sources.alertmanager_silences import AlertmanagerSilences, SilenceTarget
-from tests.support.processes import free_port
+from tests.support.processes import free_port, wait_until
 from tests.support.receiver import DRIP, HANG, RESET, Behaviour, Raw, Receiver, Reply, receivers
 
 NOW = 1_794_182_400_000  # 2026-11-09T00:00:00Z
@@ -267,3 +267,20 @@ def test_reading_never_waits_for_a_fetch() -> None:
         assert fetching.is_alive()
         fetching.join(10)
         assert {(tuple(ids(snapshot)), snapshot.fetched_at) for snapshot in seen} == {(("a",), NOW)}
+
+
+def test_closing_never_waits_for_a_fetch() -> None:
+    """A bridge that stops is not held up by an Alertmanager that hangs; the fetch lets go of its connection itself."""
+    with Receiver(Reply(200, body("a")), HANG) as server:
+        silences = AlertmanagerSilences([SilenceTarget(server.url)], Path(), timeout=1.0)
+        known = silences.fetch(NOW)
+        fetching = threading.Thread(target=silences.fetch, args=(NOW + MINUTE,))
+        fetching.start()
+        wait_until(lambda: len(server.requests) == 2, 10, "the second question")
+        began = time.monotonic()
+        silences.close()
+        assert time.monotonic() - began < 0.5
+        fetching.join(10)
+        assert silences.fetch(NOW + 2 * MINUTE) is known
+        assert len(server.requests) == 2
+        assert [asked._session for asked in silences._asked] == [None]
