@@ -213,7 +213,8 @@ class Bridge:
         try:
             config = load(self.options.config_file)
             source, built = self._build_source(config), build_sinks(config, self.options.external_url)
-            silences = AlertmanagerSilences(silence_targets(config), config.base_dir)
+            known = self.silences.snapshot()
+            silences = AlertmanagerSilences(silence_targets(config), config.base_dir, known=known)
         except (ConfigError, OSError) as error:
             self.telemetry.reload(ok=False, at=at)
             log.error("configuration was not reloaded", extra={"error": str(error)})  # noqa: TRY400 - says it all
