@@ -156,7 +156,7 @@ class Bridge:
             self._problem = ""
         if report is not None:
             self.telemetry.tick(report)
-            if report.queued:
+            if report.queued or report.told:
                 self.couriers.wake()
 
     def poll(self) -> None:

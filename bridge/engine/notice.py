@@ -12,10 +12,19 @@ from types import MappingProxyType
 
 from bridge.domain.request import HoldReason, RetrainRequest
 from bridge.domain.times import Timestamp, rfc3339
+from bridge.engine.notices import Notice
 from bridge.ports import Alert
 
 REQUESTED = "ModelRetrainRequested"
 HELD = "ModelRetrainHeld"
+AWAITING_APPROVAL = "ModelRetrainAwaitingApproval"
+ESCALATED = "ModelRetrainEscalated"
+STORM = "ModelRetrainStorm"
+_NAMES = {HoldReason.APPROVAL: AWAITING_APPROVAL, HoldReason.ATTEMPTS: ESCALATED}
+_SAYS = {
+    HoldReason.APPROVAL: "awaits approval",
+    HoldReason.ATTEMPTS: "is up to people: retraining did not help",
+}
 RESERVED_LABELS = frozenset({"alertname", "project", "pipeline", "version", "rule", "retrain_request_id"})
 
 
@@ -79,8 +88,28 @@ def held(
     """The alert that says that a request waits: annotations `reason` (the gate) and `until` (RFC 3339, "" unknown)."""
     what = {
         **remarks(request, annotations),
-        "summary": f"Retraining of {request.model} is held back: {reason.value}",
+        "summary": f"Retraining of {request.model} {_SAYS.get(reason, f'is held back: {reason.value}')}",
         "reason": reason.value,
         "until": rfc3339(until) if until else "",
     }
-    return Alert(identity(request, sender, HELD), what, starts_at, ends_at, sender.link(request.id))
+    name = _NAMES.get(reason, HELD)
+    return Alert(identity(request, sender, name), what, starts_at, ends_at, sender.link(request.id))
+
+
+def storm(
+    group: str, count: int, sender: Sender, *, until: Timestamp, starts_at: Timestamp, ends_at: Timestamp
+) -> Alert:
+    """The alert of a storm: so many requests of a group are held as one incident."""
+    labels = {**sender.external_labels, "alertname": STORM, "group": group}
+    what = {
+        "summary": f"{count} retrainings of group {group} are held: they began in one storm",
+        "description": "So many models at once have most likely one cause that no retraining mends.",
+        "until": rfc3339(until) if until else "",
+    }
+    return Alert(labels, what, starts_at, ends_at, sender.external_url)
+
+
+def told(item: Notice, sender: Sender, *, ends_at: Timestamp) -> Alert:
+    """The alert of an `alert:` rule for one model."""
+    labels = {**sender.external_labels, **item.labels}
+    return Alert(labels, item.annotations, item.starts_at, ends_at, sender.external_url)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bridge.domain.request import HoldReason, RetrainRequest
@@ -19,6 +19,7 @@ from bridge.engine import breaker as circuit
 from bridge.engine import notice
 from bridge.engine.breaker import DeliverySettings
 from bridge.engine.notice import Sender
+from bridge.engine.notices import Notice
 from bridge.ports import Alert, AlertSink, AttemptReport, Breaker, Delivery, Outbox, Result
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,8 @@ class OpenAlert:
 
     starts_at: of the episode. ends_at: of the episode; 0 = open. delivered_at: the request's first delivery.
     interval: evaluation interval of the leading rule's group. held: set while a gate holds it; held_until: expected
-    end, 0 = unknown. annotations: the rule's, with the present numbers; None = those of the request.
+    end, 0 = unknown. annotations: the rule's, with the present numbers; None = those of the request. group: of the
+    leading rule.
     """
 
     request: RetrainRequest
@@ -41,6 +43,7 @@ class OpenAlert:
     held: HoldReason | None = None
     held_until: Timestamp = 0
     annotations: Mapping[str, str] | None = None
+    group: str = ""
 
 
 class OpenAlerts(Protocol):
@@ -48,6 +51,14 @@ class OpenAlerts(Protocol):
 
     def open_alerts(self, destination: str, ended_since: Timestamp) -> Sequence[OpenAlert]:
         """Held and sent requests routed to `destination` whose episode is open, or ended at `ended_since` or later."""
+        ...
+
+    def notices(self, destination: str) -> Sequence[Notice]:
+        """Firing `alert:` rules routed to `destination`."""
+        ...
+
+    def generation(self) -> int:
+        """A number that changes when something should be told before the next re-post is due."""
         ...
 
 
@@ -94,48 +105,79 @@ class Refresher:
         self._rng = rng
         self._report = report
         self._next_at: Timestamp = 0
-        self._held: dict[str, OpenAlert] = {}
-        self._released: dict[str, tuple[OpenAlert, Timestamp]] = {}
+        self._generation = 0
+        self._passing: dict[frozenset[tuple[str, str]], Alert] = {}
+        self._passed: dict[frozenset[tuple[str, str]], Alert] = {}
         self._denied = False
         self._said = "ok"
 
     def step(self, now: Callable[[], Timestamp]) -> Timestamp:
         """Re-post what is open, if that is due; the instant of the next work. Raises StoreError."""
-        started = now()
-        if started < self._next_at:
+        started, generation = now(), self._alerts.generation()
+        if started < self._next_at and generation == self._generation:
             return self._next_at
         breaker = self._outbox.breaker(self.destination)
         blocked = circuit.blocked_until(breaker, started)
         if blocked:
             return blocked
         alerts = self.due(started)
-        self._next_at = started + self._refresh.resend_delay
+        self._next_at, self._generation = started + self._refresh.resend_delay, generation
         if alerts:
             self._post(alerts, breaker, now)
         return self._next_at
 
     def due(self, now: Timestamp) -> list[Alert]:
-        """The alerts to post at `now`: open ones, held ones, and the ends of both."""
+        """The alerts to post at `now`: open ones, held ones, what `alert:` rules say, and the ends of all of them."""
         known = self._alerts.open_alerts(self.destination, now - self._refresh.resolved_for - self._refresh.settle)
-        self._note_released(known, now)
-        alerts = [alert for item in known if (alert := self._alert(item, now)) is not None]
-        return alerts + [self._held_alert(item, at) for item, at in self._released.values()]
+        held = [item for item in known if item.held is not None]
+        asked = [alert for item in known if item.held is None and (alert := self._alert(item, now)) is not None]
+        passing = [*self._held_alerts(held, now), *self._notices(now)]
+        return [*asked, *passing, *self._ended(passing, now)]
 
-    def _note_released(self, known: Sequence[OpenAlert], now: Timestamp) -> None:
-        held = {item.request.id: item for item in known if item.held is not None}
-        for request_id, item in self._held.items():
-            if request_id not in held:
-                self._released[request_id] = (item, now)
+    def _ended(self, passing: Sequence[Alert], now: Timestamp) -> list[Alert]:
+        """The ends of alerts that were posted before and are not any more; repeated for a while."""
+        present = {frozenset(alert.labels.items()): alert for alert in passing}
+        for identity, alert in self._passing.items():
+            if identity not in present:
+                self._passed[identity] = replace(alert, ends_at=now)
         since = now - self._refresh.resolved_for
-        self._released = {
-            key: (item, at) for key, (item, at) in self._released.items() if at >= since and key not in held
+        self._passed = {
+            identity: alert
+            for identity, alert in self._passed.items()
+            if alert.ends_at >= since and identity not in present
         }
-        self._held = held
+        self._passing = present
+        return list(self._passed.values())
+
+    def _held_alerts(self, held: Sequence[OpenAlert], now: Timestamp) -> list[Alert]:
+        """One for each held request; those that a storm holds are one incident of their group."""
+        storms: dict[str, list[OpenAlert]] = {}
+        alerts: list[Alert] = []
+        for item in held:
+            if item.held is HoldReason.STORM:
+                storms.setdefault(item.group, []).append(item)
+            else:
+                alerts.append(self._held_alert(item, self._open_until(item.interval, now)))
+        for group, items in storms.items():
+            first = min(items, key=lambda item: item.starts_at)
+            until = max(item.held_until for item in items)
+            ends_at = self._open_until(first.interval, now)
+            alerts.append(
+                notice.storm(group, len(items), self._sender, until=until, starts_at=first.starts_at, ends_at=ends_at)
+            )
+        return alerts
+
+    def _notices(self, now: Timestamp) -> list[Alert]:
+        return [
+            notice.told(item, self._sender, ends_at=self._open_until(item.interval, now))
+            for item in self._alerts.notices(self.destination)
+        ]
+
+    def _open_until(self, interval: Duration, now: Timestamp) -> Timestamp:
+        return now + 4 * max(interval, self._refresh.resend_delay)
 
     def _alert(self, item: OpenAlert, now: Timestamp) -> Alert | None:
-        open_until = now + 4 * max(item.interval, self._refresh.resend_delay)
-        if item.held is not None:
-            return self._held_alert(item, open_until)
+        open_until = self._open_until(item.interval, now)
         if not item.ends_at:
             return self._requested(item, open_until)
         if not item.delivered_at:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bridge.domain.request import Episode, RequestRecord, RequestState
+from bridge.domain.request import Episode, RequestRecord
+from bridge.domain.rule import Mode
 from bridge.domain.times import Timestamp
 from bridge.engine.gatekeeping import Routing, route_labels
+from bridge.engine.notices import Notice, firing, tells
 from bridge.engine.refresh import OpenAlert
 from bridge.engine.tick import Engine
 
@@ -39,16 +41,35 @@ class Reminders:
             texts = None
             if run is not None and slot is not None and not episode.ended_at and run.annotations:
                 texts = run.rendered(slot)
-            held = record.hold if record.state is RequestState.HELD else None
+            held = record.hold if record.state.waiting else None
             # A newer attempt of the same episode has its own alert: the older one ends with its request.
             ends_at = episode.ended_at or (record.ended_at if book.current.get(request.model) != record.id else 0)
             yield OpenAlert(
                 request, request.episode_start, ends_at, record.delivered_at, intervals.get(request.rule, 0),
-                held, record.hold_until, texts,
+                held, record.hold_until, texts, "" if run is None else run.rule.group,
             )  # fmt: skip
 
+    def notices(self, destination: str) -> Sequence[Notice]:
+        """As refresh.OpenAlerts asks for it."""
+        with self._engine.lock:
+            found = [
+                item
+                for group in self._engine.groups.values()
+                for run in group.runs
+                if tells(run)
+                for item in firing(run, group.group.interval)
+            ]
+        return [item for item in found if destination in self._routing.way(item.labels).destinations]
+
+    def generation(self) -> int:
+        """As refresh.OpenAlerts asks for it."""
+        return self._engine.generation
+
     def _goes_to(self, record: RequestRecord, destination: str) -> bool:
-        if record.state is RequestState.HELD:
+        if record.state.waiting:
+            run = self._engine.runs().get(record.request.rule)
+            if run is not None and run.rule.mode is not Mode.LIVE:
+                return False
             return destination in self._routing.way(route_labels(record.request)).destinations
         return bool(record.sent_at) and destination in record.destinations
 

@@ -24,6 +24,7 @@ from bridge.engine.asking import Asker
 from bridge.engine.book import Book, Draft
 from bridge.engine.deciding import Decider
 from bridge.engine.gatekeeping import Gatekeeper, Routing, unknown_silences
+from bridge.engine.notices import tells
 from bridge.engine.observer import RuleObserver
 from bridge.engine.roster import RosterRun
 from bridge.engine.rule_run import Evaluation, RuleRun
@@ -33,6 +34,7 @@ from bridge.ports import MetricSource, QueryReport, Sighting, SilenceSnapshot, T
 
 log = logging.getLogger(__name__)
 
+_NEWS = frozenset({Outcome.NOTIFIED, Outcome.HELD, Outcome.ESCALATED})
 Answers = Mapping[str, EventBatch | SourceError]
 RESOLVED_FOR: Duration = 15 * MINUTE
 REPLACED_AFTER: Duration = 5 * MINUTE
@@ -86,6 +88,7 @@ class Engine:
         self._gates = Gates()
         self._storms: dict[str, Timestamp] = {}
         self.dry_run = False
+        self.generation = 0
         self.silences: Callable[[], SilenceSnapshot | None] = unknown_silences
         self._stored: dict[tuple[str, str], list[AlertRow]] = {}
         self._slots: dict[str, Timestamp] = {}
@@ -225,12 +228,14 @@ class Engine:
                 for roster in run.rosters.values():
                     roster.rollback()
                 raise
+            told = _told(run, draft)
+            self.generation += told
             self._committed(run, todo, draft)
             run.seconds = clock() - began
         decisions = Counter((decision.rule, decision.outcome.value) for decision in draft.decisions)
         return TickReport(
             run.group.name, todo.slot, run.seconds, tuple(tally.queries), dict(tally.events), dict(decisions),
-            todo.missed_count, tally.caught_up, tally.errors, len(draft.deliveries),
+            todo.missed_count, tally.caught_up, tally.errors, len(draft.deliveries), told,
         )  # fmt: skip
 
     def _judge(
@@ -427,6 +432,13 @@ class Engine:
         self._stale, self._unseen, self._reconfigured = [], [], False
         run.last_slot = todo.slot
         run.missed += todo.missed_count
+
+
+def _told(run: GroupRun, draft: Draft) -> bool:
+    """Whether people should hear of this slot before the next reminder."""
+    telling = [rule.evaluation for rule in run.runs if tells(rule) and rule.evaluation is not None]
+    ended = any(len(found.moves.resolved) for found in telling)
+    return ended or any(decision.outcome in _NEWS for decision in draft.decisions)
 
 
 def _used(run: GroupRun) -> dict[str, SignalQuery]:

@@ -10,10 +10,12 @@ from itertools import pairwise
 
 import pytest
 
+from bridge.domain.model import ModelKey
 from bridge.domain.request import HoldReason
 from bridge.domain.times import HOUR, MINUTE, SECOND, Timestamp
 from bridge.engine.breaker import DeliverySettings
 from bridge.engine.notice import Sender
+from bridge.engine.notices import Notice
 from bridge.engine.refresh import OpenAlert, Refresher, RefreshSettings
 from bridge.ports import Alert, AttemptReport, Breaker, Delivery, DeliveryState, Result
 from tests.support.outbox import Clock, FakeOutbox
@@ -35,6 +37,8 @@ class Bench:
     posts: list[tuple[Timestamp, list[Alert]]] = field(default_factory=list)
     reports: list[AttemptReport] = field(default_factory=list)
     asked: list[tuple[str, Timestamp]] = field(default_factory=list)
+    told: list[Notice] = field(default_factory=list)
+    news: int = 0
 
     def refresher(self) -> Refresher:
         return Refresher(
@@ -52,6 +56,12 @@ class Bench:
     def open_alerts(self, destination: str, ended_since: Timestamp) -> Sequence[OpenAlert]:
         self.asked.append((destination, ended_since))
         return list(self.known)
+
+    def notices(self, destination: str) -> Sequence[Notice]:
+        return list(self.told)
+
+    def generation(self) -> int:
+        return self.news
 
     def post_alerts(self, alerts: Sequence[Alert], now: Timestamp) -> Delivery:
         self.posts.append((now - T0, list(alerts)))
@@ -246,3 +256,75 @@ def test_many_open_requests_go_out_in_one_call() -> None:
     bench = Bench([OpenAlert(numbered(number), T0) for number in range(2_500)])
     bench.refresher().step(bench.clock)
     assert [len(alerts) for _, alerts in bench.posts] == [2_500]
+
+
+SLOW = Notice(
+    "SlowButHealthy",
+    ModelKey("shop", "ranking", "7"),
+    {"alertname": "SlowButHealthy", "severity": "page", "project": "shop", "pipeline": "ranking", "version": "7"},
+    {"summary": "0.31 s"},
+    T0 - MINUTE,
+    30 * SECOND,
+)
+
+
+def test_a_firing_alert_rule_is_posted_with_its_own_name_and_resolved_when_it_ends() -> None:
+    """External labels are added; the end is repeated for a while, then it is forgotten."""
+    bench = Bench(told=[SLOW])
+    refresher = bench.refresher()
+    bench.run(refresher, MINUTE)
+    (alert,) = bench.posts[0][1]
+    assert alert.labels == {**SLOW.labels, "cluster": "eu1"}
+    assert (alert.starts_at, alert.ends_at, alert.annotations) == (T0 - MINUTE, T0 + 4 * MINUTE, {"summary": "0.31 s"})
+    bench.told.clear()
+    bench.run(refresher, 30 * MINUTE)
+    ends = {item.ends_at - T0 for at, items in bench.posts for item in items if at > MINUTE}
+    assert ends == {2 * MINUTE}
+    assert max(at for at, items in bench.posts if items) == 17 * MINUTE
+
+
+def test_news_are_told_at_once_and_not_at_the_next_reminder() -> None:
+    """What fires between two reminders does not wait for the second."""
+    bench = Bench()
+    refresher = bench.refresher()
+    bench.run(refresher, 10 * SECOND)
+    bench.told.append(SLOW)
+    assert refresher.step(bench.clock) == T0 + MINUTE
+    assert bench.posts == []
+    bench.news += 1
+    assert refresher.step(bench.clock) == T0 + 10 * SECOND + MINUTE
+    assert [at for at, _ in bench.posts] == [10_000]
+
+
+def test_a_storm_is_one_alert_and_not_one_for_each_model() -> None:
+    """Its label is the group; how many are held is told in the summary."""
+    held = [
+        OpenAlert(numbered(number), T0, held=HoldReason.STORM, held_until=T0 + HOUR, group="serving")
+        for number in range(3)
+    ]
+    (alert,) = Bench(held).refresher().due(T0)
+    assert alert.labels == {"alertname": "ModelRetrainStorm", "group": "serving", "cluster": "eu1"}
+    assert alert.annotations["summary"] == "3 retrainings of group serving are held: they began in one storm"
+    assert alert.annotations["until"] == "2023-11-14T23:13:20.000Z"
+
+
+@pytest.mark.parametrize(
+    ("reason", "name", "summary"),
+    [
+        (HoldReason.APPROVAL, "ModelRetrainAwaitingApproval", "Retraining of shop/ranking/7 awaits approval"),
+        (HoldReason.ATTEMPTS, "ModelRetrainEscalated",
+         "Retraining of shop/ranking/7 is up to people: retraining did not help"),
+        (HoldReason.MUTED, "ModelRetrainHeld", "Retraining of shop/ranking/7 is held back: muted"),
+    ],
+)  # fmt: skip
+def test_what_people_have_to_do_has_an_alert_name_of_its_own(reason: HoldReason, name: str, summary: str) -> None:
+    """So that it can be routed apart; when the reason changes, the former alert is resolved."""
+    bench = Bench([OpenAlert(REQUEST, T0, held=HoldReason.COOLDOWN, held_until=T0 + HOUR)])
+    refresher = bench.refresher()
+    refresher.due(T0)
+    bench.known = [OpenAlert(REQUEST, T0, held=reason)]
+    found = {alert.labels["alertname"]: alert for alert in refresher.due(T0 + MINUTE)}
+    assert found[name].annotations["summary"] == summary
+    assert found[name].ends_at > T0 + MINUTE
+    if name != "ModelRetrainHeld":
+        assert found["ModelRetrainHeld"].ends_at == T0 + MINUTE
