@@ -14,6 +14,7 @@ from bridge.domain.times import HOUR, MINUTE, SECOND
 from bridge.engine.breaker import DeliverySettings
 from bridge.engine.delivery import Courier
 from bridge.engine.notice import Sender
+from bridge.engine.notices import Notice
 from bridge.engine.refresh import OpenAlert, Refresher, RefreshSettings
 from bridge.ports import Alert, Breaker, DeliveryState, Result
 from bridge.sinks.alertmanager import AlertmanagerConfig, AlertmanagerSink
@@ -61,6 +62,12 @@ class Desk:
 
     def open_alerts(self, destination: str, ended_since: int) -> Sequence[OpenAlert]:
         return self.known
+
+    def notices(self, destination: str) -> Sequence[Notice]:
+        return []
+
+    def generation(self) -> int:
+        return 0
 
     def work_until(self, check: Callable[[], bool], what: str) -> None:
         """Step courier and refresher, as their threads would, until `check` holds."""

@@ -1,0 +1,123 @@
+"""What people see and do: alerts in a real Alertmanager, its silences, approval and pauses by the command line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.bridge import REMOTE_WRITE, Bridge, bridge, drift_rules, steps, whole_second, write_script
+from tests.support.processes import wait_until
+from tests.support.servers import Alertmanager, Prometheus, alertmanager, http, prometheus
+
+SECOND = 1000
+MODEL = ("shop", "ranking", "7")
+
+
+def script(source: Prometheus, *, metric: str = "model_drift_score", breached: float = 60) -> int:
+    """MODEL drifts from now on; the first breached slot."""
+    begins = whole_second(2)
+    over = begins + int(breached * SECOND)
+    samples = {MODEL: steps(begins - 5 * SECOND, begins + 120 * SECOND, [(begins, over)])}
+    write_script(source, samples, metric)
+    return begins
+
+
+def names(target: Alertmanager) -> dict[str, dict]:
+    """The alerts that are open there, by name."""
+    return {alert["labels"]["alertname"]: alert for alert in target.alerts()}
+
+
+def cli(process: Bridge, *arguments: str) -> str:
+    command = [sys.executable, "-m", "bridge.cli", *arguments, f"--bridge.url={process.url}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_an_alert_rule_pages_people_and_its_end_is_told(tmp_path: Path) -> None:
+    """Slow while drift is healthy: an alert of its own name in Alertmanager, no request; then it is resolved."""
+    slow = {"signal": "latency", "strategy": {"threshold": {"max": 0.6}}}
+    rules = drift_rules()
+    (group,) = rules["groups"]
+    group["signals"]["latency"] = {"event": "latency", "unit": "seconds", "expr": "model_latency_seconds"}
+    told = {"alert": "SlowButHealthy", "all": [slow, {"signal": "drift", "healthy": True}], "labels": {"to": "ops"}}
+    group["rules"].append({**told, "annotations": {"summary": "{{ $labels.pipeline }} is slow"}})
+    with prometheus(flags=[REMOTE_WRITE]) as source, alertmanager() as target:
+        begins = script(source, metric="model_latency_seconds", breached=6)
+        write_script(source, {MODEL: steps(begins - 5 * SECOND, begins + 120 * SECOND, [])})
+        with bridge(source.url, rules, {"alertmanager_configs": [{"url": target.url}]}) as process:
+            process.start()
+            wait_until(lambda: "SlowButHealthy" in names(target), 20, "the alert")
+            alert = names(target)["SlowButHealthy"]
+            assert alert["labels"] == {
+                "alertname": "SlowButHealthy", "to": "ops", "project": "shop", "pipeline": "ranking", "version": "7",
+            }  # fmt: skip
+            assert alert["annotations"] == {"summary": "ranking is slow"}
+            wait_until(lambda: names(target) == {}, 20, "its end")
+            assert process.requests() == []
+            (rule,) = [item for item in process.api("rules")["groups"][0]["rules"] if item["name"] == "SlowButHealthy"]
+            assert rule["state"] == "inactive"
+
+
+def test_a_silence_of_alertmanager_holds_a_request_until_it_is_expired(tmp_path: Path) -> None:
+    """Set before the model drifts; expired by a person, the request goes within seconds."""
+    with prometheus(flags=[REMOTE_WRITE]) as source, alertmanager() as target:
+        body = {
+            "matchers": [{"name": "pipeline", "value": "ranking", "isRegex": False, "isEqual": True}],
+            "startsAt": "2020-01-01T00:00:00Z", "endsAt": "2099-01-01T00:00:00Z", "createdBy": "ada", "comment": "c",
+        }  # fmt: skip
+        status, text = http("POST", f"{target.url}/api/v2/silences", body)
+        assert status == 200, text
+        script(source)
+        with bridge(source.url, drift_rules(), {"alertmanager_configs": [{"url": target.url}]}) as process:
+            process.start()
+            wait_until(lambda: [item for item in process.requests() if item["hold"] == "silenced"], 20, "a hold")
+            (held,) = process.requests()
+            assert held["hold_until"] == "2099-01-01T00:00:00.000Z"
+            assert process.request(held["id"])["deliveries"] == []
+            assert http("DELETE", f"{target.url}/api/v2/silence/{json.loads(text)['silenceID']}")[0] == 200
+            wait_until(lambda: process.requests()[0]["state"] == "requested", 40, "its release")
+            wait_until(lambda: "ModelRetrainRequested" in names(target), 20, "the alert")
+
+
+def test_a_person_approves_on_the_command_line_what_alertmanager_asked_for(tmp_path: Path) -> None:
+    """ModelRetrainAwaitingApproval until somebody says yes; who did is in the request; then the usual alert."""
+    with prometheus(flags=[REMOTE_WRITE]) as source, alertmanager() as target:
+        script(source)
+        rules = drift_rules(approval="required")
+        with bridge(source.url, rules, {"alertmanager_configs": [{"url": target.url}]}) as process:
+            process.start()
+            wait_until(lambda: "ModelRetrainAwaitingApproval" in names(target), 20, "the alert")
+            (waiting,) = process.requests()
+            assert (waiting["state"], waiting["hold"]) == ("awaiting_approval", "approval")
+            said = cli(process, "requests", "approve", waiting["id"], "--by=ada", "--note=labels are fresh")
+            assert said == f"{waiting['id']}: requested\n"
+            assert [(act["what"], act["who"], act["note"]) for act in process.requests()[0]["acts"]] == [
+                ("approve", "ada", "labels are fresh")
+            ]
+            wait_until(lambda: set(names(target)) == {"ModelRetrainRequested"}, 20, "the alerts to follow")
+
+
+def test_a_pause_outlives_kill_9_and_ends_by_a_word(tmp_path: Path) -> None:
+    """Held as `paused`; after `resume` it goes under the same id."""
+    with prometheus(flags=[REMOTE_WRITE]) as source, alertmanager() as target:
+        script(source)
+        with bridge(source.url, drift_rules(), {"alertmanager_configs": [{"url": target.url}]}) as process:
+            process.start()
+            assert cli(process, "pause", "--for=1h", "--by=ada").endswith(": everything\n")
+            wait_until(lambda: [item for item in process.requests() if item["hold"] == "paused"], 20, "a hold")
+            process.kill()
+            process.start()
+            assert [item["who"] for item in process.api("pause")["pauses"]] == ["ada"]
+            (held,) = process.requests()
+            assert held["state"] == "held"
+            assert cli(process, "resume", "--by=ada") == "goes on: everything\n"
+            wait_until(lambda: process.requests()[0]["state"] == "requested", 20, "its release")
+            assert process.requests()[0]["id"] == held["id"]
+            made = cli(
+                process, "requests", "create", "--project=shop", "--pipeline=search", "--version=2",
+                "--reason=by hand", "--by=ada",
+            )  # fmt: skip
+            assert made.endswith(": requested\n")
