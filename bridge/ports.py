@@ -150,7 +150,7 @@ class StatusSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StateChunk:
-    """Serialised strategy state of one rule: opaque bytes, with the models it covers in order."""
+    """Serialised strategy state of one rule: opaque bytes, with the models it covers in order; none: to be dropped."""
 
     rule: str
     fingerprint: str

@@ -158,6 +158,8 @@ class RuleRun:
 
     health: "unknown" | "ok" | "err". series: labels of the samples of pending and firing models, by model slot.
     failures: evaluations that failed in a row. raised: its strategy did, in this slot.
+    state_slots: name of a chunk of strategy state -> the slot for which it was written. behind: of those that were
+    read at a start and are not brought up to the last slot yet.
     """
 
     rule: Rule
@@ -177,6 +179,8 @@ class RuleRun:
     failures: int = 0
     evaluation: Evaluation | None = None
     raised: bool = False
+    state_slots: dict[str, Timestamp] = field(default_factory=dict)
+    behind: dict[str, Timestamp] = field(default_factory=dict)
 
     @staticmethod
     def of(group: Group, rule: Rule, table: ModelTable) -> RuleRun:
@@ -201,6 +205,7 @@ class RuleRun:
         fresh = RuleRun.of(group, rule, self.table)
         fresh.live = fresh.staged = self.live
         fresh.series, fresh.failures = self.series, self.failures
+        fresh.state_slots, fresh.behind = self.state_slots, self.behind
         fresh.health, fresh.last_error, fresh.last_evaluation = self.health, self.last_error, self.last_evaluation
         return fresh
 
@@ -237,6 +242,9 @@ class RuleRun:
         for column in (now.value, now.statistic, now.threshold):
             column[slots] = np.nan
         now.alerts.clear(slots)
+        for state in (now.state, *(part.state for part in now.parts)):
+            if state is not None:
+                state[slots] = np.zeros(1, state.dtype)
         found: Positions = active
         return found
 

@@ -20,6 +20,7 @@ from bridge.domain.request import Decision, Outcome
 from bridge.domain.rule import Gates, Group, SignalQuery
 from bridge.domain.times import DAY, HOUR, MINUTE, Duration, Timestamp
 from bridge.domain.verdict import Cause
+from bridge.engine import keeping
 from bridge.engine.asking import Asker
 from bridge.engine.book import Book, Draft
 from bridge.engine.deciding import Decider
@@ -30,7 +31,16 @@ from bridge.engine.roster import RosterRun
 from bridge.engine.rule_run import Evaluation, RuleRun
 from bridge.engine.slots import Plan, plan
 from bridge.engine.subject import ModelSubject, Observer
-from bridge.ports import MetricSource, QueryReport, Sighting, SilenceSnapshot, TickChanges, TickReport, TickStore
+from bridge.ports import (
+    MetricSource,
+    QueryReport,
+    Sighting,
+    SilenceSnapshot,
+    StateChunk,
+    TickChanges,
+    TickReport,
+    TickStore,
+)
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +104,8 @@ class Engine:
         self._slots: dict[str, Timestamp] = {}
         self._seen: dict[tuple[str, str], list[Sighting]] = {}
         self._unseen: list[Sighting] = []
+        self._chunks: dict[tuple[str, str], StateChunk] = {}
+        self._old_chunks: list[StateChunk] = []
         self._stale: list[AlertRow] = []
         self._reconfigured = False
 
@@ -105,6 +117,7 @@ class Engine:
         self._slots = dict(snapshot.slots)
         for row in snapshot.alerts:
             self._stored.setdefault((row.rule, row.fingerprint), []).append(row)
+        self._chunks = {(chunk.rule, chunk.fingerprint): chunk for chunk in snapshot.state}
         for sighting in snapshot.sightings:
             self._seen.setdefault((sighting.group, sighting.signal), []).append(sighting)
         self.book.load(snapshot.episodes, snapshot.requests, snapshot.sent, snapshot.pauses)
@@ -120,6 +133,7 @@ class Engine:
             self._routing, self._gates, self.catch_up_limit = routing, gates, catch_up_limit
             self._stale = [*self._stale, *self._left_over(old_runs)]
             self._unseen = [*self._unseen, *self._left_rosters(old_groups)]
+            self._old_chunks += [replace(chunk, models=(), data=b"") for chunk in self._left_chunks(old_runs)]
             self._reconfigured = True
 
     def close(self) -> None:
@@ -137,6 +151,16 @@ class Engine:
                 active = np.flatnonzero((run.live.alerts.state != 0) | (run.live.alerts.recent != 0))
                 rows += alert.rows(run.live.alerts, active, *key, self.table.models)
         return [replace(row, state=alert.State.INACTIVE, recent=0) for row in rows]
+
+    def _left_chunks(self, old_runs: Mapping[tuple[str, str], RuleRun]) -> list[StateChunk]:
+        """Strategy state of rules that are gone or mean something else now."""
+        kept = {(run.rule.name, run.fingerprint) for run in self.runs().values()}
+        gone = list(self._chunks.values())
+        self._chunks = {}
+        for key, run in old_runs.items():
+            if key not in kept:
+                gone += [StateChunk(name, run.fingerprint, 0, (), b"") for name in run.state_slots]
+        return gone
 
     def _left_rosters(self, old_groups: Mapping[str, GroupRun]) -> list[Sighting]:
         """What signals that are gone were expected to report, to be forgotten."""
@@ -185,6 +209,7 @@ class Engine:
             return old_runs[key].continued(group, rule)
         run = RuleRun.of(group, rule, self.table)
         run.restore(self._stored.pop(key, []))
+        keeping.restore(run, self._chunks)
         return run
 
     def runs(self) -> dict[str, RuleRun]:
@@ -212,6 +237,7 @@ class Engine:
 
     def _tick(self, run: GroupRun, todo: Plan, now: Timestamp, clock: Callable[[], float]) -> TickReport | None:
         began, tally = clock(), _Tally()
+        self._rebuild(run)
         past = self._past(run, todo, tally, clock)
         answers = self._ask(run, todo.slot, tally, clock)
         with self.lock:
@@ -237,6 +263,12 @@ class Engine:
             run.group.name, todo.slot, run.seconds, tuple(tally.queries), dict(tally.events), dict(decisions),
             todo.missed_count, tally.caught_up, tally.errors, len(draft.deliveries), told,
         )  # fmt: skip
+
+    def _rebuild(self, run: GroupRun) -> None:
+        """After a start: what strategies remember may be some slots old."""
+        for rule in run.runs:
+            if rule.behind and run.last_slot is not None:
+                keeping.rebuild(rule, run.group, self.source, run.last_slot, self.catch_up_limit)
 
     def _judge(
         self, run: GroupRun, todo: Plan, past: Mapping[str, Sequence[EventBatch] | SourceError],
@@ -416,6 +448,10 @@ class Engine:
             requests=list(draft.requests.values()),
             deliveries=draft.deliveries,
             decisions=draft.decisions,
+            state=[
+                *self._old_chunks,
+                *(chunk for rule in run.runs for chunk in keeping.chunks(rule, run.group, todo.slot)),
+            ],
             sightings=sightings,
             at=now,
         )
@@ -429,7 +465,7 @@ class Engine:
         draft.apply()
         self.book.forget(todo.slot - RESOLVED_FOR)
         self.book.sent.forget(todo.slot - SENT_KEPT)
-        self._stale, self._unseen, self._reconfigured = [], [], False
+        self._stale, self._unseen, self._old_chunks, self._reconfigured = [], [], [], False
         run.last_slot = todo.slot
         run.missed += todo.missed_count
 

@@ -111,14 +111,19 @@ class MemoryStore:
             for new in changes.deliveries:
                 self._queue(new.request_id, new.destination, new.kind, changes.at)
             self._decisions.extend(changes.decisions)
-            for chunk in changes.state:
+            self._remember(changes)
+
+    def _remember(self, changes: TickChanges) -> None:
+        """What strategies remember, and which models are expected."""
+        for chunk in changes.state:
+            self._chunks.pop((chunk.rule, chunk.fingerprint), None)
+            if chunk.models:
                 self._chunks[chunk.rule, chunk.fingerprint] = chunk
-            for sighting in changes.sightings:
-                seen = (sighting.group, sighting.signal, sighting.model)
-                if sighting.first_seen:
-                    self._sightings[seen] = sighting
-                else:
-                    self._sightings.pop(seen, None)
+        for sighting in changes.sightings:
+            seen = (sighting.group, sighting.signal, sighting.model)
+            self._sightings.pop(seen, None)
+            if sighting.first_seen:
+                self._sightings[seen] = sighting
 
     def save_pause(self, pause: Pause) -> None:
         """As ports.TickStore."""

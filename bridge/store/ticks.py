@@ -94,7 +94,9 @@ class TickSide(Side):
             if changes.decisions:
                 told = [rows.decision_row(decision) for decision in changes.decisions]
                 connection.execute(tables.decisions.insert(), told)
-            chunks = [rows.chunk_row(chunk) for chunk in changes.state]
+            gone = [rows.chunk_row(chunk) for chunk in changes.state if not chunk.models]
+            _delete(connection, tables.strategy_state, ("rule", "fingerprint"), gone)
+            chunks = [rows.chunk_row(chunk) for chunk in changes.state if chunk.models]
             upsert(connection, tables.strategy_state, ("rule", "fingerprint"), chunks)
             self._commit_sightings(connection, changes)
 

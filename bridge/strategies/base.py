@@ -30,7 +30,7 @@ class RetrainStrategy(ABC):
 
     name: how rule files call it. Config: its parameters; the constructor takes one as its only positional argument, or
     `from_config` builds it. needs: columns of the batch it reads. state_dtype: numpy dtype of what it remembers of
-    one model between slots (at most 2 KB), or None; the engine keeps it in memory.
+    one model between slots (at most 2 KB), or None; the engine keeps it, over restarts too.
     """
 
     name: ClassVar[str]
