@@ -429,6 +429,7 @@ class TickReport:
     caught_up: int = 0
     errors: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # rule -> message
     queued: int = 0  # deliveries: requests, and ends of episodes
+    verdicts: Mapping[tuple[str, str], int] = field(default_factory=lambda: MappingProxyType({}))  # (rule, verdict)
     told: bool = False  # something is new that only reminders of Alertmanagers tell
 
 

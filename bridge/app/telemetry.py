@@ -17,7 +17,7 @@ from bridge import __version__
 from bridge.app.model_metrics import CHOICES, PREFIX, model_lines
 from bridge.domain.batch import EventKind
 from bridge.domain.errors import BridgeError, StoreError
-from bridge.domain.request import Outcome
+from bridge.domain.request import Outcome, Verdict
 from bridge.domain.times import Timestamp, rfc3339
 from bridge.engine.views import Queries
 from bridge.ports import AttemptReport, Result, TickReport
@@ -109,6 +109,9 @@ class Telemetry:
         self._skipped = self._counter("samples_skipped", "Series that were not used, by reason.", "reason")
         self._events = self._counter("events", "Samples that became events, by kind.", "event")
         self._decisions = self._counter("decisions", "Decisions by rule and outcome.", "rule", "outcome")
+        self._retrainings = self._counter(
+            "retrainings", "Retrainings that succeeded, by rule and whether they helped.", "rule", "verdict"
+        )
         self._missed = self._counter("evaluations_missed", "Slots that were not evaluated on time.", "group")
         self._evaluated = self._histogram("evaluation_duration_seconds", "Time of one evaluation of a group.", "group")
         self._queried = self._histogram("query_duration_seconds", "Time of the queries of one signal.")
@@ -141,6 +144,8 @@ class Telemetry:
         for rule in rules:
             for outcome in Outcome:
                 self._decisions.labels(rule, outcome.value)
+            for verdict in Verdict:
+                self._retrainings.labels(rule, verdict.value)
         for group in groups:
             self._missed.labels(group)
             self._evaluated.labels(group)
@@ -166,6 +171,8 @@ class Telemetry:
             self._events.labels(event).inc(count)
         for (rule, outcome), count in report.decisions.items():
             self._decisions.labels(rule, outcome).inc(count)
+        for (rule, verdict), count in report.verdicts.items():
+            self._retrainings.labels(rule, verdict).inc(count)
         self._say(report)
 
     def _say(self, report: TickReport) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bridge.domain.alert import State
 from bridge.domain.model import ModelKey
-from bridge.domain.request import Decision, RequestRecord, RequestState
+from bridge.domain.request import Decision, RequestRecord, RequestState, Verdict
 from bridge.domain.times import Timestamp
 from bridge.domain.verdict import Cause, Code
 from bridge.engine import fleet
@@ -125,6 +125,10 @@ class EngineQueries:
         with self._engine.lock:
             counts = Counter(record.state for record in self._engine.book.requests.values())
         return {state.value: counts[state] for state in RequestState if not state.terminal}
+
+    def verdicts(self) -> Mapping[str, Mapping[Verdict, int]]:
+        """By rule, how many retrainings that it led to were judged how."""
+        return self._history.verdicts()
 
     def configuration(self) -> str:
         return self._configuration()

@@ -261,7 +261,7 @@ class Engine:
         decisions = Counter((decision.rule, decision.outcome.value) for decision in draft.decisions)
         return TickReport(
             run.group.name, todo.slot, run.seconds, tuple(tally.queries), dict(tally.events), dict(decisions),
-            todo.missed_count, tally.caught_up, tally.errors, len(draft.deliveries), told,
+            todo.missed_count, tally.caught_up, tally.errors, len(draft.deliveries), _judged(draft, todo.slot), told,
         )  # fmt: skip
 
     def _rebuild(self, run: GroupRun) -> None:
@@ -468,6 +468,12 @@ class Engine:
         self._stale, self._unseen, self._old_chunks, self._reconfigured = [], [], [], False
         run.last_slot = todo.slot
         run.missed += todo.missed_count
+
+
+def _judged(draft: Draft, slot: Timestamp) -> dict[tuple[str, str], int]:
+    """How many retrainings were judged how in this slot."""
+    judged = (record for record in draft.requests.values() if record.verdict is not None and record.verdict_at == slot)
+    return dict(Counter((record.request.rule, str(record.verdict)) for record in judged))
 
 
 def _told(run: GroupRun, draft: Draft) -> bool:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from bridge.domain.model import ModelKey
-from bridge.domain.request import Decision, RequestRecord
+from bridge.domain.request import Decision, RequestRecord, Verdict
 from bridge.domain.times import Duration, Timestamp
 from bridge.ports import DeliveryRecord, Pause, QueueDepth, RequestFilter, StatusReport
 
@@ -149,6 +149,10 @@ class Queries(Protocol):
 
     def request_counts(self) -> Mapping[str, int]:
         """Open requests by state (every non-terminal state included, 0 where none)."""
+        ...
+
+    def verdicts(self) -> Mapping[str, Mapping[Verdict, int]]:
+        """By rule, how many retrainings that it led to were judged how."""
         ...
 
     def configuration(self) -> str:

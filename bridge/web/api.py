@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
@@ -19,36 +19,6 @@ from bridge.web.envelope import refusal, success
 
 Limit = Annotated[int, Query(ge=1, le=10_000)]
 Offset = Annotated[int, Query(ge=0, le=2**31)]
-
-
-def rule_routes(queries: Queries) -> APIRouter:
-    """What the rules say now, as Prometheus presents its own."""
-    router = APIRouter(prefix="/api/v1", tags=["rules"])
-
-    @router.get("/rules")
-    def rules(
-        type: Literal["alert", "record"] | None = None,  # noqa: A002 - Prometheus' name
-        rule_name: Annotated[list[str], Query(alias="rule_name[]")] = [],  # noqa: B006 - FastAPI copies it
-        rule_group: Annotated[list[str], Query(alias="rule_group[]")] = [],  # noqa: B006
-        file: Annotated[list[str], Query(alias="file[]")] = [],  # noqa: B006
-        exclude_alerts: bool = False,
-    ) -> Response:
-        """Rule groups with their rules, and the pending and firing alerts of each."""
-        groups = []
-        for group in queries.groups() if type != "record" else []:
-            if _wanted(group.name, rule_group) and _wanted(group.file, file):
-                shown = [item for item in group.rules if _wanted(item.name, rule_name)]
-                found = [encode.rule(item, with_alerts=not exclude_alerts) for item in shown]
-                groups += [encode.group(group, found)] if found else []
-        return success({"groups": groups})
-
-    @router.get("/alerts")
-    def alerts() -> Response:
-        """Pending and firing alerts of all rules."""
-        found = [encode.alert(item) for group in queries.groups() for rule in group.rules for item in rule.alerts]
-        return success({"alerts": found})
-
-    return router
 
 
 def state_routes(queries: Queries) -> APIRouter:
@@ -120,10 +90,6 @@ def history_routes(queries: Queries) -> APIRouter:
         return success({**encode.request(record), "deliveries": deliveries})
 
     return router
-
-
-def _wanted(name: str, names: list[str]) -> bool:
-    return not names or name in names
 
 
 def _is_of(model: ModelKey, project: str, pipeline: str, version: str) -> bool:

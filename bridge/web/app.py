@@ -13,11 +13,12 @@ from bridge.domain.times import Timestamp
 from bridge.engine.views import Commands, Queries
 from bridge.web import envelope
 from bridge.web.acting import Secrets, acting_routes
-from bridge.web.api import history_routes, rule_routes, state_routes
+from bridge.web.api import history_routes, state_routes
 from bridge.web.guard import Guard
 from bridge.web.openapi import corrected
 from bridge.web.pages import page_routes
 from bridge.web.people import people_routes
+from bridge.web.rules_api import rule_routes
 from bridge.web.settings import WebSettings
 from bridge.web.web_config import WebConfig
 

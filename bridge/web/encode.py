@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
-from bridge.domain.request import Decision, RequestRecord
+from bridge.domain.request import Decision, RequestRecord, Verdict
 from bridge.domain.template import go_float
 from bridge.domain.times import Timestamp, rfc3339
 from bridge.engine.views import AlertView, GroupView, ModelView, RuleView
@@ -42,15 +43,15 @@ def alert(view: AlertView) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def rule(view: RuleView, *, with_alerts: bool = True) -> dict[str, Any]:
-    """Prometheus leaves lastError out where there is none."""
+def rule(view: RuleView, verdicts: Mapping[Verdict, int], *, with_alerts: bool = True) -> dict[str, Any]:
+    """Prometheus leaves lastError out where there is none. retrainings: how many of those it led to helped."""
     return {
         "type": "alerting", "name": view.name, "query": view.query, "duration": view.for_ / 1000,
         "keepFiringFor": view.keep_firing_for / 1000, "labels": dict(view.labels),
         "annotations": dict(view.annotations), "alerts": [alert(item) for item in view.alerts if with_alerts],
         "health": view.health, **({"lastError": view.last_error} if view.last_error else {}),
         "evaluationTime": view.seconds, "lastEvaluation": time_or(view.last_evaluation, ZERO_TIME),
-        "state": view.state,
+        "state": view.state, "retrainings": {verdict.value: verdicts.get(verdict, 0) for verdict in Verdict},
     }  # fmt: skip
 
 

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from bridge.domain.errors import UnknownRequest
+from bridge.domain.errors import RequestError, UnknownRequest
 from bridge.domain.model import ModelKey
-from bridge.domain.request import Decision, Outcome, RequestRecord, RequestState, RetrainRequest
+from bridge.domain.request import Act, Decision, Outcome, RequestRecord, RequestState, RetrainRequest, Verdict
 from bridge.domain.times import Timestamp
 from bridge.engine.views import (
     AlertView,
@@ -20,7 +20,7 @@ from bridge.engine.views import (
     RuleView,
     SignalView,
 )
-from bridge.ports import DeliveryRecord, DeliveryState, Kind, QueueDepth, RequestFilter, StatusReport
+from bridge.ports import DeliveryRecord, DeliveryState, Kind, Pause, QueueDepth, RequestFilter, StatusReport
 
 AT: Timestamp = 1_700_000_000_000
 MODEL = ModelKey("shop", "ranking", "7")
@@ -106,6 +106,9 @@ class FakeQueries:
     def request_counts(self) -> Mapping[str, int]:
         return {"held": 0, "requested": 1, "accepted": 0, "running": 0}
 
+    def verdicts(self) -> Mapping[str, Mapping[Verdict, int]]:
+        return {"Drifted": {Verdict.RECOVERED: 3, Verdict.NOT_RECOVERED: 1}}
+
     def configuration(self) -> str:
         return "prometheus: {url: http://localhost:9090}\n"
 
@@ -117,6 +120,8 @@ class FakeCommands:
     reloaded: ReloadResult = field(default_factory=lambda: ReloadResult(ok=True))
     reports: list[StatusReport] = field(default_factory=list)
     reloads: int = 0
+    acts: list[tuple[str, str, str]] = field(default_factory=list)
+    paused: list[Pause] = field(default_factory=list)
 
     def reload(self) -> ReloadResult:
         self.reloads += 1
@@ -127,6 +132,26 @@ class FakeCommands:
             raise UnknownRequest(f"there is no request {report.request_id!r}")
         self.reports.append(report)
         return replace(REQUEST, state=report.state)
+
+    def act(self, request_id: str, what: str, who: str, note: str = "") -> RequestRecord:
+        if request_id != ID:
+            raise UnknownRequest(f"there is no request {request_id!r}")
+        self.acts.append((what, who, note))
+        return replace(REQUEST, acts=(Act(what, who, AT, note),))
+
+    def create(self, model: ModelKey, reason: str, who: str, *, force: bool = False) -> RequestRecord:
+        if not force:
+            raise RequestError("gate cooldown is closed")
+        self.acts.append((str(model), reason, who))
+        return REQUEST
+
+    def pause(self, project: str, pipeline: str, length: int, who: str, note: str = "") -> Pause:
+        made = Pause(project, pipeline, AT + length, who, AT, note)
+        self.paused = [*self.paused, made]
+        return made
+
+    def pauses(self) -> list[Pause]:
+        return self.paused
 
     def redrive(self, request_id: str, destination: str | None = None) -> int:
         if request_id != ID:

@@ -56,6 +56,7 @@ def test_rules_are_presented_as_prometheus_presents_its_own(site: Site) -> None:
                                 "labels": {"alertname": "Drifted"}, "state": "firing", "value": "7.02e-01",
                             }
                         ],
+                        "retrainings": {"recovered": 3, "not_recovered": 1, "inconclusive": 0},
                     }
                 ],
             }
@@ -66,13 +67,31 @@ def test_rules_are_presented_as_prometheus_presents_its_own(site: Site) -> None:
 @pytest.mark.parametrize(
     ("query", "groups"),
     [("type=record", 0), ("type=alert", 1), ("rule_name[]=Drifted", 1), ("rule_name[]=Other", 0),
-     ("rule_group[]=serving", 1), ("rule_group[]=x", 0), ("file[]=x", 0)],
+     ("rule_group[]=serving", 1), ("rule_group[]=x", 0), ("file[]=x", 0),
+     ('match[]={severity="page"}', 1), ('match[]={severity="page",team="x"}', 0),
+     ('match[]={team="x"}&match[]={alertname=~"Dri.*"}', 1), ("state=firing", 1), ("state=pending&state=inactive", 0),
+     ("health=ok", 1), ("health=err", 0)],
 )  # fmt: skip
 def test_rules_can_be_filtered(site: Site, query: str, groups: int) -> None:
     """With Prometheus' parameters."""
     found = site.data(f"/api/v1/rules?{query}")
     assert isinstance(found, dict)
     assert len(found["groups"]) == groups
+
+
+def test_groups_are_given_page_by_page(site: Site) -> None:
+    """group_limit and group_next_token, as Prometheus has them; the last page has no token."""
+    site.queries.groups_ = [replace(GROUP, name=name) for name in ("a", "b", "c")]
+    names, token = [], ""
+    while True:
+        found = site.data(f"/api/v1/rules?group_limit=2&group_next_token={token}")
+        names.append([group["name"] for group in found["groups"]])
+        token = found.get("groupNextToken")
+        if token is None:
+            break
+    assert names == [["a", "b"], ["c"]]
+    assert site.http.get("/api/v1/rules?group_next_token=gone").status_code == 400
+    assert site.http.get("/api/v1/rules?match[]=x").json()["error"].startswith("match[]: 'x' is not a matcher")
 
 
 def test_alerts_are_those_of_all_rules(site: Site) -> None:
@@ -317,3 +336,38 @@ def test_the_openapi_document_is_valid_and_knows_the_answers(site: Site) -> None
     states = status["requestBody"]["content"]["application/json"]["schema"]["properties"]["state"]["enum"]
     assert states == ["accepted", "running", "succeeded", "failed", "cancelled", "lost"]
     assert document["servers"] == [{"url": "/"}]
+
+
+def test_acts_of_people_are_handed_on_with_who_and_why(site: Site) -> None:
+    """By the body here; with basic auth it is the user that signed in."""
+    found = site.http.post(f"/api/v1/requests/{ID}/approve", json={"by": "ada", "note": "fine"}).json()["data"]
+    assert [(act["what"], act["who"], act["note"]) for act in found["acts"]] == [("approve", "ada", "fine")]
+    assert site.http.post(f"/api/v1/requests/{ID}/release", auth=("bob", "x"), json={"by": "ada"}).status_code == 200
+    assert site.http.post(f"/api/v1/requests/{ID}/withdraw").status_code == 200
+    assert site.commands.acts == [("approve", "ada", "fine"), ("release", "bob", ""), ("withdraw", "127.0.0.1", "")]
+    assert site.http.post(f"/api/v1/requests/{ID[::-1]}/approve").status_code == 404
+    assert site.http.post(f"/api/v1/requests/{ID}/approve", json={"from": "ada"}).status_code == 400
+
+
+def test_a_request_by_hand_names_its_model_and_why(site: Site) -> None:
+    """What is missing is told; a closed gate is a conflict."""
+    body = {"project": "shop", "pipeline": "ranking", "version": "7", "reason": "fresh labels", "by": "ada"}
+    assert site.http.post("/api/v1/requests", json=body).status_code == 409
+    assert site.http.post("/api/v1/requests", json={**body, "force": True}).json()["data"]["id"] == ID
+    assert site.commands.acts == [("shop/ranking/7", "fresh labels", "ada")]
+    refused = site.http.post("/api/v1/requests", json={**body, "reason": ""})
+    assert (refused.status_code, refused.json()["error"]) == (
+        400, "reason: String should have at least 1 character",
+    )  # fmt: skip
+
+
+def test_pauses_have_a_scope_and_an_end(site: Site) -> None:
+    """Listed as they were made; a wrong length or scope is refused."""
+    made = site.http.post("/api/v1/pause", json={"project": "shop", "duration": "2h", "by": "ada", "note": "why"})
+    assert made.json()["data"] == {
+        "project": "shop", "pipeline": "", "scope": "shop", "until": "2023-11-15T00:13:20.000Z", "who": "ada",
+        "at": "2023-11-14T22:13:20.000Z", "note": "why",
+    }  # fmt: skip
+    assert site.data("/api/v1/pause") == {"pauses": [made.json()["data"]]}
+    for body in ({"duration": "long"}, {"duration": "31d"}, {"pipeline": "ranking"}):
+        assert site.http.post("/api/v1/pause", json=body).status_code == 400
