@@ -66,6 +66,16 @@ def load(path: Path) -> BridgeConfig:
     )
 
 
+def load_rules(paths: Iterable[Path]) -> tuple[Group, ...]:
+    """The groups of rule files by themselves, with the defaults of an empty bridge.yml. Raises ConfigError."""
+    problems: list[Problem] = []
+    defaults = _defaults(None)
+    groups = [group for path in paths for group in _read_rules(path, defaults, problems)]
+    if problems:
+        raise ConfigError(problems)
+    return tuple(groups)
+
+
 def check_rules(paths: Iterable[Path]) -> list[Problem]:
     """What is wrong with rule files by themselves, with the defaults of an empty bridge.yml."""
     problems: list[Problem] = []
