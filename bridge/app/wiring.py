@@ -29,6 +29,7 @@ from bridge.engine.refresh import Refresher, RefreshSettings
 from bridge.engine.reminders import Reminders
 from bridge.engine.tick import Engine
 from bridge.engine.views import ReloadResult
+from bridge.net.redact import redact_url
 from bridge.net.session import NetError
 from bridge.ports import AlertSink, Sink, StatusSource, Store
 from bridge.sinks.alertmanager import AlertmanagerConfig
@@ -73,6 +74,7 @@ class Bridge:
             self.engine, store, store,
             configured=lambda: list(self.sinks), why_not_ready=lambda: self._problem,
             configuration=lambda: self.config.redacted(), now=clock.now,
+            prometheus_url=lambda: redact_url(self.config.prometheus.url),
         )  # fmt: skip
         self.commands = EngineCommands(
             self.engine, store, store, reload=self.reload, wake=lambda: self.couriers.wake(), now=clock.now

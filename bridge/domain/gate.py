@@ -52,11 +52,11 @@ class Situation:
     unapproved: bool = False
 
 
-def check(now: Situation) -> Hold | None:
-    """The first closed gate, or None: the request may go."""
+def gates(now: Situation) -> tuple[tuple[HoldReason, bool, Timestamp], ...]:
+    """Every gate in order: whether it is closed, and until when (expected; 0 = when somebody acts)."""
     load, slot = now.load, now.slot
     cooled = load.last_end + now.cooldown if load.last_end else 0
-    gates = (
+    return (
         (HoldReason.PAUSED, now.paused_until > slot, now.paused_until),
         (HoldReason.IN_FLIGHT, load.busy_until > slot, load.busy_until),
         (HoldReason.ATTEMPTS, 0 < now.attempts <= load.unhelpful, 0),
@@ -68,7 +68,11 @@ def check(now: Situation) -> Hold | None:
         (HoldReason.MUTED, now.muted_until > slot, now.muted_until),
         (HoldReason.APPROVAL, now.unapproved, 0),
     )
-    return next((Hold(reason, until) for reason, closed, until in gates if closed), None)
+
+
+def check(now: Situation) -> Hold | None:
+    """The first closed gate, or None: the request may go."""
+    return next((Hold(reason, until) for reason, closed, until in gates(now) if closed), None)
 
 
 def budget_until(earlier: Sequence[Timestamp], later: Sequence[Timestamp], rate: Rate) -> Timestamp:

@@ -90,21 +90,21 @@ class Gatekeeper:
 
     def hold(self, draft: Draft, record: RequestRecord, rule: Rule, slot: Timestamp) -> Hold | None:
         """The first closed gate; None when all are open, or when a person released it."""
-        if record.acted("release"):
-            return None
+        return None if record.acted("release") else gate.check(self.situation(draft, record, rule, slot))
+
+    def situation(self, draft: Draft, record: RequestRecord, rule: Rule, slot: Timestamp) -> Situation:
+        """What the gates look at."""
         load = draft.load(record.owner, self.gates.in_flight_limit)
         labels = route_labels(record.request)
         silenced, unknown = self._silenced({**labels, "retrain_request_id": record.id}, slot)
-        return gate.check(
-            Situation(
-                slot, load, rule.cooldown.after(load.unhelpful), rule.max_attempts,
-                paused_until=draft.book.paused_until(record.owner, slot),
-                budget_until=draft.budget_until(record.owner, self.gates),
-                storm_until=self._storm(record, rule),
-                silenced_until=silenced, silences_unknown=unknown,
-                muted_until=self.routing.muted_until(labels, slot),
-                unapproved=rule.approval and not record.acted("approve"),
-            )
+        return Situation(
+            slot, load, rule.cooldown.after(load.unhelpful), rule.max_attempts,
+            paused_until=draft.book.paused_until(record.owner, slot),
+            budget_until=draft.budget_until(record.owner, self.gates),
+            storm_until=self._storm(record, rule),
+            silenced_until=silenced, silences_unknown=unknown,
+            muted_until=self.routing.muted_until(labels, slot),
+            unapproved=rule.approval and not record.acted("approve"),
         )  # fmt: skip
 
     def _storm(self, record: RequestRecord, rule: Rule) -> Timestamp:

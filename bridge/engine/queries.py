@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.domain.alert import State
+from bridge.domain.explain import Explanation
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, RequestRecord, RequestState, Verdict
 from bridge.domain.times import Timestamp
 from bridge.domain.verdict import Cause, Code
 from bridge.engine import fleet
+from bridge.engine.explaining import Explainer
 from bridge.engine.rule_run import RuleRun
 from bridge.engine.tick import Engine, GroupRun
 from bridge.engine.views import AlertView, GroupView, ModelState, ModelView, RuleView, SignalView
@@ -29,7 +31,7 @@ class EngineQueries:
     """Reads the engine under its lock, briefly, and the store without it.
 
     configured: destinations in force. why_not_ready: "" when the bridge works. configuration: YAML without secrets.
-    now: the present instant (handed in by app/).
+    now: the present instant (handed in by app/). prometheus_url: for commands that people can repeat.
     """
 
     def __init__(
@@ -42,7 +44,9 @@ class EngineQueries:
         why_not_ready: Callable[[], str],
         configuration: Callable[[], str],
         now: Callable[[], Timestamp],
+        prometheus_url: Callable[[], str] = lambda: "http://prometheus",
     ) -> None:
+        self._explainer = Explainer(engine, history, prometheus_url)
         self._engine = engine
         self._history = history
         self._outbox = outbox
@@ -125,6 +129,10 @@ class EngineQueries:
         with self._engine.lock:
             counts = Counter(record.state for record in self._engine.book.requests.values())
         return {state.value: counts[state] for state in RequestState if not state.terminal}
+
+    def explain(self, model: ModelKey, rule: str = "", at: Timestamp = 0) -> list[Explanation]:
+        """As Explainer.explain."""
+        return self._explainer.explain(model, rule, at)
 
     def verdicts(self) -> Mapping[str, Mapping[Verdict, int]]:
         """By rule, how many retrainings that it led to were judged how."""

@@ -117,9 +117,10 @@ class Evaluation:
         suffix = ""
         if rule.for_:
             suffix = f"{', has to last' if waiting else ''} for {format_duration(rule.for_)}"
-        return f"{rule.name}: {self._facts(model_slot)}{suffix}"
+        return f"{rule.name}: {self.facts(model_slot)}{suffix}"
 
-    def _facts(self, model_slot: int) -> str:
+    def facts(self, model_slot: int) -> str:
+        """What the rule saw of the model, in one line."""
         now = self.run.staged
         if self.run.parts:
             told = zip(self.run.parts, now.parts, strict=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from bridge.domain.explain import Explanation
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, RequestRecord, Verdict
 from bridge.domain.times import Duration, Timestamp
@@ -149,6 +150,10 @@ class Queries(Protocol):
 
     def request_counts(self) -> Mapping[str, int]:
         """Open requests by state (every non-terminal state included, 0 where none)."""
+        ...
+
+    def explain(self, model: ModelKey, rule: str = "", at: Timestamp = 0) -> list[Explanation]:
+        """Why there was (no) request, by rule; at 0: now. RequestError, SourceError."""
         ...
 
     def verdicts(self) -> Mapping[str, Mapping[Verdict, int]]:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from bridge import __version__
+from bridge.domain.errors import SourceError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import RequestState
 from bridge.domain.times import parse_rfc3339
@@ -69,6 +70,19 @@ def history_routes(queries: Queries) -> APIRouter:
         model = ModelKey(project, pipeline, version) if all(given) else None
         found = queries.decisions(model, rule, after, limit)
         return success({"decisions": [encode.decision(item) for item in found]})
+
+    @router.get("/explain")
+    def explain(project: str, pipeline: str, version: str, rule: str = "", at: str = "") -> Response:
+        """Why there was (no) request for a model, check by check; a past instant is re-computed from history."""
+        try:
+            instant = parse_rfc3339(at) if at else 0
+        except ValueError as error:
+            return refusal(400, f"at: {error}")
+        try:
+            found = queries.explain(ModelKey(project, pipeline, version), rule, instant)
+        except SourceError as error:
+            return refusal(503, f"history cannot be asked: {error}")
+        return success({"explanations": [encode.explanation(item) for item in found]})
 
     @router.get("/requests")
     def requests(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from bridge.domain.explain import Explanation
 from bridge.domain.request import Decision, RequestRecord, Verdict
 from bridge.domain.template import go_float
 from bridge.domain.times import Timestamp, rfc3339
@@ -97,6 +98,14 @@ def request(record: RequestRecord) -> dict[str, Any]:
         "reference": record.reference, "message": record.message, "new_version": record.new_version,
         "acts": [{"what": act.what, "who": act.who, "at": rfc3339(act.at), "note": act.note} for act in record.acts],
         "verdict": record.verdict, "verdict_at": time_or(record.verdict_at), "unhelpful": record.unhelpful,
+    }  # fmt: skip
+
+
+def explanation(item: Explanation) -> dict[str, Any]:
+    return {
+        **item.model.labels(), "rule": item.rule, "slot": time_or(item.slot), "answer": item.answer,
+        "recomputed": item.recomputed, "repeat": item.repeat,
+        "checks": [{"name": check.name, "passed": check.passed, "text": check.text} for check in item.checks],
     }  # fmt: skip
 
 

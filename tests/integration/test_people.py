@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bridge.domain.times import rfc3339
 from tests.support.bridge import REMOTE_WRITE, Bridge, bridge, drift_rules, steps, whole_second, write_script
 from tests.support.processes import wait_until
 from tests.support.servers import Alertmanager, Prometheus, alertmanager, http, prometheus
@@ -121,3 +122,22 @@ def test_a_pause_outlives_kill_9_and_ends_by_a_word(tmp_path: Path) -> None:
                 "--reason=by hand", "--by=ada",
             )  # fmt: skip
             assert made.endswith(": requested\n")
+
+
+def test_explain_says_on_the_command_line_what_decided_now_and_then(tmp_path: Path) -> None:
+    """Now from the engine, then from Prometheus' history; its curl command repeats the query."""
+    with prometheus(flags=[REMOTE_WRITE]) as source, alertmanager() as target:
+        begins = script(source)
+        with bridge(source.url, drift_rules(), {"alertmanager_configs": [{"url": target.url}]}) as process:
+            process.start()
+            wait_until(process.requests, 20, "a request")
+            said = cli(process, "explain", "shop/ranking/7")
+            assert "yes verdict: breached: drift 0.9 above 0.6\n" in said
+            assert f"a request was made: {process.requests()[0]['id']} is requested" in said
+            then = cli(process, "explain", "shop/ranking/7", f"--at={rfc3339(begins - SECOND)}", "--output=json")
+            (found,) = json.loads(then)
+            assert (found["recomputed"], found["answer"]) == (True, "verdict: ok: drift 0.1, limit 0.6")
+            answer = subprocess.run(
+                found["repeat"][0], shell=True, capture_output=True, text=True, check=True, timeout=10
+            )
+            assert [item["value"][1] for item in json.loads(answer.stdout)["data"]["result"]] == ["0.1"]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from bridge.domain.errors import RequestError, UnknownRequest
+from bridge.domain.explain import Check, Explanation
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Act, Decision, Outcome, RequestRecord, RequestState, RetrainRequest, Verdict
 from bridge.domain.times import Timestamp
@@ -105,6 +106,11 @@ class FakeQueries:
 
     def request_counts(self) -> Mapping[str, int]:
         return {"held": 0, "requested": 1, "accepted": 0, "running": 0}
+
+    def explain(self, model: ModelKey, rule: str = "", at: Timestamp = 0) -> list[Explanation]:
+        self.asked.append((model, rule, at))
+        checks = (Check("query", True, "answered"), Check("verdict", False, "ok: drift 0.1, limit 0.6"))
+        return [Explanation("Drifted", model, AT, "verdict: ok: drift 0.1, limit 0.6", checks, ("curl x",))]
 
     def verdicts(self) -> Mapping[str, Mapping[Verdict, int]]:
         return {"Drifted": {Verdict.RECOVERED: 3, Verdict.NOT_RECOVERED: 1}}

@@ -371,3 +371,14 @@ def test_pauses_have_a_scope_and_an_end(site: Site) -> None:
     assert site.data("/api/v1/pause") == {"pauses": [made.json()["data"]]}
     for body in ({"duration": "long"}, {"duration": "31d"}, {"pipeline": "ranking"}):
         assert site.http.post("/api/v1/pause", json=body).status_code == 400
+
+
+def test_an_explanation_has_its_checks_in_order(site: Site) -> None:
+    """A model is named whole; an instant is RFC 3339."""
+    found = site.data("/api/v1/explain?project=shop&pipeline=ranking&version=7&at=2023-11-14T22:13:20Z")
+    (one,) = found["explanations"]
+    assert (one["rule"], one["answer"], one["repeat"]) == ("Drifted", "verdict: ok: drift 0.1, limit 0.6", ["curl x"])
+    assert [(check["name"], check["passed"]) for check in one["checks"]] == [("query", True), ("verdict", False)]
+    assert site.queries.asked == [(MODEL, "", AT)]
+    assert site.http.get("/api/v1/explain?project=shop").status_code == 400
+    assert site.http.get("/api/v1/explain?project=a&pipeline=b&version=c&at=x").status_code == 400
