@@ -5,15 +5,19 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
+import msgspec
 import pytest
 
 from bridge.domain.batch import EventBatch
 from bridge.domain.errors import SourceError
 from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.request import Decision, RequestRecord
-from bridge.domain.rule import Breaches, Cooldown, Gates, Group, Rate, Rule, SignalQuery
+from bridge.domain.rule import Breaches, Cooldown, Gates, Group, Rate, Rule, SignalQuery, Storm
 from bridge.domain.times import HOUR, SECOND, Duration, Timestamp
+from bridge.domain.verdict import Cause
+from bridge.engine.checkpoint import Checkpoint
 from bridge.engine.replay import NoDestinations, Replay, slots
 from bridge.engine.tick import Engine
 from bridge.ports import TickChanges, TickReport
@@ -153,3 +157,31 @@ def test_nothing_is_queued_for_anybody() -> None:
     list(replay.walk(begin, begin + 10 * SECOND))
     assert [item.deliveries for item in changes] == [[], []]
     assert [record.state.value for item in changes for record in item.requests] == ["requested", "closed"]
+
+
+# ---------------------------------------------------------------- checkpoints
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_replay_in_new_processes_is_as_one_in_a_whole(seed: int) -> None:
+    """Put down and taken up again, through bytes, at random slots: the same decisions and requests."""
+    rng = random.Random(seed)
+    print("seed", seed)
+    rules = (*RULES, rule("Grows", cooldown=Cooldown(60 * SECOND, HOUR, 2.0), policies={Cause.NO_DATA: "fire"}))
+    one = group(*rules)
+    script = scripted(rng, ["drift", "late", "expr"], [one], faults=0.03)
+    gates = Gates(storm=Storm(0.3, 2, 120 * SECOND), per_pipeline=Rate(3, HOUR), in_flight_limit=600 * SECOND)
+    whole, parts = replayed([one], script, gates), Kept()
+    cuts = sorted(rng.sample(range(START, END), 12))
+    saved: bytes | None = None
+    for since, until in pairwise([START, *cuts, END + 1]):
+        table = ModelTable()
+        resumed = None if saved is None else msgspec.msgpack.decode(saved, type=Checkpoint)
+        source = ScriptedSource(table, dict(script))
+        replay = Replay(source, table, [one], parts.take, gates=gates, resumed=resumed)
+        parts.reports += replay.walk(since, until - 1)
+        saved = msgspec.msgpack.encode(replay.checkpoint())
+    assert parts.decisions == whole.decisions
+    assert parts.requests == whole.requests
+    assert len(parts.requests) > 3
+    assert [report.slot for report in parts.reports] == [report.slot for report in whole.reports]

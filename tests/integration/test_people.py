@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 from bridge.domain.times import rfc3339
 from tests.support.bridge import REMOTE_WRITE, Bridge, bridge, drift_rules, steps, whole_second, write_script
@@ -137,7 +139,8 @@ def test_explain_says_on_the_command_line_what_decided_now_and_then(tmp_path: Pa
             then = cli(process, "explain", "shop/ranking/7", f"--at={rfc3339(begins - SECOND)}", "--output=json")
             (found,) = json.loads(then)
             assert (found["recomputed"], found["answer"]) == (True, "verdict: ok: drift 0.1, limit 0.6")
-            answer = subprocess.run(
-                found["repeat"][0], shell=True, capture_output=True, text=True, check=True, timeout=10
-            )
-            assert [item["value"][1] for item in json.loads(answer.stdout)["data"]["result"]] == ["0.1"]
+            program, _, url, *data = shlex.split(found["repeat"][0])
+            form = "&".join(quote(text, safe="=") for text in data[1::2])
+            assert (program, data[::2]) == ("curl", ["--data-urlencode"] * 2)
+            result = json.loads(http("GET", f"{url}?{form}")[1])["data"]["result"]
+            assert [item["value"][1] for item in result] == ["0.1"]

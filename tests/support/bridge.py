@@ -196,6 +196,7 @@ def write_config(folder: Path, prometheus_url: str, rules: Json, receivers: Mapp
     config = {
         "global": settings, "prometheus": {"url": prometheus_url}, "rule_files": ["rules.yml"],
         "route": {"receiver": "team"}, "receivers": [{"name": "team", **receivers}],
+        "gates": {"verdict": {"settle": "0s"}},  # a second attempt is made without a wait
     }  # fmt: skip
     (folder / "rules.yml").write_text(json.dumps(rules))
     (folder / "bridge.yml").write_text(json.dumps(config))

@@ -379,6 +379,6 @@ def test_an_explanation_has_its_checks_in_order(site: Site) -> None:
     (one,) = found["explanations"]
     assert (one["rule"], one["answer"], one["repeat"]) == ("Drifted", "verdict: ok: drift 0.1, limit 0.6", ["curl x"])
     assert [(check["name"], check["passed"]) for check in one["checks"]] == [("query", True), ("verdict", False)]
-    assert site.queries.asked == [(MODEL, "", AT)]
+    assert site.queries.asked == [(ModelKey("shop", "ranking", "7"), "", AT)]
     assert site.http.get("/api/v1/explain?project=shop").status_code == 400
     assert site.http.get("/api/v1/explain?project=a&pipeline=b&version=c&at=x").status_code == 400
