@@ -12,6 +12,8 @@ from bridge.domain.model import ModelTable
 from bridge.domain.route import Route
 from bridge.domain.rule import Gates, Group, SignalQuery
 from bridge.domain.times import Duration, Timestamp
+from bridge.engine import checkpoint
+from bridge.engine.checkpoint import Checkpoint
 from bridge.engine.gatekeeping import Way
 from bridge.engine.tick import RETIRE_AFTER, Engine
 from bridge.ports import MetricSource, Pause, Snapshot, TickChanges, TickReport
@@ -125,7 +127,10 @@ class ReplaySource:
 
 
 class Replay:
-    """Evaluates groups over past slots, by the engine that does it live. take: told of what each slot changed."""
+    """Evaluates groups over past slots, by the engine that does it live.
+
+    table: an empty one. take: told of what each slot changed. resumed: where an earlier replay of the same groups was.
+    """
 
     def __init__(
         self,
@@ -137,14 +142,18 @@ class Replay:
         routing: NoDestinations | None = None,
         gates: Gates | None = None,
         retire_after: Duration = RETIRE_AFTER,
-        snapshot: Snapshot | None = None,
+        resumed: Checkpoint | None = None,
     ) -> None:
         self.groups = {group.name: group for group in groups}
         self._feed = ReplaySource(source)
-        self.engine = Engine(self._feed, ReplayStore(take, snapshot), table)
+        if resumed is not None:
+            checkpoint.prepare(table, resumed)
+        self.engine = Engine(self._feed, ReplayStore(take, resumed.snapshot if resumed else None), table)
         self.engine.retire_after = retire_after
         self.engine.start(0)
         self.engine.configure(groups, routing or NoDestinations(), gates or Gates())
+        if resumed is not None:
+            checkpoint.put(self.engine, resumed)
 
     def walk(self, since: Timestamp, until: Timestamp, *, end: Timestamp = 0) -> Iterator[TickReport]:
         """Evaluate every slot of every group in [since, until], in time order.
@@ -156,6 +165,10 @@ class Replay:
             report = self.engine.evaluate(name, slot, clock=_no_clock)
             if report is not None:
                 yield report
+
+    def checkpoint(self) -> Checkpoint:
+        """All that is known between two slots."""
+        return checkpoint.take(self.engine)
 
     def _schedules(self, since: Timestamp, until: Timestamp) -> list[Iterator[tuple[Timestamp, int, str]]]:
         """By group: slot, place of the group, its name."""
