@@ -5,6 +5,7 @@ The condition itself is the same before and after every fault: so is what the ou
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Iterator
@@ -28,7 +29,7 @@ from tests.support.crash import LAUNCHER, TIMEOUT, died, launched
 from tests.support.keyed import TAKE, KeyedReceiver, Reply
 from tests.support.processes import free_port, wait_until
 from tests.support.receiver import Behaviour, Received
-from tests.support.servers import Alertmanager, Prometheus, alertmanager, prometheus
+from tests.support.servers import Alertmanager, Prometheus, alertmanager, http, prometheus
 
 MODEL = ("shop", "ranking", "7")
 SECOND = 1000
@@ -128,6 +129,31 @@ def test_a_query_that_fails_while_firing_resolves_nothing_and_asks_nothing_twice
 
 
 # ---------------------------------------------------------------- 3: the receiver is down
+
+
+def test_more_series_than_the_limit_wipe_no_state(source: Prometheus, alerts: Alertmanager) -> None:
+    """Row 2: the answer grows past the group's limit and shrinks again: firing throughout, one request, no resolve."""
+    begins = breach(source)
+    rules = drift_rules()
+    rules["groups"][0]["limit"] = 3
+    healthy = [(at, 0.1) for at in range(begins + 4 * SECOND, begins + 8 * SECOND, SECOND)]
+    many = {("shop", f"other-{number}", "1"): healthy for number in range(5)}
+    with bridge(source.url, rules, to(alerts)) as process:
+        watch = Watch(alerts, expected_id(MODEL, "Drifted", begins))
+        process.start()
+        watch.wait_firing()
+        write_script(source, many)
+        wait_until(lambda: process.rule()["health"] == "err", 20, "the limit to be met")
+        assert "more than limit: 3" in process.rule()["lastError"]
+        assert [(alert["state"]) for alert in process.rule()["alerts"]] == ["firing"]
+        # Prometheus goes on showing a series for 5 minutes after its last sample, so the limit is met until a reload.
+        rules["groups"][0]["limit"] = 0
+        (process.folder / "rules.yml").write_text(json.dumps(rules))
+        assert http("POST", f"{process.url}/-/reload")[0] == 200
+        wait_until(lambda: process.rule()["health"] == "ok", 20, "the repair")
+        assert watch.firing() is not None
+        assert [item["state"] for item in process.requests()] == ["requested"]
+        assert [item["after"] for item in process.decisions() if item["project"]] == ["firing"]
 
 
 def test_a_receiver_that_was_down_gets_the_request_at_the_next_probe(source: Prometheus) -> None:
