@@ -6,25 +6,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from bridge.authoring import resuming
+from bridge.authoring.recording import Recorder
 from bridge.authoring.results import Results
+from bridge.authoring.resuming import BacktestError, meaning
 from bridge.config.load import load, load_rules
-from bridge.domain.errors import BridgeError, ConfigError, Problem
+from bridge.domain.errors import ConfigError, Problem
 from bridge.domain.model import ModelTable
 from bridge.domain.route import Route
 from bridge.domain.rule import Gates, Group
 from bridge.domain.times import DAY, HOUR, Duration, Timestamp
 from bridge.engine.replay import NoDestinations, Replay
 from bridge.engine.tick import RETIRE_AFTER
-from bridge.ports import MetricSource, TickReport
+from bridge.ports import MetricSource
 from bridge.sources.config import PrometheusConfig
 from bridge.sources.prometheus import PrometheusSource
 
 PARTS = 50
 PATIENCE = 20  # slots in a row without any answer
-
-
-class BacktestError(BridgeError):
-    """A backtest cannot go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,40 +72,67 @@ def _server(url: str) -> PrometheusConfig:
 
 @dataclass(slots=True)
 class Backtest:
-    """One run over [since, until]. heard: told of every slot's report after it was taken."""
+    """One run over [since, until].
+
+    folder: where it keeps how far it came, None = nowhere. asked: the span as it was asked for.
+    charts: record what signals did; `recorder` has it then.
+    """
 
     plan: Plan
     source: MetricSource
     table: ModelTable
     since: Timestamp
     until: Timestamp
-    heard: Callable[[Replay, TickReport], None] = lambda _replay, _report: None
+    folder: Path | None = None
+    asked: tuple[str, str] = ("", "")
+    charts: bool = False
+    recorder: Recorder | None = None
 
     def run(self, progress: Callable[[Timestamp], None] = lambda _at: None) -> Results:
-        """Replay all of it. Raises BacktestError when nothing is answered any more."""
-        results = Results.of(self.plan.groups, self.since, self.until)
-        replay = self._replay(results)
-        silent = 0
+        """Replay all of it, or what is left. Raises BacktestError: also when nothing is answered any more."""
+        found = resuming.read(self.folder, self._meaning) if self.folder is not None else None
+        results = found.results if found else Results.of(self.plan.groups, self.since, self.until)
+        replay = self._replay(results, found)
+        if self.charts:
+            self.recorder = Recorder(self.since, self.until, self.table, found.charts if found else None)
         try:
             for begins, ends in parts(self.since, self.until):
-                for report in replay.walk(begins, ends, end=self.until):
-                    results.count(report)
-                    self.heard(replay, report)
-                    silent = silent + 1 if report.queries and all(item.error for item in report.queries) else 0
-                    if silent >= PATIENCE:
-                        raise BacktestError(
-                            f"{PATIENCE} slots in a row without an answer: {report.queries[-1].message}"
-                        )
+                if found is None or ends > found.done:
+                    self._part(replay, results, begins, ends)
                 progress(ends)
         finally:
             replay.close()
         return results
 
-    def _replay(self, results: Results) -> Replay:
+    def _part(self, replay: Replay, results: Results, begins: Timestamp, ends: Timestamp) -> None:
+        silent = 0
+        for report in replay.walk(begins, ends, end=self.until):
+            results.count(report)
+            if self.recorder is not None:
+                self.recorder.take(replay.engine.groups[report.group].runs, report.slot)
+            silent = silent + 1 if report.queries and all(item.error for item in report.queries) else 0
+            if silent >= PATIENCE:
+                raise BacktestError(f"{PATIENCE} slots in a row without an answer: {report.queries[-1].message}")
+        if self.folder is not None:
+            resuming.write(self.folder, self._progress(replay, results, ends))
+
+    @property
+    def _meaning(self) -> str:
+        plan = self.plan
+        return meaning(
+            plan.groups, plan.gates, plan.route, dict(plan.external_labels), plan.retire_after, plan.prometheus.url,
+            self.since, self.until, self.charts,
+        )  # fmt: skip
+
+    def _progress(self, replay: Replay, results: Results, done: Timestamp) -> resuming.Progress:
+        charts = None if self.recorder is None else self.recorder.recording()
+        return resuming.progress(self._meaning, self.asked, done, results, replay.checkpoint(), charts)
+
+    def _replay(self, results: Results, found: resuming.Progress | None) -> Replay:
         plan = self.plan
         return Replay(
             self.source, self.table, plan.groups, results.take, gates=plan.gates, retire_after=plan.retire_after,
-            routing=NoDestinations(plan.route, plan.external_labels),
+            routing=NoDestinations(plan.route, plan.external_labels), resumed=found.engine if found else None,
         )  # fmt: skip
 
 

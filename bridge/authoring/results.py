@@ -13,6 +13,10 @@ from bridge.domain.times import DAY, Timestamp, rfc3339
 from bridge.ports import TickChanges, TickReport
 
 WEEK = 7 * DAY
+COLUMNS = {
+    "rule": "rule", "kind": "kind", "fired": "fired", "requests": "requests", "per_week": "a week", "joined": "joined",
+    "held": "never sent", "models": "models", "failed": "slots not judged",
+}  # fmt: skip
 
 
 @dataclass(slots=True)

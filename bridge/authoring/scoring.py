@@ -24,6 +24,10 @@ from bridge.domain.model import ModelKey
 from bridge.domain.times import DAY, Timestamp
 
 _PROBATION, _MOST = 0.15, 750
+SCORE_COLUMNS = {
+    "name": "scored by the labels", "windows": "windows", "detected": "detected", "false_alarms": "false alarms",
+    "false_alarms_per_model_week": "a model-week", "median_delay": "median delay",
+}  # fmt: skip
 _WEEK = 7 * DAY / 1000
 
 

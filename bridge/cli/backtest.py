@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,14 +17,7 @@ if TYPE_CHECKING:
     from bridge.authoring.results import Results
     from bridge.authoring.scoring import Score
 
-COLUMNS = {
-    "rule": "rule", "kind": "kind", "fired": "fired", "requests": "requests", "joined": "joined", "held": "never sent",
-    "models": "models", "per_week": "requests a week", "failed": "slots not judged",
-}  # fmt: skip
-SCORES = {
-    "name": "scored by the labels", "windows": "windows", "detected": "detected", "false_alarms": "false alarms",
-    "false_alarms_per_model_week": "a model-week", "median_delay": "median delay",
-}  # fmt: skip
+_LEFT = frozenset({"rule", "kind", "name"})
 
 
 @app.command()
@@ -39,37 +32,33 @@ def backtest(
     ] = None,
     labels: Annotated[Path | None, typer.Option("--labels", help="Labelled windows to score the requests by.")] = None,
     decisions: Annotated[Path | None, typer.Option("--decisions", help="Requests as JSON lines go there.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="A report with charts goes there.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="All results as JSON go there.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", help="A folder to keep progress in; the same command goes on from there.")
+    ] = None,
 ) -> None:
     """Evaluate rules over history, by the live engine with all its gates. Nothing is sent."""
-    from bridge.app import clock
+    from bridge.authoring import backtest_report, scoring
     from bridge.authoring.backtest import Backtest
-    from bridge.authoring.scoring import read_labels, scores
     from bridge.domain.model import ModelTable
 
     plan = _plan(config_file, rules or [], url, step)
-    labelled = [] if labels is None else read_labels(labels)
-    now = clock.now()
-    begins, ends = _instant(since, now, "--from"), _instant(until, now, "--to")
-    if begins >= ends:
-        raise typer.BadParameter("--from must be before --to")
+    labelled = [] if labels is None else scoring.read_labels(labels)
+    begins, ends = _span(since, until, resume)
     table = ModelTable()
-    source = plan.source(table)
-    try:
-        with _progress(begins, ends) as progress:
-            results = Backtest(plan, source, table, begins, ends).run(progress)
-    finally:
-        source.close()
-    found = scores(labelled, results) if labelled else {}
+    with closing(plan.source(table)) as source, _progress(begins, ends) as progress:
+        run = Backtest(plan, source, table, begins, ends, resume, (since, until), charts=html is not None)
+        results = run.run(progress)
+    scores = scoring.scores(labelled, results) if labelled else {}
     if decisions is not None:
         _write_lines(decisions, results)
     if json_file is not None:
-        _write_json(json_file, results, found)
-    print_table(list(results.rows()), COLUMNS)
-    if found:
-        print_table([{"name": name, **scored.shown()} for name, scored in found.items()], SCORES)
-    for rule, message in results.errors.items():
-        print(f"{rule}: {results.rules[rule].failed} slots could not be judged; the last: {message}", file=sys.stderr)
+        _write_json(json_file, results, scores)
+    if html is not None and run.recorder is not None:
+        drawn, left_out = backtest_report.charts(results, run.recorder, table, labelled)
+        html.write_text(backtest_report.page(results, scores, drawn, left_out), encoding="utf-8")
+    _print(results, scores)
 
 
 def _plan(config_file: Path | None, rules: list[Path], url: str, step: int | None) -> Plan:
@@ -83,6 +72,19 @@ def _plan(config_file: Path | None, rules: list[Path], url: str, step: int | Non
     if step is not None and step <= 0:
         raise typer.BadParameter("--step must be more than 0")
     return plan if step is None else plan.at_step(step)
+
+
+def _span(since: str, until: str, resume: Path | None) -> tuple[int, int]:
+    """Begin and end; those of the run that `resume` holds when it was asked for in the same words."""
+    from bridge.app import clock
+    from bridge.authoring import resuming
+
+    begun = None if resume is None else resuming.span(resume, (since, until))
+    now = clock.now()
+    begins, ends = begun or (_instant(since, now, "--from"), _instant(until, now, "--to"))
+    if begins >= ends:
+        raise typer.BadParameter("--from must be before --to")
+    return begins, ends
 
 
 def _instant(text: str, now: int, flag: str) -> int:
@@ -112,28 +114,36 @@ def _write_lines(path: Path, results: Results) -> None:
     path.write_text("".join(json.dumps(item.line()) + "\n" for item in results.sent()), encoding="utf-8")
 
 
-def _write_json(path: Path, results: Results, found: Mapping[str, Score]) -> None:
+def _write_json(path: Path, results: Results, scores: Mapping[str, Score]) -> None:
     import json
 
-    scored = {name: score.to_json() for name, score in found.items()}
+    scored = {name: score.to_json() for name, score in scores.items()}
     text = json.dumps({**results.to_json(), "scores": scored}, indent=1)
     path.write_text(text + "\n", encoding="utf-8")
 
 
-def print_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
-    """A table of rules; the last row is their sum."""
+def _print(results: Results, scores: Mapping[str, Score]) -> None:
+    """The tables to stdout, what could not be judged to stderr."""
+    from bridge.authoring.results import COLUMNS
+    from bridge.authoring.scoring import SCORE_COLUMNS
+
+    rows = list(results.rows())
+    rows[-1]["rule"] = "all rules"
+    _table(rows, COLUMNS)
+    if scores:
+        _table([{"name": name, **score.shown()} for name, score in scores.items()], SCORE_COLUMNS)
+    for rule, message in results.errors.items():
+        print(f"{rule}: {results.rules[rule].failed} slots could not be judged; the last: {message}", file=sys.stderr)
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
     from rich.console import Console
     from rich.table import Column, Table
     from rich.text import Text
 
-    left = {"rule", "kind", "name"}
-    shown = [Column(title, justify="left" if key in left else "right") for key, title in columns.items()]
+    shown = (Column(title, justify="left" if key in _LEFT else "right") for key, title in columns.items())
     table = Table(*shown)
-    for place, row in enumerate(rows):
-        if place == len(rows) - 1 and not row.get("rule", "x"):
-            table.add_section()
-            row = {**row, "rule": "all rules"}  # noqa: PLW2901 - shown under another name
-        table.add_row(*(Text(str(row.get(key, ""))) for key in columns))
+    for row in rows:
+        table.add_row(*(Text(str(row[key])) for key in columns))
     console = Console()
-    console = console if console.is_terminal else Console(width=160)
-    console.print(table)
+    (console if console.is_terminal else Console(width=160)).print(table)
