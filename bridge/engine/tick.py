@@ -190,7 +190,7 @@ class Engine:
         before = {} if old is None else old.rosters
         rosters = {name: before.get(name) or self._restored(group.name, name) for name in sorted(judged)}
         for run in runs:
-            for name in run.queries if not run.live.known.any() else ():
+            for name in run.queries:
                 if name in rosters:
                     roster = rosters[name].live
                     run.expect(np.flatnonzero(roster.first_seen), told=np.flatnonzero(roster.missing_since))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -105,3 +107,31 @@ def test_adding_a_model_never_changes_anothers_decisions(history) -> None:
         alone.tick()
     told = [decision for decision in both.decisions() if decision.model == A]
     assert told == [decision for decision in alone.decisions() if decision.model == A]
+
+
+@given(SLOTS, st.randoms())
+def test_the_order_of_series_in_an_answer_does_not_matter(history, random) -> None:
+    """However Prometheus orders its answer, requests, episodes and rows are the same."""
+    straight, shuffled = world_of(history), world_of(history)
+    for key, said in shuffled.script.items():
+        models = list(said)
+        random.shuffle(models)
+        shuffled.script[key] = {model: said[model] for model in models}
+    for _ in history:
+        straight.tick()
+        shuffled.tick()
+    assert story(shuffled) == story(straight)
+
+
+@given(SLOTS, FATES)
+def test_reloads_that_change_no_meaning_change_no_story(history, fates) -> None:
+    """Other annotations in the middle of an episode: state goes on."""
+    straight, edited = world_of(history), world_of(history)
+    for _ in history:
+        straight.tick()
+    for number, fate in enumerate(fates[: len(history)]):
+        if fate == "restart":
+            changed = [replace(item, annotations={"summary": str(number)}) for item in edited.group.rules]
+            edited.reconfigure(replace(edited.group, rules=tuple(changed)))
+        edited.tick()
+    assert story(edited) == story(straight)
