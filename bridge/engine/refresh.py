@@ -50,7 +50,10 @@ class OpenAlerts(Protocol):
     """The engine's side: what is open, by destination ("receiver/integration/index"). Called from another thread."""
 
     def open_alerts(self, destination: str, ended_since: Timestamp) -> Sequence[OpenAlert]:
-        """Held and sent requests routed to `destination` whose episode is open, or ended at `ended_since` or later."""
+        """Held and sent requests routed to `destination` whose episode is open, or ended at `ended_since` or later.
+
+        One that is the same object as the last time has not changed, and is not made into an alert anew.
+        """
         ...
 
     def notices(self, destination: str) -> Sequence[Notice]:
@@ -106,6 +109,7 @@ class Refresher:
         self._report = report
         self._next_at: Timestamp = 0
         self._generation = 0
+        self._made: dict[str, tuple[OpenAlert, Alert]] = {}
         self._passing: dict[frozenset[tuple[str, str]], Alert] = {}
         self._passed: dict[frozenset[tuple[str, str]], Alert] = {}
         self._denied = False
@@ -130,7 +134,8 @@ class Refresher:
         """The alerts to post at `now`: open ones, held ones, what `alert:` rules say, and the ends of all of them."""
         known = self._alerts.open_alerts(self.destination, now - self._refresh.resolved_for - self._refresh.settle)
         held = [item for item in known if item.held is not None]
-        asked = [alert for item in known if item.held is None and (alert := self._alert(item, now)) is not None]
+        made, self._made = self._made, {}
+        asked = [alert for item in known if item.held is None and (alert := self._alert(item, now, made)) is not None]
         passing = [*self._held_alerts(held, now), *self._notices(now)]
         return [*asked, *passing, *self._ended(passing, now)]
 
@@ -176,21 +181,29 @@ class Refresher:
     def _open_until(self, interval: Duration, now: Timestamp) -> Timestamp:
         return now + 4 * max(interval, self._refresh.resend_delay)
 
-    def _alert(self, item: OpenAlert, now: Timestamp) -> Alert | None:
+    def _alert(self, item: OpenAlert, now: Timestamp, made: Mapping[str, tuple[OpenAlert, Alert]]) -> Alert | None:
         open_until = self._open_until(item.interval, now)
         if not item.ends_at:
-            return self._requested(item, open_until)
+            return self._requested(item, open_until, made)
         if not item.delivered_at:
             return None  # its first post is still to come, and must find it firing
         ends_at = max(item.ends_at, item.delivered_at + self._refresh.settle)
         if now > ends_at + self._refresh.resolved_for:
             return None
-        return self._requested(item, open_until if now < ends_at else ends_at)
+        return self._requested(item, open_until if now < ends_at else ends_at, made)
 
-    def _requested(self, item: OpenAlert, ends_at: Timestamp) -> Alert:
-        return notice.requested(
-            item.request, self._sender, starts_at=item.starts_at, ends_at=ends_at, annotations=item.annotations
+    def _requested(self, item: OpenAlert, ends_at: Timestamp, made: Mapping[str, tuple[OpenAlert, Alert]]) -> Alert:
+        """The request's alert: the last one with a new end, or a new one if anything has changed."""
+        request, known = item.request, made.get(item.request.id)
+        if known is not None and known[0] is item:
+            last = known[1]
+            self._made[request.id] = known
+            return Alert(last.labels, last.annotations, last.starts_at, ends_at, last.generator_url)
+        alert = notice.requested(
+            request, self._sender, starts_at=item.starts_at, ends_at=ends_at, annotations=item.annotations
         )
+        self._made[request.id] = item, alert
+        return alert
 
     def _held_alert(self, item: OpenAlert, ends_at: Timestamp) -> Alert:
         reason = item.held or HoldReason.COOLDOWN

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, ClassVar
 
@@ -36,12 +36,11 @@ class AlertmanagerConfig(HttpSinkConfig):
 
 
 class _Posted(msgspec.Struct):
-    """An alert as the API takes it."""
+    """An alert as the API takes it, all but its end, which is another one at every post."""
 
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     startsAt: str  # noqa: N815 - the API's name
-    endsAt: str  # noqa: N815
     generatorURL: str  # noqa: N815
 
 
@@ -50,15 +49,30 @@ _instant = lru_cache(maxsize=4096)(rfc3339)
 _Identity = tuple[frozenset[tuple[str, str]], frozenset[tuple[str, str]]]
 
 
-def _encode(alerts: Sequence[Alert]) -> bytes:
-    return _encoder.encode(
-        [
-            _Posted(
-                alert.labels, alert.annotations, _instant(alert.starts_at), _instant(alert.ends_at), alert.generator_url
-            )
-            for alert in alerts
-        ]
+_Encoded = tuple[Alert, bytes]  # an alert, and its JSON up to where the end is said
+
+
+def _alike(one: Alert, other: Alert) -> bool:
+    """Whether only their ends can differ; the mappings of an alert are never changed in place."""
+    return (
+        one.labels is other.labels
+        and one.annotations is other.annotations
+        and one.starts_at == other.starts_at
+        and one.generator_url == other.generator_url
     )
+
+
+def _beginning(alert: Alert) -> bytes:
+    posted = _Posted(alert.labels, alert.annotations, _instant(alert.starts_at), alert.generator_url)
+    return _encoder.encode(posted)[:-1]
+
+
+def _end(alert: Alert) -> bytes:
+    return b',"endsAt":"%b"}' % _instant(alert.ends_at).encode()
+
+
+def _body(alerts: Iterable[_Encoded]) -> bytes:
+    return b"[" + b",".join([beginning + _end(alert) for alert, beginning in alerts]) + b"]"
 
 
 def _identity(alert: Alert) -> _Identity:
@@ -76,6 +90,7 @@ class AlertmanagerSink(HttpSink):
         self._context = context
         self._alerts_url = f"{self._url}/api/v2/alerts"
         self._refused: set[_Identity] = set()
+        self._posted: dict[int, _Encoded] = {}  # what the last post held, by the address of its labels
 
     def send(self, parcel: Parcel, now: Timestamp) -> Delivery:
         """Post the request's alert; any 2xx is delivered, for the answer has no body."""
@@ -84,7 +99,7 @@ class AlertmanagerSink(HttpSink):
         alert = notice.requested(
             parcel.request, self._context.sender, starts_at=parcel.starts_at, ends_at=max(ends_at, parcel.starts_at)
         )
-        return self.post(self._alerts_url, _encode([alert]), {}, now)[0]
+        return self.post(self._alerts_url, _body([(alert, _beginning(alert))]), {}, now)[0]
 
     def post_alerts(self, alerts: Sequence[Alert], now: Timestamp) -> Delivery:
         """Post alerts in batches. An alert that Alertmanager refuses is named once in the log, and left out from then.
@@ -92,19 +107,31 @@ class AlertmanagerSink(HttpSink):
         Stops at the first attempt that failed for another reason, and gives its outcome.
         """
         wanted = [alert for alert in alerts if _identity(alert) not in self._refused] if self._refused else alerts
+        encoded = self._encode(wanted)
         delivery = Delivery(Result.DELIVERED)
-        for start in range(0, len(wanted), BATCH):
-            delivery = self._post_batch(wanted[start : start + BATCH], now)
+        for start in range(0, len(encoded), BATCH):
+            delivery = self._post_batch(encoded[start : start + BATCH], now)
             if delivery.result is not Result.DELIVERED:
                 break
         return delivery
 
-    def _post_batch(self, alerts: Sequence[Alert], now: Timestamp) -> Delivery:
-        delivery = self.post(self._alerts_url, _encode(alerts), {}, now)[0]
+    def _encode(self, alerts: Sequence[Alert]) -> list[_Encoded]:
+        """Encoded anew is only what the last post did not hold with the very same mappings."""
+        before, self._posted = self._posted, {}
+        encoded: list[_Encoded] = []
+        for alert in alerts:
+            last = before.get(id(alert.labels))
+            beginning = last[1] if last is not None and _alike(last[0], alert) else _beginning(alert)
+            encoded.append((alert, beginning))
+            self._posted[id(alert.labels)] = encoded[-1]
+        return encoded
+
+    def _post_batch(self, alerts: Sequence[_Encoded], now: Timestamp) -> Delivery:
+        delivery = self.post(self._alerts_url, _body(alerts), {}, now)[0]
         if delivery.status not in _SPLIT:
             return delivery
         if len(alerts) == 1:
-            self._refuse(alerts[0], delivery)
+            self._refuse(alerts[0][0], delivery)
             return Delivery(Result.DELIVERED, status=delivery.status, answer=delivery.answer)
         # A refused batch may or may not have stored its valid alerts: halves, until only the bad ones are left out.
         half = len(alerts) // 2

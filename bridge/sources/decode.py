@@ -92,6 +92,18 @@ class Samples:
     elements: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class LabelSets:
+    """Those of an earlier answer, in its order. raws: views of the same bytes, for the decoder's compare with them."""
+
+    metrics: list[bytes]
+    raws: list[msgspec.Raw]
+
+    @staticmethod
+    def of(metrics: list[bytes]) -> LabelSets:
+        return LabelSets(metrics, [msgspec.Raw(metric) for metric in metrics])
+
+
 @dataclass(slots=True)
 class Envelope:
     """An answer with its result not decoded yet."""
@@ -102,15 +114,17 @@ class Envelope:
     partial: bool
 
 
-def samples(body: bytes) -> Samples:
+def samples(body: bytes, before: LabelSets | None = None) -> Samples:
     """Decode the body of /api/v1/query. Raises SourceError; `bad_data` for a range vector, `not_prometheus` for what
     no Prometheus sends, `network` for JSON that is cut off.
+
+    before: of the last answer; `metrics` is its list when the label sets are the same again, so that none is copied.
     """
     answer = _whole(body)
     if answer is None or answer.status != "success" or answer.data.result_type != "vector":
         return _piecewise(body)
     notes = tuple(answer.warnings + answer.infos)
-    return _of_elements(answer.data.result, notes, bool(answer.warnings) or answer.is_partial, 0)
+    return _of_elements(answer.data.result, notes, bool(answer.warnings) or answer.is_partial, 0, before)
 
 
 def _whole(body: bytes) -> _VectorAnswer | None:
@@ -125,7 +139,9 @@ def _whole(body: bytes) -> _VectorAnswer | None:
         return None
 
 
-def _of_elements(found: list[_Element], notes: tuple[str, ...], partial: bool, malformed: int) -> Samples:
+def _of_elements(
+    found: list[_Element], notes: tuple[str, ...], partial: bool, malformed: int, before: LabelSets | None = None
+) -> Samples:
     skipped = {MALFORMED: malformed} if malformed else {}
     try:
         values = np.array([element.value.value for element in found], np.float64)  # type: ignore[union-attr]
@@ -137,7 +153,8 @@ def _of_elements(found: list[_Element], notes: tuple[str, ...], partial: bool, m
         skipped |= {HISTOGRAM: histograms} if histograms else {}
         empty = len(found) - len(usable) - histograms
         skipped |= {MALFORMED: malformed + empty} if empty else {}
-    metrics = [bytes(element.metric) for element in usable]
+    raws = [element.metric for element in usable]
+    metrics = before.metrics if before is not None and raws == before.raws else list(map(bytes, raws))
     return Samples(metrics, values, skipped, notes, partial, elements=len(found) + malformed)
 
 

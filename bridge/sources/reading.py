@@ -16,7 +16,7 @@ from bridge.domain.times import Timestamp
 from bridge.sources import decode, matrix
 from bridge.sources.api import Api
 from bridge.sources.columns import Column, assemble, refuse_flood
-from bridge.sources.decode import HISTOGRAM, MALFORMED
+from bridge.sources.decode import HISTOGRAM, MALFORMED, LabelSets
 from bridge.sources.mapping import MISSING_LABEL, Layout, SeriesIndex
 from bridge.sources.matrix import Grid, Matrix
 
@@ -39,6 +39,7 @@ class Reader:
         self.api = api
         self.table = table
         self._indexes: dict[tuple[ModelLabels, bool], SeriesIndex] = {}
+        self._before: dict[str, LabelSets] = {}
         self._told: set[tuple[str, str]] = set()
 
     # ------------------------------------------------------------ an instant
@@ -46,7 +47,9 @@ class Reader:
     def at_instant(self, query: SignalQuery, name: str, at: Timestamp, ends: float) -> Column:
         """Column `name` of the signal at instant `at`. Raises SourceError."""
         body = self.api.ask("/api/v1/query", self._params(query.exprs[name], time=seconds(at)), ends)
-        samples = decode.samples(body)
+        user = f"{query.name}/{name}"
+        before = self._before.get(user)
+        samples = decode.samples(body, before)
         refuse_flood(query.name, samples.elements, query.limit)
         if not samples.labelled and not constant(query.mapping):
             raise SourceError(
@@ -55,7 +58,9 @@ class Reader:
                 reason="bad_data",
                 transient=False,
             )
-        layout = self._arrange(query, name, samples.metrics, f"{query.name}/{name}")
+        layout = self._arrange(query, name, samples.metrics, user)
+        if before is None or samples.metrics is not before.metrics:
+            self._before[user] = LabelSets.of(samples.metrics)
         return assemble(
             query.name, self.table, layout.slots, layout.bounds, layout.series, samples.values[layout.rows],
             elements=samples.elements, skipped=_sum(samples.skipped, layout.skipped()),

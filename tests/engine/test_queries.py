@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bridge.domain.errors import UnknownRequest
@@ -211,6 +213,73 @@ def test_reminders_carry_the_present_value() -> None:
     world.tick({A: 0.95})
     (item,) = Reminders(world.engine, world.routes).open_alerts(AM, 0)
     assert item.annotations == {"summary": "0.95"}
+
+
+@pytest.mark.parametrize("expression", [False, True])
+def test_a_reminder_of_which_nothing_changed_is_the_same_object(*, expression: bool) -> None:
+    """Also of an `expr` rule, whose threshold is NaN: at 10,000 open alerts making them anew is the cost of a tick."""
+    watched = rule(annotations={"summary": "{{ $value }}"})
+    if expression:
+        watched = replace(watched, strategy=None)
+    world = World(group(watched), routes=FixedRoutes((AM,), reporting=False))
+    world.tick({A: 0.7, B: 0.8})
+    reminders = Reminders(world.engine, world.routes)
+    one, two = reminders.open_alerts(AM, 0)
+    world.tick({A: 0.7, B: 0.9})
+    same, changed = reminders.open_alerts(AM, 0)
+    assert same is one
+    assert (two.annotations, changed.annotations) == ({"summary": "0.8"}, {"summary": "0.9"})
+
+
+def test_a_reminder_follows_its_limit_its_labels_its_request_and_its_rule() -> None:
+    """What was made of any of them is made anew when it is another one."""
+    texts = {"summary": "{{ $threshold }} {{ $labels.host }}"}
+    world = World(group(rule(annotations=texts)), routes=FixedRoutes((AM,), reporting=False))
+    world.tick({A: 0.7})
+    reminders, run = Reminders(world.engine, world.routes), world.engine.runs()["Drifted"]
+    slot = world.engine.table.slot(A)
+    found = [reminders.open_alerts(AM, 0)[0].annotations]
+    run.staged.threshold[slot] = 0.5
+    found.append(reminders.open_alerts(AM, 0)[0].annotations)
+    run.series[slot] = {"host": "h2"}
+    found.append(reminders.open_alerts(AM, 0)[0].annotations)
+    assert found == [{"summary": "0.6 "}, {"summary": "0.5 "}, {"summary": "0.5 h2"}]
+    (record,) = world.requests()
+    world.engine.book.put_request(replace(record, delivered_at=77))
+    assert reminders.open_alerts(AM, 0)[0].delivered_at == 77
+    world.reconfigure(group(rule(annotations={"summary": "new"})))
+    assert reminders.open_alerts(AM, 0)[0].annotations == {"summary": "new"}
+
+
+def test_the_end_of_an_episode_is_told_while_its_retraining_still_runs() -> None:
+    """The request, its rule and its numbers are what they were at the last reminder; its episode is not."""
+    world = World(group(rule(), rule("Errors", query="errors", limit=0.1)), routes=FixedRoutes((AM,)))
+    for drift, errors in ((0.7, 0.01), (0.7, 0.5), (0.1, 0.5)):
+        world.say({A: errors}, signal="errors")
+        world.tick({A: drift})
+    reminders = Reminders(world.engine, world.routes)
+    assert [item.ends_at for item in reminders.open_alerts(AM, 0)] == [0]
+    before = world.requests()
+    world.say({A: 0.01}, signal="errors")
+    world.tick({A: 0.1})
+    assert [item.ends_at for item in reminders.open_alerts(AM, 0)] == [world.now]
+    assert world.requests() == before
+
+
+def test_an_alert_that_was_reminded_of_ends_with_its_attempt_and_its_episode() -> None:
+    """What is kept of an earlier reminder never outlives what it says."""
+    world = World(group(rule()), routes=FixedRoutes((AM,)))
+    world.tick({A: 0.7})
+    reminders = Reminders(world.engine, world.routes)
+    reminders.open_alerts(AM, 0)
+    world.report(world.requests()[0].id, "failed")
+    failed = world.now
+    assert [item.ends_at for item in reminders.open_alerts(AM, 0)] == [0]
+    world.tick({A: 0.7})
+    assert [item.ends_at for item in reminders.open_alerts(AM, 0)] == [failed, 0]
+    world.tick({A: 0.1})
+    assert [item.ends_at for item in reminders.open_alerts(AM, 0)] == [world.now, world.now]
+    assert reminders.open_alerts(AM, world.now + 1) == []
 
 
 def test_other_destinations_are_not_reminded() -> None:

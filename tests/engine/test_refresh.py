@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import random
+import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import pytest
@@ -81,6 +83,10 @@ class Bench:
     @property
     def instants(self) -> list[int]:
         return [at for at, _ in self.posts]
+
+
+class Texts(dict[str, str]):
+    """Annotations whose end can be seen."""
 
 
 OPEN = OpenAlert(REQUEST, T0, interval=30 * SECOND)
@@ -328,3 +334,39 @@ def test_what_people_have_to_do_has_an_alert_name_of_its_own(reason: HoldReason,
     assert found[name].ends_at > T0 + MINUTE
     if name != "ModelRetrainHeld":
         assert found["ModelRetrainHeld"].ends_at == T0 + MINUTE
+
+
+def test_an_unchanged_alert_is_made_once_and_only_its_end_moves() -> None:
+    """The sink recognises the mappings by being the same objects, and need not encode them again."""
+    bench = Bench([OPEN])
+    refresher = bench.refresher()
+    (first,), (second,) = refresher.due(T0), refresher.due(T0 + MINUTE)
+    assert second.labels is first.labels
+    assert second.annotations is first.annotations
+    assert (first.ends_at - T0, second.ends_at - T0) == (240_000, 300_000)
+
+
+def test_new_numbers_reach_alertmanager_under_the_same_labels() -> None:
+    """Annotations may change, and are sent as they are now; labels never, nor does the start or the link."""
+    bench = Bench([replace(OPEN, annotations={"summary": "0.7"})])
+    refresher = bench.refresher()
+    (first,) = refresher.due(T0)
+    bench.known = [replace(OPEN, annotations={"summary": "0.9"})]
+    (second,) = refresher.due(T0 + MINUTE)
+    assert (first.annotations["summary"], second.annotations["summary"]) == ("0.7", "0.9")
+    assert second.labels == first.labels
+    assert (second.starts_at, second.generator_url) == (first.starts_at, first.generator_url)
+
+
+def test_nothing_is_kept_of_requests_that_are_not_open_any_more() -> None:
+    """Memory is bounded by what is open."""
+    texts = Texts(summary="x")
+    seen = weakref.ref(texts)
+    bench = Bench([replace(OPEN, annotations=texts)])
+    refresher = bench.refresher()
+    assert len(refresher.due(T0)) == 1
+    del texts
+    bench.known = []
+    assert refresher.due(T0 + MINUTE) == []
+    gc.collect()
+    assert seen() is None

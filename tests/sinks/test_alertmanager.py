@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
+import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +98,10 @@ def test_alerts_are_posted_a_thousand_at_a_time(sink: AlertmanagerSink, receiver
     ids = {item["labels"]["retrain_request_id"] for got in receiver.requests for item in got.json()}
     assert sizes == [1_000, 1_000, 500]
     assert len(ids) == 2_500
+
+
+class Texts(dict[str, str]):
+    """Annotations whose end can be seen."""
 
 
 class _Strict(Receiver):
@@ -211,17 +218,72 @@ def test_a_rate_limit_and_a_timeout_reach_the_courier() -> None:
     assert (sink.attempt_deadline, sink.rate.requests, sink.rate.per) == (3_000, 5, 60_000)
 
 
+def test_an_alert_that_is_posted_again_says_its_new_end(sink: AlertmanagerSink, receiver: Receiver) -> None:
+    """What is re-used of the last post is all but the end."""
+    first = alert()
+    sink.post_alerts([first], T0)
+    sink.post_alerts([replace(first, ends_at=T0 + 2 * MINUTE)], T0)
+    one, two = (got.json()[0] for got in receiver.requests)
+    assert (one.pop("endsAt"), two.pop("endsAt")) == ("2023-11-14T22:14:20.000Z", "2023-11-14T22:15:20.000Z")
+    assert one == two == {
+        "labels": dict(first.labels),
+        "annotations": {"summary": "x"},
+        "startsAt": "2023-11-14T22:13:20.000Z",
+        "generatorURL": "",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "shown"),
+    [
+        ({"annotations": {"summary": "y"}}, {"annotations": {"summary": "y"}}),
+        ({"labels": {"alertname": "Other"}}, {"labels": {"alertname": "Other"}}),
+        ({"starts_at": T0 - 1_000}, {"startsAt": "2023-11-14T22:13:19.000Z"}),
+        ({"generator_url": "http://b/1"}, {"generatorURL": "http://b/1"}),
+    ],
+)
+def test_whatever_changes_of_an_alert_is_in_the_next_post(
+    sink: AlertmanagerSink, receiver: Receiver, change: dict[str, Any], shown: dict[str, Any]
+) -> None:
+    """Nothing of the last post stands for something that is not the same any more."""
+    first = alert()
+    sink.post_alerts([first], T0)
+    sink.post_alerts([replace(first, **change)], T0)
+    assert receiver.requests[1].json() == [receiver.requests[0].json()[0] | shown]
+
+
+def test_two_alerts_with_one_mapping_are_two_alerts(sink: AlertmanagerSink, receiver: Receiver) -> None:
+    """The same labels, as one object, with other annotations: each is posted as it is."""
+    first = alert()
+    both = [first, replace(first, annotations={"summary": "y"})]
+    for _ in range(2):
+        sink.post_alerts(both, T0)
+    assert [[item["annotations"]["summary"] for item in got.json()] for got in receiver.requests] == [["x", "y"]] * 2
+
+
+def test_the_sink_keeps_nothing_of_what_is_not_posted_any_more(sink: AlertmanagerSink, receiver: Receiver) -> None:
+    """Memory is bounded by the last post."""
+    texts = Texts(summary="x")
+    seen = weakref.ref(texts)
+    sink.post_alerts([replace(alert(), annotations=texts)], T0)
+    del texts
+    sink.post_alerts([alert(1)], T0)
+    gc.collect()
+    assert seen() is None
+    assert len(receiver.requests) == 2
+
+
 def test_ten_thousand_alerts_cost_less_than_a_tenth_of_a_second_to_encode() -> None:
     """Re-posting everything every minute must stay cheap: our CPU alone, best of five."""
     from bridge.engine import notice  # noqa: PLC0415
-    from bridge.sinks.alertmanager import _encode  # noqa: PLC0415
+    from bridge.sinks.alertmanager import _beginning, _body  # noqa: PLC0415
 
     requests = [numbered(number) for number in range(10_000)]
     best = float("inf")
     for _ in range(5):
         begin = time.process_time()
         alerts = [notice.requested(item, CONTEXT.sender, starts_at=T0, ends_at=T0 + MINUTE) for item in requests]
-        body = _encode(alerts)
+        body = _body([(item, _beginning(item)) for item in alerts])
         best = min(best, time.process_time() - begin)
     assert body.startswith(b'[{"labels":{')
     assert best < 0.1

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from bridge.domain.errors import SourceError
-from bridge.sources.decode import samples
+from bridge.sources.decode import LabelSets, samples
 
 
 def vector(*elements: str, more: str = "") -> bytes:
@@ -41,6 +41,30 @@ def test_label_sets_keep_their_bytes() -> None:
     """Escapes and order stay as the server wrote them: the bytes are the series' name."""
     body = vector(r'{"metric":{"b":"\u00e9\"","a":"x"},"value":[1,"2"]}')
     assert samples(body).metrics == [rb'{"b":"\u00e9\"","a":"x"}']
+
+
+def test_the_same_label_sets_in_the_same_order_are_not_copied_again() -> None:
+    """The list of the last answer is given back, with the values of this one."""
+    first = samples(vector(series('"1"', 1), series('"2"', 2)))
+    second = samples(vector(series('"3"', 1), series('"4"', 2)), LabelSets.of(first.metrics))
+    assert second.metrics is first.metrics
+    assert second.values.tolist() == [3.0, 4.0]
+
+
+@pytest.mark.parametrize("versions", [(2, 1), (1, 3), (1,), (1, 2, 3), ()])
+def test_other_label_sets_than_the_last_ones_are_those_of_the_answer(versions: tuple[int, ...]) -> None:
+    """Another order, another series, fewer or more: a value never comes under the label set of another series."""
+    before = LabelSets.of(samples(vector(series('"1"', 1), series('"2"', 2))).metrics)
+    found = samples(vector(*(series(f'"{version}"', version) for version in versions)), before)
+    assert found.metrics == [b'{"version":"%d"}' % version for version in versions]
+    assert found.values.tolist() == [float(version) for version in versions]
+
+
+def test_a_series_that_became_a_histogram_does_not_shift_the_others() -> None:
+    """Elements without a number are left out before label sets are compared."""
+    before = LabelSets.of(samples(vector(series('"1"', 1), series('"2"', 2))).metrics)
+    found = samples(vector(NATIVE, series('"5"', 2)), before)
+    assert (found.metrics, found.values.tolist()) == ([b'{"version":"2"}'], [5.0])
 
 
 @pytest.mark.parametrize("strange", ["", '{"metric":{},"value":[1,"x"]}'])
