@@ -36,16 +36,28 @@ def walk(
     reader: Reader, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration, most_samples: int
 ) -> Iterator[EventBatch]:
     """One batch per slot, in order. Raises SourceError at the slot where an instant query would."""
+    done = 0
+    for piece in fetched(reader, query, slots, offset, most_samples):
+        for point in range(len(piece[0].samples.histograms)):
+            found = {stretch.column: reader.at_point(query, stretch, point) for stretch in piece}
+            yield batch(query, slots[done], reader.table, found)
+            done += 1
+
+
+def fetched(
+    reader: Reader, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration, most_samples: int
+) -> Iterator[list[Stretch]]:
+    """Pieces of the columns, in order, that together hold every slot. Raises SourceError."""
     try:
         for run in runs(slots):
-            yield from _walk_run(reader, query, run, offset, most_samples)
+            yield from _fetched_run(reader, query, run, offset, most_samples)
     finally:
         reader.forget(query)
 
 
-def _walk_run(
+def _fetched_run(
     reader: Reader, query: SignalQuery, run: Sequence[Timestamp], offset: Duration, most_samples: int
-) -> Iterator[EventBatch]:
+) -> Iterator[list[Stretch]]:
     step = run[1] - run[0] if len(run) > 1 else 1000
     done, size, most = 0, FIRST_POINTS, MOST_POINTS
     while done < len(run):
@@ -57,9 +69,7 @@ def _walk_run(
                 raise
             size = most = max(1, grid.count // _CUT)  # and never longer again: a refusal costs the server most
             continue
-        for point in range(grid.count):
-            found = {stretch.column: reader.at_point(query, stretch, point) for stretch in piece}
-            yield batch(query, run[done + point], reader.table, found)
+        yield piece
         done += grid.count
         size = min(most, _next_size(size, piece, most_samples))
 
