@@ -100,6 +100,10 @@ class Moves:
     touched: Positions
 
 
+_SETTLED = np.array([State.INACTIVE, State.FIRING], np.int8)
+_NO_MOVES = Moves(*(np.zeros(0, np.int64) for _ in range(5)))
+
+
 def apply_policies(code: Int8, cause: Int8, policies: Mapping[Cause, str], known: NDArray[np.bool_]) -> Int8:
     """The codes after the rule's policy for each cause of inconclusive: `keep` leaves, `ok` and `fire` decide.
 
@@ -129,6 +133,8 @@ def count_breaches(columns: AlertColumns, code: Int8, at_least: int, of: int) ->
 def advance(columns: AlertColumns, code: Int8, slot: Timestamp, *, for_: Duration, keep: Duration) -> Moves:
     """Move every model's state by one slot, in place; `code` is int8 over all model slots of `columns`."""
     state = columns.state
+    if not columns.keep_since.any() and np.array_equal(state, _SETTLED[(code == Code.BREACHED).view(np.int8)]):
+        return _NO_MOVES  # what is breached fires, and nothing else does
     firing, pending, inactive = state == State.FIRING, state == State.PENDING, state == State.INACTIVE
     breached, known = code == Code.BREACHED, code != Code.INCONCLUSIVE
     starts = inactive & breached

@@ -10,7 +10,7 @@ from bridge.domain.gate import PipelineLoad, budget_until
 from bridge.domain.model import ModelKey, PipelineKey
 from bridge.domain.request import Decision, Episode, RequestRecord, RequestState, RetrainRequest, Verdict
 from bridge.domain.rule import Gates
-from bridge.domain.times import Duration, Timestamp
+from bridge.domain.times import MINUTE, Duration, Timestamp
 from bridge.ports import NewDelivery, Pause
 
 _ASKED = {
@@ -19,6 +19,7 @@ _ASKED = {
 }  # fmt: skip
 _FAILED = {RequestState.FAILED, RequestState.LOST}
 _NEVER: Timestamp = 1 << 62
+_FORGET_EVERY: Duration = 10 * MINUTE
 
 
 def retrained_at(record: RequestRecord) -> Timestamp:
@@ -92,6 +93,7 @@ class Book:
     sent: Sent = field(default_factory=Sent)
     pauses: list[Pause] = field(default_factory=list)
     _earliest: Timestamp = _NEVER
+    _forgotten: Timestamp = 0
 
     def load(
         self,
@@ -168,8 +170,15 @@ class Book:
         return [record for record in flying if record.sent_at + in_flight_limit <= slot]
 
     def forget(self, before: Timestamp) -> None:
-        """Drop episodes that ended before `before`, with their requests, and requests nothing refers to any more."""
-        self.ended = {key: episode for key, episode in self.ended.items() if episode.ended_at >= before}
+        """Drop episodes that ended before `before`, with their requests, and requests nothing refers to any more.
+
+        The requests are looked through now and then only: there may be one for each pipeline.
+        """
+        for key in [key for key, episode in self.ended.items() if episode.ended_at < before]:
+            del self.ended[key]
+        if before < self._forgotten + _FORGET_EVERY:
+            return
+        self._forgotten = before
         needed = set(self.current.values()) | set(self.last_asked.values()) | self.unjudged.keys()
         needed |= set(self.latest.values())
         for id_, record in list(self.requests.items()):

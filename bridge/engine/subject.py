@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -81,29 +81,24 @@ class ModelSubject:
     """
 
     def __init__(self, on_error: Callable[[Observer, Exception], None] | None = None) -> None:
-        self._observers: list[Observer] = []
+        self._observers: list[tuple[Observer, bool, bool]] = []
         self._on_error = on_error
         self.failures = 0
 
     def attach(self, observer: Observer) -> None:
         """Tell `observer` of everything from now on."""
-        self._observers.append(observer)
+        takes = isinstance(observer, BatchObserver), isinstance(observer, EventObserver)  # slow to find out
+        self._observers.append((observer, *takes))
 
     def notify(self, event: ModelEvent | EventBatch) -> None:
         """Tell every observer, in the order in which they were attached."""
-        for observer in self._observers:
-            try:
-                self._tell(observer, event)
-            except Exception as error:  # noqa: BLE001 - an observer's failure never stops the others
-                self._failed(observer, error)
-
-    @staticmethod
-    def _tell(observer: Observer, event: ModelEvent | EventBatch) -> None:
-        if isinstance(event, EventBatch):
-            if isinstance(observer, BatchObserver):
-                observer.receive_batch(event)
-        elif isinstance(observer, EventObserver):
-            observer.receive_event(event)
+        batch = isinstance(event, EventBatch)
+        for observer, takes_batches, takes_events in self._observers:
+            if takes_batches if batch else takes_events:
+                try:
+                    _tell(observer, event)
+                except Exception as error:  # noqa: BLE001 - an observer's failure never stops the others
+                    self._failed(observer, error)
 
     def _failed(self, observer: Observer, error: Exception) -> None:
         self.failures += 1
@@ -111,3 +106,10 @@ class ModelSubject:
         log.warning("observer failed", extra={"error": str(error), "kind": type(error).__name__}, exc_info=not known)
         if self._on_error is not None:
             self._on_error(observer, error)
+
+
+def _tell(observer: Any, event: ModelEvent | EventBatch) -> None:
+    if isinstance(event, EventBatch):
+        observer.receive_batch(event)
+    else:
+        observer.receive_event(event)
