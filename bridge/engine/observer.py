@@ -17,10 +17,11 @@ class RuleObserver:
     def __init__(self, run: RuleRun, rosters: Mapping[str, RosterRun]) -> None:
         self.run = run
         self._rosters = rosters
+        self._signals = frozenset(run.queries)
 
     def receive_batch(self, batch: EventBatch) -> None:
         """Judge a batch of one of the rule's signals; raises StrategyError when the strategy could not."""
-        if batch.name in self.run.queries:
+        if batch.name in self._signals:
             roster = self._rosters.get(batch.name)
             seen = np.zeros(len(batch.table), np.int64) if roster is None else roster.staged.first_seen
             self.run.take(batch, seen)

@@ -98,7 +98,7 @@ class Readings:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What one batch did to one rule: which model slots moved, and where each stands in the batch (-1: it does not).
+    """What one batch did to one rule: which model slots moved.
 
     unsure: model slots of known models whose cause of being inconclusive changed (from or to NONE too).
     """
@@ -109,7 +109,7 @@ class Evaluation:
     unsure: Positions
     batch: EventBatch | None
     verdicts: Verdicts | None
-    place: NDArray[np.int64] | None
+    _places: dict[int, int] = field(default_factory=dict)
 
     def describe(self, model_slot: int, *, waiting: bool = False) -> str:
         """Why the model is breached, in one line; waiting: its `for` has only begun."""
@@ -142,7 +142,11 @@ class Evaluation:
 
     def position(self, model_slot: int) -> int:
         """Where the model stands in the batch, -1 when it is not there."""
-        return -1 if self.place is None else int(self.place[model_slot])
+        if self.batch is None:
+            return -1
+        if not self._places:  # most slots are never asked
+            self._places.update(zip(self.batch.index.tolist(), range(len(self.batch)), strict=True))
+        return self._places.get(model_slot, -1)
 
     def series(self, model_slot: int) -> Mapping[str, str]:
         """The label set that the model's sample came with; empty when it is not in the batch."""
@@ -159,6 +163,7 @@ class RuleRun:
 
     health: "unknown" | "ok" | "err". series: labels of the samples of pending and firing models, by model slot.
     failures: evaluations that failed in a row. raised: its strategy did, in this slot.
+    touched: rows may differ from those that are stored.
     state_slots: name of a chunk of strategy state -> the slot for which it was written. behind: of those that were
     read at a start and are not brought up to the last slot yet.
     """
@@ -180,6 +185,7 @@ class RuleRun:
     failures: int = 0
     evaluation: Evaluation | None = None
     raised: bool = False
+    touched: bool = False
     state_slots: dict[str, Timestamp] = field(default_factory=dict)
     behind: dict[str, Timestamp] = field(default_factory=dict)
 
@@ -237,6 +243,7 @@ class RuleRun:
         self.staged.grow(len(self.table), self.strategy, self.parts)
         now = self.staged
         active = slots[now.alerts.state[slots] != 0]
+        self.touched = True
         now.known[slots] = False
         now.told[slots] = Cause.NONE
         now.code[slots], now.cause[slots] = Code.INCONCLUSIVE, Cause.NO_DATA
@@ -251,7 +258,7 @@ class RuleRun:
 
     def begin(self) -> None:
         """Start a tick: from now on changes go to a copy."""
-        self.staged = self.live.copy()
+        self.staged, self.touched = self.live.copy(), self.rule.breaches is not None
         self.next_slot()
 
     def next_slot(self) -> None:
@@ -271,7 +278,9 @@ class RuleRun:
 
     def skip(self, gap: Duration) -> None:
         """`gap` ms were never evaluated: they count towards nothing."""
-        skip_unseen(self.staged.alerts, gap)
+        if gap:
+            self.touched = True
+            skip_unseen(self.staged.alerts, gap)
 
     def take(self, batch: EventBatch, first_seen: FirstSeen) -> None:
         """One of its signals was answered: judge it. first_seen: (n,) of the models. Raises StrategyError."""
@@ -307,8 +316,7 @@ class RuleRun:
             if part.batch is not None:
                 now.known[part.batch.index] = True
         first = self.parts[0]
-        place = first.place if first.batch is not None else None
-        self.evaluation = Evaluation(self, slot, self._move(slot), unsure, first.batch, first.verdicts, place)
+        self.evaluation = Evaluation(self, slot, self._move(slot), unsure, first.batch, first.verdicts)
         self._remember_series(self.evaluation)
         return self.evaluation
 
@@ -334,12 +342,10 @@ class RuleRun:
         now.value[index] = batch.values() if len(index) else ()
         now.statistic[index] = verdicts.statistic
         now.threshold[index] = verdicts.threshold
-        place = np.full(len(now.code), -1, np.int64)
-        place[index] = np.arange(len(index))
         unsure = np.flatnonzero(now.known & (now.cause != now.told) & (batch.cause is Cause.NONE))
         now.told[unsure] = now.cause[unsure]
         now.known[index] = True
-        self.evaluation = Evaluation(self, batch.slot, self._move(batch.slot), unsure, batch, verdicts, place)
+        self.evaluation = Evaluation(self, batch.slot, self._move(batch.slot), unsure, batch, verdicts)
         self._remember_series(self.evaluation)
         return self.evaluation
 
@@ -349,7 +355,7 @@ class RuleRun:
         self.staged.code[:] = Code.INCONCLUSIVE
         self.staged.cause[:] = cause
         nothing = np.zeros(0, np.int64)
-        self.evaluation = Evaluation(self, slot, self._move(slot), nothing, None, None, None)
+        self.evaluation = Evaluation(self, slot, self._move(slot), nothing, None, None)
         return self.evaluation
 
     def _judge(
@@ -376,7 +382,9 @@ class RuleRun:
         now.code = apply_policies(now.code, now.cause, rule.policies, now.known)
         if rule.breaches is not None:
             now.code = count_breaches(now.alerts, now.code, rule.breaches.at_least, rule.breaches.of)
-        return advance(now.alerts, now.code, slot, for_=rule.for_, keep=rule.keep_firing_for)
+        moves = advance(now.alerts, now.code, slot, for_=rule.for_, keep=rule.keep_firing_for)
+        self.touched |= len(moves.touched) > 0
+        return moves
 
     def _remember_series(self, evaluation: Evaluation) -> None:
         for slot in (*evaluation.moves.pending.tolist(), *evaluation.moves.fired.tolist()):

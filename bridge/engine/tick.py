@@ -436,7 +436,7 @@ class Engine:
     # ------------------------------------------------------------ storing
 
     def _changes(self, run: GroupRun, todo: Plan, draft: Draft, now: Timestamp) -> TickChanges:
-        rows = [*self._stale, *(row for rule in run.runs for row in _changed_rows(rule))]
+        rows = [*self._stale, *(row for rule in run.runs if rule.touched for row in _changed_rows(rule))]
         sightings = [*self._unseen]
         for name, roster in run.rosters.items():
             sightings += roster.staged.changes(roster.live, run.group.name, name, self.table.models)
