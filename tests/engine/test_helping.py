@@ -93,3 +93,15 @@ def test_a_rule_that_was_removed_cannot_say() -> None:
     for _ in range(6):
         world.tick({A: 0.1})
     assert world.requests()[0].verdict == "inconclusive"
+
+
+def test_a_rule_that_is_only_kept_firing_has_not_decided_yet() -> None:
+    """Healthy again within keep_firing_for: neither recovered nor not, until it resolves."""
+    world = World(group(rule(keep_firing_for=30 * SECOND)), gates=Gates(settle=10 * SECOND, verdict_limit=HOUR))
+    world.tick({A: 0.7})
+    succeed(world)
+    for _ in range(3):
+        world.tick({A: 0.1})
+    assert world.requests()[0].verdict is None
+    world.tick({A: 0.1})
+    assert world.requests()[0].verdict == "recovered"

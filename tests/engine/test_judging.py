@@ -1,0 +1,63 @@
+"""Numbers that are too few, too old or of too new a model say nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from bridge.domain.batch import EventBatch, EventKind
+from bridge.domain.model import ModelTable
+from bridge.domain.verdict import Cause, Code, Verdicts
+from bridge.engine.judging import judge
+from bridge.strategies.threshold import Limits, ThresholdStrategy
+from tests.support.world import DRIFT, A, B, C, rule
+
+NOW = 1_700_000_000_000
+STRATEGY = ThresholdStrategy(limits=Limits(max=0.6))
+
+
+def judged(
+    rule_keys: dict, columns: dict, *, stale_after: int = 0, first_seen: tuple[int, ...] = (1, 1, 1)
+) -> Verdicts:
+    """Three models over their limit, judged under these keys and columns."""
+    table = ModelTable()
+    index = np.array([table.slot(model) for model in (A, B, C)], np.int32)
+    values = {"value": np.array([0.7, 0.8, 0.9]), **{name: np.array(column) for name, column in columns.items()}}
+    batch = EventBatch("drift", EventKind.DRIFT, NOW, table, index, values)
+    query = replace(DRIFT, stale_after=stale_after)
+    return judge(STRATEGY, batch, None, rule(**rule_keys), query, np.array(first_seen, np.int64))
+
+
+def causes(verdicts: Verdicts) -> list[tuple[Code, Cause]]:
+    return [(Code(code), Cause(cause)) for code, cause in zip(verdicts.code, verdicts.cause, strict=True)]
+
+
+BREACHED = (Code.BREACHED, Cause.NONE)
+
+
+def test_too_few_observations_say_nothing() -> None:
+    """At n_min they count; an unknown number of them does not."""
+    found = judged({"n_min": 30.0}, {"n": [29.0, 30.0, np.nan]})
+    insufficient = (Code.INCONCLUSIVE, Cause.INSUFFICIENT)
+    assert causes(found) == [insufficient, BREACHED, insufficient]
+
+
+def test_an_old_number_says_nothing() -> None:
+    """From stale_after on; one whose age nobody knows is stale."""
+    made = [NOW / 1000 - 59, NOW / 1000 - 60, np.nan]
+    stale = (Code.INCONCLUSIVE, Cause.STALE)
+    assert causes(judged({}, {"updated": made}, stale_after=60_000)) == [BREACHED, stale, stale]
+
+
+def test_a_model_that_is_new_says_nothing_until_it_is_warm() -> None:
+    """One that was never seen before, one that is as old as warm_up, one that is younger."""
+    found = judged({"warm_up": 60_000}, {}, first_seen=(0, NOW - 60_000, NOW - 59_999))
+    warming = (Code.INCONCLUSIVE, Cause.WARMING_UP)
+    assert causes(found) == [warming, BREACHED, warming]
+
+
+def test_the_first_reason_is_kept() -> None:
+    """A number that is no number is that, however few observations it has."""
+    found = judged({"n_min": 30.0}, {"n": [1.0, 1.0, 1.0], "value": [np.nan, 0.8, 0.9]})
+    assert causes(found)[0] == (Code.INCONCLUSIVE, Cause.NAN)
