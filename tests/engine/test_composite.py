@@ -91,6 +91,18 @@ def test_slow_while_drift_is_healthy_tells_people_and_asks_nothing() -> None:
     assert list(world.engine.book.episodes) == [B]
 
 
+def test_a_model_whose_rule_is_kept_firing_is_not_healthy() -> None:
+    """Within keep_firing_for the other rule has not resolved: it still says that drift is not healthy."""
+    told = composite("SlowButHealthy", SLOW, Condition("drift", healthy=True), kind=RuleKind.ALERT)
+    world = World(group(told, rule("Drifted", keep_firing_for=20 * SECOND)))
+    slot(world, latency={A: 0.05}, drift={A: 0.7})
+    for _ in range(2):
+        slot(world, latency={A: 0.3}, drift={A: 0.1})
+    assert [item.outcome for item in world.decisions() if item.rule == "SlowButHealthy"] == []
+    slot(world, latency={A: 0.3}, drift={A: 0.1})
+    assert [item.outcome for item in world.decisions() if item.rule == "SlowButHealthy"] == ["notified"]
+
+
 def test_nobody_is_healthy_while_the_rule_that_says_so_cannot_judge() -> None:
     """Its query failed: the composite rule does not know either."""
     told = composite("SlowButHealthy", SLOW, Condition("drift", healthy=True), kind=RuleKind.ALERT)

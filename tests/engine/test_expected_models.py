@@ -73,6 +73,24 @@ def test_a_version_that_stopped_is_replaced_by_the_one_that_came() -> None:
     assert {item.model for item in world.store.load(0).sightings} == {B, C}
 
 
+def test_a_model_that_came_back_is_missing_no_longer() -> None:
+    """Its silence is over: nothing retires it later."""
+    world = World(group(rule()))
+    for answer in ({A: 0.1, B: 0.1}, {B: 0.1}, {A: 0.1, B: 0.1}):
+        world.tick(answer)
+    assert [item.missing_since for item in world.store.load(0).sightings] == [0, 0]
+
+
+def test_a_successor_that_went_silent_too_replaces_nobody() -> None:
+    """Both stopped: an outage, not a roll-out."""
+    world = World(group(rule(), interval=MINUTE))
+    world.tick({A: 0.7, B: 0.1})
+    world.tick({A: 0.7, B: 0.1, C: 0.1})
+    for _ in range(8):
+        world.tick({B: 0.1})
+    assert list(world.engine.book.episodes) == [A]
+
+
 def test_a_canary_beside_the_old_version_replaces_nobody() -> None:
     """Both report: both are judged."""
     world = World(group(rule(), interval=MINUTE))
