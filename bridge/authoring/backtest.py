@@ -105,7 +105,7 @@ class Backtest:
         return results
 
     def _part(self, replay: Replay, results: Results, begins: Timestamp, ends: Timestamp) -> None:
-        silent = 0
+        silent, passed = 0, replay.passed
         for report in replay.walk(begins, ends, end=self.until):
             results.count(report)
             if self.recorder is not None:
@@ -113,6 +113,7 @@ class Backtest:
             silent = silent + 1 if report.queries and all(item.error for item in report.queries) else 0
             if silent >= PATIENCE:
                 raise BacktestError(f"{PATIENCE} slots in a row without an answer: {report.queries[-1].message}")
+        results.slots += replay.passed - passed
         if self.folder is not None:
             resuming.write(self.folder, self._progress(replay, results, ends))
 
@@ -133,6 +134,7 @@ class Backtest:
         return Replay(
             self.source, self.table, plan.groups, results.take, gates=plan.gates, retire_after=plan.retire_after,
             routing=NoDestinations(plan.route, plan.external_labels), resumed=found.engine if found else None,
+            thorough=self.charts,
         )  # fmt: skip
 
 

@@ -161,6 +161,10 @@ class Book:
         """When the longest pause of the pipeline is over; 0 = it is not paused."""
         return max((pause.until for pause in self.pauses if pause.covers(owner, slot)), default=0)
 
+    def next_overdue(self, in_flight_limit: Duration) -> Timestamp:
+        """Before when no request in flight is overdue."""
+        return self._earliest + in_flight_limit
+
     def overdue(self, slot: Timestamp, in_flight_limit: Duration) -> list[RequestRecord]:
         """Requests in flight for longer than the limit."""
         if self._earliest + in_flight_limit > slot:

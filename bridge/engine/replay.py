@@ -6,16 +6,20 @@ import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bridge.domain.batch import EventBatch
 from bridge.domain.errors import SourceError
 from bridge.domain.model import ModelTable
 from bridge.domain.route import Route
 from bridge.domain.rule import Gates, Group, SignalQuery
 from bridge.domain.times import Duration, Timestamp
-from bridge.engine import checkpoint
+from bridge.engine import checkpoint, quiet
 from bridge.engine.checkpoint import Checkpoint
 from bridge.engine.gatekeeping import Way
-from bridge.engine.tick import RETIRE_AFTER, Engine
+from bridge.engine.pieces import Piece, close, pieces
+from bridge.engine.tick import RETIRE_AFTER, Engine, sameness
 from bridge.ports import MetricSource, Pause, Snapshot, TickChanges, TickReport
 
 MOST_SLOTS = 10_000  # of one walk through history, so that a long replay holds no long list
@@ -72,22 +76,30 @@ class ReplayStore:
 
 @dataclass(slots=True)
 class _Walk:
-    """Batches of one query that are not taken yet; `due` is the slot of the next one."""
+    """Pieces of one query's history. begins: the slot at which the present piece begins; end: of the walk.
 
-    batches: Iterator[EventBatch]
-    due: Timestamp
+    still: of the present piece, where no rule would find anything else than in the slot before.
+    """
+
+    pieces: Iterator[Piece]
+    begins: Timestamp
     end: Timestamp
+    piece: Piece | None = None
+    still: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
 
 
 class ReplaySource:
     """A ports.MetricSource whose instants come out of walks through the history of another one.
 
-    Slots are asked in order, each query once a slot. An error is that slot's; the next one begins a new walk.
+    Slots are asked in order, each query at most once a slot. An error is that slot's; the next one begins a new walk.
+    still: (group, query, piece) -> (p,) where no rule would find anything else than in the slot before.
     """
 
-    def __init__(self, source: MetricSource) -> None:
+    def __init__(self, source: MetricSource, still: Callable[[str, SignalQuery, Piece], NDArray[np.bool_]]) -> None:
         self._source = source
-        self._walks: dict[tuple[object, ...], _Walk] = {}
+        self._still = still
+        self._walks: dict[str, dict[str, _Walk]] = {}
+        self._failed: dict[tuple[str, str], Timestamp] = {}
         self._group: Group | None = None
         self._until: Timestamp = 0
 
@@ -97,39 +109,89 @@ class ReplaySource:
 
     def close(self) -> None:
         """Give up what was fetched ahead."""
+        for walks in self._walks.values():
+            for walk in walks.values():
+                close(walk.pieces)
         self._walks.clear()
+
+    def still(self, group: Group, slot: Timestamp) -> bool:
+        """Whether no query of the group would give any rule anything else than in the slot before."""
+        walks = self._walks.get(group.name)
+        if not walks:
+            return False
+        for walk in walks.values():
+            place = (slot - walk.begins) // group.interval
+            if place >= len(walk.still) or not walk.still[place]:
+                return False
+        return True
 
     def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
         """As `history` of the real source has it. Raises SourceError."""
         group = self._group
         if group is None:
             return self._source.instant(query, slot, at)
-        key = (group.name, query.name)
-        walk = self._walks.get(key)
-        if walk is None or walk.due != slot or slot >= walk.end:
-            walk = self._walks[key] = self._begin(query, group, slot, slot - at)
-        walk.due = slot + group.interval
+        walks = self._walks.setdefault(group.name, {})
+        if query.name not in walks or slot >= walks[query.name].end:
+            self._begin(walks, query, group, slot, slot - at)
+        walk = walks[query.name]
         try:
-            return next(walk.batches)
+            while walk.piece is None or slot >= walk.begins + len(walk.piece.slots) * group.interval:
+                self._go_on(walk, group, query)
+            return walk.piece.batch((slot - walk.begins) // group.interval)
         except SourceError:
-            del self._walks[key]
+            close(walks.pop(query.name).pieces)
+            self._failed[group.name, query.name] = slot
             raise
-        except StopIteration:
-            raise RuntimeError(f"the history of {query.name!r} ended before slot {slot}") from None
 
-    def _begin(self, query: SignalQuery, group: Group, slot: Timestamp, offset: Duration) -> _Walk:
+    def _go_on(self, walk: _Walk, group: Group, query: SignalQuery) -> None:
+        """The next piece."""
+        if walk.piece is not None:
+            walk.begins += len(walk.piece.slots) * group.interval
+            walk.piece = None
+        try:
+            walk.piece = next(walk.pieces)
+        except StopIteration:
+            raise RuntimeError(f"the history of {query.name!r} ended before slot {walk.begins}") from None
+        walk.still = self._still(group.name, query, walk.piece)
+
+    def _begin(
+        self, walks: dict[str, _Walk], query: SignalQuery, group: Group, slot: Timestamp, offset: Duration
+    ) -> None:
+        """New walks for the query, and for those that need one beside it."""
         end = min(self._until + 1, slot + MOST_SLOTS * group.interval)
-        return _Walk(self._source.history(query, range(slot, end, group.interval), offset), slot, end)
+        missing = [
+            item
+            for name, item in _asked(group, query).items()
+            if (name not in walks or slot >= walks[name].end) and self._failed.get((group.name, name)) != slot
+        ]
+        for old in (walks.pop(item.name, None) for item in missing):
+            if old is not None:
+                close(old.pieces)
+        found = pieces(self._source, missing, range(slot, end, group.interval), offset)
+        walks |= {item.name: _Walk(walk, slot, end) for item, walk in zip(missing, found, strict=True)}
 
     def history(self, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration) -> Iterator[EventBatch]:
         """The real source's."""
         return self._source.history(query, slots, offset)
 
 
+def _asked(group: Group, query: SignalQuery) -> dict[str, SignalQuery]:
+    """What the group asks in a slot, by name: of several queries that are the same, the first; and `query`."""
+    named = {name: group.queries[name] for rule in group.rules for name in rule.queries}
+    first: dict[object, SignalQuery] = {}
+    for item in named.values():
+        first.setdefault(sameness(item), item)
+    first[sameness(query)] = query
+    return {item.name: item for item in first.values()}
+
+
 class Replay:
     """Evaluates groups over past slots, by the engine that does it live.
 
+    Slots in which nothing can change are passed over; `passed` counts them.
+
     table: an empty one. take: told of what each slot changed. resumed: where an earlier replay of the same groups was.
+    thorough: pass over nothing.
     """
 
     def __init__(
@@ -143,9 +205,13 @@ class Replay:
         gates: Gates | None = None,
         retire_after: Duration = RETIRE_AFTER,
         resumed: Checkpoint | None = None,
+        thorough: bool = False,
     ) -> None:
+        self.thorough = thorough
         self.groups = {group.name: group for group in groups}
-        self._feed = ReplaySource(source)
+        self.passed = 0
+        self._feed = ReplaySource(source, self._still)
+        self._wakes: dict[str, Timestamp] = {}
         if resumed is not None:
             checkpoint.prepare(table, resumed)
         self.engine = Engine(self._feed, ReplayStore(take, resumed.snapshot if resumed else None), table)
@@ -154,17 +220,30 @@ class Replay:
         self.engine.configure(groups, routing or NoDestinations(), gates or Gates())
         if resumed is not None:
             checkpoint.put(self.engine, resumed)
+        self._skippable = {name for name, run in self.engine.groups.items() if quiet.skippable(run)}
 
     def walk(self, since: Timestamp, until: Timestamp, *, end: Timestamp = 0) -> Iterator[TickReport]:
-        """Evaluate every slot of every group in [since, until], in time order.
+        """Evaluate every slot of every group in [since, until], in time order; reports of those that were.
 
         end: how far the replay will go in all, so that a walk in parts fetches as one in a whole; 0 = `until`.
         """
         for slot, _, name in heapq.merge(*self._schedules(since, until)):
-            self._feed.turn(self.groups[name], max(until, end))
+            group, run = self.groups[name], self.engine.groups[name]
+            if not self.thorough and slot < self._wakes.get(name, 0) and self._feed.still(group, slot):
+                run.last_slot = slot
+                self.passed += 1
+                continue
+            self._feed.turn(group, max(until, end))
             report = self.engine.evaluate(name, slot, clock=_no_clock)
+            self._wakes[name] = quiet.wake(self.engine, run) if name in self._skippable else 0
             if report is not None:
                 yield report
+
+    def _still(self, name: str, query: SignalQuery, piece: Piece) -> NDArray[np.bool_]:
+        if self.thorough or name not in self._skippable:
+            return np.zeros(0, np.bool_)
+        runs = [run for run in self.engine.groups[name].runs if sameness(run.query) == sameness(query)]
+        return quiet.still(piece, runs)
 
     def checkpoint(self) -> Checkpoint:
         """All that is known between two slots."""

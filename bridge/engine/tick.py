@@ -401,7 +401,7 @@ class Engine:
         asked: dict[tuple[object, ...], EventBatch | SourceError] = {}
         answers: dict[str, EventBatch | SourceError] = {}
         for name, query in _used(run).items():
-            key = _sameness(query)
+            key = sameness(query)
             if key not in asked:
                 asked[key] = self._ask_one(query, slot, slot - run.group.offset, tally, clock)
             answers[name] = _renamed(asked[key], query)
@@ -498,7 +498,8 @@ def _judges(run: GroupRun, signal: str) -> list[RuleRun]:
     return [rule for rule in run.runs if not rule.parts and rule.rule.query == signal]
 
 
-def _sameness(query: SignalQuery) -> tuple[object, ...]:
+def sameness(query: SignalQuery) -> tuple[object, ...]:
+    """What queries have in common of which one answer serves all."""
     return (tuple(sorted(query.exprs.items())), query.mapping, query.limit)
 
 

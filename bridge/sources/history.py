@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from bridge.domain.batch import EventBatch
+from bridge.domain.batch import VALUE, EventBatch
 from bridge.domain.rule import SignalQuery
 from bridge.domain.times import Duration, Timestamp
-from bridge.sources.columns import batch
 from bridge.sources.failures import AttemptError
+from bridge.sources.limits import Limit, limit_of, weakest
 from bridge.sources.matrix import Grid
+from bridge.sources.piece import Piece, Shared, ahead
 from bridge.sources.reading import Reader, Stretch
 
 MOST_POINTS = 11_000  # of one range query, refused above
@@ -36,18 +37,39 @@ def walk(
     reader: Reader, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration, most_samples: int
 ) -> Iterator[EventBatch]:
     """One batch per slot, in order. Raises SourceError at the slot where an instant query would."""
-    done = 0
     for piece in fetched(reader, query, slots, offset, most_samples):
-        for point in range(len(piece[0].samples.histograms)):
-            found = {stretch.column: reader.at_point(query, stretch, point) for stretch in piece}
-            yield batch(query, slots[done], reader.table, found)
-            done += 1
+        for place in range(len(piece.slots)):
+            yield piece.batch(place)
+
+
+def together(
+    reader: Reader, queries: Sequence[SignalQuery], slots: Sequence[Timestamp], offset: Duration, most_samples: int
+) -> list[Iterator[Piece]]:
+    """Pieces of several queries that are walked through side by side, the next ones fetched while these are used.
+
+    Queries that differ in a limit at their end are asked once, at the weakest.
+    """
+    alike: dict[object, list[tuple[SignalQuery, Limit]]] = {}
+    for query in queries:
+        limit = limit_of(query.exprs[VALUE]) if set(query.exprs) == {VALUE} else None
+        if limit is not None:
+            alike.setdefault((limit.left, limit.sign, query.mapping), []).append((query, limit))
+    walks: dict[str, Iterator[Piece]] = {}
+    for same in alike.values():
+        least = weakest(limit for _, limit in same)
+        base = next(query for query, limit in same if limit == least)
+        if len(same) > 1:
+            shared = Shared(ahead(fetched(reader, base, slots, offset, most_samples)))
+            walks |= {query.name: shared.derived(query, limit) for query, limit in same}
+    return [
+        walks.get(query.name) or ahead(fetched(reader, query, slots, offset, most_samples)) for query in queries
+    ]  # fmt: skip
 
 
 def fetched(
     reader: Reader, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration, most_samples: int
-) -> Iterator[list[Stretch]]:
-    """Pieces of the columns, in order, that together hold every slot. Raises SourceError."""
+) -> Iterator[Piece]:
+    """Pieces, in order, that together hold every slot. Raises SourceError."""
     try:
         for run in runs(slots):
             yield from _fetched_run(reader, query, run, offset, most_samples)
@@ -57,7 +79,7 @@ def fetched(
 
 def _fetched_run(
     reader: Reader, query: SignalQuery, run: Sequence[Timestamp], offset: Duration, most_samples: int
-) -> Iterator[list[Stretch]]:
+) -> Iterator[Piece]:
     step = run[1] - run[0] if len(run) > 1 else 1000
     done, size, most = 0, FIRST_POINTS, MOST_POINTS
     while done < len(run):
@@ -69,7 +91,7 @@ def _fetched_run(
                 raise
             size = most = max(1, grid.count // _CUT)  # and never longer again: a refusal costs the server most
             continue
-        yield piece
+        yield Piece(reader, query, run[done : done + grid.count], piece)
         done += grid.count
         size = min(most, _next_size(size, piece, most_samples))
 

@@ -1,0 +1,56 @@
+"""Expressions that differ in a limit at their end: one query at the weakest limit answers all of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.domain.verdict import Floats
+
+_ENDS = re.compile(
+    r"(?P<left>.*[^<>=!])(?P<sign>>=|<=|>|<)\s*(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*", re.DOTALL
+)
+_TEXT = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`""")
+_INNER = re.compile(r"\([^(){}\[\]]*\)|\{[^(){}\[\]]*\}|\[[^(){}\[\]]*\]")
+_WEAKER = re.compile(r"[<>=!#]|\b(?:and|or|unless|bool|default|if|ifnot)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """`left sign number`, as the whole of an expression."""
+
+    left: str
+    sign: str
+    number: float
+
+    def holds(self, values: Floats) -> NDArray[np.bool_]:
+        """Which values the comparison lets through; NaN never."""
+        compare = {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal}[self.sign]
+        found: NDArray[np.bool_] = compare(values, self.number)
+        return found
+
+
+def limit_of(expr: str) -> Limit | None:
+    """The limit at the end of an expression; None when it has none, or when something binds less tightly."""
+    found = _ENDS.fullmatch(expr)
+    if found is None or not found["left"].strip() or not _plain(found["left"]):
+        return None
+    return Limit(found["left"].strip(), found["sign"], float(found["number"]))
+
+
+def _plain(left: str) -> bool:
+    """Whether everything outside brackets binds more tightly than a comparison."""
+    bare = _TEXT.sub(" ", left)
+    while (fewer := _INNER.sub(" ", bare)) != bare:
+        bare = fewer
+    return not re.search(r"[(){}\[\]\"'`]", bare) and _WEAKER.search(bare) is None
+
+
+def weakest(limits: Iterable[Limit]) -> Limit:
+    """Of limits with the same left side and sign, the one that lets most through."""
+    found = sorted(limits, key=lambda limit: limit.number)
+    return found[0] if found[0].sign.startswith(">") else found[-1]

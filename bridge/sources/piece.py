@@ -1,0 +1,104 @@
+"""Consecutive slots of a signal as one range query answered them: batch by batch, or all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.domain.batch import BUCKETS, EventBatch
+from bridge.domain.errors import SourceError
+from bridge.domain.rule import SignalQuery
+from bridge.domain.times import Timestamp
+from bridge.sources.columns import Column, batch
+from bridge.sources.limits import Limit
+from bridge.sources.reading import Reader, Stretch
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """slots: evenly spaced. stretches: one for each column, over the same slots."""
+
+    reader: Reader
+    query: SignalQuery
+    slots: Sequence[Timestamp]
+    stretches: Sequence[Stretch]
+
+    def batch(self, place: int) -> EventBatch:
+        """The batch of slots[place]. Raises SourceError where an instant query would."""
+        found = {stretch.column: self.reader.at_point(self.query, stretch, place) for stretch in self.stretches}
+        return batch(self.query, self.slots[place], self.reader.table, found)
+
+    def whole(self) -> tuple[EventBatch, NDArray[np.intp]] | None:
+        """The samples of all slots as one batch, in which a model may come often, and the place of each in `slots`.
+
+        None when that is not simple: several columns, models that come twice, an answer that may not be judged.
+        """
+        if len(self.stretches) != 1 or self.stretches[0].column == BUCKETS:
+            return None
+        samples, layout = self.stretches[0].samples, self.stretches[0].layout
+        present = samples.present[layout.rows]
+        many = self.query.limit and samples.present.sum(axis=0).max(initial=0) > self.query.limit
+        if samples.partial or many or (layout.slots[1:] == layout.slots[:-1]).any():
+            return None
+        row, place = np.nonzero(present)
+        column = Column(layout.slots[row], samples.values[layout.rows[row], place], ())
+        found = batch(self.query, self.slots[0], self.reader.table, {self.stretches[0].column: column})
+        return found, place
+
+    def above(self, query: SignalQuery, limit: Limit) -> Piece:
+        """What a query would have answered that is the same but for a stricter limit."""
+        return Piece(self.reader, query, self.slots, [_filtered(item, limit) for item in self.stretches])
+
+
+def _filtered(stretch: Stretch, limit: Limit) -> Stretch:
+    samples = stretch.samples
+    present = samples.present & limit.holds(samples.values)
+    return replace(stretch, samples=replace(samples, present=present))
+
+
+def ahead(pieces: Iterator[T]) -> Iterator[T]:
+    """The same, the next one fetched while the present one is used. What raises, raises where it is due."""
+    end = object()
+    with ThreadPoolExecutor(1, "history") as pool:
+        try:
+            due = pool.submit(next, pieces, end)
+            while (piece := due.result()) is not end:
+                due = pool.submit(next, pieces, end)
+                yield piece  # type: ignore[misc]
+        finally:
+            due.cancel()
+
+
+class Shared:
+    """Iterators over one walk that is gone once; they advance side by side, and one error is that of all."""
+
+    def __init__(self, pieces: Iterator[Piece]) -> None:
+        self._pieces = pieces
+        self._number = -1
+        self._piece: Piece | None = None
+        self._error: SourceError | None = None
+
+    def derived(self, query: SignalQuery, limit: Limit) -> Iterator[Piece]:
+        """The pieces as `query` would have been answered."""
+        number = 0
+        while (piece := self._at(number)) is not None:
+            yield piece.above(query, limit)
+            number += 1
+
+    def _at(self, number: int) -> Piece | None:
+        if self._number < number and self._error is None:
+            self._number = number
+            try:
+                self._piece = next(self._pieces, None)
+            except SourceError as error:
+                self._error = error
+        if self._error is not None:
+            raise self._error
+        return self._piece
