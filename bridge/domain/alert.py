@@ -22,6 +22,9 @@ Instants = NDArray[np.int64]
 Positions = NDArray[np.int64]
 
 
+_NOTHING = np.zeros(0, np.int64)
+
+
 class State(IntEnum):
     """State of a rule for one model; int8 in columns."""
 
@@ -82,6 +85,17 @@ class AlertColumns:
             self.state.copy(), self.active_at.copy(), self.fired_at.copy(), self.keep_since.copy(), self.recent.copy()
         )
 
+    def part(self, slots: Positions) -> AlertColumns:
+        """A copy of some models' columns, without `recent`."""
+        instants = (self.active_at[slots], self.fired_at[slots], self.keep_since[slots])
+        return AlertColumns(self.state[slots], *instants, _NOTHING)
+
+    def put(self, slots: Positions, part: AlertColumns) -> None:
+        """Put such a copy back."""
+        self.state[slots] = part.state
+        self.active_at[slots], self.fired_at[slots] = part.active_at, part.fired_at
+        self.keep_since[slots] = part.keep_since
+
     def clear(self, slots: Positions) -> None:
         """Nothing is known of these models."""
         self.state[slots] = State.INACTIVE
@@ -100,6 +114,7 @@ class Moves:
     touched: Positions
 
 
+_MOVES = ("pending", "fired", "resolved", "reset", "touched")
 _SETTLED = np.array([State.INACTIVE, State.FIRING], np.int8)
 _NO_MOVES = Moves(*(np.zeros(0, np.int64) for _ in range(5)))
 
@@ -135,6 +150,18 @@ def advance(columns: AlertColumns, code: Int8, slot: Timestamp, *, for_: Duratio
     state = columns.state
     if not columns.keep_since.any() and np.array_equal(state, _SETTLED[(code == Code.BREACHED).view(np.int8)]):
         return _NO_MOVES  # what is breached fires, and nothing else does
+    some = np.flatnonzero((state != State.INACTIVE) | (code == Code.BREACHED))  # the others stay as they are
+    if len(some) == len(state):
+        return _moved(columns, code, slot, for_, keep)
+    chosen = columns.part(some)
+    moves = _moved(chosen, code[some], slot, for_, keep)
+    columns.put(some, chosen)
+    return Moves(*(some[getattr(moves, name)] for name in _MOVES))
+
+
+def _moved(columns: AlertColumns, code: Int8, slot: Timestamp, for_: Duration, keep: Duration) -> Moves:
+    """`advance`, whatever there is to move."""
+    state = columns.state
     firing, pending, inactive = state == State.FIRING, state == State.PENDING, state == State.INACTIVE
     breached, known = code == Code.BREACHED, code != Code.INCONCLUSIVE
     starts = inactive & breached

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bridge.domain.alert import State
 from bridge.domain.batch import DISCOVER, UPDATED
 from bridge.domain.errors import StrategyError
-from bridge.domain.times import Timestamp
+from bridge.domain.times import Duration, Timestamp
 from bridge.engine.judging import judge
 from bridge.engine.pieces import Piece
 from bridge.engine.rule_run import RuleRun
@@ -70,15 +70,16 @@ def wake(engine: Engine, run: GroupRun) -> Timestamp:
     due = [book.next_overdue(engine.keeper().gates.in_flight_limit)]
     for rule in run.runs:
         alerts = rule.live.alerts
-        due += [instant + rule.rule.for_ for instant in _unlike(alerts.active_at[alerts.state == State.PENDING])]
-        due += [instant + rule.rule.keep_firing_for for instant in _unlike(alerts.keep_since)]
+        due.append(_next(alerts.active_at[alerts.state == State.PENDING], rule.rule.for_, now))
+        due.append(_next(alerts.keep_since, rule.rule.keep_firing_for, now))
     for roster in run.rosters.values():
-        for after in (REPLACED_AFTER, engine.retire_after):
-            due += [instant + after for instant in _unlike(roster.live.missing_since)]
-    return min((instant for instant in due if instant > now), default=_NEVER)
+        due += [_next(roster.live.missing_since, after, now) for after in (REPLACED_AFTER, engine.retire_after)]
+    return min(due)
 
 
-def _unlike(instants: NDArray[np.int64]) -> list[int]:
-    """Instants that are set, each once."""
-    found: list[int] = np.unique(instants[instants != 0]).tolist()
-    return found
+def _next(instants: NDArray[np.int64], after: Duration, now: Timestamp) -> Timestamp:
+    """The first end after `now` of waits that began at instants (0: none did)."""
+    if not instants.any():
+        return _NEVER
+    ends = instants[instants != 0] + after
+    return int(ends.min(where=ends > now, initial=_NEVER))
