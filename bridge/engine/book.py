@@ -10,7 +10,7 @@ from bridge.domain.gate import PipelineLoad, budget_until
 from bridge.domain.model import ModelKey, PipelineKey
 from bridge.domain.request import Decision, Episode, RequestRecord, RequestState, RetrainRequest, Verdict
 from bridge.domain.rule import Gates
-from bridge.domain.times import MINUTE, Duration, Timestamp
+from bridge.domain.times import HOUR, Duration, Timestamp
 from bridge.ports import NewDelivery, Pause
 
 _ASKED = {
@@ -19,7 +19,7 @@ _ASKED = {
 }  # fmt: skip
 _FAILED = {RequestState.FAILED, RequestState.LOST}
 _NEVER: Timestamp = 1 << 62
-_FORGET_EVERY: Duration = 10 * MINUTE
+_FORGET_EVERY: Duration = HOUR
 
 
 def retrained_at(record: RequestRecord) -> Timestamp:

@@ -28,6 +28,7 @@ class Piece(Protocol):
     def whole(self) -> tuple[EventBatch, NDArray[np.intp]] | None:
         """The samples of all slots as one batch, in which a model may come often, and the place of each in `slots`.
 
+        In the order of the slots, those of a slot in the order of its own batch.
         None when the slots have to be looked at one by one.
         """
         ...

@@ -7,7 +7,7 @@ only time can change anything, and when it next may is known.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from bridge.domain.alert import State
 from bridge.domain.batch import DISCOVER, UPDATED
 from bridge.domain.errors import StrategyError
 from bridge.domain.times import Duration, Timestamp
+from bridge.domain.verdict import Int8
 from bridge.engine.judging import judge
 from bridge.engine.pieces import Piece
 from bridge.engine.rule_run import RuleRun
@@ -46,19 +47,46 @@ def still(piece: Piece, runs: Sequence[RuleRun]) -> NDArray[np.bool_]:
     if whole is None:
         return np.zeros(0, np.bool_)
     batch, place = whole
-    size = int(batch.index.max(initial=-1)) + 1
+    table = _Table.of(len(piece.slots), batch.index, place)
     found = np.ones(len(piece.slots), np.bool_)
+    found[:1] = False
     for run in runs:
         own = replace(batch, name=run.query.name, event=run.query.event, unit_ms=run.query.unit_ms)
         try:
             verdicts = judge(run.strategy, own, None, run.rule, run.query, np.zeros(len(own), np.int64))
         except StrategyError:
             return np.zeros(0, np.bool_)
-        said = np.full((len(piece.slots), size), -1, np.int16)
-        said[place, batch.index] = verdicts.code + 16 * verdicts.cause.astype(np.int16)
-        found[1:] &= (said[1:] == said[:-1]).all(axis=1)
-    found[:1] = False
+        for column in (verdicts.code, verdicts.cause) if verdicts.cause.any() else (verdicts.code,):
+            said = table.spread(column)
+            found[1:] &= (said[1:] == said[:-1]).all(axis=1)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Samples of many slots laid out as slots by models. dense: every slot has the same models, in one order."""
+
+    shape: tuple[int, int]
+    index: NDArray[np.int32]
+    place: NDArray[np.intp]
+    dense: bool
+
+    @staticmethod
+    def of(slots: int, index: NDArray[np.int32], place: NDArray[np.intp]) -> _Table:
+        each, rest = divmod(len(index), slots)
+        if each and not rest:
+            rows, places = index.reshape(slots, each), place.reshape(slots, each)
+            if (rows == rows[0]).all() and (places == np.arange(slots)[:, None]).all():
+                return _Table((slots, each), index, place, dense=True)
+        return _Table((slots, int(index.max(initial=-1)) + 1), index, place, dense=False)
+
+    def spread(self, column: Int8) -> Int8:
+        """A column of all samples as a table; -1 where there is none."""
+        if self.dense:
+            return column.reshape(self.shape)
+        found = np.full(self.shape, -1, np.int8)
+        found[self.place, self.index] = column
+        return found
 
 
 def wake(engine: Engine, run: GroupRun) -> Timestamp:

@@ -61,7 +61,7 @@ class Matrix:
     """The samples of s series on a grid of p points.
 
     metrics: s label sets as the bytes that came. values: float64 (s, p). present: bool (s, p), where there is a sample
-    (NaN is a sample). histograms: (p,) how many native histograms there were. malformed: damaged elements, which
+    (NaN is a sample); the samples of one point lie side by side. histograms: (p,) how many native histograms there were. malformed: damaged elements, which
     count at every point. notes, partial: as in Samples.
     """
 
@@ -87,8 +87,8 @@ def matrix(body: bytes, grid: Grid) -> Matrix:
     usable = np.flatnonzero(present.any(axis=1) & ~bad)
     return Matrix(
         [bytes(rows[place].metric) for place in usable.tolist()],
-        values[usable],
-        present[usable],
+        np.asfortranarray(values[usable]),
+        np.asfortranarray(present[usable]),
         histograms,
         malformed + int(bad.sum()),
         notes,

@@ -38,17 +38,17 @@ class Piece:
     def whole(self) -> tuple[EventBatch, NDArray[np.intp]] | None:
         """The samples of all slots as one batch, in which a model may come often, and the place of each in `slots`.
 
+        In the order of the slots, those of a slot in the order of its own batch.
         None when that is not simple: several columns, models that come twice, an answer that may not be judged.
         """
         if len(self.stretches) != 1 or self.stretches[0].column == BUCKETS:
             return None
         samples, layout = self.stretches[0].samples, self.stretches[0].layout
-        present = samples.present[layout.rows]
         many = self.query.limit and samples.present.sum(axis=0).max(initial=0) > self.query.limit
         if samples.partial or many or (layout.slots[1:] == layout.slots[:-1]).any():
             return None
-        row, place = np.nonzero(present)
-        column = Column(layout.slots[row], samples.values[layout.rows[row], place], ())
+        place, row = np.nonzero(samples.present.T[:, layout.rows])
+        column = Column(layout.slots[row], samples.values.T[place, layout.rows[row]], ())
         found = batch(self.query, self.slots[0], self.reader.table, {self.stretches[0].column: column})
         return found, place
 

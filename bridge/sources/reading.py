@@ -84,7 +84,8 @@ class Reader:
         samples, layout = stretch.samples, stretch.layout
         present = samples.present[:, point]
         chosen = np.flatnonzero(present[layout.rows])
-        rows = layout.rows[chosen]
+        all_there = len(chosen) == len(layout.rows)
+        rows = layout.rows if all_there else layout.rows[chosen]
         histograms = int(samples.histograms[point])
         elements = int(present.sum()) + histograms + samples.malformed
         refuse_flood(query.name, elements, query.limit)
@@ -93,9 +94,10 @@ class Reader:
             MALFORMED: samples.malformed + int(present[layout.damaged].sum()),
             MISSING_LABEL: int(present[layout.unmapped].sum()),
         }
+        series = layout.series if all_there else [layout.series[place] for place in chosen.tolist()]
         return assemble(
             query.name, self.table, layout.slots[chosen], None if layout.bounds is None else layout.bounds[chosen],
-            [layout.series[place] for place in chosen.tolist()], samples.values[rows, point],
+            series, samples.values[rows, point],
             elements=elements, skipped=_sum(lost), notes=samples.notes, partial=samples.partial,
         )  # fmt: skip
 
