@@ -163,7 +163,7 @@ class RuleRun:
 
     health: "unknown" | "ok" | "err". series: labels of the samples of pending and firing models, by model slot.
     failures: evaluations that failed in a row. raised: its strategy did, in this slot.
-    touched: rows may differ from those that are stored.
+    touched: models whose rows may differ from those that are stored; None: all of them.
     state_slots: name of a chunk of strategy state -> the slot for which it was written. behind: of those that were
     read at a start and are not brought up to the last slot yet.
     """
@@ -185,7 +185,7 @@ class RuleRun:
     failures: int = 0
     evaluation: Evaluation | None = None
     raised: bool = False
-    touched: bool = False
+    touched: list[Positions] | None = field(default_factory=list)
     state_slots: dict[str, Timestamp] = field(default_factory=dict)
     behind: dict[str, Timestamp] = field(default_factory=dict)
 
@@ -243,7 +243,7 @@ class RuleRun:
         self.staged.grow(len(self.table), self.strategy, self.parts)
         now = self.staged
         active = slots[now.alerts.state[slots] != 0]
-        self.touched = True
+        self._touch(slots)
         now.known[slots] = False
         now.told[slots] = Cause.NONE
         now.code[slots], now.cause[slots] = Code.INCONCLUSIVE, Cause.NO_DATA
@@ -258,7 +258,7 @@ class RuleRun:
 
     def begin(self) -> None:
         """Start a tick: from now on changes go to a copy."""
-        self.staged, self.touched = self.live.copy(), self.rule.breaches is not None
+        self.staged, self.touched = self.live.copy(), [] if self.rule.breaches is None else None
         self.next_slot()
 
     def next_slot(self) -> None:
@@ -279,7 +279,7 @@ class RuleRun:
     def skip(self, gap: Duration) -> None:
         """`gap` ms were never evaluated: they count towards nothing."""
         if gap:
-            self.touched = True
+            self.touched = None
             skip_unseen(self.staged.alerts, gap)
 
     def take(self, batch: EventBatch, first_seen: FirstSeen) -> None:
@@ -383,12 +383,18 @@ class RuleRun:
         if rule.breaches is not None:
             now.code = count_breaches(now.alerts, now.code, rule.breaches.at_least, rule.breaches.of)
         moves = advance(now.alerts, now.code, slot, for_=rule.for_, keep=rule.keep_firing_for)
-        self.touched |= len(moves.touched) > 0
+        self._touch(moves.touched)
         return moves
+
+    def _touch(self, slots: Positions) -> None:
+        if self.touched is not None and len(slots):
+            self.touched.append(slots)
 
     def _remember_series(self, evaluation: Evaluation) -> None:
         for slot in (*evaluation.moves.pending.tolist(), *evaluation.moves.fired.tolist()):
-            self.series[slot] = {**evaluation.series(slot), **self.table[slot].labels()}
+            labels = {**evaluation.series(slot), **self.table[slot].labels()}
+            labels.pop("__name__", None)  # as in Prometheus: the name of a metric is no label of its alert
+            self.series[slot] = labels
 
     def forget_series(self) -> None:
         """Drop the labels of models that are neither pending nor firing any more."""

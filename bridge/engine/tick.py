@@ -436,7 +436,7 @@ class Engine:
     # ------------------------------------------------------------ storing
 
     def _changes(self, run: GroupRun, todo: Plan, draft: Draft, now: Timestamp) -> TickChanges:
-        rows = [*self._stale, *(row for rule in run.runs if rule.touched for row in _changed_rows(rule))]
+        rows = [*self._stale, *(row for rule in run.runs for row in _changed_rows(rule))]
         sightings = [*self._unseen]
         for name, roster in run.rosters.items():
             sightings += roster.staged.changes(roster.live, run.group.name, name, self.table.models)
@@ -511,6 +511,11 @@ def _renamed(answer: EventBatch | SourceError, query: SignalQuery) -> EventBatch
 
 def _changed_rows(rule: RuleRun) -> list[AlertRow]:
     """Rows that differ from what is stored; a model that is new and inactive has none."""
+    if rule.touched is not None:
+        if not rule.touched:
+            return []
+        which = np.unique(np.concatenate(rule.touched))
+        return alert.rows(rule.staged.alerts, which, rule.rule.name, rule.fingerprint, rule.table.models)
     before, after = rule.live.alerts, rule.staged.alerts
     size, grown = len(before.state), len(after.state)
     changed = after.state != np.concatenate([before.state, np.zeros(grown - size, np.int8)])

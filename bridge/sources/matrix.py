@@ -61,8 +61,8 @@ class Matrix:
     """The samples of s series on a grid of p points.
 
     metrics: s label sets as the bytes that came. values: float64 (s, p). present: bool (s, p), where there is a sample
-    (NaN is a sample); the samples of one point lie side by side. histograms: (p,) how many native histograms there were. malformed: damaged elements, which
-    count at every point. notes, partial: as in Samples.
+    (NaN is a sample). In memory the samples of one point lie side by side. histograms: (p,) how many native histograms
+    there were. malformed: damaged elements, which count at every point. notes, partial: as in Samples.
     """
 
     metrics: list[bytes]
