@@ -66,10 +66,17 @@ def load(path: Path) -> BridgeConfig:
     )
 
 
-def load_rules(paths: Iterable[Path]) -> tuple[Group, ...]:
-    """The groups of rule files by themselves, with the defaults of an empty bridge.yml. Raises ConfigError."""
+def load_rules(
+    paths: Iterable[Path], *, interval: Duration | None = None, offset: Duration | None = None
+) -> tuple[Group, ...]:
+    """The groups of rule files by themselves, with the defaults of an empty bridge.yml. Raises ConfigError.
+
+    interval, offset: of groups that do not say; None = as in an empty bridge.yml.
+    """
     problems: list[Problem] = []
     defaults = _defaults(None)
+    defaults.interval = defaults.interval if interval is None else interval
+    defaults.offset = defaults.offset if offset is None else offset
     groups = [group for path in paths for group in _read_rules(path, defaults, problems)]
     if problems:
         raise ConfigError(problems)

@@ -142,6 +142,11 @@ class EngineQueries:
         return self._configuration()
 
 
+def rule_views(engine: Engine) -> list[RuleView]:
+    """Every rule with its pending and firing alerts, as a replay has them."""
+    return [_rule_view(run) for group in engine.groups.values() for run in group.runs]
+
+
 def _signals(run: RuleRun, chosen: NDArray[np.bool_]) -> Iterator[tuple[int, SignalView]]:
     """Columns to views, as lists: single elements of numpy arrays are slow. chosen: (n,) of the wanted models."""
     now, query, name = run.live, run.query, run.rule.name

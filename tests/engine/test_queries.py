@@ -287,3 +287,12 @@ def test_other_destinations_are_not_reminded() -> None:
     world = World(group(rule()), routes=FixedRoutes((AM,)))
     world.tick({A: 0.7})
     assert Reminders(world.engine, world.routes).open_alerts("team/alertmanager/1", 0) == []
+
+
+def test_the_name_of_a_metric_is_no_label_of_its_alert() -> None:
+    """As in Prometheus: the other labels of the series are."""
+    world = World(group(rule()))
+    world.source.series = b'{"__name__":"model_drift","instance":"i1"}'
+    world.tick({A: 0.7})
+    (view,) = (alert for found in queries(world).groups() for one in found.rules for alert in one.alerts)
+    assert view.labels == {"alertname": "Drifted", "instance": "i1", **A.labels()}

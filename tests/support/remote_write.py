@@ -6,6 +6,8 @@ import struct
 import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 
+from bridge.authoring.remote_write import field, snappy, varint
+
 STALE = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]  # prometheus/model/value: StaleNaN
 
 Series = tuple[Mapping[str, str], Sequence[tuple[int, float]]]
@@ -17,52 +19,30 @@ def remote_write(url: str, series: Iterable[Series], histograms: Iterable[tuple[
     Times within one series ascend, and no sample is older than an hour before the newest one in the store.
     histograms: (labels, ms) of empty native histograms (Prometheus needs `--enable-feature=native-histograms`).
     """
-    body = b"".join(_field(1, _series(labels, samples)) for labels, samples in series)
-    body += b"".join(_field(1, _names(labels) + _field(4, _empty_histogram(at))) for labels, at in histograms)
+    body = b"".join(field(1, _series(labels, samples)) for labels, samples in series)
+    body += b"".join(field(1, _names(labels) + field(4, _empty_histogram(at))) for labels, at in histograms)
     headers = {
         "Content-Type": "application/x-protobuf",
         "Content-Encoding": "snappy",
         "X-Prometheus-Remote-Write-Version": "0.1.0",
     }
-    request = urllib.request.Request(f"{url}/api/v1/write", data=_snappy(body), headers=headers)
+    request = urllib.request.Request(f"{url}/api/v1/write", data=snappy(body), headers=headers)
     with urllib.request.urlopen(request, timeout=30) as answer:
         assert answer.status in {200, 204}, answer.status
 
 
 def _series(labels: Mapping[str, str], samples: Sequence[tuple[int, float]]) -> bytes:
     # packed as it came: STALE is one NaN among many
-    points = (_field(2, b"\x09" + struct.pack("<d", value) + b"\x10" + _varint(at)) for at, value in samples)
+    points = (field(2, b"\x09" + struct.pack("<d", value) + b"\x10" + varint(at)) for at, value in samples)
     return _names(labels) + b"".join(points)
 
 
 def _names(labels: Mapping[str, str]) -> bytes:
     pairs = sorted(labels.items())
-    return b"".join(_field(1, _field(1, name.encode()) + _field(2, value.encode())) for name, value in pairs)
+    return b"".join(field(1, field(1, name.encode()) + field(2, value.encode())) for name, value in pairs)
 
 
 def _empty_histogram(at: int) -> bytes:
     """prometheus.Histogram with count_int 0, sum 0, schema 0, zero_threshold 0.001, zero_count_int 0."""
     double = struct.pack("<d", 0.001)
-    return b"\x08\x00" + b"\x19" + bytes(8) + b"\x20\x00" + b"\x29" + double + b"\x30\x00" + b"\x78" + _varint(at)
-
-
-def _field(number: int, data: bytes) -> bytes:
-    return bytes([number << 3 | 2]) + _varint(len(data)) + data
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _snappy(data: bytes) -> bytes:
-    """The data as uncompressed literals, which every snappy reader takes."""
-    parts = [_varint(len(data))]
-    for start in range(0, len(data), 65536):
-        chunk = data[start : start + 65536]
-        parts += [bytes([61 << 2]), struct.pack("<H", len(chunk) - 1), chunk]
-    return b"".join(parts)
+    return b"\x08\x00" + b"\x19" + bytes(8) + b"\x20\x00" + b"\x29" + double + b"\x30\x00" + b"\x78" + varint(at)

@@ -39,6 +39,7 @@ class ScriptedSource:
     asked: list[tuple[str, Timestamp]] = field(default_factory=list)
     down: SourceError | None = None
     partial: bool = False
+    series: bytes = b'{"instance":"i1"}'
 
     def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
         self.asked.append((query.name, at))
@@ -46,7 +47,7 @@ class ScriptedSource:
         if isinstance(answer, SourceError):
             raise answer
         index = np.array([self.table.slot(model) for model in answer], np.int32)
-        series = [b'{"instance":"i1"}' for _ in answer]
+        series = [self.series for _ in answer]
         return EventBatch(
             query.name, query.event, slot, self.table, index, {"value": np.array(list(answer.values()), np.float64)},
             unit_ms=query.unit_ms, series=series, elements=len(answer),

@@ -1,0 +1,48 @@
+"""`test rules`: promtool's unit tests for our rules."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bridge.cli.options import app
+
+test_app = typer.Typer(no_args_is_help=True, help="Test rules before they act.")
+app.add_typer(test_app, name="test")
+
+
+@test_app.command("rules")
+def run_rule_tests(
+    files: Annotated[list[Path], typer.Argument(help="Unit-test files, as promtool takes them.")],
+    run: Annotated[str, typer.Option("--run", help="Only tests whose name this regular expression finds.")] = "",
+    junit: Annotated[Path | None, typer.Option("--junit", help="Write the outcome as JUnit XML.")] = None,
+    binary: Annotated[str, typer.Option("--prometheus.binary", help="The prometheus that evaluates PromQL.")] = "",
+) -> None:
+    """Samples go into a fresh Prometheus, rules through the live engine; exit 1 when something is not as expected."""
+    from bridge.authoring import rule_testing
+    from bridge.authoring.junit import junit as as_junit
+    from bridge.authoring.throwaway import find_binary
+    from bridge.authoring.unit_test_file import read_unit_test_file
+
+    try:
+        wanted = re.compile(run) if run else None
+    except re.error as error:
+        raise typer.BadParameter(f"--run is not a regular expression: {error}") from None
+    read = [read_unit_test_file(file) for file in files]
+    outcomes = []
+    for outcome in rule_testing.run(read, find_binary(binary), wanted):
+        outcomes.append(outcome)
+        print(f"{outcome.file}: {outcome.name}: {'SUCCESS' if outcome.passed else 'FAILED'}")
+        if outcome.error:
+            print(f"  {outcome.error}")
+        for failure in outcome.failures:
+            print(f"  {outcome.file}:{failure.line}: {failure.text}")
+    if junit is not None:
+        junit.write_bytes(as_junit(outcomes))
+    if not outcomes:
+        print("no test was run")
+    if not outcomes or not all(outcome.passed for outcome in outcomes):
+        raise typer.Exit(1)
