@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from itertools import pairwise
 
 from bridge.domain.batch import VALUE, EventBatch
@@ -68,7 +68,7 @@ def together(
 
 def fetched(
     reader: Reader, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration, most_samples: int
-) -> Iterator[Piece]:
+) -> Generator[Piece, None, None]:
     """Pieces, in order, that together hold every slot. Raises SourceError."""
     try:
         for run in runs(slots):

@@ -45,9 +45,11 @@ def limit_of(expr: str) -> Limit | None:
 def _plain(left: str) -> bool:
     """Whether everything outside brackets binds more tightly than a comparison."""
     bare = _TEXT.sub(" ", left)
+    if re.search(r"[\"'`]", bare):
+        return False  # a text that does not end
     while (fewer := _INNER.sub(" ", bare)) != bare:
         bare = fewer
-    return not re.search(r"[(){}\[\]\"'`]", bare) and _WEAKER.search(bare) is None
+    return not re.search(r"[(){}\[\]]", bare) and _WEAKER.search(bare) is None
 
 
 def weakest(limits: Iterable[Limit]) -> Limit:

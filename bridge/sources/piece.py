@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -44,7 +44,8 @@ class Piece:
         if len(self.stretches) != 1 or self.stretches[0].column == BUCKETS:
             return None
         samples, layout = self.stretches[0].samples, self.stretches[0].layout
-        many = self.query.limit and samples.present.sum(axis=0).max(initial=0) > self.query.limit
+        elements = samples.present.sum(axis=0) + samples.histograms + samples.malformed
+        many = self.query.limit and elements.max(initial=0) > self.query.limit
         if samples.partial or many or (layout.slots[1:] == layout.slots[:-1]).any():
             return None
         place, row = np.nonzero(samples.present.T[:, layout.rows])
@@ -63,7 +64,7 @@ def _filtered(stretch: Stretch, limit: Limit) -> Stretch:
     return replace(stretch, samples=replace(samples, present=present))
 
 
-def ahead(pieces: Iterator[T]) -> Iterator[T]:
+def ahead(pieces: Generator[T, None, None]) -> Iterator[T]:
     """The same, the next one fetched while the present one is used. What raises, raises where it is due."""
     end = object()
     with ThreadPoolExecutor(1, "history") as pool:
@@ -74,6 +75,8 @@ def ahead(pieces: Iterator[T]) -> Iterator[T]:
                 yield piece  # type: ignore[misc]
         finally:
             due.cancel()
+            pool.shutdown()
+            pieces.close()
 
 
 class Shared:
