@@ -87,6 +87,7 @@ class Backtest:
     asked: tuple[str, str] = ("", "")
     charts: bool = False
     recorder: Recorder | None = None
+    _silent: int = 0
 
     def run(self, progress: Callable[[Timestamp], None] = lambda _at: None) -> Results:
         """Replay all of it, or what is left. Raises BacktestError: also when nothing is answered any more."""
@@ -105,16 +106,17 @@ class Backtest:
         return results
 
     def _part(self, replay: Replay, results: Results, begins: Timestamp, ends: Timestamp) -> None:
-        silent, passed = 0, replay.passed
+        passed = replay.passed
         for report in replay.walk(begins, ends, end=self.until):
             results.count(report)
             if self.recorder is not None:
                 self.recorder.take(replay.engine.groups[report.group].runs, report.slot)
-            silent = silent + 1 if report.queries and all(item.error for item in report.queries) else 0
-            if silent >= PATIENCE:
+            unanswered = bool(report.queries) and all(item.error for item in report.queries)
+            self._silent = self._silent + 1 if unanswered else 0
+            if self._silent >= PATIENCE:
                 raise BacktestError(f"{PATIENCE} slots in a row without an answer: {report.queries[-1].message}")
         results.slots += replay.passed - passed
-        if self.folder is not None:
+        if self.folder is not None and not self._silent:  # else it may be the server that is away
             resuming.write(self.folder, self._progress(replay, results, ends))
 
     @property

@@ -28,7 +28,8 @@ def test_a_limit_at_the_end_is_found(expr: str, limit: Limit) -> None:
     "expr",
     [
         "x", "a or b > 5", "a and b > 5", "a unless b > 5", "a > 5 > 3", "x > bool 0.6", "x > 2 * 3", "x == 5",
-        "x != 5", "x > y", "x # all > 5", "a > 0.6 and b > 0.5", "x > 5 or y", "> 5", 'x{a="b} > 5', "x default 0 > 5", "x > Inf",
+        "x != 5", "x > y", "x # all > 5", "a > 0.6 and b > 0.5", "x > 5 or y",
+        "> 5", 'x{a="b} > 5', "x default 0 > 5", "x > Inf",
     ],
 )  # fmt: skip
 def test_an_expression_without_one_is_left_alone(expr: str) -> None:
