@@ -1,6 +1,6 @@
 """A month of history: ours against `vmalert -replay`, on the same VictoriaMetrics, in one run.
 
-    python -m benchmarks.backtest [--series 1000] [--days 30] [--rounds 3] [--only expr|signal|rss]
+    python -m benchmarks.backtest [--series 1000] [--days 30] [--rounds 3] [--breach 360] [--only ...]
 
 expr: five plain rules that differ in their limits; counted is all CPU, with that of the store. vmalert evaluates the
 same rules as alerts (rulesDelay 0) and writes its series back. signal: five `signal` rules on one signal; counted is
@@ -32,7 +32,6 @@ from tests.support.processes import Program, free_port, kept_for_the_test, wait_
 
 ROOT = Path(__file__).resolve().parent.parent
 MINUTE, DAY = 60, 86_400
-BREACH = 60  # minutes that a breach lasts
 SHARE = 0.01
 
 
@@ -65,15 +64,15 @@ def victoria_metrics() -> Iterator[tuple[str, Program]]:
         yield url, program
 
 
-def fill(url: str, series: int, begins: int, minutes: int) -> None:
-    """A sample a minute of every series; at any time about SHARE of them are breached, each for an hour."""
+def fill(url: str, series: int, begins: int, minutes: int, breach: int) -> None:
+    """A sample a minute of every series; at any time about SHARE of them are breached, `breach` minutes each."""
     rng = np.random.default_rng(7)
     times = [(begins + MINUTE * minute) * 1000 for minute in range(minutes)]
     stamps = json.dumps(times)
     for number in range(series):
         values = rng.uniform(0.1, 0.3, minutes)
-        for start in np.flatnonzero(rng.random(minutes) < SHARE / BREACH).tolist():
-            values[start : start + BREACH] = rng.uniform(0.7, 0.9, len(values[start : start + BREACH]))
+        for start in np.flatnonzero(rng.random(minutes) < SHARE / breach).tolist():
+            values[start : start + breach] = rng.uniform(0.7, 0.9, len(values[start : start + breach]))
         metric = {"__name__": "model_drift_score", "project": f"p{number % 20}", "pipeline": f"pipeline-{number}"}
         line = json.dumps({"metric": {**metric, "version": "1"}, "values": values.round(4).tolist()})
         post(f"{url}/api/v1/import", f'{line[:-1]}, "timestamps": {stamps}}}\n'.encode())
@@ -207,6 +206,7 @@ def main() -> None:
     parser.add_argument("--series", type=int, default=1000)
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--breach", type=int, default=360, help="minutes that a breach lasts")
     parser.add_argument("--only", action="append", choices=["expr", "expr1", "signal", "rss"])
     parser.add_argument("--fetch-alone", nargs=3, metavar=("URL", "FROM", "TO"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -219,7 +219,7 @@ def main() -> None:
     ends = 1_790_000_000 // DAY * DAY
     begins = ends - options.days * DAY
     with victoria_metrics() as (url, store), tempfile.TemporaryDirectory() as name:
-        fill(url, options.series, begins, options.days * DAY // MINUTE)
+        fill(url, options.series, begins, options.days * DAY // MINUTE, options.breach)
         print(json.dumps(measure(wanted, Path(name), url, store, begins, ends, options.rounds)))
     return None
 
