@@ -133,7 +133,9 @@ def _print(results: Results, scores: Mapping[str, Score]) -> None:
     if scores:
         _table([{"name": name, **score.shown()} for name, score in scores.items()], SCORE_COLUMNS)
     for rule, message in results.errors.items():
-        print(f"{rule}: {results.rules[rule].failed} slots could not be judged; the last: {message}", file=sys.stderr)
+        failed = results.rules[rule].failed
+        slots = "slot" if failed == 1 else "slots"
+        print(f"{rule}: {failed} {slots} could not be judged; the last: {message}", file=sys.stderr)
 
 
 def _table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:

@@ -1,0 +1,131 @@
+"""`retrain-bridge backtest`: what it takes, what it writes, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import responses
+from typer.testing import CliRunner, Result
+
+from bridge.cli import app
+from tests.support.fake_prometheus import FakePrometheus, Labels, model
+
+FIRST = 1_700_000_000 // 3600 * 3600
+SPAN = ["--from", str(FIRST), "--to", str(FIRST + 6 * 3600)]
+SERVER = ["--prometheus.url", "http://prometheus.test"]
+RULES = """
+groups:
+- name: serving
+  interval: 5m
+  query_offset: 0s
+  rules:
+  - {retrain: High, expr: drift > 0.6}
+  - {retrain: Higher, expr: drift > 0.8}
+"""
+BRIDGE = """
+prometheus: {url: http://prometheus.test}
+rule_files: [rules.yml]
+route: {receiver: team}
+receivers:
+- name: team
+  webhook_configs: [{url: "http://127.0.0.1:9/nobody"}]
+"""
+
+
+def world(expr: str, at: int) -> list[tuple[Labels, str]]:
+    """Breached in the second hour."""
+    value = 0.9 if (at // 1000 - FIRST) // 3600 == 1 else 0.1
+    return [(model(7), str(value))] if value > float(expr.partition(">")[2]) else []
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
+    """The command in a folder with files, and a server that answers."""
+    (tmp_path / "rules.yml").write_text(RULES)
+    (tmp_path / "bridge.yml").write_text(BRIDGE)
+    monkeypatch.chdir(tmp_path)
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
+        FakePrometheus(world).serve(mocked)
+        yield lambda *words: CliRunner().invoke(app, ["backtest", *words])
+
+
+def test_rules_by_themselves(command: Callable[..., Result], tmp_path: Path) -> None:
+    """A table, the requests as lines, everything as JSON, a report."""
+    written = ["--decisions", "d.jsonl", "--json", "r.json", "--html", "h.html"]
+    result = command("--rules", "rules.yml", *SERVER, *SPAN, *written)
+    assert result.exit_code == 0, result.output
+    assert "│ High      │ retrain │     1 │        1 │" in result.output
+    (line,) = [json.loads(text) for text in (tmp_path / "d.jsonl").read_text().splitlines()]
+    assert (line["pipeline"], line["version"], line["rule"]) == ("fraud", "7", "High")
+    found = json.loads((tmp_path / "r.json").read_text())
+    assert found["slots"] == 72
+    assert found["requests"][0]["rules"] == ["High", "Higher"]
+    assert found["scores"] == {}
+    assert (tmp_path / "h.html").read_text().startswith("<!doctype html>")
+
+
+def test_a_configuration_as_the_bridge_runs_it(command: Callable[..., Result], tmp_path: Path) -> None:
+    """Its own server, and nobody is sent anything (the receiver does not even exist)."""
+    result = command("--config.file", "bridge.yml", *SPAN, "--step", "10m", "--json", "r.json")
+    assert result.exit_code == 0, result.output
+    assert json.loads((tmp_path / "r.json").read_text())["slots"] == 36
+
+
+def test_labels_score_the_requests(command: Callable[..., Result], tmp_path: Path) -> None:
+    """In a table of its own."""
+    labels = {**model(7), "rows": [[FIRST - 360_000, 600, 640]], "windows": [[FIRST + 3000, FIRST + 7200]]}
+    (tmp_path / "labels.json").write_text(json.dumps({"models": [labels]}))
+    result = command("--rules", "rules.yml", *SERVER, *SPAN, "--labels", "labels.json", "--json", "r.json")
+    assert result.exit_code == 0, result.output
+    assert "every 24 h" in result.output
+    scores = json.loads((tmp_path / "r.json").read_text())["scores"]
+    assert [(name, item["detected"], item["false_alarms"]) for name, item in scores.items()][:3] == [
+        ("High", 1, 0), ("Higher", 0, 0), ("all rules", 1, 0),
+    ]  # fmt: skip
+
+
+def test_the_same_words_go_on_with_what_was_begun(command: Callable[..., Result], tmp_path: Path) -> None:
+    """`now` is that of the first run."""
+    words = ["--rules", "rules.yml", *SERVER, "--from", "now-2h", "--json", "r.json", "--resume", "progress"]
+    assert command(*words).exit_code == 0
+    first = (tmp_path / "r.json").read_text()
+    assert command(*words).exit_code == 0
+    assert (tmp_path / "r.json").read_text() == first
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--from", "now-1d"], "give --config.file, or --rules"),
+        (["--from", "now-1d", "--rules", "rules.yml"], "--rules needs --prometheus.url"),
+        (["--from", "now-1d", "--rules", "rules.yml", "--config.file", "bridge.yml"], "give --config.file, or --rules"),
+        (["--from", "yesterday", "--config.file", "bridge.yml"], "--from: 'yesterday' is no instant"),
+        (["--from", "now", "--to", "now-1d", "--config.file", "bridge.yml"], "--from must be before --to"),
+        (["--from", "now-1d", "--config.file", "bridge.yml", "--step", "0s"], "--step must be more than 0"),
+    ],
+)
+def test_wrong_words_are_refused(command: Callable[..., Result], words: list[str], said: str) -> None:
+    """With exit code 2, saying what would be right."""
+    result = command(*words)
+    assert result.exit_code == 2
+    assert said in " ".join(result.output.replace("│", " ").split())
+
+
+def test_slots_that_could_not_be_judged_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On standard error, rule by rule."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rules.yml").write_text(RULES.replace("drift > 0.8", "rates(drift) > 0.8"))
+
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
+        said = json.dumps({"status": "error", "errorType": "bad_data", "error": "unknown function rates"})
+        url = "http://prometheus.test/api/v1/query_range"
+        wrong = responses.matchers.query_param_matcher({"query": "rates(drift) > 0.8"}, strict_match=False)
+        mocked.get(url, status=400, body=said, match=[wrong])  # once: then the next one that matches
+        FakePrometheus(world).serve(mocked)
+        result = CliRunner().invoke(app, ["backtest", "--rules", "rules.yml", *SERVER, *SPAN])
+    assert result.exit_code == 0, result.output
+    assert "Higher: 1 slot could not be judged; the last:" in result.output
+    assert "unknown function rates" in result.output
