@@ -211,3 +211,51 @@ def test_a_file_with_the_databases_url_that_is_not_there_is_named(command, files
     config.write_text(CONFIG.format(url="http://localhost:1/hook"))
     code, _, err = command("run", f"--config.file={config}", "--storage.url-file=none.url")
     assert (code, err) == (1, "retrain-bridge: cannot read --storage.url-file none.url: No such file or directory\n")
+
+
+def test_doubts_are_warnings_unless_they_are_fatal(command, tmp_path: Path) -> None:
+    """Exit 0 with them, 1 when they count; none when nobody wants to hear."""
+    file = tmp_path / "rules.yml"
+    file.write_text("groups:\n- name: g\n  interval: 5m\n  rules:\n  - {retrain: A, expr: up, for: 1m}\n")
+    code, out, err = command("check", "rules", str(file))
+    assert (code, out) == (0, f"{file}: SUCCESS\n")
+    assert err.endswith("[shorter-than-interval]\n1 warning found\n")
+    assert command("check", "rules", str(file), "--lint=none") == (0, f"{file}: SUCCESS\n", "")
+    code, out, err = command("check", "rules", str(file), "--lint=fatal")
+    assert (code, out) == (1, "")
+
+
+def test_problems_are_told_to_machines(command, tmp_path: Path) -> None:
+    """Errors and warnings alike, with their places."""
+    file = tmp_path / "rules.yml"
+    file.write_text("groups:\n- name: g\n  rules:\n  - {retrain: A, expr: up, for: 10s}\n")
+    code, out, _ = command("check", "rules", str(file), "--output=json")
+    (problem,) = json.loads(out)["problems"]
+    assert (code, problem["line"], problem["severity"], problem["lint"]) == (0, 4, "warning", "shorter-than-interval")
+    file.write_text("groups: {}\n")
+    code, out, _ = command("check", "rules", str(file), "--output=json")
+    (problem,) = json.loads(out)["problems"]
+    assert (code, problem["severity"], problem["lint"], problem["path"]) == (1, "error", "", "groups")
+
+
+def test_schemas_are_printed(command) -> None:
+    """One for each kind of file."""
+    for kind in ("config", "rules", "tests"):
+        code, out, _ = command("check", "schema", kind)
+        assert (code, json.loads(out)["$schema"]) == (0, "https://json-schema.org/draft/2020-12/schema")
+
+
+def test_nothing_is_kept_for_no_time(command, files: Path) -> None:
+    """A retention of 0 would forget every request at once."""
+    code, _, err = command("run", f"--config.file={files / 'bridge.yml'}", "--storage.retention.time=0s")
+    assert code == 2
+    assert "must be more than 0, for example 90d" in err
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:9095", "ftp://127.0.0.1"])
+def test_where_the_bridge_is_is_a_url(command, url: str) -> None:
+    """Said plainly, and not in words of a library."""
+    code, _, err = command("healthcheck", f"--bridge.url={url}")
+    assert (code, err) == (
+        1, f"retrain-bridge: {url!r} must be an http or https URL, for example http://127.0.0.1:9095\n",
+    )  # fmt: skip

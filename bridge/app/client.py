@@ -31,7 +31,9 @@ class Access:
 
     @staticmethod
     def of(url: str, file: Path | None) -> Access:
-        """With the settings of a file that holds one http_config, as amtool takes it. Raises ConfigError."""
+        """With the settings of a file that holds one http_config, as amtool takes it. Raises ConfigError, ApiError."""
+        if not url.lower().startswith(("http://", "https://")):
+            raise ApiError(f"{url!r} must be an http or https URL, for example http://127.0.0.1:9095")
         if file is None:
             return Access(url)
         document = read(file)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from bridge.config.load import BridgeConfig, load
@@ -28,13 +28,23 @@ _WORDS = frozenset(
 )  # fmt: skip
 
 
-def ask_prometheus(path: Path, now: Timestamp) -> list[Problem]:
-    """Every problem that a good configuration has with its Prometheus at `now`, in file order. Raises ConfigError."""
+def ask_prometheus(
+    path: Path,
+    now: Timestamp,
+    doubts: Callable[[BridgeConfig, PrometheusSource, Timestamp], list[Problem]] | None = None,
+) -> list[Problem]:
+    """Every problem that a good configuration has with its Prometheus at `now`, in file order. Raises ConfigError.
+
+    doubts: also looked for, when there are no errors.
+    """
     config = load(path)
     timeout = config.global_.query_timeout / 1000
     source = PrometheusSource(config.prometheus, ModelTable(), config.base_dir, timeout=timeout)
     try:
-        return sorted(_problems(config, source, now))
+        found = sorted(_problems(config, source, now))
+        return (
+            found if doubts is None or any(not item.lint for item in found) else [*found, *doubts(config, source, now)]
+        )
     except SourceError as error:
         return [Problem(str(path), 0, "prometheus", str(error))]
     finally:
@@ -52,29 +62,29 @@ def _problems(config: BridgeConfig, source: PrometheusSource, now: Timestamp) ->
     for group in config.groups:
         for name, query in group.queries.items():
             rule = next(rule for rule in group.rules if rule.query == name)
-            for message, hint in _of_query(group, query, rule, source, metrics, labels, now):
-                yield Problem(rule.file, rule.line, rule.name, message, hint)
+            for message, hint, lint in _of_query(group, query, rule, source, metrics, labels, now):
+                yield Problem(rule.file, rule.line, rule.name, message, hint, lint)
 
 
 def _of_query(
     group: Group, query: SignalQuery, rule: Rule, source: PrometheusSource, metrics: list[str], labels: list[str],
     now: Timestamp,
-) -> Iterator[tuple[str, str]]:  # fmt: skip
+) -> Iterator[tuple[str, str, str]]:  # fmt: skip
     unknown = sorted({name for text in query.exprs.values() for name in metric_names(text)} - set(metrics))
     for name in unknown:
-        yield f"Prometheus knows no metric {name!r}", _did_you_mean(name, metrics)
+        yield f"Prometheus knows no metric {name!r}", _did_you_mean(name, metrics), ""
     if unknown:
         return
     try:
         batch = source.instant(query, now, now - group.offset)
     except SourceError as error:
-        yield str(error), ""
+        yield str(error), "", ""
         return
     for label in _mapped(query.mapping) if batch.skipped.get("missing_label") else ():
         if label not in labels:
-            yield f"no series in Prometheus has the label {label!r} of a model", _did_you_mean(label, labels)
+            yield f"no series in Prometheus has the label {label!r} of a model", _did_you_mean(label, labels), ""
     if not len(batch) and rule.strategy is not None:  # the answer of a plain expression is empty while all is well
-        yield f"signal {query.name!r} has no sample of any model now", ""
+        yield f"signal {query.name!r} has no sample of any model now", "", "no-sample"
 
 
 def _mapped(mapping: ModelLabels) -> Iterator[str]:

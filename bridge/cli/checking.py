@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from bridge.cli.options import app, print_problems
+from bridge.cli.options import app
 from bridge.domain.errors import Problem
 
 check_app = typer.Typer(no_args_is_help=True, help="Check files without running anything.")
 app.add_typer(check_app, name="check")
+
+
+Lint = Annotated[
+    Literal["all", "none", "fatal"],
+    typer.Option("--lint", help="Doubts: all are told, none is, or they are fatal like errors."),
+]
+Output = Annotated[Literal["text", "json"], typer.Option("--output", help="For people or for machines.")]
 
 
 @check_app.command("config")
@@ -20,30 +29,74 @@ def check_config_command(
     ask_prometheus: Annotated[
         bool, typer.Option("--ask-prometheus", help="Ask the configured Prometheus every expression once, too.")
     ] = False,
+    lint: Lint = "all",
+    output: Output = "text",
 ) -> None:
     """Check bridge.yml and every rule file that it names."""
-    from bridge.authoring.check import check_config
+    from bridge.authoring.check import check_config, doubts_of_config
 
     problems = [problem for file in files for problem in check_config(file)]
-    if ask_prometheus and not problems:
+    if not problems and lint != "none":
+        problems = [problem for file in files for problem in doubts_of_config(file)]
+    if ask_prometheus and not any(not problem.lint for problem in problems):
         from bridge.app import clock
-        from bridge.authoring import online
+        from bridge.authoring import online, online_lint
 
-        problems = [problem for file in files for problem in online.ask_prometheus(file, clock.now())]
-    _report(files, problems)
+        more = None if lint == "none" else online_lint.doubts
+        problems += [problem for file in files for problem in online.ask_prometheus(file, clock.now(), more)]
+    _report(files, problems, lint, output)
 
 
 @check_app.command("rules")
-def check_rules_command(files: Annotated[list[Path], typer.Argument(help="Rule files.")]) -> None:
+def check_rules_command(
+    files: Annotated[list[Path], typer.Argument(help="Rule files.")], lint: Lint = "all", output: Output = "text"
+) -> None:
     """Check rule files by themselves."""
-    from bridge.authoring.check import check_rules
+    from bridge.authoring.check import check_rules, doubts_of_rules
 
-    _report(files, check_rules(files))
+    problems = check_rules(files)
+    if not problems and lint != "none":
+        problems = doubts_of_rules(files)
+    _report(files, problems, lint, output)
 
 
-def _report(files: list[Path], problems: list[Problem]) -> None:
-    print_problems(problems)
-    if problems:
+@check_app.command("schema")
+def check_schema(
+    kind: Annotated[Literal["config", "rules", "tests"], typer.Argument(help="config, rules or tests.")],
+) -> None:
+    """Print the JSON Schema of a kind of file, for editors."""
+    from bridge.authoring.schema import schema
+
+    print(json.dumps(schema(kind), indent=2))
+
+
+def _report(files: list[Path], problems: list[Problem], lint: str, output: str) -> None:
+    """Exit 1 for errors, and for doubts when they are fatal."""
+    told = [problem for problem in problems if not problem.lint or lint != "none"]
+    errors = [problem for problem in told if not problem.lint or lint == "fatal"]
+    if output == "json":
+        print(json.dumps({"files": [str(file) for file in files], "problems": [_as_json(item) for item in told]}))
+    else:
+        for problem in told:
+            print(problem, file=sys.stderr)
+        if told:
+            print(_counted(told), file=sys.stderr)
+        for file in files if not errors else ():
+            print(f"{file}: SUCCESS")
+    if errors:
         raise typer.Exit(1)
-    for file in files:
-        print(f"{file}: SUCCESS")
+
+
+def _as_json(problem: Problem) -> dict[str, object]:
+    return {
+        "file": problem.file, "line": problem.line, "path": problem.path, "message": problem.message,
+        "hint": problem.hint, "severity": "warning" if problem.lint else "error", "lint": problem.lint,
+    }  # fmt: skip
+
+
+def _counted(problems: list[Problem]) -> str:
+    errors = sum(not problem.lint for problem in problems)
+    doubts = len(problems) - errors
+    parts = [f"{errors} problem{'s' if errors != 1 else ''}"] if errors or not doubts else []
+    parts += [f"{doubts} warning{'s' if doubts != 1 else ''}"] if doubts else []
+    return f"{' and '.join(parts)} found"

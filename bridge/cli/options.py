@@ -36,6 +36,14 @@ def duration(text: str) -> int:
         raise typer.BadParameter(str(error)) from None
 
 
+def positive_duration(text: str) -> int:
+    """A length of time that is more than nothing."""
+    found = duration(text)
+    if found <= 0:
+        raise typer.BadParameter("must be more than 0, for example 90d")
+    return found
+
+
 def print_problems(problems: Iterable[Problem]) -> None:
     """Every problem, and how many, to stderr."""
     problems = list(problems)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.options import ConfigFile, LogFormat, LogLevel, app, duration
+from bridge.cli.options import ConfigFile, LogFormat, LogLevel, app, positive_duration
 
 
 @app.command()
@@ -18,7 +18,7 @@ def run(
         Path | None, typer.Option("--storage.url-file", help="File with a PostgreSQL URL, instead of --storage.path.")
     ] = None,
     retention: Annotated[
-        int, typer.Option("--storage.retention.time", parser=duration, help="How long history is kept.")
+        int, typer.Option("--storage.retention.time", parser=positive_duration, help="How long history is kept.")
     ] = "90d",  # type: ignore[assignment]  # the parser turns the text into milliseconds
     listen: Annotated[str, typer.Option("--web.listen-address", help="HOST:PORT.")] = "127.0.0.1:9095",
     external_url: Annotated[

@@ -103,7 +103,12 @@ def _rule_files(
         if not found:
             message = f"no file matches {pattern!r}"
             document.add(("rule_files", number), message, f"looked in {base_dir}")
-        paths |= dict.fromkeys(base_dir / name for name in found)
+        for name in found:
+            if (base_dir / name).resolve() == Path(document.file).resolve():
+                message = f"{pattern!r} matches the configuration itself, which is no rule file"
+                document.add(("rule_files", number), message, "put rule files into a folder of their own")
+            else:
+                paths[base_dir / name] = None
     groups = [group for path in paths for group in _read_rules(path, defaults, document.problems)]
     return tuple(paths), tuple(groups)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Protocol
 
@@ -153,6 +154,10 @@ class RuleReader:
         )
 
     @property
+    def _keys(self) -> list[str]:
+        return [str(key) for key in self._value] if isinstance(self._value, dict) else []
+
+    @property
     def _name_key(self) -> str:
         return "alert" if self._given("alert") else "retrain"
 
@@ -221,6 +226,8 @@ class RuleReader:
             self._add(f"there is no signal {signal!r} in this group", near(signal, known), "signal")
         where = (*self._place, "strategy")
         if not self._given("strategy"):
+            if difflib.get_close_matches("strategy", self._keys, n=1, cutoff=0.7):
+                return None  # the slip has been told
             self._add("key 'strategy' is missing", "for example strategy: {threshold: {max: 0.6}}")
             return None
         if self._document.told(where):

@@ -7,7 +7,15 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+)
 
 from bridge.config.wording import kind, note
 from bridge.config.yaml import Document, Place
@@ -58,8 +66,12 @@ def _positive(value: int) -> int:
 
 
 _SHOWN = PlainSerializer(format_duration, return_type=str, when_used="json")
-Span = Annotated[int, BeforeValidator(_duration), _SHOWN]
-PositiveSpan = Annotated[int, BeforeValidator(_duration), AfterValidator(_positive), _SHOWN]
+_SCHEMA = WithJsonSchema(
+    {"anyOf": [{"type": "string", "pattern": "^[0-9]+(ms|[smhdwy])([0-9]+(ms|[smhdwy]))*$"}, {"enum": [0, "0"]}]},
+    mode="validation",
+)
+Span = Annotated[int, BeforeValidator(_duration), _SHOWN, _SCHEMA]
+PositiveSpan = Annotated[int, BeforeValidator(_duration), AfterValidator(_positive), _SHOWN, _SCHEMA]
 
 
 def checked(model: type[M], value: object, document: Document, place: Place) -> M | None:

@@ -84,18 +84,23 @@ class UnknownRequest(RequestError):  # noqa: N818
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One mistake in a file: where it is, what is wrong, what would be right."""
+    """One mistake in a file: where it is, what is wrong, what would be right.
+
+    lint: the name of a doubt; "" = it is an error.
+    """
 
     file: str
     line: int
     path: str
     message: str
     hint: str = ""
+    lint: str = ""
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}: " if self.line else f"{self.file}: "
         where = f"{self.path}: " if self.path else ""
-        return f"{place}{where}{self.message}" + (f" ({self.hint})" if self.hint else "")
+        said = f"{self.message}" + (f" ({self.hint})" if self.hint else "")
+        return f"{place}{where}warning: {said} [{self.lint}]" if self.lint else f"{place}{where}{said}"
 
 
 class ConfigError(BridgeError):

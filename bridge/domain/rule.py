@@ -32,6 +32,11 @@ class ModelLabels:
     pipeline: LabelRef = LabelRef("pipeline")
     version: LabelRef = LabelRef("version")
 
+    @staticmethod
+    def constant(text: str) -> ModelLabels:
+        """Every series is the same model: for questions about a whole server."""
+        return ModelLabels(*(LabelRef(const=text) for _ in range(3)))
+
     def key(self, series: Mapping[str, str]) -> ModelKey | str:
         """The model of a label set, or the name of the label that is missing (an empty value is missing)."""
         parts = []

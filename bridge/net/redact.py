@@ -16,6 +16,9 @@ _HEADER = re.compile(r"(?i)\b(authorization['\"]?\s*[:=]\s*['\"]?)([A-Za-z]+\s+)
 _SCHEME = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{6,}")
 
 
+_STOPS = ":.,;"  # at its end they belong to the sentence, not to the URL
+
+
 def redact_url(url: str) -> str:
     """`url` without user info, and with the values of its query string hidden."""
     try:
@@ -30,8 +33,13 @@ def redact_url(url: str) -> str:
 def redact(text: str) -> str:
     """`text` with every URL in it redacted, and authorization values and `whsec_` secrets hidden."""
     text = _USER.sub(lambda match: f"{match.group(1)}{SECRET}@", text)
-    text = _URL.sub(lambda match: redact_url(match.group()), text)
-    text = _BARE_QUERY.sub(f"?{SECRET}", text)
+    text = _URL.sub(lambda match: redact_url(match.group().rstrip(_STOPS)) + _stops(match.group()), text)
+    text = _BARE_QUERY.sub(lambda match: f"?{SECRET}{_stops(match.group())}", text)
     text = _WHSEC.sub(SECRET, text)
     text = _HEADER.sub(lambda match: match.group(1) + SECRET, text)
     return _SCHEME.sub(lambda match: f"{match.group(1)} {SECRET}", text)
+
+
+def _stops(found: str) -> str:
+    """The punctuation at the end of a match."""
+    return found[len(found.rstrip(_STOPS)) :]

@@ -13,7 +13,16 @@ from typing import Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
 import requests
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    field_validator,
+)
 
 from bridge.domain.times import MINUTE, SECOND, Duration, Timestamp, format_duration, parse_duration
 from bridge.engine.backoff import Rate
@@ -68,6 +77,7 @@ Span = Annotated[
     BeforeValidator(_duration),
     AfterValidator(_positive),
     PlainSerializer(format_duration, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9]+(ms|[smhdwy])([0-9]+(ms|[smhdwy]))*$"}, mode="validation"),
 ]
 
 

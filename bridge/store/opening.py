@@ -77,6 +77,8 @@ def open_sqlite(path: Path) -> tuple[Engine, FileLock]:
         lock = FileLock(path)
         if not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    except (FileExistsError, NotADirectoryError):
+        raise StoreError(f"cannot open {path}: {path.parent} is not a folder; --storage.path names one") from None
     except OSError as error:
         raise StoreError(f"cannot open {path}: {error.strerror}") from None
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT}, pool_size=16, max_overflow=16)

@@ -11,6 +11,7 @@ import pytest
 import typer
 from pydantic import BaseModel
 
+from bridge.authoring import unit_test_file
 from bridge.cli import app
 from bridge.config import bridge_file, conditions, labels, rule, rule_file, signals, time_intervals
 from bridge.config.shape import Section
@@ -95,7 +96,7 @@ def test_no_mapping_of_the_files_is_left_out() -> None:
         waiting += found - inside
         inside |= found
     top = {bridge_file.BridgeSection, rule_file.RuleFileSection}
-    shipped = {model for model in Section.__subclasses__() if model.__module__.startswith("bridge.")}  # not of tests
+    shipped = {model for model in Section.__subclasses__() if model.__module__.startswith("bridge.config.")}
     assert {model.__name__ for model in shipped - set(PLACES) - inside - top} == set()
 
 
@@ -187,3 +188,11 @@ def test_nothing_names_a_place_of_one_machine() -> None:
     assert len(read) > 200
     found = [(str(file.relative_to(ROOT)), word) for file, text in read.items() for word in FORBIDDEN if word in text]
     assert found == []
+
+
+def test_every_key_of_a_unit_test_file_is_named() -> None:
+    """In the tables of its page."""
+    text = (DOCS / "testing-rules.md").read_text(encoding="utf-8")
+    named = {key.rpartition(".")[2] for key in keys(unit_test_file.FileSection)} - {"tests", "external_url", "labels"}
+    assert len(named) >= 25
+    assert sorted(key for key in named if not re.search(rf"`(?:tests\.)?{key}`", text)) == []

@@ -37,3 +37,10 @@ def test_redacting_twice_changes_nothing_more(text: str) -> None:
     """Messages pass through several hands."""
     once = redact(text)
     assert redact(once) == once
+
+
+def test_the_sentence_around_a_url_keeps_its_punctuation() -> None:
+    """The colon before what went wrong is not part of a query string."""
+    assert redact("http://p:9090/api?token=abc: Connection refused") == "http://p:9090/api?<secret>: Connection refused"
+    assert redact("asked /api/v1/query?query=up, and then") == "asked /api/v1/query?<secret>, and then"
+    assert redact("see http://p:9090/x.") == "see http://p:9090/x."

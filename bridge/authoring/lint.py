@@ -1,0 +1,132 @@
+"""Doubts about rule files that are not wrong: each has a name, and says how to mend it. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from bridge.domain.batch import EventKind
+from bridge.domain.errors import Problem
+from bridge.domain.rule import Condition, Group, Rule, RuleKind, SignalQuery, StrategySpec
+from bridge.domain.times import DAY, Duration, format_duration, parse_duration
+
+_RANGE = re.compile(r"\[([0-9][0-9a-z]*)(?::[0-9a-z]*)?\]")
+_IN_UNIT = {
+    "_seconds": "seconds",
+    "_milliseconds": "milliseconds",
+    "_ms": "milliseconds",
+    "_microseconds": "microseconds",
+}
+_SUFFIX = re.compile(
+    r"[a-zA-Z_:][a-zA-Z0-9_:]*?(_seconds|_milliseconds|_ms|_microseconds)(?:_bucket|_sum|_count|_total)?\b"
+)
+SLOW: Duration = DAY // 24  # an answer that takes longer is no latency that anybody watches
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A lint's finding, without its place."""
+
+    lint: str
+    message: str
+    hint: str = ""
+
+
+def lint(groups: Iterable[Group]) -> list[Problem]:
+    """Every doubt, in file order."""
+    return sorted(
+        Problem(rule.file, rule.line, rule.name, doubt.message, doubt.hint, doubt.lint)
+        for group in groups
+        for rule in group.rules
+        for doubt in of_rule(group, rule)
+    )
+
+
+def of_rule(group: Group, rule: Rule) -> Iterator[Doubt]:
+    """The doubts about one rule."""
+    yield from _durations(group, rule)
+    yield from _windows(group, rule)
+    for query, strategy in _judged(group, rule):
+        yield from _units(query)
+        if strategy is not None:
+            yield from _limits(query, strategy)
+    if rule.strategy is None and not rule.conditions:
+        for name, text in rule.annotations.items():
+            if "$threshold" in text:
+                message = f"annotation {name!r} uses $threshold, which a rule with 'expr' does not have"
+                yield Doubt("threshold-without-strategy", message, "write the limit into the text, or use a signal")
+
+
+def _judged(group: Group, rule: Rule) -> list[tuple[SignalQuery, StrategySpec | None]]:
+    parts = rule.conditions or (Condition(rule.query, rule.strategy),)
+    return [(group.queries[part.query], part.strategy) for part in parts]
+
+
+def _durations(group: Group, rule: Rule) -> Iterator[Doubt]:
+    for key, length in (("for", rule.for_), ("keep_firing_for", rule.keep_firing_for), ("warm_up", rule.warm_up)):
+        if 0 < length < group.interval:
+            message = (
+                f"{key} ({format_duration(length)}) is shorter than the interval ({format_duration(group.interval)})"
+            )
+            yield Doubt(
+                "shorter-than-interval", message, "one slot decides as it would without; make it longer, or remove it"
+            )
+    if rule.kind is RuleKind.RETRAIN and 0 < rule.cooldown.base < rule.for_:
+        message = (
+            f"the cooldown ({format_duration(rule.cooldown.base)}) is shorter than for ({format_duration(rule.for_)})"
+        )
+        yield Doubt("short-cooldown", message, "a retraining takes time to show; hours are usual")
+
+
+def _windows(group: Group, rule: Rule) -> Iterator[Doubt]:
+    for query, _ in _judged(group, rule):
+        lengths = [_length(text) for expr in query.exprs.values() for text in _RANGE.findall(expr)]
+        known = [length for length in lengths if length]
+        if known and min(known) < group.interval:
+            shown = format_duration(min(known))
+            message = (
+                f"{query.name}: the range [{shown}] is shorter than the interval ({format_duration(group.interval)})"
+            )
+            yield Doubt("gap-between-windows", message, "samples between two windows are never looked at")
+        breaches = rule.breaches
+        if breaches is not None and known and max(known) >= breaches.of * group.interval:
+            window = format_duration(max(known))
+            message = f"{query.name}: all {breaches.of} slots of 'breaches' look at one window of {window}"
+            yield Doubt("overlapping-windows", message, "they say the same thing; shorten the window, or use 'for'")
+
+
+def _units(query: SignalQuery) -> Iterator[Doubt]:
+    """A metric's name says its unit."""
+    if query.event is not EventKind.LATENCY or not query.unit:
+        return
+    for expr in query.exprs.values():
+        said = {_IN_UNIT[suffix] for suffix in _SUFFIX.findall(expr)}
+        if said and query.unit not in said and not re.search(r"[*/]\s*1(?:000|e3)|0\.001|1e-3", expr):
+            message = (
+                f"signal {query.name!r} is in {query.unit}, and its metric's name says {' or '.join(sorted(said))}"
+            )
+            yield Doubt("unit-of-name", message, "set unit to that of the series")
+
+
+def _limits(query: SignalQuery, strategy: StrategySpec) -> Iterator[Doubt]:
+    """A threshold that no number of its kind can pass, or that looks like another unit's."""
+    top, bottom = strategy.params.get("max"), strategy.params.get("min")
+    if strategy.name != "threshold":
+        return
+    share = query.event in {EventKind.INFERENCE_ERROR, EventKind.DRIFT}
+    what = "a share of failures" if query.event is EventKind.INFERENCE_ERROR else "a drift score"
+    if share and isinstance(top, float | int) and top >= 1:
+        yield Doubt("never-fires", f"max is {top:g}, and {what} is at most 1", "write 5 % as 0.05")
+    if share and isinstance(bottom, float | int) and bottom <= 0:
+        yield Doubt("never-fires", f"min is {bottom:g}, and {what} is never below 0", "")
+    if query.event is EventKind.LATENCY and isinstance(top, float | int) and top * query.unit_ms > SLOW:
+        message = f"max is {top:g} {query.unit}, which is {format_duration(round(top * query.unit_ms))}"
+        yield Doubt("unit-of-threshold", message, "write it with its unit, such as 200ms")
+
+
+def _length(text: str) -> Duration:
+    try:
+        return parse_duration(text)
+    except ValueError:
+        return 0

@@ -1,0 +1,71 @@
+"""JSON Schemas take what the check takes, and refuse what it refuses by its form."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from bridge.authoring.schema import schema
+from tests.support.pages import ROOT
+
+GOOD = {
+    "config": [ROOT / "tests/data/good/bridge.yml", ROOT / "examples/bridge.yml", ROOT / "examples/compose/bridge.yml"],
+    "rules": [ROOT / "rules/demo.yml", *sorted((ROOT / "tests/data/good/rules").glob("*.yml")),
+              *sorted((ROOT / "examples/rules").glob("*.yml"))],
+    "tests": sorted((ROOT / "rules/tests").glob("*.yml")),
+}  # fmt: skip
+
+
+def errors(kind: str, value: Any) -> list[str]:
+    whole = schema(kind)
+    jsonschema.Draft202012Validator.check_schema(whole)
+    return [error.message for error in jsonschema.Draft202012Validator(whole).iter_errors(value)]
+
+
+@pytest.mark.parametrize(("kind", "file"), [(kind, file) for kind, files in GOOD.items() for file in files])
+def test_every_good_file_fits(kind: str, file: Path) -> None:
+    """Shipped files, examples, and those of the tests."""
+    assert errors(kind, yaml.safe_load(file.read_text())) == []
+
+
+def test_every_documented_example_fits() -> None:
+    """The long ones of the pages."""
+    for kind, page in (("config", "configuration.md"), ("rules", "rules.md")):
+        text = (ROOT / "docs" / page).read_text().split("```yaml\n")[1].split("```")[0]
+        assert errors(kind, yaml.safe_load(text)) == []
+
+
+def _changed(value: Any, *place: Any, to: Any) -> Any:
+    whole = copy.deepcopy(value)
+    here = whole
+    for step in place[:-1]:
+        here = here[step]
+    here[place[-1]] = to
+    return whole
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "to"),
+    [
+        ("rules", ("groups", 0, "intervall"), "1m"),
+        ("rules", ("groups", 0, "interval"), "10 minutes"),
+        ("rules", ("groups", 0, "rules", 0, "strategi"), {}),
+        ("rules", ("groups", 0, "rules", 0, "strategy"), {"treshold": {}}),
+        ("rules", ("groups", 0, "rules", 0, "strategy"), {"threshold": {"maxx": 1}}),
+        ("rules", ("groups", 0, "rules", 0, "approval"), "yes"),
+        ("config", ("global", "evaluation_interval"), 60),
+        ("config", ("receivers", 0, "slack_configs"), []),
+        ("config", ("gatess",), {}),
+        ("tests", ("tests", 0, "retrain_rule_tests"), []),
+    ],
+)
+def test_what_is_wrong_by_its_form_does_not_fit(kind: str, place: tuple[Any, ...], to: Any) -> None:
+    """Unknown keys and values of another kind, at every level."""
+    value = yaml.safe_load(GOOD[kind][0].read_text())
+    assert errors(kind, value) == []
+    assert errors(kind, _changed(value, *place, to=to)) != []
