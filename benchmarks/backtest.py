@@ -3,9 +3,10 @@
     python -m benchmarks.backtest [--series 1000] [--days 30] [--rounds 3] [--breach 360] [--only ...]
 
 expr: five plain rules that differ in their limits; counted is all CPU, with that of the store. vmalert evaluates the
-same rules as alerts (rulesDelay 0) and writes its series back. signal: five `signal` rules on one signal; counted is
-the time until it is done, beside that of fetching and decoding the same chunks alone. rss: how much more memory the
-whole span needs than a tenth of it. Medians over the rounds, both sides in turn. The last line is one JSON object.
+same rules as alerts (rulesDelay 0) and writes its series back. expr_apart: five that have nothing in common. expr1:
+one. signal: five `signal` rules on one signal; counted is the time until it is done, beside that of fetching and
+decoding the same chunks alone. rss: how much more memory the whole span needs than a tenth of it. Medians over the
+rounds, both sides in turn. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from tests.support.processes import Program, free_port, kept_for_the_test, wait_
 ROOT = Path(__file__).resolve().parent.parent
 MINUTE, DAY = 60, 86_400
 SHARE = 0.01
+SCENARIOS = ["expr", "expr_apart", "expr1", "signal", "rss"]
 
 
 @dataclass(frozen=True)
@@ -115,28 +117,33 @@ def used(command: list[str], url: str, store: Program) -> Used:
     return Used(wall, own, cpu(store.pid) - before, usage.ru_maxrss / 1024)
 
 
-def rule_file(folder: Path, *, signal: bool, rules: int) -> Path:
+def expressions(rules: int, *, apart: bool) -> list[str]:
+    """apart: they have nothing in common but their numbers."""
+    same = ("{}", "{} + 0", "{} * 1", "abs({})", "-(-{})") if apart else ("{}",) * 5
+    return [f"{same[place].format('model_drift_score')} > {limit}" for place, limit in enumerate(LIMITS[:rules])]
+
+
+def rule_file(folder: Path, *, signal: bool, rules: int, apart: bool = False) -> Path:
     """Ours."""
     written = []
-    for place, limit in enumerate(LIMITS[:rules]):
-        what: dict[str, object] = {"expr": f"model_drift_score > {limit}"}
+    for place, (limit, expr) in enumerate(zip(LIMITS[:rules], expressions(rules, apart=apart), strict=True)):
+        what: dict[str, object] = {"expr": expr}
         if signal:
             what = {"signal": "drift", "strategy": {"threshold": {"max": limit}}}
         written.append({"retrain": f"Drift{place}", **what, "cooldown": "1h"})
     group: dict[str, object] = {"name": "g", "interval": "1m", "query_offset": "0s", "rules": written}
     if signal:
         group["signals"] = {"drift": {"event": "drift", "expr": "model_drift_score"}}
-    path = folder / f"{'signal' if signal else 'expr'}-{rules}.yml"
+    path = folder / f"{'signal' if signal else 'expr'}-{rules}{'-apart' if apart else ''}.yml"
     path.write_text(json.dumps({"groups": [group]}))
     return path
 
 
-def alert_file(folder: Path, rules: int) -> Path:
+def alert_file(folder: Path, rules: int, *, apart: bool = False) -> Path:
     """The same, as vmalert's alerts."""
-    written = [
-        {"alert": f"Drift{place}", "expr": f"model_drift_score > {limit}"} for place, limit in enumerate(LIMITS[:rules])
-    ]
-    path = folder / f"alerts-{rules}.yml"
+    exprs = expressions(rules, apart=apart)
+    written = [{"alert": f"Drift{place}", "expr": expr} for place, expr in enumerate(exprs)]
+    path = folder / f"alerts-{rules}{'-apart' if apart else ''}.yml"
     path.write_text(json.dumps({"groups": [{"name": "g", "interval": "1m", "rules": written}]}))
     return path
 
@@ -207,13 +214,13 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--breach", type=int, default=360, help="minutes that a breach lasts")
-    parser.add_argument("--only", action="append", choices=["expr", "expr1", "signal", "rss"])
+    parser.add_argument("--only", action="append", choices=SCENARIOS)
     parser.add_argument("--fetch-alone", nargs=3, metavar=("URL", "FROM", "TO"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.fetch_alone:
         url, begins, ends = options.fetch_alone
         return fetch_alone(url, int(begins), int(ends))
-    wanted = options.only or ["expr", "expr1", "signal", "rss"]
+    wanted = options.only or SCENARIOS
     version = subprocess.run(["vmalert", "-version"], capture_output=True, text=True, check=False)
     print("peer:", (version.stdout or version.stderr).strip().split("\n")[0])
     ends = 1_790_000_000 // DAY * DAY
@@ -230,11 +237,12 @@ def measure(
     """The figures that are wanted."""
     found: dict[str, object] = {}
     scenarios: dict[str, dict[str, dict[str, float]]] = {}
-    for name, rules in (("expr", 5), ("expr1", 1)):
+    for name, rules in (("expr", 5), ("expr_apart", 5), ("expr1", 1)):
         if name in wanted:
+            apart = name == "expr_apart"
             sides = {
-                "vmalert": vmalert(alert_file(folder, rules), url, begins, ends),
-                "ours": ours(rule_file(folder, signal=False, rules=rules), url, begins, ends),
+                "vmalert": vmalert(alert_file(folder, rules, apart=apart), url, begins, ends),
+                "ours": ours(rule_file(folder, signal=False, rules=rules, apart=apart), url, begins, ends),
             }
             scenarios[name] = both = compare(sides, url, store, rounds)
             found[f"ratio_{name}_cpu"] = round(both["ours"]["total"] / both["vmalert"]["total"], 3)

@@ -338,3 +338,45 @@ def test_mistakes_in_rule_files_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         of_rules([tmp_path / "rules.yml"], "http://b.test")
     assert len(caught.value.problems) >= 2
+
+
+def test_tables_and_requests_of_the_report_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is left out is said: charts and requests."""
+    monkeypatch.setattr(backtest_report, "MOST_CHARTS", 4)
+    monkeypatch.setattr(backtest_report, "MOST_REQUESTS", 10)
+    test = run(charts=True)
+    results = test.run()
+    assert test.recorder is not None
+    drawn, left_out = backtest_report.charts(results, test.recorder, test.table, [])
+    assert ([chart.title for chart in drawn], left_out) == (
+        [f"Also: {HOSTILE}", f"Drifted: {HOSTILE}", f"Drifted: {A}", f"Told: {HOSTILE}"], 2,
+    )  # fmt: skip
+    text = backtest_report.page(results, {}, drawn, left_out)
+    assert "2 more charts are left out." in text
+    assert "and 2 more" in text
+
+
+def test_a_report_without_requests_says_so() -> None:
+    """And without charts has no heading for them."""
+    quiet = replace(PLAN, groups=(group(rule("Drifted", limit=5.0), interval=5 * MINUTE),))
+    text = backtest_report.page(run(plan=quiet).run(), {}, [])
+    assert "<p>None.</p>" in text
+    assert "<h2>Models</h2>" not in text
+
+
+def test_what_could_not_be_judged_stands_in_the_report() -> None:
+    """With the server's words, as text."""
+    results = run().run()
+    results.errors["Drifted"] = "<b>bad</b>"
+    assert "Drifted: &lt;b&gt;bad&lt;/b&gt;" in backtest_report.page(results, {}, [])
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the disk that is full."""
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(BacktestError, match="cannot be written: No space left on device"):
+        run(tmp_path).run()
