@@ -14,7 +14,9 @@ from bridge.domain.batch import EventBatch
 from bridge.domain.errors import SourceError
 from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.request import Decision, RequestRecord
+from bridge.domain.route import Route
 from bridge.domain.rule import Breaches, Cooldown, Gates, Group, Rate, Rule, SignalQuery, Storm
+from bridge.domain.time_interval import Span, TimeInterval
 from bridge.domain.times import HOUR, SECOND, Duration, Timestamp
 from bridge.domain.verdict import Cause
 from bridge.engine.checkpoint import Checkpoint
@@ -185,3 +187,49 @@ def test_a_replay_in_new_processes_is_as_one_in_a_whole(seed: int) -> None:
     assert parts.requests == whole.requests
     assert len(parts.requests) > 3
     assert [report.slot for report in parts.reports] == [report.slot for report in whole.reports]
+
+
+# ---------------------------------------------------------------- edges
+
+
+class Short(ScriptedSource):
+    """Forgets the last slot of every walk."""
+
+    def history(self, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration) -> Iterator[EventBatch]:
+        return super().history(query, slots[:-1], offset)
+
+
+def test_a_history_that_ends_too_early_is_a_defect_and_not_silence() -> None:
+    """Nobody takes a missing slot for a healthy one."""
+    table, begin = ModelTable(), group(rule()).slot_at(START)
+    replay = Replay(Short(table), table, [group(rule())], Kept().take)
+    with pytest.raises(RuntimeError, match="the history of 'drift' ended before slot"):
+        list(replay.walk(begin, begin + 50 * SECOND))
+
+
+def test_long_replays_walk_in_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No list of slots grows with the span."""
+    monkeypatch.setattr("bridge.engine.replay.MOST_SLOTS", 4)
+    table, begin = ModelTable(), group(rule()).slot_at(START)
+    source = Broken(table, {})
+    source.walks = []
+    replay = Replay(source, table, [group(rule(), rule("Same"))], Kept().take)
+    assert len(list(replay.walk(begin, begin + 90 * SECOND))) == 10
+    assert source.walks == [begin, begin + 40 * SECOND, begin + 80 * SECOND]
+    replay.close()
+
+
+def test_time_intervals_mute_the_past_as_they_do_the_present() -> None:
+    """Routes keep their intervals, though they lead to nobody."""
+    always = TimeInterval("always", (Span(),))
+    routes = NoDestinations(Route("team", mute=(always,)), {"region": "eu"})
+    begin = group(rule()).slot_at(START)
+    table, kept = ModelTable(), Kept()
+    source = ScriptedSource(table, {("drift", begin): {A: 0.7}})
+    list(Replay(source, table, [group(rule())], kept.take, routing=routes).walk(begin, begin))
+    (record,) = kept.requests.values()
+    assert (record.state.value, record.hold and record.hold.value) == ("held", "muted")
+    assert routes.identity({"a": "b"}) == {"region": "eu", "a": "b"}
+    assert routes.way({}).receivers == ("team",)
+    assert NoDestinations().muted_until({}, begin) == 0
+    assert NoDestinations().wants_resolved("team/webhook/0") is False
