@@ -125,7 +125,7 @@ class RuleReader:
         self._check_annotations(section)
         name = section.retrain or section.alert or ""
         query, strategy, conditions, at_least = self._judgement(section, name)
-        self._check_together(section, query)
+        self._check_together(section, query, conditions)
         cooldown, breaches = section.cooldown, section.breaches
         mode = Mode.SHADOW if section.shadow else Mode.DRY_RUN if section.dry_run or group.dry_run else Mode.LIVE
         return Rule(
@@ -198,20 +198,25 @@ class RuleReader:
             return conditions[0].query if conditions else "", None, conditions, at_least
         return "", None, (), 0
 
-    def _check_together(self, rule: RuleSection, query: str) -> None:
-        """Keys that do not go with each other, or with what the rule reads."""
+    def _check_breaches(self, rule: RuleSection) -> None:
         if rule.breaches is not None:
             if rule.breaches.at_least > rule.breaches.of:
                 text = f"at_least ({rule.breaches.at_least}) must not be more than of ({rule.breaches.of})"
                 self._add(text, "", "breaches", "at_least")
             if self._given("for"):
                 self._add("'for' does not go with 'breaches'", "remove one", "for")
+
+    def _check_together(self, rule: RuleSection, query: str, conditions: tuple[Condition, ...]) -> None:
+        """Keys that do not go with each other, or with what the rule reads."""
+        self._check_breaches(rule)
         for key in ("n_min", "warm_up") if self._given("expr") else ():
             if self._given(key):
                 self._add(f"{key!r} does not go with 'expr'", "write the expression as a signal", key)
-        signal = self._group.queries.get(query)
-        if rule.n_min is not None and self._given("signal") and signal is not None and COUNT not in signal.exprs:
-            self._add(f"signal {query!r} does not say how many observations there are", "give it an 'n'", "n_min")
+        judged = {query, *(item.query for item in conditions)} if not self._given("expr") else set()
+        for name in sorted(judged) if rule.n_min is not None else ():
+            signal = self._group.queries.get(name)
+            if signal is not None and COUNT not in signal.exprs:
+                self._add(f"signal {name!r} does not say how many observations there are", "give it an 'n'", "n_min")
         if rule.cooldown.max and rule.cooldown.max < rule.cooldown.base:
             self._add("max must not be shorter than base", "", "cooldown", "max")
         for key in _ONLY_RETRAIN if self._given("alert") else ():

@@ -13,6 +13,7 @@ from typing import Any
 from bridge.domain.model import ModelKey, PipelineKey
 from bridge.domain.times import Timestamp, rfc3339
 
+MANUAL = "manual"  # the rule of a request that a person made
 REQUEST_ID = re.compile(r"[0-9a-f]{32}")
 
 

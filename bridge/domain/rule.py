@@ -201,7 +201,14 @@ class Group:
         meaning += [[self._judged(item.query, item.strategy), item.healthy, rule.at_least] for item in rule.conditions]
         if rule.breaches is not None:
             meaning.append([rule.breaches.at_least, rule.breaches.of])
+        if rule.kind is not RuleKind.RETRAIN or rule.mode is not Mode.LIVE:
+            meaning.append([rule.kind, rule.mode])  # a rule that begins to ask, asks for what fires already
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]
+
+    def signal_meaning(self, name: str) -> str:
+        """Short hash of what a signal asks and of whom; models expected of another one are not expected of this."""
+        told = json.dumps(self._judged(name, None), sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()[:8]
 
     def _judged(self, name: str, strategy: StrategySpec | None) -> list[Any]:
         """What a signal means to a rule."""

@@ -111,20 +111,22 @@ class Asker:
             draft.put_request(ended)
             self._decided(draft, ended, Outcome.WITHDRAWN, f"episode ended ({why}) while the request was held", slot)
             return
-        routing = self.keeper.routing
-        if record.state.in_flight and not routing.tracked(record.destinations):
+        unreported = record.state is RequestState.REQUESTED and not record.reference
+        if unreported and not self.keeper.routing.tracked(record.destinations):
             draft.put_request(replace(record, state=RequestState.CLOSED, updated_at=slot, ended_at=slot, message=why))
-        for destination in record.destinations if record.sent_at else ():
-            if routing.wants_resolved(destination):
-                draft.deliveries.append(NewDelivery(record.id, destination, Kind.RESOLVED))
+        self._tell_over(draft, record)
 
     # ------------------------------------------------------------ later slots
 
-    def go_on(self, draft: Draft, evaluations: Mapping[str, Evaluation], slot: Timestamp) -> None:
-        """What time alone may change: flights that never land, whether a retraining helped, and open episodes."""
+    def before(self, draft: Draft, evaluations: Mapping[str, Evaluation], slot: Timestamp) -> None:
+        """What comes before new requests: flights that never landed, whether a retraining helped, and what waits."""
         self._expire_flights(draft, slot)
-        self._judge_retrainings(draft, evaluations, slot)
-        self._reconsider(draft, evaluations, slot)
+        self._judge_retrainings(draft, slot)
+        self._reconsider(draft, evaluations, slot, waiting=True)
+
+    def go_on(self, draft: Draft, evaluations: Mapping[str, Evaluation], slot: Timestamp) -> None:
+        """What time alone may change of open episodes: attempts that were not made yet, or that come next."""
+        self._reconsider(draft, evaluations, slot, waiting=False)
 
     def _expire_flights(self, draft: Draft, slot: Timestamp) -> None:
         """No end of a request was reported for too long: it no longer counts as running."""
@@ -135,60 +137,96 @@ class Asker:
                 draft.put_request(lost)
                 self._decided(draft, lost, Outcome.NONE, f"lost: {message}", slot)
 
-    def _judge_retrainings(self, draft: Draft, evaluations: Mapping[str, Evaluation], slot: Timestamp) -> None:
-        """Of the retrainings that this group's rules led to: did they help?"""
-        gates = self.keeper.gates
+    def _judge_retrainings(self, draft: Draft, slot: Timestamp) -> None:
+        """Of the retrainings that this group's rules led to, or nobody's any more: did they help?"""
+        gates, mine = self.keeper.gates, {rule.name for rule in self.group.rules}
         for record in list(draft.book.unjudged.values()):
-            if record.request.rule not in evaluations and record.request.rule in self.runs:
+            if record.request.rule not in mine and record.request.rule in self.runs:
                 continue
-            found = helping.verdict(record, self.runs, slot, gates.settle, gates.verdict_limit)
+            rules = draft.book.rules_of(record)
+            found = helping.verdict(record, rules, self.runs, slot, gates.settle, gates.verdict_limit)
             if found is not None:
                 verdict, why = found
                 judged = replace(record, verdict=verdict, verdict_at=slot)
                 draft.put_request(judged)
                 self._decided(draft, judged, Outcome.JUDGED, f"{verdict.replace('_', ' ')}: {why}", slot)
+                self._count_unhelpful(draft, judged)
 
-    def _reconsider(self, draft: Draft, evaluations: Mapping[str, Evaluation], slot: Timestamp) -> None:
-        """Open episodes whose request is held, over or not made yet."""
+    @staticmethod
+    def _count_unhelpful(draft: Draft, judged: RequestRecord) -> None:
+        """A later request of the pipeline went before this was known: it follows one more that did not help."""
+        latest = draft.book.latest_of(judged.owner)
+        later = latest is not None and latest.id != judged.id and latest.sent_at >= judged.sent_at
+        if latest is not None and later and judged.verdict is Verdict.NOT_RECOVERED:
+            known = draft.requests.get(latest.id, latest)
+            draft.put_request(replace(known, unhelpful=max(known.unhelpful, judged.unhelpful + 1)))
+
+    def _reconsider(
+        self, draft: Draft, evaluations: Mapping[str, Evaluation], slot: Timestamp, *, waiting: bool
+    ) -> None:
+        """Open episodes whose request waits, or else those where it is over or not made yet."""
+        mine = {rule.name: rule for rule in self.group.rules}
         for model in list(draft.waiting()):
             episode = draft.episode(model)
             if episode is None or episode.started_at == slot:
                 continue
+            current = draft.request(model)
+            if waiting != (current is not None and current.state.waiting):
+                continue
+            rules = [mine[name] for name in episode.rules if name in mine]
             linked = [evaluations[name] for name in episode.rules if name in evaluations]
-            record, unasked = draft.request(model), draft.unasked.pop(model, None)
+            record, unasked = current, draft.unasked.pop(model, None)
             if unasked is not None:  # now or never, even if its rules could not be judged in this slot
                 self.ask(draft, unasked, linked[:1], slot)
-            if not linked or unasked is not None or record is None:
+            if not rules or unasked is not None or record is None:
                 continue
             breached = [evaluation for evaluation in linked if self._breached(evaluation, model)]
             if record.state.waiting:
-                self._recheck(draft, record, linked[0].run.rule, slot)
-            elif breached and self._may_ask_again(draft, record, slot):
+                healthy = bool(linked) and all(self._code(evaluation, model) == Code.OK for evaluation in linked)
+                self._recheck(draft, record, rules[0], slot, healthy=healthy)
+            elif breached and self._may_ask_again(draft, record, rules[0], slot):
+                self._tell_over(draft, record)
+                if episode.leader not in self.runs:
+                    episode = replace(episode, leader=breached[0].run.rule.name)
+                    draft.put_episode(episode)
                 attempt = record.request.attempt + 1
                 again = self.request(episode, breached, slot, attempt=attempt, late=False)
                 self.ask(draft, again, breached, slot)
 
-    def _may_ask_again(self, draft: Draft, record: RequestRecord, slot: Timestamp) -> bool:
+    def _tell_over(self, draft: Draft, record: RequestRecord) -> None:
+        """Receivers that want to know are told that a request is over, though its episode is not."""
+        for destination in record.destinations if record.sent_at else ():
+            if self.keeper.routing.wants_resolved(destination):
+                draft.deliveries.append(NewDelivery(record.id, destination, Kind.RESOLVED))
+
+    def _may_ask_again(self, draft: Draft, record: RequestRecord, linked: Rule, slot: Timestamp) -> bool:
         """The next attempt of an episode needs the last one over, known not to have helped, and its cooldown over."""
         helped = record.verdict in {None, Verdict.RECOVERED}
-        if record.request.rule not in self.runs or (record.state not in _FAILED and helped):
+        if record.state not in _FAILED and helped:
             return False
-        hold = self.keeper.hold(draft, record, self._rule(record.request.rule), slot)
+        hold = self.keeper.hold(draft, record, self._rule(record.request.rule, linked), slot)
         return hold is None or hold.reason is not HoldReason.COOLDOWN
+
+    @staticmethod
+    def _code(evaluation: Evaluation, model: ModelKey) -> int:
+        return int(evaluation.run.staged.code[evaluation.run.table.slot(model)])
 
     @staticmethod
     def _breached(evaluation: Evaluation, model: ModelKey) -> bool:
         return bool(evaluation.run.staged.code[evaluation.run.table.slot(model)] == Code.BREACHED)
 
-    def _recheck(self, draft: Draft, record: RequestRecord, linked: Rule, slot: Timestamp) -> None:
+    def _recheck(self, draft: Draft, record: RequestRecord, linked: Rule, slot: Timestamp, *, healthy: bool) -> None:
         """A held request: has its gate opened, or has it been held for too long?
 
         linked: a rule that still belongs to the episode; its gates count when the leading rule was edited away.
+        healthy: nothing is breached now (`keep_firing_for` keeps the episode): it is not sent, whatever the gates say.
         """
         if slot - record.request.triggered_at >= self.keeper.gates.hold_limit:
             expired = replace(record, state=RequestState.EXPIRED, updated_at=slot, ended_at=slot, hold=None)
             draft.put_request(expired)
             self._decided(draft, expired, Outcome.EXPIRED, "held for longer than hold_limit", slot)
+            return
+        if healthy:
             return
         settled = self.keeper.settle(draft, record, self._rule(record.request.rule, linked), slot)
         if not settled.state.waiting:

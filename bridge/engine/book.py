@@ -29,6 +29,11 @@ def retrained_at(record: RequestRecord) -> Timestamp:
     return (record.delivered_at or record.sent_at) if record.state is RequestState.CLOSED else record.ended_at
 
 
+def _went(record: RequestRecord) -> tuple[Timestamp, Timestamp, int, str]:
+    """In which order requests went; those of one slot in an order that a restart does not change."""
+    return record.sent_at, record.request.triggered_at, record.request.attempt, record.id
+
+
 def supersedes(record: RequestRecord, episode: Episode, known: RequestRecord | None) -> bool:
     """Whether a request is the open episode's latest one, `known` being the one so far; older attempts change too."""
     if episode.started_at != record.request.episode_start:
@@ -131,7 +136,7 @@ class Book:
         if record.sent_at:
             self.last_asked[model] = record.id
             last = self.requests.get(self.latest.get(record.owner, ""))
-            if last is None or record.sent_at >= last.sent_at:
+            if last is None or _went(record) >= _went(last):
                 self.latest[record.owner] = record.id
         if state is RequestState.SUCCEEDED and record.verdict is None:
             self.unjudged[record.id] = record
@@ -152,10 +157,20 @@ class Book:
         """What the gates need to know of a pipeline."""
         flying = self.in_flight.get(owner, ())
         busy = max((self.requests[id_].sent_at + in_flight_limit for id_ in flying), default=0)
-        return PipelineLoad(busy, self.last_end.get(owner, 0), unhelpful_after(self._latest(owner)))
+        return PipelineLoad(busy, self.last_end.get(owner, 0), unhelpful_after(self.latest_of(owner)))
 
-    def _latest(self, owner: PipelineKey) -> RequestRecord | None:
+    def latest_of(self, owner: PipelineKey) -> RequestRecord | None:
+        """The request of a pipeline that went last."""
         return self.requests.get(self.latest.get(owner, ""))
+
+    def rules_of(self, record: RequestRecord) -> tuple[str, ...]:
+        """The rules that led to a request, those that joined its episode later included."""
+        key = (record.request.model, record.request.episode_start)
+        episode = self.episodes.get(key[0])
+        if episode is None or episode.started_at != key[1]:
+            episode = self.ended.get(key)
+        joined = () if episode is None else episode.rules
+        return tuple(dict.fromkeys((record.request.rule, *(item.rule for item in record.request.evidence), *joined)))
 
     def paused_until(self, owner: PipelineKey, slot: Timestamp) -> Timestamp:
         """When the longest pause of the pipeline is over; 0 = it is not paused."""
@@ -251,7 +266,7 @@ class Draft:
         ends = map(retrained_at, changed.values())
         last = self.book.requests.get(self.book.latest.get(owner, ""))
         for record in changed.values():
-            if record.sent_at and (last is None or record.sent_at >= last.sent_at):
+            if record.sent_at and (last is None or _went(record) >= _went(last)):
                 last = record
         return PipelineLoad(busy, max(self.book.last_end.get(owner, 0), *ends, 0), unhelpful_after(last))
 
@@ -267,12 +282,16 @@ class Draft:
         )  # fmt: skip
 
     def waiting(self) -> Iterator[ModelKey]:
-        """Models whose open episode may need another look, in order."""
+        """Models whose open episode may need another look; what has waited longest comes first."""
         touched = {model for model, episode in self._open.items() if episode is not None}
-        for model in sorted(self.book.waiting | touched):
+        for model in sorted(self.book.waiting | touched, key=self._age):
             record = self.request(model)
             if self.episode(model) is not None and (record is None or not record.state.in_flight):
                 yield model
+
+    def _age(self, model: ModelKey) -> tuple[Timestamp, ModelKey]:
+        record = self.request(model)
+        return (0 if record is None else record.request.triggered_at), model
 
     def apply(self) -> None:
         """The changes are stored: the book takes them over."""

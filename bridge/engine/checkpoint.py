@@ -35,13 +35,17 @@ class RuleMemory:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """models: in the order of their slots. last_end: when each pipeline was retrained last."""
+    """models: in the order of their slots. last_end: when each pipeline was retrained last.
+
+    left: group -> signal -> slots of the models that are gone for good.
+    """
 
     models: Sequence[ModelKey]
     snapshot: Snapshot
     rules: Mapping[str, RuleMemory]
-    storms: Mapping[str, Timestamp]
+    storms: Mapping[str, tuple[Timestamp, Timestamp]]
     last_end: Sequence[tuple[PipelineKey, Timestamp]]
+    left: Mapping[str, Mapping[str, set[int]]]
 
 
 def take(engine: Engine) -> Checkpoint:
@@ -56,6 +60,10 @@ def take(engine: Engine) -> Checkpoint:
         {name: _memory(run) for name, run in runs.items()},
         dict(engine.keeper().storms),
         list(engine.book.last_end.items()),
+        {
+            name: {signal: roster.live.left for signal, roster in group.rosters.items()}
+            for name, group in engine.groups.items()
+        },
     )
 
 
@@ -76,6 +84,10 @@ def put(engine: Engine, checkpoint: Checkpoint) -> None:
         run.series = dict(memory.series)
         run.health, run.last_error = memory.health, memory.last_error
         run.last_evaluation, run.failures = memory.last_evaluation, memory.failures
+    for name, group in engine.groups.items():
+        for signal, roster in group.rosters.items():
+            roster.live.left = set(checkpoint.left[name][signal])
+    engine.keeper().storms.clear()
     engine.keeper().storms.update(checkpoint.storms)
     engine.book.last_end.update(checkpoint.last_end)
 
@@ -117,9 +129,13 @@ def _chunks(run: RuleRun) -> list[StateChunk]:
 def _sightings(engine: Engine) -> list[Sighting]:
     return [
         Sighting(
-            name, signal, engine.table[slot], int(roster.live.first_seen[slot]), int(roster.live.missing_since[slot])
+            name,
+            roster.name,
+            engine.table[slot],
+            int(roster.live.first_seen[slot]),
+            int(roster.live.missing_since[slot]),
         )
         for name, group in engine.groups.items()
-        for signal, roster in group.rosters.items()
+        for roster in group.rosters.values()
         for slot in np.flatnonzero(roster.live.first_seen).tolist()
     ]

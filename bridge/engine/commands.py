@@ -49,7 +49,7 @@ class EngineCommands:
             record = self._known(report.request_id)
             if not record.state.may_become(report.state):
                 return record
-            ended = report.at if report.state.terminal else 0
+            ended = max(report.at, record.sent_at) if report.state.terminal else 0
             changed = replace(
                 record,
                 state=report.state,

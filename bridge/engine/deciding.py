@@ -9,7 +9,7 @@ import numpy as np
 
 from bridge.domain.alert import State
 from bridge.domain.model import ModelKey
-from bridge.domain.request import Decision, Episode, Outcome
+from bridge.domain.request import Decision, Episode, Outcome, RequestState
 from bridge.domain.rule import Mode, RuleKind
 from bridge.domain.times import Timestamp, rfc3339
 from bridge.domain.verdict import Cause
@@ -35,6 +35,9 @@ class Decider:
                     by_model.setdefault(evaluation.run.table[model_slot], []).append(evaluation)
             else:
                 self._tell_fired(draft, evaluation)
+        asked_for = {evaluation.run.rule.name: evaluation for evaluation in evaluations}
+        if live:
+            self.asker.before(draft, asked_for, slot)
         self._storm(draft, by_model, evaluations, slot)
         for model in sorted(by_model):
             self._fired(draft, model, by_model[model], slot, live=live)
@@ -42,7 +45,7 @@ class Decider:
             for model_slot in evaluation.moves.resolved.tolist():
                 self._resolved(draft, evaluation, model_slot, slot)
         if live:
-            self.asker.go_on(draft, {evaluation.run.rule.name: evaluation for evaluation in evaluations}, slot)
+            self.asker.go_on(draft, asked_for, slot)
 
     # ------------------------------------------------------------ what moved
 
@@ -95,7 +98,8 @@ class Decider:
         total = int(seen.sum())
         if total < storm.min_models or len(new) <= storm.share * total:
             return
-        keeper.storms[group.name] = slot + storm.hold
+        since, until = keeper.storms.get(group.name, (slot, 0))
+        keeper.storms[group.name] = (since if until > slot else slot, slot + storm.hold)
         leader = min((item for found in fired.values() for item in found), key=lambda item: item.run.rule.order)
         text = (
             f"storm: {len(new)} of {total} models began to fire in one slot, more than {storm.share:.0%}; "
@@ -109,11 +113,11 @@ class Decider:
 
     def _fired(self, draft: Draft, model: ModelKey, fired: list[Evaluation], slot: Timestamp, *, live: bool) -> None:
         """Rules of a model began to fire: they open its episode, or join the one that is open."""
-        fired = sorted(fired, key=lambda evaluation: evaluation.run.rule.order)
+        fired = sorted(fired, key=lambda found: (found.run.rule.mode is not Mode.LIVE, found.run.rule.order))
         names = tuple(evaluation.run.rule.name for evaluation in fired)
         episode = draft.episode(model)
         if episode is not None:
-            self._join(draft, episode, fired)
+            self._join(draft, episode, fired, slot, live=live)
             return
         episode = Episode(model, slot, names[0], names, attempts=0)
         draft.put_episode(episode)
@@ -123,11 +127,22 @@ class Decider:
         else:
             draft.unasked[model] = request
 
-    def _join(self, draft: Draft, episode: Episode, fired: list[Evaluation]) -> None:
+    def _join(self, draft: Draft, episode: Episode, fired: list[Evaluation], slot: Timestamp, *, live: bool) -> None:
         names = (evaluation.run.rule.name for evaluation in fired)
         rules = (*episode.rules, *(name for name in names if name not in episode.rules))
         draft.put_episode(replace(episode, rules=rules))
         record = draft.request(episode.model)
+        if live and record is not None and record.state is RequestState.RECORDED:
+            lively = [evaluation for evaluation in fired if evaluation.run.rule.mode is Mode.LIVE]
+            if lively:  # what a dry run would have asked for is not asked for yet
+                leader = lively[0].run.rule.name
+                episode = replace(episode, rules=rules, leader=leader)
+                draft.put_episode(episode)
+                attempt = record.request.attempt + 1
+                self.asker.ask(
+                    draft, self.asker.request(episode, lively, slot, attempt=attempt, late=False), lively, slot
+                )
+                return
         for evaluation in fired:
             model_slot = evaluation.run.table.slot(episode.model)
             self._note(
@@ -155,12 +170,12 @@ class Decider:
             return False
         return bool(run.staged.alerts.state[place] == State.FIRING) and _asks(run)
 
-    def leave(self, draft: Draft, run: RuleRun, places: np.ndarray, slot: Timestamp, why: str) -> None:
+    def leave(self, draft: Draft, run: RuleRun, signal: str, places: np.ndarray, slot: Timestamp, why: str) -> None:
         """Models that are gone for good: what the rule knew of them is dropped, their episodes end."""
         states = run.staged.alerts.state[places].tolist()
         run.leave(places)
         for place, state in zip(places.tolist(), states, strict=True):
-            text = f"{why}: {run.query.name} does not report it any more"
+            text = f"{why}: {signal} does not report it any more"
             before = State(state).name.lower()
             noting.note(draft, self.asker.group, run, place, Outcome.NONE, slot, before, "inactive", text)
             if state == State.FIRING and _asks(run):

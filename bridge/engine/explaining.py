@@ -68,7 +68,7 @@ class Explainer:
         yield Check("episode", passed=True, text=f"open since {rfc3339(episode.started_at)}; this rule {led}")
         record = book.requests.get(book.current.get(model, ""))
         if record is None:
-            yield Check("request", passed=None, text="not made yet: the slots of a down-time are being caught up")
+            yield Check("request", passed=None, text="none is known: not made yet, or so old that it is not kept")
             return
         leader = self.engine.runs().get(record.request.rule, run).rule
         slot = run.last_evaluation

@@ -57,13 +57,13 @@ def unknown_silences() -> SilenceSnapshot | None:
 class Gatekeeper:
     """Lets requests through, or holds them. silences: what is known of them; None: nobody to ask, nothing is silenced.
 
-    storms: group -> until when the requests that it makes now are held.
+    storms: group -> since when and until when requests that it makes are held.
     """
 
     routing: Routing
     gates: Gates
     silences: Callable[[], SilenceSnapshot | None] = unknown_silences
-    storms: dict[str, Timestamp] = field(default_factory=dict)
+    storms: dict[str, tuple[Timestamp, Timestamp]] = field(default_factory=dict)
 
     def settle(self, draft: Draft, record: RequestRecord, rule: Rule, slot: Timestamp) -> RequestRecord:
         """Hold the request or let it go, and put it down."""
@@ -108,10 +108,10 @@ class Gatekeeper:
         )  # fmt: skip
 
     def _storm(self, record: RequestRecord, rule: Rule) -> Timestamp:
-        """A request waits for the storm in which it was made, not for later ones."""
-        if record.hold is HoldReason.STORM:
-            return record.hold_until
-        return self.storms.get(rule.group, 0) if not record.hold and not record.sent_at else 0
+        """Until when a request waits that was made in a storm, whatever else held it meanwhile."""
+        since, until = self.storms.get(rule.group, (0, 0))
+        during = since <= record.request.triggered_at < until
+        return max(until if during else 0, record.hold_until if record.hold is HoldReason.STORM else 0)
 
     def _silenced(self, labels: Mapping[str, str], slot: Timestamp) -> tuple[Timestamp, bool]:
         """Until when a silence covers the request, and whether nobody knows."""

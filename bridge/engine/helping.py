@@ -2,39 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bridge.domain.alert import State
 from bridge.domain.model import ModelKey
-from bridge.domain.request import RequestRecord, Verdict
+from bridge.domain.request import MANUAL, RequestRecord, Verdict
+from bridge.domain.rule import RuleKind
 from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Code
 from bridge.engine.rule_run import RuleRun
 
 
 def verdict(
-    record: RequestRecord, runs: Mapping[str, RuleRun], slot: Timestamp, settle: Duration, limit: Duration
+    record: RequestRecord,
+    rules: Sequence[str],
+    runs: Mapping[str, RuleRun],
+    slot: Timestamp,
+    settle: Duration,
+    limit: Duration,
 ) -> tuple[Verdict, str] | None:
     """Whether a retraining that succeeded helped, and why one thinks so; None: it is too early to say.
 
+    rules: that led to it, or joined its episode; of a request by hand, all that know the model count.
     settle: how long after its end the rules are first looked at. limit: how long after it this is given up.
     """
     if slot - record.ended_at < settle:
         return None
     model = judged_model(record)
-    names = dict.fromkeys((record.request.rule, *(item.rule for item in record.request.evidence)))
-    linked = [runs[name] for name in names if name in runs]
+    linked = [runs[name] for name in rules if name in runs]
+    if record.request.rule == MANUAL:
+        linked = [run for run in runs.values() if run.rule.kind is RuleKind.RETRAIN and _knows(run, model)]
     if not linked:
-        return Verdict.INCONCLUSIVE, "its rules were removed"
+        return Verdict.INCONCLUSIVE, "there is no rule that could say"
     found = {run.rule.name: _state(run, model, record.ended_at) for run in linked}
     bad = [name for name, good in found.items() if good is False]
     if bad:
         return Verdict.NOT_RECOVERED, f"{', '.join(bad)} fires for {model}"
-    if all(found.values()):
+    former = record.request.model
+    replaced = all(_state(run, former, record.ended_at) is not False for run in linked)  # else it serves on, and fires
+    if all(found.values()) and replaced:
         return Verdict.RECOVERED, f"{', '.join(found)} healthy for {model}"
     if slot - record.ended_at >= limit:
-        unsure = ", ".join(name for name, good in found.items() if good is None)
+        unsure = ", ".join(name for name, good in found.items() if good is None) or f"with {former} still firing, they"
         return Verdict.INCONCLUSIVE, f"{unsure} could not say within verdict_limit"
     return None
 
@@ -56,3 +66,8 @@ def _state(run: RuleRun, model: ModelKey, ended_at: Timestamp) -> bool | None:
     if state == State.FIRING:
         return None if code in {Code.OK, Code.INCONCLUSIVE} else False
     return True if state == State.INACTIVE and code in {Code.OK, Code.BAND} else None
+
+
+def _knows(run: RuleRun, model: ModelKey) -> bool:
+    place = run.table.find(model)
+    return place is not None and place < len(run.staged.known) and bool(run.staged.known[place])

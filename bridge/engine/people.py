@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from bridge.domain.errors import RequestError, UnknownRequest
 from bridge.domain.model import ModelKey
 from bridge.domain.request import (
+    MANUAL,
     Act,
     Outcome,
     RequestRecord,
@@ -26,7 +27,6 @@ from bridge.ports import History, Pause, TickChanges
 
 log = logging.getLogger(__name__)
 
-MANUAL = "manual"
 _BY_HAND = Rule(MANUAL, "", "", cooldown=Cooldown(0))
 _PAST = {"approve": "approved", "release": "released", "withdraw": "withdrawn"}
 
@@ -66,8 +66,8 @@ class People:
         return settled
 
     def _settled(self, draft: Draft, acted: RequestRecord, what: str, at: Timestamp, said: str) -> RequestRecord:
-        run = self.engine.runs().get(acted.request.rule)
-        group, rule = ("", _BY_HAND) if run is None else (run.rule.group, run.rule)
+        rule = self._rule_of(acted)
+        group = rule.group
         if what == "withdraw":
             ended = replace(acted, state=RequestState.WITHDRAWN, ended_at=at, hold=None, hold_until=0, message=said)
             draft.put_request(ended)
@@ -80,11 +80,22 @@ class People:
         noting.decided(draft, group, settled, outcome, text, at)
         return settled
 
+    def _rule_of(self, record: RequestRecord) -> Rule:
+        """The leading rule; when that is gone another one of the episode, when all are, one without cooldown."""
+        runs, episode = self.engine.runs(), self.engine.book.episodes.get(record.request.model)
+        names = (record.request.rule, *(() if episode is None else episode.rules))
+        found = next((runs[name].rule for name in names if name in runs), _BY_HAND)
+        return replace(_BY_HAND, mode=Mode.DRY_RUN) if found is _BY_HAND and self.engine.dry_run else found
+
     def create(self, model: ModelKey, reason: str, who: str, *, force: bool = False) -> RequestRecord:
         """Ask for a retraining by hand. A gate that is closed refuses it, unless `force`."""
         with self.engine.lock:
             at = self.now()
-            request = RetrainRequest(model, reason, at, request_id(model, MANUAL, at, 1), MANUAL, at, reasons=(reason,))
+            attempt = 1
+            while self.history.request(request_id(model, MANUAL, at, attempt)) is not None:
+                attempt += 1  # a second one in the same millisecond is another request
+            id_ = request_id(model, MANUAL, at, attempt)
+            request = RetrainRequest(model, reason, at, id_, MANUAL, at, attempt, reasons=(reason,))
             record = RequestRecord(request, RequestState.HELD, at, acts=(Act("create", who, at, reason),))
             draft, keeper = Draft(self.engine.book), self._keeper()
             hold = None if force else keeper.hold(draft, record, _BY_HAND, at)
@@ -93,6 +104,8 @@ class People:
                 raise RequestError(f"{model.owner}: gate {hold.reason} is closed{until}; force it to ask all the same")
             rule = replace(_BY_HAND, mode=Mode.DRY_RUN) if self.engine.dry_run else _BY_HAND
             sent = keeper.let_go(draft, record, rule, at)
+            if sent.state is RequestState.REQUESTED and not keeper.routing.tracked(sent.destinations):
+                sent = replace(sent, state=RequestState.CLOSED, ended_at=at, message="nobody reports its end")
             draft.put_request(sent)
             noting.decided(draft, "", sent, noting.outcome(sent), f"asked by {who}: {reason}", at)
             self._commit(draft, at)

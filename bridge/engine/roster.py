@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,17 +18,21 @@ ALWAYS: Timestamp = 1  # first seen before the bridge looked
 
 @dataclass(slots=True)
 class Roster:
-    """The expected models of one signal, columns over model slots; instants in ms, first_seen 0 = not expected."""
+    """The expected models of one signal, columns over model slots; instants in ms, first_seen 0 = not expected.
+
+    left: models that are gone for good; `discover` alone does not bring them back.
+    """
 
     first_seen: Instants
     missing_since: Instants
+    left: set[int] = field(default_factory=set)
 
     @staticmethod
     def empty() -> Roster:
         return Roster(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
     def copy(self) -> Roster:
-        return Roster(self.first_seen.copy(), self.missing_since.copy())
+        return Roster(self.first_seen.copy(), self.missing_since.copy(), set(self.left))
 
     def grow(self, size: int) -> None:
         """Make room for `size` model slots."""
@@ -52,11 +56,15 @@ class Roster:
         here[present] = True
         self.first_seen[here & ~known] = began
         self.missing_since[here] = 0
+        if self.left:
+            self.left.difference_update(present.tolist())
         self.missing_since[known & ~here & (self.missing_since == 0)] = slot
 
     def discover(self, models: NDArray[np.int32], slot: Timestamp) -> None:
         """Models that must report, whether they ever did or not: missing from now on until they do."""
-        new = models[self.first_seen[models] == 0]
+        new = np.array(
+            [slot for slot in models.tolist() if not self.first_seen[slot] and slot not in self.left], np.int64
+        )
         self.first_seen[new] = slot
         self.missing_since[new] = slot
 
@@ -68,6 +76,7 @@ class Roster:
         """Expect these no longer."""
         self.first_seen[slots] = 0
         self.missing_since[slots] = 0
+        self.left.update(slots.tolist())
 
     def changes(self, before: Roster, group: str, signal: str, models: Sequence[ModelKey]) -> list[Sighting]:
         """What differs from what is stored, to be stored."""
@@ -85,15 +94,16 @@ class Roster:
 
 @dataclass(slots=True)
 class RosterRun:
-    """A signal's roster at work: a tick works on `staged`, and commits or rolls back."""
+    """A signal's roster at work: a tick works on `staged`, and commits or rolls back. name: as it is stored."""
 
+    name: str
     live: Roster
     staged: Roster
 
     @staticmethod
-    def fresh() -> RosterRun:
+    def fresh(name: str) -> RosterRun:
         roster = Roster.empty()
-        return RosterRun(roster, roster)
+        return RosterRun(name, roster, roster)
 
     def begin(self) -> None:
         """From now on changes go to a copy."""

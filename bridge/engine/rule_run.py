@@ -31,6 +31,9 @@ from bridge.strategies.base import RetrainStrategy, StateColumn
 from bridge.strategies.registry import build
 
 
+_NOTHING = np.zeros(0, np.int64)
+
+
 @dataclass(slots=True)
 class Readings:
     """What a rule knows of every model slot: life cycle, last verdict and numbers, strategy state. All (n,).
@@ -333,17 +336,17 @@ class RuleRun:
         """Judge a batch and move the life cycle by its slot. Raises StrategyError; then nothing has changed."""
         self.staged.grow(len(self.table), self.strategy, self.parts)
         verdicts = self._judge(batch, self.strategy, self.staged, self.query, first_seen)
-        now, index = self.staged, batch.index
-        absent_code, absent_cause = self._absent(batch)
-        now.code[:] = absent_code
-        now.cause[:] = absent_cause
+        now, index = self.staged, _places(batch, len(self.staged.code))
+        now.code[:], now.cause[:] = self._absent(batch)
         now.code[index] = verdicts.code
         now.cause[index] = verdicts.cause
-        now.value[index] = batch.values() if len(index) else ()
+        now.value[index] = batch.values() if len(batch) else ()
         now.statistic[index] = verdicts.statistic
         now.threshold[index] = verdicts.threshold
-        unsure = np.flatnonzero(now.known & (now.cause != now.told) & (batch.cause is Cause.NONE))
-        now.told[unsure] = now.cause[unsure]
+        unsure = _NOTHING
+        if batch.cause is Cause.NONE and not np.array_equal(now.cause, now.told):
+            unsure = np.flatnonzero(now.known & (now.cause != now.told))
+            now.told[unsure] = now.cause[unsure]
         now.known[index] = True
         self.evaluation = Evaluation(self, batch.slot, self._move(batch.slot), unsure, batch, verdicts)
         self._remember_series(self.evaluation)
@@ -364,7 +367,8 @@ class RuleRun:
     ) -> Verdicts:  # fmt: skip
         """Verdicts of a batch; `holder` keeps the strategy's state."""
         state = None if holder.state is None else holder.state[batch.index]
-        verdicts = judge(strategy, batch, state, self.rule, query, first_seen[batch.index])
+        since = first_seen[batch.index] if self.rule.warm_up else _NOTHING  # of interest only then
+        verdicts = judge(strategy, batch, state, self.rule, query, since)
         if state is not None and holder.state is not None:
             holder.state[batch.index] = state
         return verdicts
@@ -409,3 +413,11 @@ class RuleRun:
         value, threshold = float(self.staged.value[model_slot]), float(self.staged.threshold[model_slot])
         limit = None if np.isnan(threshold) else threshold
         return {name: template.render(labels, value, limit) for name, template in self.annotations.items()}
+
+
+def _places(batch: EventBatch, size: int) -> Positions | slice:
+    """Where the batch's models are in a column; all of it when they are all there in order, which is much faster."""
+    index = batch.index
+    if len(index) == size and (index[1:] > index[:-1]).all():
+        return slice(None)
+    return index.astype(np.int64)

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bridge.domain import alert
 from bridge.domain.alert import AlertRow
 from bridge.domain.batch import DISCOVER, EventBatch
 from bridge.domain.errors import SourceError
 from bridge.domain.model import ModelKey, ModelTable
-from bridge.domain.request import Decision, Outcome
+from bridge.domain.request import Decision, HoldReason, Outcome, RequestRecord
 from bridge.domain.rule import Gates, Group, SignalQuery
 from bridge.domain.times import DAY, HOUR, MINUTE, Duration, Timestamp
 from bridge.domain.verdict import Cause
@@ -96,7 +97,8 @@ class Engine:
         self.retire_after: Duration = RETIRE_AFTER
         self._routing: Routing | None = None
         self._gates = Gates()
-        self._storms: dict[str, Timestamp] = {}
+        self._storms: dict[str, tuple[Timestamp, Timestamp]] = {}
+        self._stormy: list[RequestRecord] = []
         self.dry_run = False
         self.generation = 0
         self.silences: Callable[[], SilenceSnapshot | None] = unknown_silences
@@ -121,6 +123,7 @@ class Engine:
         for sighting in snapshot.sightings:
             self._seen.setdefault((sighting.group, sighting.signal), []).append(sighting)
         self.book.load(snapshot.episodes, snapshot.requests, snapshot.sent, snapshot.pauses)
+        self._stormy = [record for record in snapshot.requests if record.hold is HoldReason.STORM]
 
     def configure(
         self, groups: Iterable[Group], routing: Routing, gates: Gates, *, catch_up_limit: Duration = HOUR
@@ -135,6 +138,18 @@ class Engine:
             self._unseen = [*self._unseen, *self._left_rosters(old_groups)]
             self._old_chunks += [replace(chunk, models=(), data=b"") for chunk in self._left_chunks(old_runs)]
             self._reconfigured = True
+            self._remember_storms()
+
+    def _remember_storms(self) -> None:
+        """After a start: a storm that holds requests goes on for those that follow."""
+        runs = self.runs()
+        for record in self._stormy:
+            run = runs.get(record.request.rule)
+            if run is not None:
+                since, until = self._storms.get(run.rule.group, (record.request.triggered_at, 0))
+                began = min(since, record.request.triggered_at)
+                self._storms[run.rule.group] = (began, max(until, record.hold_until))
+        self._stormy = []
 
     def close(self) -> None:
         """Commit nothing more: a tick that is under way is as if it had not been."""
@@ -164,14 +179,14 @@ class Engine:
 
     def _left_rosters(self, old_groups: Mapping[str, GroupRun]) -> list[Sighting]:
         """What signals that are gone were expected to report, to be forgotten."""
-        kept = {(group.group.name, signal) for group in self.groups.values() for signal in group.rosters}
+        kept = {(group.group.name, roster.name) for group in self.groups.values() for roster in group.rosters.values()}
         gone = [sighting for stored in self._seen.values() for sighting in stored]
         self._seen = {}
         for name, group in old_groups.items():
-            for signal, roster in group.rosters.items():
-                if (name, signal) not in kept:
+            for roster in group.rosters.values():
+                if (name, roster.name) not in kept:
                     slots = np.flatnonzero(roster.live.first_seen).tolist()
-                    gone += [Sighting(name, signal, self.table[slot], 0) for slot in slots]
+                    gone += [Sighting(name, roster.name, self.table[slot], 0) for slot in slots]
         return [replace(sighting, first_seen=0) for sighting in gone]
 
     def _group_run(self, group: Group, old: GroupRun | None, old_runs: Mapping[tuple[str, str], RuleRun]) -> GroupRun:
@@ -187,8 +202,11 @@ class Engine:
     def _rosters(self, group: Group, runs: Iterable[RuleRun], old: GroupRun | None) -> dict[str, RosterRun]:
         """The rosters of the signals that strategies judge: as they were, or as they are stored."""
         judged = {name for run in runs if run.strategy is not None or run.parts for name in run.queries}
-        before = {} if old is None else old.rosters
-        rosters = {name: before.get(name) or self._restored(group.name, name) for name in sorted(judged)}
+        before = {} if old is None else {roster.name: roster for roster in old.rosters.values()}
+        rosters: dict[str, RosterRun] = {}
+        for name in sorted(judged):
+            stored = f"{name}#{group.signal_meaning(name)}"
+            rosters[name] = before.get(stored) or self._restored(group.name, stored)
         for run in runs:
             for name in run.queries:
                 if name in rosters:
@@ -197,7 +215,7 @@ class Engine:
         return rosters
 
     def _restored(self, group: str, signal: str) -> RosterRun:
-        found = RosterRun.fresh()
+        found = RosterRun.fresh(signal)
         stored = self._seen.pop((group, signal), [])
         found.live.restore((self.table.slot(item.model), item) for item in stored)
         return found
@@ -315,6 +333,7 @@ class Engine:
             if batch.cause is Cause.NONE:
                 roster.staged.see(batch.index, slot)
                 roster.staged.discover(silent, slot)
+            silent = silent[roster.staged.first_seen[silent] > 0]  # one that is gone for good is not expected anew
         for rule in run.runs if len(silent) else ():
             if batch.name in rule.queries:
                 rule.expect(silent.astype(np.int64))
@@ -331,9 +350,9 @@ class Engine:
             for places, why in ((replaced, "replaced"), (sorted(silent), "retired")):
                 gone = np.array(places, np.int64)
                 roster.staged.drop(gone)
-                for rule in run.runs:
-                    if name in rule.queries and len(gone):
-                        decider.leave(draft, rule, gone, slot, why)
+                for rule in run.runs if len(gone) else ():
+                    if name in rule.queries:
+                        decider.leave(draft, rule, name, _unexpected(run, rule, gone), slot, why)
 
     def _successor(self, roster: RosterRun, place: int) -> ModelKey | None:
         """A version of the same pipeline that came later and reports."""
@@ -438,8 +457,8 @@ class Engine:
     def _changes(self, run: GroupRun, todo: Plan, draft: Draft, now: Timestamp) -> TickChanges:
         rows = [*self._stale, *(row for rule in run.runs for row in _changed_rows(rule))]
         sightings = [*self._unseen]
-        for name, roster in run.rosters.items():
-            sightings += roster.staged.changes(roster.live, run.group.name, name, self.table.models)
+        for roster in run.rosters.values():
+            sightings += roster.staged.changes(roster.live, run.group.name, roster.name, self.table.models)
         return TickChanges(
             group=run.group.name,
             slot=todo.slot,
@@ -481,6 +500,16 @@ def _told(run: GroupRun, draft: Draft) -> bool:
     telling = [rule.evaluation for rule in run.runs if tells(rule) and rule.evaluation is not None]
     ended = any(len(found.moves.resolved) for found in telling)
     return ended or any(decision.outcome in _NEWS for decision in draft.decisions)
+
+
+def _unexpected(run: GroupRun, rule: RuleRun, gone: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Those of the models that none of the rule's signals is expected to report any more."""
+    rosters = [run.rosters[name].staged for name in rule.queries if name in run.rosters]
+    return np.array(
+        [slot for slot in gone.tolist()
+         if not any(slot < len(roster.first_seen) and roster.first_seen[slot] for roster in rosters)],
+        np.int64,
+    )  # fmt: skip
 
 
 def _used(run: GroupRun) -> dict[str, SignalQuery]:

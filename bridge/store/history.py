@@ -13,7 +13,7 @@ from bridge.ports import DeliveryRecord, DeliveryState, RequestFilter
 from bridge.store import rows, tables
 from bridge.store.base import Side
 from bridge.store.outbox import OPEN
-from bridge.store.ticks import latest_sent, save_requests
+from bridge.store.ticks import latest_ended, latest_sent, save_requests
 
 _MODEL = ("project", "pipeline", "version")
 
@@ -92,7 +92,8 @@ class HistorySide(Side):
             busy = select(delivery.c.request_id).where(delivery.c.state.in_(OPEN))
             old = and_(
                 request.c.terminal == 1, request.c.ended_at > 0, request.c.ended_at < before,
-                request.c.seq.not_in(latest_sent()), request.c.id.not_in(busy),
+                request.c.seq.not_in(latest_sent()), request.c.seq.not_in(latest_ended()),
+                request.c.id.not_in(busy),
             )  # fmt: skip
             gone = select(request.c.id).where(old)
             count += connection.execute(delete(delivery).where(delivery.c.request_id.in_(gone))).rowcount

@@ -85,13 +85,15 @@ class MemoryStore:
             )  # fmt: skip
 
     def _latest(self) -> set[str]:
-        """The latest sent request of every pipeline."""
-        latest: dict[object, RequestRecord] = {}
-        for record in self._requests.values():
-            known = latest.get(record.owner)
-            if record.sent_at and (known is None or record.sent_at >= known.sent_at):
-                latest[record.owner] = record
-        return {record.id for record in latest.values()}
+        """Of every pipeline the request that was sent last, and the sent one that ended last."""
+        sent: dict[object, RequestRecord] = {}
+        ended: dict[object, RequestRecord] = {}
+        for record in self._requests.values() if self._requests else ():
+            if record.sent_at:
+                first, second = sent.setdefault(record.owner, record), ended.setdefault(record.owner, record)
+                sent[record.owner] = record if record.sent_at >= first.sent_at else first
+                ended[record.owner] = record if record.ended_at >= second.ended_at else second
+        return {record.id for record in (*sent.values(), *ended.values())}
 
     def commit(self, changes: TickChanges) -> None:
         """As ports.TickStore."""

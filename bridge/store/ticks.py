@@ -78,7 +78,8 @@ class TickSide(Side):
             select(literal_column("1")).where(*same, table.c.episode_start == episode.c.started_at, recent).exists()
         )
         unjudged = and_(table.c.state == RequestState.SUCCEEDED.value, table.c.verdict == "")
-        wanted = or_(table.c.terminal == 0, of_recent, unjudged, table.c.seq.in_(latest_sent()))
+        lately = or_(table.c.seq.in_(latest_sent()), table.c.seq.in_(latest_ended()))
+        wanted = or_(table.c.terminal == 0, of_recent, unjudged, lately)
         return list(connection.execute(select(table).where(wanted).order_by(table.c.seq)).mappings())
 
     def commit(self, changes: TickChanges) -> None:
@@ -139,9 +140,18 @@ def _delete(connection: Connection, table: Table, key: tuple[str, ...], gone: Se
 
 def latest_sent() -> Any:
     """seq of the request of every pipeline that was sent last; one that was held may have been made before others."""
+    return _latest(tables.requests.c.sent_at)
+
+
+def latest_ended() -> Any:
+    """seq of the sent request of every pipeline that ended last: its cooldown counts."""
+    return _latest(tables.requests.c.ended_at)
+
+
+def _latest(by: ColumnElement[Any]) -> Any:
     table = tables.requests
     order = func.row_number().over(
-        partition_by=(table.c.project, table.c.pipeline), order_by=(table.c.sent_at.desc(), table.c.seq.desc())
+        partition_by=(table.c.project, table.c.pipeline), order_by=(by.desc(), table.c.seq.desc())
     )
     ranked = select(table.c.seq, order.label("place")).where(table.c.sent_at > 0).subquery()
     return select(ranked.c.seq).where(ranked.c.place == 1)

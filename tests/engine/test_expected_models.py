@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from bridge.domain.batch import DISCOVER, EventBatch
 from bridge.domain.model import ModelKey
-from bridge.domain.rule import Breaches
-from bridge.domain.times import MINUTE, SECOND
+from bridge.domain.rule import Breaches, Condition, Rule, StrategySpec
+from bridge.domain.times import HOUR, MINUTE, SECOND
 from bridge.domain.verdict import Cause
 from tests.engine.test_queries import queries
 from tests.support.world import QUERY_FAILED, A, B, C, FixedRoutes, World, group, rule
@@ -190,3 +192,79 @@ def test_what_n_of_m_remembers_is_forgotten_when_it_is_blank() -> None:
     for _ in range(3):
         world.tick({A: 0.1})
     assert world.store.load(0).alerts == []
+
+
+DRIFTS = Condition("drift", StrategySpec("threshold", {"max": 0.6}))
+SLOW = Condition("lat", StrategySpec("threshold", {"max": 0.2}))
+
+
+def either(**more: object) -> Rule:
+    return rule("Any", query="drift", limit=None, conditions=(DRIFTS, SLOW), at_least=1, **more)
+
+
+def slot(world: World, drift: dict, lat: dict) -> None:
+    world.say(drift, signal="drift")
+    world.say(lat, signal="lat")
+    world.tick()
+
+
+def test_a_model_leaves_a_composite_rule_when_no_signal_of_it_reports_it() -> None:
+    """One of two signals has dropped it for a successor: the episode goes on, one request."""
+    world = World(group(either()), routes=FixedRoutes(reporting=False))
+    slot(world, {A: 0.9}, {A: 0.1})
+    slot(world, {A: 0.9}, {A: 0.1, C: 0.1})
+    for _ in range(35):
+        slot(world, {A: 0.9}, {C: 0.1})
+    assert world.states() == [(A, "requested")]
+    assert not [reason for _, _, reason in told(world) if reason.startswith("replaced")]
+
+
+def test_a_replaced_version_stays_replaced_after_a_restart() -> None:
+    """With `no_data: fire`, and signals that dropped it at different times."""
+    for restart in (False, True):
+        world = World(group(either(policies={Cause.NO_DATA: "fire"}, for_=HOUR)))
+        slot(world, {A: 0.1}, {A: 0.1})
+        slot(world, {A: 0.1, C: 0.1}, {A: 0.1, C: 0.1})
+        for _ in range(20):
+            slot(world, {A: 0.1, C: 0.1}, {C: 0.1})
+        for _ in range(40):
+            slot(world, {C: 0.1}, {C: 0.1})
+        if restart:
+            world.restart()
+        slot(world, {C: 0.1}, {C: 0.1})
+        assert [row.model for row in world.store.load(0).alerts] == []
+
+
+def test_another_expression_expects_its_own_models() -> None:
+    """The signal was edited: who reported to the old one is not missed in the new one."""
+    world = World(group(rule(policies={Cause.NO_DATA: "fire"})))
+    world.tick({A: 0.1})
+    changed = group(rule(policies={Cause.NO_DATA: "fire"}))
+    queries_ = {"drift": replace(changed.queries["drift"], exprs={"value": "model_drift{env='prod'}"})}
+    world.reconfigure(replace(changed, queries=queries_))
+    world.tick({B: 0.1})
+    assert world.requests() == []
+    assert {item.model for item in world.store.load(0).sightings} == {B}
+
+
+def test_a_discovered_version_that_was_replaced_is_not_missed_again() -> None:
+    """The discover expression goes on naming it for a while."""
+    world = World(group(rule(), interval=MINUTE))
+    whole = type(world.source).instant
+
+    def discovering(self, query, slot, at) -> EventBatch:
+        batch = whole(self, query, slot, at)
+        named = self.table.slot(A)
+        models = [*batch.index.tolist(), *([named] if named not in batch.index else [])]
+        value = np.append(batch.columns["value"], [np.nan] * (len(models) - len(batch)))
+        columns = {"value": value, DISCOVER: np.ones(len(models))}
+        index = np.array(models, np.int32)
+        return EventBatch(batch.name, batch.event, slot, self.table, index, columns, series=[b"{}"] * len(models))
+
+    world.source.instant = discovering.__get__(world.source)  # type: ignore[method-assign]
+    world.tick({A: 0.1})
+    world.tick({A: 0.1, C: 0.1})
+    for _ in range(20):
+        world.tick({C: 0.1})
+    reasons = [reason for model, _, reason in told(world) if model == A]
+    assert reasons == ["inconclusive: no_data", "replaced: drift does not report it any more"]

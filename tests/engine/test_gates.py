@@ -7,11 +7,11 @@ import pytest
 from bridge.domain.errors import RequestError, UnknownRequest
 from bridge.domain.matchers import Matcher
 from bridge.domain.model import ModelKey
-from bridge.domain.request import HoldReason
-from bridge.domain.rule import Cooldown, Gates, Mode, Rate, Storm
+from bridge.domain.request import HoldReason, RequestState
+from bridge.domain.rule import Cooldown, Gates, Mode, Rate, RuleKind, Storm
 from bridge.domain.silence import Silence
 from bridge.domain.times import DAY, HOUR, MINUTE, SECOND
-from bridge.ports import SilenceSnapshot
+from bridge.ports import SilenceSnapshot, StatusReport
 from tests.support.world import A, B, C, FixedRoutes, World, group, rule
 
 TEN = 10 * SECOND
@@ -271,3 +271,183 @@ def test_a_shadow_rule_is_decided_beside_the_others_and_touches_nothing() -> Non
     world.say({A: 0.7}, signal="drift")
     world.tick({A: 0.3}, signal="errors")
     assert world.requests()[0].request.reasons == ("Live: drift 0.7 above 0.6",)
+
+
+@pytest.mark.parametrize("was", [{"mode": Mode.SHADOW}, {"kind": RuleKind.ALERT}, {"mode": Mode.DRY_RUN}])
+def test_a_rule_that_begins_to_ask_asks_for_what_fires_already(was: dict) -> None:
+    """Promoted from a shadow, an alert or a dry run in the middle of a breach."""
+    world = World(group(rule(**was)))
+    world.tick({A: 0.9})
+    world.reconfigure(group(rule()))
+    world.tick({A: 0.9})
+    assert world.requests()[-1].state == "requested"
+
+
+def test_a_dry_run_keeps_no_live_rule_from_asking() -> None:
+    """Whichever of them fires first."""
+    world = World(group(rule("Dry", mode=Mode.DRY_RUN), rule("Live", limit=0.7)))
+    world.tick({A: 0.65})
+    world.tick({A: 0.9})
+    assert [(item.request.rule, item.state) for item in world.requests()] == [
+        ("Dry", "recorded"),
+        ("Live", "requested"),
+    ]
+    both = World(group(rule("Dry", mode=Mode.DRY_RUN), rule("Live", limit=0.7)))
+    both.tick({A: 0.9})
+    assert [(item.request.rule, item.state) for item in both.requests()] == [("Live", "requested")]
+
+
+def test_an_episode_whose_leader_was_removed_asks_again_by_another_rule() -> None:
+    """The joined rule takes the lead of attempt 2."""
+    world = World(group(rule("Leader"), rule("Joined", limit=0.7)))
+    world.tick({A: 0.65})
+    world.tick({A: 0.9})
+    world.reconfigure(group(rule("Joined", limit=0.7)))
+    world.tick({A: 0.9})
+    world.report(world.requests()[0].id, "failed")
+    world.tick({A: 0.9})
+    assert [(item.request.rule, item.request.attempt) for item in world.requests()] == [("Leader", 1), ("Joined", 2)]
+
+
+def test_a_held_request_has_its_end_though_its_strategy_raises() -> None:
+    """The gate that opened lets it go, and without an evaluation too."""
+    world = World(group(rule()), gates=Gates(settle=0, hold_limit=60 * SECOND))
+    world.commands.pause("", "", 20 * SECOND, "bob")
+    world.tick({A: 0.9})
+
+    def broken(batch: object, state: object) -> None:
+        raise ValueError("broken")
+
+    world.engine.runs()["Drifted"].strategy.analyse_batch = broken
+    for _ in range(3):
+        world.tick({A: 0.9})
+    assert world.states() == [(A, "requested")]
+
+
+def test_a_pause_in_a_storm_does_not_end_the_storm() -> None:
+    """Paused and gone on: the storm's time still counts."""
+    models = fleet(4)
+    world = World(group(rule()), gates=Gates(settle=0, storm=Storm(0.2, 4, 30 * MINUTE)))
+    world.tick(dict.fromkeys(models, 0.1))
+    world.tick(dict.fromkeys(models, 0.9))
+    world.commands.pause("", "", MINUTE, "bob")
+    world.tick(dict.fromkeys(models, 0.9))
+    world.commands.pause("", "", 0, "bob")
+    world.tick(dict.fromkeys(models, 0.9))
+    assert {(state, hold) for _, state, hold in holds(world)} == {("held", "storm")}
+
+
+def test_a_storm_outlives_a_restart_for_those_that_follow() -> None:
+    """A fifth model begins to fire after the restart: held like the others."""
+    models = fleet(6)
+    world = World(group(rule()), gates=Gates(settle=0, storm=Storm(0.4, 4, 30 * MINUTE)))
+    world.tick(dict.fromkeys(models, 0.1))
+    world.tick({model: 0.9 if model in models[:4] else 0.1 for model in models})
+    world.restart()
+    world.tick({model: 0.9 if model != models[5] else 0.1 for model in models})
+    assert {(state, hold) for _, state, hold in holds(world)} == {("held", "storm")}
+    assert len(holds(world)) == 5
+
+
+def test_a_running_retraining_is_not_closed_because_its_receiver_was_removed() -> None:
+    """The coordinator has it: no second one beside it."""
+    world = World(group(rule()))
+    world.tick({A: 0.9})
+    world.report(world.requests()[0].id, "running")
+    world.routes = FixedRoutes(reporting=False)
+    world.reconfigure(world.group)
+    world.tick({A: 0.1})
+    world.tick({A: 0.9})
+    assert holds(world) == [(A, "running", None), (A, "held", "in_flight")]
+
+
+def test_a_dry_bridge_sends_nothing_whatever_is_released() -> None:
+    """The leading rule is gone: a rule of the episode says how far the request may go."""
+    joined = rule("Joined", limit=0.7, mode=Mode.DRY_RUN)
+    world = World(group(rule("Leader", mode=Mode.DRY_RUN), joined))
+    world.engine.dry_run = True
+    world.commands.pause("", "", HOUR, "bob")
+    world.tick({A: 0.65})
+    world.tick({A: 0.9})
+    record = world.requests()[0]
+    world.reconfigure(group(joined))
+    world.tick({A: 0.9})
+    if world.requests()[0].state == "held":
+        world.commands.act(record.id, "release", "bob")
+    assert {item.state for item in world.requests()} <= {"recorded", "withdrawn"}
+    assert world.store.deliveries(record.id) == []
+
+
+def test_a_model_that_is_healthy_again_is_not_asked_for_though_it_is_kept_firing() -> None:
+    """The gate opens within keep_firing_for: the request goes on waiting for a breach, or ends with the episode."""
+    world = World(group(rule(keep_firing_for=HOUR)))
+    world.commands.pause("", "", 20 * SECOND, "bob")
+    world.tick({A: 0.9})
+    for _ in range(4):
+        world.tick({A: 0.1})
+    assert world.states() == [(A, "held")]
+    world.tick({A: 0.9})
+    assert world.states() == [(A, "requested")]
+
+
+def test_the_cooldown_is_that_of_the_retraining_that_ended_last_after_a_restart_too() -> None:
+    """Sent first, ended last."""
+    for restart in (False, True):
+        world = World(group(rule(cooldown=HOUR), interval=MINUTE))
+        world.tick({A: 0.9})
+        world.tick({A: 0.9, C: 0.9})
+        first, second = world.requests()
+        world.commands.act(second.id, "release", "bob")
+        world.tick({A: 0.1, C: 0.1})
+        world.report(second.id, "failed")
+        for _ in range(20):
+            world.tick({A: 0.1, C: 0.1})
+        world.report(first.id, "failed")
+        for _ in range(45):
+            world.tick({A: 0.1, C: 0.1})
+        if restart:
+            world.restart()
+        world.tick({A: 0.1, C: 0.9})
+        assert world.requests()[-1].hold == "cooldown"
+
+
+def test_every_attempt_is_told_to_be_over() -> None:
+    """The first one when the second is made, that one with the episode; one that was never sent to nobody."""
+    routes = FixedRoutes(("team/webhook/0",), resolved=("team/webhook/0",))
+    world = World(group(rule()), routes=routes)
+    world.tick({A: 0.9})
+    world.report(world.requests()[0].id, "failed")
+    world.commands.pause("", "", HOUR, "bob")
+    world.tick({A: 0.9})
+    world.tick({A: 0.1})
+    first, second = world.requests()
+    assert [item.kind for item in world.store.deliveries(first.id)] == ["firing", "resolved"]
+    assert (second.state, world.store.deliveries(second.id)) == ("withdrawn", [])
+
+
+def test_what_has_waited_longest_goes_first() -> None:
+    """Not what comes first in the alphabet."""
+    world = World(group(rule()), gates=Gates(settle=0, total=Rate(1, MINUTE)))
+    first, later = ModelKey("shop", "z", "1"), ModelKey("shop", "a", "1")
+    world.commands.pause("", "", 15 * SECOND, "bob")
+    world.tick({first: 0.9})
+    world.tick({first: 0.9, later: 0.9})
+    assert {(item.request.model, item.state) for item in world.requests()} == {(first, "requested"), (later, "held")}
+
+
+def test_a_clock_of_the_past_ends_no_cooldown() -> None:
+    """An end before the request went is taken as its sending."""
+    world = World(group(rule(cooldown=HOUR)))
+    world.tick({A: 0.9})
+    (record,) = world.requests()
+    world.commands.report_status(StatusReport(record.id, RequestState.FAILED, 1))
+    world.tick({A: 0.9})
+    assert [item.state for item in world.requests()] == ["failed"]
+
+
+def test_requests_by_hand_have_ids_of_their_own_and_block_nobody_for_long() -> None:
+    """Two in one millisecond are two; without a receiver that reports, one is over when it went."""
+    world = World(group(rule()), routes=FixedRoutes(reporting=False))
+    made = [world.commands.create(A, "by hand", "ada", force=True) for _ in range(2)]
+    assert len({item.id for item in made}) == 2
+    assert [item.state for item in made] == ["closed", "closed"]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bridge.domain.model import ModelKey
 from bridge.domain.request import RequestState
-from bridge.domain.rule import Gates
+from bridge.domain.rule import Cooldown, Gates
 from bridge.domain.times import HOUR, MINUTE, SECOND
 from bridge.ports import StatusReport
 from tests.support.world import QUERY_FAILED, A, B, C, World, group, rule
@@ -23,9 +24,9 @@ def test_a_new_version_that_is_healthy_recovered() -> None:
     world.tick({A: 0.7})
     succeed(world, C.version)
     for _ in range(5):
-        world.tick({A: 0.7, C: 0.1})
+        world.tick({C: 0.1})
     assert world.requests()[0].verdict is None
-    world.tick({A: 0.7, C: 0.1})
+    world.tick({C: 0.1})
     (record,) = world.requests()
     assert (record.verdict, record.verdict_at) == ("recovered", world.now)
     assert world.decisions()[-1].reason == f"recovered: Drifted healthy for {C}"
@@ -105,3 +106,62 @@ def test_a_rule_that_is_only_kept_firing_has_not_decided_yet() -> None:
     assert world.requests()[0].verdict is None
     world.tick({A: 0.1})
     assert world.requests()[0].verdict == "recovered"
+
+
+def test_a_good_new_version_has_not_helped_while_the_old_one_serves_on_and_fires() -> None:
+    """A canary, or for an expression a version that never appeared: it is judged when the old one is gone."""
+    for one in (rule(), rule("Pasted", limit=None)):
+        world = World(group(one), gates=Gates(settle=0, verdict_limit=HOUR))
+        world.tick({A: 0.7})
+        succeed(world, C.version)
+        for _ in range(3):
+            world.tick({A: 0.7} if one.strategy is None else {A: 0.7, C: 0.1})
+        assert world.requests()[0].verdict is None
+        world.tick({} if one.strategy is None else {A: 0.1, C: 0.1})
+        assert world.requests()[0].verdict == "recovered"
+
+
+def test_a_rule_that_joined_later_is_asked_too() -> None:
+    """The leader is healthy again, the other rule of the episode is not: it did not help, and is asked for again."""
+    world = World(group(rule("First"), rule("Second", query="errors", limit=0.5)))
+    for drift, errors in ((0.9, 0.1), (0.9, 0.9)):
+        world.say({A: errors}, signal="errors")
+        world.tick({A: drift})
+    succeed(world)
+    for _ in range(2):
+        world.say({A: 0.9}, signal="errors")
+        world.tick({A: 0.1})
+    assert [(item.request.attempt, item.verdict) for item in world.requests()] == [(1, "not_recovered"), (2, None)]
+
+
+def test_a_retraining_by_hand_is_judged_by_all_rules_that_know_the_model() -> None:
+    """It helps, so what follows begins anew."""
+    world = World(group(rule(max_attempts=1)))
+    world.tick({A: 0.9})
+    world.report(world.requests()[0].id, "failed")
+    world.tick({A: 0.9})
+    world.tick({A: 0.1})
+    made = world.commands.create(A, "by hand", "ada")
+    world.report(made.id, "succeeded")
+    world.tick({A: 0.1})
+    world.tick({A: 0.9})
+    last = world.requests()[-1]
+    assert (world.store.request(made.id).verdict, last.state, last.unhelpful) == ("recovered", "requested", 0)
+
+
+def test_versions_that_follow_too_fast_to_be_judged_are_counted_when_they_are() -> None:
+    """`for` longer than the cooldown: the next request goes before the last one's verdict; in the end it is stopped."""
+    for wait, cooldown in ((20, 40), (40, 20)):
+        one = rule(for_=wait * SECOND, max_attempts=2, cooldown=Cooldown(cooldown * SECOND, HOUR))
+        world = World(group(one), gates=Gates(settle=10 * SECOND))
+        version = 1
+        for _ in range(100):
+            world.tick({ModelKey("shop", "ranking", str(version)): 0.9})
+            for record in world.requests():
+                if record.state.in_flight:
+                    version += 1
+                    world.commands.report_status(
+                        StatusReport(record.id, RequestState.SUCCEEDED, world.now, new_version=str(version))
+                    )
+        assert len(world.requests()) <= 4
+        assert world.requests()[-1].hold == "max_attempts"

@@ -18,8 +18,13 @@ def upgrade() -> None:
     op.add_column("requests", sa.Column("verdict", sa.String(), nullable=False, server_default=""))
     op.add_column("requests", sa.Column("verdict_at", INSTANT, nullable=False, server_default="0"))
     op.add_column("requests", sa.Column("unhelpful", sa.Integer(), nullable=False, server_default="0"))
-    # Those that ended before nobody will judge any more.
-    op.execute("UPDATE requests SET verdict = 'inconclusive', verdict_at = ended_at WHERE state = 'succeeded'")
+    # Those whose episode is over nobody will judge any more.
+    op.execute(
+        "UPDATE requests SET verdict = 'inconclusive', verdict_at = ended_at WHERE state = 'succeeded' AND NOT EXISTS ("
+        "SELECT 1 FROM episodes WHERE episodes.project = requests.project AND episodes.pipeline = requests.pipeline "
+        "AND episodes.version = requests.version AND episodes.started_at = requests.episode_start "
+        "AND episodes.ended_at = 0)"
+    )
     op.create_table(
         "sightings",
         *(sa.Column(name, sa.String(), primary_key=True) for name in ("group_name", "signal")),
