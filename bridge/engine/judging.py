@@ -20,7 +20,7 @@ def judge(
     """Verdicts (k,) over a batch: the strategy's, where its numbers are many, fresh and old enough to be judged.
 
     strategy None: being in the answer is the breach. state: (k,) of the batch's models, changed in place.
-    first_seen: (k,) when each model was first seen, 0 = never before; only for a rule with a warm-up. Raises StrategyError.
+    first_seen: (k,) when each model was first seen, 0 = never before; read for a warm-up only. Raises StrategyError.
     """
     if batch.cause is not Cause.NONE:
         return Verdicts.inconclusive(len(batch), batch.cause)

@@ -12,7 +12,8 @@ from bridge.domain.errors import SourceError, StrategyError
 from bridge.domain.rule import Group, SignalQuery
 from bridge.domain.times import Duration, Timestamp
 from bridge.engine.parts import PartColumns
-from bridge.engine.rule_run import Readings, RuleRun
+from bridge.engine.readings import Readings
+from bridge.engine.rule_run import RuleRun
 from bridge.ports import MetricSource, StateChunk
 from bridge.strategies.base import RetrainStrategy, guarded
 
