@@ -27,16 +27,19 @@ class Limits:
         """Verdicts over `values` (k,), whose unit is 1/scale of the limits' unit. NaN values are inconclusive."""
         top = np.inf if self.max is None else self.max / scale
         bottom = -np.inf if self.min is None else self.min / scale
-        high, low, missing = values > top, values < bottom, np.isnan(values)
-        code = np.where(high | low, np.int8(Code.BREACHED), np.int8(Code.OK))
+        breached, missing = values > top, np.isnan(values)
+        threshold = np.full(len(values), bottom if self.max is None else top)
+        if self.min is not None:
+            low = values < bottom
+            breached |= low
+            threshold[low] = bottom
+        code = breached.view(np.int8) * np.int8(Code.BREACHED)  # OK is 0
         if self.clear is not None:
             clear = self.clear / scale
             band = values > clear if self.max is not None else values < clear
             code[band & (code == Code.OK)] = Code.BAND
         code[missing] = Code.INCONCLUSIVE
-        nearest = top if self.max is not None else bottom
-        threshold = np.where(low, bottom, np.where(high, top, nearest))
-        cause = np.where(missing, np.int8(Cause.NAN), np.int8(Cause.NONE))
+        cause = missing.view(np.int8) * np.int8(Cause.NAN)  # NONE is 0
         return Verdicts(code, cause, values, threshold)
 
 
