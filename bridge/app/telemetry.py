@@ -57,9 +57,9 @@ class _StateCollector(Collector):
             requests.add_metric([state], count)
         last = _family("last_evaluation_timestamp_seconds", "Slot of the last evaluation of a group.", "group")
         interval = _family("evaluation_interval_seconds", "Interval of a group.", "group")
-        for group in self._queries.groups():
-            last.add_metric([group.name], group.last_evaluation / 1000)
-            interval.add_metric([group.name], group.interval / 1000)
+        for name, evaluated, every in self._queries.group_times():
+            last.add_metric([name], evaluated / 1000)
+            interval.add_metric([name], every / 1000)
         yield from (requests, last, interval)
 
     def _queues(self) -> Iterator[GaugeMetricFamily]:

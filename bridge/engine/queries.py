@@ -13,7 +13,7 @@ from bridge.domain.alert import State
 from bridge.domain.explain import Explanation
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, RequestRecord, RequestState, Verdict
-from bridge.domain.times import Timestamp
+from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Cause, Code
 from bridge.engine import fleet
 from bridge.engine.explaining import Explainer
@@ -133,6 +133,11 @@ class EngineQueries:
     def explain(self, model: ModelKey, rule: str = "", at: Timestamp = 0) -> list[Explanation]:
         """As Explainer.explain."""
         return self._explainer.explain(model, rule, at)
+
+    def group_times(self) -> list[tuple[str, Timestamp, Duration]]:
+        """Name, last slot and interval of every group."""
+        with self._engine.lock:
+            return [(run.group.name, run.last_slot or 0, run.group.interval) for run in self._engine.groups.values()]
 
     def verdicts(self) -> Mapping[str, Mapping[Verdict, int]]:
         """By rule, how many retrainings that it led to were judged how."""

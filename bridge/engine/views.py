@@ -156,6 +156,10 @@ class Queries(Protocol):
         """Why there was (no) request, by rule; at 0: now. RequestError, SourceError."""
         ...
 
+    def group_times(self) -> list[tuple[str, Timestamp, Duration]]:
+        """Name, last slot (0 = never) and interval of every group, without its rules."""
+        ...
+
     def verdicts(self) -> Mapping[str, Mapping[Verdict, int]]:
         """By rule, how many retrainings that it led to were judged how."""
         ...

@@ -75,6 +75,8 @@ def _new(**values: Any) -> dict[str, Any]:
 class OutboxSide(Side):
     """ports.Outbox."""
 
+    _breakers: dict[str, Breaker]
+
     def claim(self, destination: str, worker: str, now: Timestamp, lease: Duration, limit: int = 1) -> list[Claim]:
         """Lease what is due; the attempt that is counted here fences the settlement."""
         if not self._any_due(destination, now):
@@ -152,10 +154,13 @@ class OutboxSide(Side):
         return {place: QueueDepth(int(pending), oldest or 0, int(dead)) for place, pending, oldest, dead in found}
 
     def breaker(self, destination: str) -> Breaker:
-        """The stored breaker, or a closed one."""
-        with self._read() as connection:
-            row = connection.execute(_BREAKER, {"destination": destination}).first()
-        return Breaker(destination) if row is None else Breaker(*row)
+        """The stored breaker, or a closed one. Read once: the store has one process, and every attempt looks."""
+        known = self._breakers.get(destination)
+        if known is None:
+            with self._read() as connection:
+                row = connection.execute(_BREAKER, {"destination": destination}).first()
+            known = self._breakers[destination] = Breaker(destination) if row is None else Breaker(*row)
+        return known
 
     def save_breaker(self, breaker: Breaker) -> None:
         """Keep a breaker over restarts."""
@@ -165,6 +170,7 @@ class OutboxSide(Side):
         }  # fmt: skip
         with self._write() as connection:
             upsert(connection, tables.breakers, ("destination",), [row])
+        self._breakers[breaker.destination] = breaker
 
 
 def _parcel(connection: Connection, request_id: str, kind: Kind) -> Parcel:

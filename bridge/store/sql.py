@@ -20,6 +20,7 @@ class SqlStore(TickSide, OutboxSide, HistorySide):
     def __init__(self, engine: Engine, lock: FileLock | ServerLock | None = None) -> None:
         self._engine = engine
         self._lock = lock
+        self._breakers = {}
 
     @classmethod
     def open_sqlite(cls, path: Path) -> SqlStore:

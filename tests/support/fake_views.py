@@ -112,6 +112,9 @@ class FakeQueries:
         checks = (Check("query", True, "answered"), Check("verdict", False, "ok: drift 0.1, limit 0.6"))
         return [Explanation("Drifted", model, AT, "verdict: ok: drift 0.1, limit 0.6", checks, ("curl x",))]
 
+    def group_times(self) -> list[tuple[str, Timestamp, int]]:
+        return [(group.name, group.last_evaluation, group.interval) for group in self.groups_]
+
     def verdicts(self) -> Mapping[str, Mapping[Verdict, int]]:
         return {"Drifted": {Verdict.RECOVERED: 3, Verdict.NOT_RECOVERED: 1}}
 
