@@ -110,3 +110,22 @@ def test_the_cooldown_goes_on_counting() -> None:
     assert [(record.state.value, record.hold and record.hold.value) for record in kept.requests.values()] == [
         ("closed", None), ("held", "cooldown"),
     ]  # fmt: skip
+
+
+def test_labels_of_samples_are_in_the_checkpoint() -> None:
+    """A request that is made after the cut has them in its annotations."""
+    text = {"summary": "{{ $labels.instance }} of {{ $labels.pipeline }}"}
+    one = group(rule(for_=40 * SECOND, annotations=text))
+    begin = one.slot_at(START)
+    script: Script = {("drift", begin + place * 10 * SECOND): {A: 0.7} for place in range(6)}
+    kept, table = Kept(), ModelTable()
+    first = Replay(ScriptedSource(table, dict(script)), table, [one], kept.take)
+    list(first.walk(begin, begin + 20 * SECOND))
+    run = first.engine.runs()["Drifted"]
+    saved = msgspec.msgpack.decode(msgspec.msgpack.encode(first.checkpoint()), type=Checkpoint)
+    table = ModelTable()
+    second = Replay(ScriptedSource(table, dict(script)), table, [one], kept.take, resumed=saved)
+    assert second.engine.runs()["Drifted"].series == run.series == {0: {"instance": "i1", **A.labels()}}
+    list(second.walk(begin + 30 * SECOND, begin + 50 * SECOND))
+    (record,) = kept.requests.values()
+    assert record.request.annotations == {"summary": "i1 of ranking"}

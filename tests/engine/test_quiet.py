@@ -115,6 +115,7 @@ def test_what_is_passed_over_changes_no_decision(seed: int, faults: float) -> No
     assert {id_: now.requests[id_] for id_ in then.requests} == then.requests
     assert len(now.requests) > 3
     assert passed + len(now.reports) == 301
+    assert [report.missed for report in now.reports] == [0] * len(now.reports)
     assert passed > 10
 
 
@@ -157,3 +158,19 @@ def test_a_request_that_is_held_is_looked_at_in_every_slot() -> None:
     assert {id_: now.requests[id_].sent_at for id_ in then.requests} == {
         id_: record.sent_at for id_, record in then.requests.items()
     }
+
+
+def test_a_model_leaves_when_its_time_has_come() -> None:
+    """Five minutes after it was last seen the older version is replaced, though nothing else changes in that slot."""
+    one = group(rule())
+    script: Script = {("drift", slot): {A: 0.1, B: 0.1} for slot in slots(one, START, END)}
+    for place, slot in enumerate(slots(one, START, END)):
+        if place >= 17:
+            script["drift", slot] = {B: 0.1, C: 0.1}
+    then = live([one], script, Gates())
+    now, passed = replayed([one], script, Gates())
+    assert told(now.decisions) == told(then.decisions)
+    assert [(item.reason, (item.slot - START) // SECOND) for item in now.decisions] == [
+        ("inconclusive: no_data", 170), ("replaced: drift does not report it any more", 470),
+    ]  # fmt: skip
+    assert passed > 200
