@@ -49,6 +49,8 @@ def assemble(
 
 def refuse_twins(name: str, slots: Slots, series: Sequence[bytes], table: ModelTable, bounds: Floats | None) -> None:
     """SourceError `duplicate_model` when one model (and bucket) has two samples; `slots` ascends."""
+    if len(slots) < 2:
+        return
     same = slots[1:] == slots[:-1]
     if bounds is not None:
         same &= bounds[1:] == bounds[:-1]
@@ -101,7 +103,8 @@ def batch(query: SignalQuery, slot: Timestamp, table: ModelTable, columns: Mappi
         values[ERRORS] = np.where(silent, 0.0, values[ERRORS])
     skipped: Counter[str] = Counter()
     for column in columns.values():
-        skipped.update(column.skipped)
+        if column.skipped:
+            skipped.update(column.skipped)
     return EventBatch(
         name=query.name,
         event=query.event,

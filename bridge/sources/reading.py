@@ -89,11 +89,10 @@ class Reader:
         histograms = int(samples.histograms[point])
         elements = int(present.sum()) + histograms + samples.malformed
         refuse_flood(query.name, elements, query.limit)
-        lost = {
-            HISTOGRAM: histograms,
-            MALFORMED: samples.malformed + int(present[layout.damaged].sum()),
-            MISSING_LABEL: int(present[layout.unmapped].sum()),
-        }
+        lost = {HISTOGRAM: histograms, MALFORMED: samples.malformed}
+        if len(layout.damaged) or len(layout.unmapped):
+            lost[MALFORMED] += int(present[layout.damaged].sum())
+            lost[MISSING_LABEL] = int(present[layout.unmapped].sum())
         series = layout.series if all_there else [layout.series[place] for place in chosen.tolist()]
         return assemble(
             query.name, self.table, layout.slots[chosen], None if layout.bounds is None else layout.bounds[chosen],
