@@ -17,8 +17,9 @@ from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Cause, Code
 from bridge.engine import fleet
 from bridge.engine.explaining import Explainer
+from bridge.engine.group_run import GroupRun
 from bridge.engine.rule_run import RuleRun
-from bridge.engine.tick import Engine, GroupRun
+from bridge.engine.tick import Engine
 from bridge.engine.views import AlertView, GroupView, ModelState, ModelView, RuleView, SignalView
 from bridge.ports import DeliveryRecord, History, Outbox, QueueDepth, RequestFilter
 

@@ -17,10 +17,11 @@ from bridge.domain.batch import DISCOVER, UPDATED
 from bridge.domain.errors import StrategyError
 from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Int8
+from bridge.engine.group_run import REPLACED_AFTER, GroupRun
 from bridge.engine.judging import judge
 from bridge.engine.pieces import Piece
 from bridge.engine.rule_run import RuleRun
-from bridge.engine.tick import REPLACED_AFTER, Engine, GroupRun
+from bridge.engine.tick import Engine
 
 _NEVER: Timestamp = 1 << 62
 
