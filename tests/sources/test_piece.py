@@ -185,3 +185,22 @@ def test_values_of_a_piece_are_not_changed_by_a_stricter_limit(
     one, other = next(loose), next(strict)
     assert np.shares_memory(one.stretches[0].samples.values, other.stretches[0].samples.values)
     assert one.batch(0).elements > other.batch(0).elements
+
+
+def test_all_samples_of_a_piece_without_gaps_are_those_of_its_batches(
+    source: PrometheusSource, mocked: responses.RequestsMock
+) -> None:
+    """Where every model is there in every slot, too."""
+    FakePrometheus(lambda text, at: [(model(version), str(at % 1_000_003 + version)) for version in range(7)]).serve(
+        mocked
+    )
+    (walk,) = source.pieces([expr("a", "x")], SLOTS[:50], 0)
+    for piece in walk:
+        whole = piece.whole()
+        assert whole is not None
+        batch, places = whole
+        assert len(batch) == 7 * len(piece.slots)
+        for place in range(len(piece.slots)):
+            one, here = piece.batch(place), places == place
+            assert batch.index[here].tolist() == one.index.tolist()
+            assert batch.values()[here].tolist() == one.values().tolist()
