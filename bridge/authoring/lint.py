@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from bridge.authoring.selectors import range_length
 from bridge.domain.batch import EventKind
 from bridge.domain.errors import Problem
 from bridge.domain.rule import Condition, Group, Rule, RuleKind, SignalQuery, StrategySpec
-from bridge.domain.times import DAY, Duration, format_duration, parse_duration
+from bridge.domain.times import MINUTE, Duration, format_duration
 
 _RANGE = re.compile(r"\[([0-9][0-9a-z]*)(?::[0-9a-z]*)?\]")
 _IN_UNIT = {
@@ -21,7 +22,7 @@ _IN_UNIT = {
 _SUFFIX = re.compile(
     r"[a-zA-Z_:][a-zA-Z0-9_:]*?(_seconds|_milliseconds|_ms|_microseconds)(?:_bucket|_sum|_count|_total)?\b"
 )
-SLOW: Duration = DAY // 24  # an answer that takes longer is no latency that anybody watches
+SLOW: Duration = MINUTE  # a limit beyond it is most likely a number of milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +36,23 @@ class Doubt:
 
 def lint(groups: Iterable[Group]) -> list[Problem]:
     """Every doubt, in file order."""
-    return sorted(
-        Problem(rule.file, rule.line, rule.name, doubt.message, doubt.hint, doubt.lint)
-        for group in groups
-        for rule in group.rules
-        for doubt in of_rule(group, rule)
-    )
+    return sorted(problem for group in groups for problem in _of_group(group))
+
+
+def _of_group(group: Group) -> Iterator[Problem]:
+    for rule in group.rules:
+        for doubt in of_rule(group, rule):
+            yield Problem(rule.file, rule.line, rule.name, doubt.message, doubt.hint, doubt.lint)
+    for name in sorted(set(group.queries).difference(*(rule.queries for rule in group.rules))):
+        message = f"no rule of group {group.name!r} uses the signal {name!r}"
+        yield Problem(group.file, 0, "", message, "remove it, or write a rule", "unused-signal")
 
 
 def of_rule(group: Group, rule: Rule) -> Iterator[Doubt]:
     """The doubts about one rule."""
     yield from _durations(group, rule)
     yield from _windows(group, rule)
-    for query, strategy in _judged(group, rule):
+    for query, strategy in judged(group, rule):
         yield from _units(query)
         if strategy is not None:
             yield from _limits(query, strategy)
@@ -58,7 +63,8 @@ def of_rule(group: Group, rule: Rule) -> Iterator[Doubt]:
                 yield Doubt("threshold-without-strategy", message, "write the limit into the text, or use a signal")
 
 
-def _judged(group: Group, rule: Rule) -> list[tuple[SignalQuery, StrategySpec | None]]:
+def judged(group: Group, rule: Rule) -> list[tuple[SignalQuery, StrategySpec | None]]:
+    """What a rule looks at, and what judges it; a plain expression judges itself."""
     parts = rule.conditions or (Condition(rule.query, rule.strategy),)
     return [(group.queries[part.query], part.strategy) for part in parts]
 
@@ -80,8 +86,8 @@ def _durations(group: Group, rule: Rule) -> Iterator[Doubt]:
 
 
 def _windows(group: Group, rule: Rule) -> Iterator[Doubt]:
-    for query, _ in _judged(group, rule):
-        lengths = [_length(text) for expr in query.exprs.values() for text in _RANGE.findall(expr)]
+    for query, _ in judged(group, rule):
+        lengths = [range_length(text) for expr in query.exprs.values() for text in _RANGE.findall(expr)]
         known = [length for length in lengths if length]
         if known and min(known) < group.interval:
             shown = format_duration(min(known))
@@ -120,13 +126,10 @@ def _limits(query: SignalQuery, strategy: StrategySpec) -> Iterator[Doubt]:
         yield Doubt("never-fires", f"max is {top:g}, and {what} is at most 1", "write 5 % as 0.05")
     if share and isinstance(bottom, float | int) and bottom <= 0:
         yield Doubt("never-fires", f"min is {bottom:g}, and {what} is never below 0", "")
-    if query.event is EventKind.LATENCY and isinstance(top, float | int) and top * query.unit_ms > SLOW:
-        message = f"max is {top:g} {query.unit}, which is {format_duration(round(top * query.unit_ms))}"
-        yield Doubt("unit-of-threshold", message, "write it with its unit, such as 200ms")
-
-
-def _length(text: str) -> Duration:
-    try:
-        return parse_duration(text)
-    except ValueError:
-        return 0
+    if query.event is EventKind.LATENCY and isinstance(top, float | int):
+        if top * query.unit_ms > SLOW:
+            message = f"max is {top:g} {query.unit}, which is {format_duration(round(top * query.unit_ms))}"
+            yield Doubt("unit-of-threshold", message, "write it with its unit, such as 200ms")
+        elif query.unit == "milliseconds" and 0 < top < 1:
+            message = f"max is {top:g} milliseconds: no model answers so fast"
+            yield Doubt("unit-of-threshold", message, "write it with its unit, such as 200ms")

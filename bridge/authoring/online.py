@@ -5,27 +5,16 @@ are looked up among those that it does.
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from bridge.authoring.selectors import metric_names
 from bridge.config.load import BridgeConfig, load
 from bridge.domain.errors import Problem, SourceError
 from bridge.domain.model import ModelTable
-from bridge.domain.rule import Group, ModelLabels, Rule, SignalQuery
+from bridge.domain.rule import Group, ModelLabels, SignalQuery
 from bridge.domain.times import Timestamp
 from bridge.sources.prometheus import PrometheusSource
-
-_TEXTS_AND_RANGES = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`|\[[^\]]*\]|#[^\n]*""")
-_LABELS = re.compile(r"\{[^}]*\}|\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)")
-_NAME = re.compile(r"(?<![\w:])[a-zA-Z_:][\w:]*(?!\s*\(|[\w:])")
-_WORDS = frozenset(
-    {
-        "and", "or", "unless", "bool", "offset", "by", "without", "on", "ignoring", "group_left", "group_right",
-        "atan2", "inf", "nan", "sum", "min", "max", "avg", "group", "stddev", "stdvar", "count", "count_values",
-        "bottomk", "topk", "quantile", "limitk", "limit_ratio", "start", "end",
-    }
-)  # fmt: skip
 
 
 def ask_prometheus(
@@ -42,32 +31,29 @@ def ask_prometheus(
     source = PrometheusSource(config.prometheus, ModelTable(), config.base_dir, timeout=timeout)
     try:
         found = sorted(_problems(config, source, now))
-        return (
-            found if doubts is None or any(not item.lint for item in found) else [*found, *doubts(config, source, now)]
-        )
+        if doubts is None or any(not item.lint for item in found):
+            return found
+        return sorted([*found, *doubts(config, source, now)])
     except SourceError as error:
         return [Problem(str(path), 0, "prometheus", str(error))]
     finally:
         source.close()
 
 
-def metric_names(expression: str) -> set[str]:
-    """Names in an expression that can only be metrics."""
-    bare = _LABELS.sub(" ", _TEXTS_AND_RANGES.sub(" ", expression))
-    return {name for name in _NAME.findall(bare) if name.lower() not in _WORDS}
-
-
 def _problems(config: BridgeConfig, source: PrometheusSource, now: Timestamp) -> Iterator[Problem]:
     metrics, labels = source.metric_names(), source.label_names()
     for group in config.groups:
         for name, query in group.queries.items():
-            rule = next(rule for rule in group.rules if rule.query == name)
-            for message, hint, lint in _of_query(group, query, rule, source, metrics, labels, now):
-                yield Problem(rule.file, rule.line, rule.name, message, hint, lint)
+            rule = next((rule for rule in group.rules if name in rule.queries), None)
+            place = (group.file, 0, name) if rule is None else (rule.file, rule.line, rule.name)
+            # the answer of a plain expression is empty while all is well
+            is_signal = rule is None or rule.strategy is not None or bool(rule.conditions)
+            for message, hint, lint in _of_query(group, query, is_signal, source, metrics, labels, now):
+                yield Problem(*place, message, hint, lint)
 
 
 def _of_query(
-    group: Group, query: SignalQuery, rule: Rule, source: PrometheusSource, metrics: list[str], labels: list[str],
+    group: Group, query: SignalQuery, is_signal: bool, source: PrometheusSource, metrics: list[str], labels: list[str],
     now: Timestamp,
 ) -> Iterator[tuple[str, str, str]]:  # fmt: skip
     unknown = sorted({name for text in query.exprs.values() for name in metric_names(text)} - set(metrics))
@@ -83,7 +69,7 @@ def _of_query(
     for label in _mapped(query.mapping) if batch.skipped.get("missing_label") else ():
         if label not in labels:
             yield f"no series in Prometheus has the label {label!r} of a model", _did_you_mean(label, labels), ""
-    if not len(batch) and rule.strategy is not None:  # the answer of a plain expression is empty while all is well
+    if not len(batch) and is_signal:
         yield f"signal {query.name!r} has no sample of any model now", "", "no-sample"
 
 

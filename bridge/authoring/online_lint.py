@@ -2,130 +2,121 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-import numpy as np
-
-from bridge.authoring.lint import Doubt
-from bridge.authoring.online import metric_names
+from bridge.authoring.lint import Doubt, judged
+from bridge.authoring.questions import LOOKED_AT, Questions
+from bridge.authoring.selectors import Selector, selectors
 from bridge.config.load import BridgeConfig
-from bridge.domain.batch import VALUE, EventKind
-from bridge.domain.errors import Problem, SourceError
+from bridge.domain.batch import EventKind
+from bridge.domain.errors import Problem
 from bridge.domain.model import ModelKey
-from bridge.domain.rule import Group, ModelLabels, Rule, SignalQuery
-from bridge.domain.times import DAY, HOUR, MINUTE, Duration, Timestamp, format_duration
+from bridge.domain.rule import Group, Rule, SignalQuery
+from bridge.domain.times import MINUTE, Duration, Timestamp, format_duration
 from bridge.sources.prometheus import PrometheusSource
 
-LOOKED_AT: Duration = DAY
-POINTS = 24
-FAR = 50.0  # times the highest value that was measured
+FAR = 50.0  # times what was measured
 SHOWN = 3
-_PLAIN = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_DAY = f"in the last {format_duration(LOOKED_AT)}"
 
 
 def doubts(config: BridgeConfig, source: PrometheusSource, now: Timestamp) -> list[Problem]:
     """Every doubt, in file order; what cannot be asked raises none."""
-    found: list[Problem] = []
-    seen: set[ModelKey] = set()
-    for group in config.groups:
-        for rule in group.rules:
-            found += [
-                Problem(rule.file, rule.line, rule.name, doubt.message, doubt.hint, doubt.lint)
-                for doubt in _of_rule(group, rule, source, now, seen)
-            ]
-    if config.groups:
-        found += _uncovered(config, source, now, seen)
-    return sorted(found)
+    ask = Questions(source, now)
+    found = [
+        Problem(rule.file, rule.line, rule.name, doubt.message, doubt.hint, doubt.lint)
+        for group in config.groups
+        for rule in group.rules
+        for doubt in _of_rule(group, rule, ask)
+    ]
+    return sorted([*found, *_uncovered(config, Questions(source, now - MINUTE), _covered(config, ask))])
 
 
-def _of_rule(
-    group: Group, rule: Rule, source: PrometheusSource, now: Timestamp, seen: set[ModelKey]
-) -> Iterator[Doubt]:
-    for name in rule.queries:
-        query = group.queries[name]
-        measured = _measured(query, source, now - group.offset, seen)
-        if rule.strategy is not None and rule.strategy.name == "threshold" and measured is not None:
-            yield from _against(query, dict(rule.strategy.params), *measured)
-        for text in query.exprs.values():
-            yield from _scraped(rule, text, source, now)
+def _of_rule(group: Group, rule: Rule, ask: Questions) -> Iterator[Doubt]:
+    for query, strategy in judged(group, rule):
+        measured = ask.measured(query, group.offset)
+        if measured is not None:
+            yield from _unit(query, *measured)
+            if strategy is not None and strategy.name == "threshold":
+                yield from _against(query, strategy.params, *measured)
+        for selector in dict.fromkeys(found for text in query.exprs.values() for found in selectors(text)):
+            yield from _looked_at(rule, selector, ask)
 
 
-def _measured(
-    query: SignalQuery, source: PrometheusSource, now: Timestamp, seen: set[ModelKey]
-) -> tuple[float, float] | None:
-    """The lowest and highest value of the last day, at POINTS instants; its models are noted in `seen`."""
-    step = LOOKED_AT // POINTS
-    low, high = np.inf, -np.inf
-    try:
-        for batch in source.history(query, range(now - LOOKED_AT + step, now + 1, step), 0):
-            seen.update(batch.table[slot] for slot in batch.index.tolist())
-            values = batch.values()[np.isfinite(batch.values())] if len(batch) else np.empty(0)
-            if values.size:
-                low, high = min(low, float(values.min())), max(high, float(values.max()))
-    except SourceError:
-        return None
-    return (low, high) if low <= high else None
-
-
-def _against(query: SignalQuery, params: dict[str, float], low: float, high: float) -> Iterator[Doubt]:
+def _against(query: SignalQuery, params: Mapping[str, Any], low: float, high: float) -> Iterator[Doubt]:
     """A limit that everything is past, or that nothing comes near."""
-    day = f"in the last {format_duration(LOOKED_AT)}"
     top, bottom = params.get("max"), params.get("min")
+    never_below, never_above = f"never below {low:.4g} {_DAY}", f"never above {high:.4g} {_DAY}"
     said = ""
     if top is not None and low > top:
-        said, name = f"never below {low:.4g} {day}, and max is {top:g}", "always-breached"
+        said, name = f"{never_below}, and max is {top:g}", "always-breached"
     elif bottom is not None and high < bottom:
-        said, name = f"never above {high:.4g} {day}, and min is {bottom:g}", "always-breached"
+        said, name = f"{never_above}, and min is {bottom:g}", "always-breached"
     elif top is not None and 0 < high * FAR < top and query.event is not EventKind.DRIFT:
-        said, name = f"never above {high:.4g} {day}, and max is {top:g}", "far-from-measured"
+        said, name = f"{never_above}, and max is {top:g}", "far-from-measured"
+    elif bottom is not None and 0 < bottom * FAR < low:
+        said, name = f"{never_below}, and min is {bottom:g}", "far-from-measured"
     if said:
         yield Doubt(name, f"{query.name} was {said}", "check the unit")
 
 
-def _scraped(rule: Rule, text: str, source: PrometheusSource, now: Timestamp) -> Iterator[Doubt]:
-    """`for` shorter than the time between two samples: one sample would decide."""
-    if not rule.for_:
+def _unit(query: SignalQuery, low: float, high: float) -> Iterator[Doubt]:
+    """Answers within a millisecond are most likely counted in seconds, and those of minutes in milliseconds."""
+    if query.event is not EventKind.LATENCY:
         return
-    for name in sorted(metric_names(text))[:1]:
-        count = _count(f"max(count_over_time({name}[1h]))", source, now)
-        if count and rule.for_ < (every := round(HOUR / count)):
-            message = f"for ({format_duration(rule.for_)}) is shorter than the time between two samples of {name}"
-            yield Doubt(
-                "shorter-than-scrape",
-                f"{message} ({format_duration(max(1000, every // 1000 * 1000))})",
-                "make it longer",
-            )
+    if query.unit == "milliseconds" and 0 < high < 1:
+        yield Doubt(
+            "unit-of-values", f"{query.name} was never above {high:.4g} milliseconds {_DAY}", "are they seconds?"
+        )
+    if query.unit == "seconds" and low > MINUTE / 1000:
+        yield Doubt(
+            "unit-of-values", f"{query.name} was never below {low:.4g} seconds {_DAY}", "are they milliseconds?"
+        )
 
 
-def _count(expr: str, source: PrometheusSource, now: Timestamp) -> float:
-    labels = ModelLabels.constant("x")
-    try:
-        batch = source.instant(SignalQuery("count", EventKind.CUSTOM, {VALUE: expr}, labels), now, now)
-    except SourceError:
-        return 0.0
-    return float(batch.values()[0]) if len(batch) else 0.0
+def _looked_at(rule: Rule, selector: Selector, ask: Questions) -> Iterator[Doubt]:
+    """Nothing is there; or samples come too rarely for what the rule wants of them."""
+    if not ask.is_there(selector.text):
+        yield Doubt(
+            "no-series", f"no series fits {selector.text} {_DAY}", "are its labels written as the series have them?"
+        )
+        return
+    every = ask.spacing(selector.metric) if selector.metric else 0
+    between = f"the time between two samples of {selector.metric} ({_whole_seconds(every)})"
+    if 0 < rule.for_ < every:
+        yield Doubt(
+            "shorter-than-scrape", f"for ({format_duration(rule.for_)}) is shorter than {between}", "make it longer"
+        )
+    if 0 < selector.window < every:
+        message = f"the range [{format_duration(selector.window)}] is shorter than {between}"
+        yield Doubt("empty-windows", message, "most windows hold no sample; rate and increase need two")
 
 
-def _uncovered(
-    config: BridgeConfig, source: PrometheusSource, now: Timestamp, seen: set[ModelKey]
-) -> Iterator[Problem]:
+def _whole_seconds(length: Duration) -> str:
+    return format_duration(max(1000, length // 1000 * 1000))
+
+
+def _covered(config: BridgeConfig, ask: Questions) -> set[ModelKey]:
+    """Models that a rule looks at: a plain expression's answer lacks those that are well, its selectors have them."""
+    plain = {
+        (selector.text, query.mapping)
+        for group in config.groups
+        for rule in group.rules
+        for query, strategy in judged(group, rule)
+        if strategy is None
+        for text in query.exprs.values()
+        for selector in selectors(text)
+    }
+    return ask.seen.union(*(ask.models(text, mapping) for text, mapping in plain))
+
+
+def _uncovered(config: BridgeConfig, ask: Questions, covered: set[ModelKey]) -> Iterator[Problem]:
     """Models whose series carry the labels of bridge.yml, and of which no rule has a number."""
     parts = (config.models.project, config.models.pipeline, config.models.version)
-    names = [part.label for part in parts if part.const is None]
-    if not all(_PLAIN.fullmatch(name) for name in names) or not names:
-        return
-    there = ",".join(f'{name}!=""' for name in names)
-    query = SignalQuery(
-        "models", EventKind.CUSTOM, {VALUE: f"group by ({','.join(names)}) ({{{there}}})"}, config.models
-    )
-    try:
-        batch = source.instant(query, now - MINUTE, now - MINUTE)
-    except SourceError:
-        return
-    missing = sorted({batch.table[slot] for slot in batch.index.tolist()} - seen)
+    there = ",".join(f'{part.label}!=""' for part in parts if part.const is None)
+    missing = sorted(ask.models(f"{{{there}}}", config.models) - covered) if config.groups else []
     if missing:
         more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
         message = f"no rule has a number of {', '.join(map(str, missing[:SHOWN]))}{more}"
-        file = config.groups[0].file
-        yield Problem(file, 0, "", message, "their series carry a model's labels", "uncovered-model")
+        yield Problem(config.groups[0].file, 0, "", message, "their series carry a model's labels", "uncovered-model")

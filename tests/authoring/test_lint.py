@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from bridge.authoring.check import check_rules, doubts_of_config, doubts_of_rules
-from bridge.authoring.lint import Doubt
 from tests.support.pages import ROOT
 
 SIGNALS = """
   signals:
     drift: {event: drift, expr: model_drift_score}
     slow: {event: latency, unit: seconds, expr: 'max by (project, pipeline, version) (latency_p95_seconds)'}
+    quick: {event: latency, unit: milliseconds, expr: latency_p95}
     errors: {event: inference_error, window: 5m, errors: 'increase(e[$window])', total: 'increase(t[$window])'}
 """
 
@@ -24,7 +24,7 @@ def doubts(folder: Path, rule: str, signals: str = SIGNALS, interval: str = "1m"
     file = folder / "rules.yml"
     file.write_text(f"groups:\n- name: g\n  interval: {interval}{signals}  rules:\n  - {{{rule}}}\n")
     assert check_rules([file]) == []
-    return [problem.lint for problem in doubts_of_rules([file])]
+    return [problem.lint for problem in doubts_of_rules([file]) if problem.lint != "unused-signal"]
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,13 @@ def doubts(folder: Path, rule: str, signals: str = SIGNALS, interval: str = "1m"
         ("retrain: A, signal: drift, strategy: {threshold: {min: 0}}", ["never-fires"]),
         ("retrain: A, signal: drift, strategy: {threshold: {max: 0.99}}", []),
         ("retrain: A, signal: slow, strategy: {threshold: {max: 5000}}", ["unit-of-threshold"]),
+        ("retrain: A, signal: slow, strategy: {threshold: {max: 200}}", ["unit-of-threshold"]),
+        ("retrain: A, signal: slow, strategy: {threshold: {max: 60}}", []),
         ("retrain: A, signal: slow, strategy: {threshold: {max: 200ms}}", []),
+        ("retrain: A, signal: quick, strategy: {threshold: {max: 0.2}}", ["unit-of-threshold"]),
+        ("retrain: A, signal: quick, strategy: {threshold: {max: 1}}", []),
+        ("retrain: A, any: [&slow {signal: slow, strategy: {threshold: {max: 90}}}, *slow]",
+         ["unit-of-threshold", "unit-of-threshold"]),
         ("retrain: A, expr: up, annotations: {summary: 'over {{ $threshold }}'}", ["threshold-without-strategy"]),
         ("retrain: A, signal: drift, strategy: {threshold: {max: 1e-1}}, annotations: {a: '{{ $threshold }}'}", []),
     ],
@@ -99,11 +105,23 @@ def test_the_shipped_rules_raise_no_doubt() -> None:
     assert doubts_of_config(ROOT / "examples" / "bridge.yml") == []
 
 
+def test_a_signal_that_no_rule_uses_is_told(tmp_path: Path) -> None:
+    """Each by its name; parts of conditions are used."""
+    file = tmp_path / "rules.yml"
+    part = "strategy: {threshold: {max: 0.9}}"
+    rule = f"{{retrain: A, all: [{{signal: drift, {part}}}, {{signal: errors, {part}}}]}}"
+    file.write_text(f"groups:\n- name: g\n  interval: 1m{SIGNALS}  rules:\n  - {rule}\n")
+    assert [str(problem) for problem in doubts_of_rules([file])] == [
+        f"{file}: warning: no rule of group 'g' uses the signal '{name}' (remove it, or write a rule) [unused-signal]"
+        for name in ("quick", "slow")
+    ]
+
+
 def test_every_lint_is_explained() -> None:
     """Its name is in the code as often as in the table of docs/check.md: once."""
-    code = "".join((ROOT / "bridge" / "authoring" / f"{name}.py").read_text() for name in ("lint", "online_lint"))
-    named = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', code)) | {"alert-to-nobody", "no-sample"}
-    rows = set(re.findall(r"^\| `([a-z-]+)` \|", (ROOT / "docs" / "check.md").read_text(), re.MULTILINE))
-    assert len(rows) >= 14
-    assert named == rows
-    assert Doubt("x", "y").hint == ""
+    names = ("lint", "online_lint", "online", "check")
+    code = "".join((ROOT / "bridge" / "authoring" / f"{name}.py").read_text() for name in names)
+    named = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', code))
+    rows = re.findall(r"^\| `([a-z-]+)` \|", (ROOT / "docs" / "check.md").read_text(), re.MULTILINE)
+    assert len(rows) == 18
+    assert sorted(named) == sorted(rows)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from bridge.authoring.online import ask_prometheus
 from bridge.authoring.online_lint import doubts
+from bridge.config.load import load
+from bridge.domain.errors import Problem
+from bridge.domain.model import ModelTable
+from bridge.sources.prometheus import PrometheusSource
 from tests.support.remote_write import remote_write
 from tests.support.servers import Prometheus, prometheus
 
@@ -35,14 +39,17 @@ def server() -> Iterator[Prometheus]:
         yield running
 
 
-def asked(folder: Path, url: str, *signals: str, expr: str = "", models: str = "version") -> list[str]:
+def asked(
+    folder: Path, url: str, *signals: str, expr: str = "", models: str = "version",
+    group: dict[str, object] | None = None, more: Callable[..., list[Problem]] | None = None,
+) -> list[str]:  # fmt: skip
     """What is said of rules on these expressions, without the file's name."""
     rules: list[dict[str, object]] = [
         {"retrain": f"R{place}", "signal": f"s{place}", "strategy": {"threshold": {"max": 0.6}}}
         for place in range(len(signals))
     ]
     rules += [{"retrain": "Plain", "expr": expr}] if expr else []
-    group = {
+    group = group or {
         "name": "g",
         "query_offset": "0s",
         "signals": {f"s{place}": {"event": "custom", "expr": text} for place, text in enumerate(signals)},
@@ -57,7 +64,7 @@ def asked(folder: Path, url: str, *signals: str, expr: str = "", models: str = "
         "receivers": [{"name": "team", "log_configs": [{}]}],
     }
     (folder / "bridge.yml").write_text(json.dumps(config))
-    found = ask_prometheus(folder / "bridge.yml", NOW)
+    found = ask_prometheus(folder / "bridge.yml", NOW, more)
     return [str(problem).partition(": ")[2] for problem in found]
 
 
@@ -98,10 +105,31 @@ def test_a_server_that_is_away_is_one_problem(tmp_path: Path) -> None:
     assert found.endswith("Connection refused")
 
 
-def doubted(folder: Path, url: str, expr: str, limit: str, **rule: str) -> list[str]:
+def test_conditions_and_signals_without_a_rule_are_asked_too(server: Prometheus, tmp_path: Path) -> None:
+    """Every signal of the group, named by the rule that uses it, else by itself."""
+    limit = {"threshold": {"max": 0.6}}
+    signals = {"a": "model_drift_score", "b": "model_drift_scor", "c": "model_errors", "d": "modl_errors"}
+    group = {
+        "name": "g", "query_offset": "0s",
+        "signals": {name: {"event": "custom", "expr": expr} for name, expr in signals.items()},
+        "rules": [{"retrain": "Both", "all": [{"signal": name, "strategy": limit} for name in "abc"]}],
+    }  # fmt: skip
+    assert asked(tmp_path, server.url, group=group) == [
+        "d: Prometheus knows no metric 'modl_errors' (did you mean 'model_errors'?)",
+        "Both: Prometheus knows no metric 'model_drift_scor' (did you mean 'model_drift_score'?)",
+        "Both: warning: signal 'c' has no sample of any model now [no-sample]",
+    ]
+
+
+CUSTOM = {"event": "custom"}
+
+
+def doubted(
+    folder: Path, url: str, expr: str, limit: str, signal: Mapping[str, object] = CUSTOM, **rule: object
+) -> list[str]:
     """The lints that a Prometheus raises of one rule."""
-    one = {"retrain": "R", "signal": "s", "strategy": {"threshold": json.loads(limit)}, **rule}
-    group = {"name": "g", "query_offset": "0s", "signals": {"s": {"event": "custom", "expr": expr}}, "rules": [one]}
+    one = {"retrain": "R", "signal": "s", "strategy": {"threshold": json.loads(limit)}}
+    group = {"name": "g", "query_offset": "0s", "signals": {"s": {**signal, "expr": expr}}, "rules": [one | rule]}
     (folder / "rules.yml").write_text(json.dumps({"groups": [group]}))
     config = {
         "prometheus": {"url": url}, "rule_files": ["rules.yml"], "route": {"receiver": "team"},
@@ -145,3 +173,73 @@ def test_for_is_held_against_the_time_between_samples(measured: Prometheus, tmp_
     told = "for (5m) is shorter than the time between two samples of model_drift_score (10m)"
     assert f"shorter-than-scrape: {told}" in found
     assert len(doubted(tmp_path, measured.url, EXPR, '{"max": 0.5}', **{"for": "10m"})) == 1
+
+
+ALONE = "uncovered-model: no rule has a number of shop/ranking/9"
+
+
+def test_a_condition_is_held_against_what_was_measured(measured: Prometheus, tmp_path: Path) -> None:
+    """As the rule's own strategy is."""
+    parts = [{"signal": "s", "strategy": {"threshold": {"max": limit}}} for limit in (0.5, 200)]
+    group = {
+        "name": "g", "query_offset": "0s", "signals": {"s": {"event": "custom", "expr": EXPR}},
+        "rules": [{"retrain": "R", "any": parts}],
+    }  # fmt: skip
+    found = asked(tmp_path, measured.url, group=group, more=doubts)
+    assert [text.partition("warning: ")[2] for text in found] == [
+        f"{ALONE.partition(': ')[2]} (their series carry a model's labels) [uncovered-model]",
+        "s was never above 0.4 in the last 1d, and max is 200 (check the unit) [far-from-measured]",
+    ]
+
+
+def test_a_lower_limit_far_below_all_is_told(measured: Prometheus, tmp_path: Path) -> None:
+    """`min: 0.9` for an accuracy in percent."""
+    told = "far-from-measured: s was never below 20 in the last 1d, and min is 0.3"
+    assert doubted(tmp_path, measured.url, f"100 * {EXPR}", '{"min": 0.3}') == [ALONE, told]
+    assert doubted(tmp_path, measured.url, f"100 * {EXPR}", '{"min": 0.5}') == [ALONE]
+
+
+def test_a_latency_of_another_size_is_told(measured: Prometheus, tmp_path: Path) -> None:
+    """Whatever the limit is."""
+    cases = [
+        ("milliseconds", EXPR, "unit-of-values: s was never above 0.4 milliseconds in the last 1d"),
+        ("seconds", f"1000 * {EXPR}", "unit-of-values: s was never below 200 seconds in the last 1d"),
+    ]
+    for unit, expr, told in cases:
+        assert told in doubted(tmp_path, measured.url, expr, '{"max": 2}', {"event": "latency", "unit": unit})
+    assert doubted(tmp_path, measured.url, EXPR, '{"max": 2}', {"event": "latency", "unit": "seconds"}) == [ALONE]
+
+
+def test_a_selector_that_fits_nothing_is_told(measured: Prometheus, tmp_path: Path) -> None:
+    """Of a known metric, in a part of an expression that gives numbers all the same."""
+    expr = f'{EXPR} or model_drift_score{{pipeline="rankin"}}'
+    told = 'no-series: no series fits model_drift_score{pipeline="rankin"} in the last 1d'
+    assert doubted(tmp_path, measured.url, expr, '{"max": 0.5}') == [ALONE, told]
+
+
+def test_a_range_without_samples_is_told(measured: Prometheus, tmp_path: Path) -> None:
+    """A sample every ten minutes, and five minutes looked at."""
+    expr = "avg_over_time(model_drift_score[5m]) or " + EXPR
+    told = "empty-windows: the range [5m] is shorter than the time between two samples of model_drift_score (10m)"
+    assert doubted(tmp_path, measured.url, expr, '{"max": 0.5}') == [ALONE, told]
+
+
+def test_a_model_that_is_well_is_covered_by_a_plain_expression(measured: Prometheus, tmp_path: Path) -> None:
+    """Its answer is empty while all is well; its selectors are not."""
+    drift = "last_over_time(model_drift_score[1h]) > 5"
+    group = {"name": "g", "query_offset": "0s", "rules": [{"retrain": "R", "expr": drift}]}
+    (found,) = asked(tmp_path, measured.url, group=group, more=doubts)
+    assert "no rule has a number of shop/ranking/9" in found
+    group["rules"] = [{"retrain": "R", "expr": f"{drift} or other > 5"}]
+    assert asked(tmp_path, measured.url, group=group, more=doubts) == []
+
+
+def test_nothing_is_doubted_of_what_cannot_be_asked(tmp_path: Path) -> None:
+    """A server that went away after the errors were looked for."""
+    group = {"name": "g", "rules": [{"retrain": "R", "expr": "up > 5", "for": "5m"}],
+             "signals": {"s": {"event": "custom", "expr": "up"}}}  # fmt: skip
+    asked(tmp_path, "http://127.0.0.1:1", group=group)
+    config = load(tmp_path / "bridge.yml")
+    source = PrometheusSource(config.prometheus, ModelTable(), tmp_path, timeout=5)
+    assert doubts(config, source, NOW) == []
+    source.close()

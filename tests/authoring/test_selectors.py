@@ -1,10 +1,10 @@
-"""Which names of an expression are metrics."""
+"""What an expression looks at, found without a parser."""
 
 from __future__ import annotations
 
 import pytest
 
-from bridge.authoring.online import metric_names
+from bridge.authoring.selectors import Selector, metric_names, selectors
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,15 @@ from bridge.authoring.online import metric_names
 def test_only_metrics_are_taken_for_metrics(expression: str, names: set[str]) -> None:
     """Not functions, aggregations, operators, labels, texts or durations."""
     assert metric_names(expression) == names
+
+
+def test_selectors_are_given_as_they_are_written() -> None:
+    """With their matchers and ranges; a subquery's range is not one of samples."""
+    text = 'rate(e{a="]}", b!~`x`} [5m]) / on (a) sum by (e) (t) + max_over_time(up{}[1h:5m]) + t + {job="a"}'
+    assert selectors(text) == [
+        Selector('e{a="]}", b!~`x`}', "e", 300_000),
+        Selector("t", "t", 0),
+        Selector("up{}", "up", 0),
+        Selector('{job="a"}', "", 0),
+    ]
+    assert selectors("up[5x]") == [Selector("up", "up", 0)]

@@ -1,0 +1,87 @@
+"""Questions to a Prometheus about a configuration's expressions, each asked once."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+import numpy as np
+
+from bridge.domain.batch import VALUE, EventKind
+from bridge.domain.errors import SourceError
+from bridge.domain.model import ModelKey
+from bridge.domain.rule import ModelLabels, SignalQuery
+from bridge.domain.times import DAY, HOUR, Duration, Timestamp, format_duration
+from bridge.sources.prometheus import PrometheusSource
+
+LOOKED_AT: Duration = DAY
+POINTS = 24
+_PLAIN = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+
+
+class Questions:
+    """What was there in the last day before `now`. What is not answered is unknown, and no error."""
+
+    def __init__(self, source: PrometheusSource, now: Timestamp) -> None:
+        self._source = source
+        self._now = now
+        self._measured: dict[tuple[str, ...], tuple[float, float] | None] = {}
+        self._models: set[ModelKey] = set()
+        self.spacing = cache(self._spacing)
+        self.is_there = cache(self._is_there)
+
+    @property
+    def seen(self) -> set[ModelKey]:
+        """Every model of which a measured signal had a number."""
+        return self._models
+
+    def measured(self, query: SignalQuery, offset: Duration) -> tuple[float, float] | None:
+        """The signal's lowest and highest value in its unit, at POINTS instants; None without any."""
+        key = (str(offset), str(query.mapping), *(f"{name} {expr}" for name, expr in query.exprs.items()))
+        if key not in self._measured:
+            self._measured[key] = self._extremes(query, self._now - offset)
+        return self._measured[key]
+
+    def models(self, selector: str, mapping: ModelLabels) -> set[ModelKey]:
+        """The models that series of `selector` belong to now; none when the mapping needs no label."""
+        parts = (mapping.project, mapping.pipeline, mapping.version)
+        names = [part.label for part in parts if part.const is None]
+        if not names or not all(_PLAIN.fullmatch(name) for name in names):
+            return set()
+        query = SignalQuery("models", EventKind.CUSTOM, {VALUE: f"group by ({','.join(names)}) ({selector})"}, mapping)
+        try:
+            batch = self._source.instant(query, self._now, self._now)
+        except SourceError:
+            return set()
+        return {batch.table[slot] for slot in batch.index.tolist()}
+
+    def _extremes(self, query: SignalQuery, now: Timestamp) -> tuple[float, float] | None:
+        step = LOOKED_AT // POINTS
+        low, high = np.inf, -np.inf
+        try:
+            for batch in self._source.history(query, range(now - LOOKED_AT + step, now + 1, step), 0):
+                self._models.update(batch.table[slot] for slot in batch.index.tolist())
+                values = batch.values()[np.isfinite(batch.values())] if len(batch) else np.empty(0)
+                if values.size:
+                    low, high = min(low, float(values.min())), max(high, float(values.max()))
+        except SourceError:
+            return None
+        return (low, high) if low <= high else None
+
+    def _spacing(self, metric: str) -> Duration:
+        """The time between two samples of a metric, in ms; 0 = unknown."""
+        count = self._number(f"max(count_over_time({metric}[1h]))")
+        return round(HOUR / count) if count else 0
+
+    def _is_there(self, selector: str) -> bool:
+        """Whether any series of it had a sample, or nobody can say."""
+        return self._number(f"count(last_over_time({selector}[{format_duration(LOOKED_AT)}]))") != 0
+
+    def _number(self, expr: str) -> float | None:
+        """The one number that an expression gives, 0 without one; None = not answered."""
+        query = SignalQuery("number", EventKind.CUSTOM, {VALUE: expr}, ModelLabels.constant("x"))
+        try:
+            batch = self._source.instant(query, self._now, self._now)
+        except SourceError:
+            return None
+        return float(batch.values()[0]) if len(batch) else 0.0
