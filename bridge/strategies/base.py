@@ -30,13 +30,14 @@ class RetrainStrategy(ABC):
 
     name: how rule files call it. Config: its parameters; the constructor takes one as its only positional argument, or
     `from_config` builds it. needs: columns of the batch it reads. state_dtype: numpy dtype of what it remembers of
-    one model between slots (at most 2 KB), or None; the engine keeps it, over restarts too.
+    one model between slots (at most 2 KB), or None; the engine keeps it, over restarts too; of the class, or set by the
+    constructor when it depends on parameters.
     """
 
     name: ClassVar[str]
     Config: ClassVar[type[StrategyConfig]] = StrategyConfig
     needs: ClassVar[frozenset[str]] = frozenset({VALUE})
-    state_dtype: ClassVar[np.dtype[np.void] | None] = None
+    state_dtype: np.dtype[np.void] | None = None
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

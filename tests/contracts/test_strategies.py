@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,20 +19,30 @@ from bridge.domain.verdict import Cause, Code, Verdicts
 from bridge.strategies.base import RetrainStrategy, guarded
 from bridge.strategies.registry import build, strategies
 
-EXAMPLES = {"threshold": {"max": 0.6, "clear": 0.5}}
+
+def example(name: str) -> dict[str, Any]:
+    """Parameters to build a strategy with: EXAMPLE of its own test file, or none."""
+    module = f"tests.strategies.test_{name}"
+    return getattr(importlib.import_module(module), "EXAMPLE", {}) if find_spec(module) else {}
+
+
+EXAMPLES = {name: example(name) for name in strategies()}
 VALUES = st.lists(st.floats(-1, 2) | st.just(float("nan")), min_size=1, max_size=20)
 
 
 @pytest.fixture(params=sorted(strategies()))
 def strategy(request) -> RetrainStrategy:
-    """Each strategy with its example parameters; a new strategy adds its own to EXAMPLES."""
+    """Each strategy with the EXAMPLE of tests/strategies/test_<name>.py."""
     return build(StrategySpec(request.param, EXAMPLES[request.param]))
 
 
 def batch_of(values: list[float]) -> EventBatch:
+    """One batch for every strategy: `values` as numbers, and as errors of one request."""
     table = ModelTable()
     index = np.array([table.slot(ModelKey("p", "q", str(number))) for number in range(len(values))], np.int32)
-    return EventBatch("drift", EventKind.DRIFT, 0, table, index, {"value": np.array(values)}, elements=len(values))
+    numbers = np.array(values, np.float64)
+    columns = {"value": numbers, "errors": numbers.copy(), "total": np.where(np.isnan(numbers), numbers, 1.0)}
+    return EventBatch("drift", EventKind.DRIFT, 0, table, index, columns, elements=len(values))
 
 
 def judged(strategy: RetrainStrategy, values: list[float]) -> Verdicts:
@@ -77,7 +90,9 @@ def test_the_batch_is_not_changed(strategy: RetrainStrategy) -> None:
     """Other rules read the same columns."""
     batch = batch_of([0.1, 0.9])
     guarded(strategy, batch, strategy.new_state(2))
-    assert batch.columns["value"].tolist() == [0.1, 0.9]
+    assert {name: column.tolist() for name, column in batch.columns.items()} == {
+        "value": [0.1, 0.9], "errors": [0.1, 0.9], "total": [1.0, 1.0],
+    }  # fmt: skip
 
 
 def test_state_survives_a_round_trip(strategy: RetrainStrategy) -> None:

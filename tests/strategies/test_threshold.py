@@ -14,6 +14,8 @@ from bridge.domain.verdict import Code
 from bridge.strategies.registry import build
 from bridge.strategies.threshold import ThresholdStrategy
 
+EXAMPLE = {"max": 0.6, "clear": 0.5}
+
 
 def batch(values: list[float], kind: EventKind = EventKind.CUSTOM, **columns: list[float]) -> EventBatch:
     table = ModelTable()
