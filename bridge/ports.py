@@ -94,6 +94,15 @@ class Delivery:
     reference: str = ""
 
 
+@runtime_checkable
+class BundleSink(Protocol):
+    """A destination that takes several requests in one message."""
+
+    def send_bundle(self, parcels: Sequence[Parcel], group: Mapping[str, str], now: Timestamp) -> Delivery:
+        """As Sink.send, for all of them at once. group: the labels that they were bundled by."""
+        ...
+
+
 class Sink(Protocol):
     """One destination. One call is one HTTP attempt with a total deadline; never raises, never retries inside."""
 
@@ -187,11 +196,17 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class NewDelivery:
-    """A parcel to queue for a destination ("receiver/integration/index")."""
+    """A parcel to queue for a destination ("receiver/integration/index").
+
+    bundle: what it is sent together with, "" = nothing: a JSON object with the window's begin (`at`) and the group's
+    `labels`. due: when the bundle is whole, 0 = at once; one that is committed later goes alone.
+    """
 
     request_id: str
     destination: str
     kind: Kind
+    bundle: str = ""
+    due: Timestamp = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +286,7 @@ class Claim:
     attempt: int
     queued_at: Timestamp
     lease_until: Timestamp
+    bundle: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +335,16 @@ class Outbox(Protocol):
 
     def claim(self, destination: str, worker: str, now: Timestamp, lease: Duration, limit: int = 1) -> list[Claim]:
         """Lease the deliveries that are due (next_at <= now, or whose lease ran out), oldest first."""
+        ...
+
+    def claim_rest(self, claim: Claim, now: Timestamp, lease: Duration) -> list[Claim]:
+        """Lease the other due deliveries of the claim's bundle, for the same worker; at most 99."""
+        ...
+
+    def settle_bundle(
+        self, claims: Sequence[Claim], delivery: Delivery, now: Timestamp, next_at: Timestamp, *, apart: bool
+    ) -> bool:
+        """As `settle`, for all of them or none. apart: from now on each goes alone."""
         ...
 
     def settle(self, claim: Claim, delivery: Delivery, now: Timestamp, next_at: Timestamp) -> bool:

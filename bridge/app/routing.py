@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from bridge.config.load import BridgeConfig
 from bridge.domain.route import Route
 from bridge.domain.times import Timestamp
-from bridge.engine.gatekeeping import Way
-from bridge.ports import Sink
+from bridge.engine.gatekeeping import Bundle, Way
+from bridge.ports import BundleSink, Sink
 from bridge.sinks.base import SinkContext
 from bridge.sinks.registry import sinks
 
@@ -46,9 +46,17 @@ class Routes:
 
     def way(self, labels: Mapping[str, str]) -> Way:
         """Receivers that the routes give, and all their destinations."""
-        receivers = self._route.receivers({**self._external, **labels})
-        places = [place for name in receivers for place in self._sinks if place.rsplit("/", 2)[0] == name]
-        return Way(tuple(receivers), tuple(places))
+        whole = {**self._external, **labels}
+        nodes = self._route.matching(whole)
+        receivers = tuple(dict.fromkeys(node.receiver for node in nodes))
+        places = [place for name in receivers for place in self._sinks if _receiver(place) == name]
+        bundles: dict[str, Bundle] = {}
+        for node in nodes:
+            group = {name: whole.get(name, "") for name in node.group_by}
+            for place in places if node.group_by else ():
+                if _receiver(place) == node.receiver and isinstance(self._sinks[place], BundleSink):
+                    bundles.setdefault(place, Bundle(group, node.group_wait))
+        return Way(receivers, tuple(places), bundles)
 
     def muted_until(self, labels: Mapping[str, str], at: Timestamp) -> Timestamp:
         """When the time intervals of the routes no longer mute such a request; 0 = they do not."""
@@ -66,3 +74,7 @@ class Routes:
         """Whether the destination is told through the outbox that an episode ended."""
         sink = self._sinks.get(destination)
         return sink is not None and sink.sends_resolved
+
+
+def _receiver(destination: str) -> str:
+    return destination.rsplit("/", 2)[0]

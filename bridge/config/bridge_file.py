@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, PlainSerializer
+from pydantic import AfterValidator, BaseModel, Field, PlainSerializer, WithJsonSchema
 
 from bridge.config.labels import ModelsModel, check_labels
 from bridge.config.shape import PositiveSpan, Section, Span, checked, fixed, salvaged
@@ -22,9 +22,10 @@ from bridge.domain.times import DAY, HOUR, MINUTE, SECOND, format_duration, pars
 from bridge.sinks.registry import sinks
 from bridge.sources.config import PrometheusConfig
 
-_ALONE = "every request is sent by itself; group alerts in Alertmanager"
+_REPEATS = "an open request is repeated to Alertmanagers every global.resend_delay"
 _MATCH = "write matchers"
 _SCRAPE = "the bridge scrapes nothing"
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _RATE = re.compile(r"([0-9]{1,6})/([0-9a-z]+)")
 _UNITS = {"hour": HOUR, "day": DAY, "week": 7 * DAY}
 # Stands in for a route that could not be read; such a configuration is never put in force.
@@ -58,7 +59,12 @@ def _rate_text(rate: Rate) -> str:
     return f"{rate.count}/{format_duration(rate.window)}"
 
 
-Budget = Annotated[Any, AfterValidator(_rate), PlainSerializer(_rate_text, return_type=str, when_used="json")]
+Budget = Annotated[
+    Any,
+    AfterValidator(_rate),
+    PlainSerializer(_rate_text, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": "^ *[0-9]{1,6} */ *[0-9]*[a-z]+ *$"}, mode="validation"),
+]
 
 
 class BudgetSection(Section):
@@ -100,13 +106,13 @@ class GatesSection(Section):
 class RouteSection(Section):
     """A node of the route tree."""
 
-    elsewhere = fixed(
-        group_by=_ALONE, group_wait=_ALONE, group_interval=_ALONE, repeat_interval=_ALONE, match=_MATCH, match_re=_MATCH
-    )
+    elsewhere = fixed(group_interval=_REPEATS, repeat_interval=_REPEATS, match=_MATCH, match_re=_MATCH)
     receiver: str | None = None
     matchers: tuple[str, ...] = ()
     continue_: Annotated[bool, Field(alias="continue")] = False
     routes: tuple[RouteSection, ...] = ()
+    group_by: tuple[str, ...] | None = None
+    group_wait: PositiveSpan | None = None
     mute_time_intervals: tuple[str, ...] = ()
     active_time_intervals: tuple[str, ...] = ()
 
@@ -189,14 +195,22 @@ def _root(
     # When a receiver's name cannot be read, or there are none, other names would seem unknown: one mistake, not many.
     readable = bool(receivers) and not any(name.startswith("/") for name in receivers)
     known = receivers if readable else None
-    return _route(route, "", known, intervals, document, place)
+    return _route(route, _NO_ROUTE, known, intervals, document, place)
 
 
 def _route(
-    node: RouteSection, inherited: str, known: Receivers | None, intervals: Mapping[str, TimeInterval],
+    node: RouteSection, parent: Route, known: Receivers | None, intervals: Mapping[str, TimeInterval],
     document: Document, place: Place,
 ) -> Route:  # fmt: skip
-    receiver = inherited if node.receiver is None else node.receiver
+    receiver = parent.receiver if node.receiver is None else node.receiver
+    group_by = parent.group_by if node.group_by is None else node.group_by
+    group_wait = (parent.group_wait or 30 * SECOND) if node.group_wait is None else node.group_wait
+    if node.group_wait is not None and not group_by:
+        document.add((*place, "group_wait"), "'group_wait' goes with 'group_by'", "write group_by: [project]")
+    for number, name in enumerate(node.group_by or ()):
+        if not _LABEL.fullmatch(name):
+            document.add((*place, "group_by", number), f"{name!r} is not a label name", "'...' is not built")
+    here = Route(receiver, group_by=group_by, group_wait=group_wait)
     if node.receiver is not None and known is not None and node.receiver not in known:
         document.add((*place, "receiver"), f"there is no receiver {node.receiver!r}", near(node.receiver, known))
     matchers: list[Matcher] = []
@@ -206,14 +220,14 @@ def _route(
         except ValueError as error:
             document.add((*place, "matchers", number), str(error))
     routes = (
-        _route(child, receiver, known, intervals, document, (*place, "routes", number))
+        _route(child, here, known, intervals, document, (*place, "routes", number))
         for number, child in enumerate(node.routes)
     )
     mute, active = (
         tuple(_named_intervals(getattr(node, key), intervals, document, (*place, key)))
         for key in ("mute_time_intervals", "active_time_intervals")
     )
-    return Route(receiver, tuple(matchers), node.continue_, tuple(routes), mute, active)
+    return Route(receiver, tuple(matchers), node.continue_, tuple(routes), group_by, group_wait, mute, active)
 
 
 def _named_intervals(

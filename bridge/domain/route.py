@@ -7,20 +7,24 @@ from dataclasses import dataclass
 
 from bridge.domain.matchers import Matcher
 from bridge.domain.time_interval import YEAR, TimeInterval
-from bridge.domain.times import Timestamp
+from bridge.domain.times import Duration, Timestamp
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """A node: its receiver gets what its matchers accept and none of its routes takes.
 
-    continue_: the next sibling is looked at as well. mute, active: its time intervals; not inherited, as there.
+    group_by, group_wait: requests with the same values of these labels that are made within `group_wait` ms go in one
+    message; no labels: each by itself. continue_: the next sibling is looked at as well. mute, active: its time
+    intervals; not inherited, as there.
     """
 
     receiver: str
     matchers: tuple[Matcher, ...] = ()
     continue_: bool = False
     routes: tuple[Route, ...] = ()
+    group_by: tuple[str, ...] = ()
+    group_wait: Duration = 0
     mute: tuple[TimeInterval, ...] = ()
     active: tuple[TimeInterval, ...] = ()
 
@@ -32,6 +36,10 @@ class Route:
     def receivers(self, labels: Mapping[str, str]) -> tuple[str, ...]:
         """Receivers for a label set, depth first, each once."""
         return tuple(dict.fromkeys(node.receiver for node in self._matching(labels)))
+
+    def matching(self, labels: Mapping[str, str]) -> tuple[Route, ...]:
+        """The nodes that take a label set, depth first."""
+        return tuple(self._matching(labels))
 
     def muted_until(self, labels: Mapping[str, str], at: Timestamp) -> Timestamp:
         """When the last of the nodes that take the label set is muted no longer; 0 = none is muted now."""

@@ -7,16 +7,17 @@ its own thread, in app/), so that a slow or dead one holds up no other.
 
 from __future__ import annotations
 
+import json
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from bridge.domain.times import SECOND, Timestamp, format_duration
 from bridge.engine import breaker as circuit
 from bridge.engine.backoff import TokenBucket, full_jitter
 from bridge.engine.breaker import DeliverySettings
-from bridge.ports import AttemptReport, Breaker, Claim, Delivery, Outbox, Result, Sink
+from bridge.ports import AttemptReport, Breaker, BundleSink, Claim, Delivery, Outbox, Result, Sink
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class Courier:
         claim = None
         if not circuit.blocked_until(breaker, at) and not self._bucket.wait(at):
             claim = self._claim(breaker, at)
-            if claim is not None and self._attempt(claim, breaker, now):
+            if claim is not None and self._attempt(self._with_rest(claim, at), breaker, now):
                 return now()  # it flows: the next claim says whether there is more, cheaper than asking first
         following = self._next(now())
         if claim is None and following is not None:
@@ -90,11 +91,18 @@ class Courier:
             claims = self._outbox.claim(self.destination, self._worker, now, self._settings.lease)
         return claims[0] if claims else None
 
-    def _attempt(self, claim: Claim, breaker: Breaker, now: Now) -> bool:
-        """Send, settle and tell; whether this delivery came to its end."""
+    def _with_rest(self, claim: Claim, now: Timestamp) -> list[Claim]:
+        """A claim, with the others of its bundle when the sink takes them together."""
+        if not claim.bundle or not isinstance(self._sink, BundleSink):
+            return [claim]
+        return [claim, *self._outbox.claim_rest(claim, now, self._settings.lease)]
+
+    def _attempt(self, claims: Sequence[Claim], breaker: Breaker, now: Now) -> bool:
+        """Send, settle and tell; whether these deliveries came to their end."""
+        claim = claims[0]
         self._bucket.take()
         started = now()
-        delivery = self._send(claim, started)
+        delivery = self._send(claims, started)
         ended = now()
         after = circuit.after(
             breaker,
@@ -108,19 +116,30 @@ class Courier:
         outcome, next_at = self._judge(claim, delivery, after, ended)
         self._probe_at = 0 if circuit.is_open(after) else started + self._settings.probe
         self._denied = delivery.result is Result.DENIED
-        kept = self._outbox.settle(claim, outcome, ended, next_at)
+        apart = outcome.result is Result.DEAD and len(claims) > 1
+        if apart:  # one of them may be what was refused: each is tried alone
+            outcome, next_at = replace(outcome, result=Result.RETRY), ended
+        if len(claims) > 1:
+            kept = self._outbox.settle_bundle(claims, outcome, ended, next_at, apart=apart)
+        else:
+            kept = self._outbox.settle(claim, outcome, ended, next_at)
         circuit.keep(self._outbox, breaker, after, ended)
-        dead = outcome.result is Result.DEAD
-        request_id = claim.parcel.request.id
-        self._tell(claim, outcome, kept=kept)
-        self._report(AttemptReport(self.destination, outcome, (ended - started) / 1000, dead, request_id))
         over = outcome.result in (Result.DELIVERED, Result.DEAD)
-        if kept and over:
-            self._settled(request_id)
-        return over
+        for one in claims:
+            request_id = one.parcel.request.id
+            self._tell(one, outcome, kept=kept)
+            if kept and over:
+                self._settled(request_id)
+            dead = outcome.result is Result.DEAD
+            self._report(AttemptReport(self.destination, outcome, (ended - started) / 1000, dead, request_id))
+        return over or apart
 
-    def _send(self, claim: Claim, now: Timestamp) -> Delivery:
+    def _send(self, claims: Sequence[Claim], now: Timestamp) -> Delivery:
+        claim = claims[0]
         try:
+            if len(claims) > 1 and isinstance(self._sink, BundleSink):
+                group = json.loads(claim.bundle)["labels"]
+                return self._sink.send_bundle([one.parcel for one in claims], group, now)
             return self._sink.send(claim.parcel, now)
         except Exception as error:  # a defect in one sink must cost neither the request nor the thread
             log.exception("sink failed", extra={"destination": self.destination, "request_id": claim.parcel.request.id})

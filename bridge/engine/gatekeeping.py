@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Protocol
 
 from bridge.domain import gate
@@ -11,7 +13,7 @@ from bridge.domain.gate import Hold, Situation
 from bridge.domain.request import HoldReason, RequestRecord, RequestState, RetrainRequest
 from bridge.domain.rule import Gates, Mode, Rule
 from bridge.domain.silence import Silence
-from bridge.domain.times import Timestamp
+from bridge.domain.times import Duration, Timestamp
 from bridge.engine.book import Draft
 from bridge.ports import Kind, NewDelivery, SilenceSnapshot
 
@@ -19,11 +21,23 @@ REQUEST_ALERT = "ModelRetrainRequested"
 
 
 @dataclass(frozen=True, slots=True)
+class Bundle:
+    """What a request goes together with: the values of these labels, within windows of `wait` ms."""
+
+    labels: Mapping[str, str]
+    wait: Duration
+
+
+@dataclass(frozen=True, slots=True)
 class Way:
-    """Where a request goes: receivers by name, and their destinations ("receiver/integration/index")."""
+    """Where a request goes: receivers by name, and their destinations ("receiver/integration/index").
+
+    bundles: of the destinations that take several requests in one message.
+    """
 
     receivers: tuple[str, ...]
     destinations: tuple[str, ...]
+    bundles: Mapping[str, Bundle] = field(default_factory=lambda: MappingProxyType({}))
 
 
 class Routing(Protocol):
@@ -85,7 +99,7 @@ class Gatekeeper:
         if rule.mode is not Mode.LIVE:
             return replace(gone, state=RequestState.RECORDED, ended_at=slot, message="dry run: sent to nobody")
         way = self.routing.way(route_labels(record.request))
-        draft.deliveries.extend(NewDelivery(record.id, place, Kind.FIRING) for place in way.destinations)
+        draft.deliveries.extend(_delivery(record.id, place, way, slot) for place in way.destinations)
         return replace(gone, state=RequestState.REQUESTED, receivers=way.receivers, destinations=way.destinations)
 
     def hold(self, draft: Draft, record: RequestRecord, rule: Rule, slot: Timestamp) -> Hold | None:
@@ -122,6 +136,15 @@ class Gatekeeper:
             return 0, self.gates.hold_unknown
         identity = self.routing.identity(labels)
         return max((item.ends_at for item in covering(known.silences, identity, slot)), default=0), False
+
+
+def _delivery(request_id: str, destination: str, way: Way, slot: Timestamp) -> NewDelivery:
+    bundle = way.bundles.get(destination)
+    if bundle is None:
+        return NewDelivery(request_id, destination, Kind.FIRING)
+    begins = slot // bundle.wait * bundle.wait
+    name = json.dumps({"at": begins, "labels": dict(bundle.labels)}, sort_keys=True)
+    return NewDelivery(request_id, destination, Kind.FIRING, name, begins + bundle.wait)
 
 
 def covering(silences: Sequence[Silence], labels: Mapping[str, str], at: Timestamp) -> list[Silence]:

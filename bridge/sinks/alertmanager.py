@@ -94,12 +94,19 @@ class AlertmanagerSink(HttpSink):
 
     def send(self, parcel: Parcel, now: Timestamp) -> Delivery:
         """Post the request's alert; any 2xx is delivered, for the answer has no body."""
+        return self.send_bundle([parcel], {}, now)
+
+    def send_bundle(self, parcels: Sequence[Parcel], group: Mapping[str, str], now: Timestamp) -> Delivery:
+        """Post the alerts of several requests at once."""
+        return self.post(self._alerts_url, _body([self._encoded(parcel, now) for parcel in parcels]), {}, now)[0]
+
+    def _encoded(self, parcel: Parcel, now: Timestamp) -> _Encoded:
         # Also a request that is delivered late must fire for a while, or nobody would be notified of it.
         ends_at = parcel.ends_at if parcel.kind is Kind.RESOLVED else now + self._context.resolve_after
         alert = notice.requested(
             parcel.request, self._context.sender, starts_at=parcel.starts_at, ends_at=max(ends_at, parcel.starts_at)
         )
-        return self.post(self._alerts_url, _body([(alert, _beginning(alert))]), {}, now)[0]
+        return alert, _beginning(alert)
 
     def post_alerts(self, alerts: Sequence[Alert], now: Timestamp) -> Delivery:
         """Post alerts in batches. An alert that Alertmanager refuses is named once in the log, and left out from then.

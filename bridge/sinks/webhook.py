@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -34,7 +35,7 @@ def fingerprint(labels: Mapping[str, str]) -> str:
 
 
 class WebhookSink(HttpSink):
-    """Posts each request as a group of one alert."""
+    """Posts each request as a group of one alert, or those of a bundle as one group."""
 
     integration = "webhook"
     Config: ClassVar[type[WebhookConfig]] = WebhookConfig
@@ -48,9 +49,20 @@ class WebhookSink(HttpSink):
 
     def send(self, parcel: Parcel, now: Timestamp) -> Delivery:
         """Post the payload; any 2xx is delivered."""
-        body = msgspec.json.encode(payload(parcel, self._context))
         # The end of a request is another message than its beginning: one key for both would drop it as a repeat.
         key = parcel.request.id if parcel.kind is Kind.FIRING else f"{parcel.request.id}-resolved"
+        identity = notice.identity(parcel.request, self._context.sender)
+        group = {name: identity[name] for name in ("alertname", "retrain_request_id")}
+        return self._post(payload([parcel], group, self._context), key, now)
+
+    def send_bundle(self, parcels: Sequence[Parcel], group: Mapping[str, str], now: Timestamp) -> Delivery:
+        """Post several requests as one group; its key is made of their ids, so that a repeat has the same."""
+        together = "\n".join(sorted(parcel.request.id for parcel in parcels))
+        key = hashlib.sha256(together.encode()).hexdigest()[:32]
+        return self._post(payload(parcels, group, self._context), key, now)
+
+    def _post(self, message: Mapping[str, Any], key: str, now: Timestamp) -> Delivery:
+        body = msgspec.json.encode(message)
         try:
             headers = {"Idempotency-Key": key, **self._signer.headers(key, body, now)}
         except NetError as error:
@@ -58,31 +70,39 @@ class WebhookSink(HttpSink):
         return self.post(self._url, body, headers, now)[0]
 
 
-def payload(parcel: Parcel, context: SinkContext) -> dict[str, Any]:
-    """The version "4" body of one request."""
-    request, sender = parcel.request, context.sender
-    labels, annotations = notice.identity(request, sender), notice.remarks(request)
-    group = {name: labels[name] for name in ("alertname", "retrain_request_id")}
-    status = parcel.kind.value
+def payload(parcels: Sequence[Parcel], group: Mapping[str, str], context: SinkContext) -> dict[str, Any]:
+    """The version "4" body of one or more requests. group: the labels that they are grouped by."""
+    alerts = [_alert(parcel, context) for parcel in parcels]
+    shown = ", ".join(f'{name}="{value}"' for name, value in sorted(group.items()))
+    firing = any(alert["status"] == Kind.FIRING.value for alert in alerts)
     return {
         "version": "4",
-        "groupKey": f'{{}}:{{alertname="{group["alertname"]}", retrain_request_id="{request.id}"}}',
+        "groupKey": f"{{}}:{{{shown}}}",
         "truncatedAlerts": 0,
-        "status": status,
+        "status": Kind.FIRING.value if firing else Kind.RESOLVED.value,
         "receiver": context.receiver,
-        "groupLabels": group,
-        "commonLabels": labels,
-        "commonAnnotations": annotations,
+        "groupLabels": dict(group),
+        "commonLabels": _common([alert["labels"] for alert in alerts]),
+        "commonAnnotations": _common([alert["annotations"] for alert in alerts]),
         "externalURL": context.external_url,
-        "alerts": [
-            {
-                "status": status,
-                "labels": labels,
-                "annotations": annotations,
-                "startsAt": rfc3339(parcel.starts_at),
-                "endsAt": rfc3339(parcel.ends_at) if parcel.kind is Kind.RESOLVED else NEVER,
-                "generatorURL": sender.link(request.id),
-                "fingerprint": fingerprint(labels),
-            }
-        ],
+        "alerts": alerts,
     }
+
+
+def _alert(parcel: Parcel, context: SinkContext) -> dict[str, Any]:
+    request, sender = parcel.request, context.sender
+    labels = notice.identity(request, sender)
+    return {
+        "status": parcel.kind.value,
+        "labels": labels,
+        "annotations": notice.remarks(request),
+        "startsAt": rfc3339(parcel.starts_at),
+        "endsAt": rfc3339(parcel.ends_at) if parcel.kind is Kind.RESOLVED else NEVER,
+        "generatorURL": sender.link(request.id),
+        "fingerprint": fingerprint(labels),
+    }
+
+
+def _common(sets: Sequence[Mapping[str, str]]) -> dict[str, str]:
+    """What all of them have."""
+    return {name: value for name, value in sets[0].items() if all(one.get(name) == value for one in sets)}

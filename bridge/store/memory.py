@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bridge.domain.alert import AlertRow
@@ -18,6 +18,7 @@ from bridge.ports import (
     DeliveryRecord,
     DeliveryState,
     Kind,
+    NewDelivery,
     Parcel,
     Pause,
     QueueDepth,
@@ -39,6 +40,7 @@ class _Row:
 
     record: DeliveryRecord
     worker: str = ""
+    bundle: str = ""
 
 
 class MemoryStore:
@@ -111,7 +113,7 @@ class MemoryStore:
             for record in changes.requests:
                 self.save_request(record)
             for new in changes.deliveries:
-                self._queue(new.request_id, new.destination, new.kind, changes.at)
+                self._queue(new, changes.at)
             self._decisions.extend(changes.decisions)
             self._remember(changes)
 
@@ -133,12 +135,42 @@ class MemoryStore:
             self._pauses[pause.project, pause.pipeline] = pause
             self._pauses = {scope: item for scope, item in self._pauses.items() if item.until > pause.at}
 
-    def _queue(self, request_id: str, destination: str, kind: Kind, at: Timestamp) -> None:
-        key = (request_id, destination, kind)
+    def _queue(self, new: NewDelivery, at: Timestamp) -> None:
+        key = (new.request_id, new.destination, new.kind)
         if key not in self._keys:
             id_ = self._keys[key] = len(self._keys) + 1
-            queued = DeliveryRecord(id_, request_id, destination, kind, DeliveryState.QUEUED, 0, at, at, at)
-            self._rows[id_] = _Row(queued)
+            queued = DeliveryRecord(id_, *key, DeliveryState.QUEUED, 0, at, max(at, new.due), at)
+            self._rows[id_] = _Row(queued, bundle=new.bundle if at < new.due else "")
+
+    def claim_rest(self, claim: Claim, now: Timestamp, lease: Duration) -> list[Claim]:
+        """As ports.Outbox."""
+        with self._lock:
+            rest = [
+                row for row in self._waiting(claim.destination)
+                if row.bundle == claim.bundle and row.record.id != claim.id and row.record.next_at <= now
+            ]  # fmt: skip
+            rest.sort(key=lambda row: (row.record.queued_at, row.record.id))
+            return [self._lease(row, claim.worker, now, lease) for row in rest[:99]]
+
+    def settle_bundle(
+        self, claims: Sequence[Claim], delivery: Delivery, now: Timestamp, next_at: Timestamp, *, apart: bool
+    ) -> bool:
+        """As ports.Outbox."""
+        with self._lock:
+            if not all(self._holds(claim) for claim in claims):
+                return False
+            for claim in claims:
+                self.settle(claim, delivery, now, next_at)
+                self._rows[claim.id].bundle = "" if apart else claim.bundle
+            return True
+
+    def _holds(self, claim: Claim) -> bool:
+        row = self._rows.get(claim.id)
+        return (
+            row is not None
+            and row.record.state is DeliveryState.LEASED
+            and ((row.worker, row.record.attempts) == (claim.worker, claim.attempt))
+        )
 
     # ------------------------------------------------------------ outbox
 
@@ -168,7 +200,7 @@ class MemoryStore:
         row.record = replace(row.record, state=DeliveryState.LEASED, attempts=attempt, updated_at=now, next_at=ends)
         row.worker, record = worker, row.record
         parcel = self._parcel(record)
-        return Claim(record.id, record.destination, parcel, worker, record.attempts, record.queued_at, ends)
+        return Claim(record.id, record.destination, parcel, worker, record.attempts, record.queued_at, ends, row.bundle)
 
     def _parcel(self, record: DeliveryRecord) -> Parcel:
         request = self._requests[record.request_id].request
@@ -179,11 +211,9 @@ class MemoryStore:
     def settle(self, claim: Claim, delivery: Delivery, now: Timestamp, next_at: Timestamp) -> bool:
         """As ports.Outbox."""
         with self._lock:
-            row = self._rows.get(claim.id)
-            if row is None or row.record.state is not DeliveryState.LEASED:
+            if not self._holds(claim):
                 return False
-            if (row.worker, row.record.attempts) != (claim.worker, claim.attempt):
-                return False
+            row = self._rows[claim.id]
             state = {Result.DELIVERED: DeliveryState.DELIVERED, Result.DEAD: DeliveryState.DEAD}.get(
                 delivery.result, DeliveryState.RETRY
             )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Integer, RowMapping, and_, bindparam, case, func, or_, select, update
@@ -68,6 +69,10 @@ _BREAKER = select(tables.breakers).where(tables.breakers.c.destination == bindpa
 _REQUEST = select(tables.requests).where(tables.requests.c.id == bindparam("which"))
 
 
+class _Overtaken(Exception):  # noqa: N818 - rolls a transaction back
+    """Another worker settled one of a bundle."""
+
+
 def _new(**values: Any) -> dict[str, Any]:
     return {f"new_{name}": value for name, value in values.items()}
 
@@ -97,21 +102,50 @@ class OutboxSide(Side):
         leased = _new(state=DeliveryState.LEASED.value, attempts=attempt, worker=worker, next_at=until, updated_at=now)
         connection.execute(_LEASE, {"which": row["id"], **leased})
         parcel = _parcel(connection, row["request_id"], Kind(row["kind"]))
-        return Claim(row["id"], row["destination"], parcel, worker, attempt, row["queued_at"], until)
+        return Claim(row["id"], row["destination"], parcel, worker, attempt, row["queued_at"], until, row["bundle"])
+
+    def claim_rest(self, claim: Claim, now: Timestamp, lease: Duration) -> list[Claim]:
+        """The others of its bundle that are due."""
+        same = and_(
+            _table.c.destination == claim.destination, _table.c.bundle == claim.bundle, _table.c.id != claim.id,
+            _table.c.state.in_(OPEN), _table.c.next_at <= now,
+        )  # fmt: skip
+        found = select(_table).where(same).order_by(_table.c.queued_at, _table.c.id).limit(99)
+        with self._write() as connection:
+            rest = list(connection.execute(found.with_for_update(skip_locked=True)).mappings())
+            return [self._lease(connection, row, claim.worker, now, lease) for row in rest]
+
+    def settle_bundle(
+        self, claims: Sequence[Claim], delivery: Delivery, now: Timestamp, next_at: Timestamp, *, apart: bool
+    ) -> bool:
+        """One transaction: all of them, or none."""
+        with contextlib.suppress(_Overtaken), self._write() as connection:
+            for claim in claims:
+                if not self._settle(connection, claim, delivery, now, next_at):
+                    raise _Overtaken
+            if apart:
+                which = _table.c.id.in_([claim.id for claim in claims])
+                connection.execute(update(_table).where(which).values(bundle=""))
+            return True
+        return False
 
     def settle(self, claim: Claim, delivery: Delivery, now: Timestamp, next_at: Timestamp) -> bool:
         """Record an attempt, unless another one overtook it."""
+        with self._write() as connection:
+            return self._settle(connection, claim, delivery, now, next_at)
+
+    @staticmethod
+    def _settle(connection: Connection, claim: Claim, delivery: Delivery, now: Timestamp, next_at: Timestamp) -> bool:
         ends = {Result.DELIVERED: DeliveryState.DELIVERED, Result.DEAD: DeliveryState.DEAD}
         values = _new(
             state=ends.get(delivery.result, DeliveryState.RETRY).value, next_at=next_at, updated_at=now,
             reason=delivery.reason, status=delivery.status, answer=delivery.answer[:ANSWER_KEPT],
         )  # fmt: skip
         fence = {"which": claim.id, "holder": claim.worker, "fence": claim.attempt}
-        with self._write() as connection:
-            if connection.execute(_SETTLE, {**fence, **values}).rowcount != 1:
-                return False
-            if claim.parcel.kind is Kind.FIRING:
-                _after_firing(connection, claim, delivery, now)
+        if connection.execute(_SETTLE, {**fence, **values}).rowcount != 1:
+            return False
+        if claim.parcel.kind is Kind.FIRING:
+            _after_firing(connection, claim, delivery, now)
         return True
 
     def next_due(self, destination: str) -> Timestamp | None:

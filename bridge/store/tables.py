@@ -117,6 +117,7 @@ deliveries = Table(
     Column("request_id", String, nullable=False),
     Column("destination", String, nullable=False),
     Column("kind", String, nullable=False),
+    Column("bundle", Text, nullable=False),
     Column("state", String, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("queued_at", _Instant, nullable=False),

@@ -163,7 +163,9 @@ def _queue(connection: Connection, new: Sequence[NewDelivery], at: Timestamp) ->
     values = [
         {
             "request_id": item.request_id, "destination": item.destination, "kind": item.kind.value,
-            "state": DeliveryState.QUEUED.value, "attempts": 0, "queued_at": at, "next_at": at, "updated_at": at,
+            "bundle": item.bundle if at < item.due else "",
+            "state": DeliveryState.QUEUED.value, "attempts": 0, "queued_at": at, "next_at": max(at, item.due),
+            "updated_at": at,
             "worker": "", "reason": "", "status": 0, "answer": "",
         }
         for item in new

@@ -218,3 +218,14 @@ def test_rules_can_be_checked_without_a_configuration() -> None:
         "group 'serving' is there twice",
         "rule 'SustainedDrift' is there twice",
     ]
+
+
+def test_grouping_is_inherited_like_alertmanagers(tmp_path: Path) -> None:
+    """Of the parent, unless a node says otherwise; without group_wait it is half a minute."""
+    nodes = "{matchers: [a=1], group_wait: 5s}, {matchers: [a=2], group_by: []}"
+    text = SMALL.replace("{receiver: log}", f"{{receiver: log, group_by: [project], routes: [{nodes}]}}")
+    root = loaded(tmp_path, text).route
+    assert text != SMALL
+    assert [(node.group_by, node.group_wait) for node in (root, *root.routes)] == [
+        (("project",), 30_000), (("project",), 5_000), ((), 30_000),
+    ]  # fmt: skip

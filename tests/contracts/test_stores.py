@@ -375,3 +375,56 @@ def test_two_groups_keep_their_own_slots(store: Store) -> None:
     store.commit(TickChanges("a", 1))
     store.commit(TickChanges("b", 2))
     assert dict(store.load(0).slots) == {"a": 1, "b": 2}
+
+
+BUNDLE = '{"at": 0, "labels": {"project": "shop"}}'
+
+
+def bundled(store: Store, *models: ModelKey, due: int = 200, at: int = 100) -> None:
+    """One request of each model for a webhook, to be sent together from `due` on."""
+    records = [record_of(model, start=at) for model in models]
+    new = [NewDelivery(item.id, "team/webhook/0", Kind.FIRING, BUNDLE, due) for item in records]
+    store.commit(TickChanges("g", at, requests=records, deliveries=new, at=at))
+
+
+def test_a_bundle_is_claimed_whole_when_it_is_due(store: Store) -> None:
+    """Not before; the others of it come with the first, and nobody else gets them."""
+    bundled(store, A, C)
+    bundled(store, B, due=300)
+    assert store.claim("team/webhook/0", "w", 199, 50) == []
+    assert store.next_due("team/webhook/0") == 200
+    (claim,) = store.claim("team/webhook/0", "w", 200, 50)
+    rest = store.claim_rest(claim, 200, 50)
+    assert claim.bundle == BUNDLE
+    assert {item.parcel.request.model for item in (claim, *rest)} == {A, C}
+    assert store.claim("team/webhook/0", "other", 210, 50) == []
+
+
+def test_what_is_committed_after_its_bundle_was_due_goes_alone(store: Store) -> None:
+    """The bundle may be gone: its key must not come again with more in it."""
+    bundled(store, A, due=200, at=250)
+    (claim,) = store.claim("team/webhook/0", "w", 250, 50)
+    assert claim.bundle == ""
+
+
+def test_a_bundle_is_settled_whole_or_not_at_all(store: Store) -> None:
+    """One of it was claimed anew by another worker: nothing is recorded for any."""
+    bundled(store, A, C)
+    (claim,) = store.claim("team/webhook/0", "w", 200, 50)
+    claims = [claim, *store.claim_rest(claim, 200, 50)]
+    (stolen,) = store.claim("team/webhook/0", "other", 260, 50)
+    assert not store.settle_bundle(claims, Delivery(Result.DELIVERED), 270, 270, apart=False)
+    assert {item.state for item in store.pending_deliveries()} == {"leased"}
+    again = [stolen, *store.claim_rest(stolen, 260, 50)]
+    assert store.settle_bundle(again, Delivery(Result.DELIVERED), 270, 270, apart=False)
+    assert store.pending_deliveries() == []
+
+
+def test_a_bundle_that_was_refused_is_taken_apart(store: Store) -> None:
+    """Each is tried alone from then on."""
+    bundled(store, A, C)
+    (claim,) = store.claim("team/webhook/0", "w", 200, 50)
+    claims = [claim, *store.claim_rest(claim, 200, 50)]
+    assert store.settle_bundle(claims, Delivery(Result.RETRY, "http_4xx", 400), 210, 210, apart=True)
+    found = store.claim("team/webhook/0", "w", 210, 50, limit=5)
+    assert [item.bundle for item in found] == ["", ""]

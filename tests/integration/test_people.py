@@ -12,6 +12,7 @@ from urllib.parse import quote
 from bridge.domain.times import rfc3339
 from tests.support.bridge import REMOTE_WRITE, Bridge, bridge, drift_rules, steps, whole_second, write_script
 from tests.support.processes import wait_until
+from tests.support.receiver import Receiver
 from tests.support.servers import Alertmanager, Prometheus, alertmanager, http, prometheus
 
 SECOND = 1000
@@ -144,3 +145,28 @@ def test_explain_says_on_the_command_line_what_decided_now_and_then(tmp_path: Pa
             assert (program, data[::2]) == ("curl", ["--data-urlencode"] * 2)
             result = json.loads(http("GET", f"{url}?{form}")[1])["data"]["result"]
             assert [item["value"][1] for item in result] == ["0.1"]
+
+
+def test_bundled_requests_reach_a_webhook_in_one_message(tmp_path: Path) -> None:
+    """Two models of one project drift within a window of ten seconds: one POST, two alerts."""
+    other = ("shop", "search", "2")
+    with prometheus(flags=[REMOTE_WRITE]) as source, Receiver() as hook:
+        begins = whole_second(3)
+        write_script(
+            source,
+            {
+                model: steps(begins - 5 * SECOND, begins + 120 * SECOND, [(begins, begins + 60 * SECOND)])
+                for model in (MODEL, other)
+            },
+        )
+        with bridge(source.url, drift_rules(), {"webhook_configs": [{"url": hook.url}]}) as process:
+            config = json.loads(process.config_file.read_text())
+            config["route"] = {"receiver": "team", "group_by": ["project"], "group_wait": "10s"}
+            process.config_file.write_text(json.dumps(config))
+            process.start()
+            wait_until(lambda: hook.requests, 40, "the message")
+            body = hook.requests[0].json()
+            assert body["groupLabels"] == {"project": "shop"}
+            assert [item["labels"]["pipeline"] for item in body["alerts"]] == ["ranking", "search"]
+            wait_until(lambda: not process.pending(), 10, "both to be delivered")
+            assert len(hook.requests) == 1

@@ -287,3 +287,11 @@ def test_ten_thousand_alerts_cost_less_than_a_tenth_of_a_second_to_encode() -> N
         best = min(best, time.process_time() - begin)
     assert body.startswith(b'[{"labels":{')
     assert best < 0.1
+
+
+def test_several_requests_are_one_post(sink: AlertmanagerSink, receiver: Receiver) -> None:
+    """Each is an alert of its own in it."""
+    parcels = [firing(numbered(1)), firing(numbered(2))]
+    assert sink.send_bundle(parcels, {"project": "shop"}, T0).result is Result.DELIVERED
+    (got,) = receiver.requests
+    assert [item["labels"]["retrain_request_id"] for item in got.json()] == [item.request.id for item in parcels]

@@ -14,6 +14,7 @@ INSTANT = sa.BigInteger()
 def upgrade() -> None:
     """Add columns with the values that old rows had, and two tables."""
     op.add_column("alerts", sa.Column("recent", INSTANT, nullable=False, server_default="0"))
+    op.add_column("deliveries", sa.Column("bundle", sa.Text(), nullable=False, server_default=""))
     op.add_column("requests", sa.Column("acts", sa.Text(), nullable=False, server_default="[]"))
     op.add_column("requests", sa.Column("verdict", sa.String(), nullable=False, server_default=""))
     op.add_column("requests", sa.Column("verdict_at", INSTANT, nullable=False, server_default="0"))
