@@ -40,5 +40,7 @@ def explain(
         print(f"{item['rule']} at {item['slot'] or 'no slot'}{again}: {item['answer']}")
         for check in item["checks"]:
             print(f"  {_MARKS[check['passed']]} {check['name']}: {check['text']}")
+        if item["helped"]:
+            print(f"      {item['helped']}")
         for command in item["repeat"]:
             print(f"      {command}")

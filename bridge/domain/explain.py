@@ -22,7 +22,7 @@ class Check:
 class Explanation:
     """One rule and one model at one slot. answer: the one sentence. recomputed: from history, not from what was kept.
 
-    repeat: a shell command for each query, which asks it again at the same instant.
+    helped: how many retrainings that the rule led to did, in words; "" = none was judged. repeat: a shell command for each query, which asks it again at the same instant.
     """
 
     rule: str
@@ -32,6 +32,7 @@ class Explanation:
     checks: tuple[Check, ...]
     repeat: tuple[str, ...]
     recomputed: bool = False
+    helped: str = ""
 
 
 def curl(url: str, query: str, at: Timestamp) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from bridge.domain import gate
@@ -10,7 +10,7 @@ from bridge.domain.alert import State
 from bridge.domain.errors import RequestError
 from bridge.domain.explain import Check, Explanation, curl
 from bridge.domain.model import ModelKey
-from bridge.domain.request import RequestRecord
+from bridge.domain.request import RequestRecord, Verdict
 from bridge.domain.rule import Group, Mode, RuleKind
 from bridge.domain.times import HOUR, Duration, Timestamp, format_duration, rfc3339
 from bridge.domain.verdict import Cause, Code
@@ -113,7 +113,14 @@ class Explainer:
         repeat = tuple(
             curl(self.prometheus_url(), text, at) for query in run.queries.values() for text in query.exprs.values()
         )
-        return Explanation(run.rule.name, model, slot, answer, tuple(checks), repeat, recomputed)
+        helped = _helped(self.history.verdicts().get(run.rule.name, {}))
+        return Explanation(run.rule.name, model, slot, answer, tuple(checks), repeat, recomputed, helped)
+
+
+def _helped(verdicts: Mapping[Verdict, int]) -> str:
+    total = sum(verdicts.values())
+    good = verdicts.get(Verdict.RECOVERED, 0)
+    return f"of {total} retrainings that this rule led to, {good} helped" if total else ""
 
 
 def _of_rule(group: Group, run: RuleRun, model: ModelKey, slot: Timestamp) -> Iterator[Check]:

@@ -104,7 +104,7 @@ def request(record: RequestRecord) -> dict[str, Any]:
 def explanation(item: Explanation) -> dict[str, Any]:
     return {
         **item.model.labels(), "rule": item.rule, "slot": time_or(item.slot), "answer": item.answer,
-        "recomputed": item.recomputed, "repeat": item.repeat,
+        "recomputed": item.recomputed, "repeat": item.repeat, "helped": item.helped,
         "checks": [{"name": check.name, "passed": check.passed, "text": check.text} for check in item.checks],
     }  # fmt: skip
 

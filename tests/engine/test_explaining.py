@@ -7,7 +7,7 @@ import pytest
 from bridge.domain.errors import RequestError
 from bridge.domain.explain import Explanation, curl
 from bridge.domain.model import ModelKey
-from bridge.domain.rule import RuleKind
+from bridge.domain.rule import Gates, RuleKind
 from bridge.domain.times import HOUR, SECOND, Timestamp, rfc3339
 from bridge.engine.explaining import Explainer
 from tests.support.world import QUERY_FAILED, A, B, C, World, group, rule
@@ -110,3 +110,13 @@ def test_an_unknown_rule_is_an_error() -> None:
     """Not an empty answer."""
     with pytest.raises(RequestError, match="there is no rule 'Nope'"):
         explain(World(group(rule())), name="Nope")
+
+
+def test_how_often_a_rule_was_right_is_told() -> None:
+    """Once a retraining of it was judged."""
+    world = World(group(rule()), gates=Gates(settle=0))
+    world.tick({A: 0.7})
+    assert explain(world).helped == ""
+    world.report(world.requests()[0].id, "succeeded")
+    world.tick({A: 0.1})
+    assert explain(world).helped == "of 1 retrainings that this rule led to, 1 helped"
