@@ -22,7 +22,8 @@ class Check:
 class Explanation:
     """One rule and one model at one slot. answer: the one sentence. recomputed: from history, not from what was kept.
 
-    helped: how many retrainings that the rule led to did, in words; "" = none was judged. repeat: a shell command for each query, which asks it again at the same instant.
+    helped: how many retrainings that the rule led to did, in words; "" = none was judged. repeat: a shell command for
+    each query, which asks it again at the same instant.
     """
 
     rule: str
