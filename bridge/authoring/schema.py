@@ -82,7 +82,24 @@ def _definitions(models: list[type[BaseModel]]) -> tuple[dict[type[BaseModel], s
     """The name of each model's definition, and all definitions."""
     known, whole = models_json_schema([(model, "validation") for model in models], ref_template="#/$defs/{model}")
     names = {model: known[model, "validation"]["$ref"].rsplit("/", 1)[1] for model in models}
-    return names, whole["$defs"]
+    return names, _without_nothing(whole["$defs"])
+
+
+def _without_nothing(item: Any) -> Any:
+    """A key that may be left out may not be left empty: fields that default to None take no null."""
+    if isinstance(item, list):
+        return [_without_nothing(part) for part in item]
+    if not isinstance(item, dict):
+        return item
+    kept = {key: _without_nothing(part) for key, part in item.items() if not (key == "default" and part is None)}
+    options = kept.get("anyOf")
+    if isinstance(options, list) and {"type": "null"} in options:
+        left = [option for option in options if option != {"type": "null"}]
+        kept |= {"anyOf": left}
+        if len(left) == 1:
+            del kept["anyOf"]
+            kept |= left[0]
+    return kept
 
 
 def _ref(name: str) -> Json:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 
 from bridge.config.shape import PositiveSpan, Section
 from bridge.config.yaml import Document, Place
@@ -30,7 +30,16 @@ def _ref(value: object) -> LabelRef:
     raise ValueError("must be the name of a series label, or {const: TEXT}")
 
 
-Ref = Annotated[Any, AfterValidator(_ref)]
+_REF_SCHEMA = {
+    "anyOf": [
+        {"type": "string", "pattern": f"^{_NAME.pattern}$"},
+        {
+            "type": "object", "required": ["const"], "additionalProperties": False,
+            "properties": {"const": {"type": "string", "minLength": 1}},
+        },
+    ]
+}  # fmt: skip
+Ref = Annotated[Any, AfterValidator(_ref), WithJsonSchema(_REF_SCHEMA, mode="validation")]
 
 
 class LabelsModel(Section):

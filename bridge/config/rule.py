@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from bridge.config.conditions import KEYS, read_conditions
 from bridge.config.labels import check_labels, check_names
@@ -36,6 +36,9 @@ _EITHER = "a rule has one of: 'expr', 'signal' with 'strategy', 'all', 'any', 'a
 _WAYS = ("expr", "signal", *KEYS)
 _ONLY_RETRAIN = ("cooldown", "max_attempts", "approval", "dry_run")
 _POLICIES = ("keep", "ok", "fire")
+_POLICIES_SCHEMA = {
+    "type": "object", "propertyNames": {"enum": sorted(_CAUSES)}, "additionalProperties": {"enum": list(_POLICIES)}
+}  # fmt: skip
 
 
 class CooldownSection(Section):
@@ -84,7 +87,9 @@ class RuleSection(Section):
     shadow: bool = False
     labels: Mapping[str, str] = Field(default_factory=dict)
     annotations: Mapping[str, str] = Field(default_factory=dict)
-    inconclusive: Mapping[str, str] = Field(default_factory=dict)
+    inconclusive: Annotated[Mapping[str, str], WithJsonSchema(_POLICIES_SCHEMA, mode="validation")] = Field(
+        default_factory=dict
+    )
 
 
 class Surroundings(Protocol):

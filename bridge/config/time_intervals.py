@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self, TypeVar
 from zoneinfo import ZoneInfo, available_timezones
 
 import tzlocal
-from pydantic import AfterValidator, BeforeValidator, PlainValidator, model_validator
+from pydantic import AfterValidator, BeforeValidator, PlainValidator, WithJsonSchema, model_validator
 
 from bridge.config.shape import Section, checked, fixed
 from bridge.config.wording import kind, near
@@ -139,11 +139,15 @@ def _some(hint: str) -> AfterValidator:
 _SOME = _some("remove the key where any will do")
 
 
+_TIME_SCHEMA = {"type": "string", "pattern": f"^({_TIME.pattern})$"}
+_Time = Annotated[int, PlainValidator(_time), WithJsonSchema(_TIME_SCHEMA, mode="validation")]
+
+
 class TimesSection(Section):
     """One of `times`: from the start up to, and without, the end."""
 
-    start_time: Annotated[int, PlainValidator(_time)]
-    end_time: Annotated[int, PlainValidator(_time)]
+    start_time: _Time
+    end_time: _Time
 
     @model_validator(mode="after")
     def _forward(self) -> Self:
