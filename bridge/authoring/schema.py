@@ -13,6 +13,7 @@ from bridge.config.conditions import AtLeastSection, ConditionSection
 from bridge.config.rule import RuleSection
 from bridge.config.rule_file import GroupSection, RuleFileSection
 from bridge.config.signals import SignalSection
+from bridge.config.strategy import LENGTH
 from bridge.config.time_intervals import IntervalSection
 from bridge.sinks.registry import sinks
 from bridge.strategies.registry import strategies
@@ -39,7 +40,7 @@ def _rules() -> Json:
     names, definitions = _definitions([*models, *configs.values()])
     for config in configs.values():
         for field in definitions[names[config]].get("properties", {}).values():
-            _also_text(field)  # a length of time, such as 200ms
+            _also_length(field)
     judged = {
         "anyOf": [
             {"enum": sorted(configs)},
@@ -110,12 +111,10 @@ def _or_nothing(item: Json) -> Json:
     return {"anyOf": [item, {"type": "null"}]}
 
 
-def _also_text(field: Json) -> None:
-    options = field.get("anyOf")
-    if isinstance(options, list) and any(option.get("type") == "number" for option in options):
-        options.append({"type": "string"})
-    elif field.get("type") == "number":
-        field["type"] = ["number", "string"]
+def _also_length(field: Json) -> None:
+    """A number, or a length of time, such as 200ms, in the signal's unit."""
+    if field.get("type") == "number":
+        field |= {"type": ["number", "string"], "pattern": f"^({LENGTH.pattern})$"}
 
 
 def _whole(name: str, definitions: dict[str, Json], title: str) -> Json:

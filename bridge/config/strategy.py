@@ -15,7 +15,7 @@ from bridge.strategies.base import RetrainStrategy
 from bridge.strategies.registry import strategies
 
 _EXAMPLE = "for example strategy: {threshold: {max: 0.6}}"
-_LENGTH = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(us|µs|ms|s|m|h)")
+LENGTH = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(us|µs|ms|s|m|h)")
 _LENGTH_MS = {"us": "0.001", "µs": "0.001", "ms": "1", "s": "1000", "m": "60000", "h": "3600000"}
 
 
@@ -67,7 +67,7 @@ def _in_unit(
     field = strategy.Config.model_fields.get(key)
     if field is None or bare(field.annotation) is not float or not isinstance(value, str):
         return value
-    length = _LENGTH.fullmatch(value)
+    length = LENGTH.fullmatch(value)
     if query is None:
         return value if length is None else 0.0
     if length is None:
