@@ -225,6 +225,17 @@ def test_doubts_are_warnings_unless_they_are_fatal(command, tmp_path: Path) -> N
     assert (code, out) == (1, "")
 
 
+def test_an_error_in_one_configuration_hides_no_doubt_of_another(command, files: Path) -> None:
+    """Each is checked as far as it can be."""
+    (files / "rules.yml").write_text(RULES.replace("}\n", ", for: 1s}\n"))
+    wrong = files / "wrong.yml"
+    wrong.write_text("{}")
+    code, out, err = command("check", "config", str(wrong), str(files / "bridge.yml"))
+    assert (code, out) == (1, "")
+    assert "[shorter-than-interval]" in err
+    assert err.endswith("problems and 1 warning found\n")
+
+
 def test_problems_are_told_to_machines(command, tmp_path: Path) -> None:
     """Errors and warnings alike, with their places."""
     file = tmp_path / "rules.yml"

@@ -33,18 +33,23 @@ def check_config_command(
     output: Output = "text",
 ) -> None:
     """Check bridge.yml and every rule file that it names."""
+    problems = [problem for file in files for problem in _of_config(file, ask_prometheus, lint != "none")]
+    _report(files, problems, lint, output)
+
+
+def _of_config(file: Path, ask_prometheus: bool, doubt: bool) -> list[Problem]:
+    """Its errors; without any its doubts, and what its Prometheus says."""
     from bridge.authoring.check import check_config, doubts_of_config
 
-    problems = [problem for file in files for problem in check_config(file)]
-    if not problems and lint != "none":
-        problems = [problem for file in files for problem in doubts_of_config(file)]
-    if ask_prometheus and not any(not problem.lint for problem in problems):
+    if errors := check_config(file):
+        return errors
+    problems = doubts_of_config(file) if doubt else []
+    if ask_prometheus:
         from bridge.app import clock
         from bridge.authoring import online, online_lint
 
-        more = None if lint == "none" else online_lint.doubts
-        problems += [problem for file in files for problem in online.ask_prometheus(file, clock.now(), more)]
-    _report(files, problems, lint, output)
+        problems += online.ask_prometheus(file, clock.now(), online_lint.doubts if doubt else None)
+    return problems
 
 
 @check_app.command("rules")
