@@ -27,7 +27,6 @@ from bridge.strategies.registry import build
 START, STEP = 1_700_000_100_000, 5 * MINUTE
 Floats = NDArray[np.float64]
 Draw = Callable[[int], Floats]
-LONG = {"restart": "52w"}
 
 
 def batch(slot: int, errors: Floats, total: Floats) -> EventBatch:
@@ -95,8 +94,10 @@ def main() -> None:
     rng = np.random.default_rng(args.seed)
     found: dict[str, Any] = {"seed": args.seed, "models": args.models, "looks": args.looks, "each": args.each}
 
+    run = {"p0": 0.01, "restart": f"{5 * args.looks}m"}
+
     def share(label: str, params: dict[str, Any], draw: Draw, each: float, models: int = args.models) -> None:
-        alarms = first_alarms("error_e_process", {"p0": 0.01, **LONG, **params}, draw, each, args.looks, models)
+        alarms = first_alarms("error_e_process", run | params, draw, each, args.looks, models)
         found[label] = float(np.isfinite(alarms).mean())
         print(f"{label}: {found[label]:.5f}")
 
@@ -110,7 +111,7 @@ def main() -> None:
         share(label, {}, bursts(rng, args.each, 0.01, correlation), args.each, few)
     for times in (1.5, 2, 3, 5):
         draw = independent(rng, args.each, 0.01 * times)
-        alarms = first_alarms("error_e_process", {"p0": 0.01, **LONG}, draw, args.each, args.looks, few)
+        alarms = first_alarms("error_e_process", run, draw, args.each, args.looks, few)
         found[f"requests_at_{times}x"] = [float(np.quantile(alarms, q, method="lower")) for q in (0.5, 0.9)]
         print(f"requests_at_{times}x: median and p90 {found[f'requests_at_{times}x']}")
     for name, params in (("error_e_process", {"p0": 0.01}), ("burn_rate", {"slo": 0.99})):

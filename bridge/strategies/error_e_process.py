@@ -16,6 +16,8 @@ from bridge.strategies.counts import Bools, CountingConfig, Counts, Span, counts
 DROP = 32.0  # of a logarithm: what is smaller by so much than the greatest is left out of an integral
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(48)
 CHUNK = 1024  # rows of an integral at once: they stay in the cache
+PARTS = np.array([1, 8, 64])  # a run is also looked at in so many parts, each with a share of the stake:
+STAKE = np.array([0.8, 0.1, 0.1]) / PARTS  # of one part, so that all parts of all lengths share 1
 SLACK = 1e-6  # of a sum of floats that is a whole number
 MANY = 1e9  # to 1: evidence of which nobody wants to know how many digits it has
 HIGHEST = 690.0  # exp() of more is not a float
@@ -40,8 +42,8 @@ class ErrorEProcessStrategy(RetrainStrategy):
     """Breached once the evidence is strong that more than a known share of the requests fails.
 
     When to use: the share that may fail is known, and false alarms must be rare however often one looks. Errors among
-    the requests of one run are tested by a mixture of likelihood ratios, an e-process: of runs whose error rate is at
-    most p0, at most the share alpha ever says otherwise.
+    the requests of one run, and of parts of it, are tested by mixtures of likelihood ratios whose weighted mean is an
+    e-process: of runs whose error rate is at most p0, at most the share alpha ever says otherwise.
     Sources: Ville, Etude critique de la notion de collectif, 1939; Robbins, Ann. Math. Statist. 41 (1970);
     Ramdas, Grunwald, Vovk, Shafer, Statistical Science 38 (2023).
     """
@@ -50,14 +52,14 @@ class ErrorEProcessStrategy(RetrainStrategy):
     Config = ErrorEProcessConfig
     needs = frozenset({ERRORS, TOTAL})
     state_dtype = np.dtype([
-        ("next", np.int64), ("began", np.int64), ("errors", np.float64), ("total", np.float64),
-        ("evidence", np.float64), ("proof", np.float64), ("needed", np.float64), ("fired", np.bool_),
+        ("next", np.int64), ("began", np.int64), ("part", np.int64, (3,)), ("errors", np.float64, (3,)),
+        ("total", np.float64, (3,)), ("banked", np.float64), ("evidence", np.float64), ("needed", np.float64),
+        ("fired", np.bool_),
     ])  # fmt: skip
 
     def __init__(self, config: ErrorEProcessConfig) -> None:
         self._config = config
         self._prior = config.prior_b or max(1.0, 0.3 / config.p0)
-        self._limit = -float(np.log(config.alpha))
         self._window, self._restart = parse_duration(config.window), parse_duration(config.restart)
 
     def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Verdicts:
@@ -67,10 +69,10 @@ class ErrorEProcessStrategy(RetrainStrategy):
         fraction = (sample.total > 0) & (sample.total < 1 - SLACK)  # not a number of requests: a rate, most likely
         self._count(sample, ~fraction, memory, batch.slot)
         fired = memory["fired"]
-        known = fired | (memory["total"] > 0)
+        known = fired | (memory["total"][:, 0] > 0)
         code = np.where(fired, np.int8(Code.BREACHED), np.int8(Code.OK))
-        evidence = np.exp(np.minimum(np.where(fired, memory["proof"], memory["evidence"]), HIGHEST))
-        verdicts = Verdicts(code, np.zeros(len(code), np.int8), evidence, np.full(len(code), 1 / self._config.alpha))
+        evidence, needed = np.maximum(memory["evidence"], 1.0), np.full(len(code), 1 / self._config.alpha)
+        verdicts = Verdicts(code, np.zeros(len(code), np.int8), evidence, needed)
         for doubtful, cause in ((fraction | ~known, Cause.INSUFFICIENT), (~sample.usable, Cause.NAN)):
             verdicts.code[doubtful], verdicts.cause[doubtful] = Code.INCONCLUSIVE, cause
         return verdicts
@@ -89,46 +91,70 @@ class ErrorEProcessStrategy(RetrainStrategy):
         due = np.flatnonzero(take_due(memory["next"], sample.usable & whole, slot, self._window))
         mine = memory[due]
         self._end_runs(mine, slot)
-        mine["began"][mine["total"] == 0] = slot
+        self._end_parts(mine, slot)
         # Prometheus extrapolates upwards; rounded so, that a doubt never speaks for an alarm.
-        mine["errors"] += np.floor(sample.errors[due] + SLACK)
-        mine["total"] += np.ceil(sample.total[due] - SLACK)
-        mine["evidence"] = log_evidence(mine["errors"], mine["total"], self._config.p0, self._prior)
-        self._decide(mine, slot)
+        mine["errors"] += np.floor(sample.errors[due] + SLACK)[:, None]
+        mine["total"] += np.ceil(sample.total[due] - SLACK)[:, None]
+        self._decide(mine)
         memory[due] = mine
 
     def _end_runs(self, mine: StateColumn, slot: Timestamp) -> None:
-        over = (mine["total"] > 0) & (slot - mine["began"] >= self._restart)
-        mine["fired"] &= ~(over & (mine["errors"] <= self._config.p0 * mine["total"]))
-        _begin_anew(mine, over, slot)
+        errors, total = mine["errors"][:, 0], mine["total"][:, 0]
+        over = (total > 0) & (slot - mine["began"] >= self._restart)
+        mine["fired"] &= ~(over & (errors <= self._config.p0 * total))
+        _begin_anew(mine, over | (total == 0))
+        mine["began"][mine["total"][:, 0] == 0] = slot
 
-    def _decide(self, mine: StateColumn, slot: Timestamp) -> None:
-        """A proof fires and ends its run; as many requests as it took, with few enough errors, take it back."""
-        healthy = (mine["total"] >= mine["needed"]) & (mine["errors"] <= self._config.p0 * mine["total"])
-        mine["fired"] &= ~healthy
-        proven = mine["evidence"] >= self._limit
+    def _end_parts(self, mine: StateColumn, slot: Timestamp) -> None:
+        """Bank what parts that are over have won; parts without a sample keep their stake."""
+        part = (slot - mine["began"])[:, None] * PARTS // self._restart
+        which = np.flatnonzero((part > mine["part"]).any(axis=1))
+        gone = part[which] - mine["part"][which]
+        won = STAKE * (self._won(mine[which]) + gone - 1)
+        mine["banked"][which] += np.where(gone > 0, won, 0.0).sum(axis=1)
+        mine["part"] = part
+        for field in ("errors", "total"):
+            mine[field][which] *= gone == 0
+
+    def _won(self, mine: StateColumn) -> Floats:
+        """(k, 3) by what factor the stake of each current part has grown."""
+        errors, total = mine["errors"].ravel(), mine["total"].ravel()
+        log = log_evidence(errors, total, self._config.p0, self._prior)
+        won = np.where(total > 0, np.exp(np.minimum(log, HIGHEST)), 1.0)
+        return np.asarray(won.reshape(-1, len(PARTS)))
+
+    def _decide(self, mine: StateColumn) -> None:
+        """A proof fires and ends its run; as many requests as its part had, with few enough errors, take it back."""
+        errors, total = mine["errors"][:, 0], mine["total"][:, 0]
+        won = STAKE * self._won(mine)
+        evidence = mine["banked"] + (won + STAKE * (PARTS - 1 - mine["part"])).sum(axis=1)
+        proven = evidence >= 1 / self._config.alpha
+        mine["fired"] &= ~((total >= mine["needed"]) & (errors <= self._config.p0 * total))
         mine["fired"] |= proven
-        mine["proof"][proven], mine["needed"][proven] = mine["evidence"][proven], mine["total"][proven]
-        _begin_anew(mine, proven, slot)
+        shown = proven | ~mine["fired"]
+        mine["evidence"][shown] = evidence[shown]
+        strongest = won[proven].argmax(axis=1)
+        mine["needed"][proven] = mine["total"][proven, strongest]
+        _begin_anew(mine, proven)
 
 
-def _begin_anew(mine: StateColumn, which: Bools, slot: Timestamp) -> None:
-    for field in ("errors", "total", "evidence"):
-        mine[field][which] = 0.0
-    mine["began"][which] = slot
+def _begin_anew(mine: StateColumn, which: Bools) -> None:
+    for field in ("errors", "total", "part", "banked"):
+        mine[field][which] = 0
 
 
 def log_evidence(errors: Floats, total: Floats, p0: float, b: float) -> Floats:
-    """Logarithm of the mean likelihood ratio of p against p0, p from Beta(1, b) cut to (p0, 1); at least 0. All (k,).
+    """Logarithm of the mean likelihood ratio of p against p0, p from Beta(1, b) cut to (p0, 1). All (k,).
 
-    Where no more than p0 of the requests failed every such ratio is at most 1, and 0 is given.
+    Where no more than p0 of the requests failed every such ratio is at most 1, and minus infinity is given: the mean
+    is not computed where it speaks for nothing.
     """
-    evidence = np.zeros(len(errors))
+    evidence = np.full(len(errors), -np.inf)
     which = np.flatnonzero(errors > p0 * total)
     for start in range(0, len(which), CHUNK):
         some = which[start : start + CHUNK]
         integral = _integral(errors[some], total[some] - errors[some] + b - 1, p0)
-        evidence[some] = np.maximum(integral + np.log(b / (1 - p0)), 0.0)
+        evidence[some] = integral + np.log(b / (1 - p0))
     return evidence
 
 
