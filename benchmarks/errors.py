@@ -62,6 +62,33 @@ def independent(rng: np.random.Generator, each: int, p: float, factor: float = 1
     return lambda models: rng.binomial(each, p, models) * factor
 
 
+def changing(rng: np.random.Generator, each: int, before: float, after: float, looks: int) -> Draw:
+    """Errors of one rate for so many looks, then of another."""
+    past = iter(range(looks))
+    return lambda models: rng.binomial(each, before if next(past, None) is not None else after, models).astype(float)
+
+
+def burn_rates(rng: np.random.Generator, models: int) -> dict[str, Any]:
+    """Share of models that alarm within 30 days of samples every five minutes; hours to the alarm after a change."""
+    found: dict[str, Any] = {}
+    month, week = 30 * 288, 7 * 288
+    for each in (20, 1000):
+        for burn in (0.5, 0.9, 1.0):
+            for confidence in (0.5, 0.95):
+                params = {"slo": 0.99, "confidence": confidence}
+                draw = independent(rng, each, 0.01 * burn)
+                alarms = first_alarms("burn_rate", params, draw, each, month, models)
+                found[f"burn_{burn}_of_{each}_at_{confidence}"] = float(np.isfinite(alarms).mean())
+        for burn in (2, 10, 50):
+            draw = changing(rng, each, 0.001, 0.01 * burn, week)
+            alarms = first_alarms("burn_rate", {"slo": 0.99}, draw, each, week + 5 * 288, models)
+            hours = (alarms / each - week) / 12
+            found[f"burn_hours_to_{burn}x_of_{each}"] = [
+                round(float(np.quantile(hours, q, method="lower")), 2) for q in (0.5, 0.9)
+            ]
+    return found
+
+
 def tick_ms(name: str, params: dict[str, Any], models: int) -> dict[str, float]:
     """Medians over 20 ticks in which every model's sample is counted, and what one `np.add` over the column takes."""
     rng = np.random.default_rng(3)
@@ -114,6 +141,9 @@ def main() -> None:
         alarms = first_alarms("error_e_process", run, draw, args.each, args.looks, few)
         found[f"requests_at_{times}x"] = [float(np.quantile(alarms, q, method="lower")) for q in (0.5, 0.9)]
         print(f"requests_at_{times}x: median and p90 {found[f'requests_at_{times}x']}")
+    for label, value in burn_rates(rng, max(1, args.models // 500)).items():
+        found[label] = value
+        print(f"{label}: {value}")
     for name, params in (("error_e_process", {"p0": 0.01}), ("burn_rate", {"slo": 0.99})):
         found[f"ms_{name}"] = tick_ms(name, params, args.models)
         print(f"{name}: {found[f'ms_{name}']}")
