@@ -178,11 +178,15 @@ def test_a_run_begins_anew() -> None:
 
 
 def test_a_good_past_does_not_hide_a_bad_present() -> None:
-    """23 hours of 0.1 %, then 5 %: still 0.3 % over the run, but its last part proves it in ten minutes."""
+    """23 hours of 0.1 %, then 5 %: still 0.1 % over the run, but its last part proves it in five minutes.
+
+    And what it takes to take that back is as much as that part had, not the whole run.
+    """
     story = Story(restart="1d")
     assert story.see(1, 1000, 276) == ("OK", "NONE")
-    story.see(50, 1000)
     assert story.see(50, 1000)[0] == "BREACHED"
+    assert story.see(0, 1000)[0] == "BREACHED"
+    assert story.see(0, 1000)[0] == "OK"
 
 
 def test_false_alarms_of_runs_with_parts_are_within_alpha() -> None:
@@ -211,6 +215,17 @@ def test_what_parts_have_won_is_kept_when_they_are_over() -> None:
     twice = float(np.exp(closed_form(np.array([40.0]), np.array([2000.0]), 0.01, 30.0)[0]))
     # Of the eighths one is over, of the 64ths eight, of which seven had no sample.
     parts = 0.1 / 8 * (won + won + 6) + 0.1 / 64 * (won + 7 + won + 55)
+    assert story.statistic == pytest.approx(0.8 * twice + parts, rel=1e-9)
+
+
+def test_parts_without_requests_keep_their_stake() -> None:
+    """By hand: 20 of 1000, an hour of 0 of 0, and 20 of 1000: the part in between has won and lost nothing."""
+    story = Story(restart="8h", window="1h", step=HOUR)
+    story.see(20, 1000)
+    story.see(0, 0)
+    story.see(20, 1000)
+    won, twice = (float(np.exp(closed_form(np.array([k]), np.array([50 * k]), 0.01, 30.0)[0])) for k in (20.0, 40.0))
+    parts = 0.1 / 8 * (won + 1 + won + 5) + 0.1 / 64 * (2 * won + 62)
     assert story.statistic == pytest.approx(0.8 * twice + parts, rel=1e-9)
 
 
@@ -255,6 +270,8 @@ def test_parts_of_a_request_are_a_rate_and_say_nothing() -> None:
     wrong, right = Story(), Story(samples="rate")
     assert wrong.see(0.25, 0.5) == ("INCONCLUSIVE", "INSUFFICIENT")
     assert wrong.counted() == (0.0, 0.0)
+    wrong.see(5, 10)
+    assert wrong.see(0.25, 0.5) == ("INCONCLUSIVE", "INSUFFICIENT")
     assert right.see(0.25, 0.5)[0] == "BREACHED"
     assert right.see(1 / 300, 0.5)[0] == "OK"
     assert right.counted() == (1.0, 150.0)
