@@ -102,7 +102,7 @@ class ErrorEProcessStrategy(RetrainStrategy):
         errors, total = mine["errors"][:, 0], mine["total"][:, 0]
         over = (total > 0) & (slot - mine["began"] >= self._restart)
         mine["fired"] &= ~(over & (errors <= self._config.p0 * total))
-        _begin_anew(mine, over | (total == 0))
+        _begin_anew(mine, over)
         mine["began"][mine["total"][:, 0] == 0] = slot
 
     def _end_parts(self, mine: StateColumn, slot: Timestamp) -> None:

@@ -147,6 +147,15 @@ def test_no_more_errors_than_allowed_are_no_evidence() -> None:
     assert story.statistic == pytest.approx(4.7003 * 0.8140625 + 0.1859, abs=1e-4)
 
 
+@pytest.mark.parametrize(("params", "b"), [({"p0": 0.001}, 300.0), ({"p0": 0.5}, 1.0), ({"prior_b": 5.0}, 5.0)])
+def test_the_prior_follows_p0_unless_it_is_given(params: dict[str, float], b: float) -> None:
+    """0.3 / p0, and at least 1."""
+    story = Story(**params)
+    story.see(8, 10)
+    won = float(np.exp(closed_form(np.array([8.0]), np.array([10.0]), params.get("p0", 0.01), b)[0]))
+    assert story.statistic == pytest.approx(won * 0.8140625 + 0.1859375, rel=1e-7)
+
+
 def test_what_was_proven_stays_until_as_many_good_requests_came() -> None:
     """100 failures of 1000 requests fire; 900 healthy ones are not enough to take it back, 1000 are."""
     story = Story()
@@ -173,8 +182,11 @@ def test_a_run_begins_anew() -> None:
     story = Story(restart="1d")
     assert story.see(1, 1000, 288) == ("OK", "NONE")
     assert story.counted() == (288.0, 288_000.0)
-    story.see(5, 100)
-    assert story.counted() == (5.0, 100.0)
+    fresh = Story(restart="1d")
+    for either in (story, fresh):
+        either.see(5, 100)
+        assert either.counted() == (5.0, 100.0)
+    assert story.statistic == fresh.statistic
 
 
 def test_a_good_past_does_not_hide_a_bad_present() -> None:
