@@ -32,26 +32,50 @@ def difference(
 
 
 def matched(what: str, wanted: Sequence[Section], got: Sequence[Mapping[str, object]], line: int) -> Iterator[Failure]:
-    """Every expectation takes the first that fits it and nobody took; nothing may be left on either side."""
-    left, missing = list(got), []
-    for item in wanted:
-        given = {key: value for key, value in item.model_dump().items() if value is not None}
-        if "triggered_at" in given:
-            given["triggered_at"] = format_duration(given["triggered_at"])
-        fitting = next((one for one in left if _fits(given, one)), None)
-        if fitting is None:
-            missing.append(given)
-        else:
-            left.remove(fitting)
+    """Every expectation takes one that fits it and that no other takes; nothing may be left on either side."""
+    given = [_given(item) for item in wanted]
+    taken = _pairs([[place for place, one in enumerate(got) if _fits(item, one)] for item in given])
+    missing = [item for place, item in enumerate(given) if place not in taken.values()]
+    left = [one for place, one in enumerate(got) if place not in taken]
     if missing or left:
         yield Failure(line, _told(what, _shown(missing), _shown(left)))
 
 
+def _given(item: Section) -> dict[str, object]:
+    given = {key: value for key, value in item.model_dump().items() if value is not None}
+    if "triggered_at" in given:
+        given["triggered_at"] = format_duration(given["triggered_at"])
+    return given
+
+
+def _pairs(fitting: Sequence[Sequence[int]]) -> dict[int, int]:
+    """As many pairs as can be: what is there -> the expectation that takes it (augmenting paths)."""
+    taken: dict[int, int] = {}
+
+    def find(expectation: int, tried: set[int]) -> bool:
+        for place in fitting[expectation]:
+            if place not in tried:
+                tried.add(place)
+                if place not in taken or find(taken[place], tried):
+                    taken[place] = expectation
+                    return True
+        return False
+
+    for expectation in range(len(fitting)):
+        find(expectation, set())
+    return taken
+
+
 def _fits(given: Mapping[str, object], one: Mapping[str, object]) -> bool:
-    return all(
-        str(value) in str(one.get(key, "")) if key == "reason" else value == one.get(key)
-        for key, value in given.items()
-    )
+    return all(_agrees(key, value, one.get(key)) for key, value in given.items())
+
+
+def _agrees(key: str, wanted: object, got: object) -> bool:
+    if key == "reason":
+        return str(wanted) in str(got)
+    if isinstance(wanted, Mapping) and isinstance(got, Mapping):
+        return wanted.items() <= got.items()
+    return wanted == got
 
 
 def _shown(items: Iterable[Mapping[str, object]]) -> list[str]:

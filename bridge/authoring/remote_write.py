@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
-from bridge.net.http_config import HttpConfig
-from bridge.net.session import call, open_session
+import requests
+
+from bridge.net.session import call
 
 Series = tuple[Mapping[str, str], Sequence[tuple[int, float]]]
 _HEADERS = {
@@ -17,14 +17,13 @@ _HEADERS = {
 }
 
 
-def write(url: str, series: Iterable[Series], deadline: float = 60.0) -> str:
+def write(session: requests.Session, url: str, series: Iterable[Series], deadline: float = 60.0) -> str:
     """Send (labels, [(ms, value), ...]); times of a series ascend. What the server refused, "" when it took all.
 
     Raises NetError.
     """
     body = snappy(b"".join(field(1, _series(labels, samples)) for labels, samples in series))
-    with open_session(HttpConfig(), Path()) as session:
-        answer = call(session, "POST", f"{url}/api/v1/write", deadline=deadline, data=body, headers=_HEADERS)
+    answer = call(session, "POST", f"{url}/api/v1/write", deadline=deadline, data=body, headers=_HEADERS)
     return "" if answer.status in {200, 204} else f"HTTP {answer.status}: {answer.body.decode(errors='replace')[:500]}"
 
 

@@ -9,13 +9,16 @@ from collections.abc import Iterator
 STALE: float = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]  # the NaN that ends a series
 MOST = 1_000_000
 
-_NUMBER = r"[+-]?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[iI]nf|[nN]a[nN])"
-_STEPS = re.compile(rf"({_NUMBER})(?:([+-])({_NUMBER[5:]}))?x([0-9]+)")
-_ONE = re.compile(_NUMBER)
+_UNSIGNED = r"(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:inf|nan))"
+_STEPS = re.compile(rf"([+-]?{_UNSIGNED})(?:([+-])({_UNSIGNED}))?x([0-9]+)")
+_ONE = re.compile(rf"[+-]?{_UNSIGNED}")
 _GAP = re.compile(r"_(?:x([0-9]+))?")
 _METRIC = re.compile(r"\s*([a-zA-Z_:][a-zA-Z0-9_:]*)?\s*(?:\{(.*)\})?\s*", re.DOTALL)
-_LABEL = re.compile(r"""\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')\s*(,|$)""", re.DOTALL)
-_ESCAPES = {"n": "\n", "t": "\t"}
+_LABEL = re.compile(
+    r"""\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`)\s*(,|$)""", re.DOTALL
+)
+_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{3}|.)", re.DOTALL)
+_ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\"}
 
 
 def values(text: str) -> list[float | None]:
@@ -33,14 +36,12 @@ def _part(part: str) -> Iterator[float | None]:
     if part == "stale":
         yield STALE
     elif gap is not None:
-        yield from [None] * int(gap[1] or 1)
+        yield from [None] * _count(gap[1] or "1")
     elif steps is not None:
         first, sign, step, count = steps.groups()
-        if int(count) > MOST:
-            raise ValueError(f"more than {MOST} samples")
         by = 0.0 if step is None else float(step) * (-1 if sign == "-" else 1)
         value = float(first)
-        for _ in range(int(count) + 1):
+        for _ in range(_count(count) + 1):
             yield value
             value += by  # added one after the other, as promtool does
     elif _ONE.fullmatch(part):
@@ -49,17 +50,51 @@ def _part(part: str) -> Iterator[float | None]:
         raise ValueError(f"{part!r} is none of 1, 1x3, 1+2x3, 1-2x3, _, _x3, stale")
 
 
+def _count(text: str) -> int:
+    if int(text) > MOST:
+        raise ValueError(f"more than {MOST} samples")
+    return int(text)
+
+
 def labels(text: str) -> dict[str, str]:
-    """The labels of a series, `__name__` included when it has one. ValueError says what one looks like."""
+    """The labels of a series, `__name__` included when it has one. ValueError says what one looks like.
+
+    Labels without a value are as if they were not there.
+    """
+    wrong = f'{text!r} is not a series; write name{{label="value"}}'
     match = _METRIC.fullmatch(text)
     if match is None or (not match[1] and match[2] is None):
-        raise ValueError(f'{text!r} is not a series; write name{{label="value"}}')
+        raise ValueError(wrong)
     found = {"__name__": match[1]} if match[1] else {}
     rest, place = match[2] or "", 0
     while place < len(rest.rstrip()):
         pair = _LABEL.match(rest, place)
         if pair is None:
-            raise ValueError(f'{text!r} is not a series; write name{{label="value"}}')
-        found[pair[1]] = re.sub(r"\\(.)", lambda hit: _ESCAPES.get(hit[1], hit[1]), pair[2][1:-1], flags=re.DOTALL)
+            raise ValueError(wrong)
+        if pair[1] in found:
+            raise ValueError(f"{text!r} names the label {pair[1]} twice")
+        found[pair[1]] = _unquoted(pair[2])
         place = pair.end()
-    return found
+    return {name: value for name, value in found.items() if value}
+
+
+def labels_or_none(text: str) -> dict[str, str]:
+    """As `labels`, of a sample, which may have none."""
+    return {} if text.strip() in {"", "{}"} else labels(text)
+
+
+def _unquoted(quoted: str) -> str:
+    """A string of PromQL: with escapes as in Go, or raw between backticks."""
+    mark, inner = quoted[0], quoted[1:-1]
+    return inner if mark == "`" else _ESCAPE.sub(lambda hit: _escaped(hit[1], mark), inner)
+
+
+def _escaped(code: str, mark: str) -> str:
+    if code in _ESCAPES:
+        return _ESCAPES[code]
+    if code == mark:
+        return mark
+    if len(code) == 1:
+        raise ValueError(f"unknown escape \\{code} in a label's value")
+    number = int(code, 8) if code.isdigit() else int(code[1:], 16)
+    return chr(number)

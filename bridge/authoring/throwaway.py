@@ -1,8 +1,9 @@
-"""A Prometheus of our own for the time of a test run: an empty store on a free loopback port, gone afterwards."""
+"""A Prometheus of our own for the time of a test: an empty store on a free loopback port, gone afterwards."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import socket
 import subprocess
@@ -11,12 +12,15 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import requests
+
 from bridge.domain.errors import BridgeError
-from bridge.net.http_config import HttpConfig
-from bridge.net.session import NetError, call, open_session
+from bridge.net.session import NetError, call
 
 START = 30.0  # seconds
+TRIES = 3
 _CONFIG = "global: {scrape_interval: 1h}\n"
+_TAKEN = "address already in use"
 
 
 class NoPrometheus(BridgeError):  # noqa: N818 - reads as what it says
@@ -36,36 +40,59 @@ def find_binary(named: str = "") -> str:
 
 
 @contextlib.contextmanager
-def throwaway_prometheus(binary: str) -> Iterator[str]:
+def throwaway_prometheus(binary: str, session: requests.Session) -> Iterator[str]:
     """Its URL, while it runs with the remote write receiver. Raises NoPrometheus when it does not start."""
-    with tempfile.TemporaryDirectory(prefix="retrain-bridge-test-") as folder:
-        port = _free_port()
+    with tempfile.TemporaryDirectory(prefix="retrain-bridge-test-") as folder, contextlib.ExitStack() as stack:
         (Path(folder) / "prometheus.yml").write_text(_CONFIG, encoding="utf-8")
-        command = [
-            binary, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
-            f"--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver",
-            "--storage.tsdb.retention.time=100y", "--log.level=error",
-        ]  # fmt: skip
-        with (Path(folder) / "log").open("wb") as log:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603 - the user's own
-        try:
-            url = f"http://127.0.0.1:{port}"
-            _wait_ready(process, url, Path(folder) / "log")
-            yield url
-        finally:
-            process.kill()
-            process.wait(10)
+        for attempt in range(1, TRIES + 1):
+            try:
+                url = stack.enter_context(_running(binary, Path(folder), session))
+                break
+            except _PortTakenError as error:
+                if attempt == TRIES:
+                    raise NoPrometheus(str(error)) from None
+        yield url
 
 
-def _wait_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+class _PortTakenError(BridgeError):
+    """Somebody else was faster."""
+
+
+@contextlib.contextmanager
+def _running(binary: str, folder: Path, session: requests.Session) -> Iterator[str]:
+    address = f"127.0.0.1:{_free_port()}"
+    command = [
+        binary, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
+        f"--web.listen-address={address}", "--web.enable-remote-write-receiver",
+        "--storage.tsdb.retention.time=100y", "--log.level=error",
+    ]  # fmt: skip
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603 - the user's own
+    try:
+        _wait_ready(process, f"http://{address}", folder, session)
+        yield f"http://{address}"
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def _wait_ready(process: subprocess.Popen[bytes], url: str, folder: Path, session: requests.Session) -> None:
     ends = time.monotonic() + START
-    with open_session(HttpConfig(), Path()) as session:
-        while time.monotonic() < ends and process.poll() is None:
-            with contextlib.suppress(NetError):
-                if call(session, "GET", f"{url}/-/ready", deadline=2.0).status == 200:
-                    return
-            time.sleep(0.05)
-    raise NoPrometheus(f"Prometheus did not start: {log.read_text(errors='replace').strip()[-500:] or 'no word of it'}")
+    while time.monotonic() < ends and process.poll() is None:
+        with contextlib.suppress(NetError):
+            if call(session, "GET", f"{url}/-/ready", deadline=2.0).status == 200 and _ours(url, folder, session):
+                return
+        time.sleep(0.02)
+    said = (folder / "log").read_text(errors="replace").strip()[-500:]
+    if _TAKEN in said:
+        raise _PortTakenError(f"Prometheus did not start: {said}")
+    raise NoPrometheus(f"Prometheus did not start: {said or 'no word of it'}")
+
+
+def _ours(url: str, folder: Path, session: requests.Session) -> bool:
+    """Whether it is the one that was started, and not another one that took the port."""
+    flags = json.loads(call(session, "GET", f"{url}/api/v1/status/flags", deadline=2.0).body)
+    return bool(flags["data"]["storage.tsdb.path"] == f"{folder}/data")
 
 
 def _free_port() -> int:

@@ -8,13 +8,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from bridge.authoring import series_notation
-from bridge.config.shape import PositiveSpan, Section, Span, fixed, salvaged
+from bridge.config.shape import LONGEST, PositiveSpan, Section, Span, fixed, salvaged
 from bridge.config.yaml import Document, Place, read
 from bridge.domain.errors import ConfigError
-from bridge.domain.times import MINUTE, Duration
+from bridge.domain.request import HoldReason, Outcome, RequestState
+from bridge.domain.times import MINUTE, Duration, parse_rfc3339
+
+
+def _instant(value: object) -> int:
+    """Seconds since the epoch, or RFC 3339, as ms."""
+    try:
+        found = _milliseconds(value)
+    except (ValueError, OverflowError):
+        found = -1
+    if not 0 <= found <= LONGEST:
+        raise ValueError("must be seconds since 1970, or an instant such as 2026-01-31T00:00:00Z")
+    return found
+
+
+def _milliseconds(value: object) -> int:
+    if isinstance(value, str) and not value.isdigit():
+        return parse_rfc3339(value)
+    return -1 if isinstance(value, bool) or not isinstance(value, str | int | float) else round(float(value) * 1000)
+
+
+Instant = Annotated[int, BeforeValidator(_instant)]
 
 
 class ExpectedAlert(Section):
@@ -48,7 +69,10 @@ class ExprTest(Section):
 
 
 class ExpectedRequest(Section):
-    """A request; keys that are not given may be anything. triggered_at: since the start. reason: a part of it."""
+    """A request; keys that are not given may be anything. triggered_at: since the start. reason: a part of it.
+
+    exp_labels: some of its labels.
+    """
 
     project: str | None = None
     pipeline: str | None = None
@@ -57,8 +81,9 @@ class ExpectedRequest(Section):
     triggered_at: Span | None = None
     attempt: int | None = None
     reason: str | None = None
-    state: str | None = None
-    hold: str | None = None
+    state: RequestState | None = None
+    hold: HoldReason | None = None
+    exp_labels: Mapping[str, str] | None = None
 
 
 class ExpectedDecision(Section):
@@ -68,7 +93,7 @@ class ExpectedDecision(Section):
     pipeline: str | None = None
     version: str | None = None
     rule: str | None = None
-    outcome: str | None = None
+    outcome: Outcome | None = None
     reason: str | None = None
 
 
@@ -89,11 +114,11 @@ class InputSeries(Section):
 
 
 class TestSection(Section):
-    """One test."""
+    """One test. interval: None as the file's evaluation_interval. start_timestamp: of time 0, ms since the epoch."""
 
-    elsewhere = fixed(start_timestamp="tests begin at a Thursday, 00:00 UTC")
     name: str = ""
-    interval: PositiveSpan = MINUTE
+    interval: PositiveSpan | None = None
+    start_timestamp: Instant = 0
     input_series: tuple[InputSeries, ...] = ()
     alert_rule_test: tuple[AlertTest, ...] = ()
     promql_expr_test: tuple[ExprTest, ...] = ()
@@ -133,6 +158,10 @@ class UnitTestFile:
     def line(self, *place: str | int) -> int:
         return self.document.line(place)
 
+    def interval(self, test: TestSection) -> Duration:
+        """Between two samples."""
+        return test.interval or self.section.evaluation_interval
+
 
 def read_unit_test_file(path: Path) -> UnitTestFile:
     """Read it. Raises ConfigError with every mistake."""
@@ -155,14 +184,17 @@ def read_unit_test_file(path: Path) -> UnitTestFile:
 def _check_texts(document: Document) -> None:
     """Series, values and numbers in texts; of what is there, whatever else is wrong."""
     for number, test in _entries(document.value, "tests"):
+        seen: dict[frozenset[tuple[str, str]], int] = {}
         for at, series in _entries(test, "input_series"):
             where: Place = ("tests", number, "input_series", at)
-            _try(series_notation.labels, series.get("series"), document, (*where, "series"))
+            labels = _try(series_notation.labels, series.get("series"), document, (*where, "series"))
             _try(series_notation.values, series.get("values"), document, (*where, "values"))
+            if labels is not None and (first := seen.setdefault(frozenset(labels.items()), at)) != at:
+                document.add((*where, "series"), f"is the series of input_series[{first}] again", "give it once")
         for at, asked in _entries(test, "promql_expr_test"):
             for one, sample in _entries(asked, "exp_samples"):
                 where = ("tests", number, "promql_expr_test", at, "exp_samples", one)
-                _try(_labels_or_none, sample.get("labels"), document, (*where, "labels"))
+                _try(series_notation.labels_or_none, sample.get("labels"), document, (*where, "labels"))
                 _try(float, sample.get("value"), document, (*where, "value"))
 
 
@@ -184,14 +216,11 @@ def _entries(holder: object, key: str) -> Iterator[tuple[int, dict[str, Any]]]:
             yield place, item
 
 
-def _labels_or_none(text: str) -> dict[str, str]:
-    return {} if text.strip() in {"", "{}"} else series_notation.labels(text)
-
-
-def _try(read_: Any, value: Any, document: Document, place: Place) -> None:
+def _try(read_: Any, value: Any, document: Document, place: Place) -> Any:
     if not isinstance(value, str):
-        return  # told by its type, or a number
+        return None  # told by its type, or a number
     try:
-        read_(value)
+        return read_(value)
     except ValueError as error:
         document.add(place, str(error))
+    return None
