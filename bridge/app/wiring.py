@@ -6,6 +6,7 @@ import logging
 import os
 import random
 import socket
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -39,6 +40,7 @@ from bridge.sources.prometheus import PrometheusSource
 
 log = logging.getLogger(__name__)
 
+FIRST_SILENCES = 2.0  # seconds the start waits for them
 POLL_TIME = 4 * SECOND  # of one round of questions to the coordinators
 
 
@@ -140,7 +142,7 @@ class Bridge:
 
     def start(self) -> None:
         """Start delivering, and be ready."""
-        self.fetch_silences()
+        self._first_silences()
         self.couriers.start()
         self._problem = ""
 
@@ -201,6 +203,12 @@ class Bridge:
         """Ask the Alertmanagers what is silenced."""
         if silence_targets(self.config):
             self.silences.fetch(clock.now())
+
+    def _first_silences(self) -> None:
+        """Known before the first tick where they come soon; the start waits for no Alertmanager that hangs."""
+        first = threading.Thread(target=self.fetch_silences, name="first silences", daemon=True)
+        first.start()
+        first.join(FIRST_SILENCES)
 
     def prune(self) -> None:
         """Forget what is older than the retention."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from bridge.authoring.rule_testing import Outcome
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit(outcomes: Sequence[Outcome]) -> bytes:
@@ -17,11 +20,16 @@ def junit(outcomes: Sequence[Outcome]) -> bytes:
         counts = {"tests": str(len(mine)), "failures": str(failed), "errors": str(broken)}
         suite = ElementTree.SubElement(suites, "testsuite", {"name": str(file), **counts})
         for outcome in mine:
-            case = ElementTree.SubElement(suite, "testcase", name=outcome.name, classname=str(file))
+            case = ElementTree.SubElement(suite, "testcase", name=_text(outcome.name), classname=str(file))
             if outcome.error:
-                ElementTree.SubElement(case, "error", message=outcome.error)
+                ElementTree.SubElement(case, "error", message=_text(outcome.error))
             for failure in outcome.failures:
                 found = ElementTree.SubElement(case, "failure", message=f"line {failure.line}")
-                found.text = failure.text
+                found.text = _text(failure.text)
     body: bytes = ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True)
     return body
+
+
+def _text(text: str) -> str:
+    """Without characters that XML cannot hold."""
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -109,10 +109,8 @@ class RuleTestRun:
         yield from difference(f"alerts of {name} at {format_duration(expected.eval_time)}", wanted, got, line)
 
     def _retrains(self, expected: RetrainTest, line: int, _: Replay) -> Iterator[Failure]:
-        named = [
-            expected.rule,
-            *(item.rule for item in (*(expected.exp_requests or ()), *(expected.exp_decisions or ()))),
-        ]
+        named = [expected.rule, *(item.rule for item in expected.exp_requests or ())]
+        named += [item.rule for item in expected.exp_decisions or ()]
         if unknown := next(filter(None, map(self._unknown, named)), ""):
             yield Failure(line, unknown)
             return

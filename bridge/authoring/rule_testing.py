@@ -5,7 +5,7 @@ what was expected.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from bridge.authoring.rule_test_run import RuleTestRun
 from bridge.authoring.throwaway import throwaway_prometheus
 from bridge.authoring.unit_test_file import TestSection, UnitTestFile
 from bridge.config.load import load_rules
-from bridge.domain.errors import BridgeError
+from bridge.domain.errors import BridgeError, ConfigError, Problem
 from bridge.domain.rule import Group
 from bridge.domain.times import HOUR, Duration
 from bridge.net.http_config import HttpConfig
@@ -41,13 +41,14 @@ class Outcome:
         return not self.failures and not self.error
 
 
-def run(files: Sequence[UnitTestFile], binary: str, wanted: re.Pattern[str] | None = None) -> Iterator[Outcome]:
+def run(
+    files: Sequence[UnitTestFile], binary: str, wanted: re.Pattern[str] | None = None
+) -> Generator[Outcome, None, None]:
     """Every test of the files whose name `wanted` finds, in order, each with a Prometheus of its own.
 
     Raises NoPrometheus, and ConfigError for a wrong rule file.
     """
-    groups = {file.path: load_rules(file.rule_files, interval=file.section.evaluation_interval, offset=0)
-              for file in files}  # fmt: skip
+    groups = _groups(files)
     with open_session(HttpConfig(), Path()) as session:
         for file in files:
             for number, test in enumerate(file.section.tests):
@@ -55,6 +56,20 @@ def run(files: Sequence[UnitTestFile], binary: str, wanted: re.Pattern[str] | No
                 if wanted is None or wanted.search(name):
                     with throwaway_prometheus(binary, session) as url:
                         yield _run_one(file, number, name, groups[file.path], session, url)
+
+
+def _groups(files: Sequence[UnitTestFile]) -> dict[Path, tuple[Group, ...]]:
+    """The rules of each file. Raises ConfigError with every problem, once."""
+    found: dict[Path, tuple[Group, ...]] = {}
+    problems: dict[Problem, None] = {}
+    for file in files:
+        try:
+            found[file.path] = load_rules(file.rule_files, interval=file.section.evaluation_interval, offset=0)
+        except ConfigError as error:
+            problems |= dict.fromkeys(error.problems)
+    if problems:
+        raise ConfigError([*problems])
+    return found
 
 
 def _run_one(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field
 from bridge.authoring import series_notation
 from bridge.config.shape import LONGEST, PositiveSpan, Section, Span, fixed, salvaged
 from bridge.config.yaml import Document, Place, read
-from bridge.domain.errors import ConfigError
+from bridge.domain.errors import ConfigError, Problem
 from bridge.domain.request import HoldReason, Outcome, RequestState
 from bridge.domain.times import MINUTE, Duration, parse_rfc3339
 
@@ -179,6 +179,20 @@ def read_unit_test_file(path: Path) -> UnitTestFile:
         raise ConfigError(document.problems)
     _check_sense(section, document)
     return UnitTestFile(path, section, tuple(dict.fromkeys(files)), document)
+
+
+def read_unit_test_files(paths: Iterable[Path]) -> list[UnitTestFile]:
+    """Read them all. Raises ConfigError with every mistake of all of them."""
+    found: list[UnitTestFile] = []
+    problems: list[Problem] = []
+    for path in dict.fromkeys(paths):
+        try:
+            found.append(read_unit_test_file(path))
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return found
 
 
 def _check_texts(document: Document) -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bridge.cli.options import app
+
+if TYPE_CHECKING:
+    from bridge.authoring.rule_testing import Outcome
 
 test_app = typer.Typer(no_args_is_help=True, help="Test rules before they act.")
 app.add_typer(test_app, name="test")
@@ -25,24 +32,40 @@ def run_rule_tests(
     from bridge.authoring import rule_testing
     from bridge.authoring.junit import junit as as_junit
     from bridge.authoring.throwaway import find_binary
-    from bridge.authoring.unit_test_file import read_unit_test_file
+    from bridge.authoring.unit_test_file import read_unit_test_files
 
     try:
         wanted = re.compile(run) if run else None
     except re.error as error:
         raise typer.BadParameter(f"--run is not a regular expression: {error}") from None
-    read = [read_unit_test_file(file) for file in files]
     outcomes = []
-    for outcome in rule_testing.run(read, find_binary(binary), wanted):
-        outcomes.append(outcome)
-        print(f"{outcome.file}: {outcome.name}: {'SUCCESS' if outcome.passed else 'FAILED'}")
-        if outcome.error:
-            print(f"  {outcome.error}")
-        for failure in outcome.failures:
-            print(f"  {outcome.file}:{failure.line}: {failure.text}")
+    running = rule_testing.run(read_unit_test_files(files), find_binary(binary), wanted)
+    with _ended_in_order(), contextlib.closing(running):
+        for outcome in running:
+            outcomes.append(outcome)
+            _say(outcome)
     if junit is not None:
         junit.write_bytes(as_junit(outcomes))
     if not outcomes:
         print("no test was run")
     if not outcomes or not all(outcome.passed for outcome in outcomes):
         raise typer.Exit(1)
+
+
+def _say(outcome: Outcome) -> None:
+    print(f"{outcome.file}: {outcome.name}: {'SUCCESS' if outcome.passed else 'FAILED'}")
+    if outcome.error:
+        print(f"  {outcome.error}")
+    for failure in outcome.failures:
+        print(f"  {outcome.file}:{failure.line}: {failure.text}")
+    sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """A SIGTERM ends the Prometheus of the test too, as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

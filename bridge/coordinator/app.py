@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -23,6 +23,7 @@ from bridge.domain.request import RequestState
 
 REQUESTS = "/api/v1/retrain-requests"
 ALERTS = "/api/v1/alertmanager"
+Reported = Literal["accepted", "running", "succeeded", "failed", "cancelled", "lost"]
 
 
 def create_app(coordinator: Coordinator) -> FastAPI:
@@ -116,13 +117,15 @@ def _writing(router: APIRouter, coordinator: Coordinator) -> None:
 def _reading(router: APIRouter, coordinator: Coordinator) -> None:
     @router.get(REQUESTS, summary="List requests, newest first", responses=_problems(400, 503))
     def list_requests(
-        state: RequestState | None = None,
+        state: Reported | None = None,
         project: str = "",
         pipeline: str = "",
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
     ) -> answers.ListAnswer:
-        records, total = coordinator.page(ListFilter(state, project, pipeline, limit, offset))
+        records, total = coordinator.page(
+            ListFilter(RequestState(state) if state else None, project, pipeline, limit, offset)
+        )
         return answers.ListAnswer(requests=[answers.of(record) for record in records], total=total)
 
     @router.get(f"{REQUESTS}/{{request_id}}", summary="What became of a request", responses=_problems(404, 503))

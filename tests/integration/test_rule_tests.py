@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import random
+import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
+
+from tests.support.servers import wait_until
 
 ROOT = Path(__file__).parents[2]
 RULES = """
@@ -29,12 +34,27 @@ def run(folder: Path, test: dict[str, Any], *flags: str, env: dict[str, str] | N
     whole = {"interval": "1m", "input_series": [SERIES], **test}
     file = {"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": [whole]}
     (folder / "test.yml").write_text(json.dumps(file, indent=1))
-    command = [sys.executable, "-m", "bridge.cli", "test", "rules", "test.yml", *flags]
+    (told, code) = command(folder, "test.yml", *flags, env=env)
+    return code, "".join(told)
+
+
+def run_all(folder: Path, tests: list[dict[str, Any]], rule_files: Sequence[str] = ("rules.yml",)) -> tuple[int, str]:
+    """Exit code and output of several tests, at a minute's interval."""
+    (folder / "rules.yml").write_text(RULES)
+    file = {"rule_files": list(rule_files), "evaluation_interval": "1m", "tests": tests}
+    (folder / "test.yml").write_text(json.dumps(file, indent=1))
+    (told, code) = command(folder, "test.yml")
+    return code, "".join(told)
+
+
+def command(folder: Path, *words: str, env: dict[str, str] | None = None) -> tuple[tuple[str, str], int]:
+    """Both outputs and the exit code of `test rules`."""
     done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=60, check=False,
+        [sys.executable, "-m", "bridge.cli", "test", "rules", *words],
+        cwd=folder, capture_output=True, text=True, timeout=60, check=False,
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", **(env or {})},
     )  # fmt: skip
-    return done.returncode, done.stdout + done.stderr
+    return (done.stdout, done.stderr), done.returncode
 
 
 def test_the_shipped_rules_pass_their_tests() -> None:
@@ -135,6 +155,170 @@ def test_promtool_agrees_where_it_can(tmp_path: Path) -> None:
         timeout=60,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_promtool_finds_the_same_alerts_at_the_same_minutes(tmp_path: Path) -> None:
+    """Random series with gaps and stale markers, from time 0 on; `for` and `keep_firing_for` included.
+
+    Every minute is expected to fire, so that both name the minutes that do not.
+    """
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    draw = random.Random(seed)
+    parts = ["0.7", "0.7x3", "0.7x5", "0.1", "0.1x2", "_", "_x3", "stale", "NaN", "Inf"]
+    values = [" ".join(["0.7x2"] + [draw.choice(parts) for _ in range(12)]) for _ in range(6)]
+    rules = [
+        {"alert": "Plain", "expr": "x > 0.6"},
+        {"alert": "Lasting", "expr": "x > 0.6", "for": "2m"},
+        {"alert": "Kept", "expr": "x > 0.6", "for": "1m", "keep_firing_for": "3m"},
+    ]
+    (tmp_path / "rules.yml").write_text(json.dumps({"groups": [{"name": "g", "interval": "1m", "rules": rules}]}))
+    expected = [
+        {"eval_time": f"{minute}m", "alertname": rule["alert"], "exp_alerts": [{"exp_labels": MODEL}]}
+        for minute in range(40) for rule in rules
+    ]  # fmt: skip
+    tests = [
+        {"interval": "1m", "input_series": [{**SERIES, "series": SERIES["series"].replace("model_drift", "x"),
+                                             "values": text}], "alert_rule_test": expected}
+        for text in values
+    ]  # fmt: skip
+    for number, test in enumerate(tests):
+        file = {"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": [test]}
+        (tmp_path / f"{number}.yml").write_text(json.dumps(file))
+        theirs = subprocess.run(
+            ["promtool", "test", "rules", f"{number}.yml"],
+            cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        (ours, _), _ = command(tmp_path, f"{number}.yml")
+        missed = re.findall(r"alertname: (\w+), time: (\w+)", theirs.stdout + theirs.stderr)
+        assert 0 < len(missed) < len(expected), values[number]
+        assert re.findall(r"alerts of (\w+) at (\w+):", ours) == missed, values[number]
+
+
+def test_a_test_sees_nothing_of_the_one_before(tmp_path: Path) -> None:
+    """However far its expressions look back; and its clock begins anew."""
+    tests: list[dict[str, Any]] = [
+        {"name": "first", "input_series": [SERIES]},
+        {"name": "second", "promql_expr_test": [
+            {"expr": "model_drift offset 1w or last_over_time(model_drift[100d])", "eval_time": "5m"},
+            {"expr": "time()", "eval_time": "5m", "exp_samples": [{"value": 300}]},
+            {"expr": "month()", "eval_time": "5m", "exp_samples": [{"value": 1}]},
+        ]},
+    ]  # fmt: skip
+    code, said = run_all(tmp_path, tests)
+    assert (code, said) == (0, "test.yml: first: SUCCESS\ntest.yml: second: SUCCESS\n")
+
+
+def test_the_age_of_a_model_is_told_by_the_clock_of_the_test(tmp_path: Path) -> None:
+    """It begins at 0, or where the test says; slots are whole intervals from there on, 7 of which make no hour."""
+    rules = {"groups": [{"name": "g", "interval": "7m", "rules": [
+        {"retrain": "Old", "expr": "time() - trained > 1200", "for": "7m"},
+    ]}]}  # fmt: skip
+    (tmp_path / "old.yml").write_text(json.dumps(rules))
+    series = SERIES["series"].replace("model_drift", "trained")
+    expected = [{"eval_time": "1h", "exp_requests": [{"triggered_at": "28m"}]},
+                {"eval_time": "21m", "exp_decisions": [{"outcome": "none", "reason": "has to last"}]}]  # fmt: skip
+    tests = [
+        {"input_series": [{"series": series, "values": "0x60"}], "retrain_rule_test": expected},
+        {"start_timestamp": "2024-02-29T00:00:13Z", "retrain_rule_test": expected,
+         "input_series": [{"series": series, "values": "1709164813x60"}],
+         "promql_expr_test": [{"expr": "day_of_month()", "eval_time": "0m", "exp_samples": [{"value": 29}]}]},
+        {"start_timestamp": 60, "input_series": [{"series": series, "values": "60x60"}],
+         "retrain_rule_test": expected},
+    ]  # fmt: skip
+    code, said = run_all(tmp_path, tests, rule_files=["old.yml"])
+    assert (code, said) == (0, "".join(f"test.yml: test {number}: SUCCESS\n" for number in (1, 2, 3)))
+
+
+def test_nothing_passes_because_nothing_was_looked_at(tmp_path: Path) -> None:
+    """Rules that are not there, instants between two slots, answers that are no samples."""
+    code, said = run(tmp_path, {
+        "name": "vain",
+        "alert_rule_test": [{"eval_time": "1m", "alertname": "Hihg"}],
+        "retrain_rule_test": [
+            {"eval_time": "1m", "rule": "Drifte", "exp_requests": []},
+            {"eval_time": "90s", "exp_decisions": []},
+            {"eval_time": "1m", "exp_requests": [{"rule": "Dritfed"}]},
+        ],
+        "promql_expr_test": [{"expr": expr, "eval_time": "1m"} for expr in ("x[1m]", '"x"', "sum(")],
+    })  # fmt: skip
+    assert code == 1
+    told = sorted(re.sub(r"^ *test\.yml:\d+: ", "", line) for line in said.splitlines()[1:])
+    assert told == [
+        '"x": is a string, which is no samples',
+        "no rule is evaluated at 1m30s: group g is every 1m",
+        'sum(: invalid parameter "query": 1:5: parse error: unclosed left parenthesis',
+        "there is no rule 'Drifte' in the rule files (did you mean 'Drifted'?)",
+        "there is no rule 'Dritfed' in the rule files (did you mean 'Drifted'?)",
+        "there is no rule 'Hihg' in the rule files (did you mean 'High'?)",
+        "x[1m]: is a range vector, which is no samples",
+    ]
+
+
+def test_a_rule_that_cannot_be_evaluated_is_told_once(tmp_path: Path) -> None:
+    """With the first instant, and how often more."""
+    rules = {"groups": [{"name": "g", "interval": "1m", "rules": [
+        {"retrain": "Bad", "expr": "a{project!=''} * on() group_left b > 0"},
+    ]}]}  # fmt: skip
+    (tmp_path / "bad.yml").write_text(json.dumps(rules))
+    series = [{"series": f'b{{n="{number}"}}', "values": "1x9"} for number in (1, 2)]
+    series += [{"series": SERIES["series"].replace("model_drift", "a"), "values": "1x9"}]
+    tests = [{"input_series": series, "retrain_rule_test": [{"eval_time": "9m", "exp_requests": []}]}]
+    code, said = run_all(tmp_path, tests, rule_files=["bad.yml"])
+    assert code == 1
+    assert said.count("was not evaluated") == 1
+    assert "at 0s and 9 more times rule Bad was not evaluated:" in said
+
+
+def test_labels_of_a_request_can_be_expected(tmp_path: Path) -> None:
+    """Those that are given; others may be anything."""
+    asked = [{"eval_time": "7m", "exp_requests": [{"rule": "Drifted", "exp_labels": {"severity": "page"}}]}]
+    assert run(tmp_path, {"input_series": [SERIES], "retrain_rule_test": asked})[0] == 0
+    asked[0]["exp_requests"][0]["exp_labels"] = {"severity": "ticket"}  # type: ignore[index]
+    code, said = run(tmp_path, {"input_series": [SERIES], "retrain_rule_test": asked})
+    assert code == 1
+    assert '"exp_labels": {"severity": "ticket"}' in said
+    assert '"exp_labels": {"severity": "page"}' in said
+
+
+def test_every_mistake_of_every_file_is_told_at_once(tmp_path: Path) -> None:
+    """Before anything is started; a rule file that several use is told once."""
+    (tmp_path / "a.yml").write_text("rule_files: [none.yml]\n")
+    (tmp_path / "b.yml").write_text("tests: []\n")
+    (done, code) = command(tmp_path, "a.yml", "b.yml", "c.yml")
+    assert code == 1
+    assert done[1].splitlines()[-1] == "3 problems found"
+    for name in ("a.yml", "b.yml"):
+        (tmp_path / name).write_text("rule_files: [bad.yml]\n")
+    (tmp_path / "bad.yml").write_text("groups: 3\n")
+    (done, code) = command(tmp_path, "a.yml", "b.yml")
+    assert (code, done[1].splitlines()[-1]) == (1, "1 problem found")
+
+
+def test_a_run_that_is_ended_leaves_nothing_behind(tmp_path: Path) -> None:
+    """No Prometheus, no folder: a CI server's SIGTERM while a test is being evaluated."""
+    (tmp_path / "rules.yml").write_text(RULES)
+    long = {"interval": "1m", "input_series": [{**SERIES, "values": "0.1+0.001x30000"}],
+            "retrain_rule_test": [{"eval_time": "20d", "exp_requests": []}]}  # fmt: skip
+    (tmp_path / "test.yml").write_text(json.dumps({"rule_files": ["rules.yml"], "tests": [long] * 20}))
+    (folders := tmp_path / "folders").mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bridge.cli", "test", "rules", "test.yml"],
+        cwd=tmp_path, stdout=subprocess.PIPE,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "TMPDIR": str(folders)},
+    )  # fmt: skip
+    try:
+        wait_until(lambda: bool(list(folders.glob("*/data/wal/*"))), 30, "a Prometheus")
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.terminate()
+        process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 143
+    assert len(children) == 1
+    assert not Path(f"/proc/{children[0]}").exists()
+    assert list(folders.iterdir()) == []
 
 
 def test_without_a_prometheus_it_says_what_to_do(tmp_path: Path) -> None:
