@@ -52,7 +52,7 @@ class Routes:
         places = [place for name in receivers for place in self._sinks if _receiver(place) == name]
         bundles: dict[str, Bundle] = {}
         for node in nodes:
-            group = {name: whole.get(name, "") for name in node.group_by}
+            group = node.group(whole)
             for place in places if node.group_by else ():
                 if _receiver(place) == node.receiver and isinstance(self._sinks[place], BundleSink):
                     bundles.setdefault(place, Bundle(group, node.group_wait))

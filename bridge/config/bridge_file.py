@@ -15,7 +15,7 @@ from bridge.config.time_intervals import read_time_intervals
 from bridge.config.wording import kind, near
 from bridge.config.yaml import Document, Place
 from bridge.domain.matchers import Matcher
-from bridge.domain.route import Route
+from bridge.domain.route import EVERY_LABEL, Route
 from bridge.domain.rule import Gates, Rate, Storm
 from bridge.domain.time_interval import TimeInterval
 from bridge.domain.times import DAY, HOUR, MINUTE, SECOND, format_duration, parse_duration
@@ -198,6 +198,14 @@ def _root(
     return _route(route, _NO_ROUTE, known, intervals, document, place)
 
 
+def _check_group_by(names: tuple[str, ...], document: Document, place: Place) -> None:
+    for number, name in enumerate(names):
+        if name == EVERY_LABEL and len(names) > 1:
+            document.add((*place, number), "'...' is all labels and goes with no others", "write group_by: ['...']")
+        elif name != EVERY_LABEL and not _LABEL.fullmatch(name):
+            document.add((*place, number), f"{name!r} is not a label name")
+
+
 def _route(
     node: RouteSection, parent: Route, known: Receivers | None, intervals: Mapping[str, TimeInterval],
     document: Document, place: Place,
@@ -207,9 +215,7 @@ def _route(
     group_wait = (parent.group_wait or 30 * SECOND) if node.group_wait is None else node.group_wait
     if node.group_wait is not None and not group_by:
         document.add((*place, "group_wait"), "'group_wait' goes with 'group_by'", "write group_by: [project]")
-    for number, name in enumerate(node.group_by or ()):
-        if not _LABEL.fullmatch(name):
-            document.add((*place, "group_by", number), f"{name!r} is not a label name", "'...' is not built")
+    _check_group_by(node.group_by or (), document, (*place, "group_by"))
     here = Route(receiver, group_by=group_by, group_wait=group_wait)
     if node.receiver is not None and known is not None and node.receiver not in known:
         document.add((*place, "receiver"), f"there is no receiver {node.receiver!r}", near(node.receiver, known))

@@ -9,14 +9,16 @@ from bridge.domain.matchers import Matcher
 from bridge.domain.time_interval import YEAR, TimeInterval
 from bridge.domain.times import Duration, Timestamp
 
+EVERY_LABEL = "..."  # alone in `group_by`
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """A node: its receiver gets what its matchers accept and none of its routes takes.
 
     group_by, group_wait: requests with the same values of these labels that are made within `group_wait` ms go in one
-    message; no labels: each by itself. continue_: the next sibling is looked at as well. mute, active: its time
-    intervals; not inherited, as there.
+    message; no labels: each by itself; EVERY_LABEL: those with the same labels. continue_: the next sibling is looked
+    at as well. mute, active: its time intervals; not inherited, as there.
     """
 
     receiver: str
@@ -44,6 +46,10 @@ class Route:
     def muted_until(self, labels: Mapping[str, str], at: Timestamp) -> Timestamp:
         """When the last of the nodes that take the label set is muted no longer; 0 = none is muted now."""
         return max(node._muted_until(at) for node in self._matching(labels))
+
+    def group(self, labels: Mapping[str, str]) -> dict[str, str]:
+        """The labels that name the message in which a request with these labels goes."""
+        return dict(labels) if EVERY_LABEL in self.group_by else {name: labels.get(name, "") for name in self.group_by}
 
     def _muted_until(self, at: Timestamp) -> Timestamp:
         ends = [item.until(at) or at + YEAR for item in self.mute if item.contains(at)]

@@ -106,6 +106,14 @@ def test_other_labels_make_another_bundle_and_no_labels_none() -> None:
     assert routes.way({**labels, "pipeline": "search"}).bundles == {}
 
 
+def test_three_dots_group_by_all_labels() -> None:
+    """External ones too; so what has the same labels goes in one message, as in Alertmanager."""
+    root = Route("team", group_by=("...",), group_wait=30 * SECOND)
+    routes = Routes(root, {"team/webhook/0": Hook()}, {"cluster": "eu"})
+    bundle = routes.way({"project": "shop", "rule": "Drift"}).bundles["team/webhook/0"]
+    assert dict(bundle.labels) == {"cluster": "eu", "project": "shop", "rule": "Drift"}
+
+
 def test_two_slots_of_one_window_have_one_bundle_after_a_restart_too() -> None:
     """Windows begin at whole multiples of their length, whoever looks."""
     world, _, _ = bench(Hook(), {A: 0.1})
