@@ -33,21 +33,28 @@ def _states(shown: list[tuple[ModelView, str]]) -> Iterator[str]:
     yield from (f"{PREFIX}model_info{{{labels}}} 1\n" for _, labels in shown)
     yield _header("model_state", "1 for the present state of a model.")
     yield from (f'{PREFIX}model_state{{{labels},state="{view.state.value}"}} 1\n' for view, labels in shown)
+    yield _header("model_held", "1 for the gate that holds the request of a model.")
+    yield from (f'{PREFIX}model_held{{{labels},reason="{view.held}"}} 1\n' for view, labels in shown if view.held)
 
 
 def _signals(shown: list[tuple[ModelView, str]]) -> Iterator[str]:
     """Value and threshold carry the same labels, so that one panel draws both."""
-    values, thresholds = [], []
+    values, thresholds, active = [], [], []
     for view, labels in shown:
         for signal in view.signals:
             series = f'{{{labels},rule="{escape(signal.rule)}"}}'
             values.append(f"{PREFIX}signal_value{series} {number(signal.value)}\n")
             if not math.isnan(signal.threshold):
                 thresholds.append(f"{PREFIX}signal_threshold{series} {number(signal.threshold)}\n")
+            if signal.active_at:
+                of_state = f'{series[:-1]},state="{signal.state}"}}'
+                active.append(f"{PREFIX}rule_active_timestamp_seconds{of_state} {number(signal.active_at / 1000)}\n")
     yield _header("signal_value", "What a rule last read of a model, in the signal's unit.")
     yield from values
     yield _header("signal_threshold", "The limit that the value is compared with, in the signal's unit.")
     yield from thresholds
+    yield _header("rule_active_timestamp_seconds", "Since when a rule is pending or firing for a model.")
+    yield from active
 
 
 def _requests(shown: list[tuple[ModelView, str]]) -> Iterator[str]:

@@ -81,9 +81,12 @@ class _StateCollector(Collector):
 
 
 class Telemetry:
-    """Metrics of one bridge, in a registry of their own. model_metrics: which models have series of their own."""
+    """Metrics of one bridge, in a registry of their own.
 
-    def __init__(self, queries: Queries, model_metrics: str = "auto") -> None:
+    model_metrics: which models have series of their own. external_url: where people reach the bridge's page.
+    """
+
+    def __init__(self, queries: Queries, model_metrics: str = "auto", external_url: str = "") -> None:
         if model_metrics not in CHOICES:
             raise TelemetrySettingsError(f"--web.model-metrics is {model_metrics!r}; it is one of {', '.join(CHOICES)}")
         self._queries = queries
@@ -99,6 +102,8 @@ class Telemetry:
         self._define_delivery()
         info = self._gauge("build_info", "Version of the bridge; always 1.", "version", "pythonversion")
         info.labels(__version__, platform.python_version()).set(1)
+        web = self._gauge("web_info", "Where people reach the page of the bridge; always 1.", "external_url")
+        web.labels(external_url.rstrip("/")).set(1)
         self._reload_ok = self._gauge("config_last_reload_successful", "Whether the last reload was taken.")
         self._reload_at = self._gauge(
             "config_last_reload_success_timestamp_seconds", "When the configuration in force was loaded."

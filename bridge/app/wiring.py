@@ -81,7 +81,7 @@ class Bridge:
         self.commands = EngineCommands(
             self.engine, store, store, reload=self.reload, wake=lambda: self.couriers.wake(), now=clock.now
         )
-        self.telemetry = Telemetry(self.queries, options.model_metrics)
+        self.telemetry = Telemetry(self.queries, options.model_metrics, options.external_url)
         self.engine.start(clock.now())
         self.sinks: dict[str, Sink] = {}
         self.couriers = self._put_in_force(config, build_sinks(config, options.external_url))

@@ -96,11 +96,13 @@ class EngineQueries:
 
     def _model(self, model: ModelKey, state: ModelState, signals: list[SignalView]) -> ModelView:
         book = self._engine.book
+        current = book.requests.get(book.current.get(model, ""))
+        held = current.hold.value if current is not None and current.hold is not None else ""
         asked = book.requests.get(book.last_asked.get(model, ""))
         if asked is None:
-            return ModelView(model, state, signals, 0, "", "")
+            return ModelView(model, state, signals, 0, "", "", held)
         event = asked.request.evidence[0].event if asked.request.evidence else ""
-        return ModelView(model, state, signals, asked.sent_at, asked.id, event)
+        return ModelView(model, state, signals, asked.sent_at, asked.id, event, held)
 
     def decisions(
         self, model: ModelKey | None = None, rule: str = "", since: Timestamp = 0, limit: int = 100
@@ -157,14 +159,15 @@ def _signals(run: RuleRun, chosen: NDArray[np.bool_]) -> Iterator[tuple[int, Sig
     """Columns to views, as lists: single elements of numpy arrays are slow. chosen: (n,) of the wanted models."""
     now, query, name = run.live, run.query, run.rule.name
     slots = np.flatnonzero(now.known & chosen[: len(now.known)])
-    columns = (now.value, now.threshold, now.code, now.cause, now.alerts.state)
+    columns = (now.value, now.threshold, now.code, now.cause, now.alerts.state, now.alerts.active_at)
     values = zip(*(column[slots].tolist() for column in columns), strict=True)
-    for slot, (value, threshold, code, cause, state) in zip(slots.tolist(), values, strict=True):
+    for slot, (value, threshold, code, cause, state, active_at) in zip(slots.tolist(), values, strict=True):
         yield (
             slot,
             SignalView(
                 name, query.name, query.event.value, query.unit, value, threshold,
                 _VERDICT_WORDS[code], _CAUSE_WORDS[cause], _STATE_WORDS[state], run.last_evaluation,
+                active_at if state else 0,
             ),
         )  # fmt: skip
 

@@ -83,7 +83,10 @@ class GroupView:
 
 @dataclass(frozen=True, slots=True)
 class SignalView:
-    """What one rule last saw of one model. value, threshold: in the signal's unit, NaN = none. verdict: a word."""
+    """What one rule last saw of one model. value, threshold: in the signal's unit, NaN = none. verdict: a word.
+
+    active_at: since when the rule is pending or firing for the model, 0 = it is not.
+    """
 
     rule: str
     signal: str
@@ -95,11 +98,12 @@ class SignalView:
     cause: str
     state: str
     at: Timestamp
+    active_at: Timestamp = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ModelView:
-    """One model now. last_request_at 0 = never asked."""
+    """One model now. last_request_at 0 = never asked. held: the gate that holds its request, "" = none does."""
 
     model: ModelKey
     state: ModelState
@@ -107,6 +111,7 @@ class ModelView:
     last_request_at: Timestamp
     last_request_id: str
     last_request_event: str
+    held: str = ""
 
 
 @dataclass(frozen=True, slots=True)

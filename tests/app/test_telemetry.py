@@ -80,7 +80,7 @@ WANTED = {
     "evaluations_missed_total", "query_duration_seconds", "query_failures_total", "deliveries_total",
     "delivery_failures_total", "delivery_requests_total", "delivery_duration_seconds", "outbox_pending",
     "outbox_oldest_age_seconds", "outbox_dead", "requests", "config_last_reload_successful",
-    "config_last_reload_success_timestamp_seconds",
+    "config_last_reload_success_timestamp_seconds", "model_held", "rule_active_timestamp_seconds", "web_info",
 }  # fmt: skip
 
 
@@ -297,3 +297,19 @@ def test_missed_slots_are_told(page: Page, caplog: pytest.LogCaptureFixture) -> 
     page.telemetry.tick(replace(QUIET_TICK, missed=4, caught_up=3))
     (line,) = caplog.records
     assert (vars(line)["missed"], vars(line)["caught_up"]) == (4, 3)
+
+
+def test_a_breached_rule_says_since_when_and_a_gate_what_it_holds(page: Page) -> None:
+    """Only while it is so: a model that is well has neither series."""
+    pending = signal(rule="Slow", state="pending", active_at=AT - 5_000)
+    page.queries.views = [replace(model_view(), signals=[signal(state="inactive"), pending], held="cooldown")]
+    assert page.samples("rule_active_timestamp_seconds") == {f'{KEY},rule="Slow",state="pending"': "1699999995.0"}
+    assert page.samples("model_held") == {f'{KEY},reason="cooldown"': "1"}
+    page.queries.views = [model_view()]
+    assert page.samples("rule_active_timestamp_seconds") == page.samples("model_held") == {}
+
+
+def test_the_address_of_the_page_is_there_for_links() -> None:
+    """Without the slash at its end, so that a path can follow."""
+    text = Telemetry(FakeQueries(), external_url="https://ops.example/bridge/").render(AT).decode()
+    assert 'retrain_bridge_web_info{external_url="https://ops.example/bridge"} 1.0\n' in text

@@ -75,6 +75,17 @@ def test_only_the_unhealthy_can_be_asked_for() -> None:
     assert counts == {"healthy": 1, "retrain_requested": 1}
 
 
+def test_a_model_says_since_when_a_rule_is_active_and_what_holds_its_request() -> None:
+    """C goes first, so that A of the same pipeline has to wait; B is well."""
+    world = World(group(rule()))
+    world.tick({C: 0.7, B: 0.2})
+    begins = world.now
+    world.tick({C: 0.7, A: 0.8, B: 0.2})
+    assert [(item.model, item.held, item.signals[0].active_at) for item in queries(world).models()] == [
+        (A, "in_flight", world.now), (C, "", begins), (B, "", 0),
+    ]  # fmt: skip
+
+
 def test_a_model_names_its_last_request() -> None:
     """When it was sent, and because of which kind of event."""
     world = World(group(rule()))

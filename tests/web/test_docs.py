@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from bridge.app import telemetry
 from bridge.app.model_metrics import CHOICES
 from bridge.domain.batch import EventKind
-from bridge.domain.request import Outcome
+from bridge.domain.request import HoldReason, Outcome
 from bridge.engine.views import ModelState
 from bridge.web.acting import STATES, StatusBody
 from bridge.web.app import create_app
@@ -48,6 +48,7 @@ def test_every_label_value_is_listed() -> None:
     """The closed sets."""
     for name, words in (
         ("decisions_total", Outcome), ("events_total", EventKind), ("model_state", ModelState),
+        ("model_held", HoldReason),
         ("last_retrain_request_timestamp_seconds", EventKind), ("query_failures_total", telemetry.QUERY_REASONS),
         ("samples_skipped_total", telemetry.SKIP_REASONS), ("delivery_failures_total", telemetry.DELIVERY_REASONS),
     ):  # fmt: skip
