@@ -1,0 +1,208 @@
+"""A signal as a detector wants it: how far from what is usual, in units of its own noise, one look free of the last.
+
+    transform -> minus reference -> AR(1) pre-whitening -> / robust scale -> clip
+
+Detectors nest the state of a `Standardiser` in their own `state_dtype` and hand it in, for all models at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator, model_validator
+
+from bridge.domain.batch import EventKind
+from bridge.domain.times import HOUR, Duration, Timestamp, parse_duration
+from bridge.domain.verdict import Floats
+from bridge.strategies.base import StateColumn, StrategyConfig
+from bridge.strategies.counts import Span
+from bridge.strategies.noise import FEW, HUBER, LEAST, TINY, Look, Noise
+from bridge.strategies.seasons import SLOTS, Season
+
+Bools = NDArray[np.bool_]
+Transform = Literal["none", "log", "logit"]
+ODDS = 1e-4  # a share nearer to 0 or 1 is taken for this one: its logit would be infinite
+_BY_KIND: dict[EventKind, Transform] = {
+    EventKind.LATENCY: "log", EventKind.DRIFT: "logit", EventKind.INFERENCE_ERROR: "logit", EventKind.CUSTOM: "none",
+}  # fmt: skip
+
+
+class StandardiseConfig(StrategyConfig):
+    """`standardise: {reference: seasonal}`.
+
+    transform: None = by the event: latency log, drift and error rate logit, custom none. level, spread: of a fixed
+    reference, in the signal's unit. floor: least spread, as a share of the level. warm_up: how long the noise is
+    learnt. window: memory of a sliding reference, and of the noise around a sliding or seasonal one. history: how far
+    back to look at a cold start; None = what the reference needs.
+    """
+
+    transform: Transform | None = None
+    reference: Literal["version", "fixed", "sliding", "seasonal"] = "seasonal"
+    season: Literal["day", "week"] = "week"
+    time_zone: str = "UTC"
+    warm_up: Span = "1d"
+    window: Span = "7d"
+    level: float | None = None
+    spread: float | None = Field(default=None, gt=0)
+    floor: float = Field(default=0.01, ge=0)
+    whiten: bool = True
+    clip: float = Field(default=4.0, gt=0)
+    history: Span | None = None
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(
+                f"unknown time zone {name!r}; write it as in the IANA list, such as Europe/Berlin"
+            ) from None
+        return name
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.reference == "fixed") != (self.level is not None and self.spread is not None):
+            raise ValueError("reference fixed goes with level and spread, both in the signal's unit")
+        if self.reference != "fixed" and (self.level is not None or self.spread is not None):
+            raise ValueError("level and spread are for reference fixed")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Standardised:
+    """Standardised values (k,) of a batch.
+
+    z: clipped, pre-whitened; NaN where not `ready` or the value is missing. ready: reference and noise are known.
+    level, spread: the reference and the robust sigma around it, in the signal's unit (NaN where not known).
+    deviation: how many robust sigmas the value is from the level; neither clipped nor pre-whitened.
+    """
+
+    z: Floats
+    ready: Bools
+    level: Floats
+    spread: Floats
+    deviation: Floats
+
+
+class Standardiser:
+    """Standardises the values of models, and learns what is usual for them.
+
+    dtype: of the state of a model; zero = never seen. history: ms before a cold start that it wants to see, 0 = none.
+    """
+
+    def __init__(self, config: StandardiseConfig) -> None:
+        self._config = config
+        self._warm_up, self._window = parse_duration(config.warm_up), parse_duration(config.window)
+        self._noise = Noise(whiten=config.whiten)
+        self._season: Season | None = None
+        fields: list[Any] = [("first", np.int64), ("level", np.float64), *Noise.fields]
+        if config.reference == "seasonal":
+            self._season = Season(SLOTS[config.season], config.time_zone)
+            fields += self._season.fields
+        self.dtype = np.dtype(fields)
+        self.history = self._default_history() if config.history is None else parse_duration(config.history)
+
+    def step(
+        self, values: Floats, slot: Timestamp, state: StateColumn, freeze: Bools, kind: EventKind = EventKind.CUSTOM
+    ) -> Standardised:
+        """Standardise values (k,) of `slot`, and let state (k,) learn from them in place.
+
+        freeze: (k,) models whose reference and noise stay as they are, because their alarm is on. A missing value
+        changes nothing. kind: of the event, for the default transform.
+        """
+        transform = self._config.transform or _BY_KIND[kind]
+        with np.errstate(all="ignore"):  # logarithms of 0, and infinite values: they are never learnt from
+            numbers = forward(values, transform)
+            level, least = self._level(numbers, slot, state, transform)
+            residual = numbers - level
+            look = self._noise.look(residual, slot, state, least)
+            if self._config.spread is not None:
+                look = self._of_fixed_spread(look, transform)
+            ready = self._ready(slot, state) & ~np.isnan(level)
+            usable = ~np.isnan(numbers)
+            self._learn(numbers, level, look, slot, state, usable & ~freeze & np.isfinite(numbers))
+            self._noise.remember(look, residual, slot, state, usable & ~np.isnan(level))
+            z = np.where(ready, np.clip(look.innovation / look.width, -self._config.clip, self._config.clip), np.nan)
+            unit, spread = backward(level, look.spread, transform)
+            return Standardised(z, ready, unit, spread, residual / look.spread)
+
+    def _default_history(self) -> Duration:
+        match self._config.reference:
+            case "seasonal":  # one season to know the levels, and another for the noise around them
+                return 2 * SLOTS[self._config.season] * HOUR
+            case "sliding":
+                return max(self._window, self._warm_up)
+            case "version":
+                return 7 * self._warm_up
+        return self._warm_up if self._config.whiten else 0
+
+    def _level(
+        self, numbers: Floats, slot: Timestamp, state: StateColumn, transform: Transform
+    ) -> tuple[Floats, Floats]:
+        """(k,) the reference, NaN where it is not known, and the smallest spread around it."""
+        if self._config.level is not None:
+            level = np.full(len(numbers), float(forward(np.array([self._config.level]), transform)[0]))
+        elif self._season is not None:
+            level = self._season.reference(slot, state)
+        else:
+            level = np.where(state["last"] > 0, state["level"], np.where(np.isfinite(numbers), numbers, np.nan))
+        share = np.abs(level) if transform == "none" else 1.0
+        return level, np.maximum(self._config.floor * share, TINY)
+
+    def _of_fixed_spread(self, look: Look, transform: Transform) -> Look:
+        level, spread = np.array([self._config.level]), np.array([self._config.spread])
+        slope = float(backward(forward(level, transform), np.ones(1), transform)[1][0])
+        sigma = np.full(len(look.spread), float(spread[0]) / slope)
+        return look._replace(spread=sigma, width=sigma * np.sqrt(1 - look.carried**2))
+
+    def _ready(self, slot: Timestamp, state: StateColumn) -> Bools:
+        if self._config.level is not None and not self._config.whiten:
+            return np.ones(len(state), np.bool_)
+        return np.asarray((state["count"] >= LEAST) & (slot - state["first"] >= self._warm_up))
+
+    def _learn(
+        self, numbers: Floats, level: Floats, look: Look, slot: Timestamp, state: StateColumn, which: Bools
+    ) -> None:
+        """Where `which`: the noise, and the level unless it is fixed, or that of the version and known."""
+        residual, known = numbers - level, which & ~np.isnan(level)
+        window = self._window
+        if self._config.reference in {"version", "fixed"}:
+            known &= ~self._ready(slot, state)
+            window = 0
+        bound = np.where(state["count"] >= FEW, HUBER * look.spread, np.inf)
+        tame = np.where(known, np.clip(residual, -bound, bound), 0.0)
+        if self._season is not None:
+            self._season.add(slot, state, np.where(known, level + tame, numbers), which)
+        elif self._config.level is None:
+            gain = 1 / (state["count"] + 2)
+            if window:
+                gain = np.minimum(np.maximum(gain, look.passed / window), 1.0)
+            state["level"] = np.where(known, level + gain * tame, state["level"])
+        state["first"] = np.where(known & (state["first"] == 0), slot, state["first"])
+        self._noise.learn(look, residual, state, known, window)
+
+
+def forward(values: Floats, transform: Transform) -> Floats:
+    """Values (k,) as the reference is kept: as they are, or their logarithm, or the logarithm of their odds."""
+    if transform == "log":
+        return np.asarray(np.log(values))
+    if transform == "logit":
+        share = np.clip(values, ODDS, 1 - ODDS)
+        return np.asarray(np.log(share / (1 - share)))
+    return values
+
+
+def backward(level: Floats, spread: Floats, transform: Transform) -> tuple[Floats, Floats]:
+    """Level and spread (k,) in the signal's unit; the spread to first order."""
+    if transform == "log":
+        unit = np.exp(level)
+        return unit, unit * spread
+    if transform == "logit":
+        unit = 1 / (1 + np.exp(-level))
+        return unit, unit * (1 - unit) * spread
+    return level, spread
