@@ -211,11 +211,12 @@ def bridge(
     command: Sequence[str] = (sys.executable, "-m", "bridge.cli"),
     env: Mapping[str, str] | None = None,
     log_level: str = "info",
+    listen: str = "",
     **global_: str,
 ) -> Iterator[Bridge]:
     """A configured bridge that is not started yet; killed at the end."""
     folder = Path(tempfile.mkdtemp(prefix="bridge-"))
     write_config(folder, prometheus_url, rules, receivers, **global_)
-    process = Bridge(folder, f"127.0.0.1:{free_port()}", command, env or {}, log_level)
+    process = Bridge(folder, listen or f"127.0.0.1:{free_port()}", command, env or {}, log_level)
     with kept_for_the_test(process.program):
         yield process

@@ -1,0 +1,1 @@
+"""Generates the dashboards of grafana/dashboards from Python: python -m grafana.generator."""

@@ -1,0 +1,15 @@
+"""The dashboards that there are."""
+
+from __future__ import annotations
+
+from grafana.generator import decisions, internals, overview
+from grafana.generator.making import as_json
+
+
+def boards() -> dict[str, str]:
+    """File name without its ending -> text."""
+    return {
+        "overview": as_json(overview.overview()),
+        "decisions": as_json(decisions.decisions()),
+        "internals": as_json(internals.internals()),
+    }

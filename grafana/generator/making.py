@@ -1,0 +1,78 @@
+"""From panels to the JSON that Grafana takes by import, by provisioning and by sidecar."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from grafana.generator.links import TAG, dashboard_links
+from grafana.generator.sdk import JSONEncoder, build, build_query, dashboard
+from grafana.generator.variables import DATASOURCE, metric, variables
+
+Row = tuple[str, bool, Sequence[Any]]
+LINK_KEYS = ("title", "url", "targetBlank")
+
+
+def made(uid: str, title: str, about: str, rows: Iterable[Row], *, since: str, rule: bool = False) -> build.Dashboard:
+    """A dashboard of rows (title, collapsed, panels); a row without a title has no heading."""
+    board = (
+        build.Dashboard(title).uid(uid).description(about).tags([TAG]).readonly().refresh("30s").time(since, "now")
+        .timezone("browser").tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
+    )  # fmt: skip
+    for variable in variables(rule=rule):
+        board = board.with_variable(variable)
+    board = board.annotation(_requests())
+    for link in dashboard_links():
+        board = board.link(link)
+    for heading, collapsed, panels in rows:
+        board = _with_row(board, heading, panels, collapsed=collapsed)
+    return board
+
+
+def _with_row(board: build.Dashboard, heading: str, panels: Sequence[Any], *, collapsed: bool) -> build.Dashboard:
+    row = build.Row(heading).collapsed(collapsed)
+    if collapsed:
+        for panel in panels:
+            row = row.with_panel(panel)
+        return board.with_row(row)
+    board = board.with_row(row) if heading else board
+    for panel in panels:
+        board = board.with_panel(panel)
+    return board
+
+
+def _requests() -> build.AnnotationQuery:
+    """One mark for each request, at its own time: the gauge's value is the instant, not the scrape's."""
+    expr = f"max by (project,pipeline,version,reason) ({metric('last_retrain_request_timestamp_seconds', model=True)})"
+    asked = build_query.Dataquery().expr(f"{expr} * 1000").ref_id("Requests").range().datasource(DATASOURCE)
+    return (
+        build.AnnotationQuery().name("Retrain requests").datasource(DATASOURCE).enable(True).icon_color("purple")
+        .expr(f"{expr} * 1000").title_format("Retraining asked for: {{project}}/{{pipeline}}/{{version}}")
+        .text_format("because of {{reason}}").tag_keys("reason").use_value_for_time(True).target(asked)
+    )  # fmt: skip
+
+
+def as_json(board: build.Dashboard) -> str:
+    """The text of the file: numbered panels, and nothing that only one server knows."""
+    text = json.dumps(board.build(), cls=JSONEncoder)
+    content: dict[str, Any] = json.loads(text)
+    for number, panel in enumerate(every_panel(content), 1):
+        panel["id"] = number
+        _tidy(panel)
+    for key in ("id", "version", "gnetId"):
+        content.pop(key, None)
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def every_panel(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """Panels and rows, those of collapsed rows too, from top to bottom."""
+    return [one for panel in content["panels"] for one in (panel, *panel.get("panels", []))]
+
+
+def _tidy(panel: dict[str, Any]) -> None:
+    """Away with a table's footer, which newer servers refuse, and with what a data link does not have."""
+    panel.get("options", {}).pop("footer", None)
+    defaults = panel.get("fieldConfig", {}).get("defaults", {})
+    if "links" in defaults:
+        defaults["links"] = [{key: link[key] for key in LINK_KEYS if key in link} for link in defaults["links"]]

@@ -1,0 +1,174 @@
+"""Panels as this project draws them: every one with a title, a description and a unit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from grafana.generator.sdk import (
+    PromQueryFormat,
+    build,
+    build_common,
+    build_query,
+    common,
+    dashboard,
+    stat,
+    statetimeline,
+    table,
+    timeseries,
+)
+from grafana.generator.variables import DATASOURCE, MODEL, metric
+
+# State, code in the timeline, colour; a code is needed since a state timeline draws values, not labels.
+STATES = (
+    ("healthy", "green"), ("cooldown", "light-green"), ("no_data", "#808080"), ("degraded", "orange"),
+    ("held", "purple"), ("awaiting_approval", "light-purple"), ("retrain_requested", "light-blue"),
+    ("retraining", "blue"),
+)  # fmt: skip
+GREY = "text"
+
+
+def query(
+    expr: str, legend: str = "", *, ref: str = "A", instant: bool = False, rows: bool = False
+) -> build_query.Dataquery:
+    """A PromQL target. rows: as a table; legend: with {{label}}."""
+    made = build_query.Dataquery().datasource(DATASOURCE).expr(expr).ref_id(ref)
+    made = made.instant() if instant else made.range()
+    made = made.format(PromQueryFormat.TABLE if rows else PromQueryFormat.TIME_SERIES)
+    return made.legend_format(legend or "__auto")
+
+
+def steps(*pairs: tuple[float | None, str]) -> build.ThresholdsConfig:
+    """Colours from a value on; the first from None."""
+    found = [dashboard.Threshold(value=value, color=color) for value, color in pairs]
+    return build.ThresholdsConfig().mode(dashboard.ThresholdsMode.ABSOLUTE).steps(found)
+
+
+def bad_above(orange: float, red: float | None = None) -> build.ThresholdsConfig:
+    """Green, then orange, then red."""
+    more = [] if red is None else [(red, "red")]
+    return steps((None, "green"), (orange, "orange"), *more)
+
+
+PLAIN = steps((None, GREY))
+
+
+def number(
+    title: str, about: str, expr: str, *, unit: str = "short", limits: build.ThresholdsConfig = PLAIN,
+    none: str = "no data", width: int = 4, decimals: int = 0, mappings: Sequence[Any] = (), links: Sequence[Any] = (),
+) -> stat.Panel:  # fmt: skip
+    """One big number, now."""
+    reduce = build_common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields("")
+    panel = (
+        stat.Panel().title(title).description(about).datasource(DATASOURCE).span(width).height(4)
+        .with_target(query(expr, title, instant=True)).unit(unit).decimals(decimals).thresholds(limits).no_value(none)
+        .reduce_options(reduce).graph_mode(common.BigValueGraphMode.NONE)
+        .color_mode(common.BigValueColorMode.VALUE).color_scheme(_by_thresholds())
+    )  # fmt: skip
+    return panel.mappings(list(mappings)).data_links(list(links))
+
+
+def lines(
+    title: str, about: str, targets: Iterable[build_query.Dataquery], *, unit: str = "short", width: int = 12,
+    height: int = 8, least: float | None = 0, links: Sequence[Any] = (),
+) -> timeseries.Panel:  # fmt: skip
+    """Lines over time."""
+    panel = (
+        timeseries.Panel().title(title).description(about).datasource(DATASOURCE).span(width).height(height)
+        .unit(unit).line_width(1).fill_opacity(8).show_points(common.VisibilityMode.AUTO)
+        .legend(_legend()).tooltip(_tooltip()).data_links(list(links))
+    )  # fmt: skip
+    if least is not None:
+        panel = panel.axis_soft_min(least)
+    for target in targets:
+        panel = panel.with_target(target)
+    return panel
+
+
+def bars(
+    title: str, about: str, targets: Iterable[build_query.Dataquery], *, unit: str = "short", width: int = 12,
+    height: int = 8,
+) -> timeseries.Panel:  # fmt: skip
+    """Counts over time, on top of each other."""
+    stacking = build_common.StackingConfig().mode(common.StackingMode.NORMAL).group("A")
+    panel = lines(title, about, targets, unit=unit, width=width, height=height)
+    panel = panel.draw_style(common.GraphDrawStyle.BARS).stacking(stacking).fill_opacity(80).line_width(0)
+    return panel.show_points(common.VisibilityMode.NEVER)
+
+
+def states(title: str, about: str, *, links: Sequence[Any], height: int = 10) -> statetimeline.Panel:
+    """The state of every chosen model over time."""
+    chosen = [metric("model_state", f'state="{state}"', model=True) for state, _ in STATES]
+    codes = [f"max by ({MODEL}) ({one}) * {code}" for code, one in enumerate(chosen)]
+    return timeline(
+        title, about, [query(" or ".join(codes), "{{project}}/{{pipeline}}/{{version}}")],
+        mappings=[words({str(code): (name.replace("_", " "), color) for code, (name, color) in enumerate(STATES)})],
+        links=links, height=height,
+    )  # fmt: skip
+
+
+def timeline(
+    title: str, about: str, targets: Iterable[build_query.Dataquery], *, mappings: Sequence[Any],
+    links: Sequence[Any] = (), height: int = 6, width: int = 24,
+) -> statetimeline.Panel:  # fmt: skip
+    """Values as coloured stretches of time."""
+    panel = (
+        statetimeline.Panel().title(title).description(about).datasource(DATASOURCE).span(width).height(height)
+        .unit("none").mappings(list(mappings)).merge_values(True).show_value(common.VisibilityMode.AUTO)
+        .row_height(0.8).fill_opacity(75).line_width(0).legend(_legend()).tooltip(_tooltip())
+        .data_links(list(links)).color_scheme(_by_thresholds()).thresholds(PLAIN)
+    )  # fmt: skip
+    for target in targets:
+        panel = panel.with_target(target)
+    return panel
+
+
+def rows(
+    title: str, about: str, targets: Iterable[build_query.Dataquery], *, steps: Sequence[tuple[str, dict[str, Any]]],
+    units: Mapping[str, str] | None = None, links: Sequence[Any] = (), none: str = "none", width: int = 12,
+    height: int = 8, sort: tuple[str, bool] | None = None,
+) -> table.Panel:  # fmt: skip
+    """A table. steps: transformations; units: by column; sort: column, descending."""
+    panel = (
+        table.Panel().title(title).description(about).datasource(DATASOURCE).span(width).height(height)
+        .unit("none").no_value(none).show_header(True).cell_height(common.TableCellHeight.SM).data_links(list(links))
+    )  # fmt: skip
+    for target in targets:
+        panel = panel.with_target(target)
+    for name, options in steps:
+        panel = panel.with_transformation(dashboard.DataTransformerConfig(id_val=name, options=options))
+    for column, unit in (units or {}).items():
+        panel = panel.override_by_name(column, [dashboard.DynamicConfigValue(id_val="unit", value=unit)])
+    if sort is not None:
+        panel = panel.sort_by([build_common.TableSortByFieldState().display_name(sort[0]).desc(sort[1])])
+    return panel
+
+
+def words(texts: Mapping[str, tuple[str, str]]) -> dashboard.ValueMap:
+    """Value -> text and colour."""
+    return dashboard.ValueMap(options={
+        value: dashboard.ValueMappingResult(text=text, color=color, index=place)
+        for place, (value, (text, color)) in enumerate(texts.items())
+    })  # fmt: skip
+
+
+def organize(names: Mapping[str, str], hide: Iterable[str] = ("Time",)) -> tuple[str, dict[str, Any]]:
+    """Columns in this order under these names; the hidden ones away."""
+    return "organize", {
+        "excludeByName": dict.fromkeys(hide, True),
+        "indexByName": {name: place for place, name in enumerate(names)},
+        "renameByName": {name: text for name, text in names.items() if text != name},
+    }
+
+
+def _by_thresholds() -> build.FieldColor:
+    return build.FieldColor().mode(dashboard.FieldColorModeId.THRESHOLDS)
+
+
+def _legend() -> build_common.VizLegendOptions:
+    legend = build_common.VizLegendOptions().display_mode(common.LegendDisplayMode.LIST)
+    return legend.placement(common.LegendPlacement.BOTTOM).show_legend(True).calcs([])
+
+
+def _tooltip() -> build_common.VizTooltipOptions:
+    return build_common.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI).sort(common.SortOrder.DESCENDING)

@@ -1,0 +1,60 @@
+"""The choices at the top of a dashboard, and the filters that they make."""
+
+from __future__ import annotations
+
+from grafana.generator.sdk import build, common, dashboard
+
+DATASOURCE = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
+OF_JOB = 'job=~"$job"'
+OF_MODEL = f'{OF_JOB},project=~"$project",pipeline=~"$pipeline",version=~"$version"'
+MODEL = "project,pipeline,version"
+
+
+def metric(name: str, more: str = "", *, model: bool = False) -> str:
+    """A selector of one of our metrics, filtered by the variables."""
+    filters = ",".join(filter(None, [OF_MODEL if model else OF_JOB, more]))
+    return f"retrain_bridge_{name}{{{filters}}}"
+
+
+def _query(name: str, label: str, about: str, query: str) -> build.QueryVariable:
+    """A choice from Prometheus' label values, refreshed with the time range, all of them at first."""
+    every = dashboard.VariableOption(selected=True, text=["All"], value=["$__all"])
+    return (
+        build.QueryVariable(name)
+        .label(label)
+        .description(about)
+        .datasource(DATASOURCE)
+        .query({"qryType": 1, "query": query, "refId": name})
+        .definition(query)
+        .refresh(dashboard.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(dashboard.VariableSort.NATURAL_ASC)
+        .multi(True)
+        .include_all(True)
+        .current(every)
+    )
+
+
+def _values(of: str, label: str) -> str:
+    return f"label_values({of}, {label})"
+
+
+def variables(*, rule: bool = False) -> list[build.DatasourceVariable | build.QueryVariable]:
+    """Data source, job, then project, pipeline and version, each among what the former leave; and the bridge's page."""
+    found: list[build.DatasourceVariable | build.QueryVariable] = [
+        build.DatasourceVariable("datasource").label("Data source").type("prometheus")
+        .description("The Prometheus that scrapes the bridge"),
+        # No allValue: ".*" would let the metrics of every other process in.
+        _query("job", "Job", "The scrape job of the bridge", _values("retrain_bridge_build_info", "job")),
+    ]  # fmt: skip
+    chain = [OF_JOB]
+    for name in ("project", "pipeline", "version"):
+        about = f"Models of this {name}"
+        query = _values(f"retrain_bridge_model_info{{{','.join(chain)}}}", name)
+        found.append(_query(name, name.capitalize(), about, query).all_value(".*"))
+        chain.append(f'{name}=~"${name}"')
+    if rule:
+        query = _values(metric("signal_value", model=True), "rule")
+        found.append(_query("rule", "Rule", "What these rules read and decided", query).all_value(".*"))
+    page = _query("bridge", "Page", "Where links to the bridge lead", _values(metric("web_info"), "external_url"))
+    found.append(page.multi(False).include_all(False).current(dashboard.VariableOption(text="", value="")))
+    return found
