@@ -44,13 +44,15 @@ class Verdicts:
     """Verdicts over the k elements of a batch, in its order.
 
     code, cause: int8 (k,). statistic: float64 (k,), what the strategy made of the value, in the unit of `threshold`.
-    threshold: float64 (k,), the limit that decided (NaN where none did).
+    threshold: float64 (k,), the limit that decided (NaN where none did). p: float64 (k,), how probable a statistic as
+    extreme is of a healthy model, from strategies that know (1 / e of an e-value is one); NaN where it is not known.
     """
 
     code: Int8
     cause: Int8
     statistic: Floats
     threshold: Floats
+    p: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.code)
