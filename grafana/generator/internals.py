@@ -49,7 +49,7 @@ def _evaluation() -> list[timeseries.Panel]:
               [query(f"max by (group) ({BEHIND})", "{{group}}")], width=8),
         lines("Time of an evaluation", "95 % are faster. Above its interval, a group misses slots.",
               [query(_slowest("evaluation_duration_seconds", "group"), "{{group}}")], unit="s", width=8),
-        lines("Slots missed", "Over one rate interval.", [query(missed, "{{group}}")], width=8),
+        lines("Slots missed, by group", "Over one rate interval.", [query(missed, "{{group}}")], width=8),
         lines("Events", "Samples that became events, by kind.",
               [query(_rate("events_total", "event"), "{{event}}")], unit="cps", width=8),
         lines("Models", "By state.", [query(f"sum by (state) ({metric('models')})", "{{state}}")], width=8),
