@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
@@ -52,7 +52,7 @@ class Verdicts:
     cause: Int8
     statistic: Floats
     threshold: Floats
-    p: Floats | None = None
+    p: Floats | None = field(default=None, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.code)
