@@ -119,6 +119,7 @@ def main() -> int:
     parser.add_argument("--once", action="store_true", help="end by itself; exit code 0 if all went well")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started it in the background had it ignored
     folder = Path(tempfile.mkdtemp(prefix="retrain-bridge-demo-"))
     servers = Servers(folder)
     try:

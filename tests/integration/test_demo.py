@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -31,6 +32,15 @@ def demo(tmp_path: Path, temporary: Path) -> Iterator[Program]:
     with kept_for_the_test(Program([str(DEMO), "--once"], folder, "demo", env)) as program:
         program.start()
         yield program
+
+
+@contextlib.contextmanager
+def telling(demo: Program) -> Iterator[None]:
+    """A failure shows how far the demo came."""
+    try:
+        yield
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{demo.log}") from None
 
 
 def left_behind(folder: Path) -> list[str]:
@@ -64,7 +74,8 @@ def test_one_request_reaches_the_coordinator_and_alertmanager_under_one_id(demo:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_stopped_in_the_middle_it_leaves_nothing_behind(demo: Program, temporary: Path, number: int, code: int) -> None:
     """Ctrl-C and SIGTERM: servers stopped, files removed."""
-    wait_until(lambda: "look at" in demo.log, 40, "the servers run")
+    with telling(demo):
+        wait_until(lambda: "look at" in demo.log, 60, "the servers run")
     assert len(left_behind(temporary)) > 4
     demo.signal(number)
     assert demo.process is not None
