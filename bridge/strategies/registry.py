@@ -8,6 +8,7 @@ import pkgutil
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import entry_points
+from inspect import isabstract
 
 from bridge import strategies as package
 from bridge.domain.errors import StrategyError
@@ -22,7 +23,8 @@ def _shipped() -> Iterator[tuple[str, type[RetrainStrategy]]]:
         module = importlib.import_module(f"{package.__name__}.{info.name}")
         for value in vars(module).values():
             own = isinstance(value, type) and value.__module__ == module.__name__
-            if own and issubclass(value, RetrainStrategy) and value is not RetrainStrategy:
+            ours = own and issubclass(value, RetrainStrategy) and value is not RetrainStrategy
+            if ours and not isabstract(value):
                 yield module.__name__, value
 
 

@@ -48,6 +48,11 @@ class Season:
         beside = self._level(hour + (1 if share > 0 else -1), state)
         return np.asarray(np.where(np.isnan(beside), here, here + abs(share) * (beside - here)))
 
+    def seen(self, slot: Timestamp, state: StateColumn) -> Floats:
+        """(k,) how many seasons are behind the reference at `slot`."""
+        hour = local(slot, self._zone) // HOUR
+        return np.asarray(state["seasons"][:, hour % self._slots].astype(np.float64))
+
     def add(self, slot: Timestamp, state: StateColumn, numbers: Floats, which: Bools) -> None:
         """Add numbers (k,) where `which` to the present hour; hours that are over become part of their level."""
         hour = local(slot, self._zone) // HOUR

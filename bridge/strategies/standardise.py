@@ -8,7 +8,7 @@ Detectors nest the state of a `Standardiser` in their own `state_dtype` and hand
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
@@ -26,6 +26,7 @@ from bridge.strategies.seasons import SLOTS, Season
 Bools = NDArray[np.bool_]
 Transform = Literal["none", "log", "logit"]
 ODDS = 1e-4  # a share nearer to 0 or 1 is taken for this one: its logit would be infinite
+BETWEEN = 1.5  # hours of samples are behind a level that is drawn between two hours, on average
 _BY_KIND: dict[EventKind, Transform] = {
     EventKind.LATENCY: "log", EventKind.DRIFT: "logit", EventKind.INFERENCE_ERROR: "logit", EventKind.CUSTOM: "none",
 }  # fmt: skip
@@ -73,13 +74,30 @@ class StandardiseConfig(StrategyConfig):
         return self
 
 
+class Doubt(NamedTuple):
+    """How far z may be off because the reference is an estimate; (k,), or (1,) for all.
+
+    error: standard deviation of that bias. lasts: for how many samples it is the same one; 0 where there is none.
+    """
+
+    error: Floats
+    lasts: Floats
+
+    def of(self, which: NDArray[np.int64]) -> Doubt:
+        """That of some."""
+        return Doubt(self.error[which], self.lasts[which])
+
+
+NO_DOUBT = Doubt(np.zeros(1), np.zeros(1))
+
+
 @dataclass(frozen=True, slots=True)
 class Standardised:
     """Standardised values (k,) of a batch.
 
     z: clipped, pre-whitened; NaN where not `ready` or the value is missing. ready: reference and noise are known.
     level, spread: the reference and the robust sigma around it, in the signal's unit (NaN where not known).
-    deviation: how many robust sigmas the value is from the level; neither clipped nor pre-whitened.
+    deviation: how many robust sigmas the value is from the level; neither clipped nor pre-whitened. doubt: of z.
     """
 
     z: Floats
@@ -87,6 +105,7 @@ class Standardised:
     level: Floats
     spread: Floats
     deviation: Floats
+    doubt: Doubt
 
 
 class Standardiser:
@@ -124,12 +143,12 @@ class Standardiser:
             if self._config.spread is not None:
                 look = self._of_fixed_spread(look, transform)
             ready = self._ready(slot, state) & ~np.isnan(level)
-            usable = ~np.isnan(numbers)
+            usable, doubt = ~np.isnan(numbers), self._doubt(look, slot, state)
             self._learn(numbers, level, look, slot, state, usable & ~freeze & np.isfinite(numbers))
             self._noise.remember(look, residual, slot, state, usable & ~np.isnan(level))
             z = np.where(ready, np.clip(look.innovation / look.width, -self._config.clip, self._config.clip), np.nan)
             unit, spread = backward(level, look.spread, transform)
-            return Standardised(z, ready, unit, spread, residual / look.spread)
+            return Standardised(z, ready, unit, spread, residual / look.spread, doubt)
 
     def _default_history(self) -> Duration:
         match self._config.reference:
@@ -153,6 +172,22 @@ class Standardiser:
             level = np.where(state["last"] > 0, state["level"], np.where(np.isfinite(numbers), numbers, np.nan))
         share = np.abs(level) if transform == "none" else 1.0
         return level, np.maximum(self._config.floor * share, TINY)
+
+    def _doubt(self, look: Look, slot: Timestamp, state: StateColumn) -> Doubt:
+        """The mean of n samples leaves a bias of about 1 / sqrt(n) in z, however correlated they are."""
+        if self._config.level is not None:
+            return Doubt(np.zeros(len(state)), np.zeros(len(state)))
+        step = np.maximum(state["step"], 1)
+        if self._season is not None:
+            lasts = HOUR / step
+            behind = BETWEEN * lasts * self._season.seen(slot, state)
+        else:
+            lasts = np.full(len(state), np.inf)
+            behind = state["count"] + 1
+            if self._config.reference == "sliding":
+                behind = np.minimum(behind, 2 * self._window / step)
+        most = np.sqrt((1 - look.carried) / (1 + look.carried))  # a level is not further off than one sigma
+        return Doubt(np.minimum(1 / np.sqrt(np.maximum(behind, 1)), most), lasts)
 
     def _of_fixed_spread(self, look: Look, transform: Transform) -> Look:
         level, spread = np.array([self._config.level]), np.array([self._config.spread])

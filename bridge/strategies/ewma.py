@@ -1,0 +1,47 @@
+"""The exponentially weighted mean of a standardised signal, between limits."""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import numpy as np
+from pydantic import Field
+
+from bridge.domain.verdict import Floats
+from bridge.strategies.base import StateColumn
+from bridge.strategies.detector import Detector, DetectorConfig, Found
+from bridge.strategies.standardise import NO_DOUBT, Doubt
+
+
+class EwmaConfig(DetectorConfig):
+    """`ewma: {}`; weight: of the newest sample (lambda), limit: in standard deviations of the mean (L)."""
+
+    weight: float = Field(default=0.2, gt=0, le=1)
+    limit: float = Field(default=4.8, gt=0)
+
+
+class EwmaStrategy(Detector):
+    """Breached while the weighted mean of the latest samples is away from the usual level.
+
+    When to use: as `seasonal_cusum`, where a picture of the mean is easier to talk about than a sum. Small weights find
+    small shifts; the limit is L sqrt(lambda / (2 - lambda)).
+    Source: Roberts, Technometrics 1 (1959); Lucas and Saccucci, Technometrics 32 (1990).
+    """
+
+    name = "ewma"
+    title = "EWMA"
+    Config = EwmaConfig
+
+    def __init__(self, config: EwmaConfig) -> None:
+        super().__init__(config, [("mean", np.float32)])
+        self._weight = config.weight
+        self._limit = config.limit * sqrt(config.weight / (2 - config.weight))
+
+    def detect(self, z: Floats, own: StateColumn, doubt: Doubt = NO_DOUBT) -> Found:
+        """Move the mean."""
+        mean = own["mean"] + self._weight * (z - own["mean"])
+        own["mean"] = mean
+        statistic = np.abs(mean)
+        side = np.where(mean >= 0, np.int8(1), np.int8(-1))
+        limit = self._limit * np.sqrt(1 + doubt.error**2 * (2 - self._weight) / self._weight) + np.zeros(len(z))
+        return Found(statistic, limit, side, statistic > limit)

@@ -1,0 +1,149 @@
+"""CUSUM: published run lengths, episodes by hand, and what people read."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from bridge.domain.batch import EventKind
+from bridge.domain.rule import StrategySpec
+from bridge.domain.times import DAY, HOUR, MINUTE
+from bridge.strategies.registry import build
+from tests.support.detectors import PLAIN, Story, detector, run_lengths
+
+EXAMPLE: dict[str, Any] = {"standardise": {**PLAIN, "level": 0.5, "spread": 0.1, "transform": "none"}, "h": 4}
+BARE: dict[str, Any] = {"standardise": PLAIN, "h": 4}
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("h", "shift", "length"),
+    [(4, 0, 168), (4, 0.5, 26.6), (4, 1, 8.38), (4, 2, 3.34), (5, 0, 465), (5, 1, 10.4), (5, 2, 4.01)],
+)
+def test_run_lengths_are_the_published_ones(h: float, shift: float, length: float) -> None:
+    """Montgomery, Introduction to Statistical Quality Control, table 9.3: both sides, k = 0.5."""
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    found = run_lengths(detector("seasonal_cusum", {"h": h}), np.random.default_rng(seed), shift, 4000, 10_000)
+    assert abs(float(found.mean()) - length) < 4 * float(found.std()) / 63 + 0.005 * length
+
+
+def test_one_side_alone_has_twice_the_run_length() -> None:
+    """336 samples at h = 4: what a rule sees of a signal of which only rises count."""
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    one = detector("seasonal_cusum", {"h": 4})
+    found = run_lengths(one, np.random.default_rng(seed), 0, 4000, 10_000, side=1)
+    assert abs(float(found.mean()) - 336) < 4 * float(found.std()) / 63 + 2
+
+
+def test_the_sums_by_hand() -> None:
+    """Each sample adds what it is out beyond 0.5; the sum never falls below 0."""
+    story = Story("seasonal_cusum", BARE)
+    told = []
+    for value in (1.0, 2.0, -1.0, 2.0, 1.5, 1.5):
+        story.see(value)
+        assert story.verdicts is not None
+        told.append(round(float(story.verdicts.statistic[0]), 4))
+    assert told == [0.5, 2.0, 0.5, 2.0, 3.0, 4.0]
+    assert story.see(0.75) == ["BREACHED"]
+
+
+def test_an_alarm_lasts_until_the_signal_is_back() -> None:
+    """Both the sum and the mean of the latest deviations have to be back; then the next change is a new alarm."""
+    story = Story("seasonal_cusum", BARE)
+    assert [story.see(3.0)[0] for _ in range(3)] == ["OK", "BREACHED", "BREACHED"]
+    codes = [story.see(0.0)[0] for _ in range(30)]
+    assert codes == ["BREACHED"] * 6 + ["OK"] * 24
+    assert [story.see(-3.0)[0] for _ in range(2)] == ["OK", "BREACHED"]
+
+
+def test_an_alarm_lasts_while_the_signal_stays_away_though_the_sum_forgets() -> None:
+    """0.6 sigmas from the level is not enough to raise the sum, and not back either."""
+    story = Story("seasonal_cusum", {**BARE, "k": 0.7})
+    for _ in range(4):
+        story.see(3.0)
+    codes = [story.see(0.6)[0] for _ in range(500)]
+    assert set(codes) == {"BREACHED"}
+    assert story.verdicts is not None
+    assert float(story.verdicts.statistic[0]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("event", "side", "value", "code"),
+    [
+        (EventKind.LATENCY, None, 0.01, "OK"),
+        (EventKind.LATENCY, None, 100.0, "BREACHED"),
+        (EventKind.LATENCY, "both", 0.01, "BREACHED"),
+        (EventKind.CUSTOM, None, -9.0, "BREACHED"),
+        (EventKind.CUSTOM, "up", -9.0, "OK"),
+        (EventKind.CUSTOM, "down", -9.0, "BREACHED"),
+        (EventKind.CUSTOM, "down", 9.0, "OK"),
+    ],
+)
+def test_only_changes_for_the_worse_count(event: EventKind, side: str | None, value: float, code: str) -> None:
+    """A latency that falls asks for no retraining; of a custom signal nobody knows which way is worse."""
+    level = 1.0 if event is EventKind.LATENCY else 0.0
+    params = {"standardise": {**PLAIN, "level": level}, "h": 4, **({} if side is None else {"side": side})}
+    story = Story("seasonal_cusum", params, event=event)
+    assert [story.see(value) for _ in range(3)][-1] == [code]
+
+
+def test_not_knowing_changes_nothing() -> None:
+    """A missing number neither raises nor clears an alarm, and the sum goes on where it was."""
+    story = Story("seasonal_cusum", BARE, models=2)
+    story.see(3.0, 3.0)
+    assert story.see(NAN, 3.0) == ["NAN", "BREACHED"]
+    assert story.see(3.0, NAN) == ["BREACHED", "NAN"]
+    assert story.see(NAN, 0.0) == ["NAN", "BREACHED"]
+
+
+def weeks(story: Story, draw: np.random.Generator, length: int, models: int, factor: float = 1.0) -> list[list[str]]:
+    """A latency that follows the day and the week, times `factor`."""
+    found = []
+    for _ in range(length // story.step):
+        slot = story.slot + story.step
+        wave = 0.3 * np.sin(2 * np.pi * slot / DAY) + 0.2 * np.sin(2 * np.pi * slot / (7 * DAY))
+        found.append(story.see(0.2 * factor * np.exp(wave + 0.05 * draw.standard_normal(models))))
+    return found
+
+
+def test_a_rise_that_the_daily_wave_hides_is_found() -> None:
+    """+20 % on a p95 that swings by 35 % every day, and over the week: within two hours, and not before."""
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    draw, story = np.random.default_rng(seed), Story(
+        "seasonal_cusum", {}, 10, event=EventKind.LATENCY, signal="latency p95", unit_ms=1000
+    )  # fmt: skip
+    first = weeks(story, draw, 7 * DAY + 12 * HOUR, 10)
+    assert {code for codes in first for code in codes} == {"WARMING_UP"}
+    weeks(story, draw, DAY + 12 * HOUR, 10)
+    quiet = weeks(story, draw, 13 * DAY, 10)
+    assert {code for codes in quiet for code in codes} == {"OK"}
+    codes = weeks(story, draw, 2 * HOUR, 10, 1.2)
+    assert codes[-1] == ["BREACHED"] * 10
+    assert codes[0] == ["OK"] * 10
+
+
+def test_a_reason_is_in_the_unit_of_the_signal() -> None:
+    """Value, distance, usual level and for when, and the sum beside its limit."""
+    story = Story("seasonal_cusum", {"standardise": {"season": "day"}}, event=EventKind.LATENCY,
+                  signal="p95", unit_ms=1000, step=30 * MINUTE)  # fmt: skip
+    for place in range(3 * 48):
+        story.see(0.2 if place % 2 else 0.202)
+    for _ in range(5):
+        story.see(0.212)
+    assert story.reason() == (
+        "latency p95 212 ms is 3.1 robust sigmas above its usual 201 ms for 02:30 (CUSUM 13.06, limit 12)"
+    )
+
+
+def test_limits_have_to_be_positive() -> None:
+    """A rule that could never, or always, fire is refused."""
+    for params in ({"k": 0}, {"h": -1}, {"side": "left"}, {"standardise": {"reference": "fixed"}}):
+        with pytest.raises(ValidationError):
+            build(StrategySpec("seasonal_cusum", params))
