@@ -60,6 +60,9 @@ def as_json(board: build.Dashboard) -> str:
     for number, panel in enumerate(every_panel(content), 1):
         panel["id"] = number
         _tidy(panel)
+    for variable in content["templating"]["list"]:
+        for key in ("auto", "auto_min", "auto_count"):  # of variables for lengths of time only
+            variable.pop(key, None)
     for key in ("id", "version", "gnetId"):
         content.pop(key, None)
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"

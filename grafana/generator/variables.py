@@ -25,7 +25,6 @@ def _query(name: str, label: str, about: str, query: str) -> build.QueryVariable
         .description(about)
         .datasource(DATASOURCE)
         .query({"qryType": 1, "query": query, "refId": name})
-        .definition(query)
         .refresh(dashboard.VariableRefresh.ON_TIME_RANGE_CHANGED)
         .sort(dashboard.VariableSort.NATURAL_ASC)
         .multi(True)
