@@ -37,6 +37,7 @@ class RetrainStrategy(ABC):
     name: ClassVar[str]
     Config: ClassVar[type[StrategyConfig]] = StrategyConfig
     needs: ClassVar[frozenset[str]] = frozenset({VALUE})
+    gives_p: ClassVar[bool] = False
     state_dtype: np.dtype[np.void] | None = None
 
     def __init_subclass__(cls) -> None:
