@@ -122,7 +122,7 @@ def _chunks(run: RuleRun) -> list[StateChunk]:
     return [
         StateChunk(item.name, run.fingerprint, run.last_evaluation, tuple(run.table.models), item.live.state.tobytes())
         for item in keeping.kept(run)
-        if item.live.state is not None
+        if item.live.state is not None and item.name not in run.behind
     ]
 
 

@@ -1,4 +1,4 @@
-"""What strategies remember, kept over restarts: written in chunks, and rebuilt from history where a chunk is old."""
+"""What strategies remember, kept over restarts: written in chunks, and taken over again (then see recalling.py)."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bridge.domain.errors import SourceError, StrategyError
 from bridge.domain.rule import Group, SignalQuery
-from bridge.domain.times import Duration, Timestamp
+from bridge.domain.times import Timestamp
 from bridge.engine.parts import PartColumns
 from bridge.engine.readings import Readings
 from bridge.engine.rule_run import RuleRun
-from bridge.ports import MetricSource, StateChunk
-from bridge.strategies.base import RetrainStrategy, guarded
+from bridge.ports import StateChunk
+from bridge.strategies.base import RetrainStrategy
 
 log = logging.getLogger(__name__)
 
 SMALL = 256 * 1024  # bytes: a rule with so little is written in every slot
 EVERY = 10  # slots, for those with more
+COLD: Timestamp = -1  # in RuleRun.behind: nothing is known, and the strategy wants to see history first
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,50 +49,35 @@ def chunks(run: RuleRun, group: Group, slot: Timestamp) -> list[StateChunk]:
     found: list[StateChunk] = []
     for item in kept(run):
         state = item.staged.state
-        if state is None:
+        seen = run.behind.get(item.name, slot)
+        if state is None or seen == COLD:
             continue
         data = state.tobytes()
         due = len(data) <= SMALL or slot - run.state_slots.get(item.name, 0) >= EVERY * group.interval
         if due:
             run.state_slots[item.name] = slot
             models = tuple(run.table.models[: len(state)])
-            found.append(StateChunk(item.name, run.fingerprint, slot, models, data))
+            found.append(StateChunk(item.name, run.fingerprint, seen, models, data))
     return found
 
 
 def restore(run: RuleRun, stored: dict[tuple[str, str], StateChunk]) -> None:
-    """Take over what is stored of the same rule and meaning; bytes of another form are left."""
+    """Take over what is stored of the same rule and meaning; what is not there, or of another form, begins anew."""
     for item in kept(run):
         chunk = stored.pop((item.name, run.fingerprint), None)
-        dtype = item.strategy.state_dtype
-        if chunk is None or dtype is None:
-            continue
-        if len(chunk.data) != len(chunk.models) * dtype.itemsize:
-            log.warning("strategy state has another form and starts anew", extra={"rule": run.rule.name})
-            continue
-        slots = [run.table.slot(model) for model in chunk.models]
-        run.live.grow(len(run.table), run.strategy, run.parts)
-        state = item.live.state
-        if state is not None:
-            state[slots] = np.frombuffer(chunk.data, dtype)
-        run.state_slots[item.name] = run.behind[item.name] = chunk.slot
+        if chunk is not None and _take_over(run, item, chunk):
+            run.state_slots[item.name] = run.behind[item.name] = chunk.slot
+        elif item.strategy.history:
+            run.behind[item.name] = COLD
 
 
-def rebuild(run: RuleRun, group: Group, source: MetricSource, last: Timestamp, limit: Duration) -> None:
-    """Let strategies see the slots again that were judged after their chunk was written, at most `limit` ms of them.
-
-    Only their memory changes: what was decided stays decided.
-    """
-    for item in kept(run):
-        since = run.behind.pop(item.name, last)
-        first = max(since + group.interval, last - limit)
-        slots = tuple(range(group.slot_at(first), last + 1, group.interval)) if first <= last else ()
-        try:
-            for batch in source.history(item.query, slots, group.offset) if slots else ():
-                run.live.grow(len(run.table), run.strategy, run.parts)
-                if item.live.state is not None and len(batch):
-                    state = item.live.state[batch.index]
-                    guarded(item.strategy, batch, state)
-                    item.live.state[batch.index] = state
-        except (SourceError, StrategyError) as error:
-            log.warning("strategy state could not be rebuilt", extra={"rule": run.rule.name, "error": str(error)})
+def _take_over(run: RuleRun, item: Kept, chunk: StateChunk) -> bool:
+    dtype = item.strategy.state_dtype
+    if dtype is None or len(chunk.data) != len(chunk.models) * dtype.itemsize:
+        log.warning("strategy state has another form and starts anew", extra={"rule": run.rule.name})
+        return False
+    slots = [run.table.slot(model) for model in chunk.models]
+    run.live.grow(len(run.table), run.strategy, run.parts)
+    if item.live.state is not None:
+        item.live.state[slots] = np.frombuffer(chunk.data, dtype)
+    return True

@@ -101,7 +101,8 @@ class RuleRun:
     failures: evaluations that failed in a row. raised: its strategy did, in this slot.
     touched: models whose rows may differ from those that are stored; None: all of them.
     state_slots: name of a chunk of strategy state -> the slot for which it was written. behind: of those that were
-    read at a start and are not brought up to the last slot yet.
+    read at a start and are not brought up to the last slot yet (recalling.py); their strategies see no present slot.
+    tries: of those whose history could not be asked, how often, and from which slot on it is asked again.
     """
 
     rule: Rule
@@ -124,6 +125,7 @@ class RuleRun:
     touched: list[Positions] | None = field(default_factory=list)
     state_slots: dict[str, Timestamp] = field(default_factory=dict)
     behind: dict[str, Timestamp] = field(default_factory=dict)
+    tries: dict[str, tuple[int, Timestamp]] = field(default_factory=dict)
 
     @staticmethod
     def of(group: Group, rule: Rule, table: ModelTable) -> RuleRun:
@@ -148,7 +150,7 @@ class RuleRun:
         fresh = RuleRun.of(group, rule, self.table)
         fresh.live = fresh.staged = self.live
         fresh.series, fresh.failures = self.series, self.failures
-        fresh.state_slots, fresh.behind = self.state_slots, self.behind
+        fresh.state_slots, fresh.behind, fresh.tries = self.state_slots, self.behind, self.tries
         fresh.health, fresh.last_error, fresh.last_evaluation = self.health, self.last_error, self.last_evaluation
         return fresh
 
@@ -224,9 +226,10 @@ class RuleRun:
             self.evaluate(batch, first_seen)
             return
         self.staged.grow(len(self.table), self.strategy, self.parts)
-        for part, columns in zip(self.parts, self.staged.parts, strict=True):
+        for place, (part, columns) in enumerate(zip(self.parts, self.staged.parts, strict=True)):
             if part.query.name == batch.name and (part.strategy is not None or not part.condition.healthy):
-                part.take(columns, batch, self._judge(batch, part.strategy, columns, part.query, first_seen))
+                name = f"{self.rule.name}[{place}]"
+                part.take(columns, batch, self._judge(batch, part.strategy, columns, part.query, first_seen, name))
 
     def conclude(
         self, slot: Timestamp, causes: Mapping[str, Cause], siblings: Callable[[str], Iterable[RuleRun]]
@@ -268,7 +271,7 @@ class RuleRun:
     def evaluate(self, batch: EventBatch, first_seen: FirstSeen) -> Evaluation:
         """Judge a batch and move the life cycle by its slot. Raises StrategyError; then nothing has changed."""
         self.staged.grow(len(self.table), self.strategy, self.parts)
-        verdicts = self._judge(batch, self.strategy, self.staged, self.query, first_seen)
+        verdicts = self._judge(batch, self.strategy, self.staged, self.query, first_seen, self.rule.name)
         now, index = self.staged, _places(batch, len(self.staged.code))
         now.code[:], now.cause[:] = self._absent(batch)
         now.code[index] = verdicts.code
@@ -296,9 +299,11 @@ class RuleRun:
 
     def _judge(
         self, batch: EventBatch, strategy: RetrainStrategy | None, holder: Readings | PartColumns, query: SignalQuery,
-        first_seen: FirstSeen,
+        first_seen: FirstSeen, name: str,
     ) -> Verdicts:  # fmt: skip
-        """Verdicts of a batch; `holder` keeps the strategy's state."""
+        """Verdicts of a batch; `holder` keeps the strategy's state, under `name`."""
+        if name in self.behind and batch.cause is Cause.NONE:
+            return Verdicts.inconclusive(len(batch), Cause.WARMING_UP)
         state = None if holder.state is None else holder.state[batch.index]
         since = first_seen[batch.index] if self.rule.warm_up else _NOTHING  # of interest only then
         verdicts = judge(strategy, batch, state, self.rule, query, since)

@@ -16,7 +16,7 @@ from bridge.domain.request import Decision, HoldReason, Outcome, RequestRecord
 from bridge.domain.rule import Gates, Group, SignalQuery
 from bridge.domain.times import DAY, HOUR, MINUTE, Duration, Timestamp
 from bridge.domain.verdict import Cause
-from bridge.engine import keeping
+from bridge.engine import keeping, recalling
 from bridge.engine.asking import Asker
 from bridge.engine.book import Book, Draft
 from bridge.engine.deciding import Decider
@@ -147,7 +147,7 @@ class Engine:
 
     def _tick(self, run: GroupRun, todo: Plan, now: Timestamp, clock: Callable[[], float]) -> TickReport | None:
         began, tally = clock(), _Tally()
-        self._rebuild(run)
+        self._recall(run, todo, clock)
         past = self._past(run, todo, tally, clock)
         answers = self._ask(run, todo.slot, tally, clock)
         with self.lock:
@@ -171,11 +171,16 @@ class Engine:
             todo.missed_count, tally.caught_up, tally.errors, len(draft.deliveries), _judged(draft, todo.slot), told,
         )  # fmt: skip
 
-    def _rebuild(self, run: GroupRun) -> None:
-        """After a start: what strategies remember may be some slots old."""
+    def _recall(self, run: GroupRun, todo: Plan, clock: Callable[[], float]) -> None:
+        """What strategies remember may be some slots old after a start; at a cold start they want to see history."""
+        enough = recalling.portions(run.group.interval, clock)
+        first = (todo.missed or (todo.slot,))[0]
         for rule in run.runs:
-            if rule.behind and run.last_slot is not None:
-                keeping.rebuild(rule, run.group, self.source, run.last_slot, self.catch_up_limit)
+            if rule.behind:
+                last = run.last_slot
+                if last is None or keeping.COLD in rule.behind.values():
+                    last = first - run.group.interval
+                recalling.recall(rule, run.group, self.source, last, self.catch_up_limit, enough)
 
     def _judge(
         self, run: GroupRun, todo: Plan, past: Mapping[str, Sequence[EventBatch] | SourceError],

@@ -14,6 +14,7 @@ from bridge.domain.errors import Internal, StrategyError
 from bridge.domain.event import ModelEvent
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Evidence, RetrainRequest, request_id
+from bridge.domain.times import Duration
 from bridge.domain.verdict import Cause, Code, Verdicts
 
 StateColumn = NDArray[np.void]
@@ -31,7 +32,8 @@ class RetrainStrategy(ABC):
     name: how rule files call it. Config: its parameters; the constructor takes one as its only positional argument, or
     `from_config` builds it. needs: columns of the batch it reads. state_dtype: numpy dtype of what it remembers of
     one model between slots (at most 2 KB), or None; the engine keeps it, over restarts too; of the class, or set by the
-    constructor when it depends on parameters.
+    constructor when it depends on parameters. history: how far back, in ms, it wants to see before it is asked of the
+    present for the first time, 0 = not at all; also of the class or set by the constructor.
     """
 
     name: ClassVar[str]
@@ -39,6 +41,7 @@ class RetrainStrategy(ABC):
     needs: ClassVar[frozenset[str]] = frozenset({VALUE})
     gives_p: ClassVar[bool] = False
     state_dtype: np.dtype[np.void] | None = None
+    history: Duration = 0
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
