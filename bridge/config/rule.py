@@ -30,6 +30,7 @@ from bridge.domain.rule import (
 from bridge.domain.template import Template
 from bridge.domain.times import HOUR
 from bridge.domain.verdict import Cause
+from bridge.strategies.registry import strategies
 
 _CAUSES = {cause.word: cause for cause in Cause if cause is not Cause.NONE}
 _EITHER = "a rule has one of: 'expr', 'signal' with 'strategy', 'all', 'any', 'at_least'"
@@ -80,6 +81,7 @@ class RuleSection(Section):
     breaches: BreachesSection | None = None
     n_min: Annotated[float, Field(gt=0)] | None = None
     warm_up: PositiveSpan | None = None
+    fdr: Annotated[float, Field(gt=0, lt=1)] | None = None
     cooldown: Annotated[CooldownSection, BeforeValidator(_cooldown)] = CooldownSection.model_construct(base=HOUR)
     max_attempts: Annotated[int, Field(ge=0)] = 5
     approval: Literal["required", "none"] = "none"
@@ -131,6 +133,7 @@ class RuleReader:
         name = section.retrain or section.alert or ""
         query, strategy, conditions, at_least = self._judgement(section, name)
         self._check_together(section, query, conditions)
+        self._check_fdr(section, strategy)
         cooldown, breaches = section.cooldown, section.breaches
         mode = Mode.SHADOW if section.shadow else Mode.DRY_RUN if section.dry_run or group.dry_run else Mode.LIVE
         return Rule(
@@ -152,6 +155,7 @@ class RuleReader:
             breaches=None if breaches is None else Breaches(breaches.at_least, breaches.of),
             n_min=section.n_min or 0.0,
             warm_up=section.warm_up or 0,
+            fdr=section.fdr or 0.0,
             conditions=conditions,
             at_least=at_least,
             approval=section.approval == "required",
@@ -210,6 +214,16 @@ class RuleReader:
                 self._add(text, "", "breaches", "at_least")
             if self._given("for"):
                 self._add("'for' does not go with 'breaches'", "remove one", "for")
+
+    def _check_fdr(self, rule: RuleSection, strategy: StrategySpec | None) -> None:
+        """It needs the p-values of one strategy."""
+        if rule.fdr is None:
+            return
+        if not self._given("signal"):
+            self._add("'fdr' goes with 'signal' and a 'strategy' only", "", "fdr")
+        elif strategy is not None and not strategies()[strategy.name].gives_p:
+            hint = "take a strategy whose page says that it gives one"
+            self._add(f"strategy {strategy.name!r} gives no p-value", hint, "fdr")
 
     def _check_together(self, rule: RuleSection, query: str, conditions: tuple[Condition, ...]) -> None:
         """Keys that do not go with each other, or with what the rule reads."""

@@ -137,6 +137,7 @@ class Rule:
     breaches: None when `for` decides. n_min: observations below which a number says nothing, 0 = any.
     conditions: of a composite rule, which is breached while `at_least` of them hold; `query` is the first one's.
     max_attempts: requests of one episode before people are asked instead, 0 = no limit.
+    fdr: greatest share of false ones among the models that are breached in one slot, 0 = each is judged by itself.
     """
 
     name: str
@@ -161,6 +162,7 @@ class Rule:
     at_least: int = 0
     approval: bool = False
     max_attempts: int = 0
+    fdr: float = 0.0
 
     @property
     def queries(self) -> tuple[str, ...]:
@@ -201,6 +203,8 @@ class Group:
         meaning += [[self._judged(item.query, item.strategy), item.healthy, rule.at_least] for item in rule.conditions]
         if rule.breaches is not None:
             meaning.append([rule.breaches.at_least, rule.breaches.of])
+        if rule.fdr:
+            meaning.append(["fdr", rule.fdr])
         if rule.kind is not RuleKind.RETRAIN or rule.mode is not Mode.LIVE:
             meaning.append([rule.kind, rule.mode])  # a rule that begins to ask, asks for what fires already
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]

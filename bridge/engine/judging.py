@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.domain.batch import COUNT, UPDATED, EventBatch
+from bridge.domain.discovery import discoveries
 from bridge.domain.rule import Rule, SignalQuery
 from bridge.domain.verdict import Cause, Code, Verdicts
 from bridge.strategies.base import RetrainStrategy, StateColumn, guarded
@@ -37,7 +38,17 @@ def judge(
     if rule.warm_up:
         young = (first_seen == 0) | (batch.slot - first_seen < rule.warm_up)
         _withdraw(verdicts, young, Cause.WARMING_UP)
+    if rule.fdr:
+        _hold_back(verdicts, rule.fdr)
     return verdicts
+
+
+def _hold_back(verdicts: Verdicts, rate: float) -> None:
+    """Breaches that may be chance, among so many models, start nothing; one that fires already goes on."""
+    tested = np.flatnonzero(verdicts.code != Code.INCONCLUSIVE)
+    p = np.full(len(tested), np.nan) if verdicts.p is None else verdicts.p[tested]
+    doubted = tested[~discoveries(p, rate)]
+    verdicts.code[doubted[verdicts.code[doubted] == Code.BREACHED]] = Code.BAND
 
 
 def _withdraw(verdicts: Verdicts, doubtful: NDArray[np.bool_], cause: Cause) -> None:

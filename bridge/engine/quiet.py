@@ -34,7 +34,13 @@ def skippable(run: GroupRun) -> bool:
 def _alone(run: RuleRun) -> bool:
     rule, query = run.rule, run.query
     remembers = run.strategy is not None and run.strategy.state_dtype is not None
-    by_time = rule.breaches is not None or rule.warm_up or query.stale_after or {DISCOVER, UPDATED} & set(query.exprs)
+    by_time = (
+        rule.breaches is not None
+        or rule.fdr
+        or rule.warm_up
+        or query.stale_after
+        or {DISCOVER, UPDATED} & set(query.exprs)
+    )
     decided = any(policy != "keep" for policy in rule.policies.values())
     return not (remembers or by_time or decided or run.parts)
 

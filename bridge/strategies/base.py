@@ -33,7 +33,8 @@ class RetrainStrategy(ABC):
     `from_config` builds it. needs: columns of the batch it reads. state_dtype: numpy dtype of what it remembers of
     one model between slots (at most 2 KB), or None; the engine keeps it, over restarts too; of the class, or set by the
     constructor when it depends on parameters. history: how far back, in ms, it wants to see before it is asked of the
-    present for the first time, 0 = not at all; also of the class or set by the constructor.
+    present for the first time, 0 = not at all; also of the class or set by the constructor. gives_p: its verdicts carry
+    p, so that rules may say `fdr`.
     """
 
     name: ClassVar[str]

@@ -51,6 +51,7 @@ class ErrorEProcessStrategy(RetrainStrategy):
     name = "error_e_process"
     Config = ErrorEProcessConfig
     needs = frozenset({ERRORS, TOTAL})
+    gives_p = True
     state_dtype = np.dtype([
         ("next", np.int64), ("began", np.int64), ("part", np.int64, (3,)), ("errors", np.float64, (3,)),
         ("total", np.float64, (3,)), ("banked", np.float64), ("evidence", np.float64), ("needed", np.float64),
@@ -72,7 +73,7 @@ class ErrorEProcessStrategy(RetrainStrategy):
         known = fired | (memory["total"][:, 0] > 0)
         code = np.where(fired, np.int8(Code.BREACHED), np.int8(Code.OK))
         evidence, needed = np.maximum(memory["evidence"], 1.0), np.full(len(code), 1 / self._config.alpha)
-        verdicts = Verdicts(code, np.zeros(len(code), np.int8), evidence, needed)
+        verdicts = Verdicts(code, np.zeros(len(code), np.int8), evidence, needed, p=1 / evidence)
         for doubtful, cause in ((fraction | ~known, Cause.INSUFFICIENT), (~sample.usable, Cause.NAN)):
             verdicts.code[doubtful], verdicts.cause[doubtful] = Code.INCONCLUSIVE, cause
         return verdicts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from bridge.domain.batch import EventBatch, EventKind
 from bridge.domain.model import ModelTable
 from bridge.domain.verdict import Cause, Code, Verdicts
 from bridge.engine.judging import judge
+from bridge.strategies.base import StateColumn
 from bridge.strategies.threshold import Limits, ThresholdStrategy
 from tests.support.world import DRIFT, A, B, C, rule
 
@@ -61,3 +63,45 @@ def test_the_first_reason_is_kept() -> None:
     """A number that is no number is that, however few observations it has."""
     found = judged({"n_min": 30.0}, {"n": [1.0, 1.0, 1.0], "value": [np.nan, 0.8, 0.9]})
     assert causes(found)[0] == (Code.INCONCLUSIVE, Cause.NAN)
+
+
+class WithP(ThresholdStrategy):
+    """Over the limit, with a p-value beside it."""
+
+    name: ClassVar[str] = "tested"
+
+    def __init__(self, p: list[float] | None) -> None:
+        super().__init__(limits=Limits(max=0.6))
+        self._p = p
+
+    def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Verdicts:
+        found = super().analyse_batch(batch, state)
+        return found if self._p is None else replace(found, p=np.array(self._p))
+
+
+def gated(p: list[float] | None, values: tuple[float, ...] = (0.7, 0.8, 0.9)) -> list[Code]:
+    """Three models under `fdr: 0.05`."""
+    table = ModelTable()
+    index = np.array([table.slot(model) for model in (A, B, C)], np.int32)
+    batch = EventBatch("drift", EventKind.DRIFT, NOW, table, index, {"value": np.array(values)})
+    found = judge(WithP(p), batch, None, rule(fdr=0.05), DRIFT, np.zeros(3, np.int64))
+    return [Code(code) for code in found.code]
+
+
+def test_a_breach_that_may_be_chance_among_so_many_starts_nothing() -> None:
+    """0.03 is enough of one model, and of three only when the others are as small."""
+    assert gated([0.03, 0.03, 0.03]) == [Code.BREACHED] * 3
+    assert gated([0.03, 0.2, 0.9]) == [Code.BAND] * 3
+    assert gated([0.001, 0.03, 0.9]) == [Code.BREACHED, Code.BREACHED, Code.BAND]
+
+
+def test_the_gate_takes_away_and_adds_nothing() -> None:
+    """A model within its limit stays healthy, however small its p-value; one that is not known is not counted."""
+    assert gated([0.001, 0.001, 0.9], (0.1, 0.7, 0.1)) == [Code.OK, Code.BREACHED, Code.OK]
+    assert gated([0.02, np.nan, 0.9], (0.7, np.nan, 0.1)) == [Code.BREACHED, Code.INCONCLUSIVE, Code.OK]
+
+
+def test_a_breach_without_a_p_value_starts_nothing() -> None:
+    """Nobody knows how probable it is."""
+    assert gated(None) == [Code.BAND] * 3
+    assert gated([0.001, np.nan, 0.001]) == [Code.BREACHED, Code.BAND, Code.BREACHED]

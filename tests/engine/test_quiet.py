@@ -125,11 +125,12 @@ def test_what_is_passed_over_changes_no_decision(seed: int, faults: float) -> No
         {"breaches": Breaches(3, 5)},
         {"warm_up": MINUTE},
         {"policies": {Cause.NO_DATA: "fire"}},
+        {"fdr": 0.05},
     ],
-    ids=["breaches", "warm_up", "policies"],
+    ids=["breaches", "warm_up", "policies", "fdr"],
 )
 def test_rules_that_look_at_more_than_one_slot_are_never_passed_over(more: dict[str, object]) -> None:
-    """N of M counts slots, warm-up counts time, a policy may be for a model that is gone."""
+    """N of M counts slots, warm-up counts time, a policy may be for a model that is gone, `fdr` compares models."""
     one = group(rule(), rule("Other", query="late", **more))
     script = steady(random.Random(1), ["drift", "late"], one, faults=0.0)
     now, passed = replayed([one], script, Gates())
