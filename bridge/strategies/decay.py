@@ -74,6 +74,7 @@ class DecayStrategy(RetrainStrategy):
     def __init__(self, config: DecayConfig) -> None:
         self._config = config
         self._lead, self._window = parse_duration(config.lead_time), parse_duration(config.window)
+        self.history = self._window
         self._student = student((1 + config.confidence) / 2, CELLS)
         self._least = max(LEAST, round(config.min_coverage * CELLS))
 

@@ -179,6 +179,11 @@ def test_parameters_that_make_no_sense_are_refused(params: dict[str, Any]) -> No
         build(StrategySpec("decay", params))
 
 
+def test_it_wants_to_see_one_window_before_it_speaks() -> None:
+    """So that a rule that is new need not wait for it."""
+    assert Story(DAYS).strategy.history == 64 * HOUR
+
+
 # ---------------------------------------------------------------- lines
 
 
