@@ -103,6 +103,35 @@ def test_the_links_to_the_bridge_lead_to_its_pages(story: Story) -> None:
     assert "var-project=shop&var-pipeline=ranking&var-version=7" in inside[0]
 
 
+def test_the_shipped_rules_see_the_retraining_that_runs_and_nothing_wrong(story: Story) -> None:
+    """ModelRetrainInProgress while it ran, with its model; no alert about a bridge that is well."""
+    source, seconds = story.source, int(story.end - story.begin) + 1
+    fired = source.query(f'max_over_time(ALERTS{{alertstate="firing"}}[{seconds}s])', story.end)
+    assert [(item["metric"]["alertname"], item["metric"]["pipeline"], item["metric"]["version"]) for item in fired] == [
+        ("ModelRetrainInProgress", "ranking", "7")
+    ]
+    assert source.query('ALERTS{alertname="ModelRetrainInProgress"}', story.end) == []
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        '{__name__=~".+_build_info", version!=""}',
+        '{__name__=~".+_config_last_reload_successful"} == 1',
+        'time() - {__name__=~".+_config_last_reload_success_timestamp_seconds"} < 600',
+        "process_open_fds / process_max_fds < 0.8",
+        "changes(process_start_time_seconds[10m]) == 0",
+        "rate(process_cpu_seconds_total[10s]) < 4",
+        "process_resident_memory_bytes < 1e9",
+        "up == 1",
+    ],
+)
+def test_alerts_that_people_have_for_all_their_tools_hold_for_the_bridge(story: Story, expr: str) -> None:
+    """It names its metrics as Prometheus' own tools do."""
+    found = story.source.query(expr, story.end)
+    assert "retrain-bridge" in {item["metric"]["job"] for item in found}
+
+
 # ---------------------------------------------------------------- that these tests can fail
 
 

@@ -15,7 +15,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.bridge import METRIC, Bridge, Model, bridge, drift_rules
+import yaml
+
+from tests.support.bridge import METRIC, ROOT, Bridge, Model, bridge, drift_rules
 from tests.support.coordinator import process
 from tests.support.processes import free_port, wait_until
 from tests.support.servers import Exporter, Prometheus, exporter, http, prometheus
@@ -56,14 +58,14 @@ def _state(word: str) -> str:
 
 
 @contextlib.contextmanager
-def bridge_story(rules: str = "") -> Iterator[Story]:
-    """Run it; the servers are still there afterwards. rules: of Prometheus, the text of a rule file."""
-    folder = Path(tempfile.mkdtemp(prefix="story-"))
+def bridge_story() -> Iterator[Story]:
+    """Run it, with the shipped rules for Prometheus; the servers are still there afterwards."""
     listen = f"127.0.0.1:{free_port()}"
     with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="story-")))
         page = stack.enter_context(exporter())
         _say(page, {SICK: 0.1, WELL: 0.1})
-        source = stack.enter_context(prometheus(_config(page.target, listen), rules=rules))
+        source = stack.enter_context(prometheus(_config(page.target, listen), rules=_shipped_rules()))
         trainer = {"command": [sys.executable, "-c", TRAIN], "bridge_url": f"http://{listen}"}
         coordinator = stack.enter_context(process(folder / "coordinator", **trainer))
         receivers = {"coordinator_configs": [{"url": coordinator.client.url}], "log_configs": [{}]}
@@ -95,3 +97,8 @@ def _config(*targets: str) -> str:
     ]
     timing = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
     return json.dumps({"global": timing, "rule_files": ["rules.yml"], "scrape_configs": jobs})
+
+
+def _shipped_rules() -> str:
+    files = sorted((ROOT / "rules").glob("prometheus-*.yml"))
+    return json.dumps({"groups": [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]})
