@@ -40,6 +40,11 @@ def strategy_spec(value: object, query: SignalQuery | None, document: Document, 
         return None
     if query is not None:
         _check_needs(known[name], query, document, where)
+    if (members := known[name].members) in params and isinstance(params[members], list):
+        inner = [strategy_spec(item, query, document, (*where, members, i)) for i, item in enumerate(params[members])]
+        if None in inner:
+            return None
+        params = params | {members: [{item.name: dict(item.params)} for item in inner if item is not None]}
     params = {key: _in_unit(known[name], key, item, query, document, (*where, key)) for key, item in params.items()}
     config = checked(known[name].Config, params, document, where)
     return None if config is None else StrategySpec(name, config.model_dump(mode="json", exclude_none=True))

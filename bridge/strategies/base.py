@@ -34,12 +34,13 @@ class RetrainStrategy(ABC):
     one model between slots (at most 2 KB), or None; the engine keeps it, over restarts too; of the class, or set by the
     constructor when it depends on parameters. history: how far back, in ms, it wants to see before it is asked of the
     present for the first time, 0 = not at all; also of the class or set by the constructor. gives_p: its verdicts carry
-    p, so that rules may say `fdr`.
+    p, so that rules may say `fdr`. members: the parameter that is a list of other strategies, "" = none.
     """
 
     name: ClassVar[str]
     Config: ClassVar[type[StrategyConfig]] = StrategyConfig
-    needs: ClassVar[frozenset[str]] = frozenset({VALUE})
+    needs: frozenset[str] = frozenset({VALUE})
+    members: ClassVar[str] = ""
     gives_p: ClassVar[bool] = False
     state_dtype: np.dtype[np.void] | None = None
     history: Duration = 0

@@ -1,0 +1,157 @@
+"""Votes, by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from bridge.config.strategy import strategy_spec
+from bridge.config.yaml import Document, parse
+from bridge.domain.batch import EventBatch, EventKind
+from bridge.domain.model import ModelTable
+from bridge.domain.rule import SignalQuery, StrategySpec
+from bridge.domain.times import DAY, HOUR
+from bridge.domain.verdict import Cause, Code
+from bridge.strategies.registry import build
+
+EXAMPLE: dict[str, Any] = {
+    "at_least": 2,
+    "of": [{"threshold": {"max": 0.8}}, {"threshold": {"min": 0.1}}, {"threshold": {"max": 0.9}}],
+}
+WEARS = {"decay": {"min": 0.85, "lead_time": "3d", "window": "64h"}}
+NAN = float("nan")
+NO_COUNTS = (
+    "strategy 'burn_rate' needs errors, total, and signal 'p95' has value"
+    " (a signal's expr gives value; errors, total and n give themselves)"
+)
+
+
+class Story:
+    """One model's slots."""
+
+    def __init__(self, **params: Any) -> None:
+        self.strategy = build(StrategySpec("vote", params))
+        self.state = self.strategy.new_state(1)
+        self.slot = 1_700_006_400_000
+
+    def see(self, value: float, **columns: float) -> str:
+        self.slot += HOUR
+        every = {"value": value, **columns}
+        arrays = {name: np.array([number]) for name, number in every.items()}
+        self.batch = EventBatch(
+            "drift", EventKind.DRIFT, self.slot, ModelTable(), np.zeros(1, np.int32), arrays
+        )  # fmt: skip
+        self.last = self.strategy.analyse_batch(self.batch, self.state)
+        code, cause = Code(self.last.code[0]), Cause(self.last.cause[0])
+        return f"{code.name} {self.last.statistic[0]:.0f}" if cause is Cause.NONE else cause.name
+
+    def reason(self) -> str:
+        return self.strategy.describe(self.batch, 0, self.last)
+
+
+def limits(*most: float, **more: Any) -> dict[str, Any]:
+    return {"of": [{"threshold": {"max": limit, **more}} for limit in most]}
+
+
+def test_so_many_have_to_say_it_in_one_slot() -> None:
+    """Two of three limits."""
+    story = Story(at_least=2, **limits(0.5, 0.7, 0.9))
+    assert [story.see(value) for value in (0.4, 0.6, 0.8, 0.95)] == ["OK 0", "OK 1", "BREACHED 2", "BREACHED 3"]
+    assert story.last.threshold[0] == 2
+
+
+def test_a_vote_counts_for_as_many_slots_as_are_said() -> None:
+    """A jump up and a fall, in one slot or two slots later, and no more three slots later."""
+    both = {"at_least": 2, "of": [{"threshold": {"max": 0.8}}, {"threshold": {"min": 0.2}}], "within": 3}
+    story = Story(**both)
+    assert [story.see(value) for value in (0.9, 0.5, 0.1)] == ["OK 1", "OK 1", "BREACHED 2"]
+    assert [story.see(value) for value in (0.5, 0.5, 0.5)] == ["OK 1", "OK 1", "OK 0"]
+    assert [story.see(value) for value in (0.9, 0.5, 0.5, 0.1)] == ["OK 1", "OK 1", "OK 1", "OK 1"]
+
+
+def test_a_slot_without_a_number_passes_all_the_same() -> None:
+    """An old vote does not outlast its slots because nothing was known in between."""
+    story = Story(at_least=2, within=2, of=[{"threshold": {"max": 0.8}}, {"threshold": {"min": 0.2}}])
+    assert [story.see(value) for value in (0.9, NAN, 0.1)] == ["OK 1", "NAN", "OK 1"]
+
+
+def test_what_is_not_known_decides_only_where_it_could() -> None:
+    """The line is not known yet: one limit passed is not enough, none passed and none to come is healthy."""
+    one_of = Story(at_least=1, of=[WEARS, {"threshold": {"min": 0.85}}])
+    both = Story(at_least=2, of=[WEARS, {"threshold": {"min": 0.85}}])
+    assert (one_of.see(0.8), both.see(0.8)) == ("BREACHED 1", "WARMING_UP")
+    assert (one_of.see(0.9), both.see(0.9)) == ("WARMING_UP", "OK 0")
+
+
+def test_every_member_has_its_own_memory() -> None:
+    """A trend that will cross, and a level that is too low."""
+    story = Story(at_least=2, of=[WEARS, {"threshold": {"min": 0.875}}])
+    said = [story.see(0.9 - 0.012 * hour / 24) for hour in range(60)]
+    assert said[40] == "OK 1"
+    assert said[59] == "BREACHED 2"
+
+
+def test_the_band_keeps_and_does_not_start() -> None:
+    """Between clear and max."""
+    story = Story(at_least=2, **limits(0.5, 0.7, clear=0.3))
+    assert [story.see(value) for value in (0.6, 0.8, 0.2)] == ["BAND 1", "BREACHED 2", "OK 0"]
+
+
+def test_the_reason_is_what_the_voters_say() -> None:
+    """With the slots, where it is more than one."""
+    story = Story(at_least=2, within=3, of=[{"threshold": {"max": 0.8}}, {"threshold": {"min": 0.2}}])
+    story.see(0.9)
+    story.see(0.1)
+    assert story.reason() == "drift: 2 of 2 within 3 slots: threshold before; drift 0.1 below 0.2"
+    plain = Story(at_least=1, **limits(0.5, 0.7))
+    plain.see(0.6)
+    assert plain.reason() == "drift: 1 of 2: drift 0.6 above 0.5"
+
+
+def test_it_needs_and_wants_what_its_members_do() -> None:
+    """Columns and history."""
+    strategy = build(StrategySpec("vote", {"at_least": 1, "of": [WEARS, {"burn_rate": {"slo": 0.99}}]}))
+    assert strategy.needs == {"value", "errors", "total"}
+    assert strategy.history == 64 * HOUR < 3 * DAY
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"at_least": 3, **limits(0.5, 0.7)},
+        {"at_least": 1, **limits(0.5)},
+        {"at_least": 1, "of": [{}, {"threshold": {"max": 1}}]},
+        {"at_least": 1, "within": 0, **limits(0.5, 0.7)},
+    ],
+)
+def test_votes_that_make_no_sense_are_refused(params: dict[str, Any]) -> None:
+    """More votes than voters, one voter, a voter without a name, no slot at all."""
+    with pytest.raises(ValidationError):
+        build(StrategySpec("vote", params))
+
+
+def test_members_in_rule_files_are_checked_and_in_the_signals_unit() -> None:
+    """As strategies of rules are: by name, key, column, and with lengths of time."""
+    signal = SignalQuery("p95", EventKind.LATENCY, {"value": "x"}, unit="seconds", unit_ms=1000.0)
+
+    def read(text: str) -> tuple[StrategySpec | None, list[str]]:
+        document = parse(f"strategy:\n  vote:\n    at_least: 2\n    of:\n{text}", Document("a.yml"))
+        found = strategy_spec(document.value["strategy"], signal, document, ("strategy",))
+        return found, [str(problem) for problem in document.problems]
+
+    found, said = read("    - threshold: {max: 200ms}\n    - decay: {max: 1s, lead_time: 1d}\n")
+    assert said == []
+    assert found is not None
+    assert found.params["of"][0] == {"threshold": {"max": 0.2}}
+    assert found.params["of"][1]["decay"]["max"] == 1.0
+    assert build(found).name == "vote"
+    found, said = read("    - threshold: {maxi: 1, max: 2}\n    - burn_rate: {slo: 0.9}\n    - tresholt: {}\n")
+    assert found is None
+    assert [line.partition(" ")[2] for line in said] == [
+        "strategy.vote.of[0].threshold.maxi: unknown key 'maxi' (did you mean 'max'?)",
+        f"strategy.vote.of[1].burn_rate: {NO_COUNTS}",
+        "strategy.vote.of[2].tresholt: unknown strategy 'tresholt' (did you mean 'threshold'?)",
+    ]
