@@ -16,7 +16,7 @@ from bridge.domain.request import RequestRecord
 from bridge.domain.times import DAY, HOUR, MINUTE, parse_rfc3339
 from bridge.engine.replay import Replay
 from bridge.ports import TickChanges
-from tests.support.bridge import REMOTE_WRITE, Bridge, Json, bridge, whole_second
+from tests.support.bridge import REMOTE_WRITE, Json, bridge, whole_second
 from tests.support.processes import wait_until
 from tests.support.receiver import Receiver
 from tests.support.remote_write import remote_write

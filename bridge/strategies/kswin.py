@@ -1,0 +1,123 @@
+"""KSWIN: whether the latest samples are drawn as those before them, by the two-sample Kolmogorov-Smirnov test."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from bridge.domain.verdict import Floats
+from bridge.strategies.base import StateColumn
+from bridge.strategies.detector import Detector, DetectorConfig, Found
+from bridge.strategies.standardise import NO_DOUBT, Doubt
+
+CHUNK = 4096  # models at once: their windows stay in the cache
+
+
+class KswinConfig(DetectorConfig):
+    """`kswin: {}`; window: samples that are remembered, recent: the latest of them, that are compared with the others.
+
+    alpha: of a single comparison, by the exact distribution.
+    """
+
+    window: int = Field(default=100, ge=10, le=200)
+    recent: int = Field(default=30, ge=5)
+    alpha: float = Field(default=1e-4, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.recent > self.window - 5:
+            raise ValueError(
+                f"recent ({self.recent}) must leave five samples of window ({self.window}) to compare with"
+            )
+        if critical(self.window - self.recent, self.recent, self.alpha) is None:
+            raise ValueError(f"alpha {self.alpha:g} cannot be reached with {self.recent} of {self.window} samples")
+        return self
+
+
+class KswinStrategy(Detector):
+    """Breached when the latest samples differ from those before them, in whatever way.
+
+    When to use: not only the level may change, but also the spread or the shape. After a change the latest samples are
+    what the next ones are compared with. The original draws as many earlier samples at random as there are latest
+    ones; here all earlier ones are compared, by the exact distribution for unequal sizes.
+    Source: Raab, Heusinger, Schleif, Reactive soft prototype computing for concept drift streams, Neurocomputing 2020.
+    """
+
+    name = "kswin"
+    title = "KS distance"
+    Config = KswinConfig
+
+    def __init__(self, config: KswinConfig) -> None:
+        super().__init__(config, [("count", np.int32), ("ring", np.float32, (config.window,))])
+        self._window, self._recent = config.window, config.recent
+        self._earlier = config.window - config.recent
+        self._limit = critical(self._earlier, self._recent, config.alpha) or 0
+
+    def detect(self, z: Floats, own: StateColumn, doubt: Doubt = NO_DOUBT) -> Found:
+        """Put the samples into their rings, and compare the two parts of those that are full."""
+        # The ring is kept in order: moving 400 bytes costs less than putting it in order for every comparison.
+        ring, count = own["ring"], own["count"]
+        ring[:, :-1] = ring[:, 1:].copy()
+        ring[:, -1] = z + 0.0  # no negative zero
+        own["count"] = np.minimum(count + 1, self._window)
+        full = np.flatnonzero(own["count"] == self._window)
+        distance, rise = np.zeros(len(z)), np.ones(len(z), np.bool_)
+        for start in range(0, len(full), CHUNK):
+            some = full[start : start + CHUNK]
+            distance[some], rise[some] = self._distances(ring[some])
+        hit = distance >= self._limit
+        own["count"] = np.where(hit, self._recent, own["count"])
+        scale = self._earlier * self._recent
+        # A distance is a whole multiple of 1 / scale: half of one below, the limit is passed by what reaches it.
+        limit = np.full(len(z), (self._limit - 0.5) / scale)
+        return Found(distance / scale, limit, np.where(rise, np.int8(1), np.int8(-1)), hit)
+
+    def _distances(self, rings: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """(k,) greatest distance of the two distribution functions, times the sizes; whether the latest are higher."""
+        # Sorted as whole numbers whose last bit says of which part a sample is: to sort places, too, is much slower.
+        bits = rings.view(np.int32)
+        keys = (bits ^ ((bits >> 31) & 0x7FFFFFFF)) & ~1
+        keys[:, self._earlier :] |= 1
+        keys.sort(axis=1)
+        weight = np.where(keys & 1, np.int32(-self._earlier), np.int32(self._recent))
+        gap = np.cumsum(weight, axis=1, dtype=np.int32)
+        keys >>= 1
+        gap[:, :-1][keys[:, 1:] == keys[:, :-1]] = 0  # within a tie neither function has risen yet
+        most, least = gap.max(axis=1), gap.min(axis=1)
+        return np.maximum(most, -least).astype(np.int64), most >= -least
+
+
+def critical(n: int, m: int, alpha: float) -> int | None:
+    """The least distance, times n m, which two samples of sizes n and m reach with a chance of at most alpha.
+
+    Exact, by counting lattice paths (Hodges, Arkiv for Matematik 3, 1958); None when no distance is so unlikely.
+    """
+    i, j = np.arange(n + 1)[:, None], np.arange(m + 1)[None, :]
+    away = np.abs(i * m - j * n)
+    candidates = np.unique(away)
+    low, high = 0, len(candidates)  # the first candidate whose chance is at most alpha
+    while low < high:
+        middle = (low + high) // 2
+        if _chance(away, int(candidates[middle])) <= alpha:
+            high = middle
+        else:
+            low = middle + 1
+    return None if low == len(candidates) else int(candidates[low])
+
+
+def _chance(away: NDArray[np.int64], distance: int) -> float:
+    """Of reaching `distance`: one less the share of paths that stay below it."""
+    n, m = away.shape[0] - 1, away.shape[1] - 1
+    inside = (away < distance).astype(np.float64)
+    share = np.zeros(m + 1)  # of the paths to (i, j) that stayed inside
+    for i in range(n + 1):
+        for j in range(m + 1):
+            if i == j == 0:
+                share[0] = 1.0
+            else:
+                before = (i * share[j] if i else 0.0) + (j * share[j - 1] if j else 0.0)
+                share[j] = inside[i, j] * before / (i + j)
+    return 1 - float(share[m])
