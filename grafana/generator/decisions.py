@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana.generator import shared
 from grafana.generator.links import DECISIONS, model_links
 from grafana.generator.making import made
-from grafana.generator.panels import bars, lines, query, timeline, words
+from grafana.generator.panels import lines, query, timeline, words
 from grafana.generator.sdk import build, dashboard, statetimeline, timeseries
 from grafana.generator.variables import MODEL, metric
 
@@ -27,6 +27,10 @@ def _signals() -> timeseries.Panel:
     return panel.override_by_query("Limit", [
         dashboard.DynamicConfigValue(id_val="custom.lineStyle", value=dashed),
         dashboard.DynamicConfigValue(id_val="custom.fillOpacity", value=0),
+        dashboard.DynamicConfigValue(id_val="color", value={"mode": "fixed", "fixedColor": "red"}),
+        dashboard.DynamicConfigValue(
+            id_val="custom.hideFrom", value={"legend": True, "tooltip": False, "viz": False}
+        ),
     ])  # fmt: skip
 
 
@@ -65,7 +69,7 @@ def decisions() -> build.Dashboard:
         ),
         shared.helped(shared.OF_RULE),
     ]
-    open_requests = bars(
+    open_requests = lines(
         "Requests that are not over", "All pipelines together, by state.",
         [query(f"sum by (state) ({metric('requests')})", "{{state}}")],
     )  # fmt: skip

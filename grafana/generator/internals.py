@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from grafana.generator.links import INTERNALS
 from grafana.generator.making import made
-from grafana.generator.panels import bad_above, lines, number, query, steps, words
-from grafana.generator.sdk import build, timeseries
+from grafana.generator.panels import STATES, bad_above, lines, number, query, steps, words
+from grafana.generator.sdk import build, dashboard, timeseries
 from grafana.generator.variables import OF_JOB, metric
 
 PLACE = "receiver,integration,index"
@@ -31,7 +31,7 @@ def _now() -> list[object]:
                limits=bad_above(2, 3), none="no bridge", decimals=1),
         number("Slots missed", "Slots of the time range that were not evaluated on time; history makes good for them.",
                f"round(sum(increase({metric('evaluations_missed_total')}[$__range])))", limits=bad_above(1)),
-        number("Queries without an answer", "In the time range.",
+        number("Queries that failed", "Signals without an answer in the time range.",
                f"round(sum(increase({metric('query_failures_total')}[$__range])))", limits=bad_above(1)),
         number("Deliveries that wait", "Of all destinations.", f"sum({metric('outbox_pending')})",
                limits=bad_above(1, 100)),
@@ -52,23 +52,33 @@ def _evaluation() -> list[timeseries.Panel]:
         lines("Slots missed, by group", "Over one rate interval.", [query(missed, "{{group}}")], width=8),
         lines("Events", "Samples that became events, by kind.",
               [query(_rate("events_total", "event"), "{{event}}")], unit="cps", width=8),
-        lines("Models", "By state.", [query(f"sum by (state) ({metric('models')})", "{{state}}")], width=8),
+        _models(),
         lines("Configuration loaded", "Age of the configuration in force.",
               [query(f"time() - max by (instance) ({metric('config_last_reload_success_timestamp_seconds')})",
                      "{{instance}}")], unit="s", width=8),
     ]  # fmt: skip
 
 
+def _models() -> timeseries.Panel:
+    """In the colours that the states have everywhere."""
+    panel = lines("Models", "By state.", [query(f"sum by (state) ({metric('models')}) > 0", "{{state}}")], width=8)
+    for state, color in STATES:
+        fixed = {"mode": "fixed", "fixedColor": color}
+        panel = panel.override_by_name(state, [dashboard.DynamicConfigValue(id_val="color", value=fixed)])
+    return panel
+
+
 def _queries() -> list[timeseries.Panel]:
     samples = [
         query(_rate("samples_fetched_total"), "fetched", ref="A"),
-        query(_rate("samples_skipped_total", "reason"), "skipped: {{reason}}", ref="B"),
+        query(f"{_rate('samples_skipped_total', 'reason')} > 0", "skipped: {{reason}}", ref="B"),
     ]
     return [
         lines("Time of the queries of a signal", "95 % are faster.",
               [query(_slowest("query_duration_seconds", ""), "95 %")], unit="s", width=8),
         lines("Signals without an answer", "By reason.",
-              [query(_rate("query_failures_total", "reason"), "{{reason}}")], unit="cps", width=8),
+              [query(f"{_rate('query_failures_total', 'reason')} > 0", "{{reason}}")], unit="cps", width=8,
+              none="Every query was answered"),
         lines("Series in answers", "What was fetched, and what of it could not be used.", samples, unit="cps", width=8),
     ]  # fmt: skip
 
@@ -80,8 +90,9 @@ def _deliveries() -> list[timeseries.Panel]:
         lines("Attempts", "Re-sends of open alerts included.",
               [query(_rate("delivery_requests_total", PLACE), PLACE_LEGEND)], unit="cps", width=8),
         lines("Attempts that failed", "By destination and reason.",
-              [query(_rate("delivery_failures_total", f"{PLACE},reason"), f"{PLACE_LEGEND}: {{{{reason}}}}")],
-              unit="cps", width=8),
+              [query(f"{_rate('delivery_failures_total', f'{PLACE},reason')} > 0",
+                     f"{PLACE_LEGEND}: {{{{reason}}}}")],
+              unit="cps", width=8, none="No attempt failed"),
         lines("Time of an attempt", "95 % are faster.",
               [query(_slowest("delivery_duration_seconds", PLACE), PLACE_LEGEND)], unit="s", width=8),
         lines("Age of what waits longest", "By destination.",

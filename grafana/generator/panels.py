@@ -70,13 +70,14 @@ def number(
 
 def lines(
     title: str, about: str, targets: Iterable[build_query.Dataquery], *, unit: str = "short", width: int = 12,
-    height: int = 8, least: float | None = 0, links: Sequence[Any] = (),
+    height: int = 8, least: float | None = 0, links: Sequence[Any] = (), none: str = "no data",
 ) -> timeseries.Panel:  # fmt: skip
     """Lines over time."""
     panel = (
         timeseries.Panel().title(title).description(about).datasource(DATASOURCE).span(width).height(height)
         .unit(unit).line_width(1).fill_opacity(8).show_points(common.VisibilityMode.AUTO)
-        .legend(_legend()).tooltip(_tooltip()).data_links(list(links))
+        .legend(_legend()).tooltip(_tooltip()).data_links(list(links)).no_value(none)
+        .color_scheme(build.FieldColor().mode(dashboard.FieldColorModeId.PALETTE_CLASSIC))
     )  # fmt: skip
     if least is not None:
         panel = panel.axis_soft_min(least)
@@ -93,10 +94,11 @@ def bars(
     stacking = build_common.StackingConfig().mode(common.StackingMode.NORMAL).group("A")
     panel = lines(title, about, targets, unit=unit, width=width, height=height)
     panel = panel.draw_style(common.GraphDrawStyle.BARS).stacking(stacking).fill_opacity(80).line_width(0)
+    panel = panel.bar_max_width(24)
     return panel.show_points(common.VisibilityMode.NEVER)
 
 
-def states(title: str, about: str, *, links: Sequence[Any], height: int = 10) -> statetimeline.Panel:
+def states(title: str, about: str, *, links: Sequence[Any], height: int = 8) -> statetimeline.Panel:
     """The state of every chosen model over time."""
     chosen = [metric("model_state", f'state="{state}"', model=True) for state, _ in STATES]
     codes = [f"max by ({MODEL}) ({one}) * {code}" for code, one in enumerate(chosen)]
@@ -109,7 +111,7 @@ def states(title: str, about: str, *, links: Sequence[Any], height: int = 10) ->
 
 def timeline(
     title: str, about: str, targets: Iterable[build_query.Dataquery], *, mappings: Sequence[Any],
-    links: Sequence[Any] = (), height: int = 6, width: int = 24,
+    links: Sequence[Any] = (), height: int = 5, width: int = 24,
 ) -> statetimeline.Panel:  # fmt: skip
     """Values as coloured stretches of time."""
     panel = (
@@ -131,14 +133,18 @@ def rows(
     """A table. steps: transformations; units: by column; sort: column, descending."""
     panel = (
         table.Panel().title(title).description(about).datasource(DATASOURCE).span(width).height(height)
-        .unit("none").no_value(none).show_header(True).cell_height(common.TableCellHeight.SM).data_links(list(links))
+        .unit("none").no_value(none).show_header(True).cell_height(common.TableCellHeight.SM).min_width(60)
+        .data_links(list(links))
     )  # fmt: skip
     for target in targets:
         panel = panel.with_target(target)
     for name, options in steps:
         panel = panel.with_transformation(dashboard.DataTransformerConfig(id_val=name, options=options))
     for column, unit in (units or {}).items():
-        panel = panel.override_by_name(column, [dashboard.DynamicConfigValue(id_val="unit", value=unit)])
+        found = [dashboard.DynamicConfigValue(id_val="unit", value=unit)]
+        if unit == "dateTimeAsIso":
+            found.append(dashboard.DynamicConfigValue(id_val="custom.width", value=180))
+        panel = panel.override_by_name(column, found)
     if sort is not None:
         panel = panel.sort_by([build_common.TableSortByFieldState().display_name(sort[0]).desc(sort[1])])
     return panel

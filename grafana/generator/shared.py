@@ -27,7 +27,7 @@ def count_in_range(name: str, more: str) -> str:
     return f"sum(increase({metric(name, more)}[$__range]))"
 
 
-def state_timeline(*, decisions: bool = True, height: int = 10) -> Any:
+def state_timeline(*, decisions: bool = True, height: int = 8) -> Any:
     """Which models were in which state, since when."""
     about = "The one state of each chosen model over time: since when it is degraded, asked for, retrained, well again."
     links = model_links("__field.labels", decisions=decisions)
@@ -92,8 +92,9 @@ def decided(more: str = "", *, width: int = 12) -> timeseries.Panel:
     counted = metric("decisions_total", ",".join(filter(None, ['outcome!="none"', more])))
     return bars(
         "Decisions by outcome",
-        "What became of the events. Each bar counts over one rate interval, at least four scrapes.",
-        [query(f"sum by (outcome) (increase({counted}[$__rate_interval]))", "{{outcome}}")], width=width,
+        "What became of the events: how many decisions there were in the time of each bar.",
+        [query(f"sum by (outcome) ({counted}) - sum by (outcome) ({counted} offset $__interval) > 0", "{{outcome}}")],
+        width=width,
     )  # fmt: skip
 
 
@@ -114,7 +115,7 @@ def helped(more: str = "", *, width: int = 4) -> Any:
     good, every = (count_in_range("retrainings_total", ",".join(filter(None, [one, more])))
                    for one in ('verdict="recovered"', ""))  # fmt: skip
     return number(
-        "Retrainings that helped", "Of those judged in the time range, the share after which the model was well again.",
+        "Helped", "Of those judged in the time range, the share after which the model was well again.",
         f"{good} / ({every} > 0)", unit="percentunit", none="none judged", width=width,
     )  # fmt: skip
 

@@ -58,8 +58,11 @@ def _state(word: str) -> str:
 
 
 @contextlib.contextmanager
-def bridge_story() -> Iterator[Story]:
-    """Run it, with the shipped rules for Prometheus; the servers are still there afterwards."""
+def bridge_story(calm: int = 3) -> Iterator[Story]:
+    """Run it, with the shipped rules for Prometheus; the servers are still there afterwards.
+
+    calm: for so many seconds all is well before, a request is held, and all is well again after (about).
+    """
     listen = f"127.0.0.1:{free_port()}"
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="story-")))
@@ -71,22 +74,27 @@ def bridge_story() -> Iterator[Story]:
         receivers = {"coordinator_configs": [{"url": coordinator.client.url}], "log_configs": [{}]}
         own = stack.enter_context(bridge(source.url, drift_rules(**{"for": "2s"}), receivers, listen=listen))
         own.start()
-        yield _tell(page, source, own)
+        yield _tell(page, source, own, calm)
 
 
-def _tell(page: Exporter, source: Prometheus, own: Bridge) -> Story:
+def _tell(page: Exporter, source: Prometheus, own: Bridge, calm: int) -> Story:
     begin = time.time()
-    _seen(source, f"count_over_time({_state('healthy')}[1m]) >= 3")
+    _seen(source, f"count_over_time({_state('healthy')}[5m]) >= {calm}", 30 + calm)
     _post(own, "pause", {"duration": "1h", "by": "ada"})
     _say(page, {SICK: 0.9, WELL: 0.1})
     _seen(source, 'retrain_bridge_model_held{reason="paused"}')
-    _seen(source, 'retrain_bridge_rule_active_timestamp_seconds{state="firing"}')
+    _seen(
+        source,
+        f'count_over_time(retrain_bridge_rule_active_timestamp_seconds{{state="firing"}}[5m]) >= {calm}',
+        30 + calm,
+    )
     held = time.time()
     _post(own, "pause", {"duration": "0s", "by": "ada"})
     _seen(source, _state("retraining"))
     _say(page, {SICK: 0.1, NEXT: 0.1, WELL: 0.1})
     _seen(source, 'retrain_bridge_retrainings_total{verdict="recovered"} > 0')
-    _seen(source, _state("healthy") + " or " + _state("cooldown"))
+    well = 'retrain_bridge_model_info{pipeline="ranking", version="8"}'
+    _seen(source, f"count_over_time({well}[5m]) >= {calm} and on () {_state('healthy')}", 30 + calm)
     return Story(source, own, begin, held, time.time())
 
 

@@ -17,6 +17,7 @@ FOREIGN = {
     "process_open_fds": "gauge", "process_max_fds": "gauge",
 }  # fmt: skip
 COUNTING = frozenset({"rate", "increase", "irate"})
+DIFFERENCE = "now minus then"
 _WIDTHS = {"$__rate_interval", "$__range"}
 _CLICKED = re.compile(r"__(?:field\.labels|data\.fields)\.\w+")
 _UNFILTERED = re.compile(r"\b((?:retrain_bridge|process)_\w+)\b(?!\{job=~\"\$job\")")
@@ -63,7 +64,7 @@ class _Anything(dict[str, str]):
 
 
 def _tree(node: Any, kinds: Mapping[str, str]) -> Iterator[str]:
-    """Rates only over counters, counters only in rates, and only metrics that there are."""
+    """Rates only over counters, counters only in rates or as a difference in time, and only metrics that there are."""
     for selector, function in _selectors(node, ""):
         name = str(selector.name)
         kind = _kind(name, kinds)
@@ -71,7 +72,7 @@ def _tree(node: Any, kinds: Mapping[str, str]) -> Iterator[str]:
             yield f"there is no metric {name}"
         elif function in COUNTING and kind != "counter":
             yield f"{function}() over the {kind} {name}"
-        elif function not in COUNTING and kind == "counter":
+        elif function not in {*COUNTING, DIFFERENCE} and kind == "counter":
             yield f"the counter {name} without a rate"
 
 
@@ -83,7 +84,7 @@ def _kind(name: str, kinds: Mapping[str, str]) -> str | None:
 
 
 def _selectors(node: Any, function: str) -> Iterator[tuple[Any, str]]:
-    """Every vector selector, with the function right around its range."""
+    """Every vector selector, with the function right around its range, or DIFFERENCE for now minus then."""
     match node:
         case promql.VectorSelector():
             yield node, function
@@ -93,10 +94,12 @@ def _selectors(node: Any, function: str) -> Iterator[tuple[Any, str]]:
             for argument in node.args:
                 yield from _selectors(argument, node.func.name)
         case promql.BinaryExpr():
-            yield from _selectors(node.lhs, "")
-            yield from _selectors(node.rhs, "")
+            then = [selector for selector, _ in _selectors(node.rhs, "") if selector.offset]
+            kind = DIFFERENCE if str(node.op) == "-" and then else ""
+            yield from _selectors(node.lhs, kind)
+            yield from _selectors(node.rhs, kind)
         case promql.AggregateExpr() | promql.ParenExpr() | promql.UnaryExpr() | promql.SubqueryExpr():
-            yield from _selectors(node.expr, "")
+            yield from _selectors(node.expr, function if function == DIFFERENCE else "")
 
 
 # ---------------------------------------------------------------- what people see

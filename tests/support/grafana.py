@@ -97,10 +97,11 @@ class View:
         if match is None:
             raise DashboardError(f"not label_values(): {variable['query']['query']}")
         selector = {"match[]": interpolate(match[1], self.values)} if match[1] else {}
-        found: list[str] = self._get(f"label/{match[2]}/values", start=self.start, end=self.end, **selector)
+        found: list[str] = self.get(f"label/{match[2]}/values", start=self.start, end=self.end, **selector)
         return found
 
-    def _get(self, path: str, **values: object) -> Any:
+    def get(self, path: str, **values: object) -> Any:
+        """`data` of GET /api/v1/<path>; DashboardError for what Prometheus refuses."""
         status, text = http("GET", f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(values)}")
         if status != 200:
             raise DashboardError(f"{status}: {text[:300]}; asked for {values}")
@@ -110,9 +111,9 @@ class View:
         """The answer to a target: labels and values."""
         expr = interpolate(target["expr"], self.values)
         if target.get("instant"):
-            result = self._get("query", query=expr, time=self.end)["result"]
+            result = self.get("query", query=expr, time=self.end)["result"]
             return [(item["metric"], [float(item["value"][1])]) for item in result]
-        found = self._get("query_range", query=expr, start=self.start, end=self.end, step=self.step)["result"]
+        found = self.get("query_range", query=expr, start=self.start, end=self.end, step=self.step)["result"]
         return [(item["metric"], [float(value) for _, value in item["values"]]) for item in found]
 
     def shown(self, target: Json) -> list[Series]:
