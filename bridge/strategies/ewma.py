@@ -16,8 +16,8 @@ from bridge.strategies.standardise import NO_DOUBT, Doubt
 class EwmaConfig(DetectorConfig):
     """`ewma: {}`; weight: of the newest sample (lambda), limit: in standard deviations of the mean (L)."""
 
-    weight: float = Field(default=0.2, gt=0, le=1)
-    limit: float = Field(default=4.8, gt=0)
+    weight: float = Field(default=0.05, gt=0, le=1)
+    limit: float = Field(default=4.6, gt=0)
 
 
 class EwmaStrategy(Detector):
@@ -39,9 +39,10 @@ class EwmaStrategy(Detector):
 
     def detect(self, z: Floats, own: StateColumn, doubt: Doubt = NO_DOUBT) -> Found:
         """Move the mean."""
-        mean = own["mean"] + self._weight * (z - own["mean"])
+        mean = own["mean"].astype(np.float64)
+        mean += self._weight * (z - mean)
         own["mean"] = mean
         statistic = np.abs(mean)
-        side = np.where(mean >= 0, np.int8(1), np.int8(-1))
-        limit = self._limit * np.sqrt(1 + doubt.error**2 * (2 - self._weight) / self._weight) + np.zeros(len(z))
-        return Found(statistic, limit, side, statistic > limit)
+        side = (mean >= 0).view(np.int8) * np.int8(2) - np.int8(1)
+        limit = self._limit * np.sqrt(1 + doubt.error**2 * ((2 - self._weight) / self._weight))
+        return Found(statistic, np.broadcast_to(limit, len(z)), side, statistic > limit)

@@ -24,7 +24,7 @@ class KswinConfig(DetectorConfig):
 
     window: int = Field(default=100, ge=10, le=200)
     recent: int = Field(default=30, ge=5)
-    alpha: float = Field(default=1e-4, gt=0, lt=1)
+    alpha: float = Field(default=1e-5, gt=0, lt=1)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

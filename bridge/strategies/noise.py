@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Floats
-from bridge.strategies.base import StateColumn
 
 Bools = NDArray[np.bool_]
 LEAST = 30  # samples before anything is said of the noise
@@ -18,6 +17,7 @@ STEADIEST = 0.95  # coefficient: beyond, it is a level that moves
 HUBER = 2.5  # robust sigmas: what is further counts as this much
 HUBER_MEAN = 0.9775599834528068  # E[min(Z^2, 2.5^2)] of a standard normal Z
 CLIP = 4.0  # robust sigmas: a residual that is remembered is no further out
+ANEW = 100  # samples that what was learnt at another step counts for
 SAME = 0.25  # by how much two distances in time may differ and still be one step
 TINY = 1e-12
 
@@ -26,95 +26,101 @@ class Look(NamedTuple):
     """What a residual (k,) is beside the one before it.
 
     passed: ms since that one, 0 = there was none. carried: the share of it that is expected to be left. spread: robust
-    sigma of residuals. innovation: what is new, width: its robust sigma.
+    sigma of residuals. innovation: what is new, width: its robust sigma. phi: the coefficient, for one step.
     """
 
-    passed: NDArray[np.int64]
+    passed: Floats
     carried: Floats
     spread: Floats
     innovation: Floats
     width: Floats
+    phi: Floats
+
+
+Now = dict[str, Floats]
+"""What is remembered of the present, as columns (k,) that lie together: a state of a kilobyte a model is slow to walk."""
 
 
 class Noise:
     """AR(1) noise. whiten: whether the coefficient is learnt, or taken for 0."""
 
-    fields: tuple[Any, ...] = (
-        ("last", np.int64), ("step", np.float64), ("gap", np.float64), ("count", np.float64),
-        ("variance", np.float64), ("product", np.float64), ("square", np.float64), ("residual", np.float64),
-    )  # fmt: skip
+    names = ("last", "step", "gap", "count", "variance", "product", "square", "residual")
 
     def __init__(self, *, whiten: bool) -> None:
         self._whiten = whiten
 
-    def look(self, residual: Floats, slot: Timestamp, state: StateColumn, least: Floats) -> Look:
+    def look(self, residual: Floats, slot: Timestamp, now: Now, least: Floats) -> Look:
         """Compare residuals (k,) with what was expected of them; nothing is learnt. least: (k,) smallest spread."""
-        last = state["last"]
-        passed = np.where(last > 0, np.maximum(slot - last, 1), 0)
-        phi = self._coefficient(state)
-        spread = np.maximum(np.sqrt(state["variance"] / (1 - phi * phi)), least)
-        step = np.where(state["step"] > 0, state["step"], np.maximum(passed, 1))
-        carried = np.where(passed > 0, phi ** (passed / step), 0.0)
-        innovation = residual - carried * state["residual"]
-        return Look(passed, carried, spread, innovation, spread * np.sqrt(1 - carried * carried))
+        last = now["last"]
+        passed = np.where(last > 0, np.maximum(slot - last, 1.0), 0.0)
+        phi = self._coefficient(now)
+        spread = np.maximum(np.sqrt(now["variance"] / (1 - phi * phi)), least)
+        carried = np.where(passed > 0, phi, 0.0)
+        odd = np.flatnonzero((passed != now["step"]) & (passed > 0) & (now["step"] > 0))
+        if len(odd):
+            carried[odd] = phi[odd] ** (passed[odd] / now["step"][odd])
+        innovation = residual - carried * now["residual"]
+        return Look(passed, carried, spread, innovation, spread * np.sqrt(1 - carried * carried), phi)
 
-    def learn(self, look: Look, residual: Floats, state: StateColumn, which: Bools, window: Duration) -> None:
-        """Take residuals (k,) in, where `which`. window: memory in ms, 0 = all samples count alike."""
+    def learn(self, look: Look, residual: Floats, now: Now, which: Bools, window: Duration) -> None:
+        """Take residuals (k,) in, where `which`. window: memory in ms."""
         follows = which & (look.passed > 0)
-        gain = 2 / (state["count"] + 2)  # later samples count more: the first ones were measured from a poor level
-        if window:
-            gain = np.maximum(gain, look.passed / window)
-        gain = np.where(follows, np.minimum(gain, 1.0), 0.0)
-        self._learn_scale(look, state, gain)
+        # Later samples count more at first: the first ones were measured from a poor level.
+        gain = np.minimum(np.maximum(2 / (now["count"] + 2), look.passed / window), 1.0)
+        gain = np.where(follows, gain, 0.0)
+        sure = now["count"] >= FEW
         if self._whiten:
-            self._learn_coefficient(look, residual, state, gain)
-        state["count"] += follows
+            self._learn_coefficient(look, residual, now, gain, sure)
+        self._learn_scale(look, now, gain, sure)
+        now["count"] = now["count"] + follows
 
-    def remember(self, look: Look, residual: Floats, slot: Timestamp, state: StateColumn, seen: Bools) -> None:
+    def remember(self, look: Look, residual: Floats, slot: Timestamp, now: Now, seen: Bools) -> None:
         """The residuals (k,) are those that the next ones are compared with, where `seen`."""
-        known = state["count"] >= FEW
-        bound = np.where(known, CLIP * look.spread, np.inf)
-        state["residual"] = np.where(seen, np.clip(residual, -bound, bound), state["residual"])
-        self._follow_step(look, state, seen)
-        state["last"] = np.where(seen, slot, state["last"])
+        now["residual"] = np.where(seen, _tame(residual, look, now["count"] >= FEW), now["residual"])
+        self._follow_step(look, now, seen)
+        now["last"] = np.where(seen, slot, now["last"])
 
-    def _coefficient(self, state: StateColumn) -> Floats:
+    def _coefficient(self, now: Now) -> Floats:
         if not self._whiten:
-            return np.zeros(len(state))
-        sure = state["count"] >= LEAST
-        raw = state["product"] / np.maximum(state["square"], TINY * TINY)
-        return np.asarray(np.where(sure, np.clip(raw, 0.0, STEADIEST), 0.0))
+            return np.zeros(len(now["count"]))
+        raw = np.clip(now["product"] / np.maximum(now["square"], TINY * TINY), 0.0, STEADIEST)
+        return np.asarray(np.where(now["count"] >= LEAST, raw, 0.0))
 
-    def _learn_scale(self, look: Look, state: StateColumn, gain: Floats) -> None:
+    def _learn_scale(self, look: Look, now: Now, gain: Floats, sure: Bools) -> None:
         """Huber's proposal 2, one step of stochastic approximation a sample; plain squares while it is not sure."""
-        plain = np.where(gain > 0, look.innovation, 0.0) ** 2
-        share = np.minimum((look.innovation / look.width) ** 2, HUBER * HUBER) / HUBER_MEAN
-        own = (look.spread**2) * (1 - self._coefficient(state) ** 2)
-        grown = np.where(state["count"] >= FEW, own * share, plain)
-        before = np.where(state["count"] >= FEW, own, state["variance"])
-        state["variance"] = np.where(gain > 0, before + gain * (grown - before), state["variance"])
+        own = look.spread * look.spread * (1 - look.phi * look.phi)
+        bounded = np.minimum((look.innovation / look.width) ** 2, HUBER * HUBER) / HUBER_MEAN
+        fresh = np.where(sure, own * bounded, look.innovation**2)
+        before = np.where(sure, own, now["variance"])
+        now["variance"] = np.where(gain > 0, before + gain * (fresh - before), now["variance"])
 
-    def _learn_coefficient(self, look: Look, residual: Floats, state: StateColumn, gain: Floats) -> None:
-        bound = np.where(state["count"] >= FEW, CLIP * look.spread, np.inf)
-        here, before = np.clip(residual, -bound, bound), state["residual"]
-        regular = (gain > 0) & _alike(look.passed, state["step"])
-        state["product"] += np.where(regular, gain * (here * before - state["product"]), 0.0)
-        state["square"] += np.where(regular, gain * (before * before - state["square"]), 0.0)
+    def _learn_coefficient(self, look: Look, residual: Floats, now: Now, gain: Floats, sure: Bools) -> None:
+        here, before = _tame(residual, look, sure), now["residual"]
+        regular = (gain > 0) & _alike(look.passed, now["step"])
+        now["product"] = np.where(regular, now["product"] + gain * (here * before - now["product"]), now["product"])
+        now["square"] = np.where(regular, now["square"] + gain * (before * before - now["square"]), now["square"])
 
-    def _follow_step(self, look: Look, state: StateColumn, seen: Bools) -> None:
+    def _follow_step(self, look: Look, now: Now, seen: Bools) -> None:
         """Another step twice in a row is the new one: coefficient and scale are those of that step from now on."""
-        fresh = seen & (look.passed > 0) & (state["step"] == 0)
-        state["step"] = np.where(fresh, look.passed, state["step"])
-        moved = seen & (look.passed > 0) & ~_alike(look.passed, state["step"]) & _alike(look.passed, state["gap"])
+        came = seen & (look.passed > 0)
+        now["step"] = np.where(came & (now["step"] == 0), look.passed, now["step"])
+        moved = came & ~_alike(look.passed, now["step"]) & _alike(look.passed, now["gap"])
         if moved.any():
-            phi = self._coefficient(state)
-            other = phi ** (look.passed / np.maximum(state["step"], 1))
-            spread = state["variance"] / (1 - phi * phi)
-            state["variance"] = np.where(moved, spread * (1 - other * other), state["variance"])
-            state["product"] = np.where(moved, other * state["square"], state["product"])
-            state["step"] = np.where(moved, look.passed, state["step"])
-        state["gap"] = np.where(seen, look.passed, state["gap"])
+            phi = self._coefficient(now)
+            other = phi ** (look.passed / np.maximum(now["step"], 1))
+            spread = now["variance"] / (1 - phi * phi)
+            now["variance"] = np.where(moved, spread * (1 - other * other), now["variance"])
+            now["product"] = np.where(moved, other * now["square"], now["product"])
+            now["count"] = np.where(moved, np.minimum(now["count"], ANEW), now["count"])
+            now["step"] = np.where(moved, look.passed, now["step"])
+        now["gap"] = np.where(seen, look.passed, now["gap"])
 
 
-def _alike(passed: NDArray[np.int64], step: Floats) -> Bools:
+def _tame(residual: Floats, look: Look, sure: Bools) -> Floats:
+    """No further out than CLIP sigmas, where it is known what a sigma is."""
+    bound = np.where(sure, CLIP * look.spread, np.inf)
+    return np.asarray(np.minimum(np.maximum(residual, -bound), bound))
+
+
+def _alike(passed: Floats, step: Floats) -> Bools:
     return np.asarray(np.abs(passed - step) <= SAME * step)

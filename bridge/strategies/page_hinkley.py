@@ -17,7 +17,7 @@ class PageHinkleyConfig(DetectorConfig):
 
     delta: float = Field(default=0.5, ge=0)
     threshold: float = Field(default=14.0, gt=0)
-    forget: float = Field(default=0.9999, gt=0, le=1)
+    forget: float = Field(default=1.0, gt=0, le=1)
     min_samples: int = Field(default=30, ge=1)
 
 

@@ -8,28 +8,33 @@ Detectors nest the state of a `Standardiser` in their own `state_dtype` and hand
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from bridge.domain.batch import EventKind
-from bridge.domain.times import HOUR, Duration, Timestamp, parse_duration
+from bridge.domain.times import HOUR, Duration, Timestamp, format_duration, parse_duration
 from bridge.domain.verdict import Floats
 from bridge.strategies.base import StateColumn, StrategyConfig
 from bridge.strategies.counts import Span
-from bridge.strategies.noise import FEW, HUBER, LEAST, TINY, Look, Noise
+from bridge.strategies.noise import FEW, HUBER, LEAST, TINY, Look, Noise, Now
 from bridge.strategies.seasons import SLOTS, Season
 
 Bools = NDArray[np.bool_]
 Transform = Literal["none", "log", "logit"]
 ODDS = 1e-4  # a share nearer to 0 or 1 is taken for this one: its logit would be infinite
 BETWEEN = 1.5  # hours of samples are behind a level that is drawn between two hours, on average
+NAMES = ("first", "level", *Noise.names)
 _BY_KIND: dict[EventKind, Transform] = {
     EventKind.LATENCY: "log", EventKind.DRIFT: "logit", EventKind.INFERENCE_ERROR: "logit", EventKind.CUSTOM: "none",
 }  # fmt: skip
+
+
+def _any_span(text: str) -> str:
+    return format_duration(parse_duration(text))
 
 
 class StandardiseConfig(StrategyConfig):
@@ -52,7 +57,7 @@ class StandardiseConfig(StrategyConfig):
     floor: float = Field(default=0.01, ge=0)
     whiten: bool = True
     clip: float = Field(default=4.0, gt=0)
-    history: Span | None = None
+    history: Annotated[str, AfterValidator(_any_span)] | None = None
 
     @field_validator("time_zone")
     @classmethod
@@ -67,28 +72,34 @@ class StandardiseConfig(StrategyConfig):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if (self.reference == "fixed") != (self.level is not None and self.spread is not None):
-            raise ValueError("reference fixed goes with level and spread, both in the signal's unit")
         if self.reference != "fixed" and (self.level is not None or self.spread is not None):
             raise ValueError("level and spread are for reference fixed")
+        if self.reference == "fixed" and (self.level is None or self.spread is None):
+            raise ValueError("reference fixed goes with level and spread, both in the signal's unit")
+        if self.transform == "log" and self.level is not None and self.level <= 0:
+            raise ValueError("level must be above 0 for transform log")
+        if self.transform == "logit" and self.level is not None and not 0 < self.level < 1:
+            raise ValueError("level must be between 0 and 1 for transform logit")
         return self
 
 
 class Doubt(NamedTuple):
-    """How far z may be off because the reference is an estimate; (k,), or (1,) for all.
+    """How far z may be off because the reference is an estimate, and what whitening costs; (k,), or (1,) for all.
 
     error: standard deviation of that bias. lasts: for how many samples it is the same one; 0 where there is none.
+    phi: the AR(1) coefficient; of a lasting shift by one sigma, z shows sqrt((1 - phi) / (1 + phi)).
     """
 
     error: Floats
     lasts: Floats
+    phi: Floats
 
     def of(self, which: NDArray[np.int64]) -> Doubt:
         """That of some."""
-        return Doubt(self.error[which], self.lasts[which])
+        return Doubt(*(column[which] for column in self))
 
 
-NO_DOUBT = Doubt(np.zeros(1), np.zeros(1))
+NO_DOUBT = Doubt(np.zeros(1), np.zeros(1), np.zeros(1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +130,7 @@ class Standardiser:
         self._warm_up, self._window = parse_duration(config.warm_up), parse_duration(config.window)
         self._noise = Noise(whiten=config.whiten)
         self._season: Season | None = None
-        fields: list[Any] = [("first", np.int64), ("level", np.float64), *Noise.fields]
+        fields: list[Any] = [("now", np.float64, (len(NAMES),))]  # instants, too: ms since the epoch are exact
         if config.reference == "seasonal":
             self._season = Season(SLOTS[config.season], config.time_zone)
             fields += self._season.fields
@@ -135,20 +146,32 @@ class Standardiser:
         changes nothing. kind: of the event, for the default transform.
         """
         transform = self._config.transform or _BY_KIND[kind]
+        columns = np.ascontiguousarray(state["now"].T)
+        now: Now = dict(zip(NAMES, columns, strict=True))
         with np.errstate(all="ignore"):  # logarithms of 0, and infinite values: they are never learnt from
-            numbers = forward(values, transform)
-            level, least = self._level(numbers, slot, state, transform)
-            residual = numbers - level
-            look = self._noise.look(residual, slot, state, least)
-            if self._config.spread is not None:
-                look = self._of_fixed_spread(look, transform)
-            ready = self._ready(slot, state) & ~np.isnan(level)
-            usable, doubt = ~np.isnan(numbers), self._doubt(look, slot, state)
-            self._learn(numbers, level, look, slot, state, usable & ~freeze & np.isfinite(numbers))
-            self._noise.remember(look, residual, slot, state, usable & ~np.isnan(level))
-            z = np.where(ready, np.clip(look.innovation / look.width, -self._config.clip, self._config.clip), np.nan)
-            unit, spread = backward(level, look.spread, transform)
-            return Standardised(z, ready, unit, spread, residual / look.spread, doubt)
+            found = self._step(forward(values, transform), slot, state, now, freeze, transform)
+        for place, name in enumerate(NAMES):
+            columns[place] = now[name]
+        state["now"] = columns.T
+        return found
+
+    def _step(
+        self, numbers: Floats, slot: Timestamp, state: StateColumn, now: Now, freeze: Bools, transform: Transform
+    ) -> Standardised:
+        level, least = self._level(numbers, slot, state, now, transform)
+        residual = numbers - level
+        look = self._noise.look(residual, slot, now, least)
+        if self._config.spread is not None:
+            look = self._of_fixed_spread(look, transform)
+        ready = self._ready(slot, now) & ~np.isnan(level)
+        usable, doubt = ~np.isnan(numbers), self._doubt(look, slot, state, now)
+        self._learn(numbers, level, look, slot, state, now, usable & ~freeze & np.isfinite(numbers))
+        self._noise.remember(look, residual, slot, now, usable & ~np.isnan(level))
+        clip = self._config.clip
+        z = np.minimum(np.maximum(look.innovation / look.width, -clip), clip)
+        z[~ready] = np.nan
+        unit, spread = backward(level, look.spread, transform)
+        return Standardised(z, ready, unit, spread, residual / look.spread, doubt)
 
     def _default_history(self) -> Duration:
         match self._config.reference:
@@ -161,7 +184,7 @@ class Standardiser:
         return self._warm_up if self._config.whiten else 0
 
     def _level(
-        self, numbers: Floats, slot: Timestamp, state: StateColumn, transform: Transform
+        self, numbers: Floats, slot: Timestamp, state: StateColumn, now: Now, transform: Transform
     ) -> tuple[Floats, Floats]:
         """(k,) the reference, NaN where it is not known, and the smallest spread around it."""
         if self._config.level is not None:
@@ -169,25 +192,25 @@ class Standardiser:
         elif self._season is not None:
             level = self._season.reference(slot, state)
         else:
-            level = np.where(state["last"] > 0, state["level"], np.where(np.isfinite(numbers), numbers, np.nan))
+            level = np.where(now["last"] > 0, now["level"], np.where(np.isfinite(numbers), numbers, np.nan))
         share = np.abs(level) if transform == "none" else 1.0
         return level, np.maximum(self._config.floor * share, TINY)
 
-    def _doubt(self, look: Look, slot: Timestamp, state: StateColumn) -> Doubt:
+    def _doubt(self, look: Look, slot: Timestamp, state: StateColumn, now: Now) -> Doubt:
         """The mean of n samples leaves a bias of about 1 / sqrt(n) in z, however correlated they are."""
         if self._config.level is not None:
-            return Doubt(np.zeros(len(state)), np.zeros(len(state)))
-        step = np.maximum(state["step"], 1)
+            return Doubt(np.zeros(len(state)), np.zeros(len(state)), look.phi)
+        step = np.maximum(now["step"], 1)
         if self._season is not None:
             lasts = HOUR / step
             behind = BETWEEN * lasts * self._season.seen(slot, state)
         else:
             lasts = np.full(len(state), np.inf)
-            behind = state["count"] + 1
+            behind = now["count"] + 1
             if self._config.reference == "sliding":
                 behind = np.minimum(behind, 2 * self._window / step)
-        most = np.sqrt((1 - look.carried) / (1 + look.carried))  # a level is not further off than one sigma
-        return Doubt(np.minimum(1 / np.sqrt(np.maximum(behind, 1)), most), lasts)
+        most = np.sqrt((1 - look.phi) / (1 + look.phi))  # a level is not further off than one sigma
+        return Doubt(np.minimum(1 / np.sqrt(np.maximum(behind, 1)), most), lasts, look.phi)
 
     def _of_fixed_spread(self, look: Look, transform: Transform) -> Look:
         level, spread = np.array([self._config.level]), np.array([self._config.spread])
@@ -195,31 +218,36 @@ class Standardiser:
         sigma = np.full(len(look.spread), float(spread[0]) / slope)
         return look._replace(spread=sigma, width=sigma * np.sqrt(1 - look.carried**2))
 
-    def _ready(self, slot: Timestamp, state: StateColumn) -> Bools:
+    def _ready(self, slot: Timestamp, now: Now) -> Bools:
         if self._config.level is not None and not self._config.whiten:
-            return np.ones(len(state), np.bool_)
-        return np.asarray((state["count"] >= LEAST) & (slot - state["first"] >= self._warm_up))
+            return np.ones(len(now["count"]), np.bool_)
+        return np.asarray((now["count"] >= LEAST) & (slot - now["first"] >= self._warm_up))
 
     def _learn(
-        self, numbers: Floats, level: Floats, look: Look, slot: Timestamp, state: StateColumn, which: Bools
+        self, numbers: Floats, level: Floats, look: Look, slot: Timestamp, state: StateColumn, now: Now, which: Bools
     ) -> None:
-        """Where `which`: the noise, and the level unless it is fixed, or that of the version and known."""
+        """Where `which`: the noise, and the level unless it is fixed; of a version, nothing once both are known.
+
+        Otherwise a slow drift would widen the noise, and hide itself.
+        """
         residual, known = numbers - level, which & ~np.isnan(level)
-        window = self._window
         if self._config.reference in {"version", "fixed"}:
-            known &= ~self._ready(slot, state)
-            window = 0
-        bound = np.where(state["count"] >= FEW, HUBER * look.spread, np.inf)
-        tame = np.where(known, np.clip(residual, -bound, bound), 0.0)
+            known &= ~self._ready(slot, now)
+        bound = np.where(now["count"] >= FEW, HUBER * look.spread, np.inf)
+        tame = np.where(known, np.minimum(np.maximum(residual, -bound), bound), 0.0)
         if self._season is not None:
             self._season.add(slot, state, np.where(known, level + tame, numbers), which)
         elif self._config.level is None:
-            gain = 1 / (state["count"] + 2)
-            if window:
-                gain = np.minimum(np.maximum(gain, look.passed / window), 1.0)
-            state["level"] = np.where(known, level + gain * tame, state["level"])
-        state["first"] = np.where(known & (state["first"] == 0), slot, state["first"])
-        self._noise.learn(look, residual, state, known, window)
+            now["level"] = np.where(known, level + self._level_gain(look, now) * tame, now["level"])
+        now["first"] = np.where(known & (now["first"] == 0), slot, now["first"])
+        self._noise.learn(look, residual, now, known, self._window)
+
+    def _level_gain(self, look: Look, now: Now) -> Floats:
+        """(k,) the weight of the newest sample in the level."""
+        alike = 1 / (now["count"] + 2)
+        if self._config.reference == "version":
+            return alike
+        return np.minimum(np.maximum(alike, look.passed / self._window), 1.0)
 
 
 def forward(values: Floats, transform: Transform) -> Floats:

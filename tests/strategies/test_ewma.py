@@ -28,7 +28,7 @@ def test_run_lengths_are_the_published_ones(weight: float, limit: float, shift: 
 
 def test_the_mean_by_hand() -> None:
     """A fifth of what is new; the limit is L times the mean's own standard deviation, a third at 0.2."""
-    story = Story("ewma", {"standardise": PLAIN, "limit": 3})
+    story = Story("ewma", {"standardise": PLAIN, "weight": 0.2, "limit": 3})
     told = []
     for value in (5.0, 0.0, -5.0):
         assert story.see(value) == ["OK"]

@@ -43,7 +43,7 @@ def test_river_finds_the_same_changes(window: int, recent: int) -> None:
             latest = stream[place - recent + 1 : place + 1].tolist()
             theirs = KSWIN(alpha=1e-4, window_size=window, stat_size=recent, seed=1, window=latest)
     assert len(found) >= 2
-    assert hits(detector("kswin", {"window": window, "recent": recent}), stream) == found
+    assert hits(detector("kswin", {"window": window, "recent": recent, "alpha": 1e-4}), stream) == found
 
 
 def test_the_distance_is_that_of_scipy() -> None:
@@ -53,7 +53,7 @@ def test_the_distance_is_that_of_scipy() -> None:
     draw = np.random.default_rng(seed)
     numbers = rounded(draw.standard_normal((100, 200)))
     numbers[70:] += draw.choice([0.0, 1.0, -1.5], 200)
-    one = detector("kswin", {})
+    one = detector("kswin", {"alpha": 1e-4})
     memory = np.zeros(200, one.state_dtype)["own"].copy()
     for row in numbers:
         found = one.detect(row, memory)
@@ -81,14 +81,14 @@ def test_a_wider_spread_around_the_same_level_is_found() -> None:
     print(f"seed {seed}")
     draw = np.random.default_rng(seed)
     stream = np.concatenate([draw.standard_normal(200), draw.choice([-4.0, 4.0], 60)])
-    found = hits(detector("kswin", {}), stream)
+    found = hits(detector("kswin", {"alpha": 1e-4}), stream)
     assert len(found) >= 1
     assert 205 <= found[0] <= 240
 
 
 def test_samples_that_cannot_show_anything_are_refused() -> None:
-    """Five of ten never differ so much that chance 1e-4 says so."""
-    with pytest.raises(ValidationError, match=r"alpha 0\.0001 cannot be reached with 5 of 10 samples"):
+    """Five of ten never differ so much that chance 1e-5 says so."""
+    with pytest.raises(ValidationError, match=r"alpha 1e-05 cannot be reached with 5 of 10 samples"):
         build(StrategySpec("kswin", {"window": 10, "recent": 5}))
     with pytest.raises(ValidationError, match="must leave five samples"):
         build(StrategySpec("kswin", {"window": 50, "recent": 46}))
@@ -96,7 +96,7 @@ def test_samples_that_cannot_show_anything_are_refused() -> None:
 
 def test_a_reason_names_the_distance() -> None:
     """And the value beside its usual level."""
-    story = Story("kswin", {"standardise": PLAIN})
+    story = Story("kswin", {"standardise": PLAIN, "alpha": 1e-4})
     for place in range(100):
         story.see(place % 7 / 10)
     while story.see(2.0) == ["OK"]:
