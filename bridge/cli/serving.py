@@ -24,6 +24,9 @@ def run(
     external_url: Annotated[
         str, typer.Option("--web.external-url", help="Where people reach this page; used in links.")
     ] = "",
+    grafana_url: Annotated[
+        str, typer.Option("--web.grafana-url", help="Where Grafana has our dashboards; used in links.")
+    ] = "",
     web_config: Annotated[
         Path | None, typer.Option("--web.config.file", help="TLS and basic auth, exporter-toolkit's format.")
     ] = None,
@@ -41,7 +44,7 @@ def run(
 
     setup_logging(log_level, log_format)
     url = external_url or f"http://{listen}"
-    web = WebSettings(listen=listen, external_url=url, web_config_file=web_config)
+    web = WebSettings(listen=listen, external_url=url, web_config_file=web_config, grafana_url=grafana_url)
     options = Options(config_file, url, model_metrics, retention)
     raise typer.Exit(run_service(options, ServeOptions(storage_path, storage_url_file, web)))
 

@@ -49,7 +49,7 @@ def page_routes(queries: Queries, settings: WebSettings, now: Callable[[], Times
     def index() -> HTMLResponse:
         text = template.render(
             page=_look(queries), shown=SHOWN_MODELS, ready=queries.ready(), at=now(), prefix=settings.prefix,
-            version=__version__,
+            version=__version__, dashboard=settings.dashboard,
         )  # fmt: skip
         return HTMLResponse(text)
 

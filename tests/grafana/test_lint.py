@@ -6,12 +6,14 @@ import copy
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 
 from bridge.app.telemetry import Telemetry
+from bridge.web.settings import WebSettings
 from tests.support.dashboard_lint import problems
-from tests.support.fake_views import AT, FakeQueries
+from tests.support.fake_views import AT, MODEL, FakeQueries
 from tests.support.grafana import dashboards, panels
 
 Json = dict[str, Any]
@@ -29,6 +31,15 @@ def kinds() -> dict[str, str]:
 def test_nothing_is_wrong_with_a_dashboard(name: str) -> None:
     """Metrics that there are, rates over counters alone, units, descriptions, no panel over another, links."""
     assert problems(BOARDS[name], kinds(), BY_UID) == []
+
+
+def test_the_links_of_the_bridges_page_are_of_dashboards_that_there_are() -> None:
+    """With the variables that those have."""
+    settings = WebSettings(grafana_url="https://grafana.example")
+    for url in (settings.dashboard(), settings.dashboard(MODEL)):
+        path, _, query = url.removeprefix("https://grafana.example/d/").partition("?")
+        names = {variable["name"] for variable in BY_UID[path]["templating"]["list"]}
+        assert {name.removeprefix("var-") for name, _ in parse_qsl(query)} <= names
 
 
 def first(board: Json, kind: str = "timeseries") -> Json:

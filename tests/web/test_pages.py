@@ -107,3 +107,14 @@ def test_the_page_tells_how_to_send_what_was_given_up(site: Site) -> None:
     assert "redrive" not in site.http.get("/").text
     site.queries.waiting = [replace(DELIVERY, state=DeliveryState.DEAD)]
     assert "retrain-bridge requests redrive" in site.http.get("/").text
+
+
+def test_the_page_leads_to_the_dashboards_that_grafana_has() -> None:
+    """All of them, and for each model its own, whatever its labels hold; without a Grafana there are no such links."""
+    site = Site(WebSettings(grafana_url="https://grafana.example/ops/"))
+    site.queries.views = [model_view(ModelKey("a&b", 'x"y', "1 2"))]
+    page = site.http.get("/").text
+    assert 'href="https://grafana.example/ops/d/retrain-bridge-overview"' in page
+    query = "var-project=a%26b&amp;var-pipeline=x%22y&amp;var-version=1+2"
+    assert f'href="https://grafana.example/ops/d/retrain-bridge-decisions?{query}"' in page
+    assert "over time" not in Site().http.get("/").text

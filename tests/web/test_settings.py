@@ -169,3 +169,9 @@ def test_a_file_that_cannot_be_read_is_a_mistake_too(tmp_path: Path, content: by
     with pytest.raises(ConfigError) as caught:
         load_web_config(file)
     assert str(caught.value).startswith(str(file))
+
+
+def test_a_grafana_address_with_a_query_is_refused() -> None:
+    """Links are made by adding to it."""
+    with pytest.raises(ConfigError, match=r"web\.grafana-url"):
+        WebSettings(grafana_url="https://grafana.example/?orgId=1")
