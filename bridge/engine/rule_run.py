@@ -26,6 +26,7 @@ from bridge.domain.verdict import Cause, Code, Int8, Verdicts
 from bridge.engine.judging import FirstSeen, judge
 from bridge.engine.parts import Part, PartColumns, combine, health
 from bridge.engine.readings import Readings
+from bridge.engine.succeeding import succeed
 from bridge.strategies.base import RetrainStrategy
 from bridge.strategies.registry import build
 
@@ -305,6 +306,8 @@ class RuleRun:
         if name in self.behind and batch.cause is Cause.NONE:
             return Verdicts.inconclusive(len(batch), Cause.WARMING_UP)
         state = None if holder.state is None else holder.state[batch.index]
+        if strategy is not None and strategy.inherits and state is not None and holder.state is not None:
+            succeed(strategy, state, batch.index, holder.state, self.staged.known, self.table)
         since = first_seen[batch.index] if self.rule.warm_up else _NOTHING  # of interest only then
         verdicts = judge(strategy, batch, state, self.rule, query, since)
         if state is not None and holder.state is not None:

@@ -34,7 +34,8 @@ class RetrainStrategy(ABC):
     one model between slots (at most 2 KB), or None; the engine keeps it, over restarts too; of the class, or set by the
     constructor when it depends on parameters. history: how far back, in ms, it wants to see before it is asked of the
     present for the first time, 0 = not at all; also of the class or set by the constructor. gives_p: its verdicts carry
-    p, so that rules may say `fdr`. members: the parameter that is a list of other strategies, "" = none.
+    p, so that rules may say `fdr`. inherits: a new version begins with what `successor` makes of the version before it;
+    of the class or set by the constructor. members: the parameter that is a list of other strategies, "" = none.
     """
 
     name: ClassVar[str]
@@ -44,6 +45,7 @@ class RetrainStrategy(ABC):
     gives_p: ClassVar[bool] = False
     state_dtype: np.dtype[np.void] | None = None
     history: Duration = 0
+    inherits: bool = False
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -59,6 +61,10 @@ class RetrainStrategy(ABC):
     def new_state(self, size: int) -> StateColumn | None:
         """State for `size` models that were never seen; all zero bits."""
         return None if self.state_dtype is None else np.zeros(size, self.state_dtype)
+
+    def successor(self, former: StateColumn) -> StateColumn:
+        """State (k,) with which new versions begin whose pipelines' versions before them had `former` (k,)."""
+        return np.zeros(len(former), former.dtype)
 
     def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Verdicts:
         """Verdicts (k,) for the k elements of `batch`; `state` (k,) is theirs, to be changed in place.

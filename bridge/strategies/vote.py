@@ -61,6 +61,7 @@ class VoteStrategy(RetrainStrategy):
         self._members = [build(spec) for spec in specs]
         self.needs = frozenset().union(*(member.needs for member in self._members))
         self.history = max(member.history for member in self._members)
+        self.inherits = any(member.inherits for member in self._members)
         fields: list[Any] = [
             (f"of{place}", member.state_dtype)
             for place, member in enumerate(self._members)
@@ -89,6 +90,14 @@ class VoteStrategy(RetrainStrategy):
         cause = causes[unknown.argmax(axis=0), np.arange(len(batch))]
         cause = np.where(code == Code.INCONCLUSIVE, cause, np.int8(0)).astype(np.int8)
         return Votes(code, cause, votes.astype(np.float64), np.full(len(batch), float(self._least)), found, counted)
+
+    def successor(self, former: StateColumn) -> StateColumn:
+        """Each member's own; votes of former versions are forgotten."""
+        state = np.zeros(len(former), self.state_dtype)
+        for place, member in enumerate(self._members):
+            if member.inherits:
+                state[f"of{place}"] = member.successor(former[f"of{place}"])
+        return state
 
     def describe(self, batch: EventBatch, position: int, verdicts: Verdicts) -> str:
         """How many, and what each of them says."""

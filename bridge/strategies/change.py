@@ -1,0 +1,71 @@
+"""Error rates before and after a change that may have happened at any time, many histories at once."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.domain.verdict import Floats
+
+CELLS = 64
+PRIOR = 0.3  # that there was a change at all
+STEP = 0.2  # standard deviation of a change, of angles: 0.2 is from 10 % to 17 % or 5 %
+MEDIAN = 0.4549  # of a chi-square with one degree of freedom
+LEAST = 8  # differences from which the noise is estimated; fewer are taken to be binomial
+
+
+class Change(NamedTuple):
+    """Expected error rates (k,) of the newest cell and the oldest; newest: how probably the last cell alone differs."""
+
+    now: Floats
+    before: Floats
+    newest: Floats
+
+
+def changes(errors: Floats, total: Floats, used: NDArray[np.int64]) -> Change:
+    """Average over all times of one change, and over none. errors, total: (k, n) counts; used: (k,) cells with some.
+
+    In angles 2 asin sqrt(p) (Anscombe, Biometrika 35, 1948) counts have nearly the variance 1 / n; more than that is
+    estimated from differences of neighbours. Changes are normal a priori, and equally probable between any two cells.
+    """
+    width = int(used.max(initial=1))
+    has = np.arange(width) < used[:, None]
+    n = np.where(has, total[:, :width], 0.0)
+    angle = np.where(has, 2 * np.arcsin(np.sqrt((np.where(has, errors[:, :width], 0.0) + 0.375) / (n + 0.75))), 0.0)
+    n = np.where(has, n + 0.5, 0.0) / _dispersion(angle, n + 0.5, has)[:, None]
+    left, sum_left = np.cumsum(n, axis=1), np.cumsum(n * angle, axis=1)
+    whole, sum_whole = left[:, -1:], sum_left[:, -1:]
+    mean = (sum_whole / whole)[:, 0]
+    splits = has[:, 1:]
+    right = np.where(splits, whole - left[:, :-1], 1.0)
+    first = np.where(splits, sum_left[:, :-1] / np.where(splits, left[:, :-1], 1.0), 0.0)
+    second = np.where(splits, (sum_whole - sum_left[:, :-1]) / right, 0.0)
+    noise = 1 / np.where(splits, left[:, :-1], 1.0) + 1 / right
+    shrunk = (second - first) * STEP**2 / (STEP**2 + noise)
+    log = 0.5 * np.log(noise / (noise + STEP**2)) + 0.5 * (second - first) * shrunk / noise
+    log = np.where(splits, log + np.log(PRIOR / np.maximum(used - 1, 1))[:, None], -np.inf)
+    top = np.maximum(log.max(axis=1, initial=-np.inf), np.log(1 - PRIOR))
+    odds, none = np.exp(log - top[:, None]), np.exp(np.log(1 - PRIOR) - top)
+    sure = odds.sum(axis=1) + none
+    now = none * _rate(mean) + (odds * _rate(first + shrunk)).sum(axis=1)
+    before = none * _rate(mean) + (odds * _rate(first)).sum(axis=1)
+    newest = np.take_along_axis(odds, np.maximum(used - 2, 0)[:, None], axis=1)[:, 0] if width > 1 else 0.0 * none
+    return Change(now / sure, before / sure, np.where(used > 1, newest / sure, 0.0))
+
+
+def _rate(angle: Floats) -> Floats:
+    return np.asarray(np.sin(np.clip(angle, 0, np.pi) / 2) ** 2)
+
+
+def _dispersion(angle: Floats, n: Floats, has: NDArray[np.bool_]) -> Floats:
+    """(k,) by how much more than counts the cells scatter around their neighbours; at least 1."""
+    pairs = has[:, 1:]
+    apart = (angle[:, 1:] - angle[:, :-1]) ** 2 / (1 / n[:, 1:] + 1 / n[:, :-1])
+    ranked = np.sort(np.where(pairs, apart, np.inf), axis=1)
+    many = pairs.sum(axis=1)
+    if not ranked.shape[1]:
+        return np.ones(len(angle))
+    middle = np.take_along_axis(ranked, np.maximum(many // 2, 0)[:, None].clip(max=ranked.shape[1] - 1), axis=1)[:, 0]
+    return np.where(many >= LEAST, np.maximum(middle / MEDIAN, 1.0), 1.0)

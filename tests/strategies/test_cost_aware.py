@@ -1,0 +1,257 @@
+"""Costs of keeping and of retraining: the change-point average by its definition, decisions by stories."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from scipy.stats import norm
+
+from bridge.domain.batch import EventBatch, EventKind
+from bridge.domain.model import ModelTable
+from bridge.domain.rule import StrategySpec
+from bridge.domain.times import HOUR
+from bridge.domain.verdict import Cause, Code
+from bridge.strategies.change import PRIOR, STEP, changes
+from bridge.strategies.registry import build
+
+EXAMPLE: dict[str, Any] = {"retraining_cost": 0.5}
+HOURLY: dict[str, Any] = {"retraining_cost": 500, "window": "1h"}
+START = 1_700_000_400_000
+NAN = float("nan")
+
+
+class Story:
+    """One model's hours, of 1,000 requests each."""
+
+    def __init__(self, params: dict[str, Any], state: Any = None) -> None:
+        self.strategy = build(StrategySpec("cost_aware", params))
+        self.state = self.strategy.new_state(1) if state is None else state
+        self.slot = START
+
+    def see(self, errors: float, total: float = 1000.0, times: int = 1, step: int = HOUR) -> str:
+        for _ in range(times):
+            self.slot += step
+            columns = {"errors": np.array([errors]), "total": np.array([total])}
+            index = np.zeros(1, np.int32)
+            self.batch = EventBatch(
+                "failures", EventKind.INFERENCE_ERROR, self.slot, ModelTable(), index, columns
+            )  # fmt: skip
+            self.last = self.strategy.analyse_batch(self.batch, self.state)
+        cause = Cause(self.last.cause[0])
+        return Code(self.last.code[0]).name if cause is Cause.NONE else cause.name
+
+    @property
+    def saving(self) -> float:
+        return float(self.last.statistic[0])
+
+    def reason(self) -> str:
+        return self.strategy.describe(self.batch, 0, self.last)
+
+    def retrain(self) -> None:
+        """The next sample is of a new version."""
+        assert self.state is not None
+        self.state = self.strategy.successor(self.state)
+
+
+# ---------------------------------------------------------------- decisions
+
+
+def test_a_jump_is_worth_a_retraining_when_it_costs_more_over_a_models_life() -> None:
+    """Two days at 5 %, then 10 %: 50 errors an hour more, for as long as the model has lasted."""
+    story = Story(HOURLY)
+    assert story.see(50, times=48) == "OK"
+    assert story.saving == pytest.approx(0, abs=60)
+    story.see(100, times=6)
+    assert story.last.code[0] == Code.BREACHED
+    assert story.saving == pytest.approx(50 * 54, rel=0.15)
+    assert story.last.threshold[0] == 500
+
+
+def test_the_same_jump_is_not_worth_a_dear_one() -> None:
+    """And what an error costs counts as what a retraining costs."""
+    dear, cheap = Story(HOURLY | {"retraining_cost": 20_000}), Story(HOURLY | {"retraining_cost": 20_000})
+    cheap = Story(HOURLY | {"retraining_cost": 20_000, "error_cost": 40})
+    for story in (dear, cheap):
+        story.see(50, times=48)
+    assert [story.see(100, times=6) for story in (dear, cheap)] == ["OK", "BREACHED"]
+    assert cheap.saving == pytest.approx(40 * dear.saving)
+
+
+def test_an_error_rate_that_is_high_and_was_always_high_is_no_reason() -> None:
+    """Another training would not do better: the last one did not."""
+    story = Story(HOURLY)
+    assert story.see(300, times=200) == "OK"
+
+
+def test_a_version_that_is_worse_than_those_before_it_is_retrained_after_a_while() -> None:
+    """Trained on a bad day: 20 % from the start, where trainings reach 5 %. At first its own start speaks for it."""
+    story = Story(HOURLY | {"retraining_cost": 2000})
+    story.see(50, times=100)
+    story.see(200, times=3)
+    assert story.last.code[0] == Code.BREACHED
+    story.retrain()
+    codes = [story.see(200) for _ in range(60)]
+    assert codes[0] == "OK"
+    assert codes[-1] == "BREACHED"
+    assert 3 <= codes.index("BREACHED") <= 30
+
+
+def test_a_version_that_is_as_good_as_those_before_it_is_kept() -> None:
+    """After a retraining that helped."""
+    story = Story(HOURLY)
+    story.see(50, times=100)
+    story.see(200, times=3)
+    story.retrain()
+    assert {story.see(50) for _ in range(100)} == {"OK"}
+
+
+def test_the_first_sample_after_a_change_waits_for_the_second() -> None:
+    """A training then would see both sides of it; unless an hour of waiting costs as much as a retraining."""
+    story, urgent = Story(HOURLY), Story(HOURLY | {"retraining_cost": 100})
+    for each in (story, urgent):
+        each.see(50, times=48)
+    assert (story.see(250), urgent.see(250)) == ("OK", "BREACHED")
+    assert story.see(250) == "BREACHED"
+
+
+def test_models_that_never_last_are_not_retrained_for_a_gain_that_does_not_last() -> None:
+    """The same jump pays after a long life, and not when the versions before it lasted a few hours each."""
+    steady, restless = Story(HOURLY | {"retraining_cost": 1500}), Story(HOURLY | {"retraining_cost": 1500})
+    for _ in range(12):
+        restless.see(50, times=4)
+        restless.retrain()
+    steady.see(50, times=48)
+    restless.see(50, times=10)
+    assert (steady.see(100, times=6), restless.see(100, times=6)) == ("BREACHED", "OK")
+
+
+def test_nothing_beyond_the_horizon_counts() -> None:
+    """A long life is cut."""
+    story = Story(HOURLY | {"horizon": "6h"})
+    story.see(50, times=200)
+    story.see(100, times=20)
+    assert story.saving == pytest.approx(50 * 6, rel=0.15)
+
+
+def test_errors_that_come_in_bursts_are_no_change() -> None:
+    """What scatters more than counts do says less; seed 3. Every tenth model may be asked for once, and is not."""
+    rng = np.random.default_rng(3)
+    asked = 0
+    for _ in range(20):
+        story = Story(HOURLY | {"retraining_cost": 1000})
+        asked += any(story.see(float(rng.binomial(1000, rng.beta(5, 95)))) == "BREACHED" for _ in range(100))
+    assert asked <= 4
+
+
+def test_a_history_that_gets_long_keeps_its_beginning() -> None:
+    """200 samples in 64 cells: what they say is what 200 cells would."""
+    story = Story(HOURLY)
+    story.see(50, times=160)
+    story.see(100, times=40)
+    assert story.state["each"][0] == 4
+    assert story.state["total"].sum() == 200_000
+    errors, total = np.repeat([50.0, 100.0], [160, 40])[None], np.full((1, 200), 1000.0)
+    whole = changes(errors, total, np.array([200]))
+    assert story.state["now"][0] == pytest.approx(whole.now[0], abs=0.001)
+    assert story.state["fresh"][0] == pytest.approx(whole.before[0], abs=0.001)
+
+
+def test_missing_and_empty_samples_change_nothing() -> None:
+    """A gap, and an hour without traffic."""
+    story = Story(HOURLY)
+    assert story.see(0, 0) == "INSUFFICIENT"
+    assert story.see(NAN) == "NAN"
+    story.see(50, times=48)
+    before = story.state.copy()
+    assert story.see(NAN) == "NAN"
+    assert story.see(0, 0) == "OK"
+    for field in ("errors", "total", "saving", "cells"):
+        assert (story.state[field] == before[field]).all()
+
+
+def test_slots_between_two_samples_are_not_counted() -> None:
+    """Each request once."""
+    story = Story(HOURLY)
+    story.see(50, times=60, step=HOUR // 4)
+    assert story.state["total"].sum() == 15_000
+
+
+def test_a_version_without_a_sample_hands_on_what_it_was_given() -> None:
+    """It taught nothing."""
+    story = Story(HOURLY)
+    story.see(50, times=48)
+    once = story.strategy.successor(story.state)
+    twice = story.strategy.successor(once)
+    for field in ("past", "weight", "lives", "versions"):
+        assert once[field] == twice[field]
+    assert once["lives"] == 48 * HOUR
+    assert once["past"] / once["weight"] == pytest.approx(0.05, rel=0.02)
+
+
+def test_the_reason_has_both_rates_and_both_costs() -> None:
+    """In per cent, days, and the unit of the costs."""
+    story = Story(HOURLY)
+    story.see(50, times=48)
+    story.see(100, times=6)
+    assert story.reason() == (
+        "error rate failures 10 %, and 5.03 % after a retraining: over the 2d that models of this pipeline last,"
+        " keeping it is expected to cost 2,680 more, a retraining costs 500"
+    )
+
+
+@pytest.mark.parametrize("params", [{}, {"retraining_cost": 0}, {"retraining_cost": 1, "error_cost": -1}])
+def test_costs_that_are_none_are_refused(params: dict[str, Any]) -> None:
+    """Without them there is nothing to compare."""
+    with pytest.raises(ValidationError):
+        build(StrategySpec("cost_aware", params))
+
+
+# ---------------------------------------------------------------- the average over changes
+
+
+def by_definition(errors: NDArray[np.float64], total: NDArray[np.float64]) -> tuple[float, float]:
+    """Every change by itself: its likelihood by normal densities, its rates by the posterior of the step."""
+    angle, var = 2 * np.arcsin(np.sqrt((errors + 0.375) / (total + 0.75))), 1 / (total + 0.5)
+    apart = (angle[1:] - angle[:-1]) ** 2 / (var[1:] + var[:-1])
+    if len(apart) >= 8:
+        var = var * max(1.0, np.sort(apart)[len(apart) // 2] / 0.4549)
+    rate = lambda y: np.sin(y / 2) ** 2  # noqa: E731 - two words
+    mean = (angle / var).sum() / (1 / var).sum()
+    weights, now, before = [1 - PRIOR], [rate(mean)], [rate(mean)]
+    for cut in range(1, len(angle)):
+        first, second = (np.average(angle[part], weights=1 / var[part]) for part in (slice(cut), slice(cut, None)))
+        noise = 1 / (1 / var[:cut]).sum() + 1 / (1 / var[cut:]).sum()
+        gap = second - first
+        factor = norm.pdf(gap, scale=np.sqrt(noise + STEP**2)) / norm.pdf(gap, scale=np.sqrt(noise))
+        weights.append(PRIOR / (len(angle) - 1) * factor)
+        now.append(rate(first + gap * STEP**2 / (STEP**2 + noise)))
+        before.append(rate(first))
+    share = np.array(weights) / sum(weights)
+    return float((share * now).sum()), float((share * before).sum())
+
+
+@pytest.mark.parametrize("cells", [1, 2, 5, 9, 40])
+def test_the_average_is_that_of_all_changes_one_by_one(cells: int) -> None:
+    """Of histories of different lengths in one batch, with different traffic; seed 8."""
+    rng = np.random.default_rng(8)
+    total = rng.integers(50, 2000, (6, 64)).astype(np.float64)
+    errors = rng.binomial(total.astype(np.int64), rng.uniform(0.01, 0.3, (6, 1))).astype(np.float64)
+    errors[:, cells // 2 :] = np.minimum(errors[:, cells // 2 :] * 1.3, total[:, cells // 2 :])
+    used = np.array([cells, max(cells - 1, 1), cells, 1, cells, min(cells + 3, 64)])
+    found = changes(errors, total, used)
+    for row, many in enumerate(used.tolist()):
+        now, before = by_definition(errors[row, :many], total[row, :many])
+        assert found.now[row] == pytest.approx(now, rel=1e-6)
+        assert found.before[row] == pytest.approx(before, rel=1e-6)
+
+
+def test_a_change_in_the_last_cell_alone_is_told() -> None:
+    """And one that is older is not."""
+    errors = np.full((3, 64), 50.0)
+    errors[0, 19], errors[1, 18:20] = 200, 200
+    found = changes(errors, np.full((3, 64), 1000.0), np.full(3, 20))
+    assert [round(float(share), 2) for share in found.newest] == [1.0, 0.0, 0.0]
