@@ -39,14 +39,16 @@ def test_machines_get_each_request_by_itself_and_people_get_them_together() -> N
         assert "*shop/ranking/8*" in text
 
 
-def test_a_pipeline_of_another_project_is_told_of_by_itself() -> None:
+def test_each_pipeline_of_each_project_is_told_of_by_itself() -> None:
     """People are grouped by project and pipeline."""
     with desk() as at:
         at.request("id-1")
         at.request("id-2", project="bank")
-        titles = [title for title, _ in texts(at.wait("people", 2))]
+        at.request("id-3", pipeline="search", version="2")
+        titles = [title for title, _ in texts(at.wait("people", 3))]
         assert sorted(titles) == [
             "[1 FIRING] ModelRetrainRequested bank/ranking/7", "[1 FIRING] ModelRetrainRequested shop/ranking/7",
+            "[1 FIRING] ModelRetrainRequested shop/search/2",
         ]  # fmt: skip
 
 
@@ -68,6 +70,8 @@ def test_a_message_says_what_why_since_when_and_where_to_read_on() -> None:
         (_, (title, text)) = texts(at.wait("people", 2))
         assert title == "[RESOLVED] ModelRetrainRequested shop/ranking/7"
         assert text.startswith("*shop/ranking/7* is over: ")
+        at.request("id-2")
+        assert [ids(item) for item in at.wait("coordinator", 2)] == [["id-1"], ["id-2"]], "an end ends no run"
 
 
 def test_a_held_request_says_by_what_and_until_when() -> None:
