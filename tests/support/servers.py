@@ -164,6 +164,7 @@ class Exporter:
     text: str = ""
     broken: bool = False
     scrapes: int = 0
+    content_type: str = "text/plain; version=0.0.4"
 
 
 @contextlib.contextmanager
@@ -176,7 +177,7 @@ def exporter(text: str = "") -> Iterator[Exporter]:
             body = page.text if page.text.endswith("\n") else page.text + "\n"
             data = b"" if page.broken else body.encode()
             self.send_response(500 if page.broken else 200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
+            self.send_header("Content-Type", page.content_type)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
