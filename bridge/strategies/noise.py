@@ -16,6 +16,7 @@ FEW = 10  # samples before the scale is sure enough to tell what an outlier is
 STEADIEST = 0.95  # coefficient: beyond, it is a level that moves
 HUBER = 2.5  # robust sigmas: what is further counts as this much
 HUBER_MEAN = 0.9775599834528068  # E[min(Z^2, 2.5^2)] of a standard normal Z
+WEIGHED = 0.75  # what a sample is worth, as later ones count more
 CLIP = 4.0  # robust sigmas: a residual that is remembered is no further out
 ANEW = 100  # samples that what was learnt at another step counts for
 SAME = 0.25  # by how much two distances in time may differ and still be one step
@@ -38,7 +39,7 @@ class Look(NamedTuple):
 
 
 Now = dict[str, Floats]
-"""What is remembered of the present, as columns (k,) that lie together: a state of a kilobyte a model is slow to walk."""
+"""What is remembered of each model, as columns (k,) that lie together: states of a kilobyte each are slow to walk."""
 
 
 class Noise:
@@ -84,7 +85,11 @@ class Noise:
         if not self._whiten:
             return np.zeros(len(now["count"]))
         raw = np.clip(now["product"] / np.maximum(now["square"], TINY * TINY), 0.0, STEADIEST)
-        return np.asarray(np.where(now["count"] >= LEAST, raw, 0.0))
+        # Too small a coefficient leaves noise that adds up: so the estimate's bias is taken out (Marriott and Pope,
+        # Biometrika 41, 1954), and its standard error is added, where there is much to be taken out.
+        n = WEIGHED * np.maximum(now["count"], LEAST)
+        careful = raw + raw * ((1 + 3 * raw) / n + np.sqrt((1 - raw * raw) / n))
+        return np.asarray(np.where(now["count"] >= LEAST, np.minimum(careful, STEADIEST), 0.0))
 
     def _learn_scale(self, look: Look, now: Now, gain: Floats, sure: Bools) -> None:
         """Huber's proposal 2, one step of stochastic approximation a sample; plain squares while it is not sure."""

@@ -41,9 +41,9 @@ class StandardiseConfig(StrategyConfig):
     """`standardise: {reference: seasonal}`.
 
     transform: None = by the event: latency log, drift and error rate logit, custom none. level, spread: of a fixed
-    reference, in the signal's unit. floor: least spread, as a share of the level. warm_up: how long the noise is
-    learnt. window: memory of a sliding reference, and of the noise around a sliding or seasonal one. history: how far
-    back to look at a cold start; None = what the reference needs.
+    reference, in the signal's unit. floor: least spread, as a share of the level. warm_up: how long is learnt before
+    anything is said. window: how long a version is learnt; memory of a sliding level, and of the noise around a sliding
+    or seasonal one. history: how far back to look at a cold start; None = what the reference needs.
     """
 
     transform: Transform | None = None
@@ -177,10 +177,8 @@ class Standardiser:
         match self._config.reference:
             case "seasonal":  # one season to know the levels, and another for the noise around them
                 return 2 * SLOTS[self._config.season] * HOUR
-            case "sliding":
+            case "sliding" | "version":
                 return max(self._window, self._warm_up)
-            case "version":
-                return 7 * self._warm_up
         return self._warm_up if self._config.whiten else 0
 
     def _level(
@@ -226,13 +224,13 @@ class Standardiser:
     def _learn(
         self, numbers: Floats, level: Floats, look: Look, slot: Timestamp, state: StateColumn, now: Now, which: Bools
     ) -> None:
-        """Where `which`: the noise, and the level unless it is fixed; of a version, nothing once both are known.
+        """Where `which`: the noise, and the level unless it is fixed; of a version, nothing after its first `window`.
 
         Otherwise a slow drift would widen the noise, and hide itself.
         """
         residual, known = numbers - level, which & ~np.isnan(level)
         if self._config.reference in {"version", "fixed"}:
-            known &= ~self._ready(slot, now)
+            known &= (now["first"] == 0) | (slot - now["first"] < max(self._window, self._warm_up))
         bound = np.where(now["count"] >= FEW, HUBER * look.spread, np.inf)
         tame = np.where(known, np.minimum(np.maximum(residual, -bound), bound), 0.0)
         if self._season is not None:
