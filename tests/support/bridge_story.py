@@ -68,7 +68,7 @@ def bridge_story(calm: int = 3) -> Iterator[Story]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="story-")))
         page = stack.enter_context(exporter())
         _say(page, {SICK: 0.1, WELL: 0.1})
-        source = stack.enter_context(prometheus(_config(page.target, listen), rules=_shipped_rules()))
+        source = stack.enter_context(prometheus(_config(page.target, listen), rules=shipped_rules()))
         trainer = {"command": [sys.executable, "-c", TRAIN], "bridge_url": f"http://{listen}"}
         coordinator = stack.enter_context(process(folder / "coordinator", **trainer))
         receivers = {"coordinator_configs": [{"url": coordinator.client.url}], "log_configs": [{}]}
@@ -107,6 +107,7 @@ def _config(*targets: str) -> str:
     return json.dumps({"global": timing, "rule_files": ["rules.yml"], "scrape_configs": jobs})
 
 
-def _shipped_rules() -> str:
+def shipped_rules() -> str:
+    """Text of one rule file with all of rules/prometheus-*.yml."""
     files = sorted((ROOT / "rules").glob("prometheus-*.yml"))
     return json.dumps({"groups": [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]})

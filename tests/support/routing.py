@@ -75,13 +75,14 @@ def ids(message: Json) -> list[str]:
     return sorted(alert["labels"]["retrain_request_id"] for alert in message["alerts"])
 
 
-def _example(url: str, times: Mapping[str, str]) -> Json:
+def example(url: str, times: Mapping[str, str], *, coordinator: str = "") -> Json:
+    """The example with every receiver at `url`/<its name>, but the machine at `coordinator`."""
     config: Json = yaml.safe_load(EXAMPLE.read_text())
     for route in (config["route"], *config["route"]["routes"]):
         route.update({key: value for key, value in {**FAST, **times}.items() if key in route})
     for receiver in config["receivers"]:
         for webhook in receiver.get("webhook_configs", []):
-            webhook["url"] = f"{url}/{receiver['name']}"
+            webhook["url"] = coordinator or f"{url}/{receiver['name']}"
         for slack in receiver.get("slack_configs", []):
             del slack["api_url_file"]
             slack["api_url"] = f"{url}/{receiver['name']}"
@@ -92,5 +93,5 @@ def _example(url: str, times: Mapping[str, str]) -> Json:
 @contextlib.contextmanager
 def desk(**times: str) -> Iterator[Desk]:
     """The example at work. times: other than FAST, for all routes that set them."""
-    with Receiver(Reply(body=b"ok")) as hook, alertmanager(json.dumps(_example(hook.url, times))) as server:
+    with Receiver(Reply(body=b"ok")) as hook, alertmanager(json.dumps(example(hook.url, times))) as server:
         yield Desk(server, hook)
