@@ -33,7 +33,8 @@ from bridge.domain.verdict import Cause
 from bridge.strategies.registry import strategies
 
 _CAUSES = {cause.word: cause for cause in Cause if cause is not Cause.NONE}
-_EITHER = "a rule has one of: 'expr', 'signal' with 'strategy', 'all', 'any', 'at_least'"
+DEFAULT = "auto"  # the strategy of a rule on a signal that names none
+_EITHER = "a rule has one of: 'expr', 'signal', 'all', 'any', 'at_least'"
 _WAYS = ("expr", "signal", *KEYS)
 _ONLY_RETRAIN = ("cooldown", "max_attempts", "approval", "dry_run")
 _POLICIES = ("keep", "ok", "fire")
@@ -252,8 +253,7 @@ class RuleReader:
         if not self._given("strategy"):
             if difflib.get_close_matches("strategy", self._keys, n=1, cutoff=0.7):
                 return None  # the slip has been told
-            self._add("key 'strategy' is missing", "for example strategy: {threshold: {max: 0.6}}")
-            return None
+            return strategy_spec(DEFAULT, self._group.queries.get(signal), self._document, self._place)
         if self._document.told(where):
             return None
         return strategy_spec(rule.strategy, self._group.queries.get(signal), self._document, where)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bridge.config.load import BridgeConfig, check_rules, load
+from bridge.config.load import BridgeConfig, check_rules, load, load_rules
 from bridge.domain.batch import EventKind
 from bridge.domain.errors import ConfigError
 from bridge.domain.rule import Gates, LabelRef, ModelLabels, StrategySpec
@@ -207,6 +207,17 @@ def test_the_shown_configuration_can_be_loaded_again(tmp_path: Path) -> None:
     again = loaded(tmp_path, text)
     for part in ("global_", "prometheus", "models", "groups", "route", "receivers", "gates"):
         assert getattr(again, part) == getattr(config, part), part
+
+
+def test_a_rule_on_a_signal_that_names_no_strategy_has_auto(tmp_path: Path) -> None:
+    """Right without tuning."""
+    signals = "drift: {event: drift, expr: model_drift}"
+    rules = "groups: [{name: g, signals: {" + signals + "}, rules: [{retrain: Drifts, signal: drift}]}]"
+    (tmp_path / "rules.yml").write_text(rules)
+    (group,) = load_rules([tmp_path / "rules.yml"])
+    strategy = group.rules[0].strategy
+    assert strategy is not None
+    assert (strategy.name, dict(strategy.params)) == ("auto", {"window": "5m", "samples": "increase"})
 
 
 def test_rules_can_be_checked_without_a_configuration() -> None:

@@ -1,0 +1,259 @@
+"""What `strategy: auto` promises, counted: requests on quiet signals, delays after steps, and a score on labelled data.
+
+    python -m benchmarks.auto [--models 1000] [--days 90] [--data DIR]
+
+Signals are generated: the logarithm of a latency is a level, a daily and a weekly wave (or, `weekend`, a lower level
+on two days of seven), and AR(1) noise; one number every `step` seconds, a seed for each run. The strategy itself
+judges, as in the engine, and a request is the beginning of an alarm at least six hours after the last one. Errors are
+binomial.
+
+With --data: rules that name no strategy are backtested over the labelled series of DIR (its start_prometheus.sh starts
+a real Prometheus, its score.py counts), by the command line, with a cooldown of six hours. The last line is one JSON
+object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.domain.batch import EventBatch, EventKind
+from bridge.domain.model import ModelTable
+from bridge.domain.rule import StrategySpec
+from bridge.domain.times import DAY, HOUR, MINUTE, SECOND
+from bridge.domain.verdict import Code
+from bridge.strategies.registry import build
+from tests.support.processes import free_port
+
+START = 1_700_006_400_000  # a Wednesday, 00:00 UTC
+WARM = 28  # days before a step
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Signal:
+    """A generated signal. daily, weekly, sigma: in units of the logarithm; step: seconds between numbers."""
+
+    name: str
+    daily: float = 0.3
+    weekly: float = 0.1
+    weekend: bool = False
+    phi: float = 0.5
+    sigma: float = 0.1
+    step: int = 300
+
+    def numbers(self, rng: np.random.Generator, models: int, days: int) -> Iterator[tuple[int, Floats]]:
+        """Slot and logarithms (models,), one after the other."""
+        noise = rng.standard_normal(models) * self.sigma
+        innovation = self.sigma * math.sqrt(1 - self.phi**2)
+        for slot in range(START, START + days * DAY, self.step * SECOND):
+            noise = self.phi * noise + innovation * rng.standard_normal(models)
+            day = self.daily * math.sin(2 * math.pi * (slot % DAY) / DAY)
+            if self.weekend:
+                week = -self.weekly if (slot // DAY + 4) % 7 >= 5 else 0.0
+            else:
+                week = self.weekly * math.sin(2 * math.pi * (slot % (7 * DAY)) / (7 * DAY))
+            yield slot, math.log(0.2) + day + week + noise
+
+
+SIGNALS = (
+    Signal("day and week"),
+    Signal("weekends", weekend=True),
+    Signal("no season", daily=0, weekly=0, phi=0),
+    Signal("AR 0.9", phi=0.9),
+    Signal("less noise", sigma=0.05),
+    Signal("every minute, AR 0.9", phi=0.9, step=60),
+)
+
+
+class Watch:
+    """`auto` over many models, and when each began to be breached."""
+
+    def __init__(self, models: int, event: EventKind) -> None:
+        self._strategy = build(StrategySpec("auto", {}))
+        self._state = self._strategy.new_state(models)
+        self._event, self._table, self._index = event, ModelTable(), np.arange(models, dtype=np.int32)
+        self._on = np.zeros(models, np.bool_)
+
+    def see(self, slot: int, columns: dict[str, Floats]) -> NDArray[np.bool_]:
+        """Which models begin to be breached."""
+        batch = EventBatch("signal", self._event, slot, self._table, self._index, columns)
+        on = self._strategy.analyse_batch(batch, self._state).code == Code.BREACHED
+        begins, self._on = on & ~self._on, on
+        return np.asarray(begins)
+
+
+def middle_and_late(found: Floats) -> tuple[float, float]:
+    """The median, and what nine of ten are within; infinite where too many never were."""
+    ordered = np.sort(found)
+    return float(ordered[len(found) // 2]), float(ordered[min(len(found) - 1, int(len(found) * 0.9))])
+
+
+def quiet(kind: Signal, models: int, days: int, seed: int) -> float:
+    """Requests per model and quarter, on a signal in which nothing happens."""
+    rng, watch = np.random.default_rng(seed), Watch(models, EventKind.LATENCY)
+    last, count = np.full(models, -DAY), 0
+    for slot, numbers in kind.numbers(rng, models, days):
+        asks = watch.see(slot, {"value": np.exp(numbers)}) & (slot - last >= 6 * HOUR)
+        last[asks] = slot
+        count += int(asks.sum())
+    return count / models / days * 90
+
+
+def delays(kind: Signal, size: float, models: int, seed: int) -> tuple[float, float]:
+    """Minutes from a step by `size` (0.2: 20 %), at any time of the week, to an alarm: median and nine of ten."""
+    rng, watch = np.random.default_rng(seed), Watch(models, EventKind.LATENCY)
+    steps = START + WARM * DAY + (rng.random(models) * 7 * DAY).astype(np.int64)
+    found = np.full(models, np.inf)
+    for slot, numbers in kind.numbers(rng, models, WARM + 9):
+        stepped = slot >= steps
+        begins = watch.see(slot, {"value": np.exp(numbers + stepped * math.log1p(size))})
+        first = begins & stepped & np.isinf(found)
+        found[first] = (slot - steps[first]) / MINUTE
+    return middle_and_late(found)
+
+
+def errors_doubled(each: int, models: int, seed: int) -> tuple[float, float]:
+    """Requests from a doubling of an error rate of 1 % to an alarm: median and nine of ten; `each` a window of 5m."""
+    rng, watch = np.random.default_rng(seed), Watch(models, EventKind.INFERENCE_ERROR)
+    found, began = np.full(models, np.inf), START + 7 * DAY
+    for slot in range(START, START + 9 * DAY, 5 * MINUTE):
+        share = 0.02 if slot >= began else 0.01
+        columns = {"errors": rng.binomial(each, share, models).astype(float), "total": np.full(models, float(each))}
+        first = watch.see(slot, columns) & (slot >= began) & np.isinf(found)
+        found[first] = each * ((slot - began) // (5 * MINUTE) + 1)
+    return middle_and_late(found)
+
+
+def quiet_errors(each: int, models: int, days: int, seed: int) -> float:
+    """Requests per model and quarter, at a steady error rate of 1 %."""
+    rng, watch, count = np.random.default_rng(seed), Watch(models, EventKind.INFERENCE_ERROR), 0
+    for slot in range(START, START + days * DAY, 5 * MINUTE):
+        columns = {"errors": rng.binomial(each, 0.01, models).astype(float), "total": np.full(models, float(each))}
+        count += int(watch.see(slot, columns).sum())
+    return count / models / days * 90
+
+
+# ---------------------------------------------------------------- labelled data
+
+BY = "by (project, pipeline, version)"
+RULES: dict[str, Any] = {
+    "groups": [
+        {
+            "name": "labelled",
+            "interval": "5m",
+            "signals": {
+                "latency": {"event": "latency", "unit": "seconds", "expr": f"max {BY} (model_latency_seconds)"},
+                "score": {"event": "custom", "expr": f"max {BY} (model_drift_score)"},
+                "failures": {
+                    "event": "inference_error", "window": "5m",
+                    "errors": f"sum {BY} (increase(model_errors_total[$window]))",
+                    "total": f"sum {BY} (increase(model_requests_total[$window]))",
+                },
+            },
+            "rules": [],
+        }
+    ]
+}  # fmt: skip
+
+
+def judged_by(labels: dict[str, Any]) -> dict[str, Any]:
+    """A rule for each signal that is some model's primary one, for those models only."""
+    rules = json.loads(json.dumps(RULES))
+    group = rules["groups"][0]
+    names = {"latency": "latency", "drift": "score", "error_ratio": "failures"}
+    for primary, name in names.items():
+        models = [item for item in labels["models"] if primary in item["primary"].split("|")]
+        wanted = "|".join(sorted({re.escape(item["project"]) for item in models})).replace("\\", "\\\\")
+        if not models:
+            del group["signals"][name]
+            continue
+        said = json.dumps(group["signals"][name])
+        for metric in ("model_latency_seconds", "model_drift_score", "model_errors_total", "model_requests_total"):
+            said = said.replace(metric, metric + f"{{project=~'{wanted}'}}")
+        group["signals"][name] = json.loads(said)
+        group["rules"].append({"retrain": f"Auto-{name}", "signal": name, "cooldown": "6h"})
+    return dict(rules)
+
+
+def labelled(data: Path, part: str) -> dict[str, Any]:
+    """The score of a backtest over the labelled series."""
+    labels = json.loads((data / part / "labels.json").read_text())
+    first = min(item["rows"][0][0] for item in labels["models"])
+    port = free_port()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        (folder / "rules.yml").write_text(json.dumps(judged_by(labels)))
+        config = {
+            "global": {"query_offset": "0s"}, "prometheus": {"url": f"http://127.0.0.1:{port}"},
+            "rule_files": ["rules.yml"], "route": {"receiver": "log"},
+            "receivers": [{"name": "log", "log_configs": [{}]}],
+        }  # fmt: skip
+        (folder / "bridge.yml").write_text(json.dumps(config))
+        started = subprocess.run(
+            [str(data / "start_prometheus.sh"), part, str(port)], env={**os.environ, "RUN_DIR": str(folder / "run")},
+            stdout=subprocess.PIPE, text=True, check=True, timeout=120,
+        )  # fmt: skip
+        try:
+            subprocess.run(
+                [sys.executable, "-m", "bridge.cli", "backtest", f"--config.file={folder / 'bridge.yml'}",
+                 f"--from={first}", f"--to={labels['end']}", f"--decisions={folder / 'decisions.jsonl'}"],
+                check=True, stdout=subprocess.DEVNULL,
+            )  # fmt: skip
+        finally:
+            os.kill(int(started.stdout.split()[-1]), signal.SIGTERM)
+        scored = {}
+        for family in ("", *sorted({item["family"] for item in labels["models"]})):
+            command = [sys.executable, str(data / "score.py"), "--labels", str(data / part / "labels.json"),
+                       "--decisions", str(folder / "decisions.jsonl"), "--cooldown", "21600", "--json"]  # fmt: skip
+            told = subprocess.run(
+                [*command, *(["--family", family] if family else [])], capture_output=True, text=True, check=True
+            )
+            scored[family or "all"] = json.loads(told.stdout)
+    return scored
+
+
+def main() -> None:
+    """Count everything, a line each; the summary last."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", type=int, default=1000)
+    parser.add_argument("--days", type=int, default=90)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--data", type=Path, help="folder with the labelled series")
+    parser.add_argument("--part", default="dev", help="which part of them")
+    options = parser.parse_args()
+    found: dict[str, Any] = {"quiet": {}, "minutes": {}}
+    for place, kind in enumerate(SIGNALS):
+        began, days = time.monotonic(), max(14, options.days * kind.step // 300)
+        calm = quiet(kind, options.models, days, options.seed + place)
+        found["quiet"][kind.name] = round(calm, 3)
+        found["minutes"][kind.name] = {
+            f"+{size:.0%}": delays(kind, size, options.models // 4, options.seed + 100 + place) for size in (0.2, 0.4)
+        }
+        told = ", ".join(f"{key} {one:.0f} ({nine:.0f})" for key, (one, nine) in found["minutes"][kind.name].items())
+        print(f"{kind.name}: {calm:.2f} a quarter; minutes {told} [{time.monotonic() - began:.0f} s]", flush=True)
+    found["quiet"]["errors"] = round(quiet_errors(50, options.models, options.days, options.seed), 3)
+    found["requests_until_doubled"] = errors_doubled(50, options.models, options.seed)
+    print(f"errors: {found['quiet']['errors']} a quarter; requests {found['requests_until_doubled']}", flush=True)
+    if options.data:
+        found["labelled"] = labelled(options.data, options.part)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

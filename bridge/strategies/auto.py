@@ -1,0 +1,236 @@
+"""The strategy of rules that name none: right without tuning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.domain.batch import VALUE, EventBatch, EventKind
+from bridge.domain.times import DAY, HOUR, Timestamp, parse_duration
+from bridge.domain.verdict import Cause, Code, Floats, Verdicts
+from bridge.strategies.base import RetrainStrategy, StateColumn, signal_word
+from bridge.strategies.counts import CountingConfig, counts
+from bridge.strategies.detector import in_unit
+from bridge.strategies.extremes import Extremes
+from bridge.strategies.habits import Habits
+from bridge.strategies.shares import LIMIT, Shares
+
+STATISTICS = ("value", "change", "shift")
+VALUE_AT, CHANGE_AT, SHIFT_AT = range(3)
+SCORE = 5.5  # spreads of the usual peaks beyond their mean: an alarm
+CALM = 3.0  # less than SCORE by so much: nothing is going on any more
+LASTS = HOUR  # an alarm, after the last sample that was not calm
+ALLOWANCE, LEAST_SUM = 0.45, 9.5  # of the CUSUM of shifts, in sigmas
+SAME = HOUR  # an unchanged number is looked at again after this time
+_WORSE = frozenset({EventKind.LATENCY, EventKind.DRIFT, EventKind.INFERENCE_ERROR})
+
+Bools = NDArray[np.bool_]
+Int8 = NDArray[np.int8]
+
+
+class AutoConfig(CountingConfig):
+    """`auto: {}`; side: which changes count; None = rises of latency, drift and error rate, both ways for custom ones.
+
+    window: numbers that come more often are put together over so long; not less than the range of the expressions.
+    """
+
+    side: Literal["up", "down", "both"] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged(Verdicts):
+    """Verdicts, with what led to an alarm. which: (k,) the statistic, side: (k,) 1 or -1; usual: (k,) what was usual
+    of it, in the signal's unit.
+    """
+
+    which: Int8
+    side: Int8
+    usual: Floats
+
+
+class AutoStrategy(RetrainStrategy):
+    """Breached when a signal does what it has not done before; the strategy of rules that name none.
+
+    When to use: always, until you know better. Errors among requests: a CUSUM finds a share that has risen. Any other
+    signal: its value, its change and the CUSUM of its shift against the usual course of day and week are each compared
+    with the peaks that they had before. New levels and repeated peaks become usual within days.
+    Sources: Page, Biometrika 41 (1954); Coles, An Introduction to Statistical Modeling of Extreme Values, 2001.
+    """
+
+    name = "auto"
+    Config = AutoConfig
+    needs = frozenset({VALUE})
+    history = 14 * DAY
+
+    def __init__(self, config: AutoConfig) -> None:
+        self._config = config
+        self._window = parse_duration(config.window)
+        self._extremes = Extremes(len(STATISTICS))
+        self._habits, self._shares = Habits(), Shares()
+        self.state_dtype = np.dtype([
+            ("at", np.int64), ("cell", np.int64), ("sum", np.float64), ("samples", np.int32), ("looked", np.int64),
+            ("last", np.float64), ("sums", np.float64, (2,)), ("on", np.bool_), ("loud", np.int64), ("known", np.bool_),
+            ("score", np.float64), ("which", np.int8), ("side", np.int8), ("usual", np.float64),
+            ("habits", list(Habits.fields)), ("extremes", self._extremes.fields), ("shares", list(Shares.fields)),
+        ])  # fmt: skip
+
+    def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Judged:
+        """Look at models whose window is over, and judge by the alarms that are on then."""
+        memory = np.zeros(len(batch), self.state_dtype) if state is None else state
+        counted = VALUE not in batch.columns
+        if counted:
+            sample = counts(batch, self._config)
+            usable, values = sample.usable, batch.values()
+            due = self._due(usable & (sample.total > 0), batch.slot, memory)
+        else:
+            values = batch.values()
+            usable = np.isfinite(values)
+            due = self._due(usable, batch.slot, memory)
+            self._gather(values, usable, due, memory)
+        if due.any():
+            which = np.flatnonzero(due)
+            own = memory[which]
+            if counted:
+                self._look_at_counts(sample.errors[which], sample.total[which], batch.slot, own)
+            else:
+                self._look(batch, own)
+            memory[which] = own
+        limit = LIMIT if counted else SCORE
+        return self._verdicts(values, usable, memory, limit)
+
+    # ------------------------------------------------------------ windows
+
+    def _due(self, usable: Bools, slot: Timestamp, memory: StateColumn) -> Bools:
+        """(k,) whose window ends before their next sample comes, if that comes as the last one did."""
+        step = np.where(memory["at"] > 0, slot - memory["at"], 0)
+        memory["at"] = np.where(usable, slot, memory["at"])
+        cell = slot // self._window
+        fresh = usable & (memory["cell"] != cell)
+        memory["cell"] = np.where(fresh, cell, memory["cell"])
+        for name in ("sum", "samples"):
+            memory[name] = np.where(fresh, 0, memory[name])
+        due: Bools = usable & ((slot + step) // self._window != cell)
+        return due
+
+    def _gather(self, values: Floats, usable: Bools, due: Bools, memory: StateColumn) -> None:
+        """Add up the numbers of a window; a number that has not changed is not looked at again so soon."""
+        memory["sum"] += np.where(usable, values, 0.0)
+        memory["samples"] += usable
+        mean = memory["sum"] / np.maximum(memory["samples"], 1)
+        due &= ~((mean == memory["last"]) & (memory["at"] - memory["looked"] < SAME) & (memory["looked"] > 0))
+
+    # ------------------------------------------------------------ looking
+
+    def _look_at_counts(self, errors: Floats, total: Floats, slot: Timestamp, own: StateColumn) -> None:
+        passed = np.where(own["looked"] > 0, slot - own["looked"], self._window)
+        found = self._shares.step(errors, total, passed, own["shares"])
+        own["looked"] = slot
+        own["known"] = found.known
+        own["score"] = found.total
+        own["usual"] = np.where(own["on"] & ~found.hit, own["usual"], found.usual)
+        self._alarm(found.hit, found.total > LIMIT / 2, slot, own)
+
+    def _look(self, batch: EventBatch, own: StateColumn) -> None:
+        slot = batch.slot
+        mean = own["sum"] / np.maximum(own["samples"], 1)
+        numbers = forward(mean, batch)
+        passed = np.where(own["looked"] > 0, slot - own["looked"], self._window)
+        habits = own["habits"]
+        surprise = self._habits.step(numbers, slot, passed, habits)
+        own["habits"] = habits
+        change = np.where(own["looked"] > 0, numbers - forward(own["last"], batch), np.nan)
+        own["last"], own["looked"] = mean, slot
+        shift = self._add(surprise.z, own)
+        statistics = np.stack([np.stack([numbers, -numbers], 1), np.stack([change, -change], 1), shift], 1)
+        extremes = own["extremes"]
+        means = extremes["mean"].copy()
+        scores = self._extremes.step(statistics, slot, extremes)
+        own["extremes"] = extremes
+        self._judge(scores, shift, means, surprise.expected, batch, own)
+
+    @staticmethod
+    def _add(z: Floats, own: StateColumn) -> Floats:
+        """(k, 2) the CUSUMs of rises and falls; NaN where z is not known."""
+        step = np.stack([z, -z], 1) - ALLOWANCE
+        known = ~np.isnan(step)
+        own["sums"] = np.where(known, np.maximum(own["sums"] + np.where(known, step, 0.0), 0.0), own["sums"])
+        return np.where(known, own["sums"], np.nan)
+
+    def _judge(
+        self, scores: Floats, shift: Floats, means: Floats, expected: Floats, batch: EventBatch, own: StateColumn
+    ) -> None:
+        """The highest score of the sides that count decides; scores (k, 3, 2)."""
+        scores[:, SHIFT_AT][~(shift > LEAST_SUM)] = np.minimum(scores[:, SHIFT_AT], 0.0)[~(shift > LEAST_SUM)]
+        own["known"] |= ~np.isnan(scores[:, VALUE_AT, 0])
+        wanted = self._config.side or ("up" if batch.event in _WORSE else "both")
+        counted = {"up": slice(0, 1), "down": slice(1, 2), "both": slice(0, 2)}[wanted]
+        seen = np.where(np.isnan(scores), -np.inf, scores)[:, :, counted].reshape(len(own), -1)
+        place = seen.argmax(1)
+        best = seen[np.arange(len(own)), place]
+        width = counted.stop - counted.start
+        which, side = place // width, place % width + counted.start
+        hit = best > SCORE
+        begins = hit & ~own["on"]
+        peak = np.where(side == 0, 1, -1) * means[np.arange(len(own)), which, side]
+        usual = np.where(which == VALUE_AT, backward(peak, batch), backward(expected, batch))
+        for name, column in (("which", which), ("side", 1 - 2 * side), ("usual", usual)):
+            own[name] = np.where(begins, column, own[name])
+        own["score"] = np.maximum(best, -99.0)
+        self._alarm(hit, best > SCORE - CALM, batch.slot, own)
+        past = begins[:, None] & (own["sums"] > LEAST_SUM)
+        own["sums"] = np.where(past, 0.0, own["sums"])
+
+    @staticmethod
+    def _alarm(hit: Bools, loud: Bools, slot: Timestamp, own: StateColumn) -> None:
+        own["loud"] = np.where(hit | (own["on"] & loud), slot, own["loud"])
+        own["on"] = hit | (own["on"] & (slot - own["loud"] < LASTS))
+
+    # ------------------------------------------------------------ telling
+
+    @staticmethod
+    def _verdicts(values: Floats, usable: Bools, memory: StateColumn, limit: float) -> Judged:
+        known = memory["known"]
+        code = np.where(memory["on"], np.int8(Code.BREACHED), np.int8(Code.OK))
+        cause = np.where(usable, np.int8(Cause.WARMING_UP), np.int8(Cause.NAN))
+        sure = known & usable
+        code[~sure], cause[sure] = Code.INCONCLUSIVE, Cause.NONE
+        told = (memory["which"].copy(), memory["side"].copy(), memory["usual"].copy())
+        return Judged(code, cause, memory["score"].copy(), np.full(len(values), limit), *told)
+
+    def describe(self, batch: EventBatch, position: int, verdicts: Verdicts) -> str:
+        """What is new, against what was usual, in the signal's unit."""
+        word, value = signal_word(batch), float(batch.values()[position])
+        if not isinstance(verdicts, Judged):
+            return f"{word} {in_unit(value, batch)}"
+        usual, score = in_unit(float(verdicts.usual[position]), batch), float(verdicts.statistic[position])
+        limit = float(verdicts.threshold[position])
+        if VALUE not in batch.columns:
+            return f"{word} {in_unit(value, batch)}, usual is {usual} (CUSUM {score:.3g}, limit {limit:g})"
+        up = verdicts.side[position] > 0
+        text = {
+            VALUE_AT: f"{'higher' if up else 'lower'} than before: its {'highs' if up else 'lows'} are usually {usual}",
+            CHANGE_AT: f"after a {'rise' if up else 'fall'} as it has not seen; {usual} was to be expected",
+            SHIFT_AT: f"{'above' if up else 'below'} its usual {usual} for the hour, for too long",
+        }[int(verdicts.which[position])]
+        return f"{word} {in_unit(value, batch)} is {text} (score {score:.3g}, limit {limit:g})"
+
+
+def forward(values: Floats, batch: EventBatch) -> Floats:
+    """Latencies as logarithms, shares as arc sines of their roots, where noise does not grow with the level."""
+    if batch.event is EventKind.LATENCY:
+        return np.asarray(np.log(np.maximum(values, 1e-12)))
+    if batch.event is EventKind.INFERENCE_ERROR:
+        return np.asarray(np.arcsin(np.sqrt(np.clip(values, 0.0, 1.0))))
+    return values
+
+
+def backward(numbers: Floats, batch: EventBatch) -> Floats:
+    """The other way round."""
+    if batch.event is EventKind.LATENCY:
+        return np.asarray(np.exp(numbers))
+    if batch.event is EventKind.INFERENCE_ERROR:
+        return np.asarray(np.sin(np.clip(numbers, 0.0, np.pi / 2)) ** 2)
+    return numbers
