@@ -43,12 +43,13 @@ class AutoConfig(CountingConfig):
 @dataclass(frozen=True, slots=True)
 class Judged(Verdicts):
     """Verdicts, with what led to an alarm. which: (k,) the statistic, side: (k,) 1 or -1; usual: (k,) what was usual
-    of it, in the signal's unit.
+    of it, in the signal's unit; highest: (k,) the statistic since the alarm began.
     """
 
     which: Int8
     side: Int8
     usual: Floats
+    highest: Floats
 
 
 class AutoStrategy(RetrainStrategy):
@@ -73,7 +74,7 @@ class AutoStrategy(RetrainStrategy):
         self.state_dtype = np.dtype([
             ("at", np.int64), ("cell", np.int64), ("sum", np.float64), ("samples", np.int32), ("looked", np.int64),
             ("last", np.float64), ("sums", np.float64, (2,)), ("on", np.bool_), ("loud", np.int64), ("known", np.bool_),
-            ("score", np.float64), ("which", np.int8), ("side", np.int8), ("usual", np.float64),
+            ("score", np.float64), ("highest", np.float64), ("usual", np.float64), ("which", np.int8), ("side", np.int8),
             ("habits", list(Habits.fields)), ("extremes", self._extremes.fields), ("shares", list(Shares.fields)),
         ])  # fmt: skip
 
@@ -129,7 +130,7 @@ class AutoStrategy(RetrainStrategy):
         found = self._shares.step(errors, total, passed, own["shares"])
         own["looked"] = slot
         own["known"] = found.known
-        own["score"] = found.total
+        self._score(found.total, own)
         own["usual"] = np.where(own["on"] & ~found.hit, own["usual"], found.usual)
         self._alarm(found.hit, found.total > LIMIT / 2, slot, own)
 
@@ -178,10 +179,15 @@ class AutoStrategy(RetrainStrategy):
         usual = np.where(which == VALUE_AT, backward(peak, batch), backward(expected, batch))
         for name, column in (("which", which), ("side", 1 - 2 * side), ("usual", usual)):
             own[name] = np.where(begins, column, own[name])
-        own["score"] = np.maximum(best, -99.0)
+        self._score(np.maximum(best, -99.0), own)
         self._alarm(hit, best > SCORE - CALM, batch.slot, own)
         past = begins[:, None] & (own["sums"] > LEAST_SUM)
         own["sums"] = np.where(past, 0.0, own["sums"])
+
+    @staticmethod
+    def _score(score: Floats, own: StateColumn) -> None:
+        own["highest"] = np.where(own["on"], np.maximum(own["highest"], score), score)
+        own["score"] = score
 
     @staticmethod
     def _alarm(hit: Bools, loud: Bools, slot: Timestamp, own: StateColumn) -> None:
@@ -197,7 +203,7 @@ class AutoStrategy(RetrainStrategy):
         cause = np.where(usable, np.int8(Cause.WARMING_UP), np.int8(Cause.NAN))
         sure = known & usable
         code[~sure], cause[sure] = Code.INCONCLUSIVE, Cause.NONE
-        told = (memory["which"].copy(), memory["side"].copy(), memory["usual"].copy())
+        told = (memory[name].copy() for name in ("which", "side", "usual", "highest"))
         return Judged(code, cause, memory["score"].copy(), np.full(len(values), limit), *told)
 
     def describe(self, batch: EventBatch, position: int, verdicts: Verdicts) -> str:
@@ -205,7 +211,7 @@ class AutoStrategy(RetrainStrategy):
         word, value = signal_word(batch), float(batch.values()[position])
         if not isinstance(verdicts, Judged):
             return f"{word} {in_unit(value, batch)}"
-        usual, score = in_unit(float(verdicts.usual[position]), batch), float(verdicts.statistic[position])
+        usual, score = in_unit(float(verdicts.usual[position]), batch), float(verdicts.highest[position])
         limit = float(verdicts.threshold[position])
         if VALUE not in batch.columns:
             return f"{word} {in_unit(value, batch)}, usual is {usual} (CUSUM {score:.3g}, limit {limit:g})"
