@@ -5,15 +5,14 @@ from __future__ import annotations
 from grafana.generator import shared
 from grafana.generator.links import OVERVIEW
 from grafana.generator.making import made
-from grafana.generator.panels import bad_above, number, organize, query, rows, steps
+from grafana.generator.panels import PLAIN, bad_above, number, organize, query, rows, steps
 from grafana.generator.sdk import build, stat, table
 from grafana.generator.variables import metric
 
 
-def _models(title: str, about: str, states: str = "", limits: build.ThresholdsConfig | None = None) -> stat.Panel:
+def _models(title: str, about: str, states: str = "", limits: build.ThresholdsConfig = PLAIN) -> stat.Panel:
     chosen = metric("models", f'state=~"{states}"' if states else "")
-    more = {} if limits is None else {"limits": limits}
-    return number(title, about, f"sum({chosen})", none="no bridge", width=3, **more)
+    return number(title, about, f"sum({chosen})", none="no bridge", width=3, limits=limits)
 
 
 def _bridge_alerts() -> table.Panel:
