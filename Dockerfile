@@ -7,6 +7,7 @@ FROM ${BASE} AS build
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY bridge ./bridge
+COPY rules/packs ./rules/packs
 RUN python3 -m venv /opt/retrain-bridge && \
     /opt/retrain-bridge/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
         --constraint=constraints.txt '.[postgresql]' && \

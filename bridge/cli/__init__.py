@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from bridge.cli import backtest, checking, explaining, people, requests, serving, small, testing  # noqa: F401 - each registers its commands, in this order of --help
+from bridge.cli import backtest, checking, explaining, people, requests, serving, small, suggesting, testing  # noqa: F401 - each registers its commands, in this order of --help
 from bridge.cli.options import app, print_problems
 from bridge.domain.errors import BridgeError, ConfigError
 

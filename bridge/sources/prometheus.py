@@ -55,10 +55,19 @@ class PrometheusSource:
 
     # ------------------------------------------------------------ listings, for `check`
 
-    def label_names(self) -> list[str]:
-        """The names of all labels. Raises SourceError."""
-        return texts(self._api.listing(lambda client: client.get_label_names()))
+    def label_names(
+        self, selector: str = "", since: Timestamp | None = None, until: Timestamp | None = None
+    ) -> list[str]:
+        """The names of all labels, or of those of a selector's series, in a time. Raises SourceError."""
+        params = _span(since, until) | ({"match[]": selector} if selector else {})
+        return texts(self._api.listing(lambda client: client.get_label_names(params=params)))
 
-    def metric_names(self) -> list[str]:
-        """The names of all metrics. Raises SourceError."""
-        return texts(self._api.listing(lambda client: client.all_metrics()))
+    def metric_names(self, since: Timestamp | None = None, until: Timestamp | None = None) -> list[str]:
+        """The names of all metrics, or of those with samples in a time. Raises SourceError."""
+        params = _span(since, until)
+        return texts(self._api.listing(lambda client: client.all_metrics(params=params)))
+
+
+def _span(since: Timestamp | None, until: Timestamp | None) -> dict[str, str]:
+    given = {"start": since, "end": until}
+    return {key: f"{at / 1000:.3f}" for key, at in given.items() if at is not None}

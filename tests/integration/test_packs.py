@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from bridge.authoring.suggest import Suggestion, suggest
 from bridge.domain.batch import EventBatch
 from bridge.domain.model import ModelTable
+from bridge.domain.rule import ModelLabels
 from bridge.sources.prometheus import PrometheusConfig, PrometheusSource
 from tests.support.packs import ROOT, queries
 from tests.support.servers import Exporter, exporter, prometheus, wait_until
@@ -21,6 +23,7 @@ CONTENT_TYPES = {
     "kserve": "text/plain; version=0.0.4; charset=utf-8",
     "bentoml": "text/plain; version=1.0.0; charset=utf-8",
 }
+MODELS = ModelLabels()
 Story = dict[tuple[str, str], EventBatch]  # (phase, group.signal) -> what it gave
 
 
@@ -34,8 +37,8 @@ def show(pages: dict[str, Exporter], phase: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def story() -> Iterator[Story]:
-    """What every signal of the two packs gave at the end of each phase."""
+def played() -> Iterator[tuple[Story, Suggestion]]:
+    """What every signal of the two packs gave at the end of each phase, and what is suggested in the end."""
     found: Story = {}
     with ExitStack() as stack:
         pages = {name: stack.enter_context(exporter()) for name in CONTENT_TYPES}
@@ -48,7 +51,12 @@ def story() -> Iterator[Story]:
             for pack in pages:
                 for name, query in queries(pack):
                     found[phase, name] = source.instant(query, now, now)
-        yield found
+        yield found, suggest(source, server.url, int(time.time() * 1000), models=MODELS)
+
+
+@pytest.fixture
+def story(played: tuple[Story, Suggestion]) -> Story:
+    return played[0]
 
 
 def numbers(batch: EventBatch) -> dict[str, float]:
@@ -104,3 +112,17 @@ def test_every_model_has_its_number(
 def test_latencies_are_in_the_unit_that_the_pack_says(story: Story) -> None:
     """Both servers measure in seconds."""
     assert {batch.unit_ms for (_, name), batch in story.items() if "latency" in name} == {1000.0}
+
+
+def test_both_packs_are_suggested_and_what_the_service_measures_itself_is_named(
+    played: tuple[Story, Suggestion],
+) -> None:
+    """Its own histogram carries the labels of a model; its counter of errors did, before the restart."""
+    found = played[1]
+    assert [(pack.name, [(signal.name, signal.models) for signal in pack.signals]) for pack in found.packs] == [
+        ("kserve", [("kserve.latency_p95", 2), ("kserve.errors", 2)]),
+        ("bentoml", [("bentoml.latency_p95", 1), ("bentoml.errors", 1)]),
+    ]
+    assert [(item.metric, item.labelled) for item in found.candidates] == [
+        ("model_latency_seconds_bucket", True), ("model_errors_total", False),
+    ]  # fmt: skip

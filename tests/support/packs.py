@@ -7,8 +7,10 @@ from pathlib import Path
 
 import yaml
 
+from bridge.authoring.series_notation import labels, values
 from bridge.config.load import load_rules
 from bridge.domain.rule import Group, SignalQuery
+from tests.support.remote_write import Series
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "rules" / "packs"
@@ -28,3 +30,14 @@ def queries(pack: str) -> Iterator[tuple[str, SignalQuery]]:
     for group in groups(pack):
         for name, query in group.queries.items():
             yield f"{group.name}.{name}", query
+
+
+def written(pack: str, now: int, extra: dict[str, str] | None = None) -> list[Series]:
+    """The series of a pack for remote write: a sample a minute, the last one at `now` (ms)."""
+    found = []
+    for text, notation in SERIES[pack]:
+        numbers = [number for number in values(notation) if number is not None]
+        begins = now - 60_000 * (len(numbers) - 1)
+        samples = [(begins + 60_000 * place, number) for place, number in enumerate(numbers)]
+        found.append(({**labels(text), **(extra or {})}, samples))
+    return found

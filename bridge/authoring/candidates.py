@@ -1,0 +1,88 @@
+"""Metrics that look like signals of models and that no rule pack knows: by their labels first, by their names then."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Set
+from dataclasses import dataclass
+
+from bridge.domain.batch import VALUE, EventKind
+from bridge.domain.errors import SourceError
+from bridge.domain.model import ModelKey
+from bridge.domain.rule import LabelRef, ModelLabels, SignalQuery
+from bridge.domain.times import Timestamp
+from bridge.sources.prometheus import PrometheusSource
+
+MOST = 10
+_OTHERS = re.compile(
+    r"(?:go|process|python|prometheus|alertmanager|grafana|retrain_bridge|scrape|node|kube|container|machine|cadvisor"
+    r"|etcd|apiserver|kubelet|coredns|net_conntrack|promhttp|up|ALERTS)(?:_|$)"
+)
+_PARTS = re.compile(r"_(?:sum|count|created)$")
+# A latency or an error may be anybody's; with such a word in its name, it is a model's.
+_MODEL = re.compile(r"model|predict|inference|infer_|serving|classif|recommend|rank", re.IGNORECASE)
+_KINDS = (
+    ("drift", r"drift|(?:^|_)psi(?:_|$)|divergence|wasserstein|skew"),
+    ("quality", r"accuracy|precision|recall|(?:^|_)(?:auc|f1|mae|mape)(?:_|$)|rmse|log_?loss"),
+    ("errors", r"(?:error|fail|exception)\w*_total$"),
+    ("latency", r"latency|duration|_seconds|_milliseconds|_ms(?:_|$)|_microseconds"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A metric that a signal could be made of. expr: one to begin with; labelled: its series name a model."""
+
+    metric: str
+    kind: str
+    expr: str
+    labelled: bool
+
+
+def candidates(source: PrometheusSource, names: Iterable[str], models: ModelLabels, now: Timestamp) -> list[Candidate]:
+    """The MOST likely ones, those whose series carry the labels of `models` first. What is not answered is not told."""
+    known = {name for name in names if _OTHERS.match(name) is None}
+    labelled = _labelled(source, models, now)
+    by = [part.label for part in (models.project, models.pipeline, models.version) if part.const is None]
+    found = [*_of(known & labelled, True, by), *_of(known - labelled, False, by)]
+    return found[:MOST]
+
+
+def _of(names: Set[str], labelled: bool, by: list[str]) -> Iterator[Candidate]:
+    for name in sorted(names):
+        kind = _kind(name)
+        if kind and (labelled or kind in {"drift", "quality"} or _MODEL.search(name)):
+            yield Candidate(name, kind, _expr(name, kind, by), labelled)
+
+
+def _kind(name: str) -> str:
+    if _PARTS.search(name):
+        return ""
+    kind = next((kind for kind, pattern in _KINDS if re.search(pattern, name, re.IGNORECASE)), "")
+    # a counter of seconds, or of checks, is no number to compare with a limit
+    return "" if kind != "errors" and name.endswith("_total") else kind
+
+
+def _expr(name: str, kind: str, by: list[str]) -> str:
+    if name.endswith("_bucket"):
+        return f"histogram_quantile(0.95, sum by ({', '.join([*by, 'le'])}) (rate({name}[$window])))"
+    if kind == "errors":
+        return f"sum by ({', '.join(by)}) (increase({name}[$window]))"
+    return f"{'avg' if kind == 'quality' else 'max'} by ({', '.join(by)}) ({name})"
+
+
+def _labelled(source: PrometheusSource, models: ModelLabels, now: Timestamp) -> set[str]:
+    """Names of metrics whose series carry all labels of a model now."""
+    parts = (models.project, models.pipeline, models.version)
+    there = ",".join(f'{part.label}!=""' for part in parts if part.const is None)
+    if not there:
+        return set()
+    # the name takes the place of a model, so that the source reads the answer as it reads any other
+    mapping = ModelLabels(LabelRef(const="x"), LabelRef("__name__"), LabelRef(const="x"))
+    query = SignalQuery("names", EventKind.CUSTOM, {VALUE: f"group by (__name__) ({{{there}}})"}, mapping)
+    try:
+        batch = source.instant(query, now, now)
+    except SourceError:
+        return set()
+    keys: list[ModelKey] = [batch.table[slot] for slot in batch.index.tolist()]
+    return {key.pipeline for key in keys}
