@@ -13,7 +13,7 @@ from bridge.domain.verdict import Floats
 Bools = NDArray[np.bool_]
 LEAST = 30  # samples before anything is said of the noise
 FEW = 10  # samples before the scale is sure enough to tell what an outlier is
-STEADIEST = 0.95  # coefficient: beyond, it is a level that moves
+STEADIEST = 0.995  # coefficient: beyond, it is a level that moves
 HUBER = 2.5  # robust sigmas: what is further counts as this much
 HUBER_MEAN = 0.9775599834528068  # E[min(Z^2, 2.5^2)] of a standard normal Z
 WEIGHED = 0.75  # what a sample is worth, as later ones count more

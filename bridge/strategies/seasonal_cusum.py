@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import expm1, inf
-
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -17,7 +15,8 @@ SURE = 3.0  # standard deviations of a bias that lasts for ever
 BEYOND = 8.0  # above the limit: a sum grows no further, so that it comes down in time when the shift is over
 EDGE = 1.166  # what a sum is past its limit on average when it passes it, in two halves: Siegmund (1985)
 HIGHEST = 700.0  # exp() of more is not a float
-PARTS = 100  # of the coefficient's range, in a table
+PARTS = 1000  # of the coefficient's range, in a table
+SPEEDS = (0.0, 0.5, 1.0)  # how far each pair of sums goes towards sigmas of the signal
 
 
 class SeasonalCusumConfig(DetectorConfig):
@@ -40,23 +39,24 @@ class SeasonalCusumStrategy(Detector):
     Config = SeasonalCusumConfig
 
     def __init__(self, config: SeasonalCusumConfig) -> None:
-        super().__init__(config, [("sums", np.float32, (4,))])
-        self._k, self._h = config.k, config.h
-        self._fast_k, self._limit = np.full(1, config.k), np.array(config.h)
+        super().__init__(config, [("sums", np.float32, (2 * len(SPEEDS),))])
+        self._h, self._limit = config.h, np.array(config.h)
         phi = np.arange(PARTS) / PARTS
-        self._slow_k = config.k * np.sqrt((1 - phi) / (1 + phi))
-        self._slow_h = np.array([same_run_length(config.k, config.h, k) for k in self._slow_k.tolist()])
+        left = np.sqrt((1 - phi) / (1 + phi))
+        self._k = [config.k * left**speed for speed in SPEEDS]
+        self._limits = [same_run_length(config.k, config.h, k) for k in self._k]
 
     def detect(self, z: Floats, own: StateColumn, doubt: Doubt = NO_DOUBT) -> Found:
-        """Add to all four sums; the slow ones are shown as if their limit were h, too."""
+        """Add to all sums; those of the slower pairs are shown as if their limit were h, too."""
         place = (doubt.phi * PARTS).astype(np.intp)
-        slow_h = self._slow_h[place]
-        sums = np.ascontiguousarray(own["sums"].T)  # (4, k): sums of one kind side by side
-        small = z.astype(np.float32)
-        _add(sums[:2], small, _allowance(self._fast_k, doubt), self._h)
-        _add(sums[2:], small, _allowance(self._slow_k[place], doubt), slow_h)
+        sums = np.ascontiguousarray(own["sums"].T)  # (2 pairs, k): sums of one kind side by side
+        small, worst = z.astype(np.float32), np.zeros((2, len(z)), np.float32)
+        for pair, (k, limits) in enumerate(zip(self._k, self._limits, strict=True)):
+            mine, limit = sums[2 * pair : 2 * pair + 2], limits[place]
+            _add(mine, small, _allowance(k[place], doubt), limit)
+            np.maximum(worst, mine * (self._h / limit).astype(np.float32), out=worst)
         own["sums"] = sums.T
-        rise, fall = np.maximum(sums[:2], sums[2:] * (self._h / slow_h).astype(np.float32))
+        rise, fall = worst
         statistic = np.maximum(rise, fall).astype(np.float64)
         side = (rise >= fall).view(np.int8) * np.int8(2) - np.int8(1)
         return Found(statistic, np.broadcast_to(self._limit, len(z)), side, statistic > self._h)
@@ -67,28 +67,29 @@ def _allowance(k: Floats, doubt: Doubt) -> Floats:
     return np.asarray(k + np.minimum(k * doubt.lasts * doubt.error**2, SURE * doubt.error))
 
 
-def _add(sums: NDArray[np.float32], z: NDArray[np.float32], k: Floats, h: Floats | float) -> None:
+def _add(sums: NDArray[np.float32], z: NDArray[np.float32], k: Floats, h: Floats) -> None:
     """To sums (2, k), upwards and downwards, in place."""
     sums[0] += z
     sums[1] -= z
     sums -= k.astype(np.float32)
     np.maximum(sums, np.float32(0), out=sums)
-    np.minimum(sums, np.asarray(h + BEYOND, np.float32), out=sums)
+    np.minimum(sums, (h + BEYOND).astype(np.float32), out=sums)
 
 
-def same_run_length(k: float, h: float, other: float) -> float:
-    """The limit with which allowance `other` has as long a run without a shift as k with h.
+def same_run_length(k: float, h: float, others: Floats) -> Floats:
+    """The limits with which allowances `others` have as long a run without a shift as k with h.
 
     From Siegmund's approximation of the run length, (exp(2 k b) - 2 k b - 1) / 2 k^2 with b = h + 1.166.
     """
-    wanted = _run_length(k, h + EDGE)
-    low, high = 0.0, 1e4
+    wanted = _run_length(np.array([k]), np.array([h + EDGE]))
+    low, high = np.zeros(len(others)), np.full(len(others), 1e5)
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if _run_length(other, middle + EDGE) < wanted else (low, middle)
-    return round(low, 6)
+        short = _run_length(others, middle + EDGE) < wanted
+        low, high = np.where(short, middle, low), np.where(short, high, middle)
+    return np.asarray(np.round(low, 6))
 
 
-def _run_length(k: float, b: float) -> float:
-    x = 2 * k * b
-    return inf if x > HIGHEST else (expm1(x) - x) / (2 * k * k)
+def _run_length(k: Floats, b: Floats) -> Floats:
+    x = np.minimum(2 * k * b, HIGHEST)
+    return np.asarray((np.expm1(x) - x) / (2 * k * k))

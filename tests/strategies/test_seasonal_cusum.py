@@ -13,6 +13,7 @@ from bridge.domain.batch import EventKind
 from bridge.domain.rule import StrategySpec
 from bridge.domain.times import DAY, HOUR, MINUTE
 from bridge.strategies.registry import build
+from bridge.strategies.seasonal_cusum import same_run_length
 from tests.support.detectors import PLAIN, Story, detector, run_lengths
 
 EXAMPLE: dict[str, Any] = {"standardise": {**PLAIN, "level": 0.5, "spread": 0.1, "transform": "none"}, "h": 4}
@@ -147,3 +148,24 @@ def test_limits_have_to_be_positive() -> None:
     for params in ({"k": 0}, {"h": -1}, {"side": "left"}, {"standardise": {"reference": "fixed"}}):
         with pytest.raises(ValidationError):
             build(StrategySpec("seasonal_cusum", params))
+
+
+def test_limits_of_slower_sums_give_the_same_run_length() -> None:
+    """Siegmund's approximation, inverted: the limit itself, and others that were worked out by hand to two digits."""
+    found = same_run_length(0.5, 12.0, np.array([0.5, 0.25, 0.1]))
+    assert found == pytest.approx([12.0, 22.39, 48.57], abs=0.01)
+    for k, h in zip((0.5, 0.25, 0.1), found.tolist(), strict=True):
+        x = 2 * k * (h + 1.166)
+        assert (np.exp(x) - x - 1) / (2 * k * k) == pytest.approx(1_044_000, rel=0.01)
+
+
+def test_a_shift_that_whitening_hides_is_found_all_the_same() -> None:
+    """Two sigmas of an AR(0.9) signal are 0.46 of what is left: less than the allowance, and found within a day."""
+    draw, story = np.random.default_rng(17), Story("seasonal_cusum", {"standardise": {"reference": "version"}}, 20)
+    noise = draw.standard_normal(20)
+    codes = []
+    for place in range(9 * 288):
+        noise = 0.9 * noise + np.sqrt(0.19) * draw.standard_normal(20)
+        codes.append(story.see(100 + noise + (2.0 if place >= 8 * 288 else 0.0)))
+    assert {code for row in codes[288 : 8 * 288] for code in row} == {"OK"}
+    assert codes[-1].count("BREACHED") >= 15
