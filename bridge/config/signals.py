@@ -6,7 +6,19 @@ from bridge.config.promql import WINDOW, promql_problem
 from bridge.config.shape import PositiveSpan, Section, fixed
 from bridge.config.wording import near
 from bridge.config.yaml import Document, Place
-from bridge.domain.batch import COUNT, DISCOVER, ERRORS, TOTAL, UPDATED, VALUE, EventKind
+from bridge.domain.batch import (
+    BUCKETS,
+    COUNT,
+    DISCOVER,
+    ERRORS,
+    REFERENCE,
+    REFERENCE_SUM,
+    SUM,
+    TOTAL,
+    UPDATED,
+    VALUE,
+    EventKind,
+)
 from bridge.domain.rule import ModelLabels, SignalQuery
 from bridge.domain.times import MINUTE, format_duration
 
@@ -14,20 +26,28 @@ UNIT_MS = {"microseconds": 0.001, "milliseconds": 1.0, "seconds": 1000.0, "minut
 
 
 _COLUMNS = {
-    "expr": VALUE, "errors": ERRORS, "total": TOTAL, "n": COUNT, "updated": UPDATED, "discover": DISCOVER,
+    "expr": VALUE, "errors": ERRORS, "total": TOTAL, "buckets": BUCKETS, "reference": REFERENCE, "sum": SUM,
+    "reference_sum": REFERENCE_SUM, "n": COUNT, "updated": UPDATED, "discover": DISCOVER,
 }  # fmt: skip
+_PAIRS = (("errors", "total"), ("buckets", "reference"), ("sum", "reference_sum"))
+_WAYS = "a signal has one of: 'expr', 'errors' with 'total', 'buckets' with 'reference'"
 
 
 class SignalSection(Section):
-    """One signal: `expr`, or `errors` and `total`; `n`, `updated`, `discover` beside. window: what `$window` is."""
+    """One signal: `expr`, or `errors` and `total`, or `buckets` and `reference` with `sum` and `reference_sum`; `n`,
+    `updated`, `discover` beside. window: what `$window` is."""
 
-    not_built = frozenset({"buckets", "kind", "standardise", "models"})
+    not_built = frozenset({"kind", "standardise", "models"})
     stand_ins = fixed(event=EventKind.CUSTOM.value)
     event: EventKind
     unit: str = ""
     expr: str | None = None
     errors: str | None = None
     total: str | None = None
+    buckets: str | None = None
+    reference: str | None = None
+    sum: str | None = None
+    reference_sum: str | None = None
     n: str | None = None
     updated: str | None = None
     stale_after: PositiveSpan | None = None
@@ -45,7 +65,8 @@ def signal_query(
     name: str, signal: SignalSection, mapping: ModelLabels, limit: int, document: Document, place: Place
 ) -> SignalQuery:
     """The query of a signal; problems are noted."""
-    window = format_duration(signal.window or 5 * MINUTE)
+    span = signal.window or 5 * MINUTE
+    window = format_duration(span)
     exprs = {_COLUMNS[key]: text.replace(WINDOW, window) for key, text in signal.texts.items()}
     for key, text in signal.texts.items():
         if problem := promql_problem(text.replace(WINDOW, window)):
@@ -55,7 +76,8 @@ def signal_query(
             (*place, "window"), f"no expression of the signal uses {WINDOW}", f"write [{WINDOW}], or remove it"
         )
     unit_ms, stale_after = _unit_ms(signal, document, place), signal.stale_after or 0
-    return SignalQuery(name, signal.event, exprs, mapping, signal.unit, unit_ms, limit, stale_after)
+    used = span if any(WINDOW in text for text in signal.texts.values()) else 0
+    return SignalQuery(name, signal.event, exprs, mapping, signal.unit, unit_ms, limit, stale_after, used)
 
 
 def check_columns(signal: SignalSection, document: Document, place: Place) -> None:
@@ -66,10 +88,14 @@ def check_columns(signal: SignalSection, document: Document, place: Place) -> No
             "updated: when the number was made, in seconds since the epoch; stale_after: from which age it says nothing"
         )
         document.add(place, "'updated' and 'stale_after' go together", hint)
-    if len(given & {"errors", "total"}) == 1:
-        document.add(place, "'errors' and 'total' go together")
-    elif ("expr" in given) == ("errors" in given) and (given or not document.told(place)):
-        document.add(place, "a signal has either 'expr', or 'errors' with 'total'")
+    halves = [pair for pair in _PAIRS if len(given & set(pair)) == 1]
+    for one, other in halves:
+        document.add(place, f"{one!r} and {other!r} go together")
+    if "sum" in given and "buckets" not in given:
+        document.add((*place, "sum"), "'sum' goes with 'buckets'")
+    ways = len(given & {"expr", "errors", "buckets"})
+    if not halves and ways != 1 and (given or not document.told(place)):
+        document.add(place, _WAYS)
     if "errors" in given and signal.event is not EventKind.INFERENCE_ERROR:
         document.add((*place, "event"), "'errors' with 'total' is an event 'inference_error'")
 

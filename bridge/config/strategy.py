@@ -11,7 +11,9 @@ from bridge.config.wording import bare, kind, near
 from bridge.config.yaml import Document, Place
 from bridge.domain.batch import ERRORS, TOTAL, VALUE, EventKind
 from bridge.domain.rule import SignalQuery, StrategySpec
+from bridge.domain.times import format_duration
 from bridge.strategies.base import RetrainStrategy
+from bridge.strategies.counts import CountingConfig
 from bridge.strategies.registry import strategies
 
 _EXAMPLE = "for example strategy: {threshold: {max: 0.6}}"
@@ -40,6 +42,8 @@ def strategy_spec(value: object, query: SignalQuery | None, document: Document, 
         return None
     if query is not None:
         _check_needs(known[name], query, document, where)
+        if query.window and issubclass(known[name].Config, CountingConfig):
+            params = {"window": format_duration(query.window), **params}
     if (members := known[name].members) in params and isinstance(params[members], list):
         inner = [strategy_spec(item, query, document, (*where, members, i)) for i, item in enumerate(params[members])]
         if None in inner:
@@ -58,7 +62,7 @@ def _check_needs(strategy: type[RetrainStrategy], query: SignalQuery, document: 
         message = (
             f"strategy {strategy.name!r} needs {_listed(missing)}, and signal {query.name!r} has {_listed(columns)}"
         )
-        document.add(place, message, "a signal's expr gives value; errors, total and n give themselves")
+        document.add(place, message, "a signal's expr gives value; every other key of numbers gives itself")
 
 
 def _listed(columns: frozenset[str]) -> str:

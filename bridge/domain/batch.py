@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 
 from bridge.domain.errors import MissingData
 from bridge.domain.event import Custom, Drift, InferenceError, Latency, ModelEvent
+from bridge.domain.histogram import means
 from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.times import Timestamp
 from bridge.domain.verdict import Cause, Floats
 
 Slots = NDArray[np.int32]
-VALUE, ERRORS, TOTAL, COUNT, BUCKETS, UPDATED, DISCOVER = (
-    "value", "errors", "total", "n", "buckets", "updated", "discover",
-)  # fmt: skip
+VALUE, ERRORS, TOTAL, COUNT, UPDATED, DISCOVER = "value", "errors", "total", "n", "updated", "discover"
+BUCKETS, REFERENCE, SUM, REFERENCE_SUM = "buckets", "reference", "sum", "reference_sum"
+HISTOGRAMS = frozenset({BUCKETS, REFERENCE})
 
 
 class EventKind(StrEnum):
@@ -39,7 +40,9 @@ class EventBatch:
     table: slot number -> ModelKey. index: int32 (k,), the slot number of each element, no duplicates.
     columns: `value` | `errors` and `total` | `n`, float64 (k,), in the signal's own unit; `updated`, float64 (k,), when
     the numbers were made, in seconds since the epoch; `discover`, float64 (k,), there for models that must report;
-    `buckets`, float64 (k, b), cumulative counts at the upper bounds `bounds` (b,). A missing sample of a column is NaN.
+    `buckets` and `reference`, float64 (k, b), cumulative counts at the upper bounds `bounds` (b,), NaN at a bound that
+    the model's histogram does not have; `sum` and `reference_sum`, float64 (k,), of what was observed.
+    A missing sample of a column is NaN.
     unit_ms: for latency, milliseconds per unit of `value` (1000 for seconds).
     series: the k label sets as JSON objects in bytes (of the `value` or first column), for explanations.
     cause: not NONE when the answer as a whole may not be trusted (PARTIAL), so that absence means nothing.
@@ -73,9 +76,12 @@ class EventBatch:
             raise MissingData(f"signal {self.name!r} has no column {name!r}; it has: {have}") from None
 
     def values(self) -> Floats:
-        """The number that a limit is compared with: `value`, else errors / total (0/0 is NaN: no traffic)."""
-        if VALUE in self.columns or ERRORS not in self.columns:
+        """The number that a limit is compared with: `value`, else errors / total (0/0 is NaN: no traffic), else the
+        mean of `buckets`: exact where there is a `sum`, as their bounds have it otherwise."""
+        if VALUE in self.columns or not {ERRORS, BUCKETS} & self.columns.keys():
             return self.column(VALUE)
+        if ERRORS not in self.columns:
+            return means(self.column(BUCKETS), self.bounds, self.columns.get(SUM))
         with np.errstate(divide="ignore", invalid="ignore"):
             return self.column(ERRORS) / self.column(TOTAL)
 
@@ -95,7 +101,7 @@ class EventBatch:
     def reporting(self) -> tuple[EventBatch, Slots]:
         """The models that report a number, and the slots of those that only `discover` names."""
         others = [column for name, column in self.columns.items() if name not in {DISCOVER, UPDATED, COUNT}]
-        silent = np.logical_and.reduce([np.isnan(column) for column in others])
+        silent = np.logical_and.reduce([np.isnan(column.T).reshape(-1, len(self)).all(axis=0) for column in others])
         silent &= ~np.isnan(self.columns[DISCOVER])
         if not silent.any():
             return self, self.index[:0]

@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.domain.batch import BUCKETS, ERRORS, TOTAL, EventBatch, Slots
+from bridge.domain.batch import ERRORS, HISTOGRAMS, REFERENCE, REFERENCE_SUM, TOTAL, EventBatch, Slots
 from bridge.domain.errors import SourceError
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import SignalQuery
 from bridge.domain.times import Timestamp
 from bridge.domain.verdict import Cause, Floats
+
+MOST_CELLS = 50_000_000  # of a table of histograms: 400 MB
+_BESIDE = frozenset({REFERENCE, REFERENCE_SUM})  # a model that only the past has is not there
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,23 +40,34 @@ class Column:
 
 def assemble(
     name: str, table: ModelTable, slots: Slots, bounds: Floats | None, series: Sequence[bytes], values: Floats, *,
-    elements: int, skipped: Mapping[str, int], notes: tuple[str, ...], partial: bool,
+    ids: NDArray[np.intp], elements: int, skipped: Mapping[str, int], notes: tuple[str, ...], partial: bool,
 ) -> Column:  # fmt: skip
-    """The column of samples that are ordered by model slot, and bound if there are any. Raises SourceError."""
-    refuse_twins(name, slots, series, table, bounds)
+    """The column of samples that are ordered by model slot, and bound if there are any. Raises SourceError.
+
+    ids: numbers of their label sets, with `le`.
+    """
+    refuse_twins(name, slots, series, table, bounds, ids)
     if bounds is not None:
+        refuse_wide(name, slots, bounds)
         first, bounds, values = bucket_matrix(slots, bounds, values)
         slots, series = slots[first], [series[row] for row in first.tolist()]
     return Column(slots, values, series, bounds, elements, skipped, notes, partial)
 
 
-def refuse_twins(name: str, slots: Slots, series: Sequence[bytes], table: ModelTable, bounds: Floats | None) -> None:
-    """SourceError `duplicate_model` when one model (and bucket) has two samples; `slots` ascends."""
+def refuse_twins(
+    name: str, slots: Slots, series: Sequence[bytes], table: ModelTable, bounds: Floats | None, ids: NDArray[np.intp]
+) -> None:
+    """SourceError `duplicate_model` when one model (and bucket) has two samples; `slots` ascends.
+
+    Buckets that differ in the text of their `le` alone are none: clients write "1" and "1.0", both parts of one count.
+    """
     if len(slots) < 2:
         return
     same = slots[1:] == slots[:-1]
     if bounds is not None:
         same &= bounds[1:] == bounds[:-1]
+        for place in np.flatnonzero(same).tolist():
+            same[place] = series[place] != series[place + 1] or ids[place] == ids[place + 1]
     if not same.any():
         return
     first = int(np.argmax(same))
@@ -78,25 +92,44 @@ def refuse_flood(name: str, elements: int, limit: int) -> None:
         )
 
 
+def refuse_wide(name: str, slots: Slots, bounds: Floats) -> None:
+    """SourceError `limit` when histograms have so many different bounds that a table of them does not fit."""
+    models, different = len(np.unique(slots)), len(np.unique(bounds))
+    if models * different > MOST_CELLS:
+        raise SourceError(
+            f"signal {name!r}: the histograms of {models} models have {different} different bounds;"
+            " give them common ones, or fewer models a signal",
+            reason="limit",
+            transient=False,
+        )
+
+
 def bucket_matrix(slots: Slots, bounds: Floats, counts: Floats) -> tuple[NDArray[np.intp], Floats, Floats]:
     """First row of every model, the sorted bounds (b,) of all of them, and the counts (k, b).
 
-    slots, bounds, counts: (n,), ordered by slot, then bound. Counts are made to ascend along the bounds (scrapes of
-    the parts of an aggregate differ a little in time); a bound that a model does not have is NaN.
+    slots, bounds, counts: (n,), ordered by slot, then bound; counts at the same bound add up. They are made to ascend
+    along the bounds (scrapes of the parts of an aggregate differ a little in time); a bound that a model does not have
+    is NaN.
     """
     _, first, row = np.unique(slots, return_index=True, return_inverse=True)
     limits, column = np.unique(bounds, return_inverse=True)
     matrix = np.full((len(first), len(limits)), np.nan)
+    again = np.flatnonzero((row[1:] == row[:-1]) & (column[1:] == column[:-1])) + 1
     matrix[row, column] = counts
+    if len(again):
+        matrix[row, column] = 0
+        np.add.at(matrix, (row, column), counts)
     ascending = np.fmax.accumulate(matrix, axis=1)
     ascending[np.isnan(matrix)] = np.nan
     return first, limits, ascending
 
 
 def batch(query: SignalQuery, slot: Timestamp, table: ModelTable, columns: Mapping[str, Column]) -> EventBatch:
-    """The columns of one slot side by side: every model that any of them has."""
-    index, series = _union(list(columns.values()))
-    values = {name: _spread(column, index) for name, column in columns.items()}
+    """The columns of one slot side by side: every model that any of them has, but for those of a reference alone."""
+    index, series = _union([column for name, column in columns.items() if name not in _BESIDE] or [*columns.values()])
+    histograms = [columns[name].bounds for name in columns if name in HISTOGRAMS]
+    bounds = np.unique(np.concatenate([found for found in histograms if found is not None])) if histograms else None
+    values = {name: _spread(column, index, bounds) for name, column in columns.items()}
     if ERRORS in columns and TOTAL in columns:
         # a counter that never counted an error does not exist: no errors, as long as there was traffic
         silent = ~np.isin(index, columns[ERRORS].index) & np.isin(index, columns[TOTAL].index)
@@ -112,7 +145,7 @@ def batch(query: SignalQuery, slot: Timestamp, table: ModelTable, columns: Mappi
         table=table,
         index=index,
         columns=values,
-        bounds=columns[BUCKETS].bounds if BUCKETS in columns else None,
+        bounds=bounds,
         unit_ms=query.unit_ms,
         series=series,
         cause=Cause.PARTIAL if any(column.partial for column in columns.values()) else Cause.NONE,
@@ -134,10 +167,18 @@ def _union(columns: Sequence[Column]) -> tuple[Slots, Sequence[bytes]]:
     return np.array(slots, np.int32), [shown[slot] for slot in slots]
 
 
-def _spread(column: Column, index: Slots) -> Floats:
-    """The column's values at the places of `index`, NaN where it has none."""
-    if len(column.index) == len(index):
+def _spread(column: Column, index: Slots, bounds: Floats | None) -> Floats:
+    """The column's values at the places of `index` (and of its bounds in `bounds`), NaN where it has none."""
+    if np.array_equal(column.index, index) and (
+        column.bounds is None or bounds is None or np.array_equal(column.bounds, bounds)
+    ):
         return column.values
-    spread = np.full((len(index), *column.values.shape[1:]), np.nan)
-    spread[np.searchsorted(index, column.index)] = column.values
+    here = np.isin(column.index, index)
+    rows, values = np.searchsorted(index, column.index[here]), column.values[here]
+    if column.bounds is None or bounds is None:
+        spread = np.full((len(index), *values.shape[1:]), np.nan)
+        spread[rows] = values
+        return spread
+    spread = np.full((len(index), len(bounds)), np.nan)
+    spread[rows[:, None], np.searchsorted(bounds, column.bounds)] = values
     return spread

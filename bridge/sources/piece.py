@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.domain.batch import BUCKETS, EventBatch
+from bridge.domain.batch import HISTOGRAMS, EventBatch
 from bridge.domain.errors import SourceError
 from bridge.domain.rule import SignalQuery
 from bridge.domain.times import Timestamp
@@ -41,7 +41,7 @@ class Piece:
         In the order of the slots, those of a slot in the order of its own batch.
         None when that is not simple: several columns, models that come twice, an answer that may not be judged.
         """
-        if len(self.stretches) != 1 or self.stretches[0].column == BUCKETS:
+        if len(self.stretches) != 1 or self.stretches[0].column in HISTOGRAMS:
             return None
         samples, layout = self.stretches[0].samples, self.stretches[0].layout
         elements = samples.present.sum(axis=0) + samples.histograms + samples.malformed

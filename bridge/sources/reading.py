@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bridge.domain.batch import BUCKETS
+from bridge.domain.batch import HISTOGRAMS
 from bridge.domain.errors import SourceError
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import ModelLabels, SignalQuery
@@ -63,7 +63,7 @@ class Reader:
             self._before[user] = LabelSets.of(samples.metrics)
         return assemble(
             query.name, self.table, layout.slots, layout.bounds, layout.series, samples.values[layout.rows],
-            elements=samples.elements, skipped=_sum(samples.skipped, layout.skipped()),
+            ids=layout.ids, elements=samples.elements, skipped=_sum(samples.skipped, layout.skipped()),
             notes=samples.notes, partial=samples.partial,
         )  # fmt: skip
 
@@ -97,6 +97,7 @@ class Reader:
         return assemble(
             query.name, self.table, layout.slots[chosen], None if layout.bounds is None else layout.bounds[chosen],
             series, samples.values[rows, point],
+            ids=layout.ids if all_there else layout.ids[chosen],
             elements=elements, skipped=_sum(lost), notes=samples.notes, partial=samples.partial,
         )  # fmt: skip
 
@@ -113,7 +114,7 @@ class Reader:
 
     def _index(self, mapping: ModelLabels, name: str) -> SeriesIndex:
         """The known label sets of a mapping, shared by every signal that uses it."""
-        buckets = name == BUCKETS
+        buckets = name in HISTOGRAMS
         return self._indexes.setdefault((mapping, buckets), SeriesIndex(mapping, self.table, buckets=buckets))
 
     def _arrange(self, query: SignalQuery, name: str, metrics: list[bytes], user: str) -> Layout:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bridge.domain.batch import EventBatch, EventKind
 from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.rule import StrategySpec
-from bridge.domain.verdict import Cause, Code, Verdicts
+from bridge.domain.verdict import Cause, Code, Floats, Verdicts
 from bridge.strategies.base import RetrainStrategy, guarded
 from bridge.strategies.registry import build, strategies
 
@@ -37,12 +37,25 @@ def strategy(request) -> RetrainStrategy:
 
 
 def batch_of(values: list[float]) -> EventBatch:
-    """One batch for every strategy: `values` as numbers, and as errors of one request."""
+    """One batch for every strategy: `values` as numbers, as errors of one request, and as shares in two buckets."""
     table = ModelTable()
     index = np.array([table.slot(ModelKey("p", "q", str(number))) for number in range(len(values))], np.int32)
     numbers = np.array(values, np.float64)
-    columns = {"value": numbers, "errors": numbers.copy(), "total": np.where(np.isnan(numbers), numbers, 1.0)}
-    return EventBatch("drift", EventKind.DRIFT, 0, table, index, columns, elements=len(values))
+    known = np.where(np.isnan(numbers), numbers, 1.0)
+    columns = {"value": numbers, "errors": numbers.copy(), "total": known, **histograms(numbers)}
+    bounds = np.array([0.5, 1.0, np.inf])
+    return EventBatch("drift", EventKind.DRIFT, 0, table, index, columns, bounds, elements=len(values))
+
+
+def histograms(numbers: Floats) -> dict[str, Floats]:
+    """1000 observations of which the share of a number is below the last bound, and a reference of one half."""
+    share = np.clip(numbers, 0, 1)[:, None]
+    return {
+        "buckets": 1000 * np.concatenate([share / 2, share, share * 0 + 1], axis=1),
+        "reference": 1000 * np.tile([0.25, 0.5, 1.0], (len(numbers), 1)),
+        "sum": 700 - 100 * numbers,
+        "reference_sum": np.full(len(numbers), 650.0),
+    }
 
 
 def judged(strategy: RetrainStrategy, values: list[float]) -> Verdicts:
@@ -92,6 +105,8 @@ def test_the_batch_is_not_changed(strategy: RetrainStrategy) -> None:
     guarded(strategy, batch, strategy.new_state(2))
     assert {name: column.tolist() for name, column in batch.columns.items()} == {
         "value": [0.1, 0.9], "errors": [0.1, 0.9], "total": [1.0, 1.0],
+        "buckets": [[50.0, 100.0, 1000.0], [450.0, 900.0, 1000.0]], "reference": [[250.0, 500.0, 1000.0]] * 2,
+        "sum": [690.0, 610.0], "reference_sum": [650.0, 650.0],
     }  # fmt: skip
 
 

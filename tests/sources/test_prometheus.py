@@ -115,12 +115,60 @@ def test_two_series_of_one_model_are_that_signals_error(
     assert "aggregate" in text
 
 
-def test_one_bucket_twice_is_an_error_too(source: PrometheusSource, mocked: responses.RequestsMock) -> None:
-    """ "1" and "1.0" are one bound."""
-    FakePrometheus(world(seconds=[(model(1, le="1"), "1"), (model(1, le="1.0"), "2")])).serve(mocked)
+@pytest.mark.parametrize("pod", ["b", "a"])
+def test_one_bucket_twice_is_an_error_too(source: PrometheusSource, mocked: responses.RequestsMock, pod: str) -> None:
+    """Of two pods, or the same series again: adding up would be a guess."""
+    twins = [(model(1, pod="a", le="1"), "1"), (model(1, pod=pod, le="1"), "2")]
+    FakePrometheus(world(seconds=twins)).serve(mocked)
     with pytest.raises(SourceError, match="shop/fraud/1") as caught:
         source.instant(signal(buckets="seconds"), AT, AT)
     assert caught.value.reason == "duplicate_model"
+
+
+def test_bounds_that_are_written_in_two_ways_add_up(source: PrometheusSource, mocked: responses.RequestsMock) -> None:
+    """One client says "1" and another "1.0": an aggregate by `le` has both, and each has a part of the observations."""
+    seen = [
+        (model(1, le="1"), "1"), (model(1, le="2.0"), "6"), (model(1, le="1.0"), "2"), (model(1, le="+Inf"), "9"),
+        (model(2, le="1"), "4"), (model(2, le="+Inf"), "4"),
+    ]  # fmt: skip
+    FakePrometheus(world(seconds=seen)).serve(mocked)
+    batch = source.instant(signal(buckets="seconds"), AT, AT)
+    assert batch.bounds is not None
+    assert batch.bounds.tolist() == [1.0, 2.0, float("inf")]
+    assert rows(batch) == {"1": ["[3.0, 6.0, 9.0]"], "2": ["[4.0, nan, 4.0]"]}
+
+
+def test_a_reference_stands_beside_its_histogram_at_the_bounds_of_both(
+    source: PrometheusSource, mocked: responses.RequestsMock
+) -> None:
+    """A bound that one of them lacks is NaN there; a model that only the reference has is gone, and no model."""
+    now = [(model(1, le="1"), "3"), (model(1, le="+Inf"), "4"), (model(3, le="+Inf"), "1")]
+    before = [
+        (model(1, le="0.5"), "5"),
+        (model(1, le="+Inf"), "8"),
+        (model(2, le="1"), "9"),
+        (model(2, le="+Inf"), "9"),
+    ]
+    sums = [(model(2), "7"), (model(1), "6")]
+    FakePrometheus(world(seconds=now, old=before, total=sums)).serve(mocked)
+    batch = source.instant(signal(buckets="seconds", reference="old", reference_sum="total"), AT, AT)
+    assert batch.bounds is not None
+    assert batch.bounds.tolist() == [0.5, 1.0, float("inf")]
+    assert rows(batch) == {
+        "1": ["[nan, 3.0, 4.0]", "[5.0, nan, 8.0]", "6.0"],
+        "3": ["[nan, nan, 1.0]", "[nan, nan, nan]", "nan"],
+    }
+
+
+def test_histograms_that_fill_the_memory_are_refused(
+    source: PrometheusSource, mocked: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bounds that every model has for itself make a table of all by all."""
+    monkeypatch.setattr("bridge.sources.columns.MOST_CELLS", 5)
+    FakePrometheus(world(seconds=[(model(number, le=str(number)), "1") for number in range(3)])).serve(mocked)
+    with pytest.raises(SourceError, match="3 models have 3 different bounds") as caught:
+        source.instant(signal(buckets="seconds"), AT, AT)
+    assert (caught.value.reason, caught.value.transient) == ("limit", False)
 
 
 @pytest.mark.parametrize(("limit", "refused"), [(0, False), (3, False), (2, True)])

@@ -1,0 +1,55 @@
+"""Measures of how far apart two histograms are, whose size by chance alone is that of a chi-square number."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import numpy as np
+
+from bridge.domain.batch import EventBatch
+from bridge.domain.verdict import Floats
+from bridge.strategies import tails
+from bridge.strategies.histograms import Cells, Finding, HistogramStrategy, Pair, merged
+
+HALF = 0.5  # of an observation: an empty cell has no logarithm, and chance without it is more than chi-square's
+
+
+class DivergenceStrategy(HistogramStrategy):
+    """Judges a divergence of cells. word, unit: of it, for people.
+
+    per_chi_square: c, where c (1/n + 1/m) times a chi-square number of cells - 1 degrees of freedom is its
+    distribution while both histograms are of one.
+    """
+
+    word: ClassVar[str]
+    unit: ClassVar[str]
+    per_chi_square: ClassVar[float]
+
+    @abstractmethod
+    def divergence(self, one: Floats, other: Floats) -> Floats:
+        """(k,), of two columns of shares (b, k), all above 0."""
+
+    def compare(self, pair: Pair) -> Finding:
+        """Cells are merged as for chi-square."""
+        cells = merged(pair)
+        there = cells.there
+        sides = ((cells.current, pair.n), (cells.reference, pair.m))
+        # Where there is no cell both shares are 1, which adds nothing.
+        found = self.divergence(*(np.where(there, _shares(counts, size, cells), 1.0) for counts, size in sides))
+        scale = self.per_chi_square * (1 / np.maximum(pair.n, 1) + 1 / np.maximum(pair.m, 1))
+        p = tails.chi_square(found / scale, np.maximum(cells.number - 1, 1))
+        return Finding(found, p, (p <= self._alpha) & (found >= self._limit), cells.number < 2)
+
+    def told(self, batch: EventBatch, pair: Pair) -> str:
+        """The divergence, and how probable it is."""
+        found = self.compare(pair)
+        return (
+            f"{self.word} {found.statistic[0]:.3g}{self.unit} (limit {self._limit:g}),"
+            f" p {found.p[0]:.2g} (limit {self._alpha:g})"
+        )
+
+
+def _shares(counts: Floats, size: Floats, cells: Cells) -> Floats:
+    """Of each cell, with half an observation more in it."""
+    return np.asarray((counts + HALF) / (size + HALF * np.maximum(cells.number, 1)))

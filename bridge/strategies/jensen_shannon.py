@@ -1,0 +1,38 @@
+"""The Jensen-Shannon divergence of a histogram and its reference, with what chance makes of it."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field
+
+from bridge.domain.verdict import Floats
+from bridge.strategies.divergence import DivergenceStrategy
+from bridge.strategies.histograms import HistogramConfig
+
+
+class JensenShannonConfig(HistogramConfig):
+    """`jensen_shannon: {min_effect: 0.02}`. min_effect: of the divergence in bits, from 0 to 1."""
+
+    min_effect: float = Field(default=0.02, ge=0, lt=1)
+
+
+class JensenShannonStrategy(DivergenceStrategy):
+    """Breached while the Jensen-Shannon divergence (in bits, 0 to 1) is past its limit, and is no chance.
+
+    When to use: a measure with a fixed scale is wanted, which does not explode at empty buckets.
+    """
+
+    name = "jensen_shannon"
+    word = "Jensen-Shannon divergence"
+    unit = " bit"
+    per_chi_square = 1 / (8 * float(np.log(2)))
+    Config = JensenShannonConfig
+
+    def __init__(self, config: JensenShannonConfig) -> None:
+        super().__init__(config, config.min_effect)
+
+    def divergence(self, one: Floats, other: Floats) -> Floats:
+        """How much an observation says of which of the two it comes from: base 2."""
+        middle = (one + other) / 2
+        terms = one * np.log2(one / middle) + other * np.log2(other / middle)
+        return np.asarray(np.maximum(terms.sum(axis=0) / 2, 0.0))

@@ -1,0 +1,99 @@
+"""How far observations have moved, in their own unit: the earth mover's distance, as far as it is known."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field
+
+from bridge.domain.batch import EventBatch
+from bridge.domain.verdict import Floats
+from bridge.strategies import tails
+from bridge.strategies.histograms import (
+    Bools,
+    Finding,
+    HistogramConfig,
+    HistogramStrategy,
+    Pair,
+    chi_square_statistic,
+    edges,
+    in_unit,
+    merged,
+)
+
+
+class WassersteinConfig(HistogramConfig):
+    """`wasserstein: {min_effect: 20ms}`. min_effect: how far the observations are moved, in the signal's unit."""
+
+    min_effect: float = Field(gt=0)
+
+
+class WassersteinStrategy(HistogramStrategy):
+    """Breached while observations have moved by more than a limit in their own unit, at least.
+
+    When to use: the limit is known in the signal's unit ("20 ms slower matters"). The signal should have `sum` and
+    `reference_sum`: then it is the difference of two exact means.
+    """
+
+    name = "wasserstein"
+    Config = WassersteinConfig
+
+    def __init__(self, config: WassersteinConfig) -> None:
+        super().__init__(config, config.min_effect)
+
+    def compare(self, pair: Pair) -> Finding:
+        """The means where they are known, what the buckets prove where they are not."""
+        difference = np.abs(pair.means - pair.reference_means)
+        known = np.isfinite(difference)
+        least, p, blind = difference, np.full(len(known), np.nan), np.zeros(len(known), np.bool_)
+        if known.any():
+            error = np.sqrt(_variance(pair, pair.current, pair.means) / np.maximum(pair.n, 1))
+            other = np.sqrt(_variance(pair, pair.reference, pair.reference_means) / np.maximum(pair.m, 1))
+            p = tails.normal(np.nan_to_num(difference / np.maximum(np.hypot(error, other), 1e-300)))
+        if not known.all():
+            least, p, blind = self._of_buckets(pair, known, least, p)
+        return Finding(least, p, (p <= self._alpha) & (least >= self._limit), blind)
+
+    def told(self, batch: EventBatch, pair: Pair) -> str:
+        """How far at least, and p."""
+        found = self.compare(pair)
+        return (
+            f"moved by at least {in_unit(batch, float(found.statistic[0]))}"
+            f" (limit {in_unit(batch, self._limit)}), p {found.p[0]:.2g} (limit {self._alpha:g})"
+        )
+
+    def _of_buckets(self, pair: Pair, known: Bools, least: Floats, p: Floats) -> tuple[Floats, Floats, Bools]:
+        """The same, completed where the means are not known; there it may be that the buckets cannot tell."""
+        low, high = distances(pair)
+        cells = merged(pair)
+        different = tails.chi_square(chi_square_statistic(cells, pair.n, pair.m), np.maximum(cells.number - 1, 1))
+        blind = ~known & (low < self._limit) & (high >= self._limit)
+        return np.where(known, least, low), np.where(known, p, different), blind
+
+
+def distances(pair: Pair) -> tuple[Floats, Floats]:
+    """The least and the greatest distance (k,) of the distributions behind the buckets.
+
+    The latter is infinite where there are observations above the last bound; none is taken to be below the first edge.
+    """
+    one, other = pair.current / np.maximum(pair.n, 1), pair.reference / np.maximum(pair.m, 1)
+    lower, upper = edges(pair)
+    width = (upper - lower)[:-1]
+    before = np.zeros((1, len(pair.n)))
+    # Between two bounds the one is at least as at the first, and the other at most as at the second.
+    up = one[:-1] - np.concatenate([before, other[:-2]])
+    down = other[:-1] - np.concatenate([before, one[:-2]])
+    least = (width * np.maximum(0, -np.minimum(up, down))).sum(axis=0)
+    most = (width * np.maximum(up, down)).sum(axis=0)
+    above = np.zeros(len(pair.n), np.bool_)
+    for counts in (pair.current, pair.reference):
+        above |= (counts[-1] > counts[-2]) if len(counts) > 1 else counts[-1] > 0
+    most[above] = np.inf
+    return least, most
+
+
+def _variance(pair: Pair, counts: Floats, means: Floats) -> Floats:
+    """The greatest variance (k,) that observations can have whose buckets and means are known."""
+    lower, upper = edges(pair)
+    farthest = np.maximum(np.square(lower - means), np.square(upper - means))
+    size = np.maximum(counts[-1], 1)
+    return np.asarray((np.diff(counts, axis=0, prepend=0) * farthest).sum(axis=0) / size)
