@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 from bridge.authoring.rule_packs import FOLDER, PACKS
-from tests.support.packs import FILES, ROOT
+from tests.support.packs import FILES, ROOT, groups
 
 
 def test_every_file_has_its_entry_and_every_entry_its_file() -> None:
@@ -42,3 +43,11 @@ def test_the_wheel_holds_every_pack(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         held = {Path(name).stem: archive.read(name) for name in archive.namelist() if "/packs/" in name}
     assert held == {name: file.read_bytes() for name, file in FILES.items()}
+
+
+def test_every_rule_of_every_pack_fires_in_a_test() -> None:
+    """rules/tests/packs: whoever adds a rule adds what makes it fire."""
+    told = "".join(file.read_text() for file in sorted((ROOT / "rules" / "tests" / "packs").glob("*.yml")))
+    rules = [rule.name for pack in FILES for group in groups(pack) for rule in group.rules]
+    assert len(rules) == 32
+    assert [name for name in rules if not re.search(rf"rule: {name}\b|alertname: {name}\n    exp_alerts", told)] == []
