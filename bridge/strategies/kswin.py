@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
@@ -90,6 +91,7 @@ class KswinStrategy(Detector):
         return np.maximum(most, -least).astype(np.int64), most >= -least
 
 
+@lru_cache(maxsize=64)
 def critical(n: int, m: int, alpha: float) -> int | None:
     """The least distance, times n m, which two samples of sizes n and m reach with a chance of at most alpha.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -41,17 +43,14 @@ class SeasonalCusumStrategy(Detector):
     def __init__(self, config: SeasonalCusumConfig) -> None:
         super().__init__(config, [("sums", np.float32, (2 * len(SPEEDS),))])
         self._h, self._limit = config.h, np.array(config.h)
-        phi = np.arange(PARTS) / PARTS
-        left = np.sqrt((1 - phi) / (1 + phi))
-        self._k = [config.k * left**speed for speed in SPEEDS]
-        self._limits = [same_run_length(config.k, config.h, k) for k in self._k]
+        self._speeds = _speeds(config.k, config.h)
 
     def detect(self, z: Floats, own: StateColumn, doubt: Doubt = NO_DOUBT) -> Found:
         """Add to all sums; those of the slower pairs are shown as if their limit were h, too."""
         place = (doubt.phi * PARTS).astype(np.intp)
         sums = np.ascontiguousarray(own["sums"].T)  # (2 pairs, k): sums of one kind side by side
         small, worst = z.astype(np.float32), np.zeros((2, len(z)), np.float32)
-        for pair, (k, limits) in enumerate(zip(self._k, self._limits, strict=True)):
+        for pair, (k, limits) in enumerate(self._speeds):
             mine, limit = sums[2 * pair : 2 * pair + 2], limits[place]
             _add(mine, small, _allowance(k[place], doubt), limit)
             np.maximum(worst, mine * (self._h / limit).astype(np.float32), out=worst)
@@ -60,6 +59,14 @@ class SeasonalCusumStrategy(Detector):
         statistic = np.maximum(rise, fall).astype(np.float64)
         side = (rise >= fall).view(np.int8) * np.int8(2) - np.int8(1)
         return Found(statistic, np.broadcast_to(self._limit, len(z)), side, statistic > self._h)
+
+
+@lru_cache(maxsize=64)
+def _speeds(k: float, h: float) -> list[tuple[Floats, Floats]]:
+    """Allowances and limits of each pair of sums, by the AR(1) coefficient."""
+    phi = np.arange(PARTS) / PARTS
+    left = np.sqrt((1 - phi) / (1 + phi))
+    return [(k * left**speed, same_run_length(k, h, k * left**speed)) for speed in SPEEDS]
 
 
 def _allowance(k: Floats, doubt: Doubt) -> Floats:
