@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
@@ -155,9 +156,11 @@ def _scaled(counts: Floats, shared: Bools, cause: Int8) -> tuple[Floats, Floats]
     if odd.any():
         cause[odd & (cause == Cause.NONE)] = Cause.NAN
         counts[:, odd] = 0
-    counts = np.maximum.accumulate(counts, axis=0)
+    for below, row in itertools.pairwise(counts):  # many times faster than accumulate along the first axis
+        np.maximum(below, row, out=row)
     size = np.floor(counts[-1])
-    counts *= size / np.maximum(counts[-1], 1e-300)
+    if not np.array_equal(size, counts[-1]):
+        counts *= size / np.maximum(counts[-1], 1e-300)
     return counts, size
 
 
@@ -185,12 +188,19 @@ class Cells(NamedTuple):
         return self.current + self.reference > 0
 
 
+def in_cells(counts: Floats) -> Floats:
+    """Counts of each cell, of cumulative ones."""
+    found = counts.copy()
+    found[1:] -= counts[:-1]
+    return found
+
+
 def merged(pair: Pair, expected: float = EXPECTED) -> Cells:
     """Cells of which both histograms are expected to have at least so many observations, as they come by their bounds.
 
     What is left over at the end belongs to the last cell.
     """
-    current, reference = np.diff(pair.current, axis=0, prepend=0), np.diff(pair.reference, axis=0, prepend=0)
+    current, reference = in_cells(pair.current), in_cells(pair.reference)
     whole = pair.n + pair.m
     need = expected * whole / np.maximum(np.minimum(pair.n, pair.m), 1)
     need = np.maximum(need, 1e-300)
@@ -215,11 +225,14 @@ def merged(pair: Pair, expected: float = EXPECTED) -> Cells:
 def chi_square_statistic(cells: Cells, n: Floats, m: Floats) -> Floats:
     """Pearson's statistic of homogeneity (k,) of two rows of cells."""
     share = n / np.maximum(n + m, 1)
-    pooled = cells.current + cells.reference
-    distance = cells.current - pooled * share
-    np.square(distance, out=distance)
-    distance /= np.maximum(pooled, 1e-300)
-    return np.asarray(distance.sum(axis=0) / np.maximum(share * (1 - share), 1e-300))
+    found = np.zeros_like(share)
+    for one, other in zip(cells.current, cells.reference, strict=True):
+        pooled = one + other
+        distance = one - pooled * share
+        distance *= distance
+        distance /= np.maximum(pooled, 1e-300, out=pooled)
+        found += distance
+    return np.asarray(found / np.maximum(share * (1 - share), 1e-300))
 
 
 def edges(pair: Pair) -> tuple[Floats, Floats]:

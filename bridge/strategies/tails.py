@@ -72,11 +72,12 @@ def chi_square(x: Floats, df: NDArray[np.int64]) -> Floats:
     term[odd] *= np.sqrt(x[odd] * 2 / np.pi)
     found = np.zeros_like(x)
     found[odd] = erfc(np.sqrt(half[odd]))
-    shift = np.where(odd, 0.5, 0.0)
+    divisor = np.where(odd, 1.5, 1.0)
     steps = df // 2
     for step in range(int(steps.max(initial=0))):
-        found += np.where(step < steps, term, 0.0)
-        term *= half / (step + 1 + shift)
+        found += term * (step < steps)
+        term *= half / divisor
+        divisor += 1
     return found
 
 
