@@ -116,9 +116,7 @@ def _remove(lines: list[str | None], line: int) -> None:
     end = begin + 1
     while end < len(lines) and ((left := lines[end]) is None or (left.strip() and _indent(left) > indent)):
         end += 1
-    while begin and (above := lines[begin - 1]) is not None and above.strip().startswith("#"):
-        if _indent(above) != indent:
-            break
+    while begin and (above := lines[begin - 1]) is not None and above.startswith(" " * indent + "#"):
         begin -= 1
     lines[begin:end] = [None] * (end - begin)
 

@@ -96,7 +96,7 @@ def suggest(
             reports.append(report)
             texts[pack.name] = text
     matched = [pack for pack in PACKS if pack.name in texts]
-    notes = tuple(_notes(matched, texts, source, names, now, project))
+    notes = tuple(_notes(matched, texts, source, names, (now - lookback, now), project))
     rest = names - {name for name in names if any(name.startswith(pack.own) for pack in matched)}
     found = candidates(source, rest, models, now)
     return Suggestion(len(names), tuple(reports), tuple(found), notes, _rules(reports, texts, url, lookback))
@@ -150,8 +150,8 @@ def _mapped(mapping: ModelLabels) -> list[str]:
 
 
 def _notes(
-    packs: Iterable[Pack], texts: dict[str, str], source: PrometheusSource, names: set[str], now: Timestamp,
-    project: str,
+    packs: Iterable[Pack], texts: dict[str, str], source: PrometheusSource, names: set[str],
+    span: tuple[Timestamp, Timestamp], project: str,
 ) -> Iterable[str]:  # fmt: skip
     """Where constants put models of several teams together, and a label could tell them apart."""
     constant = [pack for pack in packs if "project: {const:" in texts[pack.name]]
@@ -159,7 +159,7 @@ def _notes(
         return
     metric = next((name for pack in constant for name in sorted(names) if name.startswith(pack.own)), "")
     try:
-        labels = source.label_names(f'{{__name__="{metric}"}}', now - LOOKBACK, now) if metric else []
+        labels = source.label_names(f'{{__name__="{metric}"}}', *span) if metric else []
     except SourceError:
         return
     for team in (label for label in TEAMS if label in labels):
