@@ -18,7 +18,6 @@ import argparse
 import json
 import math
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -151,81 +150,78 @@ def quiet_errors(each: int, models: int, days: int, seed: int) -> float:
 
 # ---------------------------------------------------------------- labelled data
 
-BY = "by (project, pipeline, version)"
-RULES: dict[str, Any] = {
-    "groups": [
-        {
-            "name": "labelled",
-            "interval": "5m",
-            "signals": {
-                "latency": {"event": "latency", "unit": "seconds", "expr": f"max {BY} (model_latency_seconds)"},
-                "score": {"event": "custom", "expr": f"max {BY} (model_drift_score)"},
-                "failures": {
-                    "event": "inference_error", "window": "5m",
-                    "errors": f"sum {BY} (increase(model_errors_total[$window]))",
-                    "total": f"sum {BY} (increase(model_requests_total[$window]))",
-                },
-            },
-            "rules": [],
-        }
-    ]
+SIGNALS_OF = {
+    "latency": {"event": "latency", "unit": "seconds", "expr": "max by (LABELS) (model_latency_seconds{MODELS})"},
+    "drift": {"event": "custom", "expr": "max by (LABELS) (model_drift_score{MODELS})"},
+    "error_ratio": {
+        "event": "inference_error", "window": "10m",
+        "errors": "sum by (LABELS) (increase(model_errors_total{MODELS}[$window]))",
+        "total": "sum by (LABELS) (increase(model_requests_total{MODELS}[$window]))",
+    },
 }  # fmt: skip
+Model = dict[str, Any]
 
 
-def judged_by(labels: dict[str, Any]) -> dict[str, Any]:
-    """A rule for each signal that is some model's primary one, for those models only."""
-    rules = json.loads(json.dumps(RULES))
-    group = rules["groups"][0]
-    names = {"latency": "latency", "drift": "score", "error_ratio": "failures"}
-    for primary, name in names.items():
-        models = [item for item in labels["models"] if primary in item["primary"].split("|")]
-        wanted = "|".join(sorted({re.escape(item["project"]) for item in models})).replace("\\", "\\\\")
-        if not models:
-            del group["signals"][name]
-            continue
-        said = json.dumps(group["signals"][name])
-        for metric in ("model_latency_seconds", "model_drift_score", "model_errors_total", "model_requests_total"):
-            said = said.replace(metric, metric + f"{{project=~'{wanted}'}}")
-        group["signals"][name] = json.loads(said)
-        group["rules"].append({"retrain": f"Auto-{name}", "signal": name, "cooldown": "6h"})
-    return dict(rules)
+def rules_for(models: list[Model], version: str) -> dict[str, Any]:
+    """For each signal that is some model's primary one, a rule that names no strategy, over those models only."""
+    group: dict[str, Any] = {"name": "labelled", "interval": "5m", "signals": {}, "rules": []}
+    for name, query in SIGNALS_OF.items():
+        projects = {item["project"].replace(".", "[.]") for item in models if name in item["primary"].split("|")}
+        if projects:
+            chosen = f"project=~'{'|'.join(sorted(projects))}',version='{version}'"
+            text = json.dumps(query).replace("LABELS", "project, pipeline, version").replace("MODELS", chosen)
+            group["signals"][name] = json.loads(text)
+            group["rules"].append({"retrain": f"Auto-{name}", "signal": name, "cooldown": "6h"})
+    return {"groups": [group]}
+
+
+def backtest(url: str, models: list[Model], version: str, end: int, folder: Path) -> str:
+    """The decisions of a backtest over models of one version, as JSON lines."""
+    (folder / "rules.yml").write_text(json.dumps(rules_for(models, version)))
+    config = {
+        "global": {"query_offset": "0s"}, "prometheus": {"url": url}, "rule_files": ["rules.yml"],
+        "route": {"receiver": "log"}, "receivers": [{"name": "log", "log_configs": [{}]}],
+    }  # fmt: skip
+    (folder / "bridge.yml").write_text(json.dumps(config))
+    first = min(item["rows"][0][0] for item in models)
+    subprocess.run(
+        [sys.executable, "-m", "bridge.cli", "backtest", f"--config.file={folder / 'bridge.yml'}", f"--from={first}",
+         f"--to={end}", f"--decisions={folder / 'decisions.jsonl'}"],
+        check=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    return (folder / "decisions.jsonl").read_text()
 
 
 def labelled(data: Path, part: str) -> dict[str, Any]:
-    """The score of a backtest over the labelled series."""
+    """Scores by family. A retraining is of a pipeline: versions that are served side by side are backtested apart."""
     labels = json.loads((data / part / "labels.json").read_text())
-    first = min(item["rows"][0][0] for item in labels["models"])
-    port = free_port()
+    port, told = free_port(), ""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        (folder / "rules.yml").write_text(json.dumps(judged_by(labels)))
-        config = {
-            "global": {"query_offset": "0s"}, "prometheus": {"url": f"http://127.0.0.1:{port}"},
-            "rule_files": ["rules.yml"], "route": {"receiver": "log"},
-            "receivers": [{"name": "log", "log_configs": [{}]}],
-        }  # fmt: skip
-        (folder / "bridge.yml").write_text(json.dumps(config))
         started = subprocess.run(
             [str(data / "start_prometheus.sh"), part, str(port)], env={**os.environ, "RUN_DIR": str(folder / "run")},
             stdout=subprocess.PIPE, text=True, check=True, timeout=120,
         )  # fmt: skip
         try:
-            subprocess.run(
-                [sys.executable, "-m", "bridge.cli", "backtest", f"--config.file={folder / 'bridge.yml'}",
-                 f"--from={first}", f"--to={labels['end']}", f"--decisions={folder / 'decisions.jsonl'}"],
-                check=True, stdout=subprocess.DEVNULL,
-            )  # fmt: skip
+            for version in sorted({item["version"] for item in labels["models"]}):
+                models = [item for item in labels["models"] if item["version"] == version]
+                told += backtest(f"http://127.0.0.1:{port}", models, version, labels["end"], folder)
         finally:
             os.kill(int(started.stdout.split()[-1]), signal.SIGTERM)
-        scored = {}
-        for family in ("", *sorted({item["family"] for item in labels["models"]})):
-            command = [sys.executable, str(data / "score.py"), "--labels", str(data / part / "labels.json"),
-                       "--decisions", str(folder / "decisions.jsonl"), "--cooldown", "21600", "--json"]  # fmt: skip
-            told = subprocess.run(
-                [*command, *(["--family", family] if family else [])], capture_output=True, text=True, check=True
-            )
-            scored[family or "all"] = json.loads(told.stdout)
-    return scored
+        (folder / "decisions.jsonl").write_text(told)
+        families = ["", *sorted({item["family"] for item in labels["models"]})]
+        return {family or "all": score(data, part, folder, family) for family in families}
+
+
+def score(data: Path, part: str, folder: Path, family: str) -> dict[str, float]:
+    """What score.py says of the decisions, with a cooldown of six hours."""
+    command = [
+        sys.executable, str(data / "score.py"), "--labels", str(data / part / "labels.json"), "--decisions",
+        str(folder / "decisions.jsonl"), "--cooldown", "21600", "--json", *(["--family", family] if family else []),
+    ]  # fmt: skip
+    told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["groups"]["ALL"]
+    wanted = ("windows", "detected", "fa_per_model_week", "median_delay", "nab")
+    return {key: round(told[key], 3) for key in wanted}
 
 
 def main() -> None:

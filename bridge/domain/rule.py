@@ -54,7 +54,8 @@ class SignalQuery:
 
     name: the signal's name, or for a plain `expr` rule the rule's. exprs: column -> PromQL, `$window` already replaced.
     unit_ms: milliseconds per unit for a latency, else 1. limit: most series an answer may hold, 0 = any.
-    stale_after: age in ms from which a number is stale, by the column `updated`; 0 = none is.
+    stale_after: age in ms from which a number is stale, by the column `updated`; 0 = none is. window: what `$window`
+    was, in ms; 0 = no expression has it.
     """
 
     name: str
@@ -65,6 +66,7 @@ class SignalQuery:
     unit_ms: float = 1.0
     limit: int = 0
     stale_after: Duration = 0
+    window: Duration = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.domain.batch import VALUE, EventBatch, EventKind
-from bridge.domain.times import DAY, HOUR, Timestamp, parse_duration
+from bridge.domain.times import DAY, HOUR, MINUTE, Timestamp, parse_duration
 from bridge.domain.verdict import Cause, Code, Floats, Verdicts
 from bridge.strategies.base import RetrainStrategy, StateColumn, signal_word
-from bridge.strategies.counts import CountingConfig, counts
+from bridge.strategies.counts import CountingConfig, Counts, counts, take_due
 from bridge.strategies.detector import in_unit
 from bridge.strategies.extremes import Extremes
 from bridge.strategies.habits import Habits
 from bridge.strategies.shares import LIMIT, Shares
 
+WINDOW = 5 * MINUTE  # what comes more often is put together
 STATISTICS = ("value", "change", "shift")
 VALUE_AT, CHANGE_AT, SHIFT_AT = range(3)
 SCORE = 5.5  # spreads of the usual peaks beyond their mean: an alarm
@@ -34,7 +35,7 @@ Int8 = NDArray[np.int8]
 class AutoConfig(CountingConfig):
     """`auto: {}`; side: which changes count; None = rises of latency, drift and error rate, both ways for custom ones.
 
-    window: numbers that come more often are put together over so long; not less than the range of the expressions.
+    window: the range of the expressions; numbers that come more often, or than every five minutes, are put together.
     """
 
     side: Literal["up", "down", "both"] | None = None
@@ -68,13 +69,15 @@ class AutoStrategy(RetrainStrategy):
 
     def __init__(self, config: AutoConfig) -> None:
         self._config = config
-        self._window = parse_duration(config.window)
+        self._range = parse_duration(config.window)
+        self._window = max(self._range, WINDOW)
         self._extremes = Extremes(len(STATISTICS))
         self._habits, self._shares = Habits(), Shares()
         self.state_dtype = np.dtype([
             ("at", np.int64), ("cell", np.int64), ("sum", np.float64), ("samples", np.int32), ("looked", np.int64),
             ("last", np.float64), ("sums", np.float64, (2,)), ("on", np.bool_), ("loud", np.int64), ("known", np.bool_),
-            ("score", np.float64), ("highest", np.float64), ("usual", np.float64), ("which", np.int8), ("side", np.int8),
+            ("score", np.float64), ("highest", np.float64), ("usual", np.float64), ("which", np.int8),
+            ("side", np.int8), ("next", np.int64), ("requests", np.float64),
             ("habits", list(Habits.fields)), ("extremes", self._extremes.fields), ("shares", list(Shares.fields)),
         ])  # fmt: skip
 
@@ -85,7 +88,8 @@ class AutoStrategy(RetrainStrategy):
         if counted:
             sample = counts(batch, self._config)
             usable, values = sample.usable, batch.values()
-            due = self._due(usable & (sample.total > 0), batch.slot, memory)
+            due = self._due(usable, batch.slot, memory)
+            self._count(sample, due, batch.slot, memory)
         else:
             values = batch.values()
             usable = np.isfinite(values)
@@ -95,7 +99,7 @@ class AutoStrategy(RetrainStrategy):
             which = np.flatnonzero(due)
             own = memory[which]
             if counted:
-                self._look_at_counts(sample.errors[which], sample.total[which], batch.slot, own)
+                self._look_at_counts(batch.slot, own)
             else:
                 self._look(batch, own)
             memory[which] = own
@@ -111,10 +115,17 @@ class AutoStrategy(RetrainStrategy):
         cell = slot // self._window
         fresh = usable & (memory["cell"] != cell)
         memory["cell"] = np.where(fresh, cell, memory["cell"])
-        for name in ("sum", "samples"):
+        for name in ("sum", "samples", "requests"):
             memory[name] = np.where(fresh, 0, memory[name])
         due: Bools = usable & ((slot + step) // self._window != cell)
         return due
+
+    def _count(self, sample: Counts, due: Bools, slot: Timestamp, memory: StateColumn) -> None:
+        """Add up the samples of a window that do not overlap; one without requests is not looked at."""
+        taken = take_due(memory["next"], sample.usable, slot, self._range)
+        memory["sum"] += np.where(taken, sample.errors, 0.0)
+        memory["requests"] += np.where(taken, sample.total, 0.0)
+        due &= memory["requests"] > 0
 
     def _gather(self, values: Floats, usable: Bools, due: Bools, memory: StateColumn) -> None:
         """Add up the numbers of a window; a number that has not changed is not looked at again so soon."""
@@ -125,9 +136,11 @@ class AutoStrategy(RetrainStrategy):
 
     # ------------------------------------------------------------ looking
 
-    def _look_at_counts(self, errors: Floats, total: Floats, slot: Timestamp, own: StateColumn) -> None:
+    def _look_at_counts(self, slot: Timestamp, own: StateColumn) -> None:
         passed = np.where(own["looked"] > 0, slot - own["looked"], self._window)
-        found = self._shares.step(errors, total, passed, own["shares"])
+        shares = own["shares"]
+        found = self._shares.step(own["sum"], own["requests"], passed, shares)
+        own["shares"] = shares
         own["looked"] = slot
         own["known"] = found.known
         self._score(found.total, own)

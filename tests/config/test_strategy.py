@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -11,6 +12,7 @@ from bridge.config.strategy import strategy_spec
 from bridge.config.yaml import Document, parse
 from bridge.domain.batch import EventKind
 from bridge.domain.rule import SignalQuery, StrategySpec
+from bridge.domain.times import MINUTE
 from bridge.strategies.base import RetrainStrategy, StrategyConfig
 from bridge.strategies.threshold import ThresholdStrategy
 
@@ -90,3 +92,14 @@ def test_only_numbers_are_lengths_of_time(rate: None) -> None:
     found, said = spec("{rate: {share: 200ms, window: 30m}}", signal)
     assert (found, said) == (StrategySpec("rate", {"share": 0.2, "count": 3, "window": "30m"}), [])
     assert spec("{rate: {count: 200ms}}", signal)[1] == ["must be a whole number, not text"]
+
+
+def test_the_range_of_a_signal_is_known_to_strategies_that_count() -> None:
+    """What `$window` was, unless the rule says another one; without it five minutes."""
+    counted = {"errors": "e", "total": "t"}
+    signal = replace(query(1.0, EventKind.INFERENCE_ERROR, **counted), window=10 * MINUTE)
+    found = [
+        spec(text, one)[0] for text in ("{burn_rate: {slo: 0.99}}", "{burn_rate: {slo: 0.99, window: 1m}}")
+        for one in (signal, replace(signal, window=0))
+    ]  # fmt: skip
+    assert [item.params["window"] for item in found if item is not None] == ["10m", "5m", "1m", "1m"]
