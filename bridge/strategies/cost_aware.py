@@ -18,6 +18,7 @@ from bridge.strategies.counts import Bools, CountingConfig, Counts, Span, counts
 CHUNK = 2048  # models at once, so that their histories stay in the cache
 FORGET = 0.8  # what a version before the last one counts for
 MEMORY = 0.4  # of a model's usual life: after so long the level that its training reached says little of another one
+SURE = 0.95  # more is not worth a word
 LEAST = 0.02  # weight of a training that came right after another one
 
 
@@ -31,12 +32,16 @@ class CostAwareConfig(CountingConfig):
 
 @dataclass(frozen=True, slots=True)
 class Costs(Verdicts):
-    """Verdicts, with what they are made of, all (k,): error rates now and after another training, and a life in ms."""
+    """Verdicts, with what they are made of, all (k,).
+
+    now, reach: error rates, and after another training. life: ms. kept: the share of what was expected of retrainings
+    that came true.
+    """
 
     now: Floats
     reach: Floats
     life: Floats
-    age: Floats
+    kept: Floats
 
 
 class CostAwareStrategy(RetrainStrategy):
@@ -57,7 +62,8 @@ class CostAwareStrategy(RetrainStrategy):
         ("filled", np.int32), ("errors", np.float32, (CELLS,)), ("total", np.float32, (CELLS,)),
         ("saving", np.float64), ("now", np.float32), ("fresh", np.float32), ("reach", np.float32),
         ("known", np.bool_), ("past", np.float64), ("weight", np.float64), ("own", np.float64), ("lives", np.float64),
-        ("versions", np.float64),
+        ("versions", np.float64), ("before", np.float64), ("promised", np.float64), ("kept", np.float64),
+        ("promises", np.float64),
     ])  # fmt: skip
 
     def __init__(self, config: CostAwareConfig) -> None:
@@ -78,9 +84,15 @@ class CostAwareStrategy(RetrainStrategy):
         saving, known = memory["saving"].copy(), memory["known"]
         code = np.where(saving > self._config.retraining_cost, np.int8(Code.BREACHED), np.int8(Code.OK))
         found = Costs(
-            code, np.zeros(len(code), np.int8), saving, np.full(len(code), self._config.retraining_cost),
-            memory["now"].astype(np.float64), memory["reach"].astype(np.float64), self._life(memory), self._age(memory),
-        )  # fmt: skip
+            code,
+            np.zeros(len(code), np.int8),
+            saving,
+            np.full(len(code), self._config.retraining_cost),
+            memory["now"].astype(np.float64),
+            memory["reach"].astype(np.float64),
+            self._life(memory),
+            self._kept(memory),
+        )
         for doubtful, cause in ((~known, Cause.INSUFFICIENT), (~sample.usable, Cause.NAN)):
             found.code[doubtful], found.cause[doubtful] = Code.INCONCLUSIVE, cause
         return found
@@ -97,6 +109,11 @@ class CostAwareStrategy(RetrainStrategy):
         state["own"] = np.maximum(1 - np.exp(-age / self._memory(former)), LEAST)
         state["lives"] = former["lives"] + np.where(seen, age, 0.0)
         state["versions"] = former["versions"] + seen
+        one, told = self._came_true(former)
+        state["kept"], state["promises"] = kept * (former["kept"] + one), kept * (former["promises"] + told)
+        asked = former["saving"] > self._config.retraining_cost
+        state["before"] = former["now"]
+        state["promised"] = np.where(seen & asked, former["now"] - former["reach"], 0.0)
         return state
 
     def describe(self, batch: EventBatch, position: int, verdicts: Verdicts) -> str:
@@ -105,10 +122,12 @@ class CostAwareStrategy(RetrainStrategy):
             return super().describe(batch, position, verdicts)
         saving, cost = float(verdicts.statistic[position]), float(verdicts.threshold[position])
         life = _rounded(float(verdicts.life[position]))
+        share = float(verdicts.kept[position])
+        less = "" if share > SURE else f" (so far {100 * share:.0f} % of what was expected came true, and is counted)"
         return (
             f"{signal_word(batch)} {100 * verdicts.now[position]:.3g} %, and {100 * verdicts.reach[position]:.3g} %"
             f" after a retraining: over the {life} that models of this pipeline last, keeping it is expected to cost"
-            f" {_amount(saving)} more, a retraining costs {_amount(cost)}"
+            f" {_amount(saving)} more{less}, a retraining costs {_amount(cost)}"
         )
 
     def _age(self, memory: StateColumn) -> Floats:
@@ -123,6 +142,18 @@ class CostAwareStrategy(RetrainStrategy):
     def _memory(self, memory: StateColumn) -> Floats:
         return np.asarray(np.maximum(MEMORY * self._life(memory), self._window))
 
+    def _came_true(self, memory: StateColumn) -> tuple[Floats, Floats]:
+        """What the version's training brought of what was expected of it, 0 to 1, and whether something was; (k,)."""
+        promised = memory["known"] & (memory["promised"] > 0)
+        gained = memory["before"] - memory["fresh"]
+        one = np.clip(gained / np.where(promised, memory["promised"], 1.0), 0.0, 1.0)
+        return np.where(promised, one, 0.0), promised.astype(np.float64)
+
+    def _kept(self, memory: StateColumn) -> Floats:
+        """The mean of that over the versions, older ones counting less, and one that is imagined to have kept all."""
+        one, told = self._came_true(memory)
+        return np.asarray((1 + memory["kept"] + one) / (1 + memory["promises"] + told))
+
     def _weigh(self, mine: StateColumn) -> None:
         """What a retraining is expected to save, from histories that have something new."""
         found = changes(mine["errors"].astype(np.float64), mine["total"].astype(np.float64), _used(mine))
@@ -133,7 +164,7 @@ class CostAwareStrategy(RetrainStrategy):
         reach = near * found.before + (1 - near) * usual
         requests = mine["total"].sum(axis=1) / (np.maximum(mine["filled"] + mine["cells"] * mine["each"], 1))
         each_ms = requests * self._config.error_cost / self._window
-        saved = (found.now - reach) * each_ms
+        saved = (found.now - reach) * each_ms * self._kept(mine)
         mine["reach"] = reach
         mine["saving"] = np.where(self._settling(found, mine, saved), 0.0, saved * self._life(mine))
 

@@ -97,7 +97,24 @@ def test_a_version_that_is_worse_than_those_before_it_is_retrained_after_a_while
     codes = [story.see(200) for _ in range(60)]
     assert codes[0] == "OK"
     assert codes[-1] == "BREACHED"
-    assert 3 <= codes.index("BREACHED") <= 30
+    assert 10 <= codes.index("BREACHED") <= 50
+
+
+def test_trainings_that_brought_nothing_make_the_next_one_less_promising() -> None:
+    """20 % for good reasons: each training brings nothing, so the waits get longer; one that helps is told from it."""
+    story = Story(HOURLY | {"retraining_cost": 1000})
+    story.see(50, times=100)
+    waits = []
+    while len(waits) < 4:
+        waits.append(next(hour for hour in range(1, 400) if story.see(200) == "BREACHED"))
+        reason = story.reason()
+        story.retrain()
+    assert waits == sorted(waits)
+    assert waits[3] > 2 * waits[1]
+    assert "(so far 29 % of what was expected came true, and is counted)" in reason
+    story.see(50, times=30)
+    story.see(200, times=8)
+    assert "(so far 51 %" in story.reason()
 
 
 def test_a_version_that_is_as_good_as_those_before_it_is_kept() -> None:
