@@ -145,7 +145,7 @@ def _of_rule(group: Group, run: RuleRun, model: ModelKey, slot: Timestamp) -> It
     if code is Code.INCONCLUSIVE:
         yield Check("verdict", passed=False, text=f"inconclusive: {cause.word}; the state is kept")
     elif code is not Code.BREACHED:
-        yield Check("verdict", passed=False, text=f"{code.name.lower()}: {_numbers(run, place)}")
+        yield Check("verdict", passed=False, text=f"{code.name.lower()}: {_numbers(run, place)}{_chance(run, place)}")
     else:
         facts = run.evaluation.facts(place) if run.evaluation is not None else _numbers(run, place)
         yield Check("verdict", passed=True, text=f"breached: {facts}")
@@ -167,6 +167,10 @@ def _numbers(run: RuleRun, place: int) -> str:
     value, limit = float(run.live.value[place]), float(run.live.threshold[place])
     against = "" if limit != limit else f", limit {limit:.6g}"  # noqa: PLR0124 - NaN: there is none
     return f"{run.query.name} {value:.6g}{against}"
+
+
+def _chance(run: RuleRun, place: int) -> str:
+    return "" if run.evaluation is None else run.evaluation.chance(place)
 
 
 def _asks_nothing(run: RuleRun) -> str:

@@ -64,11 +64,19 @@ class Evaluation:
             return "; ".join(part.describe(columns, model_slot) for part, columns in told)
         if cause := Cause(now.cause[model_slot]):
             return f"{self.run.query.name} is inconclusive: {cause.word}, which this rule takes as a breach"
-        text = self._reading(model_slot)
+        text = self._reading(model_slot) + self.chance(model_slot)
         if (breaches := self.run.rule.breaches) is not None:
             count = int(np.bitwise_count(now.alerts.recent[model_slot]))
             text += f", breached in {count} of the last {breaches.of} slots"
         return text
+
+    def chance(self, model_slot: int) -> str:
+        """How probable that is by chance, and among how many models, where `fdr` counts them."""
+        position = self.position(model_slot)
+        if not self.run.rule.fdr or self.verdicts is None or self.verdicts.p is None or position < 0:
+            return ""
+        tested = np.count_nonzero(self.verdicts.code != Code.INCONCLUSIVE)
+        return f", p {self.verdicts.p[position]:.2g} among {tested:,} models with fdr {self.run.rule.fdr:g}"
 
     def _reading(self, model_slot: int) -> str:
         strategy, position = self.run.strategy, self.position(model_slot)

@@ -8,6 +8,7 @@ import pytest
 
 from bridge.domain.batch import EventBatch
 from bridge.domain.verdict import Verdicts
+from bridge.engine.explaining import Explainer
 from bridge.strategies.base import StateColumn
 from bridge.strategies.threshold import ThresholdStrategy
 from tests.support.world import A, B, C, World, group, rule
@@ -42,6 +43,19 @@ def test_a_model_that_fires_goes_on_when_its_breach_alone_would_not_start_it() -
     assert world.outcomes() == [f"{A} requested"]
     world.tick({A: 0.1, B: 0.1, C: 0.2})
     assert world.outcomes() == [f"{A} requested", f"{A} none"]
+
+
+def test_people_are_told_how_probable_it_is_among_how_many_models() -> None:
+    """In the request's reason, and in the explanation of a breach that started nothing."""
+    world = World(group(rule(fdr=0.05)))
+    world.tick({A: 0.999, B: 0.97, C: 0.2})
+    assert [record.request.reason for record in world.requests()] == [
+        "Drifted: drift 0.999 above 0.6, p 0.001 among 3 models with fdr 0.05",
+        "Drifted: drift 0.97 above 0.6, p 0.03 among 3 models with fdr 0.05",
+    ]
+    world.tick({A: 0.2, B: 0.2, C: 0.97})
+    (found,) = Explainer(world.engine, world.store, lambda: "http://p:9090").explain(C, "", 0)
+    assert found.answer == "verdict: band: drift 0.97, limit 0.6, p 0.03 among 3 models with fdr 0.05"
 
 
 def test_a_rule_that_begins_to_look_at_all_models_is_another_one() -> None:
