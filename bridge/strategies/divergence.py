@@ -33,10 +33,7 @@ class DivergenceStrategy(HistogramStrategy):
     def compare(self, pair: Pair) -> Finding:
         """Cells are merged as for chi-square."""
         cells = merged(pair)
-        there = cells.there
-        sides = ((cells.current, pair.n), (cells.reference, pair.m))
-        # Where there is no cell both shares are 1, which adds nothing.
-        found = self.divergence(*(np.where(there, _shares(counts, size, cells), 1.0) for counts, size in sides))
+        found = self.divergence(*_shares(cells, pair))
         scale = self.per_chi_square * (1 / np.maximum(pair.n, 1) + 1 / np.maximum(pair.m, 1))
         p = tails.chi_square(found / scale, np.maximum(cells.number - 1, 1))
         return Finding(found, p, (p <= self._alpha) & (found >= self._limit), cells.number < 2)
@@ -50,6 +47,13 @@ class DivergenceStrategy(HistogramStrategy):
         )
 
 
-def _shares(counts: Floats, size: Floats, cells: Cells) -> Floats:
-    """Of each cell, with half an observation more in it."""
-    return np.asarray((counts + HALF) / (size + HALF * np.maximum(cells.number, 1)))
+def _shares(cells: Cells, pair: Pair) -> tuple[Floats, Floats]:
+    """Of each cell, with half an observation more in it; where there is no cell both are 1, which adds nothing."""
+    none, added = ~cells.there, HALF * np.maximum(cells.number, 1)
+    sides = []
+    for counts, size in ((cells.current, pair.n), (cells.reference, pair.m)):
+        shares = counts + HALF
+        shares /= size + added
+        shares[none] = 1.0
+        sides.append(shares)
+    return sides[0], sides[1]

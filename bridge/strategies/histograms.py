@@ -195,6 +195,13 @@ def in_cells(counts: Floats) -> Floats:
     return found
 
 
+def in_buckets(counts: Floats) -> Floats:
+    """Cumulative counts (b, k) as those of each bucket alone."""
+    alone = counts.copy()
+    alone[1:] -= counts[:-1]
+    return alone
+
+
 def merged(pair: Pair, expected: float = EXPECTED) -> Cells:
     """Cells of which both histograms are expected to have at least so many observations, as they come by their bounds.
 

@@ -33,6 +33,13 @@ class JensenShannonStrategy(DivergenceStrategy):
 
     def divergence(self, one: Floats, other: Floats) -> Floats:
         """How much an observation says of which of the two it comes from: base 2."""
-        middle = (one + other) / 2
-        terms = one * np.log2(one / middle) + other * np.log2(other / middle)
-        return np.asarray(np.maximum(terms.sum(axis=0) / 2, 0.0))
+        middle = one + other
+        middle /= 2
+        logs = np.log2(middle)
+        middle *= logs
+        for shares in (one, other):
+            np.log2(shares, out=logs)
+            logs *= shares
+            logs /= 2
+            middle -= logs
+        return np.asarray(np.maximum(-middle.sum(axis=0), 0.0))

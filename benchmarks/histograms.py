@@ -1,0 +1,226 @@
+"""What the comparisons of histograms promise, counted: false alarms, bounds that hold, power, and time per test.
+
+    python -m benchmarks.histograms [--draws 100000] [--seed 1]
+
+Both histograms of a draw are of one distribution, unless something else is said; the strategies themselves judge, over
+columns of all draws, with `min_effect` out of the way. Times are compared with scipy's, in the same run. The last
+line is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+from scipy.spatial import distance
+
+from bridge.domain.batch import EventBatch, EventKind
+from bridge.domain.model import ModelTable
+from bridge.domain.rule import StrategySpec
+from bridge.domain.verdict import Cause, Code, Verdicts
+from bridge.strategies import ks, wasserstein
+from bridge.strategies.histograms import pair_of
+from bridge.strategies.registry import build
+
+Floats = NDArray[np.float64]
+INF = float("inf")
+SECONDS = (.005, .01, .025, .05, .075, .1, .15, .2, .25, .3, .4, .5, .75, 1, 2.5, 5, 10, INF)  # fmt: skip
+SIZES = ((100, 100), (200, 200), (500, 500), (1000, 1000), (5000, 5000), (100, 5000), (1000, 100_000))
+LEAST = {"chi_square": 0, "ks": 0, "wasserstein": 1e-12, "psi": 0, "jensen_shannon": 0}
+PIECE = 20_000
+
+
+def latencies(slower: float = 1.0) -> Floats:
+    """The share of each bucket of a latency around 150 ms."""
+    return np.diff(stats.lognorm(0.5, scale=0.15 * slower).cdf(np.array(SECONDS)), prepend=0)
+
+
+SHAPES: dict[str, tuple[tuple[float, ...], Floats]] = {
+    "10 equal": ((*range(1, 10), INF), np.full(10, 0.1)),
+    "20 equal": ((*range(1, 20), INF), np.full(20, 0.05)),
+    "latency": (SECONDS, latencies()),
+}
+
+
+def batch(bounds: tuple[float, ...], now: Floats, before: Floats) -> EventBatch:
+    """Cumulative counts (k, b) of both sides; the table stays empty, strategies do not read it."""
+    index = np.arange(len(now), dtype=np.int32)
+    columns = {"buckets": now, "reference": before}
+    return EventBatch("shape", EventKind.CUSTOM, 0, ModelTable(), index, columns, np.array(bounds, float))
+
+
+def drawn(rng: np.random.Generator, shares: Floats, size: int, draws: int) -> Floats:
+    """(draws, b) cumulative counts."""
+    return rng.multinomial(size, shares, size=draws).cumsum(axis=1).astype(float)
+
+
+def judged(name: str, one: EventBatch, alpha: float, least: float | None = None) -> Verdicts:
+    """By the strategy as it is; least: its min_effect."""
+    params = {"alpha": alpha, "min_effect": LEAST[name] if least is None else least}
+    return build(StrategySpec(name, params)).analyse_batch(one, None)
+
+
+def false_alarms(rng: np.random.Generator, draws: int) -> dict[str, dict[str, float]]:
+    """Shares of draws that are found different, by shape and sizes, at 5 % and 0.1 %; and PSI by the rule of 0.1."""
+    found: dict[str, dict[str, float]] = {}
+    for shape, (bounds, shares) in SHAPES.items():
+        for n, m in SIZES:
+            counted = dict.fromkeys([*(f"{name}_{a}" for name in LEAST for a in (0.05, 0.001)), "psi_above_0.1"], 0.0)
+            for _ in range(0, draws, PIECE):
+                one = batch(bounds, drawn(rng, shares, n, PIECE), drawn(rng, shares, m, PIECE))
+                for name in LEAST:
+                    verdicts = judged(name, one, 0.05)
+                    assert verdicts.p is not None
+                    counted[f"{name}_0.05"] += int((verdicts.p <= 0.05).sum())
+                    counted[f"{name}_0.001"] += int((verdicts.p <= 0.001).sum())
+                    if name == "psi":
+                        counted["psi_above_0.1"] += int((verdicts.statistic > 0.1).sum())
+            whole = PIECE * -(-draws // PIECE)
+            row = {name: round(count / whole, 5) for name, count in counted.items()}
+            found[f"{shape} {n}/{m}"] = row
+            print(f"{shape} {n}/{m}: {row}")
+    return found
+
+
+def power(rng: np.random.Generator, draws: int) -> dict[str, dict[str, float]]:
+    """Shares of latencies that became slower that are found, at alpha 0.0001 and 1,000 observations on both sides."""
+    found: dict[str, dict[str, float]] = {}
+    for slower in (1.05, 1.1, 1.2, 1.4):
+        one = batch(SECONDS, drawn(rng, latencies(slower), 1000, draws), drawn(rng, latencies(), 1000, draws))
+        row = {}
+        for name in LEAST:
+            verdicts = judged(name, one, 0.0001)
+            row[name] = round(float((verdicts.code == Code.BREACHED).mean()), 4)
+            if (blind := float((verdicts.cause == Cause.BLIND).mean())) > 0:
+                row[f"{name}_blind"] = round(blind, 4)
+        found[f"{slower}x"] = row
+        print(f"{slower}x: {row}")
+    return found
+
+
+# ------------------------------------------------------------ bounds
+
+
+def raw_ks(one: Floats, other: Floats) -> Floats:
+    """The distance (k,) of raw samples (k, n) and (k, m), ties included."""
+    pooled = np.concatenate([one, other], axis=1)
+    steps = np.concatenate([np.full(one.shape, 1 / one.shape[1]), np.full(other.shape, -1 / other.shape[1])], axis=1)
+    order = np.argsort(pooled, axis=1)
+    ordered = np.take_along_axis(pooled, order, axis=1)
+    apart = np.abs(np.take_along_axis(steps, order, axis=1).cumsum(axis=1))
+    apart[:, :-1][ordered[:, 1:] == ordered[:, :-1]] = 0
+    return apart.max(axis=1)
+
+
+def raw_wasserstein(one: Floats, other: Floats) -> Floats:
+    """The distance (k,) of raw samples of the same size."""
+    return np.abs(np.sort(one, axis=1) - np.sort(other, axis=1)).mean(axis=1)
+
+
+def counted(samples: Floats, bounds: tuple[float, ...]) -> Floats:
+    """(k, b) cumulative counts of samples (k, n)."""
+    return np.stack([(samples <= bound).sum(axis=1) for bound in bounds], axis=1).astype(float)
+
+
+def bounds_hold(rng: np.random.Generator, draws: int, size: int = 100) -> dict[str, float]:
+    """Shares of draws whose distance of raw samples is inside the bounds, of distributions alike and different."""
+    held, width, piece = {"ks": 0, "wasserstein": 0}, 0.0, 5000
+    pieces = -(-draws // piece)
+    for number in range(pieces):
+        bounds = (*np.unique(rng.uniform(0.05, 3, rng.integers(2, 20))).tolist(), INF)
+        one, other = rng.lognormal(0, 0.6, (piece, size)), rng.lognormal(rng.normal(0, 0.3), 0.6, (piece, size))
+        if number % 2:
+            one, other = one.round(1), other.round(1)  # many ties, also at bounds
+        pair = pair_of(batch(bounds, counted(one, bounds), counted(other, bounds)), slice(None), 1)
+        assert pair is not None
+        for name, distances, raw in (("ks", ks, raw_ks), ("wasserstein", wasserstein, raw_wasserstein)):
+            low, high = distances.distances(pair)
+            true = raw(one, other)
+            held[name] += int(((low <= true + 1e-9) & (true <= high + 1e-9)).sum())
+            width += float((high - low).sum()) if name == "ks" else 0.0
+    found = {f"{name}_inside": count / (piece * pieces) for name, count in held.items()}
+    return found | {"ks_mean_width": round(width / (piece * pieces), 4)}
+
+
+# ------------------------------------------------------------ speed
+
+
+def scipy_ways(now: Floats, before: Floats, bounds: Floats) -> dict[str, Callable[[int], object]]:
+    """What scipy does for one pair of counts of buckets: the same number and p, as nearly as it has them."""
+    n, m = now.sum(axis=1), before.sum(axis=1)
+    middles = np.append(bounds[:-1] - 0.5, bounds[-2])
+    samples = [np.repeat(middles, row.astype(int)) for row in (now[0], before[0])]
+
+    def moved(place: int) -> tuple[float, float]:
+        homogeneous = stats.chi2_contingency(np.stack([now[place], before[place]]), correction=False)
+        return stats.wasserstein_distance(middles, middles, now[place], before[place]), homogeneous.pvalue
+
+    def divergence(place: int) -> float:
+        js = distance.jensenshannon(now[place], before[place], base=2) ** 2
+        scale = (1 / n[place] + 1 / m[place]) / (8 * np.log(2))
+        return float(stats.chi2.sf(js / scale, len(bounds) - 1))
+
+    def index(place: int) -> float:
+        p, q = (now[place] + 0.5) / n[place], (before[place] + 0.5) / m[place]
+        psi = stats.entropy(p, q) + stats.entropy(q, p)
+        return float(stats.chi2.sf(psi / (1 / n[place] + 1 / m[place]), len(bounds) - 1))
+
+    return {
+        "chi_square": lambda place: stats.chi2_contingency(np.stack([now[place], before[place]]), correction=False),
+        "ks": lambda _: stats.ks_2samp(*samples, method="asymp"),
+        "wasserstein": moved,
+        "psi": index,
+        "jensen_shannon": divergence,
+    }
+
+
+def speed(rng: np.random.Generator, models: int) -> dict[str, dict[str, float]]:
+    """Microseconds per model of 20 buckets: of the strategies, of scipy in turns with them, and their ratio."""
+    bounds, shares = SHAPES["20 equal"]
+    now, before = drawn(rng, shares, 1000, models), drawn(rng, shares, 1000, models)
+    one = batch(bounds, now, before)
+    pairs = min(300, models)
+    raw = [np.diff(side[:pairs], axis=1, prepend=0) for side in (now, before)]
+    found: dict[str, dict[str, float]] = {}
+    for name, way in scipy_ways(raw[0], raw[1], np.array(bounds)).items():
+        ours, theirs = [], []
+        for _ in range(5):
+            began = time.process_time()
+            judged(name, one, 0.0001)
+            middle = time.process_time()
+            for place in range(pairs):
+                way(place)
+            ours.append((middle - began) / models)
+            theirs.append((time.process_time() - middle) / pairs)
+        own, peer = (1e6 * float(np.median(times)) for times in (ours, theirs))
+        found[name] = {"us": round(own, 3), "scipy_us": round(peer, 1), "ratio": round(own / peer, 5)}
+        print(f"{name}: {found[name]}")
+    return found
+
+
+def main() -> None:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--draws", type=int, default=100_000)
+    parser.add_argument("--models", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    print(f"seed {args.seed}, {args.draws} draws, {args.models} models")
+    rng = np.random.default_rng(args.seed)
+    found: dict[str, Any] = {"seed": args.seed, "draws": args.draws, "models": args.models}
+    found["speed"] = speed(rng, args.models)
+    found["bounds"] = bounds_hold(rng, args.draws)
+    print(f"bounds: {found['bounds']}")
+    found["power"] = power(rng, min(args.draws, PIECE))
+    found["false_alarms"] = false_alarms(rng, args.draws)
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
