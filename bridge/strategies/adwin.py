@@ -36,6 +36,7 @@ class AdwinStrategy(Detector):
 
     name = "adwin"
     title = "ADWIN"
+    suspicion = 0.8
     Config = AdwinConfig
 
     def __init__(self, config: AdwinConfig) -> None:

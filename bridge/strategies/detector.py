@@ -22,7 +22,7 @@ Int8 = NDArray[np.int8]
 RECENT = 0.1  # share of the newest sample in the mean deviation that decides when an alarm is over
 OVER = 0.5  # robust sigmas: an alarm is over when the mean deviation is nearer to the reference
 FAR = 4.0  # robust sigmas: what is further out counts as this much towards it
-ALARM: list[Any] = [("side", np.int8), ("recent", np.float32)]
+ALARM: list[Any] = [("side", np.int8), ("suspect", np.bool_), ("recent", np.float32)]
 _WORSE = frozenset({EventKind.LATENCY, EventKind.DRIFT, EventKind.INFERENCE_ERROR})
 
 
@@ -55,10 +55,12 @@ class Detected(Verdicts):
 class Detector(RetrainStrategy):
     """Standardises, detects on what is ready, and keeps the alarm on until the signal is back at its reference.
 
-    title: what its statistic is called. memory: fields of its own state. A detector writes `detect`.
+    title: what its statistic is called. suspicion: from which share of its limit on nothing is learnt, so that a change
+    does not become what is usual while it is being found. memory: fields of its own state. A detector writes `detect`.
     """
 
     title: ClassVar[str]
+    suspicion: ClassVar[float] = 0.5
     Config = DetectorConfig
 
     def __init__(self, config: DetectorConfig, memory: list[Any]) -> None:
@@ -78,7 +80,8 @@ class Detector(RetrainStrategy):
         """Standardise, detect, and judge by the alarms that are on then."""
         memory = np.zeros(len(batch), self.state_dtype) if state is None else state
         values, alarm = batch.values(), memory["alarm"]
-        usual = self.standardiser.step(values, batch.slot, memory["usual"], alarm["side"] != 0, batch.event)
+        freeze = (alarm["side"] != 0) | alarm["suspect"]
+        usual = self.standardiser.step(values, batch.slot, memory["usual"], freeze, batch.event)
         known = ~np.isnan(usual.z)
         found = self._detect(usual, known, memory)
         self._alarm(found, usual.deviation, known, alarm, batch.event)
@@ -127,6 +130,7 @@ class Detector(RetrainStrategy):
         wanted = self.side or ("up" if kind in _WORSE else "both")
         counts = found.hit if wanted == "both" else found.hit & (found.side == (1 if wanted == "up" else -1))
         back = known & ~found.hit & (recent * side < OVER)
+        alarm["suspect"] = np.where(known, found.statistic > self.suspicion * found.limit, alarm["suspect"])
         alarm["side"] = np.where(counts & (side == 0), found.side, np.where(back, np.int8(0), side))
 
     def _when(self, slot: Timestamp) -> str:

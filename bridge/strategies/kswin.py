@@ -49,6 +49,7 @@ class KswinStrategy(Detector):
 
     name = "kswin"
     title = "KS distance"
+    suspicion = 0.8
     Config = KswinConfig
 
     def __init__(self, config: KswinConfig) -> None:

@@ -77,7 +77,7 @@ class Noise:
 
     def remember(self, look: Look, residual: Floats, slot: Timestamp, now: Now, seen: Bools) -> None:
         """The residuals (k,) are those that the next ones are compared with, where `seen`."""
-        now["residual"] = np.where(seen, _tame(residual, look, now["count"] >= FEW), now["residual"])
+        now["residual"] = np.where(seen, _tame(residual, look, now["count"] >= FEW, CLIP), now["residual"])
         self._follow_step(look, now, seen)
         now["last"] = np.where(seen, slot, now["last"])
 
@@ -100,7 +100,7 @@ class Noise:
         now["variance"] = np.where(gain > 0, before + gain * (fresh - before), now["variance"])
 
     def _learn_coefficient(self, look: Look, residual: Floats, now: Now, gain: Floats, sure: Bools) -> None:
-        here, before = _tame(residual, look, sure), now["residual"]
+        here, before = (_tame(item, look, sure, HUBER) for item in (residual, now["residual"]))
         regular = (gain > 0) & _alike(look.passed, now["step"])
         now["product"] = np.where(regular, now["product"] + gain * (here * before - now["product"]), now["product"])
         now["square"] = np.where(regular, now["square"] + gain * (before * before - now["square"]), now["square"])
@@ -121,9 +121,9 @@ class Noise:
         now["gap"] = np.where(seen, look.passed, now["gap"])
 
 
-def _tame(residual: Floats, look: Look, sure: Bools) -> Floats:
-    """No further out than CLIP sigmas, where it is known what a sigma is."""
-    bound = np.where(sure, CLIP * look.spread, np.inf)
+def _tame(residual: Floats, look: Look, sure: Bools, sigmas: float) -> Floats:
+    """No further out than so many sigmas, where it is known what a sigma is."""
+    bound = np.where(sure, sigmas * look.spread, np.inf)
     return np.asarray(np.minimum(np.maximum(residual, -bound), bound))
 
 

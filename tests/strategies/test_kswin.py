@@ -34,7 +34,7 @@ def test_river_finds_the_same_changes(window: int, recent: int) -> None:
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     draw = np.random.default_rng(seed)
-    stream = rounded(draw.standard_normal(3000) * np.repeat([1, 1, 3], 1000) + np.repeat([0.0, 1.5, -1.5], 1000))
+    stream = rounded(draw.standard_normal(3000) * np.repeat([1, 1, 3], 1000) + np.repeat([0.0, 3.0, -3.0], 1000))
     theirs, found = KSWIN(alpha=1e-4, window_size=window, stat_size=recent, seed=1), []
     for place, value in enumerate(stream.tolist()):
         theirs.update(value)
