@@ -17,15 +17,15 @@ MODEL = {"project": "shop", "pipeline": "ranking", "version": "7"}
 LABELS = 'project="shop",pipeline="ranking",version="7"'
 
 
-def said(folder: Path, page: str, series: dict[str, str], *tests: dict[str, Any]) -> str:
-    """What `test rules` prints of the page's example over series that are given by name, four values a minute."""
+def said(folder: Path, page: str, series: dict[str, str], *tests: dict[str, Any], interval: str = "15s") -> str:
+    """What `test rules` prints of the page's example over series that are given by name, a value each interval."""
     [rules] = blocks(PAGES / page, "yaml")
     (folder / "rules.yml").write_text(rules)
     given = [
         {"series": f"{name}{{{LABELS}}}" if "{" not in name else name.replace("{", f"{{{LABELS},"), "values": values}
         for name, values in series.items()
     ]
-    one = {"name": "example", "interval": "15s", "input_series": given, "retrain_rule_test": list(tests)}
+    one = {"name": "example", "interval": interval, "input_series": given, "retrain_rule_test": list(tests)}
     (folder / "test.yml").write_text(
         json.dumps({"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": [one]})
     )
