@@ -95,14 +95,12 @@ class AutoStrategy(RetrainStrategy):
             usable = np.isfinite(values)
             due = self._due(usable, batch.slot, memory)
             self._gather(values, usable, due, memory)
-        if due.any():
-            which = np.flatnonzero(due)
-            own = memory[which]
-            if counted:
-                self._look_at_counts(batch.slot, own)
-            else:
-                self._look(batch, own)
-            memory[which] = own
+        if due.all():
+            self._look(batch, memory, counted=counted)
+        elif due.any():
+            own = memory[due]
+            self._look(batch, own, counted=counted)
+            memory[due] = own
         limit = LIMIT if counted else SCORE
         return self._verdicts(values, usable, memory, limit)
 
@@ -136,6 +134,12 @@ class AutoStrategy(RetrainStrategy):
 
     # ------------------------------------------------------------ looking
 
+    def _look(self, batch: EventBatch, own: StateColumn, *, counted: bool) -> None:
+        if len(own) and counted:
+            self._look_at_counts(batch.slot, own)
+        elif len(own):
+            self._look_at_values(batch, own)
+
     def _look_at_counts(self, slot: Timestamp, own: StateColumn) -> None:
         passed = np.where(own["looked"] > 0, slot - own["looked"], self._window)
         shares = own["shares"]
@@ -147,7 +151,7 @@ class AutoStrategy(RetrainStrategy):
         own["usual"] = np.where(own["on"] & ~found.hit, own["usual"], found.usual)
         self._alarm(found.hit, found.total > LIMIT / 2, slot, own)
 
-    def _look(self, batch: EventBatch, own: StateColumn) -> None:
+    def _look_at_values(self, batch: EventBatch, own: StateColumn) -> None:
         slot = batch.slot
         mean = own["sum"] / np.maximum(own["samples"], 1)
         numbers = forward(mean, batch)
