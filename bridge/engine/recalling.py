@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from bridge.domain.batch import EventBatch
 from bridge.domain.errors import SourceError, StrategyError
 from bridge.domain.rule import Group
@@ -17,6 +19,7 @@ from bridge.domain.verdict import Cause
 from bridge.engine.keeping import COLD, Kept, kept
 from bridge.engine.pieces import close
 from bridge.engine.rule_run import RuleRun
+from bridge.engine.succeeding import succeed
 from bridge.ports import MetricSource
 from bridge.strategies.base import guarded
 
@@ -87,6 +90,9 @@ def _see(run: RuleRun, item: Kept, batch: EventBatch) -> None:
     run.live.grow(len(run.table), run.strategy, run.parts)
     if item.live.state is not None and len(batch) and batch.cause is Cause.NONE:
         state = item.live.state[batch.index]
+        if item.strategy.inherits:
+            nobody = np.zeros(len(run.live.known), np.bool_)  # also of a known one the memory may be older than itself
+            succeed(item.strategy, state, batch.index, item.live.state, nobody, run.table)
         guarded(item.strategy, batch, state)
         item.live.state[batch.index] = state
 

@@ -69,6 +69,7 @@ class CostAwareStrategy(RetrainStrategy):
     def __init__(self, config: CostAwareConfig) -> None:
         self._config = config
         self._window, self._horizon = parse_duration(config.window), parse_duration(config.horizon)
+        self.history = self._horizon
 
     def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Costs:
         """Add the samples that are due to their models' histories, and weigh the costs anew where there are some."""

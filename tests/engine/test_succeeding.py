@@ -8,6 +8,7 @@ import pytest
 from bridge.domain.batch import VALUE, EventBatch
 from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.verdict import Code, Verdicts
+from bridge.engine import keeping
 from bridge.engine.succeeding import succeed
 from bridge.strategies.base import RetrainStrategy, StateColumn, StrategyConfig
 from bridge.strategies.registry import strategies
@@ -38,6 +39,13 @@ class Learning(RetrainStrategy):
         state = np.zeros(len(former), STATE)
         state["handed"] = former["highest"]
         return state
+
+
+def install(monkeypatch: pytest.MonkeyPatch, kind: type[Learning]) -> None:
+    """What the test's rules call threshold is this strategy."""
+    known = dict(strategies())
+    stand_in = type("StandIn", (kind,), {"Config": known["threshold"].Config})
+    monkeypatch.setattr("bridge.strategies.registry.strategies", lambda: known | {"threshold": stand_in})
 
 
 def learning() -> RetrainStrategy:
@@ -89,15 +97,43 @@ def test_a_version_that_is_known_or_has_a_memory_of_its_own_keeps_it(table: Mode
 
 def test_the_engine_hands_on_at_the_first_sample_of_a_version(monkeypatch: pytest.MonkeyPatch) -> None:
     """C is the version after A: 0.5 was the highest that A had. B has no version before it."""
-    known = dict(strategies())
-    stand_in = type("StandIn", (Learning,), {"Config": known["threshold"].Config})
-    monkeypatch.setattr("bridge.strategies.registry.strategies", lambda: known | {"threshold": stand_in})
+    install(monkeypatch, Learning)
     world = World(group(rule()))
     for value in (0.5, 0.4):
         world.tick({A: value, B: 0.9})
     world.tick({C: 0.45, B: 0.9})
     assert world.requests() == []
     world.tick({C: 0.55, B: 0.9})
+    assert [record.request.model for record in world.requests()] == [C]
+
+
+class LearningFromThePast(Learning):
+    """The same, with a minute of history."""
+
+    history = 60_000
+
+
+def test_versions_in_the_history_of_a_new_rule_hand_on_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A, and C after it, were seen by nobody: C is judged by what A had."""
+    install(monkeypatch, LearningFromThePast)
+    world = World(group(rule()))
+    world.pass_slots({A: 0.5}, {A: 0.4}, {C: 0.3}, {C: 0.2})
+    world.tick({C: 0.55})
+    assert [record.request.model for record in world.requests()] == [C]
+
+
+def test_a_version_that_began_while_its_memory_was_not_written_inherits_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed two slots after C began, with a memory of before that: the slots since are seen again, as they were."""
+    monkeypatch.setattr(keeping, "SMALL", 0)
+    install(monkeypatch, Learning)
+    world = World(group(rule()))
+    world.tick({A: 0.5})
+    for _ in range(2):
+        world.tick({C: 0.3})
+    world.restart()
+    world.tick({C: 0.45})
+    assert world.requests() == []
+    world.tick({C: 0.55})
     assert [record.request.model for record in world.requests()] == [C]
 
 

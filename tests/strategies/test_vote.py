@@ -115,6 +115,26 @@ def test_it_needs_and_wants_what_its_members_do() -> None:
     assert strategy.history == 64 * HOUR < 3 * DAY
 
 
+def test_a_new_version_begins_with_what_members_hand_on() -> None:
+    """What cost_aware learnt of trainings, and nothing of the line of the former version, nor of its votes."""
+    counting = {"cost_aware": {"retraining_cost": 100, "window": "1h"}}
+    strategy = build(StrategySpec("vote", {"at_least": 2, "within": 3, "of": [WEARS, counting]}))
+    state = strategy.new_state(1)
+    assert strategy.inherits
+    assert state is not None
+    columns = {"value": np.array([0.05]), "errors": np.array([50.0]), "total": np.array([1000.0])}
+    for hour in range(1, 40):
+        slot = 1_700_006_400_000 + hour * HOUR
+        batch = EventBatch("failures", EventKind.DRIFT, slot, ModelTable(), np.zeros(1, np.int32), columns)
+        strategy.analyse_batch(batch, state)
+    handed = strategy.successor(state)
+    assert handed["of1"]["lives"][0] == 39 * HOUR
+    assert not handed["of0"]["has"].any()
+    assert handed["recent"].tolist() == [[0, 0]]
+    plain = build(StrategySpec("vote", {"at_least": 1, "of": [WEARS, {"threshold": {"min": 0.9}}]}))
+    assert not plain.inherits
+
+
 @pytest.mark.parametrize(
     "params",
     [
