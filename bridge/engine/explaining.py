@@ -164,9 +164,12 @@ def _of_state(run: RuleRun, place: int, slot: Timestamp) -> Check:
 
 
 def _numbers(run: RuleRun, place: int) -> str:
-    value, limit = float(run.live.value[place]), float(run.live.threshold[place])
+    live = run.live
+    value, statistic, limit = float(live.value[place]), float(live.statistic[place]), float(live.threshold[place])
+    own = statistic != value and statistic == statistic  # noqa: PLR0124 - NaN: none was made
+    made = f", statistic {statistic:.6g}" if own else ""
     against = "" if limit != limit else f", limit {limit:.6g}"  # noqa: PLR0124 - NaN: there is none
-    return f"{run.query.name} {value:.6g}{against}"
+    return f"{run.query.name} {value:.6g}{made}{against}"
 
 
 def _chance(run: RuleRun, place: int) -> str:

@@ -1,0 +1,112 @@
+"""Histograms in a real Prometheus: one whose shape drifts is asked for once, in words of its unit."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import re
+
+import numpy as np
+import pytest
+
+from bridge.authoring.backtest import of_config
+from bridge.domain.model import ModelTable
+from bridge.domain.request import RequestRecord
+from bridge.domain.times import HOUR, MINUTE, parse_rfc3339
+from bridge.engine.replay import Replay
+from bridge.ports import TickChanges
+from tests.support.bridge import REMOTE_WRITE, Json, bridge, whole_second
+from tests.support.processes import wait_until
+from tests.support.receiver import Receiver
+from tests.support.remote_write import remote_write
+from tests.support.servers import prometheus
+
+INTERVAL = 15_000
+EACH = 30  # observations between two scrapes
+BOUNDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 1.0, np.inf)
+PIPELINES = ("fraud", "ranking", "search")
+SLOWER = "fraud"
+BY = "project, pipeline, version"
+Points = list[tuple[int, float]]
+
+
+def rules() -> Json:
+    """The middle of the last ten minutes against the same an hour before."""
+    increase = "(increase(m_seconds_{}[$window]{}))"
+    signal = {
+        "event": "latency", "unit": "seconds", "window": "10m",
+        "buckets": f"sum by ({BY}, le) {increase.format('bucket', '')}",
+        "reference": f"sum by ({BY}, le) {increase.format('bucket', ' offset 1h')}",
+        "sum": f"sum by ({BY}) {increase.format('sum', '')}",
+        "reference_sum": f"sum by ({BY}) {increase.format('sum', ' offset 1h')}",
+    }  # fmt: skip
+    one = {"retrain": "OtherShape", "signal": "answers", "strategy": {"chi_square": {}}}
+    return {"groups": [{"name": "serving", "interval": "15s", "signals": {"answers": signal}, "rules": [one]}]}
+
+
+def counters(draw: np.random.Generator, at: range, slower_from: int) -> list[tuple[dict[str, str], Points]]:
+    """Buckets and sums of latencies around 150 ms; those of one pipeline become 40 % slower."""
+    series: list[tuple[dict[str, str], Points]] = []
+    times = np.array(at)
+    for pipeline in PIPELINES:
+        factor = np.where((pipeline == SLOWER) & (times >= slower_from), 1.4, 1.0)
+        seconds = 0.15 * np.exp(0.5 * draw.standard_normal((len(times), EACH))) * factor[:, None]
+        labels = {"project": "shop", "pipeline": pipeline, "version": "1"}
+        for bound in BOUNDS:
+            counts = (seconds <= bound).sum(axis=1).cumsum()
+            le = "+Inf" if bound == np.inf else str(bound)
+            series.append(({"__name__": "m_seconds_bucket", **labels, "le": le}, _points(times, counts)))
+        series.append(({"__name__": "m_seconds_sum", **labels}, _points(times, seconds.sum(axis=1).cumsum())))
+    return series
+
+
+def _points(times: np.ndarray, values: np.ndarray) -> Points:
+    return list(zip(times.tolist(), values.astype(float).tolist(), strict=True))
+
+
+@pytest.mark.timeout(180)
+def test_a_histogram_whose_shape_drifts_is_one_request_in_its_unit() -> None:
+    """Latencies that became 40 % slower twenty minutes ago; two other models are as ever. A replay finds the same."""
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    now = whole_second()
+    at = range(now - 2 * HOUR, now + 10 * MINUTE, INTERVAL)
+    with prometheus(flags=[REMOTE_WRITE]) as source, Receiver() as hook:
+        remote_write(source.url, counters(np.random.default_rng(seed), at, now - 20 * MINUTE))
+        with bridge(source.url, rules(), {"webhook_configs": [{"url": hook.url}]}) as process:
+            process.start()
+            wait_until(lambda: process.requests(), 60, "the request for the slower model")
+            process.wait_slot(process.stored_slot() + INTERVAL, 60)
+            (asked,) = process.requests()
+            explained = process.api("explain?project=shop&pipeline=ranking&version=1")["explanations"][0]
+            plan = of_config(process.config_file)
+        table, replayed = ModelTable(), dict[str, RequestRecord]()
+
+        def take(changes: TickChanges) -> None:
+            replayed.update({record.id: record for record in changes.requests})
+
+        begins = parse_rfc3339(asked["episode_start"])
+        with contextlib.closing(plan.source(table)) as history:
+            replay = Replay(history, table, plan.groups, take, gates=plan.gates)
+            assert sum(1 for _ in replay.walk(begins, begins + INTERVAL)) == 2
+            replay.close()
+    print(asked["reason"], explained["answer"], sep="\n")
+    assert asked["pipeline"] == SLOWER
+    found = re.fullmatch(
+        r"OtherShape: mean of latency answers \+(\d+\.?\d*) ms, (\d+) ms instead of (\d+) ms; chi-square [\d.]+"
+        r" \(df [789]\), p [\de.-]+ \(limit 0\.0001\); (\d\d\.?\d*) % of the observations in other buckets"
+        r" \(limit 10 %\); (\d+) observations against (\d+) of the reference",
+        asked["reason"],
+    )
+    assert found, asked["reason"]
+    rise, after, before, moved, n, m = map(float, found.groups())
+    assert 50 < rise < 85  # 1.4 times a mean of 170 ms
+    assert abs(after - before - rise) <= 2
+    assert 20 < moved < 35
+    assert 1180 <= n <= 1230  # 40 scrapes of 30
+    assert 1180 <= m <= 1230
+    assert [record.request.reason for record in replayed.values()] == [asked["reason"]]
+    assert set(replayed) == {asked["id"]}
+    # its mean in the signal's unit, the share that moved, and the limit of the share
+    assert re.fullmatch(r"verdict: ok: answers 0\.1[67]\d*, statistic 0\.0\d+, limit 0\.1", explained["answer"])
+    assert len(explained["repeat"]) == 4
