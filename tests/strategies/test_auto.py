@@ -86,6 +86,7 @@ def test_a_quiet_latency_asks_for_nothing_and_a_slow_one_is_found_within_two_hou
     assert begins[-1] >= 21 * 288
     assert len(begins) <= 2  # a false one in three weeks may be
 
+
 def test_a_shift_is_told_with_the_usual_value_for_the_hour() -> None:
     """A seventh more, in noise as large: no single sample is odd."""
     values = course(10, 23, sigma=0.1)
