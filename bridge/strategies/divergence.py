@@ -49,11 +49,12 @@ class DivergenceStrategy(HistogramStrategy):
 
 def _shares(cells: Cells, pair: Pair) -> tuple[Floats, Floats]:
     """Of each cell, with half an observation more in it; where there is no cell both are 1, which adds nothing."""
-    none, added = ~cells.there, HALF * np.maximum(cells.number, 1)
+    none, added = cells.none, HALF * np.maximum(cells.number, 1)
     sides = []
     for counts, size in ((cells.current, pair.n), (cells.reference, pair.m)):
         shares = counts + HALF
         shares /= size + added
-        shares[none] = 1.0
+        if none is not None:
+            shares[none] = 1.0
         sides.append(shares)
     return sides[0], sides[1]

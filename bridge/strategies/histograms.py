@@ -183,23 +183,18 @@ class Cells(NamedTuple):
     number: NDArray[np.int64]
 
     @property
-    def there(self) -> Bools:
-        """(b, k), where there is a cell."""
-        return self.current + self.reference > 0
+    def none(self) -> Bools | None:
+        """(b, k), where there is no cell; None when every bucket is one."""
+        if (self.number == len(self.current)).all():
+            return None
+        return np.asarray(self.current + self.reference == 0)
 
 
-def in_cells(counts: Floats) -> Floats:
+def in_buckets(counts: Floats) -> Floats:
     """Counts of each cell, of cumulative ones."""
     found = counts.copy()
     found[1:] -= counts[:-1]
     return found
-
-
-def in_buckets(counts: Floats) -> Floats:
-    """Cumulative counts (b, k) as those of each bucket alone."""
-    alone = counts.copy()
-    alone[1:] -= counts[:-1]
-    return alone
 
 
 def merged(pair: Pair, expected: float = EXPECTED) -> Cells:
@@ -207,7 +202,7 @@ def merged(pair: Pair, expected: float = EXPECTED) -> Cells:
 
     What is left over at the end belongs to the last cell.
     """
-    current, reference = in_cells(pair.current), in_cells(pair.reference)
+    current, reference = in_buckets(pair.current), in_buckets(pair.reference)
     whole = pair.n + pair.m
     need = expected * whole / np.maximum(np.minimum(pair.n, pair.m), 1)
     need = np.maximum(need, 1e-300)
@@ -221,7 +216,7 @@ def merged(pair: Pair, expected: float = EXPECTED) -> Cells:
         np.multiply(other, full, out=reference[cell])
         one -= current[cell]
         other -= reference[cell]
-        last[full] = cell
+        np.copyto(last, cell, where=full)
         number += full
     models = np.arange(len(whole))
     current[last, models] += one

@@ -53,7 +53,17 @@ def erfc(x: Floats) -> Floats:
 
 
 def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], x: Floats) -> Floats:
-    return np.asarray(np.polyval(coefficients[0], x) / np.polyval(coefficients[1], x))
+    above, below = (_polynomial(side, x) for side in coefficients)
+    above /= below
+    return above
+
+
+def _polynomial(coefficients: tuple[float, ...], x: Floats) -> Floats:
+    found = np.full_like(x, coefficients[0])
+    for coefficient in coefficients[1:]:
+        found *= x
+        found += coefficient
+    return found
 
 
 def normal(z: Floats) -> Floats:

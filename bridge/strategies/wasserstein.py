@@ -16,7 +16,7 @@ from bridge.strategies.histograms import (
     Pair,
     chi_square_statistic,
     edges,
-    in_cells,
+    in_buckets,
     in_unit,
     merged,
 )
@@ -97,4 +97,4 @@ def _variance(pair: Pair, counts: Floats, means: Floats) -> Floats:
     lower, upper = edges(pair)
     farthest = np.maximum(np.square(lower - means), np.square(upper - means))
     size = np.maximum(counts[-1], 1)
-    return np.asarray((in_cells(counts) * farthest).sum(axis=0) / size)
+    return np.asarray((in_buckets(counts) * farthest).sum(axis=0) / size)
