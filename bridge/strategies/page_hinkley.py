@@ -34,24 +34,27 @@ class PageHinkleyStrategy(Detector):
     Config = PageHinkleyConfig
 
     def __init__(self, config: PageHinkleyConfig) -> None:
-        super().__init__(config, [(name, np.float64) for name in ("n", "mean", "up", "down", "least", "most")])
-        self._config = config
+        super().__init__(config, [("past", np.float64, (6,))])  # n, mean, both sums, the least and the most of them
+        self._config, self._limit = config, np.array(config.threshold)
 
     def detect(self, z: Floats, own: StateColumn, doubt: Doubt = NO_DOUBT) -> Found:
         """Move mean, sums and extremes; where a change is found, begin anew."""
         config = self._config
-        first = own["n"] == 0
-        n = own["n"] + 1
-        mean = own["mean"] + (z - own["mean"]) / n
-        up = config.forget * own["up"] + (z - mean) - config.delta
-        down = config.forget * own["down"] + (z - mean) + config.delta
-        least = np.where(first, up, np.minimum(own["least"], up))
-        most = np.where(first, down, np.maximum(own["most"], down))
+        past = np.ascontiguousarray(own["past"].T)
+        n, mean, up, down, least, most = past
+        n += 1
+        mean += (z - mean) / n
+        away = z - mean
+        past[2:4] *= config.forget
+        up += away - config.delta
+        down += away + config.delta
+        # The first sums are -delta and delta, so that 0 is no extreme of theirs.
+        np.minimum(least, up, out=least)
+        np.maximum(most, down, out=most)
         rise, fall = up - least, most - down
         statistic = np.maximum(rise, fall)
+        side = (rise >= fall).view(np.int8) * np.int8(2) - np.int8(1)
         hit = (n >= config.min_samples) & (statistic > config.threshold)
-        going = ~hit
-        for name, value in (("n", n), ("mean", mean), ("up", up), ("down", down), ("least", least), ("most", most)):
-            own[name] = value * going
-        side = np.where(rise >= fall, np.int8(1), np.int8(-1))
-        return Found(statistic, np.full(len(z), config.threshold), side, hit)
+        past[:, hit] = 0
+        own["past"] = past.T
+        return Found(statistic, np.broadcast_to(self._limit, len(z)), side, hit)
