@@ -9,7 +9,7 @@ from bridge.authoring.lint import Doubt, judged
 from bridge.authoring.questions import LOOKED_AT, Questions
 from bridge.authoring.selectors import Selector, selectors
 from bridge.config.load import BridgeConfig
-from bridge.domain.batch import EventKind
+from bridge.domain.batch import HISTOGRAMS, EventKind
 from bridge.domain.errors import Problem
 from bridge.domain.model import ModelKey
 from bridge.domain.rule import Group, Rule, SignalQuery
@@ -18,6 +18,7 @@ from bridge.sources.prometheus import PrometheusSource
 
 FAR = 50.0  # times what was measured
 SHOWN = 3
+SCRAPES = 4  # that a window of a histogram has to hold
 _DAY = f"in the last {format_duration(LOOKED_AT)}"
 
 
@@ -42,6 +43,18 @@ def _of_rule(group: Group, rule: Rule, ask: Questions) -> Iterator[Doubt]:
                 yield from _against(query, strategy.params, *measured)
         for selector in dict.fromkeys(found for text in query.exprs.values() for found in selectors(text)):
             yield from _looked_at(rule, selector, ask)
+        histograms = [text for column, text in query.exprs.items() if column in HISTOGRAMS]
+        for selector in dict.fromkeys(found for text in histograms for found in selectors(text)):
+            yield from _few_scrapes(selector, ask)
+
+
+def _few_scrapes(selector: Selector, ask: Questions) -> Iterator[Doubt]:
+    """A window of a histogram of which `increase` has to make up a good part."""
+    every = ask.spacing(selector.metric) if selector.metric else 0
+    if every <= selector.window < SCRAPES * every:
+        window, spacing = format_duration(selector.window), _whole_seconds(every)
+        message = f"the range [{window}] of {selector.metric} holds less than {SCRAPES} scrapes, {spacing} apart"
+        yield Doubt("few-scrapes", message, f"[{_whole_seconds(SCRAPES * every)}] or longer: sizes are too high in it")
 
 
 def _against(query: SignalQuery, params: Mapping[str, Any], low: float, high: float) -> Iterator[Doubt]:

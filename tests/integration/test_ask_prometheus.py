@@ -146,7 +146,8 @@ def measured() -> Iterator[Prometheus]:
     points = [(at, 0.2 + 0.2 * (place % 2)) for place, at in enumerate(times)]
     with prometheus(flags=["--web.enable-remote-write-receiver"]) as running:
         for start in range(0, len(points), 3):  # no sample is an hour older than the newest
-            remote_write(running.url, [(labels("model_drift_score", "7"), points[start : start + 3])])
+            buckets = [(labels("model_seconds_bucket", "7", le=le), points[start : start + 3]) for le in ("1", "+Inf")]
+            remote_write(running.url, [(labels("model_drift_score", "7"), points[start : start + 3]), *buckets])
         remote_write(running.url, [(labels("other", "9"), [(NOW - 120_000, 1.0)])])
         yield running
 
@@ -224,6 +225,18 @@ def test_a_range_without_samples_is_told(measured: Prometheus, tmp_path: Path) -
     expr = "avg_over_time(model_drift_score[5m]) or " + EXPR
     told = "empty-windows: the range [5m] is shorter than the time between two samples of model_drift_score (10m)"
     assert doubted(tmp_path, measured.url, expr, '{"max": 0.5}') == [ALONE, told]
+
+
+def test_a_histogram_of_few_scrapes_is_told(measured: Prometheus, tmp_path: Path) -> None:
+    """Six an hour: what `increase` makes of half an hour is in good part made up."""
+    for window, doubtful in (("30m", True), ("40m", False)):
+        buckets = "sum by (project, pipeline, version, le) (increase(model_seconds_bucket[$window]))"
+        signal = {"event": "custom", "window": window, "buckets": buckets, "reference": "model_seconds_bucket"}
+        one = {"retrain": "R", "signal": "s", "strategy": {"chi_square": {}}}
+        group = {"name": "g", "query_offset": "0s", "signals": {"s": signal}, "rules": [one]}
+        found = [text for text in asked(tmp_path, measured.url, group=group, more=doubts) if "uncovered" not in text]
+        told = "the range [30m] of model_seconds_bucket holds less than 4 scrapes, 10m apart"
+        assert [told in text for text in found] == ([True] if doubtful else [])
 
 
 def test_a_model_that_is_well_is_covered_by_a_plain_expression(measured: Prometheus, tmp_path: Path) -> None:
