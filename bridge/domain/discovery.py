@@ -21,4 +21,4 @@ def discoveries(p: Floats, rate: float) -> NDArray[np.bool_]:
     below = np.flatnonzero(known[order] <= allowed)
     found = np.zeros(len(p), np.bool_)
     found[order[: below[-1] + 1 if len(below) else 0]] = True
-    return found & ~np.isnan(p)
+    return found

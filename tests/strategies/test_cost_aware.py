@@ -109,8 +109,7 @@ def test_trainings_that_brought_nothing_make_the_next_one_less_promising() -> No
         waits.append(next(hour for hour in range(1, 400) if story.see(200) == "BREACHED"))
         reason = story.reason()
         story.retrain()
-    assert waits == sorted(waits)
-    assert waits[3] > 2 * waits[1]
+    assert waits == [2, 14, 53, 224]
     assert "(so far 29 % of what was expected came true, and is counted)" in reason
     story.see(50, times=30)
     story.see(200, times=8)
