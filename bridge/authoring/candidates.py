@@ -6,10 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 
-from bridge.domain.batch import VALUE, EventKind
 from bridge.domain.errors import SourceError
-from bridge.domain.model import ModelKey
-from bridge.domain.rule import LabelRef, ModelLabels, SignalQuery
+from bridge.domain.rule import ModelLabels
 from bridge.domain.times import Timestamp
 from bridge.sources.prometheus import PrometheusSource
 
@@ -39,10 +37,12 @@ class Candidate:
     labelled: bool
 
 
-def candidates(source: PrometheusSource, names: Iterable[str], models: ModelLabels, now: Timestamp) -> list[Candidate]:
+def candidates(
+    source: PrometheusSource, names: Iterable[str], models: ModelLabels, span: tuple[Timestamp, Timestamp]
+) -> list[Candidate]:
     """The MOST likely ones, those whose series carry the labels of `models` first. What is not answered is not told."""
     known = {name for name in names if _OTHERS.match(name) is None}
-    labelled = _labelled(source, models, now)
+    labelled = _labelled(source, models, span)
     by = [part.label for part in (models.project, models.pipeline, models.version) if part.const is None]
     found = [*_of(known & labelled, True, by), *_of(known - labelled, False, by)]
     return found[:MOST]
@@ -71,18 +71,11 @@ def _expr(name: str, kind: str, by: list[str]) -> str:
     return f"{'avg' if kind == 'quality' else 'max'} by ({', '.join(by)}) ({name})"
 
 
-def _labelled(source: PrometheusSource, models: ModelLabels, now: Timestamp) -> set[str]:
-    """Names of metrics whose series carry all labels of a model now."""
+def _labelled(source: PrometheusSource, models: ModelLabels, span: tuple[Timestamp, Timestamp]) -> set[str]:
+    """Names of metrics whose series carry all labels of a model."""
     parts = (models.project, models.pipeline, models.version)
     there = ",".join(f'{part.label}!=""' for part in parts if part.const is None)
-    if not there:
-        return set()
-    # the name takes the place of a model, so that the source reads the answer as it reads any other
-    mapping = ModelLabels(LabelRef(const="x"), LabelRef("__name__"), LabelRef(const="x"))
-    query = SignalQuery("names", EventKind.CUSTOM, {VALUE: f"group by (__name__) ({{{there}}})"}, mapping)
     try:
-        batch = source.instant(query, now, now)
+        return set(source.metric_names(f"{{{there}}}", *span)) if there else set()
     except SourceError:
         return set()
-    keys: list[ModelKey] = [batch.table[slot] for slot in batch.index.tolist()]
-    return {key.pipeline for key in keys}

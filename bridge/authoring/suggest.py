@@ -87,7 +87,8 @@ def suggest(
     url: for the head of the rule file. models: how series name a model that no pack knows. project: a label that
     takes the place of the packs' constant projects.
     """
-    names = set(source.metric_names(now - lookback, now))
+    span = (now - lookback, now)
+    names = set(source.metric_names("", *span))
     texts, reports = {}, []
     for pack in PACKS:
         text = pack.text(project)
@@ -96,9 +97,9 @@ def suggest(
             reports.append(report)
             texts[pack.name] = text
     matched = [pack for pack in PACKS if pack.name in texts]
-    notes = tuple(_notes(matched, texts, source, names, (now - lookback, now), project))
+    notes = tuple(_notes(matched, texts, source, names, span, project))
     rest = names - {name for name in names if any(name.startswith(pack.own) for pack in matched)}
-    found = candidates(source, rest, models, now)
+    found = candidates(source, rest, models, span)
     return Suggestion(len(names), tuple(reports), tuple(found), notes, _rules(reports, texts, url, lookback))
 
 

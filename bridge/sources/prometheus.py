@@ -62,9 +62,11 @@ class PrometheusSource:
         params = _span(since, until) | ({"match[]": selector} if selector else {})
         return texts(self._api.listing(lambda client: client.get_label_names(params=params)))
 
-    def metric_names(self, since: Timestamp | None = None, until: Timestamp | None = None) -> list[str]:
-        """The names of all metrics, or of those with samples in a time. Raises SourceError."""
-        params = _span(since, until)
+    def metric_names(
+        self, selector: str = "", since: Timestamp | None = None, until: Timestamp | None = None
+    ) -> list[str]:
+        """The names of all metrics, or of those of a selector's series, in a time. Raises SourceError."""
+        params = _span(since, until) | ({"match[]": selector} if selector else {})
         return texts(self._api.listing(lambda client: client.all_metrics(params=params)))
 
 

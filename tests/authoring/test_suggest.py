@@ -26,9 +26,12 @@ class Source:
         self.names, self.answers = known, answers
         self.spans: list[tuple[int | None, int | None]] = []
 
-    def metric_names(self, since: int | None = None, until: int | None = None) -> list[str]:
+    def metric_names(self, selector: str = "", since: int | None = None, until: int | None = None) -> list[str]:
         self.spans.append((since, until))
-        return self.names
+        answer = self.answers.get("labelled", []) if selector else self.names
+        if isinstance(answer, SourceError):
+            raise answer
+        return cast("list[str]", answer)
 
     def label_names(self, selector: str = "", since: int | None = None, until: int | None = None) -> list[str]:
         self.spans.append((since, until))
@@ -94,13 +97,11 @@ def test_a_pack_of_which_nothing_can_be_used_is_not_offered() -> None:
 
 
 def test_only_the_time_that_is_asked_for_is_looked_at() -> None:
-    """The list of names is of the last day, or of the time that is given."""
+    """The lists of names and labels are of the last day, or of the time that is given."""
     source = Source([EVIDENTLY], drift=["a"], labels=["namespace"])
     found(source)
     found(source, lookback=3_600_000)
-    assert source.spans == [
-        (NOW - 86_400_000, NOW), (NOW - 86_400_000, NOW), (NOW - 3_600_000, NOW), (NOW - 3_600_000, NOW),
-    ]  # fmt: skip
+    assert source.spans == [(NOW - 86_400_000, NOW)] * 3 + [(NOW - 3_600_000, NOW)] * 3
 
 
 @pytest.mark.parametrize(("labels", "told"), [(["namespace"], 1), (["pod"], 0), (FAILED, 0)])
@@ -112,15 +113,16 @@ def test_a_label_of_teams_is_told_where_it_is_known(labels: Any, told: int) -> N
 
 def test_candidates_without_an_answer_are_known_by_name_alone() -> None:
     """The question for labelled metrics may be too much for a large server."""
-    source = Source(["churn_model_accuracy", "churn_model_accuracy_created"], names=FAILED)
+    source = Source(["churn_model_accuracy", "churn_model_accuracy_created"], labelled=FAILED)
     assert [(item.metric, item.labelled) for item in found(source).candidates] == [("churn_model_accuracy", False)]
 
 
 def test_a_mapping_of_constants_labels_nothing() -> None:
     """Every series would be the one model."""
     constant = ModelLabels(*(LabelRef(const="x"),) * 3)
-    source = Source(["churn_model_accuracy"], names=["churn_model_accuracy"])
+    source = Source(["churn_model_accuracy"], labelled=["churn_model_accuracy"])
     assert [item.labelled for item in found(source, constant).candidates] == [False]
+    assert [item.labelled for item in found(source).candidates] == [True]
 
 
 def test_candidates_are_few() -> None:

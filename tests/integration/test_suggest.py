@@ -15,6 +15,7 @@ import pytest
 from bridge.config.load import load_rules
 from bridge.domain.times import DAY
 from tests.support.packs import FILES, ROOT, written
+from tests.support.receiver import HANG, Receiver, Reply
 from tests.support.remote_write import remote_write
 from tests.support.servers import Prometheus, prometheus
 
@@ -200,3 +201,25 @@ def test_metrics_of_former_times_are_left_out(tmp_path: Path) -> None:
     assert code == 0
     assert "  ?   evidently.drift: its metrics are known, and no model has a sample now (is the server" in told
     assert "- retrain: EvidentlyDrift" in rules
+
+
+def test_credentials_come_from_a_file_and_a_hanging_server_is_given_up(tmp_path: Path) -> None:
+    """--http.config.file, whose own files are beside it; `query_timeout` of a bridge.yml is the limit."""
+    folder = tmp_path / "access"
+    folder.mkdir()
+    (folder / "http.yml").write_text("basic_auth: {username: ada, password_file: ada.password}\n")
+    (folder / "ada.password").write_text("swordfish\n")
+    with Receiver(Reply(200, b'{"status":"success","data":[]}')) as server:
+        words = ("rules", "suggest", "--prometheus", server.url, "--http.config.file", "access/http.yml")
+        code, _, told = bridge(tmp_path, *words)
+        assert {request.headers["authorization"] for request in server.requests} == {"Basic YWRhOnN3b3JkZmlzaA=="}
+    assert code == 1
+    assert "knows 0 metrics" in told
+    with Receiver(HANG) as server:
+        (tmp_path / "bridge.yml").write_text(
+            f"global: {{query_timeout: 1s}}\nprometheus: {{url: '{server.url}'}}\n"
+            "route: {receiver: log}\nreceivers: [{name: log, log_configs: [{}]}]\n"
+        )
+        code, out, told = bridge(tmp_path, "rules", "suggest", "--config.file", "bridge.yml")
+    assert (code, out) == (1, "")
+    assert "no answer within 1 s" in told
