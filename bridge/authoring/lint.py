@@ -22,6 +22,7 @@ _IN_UNIT = {
 _SUFFIX = re.compile(
     r"[a-zA-Z_:][a-zA-Z0-9_:]*?(_seconds|_milliseconds|_ms|_microseconds)(?:_bucket|_sum|_count|_total)?\b"
 )
+TOGETHER = 0.02  # share of models that may have to fail together
 SLOW: Duration = MINUTE  # a limit beyond it is most likely a number of milliseconds
 
 
@@ -52,6 +53,7 @@ def of_rule(group: Group, rule: Rule) -> Iterator[Doubt]:
     """The doubts about one rule."""
     yield from _durations(group, rule)
     yield from _windows(group, rule)
+    yield from _evidence(rule)
     for query, strategy in judged(group, rule):
         yield from _units(query)
         if strategy is not None:
@@ -61,6 +63,19 @@ def of_rule(group: Group, rule: Rule) -> Iterator[Doubt]:
             if "$threshold" in text:
                 message = f"annotation {name!r} uses $threshold, which a rule with 'expr' does not have"
                 yield Doubt("threshold-without-strategy", message, "write the limit into the text, or use a signal")
+
+
+def _evidence(rule: Rule) -> Iterator[Doubt]:
+    """A run of the e-process ends at its proof: what was proven is not strong enough for one among many."""
+    alpha = rule.strategy.params.get("alpha", 0.0) if rule.strategy and rule.strategy.name == "error_e_process" else 0.0
+    if rule.fdr and alpha > TOGETHER * rule.fdr:
+        message = (
+            f"with alpha {alpha:g} and fdr {rule.fdr:g}, {min(alpha / rule.fdr, 1):.0%} of the models have to fail"
+        )
+        yield Doubt(
+            "evidence-ends-early", f"{message} together before any of them is asked for",
+            f"write alpha: {TOGETHER * rule.fdr:.2g}, or less",
+        )  # fmt: skip
 
 
 def judged(group: Group, rule: Rule) -> list[tuple[SignalQuery, StrategySpec | None]]:

@@ -52,6 +52,9 @@ def doubts(folder: Path, rule: str, signals: str = SIGNALS, interval: str = "1m"
         ("retrain: A, signal: quick, strategy: {threshold: {max: 1}}", []),
         ("retrain: A, any: [&slow {signal: slow, strategy: {threshold: {max: 90}}}, *slow]",
          ["unit-of-threshold", "unit-of-threshold"]),
+        ("retrain: A, signal: errors, strategy: {error_e_process: {p0: 0.01}}, fdr: 0.05", ["evidence-ends-early"]),
+        ("retrain: A, signal: errors, strategy: {error_e_process: {p0: 0.01, alpha: 0.001}}, fdr: 0.05", []),
+        ("retrain: A, signal: errors, strategy: {error_e_process: {p0: 0.01}}", []),
         ("retrain: A, expr: up, annotations: {summary: 'over {{ $threshold }}'}", ["threshold-without-strategy"]),
         ("retrain: A, signal: drift, strategy: {threshold: {max: 1e-1}}, annotations: {a: '{{ $threshold }}'}", []),
     ],
@@ -123,5 +126,5 @@ def test_every_lint_is_explained() -> None:
     code = "".join((ROOT / "bridge" / "authoring" / f"{name}.py").read_text() for name in names)
     named = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', code))
     rows = re.findall(r"^\| `([a-z-]+)` \|", (ROOT / "docs" / "check.md").read_text(), re.MULTILINE)
-    assert len(rows) == 18
+    assert len(rows) == 20
     assert sorted(named) == sorted(rows)
