@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
@@ -27,13 +28,15 @@ class DivergenceStrategy(HistogramStrategy):
     per_chi_square: ClassVar[float]
 
     @abstractmethod
-    def divergence(self, one: Floats, other: Floats) -> Floats:
-        """(k,), of two columns of shares (b, k), all above 0."""
+    def term(self, one: Floats, other: Floats) -> Floats:
+        """(k,), what one cell adds to the divergence, of two rows of shares above 0; 0 where both are 1."""
 
     def compare(self, pair: Pair) -> Finding:
         """Cells are merged as for chi-square."""
         cells = merged(pair)
-        found = self.divergence(*_shares(cells, pair))
+        found = np.zeros(len(pair.n))
+        for one, other in _shares(cells, pair):
+            found += self.term(one, other)
         scale = self.per_chi_square * (1 / np.maximum(pair.n, 1) + 1 / np.maximum(pair.m, 1))
         p = tails.chi_square(found / scale, np.maximum(cells.number - 1, 1))
         return Finding(found, p, (p <= self._alpha) & (found >= self._limit), cells.number < 2)
@@ -47,14 +50,11 @@ class DivergenceStrategy(HistogramStrategy):
         )
 
 
-def _shares(cells: Cells, pair: Pair) -> tuple[Floats, Floats]:
-    """Of each cell, with half an observation more in it; where there is no cell both are 1, which adds nothing."""
+def _shares(cells: Cells, pair: Pair) -> Iterator[tuple[Floats, Floats]]:
+    """Of each cell, with half an observation more in it; where there is no cell both are 1."""
     none, added = cells.none, HALF * np.maximum(cells.number, 1)
-    sides = []
-    for counts, size in ((cells.current, pair.n), (cells.reference, pair.m)):
-        shares = counts + HALF
-        shares /= size + added
+    for row, counts in enumerate(zip(cells.current, cells.reference, strict=True)):
+        one, other = (counts[0] + HALF) / (pair.n + added), (counts[1] + HALF) / (pair.m + added)
         if none is not None:
-            shares[none] = 1.0
-        sides.append(shares)
-    return sides[0], sides[1]
+            one[none[row]] = other[none[row]] = 1.0
+        yield one, other

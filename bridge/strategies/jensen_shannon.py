@@ -31,15 +31,7 @@ class JensenShannonStrategy(DivergenceStrategy):
     def __init__(self, config: JensenShannonConfig) -> None:
         super().__init__(config, config.min_effect)
 
-    def divergence(self, one: Floats, other: Floats) -> Floats:
-        """How much an observation says of which of the two it comes from: base 2."""
-        middle = one + other
-        middle /= 2
-        logs = np.log2(middle)
-        middle *= logs
-        for shares in (one, other):
-            np.log2(shares, out=logs)
-            logs *= shares
-            logs /= 2
-            middle -= logs
-        return np.asarray(np.maximum(-middle.sum(axis=0), 0.0))
+    def term(self, one: Floats, other: Floats) -> Floats:
+        """Of how much an observation says of which of the two it comes from: base 2."""
+        middle = (one + other) / 2
+        return np.asarray((one * np.log2(one) + other * np.log2(other)) / 2 - middle * np.log2(middle))
