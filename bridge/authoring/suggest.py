@@ -51,11 +51,12 @@ class SignalReport:
 
 @dataclass(frozen=True, slots=True)
 class PackReport:
-    """A pack, and what became of each of its signals."""
+    """A pack, what became of each of its signals, and the metrics of its server that are there."""
 
     name: str
     server: str
     signals: tuple[SignalReport, ...]
+    metrics: tuple[str, ...] = ()
 
     @property
     def matches(self) -> bool:
@@ -115,13 +116,14 @@ def _look(pack: Pack, text: str, source: PrometheusSource, names: set[str], now:
         if reports[better].state is State.FOUND and reports[worse].used:
             told = f"{better.partition('.')[2]} says more, and is there"
             reports[worse] = SignalReport(worse, State.REPLACED, reports[worse].models, told)
-    return PackReport(pack.name, pack.server, tuple(reports.values()))
+    asked = {metric for group in groups for query in group.queries.values() for metric in _metrics(query)}
+    return PackReport(pack.name, pack.server, tuple(reports.values()), tuple(sorted(asked & names)))
 
 
 def _signal(
     name: str, query: SignalQuery, pack: Pack, source: PrometheusSource, names: set[str], now: Timestamp
 ) -> SignalReport:
-    missing = sorted({metric for text in query.exprs.values() for metric in metric_names(text)} - names)
+    missing = sorted(_metrics(query) - names)
     if missing:
         return SignalReport(name, State.MISSING, 0, f"no metric {', '.join(missing)}", pack.advice.get(name, ""))
     try:
@@ -135,6 +137,10 @@ def _signal(
         return SignalReport(name, State.UNLABELLED, 0, f"no series has all of the labels {labels}", "map others")
     advice = "is the server scraped, and has it had requests in the last minutes?"
     return SignalReport(name, State.SILENT, 0, "its metrics are known, and no model has a sample now", advice)
+
+
+def _metrics(query: SignalQuery) -> set[str]:
+    return {metric for text in query.exprs.values() for metric in metric_names(text)}
 
 
 def _models(batch: EventBatch) -> str:

@@ -92,7 +92,7 @@ def _say(found: Suggestion, url: str, output: Path | None, out: object) -> None:
         print(text, file=out)  # type: ignore[call-overload]
 
     for pack in found.packs:
-        line(f"{pack.name}: {pack.server}")
+        line(f"{pack.name}: {pack.server}, by {', '.join(pack.metrics)}")
         for signal in pack.signals:
             advice = f" ({signal.advice})" if signal.advice else ""
             line(f"  {_MARKS.get(signal.state, 'NO ')} {signal.name}: {signal.text}{advice}")

@@ -94,6 +94,8 @@ def test_what_is_not_switched_on_falls_back_to_the_mean(some: Prometheus, tmp_pa
     """Triton without summaries: its mean is kept, and it is said what to do for more."""
     code, rules, told = bridge(tmp_path, "rules", "suggest", "--prometheus.url", some.url)
     assert code == 0, told
+    metrics = [f"nv_inference_request_{name}" for name in ("duration_us", "failure", "success")]
+    assert told.startswith(f"triton: NVIDIA Triton, by {', '.join(metrics)}\n")
     assert "  yes triton.latency_mean: 2 models: triton/m/1, triton/old/2\n" in told
     assert (
         "  NO  triton-summaries.latency_p95: no metric nv_inference_request_summary_us (for quantiles start Triton "
