@@ -25,6 +25,7 @@ SCORE = 5.5  # spreads of the usual peaks beyond their mean: an alarm
 CALM = 3.0  # less than SCORE by so much: nothing is going on any more
 LASTS = HOUR  # an alarm, after the last sample that was not calm
 ALLOWANCE, LEAST_SUM = 0.45, 9.5  # of the CUSUM of shifts, in sigmas
+LARGEST = 1e30  # what is further out, infinities too, is no number of a signal
 SAME = HOUR  # an unchanged number is looked at again after this time
 _WORSE = frozenset({EventKind.LATENCY, EventKind.DRIFT, EventKind.INFERENCE_ERROR})
 
@@ -92,7 +93,7 @@ class AutoStrategy(RetrainStrategy):
             self._count(sample, due, batch.slot, memory)
         else:
             values = batch.values()
-            usable = np.isfinite(values)
+            usable = np.abs(values) < LARGEST
             due = self._due(usable, batch.slot, memory)
             self._gather(values, usable, due, memory)
         if due.all():

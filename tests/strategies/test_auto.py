@@ -184,7 +184,7 @@ def test_a_repeated_peak_becomes_usual() -> None:
     assert all(place < 9 * 288 for place in begins)
 
 
-@pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf, 1e300, -1e31])
 def test_what_is_no_number_is_neither_judged_nor_learnt(odd: float) -> None:
     """The next sample finds everything as it was."""
     values = course(3, 17)
