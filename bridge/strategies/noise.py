@@ -37,6 +37,10 @@ class Look(NamedTuple):
     width: Floats
     phi: Floats
 
+    def wider(self, factor: Floats) -> Look:
+        """With noise that is wider by a factor (k,)."""
+        return self._replace(spread=self.spread * factor, width=self.width * factor)
+
 
 Now = dict[str, Floats]
 """What is remembered of each model, as columns (k,) that lie together: states of a kilobyte each are slow to walk."""

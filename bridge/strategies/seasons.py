@@ -12,9 +12,13 @@ from numpy.typing import NDArray
 from bridge.domain.times import HOUR, Timestamp
 from bridge.domain.verdict import Floats
 from bridge.strategies.base import StateColumn
+from bridge.strategies.noise import HUBER, HUBER_MEAN
 
 Bools = NDArray[np.bool_]
 SLOTS = {"day": 24, "week": 168}
+TYPICAL = 20  # samples that speak for an hour's noise being as usual
+LATEST = 1000  # samples of an hour that its noise is learnt from
+LEAST_VARIANCE = 0.01  # of usual: or a number that stands still at night would take ages to become noisy
 MEMORY = 4  # seasons: the level of an hour is the mean of the last four or so
 
 
@@ -33,10 +37,12 @@ class Season:
 
     @property
     def fields(self) -> list[Any]:
-        """Of the state: level and count of seasons per hour, and the hour that is being added up."""
+        """Of the state: level and count of seasons per hour, excess of noise per hour of the day and the samples behind
+        it, and the hour that is being added up."""
         hours = (self._slots,)
         return [
             ("levels", np.float32, hours), ("seasons", np.uint8, hours),
+            ("excess", np.float32, (24,)), ("samples", np.uint16, (24,)),
             ("hour", np.int32), ("sum", np.float64), ("added", np.float32),
         ]  # fmt: skip
 
@@ -62,6 +68,22 @@ class Season:
         state["hour"] = hour
         state["sum"] += np.where(which, numbers, 0.0)
         state["added"] += which
+
+    def noise(self, slot: Timestamp, state: StateColumn) -> Floats:
+        """(k,) by what factor the noise of this hour of the day is wider than usual."""
+        return np.sqrt(1.0 + state["excess"][:, self._hour_of_day(slot)].astype(np.float64))
+
+    def learn_noise(self, slot: Timestamp, state: StateColumn, innovation: Floats, which: Bools) -> None:
+        """Take innovations (k,) in, in usual sigmas, where `which`; outliers of the hour count for little."""
+        place = self._hour_of_day(slot)
+        samples, variance = state["samples"][:, place], 1.0 + state["excess"][:, place].astype(np.float64)
+        fresh = variance * np.minimum(innovation**2 / variance, HUBER * HUBER) / HUBER_MEAN
+        moved = variance + (fresh - variance) / (TYPICAL + samples)
+        state["excess"][:, place] = np.where(which, np.maximum(moved, LEAST_VARIANCE) - 1.0, state["excess"][:, place])
+        state["samples"][:, place] = np.where(which, np.minimum(samples + 1, LATEST), samples)
+
+    def _hour_of_day(self, slot: Timestamp) -> int:
+        return local(slot, self._zone) // HOUR % 24
 
     def _level(self, hour: int, state: StateColumn) -> Floats:
         place = hour % self._slots

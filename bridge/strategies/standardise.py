@@ -163,9 +163,16 @@ class Standardiser:
         look = self._noise.look(residual, slot, now, least)
         if self._config.spread is not None:
             look = self._of_fixed_spread(look, transform)
+        usual = look
+        if self._season is not None:
+            look = look.wider(self._season.noise(slot, state))
         ready = self._ready(slot, now) & ~np.isnan(level)
         usable, doubt = ~np.isnan(numbers), self._doubt(look, slot, state, now)
-        self._learn(numbers, level, look, slot, state, now, usable & ~freeze & np.isfinite(numbers))
+        learns = usable & ~freeze & np.isfinite(numbers)
+        if self._season is not None:
+            sure = learns & (now["count"] >= LEAST) & ~np.isnan(level)
+            self._season.learn_noise(slot, state, usual.innovation / usual.width, sure)
+        self._learn(numbers, level, usual, slot, state, now, learns)
         self._noise.remember(look, residual, slot, now, usable & ~np.isnan(level))
         clip = self._config.clip
         z = np.minimum(np.maximum(look.innovation / look.width, -clip), clip)

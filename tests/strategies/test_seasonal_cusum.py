@@ -139,7 +139,7 @@ def test_a_reason_is_in_the_unit_of_the_signal() -> None:
     for _ in range(5):
         story.see(0.212)
     assert story.reason() == (
-        "latency p95 212 ms is 4.8 robust sigmas above its usual 201 ms for 02:30 (CUSUM 16.94, limit 12)"
+        "latency p95 212 ms is 5 robust sigmas above its usual 201 ms for 02:30 (CUSUM 16.94, limit 12)"
     )
 
 

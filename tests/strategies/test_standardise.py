@@ -274,8 +274,8 @@ def test_a_model_does_not_change_what_is_said_of_another() -> None:
 
 
 def test_all_of_it_fits_beside_a_detector() -> None:
-    """A week's hours: 168 levels and counts, in less than a kilobyte."""
-    assert Standardiser(StandardiseConfig()).dtype.itemsize == 936
+    """A week's hours, 168 levels and counts, and the noise of 24: a kilobyte."""
+    assert Standardiser(StandardiseConfig()).dtype.itemsize == 1080
     assert Standardiser(StandardiseConfig(reference="version")).dtype.itemsize == 80
 
 
@@ -303,3 +303,19 @@ def test_no_history_may_be_wanted() -> None:
     assert Standardiser(StandardiseConfig(reference="version")).history == 7 * DAY
     known = StandardiseConfig(reference="fixed", level=1.0, spread=1.0)
     assert Standardiser(known).history == DAY
+
+
+def test_noisy_hours_have_a_noise_of_their_own() -> None:
+    """Three times as wide at night: sigmas are of the hour, and of variance one at night as well."""
+    models = Models(40, 31, season="day")
+    z: dict[bool, list[np.ndarray]] = {True: [], False: []}
+    for place in range(20 * 288):
+        values = models.sample()
+        night = models.slot % DAY < 7 * HOUR
+        found = models.look(np.exp(5) * (values / np.exp(5)) ** (3.0 if night else 1.0))
+        if place >= 13 * 288:
+            z[night].append(found.z)
+    assert 0.85 < float(np.std(z[True])) < 1.15
+    assert 0.85 < float(np.std(z[False])) < 1.15
+    noon = models.look(models.sample())
+    assert noon.spread.mean() / noon.level.mean() > 0.2  # it is midnight
