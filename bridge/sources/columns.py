@@ -38,15 +38,27 @@ class Column:
     partial: bool = False
 
 
-def assemble(
-    name: str, table: ModelTable, slots: Slots, bounds: Floats | None, series: Sequence[bytes], values: Floats, *,
-    ids: NDArray[np.intp], elements: int, skipped: Mapping[str, int], notes: tuple[str, ...], partial: bool,
-) -> Column:  # fmt: skip
-    """The column of samples that are ordered by model slot, and bound if there are any. Raises SourceError.
+@dataclass(frozen=True, slots=True, eq=False)
+class Buckets:
+    """Samples that are ordered by model slot, and by bound where they have one; all (n,).
 
-    ids: numbers of their label sets, with `le`.
+    ids: numbers of their label sets, `le` included.
     """
-    refuse_twins(name, slots, series, table, bounds, ids)
+
+    slots: Slots
+    bounds: Floats | None
+    series: Sequence[bytes]
+    values: Floats
+    ids: NDArray[np.intp]
+
+
+def assemble(
+    name: str, table: ModelTable, found: Buckets, *,
+    elements: int, skipped: Mapping[str, int], notes: tuple[str, ...], partial: bool,
+) -> Column:  # fmt: skip
+    """The column of the samples of one slot. Raises SourceError."""
+    slots, bounds, series, values = found.slots, found.bounds, found.series, found.values
+    refuse_twins(name, table, found)
     if bounds is not None:
         refuse_wide(name, slots, bounds)
         first, bounds, values = bucket_matrix(slots, bounds, values)
@@ -54,13 +66,12 @@ def assemble(
     return Column(slots, values, series, bounds, elements, skipped, notes, partial)
 
 
-def refuse_twins(
-    name: str, slots: Slots, series: Sequence[bytes], table: ModelTable, bounds: Floats | None, ids: NDArray[np.intp]
-) -> None:
-    """SourceError `duplicate_model` when one model (and bucket) has two samples; `slots` ascends.
+def refuse_twins(name: str, table: ModelTable, found: Buckets) -> None:
+    """SourceError `duplicate_model` when one model (and bucket) has two samples.
 
     Buckets that differ in the text of their `le` alone are none: clients write "1" and "1.0", both parts of one count.
     """
+    slots, bounds, series, ids = found.slots, found.bounds, found.series, found.ids
     if len(slots) < 2:
         return
     same = slots[1:] == slots[:-1]
@@ -108,8 +119,8 @@ def bucket_matrix(slots: Slots, bounds: Floats, counts: Floats) -> tuple[NDArray
     """First row of every model, the sorted bounds (b,) of all of them, and the counts (k, b).
 
     slots, bounds, counts: (n,), ordered by slot, then bound; counts at the same bound add up. They are made to ascend
-    along the bounds (scrapes of the parts of an aggregate differ a little in time); a bound that a model does not have
-    is NaN.
+    along the bounds (scrapes of the parts of an aggregate differ a little in time); at a bound that a model does not
+    have the count is NaN, unless nothing is between its neighbours.
     """
     _, first, row = np.unique(slots, return_index=True, return_inverse=True)
     limits, column = np.unique(bounds, return_inverse=True)
@@ -119,9 +130,19 @@ def bucket_matrix(slots: Slots, bounds: Floats, counts: Floats) -> tuple[NDArray
     if len(again):
         matrix[row, column] = 0
         np.add.at(matrix, (row, column), counts)
-    ascending = np.fmax.accumulate(matrix, axis=1)
-    ascending[np.isnan(matrix)] = np.nan
-    return first, limits, ascending
+    return first, limits, ascending(matrix)
+
+
+def ascending(counts: Floats) -> Floats:
+    """Counts (k, b) that do not fall. One that is missing is there where those on both sides are the same number."""
+    missing = np.isnan(counts)
+    found = np.fmax.accumulate(counts, axis=1)
+    if not missing.any():
+        return found
+    before, after = np.nan_to_num(found, nan=0.0), np.where(missing, np.inf, found)
+    after = np.minimum.accumulate(after[:, ::-1], axis=1)[:, ::-1]
+    found[missing & (before != after)] = np.nan
+    return np.where(missing & (before == after), before, found)
 
 
 def batch(query: SignalQuery, slot: Timestamp, table: ModelTable, columns: Mapping[str, Column]) -> EventBatch:
@@ -181,4 +202,4 @@ def _spread(column: Column, index: Slots, bounds: Floats | None) -> Floats:
         return spread
     spread = np.full((len(index), len(bounds)), np.nan)
     spread[rows[:, None], np.searchsorted(bounds, column.bounds)] = values
-    return spread
+    return ascending(spread)

@@ -81,6 +81,7 @@ class Samples:
     metrics: label sets as the bytes that came (JSON objects), one for each of `values`, float64 (k,).
     labelled: False for a scalar or string, which belong to no series. notes: warnings and infos of the server.
     partial: the server warned, or said that the answer is not whole. elements = len(metrics) + sum of `skipped`.
+    natives: label sets and [time, histogram] of the native histograms, which are among `skipped`.
     """
 
     metrics: list[bytes]
@@ -90,6 +91,7 @@ class Samples:
     partial: bool = False
     labelled: bool = True
     elements: int = 0
+    natives: list[tuple[bytes, msgspec.Raw]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,19 +145,21 @@ def _of_elements(
     found: list[_Element], notes: tuple[str, ...], partial: bool, malformed: int, before: LabelSets | None = None
 ) -> Samples:
     skipped = {MALFORMED: malformed} if malformed else {}
+    natives: list[tuple[bytes, msgspec.Raw]] = []
     try:
         values = np.array([element.value.value for element in found], np.float64)  # type: ignore[union-attr]
         usable = found
     except AttributeError:
         usable = [element for element in found if element.value is not None]
         values = np.array([element.value.value for element in usable], np.float64)  # type: ignore[union-attr]
-        histograms = sum(element.value is None and bool(bytes(element.histogram)) for element in found)
-        skipped |= {HISTOGRAM: histograms} if histograms else {}
-        empty = len(found) - len(usable) - histograms
+        others = (element for element in found if element.value is None and bytes(element.histogram))
+        natives = [(bytes(element.metric), element.histogram) for element in others]
+        skipped |= {HISTOGRAM: len(natives)} if natives else {}
+        empty = len(found) - len(usable) - len(natives)
         skipped |= {MALFORMED: malformed + empty} if empty else {}
     raws = [element.metric for element in usable]
     metrics = before.metrics if before is not None and raws == before.raws else list(map(bytes, raws))
-    return Samples(metrics, values, skipped, notes, partial, elements=len(found) + malformed)
+    return Samples(metrics, values, skipped, notes, partial, elements=len(found) + malformed, natives=natives)
 
 
 # ------------------------------------------------------------ the careful way

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
@@ -62,7 +62,8 @@ class Matrix:
 
     metrics: s label sets as the bytes that came. values: float64 (s, p). present: bool (s, p), where there is a sample
     (NaN is a sample). In memory the samples of one point lie side by side. histograms: (p,) how many native histograms
-    there were. malformed: damaged elements, which count at every point. notes, partial: as in Samples.
+    there were. malformed: damaged elements, which count at every point. notes, partial: as in Samples. natives: label
+    sets and their native histograms by point, when they are wanted.
     """
 
     metrics: list[bytes]
@@ -72,16 +73,20 @@ class Matrix:
     malformed: int
     notes: tuple[str, ...]
     partial: bool
+    natives: list[tuple[bytes, dict[int, msgspec.Raw]]] = field(default_factory=list)
 
 
-def matrix(body: bytes, grid: Grid) -> Matrix:
-    """Decode the body of /api/v1/query_range that was asked for `grid`. Raises SourceError."""
+def matrix(body: bytes, grid: Grid, *, natives: bool = False) -> Matrix:
+    """Decode the body of /api/v1/query_range that was asked for `grid`. Raises SourceError.
+
+    natives: native histograms are wanted, and not only counted.
+    """
     rows, malformed, notes, partial = _opened(body)
     texts = [bytes(row.values) for row in rows]
     sizes, bad = _shapes(texts)
     numbers = _convert(texts, sizes, bad)
     values, present = _place(numbers, sizes, bad, grid)
-    histograms = _histograms(rows, bad, present, grid)
+    histograms, kept = _histograms(rows, bad, present, grid)
     if len(rows) and bad.all() and len(numbers):
         raise not_prometheus("no sample of the range query is at an instant that was asked for; was its grid moved?")
     usable = np.flatnonzero(present.any(axis=1) & ~bad)
@@ -93,6 +98,7 @@ def matrix(body: bytes, grid: Grid) -> Matrix:
         malformed + int(bad.sum()),
         notes,
         partial,
+        kept if natives else [],
     )
 
 
@@ -185,16 +191,20 @@ def _place(numbers: Floats, sizes: Counts, bad: Flags, grid: Grid) -> tuple[Floa
     return values, present
 
 
-def _histograms(rows: list[_Row], bad: Flags, present: Flags, grid: Grid) -> Counts:
-    """How many native histograms there are at each point; a row without any sample at all is damaged."""
+def _histograms(
+    rows: list[_Row], bad: Flags, present: Flags, grid: Grid
+) -> tuple[Counts, list[tuple[bytes, dict[int, msgspec.Raw]]]]:
+    """How many native histograms there are at each point, and which; a row without any sample at all is damaged."""
     counts = np.zeros(grid.count, np.int64)
+    kept: list[tuple[bytes, dict[int, msgspec.Raw]]] = []
     for place, row in enumerate(rows):
         text = bytes(row.histograms)
         if not text:
             bad[place] |= not bytes(row.values)
             continue
         try:
-            at = np.array([at for at, _ in _times.decode(text)], np.float64)
+            found = _times.decode(text)
+            at = np.array([at for at, _ in found], np.float64)
         except UNREADABLE:
             bad[place] = True
             continue
@@ -203,4 +213,7 @@ def _histograms(rows: list[_Row], bad: Flags, present: Flags, grid: Grid) -> Cou
         bad[place] |= wrong[0]
         if not bad[place]:
             counts += flags[0] & ~present[place]
-    return counts
+            points = np.flatnonzero(flags[0]).tolist()  # in order, as the histograms are
+            there = {point: raw for point, (_, raw) in zip(points, found, strict=True) if not present[place, point]}
+            kept.append((bytes(row.metric), there))
+    return counts, kept

@@ -13,12 +13,13 @@ from bridge.domain.errors import SourceError
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import ModelLabels, SignalQuery
 from bridge.domain.times import Timestamp
-from bridge.sources import decode, matrix
+from bridge.sources import decode, matrix, native
 from bridge.sources.api import Api
-from bridge.sources.columns import Column, assemble, refuse_flood
+from bridge.sources.columns import Buckets, Column, assemble, refuse_flood
 from bridge.sources.decode import HISTOGRAM, MALFORMED, LabelSets
 from bridge.sources.mapping import MISSING_LABEL, Layout, SeriesIndex
 from bridge.sources.matrix import Grid, Matrix
+from bridge.sources.native import Natives, joined
 
 log = logging.getLogger(__name__)
 
@@ -61,10 +62,14 @@ class Reader:
         layout = self._arrange(query, name, samples.metrics, user)
         if before is None or samples.metrics is not before.metrics:
             self._before[user] = LabelSets.of(samples.metrics)
+        buckets = Buckets(layout.slots, layout.bounds, layout.series, samples.values[layout.rows], layout.ids)
+        skipped = _sum(samples.skipped, layout.skipped())
+        if samples.natives and name in HISTOGRAMS:
+            buckets, lost = self._with_natives(query, user, buckets, native.of_instant(samples.natives))
+            skipped = _sum({**skipped, HISTOGRAM: 0}, lost)
         return assemble(
-            query.name, self.table, layout.slots, layout.bounds, layout.series, samples.values[layout.rows],
-            ids=layout.ids, elements=samples.elements, skipped=_sum(samples.skipped, layout.skipped()),
-            notes=samples.notes, partial=samples.partial,
+            query.name, self.table, buckets,
+            elements=samples.elements, skipped=skipped, notes=samples.notes, partial=samples.partial,
         )  # fmt: skip
 
     # ------------------------------------------------------------ a stretch of time
@@ -76,7 +81,7 @@ class Reader:
         )
         # nocache: VictoriaMetrics would move start and end to multiples of the step; others ignore it
         body = self.api.ask("/api/v1/query_range", {**params, "nocache": "1"}, ends)
-        samples = matrix.matrix(body, grid)
+        samples = matrix.matrix(body, grid, natives=name in HISTOGRAMS)
         return Stretch(name, samples, self._arrange(query, name, samples.metrics, f"{query.name}/{name} over time"))
 
     def at_point(self, query: SignalQuery, stretch: Stretch, point: int) -> Column:
@@ -94,17 +99,31 @@ class Reader:
             lost[MALFORMED] += int(present[layout.damaged].sum())
             lost[MISSING_LABEL] = int(present[layout.unmapped].sum())
         series = layout.series if all_there else [layout.series[place] for place in chosen.tolist()]
+        bounds = None if layout.bounds is None else layout.bounds[chosen]
+        buckets = Buckets(layout.slots[chosen], bounds, series, samples.values[rows, point], layout.ids[chosen])
+        there = [(metric, found[point]) for metric, found in samples.natives if point in found]
+        if there:
+            user = f"{query.name}/{stretch.column} over time"
+            buckets, more = self._with_natives(query, user, buckets, native.of_histograms(there))
+            lost = _sum({**lost, HISTOGRAM: 0}, more)
         return assemble(
-            query.name, self.table, layout.slots[chosen], None if layout.bounds is None else layout.bounds[chosen],
-            series, samples.values[rows, point],
-            ids=layout.ids if all_there else layout.ids[chosen],
+            query.name, self.table, buckets,
             elements=elements, skipped=_sum(lost), notes=samples.notes, partial=samples.partial,
         )  # fmt: skip
+
+    def _with_natives(
+        self, query: SignalQuery, user: str, classic: Buckets, found: Natives
+    ) -> tuple[Buckets, Mapping[str, int]]:
+        """The native histograms' buckets as well, and how many of them were not used."""
+        layout = self._index(query.mapping, "").arrange(found.metrics, f"{user}, native")
+        self._tell(query.name, layout)
+        return joined(classic, found, layout), _sum({MALFORMED: found.malformed}, layout.skipped())
 
     def forget(self, query: SignalQuery) -> None:
         """A walk over time is over: its last answer keeps no label sets alive any more."""
         for name in query.exprs:
             self._index(query.mapping, name).forget(f"{query.name}/{name} over time")
+            self._index(query.mapping, "").forget(f"{query.name}/{name} over time, native")
 
     def known(self) -> dict[str, int]:
         """How many label sets the last answer of each column held that is still remembered."""

@@ -5,16 +5,22 @@ from __future__ import annotations
 import contextlib
 import random
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bridge.authoring.backtest import of_config
+from bridge.domain.batch import EventKind
 from bridge.domain.model import ModelTable
 from bridge.domain.request import RequestRecord
+from bridge.domain.rule import SignalQuery, StrategySpec
 from bridge.domain.times import HOUR, MINUTE, parse_rfc3339
+from bridge.domain.verdict import Code
 from bridge.engine.replay import Replay
 from bridge.ports import TickChanges
+from bridge.sources.prometheus import PrometheusConfig, PrometheusSource
+from bridge.strategies.registry import build
 from tests.support.bridge import REMOTE_WRITE, Json, bridge, whole_second
 from tests.support.processes import wait_until
 from tests.support.receiver import Receiver
@@ -110,3 +116,39 @@ def test_a_histogram_whose_shape_drifts_is_one_request_in_its_unit() -> None:
     # its mean in the signal's unit, the share that moved, and the limit of the share
     assert re.fullmatch(r"verdict: ok: answers 0\.1[67]\d*, statistic 0\.0\d+, limit 0\.1", explained["answer"])
     assert len(explained["repeat"]) == 4
+
+
+def test_native_histograms_are_compared_as_classic_ones(tmp_path: Path) -> None:
+    """Buckets that Prometheus keeps by itself, now and five minutes before; a past slot reads as it did then."""
+    at = range(1_700_000_000_000, 1_700_000_000_000 + 40 * INTERVAL, INTERVAL)
+    labels = {"__name__": "n_seconds", "project": "shop", "pipeline": "ranking", "version": "1"}
+    seen, native = np.zeros(4, int), []
+    for place, instant in enumerate(at):
+        seen = seen + ([10, 20, 0, 30] if place < 20 else [30, 20, 0, 10])
+        native.append((labels, instant, seen.tolist()))
+    exprs = {
+        "buckets": f"sum by ({BY}) (increase(n_seconds[5m]))",
+        "reference": f"sum by ({BY}) (increase(n_seconds[5m] offset 5m))",
+    }
+    query = SignalQuery("answers", EventKind.CUSTOM, exprs)
+    with prometheus(flags=[REMOTE_WRITE, "--enable-feature=native-histograms"]) as server:
+        remote_write(server.url, [], native)
+        config = PrometheusConfig(url=server.url)
+        with contextlib.closing(PrometheusSource(config, ModelTable(), tmp_path)) as source:
+            present = source.instant(query, at[-1], at[-1])
+            slots = [at[-3], at[-2], at[-1]]
+            past = list(source.history(query, slots, 0))
+    assert present.bounds is not None
+    assert present.bounds.tolist() == [0.5, 1.0, 2.0, 4.0, 8.0, np.inf]
+    now, before = (present.columns[name][0] for name in ("buckets", "reference"))
+    assert (now / now[-1]).round(2).tolist() == [0.0, 0.5, 0.83, 0.83, 1.0, 1.0]
+    assert 1140 <= now[-1] <= 1200
+    assert (before / before[-1]).round(2).tolist() == [0.0, 0.17, 0.5, 0.5, 1.0, 1.0]
+    assert (present.elements, dict(present.skipped)) == (2, {})
+    for name in exprs:
+        assert np.array_equal(past[-1].columns[name], present.columns[name], equal_nan=True)
+    assert [batch.elements for batch in past] == [2, 2, 2]
+    strategy = build(StrategySpec("chi_square", {}))
+    verdicts = strategy.analyse_batch(present, None)
+    print(strategy.describe(present, 0, verdicts))
+    assert verdicts.code.tolist() == [Code.BREACHED]

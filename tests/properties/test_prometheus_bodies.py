@@ -173,11 +173,10 @@ def read_range(reader: Reader, column: str) -> Refused:
 
 def check(found: Column) -> None:
     """elements = used + skipped; every model once, in order; buckets ascend."""
-    used = len(found.index) if found.bounds is None else int((~np.isnan(found.values)).sum())
-    skipped = sum(found.skipped.values())
+    used, skipped = len(found.index), sum(found.skipped.values())
     if found.bounds is None:
         assert found.elements == used + skipped
-    else:  # a NaN count is used, and looks like a bucket that is not there; "1" and "1.0" are one
+    else:  # a classic bucket is an element, and so is a native histogram with all of its buckets
         assert used + skipped <= found.elements
         steps = np.diff(found.values, axis=1)
         assert not (steps < 0).any()

@@ -84,19 +84,20 @@ def test_the_models_of_two_columns_are_united(source: PrometheusSource, mocked: 
 def test_buckets_become_a_matrix_with_ascending_counts(
     source: PrometheusSource, mocked: responses.RequestsMock
 ) -> None:
-    """Bounds sort as numbers; a count that falls is lifted; a bound that a model lacks is NaN."""
+    """Bounds sort as numbers; a count that falls is lifted; a bound that a model lacks is NaN, or known."""
     seen = [
         (model(1, le="10"), "4"), (model(1, le="2"), "5"), (model(1, le="+Inf"), "6"),
-        (model(2, le="2"), "1"), (model(2, le="+Inf"), "0"), (model(3), "9"),
+        (model(2, le="2"), "1"), (model(2, le="+Inf"), "2"), (model(3), "9"), (model(5, le="10"), "0"),
     ]  # fmt: skip
     FakePrometheus(world(seconds=seen, rows=[(model(2), "7"), (model(4), "8")])).serve(mocked)
     batch = source.instant(signal(buckets="seconds", n="rows"), AT, AT)
     assert batch.bounds is not None
     assert batch.bounds.tolist() == [2.0, 10.0, float("inf")]
     assert rows(batch) == {
-        "1": ["[5.0, 5.0, 6.0]", "nan"], "2": ["[1.0, nan, 1.0]", "7.0"], "4": ["[nan, nan, nan]", "8.0"]
+        "1": ["[5.0, 5.0, 6.0]", "nan"], "2": ["[1.0, nan, 2.0]", "7.0"], "4": ["[nan, nan, nan]", "8.0"],
+        "5": ["[0.0, 0.0, nan]", "nan"],
     }  # fmt: skip
-    assert (batch.elements, dict(batch.skipped)) == (8, {"missing_label": 1})
+    assert (batch.elements, dict(batch.skipped)) == (9, {"missing_label": 1})
 
 
 def test_two_series_of_one_model_are_that_signals_error(
@@ -129,13 +130,13 @@ def test_bounds_that_are_written_in_two_ways_add_up(source: PrometheusSource, mo
     """One client says "1" and another "1.0": an aggregate by `le` has both, and each has a part of the observations."""
     seen = [
         (model(1, le="1"), "1"), (model(1, le="2.0"), "6"), (model(1, le="1.0"), "2"), (model(1, le="+Inf"), "9"),
-        (model(2, le="1"), "4"), (model(2, le="+Inf"), "4"),
+        (model(2, le="1"), "4"), (model(2, le="+Inf"), "5"),
     ]  # fmt: skip
     FakePrometheus(world(seconds=seen)).serve(mocked)
     batch = source.instant(signal(buckets="seconds"), AT, AT)
     assert batch.bounds is not None
     assert batch.bounds.tolist() == [1.0, 2.0, float("inf")]
-    assert rows(batch) == {"1": ["[3.0, 6.0, 9.0]"], "2": ["[4.0, nan, 4.0]"]}
+    assert rows(batch) == {"1": ["[3.0, 6.0, 9.0]"], "2": ["[4.0, nan, 5.0]"]}
 
 
 def test_a_reference_stands_beside_its_histogram_at_the_bounds_of_both(

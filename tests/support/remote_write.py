@@ -13,14 +13,18 @@ STALE = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]  # prometh
 Series = tuple[Mapping[str, str], Sequence[tuple[int, float]]]
 
 
-def remote_write(url: str, series: Iterable[Series], histograms: Iterable[tuple[Mapping[str, str], int]] = ()) -> None:
+Native = tuple[Mapping[str, str], int] | tuple[Mapping[str, str], int, Sequence[int]]
+
+
+def remote_write(url: str, series: Iterable[Series], histograms: Iterable[Native] = ()) -> None:
     """Send (labels with __name__, [(ms, value), ...]) to a Prometheus started with the remote write receiver.
 
     Times within one series ascend, and no sample is older than an hour before the newest one in the store.
-    histograms: (labels, ms) of empty native histograms (Prometheus needs `--enable-feature=native-histograms`).
+    histograms: (labels, ms) of empty native histograms, or with the counts of their buckets, which end at 1, 2, 4 ...
+    (Prometheus needs `--enable-feature=native-histograms`).
     """
     body = b"".join(field(1, _series(labels, samples)) for labels, samples in series)
-    body += b"".join(field(1, _names(labels) + field(4, _empty_histogram(at))) for labels, at in histograms)
+    body += b"".join(field(1, _names(labels) + field(4, _histogram(*rest))) for labels, *rest in histograms)
     headers = {
         "Content-Type": "application/x-protobuf",
         "Content-Encoding": "snappy",
@@ -42,7 +46,11 @@ def _names(labels: Mapping[str, str]) -> bytes:
     return b"".join(field(1, field(1, name.encode()) + field(2, value.encode())) for name, value in pairs)
 
 
-def _empty_histogram(at: int) -> bytes:
-    """prometheus.Histogram with count_int 0, sum 0, schema 0, zero_threshold 0.001, zero_count_int 0."""
+def _histogram(at: int, counts: Sequence[int] = ()) -> bytes:
+    """prometheus.Histogram with count_int, sum 0, schema 0, zero_threshold 0.001, zero_count_int 0, and buckets."""
     double = struct.pack("<d", 0.001)
-    return b"\x08\x00" + b"\x19" + bytes(8) + b"\x20\x00" + b"\x29" + double + b"\x30\x00" + b"\x78" + varint(at)
+    head = b"\x08" + varint(sum(counts)) + b"\x19" + bytes(8) + b"\x20\x00" + b"\x29" + double + b"\x30\x00"
+    steps = [after - before for before, after in zip([0, *counts], counts, strict=False)]
+    deltas = b"".join(varint(step * 2 if step >= 0 else -step * 2 - 1) for step in steps)
+    buckets = field(11, b"\x10" + varint(len(counts))) + field(12, deltas) if counts else b""
+    return head + buckets + b"\x78" + varint(at)

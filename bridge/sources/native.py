@@ -1,0 +1,107 @@
+"""Native histograms in answers, as cumulative counts at the bounds of their buckets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.domain.verdict import Floats
+from bridge.sources.columns import Buckets
+from bridge.sources.failures import UNREADABLE
+from bridge.sources.mapping import Layout
+
+_PLUS_INF, _INF = b'"+Inf"', b'"Inf"'
+
+
+class _Histogram(msgspec.Struct, gc=False):
+    """buckets: rule for the ends, lower and upper bound, count; empty ones are left out."""
+
+    count: float
+    buckets: list[tuple[int, float, float, float]] = []
+
+
+_histogram = msgspec.json.Decoder(_Histogram, strict=False)
+_timed = msgspec.json.Decoder(tuple[float, msgspec.Raw])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Natives:
+    """Histograms of s series. row: (n,) which of them, ascending. bounds, counts: (n,), cumulative, ascending in each.
+
+    malformed: how many others could not be read.
+    """
+
+    metrics: list[bytes]
+    row: NDArray[np.intp]
+    bounds: Floats
+    counts: Floats
+    malformed: int
+
+
+def of_instant(found: Sequence[tuple[bytes, msgspec.Raw]]) -> Natives:
+    """Of the elements (label set, [time, histogram]) of an instant query."""
+    bare, lost = [], 0
+    for metric, text in found:
+        try:
+            bare.append((metric, _timed.decode(text)[1]))
+        except UNREADABLE:
+            lost += 1
+    return of_histograms(bare, lost)
+
+
+def of_histograms(found: Sequence[tuple[bytes, msgspec.Raw]], malformed: int = 0) -> Natives:
+    """Of label sets and their histograms."""
+    metrics, read = [], []
+    for metric, text in found:
+        try:
+            read.append(_histogram.decode(bytes(text).replace(_PLUS_INF, _INF)))
+            metrics.append(metric)
+        except UNREADABLE:
+            malformed += 1
+    buckets = np.array([bucket for one in read for bucket in one.buckets], np.float64).reshape(-1, 4)
+    row = np.repeat(np.arange(len(read)), [len(one.buckets) for one in read])
+    total = np.array([one.count for one in read], np.float64)
+    return Natives(metrics, *_cumulative(row, buckets, total), malformed)
+
+
+def _cumulative(row: NDArray[np.intp], buckets: Floats, total: Floats) -> tuple[NDArray[np.intp], Floats, Floats]:
+    """Rows, bounds and cumulative counts: at both ends of every bucket, since those between two are empty; and +Inf."""
+    whole = np.concatenate([[0.0], buckets[:, 3].cumsum()])
+    start, end = np.searchsorted(row, np.arange(len(total))), np.searchsorted(row, np.arange(len(total)), "right")
+    inside = whole[end] - whole[start]
+    total = np.where(np.abs(total - inside) <= 1e-9 * np.abs(total), inside, total)  # the same, but for rounding
+    earlier = whole[start][row]
+    rows = np.concatenate([row, row, np.arange(len(total))])
+    bounds = np.concatenate([buckets[:, 1], buckets[:, 2], np.full(len(total), np.inf)])
+    counts = np.concatenate([whole[:-1] - earlier, whole[1:] - earlier, total])
+    order = np.lexsort((counts, bounds, rows))
+    rows, bounds, counts = rows[order], bounds[order], counts[order]
+    last = np.append((rows[1:] != rows[:-1]) | (bounds[1:] != bounds[:-1]), True)[: len(rows)]
+    return rows[last], bounds[last], counts[last]
+
+
+def joined(classic: Buckets, found: Natives, layout: Layout) -> Buckets:
+    """Classic and native buckets in one order. Where a model has both, the native ones count.
+
+    layout: where the models of `found` are.
+    """
+    place = np.full(len(found.metrics), -1)
+    place[layout.rows] = np.arange(len(layout.rows))
+    here = np.flatnonzero(place[found.row] >= 0)
+    where = place[found.row[here]]
+    kept = np.flatnonzero(~np.isin(classic.slots, layout.slots))
+    slots = np.concatenate([classic.slots[kept], layout.slots[where]])
+    bounds = np.concatenate([np.empty(0) if classic.bounds is None else classic.bounds[kept], found.bounds[here]])
+    series = [classic.series[item] for item in kept.tolist()] + [layout.series[item] for item in where.tolist()]
+    order = np.lexsort((bounds, slots))
+    return Buckets(
+        slots[order],
+        bounds[order],
+        [series[item] for item in order.tolist()],
+        np.concatenate([classic.values[kept], found.counts[here]])[order],
+        np.concatenate([classic.ids[kept], layout.ids[where]])[order],
+    )
