@@ -12,6 +12,7 @@ from bridge.domain.verdict import Cause, Code, Verdicts
 from bridge.strategies.base import RetrainStrategy, StateColumn, guarded
 
 FirstSeen = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 
 def judge(
@@ -29,18 +30,42 @@ def judge(
         nan = np.full(len(batch), np.nan)
         breached = np.full(len(batch), Code.BREACHED, np.int8)
         return Verdicts(breached, np.zeros(len(batch), np.int8), batch.values(), nan)
-    verdicts = guarded(strategy, batch, state)
-    if query.stale_after:
-        age = batch.slot - batch.column(UPDATED) * 1000
-        _withdraw(verdicts, ~(age < query.stale_after), Cause.STALE)
-    if rule.n_min:
-        _withdraw(verdicts, ~(batch.column(COUNT) >= rule.n_min), Cause.INSUFFICIENT)
+    stale, few = _stale(batch, query), _few(batch, rule)
+    verdicts = _asked(strategy, batch, state, stale | few)
+    _withdraw(verdicts, stale, Cause.STALE)
+    _withdraw(verdicts, few, Cause.INSUFFICIENT)
     if rule.warm_up:
         young = (first_seen == 0) | (batch.slot - first_seen < rule.warm_up)
         _withdraw(verdicts, young, Cause.WARMING_UP)
     if rule.fdr:
         _hold_back(verdicts, rule.fdr)
     return verdicts
+
+
+def learn(strategy: RetrainStrategy, batch: EventBatch, state: StateColumn, rule: Rule, query: SignalQuery) -> None:
+    """Let a strategy see numbers of the past, as `judge` does, without a verdict. Raises StrategyError."""
+    _asked(strategy, batch, state, _stale(batch, query) | _few(batch, rule))
+
+
+def _asked(strategy: RetrainStrategy, batch: EventBatch, state: StateColumn | None, doubtful: Bools) -> Verdicts:
+    """The strategy's verdicts; of doubtful numbers it remembers nothing."""
+    if state is None or not doubtful.any():
+        return guarded(strategy, batch, state)
+    before = state[doubtful]
+    verdicts = guarded(strategy, batch, state)
+    state[doubtful] = before
+    return verdicts
+
+
+def _stale(batch: EventBatch, query: SignalQuery) -> Bools:
+    if not query.stale_after:
+        return np.zeros(len(batch), np.bool_)
+    age = batch.slot - batch.column(UPDATED) * 1000
+    return ~(age < query.stale_after)
+
+
+def _few(batch: EventBatch, rule: Rule) -> Bools:
+    return ~(batch.column(COUNT) >= rule.n_min) if rule.n_min else np.zeros(len(batch), np.bool_)
 
 
 def _hold_back(verdicts: Verdicts, rate: float) -> None:
@@ -51,7 +76,7 @@ def _hold_back(verdicts: Verdicts, rate: float) -> None:
     verdicts.code[doubted[verdicts.code[doubted] == Code.BREACHED]] = Code.BAND
 
 
-def _withdraw(verdicts: Verdicts, doubtful: NDArray[np.bool_], cause: Cause) -> None:
+def _withdraw(verdicts: Verdicts, doubtful: Bools, cause: Cause) -> None:
     """Take back what was said of doubtful elements; one that is inconclusive already keeps its cause."""
     hit = doubtful & (verdicts.code != Code.INCONCLUSIVE)
     verdicts.code[hit] = Code.INCONCLUSIVE

@@ -16,12 +16,12 @@ from bridge.domain.errors import SourceError, StrategyError
 from bridge.domain.rule import Group
 from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Cause
+from bridge.engine.judging import learn
 from bridge.engine.keeping import COLD, Kept, kept
 from bridge.engine.pieces import close
 from bridge.engine.rule_run import RuleRun
 from bridge.engine.succeeding import succeed
 from bridge.ports import MetricSource
-from bridge.strategies.base import guarded
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ def _see(run: RuleRun, item: Kept, batch: EventBatch) -> None:
         if item.strategy.inherits:
             nobody = np.zeros(len(run.live.known), np.bool_)  # also of a known one the memory may be older than itself
             succeed(item.strategy, state, batch.index, item.live.state, nobody, run.table)
-        guarded(item.strategy, batch, state)
+        learn(item.strategy, batch, state, run.rule, item.query)
         item.live.state[batch.index] = state
 
 

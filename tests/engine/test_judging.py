@@ -10,8 +10,8 @@ import numpy as np
 from bridge.domain.batch import EventBatch, EventKind
 from bridge.domain.model import ModelTable
 from bridge.domain.verdict import Cause, Code, Verdicts
-from bridge.engine.judging import judge
-from bridge.strategies.base import StateColumn
+from bridge.engine.judging import judge, learn
+from bridge.strategies.base import RetrainStrategy, StateColumn
 from bridge.strategies.threshold import Limits, ThresholdStrategy
 from tests.support.world import DRIFT, A, B, C, rule
 
@@ -105,3 +105,30 @@ def test_a_breach_without_a_p_value_starts_nothing() -> None:
     """Nobody knows how probable it is."""
     assert gated(None) == [Code.BAND] * 3
     assert gated([0.001, np.nan, 0.001]) == [Code.BREACHED, Code.BAND, Code.BREACHED]
+
+
+class Counting(RetrainStrategy):
+    """Remembers how many numbers it has seen."""
+
+    name = "counting"
+    state_dtype = np.dtype([("seen", np.int64)])
+
+    def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Verdicts:
+        assert state is not None
+        state["seen"] += 1
+        return Verdicts.inconclusive(len(batch), Cause.BLIND)
+
+
+def test_of_numbers_that_say_nothing_a_strategy_remembers_nothing() -> None:
+    """Too few or too old, live and in history; the others are learnt."""
+    table = ModelTable()
+    index = np.array([table.slot(model) for model in (A, B, C)], np.int32)
+    columns = {"value": np.ones(3), "n": np.array([29.0, 30.0, 30.0]), "updated": NOW / 1000 - np.array([0, 60, 59.0])}
+    batch = EventBatch("drift", EventKind.DRIFT, NOW, table, index, columns)
+    strategy, query, keys = Counting(), replace(DRIFT, stale_after=60_000), rule(n_min=30.0)
+    state = strategy.new_state(3)
+    assert state is not None
+    judge(strategy, batch, state, keys, query, np.ones(3, np.int64))
+    assert state["seen"].tolist() == [0, 0, 1]
+    learn(strategy, batch, state, keys, query)
+    assert state["seen"].tolist() == [0, 0, 2]
