@@ -15,7 +15,7 @@ from bridge.config.shape import PositiveSpan, Section, Span, fixed, salvaged
 from bridge.config.strategy import strategy_spec
 from bridge.config.wording import near
 from bridge.config.yaml import Document, Place
-from bridge.domain.batch import COUNT, VALUE, EventKind
+from bridge.domain.batch import COUNT, HISTOGRAMS, VALUE, EventKind
 from bridge.domain.rule import (
     Breaches,
     Condition,
@@ -33,7 +33,7 @@ from bridge.domain.verdict import Cause
 from bridge.strategies.registry import strategies
 
 _CAUSES = {cause.word: cause for cause in Cause if cause is not Cause.NONE}
-DEFAULT = "auto"  # the strategy of a rule on a signal that names none
+DEFAULT, OF_HISTOGRAMS = "auto", "chi_square"  # the strategy of a rule on a signal that names none
 _EITHER = "a rule has one of: 'expr', 'signal', 'all', 'any', 'at_least'"
 _WAYS = ("expr", "signal", *KEYS)
 _ONLY_RETRAIN = ("cooldown", "max_attempts", "approval", "dry_run")
@@ -253,7 +253,9 @@ class RuleReader:
         if not self._given("strategy"):
             if difflib.get_close_matches("strategy", self._keys, n=1, cutoff=0.7):
                 return None  # the slip has been told
-            return strategy_spec(DEFAULT, self._group.queries.get(signal), self._document, self._place)
+            query = self._group.queries.get(signal)
+            default = OF_HISTOGRAMS if query is not None and query.exprs.keys() >= HISTOGRAMS else DEFAULT
+            return strategy_spec(default, query, self._document, self._place)
         if self._document.told(where):
             return None
         return strategy_spec(rule.strategy, self._group.queries.get(signal), self._document, where)

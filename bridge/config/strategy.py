@@ -9,7 +9,7 @@ from typing import Any
 from bridge.config.shape import checked
 from bridge.config.wording import bare, kind, near
 from bridge.config.yaml import Document, Place
-from bridge.domain.batch import ERRORS, TOTAL, VALUE, EventKind
+from bridge.domain.batch import BUCKETS, ERRORS, TOTAL, VALUE, EventKind
 from bridge.domain.rule import SignalQuery, StrategySpec
 from bridge.domain.times import format_duration
 from bridge.strategies.base import RetrainStrategy
@@ -56,7 +56,7 @@ def strategy_spec(value: object, query: SignalQuery | None, document: Document, 
 
 def _check_needs(strategy: type[RetrainStrategy], query: SignalQuery, document: Document, place: Place) -> None:
     columns = frozenset(query.exprs)
-    if {ERRORS, TOTAL} <= columns:  # errors over total is a value too
+    if {ERRORS, TOTAL} <= columns or BUCKETS in columns:  # errors over total is a value too, and so is a mean
         columns |= {VALUE}
     if missing := strategy.needs - columns:
         message = (

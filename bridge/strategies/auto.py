@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.domain.batch import VALUE, EventBatch, EventKind
+from bridge.domain.batch import ERRORS, VALUE, EventBatch, EventKind
 from bridge.domain.times import DAY, HOUR, MINUTE, Timestamp, parse_duration
 from bridge.domain.verdict import Cause, Code, Floats, Verdicts
 from bridge.strategies.base import RetrainStrategy, StateColumn, signal_word
@@ -85,7 +85,7 @@ class AutoStrategy(RetrainStrategy):
     def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Judged:
         """Look at models whose window is over, and judge by the alarms that are on then."""
         memory = np.zeros(len(batch), self.state_dtype) if state is None else state
-        counted = VALUE not in batch.columns
+        counted = VALUE not in batch.columns and ERRORS in batch.columns
         if counted:
             sample = counts(batch, self._config)
             usable, values = sample.usable, batch.values()
@@ -231,7 +231,7 @@ class AutoStrategy(RetrainStrategy):
             return f"{word} {in_unit(value, batch)}"
         usual, score = in_unit(float(verdicts.usual[position]), batch), float(verdicts.highest[position])
         limit = float(verdicts.threshold[position])
-        if VALUE not in batch.columns:
+        if ERRORS in batch.columns and VALUE not in batch.columns:
             return f"{word} {in_unit(value, batch)}, usual is {usual} (CUSUM {score:.3g}, limit {limit:g})"
         up = verdicts.side[position] > 0
         text = {

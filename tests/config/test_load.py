@@ -220,6 +220,19 @@ def test_a_rule_on_a_signal_that_names_no_strategy_has_auto(tmp_path: Path) -> N
     assert (strategy.name, dict(strategy.params)) == ("auto", {"window": "5m", "samples": "increase"})
 
 
+def test_a_rule_on_histograms_that_names_no_strategy_compares_them(tmp_path: Path) -> None:
+    """A reference was given: what it is for needs no word more."""
+    signals = "scores: {event: custom, buckets: 'sum by (le) (a_bucket)', reference: 'sum by (le) (b_bucket)'}"
+    rules = "groups: [{name: g, signals: {" + signals + "}, rules: [{retrain: Moved, signal: scores}]}]"
+    (tmp_path / "rules.yml").write_text(rules)
+    (group,) = load_rules([tmp_path / "rules.yml"])
+    strategy = group.rules[0].strategy
+    assert strategy is not None
+    assert (strategy.name, dict(strategy.params)) == (
+        "chi_square", {"alpha": 0.0001, "n_min": 100, "min_effect": 0.1}
+    )  # fmt: skip
+
+
 def test_rules_can_be_checked_without_a_configuration() -> None:
     """With the defaults; names are unique over all the files that are given."""
     path = GOOD.parent / "rules" / "serving.yml"

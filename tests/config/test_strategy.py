@@ -86,6 +86,15 @@ def test_a_strategy_gets_the_columns_that_it_needs(rate: None) -> None:
     assert spec("rate", query(errors="e", total="t", n="n")) == (defaults, [])
 
 
+def test_the_mean_of_a_histogram_is_a_number_like_others() -> None:
+    """Strategies on numbers take signals with buckets; those on errors do not."""
+    signal = query(buckets="b", reference="r")
+    assert spec("{threshold: {max: 200ms}}", signal) == (StrategySpec("threshold", {"max": 0.2}), [])
+    assert spec("{burn_rate: {slo: 0.99}}", signal)[1] == [
+        "strategy 'burn_rate' needs errors, total, and signal 'p95' has buckets, reference, value"
+    ]
+
+
 def test_only_numbers_are_lengths_of_time(rate: None) -> None:
     """A parameter that is text or a count is the strategy's own affair."""
     signal = query(errors="e", total="t", n="n")
