@@ -18,8 +18,8 @@ LABELS = 'project="shop",pipeline="ranking",version="7"'
 
 
 def said(folder: Path, page: str, series: dict[str, str], *tests: dict[str, Any], interval: str = "15s") -> str:
-    """What `test rules` prints of the page's example over series that are given by name, a value each interval."""
-    [rules] = blocks(PAGES / page, "yaml")
+    """What `test rules` prints of the page's first example over series given by name, a value each interval."""
+    rules, *_ = blocks(PAGES / page, "yaml")
     (folder / "rules.yml").write_text(rules)
     given = [
         {"series": f"{name}{{{LABELS}}}" if "{" not in name else name.replace("{", f"{{{LABELS},"), "values": values}
