@@ -129,6 +129,42 @@ def power(rng: np.random.Generator, draws: int, size: int = 1000) -> dict[str, d
     return found
 
 
+def delays(rng: np.random.Generator, models: int, hourly: int) -> dict[str, dict[str, float]]:
+    """Median minutes until latencies that became slower are found, -1 when most are not within two hours.
+
+    Windows of an hour slide over the change every 15 minutes; the reference is an hour too, limits are the defaults
+    (20 ms for the means).
+    """
+    found: dict[str, dict[str, float]] = {}
+    for slower in (1.2, 1.4, 2.0):
+        before = raw_latencies(rng, 1.0, models, hourly)
+        when = {name: np.full(models, np.inf) for name in LEAST}
+        seen = [raw_latencies(rng, 1.0, models, hourly // 4) for _ in range(4)]
+        for minutes in range(15, 121, 15):
+            seen = [*seen[1:], raw_latencies(rng, slower, models, hourly // 4)]
+            one = of_raw(np.concatenate(seen, axis=1), before)
+            for name, first in when.items():
+                params = {"min_effect": 0.02} if name == "wasserstein" else {}
+                breached = build(StrategySpec(name, params)).analyse_batch(one, None).code == Code.BREACHED
+                first[breached & np.isinf(first)] = minutes
+        medians = {name: float(np.quantile(first, 0.5, method="lower")) for name, first in when.items()}
+        found[f"{slower}x"] = {name: minutes if np.isfinite(minutes) else -1 for name, minutes in medians.items()}
+        print(f"minutes to {slower}x, {hourly} an hour: {found[f'{slower}x']}")
+    return found
+
+
+def raw_latencies(rng: np.random.Generator, slower: float, models: int, size: int) -> Floats:
+    """(models, size) latencies around 150 ms."""
+    return 0.15 * slower * np.exp(0.5 * rng.standard_normal((models, size)))
+
+
+def of_raw(now: Floats, before: Floats) -> EventBatch:
+    """Raw samples in buckets, with their sums."""
+    columns = {"sum": now.sum(axis=1), "reference_sum": before.sum(axis=1)}
+    one = batch(SECONDS, counted(now, SECONDS), counted(before, SECONDS))
+    return replace(one, columns={**one.columns, **columns})
+
+
 # ------------------------------------------------------------ bounds
 
 
@@ -244,6 +280,8 @@ def main() -> None:
     print(f"bounds: {found['bounds']}")
     found["power"] = power(rng, min(args.draws, 10_000))
     found["power_of_10000"] = power(rng, min(args.draws, 2000), 10_000)
+    for hourly in (400, 2000):
+        found[f"delays_of_{hourly}"] = delays(rng, min(args.draws, 1000), hourly)
     found["with_sums"] = with_sums(rng, args.draws)
     print(f"with_sums: {found['with_sums']}")
     found["false_alarms"] = false_alarms(rng, args.draws)
