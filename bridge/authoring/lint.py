@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from bridge.authoring.selectors import range_length
-from bridge.domain.batch import EventKind
+from bridge.domain.batch import REFERENCE, REFERENCE_SUM, EventKind
 from bridge.domain.errors import Problem
 from bridge.domain.rule import Condition, Group, Rule, RuleKind, SignalQuery, StrategySpec
 from bridge.domain.times import MINUTE, Duration, format_duration
@@ -23,6 +23,7 @@ _SUFFIX = re.compile(
     r"[a-zA-Z_:][a-zA-Z0-9_:]*?(_seconds|_milliseconds|_ms|_microseconds)(?:_bucket|_sum|_count|_total)?\b"
 )
 TOGETHER = 0.02  # share of models that may have to fail together
+PAST = frozenset({REFERENCE, REFERENCE_SUM})  # its windows may be of any length
 SLOW: Duration = MINUTE  # a limit beyond it is most likely a number of milliseconds
 
 
@@ -102,7 +103,8 @@ def _durations(group: Group, rule: Rule) -> Iterator[Doubt]:
 
 def _windows(group: Group, rule: Rule) -> Iterator[Doubt]:
     for query, _ in judged(group, rule):
-        lengths = [range_length(text) for expr in query.exprs.values() for text in _RANGE.findall(expr)]
+        looked_at = [expr for name, expr in query.exprs.items() if name not in PAST]
+        lengths = [range_length(text) for expr in looked_at for text in _RANGE.findall(expr)]
         known = [length for length in lengths if length]
         if known and min(known) < group.interval:
             shown = format_duration(min(known))

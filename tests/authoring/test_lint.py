@@ -81,6 +81,27 @@ def test_the_name_of_a_metric_says_its_unit(tmp_path: Path, unit: str, expr: str
     assert doubts(tmp_path, "retrain: A, signal: s, strategy: {threshold: {max: 200ms}}", signals) == expected
 
 
+@pytest.mark.parametrize(
+    ("window", "reference", "expected"),
+    [
+        ("3m", "4w", []),
+        ("3m", "30s", []),
+        ("1h", "1h", ["overlapping-windows"]),
+        ("30s", "1h", ["gap-between-windows"]),
+    ],
+)
+def test_windows_of_a_reference_may_be_of_any_length(
+    tmp_path: Path, window: str, reference: str, expected: list[str]
+) -> None:
+    """Those of `buckets` are what the slots look at."""
+    signals = f"""
+  signals:
+    scores: {{event: custom, buckets: 'increase(m_bucket[{window}])', reference: 'increase(m_bucket[{reference}])'}}
+"""
+    rule = "retrain: A, signal: scores, breaches: {at_least: 2, of: 5}"
+    assert doubts(tmp_path, rule, signals) == expected
+
+
 def test_an_alert_rule_that_nobody_hears_of_is_told(tmp_path: Path) -> None:
     """Routed to a coordinator alone; to an Alertmanager it is fine."""
     (tmp_path / "rules.yml").write_text("groups:\n- name: g\n  rules:\n  - {alert: A, expr: up, labels: {to: ops}}\n")
