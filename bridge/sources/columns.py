@@ -105,7 +105,7 @@ def refuse_flood(name: str, elements: int, limit: int) -> None:
 
 def refuse_wide(name: str, slots: Slots, bounds: Floats) -> None:
     """SourceError `limit` when histograms have so many different bounds that a table of them does not fit."""
-    models, different = len(np.unique(slots)), len(np.unique(bounds))
+    models, different = 1 + int((slots[1:] != slots[:-1]).sum()), len(np.unique(bounds))
     if models * different > MOST_CELLS:
         raise SourceError(
             f"signal {name!r}: the histograms of {models} models have {different} different bounds;"
@@ -122,7 +122,8 @@ def bucket_matrix(slots: Slots, bounds: Floats, counts: Floats) -> tuple[NDArray
     along the bounds (scrapes of the parts of an aggregate differ a little in time); at a bound that a model does not
     have the count is NaN, unless nothing is between its neighbours.
     """
-    _, first, row = np.unique(slots, return_index=True, return_inverse=True)
+    begins = np.append(True, slots[1:] != slots[:-1])[: len(slots)]
+    first, row = np.flatnonzero(begins), begins.cumsum() - 1
     limits, column = np.unique(bounds, return_inverse=True)
     matrix = np.full((len(first), len(limits)), np.nan)
     again = np.flatnonzero((row[1:] == row[:-1]) & (column[1:] == column[:-1])) + 1
