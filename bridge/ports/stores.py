@@ -1,160 +1,18 @@
-"""What the engine needs from the outside, as narrow Protocols, and the frozen records that cross them.
-
-All instants are ints of milliseconds since the epoch (domain/times.py). Implementations: sources/, sinks/, store/.
-"""
+"""What is kept, in one transaction per tick."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from bridge.domain.alert import AlertRow
-from bridge.domain.batch import EventBatch
 from bridge.domain.model import ModelKey, PipelineKey
-from bridge.domain.request import Decision, Episode, RequestRecord, RequestState, RetrainRequest, Verdict
-from bridge.domain.rule import SignalQuery
-from bridge.domain.silence import Silence
+from bridge.domain.request import Decision, Episode, RequestRecord, RequestState, Verdict
 from bridge.domain.times import Duration, Timestamp
-
-# ---------------------------------------------------------------- sources
-
-
-class MetricSource(Protocol):
-    """Asks a metric store; raises SourceError, never anything else, and never later than its deadline."""
-
-    def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
-        """The samples of every model at instant `at`, as the batch of `slot`."""
-        ...
-
-    def history(self, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration) -> Iterator[EventBatch]:
-        """One batch per slot, in order, each as `instant(query, slot, slot - offset)` would give; evenly spaced."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class SilenceSnapshot:
-    """The silences of all Alertmanagers that answered. fetched_at 0 = none ever did."""
-
-    silences: tuple[Silence, ...] = ()
-    fetched_at: Timestamp = 0
-
-
-class Silences(Protocol):
-    """What is known of silences; fetched by a job of its own, so that a tick never waits for it."""
-
-    def snapshot(self) -> SilenceSnapshot: ...
-
-
-# ---------------------------------------------------------------- sinks
-
-
-class Kind(StrEnum):
-    """What a delivery tells: that a retraining is asked for, or that its episode is over."""
-
-    FIRING = "firing"
-    RESOLVED = "resolved"
-
-
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """One thing to deliver: a request, at the state of its episode. `ends_at` 0 while the episode is open."""
-
-    request: RetrainRequest
-    kind: Kind
-    starts_at: Timestamp
-    ends_at: Timestamp = 0
-
-
-class Result(StrEnum):
-    """What one HTTP attempt came to."""
-
-    DELIVERED = "delivered"
-    RETRY = "retry"  # may succeed later: network, deadline, 408, 425, 429, 5xx
-    DENIED = "denied"  # 401, 403: the credential is read again at once, then slow retries and an alarm
-    DEAD = "dead"  # never: 3xx, other 4xx
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """The outcome of one attempt.
-
-    reason: closed word for metrics (`ok`, `network`, `timeout`, `http_503`-like classes `http_4xx`/`http_5xx`,
-    `redirect`, `rate_limited`, `unauthorized`, `invalid_answer`). answer: the (redacted, capped) answer or error.
-    retry_after: ms to wait as the receiver asked, 0 = it did not. reference: the receiver's own name for the request.
-    """
-
-    result: Result
-    reason: str = "ok"
-    status: int = 0
-    answer: str = ""
-    retry_after: Duration = 0
-    reference: str = ""
-
-
-@runtime_checkable
-class BundleSink(Protocol):
-    """A destination that takes several requests in one message."""
-
-    def send_bundle(self, parcels: Sequence[Parcel], group: Mapping[str, str], now: Timestamp) -> Delivery:
-        """As Sink.send, for all of them at once. group: the labels that they were bundled by."""
-        ...
-
-
-class Sink(Protocol):
-    """One destination. One call is one HTTP attempt with a total deadline; never raises, never retries inside."""
-
-    integration: str  # "alertmanager", "webhook", "coordinator", "log"
-    sends_resolved: bool  # wants a RESOLVED parcel through the outbox when the episode ends
-    reports_status: bool  # a coordinator: says later what became of the request
-
-    def send(self, parcel: Parcel, now: Timestamp) -> Delivery: ...
-
-    def close(self) -> None:
-        """Let go of connections."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """An alert as Alertmanager's API takes it. ends_at: in the future while open, past when resolved."""
-
-    labels: Mapping[str, str]
-    annotations: Mapping[str, str]
-    starts_at: Timestamp
-    ends_at: Timestamp
-    generator_url: str = ""
-
-
-@runtime_checkable
-class AlertSink(Protocol):
-    """A destination that must be reminded of what is open: 200 is not delivery there, alerts live in memory only."""
-
-    def post_alerts(self, alerts: Sequence[Alert], now: Timestamp) -> Delivery: ...
-
-
-@dataclass(frozen=True, slots=True)
-class StatusReport:
-    """What a coordinator says of a request."""
-
-    request_id: str
-    state: RequestState
-    at: Timestamp
-    message: str = ""
-    new_version: str = ""
-    reference: str = ""
-
-
-@runtime_checkable
-class StatusSource(Protocol):
-    """A coordinator that can be asked. None: it does not know the request, or was not reached."""
-
-    def status(self, request_id: str, now: Timestamp) -> StatusReport | None: ...
-
-
-# ---------------------------------------------------------------- store
+from bridge.ports.sinks import Delivery, Kind, Parcel
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,47 +282,3 @@ class Store(TickStore, Outbox, History, Protocol):
     """All sides of one store."""
 
     def close(self) -> None: ...
-
-
-# ---------------------------------------------------------------- reports
-
-
-@dataclass(frozen=True, slots=True)
-class QueryReport:
-    """One signal's queries in one slot."""
-
-    name: str
-    seconds: float
-    elements: int
-    skipped: Mapping[str, int]
-    error: str = ""  # SourceError.reason
-    message: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class TickReport:
-    """What one evaluation of a group did: frozen, handed to telemetry after the commit."""
-
-    group: str
-    slot: Timestamp
-    seconds: float
-    queries: tuple[QueryReport, ...]
-    events: Mapping[str, int]
-    decisions: Mapping[tuple[str, str], int]  # (rule, outcome) -> count
-    missed: int = 0
-    caught_up: int = 0
-    errors: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # rule -> message
-    queued: int = 0  # deliveries: requests, and ends of episodes
-    verdicts: Mapping[tuple[str, str], int] = field(default_factory=lambda: MappingProxyType({}))  # (rule, verdict)
-    told: bool = False  # something is new that only reminders of Alertmanagers tell
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptReport:
-    """One HTTP attempt of a delivery."""
-
-    destination: str
-    delivery: Delivery
-    seconds: float
-    dead: bool
-    request_id: str

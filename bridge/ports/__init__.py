@@ -1,0 +1,74 @@
+"""What the engine needs from the outside, as narrow Protocols, and the frozen records that cross them.
+
+All instants are ints of milliseconds since the epoch (domain/times.py). Implementations: sources/, sinks/, store/.
+"""
+
+from __future__ import annotations
+
+from bridge.ports.reports import AttemptReport, QueryReport, TickReport
+from bridge.ports.sinks import (
+    Alert,
+    AlertSink,
+    BundleSink,
+    Delivery,
+    Kind,
+    Parcel,
+    Result,
+    Sink,
+    StatusReport,
+    StatusSource,
+)
+from bridge.ports.sources import MetricSource, Silences, SilenceSnapshot
+from bridge.ports.stores import (
+    Breaker,
+    Claim,
+    DeliveryRecord,
+    DeliveryState,
+    History,
+    NewDelivery,
+    Outbox,
+    Pause,
+    QueueDepth,
+    RequestFilter,
+    Sighting,
+    Snapshot,
+    StateChunk,
+    Store,
+    TickChanges,
+    TickStore,
+)
+
+__all__ = [
+    "Alert",
+    "AlertSink",
+    "AttemptReport",
+    "Breaker",
+    "BundleSink",
+    "Claim",
+    "Delivery",
+    "DeliveryRecord",
+    "DeliveryState",
+    "History",
+    "Kind",
+    "MetricSource",
+    "NewDelivery",
+    "Outbox",
+    "Parcel",
+    "Pause",
+    "QueryReport",
+    "QueueDepth",
+    "RequestFilter",
+    "Result",
+    "Sighting",
+    "SilenceSnapshot",
+    "Silences",
+    "Sink",
+    "Snapshot",
+    "StateChunk",
+    "StatusReport",
+    "StatusSource",
+    "Store",
+    "TickChanges",
+    "TickReport",
+    "TickStore",
+]
