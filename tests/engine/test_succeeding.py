@@ -107,6 +107,19 @@ def test_the_engine_hands_on_at_the_first_sample_of_a_version(monkeypatch: pytes
     assert [record.request.model for record in world.requests()] == [C]
 
 
+def test_a_pause_between_two_versions_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten minutes without any, longer than a replaced version is waited for."""
+    install(monkeypatch, Learning)
+    world = World(group(rule()))
+    world.tick({A: 0.5})
+    for _ in range(60):
+        world.tick({B: 0.1})
+    world.tick({C: 0.45, B: 0.1})
+    assert world.requests() == []
+    world.tick({C: 0.55, B: 0.1})
+    assert [record.request.model for record in world.requests()] == [C]
+
+
 class LearningFromThePast(Learning):
     """The same, with a minute of history."""
 
