@@ -59,3 +59,16 @@ def test_the_reason_says_the_index() -> None:
         "mean of latency +38 ms, 158 ms instead of 120 ms; population stability index 0.59 (limit 0.2), p 1.2e-63"
         " (limit 0.0001); 1000 observations against 1000 of the reference"
     )
+
+
+def test_buckets_that_are_merged_add_nothing() -> None:
+    """Of histograms of different sizes, too: a bound with nothing around it changes neither index nor p."""
+    bare = batch([[400.0, 1000.0]], [[60.0, 100.0]], (1, INF))
+    more = batch([[0.0, 400.0, 400.0, 1000.0]], [[0.0, 60.0, 60.0, 100.0]], (0.5, 1, 2, INF))
+    for name in ("psi", "jensen_shannon"):
+        strategy = build(StrategySpec(name, {}))
+        one, other = strategy.analyse_batch(bare, None), strategy.analyse_batch(more, None)
+        assert other.statistic.tolist() == one.statistic.tolist()
+        assert one.p is not None
+        assert other.p is not None
+        assert other.p.tolist() == one.p.tolist()
