@@ -60,7 +60,10 @@ class _StateCollector(Collector):
         for name, evaluated, every in self._queries.group_times():
             last.add_metric([name], evaluated / 1000)
             interval.add_metric([name], every / 1000)
-        yield from (requests, last, interval)
+        models = _family("rule_models", "Models that a rule on signals knows.", "group", "rule")
+        for group, rule, count in self._queries.rule_models():
+            models.add_metric([group, rule], count)
+        yield from (requests, last, interval, models)
 
     def _queues(self) -> Iterator[GaugeMetricFamily]:
         """Left out while the store cannot be read: the other metrics are needed just then."""

@@ -142,6 +142,12 @@ class EngineQueries:
         with self._engine.lock:
             return [(run.group.name, run.last_slot or 0, run.group.interval) for run in self._engine.groups.values()]
 
+    def rule_models(self) -> list[tuple[str, str, int]]:
+        """Group, name and number of known models of every rule on signals."""
+        with self._engine.lock:
+            runs = [run for run in self._engine.runs().values() if run.strategy is not None or run.parts]
+            return [(run.rule.group, run.rule.name, int(run.live.known.sum())) for run in runs]
+
     def verdicts(self) -> Mapping[str, Mapping[Verdict, int]]:
         """By rule, how many retrainings that it led to were judged how."""
         return self._history.verdicts()

@@ -165,6 +165,10 @@ class Queries(Protocol):
         """Name, last slot (0 = never) and interval of every group, without its rules."""
         ...
 
+    def rule_models(self) -> list[tuple[str, str, int]]:
+        """Group, name and number of known models of every rule on signals (an `expr` rule may rightly know none)."""
+        ...
+
     def verdicts(self) -> Mapping[str, Mapping[Verdict, int]]:
         """By rule, how many retrainings that it led to were judged how."""
         ...

@@ -122,6 +122,15 @@ def test_a_group_that_was_never_evaluated_is_unknown() -> None:
     assert (found.last_evaluation, found.rules[0].health, found.rules[0].state) == (0, "unknown", "inactive")
 
 
+def test_rules_on_signals_say_how_many_models_they_know() -> None:
+    """None before the first answer; a model that is gone for a while is known. Of expressions nothing is said."""
+    world = World(group(rule(), rule("Plain", query="plain", limit=None)))
+    assert queries(world).rule_models() == [("g", "Drifted", 0)]
+    world.tick({A: 0.7, B: 0.2})
+    world.tick({A: 0.7})
+    assert queries(world).rule_models() == [("g", "Drifted", 2)]
+
+
 def test_queues_and_requests_are_counted() -> None:
     """Destinations without rows are there too."""
     world = World(group(rule()))

@@ -115,6 +115,9 @@ class FakeQueries:
     def group_times(self) -> list[tuple[str, Timestamp, int]]:
         return [(group.name, group.last_evaluation, group.interval) for group in self.groups_]
 
+    def rule_models(self) -> list[tuple[str, str, int]]:
+        return [("serving", "Drifted", 2), ("serving", "Mistyped", 0)]
+
     def verdicts(self) -> Mapping[str, Mapping[Verdict, int]]:
         return {"Drifted": {Verdict.RECOVERED: 3, Verdict.NOT_RECOVERED: 1}}
 
