@@ -107,10 +107,10 @@ def test_a_person_approves_on_the_command_line_what_alertmanager_asked_for(tmp_p
 def test_a_pause_outlives_kill_9_and_ends_by_a_word(tmp_path: Path) -> None:
     """Held as `paused`; after `resume` it goes under the same id."""
     with prometheus(flags=[REMOTE_WRITE]) as source, alertmanager() as target:
-        script(source)
         with bridge(source.url, drift_rules(), {"alertmanager_configs": [{"url": target.url}]}) as process:
             process.start()
             assert cli(process, "pause", "--for=1h", "--by=ada").endswith(": everything\n")
+            script(source)
             wait_until(lambda: [item for item in process.requests() if item["hold"] == "paused"], 20, "a hold")
             process.kill()
             process.start()
