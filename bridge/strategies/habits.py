@@ -23,6 +23,9 @@ FEW = 30  # samples before the noise is known
 HUBER = 5.0  # times the mean deviation: what is further out teaches only so much
 CLIP = 4.0  # sigmas
 MAD = 1.2533  # standard deviations in a mean deviation, sqrt(pi / 2)
+DRIFT = 3 * HOUR  # means over about this time tell a level that wanders
+WEEK = 7 * DAY  # how much they move is learnt with this time constant
+CHANCE = 1.5  # times the variance of independent noise: what a week of it shows by chance
 MOST = 0.95  # the highest correlation of neighbours that is believed
 
 
@@ -42,7 +45,7 @@ class Habits:
     fields: tuple[Any, ...] = (
         ("day", np.float32, (24,)), ("seen", np.bool_, (24,)), ("week", np.float32, (168,)), ("wander", np.float64),
         ("count", np.float64), ("spread", np.float64), ("variance", np.float64), ("product", np.float64),
-        ("before", np.float64), ("noise", np.float64),
+        ("before", np.float64), ("noise", np.float64), ("drift", np.float64), ("excess", np.float64),
     )  # fmt: skip
 
     def step(self, values: Floats, slot: Timestamp, passed: NDArray[np.int64], own: StateColumn) -> Surprise:
@@ -57,7 +60,7 @@ class Habits:
         usual = own["week"][:, hour_of_week].astype(np.float64)
         residual = beyond - usual - own["wander"]
         expected = base + usual + own["wander"]
-        z = self._surprise(residual, known, passed, own)
+        z = self._calm(self._surprise(residual, known, passed, own), passed, own)
         gain = 1 - (1 - WEEKS) ** (passed / HOUR)
         own["week"][:, hour_of_week] += np.where(known, gain * (beyond - usual), 0.0)
         own["wander"] += np.where(known, _share(passed, WANDER) * (beyond - usual - own["wander"]), 0.0)
@@ -98,6 +101,19 @@ class Habits:
         own["before"] = np.where(known, tame, own["before"])
         own["count"] = count
         return z
+
+    @staticmethod
+    def _calm(z: Floats, passed: NDArray[np.int64], own: StateColumn) -> Floats:
+        """Divide by how much more the means of hours move than those of independent noise would; and learn that.
+
+        AR(1) takes out what neighbours tell of each other; a level that wanders under noise it does not.
+        """
+        known, share, variance = ~np.isnan(z), _share(passed, DRIFT), 1.0 + own["excess"]
+        own["drift"] += np.where(known, share * (np.where(known, z, 0.0) - own["drift"]), 0.0)
+        squared = own["drift"] ** 2 * (2 - share) / np.maximum(share, 1e-12)
+        fresh = np.minimum(squared, HUBER * variance)
+        own["excess"] += np.where(known, _share(passed, WEEK) * (fresh - variance), 0.0)
+        return np.asarray(z / np.sqrt(np.maximum(variance / CHANCE, 1.0)))
 
 
 def _share(passed: NDArray[np.int64], constant: Duration) -> Floats:

@@ -290,3 +290,19 @@ def test_surprises_of_correlated_noise_are_independent_and_of_size_one() -> None
     z = np.array(found)
     assert abs(float(z.std()) - 1) < 0.08
     assert abs(float(np.mean([stats.pearsonr(z[:-1, item], z[1:, item])[0] for item in range(50)]))) < 0.06
+
+
+def test_a_level_that_wanders_under_noise_does_not_add_up_to_a_shift() -> None:
+    """The variance of means of three hours is below twice that of independent noise; whitening alone leaves 3.5."""
+    draw, models = np.random.default_rng(drawn()), 100
+    habits = Habits()
+    own = np.zeros(models, list(habits.fields))
+    level, found = np.zeros(models), []
+    for place in range(21 * 288):
+        level = 0.9995 * level + 0.005 * draw.standard_normal(models)
+        values = level + 0.02 * draw.standard_normal(models)
+        z = habits.step(values, START + place * 5 * MINUTE, np.full(models, 5 * MINUTE), own).z
+        if place >= 14 * 288:
+            found.append(z)
+    means = np.array(found).reshape(-1, 36, models).sum(1) / math.sqrt(36)
+    assert float(means.var()) < 2.0
