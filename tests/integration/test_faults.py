@@ -184,7 +184,7 @@ def test_a_long_back_off_does_not_hold_up_the_probe(source: Prometheus, tmp_path
         wanted = expected_id(MODEL, "Drifted", breach(source))
         wait_until(lambda: [item["state"] for item in process.pending()] == ["retry"], 15, "the first failure")
         with alertmanager(port=port) as alerts:
-            Watch(alerts, wanted).wait_firing(8)
+            Watch(alerts, wanted).wait_firing(20)
 
 
 # ---------------------------------------------------------------- 4, 5: restarts
