@@ -1,4 +1,4 @@
-"""The first page: models with their signals, last decisions, deliveries that wait."""
+"""The pages: all models with last decisions and deliveries that wait; one model, and why it is asked for or not."""
 
 from __future__ import annotations
 
@@ -7,20 +7,25 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlencode
 
 from fastapi import APIRouter
 from jinja2 import Environment, PackageLoader, select_autoescape
 from starlette.responses import HTMLResponse, Response
 
 from bridge import __version__
-from bridge.domain.errors import StoreError
-from bridge.domain.request import Decision
+from bridge.domain.errors import SourceError, StoreError
+from bridge.domain.explain import Explanation
+from bridge.domain.model import ModelKey
+from bridge.domain.request import Decision, RequestRecord
 from bridge.domain.times import Timestamp, rfc3339
 from bridge.engine.views import ModelState, ModelView, Queries, RuleView
-from bridge.ports import DeliveryRecord
+from bridge.ports import DeliveryRecord, RequestFilter
 from bridge.web.settings import WebSettings
 
-SHOWN_MODELS, SHOWN_DECISIONS, SHOWN_DELIVERIES = 200, 30, 50
+SHOWN_MODELS, SHOWN_DECISIONS, SHOWN_DELIVERIES, SHOWN_REQUESTS = 200, 30, 50, 20
+T = TypeVar("T")
 _ORDER = {state: place for place, state in enumerate(ModelState)}
 _STYLE = (Path(__file__).parent / "templates" / "style.css").read_text(encoding="utf-8")
 
@@ -38,20 +43,43 @@ class _Page:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _ModelPage:
+    """What is known of one model. view: None when no rule sees it now. problem: what could not be read, and why."""
+
+    view: ModelView | None
+    explanations: list[Explanation]
+    requests: list[RequestRecord]
+    decisions: list[Decision]
+    problem: str = ""
+
+
 def page_routes(queries: Queries, settings: WebSettings, now: Callable[[], Timestamp]) -> APIRouter:
-    """`/` and its style sheet."""
+    """`/`, `/model` and their style sheet."""
     router = APIRouter(include_in_schema=False)
     pages = Environment(loader=PackageLoader("bridge.web"), autoescape=select_autoescape(["html"]))
     pages.filters |= {"when": when, "figure": figure, "words": lambda text: text.replace("_", " ")}
-    template = pages.get_template("index.html")
+
+    def link(model: ModelKey) -> str:
+        return f"{settings.prefix}/model?{urlencode(model.labels())}"
+
+    def shown(name: str, status: int = 200, **found: object) -> HTMLResponse:
+        text = pages.get_template(name).render(
+            **found, ready=queries.ready(), at=now(), prefix=settings.prefix, version=__version__,
+            dashboard=settings.dashboard, link=link,
+        )  # fmt: skip
+        return HTMLResponse(text, status)
 
     @router.get("/")
     def index() -> HTMLResponse:
-        text = template.render(
-            page=_look(queries), shown=SHOWN_MODELS, ready=queries.ready(), at=now(), prefix=settings.prefix,
-            version=__version__, dashboard=settings.dashboard,
-        )  # fmt: skip
-        return HTMLResponse(text)
+        return shown("index.html", page=_look(queries), shown=SHOWN_MODELS)
+
+    @router.get("/model")
+    def one(project: str, pipeline: str, version: str) -> HTMLResponse:
+        model = ModelKey(project, pipeline, version)
+        found = _look_at(queries, model)
+        known = found.view is not None or found.requests or found.decisions or found.problem
+        return shown("model.html", 200 if known else 404, page=found, model=model)
 
     @router.get("/style.css")
     async def style() -> Response:
@@ -73,6 +101,25 @@ def _look(queries: Queries) -> _Page:
     except StoreError as error:
         return _Page(worst_first, ordered, len(rules), failing, [], [], str(error))
     return _Page(worst_first, ordered, len(rules), failing, decisions, deliveries)
+
+
+def _look_at(queries: Queries, model: ModelKey) -> _ModelPage:
+    """What can be read of a model; a store or a history that cannot be read hides nothing else."""
+    view = next((item for item in queries.models() if item.model == model), None)
+    problems: list[str] = []
+    which = RequestFilter((), model.project, model.pipeline, model.version, SHOWN_REQUESTS)
+    requests = _tried(lambda: queries.requests(which), problems)
+    decisions = _tried(lambda: queries.decisions(model, limit=SHOWN_DECISIONS), problems)
+    explanations = _tried(lambda: queries.explain(model), problems) if view is not None else []
+    return _ModelPage(view, explanations, requests, decisions, "; ".join(dict.fromkeys(problems)))
+
+
+def _tried(ask: Callable[[], list[T]], problems: list[str]) -> list[T]:
+    try:
+        return ask()
+    except (StoreError, SourceError) as error:
+        problems.append(f"Not all can be shown: {error}")
+        return []
 
 
 def when(instant: Timestamp) -> str:

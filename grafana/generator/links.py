@@ -23,7 +23,7 @@ def model_links(prefix: str, *, decisions: bool = True) -> list[build.DashboardL
     """From a model to its decisions, and to the page of the bridge that explains it."""
     model = _model(prefix)
     asked = "&".join(f"{name}={value}" for name, value in model.items())
-    found = [_link("Explained by the bridge", f"{BRIDGE}/api/v1/explain?{asked}", outside=True)]
+    found = [_link("Explained by the bridge", f"{BRIDGE}/model?{asked}", outside=True)]
     if decisions:
         chosen = "&".join(f"var-{name}={value}" for name, value in model.items())
         same = "var-datasource=${datasource}&${job:queryparam}"

@@ -97,7 +97,7 @@ def test_the_links_to_the_bridge_lead_to_its_pages(story: Story) -> None:
         view.values["bridge:raw"] = view.values["bridge"]
         urls |= set(view.links())
     ours = sorted(url for url in urls if url.startswith(story.process.url))
-    explained = f"{story.process.url}/api/v1/explain?project=shop&pipeline=ranking&version=7"
+    explained = f"{story.process.url}/model?project=shop&pipeline=ranking&version=7"
     assert ours == [f"{story.process.url}/", explained]
     assert [http("GET", url)[0] for url in ours] == [200, 200]
     inside = sorted(url for url in urls if url.startswith("/d/"))
