@@ -19,11 +19,15 @@ from tests.support.receiver import HANG, Receiver, Reply
 from tests.support.remote_write import remote_write
 from tests.support.servers import Prometheus, prometheus
 
-NOW = int(time.time()) * 1000
 ALL = [
     "triton", "torchserve", "tfserving", "kserve", "knative", "seldon-v1", "seldon-v2", "mlserver", "bentoml",
     "ray-serve", "vllm", "evidently",
 ]  # fmt: skip
+
+
+def now() -> int:
+    """This second in ms. Not a constant: the file may be read long before its tests run."""
+    return int(time.time()) * 1000
 
 
 def bridge(folder: Path, *words: str) -> tuple[int, str, str]:
@@ -41,7 +45,7 @@ def full() -> Iterator[Prometheus]:
     """One that holds what all servers show."""
     with prometheus(flags=["--web.enable-remote-write-receiver"]) as server:
         for pack in FILES:
-            remote_write(server.url, written(pack, NOW))
+            remote_write(server.url, written(pack, now()))
         yield server
 
 
@@ -50,14 +54,15 @@ def some() -> Iterator[Prometheus]:
     """One with a Triton that shows counters only, models of an own exporter, and things that are no models."""
     model = {"project": "shop", "pipeline": "ranking", "version": "7"}
     with prometheus(flags=["--web.enable-remote-write-receiver"]) as server:
+        at = now()
         plain = [
             (labels, samples)
-            for labels, samples in written("triton", NOW, {"namespace": "shop"})
+            for labels, samples in written("triton", at, {"namespace": "shop"})
             if "summary" not in labels["__name__"] and "histogram" not in labels["__name__"]
         ]
-        gone = [({"__name__": "evidently:data_drift:share_drifted_features"}, [(NOW - 2 * 60_000, 0.2)])]
+        gone = [({"__name__": "evidently:data_drift:share_drifted_features"}, [(at - 2 * 60_000, 0.2)])]
         own = [
-            ({"__name__": name, **labels}, [(NOW - 30_000, 1.0)])
+            ({"__name__": name, **labels}, [(at - 30_000, 1.0)])
             for name, labels in [
                 ("model_latency_seconds_bucket", {**model, "le": "+Inf"}), ("model_latency_seconds_sum", model),
                 ("model_errors_total", model), ("model_requests_total", model), ("checkout_latency_ms", model),
@@ -197,7 +202,7 @@ def test_the_server_and_its_labels_can_be_those_of_a_bridge(some: Prometheus, tm
 def test_metrics_of_former_times_are_left_out(tmp_path: Path) -> None:
     """--lookback: what a server showed two days ago is no reason for a rule."""
     with prometheus(flags=["--web.enable-remote-write-receiver"]) as server:
-        remote_write(server.url, written("evidently", NOW - 2 * DAY))
+        remote_write(server.url, written("evidently", now() - 2 * DAY))
         assert bridge(tmp_path, "rules", "suggest", "--prometheus", server.url)[0] == 1
         code, rules, told = bridge(tmp_path, "rules", "suggest", "--prometheus", server.url, "--lookback", "3d")
     assert code == 0
