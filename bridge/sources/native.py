@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -14,6 +15,7 @@ from bridge.sources.columns import Buckets
 from bridge.sources.failures import UNREADABLE
 from bridge.sources.mapping import Layout
 
+MOST = 2.0**53  # observations of one histogram: above, floats no longer count by ones
 _PLUS_INF, _INF = b'"+Inf"', b'"Inf"'
 
 
@@ -21,7 +23,7 @@ class _Histogram(msgspec.Struct, gc=False):
     """buckets: rule for the ends, lower and upper bound, count; empty ones are left out."""
 
     count: float
-    buckets: list[tuple[int, float, float, float]] = []
+    buckets: list[tuple[Literal[0, 1, 2, 3], float, float, float]] = []
 
 
 _histogram = msgspec.json.Decoder(_Histogram, strict=False)
@@ -58,14 +60,25 @@ def of_histograms(found: Sequence[tuple[bytes, msgspec.Raw]], malformed: int = 0
     metrics, read = [], []
     for metric, text in found:
         try:
-            read.append(_histogram.decode(bytes(text).replace(_PLUS_INF, _INF)))
-            metrics.append(metric)
+            one = _histogram.decode(bytes(text).replace(_PLUS_INF, _INF))
         except UNREADABLE:
             malformed += 1
+            continue
+        if not _sound(one):
+            malformed += 1
+            continue
+        read.append(one)
+        metrics.append(metric)
     buckets = np.array([bucket for one in read for bucket in one.buckets], np.float64).reshape(-1, 4)
     row = np.repeat(np.arange(len(read)), [len(one.buckets) for one in read])
     total = np.array([one.count for one in read], np.float64)
     return Natives(metrics, *_cumulative(row, buckets, total), malformed)
+
+
+def _sound(one: _Histogram) -> bool:
+    """Whether its numbers of observations are such, and its buckets have ends; comparisons with NaN are False."""
+    whole = 0 <= one.count <= MOST
+    return whole and all(0 <= count <= MOST and lower <= upper for _, lower, upper, count in one.buckets)
 
 
 def _cumulative(row: NDArray[np.intp], buckets: Floats, total: Floats) -> tuple[NDArray[np.intp], Floats, Floats]:

@@ -59,7 +59,16 @@ def test_what_fractions_add_up_to_is_the_whole_count() -> None:
     assert buckets(lost, 0) == {1.0: 0.0, 2.0: 3.0, float("inf"): 5.0}
 
 
-@pytest.mark.parametrize("odd", [b"5", b'{"count":"x"}', b'{"count":"1","buckets":[[0,"1","2"]]}', b"{}"])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"5",
+        b'{"count":"1","buckets":[[9%b,"0","1","1"]]}' % (b"9" * 400),
+        b'{"count":"x"}',
+        b'{"count":"1","buckets":[[0,"1","2"]]}',
+        b"{}",
+    ],
+)
 def test_a_damaged_histogram_does_not_take_the_others(odd: bytes) -> None:
     """It is counted."""
     good = msgspec.Raw(json.dumps([1794182400, NATIVE]).encode())
@@ -98,6 +107,20 @@ def table(found: Column, reader: Reader) -> dict[str, list[float]]:
     return {
         reader.table[slot].version: row for slot, row in zip(found.index.tolist(), found.values.tolist(), strict=True)
     }
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"count": "+Inf"}, {"count": "NaN"}, {"count": "-1"}, {"count": "1e300"},
+     *({"count": "1", "buckets": [bucket]} for bucket in
+       ([0, "0", "1", "+Inf"], [0, "0", "1", "NaN"], [0, "0", "1", "-2"], [0, "1", "0", "1"], [0, "NaN", "1", "1"]))],
+)  # fmt: skip
+def test_numbers_that_count_nothing_damage_their_own_histogram_only(odd: dict) -> None:
+    """Infinite, negative, no number; bounds that are none, or the wrong way round."""
+    found = read(NATIVE, odd, NATIVE)
+    assert found.malformed == 1
+    assert found.metrics == [b"0", b"2"]
+    assert buckets(found, 0) == buckets(found, 1) == buckets(read(NATIVE), 0)
 
 
 def test_classic_and_native_histograms_stand_side_by_side() -> None:
