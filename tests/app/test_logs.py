@@ -19,6 +19,9 @@ log = logging.getLogger("bridge.somewhere")
 def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Logging is one for the whole process."""
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    shown = warnings.showwarning
+    logging.captureWarnings(capture=False)  # a command in another test may have left it on
+    monkeypatch.setattr(warnings, "showwarning", shown)
     root, names = logging.getLogger(), ("apscheduler", "alembic", "urllib3", "uvicorn")
     handlers, level = list(root.handlers), root.level
     levels = {name: logging.getLogger(name).level for name in names}

@@ -133,14 +133,14 @@ def test_a_query_that_fails_while_firing_resolves_nothing_and_asks_nothing_twice
 
 def test_more_series_than_the_limit_wipe_no_state(source: Prometheus, alerts: Alertmanager) -> None:
     """Row 2: the answer grows past the group's limit and shrinks again: firing throughout, one request, no resolve."""
-    begins = breach(source)
     rules = drift_rules()
     rules["groups"][0]["limit"] = 3
-    healthy = [(at, 0.1) for at in range(begins + 4 * SECOND, begins + 8 * SECOND, SECOND)]
-    many = {("shop", f"other-{number}", "1"): healthy for number in range(5)}
     with bridge(source.url, rules, to(alerts)) as process:
-        watch = Watch(alerts, expected_id(MODEL, "Drifted", begins))
         process.start()
+        begins = breach(source)
+        healthy = [(at, 0.1) for at in range(begins + 4 * SECOND, begins + 8 * SECOND, SECOND)]
+        many = {("shop", f"other-{number}", "1"): healthy for number in range(5)}
+        watch = Watch(alerts, expected_id(MODEL, "Drifted", begins))
         watch.wait_firing()
         write_script(source, many)
         wait_until(lambda: process.rule()["health"] == "err", 20, "the limit to be met")

@@ -106,25 +106,28 @@ def test_a_person_approves_on_the_command_line_what_alertmanager_asked_for(tmp_p
 
 def test_a_pause_outlives_kill_9_and_ends_by_a_word(tmp_path: Path) -> None:
     """Held as `paused`; after `resume` it goes under the same id."""
-    with prometheus(flags=[REMOTE_WRITE]) as source, alertmanager() as target:
-        with bridge(source.url, drift_rules(), {"alertmanager_configs": [{"url": target.url}]}) as process:
-            process.start()
-            assert cli(process, "pause", "--for=1h", "--by=ada").endswith(": everything\n")
-            script(source)
-            wait_until(lambda: [item for item in process.requests() if item["hold"] == "paused"], 20, "a hold")
-            process.kill()
-            process.start()
-            assert [item["who"] for item in process.api("pause")["pauses"]] == ["ada"]
-            (held,) = process.requests()
-            assert held["state"] == "held"
-            assert cli(process, "resume", "--by=ada") == "goes on: everything\n"
-            wait_until(lambda: process.requests()[0]["state"] == "requested", 20, "its release")
-            assert process.requests()[0]["id"] == held["id"]
-            made = cli(
-                process, "requests", "create", "--project=shop", "--pipeline=search", "--version=2",
-                "--reason=by hand", "--by=ada",
-            )  # fmt: skip
-            assert made.endswith(": closed\n")  # an Alertmanager reports no end
+    with (
+        prometheus(flags=[REMOTE_WRITE]) as source,
+        alertmanager() as target,
+        bridge(source.url, drift_rules(), {"alertmanager_configs": [{"url": target.url}]}) as process,
+    ):
+        process.start()
+        assert cli(process, "pause", "--for=1h", "--by=ada").endswith(": everything\n")
+        script(source)
+        wait_until(lambda: [item for item in process.requests() if item["hold"] == "paused"], 20, "a hold")
+        process.kill()
+        process.start()
+        assert [item["who"] for item in process.api("pause")["pauses"]] == ["ada"]
+        (held,) = process.requests()
+        assert held["state"] == "held"
+        assert cli(process, "resume", "--by=ada") == "goes on: everything\n"
+        wait_until(lambda: process.requests()[0]["state"] == "requested", 20, "its release")
+        assert process.requests()[0]["id"] == held["id"]
+        made = cli(
+            process, "requests", "create", "--project=shop", "--pipeline=search", "--version=2",
+            "--reason=by hand", "--by=ada",
+        )  # fmt: skip
+        assert made.endswith(": closed\n")  # an Alertmanager reports no end
 
 
 def test_explain_says_on_the_command_line_what_decided_now_and_then(tmp_path: Path) -> None:
