@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,11 @@ from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Cause, Code
 from bridge.engine import fleet
 from bridge.engine.explaining import Explainer
+from bridge.engine.finding import Finder
 from bridge.engine.group_run import GroupRun
 from bridge.engine.rule_run import RuleRun
 from bridge.engine.tick import Engine
-from bridge.engine.views import AlertView, GroupView, ModelState, ModelView, RuleView, SignalView
+from bridge.engine.views import AlertView, GroupView, ModelPage, ModelState, ModelView, RuleView, SignalView
 from bridge.ports import DeliveryRecord, History, Outbox, QueueDepth, RequestFilter
 
 _STATE_WORDS = [state.name.lower() for state in State]
@@ -49,6 +50,7 @@ class EngineQueries:
     ) -> None:
         self._explainer = Explainer(engine, history, prometheus_url)
         self._engine = engine
+        self._finder = Finder(engine.table)
         self._history = history
         self._outbox = outbox
         self._configured = configured
@@ -77,12 +79,34 @@ class EngineQueries:
         with self._engine.lock:
             states = self._states()
             chosen = fleet.unhealthy(states) if unhealthy_only else states != fleet.UNSEEN
-            signals: dict[int, list[SignalView]] = {slot: [] for slot in np.flatnonzero(chosen).tolist()}
-            for run in self._engine.runs().values():
-                for slot, view in _signals(run, chosen):
-                    signals[slot].append(view)
-            models = sorted((self._engine.table[slot], slot) for slot in signals)
-            return [self._model(model, fleet.STATES[states[slot]], signals[slot]) for model, slot in models]
+            slots = sorted(np.flatnonzero(chosen).tolist(), key=self._engine.table.__getitem__)
+            return self._views(states, slots)
+
+    def model(self, model: ModelKey) -> ModelView | None:
+        """One model; None when no rule has seen it."""
+        with self._engine.lock:
+            states, slot = self._states(), self._engine.table.find(model)
+            seen = slot is not None and slot < len(states) and states[slot] != fleet.UNSEEN
+            return self._views(states, [slot])[0] if seen and slot is not None else None
+
+    def model_page(
+        self, *, text: str = "", states: Collection[ModelState] = (), offset: int = 0, limit: int = 50
+    ) -> ModelPage:
+        """The worst first, then by name."""
+        with self._engine.lock:
+            present = self._states()
+            found = self._finder.find(present, text, states)
+            return ModelPage(self._views(present, found[offset : offset + limit].tolist()), len(found))
+
+    def _views(self, states: NDArray[np.int8], slots: list[int]) -> list[ModelView]:
+        """Of the models in `slots`, in their order."""
+        chosen = np.zeros(len(states), np.bool_)
+        chosen[slots] = True
+        signals: dict[int, list[SignalView]] = {slot: [] for slot in slots}
+        for run in self._engine.runs().values():
+            for slot, view in _signals(run, chosen):
+                signals[slot].append(view)
+        return [self._model(self._engine.table[slot], fleet.STATES[states[slot]], signals[slot]) for slot in slots]
 
     def model_counts(self) -> Mapping[ModelState, int]:
         """How many models are in each state, every state included."""

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -115,6 +115,14 @@ class ModelView:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelPage:
+    """Some of the models that were looked for. total: how many there are in all."""
+
+    models: Sequence[ModelView]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReloadResult:
     """Whether the new configuration is in force; if not, why."""
 
@@ -132,6 +140,16 @@ class Queries(Protocol):
     def groups(self) -> list[GroupView]: ...
 
     def models(self, *, unhealthy_only: bool = False) -> list[ModelView]: ...
+
+    def model(self, model: ModelKey) -> ModelView | None:
+        """One model; None when no rule has seen it."""
+        ...
+
+    def model_page(
+        self, *, text: str = "", states: Collection[ModelState] = (), offset: int = 0, limit: int = 50
+    ) -> ModelPage:
+        """Models whose name holds every word of `text`, in one of `states` (none: any); the worst first."""
+        ...
 
     def model_counts(self) -> Mapping[ModelState, int]:
         """How many models are in each state, every state included."""

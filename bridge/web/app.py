@@ -16,7 +16,7 @@ from bridge.web.acting import Secrets, acting_routes
 from bridge.web.api import history_routes, state_routes
 from bridge.web.guard import Guard
 from bridge.web.openapi import corrected
-from bridge.web.pages import page_routes
+from bridge.web.pages import Site, page_routes
 from bridge.web.people import people_routes
 from bridge.web.rules_api import rule_routes
 from bridge.web.settings import WebSettings
@@ -43,7 +43,7 @@ def create_app(
         app.include_router(routes(queries))
     app.include_router(acting_routes(commands, secrets, now))
     app.include_router(people_routes(commands))
-    app.include_router(page_routes(queries, settings, now))
+    app.include_router(page_routes(Site(queries, commands, settings, now)))
     app.include_router(_management(queries, metrics, now))
     described = app.openapi
 

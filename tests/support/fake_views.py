@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from bridge.domain.errors import RequestError, UnknownRequest
@@ -15,6 +15,7 @@ from bridge.domain.times import Timestamp
 from bridge.engine.views import (
     AlertView,
     GroupView,
+    ModelPage,
     ModelState,
     ModelView,
     ReloadResult,
@@ -77,6 +78,19 @@ class FakeQueries:
 
     def models(self, *, unhealthy_only: bool = False) -> list[ModelView]:
         return [view for view in self.views if not unhealthy_only or view.state is not ModelState.HEALTHY]
+
+    def model(self, model: ModelKey) -> ModelView | None:
+        return next((view for view in self.views if view.model == model), None)
+
+    def model_page(
+        self, *, text: str = "", states: Collection[ModelState] = (), offset: int = 0, limit: int = 50
+    ) -> ModelPage:
+        self.asked.append((text, tuple(states), offset, limit))
+        order = list(ModelState)
+        fit = [view for view in self.views if not states or view.state in states]
+        found = [view for view in fit if all(word in str(view.model).lower() for word in text.lower().split())]
+        found.sort(key=lambda view: (order.index(view.state), view.model))
+        return ModelPage(found[offset : offset + limit], len(found))
 
     def model_counts(self) -> Mapping[ModelState, int]:
         counts = Counter(view.state for view in self.views)

@@ -1,0 +1,21 @@
+"""What people look at: every page works without scripts; they add live updates and charts."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from bridge.web.pages import model, models, static
+from bridge.web.pages.site import Site
+
+__all__ = ["Site", "page_routes"]
+
+_PAGES = (models, model)
+
+
+def page_routes(site: Site) -> APIRouter:
+    """Every page, and the files that they load."""
+    router = APIRouter(include_in_schema=False)
+    for page in _PAGES:
+        router.include_router(page.routes(site))
+    router.include_router(static.routes())
+    return router

@@ -1,0 +1,66 @@
+"""The page of one model, over views that the test fills."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.domain.errors import StoreFull
+from bridge.domain.model import ModelKey
+from tests.support.fake_views import MODEL, model_view
+from tests.support.web_app import Site
+
+
+@pytest.fixture
+def site() -> Site:
+    return Site()
+
+
+ASKED = {"project": "shop", "pipeline": "ranking", "version": "7"}
+
+
+def test_a_model_has_a_page_with_every_check_and_what_repeats_the_query(site: Site) -> None:
+    """Reached from the first page; signals, explanation, requests, decisions."""
+    assert 'href="/model?project=shop&amp;pipeline=ranking&amp;version=7"' in site.http.get("/").text
+    page = site.http.get("/model", params=ASKED)
+    assert page.status_code == 200
+    for text in (str(MODEL), "0.702", "verdict: ok: drift 0.1, limit 0.6", "answered", "curl x", "retrain requested"):
+        assert text in page.text
+    assert "http://" not in page.text
+
+
+def test_the_page_of_a_hostile_model_escapes_it(site: Site) -> None:
+    """In the heading, the title and the links, which lead to it again."""
+    model = ModelKey("<script>alert(1)</script>", 'a"b&c/d', "1?#")
+    site.queries.views.append(model_view(model))
+    (link,) = [
+        part.split('"')[0]
+        for part in site.http.get("/").text.split('href="')[1:]
+        if "%3Cscript" in part[:60] and part.startswith("/model")
+    ]
+    page = site.http.get(link.replace("&amp;", "&"))
+    assert page.status_code == 200
+    assert "<script>" not in page.text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;/a&#34;b&amp;c/d/1?#" in page.text
+
+
+def test_a_model_that_nobody_knows_is_not_found(site: Site) -> None:
+    """And the page says what that may mean; without all three parts of its name it is no question."""
+    site.queries.told, site.queries.records = [], []
+    page = site.http.get("/model", params={**ASKED, "version": "99"})
+    assert page.status_code == 404
+    assert "No rule sees this model now" in page.text
+    assert site.http.get("/model", params={"project": "shop"}).status_code in {400, 422}
+
+
+def test_the_page_of_a_model_shows_what_can_be_read(site: Site, monkeypatch) -> None:
+    """While the store cannot."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise StoreFull("disk is full")
+
+    monkeypatch.setattr(site.queries, "decisions", broken)
+    monkeypatch.setattr(site.queries, "requests", broken)
+    page = site.http.get("/model", params=ASKED)
+    assert page.status_code == 200
+    assert page.text.count("Not all can be shown: disk is full") == 1
+    assert "0.702" in page.text
