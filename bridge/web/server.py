@@ -41,6 +41,15 @@ class _Quiet(uvicorn.Server):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), 1.0)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """A client that does not take its answer keeps its connection open for ever: it is cut off at the end."""
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            transport = getattr(connection, "transport", None)
+            if transport is not None:
+                transport.abort()
+        await asyncio.sleep(0)  # lets the transports close their sockets
+
     def ask_to_stop(self) -> None:
         """From any thread."""
         self.should_exit = True
