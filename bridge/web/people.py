@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Request
@@ -15,6 +13,7 @@ from bridge.domain.times import DAY, parse_duration
 from bridge.engine.views import Commands
 from bridge.web import encode
 from bridge.web.envelope import refusal, success
+from bridge.web.who import who
 
 _LONGEST_PAUSE = 30 * DAY
 Text = Annotated[str, Field(max_length=1000)]
@@ -71,7 +70,7 @@ def people_routes(commands: Commands) -> APIRouter:
     def create(request: Request, body: CreateBody) -> Response:
         """Ask for a retraining by hand; a closed gate refuses it, unless forced."""
         model = ModelKey(body.project, body.pipeline, body.version)
-        record = commands.create(model, body.reason, _who(request, body.by), force=body.force)
+        record = commands.create(model, body.reason, who(request, body.by), force=body.force)
         return success(encode.request(record))
 
     @router.get("/pause")
@@ -90,7 +89,7 @@ def people_routes(commands: Commands) -> APIRouter:
             return refusal(400, "duration: a pause lasts at most 30d; repeat it")
         if body.pipeline and not body.project:
             return refusal(400, "a pipeline is named with its project")
-        made = commands.pause(body.project, body.pipeline, length, _who(request, body.by), body.note)
+        made = commands.pause(body.project, body.pipeline, length, who(request, body.by), body.note)
         return success(encode.pause(made))
 
     return router
@@ -98,19 +97,6 @@ def people_routes(commands: Commands) -> APIRouter:
 
 def _act(commands: Commands, what: str):  # type: ignore[no-untyped-def]  # FastAPI reads the inner signature
     def act(request_id: str, request: Request, body: Annotated[ActBody, Body()] = _NO_BODY) -> Response:
-        return success(encode.request(commands.act(request_id, what, _who(request, body.by), body.note)))
+        return success(encode.request(commands.act(request_id, what, who(request, body.by), body.note)))
 
     return act
-
-
-def _who(request: Request, said: str) -> str:
-    """The user that signed in; else who the caller says it is, else its address."""
-    kind, _, credentials = request.headers.get("authorization", "").partition(" ")
-    if kind.lower() == "basic":
-        try:
-            user = base64.b64decode(credentials.strip(), validate=True).decode().partition(":")[0]
-        except (binascii.Error, UnicodeDecodeError):
-            user = ""
-        if user:
-            return user
-    return said or (request.client.host if request.client is not None else "unknown")

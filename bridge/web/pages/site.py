@@ -66,7 +66,7 @@ class Site:
         return f"{self.settings.prefix}/model?{urlencode(model.labels())}"
 
     def request_link(self, request_id: str) -> str:
-        return f"{self.settings.prefix}/api/v1/requests/{quote(request_id, safe='')}"
+        return f"{self.settings.prefix}/requests/{quote(request_id, safe='')}"
 
 
 @dataclass(frozen=True, slots=True)

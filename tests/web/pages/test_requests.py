@@ -1,0 +1,206 @@
+"""The pages of requests, and what people do on them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from urllib.parse import quote
+
+import pytest
+
+from bridge.domain.errors import RequestError, StoreFull
+from bridge.domain.model import ModelKey
+from bridge.domain.request import Act, HoldReason, RequestState, Verdict
+from bridge.ports import DeliveryState
+from bridge.web.settings import WebSettings
+from tests.support.fake_views import AT, DELIVERY, ID, REQUEST
+from tests.support.web_app import Site
+
+WAITING = replace(REQUEST, state=RequestState.AWAITING_APPROVAL, hold=HoldReason.APPROVAL, sent_at=0)
+PRESSED = {"by": ""}  # a form as a browser sends it when nothing was filled in
+HOSTILE = "<script>alert(1)</script>\"'&"
+
+
+@pytest.fixture
+def site() -> Site:
+    return Site()
+
+
+def show(site: Site, monkeypatch: pytest.MonkeyPatch, record: object) -> None:
+    monkeypatch.setattr(site.queries, "request", lambda _: record)
+
+
+def test_a_request_that_waits_is_listed_with_what_one_can_do(site: Site) -> None:
+    """Approve, release, withdraw; each leads to its confirmation."""
+    site.queries.records = [WAITING]
+    page = site.http.get("/requests").text
+    for what in ("approve", "release", "withdraw"):
+        assert f'href="/requests/{ID}/{what}"' in page
+    assert "drift 0.702 above 0.6" in page
+
+
+def test_an_empty_list_says_what_it_means(site: Site) -> None:
+    """Nothing asked, nothing waiting; and a filter that fits nothing says so."""
+    site.queries.records = []
+    page = site.http.get("/requests").text
+    assert "Nothing was asked yet" in page
+    assert "No request waits" in page
+    assert "No request fits" in site.http.get("/requests?project=x").text
+
+
+def test_the_list_is_filtered_and_paged_by_the_server(site: Site) -> None:
+    """And its links keep the filter."""
+    site.queries.records = [REQUEST] * 51
+    page = site.http.get("/requests?state=requested&project=shop&page=2").text
+    asked = next(item for item in site.queries.asked if getattr(item, "project", "") == "shop")
+    assert (asked.states, asked.limit, asked.offset) == ((RequestState.REQUESTED,), 51, 50)
+    assert 'href="/requests?state=requested&amp;project=shop&amp;page=3"' in page
+    assert 'href="/requests?state=requested&amp;project=shop"' in page
+
+
+def test_the_list_is_shown_as_far_as_it_can_be_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error is told once, and is not taken for an empty list."""
+
+    def broken(_: object) -> None:
+        raise StoreFull("disk is full")
+
+    monkeypatch.setattr(site.queries, "requests", broken)
+    page = site.http.get("/requests").text
+    assert page.count("Not all can be shown: disk is full") == 1
+    assert "Nothing was asked yet" not in page
+
+
+def test_a_request_tells_its_story_in_order(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the episode to whether it helped."""
+    record = replace(
+        REQUEST, state=RequestState.SUCCEEDED, acts=(Act("approve", "kim", AT + 1000, "go on"),), sent_at=AT + 2000,
+        ended_at=AT + 9000, new_version="8", verdict=Verdict.RECOVERED, verdict_at=AT + 20_000,
+    )  # fmt: skip
+    show(site, monkeypatch, record)
+    monkeypatch.setattr(
+        site.queries, "deliveries", lambda _: [replace(DELIVERY, state=DeliveryState.DELIVERED, updated_at=AT + 3000)]
+    )
+    page = site.http.get(f"/requests/{ID}").text
+    steps = ["episode began", "triggered", "by kim: go on", "sent", "delivered", "succeeded", "judged", "recovered"]
+    places = [page.index(step, page.index("What happened")) for step in steps]
+    assert places == sorted(places)
+    assert "New version" in page
+    assert f'href="/requests/{ID}/approve"' not in page
+
+
+def test_a_request_that_nobody_knows_is_not_found(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And one that cannot be read is no answer."""
+    page = site.http.get("/requests/nothing")
+    assert page.status_code == 404
+    assert "no longer kept" in page.text
+
+    def broken(_: object) -> None:
+        raise StoreFull("disk is full")
+
+    monkeypatch.setattr(site.queries, "request", broken)
+    assert site.http.get(f"/requests/{ID}").status_code == 503
+
+
+def test_hostile_texts_are_data(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In every page that shows a request."""
+    request = replace(
+        REQUEST.request, model=ModelKey(HOSTILE, HOSTILE, HOSTILE), reason=HOSTILE, reasons=(HOSTILE,),
+        labels={HOSTILE: HOSTILE}, annotations={HOSTILE: HOSTILE},
+    )  # fmt: skip
+    record = replace(WAITING, request=request, message=HOSTILE, acts=(Act("approve", HOSTILE, AT, HOSTILE),))
+    show(site, monkeypatch, record)
+    site.queries.records = [record]
+    for path in ("/requests", f"/requests/{ID}", f"/requests/{ID}/approve", f"/requests/new?project={quote(HOSTILE)}"):
+        page = site.http.get(path)
+        assert page.status_code == 200
+        assert "<script>alert" not in page.text
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;&amp;" in page.text
+
+
+@pytest.mark.parametrize("what", ["approve", "release", "withdraw"])
+def test_an_act_is_confirmed_and_recorded_with_who_did_it(site: Site, what: str) -> None:
+    """Looking changes nothing; the POST does it once and leads back."""
+    assert f'action="/requests/{ID}/{what}"' in site.http.get(f"/requests/{ID}/{what}").text
+    assert site.commands.acts == []
+    answer = site.http.post(f"/requests/{ID}/{what}", data={"by": " kim ", "note": "seen"}, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/requests/{ID}?result={what}")
+    assert site.commands.acts == [(what, "kim", "seen")]
+    assert 'role="status">The request is' in site.http.get(answer.headers["location"]).text
+
+
+@pytest.mark.parametrize("what", ["approve", "release", "withdraw", "redrive", "new"])
+def test_another_site_cannot_act(site: Site, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it posts."""
+
+    def never(*_: object, **__: object) -> int:
+        raise AssertionError("acted for another site")
+
+    for name in ("act", "redrive", "create"):
+        monkeypatch.setattr(site.commands, name, never)
+    path = "/requests/new" if what == "new" else f"/requests/{ID}/{what}"
+    form = {"project": "a", "pipeline": "b", "version": "1", "reason": "x", "force": "yes"}
+    for headers in ({"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
+        assert site.http.post(path, data=form, headers=headers).status_code == 403
+
+
+def test_an_act_that_comes_too_late_says_why(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has been sent meanwhile."""
+
+    def late(*_: object) -> None:
+        raise RequestError("request is requested; only one that is held can be approved")
+
+    monkeypatch.setattr(site.commands, "act", late)
+    answer = site.http.post(f"/requests/{ID}/approve", data={"by": "kim"})
+    assert answer.status_code == 409
+    assert "Nothing was changed" in answer.text
+    assert "only one that is held can be approved" in answer.text
+    assert site.http.post("/requests/none/withdraw", data=PRESSED).status_code in {404, 409}
+
+
+def test_redrive_is_offered_for_what_was_given_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And for nothing else."""
+    assert f"/requests/{ID}/redrive" not in site.http.get(f"/requests/{ID}").text
+    monkeypatch.setattr(site.queries, "deliveries", lambda _: [replace(DELIVERY, state=DeliveryState.DEAD)])
+    assert f"/requests/{ID}/redrive" in site.http.get(f"/requests/{ID}").text
+    answer = site.http.post(f"/requests/{ID}/redrive", data=PRESSED, follow_redirects=False)
+    assert answer.headers["location"] == f"/requests/{ID}?result=redrive"
+    monkeypatch.setattr(site.commands, "redrive", lambda *_: 0)
+    assert site.http.post(f"/requests/{ID}/redrive", data=PRESSED).status_code == 409
+
+
+def test_a_request_by_hand_is_refused_by_a_closed_gate_and_keeps_what_was_filled_in(site: Site) -> None:
+    """Until it is forced; what is missing is named."""
+    form = {"project": "shop", "pipeline": "ranking", "version": "7", "reason": "new data", "by": "kim"}
+    refused = site.http.post("/requests/new", data=form)
+    assert refused.status_code == 409
+    assert "gate cooldown is closed" in refused.text
+    assert 'value="ranking"' in refused.text
+    made = site.http.post("/requests/new", data={**form, "force": "yes"}, follow_redirects=False)
+    assert made.headers["location"] == f"/requests/{ID}?result=create"
+    assert site.commands.acts == [("shop/ranking/7", "new data", "kim")]
+    missing = site.http.post("/requests/new", data={"project": "shop"})
+    assert missing.status_code == 400
+    assert "fill in pipeline, version, reason" in missing.text
+
+
+def test_a_body_that_is_no_form_is_refused(site: Site) -> None:
+    """JSON belongs to the API; too much text is not cut silently."""
+    path = f"/requests/{ID}/approve"
+    assert site.http.post(path, json={"by": "kim"}).status_code == 415
+    assert site.http.post(path, data={"note": "x" * 1001}).status_code == 400
+    assert site.http.post(path, data={f"f{n}": "x" for n in range(60)}).status_code == 400
+    assert site.commands.acts == []
+
+
+def test_what_was_done_is_told_in_our_words_only(site: Site) -> None:
+    """A link cannot put a text onto the page."""
+    page = site.http.get(f"/requests/{ID}", params={"result": "You are hacked"}).text
+    assert "hacked" not in page
+    assert 'class="done"' not in page
+
+
+def test_links_and_forms_carry_the_external_urls_path() -> None:
+    """Behind a proxy that serves us below a path."""
+    site = Site(WebSettings(external_url="http://127.0.0.1/bridge/"))
+    assert f'action="/bridge/requests/{ID}/approve"' in site.http.get(f"/bridge/requests/{ID}/approve").text
+    answer = site.http.post(f"/bridge/requests/{ID}/approve", data=PRESSED, follow_redirects=False)
+    assert answer.headers["location"] == f"/bridge/requests/{ID}?result=approve"
