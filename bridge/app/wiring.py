@@ -76,7 +76,7 @@ class Bridge:
             self.engine, store, store,
             configured=lambda: list(self.sinks), why_not_ready=lambda: self._problem,
             configuration=lambda: self.config.redacted(), now=clock.now,
-            prometheus_url=lambda: redact_url(self.config.prometheus.url),
+            prometheus_url=lambda: redact_url(self.config.prometheus.url), silent=lambda: self.silences.failing(),
         )  # fmt: skip
         self.commands = EngineCommands(
             self.engine, store, store, reload=self.reload, wake=lambda: self.couriers.wake(), now=clock.now

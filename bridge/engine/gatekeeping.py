@@ -110,7 +110,7 @@ class Gatekeeper:
         """What the gates look at."""
         load = draft.load(record.owner, self.gates.in_flight_limit)
         labels = route_labels(record.request)
-        silenced, unknown = self._silenced({**labels, "retrain_request_id": record.id}, slot)
+        silenced, unknown = self._silenced(request_labels(record), slot)
         return Situation(
             slot, load, rule.cooldown.after(load.unhelpful), rule.max_attempts,
             paused_until=draft.book.paused_until(record.owner, slot),
@@ -155,3 +155,8 @@ def covering(silences: Sequence[Silence], labels: Mapping[str, str], at: Timesta
 def route_labels(request: RetrainRequest) -> dict[str, str]:
     """The labels that routes match: those of the alert, but for the request's id."""
     return {**request.labels, "alertname": REQUEST_ALERT, **request.model.labels(), "rule": request.rule}
+
+
+def request_labels(record: RequestRecord) -> dict[str, str]:
+    """The labels that silences match."""
+    return {**route_labels(record.request), "retrain_request_id": record.id}

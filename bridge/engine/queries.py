@@ -15,13 +15,22 @@ from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, RequestRecord, RequestState, Verdict
 from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Cause, Code
-from bridge.engine import fleet
+from bridge.engine import fleet, silencing
 from bridge.engine.explaining import Explainer
 from bridge.engine.finding import Finder
 from bridge.engine.group_run import GroupRun
 from bridge.engine.rule_run import RuleRun
 from bridge.engine.tick import Engine
-from bridge.engine.views import AlertView, GroupView, ModelPage, ModelState, ModelView, RuleView, SignalView
+from bridge.engine.views import (
+    AlertView,
+    GroupView,
+    ModelPage,
+    ModelState,
+    ModelView,
+    RuleView,
+    SignalView,
+    SilencesView,
+)
 from bridge.ports import DeliveryRecord, History, Outbox, QueueDepth, RequestFilter
 
 _STATE_WORDS = [state.name.lower() for state in State]
@@ -34,6 +43,7 @@ class EngineQueries:
 
     configured: destinations in force. why_not_ready: "" when the bridge works. configuration: YAML without secrets.
     now: the present instant (handed in by app/). prometheus_url: for commands that people can repeat.
+    silent: Alertmanager's address -> why it does not say its silences.
     """
 
     def __init__(
@@ -47,6 +57,7 @@ class EngineQueries:
         configuration: Callable[[], str],
         now: Callable[[], Timestamp],
         prometheus_url: Callable[[], str] = lambda: "http://prometheus",
+        silent: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._explainer = Explainer(engine, history, prometheus_url)
         self._engine = engine
@@ -57,6 +68,7 @@ class EngineQueries:
         self._why_not_ready = why_not_ready
         self._configuration = configuration
         self._now = now
+        self._silent = silent
 
     def ready(self) -> tuple[bool, str]:
         """Whether the bridge can do its work; else why."""
@@ -175,6 +187,10 @@ class EngineQueries:
     def verdicts(self) -> Mapping[str, Mapping[Verdict, int]]:
         """By rule, how many retrainings that it led to were judged how."""
         return self._history.verdicts()
+
+    def silences(self, offset: int = 0, limit: int = 50) -> SilencesView | None:
+        """Those that hold requests first, then by their end."""
+        return silencing.in_force(self._engine, self._silent(), self._now(), offset, limit)
 
     def configuration(self) -> str:
         return self._configuration()

@@ -13,6 +13,7 @@ from typing import Protocol
 from bridge.domain.explain import Explanation
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, RequestRecord, Verdict
+from bridge.domain.silence import Silence
 from bridge.domain.times import Duration, Timestamp
 from bridge.ports import DeliveryRecord, Pause, QueueDepth, RequestFilter, StatusReport
 
@@ -123,6 +124,31 @@ class ModelPage:
 
 
 @dataclass(frozen=True, slots=True)
+class SilenceView:
+    """A silence of Alertmanager's that is in force, and the requests that it holds now (at most 100)."""
+
+    silence: Silence
+    requests: Sequence[RequestRecord]
+
+
+@dataclass(frozen=True, slots=True)
+class SilencesView:
+    """Some of the silences in force, those that hold requests first. total: how many there are in all.
+
+    fetched_at: when they were read last, 0 = never. fresh: whether that is recent enough to count; when it is not, no
+    silence holds, and every request does wait if `holds_unknown`. failing: Alertmanager's address -> why it does not
+    answer.
+    """
+
+    silences: Sequence[SilenceView]
+    total: int
+    fetched_at: Timestamp
+    fresh: bool
+    holds_unknown: bool
+    failing: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class ReloadResult:
     """Whether the new configuration is in force; if not, why."""
 
@@ -189,6 +215,10 @@ class Queries(Protocol):
 
     def verdicts(self) -> Mapping[str, Mapping[Verdict, int]]:
         """By rule, how many retrainings that it led to were judged how."""
+        ...
+
+    def silences(self, offset: int = 0, limit: int = 50) -> SilencesView | None:
+        """Alertmanager's silences in force; None when no Alertmanager is asked for them."""
         ...
 
     def configuration(self) -> str:

@@ -9,13 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from bridge.domain.model import ModelKey
-from bridge.domain.times import DAY, parse_duration
 from bridge.engine.views import Commands
 from bridge.web import encode
 from bridge.web.envelope import refusal, success
+from bridge.web.pausing import pause_length
 from bridge.web.who import who
 
-_LONGEST_PAUSE = 30 * DAY
 Text = Annotated[str, Field(max_length=1000)]
 Name = Annotated[str, Field(max_length=200)]
 
@@ -82,13 +81,9 @@ def people_routes(commands: Commands) -> APIRouter:
     def pause(request: Request, body: PauseBody) -> Response:
         """Send no request of a pipeline, a project or of all for a time."""
         try:
-            length = parse_duration(body.duration)
+            length = pause_length(body.duration, body.project, body.pipeline)
         except ValueError as error:
-            return refusal(400, f"duration: {error}")
-        if length > _LONGEST_PAUSE:
-            return refusal(400, "duration: a pause lasts at most 30d; repeat it")
-        if body.pipeline and not body.project:
-            return refusal(400, "a pipeline is named with its project")
+            return refusal(400, str(error))
         made = commands.pause(body.project, body.pipeline, length, who(request, body.by), body.note)
         return success(encode.pause(made))
 

@@ -21,6 +21,7 @@ from bridge.engine.views import (
     ReloadResult,
     RuleView,
     SignalView,
+    SilencesView,
 )
 from bridge.ports import DeliveryRecord, DeliveryState, Kind, Pause, QueueDepth, RequestFilter, StatusReport
 
@@ -69,6 +70,7 @@ class FakeQueries:
     groups_: list[GroupView] = field(default_factory=lambda: [GROUP])
     records: list[RequestRecord] = field(default_factory=lambda: [REQUEST])
     waiting: list[DeliveryRecord] = field(default_factory=lambda: [DELIVERY])
+    silenced: SilencesView | None = None
 
     def ready(self) -> tuple[bool, str]:
         return not self.why, self.why
@@ -134,6 +136,10 @@ class FakeQueries:
 
     def verdicts(self) -> Mapping[str, Mapping[Verdict, int]]:
         return {"Drifted": {Verdict.RECOVERED: 3, Verdict.NOT_RECOVERED: 1}}
+
+    def silences(self, offset: int = 0, limit: int = 50) -> SilencesView | None:
+        self.asked.append(("silences", offset, limit))
+        return self.silenced
 
     def configuration(self) -> str:
         return "prometheus: {url: http://localhost:9090}\n"

@@ -1,0 +1,80 @@
+"""`/silences`: what keeps requests back because people want it: pauses of the bridge, silences of Alertmanager."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from bridge.domain.errors import RequestError, StoreError
+from bridge.domain.times import Duration
+from bridge.web.pages.acting import done, form
+from bridge.web.pages.site import Paging, Site
+from bridge.web.pausing import pause_length
+from bridge.web.who import signed_in, who
+
+SHOWN = 50
+Name = Annotated[str, Query(max_length=200)]
+
+
+def routes(site: Site) -> APIRouter:
+    """The list, and what people do about pauses: /pause makes one, /resume ends one; both are confirmed first."""
+    router = APIRouter()
+
+    @router.get("/silences")
+    def several(page: Annotated[int, Query(ge=1, le=100_000)] = 1, result: str = "") -> HTMLResponse:
+        found = site.queries.silences((page - 1) * SHOWN, SHOWN)
+        total = found.total if found else 0
+        return site.page(
+            "silences.html", found=found, pauses=site.commands.pauses(), result=done(result),
+            paging=Paging(page, SHOWN, page * SHOWN < total, total),
+            at_page=lambda number: site.link("/silences", page=number if number > 1 else ""),
+        )  # fmt: skip
+
+    @router.get("/pause")
+    def pause(request: Request, project: Name = "", pipeline: Name = "") -> Response:
+        return _page(site, request, {"project": project, "pipeline": pipeline, "duration": "1h"})
+
+    @router.get("/resume")
+    def resume(request: Request, project: Name = "", pipeline: Name = "") -> Response:
+        return _page(site, request, {"project": project, "pipeline": pipeline}, ends=True)
+
+    @router.post("/pause")
+    async def paused(request: Request) -> Response:
+        return await run_in_threadpool(_act, site, request, await form(request))
+
+    @router.post("/resume")
+    async def resumed(request: Request) -> Response:
+        return await run_in_threadpool(_act, site, request, await form(request), ends=True)
+
+    return router
+
+
+def _page(
+    site: Site, request: Request, asked: dict[str, str], status: int = 200, problem: str = "", *, ends: bool = False
+) -> Response:
+    user = signed_in(request)
+    return site.page("pause.html", status, live=False, asked=asked, ends=ends, user=user, problem=problem)
+
+
+def _act(site: Site, request: Request, asked: dict[str, str], *, ends: bool = False) -> Response:
+    project, pipeline = asked.get("project", ""), asked.get("pipeline", "")
+    try:
+        length = 0 if ends else _length(asked.get("duration", ""), project, pipeline)
+        site.commands.pause(project, pipeline, length, who(request, asked.get("by", "")), asked.get("note", ""))
+    except ValueError as error:
+        return _page(site, request, asked, 400, str(error))
+    except RequestError as error:
+        return site.error(409, "Nothing was changed", str(error))
+    except StoreError as error:
+        return site.error(503, "Nothing was changed", f"the store cannot be written: {error}")
+    return RedirectResponse(site.link("/silences", result="resume" if ends else "pause"), 303)
+
+
+def _length(duration: str, project: str, pipeline: str) -> Duration:
+    length = pause_length(duration, project, pipeline)
+    if not length:
+        raise ValueError("duration: a pause lasts longer than nothing, for example 1h")
+    return length
