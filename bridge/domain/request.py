@@ -256,7 +256,8 @@ class Decision:
     """A change of (state, reason) of one rule for one model, with all that explains it. Instants in ms.
 
     model None: the rule as a whole (its query failed, its strategy raised). before, after: states of the rule.
-    query_time: the `time` parameter the query was made with.
+    query_time: the `time` parameter the query was made with. id: given by the store, later ones are greater; 0 = not
+    kept yet.
     """
 
     slot: Timestamp
@@ -276,3 +277,4 @@ class Decision:
     query_time: Timestamp = 0
     request_id: str = ""
     repeats: int = 0
+    id: int = field(default=0, compare=False)

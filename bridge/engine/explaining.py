@@ -18,7 +18,7 @@ from bridge.engine.book import Draft
 from bridge.engine.replay import Replay
 from bridge.engine.rule_run import RuleRun
 from bridge.engine.tick import Engine
-from bridge.ports import History, RequestFilter
+from bridge.ports import DecisionFilter, History, RequestFilter
 
 SHORTEST: Duration = HOUR  # of what is replayed before the instant that is asked for
 LONGEST_SLOTS = 2_000
@@ -94,10 +94,9 @@ class Explainer:
 
     def _recorded(self, run: RuleRun, model: ModelKey, slot: Timestamp) -> Iterator[Check]:
         """What the records say of the time: the last decision, and requests of the pipeline that were open then."""
-        told = self.history.decisions(model=model, rule=run.rule.name, limit=10_000)
-        before = next((item for item in told if item.slot <= slot), None)
-        text = "no decision is kept from before" if before is None else f"{rfc3339(before.slot)}: {before.reason}"
-        yield Check("decision", None if before is None else True, text)
+        told = self.history.decisions(DecisionFilter(model, run.rule.name, until=slot, limit=1))
+        text = f"{rfc3339(told[0].slot)}: {told[0].reason}" if told else "no decision is kept from before"
+        yield Check("decision", True if told else None, text)
         which = RequestFilter(project=model.project, pipeline=model.pipeline, limit=1000)
         for record in self.history.requests(which):
             if record.request.triggered_at <= slot and (not record.ended_at or record.ended_at > slot):

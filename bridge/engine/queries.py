@@ -31,7 +31,7 @@ from bridge.engine.views import (
     SignalView,
     SilencesView,
 )
-from bridge.ports import DeliveryRecord, History, Outbox, QueueDepth, RequestFilter
+from bridge.ports import DecisionFilter, DeliveryRecord, History, Outbox, QueueDepth, RequestFilter
 
 _STATE_WORDS = [state.name.lower() for state in State]
 _VERDICT_WORDS = [code.name.lower() for code in Code]
@@ -140,11 +140,9 @@ class EngineQueries:
         event = asked.request.evidence[0].event if asked.request.evidence else ""
         return ModelView(model, state, signals, asked.sent_at, asked.id, event, held)
 
-    def decisions(
-        self, model: ModelKey | None = None, rule: str = "", since: Timestamp = 0, limit: int = 100
-    ) -> list[Decision]:
+    def decisions(self, which: DecisionFilter) -> list[Decision]:
         """Newest first."""
-        return self._history.decisions(model=model, rule=rule, since=since, limit=limit)
+        return self._history.decisions(which)
 
     def requests(self, which: RequestFilter) -> list[RequestRecord]:
         """Newest first."""

@@ -15,7 +15,7 @@ from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, RequestRecord, Verdict
 from bridge.domain.silence import Silence
 from bridge.domain.times import Duration, Timestamp
-from bridge.ports import DeliveryRecord, Pause, QueueDepth, RequestFilter, StatusReport
+from bridge.ports import DecisionFilter, DeliveryRecord, Pause, QueueDepth, RequestFilter, StatusReport
 
 
 class ModelState(StrEnum):
@@ -181,9 +181,7 @@ class Queries(Protocol):
         """How many models are in each state, every state included."""
         ...
 
-    def decisions(
-        self, model: ModelKey | None = None, rule: str = "", since: Timestamp = 0, limit: int = 100
-    ) -> list[Decision]: ...
+    def decisions(self, which: DecisionFilter) -> list[Decision]: ...
 
     def requests(self, which: RequestFilter) -> list[RequestRecord]: ...
 

@@ -22,6 +22,7 @@ from bridge.ports.sources import MetricSource, Silences, SilenceSnapshot
 from bridge.ports.stores import (
     Breaker,
     Claim,
+    DecisionFilter,
     DeliveryRecord,
     DeliveryState,
     History,
@@ -45,6 +46,7 @@ __all__ = [
     "Breaker",
     "BundleSink",
     "Claim",
+    "DecisionFilter",
     "Delivery",
     "DeliveryRecord",
     "DeliveryState",

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from bridge.domain.alert import AlertRow
 from bridge.domain.model import ModelKey, PipelineKey
-from bridge.domain.request import Decision, Episode, RequestRecord, RequestState, Verdict
+from bridge.domain.request import Decision, Episode, Outcome, RequestRecord, RequestState, Verdict
 from bridge.domain.times import Duration, Timestamp
 from bridge.ports.sinks import Delivery, Kind, Parcel
 
@@ -243,6 +243,30 @@ class RequestFilter:
     offset: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class DecisionFilter:
+    """Which decisions to list; empty or 0 = any. Newest first, `limit` of them.
+
+    since, until: of slots, both included. before: only those whose id is smaller, to go on where a list ended.
+    """
+
+    model: ModelKey | None = None
+    rule: str = ""
+    outcomes: tuple[Outcome, ...] = ()
+    since: Timestamp = 0
+    until: Timestamp = 0
+    before: int = 0
+    limit: int = 100
+
+    def fits(self, item: Decision) -> bool:
+        """Whether a decision is one of them, but for the limit."""
+        named = self.model in {None, item.model} and self.rule in {"", item.rule}
+        timely = self.since <= item.slot and (not self.until or item.slot <= self.until)
+        return named and timely and (not self.outcomes or item.outcome in self.outcomes) and (
+            not self.before or item.id < self.before
+        )
+
+
 class History(Protocol):
     """What is asked of the past. Raises StoreError."""
 
@@ -264,11 +288,7 @@ class History(Protocol):
         """By rule, how many retrainings that it led to were judged how."""
         ...
 
-    def decisions(
-        self, *, model: ModelKey | None = None, rule: str = "", since: Timestamp = 0, limit: int = 100
-    ) -> list[Decision]:
-        """Newest first."""
-        ...
+    def decisions(self, which: DecisionFilter) -> list[Decision]: ...
 
     def prune(self, before: Timestamp) -> int:
         """Drop terminal requests, ended episodes, ended deliveries and decisions older than `before`; how many rows.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from sqlalchemy import Connection, and_, delete, func, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, select
 
-from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, RequestRecord, Verdict
 from bridge.domain.times import Timestamp
-from bridge.ports import DeliveryRecord, DeliveryState, RequestFilter
+from bridge.ports import DecisionFilter, DeliveryRecord, DeliveryState, RequestFilter
 from bridge.store import rows, tables
 from bridge.store.base import Side
 from bridge.store.outbox import OPEN
@@ -70,19 +69,11 @@ class HistorySide(Side):
             page = connection.execute(found.order_by(table.c.queued_at, table.c.id).limit(limit)).mappings()
             return [rows.delivery_of(row) for row in page]
 
-    def decisions(
-        self, *, model: ModelKey | None = None, rule: str = "", since: Timestamp = 0, limit: int = 100
-    ) -> list[Decision]:
+    def decisions(self, which: DecisionFilter) -> list[Decision]:
         """Newest first."""
-        table = tables.decisions
-        found = select(table).where(table.c.slot >= since)
-        if model is not None:
-            found = found.where(and_(*(table.c[name] == value for name, value in model.labels().items())))
-        if rule:
-            found = found.where(table.c.rule == rule)
+        found = select(tables.decisions).where(*_wanted(which)).order_by(tables.decisions.c.seq.desc())
         with self._read() as connection:
-            page = connection.execute(found.order_by(table.c.seq.desc()).limit(limit)).mappings()
-            return [rows.decision_of(row) for row in page]
+            return [rows.decision_of(row) for row in connection.execute(found.limit(which.limit)).mappings()]
 
     def prune(self, before: Timestamp) -> int:
         """Drop what ended before `before`; never what is open, nor the latest request of a pipeline."""
@@ -99,6 +90,22 @@ class HistorySide(Side):
             count += connection.execute(delete(delivery).where(delivery.c.request_id.in_(gone))).rowcount
             count += connection.execute(delete(request).where(old)).rowcount
             return count + _prune_episodes(connection, before)
+
+
+def _wanted(which: DecisionFilter) -> Iterator[ColumnElement[bool]]:
+    """What a decision's row has to be."""
+    column = tables.decisions.c
+    yield column.slot >= which.since
+    if which.until:
+        yield column.slot <= which.until
+    if which.before:
+        yield column.seq < which.before
+    if which.model is not None:
+        yield from (column[name] == value for name, value in which.model.labels().items())
+    if which.rule:
+        yield column.rule == which.rule
+    if which.outcomes:
+        yield column.outcome.in_([item.value for item in which.outcomes])
 
 
 def _prune_episodes(connection: Connection, before: Timestamp) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from bridge.domain.alert import AlertRow
 from bridge.domain.errors import UnknownRequest
@@ -14,6 +15,7 @@ from bridge.domain.times import Duration, Timestamp
 from bridge.ports import (
     Breaker,
     Claim,
+    DecisionFilter,
     Delivery,
     DeliveryRecord,
     DeliveryState,
@@ -56,6 +58,7 @@ class MemoryStore:
         self._rows: dict[int, _Row] = {}
         self._keys: dict[tuple[str, str, Kind], int] = {}
         self._decisions: list[Decision] = []
+        self._decided = 0
         self._breakers: dict[str, Breaker] = {}
         self._chunks: dict[tuple[str, str], StateChunk] = {}
         self._sightings: dict[tuple[str, str, ModelKey], Sighting] = {}
@@ -114,7 +117,9 @@ class MemoryStore:
                 self.save_request(record)
             for new in changes.deliveries:
                 self._queue(new, changes.at)
-            self._decisions.extend(changes.decisions)
+            for decision in changes.decisions:
+                self._decided += 1
+                self._decisions.append(replace(decision, id=self._decided))
             self._remember(changes)
 
     def _remember(self, changes: TickChanges) -> None:
@@ -331,16 +336,10 @@ class MemoryStore:
             records = [row.record for row in self._rows.values() if row.record.state is not DeliveryState.DELIVERED]
         return sorted(records, key=lambda record: (record.queued_at, record.id))[:limit]
 
-    def decisions(
-        self, *, model: ModelKey | None = None, rule: str = "", since: Timestamp = 0, limit: int = 100
-    ) -> list[Decision]:
+    def decisions(self, which: DecisionFilter) -> list[Decision]:
         """As ports.History."""
         with self._lock:
-            found = [
-                item for item in reversed(self._decisions)
-                if (model is None or item.model == model) and rule in {"", item.rule} and item.slot >= since
-            ]  # fmt: skip
-        return found[:limit]
+            return list(islice(filter(which.fits, reversed(self._decisions)), which.limit))
 
     def prune(self, before: Timestamp) -> int:
         """As ports.History."""

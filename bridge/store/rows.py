@@ -125,7 +125,7 @@ def decision_of(row: Fetched) -> Decision:
         row["slot"], row["group_name"], row["rule"], None if row["project"] is None else model_of(row),
         Outcome(row["outcome"]), row["before"], row["after"], row["reason"], row["verdict"], row["cause"],
         row["value"], row["statistic"], row["threshold"], row["query"], row["query_time"], row["request_id"],
-        row["repeats"],
+        row["repeats"], row["seq"],
     )  # fmt: skip
 
 

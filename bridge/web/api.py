@@ -14,7 +14,7 @@ from bridge.domain.model import ModelKey
 from bridge.domain.request import RequestState
 from bridge.domain.times import parse_rfc3339
 from bridge.engine.views import ModelState, Queries
-from bridge.ports import RequestFilter
+from bridge.ports import DecisionFilter, RequestFilter
 from bridge.web import encode
 from bridge.web.envelope import refusal, success
 
@@ -68,7 +68,7 @@ def history_routes(queries: Queries) -> APIRouter:
         except ValueError as error:
             return refusal(400, f"since: {error}")
         model = ModelKey(project, pipeline, version) if all(given) else None
-        found = queries.decisions(model, rule, after, limit)
+        found = queries.decisions(DecisionFilter(model, rule, since=after, limit=limit))
         return success({"decisions": [encode.decision(item) for item in found]})
 
     @router.get("/explain")

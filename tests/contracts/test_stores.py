@@ -26,6 +26,7 @@ from bridge.domain.request import (
 )
 from bridge.ports import (
     Breaker,
+    DecisionFilter,
     Delivery,
     DeliveryState,
     Kind,
@@ -318,10 +319,24 @@ def test_decisions_are_found_by_model_rule_and_time_newest_first(store: Store) -
     """A decision about a whole rule has no model."""
     told = [decision(1), decision(2, B), decision(3, None, "Other"), decision(4, A, "Other")]
     store.commit(TickChanges("g", 4, decisions=told, at=4))
-    assert store.decisions() == told[::-1]
-    assert store.decisions(model=A) == [told[3], told[0]]
-    assert store.decisions(rule="Other", since=4) == [told[3]]
-    assert store.decisions(limit=2) == [told[3], told[2]]
+    assert store.decisions(DecisionFilter()) == told[::-1]
+    assert store.decisions(DecisionFilter(A)) == [told[3], told[0]]
+    assert store.decisions(DecisionFilter(rule="Other", since=4)) == [told[3]]
+    assert store.decisions(DecisionFilter(limit=2)) == [told[3], told[2]]
+    assert store.decisions(DecisionFilter(since=2, until=3)) == [told[2], told[1]]
+
+
+def test_decisions_are_read_on_where_a_list_ended(store: Store) -> None:
+    """Each has an id that stays; what came meanwhile shifts nothing."""
+    told = [decision(1), decision(1, B), decision(1, C), decision(2, outcome=Outcome.REQUESTED)]
+    store.commit(TickChanges("g", 2, decisions=told, at=2))
+    first = store.decisions(DecisionFilter(limit=2))
+    store.commit(TickChanges("g", 3, decisions=[decision(3)], at=3))
+    assert store.decisions(DecisionFilter(before=first[-1].id)) == [told[1], told[0]]
+    ids = [item.id for item in store.decisions(DecisionFilter())]
+    assert len(set(ids)) == 5
+    assert ids == sorted(ids, reverse=True)
+    assert store.decisions(DecisionFilter(outcomes=(Outcome.REQUESTED, Outcome.RECORDED))) == [told[3]]
 
 
 def test_requests_are_found_by_state_and_model_page_by_page(store: Store) -> None:
@@ -354,7 +369,7 @@ def test_pruning_drops_what_is_over_and_old_and_nothing_else(store: Store) -> No
     )  # fmt: skip
     assert store.prune(55) == 3
     assert {item.id for item in store.requests(RequestFilter())} == {latest.id, waiting.id, still_open.id}
-    assert [item.slot for item in store.decisions()] == [60]
+    assert [item.slot for item in store.decisions(DecisionFilter())] == [60]
     assert [item.started_at for item in store.load(0).episodes] == [20]
     assert store.prune(55) == 0
 

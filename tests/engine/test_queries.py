@@ -12,7 +12,7 @@ from bridge.domain.times import MINUTE, SECOND
 from bridge.engine.queries import EngineQueries
 from bridge.engine.reminders import Reminders
 from bridge.engine.views import ModelState, ModelView
-from bridge.ports import Delivery, QueueDepth, RequestFilter, Result, StatusReport
+from bridge.ports import DecisionFilter, Delivery, QueueDepth, RequestFilter, Result, StatusReport
 from tests.support.world import QUERY_FAILED, A, B, C, FixedRoutes, World, group, rule
 
 PLACE = "team/coordinator/0"
@@ -143,7 +143,7 @@ def test_queues_and_requests_are_counted() -> None:
     (record,) = asked.requests(RequestFilter())
     assert asked.request(record.id) == record
     assert [item.destination for item in asked.deliveries(record.id)] == [PLACE]
-    assert len(asked.pending_deliveries()) == len(asked.decisions()) == 1
+    assert len(asked.pending_deliveries()) == len(asked.decisions(DecisionFilter())) == 1
 
 
 def test_commands_take_over_what_a_delivery_recorded() -> None:

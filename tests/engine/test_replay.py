@@ -22,7 +22,7 @@ from bridge.domain.verdict import Cause
 from bridge.engine.checkpoint import Checkpoint
 from bridge.engine.replay import NoDestinations, Replay, slots
 from bridge.engine.tick import Engine
-from bridge.ports import TickChanges, TickReport
+from bridge.ports import DecisionFilter, TickChanges, TickReport
 from bridge.store.memory import MemoryStore
 from tests.support.world import QUERY_FAILED, START, A, B, C, ScriptedSource, group, rule
 
@@ -54,7 +54,7 @@ def live(groups: Sequence[Group], script: Script, gates: Gates, until: Timestamp
         report = engine.evaluate(groups[place].name, slot)
         assert report is not None
         kept.reports.append(report)
-    kept.decisions = store.decisions(limit=1_000_000)[::-1]
+    kept.decisions = store.decisions(DecisionFilter(limit=1_000_000))[::-1]
     kept.requests = dict(engine.book.requests)
     return kept
 

@@ -14,7 +14,7 @@ from sqlalchemy import event
 
 from bridge.domain.errors import SchemaTooNew, StoreBusy, StoreCorrupt, StoreError, StoreFull
 from bridge.domain.request import RequestState
-from bridge.ports import RequestFilter, TickChanges
+from bridge.ports import DecisionFilter, RequestFilter, TickChanges
 from bridge.store.sql import SqlStore
 from tests.contracts.test_stores import decision, record_of
 from tests.support.postgres import postgres
@@ -73,7 +73,7 @@ def test_a_damaged_page_is_said_to_be_damage(tmp_path: Path) -> None:
 def _read_everything(path: Path) -> None:
     store = SqlStore.open_sqlite(path)
     try:
-        store.decisions(limit=10_000)
+        store.decisions(DecisionFilter(limit=10_000))
         store.load(0)
     finally:
         store.close()
@@ -100,10 +100,10 @@ def test_a_full_disk_loses_nothing_that_was_committed_and_heals(tmp_path: Path) 
     with pytest.raises(StoreFull, match="what was committed is safe, make room"):
         store.commit(TickChanges("g", 2, decisions=[decision(2) for _ in range(5000)], at=2))
     assert dict(store.load(0).slots) == {"g": 1}
-    assert store.decisions() == []
+    assert store.decisions(DecisionFilter()) == []
     _limit(store, 1_000_000)
     store.commit(TickChanges("g", 2, decisions=[decision(2)], at=2))
-    assert (dict(store.load(0).slots), len(store.decisions())) == ({"g": 2}, 1)
+    assert (dict(store.load(0).slots), len(store.decisions(DecisionFilter()))) == ({"g": 2}, 1)
     store.close()
 
 
@@ -197,5 +197,5 @@ def test_every_acknowledged_commit_survives_kill_9_and_none_is_there_in_part(tmp
         store = SqlStore.open_sqlite(path)
         slot = store.load(0).slots["g"]
         assert slot >= told[-1]
-        assert len(store.decisions(limit=100_000)) == 50 * slot
+        assert len(store.decisions(DecisionFilter(limit=100_000))) == 50 * slot
         store.close()

@@ -23,7 +23,16 @@ from bridge.engine.views import (
     SignalView,
     SilencesView,
 )
-from bridge.ports import DeliveryRecord, DeliveryState, Kind, Pause, QueueDepth, RequestFilter, StatusReport
+from bridge.ports import (
+    DecisionFilter,
+    DeliveryRecord,
+    DeliveryState,
+    Kind,
+    Pause,
+    QueueDepth,
+    RequestFilter,
+    StatusReport,
+)
 
 AT: Timestamp = 1_700_000_000_000
 MODEL = ModelKey("shop", "ranking", "7")
@@ -98,11 +107,9 @@ class FakeQueries:
         counts = Counter(view.state for view in self.views)
         return {state: counts[state] for state in ModelState}
 
-    def decisions(
-        self, model: ModelKey | None = None, rule: str = "", since: Timestamp = 0, limit: int = 100
-    ) -> list[Decision]:
-        self.asked.append((model, rule, since, limit))
-        return self.told
+    def decisions(self, which: DecisionFilter) -> list[Decision]:
+        self.asked.append(which)
+        return self.told[: which.limit]
 
     def requests(self, which: RequestFilter) -> list[RequestRecord]:
         self.asked.append(which)

@@ -18,7 +18,7 @@ from bridge.engine.commands import EngineCommands
 from bridge.engine.gatekeeping import Way
 from bridge.engine.tick import Engine
 from bridge.engine.views import ReloadResult
-from bridge.ports import RequestFilter, StatusReport, Store, TickReport
+from bridge.ports import DecisionFilter, RequestFilter, StatusReport, Store, TickReport
 from bridge.store.memory import MemoryStore
 
 START: Timestamp = 1_700_000_000_000
@@ -162,7 +162,7 @@ class World:
 
     def decisions(self) -> list[Decision]:
         """Oldest first."""
-        return self.store.decisions(limit=10_000)[::-1]
+        return self.store.decisions(DecisionFilter(limit=10_000))[::-1]
 
     def outcomes(self) -> list[str]:
         return [f"{decision.model or '-'} {decision.outcome.value}" for decision in self.decisions()]

@@ -16,7 +16,7 @@ from bridge.domain.errors import StoreFull
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Outcome, RequestState
 from bridge.engine.views import ReloadResult
-from bridge.ports import RequestFilter
+from bridge.ports import DecisionFilter, RequestFilter
 from bridge.web.encode import go_exponent
 from tests.support.fake_views import (
     ALERT,
@@ -129,7 +129,7 @@ def test_decisions_are_asked_for_by_model_rule_and_time(site: Site) -> None:
     found = site.data(f"/api/v1/decisions?{path}")
     assert isinstance(found, dict)
     assert found["decisions"][0]["reason"] == "drift 0.702 above 0.6"
-    assert site.queries.asked == [(ModelKey("shop", "ranking", "7"), "R", AT, 5)]
+    assert site.queries.asked == [DecisionFilter(ModelKey("shop", "ranking", "7"), "R", since=AT, limit=5)]
 
 
 @pytest.mark.parametrize(

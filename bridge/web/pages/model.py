@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import HTMLResponse
 
 from bridge.domain.model import ModelKey
-from bridge.ports import RequestFilter
+from bridge.ports import DecisionFilter, RequestFilter
 from bridge.web.pages.site import Site, tried
 
 DECISIONS, REQUESTS = 30, 20
@@ -22,7 +22,7 @@ def routes(site: Site) -> APIRouter:
         queries, which = site.queries, RequestFilter((), project, pipeline, version, REQUESTS)
         view = queries.model(model)
         requests = tried(lambda: queries.requests(which), problems)
-        decisions = tried(lambda: queries.decisions(model, limit=DECISIONS), problems)
+        decisions = tried(lambda: queries.decisions(DecisionFilter(model, limit=DECISIONS)), problems)
         explanations = tried(lambda: queries.explain(model), problems) if view is not None else []
         known = view is not None or requests or decisions or problems
         return site.page(

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import HTMLResponse
 
 from bridge.engine.views import ModelState
+from bridge.ports import DecisionFilter
 from bridge.web.pages.site import Paging, Site, tried
 
 MODELS, DECISIONS, DELIVERIES = 50, 15, 15
@@ -34,7 +35,7 @@ def routes(site: Site) -> APIRouter:
             found=found, counts=counts, q=q, chosen=chosen, rules=len(rules), problems=problems,
             paging=Paging(page, MODELS, found.total > page * MODELS, found.total),
             failing=[rule for rule in rules if rule.health == "err"],
-            decisions=tried(lambda: site.queries.decisions(limit=DECISIONS), problems),
+            decisions=tried(lambda: site.queries.decisions(DecisionFilter(limit=DECISIONS)), problems),
             deliveries=tried(lambda: site.queries.pending_deliveries(DELIVERIES), problems),
             at_page=lambda number: site.link("/", q=q, state=chosen, page=number if number > 1 else ""),
             of_state=lambda name: site.link("/", q=q, state=name),
