@@ -10,11 +10,12 @@ from bridge.domain.alert import State
 from bridge.domain.errors import RequestError
 from bridge.domain.explain import Check, Explanation, curl
 from bridge.domain.model import ModelKey
-from bridge.domain.request import RequestRecord, Verdict
+from bridge.domain.request import Decision, RequestRecord, Verdict
 from bridge.domain.rule import Group, Mode, RuleKind
 from bridge.domain.times import HOUR, Duration, Timestamp, format_duration, rfc3339
 from bridge.domain.verdict import Cause, Code
 from bridge.engine.book import Draft
+from bridge.engine.noting import query_text
 from bridge.engine.replay import Replay
 from bridge.engine.rule_run import RuleRun
 from bridge.engine.tick import Engine
@@ -48,6 +49,16 @@ class Explainer:
             if not at:
                 return [self._now(group, run, model) for group, run in found]
         return [self._then(group, run, model, at) for group, run in found]
+
+    def repeat(self, decision: Decision) -> list[str]:
+        """Shell commands that ask the decision's queries again at its instant; none when they are not known apart."""
+        with self.engine.lock:
+            run = self.engine.runs().get(decision.rule)
+            exprs = [text for query in run.queries.values() for text in query.exprs.values()] if run is not None else []
+            same = run is not None and query_text(run) == decision.query
+        if not same:
+            exprs = [decision.query] if decision.query and "\n" not in decision.query else []
+        return [curl(self.prometheus_url(), text, decision.query_time) for text in exprs]
 
     # ------------------------------------------------------------ now
 

@@ -171,6 +171,10 @@ class EngineQueries:
         """As Explainer.explain."""
         return self._explainer.explain(model, rule, at)
 
+    def repeat(self, decision: Decision) -> list[str]:
+        """As Explainer.repeat."""
+        return self._explainer.repeat(decision)
+
     def group_times(self) -> list[tuple[str, Timestamp, Duration]]:
         """Name, last slot and interval of every group."""
         with self._engine.lock:

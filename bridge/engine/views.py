@@ -203,6 +203,10 @@ class Queries(Protocol):
         """Why there was (no) request, by rule; at 0: now. RequestError, SourceError."""
         ...
 
+    def repeat(self, decision: Decision) -> list[str]:
+        """Shell commands that ask the decision's queries again at its instant; none when they are not known apart."""
+        ...
+
     def group_times(self) -> list[tuple[str, Timestamp, Duration]]:
         """Name, last slot (0 = never) and interval of every group, without its rules."""
         ...

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bridge.domain.errors import RequestError
@@ -120,3 +122,18 @@ def test_how_often_a_rule_was_right_is_told() -> None:
     world.report(world.requests()[0].id, "succeeded")
     world.tick({A: 0.1})
     assert explain(world).helped == "of 1 retrainings that this rule led to, 1 helped"
+
+
+def test_a_decision_says_how_to_ask_its_query_again() -> None:
+    """At its instant; the query as it was then, also when the rule is gone; several that run together are not."""
+    world = World(group(rule()))
+    world.tick({A: 0.7})
+    (found,) = world.decisions()
+    repeat = Explainer(world.engine, world.store, lambda: "http://p:9090/x").repeat
+    (command,) = repeat(found)
+    assert found.query in command
+    assert f"time={found.query_time / 1000:.3f}" in command
+    gone = replace(found, rule="Gone")
+    assert repeat(gone) == [command]
+    assert repeat(replace(gone, query="a: up\nb: up")) == []
+    assert repeat(replace(gone, query="")) == []

@@ -109,7 +109,7 @@ class FakeQueries:
 
     def decisions(self, which: DecisionFilter) -> list[Decision]:
         self.asked.append(which)
-        return self.told[: which.limit]
+        return [item for item in self.told if which.fits(item)][: which.limit]
 
     def requests(self, which: RequestFilter) -> list[RequestRecord]:
         self.asked.append(which)
@@ -134,6 +134,9 @@ class FakeQueries:
         self.asked.append((model, rule, at))
         checks = (Check("query", True, "answered"), Check("verdict", False, "ok: drift 0.1, limit 0.6"))
         return [Explanation("Drifted", model, AT, "verdict: ok: drift 0.1, limit 0.6", checks, ("curl x",))]
+
+    def repeat(self, decision: Decision) -> list[str]:
+        return [f"curl {decision.query}"]
 
     def group_times(self) -> list[tuple[str, Timestamp, int]]:
         return [(group.name, group.last_evaluation, group.interval) for group in self.groups_]

@@ -125,11 +125,11 @@ def test_models_come_page_by_page_and_by_state(site: Site) -> None:
 
 def test_decisions_are_asked_for_by_model_rule_and_time(site: Site) -> None:
     """The filters reach the store."""
-    path = "project=shop&pipeline=ranking&version=7&rule=R&since=2023-11-14T22:13:20Z&limit=5"
+    path = "project=shop&pipeline=ranking&version=7&rule=Drifted&since=2023-11-14T22:13:20Z&limit=5"
     found = site.data(f"/api/v1/decisions?{path}")
     assert isinstance(found, dict)
     assert found["decisions"][0]["reason"] == "drift 0.702 above 0.6"
-    assert site.queries.asked == [DecisionFilter(ModelKey("shop", "ranking", "7"), "R", since=AT, limit=5)]
+    assert site.queries.asked == [DecisionFilter(ModelKey("shop", "ranking", "7"), "Drifted", since=AT, limit=5)]
 
 
 @pytest.mark.parametrize(

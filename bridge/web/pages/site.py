@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse
 from bridge import __version__
 from bridge.domain.errors import SourceError, StoreError
 from bridge.domain.model import ModelKey
+from bridge.domain.request import Decision
 from bridge.domain.times import Duration, Timestamp, format_duration, rfc3339
 from bridge.engine.views import Commands, Queries
 from bridge.web.pages.static import versioned
@@ -40,7 +41,7 @@ class Site:
         settings = self.settings
         templates.globals |= {
             "prefix": settings.prefix, "version": __version__, "dashboard": settings.dashboard,
-            "model_link": self.model_link, "request_link": self.request_link,
+            "model_link": self.model_link, "request_link": self.request_link, "decision_link": self.decision_link,
             "static": lambda name: f"{settings.prefix}/static/{versioned(name)}",
         }  # fmt: skip
         object.__setattr__(self, "_templates", templates)
@@ -64,6 +65,9 @@ class Site:
     def model_link(self, model: ModelKey) -> str:
         """Every part of the name is in it, also one that is empty."""
         return f"{self.settings.prefix}/model?{urlencode(model.labels())}"
+
+    def decision_link(self, decision: Decision) -> str:
+        return f"{self.settings.prefix}/decisions/{decision.id}"
 
     def request_link(self, request_id: str) -> str:
         return f"{self.settings.prefix}/requests/{quote(request_id, safe='')}"
