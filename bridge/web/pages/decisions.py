@@ -109,7 +109,7 @@ class _Telling:
     def unknown(self) -> Response:
         return self._site.error(
             404, "No such decision", "it was never made, or so long ago that it is no longer kept "
-            "(--storage.retention says how long)",
+            "(--storage.retention.time says how long)",
         )  # fmt: skip
 
     def _unread(self, error: StoreError) -> Response:
