@@ -75,13 +75,13 @@ class EngineQueries:
         why = self._why_not_ready()
         return not why, why
 
-    def groups(self) -> list[GroupView]:
-        """Every group with its rules and their pending and firing alerts."""
+    def groups(self, *, alerts: int | None = None) -> list[GroupView]:
+        """Every group with its rules and their pending and firing alerts, at most so many of each rule."""
         with self._engine.lock:
-            return [self._group(run) for run in self._engine.groups.values()]
+            return [self._group(run, alerts) for run in self._engine.groups.values()]
 
-    def _group(self, run: GroupRun) -> GroupView:
-        rules = [_rule_view(rule) for rule in run.runs]
+    def _group(self, run: GroupRun, alerts: int | None) -> GroupView:
+        rules = [_rule_view(rule, alerts) for rule in run.runs]
         group, last = run.group, run.last_slot or 0
         limit = max((query.limit for query in group.queries.values()), default=0)
         return GroupView(group.name, group.file, group.interval, limit, last, run.seconds, run.missed, rules)
@@ -220,7 +220,7 @@ def _signals(run: RuleRun, chosen: NDArray[np.bool_]) -> Iterator[tuple[int, Sig
         )  # fmt: skip
 
 
-def _rule_view(run: RuleRun) -> RuleView:
+def _rule_view(run: RuleRun, most: int | None = None) -> RuleView:
     rule, states = run.rule, run.live.alerts.state
     worst = State(int(states.max())) if len(states) else State.INACTIVE
     exprs = run.query.exprs
@@ -240,7 +240,9 @@ def _rule_view(run: RuleRun) -> RuleView:
         last_evaluation=run.last_evaluation,
         seconds=run.seconds,
         models=int(run.live.known.sum()),
-        alerts=[_alert_view(run, slot) for slot in np.flatnonzero(states).tolist()],
+        alerts=[_alert_view(run, slot) for slot in np.flatnonzero(states)[:most].tolist()],
+        pending=int((states == State.PENDING).sum()),
+        firing=int((states == State.FIRING).sum()),
     )
 
 

@@ -48,7 +48,10 @@ class AlertView:
 
 @dataclass(frozen=True, slots=True)
 class RuleView:
-    """A rule and how its last evaluation went. health: "ok" | "err" | "unknown"; seconds: of the last evaluation."""
+    """A rule and how its last evaluation went. health: "ok" | "err" | "unknown"; seconds: of the last evaluation.
+
+    pending, firing: of how many models; alerts: those, or the first of them.
+    """
 
     name: str
     group: str
@@ -66,6 +69,8 @@ class RuleView:
     seconds: float
     models: int
     alerts: Sequence[AlertView]
+    pending: int = 0
+    firing: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +168,9 @@ class Queries(Protocol):
         """Whether the bridge can do its work (store opened, configuration loaded, every group scheduled); else why."""
         ...
 
-    def groups(self) -> list[GroupView]: ...
+    def groups(self, *, alerts: int | None = None) -> list[GroupView]:
+        """Every group with its rules; at most so many alerts of each rule, None: all."""
+        ...
 
     def models(self, *, unhealthy_only: bool = False) -> list[ModelView]: ...
 

@@ -352,3 +352,12 @@ def test_one_model_is_as_it_is_among_all() -> None:
     world.tick({A: 0.7, B: 0.1})
     assert queries(world).model(A) == view(world, A)
     assert queries(world).model(C) is None
+
+
+def test_few_alerts_of_a_rule_are_made_when_few_are_wanted() -> None:
+    """They are counted all the same."""
+    world = World(group(rule()))
+    world.tick({A: 0.7, B: 0.7, C: 0.1})
+    for most, shown in ((None, 2), (1, 1), (0, 0)):
+        (found,) = queries(world).groups(alerts=most)[0].rules
+        assert (len(found.alerts), found.firing, found.pending, found.models) == (shown, 2, 0, 3)

@@ -42,7 +42,7 @@ ID = "ca89dedfb2e65b5454c3a4a7e1d301aa"
 ALERT = AlertView("Drifted", MODEL, "firing", AT, AT, 0, 0.702, {"alertname": "Drifted"}, {"summary": "Drift"})
 RULE = RuleView(
     "Drifted", "serving", "rules.yml", "model_drift", "threshold", 10_000, 0, {"severity": "page"}, {}, "firing", "ok",
-    "", AT, 0.01, 2, [ALERT],
+    "", AT, 0.01, 2, [ALERT], firing=1,
 )  # fmt: skip
 GROUP = GroupView("serving", "rules.yml", 60_000, 500, AT, 0.02, 0, [RULE])
 REQUEST = RequestRecord(
@@ -84,8 +84,11 @@ class FakeQueries:
     def ready(self) -> tuple[bool, str]:
         return not self.why, self.why
 
-    def groups(self) -> list[GroupView]:
-        return self.groups_
+    def groups(self, *, alerts: int | None = None) -> list[GroupView]:
+        return [
+            replace(group, rules=[replace(rule, alerts=rule.alerts[:alerts]) for rule in group.rules])
+            for group in self.groups_
+        ]
 
     def models(self, *, unhealthy_only: bool = False) -> list[ModelView]:
         return [view for view in self.views if not unhealthy_only or view.state is not ModelState.HEALTHY]

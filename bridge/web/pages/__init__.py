@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from bridge.web.pages import decisions, model, models, request_actions, requests, silences, static
+from bridge.web.pages import decisions, model, models, request_actions, requests, rules, silences, static
 from bridge.web.pages.site import Site
 
 __all__ = ["Site", "page_routes"]
 
-_PAGES = (models, model, decisions, request_actions, requests, silences)
+_PAGES = (models, model, decisions, request_actions, requests, rules, silences)
 
 
 def page_routes(site: Site) -> APIRouter:

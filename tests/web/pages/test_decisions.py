@@ -88,7 +88,8 @@ def test_the_checks_are_computed_again_when_somebody_asks(site: Site, monkeypatc
     """What is kept is shown too when Prometheus does not answer, or the rule is gone."""
     assert "ok: drift 0.1, limit 0.6" in site.http.get("/decisions/9?again=true").text
     assert (MODEL, "Drifted", AT) in site.queries.asked
-    for error in (SourceError("no answer", reason="timeout", transient=True), RequestError("there is no rule 'Drifted'")):
+    silent = SourceError("no answer", reason="timeout", transient=True)
+    for error in (silent, RequestError("there is no rule 'Drifted'")):
 
         def broken(*_: object, error: Exception = error) -> None:
             raise error

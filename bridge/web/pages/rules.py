@@ -1,0 +1,66 @@
+"""`/rules`: every rule group, how its last evaluation went, and what its rules say, as Prometheus' own page does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.responses import HTMLResponse
+
+from bridge.domain.request import Verdict
+from bridge.engine.views import GroupView, RuleView
+from bridge.web.pages.site import Paging, Site, tried
+
+SHOWN, ALERTS = 30, 5
+STATES, HEALTHS = ("firing", "pending", "inactive"), ("ok", "err", "unknown")
+
+
+def routes(site: Site) -> APIRouter:
+    """q: words of the names of rule, group and file; state, health: which; page: from 1, of rules."""
+    router = APIRouter()
+
+    @router.get("/rules")
+    def several(
+        q: Annotated[str, Query(max_length=500)] = "",
+        state: Annotated[str, Query(max_length=20)] = "",
+        health: Annotated[str, Query(max_length=20)] = "",
+        page: Annotated[int, Query(ge=1, le=100_000)] = 1,
+    ) -> HTMLResponse:
+        groups, problems = site.queries.groups(alerts=ALERTS), list[str]()
+        every = [rule for group in groups for rule in group.rules]
+        found = [rule for rule in every if _fits(rule, q.lower().split(), state, health)]
+        rules = found[(page - 1) * SHOWN : page * SHOWN]
+        verdicts = dict(tried(lambda: list(site.queries.verdicts().items()), problems))
+        return site.page(
+            "rules.html", groups=_grouped(groups, rules), problems=problems, asked={"q": q, "state": state,
+            "health": health}, filtered=bool(q or state or health), rules=len(every), states=STATES, healths=HEALTHS,
+            failing=[rule for rule in every if rule.health == "err"],
+            helped={name: _helped(counts) for name, counts in verdicts.items()},
+            paging=Paging(page, SHOWN, len(found) > page * SHOWN, len(found)),
+            at_page=lambda number: site.link(
+                "/rules", q=q, state=state, health=health, page=number if number > 1 else ""
+            ),
+        )  # fmt: skip
+
+    return router
+
+
+def _fits(rule: RuleView, words: list[str], state: str, health: str) -> bool:
+    name = f"{rule.name} {rule.group} {rule.file}".lower()
+    return state in {"", rule.state} and health in {"", rule.health} and all(word in name for word in words)
+
+
+def _grouped(groups: list[GroupView], rules: list[RuleView]) -> list[GroupView]:
+    """The groups of these rules, each with only them."""
+    kept = {(rule.group, rule.name) for rule in rules}
+    found = [
+        replace(group, rules=[rule for rule in group.rules if (rule.group, rule.name) in kept]) for group in groups
+    ]
+    return [group for group in found if group.rules]
+
+
+def _helped(counts: Mapping[Verdict, int]) -> str:
+    total = sum(counts.values())
+    return f"of {total} retrainings that it led to, {counts.get(Verdict.RECOVERED, 0)} helped" if total else ""

@@ -1,0 +1,108 @@
+"""The page of rules."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bridge.domain.errors import StoreFull
+from bridge.domain.model import ModelKey
+from bridge.engine.views import AlertView, RuleView
+from tests.support.fake_views import ALERT, AT, GROUP, NAN, RULE
+from tests.support.web_app import Site
+
+HOSTILE = "<script>alert(1)</script>\"'&"
+BROKEN = replace(RULE, name="Broken", state="inactive", health="err", last_error="HTTP 503", alerts=[], firing=0)
+
+
+@pytest.fixture
+def site() -> Site:
+    return Site()
+
+
+def many(site: Site, rules: list[RuleView]) -> None:
+    site.queries.groups_ = [replace(GROUP, rules=rules)]
+
+
+def test_a_rule_is_shown_with_its_evaluation_and_its_alerts(site: Site) -> None:
+    """As on Prometheus' page; and what the bridge adds: whether its retrainings helped."""
+    page = site.http.get("/rules").text
+    for part in ("rules.yml", "every 1m", "2023-11-14 22:13:20", "model_drift", "strategy threshold", "for 10s",
+                 'severity="page"', "shop/ranking/7", "of 4 retrainings that it led to, 3 helped"):  # fmt: skip
+        assert part.replace('"', "&#34;") in page or part in page, part
+
+
+def test_rules_are_filtered_by_the_server(site: Site) -> None:
+    """By words of their names, state and health; a group without any is left out."""
+    many(site, [RULE, BROKEN])
+    for query, shown in (("q=drift", "Drifted"), ("state=firing", "Drifted"), ("health=err", "Broken"),
+                         ("q=broken+serving", "Broken")):  # fmt: skip
+        table = site.http.get(f"/rules?{query}").text.partition("<tbody>")[2]
+        assert [name for name in ("Drifted", "Broken") if f"<bdi>{name}</bdi></th>" in table] == [shown]
+    assert "No rule fits" in site.http.get("/rules?q=nothing").text
+
+
+def test_failing_rules_are_told_first_with_what_to_do(site: Site) -> None:
+    """Before any table, also those of another page."""
+    many(site, [*(replace(RULE, name=f"R{number}") for number in range(40)), BROKEN])
+    page = site.http.get("/rules").text
+    notice = page.partition('role="alert"')[2].partition("</div>")[0]
+    assert "HTTP 503" in notice
+    assert "states of their models are kept" in " ".join(notice.split())
+    assert "R30" not in page
+    assert 'href="/rules?page=2"' in page
+    assert "R30" in site.http.get("/rules?page=2").text
+
+
+def test_big_rule_sets_stay_small_pages(site: Site) -> None:
+    """1,000 rules with 10,000 alerts: at most 100 kB, and what is left out is counted."""
+    model = ModelKey("a-project-with-a-name", "pipeline-with-a-name", "2026-11-24.1")
+    alerts: list[AlertView] = [replace(ALERT, model=model)] * 10
+    many(
+        site, [replace(RULE, name=f"Rule{number}", query="x" * 400, alerts=alerts, firing=10) for number in range(1000)]
+    )
+    page = site.http.get("/rules")
+    assert len(page.content) <= 100_000
+    assert "and 5 more" in page.text
+
+
+def test_no_rules_is_told_with_what_to_do(site: Site) -> None:
+    """An empty state says what would fill it."""
+    site.queries.groups_ = []
+    page = site.http.get("/rules").text
+    assert "There are no rules" in page
+    assert "retrain-bridge check config" in page
+
+
+def test_a_rule_that_never_ran_says_so(site: Site) -> None:
+    """An instant of zero is not shown as 1970; missed slots are told."""
+    site.queries.groups_ = [replace(GROUP, last_evaluation=0, missed=7, rules=[replace(BROKEN, last_evaluation=0)])]
+    page = site.http.get("/rules").text
+    assert page.count("not evaluated yet") == 2
+    assert "1970" not in page
+    assert "7 slots were not evaluated on time" in page
+
+
+def test_what_the_store_cannot_tell_leaves_the_rest(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rules are the engine's."""
+
+    def broken() -> None:
+        raise StoreFull("disk is full")
+
+    monkeypatch.setattr(site.queries, "verdicts", broken)
+    page = site.http.get("/rules").text
+    assert "disk is full" in page
+    assert "model_drift" in page
+
+
+def test_hostile_texts_are_data(site: Site) -> None:
+    """In names, queries, labels, annotations and errors."""
+    rule = replace(
+        RULE, name=HOSTILE, query=HOSTILE, labels={"a": HOSTILE}, annotations={"summary": HOSTILE}, last_error=HOSTILE,
+        health="err", alerts=[replace(ALERT, model=ModelKey(HOSTILE, HOSTILE, HOSTILE), value=NAN)],
+    )  # fmt: skip
+    site.queries.groups_ = [replace(GROUP, name=HOSTILE, file=HOSTILE, rules=[rule], last_evaluation=AT)]
+    page = site.http.get(f"/rules?q={'%3Cscript%3E'}").text
+    assert "<script>alert" not in page
+    assert page.count("&lt;script&gt;alert(1)") >= 8
