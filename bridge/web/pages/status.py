@@ -1,0 +1,51 @@
+"""`/status`: how the bridge itself is: readiness, evaluations, queues, and the configuration in force."""
+
+from __future__ import annotations
+
+import platform
+
+from fastapi import APIRouter
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from bridge.domain.times import Timestamp
+from bridge.web.pages.acting import done
+from bridge.web.pages.site import Site, tried
+
+LATE = 3  # intervals without an evaluation after which a group is called late
+
+
+def routes(site: Site) -> APIRouter:
+    """And the reload of the configuration, confirmed first."""
+    router, since = APIRouter(), site.now()
+
+    @router.get("/status")
+    def status(result: str = "") -> HTMLResponse:
+        return _page(site, since, done(result))
+
+    @router.get("/reload")
+    def confirm() -> HTMLResponse:
+        return site.page("reload.html", live=False, problem="")
+
+    @router.post("/reload")
+    def reload() -> Response:
+        answer = site.commands.reload()
+        if not answer.ok:
+            return site.page("reload.html", 409, live=False, problem=answer.message)
+        return RedirectResponse(site.link("/status", result="reload"), 303)
+
+    return router
+
+
+def _page(site: Site, since: Timestamp, result: str) -> HTMLResponse:
+    queries, now, problems = site.queries, site.now(), list[str]()
+    groups = queries.group_times()
+    return site.page(
+        "status.html", result=result, problems=problems, since=since, python=platform.python_version(),
+        groups=[(name, last, interval, _late(last or since, interval, now)) for name, last, interval in groups],
+        queues=tried(lambda: sorted(queries.queue_depths().items()), problems),
+        requests=queries.request_counts(), models=queries.model_counts(), configuration=queries.configuration(),
+    )  # fmt: skip
+
+
+def _late(last: Timestamp, interval: int, now: Timestamp) -> bool:
+    return now - last > LATE * interval

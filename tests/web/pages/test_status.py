@@ -1,0 +1,95 @@
+"""The page of the bridge itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bridge.domain.errors import StoreFull
+from bridge.domain.times import MINUTE
+from bridge.engine.views import ReloadResult
+from tests.support.fake_views import AT, GROUP
+from tests.support.web_app import Site
+
+HOSTILE = "<script>alert(1)</script>\"'&"
+
+
+@pytest.fixture
+def site() -> Site:
+    return Site()
+
+
+def test_the_bridge_says_how_it_is(site: Site) -> None:
+    """Version, evaluations, queues with what was given up, configuration."""
+    page = site.http.get("/status").text
+    for part in ("Python 3.", "2023-11-14 22:13:20", "team/coordinator/0", "on/call/webhook/1", "prometheus: {url:",
+                 'href="/requests?state=requested"', 'href="/?state=healthy"'):  # fmt: skip
+        assert part in page
+    assert '<b class="bad">2</b>' in page
+
+
+@pytest.mark.parametrize(("behind", "late"), [(3, False), (4, True)])
+def test_a_group_that_is_not_evaluated_is_late(site: Site, behind: int, late: bool) -> None:
+    """By its own interval; one that never ran counts from the start."""
+    site.queries.groups_ = [replace(GROUP, last_evaluation=AT - behind * MINUTE)]
+    assert ("late:" in site.http.get("/status").text) is late
+    site.queries.groups_ = [replace(GROUP, last_evaluation=0)]
+    assert "late:" not in site.http.get("/status").text
+
+
+def test_empty_parts_say_what_would_fill_them(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No rules, no receivers, no models."""
+    site.queries.groups_, site.queries.views = [], []
+    monkeypatch.setattr(site.queries, "queue_depths", dict)
+    monkeypatch.setattr(site.queries, "request_counts", dict)
+    page = site.http.get("/status").text
+    for part in ("There are no rule groups", "No receiver is configured", "none was seen yet"):
+        assert part in page
+
+
+def test_a_store_that_cannot_be_read_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rest is shown."""
+
+    def broken() -> None:
+        raise StoreFull("disk is full")
+
+    monkeypatch.setattr(site.queries, "queue_depths", broken)
+    page = site.http.get("/status").text
+    assert "disk is full" in page
+    assert "No receiver is configured" not in page
+    assert "prometheus: {url:" in page
+
+
+def test_a_reload_is_confirmed_and_told(site: Site) -> None:
+    """Looking reloads nothing."""
+    assert "Configuration and rule files are read again" in site.http.get("/reload").text
+    assert site.commands.reloads == 0
+    answer = site.http.post("/reload", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/status?result=reload")
+    assert site.commands.reloads == 1
+    assert "is in force" in site.http.get("/status?result=reload").text
+
+
+def test_a_reload_that_is_refused_says_why(site: Site) -> None:
+    """The reason is data, not markup."""
+    site.commands.reloaded = ReloadResult(ok=False, message=f"bridge.yml:3: {HOSTILE}")
+    page = site.http.post("/reload")
+    assert page.status_code == 409
+    assert "bridge.yml:3: &lt;script&gt;" in page.text
+    assert "stays in force" in page.text
+
+
+def test_a_foreign_page_cannot_reload(site: Site) -> None:
+    """A form of another origin is refused."""
+    assert site.http.post("/reload", headers={"Origin": "https://evil.example"}).status_code == 403
+    assert site.commands.reloads == 0
+
+
+def test_hostile_texts_are_data(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In group names and the configuration."""
+    site.queries.groups_ = [replace(GROUP, name=HOSTILE)]
+    monkeypatch.setattr(site.queries, "configuration", lambda: HOSTILE)
+    page = site.http.get("/status").text
+    assert "<script>alert" not in page
+    assert page.count("&lt;script&gt;alert(1)") == 2
