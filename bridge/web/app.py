@@ -35,7 +35,7 @@ def create_app(
     secrets: Secrets = tuple,
 ) -> FastAPI:
     """The application. metrics: /metrics at an instant. secrets: those that status reports are signed with."""
-    # FastAPI's own pages about the API load scripts from elsewhere.
+    # FastAPI's own pages about the API load scripts from elsewhere; pages/api_docs.py has ours.
     app = FastAPI(title="Retrain Bridge", version=__version__, docs_url=None, redoc_url=None)
     app.add_middleware(Guard, settings=settings, config=config)
     envelope.install(app)

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from bridge.web.pages import decisions, model, models, request_actions, requests, rules, silences, static, status
+from bridge.web.pages import (
+    api_docs,
+    decisions,
+    model,
+    models,
+    request_actions,
+    requests,
+    rules,
+    silences,
+    static,
+    status,
+)
 from bridge.web.pages.site import Site
 
 __all__ = ["Site", "page_routes"]
 
-_PAGES = (models, model, decisions, request_actions, requests, rules, silences, status)
+_PAGES = (models, model, decisions, request_actions, requests, rules, silences, status, api_docs)
 
 
 def page_routes(site: Site) -> APIRouter:
