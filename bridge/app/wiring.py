@@ -29,6 +29,7 @@ from bridge.engine.queries import EngineQueries
 from bridge.engine.refresh import Refresher, RefreshSettings
 from bridge.engine.reminders import Reminders
 from bridge.engine.tick import Engine
+from bridge.engine.trail import Trails
 from bridge.engine.views import ReloadResult
 from bridge.net.redact import redact_url
 from bridge.net.session import NetError
@@ -72,6 +73,7 @@ class Bridge:
         self.source = self._build_source(config)
         self.silences = AlertmanagerSilences(silence_targets(config), config.base_dir)
         self.engine = Engine(self.source, store, self.table)
+        self.engine.trails = Trails()
         self.queries = EngineQueries(
             self.engine, store, store,
             configured=lambda: list(self.sinks), why_not_ready=lambda: self._problem,

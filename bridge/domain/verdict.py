@@ -57,6 +57,10 @@ class Verdicts:
     def __len__(self) -> int:
         return len(self.code)
 
+    def band(self) -> tuple[Floats, Floats] | None:
+        """Between which values (k,), (k,) the signal usually is, in its unit, NaN = not known; None: never known."""
+        return None
+
     @staticmethod
     def inconclusive(size: int, cause: Cause) -> Verdicts:
         """`size` verdicts that all say: not known, because of `cause`."""

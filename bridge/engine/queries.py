@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from bridge.engine.finding import Finder
 from bridge.engine.group_run import GroupRun
 from bridge.engine.rule_run import RuleRun
 from bridge.engine.tick import Engine
+from bridge.engine.trail import Course
 from bridge.engine.views import (
     AlertView,
     GroupView,
@@ -30,6 +31,7 @@ from bridge.engine.views import (
     RuleView,
     SignalView,
     SilencesView,
+    TrailView,
 )
 from bridge.ports import DecisionFilter, DeliveryRecord, History, Outbox, QueueDepth, RequestFilter
 
@@ -120,6 +122,22 @@ class EngineQueries:
                 signals[slot].append(view)
         return [self._model(self._engine.table[slot], fleet.STATES[states[slot]], signals[slot]) for slot in slots]
 
+    def trails(self, models: Sequence[ModelKey], last: int = 0) -> Sequence[Mapping[str, TrailView]]:
+        """As remembered in memory; of rules that know the model."""
+        found: list[dict[str, TrailView]] = [{} for _ in models]
+        with self._engine.lock:
+            places = [self._engine.table.find(model) for model in models]
+            slots = [-1 if slot is None else slot for slot in places]
+            trails, runs = self._engine.trails, self._engine.runs() if self._engine.trails is not None else {}
+            for name, run in runs.items():
+                knows = [0 <= slot < len(run.live.known) and bool(run.live.known[slot]) for slot in slots]
+                which = [place for place, known in enumerate(knows) if known]
+                if which and trails is not None:
+                    course = trails.course(name, [slots[place] for place in which], last)
+                    for place, view in zip(which, _trails(course), strict=True):
+                        found[place][name] = view
+        return found
+
     def model_counts(self) -> Mapping[ModelState, int]:
         """How many models are in each state, every state included."""
         with self._engine.lock:
@@ -201,6 +219,15 @@ class EngineQueries:
 def rule_views(engine: Engine) -> list[RuleView]:
     """Every rule with its pending and firing alerts, as a replay has them."""
     return [_rule_view(run) for group in engine.groups.values() for run in group.runs]
+
+
+def _trails(course: Course) -> Iterator[TrailView]:
+    """Of each model."""
+    slots = course.slots.tolist()
+    columns = (course.value, course.statistic, course.threshold, course.lower, course.upper)
+    for place in range(course.state.shape[1]):
+        value, statistic, threshold, lower, upper = (column[:, place].tolist() for column in columns)
+        yield TrailView(slots, value, statistic, threshold, lower, upper, course.state[:, place].tolist())
 
 
 def _signals(run: RuleRun, chosen: NDArray[np.bool_]) -> Iterator[tuple[int, SignalView]]:

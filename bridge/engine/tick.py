@@ -27,6 +27,7 @@ from bridge.engine.restoring import Dropped, Restorer
 from bridge.engine.rule_run import Evaluation, RuleRun
 from bridge.engine.slots import Plan, plan
 from bridge.engine.subject import Observer
+from bridge.engine.trail import Trails
 from bridge.ports import (
     MetricSource,
     QueryReport,
@@ -77,6 +78,7 @@ class Engine:
         self.dry_run = False
         self.generation = 0
         self.silences: Callable[[], SilenceSnapshot | None] = unknown_silences
+        self.trails: Trails | None = None  # what was seen, for pictures; a replay keeps none
         self._restorer = Restorer(table, self._observer_failed)
         self._dropped = Dropped()
         self._reconfigured = False
@@ -105,6 +107,8 @@ class Engine:
             )
             self._reconfigured = True
             self._remember_storms()
+            if self.trails is not None:
+                self.trails.keep(set(self.runs()))
 
     def _remember_storms(self) -> None:
         """After a start: a storm that holds requests goes on for those that follow."""
@@ -328,6 +332,8 @@ class Engine:
         self.book.sent.forget(todo.slot - SENT_KEPT)
         self._dropped, self._reconfigured = Dropped(), False
         run.last_slot = todo.slot
+        if self.trails is not None:
+            self.trails.note(run.runs)
         run.missed += todo.missed_count
 
 

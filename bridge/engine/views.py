@@ -108,6 +108,23 @@ class SignalView:
 
 
 @dataclass(frozen=True, slots=True)
+class TrailView:
+    """What one rule saw of one model over its last slots, oldest first, all of one length; NaN = none.
+
+    value, and lower and upper of what is usual, in the signal's unit; statistic in the unit of threshold. state: 0
+    inactive, 1 pending, 2 firing.
+    """
+
+    slots: Sequence[Timestamp]
+    value: Sequence[float]
+    statistic: Sequence[float]
+    threshold: Sequence[float]
+    lower: Sequence[float]
+    upper: Sequence[float]
+    state: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
 class ModelView:
     """One model now. last_request_at 0 = never asked. held: the gate that holds its request, "" = none does."""
 
@@ -182,6 +199,10 @@ class Queries(Protocol):
         self, *, text: str = "", states: Collection[ModelState] = (), offset: int = 0, limit: int = 50
     ) -> ModelPage:
         """Models whose name holds every word of `text`, in one of `states` (none: any); the worst first."""
+        ...
+
+    def trails(self, models: Sequence[ModelKey], last: int = 0) -> Sequence[Mapping[str, TrailView]]:
+        """Of each model, by rule, what was seen since the bridge started; last: only so many slots, 0 = all."""
         ...
 
     def model_counts(self) -> Mapping[ModelState, int]:

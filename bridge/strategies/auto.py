@@ -53,6 +53,11 @@ class Judged(Verdicts):
     usual: Floats
     highest: Floats
 
+    def band(self) -> tuple[Floats, Floats]:
+        """No band, but the level that an alarm is about."""
+        level = np.where(self.code == Code.BREACHED, self.usual, np.nan)
+        return level, level
+
 
 class AutoStrategy(RetrainStrategy):
     """Breached when a signal does what it has not done before; the strategy of rules that name none.

@@ -21,6 +21,7 @@ from bridge.strategies.standardise import NO_DOUBT, Bools, Doubt, StandardiseCon
 Int8 = NDArray[np.int8]
 RECENT = 0.1  # share of the newest sample in the mean deviation that decides when an alarm is over
 OVER = 0.5  # robust sigmas: an alarm is over when the mean deviation is nearer to the reference
+BAND = 3.0  # robust sigmas: what is shown as usual
 FAR = 4.0  # robust sigmas: what is further out counts as this much towards it
 ALARM: list[Any] = [("side", np.int8), ("suspect", np.bool_), ("recent", np.float32)]
 _WORSE = frozenset({EventKind.LATENCY, EventKind.DRIFT, EventKind.INFERENCE_ERROR})
@@ -50,6 +51,11 @@ class Detected(Verdicts):
     """Verdicts, with the standardised samples that they were made from."""
 
     standardised: Standardised
+
+    def band(self) -> tuple[Floats, Floats]:
+        """Three robust sigmas around the reference."""
+        usual = self.standardised
+        return usual.level - BAND * usual.spread, usual.level + BAND * usual.spread
 
 
 class Detector(RetrainStrategy):

@@ -94,6 +94,19 @@ def test_missing_values_never_fire(strategy: RetrainStrategy) -> None:
     assert verdicts.cause.tolist() == [Cause.NAN] * 3
 
 
+def test_a_band_is_of_the_batch_and_the_right_way_round(strategy: RetrainStrategy) -> None:
+    """What is shown as usual; a strategy need not know it."""
+    for values in ([], [0.1, 0.9, float("nan")]):
+        band = judged(strategy, values).band()
+        if band is None:
+            assert strategy.name not in {"ewma", "seasonal_cusum", "page_hinkley", "adwin", "kswin", "auto"}
+            continue
+        lower, upper = band
+        assert lower.shape == upper.shape == (len(values),)
+        known = ~np.isnan(lower)
+        assert (lower[known] <= upper[known]).all()
+
+
 def test_an_empty_batch_is_judged_empty(strategy: RetrainStrategy) -> None:
     """No model reported: nothing to say, and no failure."""
     assert len(judged(strategy, [])) == 0
