@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bridge.domain.errors import RequestError, UnknownRequest
@@ -22,6 +22,7 @@ from bridge.engine.views import (
     RuleView,
     SignalView,
     SilencesView,
+    TrailView,
 )
 from bridge.ports import (
     DecisionFilter,
@@ -53,6 +54,10 @@ DECISION = Decision(
     AT, "serving", "Drifted", MODEL, Outcome.REQUESTED, "pending", "firing", "drift 0.702 above 0.6", "breached",
     "none", 0.702, 0.702, 0.6, "model_drift", AT, ID,
 )  # fmt: skip
+TRAIL = TrailView(
+    [AT - 40_000, AT - 30_000, AT - 20_000, AT - 10_000, AT], [0.1, 0.2, math.nan, 0.65, 0.702],
+    [0.1, 0.2, math.nan, 0.65, 0.702], [0.6] * 5, [0.05] * 5, [0.25] * 5, [0, 0, 0, 1, 2],
+)  # fmt: skip
 DELIVERY = DeliveryRecord(
     1, ID, "team/coordinator/0", Kind.FIRING, DeliveryState.RETRY, 2, AT, AT + 5000, AT, "http_5xx", 503, "busy"
 )
@@ -79,6 +84,7 @@ class FakeQueries:
     groups_: list[GroupView] = field(default_factory=lambda: [GROUP])
     records: list[RequestRecord] = field(default_factory=lambda: [REQUEST])
     waiting: list[DeliveryRecord] = field(default_factory=lambda: [DELIVERY])
+    seen: dict[ModelKey, dict[str, TrailView]] = field(default_factory=lambda: {MODEL: {"Drifted": TRAIL}})
     silenced: SilencesView | None = None
 
     def ready(self) -> tuple[bool, str]:
@@ -105,6 +111,10 @@ class FakeQueries:
         found = [view for view in fit if all(word in str(view.model).lower() for word in text.lower().split())]
         found.sort(key=lambda view: (order.index(view.state), view.model))
         return ModelPage(found[offset : offset + limit], len(found))
+
+    def trails(self, models: Sequence[ModelKey], last: int = 0) -> list[Mapping[str, TrailView]]:
+        self.asked.append(("trails", tuple(models), last))
+        return [self.seen.get(model, {}) for model in models]
 
     def model_counts(self) -> Mapping[ModelState, int]:
         counts = Counter(view.state for view in self.views)

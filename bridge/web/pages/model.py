@@ -1,15 +1,33 @@
-"""`/model`: one model, and why it is asked for or not."""
+"""`/model`: one model, what its rules saw, and why it is asked for or not."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 from fastapi import APIRouter
+from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from bridge.domain.model import ModelKey
+from bridge.domain.request import RequestRecord
+from bridge.engine.views import ModelState, ModelView, SignalView, TrailView
 from bridge.ports import DecisionFilter, RequestFilter
-from bridge.web.pages.site import Site, tried
+from bridge.web.pages import pictures
+from bridge.web.pages.site import Site, figure, tried, when, words
 
-DECISIONS, REQUESTS = 30, 20
+DECISIONS, REQUESTS, ROWS = 30, 20, 20
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What is shown of one rule. rows: the last slots, the newest first: slot, value, statistic, limit, state."""
+
+    signal: SignalView
+    summary: str
+    drawing: Markup
+    data: str
+    rows: Sequence[tuple[int, float, float, float, str]]
 
 
 def routes(site: Site) -> APIRouter:
@@ -25,9 +43,72 @@ def routes(site: Site) -> APIRouter:
         decisions = tried(lambda: queries.decisions(DecisionFilter(model, limit=DECISIONS)), problems)
         explanations = tried(lambda: queries.explain(model), problems) if view is not None else []
         known = view is not None or requests or decisions or problems
+        trails = queries.trails([model])[0]
         return site.page(
             "model.html", 200 if known else 404, live=bool(known), model=model, view=view, requests=requests,
             decisions=decisions, explanations=explanations, problems=problems,
+            sentence="" if view is None else sentence(view, requests),
+            pictures=[] if view is None else _pictures(view, trails, requests),
         )  # fmt: skip
 
     return router
+
+
+def sentence(view: ModelView, requests: Sequence[RequestRecord]) -> str:
+    """How the model is, since when and why, and what is being done about it."""
+    active = sorted((item for item in view.signals if item.active_at), key=lambda item: item.active_at)
+    parts = [f"{item.rule} is {item.state} since {when(item.active_at)} UTC{_against(item)}." for item in active[:3]]
+    if len(active) > len(parts):
+        parts.append(f"{len(active) - len(parts)} more rules are not at rest.")
+    if not active:
+        blind = view.state is ModelState.NO_DATA
+        parts.append("No rule can judge it now." if blind else "No rule is pending or firing.")
+    return " ".join([*parts, *(_asked(requests[0]) if requests else ())])
+
+
+def _against(item: SignalView) -> str:
+    limit = "" if item.threshold != item.threshold else f", limit {figure(item.threshold)}"
+    return f": {item.signal} {figure(item.value)}{f' {item.unit}' if item.unit else ''}{limit}"
+
+
+def _asked(record: RequestRecord) -> list[str]:
+    """What became of the latest request."""
+    hold = f" by {words(record.hold.value)}" if record.hold is not None and record.state.value == "held" else ""
+    if not record.state.terminal:
+        return [f"A request of {when(record.request.triggered_at)} UTC is {words(record.state.value)}{hold}."]
+    judged = f"; it was judged {words(record.verdict.value)}" if record.verdict is not None else ""
+    return [f"The last request of {when(record.request.triggered_at)} UTC is {words(record.state.value)}{judged}."]
+
+
+def _pictures(
+    view: ModelView, trails: Mapping[str, TrailView], requests: Sequence[RequestRecord]
+) -> list[Picture]:  # fmt: skip
+    marks = [mark for record in requests for mark in _marks(record)]
+    found = []
+    for signal in view.signals:
+        trail = trails.get(signal.rule)
+        if trail is not None and pictures.extent(trail.value) is not None:
+            columns = zip(trail.slots, trail.value, trail.statistic, trail.threshold, trail.state, strict=True)
+            rows = [(*row[:4], ("inactive", "pending", "firing")[row[4]]) for row in columns]
+            drawing, data = pictures.picture(trail), pictures.data(trail, marks)
+            found.append(Picture(signal, _summary(trail), drawing, data, rows[: -ROWS - 1 : -1]))
+    return found
+
+
+def _summary(trail: TrailView) -> str:
+    """The picture in words, for those who do not see it."""
+    low, high = pictures.extent(trail.value) or (0.0, 0.0)
+    usual = pictures.extent([*trail.lower[-1:], *trail.upper[-1:]])
+    told = f"From {figure(low)} to {figure(high)} in {len(trail.slots)} slots since {when(trail.slots[0])} UTC"
+    return told + (f"; usual is {figure(usual[0])} to {figure(usual[1])} now." if usual else ".")
+
+
+def _marks(record: RequestRecord) -> list[tuple[int, str]]:
+    """What happened to a request, to be marked in the pictures."""
+    marks = [
+        (record.request.triggered_at, "triggered"),
+        (record.sent_at, "sent"),
+        (record.ended_at, record.state.value),
+    ]
+    judged = words(record.verdict.value) if record.verdict is not None else ""
+    return [(at, text) for at, text in [*marks, (record.verdict_at, judged)] if at and text]

@@ -9,6 +9,7 @@ from starlette.responses import HTMLResponse
 
 from bridge.engine.views import ModelState
 from bridge.ports import DecisionFilter
+from bridge.web.pages.pictures import SPARK_SLOTS
 from bridge.web.pages.site import Paging, Site, tried
 
 MODELS, DECISIONS, DELIVERIES = 50, 15, 15
@@ -30,9 +31,10 @@ def routes(site: Site) -> APIRouter:
         rules = [rule for group in site.queries.groups(alerts=0) for rule in group.rules]
         problems: list[str] = []
         chosen = [item.value for item in wanted]
+        trails = site.queries.trails([view.model for view in found.models], SPARK_SLOTS)
         return site.page(
             "models.html",
-            found=found, counts=counts, q=q, chosen=chosen, rules=len(rules), problems=problems,
+            found=found, trails=trails, counts=counts, q=q, chosen=chosen, rules=len(rules), problems=problems,
             paging=Paging(page, MODELS, found.total > page * MODELS, found.total),
             failing=[rule for rule in rules if rule.health == "err"],
             decisions=tried(lambda: site.queries.decisions(DecisionFilter(limit=DECISIONS)), problems),

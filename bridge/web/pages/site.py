@@ -17,6 +17,7 @@ from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision
 from bridge.domain.times import Duration, Timestamp, format_duration, rfc3339
 from bridge.engine.views import Commands, Queries
+from bridge.web.pages.pictures import spark
 from bridge.web.pages.static import versioned
 from bridge.web.settings import WebSettings
 
@@ -37,7 +38,7 @@ class Site:
     def __post_init__(self) -> None:
         templates = Environment(loader=PackageLoader("bridge.web"), autoescape=select_autoescape(["html"]))
         templates.trim_blocks = templates.lstrip_blocks = True
-        templates.filters |= {"when": when, "figure": figure, "words": words, "duration": duration}
+        templates.filters |= {"when": when, "figure": figure, "words": words, "duration": duration, "spark": spark}
         settings = self.settings
         templates.globals |= {
             "prefix": settings.prefix, "version": __version__, "dashboard": settings.dashboard,
