@@ -73,17 +73,22 @@ def answers(url: str) -> bool:
 
 
 class Models:
-    """The three models' metrics. One of them drifts from `drift_at` on (seconds of time.time())."""
+    """The three models' metrics. One of them drifts from `drift_at` on (seconds of time.time()), until its pipeline
+    serves `new_version`.
+    """
 
     def __init__(self) -> None:
         self.drift_at = float("inf")
+        self.new_version = ""
         self._random = random.Random(7)
 
     def values(self, at: float) -> Iterator[tuple[str, str, float]]:
         for number, (project, pipeline, version) in enumerate(MODELS):
-            labels = f'{{project="{project}",pipeline="{pipeline}",version="{version}"}}'
+            drifts = (project, pipeline, version) == DRIFTING
+            served = self.new_version if drifts and self.new_version else version
+            labels = f'{{project="{project}",pipeline="{pipeline}",version="{served}"}}'
             drift = 0.15 + 0.05 * number + self._random.uniform(0, 0.03)
-            if (project, pipeline, version) == DRIFTING and at > self.drift_at:
+            if drifts and not self.new_version and at > self.drift_at:
                 drift = min(0.702, drift + (at - self.drift_at) * 0.2)
             yield "model_drift_score", labels, drift
             yield "model_latency_p95_seconds", labels, 0.11 + self._random.uniform(0, 0.02)
@@ -93,13 +98,14 @@ class Models:
     def exposition(self) -> str:
         return "".join(f"{name}{labels} {value:.10g}\n" for name, labels, value in self.values(time.time()))
 
-    def history(self, until: float) -> str:
-        """OpenMetrics text of the hours before `until`, a sample every 15 s, family by family."""
+    def history(self, until: float, instance: str) -> str:
+        """OpenMetrics text of the hours before `until`, a sample every 15 s, family by family, as if it was scraped."""
         rows: dict[str, list[str]] = {}
         for step in range(int(HISTORY_HOURS * 240), 0, -1):
             at = int(until) - step * 15
             for name, labels, value in self.values(at):
-                rows.setdefault(name, []).append(f"{name}{labels} {value:.10g} {at}\n")
+                scraped = f'{labels[:-1]},job="models",instance="{instance}"}}'
+                rows.setdefault(name, []).append(f"{name}{scraped} {value:.10g} {at}\n")
         text = ""
         for name, lines in rows.items():
             counter = name.endswith("_total")
@@ -241,14 +247,14 @@ class Servers:
         proxy = busy_proxy(self.coordinator, lambda text: say("coordinator", text, "yellow"))
         self._servers.append(proxy)
         self._start_bridge(f"http://127.0.0.1:{proxy.server_address[1]}")
-        say("look at", f"bridge       {self.bridge}/")
-        say("", f"Prometheus   {self.prometheus}/graph?g0.expr=model_drift_score&g0.tab=0&g0.range_input=15m")
+        say("open", f"{self.bridge}/ in a browser: the page tells the story that follows", "bold")
+        say("look at", f"Prometheus   {self.prometheus}/graph?g0.expr=model_drift_score&g0.tab=0&g0.range_input=15m")
         say("", f"Alertmanager {self.alertmanager}/#/alerts")
         say("", f"coordinator  {self.coordinator}/api/v1/retrain-requests")
 
     def _start_prometheus(self, port: int) -> None:
         folder = self.folder
-        (folder / "history.om").write_text(self.models.history(time.time()))
+        (folder / "history.om").write_text(self.models.history(time.time(), f"127.0.0.1:{port}"))
         made = subprocess.run(
             ["promtool", "tsdb", "create-blocks-from", "openmetrics", "-q", "history.om", "prometheus-data"],
             cwd=folder, capture_output=True, text=True, timeout=60, check=False,
@@ -298,6 +304,7 @@ class Servers:
             "global": {"evaluation_interval": "5s", "query_offset": "0s", "resend_delay": "5s"},
             "prometheus": {"url": self.prometheus},
             "rule_files": ["rules/*.yml"],
+            "gates": {"verdict": {"settle": "10s"}},  # so that one sees within a minute whether it helped
             "route": {"receiver": "team"},
             "receivers": [
                 {

@@ -86,6 +86,12 @@ class Story:
             self._once(f"{request_id} {request['state']}", "coordinator", f"{request['state']}{extra}", "green")
             if request["state"] in {"succeeded", "failed"}:
                 self._said.add("end")
+            if request["new_version"] and not self._servers.models.new_version:
+                self._servers.models.new_version = request["new_version"]
+                say("models", f"{'/'.join(DRIFTING[:2])} serves version {request['new_version']}", "yellow")
+        if request["verdict"]:
+            page = f"{self._servers.bridge}/requests/{request_id}"
+            self._once(f"{request_id} judged", "verdict", f"did it help: {request['verdict'].replace('_', ' ')}; {page}", "bold green")
 
     def _tell_alerts(self) -> None:
         for alert in get(f"{self._servers.alertmanager}/api/v2/alerts") or []:

@@ -24,6 +24,7 @@ class Site:
         self.metrics = b"up 1\n"
         app = create_app(self.queries, self.commands, settings, lambda _: self.metrics, config, lambda: AT)
         self.server = Server(app, settings, config)
+        self.url = f"http://{self.server.address}"
         self.port = int(self.server.address.rpartition(":")[2])
 
     def connect(self) -> socket.socket:

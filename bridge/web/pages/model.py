@@ -75,9 +75,9 @@ def _asked(record: RequestRecord) -> list[str]:
     """What became of the latest request."""
     hold = f" by {words(record.hold.value)}" if record.hold is not None and record.state.value == "held" else ""
     if not record.state.terminal:
-        return [f"A request of {when(record.request.triggered_at)} UTC is {words(record.state.value)}{hold}."]
+        return [f"A request is {words(record.state.value)}{hold} since {when(record.updated_at)} UTC."]
     judged = f"; it was judged {words(record.verdict.value)}" if record.verdict is not None else ""
-    return [f"The last request of {when(record.request.triggered_at)} UTC is {words(record.state.value)}{judged}."]
+    return [f"The last request ended as {words(record.state.value)} at {when(record.ended_at)} UTC{judged}."]
 
 
 def _pictures(

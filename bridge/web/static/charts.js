@@ -9,9 +9,14 @@
     return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   }
 
+  function hasBand(data) {
+    return data.lower.some((number) => number !== null);
+  }
+
   function columns(data) {
-    const found = [data.slots, data.lower, data.upper, data.value, data.threshold];
+    const found = [data.slots, data.value, data.threshold];
     if (data.own) found.push(data.statistic);
+    if (hasBand(data)) found.push(data.lower, data.upper);
     return found;
   }
 
@@ -31,9 +36,19 @@
     });
   }
 
+  // What happened in the same moment is one mark; labels of neighbours are on rows of their own.
+  function together(marks) {
+    const found = new Map();
+    for (const [at, text] of [...marks].sort((a, b) => a[0] - b[0])) {
+      found.set(at, found.has(at) ? `${found.get(at)}, ${text}` : text);
+    }
+    return [...found];
+  }
+
   function mark(plot, data) {
     const { ctx, bbox } = plot;
-    for (const [at, text] of data.marks) {
+    let row = 0;
+    for (const [at, text] of together(data.marks)) {
       const x = plot.valToPos(at, "x", true);
       if (x < bbox.left || x > bbox.left + bbox.width) continue;
       ctx.save();
@@ -46,13 +61,18 @@
       ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
       const wide = ctx.measureText(text).width;
       const room = x + wide + 8 < bbox.left + bbox.width;
-      ctx.fillText(text, room ? x + 4 : x - wide - 4, bbox.top + 12 * devicePixelRatio);
+      ctx.fillText(text, room ? x + 4 : x - wide - 4, bbox.top + (12 + 14 * (row++ % 4)) * devicePixelRatio);
       ctx.restore();
     }
   }
 
   function short(number) {
     return number === null || number === undefined ? "-" : String(Number(number.toPrecision(5)));
+  }
+
+  function clock(seconds, incr) {
+    const text = new Date(seconds * 1000).toISOString();
+    return incr >= 86400 ? text.slice(5, 10) : incr >= 60 ? text.slice(11, 16) : text.slice(11, 19);
   }
 
   function options(figure, entry, width) {
@@ -64,19 +84,22 @@
     const axis = { stroke: colour("--quiet"), grid, ticks: grid, font: "12px system-ui, sans-serif", size: 60 };
     const series = [
       { value: (_, v) => (v === null ? "-" : `${new Date(v * 1000).toISOString().slice(0, 19).replace("T", " ")} UTC`), label: "time" },
-      line("usual from", "--good", { width: 0.5 }),
-      line("usual to", "--good", { width: 0.5 }),
       line(unit ? `value (${unit})` : "value", "--link", { width: 2 }),
-      line(data.own ? "limit of the statistic" : "limit", "--bad", { scale, dash: [6, 4] }),
+      line(data.own ? "limit of the statistic" : "limit", "--bad", { scale, dash: [6, 4], points: { show: false } }),
     ];
-    const axes = [{ ...axis, size: 40 }, axis];
+    const axes = [{ ...axis, size: 34, values: (_, splits, __, ___, incr) => splits.map((at) => clock(at, incr)) }, axis];
     if (data.own) {
       series.push(line("statistic", "--warn", { scale }));
       axes.push({ ...axis, scale, side: 1, grid: { show: false } });
     }
+    const bands = [];
+    if (hasBand(data)) {
+      const edge = { width: 0.5, points: { show: false } };
+      series.push(line("usual from", "--good", edge), line("usual to", "--good", edge));
+      bands.push({ series: [series.length - 1, series.length - 2], fill: colour("--band") });
+    }
     return {
-      width, height: HEIGHT, series, axes,
-      bands: [{ series: [2, 1], fill: colour("--band") }],
+      width, height: HEIGHT, series, axes, bands,
       tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
       cursor: { drag: { x: true, y: false }, y: false },
       hooks: {
@@ -90,7 +113,7 @@
     const place = figure.querySelector(".plot");
     const data = JSON.parse(figure.dataset.trail);
     const known = drawn.get(figure.id);
-    if (known && known.data.own === data.own) {
+    if (known && known.data.own === data.own && hasBand(known.data) === hasBand(data)) {
       known.data = data;
       place.replaceChildren(known.plot.root);
       known.plot.setData(columns(data));
