@@ -64,11 +64,15 @@ class ModelTable:
 
     def versions(self, slot: int) -> list[int]:
         """The slots of every version of the pipeline that the model at `slot` is one of, in order."""
+        return self.of(self.models[slot].owner)
+
+    def of(self, owner: PipelineKey) -> list[int]:
+        """The slots of every version of a pipeline, in order."""
         with self._lock:
             for place in range(self._grouped, len(self.models)):
                 self._versions.setdefault(self.models[place].owner, []).append(place)
             self._grouped = len(self.models)
-            return list(self._versions[self.models[slot].owner])
+            return list(self._versions.get(owner, ()))
 
     def __len__(self) -> int:
         return len(self.models)

@@ -23,23 +23,25 @@ class Finder:
     _names: list[str] = field(default_factory=list)
     _rank: Slots = field(default_factory=lambda: np.zeros(0, np.int64))
 
-    def find(self, states: NDArray[np.int8], text: str, wanted: Collection[ModelState]) -> Slots:
+    def find(
+        self, states: NDArray[np.int8], text: str, wanted: Collection[ModelState], first: int, last: int
+    ) -> tuple[Slots, int]:
         """Model slots whose name holds every word of `text`, in one of the states (none: any), the worst first.
 
-        states: (n,) as fleet.present_states makes them.
+        states: (n,) as fleet.present_states makes them. Those from `first` to before `last`, and how many there are.
         """
         self._grow(len(states))
         chosen = states != UNSEEN
         if wanted:
             chosen &= np.isin(states, [STATES.index(state) for state in wanted])
         found = np.flatnonzero(chosen)
-        words = text.lower().split()
-        if words:
-            names = self._names
-            kept = [slot for slot in found.tolist() if all(word in names[slot] for word in words)]
-            found = np.array(kept, np.int64)
-        order: Slots = found[np.lexsort((self._rank[found], states[found]))]
-        return order
+        names = self._names
+        for word in text.lower().split():
+            found = np.array([slot for slot in found.tolist() if word in names[slot]], np.int64)
+        order = states[found] * np.int64(len(states)) + self._rank[found]
+        best = np.argpartition(order, last)[:last] if last < len(order) else np.arange(len(order))
+        shown: Slots = found[best[np.argsort(order[best])]][first:last]
+        return shown, len(found)
 
     def _grow(self, size: int) -> None:
         if len(self._names) == size:

@@ -42,10 +42,9 @@ def present_states(runs: Iterable[RuleRun], table: ModelTable, book: Book, coole
         informed[:rows] |= now.known & (now.code != Code.INCONCLUSIVE)
     found = np.full(size, UNSEEN, np.int8)
     found[seen] = _CODE[ModelState.HEALTHY]
-    cooling = {owner for owner, end in book.last_end.items() if end > cooled}
-    if cooling:
-        slots = [slot for slot in np.flatnonzero(seen).tolist() if table[slot].owner in cooling]
-        found[slots] = _CODE[ModelState.COOLDOWN]
+    for owner, end in book.last_end.items():
+        if end > cooled:
+            found[[slot for slot in table.of(owner) if slot < size and seen[slot]]] = _CODE[ModelState.COOLDOWN]
     found[seen & ~informed] = _CODE[ModelState.NO_DATA]
     found[active] = _CODE[ModelState.DEGRADED]
     for model, request_id in book.current.items():

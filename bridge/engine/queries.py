@@ -109,8 +109,8 @@ class EngineQueries:
         """The worst first, then by name."""
         with self._engine.lock:
             present = self._states()
-            found = self._finder.find(present, text, states)
-            return ModelPage(self._views(present, found[offset : offset + limit].tolist()), len(found))
+            found, total = self._finder.find(present, text, states, offset, offset + limit)
+            return ModelPage(self._views(present, found.tolist()), total, fleet.counted(present))
 
     def _views(self, states: NDArray[np.int8], slots: list[int]) -> list[ModelView]:
         """Of the models in `slots`, in their order."""

@@ -139,10 +139,11 @@ class ModelView:
 
 @dataclass(frozen=True, slots=True)
 class ModelPage:
-    """Some of the models that were looked for. total: how many there are in all."""
+    """Some of the models that were looked for. total: how many were found; counts: of all models, by state."""
 
     models: Sequence[ModelView]
     total: int
+    counts: Mapping[ModelState, int]
 
 
 @dataclass(frozen=True, slots=True)

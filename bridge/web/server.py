@@ -107,13 +107,14 @@ def _listen(settings: WebSettings) -> socket.socket:
     host, both = settings.host, not settings.host and socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if ":" in host or both else socket.AF_INET
     try:
-        return socket.create_server(
-            (host, settings.port), family=family, backlog=128, dualstack_ipv6=both
-        )  # fmt: skip
+        listening = socket.create_server((host, settings.port), family=family, backlog=128, dualstack_ipv6=both)
     except OSError as error:
         known = error.errno is not None and error.errno > 0  # else a name that does not resolve
         why = os.strerror(error.errno or 0) if known else error.strerror
         raise AddressInUse(f"cannot listen on {settings.listen}: {why}") from None
+    # asyncio does not do that for a listening socket that it did not make; connections take it over.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listening
 
 
 def _shown(listening: socket.socket) -> str:

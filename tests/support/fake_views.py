@@ -110,7 +110,7 @@ class FakeQueries:
         fit = [view for view in self.views if not states or view.state in states]
         found = [view for view in fit if all(word in str(view.model).lower() for word in text.lower().split())]
         found.sort(key=lambda view: (order.index(view.state), view.model))
-        return ModelPage(found[offset : offset + limit], len(found))
+        return ModelPage(found[offset : offset + limit], len(found), self.model_counts())
 
     def trails(self, models: Sequence[ModelKey], last: int = 0) -> list[Mapping[str, TrailView]]:
         self.asked.append(("trails", tuple(models), last))

@@ -33,6 +33,19 @@ def test_a_server_answers_on_the_address_that_it_names() -> None:
         assert "server" not in headers
 
 
+def test_an_answer_does_not_wait_for_the_one_before_to_be_acknowledged() -> None:
+    """Head and body go out by themselves: with Nagle's algorithm a browser waits 40 ms for every page."""
+    with (
+        serving() as site,
+        contextlib.closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=10)) as client,
+    ):
+        client.request("GET", "/-/healthy")
+        assert client.getresponse().read()
+        (connection,) = site.server._server.server_state.connections
+        accepted = connection.transport.get_extra_info("socket")  # type: ignore[union-attr]
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+
+
 def test_an_address_of_ipv6_and_all_addresses() -> None:
     """In brackets, and with nothing before the colon."""
     for listen, shown in (("[::1]:0", "[::1]:"), (":0", "[::]:"), ("localhost:0", "127.0.0.1:")):

@@ -27,7 +27,7 @@ def routes(site: Site) -> APIRouter:
     ) -> HTMLResponse:
         wanted = [item for item in ModelState if item.value in (state or ())]
         found = site.queries.model_page(text=q, states=wanted, offset=(page - 1) * MODELS, limit=MODELS)
-        counts = {name: count for name, count in site.queries.model_counts().items() if count or name in wanted}
+        counts = {name: count for name, count in found.counts.items() if count or name in wanted}
         rules = [rule for group in site.queries.groups(alerts=0) for rule in group.rules]
         problems: list[str] = []
         chosen = [item.value for item in wanted]
