@@ -44,7 +44,7 @@ class Access:
 
 
 def ask(access: Access, path: str, method: str = "GET", body: Any = None) -> Any:
-    """The `data` of an answer in Prometheus' envelope. ApiError says what the bridge said."""
+    """The `data` of an answer. ApiError says what the bridge said."""
     url = access.url
     status, text = _call(access, path, method, body)
     try:
@@ -53,7 +53,7 @@ def ask(access: Access, path: str, method: str = "GET", body: Any = None) -> Any
     except (ValueError, AttributeError):
         raise ApiError(f"{url} does not answer as a bridge does (HTTP {status})") from None
     if status >= 400:
-        raise ApiError(f"{url}: {answer.get('error', 'refused')} (HTTP {status})")
+        raise ApiError(f"{url}: {answer.get('detail', 'refused')} (HTTP {status})")
     return data
 
 

@@ -38,12 +38,13 @@ def create_app(
     # FastAPI's own pages about the API load scripts from elsewhere; pages/api_docs.py has ours.
     app = FastAPI(title="Retrain Bridge", version=__version__, docs_url=None, redoc_url=None)
     app.add_middleware(Guard, settings=settings, config=config)
-    envelope.install(app)
+    site = Site(queries, commands, settings, now)
+    envelope.install(app, site.error)
     for routes in (rule_routes, state_routes, history_routes):
         app.include_router(routes(queries))
     app.include_router(acting_routes(commands, secrets, now))
     app.include_router(people_routes(commands))
-    app.include_router(page_routes(Site(queries, commands, settings, now)))
+    app.include_router(page_routes(site))
     app.include_router(_management(queries, metrics, now))
     described = app.openapi
 

@@ -1,7 +1,9 @@
-"""Answers in Prometheus' envelope, and every error as one."""
+"""Answers: data in Prometheus' envelope, errors as problem details (RFC 9457), and for people as a page."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -12,7 +14,12 @@ from starlette.responses import Response
 
 from bridge.domain.errors import BridgeError, RequestError, StoreError, UnknownRequest
 
+PROBLEM = "application/problem+json"
+RETRY_SECONDS = 30
+# What Prometheus calls them in its envelope; tools that know it look for this word.
 _KINDS = {401: "unauthorized", 403: "forbidden", 404: "not_found", 500: "internal", 503: "unavailable"}
+_FOR_MACHINES = ("/api/", "/-/", "/metrics", "/openapi.json", "/static/")
+Page = Callable[[int, str, str], Response]
 
 
 def success(data: Any) -> Response:
@@ -20,10 +27,16 @@ def success(data: Any) -> Response:
     return Response(msgspec.json.encode({"status": "success", "data": data}), media_type="application/json")
 
 
-def refusal(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
-    """An error in the envelope; errorType follows the status as in Prometheus, 401 and 403 have words of their own."""
-    body = {"status": "error", "errorType": _KINDS.get(status, "bad_data"), "error": message}
-    return Response(msgspec.json.encode(body), status, headers, "application/json")
+def refusal(
+    status: int, detail: str, headers: Mapping[str, str] | None = None, fields: Iterable[tuple[str, str]] = ()
+) -> Response:
+    """An error. detail: what is wrong, and what would be right. fields: name and message of each that is wrong."""
+    body: dict[str, Any] = {
+        "type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail,
+        "errorType": _KINDS.get(status, "bad_data"),
+        "errors": [{"field": name, "message": message} for name, message in fields],
+    }  # fmt: skip
+    return Response(msgspec.json.encode(body), status, headers, PROBLEM)
 
 
 def failure(error: BridgeError) -> Response:
@@ -32,22 +45,35 @@ def failure(error: BridgeError) -> Response:
         return refusal(404, str(error))
     if isinstance(error, RequestError):
         return refusal(409, str(error))
-    return refusal(503 if isinstance(error, StoreError) else 500, str(error))
+    if isinstance(error, StoreError):
+        return refusal(503, str(error), {"Retry-After": str(RETRY_SECONDS)})
+    return refusal(500, str(error))
 
 
-def install(app: FastAPI) -> None:
-    """Make every error of `app` an envelope."""
+def install(app: FastAPI, page: Page) -> None:
+    """Make every error of `app` one of these. page: status, title and text as a page, for browsers on pages."""
 
     @app.exception_handler(BridgeError)
     def known(_: Request, error: BridgeError) -> Response:
         return failure(error)
 
     @app.exception_handler(RequestValidationError)
-    def invalid(_: Request, error: RequestValidationError) -> Response:
-        texts = [f"{'.'.join(map(str, item['loc'][1:]))}: {item['msg']}" for item in error.errors()]
-        return refusal(400, "; ".join(texts))
+    def invalid(request: Request, error: RequestValidationError) -> Response:
+        fields = [(".".join(map(str, item["loc"][1:])), item["msg"]) for item in error.errors()]
+        detail = "; ".join(f"{name}: {message}" for name, message in fields)
+        return (
+            page(400, "This cannot be shown", detail) if _is_for_people(request) else refusal(400, detail, None, fields)
+        )
 
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> Response:
-        headers = dict(error.headers) if error.headers else None
-        return refusal(error.status_code, f"{request.scope['path']}: {error.detail}", headers)
+        detail = f"{request.scope['path']}: {error.detail}"
+        if _is_for_people(request):
+            return page(error.status_code, HTTPStatus(error.status_code).phrase, detail)
+        return refusal(error.status_code, detail, error.headers)
+
+
+def _is_for_people(request: Request) -> bool:
+    """A browser that asks for a page."""
+    machine = request.scope["path"].startswith(_FOR_MACHINES)
+    return not machine and "text/html" in request.headers.get("accept", "")

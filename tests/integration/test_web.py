@@ -115,14 +115,14 @@ def test_alerts_have_the_form_of_prometheus_own(server: Prometheus, site: Site) 
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "rules?type=x", 400), ("POST", "rules", 405)])
-def test_errors_have_the_form_of_prometheus_own(
+def test_errors_have_the_status_and_the_word_of_prometheus_own(
     server: Prometheus, site: Site, method: str, path: str, status: int
 ) -> None:
-    """The same status, and where it sends an envelope the same keys."""
+    """As problem details; the word for it is where tools that know Prometheus' envelope look."""
     theirs = http(method, f"{server.url}/api/v1/{path}")
     ours = http(method, f"http://{site.server.address}/api/v1/{path}")
     assert ours[0] == theirs[0] == status
     body = json.loads(ours[1])
-    assert set(body) == {"status", "errorType", "error"}
+    assert set(body) == {"type", "title", "status", "detail", "errorType", "errors"}
     if status == 400:
         assert body["errorType"] == json.loads(theirs[1])["errorType"] == "bad_data"

@@ -91,7 +91,7 @@ def test_groups_are_given_page_by_page(site: Site) -> None:
             break
     assert names == [["a", "b"], ["c"]]
     assert site.http.get("/api/v1/rules?group_next_token=gone").status_code == 400
-    assert site.http.get("/api/v1/rules?match[]=x").json()["error"].startswith("match[]: 'x' is not a matcher")
+    assert site.http.get("/api/v1/rules?match[]=x").json()["detail"].startswith("match[]: 'x' is not a matcher")
 
 
 def test_alerts_are_those_of_all_rules(site: Site) -> None:
@@ -143,12 +143,13 @@ def test_decisions_are_asked_for_by_model_rule_and_time(site: Site) -> None:
         ("rules?type=x", "type: "),
     ],
 )
-def test_wrong_parameters_are_answered_in_prometheus_envelope(site: Site, path: str, message: str) -> None:
+def test_wrong_parameters_are_named_in_a_problem(site: Site, path: str, message: str) -> None:
     """400 with what would be right."""
     answer = site.http.get(f"/api/v1/{path}")
     assert answer.status_code == 400
-    assert answer.json()["status"] == "error"
-    assert message in answer.json()["error"]
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.json()["status"], answer.json()["title"]) == (400, "Bad Request")
+    assert message in answer.json()["detail"]
 
 
 def test_requests_are_listed_and_shown_with_their_deliveries(site: Site) -> None:
@@ -259,17 +260,17 @@ def test_a_report_from_the_future_counts_as_now(site: Site) -> None:
 
 
 def test_an_error_of_the_store_is_a_503_with_its_text(site: Site, monkeypatch) -> None:
-    """In the envelope, without a traceback."""
+    """As a problem, without a traceback."""
 
     def full(*_: object) -> None:
         raise StoreFull("no space left")
 
     monkeypatch.setattr(site.queries, "decisions", full)
     answer = site.http.get("/api/v1/decisions")
-    assert (answer.status_code, answer.json()["error"]) == (503, "no space left")
+    assert (answer.status_code, answer.json()["detail"]) == (503, "no space left")
 
 
-def test_an_unknown_path_is_a_404_in_the_envelope(site: Site) -> None:
+def test_an_unknown_path_is_a_404(site: Site) -> None:
     """Also for people who guess."""
     answer = site.http.get("/api/v2/rules")
     assert (answer.status_code, answer.json()["errorType"]) == (404, "not_found")
@@ -359,7 +360,7 @@ def test_a_request_by_hand_names_its_model_and_why(site: Site) -> None:
     assert site.http.post("/api/v1/requests", json={**body, "force": True}).json()["data"]["id"] == ID
     assert site.commands.acts == [("shop/ranking/7", "fresh labels", "ada")]
     refused = site.http.post("/api/v1/requests", json={**body, "reason": ""})
-    assert (refused.status_code, refused.json()["error"]) == (
+    assert (refused.status_code, refused.json()["detail"]) == (
         400, "reason: String should have at least 1 character",
     )  # fmt: skip
 

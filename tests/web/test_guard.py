@@ -100,7 +100,7 @@ def test_a_page_of_another_site_changes_nothing(headers: dict[str, str]) -> None
     """Whichever of the two headers its browser sends."""
     site = Site()
     answer = site.reload(**headers)
-    assert (answer.status_code, answer.json()["error"]) == (403, "changes are not taken from another site")
+    assert (answer.status_code, answer.json()["detail"]) == (403, "changes are not taken from another site")
     assert site.commands.reloads == 0
 
 
@@ -131,7 +131,7 @@ def test_beyond_loopback_nobody_unknown_changes_anything(path: str) -> None:
     site = Site(EVERYWHERE)
     answer = site.http.post(path)
     assert answer.status_code == 403
-    assert "set basic_auth_users or client certificates in --web.config.file" in answer.json()["error"]
+    assert "set basic_auth_users or client certificates in --web.config.file" in answer.json()["detail"]
     assert site.commands.reloads == 0
     assert site.get().status_code == 200
 
@@ -263,7 +263,7 @@ def test_every_answer_tells_the_browser_to_be_careful() -> None:
         assert answer.headers["content-security-policy"].startswith("default-src 'none'; ")
 
 
-def test_an_error_nobody_expected_is_a_500_in_the_envelope_and_in_the_log(
+def test_an_error_nobody_expected_is_a_500_and_in_the_log(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its text stays here."""
@@ -275,7 +275,8 @@ def test_an_error_nobody_expected_is_a_500_in_the_envelope_and_in_the_log(
     monkeypatch.setattr(site.queries, "models", broken)
     answer = site.http.get("/api/v1/models")
     assert (answer.status_code, answer.json()) == (
-        500, {"status": "error", "errorType": "internal", "error": "an error that is in the log"},
+        500, {"type": "about:blank", "title": "Internal Server Error", "status": 500,
+              "detail": "an error that is in the log", "errorType": "internal", "errors": []},
     )  # fmt: skip
     assert answer.headers["x-frame-options"] == "DENY"
     (record,) = [item for item in caplog.records if item.name == "bridge.web.guard"]
@@ -284,9 +285,9 @@ def test_an_error_nobody_expected_is_a_500_in_the_envelope_and_in_the_log(
 
 
 def test_a_method_that_is_not_there_is_a_405_that_names_those_that_are() -> None:
-    """In the envelope."""
+    """As a problem."""
     answer = Site().http.get("/-/reload")
-    assert (answer.status_code, answer.headers["allow"], answer.json()["status"]) == (405, "POST", "error")
+    assert (answer.status_code, answer.headers["allow"], answer.json()["status"]) == (405, "POST", 405)
 
 
 @pytest.mark.parametrize("path", ["/retrain", "/retrain/", "/", "/retrain/-/healthy", "/-/healthy"])

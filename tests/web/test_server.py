@@ -151,7 +151,7 @@ def test_a_body_that_is_announced_too_long_is_refused_and_the_client_hears_why()
     with serving() as site:
         status, headers, answer = site.raw(head, body)
         assert (status, headers["connection"]) == (413, "close")
-        assert json.loads(answer)["error"] == "a body has at most 1048576 bytes"
+        assert json.loads(answer)["detail"] == "a body has at most 1048576 bytes"
         assert site.commands.reloads == 0
 
 
