@@ -20,6 +20,7 @@ from bridge.web.pages import Site, page_routes
 from bridge.web.people import people_routes
 from bridge.web.rules_api import rule_routes
 from bridge.web.settings import WebSettings
+from bridge.web.trail_api import trail_routes
 from bridge.web.web_config import WebConfig
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -40,7 +41,7 @@ def create_app(
     app.add_middleware(Guard, settings=settings, config=config)
     site = Site(queries, commands, settings, now)
     envelope.install(app, site.error)
-    for routes in (rule_routes, state_routes, history_routes):
+    for routes in (rule_routes, state_routes, trail_routes, history_routes):
         app.include_router(routes(queries))
     app.include_router(acting_routes(commands, secrets, now))
     app.include_router(people_routes(commands))

@@ -1,0 +1,71 @@
+"""/api/v1/trail: what the rules saw of one model over their last slots."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from bridge.domain.model import ModelKey
+from bridge.domain.times import rfc3339
+from bridge.engine.views import Queries, SignalView, TrailView
+from bridge.web import encode
+from bridge.web.envelope import success
+
+COLUMNS = ("value", "statistic", "threshold", "lower", "upper")
+STATES = ("inactive", "pending", "firing")
+_NUMBER = {"anyOf": [{"type": "number"}, {"enum": ["+Inf", "-Inf"]}, {"type": "null"}]}
+_TEXTS = {name: {"type": "string"} for name in ("rule", "signal", "unit")}
+_LISTS: dict[str, dict[str, Any]] = {
+    "slots": {"type": "string", "format": "date-time"},
+    **dict.fromkeys(COLUMNS, _NUMBER),
+    "state": {"type": "string", "enum": list(STATES)},
+}
+
+
+def _members(**found: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "required": list(found), "properties": found, "additionalProperties": False}
+
+
+def _several(item: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": item}
+
+
+_TRAIL = _members(**_TEXTS, **{name: _several(item) for name, item in _LISTS.items()})
+_ANSWER = _members(status={"const": "success"}, data=_members(trails=_several(_TRAIL)))
+
+
+def trail_routes(queries: Queries) -> APIRouter:
+    """What is kept in memory: it begins with the start of the bridge."""
+    router = APIRouter(prefix="/api/v1", tags=["state"])
+    described = {"description": "It is so.", "content": {"application/json": {"schema": _ANSWER}}}
+
+    @router.get("/trail", responses={200: described})
+    def trail(
+        project: str, pipeline: str, version: str, rule: str = "", last: Annotated[int, Query(ge=0, le=10_000)] = 0
+    ) -> Response:
+        """What each rule saw of a model, slot by slot, oldest first; null where there was none."""
+        model = ModelKey(project, pipeline, version)
+        view, (seen,) = queries.model(model), queries.trails([model], last)
+        signals = () if view is None else view.signals
+        wanted = [item for item in signals if item.rule in seen and rule in {"", item.rule}]
+        return success({"trails": [_trail(item, seen[item.rule]) for item in wanted]})
+
+    return router
+
+
+def _trail(signal: SignalView, seen: TrailView) -> dict[str, Any]:
+    return {
+        "rule": signal.rule, "signal": signal.signal, "unit": signal.unit,
+        "slots": [rfc3339(slot) for slot in seen.slots],
+        **{name: _numbers(getattr(seen, name)) for name in COLUMNS},
+        "state": [STATES[state] for state in seen.state],
+    }  # fmt: skip
+
+
+def _numbers(found: Sequence[float]) -> list[float | str | None]:
+    """Kept with the seven digits of float32: more would be noise."""
+    return [None if math.isnan(number) else encode.number(float(f"{number:.7g}")) for number in found]
