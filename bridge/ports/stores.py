@@ -233,14 +233,17 @@ class Outbox(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RequestFilter:
-    """Which requests to list; empty = any. Newest first, `limit` of them after the first `offset`."""
+    """Which requests to list; empty = any. Newest first, `limit` of them.
+
+    after: id of the request where a list ended, to go on behind it; of one that nobody knows there is nothing behind.
+    """
 
     states: tuple[RequestState, ...] = ()
     project: str = ""
     pipeline: str = ""
     version: str = ""
     limit: int = 100
-    offset: int = 0
+    after: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, tuple_
 
 from bridge.domain.request import Decision, RequestRecord, Verdict
 from bridge.domain.times import Timestamp
@@ -36,8 +36,11 @@ class HistorySide(Side):
                 found = found.where(table.c[name] == wanted)
         if which.states:
             found = found.where(table.c.state.in_([state.value for state in which.states]))
+        if which.after:
+            last = select(table.c.triggered_at, table.c.seq).where(table.c.id == which.after)
+            found = found.where(tuple_(table.c.triggered_at, table.c.seq) < last.scalar_subquery())
         with self._read() as connection:
-            page = connection.execute(found.limit(which.limit).offset(which.offset)).mappings()
+            page = connection.execute(found.limit(which.limit)).mappings()
             return [rows.request_of(row) for row in page]
 
     def save_request(self, record: RequestRecord) -> None:

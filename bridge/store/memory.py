@@ -306,8 +306,10 @@ class MemoryStore:
                 key=lambda record: (record.request.triggered_at, self._order[record.id]),
                 reverse=True,
             )
-        found = [record for record in newest if _matches(record, which)]
-        return found[which.offset : which.offset + which.limit]
+        if which.after:
+            place = next((at for at, record in enumerate(newest) if record.id == which.after), len(newest))
+            newest = newest[place + 1 :]
+        return list(islice((record for record in newest if _matches(record, which)), which.limit))
 
     def save_request(self, record: RequestRecord) -> None:
         """As ports.History; what a delivery recorded meanwhile is kept."""

@@ -6,19 +6,23 @@ import platform
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import JsonValue
 from starlette.responses import Response
 
 from bridge import __version__
 from bridge.domain.errors import SourceError
 from bridge.domain.model import ModelKey
-from bridge.domain.request import RequestState
-from bridge.domain.times import parse_rfc3339
+from bridge.domain.request import Outcome, RequestState
+from bridge.domain.times import Timestamp, parse_rfc3339
 from bridge.engine.views import ModelState, Queries
 from bridge.ports import DecisionFilter, RequestFilter
 from bridge.web import encode
 from bridge.web.envelope import refusal, success
 
 Limit = Annotated[int, Query(ge=1, le=10_000)]
+_OR_NONE: dict[str, JsonValue] = {"anyOf": [{"format": "date-time"}, {"maxLength": 0}]}
+Instant = Annotated[str, Query(description="RFC 3339", json_schema_extra=_OR_NONE)]
+_GREATEST = 2**62
 Offset = Annotated[int, Query(ge=0, le=2**31)]
 
 
@@ -57,27 +61,32 @@ def history_routes(queries: Queries) -> APIRouter:
 
     @router.get("/decisions")
     def decisions(
-        project: str = "", pipeline: str = "", version: str = "", rule: str = "", since: str = "", limit: Limit = 100
-    ) -> Response:
-        """Decisions, newest first; of one model when project, pipeline and version are given."""
+        project: str = "", pipeline: str = "", version: str = "", rule: str = "",
+        outcome: Annotated[list[Outcome], Query()] = [],  # noqa: B006
+        since: Instant = "", until: Instant = "", before: Annotated[int, Query(ge=0, le=_GREATEST)] = 0,
+        limit: Limit = 100,
+    ) -> Response:  # fmt: skip
+        """Decisions, newest first; of one model when its parts are given. before: `next` of a list, to go on."""
         given = [bool(part) for part in (project, pipeline, version)]
         if any(given) and not all(given):
             return refusal(400, "a model is project, pipeline and version")
         try:
-            after = parse_rfc3339(since) if since else 0
+            first, last = _instant("since", since), _instant("until", until)
         except ValueError as error:
-            return refusal(400, f"since: {error}")
+            return refusal(400, str(error))
         model = ModelKey(project, pipeline, version) if all(given) else None
-        found = queries.decisions(DecisionFilter(model, rule, since=after, limit=limit))
-        return success({"decisions": [encode.decision(item) for item in found]})
+        which = DecisionFilter(model, rule, tuple(outcome), first, last, before, limit + 1)
+        found = queries.decisions(which)
+        following = found[limit - 1].id if len(found) > limit else None
+        return success({"decisions": [encode.decision(item) for item in found[:limit]], "next": following})
 
     @router.get("/explain")
-    def explain(project: str, pipeline: str, version: str, rule: str = "", at: str = "") -> Response:
+    def explain(project: str, pipeline: str, version: str, rule: str = "", at: Instant = "") -> Response:
         """Why there was (no) request for a model, check by check; a past instant is re-computed from history."""
         try:
-            instant = parse_rfc3339(at) if at else 0
+            instant = _instant("at", at)
         except ValueError as error:
-            return refusal(400, f"at: {error}")
+            return refusal(400, str(error))
         try:
             found = queries.explain(ModelKey(project, pipeline, version), rule, instant)
         except SourceError as error:
@@ -88,11 +97,12 @@ def history_routes(queries: Queries) -> APIRouter:
     def requests(
         state: Annotated[list[RequestState], Query()] = [],  # noqa: B006
         project: str = "", pipeline: str = "", version: str = "",
-        limit: Limit = 100, offset: Offset = 0,
+        limit: Limit = 100, after: str = "",
     ) -> Response:  # fmt: skip
-        """Requests, newest first."""
-        found = queries.requests(RequestFilter(tuple(state), project, pipeline, version, limit, offset))
-        return success({"requests": [encode.request(item) for item in found]})
+        """Requests, newest first. after: `next` of a list, to go on."""
+        found = queries.requests(RequestFilter(tuple(state), project, pipeline, version, limit + 1, after))
+        following = found[limit - 1].id if len(found) > limit else None
+        return success({"requests": [encode.request(item) for item in found[:limit]], "next": following})
 
     @router.get("/requests/{request_id}")
     def request(request_id: str) -> Response:
@@ -104,6 +114,13 @@ def history_routes(queries: Queries) -> APIRouter:
         return success({**encode.request(record), "deliveries": deliveries})
 
     return router
+
+
+def _instant(name: str, text: str) -> Timestamp:
+    try:
+        return parse_rfc3339(text) if text else 0
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def _is_of(model: ModelKey, project: str, pipeline: str, version: str) -> bool:

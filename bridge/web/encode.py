@@ -81,9 +81,9 @@ def model(view: ModelView) -> dict[str, Any]:
 def decision(item: Decision) -> dict[str, Any]:
     keys = item.model.labels() if item.model else {"project": None, "pipeline": None, "version": None}
     return {
-        "slot": rfc3339(item.slot), "group": item.group, "rule": item.rule, **keys, "outcome": item.outcome.value,
-        "before": item.before, "after": item.after, "reason": item.reason, "verdict": item.verdict,
-        "cause": item.cause, "value": number(item.value), "statistic": number(item.statistic),
+        "id": item.id, "slot": rfc3339(item.slot), "group": item.group, "rule": item.rule, **keys,
+        "outcome": item.outcome.value, "before": item.before, "after": item.after, "reason": item.reason,
+        "verdict": item.verdict, "cause": item.cause, "value": number(item.value), "statistic": number(item.statistic),
         "threshold": number(item.threshold), "query": item.query, "query_time": time_or(item.query_time),
         "request_id": item.request_id or None, "repeats": item.repeats,
     }  # fmt: skip

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from bridge.domain.errors import BridgeError, RequestError, StoreError, UnknownRequest
 
@@ -68,9 +69,19 @@ def install(app: FastAPI, page: Page) -> None:
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> Response:
         detail = f"{request.scope['path']}: {error.detail}"
+        headers = {"Allow": ", ".join(_methods(request))} if error.status_code == 405 else error.headers
         if _is_for_people(request):
             return page(error.status_code, HTTPStatus(error.status_code).phrase, detail)
-        return refusal(error.status_code, detail, error.headers)
+        return refusal(error.status_code, detail, headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """Of all routes with this path; the router knows those of the first one."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return sorted(found | {"HEAD"} if "GET" in found else found)
 
 
 def _is_for_people(request: Request) -> bool:

@@ -349,7 +349,10 @@ def test_requests_are_found_by_state_and_model_page_by_page(store: Store) -> Non
         return [item.id for item in store.requests(RequestFilter(**which))]  # type: ignore[arg-type]
 
     assert found() == [ids["B"], ids["C"], ids["A"]]
-    assert found(limit=1, offset=1) == [ids["C"]]
+    assert found(limit=1, after=ids["B"]) == [ids["C"]]
+    assert found(after=ids["C"]) == [ids["A"]]
+    assert found(after=ids["C"], states=(RequestState.FAILED,)) == []
+    assert found(after=ids["A"]) == found(after="unknown") == []
     assert found(states=(RequestState.FAILED,)) == [ids["C"]]
     assert found(pipeline="ranking", version="7") == [ids["A"]]
     assert found(project="nope") == []

@@ -15,7 +15,18 @@ from bridge.domain.alert import AlertRow, State
 from bridge.domain.errors import UnknownRequest
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, Episode, HoldReason, Outcome, RequestRecord, RequestState, RetrainRequest
-from bridge.ports import Breaker, Claim, Delivery, Kind, NewDelivery, RequestFilter, Result, Store, TickChanges
+from bridge.ports import (
+    Breaker,
+    Claim,
+    DecisionFilter,
+    Delivery,
+    Kind,
+    NewDelivery,
+    RequestFilter,
+    Result,
+    Store,
+    TickChanges,
+)
 from bridge.store.memory import MemoryStore
 from bridge.store.sql import SqlStore
 
@@ -186,9 +197,9 @@ class Stores(RuleBasedStateMachine):
         self.both("depths")
         self.both("pending_deliveries", 50)
         self.both("requests", RequestFilter())
-        self.both("requests", RequestFilter((RequestState.HELD, RequestState.LOST), "shop", limit=2, offset=1))
-        self.both("decisions", limit=50)
-        self.both("decisions", model=MODELS[0], rule="R", since=self._now - 2000, limit=3)
+        self.both("requests", RequestFilter((RequestState.HELD, RequestState.LOST), "shop", limit=2))
+        self.both("decisions", DecisionFilter(limit=50))
+        self.both("decisions", DecisionFilter(MODELS[0], "R", since=self._now - 2000, limit=3))
         for request_id in IDS[:2]:
             self.both("deliveries", request_id)
 

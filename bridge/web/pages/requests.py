@@ -14,7 +14,7 @@ from bridge.domain.request import RequestRecord, RequestState
 from bridge.domain.times import Timestamp
 from bridge.ports import DeliveryRecord, DeliveryState, RequestFilter
 from bridge.web.pages.acting import done
-from bridge.web.pages.site import Paging, Site, tried, words
+from bridge.web.pages.site import Site, tried, words
 
 SHOWN, WAITING = 50, 100
 _WAITING = (RequestState.AWAITING_APPROVAL, RequestState.HELD)
@@ -40,10 +40,10 @@ def routes(site: Site) -> APIRouter:
         project: Name = "",
         pipeline: Name = "",
         version: Name = "",
-        page: Annotated[int, Query(ge=1, le=100_000)] = 1,
+        after: Name = "",
     ) -> HTMLResponse:
         states = tuple(item for item in RequestState if item.value in (state or ()))
-        which = RequestFilter(states, project, pipeline, version, SHOWN + 1, (page - 1) * SHOWN)
+        which = RequestFilter(states, project, pipeline, version, SHOWN + 1, after)
         problems: list[str] = []
         found = tried(lambda: site.queries.requests(which), problems)
         waiting = tried(lambda: site.queries.requests(RequestFilter(_WAITING, limit=WAITING)), problems)
@@ -52,8 +52,8 @@ def routes(site: Site) -> APIRouter:
         return site.page(
             "requests.html", found=found[:SHOWN], waiting=waiting, problems=problems, chosen=chosen, asked=asked,
             filtered=any(asked.values()), states=[item.value for item in RequestState],
-            paging=Paging(page, SHOWN, len(found) > SHOWN),
-            at_page=lambda number: site.link("/requests", **asked, page=number if number > 1 else ""),
+            older=site.link("/requests", **asked, after=found[SHOWN - 1].id) if len(found) > SHOWN else "",
+            newest=site.link("/requests", **asked) if after else "",
         )  # fmt: skip
 
     @router.get("/requests/{request_id}")

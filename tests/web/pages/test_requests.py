@@ -50,10 +50,10 @@ def test_an_empty_list_says_what_it_means(site: Site) -> None:
 def test_the_list_is_filtered_and_paged_by_the_server(site: Site) -> None:
     """And its links keep the filter."""
     site.queries.records = [REQUEST] * 51
-    page = site.http.get("/requests?state=requested&project=shop&page=2").text
+    page = site.http.get("/requests?state=requested&project=shop&after=x").text
     asked = next(item for item in site.queries.asked if getattr(item, "project", "") == "shop")
-    assert (asked.states, asked.limit, asked.offset) == ((RequestState.REQUESTED,), 51, 50)
-    assert 'href="/requests?state=requested&amp;project=shop&amp;page=3"' in page
+    assert (asked.states, asked.limit, asked.after) == ((RequestState.REQUESTED,), 51, "x")
+    assert f'href="/requests?state=requested&amp;project=shop&amp;after={ID}"' in page
     assert 'href="/requests?state=requested&amp;project=shop"' in page
 
 
