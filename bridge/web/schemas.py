@@ -104,6 +104,11 @@ SCHEMAS: Mapping[str, Schema] = {
         **_MODEL, rule=TEXT, slot=maybe(TIME), answer=TEXT, recomputed=FLAG, repeat=several(TEXT), helped=TEXT,
         checks=several(members(name=TEXT, passed=maybe(FLAG), text=TEXT)),
     ),
+    "Trail": members(
+        rule=TEXT, signal=TEXT, unit=TEXT, slots=several(TIME), value=several(maybe(NUMBER)),
+        statistic=several(maybe(NUMBER)), threshold=several(maybe(NUMBER)), lower=several(maybe(NUMBER)),
+        upper=several(maybe(NUMBER)), state=several(_RULE_STATE),
+    ),
     "Pause": members(project=TEXT, pipeline=TEXT, until=TIME, who=TEXT, at=TIME, note=TEXT, scope=TEXT),
 }  # fmt: skip
 _ID_AND_STATE = members(id=TEXT, state=one_of(RequestState))
@@ -114,6 +119,7 @@ DATA: Mapping[tuple[str, str], Schema] = {
     ),
     ("get", "/api/v1/alerts"): members(alerts=several(ref("Alert"))),
     ("get", "/api/v1/models"): members(total=COUNT, models=several(ref("Model"))),
+    ("get", "/api/v1/trail"): members(trails=several(ref("Trail"))),
     ("get", "/api/v1/status/buildinfo"): members(version=TEXT, pythonVersion=TEXT),
     ("get", "/api/v1/status/config"): members(yaml=TEXT),
     ("get", "/api/v1/decisions"): members(decisions=several(ref("Decision")), next=maybe(COUNT)),

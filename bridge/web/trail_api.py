@@ -17,33 +17,13 @@ from bridge.web.envelope import success
 
 COLUMNS = ("value", "statistic", "threshold", "lower", "upper")
 STATES = ("inactive", "pending", "firing")
-_NUMBER = {"anyOf": [{"type": "number"}, {"enum": ["+Inf", "-Inf"]}, {"type": "null"}]}
-_TEXTS = {name: {"type": "string"} for name in ("rule", "signal", "unit")}
-_LISTS: dict[str, dict[str, Any]] = {
-    "slots": {"type": "string", "format": "date-time"},
-    **dict.fromkeys(COLUMNS, _NUMBER),
-    "state": {"type": "string", "enum": list(STATES)},
-}
-
-
-def _members(**found: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "required": list(found), "properties": found, "additionalProperties": False}
-
-
-def _several(item: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "array", "items": item}
-
-
-_TRAIL = _members(**_TEXTS, **{name: _several(item) for name, item in _LISTS.items()})
-_ANSWER = _members(status={"const": "success"}, data=_members(trails=_several(_TRAIL)))
 
 
 def trail_routes(queries: Queries) -> APIRouter:
     """What is kept in memory: it begins with the start of the bridge."""
     router = APIRouter(prefix="/api/v1", tags=["state"])
-    described = {"description": "It is so.", "content": {"application/json": {"schema": _ANSWER}}}
 
-    @router.get("/trail", responses={200: described})
+    @router.get("/trail")
     def trail(
         project: str, pipeline: str, version: str, rule: str = "", last: Annotated[int, Query(ge=0, le=10_000)] = 0
     ) -> Response:

@@ -287,7 +287,7 @@ def test_an_error_nobody_expected_is_a_500_and_in_the_log(
 def test_a_method_that_is_not_there_is_a_405_that_names_those_that_are() -> None:
     """As a problem."""
     answer = Site().http.get("/-/reload")
-    assert (answer.status_code, answer.headers["allow"], answer.json()["status"]) == (405, "POST", 405)
+    assert (answer.status_code, answer.headers["allow"], answer.json()["status"]) == (405, "POST, PUT", 405)
 
 
 @pytest.mark.parametrize("path", ["/retrain", "/retrain/", "/", "/retrain/-/healthy", "/-/healthy"])
