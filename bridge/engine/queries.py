@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bridge.domain.alert import State
 from bridge.domain.explain import Explanation
 from bridge.domain.model import ModelKey
-from bridge.domain.request import Decision, RequestRecord, RequestState, Verdict
+from bridge.domain.request import Decision, Episode, RequestRecord, RequestState, Verdict
 from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Cause, Code
 from bridge.engine import fleet, silencing
@@ -165,6 +165,10 @@ class EngineQueries:
     def requests(self, which: RequestFilter) -> list[RequestRecord]:
         """Newest first."""
         return self._history.requests(which)
+
+    def episodes(self, model: ModelKey) -> list[Episode]:
+        """Newest first."""
+        return self._history.episodes(model)
 
     def request(self, request_id: str) -> RequestRecord | None:
         return self._history.request(request_id)

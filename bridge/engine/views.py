@@ -12,7 +12,7 @@ from typing import Protocol
 
 from bridge.domain.explain import Explanation
 from bridge.domain.model import ModelKey
-from bridge.domain.request import Decision, RequestRecord, Verdict
+from bridge.domain.request import Decision, Episode, RequestRecord, Verdict
 from bridge.domain.silence import Silence
 from bridge.domain.times import Duration, Timestamp
 from bridge.ports import DecisionFilter, DeliveryRecord, Pause, QueueDepth, RequestFilter, StatusReport
@@ -213,6 +213,10 @@ class Queries(Protocol):
     def decisions(self, which: DecisionFilter) -> list[Decision]: ...
 
     def requests(self, which: RequestFilter) -> list[RequestRecord]: ...
+
+    def episodes(self, model: ModelKey) -> list[Episode]:
+        """The last ones of a model, the newest first, open ones included."""
+        ...
 
     def request(self, request_id: str) -> RequestRecord | None: ...
 

@@ -277,6 +277,10 @@ class History(Protocol):
 
     def requests(self, which: RequestFilter) -> list[RequestRecord]: ...
 
+    def episodes(self, model: ModelKey, limit: int = 20) -> list[Episode]:
+        """Of one model, the newest first, open ones included."""
+        ...
+
     def save_request(self, record: RequestRecord) -> None:
         """Update a request outside a tick (a status report, a person's command)."""
         ...

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, tuple_
 
-from bridge.domain.request import Decision, RequestRecord, Verdict
+from bridge.domain.model import ModelKey
+from bridge.domain.request import Decision, Episode, RequestRecord, Verdict
 from bridge.domain.times import Timestamp
 from bridge.ports import DecisionFilter, DeliveryRecord, DeliveryState, RequestFilter
 from bridge.store import rows, tables
@@ -42,6 +43,14 @@ class HistorySide(Side):
         with self._read() as connection:
             page = connection.execute(found.limit(which.limit)).mappings()
             return [rows.request_of(row) for row in page]
+
+    def episodes(self, model: ModelKey, limit: int = 20) -> list[Episode]:
+        """Of one model, the newest first."""
+        table = tables.episodes
+        found = select(table).where(*(table.c[name] == value for name, value in model.labels().items()))
+        with self._read() as connection:
+            page = connection.execute(found.order_by(table.c.started_at.desc()).limit(limit)).mappings()
+            return [rows.episode_of(row) for row in page]
 
     def save_request(self, record: RequestRecord) -> None:
         """Update a request outside a tick."""

@@ -311,6 +311,12 @@ class MemoryStore:
             newest = newest[place + 1 :]
         return list(islice((record for record in newest if _matches(record, which)), which.limit))
 
+    def episodes(self, model: ModelKey, limit: int = 20) -> list[Episode]:
+        """As ports.History."""
+        with self._lock:
+            found = [episode for key, episode in self._episodes.items() if key[0] == model]
+        return sorted(found, key=lambda episode: -episode.started_at)[:limit]
+
     def save_request(self, record: RequestRecord) -> None:
         """As ports.History; what a delivery recorded meanwhile is kept."""
         with self._lock:

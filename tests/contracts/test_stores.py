@@ -339,6 +339,17 @@ def test_decisions_are_read_on_where_a_list_ended(store: Store) -> None:
     assert store.decisions(DecisionFilter(outcomes=(Outcome.REQUESTED, Outcome.RECORDED))) == [told[3]]
 
 
+def test_episodes_of_a_model_are_found_newest_first(store: Store) -> None:
+    """The open one included; an episode is there once, as it is now; of other models none."""
+    open_ = [Episode(A, start, "R", ("R",), 1) for start in (10, 20, 30)]
+    ended = [replace(item, ended_at=item.started_at + 5, end_reason="back to normal") for item in open_[:2]]
+    store.commit(TickChanges("g", 100, episodes=[*open_, Episode(B, 25, "R", ("R",), 1)], at=100))
+    store.commit(TickChanges("g", 200, episodes=ended, at=200))
+    assert store.episodes(A) == [open_[2], ended[1], ended[0]]
+    assert store.episodes(A, limit=2) == [open_[2], ended[1]]
+    assert store.episodes(C) == []
+
+
 def test_requests_are_found_by_state_and_model_page_by_page(store: Store) -> None:
     """Newest first."""
     made = [record_of(A, start=1), record_of(B, start=3), record_of(C, start=2, state=RequestState.FAILED)]

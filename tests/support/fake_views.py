@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from bridge.domain.errors import RequestError, UnknownRequest
 from bridge.domain.explain import Check, Explanation
 from bridge.domain.model import ModelKey
-from bridge.domain.request import Act, Decision, Outcome, RequestRecord, RequestState, RetrainRequest, Verdict
+from bridge.domain.request import Act, Decision, Episode, Outcome, RequestRecord, RequestState, RetrainRequest, Verdict
 from bridge.domain.times import Timestamp
 from bridge.engine.views import (
     AlertView,
@@ -50,6 +50,7 @@ REQUEST = RequestRecord(
     RetrainRequest(MODEL, "Drifted: drift 0.702 above 0.6", AT, ID, "Drifted", AT), RequestState.REQUESTED, AT,
     ("team",), ("team/coordinator/0",), sent_at=AT,
 )  # fmt: skip
+EPISODE = Episode(MODEL, AT, "Drifted", ("Drifted",), 1)
 DECISION = Decision(
     AT, "serving", "Drifted", MODEL, Outcome.REQUESTED, "pending", "firing", "drift 0.702 above 0.6", "breached",
     "none", 0.702, 0.702, 0.6, "model_drift", AT, ID,
@@ -86,6 +87,7 @@ class FakeQueries:
     waiting: list[DeliveryRecord] = field(default_factory=lambda: [DELIVERY])
     seen: dict[ModelKey, dict[str, TrailView]] = field(default_factory=lambda: {MODEL: {"Drifted": TRAIL}})
     silenced: SilencesView | None = None
+    lived: list[Episode] = field(default_factory=lambda: [EPISODE])
 
     def ready(self) -> tuple[bool, str]:
         return not self.why, self.why
@@ -127,6 +129,9 @@ class FakeQueries:
     def requests(self, which: RequestFilter) -> list[RequestRecord]:
         self.asked.append(which)
         return self.records
+
+    def episodes(self, model: ModelKey) -> list[Episode]:
+        return [item for item in self.lived if item.model == model]
 
     def request(self, request_id: str) -> RequestRecord | None:
         return REQUEST if request_id == ID else None
