@@ -11,7 +11,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
+from starlette.types import Scope
 
 from bridge.domain.errors import BridgeError, RequestError, StoreError, UnknownRequest
 
@@ -19,6 +20,7 @@ PROBLEM = "application/problem+json"
 RETRY_SECONDS = 30
 # What Prometheus calls them in its envelope; tools that know it look for this word.
 _KINDS = {401: "unauthorized", 403: "forbidden", 404: "not_found", 500: "internal", 503: "unavailable"}
+_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 _FOR_MACHINES = ("/api/", "/-/", "/metrics", "/openapi.json", "/static/")
 Page = Callable[[int, str, str], Response]
 
@@ -76,12 +78,14 @@ def install(app: FastAPI, page: Page) -> None:
 
 
 def _methods(request: Request) -> list[str]:
-    """Of all routes with this path; the router knows those of the first one."""
-    found: set[str] = set()
-    for route in request.app.routes:
-        if route.matches(request.scope)[0] is not Match.NONE:
-            found |= getattr(route, "methods", None) or set()
+    """Of all routes with this path; the router names only those of the first one."""
+    scope, routes = request.scope, request.app.routes
+    found = {name for name in _METHODS if any(_takes(route, {**scope, "method": name}) for route in routes)}
     return sorted(found | {"HEAD"} if "GET" in found else found)
+
+
+def _takes(route: BaseRoute, scope: Scope) -> bool:
+    return route.matches(scope)[0] is Match.FULL
 
 
 def _is_for_people(request: Request) -> bool:

@@ -93,3 +93,19 @@ def test_hostile_texts_are_data(site: Site, monkeypatch: pytest.MonkeyPatch) -> 
     page = site.http.get("/status").text
     assert "<script>alert" not in page
     assert page.count("&lt;script&gt;alert(1)") == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [("/nothing", 404, "/nothing: Not Found"), ("/?page=x", 400, "page: "), ("/decisions/x", 400, "number: ")],
+)
+def test_what_cannot_be_shown_is_a_page_for_people_and_a_problem_for_programs(
+    site: Site, path: str, status: int, said: str
+) -> None:
+    """By what the client asks for; the API never answers with a page."""
+    page = site.http.get(path, headers={"Accept": "text/html,*/*"})
+    assert (page.status_code, page.headers["content-type"]) == (status, "text/html; charset=utf-8")
+    assert said in page.text
+    problem = site.http.get(path)
+    assert (problem.status_code, problem.headers["content-type"]) == (status, "application/problem+json")
+    assert site.http.get("/api/v1/nothing", headers={"Accept": "text/html"}).json()["status"] == 404
