@@ -42,7 +42,7 @@ def test_from_a_healthy_start_to_a_retraining_that_helped(browser: Browser, tmp_
         models.text = drift(0.9)
         expect(row).to_contain_text("awaiting approval")
         row.get_by_role("link", name="shop/ranking/7").click()
-        expect(page.get_by_text("Drifted is firing since")).to_be_visible()
+        expect(page.get_by_text("Drifted is firing; since")).to_be_visible()
         expect(page.get_by_text("A request is awaiting approval since")).to_be_visible()
         expect(page.locator("figure .uplot")).to_have_count(1)
 

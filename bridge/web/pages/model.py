@@ -11,10 +11,11 @@ from starlette.responses import HTMLResponse
 
 from bridge.domain.model import ModelKey
 from bridge.domain.request import RequestRecord
-from bridge.engine.views import ModelState, ModelView, SignalView, TrailView
+from bridge.engine.views import ModelView, SignalView, TrailView
 from bridge.ports import DecisionFilter, RequestFilter
 from bridge.web.pages import pictures
 from bridge.web.pages.site import Site, figure, tried, when, words
+from bridge.web.pages.telling import lived, sentence
 
 DECISIONS, REQUESTS, ROWS = 30, 20, 20
 
@@ -40,54 +41,33 @@ def routes(site: Site) -> APIRouter:
         queries, which = site.queries, RequestFilter((), project, pipeline, version, REQUESTS)
         view = queries.model(model)
         requests = tried(lambda: queries.requests(which), problems)
+        siblings = tried(lambda: queries.requests(RequestFilter((), project, pipeline, limit=REQUESTS)), problems)
+        episodes = tried(lambda: queries.episodes(model), problems)
         decisions = tried(lambda: queries.decisions(DecisionFilter(model, limit=DECISIONS)), problems)
         explanations = tried(lambda: queries.explain(model), problems) if view is not None else []
-        known = view is not None or requests or decisions or problems
+        known = view is not None or requests or episodes or decisions or problems
         trails = queries.trails([model])[0]
         return site.page(
-            "model.html", 200 if known else 404, live=bool(known), model=model, view=view, requests=requests,
+            "model.html", 200 if known else 404, live=bool(known), model=model, view=view,
+            lived=lived(episodes, requests),
+            origin=next((item for item in siblings if item.new_version == version), None),
             decisions=decisions, explanations=explanations, problems=problems,
-            sentence="" if view is None else sentence(view, requests),
+            sentence="" if view is None else sentence(view, requests, trails),
             pictures=[] if view is None else _pictures(view, trails, requests),
         )  # fmt: skip
 
     return router
 
 
-def sentence(view: ModelView, requests: Sequence[RequestRecord]) -> str:
-    """How the model is, since when and why, and what is being done about it."""
-    active = sorted((item for item in view.signals if item.active_at), key=lambda item: item.active_at)
-    parts = [f"{item.rule} is {item.state} since {when(item.active_at)} UTC{_against(item)}." for item in active[:3]]
-    if len(active) > len(parts):
-        parts.append(f"{len(active) - len(parts)} more rules are not at rest.")
-    if not active:
-        blind = view.state is ModelState.NO_DATA
-        parts.append("No rule can judge it now." if blind else "No rule is pending or firing.")
-    return " ".join([*parts, *(_asked(requests[0]) if requests else ())])
-
-
-def _against(item: SignalView) -> str:
-    limit = "" if item.threshold != item.threshold else f", limit {figure(item.threshold)}"
-    return f": {item.signal} {figure(item.value)}{f' {item.unit}' if item.unit else ''}{limit}"
-
-
-def _asked(record: RequestRecord) -> list[str]:
-    """What became of the latest request."""
-    hold = f" by {words(record.hold.value)}" if record.hold is not None and record.state.value == "held" else ""
-    if not record.state.terminal:
-        return [f"A request is {words(record.state.value)}{hold} since {when(record.updated_at)} UTC."]
-    judged = f"; it was judged {words(record.verdict.value)}" if record.verdict is not None else ""
-    return [f"The last request ended as {words(record.state.value)} at {when(record.ended_at)} UTC{judged}."]
-
-
-def _pictures(
-    view: ModelView, trails: Mapping[str, TrailView], requests: Sequence[RequestRecord]
-) -> list[Picture]:  # fmt: skip
+def _pictures(view: ModelView, trails: Mapping[str, TrailView], requests: Sequence[RequestRecord]) -> list[Picture]:
+    """One for each rule that saw a value; all begin where the first of them does."""
     marks = [mark for record in requests for mark in _marks(record)]
+    began = min((slot for trail in trails.values() if (slot := pictures.first(trail))), default=0)
     found = []
     for signal in view.signals:
         trail = trails.get(signal.rule)
         if trail is not None and pictures.extent(trail.value) is not None:
+            trail = pictures.since(trail, began)
             columns = zip(trail.slots, trail.value, trail.statistic, trail.threshold, trail.state, strict=True)
             rows = [(*row[:4], ("inactive", "pending", "firing")[row[4]]) for row in columns]
             drawing, data = pictures.picture(trail), pictures.data(trail, marks)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from typing import NamedTuple
 
 import msgspec
 from markupsafe import Markup
 
+from bridge.domain.times import Timestamp
 from bridge.engine.views import TrailView
 
 SPARK_SLOTS = 40
@@ -39,15 +42,13 @@ def spark(trail: TrailView | None) -> Markup:
     if trail is None:
         return Markup()
     values, limits = trail.value[-SPARK_SLOTS:], _limits(trail)[-SPARK_SLOTS:]
-    frame = _frame(90, 20, [*values, *limits[-1:]])
-    if frame is None:
+    last, limit = _last(values), _last(limits)
+    if last < 0:
         return Markup()
-    body = ""
-    if limits and math.isfinite(limits[-1]):
-        body += f'<path class="limit" d="M0 {frame.y(limits[-1])}H{frame.width}"/>'
+    frame = Frame(90, 20, *(extent([*values, *limits[limit : limit + 1]]) or (0.0, 0.0)))
+    body = "" if limit < 0 else f'<path class="limit" d="M0 {frame.y(limits[limit])}H{frame.width}"/>'
     body += f'<path d="{_line(values, frame)}"/>'
-    if math.isfinite(values[-1]):
-        body += f'<circle r="2" cx="{frame.x(len(values) - 1, len(values))}" cy="{frame.y(values[-1])}"/>'
+    body += f'<circle r="2" cx="{frame.x(last, len(values))}" cy="{frame.y(values[last])}"/>'
     return _svg("spark", frame, body)
 
 
@@ -93,6 +94,23 @@ def extent(numbers: Sequence[float]) -> tuple[float, float] | None:
     """The smallest and the greatest that there is; None of none."""
     finite = [number for number in numbers if math.isfinite(number)]
     return (min(finite), max(finite)) if finite else None
+
+
+def first(trail: TrailView) -> Timestamp:
+    """The slot in which it first had a value; 0 = it never had one."""
+    known = (slot for slot, value in zip(trail.slots, trail.value, strict=True) if math.isfinite(value))
+    return next(known, 0)
+
+
+def since(trail: TrailView, slot: Timestamp) -> TrailView:
+    """What was seen from `slot` on."""
+    place = bisect_left(trail.slots, slot)
+    return TrailView(*(getattr(trail, item.name)[place:] for item in fields(trail)))
+
+
+def _last(numbers: Sequence[float]) -> int:
+    """Where the last number is, -1 = there is none."""
+    return next((place for place in range(len(numbers) - 1, -1, -1) if math.isfinite(numbers[place])), -1)
 
 
 def _limits(trail: TrailView) -> Sequence[float]:

@@ -46,6 +46,7 @@
     const sign = active && signOf(active);
     const open = [...content.querySelectorAll("details[open]")].map(signOf);
     const [x, y] = [window.scrollX, window.scrollY];
+    document.dispatchEvent(new Event("renewing"));
     content.replaceChildren(...fresh.childNodes);
     for (const details of content.querySelectorAll("details")) {
       if (open.includes(signOf(details))) details.open = true;

@@ -59,9 +59,17 @@
       ctx.lineTo(x, bbox.top + bbox.height);
       ctx.stroke();
       ctx.font = `${11 * devicePixelRatio}px system-ui, sans-serif`;
+      ctx.textAlign = "left";
+      ctx.textBaseline = "alphabetic";
       const wide = ctx.measureText(text).width;
       const room = x + wide + 8 < bbox.left + bbox.width;
-      ctx.fillText(text, room ? x + 4 : x - wide - 4, bbox.top + (12 + 14 * (row++ % 4)) * devicePixelRatio);
+      const place = [text, room ? x + 4 : x - wide - 4, bbox.top + (14 + 14 * (row++ % 4)) * devicePixelRatio];
+      ctx.setLineDash([]);
+      ctx.strokeStyle = colour("--ground");
+      ctx.lineWidth = 4 * devicePixelRatio;
+      ctx.lineJoin = "round";
+      ctx.strokeText(...place); // lines below the text do not make it unreadable
+      ctx.fillText(...place);
       ctx.restore();
     }
   }
@@ -103,10 +111,47 @@
       tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
       cursor: { drag: { x: true, y: false }, y: false },
       hooks: {
+        ready: [(plot) => tellNewest(plot, entry.data)],
+        setCursor: [(plot) => { if (plot.cursor.idx == null) tellNewest(plot, entry.data); }],
         drawClear: [(plot) => shade(plot, entry.data)],
         draw: [(plot) => mark(plot, entry.data)],
       },
     };
+  }
+
+  // As long as nobody points at a slot, the text below is about the newest that is known.
+  function tellNewest(plot, data) {
+    const newest = data.value.findLastIndex((number) => number !== null);
+    plot.setLegend({ idx: newest < 0 ? data.slots.length - 1 : newest }, false);
+  }
+
+  // With the keyboard: arrows, Home and End go from slot to slot, Escape goes back to the newest.
+  function steer(entry, figure) {
+    const { root } = entry.plot;
+    root.tabIndex = 0;
+    root.setAttribute("role", "group");
+    root.setAttribute("aria-label", `Chart of ${figure.dataset.rule}: arrow keys tell the numbers of each slot`);
+    root.addEventListener("keydown", (event) => {
+      const last = entry.data.slots.length - 1;
+      const now = entry.plot.cursor.idx ?? last + 1;
+      const next = { ArrowLeft: now - 1, ArrowRight: now + 1, Home: 0, End: last }[event.key];
+      if (next === undefined && event.key !== "Escape") return;
+      event.preventDefault();
+      root.querySelector(".u-legend").setAttribute("aria-live", "polite");
+      const place = Math.min(Math.max(next, 0), last);
+      entry.plot.setCursor({ left: next === undefined ? -10 : entry.plot.valToPos(entry.data.slots[place], "x"), top: 0 });
+    });
+  }
+
+  // Who looks at a part of the time goes on to do so.
+  function renew(entry, data) {
+    const { plot } = entry;
+    const { min, max } = plot.scales.x;
+    const whole = min <= entry.data.slots[0] && max >= entry.data.slots.at(-1);
+    entry.data = data;
+    plot.setData(columns(data), whole);
+    if (!whole) plot.redraw();
+    if (plot.cursor.idx == null) tellNewest(plot, data);
   }
 
   function draw(figure) {
@@ -114,9 +159,9 @@
     const data = JSON.parse(figure.dataset.trail);
     const known = drawn.get(figure.id);
     if (known && known.data.own === data.own && hasBand(known.data) === hasBand(data)) {
-      known.data = data;
       place.replaceChildren(known.plot.root);
-      known.plot.setData(columns(data));
+      renew(known, data);
+      if (known.focused) known.plot.root.focus({ preventScroll: true });
       watch(place, known);
       return;
     }
@@ -124,6 +169,7 @@
     const width = place.clientWidth;
     place.replaceChildren();
     entry.plot = new uPlot(options(figure, entry, width), columns(data), place);
+    steer(entry, figure);
     drawn.set(figure.id, entry);
     watch(place, entry);
   }
@@ -141,6 +187,9 @@
     for (const figure of document.querySelectorAll("figure[data-trail]")) draw(figure);
   }
 
+  document.addEventListener("renewing", () => {
+    for (const entry of drawn.values()) entry.focused = entry.plot.root === document.activeElement;
+  });
   document.addEventListener("renewed", all);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     for (const { plot, watcher } of drawn.values()) {
