@@ -53,9 +53,10 @@ class Detected(Verdicts):
     standardised: Standardised
 
     def band(self) -> tuple[Floats, Floats]:
-        """Three robust sigmas around the reference."""
+        """Three robust sigmas around the reference; none while it is still being learnt."""
         usual = self.standardised
-        return usual.level - BAND * usual.spread, usual.level + BAND * usual.spread
+        reach = np.where(usual.ready, BAND * usual.spread, np.nan)
+        return usual.level - reach, usual.level + reach
 
 
 class Detector(RetrainStrategy):

@@ -107,6 +107,26 @@ def test_charts_are_drawn_and_go_on(browser: Browser, site: Site, hurried: None)
         assert seen.problems == []
 
 
+def test_a_chart_goes_with_the_keyboard(browser: Browser, site: Site, hurried: None) -> None:
+    """It tells the newest slot until one goes to another; renewing leaves the focus where it is."""
+    with visit(browser, site.url) as seen:
+        page = seen.page
+        page.goto(MODEL_PAGE)
+        chart, legend = page.locator("figure .uplot"), page.locator(".u-legend")
+        expect(legend).to_contain_text("2023-11-14 22:13:20 UTC")
+        chart.focus()
+        for key, told in (("ArrowLeft", "22:13:20"), ("ArrowLeft", "22:13:10"), ("Home", "22:12:40"),
+                          ("ArrowLeft", "22:12:40"), ("ArrowRight", "22:12:50"), ("End", "22:13:20")):  # fmt: skip
+            page.keyboard.press(key)
+            expect(legend).to_contain_text(f"2023-11-14 {told} UTC")
+        site.queries.seen = {MODEL: {"Drifted": longer()}}
+        expect(page.get_by_text("in 6 slots")).to_be_visible()
+        assert chart.evaluate("element => element === document.activeElement")
+        page.keyboard.press("Escape")
+        expect(legend).to_contain_text("2023-11-14 22:13:30 UTC")
+        assert seen.problems == []
+
+
 def test_a_statistic_has_its_own_scale(browser: Browser, site: Site) -> None:
     """And its limit is not drawn among the values; dark or light, the chart is drawn again."""
     site.queries.seen = {MODEL: {"Drifted": replace(TRAIL, statistic=[5.0] * 5, threshold=[30.0] * 5)}}

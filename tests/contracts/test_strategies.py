@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -105,6 +106,25 @@ def test_a_band_is_of_the_batch_and_the_right_way_round(strategy: RetrainStrateg
         assert lower.shape == upper.shape == (len(values),)
         known = ~np.isnan(lower)
         assert (lower[known] <= upper[known]).all()
+
+
+@pytest.mark.parametrize("name", ["ewma", "seasonal_cusum", "page_hinkley", "adwin", "kswin"])
+def test_a_band_is_in_the_unit_of_the_signal(name: str) -> None:
+    """None while the reference is learnt, then around what is usual; a series in ms has a band in ms."""
+    series = np.random.default_rng(11).normal(0.5, 0.05, 300).tolist()
+    learning = {"standardise": {"reference": "version", "warm_up": "1h", "window": "2h", "transform": "none"}}
+    found = []
+    for factor in (1.0, 1000.0):
+        one = build(StrategySpec(name, learning))
+        state, bands = one.new_state(1), []
+        for minute, value in enumerate(series, start=1):
+            batch = replace(batch_of([value * factor]), slot=minute * 60_000, event=EventKind.CUSTOM)
+            bands.append(guarded(one, batch, state).band())
+        assert np.isnan(bands[30]).all()
+        found.append([float(edge[0]) for edge in bands[-1]])
+    (low, high), scaled = found
+    assert 0.25 < low < 0.45 < 0.55 < high < 0.75
+    assert scaled == pytest.approx([1000 * low, 1000 * high], rel=0.02)
 
 
 def test_an_empty_batch_is_judged_empty(strategy: RetrainStrategy) -> None:

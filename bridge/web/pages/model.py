@@ -79,7 +79,9 @@ def _summary(trail: TrailView) -> str:
     """The picture in words, for those who do not see it."""
     low, high = pictures.extent(trail.value) or (0.0, 0.0)
     usual = pictures.extent([*trail.lower[-1:], *trail.upper[-1:]])
-    told = f"From {figure(low)} to {figure(high)} in {len(trail.slots)} slots since {when(trail.slots[0])} UTC"
+    count = len(trail.slots)
+    slots = "1 slot" if count == 1 else f"{count} slots"
+    told = f"From {figure(low)} to {figure(high)} in {slots} since {when(trail.slots[0])} UTC"
     return told + (f"; usual is {figure(usual[0])} to {figure(usual[1])} now." if usual else ".")
 
 

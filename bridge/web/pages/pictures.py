@@ -61,7 +61,7 @@ def picture(trail: TrailView) -> Markup:
     count = len(trail.slots)
     body = "".join(
         f'<rect class="{name}" x="{frame.x(begin, count)}" y="0" height="{frame.height}"'
-        f' width="{max(frame.x(end, count) - frame.x(begin, count), 2)}"/>'
+        f' width="{max(frame.x(min(end + 1, count - 1), count) - frame.x(begin, count), 2)}"/>'
         for name, begin, end in _phases(trail.state)
     )
     body += "".join(f'<path class="band" d="{shape}"/>' for shape in _bands(trail, frame))

@@ -108,6 +108,7 @@
     }
     return {
       width, height: HEIGHT, series, axes, bands,
+      scales: { x: { range: (_, min, max) => (min !== null && min === max ? [min - 30, max + 30] : [min, max]) } },
       tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
       cursor: { drag: { x: true, y: false }, y: false },
       hooks: {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -9,8 +10,9 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 from bridge.engine.views import TrailView
-from bridge.web.pages.pictures import data, extent, own_scale, picture, spark
-from tests.support.fake_views import AT, TRAIL
+from bridge.web.pages.pictures import data, extent, first, own_scale, picture, since, spark
+from bridge.web.pages.static import FOLDER
+from tests.support.fake_views import AT, MODEL, TRAIL
 from tests.support.web_app import Site
 
 MODEL_PAGE = "/model?project=shop&pipeline=ranking&version=7"
@@ -46,6 +48,29 @@ def test_nothing_to_show_is_no_picture() -> None:
         str(picture(replace(nothing, lower=[math.nan] * 5, upper=[math.nan] * 5))),
     ] == [""] * 3
     assert extent([math.inf, math.nan]) is None
+
+
+def test_a_spark_of_a_model_that_is_silent_keeps_its_last_point_and_limit() -> None:
+    """What it was is seen against its limit, with nothing to the right of it."""
+    silent = replace(TRAIL, value=[0.1, 0.2, 0.3, math.nan, math.nan], threshold=[0.6, 0.6, 0.6, math.nan, math.nan])
+    silent = replace(silent, statistic=silent.value)
+    svg = str(spark(silent))
+    assert paths(svg)["limit"] == "M0 2H90"
+    (dot,) = ET.fromstring(svg).iter("circle")
+    assert numbers(paths(svg)[""])[-1] == (int(dot.get("cx", "")), int(dot.get("cy", ""))) == (44, 12)
+
+
+def test_pictures_of_a_model_begin_where_it_did() -> None:
+    """All of them with the first value that any rule saw."""
+    late = replace(TRAIL, value=[math.nan, math.nan, 0.3, 0.4, 0.5])
+    assert [first(TRAIL), first(late), first(replace(late, value=[math.nan] * 5))] == [AT - 40_000, AT - 20_000, 0]
+    assert since(late, first(late)).value == [0.3, 0.4, 0.5]
+    assert since(late, first(late)).state == [0, 1, 2]
+    site = Site()
+    site.queries.seen = {MODEL: {"Drifted": late}}
+    assert "From 0.3 to 0.5 in 3 slots since 2023-11-14 22:13:00 UTC" in site.http.get(MODEL_PAGE).text
+    site.queries.seen = {MODEL: {"Drifted": replace(late, value=[math.nan] * 4 + [0.5])}}
+    assert "From 0.5 to 0.5 in 1 slot since" in site.http.get(MODEL_PAGE).text
 
 
 def test_a_signal_that_stays_the_same_is_a_line_in_the_middle() -> None:
@@ -93,3 +118,13 @@ def test_the_models_page_asks_for_the_trails_of_its_models_at_once() -> None:
     page = site.http.get("/").text
     assert page.count('<svg class="spark"') == 1
     assert len([item for item in site.queries.asked if isinstance(item, tuple) and item[0] == "trails"]) == 1
+
+
+def test_the_charting_library_is_the_one_that_was_published() -> None:
+    """Unchanged, with its licence; the note beside it says from where."""
+    note = (FOLDER / "README.md").read_text(encoding="utf-8")
+    for name, digest in re.findall(r"`(uplot\.\w+)`.*SHA-256 `(\w+)`", note):
+        assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == digest
+    assert note.count("SHA-256") == 2
+    assert "uplot.LICENSE.txt" in note
+    assert "MIT" in (FOLDER / "uplot.LICENSE.txt").read_text(encoding="utf-8")
