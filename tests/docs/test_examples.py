@@ -53,7 +53,7 @@ def problem(text: str, folder: Path) -> str:
     """What is wrong with an example; ConfigError, too, when a loader refuses it."""
     file, kind = folder / "example.yml", text.partition("\n")[0].strip()
     file.write_text(text)
-    if kind == "# fragment":
+    if kind == "# fragment" or kind.startswith("# tests/"):
         yaml.safe_load(text)
     elif kind == "# coordinator.yml":
         files_beside(text, folder)

@@ -1,0 +1,171 @@
+"""Writes docs/configuration-reference.md from the JSON Schemas of the files, which are made from what reads them.
+
+python scripts/configuration_reference.py          # writes the page
+python scripts/configuration_reference.py --check  # exit code 1 when it is not up to date
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bridge.authoring.schema import schema
+from bridge.domain.times import format_duration
+
+Json = dict[str, Any]
+PAGE = Path(__file__).parents[1] / "docs" / "configuration-reference.md"
+HEAD = """# Configuration reference
+
+Every key of [bridge.yml](configuration.md), of [rule files](rules.md) and of every [strategy](strategies/README.md),
+with its type and its default, in the notation of Prometheus' own configuration page: brackets mean that a key may be
+left out, and `<name>` stands for a type or for the section of that name. What the keys mean say the pages that are
+linked here. This page is generated from what reads the files; `retrain-bridge check schema config` and `check schema
+rules` print the same as JSON Schema for editors.
+
+Types: `<duration>` is a text such as `30s` or `1h30m`; `<value>` a number in the signal's unit, or a time such as
+`500ms` for a latency; `<rate>` a text such as `2/day`; `<secret>` a text that is never shown again; `<strategy>` the
+name of a [strategy](strategies/README.md).
+"""
+FILES = (
+    ("config", "bridge.yml", "[Guide](configuration.md)."),
+    ("rules", "Rule files", "[Guide](rules.md)."),
+)
+_DURATION = re.compile(r"\[smhdwy\]")
+_LATENCY = re.compile(r"us\|µs\|ms")
+MANY = 10  # only the names of strategies are so many
+_SUFFIXES = ("Section", "Config", "Model")
+
+
+def reference() -> str:
+    """The whole page."""
+    parts, told = [HEAD], set[str]()
+    for kind, title, text in FILES:
+        document = schema(kind)
+        document = _inlined(document, document["$defs"])
+        parts.append(f"## {title}\n\n{text}\n")
+        first = document["$ref"].rpartition("/")[2]
+        for name in [first, *sorted(set(document["$defs"]) - {first}, key=_order)]:
+            if name not in told and document["$defs"][name].get("type") == "object":
+                told.add(name)
+                parts.append("\n".join(_section(name, document["$defs"][name])))
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _inlined(value: Any, defs: Json) -> Any:
+    """With the words of an enumeration in the place of its name."""
+    if isinstance(value, list):
+        return [_inlined(item, defs) for item in value]
+    if not isinstance(value, dict):
+        return value
+    target = defs.get(str(value.get("$ref", "")).rpartition("/")[2], {})
+    if "enum" in target:
+        return {**target, **{key: item for key, item in value.items() if key != "$ref"}}
+    return {key: _inlined(item, defs) for key, item in value.items()}
+
+
+def _order(name: str) -> tuple[bool, str]:
+    """Sections first, then what strategies and sinks are configured by."""
+    return not name.endswith("Section"), name
+
+
+def _section(name: str, found: Json) -> Iterator[str]:
+    yield f"### `<{_word(name)}>`\n"
+    if text := found.get("description", ""):
+        yield f"{text}\n"
+    yield "```text"
+    needed = found.get("required", ())
+    for key, value in found.get("properties", {}).items():
+        yield from _key(key, value, required=key in needed)
+    yield "```\n"
+
+
+def _key(key: str, value: Json, *, required: bool) -> Iterator[str]:
+    lines = _type(value).split("\n")
+    default = _default(value)
+    told = f" | default = {default}" if default else ""
+    text = "\n".join([f"{key}: {lines[0]}".rstrip(), *lines[1:]])
+    yield text + told if required else f"[ {text}{told} ]"
+
+
+def _type(value: Json) -> str:
+    """What may stand there."""
+    if "$ref" in value:
+        return f"<{_word(value['$ref'].rpartition('/')[2])}>"
+    if "anyOf" in value or "oneOf" in value:
+        some = [_type(item) for item in value.get("anyOf") or value["oneOf"] if item.get("type") != "null"]
+        some = [item for item in dict.fromkeys(some) if item != "0"]
+        return " | ".join(some)
+    if len(value.get("enum", ())) > MANY:
+        return "<strategy>"
+    if "enum" in value:
+        return " | ".join(str(item) for item in dict.fromkeys(map(str, value["enum"])))
+    if "const" in value:
+        return str(value["const"])
+    pattern = value.get("pattern", "")
+    if _DURATION.search(pattern):
+        return "<duration>"
+    if _LATENCY.search(pattern):
+        return "<value>"
+    return _plain(value)
+
+
+def _plain(value: Json) -> str:
+    kind = value.get("type", "any")
+    if kind == "array":
+        item = _type(value.get("items", {}))
+        return f"\n  - {item.strip()}\n  ..." if "\n" in item else f"[ {item}, ... ]"
+    if kind == "object":
+        return _object(value)
+    if kind == "string" and str(value.get("default", "")) == "<secret>":
+        return "<secret>"
+    if kind == "string" and "a-z" in value.get("pattern", ""):
+        return "<rate>"
+    return " | ".join(f"<{item}>" for item in ([kind] if isinstance(kind, str) else kind))
+
+
+def _object(value: Json) -> str:
+    members = value.get("properties", {})
+    if value.get("maxProperties") == 1:
+        return "{ <strategy>: <its section> }"
+    if members:
+        needed = value.get("required", ())
+        lines = [line for key, item in members.items() for line in _key(key, item, required=key in needed)]
+        return "\n  " + "\n".join(lines).replace("\n", "\n    ")
+    more = value.get("additionalProperties")
+    inner = _type(more) if isinstance(more, dict) and more else "<any>"
+    return f"{{ <string>: {inner}, ... }}"
+
+
+def _default(value: Json) -> str:
+    found = value.get("default")
+    if found in (None, "", [], {}, "<secret>") or isinstance(found, dict | list):
+        return ""
+    if isinstance(found, bool):
+        return str(found).lower()
+    if isinstance(found, int) and _type(value) == "<duration>":
+        return format_duration(found)
+    return str(found)
+
+
+def _word(name: str) -> str:
+    """As Prometheus names its sections: global_section is <global>."""
+    for suffix in _SUFFIXES:
+        name = name.removesuffix(suffix) or name
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def main() -> int:
+    text = reference()
+    if "--check" in sys.argv[1:]:
+        same = PAGE.exists() and PAGE.read_text(encoding="utf-8") == text
+        print("up to date" if same else f"{PAGE.name} is not what the schemas say: run {Path(__file__).name}")
+        return not same
+    PAGE.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""Takes the pictures of the page for docs/img, from a demo that runs: its drift, request, retraining and verdict.
+
+scripts/demo &                                      # says where the page is
+python scripts/screenshots.py http://127.0.0.1:PORT
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import APIRequestContext, sync_playwright
+
+FOLDER = Path(__file__).parents[1] / "docs" / "img"
+LIMIT_SECONDS = 90.0
+SHOTS = (
+    # name, path, width, height, colours
+    ("models", "/", 1200, 760, "light"),
+    ("model", "{model}", 1200, 900, "light"),
+    ("decision", "{decision}", 1200, 760, "light"),
+    ("rules", "/rules", 1200, 620, "dark"),
+    ("phone", "{request}", 390, 844, "dark"),
+)
+
+
+def judged(ask: APIRequestContext) -> dict[str, Any]:
+    """The request of the story, once it is known whether it helped."""
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while time.monotonic() < deadline:
+        found = [item for item in ask.get("/api/v1/requests").json()["data"]["requests"] if item["verdict"]]
+        if found:
+            return dict(found[0])
+        time.sleep(1)
+    sys.exit("nothing was judged: is this a demo that runs?")
+
+
+def main() -> None:
+    base = sys.argv[1].rstrip("/")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        context = browser.new_context(base_url=base)
+        request = judged(context.request)
+        decisions = context.request.get("/api/v1/decisions?outcome=requested").json()["data"]["decisions"]
+        paths = {
+            "model": f"/model?project={request['project']}&pipeline={request['pipeline']}&version={request['version']}",
+            "request": f"/requests/{request['id']}", "decision": f"/decisions/{decisions[0]['id']}?again=true",
+        }  # fmt: skip
+        for name, path, width, height, colours in SHOTS:
+            page = browser.new_context(
+                base_url=base, viewport={"width": width, "height": height}, color_scheme=colours
+            ).new_page()
+            page.goto(path.format(**paths))
+            page.wait_for_timeout(500)
+            page.screenshot(path=FOLDER / f"page-{name}.png")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
