@@ -91,7 +91,8 @@ class Story:
                 say("models", f"{'/'.join(DRIFTING[:2])} serves version {request['new_version']}", "yellow")
         if request["verdict"]:
             page = f"{self._servers.bridge}/requests/{request_id}"
-            self._once(f"{request_id} judged", "verdict", f"did it help: {request['verdict'].replace('_', ' ')}; {page}", "bold green")
+            told = f"did it help: {request['verdict'].replace('_', ' ')}; {page}"
+            self._once(f"{request_id} judged", "verdict", told, "bold green")
 
     def _tell_alerts(self) -> None:
         for alert in get(f"{self._servers.alertmanager}/api/v2/alerts") or []:
