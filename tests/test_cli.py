@@ -146,6 +146,14 @@ def test_a_request_is_shown_as_json(command, api) -> None:
     assert json.loads(command("requests", "show", "a" * 32)[1]) == REQUEST
 
 
+def test_retrying_says_how_many(command, api) -> None:
+    """And where that is asked."""
+    asked, answers = api
+    answers["data"] = {"retried": 1}
+    assert command("requests", "retry", "x")[1] == "1 delivery tried now\n"
+    assert asked[-1] == ("POST", "/api/v1/requests/x/retry")
+
+
 def test_redriving_says_how_many(command, api) -> None:
     """One destination, or all."""
     asked, answers = api

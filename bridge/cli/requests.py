@@ -52,6 +52,13 @@ def requests_show(request_id: str, bridge_url: BridgeUrl = DEFAULT_URL, http_con
     print(json.dumps(_api(bridge_url, http_config, f"/api/v1/requests/{quote(request_id, safe='')}"), indent=2))
 
 
+@requests_app.command("retry")
+def requests_retry(request_id: str, bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None) -> None:
+    """Try the deliveries of a request at once that wait for their next attempt."""
+    count = _api(bridge_url, http_config, f"/api/v1/requests/{quote(request_id, safe='')}/retry", "POST")["retried"]
+    print(f"{count} deliver{'y' if count == 1 else 'ies'} tried now")
+
+
 @requests_app.command("redrive")
 def requests_redrive(
     request_id: str,

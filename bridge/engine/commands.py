@@ -82,6 +82,13 @@ class EngineCommands:
         log.info("deliveries queued again", extra={"request_id": request_id, "count": count})
         return count
 
+    def retry(self, request_id: str) -> int:
+        """What waits for a retry is tried at once; how many."""
+        count = self._outbox.retry(request_id, self._now())
+        self._wake()
+        log.info("deliveries tried at once", extra={"request_id": request_id, "count": count})
+        return count
+
     def act(self, request_id: str, what: str, who: str, note: str = "") -> RequestRecord:
         """As People.act; what it lets go is delivered at once."""
         record = self._people.act(request_id, what, who, note)

@@ -270,7 +270,13 @@ class Commands(Protocol):
         """A coordinator's word on a request; a report that is older or repeats what is known changes nothing."""
         ...
 
-    def redrive(self, request_id: str, destination: str | None = None) -> int: ...
+    def redrive(self, request_id: str, destination: str | None = None) -> int:
+        """Queue dead deliveries again; how many."""
+        ...
+
+    def retry(self, request_id: str) -> int:
+        """Deliveries that wait for a retry are tried at once, unless their destination's breaker is open; how many."""
+        ...
 
     def act(self, request_id: str, what: str, who: str, note: str = "") -> RequestRecord:
         """`approve`, `release` or `withdraw` a request that is held."""

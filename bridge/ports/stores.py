@@ -220,6 +220,10 @@ class Outbox(Protocol):
         """Make everything that waits for a retry due now: the destination is back."""
         ...
 
+    def retry(self, request_id: str, now: Timestamp) -> int:
+        """What waits for a retry is due now, of all destinations; how many. UnknownRequest as with redrive."""
+        ...
+
     def redrive(self, request_id: str, destination: str | None, now: Timestamp) -> int:
         """dead -> queued with attempts kept; how many. UnknownRequest when there is no such request."""
         ...

@@ -256,15 +256,26 @@ class MemoryStore:
                 if row.record.state is not DeliveryState.LEASED and row.record.next_at > now:
                     row.record = replace(row.record, next_at=now)
 
+    def retry(self, request_id: str, now: Timestamp) -> int:
+        """As ports.Outbox."""
+        with self._lock:
+            waits = [row for row in self._of(request_id, DeliveryState.RETRY) if row.record.next_at > now]
+            for row in waits:
+                row.record = replace(row.record, next_at=now)
+            return len(waits)
+
+    def _of(self, request_id: str, state: DeliveryState) -> list[_Row]:
+        if request_id not in self._requests:
+            raise UnknownRequest(f"there is no request {request_id!r}")
+        rows = self._rows.values()
+        return [row for row in rows if row.record.request_id == request_id and row.record.state is state]
+
     def redrive(self, request_id: str, destination: str | None, now: Timestamp) -> int:
         """As ports.Outbox."""
         with self._lock:
-            if request_id not in self._requests:
-                raise UnknownRequest(f"there is no request {request_id!r}")
             dead = [
-                row for row in self._rows.values()
-                if row.record.request_id == request_id and row.record.state is DeliveryState.DEAD
-                and destination in {None, row.record.destination}
+                row for row in self._of(request_id, DeliveryState.DEAD)
+                if destination in {None, row.record.destination}
             ]  # fmt: skip
             for row in dead:
                 row.record = replace(row.record, state=DeliveryState.QUEUED, next_at=now, queued_at=now, updated_at=now)

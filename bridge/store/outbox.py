@@ -162,6 +162,15 @@ class OutboxSide(Side):
         with self._write() as connection:
             connection.execute(update(_table).where(waits).values(next_at=now))
 
+    def retry(self, request_id: str, now: Timestamp) -> int:
+        """What waits for a retry is due now."""
+        waits = and_(
+            _table.c.request_id == request_id, _table.c.state == DeliveryState.RETRY.value, _table.c.next_at > now
+        )
+        with self._write() as connection:
+            _check_known(connection, request_id)
+            return connection.execute(update(_table).where(waits).values(next_at=now)).rowcount
+
     def redrive(self, request_id: str, destination: str | None, now: Timestamp) -> int:
         """dead -> queued."""
         dead = and_(_table.c.request_id == request_id, _table.c.state == DeliveryState.DEAD.value)
@@ -169,9 +178,7 @@ class OutboxSide(Side):
             dead = and_(dead, _table.c.destination == destination)
         again = {"state": DeliveryState.QUEUED.value, "next_at": now, "queued_at": now, "updated_at": now}
         with self._write() as connection:
-            known = select(tables.requests.c.seq).where(tables.requests.c.id == request_id)
-            if connection.execute(known).first() is None:
-                raise UnknownRequest(f"there is no request {request_id!r}")
+            _check_known(connection, request_id)
             return connection.execute(update(_table).where(dead).values(**again)).rowcount
 
     def depths(self) -> Mapping[str, QueueDepth]:
@@ -249,3 +256,9 @@ _TAKEN = (
         updated_at=bindparam("now"),
     )
 )
+
+
+def _check_known(connection: Connection, request_id: str) -> None:
+    known = select(tables.requests.c.seq).where(tables.requests.c.id == request_id)
+    if connection.execute(known).first() is None:
+        raise UnknownRequest(f"there is no request {request_id!r}")

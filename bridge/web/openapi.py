@@ -14,7 +14,7 @@ _ANY = (400, 401, 405, 408, 413, 421, 500, 503)
 _OF_CHANGES = (403,)
 _OF_BODIES = (415,)
 _OF_ONE = (404,)
-_CONFLICTS = ("/redrive", "/status", "/approve", "/release", "/withdraw", "/explain", "/api/v1/requests")
+_CONFLICTS = ("/redrive", "/retry", "/status", "/approve", "/release", "/withdraw", "/explain", "/api/v1/requests")
 _SECURITY = {"basic": {"type": "http", "scheme": "basic", "description": "Where --web.config.file names users."}}
 
 

@@ -128,6 +128,7 @@ DATA: Mapping[tuple[str, str], Schema] = {
     ("get", "/api/v1/requests/{request_id}"): ref("RequestWithDeliveries"),
     ("post", "/api/v1/requests"): ref("Request"),
     ("post", "/api/v1/requests/{request_id}/redrive"): members(redriven=COUNT),
+    ("post", "/api/v1/requests/{request_id}/retry"): members(retried=COUNT),
     ("post", "/api/v1/requests/{request_id}/status"): _ID_AND_STATE,
     ("post", "/api/v1/requests/{request_id}/approve"): ref("Request"),
     ("post", "/api/v1/requests/{request_id}/release"): ref("Request"),

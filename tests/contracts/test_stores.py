@@ -289,6 +289,22 @@ def test_dead_deliveries_can_be_driven_again(store: Store) -> None:
         store.redrive("0" * 32, None, 200)
 
 
+def test_what_waits_for_a_retry_can_be_tried_at_once(store: Store) -> None:
+    """Of every destination of the request, and of no other; what is leased or dead is left alone."""
+    made, other = record_of(), record_of(B)
+    queued(store, made)
+    queued(store, other)
+    for claim in store.claim(HOOK, "w", 100, LEASE, limit=10):
+        store.settle(claim, Delivery(Result.RETRY, "http_5xx", 503), 110, 10_000)
+    assert store.retry(made.id, 200) == 1
+    assert store.retry(made.id, 200) == 0
+    (claim,) = store.claim(HOOK, "w", 200, LEASE, limit=10)
+    assert (claim.parcel.request.id, claim.attempt) == (made.id, 2)
+    assert store.retry(made.id, 200) == 0
+    with pytest.raises(UnknownRequest):
+        store.retry("0" * 32, 200)
+
+
 def test_depths_count_what_waits_and_what_died(store: Store) -> None:
     """With the age of the oldest that waits."""
     first, second, third = record_of(start=1), record_of(B, start=2), record_of(C, start=3)

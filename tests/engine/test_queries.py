@@ -179,6 +179,16 @@ def test_a_report_carries_the_new_version_and_keeps_what_it_does_not_say() -> No
     )  # fmt: skip
 
 
+def test_what_waits_is_tried_at_once() -> None:
+    """Through the command."""
+    world = World(group(rule()))
+    world.tick({A: 0.7})
+    (claim,) = world.store.claim(PLACE, "w", world.now, 1000)
+    world.store.settle(claim, Delivery(Result.RETRY), world.now, world.now + 60_000)
+    assert world.commands.retry(claim.parcel.request.id) == 1
+    assert world.store.next_due(PLACE) == world.now
+
+
 def test_redriving_queues_the_dead_again() -> None:
     """Through the command."""
     world = World(group(rule()))

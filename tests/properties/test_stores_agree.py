@@ -170,6 +170,10 @@ class Stores(RuleBasedStateMachine):
     def redrive(self, number: int, place: str | None) -> None:
         self.both("redrive", IDS[number], place, self._now)
 
+    @rule(number=st.integers(0, len(IDS) - 1))
+    def retry(self, number: int) -> None:
+        self.both("retry", IDS[number], self._now)
+
     @rule(place=places)
     def pull_forward(self, place: str) -> None:
         self.both("pull_forward", place, self._now)

@@ -182,6 +182,8 @@ class FakeCommands:
     reloads: int = 0
     acts: list[tuple[str, str, str]] = field(default_factory=list)
     paused: list[Pause] = field(default_factory=list)
+    retried: int = 0
+    waiting_for_retry: int = 1
 
     def reload(self) -> ReloadResult:
         self.reloads += 1
@@ -212,6 +214,12 @@ class FakeCommands:
 
     def pauses(self) -> list[Pause]:
         return self.paused
+
+    def retry(self, request_id: str) -> int:
+        if request_id != ID:
+            raise UnknownRequest(f"there is no request {request_id!r}")
+        self.retried += 1
+        return self.waiting_for_retry
 
     def redrive(self, request_id: str, destination: str | None = None) -> int:
         if request_id != ID:

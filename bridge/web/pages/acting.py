@@ -16,6 +16,7 @@ DONE = {
     "approve": "The request is approved. It is sent when the other gates are open.",
     "release": "The request is released: it is sent now, past every gate.",
     "withdraw": "The request is withdrawn: nothing is sent, and its episode asks no more.",
+    "retry": "What waited for a retry is tried now.",
     "redrive": "What was given up is queued again.",
     "create": "The request is made.",
     "pause": "The pause is recorded.",

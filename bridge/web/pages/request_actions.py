@@ -22,6 +22,7 @@ ACTS = {
     ),
     "release": ("Release", "It is sent now, past every gate that holds it."),
     "withdraw": ("Withdraw", "It is never sent, and its episode asks no more. A new episode may ask again."),
+    "retry": ("Retry", "What waits for its next attempt is tried at once, under the same id."),
     "redrive": ("Redrive", "What was given up is queued again, under the same id. Receivers know it by its id."),
 }
 _MODEL = ("project", "pipeline", "version")
@@ -29,7 +30,7 @@ Name = Annotated[str, Query(max_length=500)]
 
 
 def routes(site: Site) -> APIRouter:
-    """/requests/new and /requests/ID/{approve,release,withdraw,redrive}."""
+    """/requests/new and /requests/ID/{approve,release,withdraw,retry,redrive}."""
     router, asking = APIRouter(), _Asking(site)
 
     @router.get("/requests/new")
@@ -82,6 +83,9 @@ class _Acting:
             if self.what == "redrive":
                 if not commands.redrive(request_id, asked.get("destination") or None):
                     return self.site.error(409, "Nothing was changed", "nothing of this request was given up")
+            elif self.what == "retry":
+                if not commands.retry(request_id):
+                    return self.site.error(409, "Nothing was changed", "nothing of this request waits for a retry")
             else:
                 commands.act(request_id, self.what, by, asked.get("note", ""))
         except (RequestError, StoreError) as error:

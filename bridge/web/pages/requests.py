@@ -83,6 +83,8 @@ def actions(record: RequestRecord, deliveries: list[DeliveryRecord]) -> list[str
     found = ["approve"] if record.state is RequestState.AWAITING_APPROVAL else []
     if record.state.waiting:
         found += ["release", "withdraw"]
+    if any(item.state is DeliveryState.RETRY for item in deliveries):
+        found.append("retry")
     if any(item.state is DeliveryState.DEAD for item in deliveries):
         found.append("redrive")
     return found

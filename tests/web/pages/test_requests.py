@@ -127,14 +127,14 @@ def test_an_act_is_confirmed_and_recorded_with_who_did_it(site: Site, what: str)
     assert 'role="status">The request is' in site.http.get(answer.headers["location"]).text
 
 
-@pytest.mark.parametrize("what", ["approve", "release", "withdraw", "redrive", "new"])
+@pytest.mark.parametrize("what", ["approve", "release", "withdraw", "retry", "redrive", "new"])
 def test_another_site_cannot_act(site: Site, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever it posts."""
 
     def never(*_: object, **__: object) -> int:
         raise AssertionError("acted for another site")
 
-    for name in ("act", "redrive", "create"):
+    for name in ("act", "retry", "redrive", "create"):
         monkeypatch.setattr(site.commands, name, never)
     path = "/requests/new" if what == "new" else f"/requests/{ID}/{what}"
     form = {"project": "a", "pipeline": "b", "version": "1", "reason": "x", "force": "yes"}
@@ -154,6 +154,18 @@ def test_an_act_that_comes_too_late_says_why(site: Site, monkeypatch: pytest.Mon
     assert "Nothing was changed" in answer.text
     assert "only one that is held can be approved" in answer.text
     assert site.http.post("/requests/none/withdraw", data=PRESSED).status_code in {404, 409}
+
+
+def test_a_retry_is_offered_for_what_waits_for_one(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And for nothing else; when it is too late, that is told."""
+    assert f"/requests/{ID}/retry" in site.http.get(f"/requests/{ID}").text
+    answer = site.http.post(f"/requests/{ID}/retry", data=PRESSED, follow_redirects=False)
+    assert answer.headers["location"] == f"/requests/{ID}?result=retry"
+    assert site.commands.retried == 1
+    site.commands.waiting_for_retry = 0
+    assert site.http.post(f"/requests/{ID}/retry", data=PRESSED).status_code == 409
+    monkeypatch.setattr(site.queries, "deliveries", lambda _: [replace(DELIVERY, state=DeliveryState.DELIVERED)])
+    assert f"/requests/{ID}/retry" not in site.http.get(f"/requests/{ID}").text
 
 
 def test_redrive_is_offered_for_what_was_given_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
