@@ -269,8 +269,11 @@ class DecisionFilter:
         """Whether a decision is one of them, but for the limit."""
         named = self.model in {None, item.model} and self.rule in {"", item.rule}
         timely = self.since <= item.slot and (not self.until or item.slot <= self.until)
-        return named and timely and (not self.outcomes or item.outcome in self.outcomes) and (
-            not self.before or item.id < self.before
+        return (
+            named
+            and timely
+            and (not self.outcomes or item.outcome in self.outcomes)
+            and (not self.before or item.id < self.before)
         )
 
 

@@ -94,6 +94,17 @@ def _sources(value: Any) -> Iterator[Any]:
             yield from _sources(inner)
 
 
+def test_the_sidecar_is_given_every_dashboard() -> None:
+    """One ConfigMap with the label that it looks for, below the size that Kubernetes takes; nothing else is applied."""
+    found = yaml.safe_load((ROOT / "grafana" / "kustomization.yaml").read_text())
+    (made,) = found["configMapGenerator"]
+    files = [ROOT / "grafana" / name for name in made["files"]]
+    assert files == sorted((ROOT / "grafana" / "dashboards").glob("*.json"))
+    assert sum(file.stat().st_size for file in files) < 1_000_000
+    assert found["generatorOptions"]["labels"] == {"grafana_dashboard": "1"}
+    assert set(found) == {"apiVersion", "kind", "configMapGenerator", "generatorOptions"}
+
+
 def test_provisioning_finds_the_dashboards_and_a_data_source() -> None:
     """The files that a server reads from /etc/grafana/provisioning; the folder is where compose.yaml mounts it."""
     folder = ROOT / "grafana" / "provisioning"
