@@ -23,7 +23,10 @@ def model_links(prefix: str, *, decisions: bool = True) -> list[build.DashboardL
     """From a model to its decisions, and to the page of the bridge that explains it."""
     model = _model(prefix)
     asked = "&".join(f"{name}={value}" for name, value in model.items())
-    found = [_link("Explained by the bridge", f"{BRIDGE}/model?{asked}", outside=True)]
+    found = [
+        _link("Explained by the bridge", f"{BRIDGE}/model?{asked}", outside=True),
+        _link("Its requests, by the bridge", f"{BRIDGE}/requests?{asked}", outside=True),
+    ]
     if decisions:
         chosen = "&".join(f"var-{name}={value}" for name, value in model.items())
         same = "var-datasource=${datasource}&${job:queryparam}"

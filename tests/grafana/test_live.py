@@ -97,9 +97,11 @@ def test_the_links_to_the_bridge_lead_to_its_pages(story: Story) -> None:
         view.values["bridge:raw"] = view.values["bridge"]
         urls |= set(view.links())
     ours = sorted(url for url in urls if url.startswith(story.process.url))
-    explained = f"{story.process.url}/model?project=shop&pipeline=ranking&version=7"
-    assert ours == [f"{story.process.url}/", explained]
-    assert [http("GET", url)[0] for url in ours] == [200, 200]
+    asked = "project=shop&pipeline=ranking&version=7"
+    assert ours == [f"{story.process.url}/{page}" for page in ("", f"model?{asked}", f"requests?{asked}")]
+    told = [http("GET", url) for url in ours]
+    assert [status for status, _ in told] == [200, 200, 200]
+    assert all("shop/ranking/7" in page for _, page in told)
     inside = sorted(url for url in urls if url.startswith("/d/"))
     assert [url.partition("?")[0] for url in inside] == ["/d/retrain-bridge-decisions"]
     assert "var-project=shop&var-pipeline=ranking&var-version=7" in inside[0]
