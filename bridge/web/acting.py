@@ -51,20 +51,21 @@ def acting_routes(commands: Commands, secrets: Secrets, now: Callable[[], Timest
             reload,
             methods=[method],
             response_class=PlainTextResponse,
+            tags=["management"],
             operation_id=f"reload_{method.lower()}",
         )
 
-    @router.post("/api/v1/requests/{request_id}/redrive")
+    @router.post("/api/v1/requests/{request_id}/redrive", tags=["acting"])
     def redrive(request_id: str, destination: str | None = None) -> Response:
         """Queue the dead deliveries of a request again, all or those of one destination."""
         return success({"redriven": commands.redrive(request_id, destination)})
 
-    @router.post("/api/v1/requests/{request_id}/retry")
+    @router.post("/api/v1/requests/{request_id}/retry", tags=["acting"])
     def retry(request_id: str) -> Response:
         """Try at once what waits for a retry, under the same id."""
         return success({"retried": commands.retry(request_id)})
 
-    @router.post("/api/v1/requests/{request_id}/status", openapi_extra=_described())
+    @router.post("/api/v1/requests/{request_id}/status", tags=["acting"], openapi_extra=_described())
     async def status(request_id: str, request: Request) -> Response:
         """A coordinator's word on a request, signed when a secret is set, else from this machine only."""
         body = await request.body()

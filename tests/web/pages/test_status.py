@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from bridge.config.load import load
 from bridge.domain.errors import StoreFull
 from bridge.domain.times import MINUTE
 from bridge.engine.views import ReloadResult
-from tests.support.fake_views import AT, GROUP
+from tests.config.test_load import SECRETS
+from tests.support.fake_views import AT, GROUP, ID
 from tests.support.web_app import Site
 
 HOSTILE = "<script>alert(1)</script>\"'&"
@@ -78,6 +81,18 @@ def test_a_reload_that_is_refused_says_why(site: Site) -> None:
     assert page.status_code == 409
     assert "bridge.yml:3: &lt;script&gt;" in page.text
     assert "stays in force" in page.text
+
+
+def test_no_page_shows_a_secret(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever a configuration may hold one."""
+    (tmp_path / "bridge.yml").write_text(SECRETS)
+    shown = load(tmp_path / "bridge.yml").redacted()
+    monkeypatch.setattr(site.queries, "configuration", lambda: shown)
+    for path in ("/", "/status", "/rules", "/requests", f"/requests/{ID}", "/silences", "/decisions", "/docs"):
+        page = site.http.get(path).text
+        assert "hunter2" not in page
+        assert "MfKQ9r8" not in page
+    assert "&lt;secret&gt;" in site.http.get("/status").text
 
 
 def test_a_foreign_page_cannot_reload(site: Site) -> None:
