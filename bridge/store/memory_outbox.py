@@ -1,0 +1,221 @@
+"""The outbox of the store in memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bridge.domain.errors import UnknownRequest
+from bridge.domain.model import ModelKey
+from bridge.domain.request import Episode, RequestRecord, RequestState
+from bridge.domain.times import Duration, Timestamp
+from bridge.ports import (
+    Breaker,
+    Claim,
+    Delivery,
+    DeliveryRecord,
+    DeliveryState,
+    Kind,
+    NewDelivery,
+    Parcel,
+    QueueDepth,
+    Result,
+)
+
+OPEN = frozenset({DeliveryState.QUEUED, DeliveryState.LEASED, DeliveryState.RETRY})
+ANSWER_KEPT = 4096
+
+
+@dataclass(slots=True)
+class _Row:
+    """A delivery: what people see of it, and who leases it."""
+
+    record: DeliveryRecord
+    worker: str = ""
+    bundle: str = ""
+
+
+class MemoryOutbox:
+    """ports.Outbox in dictionaries, under one lock; requests and episodes are those of the store."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._episodes: dict[tuple[ModelKey, Timestamp], Episode] = {}
+        self._requests: dict[str, RequestRecord] = {}
+        self._rows: dict[int, _Row] = {}
+        self._keys: dict[tuple[str, str, Kind], int] = {}
+        self._breakers: dict[str, Breaker] = {}
+
+    def _queue(self, new: NewDelivery, at: Timestamp) -> None:
+        key = (new.request_id, new.destination, new.kind)
+        if key not in self._keys:
+            id_ = self._keys[key] = len(self._keys) + 1
+            queued = DeliveryRecord(id_, *key, DeliveryState.QUEUED, 0, at, max(at, new.due), at)
+            self._rows[id_] = _Row(queued, bundle=new.bundle if at < new.due else "")
+
+    def claim_rest(self, claim: Claim, now: Timestamp, lease: Duration) -> list[Claim]:
+        """As ports.Outbox."""
+        with self._lock:
+            rest = [
+                row for row in self._waiting(claim.destination)
+                if row.bundle == claim.bundle and row.record.id != claim.id and row.record.next_at <= now
+            ]  # fmt: skip
+            rest.sort(key=lambda row: (row.record.queued_at, row.record.id))
+            return [self._lease(row, claim.worker, now, lease) for row in rest[:99]]
+
+    def settle_bundle(
+        self, claims: Sequence[Claim], delivery: Delivery, now: Timestamp, next_at: Timestamp, *, apart: bool
+    ) -> bool:
+        """As ports.Outbox."""
+        with self._lock:
+            if not all(self._holds(claim) for claim in claims):
+                return False
+            for claim in claims:
+                self.settle(claim, delivery, now, next_at)
+                self._rows[claim.id].bundle = "" if apart else claim.bundle
+            return True
+
+    def _holds(self, claim: Claim) -> bool:
+        row = self._rows.get(claim.id)
+        return (
+            row is not None
+            and row.record.state is DeliveryState.LEASED
+            and ((row.worker, row.record.attempts) == (claim.worker, claim.attempt))
+        )
+
+    def claim(self, destination: str, worker: str, now: Timestamp, lease: Duration, limit: int = 1) -> list[Claim]:
+        """As ports.Outbox."""
+        with self._lock:
+            due = [row for row in self._waiting(destination) if row.record.next_at <= now and not self._must_wait(row)]
+            due.sort(key=lambda row: (row.record.queued_at, row.record.id))
+            return [self._lease(row, worker, now, lease) for row in due[:limit]]
+
+    def _waiting(self, destination: str) -> Iterator[_Row]:
+        return (
+            row for row in self._rows.values()
+            if row.record.destination == destination and row.record.state in OPEN
+        )  # fmt: skip
+
+    def _must_wait(self, row: _Row) -> bool:
+        """A RESOLVED delivery comes after the FIRING one; it is dropped when that one died."""
+        record = row.record
+        if record.kind is Kind.FIRING:
+            return False
+        first = self._rows.get(self._keys.get((record.request_id, record.destination, Kind.FIRING), 0))
+        return first is not None and first.record.state in OPEN
+
+    def _lease(self, row: _Row, worker: str, now: Timestamp, lease: Duration) -> Claim:
+        attempt, ends = row.record.attempts + 1, now + lease
+        row.record = replace(row.record, state=DeliveryState.LEASED, attempts=attempt, updated_at=now, next_at=ends)
+        row.worker, record = worker, row.record
+        parcel = self._parcel(record)
+        return Claim(record.id, record.destination, parcel, worker, record.attempts, record.queued_at, ends, row.bundle)
+
+    def _parcel(self, record: DeliveryRecord) -> Parcel:
+        request = self._requests[record.request_id].request
+        episode = self._episodes.get((request.model, request.episode_start))
+        ends = episode.ended_at if episode is not None and record.kind is Kind.RESOLVED else 0
+        return Parcel(request, record.kind, request.episode_start, ends)
+
+    def settle(self, claim: Claim, delivery: Delivery, now: Timestamp, next_at: Timestamp) -> bool:
+        """As ports.Outbox."""
+        with self._lock:
+            if not self._holds(claim):
+                return False
+            row = self._rows[claim.id]
+            state = {Result.DELIVERED: DeliveryState.DELIVERED, Result.DEAD: DeliveryState.DEAD}.get(
+                delivery.result, DeliveryState.RETRY
+            )
+            row.record = replace(
+                row.record, state=state, next_at=next_at, updated_at=now, reason=delivery.reason,
+                status=delivery.status, answer=delivery.answer[:ANSWER_KEPT],
+            )  # fmt: skip
+            if row.record.kind is Kind.FIRING:
+                self._after_firing(row.record, delivery, now)
+            return True
+
+    def _after_firing(self, record: DeliveryRecord, delivery: Delivery, now: Timestamp) -> None:
+        if record.state is DeliveryState.DEAD:
+            self._drop_resolved(record, now)
+        if record.state is DeliveryState.DELIVERED:
+            self._requests[record.request_id] = delivered(self._requests[record.request_id], delivery, now)
+
+    def _drop_resolved(self, record: DeliveryRecord, now: Timestamp) -> None:
+        """The receiver never heard of the request: its end is no news."""
+        row = self._rows.get(self._keys.get((record.request_id, record.destination, Kind.RESOLVED), 0))
+        if row is not None and row.record.state in OPEN:
+            row.record = replace(row.record, state=DeliveryState.DEAD, updated_at=now, reason="firing_dead")
+
+    def next_due(self, destination: str) -> Timestamp | None:
+        """As ports.Outbox."""
+        with self._lock:
+            return min(
+                (row.record.next_at for row in self._waiting(destination) if not self._must_wait(row)), default=None
+            )
+
+    def pull_forward(self, destination: str, now: Timestamp) -> None:
+        """As ports.Outbox."""
+        with self._lock:
+            for row in self._waiting(destination):
+                if row.record.state is not DeliveryState.LEASED and row.record.next_at > now:
+                    row.record = replace(row.record, next_at=now)
+
+    def retry(self, request_id: str, now: Timestamp) -> int:
+        """As ports.Outbox."""
+        with self._lock:
+            waits = [row for row in self._of(request_id, DeliveryState.RETRY) if row.record.next_at > now]
+            for row in waits:
+                row.record = replace(row.record, next_at=now)
+            return len(waits)
+
+    def _of(self, request_id: str, state: DeliveryState) -> list[_Row]:
+        if request_id not in self._requests:
+            raise UnknownRequest(f"there is no request {request_id!r}")
+        rows = self._rows.values()
+        return [row for row in rows if row.record.request_id == request_id and row.record.state is state]
+
+    def redrive(self, request_id: str, destination: str | None, now: Timestamp) -> int:
+        """As ports.Outbox."""
+        with self._lock:
+            dead = [
+                row for row in self._of(request_id, DeliveryState.DEAD)
+                if destination in {None, row.record.destination}
+            ]  # fmt: skip
+            for row in dead:
+                row.record = replace(row.record, state=DeliveryState.QUEUED, next_at=now, queued_at=now, updated_at=now)
+            return len(dead)
+
+    def depths(self) -> Mapping[str, QueueDepth]:
+        """As ports.Outbox."""
+        with self._lock:
+            depths: dict[str, QueueDepth] = {}
+            for row in self._rows.values():
+                record, known = row.record, depths.get(row.record.destination, QueueDepth(0, 0, 0))
+                if record.state in OPEN:
+                    oldest = min(known.oldest_at or record.queued_at, record.queued_at)
+                    known = QueueDepth(known.pending + 1, oldest, known.dead)
+                elif record.state is DeliveryState.DEAD:
+                    known = QueueDepth(known.pending, known.oldest_at, known.dead + 1)
+                depths[record.destination] = known
+            return depths
+
+    def breaker(self, destination: str) -> Breaker:
+        with self._lock:
+            return self._breakers.get(destination, Breaker(destination))
+
+    def save_breaker(self, breaker: Breaker) -> None:
+        with self._lock:
+            self._breakers[breaker.destination] = breaker
+
+
+def delivered(record: RequestRecord, delivery: Delivery, now: Timestamp) -> RequestRecord:
+    """A request after a receiver took it; a reference says that a coordinator did."""
+    took = bool(delivery.reference) and record.state is RequestState.REQUESTED
+    return replace(
+        record,
+        state=RequestState.ACCEPTED if took else record.state,
+        delivered_at=record.delivered_at or now,
+        reference=record.reference or delivery.reference,
+        updated_at=now,
+    )
