@@ -55,8 +55,8 @@ def state_routes(queries: Queries) -> APIRouter:
     return router
 
 
-def history_routes(queries: Queries) -> APIRouter:
-    """Decisions and requests."""
+def decision_routes(queries: Queries) -> APIRouter:
+    """What was decided, and why."""
     router = APIRouter(prefix="/api/v1", tags=["history"])
 
     @router.get("/decisions")
@@ -92,6 +92,13 @@ def history_routes(queries: Queries) -> APIRouter:
         except SourceError as error:
             return refusal(503, f"history cannot be asked: {error}")
         return success({"explanations": [encode.explanation(item) for item in found]})
+
+    return router
+
+
+def request_routes(queries: Queries) -> APIRouter:
+    """What was asked for."""
+    router = APIRouter(prefix="/api/v1", tags=["history"])
 
     @router.get("/requests")
     def requests(

@@ -13,12 +13,12 @@ from bridge.domain.times import Timestamp
 from bridge.engine.views import Commands, Queries
 from bridge.web import envelope
 from bridge.web.acting import Secrets, acting_routes
-from bridge.web.api import history_routes, state_routes
+from bridge.web.api import decision_routes, request_routes, state_routes
 from bridge.web.guard import Guard
 from bridge.web.openapi import corrected
 from bridge.web.pages import Site, page_routes
 from bridge.web.people import people_routes
-from bridge.web.rules_api import rule_routes
+from bridge.web.rules_api import alert_routes, rule_routes
 from bridge.web.settings import WebSettings
 from bridge.web.trail_api import trail_routes
 from bridge.web.web_config import WebConfig
@@ -41,7 +41,8 @@ def create_app(
     app.add_middleware(Guard, settings=settings, config=config)
     site = Site(queries, commands, settings, now)
     envelope.install(app, site.error)
-    for routes in (rule_routes, state_routes, trail_routes, history_routes):
+    reading = (rule_routes, alert_routes, state_routes, trail_routes, decision_routes, request_routes)
+    for routes in reading:
         app.include_router(routes(queries))
     app.include_router(acting_routes(commands, secrets, now))
     app.include_router(people_routes(commands))

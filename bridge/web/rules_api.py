@@ -40,7 +40,7 @@ class _Wanted:
 
 
 def rule_routes(queries: Queries) -> APIRouter:
-    """Rules and alerts."""
+    """Groups and rules."""
     router = APIRouter(prefix="/api/v1", tags=["rules"])
 
     @router.get("/rules")
@@ -82,6 +82,13 @@ def rule_routes(queries: Queries) -> APIRouter:
                 break
             shown += [encode.group(item, found)] if found else []
         return success({"groups": shown, **({"groupNextToken": following} if following else {})})
+
+    return router
+
+
+def alert_routes(queries: Queries) -> APIRouter:
+    """What is pending and firing."""
+    router = APIRouter(prefix="/api/v1", tags=["rules"])
 
     @router.get("/alerts")
     def alerts() -> Response:
