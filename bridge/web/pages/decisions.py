@@ -59,6 +59,8 @@ def routes(site: Site) -> APIRouter:
             instant = int(slot) if slot.isascii() and slot.isdecimal() else parse_rfc3339(slot)
         except ValueError as error:
             return site.error(400, "Which decision", f"slot: {error}; or milliseconds since 1970")
+        if instant >= _GREATEST:
+            return telling.unknown()
         model = ModelKey(project, pipeline, version) if any((project, pipeline, version)) else None
         return telling.lead(DecisionFilter(model, rule, since=instant, until=instant, limit=1))
 

@@ -116,6 +116,9 @@ def test_a_decision_is_found_by_rule_model_and_slot(site: Site) -> None:
         assert (answer.status_code, answer.headers["location"]) == (307, "/decisions/9")
     assert site.http.get(f"/decision?rule=Drifted&slot={AT + 1}&{MODEL_QUERY}").status_code == 404
     assert site.http.get("/decision?rule=Drifted&slot=yesterday").status_code == 400
+    asked = len(site.queries.asked)
+    assert site.http.get(f"/decision?rule=Drifted&slot={10**26}&{MODEL_QUERY}").status_code == 404
+    assert len(site.queries.asked) == asked, "no store takes such a number"
 
 
 @pytest.mark.parametrize("number", ["8", "10", "0", "-1", str(2**70)])
