@@ -163,3 +163,19 @@ def test_nothing_remembered_is_an_empty_course() -> None:
         trail(kept, C)
     course: Course = Trail().course([1, 2])
     assert (course.value.shape, course.state.shape) == ((0, 2), (0, 2))
+
+
+def test_an_expression_says_nothing_of_models_that_it_does_not_return() -> None:
+    """It returns those that are in trouble: a gap is not a value that stayed."""
+    world = world_of(rule(limit=None))
+    for answer in ({A: 3.0, B: 1.0}, {B: 2.0}, {}, {A: 4.0}):
+        world.tick(answer)
+    assert shown(trail(world).value) == [3.0, None, None, 4.0]
+    assert shown(trail(world, B).value) == [1.0, 2.0, None, None]
+
+
+def test_a_rule_that_was_not_evaluated_leaves_no_point() -> None:
+    """There is nothing to remember of it."""
+    kept, world = Trail(), world_of()
+    kept.note(world.engine.runs()["Drifted"])
+    assert len(kept.course([0]).slots) == 0
