@@ -51,7 +51,9 @@ def main() -> None:
             page = browser.new_context(
                 base_url=base, viewport={"width": width, "height": height}, color_scheme=colours
             ).new_page()
-            page.goto(path.format(**paths))
+            answer = page.goto(path.format(**paths))
+            if answer is None or not answer.ok:
+                sys.exit(f"{path}: no page")
             page.wait_for_timeout(500)
             page.screenshot(path=FOLDER / f"page-{name}.png")
         browser.close()

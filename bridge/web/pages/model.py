@@ -51,7 +51,7 @@ def routes(site: Site) -> APIRouter:
             "model.html", 200 if known else 404, live=bool(known), model=model, view=view,
             lived=lived(episodes, requests),
             origin=next((item for item in siblings if item.new_version == version), None),
-            decisions=decisions, explanations=explanations, problems=problems,
+            decisions=decisions, explanations=explanations, problems=problems, trails=trails,
             sentence="" if view is None else sentence(view, requests, trails),
             pictures=[] if view is None else _pictures(view, trails, requests),
         )  # fmt: skip

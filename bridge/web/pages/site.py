@@ -17,7 +17,7 @@ from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision
 from bridge.domain.times import Duration, Timestamp, format_duration, rfc3339
 from bridge.engine.views import Commands, Queries
-from bridge.web.pages.pictures import spark
+from bridge.web.pages.pictures import own_scale, spark
 from bridge.web.pages.static import versioned
 from bridge.web.settings import WebSettings
 
@@ -39,6 +39,7 @@ class Site:
         templates = Environment(loader=PackageLoader("bridge.web"), autoescape=select_autoescape(["html"]))
         templates.trim_blocks = templates.lstrip_blocks = True
         templates.filters |= {"when": when, "figure": figure, "words": words, "duration": duration, "spark": spark}
+        templates.tests["apart"] = lambda trail: trail is not None and own_scale(trail)
         settings = self.settings
         templates.globals |= {
             "prefix": settings.prefix, "version": __version__, "dashboard": settings.dashboard,

@@ -128,3 +128,14 @@ def test_the_charting_library_is_the_one_that_was_published() -> None:
     assert note.count("SHA-256") == 2
     assert "uplot.LICENSE.txt" in note
     assert "MIT" in (FOLDER / "uplot.LICENSE.txt").read_text(encoding="utf-8")
+
+
+def test_a_limit_of_the_statistic_is_called_so() -> None:
+    """Beside a value in another unit it would mislead."""
+    site = Site()
+    site.queries.seen = {MODEL: {"Drifted": replace(TRAIL, statistic=[5.0] * 5, threshold=[30.0] * 5)}}
+    for path in ("/", MODEL_PAGE):
+        assert "of the statistic" in site.http.get(path).text
+    site.queries.seen = {MODEL: {"Drifted": TRAIL}}
+    for path in ("/", MODEL_PAGE):
+        assert "of the statistic" not in site.http.get(path).text
