@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import subprocess
@@ -52,7 +53,7 @@ def command(folder: Path, *words: str, env: dict[str, str] | None = None) -> tup
     done = subprocess.run(
         [sys.executable, "-m", "bridge.cli", "test", "rules", *words],
         cwd=folder, capture_output=True, text=True, timeout=60, check=False,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", **(env or {})},
+        env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], **(env or {})},
     )  # fmt: skip
     return (done.stdout, done.stderr), done.returncode
 
@@ -305,7 +306,7 @@ def test_a_run_that_is_ended_leaves_nothing_behind(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "bridge.cli", "test", "rules", "test.yml"],
         cwd=tmp_path, stdout=subprocess.PIPE,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "TMPDIR": str(folders)},
+        env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"], "TMPDIR": str(folders)},
     )  # fmt: skip
     try:
         wait_until(lambda: bool(list(folders.glob("*/data/wal/*"))), 30, "a Prometheus")

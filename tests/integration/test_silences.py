@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from contextlib import closing
@@ -23,7 +24,8 @@ def now() -> int:
 
 def amtool(server: Alertmanager, *arguments: str) -> str:
     command = ["amtool", "silence", f"--alertmanager.url={server.url}", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"HOME": str(server.folder)})
+    env = {**os.environ, "HOME": str(server.folder)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -93,7 +95,7 @@ def test_what_alertmanager_silences_is_what_the_bridge_holds_silenced() -> None:
         made = [add(server, *matchers) for matchers in tables]
         snapshot = silences.fetch(now())
         post = ["amtool", f"--alertmanager.url={server.url}", "alert", "add", *[f"{k}={v}" for k, v in RANKING.items()]]
-        subprocess.run(post, check=True, env={"HOME": str(server.folder)})
+        subprocess.run(post, check=True, env={**os.environ, "HOME": str(server.folder)})
         (alert,) = server.alerts()
         ours = {silence.id for silence in covering(snapshot, RANKING, now())}
         assert ours == set(alert["status"]["silencedBy"])
