@@ -1,19 +1,17 @@
+# shellcheck shell=sh
 # Shared by the scripts of this folder: says what it does, finds Python, makes the virtual environment, finds servers.
 
 section() { printf '\n==> %s\n' "$*"; }
 
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
+# find_python: sets $python to Python 3.11 or newer that can make virtual environments.
 find_python() {
-    for candidate in "${PYTHON:-}" python3.13 python3.12 python3.11 python3; do
-        [ -n "$candidate" ] || continue
-        command -v "$candidate" > /dev/null 2>&1 || continue
-        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then
-            command -v "$candidate"
-            return
-        fi
+    for python in "${PYTHON:-}" python3.13 python3.12 python3.11 python3; do
+        if missing "$python"; then continue; fi
+        if "$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then return; fi
     done
-    fail "Python 3.11 or newer is needed; on Debian or Ubuntu: apt-get install python3 python3-venv"
+    fail "Python 3.11 or newer with venv is needed; on Debian and Ubuntu, as root: apt-get install python3 python3-venv"
 }
 
 # make_venv run|dev: .venv with the bridge, and with the tools of its tests. Does nothing when it is up to date.
@@ -21,40 +19,104 @@ make_venv() {
     stamp=".venv/made-for-$1-$(cat pyproject.toml constraints.txt | cksum | tr ' ' -)"
     [ -e "$stamp" ] && return
     section "virtual environment in .venv (once)"
-    [ -x .venv/bin/python ] || "$(find_python)" -m venv .venv || fail "cannot make .venv; apt-get install python3-venv"
-    .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt pip setuptools
+    if [ ! -x .venv/bin/python ]; then
+        find_python
+        "$python" -m venv .venv || fail "cannot make a virtual environment in .venv"
+    fi
+    pip_install pip setuptools
     if [ "$1" = dev ]; then
-        .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[postgresql]' --group dev
+        pip_install -e '.[postgresql]' --group dev
     else
-        .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
+        pip_install -e .
     fi
     touch "$stamp"
 }
 
-debian() { command -v apt-get > /dev/null 2>&1 && command -v dpkg > /dev/null 2>&1; }
+pip_install() {
+    PYTHONWARNINGS=ignore .venv/bin/python -m pip install -q --disable-pip-version-check --root-user-action=ignore -c constraints.txt "$@"
+}
 
-# unpack FOLDER PACKAGE...: Debian packages unpacked into a folder of ours; nothing is installed, no service starts.
-unpack() {
+# pip_settings: a pip.conf with what pip of this machine needs to reach its index, without folders of this machine.
+pip_settings() {
+    echo '[global]'
+    python3 -m pip config list 2> /dev/null |
+        sed -n -E "s/^[^.]*\.(index-url|extra-index-url|trusted-host|proxy|default-timeout|timeout|retries)='(.*)'\$/\1=\2/p" |
+        sed 's/\\n/ /g' | grep -v '=file:' | awk -F= '!seen[$1]++' || true
+}
+
+# debian: Debian or Ubuntu, where `unpack` works, without root too.
+debian() { ! missing apt-get && ! missing dpkg-deb && [ -d /proc/self/fd ]; }
+
+# unpack FOLDER PACKAGE...: Debian packages, and what they need and the system lacks, unpacked into a folder of ours.
+# Nothing is installed, no service starts. The programs are started by names in FOLDER/bin.
+unpack() (
     folder=$1
     shift
-    mkdir -p "$folder/packages"
-    if [ "$(id -u)" = 0 ] && [ -z "$(ls -A /var/lib/apt/lists 2> /dev/null)" ]; then
-        apt-get update -qq
+    rm -rf "$folder" "$folder.part"
+    mkdir -p "$folder.part/apt/lists/partial" "$folder.part/apt/archives/partial"
+    cd "$folder.part" || exit 1
+    if ! { fetch update && fetch install --download-only --yes --no-install-recommends "$@"; } > apt.log 2>&1; then
+        cat apt.log >&2
+        fail "cannot download Debian packages; as root: apt-get install $*"
     fi
-    (cd "$folder/packages" && apt-get download -q "$@" > /dev/null) || fail "cannot download $*: try apt-get update"
-    for package in "$folder"/packages/*.deb; do
-        dpkg -x "$package" "$folder/root"
+    for package in apt/archives/*.deb; do dpkg-deb -x "$package" root; done
+    rm -rf apt apt.log
+    make_startable
+    mv "$PWD" "$folder"
+)
+
+# make_startable: in this folder, which has unpacked packages in root, bin with a name for each program.
+make_startable() {
+    for program in root/usr/bin/prometheus root/usr/bin/prometheus-alertmanager; do
+        if [ -e "$program" ]; then relocate "$program"; fi
     done
-    rm -rf "$folder/packages"
+    mkdir -p bin
+    for program in root/usr/bin/* root/usr/lib/postgresql/*/bin/* root/usr/lib/chromium/chromium; do
+        if [ -x "$program" ]; then ln -sf ../start "bin/${program##*/}"; fi
+    done
+    find root -name 'lib*.so*' | sed 's#/[^/]*$##' | sort -u > libraries
+    printf '%s\n' '<fontconfig><dir prefix="relative">root/usr/share/fonts</dir></fontconfig>' > fonts.conf
+    starter > start
+    chmod +x start
+}
+
+# fetch ARGUMENT...: apt-get with lists and archives in this folder; it knows what the system has, and changes nothing.
+fetch() {
+    apt-get -q -o Dir::State="$PWD/apt" -o Dir::State::status=/var/lib/dpkg/status -o Dir::Cache="$PWD/apt" \
+        -o Acquire::Languages=none -o Debug::NoLocking=true -o APT::Sandbox::User="$(id -un)" "$@"
+}
+
+# relocate PROGRAM: Debian's Prometheus and Alertmanager open templates and pages below a fixed path. In the copy it is
+# a path of the same length to descriptor 9, which `starter` opens.
+relocate() {
+    LC_ALL=C sed 's#/usr/share/prometheus#/proc/self/fd///////9#g' "$1" > "$1.relocated"
+    chmod +x "$1.relocated"
+    mv "$1.relocated" "$1"
+}
+
+# starter: text of the program that all names in FOLDER/bin lead to.
+starter() {
+    cat << 'TEXT'
+#!/bin/sh
+# Starts the unpacked program of this name, with libraries, fonts, time zones and templates that were unpacked with it.
+name=${0##*/}
+top=$(cd "${0%/*}/.." && pwd)
+while read -r libraries; do
+    LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$top/$libraries
+done < "$top/libraries"
+export LD_LIBRARY_PATH
+if [ -d "$top/root/usr/share/fonts" ]; then export FONTCONFIG_FILE="$top/fonts.conf"; fi
+if [ -d "$top/root/usr/share/zoneinfo" ]; then export ZONEINFO="$top/root/usr/share/zoneinfo"; fi
+if [ -d "$top/root/usr/share/prometheus" ]; then exec 9< "$top/root/usr/share/prometheus"; fi
+for program in "$top"/root/usr/lib/chromium/"$name" "$top"/root/usr/lib/postgresql/*/bin/"$name" "$top/root/usr/bin/$name"; do
+    if [ -x "$program" ]; then exec "$program" "$@"; fi
+done
+echo "$0: $name was not unpacked in $top" >&2
+exit 127
+TEXT
 }
 
 # use_unpacked FOLDER: programs unpacked there come after those of the system.
-use_unpacked() {
-    PATH="$PATH:$1/root/usr/bin:$1/root/usr/sbin"
-    for version in "$1"/root/usr/lib/postgresql/*/bin; do
-        [ -d "$version" ] && PATH="$PATH:$version"
-    done
-    export PATH
-}
+use_unpacked() { export PATH="$PATH:$1/bin"; }
 
 missing() { ! command -v "$1" > /dev/null 2>&1; }
