@@ -55,7 +55,8 @@ unpack() (
     rm -rf "$folder" "$folder.part"
     mkdir -p "$folder.part/apt/lists/partial" "$folder.part/apt/archives/partial"
     cd "$folder.part" || exit 1
-    if ! { fetch update && fetch install --download-only --yes --no-install-recommends "$@"; } > apt.log 2>&1; then
+    # A source that does not answer is no reason to fail as long as another has the packages.
+    if ! { fetch update || true; fetch install --download-only --yes --no-install-recommends "$@"; } > apt.log 2>&1; then
         cat apt.log >&2
         fail "cannot download Debian packages; as root: apt-get install $*"
     fi
