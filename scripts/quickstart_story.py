@@ -24,7 +24,7 @@ from tests.support.pages import fences  # noqa: E402 - the folder had to be name
 
 USER = "quickstart"
 HOME = Path("/home") / USER
-LIMIT = 600.0
+LIMIT = 300.0
 END = "quickstart-command-ended"
 # What has to be there before a person goes on, by the command that brings it about: an address, and what it tells.
 SHOWS = {
@@ -41,7 +41,8 @@ def until_shown(url: str, text: str) -> None:
     deadline = time.monotonic() + LIMIT
     while not shows(url, text):
         if time.monotonic() > deadline:
-            sys.exit(f"error: {url} did not answer {text or '200'} within {LIMIT:g} s")
+            logs = "".join(f"---- {log.name}\n{log.read_text()[-3000:]}\n" for log in sorted(HOME.glob("*.log")))
+            sys.exit(f"{logs}error: {url} did not answer {text or '200'} within {LIMIT:g} s")
         time.sleep(0.2)
 
 

@@ -28,7 +28,7 @@ def install() -> None:
     for name in ("package.json", "package-lock.json", ".npmrc"):
         shutil.copy(TYPES / name, INSTALLED)
     command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(command, cwd=INSTALLED, capture_output=True, text=True, timeout=110, check=False)
+    done = subprocess.run(command, cwd=INSTALLED, capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (INSTALLED / "done").touch()
 
@@ -69,7 +69,7 @@ def check(texts: dict[str, str], folder: Path) -> list[str]:
         "false",
     ]
     command = ["node_modules/.bin/tsc", *options, *[f"{name}.ts" for name in texts]]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=500, check=False)
     found = re.findall(r"^(\w+)\.ts\(.*?\): error (TS\d+: .*)$", done.stdout, re.MULTILINE)
     assert found or done.returncode == 0, done.stdout + done.stderr
     return [f"{name}: {message}" for name, message in found]
