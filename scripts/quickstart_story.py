@@ -152,8 +152,8 @@ class Reader:
             until_shown(*FIRST_REQUEST)
             self.looked += 1
         said = self._shell.type(line)
-        if about_requests and "ranking" not in said:
-            sys.exit(f"error: nothing about the model that drifts: {said}")
+        if about_requests and "DataDri" not in said:
+            sys.exit(f"error: nothing about the rule that fired: {said}")
 
 
 def main() -> None:
