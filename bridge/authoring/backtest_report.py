@@ -7,7 +7,7 @@ from html import escape
 
 from bridge.authoring.charts import Chart, svg
 from bridge.authoring.recording import Recorder
-from bridge.authoring.results import COLUMNS, Asked, Results
+from bridge.authoring.results import COLUMNS, Asked, Results, cell
 from bridge.authoring.scoring import SCORE_COLUMNS, Labels, Score
 from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.times import Timestamp, rfc3339
@@ -72,7 +72,7 @@ def table(columns: Mapping[str, str], rows: Iterable[Mapping[str, object]], *, s
     kinds = {key: "" if key in _LEFT else ' class="n"' for key in columns}
     head = "".join(f"<th{kinds[key]}>{escape(title)}</th>" for key, title in columns.items())
     lines = [
-        "".join(f"<td{kinds[key]}>{escape(str(row.get(key, '')))}</td>" for key in columns) for row in rows
+        "".join(f"<td{kinds[key]}>{escape(cell(row.get(key, '')))}</td>" for key in columns) for row in rows
     ]  # fmt: skip
     body = "".join(
         f'<tr class="sum">{line}</tr>' if summed and place == len(lines) - 1 else f"<tr>{line}</tr>"

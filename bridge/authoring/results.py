@@ -19,6 +19,11 @@ COLUMNS = {
 }  # fmt: skip
 
 
+def cell(value: object) -> str:
+    """Return a value as tables show it."""
+    return "-" if value is None else str(value)
+
+
 @dataclass(slots=True)
 class Asked:
     """A request of a backtest, in short. sent_at: when it would have gone, 0 = a gate held it until it was over."""
@@ -130,9 +135,10 @@ class Results:
         found = [item for item in self.requests.values() if item.sent_at]
         return sorted(found, key=lambda item: (item.sent_at, item.model, item.rule, item.attempt))
 
-    @property
-    def weeks(self) -> float:
-        return max(1, self.until - self.since) / WEEK
+    def per_week(self, requests: int) -> float | None:
+        """Return how many a week that is; None for less than a week, which says nothing about one."""
+        span = self.until - self.since
+        return round(requests * WEEK / span, 2) if span >= WEEK else None
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """The table, a mapping for each rule and one for all of them."""
@@ -143,13 +149,13 @@ class Results:
             yield {
                 "rule": name, "kind": self.kinds[name], "fired": tally.fired, "requests": len(own),
                 "joined": tally.joined, "held": len(held), "models": len(tally.models),
-                "per_week": round(len(own) / self.weeks, 2), "failed": tally.failed,
+                "per_week": self.per_week(len(own)), "failed": tally.failed,
             }  # fmt: skip
         yield {
             "rule": "", "kind": "", "fired": sum(tally.fired for tally in self.rules.values()), "requests": len(sent),
             "joined": sum(tally.joined for tally in self.rules.values()), "held": len(self.requests) - len(sent),
             "models": len(set().union(*(tally.models for tally in self.rules.values()))),
-            "per_week": round(len(sent) / self.weeks, 2), "failed": sum(item.failed for item in self.rules.values()),
+            "per_week": self.per_week(len(sent)), "failed": sum(item.failed for item in self.rules.values()),
         }  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:

@@ -84,8 +84,8 @@ class Score:
 
     @property
     def false_alarms_per_week(self) -> float | None:
-        """Of a model; None when no time was scored."""
-        return self.false_alarms / self.weeks if self.weeks else None
+        """Of a model; None for less than one model-week, which says nothing about a whole one."""
+        return self.false_alarms / self.weeks if self.weeks >= 1 else None
 
     @property
     def median_delay(self) -> float | None:

@@ -143,9 +143,11 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> Non
     from rich.table import Column, Table
     from rich.text import Text
 
+    from bridge.authoring.results import cell
+
     shown = (Column(title, justify="left" if key in _LEFT else "right") for key, title in columns.items())
     table = Table(*shown)
     for row in rows:
-        table.add_row(*(Text(str(row[key])) for key in columns))
+        table.add_row(*(Text(cell(row[key])) for key in columns))
     console = Console()
     (console if console.is_terminal else Console(width=160)).print(table)

@@ -169,7 +169,7 @@ def test_warnings_and_dying_threads_are_lines_too(lines: Lines) -> None:
     assert "caller=py.warnings" in lines.one()
     thread = threading.Thread(target=lambda: 1 / 0, name="courier")
     thread.start()
-    thread.join(10)
+    thread.join(300)
     line = lines.one()
     assert 'level=critical caller=bridge.app.logs msg="a thread ended" thread_name=courier' in line
     assert line.endswith('ZeroDivisionError: division by zero"')

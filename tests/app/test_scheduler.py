@@ -71,11 +71,11 @@ def test_an_overrun_is_not_started_twice_and_the_next_slot_runs(running, caplog)
         calls.append(1)
         entered.set()
         if len(calls) == 1:
-            hanging.wait(20)
+            hanging.wait(300)
 
     scheduler = running(Scheduler(evaluate))
     scheduler.schedule((group("slow", 1),))
-    assert entered.wait(10)
+    assert entered.wait(300)
     wait_until(lambda: "still running" in caplog.text, 10, "the warning about the slot that was skipped")
     assert calls == [1]
     hanging.set()

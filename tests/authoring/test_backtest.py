@@ -72,9 +72,25 @@ def test_the_table_has_a_line_for_each_rule_and_their_sum() -> None:
         ("Drifted", "retrain", 12, 12, 2), ("Also", "shadow", 12, 0, 2), ("Told", "alert", 12, 0, 2),
         ("", "", 36, 12, 2),
     ]  # fmt: skip
-    assert rows[0]["per_week"] == 28.0
     assert results.slots == 3 * 24 * 12 + 1
     assert results.rules["Told"].notified == 12
+
+
+@pytest.mark.parametrize(("span", "told"), [(HOUR, None), (7 * DAY - 1, None), (7 * DAY, 12.0), (14 * DAY, 6.0)])
+def test_what_a_week_is_comes_from_a_week_at_least(span: int, told: float | None) -> None:
+    """12 requests in an hour are not 2016 a week: nothing is known of the rest of it."""
+    found = run().run()
+    results = replace(found, until=found.since + span)
+    assert [row["per_week"] for row in results.rows() if row["requests"] == 12] == [told, told]
+
+
+def test_a_span_without_a_week_has_a_dash_in_the_report() -> None:
+    """And null in the JSON."""
+    results = run().run()
+    assert results.to_json()["total"]["per_week"] is None
+    page = backtest_report.table({"rule": "rule", "per_week": "a week"}, results.rows())
+    assert '<td class="n">-</td>' in page
+    assert "None" not in page
 
 
 def test_decisions_are_lines_in_the_order_of_time() -> None:

@@ -66,6 +66,14 @@ def test_nothing_scored_has_no_rate(tmp_path: Path) -> None:
     assert found.to_json()["false_alarms_per_model_week"] is None
 
 
+def test_less_than_a_model_week_has_no_rate(tmp_path: Path) -> None:
+    """Two hours with a false alarm are not 84 a week; another model beside it makes up the week."""
+    hour = [[0, 60, 120]]
+    few = scored(labels(tmp_path, rows=hour), 1)
+    assert few.false_alarms == 1
+    assert (few.false_alarms_per_week, few.shown()["false_alarms_per_model_week"]) == (None, "-")
+
+
 def test_the_ways_to_do_without_a_bridge(tmp_path: Path) -> None:
     """Never, at every row, and every 24 hours from the first row on."""
     path = labels(tmp_path, windows=[[200 * HOUR, 220 * HOUR]])

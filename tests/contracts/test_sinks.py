@@ -192,7 +192,7 @@ def test_a_sink_may_be_used_from_several_threads(name: str, receiver: Receiver) 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(300)
     sink.close()
     assert results == [Result.DELIVERED] * 8
 

@@ -57,9 +57,9 @@ def test_a_signal_that_ended_the_command_is_named(tmp_path: Path) -> None:
 def test_what_a_command_leaves_behind_is_killed(tmp_path: Path) -> None:
     """Also a background process that holds the output open does not keep the run from ending."""
     started = time.monotonic()
-    ended = run(tmp_path, f"sleep 60 & echo $! > {tmp_path}/pid; echo done")
+    ended = run(tmp_path, f"sleep 600 & echo $! > {tmp_path}/pid; echo done")
     assert (ended.code, ended.stdout) == (0, b"done\n")
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 300
     wait_until(lambda: gone(tmp_path / "pid"), 5, "the background process ending")
 
 
@@ -72,11 +72,11 @@ def test_the_time_limit_ends_the_whole_group(tmp_path: Path) -> None:
 
 
 def test_a_command_that_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path) -> None:
-    script = f"trap '' TERM; echo $$ > {tmp_path}/pid; sleep 60; sleep 60; sleep 60"
+    script = f"trap '' TERM; echo $$ > {tmp_path}/pid; sleep 600; sleep 600; sleep 600"
     started = time.monotonic()
     ended = run(tmp_path, script, limit=0.3, grace=0.3)
     assert (ended.code, ended.stopped) == (None, "time limit")
-    assert 0.6 <= time.monotonic() - started < 10
+    assert 0.6 <= time.monotonic() - started < 300
     wait_until(lambda: gone(tmp_path / "pid"), 5, "the command ending")
 
 
@@ -93,7 +93,7 @@ def test_a_stop_comes_through_from_another_thread(tmp_path: Path) -> None:
     wait_until((tmp_path / "pid").exists, 5, "the command starting")
     made.stop("cancelled", 5)
     made.stop("shutdown", 1)
-    thread.join(10)
+    thread.join(300)
     assert found == [Ended(-15, "cancelled", b"", b"")]
     made.stop("after the end", 1)  # is not an error
 
@@ -118,11 +118,11 @@ def test_a_process_that_left_the_group_delays_the_end_for_a_second_only(
     """It holds the output open; the run is over all the same."""
     monkeypatch.setattr(process, "_DRAIN", 0.2)
     started = time.monotonic()
-    script = f"setsid sh -c 'echo $$ > {tmp_path}/pid; sleep 60' & while [ ! -s {tmp_path}/pid ]; do :; done"
+    script = f"setsid sh -c 'echo $$ > {tmp_path}/pid; sleep 600' & while [ ! -s {tmp_path}/pid ]; do :; done"
     ended = run(tmp_path, script)
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
     assert ended.code == 0
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 300
 
 
 def test_a_limit_of_months_is_possible(tmp_path: Path) -> None:
@@ -150,5 +150,5 @@ def test_a_command_does_not_outlive_the_other_end_of_the_lifeline(tmp_path: Path
     os.close(ours)
     wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), 5, "the command starting")
     os.close(theirs)
-    assert popen.wait(10) == -9
+    assert popen.wait(300) == -9
     wait_until(lambda: gone(tmp_path / "pid"), 5, "the command ending")

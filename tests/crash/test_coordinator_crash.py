@@ -16,7 +16,7 @@ from tests.support.processes import wait_until
 def kill(coordinator: object) -> None:
     popen = coordinator.popen  # type: ignore[attr-defined]
     popen.send_signal(signal.SIGKILL)
-    popen.wait(10)
+    popen.wait(300)
 
 
 def runs(folder: Path) -> list[str]:
@@ -98,7 +98,7 @@ def test_killed_at_random_moments_each_request_runs_at_most_once_and_none_is_for
                 kill(coordinator)
         with process(tmp_path / "c", **config) as coordinator:
             url[0] = coordinator.client.url
-            sender.join(20)
+            sender.join(300)
             ends = {"succeeded", "lost"}
             wait_until(lambda: all(coordinator.client.get(one)["state"] in ends for one in ids), 30, "every end")
             states = {one: coordinator.client.get(one)["state"] for one in ids}

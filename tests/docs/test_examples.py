@@ -45,7 +45,7 @@ def rule_files_beside(text: str, folder: Path) -> str:
 
 def said_by(*command: str) -> str:
     """What a tool of Prometheus says of a file that it refuses."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 

@@ -76,7 +76,7 @@ class Command:
     def run(self) -> int:
         self.program.start()
         assert self.program.process is not None
-        return self.program.process.wait(60)
+        return self.program.process.wait(300)
 
     def read(self, name: str) -> str:
         return (self.folder / name).read_text()

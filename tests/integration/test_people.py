@@ -35,7 +35,7 @@ def names(target: Alertmanager) -> dict[str, dict]:
 
 def cli(process: Bridge, *arguments: str) -> str:
     command = [sys.executable, "-m", "bridge.cli", *arguments, f"--bridge.url={process.url}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

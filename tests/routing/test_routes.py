@@ -31,7 +31,7 @@ ROUTES = [
 def verify(labels: tuple[str, ...], receivers: str, file: Path = EXAMPLE) -> tuple[int, str]:
     """Exit code and output of amtool."""
     command = ["amtool", "config", "routes", "test", f"--config.file={file}", f"--verify.receivers={receivers}"]
-    done = subprocess.run([*command, *labels], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([*command, *labels], capture_output=True, text=True, timeout=300, check=False)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -192,7 +192,7 @@ def test_every_acknowledged_commit_survives_kill_9_and_none_is_there_in_part(tmp
         told = [int(writer.stdout.readline()) for _ in range(5 + kills)]
         writer.kill()
         told += [int(line) for line in writer.stdout.read().split("\n")[:-1]]
-        writer.wait(10)
+        writer.wait(300)
         writer.stdout.close()
         store = SqlStore.open_sqlite(path)
         slot = store.load(0).slots["g"]

@@ -22,9 +22,14 @@ def prose(page: Path) -> str:
     return _FENCE.sub("", page.read_text(encoding="utf-8"))
 
 
+def fences(page: Path) -> list[tuple[str, str]]:
+    """Return language and text of every code block, in their order."""
+    return _FENCE.findall(page.read_text(encoding="utf-8"))
+
+
 def blocks(page: Path, language: str) -> list[str]:
     """The code blocks of a language."""
-    return [text for kind, text in _FENCE.findall(page.read_text(encoding="utf-8")) if kind == language]
+    return [text for kind, text in fences(page) if kind == language]
 
 
 def headings(page: Path) -> list[str]:

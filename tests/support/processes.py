@@ -17,6 +17,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+PATIENCE = 90.0  # seconds that every wait has at least: a busy machine needs them, and only a failure spends them
+
 
 def free_port() -> int:
     """A TCP port on 127.0.0.1 that nobody listens on."""
@@ -27,7 +29,11 @@ def free_port() -> int:
 
 
 def wait_until(check: Callable[[], T], timeout: float = 10.0, what: str = "") -> T:
-    """Call `check` until it returns something true, and return that; AssertionError after `timeout` seconds."""
+    """Call `check` until it returns something true, and return that; AssertionError after `timeout` seconds.
+
+    No test depends on the limit: one below PATIENCE is taken as PATIENCE.
+    """
+    timeout = max(timeout, PATIENCE)
     ends = time.monotonic() + timeout
     pause = 0.005
     while True:
@@ -88,13 +94,13 @@ class Program:
         """kill -9, and wait for the end."""
         if self.process is not None:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(PATIENCE)
 
     def terminate(self, timeout: float = 20.0) -> int:
         """Ask it to end (SIGTERM) and return its exit code."""
         assert self.process is not None, f"{self.name} was not started"
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout)
+        return self.process.wait(max(timeout, PATIENCE))
 
     def wait_ready(self, ready: Callable[[], bool], timeout: float = 20.0) -> None:
         """Wait for `ready`; a program that ended meanwhile is an AssertionError with its log."""

@@ -29,7 +29,7 @@ def install() -> None:
     for name in ("package.json", "package-lock.json", ".npmrc"):
         shutil.copy(TYPES / name, INSTALLED)
     options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
-    done = npm(["ci", *options], True, cwd=INSTALLED, capture_output=True, text=True, timeout=110)
+    done = npm(["ci", *options], True, cwd=INSTALLED, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stdout + done.stderr
     (INSTALLED / "done").touch()
 
@@ -70,7 +70,7 @@ def check(texts: dict[str, str], folder: Path) -> list[str]:
         "false",
     ]
     command = ["node_modules/typescript/bin/tsc", *options, *[f"{name}.ts" for name in texts]]
-    done = node(command, True, cwd=folder, capture_output=True, text=True, timeout=100)
+    done = node(command, True, cwd=folder, capture_output=True, text=True, timeout=500)
     found = re.findall(r"^(\w+)\.ts\(.*?\): error (TS\d+: .*)$", done.stdout, re.MULTILINE)
     assert found or done.returncode == 0, done.stdout + done.stderr
     return [f"{name}: {message}" for name, message in found]

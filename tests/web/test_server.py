@@ -124,13 +124,13 @@ def test_an_answer_under_way_is_finished_before_the_stop(monkeypatch: pytest.Mon
 
     def slow() -> tuple[bool, str]:
         entered.set()
-        leave.wait(10)
+        leave.wait(300)
         return True, ""
 
     with serving() as site, site.connect() as client:
         monkeypatch.setattr(site.queries, "ready", slow)
         client.sendall(b"GET /-/ready HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-        assert entered.wait(10)
+        assert entered.wait(300)
         site.server._server.should_exit = True
         leave.set()
         assert read_answer(client)[0] == 200

@@ -1,0 +1,11 @@
+"""The coordinator's command: a stand-in for a training job. It gets the request as JSON on its standard input."""
+
+import json
+import sys
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+request = json.load(sys.stdin)
+query = urlencode({"pipeline": request["pipeline"]})
+with urlopen(Request(f"http://models:8000/retrain?{query}", method="POST"), timeout=30) as answer:
+    print(answer.read().decode())
