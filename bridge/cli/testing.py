@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -33,11 +32,12 @@ def run_rule_tests(
     from bridge.authoring.junit import junit as as_junit
     from bridge.authoring.throwaway import find_binary
     from bridge.authoring.unit_test_file import read_unit_test_files
+    from bridge.domain.regex import Regex
 
     try:
-        wanted = re.compile(run) if run else None
-    except re.error as error:
-        raise typer.BadParameter(f"--run is not a regular expression: {error}") from None
+        wanted = Regex(f"(?s:.*)(?:{run})(?s:.*)") if run else None
+    except ValueError as error:
+        raise typer.BadParameter(f"--run: {error}") from None
     outcomes = []
     running = rule_testing.run(read_unit_test_files(files), find_binary(binary), wanted)
     with _ended_in_order(), contextlib.closing(running):
