@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bridge.cli.options import app
+from bridge.cli.saying import say, say_lines
 
 if TYPE_CHECKING:
     from bridge.authoring.rule_testing import Outcome
@@ -47,18 +48,17 @@ def run_rule_tests(
     if junit is not None:
         junit.write_bytes(as_junit(outcomes))
     if not outcomes:
-        print("no test was run")
+        say("no test was run")
     if not outcomes or not all(outcome.passed for outcome in outcomes):
         raise typer.Exit(1)
 
 
 def _say(outcome: Outcome) -> None:
-    print(f"{outcome.file}: {outcome.name}: {'SUCCESS' if outcome.passed else 'FAILED'}")
+    say(f"{outcome.file}: {outcome.name}: {'SUCCESS' if outcome.passed else 'FAILED'}")
     if outcome.error:
-        print(f"  {outcome.error}")
+        say_lines(f"  {outcome.error}")
     for failure in outcome.failures:
-        print(f"  {outcome.file}:{failure.line}: {failure.text}")
-    sys.stdout.flush()
+        say_lines(f"  {outcome.file}:{failure.line}: {failure.text}")
 
 
 @contextlib.contextmanager
