@@ -18,14 +18,13 @@ import structlog
 from structlog.typing import EventDict
 
 from bridge.domain.errors import BridgeError
+from bridge.domain.printable import HOSTILE, escaped
 from bridge.net.redact import redact
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 FORMATS = ("logfmt", "json")
-_PLAIN = re.compile(r"[^\s\"=\\\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
-# What could end a line, colour a terminal, move its cursor or turn the text around is shown, not sent.
-_HOSTILE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\"\\]")
-_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
+_PLAIN = re.compile(rf"[^\s\"=\\{HOSTILE}]+")
+_HOSTILE = re.compile(rf"[{HOSTILE}\"\\]")
 _OURS = frozenset({"ts", "timestamp", "level", "caller", "logger", "msg", "event", "exception", "exc_info", "_record"})
 # These tell each job, connection and start: facts that are logged here in our own words.
 _QUIET = {
@@ -137,11 +136,7 @@ def _value(value: object) -> str:
         text = json.dumps(value, ensure_ascii=False)
     else:
         text = "" if value is None else str(value)
-    return text if _PLAIN.fullmatch(text) else f'"{_HOSTILE.sub(_escaped, text)}"'
-
-
-def _escaped(match: re.Match[str]) -> str:
-    return _SHORT.get(match[0], f"\\u{ord(match[0]):04x}")
+    return text if _PLAIN.fullmatch(text) else f'"{_HOSTILE.sub(escaped, text)}"'
 
 
 def _json(entry: object, **_: object) -> str:

@@ -18,6 +18,7 @@ from bridge.app.wiring import Bridge, Options
 from bridge.config.load import BridgeConfig, load
 from bridge.domain.errors import StoreError
 from bridge.domain.times import HOUR, SECOND
+from bridge.net.files import read_text
 from bridge.store.sql import SqlStore
 from bridge.web.app import create_app
 from bridge.web.server import Server
@@ -43,7 +44,7 @@ def open_store(options: ServeOptions) -> SqlStore:
     """The store that the command line names. Raises StoreError."""
     if options.storage_url_file is not None:
         try:
-            url = options.storage_url_file.read_text(encoding="utf-8").strip()
+            url = read_text(options.storage_url_file).strip()
         except OSError as error:
             raise StoreError(f"cannot read --storage.url-file {options.storage_url_file}: {error.strerror}") from None
         return SqlStore.open_url(url)

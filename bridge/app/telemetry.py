@@ -63,7 +63,9 @@ class _StateCollector(Collector):
         models = _family("rule_models", "Models that a rule on signals knows.", "group", "rule")
         for group, rule, count in self._queries.rule_models():
             models.add_metric([group, rule], count)
-        yield from (requests, last, interval, models)
+        unclear = _family("silences_unclear", "Silences in force that cannot be understood.")
+        unclear.add_metric([], self._queries.unclear_silences())
+        yield from (requests, last, interval, models, unclear)
 
     def _queues(self) -> Iterator[GaugeMetricFamily]:
         """Left out while the store cannot be read: the other metrics are needed just then."""

@@ -12,6 +12,7 @@ from bridge.domain.times import Timestamp
 from bridge.sources.prometheus import PrometheusSource
 
 MOST = 10
+LONGEST_NAME = 500
 _OTHERS = re.compile(
     r"(?:go|process|python|prometheus|alertmanager|grafana|retrain_bridge|scrape|node|kube|container|machine|cadvisor"
     r"|etcd|apiserver|kubelet|coredns|net_conntrack|promhttp|up|ALERTS)(?:_|$)"
@@ -41,7 +42,7 @@ def candidates(
     source: PrometheusSource, names: Iterable[str], models: ModelLabels, span: tuple[Timestamp, Timestamp]
 ) -> list[Candidate]:
     """The MOST likely ones, those whose series carry the labels of `models` first. What is not answered is not told."""
-    known = {name for name in names if _OTHERS.match(name) is None}
+    known = {name for name in names if len(name) <= LONGEST_NAME and _OTHERS.match(name) is None}
     labelled = _labelled(source, models, span)
     by = [part.label for part in (models.project, models.pipeline, models.version) if part.const is None]
     found = [*_of(known & labelled, True, by), *_of(known - labelled, False, by)]

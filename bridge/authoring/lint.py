@@ -20,7 +20,7 @@ _IN_UNIT = {
     "_microseconds": "microseconds",
 }
 _SUFFIX = re.compile(
-    r"[a-zA-Z_:][a-zA-Z0-9_:]*?(_seconds|_milliseconds|_ms|_microseconds)(?:_bucket|_sum|_count|_total)?\b"
+    r"(?<![a-zA-Z0-9_:])[a-zA-Z_:][a-zA-Z0-9_:]*?(_seconds|_milliseconds|_ms|_microseconds)(?:_bucket|_sum|_count|_total)?\b"
 )
 TOGETHER = 0.02  # share of models that may have to fail together
 PAST = frozenset({REFERENCE, REFERENCE_SUM})  # its windows may be of any length

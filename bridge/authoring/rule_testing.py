@@ -4,7 +4,6 @@ what was expected.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from bridge.authoring.throwaway import throwaway_prometheus
 from bridge.authoring.unit_test_file import TestSection, UnitTestFile
 from bridge.config.load import load_rules
 from bridge.domain.errors import BridgeError, ConfigError, Problem
+from bridge.domain.regex import Regex
 from bridge.domain.rule import Group
 from bridge.domain.times import HOUR, Duration
 from bridge.net.http_config import HttpConfig
@@ -41,9 +41,7 @@ class Outcome:
         return not self.failures and not self.error
 
 
-def run(
-    files: Sequence[UnitTestFile], binary: str, wanted: re.Pattern[str] | None = None
-) -> Generator[Outcome, None, None]:
+def run(files: Sequence[UnitTestFile], binary: str, wanted: Regex | None = None) -> Generator[Outcome, None, None]:
     """Every test of the files whose name `wanted` finds, in order, each with a Prometheus of its own.
 
     Raises NoPrometheus, and ConfigError for a wrong rule file.
@@ -53,7 +51,7 @@ def run(
         for file in files:
             for number, test in enumerate(file.section.tests):
                 name = test.name or f"test {number + 1}"
-                if wanted is None or wanted.search(name):
+                if wanted is None or wanted.matches(name):
                     with throwaway_prometheus(binary, session) as url:
                         yield _run_one(file, number, name, groups[file.path], session, url)
 

@@ -22,6 +22,7 @@ from bridge.authoring.results import Results
 from bridge.domain.errors import BridgeError
 from bridge.domain.model import ModelKey
 from bridge.domain.times import DAY, Timestamp
+from bridge.net.files import MIB, read_text
 
 _PROBATION, _MOST = 0.15, 750
 SCORE_COLUMNS = {
@@ -111,7 +112,7 @@ class Score:
 def read_labels(path: Path) -> list[Labels]:
     """The labels of a file. Raises LabelsError."""
     try:
-        file = _File.model_validate(json.loads(path.read_text(encoding="utf-8")))
+        file = _File.model_validate(json.loads(read_text(path, most=256 * MIB)))
     except (OSError, ValueError, ValidationError) as error:
         raise LabelsError(f"{path} is not a file of labels: {str(error)[:300]}") from None
     return [_labels(item) for item in file.models]

@@ -7,9 +7,14 @@ from dataclasses import dataclass
 
 from bridge.domain.times import Duration, parse_duration
 
-_OPAQUE = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`|\[[^\]]*\]|#[^\n]*""")
-_GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", re.IGNORECASE)
-_SELECTOR = re.compile(r"(?<![\w:])(?P<name>[a-zA-Z_:][\w:]*)(?:\s*\{[^}]*\})?(?!\s*\(|[\w:])|\{[^}]*\}")
+# What does not end reaches to the end of the expression: looking for the end of each such part takes quadratic time.
+_OPAQUE = re.compile(
+    r""""(?:[^"\\]|\\.)*+(?:"|\\?\Z)|'(?:[^'\\]|\\.)*+(?:'|\\?\Z)|`[^`]*`?|\[[^\]]*\]?|#[^\n]*""", re.DOTALL
+)
+_GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)?", re.IGNORECASE)
+_SELECTOR = re.compile(
+    r"(?<![\w:])(?P<name>[a-zA-Z_:][\w:]*)(?:\s*\{[^}]*+(?:\}|\Z))?(?!\s*\(|[\w:])|\{[^}]*+(?:\}|\Z)"
+)
 _RANGE = re.compile(r"\s*\[\s*([0-9][0-9a-z]*)\s*\]")
 _WORDS = frozenset(
     {

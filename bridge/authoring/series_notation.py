@@ -13,7 +13,7 @@ _UNSIGNED = r"(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:inf|na
 _STEPS = re.compile(rf"([+-]?{_UNSIGNED})(?:([+-])({_UNSIGNED}))?x([0-9]+)")
 _ONE = re.compile(rf"[+-]?{_UNSIGNED}")
 _GAP = re.compile(r"_(?:x([0-9]+))?")
-_METRIC = re.compile(r"\s*([a-zA-Z_:][a-zA-Z0-9_:]*)?\s*(?:\{(.*)\})?\s*", re.DOTALL)
+_METRIC = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)?\s*(?:\{(.*)\})?", re.DOTALL)
 _LABEL = re.compile(
     r"""\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`)\s*(,|$)""", re.DOTALL
 )
@@ -51,7 +51,7 @@ def _part(part: str) -> Iterator[float | None]:
 
 
 def _count(text: str) -> int:
-    if int(text) > MOST:
+    if len(text.lstrip("0")) > len(str(MOST)) or int(text) > MOST:
         raise ValueError(f"more than {MOST} samples")
     return int(text)
 
@@ -62,12 +62,12 @@ def labels(text: str) -> dict[str, str]:
     Labels without a value are as if they were not there.
     """
     wrong = f'{text!r} is not a series; write name{{label="value"}}'
-    match = _METRIC.fullmatch(text)
+    match = _METRIC.fullmatch(text.strip())
     if match is None or (not match[1] and match[2] is None):
         raise ValueError(wrong)
     found = {"__name__": match[1]} if match[1] else {}
-    rest, place = match[2] or "", 0
-    while place < len(rest.rstrip()):
+    rest, place = (match[2] or "").rstrip(), 0
+    while place < len(rest):
         pair = _LABEL.match(rest, place)
         if pair is None:
             raise ValueError(wrong)
@@ -97,4 +97,6 @@ def _escaped(code: str, mark: str) -> str:
     if len(code) == 1:
         raise ValueError(f"unknown escape \\{code} in a label's value")
     number = int(code, 8) if code.isdigit() else int(code[1:], 16)
+    if 0xD800 <= number <= 0xDFFF:
+        raise ValueError(f"\\{code} is half a surrogate pair, and no character")
     return chr(number)

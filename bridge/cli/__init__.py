@@ -9,6 +9,7 @@ import sys
 
 from bridge.cli import backtest, checking, explaining, people, requests, serving, small, suggesting, testing  # noqa: F401 - each registers its commands, in this order of --help
 from bridge.cli.options import app, print_problems
+from bridge.cli.saying import say_lines
 from bridge.domain.errors import BridgeError, ConfigError
 
 __all__ = ["app", "main"]
@@ -22,5 +23,5 @@ def main() -> None:
         print_problems(error.problems)
         sys.exit(1)
     except (BridgeError, OSError) as error:
-        print(f"retrain-bridge: {error}", file=sys.stderr)
+        say_lines(f"retrain-bridge: {error}", sys.stderr)
         sys.exit(1)

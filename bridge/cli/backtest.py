@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bridge.cli.options import app, duration
+from bridge.cli.saying import cells, warn
 
 if TYPE_CHECKING:
     from bridge.authoring.backtest import Plan
@@ -135,19 +135,18 @@ def _print(results: Results, scores: Mapping[str, Score]) -> None:
     for rule, message in results.errors.items():
         failed = results.rules[rule].failed
         slots = "slot" if failed == 1 else "slots"
-        print(f"{rule}: {failed} {slots} could not be judged; the last: {message}", file=sys.stderr)
+        warn(f"{rule}: {failed} {slots} could not be judged; the last: {message}")
 
 
 def _table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
     from rich.console import Console
     from rich.table import Column, Table
-    from rich.text import Text
 
     from bridge.authoring.results import cell
 
     shown = (Column(title, justify="left" if key in _LEFT else "right") for key, title in columns.items())
     table = Table(*shown)
     for row in rows:
-        table.add_row(*(Text(cell(row[key])) for key in columns))
+        table.add_row(*cells(cell(row[key]) for key in columns))
     console = Console()
     (console if console.is_terminal else Console(width=160)).print(table)

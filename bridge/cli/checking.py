@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from bridge.cli.options import app
+from bridge.cli.saying import say, say_lines, warn
 from bridge.domain.errors import Problem
 
 check_app = typer.Typer(no_args_is_help=True, help="Check files without running anything.")
@@ -72,7 +72,7 @@ def check_schema(
     """Print the JSON Schema of a kind of file, for editors."""
     from bridge.authoring.schema import schema
 
-    print(json.dumps(schema(kind), indent=2))
+    say_lines(json.dumps(schema(kind), indent=2))
 
 
 def _report(files: list[Path], problems: list[Problem], lint: str, output: str) -> None:
@@ -80,14 +80,14 @@ def _report(files: list[Path], problems: list[Problem], lint: str, output: str) 
     told = [problem for problem in problems if not problem.lint or lint != "none"]
     errors = [problem for problem in told if not problem.lint or lint == "fatal"]
     if output == "json":
-        print(json.dumps({"files": [str(file) for file in files], "problems": [_as_json(item) for item in told]}))
+        say(json.dumps({"files": [str(file) for file in files], "problems": [_as_json(item) for item in told]}))
     else:
         for problem in told:
-            print(problem, file=sys.stderr)
+            warn(problem)
         if told:
-            print(_counted(told), file=sys.stderr)
+            warn(_counted(told))
         for file in files if not errors else ():
-            print(f"{file}: SUCCESS")
+            say(f"{file}: SUCCESS")
     if errors:
         raise typer.Exit(1)
 

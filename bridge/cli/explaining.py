@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import typer
 
 from bridge.cli.options import DEFAULT_URL, BridgeUrl, HttpConfigFile, app
+from bridge.cli.saying import say, say_lines
 
 _MARKS = {True: "yes", False: "NO ", None: "?  "}
 
@@ -33,14 +34,14 @@ def explain(
     query = urlencode({name: value for name, value in wanted.items() if value})
     found = ask(Access.of(bridge_url, http_config), f"/api/v1/explain?{query}")["explanations"]
     if output == "json":
-        print(json.dumps(found, indent=2))
+        say_lines(json.dumps(found, indent=2))
         return
     for item in found:
         again = " (re-computed from history)" if item["recomputed"] else ""
-        print(f"{item['rule']} at {item['slot'] or 'no slot'}{again}: {item['answer']}")
+        say(f"{item['rule']} at {item['slot'] or 'no slot'}{again}: {item['answer']}")
         for check in item["checks"]:
-            print(f"  {_MARKS[check['passed']]} {check['name']}: {check['text']}")
+            say(f"  {_MARKS[check['passed']]} {check['name']}: {check['text']}")
         if item["helped"]:
-            print(f"      {item['helped']}")
+            say(f"      {item['helped']}")
         for command in item["repeat"]:
-            print(f"      {command}")
+            say_lines(f"      {command}")

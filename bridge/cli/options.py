@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from bridge.cli.saying import warn
 from bridge.domain.errors import Problem
 from bridge.domain.times import parse_duration
 
@@ -48,6 +48,6 @@ def print_problems(problems: Iterable[Problem]) -> None:
     """Every problem, and how many, to stderr."""
     problems = list(problems)
     for problem in problems:
-        print(problem, file=sys.stderr)
+        warn(problem)
     if problems:
-        print(f"{len(problems)} problem{'s' if len(problems) > 1 else ''} found", file=sys.stderr)
+        warn(f"{len(problems)} problem{'s' if len(problems) > 1 else ''} found")

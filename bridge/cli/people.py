@@ -10,6 +10,7 @@ import typer
 
 from bridge.cli.options import DEFAULT_URL, BridgeUrl, HttpConfigFile, app
 from bridge.cli.requests import requests_app
+from bridge.cli.saying import say
 
 Note = Annotated[str, typer.Option("--note", help="Why; it is recorded.")]
 By = Annotated[str, typer.Option("--by", help="Who acts, when the bridge has no users of its own.")]
@@ -34,7 +35,7 @@ def _act(what: str, request_id: str, url: str, http_config: HttpConfigFile, by: 
     path = f"/api/v1/requests/{quote(request_id, safe='')}/{what}"
     found = _post(url, http_config, path, {"by": by or _user(), "note": note})
     held = f", held: {found['hold']}" if found.get("hold") else ""
-    print(f"{found['id']}: {found['state']}{held}")
+    say(f"{found['id']}: {found['state']}{held}")
 
 
 @requests_app.command("approve")
@@ -78,7 +79,7 @@ def create(
     """Ask for a retraining by hand."""
     body = {"project": project, "pipeline": pipeline, "version": version, "reason": reason, "force": force}
     found = _post(bridge_url, http_config, "/api/v1/requests", {**body, "by": by or _user()})
-    print(f"{found['id']}: {found['state']}")
+    say(f"{found['id']}: {found['state']}")
 
 
 @app.command()
@@ -94,7 +95,7 @@ def pause(
     """Let the running bridge send no request for a time; rules go on, requests are held."""
     body = {"project": project, "pipeline": pipeline, "duration": length, "by": by or _user(), "note": note}
     made = _post(bridge_url, http_config, "/api/v1/pause", body)
-    print(f"paused until {made['until']}: {made['scope']}")
+    say(f"paused until {made['until']}: {made['scope']}")
 
 
 @app.command()
@@ -108,4 +109,4 @@ def resume(
     """End a pause before its time; name what was paused."""
     body = {"project": project, "pipeline": pipeline, "duration": "0s", "by": by or _user()}
     made = _post(bridge_url, http_config, "/api/v1/pause", body)
-    print(f"goes on: {made['scope']}")
+    say(f"goes on: {made['scope']}")

@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 import typer
 
 from bridge.cli.options import DEFAULT_URL, BridgeUrl, HttpConfigFile, app
+from bridge.cli.saying import cells, say, say_lines
 
 requests_app = typer.Typer(no_args_is_help=True, help="Requests of a running bridge.")
 app.add_typer(requests_app, name="requests")
@@ -30,7 +31,6 @@ def requests_list(
     """The latest requests, newest first."""
     from rich.console import Console
     from rich.table import Column, Table
-    from rich.text import Text
 
     wanted = {"limit": limit, **({"state": state} if state else {})}
     path = f"/api/v1/requests?{urlencode(wanted)}"
@@ -38,10 +38,8 @@ def requests_list(
     table = Table(Column("id", no_wrap=True, min_width=32), "model", "state", "triggered at", "reason")
     for row in rows:
         model = f"{row['project']}/{row['pipeline']}/{row['version']}"
-        table.add_row(
-            *(Text(str(cell)) for cell in (row["id"], model, row["state"], row["triggered_at"], row["reason"]))
-        )
-    Console().print(table) if rows else print("no requests")
+        table.add_row(*cells((row["id"], model, row["state"], row["triggered_at"], row["reason"])))
+    Console().print(table) if rows else say("no requests")
 
 
 @requests_app.command("show")
@@ -49,14 +47,14 @@ def requests_show(request_id: str, bridge_url: BridgeUrl = DEFAULT_URL, http_con
     """One request with its deliveries, as JSON."""
     import json
 
-    print(json.dumps(_api(bridge_url, http_config, f"/api/v1/requests/{quote(request_id, safe='')}"), indent=2))
+    say_lines(json.dumps(_api(bridge_url, http_config, f"/api/v1/requests/{quote(request_id, safe='')}"), indent=2))
 
 
 @requests_app.command("retry")
 def requests_retry(request_id: str, bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None) -> None:
     """Try the deliveries of a request at once that wait for their next attempt."""
     count = _api(bridge_url, http_config, f"/api/v1/requests/{quote(request_id, safe='')}/retry", "POST")["retried"]
-    print(f"{count} deliver{'y' if count == 1 else 'ies'} tried now")
+    say(f"{count} deliver{'y' if count == 1 else 'ies'} tried now")
 
 
 @requests_app.command("redrive")
@@ -71,4 +69,4 @@ def requests_redrive(
         f"?{urlencode({'destination': destination})}" if destination else ""
     )
     count = _api(bridge_url, http_config, path, "POST")["redriven"]
-    print(f"{count} deliver{'y' if count == 1 else 'ies'} queued again")
+    say(f"{count} deliver{'y' if count == 1 else 'ies'} queued again")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from bridge import __version__
 from bridge.cli.options import DEFAULT_URL, BridgeUrl, ConfigFile, HttpConfigFile, app
+from bridge.cli.saying import say, say_lines, warn
 
 
 @app.command()
@@ -20,7 +20,7 @@ def strategies() -> None:
     for name, strategy in known().items():
         idea = (strategy.__doc__ or "").strip().split("\n")[0]
         parameters = ", ".join(strategy.Config.model_fields) or "none"
-        print(f"{name}\n    {idea}\n    parameters: {parameters}\n    needs: {', '.join(sorted(strategy.needs))}")
+        say_lines(f"{name}\n    {idea}\n    parameters: {parameters}\n    needs: {', '.join(sorted(strategy.needs))}")
 
 
 @app.command("send-test")
@@ -35,7 +35,7 @@ def send_test(
     for destination, delivery in send(config_file, receiver):
         failed |= delivery.result.value != "delivered"
         status = f" HTTP {delivery.status}" if delivery.status else ""
-        print(f"{destination}: {delivery.result.value} ({delivery.reason}{status}) {delivery.answer[:200]!r}")
+        say(f"{destination}: {delivery.result.value} ({delivery.reason}{status}) {delivery.answer[:200]!r}")
     raise typer.Exit(1 if failed else 0)
 
 
@@ -46,11 +46,11 @@ def healthcheck(bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile
 
     problem = ready(Access.of(bridge_url, http_config))
     if problem:
-        print(problem, file=sys.stderr)
+        warn(problem)
         raise typer.Exit(1)
 
 
 @app.command()
 def version() -> None:
     """Print the version."""
-    print(f"retrain-bridge {__version__}")
+    say(f"retrain-bridge {__version__}")

@@ -7,11 +7,12 @@ import logging
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
 from bridge.cli.options import HttpConfigFile, app, positive_duration
+from bridge.cli.saying import say, say_lines
 
 if TYPE_CHECKING:
     from bridge.authoring.suggest import Suggestion
@@ -52,12 +53,12 @@ def suggest_command(
     if output is not None and found.rules:
         output.write_text(found.rules, encoding="utf-8")
     if as_json:
-        print(json.dumps({"prometheus": redact_url(server), **found.to_json()}, indent=2))
+        say_lines(json.dumps({"prometheus": redact_url(server), **found.to_json()}, indent=2))
     else:
         # what can be piped on is alone on stdout
         _say(found, redact_url(server), output, sys.stdout if output is not None else sys.stderr)
         if output is None and found.rules:
-            print(found.rules, end="")
+            say_lines(found.rules)
     if not found.rules:
         raise typer.Exit(1)
 
@@ -87,9 +88,9 @@ def _source(url: str, config_file: Path | None, http_config: Path | None) -> tup
     return PrometheusSource(settings, ModelTable(), base_dir), ModelLabels(), settings.url
 
 
-def _say(found: Suggestion, url: str, output: Path | None, out: object) -> None:
+def _say(found: Suggestion, url: str, output: Path | None, out: TextIO) -> None:
     def line(text: str = "") -> None:
-        print(text, file=out)  # type: ignore[call-overload]
+        say(text, out)
 
     for pack in found.packs:
         line(f"{pack.name}: {pack.server}, by {', '.join(pack.metrics)}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bridge.cli.options import app
+from bridge.cli.saying import say, say_lines
 
 if TYPE_CHECKING:
     from bridge.authoring.rule_testing import Outcome
@@ -33,11 +33,12 @@ def run_rule_tests(
     from bridge.authoring.junit import junit as as_junit
     from bridge.authoring.throwaway import find_binary
     from bridge.authoring.unit_test_file import read_unit_test_files
+    from bridge.domain.regex import Regex
 
     try:
-        wanted = re.compile(run) if run else None
-    except re.error as error:
-        raise typer.BadParameter(f"--run is not a regular expression: {error}") from None
+        wanted = Regex(f"(?s:.*)(?:{run})(?s:.*)") if run else None
+    except ValueError as error:
+        raise typer.BadParameter(f"--run: {error}") from None
     outcomes = []
     running = rule_testing.run(read_unit_test_files(files), find_binary(binary), wanted)
     with _ended_in_order(), contextlib.closing(running):
@@ -47,18 +48,17 @@ def run_rule_tests(
     if junit is not None:
         junit.write_bytes(as_junit(outcomes))
     if not outcomes:
-        print("no test was run")
+        say("no test was run")
     if not outcomes or not all(outcome.passed for outcome in outcomes):
         raise typer.Exit(1)
 
 
 def _say(outcome: Outcome) -> None:
-    print(f"{outcome.file}: {outcome.name}: {'SUCCESS' if outcome.passed else 'FAILED'}")
+    say(f"{outcome.file}: {outcome.name}: {'SUCCESS' if outcome.passed else 'FAILED'}")
     if outcome.error:
-        print(f"  {outcome.error}")
+        say_lines(f"  {outcome.error}")
     for failure in outcome.failures:
-        print(f"  {outcome.file}:{failure.line}: {failure.text}")
-    sys.stdout.flush()
+        say_lines(f"  {outcome.file}:{failure.line}: {failure.text}")
 
 
 @contextlib.contextmanager

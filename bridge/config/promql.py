@@ -16,20 +16,18 @@ _PIECE = re.compile(
 def promql_problem(text: str) -> str:
     """What is wrong, or "" when nothing is seen."""
     opened: list[str] = []
-    bare = text
     for piece in _PIECE.finditer(text):
         found = piece.group()
-        if piece.lastgroup == "comment":
-            bare = bare.replace(found, "", 1)
-        elif piece.lastgroup == "open_text":
+        if piece.lastgroup == "open_text":
             return f"a text that begins with {found} does not end in the expression"
-        elif piece.lastgroup == "variable":
+        if piece.lastgroup == "variable":
             return f"{found} is not PromQL; the only variable is {WINDOW}, in signals"
-        elif piece.lastgroup == "bracket" and found in _CLOSING:
+        if piece.lastgroup == "bracket" and found in _CLOSING:
             if not opened or opened.pop() != _CLOSING[found]:
                 return f"unexpected {found!r} in the expression"
         elif piece.lastgroup == "bracket":
             opened.append(found)
     if opened:
         return f"{opened[-1]!r} is not closed in the expression"
+    bare = _PIECE.sub(lambda piece: "" if piece.lastgroup == "comment" else piece.group(), text)
     return "" if bare.strip() else "the expression is empty"

@@ -12,9 +12,10 @@ import yaml
 from yaml.reader import ReaderError
 
 from bridge.domain.errors import ConfigError, Problem
+from bridge.net.files import MIB, read_bytes
 
 Place = tuple[str | int, ...]
-MOST_BYTES, MOST_NODES, MOST_DEPTH = 4 * 1024 * 1024, 500_000, 50
+MOST_BYTES, MOST_NODES, MOST_DEPTH = 4 * MIB, 500_000, 50
 
 _INT = re.compile(r"[-+]?[0-9]+")
 _BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
@@ -77,12 +78,9 @@ def read(path: Path, shown: str = "") -> Document:
     """Read a file; ConfigError when it cannot be read or is not one YAML document."""
     document = Document(shown or str(path))
     try:
-        with path.open("rb") as file:
-            data = file.read(MOST_BYTES + 1)
+        data = read_bytes(path, MOST_BYTES)
     except OSError as error:
         raise document.refused(0, f"cannot be read: {error.strerror}") from None
-    if len(data) > MOST_BYTES:
-        raise document.refused(0, f"is larger than {MOST_BYTES // 1024 // 1024} MiB", "split it")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from bridge.coordinator.config import load_config
 from bridge.coordinator.server import run
 from bridge.domain.errors import ConfigError
+from bridge.domain.printable import printable
 
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -20,7 +21,8 @@ class _Formatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         fields = {name: value for name, value in vars(record).items() if name not in _PLAIN}
-        return " ".join([super().format(record), *(f"{name}={str(value)!r}" for name, value in fields.items())])
+        said = "\n".join(printable(line) for line in super().format(record).split("\n"))
+        return " ".join([said, *(f"{name}={printable(repr(str(value)))}" for name, value in fields.items())])
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -33,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         config = load_config(flags.config_file, overrides)
     except ConfigError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.writelines(f"{printable(problem)}\n" for problem in error.problems)
         return 1
     return run(config)
 

@@ -25,6 +25,7 @@ from pydantic import (
 from bridge.coordinator.body import path as dotted
 from bridge.domain.errors import ConfigError, Problem
 from bridge.domain.times import DAY, HOUR, SECOND, Duration, parse_duration
+from bridge.net.files import read_text, readable
 from bridge.net.http_config import SinkHttpConfig
 from bridge.net.signature import check_secret
 
@@ -81,11 +82,19 @@ def _runnable(value: tuple[str, ...]) -> tuple[str, ...]:
 def _text_of(path: Path) -> str:
     """What a secret's file holds, read anew at every use; ValueError tells why it cannot be read."""
     try:
-        return path.read_text(encoding="ascii").strip()
+        return read_text(path, "ascii").strip()
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not plain ASCII text") from None
+
+
+def _readable(path: Path) -> Path:
+    try:
+        readable(path)
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    return path
 
 
 def _holds_a_secret(path: Path) -> Path:
@@ -108,6 +117,7 @@ Span = Annotated[Duration, BeforeValidator(_duration), Field(gt=0)]
 FilePath = Annotated[Path, AfterValidator(_beside_the_file)]
 SecretFile = Annotated[FilePath, AfterValidator(_holds_a_secret)]
 TokenFile = Annotated[FilePath, AfterValidator(_holds_a_token)]
+TlsFile = Annotated[FilePath, AfterValidator(_readable)]
 
 
 class TlsConfig(BaseModel):
@@ -115,8 +125,8 @@ class TlsConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    cert_file: FilePath
-    key_file: FilePath
+    cert_file: TlsFile
+    key_file: TlsFile
 
 
 class CoordinatorConfig(BaseModel):
@@ -206,13 +216,15 @@ def _did_you_mean(place: tuple[int | str, ...]) -> str:
 def _read(file: Path) -> tuple[dict[str, Any], Lines]:
     """The file's mapping, and the line of every key."""
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_text(file)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         values = yaml.safe_load(text)
     except OSError as error:
         raise ConfigError([Problem(str(file), 0, "", f"cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError:
         raise ConfigError([Problem(str(file), 0, "", "is not UTF-8")]) from None
+    except RecursionError:
+        raise ConfigError([Problem(str(file), 0, "", "is nested too deeply")]) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         message = getattr(error, "problem", None) or str(error)

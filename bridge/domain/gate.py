@@ -36,7 +36,8 @@ class Situation:
     """All that the gates look at for one request. Every `..._until`: instant in ms, closed while it is later than slot.
 
     attempts: closed after so many retrainings in a row that did not help, 0 = never. silences_unknown: nobody knows
-    whether it is silenced, and that holds. unapproved: somebody has to say yes first.
+    whether it is silenced, and that holds; or a silence that may cover it cannot be understood. unapproved: somebody
+    has to say yes first.
     """
 
     slot: Timestamp

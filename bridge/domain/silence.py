@@ -11,7 +11,11 @@ from bridge.domain.times import Timestamp
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """One silence. Instants in ms. All matchers have to match, as in Alertmanager."""
+    """One silence. Instants in ms. All matchers have to match, as in Alertmanager.
+
+    unclear: what of it cannot be understood, "" when all is. What it covers is not known then; its matchers are those
+    that are understood.
+    """
 
     id: str
     matchers: tuple[Matcher, ...]
@@ -19,7 +23,15 @@ class Silence:
     ends_at: Timestamp
     created_by: str = ""
     comment: str = ""
+    unclear: str = ""
 
     def silences(self, labels: Mapping[str, str], at: Timestamp) -> bool:
-        """Whether it covers an alert with these labels at instant `at`."""
+        """Return whether it covers an alert with these labels at instant `at`, as far as it is understood."""
+        return not self.unclear and self._matches(labels, at)
+
+    def may_silence(self, labels: Mapping[str, str], at: Timestamp) -> bool:
+        """Return whether it cannot be understood, and what of it can be does not exclude these labels."""
+        return bool(self.unclear) and self._matches(labels, at)
+
+    def _matches(self, labels: Mapping[str, str], at: Timestamp) -> bool:
         return self.starts_at <= at < self.ends_at and all(matcher.matches(labels) for matcher in self.matchers)

@@ -11,7 +11,6 @@ import math
 import re
 from collections.abc import Callable, Mapping
 
-_ACTION = re.compile(r"\{\{(-\s)?\s*(.*?)\s*(\s-)?\}\}", re.DOTALL)
 _LABEL = re.compile(r"\$labels\.([a-zA-Z_][a-zA-Z0-9_]*)")
 _PRINTF = re.compile(r'printf\s+"(%(?:\.\d{1,2})?[feg])"(?:\s+(\S+))?')
 _LARGEST_PLAIN = 1e6
@@ -116,9 +115,12 @@ class Template:
 def _compile(text: str) -> list[str | Part]:
     parts: list[str | Part] = []
     at, trim = 0, False
-    for match in _ACTION.finditer(text):
-        parts += [_plain(text[at : match.start()], before=trim, after=bool(match.group(1))), _action(match.group(2))]
-        at, trim = match.end(), bool(match.group(3))
+    while (start := text.find("{{", at)) >= 0 and (end := text.find("}}", start)) >= 0:
+        inner = text[start + 2 : end]
+        before, after = inner[:1] == "-" and inner[1:2].isspace(), inner[-1:] == "-" and inner[-2:-1].isspace()
+        parts.append(_plain(text[at:start], before=trim, after=before))
+        parts.append(_action(inner[before : len(inner) - after].strip()))
+        at, trim = end + 2, after
     parts.append(_plain(text[at:], before=trim))
     return [part for part in parts if part != ""]
 

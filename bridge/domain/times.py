@@ -17,6 +17,8 @@ MINUTE: Duration = 60_000
 HOUR: Duration = 3_600_000
 DAY: Duration = 86_400_000
 
+LONGEST_DURATION: Duration = 292 * 365 * DAY  # what Prometheus can hold
+_LONGEST_TEXT = 100
 _UNITS = {"y": 365 * DAY, "w": 7 * DAY, "d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": 1}
 _DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
 
@@ -25,10 +27,14 @@ def parse_duration(text: str) -> Duration:
     """Prometheus' duration syntax ("90s", "1h30m", "0") in milliseconds; ValueError says what would be right."""
     if text == "0":
         return 0
-    match = _DURATION.fullmatch(text)
+    match = _DURATION.fullmatch(text) if len(text) <= _LONGEST_TEXT else None
     if not text or match is None:
-        raise ValueError(f"{text!r} is not a duration; write it as in Prometheus, for example 30s, 5m or 1h30m")
-    return sum(int(count) * unit for count, unit in zip(match.groups(), _UNITS.values(), strict=True) if count)
+        shown = repr(text[:_LONGEST_TEXT])
+        raise ValueError(f"{shown} is not a duration; write it as in Prometheus, for example 30s, 5m or 1h30m")
+    found = sum(int(count) * unit for count, unit in zip(match.groups(), _UNITS.values(), strict=True) if count)
+    if found > LONGEST_DURATION:
+        raise ValueError(f"{text!r} is too long; a duration is at most 292y")
+    return found
 
 
 def format_duration(duration: Duration) -> str:

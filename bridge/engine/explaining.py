@@ -10,7 +10,7 @@ from bridge.domain.alert import State
 from bridge.domain.errors import RequestError
 from bridge.domain.explain import Check, Explanation, curl
 from bridge.domain.model import ModelKey
-from bridge.domain.request import Decision, RequestRecord, Verdict
+from bridge.domain.request import Decision, HoldReason, RequestRecord, Verdict
 from bridge.domain.rule import Group, Mode, RuleKind
 from bridge.domain.times import HOUR, Duration, Timestamp, format_duration, rfc3339
 from bridge.domain.verdict import Cause, Code
@@ -86,7 +86,10 @@ class Explainer:
         if record.state.waiting:
             situation = keeper.situation(Draft(book), record, leader, slot)
             for reason, closed, until in gate.gates(situation):
-                yield Check(f"gate {reason.value}", not closed, _until(closed=closed, until=until))
+                text = _until(closed=closed, until=until)
+                if closed and reason is HoldReason.SILENCES_UNKNOWN:
+                    text += "".join(f"; silence {item.id}: {item.unclear}" for item in keeper.unclear(record, slot))
+                yield Check(f"gate {reason.value}", not closed, text)
         yield _of_record(record)
 
     # ------------------------------------------------------------ then

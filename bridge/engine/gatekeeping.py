@@ -128,14 +128,20 @@ class Gatekeeper:
         return max(until if during else 0, record.hold_until if record.hold is HoldReason.STORM else 0)
 
     def _silenced(self, labels: Mapping[str, str], slot: Timestamp) -> tuple[Timestamp, bool]:
-        """Until when a silence covers the request, and whether nobody knows."""
+        """Return until when a silence covers the request, and whether nobody knows if one does."""
         known = self.silences()
         if known is None:
             return 0, False
         if not known.fetched_at or slot - known.fetched_at > self.gates.silences_max_age:
             return 0, self.gates.hold_unknown
         identity = self.routing.identity(labels)
-        return max((item.ends_at for item in covering(known.silences, identity, slot)), default=0), False
+        until = max((item.ends_at for item in covering(known.silences, identity, slot)), default=0)
+        return until, bool(unclear(known.silences, identity, slot))
+
+    def unclear(self, record: RequestRecord, slot: Timestamp) -> list[Silence]:
+        """Return the silences that may cover the request and cannot be understood."""
+        known = self.silences()
+        return unclear(known.silences, self.routing.identity(request_labels(record)), slot) if known else []
 
 
 def _delivery(request_id: str, destination: str, way: Way, slot: Timestamp) -> NewDelivery:
@@ -150,6 +156,11 @@ def _delivery(request_id: str, destination: str, way: Way, slot: Timestamp) -> N
 def covering(silences: Sequence[Silence], labels: Mapping[str, str], at: Timestamp) -> list[Silence]:
     """The silences that cover an alert with these labels."""
     return [item for item in silences if item.silences(labels, at)]
+
+
+def unclear(silences: Sequence[Silence], labels: Mapping[str, str], at: Timestamp) -> list[Silence]:
+    """Return the silences that may cover an alert with these labels, and cannot be understood."""
+    return [item for item in silences if item.may_silence(labels, at)]
 
 
 def route_labels(request: RetrainRequest) -> dict[str, str]:

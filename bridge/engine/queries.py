@@ -212,6 +212,12 @@ class EngineQueries:
         """By rule, how many retrainings that it led to were judged how."""
         return self._history.verdicts()
 
+    def unclear_silences(self) -> int:
+        """Return how many silences in force cannot be understood."""
+        known, now = self._engine.silences(), self._now()
+        found = known.silences if known is not None else ()
+        return sum(bool(item.unclear) and item.starts_at <= now < item.ends_at for item in found)
+
     def silences(self, offset: int = 0, limit: int = 50) -> SilencesView | None:
         """Those that hold requests first, then by their end."""
         return silencing.in_force(self._engine, self._silent(), self._now(), offset, limit)

@@ -12,6 +12,7 @@ from bridge.engine.tick import Engine
 from bridge.engine.views import SilencesView, SilenceView
 
 MOST = 100  # requests that are looked at
+_BY_SILENCES = {HoldReason.SILENCED, HoldReason.SILENCES_UNKNOWN}
 
 
 def in_force(
@@ -20,7 +21,7 @@ def in_force(
     """A page of the silences at instant `now`; None when nobody is asked. failing: as SilencesView has it."""
     with engine.lock:
         keeper, known = engine.keeper(), engine.silences()
-        held = [item for item in engine.book.requests.values() if item.hold is HoldReason.SILENCED][:MOST]
+        held = [item for item in engine.book.requests.values() if item.hold in _BY_SILENCES][:MOST]
     if known is None:
         return None
     present = [item for item in known.silences if item.starts_at <= now < item.ends_at]
@@ -34,11 +35,11 @@ def in_force(
 def _holding(
     keeper: Gatekeeper, silences: Sequence[Silence], held: Sequence[RequestRecord], now: Timestamp
 ) -> dict[str, list[RequestRecord]]:
-    """By silence, the requests that it covers."""
+    """Return by silence the requests that it covers, or may cover."""
     found: dict[str, list[RequestRecord]] = {}
     for record in held:
         labels = keeper.routing.identity(request_labels(record))
         for silence in silences:
-            if silence.silences(labels, now):
+            if silence.silences(labels, now) or silence.may_silence(labels, now):
                 found.setdefault(silence.id, []).append(record)
     return found

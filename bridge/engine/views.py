@@ -148,7 +148,7 @@ class ModelPage:
 
 @dataclass(frozen=True, slots=True)
 class SilenceView:
-    """A silence of Alertmanager's that is in force, and the requests that it holds now (at most 100)."""
+    """A silence of Alertmanager's that is in force, and the requests that it holds or may cover (at most 100)."""
 
     silence: Silence
     requests: Sequence[RequestRecord]
@@ -250,6 +250,10 @@ class Queries(Protocol):
 
     def verdicts(self) -> Mapping[str, Mapping[Verdict, int]]:
         """By rule, how many retrainings that it led to were judged how."""
+        ...
+
+    def unclear_silences(self) -> int:
+        """Return how many silences in force cannot be understood."""
         ...
 
     def silences(self, offset: int = 0, limit: int = 50) -> SilencesView | None:

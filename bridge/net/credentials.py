@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.auth import AuthBase, _basic_auth_str
 
+from bridge.net.files import read_text
 from bridge.net.http_config import Authorization, BasicAuth, HeaderValues, HttpConfig, OAuth2
 
 EARLY = 30.0  # seconds before its end in which a token is not used any more
@@ -24,7 +25,7 @@ class CredentialError(Exception):
 def read_secret(path: str, base_dir: Path) -> str:
     """The text of a secret file, without the line break at its end. CredentialError names the path."""
     try:
-        return (base_dir / path).read_text(encoding="utf-8").strip()
+        return read_text(base_dir / path).strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is not UTF-8"
         raise CredentialError(f"cannot read {base_dir / path}: {reason}") from None

@@ -21,6 +21,7 @@ from urllib3.poolmanager import ProxyManager
 
 from bridge import __version__
 from bridge.net.credentials import CredentialError, Credentials
+from bridge.net.files import readable
 from bridge.net.http_config import HttpConfig, OAuth2, TlsConfig
 from bridge.net.redact import redact
 from bridge.net.watchdog import WATCHDOG, Watch
@@ -131,6 +132,7 @@ def tls_context(tls: TlsConfig, base_dir: Path) -> ssl.SSLContext:
     """The context for `tls`. NetError (reason tls) names a file that cannot be used."""
     context = ssl.create_default_context()
     try:
+        readable(*(base_dir / file for file in (tls.ca_file, tls.cert_file, tls.key_file) if file))
         if tls.ca_file:
             context = ssl.create_default_context(cafile=str(base_dir / tls.ca_file))
         if tls.cert_file:

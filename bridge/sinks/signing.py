@@ -9,6 +9,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from bridge.domain.times import Timestamp
+from bridge.net.files import read_text
 from bridge.net.http_config import Secret
 from bridge.net.session import NetError
 from bridge.net.signature import check_secret, sign
@@ -61,7 +62,7 @@ class Signer:
         if self._file is None:
             return self._secrets
         try:
-            secrets = self._file.read_text("utf-8").split()
+            secrets = read_text(self._file).split()
             for secret in secrets:
                 check_secret(secret)
         except (OSError, ValueError) as error:

@@ -13,7 +13,7 @@ import requests
 
 from bridge.domain.times import HOUR, Duration, Timestamp
 from bridge.net.http_config import HttpConfig
-from bridge.net.redact import redact, redact_url
+from bridge.net.redact import redact_url
 from bridge.net.session import Answer, NetError, call, forget_credentials, open_session
 from bridge.ports import SilenceSnapshot
 from bridge.sources.silence_list import Listing, NotAListError, latest, read_silences
@@ -99,10 +99,6 @@ class AlertmanagerSilences:
         """Address -> reason, of the Alertmanagers that did not answer the last fetch."""
         return {asked.shown: asked.reason for asked in self._asked if asked.reason}
 
-    def damaged(self) -> int:
-        """How many silences of the last answers could not be read, and do not count."""
-        return sum(asked.damaged for asked in self._asked)
-
     def close(self) -> None:
         """Let go of connections; a fetch that is under way does so at its end, nobody waits for it."""
         self._closed = True
@@ -124,7 +120,7 @@ class _Asked:
         self._session: requests.Session | None = None
         self.shown = redact_url(target.url)
         self.reason = ""
-        self.damaged = 0
+        self._unclear = 0
 
     def listing(self, deadline: float) -> Listing | None:
         """The silences, or None when there was no answer that holds them."""
@@ -167,8 +163,8 @@ class _Asked:
     def _answered(self, listing: Listing) -> None:
         if self.reason:
             log.info("silences can be fetched again", extra={"alertmanager": self.shown})
-        if len(listing.damaged) > self.damaged:
-            shown = [redact(text) for text in listing.damaged[:SHOWN]]
-            fields = {"alertmanager": self.shown, "count": len(listing.damaged), "first": shown}
-            log.warning("silences that cannot be read do not count", extra=fields)
-        self.reason, self.damaged = "", len(listing.damaged)
+        unclear = listing.unclear
+        if len(unclear) > self._unclear:
+            fields = {"alertmanager": self.shown, "count": len(unclear), "first": unclear[:SHOWN]}
+            log.warning("silences that cannot be understood: what they may cover is held", extra=fields)
+        self.reason, self._unclear = "", len(unclear)

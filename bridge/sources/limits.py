@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from bridge.domain.verdict import Floats
 
 _ENDS = re.compile(
-    r"(?P<left>.*[^<>=!])(?P<sign>>=|<=|>|<)\s*(?P<number>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*", re.DOTALL
+    r"(?P<left>.*[^<>=!])(?P<sign>>=|<=|>|<)\s*(?P<number>[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)\s*", re.DOTALL
 )
-_TEXT = re.compile(r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`""")
-_INNER = re.compile(r"\([^(){}\[\]]*\)|\{[^(){}\[\]]*\}|\[[^(){}\[\]]*\]")
+_PIECE = re.compile(
+    r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`|(?P<open>["'`])|(?P<bracket>[(){}\[\]])|(?P<plain>.)""", re.DOTALL
+)
+_CLOSING = {")": "(", "]": "[", "}": "{"}
 _WEAKER = re.compile(r"[<>=!#]|\b(?:and|or|unless|bool|default|if|ifnot)\b", re.IGNORECASE)
 
 
@@ -44,12 +46,20 @@ def limit_of(expr: str) -> Limit | None:
 
 def _plain(left: str) -> bool:
     """Whether everything outside brackets binds more tightly than a comparison."""
-    bare = _TEXT.sub(" ", left)
-    if re.search(r"[\"'`]", bare):
-        return False  # a text that does not end
-    while (fewer := _INNER.sub(" ", bare)) != bare:
-        bare = fewer
-    return not re.search(r"[(){}\[\]]", bare) and _WEAKER.search(bare) is None
+    opened: list[str] = []
+    outside: list[str] = []
+    for piece in _PIECE.finditer(left):
+        found = piece.group()
+        if piece.lastgroup == "open":
+            return False  # a text that does not end
+        if piece.lastgroup != "bracket":
+            outside += [] if opened else [found if piece.lastgroup == "plain" else " "]
+        elif found not in _CLOSING:
+            opened.append(found)
+            outside.append(" ")
+        elif not opened or opened.pop() != _CLOSING[found]:
+            return False
+    return not opened and _WEAKER.search("".join(outside)) is None
 
 
 def weakest(limits: Iterable[Limit]) -> Limit:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import re
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
 from bridge.domain.matchers import Matcher
 from bridge.domain.silence import Silence
 from bridge.domain.times import Timestamp, parse_rfc3339
+from bridge.net.redact import redact
 from bridge.sources.failures import UNREADABLE
 
-# Python refuses some regular expressions that Go takes, or would read them otherwise.
-_NOT_READ = (*UNREADABLE, ValueError, OverflowError, re.error, FutureWarning)
+_NOT_READ = (*UNREADABLE, ValueError, OverflowError)
 SHOWN = 100
 # 9999-12-31T23:59:59Z: with an offset, an end that means "never" can lie beyond what a calendar holds.
 LATEST: Timestamp = 253_402_300_799_000
@@ -33,7 +34,7 @@ class _Silence(msgspec.Struct):
     """As the API gives it; the state is left out, as it follows from the times."""
 
     id: str
-    matchers: list[_Matcher]
+    matchers: list[msgspec.Raw]
     startsAt: str  # noqa: N815
     endsAt: str  # noqa: N815
     updatedAt: str  # noqa: N815
@@ -43,6 +44,8 @@ class _Silence(msgspec.Struct):
 
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 _one = msgspec.json.Decoder(_Silence)
+_matcher = msgspec.json.Decoder(_Matcher)
+_object = msgspec.json.Decoder(dict[str, Any])
 
 
 class NotAListError(ValueError):
@@ -59,26 +62,24 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One answer. damaged: what could not be read of single silences, as text for people."""
+    """One answer: every silence of it, those that cannot be understood too."""
 
     silences: tuple[Listed, ...] = ()
-    damaged: tuple[str, ...] = ()
+
+    @property
+    def unclear(self) -> list[str]:
+        """What cannot be understood, a text for each such silence."""
+        found = [listed.silence for listed in self.silences if listed.silence.unclear]
+        return [f"{silence.id}: {silence.unclear}" for silence in found]
 
 
 def read_silences(body: bytes) -> Listing:
-    """The silences of an answer, expired ones too. NotAListError when it is something else."""
+    """Return the silences of an answer, expired ones too. NotAListError when it is something else."""
     try:
         elements = _list.decode(body)
     except UNREADABLE as error:
         raise NotAListError(f"the answer is not a list of silences: {error}") from None
-    found: list[Listed] = []
-    damaged: list[str] = []
-    for element in elements:
-        try:
-            found.append(_listed(_one.decode(element)))
-        except _NOT_READ as error:
-            damaged.append(f"{bytes(element)[:SHOWN].decode('utf-8', 'replace')}: {error}")
-    return Listing(tuple(found), tuple(damaged))
+    return Listing(tuple(_listed(element) for element in elements))
 
 
 def latest(listings: Sequence[Listing]) -> dict[str, Silence]:
@@ -92,19 +93,61 @@ def latest(listings: Sequence[Listing]) -> dict[str, Silence]:
     return {id_: listed.silence for id_, listed in newest.items()}
 
 
-def _listed(given: _Silence) -> Listed:
+def _listed(element: msgspec.Raw) -> Listed:
+    try:
+        return _read(_one.decode(element))
+    except _NOT_READ as error:
+        return _unclear(element, str(error))
+
+
+def _read(given: _Silence) -> Listed:
     if not given.id or not given.matchers:
-        # Without matchers it would match everything.
         raise ValueError("a silence needs an id and a matcher")
-    matchers = tuple(_matcher(matcher) for matcher in given.matchers)
+    matchers, unclear = _matchers(given.matchers)
     start, end = parse_rfc3339(given.startsAt), parse_rfc3339(given.endsAt)
-    silence = Silence(given.id, matchers, start, min(end, LATEST), given.createdBy, given.comment)
+    silence = Silence(given.id, matchers, start, min(end, LATEST), given.createdBy, given.comment, unclear)
     return Listed(silence, parse_rfc3339(given.updatedAt))
 
 
-def _matcher(given: _Matcher) -> Matcher:
+def _matchers(given: Sequence[msgspec.Raw]) -> tuple[tuple[Matcher, ...], str]:
+    """Return the matchers that are understood, and what is wrong with one that is not."""
+    found: list[Matcher] = []
+    wrong = ""
+    for raw in given:
+        try:
+            found.append(_made(_matcher.decode(raw)))
+        except _NOT_READ as error:
+            wrong = _said(raw, str(error))
+    return tuple(found), wrong
+
+
+def _made(given: _Matcher) -> Matcher:
     if not given.name:
         raise ValueError("a matcher needs the name of a label")
     matcher = Matcher(given.name, _OPS[given.isEqual, given.isRegex], given.value)
-    matcher.matches({})  # compiles a regular expression, so that a wrong one is found here
+    matcher.compile()
     return matcher
+
+
+def _unclear(element: msgspec.Raw, why: str) -> Listed:
+    """Return a silence of which only the times are known, if at all: without them it is in force and does not end."""
+    try:
+        given = _object.decode(element)
+    except UNREADABLE:
+        given = {}
+    id_ = given.get("id")
+    name = id_ if isinstance(id_, str) and id_ else f"unclear-{hashlib.sha256(element).hexdigest()[:16]}"
+    start, end = _instant(given.get("startsAt"), 0), _instant(given.get("endsAt"), LATEST)
+    silence = Silence(name, (), start, min(end, LATEST), unclear=_said(element, why))
+    return Listed(silence, _instant(given.get("updatedAt"), LATEST))
+
+
+def _instant(given: object, otherwise: Timestamp) -> Timestamp:
+    try:
+        return parse_rfc3339(given) if isinstance(given, str) else otherwise
+    except _NOT_READ:
+        return otherwise
+
+
+def _said(element: msgspec.Raw, why: str) -> str:
+    return redact(f"{bytes(element)[:SHOWN].decode('utf-8', 'replace')}: {why[:SHOWN]}")

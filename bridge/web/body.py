@@ -28,7 +28,7 @@ async def read_body(headers: Mapping[str, str], receive: Receive) -> bytes:
     if not length and "transfer-encoding" not in headers:
         return b""
     try:
-        if length.isdecimal() and int(length) > MAX_BODY:
+        if length.isdecimal() and (len(length) > 9 or int(length) > MAX_BODY):
             raise _too_long()
         async with asyncio.timeout(BODY_SECONDS):
             return await _read(receive)

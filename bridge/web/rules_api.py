@@ -11,10 +11,12 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from bridge.domain.matchers import Matcher
+from bridge.domain.regex import PROMETHEUS
 from bridge.engine.views import GroupView, Queries, RuleView
 from bridge.web import encode
 from bridge.web.envelope import refusal, success
 
+MOST_SELECTORS = 4096  # characters: anybody may send them, and each is matched with every rule
 Texts = list[str]
 State = Literal["firing", "pending", "inactive"]
 Health = Literal["ok", "err", "unknown"]
@@ -58,7 +60,7 @@ def rule_routes(queries: Queries) -> APIRouter:
     ) -> Response:
         """Rule groups with their rules, and the pending and firing alerts of each."""
         try:
-            selectors = [Matcher.parse_list(text) for text in match]
+            selectors = _selectors(match)
         except ValueError as error:
             return refusal(400, f"match[]: {error}")
         groups = queries.groups() if type != "record" else []
@@ -97,6 +99,13 @@ def alert_routes(queries: Queries) -> APIRouter:
         return success({"alerts": found})
 
     return router
+
+
+def _selectors(texts: Sequence[str]) -> list[list[Matcher]]:
+    """Return the matchers of every selector; ValueError when one is wrong, or when they are very long together."""
+    if sum(map(len, texts)) > MOST_SELECTORS:
+        raise ValueError(f"selectors of more than {MOST_SELECTORS} characters; ask in several requests")
+    return [Matcher.parse_list(text, PROMETHEUS) for text in texts]
 
 
 def _token(group: GroupView) -> str:

@@ -7,6 +7,7 @@ import ssl
 from pathlib import Path
 
 from bridge.domain.errors import ConfigError, Problem
+from bridge.net.files import readable
 from bridge.web.web_config import TlsServer, stamp
 
 log = logging.getLogger(__name__)
@@ -44,12 +45,15 @@ def _build(config: TlsServer, file: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[config.min_version]
     problems = []
+    pair = (file.parent / config.cert_file, file.parent / config.key_file)
     try:
-        context.load_cert_chain(file.parent / config.cert_file, file.parent / config.key_file, password=_no_password)
+        readable(*pair)
+        context.load_cert_chain(*pair, password=_no_password)
     except OSError as error:
         problems.append(_problem(file, "cert_file", f"{config.cert_file} with {config.key_file}", error))
     if config.client_ca_file:
         try:
+            readable(file.parent / config.client_ca_file)
             context.load_verify_locations(file.parent / config.client_ca_file)
         except OSError as error:
             problems.append(_problem(file, "client_ca_file", config.client_ca_file, error))

@@ -13,6 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 from bridge.domain.errors import ConfigError, Problem
+from bridge.net.files import read_text
 
 log = logging.getLogger(__name__)
 
@@ -81,12 +82,13 @@ class _Loader(yaml.SafeLoader):
     """Safe, and a key that is there twice is an error: of two hashes of a user one would be lost silently."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [key.value for key, _ in node.value]
-        for place, (key, _) in enumerate(node.value):
-            if key.value in keys[:place]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if str(key.value) in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f"{key.value!r} is there twice", key.start_mark
                 )  # fmt: skip
+            seen.add(str(key.value))
         return super().construct_mapping(node, deep)
 
 
@@ -95,12 +97,15 @@ def load_web_config(path: Path | None) -> WebConfig:
     if path is None:
         return WebConfig()
     try:
-        value = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - derived from SafeLoader
+        value = yaml.load(read_text(path), _Loader)  # noqa: S506 - derived from SafeLoader
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         raise ConfigError([Problem(str(path), line, "", error.problem or "is not YAML")]) from None
+    except RecursionError:
+        raise ConfigError([Problem(str(path), 0, "", "is nested too deeply")]) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError([Problem(str(path), 0, "", f"cannot be read: {error}")]) from None
+        what = error.strerror if isinstance(error, OSError) else str(error)
+        raise ConfigError([Problem(str(path), 0, "", f"cannot be read: {what}")]) from None
     try:
         return WebConfig.model_validate({} if value is None else value)
     except ValidationError as error:

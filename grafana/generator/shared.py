@@ -16,7 +16,7 @@ GATES = {
     "paused": "a person paused it", "in_flight": "another retraining of the pipeline runs",
     "max_attempts": "retraining did not help; a person decides", "cooldown": "the last retraining is too fresh",
     "budget": "the budget is used up", "storm": "too many models at once", "silenced": "a silence covers it",
-    "silences_unknown": "no Alertmanager says what is silenced", "muted": "its route is muted now",
+    "silences_unknown": "what is silenced is not known, or not understood", "muted": "its route is muted now",
     "approval": "it needs a person's approval",
 }  # fmt: skip
 OF_RULE = 'rule=~"$rule"'

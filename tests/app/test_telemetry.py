@@ -13,7 +13,8 @@ from bridge.app.telemetry import Telemetry, TelemetrySettingsError
 from bridge.domain.errors import StoreCorrupt
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Outcome
-from bridge.engine.views import ModelState, ModelView
+from bridge.domain.silence import Silence
+from bridge.engine.views import ModelState, ModelView, SilencesView, SilenceView
 from bridge.ports import AttemptReport, Delivery, QueryReport, QueueDepth, Result, TickReport
 from tests.support.fake_views import AT, MODEL, NAN, FakeQueries, model_view, signal
 
@@ -75,7 +76,7 @@ def test_promtool_would_find_an_unescaped_label(page: Page) -> None:
 WANTED = {
     "model_info", "model_state", "signal_value", "signal_threshold", "last_retrain_request_timestamp_seconds",
     "build_info", "models", "samples_fetched_total", "samples_skipped_total", "events_total", "decisions_total",
-    "retrainings_total",
+    "retrainings_total", "silences_unclear",
     "last_evaluation_timestamp_seconds", "evaluation_duration_seconds", "evaluation_interval_seconds",
     "evaluations_missed_total", "query_duration_seconds", "query_failures_total", "deliveries_total",
     "delivery_failures_total", "delivery_requests_total", "delivery_duration_seconds", "outbox_pending",
@@ -317,3 +318,11 @@ def test_the_address_of_the_page_is_there_for_links() -> None:
     """Without the slash at its end, so that a path can follow."""
     text = Telemetry(FakeQueries(), external_url="https://ops.example/bridge/").render(AT).decode()
     assert 'retrain_bridge_web_info{external_url="https://ops.example/bridge"} 1.0\n' in text
+
+
+def test_silences_that_are_not_understood_are_counted(page: Page) -> None:
+    """0 from the start."""
+    assert page.samples("silences_unclear") == {"": "0.0"}
+    odd = Silence("s1", (), AT, AT + 1, unclear="what?")
+    page.queries.silenced = SilencesView([SilenceView(odd, [])], 1, AT, fresh=True, holds_unknown=False, failing={})
+    assert page.samples("silences_unclear") == {"": "1.0"}

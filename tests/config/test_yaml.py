@@ -97,13 +97,15 @@ def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "a.yml"
     with path.open("wb") as file:
         file.truncate(MOST_BYTES + 1)
-    with pytest.raises(ConfigError, match=r"a\.yml: is larger than 4 MiB \(split it\)"):
+    with pytest.raises(
+        ConfigError, match=r"a\.yml: cannot be read: is larger than 4 MiB; name the right file, or split it"
+    ):
         read(path)
 
 
 def test_an_endless_file_is_refused_too() -> None:
-    """Reading stops at the limit."""
-    with pytest.raises(ConfigError, match="is larger than 4 MiB"):
+    """What is no regular file is not read at all."""
+    with pytest.raises(ConfigError, match="cannot be read: is a device, not a file; name a regular file"):
         read(Path("/dev/zero"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.domain.matchers import Matcher
+from bridge.domain.regex import ALERTMANAGER, PROMETHEUS, Dialect
 
 
 @pytest.mark.parametrize(
@@ -36,9 +37,24 @@ def test_what_is_no_matcher_is_refused_with_an_example(text: str) -> None:
         Matcher.parse(text)
 
 
-@pytest.mark.parametrize("text", ["a=~(", "a!~[", "a=~[[:alpha:]]", r"a=~\z", "a=~*"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a=~(",
+        "a!~[",
+        "a=~*",
+        "a=~b)|(c",
+        r"a=~\Z",
+        "a=~(?=b)",
+        r"a=~(b)\\1",
+        r"a=~\C",
+        "a=~b{1001}",
+        "a=~(b{100}){100}",
+        "a=~\ud800",
+    ],
+)
 def test_a_wrong_regular_expression_is_refused(text: str) -> None:
-    """Also one that Python reads otherwise than the place it was copied from."""
+    """What Go's language does not have, and more than 1000 repetitions."""
     with pytest.raises(ValueError, match="not a regular expression"):
         Matcher.parse(text)
 
@@ -60,6 +76,14 @@ def test_a_wrong_regular_expression_is_refused(text: str) -> None:
         ("a!~b.*", {"a": "bc"}, False),
         ("a!~b.*", {"a": "cb"}, True),
         ("a=~b", {"a": "b\n"}, False),
+        ("a=~b.c", {"a": "b\nc"}, False),
+        ("a=~[[:alpha:]]+", {"a": "größe"}, False),
+        ("a=~[[:alpha:]]+", {"a": "size"}, True),
+        (r"a=~\pL+", {"a": "größe"}, True),
+        (r"a=~b\z", {"a": "b"}, True),
+        (r"a=~\QC.\E+", {"a": "C.."}, True),
+        (r"a=~\Q\C\E", {"a": r"\C"}, True),
+        ("a=~.*", {"a": "\ud800"}, True),
     ],
 )
 def test_a_matcher_looks_at_the_whole_value(text: str, labels: dict[str, str], matches: bool) -> None:
@@ -95,3 +119,46 @@ def test_a_printed_matcher_can_be_read_again() -> None:
     """Quotes, backslashes and line ends survive."""
     matcher = Matcher("a", "=", 'x"\\\n,')
     assert Matcher.parse(str(matcher)) == matcher
+
+
+def test_the_dot_of_prometheus_takes_line_ends() -> None:
+    """Alertmanager's does not."""
+    (matcher,) = Matcher.parse_list('{a=~"b.c"}', PROMETHEUS)
+    assert matcher.matches({"a": "b\nc"})
+
+
+@pytest.mark.parametrize("dialect", [ALERTMANAGER, PROMETHEUS])
+def test_a_regular_expression_has_a_largest_size(dialect: Dialect) -> None:
+    """Of its text and of what it becomes; the message is short."""
+    for text in ("x" * 65_537, r"\pL{1000}"):
+        with pytest.raises(ValueError, match=r"too large; write fewer|write at most 65536") as raised:
+            Matcher.parse(f"a=~{text}", dialect)
+        assert len(str(raised.value)) < 400
+
+
+def test_a_thousand_names_of_models_fit() -> None:
+    """A tool that silences a fleet writes them all into one regular expression."""
+    names = [f"{number * 7919 % 10007:x}-recommendations" for number in range(1000)]
+    matcher = Matcher("pipeline", "=~", "|".join(names))
+    assert all(matcher.matches({"pipeline": name}) for name in names)
+    assert not matcher.matches({"pipeline": f"{names[0]}s"})
+
+
+@pytest.mark.parametrize(
+    "hard",
+    [
+        'a=~"((.+)+)+z"', 'a=~"(a+)+b"', 'a=~"(a|aa)+b"', 'a="' + " " * 100_000 + '" ,', "a=" + " " * 100_000 + "x",
+        " " * 100_000 + "a", "a" * 100_000, "a" + " " * 100_000, 'a="' + '\\"' * 50_000, 'a=b"' * 20_000, "," * 100_000,
+        "a=b," * 20_000, "{" * 100_000,
+    ],
+)  # fmt: skip
+def test_no_text_takes_more_than_linear_time(hard: str) -> None:
+    """One of these is read and matched in milliseconds, or is refused; before, in minutes to centuries."""
+    try:
+        found = Matcher.parse_list(hard)
+    except ValueError as error:
+        said = str(error)
+    else:
+        said = str([matcher.matches({"a": "a" * 5_000}) for matcher in found[:9]])
+    assert "True" not in said
+    assert len(said) < 500

@@ -105,3 +105,21 @@ def test_what_is_not_understood_is_refused_when_the_rule_is_read(text: str, said
     """Not when the alert fires; the message says what there is."""
     with pytest.raises(ValueError, match=said):
         Template(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{" * 20_000, "}}" * 20_000, "{{ " * 20_000, "{{-" * 20_000, "{{" + " " * 40_000, "{{- " + " " * 40_000 + "}}",
+        "{" * 40_001, "{{ $value" + " | " * 20_000 + "}}", "{{ printf " + " " * 40_000 + "}}", "{{ $labels." * 20_000,
+    ],
+)  # fmt: skip
+def test_no_braces_take_more_than_linear_time(text: str) -> None:
+    """Each of these is refused in milliseconds; some took hours."""
+    with pytest.raises(ValueError, match=r"braces do not pair up|is not understood|one filter at most"):
+        Template(text)
+
+
+def test_many_actions_are_many_actions() -> None:
+    """White space and all."""
+    assert Template("{{ $value }} " * 10_000).render({}, 1.5, None) == "1.5 " * 10_000

@@ -10,8 +10,10 @@ from bridge.domain.errors import RequestError
 from bridge.domain.explain import Explanation, curl
 from bridge.domain.model import ModelKey
 from bridge.domain.rule import Gates, RuleKind
+from bridge.domain.silence import Silence
 from bridge.domain.times import HOUR, SECOND, Timestamp, rfc3339
 from bridge.engine.explaining import Explainer
+from bridge.ports import SilenceSnapshot
 from tests.support.world import QUERY_FAILED, A, B, C, World, group, rule
 
 
@@ -63,6 +65,16 @@ def test_every_gate_is_told_and_the_closed_one_is_the_answer() -> None:
         ("gate budget", True),
     ]  # fmt: skip
     assert len(gates) == 10
+
+
+def test_a_silence_that_cannot_be_understood_is_named() -> None:
+    """With what is wrong in it: nobody finds it otherwise."""
+    world = World(group(rule()))
+    odd = Silence("s1", (), 0, world.now + HOUR, unclear="a=~(: not a regular expression")
+    world.engine.silences = lambda: SilenceSnapshot((odd,), world.now)
+    world.tick({A: 0.7})
+    expected = "gate silences_unknown: closed until somebody acts; silence s1: a=~(: not a regular expression"
+    assert explain(world).answer == expected
 
 
 def test_a_rule_that_asks_for_nothing_says_so() -> None:

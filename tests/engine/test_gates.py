@@ -210,6 +210,19 @@ def test_when_nobody_knows_the_silences_the_configuration_decides(hold: bool, st
     assert world.states() == [(A, state)]
 
 
+@pytest.mark.parametrize("hold", [False, True])
+def test_a_silence_that_cannot_be_understood_holds_what_it_may_cover(hold: bool) -> None:
+    """Whatever the configuration says of silences that nobody knows; once it ends, the request goes."""
+    world = World(group(rule()), gates=Gates(hold_unknown=hold, settle=0))
+    made = (Matcher.parse('pipeline="ranking"'),)
+    listed = (Silence("s1", made, 0, world.now + 15 * SECOND, unclear="not a regular expression"),)
+    world.engine.silences = lambda: SilenceSnapshot(listed, world.now)
+    world.tick({A: 0.7, B: 0.7})
+    assert holds(world) == [(A, "held", "silences_unknown"), (B, "requested", None)]
+    world.tick({A: 0.7, B: 0.7})
+    assert world.states() == [(A, "requested"), (B, "requested")]
+
+
 def test_muted_routes_hold_until_their_time_is_over() -> None:
     """A coordinator that is muted at night is asked in the morning, not never."""
     routes = FixedRoutes()

@@ -165,6 +165,10 @@ class FakeQueries:
     def verdicts(self) -> Mapping[str, Mapping[Verdict, int]]:
         return {"Drifted": {Verdict.RECOVERED: 3, Verdict.NOT_RECOVERED: 1}}
 
+    def unclear_silences(self) -> int:
+        found = self.silenced.silences if self.silenced is not None else []
+        return sum(bool(item.silence.unclear) for item in found)
+
     def silences(self, offset: int = 0, limit: int = 50) -> SilencesView | None:
         self.asked.append(("silences", offset, limit))
         return self.silenced

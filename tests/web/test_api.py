@@ -387,3 +387,11 @@ def test_an_explanation_has_its_checks_in_order(site: Site) -> None:
     assert site.queries.asked == [(ModelKey("shop", "ranking", "7"), "", AT)]
     assert site.http.get("/api/v1/explain?project=shop").status_code == 400
     assert site.http.get("/api/v1/explain?project=a&pipeline=b&version=c&at=x").status_code == 400
+
+
+@pytest.mark.parametrize("query", ['match[]={a=~"x{600}"}&match[]={a=~"\\pL{1000}"}', "match[]=" + "a=b," * 2000])
+def test_selectors_stay_small(site: Site, query: str) -> None:
+    """Anybody may send them."""
+    answer = site.http.get(f"/api/v1/rules?{query}")
+    assert answer.status_code == 400
+    assert "it is too large" in answer.text or "ask in several requests" in answer.text

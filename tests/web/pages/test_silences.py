@@ -36,6 +36,16 @@ def test_a_silence_is_shown_with_what_it_holds(site: Site) -> None:
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 3
 
 
+def test_a_silence_that_is_not_understood_says_why(site: Site) -> None:
+    """And that what it may cover waits."""
+    odd = replace(SILENCE, matchers=(), unclear=f"{HOSTILE}: not a regular expression")
+    site.queries.silenced = replace(VIEW, silences=[SilenceView(odd, [REQUEST])])
+    page = site.http.get("/silences").text
+    assert "Not understood, so what it may cover waits" in page
+    assert "<script>alert" not in page
+    assert "not a regular expression" in page
+
+
 def test_no_alertmanager_no_silence_and_no_answer_are_three_things(site: Site) -> None:
     """Each is told in its own words."""
     assert "There is nobody to ask" in site.http.get("/silences").text

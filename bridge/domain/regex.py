@@ -1,0 +1,67 @@
+"""Regular expressions that people and servers write, matched by RE2: in linear time, in the language of Go."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import re2
+
+LONGEST = 64 * 1024
+_SHOWN = 100
+# RE2 knows \C (one byte), Go does not. What stands between \Q and \E is plain text.
+_PIECE = re.compile(r"\\Q.*?(?:\\E|\Z)|\\.", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a program reads a regular expression.
+
+    dot_all: whether the dot takes line ends. memory: bytes that one may take when compiled.
+    """
+
+    dot_all: bool
+    memory: int
+
+
+ALERTMANAGER = Dialect(dot_all=False, memory=1 << 20)
+# Only selectors of the API are read like this: anybody may send one, so they stay small.
+PROMETHEUS = Dialect(dot_all=True, memory=1 << 16)
+
+
+class Regex:
+    """A compiled regular expression that matches whole texts. ValueError says what is wrong with it.
+
+    RE2 has the limits of Go: no count above 1000, no look-around, no backreference. Its size is limited by us.
+    """
+
+    __slots__ = ("_compiled",)
+
+    def __init__(self, text: str, dialect: Dialect = ALERTMANAGER) -> None:
+        if len(text) > LONGEST:
+            raise ValueError(f"not a regular expression: it has {len(text)} characters; write at most {LONGEST}")
+        if "\\C" in _PIECE.findall(text):
+            raise ValueError(r"not a regular expression: \C is not supported; write (?s:.) for any character")
+        options = re2.Options()
+        options.log_errors, options.never_capture = False, True
+        options.dot_nl, options.max_mem = dialect.dot_all, dialect.memory
+        try:
+            self._compiled = re2.compile(text, options)
+        except (re2.error, UnicodeEncodeError) as error:
+            raise ValueError(f"not a regular expression: {_reason(error)}") from None
+        finally:
+            re2.purge()  # it would keep the last 128, whoever sent them
+
+    def matches(self, value: str) -> bool:
+        """Return whether the whole value matches."""
+        return self._compiled.fullmatch(value.encode("utf-8", "replace")) is not None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnicodeEncodeError):
+        return "half a surrogate pair is no character"
+    said = error.args[0]
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+    if text.startswith("pattern too large"):
+        return "it is too large; write fewer repetitions or alternatives"
+    return text[:_SHOWN]

@@ -1,0 +1,32 @@
+"""What others wrote, as it may be printed."""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+
+import pytest
+
+from bridge.domain.printable import printable
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("größe 漢字 🎉 {a=\"b\\c\"}", "größe 漢字 🎉 {a=\"b\\c\"}"), ("", ""), ("\x1b[2J", r"\u001b[2J"),
+        ("a\nb\tc\rd", r"a\nb\tc\rd"), ("\x9b31m\x07", r"\u009b31m\u0007"), ("\u202eevil\u2066", r"\u202eevil\u2066"),
+        ("\ud800", r"\ud800"), ("\U000e0041", r"\U000e0041"),
+    ],
+)  # fmt: skip
+def test_what_could_drive_a_terminal_is_spelled_out(text: str, shown: str) -> None:
+    """Everything else stays."""
+    assert printable(text) == shown
+
+
+def test_every_control_and_every_invisible_format_character_of_unicode_is_spelled_out() -> None:
+    """Except a few that belong to letters of real scripts."""
+    left = [char for char in map(chr, range(sys.maxunicode + 1)) if printable(char) == char]
+    kept = {char for char in left if unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"}}
+    assert not {char for char in kept if unicodedata.bidirectional(char) in {"LRE", "RLE", "LRO", "RLO", "PDF", "B"}}
+    assert not {char for char in kept if unicodedata.category(char) != "Cf"}
+    assert {"\u0600", "\u00ad"} <= kept

@@ -1,0 +1,93 @@
+"""What commands print when a server or a file holds text that drives a terminal."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge import cli
+from bridge.coordinator.__main__ import main as coordinator
+from tests.support.receiver import Receiver, Reply
+
+EVIL = "\x1b]0;owned\x07\x1b[2J\x9b1A\rdone\u202e\nroot# "
+DRIVES = set("\x1b\x07\x9b\r\u202e\x00\x7f")
+CHECK = {"name": EVIL, "passed": True, "text": EVIL}
+EXPLAINED = {
+    "rule": EVIL, "slot": EVIL, "answer": EVIL, "checks": [CHECK], "repeat": [EVIL], "recomputed": True, "helped": EVIL,
+}  # fmt: skip
+REQUEST = dict.fromkeys(
+    ("id", "project", "pipeline", "version", "state", "triggered_at", "reason", "hold", "until", "scope"), EVIL
+)
+CASES: list[tuple[list[str], Any]] = [
+    (["explain", "a/b/c"], {"explanations": [EXPLAINED]}),
+    (["explain", "a/b/c", "--output=json"], {"explanations": [EXPLAINED]}),
+    (["requests", "list"], {"requests": [REQUEST]}),
+    (["requests", "show", "x"], REQUEST),
+    (["requests", "approve", "x"], REQUEST),
+    (["requests", "create", "--project=a", "--pipeline=b", "--version=c", "--reason=d"], REQUEST),
+    (["pause"], REQUEST),
+    (["resume"], REQUEST),
+]
+
+
+def printed(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[str, str]:
+    """Standard output and standard error of a command."""
+    monkeypatch.setattr(sys, "argv", ["retrain-bridge", *words])
+    with pytest.raises(SystemExit):
+        cli.main()
+    return capfd.readouterr()
+
+
+def harmless(text: str) -> bool:
+    return not DRIVES & set(text) and not any(line.startswith("root#") for line in text.splitlines())
+
+
+@pytest.mark.parametrize(("words", "data"), CASES, ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+def test_answers_of_a_bridge_are_printed_harmlessly(words, data, capfd, monkeypatch) -> None:
+    """Names of models and reasons come from labels and annotations."""
+    body = json.dumps({"status": "success", "data": data}).encode()
+    with Receiver(Reply(200, body)) as server:
+        out, err = printed(capfd, monkeypatch, *words, f"--bridge.url={server.url}")
+    assert "owned" in out
+    assert err == ""
+    assert not DRIVES & set(out)
+    assert harmless(out) or words == ["explain", "a/b/c"]  # a command to copy keeps its lines
+
+
+def test_refusals_are_printed_harmlessly(capfd, monkeypatch) -> None:
+    """The server may be anybody's."""
+    body = json.dumps({"status": "error", "detail": EVIL}).encode()
+    with Receiver(Reply(409, body)) as server:
+        out, err = printed(capfd, monkeypatch, "requests", "show", "x", f"--bridge.url={server.url}")
+    assert out == ""
+    assert "owned" in err
+    assert not DRIVES & set(err)
+
+
+def test_problems_of_files_are_printed_harmlessly(capfd, monkeypatch, tmp_path: Path) -> None:
+    """A rule file of another team."""
+    rules = {"groups": [{"name": "a", "rules": [{"retrain": "A", "expr": "up", "labels": {EVIL: "x"}, EVIL: 1}]}]}
+    (tmp_path / "rules.yml").write_text(json.dumps(rules))
+    for words in (["check", "rules"], ["check", "rules", "--output=json"]):
+        out, err = printed(capfd, monkeypatch, *words, str(tmp_path / "rules.yml"))
+        assert "owned" in out + err
+        assert harmless(out + err)
+
+
+def test_the_plain_coordinator_logs_harmlessly(capfd, tmp_path: Path) -> None:
+    """Its configuration and its fields."""
+    (tmp_path / "c.yml").write_text(json.dumps({EVIL: 1}))
+    handlers = logging.root.handlers[:]
+    try:
+        assert coordinator(["--config.file", str(tmp_path / "c.yml")]) == 1
+        logging.getLogger("x").warning("took %s", EVIL, extra={"project": EVIL})
+    finally:
+        logging.root.handlers[:] = handlers
+    err = capfd.readouterr().err
+    assert err.count("owned") >= 3
+    assert not DRIVES & set(err)
