@@ -11,6 +11,7 @@ from pathlib import Path
 from bridge.coordinator.config import load_config
 from bridge.coordinator.server import run
 from bridge.domain.errors import ConfigError
+from bridge.net.repeats import CountingHandler
 
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -26,7 +27,7 @@ class _Formatter(logging.Formatter):
 def main(arguments: Sequence[str]) -> int:
     """0 ended as asked; 1 could not start or go on, or the configuration is wrong."""
     flags = _parser().parse_args(arguments)
-    handler = logging.StreamHandler()
+    handler = CountingHandler()
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     overrides = {name: value for name, value in vars(flags).items() if name != "config_file"}

@@ -128,7 +128,7 @@ def test_an_http_server_that_ends_by_itself_ends_the_process(
     def broken(*_: object, **__: object) -> None:
         raise OSError("no more descriptors")
 
-    monkeypatch.setattr(server.uvicorn.Server, "run", broken)
+    monkeypatch.setattr(server.BoundedServer, "serve_door", broken)
     assert server.run(CoordinatorConfig.model_validate({"storage": tmp_path, "listen": "127.0.0.1:0"})) == 1
     assert "the HTTP server ended" in [record.message for record in caplog.records]
 
