@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m bridge.coordinator", description=__doc__)
     parser.add_argument("--config.file", dest="config_file", type=Path, help="coordinator.yml")
     parser.add_argument("--web.listen-address", dest="listen", help="HOST:PORT (127.0.0.1:8090)")
+    parser.add_argument("--web.allowed-host", dest="allowed_hosts", action="append", help="a host name to be called by")
     parser.add_argument("--storage.path", dest="storage", help="folder of the ledger and the logs of runs")
     parser.add_argument("--bridge.url", dest="bridge_url", help="where to report what became of requests")
     parser.add_argument("--command", nargs=argparse.REMAINDER, help="the command and its arguments; give it last")

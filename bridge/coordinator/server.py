@@ -87,7 +87,7 @@ class HttpServer:
         self, config: CoordinatorConfig, coordinator: Coordinator, listener: Door, ended: Callable[[], None]
     ) -> None:
         logging.getLogger("uvicorn").setLevel(logging.WARNING)  # starts and stops are logged here, with their facts
-        self._server = BoundedServer(create_app(coordinator), listener, _tls(config))
+        self._server = BoundedServer(create_app(coordinator, config), listener, _tls(config))
         self._ended = ended
         self._thread: threading.Thread | None = None
         self._stopping = False
