@@ -123,7 +123,7 @@ def _tls(config: CoordinatorConfig) -> ssl.SSLContext | None:
     if config.tls is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(config.tls.cert_file, config.tls.key_file)
+    context.load_cert_chain(config.tls.cert_file, config.tls.key_file, password=lambda: "")  # never asked for
     return context
 
 

@@ -71,6 +71,25 @@ def test_a_request_that_is_never_finished_is_cut(opening: bytes) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("opening", [UNFINISHED_HEAD, UNFINISHED_BODY])
+def test_a_byte_now_and_then_wins_no_time(opening: bytes) -> None:
+    """The whole head and the whole body have to be there in time."""
+    with serving() as site, clients(site, opening, 1) as (client,):
+        client.settimeout(0.02)
+
+        def cut() -> bool:
+            try:
+                client.sendall(b"x")
+                return not client.recv(65_536)
+            except TimeoutError:
+                return False
+            except ConnectionError:
+                return True
+
+        wait_until(cut, 30, "the connection being cut")
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_client_that_does_not_read_is_cut() -> None:
     """Its answer would be kept in memory for ever."""
     with serving() as site, socket.socket() as client:
@@ -122,9 +141,13 @@ def test_the_time_of_a_client_begins_anew_with_each_request() -> None:
 
 
 @pytest.mark.parametrize("opening", [b"", UNFINISHED_HEAD, UNFINISHED_BODY, KEPT_ALIVE])
-def test_at_the_cap_who_keeps_us_waiting_gives_way(opening: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    """The longest first: the newest of them is still there."""
+def test_at_the_cap_who_keeps_us_waiting_gives_way(
+    opening: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The longest first: the newest of them is still there. No time limit closes one meanwhile."""
+    monkeypatch.setattr(door, "LIMITS", dict.fromkeys(door.LIMITS, 3600.0))
     with serving() as site:
+        site.server._server.config.timeout_keep_alive = 3600
         site.server._socket.most = 8
         with clients(site, opening, 8) as held:
             wait_until(lambda: len(site.server._socket._guests) == 8, 10, "eight connections")
