@@ -9,7 +9,6 @@ import json
 import logging
 import math
 import re
-import sys
 import threading
 from collections.abc import Mapping, MutableMapping
 from typing import Any
@@ -20,6 +19,7 @@ from structlog.typing import EventDict
 from bridge.domain.errors import BridgeError
 from bridge.domain.printable import HOSTILE, escaped
 from bridge.net.redact import redact
+from bridge.net.repeats import CountingHandler
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 FORMATS = ("logfmt", "json")
@@ -40,7 +40,7 @@ def setup_logging(level: str, form: str) -> None:
     """Send every logger to standard error. LogSettingsError for an unknown level or format."""
     _one_of("--log.level", level, LEVELS)
     _one_of("--log.format", form, dict.fromkeys(FORMATS))
-    handler = logging.StreamHandler(sys.stderr)
+    handler = CountingHandler()
     handler.setFormatter(_formatter(form))
     root = logging.getLogger()
     root.handlers[:] = [handler]

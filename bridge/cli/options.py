@@ -22,6 +22,9 @@ app = typer.Typer(
 ConfigFile = Annotated[Path, typer.Option("--config.file", help="The configuration, bridge.yml.")]
 LogLevel = Annotated[str, typer.Option("--log.level", help="debug, info, warn or error.")]
 LogFormat = Annotated[str, typer.Option("--log.format", help="logfmt or json.")]
+AllowedHosts = Annotated[
+    list[str] | None, typer.Option("--web.allowed-host", help="A host name to be called by; may be repeated.")
+]
 HttpConfigFile = Annotated[
     Path | None, typer.Option("--http.config.file", help="How to reach it: a file with one http_config.")
 ]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.options import ConfigFile, LogFormat, LogLevel, app, positive_duration
+from bridge.cli.options import AllowedHosts, ConfigFile, LogFormat, LogLevel, app, positive_duration
 
 
 @app.command()
@@ -24,6 +24,7 @@ def run(
     external_url: Annotated[
         str, typer.Option("--web.external-url", help="Where people reach this page; used in links.")
     ] = "",
+    allowed_hosts: AllowedHosts = None,
     grafana_url: Annotated[
         str, typer.Option("--web.grafana-url", help="Where Grafana has our dashboards; used in links.")
     ] = "",
@@ -44,7 +45,7 @@ def run(
 
     setup_logging(log_level, log_format)
     url = external_url or f"http://{listen}"
-    web = WebSettings(listen=listen, external_url=url, web_config_file=web_config, grafana_url=grafana_url)
+    web = WebSettings(listen, url, web_config, grafana_url, tuple(allowed_hosts or ()))
     options = Options(config_file, url, model_metrics, retention)
     raise typer.Exit(run_service(options, ServeOptions(storage_path, storage_url_file, web)))
 
@@ -58,6 +59,7 @@ def coordinator(
         list[str] | None, typer.Option("--command", help="Program, and each argument again with --command.")
     ] = None,
     bridge_url: Annotated[str, typer.Option("--bridge.url", help="Where status reports are sent.")] = "",
+    allowed_hosts: AllowedHosts = None,
     log_level: LogLevel = "info",
     log_format: LogFormat = "logfmt",
 ) -> None:
@@ -67,6 +69,9 @@ def coordinator(
     from bridge.coordinator.server import run as run_coordinator
 
     setup_logging(log_level, log_format)
-    flags = {"listen": listen, "storage": storage_path, "bridge_url": bridge_url, "command": command}
+    flags = {
+        "listen": listen, "storage": storage_path, "bridge_url": bridge_url, "command": command,
+        "allowed_hosts": allowed_hosts,
+    }  # fmt: skip
     config = load_config(config_file, {key: value for key, value in flags.items() if value})
     raise typer.Exit(run_coordinator(config))

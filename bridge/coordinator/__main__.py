@@ -12,6 +12,7 @@ from bridge.coordinator.config import load_config
 from bridge.coordinator.server import run
 from bridge.domain.errors import ConfigError
 from bridge.domain.printable import printable
+from bridge.net.repeats import CountingHandler
 
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -28,7 +29,7 @@ class _Formatter(logging.Formatter):
 def main(arguments: Sequence[str]) -> int:
     """0 ended as asked; 1 could not start or go on, or the configuration is wrong."""
     flags = _parser().parse_args(arguments)
-    handler = logging.StreamHandler()
+    handler = CountingHandler()
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     overrides = {name: value for name, value in vars(flags).items() if name != "config_file"}
@@ -44,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m bridge.coordinator", description=__doc__)
     parser.add_argument("--config.file", dest="config_file", type=Path, help="coordinator.yml")
     parser.add_argument("--web.listen-address", dest="listen", help="HOST:PORT (127.0.0.1:8090)")
+    parser.add_argument("--web.allowed-host", dest="allowed_hosts", action="append", help="a host name to be called by")
     parser.add_argument("--storage.path", dest="storage", help="folder of the ledger and the logs of runs")
     parser.add_argument("--bridge.url", dest="bridge_url", help="where to report what became of requests")
     parser.add_argument("--command", nargs=argparse.REMAINDER, help="the command and its arguments; give it last")

@@ -14,7 +14,8 @@ from bridge import __version__
 from bridge.coordinator import answers, problem
 from bridge.coordinator.alertmanager import Notification, parse_notification
 from bridge.coordinator.body import MAX_ALERTS_BODY, MAX_BODY, BodyError, parse_request
-from bridge.coordinator.guard import authenticate, read_json_body, read_nothing, refuse_browsers
+from bridge.coordinator.config import CoordinatorConfig
+from bridge.coordinator.guard import HostGuard, authenticate, read_json_body, read_nothing, refuse_browsers
 from bridge.coordinator.problem import ProblemBody, ProblemError
 from bridge.coordinator.records import ListFilter, Receipt, Record, Submission, Taken
 from bridge.coordinator.service import Coordinator
@@ -26,7 +27,7 @@ ALERTS = "/api/v1/alertmanager"
 Reported = Literal["accepted", "running", "succeeded", "failed", "cancelled", "lost"]
 
 
-def create_app(coordinator: Coordinator) -> FastAPI:
+def create_app(coordinator: Coordinator, config: CoordinatorConfig) -> FastAPI:
     """The API over one coordinator; `openapi.document` describes it."""
     app = FastAPI(
         title="Retrain Bridge coordinator",
@@ -35,7 +36,7 @@ def create_app(coordinator: Coordinator) -> FastAPI:
         docs_url=None,  # pages of FastAPI load scripts from elsewhere
         redoc_url=None,
         openapi_url=None,
-        dependencies=[Depends(refuse_browsers)],
+        dependencies=[Depends(HostGuard(config)), Depends(refuse_browsers)],
     )
     problem.install(app)
     app.include_router(_requests(coordinator))
@@ -53,6 +54,7 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         409: "Not possible in the present state, or the id belongs to another model.",
         413: "The body is too large.",
         415: "The body is not JSON.",
+        421: "The host name is not one of the coordinator's: `--web.allowed-host`.",
         503: "Nothing was accepted; ask again after `Retry-After` seconds.",
     }
     return {status: {"model": ProblemBody, "description": texts[status]} for status in statuses}
@@ -87,7 +89,7 @@ def _writing(router: APIRouter, coordinator: Coordinator) -> None:
         response_model=answers.RequestAnswer,
         responses={
             200: {"model": answers.RequestAnswer, "description": "The id is known: its present record."},
-            **_problems(400, 401, 403, 409, 413, 415, 503),
+            **_problems(400, 401, 403, 409, 413, 415, 421, 503),
         },
         openapi_extra={**_body("RetrainRequest"), "parameters": [_KEY]},
     )
@@ -104,7 +106,7 @@ def _writing(router: APIRouter, coordinator: Coordinator) -> None:
         response_model=answers.RequestAnswer,
         responses={
             202: {"model": answers.RequestAnswer, "description": "It runs; its processes are being ended."},
-            **_problems(400, 401, 403, 404, 409, 503),
+            **_problems(400, 401, 403, 404, 409, 421, 503),
         },
     )
     async def cancel(request_id: str, request: Request) -> JSONResponse:
@@ -115,7 +117,7 @@ def _writing(router: APIRouter, coordinator: Coordinator) -> None:
 
 
 def _reading(router: APIRouter, coordinator: Coordinator) -> None:
-    @router.get(REQUESTS, summary="List requests, newest first", responses=_problems(400, 503))
+    @router.get(REQUESTS, summary="List requests, newest first", responses=_problems(400, 421, 503))
     def list_requests(
         state: Reported | None = None,
         project: str = "",
@@ -128,7 +130,7 @@ def _reading(router: APIRouter, coordinator: Coordinator) -> None:
         )
         return answers.ListAnswer(requests=[answers.of(record) for record in records], total=total)
 
-    @router.get(f"{REQUESTS}/{{request_id}}", summary="What became of a request", responses=_problems(404, 503))
+    @router.get(f"{REQUESTS}/{{request_id}}", summary="What became of a request", responses=_problems(404, 421, 503))
     def get_request(request_id: str) -> answers.RequestAnswer:
         return answers.of(_known(coordinator, request_id))
 
@@ -136,7 +138,7 @@ def _reading(router: APIRouter, coordinator: Coordinator) -> None:
         f"{REQUESTS}/{{request_id}}/body",
         summary="The request as the command gets it",
         response_class=JSONResponse,
-        responses=_problems(404, 503),
+        responses=_problems(404, 421, 503),
     )
     def get_body(request_id: str) -> Response:
         return Response(_known(coordinator, request_id).body, media_type="application/json")
@@ -191,7 +193,7 @@ def _alerts(coordinator: Coordinator) -> APIRouter:
         ALERTS,
         summary="Alertmanager's webhook payload, version 4, keyed by the label retrain_request_id",
         response_model=answers.AlertsAnswer,
-        responses=_problems(400, 401, 403, 413, 415, 503),
+        responses=_problems(400, 401, 403, 413, 415, 421, 503),
         openapi_extra=_body("AlertmanagerNotification"),
     )
     async def take_alerts(request: Request) -> answers.AlertsAnswer:

@@ -26,6 +26,7 @@ from bridge.coordinator.body import path as dotted
 from bridge.domain.errors import ConfigError, Problem
 from bridge.domain.times import DAY, HOUR, SECOND, Duration, parse_duration
 from bridge.net.files import read_text, readable
+from bridge.net.hosts import check_name
 from bridge.net.http_config import SinkHttpConfig
 from bridge.net.signature import check_secret
 
@@ -137,6 +138,7 @@ class CoordinatorConfig(BaseModel):
     secret_file: SecretFile | None = None
     token_file: TokenFile | None = None
     listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:8090"
+    allowed_hosts: tuple[Annotated[str, AfterValidator(check_name)], ...] = ()
     storage: FilePath = Path("coordinator-data")
     command: Annotated[tuple[str, ...], AfterValidator(_runnable)] = ()
     time_limit: Span = 6 * HOUR

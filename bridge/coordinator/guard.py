@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Mapping
 from starlette.requests import ClientDisconnect, Request
 
 from bridge.coordinator.body import MAX_BODY
-from bridge.coordinator.config import CoordinatorConfig
+from bridge.coordinator.config import CoordinatorConfig, split_listen
 from bridge.coordinator.problem import ProblemError
 from bridge.domain.times import Timestamp
+from bridge.net.hosts import EVERY_HOST, Hosts, refused
 from bridge.net.signature import SignatureError, verify
 
 BODY_SECONDS = 10.0
@@ -24,6 +25,19 @@ def refuse_browsers(request: Request) -> None:
         return
     if request.headers.get("sec-fetch-site", "none") != "none" or "origin" in request.headers:
         raise ProblemError(403, "calls from browser pages are refused")
+
+
+class HostGuard:
+    """Refuses calls under a name that is not the coordinator's."""
+
+    def __init__(self, config: CoordinatorConfig) -> None:
+        self._hosts = Hosts([split_listen(config.listen)[0], *config.allowed_hosts])
+
+    def __call__(self, request: Request) -> None:
+        """Check the Host header."""
+        host = request.headers.get("host", "")
+        if request.url.path not in EVERY_HOST and not self._hosts.knows(host):
+            raise ProblemError(421, refused(host))
 
 
 async def read_json_body(request: Request, limit: int) -> bytes:

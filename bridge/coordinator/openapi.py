@@ -11,13 +11,14 @@ from pydantic.json_schema import models_json_schema
 from bridge.coordinator.alertmanager import NotificationBody
 from bridge.coordinator.app import create_app
 from bridge.coordinator.body import RequestBody
+from bridge.coordinator.config import CoordinatorConfig
 from bridge.coordinator.problem import MEDIA_TYPE
 from bridge.coordinator.service import Coordinator
 
 
 def document() -> dict[str, Any]:
     """OpenAPI 3.1: what FastAPI knows of the routes, with the bodies that we read ourselves."""
-    app = create_app(cast("Coordinator", None))  # only described, never called
+    app = create_app(cast("Coordinator", None), CoordinatorConfig())  # only described, never called
     found = app.openapi()
     _, bodies = models_json_schema(
         [(RequestBody, "validation"), (NotificationBody, "validation")], ref_template="#/components/schemas/{model}"

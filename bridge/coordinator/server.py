@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 import signal
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-import uvicorn
-
 from bridge.coordinator.app import create_app
 from bridge.coordinator.config import CoordinatorConfig, split_listen
 from bridge.coordinator.service import Coordinator
 from bridge.domain.errors import StoreError
 from bridge.domain.times import Timestamp
+from bridge.net.door import Door, listen
+from bridge.net.http_server import BoundedServer
 from bridge.net.session import NetError
 
 _log = logging.getLogger(__name__)
@@ -50,13 +51,17 @@ def run(config: CoordinatorConfig) -> int:
         return _serve(config, coordinator, listener)
 
 
-def _serve(config: CoordinatorConfig, coordinator: Coordinator, listener: socket.socket) -> int:
+def _serve(config: CoordinatorConfig, coordinator: Coordinator, listener: Door) -> int:
     stop = threading.Event()
-    http = HttpServer(config, coordinator, stop.set)
+    try:
+        http = HttpServer(config, coordinator, listener, stop.set)
+    except OSError as error:
+        _log.error("cannot use the certificate and key of tls", extra={"error": str(error)})
+        return 1
     try:
         with _signals(stop):
             coordinator.start()
-            http.start(listener)
+            http.start()
             _log.info("coordinator is listening", extra={"address": _address(listener)})
             _keep_house(coordinator, stop)
     finally:
@@ -78,40 +83,31 @@ def _keep_house(coordinator: Coordinator, stop: threading.Event) -> None:
 class HttpServer:
     """uvicorn in a thread of its own, so that the main thread keeps the signals."""
 
-    def __init__(self, config: CoordinatorConfig, coordinator: Coordinator, ended: Callable[[], None]) -> None:
+    def __init__(
+        self, config: CoordinatorConfig, coordinator: Coordinator, listener: Door, ended: Callable[[], None]
+    ) -> None:
         logging.getLogger("uvicorn").setLevel(logging.WARNING)  # starts and stops are logged here, with their facts
-        tls = config.tls
-        settings = uvicorn.Config(
-            create_app(coordinator),
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            server_header=False,
-            timeout_graceful_shutdown=1,
-            ssl_certfile=tls.cert_file if tls else None,
-            ssl_keyfile=str(tls.key_file) if tls else None,
-        )
-        self._server = uvicorn.Server(settings)
+        self._server = BoundedServer(create_app(coordinator, config), listener, _tls(config))
         self._ended = ended
         self._thread: threading.Thread | None = None
         self._stopping = False
         self.failed = False
 
-    def start(self, listener: socket.socket) -> None:
-        self._thread = threading.Thread(target=self._run, args=(listener,), name="http", daemon=True)
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
         self._thread.start()
 
     def ask_to_stop(self) -> None:
         self._stopping = True
-        self._server.should_exit = True
+        self._server.ask_to_stop()
 
     def join(self, limit: float) -> None:
         if self._thread:
             self._thread.join(limit)
 
-    def _run(self, listener: socket.socket) -> None:
+    def _run(self) -> None:
         try:
-            self._server.run(sockets=[listener])
+            self._server.serve_door()
         except (OSError, SystemExit) as error:
             _log.error("the HTTP server ended", extra={"error": str(error)})
         finally:
@@ -119,10 +115,16 @@ class HttpServer:
             self._ended()
 
 
-def _listen(address: str) -> socket.socket:
-    host, port = split_listen(address)
-    family = socket.AF_INET6 if ":" in host or not host else socket.AF_INET
-    return socket.create_server((host, port), family=family, dualstack_ipv6=not host, backlog=128)
+def _listen(address: str) -> Door:
+    return listen(*split_listen(address))
+
+
+def _tls(config: CoordinatorConfig) -> ssl.SSLContext | None:
+    if config.tls is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(config.tls.cert_file, config.tls.key_file, password=lambda: "")  # never asked for
+    return context
 
 
 def _address(listener: socket.socket) -> str:

@@ -8,6 +8,7 @@ import time
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -162,7 +163,8 @@ class Session(requests.Session):
         return urlsplit(old_url)[:2] != urlsplit(new_url)[:2]
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        """Nor our headers."""
+        """Nor our headers; and no host gets the cookie that came with the redirect."""
+        prepared_request.headers.pop("Cookie", None)
         if self.should_strip_auth(str(response.request.url), str(prepared_request.url)):
             self.credentials.strip(prepared_request)
 
@@ -172,6 +174,7 @@ def open_session(config: HttpConfig, base_dir: Path) -> Session:
     session = Session()
     session.trust_env = False  # else a .netrc entry would override our Authorization header
     session.follow = config.follow_redirects
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))  # none are kept
     session.headers.update({"Accept-Encoding": "identity", "User-Agent": f"retrain-bridge/{__version__}"})
     session.headers.pop("Accept", None)
     mount(session, config, base_dir)

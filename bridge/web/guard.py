@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from ipaddress import ip_address
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
@@ -12,10 +12,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bridge.web.auth import BasicAuth
+from bridge.net.hosts import EVERY_HOST, Hosts, host_of, refused
+from bridge.web.auth import BasicAuth, TooManyAttempts
 from bridge.web.body import BodyError, read_body, replay
 from bridge.web.envelope import refusal
-from bridge.web.settings import WebSettings, is_loopback
+from bridge.web.settings import URL_FLAG, WebSettings
 from bridge.web.web_config import WebConfig, WebConfigFile
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class Guard:
         self._certificates = config.client_certificates  # TLS stays as it was started
         self._file = WebConfigFile(settings.web_config_file, config)
         self._auth = BasicAuth()
+        self._hosts = Hosts([host_of(settings.external_url), settings.host, *settings.allowed_hosts])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -80,23 +82,27 @@ class Guard:
             await self._app(scope, replay(body, receive), answer)
 
     async def _problem(self, request: Request) -> Response | None:
+        host = request.headers.get("host", "")
+        if request.url.path not in EVERY_HOST and not self._hosts.knows(host):
+            return refusal(421, refused(host, f" or {URL_FLAG}"))
         users = self._file.current().basic_auth_users
-        open_to_all = not users and not self._certificates
-        if open_to_all and self._settings.loopback and not self._host_known(request):
-            return refusal(421, "this host name is not served here; name it in --web.external-url")
-        if users and not await self._auth.signed_in(request.headers.get("authorization", ""), users):
-            return refusal(401, "sign in", {"WWW-Authenticate": 'Basic realm="retrain-bridge", charset="UTF-8"'})
-        if request.method in SAFE:
-            return None
+        problem = await self._signed_in(request, users) if users else None
+        if problem is not None or request.method in SAFE:
+            return problem
         if self._is_foreign(request):
             return refusal(403, "changes are not taken from another site")
+        open_to_all = not users and not self._certificates
         return self._unprotected(request) if open_to_all and not self._settings.loopback else None
 
-    def _host_known(self, request: Request) -> bool:
-        """Names that a web page cannot make point to us: else it could read and write here under its own name."""
-        host = _host(f"//{request.headers.get('host', '')}")
-        own = {_host(self._settings.external_url), self._settings.host.lower()}
-        return host == "" or is_loopback(host) or _is_address(host) or host in own
+    async def _signed_in(self, request: Request, users: Mapping[str, str]) -> Response | None:
+        address = request.client.host if request.client is not None else ""
+        try:
+            if await self._auth.signed_in(request.headers.get("authorization", ""), users, address):
+                return None
+        except TooManyAttempts as error:
+            detail = f"too many attempts to sign in from this address; ask again in {error.seconds} s"
+            return refusal(429, detail, {"Retry-After": str(error.seconds)})
+        return refusal(401, "sign in", {"WWW-Authenticate": 'Basic realm="retrain-bridge", charset="UTF-8"'})
 
     def _is_foreign(self, request: Request) -> bool:
         if request.headers.get("sec-fetch-site", "none") not in {"same-origin", "none"}:
@@ -140,20 +146,3 @@ def _netloc(url: str) -> str:
         return urlsplit(url).netloc.lower()
     except ValueError:
         return "?"
-
-
-def _host(url: str) -> str:
-    """The host of a URL, lower-case; "" when it has none, "?" when it is not one."""
-    try:
-        return (urlsplit(url).hostname or "").rstrip(".")
-    except ValueError:
-        return "?"
-
-
-def _is_address(host: str) -> bool:
-    """An address is what it is: only names can be made to point elsewhere."""
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True

@@ -9,6 +9,7 @@ from urllib.parse import urlencode, urlsplit
 
 from bridge.domain.errors import ConfigError, Problem
 from bridge.domain.model import ModelKey
+from bridge.net.hosts import FLAG, check_name
 from bridge.web.web_config import WebConfig, load_web_config
 
 __all__ = ["WebConfig", "WebSettings", "is_loopback", "load_web_config"]
@@ -30,13 +31,15 @@ def is_loopback(host: str) -> bool:
 class WebSettings:
     """listen: HOST:PORT, ":9095" is every address. external_url: where people reach the page. ConfigError if wrong.
 
-    grafana_url: of the server that has the dashboards of grafana/, "" = there is none.
+    grafana_url: of the server that has the dashboards of grafana/, "" = there is none. allowed_hosts: names that the
+    server may be called by, besides those of external_url and of the machine.
     """
 
     listen: str = "127.0.0.1:9095"
     external_url: str = ""
     web_config_file: Path | None = None
     grafana_url: str = ""
+    allowed_hosts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _, colon, port = self.listen.rpartition(":")
@@ -47,6 +50,12 @@ class WebSettings:
             if url and not _is_base_url(url):
                 message, example = f"{url!r} is not a base URL", "for example https://ops.example.org/retrain"
                 raise ConfigError([Problem(flag, 0, "", message, example)])
+
+        for name in self.allowed_hosts:
+            try:
+                check_name(name)
+            except ValueError as error:
+                raise ConfigError([Problem(FLAG, 0, "", str(error))]) from None
 
     @property
     def host(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from bridge.coordinator.config import CoordinatorConfig
 from bridge.coordinator.server import HttpServer, now
 from bridge.coordinator.service import Coordinator
+from bridge.net.door import listen
 from tests.support.coordinator import Client
 
 Start = Callable[..., tuple[Coordinator, Client]]
@@ -28,9 +28,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
             coordinator = Coordinator(made, now)
             stack.callback(coordinator.stop)
             coordinator.start()
-            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-            http = HttpServer(made, coordinator, lambda: None)
-            http.start(listener)
+            listener = stack.enter_context(listen("127.0.0.1", 0))
+            http = HttpServer(made, coordinator, listener, lambda: None)
+            http.start()
             stack.callback(http.join, 5.0)
             stack.callback(http.ask_to_stop)
             return coordinator, stack.enter_context(Client(f"http://127.0.0.1:{listener.getsockname()[1]}"))

@@ -29,6 +29,19 @@ def test_a_browser_page_cannot_write(start: Start, headers: dict[str, str]) -> N
     assert client.call("GET", REQUESTS, headers=headers).json()["total"] == 0
 
 
+def test_a_name_that_a_page_pointed_here_is_refused(start: Start) -> None:
+    """The port is no part of a name; health and metrics answer under every one."""
+    _, client = start(allowed_hosts=["coordinator"])
+    for path, status in ((REQUESTS, 421), ("/-/healthy", 200), ("/-/ready", 200), ("/metrics", 200)):
+        assert client.call("GET", path, headers={"Host": "evil.example"}).status_code == status
+    answer = client.submit(headers={"Host": "evil.example"})
+    assert (
+        answer.json()["detail"] == "the host name 'evil.example' is not served here; allow it with --web.allowed-host"
+    )
+    assert client.call("GET", REQUESTS).json()["total"] == 0
+    assert client.submit(headers={"Host": "Coordinator:8090"}).status_code == 202
+
+
 @pytest.fixture
 def secret_file(tmp_path: Path) -> Path:
     path = tmp_path / "secret"
@@ -129,7 +142,7 @@ def raw_call(url: str, head: str) -> socket.socket:
     return connection
 
 
-HEAD = f"POST {REQUESTS} HTTP/1.1\nHost: x\nContent-Type: application/json\nContent-Length: 100\n\n{{"
+HEAD = f"POST {REQUESTS} HTTP/1.1\nHost: 127.0.0.1\nContent-Type: application/json\nContent-Length: 100\n\n{{"
 
 
 def test_a_body_that_does_not_come_is_408(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,6 +120,17 @@ def test_a_certificate_that_cannot_be_used_is_told(tmp_path: Path, caplog: pytes
     assert "absent.pem" in vars(record)["error"]
 
 
+def test_a_certificate_of_the_server_that_cannot_be_used_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Before anything is served."""
+    tls = {"cert_file": tmp_path / "absent.pem", "key_file": tmp_path / "absent.key"}
+    values = {"storage": tmp_path, "listen": "127.0.0.1:0", "tls": tls}
+    assert server.run(CoordinatorConfig.model_validate(values)) == 1
+    [record] = caplog.records
+    assert record.message == "cannot use the certificate and key of tls"
+
+
 def test_an_http_server_that_ends_by_itself_ends_the_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -128,7 +139,7 @@ def test_an_http_server_that_ends_by_itself_ends_the_process(
     def broken(*_: object, **__: object) -> None:
         raise OSError("no more descriptors")
 
-    monkeypatch.setattr(server.uvicorn.Server, "run", broken)
+    monkeypatch.setattr(server.BoundedServer, "serve_door", broken)
     assert server.run(CoordinatorConfig.model_validate({"storage": tmp_path, "listen": "127.0.0.1:0"})) == 1
     assert "the HTTP server ended" in [record.message for record in caplog.records]
 

@@ -73,13 +73,14 @@ def steps(start: int, end: int, breaches: Sequence[tuple[int, int]]) -> list[tup
 
 @dataclass
 class Bridge:
-    """A bridge on a free port. `command`: how it is started; `env`: more environment variables."""
+    """A bridge on a free port. `command`: how it is started; `env`, `flags`: more of them."""
 
     folder: Path
     listen: str
     command: Sequence[str] = (sys.executable, "-m", "bridge.cli")
     env: Mapping[str, str] = field(default_factory=dict)
     log_level: str = "info"
+    flags: Sequence[str] = ()
     program: Program = field(init=False)
 
     def __post_init__(self) -> None:
@@ -98,6 +99,7 @@ class Bridge:
         arguments = [
             "run", f"--config.file={self.config_file}", f"--storage.path={self.folder / 'data'}",
             f"--web.listen-address={listen}", f"--log.level={self.log_level}",
+            *self.flags,
         ]  # fmt: skip
         path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(ROOT)]))
         return Program([*self.command, *arguments], self.folder, name, {**os.environ, "PYTHONPATH": path, **self.env})
@@ -212,11 +214,12 @@ def bridge(
     env: Mapping[str, str] | None = None,
     log_level: str = "info",
     listen: str = "",
+    flags: Sequence[str] = (),
     **global_: str,
 ) -> Iterator[Bridge]:
     """A configured bridge that is not started yet; killed at the end."""
     folder = Path(tempfile.mkdtemp(prefix="bridge-"))
     write_config(folder, prometheus_url, rules, receivers, **global_)
-    process = Bridge(folder, listen or f"127.0.0.1:{free_port()}", command, env or {}, log_level)
+    process = Bridge(folder, listen or f"127.0.0.1:{free_port()}", command, env or {}, log_level, flags)
     with kept_for_the_test(process.program):
         yield process

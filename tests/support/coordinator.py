@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -157,15 +157,19 @@ class Process:
 
 
 @contextmanager
-def process(folder: Path, **config: Any) -> Iterator[Process]:
-    """The real thing on a free loopback port, with `config` as its coordinator.yml; killed at the end."""
+def process(folder: Path, prefix: Sequence[str] = (), **config: Any) -> Iterator[Process]:
+    """The real thing on a free loopback port, with `config` as its coordinator.yml; killed at the end.
+
+    prefix: a program that starts it, for example with fewer descriptors.
+    """
     folder.mkdir(exist_ok=True)
     file, log = folder / "coordinator.yml", folder / "coordinator.log"
     file.write_text(json.dumps({"listen": "127.0.0.1:0", "storage": "data", **config}))
     with log.open("wb") as output:
         popen = subprocess.Popen(
-            [sys.executable, "-m", "bridge.coordinator", "--config.file", str(file)], stdout=output, stderr=output
-        )
+            [*prefix, sys.executable, "-m", "bridge.coordinator", "--config.file", str(file)],
+            stdout=output, stderr=output,
+        )  # fmt: skip
     try:
         with Client(f"http://{_address(popen, log)}") as client:
             yield Process(popen, client, log)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import socket
 import threading
 from pathlib import Path
 
@@ -65,20 +66,35 @@ def sign_in(user: str = "ada", password: str = "secret") -> str:
 def test_names_that_a_page_cannot_point_at_us_are_served(host: str) -> None:
     """Our own, addresses, and the one of the external URL."""
     site = Site(WebSettings(external_url="https://bridge.example.org/retrain"))
-    assert site.get(host=host).status_code == 200
+    assert site.http.get("/api/v1/models", headers={"host": host}).status_code == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example:9095", "127.0.0.1.nip.io", "[::1", "a@b@c"])
-def test_a_rebound_name_reads_nothing_from_a_bridge_on_loopback(host: str) -> None:
-    """A web page that points its own name at 127.0.0.1 gets no answer under it."""
-    answer = Site().get(host=host)
+EVIL = ["evil.example", "localhost.evil.example:9095", "127.0.0.1.nip.io", "[::1", "a@b@c"]
+
+
+@pytest.mark.parametrize("host", EVIL)
+@pytest.mark.parametrize(
+    ("settings", "config"), [(WebSettings(), WebConfig()), (EVERYWHERE, WebConfig()), (None, USERS)]
+)
+def test_a_rebound_name_reads_nothing(host: str, settings: WebSettings | None, config: WebConfig) -> None:
+    """A web page that points its own name here gets no answer under it, wherever the bridge listens."""
+    answer = Site(settings, config).http.get("/api/v1/models", headers={"host": host, "authorization": sign_in()})
     assert (answer.status_code, answer.json()["errorType"]) == (421, "bad_data")
+    assert "allow it with --web.allowed-host or --web.external-url" in answer.json()["detail"]
 
 
-def test_where_strangers_are_kept_out_or_in_a_network_any_name_is_served() -> None:
-    """A page has no password, and we do not know our names there."""
-    assert Site(config=USERS).get(host="bridge.lan", authorization=sign_in()).status_code == 200
-    assert Site(EVERYWHERE).get(host="bridge.lan").status_code == 200
+@pytest.mark.parametrize("path", ["/-/healthy", "/-/ready", "/metrics", "/retrain/metrics"])
+def test_health_and_metrics_are_answered_under_every_name(path: str) -> None:
+    """Scrapers and orchestrators call a target by names of their own."""
+    site = Site(WebSettings("0.0.0.0:9095", external_url="https://bridge.example.org/retrain"))
+    assert site.http.get(path, headers={"host": "some.name.svc"}).status_code == 200
+
+
+def test_names_of_the_machine_and_those_that_are_allowed_are_served() -> None:
+    """Whatever their case, on every address."""
+    settings = WebSettings("bridge.lan:9095", allowed_hosts=("Bridge", "retrain.svc"))
+    for host in (socket.gethostname(), "bridge:9095", "RETRAIN.svc.", "bridge.lan", "10.1.2.3", "[fe80::1%eth0]"):
+        assert Site(settings).http.get("/api/v1/models", headers={"host": host}).status_code == 200
 
 
 # ---------------------------------------------------------------- changes
@@ -236,12 +252,30 @@ def test_a_changed_hash_forgets_the_old_password(tmp_path: Path) -> None:
     assert site.get(authorization=sign_in(password="new")).status_code == 200
 
 
-def test_users_that_are_taken_out_of_the_file_leave_it_unprotected(tmp_path: Path) -> None:
-    """Then nobody beyond loopback may change anything, as if it had started so."""
+@pytest.mark.parametrize("text", ["", "# later\n", "{}", "basic_auth_users: {}\n", "basic_auth_users:\n", "basic_au"])
+def test_a_file_that_was_emptied_or_cut_off_opens_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    """The former users stay, until a restart; the log says why."""
     file = tmp_path / "web.yml"
-    file.write_text("basic_auth_users: {}\n")
+    file.write_text(f"basic_auth_users: {{ada: {HASH}}}\n")
     site = Site(WebSettings("0.0.0.0:9095", web_config_file=file), USERS)
-    assert site.reload().status_code == 403
+    assert site.get(authorization=sign_in()).status_code == 200
+    file.write_text(text)
+    assert [site.get().status_code, site.reload().status_code] == [401, 401]
+    assert site.get(authorization=sign_in()).status_code == 200
+    (message,) = [item.message for item in caplog.records]
+    assert message == "web config file cannot be used, the former one stays in force"
+
+
+def test_a_file_is_safe_wherever_it_was_cut_off(tmp_path: Path) -> None:
+    """Byte by byte: who has no password sees nothing."""
+    file = tmp_path / "web.yml"
+    whole = f"# users\nbasic_auth_users:\n  ada: {HASH}\n  bob: {HASH}\n"
+    site = Site(WebSettings("0.0.0.0:9095", web_config_file=file), USERS)
+    for size in range(len(whole) + 1):
+        file.write_text(whole[:size])
+        assert site.get().status_code == 401
 
 
 # ---------------------------------------------------------------- every answer
@@ -251,7 +285,7 @@ def test_every_answer_tells_the_browser_to_be_careful() -> None:
     """Errors and refusals too."""
     site = Site()
     answers = [
-        site.get(), site.http.get("/"), site.http.get("/nothing"), site.get(host="evil.example"),
+        site.get(), site.http.get("/"), site.http.get("/nothing"), site.http.get("/", headers={"host": "evil.example"}),
         site.reload(origin="null"), site.http.get("/api/v1/models"),
     ]  # fmt: skip
     for answer in answers:

@@ -203,10 +203,10 @@ def test_a_server_that_dies_says_so(monkeypatch: pytest.MonkeyPatch, caplog: pyt
     app = create_app(FakeQueries(), FakeCommands(), WebSettings(), lambda _: b"", WebConfig(), lambda: AT)
     server = Server(app, WebSettings("127.0.0.1:0"), WebConfig())
 
-    def broken(_: object) -> None:
+    def broken() -> None:
         raise RuntimeError("no loop")
 
-    monkeypatch.setattr(server._server, "run", broken)
+    monkeypatch.setattr(server._server, "serve_door", broken)
     server.start()
     server.stop(2.0)
     assert [item.message for item in caplog.records] == ["the web server ended"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from bridge.domain.errors import ConfigError
+from bridge.web import web_config
 from bridge.web.settings import WebSettings, is_loopback, load_web_config
 from bridge.web.web_config import WebConfig
 
@@ -83,10 +85,27 @@ def test_a_complete_web_config_file_is_read(tmp_path: Path) -> None:
     assert (config.protects, config.client_certificates) == (True, True)
 
 
-def test_no_file_and_an_empty_file_protect_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["", "# later\n", "---\n", "null"])
+def test_a_file_that_holds_nothing_is_a_mistake(tmp_path: Path, text: str) -> None:
+    """It was emptied: a start must not open the door either."""
+    file = tmp_path / "web.yml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_web_config(file)
+    assert str(caught.value).startswith(f"{file}: holds nothing (write {{}} to serve without TLS and users")
+
+
+def test_a_pipe_is_no_file_that_can_be_read_again(tmp_path: Path) -> None:
+    """Opening it would wait for ever."""
+    os.mkfifo(tmp_path / "web.yml")
+    with pytest.raises(ConfigError, match="is not a regular file"):
+        load_web_config(tmp_path / "web.yml")
+
+
+def test_no_file_and_one_that_says_so_protect_nothing(tmp_path: Path) -> None:
     """The default."""
     file = tmp_path / "web.yml"
-    file.write_text("# later\n")
+    file.write_text("{}\n")
     assert load_web_config(None) == load_web_config(file) == WebConfig()
     assert not WebConfig().protects
 
@@ -117,17 +136,17 @@ TLS = "tls_server_config: {cert_file: c, key_file: k"
         ("tls_server_config: {cert_file: c}", "tls_server_config.key_file: Field required"),
         (
             "basic_auth_users: {ada: secret}",
-            "basic_auth_users: what 'ada' has is not a bcrypt hash; make one with: htpasswd -nBC 10 ada",
+            "basic_auth_users.ada: is not a bcrypt hash; make one with: htpasswd -nBC 10 USER",
         ),
         (
             f"basic_auth_users: {{ada: {HASH[:-1]}}}",
-            "basic_auth_users: what 'ada' has is not a bcrypt hash; make one with: htpasswd -nBC 10 ada",
+            "basic_auth_users.ada: is not a bcrypt hash; make one with: htpasswd -nBC 10 USER",
         ),
         (
             f"basic_auth_users: {{'a:b': {HASH}}}",
-            "basic_auth_users: 'a:b' is not a user name: basic auth has no way to send it",
+            "basic_auth_users.a:b: 'a:b' is not a user name: basic auth has no way to send it",
         ),
-        ("basic_auth_users: {7: x}", "basic_auth_users.7.[key]: Input should be a valid string"),
+        ("basic_auth_users: {7: x}", "basic_auth_users.7: Input should be a valid string"),
         ("[]", "Input should be a valid dictionary or instance of WebConfig"),
     ],
 )
@@ -137,7 +156,7 @@ def test_every_mistake_is_named_with_its_place_and_never_with_a_secret(tmp_path:
     file.write_text(text)
     with pytest.raises(ConfigError) as caught:
         load_web_config(file)
-    assert str(caught.value) == f"{file}: {message}"
+    assert str(caught.value).startswith(f"{file}:1: {message}")
 
 
 def test_two_mistakes_are_told_at_once(tmp_path: Path) -> None:
@@ -147,7 +166,7 @@ def test_two_mistakes_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_web_config(file)
     assert [problem.path for problem in caught.value.problems] == [
-        "basic_auth_users", "tls_server_config.cert_file",
+        "tls_server_config.cert_file", "basic_auth_users.ada",
     ]  # fmt: skip
 
 
@@ -175,3 +194,33 @@ def test_a_grafana_address_with_a_query_is_refused() -> None:
     """Links are made by adding to it."""
     with pytest.raises(ConfigError, match=r"web\.grafana-url"):
         WebSettings(grafana_url="https://grafana.example/?orgId=1")
+
+
+@pytest.mark.parametrize(("cost", "seconds", "taken"), [
+    (12, 1e9, True), (13, 0.015, True), (14, 0.02, False), (16, 0.0019, True), (17, 0.0019, False), (31, 0.0, False),
+])  # fmt: skip
+def test_a_hash_that_takes_more_than_two_seconds_is_refused_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cost: int, seconds: float, taken: bool
+) -> None:
+    """seconds: what a check of cost 6 takes on the machine."""
+    monkeypatch.setattr(web_config, "_seconds_of_a_check", lambda: seconds)
+    file = tmp_path / "web.yml"
+    file.write_text(f"basic_auth_users:\n  ada: {HASH}\n  bob: {HASH.replace('$10$', f'${cost}$')}\n")
+    if taken:
+        assert set(load_web_config(file).basic_auth_users) == {"ada", "bob"}
+        return
+    with pytest.raises(ConfigError) as caught:
+        load_web_config(file)
+    assert str(caught.value).startswith(f"{file}:3: basic_auth_users.bob: bcrypt's cost {cost} takes more than 2 s")
+
+
+def test_what_a_check_takes_is_measured() -> None:
+    """Longer than nothing."""
+    assert 0 < web_config._seconds_of_a_check() < 60
+
+
+@pytest.mark.parametrize("name", ["", "http://a", "a:80", "a/b", "a b@c", "[::1"])
+def test_a_host_name_is_a_name_alone(name: str) -> None:
+    """Else it would never match, and nobody would know why."""
+    with pytest.raises(ConfigError, match=r"^--web\.allowed-host: "):
+        WebSettings(allowed_hosts=(name,))

@@ -1,0 +1,66 @@
+"""The names that a server may be called by: a web page can point its own name at any address, and would read here."""
+
+from __future__ import annotations
+
+import functools
+import socket
+import threading
+from collections.abc import Iterable
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+FLAG = "--web.allowed-host"
+EVERY_HOST = frozenset({"/-/healthy", "/-/ready", "/metrics"})  # paths that are answered under every name
+
+
+class Hosts:
+    """`names`, localhost and what this machine is called; addresses are always known, for nobody can point them."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = {_plain(name) for name in names} - {""}
+        _own_names()
+
+    def knows(self, host: str) -> bool:
+        """Return whether a request with this Host header may be answered."""
+        name = host_of(f"//{host}")
+        return name == "" or _is_address(name) or name in self._names or name in _own_names()
+
+
+def refused(host: str, also: str = "") -> str:
+    """Return what to tell a client with an unknown Host header. also: another flag that would allow it."""
+    return f"the host name {host[:255]!r} is not served here; allow it with {FLAG}{also}"
+
+
+def check_name(name: str) -> str:
+    """Return the name. ValueError when it is not the name of a host alone."""
+    if not name or host_of(f"//{name}") != _plain(name):
+        raise ValueError(f"{name!r} is not a host name; write it without scheme and port, as bridge.example.org")
+    return name
+
+
+def host_of(url: str) -> str:
+    """Return the host of a URL, lower-case; "" when it has none, "?" when it is not a URL."""
+    try:
+        return _plain(urlsplit(url).hostname or "")
+    except ValueError:
+        return "?"
+
+
+@functools.cache
+def _own_names() -> set[str]:
+    names = {"localhost", _plain(socket.gethostname())} - {""}
+    # A thread: a name server that does not answer must not hold up the start.
+    threading.Thread(target=lambda: names.add(_plain(socket.getfqdn())), name="own-name", daemon=True).start()
+    return names
+
+
+def _plain(name: str) -> str:
+    return name.lower().rstrip(".")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
