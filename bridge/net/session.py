@@ -21,8 +21,8 @@ from urllib3.poolmanager import ProxyManager
 
 from bridge import __version__
 from bridge.net.credentials import CredentialError, Credentials
-from bridge.net.http_config import HttpConfig, OAuth2, TlsConfig
-from bridge.net.redact import redact
+from bridge.net.http_config import HttpConfig, OAuth2, Secret, TlsConfig, revealed
+from bridge.net.redact import hide_url, redact
 from bridge.net.watchdog import WATCHDOG, Watch
 
 CHUNK = 1 << 20
@@ -214,30 +214,32 @@ def call(
     headers: Mapping[str, str] | None = None,
     allow_redirects: bool = False,
     must_fit: bool = False,
+    named: str = "",
 ) -> Answer:
     """One attempt, over in `deadline` seconds whatever the server does. Raises NetError.
 
+    url: when it is a Secret, no message shows it. named: what messages call it, when not by itself.
     max_bytes: of the body; more is cut off, or with `must_fit` a NetError (too_large).
     """
     with WATCHDOG.watching(deadline) as watch:
         _current.watch = watch
         try:
             response = session.request(
-                method, url, data=data, headers=dict(headers or {}), stream=True, timeout=deadline,
-                allow_redirects=allow_redirects, proxies=_proxies_for(session, url),
+                method, revealed(url), data=data, headers=dict(headers or {}), stream=True, timeout=deadline,
+                allow_redirects=allow_redirects, proxies=_proxies_for(session, revealed(url)),
             )  # fmt: skip
             with response:
                 body, truncated = _read(response, max_bytes)
         except CredentialError as error:
             raise NetError(str(error), "credential") from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise _net_error(error, watch, url, deadline) from None
+            raise _net_error(error, watch, url, named or url, deadline) from None
         finally:
             _current.watch = None
         if watch.expired:
-            raise NetError(f"no full answer from {url} within {deadline:g} s", "timeout")
+            raise NetError(f"no full answer from {named or url} within {deadline:g} s", "timeout")
     if truncated and must_fit:
-        raise NetError(f"the answer of {url} is larger than {max_bytes} bytes", "too_large")
+        raise NetError(f"the answer of {named or url} is larger than {max_bytes} bytes", "too_large")
     return Answer(response.status_code, response.headers, body, truncated)
 
 
@@ -262,13 +264,13 @@ def _proxies_for(session: requests.Session, url: str) -> dict[str, str]:
     return {}
 
 
-def _net_error(error: Exception, watch: Watch, url: str, deadline: float) -> NetError:
+def _net_error(error: Exception, watch: Watch, url: str, named: str, deadline: float) -> NetError:
     if watch.expired or isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
-        return NetError(f"no full answer from {url} within {deadline:g} s", "timeout")
-    text = what_happened(error)
+        return NetError(f"no full answer from {named} within {deadline:g} s", "timeout")
+    text = hide_url(what_happened(error), url.reveal()) if isinstance(url, Secret) else what_happened(error)
     if isinstance(error, requests.exceptions.SSLError | ssl.SSLError):
-        return NetError(f"TLS with {url} failed: {text}", "tls")
-    return NetError(f"{url}: {text}", "network")
+        return NetError(f"TLS with {named} failed: {text}", "tls")
+    return NetError(f"{named}: {text}", "network")
 
 
 def what_happened(error: BaseException) -> str:

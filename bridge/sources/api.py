@@ -14,6 +14,7 @@ from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
 
 from bridge.domain.errors import ConfigError, Problem
+from bridge.domain.times import rfc3339
 from bridge.net.session import Answer, NetError, call, forget_credentials, open_session, what_happened
 from bridge.sources import failures
 from bridge.sources.config import PrometheusConfig
@@ -62,6 +63,7 @@ class Api:
             except AttemptError as failure:
                 wait = max(failure.wait / 1000, _PAUSES[min(tried, len(_PAUSES)) - 1])
                 if tried >= failure.tries or time.monotonic() + wait >= ends:
+                    failure.query, failure.when = params.get("query", ""), _when(params)
                     raise
                 log.debug("query is asked again", extra={"reason": failure.reason, "wait": wait, "attempt": tried})
             self._pause(wait)
@@ -83,10 +85,11 @@ class Api:
         left = ends - time.monotonic()
         if left <= 0:
             raise failures.of_network(f"no answer within {self.timeout:g} s", "timeout")
+        url = self.client.url.rstrip("/") + path
         headers = {} if form is None else {"Content-Type": "application/x-www-form-urlencoded"}
         try:
             answer = call(
-                self.session, method, self.client.url.rstrip("/") + path, deadline=left,
+                self.session, method, url, deadline=left, named=url.partition("?")[0],
                 max_bytes=self.config.max_answer_bytes, data=form, headers=headers,
                 allow_redirects=self.config.follow_redirects and form is None,
             )  # fmt: skip
@@ -123,6 +126,12 @@ class Api:
             raise failures.of_network(f"{self.client.url}: {what_happened(error)}", "network") from None
         except (KeyError, TypeError):
             raise failures.not_prometheus("the answer is JSON, but not an answer of Prometheus' API") from None
+
+
+def _when(params: Mapping[str, str]) -> str:
+    """Return the instant or the stretch of time that was asked for, for people."""
+    given = [params[name] for name in ("time", "start", "end") if name in params]
+    return " to ".join(rfc3339(round(float(at) * 1000)) for at in given)
 
 
 def _session(config: PrometheusConfig, base_dir: Path) -> requests.Session:
