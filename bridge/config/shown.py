@@ -13,8 +13,9 @@ from bridge.net.redact import redact
 
 
 def shown(file: BridgeFile) -> str:
-    """bridge.yml again. Secrets are `<secret>`, also in URLs and for whole URLs of webhooks; with none of them it could be
-    loaded as it is.
+    """bridge.yml again. Secrets are `<secret>`, also in URLs, and so are whole URLs of webhooks.
+
+    With none of them it could be loaded as it is.
     """
     section = file.section
     models = section.models.over(ModelLabels())
