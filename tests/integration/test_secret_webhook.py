@@ -110,7 +110,8 @@ def test_a_mistake_in_a_url_does_not_show_it(tmp_path: Path, url: str) -> None:
     file = tmp_path / "bridge.yml"
     file.write_text(json.dumps(config))
     done = subprocess.run(
-        [sys.executable, "-m", "bridge.cli", "check", "config", str(file)], check=False, capture_output=True, text=True, timeout=120,
+        [sys.executable, "-m", "bridge.cli", "check", "config", str(file)],
+        check=False, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode != 0
     assert "webhook_configs[0].url" in done.stdout + done.stderr
