@@ -16,6 +16,13 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from bridge.app.memory import keep_large_buffers
+from bridge.domain.batch import EventKind
+from bridge.domain.errors import SourceError
+from bridge.domain.model import ModelTable
+from bridge.domain.rule import SignalQuery
+from bridge.sources.prometheus import PrometheusConfig, PrometheusSource
+
 ROOT = Path(__file__).parents[2]
 MB = 1 << 20
 
@@ -44,7 +51,7 @@ def names(size: int) -> bytes:
 
 def bomb(size: int) -> bytes:
     """`size` bytes of nothing, a thousandth of it on the way."""
-    return gzip.compress(b'{"status":"success","data":"' + b" " * size + b'"}', 9)
+    return gzip.compress(b'{"status":"success","data":"' + b" " * size + b'"}', 1)
 
 
 @contextlib.contextmanager
@@ -66,7 +73,7 @@ def served(body: bytes, status: int = 200, **headers: str) -> Iterator[str]:
             with contextlib.suppress(OSError):
                 self._send()
 
-        do_POST = do_GET  # noqa: N815 - the base class's name
+        do_POST = do_GET
 
         def _send(self) -> None:
             chunked = headers.get("Transfer_Encoding") == "chunked"
@@ -105,12 +112,6 @@ def resident() -> int:
 
 def ask(url: str, max_bytes: int, how: str) -> str:
     """Ask once; how many elements there were, or why not."""
-    from bridge.domain.batch import EventKind
-    from bridge.domain.errors import SourceError
-    from bridge.domain.model import ModelTable
-    from bridge.domain.rule import SignalQuery
-    from bridge.sources.prometheus import PrometheusConfig, PrometheusSource
-
     query = SignalQuery("drift", EventKind.DRIFT, {"value": "drift"}, limit=1000)
     source = PrometheusSource(PrometheusConfig(url=url, max_answer_bytes=max_bytes), ModelTable(), Path(), timeout=120)
     try:
@@ -127,8 +128,6 @@ def ask(url: str, max_bytes: int, how: str) -> str:
 
 
 def main(url: str, max_bytes: str, how: str) -> None:
-    from bridge.app.memory import keep_large_buffers
-
     keep_large_buffers()
     with contextlib.suppress(OSError):
         ask("http://127.0.0.1:1", 65_536, "instant")
