@@ -119,7 +119,7 @@ def _plain(value: Json) -> str:
         return f"\n  - {item.strip()}\n  ..." if "\n" in item else f"[ {item}, ... ]"
     if kind == "object":
         return _object(value)
-    if kind == "string" and str(value.get("default", "")) == "<secret>":
+    if kind == "string" and value.get("format") == "password":
         return "<secret>"
     if kind == "string" and "a-z" in value.get("pattern", ""):
         return "<rate>"

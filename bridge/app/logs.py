@@ -28,7 +28,7 @@ _HOSTILE = re.compile(rf"[{HOSTILE}\"\\]")
 _OURS = frozenset({"ts", "timestamp", "level", "caller", "logger", "msg", "event", "exception", "exc_info", "_record"})
 # These tell each job, connection and start: facts that are logged here in our own words.
 _QUIET = {
-    "apscheduler": logging.ERROR, "alembic": logging.WARNING, "urllib3": logging.WARNING, "uvicorn": logging.WARNING,
+    "apscheduler": logging.ERROR, "alembic": logging.WARNING, "urllib3": logging.ERROR, "uvicorn": logging.WARNING,
 }  # fmt: skip
 
 

@@ -203,7 +203,10 @@ class Telemetry:
         fields |= {name: value for name, value in more.items() if value}
         log.log(logging.INFO if worth else logging.DEBUG, "evaluated", extra=fields)
         for rule, text in new.items():
-            log.warning("rule was not evaluated", extra={"group": report.group, "rule": rule, "error": text})
+            log.warning(
+                "rule was not evaluated",
+                extra={"group": report.group, "rule": rule, "slot": fields["slot"], "error": text},
+            )
 
     def attempt(self, report: AttemptReport) -> None:
         """One attempt of a delivery, or of a re-send (`request_id` "")."""

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, WithJsonSchema
 
 from bridge.config.shape import PositiveSpan, Section
 from bridge.config.yaml import Document, Place
+from bridge.domain.limits import LARGEST_LABELS, LONGEST_PART
 from bridge.domain.rule import LabelRef, ModelLabels
 from bridge.domain.times import DAY
 from bridge.engine.notice import RESERVED_LABELS
@@ -24,9 +25,9 @@ def _ref(value: object) -> LabelRef:
             raise ValueError(f"{value!r} is not a label name: {_NAME_HINT}; a fixed text is written {{const: TEXT}}")
         return LabelRef(value)
     if isinstance(value, dict) and set(value) == {"const"}:
-        if isinstance(value["const"], str) and value["const"]:
+        if isinstance(value["const"], str) and 0 < len(value["const"]) <= LONGEST_PART:
             return LabelRef(const=value["const"])
-        raise ValueError("const must be text that is not empty: quote it")
+        raise ValueError(f"const must be text of 1 to {LONGEST_PART} characters: quote it")
     raise ValueError("must be the name of a series label, or {const: TEXT}")
 
 
@@ -35,7 +36,7 @@ _REF_SCHEMA = {
         {"type": "string", "pattern": f"^{_NAME.pattern}$"},
         {
             "type": "object", "required": ["const"], "additionalProperties": False,
-            "properties": {"const": {"type": "string", "minLength": 1}},
+            "properties": {"const": {"type": "string", "minLength": 1, "maxLength": LONGEST_PART}},
         },
     ]
 }  # fmt: skip
@@ -68,6 +69,8 @@ class ModelsModel(Section):
 def check_labels(labels: Mapping[str, str], document: Document, place: Place, taken: Mapping[str, str]) -> None:
     """Names that are valid, not reserved, and not in `taken` (name -> where it is set); values without templates."""
     check_names(labels, document, place)
+    if sum(len(f"{name}{value}".encode()) for name, value in labels.items()) > LARGEST_LABELS:
+        document.add(place, f"labels have at most {LARGEST_LABELS} bytes in all: they go with every request")
     for name, value in labels.items():
         if name in RESERVED_LABELS:
             document.add((*place, name), f"label {name!r} is set by the bridge itself", "choose another name")

@@ -13,6 +13,7 @@ from bridge.config.shape import PositiveSpan, Section, Span, fixed, salvaged
 from bridge.config.signals import SignalSection, check_columns, signal_query
 from bridge.config.wording import kind
 from bridge.config.yaml import Document, Place
+from bridge.domain.limits import LONGEST_NAME
 from bridge.domain.rule import Group, ModelLabels, Rule, SignalQuery
 from bridge.domain.times import Duration
 
@@ -99,6 +100,8 @@ def _unique(known: dict[str, str], name: str, what: str, document: Document, pla
         return
     if not name.strip():
         document.add(place, f"a {what} needs a name")
+    elif len(name) > LONGEST_NAME:
+        document.add(place, f"the name of a {what} has at most {LONGEST_NAME} characters")
     elif name in known:
         document.add(place, f"{what} {name!r} is there twice", f"first in {known[name]}")
     else:

@@ -13,7 +13,10 @@ from bridge.net.redact import redact
 
 
 def shown(file: BridgeFile) -> str:
-    """bridge.yml again. Secrets are `<secret>`, also in URLs; with none of them it could be loaded as it is."""
+    """bridge.yml again. Secrets are `<secret>`, also in URLs, and so are whole URLs of webhooks.
+
+    With none of them it could be loaded as it is.
+    """
     section = file.section
     models = section.models.over(ModelLabels())
     labels = {"project": models.project, "pipeline": models.pipeline, "version": models.version}

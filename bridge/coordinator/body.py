@@ -10,12 +10,13 @@ from typing import Annotated, Any, NoReturn
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from bridge.coordinator.records import Origin, Submission
+from bridge.domain.limits import LARGEST_REQUEST, LONGEST_LINK, LONGEST_PART
 from bridge.domain.request import REQUEST_ID
 from bridge.domain.times import parse_rfc3339
 
-MAX_BODY = 20_000  # bytes of one request
-MAX_ALERTS_BODY = 1_048_576  # bytes of one notification of Alertmanager
-_MAX_KEPT = 60_000  # bytes as kept, defaults written out: one environment variable holds 128 KiB at most
+MAX_BODY = LARGEST_REQUEST + LONGEST_LINK + 1_000  # bytes of one request: the largest of a bridge, and its link
+MAX_ALERTS_BODY = 100 * LARGEST_REQUEST  # bytes of one notification of Alertmanager
+_MAX_KEPT = 2 * LARGEST_REQUEST  # bytes as kept, defaults written out: one environment variable holds 128 KiB at most
 
 
 class BodyError(Exception):
@@ -39,7 +40,7 @@ def _no_nul(text: str) -> str:
     return text
 
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=1024), AfterValidator(_no_nul)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_PART), AfterValidator(_no_nul)]
 Text = Annotated[str, AfterValidator(_no_nul)]
 Instant = Annotated[str, AfterValidator(_instant), Field(examples=["2026-03-01T12:00:00.000Z"])]
 Number = float | str | None

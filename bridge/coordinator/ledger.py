@@ -21,6 +21,7 @@ from bridge.domain.errors import SchemaTooNew, StoreBusy, StoreCorrupt, StoreErr
 from bridge.domain.model import PipelineKey
 from bridge.domain.request import RequestState
 from bridge.domain.times import Timestamp
+from bridge.net.private import private_file
 
 SCHEMA = 1
 RECORDED = "recorded only: no command is configured"
@@ -279,7 +280,9 @@ def _record(row: tuple[Any, ...]) -> Record:
 
 def _hold_alone(path: Path) -> BinaryIO:
     """A lock that dies with the process: two coordinators on one ledger would each call the other's runs lost."""
-    hold = path.with_name(path.name + ".lock").open("wb")
+    lock = path.with_name(path.name + ".lock")
+    private_file(lock)
+    hold = lock.open("wb")
     try:
         fcntl.flock(hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -289,6 +292,9 @@ def _hold_alone(path: Path) -> BinaryIO:
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    private_file(path)
+    for left in path.parent.glob(f"{path.name}-*"):  # of a crash; new ones are made as the ledger is
+        private_file(left)
     with _translated(path):
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
         try:

@@ -7,6 +7,8 @@ from collections import deque
 from pathlib import Path
 from types import TracebackType
 
+from bridge.net.private import private_file
+
 TAIL_BYTES = 64 * 1024
 VERSION_MAX = 256
 
@@ -18,6 +20,7 @@ class RunLog:
     """
 
     def __init__(self, path: Path, limit: int) -> None:
+        private_file(path)
         self._file = path.open("wb")
         self._room = limit // 2
         self._tail = Tail(limit - self._room)

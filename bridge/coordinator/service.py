@@ -18,6 +18,7 @@ from bridge.coordinator.runner import Runner, RunSettings
 from bridge.domain.errors import RequestError, StoreError, UnknownRequest
 from bridge.domain.request import RequestState
 from bridge.domain.times import Timestamp
+from bridge.net.private import private_file, private_folder
 from bridge.net.session import open_session
 
 _log = logging.getLogger(__name__)
@@ -128,9 +129,13 @@ class Coordinator:
 
 
 def _make_folders(storage: Path) -> Path:
+    """Make the folder of the ledger and that of the logs, closed to others with all that is in them."""
     logs = storage / LOGS
     try:
-        logs.mkdir(parents=True, exist_ok=True)
+        private_folder(storage)
+        private_folder(logs)
+        for log in logs.glob("*.log"):
+            private_file(log)
     except OSError as error:
         raise StoreError(f"{error.filename}: {error.strerror}") from None
     return logs

@@ -19,7 +19,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bridge.domain.limits import cut
 from bridge.domain.verdict import Cause
+
+QUERY_SHOWN = 500  # characters of an expression in a message
 
 
 class BridgeError(Exception):
@@ -45,13 +48,25 @@ class SourceError(BridgeError):
     `unauthorized`, `internal`, `canceled`, `not_prometheus`, `duplicate_model`, `limit`).
     transient: asking again later can help.
     cause: how the verdicts of the slot are called.
+    query, when: what was asked, and for which time; empty until whoever asked knows. fault: all but the time, so that
+    the same failure reads the same at every slot.
     """
+
+    query: str = ""
+    when: str = ""
 
     def __init__(self, message: str, *, reason: str, transient: bool, cause: Cause = Cause.QUERY_ERROR) -> None:
         super().__init__(message)
         self.reason = reason
         self.transient = transient
         self.cause = cause
+
+    @property
+    def fault(self) -> str:
+        return super().__str__() + (f"; query: {cut(self.query, QUERY_SHOWN)}" if self.query else "")
+
+    def __str__(self) -> str:
+        return self.fault + (f"; time: {self.when}" if self.when else "")
 
 
 class StoreError(BridgeError):

@@ -118,6 +118,7 @@ class RequestState(StrEnum):
     EXPIRED = "expired"
     MISSED = "missed"
     RECORDED = "recorded"  # dry run: all as if, but sent to nobody
+    UNDELIVERED = "undelivered"  # every delivery is dead: no receiver took it
     CLOSED = "closed"  # the episode ended, and no receiver of it reports what became of the request
 
     @property
@@ -135,13 +136,17 @@ class RequestState(StrEnum):
         return not self.in_flight and not self.waiting
 
     def may_become(self, new: RequestState) -> bool:
-        """Whether a coordinator's report may move a request from this state to `new`; terminal states are final."""
-        order = [RequestState.REQUESTED, RequestState.ACCEPTED, RequestState.RUNNING]
-        if not self.in_flight or new not in {*order, *COORDINATOR_ENDS}:
+        """Whether a coordinator's report may move a request from this state to `new`; terminal states are final.
+
+        But for `undelivered`: a report proves that it arrived after all.
+        """
+        order = [RequestState.UNDELIVERED, RequestState.REQUESTED, RequestState.ACCEPTED, RequestState.RUNNING]
+        if self not in order or new not in {*order[2:], *COORDINATOR_ENDS}:
             return False
         return new in COORDINATOR_ENDS or order.index(new) > order.index(self)
 
 
+NOT_TAKEN = "no receiver took it: every delivery is dead"  # the message of an undelivered request
 COORDINATOR_ENDS = frozenset({RequestState.SUCCEEDED, RequestState.FAILED, RequestState.CANCELLED, RequestState.LOST})
 
 

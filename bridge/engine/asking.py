@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from bridge.domain.fitting import fitted
 from bridge.domain.model import ModelKey
 from bridge.domain.request import (
     Episode,
@@ -17,7 +18,7 @@ from bridge.domain.request import (
     request_id,
 )
 from bridge.domain.rule import Group, Rule
-from bridge.domain.times import Timestamp
+from bridge.domain.times import MINUTE, Timestamp
 from bridge.domain.verdict import Code
 from bridge.engine import helping, noting
 from bridge.engine.book import Draft
@@ -25,7 +26,8 @@ from bridge.engine.gatekeeping import Gatekeeper
 from bridge.engine.rule_run import Evaluation, RuleRun
 from bridge.ports import Kind, NewDelivery
 
-_FAILED = {RequestState.FAILED, RequestState.LOST}
+_FAILED = {RequestState.FAILED, RequestState.LOST, RequestState.UNDELIVERED}
+REFUSED_FOR = 5 * MINUTE  # at least so long is a receiver that took nothing not asked for the same episode
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Asker:
         leader = self.runs[episode.leader]
         model_slot = leader.table.slot(episode.model)
         reasons = tuple(evaluation.describe(model_slot) for evaluation in fired)
-        return RetrainRequest(
+        made = RetrainRequest(
             model=episode.model,
             reason=reasons[0],
             triggered_at=slot,
@@ -57,6 +59,7 @@ class Asker:
             annotations=fired[0].run.rendered(model_slot),
             late=late,
         )
+        return fitted(made)
 
     def ask(self, draft: Draft, request: RetrainRequest, fired: Sequence[Evaluation], slot: Timestamp) -> None:
         """Make the request: sent when every gate is open, else held. The episode counts the attempt."""
@@ -195,7 +198,8 @@ class Asker:
 
     def _tell_over(self, draft: Draft, record: RequestRecord) -> None:
         """Receivers that want to know are told that a request is over, though its episode is not."""
-        for destination in record.destinations if record.sent_at else ():
+        heard = record.sent_at and record.state is not RequestState.UNDELIVERED
+        for destination in record.destinations if heard else ():
             if self.keeper.routing.wants_resolved(destination):
                 draft.deliveries.append(NewDelivery(record.id, destination, Kind.RESOLVED))
 
@@ -204,7 +208,11 @@ class Asker:
         helped = record.verdict in {None, Verdict.RECOVERED}
         if record.state not in _FAILED and helped:
             return False
-        hold = self.keeper.hold(draft, record, self._rule(record.request.rule, linked), slot)
+        rule = self._rule(record.request.rule, linked)
+        if record.state is RequestState.UNDELIVERED:
+            wait = max(rule.cooldown.after(record.unhelpful), REFUSED_FOR)
+            return slot >= record.ended_at + wait
+        hold = self.keeper.hold(draft, record, rule, slot)
         return hold is None or hold.reason is not HoldReason.COOLDOWN
 
     @staticmethod

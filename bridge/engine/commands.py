@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from bridge.domain.errors import UnknownRequest
 from bridge.domain.model import ModelKey
-from bridge.domain.request import RequestRecord
+from bridge.domain.request import RequestRecord, RequestState
 from bridge.domain.times import Duration, Timestamp
 from bridge.engine.people import People
 from bridge.engine.tick import Engine
@@ -74,10 +74,15 @@ class EngineCommands:
             record = self._history.request(request_id)
             if record is not None:
                 self._engine.book.put_request(record)
+        if record is not None and record.state is RequestState.UNDELIVERED:
+            log.error(
+                "request is undelivered", extra={"request_id": request_id, "model": str(record.request.model)}
+            )  # fmt: skip
 
     def redrive(self, request_id: str, destination: str | None = None) -> int:
         """Queue dead deliveries again; how many."""
         count = self._outbox.redrive(request_id, destination, self._now())
+        self.settled(request_id)
         self._wake()
         log.info("deliveries queued again", extra={"request_id": request_id, "count": count})
         return count

@@ -10,7 +10,7 @@ from bridge.domain.alert import State
 from bridge.domain.errors import RequestError
 from bridge.domain.explain import Check, Explanation, curl
 from bridge.domain.model import ModelKey
-from bridge.domain.request import Decision, HoldReason, RequestRecord, Verdict
+from bridge.domain.request import Decision, HoldReason, RequestRecord, RequestState, Verdict
 from bridge.domain.rule import Group, Mode, RuleKind
 from bridge.domain.times import HOUR, Duration, Timestamp, format_duration, rfc3339
 from bridge.domain.verdict import Cause, Code
@@ -203,9 +203,12 @@ def _of_record(record: RequestRecord) -> Check:
         text += f", sent {rfc3339(record.sent_at)}"
     if record.hold is not None:
         text += f", held: {record.hold.value}"
+    undelivered = record.state is RequestState.UNDELIVERED
+    if undelivered:
+        text += f": {record.message}; it holds no other request"
     if record.verdict is not None:
         text += f", judged {record.verdict.value}"
-    return Check("request", passed=not record.state.waiting, text=text)
+    return Check("request", passed=not (record.state.waiting or undelivered), text=text)
 
 
 def _until(*, closed: bool, until: Timestamp) -> str:

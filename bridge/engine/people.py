@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from bridge.domain.errors import RequestError, UnknownRequest
+from bridge.domain.fitting import fitted
+from bridge.domain.limits import LONGEST_PART
 from bridge.domain.model import ModelKey
 from bridge.domain.request import (
     MANUAL,
@@ -89,13 +91,15 @@ class People:
 
     def create(self, model: ModelKey, reason: str, who: str, *, force: bool = False) -> RequestRecord:
         """Ask for a retraining by hand. A gate that is closed refuses it, unless `force`."""
+        if max(map(len, model.labels().values())) > LONGEST_PART:
+            raise RequestError(f"project, pipeline and version have at most {LONGEST_PART} characters")
         with self.engine.lock:
             at = self.now()
             attempt = 1
             while self.history.request(request_id(model, MANUAL, at, attempt)) is not None:
                 attempt += 1  # a second one in the same millisecond is another request
             id_ = request_id(model, MANUAL, at, attempt)
-            request = RetrainRequest(model, reason, at, id_, MANUAL, at, attempt, reasons=(reason,))
+            request = fitted(RetrainRequest(model, reason, at, id_, MANUAL, at, attempt, reasons=(reason,)))
             record = RequestRecord(request, RequestState.HELD, at, acts=(Act("create", who, at, reason),))
             draft, keeper = Draft(self.engine.book), self._keeper()
             hold = None if force else keeper.hold(draft, record, _BY_HAND, at)

@@ -37,6 +37,7 @@ from bridge.ports import DecisionFilter, DeliveryRecord, History, Outbox, QueueD
 
 _STATE_WORDS = [state.name.lower() for state in State]
 _VERDICT_WORDS = [code.name.lower() for code in Code]
+_OPEN_STATES = [state for state in RequestState if not state.terminal]
 _CAUSE_WORDS = [cause.word for cause in Cause]
 
 
@@ -184,10 +185,13 @@ class EngineQueries:
         return {**{place: QueueDepth(0, 0, 0) for place in self._configured()}, **self._outbox.depths()}
 
     def request_counts(self) -> Mapping[str, int]:
-        """Open requests by state."""
+        """Open requests by state, and those that no receiver took, as long as their episode is open."""
         with self._engine.lock:
-            counts = Counter(record.state for record in self._engine.book.requests.values())
-        return {state.value: counts[state] for state in RequestState if not state.terminal}
+            book = self._engine.book
+            counts = Counter(record.state for record in book.requests.values() if not record.state.terminal)
+            current = [book.requests[id_].state for id_ in book.current.values()]
+        counts[RequestState.UNDELIVERED] = current.count(RequestState.UNDELIVERED)
+        return {state.value: counts[state] for state in (*_OPEN_STATES, RequestState.UNDELIVERED)}
 
     def explain(self, model: ModelKey, rule: str = "", at: Timestamp = 0) -> list[Explanation]:
         """As Explainer.explain."""

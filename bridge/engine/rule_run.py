@@ -18,6 +18,7 @@ from bridge.domain.alert import (
     skip_unseen,
 )
 from bridge.domain.batch import EventBatch
+from bridge.domain.limits import LONGEST_TEXT, cut
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import Group, Rule, SignalQuery
 from bridge.domain.template import Template
@@ -361,7 +362,8 @@ class RuleRun:
         labels = self.series.get(model_slot) or self.table[model_slot].labels()
         value, threshold = float(self.staged.value[model_slot]), float(self.staged.threshold[model_slot])
         limit = None if np.isnan(threshold) else threshold
-        return {name: template.render(labels, value, limit) for name, template in self.annotations.items()}
+        texts = ((name, template.render(labels, value, limit)) for name, template in self.annotations.items())
+        return {name: cut(text, LONGEST_TEXT) for name, text in texts}
 
 
 def _places(batch: EventBatch, size: int) -> Positions | slice:

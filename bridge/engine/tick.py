@@ -234,7 +234,7 @@ class Engine:
         for name in rule.queries:
             answer = answers.get(name)
             if isinstance(answer, SourceError):
-                problem = str(answer)
+                problem = answer.fault
             elif isinstance(answer, EventBatch) and answer.cause is not Cause.NONE:
                 problem = f"the answer is {answer.cause.word}: {'; '.join(answer.notes) or 'no reason given'}"
             if problem:

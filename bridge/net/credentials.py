@@ -111,7 +111,8 @@ class Credentials(AuthBase):
         form = {"grant_type": "client_credentials", "client_id": auth.client_id, "client_secret": secret}
         if auth.scopes:
             form["scope"] = " ".join(auth.scopes)
-        body = self._fetch(auth, {**form, **auth.endpoint_params})
+        more = {name: value.reveal() for name, value in auth.endpoint_params.items()}
+        body = self._fetch(auth, {**form, **more})
         try:
             answer = json.loads(body)
             return str(answer["access_token"]), float(answer.get("expires_in", 3600))

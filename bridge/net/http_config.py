@@ -11,6 +11,7 @@ from pydantic import (
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     model_validator,
 )
 from pydantic_core import CoreSchema, core_schema
@@ -47,6 +48,15 @@ class Secret(str):
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         hidden = core_schema.plain_serializer_function_ser_schema(lambda _: SECRET)
         return core_schema.no_info_after_validator_function(cls, core_schema.str_schema(), serialization=hidden)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), "format": "password"}
+
+
+def revealed(text: str) -> str:
+    """Return the text itself, whether it is a Secret or not."""
+    return text.reveal() if isinstance(text, Secret) else text
 
 
 def _proxy(value: str) -> str:
@@ -124,7 +134,7 @@ class OAuth2(_Part):
     client_secret_file: str = ""
     token_url: str
     scopes: tuple[str, ...] = ()
-    endpoint_params: Mapping[str, str] = Field(default_factory=dict)
+    endpoint_params: Mapping[str, Secret] = Field(default_factory=dict)
     tls_config: TlsConfig = TlsConfig()
 
     @model_validator(mode="after")

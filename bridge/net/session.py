@@ -23,11 +23,14 @@ from urllib3.poolmanager import ProxyManager
 from bridge import __version__
 from bridge.net.credentials import CredentialError, Credentials
 from bridge.net.files import readable
-from bridge.net.http_config import HttpConfig, OAuth2, TlsConfig
-from bridge.net.redact import redact
+from bridge.net.http_config import HttpConfig, OAuth2, Secret, TlsConfig, revealed
+from bridge.net.memory import give_back
+from bridge.net.redact import hide_url, redact
 from bridge.net.watchdog import WATCHDOG, Watch
 
 CHUNK = 1 << 20
+LARGEST = 256 << 20  # bytes of an answer, where nothing else is said
+ERROR_BYTES = 65536  # of an answer that is not 2xx: only people read it
 TOKEN_TIME = 10.0  # seconds, at most
 _current = threading.local()
 _VERSIONS = {"TLS10": "TLSv1", "TLS11": "TLSv1_1", "TLS12": "TLSv1_2", "TLS13": "TLSv1_3", "": "TLSv1_2"}
@@ -39,6 +42,10 @@ class NetError(Exception):
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(redact(message))
         self.reason = reason
+
+
+class TooLargeError(requests.RequestException):
+    """An answer has more bytes than are wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +164,28 @@ class Session(requests.Session):
 
     credentials: Credentials
     follow: bool
+    most: int = LARGEST
+
+    def send(self, request: requests.PreparedRequest, **settings: Any) -> requests.Response:
+        """Bound what is read for callers who do not read the stream themselves."""
+        if settings.get("stream"):
+            return super().send(request, **settings)
+        response = super().send(request, **{**settings, "stream": True})
+        with response:
+            body, truncated = _read(response, self.most, must_fit=True)
+        if truncated:
+            give_back(self.most)
+            raise TooLargeError(f"the answer is larger than {self.most} bytes")
+        response._content = body
+        return response
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Leave the body of a redirect unread: requests would read all of it, whatever its size."""
+        target = super().get_redirect_target(resp)
+        if target is not None:
+            resp._content = b""
+            resp.raw.close()
+        return target
 
     def should_strip_auth(self, old_url: str, new_url: str) -> bool:
         """A redirect to another host never gets our credential."""
@@ -219,44 +248,58 @@ def call(
     headers: Mapping[str, str] | None = None,
     allow_redirects: bool = False,
     must_fit: bool = False,
+    named: str = "",
 ) -> Answer:
     """One attempt, over in `deadline` seconds whatever the server does. Raises NetError.
 
+    url: when it is a Secret, no message shows it. named: what messages call it, when not by itself.
     max_bytes: of the body; more is cut off, or with `must_fit` a NetError (too_large).
     """
     with WATCHDOG.watching(deadline) as watch:
         _current.watch = watch
         try:
             response = session.request(
-                method, url, data=data, headers=dict(headers or {}), stream=True, timeout=deadline,
-                allow_redirects=allow_redirects, proxies=_proxies_for(session, url),
+                method, revealed(url), data=data, headers=dict(headers or {}), stream=True, timeout=deadline,
+                allow_redirects=allow_redirects, proxies=_proxies_for(session, revealed(url)),
             )  # fmt: skip
             with response:
-                body, truncated = _read(response, max_bytes)
+                good = 200 <= response.status_code < 300
+                wanted = max_bytes if good else min(max_bytes, ERROR_BYTES)
+                body, truncated = _read(response, wanted, must_fit=must_fit and good)
         except CredentialError as error:
             raise NetError(str(error), "credential") from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise _net_error(error, watch, url, deadline) from None
+            raise _net_error(error, watch, url, named or url, deadline) from None
         finally:
             _current.watch = None
         if watch.expired:
-            raise NetError(f"no full answer from {url} within {deadline:g} s", "timeout")
-    if truncated and must_fit:
-        raise NetError(f"the answer of {url} is larger than {max_bytes} bytes", "too_large")
+            raise NetError(f"no full answer from {named or url} within {deadline:g} s", "timeout")
+    if truncated:
+        give_back(max_bytes)
+    if truncated and must_fit and good:
+        raise NetError(f"the answer of {named or url} is larger than {max_bytes} bytes", "too_large")
     return Answer(response.status_code, response.headers, body, truncated)
 
 
-def _read(response: requests.Response, max_bytes: int) -> tuple[bytes, bool]:
-    """The body up to `max_bytes`, straight from the raw stream (requests' own way copies it in 10 kB pieces)."""
+def _read(response: requests.Response, max_bytes: int, *, must_fit: bool) -> tuple[bytes, bool]:
+    """The body up to `max_bytes`, straight from the raw stream (requests' own way copies it in 10 kB pieces).
+
+    What is packed is counted unpacked, a chunk at a time. must_fit: of a larger one nothing is kept, and where its
+    length says so, nothing is read.
+    """
     length = response.headers.get("Content-Length", "")
-    if length.isdigit() and int(length) <= max_bytes and "Content-Encoding" not in response.headers:
+    size = int(length) if length.isdecimal() else 0
+    if must_fit and size > max_bytes:
+        return b"", True
+    if 0 < size <= max_bytes and "Content-Encoding" not in response.headers:
         return response.raw.read(), False  # in one piece: joining pieces would copy a large answer twice more
     parts, left = [], max_bytes + 1
     while left > 0 and (part := response.raw.read(min(CHUNK, left), decode_content=True)):
         parts.append(part)
         left -= len(part)
-    body = b"".join(parts)
-    return body[:max_bytes], len(body) > max_bytes
+    if left > 0:
+        return b"".join(parts), False
+    return (b"", True) if must_fit else (b"".join(parts)[:max_bytes], True)
 
 
 def _proxies_for(session: requests.Session, url: str) -> dict[str, str]:
@@ -267,13 +310,13 @@ def _proxies_for(session: requests.Session, url: str) -> dict[str, str]:
     return {}
 
 
-def _net_error(error: Exception, watch: Watch, url: str, deadline: float) -> NetError:
+def _net_error(error: Exception, watch: Watch, url: str, named: str, deadline: float) -> NetError:
     if watch.expired or isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
-        return NetError(f"no full answer from {url} within {deadline:g} s", "timeout")
-    text = what_happened(error)
+        return NetError(f"no full answer from {named} within {deadline:g} s", "timeout")
+    text = hide_url(what_happened(error), url.reveal()) if isinstance(url, Secret) else what_happened(error)
     if isinstance(error, requests.exceptions.SSLError | ssl.SSLError):
-        return NetError(f"TLS with {url} failed: {text}", "tls")
-    return NetError(f"{url}: {text}", "network")
+        return NetError(f"TLS with {named} failed: {text}", "tls")
+    return NetError(f"{named}: {text}", "network")
 
 
 def what_happened(error: BaseException) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -27,8 +27,8 @@ from pydantic import (
 from bridge.domain.times import MINUTE, SECOND, Duration, Timestamp, format_duration, parse_duration
 from bridge.engine.backoff import Rate
 from bridge.engine.notice import Sender
-from bridge.net.http_config import SinkHttpConfig
-from bridge.net.redact import redact
+from bridge.net.http_config import Secret, SinkHttpConfig
+from bridge.net.redact import hide_url, redact
 from bridge.net.retry_after import retry_after
 from bridge.net.session import Answer, NetError, call, forget_credentials, open_session
 from bridge.ports import Delivery, Parcel, Result
@@ -60,6 +60,9 @@ class SinkContext:
         return f"{self.receiver}/{integration}/{self.index}"
 
 
+_Url = TypeVar("_Url", bound=str)
+
+
 def _duration(value: object) -> int:
     if isinstance(value, str):
         return parse_duration(value)
@@ -81,12 +84,12 @@ Span = Annotated[
 ]
 
 
-def _http_url(value: str) -> str:
+def _http_url(value: _Url) -> _Url:
     try:
         parts = urlsplit(value)
         port_ok = parts.port is None or parts.port > 0
     except ValueError as error:
-        raise ValueError(f"is not a URL: {error}") from None
+        raise ValueError("is not a URL" if isinstance(value, Secret) else f"is not a URL: {error}") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname or not port_ok:
         raise ValueError("must be an http or https URL with a host, for example http://localhost:9093")
     if parts.fragment:
@@ -104,6 +107,7 @@ def _api_url(value: str) -> str:
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 ApiUrl = Annotated[HttpUrl, AfterValidator(_api_url)]
+SecretUrl = Annotated[Secret, AfterValidator(_http_url)]  # a token may be any part of it
 
 
 class RateLimit(BaseModel):
@@ -169,7 +173,7 @@ class HttpSink(Sink):
     def __init__(self, config: HttpSinkConfig, context: SinkContext) -> None:
         self._http = config.http_config
         self._base_dir = context.base_dir
-        self._url = config.url.rstrip("/")
+        self._url = config.url if isinstance(config.url, Secret) else config.url.rstrip("/")
         self._sessions: dict[int, requests.Session] = {}
         self._lock = threading.Lock()
         self.attempt_deadline = config.timeout
@@ -195,7 +199,7 @@ class HttpSink(Sink):
             answer = self.attempt("POST", url, data=body, headers={"Content-Type": "application/json", **headers})
         except NetError as error:
             return unreached(error), None
-        delivery = classify(answer, now)
+        delivery = classify(answer, now, url)
         if delivery.result is Result.DENIED:
             forget_credentials(self._session())
         return delivery, answer
@@ -230,12 +234,12 @@ _NAMED = {
 }
 
 
-def classify(answer: Answer, now: Timestamp) -> Delivery:
-    """What an answer's status means for the delivery, whatever the body says."""
+def classify(answer: Answer, now: Timestamp, url: str = "") -> Delivery:
+    """What an answer's status means for the delivery, whatever the body says. url: as in `shown`."""
     other = _CLASSES.get(answer.status // 100, (Result.RETRY, "invalid_answer"))
     result, reason = _NAMED.get(answer.status, other)
     wait = retry_after(_header(answer, "retry-after"), now) if result is Result.RETRY else 0
-    return Delivery(result, reason, answer.status, shown(answer), wait)
+    return Delivery(result, reason, answer.status, shown(answer, url), wait)
 
 
 def unreached(error: NetError) -> Delivery:
@@ -244,9 +248,10 @@ def unreached(error: NetError) -> Delivery:
     return Delivery(Result.RETRY, reason, 0, str(error)[:ANSWER_SHOWN])
 
 
-def shown(answer: Answer) -> str:
-    """The body for people: redacted, on one line, capped."""
+def shown(answer: Answer, url: str = "") -> str:
+    """The body for people: redacted, on one line, capped. url: what was asked; a Secret is taken out."""
     text = _CONTROL.sub(" ", answer.body[: 4 * ANSWER_SHOWN].decode("utf-8", "replace"))
+    text = hide_url(text, url.reveal()) if isinstance(url, Secret) else text
     return redact(text).strip()[:ANSWER_SHOWN]
 
 

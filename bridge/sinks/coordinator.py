@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from bridge.domain.limits import cut
 from bridge.domain.request import RequestState, RetrainRequest
 from bridge.domain.times import Timestamp, parse_rfc3339, rfc3339
 from bridge.net.session import Answer, NetError
@@ -17,6 +18,7 @@ from bridge.sinks.signing import SignedSinkConfig, Signer
 
 log = logging.getLogger(__name__)
 
+SUBJECT = 200  # characters of the model in a header: servers take 16 kB of headers or less
 EVENT_TYPE = "io.retrain-bridge.retrain.requested.v1"
 SOURCE = "/retrain-bridge"
 _STATES = {
@@ -88,7 +90,7 @@ class CoordinatorSink(HttpSink):
             "ce-id": request.id,
             "ce-source": _encoded(self._context.external_url or SOURCE),
             "ce-type": EVENT_TYPE,
-            "ce-subject": _encoded(f"{key.project}/{key.pipeline}/{key.version}"),
+            "ce-subject": _encoded(cut(f"{key.project}/{key.pipeline}/{key.version}", SUBJECT)),
             "ce-time": rfc3339(request.triggered_at),
         }
 

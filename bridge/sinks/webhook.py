@@ -12,7 +12,7 @@ from bridge.domain.times import Timestamp, rfc3339
 from bridge.engine import notice
 from bridge.net.session import NetError
 from bridge.ports import Delivery, Kind, Parcel
-from bridge.sinks.base import HttpSink, SinkContext, unreached
+from bridge.sinks.base import HttpSink, SecretUrl, SinkContext, unreached
 from bridge.sinks.signing import SignedSinkConfig, Signer
 
 NEVER = "0001-01-01T00:00:00Z"
@@ -22,6 +22,7 @@ _FNV_OFFSET, _FNV_PRIME, _U64 = 0xCBF29CE484222325, 0x100000001B3, 0xFFFFFFFFFFF
 class WebhookConfig(SignedSinkConfig):
     """An entry of `webhook_configs`. send_resolved: also tell when the episode is over."""
 
+    url: SecretUrl
     send_resolved: bool = True
 
 
@@ -42,7 +43,6 @@ class WebhookSink(HttpSink):
 
     def __init__(self, config: WebhookConfig, context: SinkContext) -> None:
         super().__init__(config, context)
-        self._url = config.url
         self._context = context
         self._signer = Signer(config, context.base_dir)
         self.sends_resolved = config.send_resolved

@@ -14,7 +14,8 @@ from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
 
 from bridge.domain.errors import ConfigError, Problem
-from bridge.net.session import Answer, NetError, call, forget_credentials, open_session, what_happened
+from bridge.domain.times import rfc3339
+from bridge.net.session import Answer, NetError, TooLargeError, call, forget_credentials, open_session, what_happened
 from bridge.sources import failures
 from bridge.sources.config import PrometheusConfig
 from bridge.sources.failures import AttemptError
@@ -62,6 +63,7 @@ class Api:
             except AttemptError as failure:
                 wait = max(failure.wait / 1000, _PAUSES[min(tried, len(_PAUSES)) - 1])
                 if tried >= failure.tries or time.monotonic() + wait >= ends:
+                    failure.query, failure.when = params.get("query", ""), _when(params)
                     raise
                 log.debug("query is asked again", extra={"reason": failure.reason, "wait": wait, "attempt": tried})
             self._pause(wait)
@@ -83,26 +85,27 @@ class Api:
         left = ends - time.monotonic()
         if left <= 0:
             raise failures.of_network(f"no answer within {self.timeout:g} s", "timeout")
+        url = self.client.url.rstrip("/") + path
         headers = {} if form is None else {"Content-Type": "application/x-www-form-urlencoded"}
         try:
             answer = call(
-                self.session, method, self.client.url.rstrip("/") + path, deadline=left,
-                max_bytes=self.config.max_answer_bytes, data=form, headers=headers,
+                self.session, method, url, deadline=left, named=url.partition("?")[0],
+                max_bytes=self.config.max_answer_bytes, must_fit=True, data=form, headers=headers,
                 allow_redirects=self.config.follow_redirects and form is None,
             )  # fmt: skip
         except NetError as error:
-            raise failures.of_network(str(error), error.reason) from None
+            text = self._too_large() if error.reason == "too_large" else str(error)
+            raise failures.of_network(text, error.reason) from None
         return self._body(answer)
+
+    def _too_large(self) -> str:
+        return f"the answer is larger than max_answer_bytes: {self.config.max_answer_bytes}"
 
     def _body(self, answer: Answer) -> bytes:
         if not 200 <= answer.status < 300:
             if answer.status in {401, 403}:
                 forget_credentials(self.session)
             raise failures.of_status(answer.status, answer.headers, answer.body)
-        if answer.truncated:
-            raise failures.of_network(
-                f"the answer is larger than max_answer_bytes: {self.config.max_answer_bytes}", "too_large"
-            )
         if failures.is_html(answer.headers, answer.body):
             raise failures.not_prometheus(
                 "the answer is an HTML page; is the url that of a login or of another server?"
@@ -115,6 +118,8 @@ class Api:
             return ask(self.client)
         except PrometheusApiClientException as error:
             raise failures.not_prometheus(str(error)[:300]) from None
+        except TooLargeError:
+            raise failures.of_network(self._too_large(), "too_large") from None
         except requests.Timeout:
             raise failures.of_network(f"no answer within {self.timeout:g} s", "timeout") from None
         except requests.JSONDecodeError:
@@ -125,11 +130,19 @@ class Api:
             raise failures.not_prometheus("the answer is JSON, but not an answer of Prometheus' API") from None
 
 
+def _when(params: Mapping[str, str]) -> str:
+    """Return the instant or the stretch of time that was asked for, for people."""
+    given = [params[name] for name in ("time", "start", "end") if name in params]
+    return " to ".join(rfc3339(round(float(at) * 1000)) for at in given)
+
+
 def _session(config: PrometheusConfig, base_dir: Path) -> requests.Session:
     try:
-        return open_session(config, base_dir)
+        session = open_session(config, base_dir)
     except NetError as error:
         raise ConfigError([Problem("configuration", 0, "prometheus.tls_config", str(error))]) from None
+    session.most = config.max_answer_bytes
+    return session
 
 
 def texts(found: Any) -> list[str]:

@@ -13,9 +13,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from bridge.domain.errors import SourceError
 from bridge.domain.verdict import Floats
+from bridge.net.memory import LARGE
 from bridge.sources.failures import UNREADABLE, broken_answer, not_prometheus, of_error_type
 
+MOST_SERIES = 1_000_000
 HISTOGRAM, MALFORMED = "histogram", "malformed"
 _PLUS_INF, _INF = b',"+Inf"]', b',"Inf"]'  # inside JSON only a value: in a string its quotes would be escaped
 
@@ -122,11 +125,20 @@ def samples(body: bytes, before: LabelSets | None = None) -> Samples:
 
     before: of the last answer; `metrics` is its list when the label sets are the same again, so that none is copied.
     """
+    refuse_many(body)
     answer = _whole(body)
     if answer is None or answer.status != "success" or answer.data.result_type != "vector":
         return _piecewise(body)
     notes = tuple(answer.warnings + answer.infos)
     return _of_elements(answer.data.result, notes, bool(answer.warnings) or answer.is_partial, 0, before)
+
+
+def refuse_many(body: bytes) -> None:
+    """Raise SourceError `limit` for a large answer of more series than anybody watches: decoded, they take most."""
+    many = body.count(b'"metric":') if len(body) >= LARGE else 0
+    if many > MOST_SERIES:
+        text = f"the answer holds about {many} series, more than {MOST_SERIES}; aggregate by the labels of the model"
+        raise SourceError(text, reason="limit", transient=False)
 
 
 def _whole(body: bytes) -> _VectorAnswer | None:
@@ -157,9 +169,12 @@ def _of_elements(
         skipped |= {HISTOGRAM: len(natives)} if natives else {}
         empty = len(found) - len(usable) - len(natives)
         skipped |= {MALFORMED: malformed + empty} if empty else {}
+    count = len(found) + malformed
     raws = [element.metric for element in usable]
+    usable.clear()
+    found.clear()  # before the label sets are copied: of a large answer there is not room for both
     metrics = before.metrics if before is not None and raws == before.raws else list(map(bytes, raws))
-    return Samples(metrics, values, skipped, notes, partial, elements=len(found) + malformed, natives=natives)
+    return Samples(metrics, values, skipped, notes, partial, elements=count, natives=natives)
 
 
 # ------------------------------------------------------------ the careful way

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.domain.batch import Slots
+from bridge.domain.limits import LONGEST_PART
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import ModelLabels
 from bridge.domain.verdict import Floats
@@ -126,7 +127,8 @@ class SeriesIndex:
         if isinstance(key, str) or (self._buckets and np.isnan(bound)):
             self._lacks[place] = key if isinstance(key, str) else LE
             return _NO_MODEL, np.nan, metric
-        if any("\0" in value for value in labels.values()):  # PostgreSQL cannot store it
+        if any("\0" in value for value in labels.values()) or max(map(len, key.labels().values())) > LONGEST_PART:
+            # PostgreSQL cannot store the one, no request can hold the other
             return _DAMAGED, np.nan, metric
         return self._table.slot(key), bound, self._name(labels) if self._buckets else metric
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from bridge.domain.errors import SourceError
 from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Floats
-from bridge.sources.decode import envelope, pieces
+from bridge.sources.decode import envelope, pieces, refuse_many
 from bridge.sources.failures import UNREADABLE, not_prometheus
 
+BLOCK = 1 << 20  # bytes of text whose numbers are converted in one go
+MOST_CELLS = 20_000_000  # of a table whose answer is small
 Flags = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 
@@ -81,25 +85,61 @@ def matrix(body: bytes, grid: Grid, *, natives: bool = False) -> Matrix:
 
     natives: native histograms are wanted, and not only counted.
     """
+    refuse_many(body)
     rows, malformed, notes, partial = _opened(body)
-    texts = [bytes(row.values) for row in rows]
-    sizes, bad = _shapes(texts)
-    numbers = _convert(texts, sizes, bad)
-    values, present = _place(numbers, sizes, bad, grid)
+    _refuse_wide(len(rows), grid, len(body))
+    bad = np.zeros(len(rows), bool)
+    values = np.full((len(rows), grid.count), np.nan, order="F")
+    present = np.zeros((len(rows), grid.count), bool, order="F")
+    numbers = 0
+    for begin, end in _blocks(rows):
+        numbers += _read(rows[begin:end], grid, bad[begin:end], values[begin:end], present[begin:end])
     histograms, kept = _histograms(rows, bad, present, grid)
-    if len(rows) and bad.all() and len(numbers):
+    if len(rows) and bad.all() and numbers:
         raise not_prometheus("no sample of the range query is at an instant that was asked for; was its grid moved?")
     usable = np.flatnonzero(present.any(axis=1) & ~bad)
+    if len(usable) < len(rows):
+        values, present = np.asfortranarray(values[usable]), np.asfortranarray(present[usable])
     return Matrix(
         [bytes(rows[place].metric) for place in usable.tolist()],
-        np.asfortranarray(values[usable]),
-        np.asfortranarray(present[usable]),
+        values,
+        present,
         histograms,
         malformed + int(bad.sum()),
         notes,
         partial,
         kept if natives else [],
     )
+
+
+def _refuse_wide(rows: int, grid: Grid, size: int) -> None:
+    """Raise SourceError `limit` when the table would be much larger than the answer that fills it."""
+    cells = rows * grid.count
+    if cells > MOST_CELLS and cells * 9 > 2 * size:
+        text = f"the answer holds {rows} series at {grid.count} instants, more than the {MOST_CELLS} that fit"
+        raise SourceError(text, reason="limit", transient=False)
+
+
+def _blocks(rows: list[_Row]) -> Iterator[tuple[int, int]]:
+    """Ranges of rows whose texts are small together: their numbers are Python objects for a while."""
+    begin, size = 0, 0
+    for place, row in enumerate(rows):
+        size += len(memoryview(row.values))
+        if size >= BLOCK:
+            yield begin, place + 1
+            begin, size = place + 1, 0
+    if begin < len(rows):
+        yield begin, len(rows)
+
+
+def _read(rows: list[_Row], grid: Grid, bad: Flags, values: Floats, present: Flags) -> int:
+    """Fill in the samples of some rows; how many numbers they held."""
+    texts = [bytes(row.values) for row in rows]
+    sizes, damaged = _shapes(texts)
+    bad |= damaged
+    numbers = _convert(texts, sizes, bad)
+    values[:], present[:] = _place(numbers, sizes, bad, grid)
+    return len(numbers)
 
 
 def _opened(body: bytes) -> tuple[list[_Row], int, tuple[str, ...], bool]:

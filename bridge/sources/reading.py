@@ -13,6 +13,7 @@ from bridge.domain.errors import SourceError
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import ModelLabels, SignalQuery
 from bridge.domain.times import Timestamp
+from bridge.net.memory import give_back
 from bridge.sources import decode, matrix, native
 from bridge.sources.api import Api
 from bridge.sources.columns import Buckets, Column, assemble, refuse_flood
@@ -51,6 +52,9 @@ class Reader:
         user = f"{query.name}/{name}"
         before = self._before.get(user)
         samples = decode.samples(body, before)
+        large = len(body)
+        del body
+        give_back(large)
         refuse_flood(query.name, samples.elements, query.limit)
         if not samples.labelled and not constant(query.mapping):
             raise SourceError(
@@ -82,6 +86,9 @@ class Reader:
         # nocache: VictoriaMetrics would move start and end to multiples of the step; others ignore it
         body = self.api.ask("/api/v1/query_range", {**params, "nocache": "1"}, ends)
         samples = matrix.matrix(body, grid, natives=name in HISTOGRAMS)
+        large = len(body)
+        del body
+        give_back(large)
         return Stretch(name, samples, self._arrange(query, name, samples.metrics, f"{query.name}/{name} over time"))
 
     def at_point(self, query: SignalQuery, stretch: Stretch, point: int) -> Column:

@@ -204,6 +204,8 @@ def _unjudged(record: RequestRecord) -> bool:
 
 def merged(known: RequestRecord, new: RequestRecord) -> RequestRecord:
     """`new`, with what deliveries recorded in the meantime: it may have been made from an older reading."""
+    if new.state is RequestState.REQUESTED and known.state is RequestState.UNDELIVERED:
+        return known
     overtaken = new.state is RequestState.REQUESTED and known.state.in_flight
     return replace(
         new,

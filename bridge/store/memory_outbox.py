@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from bridge.domain.errors import UnknownRequest
 from bridge.domain.model import ModelKey
-from bridge.domain.request import Episode, RequestRecord, RequestState
+from bridge.domain.request import NOT_TAKEN, Episode, RequestRecord, RequestState
 from bridge.domain.times import Duration, Timestamp
 from bridge.ports import (
     Breaker,
@@ -138,8 +138,18 @@ class MemoryOutbox:
     def _after_firing(self, record: DeliveryRecord, delivery: Delivery, now: Timestamp) -> None:
         if record.state is DeliveryState.DEAD:
             self._drop_resolved(record, now)
+            self._undelivered(record.request_id, now)
         if record.state is DeliveryState.DELIVERED:
             self._requests[record.request_id] = delivered(self._requests[record.request_id], delivery, now)
+
+    def _undelivered(self, request_id: str, now: Timestamp) -> None:
+        """No receiver took the request, and none will."""
+        firing = [row.record for row in self._rows.values() if row.record.request_id == request_id]
+        known = self._requests[request_id]
+        dead = all(one.state is DeliveryState.DEAD for one in firing if one.kind is Kind.FIRING)
+        if dead and known.state is RequestState.REQUESTED:
+            over = replace(known, state=RequestState.UNDELIVERED, updated_at=now, ended_at=now, message=NOT_TAKEN)
+            self._requests[request_id] = over
 
     def _drop_resolved(self, record: DeliveryRecord, now: Timestamp) -> None:
         """The receiver never heard of the request: its end is no news."""
@@ -184,6 +194,10 @@ class MemoryOutbox:
             ]  # fmt: skip
             for row in dead:
                 row.record = replace(row.record, state=DeliveryState.QUEUED, next_at=now, queued_at=now, updated_at=now)
+            known = self._requests[request_id]
+            if dead and known.state is RequestState.UNDELIVERED:
+                again = replace(known, state=RequestState.REQUESTED, updated_at=now, ended_at=0, message="")
+                self._requests[request_id] = again
             return len(dead)
 
     def depths(self) -> Mapping[str, QueueDepth]:

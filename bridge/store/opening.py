@@ -18,6 +18,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from bridge.domain.errors import SchemaTooNew, StoreBusy, StoreCorrupt, StoreError, StoreFull
+from bridge.net.private import private_file, private_folder
 from bridge.net.redact import redact
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -36,7 +37,8 @@ class FileLock:
 
     def __init__(self, database: Path) -> None:
         self._path = database.with_name(database.name + ".lock")
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        private_file(self._path)
+        self._file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -73,10 +75,10 @@ class ServerLock:
 def open_sqlite(path: Path) -> tuple[Engine, FileLock]:
     """The engine for a SQLite file with the present schema; creates it when missing. Raises StoreError."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
         lock = FileLock(path)
-        if not path.exists():
-            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+        for file in (path, *path.parent.glob(f"{path.name}-*")):  # the WAL of a crash; a new one is made as the file is
+            private_file(file)
     except (FileExistsError, NotADirectoryError):
         raise StoreError(f"cannot open {path}: {path.parent} is not a folder; --storage.path names one") from None
     except OSError as error:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Integer, RowMapping, and_, bindparam, case, func, or_, select, update
 
 from bridge.domain.errors import UnknownRequest
-from bridge.domain.request import RequestState
+from bridge.domain.request import NOT_TAKEN, RequestState
 from bridge.domain.times import Duration, Timestamp
 from bridge.ports import Breaker, Claim, Delivery, DeliveryState, Kind, Parcel, QueueDepth, Result
 from bridge.store import rows, tables
@@ -179,7 +179,10 @@ class OutboxSide(Side):
         again = {"state": DeliveryState.QUEUED.value, "next_at": now, "queued_at": now, "updated_at": now}
         with self._write() as connection:
             _check_known(connection, request_id)
-            return connection.execute(update(_table).where(dead).values(**again)).rowcount
+            count = connection.execute(update(_table).where(dead).values(**again)).rowcount
+            if count:
+                connection.execute(_DRIVEN_AGAIN, {"which": request_id, "now": now})
+            return count
 
     def depths(self) -> Mapping[str, QueueDepth]:
         """By destination, for those that have rows."""
@@ -239,6 +242,7 @@ def _after_firing(connection: Connection, claim: Claim, delivery: Delivery, now:
         )  # fmt: skip
         dead = {"state": DeliveryState.DEAD.value, "updated_at": now, "reason": "firing_dead"}
         connection.execute(update(_table).where(resolved).values(**dead))
+        connection.execute(_UNDELIVERED, {"which": claim.parcel.request.id, "now": now})
     if delivery.result is Result.DELIVERED:
         taken = {"which": claim.parcel.request.id, "now": now, "their_reference": delivery.reference}
         connection.execute(_TAKEN, taken)
@@ -255,6 +259,26 @@ _TAKEN = (
         reference=case((_requests.reference != "", _requests.reference), else_=bindparam("their_reference")),
         updated_at=bindparam("now"),
     )
+)
+
+
+_ALIVE = (
+    select(_table.c.id)
+    .where(_table.c.request_id == bindparam("which"), _table.c.kind == Kind.FIRING.value)
+    .where(_table.c.state != DeliveryState.DEAD.value)
+    .exists()
+)
+_UNDELIVERED = (
+    update(tables.requests)
+    .where(_requests.id == bindparam("which"), _requests.state == RequestState.REQUESTED.value, ~_ALIVE)
+    .values(
+        state=RequestState.UNDELIVERED.value, updated_at=bindparam("now"), ended_at=bindparam("now"), message=NOT_TAKEN
+    )
+)  # fmt: skip
+_DRIVEN_AGAIN = (
+    update(tables.requests)
+    .where(_requests.id == bindparam("which"), _requests.state == RequestState.UNDELIVERED.value)
+    .values(state=RequestState.REQUESTED.value, updated_at=bindparam("now"), ended_at=0, message="")
 )
 
 

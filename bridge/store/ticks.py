@@ -28,15 +28,18 @@ from bridge.store.base import Insert, Side, insert, upsert
 
 _MODEL = ("project", "pipeline", "version")
 _SEEN = ("group_name", "signal", *_MODEL)
-_FLYING = [state.value for state in RequestState if state.in_flight]
+_SETTLED = [state.value for state in RequestState if state.in_flight or state is RequestState.UNDELIVERED]
 
 
 def _kept(statement: Insert) -> Mapping[str, ColumnElement[Any]]:
     """What a delivery recorded in the meantime is kept: a request may be written from an older reading."""
     table, new = tables.requests, statement.excluded
-    flying = or_(*(table.c.state == state for state in _FLYING))  # IN cannot be part of an executemany
-    overtaken = and_(new.state == RequestState.REQUESTED.value, flying)
+    settled = or_(*(table.c.state == state for state in _SETTLED))  # IN cannot be part of an executemany
+    overtaken = and_(new.state == RequestState.REQUESTED.value, settled)
+    dead = and_(overtaken, table.c.state == RequestState.UNDELIVERED.value)
+    ends = ("updated_at", "ended_at", "message")
     return {
+        **{name: case((dead, table.c[name]), else_=new[name]) for name in ends},
         "state": case((overtaken, table.c.state), else_=new.state),
         "delivered_at": case((table.c.delivered_at > 0, table.c.delivered_at), else_=new.delivered_at),
         "reference": case((new.reference != "", new.reference), else_=table.c.reference),

@@ -473,3 +473,25 @@ def test_a_bundle_that_was_refused_is_taken_apart(store: Store) -> None:
     assert store.settle_bundle(claims, Delivery(Result.RETRY, "http_4xx", 400), 210, 210, apart=True)
     found = store.claim("team/webhook/0", "w", 210, 50, limit=5)
     assert [item.bundle for item in found] == ["", ""]
+
+
+def test_a_request_whose_every_delivery_is_dead_is_undelivered(store: Store) -> None:
+    """In the settlement's transaction; driven again it is requested again, and a taken one stays as it is."""
+    made, taken = record_of(), record_of(B)
+    queued(store, made, kinds=(Kind.FIRING, Kind.RESOLVED))
+    other = "team/other/0"
+    both = [NewDelivery(taken.id, place, Kind.FIRING) for place in (HOOK, other)]
+    store.commit(TickChanges("g", 200, requests=[taken], deliveries=both, at=200))
+    for claim in store.claim(HOOK, "w", 300, LEASE, limit=9):
+        store.settle(claim, Delivery(Result.DEAD, "http_4xx", 413), 310, 310)
+    first, second = store.request(made.id), store.request(taken.id)
+    assert first is not None
+    assert second is not None
+    assert (first.state, first.ended_at, first.updated_at) == (RequestState.UNDELIVERED, 310, 310)
+    assert second.state is RequestState.REQUESTED
+    store.save_request(made)  # from an older reading
+    assert store.request(made.id) == first
+    assert store.redrive(made.id, None, 400) == 2
+    again = store.request(made.id)
+    assert again is not None
+    assert (again.state, again.ended_at, again.message) == (RequestState.REQUESTED, 0, "")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.coordinator.body import MAX_BODY
 from bridge.domain.errors import StoreFull
 from tests.coordinator.conftest import Start
 from tests.support.coordinator import (
@@ -120,12 +121,12 @@ def test_the_key_must_be_the_id(start: Start, headers: dict[str, str], found: st
     assert client.call("GET", REQUESTS).json()["total"] == 0
 
 
-def test_a_body_of_20_kb_is_taken_and_a_larger_one_is_413(start: Start) -> None:
+def test_a_body_of_the_largest_size_is_taken_and_a_larger_one_is_413(start: Start) -> None:
     _, client = start()
-    room = 20_000 - len(json.dumps(body(reason="")).encode())
+    room = MAX_BODY - len(json.dumps(body(reason="")).encode())
     assert client.submit(reason="x" * room).status_code == 202
     answer = client.submit(an_id(2), reason="x" * (room + 1))
-    assert (answer.status_code, answer.json()["detail"]) == (413, "the body is larger than 20000 bytes")
+    assert (answer.status_code, answer.json()["detail"]) == (413, f"the body is larger than {MAX_BODY} bytes")
 
 
 @pytest.mark.parametrize(

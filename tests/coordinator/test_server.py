@@ -108,7 +108,7 @@ def test_a_storage_that_cannot_be_used_is_told(tmp_path: Path, caplog: pytest.Lo
     assert server.run(config) == 1
     [record] = caplog.records
     assert record.message == "cannot use the storage"
-    assert vars(record)["error"] == f"{tmp_path}/file/data/runs: Not a directory"
+    assert vars(record)["error"] == f"{tmp_path}/file/data: Not a directory"
 
 
 def test_a_certificate_that_cannot_be_used_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
+
+from bridge.domain.fitting import size
+from bridge.domain.limits import LARGEST_REQUEST
 from bridge.domain.rule import Gates
 from bridge.domain.times import DAY, HOUR, SECOND
 from bridge.ports import Kind
@@ -247,3 +251,17 @@ def test_the_next_attempt_waits_for_the_cooldown_and_is_not_made_before() -> Non
     assert world.states() == [(A, "succeeded")]
     world.tick({A: 0.7})
     assert world.states() == [(A, "succeeded"), (A, "requested")]
+
+
+def test_a_request_of_enormous_evidence_is_stored_cut() -> None:
+    """20 kB of PromQL, an annotation and labels without end: what is stored is what every receiver takes."""
+    big = group(rule(query="x" * 70_000, annotations={"note": "n" * 50_000}))
+    world = World(big)
+    world.source.series = msgspec.json.encode({f"label_{number}": "v" * 100 for number in range(10_000)})
+    world.tick({A: 0.7}, signal="x" * 70_000)
+    (record,) = world.requests()
+    assert size(record.request) <= LARGEST_REQUEST
+    (seen,) = record.request.evidence
+    assert seen.query.endswith(" of 70000 characters)")
+    assert seen.series["_cut"].endswith("of 10000 labels)")
+    assert (seen.value, record.state) == (0.7, "requested")

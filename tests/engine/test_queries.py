@@ -138,7 +138,14 @@ def test_queues_and_requests_are_counted() -> None:
     world.tick({A: 0.7})
     asked = queries(world)
     assert asked.queue_depths() == {PLACE: QueueDepth(1, world.now, 0), "team/log/0": QueueDepth(0, 0, 0)}
-    assert asked.request_counts() == {"held": 0, "requested": 1, "accepted": 0, "running": 0, "awaiting_approval": 0}
+    assert asked.request_counts() == {
+        "held": 0,
+        "requested": 1,
+        "accepted": 0,
+        "running": 0,
+        "awaiting_approval": 0,
+        "undelivered": 0,
+    }
     assert (asked.ready(), asked.configuration()) == ((True, ""), "yaml")
     (record,) = asked.requests(RequestFilter())
     assert asked.request(record.id) == record

@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -184,3 +185,12 @@ def test_an_unknown_request_is_no_report_and_no_trouble(
     receiver.plan = [Reply(404, b"{}")]
     assert sink.status(REQUEST.id, T0) is None
     assert caplog.records == []
+
+
+def test_the_headers_stay_small_whatever_the_model_is_called(sink: CoordinatorSink, receiver: Receiver) -> None:
+    """Servers take 16 kB of headers or less; twelve bytes stand for one character outside of ASCII."""
+    model = ModelKey("😀" * 1024, "😀" * 1024, "😀" * 1024)
+    sink.send(replace(firing(), request=replace(REQUEST, model=model)), T0)
+    (got,) = receiver.requests
+    assert sum(len(name) + len(value) for name, value in got.headers.items()) < 4_000
+    assert got.json()["version"] == model.version

@@ -154,7 +154,7 @@ def test_a_page_for_people_is_not_prometheus(api: Api, mocked: responses.Request
 def test_an_html_error_is_named_not_quoted(api: Api, mocked: responses.RequestsMock) -> None:
     """Nobody wants markup in a log line."""
     mocked.get(QUERY, status=404, body="<html><body>nginx</body></html>", content_type="text/html")
-    with pytest.raises(AttemptError, match=r"^HTTP 404: an HTML page$"):
+    with pytest.raises(AttemptError, match=r"^HTTP 404: an HTML page; query: x$"):
         ask(api)
 
 
@@ -321,3 +321,19 @@ def test_a_listing_fails_as_a_source_error_too(
         texts(api.listing(lambda client: client.get_label_names()))
     assert caught.value.reason == reason
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_failure_says_what_was_asked_and_for_when(api: Api, mocked: responses.RequestsMock) -> None:
+    """A query is no secret; the part that is the same at every slot is there by itself."""
+    mocked.get(QUERY, body=requests.ConnectionError("refused"))
+    with pytest.raises(AttemptError) as caught:
+        api.ask("/api/v1/query", {"query": 'up{job="a b"} > 1', "time": "1700000000.5"}, time.monotonic() + 30)
+    fault = f'{QUERY}: refused; query: up{{job="a b"}} > 1'
+    assert (caught.value.fault, str(caught.value)) == (fault, f"{fault}; time: 2023-11-14T22:13:20.500Z")
+
+
+def test_a_long_query_is_cut_in_messages(api: Api, mocked: responses.RequestsMock) -> None:
+    """20 kB of PromQL help nobody in a log line."""
+    mocked.post(QUERY, status=400, body=prometheus_error("bad_data"))
+    with pytest.raises(AttemptError, match=r"x{499}… \(cut, 500 of 20001 characters\)$"):
+        api.ask("/api/v1/query", {"query": "y" + "x" * 20_000}, time.monotonic() + 30)

@@ -67,6 +67,12 @@ def test_label_sets_that_are_none_are_counted_as_malformed(damaged: bytes) -> No
     assert (layout.rows.tolist(), layout.damaged.tolist()) == ([1], [0])
 
 
+def test_a_model_whose_name_no_request_can_hold_is_malformed() -> None:
+    """1,024 characters are taken, one more is not."""
+    found = SeriesIndex(ModelLabels(), ModelTable()).arrange([series("7" * 1024), series("7" * 1025)], "q")
+    assert (len(found.slots), found.skipped()) == (1, {"malformed": 1})
+
+
 def test_different_bytes_of_one_model_have_one_slot() -> None:
     """Whether that is allowed in one answer is decided by who asks."""
     layout = SeriesIndex(BY_LABEL, ModelTable()).arrange(

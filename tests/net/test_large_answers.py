@@ -1,0 +1,80 @@
+"""An enormous answer costs what was allowed, and its memory comes back; measured in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.support import large_answers
+from tests.support.large_answers import MB, bomb, matrix, measured, names, served, vector
+
+SIZE = 64 * MB
+A_MILLION_SERIES = 256 * 1_000_000  # bytes
+SLACK = 16 * MB  # of interpreter and libraries, which differs from run to run
+
+
+def checked(url: str, limit: int, how: str, most: int, outcome: str) -> None:
+    """Ask in a process of its own: at most `most` bytes more at the peak, next to nothing afterwards."""
+    found = measured(url, limit, how)
+    before, peak, after = (int(str(found[key])) for key in ("before", "peak", "after"))
+    print(f"peak +{(peak - before) / MB:.1f} MB, after +{(after - before) / MB:.1f} MB: {found['outcome']}")
+    assert outcome in str(found["outcome"])
+    assert peak - before <= most + SLACK
+    assert after - before <= SLACK
+
+
+@pytest.mark.parametrize(
+    ("make", "how", "outcome"),
+    [
+        (vector, "instant", "limit: signal 'drift': the answer holds"),
+        (lambda size: vector(size, 0), "instant", "limit: signal 'drift': the answer holds"),
+        (lambda size: vector(size, 0).replace(b'"project":"p","pipeline":"q",', b""), "instant", "limit:"),
+        (matrix, "history", ""),
+        (lambda size: b" " * size, "instant", "not_prometheus: the answer is not JSON"),
+        (lambda size: b"x" * size, "instant", "not_prometheus: the answer is not JSON"),
+    ],
+    ids=["series", "short series", "shorter series", "matrix", "blanks", "letters"],
+)
+def test_a_large_answer_costs_three_times_its_size(make: Callable[[int], bytes], how: str, outcome: str) -> None:
+    """Or, of very short series, what the million of them costs that is taken at most."""
+    body = make(SIZE)
+    with served(body) as url:
+        checked(url, 256 * MB, how, max(3 * len(body), len(body) + A_MILLION_SERIES), outcome)
+
+
+@pytest.mark.parametrize("how", ["instant", "listing"])
+def test_what_is_too_large_is_not_read(how: str) -> None:
+    """Its length is looked at first."""
+    with served(names(SIZE)) as url:
+        checked(url, MB, how, 0, "limit: the answer is larger than max_answer_bytes: 1048576")
+
+
+@pytest.mark.parametrize("how", ["instant", "listing"])
+def test_what_does_not_say_how_large_it_is_is_read_up_to_the_limit(how: str) -> None:
+    """Chunk by chunk."""
+    with served(names(SIZE), Transfer_Encoding="chunked") as url:
+        checked(url, 8 * MB, how, 3 * 8 * MB, "limit: the answer is larger than max_answer_bytes: 8388608")
+
+
+@pytest.mark.parametrize("how", ["instant", "listing"])
+def test_a_bomb_is_unpacked_up_to_the_limit(how: str) -> None:
+    """A megabyte on the way, 256 in memory."""
+    with served(bomb(256 * MB), Content_Encoding="gzip") as url:
+        checked(url, 32 * MB, how, 3 * 32 * MB, "limit: the answer is larger than max_answer_bytes: 33554432")
+
+
+@pytest.mark.parametrize(("status", "reason"), [(302, "Exceeded 30 redirects"), (422, "execution: HTTP 422")])
+def test_the_body_of_a_redirect_or_an_error_is_not_read(status: int, reason: str) -> None:
+    """Nobody wants it: packed or not."""
+    for body, encoding in ((b"x" * SIZE, "identity"), (bomb(SIZE), "gzip")):
+        with served(body, status, Location="/again", Content_Encoding=encoding) as url:
+            checked(url, 256 * MB, "instant", 0, reason)
+
+
+def test_the_process_that_measures_can_see_a_large_answer() -> None:
+    """Else the limits above would hold for a measure that is always small."""
+    body = large_answers.vector(SIZE)
+    with served(body) as url:
+        found = measured(url, 256 * MB, "instant")
+    assert int(str(found["peak"])) - int(str(found["before"])) >= len(body)
