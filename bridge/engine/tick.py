@@ -48,12 +48,13 @@ SENT_KEPT: Duration = 31 * DAY  # no budget looks back further
 
 @dataclass(slots=True)
 class _Tally:
-    """What a tick counts for its report."""
+    """What a tick counts for its report. asking: seconds that the answers of each signal took, by its name."""
 
     queries: list[QueryReport] = field(default_factory=list)
     events: Counter[str] = field(default_factory=Counter)
     errors: dict[str, str] = field(default_factory=dict)
     caught_up: int = 0
+    asking: dict[str, float] = field(default_factory=dict)
 
 
 class Engine:
@@ -168,6 +169,8 @@ class Engine:
             told = run.alert_news() or any(decision.outcome in _NEWS for decision in draft.decisions)
             self.generation += told
             self._committed(run, todo, draft)
+            for rule in run.runs:
+                rule.seconds = rule.spent + sum(tally.asking[name] for name in rule.queries)
             run.seconds = clock() - began
         decisions = Counter((decision.rule, decision.outcome.value) for decision in draft.decisions)
         return TickReport(
@@ -211,7 +214,7 @@ class Engine:
                 tally.events[batch.event.value] += len(batch)
                 run.subject.notify(batch)
         ordered = sorted(run.runs, key=lambda rule: bool(rule.parts))  # conditions may ask what other rules found
-        evaluations = [found for rule in ordered if (found := self._outcome(run, rule, answers, slot, draft, tally))]
+        evaluations = [found for rule in ordered if (found := self._timed(run, rule, answers, slot, draft, tally))]
         decider = self._decider(run)
         decider.slot(draft, evaluations, slot, live=live)
         for name, rule, gone, why in run.departures(slot, self.retire_after):
@@ -225,6 +228,14 @@ class Engine:
         if self._routing is None:
             raise RuntimeError("configure() comes first")
         return Gatekeeper(self._routing, self._gates, self.silences, self._storms)
+
+    def _timed(
+        self, run: GroupRun, rule: RuleRun, answers: Answers, slot: Timestamp, draft: Draft, tally: _Tally
+    ) -> Evaluation | None:
+        began = perf_counter()
+        found = self._outcome(run, rule, answers, slot, draft, tally)
+        rule.spent += perf_counter() - began
+        return found
 
     def _outcome(
         self, run: GroupRun, rule: RuleRun, answers: Answers, slot: Timestamp, draft: Draft, tally: _Tally
@@ -271,13 +282,15 @@ class Engine:
 
     def _ask(self, run: GroupRun, slot: Timestamp, tally: _Tally, clock: Callable[[], float]) -> Answers:
         """One batch, or the reason why there is none, for every signal that a rule uses."""
-        asked: dict[tuple[object, ...], EventBatch | SourceError] = {}
+        asked: dict[tuple[object, ...], tuple[EventBatch | SourceError, float]] = {}
         answers: dict[str, EventBatch | SourceError] = {}
         for name, query in run.queries().items():
             key = sameness(query)
             if key not in asked:
-                asked[key] = self._ask_one(query, slot, slot - run.group.offset, tally, clock)
-            answers[name] = _renamed(asked[key], query)
+                answer = self._ask_one(query, slot, slot - run.group.offset, tally, clock)
+                asked[key] = answer, tally.queries[-1].seconds
+            answers[name] = _renamed(asked[key][0], query)
+            tally.asking[name] = tally.asking.get(name, 0.0) + asked[key][1]
         return answers
 
     def _ask_one(
@@ -304,6 +317,7 @@ class Engine:
             except SourceError as error:
                 tally.queries.append(QueryReport(name, clock() - began, 0, {}, error.reason, str(error)))
                 past[name] = error
+            tally.asking[name] = clock() - began
         return past
 
     # ------------------------------------------------------------ storing
