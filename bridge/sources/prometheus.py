@@ -9,10 +9,10 @@ from bridge.domain.batch import EventBatch
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import SignalQuery
 from bridge.domain.times import Duration, Timestamp
-from bridge.sources import columns, history
+from bridge.engine.pieces import Piece
+from bridge.sources import history
 from bridge.sources.api import Api, texts
 from bridge.sources.config import PrometheusConfig
-from bridge.sources.piece import Piece
 from bridge.sources.reading import Reader
 
 __all__ = ["PrometheusConfig", "PrometheusSource"]
@@ -36,9 +36,7 @@ class PrometheusSource:
 
     def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
         """The samples of every model at instant `at`, as the batch of `slot`. Raises SourceError."""
-        ends = self._api.deadline()
-        found = {name: self._reader.at_instant(query, name, at, ends) for name in query.exprs}
-        return columns.batch(query, slot, self._reader.table, found)
+        return self._reader.instant(query, slot, at)
 
     def history(self, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration) -> Iterator[EventBatch]:
         """One batch per slot, in order, each as `instant(query, slot, slot - offset)` would give.
