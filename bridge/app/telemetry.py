@@ -6,7 +6,7 @@ import logging
 import platform
 import threading
 from collections import Counter as Tally
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import generate_latest
@@ -19,6 +19,7 @@ from bridge.domain.batch import EventKind
 from bridge.domain.errors import BridgeError, StoreError
 from bridge.domain.request import Outcome, Verdict
 from bridge.domain.times import Timestamp, rfc3339
+from bridge.engine.answers import Quality
 from bridge.engine.views import Queries
 from bridge.ports import AttemptReport, Result, TickReport
 
@@ -120,6 +121,9 @@ class Telemetry:
         self._retrainings = self._counter(
             "retrainings", "Retrainings that succeeded, by rule and whether they helped.", "rule", "verdict"
         )
+        self._answers = self._counter(
+            "rule_answers", "Evaluations of a rule, by how good its answers were.", "group", "rule", "answer"
+        )
         self._missed = self._counter("evaluations_missed", "Slots that were not evaluated on time.", "group")
         self._evaluated = self._histogram("evaluation_duration_seconds", "Time of one evaluation of a group.", "group")
         self._queried = self._histogram("query_duration_seconds", "Time of the queries of one signal.")
@@ -147,9 +151,11 @@ class Telemetry:
 
     # ------------------------------------------------------------ reports
 
-    def expect(self, rules: Iterable[str], groups: Iterable[str], destinations: Iterable[str]) -> None:
-        """Make counters start at 0, else increase() would miss the first event."""
-        for rule in rules:
+    def expect(self, rules: Mapping[str, str], groups: Iterable[str], destinations: Iterable[str]) -> None:
+        """Make counters start at 0, else increase() would miss the first event. rules: name -> group."""
+        for rule, group in rules.items():
+            for quality in Quality:
+                self._answers.labels(group, rule, quality.value)
             for outcome in Outcome:
                 self._decisions.labels(rule, outcome.value)
             for verdict in Verdict:
@@ -175,6 +181,8 @@ class Telemetry:
                 self._skipped.labels(_known(reason, SKIP_REASONS)).inc(count)
             if query.error:
                 self._query_failures.labels(_known(query.error, QUERY_REASONS)).inc()
+        for rule, quality in report.answers.items():
+            self._answers.labels(report.group, rule, quality).inc()
         for event, count in report.events.items():
             self._events.labels(event).inc(count)
         for (rule, outcome), count in report.decisions.items():

@@ -104,7 +104,7 @@ class Bridge:
         self.engine.retire_after, self.engine.dry_run = config.retire_after, config.dry_run
         self.engine.silences = self.silences.snapshot if silence_targets(config) else unknown_silences
         self.sinks = built
-        rules = [rule.name for group in config.groups for rule in group.rules]
+        rules = {rule.name: group.name for group in config.groups for rule in group.rules}
         self.telemetry.expect(rules, [group.name for group in config.groups], built)
         return Couriers(self._workers(built, Reminders(self.engine, routes), config), clock.now)
 

@@ -8,6 +8,7 @@ from time import perf_counter
 import numpy as np
 
 from bridge.domain.batch import EventBatch
+from bridge.engine.answers import taken
 from bridge.engine.roster import RosterRun
 from bridge.engine.rule_run import RuleRun
 
@@ -27,6 +28,6 @@ class RuleObserver:
             roster = self._rosters.get(batch.name)
             seen = np.zeros(len(batch.table), np.int64) if roster is None else roster.staged.first_seen
             try:
-                self.run.take(batch, seen)
+                self.run.take(taken(batch, self.run.rule), seen)
             finally:
                 self.run.spent += perf_counter() - began

@@ -17,6 +17,7 @@ from bridge.domain.rule import Gates, Group, SignalQuery
 from bridge.domain.times import DAY, HOUR, MINUTE, Duration, Timestamp
 from bridge.domain.verdict import Cause
 from bridge.engine import keeping, recalling
+from bridge.engine.answers import Answers, quality, taken_all
 from bridge.engine.asking import Asker
 from bridge.engine.book import Book, Draft
 from bridge.engine.deciding import Decider
@@ -40,7 +41,6 @@ from bridge.ports import (
 log = logging.getLogger(__name__)
 
 _NEWS = frozenset({Outcome.NOTIFIED, Outcome.HELD, Outcome.ESCALATED})
-Answers = Mapping[str, EventBatch | SourceError]
 RESOLVED_FOR: Duration = 15 * MINUTE
 RETIRE_AFTER: Duration = 7 * DAY
 SENT_KEPT: Duration = 31 * DAY  # no budget looks back further
@@ -176,6 +176,7 @@ class Engine:
         return TickReport(
             run.group.name, todo.slot, run.seconds, tuple(tally.queries), dict(tally.events), dict(decisions),
             todo.missed_count, tally.caught_up, tally.errors, len(draft.deliveries), _judged(draft, todo.slot), told,
+            {rule.rule.name: quality(rule.rule, rule.queries, answers).value for rule in run.runs},
         )  # fmt: skip
 
     def _recall(self, run: GroupRun, todo: Plan, clock: Callable[[], float]) -> None:
@@ -241,7 +242,7 @@ class Engine:
         self, run: GroupRun, rule: RuleRun, answers: Answers, slot: Timestamp, draft: Draft, tally: _Tally
     ) -> Evaluation | None:
         """How a rule's evaluation went; its health, and a decision record when that changed."""
-        problem = ""
+        problem, answers = "", taken_all(answers, rule.rule)
         for name in rule.queries:
             answer = answers.get(name)
             if isinstance(answer, SourceError):

@@ -13,6 +13,7 @@ from bridge.app.telemetry import Telemetry, TelemetrySettingsError
 from bridge.domain.errors import StoreCorrupt
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Outcome
+from bridge.engine.answers import Quality
 from bridge.engine.views import ModelState, ModelView
 from bridge.ports import AttemptReport, Delivery, QueryReport, QueueDepth, Result, TickReport
 from tests.support.fake_views import AT, MODEL, NAN, FakeQueries, model_view, signal
@@ -34,7 +35,8 @@ class Page:
     def __init__(self, which: str = "auto") -> None:
         self.queries = FakeQueries()
         self.telemetry = Telemetry(self.queries, which)
-        self.telemetry.expect(["Drifted", "Slow"], ["serving"], ["team/coordinator/0", "on/call/webhook/1"])
+        rules = {"Drifted": "serving", "Slow": "serving"}
+        self.telemetry.expect(rules, ["serving"], ["team/coordinator/0", "on/call/webhook/1"])
 
     @property
     def text(self) -> str:
@@ -81,7 +83,7 @@ WANTED = {
     "delivery_failures_total", "delivery_requests_total", "delivery_duration_seconds", "outbox_pending",
     "outbox_oldest_age_seconds", "outbox_dead", "requests", "config_last_reload_successful",
     "config_last_reload_success_timestamp_seconds", "model_held", "rule_active_timestamp_seconds", "web_info",
-    "rule_models",
+    "rule_models", "rule_answers_total",
 }  # fmt: skip
 
 
@@ -105,6 +107,9 @@ def test_counters_begin_at_zero_for_every_rule_and_destination(page: Page) -> No
     assert len(page.samples("delivery_failures_total")) == 2 * 12
     assert page.samples("evaluations_missed_total") == {'group="serving"': "0.0"}
     assert page.samples("events_total")['event="latency"'] == "0.0"
+    assert page.samples("rule_answers_total") == {
+        f'answer="{answer}",group="serving",rule="{rule}"': "0.0" for rule in ("Drifted", "Slow") for answer in Quality
+    }
     assert page.samples("query_failures_total")['reason="timeout"'] == "0.0"
 
 

@@ -124,7 +124,7 @@ def test_signals_that_are_walked_side_by_side_read_so_too(source: PrometheusSour
     past: list[list[dict[str, object]]] = [[] for _ in queries]
     for step in zip_longest(*source.pieces(queries, slots, OFFSET)):
         for seen, piece in zip(past, step, strict=True):
-            seen += [] if piece is None else [plain(piece.batch(place)) for place in range(len(piece.slots))]
+            seen.extend(plain(piece.batch(place)) for place in range(len(piece.slots) if piece else 0))
     for query, seen in zip(queries, past, strict=True):
         assert seen == [plain(source.instant(query, slot, slot - OFFSET)) for slot in slots]
 

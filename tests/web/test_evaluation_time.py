@@ -87,7 +87,7 @@ def test_conditions_on_several_signals_count_all_of_them() -> None:
         Condition("slow", StrategySpec("threshold", {"max": 0.6})),
         Condition("quick", StrategySpec("threshold", {"max": 0.6})),
     )
-    world = world_of(group(rule("Both", query="slow", conditions=both)))
+    world = world_of(group(rule("Both", query="slow", conditions=both, at_least=2)))
     world.tick({A: 0.7}, signal="slow")
     assert times(world)[1]["Both"] > SLOW
     world.pass_slots({}, {})
