@@ -83,10 +83,12 @@ class Bridge:
         self.commands = EngineCommands(
             self.engine, store, store, reload=self.reload, wake=lambda: self.couriers.wake(), now=clock.now
         )
-        self.telemetry = Telemetry(self.queries, options.model_metrics, options.external_url)
+        self.telemetry = Telemetry(self.queries, options.model_metrics, options.external_url, clock.lead)
+        clock.watch(self.telemetry.clock_set)
         self.engine.start(clock.now())
         self.sinks: dict[str, Sink] = {}
         self.couriers = self._put_in_force(config, build_sinks(config, options.external_url))
+        clock.not_before(max((last for _, last, _ in self.queries.group_times()), default=0))
         self.telemetry.reload(ok=True, at=clock.now())
         self._tell_unserved()
 
