@@ -83,7 +83,7 @@ WANTED = {
     "delivery_failures_total", "delivery_requests_total", "delivery_duration_seconds", "outbox_pending",
     "outbox_oldest_age_seconds", "outbox_dead", "requests", "config_last_reload_successful",
     "config_last_reload_success_timestamp_seconds", "model_held", "rule_active_timestamp_seconds", "web_info",
-    "rule_models", "rule_answers_total",
+    "rule_models", "rule_answers_total", "clock_lead_seconds", "clock_steps_total",
 }  # fmt: skip
 
 
@@ -322,3 +322,14 @@ def test_the_address_of_the_page_is_there_for_links() -> None:
     """Without the slash at its end, so that a path can follow."""
     text = Telemetry(FakeQueries(), external_url="https://ops.example/bridge/").render(AT).decode()
     assert 'retrain_bridge_web_info{external_url="https://ops.example/bridge"} 1.0\n' in text
+
+
+def test_steps_of_the_clock_are_counted_and_its_lead_is_told() -> None:
+    """By direction."""
+    telemetry = Telemetry(FakeQueries(), lead=lambda: 59_500)
+    for step in (-60_000, 60_000, -1000):
+        telemetry.clock_set(step)
+    text = telemetry.render(AT).decode()
+    assert "retrain_bridge_clock_lead_seconds 59.5" in text
+    assert 'retrain_bridge_clock_steps_total{direction="back"} 2.0' in text
+    assert 'retrain_bridge_clock_steps_total{direction="forward"} 1.0' in text
