@@ -60,7 +60,8 @@ def run_service(options: Options, serve: ServeOptions) -> int:
         _on_signals(signals)
         store = open_store(serve)
         stack.callback(store.close)
-        scheduler = Scheduler(lambda group: bridge.evaluate(group), workers=max(4, len(config.groups) + 2))
+        workers = max(4, len(config.groups) + 2)
+        scheduler = Scheduler(lambda group: bridge.evaluate(group), workers=workers, lead=clock.lead)
         bridge = Bridge(options, config, store, rescheduled=lambda new: scheduler.schedule(new.groups))
         stack.callback(bridge.stop)
         app = create_app(

@@ -6,7 +6,7 @@ import logging
 import platform
 import threading
 from collections import Counter as Tally
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import generate_latest
@@ -18,7 +18,8 @@ from bridge.app.model_metrics import CHOICES, PREFIX, model_lines
 from bridge.domain.batch import EventKind
 from bridge.domain.errors import BridgeError, StoreError
 from bridge.domain.request import Outcome, Verdict
-from bridge.domain.times import Timestamp, rfc3339
+from bridge.domain.times import Duration, Timestamp, rfc3339
+from bridge.engine.answers import Quality
 from bridge.engine.views import Queries
 from bridge.ports import AttemptReport, Result, TickReport
 
@@ -88,10 +89,14 @@ class _StateCollector(Collector):
 class Telemetry:
     """Metrics of one bridge, in a registry of their own.
 
-    model_metrics: which models have series of their own. external_url: where people reach the bridge's page.
+    model_metrics: which models have series of their own. external_url: where people reach the bridge's page. lead: how
+    far the bridge's time is ahead of the wall clock, in ms.
     """
 
-    def __init__(self, queries: Queries, model_metrics: str = "auto", external_url: str = "") -> None:
+    def __init__(
+        self, queries: Queries, model_metrics: str = "auto", external_url: str = "",
+        lead: Callable[[], Duration] = lambda: 0,
+    ) -> None:  # fmt: skip
         if model_metrics not in CHOICES:
             raise TelemetrySettingsError(f"--web.model-metrics is {model_metrics!r}; it is one of {', '.join(CHOICES)}")
         self._queries = queries
@@ -109,6 +114,11 @@ class Telemetry:
         info.labels(__version__, platform.python_version()).set(1)
         web = self._gauge("web_info", "Where people reach the page of the bridge; always 1.", "external_url")
         web.labels(external_url.rstrip("/")).set(1)
+        ahead = self._gauge("clock_lead_seconds", "How far slots are ahead of a wall clock that was set back.")
+        ahead.set_function(lambda: lead() / 1000)
+        self._clock_steps = self._counter("clock_steps", "How often the wall clock was set, by direction.", "direction")
+        for direction in ("back", "forward"):
+            self._clock_steps.labels(direction)
         self._reload_ok = self._gauge("config_last_reload_successful", "Whether the last reload was taken.")
         self._reload_at = self._gauge(
             "config_last_reload_success_timestamp_seconds", "When the configuration in force was loaded."
@@ -121,6 +131,9 @@ class Telemetry:
         self._decisions = self._counter("decisions", "Decisions by rule and outcome.", "rule", "outcome")
         self._retrainings = self._counter(
             "retrainings", "Retrainings that succeeded, by rule and whether they helped.", "rule", "verdict"
+        )
+        self._answers = self._counter(
+            "rule_answers", "Evaluations of a rule, by how good its answers were.", "group", "rule", "answer"
         )
         self._missed = self._counter("evaluations_missed", "Slots that were not evaluated on time.", "group")
         self._evaluated = self._histogram("evaluation_duration_seconds", "Time of one evaluation of a group.", "group")
@@ -149,9 +162,11 @@ class Telemetry:
 
     # ------------------------------------------------------------ reports
 
-    def expect(self, rules: Iterable[str], groups: Iterable[str], destinations: Iterable[str]) -> None:
-        """Make counters start at 0, else increase() would miss the first event."""
-        for rule in rules:
+    def expect(self, rules: Mapping[str, str], groups: Iterable[str], destinations: Iterable[str]) -> None:
+        """Make counters start at 0, else increase() would miss the first event. rules: name -> group."""
+        for rule, group in rules.items():
+            for quality in Quality:
+                self._answers.labels(group, rule, quality.value)
             for outcome in Outcome:
                 self._decisions.labels(rule, outcome.value)
             for verdict in Verdict:
@@ -177,6 +192,8 @@ class Telemetry:
                 self._skipped.labels(_known(reason, SKIP_REASONS)).inc(count)
             if query.error:
                 self._query_failures.labels(_known(query.error, QUERY_REASONS)).inc()
+        for rule, quality in report.answers.items():
+            self._answers.labels(report.group, rule, quality).inc()
         for event, count in report.events.items():
             self._events.labels(event).inc(count)
         for (rule, outcome), count in report.decisions.items():
@@ -223,6 +240,10 @@ class Telemetry:
         self._reload_ok.set(1 if ok else 0)
         if ok:
             self._reload_at.set(at / 1000)
+
+    def clock_set(self, step: Duration) -> None:
+        """The wall clock was set by so many ms, < 0: back."""
+        self._clock_steps.labels("back" if step < 0 else "forward").inc()
 
     # ------------------------------------------------------------ exposition
 

@@ -83,10 +83,12 @@ class Bridge:
         self.commands = EngineCommands(
             self.engine, store, store, reload=self.reload, wake=lambda: self.couriers.wake(), now=clock.now
         )
-        self.telemetry = Telemetry(self.queries, options.model_metrics, options.external_url)
+        self.telemetry = Telemetry(self.queries, options.model_metrics, options.external_url, clock.lead)
+        clock.watch(self.telemetry.clock_set)
         self.engine.start(clock.now())
         self.sinks: dict[str, Sink] = {}
         self.couriers = self._put_in_force(config, build_sinks(config, options.external_url))
+        clock.not_before(max((last for _, last, _ in self.queries.group_times()), default=0))
         self.telemetry.reload(ok=True, at=clock.now())
         self._tell_unserved()
 
@@ -104,7 +106,7 @@ class Bridge:
         self.engine.retire_after, self.engine.dry_run = config.retire_after, config.dry_run
         self.engine.silences = self.silences.snapshot if silence_targets(config) else unknown_silences
         self.sinks = built
-        rules = [rule.name for group in config.groups for rule in group.rules]
+        rules = {rule.name: group.name for group in config.groups for rule in group.rules}
         self.telemetry.expect(rules, [group.name for group in config.groups], built)
         return Couriers(self._workers(built, Reminders(self.engine, routes), config), clock.now)
 

@@ -12,8 +12,10 @@ from bridge.authoring.selectors import metric_names
 from bridge.config.load import BridgeConfig, load
 from bridge.domain.errors import Problem, SourceError
 from bridge.domain.model import ModelTable
-from bridge.domain.rule import Group, ModelLabels, SignalQuery
+from bridge.domain.rule import Group, ModelLabels, Rule, SignalQuery
 from bridge.domain.times import Timestamp
+from bridge.domain.verdict import USE, Cause
+from bridge.engine.answers import uses_partial
 from bridge.sources.prometheus import PrometheusSource
 
 
@@ -48,14 +50,16 @@ def _problems(config: BridgeConfig, source: PrometheusSource, now: Timestamp) ->
             place = (group.file, 0, name) if rule is None else (rule.file, rule.line, rule.name)
             # the answer of a plain expression is empty while all is well
             is_signal = rule is None or rule.strategy is not None or bool(rule.conditions)
-            for message, hint, lint in _of_query(group, query, is_signal, source, metrics, labels, now):
+            careful = next((rule for rule in group.rules if name in rule.queries and not uses_partial(rule)), None)
+            for message, hint, lint in _of_query(group, query, is_signal, careful, source, metrics, labels, now):
                 yield Problem(*place, message, hint, lint)
 
 
 def _of_query(
-    group: Group, query: SignalQuery, is_signal: bool, source: PrometheusSource, metrics: list[str], labels: list[str],
-    now: Timestamp,
+    group: Group, query: SignalQuery, is_signal: bool, careful: Rule | None, source: PrometheusSource,
+    metrics: list[str], labels: list[str], now: Timestamp,
 ) -> Iterator[tuple[str, str, str]]:  # fmt: skip
+    """Message, hint and lint of every problem. careful: a rule that judges no partial answer."""
     unknown = sorted({name for text in query.exprs.values() for name in metric_names(text)} - set(metrics))
     for name in unknown:
         yield f"Prometheus knows no metric {name!r}", _did_you_mean(name, metrics), ""
@@ -69,6 +73,10 @@ def _of_query(
     for label in _mapped(query.mapping) if batch.skipped.get("missing_label") else ():
         if label not in labels:
             yield f"no series in Prometheus has the label {label!r} of a model", _did_you_mean(label, labels), ""
+    if batch.cause is Cause.PARTIAL and careful is not None:
+        why = "; ".join(batch.notes) or "no reason given"
+        message = f"Prometheus' answer is partial: {why}; while it is, rule {careful.name!r} judges nothing"
+        yield message, f"mend it, or write inconclusive: {{partial: {USE}}}", "partial-answer"
     if not len(batch) and is_signal:
         yield f"signal {query.name!r} has no sample of any model now", "", "no-sample"
 

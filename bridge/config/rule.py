@@ -29,7 +29,7 @@ from bridge.domain.rule import (
 )
 from bridge.domain.template import Template
 from bridge.domain.times import HOUR
-from bridge.domain.verdict import Cause
+from bridge.domain.verdict import USE, Cause
 from bridge.strategies.registry import strategies
 
 _CAUSES = {cause.word: cause for cause in Cause if cause is not Cause.NONE}
@@ -37,7 +37,7 @@ DEFAULT, OF_HISTOGRAMS = "auto", "chi_square"  # the strategy of a rule on a sig
 _EITHER = "a rule has one of: 'expr', 'signal', 'all', 'any', 'at_least'"
 _WAYS = ("expr", "signal", *KEYS)
 _ONLY_RETRAIN = ("cooldown", "max_attempts", "approval", "dry_run")
-_POLICIES = ("keep", "ok", "fire")
+_POLICIES = ("keep", "ok", "fire", USE)
 _POLICIES_SCHEMA = {
     "type": "object", "propertyNames": {"enum": sorted(_CAUSES)}, "additionalProperties": {"enum": list(_POLICIES)}
 }  # fmt: skip
@@ -285,6 +285,8 @@ class RuleReader:
         for name, policy in rule.inconclusive.items():
             if name not in _CAUSES:
                 self._add(f"unknown cause {name!r}", near(name, _CAUSES), "inconclusive", name)
+            elif policy == USE and name != Cause.PARTIAL.word:
+                self._add(f"'{USE}' is a policy for partial answers only", "", "inconclusive", name)
             elif policy not in _POLICIES:
                 self._add(f"unknown policy {policy!r}", near(policy, _POLICIES), "inconclusive", name)
         return {_CAUSES[name]: policy for name, policy in rule.inconclusive.items() if name in _CAUSES}

@@ -120,13 +120,13 @@ _NO_MOVES = Moves(*(np.zeros(0, np.int64) for _ in range(5)))
 
 
 def apply_policies(code: Int8, cause: Int8, policies: Mapping[Cause, str], known: NDArray[np.bool_]) -> Int8:
-    """The codes after the rule's policy for each cause of inconclusive: `keep` leaves, `ok` and `fire` decide.
+    """The codes after the rule's policy for each cause of inconclusive: `ok` and `fire` decide, all others leave.
 
     known: bool (n,), the models that the policies are for: nothing is decided of one that the rule has never seen.
     """
     decided = code
     for wanted, policy in policies.items():
-        if policy != "keep":
+        if policy in {"ok", "fire"}:
             hit = known & (code == Code.INCONCLUSIVE) & (cause == wanted)
             decided = np.where(hit, Code.OK if policy == "ok" else Code.BREACHED, decided).astype(np.int8)
     return decided

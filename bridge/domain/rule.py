@@ -134,7 +134,8 @@ class Rule:
 
     query: key in Group.queries. strategy: None for a plain `expr` rule (a series in the answer is breached, an
     absent one healthy). order: place over all files; the lowest of the rules that fire together leads.
-    annotations: templates as written. policies: cause -> "keep" | "ok" | "fire"; causes not named are kept.
+    annotations: templates as written. policies: cause -> "keep" | "ok" | "fire", for PARTIAL
+    also "use"; causes not named are kept.
     warm_up: how long nothing is said of a model that is new, in ms.
     breaches: None when `for` decides. n_min: observations below which a number says nothing, 0 = any.
     conditions: of a composite rule, which is breached while `at_least` of them hold; `query` is the first one's.

@@ -12,6 +12,9 @@ Int8 = NDArray[np.int8]
 Floats = NDArray[np.float64]
 
 
+USE = "use"  # the policy that takes a partial answer for a whole one
+
+
 class Code(IntEnum):
     """What a strategy says of one model in one slot; int8 in columns."""
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from time import perf_counter
 
 import numpy as np
 
 from bridge.domain.batch import EventBatch
+from bridge.engine.answers import taken
 from bridge.engine.roster import RosterRun
 from bridge.engine.rule_run import RuleRun
 
@@ -22,6 +24,10 @@ class RuleObserver:
     def receive_batch(self, batch: EventBatch) -> None:
         """Judge a batch of one of the rule's signals; raises StrategyError when the strategy could not."""
         if batch.name in self._signals:
+            began = perf_counter()
             roster = self._rosters.get(batch.name)
             seen = np.zeros(len(batch.table), np.int64) if roster is None else roster.staged.first_seen
-            self.run.take(batch, seen)
+            try:
+                self.run.take(taken(batch, self.run.rule), seen)
+            finally:
+                self.run.spent += perf_counter() - began

@@ -16,6 +16,7 @@ from bridge.domain.errors import SourceError, StrategyError
 from bridge.domain.rule import Group
 from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Cause
+from bridge.engine.answers import taken
 from bridge.engine.judging import learn
 from bridge.engine.keeping import COLD, Kept, kept
 from bridge.engine.pieces import close
@@ -88,6 +89,7 @@ def _show(
 
 def _see(run: RuleRun, item: Kept, batch: EventBatch) -> None:
     run.live.grow(len(run.table), run.strategy, run.parts)
+    batch = taken(batch, run.rule)
     if item.live.state is not None and len(batch) and batch.cause is Cause.NONE:
         state = item.live.state[batch.index]
         if item.strategy.inherits:

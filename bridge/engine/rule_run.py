@@ -108,6 +108,7 @@ class RuleRun:
     """A rule at work. `live` is what is committed; a tick works on `staged` and commits or rolls back.
 
     health: "unknown" | "ok" | "err". series: labels of the samples of pending and firing models, by model slot.
+    seconds: what its last evaluation took, its queries included; spent: judging, in the tick that is under way.
     failures: evaluations that failed in a row. raised: its strategy did, in this slot.
     touched: models whose rows may differ from those that are stored; None: all of them.
     state_slots: name of a chunk of strategy state -> the slot for which it was written. behind: of those that were
@@ -129,6 +130,7 @@ class RuleRun:
     last_error: str = ""
     last_evaluation: Timestamp = 0
     seconds: float = 0.0
+    spent: float = 0.0
     failures: int = 0
     evaluation: Evaluation | None = None
     raised: bool = False
@@ -162,6 +164,7 @@ class RuleRun:
         fresh.series, fresh.failures = self.series, self.failures
         fresh.state_slots, fresh.behind, fresh.tries = self.state_slots, self.behind, self.tries
         fresh.health, fresh.last_error, fresh.last_evaluation = self.health, self.last_error, self.last_evaluation
+        fresh.seconds = self.seconds
         return fresh
 
     def restore(self, rows: list[AlertRow]) -> None:
@@ -207,6 +210,7 @@ class RuleRun:
     def begin(self) -> None:
         """Start a tick: from now on changes go to a copy."""
         self.staged, self.touched = self.live.copy(), [] if self.rule.breaches is None else None
+        self.spent = 0.0
         self.next_slot()
 
     def next_slot(self) -> None:

@@ -17,6 +17,7 @@ from bridge.domain.rule import Gates, Group, SignalQuery
 from bridge.domain.times import DAY, HOUR, MINUTE, Duration, Timestamp
 from bridge.domain.verdict import Cause
 from bridge.engine import keeping, recalling
+from bridge.engine.answers import Answers, quality, taken_all
 from bridge.engine.asking import Asker
 from bridge.engine.book import Book, Draft
 from bridge.engine.deciding import Decider
@@ -40,7 +41,6 @@ from bridge.ports import (
 log = logging.getLogger(__name__)
 
 _NEWS = frozenset({Outcome.NOTIFIED, Outcome.HELD, Outcome.ESCALATED})
-Answers = Mapping[str, EventBatch | SourceError]
 RESOLVED_FOR: Duration = 15 * MINUTE
 RETIRE_AFTER: Duration = 7 * DAY
 SENT_KEPT: Duration = 31 * DAY  # no budget looks back further
@@ -48,12 +48,13 @@ SENT_KEPT: Duration = 31 * DAY  # no budget looks back further
 
 @dataclass(slots=True)
 class _Tally:
-    """What a tick counts for its report."""
+    """What a tick counts for its report. asking: seconds that the answers of each signal took, by its name."""
 
     queries: list[QueryReport] = field(default_factory=list)
     events: Counter[str] = field(default_factory=Counter)
     errors: dict[str, str] = field(default_factory=dict)
     caught_up: int = 0
+    asking: dict[str, float] = field(default_factory=dict)
 
 
 class Engine:
@@ -168,11 +169,14 @@ class Engine:
             told = run.alert_news() or any(decision.outcome in _NEWS for decision in draft.decisions)
             self.generation += told
             self._committed(run, todo, draft)
+            for rule in run.runs:
+                rule.seconds = rule.spent + sum(tally.asking[name] for name in rule.queries)
             run.seconds = clock() - began
         decisions = Counter((decision.rule, decision.outcome.value) for decision in draft.decisions)
         return TickReport(
             run.group.name, todo.slot, run.seconds, tuple(tally.queries), dict(tally.events), dict(decisions),
             todo.missed_count, tally.caught_up, tally.errors, len(draft.deliveries), _judged(draft, todo.slot), told,
+            {rule.rule.name: quality(rule.rule, rule.queries, answers).value for rule in run.runs},
         )  # fmt: skip
 
     def _recall(self, run: GroupRun, todo: Plan, clock: Callable[[], float]) -> None:
@@ -211,7 +215,7 @@ class Engine:
                 tally.events[batch.event.value] += len(batch)
                 run.subject.notify(batch)
         ordered = sorted(run.runs, key=lambda rule: bool(rule.parts))  # conditions may ask what other rules found
-        evaluations = [found for rule in ordered if (found := self._outcome(run, rule, answers, slot, draft, tally))]
+        evaluations = [found for rule in ordered if (found := self._timed(run, rule, answers, slot, draft, tally))]
         decider = self._decider(run)
         decider.slot(draft, evaluations, slot, live=live)
         for name, rule, gone, why in run.departures(slot, self.retire_after):
@@ -226,11 +230,19 @@ class Engine:
             raise RuntimeError("configure() comes first")
         return Gatekeeper(self._routing, self._gates, self.silences, self._storms)
 
+    def _timed(
+        self, run: GroupRun, rule: RuleRun, answers: Answers, slot: Timestamp, draft: Draft, tally: _Tally
+    ) -> Evaluation | None:
+        began = perf_counter()
+        found = self._outcome(run, rule, answers, slot, draft, tally)
+        rule.spent += perf_counter() - began
+        return found
+
     def _outcome(
         self, run: GroupRun, rule: RuleRun, answers: Answers, slot: Timestamp, draft: Draft, tally: _Tally
     ) -> Evaluation | None:
         """How a rule's evaluation went; its health, and a decision record when that changed."""
-        problem = ""
+        problem, answers = "", taken_all(answers, rule.rule)
         for name in rule.queries:
             answer = answers.get(name)
             if isinstance(answer, SourceError):
@@ -271,13 +283,15 @@ class Engine:
 
     def _ask(self, run: GroupRun, slot: Timestamp, tally: _Tally, clock: Callable[[], float]) -> Answers:
         """One batch, or the reason why there is none, for every signal that a rule uses."""
-        asked: dict[tuple[object, ...], EventBatch | SourceError] = {}
+        asked: dict[tuple[object, ...], tuple[EventBatch | SourceError, float]] = {}
         answers: dict[str, EventBatch | SourceError] = {}
         for name, query in run.queries().items():
             key = sameness(query)
             if key not in asked:
-                asked[key] = self._ask_one(query, slot, slot - run.group.offset, tally, clock)
-            answers[name] = _renamed(asked[key], query)
+                answer = self._ask_one(query, slot, slot - run.group.offset, tally, clock)
+                asked[key] = answer, tally.queries[-1].seconds
+            answers[name] = _renamed(asked[key][0], query)
+            tally.asking[name] = tally.asking.get(name, 0.0) + asked[key][1]
         return answers
 
     def _ask_one(
@@ -304,6 +318,7 @@ class Engine:
             except SourceError as error:
                 tally.queries.append(QueryReport(name, clock() - began, 0, {}, error.reason, str(error)))
                 past[name] = error
+            tally.asking[name] = clock() - began
         return past
 
     # ------------------------------------------------------------ storing

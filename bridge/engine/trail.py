@@ -61,7 +61,7 @@ class Trail:
             return
         live = run.live
         size = len(live.code)
-        if size > self._state.shape[1]:
+        if size > self._state.shape[1] or not len(self._slots):  # a rule may be evaluated before it knows a model
             self._grow(size)
         place = self._next
         self._slots[place] = found.slot

@@ -38,6 +38,7 @@ class TickReport:
     queued: int = 0  # deliveries: requests, and ends of episodes
     verdicts: Mapping[tuple[str, str], int] = field(default_factory=lambda: MappingProxyType({}))  # (rule, verdict)
     told: bool = False  # something is new that only reminders of Alertmanagers tell
+    answers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # rule -> engine.answers.Quality
 
 
 @dataclass(frozen=True, slots=True)

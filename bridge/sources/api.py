@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -14,7 +15,7 @@ from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
 
 from bridge.domain.errors import ConfigError, Problem
-from bridge.domain.times import rfc3339
+from bridge.domain.times import Timestamp, rfc3339
 from bridge.net.session import Answer, NetError, TooLargeError, call, forget_credentials, open_session, what_happened
 from bridge.sources import failures
 from bridge.sources.config import PrometheusConfig
@@ -44,6 +45,7 @@ class Api:
         self.client = PrometheusConnect(url=config.url, session=self.session, timeout=timeout)
         self.session.mount(self.client.url, ours)  # the client put its own there, which sleeps between its retries
         self._post_refused = False
+        self._told: tuple[float, float] | None = None
 
     def close(self) -> None:
         """Let go of connections."""
@@ -52,6 +54,12 @@ class Api:
     def deadline(self) -> float:
         """The monotonic instant at which a question asked now is given up."""
         return time.monotonic() + self.timeout
+
+    def server_now(self) -> Timestamp:
+        """The present instant of the server, as its last answer told it, or of this machine: the later one."""
+        here, told = time.time(), self._told
+        there = here if told is None else told[0] + time.monotonic() - told[1]
+        return int(1000 * max(here, there))
 
     def ask(self, path: str, params: Mapping[str, str], ends: float) -> bytes:
         """The body of the answer. Raises SourceError, at `ends` at the latest."""
@@ -102,6 +110,8 @@ class Api:
         return f"the answer is larger than max_answer_bytes: {self.config.max_answer_bytes}"
 
     def _body(self, answer: Answer) -> bytes:
+        if (date := _date(answer.headers.get("Date", ""))) is not None:
+            self._told = date, time.monotonic()
         if not 200 <= answer.status < 300:
             if answer.status in {401, 403}:
                 forget_credentials(self.session)
@@ -143,6 +153,14 @@ def _session(config: PrometheusConfig, base_dir: Path) -> requests.Session:
         raise ConfigError([Problem("configuration", 0, "prometheus.tls_config", str(error))]) from None
     session.most = config.max_answer_bytes
     return session
+
+
+def _date(header: str) -> float | None:
+    """A Date header in seconds since the epoch."""
+    try:
+        return parsedate_to_datetime(header).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return None
 
 
 def texts(found: Any) -> list[str]:

@@ -6,7 +6,7 @@ not fit are counted. elements = used + skipped, always.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from bridge.sources.failures import UNREADABLE, broken_answer, not_prometheus, o
 
 MOST_SERIES = 1_000_000
 HISTOGRAM, MALFORMED = "histogram", "malformed"
+ENGINE_NOTES = ("PromQL info:", "PromQL warning:")
 _PLUS_INF, _INF = b',"+Inf"]', b',"Inf"]'  # inside JSON only a value: in a string its quotes would be escaped
 
 
@@ -83,7 +84,8 @@ class Samples:
 
     metrics: label sets as the bytes that came (JSON objects), one for each of `values`, float64 (k,).
     labelled: False for a scalar or string, which belong to no series. notes: warnings and infos of the server.
-    partial: the server warned, or said that the answer is not whole. elements = len(metrics) + sum of `skipped`.
+    partial: the server warned of what is missing, or said that the answer is not whole.
+    elements = len(metrics) + sum of `skipped`.
     natives: label sets and [time, histogram] of the native histograms, which are among `skipped`.
     """
 
@@ -130,7 +132,7 @@ def samples(body: bytes, before: LabelSets | None = None) -> Samples:
     if answer is None or answer.status != "success" or answer.data.result_type != "vector":
         return _piecewise(body)
     notes = tuple(answer.warnings + answer.infos)
-    return _of_elements(answer.data.result, notes, bool(answer.warnings) or answer.is_partial, 0, before)
+    return _of_elements(answer.data.result, notes, is_partial(answer.warnings) or answer.is_partial, 0, before)
 
 
 def refuse_many(body: bytes) -> None:
@@ -200,7 +202,7 @@ def envelope(body: bytes) -> Envelope:
     if answer.status != "success" or not isinstance(data.result_type, str):
         raise not_prometheus("the answer has no status, or no result type")
     warnings, infos = _texts(answer.warnings), _texts(answer.infos)
-    return Envelope(data.result_type, data.result, warnings + infos, bool(warnings) or answer.is_partial is True)
+    return Envelope(data.result_type, data.result, warnings + infos, is_partial(warnings) or answer.is_partial is True)
 
 
 def pieces(found: Envelope) -> list[msgspec.Raw]:
@@ -209,6 +211,14 @@ def pieces(found: Envelope) -> list[msgspec.Raw]:
         return _elements.decode(found.result)
     except UNREADABLE:
         raise not_prometheus(f"the {found.kind} in the answer is not a list") from None
+
+
+def is_partial(warnings: Iterable[str]) -> bool:
+    """Whether any of the warnings says that something is missing, and is no note of the query engine.
+
+    Thanos, and Prometheus before it had `infos`, send such notes as warnings as well.
+    """
+    return not all(text.lstrip().startswith(ENGINE_NOTES) for text in warnings)
 
 
 def _texts(found: Any) -> tuple[str, ...]:

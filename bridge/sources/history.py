@@ -1,4 +1,7 @@
-"""Walks over past slots by range queries on one grid, in pieces that bound memory on both sides."""
+"""Walks over past slots by range queries on one grid, in pieces that bound memory on both sides.
+
+Where an expression would mean something else in a range query, by an instant query for each slot.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,13 @@ from itertools import pairwise
 from bridge.domain.batch import VALUE, EventBatch
 from bridge.domain.rule import SignalQuery
 from bridge.domain.times import Duration, Timestamp
+from bridge.engine.pieces import OneSlot
+from bridge.engine.pieces import Piece as AnyPiece
 from bridge.sources.failures import AttemptError
 from bridge.sources.limits import Limit, limit_of, weakest
 from bridge.sources.matrix import Grid
 from bridge.sources.piece import Piece, Shared, ahead
+from bridge.sources.pointwise import depends_on_range
 from bridge.sources.reading import Reader, Stretch
 
 MOST_POINTS = 11_000  # of one range query, refused above
@@ -37,24 +43,24 @@ def walk(
     reader: Reader, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration, most_samples: int
 ) -> Iterator[EventBatch]:
     """One batch per slot, in order. Raises SourceError at the slot where an instant query would."""
-    for piece in fetched(reader, query, slots, offset, most_samples):
+    for piece in _pieces(reader, query, slots, offset, most_samples):
         for place in range(len(piece.slots)):
             yield piece.batch(place)
 
 
 def together(
     reader: Reader, queries: Sequence[SignalQuery], slots: Sequence[Timestamp], offset: Duration, most_samples: int
-) -> list[Iterator[Piece]]:
+) -> list[Iterator[AnyPiece]]:
     """Pieces of several queries that are walked through side by side, the next ones fetched while these are used.
 
     Queries that differ in a limit at their end are asked once, at the weakest.
     """
     alike: dict[object, list[tuple[SignalQuery, Limit]]] = {}
     for query in queries:
-        limit = limit_of(query.exprs[VALUE]) if set(query.exprs) == {VALUE} else None
+        limit = limit_of(query.exprs[VALUE]) if set(query.exprs) == {VALUE} and pointwise(query) else None
         if limit is not None:
             alike.setdefault((limit.left, limit.sign, query.mapping), []).append((query, limit))
-    walks: dict[str, Iterator[Piece]] = {}
+    walks: dict[str, Iterator[AnyPiece]] = {}
     for same in alike.values():
         least = weakest(limit for _, limit in same)
         base = next(query for query, limit in same if limit == least)
@@ -62,8 +68,22 @@ def together(
             shared = Shared(ahead(fetched(reader, base, slots, offset, most_samples)))
             walks |= {query.name: shared.derived(query, limit) for query, limit in same}
     return [
-        walks.get(query.name) or ahead(fetched(reader, query, slots, offset, most_samples)) for query in queries
+        walks.get(query.name) or ahead(_pieces(reader, query, slots, offset, most_samples)) for query in queries
     ]  # fmt: skip
+
+
+def pointwise(query: SignalQuery) -> bool:
+    """Whether a range query reads every slot as an instant query would."""
+    return not any(map(depends_on_range, query.exprs.values()))
+
+
+def _pieces(
+    reader: Reader, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration, most_samples: int
+) -> Generator[AnyPiece, None, None]:
+    if pointwise(query):
+        yield from fetched(reader, query, slots, offset, most_samples)
+    else:
+        yield from (OneSlot(reader.instant(query, slot, slot - offset)) for slot in slots)
 
 
 def fetched(

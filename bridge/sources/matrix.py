@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bridge.domain.errors import SourceError
 from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Floats
-from bridge.sources.decode import envelope, pieces, refuse_many
+from bridge.sources.decode import envelope, is_partial, pieces, refuse_many
 from bridge.sources.failures import UNREADABLE, not_prometheus
 
 BLOCK = 1 << 20  # bytes of text whose numbers are converted in one go
@@ -147,7 +147,7 @@ def _opened(body: bytes) -> tuple[list[_Row], int, tuple[str, ...], bool]:
     try:
         answer = _fast.decode(body)
         if answer.status == "success" and answer.data.result_type == "matrix":
-            partial = bool(answer.warnings) or answer.is_partial
+            partial = is_partial(answer.warnings) or answer.is_partial
             return answer.data.result, 0, tuple(answer.warnings + answer.infos), partial
     except UNREADABLE:
         pass

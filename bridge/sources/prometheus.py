@@ -8,12 +8,14 @@ from pathlib import Path
 from bridge.domain.batch import EventBatch
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import SignalQuery
-from bridge.domain.times import Duration, Timestamp
-from bridge.sources import columns, history
+from bridge.domain.times import MINUTE, Duration, Timestamp
+from bridge.engine.pieces import Piece
+from bridge.sources import history
 from bridge.sources.api import Api, texts
 from bridge.sources.config import PrometheusConfig
-from bridge.sources.piece import Piece
 from bridge.sources.reading import Reader
+
+FUTURE: Duration = MINUTE  # clocks may differ by as much
 
 __all__ = ["PrometheusConfig", "PrometheusSource"]
 
@@ -35,10 +37,12 @@ class PrometheusSource:
         self._api.close()
 
     def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
-        """The samples of every model at instant `at`, as the batch of `slot`. Raises SourceError."""
-        ends = self._api.deadline()
-        found = {name: self._reader.at_instant(query, name, at, ends) for name in query.exprs}
-        return columns.batch(query, slot, self._reader.table, found)
+        """The samples of every model at instant `at`, as the batch of `slot`. Raises SourceError.
+
+        Slots may be ahead of the server's clock, after ours was set back: of its future it is not asked.
+        """
+        now = self._api.server_now()
+        return self._reader.instant(query, slot, at if at <= now + FUTURE else now - (slot - at))
 
     def history(self, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration) -> Iterator[EventBatch]:
         """One batch per slot, in order, each as `instant(query, slot, slot - offset)` would give.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bridge.domain.batch import HISTOGRAMS
+from bridge.domain.batch import HISTOGRAMS, EventBatch
 from bridge.domain.errors import SourceError
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import ModelLabels, SignalQuery
@@ -16,7 +16,7 @@ from bridge.domain.times import Timestamp
 from bridge.net.memory import give_back
 from bridge.sources import decode, matrix, native
 from bridge.sources.api import Api
-from bridge.sources.columns import Buckets, Column, assemble, refuse_flood
+from bridge.sources.columns import Buckets, Column, assemble, batch, refuse_flood
 from bridge.sources.decode import HISTOGRAM, MALFORMED, LabelSets
 from bridge.sources.mapping import MISSING_LABEL, Layout, SeriesIndex
 from bridge.sources.matrix import Grid, Matrix
@@ -45,6 +45,11 @@ class Reader:
         self._told: set[tuple[str, str]] = set()
 
     # ------------------------------------------------------------ an instant
+
+    def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
+        """All columns at instant `at`, as the batch of `slot`. Raises SourceError."""
+        ends = self.api.deadline()
+        return batch(query, slot, self.table, {name: self.at_instant(query, name, at, ends) for name in query.exprs})
 
     def at_instant(self, query: SignalQuery, name: str, at: Timestamp, ends: float) -> Column:
         """Column `name` of the signal at instant `at`. Raises SourceError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -103,7 +104,7 @@ def _take(
 def _unsigned(request: Request, secrets: Sequence[str], body: bytes, now: Timestamp) -> Response | None:
     if secrets:
         try:
-            verify(secrets, request.headers, body, now)
+            verify(secrets, request.headers, body, min(now, int(time.time() * 1000)))  # the bridge's may be ahead
         except SignatureError as error:
             return refusal(401, str(error))
         return None

@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bridge.app.clock import Steps
 from bridge.app.scheduler import EVALUATE, Scheduler, SlotTrigger
 from bridge.domain.rule import Group
+from bridge.domain.times import from_datetime
 from tests.support.processes import wait_until
 
 
@@ -37,6 +39,16 @@ def test_a_start_evaluates_at_once() -> None:
 def test_slots_are_shifted_by_the_groups_phase() -> None:
     """So that groups do not all ask at once."""
     assert SlotTrigger(group(phase=7000)).get_next_fire_time(at(0), at(1)) == at(7)
+
+
+@pytest.mark.parametrize(
+    ("lead", "left", "wait"), [(1, 59, 60), (30, 30, 60), (40, 20, 40), (61, 59, 118), (3600, 60, 120)]
+)
+def test_slots_follow_the_bridges_time_while_it_is_ahead_of_the_wall_clock(lead: int, left: int, wait: int) -> None:
+    """It goes at half pace until its lead is gone. left: until the slot, on its own clock."""
+    trigger = SlotTrigger(group(), lambda: lead * 1000)
+    assert trigger._group.slot_at(from_datetime(at(lead))) + 60_000 - from_datetime(at(lead)) == left * 1000
+    assert trigger.get_next_fire_time(at(3600), at(0)) == at(wait)
 
 
 @pytest.fixture
@@ -114,3 +126,41 @@ def test_chores_run_at_their_interval(running) -> None:
     scheduler.every(100, "chore", lambda: done.append(1))
     running(scheduler)
     wait_until(lambda: len(done) >= 2, 10, "two runs of the chore")
+
+
+class Wall(Steps):
+    """A wall clock that the test says was set; APScheduler's own is not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.step = 0
+
+    def look(self) -> tuple[int, int]:
+        found, self.step = self.step, 0
+        return 0, found * 1_000_000
+
+
+def test_a_clock_that_is_set_back_makes_nothing_wait(running) -> None:
+    """What is an hour away on the wall clock that was set back by an hour was due now: it runs within seconds."""
+    done: list[str] = []
+    wall = Wall()
+    scheduler = Scheduler(lambda name: done.append("slot"), steps=wall)
+    scheduler.every(3_600_000, "chore", lambda: done.append("chore"))
+    scheduler.schedule((group("slow", 3600),))
+    running(scheduler)
+    wait_until(lambda: done == ["slot"], 10, "the evaluation at the start")
+    wall.step = -3_600_000
+    wait_until(lambda: sorted(done) == ["chore", "slot", "slot"], 10, "both, though their time has not come")
+
+
+def test_a_clock_that_is_set_forward_makes_everything_due_once(running) -> None:
+    """Also after a suspended night: what was due meanwhile is done at once, and once."""
+    done: list[str] = []
+    wall = Wall()
+    scheduler = Scheduler(lambda name: done.append("slot"), steps=wall)
+    scheduler.every(3_600_000, "chore", lambda: done.append("chore"))
+    scheduler.schedule((group("slow", 3600),))
+    running(scheduler)
+    wait_until(lambda: done == ["slot"], 10, "the evaluation at the start")
+    wall.step = 8 * 3_600_000
+    wait_until(lambda: sorted(done) == ["chore", "slot", "slot"], 10, "both")

@@ -14,6 +14,7 @@ from bridge.domain.errors import StoreCorrupt
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Outcome
 from bridge.domain.silence import Silence
+from bridge.engine.answers import Quality
 from bridge.engine.views import ModelState, ModelView, SilencesView, SilenceView
 from bridge.ports import AttemptReport, Delivery, QueryReport, QueueDepth, Result, TickReport
 from tests.support.fake_views import AT, MODEL, NAN, FakeQueries, model_view, signal
@@ -35,7 +36,8 @@ class Page:
     def __init__(self, which: str = "auto") -> None:
         self.queries = FakeQueries()
         self.telemetry = Telemetry(self.queries, which)
-        self.telemetry.expect(["Drifted", "Slow"], ["serving"], ["team/coordinator/0", "on/call/webhook/1"])
+        rules = {"Drifted": "serving", "Slow": "serving"}
+        self.telemetry.expect(rules, ["serving"], ["team/coordinator/0", "on/call/webhook/1"])
 
     @property
     def text(self) -> str:
@@ -82,7 +84,7 @@ WANTED = {
     "delivery_failures_total", "delivery_requests_total", "delivery_duration_seconds", "outbox_pending",
     "outbox_oldest_age_seconds", "outbox_dead", "requests", "config_last_reload_successful",
     "config_last_reload_success_timestamp_seconds", "model_held", "rule_active_timestamp_seconds", "web_info",
-    "rule_models",
+    "rule_models", "rule_answers_total", "clock_lead_seconds", "clock_steps_total",
 }  # fmt: skip
 
 
@@ -106,6 +108,9 @@ def test_counters_begin_at_zero_for_every_rule_and_destination(page: Page) -> No
     assert len(page.samples("delivery_failures_total")) == 2 * 12
     assert page.samples("evaluations_missed_total") == {'group="serving"': "0.0"}
     assert page.samples("events_total")['event="latency"'] == "0.0"
+    assert page.samples("rule_answers_total") == {
+        f'answer="{answer}",group="serving",rule="{rule}"': "0.0" for rule in ("Drifted", "Slow") for answer in Quality
+    }
     assert page.samples("query_failures_total")['reason="timeout"'] == "0.0"
 
 
@@ -326,3 +331,14 @@ def test_silences_that_are_not_understood_are_counted(page: Page) -> None:
     odd = Silence("s1", (), AT, AT + 1, unclear="what?")
     page.queries.silenced = SilencesView([SilenceView(odd, [])], 1, AT, fresh=True, holds_unknown=False, failing={})
     assert page.samples("silences_unclear") == {"": "1.0"}
+
+
+def test_steps_of_the_clock_are_counted_and_its_lead_is_told() -> None:
+    """By direction."""
+    telemetry = Telemetry(FakeQueries(), lead=lambda: 59_500)
+    for step in (-60_000, 60_000, -1000):
+        telemetry.clock_set(step)
+    text = telemetry.render(AT).decode()
+    assert "retrain_bridge_clock_lead_seconds 59.5" in text
+    assert 'retrain_bridge_clock_steps_total{direction="back"} 2.0' in text
+    assert 'retrain_bridge_clock_steps_total{direction="forward"} 1.0' in text

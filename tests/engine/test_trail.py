@@ -179,3 +179,12 @@ def test_a_rule_that_was_not_evaluated_leaves_no_point() -> None:
     kept, world = Trail(), world_of()
     kept.note(world.engine.runs()["Drifted"])
     assert len(kept.course([0]).slots) == 0
+
+
+def test_a_rule_that_has_seen_no_model_leaves_nothing_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """The normal state of a pasted alert. Its first model finds the slots before it, without a number."""
+    world = world_of(rule(limit=None))
+    for answer in ({}, {}, {A: 0.7}):
+        world.tick(answer)  # type: ignore[arg-type]
+    assert [record.message for record in caplog.records] == []
+    assert shown(trail(world).value) == [None, None, 0.7]

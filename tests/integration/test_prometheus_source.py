@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,12 @@ QUERIES = {
     "buckets": SignalQuery("seconds", EventKind.CUSTOM, {"buckets": "seconds_bucket", "n": "requests_total"}),
     "constants": SignalQuery("load", EventKind.CUSTOM, {"value": "load"}, CONSTANT),
     "scalar": SignalQuery("now", EventKind.CUSTOM, {"value": "scalar(load) * 2"}, CONSTANT),
+    "@ end()": SignalQuery("drift", EventKind.DRIFT, {"value": "drift @ end() > 0.5"}),
+    "@ start()": SignalQuery("drift", EventKind.DRIFT, {"value": "avg_over_time(drift[1m] @ start())"}),
+    "one column of two": SignalQuery(
+        "errors", EventKind.INFERENCE_ERROR,
+        {"errors": "increase(errors_total[1m])", "total": "increase(requests_total[1m] @ end())"},
+    ),
     "nothing": SignalQuery("nothing", EventKind.CUSTOM, {"value": "no_such_metric"}),
 }  # fmt: skip
 
@@ -107,6 +114,19 @@ def test_a_past_slot_reads_exactly_as_it_did_when_it_was_present(source: Prometh
     present = [plain(source.instant(query, slot, slot - OFFSET)) for slot in slots]
     assert past == present
     assert len(past) == SLOTS
+
+
+def test_signals_that_are_walked_side_by_side_read_so_too(source: PrometheusSource) -> None:
+    """As a backtest reads them; expressions that differ in a limit at their end are asked once, unless it would lie."""
+    exprs = ("drift @ end() > 0.5", "drift @ end() > 0.8", "drift > 0.5", "drift > 0.8")
+    queries = [SignalQuery(f"q{n}", EventKind.DRIFT, {"value": expr}) for n, expr in enumerate(exprs)]
+    slots = [START + place * STEP for place in range(SLOTS)]
+    past: list[list[dict[str, object]]] = [[] for _ in queries]
+    for step in zip_longest(*source.pieces(queries, slots, OFFSET)):
+        for seen, piece in zip(past, step, strict=True):
+            seen.extend(plain(piece.batch(place)) for place in range(len(piece.slots) if piece else 0))
+    for query, seen in zip(queries, past, strict=True):
+        assert seen == [plain(source.instant(query, slot, slot - OFFSET)) for slot in slots]
 
 
 def test_the_comparison_above_saw_every_kind_of_sample(source: PrometheusSource) -> None:

@@ -34,7 +34,7 @@ def site() -> Iterator[Site]:
     with serving() as running:
         queries = FakeQueries(views=[model_view(), model_view(HOSTILE, ModelState.DEGRADED)])
         telemetry = Telemetry(queries)
-        telemetry.expect(["Drifted"], ["serving"], ["team/coordinator/0"])
+        telemetry.expect({"Drifted": "serving"}, ["serving"], ["team/coordinator/0"])
         telemetry.tick(TickReport("serving", AT, 0.02, (), {"drift": 2}, {("Drifted", "requested"): 1}))
         telemetry.reload(ok=True, at=AT)
         running.metrics = telemetry.render(AT)

@@ -88,7 +88,8 @@ def test_an_empty_matrix_is_an_answer() -> None:
 @pytest.mark.parametrize(
     ("more", "notes", "partial"),
     [(',"warnings":["w"]', ("w",), True), (',"infos":["i"]', ("i",), False), (',"isPartial":true', (), True),
-     (',"warnings":"w"', ("w",), True)],
+     (',"warnings":"w"', ("w",), True), (',"warnings":["PromQL warning: w"]', ("PromQL warning: w",), False),
+     (',"warnings":"PromQL info: w"', ("PromQL info: w",), False)],
 )  # fmt: skip
 def test_warnings_are_carried(more: str, notes: tuple[str, ...], partial: bool) -> None:
     """As with instant queries."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi.testclient import TestClient
 
+from bridge.engine.views import Queries
 from bridge.web.app import create_app
 from bridge.web.settings import WebConfig, WebSettings
 from tests.support.fake_views import AT, FakeCommands, FakeQueries
@@ -13,12 +14,13 @@ class Site:
     """An application and what it was asked."""
 
     def __init__(
-        self, settings: WebSettings | None = None, secrets: tuple[str, ...] = (), client: str = "127.0.0.1"
-    ) -> None:
+        self, settings: WebSettings | None = None, secrets: tuple[str, ...] = (), client: str = "127.0.0.1",
+        queries: Queries | None = None,
+    ) -> None:  # fmt: skip
         self.queries, self.commands = FakeQueries(), FakeCommands()
         app = create_app(
-            self.queries, self.commands, settings or WebSettings(), lambda now: f"now {now}\n".encode(), WebConfig(),
-            lambda: AT, lambda: secrets,
+            queries or self.queries, self.commands, settings or WebSettings(), lambda now: f"now {now}\n".encode(),
+            WebConfig(), lambda: AT, lambda: secrets,
         )  # fmt: skip
         self.http = TestClient(app, base_url="http://127.0.0.1:9095", client=(client, 50_000))
 

@@ -1,0 +1,70 @@
+"""Slots that are ahead of the server's clock: of its future it is not asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+import responses
+
+from bridge.domain.batch import EventKind
+from bridge.domain.model import ModelTable
+from bridge.domain.rule import SignalQuery
+from bridge.sources.prometheus import PrometheusConfig, PrometheusSource
+from tests.support.fake_prometheus import FakePrometheus
+
+SECOND, OFFSET = 1000, 30_000
+QUERY = SignalQuery("drift", EventKind.DRIFT, {"value": "drift"})
+NEAR = 60.0  # seconds that a test may take
+
+
+class Dated(FakePrometheus):
+    """Tells its time in its answers."""
+
+    date: str = ""
+
+    def _answer(self, request):  # type: ignore[no-untyped-def]
+        status, _, body = super()._answer(request)
+        return status, ({"Date": self.date} if self.date else {}), body
+
+
+@pytest.fixture
+def mocked() -> Iterator[responses.RequestsMock]:
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as found:
+        yield found
+
+
+def asked(mocked: responses.RequestsMock, ahead: float, date: str, questions: int = 2) -> list[float]:
+    """How many seconds after now the instants are that a server is asked for, of slots so many seconds after now."""
+    fake = Dated(lambda expr, at: [])
+    fake.date = date
+    fake.serve(mocked)
+    now = int(time.time() * SECOND)
+    slot = now + int(ahead * SECOND)
+    with closing(PrometheusSource(PrometheusConfig(url=fake.url), ModelTable(), Path())) as source:
+        for _ in range(questions):
+            assert source.instant(QUERY, slot, slot - OFFSET).slot == slot
+    return [float(parameters["time"]) - now / SECOND for _, parameters in fake.asked]
+
+
+@pytest.mark.parametrize("ahead", [-1e6, -30, 0, 30, 89])
+def test_slots_up_to_a_minute_ahead_are_asked_for_as_they_are(mocked: responses.RequestsMock, ahead: float) -> None:
+    """Clocks differ; whatever the server says its time is."""
+    for date in ("", "nonsense", formatdate(0), formatdate(time.time())):
+        assert asked(mocked, ahead, date) == pytest.approx([ahead - 30] * 2, abs=0.01)
+
+
+def test_slots_far_ahead_are_asked_for_at_the_present_instant(mocked: responses.RequestsMock) -> None:
+    """Less the query offset."""
+    for date in ("", formatdate(time.time())):
+        found = asked(mocked, 3600, date)
+        assert all(-31 <= at < NEAR - 30 for at in found), found
+
+
+def test_the_later_clock_counts(mocked: responses.RequestsMock) -> None:
+    """Ours is ten minutes late: the slots are not ahead of the server, as its first answer tells."""
+    assert asked(mocked, 600, formatdate(time.time() + 600))[1] == pytest.approx(570, abs=0.01)
