@@ -103,6 +103,8 @@ class Telemetry:
         self._registry.register(self._state)
         self._define_evaluation()
         self._define_delivery()
+        self._store = self._gauge("store_usable", "Whether the last write to the store, or look at it, worked.")
+        self._store.set(1)
         info = self._gauge("build_info", "Version of the bridge; always 1.", "version", "pythonversion")
         info.labels(__version__, platform.python_version()).set(1)
         web = self._gauge("web_info", "Where people reach the page of the bridge; always 1.", "external_url")
@@ -218,6 +220,10 @@ class Telemetry:
         self._reload_ok.set(1 if ok else 0)
         if ok:
             self._reload_at.set(at / 1000)
+
+    def store(self, *, works: bool) -> None:
+        """The store was written to, or looked at."""
+        self._store.set(int(works))
 
     # ------------------------------------------------------------ exposition
 

@@ -87,8 +87,11 @@ def after(
 
 
 def keep(outbox: Outbox, before: Breaker, after: Breaker, now: Timestamp) -> None:
-    """Store what an attempt made of the breaker; when that closed it, everything that waits becomes due now."""
-    if after != before:
-        outbox.save_breaker(after)
+    """Store what an attempt made of the breaker; when that closed it, everything that waits becomes due now.
+
+    In this order: whatever fails is done again after the next attempt.
+    """
     if is_open(before) and not is_open(after):
         outbox.pull_forward(before.destination, now)
+    if after != before:
+        outbox.save_breaker(after)
