@@ -51,7 +51,7 @@ class _StateCollector(Collector):
         self.now: Timestamp = 0
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        yield from self._queues()
+        yield from self._stored()
         requests = _family("requests", "Requests that are not over, by state.", "state")
         for state, count in sorted(self._queries.request_counts().items()):
             requests.add_metric([state], count)
@@ -65,10 +65,10 @@ class _StateCollector(Collector):
             models.add_metric([group, rule], count)
         yield from (requests, last, interval, models)
 
-    def _queues(self) -> Iterator[GaugeMetricFamily]:
-        """Left out while the store cannot be read: the other metrics are needed just then."""
+    def _stored(self) -> Iterator[GaugeMetricFamily]:
+        """What the store is asked for; left out while it cannot be read: the other metrics are needed just then."""
         try:
-            depths = self._queries.queue_depths()
+            depths, missed = self._queries.queue_depths(), self._queries.last_missed()
         except StoreError as error:
             log.warning("queues cannot be counted", extra={"error": str(error)})
             return
@@ -80,7 +80,9 @@ class _StateCollector(Collector):
             pending.add_metric(place, depth.pending)
             age.add_metric(place, max(0, self.now - depth.oldest_at) / 1000 if depth.oldest_at else 0)
             dead.add_metric(place, depth.dead)
-        yield from (pending, age, dead)
+        last = _family("last_missed_episode_timestamp_seconds", "When an episode was last found that nobody saw.")
+        last.add_metric([], missed / 1000)
+        yield from (pending, age, dead, last)
 
 
 class Telemetry:
