@@ -80,7 +80,7 @@ class _StateCollector(Collector):
             pending.add_metric(place, depth.pending)
             age.add_metric(place, max(0, self.now - depth.oldest_at) / 1000 if depth.oldest_at else 0)
             dead.add_metric(place, depth.dead)
-        last = _family("last_missed_episode_timestamp_seconds", "When an episode was last found that nobody saw.")
+        last = _family("last_missed_episode_timestamp_seconds", "When the last episode ended that nobody saw.")
         last.add_metric([], missed / 1000)
         yield from (pending, age, dead, last)
 

@@ -233,7 +233,7 @@ class Queries(Protocol):
         ...
 
     def last_missed(self) -> Timestamp:
-        """When an episode was last found that had begun and ended unseen; 0 = never. Raises StoreError."""
+        """When the last episode ended that had begun and ended unseen; 0 = there was none. Raises StoreError."""
         ...
 
     def explain(self, model: ModelKey, rule: str = "", at: Timestamp = 0) -> list[Explanation]:

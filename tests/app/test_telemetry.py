@@ -81,7 +81,7 @@ WANTED = {
     "delivery_failures_total", "delivery_requests_total", "delivery_duration_seconds", "outbox_pending",
     "outbox_oldest_age_seconds", "outbox_dead", "requests", "config_last_reload_successful",
     "config_last_reload_success_timestamp_seconds", "model_held", "rule_active_timestamp_seconds", "web_info",
-    "rule_models",
+    "rule_models", "store_usable", "last_missed_episode_timestamp_seconds",
 }  # fmt: skip
 
 
@@ -317,3 +317,11 @@ def test_the_address_of_the_page_is_there_for_links() -> None:
     """Without the slash at its end, so that a path can follow."""
     text = Telemetry(FakeQueries(), external_url="https://ops.example/bridge/").render(AT).decode()
     assert 'retrain_bridge_web_info{external_url="https://ops.example/bridge"} 1.0\n' in text
+
+
+def test_a_store_that_fails_is_a_metric() -> None:
+    """1 from the start, 0 while it fails."""
+    telemetry = Telemetry(FakeQueries())
+    assert b"retrain_bridge_store_usable 1.0" in telemetry.render(AT)
+    telemetry.store(works=False)
+    assert b"retrain_bridge_store_usable 0.0" in telemetry.render(AT)
