@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from bridge.config.load import BridgeConfig
 from bridge.domain.route import Route
 from bridge.domain.times import Timestamp
+from bridge.engine import notice
 from bridge.engine.gatekeeping import Bundle, Way
 from bridge.ports import BundleSink, Sink
 from bridge.sinks.base import SinkContext
@@ -29,7 +30,7 @@ def build_sinks(config: BridgeConfig, external_url: str) -> dict[str, Sink]:
                 external_url=external_url,
                 external_labels=config.global_.external_labels,
                 base_dir=config.base_dir,
-                resolve_after=4 * max(config.global_.evaluation_interval, config.global_.resend_delay),
+                resolve_after=notice.lasts(max(config.global_.evaluation_interval, config.global_.resend_delay)),
             )
             built[f"{receiver}/{integration}/{index}"] = known[integration](entry, context)
     return built

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 DATABASE = "retrain-bridge.db"
 POLL_INTERVAL = 5 * SECOND
 SILENCES_INTERVAL = 15 * SECOND
+STORE_INTERVAL = 5 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,10 @@ def open_store(options: ServeOptions) -> SqlStore:
 
 
 def run_service(options: Options, serve: ServeOptions) -> int:
-    """Run until SIGTERM or SIGINT; SIGHUP reloads. Raises ConfigError, StoreError and OSError at the start."""
+    """Run until SIGTERM or SIGINT (0), or until another bridge has the database (1); SIGHUP reloads.
+
+    Raises ConfigError, StoreError and OSError at the start.
+    """
     keep_large_buffers()
     signals = Signals()
     config, web_config = load(options.config_file), load_web_config(serve.web.web_config_file)
@@ -62,7 +66,9 @@ def run_service(options: Options, serve: ServeOptions) -> int:
         stack.callback(store.close)
         workers = max(4, len(config.groups) + 2)
         scheduler = Scheduler(lambda group: bridge.evaluate(group), workers=workers, lead=clock.lead)
-        bridge = Bridge(options, config, store, rescheduled=lambda new: scheduler.schedule(new.groups))
+        bridge = Bridge(
+            options, config, store, rescheduled=lambda new: scheduler.schedule(new.groups), taken=signals.give_up
+        )
         stack.callback(bridge.stop)
         app = create_app(
             bridge.queries, bridge.commands, serve.web, bridge.telemetry.render, web_config, clock.now, bridge.secrets
@@ -77,11 +83,11 @@ def run_service(options: Options, serve: ServeOptions) -> int:
         log.info("retrain-bridge runs", extra={"address": server.address, "groups": len(config.groups)})
         _wait(signals, bridge)
         log.info("stopping")
-    _leave()
-    return 0
+    _leave(signals.code)
+    return signals.code
 
 
-def _leave() -> None:
+def _leave(code: int) -> None:
     """End now, though a query may still be waiting for its answer: what it would bring is evaluated after a start."""
     deadline = time.monotonic() + 0.3
     workers = [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
@@ -89,12 +95,13 @@ def _leave() -> None:
         thread.join(max(0.0, deadline - time.monotonic()))
     if any(thread.is_alive() for thread in workers):
         logging.shutdown()
-        os._exit(0)
+        os._exit(code)
 
 
 def _schedule(scheduler: Scheduler, bridge: Bridge, config: BridgeConfig) -> None:
     scheduler.every(POLL_INTERVAL, "poll", bridge.poll)
     scheduler.every(HOUR, "prune", bridge.prune)
+    scheduler.every(STORE_INTERVAL, "store", bridge.watch_store)
     scheduler.every(SILENCES_INTERVAL, "silences", bridge.fetch_silences)
     scheduler.schedule(config.groups)
     scheduler.start()
@@ -112,11 +119,17 @@ def _wait(signals: Signals, bridge: Bridge) -> None:
 
 @dataclass(slots=True)
 class Signals:
-    """What was asked of the process by signals."""
+    """What was asked of the process by signals. code: its exit code."""
 
     came: threading.Event = field(default_factory=threading.Event)
     stop: bool = False
     hang_up: bool = False
+    code: int = 0
+
+    def give_up(self) -> None:
+        """End with an error: another process has the database."""
+        self.stop, self.code = True, 1
+        self.came.set()
 
 
 def _on_signals(signals: Signals) -> None:

@@ -52,7 +52,7 @@ class _StateCollector(Collector):
         self.now: Timestamp = 0
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        yield from self._queues()
+        yield from self._stored()
         requests = _family("requests", "Requests that are not over, by state.", "state")
         for state, count in sorted(self._queries.request_counts().items()):
             requests.add_metric([state], count)
@@ -68,10 +68,10 @@ class _StateCollector(Collector):
         unclear.add_metric([], self._queries.unclear_silences())
         yield from (requests, last, interval, models, unclear)
 
-    def _queues(self) -> Iterator[GaugeMetricFamily]:
-        """Left out while the store cannot be read: the other metrics are needed just then."""
+    def _stored(self) -> Iterator[GaugeMetricFamily]:
+        """What the store is asked for; left out while it cannot be read: the other metrics are needed just then."""
         try:
-            depths = self._queries.queue_depths()
+            depths, missed = self._queries.queue_depths(), self._queries.last_missed()
         except StoreError as error:
             log.warning("queues cannot be counted", extra={"error": str(error)})
             return
@@ -83,7 +83,9 @@ class _StateCollector(Collector):
             pending.add_metric(place, depth.pending)
             age.add_metric(place, max(0, self.now - depth.oldest_at) / 1000 if depth.oldest_at else 0)
             dead.add_metric(place, depth.dead)
-        yield from (pending, age, dead)
+        last = _family("last_missed_episode_timestamp_seconds", "When the last episode ended that nobody saw.")
+        last.add_metric([], missed / 1000)
+        yield from (pending, age, dead, last)
 
 
 class Telemetry:
@@ -110,6 +112,8 @@ class Telemetry:
         self._registry.register(self._state)
         self._define_evaluation()
         self._define_delivery()
+        self._store = self._gauge("store_usable", "Whether the last write to the store, or look at it, worked.")
+        self._store.set(1)
         info = self._gauge("build_info", "Version of the bridge; always 1.", "version", "pythonversion")
         info.labels(__version__, platform.python_version()).set(1)
         web = self._gauge("web_info", "Where people reach the page of the bridge; always 1.", "external_url")
@@ -244,6 +248,10 @@ class Telemetry:
     def clock_set(self, step: Duration) -> None:
         """The wall clock was set by so many ms, < 0: back."""
         self._clock_steps.labels("back" if step < 0 else "forward").inc()
+
+    def store(self, *, works: bool) -> None:
+        """The store was written to, or looked at."""
+        self._store.set(int(works))
 
     # ------------------------------------------------------------ exposition
 

@@ -16,7 +16,7 @@ from bridge.app.couriers import Couriers, Worker
 from bridge.app.routing import Routes, build_sinks
 from bridge.app.telemetry import Telemetry
 from bridge.config.load import BridgeConfig, load
-from bridge.domain.errors import ConfigError, StoreError
+from bridge.domain.errors import ConfigError, StoreBusy, StoreError
 from bridge.domain.model import ModelTable
 from bridge.domain.request import RequestRecord
 from bridge.domain.times import DAY, SECOND, Duration, Timestamp
@@ -42,6 +42,7 @@ from bridge.sources.prometheus import PrometheusSource
 log = logging.getLogger(__name__)
 
 FIRST_SILENCES = 2.0  # seconds the start waits for them
+_STORE_PROBLEM = "the store cannot be written: "
 POLL_TIME = 4 * SECOND  # of one round of questions to the coordinators
 
 
@@ -57,15 +58,25 @@ class Options:
 
 
 class Bridge:
-    """Everything below the scheduler and the web server, put together; `reload` exchanges what a file can change."""
+    """Everything below the scheduler and the web server, put together; `reload` exchanges what a file can change.
+
+    rescheduled: told the configuration that a reload put in force. taken: told when another bridge has the database.
+    """
 
     def __init__(
-        self, options: Options, config: BridgeConfig, store: Store, *, rescheduled: Callable[[BridgeConfig], None]
+        self,
+        options: Options,
+        config: BridgeConfig,
+        store: Store,
+        *,
+        rescheduled: Callable[[BridgeConfig], None],
+        taken: Callable[[], None] = lambda: None,
     ) -> None:
         self.options = options
         self.config = config
         self.store = store
         self._rescheduled = rescheduled
+        self._taken = taken
         self._worker = f"{socket.gethostname()}:{os.getpid()}"
         self._problem = "starting"
         self._polled = -1
@@ -154,18 +165,44 @@ class Bridge:
 
     def evaluate(self, group: str) -> None:
         """One tick of a group: its report goes to telemetry, new work wakes the couriers."""
+        generation = self.engine.generation
         try:
             report = self.engine.evaluate(group, clock.now())
         except StoreError as error:
-            self._problem = f"the store cannot be written: {error}"
             log.exception("tick was not stored; it is evaluated again", extra={"group": group, "error": str(error)})
+            self._store_fails(error)
             return
-        if self._problem.startswith("the store"):
-            self._problem = ""
+        self._store_works()
         if report is not None:
             self.telemetry.tick(report)
-            if report.queued or report.told:
-                self.couriers.wake()
+        if (report is not None and report.queued) or self.engine.generation != generation:
+            self.couriers.wake()
+
+    def watch_store(self) -> None:
+        """See that the database is still ours and can be written to, and load it anew if it may have changed."""
+        try:
+            self.store.check()
+            self.engine.recover(clock.now())
+        except StoreError as error:
+            self._store_fails(error)
+        else:
+            self._store_works()
+
+    def _store_fails(self, error: StoreError) -> None:
+        self.telemetry.store(works=False)
+        problem = f"{_STORE_PROBLEM}{error}"
+        if self._problem != problem and (not self._problem or self._problem.startswith(_STORE_PROBLEM)):
+            log.error("the store cannot be used", extra={"error": str(error)})
+            self._problem = problem
+        if isinstance(error, StoreBusy):
+            log.critical("another bridge uses the database; this one ends", extra={"error": str(error)})
+            self._taken()
+
+    def _store_works(self) -> None:
+        self.telemetry.store(works=True)
+        if self._problem.startswith(_STORE_PROBLEM):
+            self._problem = ""
+            log.info("the store can be used again")
 
     def poll(self) -> None:
         """Ask the coordinators what became of the requests that they took; a slow one is gone on with the next time."""

@@ -9,6 +9,8 @@ BridgeError
 │   ├── StoreBusy             another process holds it
 │   ├── StoreCorrupt          the file is not a database of ours, or is damaged
 │   ├── StoreFull             the disk is full, or the file may not grow
+│   ├── StoreLost             the files are not those that were opened
+│   ├── StoreUncertain        what it holds is not known: a COMMIT was not answered, or the lock was lost
 │   └── SchemaTooNew          written by a newer version
 ├── RequestError              a command on a request cannot be carried out
 │   └── UnknownRequest        there is no request with that id
@@ -83,6 +85,14 @@ class StoreCorrupt(StoreError):  # noqa: N818
 
 class StoreFull(StoreError):  # noqa: N818
     """No space is left to write."""
+
+
+class StoreLost(StoreError):  # noqa: N818
+    """The files of the database were removed, replaced or emptied while they were in use."""
+
+
+class StoreUncertain(StoreError):  # noqa: N818
+    """What the store holds is not known any more: load it before anything else is decided."""
 
 
 class SchemaTooNew(StoreError):  # noqa: N818

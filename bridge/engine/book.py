@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from bridge.domain.gate import PipelineLoad, budget_until
 from bridge.domain.model import ModelKey, PipelineKey
 from bridge.domain.request import Decision, Episode, RequestRecord, RequestState, RetrainRequest, Verdict
 from bridge.domain.rule import Gates
-from bridge.domain.times import HOUR, Duration, Timestamp
+from bridge.domain.times import MINUTE, Duration, Timestamp
 from bridge.ports import NewDelivery, Pause
 
 _ASKED = {
@@ -19,7 +20,7 @@ _ASKED = {
 }  # fmt: skip
 _FAILED = {RequestState.FAILED, RequestState.LOST}
 _NEVER: Timestamp = 1 << 62
-_FORGET_EVERY: Duration = HOUR
+_FORGET_EVERY: Duration = MINUTE  # where requests come fast, those of an hour are more than all that is needed
 
 
 def retrained_at(record: RequestRecord) -> Timestamp:
@@ -57,12 +58,12 @@ def unhelpful_after(record: RequestRecord | None) -> int:
 class Sent:
     """When requests went, ascending, by pipeline, by project and in all: the keys are (), (project,), (both)."""
 
-    times: dict[tuple[str, ...], list[Timestamp]] = field(default_factory=dict)
+    times: dict[tuple[str, ...], array[int]] = field(default_factory=dict)
 
     def add(self, owner: PipelineKey, at: Timestamp) -> None:
         """One more, not earlier than those before."""
         for key in ((), (owner.project,), (owner.project, owner.pipeline)):
-            self.times.setdefault(key, []).append(at)
+            self.times.setdefault(key, array("q")).append(at)
 
     def forget(self, before: Timestamp) -> None:
         """No budget looks back that far."""

@@ -15,6 +15,8 @@ from bridge.domain.times import HOUR, MINUTE, SECOND, Duration, Timestamp
 from bridge.engine.backoff import Rate
 from bridge.ports import Breaker, Delivery, Outbox, Result
 
+TOO_MANY = 429
+
 
 @dataclass(frozen=True, slots=True)
 class DeliverySettings:
@@ -25,6 +27,7 @@ class DeliverySettings:
     backoff_base, backoff_max: of one delivery. give_up: a delivery older than this is dead when it fails again.
     breaker_failures: retryable failures in a row that open the breaker; probe: longest time between two probes.
     denied_delay: pause of a destination that refused our credential twice in a row. rate: None = no limit.
+    Of these, `probe` and `denied_delay` say how long a receiver that is well again may go unnoticed.
     """
 
     attempt_deadline: Duration = 10 * SECOND
@@ -34,7 +37,7 @@ class DeliverySettings:
     give_up: Duration = 72 * HOUR
     breaker_failures: int = 3
     probe: Duration = 30 * SECOND
-    denied_delay: Duration = 5 * MINUTE
+    denied_delay: Duration = 30 * SECOND
     rate: Rate | None = None
 
     def __post_init__(self) -> None:
@@ -78,7 +81,9 @@ def after(
         return Breaker(breaker.destination, paused_until=pause)
     if delivery.retry_after > 0:
         # It answered and said when: no failure to count, the pause is the protection.
-        return Breaker(breaker.destination, paused_until=ended + delivery.retry_after)
+        # A 429 is meant literally; else it is a guess, and one probe within `probe` burdens nobody.
+        wait = delivery.retry_after if delivery.status == TOO_MANY else min(delivery.retry_after, settings.probe)
+        return Breaker(breaker.destination, paused_until=ended + wait)
     failures = breaker.failures + 1
     if failures < settings.breaker_failures and not is_open(breaker):
         return Breaker(breaker.destination, failures)
@@ -87,8 +92,11 @@ def after(
 
 
 def keep(outbox: Outbox, before: Breaker, after: Breaker, now: Timestamp) -> None:
-    """Store what an attempt made of the breaker; when that closed it, everything that waits becomes due now."""
-    if after != before:
-        outbox.save_breaker(after)
+    """Store what an attempt made of the breaker; when that closed it, everything that waits becomes due now.
+
+    In this order: whatever fails is done again after the next attempt.
+    """
     if is_open(before) and not is_open(after):
         outbox.pull_forward(before.destination, now)
+    if after != before:
+        outbox.save_breaker(after)

@@ -45,7 +45,7 @@ class EngineCommands:
 
     def report_status(self, report: StatusReport) -> RequestRecord:
         """A coordinator's word: moves the request forward, never back; UnknownRequest when there is no such one."""
-        with self._engine.lock:
+        with self._engine.certain(self._now()):
             record = self._known(report.request_id)
             if not record.state.may_become(report.state):
                 return record

@@ -11,7 +11,7 @@ import json
 import logging
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bridge.domain.times import SECOND, Timestamp, format_duration
 from bridge.engine import breaker as circuit
@@ -23,6 +23,25 @@ log = logging.getLogger(__name__)
 
 
 Now = Callable[[], Timestamp]
+
+
+@dataclass(slots=True)
+class _Made:
+    """An attempt that was made, and what it means. apart: its bundle is dissolved. again: it was tried to store it."""
+
+    claims: Sequence[Claim]
+    outcome: Delivery
+    next_at: Timestamp
+    started: Timestamp
+    ended: Timestamp
+    apart: bool
+    before: Breaker
+    after: Breaker
+    again: bool = False
+
+    @property
+    def over(self) -> bool:
+        return self.outcome.result in (Result.DELIVERED, Result.DEAD)
 
 
 class Courier:
@@ -54,12 +73,15 @@ class Courier:
         self._probe_at: Timestamp = 0
         self._denied = False
         self._said = ""
+        self._made: _Made | None = None  # what is not stored yet
 
     def step(self, now: Now) -> Timestamp | None:
         """Make at most one attempt; the instant of the next work (not after now: call again), None: nothing waits.
 
-        Raises StoreError; what was claimed is then repeated when its lease ends.
+        Raises StoreError; what an attempt came to is then kept here, and stored before the next one.
         """
+        if self._made is not None:
+            self._settle(self._made)
         at = now()
         breaker = self._outbox.breaker(self.destination)
         claim = None
@@ -119,20 +141,31 @@ class Courier:
         apart = outcome.result is Result.DEAD and len(claims) > 1
         if apart:  # one of them may be what was refused: each is tried alone
             outcome, next_at = replace(outcome, result=Result.RETRY), ended
-        if len(claims) > 1:
-            kept = self._outbox.settle_bundle(claims, outcome, ended, next_at, apart=apart)
-        else:
-            kept = self._outbox.settle(claim, outcome, ended, next_at)
-        circuit.keep(self._outbox, breaker, after, ended)
-        over = outcome.result in (Result.DELIVERED, Result.DEAD)
-        for one in claims:
-            request_id = one.parcel.request.id
-            self._tell(one, outcome, kept=kept)
-            if kept and over:
-                self._settled(request_id)
-            dead = outcome.result is Result.DEAD
-            self._report(AttemptReport(self.destination, outcome, (ended - started) / 1000, dead, request_id))
-        return over or apart
+        self._made = made = _Made(claims, outcome, next_at, started, ended, apart, breaker, after)
+        self._settle(made)
+        return made.over or apart
+
+    def _settle(self, made: _Made) -> None:
+        """Store an attempt, and tell of it. Raises StoreError: then it is not known whether it is stored."""
+        kept = self._stored(made)
+        circuit.keep(self._outbox, made.before, made.after, made.ended)
+        for claim in made.claims if kept and made.over else ():
+            self._settled(claim.parcel.request.id)
+        self._made = None
+        dead = made.outcome.result is Result.DEAD
+        for claim in made.claims:
+            request_id = claim.parcel.request.id
+            self._tell(claim, made.outcome, kept=kept)
+            seconds = (made.ended - made.started) / 1000
+            self._report(AttemptReport(self.destination, made.outcome, seconds, dead, request_id))
+
+    def _stored(self, made: _Made) -> bool:
+        """Whether it is this attempt that the store holds; one that was tried before may be there already."""
+        again, made.again = made.again, True
+        if len(made.claims) > 1:
+            given = (made.outcome, made.ended, made.next_at)
+            return self._outbox.settle_bundle(made.claims, *given, apart=made.apart) or again
+        return self._outbox.settle(made.claims[0], made.outcome, made.ended, made.next_at) or again
 
     def _send(self, claims: Sequence[Claim], now: Timestamp) -> Delivery:
         claim = claims[0]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from bridge.domain.request import HoldReason, RetrainRequest
-from bridge.domain.times import Timestamp, rfc3339
+from bridge.domain.times import MINUTE, Duration, Timestamp, rfc3339
 from bridge.engine.notices import Notice
 from bridge.ports import Alert
 
@@ -38,6 +38,11 @@ class Sender:
     def link(self, request_id: str) -> str:
         """Where people read more of a request; "" when the bridge does not know its own address."""
         return f"{self.external_url.rstrip('/')}/api/v1/requests/{request_id}" if self.external_url else ""
+
+
+def lasts(every: Duration) -> Duration:
+    """How far ahead of now the `endsAt` of an open alert is set: four re-posts, and no less than a restart takes."""
+    return max(4 * every, MINUTE)
 
 
 def identity(request: RetrainRequest, sender: Sender, alertname: str = REQUESTED) -> dict[str, str]:

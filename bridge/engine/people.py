@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from bridge.domain.errors import RequestError, UnknownRequest
+from bridge.domain.errors import RequestError, StoreError, StoreUncertain, UnknownRequest
 from bridge.domain.fitting import fitted
 from bridge.domain.limits import LONGEST_PART
 from bridge.domain.model import ModelKey
@@ -29,6 +29,7 @@ from bridge.ports import History, Pause, TickChanges
 
 log = logging.getLogger(__name__)
 
+_NOT_STORED = "the connection to the store was lost and nothing was stored; try again"
 _BY_HAND = Rule(MANUAL, "", "", cooldown=Cooldown(0))
 _PAST = {"approve": "approved", "release": "released", "withdraw": "withdrawn"}
 
@@ -50,7 +51,7 @@ class People:
         Approving answers the gate `approval` only; releasing opens every gate; withdrawing ends the request, and its
         episode asks no more.
         """
-        with self.engine.lock:
+        with self.engine.certain(self.now()):
             record = self.history.request(request_id)
             if record is None:
                 raise UnknownRequest(f"there is no request {request_id!r}")
@@ -93,7 +94,7 @@ class People:
         """Ask for a retraining by hand. A gate that is closed refuses it, unless `force`."""
         if max(map(len, model.labels().values())) > LONGEST_PART:
             raise RequestError(f"project, pipeline and version have at most {LONGEST_PART} characters")
-        with self.engine.lock:
+        with self.engine.certain(self.now()):
             at = self.now()
             attempt = 1
             while self.history.request(request_id(model, MANUAL, at, attempt)) is not None:
@@ -118,12 +119,16 @@ class People:
 
     def pause(self, project: str, pipeline: str, length: Duration, who: str, note: str = "") -> Pause:
         """Send no request of a pipeline, a project ("" = any) or of all for `length` ms; 0: go on at once."""
-        with self.engine.lock:
+        with self.engine.certain(self.now()):
             at = self.now()
             pause = Pause(project, pipeline, at + length, who, at, note)
-            self.engine.store.save_pause(pause)
-            same = (project, pipeline)
-            others = [item for item in self.engine.book.pauses if (item.project, item.pipeline) != same]
+            try:
+                self.engine.store.save_pause(pause)
+            except StoreUncertain as error:
+                self._load(error, at)
+                if pause not in self.engine.book.pauses if length else self._lasting(project, pipeline):
+                    raise StoreError(_NOT_STORED) from error
+            others = [item for item in self.engine.book.pauses if (item.project, item.pipeline) != (project, pipeline)]
             self.engine.book.pauses = [*others, pause] if length else others
         log.warning(
             "requests are paused" if length else "requests go on",
@@ -145,5 +150,26 @@ class People:
             "", 0, episodes=list(draft.episodes.values()), requests=list(draft.requests.values()),
             deliveries=draft.deliveries, decisions=draft.decisions, at=at,
         )  # fmt: skip
-        self.engine.store.commit(changes)
-        draft.apply()
+        try:
+            self.engine.store.commit(changes)
+        except StoreUncertain as error:
+            self._load(error, at)
+            if not all(self._stored(record) for record in draft.requests.values()):
+                raise StoreError(_NOT_STORED) from error
+        else:
+            draft.apply()
+
+    def _load(self, error: StoreUncertain, at: Timestamp) -> None:
+        """Find out what the store holds; while it does not say, the person is told that it is not known."""
+        try:
+            self.engine.recover(at)
+        except StoreError:
+            raise error from None
+
+    def _stored(self, record: RequestRecord) -> bool:
+        """Whether a request is there with all that people did to it."""
+        found = self.history.request(record.id)
+        return found is not None and found.acts == record.acts
+
+    def _lasting(self, project: str, pipeline: str) -> bool:
+        return any((item.project, item.pipeline) == (project, pipeline) for item in self.engine.book.pauses)

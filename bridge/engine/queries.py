@@ -193,6 +193,11 @@ class EngineQueries:
         counts[RequestState.UNDELIVERED] = current.count(RequestState.UNDELIVERED)
         return {state.value: counts[state] for state in (*_OPEN_STATES, RequestState.UNDELIVERED)}
 
+    def last_missed(self) -> Timestamp:
+        """As the store has it, for a process that is started again and again counts nothing for long."""
+        found = self._history.requests(RequestFilter(states=(RequestState.MISSED,), limit=1))
+        return found[0].ended_at if found else 0
+
     def explain(self, model: ModelKey, rule: str = "", at: Timestamp = 0) -> list[Explanation]:
         """As Explainer.explain."""
         return self._explainer.explain(model, rule, at)

@@ -179,7 +179,7 @@ class Refresher:
         ]
 
     def _open_until(self, interval: Duration, now: Timestamp) -> Timestamp:
-        return now + 4 * max(interval, self._refresh.resend_delay)
+        return now + notice.lasts(max(interval, self._refresh.resend_delay))
 
     def _alert(self, item: OpenAlert, now: Timestamp, made: Mapping[str, tuple[OpenAlert, Alert]]) -> Alert | None:
         open_until = self._open_until(item.interval, now)

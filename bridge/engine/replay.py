@@ -61,6 +61,7 @@ class ReplayStore:
     def __init__(self, take: Callable[[TickChanges], None], snapshot: Snapshot | None = None) -> None:
         self._take = take
         self._snapshot = snapshot or Snapshot()
+        self.doubts = 0
 
     def load(self, since: Timestamp, sent_since: Timestamp = 0) -> Snapshot:
         """Where an earlier replay stopped, or nothing."""

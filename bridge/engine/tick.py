@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 
 from bridge.domain.batch import EventBatch
-from bridge.domain.errors import SourceError
+from bridge.domain.errors import SourceError, StoreUncertain
 from bridge.domain.model import ModelTable
 from bridge.domain.request import Decision, HoldReason, Outcome, RequestRecord
 from bridge.domain.rule import Gates, Group, SignalQuery
@@ -83,15 +84,38 @@ class Engine:
         self._restorer = Restorer(table, self._observer_failed)
         self._dropped = Dropped()
         self._reconfigured = False
+        self._doubts = 0
 
     # ------------------------------------------------------------ start and reload
 
     def start(self, now: Timestamp) -> None:
         """Continue from the store. Raises StoreError."""
-        snapshot = self.store.load(now - RESOLVED_FOR, now - SENT_KEPT)
+        doubts, snapshot = self.store.doubts, self.store.load(now - RESOLVED_FOR, now - SENT_KEPT)
+        self._doubts, self.book, self._storms = doubts, Book(), {}
         self._restorer.load(snapshot)
         self.book.load(snapshot.episodes, snapshot.requests, snapshot.sent, snapshot.pauses)
         self._stormy = [record for record in snapshot.requests if record.hold is HoldReason.STORM]
+
+    def recover(self, now: Timestamp) -> None:
+        """Drop what is known and load it again, if the store may hold something else. Raises StoreError."""
+        with self.lock:
+            if self.store.doubts == self._doubts or not self.groups:
+                return
+            self.start(now)
+            old, self.groups = self.groups, self._restorer.groups([run.group for run in self.groups.values()], {})
+            for name, run in self.groups.items():
+                run.seconds, run.missed = old[name].seconds, old[name].missed
+            self._dropped, self._reconfigured = self._restorer.left(self.groups, {}), True
+            self._remember_storms()
+            self.generation += 1
+        log.warning("what the store holds was not known for sure, and is loaded anew")
+
+    @contextlib.contextmanager
+    def certain(self, now: Timestamp) -> Iterator[None]:
+        """The lock, with what the store holds known. Raises StoreError."""
+        with self.lock:
+            self.recover(now)
+            yield
 
     def configure(
         self, groups: Iterable[Group], routing: Routing, gates: Gates, *, catch_up_limit: Duration = HOUR
@@ -141,21 +165,34 @@ class Engine:
         """Evaluate group `name` up to its present slot; None when that is stored already, or the group is gone.
 
         Raises StoreError when the tick could not be stored: then nothing has changed, and the next one catches up.
+        When it is not known whether it was stored, everything is loaded again, and what is missing is evaluated anew.
         clock: seconds, for durations only.
         """
-        run = self.groups.get(name)
+        try:
+            self.recover(now)
+            return self._evaluate(name, now, clock)
+        except StoreUncertain:
+            self.recover(now)
+            return self._evaluate(name, now, clock)
+
+    def _evaluate(self, name: str, now: Timestamp, clock: Callable[[], float]) -> TickReport | None:
+        run, doubts = self.groups.get(name), self._doubts
         if run is None:
             return None
         with run.lock:
             todo = plan(run.group, run.last_slot, now, self.catch_up_limit)
-            return None if todo is None else self._tick(run, todo, now, clock)
+            return None if todo is None else self._tick(run, todo, now, doubts, clock)
 
-    def _tick(self, run: GroupRun, todo: Plan, now: Timestamp, clock: Callable[[], float]) -> TickReport | None:
+    def _tick(
+        self, run: GroupRun, todo: Plan, now: Timestamp, doubts: int, clock: Callable[[], float]
+    ) -> TickReport | None:
         began, tally = clock(), _Tally()
         self._recall(run, todo, clock)
         past = self._past(run, todo, tally, clock)
         answers = self._ask(run, todo.slot, tally, clock)
         with self.lock:
+            if self.store.doubts != doubts:
+                raise StoreUncertain("the store has to be loaded anew")
             if self.groups.get(run.group.name) is not run:
                 return None  # reloaded meanwhile: the new rules evaluate this slot
             draft = Draft(self.book)

@@ -232,6 +232,10 @@ class Queries(Protocol):
         """Open requests by state (every non-terminal state included, 0 where none)."""
         ...
 
+    def last_missed(self) -> Timestamp:
+        """When the last episode ended that had begun and ended unseen; 0 = there was none. Raises StoreError."""
+        ...
+
     def explain(self, model: ModelKey, rule: str = "", at: Timestamp = 0) -> list[Explanation]:
         """Why there was (no) request, by rule; at 0: now. RequestError, SourceError."""
         ...

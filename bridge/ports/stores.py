@@ -110,7 +110,12 @@ class Snapshot:
 
 
 class TickStore(Protocol):
-    """The engine's side of the store. Raises StoreError."""
+    """The engine's side of the store. Raises StoreError; StoreUncertain when it may hold what was given, or not."""
+
+    @property
+    def doubts(self) -> int:
+        """How often it was not known what the store holds, by any side of it: what was loaded before may be wrong."""
+        ...
 
     def load(self, since: Timestamp, sent_since: Timestamp = 0) -> Snapshot:
         """What a start continues from; `since`: episodes that ended after it are included."""
@@ -314,5 +319,9 @@ class History(Protocol):
 
 class Store(TickStore, Outbox, History, Protocol):
     """All sides of one store."""
+
+    def check(self) -> None:
+        """Raise StoreError unless it can be written to now, and is the one that was opened. StoreBusy: others do."""
+        ...
 
     def close(self) -> None: ...

@@ -22,8 +22,8 @@ class Side(ABC):
         """A transaction that may write, begun at once."""
 
     @abstractmethod
-    def _read(self) -> AbstractContextManager[Connection]:
-        """A transaction that only reads."""
+    def _read(self, *, alone: bool = False) -> AbstractContextManager[Connection]:
+        """A transaction that only reads; alone: while nothing is written, not even by a connection that was lost."""
 
 
 def insert(dialect: str, table: Table) -> Insert:

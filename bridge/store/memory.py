@@ -41,6 +41,14 @@ class MemoryStore(MemoryOutbox):
     def close(self) -> None:
         """Nothing to let go of."""
 
+    def check(self) -> None:
+        """It is always there."""
+
+    @property
+    def doubts(self) -> int:
+        """What it holds is always known."""
+        return 0
+
     # ------------------------------------------------------------ ticks
 
     def load(self, since: Timestamp, sent_since: Timestamp = 0) -> Snapshot:

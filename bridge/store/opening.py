@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 from alembic import command
 from alembic.config import Config
@@ -17,59 +16,19 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
-from bridge.domain.errors import SchemaTooNew, StoreBusy, StoreCorrupt, StoreError, StoreFull
+from bridge.domain.errors import SchemaTooNew, StoreCorrupt, StoreError, StoreFull
 from bridge.net.private import private_file, private_folder
 from bridge.net.redact import redact
+from bridge.store.owning import FileLock, ServerLock
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT = 5.0
-PROCESS_LOCK = 7_259_216
 # The server gives up a connection whose other end is gone after a minute, and with it the lock.
 _SETTINGS = (
     "-c lock_timeout=10000 -c statement_timeout=30000 "
     "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
 )
 MIGRATION_LOCK = 7_259_217  # any number; two processes that start together migrate one after the other
-
-
-class FileLock:
-    """Held for the life of a store: a second process on the same file would settle the same deliveries."""
-
-    def __init__(self, database: Path) -> None:
-        self._path = database.with_name(database.name + ".lock")
-        private_file(self._path)
-        self._file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.read(self._file, 32).decode(errors="replace").strip() or "unknown"
-            os.close(self._file)
-            raise StoreBusy(
-                f"{database} is in use by process {holder}; stop it, or give this one another --storage.path"
-            ) from None
-        os.truncate(self._file, 0)
-        os.write(self._file, str(os.getpid()).encode())
-
-    def release(self) -> None:
-        """Let another process in. The file stays: removing it would let two in."""
-        os.close(self._file)
-
-
-class ServerLock:
-    """An advisory lock of a PostgreSQL database, as long as the connection lasts that holds it."""
-
-    def __init__(self, engine: Engine, name: str) -> None:
-        self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        self._connection.detach()  # closed means closed, not given back to the pool with the lock
-        held = self._connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": PROCESS_LOCK}).scalar()
-        if not held:
-            self._connection.close()
-            raise StoreBusy(f"{name} is in use by another process; stop it, or give this one another database")
-
-    def release(self) -> None:
-        """Let another process in."""
-        with contextlib.suppress(SQLAlchemyError, OSError):
-            self._connection.close()
 
 
 def open_sqlite(path: Path) -> tuple[Engine, FileLock]:
@@ -83,12 +42,13 @@ def open_sqlite(path: Path) -> tuple[Engine, FileLock]:
         raise StoreError(f"cannot open {path}: {path.parent} is not a folder; --storage.path names one") from None
     except OSError as error:
         raise StoreError(f"cannot open {path}: {error.strerror}") from None
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT}, pool_size=16, max_overflow=16)
+    engine = create_engine(f"sqlite:///{path}", creator=lambda: _connect(path), pool_size=16, max_overflow=16)
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     try:
         with translated(str(path)):
             migrate(engine, str(path))
+            lock.watch()
     except BaseException:
         engine.dispose()
         lock.release()
@@ -116,6 +76,12 @@ def open_url(url: str) -> tuple[Engine, ServerLock]:
         engine.dispose()
         raise
     return engine, lock
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """A file that is gone is an error, and not a new database."""
+    address = f"file:{quote(str(path))}?mode=rw"
+    return sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT, check_same_thread=False)
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:

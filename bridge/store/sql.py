@@ -8,19 +8,22 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
+from bridge.domain.errors import StoreError, StoreUncertain
 from bridge.store.history import HistorySide
-from bridge.store.opening import FileLock, ServerLock, open_sqlite, open_url, translated
+from bridge.store.opening import open_sqlite, open_url, translated
 from bridge.store.outbox import OutboxSide
+from bridge.store.owning import Owner
 from bridge.store.ticks import TickSide
 
 
 class SqlStore(TickSide, OutboxSide, HistorySide):
     """All sides of the store on one database. Safe to use from several threads."""
 
-    def __init__(self, engine: Engine, lock: FileLock | ServerLock | None = None) -> None:
+    def __init__(self, engine: Engine, owner: Owner) -> None:
         self._engine = engine
-        self._lock = lock
+        self._owner: Owner | None = owner
         self._breakers = {}
+        self._doubts = 0
 
     @classmethod
     def open_sqlite(cls, path: Path) -> SqlStore:
@@ -34,19 +37,51 @@ class SqlStore(TickSide, OutboxSide, HistorySide):
 
     @contextlib.contextmanager
     def _write(self) -> Iterator[Connection]:
-        with translated(), self._engine.begin() as connection:
-            yield connection
+        committing = False
+        try:
+            with translated(), self._engine.begin() as connection:
+                self._verify(connection)
+                yield connection
+                committing = True
+        except StoreUncertain:
+            self._doubt()
+            raise
+        except StoreError as error:
+            if not committing:
+                raise
+            self._doubt()
+            raise StoreUncertain(f"{error}; whether it was stored is not known, so it is loaded anew") from error
+
+    def _verify(self, connection: Connection) -> None:
+        if self._owner is not None:
+            self._owner.verify(connection)
+
+    def _doubt(self) -> None:
+        self._doubts += 1
+        self._breakers.clear()
+
+    @property
+    def doubts(self) -> int:
+        """As ports.TickStore."""
+        return self._doubts
+
+    def check(self) -> None:
+        """As ports.Store."""
+        with self._write():
+            pass
 
     @contextlib.contextmanager
-    def _read(self) -> Iterator[Connection]:
+    def _read(self, *, alone: bool = False) -> Iterator[Connection]:
         with translated(), self._engine.connect() as connection:
             reading = connection.execution_options(reads_only=True)
             with reading.begin():
+                if alone and self._owner is not None:
+                    self._owner.alone(reading)
                 yield reading
 
     def close(self) -> None:
         """Let go of the database, and let another process in."""
         self._engine.dispose()
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        if self._owner is not None:
+            self._owner.release()
+            self._owner = None

@@ -56,7 +56,7 @@ class TickSide(Side):
 
     def load(self, since: Timestamp, sent_since: Timestamp = 0) -> Snapshot:
         """What a start continues from."""
-        with self._read() as connection:
+        with self._read(alone=True) as connection:
             slots = {row.group_name: row.slot for row in connection.execute(select(tables.slots))}
             alerts = [rows.alert_of(row) for row in connection.execute(select(tables.alerts)).mappings()]
             recent = or_(tables.episodes.c.ended_at == 0, tables.episodes.c.ended_at >= since)

@@ -84,7 +84,8 @@ WANTED = {
     "delivery_failures_total", "delivery_requests_total", "delivery_duration_seconds", "outbox_pending",
     "outbox_oldest_age_seconds", "outbox_dead", "requests", "config_last_reload_successful",
     "config_last_reload_success_timestamp_seconds", "model_held", "rule_active_timestamp_seconds", "web_info",
-    "rule_models", "rule_answers_total", "clock_lead_seconds", "clock_steps_total",
+    "rule_models", "rule_answers_total", "clock_lead_seconds", "clock_steps_total", "store_usable",
+    "last_missed_episode_timestamp_seconds",
 }  # fmt: skip
 
 
@@ -342,3 +343,11 @@ def test_steps_of_the_clock_are_counted_and_its_lead_is_told() -> None:
     assert "retrain_bridge_clock_lead_seconds 59.5" in text
     assert 'retrain_bridge_clock_steps_total{direction="back"} 2.0' in text
     assert 'retrain_bridge_clock_steps_total{direction="forward"} 1.0' in text
+
+
+def test_a_store_that_fails_is_a_metric() -> None:
+    """1 from the start, 0 while it fails."""
+    telemetry = Telemetry(FakeQueries())
+    assert b"retrain_bridge_store_usable 1.0" in telemetry.render(AT)
+    telemetry.store(works=False)
+    assert b"retrain_bridge_store_usable 0.0" in telemetry.render(AT)

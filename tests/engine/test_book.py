@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from bridge.domain.request import Episode, RequestRecord, RequestState, RetrainRequest, Verdict
 from bridge.domain.rule import Gates, Rate
-from bridge.domain.times import DAY, HOUR
+from bridge.domain.times import DAY, HOUR, MINUTE
 from bridge.engine.book import Book, Draft, unhelpful_after
 from tests.support.world import A, B
 
@@ -39,6 +39,20 @@ def test_news_of_an_earlier_attempt_do_not_make_it_the_present_one() -> None:
     assert draft.request(A) == second
     draft.put_request(replace(first, delivered_at=600))
     assert draft.request(A) == second
+
+
+def test_requests_that_nothing_needs_are_forgotten_within_a_minute() -> None:
+    """Where they come fast, those of an hour would be many; the latest of the pipeline stays."""
+    book = Book()
+    for attempt in range(1, 51):
+        book.put_request(record(attempt, RequestState.CLOSED, ended_at=100 * attempt))
+    book.forget(MINUTE)
+    assert list(book.requests) == [f"{A}-50"]
+    book.put_request(record(51, RequestState.CLOSED, ended_at=MINUTE + 1))
+    book.forget(MINUTE + 2)
+    assert len(book.requests) == 2, "they are looked through once a minute"
+    book.forget(2 * MINUTE)
+    assert list(book.requests) == [f"{A}-51"]
 
 
 def test_sent_requests_are_forgotten_when_no_budget_looks_back_that_far() -> None:

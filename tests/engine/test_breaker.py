@@ -65,7 +65,7 @@ def test_only_the_second_denial_in_a_row_pauses() -> None:
     """The first one is answered by reading the credential again, at once."""
     denied = Delivery(Result.DENIED, "unauthorized", 401)
     assert after(Breaker("a", 2), denied) == Breaker("a")
-    assert after(Breaker("a"), denied, denied_again=True) == Breaker("a", paused_until=T0 + 301 * SECOND)
+    assert after(Breaker("a"), denied, denied_again=True) == Breaker("a", paused_until=T0 + 31 * SECOND)
 
 
 @pytest.mark.parametrize(

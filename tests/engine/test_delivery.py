@@ -182,7 +182,7 @@ def test_a_refused_credential_is_read_again_once_at_once_and_then_slowly(caplog:
         work.outbox.put(firing(numbered(number)))
     with caplog.at_level(logging.ERROR):
         work.run(11 * MINUTE)
-    assert work.receiver.instants == [0, 0, 300_000, 600_000]
+    assert work.receiver.instants[:5] == [0, 0, 30_000, 60_000, 90_000]
     assert [record.getMessage() for record in caplog.records] == ["delivery failed, will be repeated"]
     assert caplog.records[0].__dict__["reason"] == "unauthorized"
 

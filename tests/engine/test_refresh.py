@@ -42,7 +42,7 @@ class Bench:
     told: list[Notice] = field(default_factory=list)
     news: int = 0
 
-    def refresher(self) -> Refresher:
+    def refresher(self, refresh: RefreshSettings | None = None) -> Refresher:
         return Refresher(
             PLACE,
             self,
@@ -50,7 +50,7 @@ class Bench:
             self.outbox,
             Sender("http://bridge.example", {"cluster": "eu1"}),
             DeliverySettings(),
-            RefreshSettings(),
+            refresh or RefreshSettings(),
             random.Random(3),
             self.reports.append,
         )
@@ -243,7 +243,13 @@ def test_a_denied_re_post_pauses_the_destination_at_the_second_time() -> None:
     """As for deliveries: the credential is read again once, then slowly."""
     bench = Bench([OPEN], [Delivery(Result.DENIED, "unauthorized", 401)])
     bench.run(bench.refresher(), 10 * MINUTE)
-    assert bench.instants == [0, 30_000, 330_000]
+    assert bench.instants == [0, *range(30_000, 10 * MINUTE + 1, 30_000)]
+
+
+def test_an_alert_outlives_a_restart_however_often_it_is_sent() -> None:
+    """At a resend delay of 1 s, four of them would be over before a start is."""
+    bench = Bench([replace(OPEN, interval=SECOND)])
+    assert bench.refresher(refresh=RefreshSettings(resend_delay=SECOND)).due(T0)[0].ends_at == T0 + MINUTE
 
 
 def test_a_sink_that_raises_does_not_end_the_reminders(caplog: pytest.LogCaptureFixture) -> None:

@@ -109,7 +109,7 @@ def outcomes(process: Bridge) -> list[str]:
 def test_a_query_that_fails_while_firing_resolves_nothing_and_asks_nothing_twice(
     source: Prometheus, alerts: Alertmanager
 ) -> None:
-    """State is frozen and the alert is kept alive past its endsAt (4 s here) until Prometheus is back."""
+    """State is frozen and the alert is kept alive until Prometheus is back."""
     with bridge(source.url, drift_rules(), to(alerts), query_timeout="1s") as process:
         process.start()
         wanted = expected_id(MODEL, "Drifted", breach(source))

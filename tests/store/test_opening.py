@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from bridge.domain.errors import SchemaTooNew, StoreBusy, StoreCorrupt, StoreError, StoreFull
+from bridge.domain.errors import SchemaTooNew, StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreUncertain
 from bridge.domain.request import RequestState
 from bridge.ports import DecisionFilter, RequestFilter, TickChanges
 from bridge.store.sql import SqlStore
@@ -154,7 +154,7 @@ def test_a_second_process_on_one_postgresql_database_is_refused() -> None:
 
 
 def test_postgresql_may_go_away_and_come_back() -> None:
-    """Meanwhile every call is a StoreError, afterwards everything is there."""
+    """Meanwhile every call is a StoreError; afterwards the lock is taken again first, and everything is there."""
     with postgres() as server:
         store = SqlStore.open_url(server.database())
         store.commit(TickChanges("g", 1, requests=[record_of()], at=1))
@@ -162,6 +162,8 @@ def test_postgresql_may_go_away_and_come_back() -> None:
         with pytest.raises(StoreError):
             store.commit(TickChanges("g", 2, at=2))
         server.start()
+        with pytest.raises(StoreUncertain):
+            store.commit(TickChanges("g", 3, at=3))
         store.commit(TickChanges("g", 3, at=3))
         assert dict(store.load(0).slots) == {"g": 3}
         assert [item.state for item in store.requests(RequestFilter())] == [RequestState.REQUESTED]

@@ -148,6 +148,9 @@ class FakeQueries:
     def request_counts(self) -> Mapping[str, int]:
         return {"held": 0, "requested": 1, "accepted": 0, "running": 0}
 
+    def last_missed(self) -> Timestamp:
+        return AT
+
     def explain(self, model: ModelKey, rule: str = "", at: Timestamp = 0) -> list[Explanation]:
         self.asked.append((model, rule, at))
         checks = (Check("query", True, "answered"), Check("verdict", False, "ok: drift 0.1, limit 0.6"))

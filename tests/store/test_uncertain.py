@@ -1,0 +1,280 @@
+"""A COMMIT that nobody answers, on a real PostgreSQL behind a proxy that cuts: the story is that of a run without."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TypeVar
+
+import psycopg
+import pytest
+
+from bridge.domain.errors import StoreBusy, StoreError, StoreUncertain
+from bridge.domain.times import SECOND
+from bridge.engine.breaker import DeliverySettings
+from bridge.engine.delivery import Courier
+from bridge.ports import DecisionFilter, Delivery, DeliveryState, Kind, Parcel, Result, Store, TickChanges
+from bridge.store.memory import MemoryStore
+from bridge.store.sql import SqlStore
+from tests.contracts.test_stores import record_of
+from tests.support.cutting_proxy import AFTER, BEFORE, PASS, RACING, CuttingProxy, cutting_proxy
+from tests.support.postgres import Postgres, postgres
+from tests.support.world import A, B, C, World, group, rule
+
+PLACE = "team/coordinator/0"
+SLOTS = 20
+T = TypeVar("T")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Postgres]:
+    with postgres() as server:
+        yield server
+
+
+def through(proxy: CuttingProxy, url: str) -> str:
+    return re.sub(r":\d+/", f":{proxy.port}/", url)
+
+
+class Taking:
+    """A receiver that takes everything."""
+
+    integration = "fake"
+    sends_resolved = False
+    reports_status = True
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+
+    def send(self, parcel: Parcel, now: int) -> Delivery:
+        self.ids.append(parcel.request.id)
+        return Delivery(Result.DELIVERED, status=202, reference=f"run-{parcel.request.id}")
+
+
+def stubborn(act: Callable[[], T]) -> T:
+    """As a scheduler, a courier's thread, or a person: what failed is done again."""
+    for _ in range(50):
+        try:
+            return act()
+        except StoreError:
+            continue
+    raise AssertionError("the store never worked")
+
+
+def lived(
+    store: Store, seed: int, begins: Callable[[], None] = lambda: None
+) -> tuple[list[list[object]], list[str], World]:
+    """Twenty slots with ticks, deliveries, coordinators and people; requests and decisions, and what was sent."""
+    rng = random.Random(seed)
+    rules = group(
+        rule("Drifted", for_=10 * SECOND), rule("Careful", query="errors", limit=0.5, approval=True, cooldown=20_000)
+    )
+    world, receiver = World(rules, store=store), Taking()
+    begins()
+    courier = Courier(
+        PLACE, receiver, store, "w", DeliverySettings(), lambda _: None, world.commands.settled, random.Random(1)
+    )
+    for _ in range(SLOTS):
+        for signal in ("drift", "errors"):
+            world.say({model: rng.choice([0.1, 0.9]) for model in (A, B, C)}, signal=signal)
+        world.now += world.group.interval
+        stubborn(lambda: world.engine.evaluate("g", world.now))
+        deliver(courier, world)
+        act(world, rng)
+    world.now += 100 * SECOND  # leases of claims that were cut end
+    deliver(courier, world)
+    requests = [
+        (item.id, item.state, item.acts, item.sent_at, item.ended_at, item.request.reasons, item.request.late)
+        for item in stubborn(world.requests)
+    ]
+    decisions = [replace(item, id=0) for item in stubborn(world.decisions)]
+    return [requests, decisions], receiver.ids, world
+
+
+def deliver(courier: Courier, world: World) -> None:
+    """All that is due."""
+    for _ in range(100):
+        following = stubborn(lambda: courier.step(lambda: world.now))
+        if following is None or following > world.now:
+            return
+    raise AssertionError("the courier is still busy")
+
+
+def act(world: World, rng: random.Random) -> None:
+    """What coordinators and people do between two slots; by the same dice in every run."""
+    dice = [rng.random() for _ in range(3)]
+    records = stubborn(world.requests)
+    for record in records:
+        if record.state.in_flight and world.now - record.sent_at >= 20 * SECOND:
+            stubborn(lambda id_=record.id: world.report(id_, "succeeded"))  # type: ignore[misc]
+    waiting = [record.id for record in records if record.state.waiting]
+    if waiting and dice[0] < 0.5:
+        what = rng.choice(["approve", "release", "withdraw"])
+        stubborn(lambda: world.commands.act(waiting[0], what, "ann"))
+    if dice[1] < 0.1:
+        stubborn(lambda: world.commands.create(B, "by hand", "bob", force=True))
+    if dice[2] < 0.1:
+        length = rng.choice([0, 30 * SECOND])
+        stubborn(lambda: world.commands.pause("shop", "search", length, "eve"))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_connections_that_are_cut_at_commit_change_no_request_and_no_decision(cluster: Postgres, seed: int) -> None:
+    """A fifth of all COMMITs is cut: before the server got it, after, or while it is at it. The seed is printed."""
+    told, sent, _ = lived(MemoryStore(), seed)
+    dice = random.Random(100 + seed)
+    with cutting_proxy(cluster.port) as proxy:
+        store = SqlStore.open_url(through(proxy, cluster.database()))
+
+        def begins() -> None:
+            proxy.fate = lambda: dice.choice([BEFORE, AFTER, RACING]) if dice.random() < 0.2 else PASS
+
+        cut, sent_again, world = lived(store, seed, begins)
+        proxy.fate = lambda: PASS
+        assert proxy.cuts > SLOTS, "the proxy cut too seldom to show anything"
+        for found, wanted in zip(cut, told, strict=True):
+            assert found == wanted
+        assert set(sent_again) == set(sent)
+        assert all(
+            item.state is DeliveryState.DELIVERED for record in world.requests() for item in store.deliveries(record.id)
+        )
+        store.close()
+    print(f"seed {seed}: {proxy.cuts} cuts, {len(told[0])} requests, {len(told[1])} decisions")
+
+
+@pytest.mark.parametrize("fate", [BEFORE, AFTER, RACING])
+def test_a_commit_without_an_answer_is_said_to_be_uncertain(cluster: Postgres, fate: str) -> None:
+    """And a load that follows sees what became of it, for good."""
+    with cutting_proxy(cluster.port) as proxy:
+        store = SqlStore.open_url(through(proxy, cluster.database()))
+        proxy.fate = lambda: fate
+        with pytest.raises(StoreUncertain, match="whether it was stored is not known"):
+            store.commit(TickChanges("g", 7, requests=[record_of()], at=7))
+        proxy.fate = lambda: PASS
+        assert store.doubts == 1
+        found = dict(store.load(0).slots)
+        assert found in ({BEFORE: [{}], AFTER: [{"g": 7}], RACING: [{}, {"g": 7}]}[fate])
+        assert dict(store.load(0).slots) == found
+        store.close()
+
+
+@pytest.mark.parametrize("fate", [BEFORE, AFTER])
+def test_a_settlement_without_an_answer_is_made_again_and_nothing_is_sent_twice(cluster: Postgres, fate: str) -> None:
+    """What the receiver said is kept until it is stored; the courier tells of it once."""
+    with cutting_proxy(cluster.port) as proxy:
+        store = SqlStore.open_url(through(proxy, cluster.database()))
+        world = World(group(rule()), store=store)
+        world.tick({A: 0.9})
+        (record,) = world.requests()
+        receiver, reports = Taking(), []
+        courier = Courier(
+            PLACE, receiver, store, "w", DeliverySettings(), reports.append, world.commands.settled, random.Random(1)
+        )
+
+        def send(parcel: Parcel, now: int) -> Delivery:
+            proxy.fate = lambda: fate
+            return Taking.send(receiver, parcel, now)
+
+        receiver.send = send  # type: ignore[method-assign]
+        with pytest.raises(StoreError):
+            courier.step(lambda: world.now)
+        proxy.fate = lambda: PASS
+        stubborn(lambda: courier.step(lambda: world.now))
+        (item,) = store.deliveries(record.id)
+        assert (item.state, item.attempts, item.kind) == (DeliveryState.DELIVERED, 1, Kind.FIRING)
+        assert (receiver.ids, len(reports)) == ([record.id], 1)
+        world.engine.recover(world.now)
+        assert world.engine.book.requests[record.id].state == "accepted"
+        store.close()
+
+
+def test_a_request_by_hand_whose_commit_is_cut_is_made_once(cluster: Postgres) -> None:
+    """It was stored: the person is told so, and does not ask a second time."""
+    with cutting_proxy(cluster.port) as proxy:
+        store = SqlStore.open_url(through(proxy, cluster.database()))
+        world = World(group(rule()), store=store)
+        commit = store.commit
+
+        def cut(changes: TickChanges) -> None:
+            fates = [AFTER]
+            proxy.fate = lambda: fates.pop() if fates else PASS
+            commit(changes)
+
+        store.commit = cut  # type: ignore[method-assign]
+        record = world.commands.create(A, "why not", "ann")
+        assert [item.id for item in world.requests()] == [record.id]
+        assert len(store.decisions(DecisionFilter())) == 1
+        store.close()
+
+
+# ------------------------------------------------------------ the lock
+
+
+def test_the_lock_is_taken_again_after_a_restart_of_the_server() -> None:
+    """Before anything is written; a second bridge is refused as before."""
+    with postgres() as server:
+        url = server.database()
+        store = SqlStore.open_url(url)
+        server.program.kill()
+        server.start()
+        with pytest.raises(StoreUncertain, match="was lost and is taken again"):
+            stubborn_but_for_uncertain(lambda: store.commit(TickChanges("g", 2, at=2)))
+        assert dict(store.load(0).slots) == {}
+        with pytest.raises(StoreBusy):
+            SqlStore.open_url(url)
+        store.commit(TickChanges("g", 2, at=2))
+        store.close()
+        SqlStore.open_url(url).close()
+
+
+def test_who_comes_second_after_a_restart_of_the_server_writes_nothing() -> None:
+    """Another bridge was faster: the first may not write a word any more."""
+    with postgres() as server:
+        url = server.database()
+        first = SqlStore.open_url(url)
+        first.commit(TickChanges("g", 1, at=1))
+        server.program.kill()
+        server.start()
+        second = SqlStore.open_url(url)
+        for _ in range(3):
+            with pytest.raises(StoreBusy, match="in use by another process"):
+                stubborn_but_for_uncertain(lambda: first.commit(TickChanges("g", 9, at=9)))
+        second.commit(TickChanges("g", 2, at=2))
+        assert dict(second.load(0).slots) == {"g": 2}
+        first.close()
+        second.close()
+
+
+def test_a_lock_whose_connection_was_ended_is_noticed_by_the_next_write(cluster: Postgres) -> None:
+    """An administrator, or a firewall: the other connections live on."""
+    url = cluster.database()
+    store = SqlStore.open_url(url)
+    store.commit(TickChanges("g", 1, at=1))
+    end_lock_holder(cluster, url)
+    with pytest.raises(StoreUncertain, match="was lost and is taken again"):
+        store.commit(TickChanges("g", 2, at=2))
+    store.check()
+    with pytest.raises(StoreBusy):
+        SqlStore.open_url(url)
+    store.close()
+
+
+def end_lock_holder(cluster: Postgres, url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND objid = 7259216"
+        )
+
+
+def stubborn_but_for_uncertain(act: Callable[[], object]) -> object:
+    """The first call after a restart may find a dead connection; what is asked for is what comes then."""
+    for _ in range(5):
+        try:
+            return act()
+        except (StoreUncertain, StoreBusy):
+            raise
+        except StoreError:
+            continue
+    return act()
