@@ -63,7 +63,12 @@ class _StateCollector(Collector):
         models = _family("rule_models", "Models that a rule on signals knows.", "group", "rule")
         for group, rule, count in self._queries.rule_models():
             models.add_metric([group, rule], count)
-        yield from (requests, last, interval, models)
+        silent = _family(
+            "rule_models_never_judged", "Models that a rule has long had numbers of, and never judged.", "group", "rule"
+        )
+        for group, rule, count in self._queries.never_judged():
+            silent.add_metric([group, rule], count)
+        yield from (requests, last, interval, models, silent)
 
     def _queues(self) -> Iterator[GaugeMetricFamily]:
         """Left out while the store cannot be read: the other metrics are needed just then."""

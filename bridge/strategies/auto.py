@@ -72,6 +72,7 @@ class AutoStrategy(RetrainStrategy):
     Config = AutoConfig
     needs = frozenset({VALUE})
     history = 14 * DAY
+    warm_up = DAY
 
     def __init__(self, config: AutoConfig) -> None:
         self._config = config
@@ -80,8 +81,8 @@ class AutoStrategy(RetrainStrategy):
         self._extremes = Extremes(len(STATISTICS))
         self._habits, self._shares = Habits(), Shares()
         self.state_dtype = np.dtype([
-            ("at", np.int64), ("cell", np.int64), ("seen", np.int64), ("sum", np.float64), ("samples", np.int32), ("looked", np.int64),
-            ("last", np.float64), ("sums", np.float64, (2,)), ("on", np.bool_), ("loud", np.int64), ("known", np.bool_),
+            ("at", np.int64), ("cell", np.int64), ("seen", np.int64), ("sum", np.float64), ("samples", np.int32),
+            ("looked", np.int64), ("last", np.float64), ("sums", np.float64, (2,)), ("on", np.bool_), ("loud", np.int64), ("known", np.bool_),
             ("score", np.float64), ("highest", np.float64), ("usual", np.float64), ("which", np.int8),
             ("side", np.int8), ("next", np.int64), ("requests", np.float64),
             ("habits", list(Habits.fields)), ("extremes", self._extremes.fields), ("shares", list(Shares.fields)),

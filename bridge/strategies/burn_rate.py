@@ -73,9 +73,15 @@ class BurnRateStrategy(RetrainStrategy):
         spans = chain.from_iterable((pair.long, pair.short) for pair in config.pairs)
         self._lengths = np.array(sorted({parse_duration(span) for span in spans}), np.int64)
         self._places = [(self._place(pair.long), self._place(pair.short)) for pair in config.pairs]
+        self.warm_up = round(config.min_coverage * int(self._lengths[-1]))
         size = len(self._lengths)
         self.state_dtype = np.dtype(
-            [("next", np.int64), ("seen", np.int64), ("cell", np.int64, (size,)), ("ring", np.float32, (size, 3, CELLS))]
+            [
+                ("next", np.int64),
+                ("seen", np.int64),
+                ("cell", np.int64, (size,)),
+                ("ring", np.float32, (size, 3, CELLS)),
+            ]
         )
 
     def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Verdicts:
