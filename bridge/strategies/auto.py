@@ -1,4 +1,4 @@
-"""The strategy of rules that name none: right without tuning."""
+"""The strategy of rules that name none: it has no limit to choose."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Judged(Verdicts):
 class AutoStrategy(RetrainStrategy):
     """Breached when a signal does what it has not done before; the strategy of rules that name none.
 
-    When to use: always, until you know better. Errors among requests: a CUSUM finds a share that has risen. Any other
+    When to use: until you know better. Errors among requests: a CUSUM finds a share that has risen. Any other
     signal: its value, its change and the CUSUM of its shift against the usual course of day and week are each compared
     with the peaks that they had before. New levels and repeated peaks become usual within days.
     Sources: Page, Biometrika 41 (1954); Coles, An Introduction to Statistical Modeling of Extreme Values, 2001.
@@ -82,7 +82,8 @@ class AutoStrategy(RetrainStrategy):
         self._habits, self._shares = Habits(), Shares()
         self.state_dtype = np.dtype([
             ("at", np.int64), ("cell", np.int64), ("seen", np.int64), ("sum", np.float64), ("samples", np.int32),
-            ("looked", np.int64), ("last", np.float64), ("sums", np.float64, (2,)), ("on", np.bool_), ("loud", np.int64), ("known", np.bool_),
+            ("looked", np.int64), ("last", np.float64), ("sums", np.float64, (2,)), ("on", np.bool_),
+            ("loud", np.int64), ("known", np.bool_),
             ("score", np.float64), ("highest", np.float64), ("usual", np.float64), ("which", np.int8),
             ("side", np.int8), ("next", np.int64), ("requests", np.float64),
             ("habits", list(Habits.fields)), ("extremes", self._extremes.fields), ("shares", list(Shares.fields)),

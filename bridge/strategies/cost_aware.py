@@ -58,7 +58,8 @@ class CostAwareStrategy(RetrainStrategy):
     needs = frozenset({ERRORS, TOTAL})
     inherits = True
     state_dtype = np.dtype([
-        ("next", np.int64), ("seen", np.int64), ("windows", np.int64), ("began", np.int64), ("last", np.int64), ("cells", np.int16), ("each", np.int32),
+        ("next", np.int64), ("seen", np.int64), ("windows", np.int64), ("began", np.int64),
+        ("last", np.int64), ("cells", np.int16), ("each", np.int32),
         ("filled", np.int32), ("errors", np.float32, (CELLS,)), ("total", np.float32, (CELLS,)),
         ("saving", np.float64), ("now", np.float32), ("fresh", np.float32), ("reach", np.float32),
         ("known", np.bool_), ("past", np.float64), ("weight", np.float64), ("own", np.float64), ("lives", np.float64),

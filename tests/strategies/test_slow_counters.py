@@ -15,7 +15,7 @@ from bridge.domain.batch import EventBatch, EventKind
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import StrategySpec
 from bridge.domain.times import DAY, HOUR, MINUTE, SECOND, format_duration
-from bridge.domain.verdict import Cause, Code
+from bridge.domain.verdict import Code
 from bridge.strategies.counts import take_due
 from bridge.strategies.registry import build
 from tests.support.counters import START, Counters
@@ -118,6 +118,3 @@ def test_a_window_whose_last_number_never_comes_is_judged() -> None:
         codes.append(found.code.tolist())
     assert codes[1500][0] == codes[1500][1] == Code.OK
     assert codes[-2] == [Code.BREACHED] * 2
-    assert one.analyse_batch(
-        EventBatch("level", EventKind.CUSTOM, START + 4 * DAY, table, index, {"value": np.array([100.0, np.nan])}), state
-    ).cause.tolist() == [Cause.NONE, Cause.NAN]

@@ -54,4 +54,3 @@ class Counters:
         added = sum(edge if edge < 1.1 * self.scrape else self.scrape / 2 for edge in edges)
         factor = (covered + added) / covered
         return errors * factor, total * factor
-
