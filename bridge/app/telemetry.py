@@ -66,7 +66,12 @@ class _StateCollector(Collector):
             models.add_metric([group, rule], count)
         unclear = _family("silences_unclear", "Silences in force that cannot be understood.")
         unclear.add_metric([], self._queries.unclear_silences())
-        yield from (requests, last, interval, models, unclear)
+        silent = _family(
+            "rule_models_never_judged", "Models that a rule has long had numbers of, and never judged.", "group", "rule"
+        )
+        for group, rule, count in self._queries.never_judged():
+            silent.add_metric([group, rule], count)
+        yield from (requests, last, interval, models, unclear, silent)
 
     def _stored(self) -> Iterator[GaugeMetricFamily]:
         """What the store is asked for; left out while it cannot be read: the other metrics are needed just then."""

@@ -116,6 +116,7 @@ class Backtest:
             if self._silent >= PATIENCE:
                 raise BacktestError(f"{PATIENCE} slots in a row without an answer: {report.queries[-1].message}")
         results.slots += replay.passed - passed
+        results.look(replay.engine.runs())
         if self.folder is not None and not self._silent:  # else it may be the server that is away
             resuming.write(self.folder, self._progress(replay, results, ends))
 

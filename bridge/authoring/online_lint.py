@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bridge.authoring.blindness import never_judged
 from bridge.authoring.lint import Doubt, judged
 from bridge.authoring.questions import LOOKED_AT, Questions
 from bridge.authoring.selectors import Selector, selectors
@@ -29,7 +30,7 @@ def doubts(config: BridgeConfig, source: PrometheusSource, now: Timestamp) -> li
         Problem(rule.file, rule.line, rule.name, doubt.message, doubt.hint, doubt.lint)
         for group in config.groups
         for rule in group.rules
-        for doubt in _of_rule(group, rule, ask)
+        for doubt in (*_of_rule(group, rule, ask), *_blind(group, rule, source, now))
     ]
     return sorted([*found, *_uncovered(config, Questions(source, now - MINUTE), _covered(config, ask))])
 
@@ -46,6 +47,20 @@ def _of_rule(group: Group, rule: Rule, ask: Questions) -> Iterator[Doubt]:
         histograms = [text for column, text in query.exprs.items() if column in HISTOGRAMS]
         for selector in dict.fromkeys(found for text in histograms for found in selectors(text)):
             yield from _few_scrapes(selector, ask)
+
+
+def _blind(group: Group, rule: Rule, source: PrometheusSource, now: Timestamp) -> Iterator[Doubt]:
+    """Models that have numbers, and that the rule would not have judged in the last days."""
+    for query, strategy in judged(group, rule):
+        models = [] if strategy is None else never_judged(group, rule, query, strategy, source, now)
+        if strategy is not None and models:
+            message = f"{strategy.name} has numbers of {_some(models)} in {query.name} and would never have judged them"
+            yield Doubt("never-judged", message, "see docs/runbooks/RetrainBridgeNeverJudged.md")
+
+
+def _some(models: list[ModelKey]) -> str:
+    more = f" and {len(models) - SHOWN} more" if len(models) > SHOWN else ""
+    return f"{', '.join(map(str, models[:SHOWN]))}{more}"
 
 
 def _few_scrapes(selector: Selector, ask: Questions) -> Iterator[Doubt]:
@@ -130,6 +145,5 @@ def _uncovered(config: BridgeConfig, ask: Questions, covered: set[ModelKey]) -> 
     there = ",".join(f'{part.label}!=""' for part in parts if part.const is None)
     missing = sorted(ask.models(f"{{{there}}}", config.models) - covered) if config.groups else []
     if missing:
-        more = f" and {len(missing) - SHOWN} more" if len(missing) > SHOWN else ""
-        message = f"no rule has a number of {', '.join(map(str, missing[:SHOWN]))}{more}"
+        message = f"no rule has a number of {_some(missing)}"
         yield Problem(config.groups[0].file, 0, "", message, "their series carry a model's labels", "uncovered-model")

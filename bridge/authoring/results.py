@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,12 +10,15 @@ from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, Outcome, RequestRecord
 from bridge.domain.rule import Group, RuleKind
 from bridge.domain.times import DAY, Timestamp, rfc3339
+from bridge.engine.rule_run import RuleRun
+from bridge.engine.unjudged import JUDGED
 from bridge.ports import TickChanges, TickReport
 
 WEEK = 7 * DAY
 COLUMNS = {
     "rule": "rule", "kind": "kind", "fired": "fired", "requests": "requests", "per_week": "a week", "joined": "joined",
     "held": "never sent", "models": "models", "failed": "slots not judged",
+    "unjudged": "never judged",
 }  # fmt: skip
 
 
@@ -63,6 +66,7 @@ class RuleTally:
     """What one rule came to. fired: moves to firing. joined: of them, those that joined an open episode.
 
     failed: slots in which it could not be judged. notified: only alert rules. models: those that it fired for.
+    unjudged: models of which it long had numbers, and that it never judged.
     """
 
     fired: int = 0
@@ -70,6 +74,7 @@ class RuleTally:
     notified: int = 0
     failed: int = 0
     models: set[ModelKey] = field(default_factory=set)
+    unjudged: set[ModelKey] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -107,6 +112,16 @@ class Results:
         for rule, message in report.errors.items():
             self.rules[rule].failed += 1
             self.errors[rule] = message
+
+    def look(self, runs: Mapping[str, RuleRun]) -> None:
+        """Note which models their rules have never judged so far; one that is gone by now stays noted."""
+        for name, run in runs.items():
+            unjudged = self.rules[name].unjudged
+            unjudged.update(run.table[slot] for slot in run.never_judged().tolist())
+            for model in list(unjudged):
+                place = run.table.find(model)
+                if place is not None and run.live.since[place] == JUDGED:
+                    unjudged.discard(model)
 
     def _request(self, record: RequestRecord) -> None:
         request = record.request
@@ -150,12 +165,14 @@ class Results:
                 "rule": name, "kind": self.kinds[name], "fired": tally.fired, "requests": len(own),
                 "joined": tally.joined, "held": len(held), "models": len(tally.models),
                 "per_week": self.per_week(len(own)), "failed": tally.failed,
+                "unjudged": len(tally.unjudged),
             }  # fmt: skip
         yield {
             "rule": "", "kind": "", "fired": sum(tally.fired for tally in self.rules.values()), "requests": len(sent),
             "joined": sum(tally.joined for tally in self.rules.values()), "held": len(self.requests) - len(sent),
             "models": len(set().union(*(tally.models for tally in self.rules.values()))),
             "per_week": self.per_week(len(sent)), "failed": sum(item.failed for item in self.rules.values()),
+            "unjudged": len(set().union(*(tally.unjudged for tally in self.rules.values()))),
         }  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:

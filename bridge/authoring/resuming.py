@@ -16,7 +16,7 @@ from bridge.domain.times import Timestamp
 from bridge.engine.checkpoint import Checkpoint
 
 _FILE = "backtest.msgpack"
-_FORM = 1  # of the file; another one is not read
+_FORM = 2  # of the file; another one is not read
 
 
 class BacktestError(BridgeError):

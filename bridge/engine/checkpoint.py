@@ -18,7 +18,7 @@ from bridge.engine.rule_run import RuleRun
 from bridge.engine.tick import Engine
 from bridge.ports import Sighting, Snapshot, StateChunk
 
-_COLUMNS = ("code", "cause", "value", "statistic", "threshold", "known", "told")
+_COLUMNS = ("code", "cause", "value", "statistic", "threshold", "known", "told", "since")
 
 
 @dataclass(frozen=True, slots=True)

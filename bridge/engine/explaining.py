@@ -156,13 +156,21 @@ def _of_rule(group: Group, run: RuleRun, model: ModelKey, slot: Timestamp) -> It
         return
     code, cause = Code(now.code[place]), Cause(now.cause[place])
     if code is Code.INCONCLUSIVE:
-        yield Check("verdict", passed=False, text=f"inconclusive: {cause.word}; the state is kept")
+        text = f"inconclusive: {cause.word}; the state is kept{_never_judged(run, place)}"
+        yield Check("verdict", passed=False, text=text)
     elif code is not Code.BREACHED:
         yield Check("verdict", passed=False, text=f"{code.name.lower()}: {_numbers(run, place)}{_chance(run, place)}")
     else:
         facts = run.evaluation.facts(place) if run.evaluation is not None else _numbers(run, place)
         yield Check("verdict", passed=True, text=f"breached: {facts}")
     yield _of_state(run, place, slot)
+
+
+def _never_judged(run: RuleRun, place: int) -> str:
+    if place not in run.never_judged():
+        return ""
+    lasts, most = format_duration(run.last_evaluation - int(run.live.since[place])), format_duration(run.patience)
+    return f"; it has had numbers for {lasts} and was never judged, which should take no longer than {most}"
 
 
 def _of_state(run: RuleRun, place: int, slot: Timestamp) -> Check:

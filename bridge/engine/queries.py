@@ -217,6 +217,12 @@ class EngineQueries:
             runs = [run for run in self._engine.runs().values() if run.strategy is not None or run.parts]
             return [(run.rule.group, run.rule.name, int(run.live.known.sum())) for run in runs]
 
+    def never_judged(self) -> list[tuple[str, str, int]]:
+        """As Queries.never_judged."""
+        with self._engine.lock:
+            runs = [run for run in self._engine.runs().values() if run.strategy is not None or run.parts]
+            return [(run.rule.group, run.rule.name, len(run.never_judged())) for run in runs]
+
     def verdicts(self) -> Mapping[str, Mapping[Verdict, int]]:
         """By rule, how many retrainings that it led to were judged how."""
         return self._history.verdicts()

@@ -19,7 +19,8 @@ class Readings:
     """What a rule knows of every model slot: life cycle, last verdict and numbers, strategy state. All (n,).
 
     code: after policies; cause: as the strategy said. known: the rule has seen this model. told: the cause that the
-    last decision record of this model told. parts: of the conditions of a composite rule.
+    last decision record of this model told. since: when numbers without a verdict began (unjudged.py). parts: of the
+    conditions of a composite rule.
     """
 
     alerts: AlertColumns
@@ -30,6 +31,7 @@ class Readings:
     threshold: Floats
     known: NDArray[np.bool_]
     told: Int8
+    since: NDArray[np.int64]
     state: StateColumn | None
     parts: list[PartColumns]
 
@@ -39,8 +41,9 @@ class Readings:
         state = None if strategy is None else strategy.new_state(0)
         conditions = [PartColumns.empty(part.strategy) for part in parts]
         return Readings(
-            AlertColumns.empty(), none, none, nothing, nothing, nothing, np.zeros(0, np.bool_), none, state, conditions
-        )
+            AlertColumns.empty(), none, none, nothing, nothing, nothing, np.zeros(0, np.bool_), none,
+            np.zeros(0, np.int64), state, conditions,
+        )  # fmt: skip
 
     def copy(self) -> Readings:
         """A copy that can be changed without touching this one."""
@@ -54,6 +57,7 @@ class Readings:
             self.threshold.copy(),
             self.known.copy(),
             self.told.copy(),
+            self.since.copy(),
             state,
             [part.copy() for part in self.parts],
         )
@@ -72,6 +76,7 @@ class Readings:
         )
         self.known = np.concatenate([self.known, np.zeros(more, np.bool_)])
         self.told = np.concatenate([self.told, np.zeros(more, np.int8)])
+        self.since = np.concatenate([self.since, np.zeros(more, np.int64)])
         fresh = None if strategy is None else strategy.new_state(more)
         if self.state is not None and fresh is not None:
             self.state = np.concatenate([self.state, fresh])

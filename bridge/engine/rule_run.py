@@ -28,6 +28,7 @@ from bridge.engine.judging import FirstSeen, judge
 from bridge.engine.parts import Part, PartColumns, combine, health
 from bridge.engine.readings import Readings
 from bridge.engine.succeeding import succeed
+from bridge.engine.unjudged import note, overdue, patience_of
 from bridge.strategies.base import RetrainStrategy
 from bridge.strategies.registry import build
 
@@ -197,6 +198,7 @@ class RuleRun:
         self._touch(slots)
         now.known[slots] = False
         now.told[slots] = Cause.NONE
+        now.since[slots] = 0
         now.code[slots], now.cause[slots] = Code.INCONCLUSIVE, Cause.NO_DATA
         for column in (now.value, now.statistic, now.threshold):
             column[slots] = np.nan
@@ -265,6 +267,7 @@ class RuleRun:
         answered = not causes
         unsure = np.flatnonzero(now.known & (now.cause != now.told) & answered)
         now.told[unsure] = now.cause[unsure]
+        note(now.since, now.code, now.cause, slot)
         for part in self.parts:
             if part.batch is not None:
                 now.known[part.batch.index] = True
@@ -298,6 +301,8 @@ class RuleRun:
             unsure = np.flatnonzero(now.known & (now.cause != now.told))
             now.told[unsure] = now.cause[unsure]
         now.known[index] = True
+        if self.strategy is not None:
+            note(now.since, now.code, now.cause, batch.slot)
         self.evaluation = Evaluation(self, batch.slot, self._move(batch.slot), unsure, batch, verdicts)
         self._remember_series(self.evaluation)
         return self.evaluation
@@ -360,6 +365,15 @@ class RuleRun:
         if moves is None or len(moves.reset) or len(moves.resolved):
             active = set(np.flatnonzero(self.live.alerts.state).tolist())
             self.series = {slot: labels for slot, labels in self.series.items() if slot in active}
+
+    @property
+    def patience(self) -> Duration:
+        """How long it may have numbers of a model without a verdict."""
+        return patience_of((self.strategy, *(part.strategy for part in self.parts)), self.rule.warm_up)
+
+    def never_judged(self) -> Positions:
+        """Return the model slots of which it has had numbers for longer than that, and has not judged one."""
+        return overdue(self.live.since, self.last_evaluation, self.patience)
 
     def rendered(self, model_slot: int) -> dict[str, str]:
         """The rule's annotations for a model, with its present numbers."""

@@ -252,6 +252,10 @@ class Queries(Protocol):
         """Group, name and number of known models of every rule on signals (an `expr` rule may rightly know none)."""
         ...
 
+    def never_judged(self) -> list[tuple[str, str, int]]:
+        """Group and name of every rule on signals, and of how many models it has long had numbers without a verdict."""
+        ...
+
     def verdicts(self) -> Mapping[str, Mapping[Verdict, int]]:
         """By rule, how many retrainings that it led to were judged how."""
         ...

@@ -1,4 +1,4 @@
-"""The strategy of rules that name none: right without tuning."""
+"""The strategy of rules that name none: it has no limit to choose."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Judged(Verdicts):
 class AutoStrategy(RetrainStrategy):
     """Breached when a signal does what it has not done before; the strategy of rules that name none.
 
-    When to use: always, until you know better. Errors among requests: a CUSUM finds a share that has risen. Any other
+    When to use: until you know better. Errors among requests: a CUSUM finds a share that has risen. Any other
     signal: its value, its change and the CUSUM of its shift against the usual course of day and week are each compared
     with the peaks that they had before. New levels and repeated peaks become usual within days.
     Sources: Page, Biometrika 41 (1954); Coles, An Introduction to Statistical Modeling of Extreme Values, 2001.
@@ -72,6 +72,7 @@ class AutoStrategy(RetrainStrategy):
     Config = AutoConfig
     needs = frozenset({VALUE})
     history = 14 * DAY
+    warm_up = DAY
 
     def __init__(self, config: AutoConfig) -> None:
         self._config = config
@@ -80,8 +81,9 @@ class AutoStrategy(RetrainStrategy):
         self._extremes = Extremes(len(STATISTICS))
         self._habits, self._shares = Habits(), Shares()
         self.state_dtype = np.dtype([
-            ("at", np.int64), ("cell", np.int64), ("sum", np.float64), ("samples", np.int32), ("looked", np.int64),
-            ("last", np.float64), ("sums", np.float64, (2,)), ("on", np.bool_), ("loud", np.int64), ("known", np.bool_),
+            ("at", np.int64), ("cell", np.int64), ("seen", np.int64), ("sum", np.float64), ("samples", np.int32),
+            ("looked", np.int64), ("last", np.float64), ("sums", np.float64, (2,)), ("on", np.bool_),
+            ("loud", np.int64), ("known", np.bool_),
             ("score", np.float64), ("highest", np.float64), ("usual", np.float64), ("which", np.int8),
             ("side", np.int8), ("next", np.int64), ("requests", np.float64),
             ("habits", list(Habits.fields)), ("extremes", self._extremes.fields), ("shares", list(Shares.fields)),
@@ -91,74 +93,86 @@ class AutoStrategy(RetrainStrategy):
         """Look at models whose window is over, and judge by the alarms that are on then."""
         memory = np.zeros(len(batch), self.state_dtype) if state is None else state
         counted = VALUE not in batch.columns and ERRORS in batch.columns
-        if counted:
-            sample = counts(batch, self._config)
-            usable, values = sample.usable, batch.values()
-            due = self._due(usable, batch.slot, memory)
-            self._count(sample, due, batch.slot, memory)
+        values = batch.values()
+        sample = counts(batch, self._config) if counted else None
+        usable = np.abs(values) < LARGEST if sample is None else sample.usable
+        self._finish(usable, batch, memory, counted=counted)
+        due = self._due(usable, batch.slot, memory)
+        if sample is None:
+            memory["sum"] += np.where(usable, values, 0.0)
+            memory["samples"] += usable
         else:
-            values = batch.values()
-            usable = np.abs(values) < LARGEST
-            due = self._due(usable, batch.slot, memory)
-            self._gather(values, usable, due, memory)
-        if due.all():
-            self._look(batch, memory, counted=counted)
-        elif due.any():
-            own = memory[due]
-            self._look(batch, own, counted=counted)
-            memory[due] = own
-        limit = LIMIT if counted else SCORE
-        return self._verdicts(values, usable, memory, limit)
+            self._count(sample, batch.slot, memory)
+        self._end(due, batch.slot, batch, memory, counted=counted)
+        memory["on"] &= batch.slot - memory["loud"] < LASTS + self._window
+        return self._verdicts(values, usable, memory, LIMIT if counted else SCORE)
 
     # ------------------------------------------------------------ windows
 
-    def _due(self, usable: Bools, slot: Timestamp, memory: StateColumn) -> Bools:
-        """(k,) whose window ends before their next sample comes, if that comes as the last one did."""
-        step = np.where(memory["at"] > 0, slot - memory["at"], 0)
-        memory["at"] = np.where(usable, slot, memory["at"])
-        cell = slot // self._window
+    def _finish(self, usable: Bools, batch: EventBatch, memory: StateColumn, *, counted: bool) -> None:
+        """Look at windows whose last expected number never came, once the next window begins."""
+        cell = batch.slot // self._window
         fresh = usable & (memory["cell"] != cell)
+        if not fresh.any():
+            return
+        late = fresh & ((memory["samples"] > 0) | (memory["requests"] > 0))
+        for past in np.unique(memory["cell"][late]).tolist():
+            ended = late & (memory["cell"] == past)
+            self._end(ended, (past + 1) * self._window - 1, batch, memory, counted=counted)
         memory["cell"] = np.where(fresh, cell, memory["cell"])
-        for name in ("sum", "samples", "requests"):
-            memory[name] = np.where(fresh, 0, memory[name])
-        due: Bools = usable & ((slot + step) // self._window != cell)
+
+    def _due(self, usable: Bools, slot: Timestamp, memory: StateColumn) -> Bools:
+        """Return the models (k,) whose window ends before their next sample comes, if that comes as the last one did.
+
+        Also count the time that each model was seen; a gap of more than an hour is an hour of it.
+        """
+        step = np.where(memory["at"] > 0, slot - memory["at"], 0)
+        seen = np.where(memory["at"] > 0, np.minimum(step, HOUR), self._window)
+        memory["seen"] += np.where(usable, seen, 0)
+        memory["at"] = np.where(usable, slot, memory["at"])
+        due: Bools = usable & ((slot + step) // self._window != slot // self._window)
         return due
 
-    def _count(self, sample: Counts, due: Bools, slot: Timestamp, memory: StateColumn) -> None:
-        """Add up the samples of a window that do not overlap; one without requests is not looked at."""
-        taken = take_due(memory["next"], sample.usable, slot, self._range)
+    def _count(self, sample: Counts, slot: Timestamp, memory: StateColumn) -> None:
+        """Add up the samples of a window that do not overlap."""
+        taken = take_due(memory["next"], sample.some, slot, self._range)
         memory["sum"] += np.where(taken, sample.errors, 0.0)
         memory["requests"] += np.where(taken, sample.total, 0.0)
-        due &= memory["requests"] > 0
-
-    def _gather(self, values: Floats, usable: Bools, due: Bools, memory: StateColumn) -> None:
-        """Add up the numbers of a window; a number that has not changed is not looked at again so soon."""
-        memory["sum"] += np.where(usable, values, 0.0)
-        memory["samples"] += usable
-        mean = memory["sum"] / np.maximum(memory["samples"], 1)
-        due &= ~((mean == memory["last"]) & (memory["at"] - memory["looked"] < SAME) & (memory["looked"] > 0))
 
     # ------------------------------------------------------------ looking
 
-    def _look(self, batch: EventBatch, own: StateColumn, *, counted: bool) -> None:
-        if len(own) and counted:
-            self._look_at_counts(batch.slot, own)
-        elif len(own):
-            self._look_at_values(batch, own)
+    def _end(self, due: Bools, slot: Timestamp, batch: EventBatch, memory: StateColumn, *, counted: bool) -> None:
+        """Look at windows (k,) that end at `slot`, and begin new ones.
 
-    def _look_at_counts(self, slot: Timestamp, own: StateColumn) -> None:
+        Not at one without requests, nor so soon again at a number that has not changed.
+        """
+        if not due.any():
+            return
+        mean = memory["sum"] / np.maximum(memory["samples"], 1)
+        same = (mean == memory["last"]) & (memory["at"] - memory["looked"] < SAME) & (memory["looked"] > 0)
+        worth = due & (memory["requests"] > 0 if counted else ~same)
+        look = self._look_at_counts if counted else self._look_at_values
+        if worth.all():
+            look(slot, batch, memory)
+        elif worth.any():
+            own = memory[worth]
+            look(slot, batch, own)
+            memory[worth] = own
+        for name in ("sum", "samples", "requests"):
+            memory[name] = np.where(due, 0, memory[name])
+
+    def _look_at_counts(self, slot: Timestamp, _batch: EventBatch, own: StateColumn) -> None:
         passed = np.where(own["looked"] > 0, slot - own["looked"], self._window)
         shares = own["shares"]
-        found = self._shares.step(own["sum"], own["requests"], passed, shares)
+        found = self._shares.step(own["sum"], own["requests"], passed, own["seen"], shares)
         own["shares"] = shares
-        own["looked"] = slot
+        own["looked"], own["seen"] = slot, 0
         own["known"] = found.known
         self._score(found.total, own)
         own["usual"] = np.where(own["on"] & ~found.hit, own["usual"], found.usual)
         self._alarm(found.hit, found.total > LIMIT / 2, slot, own)
 
-    def _look_at_values(self, batch: EventBatch, own: StateColumn) -> None:
-        slot = batch.slot
+    def _look_at_values(self, slot: Timestamp, batch: EventBatch, own: StateColumn) -> None:
         mean = own["sum"] / np.maximum(own["samples"], 1)
         numbers = forward(mean, batch)
         passed = np.where(own["looked"] > 0, slot - own["looked"], self._window)
@@ -173,7 +187,7 @@ class AutoStrategy(RetrainStrategy):
         means = extremes["mean"].copy()
         scores = self._extremes.step(statistics, slot, extremes)
         own["extremes"] = extremes
-        self._judge(scores, shift, means, surprise.expected, batch, own)
+        self._judge(scores, shift, means, surprise.expected, slot, batch, own)
 
     @staticmethod
     def _add(z: Floats, own: StateColumn) -> Floats:
@@ -184,8 +198,9 @@ class AutoStrategy(RetrainStrategy):
         return np.where(known, own["sums"], np.nan)
 
     def _judge(
-        self, scores: Floats, shift: Floats, means: Floats, expected: Floats, batch: EventBatch, own: StateColumn
-    ) -> None:
+        self, scores: Floats, shift: Floats, means: Floats, expected: Floats, slot: Timestamp, batch: EventBatch,
+        own: StateColumn,
+    ) -> None:  # fmt: skip
         """The highest score of the sides that count decides; scores (k, 3, 2)."""
         scores[:, SHIFT_AT][~(shift > LEAST_SUM)] = np.minimum(scores[:, SHIFT_AT], 0.0)[~(shift > LEAST_SUM)]
         own["known"] |= ~np.isnan(scores[:, VALUE_AT, 0])
@@ -203,7 +218,7 @@ class AutoStrategy(RetrainStrategy):
         for name, column in (("which", which), ("side", 1 - 2 * side), ("usual", usual)):
             own[name] = np.where(begins, column, own[name])
         self._score(np.maximum(best, -99.0), own)
-        self._alarm(hit, best > SCORE - CALM, batch.slot, own)
+        self._alarm(hit, best > SCORE - CALM, slot, own)
         past = begins[:, None] & (own["sums"] > LEAST_SUM)
         own["sums"] = np.where(past, 0.0, own["sums"])
 

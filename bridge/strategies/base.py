@@ -33,9 +33,10 @@ class RetrainStrategy(ABC):
     `from_config` builds it. needs: columns of the batch it reads. state_dtype: numpy dtype of what it remembers of
     one model between slots (at most 2 KB), or None; the engine keeps it, over restarts too; of the class, or set by the
     constructor when it depends on parameters. history: how far back, in ms, it wants to see before it is asked of the
-    present for the first time, 0 = not at all; also of the class or set by the constructor. gives_p: its verdicts carry
-    p, so that rules may say `fdr`. inherits: a new version begins with what `successor` makes of the version before it;
-    of the class or set by the constructor. members: the parameter that is a list of other strategies, "" = none.
+    present for the first time, 0 = not at all; warm_up: how long, in ms, it has numbers before it judges them, 0 = not
+    at all; both also of the class or set by the constructor. gives_p: its verdicts carry p, so that rules may say
+    `fdr`. inherits: a new version begins with what `successor` makes of the version before it; of the class or set by
+    the constructor. members: the parameter that is a list of other strategies, "" = none.
     """
 
     name: ClassVar[str]
@@ -45,6 +46,7 @@ class RetrainStrategy(ABC):
     gives_p: ClassVar[bool] = False
     state_dtype: np.dtype[np.void] | None = None
     history: Duration = 0
+    warm_up: Duration = 0
     inherits: bool = False
 
     def __init_subclass__(cls) -> None:

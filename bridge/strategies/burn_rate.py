@@ -73,9 +73,15 @@ class BurnRateStrategy(RetrainStrategy):
         spans = chain.from_iterable((pair.long, pair.short) for pair in config.pairs)
         self._lengths = np.array(sorted({parse_duration(span) for span in spans}), np.int64)
         self._places = [(self._place(pair.long), self._place(pair.short)) for pair in config.pairs]
+        self.warm_up = round(config.min_coverage * int(self._lengths[-1]))
         size = len(self._lengths)
         self.state_dtype = np.dtype(
-            [("next", np.int64), ("cell", np.int64, (size,)), ("ring", np.float32, (size, 3, CELLS))]
+            [
+                ("next", np.int64),
+                ("seen", np.int64),
+                ("cell", np.int64, (size,)),
+                ("ring", np.float32, (size, 3, CELLS)),
+            ]
         )
 
     def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Verdicts:
@@ -106,7 +112,10 @@ class BurnRateStrategy(RetrainStrategy):
         return int(np.searchsorted(self._lengths, parse_duration(span)))
 
     def _count(self, sample: Counts, memory: StateColumn, slot: int) -> None:
-        """Let old cells go, and add the samples that are due to the newest ones."""
+        """Let old cells go, and add to the newest ones: requests of the samples that are due, and windows seen.
+
+        Both take turns of their own: a window without requests is seen, and takes no turn from a step that follows.
+        """
         cell = slot * CELLS // self._lengths
         ring, known = memory["ring"], memory["cell"]
         held = cell[:, None] - (cell[:, None] - np.arange(CELLS)) % CELLS  # (w, CELLS): whose cell is here now
@@ -114,10 +123,12 @@ class BurnRateStrategy(RetrainStrategy):
         for window, place in np.argwhere(held > oldest[:, None]).tolist():
             ring[known[:, window] < held[window, place], window, :, place] = 0
         memory["cell"] = cell
-        due = np.flatnonzero(take_due(memory["next"], sample.usable, slot, self._window))
-        added = np.stack([sample.errors[due], sample.total[due], np.ones(len(due))], axis=1)
+        due = np.flatnonzero(take_due(memory["next"], sample.some, slot, self._window))
+        added = np.stack([sample.errors[due], sample.total[due]], axis=1)
+        seen = np.flatnonzero(take_due(memory["seen"], sample.usable, slot, self._window))
         for window, place in enumerate((cell % CELLS).tolist()):
-            ring[due, window, :, place] += added
+            ring[due, window, :2, place] += added
+            ring[seen, window, 2, place] += 1
 
     def _judge(self, errors: Floats, total: Floats, seen: Bools) -> Verdicts:
         """Verdicts of windows (k, w): one pair that burns is enough, and all have to be known to be healthy."""

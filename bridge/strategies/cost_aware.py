@@ -58,7 +58,8 @@ class CostAwareStrategy(RetrainStrategy):
     needs = frozenset({ERRORS, TOTAL})
     inherits = True
     state_dtype = np.dtype([
-        ("next", np.int64), ("began", np.int64), ("last", np.int64), ("cells", np.int16), ("each", np.int32),
+        ("next", np.int64), ("seen", np.int64), ("windows", np.int64), ("began", np.int64),
+        ("last", np.int64), ("cells", np.int16), ("each", np.int32),
         ("filled", np.int32), ("errors", np.float32, (CELLS,)), ("total", np.float32, (CELLS,)),
         ("saving", np.float64), ("now", np.float32), ("fresh", np.float32), ("reach", np.float32),
         ("known", np.bool_), ("past", np.float64), ("weight", np.float64), ("own", np.float64), ("lives", np.float64),
@@ -75,7 +76,9 @@ class CostAwareStrategy(RetrainStrategy):
         """Add the samples that are due to their models' histories, and weigh the costs anew where there are some."""
         memory = np.zeros(len(batch), self.state_dtype) if state is None else state
         sample = counts(batch, self._config)
-        due = np.flatnonzero(take_due(memory["next"], sample.usable, batch.slot, self._window) & (sample.total > 0))
+        lives = sample.usable & (memory["began"] > 0) | sample.some
+        memory["windows"] += take_due(memory["seen"], lives, batch.slot, self._window)
+        due = np.flatnonzero(take_due(memory["next"], sample.some, batch.slot, self._window))
         for start in range(0, len(due), CHUNK):
             some = due[start : start + CHUNK]
             mine = memory[some]
@@ -163,8 +166,7 @@ class CostAwareStrategy(RetrainStrategy):
         usual = (mine["past"] + own * found.before) / (mine["weight"] + own)
         near = np.exp(-self._age(mine) / self._memory(mine))
         reach = near * found.before + (1 - near) * usual
-        requests = mine["total"].sum(axis=1) / (np.maximum(mine["filled"] + mine["cells"] * mine["each"], 1))
-        each_ms = requests * self._config.error_cost / self._window
+        each_ms = mine["total"].sum(axis=1) * self._config.error_cost / (mine["windows"] * self._window)
         saved = (found.now - reach) * each_ms * self._kept(mine)
         mine["reach"] = reach
         mine["saving"] = np.where(self._settling(found, mine, saved), 0.0, saved * self._life(mine))
@@ -172,7 +174,9 @@ class CostAwareStrategy(RetrainStrategy):
     def _settling(self, found: Change, mine: StateColumn, saved: Floats) -> Bools:
         """(k,) where a change is so new that a training would see both sides of it, and waiting costs little."""
         single = np.where(mine["filled"] > 0, mine["filled"], mine["each"]) == 1
-        return np.asarray((found.newest > 0.5) & single & (saved * self._window < self._config.retraining_cost))
+        samples = mine["filled"] + mine["cells"].astype(np.int64) * mine["each"]
+        until_next = self._window * mine["windows"] / samples
+        return np.asarray((found.newest > 0.5) & single & (saved * until_next < self._config.retraining_cost))
 
 
 def _used(mine: StateColumn) -> NDArray[np.int64]:

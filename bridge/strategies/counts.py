@@ -30,7 +30,8 @@ Span = Annotated[str, AfterValidator(_span)]
 class CountingConfig(StrategyConfig):
     """Parameters that say what one sample of `errors` and `total` covers.
 
-    window: the range of the signal's expressions; a sample is counted when the last counted one is at least so old.
+    window: the range of the signal's expressions; a sample with requests is counted when the last counted one is at
+    least so old.
     samples: whether they are counts of the window (`increase`), or counts per second (`rate`).
     """
 
@@ -45,6 +46,11 @@ class Counts(NamedTuple):
     total: Floats
     usable: Bools
 
+    @property
+    def some(self) -> Bools:
+        """Which samples (k,) hold requests. One without takes no turn: the next step of a slow counter may be in it."""
+        return self.usable & (self.total > 0)
+
 
 def counts(batch: EventBatch, config: CountingConfig) -> Counts:
     """The batch's columns as numbers of requests; what is not usable is 0."""
@@ -56,11 +62,12 @@ def counts(batch: EventBatch, config: CountingConfig) -> Counts:
     return Counts(np.minimum(np.where(usable, errors, 0.0), total), total, usable)
 
 
-def take_due(following: NDArray[np.int64], usable: Bools, slot: Timestamp, window: Duration) -> Bools:
-    """Which usable samples (k,) begin no earlier than the last counted one ended.
+def take_due(following: NDArray[np.int64], offered: Bools, slot: Timestamp, window: Duration) -> Bools:
+    """Return which of the offered samples (k,) begin no earlier than the last counted one ended.
 
-    following: (k,) the first slot whose sample may be counted, 0 = any; moved on in place.
+    following: (k,) the first slot whose sample may be counted, 0 = any; moved on in place. A step of a counter is seen
+    by every slot of one window: offered as long as it is seen, it is counted once.
     """
-    due = usable & (slot >= following)
+    due = offered & (slot >= following)
     following[due] = slot + window
     return due

@@ -77,6 +77,7 @@ class DecayStrategy(RetrainStrategy):
         self.history = self._window
         self._student = student((1 + config.confidence) / 2, CELLS)
         self._least = max(LEAST, round(config.min_coverage * CELLS))
+        self.warm_up = self._window * self._least // CELLS
 
     def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Forecast:
         """Add the samples to their cells, fit anew where one is full, and look how soon the lines cross."""

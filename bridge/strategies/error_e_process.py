@@ -89,7 +89,7 @@ class ErrorEProcessStrategy(RetrainStrategy):
 
     def _count(self, sample: Counts, whole: Bools, memory: StateColumn, slot: Timestamp) -> None:
         """Runs that are over begin anew; samples that are due are added, and what they prove is noted."""
-        due = np.flatnonzero(take_due(memory["next"], sample.usable & whole, slot, self._window))
+        due = np.flatnonzero(take_due(memory["next"], sample.some & whole, slot, self._window))
         mine = memory[due]
         self._end_runs(mine, slot)
         self._end_parts(mine, slot)

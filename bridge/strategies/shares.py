@@ -21,6 +21,7 @@ MEMORY = 24 * HOUR  # of requests are behind the usual share
 WARM_UP = 12 * HOUR
 LEAST, MOST = 1e-4, 0.5  # the usual share is taken to be between these
 ODD = 9.0  # a sample's squared deviation, in its variances, that teaches no more
+SINGLE = 0.1  # the most that one sample weighs in how bursty errors are
 
 Bools = NDArray[np.bool_]
 
@@ -43,12 +44,15 @@ class Shares:
         ("new_errors", np.float64), ("new_requests", np.float64), ("lived", np.float64),
     )  # fmt: skip
 
-    def step(self, errors: Floats, requests: Floats, passed: NDArray[np.int64], own: StateColumn) -> Risen:
+    def step(
+        self, errors: Floats, requests: Floats, passed: NDArray[np.int64], seen: NDArray[np.int64], own: StateColumn
+    ) -> Risen:
         """Look at errors (k,) of requests (k,) > 0, and learn from them; own (k,) is changed in place.
 
-        passed: (k,) ms since each model's last sample. After a hit the new share is the usual one.
+        passed: (k,) ms since each model's last sample with requests; seen: of these, ms that were looked at. After a
+        hit the new share is the usual one.
         """
-        own["lived"] += np.minimum(passed, HOUR)
+        own["lived"] += seen
         usual = np.clip((own["errors"] + 0.5) / (own["requests"] + 1.0), LEAST, MOST)
         odds = ODDS * usual / (1 - usual)
         ratio = np.log1p(odds)  # of both shares of good requests, without the usual one's
@@ -57,7 +61,7 @@ class Shares:
         rising = total > 0
         own["new_errors"] = np.where(rising, own["new_errors"] + errors, 0.0)
         own["new_requests"] = np.where(rising, own["new_requests"] + requests, 0.0)
-        known = own["lived"] >= WARM_UP
+        known = (own["lived"] >= WARM_UP) & (own["requests"] > 0)
         hit = known & (total > LIMIT)
         now = np.where(rising, own["new_errors"] / np.maximum(own["new_requests"], 1.0), errors / requests)
         self._learn(errors, requests, passed, usual, known & (total > LIMIT / 2), hit, own)
@@ -73,8 +77,10 @@ class Shares:
     ) -> None:  # fmt: skip
         """The usual share and how bursty it is; not while a rise is likely."""
         gain = np.where(doubtful, 0.0, -np.expm1(-passed / MEMORY))
-        odd = (errors - requests * usual) ** 2 / (requests * usual * (1 - usual))
-        own["bursts"] += gain * (np.minimum(odd, ODD) - own["bursts"])
+        known = own["requests"]
+        variance = requests * usual * (1 - usual) * (1 + requests / (known + 1))  # the usual share is an estimate, too
+        odd = np.minimum((errors - requests * usual) ** 2 / variance, ODD)
+        own["bursts"] += np.where(known > 0, np.minimum(gain, SINGLE), 0.0) * (odd - own["bursts"])
         learnt = np.where(doubtful, 0.0, 1.0)
         own["errors"] = np.where(hit, own["new_errors"], (1 - gain) * own["errors"] + learnt * errors)
         own["requests"] = np.where(hit, own["new_requests"], (1 - gain) * own["requests"] + learnt * requests)

@@ -61,6 +61,7 @@ class VoteStrategy(RetrainStrategy):
         self._members = [build(spec) for spec in specs]
         self.needs = frozenset().union(*(member.needs for member in self._members))
         self.history = max(member.history for member in self._members)
+        self.warm_up = max(member.warm_up for member in self._members)
         self.inherits = any(member.inherits for member in self._members)
         fields: list[Any] = [
             (f"of{place}", member.state_dtype)

@@ -85,7 +85,7 @@ WANTED = {
     "outbox_oldest_age_seconds", "outbox_dead", "requests", "config_last_reload_successful",
     "config_last_reload_success_timestamp_seconds", "model_held", "rule_active_timestamp_seconds", "web_info",
     "rule_models", "rule_answers_total", "clock_lead_seconds", "clock_steps_total", "store_usable",
-    "last_missed_episode_timestamp_seconds",
+    "last_missed_episode_timestamp_seconds", "rule_models_never_judged",
 }  # fmt: skip
 
 
@@ -163,6 +163,9 @@ def test_queues_requests_and_groups_are_read_at_the_scrape(page: Page) -> None:
     assert page.samples("evaluation_interval_seconds") == {'group="serving"': "60.0"}
     assert page.samples("rule_models") == {
         'group="serving",rule="Drifted"': "2.0", 'group="serving",rule="Mistyped"': "0.0",
+    }  # fmt: skip
+    assert page.samples("rule_models_never_judged") == {
+        'group="serving",rule="Drifted"': "0.0", 'group="serving",rule="Mistyped"': "3.0",
     }  # fmt: skip
 
 

@@ -237,7 +237,7 @@ def test_the_evidence_is_the_binomial_likelihood_ratio() -> None:
     shares = Shares()
     own = np.zeros(1, list(shares.fields))
     own["errors"], own["requests"], own["lived"], own["bursts"] = 49.5, 999.0, DAY, 1.0
-    found = shares.step(np.array([9.0]), np.array([60.0]), np.array([5 * MINUTE]), own)
+    found = shares.step(np.array([9.0]), np.array([60.0]), np.array([5 * MINUTE]), np.array([5 * MINUTE]), own)
     usual = 50.0 / 1000.0
     odds = 2 * usual / (1 - usual)
     wanted = stats.binom.logpmf(9, 60, odds / (1 + odds)) - stats.binom.logpmf(9, 60, usual)

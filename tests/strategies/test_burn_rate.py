@@ -209,7 +209,7 @@ def test_what_it_remembers_goes_through_bytes() -> None:
     story = Story({"slo": 0.99, "pairs": pairs})
     story.see(50, 100, 11)
     assert story.strategy.state_dtype is not None
-    assert story.strategy.state_dtype.itemsize == 1784
+    assert story.strategy.state_dtype.itemsize == 1792
     assert story.state is not None
     story.state = np.frombuffer(story.state.tobytes(), story.strategy.state_dtype).copy()
     assert story.see(50, 100)[0] == "BREACHED"

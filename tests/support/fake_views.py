@@ -165,6 +165,9 @@ class FakeQueries:
     def rule_models(self) -> list[tuple[str, str, int]]:
         return [("serving", "Drifted", 2), ("serving", "Mistyped", 0)]
 
+    def never_judged(self) -> list[tuple[str, str, int]]:
+        return [("serving", "Drifted", 0), ("serving", "Mistyped", 3)]
+
     def verdicts(self) -> Mapping[str, Mapping[Verdict, int]]:
         return {"Drifted": {Verdict.RECOVERED: 3, Verdict.NOT_RECOVERED: 1}}
 
