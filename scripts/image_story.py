@@ -128,9 +128,10 @@ class Program:
         say(f"{self.name}: {url} answers 200")
 
     def pid(self) -> int:
+        """Return the last descendant; any thread of its ancestors may have started it."""
         pid = self.process.pid
-        while children := Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            pid = int(children[-1])
+        while started := " ".join(file.read_text() for file in Path(f"/proc/{pid}/task").glob("*/children")).split():
+            pid = int(started[-1])
         return pid
 
     def end(self) -> None:

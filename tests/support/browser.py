@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 SERIOUS = {"serious", "critical"}
-LIMIT_MS = 10_000
+LIMIT_MS = 60_000
 POLICY = "default-src 'none'; script-src 'self'"
 
 

@@ -118,7 +118,7 @@ class Client:
         self._session.close()
 
     def call(self, method: str, path: str, **options: Any) -> requests.Response:
-        return self._session.request(method, self.url + path, timeout=10, **options)
+        return self._session.request(method, self.url + path, timeout=60, **options)
 
     def submit(self, request_id: str = ID, headers: dict[str, str] | None = None, **changes: Any) -> requests.Response:
         """Post a request; `changes` are of its body."""

@@ -72,7 +72,7 @@ def postgres() -> Iterator[Postgres]:
     folder.chmod(0o777)
     data, port, bin_ = folder / "data", free_port(), binaries()
     make = [*_as_user(), str(bin_ / "initdb"), "-D", str(data), "-U", "postgres", "--auth=trust", "--no-sync"]
-    made = subprocess.run(make, capture_output=True, text=True, check=False, timeout=60)
+    made = subprocess.run(make, capture_output=True, text=True, check=False, timeout=300)
     assert made.returncode == 0, made.stderr
     command = [
         *_as_user(), str(bin_ / "postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(folder),

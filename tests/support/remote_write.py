@@ -31,7 +31,7 @@ def remote_write(url: str, series: Iterable[Series], histograms: Iterable[Native
         "X-Prometheus-Remote-Write-Version": "0.1.0",
     }
     request = urllib.request.Request(f"{url}/api/v1/write", data=snappy(body), headers=headers)
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:
         assert answer.status in {200, 204}, answer.status
 
 

@@ -29,7 +29,7 @@ __all__ = ["Alertmanager", "Exporter", "Prometheus", "alertmanager", "backfill",
 NO_RECEIVER = "route: {receiver: none}\nreceivers: [{name: none}]\n"
 
 
-def http(method: str, url: str, body: object = None, timeout: float = 10.0) -> tuple[int, str]:
+def http(method: str, url: str, body: object = None, timeout: float = 60.0) -> tuple[int, str]:
     """Status and text of one request; status 0 when there was no answer. `body` is sent as JSON."""
     data = None if body is None else json.dumps(body).encode()
     headers = {} if body is None else {"Content-Type": "application/json"}

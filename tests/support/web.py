@@ -28,7 +28,7 @@ class Site:
         self.port = int(self.server.address.rpartition(":")[2])
 
     def connect(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
 
     def raw(self, text: str, body: bytes = b"") -> tuple[int, dict[str, str], bytes]:
         """Status, headers (lower case) and body of the answer to a request as it is written; LF becomes CRLF."""
