@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from bridge.sources.matrix import Grid, Matrix
 from bridge.sources.native import Natives, joined
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,13 +55,10 @@ class Reader:
 
     def at_instant(self, query: SignalQuery, name: str, at: Timestamp, ends: float) -> Column:
         """Column `name` of the signal at instant `at`. Raises SourceError."""
-        body = self.api.ask("/api/v1/query", self._params(query.exprs[name], time=seconds(at)), ends)
+        body = [self.api.ask("/api/v1/query", self._params(query.exprs[name], time=seconds(at)), ends)]
         user = f"{query.name}/{name}"
         before = self._before.get(user)
-        samples = decode.samples(body, before)
-        large = len(body)
-        del body
-        give_back(large)
+        samples = _decoded(body, lambda text: decode.samples(text, before))
         refuse_flood(query.name, samples.elements, query.limit)
         if not samples.labelled and not constant(query.mapping):
             raise SourceError(
@@ -89,11 +88,8 @@ class Reader:
             query.exprs[name], start=seconds(grid.start), end=seconds(grid.end), step=seconds(grid.step)
         )
         # nocache: VictoriaMetrics would move start and end to multiples of the step; others ignore it
-        body = self.api.ask("/api/v1/query_range", {**params, "nocache": "1"}, ends)
-        samples = matrix.matrix(body, grid, natives=name in HISTOGRAMS)
-        large = len(body)
-        del body
-        give_back(large)
+        body = [self.api.ask("/api/v1/query_range", {**params, "nocache": "1"}, ends)]
+        samples = _decoded(body, lambda text: matrix.matrix(text, grid, natives=name in HISTOGRAMS))
         return Stretch(name, samples, self._arrange(query, name, samples.metrics, f"{query.name}/{name} over time"))
 
     def at_point(self, query: SignalQuery, stretch: Stretch, point: int) -> Column:
@@ -168,6 +164,18 @@ class Reader:
         if self.api.config.partial_response is not None:
             params["partial_response"] = str(self.api.config.partial_response).lower()
         return params
+
+
+def _decoded(body: list[bytes], decoder: Callable[[bytes], T]) -> T:
+    """Decode the one answer in `body`, which is taken out of it, and give back what that took, also when it failed."""
+    large = len(body[0])
+    try:
+        return decoder(body.pop())
+    except SourceError as error:
+        error.__traceback__ = error.__context__ = None  # their frames hold the answer
+        raise
+    finally:
+        give_back(large)
 
 
 def _sum(*counts: Mapping[str, int]) -> dict[str, int]:

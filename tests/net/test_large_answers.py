@@ -9,7 +9,7 @@ import pytest
 from tests.support import large_answers
 from tests.support.large_answers import MB, bomb, matrix, measured, names, served, vector
 
-SIZE = 64 * MB
+SIZE = 32 * MB
 A_MILLION_SERIES = 256 * 1_000_000  # bytes
 SLACK = 16 * MB  # of interpreter and libraries, which differs from run to run
 
