@@ -57,6 +57,7 @@ def first(hits: Flags, every: int) -> NDArray[np.int64]:
     return np.where(hits.any(axis=0), hits.argmax(axis=0) * every, 1000 * DAY)
 
 
+@pytest.mark.timeout(900)  # thousands of slots each: slow on a busy machine
 @pytest.mark.parametrize("name", sorted(PARAMS))
 @pytest.mark.parametrize("window", WINDOWS, ids=format_duration)
 @pytest.mark.parametrize("period", PERIODS, ids=format_duration)
