@@ -169,9 +169,9 @@ def vmalert(rules: Path, url: str, begins: int, ends: int) -> list[str]:
 
 def fetch_alone(url: str, begins: int, ends: int) -> None:
     """Fetch and decode the chunks of a signal, and do nothing with them. Run in a process of its own."""
-    from bridge.authoring.backtest import of_rules  # noqa: PLC0415 - of the other process
+    from bridge.authoring.backtest.backtest import of_rules  # noqa: PLC0415 - of the other process
     from bridge.domain.model import ModelTable  # noqa: PLC0415
-    from bridge.engine.replay import slots  # noqa: PLC0415
+    from bridge.engine.replay.replay import slots  # noqa: PLC0415
     from bridge.sources import history  # noqa: PLC0415
     from bridge.sources.api import Api  # noqa: PLC0415
     from bridge.sources.reading import Reader  # noqa: PLC0415

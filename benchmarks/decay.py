@@ -23,7 +23,7 @@ from bridge.domain.verdict import Code
 from bridge.strategies.base import RetrainStrategy, StateColumn
 from bridge.strategies.decay import CELLS
 from bridge.strategies.registry import build
-from bridge.strategies.trend import fit, student
+from bridge.strategies.stats.trend import fit, student
 
 Floats = NDArray[np.float64]
 START = 1_700_006_400_000

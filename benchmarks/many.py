@@ -22,7 +22,7 @@ from bridge.domain.batch import EventBatch, EventKind
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import Rule, SignalQuery
 from bridge.domain.verdict import Code, Verdicts
-from bridge.engine.judging import judge
+from bridge.engine.evaluation.judge import judge
 from bridge.strategies.base import RetrainStrategy, StateColumn
 
 QUERY = SignalQuery("z", EventKind.CUSTOM, {"value": "z"})

@@ -32,10 +32,10 @@ from bridge.domain.request import RequestState
 from bridge.domain.route import Route
 from bridge.domain.rule import Cooldown, Gates, Group, Rule, SignalQuery, StrategySpec
 from bridge.domain.times import HOUR, Duration, Timestamp
-from bridge.engine.commands import EngineCommands
-from bridge.engine.gatekeeping import Way
-from bridge.engine.tick import Engine
-from bridge.engine.views import ReloadResult
+from bridge.engine.api.commands import EngineCommands
+from bridge.engine.api.views import ReloadResult
+from bridge.engine.engine import Engine
+from bridge.engine.requests.gates import Recipients
 from bridge.ports import Kind, StatusReport, TickChanges
 from bridge.store.memory import MemoryStore
 from bridge.strategies.registry import strategies
@@ -73,7 +73,7 @@ class ServedModels:
 
     def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
         batch = (slot - START) // STEP
-        index = np.array([self.table.slot(self.model(place)) for place in range(len(self.served))], np.int32)
+        index = np.array([self.table.row(self.model(place)) for place in range(len(self.served))], np.int32)
         errors = np.array([self.errors[place][self.versions[place], batch] for place in range(len(self.served))])
         columns = {"errors": errors, "total": np.full(len(errors), float(EACH))}
         return EventBatch(query.name, query.event, slot, self.table, index, columns, elements=2 * len(errors))
@@ -98,8 +98,8 @@ class OneCoordinator:
 
     route: Route | None = None
 
-    def way(self, labels: Mapping[str, str]) -> Way:
-        return Way(("team",), ("team/coordinator/0",))
+    def way(self, labels: Mapping[str, str]) -> Recipients:
+        return Recipients(("team",), ("team/coordinator/0",))
 
     def muted_until(self, labels: Mapping[str, str], at: Timestamp) -> Timestamp:
         return 0

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bridge.authoring.schema import schema
+from bridge.authoring.check.schema import schema
 from bridge.domain.times import format_duration
 
 Json = dict[str, Any]

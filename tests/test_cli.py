@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from bridge import cli
 from bridge.app import client
-from bridge.web.web_config import WebConfig
+from bridge.web.http.web_config import WebConfig
 from tests.support.receiver import Receiver
 from tests.support.web import serving
 

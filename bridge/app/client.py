@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bridge.config.shape import checked
-from bridge.config.yaml import read
 from bridge.domain.errors import BridgeError, ConfigError
+from bridge.files.shape import checked
+from bridge.files.yaml import read
 from bridge.net.http_config import HttpConfig
 from bridge.net.session import NetError, call, open_session
 

@@ -17,7 +17,7 @@ AFTER_ERROR: Duration = 5 * SECOND
 
 
 class Worker(Protocol):
-    """A Courier or a Refresher."""
+    """A Courier or a Resender."""
 
     def step(self, now: Callable[[], Timestamp]) -> Timestamp | None: ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from bridge.engine.views import ModelView, Queries
+from bridge.engine.api.views import ModelView, Queries
 
 PREFIX = "retrain_bridge_"
 ALL_UP_TO = 1_000

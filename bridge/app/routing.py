@@ -1,4 +1,4 @@
-"""Receivers as sinks, and routes as destinations: implements engine.gatekeeping.Routing."""
+"""Receivers as sinks, and routes as destinations: implements engine.requests.gates.Routing."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from bridge.config.load import BridgeConfig
 from bridge.domain.route import Route
 from bridge.domain.times import Timestamp
-from bridge.engine import notice
-from bridge.engine.gatekeeping import Bundle, Way
-from bridge.ports import BundleSink, Sink
+from bridge.engine.requests.gates import NotificationGroup, Recipients
+from bridge.ports import GroupedSink, Sink, request_alerts
 from bridge.sinks.base import SinkContext
 from bridge.sinks.registry import sinks
 
@@ -30,7 +29,9 @@ def build_sinks(config: BridgeConfig, external_url: str) -> dict[str, Sink]:
                 external_url=external_url,
                 external_labels=config.global_.external_labels,
                 base_dir=config.base_dir,
-                resolve_after=notice.lasts(max(config.global_.evaluation_interval, config.global_.resend_delay)),
+                resolve_after=request_alerts.lasts(
+                    max(config.global_.evaluation_interval, config.global_.resend_delay)
+                ),
             )
             built[f"{receiver}/{integration}/{index}"] = known[integration](entry, context)
     return built
@@ -45,19 +46,19 @@ class Routes:
         self._sinks = built
         self._external = external_labels
 
-    def way(self, labels: Mapping[str, str]) -> Way:
+    def way(self, labels: Mapping[str, str]) -> Recipients:
         """Receivers that the routes give, and all their destinations."""
         whole = {**self._external, **labels}
         nodes = self._route.matching(whole)
         receivers = tuple(dict.fromkeys(node.receiver for node in nodes))
         places = [place for name in receivers for place in self._sinks if _receiver(place) == name]
-        bundles: dict[str, Bundle] = {}
+        bundles: dict[str, NotificationGroup] = {}
         for node in nodes:
             group = node.group(whole)
             for place in places if node.group_by else ():
-                if _receiver(place) == node.receiver and isinstance(self._sinks[place], BundleSink):
-                    bundles.setdefault(place, Bundle(group, node.group_wait))
-        return Way(receivers, tuple(places), bundles)
+                if _receiver(place) == node.receiver and isinstance(self._sinks[place], GroupedSink):
+                    bundles.setdefault(place, NotificationGroup(group, node.group_wait))
+        return Recipients(receivers, tuple(places), bundles)
 
     def muted_until(self, labels: Mapping[str, str], at: Timestamp) -> Timestamp:
         """When the time intervals of the routes no longer mute such a request; 0 = they do not."""

@@ -14,23 +14,23 @@ from bridge.domain.errors import BridgeError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import RetrainRequest, request_id
 from bridge.domain.times import Timestamp
-from bridge.ports import Delivery, Kind, Parcel
+from bridge.ports import Delivery, Kind, Notification
 
 TEST_MODEL = ModelKey("retrain-bridge-test", "send-test", "0")
 RULE = "SendTest"
 
 
-class UnknownReceiver(BridgeError):  # noqa: N818 - reads as what it says
+class UnknownReceiverError(BridgeError):
     """The configuration has no receiver of that name."""
 
 
 def send(config_file: Path, receiver: str) -> Iterator[tuple[str, Delivery]]:
-    """Try each destination of `receiver` once: its name, and what it answered. Raises ConfigError, UnknownReceiver."""
+    """Try each destination of `receiver` once: its name, and what it answered. Raises ConfigError, UnknownReceiverError."""
     config = load(config_file)
     if receiver not in config.receivers:
         near = difflib.get_close_matches(receiver, config.receivers, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(config.receivers)}"
-        raise UnknownReceiver(f"{config_file} has no receiver {receiver!r}; {hint}")
+        raise UnknownReceiverError(f"{config_file} has no receiver {receiver!r}; {hint}")
     built = build_sinks(config, "")
     try:
         at = clock.now()
@@ -41,7 +41,7 @@ def send(config_file: Path, receiver: str) -> Iterator[tuple[str, Delivery]]:
         close_all(built)
 
 
-def parcel_for_test(at: Timestamp) -> Parcel:
+def parcel_for_test(at: Timestamp) -> Notification:
     """A request that says of itself that it is a test."""
     reason = "test message of retrain-bridge send-test: nothing is wrong, nothing is to be retrained"
     request = RetrainRequest(
@@ -54,4 +54,4 @@ def parcel_for_test(at: Timestamp) -> Parcel:
         reasons=(reason,),
         labels={"test": "true"},
     )
-    return Parcel(request, Kind.FIRING, at)
+    return Notification(request, Kind.FIRING, at)

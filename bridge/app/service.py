@@ -21,8 +21,8 @@ from bridge.domain.times import HOUR, SECOND
 from bridge.net.files import read_text
 from bridge.store.sql import SqlStore
 from bridge.web.app import create_app
-from bridge.web.server import Server
-from bridge.web.settings import WebSettings, load_web_config
+from bridge.web.http.server import Server
+from bridge.web.http.settings import WebSettings, load_web_config
 
 log = logging.getLogger(__name__)
 

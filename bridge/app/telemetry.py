@@ -17,10 +17,10 @@ from bridge import __version__
 from bridge.app.model_metrics import CHOICES, PREFIX, model_lines
 from bridge.domain.batch import EventKind
 from bridge.domain.errors import BridgeError, StoreError
-from bridge.domain.request import Outcome, Verdict
+from bridge.domain.request import Outcome, RecoveryVerdict
 from bridge.domain.times import Duration, Timestamp, rfc3339
-from bridge.engine.answers import Quality
-from bridge.engine.views import Queries
+from bridge.engine.api.views import Queries
+from bridge.engine.evaluation.answers import Quality
 from bridge.ports import AttemptReport, Result, TickReport
 
 log = logging.getLogger(__name__)
@@ -178,7 +178,7 @@ class Telemetry:
                 self._answers.labels(group, rule, quality.value)
             for outcome in Outcome:
                 self._decisions.labels(rule, outcome.value)
-            for verdict in Verdict:
+            for verdict in RecoveryVerdict:
                 self._retrainings.labels(rule, verdict.value)
         for group in groups:
             self._missed.labels(group)

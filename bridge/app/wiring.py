@@ -16,24 +16,24 @@ from bridge.app.couriers import Couriers, Worker
 from bridge.app.routing import Routes, build_sinks
 from bridge.app.telemetry import Telemetry
 from bridge.config.load import BridgeConfig, load
-from bridge.domain.errors import ConfigError, StoreBusy, StoreError
+from bridge.domain.errors import ConfigError, StoreBusyError, StoreError
 from bridge.domain.model import ModelTable
 from bridge.domain.request import RequestRecord
 from bridge.domain.times import DAY, SECOND, Duration, Timestamp
-from bridge.engine.breaker import DeliverySettings
-from bridge.engine.commands import EngineCommands
-from bridge.engine.delivery import Courier
-from bridge.engine.gatekeeping import unknown_silences
-from bridge.engine.notice import Sender
-from bridge.engine.queries import EngineQueries
-from bridge.engine.refresh import Refresher, RefreshSettings
-from bridge.engine.reminders import Reminders
-from bridge.engine.tick import Engine
-from bridge.engine.trail import Trails
-from bridge.engine.views import ReloadResult
+from bridge.engine.api.commands import EngineCommands
+from bridge.engine.api.queries import EngineQueries
+from bridge.engine.api.views import ReloadResult
+from bridge.engine.delivery.breaker import DeliverySettings
+from bridge.engine.delivery.courier import Courier
+from bridge.engine.delivery.open_alerts import OpenAlertIndex
+from bridge.engine.delivery.resend import Resender, ResendSettings
+from bridge.engine.engine import Engine
+from bridge.engine.evaluation.trail import Trails
+from bridge.engine.requests.gates import unknown_silences
 from bridge.net.redact import redact_url
 from bridge.net.session import NetError
 from bridge.ports import AlertSink, Sink, StatusSource, Store
+from bridge.ports.request_alerts import Sender
 from bridge.sinks.alertmanager import AlertmanagerConfig
 from bridge.sinks.coordinator import CoordinatorSink
 from bridge.sources.alertmanager_silences import AlertmanagerSilences, SilenceTarget
@@ -119,7 +119,7 @@ class Bridge:
         self.sinks = built
         rules = {rule.name: group.name for group in config.groups for rule in group.rules}
         self.telemetry.expect(rules, [group.name for group in config.groups], built)
-        return Couriers(self._workers(built, Reminders(self.engine, routes), config), clock.now)
+        return Couriers(self._workers(built, OpenAlertIndex(self.engine, routes), config), clock.now)
 
     def _tell_unserved(self) -> None:
         """Name the destinations that something waits for though no receiver has them any more."""
@@ -132,18 +132,18 @@ class Bridge:
                 fields = {"destination": place, "pending": depth.pending}
                 log.warning("deliveries wait for a destination that is not configured any more", extra=fields)
 
-    def _workers(self, built: Mapping[str, Sink], reminders: Reminders, config: BridgeConfig) -> dict[str, Worker]:
+    def _workers(self, built: Mapping[str, Sink], reminders: OpenAlertIndex, config: BridgeConfig) -> dict[str, Worker]:
         """A courier for every destination, and for every Alertmanager a refresher beside it."""
         workers: dict[str, Worker] = {}
         sender = Sender(self.options.external_url, config.global_.external_labels)
-        refresh, rng = RefreshSettings(resend_delay=config.global_.resend_delay), random.SystemRandom()
+        refresh, rng = ResendSettings(resend_delay=config.global_.resend_delay), random.SystemRandom()
         for place, sink in built.items():
             settings = self._settings_of(sink)
             workers[place] = Courier(
                 place, sink, self.store, self._worker, settings, self.telemetry.attempt, self.commands.settled, rng
             )
             if isinstance(sink, AlertSink):
-                workers[f"{place} refresh"] = Refresher(
+                workers[f"{place} refresh"] = Resender(
                     place, sink, reminders, self.store, sender, settings, refresh, rng, self.telemetry.attempt
                 )
         return workers
@@ -194,7 +194,7 @@ class Bridge:
         if self._problem != problem and (not self._problem or self._problem.startswith(_STORE_PROBLEM)):
             log.error("the store cannot be used", extra={"error": str(error)})
             self._problem = problem
-        if isinstance(error, StoreBusy):
+        if isinstance(error, StoreBusyError):
             log.critical("another bridge uses the database; this one ends", extra={"error": str(error)})
             self._taken()
 

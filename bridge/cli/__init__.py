@@ -7,7 +7,17 @@ from __future__ import annotations
 
 import sys
 
-from bridge.cli import backtest, checking, explaining, people, requests, serving, small, suggesting, testing  # noqa: F401 - each registers its commands, in this order of --help
+from bridge.cli import (  # noqa: F401 - each registers its commands, in this order of --help
+    backtest,
+    check,
+    explain,
+    misc,
+    operations,
+    requests,
+    serve,
+    suggest,
+    unit_tests,
+)
 from bridge.cli.options import app, print_problems
 from bridge.cli.saying import say_lines
 from bridge.domain.errors import BridgeError, ConfigError

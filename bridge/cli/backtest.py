@@ -13,9 +13,9 @@ from bridge.cli.options import app, duration
 from bridge.cli.saying import cells, warn
 
 if TYPE_CHECKING:
-    from bridge.authoring.backtest import Plan
-    from bridge.authoring.results import Results
-    from bridge.authoring.scoring import Score
+    from bridge.authoring.backtest.backtest import Plan
+    from bridge.authoring.backtest.results import Results
+    from bridge.authoring.backtest.scoring import Score
 
 _LEFT = frozenset({"rule", "kind", "name"})
 
@@ -39,8 +39,9 @@ def backtest(
     ] = None,
 ) -> None:
     """Evaluate rules over history, by the live engine with all its gates. Nothing is sent."""
-    from bridge.authoring import backtest_report, scoring
-    from bridge.authoring.backtest import Backtest
+    from bridge.authoring.backtest import report as backtest_report
+    from bridge.authoring.backtest import scoring
+    from bridge.authoring.backtest.backtest import Backtest
     from bridge.domain.model import ModelTable
 
     plan = _plan(config_file, rules or [], url, step)
@@ -62,7 +63,7 @@ def backtest(
 
 
 def _plan(config_file: Path | None, rules: list[Path], url: str, step: int | None) -> Plan:
-    from bridge.authoring.backtest import of_config, of_rules
+    from bridge.authoring.backtest.backtest import of_config, of_rules
 
     if bool(rules) == (config_file is not None):
         raise typer.BadParameter("give --config.file, or --rules with --prometheus.url")
@@ -77,7 +78,7 @@ def _plan(config_file: Path | None, rules: list[Path], url: str, step: int | Non
 def _span(since: str, until: str, resume: Path | None) -> tuple[int, int]:
     """Begin and end; those of the run that `resume` holds when it was asked for in the same words."""
     from bridge.app import clock
-    from bridge.authoring import resuming
+    from bridge.authoring.backtest import progress as resuming
 
     begun = None if resume is None else resuming.span(resume, (since, until))
     now = clock.now()
@@ -88,7 +89,7 @@ def _span(since: str, until: str, resume: Path | None) -> tuple[int, int]:
 
 
 def _instant(text: str, now: int, flag: str) -> int:
-    from bridge.authoring.spans import instant
+    from bridge.authoring.backtest.spans import instant
 
     try:
         return instant(text, now)
@@ -124,8 +125,8 @@ def _write_json(path: Path, results: Results, scores: Mapping[str, Score]) -> No
 
 def _print(results: Results, scores: Mapping[str, Score]) -> None:
     """The tables to stdout, what could not be judged to stderr."""
-    from bridge.authoring.results import COLUMNS
-    from bridge.authoring.scoring import SCORE_COLUMNS
+    from bridge.authoring.backtest.results import COLUMNS
+    from bridge.authoring.backtest.scoring import SCORE_COLUMNS
 
     rows = list(results.rows())
     rows[-1]["rule"] = "all rules"
@@ -142,7 +143,7 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> Non
     from rich.console import Console
     from rich.table import Column, Table
 
-    from bridge.authoring.results import cell
+    from bridge.authoring.backtest.results import cell
 
     shown = (Column(title, justify="left" if key in _LEFT else "right") for key, title in columns.items())
     table = Table(*shown)

@@ -10,15 +10,15 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Field, PlainSerializer, WithJsonSchema
 
 from bridge.config.labels import ModelsModel, check_labels
-from bridge.config.shape import PositiveSpan, Section, Span, checked, fixed, salvaged
 from bridge.config.time_intervals import read_time_intervals
-from bridge.config.wording import kind, near
-from bridge.config.yaml import Document, Place
 from bridge.domain.matchers import Matcher
 from bridge.domain.route import EVERY_LABEL, Route
 from bridge.domain.rule import Gates, Rate, Storm
 from bridge.domain.time_interval import TimeInterval
 from bridge.domain.times import DAY, HOUR, MINUTE, SECOND, format_duration, parse_duration
+from bridge.files.shape import DurationField, PositiveDurationField, Section, checked, fixed, salvaged
+from bridge.files.wording import kind, near
+from bridge.files.yaml import Document, Place
 from bridge.sinks.registry import sinks
 from bridge.sources.config import PrometheusConfig
 
@@ -36,11 +36,11 @@ class GlobalSection(Section):
     """`global`: defaults for every group. Durations in ms."""
 
     elsewhere = fixed(scrape_interval=_SCRAPE, scrape_timeout=_SCRAPE)
-    evaluation_interval: PositiveSpan = MINUTE
-    query_offset: Span = 30 * SECOND
-    query_timeout: PositiveSpan = 30 * SECOND
-    resend_delay: PositiveSpan = MINUTE
-    catch_up_limit: Span = HOUR
+    evaluation_interval: PositiveDurationField = MINUTE
+    query_offset: DurationField = 30 * SECOND
+    query_timeout: PositiveDurationField = 30 * SECOND
+    resend_delay: PositiveDurationField = MINUTE
+    catch_up_limit: DurationField = HOUR
     external_labels: Mapping[str, str] = Field(default_factory=dict)
 
 
@@ -80,26 +80,26 @@ class StormSection(Section):
 
     share: Annotated[float, Field(gt=0, lt=1)]
     min_models: Annotated[int, Field(ge=2)] = 20
-    hold: PositiveSpan = 30 * MINUTE
+    hold: PositiveDurationField = 30 * MINUTE
 
 
 class VerdictSection(Section):
     """`verdict`: when it is judged whether a retraining helped."""
 
-    settle: Span = 5 * MINUTE
-    limit: PositiveSpan = DAY
+    settle: DurationField = 5 * MINUTE
+    limit: PositiveDurationField = DAY
 
 
 class GatesSection(Section):
     """`gates`: limits on asking, over all rules."""
 
     not_built = frozenset({"approval"})
-    hold_limit: PositiveSpan = 7 * DAY
-    in_flight_limit: PositiveSpan = DAY
+    hold_limit: PositiveDurationField = 7 * DAY
+    in_flight_limit: PositiveDurationField = DAY
     budget: BudgetSection = BudgetSection()
     storm: StormSection | None = None
     on_silences_unknown: Literal["send", "hold"] = "send"
-    silences_max_age: PositiveSpan = 5 * MINUTE
+    silences_max_age: PositiveDurationField = 5 * MINUTE
     verdict: VerdictSection = VerdictSection()
 
 
@@ -112,7 +112,7 @@ class RouteSection(Section):
     continue_: Annotated[bool, Field(alias="continue")] = False
     routes: tuple[RouteSection, ...] = ()
     group_by: tuple[str, ...] | None = None
-    group_wait: PositiveSpan | None = None
+    group_wait: PositiveDurationField | None = None
     mute_time_intervals: tuple[str, ...] = ()
     active_time_intervals: tuple[str, ...] = ()
 

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import Field
 
-from bridge.config.shape import Section, checked
 from bridge.config.strategy import strategy_spec
-from bridge.config.wording import near
-from bridge.config.yaml import Document, Place
 from bridge.domain.rule import Condition, SignalQuery
+from bridge.files.shape import Section, checked
+from bridge.files.wording import near
+from bridge.files.yaml import Document, Place
 
 KEYS = ("all", "any", "at_least")
 _EXAMPLE = "for example {signal: drift, strategy: {threshold: {max: 0.6}}} or {signal: drift, healthy: true}"

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, WithJsonSchema
 
-from bridge.config.shape import PositiveSpan, Section
-from bridge.config.yaml import Document, Place
 from bridge.domain.limits import LARGEST_LABELS, LONGEST_PART
 from bridge.domain.rule import LabelRef, ModelLabels
 from bridge.domain.times import DAY
-from bridge.engine.notice import RESERVED_LABELS
+from bridge.files.shape import PositiveDurationField, Section
+from bridge.files.yaml import Document, Place
+from bridge.ports.request_alerts import RESERVED_LABELS
 
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _NAME_HINT = "letters, digits and _, no digit first"
@@ -60,7 +60,7 @@ class ModelsModel(Section):
 
     not_built = frozenset({"expected"})
     labels: LabelsModel = LabelsModel()
-    retire_after: PositiveSpan = 7 * DAY
+    retire_after: PositiveDurationField = 7 * DAY
 
     def over(self, base: ModelLabels) -> ModelLabels:
         return self.labels.over(base)

@@ -12,11 +12,11 @@ from pydantic import BaseModel
 from bridge.config.bridge_file import BridgeFile, GlobalSection, read_bridge_file
 from bridge.config.rule_file import Defaults, read_rule_file
 from bridge.config.shown import shown
-from bridge.config.yaml import Document, read
 from bridge.domain.errors import ConfigError, Problem
 from bridge.domain.route import Route
 from bridge.domain.rule import Gates, Group, ModelLabels
 from bridge.domain.times import Duration
+from bridge.files.yaml import Document, read
 from bridge.sources.config import PrometheusConfig
 
 

@@ -11,10 +11,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from bridge.config.conditions import KEYS, read_conditions
 from bridge.config.labels import check_labels, check_names
 from bridge.config.promql import promql_problem
-from bridge.config.shape import PositiveSpan, Section, Span, fixed, salvaged
 from bridge.config.strategy import strategy_spec
-from bridge.config.wording import near
-from bridge.config.yaml import Document, Place
 from bridge.domain.batch import COUNT, HISTOGRAMS, VALUE, EventKind
 from bridge.domain.rule import (
     Breaches,
@@ -30,6 +27,9 @@ from bridge.domain.rule import (
 from bridge.domain.template import Template
 from bridge.domain.times import HOUR
 from bridge.domain.verdict import USE, Cause
+from bridge.files.shape import DurationField, PositiveDurationField, Section, fixed, salvaged
+from bridge.files.wording import near
+from bridge.files.yaml import Document, Place
 from bridge.strategies.registry import strategies
 
 _CAUSES = {cause.word: cause for cause in Cause if cause is not Cause.NONE}
@@ -46,8 +46,8 @@ _POLICIES_SCHEMA = {
 class CooldownSection(Section):
     """`cooldown: {base: 6h, max: 7d, factor: 2}`: grows up to `max` while retraining does not help."""
 
-    base: Span
-    max: Span = 0
+    base: DurationField
+    max: DurationField = 0
     factor: Annotated[float, Field(gt=1, le=100)] = 2.0
 
 
@@ -77,11 +77,11 @@ class RuleSection(Section):
     all: Any = None
     any: Any = None
     at_least: Any = None
-    for_: Annotated[Span, Field(alias="for")] = 0
-    keep_firing_for: Span = 0
+    for_: Annotated[DurationField, Field(alias="for")] = 0
+    keep_firing_for: DurationField = 0
     breaches: BreachesSection | None = None
     n_min: Annotated[float, Field(gt=0)] | None = None
-    warm_up: PositiveSpan | None = None
+    warm_up: PositiveDurationField | None = None
     fdr: Annotated[float, Field(gt=0, lt=1)] | None = None
     cooldown: Annotated[CooldownSection, BeforeValidator(_cooldown)] = CooldownSection.model_construct(base=HOUR)
     max_attempts: Annotated[int, Field(ge=0)] = 5

@@ -9,13 +9,13 @@ from pydantic import Field
 
 from bridge.config.labels import ModelsModel, check_labels
 from bridge.config.rule import RuleReader
-from bridge.config.shape import PositiveSpan, Section, Span, fixed, salvaged
 from bridge.config.signals import SignalSection, check_columns, signal_query
-from bridge.config.wording import kind
-from bridge.config.yaml import Document, Place
 from bridge.domain.limits import LONGEST_NAME
 from bridge.domain.rule import Group, ModelLabels, Rule, SignalQuery
 from bridge.domain.times import Duration
+from bridge.files.shape import DurationField, PositiveDurationField, Section, fixed, salvaged
+from bridge.files.wording import kind
+from bridge.files.yaml import Document, Place
 
 SIGNAL_HINT = "for example {event: drift, expr: model_drift_score}"
 
@@ -26,9 +26,9 @@ class GroupSection(Section):
     not_built = frozenset({"gates", "storm", "budget", "shadow", "dry_run"})
     stand_ins = fixed(name="")
     name: str
-    interval: PositiveSpan | None = None
+    interval: PositiveDurationField | None = None
     limit: Annotated[int, Field(ge=0)] = 0
-    query_offset: Span | None = None
+    query_offset: DurationField | None = None
     labels: Mapping[str, str] = Field(default_factory=dict)
     models: ModelsModel = ModelsModel()
     signals: dict[str, Any] = Field(default_factory=dict)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from bridge.config.promql import WINDOW, promql_problem
-from bridge.config.shape import PositiveSpan, Section, fixed
-from bridge.config.wording import near
-from bridge.config.yaml import Document, Place
 from bridge.domain.batch import (
     BUCKETS,
     COUNT,
@@ -21,6 +18,9 @@ from bridge.domain.batch import (
 )
 from bridge.domain.rule import ModelLabels, SignalQuery
 from bridge.domain.times import MINUTE, format_duration
+from bridge.files.shape import PositiveDurationField, Section, fixed
+from bridge.files.wording import near
+from bridge.files.yaml import Document, Place
 
 UNIT_MS = {"microseconds": 0.001, "milliseconds": 1.0, "seconds": 1000.0, "minutes": 60_000.0}
 
@@ -50,9 +50,9 @@ class SignalSection(Section):
     reference_sum: str | None = None
     n: str | None = None
     updated: str | None = None
-    stale_after: PositiveSpan | None = None
+    stale_after: PositiveDurationField | None = None
     discover: str | None = None
-    window: PositiveSpan | None = None
+    window: PositiveDurationField | None = None
 
     @property
     def texts(self) -> dict[str, str]:

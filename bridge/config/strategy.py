@@ -6,15 +6,15 @@ import re
 from fractions import Fraction
 from typing import Any
 
-from bridge.config.shape import checked
-from bridge.config.wording import bare, kind, near
-from bridge.config.yaml import Document, Place
 from bridge.domain.batch import BUCKETS, ERRORS, TOTAL, VALUE, EventKind
 from bridge.domain.rule import SignalQuery, StrategySpec
 from bridge.domain.times import format_duration
+from bridge.files.shape import checked
+from bridge.files.wording import bare, kind, near
+from bridge.files.yaml import Document, Place
 from bridge.strategies.base import RetrainStrategy
-from bridge.strategies.counts import CountingConfig
 from bridge.strategies.registry import strategies
+from bridge.strategies.stats.counts import CountingConfig
 
 _EXAMPLE = "for example strategy: {threshold: {max: 0.6}}"
 LENGTH = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(us|µs|ms|s|m|h)")

@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo, available_timezones
 import tzlocal
 from pydantic import AfterValidator, BeforeValidator, PlainValidator, WithJsonSchema, model_validator
 
-from bridge.config.shape import Section, checked, fixed
-from bridge.config.wording import kind, near
-from bridge.config.yaml import Document, Place
 from bridge.domain.time_interval import Range, Span, TimeInterval
+from bridge.files.shape import Section, checked, fixed
+from bridge.files.wording import kind, near
+from bridge.files.yaml import Document, Place
 
 T = TypeVar("T")
 

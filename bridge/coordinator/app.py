@@ -19,7 +19,7 @@ from bridge.coordinator.guard import HostGuard, authenticate, read_json_body, re
 from bridge.coordinator.problem import ProblemBody, ProblemError
 from bridge.coordinator.records import ListFilter, Receipt, Record, Submission, Taken
 from bridge.coordinator.service import Coordinator
-from bridge.domain.errors import RequestError, UnknownRequest
+from bridge.domain.errors import RequestError, UnknownRequestError
 from bridge.domain.request import RequestState
 
 REQUESTS = "/api/v1/retrain-requests"
@@ -169,7 +169,7 @@ def _cancel(coordinator: Coordinator, request: Request, request_id: str) -> Reco
     authenticate(coordinator.config, request.headers, b"", coordinator.now(), message_id=request_id)
     try:
         return coordinator.cancel(request_id)
-    except UnknownRequest as error:
+    except UnknownRequestError as error:
         raise ProblemError(404, str(error)) from None
     except RequestError as error:
         raise ProblemError(409, str(error)) from None

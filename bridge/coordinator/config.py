@@ -114,7 +114,7 @@ def _holds_a_token(path: Path) -> Path:
 
 
 TOKEN_MIN = 16
-Span = Annotated[Duration, BeforeValidator(_duration), Field(gt=0)]
+DurationField = Annotated[Duration, BeforeValidator(_duration), Field(gt=0)]
 FilePath = Annotated[Path, AfterValidator(_beside_the_file)]
 SecretFile = Annotated[FilePath, AfterValidator(_holds_a_secret)]
 TokenFile = Annotated[FilePath, AfterValidator(_holds_a_token)]
@@ -141,11 +141,11 @@ class CoordinatorConfig(BaseModel):
     allowed_hosts: tuple[Annotated[str, AfterValidator(check_name)], ...] = ()
     storage: FilePath = Path("coordinator-data")
     command: Annotated[tuple[str, ...], AfterValidator(_runnable)] = ()
-    time_limit: Span = 6 * HOUR
-    kill_grace: Span = 10 * SECOND
+    time_limit: DurationField = 6 * HOUR
+    kill_grace: DurationField = 10 * SECOND
     max_parallel: int = Field(default=4, ge=1, le=1000)
     log_limit: int = Field(default=1_048_576, ge=1024)
-    retention: Span = 90 * DAY
+    retention: DurationField = 90 * DAY
     tls: TlsConfig | None = None
     bridge_url: Annotated[str, AfterValidator(_http_url)] | None = None
     bridge_http_config: SinkHttpConfig = Field(default_factory=SinkHttpConfig)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from bridge.coordinator.records import ListFilter, Origin, Receipt, Record, Submission, Taken
-from bridge.domain.errors import SchemaTooNew, StoreBusy, StoreCorrupt, StoreError, StoreFull
+from bridge.domain.errors import SchemaTooNewError, StoreBusyError, StoreCorruptError, StoreError, StoreFullError
 from bridge.domain.model import PipelineKey
 from bridge.domain.request import RequestState
 from bridge.domain.times import Timestamp
@@ -236,7 +236,7 @@ class Ledger:
     def _present(self, request_id: str) -> Record:
         found = self._find(request_id)
         if found is None:
-            raise StoreCorrupt(f"request {request_id} was written and cannot be read")
+            raise StoreCorruptError(f"request {request_id} was written and cannot be read")
         return found
 
     def _scalar(self, statement: str, *values: Any) -> int | None:
@@ -287,7 +287,7 @@ def _hold_alone(path: Path) -> BinaryIO:
         fcntl.flock(hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         hold.close()
-        raise StoreBusy(f"another coordinator uses {path}; give each its own --storage.path") from None
+        raise StoreBusyError(f"another coordinator uses {path}; give each its own --storage.path") from None
     return hold
 
 
@@ -310,12 +310,12 @@ def _open(path: Path) -> sqlite3.Connection:
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version > SCHEMA:
-        raise SchemaTooNew(f"{path} was written by a newer version (schema {version}, this one reads {SCHEMA})")
+        raise SchemaTooNewError(f"{path} was written by a newer version (schema {version}, this one reads {SCHEMA})")
     if version == 0:
         db.executescript(f"BEGIN IMMEDIATE; {_TABLE} PRAGMA user_version = {SCHEMA}; COMMIT;")
     damage = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if damage != "ok":
-        raise StoreCorrupt(f"{path} is damaged: {damage}")
+        raise StoreCorruptError(f"{path} is damaged: {damage}")
 
 
 @contextmanager
@@ -326,7 +326,7 @@ def _translated(path: Path | None = None) -> Iterator[None]:
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", "")
         if name.startswith("SQLITE_FULL"):
-            raise StoreFull(f"{place}the disk is full") from error
+            raise StoreFullError(f"{place}the disk is full") from error
         if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-            raise StoreCorrupt(f"{place}not a ledger, or damaged: {error}") from error
+            raise StoreCorruptError(f"{place}not a ledger, or damaged: {error}") from error
         raise StoreError(f"{place}{error}") from error

@@ -15,7 +15,7 @@ from bridge.coordinator.ledger import Ledger
 from bridge.coordinator.metrics import Metrics
 from bridge.coordinator.records import ListFilter, Receipt, Record, Submission, Taken
 from bridge.coordinator.runner import Runner, RunSettings
-from bridge.domain.errors import RequestError, StoreError, UnknownRequest
+from bridge.domain.errors import RequestError, StoreError, UnknownRequestError
 from bridge.domain.request import RequestState
 from bridge.domain.times import Timestamp
 from bridge.net.private import private_file, private_folder
@@ -90,7 +90,7 @@ class Coordinator:
         return receipt
 
     def cancel(self, request_id: str) -> Record:
-        """CANCELLED at once if it waits; if it runs, its end begins. UnknownRequest; RequestError when it is over."""
+        """CANCELLED at once if it waits; if it runs, its end begins. UnknownRequestError; RequestError when it is over."""
         waiting = self._ledger.cancel_waiting(request_id, self.now(), "cancelled before it started")
         if waiting:
             self._changed()
@@ -98,7 +98,7 @@ class Coordinator:
         running = self._runner.cancel(request_id)
         record = self._ledger.get(request_id)
         if record is None:
-            raise UnknownRequest(f"there is no request {request_id}")
+            raise UnknownRequestError(f"there is no request {request_id}")
         if not running and record.state is not RequestState.CANCELLED:
             raise RequestError(f"request {request_id} is {record.state}; only what waits or runs can be cancelled")
         return record

@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.domain.errors import MissingData
+from bridge.domain.errors import MissingDataError
 from bridge.domain.event import Custom, Drift, InferenceError, Latency, ModelEvent
 from bridge.domain.histogram import means
 from bridge.domain.model import ModelKey, ModelTable
@@ -68,12 +68,12 @@ class EventBatch:
         return len(self.index)
 
     def column(self, name: str) -> Floats:
-        """Column `name`; MissingData when the signal does not carry it."""
+        """Column `name`; MissingDataError when the signal does not carry it."""
         try:
             return self.columns[name]
         except KeyError:
             have = ", ".join(sorted(self.columns)) or "none"
-            raise MissingData(f"signal {self.name!r} has no column {name!r}; it has: {have}") from None
+            raise MissingDataError(f"signal {self.name!r} has no column {name!r}; it has: {have}") from None
 
     def values(self) -> Floats:
         """The number that a limit is compared with: `value`, else errors / total (0/0 is NaN: no traffic), else the
@@ -112,7 +112,7 @@ class EventBatch:
 
     @staticmethod
     def of_event(model: ModelKey, event: ModelEvent) -> EventBatch:
-        """A batch of one, for `analyse`; MissingData for an event that carries no number we know."""
+        """A batch of one, for `analyse`; MissingDataError for an event that carries no number we know."""
         match event:
             case Latency(timestamp, value):
                 kind, name = EventKind.LATENCY, "latency"
@@ -123,7 +123,7 @@ class EventBatch:
             case Custom(timestamp, name, {"value": int() | float() as value}):
                 kind = EventKind.CUSTOM
             case _:
-                raise MissingData(f"{type(event).__name__} carries no number that this strategy can compare")
+                raise MissingDataError(f"{type(event).__name__} carries no number that this strategy can compare")
         table = ModelTable()
-        index = np.array([table.slot(model)], np.int32)
+        index = np.array([table.row(model)], np.int32)
         return EventBatch(name, kind, timestamp, table, index, {VALUE: np.array([value], np.float64)}, elements=1)

@@ -2,18 +2,18 @@
 
 BridgeError
 ├── StrategyError             a strategy could not judge; the other observers go on
-│   ├── MissingData           what it needs is not in the event or batch
+│   ├── MissingDataError           what it needs is not in the event or batch
 │   └── Internal              the strategy itself failed
 ├── SourceError               a query was not answered; says whether asking again can help
 ├── StoreError                the store cannot be used; nothing that was committed is lost
-│   ├── StoreBusy             another process holds it
-│   ├── StoreCorrupt          the file is not a database of ours, or is damaged
-│   ├── StoreFull             the disk is full, or the file may not grow
-│   ├── StoreLost             the files are not those that were opened
-│   ├── StoreUncertain        what it holds is not known: a COMMIT was not answered, or the lock was lost
-│   └── SchemaTooNew          written by a newer version
+│   ├── StoreBusyError             another process holds it
+│   ├── StoreCorruptError          the file is not a database of ours, or is damaged
+│   ├── StoreFullError             the disk is full, or the file may not grow
+│   ├── StoreLostError             the files are not those that were opened
+│   ├── StoreUncertainError        what it holds is not known: a COMMIT was not answered, or the lock was lost
+│   └── SchemaTooNewError          written by a newer version
 ├── RequestError              a command on a request cannot be carried out
-│   └── UnknownRequest        there is no request with that id
+│   └── UnknownRequestError        there is no request with that id
 └── ConfigError               the files are wrong; carries every problem at once
 """
 
@@ -35,11 +35,11 @@ class StrategyError(BridgeError):
     """A strategy could not judge."""
 
 
-class MissingData(StrategyError):  # noqa: N818 - the name of the original design
+class MissingDataError(StrategyError):
     """A strategy needs a column or an event that is not there."""
 
 
-class Internal(StrategyError):  # noqa: N818 - the name of the original design
+class InternalError(StrategyError):
     """A strategy failed in its own code."""
 
 
@@ -75,27 +75,27 @@ class StoreError(BridgeError):
     """The store cannot be used."""
 
 
-class StoreBusy(StoreError):  # noqa: N818 - reads as what it says
+class StoreBusyError(StoreError):
     """Another process holds the store."""
 
 
-class StoreCorrupt(StoreError):  # noqa: N818
+class StoreCorruptError(StoreError):
     """The file is not a database of ours, or is damaged."""
 
 
-class StoreFull(StoreError):  # noqa: N818
+class StoreFullError(StoreError):
     """No space is left to write."""
 
 
-class StoreLost(StoreError):  # noqa: N818
+class StoreLostError(StoreError):
     """The files of the database were removed, replaced or emptied while they were in use."""
 
 
-class StoreUncertain(StoreError):  # noqa: N818
+class StoreUncertainError(StoreError):
     """What the store holds is not known any more: load it before anything else is decided."""
 
 
-class SchemaTooNew(StoreError):  # noqa: N818
+class SchemaTooNewError(StoreError):
     """The database was written by a newer version."""
 
 
@@ -103,7 +103,7 @@ class RequestError(BridgeError):
     """A command on a request cannot be carried out in its present state."""
 
 
-class UnknownRequest(RequestError):  # noqa: N818
+class UnknownRequestError(RequestError):
     """There is no request with that id."""
 
 

@@ -38,36 +38,36 @@ class ModelKey:
 
 @dataclass(slots=True)
 class ModelTable:
-    """Models by slot number: slot i of every column belongs to models[i]. Grows, never shrinks or reorders."""
+    """Models by row: row i of every column belongs to models[i]. Grows, never shrinks or reorders."""
 
     models: list[ModelKey] = field(default_factory=list)
-    _slots: dict[ModelKey, int] = field(default_factory=dict)
+    _rows: dict[ModelKey, int] = field(default_factory=dict)
     _versions: dict[PipelineKey, list[int]] = field(default_factory=dict)
     _grouped: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
-    def slot(self, model: ModelKey) -> int:
-        """The slot of `model`; a new model gets the next free one. Thread-safe: groups fetch side by side."""
-        found = self._slots.get(model)
+    def row(self, model: ModelKey) -> int:
+        """The row of `model`; a new model gets the next free one. Thread-safe: groups fetch side by side."""
+        found = self._rows.get(model)
         if found is not None:
             return found
         with self._lock:
-            found = self._slots.get(model)
+            found = self._rows.get(model)
             if found is None:
                 found = len(self.models)
                 self.models.append(model)
-                self._slots[model] = found
+                self._rows[model] = found
         return found
 
     def find(self, model: ModelKey) -> int | None:
-        return self._slots.get(model)
+        return self._rows.get(model)
 
-    def versions(self, slot: int) -> list[int]:
-        """The slots of every version of the pipeline that the model at `slot` is one of, in order."""
-        return self.of(self.models[slot].owner)
+    def versions(self, row: int) -> list[int]:
+        """The rows of every version of the pipeline that the model at `row` is one of, in order."""
+        return self.of(self.models[row].owner)
 
     def of(self, owner: PipelineKey) -> list[int]:
-        """The slots of every version of a pipeline, in order."""
+        """The rows of every version of a pipeline, in order."""
         with self._lock:
             for place in range(self._grouped, len(self.models)):
                 self._versions.setdefault(self.models[place].owner, []).append(place)
@@ -77,5 +77,5 @@ class ModelTable:
     def __len__(self) -> int:
         return len(self.models)
 
-    def __getitem__(self, slot: int) -> ModelKey:
-        return self.models[slot]
+    def __getitem__(self, row: int) -> ModelKey:
+        return self.models[row]

@@ -165,7 +165,7 @@ class HoldReason(StrEnum):
     APPROVAL = "approval"
 
 
-class Verdict(StrEnum):
+class RecoveryVerdict(StrEnum):
     """Whether a retraining that succeeded did help; a closed set, so it may be a metric's label."""
 
     RECOVERED = "recovered"
@@ -174,7 +174,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class OperatorAction:
     """What a person did to a request: `approve`, `release`, `withdraw` or `create`."""
 
     what: str
@@ -207,8 +207,8 @@ class RequestRecord:
     reference: str = ""
     message: str = ""
     new_version: str = ""
-    acts: tuple[Act, ...] = ()
-    verdict: Verdict | None = None
+    acts: tuple[OperatorAction, ...] = ()
+    verdict: RecoveryVerdict | None = None
     verdict_at: Timestamp = 0
     unhelpful: int = 0
 

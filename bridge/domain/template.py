@@ -18,7 +18,7 @@ _LONGEST = 2.0**63
 KNOWN = '$labels.NAME, $value, $threshold, | humanize, | humanizePercentage, | humanizeDuration, | printf "%.2f"'
 
 Number = Callable[[float], str]
-Part = Callable[[Mapping[str, str], float, float | None], str]
+ConditionEvaluator = Callable[[Mapping[str, str], float, float | None], str]
 
 
 def go_float(value: float) -> str:
@@ -112,8 +112,8 @@ class Template:
         return "".join([part if isinstance(part, str) else part(labels, value, threshold) for part in self._parts])
 
 
-def _compile(text: str) -> list[str | Part]:
-    parts: list[str | Part] = []
+def _compile(text: str) -> list[str | ConditionEvaluator]:
+    parts: list[str | ConditionEvaluator] = []
     at, trim = 0, False
     while (start := text.find("{{", at)) >= 0 and (end := text.find("}}", start)) >= 0:
         inner = text[start + 2 : end]
@@ -133,7 +133,7 @@ def _plain(text: str, *, before: bool = False, after: bool = False) -> str:
     return text.rstrip() if after else text
 
 
-def _action(action: str) -> Part:
+def _action(action: str) -> ConditionEvaluator:
     source, *filters = (piece.strip() for piece in action.split("|"))
     direct = _PRINTF.fullmatch(source)
     if direct is not None and direct.group(2):
@@ -165,7 +165,7 @@ def _filter(action: str, filters: list[str]) -> Number:
     return _FILTERS[filters[0]]
 
 
-def _number(source: str, shown: Number) -> Part:
+def _number(source: str, shown: Number) -> ConditionEvaluator:
     if source == "$value":
         return lambda _labels, value, _threshold: shown(value)
     return lambda _labels, _value, threshold: "" if threshold is None else shown(threshold)

@@ -19,7 +19,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class Notification:
     """One thing to deliver: a request, at the state of its episode. `ends_at` 0 while the episode is open."""
 
     request: RetrainRequest
@@ -55,10 +55,10 @@ class Delivery:
 
 
 @runtime_checkable
-class BundleSink(Protocol):
+class GroupedSink(Protocol):
     """A destination that takes several requests in one message."""
 
-    def send_bundle(self, parcels: Sequence[Parcel], group: Mapping[str, str], now: Timestamp) -> Delivery:
+    def send_group(self, notifications: Sequence[Notification], group: Mapping[str, str], now: Timestamp) -> Delivery:
         """As Sink.send, for all of them at once. group: the labels that they were bundled by."""
         ...
 
@@ -70,7 +70,7 @@ class Sink(Protocol):
     sends_resolved: bool  # wants a RESOLVED parcel through the outbox when the episode ends
     reports_status: bool  # a coordinator: says later what became of the request
 
-    def send(self, parcel: Parcel, now: Timestamp) -> Delivery: ...
+    def send(self, notification: Notification, now: Timestamp) -> Delivery: ...
 
     def close(self) -> None:
         """Let go of connections."""

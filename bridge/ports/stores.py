@@ -10,9 +10,9 @@ from typing import Protocol
 
 from bridge.domain.alert import AlertRow
 from bridge.domain.model import ModelKey, PipelineKey
-from bridge.domain.request import Decision, Episode, Outcome, RequestRecord, RequestState, Verdict
+from bridge.domain.request import Decision, Episode, Outcome, RecoveryVerdict, RequestRecord, RequestState
 from bridge.domain.times import Duration, Timestamp
-from bridge.ports.sinks import Delivery, Kind, Parcel
+from bridge.ports.sinks import Delivery, Kind, Notification
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Snapshot:
 
 
 class TickStore(Protocol):
-    """The engine's side of the store. Raises StoreError; StoreUncertain when it may hold what was given, or not."""
+    """The engine's side of the store. Raises StoreError; StoreUncertainError when it may hold what was given, or not."""
 
     @property
     def doubts(self) -> int:
@@ -144,7 +144,7 @@ class Claim:
 
     id: int
     destination: str
-    parcel: Parcel
+    notification: Notification
     worker: str
     attempt: int
     queued_at: Timestamp
@@ -226,11 +226,11 @@ class Outbox(Protocol):
         ...
 
     def retry(self, request_id: str, now: Timestamp) -> int:
-        """What waits for a retry is due now, of all destinations; how many. UnknownRequest as with redrive."""
+        """What waits for a retry is due now, of all destinations; how many. UnknownRequestError as with redrive."""
         ...
 
     def redrive(self, request_id: str, destination: str | None, now: Timestamp) -> int:
-        """dead -> queued with attempts kept; how many. UnknownRequest when there is no such request."""
+        """dead -> queued with attempts kept; how many. UnknownRequestError when there is no such request."""
         ...
 
     def depths(self) -> Mapping[str, QueueDepth]: ...
@@ -303,7 +303,7 @@ class History(Protocol):
         """Neither delivered nor dead, and the dead; oldest first."""
         ...
 
-    def verdicts(self) -> Mapping[str, Mapping[Verdict, int]]:
+    def verdicts(self) -> Mapping[str, Mapping[RecoveryVerdict, int]]:
         """By rule, how many retrainings that it led to were judged how."""
         ...
 
@@ -321,7 +321,7 @@ class Store(TickStore, Outbox, History, Protocol):
     """All sides of one store."""
 
     def check(self) -> None:
-        """Raise StoreError unless it can be written to now, and is the one that was opened. StoreBusy: others do."""
+        """Raise StoreError unless it can be written to now, and is the one that was opened. StoreBusyError: others do."""
         ...
 
     def close(self) -> None: ...

@@ -11,8 +11,7 @@ import msgspec
 from pydantic import AfterValidator
 
 from bridge.domain.times import Timestamp, rfc3339
-from bridge.engine import notice
-from bridge.ports import Alert, Delivery, Kind, Parcel, Result
+from bridge.ports import Alert, Delivery, Kind, Notification, Result, request_alerts
 from bridge.sinks.base import ApiUrl, HttpSink, HttpSinkConfig, SinkContext
 
 log = logging.getLogger(__name__)
@@ -92,19 +91,24 @@ class AlertmanagerSink(HttpSink):
         self._refused: set[_Identity] = set()
         self._posted: dict[int, _Encoded] = {}  # what the last post held, by the address of its labels
 
-    def send(self, parcel: Parcel, now: Timestamp) -> Delivery:
+    def send(self, notification: Notification, now: Timestamp) -> Delivery:
         """Post the request's alert; any 2xx is delivered, for the answer has no body."""
-        return self.send_bundle([parcel], {}, now)
+        return self.send_group([notification], {}, now)
 
-    def send_bundle(self, parcels: Sequence[Parcel], group: Mapping[str, str], now: Timestamp) -> Delivery:
+    def send_group(self, notifications: Sequence[Notification], group: Mapping[str, str], now: Timestamp) -> Delivery:
         """Post the alerts of several requests at once."""
-        return self.post(self._alerts_url, _body([self._encoded(parcel, now) for parcel in parcels]), {}, now)[0]
+        return self.post(
+            self._alerts_url, _body([self._encoded(notification, now) for notification in notifications]), {}, now
+        )[0]
 
-    def _encoded(self, parcel: Parcel, now: Timestamp) -> _Encoded:
+    def _encoded(self, notification: Notification, now: Timestamp) -> _Encoded:
         # Also a request that is delivered late must fire for a while, or nobody would be notified of it.
-        ends_at = parcel.ends_at if parcel.kind is Kind.RESOLVED else now + self._context.resolve_after
-        alert = notice.requested(
-            parcel.request, self._context.sender, starts_at=parcel.starts_at, ends_at=max(ends_at, parcel.starts_at)
+        ends_at = notification.ends_at if notification.kind is Kind.RESOLVED else now + self._context.resolve_after
+        alert = request_alerts.requested(
+            notification.request,
+            self._context.sender,
+            starts_at=notification.starts_at,
+            ends_at=max(ends_at, notification.starts_at),
         )
         return alert, _beginning(alert)
 

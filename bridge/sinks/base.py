@@ -25,13 +25,13 @@ from pydantic import (
 )
 
 from bridge.domain.times import MINUTE, SECOND, Duration, Timestamp, format_duration, parse_duration
-from bridge.engine.backoff import Rate
-from bridge.engine.notice import Sender
+from bridge.engine.delivery.backoff import Rate
 from bridge.net.http_config import Secret, SinkHttpConfig
 from bridge.net.redact import hide_url, redact
 from bridge.net.retry_after import retry_after
 from bridge.net.session import Answer, NetError, call, forget_credentials, open_session
-from bridge.ports import Delivery, Parcel, Result
+from bridge.ports import Delivery, Notification, Result
+from bridge.ports.request_alerts import Sender
 
 ANSWER_SHOWN = 512
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
@@ -141,7 +141,7 @@ class HttpSinkConfig(SinkConfig):
         return value
 
 
-class Sink(ABC):
+class BaseSink(ABC):
     """One destination. A new one is a file in this package (or an entry point `bridge.sinks`), a test and a page.
 
     integration: receivers call its entries `<integration>_configs`. Config: one entry. sends_resolved,
@@ -160,14 +160,14 @@ class Sink(ABC):
         """From a checked entry of `Config`; must not connect."""
 
     @abstractmethod
-    def send(self, parcel: Parcel, now: Timestamp) -> Delivery:
+    def send(self, notification: Notification, now: Timestamp) -> Delivery:
         """One attempt. What it raises counts as RETRY with reason `internal`."""
 
     def close(self) -> None:  # noqa: B027 - a sink without connections has nothing to do here
         """Let go of connections."""
 
 
-class HttpSink(Sink):
+class HttpSink(BaseSink):
     """A sink that makes its attempts over HTTP; each thread has its own session, as requests' are not shared safely."""
 
     def __init__(self, config: HttpSinkConfig, context: SinkContext) -> None:

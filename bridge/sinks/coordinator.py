@@ -12,7 +12,7 @@ from bridge.domain.limits import cut
 from bridge.domain.request import RequestState, RetrainRequest
 from bridge.domain.times import Timestamp, parse_rfc3339, rfc3339
 from bridge.net.session import Answer, NetError
-from bridge.ports import Delivery, Parcel, Result, StatusReport
+from bridge.ports import Delivery, Notification, Result, StatusReport
 from bridge.sinks.base import ApiUrl, HttpSink, SinkContext, unreached
 from bridge.sinks.signing import SignedSinkConfig, Signer
 
@@ -71,9 +71,9 @@ class CoordinatorSink(HttpSink):
         """What the coordinator signs its status reports with: the secret that we sign requests with."""
         return self._signer.current()
 
-    def send(self, parcel: Parcel, now: Timestamp) -> Delivery:
+    def send(self, notification: Notification, now: Timestamp) -> Delivery:
         """Post the request: 2xx with a reference, or 409 (a known key), is delivered."""
-        request = parcel.request
+        request = notification.request
         body = msgspec.json.encode({**request.to_json(), "generator_url": self._context.sender.link(request.id)})
         try:
             signature = self._signer.headers(request.id, body, now)

@@ -6,8 +6,8 @@ import logging
 from typing import ClassVar, Literal
 
 from bridge.domain.times import Timestamp, rfc3339
-from bridge.ports import Delivery, Parcel, Result
-from bridge.sinks.base import Sink, SinkConfig, SinkContext
+from bridge.ports import Delivery, Notification, Result
+from bridge.sinks.base import BaseSink, SinkConfig, SinkContext
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ class LogConfig(SinkConfig):
     send_resolved: bool = True
 
 
-class LogSink(Sink):
+class LogSink(BaseSink):
     """One structured line per request."""
 
     integration = "log"
@@ -32,8 +32,8 @@ class LogSink(Sink):
         self._receiver = context.receiver
         self.sends_resolved = config.send_resolved
 
-    def send(self, parcel: Parcel, now: Timestamp) -> Delivery:
-        request = parcel.request
+    def send(self, notification: Notification, now: Timestamp) -> Delivery:
+        request = notification.request
         fields = {
             "receiver": self._receiver,
             "request_id": request.id,
@@ -44,5 +44,5 @@ class LogSink(Sink):
             "triggered_at": rfc3339(request.triggered_at),
             "late": request.late,
         }
-        log.log(self._level, _EVENTS[parcel.kind.value], extra=fields)
+        log.log(self._level, _EVENTS[notification.kind.value], extra=fields)
         return Delivery(Result.DELIVERED)

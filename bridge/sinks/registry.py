@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 
 from bridge import sinks as package
 from bridge.domain.errors import BridgeError
-from bridge.sinks.base import Sink
+from bridge.sinks.base import BaseSink
 
 GROUP = "bridge.sinks"
 
@@ -19,27 +19,27 @@ class SinkError(BridgeError):
     """The installed sinks cannot be used together."""
 
 
-def _shipped() -> Iterator[tuple[str, type[Sink]]]:
+def _shipped() -> Iterator[tuple[str, type[BaseSink]]]:
     for info in pkgutil.iter_modules(package.__path__):
         module = importlib.import_module(f"{package.__name__}.{info.name}")
         for value in vars(module).values():
             own = isinstance(value, type) and value.__module__ == module.__name__
-            if own and issubclass(value, Sink) and "integration" in vars(value):
+            if own and issubclass(value, BaseSink) and "integration" in vars(value):
                 yield module.__name__, value
 
 
-def _installed() -> Iterator[tuple[str, type[Sink]]]:
+def _installed() -> Iterator[tuple[str, type[BaseSink]]]:
     for point in entry_points(group=GROUP):
         loaded = point.load()
-        if not (isinstance(loaded, type) and issubclass(loaded, Sink)):
+        if not (isinstance(loaded, type) and issubclass(loaded, BaseSink)):
             raise SinkError(f"entry point {point.name!r} ({point.value}) of {GROUP} is not a Sink")
         yield point.value, loaded
 
 
 @cache
-def sinks() -> Mapping[str, type[Sink]]:
+def sinks() -> Mapping[str, type[BaseSink]]:
     """Every sink by integration. SinkError when two claim one, or an entry point is not a sink."""
-    found: dict[str, type[Sink]] = {}
+    found: dict[str, type[BaseSink]] = {}
     for place, sink in (*_shipped(), *_installed()):
         name = getattr(sink, "integration", "")
         if not name:

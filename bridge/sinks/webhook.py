@@ -9,9 +9,8 @@ from typing import Any, ClassVar
 import msgspec
 
 from bridge.domain.times import Timestamp, rfc3339
-from bridge.engine import notice
 from bridge.net.session import NetError
-from bridge.ports import Delivery, Kind, Parcel
+from bridge.ports import Delivery, Kind, Notification, request_alerts
 from bridge.sinks.base import HttpSink, SecretUrl, SinkContext, unreached
 from bridge.sinks.signing import SignedSinkConfig, Signer
 
@@ -47,19 +46,19 @@ class WebhookSink(HttpSink):
         self._signer = Signer(config, context.base_dir)
         self.sends_resolved = config.send_resolved
 
-    def send(self, parcel: Parcel, now: Timestamp) -> Delivery:
+    def send(self, notification: Notification, now: Timestamp) -> Delivery:
         """Post the payload; any 2xx is delivered."""
         # The end of a request is another message than its beginning: one key for both would drop it as a repeat.
-        key = parcel.request.id if parcel.kind is Kind.FIRING else f"{parcel.request.id}-resolved"
-        identity = notice.identity(parcel.request, self._context.sender)
+        key = notification.request.id if notification.kind is Kind.FIRING else f"{notification.request.id}-resolved"
+        identity = request_alerts.identity(notification.request, self._context.sender)
         group = {name: identity[name] for name in ("alertname", "retrain_request_id")}
-        return self._post(payload([parcel], group, self._context), key, now)
+        return self._post(payload([notification], group, self._context), key, now)
 
-    def send_bundle(self, parcels: Sequence[Parcel], group: Mapping[str, str], now: Timestamp) -> Delivery:
+    def send_group(self, notifications: Sequence[Notification], group: Mapping[str, str], now: Timestamp) -> Delivery:
         """Post several requests as one group; its key is made of their ids, so that a repeat has the same."""
-        together = "\n".join(sorted(parcel.request.id for parcel in parcels))
+        together = "\n".join(sorted(notification.request.id for notification in notifications))
         key = hashlib.sha256(together.encode()).hexdigest()[:32]
-        return self._post(payload(parcels, group, self._context), key, now)
+        return self._post(payload(notifications, group, self._context), key, now)
 
     def _post(self, message: Mapping[str, Any], key: str, now: Timestamp) -> Delivery:
         body = msgspec.json.encode(message)
@@ -70,9 +69,9 @@ class WebhookSink(HttpSink):
         return self.post(self._url, body, headers, now)[0]
 
 
-def payload(parcels: Sequence[Parcel], group: Mapping[str, str], context: SinkContext) -> dict[str, Any]:
+def payload(notifications: Sequence[Notification], group: Mapping[str, str], context: SinkContext) -> dict[str, Any]:
     """The version "4" body of one or more requests. group: the labels that they are grouped by."""
-    alerts = [_alert(parcel, context) for parcel in parcels]
+    alerts = [_alert(notification, context) for notification in notifications]
     shown = ", ".join(f'{name}="{value}"' for name, value in sorted(group.items()))
     firing = any(alert["status"] == Kind.FIRING.value for alert in alerts)
     return {
@@ -89,15 +88,15 @@ def payload(parcels: Sequence[Parcel], group: Mapping[str, str], context: SinkCo
     }
 
 
-def _alert(parcel: Parcel, context: SinkContext) -> dict[str, Any]:
-    request, sender = parcel.request, context.sender
-    labels = notice.identity(request, sender)
+def _alert(notification: Notification, context: SinkContext) -> dict[str, Any]:
+    request, sender = notification.request, context.sender
+    labels = request_alerts.identity(request, sender)
     return {
-        "status": parcel.kind.value,
+        "status": notification.kind.value,
         "labels": labels,
-        "annotations": notice.remarks(request),
-        "startsAt": rfc3339(parcel.starts_at),
-        "endsAt": rfc3339(parcel.ends_at) if parcel.kind is Kind.RESOLVED else NEVER,
+        "annotations": request_alerts.remarks(request),
+        "startsAt": rfc3339(notification.starts_at),
+        "endsAt": rfc3339(notification.ends_at) if notification.kind is Kind.RESOLVED else NEVER,
         "generatorURL": sender.link(request.id),
         "fingerprint": fingerprint(labels),
     }

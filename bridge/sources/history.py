@@ -11,12 +11,12 @@ from itertools import pairwise
 from bridge.domain.batch import VALUE, EventBatch
 from bridge.domain.rule import SignalQuery
 from bridge.domain.times import Duration, Timestamp
-from bridge.engine.pieces import OneSlot
-from bridge.engine.pieces import Piece as AnyPiece
+from bridge.ports.history import HistoryChunk as AnyPiece
+from bridge.ports.history import SingleSlotChunk
+from bridge.sources.chunk import FetchedChunk, Shared, ahead
 from bridge.sources.failures import AttemptError
 from bridge.sources.limits import Limit, limit_of, weakest
 from bridge.sources.matrix import Grid
-from bridge.sources.piece import Piece, Shared, ahead
 from bridge.sources.pointwise import depends_on_range
 from bridge.sources.reading import Reader, Stretch
 
@@ -83,12 +83,12 @@ def _pieces(
     if pointwise(query):
         yield from fetched(reader, query, slots, offset, most_samples)
     else:
-        yield from (OneSlot(reader.instant(query, slot, slot - offset)) for slot in slots)
+        yield from (SingleSlotChunk(reader.instant(query, slot, slot - offset)) for slot in slots)
 
 
 def fetched(
     reader: Reader, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration, most_samples: int
-) -> Generator[Piece, None, None]:
+) -> Generator[FetchedChunk, None, None]:
     """Pieces, in order, that together hold every slot. Raises SourceError."""
     try:
         for run in runs(slots):
@@ -99,7 +99,7 @@ def fetched(
 
 def _fetched_run(
     reader: Reader, query: SignalQuery, run: Sequence[Timestamp], offset: Duration, most_samples: int
-) -> Iterator[Piece]:
+) -> Iterator[FetchedChunk]:
     step = run[1] - run[0] if len(run) > 1 else 1000
     done, size, most = 0, FIRST_POINTS, MOST_POINTS
     while done < len(run):
@@ -111,7 +111,7 @@ def _fetched_run(
                 raise
             size = most = max(1, grid.count // _CUT)  # and never longer again: a refusal costs the server most
             continue
-        yield Piece(reader, query, run[done : done + grid.count], piece)
+        yield FetchedChunk(reader, query, run[done : done + grid.count], piece)
         done += grid.count
         size = min(most, _next_size(size, piece, most_samples))
 

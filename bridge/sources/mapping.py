@@ -130,7 +130,7 @@ class SeriesIndex:
         if any("\0" in value for value in labels.values()) or max(map(len, key.labels().values())) > LONGEST_PART:
             # PostgreSQL cannot store the one, no request can hold the other
             return _DAMAGED, np.nan, metric
-        return self._table.slot(key), bound, self._name(labels) if self._buckets else metric
+        return self._table.row(key), bound, self._name(labels) if self._buckets else metric
 
     def _name(self, labels: dict[str, str]) -> bytes:
         """The label set without `le`: one object for all buckets of a model."""

@@ -9,7 +9,7 @@ from bridge.domain.batch import EventBatch
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import SignalQuery
 from bridge.domain.times import MINUTE, Duration, Timestamp
-from bridge.engine.pieces import Piece
+from bridge.ports.history import HistoryChunk
 from bridge.sources import history
 from bridge.sources.api import Api, texts
 from bridge.sources.config import PrometheusConfig
@@ -53,7 +53,7 @@ class PrometheusSource:
 
     def pieces(
         self, queries: Sequence[SignalQuery], slots: Sequence[Timestamp], offset: Duration
-    ) -> list[Iterator[Piece]]:
+    ) -> list[Iterator[HistoryChunk]]:
         """As `history`, piece by piece, of several queries that are walked through side by side."""
         return history.together(self._reader, queries, slots, offset, self._most_samples)
 

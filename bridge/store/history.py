@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, tuple_
 
 from bridge.domain.model import ModelKey
-from bridge.domain.request import Decision, Episode, RequestRecord, Verdict
+from bridge.domain.request import Decision, Episode, RecoveryVerdict, RequestRecord
 from bridge.domain.times import Timestamp
 from bridge.ports import DecisionFilter, DeliveryRecord, DeliveryState, RequestFilter
 from bridge.store import rows, tables
@@ -57,13 +57,13 @@ class HistorySide(Side):
         with self._write() as connection:
             save_requests(connection, [record])
 
-    def verdicts(self) -> Mapping[str, Mapping[Verdict, int]]:
+    def verdicts(self) -> Mapping[str, Mapping[RecoveryVerdict, int]]:
         """By rule, how many retrainings that it led to were judged how."""
-        table, found = tables.requests, dict[str, dict[Verdict, int]]()
+        table, found = tables.requests, dict[str, dict[RecoveryVerdict, int]]()
         counted = select(table.c.rule, table.c.verdict, func.count()).where(table.c.verdict != "")
         with self._read() as connection:
             for rule, verdict, count in connection.execute(counted.group_by(table.c.rule, table.c.verdict)):
-                found.setdefault(rule, {})[Verdict(verdict)] = count
+                found.setdefault(rule, {})[RecoveryVerdict(verdict)] = count
         return found
 
     def deliveries(self, request_id: str) -> list[DeliveryRecord]:

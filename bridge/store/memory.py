@@ -8,7 +8,7 @@ from itertools import islice
 
 from bridge.domain.alert import AlertRow
 from bridge.domain.model import ModelKey
-from bridge.domain.request import Decision, Episode, RequestRecord, RequestState, Verdict
+from bridge.domain.request import Decision, Episode, RecoveryVerdict, RequestRecord, RequestState
 from bridge.domain.times import Timestamp
 from bridge.ports import (
     DecisionFilter,
@@ -154,9 +154,9 @@ class MemoryStore(MemoryOutbox):
             self._order.setdefault(record.id, len(self._order))
             self._requests[record.id] = record if known is None else merged(known, record)
 
-    def verdicts(self) -> Mapping[str, Mapping[Verdict, int]]:
+    def verdicts(self) -> Mapping[str, Mapping[RecoveryVerdict, int]]:
         """As ports.History."""
-        found: dict[str, dict[Verdict, int]] = {}
+        found: dict[str, dict[RecoveryVerdict, int]] = {}
         with self._lock:
             for record in self._requests.values():
                 if record.verdict is not None:

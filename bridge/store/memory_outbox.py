@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bridge.domain.errors import UnknownRequest
+from bridge.domain.errors import UnknownRequestError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import NOT_TAKEN, Episode, RequestRecord, RequestState
 from bridge.domain.times import Duration, Timestamp
@@ -18,7 +18,7 @@ from bridge.ports import (
     DeliveryState,
     Kind,
     NewDelivery,
-    Parcel,
+    Notification,
     QueueDepth,
     Result,
 )
@@ -109,14 +109,16 @@ class MemoryOutbox:
         attempt, ends = row.record.attempts + 1, now + lease
         row.record = replace(row.record, state=DeliveryState.LEASED, attempts=attempt, updated_at=now, next_at=ends)
         row.worker, record = worker, row.record
-        parcel = self._parcel(record)
-        return Claim(record.id, record.destination, parcel, worker, record.attempts, record.queued_at, ends, row.bundle)
+        notification = self._parcel(record)
+        return Claim(
+            record.id, record.destination, notification, worker, record.attempts, record.queued_at, ends, row.bundle
+        )
 
-    def _parcel(self, record: DeliveryRecord) -> Parcel:
+    def _parcel(self, record: DeliveryRecord) -> Notification:
         request = self._requests[record.request_id].request
         episode = self._episodes.get((request.model, request.episode_start))
         ends = episode.ended_at if episode is not None and record.kind is Kind.RESOLVED else 0
-        return Parcel(request, record.kind, request.episode_start, ends)
+        return Notification(request, record.kind, request.episode_start, ends)
 
     def settle(self, claim: Claim, delivery: Delivery, now: Timestamp, next_at: Timestamp) -> bool:
         """As ports.Outbox."""
@@ -181,7 +183,7 @@ class MemoryOutbox:
 
     def _of(self, request_id: str, state: DeliveryState) -> list[_Row]:
         if request_id not in self._requests:
-            raise UnknownRequest(f"there is no request {request_id!r}")
+            raise UnknownRequestError(f"there is no request {request_id!r}")
         rows = self._rows.values()
         return [row for row in rows if row.record.request_id == request_id and row.record.state is state]
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
-from bridge.domain.errors import SchemaTooNew, StoreCorrupt, StoreError, StoreFull
+from bridge.domain.errors import SchemaTooNewError, StoreCorruptError, StoreError, StoreFullError
 from bridge.net.private import private_file, private_folder
 from bridge.net.redact import redact
 from bridge.store.owning import FileLock, ServerLock
@@ -97,7 +97,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def migrate(engine: Engine, name: str) -> None:
-    """Bring the schema up to date in one transaction; SchemaTooNew when the database is ahead of this version."""
+    """Bring the schema up to date in one transaction; SchemaTooNewError when the database is ahead of this version."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     script = ScriptDirectory.from_config(config)
@@ -108,7 +108,7 @@ def migrate(engine: Engine, name: str) -> None:
         current = MigrationContext.configure(connection).get_current_revision()
         known = {revision.revision for revision in script.walk_revisions()}
         if current is not None and current not in known:
-            raise SchemaTooNew(
+            raise SchemaTooNewError(
                 f"{name} has schema {current}, this version knows up to {head}; run the newer version of retrain-bridge"
             )
         if current != head:
@@ -133,11 +133,11 @@ def _translate(error: BaseException | None, name: str) -> StoreError:
     message = redact(str(error).strip())
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL or "No space left" in message or getattr(error, "sqlstate", "") == "53100":
-        return StoreFull(f"{name}: no space left to write; what was committed is safe, make room")
+        return StoreFullError(f"{name}: no space left to write; what was committed is safe, make room")
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
-        return StoreCorrupt(
+        return StoreCorruptError(
             f"{name} is damaged or not a database of retrain-bridge ({message}); restore a copy, or move it away"
         )
     if code == sqlite3.SQLITE_IOERR:
-        return StoreFull(f"{name}: cannot write ({message}); what was committed is safe")
+        return StoreFullError(f"{name}: cannot write ({message}); what was committed is safe")
     return StoreError(f"{name}: {message}")

@@ -8,10 +8,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Integer, RowMapping, and_, bindparam, case, func, or_, select, update
 
-from bridge.domain.errors import UnknownRequest
+from bridge.domain.errors import UnknownRequestError
 from bridge.domain.request import NOT_TAKEN, RequestState
 from bridge.domain.times import Duration, Timestamp
-from bridge.ports import Breaker, Claim, Delivery, DeliveryState, Kind, Parcel, QueueDepth, Result
+from bridge.ports import Breaker, Claim, Delivery, DeliveryState, Kind, Notification, QueueDepth, Result
 from bridge.store import rows, tables
 from bridge.store.base import Side, upsert
 
@@ -69,7 +69,7 @@ _BREAKER = select(tables.breakers).where(tables.breakers.c.destination == bindpa
 _REQUEST = select(tables.requests).where(tables.requests.c.id == bindparam("which"))
 
 
-class _Overtaken(Exception):  # noqa: N818 - rolls a transaction back
+class _OvertakenError(Exception):
     """Another worker settled one of a bundle."""
 
 
@@ -101,8 +101,10 @@ class OutboxSide(Side):
         attempt, until = row["attempts"] + 1, now + lease
         leased = _new(state=DeliveryState.LEASED.value, attempts=attempt, worker=worker, next_at=until, updated_at=now)
         connection.execute(_LEASE, {"which": row["id"], **leased})
-        parcel = _parcel(connection, row["request_id"], Kind(row["kind"]))
-        return Claim(row["id"], row["destination"], parcel, worker, attempt, row["queued_at"], until, row["bundle"])
+        notification = _parcel(connection, row["request_id"], Kind(row["kind"]))
+        return Claim(
+            row["id"], row["destination"], notification, worker, attempt, row["queued_at"], until, row["bundle"]
+        )
 
     def claim_rest(self, claim: Claim, now: Timestamp, lease: Duration) -> list[Claim]:
         """The others of its bundle that are due."""
@@ -119,10 +121,10 @@ class OutboxSide(Side):
         self, claims: Sequence[Claim], delivery: Delivery, now: Timestamp, next_at: Timestamp, *, apart: bool
     ) -> bool:
         """One transaction: all of them, or none."""
-        with contextlib.suppress(_Overtaken), self._write() as connection:
+        with contextlib.suppress(_OvertakenError), self._write() as connection:
             for claim in claims:
                 if not self._settle(connection, claim, delivery, now, next_at):
-                    raise _Overtaken
+                    raise _OvertakenError
             if apart:
                 which = _table.c.id.in_([claim.id for claim in claims])
                 connection.execute(update(_table).where(which).values(bundle=""))
@@ -144,7 +146,7 @@ class OutboxSide(Side):
         fence = {"which": claim.id, "holder": claim.worker, "fence": claim.attempt}
         if connection.execute(_SETTLE, {**fence, **values}).rowcount != 1:
             return False
-        if claim.parcel.kind is Kind.FIRING:
+        if claim.notification.kind is Kind.FIRING:
             _after_firing(connection, claim, delivery, now)
         return True
 
@@ -217,7 +219,7 @@ class OutboxSide(Side):
         self._breakers[breaker.destination] = breaker
 
 
-def _parcel(connection: Connection, request_id: str, kind: Kind) -> Parcel:
+def _parcel(connection: Connection, request_id: str, kind: Kind) -> Notification:
     found = connection.execute(_REQUEST, {"which": request_id}).mappings().one()
     request = rows.request_of(found).request
     ends = 0
@@ -230,21 +232,21 @@ def _parcel(connection: Connection, request_id: str, kind: Kind) -> Parcel:
             episode.c.started_at == request.episode_start,
         )
         ends = connection.execute(ended).scalar() or 0
-    return Parcel(request, kind, request.episode_start, ends)
+    return Notification(request, kind, request.episode_start, ends)
 
 
 def _after_firing(connection: Connection, claim: Claim, delivery: Delivery, now: Timestamp) -> None:
     """In the settlement's transaction: the request was taken, or its receiver will never hear of it."""
     if delivery.result is Result.DEAD:
         resolved = and_(
-            _table.c.request_id == claim.parcel.request.id, _table.c.destination == claim.destination,
+            _table.c.request_id == claim.notification.request.id, _table.c.destination == claim.destination,
             _table.c.kind == Kind.RESOLVED.value, _table.c.state.in_(OPEN),
         )  # fmt: skip
         dead = {"state": DeliveryState.DEAD.value, "updated_at": now, "reason": "firing_dead"}
         connection.execute(update(_table).where(resolved).values(**dead))
-        connection.execute(_UNDELIVERED, {"which": claim.parcel.request.id, "now": now})
+        connection.execute(_UNDELIVERED, {"which": claim.notification.request.id, "now": now})
     if delivery.result is Result.DELIVERED:
-        taken = {"which": claim.parcel.request.id, "now": now, "their_reference": delivery.reference}
+        taken = {"which": claim.notification.request.id, "now": now, "their_reference": delivery.reference}
         connection.execute(_TAKEN, taken)
 
 
@@ -285,4 +287,4 @@ _DRIVEN_AGAIN = (
 def _check_known(connection: Connection, request_id: str) -> None:
     known = select(tables.requests.c.seq).where(tables.requests.c.id == request_id)
     if connection.execute(known).first() is None:
-        raise UnknownRequest(f"there is no request {request_id!r}")
+        raise UnknownRequestError(f"there is no request {request_id!r}")

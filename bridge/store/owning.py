@@ -14,7 +14,7 @@ from typing import Protocol
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from bridge.domain.errors import StoreBusy, StoreLost, StoreUncertain
+from bridge.domain.errors import StoreBusyError, StoreLostError, StoreUncertainError
 from bridge.net.private import private_file
 
 PROCESS_LOCK = 7_259_216
@@ -54,7 +54,7 @@ class FileLock:
         except OSError:
             holder = os.read(self._file, 32).decode(errors="replace").strip() or "unknown"
             os.close(self._file)
-            raise StoreBusy(
+            raise StoreBusyError(
                 f"{database} is in use by process {holder}; stop it, or give this one another --storage.path"
             ) from None
         os.truncate(self._file, 0)
@@ -65,11 +65,11 @@ class FileLock:
         self._watched = _Watched(self._database)
 
     def verify(self, connection: Connection) -> None:
-        """Raise StoreLost when a file of the database, or the lock, was removed, replaced or emptied."""
+        """Raise StoreLostError when a file of the database, or the lock, was removed, replaced or emptied."""
         if self._watched is not None:
             self._watched.verify()
         if _identity(self._path) != _identity(self._file):
-            raise StoreLost(
+            raise StoreLostError(
                 f"{self._path} was removed or replaced while the bridge ran, and another bridge may use the database; "
                 "see that none does, and start this one again"
             )
@@ -112,15 +112,15 @@ class _Watched:
     def verify(self) -> None:
         if (found := _identity(self._database)) != _identity(self._file):
             what = "replaced" if found else "removed or moved away"
-            raise StoreLost(f"{self._database} was {what} while the bridge ran; {_AGAIN}")
+            raise StoreLostError(f"{self._database} was {what} while the bridge ran; {_AGAIN}")
         header = self._header()
         if len(header) < _HEADER:
-            raise StoreLost(f"{self._database} was emptied while the bridge ran; {_AGAIN}")
+            raise StoreLostError(f"{self._database} was emptied while the bridge ran; {_AGAIN}")
         if header[_TOKEN] not in self._tokens:
-            raise StoreLost(f"{self._database} was overwritten while the bridge ran; {_AGAIN}")
+            raise StoreLostError(f"{self._database} was overwritten while the bridge ran; {_AGAIN}")
         for path, before in self._beside.items():
             if _identity(path) != before:
-                raise StoreLost(f"{path} was removed or replaced while the bridge ran; {_AGAIN}")
+                raise StoreLostError(f"{path} was removed or replaced while the bridge ran; {_AGAIN}")
 
     def close(self) -> None:
         self._keeper.close()
@@ -157,12 +157,14 @@ class ServerLock:
         connection.detach()  # closed means closed, not given back to the pool with the lock
         if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": PROCESS_LOCK}).scalar():
             _close(connection)
-            raise StoreBusy(f"{self._name} is in use by another process; stop it, or give this one another database")
+            raise StoreBusyError(
+                f"{self._name} is in use by another process; stop it, or give this one another database"
+            )
         self._pid = connection.execute(text("SELECT pg_backend_pid()")).scalar()
         self._connection = connection
 
     def verify(self, connection: Connection) -> None:
-        """Raise StoreUncertain when the lock was lost and is taken again, StoreBusy when another process has it.
+        """Raise StoreUncertainError when the lock was lost and is taken again, StoreBusyError when another process has it.
 
         The server is asked, within the transaction: one that began before the lock was lost is waited for by whoever
         takes it next.
@@ -171,7 +173,7 @@ class ServerLock:
         pid = self._pid
         if connection.execute(_HELD, {"pid": pid, "key": PROCESS_LOCK}).first() is None:
             self._retake(pid)
-            raise StoreUncertain(
+            raise StoreUncertainError(
                 f"{self._name}: the lock against a second process was lost and is taken again; another one may have "
                 "written meanwhile, so everything is loaded anew"
             )

@@ -11,16 +11,16 @@ from sqlalchemy import RowMapping
 from bridge.domain.alert import AlertRow, State
 from bridge.domain.model import ModelKey
 from bridge.domain.request import (
-    Act,
     Decision,
     Episode,
     Evidence,
     HoldReason,
+    OperatorAction,
     Outcome,
+    RecoveryVerdict,
     RequestRecord,
     RequestState,
     RetrainRequest,
-    Verdict,
 )
 from bridge.ports import DeliveryRecord, DeliveryState, Kind, Pause, Sighting, StateChunk
 
@@ -103,8 +103,8 @@ def request_of(row: Fetched) -> RequestRecord:
         hold=HoldReason(row["hold"]) if row["hold"] else None, hold_until=row["hold_until"], sent_at=row["sent_at"],
         delivered_at=row["delivered_at"], ended_at=row["ended_at"], reference=row["reference"],
         message=row["message"], new_version=row["new_version"],
-        acts=tuple(Act(*item) for item in json.loads(row["acts"])),
-        verdict=Verdict(row["verdict"]) if row["verdict"] else None, verdict_at=row["verdict_at"],
+        acts=tuple(OperatorAction(*item) for item in json.loads(row["acts"])),
+        verdict=RecoveryVerdict(row["verdict"]) if row["verdict"] else None, verdict_at=row["verdict_at"],
         unhelpful=row["unhelpful"],
     )  # fmt: skip
 

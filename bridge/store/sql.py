@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
-from bridge.domain.errors import StoreError, StoreUncertain
+from bridge.domain.errors import StoreError, StoreUncertainError
 from bridge.store.history import HistorySide
 from bridge.store.opening import open_sqlite, open_url, translated
 from bridge.store.outbox import OutboxSide
@@ -27,12 +27,12 @@ class SqlStore(TickSide, OutboxSide, HistorySide):
 
     @classmethod
     def open_sqlite(cls, path: Path) -> SqlStore:
-        """Open a file, made when it is missing. StoreBusy, StoreCorrupt, SchemaTooNew, StoreFull, StoreError."""
+        """Open a file, made when it is missing. StoreBusyError, StoreCorruptError, SchemaTooNewError, StoreFullError, StoreError."""
         return cls(*open_sqlite(path))
 
     @classmethod
     def open_url(cls, url: str) -> SqlStore:
-        """Open a PostgreSQL database by URL. StoreBusy, SchemaTooNew, StoreError."""
+        """Open a PostgreSQL database by URL. StoreBusyError, SchemaTooNewError, StoreError."""
         return cls(*open_url(url))
 
     @contextlib.contextmanager
@@ -43,14 +43,14 @@ class SqlStore(TickSide, OutboxSide, HistorySide):
                 self._verify(connection)
                 yield connection
                 committing = True
-        except StoreUncertain:
+        except StoreUncertainError:
             self._doubt()
             raise
         except StoreError as error:
             if not committing:
                 raise
             self._doubt()
-            raise StoreUncertain(f"{error}; whether it was stored is not known, so it is loaded anew") from error
+            raise StoreUncertainError(f"{error}; whether it was stored is not known, so it is loaded anew") from error
 
     def _verify(self, connection: Connection) -> None:
         if self._owner is not None:

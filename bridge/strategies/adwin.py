@@ -9,7 +9,7 @@ from pydantic import Field
 from bridge.domain.verdict import Floats
 from bridge.strategies.base import StateColumn
 from bridge.strategies.detector import Detector, DetectorConfig, Found
-from bridge.strategies.standardise import NO_DOUBT, Doubt
+from bridge.strategies.stats.standardise import NO_DOUBT, Doubt
 
 ROWS, WIDE = 12, 6  # buckets of 1, 2, 4, ... 2048 samples; five of each are kept, the sixth makes two of them one
 SIZES = 2 ** np.arange(ROWS)[::-1].repeat(WIDE)  # of buckets in the order of their age, oldest first

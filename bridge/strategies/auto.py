@@ -12,11 +12,11 @@ from bridge.domain.batch import ERRORS, VALUE, EventBatch, EventKind
 from bridge.domain.times import DAY, HOUR, MINUTE, Timestamp, parse_duration
 from bridge.domain.verdict import Cause, Code, Floats, Verdicts
 from bridge.strategies.base import RetrainStrategy, StateColumn, signal_word
-from bridge.strategies.counts import CountingConfig, Counts, counts, take_due
 from bridge.strategies.detector import in_unit
-from bridge.strategies.extremes import Extremes
-from bridge.strategies.habits import Habits
-from bridge.strategies.shares import LIMIT, Shares
+from bridge.strategies.stats.block_maxima import Extremes
+from bridge.strategies.stats.counts import CountingConfig, Counts, counts, take_due
+from bridge.strategies.stats.seasonal_baseline import Habits
+from bridge.strategies.stats.share_cusum import LIMIT, Shares
 
 WINDOW = 5 * MINUTE  # what comes more often is put together
 STATISTICS = ("value", "change", "shift")
@@ -43,7 +43,7 @@ class AutoConfig(CountingConfig):
 
 
 @dataclass(frozen=True, slots=True)
-class Judged(Verdicts):
+class AutoVerdicts(Verdicts):
     """Verdicts, with what led to an alarm. which: (k,) the statistic, side: (k,) 1 or -1; usual: (k,) what was usual
     of it, in the signal's unit; highest: (k,) the statistic since the alarm began.
     """
@@ -89,7 +89,7 @@ class AutoStrategy(RetrainStrategy):
             ("habits", list(Habits.fields)), ("extremes", self._extremes.fields), ("shares", list(Shares.fields)),
         ])  # fmt: skip
 
-    def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Judged:
+    def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> AutoVerdicts:
         """Look at models whose window is over, and judge by the alarms that are on then."""
         memory = np.zeros(len(batch), self.state_dtype) if state is None else state
         counted = VALUE not in batch.columns and ERRORS in batch.columns
@@ -235,19 +235,19 @@ class AutoStrategy(RetrainStrategy):
     # ------------------------------------------------------------ telling
 
     @staticmethod
-    def _verdicts(values: Floats, usable: Bools, memory: StateColumn, limit: float) -> Judged:
+    def _verdicts(values: Floats, usable: Bools, memory: StateColumn, limit: float) -> AutoVerdicts:
         known = memory["known"]
         code = np.where(memory["on"], np.int8(Code.BREACHED), np.int8(Code.OK))
         cause = np.where(usable, np.int8(Cause.WARMING_UP), np.int8(Cause.NAN))
         sure = known & usable
         code[~sure], cause[sure] = Code.INCONCLUSIVE, Cause.NONE
         told = (memory[name].copy() for name in ("which", "side", "usual", "highest"))
-        return Judged(code, cause, memory["score"].copy(), np.full(len(values), limit), *told)
+        return AutoVerdicts(code, cause, memory["score"].copy(), np.full(len(values), limit), *told)
 
     def describe(self, batch: EventBatch, position: int, verdicts: Verdicts) -> str:
         """What is new, against what was usual, in the signal's unit."""
         word, value = signal_word(batch), float(batch.values()[position])
-        if not isinstance(verdicts, Judged):
+        if not isinstance(verdicts, AutoVerdicts):
             return f"{word} {in_unit(value, batch)}"
         usual, score = in_unit(float(verdicts.usual[position]), batch), float(verdicts.highest[position])
         limit = float(verdicts.threshold[position])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from bridge.domain.batch import VALUE, EventBatch, EventKind
-from bridge.domain.errors import Internal, StrategyError
+from bridge.domain.errors import InternalError, StrategyError
 from bridge.domain.event import ModelEvent
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Evidence, RetrainRequest, request_id
@@ -139,9 +139,9 @@ def guarded(strategy: RetrainStrategy, batch: EventBatch, state: StateColumn | N
     except StrategyError:
         raise
     except Exception as error:
-        raise Internal(f"{type(error).__name__} in strategy {strategy.name!r}: {error}") from error
+        raise InternalError(f"{type(error).__name__} in strategy {strategy.name!r}: {error}") from error
     if len(verdicts) != len(batch):
-        raise Internal(f"strategy {strategy.name!r} gave {len(verdicts)} verdicts for {len(batch)} models")
+        raise InternalError(f"strategy {strategy.name!r} gave {len(verdicts)} verdicts for {len(batch)} models")
     return verdicts
 
 

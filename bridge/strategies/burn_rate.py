@@ -13,7 +13,7 @@ from bridge.domain.batch import ERRORS, TOTAL, EventBatch
 from bridge.domain.times import parse_duration
 from bridge.domain.verdict import Cause, Code, Floats, Verdicts
 from bridge.strategies.base import RetrainStrategy, StateColumn, StrategyConfig, signal_word
-from bridge.strategies.counts import Bools, CountingConfig, Counts, Span, counts, take_due
+from bridge.strategies.stats.counts import Bools, CountingConfig, Counts, Span, counts, take_due
 
 CELLS = 24  # of a window's ring: its length is right to 1/24
 

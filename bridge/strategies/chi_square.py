@@ -6,8 +6,8 @@ import numpy as np
 from pydantic import Field
 
 from bridge.domain.batch import EventBatch
-from bridge.strategies import tails
 from bridge.strategies.histograms import Finding, HistogramConfig, HistogramStrategy, Pair, chi_square_statistic, merged
+from bridge.strategies.stats import distributions
 
 
 class ChiSquareConfig(HistogramConfig):
@@ -32,7 +32,7 @@ class ChiSquareStrategy(HistogramStrategy):
         """Cells with fewer than 5 expected observations are merged; one cell alone tells nothing."""
         cells = merged(pair)
         statistic = chi_square_statistic(cells, pair.n, pair.m)
-        p = tails.chi_square(statistic, np.maximum(cells.number - 1, 1))
+        p = distributions.chi_square(statistic, np.maximum(cells.number - 1, 1))
         # Half of the differences of all shares: what went to another bucket is missing in its own.
         apart = cells.current / np.maximum(pair.n, 1)
         apart -= cells.reference / np.maximum(pair.m, 1)

@@ -12,8 +12,8 @@ from bridge.domain.batch import ERRORS, TOTAL, EventBatch
 from bridge.domain.times import DAY, HOUR, Timestamp, format_duration, parse_duration
 from bridge.domain.verdict import Cause, Code, Floats, Verdicts
 from bridge.strategies.base import RetrainStrategy, StateColumn, signal_word
-from bridge.strategies.change import CELLS, Change, changes
-from bridge.strategies.counts import Bools, CountingConfig, Counts, Span, counts, take_due
+from bridge.strategies.stats.change_point import CELLS, Change, changes
+from bridge.strategies.stats.counts import Bools, CountingConfig, Counts, Span, counts, take_due
 
 CHUNK = 2048  # models at once, so that their histories stay in the cache
 FORGET = 0.8  # what a version before the last one counts for

@@ -12,9 +12,9 @@ from bridge.domain.batch import EventBatch
 from bridge.domain.times import DAY, HOUR, MINUTE, SECOND, Timestamp, parse_duration
 from bridge.domain.verdict import Cause, Code, Floats, Verdicts
 from bridge.strategies.base import RetrainStrategy, StateColumn, StrategyConfig, signal_word
-from bridge.strategies.counts import Span
 from bridge.strategies.detector import in_unit
-from bridge.strategies.trend import LEAST, Lines, fit, student
+from bridge.strategies.stats.counts import Span
+from bridge.strategies.stats.trend import LEAST, Lines, fit, student
 
 CELLS = 64  # means of a window; the last one is still being filled
 UNITS = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"))

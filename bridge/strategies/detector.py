@@ -16,7 +16,7 @@ from bridge.domain.batch import EventBatch, EventKind
 from bridge.domain.times import Timestamp, parse_duration
 from bridge.domain.verdict import Cause, Code, Floats, Verdicts
 from bridge.strategies.base import RetrainStrategy, StateColumn, StrategyConfig, signal_word
-from bridge.strategies.standardise import NO_DOUBT, Bools, Doubt, StandardiseConfig, Standardised, Standardiser
+from bridge.strategies.stats.standardise import NO_DOUBT, Bools, Doubt, StandardiseConfig, Standardised, Standardiser
 
 Int8 = NDArray[np.int8]
 RECENT = 0.1  # share of the newest sample in the mean deviation that decides when an alarm is over

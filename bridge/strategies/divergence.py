@@ -10,8 +10,8 @@ import numpy as np
 
 from bridge.domain.batch import EventBatch
 from bridge.domain.verdict import Floats
-from bridge.strategies import tails
 from bridge.strategies.histograms import Cells, Finding, HistogramStrategy, Pair, merged
+from bridge.strategies.stats import distributions
 
 HALF = 0.5  # of an observation: an empty cell has no logarithm, and chance without it is more than chi-square's
 
@@ -38,7 +38,7 @@ class DivergenceStrategy(HistogramStrategy):
         for one, other in _shares(cells, pair):
             found += self.term(one, other)
         scale = self.per_chi_square * (1 / np.maximum(pair.n, 1) + 1 / np.maximum(pair.m, 1))
-        p = tails.chi_square(found / scale, np.maximum(cells.number - 1, 1))
+        p = distributions.chi_square(found / scale, np.maximum(cells.number - 1, 1))
         return Finding(found, p, (p <= self._alpha) & (found >= self._limit), cells.number < 2)
 
     def told(self, batch: EventBatch, pair: Pair) -> str:

@@ -11,7 +11,7 @@ from bridge.domain.batch import ERRORS, TOTAL, EventBatch
 from bridge.domain.times import Timestamp, parse_duration
 from bridge.domain.verdict import Cause, Code, Floats, Verdicts
 from bridge.strategies.base import RetrainStrategy, StateColumn, signal_word
-from bridge.strategies.counts import Bools, CountingConfig, Counts, Span, counts, take_due
+from bridge.strategies.stats.counts import Bools, CountingConfig, Counts, Span, counts, take_due
 
 DROP = 32.0  # of a logarithm: what is smaller by so much than the greatest is left out of an integral
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(48)

@@ -10,7 +10,7 @@ from pydantic import Field
 from bridge.domain.verdict import Floats
 from bridge.strategies.base import StateColumn
 from bridge.strategies.detector import Detector, DetectorConfig, Found
-from bridge.strategies.standardise import NO_DOUBT, Doubt
+from bridge.strategies.stats.standardise import NO_DOUBT, Doubt
 
 
 class EwmaConfig(DetectorConfig):

@@ -7,8 +7,8 @@ from pydantic import Field
 
 from bridge.domain.batch import EventBatch
 from bridge.domain.verdict import Floats
-from bridge.strategies import tails
 from bridge.strategies.histograms import Finding, HistogramConfig, HistogramStrategy, Pair
+from bridge.strategies.stats import distributions as tails
 
 
 class KsConfig(HistogramConfig):

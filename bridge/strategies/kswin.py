@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from bridge.domain.verdict import Floats
 from bridge.strategies.base import StateColumn
 from bridge.strategies.detector import Detector, DetectorConfig, Found
-from bridge.strategies.standardise import NO_DOUBT, Doubt
+from bridge.strategies.stats.standardise import NO_DOUBT, Doubt
 
 CHUNK = 4096  # models at once: their windows stay in the cache
 

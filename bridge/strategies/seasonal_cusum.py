@@ -11,7 +11,7 @@ from pydantic import Field
 from bridge.domain.verdict import Floats
 from bridge.strategies.base import StateColumn
 from bridge.strategies.detector import Detector, DetectorConfig, Found
-from bridge.strategies.standardise import NO_DOUBT, Doubt
+from bridge.strategies.stats.standardise import NO_DOUBT, Doubt
 
 SURE = 3.0  # standard deviations of a bias that lasts for ever
 BEYOND = 8.0  # above the limit: a sum grows no further, so that it comes down in time when the shift is over

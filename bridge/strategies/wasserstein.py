@@ -7,7 +7,6 @@ from pydantic import Field
 
 from bridge.domain.batch import EventBatch
 from bridge.domain.verdict import Floats
-from bridge.strategies import tails
 from bridge.strategies.histograms import (
     Bools,
     Finding,
@@ -20,6 +19,7 @@ from bridge.strategies.histograms import (
     in_unit,
     merged,
 )
+from bridge.strategies.stats import distributions as tails
 
 
 class WassersteinConfig(HistogramConfig):

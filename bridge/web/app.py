@@ -10,18 +10,18 @@ from starlette.responses import PlainTextResponse, Response
 
 from bridge import __version__
 from bridge.domain.times import Timestamp
-from bridge.engine.views import Commands, Queries
-from bridge.web import envelope
-from bridge.web.acting import Secrets, acting_routes
-from bridge.web.api import decision_routes, request_routes, state_routes
-from bridge.web.guard import Guard
-from bridge.web.openapi import corrected
+from bridge.engine.api.views import Commands, Queries
+from bridge.web.api.management import Secrets, acting_routes
+from bridge.web.api.openapi import corrected
+from bridge.web.api.operations import people_routes
+from bridge.web.api.rules import alert_routes, rule_routes
+from bridge.web.api.state import decision_routes, request_routes, state_routes
+from bridge.web.api.trail import trail_routes
+from bridge.web.http import responses
+from bridge.web.http.guard import Guard
+from bridge.web.http.settings import WebSettings
+from bridge.web.http.web_config import WebConfig
 from bridge.web.pages import Site, page_routes
-from bridge.web.people import people_routes
-from bridge.web.rules_api import alert_routes, rule_routes
-from bridge.web.settings import WebSettings
-from bridge.web.trail_api import trail_routes
-from bridge.web.web_config import WebConfig
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -40,7 +40,7 @@ def create_app(
     app = FastAPI(title="Retrain Bridge", version=__version__, docs_url=None, redoc_url=None)
     app.add_middleware(Guard, settings=settings, config=config)
     site = Site(queries, commands, settings, now)
-    envelope.install(app, site.error)
+    responses.install(app, site.error)
     reading = (rule_routes, alert_routes, state_routes, trail_routes, decision_routes, request_routes)
     for routes in reading:
         app.include_router(routes(queries))

@@ -11,7 +11,7 @@ import pytest
 
 from bridge.app import couriers
 from bridge.app.couriers import Couriers
-from bridge.domain.errors import StoreFull
+from bridge.domain.errors import StoreFullError
 
 
 def now() -> int:
@@ -100,7 +100,7 @@ def test_a_store_that_fails_ends_no_thread_and_is_told_once(
 
     def act(at: int) -> int | None:
         if full.is_set():
-            raise StoreFull("no space left")
+            raise StoreFullError("no space left")
         return None
 
     work = Work(act)
@@ -148,7 +148,7 @@ def test_stop_abandons_what_is_not_answered_in_time(caplog: pytest.LogCaptureFix
     def act(at: int) -> int:
         entered.set()
         release.wait(300)
-        raise StoreFull("closed meanwhile")
+        raise StoreFullError("closed meanwhile")
 
     running = Couriers({"a": Work(act)}, now)
     running.start()

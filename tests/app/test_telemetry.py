@@ -10,12 +10,12 @@ from dataclasses import replace
 import pytest
 
 from bridge.app.telemetry import Telemetry, TelemetrySettingsError
-from bridge.domain.errors import StoreCorrupt
+from bridge.domain.errors import StoreCorruptError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Outcome
 from bridge.domain.silence import Silence
-from bridge.engine.answers import Quality
-from bridge.engine.views import ModelState, ModelView, SilencesView, SilenceView
+from bridge.engine.api.views import ModelState, ModelView, SilencesView, SilenceView
+from bridge.engine.evaluation.answers import Quality
 from bridge.ports import AttemptReport, Delivery, QueryReport, QueueDepth, Result, TickReport
 from tests.support.fake_views import AT, MODEL, NAN, FakeQueries, model_view, signal
 
@@ -181,7 +181,7 @@ def test_a_store_that_cannot_be_read_does_not_silence_the_other_metrics(
     """They are needed just then; the queues are left out rather than shown as empty."""
 
     def broken() -> None:
-        raise StoreCorrupt("malformed")
+        raise StoreCorruptError("malformed")
 
     monkeypatch.setattr(page.queries, "queue_depths", broken)
     assert "outbox" not in page.text

@@ -9,10 +9,10 @@ from playwright.sync_api import Browser
 
 from bridge.domain.matchers import Matcher
 from bridge.domain.model import ModelKey
-from bridge.domain.request import Act, HoldReason, RequestState
+from bridge.domain.request import HoldReason, OperatorAction, RequestState
 from bridge.domain.silence import Silence
 from bridge.domain.times import HOUR
-from bridge.engine.views import SilencesView, SilenceView
+from bridge.engine.api.views import SilencesView, SilenceView
 from bridge.ports import Pause
 from tests.support.browser import visit
 from tests.support.fake_views import ALERT, AT, DECISION, DELIVERY, GROUP, ID, REQUEST, RULE, TRAIL, model_view, signal
@@ -48,7 +48,7 @@ def fill(site: Site, text: str = "") -> None:
     )  # fmt: skip
     record = replace(
         REQUEST, request=request, state=RequestState.AWAITING_APPROVAL, hold=HoldReason.APPROVAL,
-        acts=(Act("create", text or "kim", AT, text or "please"),), message=text,
+        acts=(OperatorAction("create", text or "kim", AT, text or "please"),), message=text,
     )  # fmt: skip
     queries.records = [record]
     queries.request = lambda request_id: record if request_id == ID else None  # type: ignore[method-assign]

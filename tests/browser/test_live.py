@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import Browser, expect
 
-from bridge.engine.views import ModelState
+from bridge.engine.api.views import ModelState
 from tests.support.browser import visit
 from tests.support.fake_views import AT, MODEL, QUIET, TRAIL, model_view
 from tests.support.web import Site

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.authoring.check import check_config, check_rules
+from bridge.authoring.check.check import check_config, check_rules
 from bridge.domain.errors import Problem
 
 BAD = Path(__file__).parents[1] / "data" / "bad"

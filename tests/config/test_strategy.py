@@ -9,10 +9,10 @@ import pytest
 
 from bridge.config import strategy as module
 from bridge.config.strategy import strategy_spec
-from bridge.config.yaml import Document, parse
 from bridge.domain.batch import EventKind
 from bridge.domain.rule import SignalQuery, StrategySpec
 from bridge.domain.times import MINUTE
+from bridge.files.yaml import Document, parse
 from bridge.strategies.base import RetrainStrategy, StrategyConfig
 from bridge.strategies.threshold import ThresholdStrategy
 

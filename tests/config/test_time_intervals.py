@@ -6,8 +6,8 @@ import pytest
 import tzlocal
 
 from bridge.config.time_intervals import read_time_intervals
-from bridge.config.yaml import Document, parse
 from bridge.domain.time_interval import Span, TimeInterval
+from bridge.files.yaml import Document, parse
 from tests.support.interval_files import BAD, GOOD, NEVER, named
 
 PLACE = "time_intervals[0].time_intervals[0]"

@@ -16,9 +16,9 @@ import pytest
 from pydantic import ValidationError
 
 from bridge.ports import Delivery, Result
-from bridge.sinks.base import Sink, SinkContext
+from bridge.sinks.base import BaseSink, SinkContext
 from bridge.sinks.registry import sinks
-from tests.support.parcels import REQUEST, T0, firing, request, resolved
+from tests.support.notifications import REQUEST, T0, firing, request, resolved
 from tests.support.receiver import DRIP, HANG, HANG_UP, RESET, Behaviour, Receiver, Reply
 
 DOCS = Path(__file__).parents[2] / "docs" / "sinks"
@@ -37,7 +37,7 @@ def receiver() -> Iterator[Receiver]:
         yield server
 
 
-def build(name: str, receiver: Receiver, **entry: Any) -> Sink:
+def build(name: str, receiver: Receiver, **entry: Any) -> BaseSink:
     kind = sinks()[name]
     if name in OVER_HTTP:
         entry = {"url": receiver.url, "timeout": "5s", **entry}

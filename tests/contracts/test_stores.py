@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bridge.domain.alert import AlertRow, State
-from bridge.domain.errors import UnknownRequest
+from bridge.domain.errors import UnknownRequestError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import (
     Decision,
@@ -18,10 +18,10 @@ from bridge.domain.request import (
     Evidence,
     HoldReason,
     Outcome,
+    RecoveryVerdict,
     RequestRecord,
     RequestState,
     RetrainRequest,
-    Verdict,
     request_id,
 )
 from bridge.ports import (
@@ -115,7 +115,7 @@ def test_later_ticks_overwrite_and_an_inactive_row_is_gone(store: Store) -> None
 
 def test_the_latest_request_of_a_pipeline_is_the_one_that_was_sent_last(store: Store) -> None:
     """It was held and made before the other: its end is what the cooldown counts from, after a restart too."""
-    done = {"state": RequestState.SUCCEEDED, "verdict": Verdict.INCONCLUSIVE}
+    done = {"state": RequestState.SUCCEEDED, "verdict": RecoveryVerdict.INCONCLUSIVE}
     held = record_of(start=10, **done, sent_at=80, ended_at=90)
     other = record_of(B, start=20, **done, sent_at=20, ended_at=30)
     store.commit(TickChanges("g", 100, requests=[held, other], at=100))
@@ -148,7 +148,7 @@ def test_a_leased_delivery_is_due_when_its_lease_ends(store: Store) -> None:
 def test_a_load_brings_what_is_open_lately_ended_or_the_latest_of_its_pipeline(store: Store) -> None:
     """Old closed episodes stay behind; the pipeline's latest request comes along, for the cooldown."""
     old, latest, other = record_of(start=10), record_of(B, start=50), record_of(C, start=60)
-    done = {"state": RequestState.SUCCEEDED, "ended_at": 90, "verdict": Verdict.RECOVERED}
+    done = {"state": RequestState.SUCCEEDED, "ended_at": 90, "verdict": RecoveryVerdict.RECOVERED}
     episodes = [Episode(item.request.model, item.request.episode_start, "R", ("R",), 1, 90) for item in (old, latest)]
     records = [replace(item, **done) for item in (old, latest)]
     store.commit(TickChanges("g", 100, episodes=episodes, requests=[*records, other], at=100))
@@ -170,7 +170,7 @@ def test_a_delivery_is_claimed_once_until_its_lease_ends(store: Store) -> None:
     made = record_of()
     queued(store, made)
     (first,) = store.claim(HOOK, "w1", 100, LEASE)
-    assert (first.parcel.request, first.attempt, first.lease_until) == (made.request, 1, 1100)
+    assert (first.notification.request, first.attempt, first.lease_until) == (made.request, 1, 1100)
     assert store.claim(HOOK, "w2", 1099, LEASE) == []
     assert store.next_due(HOOK) == 1100
     (second,) = store.claim(HOOK, "w2", 1100, LEASE)
@@ -195,7 +195,7 @@ def test_deliveries_are_claimed_oldest_first_and_per_destination(store: Store) -
     queued(store, second, at=200)
     assert store.claim("team/coordinator/0", "w", 300, LEASE) == []
     claims = store.claim(HOOK, "w", 300, LEASE, limit=5)
-    assert [item.parcel.request.id for item in claims] == [first.id, second.id]
+    assert [item.notification.request.id for item in claims] == [first.id, second.id]
 
 
 def test_a_retry_is_due_when_it_was_told_and_can_be_pulled_forward(store: Store) -> None:
@@ -259,10 +259,14 @@ def test_the_end_is_told_after_the_beginning(store: Store) -> None:
     queued(store, made, kinds=(Kind.FIRING, Kind.RESOLVED))
     store.commit(TickChanges("g", 300, episodes=[Episode(A, 100, "R", ("R",), 1, 250)], at=300))
     (claim,) = store.claim(HOOK, "w", 300, LEASE, limit=5)
-    assert claim.parcel.kind is Kind.FIRING
+    assert claim.notification.kind is Kind.FIRING
     store.settle(claim, Delivery(Result.DELIVERED), 310, 310)
     (claim,) = store.claim(HOOK, "w", 320, LEASE, limit=5)
-    assert (claim.parcel.kind, claim.parcel.starts_at, claim.parcel.ends_at) == (Kind.RESOLVED, 100, 250)
+    assert (claim.notification.kind, claim.notification.starts_at, claim.notification.ends_at) == (
+        Kind.RESOLVED,
+        100,
+        250,
+    )
 
 
 def test_the_end_of_what_was_never_heard_is_dropped(store: Store) -> None:
@@ -285,7 +289,7 @@ def test_dead_deliveries_can_be_driven_again(store: Store) -> None:
     assert store.redrive(made.id, None, 200) == 1
     (claim,) = store.claim(HOOK, "w", 200, LEASE)
     assert claim.attempt == 2
-    with pytest.raises(UnknownRequest):
+    with pytest.raises(UnknownRequestError):
         store.redrive("0" * 32, None, 200)
 
 
@@ -299,9 +303,9 @@ def test_what_waits_for_a_retry_can_be_tried_at_once(store: Store) -> None:
     assert store.retry(made.id, 200) == 1
     assert store.retry(made.id, 200) == 0
     (claim,) = store.claim(HOOK, "w", 200, LEASE, limit=10)
-    assert (claim.parcel.request.id, claim.attempt) == (made.id, 2)
+    assert (claim.notification.request.id, claim.attempt) == (made.id, 2)
     assert store.retry(made.id, 200) == 0
-    with pytest.raises(UnknownRequest):
+    with pytest.raises(UnknownRequestError):
         store.retry("0" * 32, 200)
 
 
@@ -441,7 +445,7 @@ def test_a_bundle_is_claimed_whole_when_it_is_due(store: Store) -> None:
     (claim,) = store.claim("team/webhook/0", "w", 200, 50)
     rest = store.claim_rest(claim, 200, 50)
     assert claim.bundle == BUNDLE
-    assert {item.parcel.request.model for item in (claim, *rest)} == {A, C}
+    assert {item.notification.request.model for item in (claim, *rest)} == {A, C}
     assert store.claim("team/webhook/0", "other", 210, 50) == []
 
 

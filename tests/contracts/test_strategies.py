@@ -40,7 +40,7 @@ def strategy(request) -> RetrainStrategy:
 def batch_of(values: list[float]) -> EventBatch:
     """One batch for every strategy: `values` as numbers, as errors of one request, and as shares in two buckets."""
     table = ModelTable()
-    index = np.array([table.slot(ModelKey("p", "q", str(number))) for number in range(len(values))], np.int32)
+    index = np.array([table.row(ModelKey("p", "q", str(number))) for number in range(len(values))], np.int32)
     numbers = np.array(values, np.float64)
     known = np.where(np.isnan(numbers), numbers, 1.0)
     columns = {"value": numbers, "errors": numbers.copy(), "total": known, **histograms(numbers)}

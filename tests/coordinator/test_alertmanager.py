@@ -12,7 +12,7 @@ from bridge.coordinator.body import BodyError
 from bridge.coordinator.records import Origin
 from bridge.domain.model import ModelKey
 from bridge.domain.request import RetrainRequest
-from bridge.engine import notice
+from bridge.ports import request_alerts
 from tests.support.coordinator import ID, NOON, alert, an_id, notification
 
 
@@ -35,7 +35,7 @@ def test_a_firing_alert_becomes_the_request_that_it_names() -> None:
 def test_the_alert_that_a_bridge_posts_is_understood() -> None:
     """The labels that the engine writes are the labels that are read here."""
     request = RetrainRequest(ModelKey("shop", "churn", "3"), "drift", NOON, ID, "Drift", NOON)
-    made = notice.requested(request, notice.Sender("http://bridge"), starts_at=NOON, ends_at=NOON + 1)
+    made = request_alerts.requested(request, request_alerts.Sender("http://bridge"), starts_at=NOON, ends_at=NOON + 1)
     [taken] = parse(alert(labels=dict(made.labels), annotations=dict(made.annotations))).submissions
     assert (taken.id, taken.reason) == (ID, "drift (rule Drift, attempt 1).")
 

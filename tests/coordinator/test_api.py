@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bridge.coordinator.body import MAX_BODY
-from bridge.domain.errors import StoreFull
+from bridge.domain.errors import StoreFullError
 from tests.coordinator.conftest import Start
 from tests.support.coordinator import (
     ALERTS,
@@ -184,7 +184,7 @@ def test_a_ledger_that_cannot_be_written_to_is_503_and_accepts_nothing(
     coordinator, client = start()
 
     def full(*_: object, **__: object) -> None:
-        raise StoreFull("the ledger: the disk is full")
+        raise StoreFullError("the ledger: the disk is full")
 
     with monkeypatch.context() as patch:
         patch.setattr(coordinator._ledger, "accept", full)

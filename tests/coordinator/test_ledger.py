@@ -12,7 +12,7 @@ import pytest
 
 from bridge.coordinator.ledger import Ledger
 from bridge.coordinator.records import ListFilter, Origin, Submission, Taken
-from bridge.domain.errors import SchemaTooNew, StoreBusy, StoreCorrupt, StoreError, StoreFull
+from bridge.domain.errors import SchemaTooNewError, StoreBusyError, StoreCorruptError, StoreError, StoreFullError
 from bridge.domain.model import PipelineKey
 from bridge.domain.request import RequestState
 from tests.support.coordinator import NOON, an_id
@@ -196,14 +196,14 @@ def test_everything_is_there_after_reopening(tmp_path: Path) -> None:
 
 
 def test_a_second_coordinator_on_the_same_ledger_is_refused(tmp_path: Path, ledger: Ledger) -> None:
-    with pytest.raises(StoreBusy, match=r"another coordinator uses .*ledger\.sqlite"):
+    with pytest.raises(StoreBusyError, match=r"another coordinator uses .*ledger\.sqlite"):
         Ledger(tmp_path / "ledger.sqlite", reports=True)
 
 
 def test_a_file_that_is_no_ledger_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("my notes, " * 200)
-    with pytest.raises(StoreCorrupt, match="not a ledger, or damaged"):
+    with pytest.raises(StoreCorruptError, match="not a ledger, or damaged"):
         Ledger(path, reports=True)
     assert path.read_text() == "my notes, " * 200
 
@@ -218,7 +218,7 @@ def test_a_damaged_ledger_is_told(tmp_path: Path) -> None:
     for place in range(4096 * 3, len(data), 4096):
         data[place : place + 400] = b"\xaa" * 400
     path.write_bytes(data)
-    with pytest.raises(StoreCorrupt, match="damaged"):
+    with pytest.raises(StoreCorruptError, match="damaged"):
         Ledger(path, reports=True)
 
 
@@ -228,7 +228,7 @@ def test_a_ledger_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(SchemaTooNew, match="schema 99, this one reads 1"):
+    with pytest.raises(SchemaTooNewError, match="schema 99, this one reads 1"):
         Ledger(path, reports=True)
 
 
@@ -236,7 +236,7 @@ def test_a_full_disk_accepts_nothing_and_loses_nothing(ledger: Ledger) -> None:
     """What cannot be written down is refused, and there is room again for nothing less than the whole request."""
     ledger.accept(wanted(1), NOON, runnable=True)
     ledger._db.execute(f"PRAGMA max_page_count = {ledger._db.execute('PRAGMA page_count').fetchone()[0]}")
-    with pytest.raises(StoreFull, match="disk is full"):
+    with pytest.raises(StoreFullError, match="disk is full"):
         ledger.accept(wanted(2, reason="x" * 100_000), NOON, runnable=True)
     assert ledger.get(an_id(2)) is None
     ledger._db.execute("PRAGMA max_page_count = 100000")

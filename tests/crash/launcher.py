@@ -19,7 +19,7 @@ from typing import Any
 
 from bridge import cli
 from bridge.app import service
-from bridge.engine.breaker import DeliverySettings
+from bridge.engine.delivery.breaker import DeliverySettings
 from bridge.sinks.base import HttpSink
 from bridge.store import ticks
 from bridge.store.sql import SqlStore

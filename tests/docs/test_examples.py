@@ -10,10 +10,10 @@ import pytest
 import typer
 import yaml
 
-from bridge.authoring.check import check_config, check_rules
-from bridge.cli.checking import check_rules_command
+from bridge.authoring.check.check import check_config, check_rules
+from bridge.cli.check import check_rules_command
 from bridge.coordinator.config import load_config
-from bridge.web.web_config import load_web_config
+from bridge.web.http.web_config import load_web_config
 from tests.support.pages import ROOT, blocks, pages
 
 # It names the strategy that the page writes: tests/integration/test_plugin.py installs and checks both.

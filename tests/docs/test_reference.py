@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from bridge.authoring.schema import schema
+from bridge.authoring.check.schema import schema
 from bridge.strategies.registry import strategies
 from tests.support.pages import ROOT
 

@@ -49,7 +49,7 @@ def test_without_observations_or_size_there_is_no_mean() -> None:
 def test_the_number_of_a_histogram_is_its_mean() -> None:
     """What rules show, and `discover` sees who is silent: no bucket at all."""
     table = ModelTable()
-    index = np.array([table.slot(ModelKey("p", "q", str(number))) for number in range(2)], np.int32)
+    index = np.array([table.row(ModelKey("p", "q", str(number))) for number in range(2)], np.int32)
     counts = np.array([[2.0, 4, 6, 8], [NAN] * 4])
     columns = {"buckets": counts, "reference": counts, "discover": np.ones(2)}
     batch = EventBatch("s", EventKind.CUSTOM, 0, table, index, columns, BOUNDS)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from bridge.domain.batch import EventBatch
-from bridge.domain.errors import StoreFull, StrategyError
+from bridge.domain.errors import StoreFullError, StrategyError
 from bridge.domain.request import request_id
 from bridge.domain.times import HOUR, SECOND
 from bridge.domain.verdict import Verdicts
-from bridge.engine.rule_run import RuleRun
+from bridge.engine.evaluation.rule import RuleEvaluator
 from tests.support.world import QUERY_FAILED, A, B, World, group, rule
 
 
@@ -86,7 +86,7 @@ def test_a_tick_that_cannot_be_stored_changes_nothing_and_is_caught_up(monkeypat
     world.tick({A: 0.1})
     with monkeypatch.context() as patch:
         patch.setattr(world.store, "commit", _full)
-        with pytest.raises(StoreFull):
+        with pytest.raises(StoreFullError):
             world.tick({A: 0.7, B: 0.9})
     assert world.engine.book.episodes == {}
     report = world.tick({A: 0.1, B: 0.9})
@@ -95,7 +95,7 @@ def test_a_tick_that_cannot_be_stored_changes_nothing_and_is_caught_up(monkeypat
 
 
 def _full(changes: object) -> None:
-    raise StoreFull("no space left")
+    raise StoreFullError("no space left")
 
 
 def test_the_query_is_made_at_slot_minus_offset() -> None:
@@ -124,12 +124,12 @@ def test_an_episode_found_while_catching_up_is_asked_for_though_the_present_slot
     (run,) = world.engine.runs().values()
     judge, last = type(run)._judge, world.now + 10 * SECOND
 
-    def failing(self: RuleRun, batch: EventBatch, *rest: object) -> Verdicts:
+    def failing(self: RuleEvaluator, batch: EventBatch, *rest: object) -> Verdicts:
         if batch.slot == last:
             raise StrategyError("broken")
         return judge(self, batch, *rest)
 
-    monkeypatch.setattr(RuleRun, "_judge", failing)
+    monkeypatch.setattr(RuleEvaluator, "_judge", failing)
     world.tick({A: 0.7})
     (record,) = world.requests()
     assert (record.state, record.request.late, record.request.episode_start) == ("requested", True, began)

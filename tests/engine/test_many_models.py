@@ -8,7 +8,7 @@ import pytest
 
 from bridge.domain.batch import EventBatch
 from bridge.domain.verdict import Verdicts
-from bridge.engine.explaining import Explainer
+from bridge.engine.api.explain import Explainer
 from bridge.strategies.base import StateColumn
 from bridge.strategies.threshold import ThresholdStrategy
 from tests.support.world import A, B, C, World, group, rule

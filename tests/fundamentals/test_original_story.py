@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bridge.domain.event import Custom, Drift, InferenceError, Latency, ModelEvent
 from bridge.domain.model import ModelKey
 from bridge.domain.request import RetrainRequest
-from bridge.engine.subject import ModelSubject, RetrainObserver
+from bridge.engine.evaluation.subject import ModelSubject, RetrainObserver
 from bridge.strategies.base import RetrainStrategy
 from bridge.strategies.threshold import Limits, ThresholdStrategy
 
@@ -76,7 +76,7 @@ def test_a_strategy_that_raises_is_counted_and_logged_and_the_other_observers_st
     subject.notify(Drift(0, 0.9))
     assert [request.model for request in requests] == [SEARCH]
     assert subject.failures == 1
-    assert failed == ["Internal: ZeroDivisionError in strategy 'raises': broken"]
+    assert failed == ["InternalError: ZeroDivisionError in strategy 'raises': broken"]
     assert [record.message for record in caplog.records] == ["observer failed"]
 
 

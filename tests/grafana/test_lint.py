@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import pytest
 
 from bridge.app.telemetry import Telemetry
-from bridge.web.settings import WebSettings
+from bridge.web.http.settings import WebSettings
 from tests.support.dashboard_lint import problems
 from tests.support.fake_views import AT, MODEL, FakeQueries
 from tests.support.grafana import dashboards, panels

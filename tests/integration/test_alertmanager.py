@@ -11,17 +11,17 @@ import pytest
 
 from bridge.domain.request import HoldReason, RetrainRequest
 from bridge.domain.times import HOUR, MINUTE, SECOND
-from bridge.engine.breaker import DeliverySettings
-from bridge.engine.delivery import Courier
-from bridge.engine.notice import Sender
-from bridge.engine.notices import Notice
-from bridge.engine.refresh import OpenAlert, Refresher, RefreshSettings
+from bridge.engine.delivery.alert_rules import FiringAlert
+from bridge.engine.delivery.breaker import DeliverySettings
+from bridge.engine.delivery.courier import Courier
+from bridge.engine.delivery.resend import OpenAlert, Resender, ResendSettings
 from bridge.ports import Alert, Breaker, DeliveryState, Result
+from bridge.ports.request_alerts import Sender
 from bridge.sinks.alertmanager import AlertmanagerConfig, AlertmanagerSink
 from bridge.sinks.base import SinkContext
 from bridge.sinks.webhook import fingerprint
+from tests.support.notifications import firing, request
 from tests.support.outbox import FakeOutbox
-from tests.support.parcels import firing, request
 from tests.support.receiver import Receiver
 from tests.support.servers import Alertmanager, alertmanager, wait_until
 
@@ -55,15 +55,15 @@ class Desk:
     def __post_init__(self) -> None:
         rng = random.Random(11)
         self.courier = Courier(PLACE, self.sink, self.outbox, "w", self.settings, lambda _: None, lambda _: None, rng)
-        self.refresher = Refresher(
+        self.refresher = Resender(
             PLACE, self.sink, self, self.outbox, Sender("http://bridge.example"), self.settings,
-            RefreshSettings(resend_delay=200, settle=0), rng,
+            ResendSettings(resend_delay=200, settle=0), rng,
         )  # fmt: skip
 
     def open_alerts(self, destination: str, ended_since: int) -> Sequence[OpenAlert]:
         return self.known
 
-    def notices(self, destination: str) -> Sequence[Notice]:
+    def notices(self, destination: str) -> Sequence[FiringAlert]:
         return []
 
     def generation(self) -> int:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.authoring.online import ask_prometheus
-from bridge.authoring.online_lint import doubts
+from bridge.authoring.check.online import ask_prometheus
+from bridge.authoring.check.online_lint import doubts
 from bridge.config.load import load
 from bridge.domain.errors import Problem
 from bridge.domain.model import ModelTable

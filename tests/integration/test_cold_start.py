@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bridge.authoring.backtest import of_config
+from bridge.authoring.backtest.backtest import of_config
 from bridge.domain.model import ModelTable
 from bridge.domain.request import RequestRecord
 from bridge.domain.times import DAY, HOUR, MINUTE, parse_rfc3339
-from bridge.engine.replay import Replay
+from bridge.engine.replay.replay import Replay
 from bridge.ports import TickChanges
 from tests.support.bridge import REMOTE_WRITE, Json, bridge, whole_second
 from tests.support.processes import wait_until

@@ -11,7 +11,7 @@ import requests
 from bridge.coordinator.server import now
 from bridge.domain.model import ModelKey
 from bridge.domain.request import RequestState, RetrainRequest
-from bridge.ports import Kind, Parcel, Result
+from bridge.ports import Kind, Notification, Result
 from bridge.sinks.base import SinkContext
 from bridge.sinks.coordinator import CoordinatorSink
 from tests.support.coordinator import ALERTS, ID, NOON, OTHER_SECRET, SECRET, TOKEN, alert, process
@@ -48,7 +48,7 @@ def test_a_request_by_alertmanager_and_by_the_sink_runs_once(tmp_path: Path) -> 
             found = coordinator.client.wait_for("succeeded")
             assert (found["origin"], found["new_version"]) == ("alertmanager", "4")
             own = sink(coordinator.client.url, secret=SECRET)
-            delivery = own.send(Parcel(REQUEST, Kind.FIRING, NOON), now())
+            delivery = own.send(Notification(REQUEST, Kind.FIRING, NOON), now())
             own.close()
             assert (delivery.result, delivery.status, delivery.reference) == (Result.DELIVERED, 200, "run-1")
             posted[0]["endsAt"] = "2020-03-01T12:00:01Z"
@@ -64,10 +64,10 @@ def test_a_sink_sends_signs_and_asks(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(SECRET)
     with process(tmp_path / "c", command=command(tmp_path), secret_file="../secret") as coordinator:
         stranger, own = sink(coordinator.client.url), sink(coordinator.client.url, secret=SECRET)
-        parcel = Parcel(REQUEST, Kind.FIRING, NOON)
-        assert stranger.send(parcel, now()).result is Result.DENIED
+        notification = Notification(REQUEST, Kind.FIRING, NOON)
+        assert stranger.send(notification, now()).result is Result.DENIED
         assert own.status(ID, now()) is None
-        first, second = own.send(parcel, now()), own.send(parcel, now())
+        first, second = own.send(notification, now()), own.send(notification, now())
         assert [(item.result, item.status, item.reference) for item in (first, second)] == [
             (Result.DELIVERED, 202, "run-1"),
             (Result.DELIVERED, 200, "run-1"),

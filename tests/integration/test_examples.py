@@ -11,9 +11,9 @@ import bcrypt
 import pytest
 import yaml
 
-from bridge.authoring.check import check_config, check_rules
+from bridge.authoring.check.check import check_config, check_rules
 from bridge.coordinator.config import load_config
-from bridge.web.web_config import load_web_config
+from bridge.web.http.web_config import load_web_config
 
 TOP = Path(__file__).parents[2]
 CALLERS = ("client.yml", "coordinator.yml", "prometheus.yml")  # those who call the bridge

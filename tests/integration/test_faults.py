@@ -274,7 +274,7 @@ def test_killed_between_accepting_and_sending_the_request_is_sent_after_the_rest
         Watch(alerts, wanted).wait_firing()
         wait_until(lambda: not process.pending(), 10, "the settlement")
         assert (only_request(process)["id"], only_request(process)["late"]) == (wanted, False)
-        # Reminders would reach an Alertmanager as well, though no other receiver: the delivery itself is owed.
+        # OpenAlertIndex would reach an Alertmanager as well, though no other receiver: the delivery itself is owed.
         sent = [(item["state"], item["attempts"]) for item in process.request(wanted)["deliveries"]]
         assert sent == [("delivered", 1)]
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bridge.authoring.backtest import of_config
+from bridge.authoring.backtest.backtest import of_config
 from bridge.domain.batch import EventKind
 from bridge.domain.model import ModelTable
 from bridge.domain.request import RequestRecord
 from bridge.domain.rule import SignalQuery, StrategySpec
 from bridge.domain.times import HOUR, MINUTE, parse_rfc3339
 from bridge.domain.verdict import Code
-from bridge.engine.replay import Replay
+from bridge.engine.replay.replay import Replay
 from bridge.ports import TickChanges
 from bridge.sources.prometheus import PrometheusConfig, PrometheusSource
 from bridge.strategies.registry import build

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from bridge.authoring.backtest import of_config
+from bridge.authoring.backtest.backtest import of_config
 from bridge.domain.batch import EventBatch
 from bridge.domain.errors import SourceError
 from bridge.domain.model import ModelTable
 from bridge.domain.request import RequestRecord
 from bridge.domain.rule import SignalQuery
 from bridge.domain.times import parse_rfc3339
-from bridge.engine.replay import Replay
+from bridge.engine.replay.replay import Replay
 from bridge.ports import TickChanges
 from bridge.sources.prometheus import PrometheusSource
 from tests.support.bridge import REMOTE_WRITE, Bridge, Json, Model, bridge, whole_second, write_script

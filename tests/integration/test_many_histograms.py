@@ -6,7 +6,7 @@ import numpy as np
 
 from bridge.domain.rule import Rule, SignalQuery, StrategySpec
 from bridge.domain.verdict import Code
-from bridge.engine.judging import judge
+from bridge.engine.evaluation.judge import judge
 from bridge.strategies.registry import build
 from tests.support.histograms import INF, batch
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.authoring.suggest import Suggestion, suggest
+from bridge.authoring.suggest.suggest import Suggestion, suggest
 from bridge.domain.batch import EventBatch
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import ModelLabels

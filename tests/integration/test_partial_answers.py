@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.authoring.online import ask_prometheus
+from bridge.authoring.check.online import ask_prometheus
 from tests.support.bridge import bridge
 from tests.support.processes import wait_until
 

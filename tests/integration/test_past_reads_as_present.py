@@ -15,7 +15,7 @@ from bridge.config.load import load_rules
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import Gates
 from bridge.domain.times import HOUR, SECOND, parse_rfc3339
-from bridge.engine.tick import Engine
+from bridge.engine.engine import Engine
 from bridge.ports import RequestFilter
 from bridge.sources.prometheus import PrometheusConfig, PrometheusSource
 from bridge.store.memory import MemoryStore

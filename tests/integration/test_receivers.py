@@ -11,13 +11,13 @@ from contextlib import ExitStack
 import pytest
 
 from bridge.app.couriers import Couriers
-from bridge.engine.breaker import DeliverySettings
-from bridge.engine.delivery import Courier
+from bridge.engine.delivery.breaker import DeliverySettings
+from bridge.engine.delivery.courier import Courier
 from bridge.ports import AttemptReport, Breaker, DeliveryState
-from bridge.sinks.base import Sink, SinkContext
+from bridge.sinks.base import BaseSink, SinkContext
 from bridge.sinks.registry import sinks
+from tests.support.notifications import firing, numbered
 from tests.support.outbox import FakeOutbox, Row
-from tests.support.parcels import firing, numbered
 from tests.support.receiver import DRIP, HANG, RESET, Behaviour, Receiver, Reply
 
 GOOD = Reply(202, b'{"reference": "r-1"}')
@@ -45,7 +45,7 @@ class Yard:
         receiver = self.receivers[name] = self.stack.enter_context(Receiver(*plan))
         kind = sinks()[integration]
         config = kind.Config.model_validate({"url": receiver.url, "timeout": "2s"})
-        sink: Sink = kind(config, SinkContext(name, 0))
+        sink: BaseSink = kind(config, SinkContext(name, 0))
         self.stack.callback(sink.close)
         rng = random.Random(5)
         self.workers[name] = Courier(name, sink, self.outbox, "w", FAST, self._report, lambda _: None, rng)

@@ -10,7 +10,7 @@ import pytest
 
 from bridge.app.telemetry import Telemetry
 from bridge.domain.model import ModelKey
-from bridge.engine.views import ModelState
+from bridge.engine.api.views import ModelState
 from bridge.ports import TickReport
 from tests.support.fake_views import AT, FakeQueries, model_view
 from tests.support.servers import Prometheus, http, prometheus, wait_until

@@ -18,9 +18,9 @@ from bridge.net.files import MIB, read_bytes, read_text
 from bridge.net.http_config import TlsConfig
 from bridge.net.session import tls_context
 from bridge.sinks.signing import SignedSinkConfig, Signer
-from bridge.web.settings import WebSettings
-from bridge.web.tls import server_context
-from bridge.web.web_config import TlsServer, load_web_config
+from bridge.web.http.settings import WebSettings
+from bridge.web.http.tls import server_context
+from bridge.web.http.web_config import TlsServer, load_web_config
 
 
 def test_a_file_and_a_link_to_one_are_read(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from bridge.authoring.rule_packs import FOLDER, PACKS
+from bridge.authoring.suggest.rule_packs import FOLDER, PACKS
 from tests.support.packs import FILES, ROOT, groups
 
 

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.config.load import BridgeConfig, load
-from bridge.config.yaml import Document, parse
 from bridge.domain.errors import ConfigError
 from bridge.domain.matchers import Matcher
 from bridge.domain.template import Template
 from bridge.domain.times import parse_duration
+from bridge.files.yaml import Document, parse
 
 GOOD = Path(__file__).parents[1] / "data" / "good"
 BRIDGE, RULES = (GOOD / "bridge.yml").read_text(), (GOOD / "rules" / "serving.yml").read_text()

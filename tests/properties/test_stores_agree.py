@@ -9,10 +9,10 @@ from pathlib import Path
 
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, rule
+from hypothesis.stateful import NotificationGroup, RuleBasedStateMachine, consumes, rule
 
 from bridge.domain.alert import AlertRow, State
-from bridge.domain.errors import UnknownRequest
+from bridge.domain.errors import UnknownRequestError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, Episode, HoldReason, Outcome, RequestRecord, RequestState, RetrainRequest
 from bridge.ports import (
@@ -74,7 +74,7 @@ def differences(one: object, two: object) -> object:
 class Stores(RuleBasedStateMachine):
     """Every call goes to both; time only goes on."""
 
-    claims = Bundle("claims")
+    claims = NotificationGroup("claims")
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class Stores(RuleBasedStateMachine):
         for store in self._stores:
             try:
                 answers.append(getattr(store, call)(*args, **named))
-            except UnknownRequest as error:
+            except UnknownRequestError as error:
                 answers.append(str(error))
         assert answers[0] == answers[1], (call, differences(*answers))
         return answers[0]
@@ -164,7 +164,7 @@ class Stores(RuleBasedStateMachine):
             self.both("settle", one, Delivery(Result.DEAD, "why", 400, "no"), self._now, self._now)
         self.everything_that_can_be_read_is_the_same()
         for one in found:
-            self.both("redrive", one.parcel.request.id, place, self._now)
+            self.both("redrive", one.notification.request.id, place, self._now)
 
     @rule(number=st.integers(0, len(IDS) - 1), place=st.none() | places)
     def redrive(self, number: int, place: str | None) -> None:

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.config.time_intervals import read_time_intervals
-from bridge.config.yaml import Document, parse
 from bridge.domain.times import DAY
+from bridge.files.yaml import Document, parse
 
 AT = 1_794_182_400_000
 WORDS = st.sampled_from(

@@ -14,10 +14,10 @@ import pytest
 from pydantic import ValidationError
 
 from bridge.domain.times import MINUTE
-from bridge.ports import Alert, Kind, Parcel, Result
+from bridge.ports import Alert, Kind, Notification, Result
 from bridge.sinks.alertmanager import AlertmanagerConfig, AlertmanagerSink
 from bridge.sinks.base import SinkContext
-from tests.support.parcels import REQUEST, T0, firing, numbered, resolved
+from tests.support.notifications import REQUEST, T0, firing, numbered, resolved
 from tests.support.receiver import HANG_UP, Receiver, Reply
 
 CONTEXT = SinkContext("ops", 0, "http://bridge.example", {"cluster": "eu1"}, Path(), 5 * MINUTE)
@@ -74,7 +74,7 @@ def test_a_request_is_posted_as_one_alert_under_the_prefix(sink: AlertmanagerSin
 
 def test_a_request_that_is_delivered_late_still_fires(sink: AlertmanagerSink, receiver: Receiver) -> None:
     """Its episode may be over: it must fire for a while, or nobody would be told."""
-    sink.send(Parcel(REQUEST, Kind.FIRING, T0, ends_at=T0 + MINUTE), T0 + 10 * MINUTE)
+    sink.send(Notification(REQUEST, Kind.FIRING, T0, ends_at=T0 + MINUTE), T0 + 10 * MINUTE)
     assert receiver.requests[0].json()[0]["endsAt"] == "2023-11-14T22:28:20.000Z"
 
 
@@ -274,7 +274,7 @@ def test_the_sink_keeps_nothing_of_what_is_not_posted_any_more(sink: Alertmanage
 
 def test_several_requests_are_one_post(sink: AlertmanagerSink, receiver: Receiver) -> None:
     """Each is an alert of its own in it."""
-    parcels = [firing(numbered(1)), firing(numbered(2))]
-    assert sink.send_bundle(parcels, {"project": "shop"}, T0).result is Result.DELIVERED
+    notifications = [firing(numbered(1)), firing(numbered(2))]
+    assert sink.send_group(notifications, {"project": "shop"}, T0).result is Result.DELIVERED
     (got,) = receiver.requests
-    assert [item["labels"]["retrain_request_id"] for item in got.json()] == [item.request.id for item in parcels]
+    assert [item["labels"]["retrain_request_id"] for item in got.json()] == [item.request.id for item in notifications]

@@ -8,7 +8,7 @@ from bridge.net.session import Answer, NetError
 from bridge.ports import Result
 from bridge.sinks.base import HttpSinkConfig, SinkContext, classify, shown, unreached
 from bridge.sinks.webhook import WebhookConfig, WebhookSink
-from tests.support.parcels import T0, firing
+from tests.support.notifications import T0, firing
 from tests.support.receiver import Receiver, Reply
 
 

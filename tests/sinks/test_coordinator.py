@@ -16,7 +16,7 @@ from bridge.domain.request import RequestState
 from bridge.ports import Result, StatusReport
 from bridge.sinks.base import SinkContext
 from bridge.sinks.coordinator import CoordinatorConfig, CoordinatorSink
-from tests.support.parcels import REQUEST, T0, firing, request
+from tests.support.notifications import REQUEST, T0, firing, request
 from tests.support.receiver import HANG_UP, Receiver, Reply
 
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()

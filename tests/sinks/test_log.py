@@ -9,7 +9,7 @@ import pytest
 from bridge.ports import Result
 from bridge.sinks.base import SinkContext
 from bridge.sinks.log import LogConfig, LogSink
-from tests.support.parcels import REQUEST, T0, firing, resolved
+from tests.support.notifications import REQUEST, T0, firing, resolved
 
 
 def test_a_request_is_one_structured_line(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,21 +7,21 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from bridge.ports import Delivery, Parcel, Result
+from bridge.ports import Delivery, Notification, Result
 from bridge.sinks import registry
-from bridge.sinks.base import Sink, SinkContext
+from bridge.sinks.base import BaseSink, SinkContext
 from bridge.sinks.log import LogSink
 from bridge.sinks.registry import SinkError
 
 
-class Pigeon(Sink):
+class Pigeon(BaseSink):
     """A sink of somebody else's."""
 
     integration = "pigeon"
 
     def __init__(self, config: object, context: SinkContext) -> None: ...
 
-    def send(self, parcel: Parcel, now: int) -> Delivery:
+    def send(self, notification: Notification, now: int) -> Delivery:
         return Delivery(Result.DELIVERED)
 
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from bridge.ports import Result
 from bridge.sinks.base import SinkContext
 from bridge.sinks.webhook import WebhookConfig, WebhookSink, fingerprint
-from tests.support.parcels import REQUEST, T0, firing, numbered, resolved
+from tests.support.notifications import REQUEST, T0, firing, numbered, resolved
 from tests.support.receiver import Receiver
 
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
@@ -179,13 +179,13 @@ def test_a_secret_is_never_shown() -> None:
 def test_several_requests_are_one_group_with_a_key_of_their_own(receiver: Receiver) -> None:
     """Common labels are those that all have; the key does not depend on their order."""
     sink = sink_for(receiver)
-    parcels = [firing(numbered(1)), firing(numbered(2))]
-    for together in (parcels, parcels[::-1]):
-        assert sink.send_bundle(together, {"project": "shop"}, T0).result is Result.DELIVERED
+    notifications = [firing(numbered(1)), firing(numbered(2))]
+    for together in (notifications, notifications[::-1]):
+        assert sink.send_group(together, {"project": "shop"}, T0).result is Result.DELIVERED
     sink.close()
     first, second = receiver.requests
     assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
-    assert first.headers["idempotency-key"] not in {parcel.request.id for parcel in parcels}
+    assert first.headers["idempotency-key"] not in {notification.request.id for notification in notifications}
     got = first.json()
     assert (got["status"], got["groupLabels"], got["groupKey"]) == (
         "firing",

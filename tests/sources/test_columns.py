@@ -15,7 +15,7 @@ INF, NAN = np.inf, np.nan
 def test_a_bound_that_one_histogram_has_is_known_of_the_other_where_nothing_lies_around_it() -> None:
     """Between 0.1 and 0.2 the reference counted nothing, so it has as many at 0.15; at 0.3 it cannot say."""
     table = ModelTable()
-    slots = np.array([table.slot(ModelKey("shop", "ranking", "7"))], np.int32)
+    slots = np.array([table.row(ModelKey("shop", "ranking", "7"))], np.int32)
     rows = {
         "buckets": ((0.1, 0.15, 0.2, 0.3, 0.4, INF), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
         "reference": ((0.1, 0.2, 0.4, INF), [5.0, 5.0, 9.0, 10.0]),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.domain.errors import StoreError, StoreLost
+from bridge.domain.errors import StoreError, StoreLostError
 from bridge.ports import TickChanges
 from bridge.store.sql import SqlStore
 from tests.contracts.test_stores import HOOK, queued, record_of
@@ -68,7 +68,7 @@ def test_nothing_is_written_or_claimed_once_the_files_are_others(spoil: Callable
     queued(store, record_of())
     store.check()
     spoil(path)
-    with pytest.raises(StoreLost, match="while the bridge ran"):
+    with pytest.raises(StoreLostError, match="while the bridge ran"):
         store.check()
     for write in (
         lambda: store.commit(TickChanges("g", 200, at=200)),
@@ -85,7 +85,7 @@ def test_a_file_that_is_put_back_is_used_again(tmp_path: Path) -> None:
     path = tmp_path / "bridge.db"
     store = SqlStore.open_sqlite(path)
     moved_away(path)
-    with pytest.raises(StoreLost, match="removed or moved away"):
+    with pytest.raises(StoreLostError, match="removed or moved away"):
         store.check()
     assert not path.exists()
     path.with_name("elsewhere.db").rename(path)

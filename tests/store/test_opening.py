@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from bridge.domain.errors import SchemaTooNew, StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreUncertain
+from bridge.domain.errors import (
+    SchemaTooNewError,
+    StoreBusyError,
+    StoreCorruptError,
+    StoreError,
+    StoreFullError,
+    StoreUncertainError,
+)
 from bridge.domain.request import RequestState
 from bridge.ports import DecisionFilter, RequestFilter, TickChanges
 from bridge.store.sql import SqlStore
@@ -42,7 +49,7 @@ def test_what_was_committed_is_there_after_closing(tmp_path: Path) -> None:
 def test_a_second_process_is_refused_and_told_who_holds_the_file(tmp_path: Path) -> None:
     """Two bridges on one file would settle the same deliveries."""
     store = SqlStore.open_sqlite(tmp_path / "bridge.db")
-    with pytest.raises(StoreBusy, match=f"in use by process {os.getpid()}; stop it, or give this one another"):
+    with pytest.raises(StoreBusyError, match=f"in use by process {os.getpid()}; stop it, or give this one another"):
         SqlStore.open_sqlite(tmp_path / "bridge.db")
     store.close()
     SqlStore.open_sqlite(tmp_path / "bridge.db").close()
@@ -52,7 +59,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) ->
     """Nothing is overwritten that somebody may want back."""
     path = tmp_path / "bridge.db"
     path.write_bytes(b"this is not a database" * 100)
-    with pytest.raises(StoreCorrupt, match="damaged or not a database of retrain-bridge"):
+    with pytest.raises(StoreCorruptError, match="damaged or not a database of retrain-bridge"):
         SqlStore.open_sqlite(path)
     assert path.read_bytes() == b"this is not a database" * 100
 
@@ -86,7 +93,9 @@ def test_a_newer_schema_is_refused_with_both_versions(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()
-    with pytest.raises(SchemaTooNew, match="has schema 9999, this version knows up to 0002; run the newer version"):
+    with pytest.raises(
+        SchemaTooNewError, match="has schema 9999, this version knows up to 0002; run the newer version"
+    ):
         SqlStore.open_sqlite(path)
 
 
@@ -97,7 +106,7 @@ def test_a_full_disk_loses_nothing_that_was_committed_and_heals(tmp_path: Path) 
     with store._write() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
     _limit(store, int(pages or 0))
-    with pytest.raises(StoreFull, match="what was committed is safe, make room"):
+    with pytest.raises(StoreFullError, match="what was committed is safe, make room"):
         store.commit(TickChanges("g", 2, decisions=[decision(2) for _ in range(5000)], at=2))
     assert dict(store.load(0).slots) == {"g": 1}
     assert store.decisions(DecisionFilter()) == []
@@ -146,7 +155,7 @@ def test_a_second_process_on_one_postgresql_database_is_refused() -> None:
     with postgres() as server:
         url = server.database()
         first = SqlStore.open_url(url)
-        with pytest.raises(StoreBusy, match="is in use by another process"):
+        with pytest.raises(StoreBusyError, match="is in use by another process"):
             SqlStore.open_url(url)
         SqlStore.open_url(server.database()).close()
         first.close()
@@ -162,7 +171,7 @@ def test_postgresql_may_go_away_and_come_back() -> None:
         with pytest.raises(StoreError):
             store.commit(TickChanges("g", 2, at=2))
         server.start()
-        with pytest.raises(StoreUncertain):
+        with pytest.raises(StoreUncertainError):
             store.commit(TickChanges("g", 3, at=3))
         store.commit(TickChanges("g", 3, at=3))
         assert dict(store.load(0).slots) == {"g": 3}

@@ -11,11 +11,11 @@ from typing import TypeVar
 import psycopg
 import pytest
 
-from bridge.domain.errors import StoreBusy, StoreError, StoreUncertain
+from bridge.domain.errors import StoreBusyError, StoreError, StoreUncertainError
 from bridge.domain.times import SECOND
-from bridge.engine.breaker import DeliverySettings
-from bridge.engine.delivery import Courier
-from bridge.ports import DecisionFilter, Delivery, DeliveryState, Kind, Parcel, Result, Store, TickChanges
+from bridge.engine.delivery.breaker import DeliverySettings
+from bridge.engine.delivery.courier import Courier
+from bridge.ports import DecisionFilter, Delivery, DeliveryState, Kind, Notification, Result, Store, TickChanges
 from bridge.store.memory import MemoryStore
 from bridge.store.sql import SqlStore
 from tests.contracts.test_stores import record_of
@@ -48,9 +48,9 @@ class Taking:
     def __init__(self) -> None:
         self.ids: list[str] = []
 
-    def send(self, parcel: Parcel, now: int) -> Delivery:
-        self.ids.append(parcel.request.id)
-        return Delivery(Result.DELIVERED, status=202, reference=f"run-{parcel.request.id}")
+    def send(self, notification: Notification, now: int) -> Delivery:
+        self.ids.append(notification.request.id)
+        return Delivery(Result.DELIVERED, status=202, reference=f"run-{notification.request.id}")
 
 
 def stubborn(act: Callable[[], T]) -> T:
@@ -150,7 +150,7 @@ def test_a_commit_without_an_answer_is_said_to_be_uncertain(cluster: Postgres, f
     with cutting_proxy(cluster.port) as proxy:
         store = SqlStore.open_url(through(proxy, cluster.database()))
         proxy.fate = lambda: fate
-        with pytest.raises(StoreUncertain, match="whether it was stored is not known"):
+        with pytest.raises(StoreUncertainError, match="whether it was stored is not known"):
             store.commit(TickChanges("g", 7, requests=[record_of()], at=7))
         proxy.fate = lambda: PASS
         assert store.doubts == 1
@@ -173,9 +173,9 @@ def test_a_settlement_without_an_answer_is_made_again_and_nothing_is_sent_twice(
             PLACE, receiver, store, "w", DeliverySettings(), reports.append, world.commands.settled, random.Random(1)
         )
 
-        def send(parcel: Parcel, now: int) -> Delivery:
+        def send(notification: Notification, now: int) -> Delivery:
             proxy.fate = lambda: fate
-            return Taking.send(receiver, parcel, now)
+            return Taking.send(receiver, notification, now)
 
         receiver.send = send  # type: ignore[method-assign]
         with pytest.raises(StoreError):
@@ -219,10 +219,10 @@ def test_the_lock_is_taken_again_after_a_restart_of_the_server() -> None:
         store = SqlStore.open_url(url)
         server.program.kill()
         server.start()
-        with pytest.raises(StoreUncertain, match="was lost and is taken again"):
+        with pytest.raises(StoreUncertainError, match="was lost and is taken again"):
             stubborn_but_for_uncertain(lambda: store.commit(TickChanges("g", 2, at=2)))
         assert dict(store.load(0).slots) == {}
-        with pytest.raises(StoreBusy):
+        with pytest.raises(StoreBusyError):
             SqlStore.open_url(url)
         store.commit(TickChanges("g", 2, at=2))
         store.close()
@@ -239,7 +239,7 @@ def test_who_comes_second_after_a_restart_of_the_server_writes_nothing() -> None
         server.start()
         second = SqlStore.open_url(url)
         for _ in range(3):
-            with pytest.raises(StoreBusy, match="in use by another process"):
+            with pytest.raises(StoreBusyError, match="in use by another process"):
                 stubborn_but_for_uncertain(lambda: first.commit(TickChanges("g", 9, at=9)))
         second.commit(TickChanges("g", 2, at=2))
         assert dict(second.load(0).slots) == {"g": 2}
@@ -253,10 +253,10 @@ def test_a_lock_whose_connection_was_ended_is_noticed_by_the_next_write(cluster:
     store = SqlStore.open_url(url)
     store.commit(TickChanges("g", 1, at=1))
     end_lock_holder(cluster, url)
-    with pytest.raises(StoreUncertain, match="was lost and is taken again"):
+    with pytest.raises(StoreUncertainError, match="was lost and is taken again"):
         store.commit(TickChanges("g", 2, at=2))
     store.check()
-    with pytest.raises(StoreBusy):
+    with pytest.raises(StoreBusyError):
         SqlStore.open_url(url)
     store.close()
 
@@ -273,7 +273,7 @@ def stubborn_but_for_uncertain(act: Callable[[], object]) -> object:
     for _ in range(5):
         try:
             return act()
-        except (StoreUncertain, StoreBusy):
+        except (StoreUncertainError, StoreBusyError):
             raise
         except StoreError:
             continue

@@ -16,10 +16,10 @@ from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.rule import StrategySpec
 from bridge.domain.times import DAY, HOUR, MINUTE
 from bridge.domain.verdict import Cause, Code, Verdicts
-from bridge.strategies.extremes import BLOCK, Extremes
-from bridge.strategies.habits import Habits
 from bridge.strategies.registry import build
-from bridge.strategies.shares import Shares
+from bridge.strategies.stats.block_maxima import BLOCK, Extremes
+from bridge.strategies.stats.seasonal_baseline import Habits
+from bridge.strategies.stats.share_cusum import Shares
 
 EXAMPLE: dict[str, Any] = {}
 START = 1_700_006_400_000  # Wednesday, 15 November 2023, 00:00 UTC
@@ -36,7 +36,7 @@ class Story:
         self.state = self.strategy.new_state(models)
         self.event, self.step, self.slot = event, step, START - step
         self.table = ModelTable()
-        self.index = np.array([self.table.slot(ModelKey("p", "q", str(place))) for place in range(models)], np.int32)
+        self.index = np.array([self.table.row(ModelKey("p", "q", str(place))) for place in range(models)], np.int32)
         self.batch: EventBatch | None = None
         self.verdicts: Verdicts | None = None
 

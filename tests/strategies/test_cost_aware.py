@@ -15,8 +15,8 @@ from bridge.domain.model import ModelTable
 from bridge.domain.rule import StrategySpec
 from bridge.domain.times import HOUR
 from bridge.domain.verdict import Cause, Code
-from bridge.strategies.change import PRIOR, STEP, changes
 from bridge.strategies.registry import build
+from bridge.strategies.stats.change_point import PRIOR, STEP, changes
 
 EXAMPLE: dict[str, Any] = {"retraining_cost": 0.5}
 HOURLY: dict[str, Any] = {"retraining_cost": 500, "window": "1h"}

@@ -17,7 +17,7 @@ from bridge.domain.rule import StrategySpec
 from bridge.domain.times import DAY, HOUR
 from bridge.domain.verdict import Cause, Code, Verdicts
 from bridge.strategies.registry import build
-from bridge.strategies.trend import LEAST, fit, student
+from bridge.strategies.stats.trend import LEAST, fit, student
 
 EXAMPLE: dict[str, Any] = {"max": 0.8, "lead_time": "1d", "window": "64m"}
 DAYS: dict[str, Any] = {"min": 0.85, "lead_time": "3d", "window": "64h"}

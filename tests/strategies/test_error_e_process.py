@@ -27,7 +27,7 @@ NAN = float("nan")
 
 def batch(slot: int, errors: list[float], total: list[float]) -> EventBatch:
     table = ModelTable()
-    index = np.array([table.slot(ModelKey("p", "q", str(place))) for place in range(len(errors))], np.int32)
+    index = np.array([table.row(ModelKey("p", "q", str(place))) for place in range(len(errors))], np.int32)
     columns = {"errors": np.array(errors, np.float64), "total": np.array(total, np.float64)}
     return EventBatch("failures", EventKind.INFERENCE_ERROR, slot, table, index, columns)
 

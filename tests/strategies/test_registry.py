@@ -6,7 +6,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from bridge.domain.errors import Internal, StrategyError
+from bridge.domain.errors import InternalError, StrategyError
 from bridge.domain.event import Drift, ModelEvent
 from bridge.domain.model import ModelKey
 from bridge.domain.request import RetrainRequest
@@ -112,5 +112,5 @@ def test_wrongly_shaped_verdicts_are_the_strategys_failure() -> None:
         def analyse_batch(self, batch, state):
             return ThresholdStrategy(max_drift_p=1).analyse_batch(batch_of([1.0]), None)
 
-    with pytest.raises(Internal, match="gave 1 verdicts for 2 models"):
+    with pytest.raises(InternalError, match="gave 1 verdicts for 2 models"):
         guarded(Short(), batch_of([1.0, 2.0]), None)

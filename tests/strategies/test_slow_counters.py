@@ -16,8 +16,8 @@ from bridge.domain.model import ModelTable
 from bridge.domain.rule import StrategySpec
 from bridge.domain.times import DAY, HOUR, MINUTE, SECOND, format_duration
 from bridge.domain.verdict import Code
-from bridge.strategies.counts import take_due
 from bridge.strategies.registry import build
+from bridge.strategies.stats.counts import take_due
 from tests.support.counters import START, Counters
 
 PERIODS = (10 * MINUTE, 20 * MINUTE, HOUR, DAY)

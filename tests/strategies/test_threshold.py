@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from bridge.domain.batch import EventBatch, EventKind
-from bridge.domain.errors import MissingData
+from bridge.domain.errors import MissingDataError
 from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.rule import StrategySpec
 from bridge.domain.verdict import Code
@@ -19,7 +19,7 @@ EXAMPLE = {"max": 0.6, "clear": 0.5}
 
 def batch(values: list[float], kind: EventKind = EventKind.CUSTOM, **columns: list[float]) -> EventBatch:
     table = ModelTable()
-    index = np.array([table.slot(ModelKey("p", "q", str(place))) for place in range(len(values))], np.int32)
+    index = np.array([table.row(ModelKey("p", "q", str(place))) for place in range(len(values))], np.int32)
     named = {name: np.array(column) for name, column in (columns or {"value": values}).items()}
     return EventBatch("accuracy", kind, 0, table, index, named, unit_ms=1000.0)
 
@@ -82,5 +82,5 @@ def test_an_error_rate_is_errors_over_total_and_no_traffic_is_not_knowing() -> N
 
 def test_a_signal_without_the_column_is_missing_data() -> None:
     """The message names what the signal carries instead."""
-    with pytest.raises(MissingData, match="no column 'value'; it has: n"):
+    with pytest.raises(MissingDataError, match="no column 'value'; it has: n"):
         ThresholdStrategy(max_drift_p=0.6).analyse_batch(batch([1.0], EventKind.DRIFT, n=[3.0]), None)

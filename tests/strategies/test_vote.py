@@ -9,12 +9,12 @@ import pytest
 from pydantic import ValidationError
 
 from bridge.config.strategy import strategy_spec
-from bridge.config.yaml import Document, parse
 from bridge.domain.batch import EventBatch, EventKind
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import SignalQuery, StrategySpec
 from bridge.domain.times import DAY, HOUR
 from bridge.domain.verdict import Cause, Code
+from bridge.files.yaml import Document, parse
 from bridge.strategies.registry import build
 
 EXAMPLE: dict[str, Any] = {

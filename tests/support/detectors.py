@@ -30,7 +30,7 @@ class Story:
         self.state = self.detector.new_state(models)
         self.event, self.step, self.slot, self.signal, self.unit_ms = event, step, START, signal, unit_ms
         self.table = ModelTable()
-        self.index = np.array([self.table.slot(ModelKey("p", "q", str(place))) for place in range(models)], np.int32)
+        self.index = np.array([self.table.row(ModelKey("p", "q", str(place))) for place in range(models)], np.int32)
         self.batch: EventBatch | None = None
         self.verdicts: Detected | None = None
 

@@ -7,12 +7,21 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from bridge.domain.errors import RequestError, UnknownRequest
+from bridge.domain.errors import RequestError, UnknownRequestError
 from bridge.domain.explain import Check, Explanation
 from bridge.domain.model import ModelKey
-from bridge.domain.request import Act, Decision, Episode, Outcome, RequestRecord, RequestState, RetrainRequest, Verdict
+from bridge.domain.request import (
+    Decision,
+    Episode,
+    OperatorAction,
+    Outcome,
+    RecoveryVerdict,
+    RequestRecord,
+    RequestState,
+    RetrainRequest,
+)
 from bridge.domain.times import Timestamp
-from bridge.engine.views import (
+from bridge.engine.api.views import (
     AlertView,
     GroupView,
     ModelPage,
@@ -168,8 +177,8 @@ class FakeQueries:
     def never_judged(self) -> list[tuple[str, str, int]]:
         return [("serving", "Drifted", 0), ("serving", "Mistyped", 3)]
 
-    def verdicts(self) -> Mapping[str, Mapping[Verdict, int]]:
-        return {"Drifted": {Verdict.RECOVERED: 3, Verdict.NOT_RECOVERED: 1}}
+    def verdicts(self) -> Mapping[str, Mapping[RecoveryVerdict, int]]:
+        return {"Drifted": {RecoveryVerdict.RECOVERED: 3, RecoveryVerdict.NOT_RECOVERED: 1}}
 
     def unclear_silences(self) -> int:
         found = self.silenced.silences if self.silenced is not None else []
@@ -201,15 +210,15 @@ class FakeCommands:
 
     def report_status(self, report: StatusReport) -> RequestRecord:
         if report.request_id != ID:
-            raise UnknownRequest(f"there is no request {report.request_id!r}")
+            raise UnknownRequestError(f"there is no request {report.request_id!r}")
         self.reports.append(report)
         return replace(REQUEST, state=report.state)
 
     def act(self, request_id: str, what: str, who: str, note: str = "") -> RequestRecord:
         if request_id != ID:
-            raise UnknownRequest(f"there is no request {request_id!r}")
+            raise UnknownRequestError(f"there is no request {request_id!r}")
         self.acts.append((what, who, note))
-        return replace(REQUEST, acts=(Act(what, who, AT, note),))
+        return replace(REQUEST, acts=(OperatorAction(what, who, AT, note),))
 
     def create(self, model: ModelKey, reason: str, who: str, *, force: bool = False) -> RequestRecord:
         if not force:
@@ -227,13 +236,13 @@ class FakeCommands:
 
     def retry(self, request_id: str) -> int:
         if request_id != ID:
-            raise UnknownRequest(f"there is no request {request_id!r}")
+            raise UnknownRequestError(f"there is no request {request_id!r}")
         self.retried += 1
         return self.waiting_for_retry
 
     def redrive(self, request_id: str, destination: str | None = None) -> int:
         if request_id != ID:
-            raise UnknownRequest(f"there is no request {request_id!r}")
+            raise UnknownRequestError(f"there is no request {request_id!r}")
         return 1 if destination is None else 2
 
 

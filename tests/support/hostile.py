@@ -17,9 +17,10 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from bridge.app.logs import logfmt
-from bridge.authoring import selectors, series_notation
-from bridge.authoring.check import check_rules
-from bridge.authoring.unit_test_file import read_unit_test_file
+from bridge.authoring.check.check import check_rules
+from bridge.authoring.suggest import selectors
+from bridge.authoring.unit_tests import series_notation
+from bridge.authoring.unit_tests.file import read_unit_test_file
 from bridge.config.load import load
 from bridge.config.promql import promql_problem
 from bridge.coordinator.alertmanager import parse_notification
@@ -37,9 +38,9 @@ from bridge.net.signature import SignatureError, verify
 from bridge.sources.decode import samples
 from bridge.sources.limits import limit_of
 from bridge.sources.silence_list import read_silences
-from bridge.web.auth import _credentials
-from bridge.web.guard import _host, _netloc
-from bridge.web.web_config import load_web_config
+from bridge.web.http.auth import _credentials
+from bridge.web.http.guard import _host, _netloc
+from bridge.web.http.web_config import load_web_config
 from tests.support.web_app import Site
 
 NOW = 1_794_182_400_000

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from bridge.domain.times import Duration, Timestamp
-from bridge.engine.breaker import DeliverySettings
-from bridge.engine.delivery import Courier
-from bridge.ports import AttemptReport, Breaker, Claim, Delivery, DeliveryState, Parcel, QueueDepth, Result
-from tests.support.parcels import T0
+from bridge.engine.delivery.breaker import DeliverySettings
+from bridge.engine.delivery.courier import Courier
+from bridge.ports import AttemptReport, Breaker, Claim, Delivery, DeliveryState, Notification, QueueDepth, Result
+from tests.support.notifications import T0
 
 
 @dataclass(slots=True)
@@ -19,7 +19,7 @@ class Row:
 
     id: int
     destination: str
-    parcel: Parcel
+    notification: Notification
     queued_at: Timestamp
     next_at: Timestamp
     state: DeliveryState = DeliveryState.QUEUED
@@ -40,8 +40,8 @@ class FakeOutbox:
     breakers: dict[str, Breaker] = field(default_factory=dict)
     pulled: list[tuple[str, Timestamp]] = field(default_factory=list)
 
-    def put(self, parcel: Parcel, destination: str = "ops/webhook/0", at: Timestamp = T0) -> Row:
-        row = Row(len(self.rows) + 1, destination, parcel, at, at)
+    def put(self, notification: Notification, destination: str = "ops/webhook/0", at: Timestamp = T0) -> Row:
+        row = Row(len(self.rows) + 1, destination, notification, at, at)
         self.rows.append(row)
         return row
 
@@ -53,7 +53,7 @@ class FakeOutbox:
         for row in [row for row in self._waiting(destination) if row.next_at <= now][:limit]:
             row.state, row.worker, row.next_at = DeliveryState.LEASED, worker, now + lease
             row.attempt += 1
-            claims.append(Claim(row.id, destination, row.parcel, worker, row.attempt, row.queued_at, row.next_at))
+            claims.append(Claim(row.id, destination, row.notification, worker, row.attempt, row.queued_at, row.next_at))
         return claims
 
     def settle(self, claim: Claim, delivery: Delivery, now: Timestamp, next_at: Timestamp) -> bool:
@@ -110,11 +110,11 @@ class Receiver:
         self.clock = clock
         self.answers = list(answers)
         self.takes = takes
-        self.sent: list[tuple[Timestamp, Parcel]] = []
+        self.sent: list[tuple[Timestamp, Notification]] = []
         self.during: Callable[[], None] = lambda: None
 
-    def send(self, parcel: Parcel, now: Timestamp) -> Delivery:
-        self.sent.append((now, parcel))
+    def send(self, notification: Notification, now: Timestamp) -> Delivery:
+        self.sent.append((now, notification))
         self.clock.at += self.takes
         self.during()
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]

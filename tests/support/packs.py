@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from bridge.authoring.series_notation import labels, values
+from bridge.authoring.unit_tests.series_notation import labels, values
 from bridge.config.load import load_rules
 from bridge.domain.rule import Group, SignalQuery
 from tests.support.remote_write import Series

@@ -6,7 +6,7 @@ import struct
 import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 
-from bridge.authoring.remote_write import field, snappy, varint
+from bridge.authoring.unit_tests.remote_write import field, snappy, varint
 
 STALE = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]  # prometheus/model/value: StaleNaN
 

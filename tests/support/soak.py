@@ -13,13 +13,13 @@ from pathlib import Path
 from bridge.app.memory import collect_rarely, keep_large_buffers
 from bridge.domain.model import ModelKey
 from bridge.domain.times import SECOND, Timestamp
-from bridge.engine.breaker import DeliverySettings
-from bridge.engine.delivery import Courier
-from bridge.engine.notice import Sender
-from bridge.engine.refresh import Refresher, RefreshSettings
-from bridge.engine.reminders import Reminders
-from bridge.engine.trail import Trails
-from bridge.ports import Alert, Delivery, Parcel, Result
+from bridge.engine.delivery.breaker import DeliverySettings
+from bridge.engine.delivery.courier import Courier
+from bridge.engine.delivery.open_alerts import OpenAlertIndex
+from bridge.engine.delivery.resend import Resender, ResendSettings
+from bridge.engine.evaluation.trail import Trails
+from bridge.ports import Alert, Delivery, Notification, Result
+from bridge.ports.request_alerts import Sender
 from bridge.store.sql import SqlStore
 from tests.support.world import FixedRoutes, World, group, rule
 
@@ -36,7 +36,7 @@ class Taking:
     sends_resolved = False
     reports_status = False
 
-    def send(self, parcel: Parcel, now: Timestamp) -> Delivery:
+    def send(self, notification: Notification, now: Timestamp) -> Delivery:
         return Delivery(Result.DELIVERED, status=202)
 
     def post_alerts(self, alerts: Sequence[Alert], now: Timestamp) -> Delivery:
@@ -69,9 +69,9 @@ def soak(
     courier = Courier(
         PLACE, receiver, store, "w", DeliverySettings(), lambda _: None, world.commands.settled, random.Random(1)
     )
-    refresher = Refresher(
-        PLACE, receiver, Reminders(world.engine, routes), store, Sender(), DeliverySettings(),
-        RefreshSettings(resend_delay=10 * SECOND), random.Random(1),
+    refresher = Resender(
+        PLACE, receiver, OpenAlertIndex(world.engine, routes), store, Sender(), DeliverySettings(),
+        ResendSettings(resend_delay=10 * SECOND), random.Random(1),
     )  # fmt: skip
     models = [ModelKey("shop", f"pipeline-{number}", "1") for number in range(MODELS)]
     made = told = slot = 0

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bridge.web.app import create_app
-from bridge.web.server import Server
-from bridge.web.settings import WebSettings
-from bridge.web.web_config import WebConfig
+from bridge.web.http.server import Server
+from bridge.web.http.settings import WebSettings
+from bridge.web.http.web_config import WebConfig
 from tests.support.fake_views import AT, FakeCommands, FakeQueries
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi.testclient import TestClient
 
-from bridge.engine.views import Queries
+from bridge.engine.api.views import Queries
 from bridge.web.app import create_app
-from bridge.web.settings import WebConfig, WebSettings
+from bridge.web.http.settings import WebConfig, WebSettings
 from tests.support.fake_views import AT, FakeCommands, FakeQueries
 
 

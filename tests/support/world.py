@@ -14,10 +14,10 @@ from bridge.domain.request import Decision, RequestRecord, RequestState
 from bridge.domain.rule import Cooldown, Gates, Group, Rule, SignalQuery, StrategySpec
 from bridge.domain.times import HOUR, SECOND, Duration, Timestamp
 from bridge.domain.verdict import Cause
-from bridge.engine.commands import EngineCommands
-from bridge.engine.gatekeeping import Way
-from bridge.engine.tick import Engine
-from bridge.engine.views import ReloadResult
+from bridge.engine.api.commands import EngineCommands
+from bridge.engine.api.views import ReloadResult
+from bridge.engine.engine import Engine
+from bridge.engine.requests.gates import Recipients
 from bridge.ports import DecisionFilter, RequestFilter, StatusReport, Store, TickReport
 from bridge.store.memory import MemoryStore
 
@@ -46,7 +46,7 @@ class ScriptedSource:
         answer = self.down or self.script.get((query.name, at), {})
         if isinstance(answer, SourceError):
             raise answer
-        index = np.array([self.table.slot(model) for model in answer], np.int32)
+        index = np.array([self.table.row(model) for model in answer], np.int32)
         series = [self.series for _ in answer]
         return EventBatch(
             query.name, query.event, slot, self.table, index, {"value": np.array(list(answer.values()), np.float64)},
@@ -68,8 +68,8 @@ class FixedRoutes:
     resolved: tuple[str, ...] = ()
     muted: Timestamp = 0
 
-    def way(self, labels: Mapping[str, str]) -> Way:
-        return Way(("team",), self.destinations)
+    def way(self, labels: Mapping[str, str]) -> Recipients:
+        return Recipients(("team",), self.destinations)
 
     def muted_until(self, labels: Mapping[str, str], at: Timestamp) -> Timestamp:
         return self.muted

@@ -12,11 +12,11 @@ from bridge.app import telemetry
 from bridge.app.model_metrics import CHOICES
 from bridge.domain.batch import EventKind
 from bridge.domain.request import HoldReason, Outcome
-from bridge.engine.views import ModelState
-from bridge.web.acting import STATES, StatusBody
+from bridge.engine.api.views import ModelState
+from bridge.web.api.management import STATES, StatusBody
 from bridge.web.app import create_app
-from bridge.web.settings import WebSettings, load_web_config
-from bridge.web.web_config import TlsServer, WebConfig
+from bridge.web.http.settings import WebSettings, load_web_config
+from bridge.web.http.web_config import TlsServer, WebConfig
 from tests.support.fake_views import AT, FakeCommands, FakeQueries
 
 DOCS = Path(__file__).parents[2] / "docs"

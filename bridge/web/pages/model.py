@@ -11,11 +11,11 @@ from starlette.responses import HTMLResponse
 
 from bridge.domain.model import ModelKey
 from bridge.domain.request import RequestRecord
-from bridge.engine.views import ModelView, SignalView, TrailView
+from bridge.engine.api.views import ModelView, SignalView, TrailView
 from bridge.ports import DecisionFilter, RequestFilter
-from bridge.web.pages import pictures
+from bridge.web.pages import charts
 from bridge.web.pages.site import Site, figure, tried, when, words
-from bridge.web.pages.telling import lived, sentence
+from bridge.web.pages.summary import lived, sentence
 
 DECISIONS, REQUESTS, ROWS = 30, 20, 20
 
@@ -62,23 +62,23 @@ def routes(site: Site) -> APIRouter:
 def _pictures(view: ModelView, trails: Mapping[str, TrailView], requests: Sequence[RequestRecord]) -> list[Picture]:
     """One for each rule that saw a value; all begin where the first of them does."""
     marks = [mark for record in requests for mark in _marks(record)]
-    began = min((slot for trail in trails.values() if (slot := pictures.first(trail))), default=0)
+    began = min((slot for trail in trails.values() if (slot := charts.first(trail))), default=0)
     found = []
     for signal in view.signals:
         trail = trails.get(signal.rule)
-        if trail is not None and pictures.extent(trail.value) is not None:
-            trail = pictures.since(trail, began)
+        if trail is not None and charts.extent(trail.value) is not None:
+            trail = charts.since(trail, began)
             columns = zip(trail.slots, trail.value, trail.statistic, trail.threshold, trail.state, strict=True)
             rows = [(*row[:4], ("inactive", "pending", "firing")[row[4]]) for row in columns]
-            drawing, data = pictures.picture(trail), pictures.data(trail, marks)
+            drawing, data = charts.picture(trail), charts.data(trail, marks)
             found.append(Picture(signal, _summary(trail), drawing, data, rows[: -ROWS - 1 : -1]))
     return found
 
 
 def _summary(trail: TrailView) -> str:
     """The picture in words, for those who do not see it."""
-    low, high = pictures.extent(trail.value) or (0.0, 0.0)
-    usual = pictures.extent([*trail.lower[-1:], *trail.upper[-1:]])
+    low, high = charts.extent(trail.value) or (0.0, 0.0)
+    usual = charts.extent([*trail.lower[-1:], *trail.upper[-1:]])
     count = len(trail.slots)
     slots = "1 slot" if count == 1 else f"{count} slots"
     told = f"From {figure(low)} to {figure(high)} in {slots} since {when(trail.slots[0])} UTC"

@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import HTMLResponse
 
-from bridge.engine.views import ModelState
+from bridge.engine.api.views import ModelState
 from bridge.ports import DecisionFilter
-from bridge.web.pages.pictures import SPARK_SLOTS
+from bridge.web.pages.charts import SPARK_SLOTS
 from bridge.web.pages.site import Paging, Site, tried
 
 MODELS, DECISIONS, DELIVERIES = 50, 15, 15

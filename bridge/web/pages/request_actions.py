@@ -9,11 +9,11 @@ from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
-from bridge.domain.errors import RequestError, StoreError, UnknownRequest
+from bridge.domain.errors import RequestError, StoreError, UnknownRequestError
 from bridge.domain.model import ModelKey
-from bridge.web.pages.acting import form
+from bridge.web.http.identity import signed_in, who
+from bridge.web.pages.forms import form
 from bridge.web.pages.site import Site
-from bridge.web.who import signed_in, who
 
 ACTS = {
     "approve": (
@@ -119,7 +119,7 @@ class _Asking:
 
 
 def _failed(site: Site, error: RequestError | StoreError) -> Response:
-    if isinstance(error, UnknownRequest):
+    if isinstance(error, UnknownRequestError):
         return site.error(404, "No such request", str(error))
     if isinstance(error, StoreError):
         return site.error(503, "Nothing was changed", f"the store cannot be written: {error}")

@@ -13,7 +13,7 @@ from bridge.domain.errors import StoreError
 from bridge.domain.request import RequestRecord, RequestState
 from bridge.domain.times import Timestamp
 from bridge.ports import DeliveryRecord, DeliveryState, RequestFilter
-from bridge.web.pages.acting import done
+from bridge.web.pages.forms import done
 from bridge.web.pages.site import Site, tried, words
 
 SHOWN, WAITING = 50, 100

@@ -9,8 +9,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import HTMLResponse
 
-from bridge.domain.request import Verdict
-from bridge.engine.views import GroupView, RuleView
+from bridge.domain.request import RecoveryVerdict
+from bridge.engine.api.views import GroupView, RuleView
 from bridge.web.pages.site import Paging, Site, tried
 
 SHOWN, ALERTS = 30, 5
@@ -61,6 +61,6 @@ def _grouped(groups: list[GroupView], rules: list[RuleView]) -> list[GroupView]:
     return [group for group in found if group.rules]
 
 
-def _helped(counts: Mapping[Verdict, int]) -> str:
+def _helped(counts: Mapping[RecoveryVerdict, int]) -> str:
     total = sum(counts.values())
-    return f"of {total} retrainings that it led to, {counts.get(Verdict.RECOVERED, 0)} helped" if total else ""
+    return f"of {total} retrainings that it led to, {counts.get(RecoveryVerdict.RECOVERED, 0)} helped" if total else ""

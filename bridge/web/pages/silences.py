@@ -10,10 +10,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from bridge.domain.errors import RequestError, StoreError
 from bridge.domain.times import Duration
-from bridge.web.pages.acting import done, form
+from bridge.web.api.pauses import pause_length
+from bridge.web.http.identity import signed_in, who
+from bridge.web.pages.forms import done, form
 from bridge.web.pages.site import Paging, Site
-from bridge.web.pausing import pause_length
-from bridge.web.who import signed_in, who
 
 SHOWN = 50
 Name = Annotated[str, Query(max_length=200)]

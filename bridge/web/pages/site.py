@@ -16,10 +16,10 @@ from bridge.domain.errors import SourceError, StoreError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision
 from bridge.domain.times import Duration, Timestamp, format_duration, rfc3339
-from bridge.engine.views import Commands, Queries
-from bridge.web.pages.pictures import own_scale, spark
+from bridge.engine.api.views import Commands, Queries
+from bridge.web.http.settings import WebSettings
+from bridge.web.pages.charts import own_scale, spark
 from bridge.web.pages.static import versioned
-from bridge.web.settings import WebSettings
 
 LIVE_SECONDS = 5
 T = TypeVar("T")

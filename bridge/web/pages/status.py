@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from bridge.domain.times import Timestamp
-from bridge.web.pages.acting import done
+from bridge.web.pages.forms import done
 from bridge.web.pages.site import Site, tried
 
 LATE = 3  # intervals without an evaluation after which a group is called late

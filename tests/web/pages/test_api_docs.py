@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 import pytest
 
+from bridge.web.http.settings import WebSettings
 from bridge.web.pages.api_docs import operations
-from bridge.web.settings import WebSettings
 from tests.support.web_app import Site
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.domain.errors import RequestError, SourceError, StoreFull
+from bridge.domain.errors import RequestError, SourceError, StoreFullError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Outcome
 from bridge.ports import DecisionFilter
@@ -63,7 +63,7 @@ def test_a_store_that_cannot_be_read_is_told(site: Site, monkeypatch: pytest.Mon
     """On every page of decisions."""
 
     def broken(_: object) -> None:
-        raise StoreFull("disk is full")
+        raise StoreFullError("disk is full")
 
     monkeypatch.setattr(site.queries, "decisions", broken)
     page = site.http.get("/decisions").text

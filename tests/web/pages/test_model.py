@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.domain.errors import StoreFull
+from bridge.domain.errors import StoreFullError
 from bridge.domain.model import ModelKey
 from tests.support.fake_views import MODEL, model_view
 from tests.support.web_app import Site
@@ -56,7 +56,7 @@ def test_the_page_of_a_model_shows_what_can_be_read(site: Site, monkeypatch) -> 
     """While the store cannot."""
 
     def broken(*_: object, **__: object) -> None:
-        raise StoreFull("disk is full")
+        raise StoreFullError("disk is full")
 
     monkeypatch.setattr(site.queries, "decisions", broken)
     monkeypatch.setattr(site.queries, "requests", broken)

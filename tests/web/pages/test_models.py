@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.domain.errors import StoreFull
+from bridge.domain.errors import StoreFullError
 from bridge.domain.model import ModelKey
-from bridge.engine.views import ModelState
-from bridge.web.settings import WebSettings
+from bridge.engine.api.views import ModelState
+from bridge.web.http.settings import WebSettings
 from tests.support.fake_views import (
     GROUP,
     MODEL,
@@ -67,7 +67,7 @@ def test_the_page_shows_the_models_while_the_store_cannot_be_read(site: Site, mo
     """And says that the rest is missing."""
 
     def broken(limit: int) -> None:
-        raise StoreFull("disk is full")
+        raise StoreFullError("disk is full")
 
     monkeypatch.setattr(site.queries, "decisions", broken)
     page = site.http.get("/").text

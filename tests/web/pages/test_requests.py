@@ -7,11 +7,11 @@ from urllib.parse import quote
 
 import pytest
 
-from bridge.domain.errors import RequestError, StoreFull
+from bridge.domain.errors import RequestError, StoreFullError
 from bridge.domain.model import ModelKey
-from bridge.domain.request import Act, HoldReason, RequestState, Verdict
+from bridge.domain.request import HoldReason, OperatorAction, RecoveryVerdict, RequestState
 from bridge.ports import DeliveryState
-from bridge.web.settings import WebSettings
+from bridge.web.http.settings import WebSettings
 from tests.support.fake_views import AT, DELIVERY, ID, REQUEST
 from tests.support.web_app import Site
 
@@ -61,7 +61,7 @@ def test_the_list_is_shown_as_far_as_it_can_be_read(site: Site, monkeypatch: pyt
     """An error is told once, and is not taken for an empty list."""
 
     def broken(_: object) -> None:
-        raise StoreFull("disk is full")
+        raise StoreFullError("disk is full")
 
     monkeypatch.setattr(site.queries, "requests", broken)
     page = site.http.get("/requests").text
@@ -72,8 +72,8 @@ def test_the_list_is_shown_as_far_as_it_can_be_read(site: Site, monkeypatch: pyt
 def test_a_request_tells_its_story_in_order(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the episode to whether it helped."""
     record = replace(
-        REQUEST, state=RequestState.SUCCEEDED, acts=(Act("approve", "kim", AT + 1000, "go on"),), sent_at=AT + 2000,
-        ended_at=AT + 9000, new_version="8", verdict=Verdict.RECOVERED, verdict_at=AT + 20_000,
+        REQUEST, state=RequestState.SUCCEEDED, acts=(OperatorAction("approve", "kim", AT + 1000, "go on"),), sent_at=AT + 2000,
+        ended_at=AT + 9000, new_version="8", verdict=RecoveryVerdict.RECOVERED, verdict_at=AT + 20_000,
     )  # fmt: skip
     show(site, monkeypatch, record)
     monkeypatch.setattr(
@@ -94,7 +94,7 @@ def test_a_request_that_nobody_knows_is_not_found(site: Site, monkeypatch: pytes
     assert "no longer kept" in page.text
 
     def broken(_: object) -> None:
-        raise StoreFull("disk is full")
+        raise StoreFullError("disk is full")
 
     monkeypatch.setattr(site.queries, "request", broken)
     assert site.http.get(f"/requests/{ID}").status_code == 503
@@ -106,7 +106,7 @@ def test_hostile_texts_are_data(site: Site, monkeypatch: pytest.MonkeyPatch) -> 
         REQUEST.request, model=ModelKey(HOSTILE, HOSTILE, HOSTILE), reason=HOSTILE, reasons=(HOSTILE,),
         labels={HOSTILE: HOSTILE}, annotations={HOSTILE: HOSTILE},
     )  # fmt: skip
-    record = replace(WAITING, request=request, message=HOSTILE, acts=(Act("approve", HOSTILE, AT, HOSTILE),))
+    record = replace(WAITING, request=request, message=HOSTILE, acts=(OperatorAction("approve", HOSTILE, AT, HOSTILE),))
     show(site, monkeypatch, record)
     site.queries.records = [record]
     for path in ("/requests", f"/requests/{ID}", f"/requests/{ID}/approve", f"/requests/new?project={quote(HOSTILE)}"):

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.domain.errors import StoreFull
+from bridge.domain.errors import StoreFullError
 from bridge.domain.model import ModelKey
-from bridge.engine.views import AlertView, RuleView
+from bridge.engine.api.views import AlertView, RuleView
 from tests.support.fake_views import ALERT, AT, GROUP, NAN, RULE
 from tests.support.web_app import Site
 
@@ -88,7 +88,7 @@ def test_what_the_store_cannot_tell_leaves_the_rest(site: Site, monkeypatch: pyt
     """The rules are the engine's."""
 
     def broken() -> None:
-        raise StoreFull("disk is full")
+        raise StoreFullError("disk is full")
 
     monkeypatch.setattr(site.queries, "verdicts", broken)
     page = site.http.get("/rules").text

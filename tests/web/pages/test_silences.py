@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.domain.errors import StoreFull
+from bridge.domain.errors import StoreFullError
 from bridge.domain.matchers import Matcher
 from bridge.domain.silence import Silence
 from bridge.domain.times import HOUR
-from bridge.engine.views import SilencesView, SilenceView
+from bridge.engine.api.views import SilencesView, SilenceView
 from bridge.ports import Pause
 from tests.support.fake_views import AT, ID, REQUEST
 from tests.support.web_app import Site
@@ -117,7 +117,7 @@ def test_a_pause_that_cannot_be_written_is_not_shown_as_made(site: Site, monkeyp
     """The store's error is told."""
 
     def broken(*_: object) -> None:
-        raise StoreFull("disk is full")
+        raise StoreFullError("disk is full")
 
     monkeypatch.setattr(site.commands, "pause", broken)
     page = site.http.post("/pause", data={"duration": "1h"})

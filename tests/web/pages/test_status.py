@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from bridge.config.load import load
-from bridge.domain.errors import StoreFull
+from bridge.domain.errors import StoreFullError
 from bridge.domain.times import MINUTE
-from bridge.engine.views import ReloadResult
+from bridge.engine.api.views import ReloadResult
 from tests.config.test_load import SECRETS
 from tests.support.fake_views import AT, GROUP, ID
 from tests.support.web_app import Site
@@ -55,7 +55,7 @@ def test_a_store_that_cannot_be_read_is_told(site: Site, monkeypatch: pytest.Mon
     """The rest is shown."""
 
     def broken() -> None:
-        raise StoreFull("disk is full")
+        raise StoreFullError("disk is full")
 
     monkeypatch.setattr(site.queries, "queue_depths", broken)
     page = site.http.get("/status").text

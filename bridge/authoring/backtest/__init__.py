@@ -1,0 +1,1 @@
+"""Evaluation of rules over history, and its report."""

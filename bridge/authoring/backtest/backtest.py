@@ -1,0 +1,147 @@
+"""Rules over history: the live engine, fed from range queries, with its life cycle and its gates. Nothing is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from bridge.authoring.backtest import progress as resuming
+from bridge.authoring.backtest.progress import BacktestError, meaning
+from bridge.authoring.backtest.recording import Recorder
+from bridge.authoring.backtest.results import Results
+from bridge.config.load import load, load_rules
+from bridge.domain.errors import ConfigError, Problem
+from bridge.domain.model import ModelTable
+from bridge.domain.route import Route
+from bridge.domain.rule import Gates, Group
+from bridge.domain.times import DAY, HOUR, Duration, Timestamp
+from bridge.engine.engine import RETIRE_AFTER
+from bridge.engine.replay.replay import NoDestinations, Replay
+from bridge.ports import MetricSource
+from bridge.sources.config import PrometheusConfig
+from bridge.sources.prometheus import PrometheusSource
+
+PARTS = 50
+PATIENCE = 20  # slots in a row without any answer
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is replayed: rules and gates as the live bridge would have them. timeout in seconds."""
+
+    groups: tuple[Group, ...]
+    prometheus: PrometheusConfig
+    gates: Gates = field(default_factory=Gates)
+    route: Route | None = None
+    external_labels: Mapping[str, str] = field(default_factory=dict)
+    retire_after: Duration = RETIRE_AFTER
+    base_dir: Path = Path()
+    timeout: float = 30.0
+
+    def at_step(self, step: Duration) -> Plan:
+        """Every group evaluated at `step` instead of its own interval."""
+        return replace(self, groups=tuple(replace(group, interval=step) for group in self.groups))
+
+    def source(self, table: ModelTable) -> PrometheusSource:
+        """The server that it asks."""
+        return PrometheusSource(self.prometheus, table, self.base_dir, timeout=self.timeout)
+
+
+def of_config(path: Path, url: str = "") -> Plan:
+    """As `path` configures the bridge; `url` instead of its Prometheus. Raises ConfigError."""
+    config = load(path)
+    server = config.prometheus.model_copy(update={"url": _server(url).url}) if url else config.prometheus
+    return Plan(
+        config.groups, server, config.gates, config.route, config.global_.external_labels, config.retire_after,
+        config.base_dir, config.global_.query_timeout / 1000,
+    )  # fmt: skip
+
+
+def of_rules(paths: Sequence[Path], url: str) -> Plan:
+    """Rule files by themselves, with the defaults of an empty bridge.yml. Raises ConfigError."""
+    return Plan(load_rules(paths), _server(url))
+
+
+def _server(url: str) -> PrometheusConfig:
+    try:
+        return PrometheusConfig(url=url)
+    except ValueError as error:
+        raise ConfigError([Problem("--prometheus.url", 0, "", str(error).splitlines()[2].strip())]) from None
+
+
+@dataclass(slots=True)
+class Backtest:
+    """One run over [since, until].
+
+    folder: where it keeps how far it came, None = nowhere. asked: the span as it was asked for.
+    charts: record what signals did; `recorder` has it then.
+    """
+
+    plan: Plan
+    source: MetricSource
+    table: ModelTable
+    since: Timestamp
+    until: Timestamp
+    folder: Path | None = None
+    asked: tuple[str, str] = ("", "")
+    charts: bool = False
+    recorder: Recorder | None = None
+    _silent: int = 0
+
+    def run(self, progress: Callable[[Timestamp], None] = lambda _at: None) -> Results:
+        """Replay all of it, or what is left. Raises BacktestError: also when nothing is answered any more."""
+        found = resuming.read(self.folder, self._meaning) if self.folder is not None else None
+        results = found.results if found else Results.of(self.plan.groups, self.since, self.until)
+        replay = self._replay(results, found)
+        if self.charts:
+            self.recorder = Recorder(self.since, self.until, self.table, found.charts if found else None)
+        try:
+            for begins, ends in parts(self.since, self.until):
+                if found is None or ends > found.done:
+                    self._part(replay, results, begins, ends)
+                progress(ends)
+        finally:
+            replay.close()
+        return results
+
+    def _part(self, replay: Replay, results: Results, begins: Timestamp, ends: Timestamp) -> None:
+        passed = replay.passed
+        for report in replay.walk(begins, ends, end=self.until):
+            results.count(report)
+            if self.recorder is not None:
+                self.recorder.take(replay.engine.groups[report.group].runs, report.slot)
+            unanswered = bool(report.queries) and all(item.error for item in report.queries)
+            self._silent = self._silent + 1 if unanswered else 0
+            if self._silent >= PATIENCE:
+                raise BacktestError(f"{PATIENCE} slots in a row without an answer: {report.queries[-1].message}")
+        results.slots += replay.passed - passed
+        results.look(replay.engine.runs())
+        if self.folder is not None and not self._silent:  # else it may be the server that is away
+            resuming.write(self.folder, self._progress(replay, results, ends))
+
+    @property
+    def _meaning(self) -> str:
+        plan = self.plan
+        return meaning(
+            plan.groups, plan.gates, plan.route, dict(plan.external_labels), plan.retire_after, plan.prometheus.url,
+            self.since, self.until, self.charts,
+        )  # fmt: skip
+
+    def _progress(self, replay: Replay, results: Results, done: Timestamp) -> resuming.Progress:
+        charts = None if self.recorder is None else self.recorder.recording()
+        return resuming.progress(self._meaning, self.asked, done, results, replay.checkpoint(), charts)
+
+    def _replay(self, results: Results, found: resuming.Progress | None) -> Replay:
+        plan = self.plan
+        return Replay(
+            self.source, self.table, plan.groups, results.take, gates=plan.gates, retire_after=plan.retire_after,
+            routing=NoDestinations(plan.route, plan.external_labels), resumed=found.engine if found else None,
+            thorough=self.charts,
+        )  # fmt: skip
+
+
+def parts(since: Timestamp, until: Timestamp) -> list[tuple[Timestamp, Timestamp]]:
+    """[since, until] in parts of an hour to a day, both ends inclusive."""
+    length = min(DAY, max(HOUR, (until - since) // PARTS))
+    return [(begins, min(begins + length - 1, until)) for begins in range(since, until + 1, length)]

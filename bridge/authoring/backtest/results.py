@@ -1,0 +1,184 @@
+"""What a backtest found: requests, and per rule how often it fired, asked, was held and could not be judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bridge.domain.model import ModelKey
+from bridge.domain.request import Decision, Outcome, RequestRecord
+from bridge.domain.rule import Group, RuleKind
+from bridge.domain.times import DAY, Timestamp, rfc3339
+from bridge.engine.evaluation.never_judged import JUDGED
+from bridge.engine.evaluation.rule import RuleEvaluator
+from bridge.ports import TickChanges, TickReport
+
+WEEK = 7 * DAY
+COLUMNS = {
+    "rule": "rule", "kind": "kind", "fired": "fired", "requests": "requests", "per_week": "a week", "joined": "joined",
+    "held": "never sent", "models": "models", "failed": "slots not judged",
+    "unjudged": "never judged",
+}  # fmt: skip
+
+
+def cell(value: object) -> str:
+    """Return a value as tables show it."""
+    return "-" if value is None else str(value)
+
+
+@dataclass(slots=True)
+class Asked:
+    """A request of a backtest, in short. sent_at: when it would have gone, 0 = a gate held it until it was over."""
+
+    id: str
+    model: ModelKey
+    rule: str
+    reason: str
+    triggered_at: Timestamp
+    sent_at: Timestamp
+    state: str
+    hold: str
+    attempt: int
+    rules: tuple[str, ...]
+
+    def line(self) -> dict[str, Any]:
+        """As a line of the decisions file; triggered_at is when it would have gone."""
+        return {
+            **self.model.labels(),
+            "triggered_at": rfc3339(self.sent_at),
+            "rule": self.rule,
+            "reason": self.reason,
+            "id": self.id,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it."""
+        sent = rfc3339(self.sent_at) if self.sent_at else None
+        return {
+            **self.line(), "triggered_at": rfc3339(self.triggered_at), "sent_at": sent, "state": self.state,
+            "hold": self.hold, "attempt": self.attempt, "rules": list(self.rules),
+        }  # fmt: skip
+
+
+@dataclass(slots=True)
+class RuleTally:
+    """What one rule came to. fired: moves to firing. joined: of them, those that joined an open episode.
+
+    failed: slots in which it could not be judged. notified: only alert rules. models: those that it fired for.
+    unjudged: models of which it long had numbers, and that it never judged.
+    """
+
+    fired: int = 0
+    joined: int = 0
+    notified: int = 0
+    failed: int = 0
+    models: set[ModelKey] = field(default_factory=set)
+    unjudged: set[ModelKey] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Results:
+    """Everything that a backtest keeps; only this grows with its span. kinds: of every rule, in file order."""
+
+    since: Timestamp
+    until: Timestamp
+    kinds: dict[str, str]
+    rules: dict[str, RuleTally]
+    requests: dict[str, Asked] = field(default_factory=dict)
+    slots: int = 0
+    errors: dict[str, str] = field(default_factory=dict)
+
+    @staticmethod
+    def of(groups: tuple[Group, ...], since: Timestamp, until: Timestamp) -> Results:
+        """Nothing was found yet."""
+        rules = sorted((rule for group in groups for rule in group.rules), key=lambda rule: rule.order)
+        kinds = {
+            rule.name: "alert" if rule.kind is RuleKind.ALERT else "retrain" if rule.mode == "live" else rule.mode.value
+            for rule in rules
+        }
+        return Results(since, until, kinds, {name: RuleTally() for name in kinds})
+
+    def take(self, changes: TickChanges) -> None:
+        """What a slot changed."""
+        for record in changes.requests:
+            self._request(record)
+        for decision in changes.decisions:
+            self._decision(decision)
+
+    def count(self, report: TickReport) -> None:
+        """How a slot went."""
+        self.slots += 1
+        for rule, message in report.errors.items():
+            self.rules[rule].failed += 1
+            self.errors[rule] = message
+
+    def look(self, runs: Mapping[str, RuleEvaluator]) -> None:
+        """Note which models their rules have never judged so far; one that is gone by now stays noted."""
+        for name, run in runs.items():
+            unjudged = self.rules[name].unjudged
+            unjudged.update(run.table[slot] for slot in run.never_judged().tolist())
+            for model in list(unjudged):
+                place = run.table.find(model)
+                if place is not None and run.live.since[place] == JUDGED:
+                    unjudged.discard(model)
+
+    def _request(self, record: RequestRecord) -> None:
+        request = record.request
+        hold = record.hold.value if record.hold is not None else ""
+        before = self.requests.get(request.id)
+        rules = tuple(dict.fromkeys(item.rule for item in request.evidence)) or (request.rule,)
+        self.requests[request.id] = Asked(
+            request.id, request.model, request.rule, request.reason, request.triggered_at, record.sent_at,
+            record.state.value, hold or (before.hold if before else ""), request.attempt, rules,
+        )  # fmt: skip
+
+    def _decision(self, decision: Decision) -> None:
+        model = decision.model
+        if model is None or (decision.before, decision.after) != ("pending", "firing"):
+            return
+        tally = self.rules[decision.rule]
+        tally.fired += 1
+        tally.models.add(model)
+        tally.joined += decision.outcome is Outcome.JOINED
+        tally.notified += decision.outcome is Outcome.NOTIFIED
+
+    # ------------------------------------------------------------ read
+
+    def sent(self) -> list[Asked]:
+        """The requests that would have gone, in the order in which they would."""
+        found = [item for item in self.requests.values() if item.sent_at]
+        return sorted(found, key=lambda item: (item.sent_at, item.model, item.rule, item.attempt))
+
+    def per_week(self, requests: int) -> float | None:
+        """Return how many a week that is; None for less than a week, which says nothing about one."""
+        span = self.until - self.since
+        return round(requests * WEEK / span, 2) if span >= WEEK else None
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The table, a mapping for each rule and one for all of them."""
+        sent = self.sent()
+        for name, tally in self.rules.items():
+            own = [item for item in sent if item.rule == name]
+            held = [item for item in self.requests.values() if item.rule == name and not item.sent_at]
+            yield {
+                "rule": name, "kind": self.kinds[name], "fired": tally.fired, "requests": len(own),
+                "joined": tally.joined, "held": len(held), "models": len(tally.models),
+                "per_week": self.per_week(len(own)), "failed": tally.failed,
+                "unjudged": len(tally.unjudged),
+            }  # fmt: skip
+        yield {
+            "rule": "", "kind": "", "fired": sum(tally.fired for tally in self.rules.values()), "requests": len(sent),
+            "joined": sum(tally.joined for tally in self.rules.values()), "held": len(self.requests) - len(sent),
+            "models": len(set().union(*(tally.models for tally in self.rules.values()))),
+            "per_week": self.per_week(len(sent)), "failed": sum(item.failed for item in self.rules.values()),
+            "unjudged": len(set().union(*(tally.unjudged for tally in self.rules.values()))),
+        }  # fmt: skip
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as JSON types."""
+        *rules, total = self.rows()
+        return {
+            "from": rfc3339(self.since), "to": rfc3339(self.until), "slots": self.slots, "rules": rules,
+            "total": total, "requests": [item.to_json() for item in self.requests.values()],
+        }  # fmt: skip

@@ -1,0 +1,1 @@
+"""Checks of configuration and rule files, offline and against a Prometheus."""

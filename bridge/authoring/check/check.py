@@ -1,0 +1,50 @@
+"""What is wrong with files, before they run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bridge.authoring.check.lint import lint
+from bridge.config import load
+from bridge.config.load import BridgeConfig
+from bridge.domain.errors import ConfigError, Problem
+from bridge.domain.rule import RuleKind
+
+
+def check_config(path: Path) -> list[Problem]:
+    """Every problem of bridge.yml and of the rule files that it names, in file order."""
+    try:
+        load.load(path)
+    except ConfigError as error:
+        return error.problems
+    return []
+
+
+def doubts_of_config(path: Path) -> list[Problem]:
+    """What a good configuration may be wrong about, in file order. Raises ConfigError."""
+    config = load.load(path)
+    return sorted([*lint(config.groups), *_untold(config)])
+
+
+def doubts_of_rules(paths: Sequence[Path]) -> list[Problem]:
+    """What good rule files may be wrong about. Raises ConfigError."""
+    return lint(load.load_rules(paths))
+
+
+def _untold(config: BridgeConfig) -> Iterator[Problem]:
+    """`alert:` rules of which no Alertmanager hears."""
+    hears = {name for name, entries in config.receivers.items() if any(kind == "alertmanager" for kind, _ in entries)}
+    for rule in (rule for group in config.groups for rule in group.rules if rule.kind is RuleKind.ALERT):
+        labels = {**config.global_.external_labels, **rule.labels, "alertname": rule.name}
+        receivers = config.route.receivers(labels)
+        if not hears & set(receivers):
+            message = (
+                f"its labels are routed to {', '.join(receivers)}, which has no alertmanager_configs: nobody is told"
+            )
+            yield Problem(rule.file, rule.line, rule.name, message, "route it to an Alertmanager", "alert-to-nobody")
+
+
+def check_rules(paths: Sequence[Path]) -> list[Problem]:
+    """Every problem of rule files by themselves."""
+    return load.check_rules(paths)

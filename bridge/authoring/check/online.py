@@ -1,0 +1,91 @@
+"""What only Prometheus can tell about a configuration: its expressions are asked once, and names that it does not know
+are looked up among those that it does.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from bridge.authoring.suggest.selectors import metric_names
+from bridge.config.load import BridgeConfig, load
+from bridge.domain.errors import Problem, SourceError
+from bridge.domain.model import ModelTable
+from bridge.domain.rule import Group, ModelLabels, Rule, SignalQuery
+from bridge.domain.times import Timestamp
+from bridge.domain.verdict import USE, Cause
+from bridge.engine.evaluation.answers import uses_partial
+from bridge.sources.prometheus import PrometheusSource
+
+
+def ask_prometheus(
+    path: Path,
+    now: Timestamp,
+    doubts: Callable[[BridgeConfig, PrometheusSource, Timestamp], list[Problem]] | None = None,
+) -> list[Problem]:
+    """Every problem that a good configuration has with its Prometheus at `now`, in file order. Raises ConfigError.
+
+    doubts: also looked for, when there are no errors.
+    """
+    config = load(path)
+    timeout = config.global_.query_timeout / 1000
+    source = PrometheusSource(config.prometheus, ModelTable(), config.base_dir, timeout=timeout)
+    try:
+        found = sorted(_problems(config, source, now))
+        if doubts is None or any(not item.lint for item in found):
+            return found
+        return sorted([*found, *doubts(config, source, now)])
+    except SourceError as error:
+        return [Problem(str(path), 0, "prometheus", str(error))]
+    finally:
+        source.close()
+
+
+def _problems(config: BridgeConfig, source: PrometheusSource, now: Timestamp) -> Iterator[Problem]:
+    metrics, labels = source.metric_names(), source.label_names()
+    for group in config.groups:
+        for name, query in group.queries.items():
+            rule = next((rule for rule in group.rules if name in rule.queries), None)
+            place = (group.file, 0, name) if rule is None else (rule.file, rule.line, rule.name)
+            # the answer of a plain expression is empty while all is well
+            is_signal = rule is None or rule.strategy is not None or bool(rule.conditions)
+            careful = next((rule for rule in group.rules if name in rule.queries and not uses_partial(rule)), None)
+            for message, hint, lint in _of_query(group, query, is_signal, careful, source, metrics, labels, now):
+                yield Problem(*place, message, hint, lint)
+
+
+def _of_query(
+    group: Group, query: SignalQuery, is_signal: bool, careful: Rule | None, source: PrometheusSource,
+    metrics: list[str], labels: list[str], now: Timestamp,
+) -> Iterator[tuple[str, str, str]]:  # fmt: skip
+    """Message, hint and lint of every problem. careful: a rule that judges no partial answer."""
+    unknown = sorted({name for text in query.exprs.values() for name in metric_names(text)} - set(metrics))
+    for name in unknown:
+        yield f"Prometheus knows no metric {name!r}", _did_you_mean(name, metrics), ""
+    if unknown:
+        return
+    try:
+        batch = source.instant(query, now, now - group.offset)
+    except SourceError as error:
+        yield str(error), "", ""
+        return
+    for label in _mapped(query.mapping) if batch.skipped.get("missing_label") else ():
+        if label not in labels:
+            yield f"no series in Prometheus has the label {label!r} of a model", _did_you_mean(label, labels), ""
+    if batch.cause is Cause.PARTIAL and careful is not None:
+        why = "; ".join(batch.notes) or "no reason given"
+        message = f"Prometheus' answer is partial: {why}; while it is, rule {careful.name!r} judges nothing"
+        yield message, f"mend it, or write inconclusive: {{partial: {USE}}}", "partial-answer"
+    if not len(batch) and is_signal:
+        yield f"signal {query.name!r} has no sample of any model now", "", "no-sample"
+
+
+def _mapped(mapping: ModelLabels) -> Iterator[str]:
+    parts = (mapping.project, mapping.pipeline, mapping.version)
+    return (part.label for part in parts if part.const is None)
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
+    return f"did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,1 @@
+"""Rule packs, and which of them fit a Prometheus."""

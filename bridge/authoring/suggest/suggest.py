@@ -1,0 +1,191 @@
+"""Which rule packs fit what a Prometheus holds: every signal of theirs is asked once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from bridge.authoring.suggest import rule_packs
+from bridge.authoring.suggest.candidates import Candidate, candidates
+from bridge.authoring.suggest.rule_packs import PACKS, Pack
+from bridge.authoring.suggest.selectors import metric_names
+from bridge.domain.batch import EventBatch
+from bridge.domain.errors import SourceError
+from bridge.domain.rule import ModelLabels, SignalQuery
+from bridge.domain.times import DAY, Duration, Timestamp, format_duration
+from bridge.sources.prometheus import PrometheusSource
+
+LOOKBACK: Duration = DAY
+SHOWN = 3
+TEAMS = ("namespace", "kubernetes_namespace", "exported_namespace")
+
+
+class State(StrEnum):
+    """What became of a signal."""
+
+    FOUND = "found"
+    SILENT = "silent"  # its metrics are known, and no model has a sample now
+    MISSING = "missing"  # a metric is not known
+    UNLABELLED = "unlabelled"  # no series has the labels of a model
+    REFUSED = "refused"  # Prometheus, or the source, did not take the answer
+    REPLACED = "replaced"  # a better one is there
+
+
+@dataclass(frozen=True, slots=True)
+class SignalReport:
+    """One signal of a pack; name: group.signal. models: how many have a sample now."""
+
+    name: str
+    state: State
+    models: int = 0
+    text: str = ""
+    advice: str = ""
+
+    @property
+    def used(self) -> bool:
+        """Whether it is in the rule file."""
+        return self.state in {State.FOUND, State.SILENT}
+
+
+@dataclass(frozen=True, slots=True)
+class PackReport:
+    """A pack, what became of each of its signals, and the metrics of its server that are there."""
+
+    name: str
+    server: str
+    signals: tuple[SignalReport, ...]
+    metrics: tuple[str, ...] = ()
+
+    @property
+    def matches(self) -> bool:
+        """Whether any signal can be used."""
+        return any(signal.used for signal in self.signals)
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """What was found. packs: those that match; rules: the rule file, "" without any. metrics: how many are known."""
+
+    metrics: int
+    packs: tuple[PackReport, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+    rules: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+
+def suggest(
+    source: PrometheusSource, url: str, now: Timestamp, *, models: ModelLabels, lookback: Duration = LOOKBACK,
+    project: str = "",
+) -> Suggestion:  # fmt: skip
+    """Look at the metrics of the last `lookback`. Raises SourceError when even their names are not told.
+
+    url: for the head of the rule file. models: how series name a model that no pack knows. project: a label that
+    takes the place of the packs' constant projects.
+    """
+    span = (now - lookback, now)
+    names = set(source.metric_names("", *span))
+    texts, reports = {}, []
+    for pack in PACKS:
+        text = pack.text(project)
+        report = _look(pack, text, source, names, now)
+        if report.matches:
+            reports.append(report)
+            texts[pack.name] = text
+    matched = [pack for pack in PACKS if pack.name in texts]
+    notes = tuple(_notes(matched, texts, source, names, span, project))
+    rest = names - {name for name in names if any(name.startswith(pack.own) for pack in matched)}
+    found = candidates(source, rest, models, span)
+    return Suggestion(len(names), tuple(reports), tuple(found), notes, _rules(reports, texts, url, lookback))
+
+
+def _look(pack: Pack, text: str, source: PrometheusSource, names: set[str], now: Timestamp) -> PackReport:
+    _, groups = rule_packs.read(text, pack.name)
+    reports = {
+        name: _signal(name, query, pack, source, names, now)
+        for group in groups
+        for query in group.queries.values()
+        for name in [f"{group.name}.{query.name}"]
+    }
+    for better, worse in pack.better.items():
+        if reports[better].state is State.FOUND and reports[worse].used:
+            told = f"{better.partition('.')[2]} says more, and is there"
+            reports[worse] = SignalReport(worse, State.REPLACED, reports[worse].models, told)
+    asked = {metric for group in groups for query in group.queries.values() for metric in _metrics(query)}
+    return PackReport(pack.name, pack.server, tuple(reports.values()), tuple(sorted(asked & names)))
+
+
+def _signal(
+    name: str, query: SignalQuery, pack: Pack, source: PrometheusSource, names: set[str], now: Timestamp
+) -> SignalReport:
+    missing = sorted(_metrics(query) - names)
+    if missing:
+        return SignalReport(name, State.MISSING, 0, f"no metric {', '.join(missing)}", pack.advice.get(name, ""))
+    try:
+        batch = source.instant(query, now, now)
+    except SourceError as error:
+        return SignalReport(name, State.REFUSED, 0, str(error), "look at the expression in the pack's file")
+    if len(batch):
+        return SignalReport(name, State.FOUND, len(batch), _models(batch))
+    if batch.skipped.get("missing_label"):
+        labels = ", ".join(_mapped(query.mapping))
+        return SignalReport(name, State.UNLABELLED, 0, f"no series has all of the labels {labels}", "map others")
+    advice = "is the server scraped, and has it had requests in the last minutes?"
+    return SignalReport(name, State.SILENT, 0, "its metrics are known, and no model has a sample now", advice)
+
+
+def _metrics(query: SignalQuery) -> set[str]:
+    return {metric for text in query.exprs.values() for metric in metric_names(text)}
+
+
+def _models(batch: EventBatch) -> str:
+    """How many, and the first of them."""
+    names = sorted(str(batch.table[slot]) for slot in batch.index.tolist())
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    left = batch.skipped.get("missing_label", 0)
+    skipped = f"; {left} series without a model's labels are skipped" if left else ""
+    return f"{len(names)} model{'s' if len(names) > 1 else ''}: {', '.join(names[:SHOWN])}{more}{skipped}"
+
+
+def _mapped(mapping: ModelLabels) -> list[str]:
+    return [part.label for part in (mapping.project, mapping.pipeline, mapping.version) if part.const is None]
+
+
+def _notes(
+    packs: Iterable[Pack], texts: dict[str, str], source: PrometheusSource, names: set[str],
+    span: tuple[Timestamp, Timestamp], project: str,
+) -> Iterable[str]:  # fmt: skip
+    """Where constants put models of several teams together, and a label could tell them apart."""
+    constant = [pack for pack in packs if "project: {const:" in texts[pack.name]]
+    if project or not constant:
+        return
+    metric = next((name for pack in constant for name in sorted(names) if name.startswith(pack.own)), "")
+    try:
+        labels = source.label_names(f'{{__name__="{metric}"}}', *span) if metric else []
+    except SourceError:
+        return
+    for team in (label for label in TEAMS if label in labels):
+        yield f"{metric} has the label {team!r}: --project {team} keeps models of several teams apart"
+        return
+
+
+def _rules(reports: Iterable[PackReport], texts: dict[str, str], url: str, lookback: Duration) -> str:
+    """The rule file; it is read once more, so that what is handed out is good."""
+    kept = {}
+    for report in reports:
+        out = {signal.name for signal in report.signals if not signal.used}
+        kept[report.name] = rule_packs.without(texts[report.name], report.name, out)
+    if not kept:
+        return ""
+    head = (
+        f"# Rules for {', '.join(kept)}, by `retrain-bridge rules suggest` from the metrics that\n"
+        f"# {url} had in the last {format_duration(lookback)}. Limits are a start: look at each."
+    )
+    text = rule_packs.joined(kept, head)
+    rule_packs.read(text, "suggested rules")
+    return text

@@ -1,0 +1,89 @@
+"""What was expected against what was there, and how the difference reads. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from bridge.domain.times import format_duration
+from bridge.files.shape import Section
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An expectation that was not met. line: of the file. text: what was expected, and what was there."""
+
+    line: int
+    text: str
+
+
+def difference(
+    what: str, wanted: Sequence[Mapping[str, object]], got: Sequence[Mapping[str, object]], line: int
+) -> Iterator[Failure]:
+    """What is only on one of two sides, in whatever order."""
+    missing, extra = _shown(wanted), _shown(got)
+    for text in list(missing):
+        if text in extra:
+            missing.remove(text)
+            extra.remove(text)
+    if missing or extra:
+        yield Failure(line, _told(what, missing, extra))
+
+
+def matched(what: str, wanted: Sequence[Section], got: Sequence[Mapping[str, object]], line: int) -> Iterator[Failure]:
+    """Every expectation takes one that fits it and that no other takes; nothing may be left on either side."""
+    given = [_given(item) for item in wanted]
+    taken = _pairs([[place for place, one in enumerate(got) if _fits(item, one)] for item in given])
+    missing = [item for place, item in enumerate(given) if place not in taken.values()]
+    left = [one for place, one in enumerate(got) if place not in taken]
+    if missing or left:
+        yield Failure(line, _told(what, _shown(missing), _shown(left)))
+
+
+def _given(item: Section) -> dict[str, object]:
+    given = {key: value for key, value in item.model_dump().items() if value is not None}
+    if "triggered_at" in given:
+        given["triggered_at"] = format_duration(given["triggered_at"])
+    return given
+
+
+def _pairs(fitting: Sequence[Sequence[int]]) -> dict[int, int]:
+    """As many pairs as can be: what is there -> the expectation that takes it (augmenting paths)."""
+    taken: dict[int, int] = {}
+
+    def find(expectation: int, tried: set[int]) -> bool:
+        for place in fitting[expectation]:
+            if place not in tried:
+                tried.add(place)
+                if place not in taken or find(taken[place], tried):
+                    taken[place] = expectation
+                    return True
+        return False
+
+    for expectation in range(len(fitting)):
+        find(expectation, set())
+    return taken
+
+
+def _fits(given: Mapping[str, object], one: Mapping[str, object]) -> bool:
+    return all(_agrees(key, value, one.get(key)) for key, value in given.items())
+
+
+def _agrees(key: str, wanted: object, got: object) -> bool:
+    if key == "reason":
+        return str(wanted) in str(got)
+    if isinstance(wanted, Mapping) and isinstance(got, Mapping):
+        return wanted.items() <= got.items()
+    return wanted == got
+
+
+def _shown(items: Iterable[Mapping[str, object]]) -> list[str]:
+    return sorted(json.dumps(item, sort_keys=True, ensure_ascii=False) for item in items)
+
+
+def _told(what: str, missing: Sequence[str], extra: Sequence[str]) -> str:
+    lines = [f"{what}:"]
+    lines += [f"    expected, and not there: {text}" for text in missing]
+    lines += [f"    there, and not expected: {text}" for text in extra]
+    return "\n".join(lines)

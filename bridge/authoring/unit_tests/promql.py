@@ -1,0 +1,52 @@
+"""`promql_expr_test`: what the Prometheus of a test answers, against what was expected."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import requests
+
+from bridge.authoring.unit_tests import series_notation
+from bridge.authoring.unit_tests.diff import Failure, difference
+from bridge.authoring.unit_tests.file import ExprTest, UnitTestFile
+from bridge.domain.errors import BridgeError
+from bridge.domain.times import format_duration
+from bridge.net.session import call
+
+_MOST = 1 << 26  # bytes
+
+
+def failures(file: UnitTestFile, number: int, session: requests.Session, url: str) -> Iterator[Failure]:
+    """Of test `number`. Raises NetError."""
+    test = file.section.tests[number]
+    for place, asked in enumerate(test.promql_expr_test):
+        line = file.line("tests", number, "promql_expr_test", place)
+        form = urlencode({"query": asked.expr, "time": f"{(test.start_timestamp + asked.eval_time) / 1000:.3f}"})
+        answer = call(session, "GET", f"{url}/api/v1/query?{form}", deadline=30.0, max_bytes=_MOST)
+        if answer.truncated:
+            raise BridgeError(f"the answer to {asked.expr} is longer than {_MOST} bytes")
+        yield from _compared(asked, json.loads(answer.body), line)
+
+
+def _compared(asked: ExprTest, body: Mapping[str, Any], line: int) -> Iterator[Failure]:
+    if body["status"] != "success":
+        yield Failure(line, f"{asked.expr}: {body.get('error', 'refused')}")
+        return
+    type_, result = body["data"]["resultType"], body["data"]["result"]
+    if type_ == "scalar":
+        result = [{"metric": {}, "value": result}]
+    elif type_ != "vector":
+        yield Failure(line, f"{asked.expr}: is a {'range vector' if type_ == 'matrix' else type_}, which is no samples")
+        return
+    got = [_sample(item["metric"], float(item["value"][1]) if "value" in item else "a histogram") for item in result]
+    wanted = [
+        _sample(series_notation.labels_or_none(item.labels), float(item.value)) for item in asked.exp_samples
+    ]  # fmt: skip
+    yield from difference(f"{asked.expr} at {format_duration(asked.eval_time)}", wanted, got, line)
+
+
+def _sample(labels: Mapping[str, str], value: float | str) -> dict[str, object]:
+    return {"labels": dict(labels), "value": value if isinstance(value, str) else float(f"{value:.9g}")}

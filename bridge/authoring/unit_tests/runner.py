@@ -1,0 +1,101 @@
+"""Runs unit-test files: samples go into a fresh Prometheus, rules through the live engine, and both are compared with
+what was expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import requests
+
+from bridge.authoring.unit_tests import promql, remote_write, series_notation
+from bridge.authoring.unit_tests.case import RuleTestRun
+from bridge.authoring.unit_tests.diff import Failure
+from bridge.authoring.unit_tests.file import TestSection, UnitTestFile
+from bridge.authoring.unit_tests.remote_write import Series
+from bridge.authoring.unit_tests.temporary_prometheus import throwaway_prometheus
+from bridge.config.load import load_rules
+from bridge.domain.errors import BridgeError, ConfigError, Problem
+from bridge.domain.regex import Regex
+from bridge.domain.rule import Group
+from bridge.domain.times import HOUR, Duration
+from bridge.net.http_config import HttpConfig
+from bridge.net.session import open_session
+
+_PIECE = HOUR // 2  # Prometheus takes samples of all series up to an hour old
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One test. error: it could not be run."""
+
+    file: Path
+    name: str
+    failures: tuple[Failure, ...]
+    error: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return not self.failures and not self.error
+
+
+def run(files: Sequence[UnitTestFile], binary: str, wanted: Regex | None = None) -> Generator[Outcome, None, None]:
+    """Every test of the files whose name `wanted` finds, in order, each with a Prometheus of its own.
+
+    Raises PrometheusNotFoundError, and ConfigError for a wrong rule file.
+    """
+    groups = _groups(files)
+    with open_session(HttpConfig(), Path()) as session:
+        for file in files:
+            for number, test in enumerate(file.section.tests):
+                name = test.name or f"test {number + 1}"
+                if wanted is None or wanted.matches(name):
+                    with throwaway_prometheus(binary, session) as url:
+                        yield _run_one(file, number, name, groups[file.path], session, url)
+
+
+def _groups(files: Sequence[UnitTestFile]) -> dict[Path, tuple[Group, ...]]:
+    """The rules of each file. Raises ConfigError with every problem, once."""
+    found: dict[Path, tuple[Group, ...]] = {}
+    problems: dict[Problem, None] = {}
+    for file in files:
+        try:
+            found[file.path] = load_rules(file.rule_files, interval=file.section.evaluation_interval, offset=0)
+        except ConfigError as error:
+            problems |= dict.fromkeys(error.problems)
+    if problems:
+        raise ConfigError([*problems])
+    return found
+
+
+def _run_one(
+    file: UnitTestFile, number: int, name: str, groups: tuple[Group, ...], session: requests.Session, url: str
+) -> Outcome:
+    test = file.section.tests[number]
+    try:
+        _write(session, url, test, file.interval(test))
+        failures = [*RuleTestRun(file, number, groups, url).failures(),
+                    *promql.failures(file, number, session, url)]  # fmt: skip
+    except (BridgeError, OSError) as error:
+        return Outcome(file.path, name, (), str(error))
+    return Outcome(file.path, name, tuple(sorted(failures, key=lambda failure: failure.line)))
+
+
+def _write(session: requests.Session, url: str, test: TestSection, interval: Duration) -> None:
+    """All samples, in pieces of time, since Prometheus takes no sample that is much older than its newest."""
+    series = [(series_notation.labels(item.series), series_notation.values(item.values)) for item in test.input_series]
+    length = max((len(values) for _, values in series), default=0)
+    step = max(1, _PIECE // interval)
+    for first in range(0, length, step):
+        piece: list[Series] = []
+        for labels, values in series:
+            points = [
+                (test.start_timestamp + (first + place) * interval, value)
+                for place, value in enumerate(values[first : first + step])
+                if value is not None
+            ]
+            piece += [(labels, points)] if points else []
+        if piece and (refused := remote_write.write(session, url, piece)):
+            raise BridgeError(f"Prometheus refused samples of the test: {refused}")

@@ -1,0 +1,77 @@
+"""Commands that run until they are stopped: `run` and `coordinator`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bridge.cli.options import AllowedHosts, ConfigFile, LogFormat, LogLevel, app, positive_duration
+
+
+@app.command()
+def run(
+    config_file: ConfigFile = Path("bridge.yml"),
+    storage_path: Annotated[Path, typer.Option("--storage.path", help="Folder of the database.")] = Path("data"),
+    storage_url_file: Annotated[
+        Path | None, typer.Option("--storage.url-file", help="File with a PostgreSQL URL, instead of --storage.path.")
+    ] = None,
+    retention: Annotated[
+        int, typer.Option("--storage.retention.time", parser=positive_duration, help="How long history is kept.")
+    ] = "90d",  # type: ignore[assignment]  # the parser turns the text into milliseconds
+    listen: Annotated[str, typer.Option("--web.listen-address", help="HOST:PORT.")] = "127.0.0.1:9095",
+    external_url: Annotated[
+        str, typer.Option("--web.external-url", help="Where people reach this page; used in links.")
+    ] = "",
+    allowed_hosts: AllowedHosts = None,
+    grafana_url: Annotated[
+        str, typer.Option("--web.grafana-url", help="Where Grafana has our dashboards; used in links.")
+    ] = "",
+    web_config: Annotated[
+        Path | None, typer.Option("--web.config.file", help="TLS and basic auth, exporter-toolkit's format.")
+    ] = None,
+    model_metrics: Annotated[
+        str, typer.Option("--web.model-metrics", help="Series per model: auto, all, unhealthy or none.")
+    ] = "auto",
+    log_level: LogLevel = "info",
+    log_format: LogFormat = "logfmt",
+) -> None:
+    """Evaluate the rules and deliver requests, until SIGTERM. SIGHUP reloads the files."""
+    from bridge.app.logs import setup_logging
+    from bridge.app.service import ServeOptions, run_service
+    from bridge.app.wiring import Options
+    from bridge.web.http.settings import WebSettings
+
+    setup_logging(log_level, log_format)
+    url = external_url or f"http://{listen}"
+    web = WebSettings(listen, url, web_config, grafana_url, tuple(allowed_hosts or ()))
+    options = Options(config_file, url, model_metrics, retention)
+    raise typer.Exit(run_service(options, ServeOptions(storage_path, storage_url_file, web)))
+
+
+@app.command()
+def coordinator(
+    config_file: Annotated[Path | None, typer.Option("--config.file", help="coordinator.yml.")] = None,
+    listen: Annotated[str, typer.Option("--web.listen-address", help="HOST:PORT.")] = "",
+    storage_path: Annotated[Path | None, typer.Option("--storage.path", help="Folder of the ledger.")] = None,
+    command: Annotated[
+        list[str] | None, typer.Option("--command", help="Program, and each argument again with --command.")
+    ] = None,
+    bridge_url: Annotated[str, typer.Option("--bridge.url", help="Where status reports are sent.")] = "",
+    allowed_hosts: AllowedHosts = None,
+    log_level: LogLevel = "info",
+    log_format: LogFormat = "logfmt",
+) -> None:
+    """The embedded coordinator: takes requests, runs the configured command once for each, reports back."""
+    from bridge.app.logs import setup_logging
+    from bridge.coordinator.config import load_config
+    from bridge.coordinator.server import run as run_coordinator
+
+    setup_logging(log_level, log_format)
+    flags = {
+        "listen": listen, "storage": storage_path, "bridge_url": bridge_url, "command": command,
+        "allowed_hosts": allowed_hosts,
+    }  # fmt: skip
+    config = load_config(config_file, {key: value for key, value in flags.items() if value})
+    raise typer.Exit(run_coordinator(config))

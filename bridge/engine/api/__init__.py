@@ -1,0 +1,1 @@
+"""Views, queries and commands of a running engine."""

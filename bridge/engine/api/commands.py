@@ -1,0 +1,121 @@
+"""What may be asked of a running bridge from outside: implements views.Commands."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+from bridge.domain.errors import UnknownRequestError
+from bridge.domain.model import ModelKey
+from bridge.domain.request import RequestRecord, RequestState
+from bridge.domain.times import Duration, Timestamp
+from bridge.engine.api.operator_actions import OperatorActions
+from bridge.engine.api.views import ReloadResult
+from bridge.engine.engine import Engine
+from bridge.ports import History, Outbox, Pause, StatusReport
+
+log = logging.getLogger(__name__)
+
+
+class EngineCommands:
+    """Acts on the engine and the store. wake: tells the couriers that there is work. reload: app's own."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        history: History,
+        outbox: Outbox,
+        *,
+        reload: Callable[[], ReloadResult],
+        wake: Callable[[], None],
+        now: Callable[[], Timestamp],
+    ) -> None:
+        self._engine = engine
+        self._history = history
+        self._outbox = outbox
+        self._reload = reload
+        self._wake = wake
+        self._now = now
+        self._people = OperatorActions(engine, history, now)
+
+    def reload(self) -> ReloadResult:
+        """Read the configuration again and put it in force, or keep the old one and say why."""
+        return self._reload()
+
+    def report_status(self, report: StatusReport) -> RequestRecord:
+        """A coordinator's word: moves the request forward, never back; UnknownRequestError when there is no such one."""
+        with self._engine.certain(self._now()):
+            record = self._known(report.request_id)
+            if not record.state.may_become(report.state):
+                return record
+            ended = max(report.at, record.sent_at) if report.state.terminal else 0
+            changed = replace(
+                record,
+                state=report.state,
+                updated_at=self._now(),
+                ended_at=ended,
+                message=report.message or record.message,
+                new_version=report.new_version or record.new_version,
+                reference=report.reference or record.reference,
+            )
+            self._history.save_request(changed)
+            self._engine.book.put_request(changed)
+        log.info(
+            "request changed",
+            extra={"request_id": record.id, "was": record.state.value, "state": changed.state.value,
+                   "model": str(record.request.model)},
+        )  # fmt: skip
+        return changed
+
+    def settled(self, request_id: str) -> None:
+        """A delivery ended: take over what the store recorded of the request."""
+        with self._engine.lock:
+            record = self._history.request(request_id)
+            if record is not None:
+                self._engine.book.put_request(record)
+        if record is not None and record.state is RequestState.UNDELIVERED:
+            log.error(
+                "request is undelivered", extra={"request_id": request_id, "model": str(record.request.model)}
+            )  # fmt: skip
+
+    def redrive(self, request_id: str, destination: str | None = None) -> int:
+        """Queue dead deliveries again; how many."""
+        count = self._outbox.redrive(request_id, destination, self._now())
+        self.settled(request_id)
+        self._wake()
+        log.info("deliveries queued again", extra={"request_id": request_id, "count": count})
+        return count
+
+    def retry(self, request_id: str) -> int:
+        """What waits for a retry is tried at once; how many."""
+        count = self._outbox.retry(request_id, self._now())
+        self._wake()
+        log.info("deliveries tried at once", extra={"request_id": request_id, "count": count})
+        return count
+
+    def act(self, request_id: str, what: str, who: str, note: str = "") -> RequestRecord:
+        """As People.act; what it lets go is delivered at once."""
+        record = self._people.act(request_id, what, who, note)
+        self._wake()
+        return record
+
+    def create(self, model: ModelKey, reason: str, who: str, *, force: bool = False) -> RequestRecord:
+        """As People.create; it is delivered at once."""
+        record = self._people.create(model, reason, who, force=force)
+        self._wake()
+        return record
+
+    def pause(self, project: str, pipeline: str, length: Duration, who: str, note: str = "") -> Pause:
+        """As People.pause."""
+        return self._people.pause(project, pipeline, length, who, note)
+
+    def pauses(self) -> list[Pause]:
+        """As People.pauses."""
+        return self._people.pauses()
+
+    def _known(self, request_id: str) -> RequestRecord:
+        record = self._history.request(request_id)
+        if record is None:
+            raise UnknownRequestError(f"there is no request {request_id!r}")
+        return record

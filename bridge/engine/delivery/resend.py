@@ -1,0 +1,253 @@
+"""Reminds one Alertmanager of what is open: its 200 is not delivery, alerts live in its memory only.
+
+The first post of a request goes through the outbox; this re-posts it while its episode is open, so that it neither
+expires nor is lost by a restart of Alertmanager, and says for a while that it is over. Re-posts are no outbox rows:
+a lost one is made good by the next.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from bridge.domain.request import HoldReason, RetrainRequest
+from bridge.domain.times import MINUTE, Duration, Timestamp
+from bridge.engine.delivery import breaker as circuit
+from bridge.engine.delivery.alert_rules import FiringAlert
+from bridge.engine.delivery.breaker import DeliverySettings
+from bridge.ports import Alert, AlertSink, AttemptReport, Breaker, Delivery, Outbox, Result, request_alerts
+from bridge.ports.request_alerts import Sender
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAlert:
+    """A request that an Alertmanager must be reminded of. Instants in ms, 0 = has not happened.
+
+    starts_at: of the episode. ends_at: of the episode; 0 = open. delivered_at: the request's first delivery.
+    interval: evaluation interval of the leading rule's group. held: set while a gate holds it; held_until: expected
+    end, 0 = unknown. annotations: the rule's, with the present numbers; None = those of the request. group: of the
+    leading rule.
+    """
+
+    request: RetrainRequest
+    starts_at: Timestamp
+    ends_at: Timestamp = 0
+    delivered_at: Timestamp = 0
+    interval: Duration = 0
+    held: HoldReason | None = None
+    held_until: Timestamp = 0
+    annotations: Mapping[str, str] | None = None
+    group: str = ""
+
+
+class OpenAlerts(Protocol):
+    """The engine's side: what is open, by destination ("receiver/integration/index"). Called from another thread."""
+
+    def open_alerts(self, destination: str, ended_since: Timestamp) -> Sequence[OpenAlert]:
+        """Held and sent requests routed to `destination` whose episode is open, or ended at `ended_since` or later.
+
+        One that is the same object as the last time has not changed, and is not made into an alert anew.
+        """
+        ...
+
+    def notices(self, destination: str) -> Sequence[FiringAlert]:
+        """Firing `alert:` rules routed to `destination`."""
+        ...
+
+    def generation(self) -> int:
+        """A number that changes when something should be told before the next re-post is due."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ResendSettings:
+    """Durations in ms.
+
+    resend_delay: between two re-posts. resolved_for: how long the end of an episode is repeated.
+    settle: how long an alert stays firing after its request was delivered, though its episode is over: Alertmanager
+    notifies nobody of an alert that is resolved before its group_wait is over.
+    """
+
+    resend_delay: Duration = MINUTE
+    resolved_for: Duration = 15 * MINUTE
+    settle: Duration = 2 * MINUTE
+
+
+class Resender:
+    """Re-posts the open alerts of one Alertmanager destination; not for more than one thread.
+
+    Its failures and successes move the same circuit breaker as deliveries do. report: told of every re-post, with an
+    empty request id.
+    """
+
+    def __init__(
+        self,
+        destination: str,
+        sink: AlertSink,
+        alerts: OpenAlerts,
+        outbox: Outbox,
+        sender: Sender,
+        settings: DeliverySettings,
+        refresh: ResendSettings,
+        rng: random.Random,
+        report: Callable[[AttemptReport], None] = lambda _: None,
+    ) -> None:
+        self.destination = destination
+        self._sink = sink
+        self._alerts = alerts
+        self._outbox = outbox
+        self._sender = sender
+        self._settings = settings
+        self._refresh = refresh
+        self._rng = rng
+        self._report = report
+        self._next_at: Timestamp = 0
+        self._generation = 0
+        self._made: dict[str, tuple[OpenAlert, Alert]] = {}
+        self._passing: dict[frozenset[tuple[str, str]], Alert] = {}
+        self._passed: dict[frozenset[tuple[str, str]], Alert] = {}
+        self._denied = False
+        self._said = "ok"
+
+    def step(self, now: Callable[[], Timestamp]) -> Timestamp:
+        """Re-post what is open, if that is due; the instant of the next work. Raises StoreError."""
+        started, generation = now(), self._alerts.generation()
+        if started < self._next_at and generation == self._generation:
+            return self._next_at
+        breaker = self._outbox.breaker(self.destination)
+        blocked = circuit.blocked_until(breaker, started)
+        if blocked:
+            return blocked
+        alerts = self.due(started)
+        self._next_at, self._generation = started + self._refresh.resend_delay, generation
+        if alerts:
+            self._post(alerts, breaker, now)
+        return self._next_at
+
+    def due(self, now: Timestamp) -> list[Alert]:
+        """The alerts to post at `now`: open ones, held ones, what `alert:` rules say, and the ends of all of them."""
+        known = self._alerts.open_alerts(self.destination, now - self._refresh.resolved_for - self._refresh.settle)
+        held = [item for item in known if item.held is not None]
+        made, self._made = self._made, {}
+        asked = [alert for item in known if item.held is None and (alert := self._alert(item, now, made)) is not None]
+        passing = [*self._held_alerts(held, now), *self._notices(now)]
+        return [*asked, *passing, *self._ended(passing, now)]
+
+    def _ended(self, passing: Sequence[Alert], now: Timestamp) -> list[Alert]:
+        """The ends of alerts that were posted before and are not any more; repeated for a while."""
+        present = {frozenset(alert.labels.items()): alert for alert in passing}
+        for identity, alert in self._passing.items():
+            if identity not in present:
+                self._passed[identity] = replace(alert, ends_at=now)
+        since = now - self._refresh.resolved_for
+        self._passed = {
+            identity: alert
+            for identity, alert in self._passed.items()
+            if alert.ends_at >= since and identity not in present
+        }
+        self._passing = present
+        return list(self._passed.values())
+
+    def _held_alerts(self, held: Sequence[OpenAlert], now: Timestamp) -> list[Alert]:
+        """One for each held request; those that a storm holds are one incident of their group."""
+        storms: dict[str, list[OpenAlert]] = {}
+        alerts: list[Alert] = []
+        for item in held:
+            if item.held is HoldReason.STORM:
+                storms.setdefault(item.group, []).append(item)
+            else:
+                alerts.append(self._held_alert(item, self._open_until(item.interval, now)))
+        for group, items in storms.items():
+            first = min(items, key=lambda item: item.starts_at)
+            until = max(item.held_until for item in items)
+            ends_at = self._open_until(first.interval, now)
+            alerts.append(
+                request_alerts.storm(
+                    group, len(items), self._sender, until=until, starts_at=first.starts_at, ends_at=ends_at
+                )
+            )
+        return alerts
+
+    def _notices(self, now: Timestamp) -> list[Alert]:
+        return [
+            request_alerts.told(item, self._sender, ends_at=self._open_until(item.interval, now))
+            for item in self._alerts.notices(self.destination)
+        ]
+
+    def _open_until(self, interval: Duration, now: Timestamp) -> Timestamp:
+        return now + request_alerts.lasts(max(interval, self._refresh.resend_delay))
+
+    def _alert(self, item: OpenAlert, now: Timestamp, made: Mapping[str, tuple[OpenAlert, Alert]]) -> Alert | None:
+        open_until = self._open_until(item.interval, now)
+        if not item.ends_at:
+            return self._requested(item, open_until, made)
+        if not item.delivered_at:
+            return None  # its first post is still to come, and must find it firing
+        ends_at = max(item.ends_at, item.delivered_at + self._refresh.settle)
+        if now > ends_at + self._refresh.resolved_for:
+            return None
+        return self._requested(item, open_until if now < ends_at else ends_at, made)
+
+    def _requested(self, item: OpenAlert, ends_at: Timestamp, made: Mapping[str, tuple[OpenAlert, Alert]]) -> Alert:
+        """The request's alert: the last one with a new end, or a new one if anything has changed."""
+        request, known = item.request, made.get(item.request.id)
+        if known is not None and known[0] is item:
+            last = known[1]
+            self._made[request.id] = known
+            return Alert(last.labels, last.annotations, last.starts_at, ends_at, last.generator_url)
+        alert = request_alerts.requested(
+            request, self._sender, starts_at=item.starts_at, ends_at=ends_at, annotations=item.annotations
+        )
+        self._made[request.id] = item, alert
+        return alert
+
+    def _held_alert(self, item: OpenAlert, ends_at: Timestamp) -> Alert:
+        reason = item.held or HoldReason.COOLDOWN
+        return request_alerts.held(
+            item.request,
+            self._sender,
+            reason=reason,
+            until=item.held_until,
+            starts_at=item.starts_at,
+            ends_at=ends_at,
+            annotations=item.annotations,
+        )
+
+    def _post(self, alerts: Sequence[Alert], breaker: Breaker, now: Callable[[], Timestamp]) -> None:
+        started = now()
+        try:
+            delivery = self._sink.post_alerts(alerts, started)
+        except Exception as error:  # a defect in one sink must not end the reminders of all requests
+            log.exception("sink failed", extra={"destination": self.destination})
+            delivery = Delivery(Result.RETRY, "internal", answer=type(error).__name__)
+        ended = now()
+        after = circuit.after(
+            breaker,
+            delivery,
+            self._settings,
+            self._rng,
+            started=started,
+            ended=ended,
+            denied_again=self._denied,
+        )
+        self._denied = delivery.result is Result.DENIED
+        circuit.keep(self._outbox, breaker, after, ended)
+        if delivery.result is not Result.DELIVERED:
+            self._next_at = min(self._next_at, ended + self._settings.probe)
+        self._tell(delivery, len(alerts))
+        self._report(AttemptReport(self.destination, delivery, (ended - started) / 1000, dead=False, request_id=""))
+
+    def _tell(self, delivery: Delivery, count: int) -> None:
+        said, self._said = self._said, delivery.reason
+        if said == self._said:
+            return
+        fields = {"destination": self.destination, "alerts": count, "reason": delivery.reason}
+        if delivery.result is Result.DELIVERED:
+            log.info("open alerts are taken again", extra=fields)
+        else:
+            log.warning("open alerts were not taken", extra={**fields, "answer": delivery.answer})

@@ -1,0 +1,1 @@
+"""Evaluation of rules over the columns of a batch."""

@@ -1,0 +1,33 @@
+"""The observer of the daemon: one rule over all models. The same idea as RetrainObserver, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import perf_counter
+
+import numpy as np
+
+from bridge.domain.batch import EventBatch
+from bridge.engine.evaluation.answers import taken
+from bridge.engine.evaluation.expected_models import ExpectedModelsState
+from bridge.engine.evaluation.rule import RuleEvaluator
+
+
+class RuleObserver:
+    """Takes the batches of its rule's signals and judges them; others pass by. rosters: by signal."""
+
+    def __init__(self, run: RuleEvaluator, rosters: Mapping[str, ExpectedModelsState]) -> None:
+        self.run = run
+        self._rosters = rosters
+        self._signals = frozenset(run.queries)
+
+    def receive_batch(self, batch: EventBatch) -> None:
+        """Judge a batch of one of the rule's signals; raises StrategyError when the strategy could not."""
+        if batch.name in self._signals:
+            began = perf_counter()
+            roster = self._rosters.get(batch.name)
+            seen = np.zeros(len(batch.table), np.int64) if roster is None else roster.staged.first_seen
+            try:
+                self.run.take(taken(batch, self.run.rule), seen)
+            finally:
+                self.run.spent += perf_counter() - began

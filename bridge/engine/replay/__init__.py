@@ -1,0 +1,1 @@
+"""Evaluation of past slots with the live engine."""

@@ -1,0 +1,1 @@
+"""Episodes, retrain requests and the gates that hold them."""

@@ -1,0 +1,309 @@
+"""Open episodes, live requests and what each pipeline is doing: a copy in memory of what the store holds."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from bridge.domain.gate import PipelineLoad, budget_until
+from bridge.domain.model import ModelKey, PipelineKey
+from bridge.domain.request import Decision, Episode, RecoveryVerdict, RequestRecord, RequestState, RetrainRequest
+from bridge.domain.rule import Gates
+from bridge.domain.times import MINUTE, Duration, Timestamp
+from bridge.ports import NewDelivery, Pause
+
+_ASKED = {
+    RequestState.SUCCEEDED, RequestState.FAILED, RequestState.CANCELLED, RequestState.LOST, RequestState.CLOSED,
+    RequestState.RECORDED,
+}  # fmt: skip
+_FAILED = {RequestState.FAILED, RequestState.LOST}
+_NEVER: Timestamp = 1 << 62
+_FORGET_EVERY: Duration = MINUTE  # where requests come fast, those of an hour are more than all that is needed
+
+
+def retrained_at(record: RequestRecord) -> Timestamp:
+    """When the cooldown of the pipeline begins because of this request: its completion, else its delivery; 0 = not."""
+    if record.state not in _ASKED:
+        return 0
+    return (record.delivered_at or record.sent_at) if record.state is RequestState.CLOSED else record.ended_at
+
+
+def _went(record: RequestRecord) -> tuple[Timestamp, Timestamp, int, str]:
+    """In which order requests went; those of one slot in an order that a restart does not change."""
+    return record.sent_at, record.request.triggered_at, record.request.attempt, record.id
+
+
+def supersedes(record: RequestRecord, episode: Episode, known: RequestRecord | None) -> bool:
+    """Whether a request is the open episode's latest one, `known` being the one so far; older attempts change too."""
+    if episode.started_at != record.request.episode_start:
+        return False
+    same = known is not None and known.request.episode_start == episode.started_at
+    return not same or known is None or record.request.attempt >= known.request.attempt
+
+
+def unhelpful_after(record: RequestRecord | None) -> int:
+    """How many retrainings of a pipeline in a row did not help, its latest one included."""
+    if record is None:
+        return 0
+    if record.state in _FAILED or record.verdict is RecoveryVerdict.NOT_RECOVERED:
+        return record.unhelpful + 1
+    if record.state is RequestState.CLOSED or record.verdict is RecoveryVerdict.RECOVERED:
+        return 0
+    return record.unhelpful
+
+
+@dataclass(slots=True)
+class Sent:
+    """When requests went, ascending, by pipeline, by project and in all: the keys are (), (project,), (both)."""
+
+    times: dict[tuple[str, ...], array[int]] = field(default_factory=dict)
+
+    def add(self, owner: PipelineKey, at: Timestamp) -> None:
+        """One more, not earlier than those before."""
+        for key in ((), (owner.project,), (owner.project, owner.pipeline)):
+            self.times.setdefault(key, array("q")).append(at)
+
+    def forget(self, before: Timestamp) -> None:
+        """No budget looks back that far."""
+        for key, times in list(self.times.items()):
+            if times[0] < before:
+                kept = times[bisect_left(times, before) :]
+                if kept:
+                    self.times[key] = kept
+                else:
+                    del self.times[key]
+
+
+@dataclass(slots=True)
+class EpisodeIndex:
+    """What deciding needs to know.
+
+    episodes: open ones by model. ended: those that ended lately, by (model, start). requests: by id, those that are
+    open, belong to an open or lately ended episode, or are the latest of a pipeline. current: latest request id of the
+    open episode. waiting: models whose open episode has a request that is held or over. unjudged: retrainings that
+    succeeded, of which is not known yet whether they helped. latest: id of the request of a pipeline that went last.
+    """
+
+    episodes: dict[ModelKey, Episode] = field(default_factory=dict)
+    ended: dict[tuple[ModelKey, Timestamp], Episode] = field(default_factory=dict)
+    requests: dict[str, RequestRecord] = field(default_factory=dict)
+    current: dict[ModelKey, str] = field(default_factory=dict)
+    waiting: set[ModelKey] = field(default_factory=set)
+    in_flight: dict[PipelineKey, set[str]] = field(default_factory=dict)
+    last_end: dict[PipelineKey, Timestamp] = field(default_factory=dict)
+    last_asked: dict[ModelKey, str] = field(default_factory=dict)
+    unjudged: dict[str, RequestRecord] = field(default_factory=dict)
+    latest: dict[PipelineKey, str] = field(default_factory=dict)
+    sent: Sent = field(default_factory=Sent)
+    pauses: list[Pause] = field(default_factory=list)
+    _earliest: Timestamp = _NEVER
+    _forgotten: Timestamp = 0
+
+    def load(
+        self,
+        episodes: Iterable[Episode],
+        records: Iterable[RequestRecord],
+        sent: Iterable[tuple[PipelineKey, Timestamp]] = (),
+        pauses: Iterable[Pause] = (),
+    ) -> None:
+        """Continue from the store."""
+        self.pauses = list(pauses)
+        for owner, at in sent:
+            self.sent.add(owner, at)
+        for episode in episodes:
+            self.put_episode(episode)
+        for record in sorted(records, key=lambda item: (item.request.triggered_at, item.request.attempt)):
+            self.put_request(record)
+
+    def put_episode(self, episode: Episode) -> None:
+        """Take over an episode as it is now."""
+        model = episode.model
+        if not episode.ended_at:
+            self.episodes[model] = episode
+            return
+        open_one = self.episodes.get(model)
+        if open_one is not None and open_one.started_at == episode.started_at:
+            del self.episodes[model]
+            self.current.pop(model, None)
+            self.waiting.discard(model)
+        self.ended[model, episode.started_at] = episode
+
+    def put_request(self, record: RequestRecord) -> None:
+        """Take over a request as it is now."""
+        model, state = record.request.model, record.state
+        self.requests[record.id] = record
+        if record.sent_at:
+            self.last_asked[model] = record.id
+            last = self.requests.get(self.latest.get(record.owner, ""))
+            if last is None or _went(record) >= _went(last):
+                self.latest[record.owner] = record.id
+        if state is RequestState.SUCCEEDED and record.verdict is None:
+            self.unjudged[record.id] = record
+        else:
+            self.unjudged.pop(record.id, None)
+        flying = self.in_flight.setdefault(record.owner, set())
+        (flying.add if state.in_flight else flying.discard)(record.id)
+        if state.in_flight:
+            self._earliest = min(self._earliest, record.sent_at)
+        self.last_end[record.owner] = max(retrained_at(record), self.last_end.get(record.owner, 0))
+        episode = self.episodes.get(model)
+        known = self.requests.get(self.current.get(model, ""))
+        if episode is not None and supersedes(record, episode, known):
+            self.current[model] = record.id
+            (self.waiting.discard if state.in_flight else self.waiting.add)(model)
+
+    def pipeline_load(self, owner: PipelineKey, in_flight_limit: Duration) -> PipelineLoad:
+        """What the gates need to know of a pipeline."""
+        flying = self.in_flight.get(owner, ())
+        busy = max((self.requests[id_].sent_at + in_flight_limit for id_ in flying), default=0)
+        return PipelineLoad(busy, self.last_end.get(owner, 0), unhelpful_after(self.latest_of(owner)))
+
+    def latest_of(self, owner: PipelineKey) -> RequestRecord | None:
+        """The request of a pipeline that went last."""
+        return self.requests.get(self.latest.get(owner, ""))
+
+    def rules_of(self, record: RequestRecord) -> tuple[str, ...]:
+        """The rules that led to a request, those that joined its episode later included."""
+        key = (record.request.model, record.request.episode_start)
+        episode = self.episodes.get(key[0])
+        if episode is None or episode.started_at != key[1]:
+            episode = self.ended.get(key)
+        joined = () if episode is None else episode.rules
+        return tuple(dict.fromkeys((record.request.rule, *(item.rule for item in record.request.evidence), *joined)))
+
+    def paused_until(self, owner: PipelineKey, slot: Timestamp) -> Timestamp:
+        """When the longest pause of the pipeline is over; 0 = it is not paused."""
+        return max((pause.until for pause in self.pauses if pause.covers(owner, slot)), default=0)
+
+    def next_overdue(self, in_flight_limit: Duration) -> Timestamp:
+        """Before when no request in flight is overdue."""
+        return self._earliest + in_flight_limit
+
+    def overdue(self, slot: Timestamp, in_flight_limit: Duration) -> list[RequestRecord]:
+        """Requests in flight for longer than the limit."""
+        if self._earliest + in_flight_limit > slot:
+            return []
+        flying = [self.requests[id_] for ids in self.in_flight.values() for id_ in ids]
+        self._earliest = min((record.sent_at for record in flying), default=_NEVER)
+        return [record for record in flying if record.sent_at + in_flight_limit <= slot]
+
+    def forget(self, before: Timestamp) -> None:
+        """Drop episodes that ended before `before`, with their requests, and requests nothing refers to any more.
+
+        The requests are looked through now and then only: there may be one for each pipeline.
+        """
+        for key in [key for key, episode in self.ended.items() if episode.ended_at < before]:
+            del self.ended[key]
+        if before < self._forgotten + _FORGET_EVERY:
+            return
+        self._forgotten = before
+        needed = set(self.current.values()) | set(self.last_asked.values()) | self.unjudged.keys()
+        needed |= set(self.latest.values())
+        for id_, record in list(self.requests.items()):
+            key = (record.request.model, record.request.episode_start)
+            over = record.state.terminal and record.ended_at < before  # an earlier attempt's alert must still be ended
+            if over and id_ not in needed and key not in self.ended:
+                del self.requests[id_]
+
+
+@dataclass(slots=True)
+class TickTransaction:
+    """Changes to a book that are not stored yet: reads see them, the book does not until `apply`.
+
+    unasked: requests of episodes that began while catching up, not decided before the present slot.
+    """
+
+    book: EpisodeIndex
+    episodes: dict[tuple[ModelKey, Timestamp], Episode] = field(default_factory=dict)
+    requests: dict[str, RequestRecord] = field(default_factory=dict)
+    decisions: list[Decision] = field(default_factory=list)
+    deliveries: list[NewDelivery] = field(default_factory=list)
+    unasked: dict[ModelKey, RetrainRequest] = field(default_factory=dict)
+    sent: Sent = field(default_factory=Sent)
+    _open: dict[ModelKey, Episode | None] = field(default_factory=dict)
+    _current: dict[ModelKey, str] = field(default_factory=dict)
+    _by_owner: dict[PipelineKey, dict[str, RequestRecord]] = field(default_factory=dict)
+
+    def episode(self, model: ModelKey) -> Episode | None:
+        """The open episode of a model."""
+        return self._open[model] if model in self._open else self.book.episodes.get(model)
+
+    def put_episode(self, episode: Episode) -> None:
+        """Open, change or end an episode."""
+        self.episodes[episode.model, episode.started_at] = episode
+        self._open[episode.model] = None if episode.ended_at else episode
+        if episode.ended_at:
+            self._current.pop(episode.model, None)
+
+    def request(self, model: ModelKey) -> RequestRecord | None:
+        """The latest request of the model's open episode."""
+        episode = self.episode(model)
+        if episode is None:
+            return None
+        id_ = self._current.get(model) or self.book.current.get(model, "")
+        record = self.requests.get(id_) or self.book.requests.get(id_)
+        return record if record is not None and record.request.episode_start == episode.started_at else None
+
+    def put_request(self, record: RequestRecord) -> None:
+        """Make or change a request."""
+        before = self.requests.get(record.id) or self.book.requests.get(record.id)
+        if record.sent_at and (before is None or not before.sent_at):
+            self.sent.add(record.owner, record.sent_at)
+        self.requests[record.id] = record
+        episode = self.episode(record.request.model)
+        if episode is not None and supersedes(record, episode, self.request(record.request.model)):
+            self._current[record.request.model] = record.id
+        if not record.state.waiting:
+            self._by_owner.setdefault(record.owner, {})[record.id] = record
+
+    def load(self, owner: PipelineKey, in_flight_limit: Duration) -> PipelineLoad:
+        """What the gates need to know of a pipeline, with what this draft changes."""
+        changed = self._by_owner.get(owner, {})
+        kept = (self.book.requests[id_] for id_ in self.book.in_flight.get(owner, ()) if id_ not in changed)
+        flying = (*kept, *(record for record in changed.values() if record.state.in_flight))
+        busy = max((record.sent_at + in_flight_limit for record in flying), default=0)
+        ends = map(retrained_at, changed.values())
+        last = self.book.requests.get(self.book.latest.get(owner, ""))
+        for record in changed.values():
+            if record.sent_at and (last is None or _went(record) >= _went(last)):
+                last = record
+        return PipelineLoad(busy, max(self.book.last_end.get(owner, 0), *ends, 0), unhelpful_after(last))
+
+    def budget_until(self, owner: PipelineKey, gates: Gates) -> Timestamp:
+        """From when every budget has room for one more request of the pipeline."""
+        scopes = ((), (owner.project,), (owner.project, owner.pipeline))
+        rates = (gates.total, gates.per_project, gates.per_pipeline)
+        known, new = self.book.sent.times, self.sent.times
+        return max(
+            (budget_until(known.get(scope, ()), new.get(scope, ()), rate)
+             for scope, rate in zip(scopes, rates, strict=True) if rate is not None),
+            default=0,
+        )  # fmt: skip
+
+    def waiting(self) -> Iterator[ModelKey]:
+        """Models whose open episode may need another look; what has waited longest comes first."""
+        touched = {model for model, episode in self._open.items() if episode is not None}
+        for model in sorted(self.book.waiting | touched, key=self._age):
+            record = self.request(model)
+            if self.episode(model) is not None and (record is None or not record.state.in_flight):
+                yield model
+
+    def _age(self, model: ModelKey) -> tuple[Timestamp, ModelKey]:
+        record = self.request(model)
+        return (0 if record is None else record.request.triggered_at), model
+
+    def apply(self) -> None:
+        """The changes are stored: the book takes them over."""
+        for episode in self.episodes.values():
+            if not episode.ended_at:
+                self.book.put_episode(episode)
+        for record in self.requests.values():
+            self.book.put_request(record)
+        for (project, pipeline), times in ((key, at) for key, at in self.sent.times.items() if len(key) == 2):
+            for at in times:
+                self.book.sent.add(PipelineKey(project, pipeline), at)
+        for episode in self.episodes.values():
+            if episode.ended_at:
+                self.book.put_episode(episode)

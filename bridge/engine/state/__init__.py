@@ -1,0 +1,1 @@
+"""State of strategies and rules across restarts and reloads."""

@@ -1,0 +1,1 @@
+"""Readers of YAML files that report each mistake with its line."""

@@ -1,0 +1,130 @@
+"""Checks values against pydantic models: strictly, noting every problem, and going on with what is right."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+)
+
+from bridge.domain.times import DAY, format_duration, parse_duration
+from bridge.files.wording import kind, note
+from bridge.files.yaml import Document, Place
+
+M = TypeVar("M", bound=BaseModel)
+S = TypeVar("S", bound="Section")
+LONGEST = 100 * 365 * DAY
+
+
+class Section(BaseModel):
+    """A mapping of a file.
+
+    not_built: planned keys; they are refused with that reason, not as unknown.
+    elsewhere: keys of Prometheus and Alertmanager that mean nothing here -> what to do instead.
+    stand_ins: values for required keys that are missing or wrong, so that the rest can be checked all the same.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    not_built: ClassVar[frozenset[str]] = frozenset()
+    elsewhere: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    stand_ins: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+
+
+def fixed(**values: Any) -> Mapping[str, Any]:
+    """For Section.elsewhere and Section.stand_ins."""
+    return MappingProxyType(values)
+
+
+def _duration(value: object) -> int:
+    if isinstance(value, int | float) and not isinstance(value, bool) and value != 0:
+        raise ValueError(f"must be a duration with a unit, not the number {value}: write {value}s if seconds are meant")
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        # ValueError, also for a wrong type: that is what pydantic takes from a validator.
+        raise ValueError(f"must be a duration such as 30s, 5m or 1h30m, not {kind(value)}")  # noqa: TRY004
+    if str(value).startswith("-"):
+        raise ValueError(f"must not be negative: {value}")
+    duration = parse_duration(str(value) if isinstance(value, str) else "0")
+    if duration > LONGEST:
+        raise ValueError("is longer than 100 years")
+    return duration
+
+
+def _positive(value: int) -> int:
+    if value <= 0:
+        raise ValueError("must be more than 0")
+    return value
+
+
+_SHOWN = PlainSerializer(format_duration, return_type=str, when_used="json")
+_SCHEMA = WithJsonSchema(
+    {"anyOf": [{"type": "string", "pattern": "^[0-9]+(ms|[smhdwy])([0-9]+(ms|[smhdwy]))*$"}, {"enum": [0, "0"]}]},
+    mode="validation",
+)
+DurationField = Annotated[int, BeforeValidator(_duration), _SHOWN, _SCHEMA]
+PositiveDurationField = Annotated[int, BeforeValidator(_duration), AfterValidator(_positive), _SHOWN, _SCHEMA]
+
+
+def checked(model: type[M], value: object, document: Document, place: Place) -> M | None:
+    """`value` as `model`, or None with every problem noted in `document`."""
+    found, _ = _validated(model, value, document, place)
+    return found
+
+
+def salvaged(model: type[S], value: object, document: Document, place: Place) -> S | None:
+    """As `checked`, but what is wrong is left out, and stood in for where it is required.
+
+    None: nothing could be saved. The problems are noted in either case, so the result must not be put in force.
+    """
+    found, wrong = _validated(model, value, document, place)
+    if found is not None or not isinstance(value, Mapping):
+        return found
+    rest = {**model.stand_ins, **_without(value, [where[len(place) :] for where in wrong])}
+    try:
+        return model.model_validate_json(json.dumps(rest), strict=True)
+    except ValidationError:
+        return None
+
+
+def _validated(model: type[M], value: object, document: Document, place: Place) -> tuple[M | None, list[Place]]:
+    """The model, or the places of the problems that were noted."""
+    if not isinstance(value, Mapping):
+        document.add(place, f"must be a mapping, not {kind(value)}")
+        return None, [place]
+    try:
+        # As JSON: in pydantic's strict mode only there a list may become a tuple; without it "yes" becomes True.
+        return model.model_validate_json(json.dumps(value), strict=True), []
+    except ValidationError as error:
+        return None, [note(model, details, document, place) for details in error.errors(include_url=False)]
+
+
+def _without(value: Mapping[str, Any], wrong: Iterable[Place]) -> dict[str, Any]:
+    """A copy without the keys at or around the wrong places; lists stay whole, or later elements would move."""
+    rest: dict[str, Any] = json.loads(json.dumps(value))
+    for place in wrong:
+        holder, key = _holder(rest, place)
+        if key is not None:
+            holder.pop(key, None)
+    return rest
+
+
+def _holder(rest: dict[str, Any], place: Place) -> tuple[dict[str, Any], str | None]:
+    """The innermost mapping on the way to `place`, and its key there."""
+    here: Any = rest
+    found: tuple[dict[str, Any], str | None] = (rest, None)
+    for step in place:
+        if isinstance(here, dict) and isinstance(step, str):
+            found = (here, step)
+            here = here.get(step)
+        elif isinstance(here, list) and isinstance(step, int) and step < len(here):
+            here = here[step]
+    return found

@@ -1,0 +1,136 @@
+"""What is wrong with a value, in the words of the file: pydantic's findings said anew, near misses, kinds of values."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from bridge.files.yaml import Document, Place
+
+_TEXT, _LIST, _MAPPING = "must be text", "must be a list", "must be a mapping"
+_FLAG, _WHOLE, _NUMBER = "must be true or false", "must be a whole number", "must be a number"
+_WANTED = {
+    "string_type": _TEXT, "list_type": _LIST, "tuple_type": _LIST, "set_type": _LIST, "frozen_set_type": _LIST,
+    "dict_type": _MAPPING, "mapping_type": _MAPPING, "model_type": _MAPPING, "bool_type": _FLAG,
+    "int_type": _WHOLE, "int_from_float": _WHOLE, "float_type": _NUMBER,
+}  # fmt: skip
+_LIMITS = {
+    "greater_than": ("must be more than", "gt"), "greater_than_equal": ("must be at least", "ge"),
+    "less_than": ("must be less than", "lt"), "less_than_equal": ("must be at most", "le"),
+}  # fmt: skip
+_SECRET_WORDS = ("password", "secret", "credential", "token", "header", "auth")
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """A hint that names the nearest known word, or all of them when none is near and they are few."""
+    names = sorted(known)
+    found = difflib.get_close_matches(word, names, 1, 0.6)
+    if found:
+        return f"did you mean {found[0]!r}?"
+    return f"known are: {', '.join(names)}" if 0 < len(names) <= 20 else ""
+
+
+def kind(value: object) -> str:
+    """What YAML read, in words."""
+    if value is None:
+        return "nothing"
+    words = {bool: "a boolean", int: "a number", float: "a number", str: "text", list: "a list", dict: "a mapping"}
+    return next((word for type_, word in words.items() if isinstance(value, type_)), type(value).__name__)
+
+
+def note(model: type[BaseModel], details: ErrorDetails, document: Document, place: Place) -> Place:
+    """Note one finding of pydantic about the value at `place`; gives the place in the file that it is about."""
+    where = _where(details["loc"], document, place)
+    type_, given, context = details["type"], details.get("input"), details.get("ctx", {})
+    if type_ == "extra_forbidden":
+        _unknown_key(model, details["loc"], document, where)
+    elif type_ == "missing":
+        if where and where[-1] == details["loc"][-1]:  # given, and told to be wrong
+            return where
+        document.add(where, f"key {details['loc'][-1]!r} is missing")
+    elif type_ in _WANTED:
+        document.add(where, f"{_WANTED[type_]}, not {_given(given, where, type_)}", _hint(type_, given))
+    elif type_ in {"literal_error", "enum"}:
+        _not_one_of(given, str(context["expected"]), document, where)
+    elif type_ in _LIMITS:
+        words, key = _LIMITS[type_]
+        document.add(where, f"{words} {context[key]}")
+    elif type_ == "value_error":
+        document.add(where, str(context["error"]))
+    else:
+        text = details["msg"].removeprefix("Input ")
+        document.add(where, f"{text[:1].lower()}{text[1:]}")
+    return where
+
+
+def _where(loc: tuple[int | str, ...], document: Document, place: Place) -> Place:
+    """The innermost place of the file on pydantic's way; its own steps (a union's member, ...) are left out."""
+    for step in loc:
+        if (*place, step) in document.lines:
+            place = (*place, step)
+    return place
+
+
+def _given(value: object, place: Place, type_: str) -> str:
+    """The value's kind; a number that should have been text is shown too, unless it may be a secret."""
+    secret = any(word in str(step).lower() for step in place for word in _SECRET_WORDS)
+    if type_ == "string_type" and isinstance(value, bool | int | float) and not secret:
+        return f"the {'boolean' if isinstance(value, bool) else 'number'} {str(value).lower()}"
+    return "a fraction" if type_ == "int_type" and isinstance(value, float) else kind(value)
+
+
+def _hint(type_: str, given: object) -> str:
+    if type_ == "string_type" and isinstance(given, bool | int | float):
+        return "quote it"
+    if type_ == "bool_type" and isinstance(given, str):
+        return "write it unquoted; yes, no, on and off are text in YAML 1.2"
+    return "write it unquoted" if type_ in {"int_type", "float_type"} and isinstance(given, str) else ""
+
+
+def _not_one_of(given: object, expected: str, document: Document, where: Place) -> None:
+    # pydantic writes 'a', 'b' or 'c'
+    known = [word.strip("' ") for word in expected.replace(" or ", ",").split(",") if word.strip("' ")]
+    if isinstance(given, str):
+        document.add(where, f"unknown {where[-1] if where else 'value'} {given!r}", near(given, known))
+    else:
+        document.add(where, f"must be one of {', '.join(known)}, not {kind(given)}")
+
+
+def _unknown_key(model: type[BaseModel], loc: tuple[int | str, ...], document: Document, where: Place) -> None:
+    key, owner = str(loc[-1]), _model_at(model, loc[:-1])
+    fields = {} if owner is None else owner.model_fields
+    names = {field.alias or name for name, field in fields.items()}
+    if key in getattr(owner, "not_built", ()):
+        document.add(where, f"{key!r} is not built yet", "remove it")
+    else:
+        document.add(where, f"unknown key {key!r}", getattr(owner, "elsewhere", {}).get(key) or near(key, names))
+
+
+def _model_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel] | None:
+    """The model that holds the last step of a pydantic location."""
+    here: Any = model
+    for step in loc:
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            named = {field.alias or name: field.annotation for name, field in here.model_fields.items()}
+            if step not in named:
+                continue
+            here = named[str(step)]
+        elif get_args(here):
+            here = get_args(here)[0 if get_origin(here) in {tuple, list} else -1]
+        here = bare(here)
+    return here if isinstance(here, type) and issubclass(here, BaseModel) else None
+
+
+def bare(annotation: Any) -> Any:
+    """A type without Annotated and None; of a union the first model, else its first member."""
+    while get_origin(annotation) in {Annotated, Union, UnionType}:
+        annotated = get_origin(annotation) is Annotated
+        members = [item for item in get_args(annotation)[: 1 if annotated else None] if item is not NoneType]
+        models = [item for item in members if isinstance(item, type) and issubclass(item, BaseModel)]
+        annotation = (models or members)[0]
+    return annotation

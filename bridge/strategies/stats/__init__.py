@@ -1,0 +1,1 @@
+"""Statistics that strategies share."""

@@ -1,0 +1,1 @@
+"""HTTP API of the bridge: /api/v1 and the management API."""

@@ -1,0 +1,145 @@
+"""What one may ask of a bridge: reload, redrive, and to take a coordinator's word on a request."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import PlainTextResponse, Response
+
+from bridge.domain.request import RequestState
+from bridge.domain.times import Timestamp, parse_rfc3339
+from bridge.engine.api.views import Commands
+from bridge.net.session import NetError
+from bridge.net.signature import SignatureError, verify
+from bridge.ports import StatusReport
+from bridge.web.http.responses import refusal, success
+from bridge.web.http.settings import is_loopback
+
+Secrets = Callable[[], Sequence[str]]
+_LONGEST = 4096
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+STATES = [state.value for state in RequestState if RequestState.REQUESTED.may_become(state)]
+
+
+class StatusBody(msgspec.Struct):
+    """A report as it is sent; fields that are not known are passed over. `id`, when given, must be the URL's."""
+
+    state: str
+    at: str | None = None
+    id: str | None = None
+    message: str | None = None
+    new_version: str | None = None
+    reference: str | None = None
+
+
+def acting_routes(commands: Commands, secrets: Secrets, now: Callable[[], Timestamp]) -> APIRouter:
+    """secrets: those that reports must be signed with; none: reports come from this machine only."""
+    router = APIRouter()
+
+    def reload() -> PlainTextResponse:
+        """Read the configuration again; the former one stays in force when it is wrong."""
+        result = commands.reload()
+        text = "" if result.ok else f"failed to reload config: {result.message}\n"
+        return PlainTextResponse(text, 200 if result.ok else 500)
+
+    for method in ("POST", "PUT"):
+        router.add_api_route(
+            "/-/reload",
+            reload,
+            methods=[method],
+            response_class=PlainTextResponse,
+            tags=["management"],
+            operation_id=f"reload_{method.lower()}",
+        )
+
+    @router.post("/api/v1/requests/{request_id}/redrive", tags=["acting"])
+    def redrive(request_id: str, destination: str | None = None) -> Response:
+        """Queue the dead deliveries of a request again, all or those of one destination."""
+        return success({"redriven": commands.redrive(request_id, destination)})
+
+    @router.post("/api/v1/requests/{request_id}/retry", tags=["acting"])
+    def retry(request_id: str) -> Response:
+        """Try at once what waits for a retry, under the same id."""
+        return success({"retried": commands.retry(request_id)})
+
+    @router.post("/api/v1/requests/{request_id}/status", tags=["acting"], openapi_extra=_described())
+    async def status(request_id: str, request: Request) -> Response:
+        """A coordinator's word on a request, signed when a secret is set, else from this machine only."""
+        body = await request.body()
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            return refusal(415, "send application/json")
+        return await run_in_threadpool(_take, commands, secrets, request, request_id, body, now())
+
+    return router
+
+
+def _take(
+    commands: Commands, secrets: Secrets, request: Request, request_id: str, body: bytes, now: Timestamp
+) -> Response:
+    """In a thread: secrets are files, and the engine may be busy."""
+    try:
+        known = secrets()
+    except (NetError, ValueError) as error:
+        return refusal(503, f"a secret cannot be read: {error}", {"Retry-After": "30"})
+    problem = _unsigned(request, known, body, now)
+    if problem is not None:
+        return problem
+    try:
+        found = _decode(body)
+        report = _report(request_id, found, now)
+    except ValueError as error:
+        return refusal(400, str(error))
+    if known and not _is_signed_for(request_id, found, request.headers):
+        return refusal(401, "the signature is for another request: begin webhook-id with the id, or send it as `id`")
+    record = commands.report_status(report)
+    if record.state.terminal and report.state.terminal and record.state is not report.state:
+        return refusal(409, f"the request has ended as {record.state.value}, and that is final")
+    return success({"id": record.id, "state": record.state.value})
+
+
+def _unsigned(request: Request, secrets: Sequence[str], body: bytes, now: Timestamp) -> Response | None:
+    if secrets:
+        try:
+            verify(secrets, request.headers, body, min(now, int(time.time() * 1000)))  # the bridge's may be ahead
+        except SignatureError as error:
+            return refusal(401, str(error))
+        return None
+    # A proxy on this machine speaks for others.
+    forwarded = any(name in request.headers for name in _FORWARDED)
+    if request.client is not None and is_loopback(request.client.host) and not forwarded:
+        return None
+    return refusal(403, "without a secret, status reports are taken from this machine only")
+
+
+def _decode(body: bytes) -> StatusBody:
+    try:
+        return msgspec.json.decode(body, type=StatusBody)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise ValueError(f"the body must be a JSON object with a state: {error}") from None
+
+
+def _report(request_id: str, body: StatusBody, now: Timestamp) -> StatusReport:
+    if body.state not in STATES:
+        raise ValueError(f"state must be one of {', '.join(STATES)}")
+    if body.id not in {None, request_id}:
+        raise ValueError("the id in the body is not the one in the URL")
+    # A time in the future, by a wrong clock, would stretch the cooldown.
+    at = min(parse_rfc3339(body.at), now) if body.at else now
+    texts = [(text or "")[:_LONGEST] for text in (body.message, body.new_version, body.reference)]
+    return StatusReport(request_id, RequestState(body.state), max(1, at), *texts)
+
+
+def _is_signed_for(request_id: str, body: StatusBody, headers: Mapping[str, str]) -> bool:
+    """The URL is not signed: a report on one request, taken down, must not count for another."""
+    return body.id == request_id or headers.get("webhook-id", "").startswith(request_id)
+
+
+def _described() -> dict[str, object]:
+    text = {"type": "string"}
+    properties = dict.fromkeys(StatusBody.__struct_fields__, text) | {"state": {**text, "enum": STATES}}
+    schema = {"type": "object", "required": ["state"], "properties": properties}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

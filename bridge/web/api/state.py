@@ -1,0 +1,135 @@
+"""/api/v1: what a bridge knows, in Prometheus' envelope."""
+
+from __future__ import annotations
+
+import platform
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import JsonValue
+from starlette.responses import Response
+
+from bridge import __version__
+from bridge.domain.errors import SourceError
+from bridge.domain.model import ModelKey
+from bridge.domain.request import Outcome, RequestState
+from bridge.domain.times import Timestamp, parse_rfc3339
+from bridge.engine.api.views import ModelState, Queries
+from bridge.ports import DecisionFilter, RequestFilter
+from bridge.web.api import encode
+from bridge.web.http.responses import refusal, success
+
+Limit = Annotated[int, Query(ge=1, le=10_000)]
+_OR_NONE: dict[str, JsonValue] = {"anyOf": [{"format": "date-time"}, {"maxLength": 0}]}
+Instant = Annotated[str, Query(description="RFC 3339", json_schema_extra=_OR_NONE)]
+_GREATEST = 2**62
+Offset = Annotated[int, Query(ge=0, le=2**31)]
+
+
+def state_routes(queries: Queries) -> APIRouter:
+    """Models, and the bridge itself."""
+    router = APIRouter(prefix="/api/v1", tags=["state"])
+
+    @router.get("/models")
+    def models(
+        state: Annotated[list[ModelState], Query()] = [],  # noqa: B006
+        project: str = "", pipeline: str = "", version: str = "", limit: Limit = 1000, offset: Offset = 0,
+    ) -> Response:  # fmt: skip
+        """Models with their state and last readings, in order of project, pipeline and version."""
+        found = [
+            item for item in queries.models()
+            if (not state or item.state in state) and _is_of(item.model, project, pipeline, version)
+        ]  # fmt: skip
+        return success({"total": len(found), "models": [encode.model(item) for item in found[offset : offset + limit]]})
+
+    @router.get("/status/buildinfo")
+    def buildinfo() -> Response:
+        """Version of the bridge."""
+        return success({"version": __version__, "pythonVersion": platform.python_version()})
+
+    @router.get("/status/config")
+    def configuration() -> Response:
+        """The configuration in force, secrets hidden."""
+        return success({"yaml": queries.configuration()})
+
+    return router
+
+
+def decision_routes(queries: Queries) -> APIRouter:
+    """What was decided, and why."""
+    router = APIRouter(prefix="/api/v1", tags=["history"])
+
+    @router.get("/decisions")
+    def decisions(
+        project: str = "", pipeline: str = "", version: str = "", rule: str = "",
+        outcome: Annotated[list[Outcome], Query()] = [],  # noqa: B006
+        since: Instant = "", until: Instant = "", before: Annotated[int, Query(ge=0, le=_GREATEST)] = 0,
+        limit: Limit = 100,
+    ) -> Response:  # fmt: skip
+        """Decisions, newest first; of one model when its parts are given. before: `next` of a list, to go on."""
+        given = [bool(part) for part in (project, pipeline, version)]
+        if any(given) and not all(given):
+            return refusal(400, "a model is project, pipeline and version")
+        try:
+            first, last = _instant("since", since), _instant("until", until)
+        except ValueError as error:
+            return refusal(400, str(error))
+        model = ModelKey(project, pipeline, version) if all(given) else None
+        which = DecisionFilter(model, rule, tuple(outcome), first, last, before, limit + 1)
+        found = queries.decisions(which)
+        following = found[limit - 1].id if len(found) > limit else None
+        return success({"decisions": [encode.decision(item) for item in found[:limit]], "next": following})
+
+    @router.get("/explain")
+    def explain(project: str, pipeline: str, version: str, rule: str = "", at: Instant = "") -> Response:
+        """Why there was (no) request for a model, check by check; a past instant is re-computed from history."""
+        try:
+            instant = _instant("at", at)
+        except ValueError as error:
+            return refusal(400, str(error))
+        try:
+            found = queries.explain(ModelKey(project, pipeline, version), rule, instant)
+        except SourceError as error:
+            return refusal(503, f"history cannot be asked: {error}")
+        return success({"explanations": [encode.explanation(item) for item in found]})
+
+    return router
+
+
+def request_routes(queries: Queries) -> APIRouter:
+    """What was asked for."""
+    router = APIRouter(prefix="/api/v1", tags=["history"])
+
+    @router.get("/requests")
+    def requests(
+        state: Annotated[list[RequestState], Query()] = [],  # noqa: B006
+        project: str = "", pipeline: str = "", version: str = "",
+        limit: Limit = 100, after: str = "",
+    ) -> Response:  # fmt: skip
+        """Requests, newest first. after: `next` of a list, to go on."""
+        found = queries.requests(RequestFilter(tuple(state), project, pipeline, version, limit + 1, after))
+        following = found[limit - 1].id if len(found) > limit else None
+        return success({"requests": [encode.request(item) for item in found[:limit]], "next": following})
+
+    @router.get("/requests/{request_id}")
+    def request(request_id: str) -> Response:
+        """One request with its deliveries."""
+        record = queries.request(request_id)
+        if record is None:
+            return refusal(404, f"there is no request {request_id!r}")
+        deliveries = [encode.delivery(item) for item in queries.deliveries(request_id)]
+        return success({**encode.request(record), "deliveries": deliveries})
+
+    return router
+
+
+def _instant(name: str, text: str) -> Timestamp:
+    try:
+        return parse_rfc3339(text) if text else 0
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _is_of(model: ModelKey, project: str, pipeline: str, version: str) -> bool:
+    pairs = ((project, model.project), (pipeline, model.pipeline), (version, model.version))
+    return all(wanted in {"", found} for wanted, found in pairs)

@@ -1,0 +1,1 @@
+"""HTTP server: sockets, TLS, authentication, request limits, response envelopes."""

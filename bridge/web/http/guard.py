@@ -1,0 +1,148 @@
+"""Stands before every handler: who may ask, who may change, how much may be sent."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bridge.net.hosts import EVERY_HOST, Hosts, host_of, refused
+from bridge.web.http.auth import BasicAuth, TooManyAttempts
+from bridge.web.http.body import BodyError, read_body, replay
+from bridge.web.http.responses import refusal
+from bridge.web.http.settings import URL_FLAG, WebSettings
+from bridge.web.http.web_config import WebConfig, WebConfigFile
+
+log = logging.getLogger(__name__)
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+STATUS_PATH = re.compile(r"/api/v1/requests/[^/]+/status")
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",  # with "no-referrer" a browser hides the origin of our own forms from us
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+}
+
+
+class Guard:
+    """Pure ASGI, around the application. config: as the server was started with."""
+
+    def __init__(self, app: ASGIApp, settings: WebSettings, config: WebConfig) -> None:
+        self._app = app
+        self._settings = settings
+        self._certificates = config.client_certificates  # TLS stays as it was started
+        self._file = WebConfigFile(settings.web_config_file, config)
+        self._auth = BasicAuth()
+        self._hosts = Hosts([host_of(settings.external_url), settings.host, *settings.allowed_hosts])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answer = _Answer(send, without_body=scope["method"] == "HEAD")
+        try:
+            await self._serve(self._below_prefix(scope), receive, answer)
+        except ClientDisconnect:
+            return
+        except Exception:
+            log.exception("a request failed", extra={"method": scope["method"], "path": scope["path"]})
+            if answer.started:
+                raise
+            await refusal(500, "an error that is in the log")(scope, receive, answer)
+
+    def _below_prefix(self, scope: Scope) -> Scope:
+        """Without --web.external-url's path, whether or not a proxy took it off; HEAD as the GET that it is of."""
+        prefix, path = self._settings.prefix, scope["path"]
+        if prefix and (path == prefix or path.startswith(f"{prefix}/")):
+            path = path.removeprefix(prefix) or "/"
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        return {**scope, "path": path, "method": method}
+
+    async def _serve(self, scope: Scope, receive: Receive, answer: Send) -> None:
+        request = Request(scope)
+        problem = await self._problem(request)
+        if problem is None:
+            try:
+                body = await read_body(request.headers, receive)
+            except BodyError as error:
+                problem = refusal(error.status, str(error), {"Connection": "close"})
+        if problem is not None:
+            await problem(scope, receive, answer)
+        else:
+            await self._app(scope, replay(body, receive), answer)
+
+    async def _problem(self, request: Request) -> Response | None:
+        host = request.headers.get("host", "")
+        if request.url.path not in EVERY_HOST and not self._hosts.knows(host):
+            return refusal(421, refused(host, f" or {URL_FLAG}"))
+        users = self._file.current().basic_auth_users
+        problem = await self._signed_in(request, users) if users else None
+        if problem is not None or request.method in SAFE:
+            return problem
+        if self._is_foreign(request):
+            return refusal(403, "changes are not taken from another site")
+        open_to_all = not users and not self._certificates
+        return self._unprotected(request) if open_to_all and not self._settings.loopback else None
+
+    async def _signed_in(self, request: Request, users: Mapping[str, str]) -> Response | None:
+        address = request.client.host if request.client is not None else ""
+        try:
+            if await self._auth.signed_in(request.headers.get("authorization", ""), users, address):
+                return None
+        except TooManyAttempts as error:
+            detail = f"too many attempts to sign in from this address; ask again in {error.seconds} s"
+            return refusal(429, detail, {"Retry-After": str(error.seconds)})
+        return refusal(401, "sign in", {"WWW-Authenticate": 'Basic realm="retrain-bridge", charset="UTF-8"'})
+
+    def _is_foreign(self, request: Request) -> bool:
+        if request.headers.get("sec-fetch-site", "none") not in {"same-origin", "none"}:
+            return True
+        origin = request.headers.get("origin")
+        own = {request.headers.get("host", "").lower(), _netloc(self._settings.external_url)}
+        return origin is not None and _netloc(origin) not in own - {""}
+
+    @staticmethod
+    def _unprotected(request: Request) -> Response | None:
+        if STATUS_PATH.fullmatch(request.url.path):  # its handler asks for a signature
+            return None
+        return refusal(
+            403,
+            "anyone on the network can reach this address, so changes are refused: set basic_auth_users or client "
+            "certificates in --web.config.file, or listen on 127.0.0.1",
+        )
+
+
+class _Answer:
+    """A `send` that adds the headers of every answer, and leaves out the body where only the head was asked for."""
+
+    def __init__(self, send: Send, *, without_body: bool) -> None:
+        self._send = send
+        self._without_body = without_body
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+        elif self._without_body and message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await self._send(message)
+
+
+def _netloc(url: str) -> str:
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:
+        return "?"

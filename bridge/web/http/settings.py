@@ -1,0 +1,93 @@
+"""Where the web server listens, and under which address people reach it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlencode, urlsplit
+
+from bridge.domain.errors import ConfigError, Problem
+from bridge.domain.model import ModelKey
+from bridge.net.hosts import FLAG, check_name
+from bridge.web.http.web_config import WebConfig, load_web_config
+
+__all__ = ["WebConfig", "WebSettings", "is_loopback", "load_web_config"]
+
+LISTEN_FLAG, URL_FLAG, GRAFANA_FLAG = "--web.listen-address", "--web.external-url", "--web.grafana-url"
+OVERVIEW, DECISIONS = "/d/retrain-bridge-overview", "/d/retrain-bridge-decisions"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or address is this machine's own; "" stands for every address and is not."""
+    try:
+        address = ip_address(host.strip("[]"))
+    except ValueError:
+        return host.rstrip(".").lower() == "localhost"
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """listen: HOST:PORT, ":9095" is every address. external_url: where people reach the page. ConfigError if wrong.
+
+    grafana_url: of the server that has the dashboards of grafana/, "" = there is none. allowed_hosts: names that the
+    server may be called by, besides those of external_url and of the machine.
+    """
+
+    listen: str = "127.0.0.1:9095"
+    external_url: str = ""
+    web_config_file: Path | None = None
+    grafana_url: str = ""
+    allowed_hosts: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _, colon, port = self.listen.rpartition(":")
+        if not colon or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
+            message = f"{self.listen!r} is not HOST:PORT"
+            raise ConfigError([Problem(LISTEN_FLAG, 0, "", message, "for example 127.0.0.1:9095, or :9095 for all")])
+        for flag, url in ((URL_FLAG, self.external_url), (GRAFANA_FLAG, self.grafana_url)):
+            if url and not _is_base_url(url):
+                message, example = f"{url!r} is not a base URL", "for example https://ops.example.org/retrain"
+                raise ConfigError([Problem(flag, 0, "", message, example)])
+
+        for name in self.allowed_hosts:
+            try:
+                check_name(name)
+            except ValueError as error:
+                raise ConfigError([Problem(FLAG, 0, "", str(error))]) from None
+
+    @property
+    def host(self) -> str:
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine reaches the server."""
+        return is_loopback(self.host)
+
+    def dashboard(self, model: ModelKey | None = None) -> str:
+        """The dashboard of all models, or of one and what was decided on it; "" without a Grafana server."""
+        if not self.grafana_url:
+            return ""
+        page = OVERVIEW if model is None else DECISIONS
+        chosen = {} if model is None else {f"var-{name}": value for name, value in model.labels().items()}
+        return self.grafana_url.rstrip("/") + page + (f"?{urlencode(chosen)}" if chosen else "")
+
+    @property
+    def prefix(self) -> str:
+        """The path of the external URL, without a slash at its end."""
+        return urlsplit(self.external_url).path.rstrip("/")
+
+
+def _is_base_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    plain = not (parts.query or parts.fragment or "@" in parts.netloc)
+    return parts.scheme in {"http", "https"} and bool(parts.netloc) and plain

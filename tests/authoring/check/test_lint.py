@@ -1,0 +1,151 @@
+"""Doubts: each seen where it is due, and not where it is not."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bridge.authoring.check.check import check_rules, doubts_of_config, doubts_of_rules
+from tests.support.pages import ROOT
+
+SIGNALS = """
+  signals:
+    drift: {event: drift, expr: model_drift_score}
+    slow: {event: latency, unit: seconds, expr: 'max by (project, pipeline, version) (latency_p95_seconds)'}
+    quick: {event: latency, unit: milliseconds, expr: latency_p95}
+    errors: {event: inference_error, window: 5m, errors: 'increase(e[$window])', total: 'increase(t[$window])'}
+"""
+
+
+def doubts(folder: Path, rule: str, signals: str = SIGNALS, interval: str = "1m") -> list[str]:
+    """The names of the lints of one rule."""
+    file = folder / "rules.yml"
+    file.write_text(f"groups:\n- name: g\n  interval: {interval}{signals}  rules:\n  - {{{rule}}}\n")
+    assert check_rules([file]) == []
+    return [problem.lint for problem in doubts_of_rules([file]) if problem.lint != "unused-signal"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "expected"),
+    [
+        ("retrain: A, expr: up, for: 30s", ["shorter-than-interval"]),
+        ("retrain: A, expr: up, keep_firing_for: 59s", ["shorter-than-interval"]),
+        ("retrain: A, expr: up, for: 1m", []),
+        ("retrain: A, expr: up, for: 2h", ["short-cooldown"]),
+        ("retrain: A, expr: up, for: 2h, cooldown: 6h", []),
+        ("alert: A, expr: up, for: 2h", []),
+        ("retrain: A, expr: 'rate(x[30s]) > 1'", ["gap-between-windows"]),
+        ("retrain: A, expr: 'rate(x[1m]) > 1'", []),
+        ("retrain: A, signal: errors, strategy: {threshold: {max: 0.1}}, breaches: {at_least: 2, of: 5}",
+         ["overlapping-windows"]),
+        ("retrain: A, signal: errors, strategy: {threshold: {max: 0.1}}, breaches: {at_least: 2, of: 6}", []),
+        ("retrain: A, signal: errors, strategy: {threshold: {max: 5}}", ["never-fires"]),
+        ("retrain: A, signal: drift, strategy: {threshold: {min: 0}}", ["never-fires"]),
+        ("retrain: A, signal: drift, strategy: {threshold: {max: 0.99}}", []),
+        ("retrain: A, signal: slow, strategy: {threshold: {max: 5000}}", ["unit-of-threshold"]),
+        ("retrain: A, signal: slow, strategy: {threshold: {max: 200}}", ["unit-of-threshold"]),
+        ("retrain: A, signal: slow, strategy: {threshold: {max: 60}}", []),
+        ("retrain: A, signal: slow, strategy: {threshold: {max: 200ms}}", []),
+        ("retrain: A, signal: quick, strategy: {threshold: {max: 0.2}}", ["unit-of-threshold"]),
+        ("retrain: A, signal: quick, strategy: {threshold: {max: 1}}", []),
+        ("retrain: A, any: [&slow {signal: slow, strategy: {threshold: {max: 90}}}, *slow]",
+         ["unit-of-threshold", "unit-of-threshold"]),
+        ("retrain: A, signal: errors, strategy: {error_e_process: {p0: 0.01}}, fdr: 0.05", ["evidence-ends-early"]),
+        ("retrain: A, signal: errors, strategy: {error_e_process: {p0: 0.01, alpha: 0.001}}, fdr: 0.05", []),
+        ("retrain: A, signal: errors, strategy: {error_e_process: {p0: 0.01}}", []),
+        ("retrain: A, expr: up, annotations: {summary: 'over {{ $threshold }}'}", ["threshold-without-strategy"]),
+        ("retrain: A, signal: drift, strategy: {threshold: {max: 1e-1}}, annotations: {a: '{{ $threshold }}'}", []),
+    ],
+)  # fmt: skip
+def test_a_doubt_is_told_where_it_is_due(tmp_path: Path, rule: str, expected: list[str]) -> None:
+    """Just on the one side of its limit, and not on the other."""
+    assert doubts(tmp_path, rule) == expected
+
+
+@pytest.mark.parametrize(
+    ("unit", "expr", "expected"),
+    [
+        ("milliseconds", "latency_seconds", ["unit-of-name"]),
+        ("seconds", "request_duration_ms", ["unit-of-name"]),
+        ("seconds", "rate(request_duration_seconds_sum[5m]) / rate(request_duration_seconds_count[5m])", []),
+        ("milliseconds", "latency_seconds * 1000", []),
+        ("seconds", "latency", []),
+        ("seconds", "models_total", []),
+    ],
+)
+def test_the_name_of_a_metric_says_its_unit(tmp_path: Path, unit: str, expr: str, expected: list[str]) -> None:
+    """Unless the expression converts it."""
+    signals = f"\n  signals:\n    s: {{event: latency, unit: {unit}, expr: '{expr}'}}\n"
+    assert doubts(tmp_path, "retrain: A, signal: s, strategy: {threshold: {max: 200ms}}", signals) == expected
+
+
+@pytest.mark.parametrize(
+    ("window", "reference", "expected"),
+    [
+        ("3m", "4w", []),
+        ("3m", "30s", []),
+        ("1h", "1h", ["overlapping-windows"]),
+        ("30s", "1h", ["gap-between-windows"]),
+    ],
+)
+def test_windows_of_a_reference_may_be_of_any_length(
+    tmp_path: Path, window: str, reference: str, expected: list[str]
+) -> None:
+    """Those of `buckets` are what the slots look at."""
+    signals = f"""
+  signals:
+    scores: {{event: custom, buckets: 'increase(m_bucket[{window}])', reference: 'increase(m_bucket[{reference}])'}}
+"""
+    rule = "retrain: A, signal: scores, breaches: {at_least: 2, of: 5}"
+    assert doubts(tmp_path, rule, signals) == expected
+
+
+def test_an_alert_rule_that_nobody_hears_of_is_told(tmp_path: Path) -> None:
+    """Routed to a coordinator alone; to an Alertmanager it is fine."""
+    (tmp_path / "rules.yml").write_text("groups:\n- name: g\n  rules:\n  - {alert: A, expr: up, labels: {to: ops}}\n")
+    config = """
+prometheus: {url: 'http://localhost:9090'}
+rule_files: [rules.yml]
+route: {receiver: c, routes: [{matchers: ['to="ops"'], receiver: %s}]}
+receivers:
+- {name: c, coordinator_configs: [{url: 'http://localhost:8090'}]}
+- {name: a, alertmanager_configs: [{url: 'http://localhost:9093'}]}
+"""
+    (tmp_path / "bridge.yml").write_text(config % "c")
+    (doubt,) = doubts_of_config(tmp_path / "bridge.yml")
+    assert str(doubt) == (
+        f"{tmp_path}/rules.yml:4: A: warning: its labels are routed to c, which has no alertmanager_configs: "
+        "nobody is told (route it to an Alertmanager) [alert-to-nobody]"
+    )
+    (tmp_path / "bridge.yml").write_text(config % "a")
+    assert doubts_of_config(tmp_path / "bridge.yml") == []
+
+
+def test_the_shipped_rules_raise_no_doubt() -> None:
+    """Those of the demo and of the examples."""
+    assert doubts_of_rules([ROOT / "rules" / "demo.yml"]) == []
+    assert doubts_of_config(ROOT / "examples" / "bridge.yml") == []
+
+
+def test_a_signal_that_no_rule_uses_is_told(tmp_path: Path) -> None:
+    """Each by its name; parts of conditions are used."""
+    file = tmp_path / "rules.yml"
+    part = "strategy: {threshold: {max: 0.9}}"
+    rule = f"{{retrain: A, all: [{{signal: drift, {part}}}, {{signal: errors, {part}}}]}}"
+    file.write_text(f"groups:\n- name: g\n  interval: 1m{SIGNALS}  rules:\n  - {rule}\n")
+    assert [str(problem) for problem in doubts_of_rules([file])] == [
+        f"{file}: warning: no rule of group 'g' uses the signal '{name}' (remove it, or write a rule) [unused-signal]"
+        for name in ("quick", "slow")
+    ]
+
+
+def test_every_lint_is_explained() -> None:
+    """Its name is in the code as often as in the table of docs/check.md: once."""
+    names = ("lint", "online_lint", "online", "check")
+    code = "".join((ROOT / "bridge" / "authoring" / "check" / f"{name}.py").read_text() for name in names)
+    named = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', code))
+    rows = re.findall(r"^\| `([a-z-]+)` \|", (ROOT / "docs" / "check.md").read_text(), re.MULTILINE)
+    assert len(rows) == 21
+    assert sorted(named) == sorted(rows)

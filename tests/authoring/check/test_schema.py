@@ -1,0 +1,112 @@
+"""JSON Schemas take what the check takes, and refuse what it refuses by its form."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from bridge.authoring.check.schema import schema
+from tests.support.pages import ROOT
+
+GOOD = {
+    "config": [ROOT / "tests/data/good/bridge.yml", ROOT / "examples/bridge.yml", ROOT / "examples/compose/bridge.yml"],
+    "rules": [ROOT / "rules/demo.yml", *sorted((ROOT / "tests/data/good/rules").glob("*.yml")),
+              *sorted((ROOT / "examples/rules").glob("*.yml"))],
+    "tests": sorted((ROOT / "rules/tests").glob("*.yml")),
+}  # fmt: skip
+
+
+def errors(kind: str, value: Any) -> list[str]:
+    whole = schema(kind)
+    jsonschema.Draft202012Validator.check_schema(whole)
+    return [error.message for error in jsonschema.Draft202012Validator(whole).iter_errors(value)]
+
+
+@pytest.mark.parametrize(("kind", "file"), [(kind, file) for kind, files in GOOD.items() for file in files])
+def test_every_good_file_fits(kind: str, file: Path) -> None:
+    """Shipped files, examples, and those of the tests."""
+    assert errors(kind, yaml.safe_load(file.read_text())) == []
+
+
+def test_every_documented_example_fits() -> None:
+    """The long ones of the pages."""
+    for kind, page in (("config", "configuration.md"), ("rules", "rules.md")):
+        text = (ROOT / "docs" / page).read_text().split("```yaml\n")[1].split("```")[0]
+        assert errors(kind, yaml.safe_load(text)) == []
+
+
+# Where YAML 1.1, which this test reads, is not what the check reads.
+READ_ANOTHER_WAY = {"yes_is_text.bridge.yml"}
+BAD = [
+    file
+    for folder in ("unknown_key", "wrong_type", "not_built")
+    for file in sorted((ROOT / "tests/data/bad" / folder).glob("*.yml"))
+    if file.name not in READ_ANOTHER_WAY
+]
+
+
+@pytest.mark.parametrize("file", BAD, ids=lambda file: file.stem)
+def test_no_file_of_a_wrong_form_fits(file: Path) -> None:
+    """The bad files of the check: keys that nobody knows, values of another kind, keys without a value."""
+    assert errors("config" if "bridge" in file.name else "rules", yaml.safe_load(file.read_text())) != []
+
+
+def _untyped(value: Any, place: str = "") -> list[str]:
+    """Places in a schema where anything is taken."""
+    if isinstance(value, list):
+        return [found for number, item in enumerate(value) for found in _untyped(item, f"{place}/{number}")]
+    if not isinstance(value, dict):
+        return []
+    found = [found for key, item in value.items() for found in _untyped(item, f"{place}/{key}")]
+    for name, field in value.get("properties", {}).items():
+        options = field.get("anyOf", [field])
+        found += [f"{place}/{name}" for option in options if not set(option) - {"title", "default", "description"}]
+    if "properties" in value and value.get("additionalProperties") is not False:
+        found.append(place)
+    return found
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_every_key_says_what_it_takes(kind: str) -> None:
+    """A key that is added to a section, and takes anything, is no help in an editor; no section takes unknown keys."""
+    assert _untyped(schema(kind)) == []
+
+
+def _changed(value: Any, *place: Any, to: Any) -> Any:
+    whole = copy.deepcopy(value)
+    here = whole
+    for step in place[:-1]:
+        here = here[step]
+    here[place[-1]] = to
+    return whole
+
+
+@pytest.mark.parametrize(
+    ("kind", "place", "to"),
+    [
+        ("rules", ("groups", 0, "intervall"), "1m"),
+        ("rules", ("groups", 0, "interval"), "10 minutes"),
+        ("rules", ("groups", 0, "rules", 0, "strategi"), {}),
+        ("rules", ("groups", 0, "rules", 0, "strategy"), {"treshold": {}}),
+        ("rules", ("groups", 0, "rules", 0, "strategy"), {"threshold": {"maxx": 1}}),
+        ("rules", ("groups", 0, "rules", 0, "strategy"), {"threshold": {"max": "0.6"}}),
+        ("rules", ("groups", 0, "rules", 0, "approval"), "yes"),
+        ("rules", ("groups", 0, "rules", 0, "inconclusive"), {"nodata": "keep"}),
+        ("config", ("models",), {"labels": {"version": {"constant": "1"}}}),
+        ("config", ("gates",), {"budget": {"total": "many"}}),
+        ("config", ("global", "evaluation_interval"), 60),
+        ("config", ("receivers", 0, "slack_configs"), []),
+        ("config", ("gatess",), {}),
+        ("tests", ("tests", 0, "retrain_rule_tests"), []),
+    ],
+)
+def test_what_is_wrong_by_its_form_does_not_fit(kind: str, place: tuple[Any, ...], to: Any) -> None:
+    """Unknown keys and values of another kind, at every level."""
+    value = yaml.safe_load(GOOD[kind][0].read_text())
+    assert errors(kind, value) == []
+    assert errors(kind, _changed(value, *place, to=to)) != []

@@ -1,0 +1,131 @@
+"""What `rules suggest` makes of answers that no healthy server gives."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from bridge.authoring.suggest.suggest import State, Suggestion, suggest
+from bridge.domain.batch import VALUE, EventBatch
+from bridge.domain.errors import SourceError
+from bridge.domain.model import ModelKey, ModelTable
+from bridge.domain.rule import LabelRef, ModelLabels, SignalQuery
+from bridge.sources.prometheus import PrometheusSource
+
+NOW = 1_800_000_000_000
+EVIDENTLY = "evidently:data_drift:share_drifted_features"
+FAILED = SourceError("the query was cut off", reason="timeout", transient=True)
+
+
+class Source:
+    """A Prometheus that knows some metrics. answers: name of a signal -> the answer to its query."""
+
+    def __init__(self, known: list[str], **answers: Any) -> None:
+        self.names, self.answers = known, answers
+        self.spans: list[tuple[int | None, int | None]] = []
+
+    def metric_names(self, selector: str = "", since: int | None = None, until: int | None = None) -> list[str]:
+        self.spans.append((since, until))
+        answer = self.answers.get("labelled", []) if selector else self.names
+        if isinstance(answer, SourceError):
+            raise answer
+        return cast("list[str]", answer)
+
+    def label_names(self, selector: str = "", since: int | None = None, until: int | None = None) -> list[str]:
+        self.spans.append((since, until))
+        answer = self.answers.get("labels", [])
+        if isinstance(answer, SourceError):
+            raise answer
+        return cast("list[str]", answer)
+
+    def instant(self, query: SignalQuery, slot: int, at: int) -> EventBatch:
+        answer = self.answers.get(query.name, [])
+        if isinstance(answer, SourceError):
+            raise answer
+        table, skipped = ModelTable(), {}
+        if isinstance(answer, int):
+            answer, skipped = [], {"missing_label": answer}
+        index = np.array([table.row(ModelKey("p", name, "1")) for name in answer], np.int32)
+        values = {VALUE: np.zeros(len(index))}
+        return EventBatch(query.name, query.event, slot, table, index, values, skipped=skipped)
+
+
+def found(source: Source, models: ModelLabels | None = None, **more: Any) -> Suggestion:
+    return suggest(cast("PrometheusSource", source), "http://x", NOW, models=models or ModelLabels(), **more)
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "text"),
+    [
+        (["a"], State.FOUND, "1 model: p/a/1"),
+        (["a", "b", "c", "d", "e"], State.FOUND, "5 models: p/a/1, p/b/1, p/c/1 and 2 more"),
+        ([], State.SILENT, "its metrics are known, and no model has a sample now"),
+    ],
+)
+def test_a_signal_with_known_metrics_is_used(answer: list[str], state: State, text: str) -> None:
+    """Also when it is silent: the rule waits for its models."""
+    (pack,) = found(Source([EVIDENTLY], drift=answer)).packs
+    (signal,) = pack.signals
+    assert (signal.state, signal.models, signal.text) == (state, len(answer), text)
+
+
+def test_what_cannot_be_used_has_its_reason() -> None:
+    """An expression that is refused, and series without the labels of a model; the others are offered."""
+    names = [f"vllm:e2e_request_latency_seconds_{part}" for part in ("bucket", "count")]
+    names += [f"vllm:time_to_first_token_seconds_{part}" for part in ("bucket", "count")]
+    source = Source([*names, "vllm:request_success_total"], latency_p95=FAILED, first_token_p95=3, errors=["a"])
+    suggestion = found(source)
+    (pack,) = suggestion.packs
+    assert [(signal.state, signal.text) for signal in pack.signals] == [
+        (State.REFUSED, "the query was cut off"),
+        (State.UNLABELLED, "no series has all of the labels model_name"),
+        (State.FOUND, "1 model: p/a/1"),
+    ]
+    assert [line for line in suggestion.rules.splitlines() if "- alert:" in line] == ["  - alert: VLLMFails"]
+    assert [signal["state"] for signal in suggestion.to_json()["packs"][0]["signals"]] == [
+        "refused", "unlabelled", "found",
+    ]  # fmt: skip
+
+
+def test_a_pack_of_which_nothing_can_be_used_is_not_offered() -> None:
+    """Its metric may be somebody else's."""
+    suggestion = found(Source([EVIDENTLY], drift=2))
+    assert (suggestion.packs, suggestion.rules) == ((), "")
+    assert [item.metric for item in suggestion.candidates] == [EVIDENTLY]
+
+
+def test_only_the_time_that_is_asked_for_is_looked_at() -> None:
+    """The lists of names and labels are of the last day, or of the time that is given."""
+    source = Source([EVIDENTLY], drift=["a"], labels=["namespace"])
+    found(source)
+    found(source, lookback=3_600_000)
+    assert source.spans == [(NOW - 86_400_000, NOW)] * 3 + [(NOW - 3_600_000, NOW)] * 3
+
+
+@pytest.mark.parametrize(("labels", "told"), [(["namespace"], 1), (["pod"], 0), (FAILED, 0)])
+def test_a_label_of_teams_is_told_where_it_is_known(labels: Any, told: int) -> None:
+    """And nothing when that cannot be asked."""
+    assert len(found(Source([EVIDENTLY], drift=["a"], labels=labels)).notes) == told
+    assert found(Source([EVIDENTLY], drift=["a"], labels=labels), project="namespace").notes == ()
+
+
+def test_candidates_without_an_answer_are_known_by_name_alone() -> None:
+    """The question for labelled metrics may be too much for a large server."""
+    source = Source(["churn_model_accuracy", "churn_model_accuracy_created"], labelled=FAILED)
+    assert [(item.metric, item.labelled) for item in found(source).candidates] == [("churn_model_accuracy", False)]
+
+
+def test_a_mapping_of_constants_labels_nothing() -> None:
+    """Every series would be the one model."""
+    constant = ModelLabels(*(LabelRef(const="x"),) * 3)
+    source = Source(["churn_model_accuracy"], labelled=["churn_model_accuracy"])
+    assert [item.labelled for item in found(source, constant).candidates] == [False]
+    assert [item.labelled for item in found(source).candidates] == [True]
+
+
+def test_candidates_are_few() -> None:
+    """A list of hundreds would help nobody."""
+    source = Source([f"drift_of_feature_{place:03}" for place in range(300)])
+    assert [item.metric for item in found(source).candidates] == [f"drift_of_feature_{place:03}" for place in range(10)]

@@ -1,0 +1,151 @@
+"""Why there was, or was no, request."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bridge.domain.errors import RequestError
+from bridge.domain.explain import Explanation, curl
+from bridge.domain.model import ModelKey
+from bridge.domain.rule import Gates, RuleKind
+from bridge.domain.silence import Silence
+from bridge.domain.times import HOUR, SECOND, Timestamp, rfc3339
+from bridge.engine.api.explain import Explainer
+from bridge.ports import SilenceSnapshot
+from tests.support.world import QUERY_FAILED, A, B, C, World, group, rule
+
+
+def explain(world: World, model: ModelKey = A, at: Timestamp = 0, name: str = "") -> Explanation:
+    (found,) = Explainer(world.engine, world.store, lambda: "http://p:9090/x").explain(model, name, at)
+    return found
+
+
+def answers(world: World, *steps: object) -> list[str]:
+    """The answer after each slot."""
+    found = []
+    for step in steps:
+        world.tick(step)  # type: ignore[arg-type]
+        found.append(explain(world).answer)
+    return found
+
+
+def test_the_first_check_that_does_not_lead_on_is_the_answer() -> None:
+    """From the query to the request, one after the other."""
+    world = World(group(rule(for_=10 * SECOND)))
+    assert explain(world).answer == "query: the rule was not evaluated yet"
+    told = answers(world, QUERY_FAILED, {B: 0.1}, {A: 0.1, B: 0.1}, {B: 0.1}, {A: 0.7}, {A: 0.7})
+    asked = f"query: asked for {rfc3339(world.now - 50 * SECOND)}: HTTP 503 from the source; states are kept meanwhile"
+    assert told[:5] == [
+        asked,
+        f"sample: {A} was never reported by the signal",
+        "verdict: ok: drift 0.1, limit 0.6",
+        "verdict: inconclusive: no_data; the state is kept",
+        f"state: pending since {rfc3339(world.now - 10 * SECOND)}: `for` needs 10s more",
+    ]
+    (record,) = world.requests()
+    assert told[5] == f"a request was made: {record.id} is requested, attempt 1, sent {rfc3339(world.now)}"
+    assert [(check.name, check.passed) for check in explain(world).checks] == [
+        ("query", True), ("verdict", True), ("state", True), ("episode", True), ("request", True),
+    ]  # fmt: skip
+
+
+def test_every_gate_is_told_and_the_closed_one_is_the_answer() -> None:
+    """In their order, with what is behind it."""
+    world = World(group(rule(cooldown=HOUR)))
+    world.tick({A: 0.7})
+    world.report(world.requests()[0].id, "succeeded")
+    world.tick({A: 0.1, C: 0.8})
+    found = explain(world, C)
+    assert found.answer == f"gate cooldown: closed until {rfc3339(world.now - 10 * SECOND + HOUR)}"
+    gates = [(check.name, check.passed) for check in found.checks if check.name.startswith("gate")]
+    assert gates[:5] == [
+        ("gate paused", True), ("gate in_flight", True), ("gate max_attempts", True), ("gate cooldown", False),
+        ("gate budget", True),
+    ]  # fmt: skip
+    assert len(gates) == 10
+
+
+def test_a_silence_that_cannot_be_understood_is_named() -> None:
+    """With what is wrong in it: nobody finds it otherwise."""
+    world = World(group(rule()))
+    odd = Silence("s1", (), 0, world.now + HOUR, unclear="a=~(: not a regular expression")
+    world.engine.silences = lambda: SilenceSnapshot((odd,), world.now)
+    world.tick({A: 0.7})
+    expected = "gate silences_unknown: closed until somebody acts; silence s1: a=~(: not a regular expression"
+    assert explain(world).answer == expected
+
+
+def test_a_rule_that_asks_for_nothing_says_so() -> None:
+    """An alert: rule that fires."""
+    world = World(group(rule("Told", kind=RuleKind.ALERT)))
+    world.tick({A: 0.7})
+    assert explain(world).answer == "episode: an `alert:` rule tells people and asks for nothing"
+
+
+def test_a_rule_that_joined_says_who_leads() -> None:
+    """The episode is another rule's."""
+    world = World(group(rule("First"), rule("Second", query="errors", limit=0.1)))
+    world.say({A: 0.7}, signal="drift")
+    world.tick({A: 0.3}, signal="errors")
+    texts = [check.text for check in explain(world, name="Second").checks if check.name == "episode"]
+    assert texts == [f"open since {rfc3339(world.now)}; this rule joined it; First leads"]
+
+
+def test_a_past_instant_is_computed_again_from_history() -> None:
+    """Its verdict and state are those of then, with the decision and the request that were kept."""
+    world = World(group(rule(for_=20 * SECOND)))
+    for value in (0.1, 0.7, 0.7, 0.7, 0.1):
+        world.tick({A: value})
+    pending = explain(world, at=world.now - 25 * SECOND)
+    assert (pending.recomputed, pending.slot) == (True, world.now - 30 * SECOND)
+    assert pending.answer == f"state: pending since {rfc3339(world.now - 30 * SECOND)}: `for` needs 20s more"
+    fired = explain(world, at=world.now - 10 * SECOND)
+    assert [check.text for check in fired.checks if check.name == "verdict"] == ["breached: drift 0.7 above 0.6"]
+    assert fired.answer.startswith(f"a request was made: {world.requests()[0].id} is requested")
+    assert explain(world, at=world.now).answer == "verdict: ok: drift 0.1, limit 0.6"
+    assert explain(world).recomputed is False
+
+
+def test_the_commands_repeat_the_query_of_the_slot() -> None:
+    """With the offset of the group, quoted for a shell."""
+    world = World(group(rule(), offset=5 * SECOND))
+    world.tick({A: 0.1})
+    assert explain(world).repeat == (curl("http://p:9090/x", "drift", world.now - 5 * SECOND),)
+    command = curl("http://p:9090/x/", 'up{a="b\'c"}', 1_700_000_000_500)
+    assert command == (
+        "curl -sG http://p:9090/x/api/v1/query --data-urlencode 'query=up{a=\"b'\"'\"'c\"}' "
+        "--data-urlencode time=1700000000.500"
+    )
+
+
+def test_an_unknown_rule_is_an_error() -> None:
+    """Not an empty answer."""
+    with pytest.raises(RequestError, match="there is no rule 'Nope'"):
+        explain(World(group(rule())), name="Nope")
+
+
+def test_how_often_a_rule_was_right_is_told() -> None:
+    """Once a retraining of it was judged."""
+    world = World(group(rule()), gates=Gates(settle=0))
+    world.tick({A: 0.7})
+    assert explain(world).helped == ""
+    world.report(world.requests()[0].id, "succeeded")
+    world.tick({A: 0.1})
+    assert explain(world).helped == "of 1 retrainings that this rule led to, 1 helped"
+
+
+def test_a_decision_says_how_to_ask_its_query_again() -> None:
+    """At its instant; the query as it was then, also when the rule is gone; several that run together are not."""
+    world = World(group(rule()))
+    world.tick({A: 0.7})
+    (found,) = world.decisions()
+    repeat = Explainer(world.engine, world.store, lambda: "http://p:9090/x").repeat
+    (command,) = repeat(found)
+    assert found.query in command
+    assert f"time={found.query_time / 1000:.3f}" in command
+    gone = replace(found, rule="Gone")
+    assert repeat(gone) == [command]
+    assert repeat(replace(gone, query="a: up\nb: up")) == []
+    assert repeat(replace(gone, query="")) == []

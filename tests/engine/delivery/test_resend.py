@@ -1,0 +1,378 @@
+"""Re-posting open episodes to an Alertmanager, on a simulated clock."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import random
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+import pytest
+
+from bridge.domain.model import ModelKey
+from bridge.domain.request import HoldReason
+from bridge.domain.times import HOUR, MINUTE, SECOND, Timestamp
+from bridge.engine.delivery.alert_rules import FiringAlert
+from bridge.engine.delivery.breaker import DeliverySettings
+from bridge.engine.delivery.resend import OpenAlert, Resender, ResendSettings
+from bridge.ports import Alert, AttemptReport, Breaker, Delivery, DeliveryState, Result
+from bridge.ports.request_alerts import Sender
+from tests.support.notifications import REQUEST, T0, firing, numbered
+from tests.support.outbox import Clock, FakeOutbox
+
+PLACE = "ops/alertmanager/0"
+OK = Delivery(Result.DELIVERED, "ok", 200)
+DOWN = Delivery(Result.RETRY, "network", answer="connection refused")
+
+
+@dataclass(slots=True)
+class Bench:
+    """A refresher over a changeable set of open alerts, and an Alertmanager that answers as told."""
+
+    known: list[OpenAlert] = field(default_factory=list)
+    answers: list[Delivery | Exception] = field(default_factory=lambda: [OK])
+    clock: Clock = field(default_factory=Clock)
+    outbox: FakeOutbox = field(default_factory=FakeOutbox)
+    posts: list[tuple[Timestamp, list[Alert]]] = field(default_factory=list)
+    reports: list[AttemptReport] = field(default_factory=list)
+    asked: list[tuple[str, Timestamp]] = field(default_factory=list)
+    told: list[FiringAlert] = field(default_factory=list)
+    news: int = 0
+
+    def refresher(self, refresh: ResendSettings | None = None) -> Resender:
+        return Resender(
+            PLACE,
+            self,
+            self,
+            self.outbox,
+            Sender("http://bridge.example", {"cluster": "eu1"}),
+            DeliverySettings(),
+            refresh or ResendSettings(),
+            random.Random(3),
+            self.reports.append,
+        )
+
+    def open_alerts(self, destination: str, ended_since: Timestamp) -> Sequence[OpenAlert]:
+        self.asked.append((destination, ended_since))
+        return list(self.known)
+
+    def notices(self, destination: str) -> Sequence[FiringAlert]:
+        return list(self.told)
+
+    def generation(self) -> int:
+        return self.news
+
+    def post_alerts(self, alerts: Sequence[Alert], now: Timestamp) -> Delivery:
+        self.posts.append((now - T0, list(alerts)))
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def run(self, refresher: Resender, until: int) -> None:
+        while True:
+            following = refresher.step(self.clock)
+            if following > T0 + until:
+                self.clock.at = T0 + until
+                return
+            self.clock.at = max(self.clock.at, following)
+
+    @property
+    def instants(self) -> list[int]:
+        return [at for at, _ in self.posts]
+
+
+class Texts(dict[str, str]):
+    """Annotations whose end can be seen."""
+
+
+OPEN = OpenAlert(REQUEST, T0, interval=30 * SECOND)
+
+
+def test_an_open_request_is_posted_every_minute_and_ends_four_intervals_ahead() -> None:
+    """Three lost re-posts in a row do not make Alertmanager resolve what is open."""
+    bench = Bench([OPEN])
+    bench.run(bench.refresher(), 3 * MINUTE)
+    assert bench.instants == [0, 60_000, 120_000, 180_000]
+    alert = bench.posts[1][1][0]
+    assert (alert.starts_at, alert.ends_at) == (T0, T0 + 60_000 + 240_000)
+    assert alert.labels == {
+        "alertname": "ModelRetrainRequested",
+        "project": "shop",
+        "pipeline": "ranking",
+        "version": "7",
+        "rule": "DriftHigh",
+        "retrain_request_id": REQUEST.id,
+        "severity": "page",
+        "cluster": "eu1",
+    }
+    assert alert.annotations["summary"] == "Retraining of shop/ranking/7 is asked for"
+    assert alert.annotations["description"] == "drift 0.702 is above 0.6 (rule DriftHigh, attempt 1)."
+    assert alert.annotations["runbook"] == "https://wiki.example/drift"
+    assert alert.generator_url == f"http://bridge.example/api/v1/requests/{REQUEST.id}"
+
+
+def test_a_slow_rule_is_kept_alive_for_four_of_its_own_intervals() -> None:
+    """A rule that is evaluated every 10 minutes must not expire between two evaluations."""
+    bench = Bench([OpenAlert(REQUEST, T0, interval=10 * MINUTE)])
+    assert bench.refresher().due(T0)[0].ends_at == T0 + 40 * MINUTE
+
+
+def test_nothing_open_posts_nothing() -> None:
+    """No empty POST a minute; the next look is still a minute away."""
+    bench = Bench()
+    assert bench.refresher().step(bench.clock) == T0 + MINUTE
+    assert bench.posts == []
+
+
+def test_an_ended_episode_is_told_of_for_fifteen_minutes() -> None:
+    """Resolved at the episode's end, repeated 15 minutes so that no restart misses it, then silent."""
+    bench = Bench([OpenAlert(REQUEST, T0 - HOUR, ends_at=T0, delivered_at=T0 - HOUR)])
+    refresher = bench.refresher()
+    assert [alert.ends_at for alert in refresher.due(T0 + 15 * MINUTE)] == [T0]
+    assert refresher.due(T0 + 15 * MINUTE + 1) == []
+
+
+def test_the_engine_is_asked_for_what_ended_long_enough_ago() -> None:
+    """The window covers the fifteen minutes and the settling time."""
+    bench = Bench()
+    bench.refresher().step(bench.clock)
+    assert bench.asked == [(PLACE, T0 - 17 * MINUTE)]
+
+
+def test_an_episode_that_ended_before_its_delivery_fires_long_enough_to_be_notified() -> None:
+    """Alertmanager tells nobody of an alert that is resolved within group_wait: it stays firing for two minutes."""
+    bench = Bench([OpenAlert(REQUEST, T0 - HOUR, ends_at=T0 - MINUTE, delivered_at=T0)])
+    refresher = bench.refresher()
+    assert refresher.due(T0 + MINUTE)[0].ends_at == T0 + 5 * MINUTE
+    assert refresher.due(T0 + 2 * MINUTE)[0].ends_at == T0 + 2 * MINUTE
+
+
+def test_the_end_of_a_request_that_was_never_delivered_is_not_posted() -> None:
+    """Its first post is still in the outbox, and must find it firing."""
+    bench = Bench([OpenAlert(REQUEST, T0 - HOUR, ends_at=T0)])
+    assert bench.refresher().due(T0) == []
+
+
+def test_a_held_request_says_so_until_it_is_released() -> None:
+    """ModelRetrainHeld with reason and expected end; when the gate opens it ends and the request's own begins."""
+    waiting = OpenAlert(REQUEST, T0, held=HoldReason.COOLDOWN, held_until=T0 + HOUR)
+    bench = Bench([waiting])
+    refresher = bench.refresher()
+    alert = refresher.due(T0)[0]
+    assert alert.labels["alertname"] == "ModelRetrainHeld"
+    assert alert.labels["retrain_request_id"] == REQUEST.id
+    assert alert.annotations["reason"] == "cooldown"
+    assert alert.annotations["until"] == "2023-11-14T23:13:20.000Z"
+    assert alert.annotations["summary"] == "Retraining of shop/ranking/7 is held back: cooldown"
+    bench.known = [OPEN]
+    after = refresher.due(T0 + MINUTE)
+    assert [(item.labels["alertname"], item.ends_at - T0) for item in after] == [
+        ("ModelRetrainRequested", 300_000),
+        ("ModelRetrainHeld", 60_000),
+    ]
+    later = refresher.due(T0 + 16 * MINUTE)
+    assert [(item.labels["alertname"], item.ends_at - T0) for item in later] == [
+        ("ModelRetrainRequested", 1_200_000),
+        ("ModelRetrainHeld", 60_000),
+    ]
+    assert [item.labels["alertname"] for item in refresher.due(T0 + 16 * MINUTE + 1)] == ["ModelRetrainRequested"]
+
+
+def test_a_request_that_is_held_again_is_not_told_to_be_released() -> None:
+    """Held, released, held: only the present state is posted."""
+    waiting = OpenAlert(REQUEST, T0, held=HoldReason.IN_FLIGHT)
+    bench = Bench([waiting])
+    refresher = bench.refresher()
+    refresher.due(T0)
+    bench.known = []
+    refresher.due(T0 + MINUTE)
+    bench.known = [waiting]
+    assert [item.ends_at - T0 for item in refresher.due(T0 + 2 * MINUTE)] == [360_000]
+    assert refresher.due(T0 + 2 * MINUTE)[0].annotations["until"] == ""
+
+
+def test_failures_of_re_posts_open_the_breaker_of_the_destination(caplog: pytest.LogCaptureFixture) -> None:
+    """Re-posts and deliveries meet the same receiver; while it is down it is asked every 30 s at least, said once."""
+    bench = Bench([OPEN], [DOWN])
+    with caplog.at_level(logging.INFO):
+        bench.run(bench.refresher(), 10 * MINUTE)
+        assert bench.outbox.breaker(PLACE).failures >= 3
+        assert bench.outbox.breaker(PLACE).open_until > 0
+        gaps = [after - before for before, after in pairwise(bench.instants)]
+        assert max(gaps) <= 30_000
+        bench.answers = [OK]
+        bench.run(bench.refresher(), 11 * MINUTE)
+    assert bench.outbox.breaker(PLACE) == Breaker(PLACE)
+    assert [record.getMessage() for record in caplog.records] == ["open alerts were not taken"]
+
+
+def test_a_refresher_says_when_the_receiver_is_back(caplog: pytest.LogCaptureFixture) -> None:
+    """Once per new fact, both ways."""
+    bench = Bench([OPEN], [DOWN, DOWN, OK])
+    with caplog.at_level(logging.INFO):
+        bench.run(bench.refresher(), 10 * MINUTE)
+    assert [record.getMessage() for record in caplog.records] == [
+        "open alerts were not taken",
+        "open alerts are taken again",
+    ]
+
+
+def test_a_good_re_post_pulls_waiting_deliveries_forward() -> None:
+    """It proves that the receiver is back: deliveries need not find out by themselves."""
+    bench = Bench([OPEN])
+    row = bench.outbox.put(firing(), PLACE)
+    row.state, row.next_at = DeliveryState.RETRY, T0 + HOUR
+    bench.outbox.save_breaker(Breaker(PLACE, failures=5, open_until=T0))
+    bench.refresher().step(bench.clock)
+    assert row.next_at == T0
+
+
+def test_a_paused_destination_is_left_alone_by_re_posts_too() -> None:
+    """Retry-After was asked by a delivery: the reminders wait as well."""
+    bench = Bench([OPEN])
+    bench.outbox.save_breaker(Breaker(PLACE, paused_until=T0 + 90 * SECOND))
+    bench.run(bench.refresher(), 2 * MINUTE)
+    assert bench.instants == [90_000]
+
+
+def test_a_denied_re_post_pauses_the_destination_at_the_second_time() -> None:
+    """As for deliveries: the credential is read again once, then slowly."""
+    bench = Bench([OPEN], [Delivery(Result.DENIED, "unauthorized", 401)])
+    bench.run(bench.refresher(), 10 * MINUTE)
+    assert bench.instants == [0, *range(30_000, 10 * MINUTE + 1, 30_000)]
+
+
+def test_an_alert_outlives_a_restart_however_often_it_is_sent() -> None:
+    """At a resend delay of 1 s, four of them would be over before a start is."""
+    bench = Bench([replace(OPEN, interval=SECOND)])
+    assert bench.refresher(refresh=ResendSettings(resend_delay=SECOND)).due(T0)[0].ends_at == T0 + MINUTE
+
+
+def test_a_sink_that_raises_does_not_end_the_reminders(caplog: pytest.LogCaptureFixture) -> None:
+    """A defect counts as a failure with reason `internal`."""
+    bench = Bench([OPEN], [RuntimeError("x"), OK])
+    bench.run(bench.refresher(), MINUTE)
+    assert [(item.delivery.reason, item.request_id, item.destination) for item in bench.reports] == [
+        ("internal", "", PLACE),
+        ("ok", "", PLACE),
+    ]
+    assert "sink failed" in caplog.text
+
+
+def test_many_open_requests_go_out_in_one_call() -> None:
+    """Batching is the sink's: it gets all at once."""
+    bench = Bench([OpenAlert(numbered(number), T0) for number in range(2_500)])
+    bench.refresher().step(bench.clock)
+    assert [len(alerts) for _, alerts in bench.posts] == [2_500]
+
+
+SLOW = FiringAlert(
+    "SlowButHealthy",
+    ModelKey("shop", "ranking", "7"),
+    {"alertname": "SlowButHealthy", "severity": "page", "project": "shop", "pipeline": "ranking", "version": "7"},
+    {"summary": "0.31 s"},
+    T0 - MINUTE,
+    30 * SECOND,
+)
+
+
+def test_a_firing_alert_rule_is_posted_with_its_own_name_and_resolved_when_it_ends() -> None:
+    """External labels are added; the end is repeated for a while, then it is forgotten."""
+    bench = Bench(told=[SLOW])
+    refresher = bench.refresher()
+    bench.run(refresher, MINUTE)
+    (alert,) = bench.posts[0][1]
+    assert alert.labels == {**SLOW.labels, "cluster": "eu1"}
+    assert (alert.starts_at, alert.ends_at, alert.annotations) == (T0 - MINUTE, T0 + 4 * MINUTE, {"summary": "0.31 s"})
+    bench.told.clear()
+    bench.run(refresher, 30 * MINUTE)
+    ends = {item.ends_at - T0 for at, items in bench.posts for item in items if at > MINUTE}
+    assert ends == {2 * MINUTE}
+    assert max(at for at, items in bench.posts if items) == 17 * MINUTE
+
+
+def test_news_are_told_at_once_and_not_at_the_next_reminder() -> None:
+    """What fires between two reminders does not wait for the second."""
+    bench = Bench()
+    refresher = bench.refresher()
+    bench.run(refresher, 10 * SECOND)
+    bench.told.append(SLOW)
+    assert refresher.step(bench.clock) == T0 + MINUTE
+    assert bench.posts == []
+    bench.news += 1
+    assert refresher.step(bench.clock) == T0 + 10 * SECOND + MINUTE
+    assert [at for at, _ in bench.posts] == [10_000]
+
+
+def test_a_storm_is_one_alert_and_not_one_for_each_model() -> None:
+    """Its label is the group; how many are held is told in the summary."""
+    held = [
+        OpenAlert(numbered(number), T0, held=HoldReason.STORM, held_until=T0 + HOUR, group="serving")
+        for number in range(3)
+    ]
+    (alert,) = Bench(held).refresher().due(T0)
+    assert alert.labels == {"alertname": "ModelRetrainStorm", "group": "serving", "cluster": "eu1"}
+    assert alert.annotations["summary"] == "3 retrainings of group serving are held: they began in one storm"
+    assert alert.annotations["until"] == "2023-11-14T23:13:20.000Z"
+
+
+@pytest.mark.parametrize(
+    ("reason", "name", "summary"),
+    [
+        (HoldReason.APPROVAL, "ModelRetrainAwaitingApproval", "Retraining of shop/ranking/7 awaits approval"),
+        (HoldReason.ATTEMPTS, "ModelRetrainEscalated",
+         "Retraining of shop/ranking/7 is up to people: retraining did not help"),
+        (HoldReason.MUTED, "ModelRetrainHeld", "Retraining of shop/ranking/7 is held back: muted"),
+    ],
+)  # fmt: skip
+def test_what_people_have_to_do_has_an_alert_name_of_its_own(reason: HoldReason, name: str, summary: str) -> None:
+    """So that it can be routed apart; when the reason changes, the former alert is resolved."""
+    bench = Bench([OpenAlert(REQUEST, T0, held=HoldReason.COOLDOWN, held_until=T0 + HOUR)])
+    refresher = bench.refresher()
+    refresher.due(T0)
+    bench.known = [OpenAlert(REQUEST, T0, held=reason)]
+    found = {alert.labels["alertname"]: alert for alert in refresher.due(T0 + MINUTE)}
+    assert found[name].annotations["summary"] == summary
+    assert found[name].ends_at > T0 + MINUTE
+    if name != "ModelRetrainHeld":
+        assert found["ModelRetrainHeld"].ends_at == T0 + MINUTE
+
+
+def test_an_unchanged_alert_is_made_once_and_only_its_end_moves() -> None:
+    """The sink recognises the mappings by being the same objects, and need not encode them again."""
+    bench = Bench([OPEN])
+    refresher = bench.refresher()
+    (first,), (second,) = refresher.due(T0), refresher.due(T0 + MINUTE)
+    assert second.labels is first.labels
+    assert second.annotations is first.annotations
+    assert (first.ends_at - T0, second.ends_at - T0) == (240_000, 300_000)
+
+
+def test_new_numbers_reach_alertmanager_under_the_same_labels() -> None:
+    """Annotations may change, and are sent as they are now; labels never, nor does the start or the link."""
+    bench = Bench([replace(OPEN, annotations={"summary": "0.7"})])
+    refresher = bench.refresher()
+    (first,) = refresher.due(T0)
+    bench.known = [replace(OPEN, annotations={"summary": "0.9"})]
+    (second,) = refresher.due(T0 + MINUTE)
+    assert (first.annotations["summary"], second.annotations["summary"]) == ("0.7", "0.9")
+    assert second.labels == first.labels
+    assert (second.starts_at, second.generator_url) == (first.starts_at, first.generator_url)
+
+
+def test_nothing_is_kept_of_requests_that_are_not_open_any_more() -> None:
+    """Memory is bounded by what is open."""
+    texts = Texts(summary="x")
+    seen = weakref.ref(texts)
+    bench = Bench([replace(OPEN, annotations=texts)])
+    refresher = bench.refresher()
+    assert len(refresher.due(T0)) == 1
+    del texts
+    bench.known = []
+    assert refresher.due(T0 + MINUTE) == []
+    gc.collect()
+    assert seen() is None

@@ -1,0 +1,270 @@
+"""Models that should report: remembered, missed, replaced, retired; and verdicts that say nothing yet."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from bridge.domain.batch import DISCOVER, EventBatch
+from bridge.domain.model import ModelKey
+from bridge.domain.rule import Breaches, Condition, Rule, StrategySpec
+from bridge.domain.times import HOUR, MINUTE, SECOND
+from bridge.domain.verdict import Cause
+from tests.engine.api.test_queries import queries
+from tests.support.world import QUERY_FAILED, A, B, C, FixedRoutes, World, group, rule
+
+
+def told(world: World) -> list[tuple[ModelKey | None, str, str]]:
+    return [(item.model, item.outcome.value, item.reason) for item in world.decisions()]
+
+
+def test_a_model_that_was_seen_before_the_restart_is_missed_after_it() -> None:
+    """Expected models are remembered: it is named though this process never saw it."""
+    world = World(group(rule()))
+    world.tick({A: 0.1, B: 0.1})
+    world.restart()
+    world.tick({B: 0.1})
+    assert told(world) == [(A, "inconclusive", "inconclusive: no_data")]
+    world.restart()
+    world.tick({B: 0.1})
+    assert len(told(world)) == 1  # it has been said
+
+
+def test_no_data_can_be_a_breach() -> None:
+    """`no_data: fire`: the silence itself asks, and says so."""
+    world = World(group(rule(policies={Cause.NO_DATA: "fire"})))
+    world.tick({A: 0.1, B: 0.1})
+    world.tick({B: 0.1})
+    (record,) = world.requests()
+    text = "Drifted: drift is inconclusive: no_data, which this rule takes as a breach"
+    assert (record.request.model, record.request.reason) == (A, text)
+
+
+def test_no_data_can_be_healthy() -> None:
+    """`no_data: ok`: a model that is gone resolves."""
+    world = World(group(rule(policies={Cause.NO_DATA: "ok"})), routes=FixedRoutes(reporting=False))
+    world.tick({A: 0.7})
+    world.tick({B: 0.1})
+    assert world.states() == [(A, "closed")]
+
+
+def test_an_error_fires_only_for_models_that_the_rule_has_seen() -> None:
+    """`query_error: fire` on two rules with different models."""
+    world = World(group(rule("One", policies={Cause.QUERY_ERROR: "fire"}), rule("Other", query="errors", limit=0.1)))
+    world.say({A: 0.1}, signal="drift")
+    world.tick({B: 0.0}, signal="errors")
+    world.say(QUERY_FAILED, signal="drift")
+    world.tick({B: 0.0}, signal="errors")
+    assert [item.request.model for item in world.requests()] == [A]
+
+
+def test_a_version_that_stopped_is_replaced_by_the_one_that_came() -> None:
+    """Its open episode ends as replaced; the newer version's state is its own."""
+    world = World(group(rule(), interval=MINUTE), routes=FixedRoutes(reporting=False))
+    world.tick({A: 0.7, B: 0.1})
+    world.tick({A: 0.7, B: 0.1, C: 0.1})
+    for _ in range(6):
+        world.tick({B: 0.1, C: 0.1})
+    (record,) = world.requests()
+    assert (record.state, record.message) == ("closed", "replaced")
+    assert told(world)[-1] == (A, "none", "replaced: drift does not report it any more")
+    world.restart()
+    world.tick({B: 0.1, C: 0.1})
+    assert world.store.load(0).sightings[0].model != A
+    assert {item.model for item in world.store.load(0).sightings} == {B, C}
+
+
+def test_a_model_that_came_back_is_missing_no_longer() -> None:
+    """Its silence is over: nothing retires it later."""
+    world = World(group(rule()))
+    for answer in ({A: 0.1, B: 0.1}, {B: 0.1}, {A: 0.1, B: 0.1}):
+        world.tick(answer)
+    assert [item.missing_since for item in world.store.load(0).sightings] == [0, 0]
+
+
+def test_a_successor_that_went_silent_too_replaces_nobody() -> None:
+    """Both stopped: an outage, not a roll-out."""
+    world = World(group(rule(), interval=MINUTE))
+    world.tick({A: 0.7, B: 0.1})
+    world.tick({A: 0.7, B: 0.1, C: 0.1})
+    for _ in range(8):
+        world.tick({B: 0.1})
+    assert list(world.engine.book.episodes) == [A]
+
+
+def test_a_canary_beside_the_old_version_replaces_nobody() -> None:
+    """Both report: both are judged."""
+    world = World(group(rule(), interval=MINUTE))
+    world.tick({A: 0.7})
+    for _ in range(10):
+        world.tick({A: 0.7, C: 0.1})
+    assert list(world.engine.book.episodes) == [A]
+
+
+def test_a_silent_version_without_a_successor_is_kept_until_it_is_retired() -> None:
+    """It might come back: a week is the default; here an hour."""
+    world = World(group(rule(), interval=10 * MINUTE), routes=FixedRoutes(reporting=False))
+    world.engine.retire_after = 60 * MINUTE
+    world.tick({A: 0.7, B: 0.1})
+    for _ in range(6):
+        world.tick({B: 0.1})
+    assert list(world.engine.book.episodes) == [A]
+    world.tick({B: 0.1})
+    assert (world.requests()[0].state, world.requests()[0].message) == ("closed", "retired")
+    assert told(world)[-1] == (A, "none", "retired: drift does not report it any more")
+    assert [view.model for view in world_models(world)] == [B]
+
+
+def world_models(world: World) -> list:
+    return queries(world).models()
+
+
+def test_a_partial_answer_makes_nobody_missing() -> None:
+    """What may not be whole says nothing of the absent."""
+    world = World(group(rule()))
+    world.tick({A: 0.1, B: 0.1})
+    world.source.partial = True
+    world.tick({B: 0.1})
+    assert [item.missing_since for item in world.store.load(0).sightings] == [0, 0]
+
+
+def test_a_discovered_model_that_never_reported_is_missed() -> None:
+    """The discover expression names it; the signal has no number for it."""
+    world = World(group(rule()))
+    whole = type(world.source).instant
+
+    def discovering(self, query, slot, at) -> EventBatch:
+        batch = whole(self, query, slot, at)
+        models = [*batch.index.tolist(), self.table.row(C)]
+        value = np.append(batch.columns["value"], np.nan)
+        columns = {"value": value, DISCOVER: np.ones(len(models))}
+        return EventBatch(
+            batch.name, batch.event, slot, self.table, np.array(models, np.int32), columns, elements=len(models),
+            series=[b"{}"] * len(models),
+        )  # fmt: skip
+
+    world.source.instant = discovering.__get__(world.source)  # type: ignore[method-assign]
+    world.tick({A: 0.1})
+    world.tick({A: 0.1})
+    assert told(world) == [(C, "inconclusive", "inconclusive: no_data")]
+
+
+def test_a_new_version_warms_up_before_it_is_judged() -> None:
+    """Those of the first answer are old; one that comes later has to last."""
+    world = World(group(rule(warm_up=30 * SECOND)))
+    world.tick({A: 0.1})
+    for _ in range(3):
+        world.tick({A: 0.1, B: 0.9})
+    assert world.requests() == []
+    assert told(world)[0] == (B, "inconclusive", "inconclusive: warming_up")
+    world.tick({A: 0.7, B: 0.9})
+    assert [item.request.model for item in world.requests()] == [A, B]
+
+
+def test_three_of_five_slots_fire_and_too_few_resolve() -> None:
+    """Flapping that `for` never sees; a restart in the middle forgets nothing."""
+    world = World(group(rule(breaches=Breaches(3, 5))), routes=FixedRoutes(reporting=False))
+    for value in (0.7, 0.1, 0.7, 0.1):
+        world.tick({A: value})
+    assert world.requests() == []
+    world.restart()
+    world.tick({A: 0.7})
+    (record,) = world.requests()
+    assert record.request.reason == "Drifted: drift 0.7 above 0.6, breached in 3 of the last 5 slots"
+    world.tick({A: 0.1})
+    assert world.states() == [(A, "closed")]
+
+
+def test_a_slot_without_a_number_is_none_of_the_last_five() -> None:
+    """Errors neither fill nor empty the window."""
+    world = World(group(rule(breaches=Breaches(2, 2))))
+    for answer in ({A: 0.7}, QUERY_FAILED, QUERY_FAILED, {A: 0.7}):
+        world.tick(answer)
+    assert [item.request.model for item in world.requests()] == [A]
+
+
+def test_what_n_of_m_remembers_is_forgotten_when_it_is_blank() -> None:
+    """A quiet model has no row in the store."""
+    world = World(group(rule(breaches=Breaches(2, 3))))
+    world.tick({A: 0.7})
+    assert [row.recent for row in world.store.load(0).alerts] == [1]
+    for _ in range(3):
+        world.tick({A: 0.1})
+    assert world.store.load(0).alerts == []
+
+
+DRIFTS = Condition("drift", StrategySpec("threshold", {"max": 0.6}))
+SLOW = Condition("lat", StrategySpec("threshold", {"max": 0.2}))
+
+
+def either(**more: object) -> Rule:
+    return rule("Any", query="drift", limit=None, conditions=(DRIFTS, SLOW), at_least=1, **more)
+
+
+def slot(world: World, drift: dict, lat: dict) -> None:
+    world.say(drift, signal="drift")
+    world.say(lat, signal="lat")
+    world.tick()
+
+
+def test_a_model_leaves_a_composite_rule_when_no_signal_of_it_reports_it() -> None:
+    """One of two signals has dropped it for a successor: the episode goes on, one request."""
+    world = World(group(either()), routes=FixedRoutes(reporting=False))
+    slot(world, {A: 0.9}, {A: 0.1})
+    slot(world, {A: 0.9}, {A: 0.1, C: 0.1})
+    for _ in range(35):
+        slot(world, {A: 0.9}, {C: 0.1})
+    assert world.states() == [(A, "requested")]
+    assert not [reason for _, _, reason in told(world) if reason.startswith("replaced")]
+
+
+def test_a_replaced_version_stays_replaced_after_a_restart() -> None:
+    """With `no_data: fire`, and signals that dropped it at different times."""
+    for restart in (False, True):
+        world = World(group(either(policies={Cause.NO_DATA: "fire"}, for_=HOUR)))
+        slot(world, {A: 0.1}, {A: 0.1})
+        slot(world, {A: 0.1, C: 0.1}, {A: 0.1, C: 0.1})
+        for _ in range(20):
+            slot(world, {A: 0.1, C: 0.1}, {C: 0.1})
+        for _ in range(40):
+            slot(world, {C: 0.1}, {C: 0.1})
+        if restart:
+            world.restart()
+        slot(world, {C: 0.1}, {C: 0.1})
+        assert [row.model for row in world.store.load(0).alerts] == []
+
+
+def test_another_expression_expects_its_own_models() -> None:
+    """The signal was edited: who reported to the old one is not missed in the new one."""
+    world = World(group(rule(policies={Cause.NO_DATA: "fire"})))
+    world.tick({A: 0.1})
+    changed = group(rule(policies={Cause.NO_DATA: "fire"}))
+    queries_ = {"drift": replace(changed.queries["drift"], exprs={"value": "model_drift{env='prod'}"})}
+    world.reconfigure(replace(changed, queries=queries_))
+    world.tick({B: 0.1})
+    assert world.requests() == []
+    assert {item.model for item in world.store.load(0).sightings} == {B}
+
+
+def test_a_discovered_version_that_was_replaced_is_not_missed_again() -> None:
+    """The discover expression goes on naming it for a while."""
+    world = World(group(rule(), interval=MINUTE))
+    whole = type(world.source).instant
+
+    def discovering(self, query, slot, at) -> EventBatch:
+        batch = whole(self, query, slot, at)
+        named = self.table.row(A)
+        models = [*batch.index.tolist(), *([named] if named not in batch.index else [])]
+        value = np.append(batch.columns["value"], [np.nan] * (len(models) - len(batch)))
+        columns = {"value": value, DISCOVER: np.ones(len(models))}
+        index = np.array(models, np.int32)
+        return EventBatch(batch.name, batch.event, slot, self.table, index, columns, series=[b"{}"] * len(models))
+
+    world.source.instant = discovering.__get__(world.source)  # type: ignore[method-assign]
+    world.tick({A: 0.1})
+    world.tick({A: 0.1, C: 0.1})
+    for _ in range(20):
+        world.tick({C: 0.1})
+    reasons = [reason for model, _, reason in told(world) if model == A]
+    assert reasons == ["inconclusive: no_data", "replaced: drift does not report it any more"]

@@ -1,0 +1,165 @@
+"""A new version begins with what its strategy makes of the version before it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bridge.domain.batch import VALUE, EventBatch
+from bridge.domain.model import ModelKey, ModelTable
+from bridge.domain.verdict import Code, Verdicts
+from bridge.engine.evaluation.inheritance import succeed
+from bridge.engine.state import strategy_state
+from bridge.strategies.base import RetrainStrategy, StateColumn, StrategyConfig
+from bridge.strategies.registry import strategies
+from tests.support.world import A, B, C, World, group, rule
+
+STATE = np.dtype([("highest", np.float64), ("handed", np.float64)])
+
+
+class Learning(RetrainStrategy):
+    """Breached above the highest value that the version before it ever had."""
+
+    name = "learning"
+    needs = frozenset({VALUE})
+    inherits = True
+    state_dtype = STATE
+
+    def __init__(self, config: StrategyConfig) -> None:
+        pass
+
+    def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Verdicts:
+        assert state is not None
+        values = batch.values()
+        state["highest"] = np.maximum(state["highest"], values)
+        code = np.where((state["handed"] > 0) & (values > state["handed"]), Code.BREACHED, Code.OK).astype(np.int8)
+        return Verdicts(code, np.zeros(len(code), np.int8), values, state["handed"].copy())
+
+    def successor(self, former: StateColumn) -> StateColumn:
+        state = np.zeros(len(former), STATE)
+        state["handed"] = former["highest"]
+        return state
+
+
+def install(monkeypatch: pytest.MonkeyPatch, kind: type[Learning]) -> None:
+    """What the test's rules call threshold is this strategy."""
+    known = dict(strategies())
+    stand_in = type("StandIn", (kind,), {"Config": known["threshold"].Config})
+    monkeypatch.setattr("bridge.strategies.registry.strategies", lambda: known | {"threshold": stand_in})
+
+
+def learning() -> RetrainStrategy:
+    return Learning(StrategyConfig())
+
+
+def filled(table: ModelTable, **highest: float) -> StateColumn:
+    state = np.zeros(len(table), STATE)
+    for version, value in highest.items():
+        state["highest"][table.row(ModelKey("p", "q", version))] = value
+    return state
+
+
+def handed(known: list[str], every: StateColumn, table: ModelTable, version: str) -> float:
+    slot = table.row(ModelKey("p", "q", version))
+    state, seen = np.zeros(1, STATE), np.zeros(len(table), np.bool_)
+    seen[[table.row(ModelKey("p", "q", item)) for item in known]] = True
+    succeed(learning(), state, np.array([slot], np.int32), every, seen, table)
+    return float(state["handed"][0])
+
+
+@pytest.fixture
+def table() -> ModelTable:
+    """Three versions of one pipeline, and a model of another one."""
+    found = ModelTable()
+    for model in (*(ModelKey("p", "q", version) for version in ("v1", "v2", "v3")), ModelKey("p", "other", "v1")):
+        found.row(model)
+    return found
+
+
+def test_the_latest_version_that_has_a_memory_hands_it_on(table: ModelTable) -> None:
+    """Not one of another pipeline, not one that was cleared, not itself."""
+    assert handed(["v1", "v2"], filled(table, v1=1.0, v2=2.0), table, "v3") == 2.0
+    assert handed(["v1", "v2"], filled(table, v1=1.0), table, "v3") == 1.0
+    assert handed([], filled(table), table, "v3") == 0.0
+    every = filled(table)
+    every["highest"][3] = 9.0
+    assert handed([], every, table, "v3") == 0.0
+
+
+def test_a_version_that_is_known_or_has_a_memory_of_its_own_keeps_it(table: ModelTable) -> None:
+    """One that reports again after a roll-back, and one that saw history before it was first asked of the present."""
+    assert handed(["v1", "v2", "v3"], filled(table, v1=1.0, v2=2.0), table, "v3") == 0.0
+    state = filled(table, v3=5.0)[2:3]
+    succeed(learning(), state, np.array([2], np.int32), filled(table, v1=1.0), np.zeros(4, np.bool_), table)
+    assert state["handed"][0] == 0.0
+    assert state["highest"][0] == 5.0
+
+
+def test_the_engine_hands_on_at_the_first_sample_of_a_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    """C is the version after A: 0.5 was the highest that A had. B has no version before it."""
+    install(monkeypatch, Learning)
+    world = World(group(rule()))
+    for value in (0.5, 0.4):
+        world.tick({A: value, B: 0.9})
+    world.tick({C: 0.45, B: 0.9})
+    assert world.requests() == []
+    world.tick({C: 0.55, B: 0.9})
+    assert [record.request.model for record in world.requests()] == [C]
+
+
+def test_a_pause_between_two_versions_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten minutes without any, longer than a replaced version is waited for."""
+    install(monkeypatch, Learning)
+    world = World(group(rule()))
+    world.tick({A: 0.5})
+    for _ in range(60):
+        world.tick({B: 0.1})
+    world.tick({C: 0.45, B: 0.1})
+    assert world.requests() == []
+    world.tick({C: 0.55, B: 0.1})
+    assert [record.request.model for record in world.requests()] == [C]
+
+
+class LearningFromThePast(Learning):
+    """The same, with a minute of history."""
+
+    history = 60_000
+
+
+def test_versions_in_the_history_of_a_new_rule_hand_on_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A, and C after it, were seen by nobody: C is judged by what A had."""
+    install(monkeypatch, LearningFromThePast)
+    world = World(group(rule()))
+    world.pass_slots({A: 0.5}, {A: 0.4}, {C: 0.3}, {C: 0.2})
+    world.tick({C: 0.55})
+    assert [record.request.model for record in world.requests()] == [C]
+
+
+def test_a_version_that_began_while_its_memory_was_not_written_inherits_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed two slots after C began, with a memory of before that: the slots since are seen again, as they were."""
+    monkeypatch.setattr(strategy_state, "SMALL", 0)
+    install(monkeypatch, Learning)
+    world = World(group(rule()))
+    world.tick({A: 0.5})
+    for _ in range(2):
+        world.tick({C: 0.3})
+    world.restart()
+    world.tick({C: 0.45})
+    assert world.requests() == []
+    world.tick({C: 0.55})
+    assert [record.request.model for record in world.requests()] == [C]
+
+
+def test_strategies_that_do_not_inherit_begin_with_nothing() -> None:
+    """Whatever the version before had."""
+    plain = build_plain()
+    assert not plain.inherits
+    assert not plain.successor(np.ones(2, STATE))["handed"].any()
+
+
+def build_plain() -> RetrainStrategy:
+    class Plain(Learning):
+        inherits = False
+        successor = RetrainStrategy.successor
+
+    return Plain(StrategyConfig())

@@ -1,0 +1,134 @@
+"""Numbers that are too few, too old or of too new a model say nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+
+from bridge.domain.batch import EventBatch, EventKind
+from bridge.domain.model import ModelTable
+from bridge.domain.verdict import Cause, Code, Verdicts
+from bridge.engine.evaluation.judge import judge, learn
+from bridge.strategies.base import RetrainStrategy, StateColumn
+from bridge.strategies.threshold import Limits, ThresholdStrategy
+from tests.support.world import DRIFT, A, B, C, rule
+
+NOW = 1_700_000_000_000
+STRATEGY = ThresholdStrategy(limits=Limits(max=0.6))
+
+
+def judged(
+    rule_keys: dict, columns: dict, *, stale_after: int = 0, first_seen: tuple[int, ...] = (1, 1, 1)
+) -> Verdicts:
+    """Three models over their limit, judged under these keys and columns."""
+    table = ModelTable()
+    index = np.array([table.row(model) for model in (A, B, C)], np.int32)
+    values = {"value": np.array([0.7, 0.8, 0.9]), **{name: np.array(column) for name, column in columns.items()}}
+    batch = EventBatch("drift", EventKind.DRIFT, NOW, table, index, values)
+    query = replace(DRIFT, stale_after=stale_after)
+    return judge(STRATEGY, batch, None, rule(**rule_keys), query, np.array(first_seen, np.int64))
+
+
+def causes(verdicts: Verdicts) -> list[tuple[Code, Cause]]:
+    return [(Code(code), Cause(cause)) for code, cause in zip(verdicts.code, verdicts.cause, strict=True)]
+
+
+BREACHED = (Code.BREACHED, Cause.NONE)
+
+
+def test_too_few_observations_say_nothing() -> None:
+    """At n_min they count; an unknown number of them does not."""
+    found = judged({"n_min": 30.0}, {"n": [29.0, 30.0, np.nan]})
+    insufficient = (Code.INCONCLUSIVE, Cause.INSUFFICIENT)
+    assert causes(found) == [insufficient, BREACHED, insufficient]
+
+
+def test_an_old_number_says_nothing() -> None:
+    """From stale_after on; one whose age nobody knows is stale."""
+    made = [NOW / 1000 - 59, NOW / 1000 - 60, np.nan]
+    stale = (Code.INCONCLUSIVE, Cause.STALE)
+    assert causes(judged({}, {"updated": made}, stale_after=60_000)) == [BREACHED, stale, stale]
+
+
+def test_a_model_that_is_new_says_nothing_until_it_is_warm() -> None:
+    """One that was never seen before, one that is as old as warm_up, one that is younger."""
+    found = judged({"warm_up": 60_000}, {}, first_seen=(0, NOW - 60_000, NOW - 59_999))
+    warming = (Code.INCONCLUSIVE, Cause.WARMING_UP)
+    assert causes(found) == [warming, BREACHED, warming]
+
+
+def test_the_first_reason_is_kept() -> None:
+    """A number that is no number is that, however few observations it has."""
+    found = judged({"n_min": 30.0}, {"n": [1.0, 1.0, 1.0], "value": [np.nan, 0.8, 0.9]})
+    assert causes(found)[0] == (Code.INCONCLUSIVE, Cause.NAN)
+
+
+class WithP(ThresholdStrategy):
+    """Over the limit, with a p-value beside it."""
+
+    name: ClassVar[str] = "tested"
+
+    def __init__(self, p: list[float] | None) -> None:
+        super().__init__(limits=Limits(max=0.6))
+        self._p = p
+
+    def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Verdicts:
+        found = super().analyse_batch(batch, state)
+        return found if self._p is None else replace(found, p=np.array(self._p))
+
+
+def gated(p: list[float] | None, values: tuple[float, ...] = (0.7, 0.8, 0.9)) -> list[Code]:
+    """Three models under `fdr: 0.05`."""
+    table = ModelTable()
+    index = np.array([table.row(model) for model in (A, B, C)], np.int32)
+    batch = EventBatch("drift", EventKind.DRIFT, NOW, table, index, {"value": np.array(values)})
+    found = judge(WithP(p), batch, None, rule(fdr=0.05), DRIFT, np.zeros(3, np.int64))
+    return [Code(code) for code in found.code]
+
+
+def test_a_breach_that_may_be_chance_among_so_many_starts_nothing() -> None:
+    """0.03 is enough of one model, and of three only when the others are as small."""
+    assert gated([0.03, 0.03, 0.03]) == [Code.BREACHED] * 3
+    assert gated([0.03, 0.2, 0.9]) == [Code.BAND] * 3
+    assert gated([0.001, 0.03, 0.9]) == [Code.BREACHED, Code.BREACHED, Code.BAND]
+
+
+def test_the_gate_takes_away_and_adds_nothing() -> None:
+    """A model within its limit stays healthy, however small its p-value; one that is not known is not counted."""
+    assert gated([0.001, 0.001, 0.9], (0.1, 0.7, 0.1)) == [Code.OK, Code.BREACHED, Code.OK]
+    assert gated([0.02, np.nan, 0.9], (0.7, np.nan, 0.1)) == [Code.BREACHED, Code.INCONCLUSIVE, Code.OK]
+
+
+def test_a_breach_without_a_p_value_starts_nothing() -> None:
+    """Nobody knows how probable it is."""
+    assert gated(None) == [Code.BAND] * 3
+    assert gated([0.001, np.nan, 0.001]) == [Code.BREACHED, Code.BAND, Code.BREACHED]
+
+
+class Counting(RetrainStrategy):
+    """Remembers how many numbers it has seen."""
+
+    name = "counting"
+    state_dtype = np.dtype([("seen", np.int64)])
+
+    def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Verdicts:
+        assert state is not None
+        state["seen"] += 1
+        return Verdicts.inconclusive(len(batch), Cause.BLIND)
+
+
+def test_of_numbers_that_say_nothing_a_strategy_remembers_nothing() -> None:
+    """Too few or too old, live and in history; the others are learnt."""
+    table = ModelTable()
+    index = np.array([table.row(model) for model in (A, B, C)], np.int32)
+    columns = {"value": np.ones(3), "n": np.array([29.0, 30.0, 30.0]), "updated": NOW / 1000 - np.array([0, 60, 59.0])}
+    batch = EventBatch("drift", EventKind.DRIFT, NOW, table, index, columns)
+    strategy, query, keys = Counting(), replace(DRIFT, stale_after=60_000), rule(n_min=30.0)
+    state = strategy.new_state(3)
+    assert state is not None
+    judge(strategy, batch, state, keys, query, np.ones(3, np.int64))
+    assert state["seen"].tolist() == [0, 0, 1]
+    learn(strategy, batch, state, keys, query)
+    assert state["seen"].tolist() == [0, 0, 2]

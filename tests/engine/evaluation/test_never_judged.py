@@ -1,0 +1,87 @@
+"""A rule that has numbers of a model for long, and never says anything of it, says so."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bridge.domain.batch import EventBatch
+from bridge.domain.rule import StrategySpec
+from bridge.domain.times import DAY, HOUR
+from bridge.domain.verdict import Cause, Code, Verdicts
+from bridge.engine.api.explain import Explainer
+from bridge.engine.evaluation.never_judged import JUDGED, note, overdue, patience_of
+from bridge.strategies.base import RetrainStrategy, StateColumn
+from bridge.strategies.registry import build
+from tests.engine.api.test_queries import queries
+from tests.support.world import A, B, C, World, group, rule
+
+NAN = float("nan")
+
+
+class OnlyLarge(RetrainStrategy):
+    """Knows nothing of numbers below one."""
+
+    name = "only_large"
+
+    def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Verdicts:
+        values = batch.values()
+        found = Verdicts.inconclusive(len(batch), Cause.WARMING_UP)
+        found.cause[np.isnan(values)] = Cause.NAN
+        found.code[values >= 1], found.cause[values >= 1] = Code.OK, Cause.NONE
+        return found
+
+
+def silent_world() -> World:
+    """A rule with a strategy that is silent of small numbers, in slots of an hour."""
+    world = World(group(rule(), interval=HOUR))
+    world.engine.runs()["Drifted"].strategy = OnlyLarge()
+    return world
+
+
+def test_numbers_without_a_verdict_are_counted_from_the_first_one() -> None:
+    """No number is no number; one verdict is enough for ever."""
+    since = np.zeros(4, np.int64)
+    unknown = np.full(4, Code.INCONCLUSIVE, np.int8)
+    note(since, unknown, np.array([Cause.NO_DATA, Cause.NAN, Cause.WARMING_UP, Cause.STALE], np.int8), 10)
+    assert since.tolist() == [0, 0, 10, 10]
+    code = np.array([Code.INCONCLUSIVE, Code.OK, Code.INCONCLUSIVE, Code.BREACHED], np.int8)
+    note(since, code, np.array([Cause.INSUFFICIENT, 0, Cause.WARMING_UP, 0], np.int8), 20)
+    assert since.tolist() == [20, JUDGED, 10, JUDGED]
+    note(since, unknown, np.full(4, Cause.WARMING_UP, np.int8), 30)
+    assert since.tolist() == [20, JUDGED, 10, JUDGED]
+    assert overdue(since, 30, 10).tolist() == [2]
+    assert overdue(since, 31, 10).tolist() == [0, 2]
+
+
+def test_a_strategy_has_two_warm_ups_and_a_day_at_least() -> None:
+    """Of the slowest strategy, or of the rule."""
+    auto, limit = build(StrategySpec("auto", {})), build(StrategySpec("threshold", {"max": 1}))
+    assert patience_of([limit], 0) == DAY
+    assert patience_of([limit], 3 * DAY) == 6 * DAY
+    assert patience_of([limit, auto, None], HOUR) == 2 * DAY
+    for name, params, warm_up in (
+        ("burn_rate", {"slo": 0.99}, 36 * HOUR), ("ewma", {"standardise": {"warm_up": "2d"}}, 2 * DAY),
+        ("vote", {"at_least": 1, "of": [{"auto": {}}, {"threshold": {"max": 1}}]}, DAY),
+        ("decay", {"min": 0.9, "window": "8d", "min_coverage": 0.5, "lead_time": "1d"}, 4 * DAY),
+    ):  # fmt: skip
+        assert build(StrategySpec(name, params)).warm_up == warm_up, name
+
+
+def test_models_with_numbers_and_no_verdict_are_counted_and_explained() -> None:
+    """A is never judged, B has no number, C was judged once."""
+    world = silent_world()
+    world.tick({A: 0.1, B: NAN, C: 1.0})
+    for _ in range(24):
+        world.tick({A: 0.1, B: NAN, C: 0.1})
+    assert queries(world).never_judged() == [("g", "Drifted", 0)]
+    world.tick({A: 0.1, B: NAN, C: 0.1})
+    assert queries(world).never_judged() == [("g", "Drifted", 1)]
+    explainer = Explainer(world.engine, world.store, lambda: "http://p:9090")
+    told = {model: explainer.explain(model, "", 0)[0].answer for model in (A, B, C)}
+    assert told[A] == (
+        "verdict: inconclusive: warming_up; the state is kept; it has had numbers for 1d1h and was never judged, which"
+        " should take no longer than 1d"
+    )
+    assert "never judged" not in told[B] + told[C]
+    world.tick({A: 1.0, B: NAN, C: 0.1})
+    assert queries(world).never_judged() == [("g", "Drifted", 0)]

@@ -1,0 +1,190 @@
+"""What is remembered of the last slots."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bridge.domain.errors import StoreFullError
+from bridge.domain.model import ModelKey
+from bridge.domain.rule import StrategySpec
+from bridge.domain.times import SECOND
+from bridge.domain.verdict import Verdicts
+from bridge.engine.api.queries import EngineQueries
+from bridge.engine.api.views import TrailView
+from bridge.engine.evaluation.trail import Trail, Trails, TrailWindow
+from tests.support.world import QUERY_FAILED, A, B, C, World, group, rule
+
+
+def fleet(count: int) -> list[ModelKey]:
+    return [ModelKey("shop", f"p{number}", "1") for number in range(count)]
+
+
+def world_of(*rules: object) -> World:
+    world = World(group(*(rules or (rule(),))))  # type: ignore[arg-type]
+    world.engine.trails = Trails()
+    return world
+
+
+def trail(world: World, model: object = A, name: str = "Drifted", last: int = 0) -> TrailView:
+    queries = EngineQueries(
+        world.engine, world.store, world.store, configured=list, why_not_ready=str, configuration=str,
+        now=lambda: world.now,
+    )  # fmt: skip
+    (found,) = queries.trails([model], last)  # type: ignore[list-item]
+    return found[name]
+
+
+def shown(numbers: object) -> list[float | None]:
+    return [None if math.isnan(number) else round(number, 4) for number in numbers]  # type: ignore[attr-defined]
+
+
+def test_a_trail_is_what_was_seen_slot_by_slot() -> None:
+    """Value, limit and alert state; nothing where the source did not answer or the model did not report."""
+    world = world_of(rule(for_=10 * SECOND))
+    for answer in ({A: 0.1, B: 0.1}, {A: 0.7}, QUERY_FAILED, {A: 0.8, B: math.nan}, {A: 0.9}):
+        world.tick(answer)  # type: ignore[arg-type]
+    found = trail(world)
+    assert shown(found.value) == [0.1, 0.7, None, 0.8, 0.9]
+    assert shown(found.threshold) == [0.6, 0.6, None, 0.6, 0.6]
+    assert found.state == [0, 1, 1, 2, 2]
+    assert list(found.slots) == [world.now - place * 10 * SECOND for place in (4, 3, 2, 1, 0)]
+    assert shown(trail(world, B).value) == [0.1, None, None, None, None]
+    assert shown(trail(world, last=2).value) == [0.8, 0.9]
+
+
+def test_a_tick_that_could_not_be_stored_leaves_no_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if it had not been."""
+    world = world_of()
+    world.tick({A: 0.1})
+
+    def broken(_: object) -> None:
+        raise StoreFullError("disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.store, "commit", broken)
+        with pytest.raises(StoreFullError):
+            world.tick({A: 0.2})
+    world.tick({A: 0.3})
+    assert shown(trail(world).value)[0] == 0.1
+    assert 0.2 not in shown(trail(world).value)
+
+
+def test_models_that_come_later_have_no_past() -> None:
+    """And the others keep theirs, also when room has to be made."""
+    world = world_of()
+    world.tick({A: 0.1})
+    many = fleet(200)
+    world.tick({A: 0.2, **dict.fromkeys(many, 0.3)})
+    assert shown(trail(world).value) == [0.1, 0.2]
+    assert shown(trail(world, many[-1]).value) == [None, 0.3]
+
+
+def test_the_band_is_what_the_detector_takes_as_usual() -> None:
+    """Three robust sigmas around the level, in the signal's unit, never below 0 for a share."""
+    fixed = {"reference": "fixed", "level": 0.1, "spread": 0.05, "whiten": False, "transform": "none"}
+    world = world_of(replace(rule(), strategy=StrategySpec("ewma", {"standardise": fixed})))
+    world.tick({A: 0.11})
+    found = trail(world)
+    assert shown(found.lower) == [0.0]
+    assert shown(found.upper) == [0.25]
+    assert shown(trail(world_with_threshold()).lower) == [None]
+
+
+def world_with_threshold() -> World:
+    world = world_of()
+    world.tick({A: 0.1})
+    return world
+
+
+def test_the_ring_keeps_the_newest_slots_and_its_budget() -> None:
+    """Against a list; the more models there are, the fewer slots."""
+    world = world_of()
+    trails = Trail(budget=21 * 80 * 10, shortest=2)
+    noted: list[tuple[int, float]] = []
+    for step in range(35):
+        world.tick({A: step / 100, B: 0.1} if step < 20 else {A: step / 100, **dict.fromkeys(fleet(80), 0.1)})
+        run = world.engine.runs()["Drifted"]
+        trails.note(run)
+        noted.append((world.now, step / 100))
+        course = trails.course([world.engine.table.row(A), 10_000])
+        kept = len(course.slots)
+        assert course.slots.tolist() == [slot for slot, _ in noted[-kept:]]
+        assert np.allclose(course.value[:, 0], [value for _, value in noted[-kept:]])
+        assert np.isnan(course.value[:, 1]).all()
+        assert kept == min(step + 1, 12) if step < 20 else kept <= 12
+    assert kept == 7
+
+
+def test_a_rule_of_another_meaning_begins_a_new_trail() -> None:
+    """One that goes on keeps what it saw; one that is gone is forgotten."""
+    world = world_of()
+    world.tick({A: 0.1})
+    world.reconfigure(group(rule(labels={"team": "ml"})))
+    world.tick({A: 0.2})
+    assert shown(trail(world).value) == [0.1, 0.2]
+    world.reconfigure(group(rule(limit=0.9)))
+    world.tick({A: 0.3})
+    assert shown(trail(world).value) == [0.3]
+    world.reconfigure(group(rule("Other")))
+    world.tick({A: 0.4})
+    assert world.engine.trails is not None
+    assert len(world.engine.trails.course("Drifted", [0]).slots) == 0
+
+
+def test_a_band_that_fails_costs_the_picture_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The slot is stored by then; the next one is evaluated as ever."""
+
+    def broken(_: object) -> None:
+        raise ZeroDivisionError("a plug-in's mistake")
+
+    monkeypatch.setattr(Verdicts, "band", broken)
+    world = world_of()
+    world.tick({A: 0.1})
+    world.tick({A: 0.7})
+    assert [record.request.model for record in world.requests()] == [A]
+    assert "cannot be kept for pictures" in caplog.text
+
+
+def test_nothing_remembered_is_an_empty_course() -> None:
+    """Of an engine that keeps no trail, and of models that nobody knows."""
+    world = World(group(rule()))
+    world.tick({A: 0.1})
+    with pytest.raises(KeyError):
+        trail(world)
+    kept = world_of()
+    kept.tick({A: 0.1})
+    with pytest.raises(KeyError):
+        trail(kept, C)
+    course: TrailWindow = Trail().course([1, 2])
+    assert (course.value.shape, course.state.shape) == ((0, 2), (0, 2))
+
+
+def test_an_expression_says_nothing_of_models_that_it_does_not_return() -> None:
+    """It returns those that are in trouble: a gap is not a value that stayed."""
+    world = world_of(rule(limit=None))
+    for answer in ({A: 3.0, B: 1.0}, {B: 2.0}, {}, {A: 4.0}):
+        world.tick(answer)
+    assert shown(trail(world).value) == [3.0, None, None, 4.0]
+    assert shown(trail(world, B).value) == [1.0, 2.0, None, None]
+
+
+def test_a_rule_that_was_not_evaluated_leaves_no_point() -> None:
+    """There is nothing to remember of it."""
+    kept, world = Trail(), world_of()
+    kept.note(world.engine.runs()["Drifted"])
+    assert len(kept.course([0]).slots) == 0
+
+
+def test_a_rule_that_has_seen_no_model_leaves_nothing_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """The normal state of a pasted alert. Its first model finds the slots before it, without a number."""
+    world = world_of(rule(limit=None))
+    for answer in ({}, {}, {A: 0.7}):
+        world.tick(answer)  # type: ignore[arg-type]
+    assert [record.message for record in caplog.records] == []
+    assert shown(trail(world).value) == [None, None, 0.7]

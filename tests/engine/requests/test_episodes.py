@@ -1,0 +1,70 @@
+"""What the book knows of a pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bridge.domain.request import Episode, RecoveryVerdict, RequestRecord, RequestState, RetrainRequest
+from bridge.domain.rule import Gates, Rate
+from bridge.domain.times import DAY, HOUR, MINUTE
+from bridge.engine.requests.episodes import EpisodeIndex, TickTransaction, unhelpful_after
+from tests.support.world import A, B
+
+
+def record(attempt: int = 1, state: RequestState = RequestState.REQUESTED, model=A, **more: object) -> RequestRecord:
+    request = RetrainRequest(model, "why", 100 * attempt, f"{model}-{attempt}", "R", 100, attempt)
+    return RequestRecord(request, state, 100 * attempt, **{"sent_at": 100 * attempt, **more})  # type: ignore[arg-type]
+
+
+def test_what_follows_a_retraining_that_helped_begins_anew() -> None:
+    """Failed, lost and not recovered count; recovered and closed reset; what nobody judged changes nothing."""
+    state = RequestState
+    cases = {
+        (state.FAILED, None): 4, (state.LOST, None): 4, (state.SUCCEEDED, RecoveryVerdict.NOT_RECOVERED): 4,
+        (state.SUCCEEDED, RecoveryVerdict.RECOVERED): 0, (state.CLOSED, None): 0,
+        (state.SUCCEEDED, RecoveryVerdict.INCONCLUSIVE): 3, (state.CANCELLED, None): 3, (state.SUCCEEDED, None): 3,
+    }  # fmt: skip
+    assert {key: unhelpful_after(record(1, key[0], verdict=key[1], unhelpful=3)) for key in cases} == cases
+    assert unhelpful_after(None) == 0
+
+
+def test_news_of_an_earlier_attempt_do_not_make_it_the_present_one() -> None:
+    """Attempt 1 is judged, or delivered, after attempt 2 was made."""
+    book = EpisodeIndex()
+    book.put_episode(Episode(A, 100, "R", ("R",), 2))
+    first, second = record(1, RequestState.FAILED), record(2)
+    for item in (first, second, replace(first, delivered_at=500)):
+        book.put_request(item)
+    draft = TickTransaction(book)
+    assert draft.request(A) == second
+    draft.put_request(replace(first, delivered_at=600))
+    assert draft.request(A) == second
+
+
+def test_requests_that_nothing_needs_are_forgotten_within_a_minute() -> None:
+    """Where they come fast, those of an hour would be many; the latest of the pipeline stays."""
+    book = EpisodeIndex()
+    for attempt in range(1, 51):
+        book.put_request(record(attempt, RequestState.CLOSED, ended_at=100 * attempt))
+    book.forget(MINUTE)
+    assert list(book.requests) == [f"{A}-50"]
+    book.put_request(record(51, RequestState.CLOSED, ended_at=MINUTE + 1))
+    book.forget(MINUTE + 2)
+    assert len(book.requests) == 2, "they are looked through once a minute"
+    book.forget(2 * MINUTE)
+    assert list(book.requests) == [f"{A}-51"]
+
+
+def test_sent_requests_are_forgotten_when_no_budget_looks_back_that_far() -> None:
+    """The counts stay right, and memory does not grow."""
+    book = EpisodeIndex()
+    for number in range(100):
+        book.sent.add(A.owner, number * HOUR)
+    book.sent.add(B.owner, 99 * HOUR)
+    book.sent.forget(90 * HOUR)
+    assert {key: len(times) for key, times in book.sent.times.items()} == {
+        (): 11, ("shop",): 11, ("shop", "ranking"): 10, ("shop", "search"): 1,
+    }  # fmt: skip
+    assert TickTransaction(book).budget_until(A.owner, Gates(total=Rate(2, DAY))) == 99 * HOUR + DAY
+    book.sent.forget(200 * HOUR)
+    assert book.sent.times == {}

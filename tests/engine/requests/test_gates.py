@@ -1,0 +1,466 @@
+"""What holds a request, and what lets it go."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.domain.errors import RequestError, UnknownRequestError
+from bridge.domain.matchers import Matcher
+from bridge.domain.model import ModelKey
+from bridge.domain.request import HoldReason, RequestState
+from bridge.domain.rule import Cooldown, Gates, Mode, Rate, RuleKind, Storm
+from bridge.domain.silence import Silence
+from bridge.domain.times import DAY, HOUR, MINUTE, SECOND
+from bridge.ports import SilenceSnapshot, StatusReport
+from tests.support.world import A, B, C, FixedRoutes, World, group, rule
+
+TEN = 10 * SECOND
+
+
+def fleet(count: int) -> list[ModelKey]:
+    return [ModelKey("shop", f"p{number:02}", "1") for number in range(count)]
+
+
+def holds(world: World) -> list[tuple[ModelKey, str, HoldReason | None]]:
+    return [(record.request.model, record.state.value, record.hold) for record in world.requests()]
+
+
+def test_a_rule_that_needs_approval_asks_nobody_before_somebody_said_yes() -> None:
+    """Awaiting approval is a state of its own; who approved and when is recorded."""
+    world = World(group(rule(approval=True)))
+    world.tick({A: 0.7})
+    (record,) = world.requests()
+    assert (record.state, record.hold, world.store.deliveries(record.id)) == ("awaiting_approval", "approval", [])
+    approved = world.commands.act(record.id, "approve", "ada", "checked the data")
+    assert approved.state == "requested"
+    assert [(act.what, act.who, act.at, act.note) for act in approved.acts] == [
+        ("approve", "ada", world.now, "checked the data")
+    ]
+    assert len(world.store.deliveries(record.id)) == 1
+    assert world.decisions()[-1].reason == "approved by ada: checked the data"
+    world.restart()
+    world.tick({A: 0.7})
+    assert world.states() == [(A, "requested")]
+
+
+def test_an_approved_request_still_waits_for_the_other_gates() -> None:
+    """Yes to this retraining is not yes to two at a time."""
+    world = World(group(rule(), rule("Careful", query="errors", limit=0.1, approval=True)))
+    world.tick({A: 0.7})
+    world.say({A: 0.7}, signal="drift")
+    world.tick({C: 0.3}, signal="errors")
+    held = next(item for item in world.requests() if item.request.model == C)
+    assert held.hold == "in_flight"
+    assert world.commands.act(held.id, "approve", "ada").hold == "in_flight"
+    world.report(world.requests()[0].id, "succeeded")
+    world.say({A: 0.1}, signal="drift")
+    world.tick({C: 0.3}, signal="errors")
+    assert (C, "requested") in world.states()
+
+
+def test_a_person_releases_a_held_request_through_every_gate() -> None:
+    """Cooldown or not: it goes at once, and says who let it go."""
+    world = World(group(rule(cooldown=DAY)))
+    world.tick({A: 0.7})
+    world.report(world.requests()[0].id, "succeeded")
+    world.tick({A: 0.1, C: 0.8})
+    held = next(item for item in world.requests() if item.request.model == C)
+    assert (held.state, held.hold) == ("held", "cooldown")
+    assert world.commands.act(held.id, "release", "ada").state == "requested"
+    assert world.decisions()[-1].reason == "released by ada"
+
+
+def test_a_withdrawn_request_is_over_and_its_episode_asks_no_more() -> None:
+    """Somebody said no."""
+    world = World(group(rule(approval=True)))
+    world.tick({A: 0.7})
+    (record,) = world.requests()
+    assert world.commands.act(record.id, "withdraw", "ada", "known").message == "withdrawn by ada: known"
+    world.tick({A: 0.7})
+    assert world.states() == [(A, "withdrawn")]
+
+
+def test_only_a_request_that_waits_can_be_acted_on() -> None:
+    """A sent one is the coordinator's; an unknown one nobody's."""
+    world = World(group(rule()))
+    world.tick({A: 0.7})
+    with pytest.raises(RequestError, match="is requested; only one that is held can be released"):
+        world.commands.act(world.requests()[0].id, "release", "ada")
+    with pytest.raises(UnknownRequestError):
+        world.commands.act("0" * 32, "approve", "ada")
+
+
+def test_a_request_by_hand_goes_out_unless_a_gate_is_closed() -> None:
+    """A closed gate refuses it, and says until when; force asks all the same."""
+    world = World(group(rule()))
+    world.tick({A: 0.7})
+    with pytest.raises(RequestError, match="shop/ranking: gate in_flight is closed until 2023-11-15T"):
+        world.commands.create(C, "fresh labels", "ada")
+    forced = world.commands.create(C, "fresh labels", "ada", force=True)
+    assert (forced.state, forced.request.rule, forced.request.reason) == ("requested", "manual", "fresh labels")
+    other = world.commands.create(B, "fresh labels", "bob")
+    assert [item.request_id for item in world.store.deliveries(other.id)] == [other.id]
+    assert world.decisions()[-1].reason == "asked by bob: fresh labels"
+
+
+def test_a_pause_holds_what_it_covers_until_it_is_over_or_ended() -> None:
+    """Of one pipeline here; it survives a restart, and needs no Alertmanager."""
+    world = World(group(rule()))
+    world.commands.pause("shop", "ranking", HOUR, "ada", "migration")
+    world.restart()
+    world.tick({A: 0.7, B: 0.7})
+    assert holds(world) == [(A, "held", "paused"), (B, "requested", None)]
+    assert world.requests()[0].hold_until == world.now - TEN + HOUR
+    assert [item.who for item in world.commands.pauses()] == ["ada"]
+    world.commands.pause("shop", "ranking", 0, "ada")
+    world.tick({A: 0.7, B: 0.7})
+    assert world.states() == [(A, "requested"), (B, "requested")]
+    world.restart()
+    assert world.commands.pauses() == []
+
+
+def test_a_pause_of_everything_ends_by_itself() -> None:
+    """No end has to be remembered."""
+    world = World(group(rule()))
+    world.commands.pause("", "", 15 * SECOND, "ada")
+    world.tick({A: 0.7})
+    assert holds(world) == [(A, "held", "paused")]
+    world.tick({A: 0.7})
+    assert world.states() == [(A, "requested")]
+
+
+@pytest.mark.parametrize("scope", ["per_pipeline", "per_project", "total"])
+def test_a_budget_lets_so_many_through_in_any_such_time(scope: str) -> None:
+    """Two an hour: the third waits until the first is an hour old, over a restart too."""
+    gates = Gates(settle=0, **{scope: Rate(2, HOUR)})
+    models = [ModelKey("shop", "p", str(number)) for number in range(3)]
+    world = World(group(rule(), interval=MINUTE), gates=gates)
+    sent_first = 0
+    for number, model in enumerate(models[:2]):
+        world.tick({model: 0.7})
+        sent_first = sent_first or world.now
+        world.report(world.requests()[number].id, "cancelled")
+    world.tick({models[2]: 0.7})
+    assert (world.requests()[2].hold, world.requests()[2].hold_until) == ("budget", sent_first + HOUR)
+    world.restart()
+    while world.now < sent_first + HOUR - MINUTE:
+        world.tick({models[2]: 0.7})
+    assert world.requests()[2].state == "held"
+    world.tick({models[2]: 0.7})
+    assert world.requests()[2].state == "requested"
+
+
+def test_two_of_one_slot_share_the_budget() -> None:
+    """What the slot itself sends counts already; ties go by model."""
+    world = World(group(rule()), gates=Gates(total=Rate(1, DAY), settle=0))
+    world.tick({B: 0.7, A: 0.7})
+    assert holds(world) == [(A, "requested", None), (B, "held", "budget")]
+
+
+def test_a_storm_holds_everybody_and_is_one_incident() -> None:
+    """9 of 20 at once: all held for the storm's time, one decision says so; then they go one after the other."""
+    models = fleet(20)
+    world = World(group(rule()), gates=Gates(storm=Storm(0.4, 20, 30 * SECOND), settle=0))
+    world.tick(dict.fromkeys(models, 0.1))
+    bad = {**dict.fromkeys(models, 0.1), **dict.fromkeys(models[:9], 0.7)}
+    world.tick(bad)
+    assert {(state, hold) for _, state, hold in holds(world)} == {("held", "storm")}
+    (incident,) = [item for item in world.decisions() if item.model is None]
+    assert incident.reason.startswith("storm: 9 of 20 models began to fire in one slot, more than 40%; their requests")
+    for _ in range(2):
+        world.tick(bad)
+    assert {state for _, state, _ in holds(world)} == {"held"}
+    world.tick(bad)
+    assert {state for _, state, _ in holds(world)} == {"requested"}
+
+
+def test_few_models_or_a_small_share_are_no_storm() -> None:
+    """The share is of the models that are known, and a handful of models storms easily."""
+    for count, bad in ((20, 8), (10, 9)):
+        models = fleet(count)
+        world = World(group(rule()), gates=Gates(storm=Storm(0.4, 20, HOUR), settle=0))
+        world.tick(dict.fromkeys(models, 0.1))
+        world.tick({**dict.fromkeys(models, 0.1), **dict.fromkeys(models[:bad], 0.7)})
+        assert {state for _, state, _ in holds(world)} == {"requested"}
+
+
+def silence(world: World, *matchers: str, fetched: int | None = None) -> None:
+    made = tuple(Matcher.parse(text) for text in matchers)
+    listed = (Silence("s1", made, 0, world.now + 15 * SECOND),)
+    at = world.now if fetched is None else fetched
+    world.engine.silences = lambda: SilenceSnapshot(listed, at)
+
+
+def test_a_silence_holds_the_request_that_it_covers() -> None:
+    """Its labels are those of the alert; when the silence is over, the request goes."""
+    world = World(group(rule(labels={"severity": "page"})))
+    silence(world, 'pipeline="ranking"', 'alertname="ModelRetrainRequested"', 'severity="page"')
+    world.tick({A: 0.7, B: 0.7})
+    assert holds(world) == [(A, "held", "silenced"), (B, "requested", None)]
+    world.tick({A: 0.7, B: 0.7})
+    assert world.states() == [(A, "requested"), (B, "requested")]
+
+
+@pytest.mark.parametrize(("hold", "state"), [(False, "requested"), (True, "held")])
+def test_when_nobody_knows_the_silences_the_configuration_decides(hold: bool, state: str) -> None:
+    """An old list is no list: send and record, or hold."""
+    world = World(group(rule()), gates=Gates(hold_unknown=hold, settle=0))
+    silence(world, 'pipeline="ranking"', fetched=world.now - HOUR)
+    world.tick({A: 0.7})
+    assert world.states() == [(A, state)]
+
+
+@pytest.mark.parametrize("hold", [False, True])
+def test_a_silence_that_cannot_be_understood_holds_what_it_may_cover(hold: bool) -> None:
+    """Whatever the configuration says of silences that nobody knows; once it ends, the request goes."""
+    world = World(group(rule()), gates=Gates(hold_unknown=hold, settle=0))
+    made = (Matcher.parse('pipeline="ranking"'),)
+    listed = (Silence("s1", made, 0, world.now + 15 * SECOND, unclear="not a regular expression"),)
+    world.engine.silences = lambda: SilenceSnapshot(listed, world.now)
+    world.tick({A: 0.7, B: 0.7})
+    assert holds(world) == [(A, "held", "silences_unknown"), (B, "requested", None)]
+    world.tick({A: 0.7, B: 0.7})
+    assert world.states() == [(A, "requested"), (B, "requested")]
+
+
+def test_muted_routes_hold_until_their_time_is_over() -> None:
+    """A coordinator that is muted at night is asked in the morning, not never."""
+    routes = FixedRoutes()
+    world = World(group(rule()), routes=routes)
+    routes.muted = world.now + 15 * SECOND
+    world.tick({A: 0.7})
+    assert holds(world) == [(A, "held", "muted")]
+    world.tick({A: 0.7})
+    assert world.states() == [(A, "requested")]
+
+
+def test_the_cooldown_doubles_while_retraining_does_not_help() -> None:
+    """1, 2, 4 minutes, never more than max; a success that helped begins anew."""
+    world = World(group(rule(cooldown=Cooldown(MINUTE, 4 * MINUTE), max_attempts=0), interval=MINUTE))
+    waits = []
+    world.tick({A: 0.7})
+    for _ in range(4):
+        ended = world.now
+        world.report(world.requests()[-1].id, "succeeded")
+        count = len(world.requests())
+        while len(world.requests()) == count:
+            world.tick({A: 0.7})
+        waits.append((world.now - ended) // MINUTE)
+    assert waits == [2, 4, 4, 4]  # one is not over before it is known not to have helped
+    assert [item.unhelpful for item in world.requests()] == [0, 1, 2, 3, 4]
+
+
+def test_after_max_attempts_people_are_asked_instead() -> None:
+    """The next request is held for a person, who may release or withdraw it."""
+    world = World(group(rule(max_attempts=2)))
+    world.tick({A: 0.7})
+    for _ in range(2):
+        world.report(world.requests()[-1].id, "failed")
+        world.tick({A: 0.7})
+    last = world.requests()[-1]
+    assert (last.request.attempt, last.state, last.hold) == (3, "held", "max_attempts")
+    assert world.decisions()[-1].outcome == "escalated"
+    assert world.commands.act(last.id, "release", "ada").state == "requested"
+
+
+def test_a_dry_run_decides_and_records_everything_and_sends_nothing() -> None:
+    """Cooldown and all, as if; no destination hears of it."""
+    world = World(group(rule(mode=Mode.DRY_RUN, cooldown=HOUR)))
+    world.tick({A: 0.7})
+    (record,) = world.requests()
+    assert (record.state, record.destinations, world.store.deliveries(record.id)) == ("recorded", (), [])
+    assert world.decisions()[-1].reason == "Drifted: drift 0.7 above 0.6; dry run: sent to nobody"
+    world.tick({A: 0.7, C: 0.9})
+    assert holds(world)[1] == (C, "held", "cooldown")
+
+
+def test_a_shadow_rule_is_decided_beside_the_others_and_touches_nothing() -> None:
+    """No episode, no request: a decision says what it would have done."""
+    world = World(group(rule("Live"), rule("Shadow", query="errors", limit=0.1, mode=Mode.SHADOW)))
+    world.say({A: 0.1}, signal="drift")
+    world.tick({A: 0.3}, signal="errors")
+    assert (world.requests(), world.engine.book.episodes) == ([], {})
+    assert [(item.rule, item.outcome) for item in world.decisions()] == [("Shadow", "recorded")]
+    world.say({A: 0.7}, signal="drift")
+    world.tick({A: 0.3}, signal="errors")
+    assert world.requests()[0].request.reasons == ("Live: drift 0.7 above 0.6",)
+
+
+@pytest.mark.parametrize("was", [{"mode": Mode.SHADOW}, {"kind": RuleKind.ALERT}, {"mode": Mode.DRY_RUN}])
+def test_a_rule_that_begins_to_ask_asks_for_what_fires_already(was: dict) -> None:
+    """Promoted from a shadow, an alert or a dry run in the middle of a breach."""
+    world = World(group(rule(**was)))
+    world.tick({A: 0.9})
+    world.reconfigure(group(rule()))
+    world.tick({A: 0.9})
+    assert world.requests()[-1].state == "requested"
+
+
+def test_a_dry_run_keeps_no_live_rule_from_asking() -> None:
+    """Whichever of them fires first."""
+    world = World(group(rule("Dry", mode=Mode.DRY_RUN), rule("Live", limit=0.7)))
+    world.tick({A: 0.65})
+    world.tick({A: 0.9})
+    assert [(item.request.rule, item.state) for item in world.requests()] == [
+        ("Dry", "recorded"),
+        ("Live", "requested"),
+    ]
+    both = World(group(rule("Dry", mode=Mode.DRY_RUN), rule("Live", limit=0.7)))
+    both.tick({A: 0.9})
+    assert [(item.request.rule, item.state) for item in both.requests()] == [("Live", "requested")]
+
+
+def test_an_episode_whose_leader_was_removed_asks_again_by_another_rule() -> None:
+    """The joined rule takes the lead of attempt 2."""
+    world = World(group(rule("Leader"), rule("Joined", limit=0.7)))
+    world.tick({A: 0.65})
+    world.tick({A: 0.9})
+    world.reconfigure(group(rule("Joined", limit=0.7)))
+    world.tick({A: 0.9})
+    world.report(world.requests()[0].id, "failed")
+    world.tick({A: 0.9})
+    assert [(item.request.rule, item.request.attempt) for item in world.requests()] == [("Leader", 1), ("Joined", 2)]
+
+
+def test_a_held_request_has_its_end_though_its_strategy_raises() -> None:
+    """The gate that opened lets it go, and without an evaluation too."""
+    world = World(group(rule()), gates=Gates(settle=0, hold_limit=60 * SECOND))
+    world.commands.pause("", "", 20 * SECOND, "bob")
+    world.tick({A: 0.9})
+
+    def broken(batch: object, state: object) -> None:
+        raise ValueError("broken")
+
+    world.engine.runs()["Drifted"].strategy.analyse_batch = broken
+    for _ in range(3):
+        world.tick({A: 0.9})
+    assert world.states() == [(A, "requested")]
+
+
+def test_a_pause_in_a_storm_does_not_end_the_storm() -> None:
+    """Paused and gone on: the storm's time still counts."""
+    models = fleet(4)
+    world = World(group(rule()), gates=Gates(settle=0, storm=Storm(0.2, 4, 30 * MINUTE)))
+    world.tick(dict.fromkeys(models, 0.1))
+    world.tick(dict.fromkeys(models, 0.9))
+    world.commands.pause("", "", MINUTE, "bob")
+    world.tick(dict.fromkeys(models, 0.9))
+    world.commands.pause("", "", 0, "bob")
+    world.tick(dict.fromkeys(models, 0.9))
+    assert {(state, hold) for _, state, hold in holds(world)} == {("held", "storm")}
+
+
+def test_a_storm_outlives_a_restart_for_those_that_follow() -> None:
+    """A fifth model begins to fire after the restart: held like the others."""
+    models = fleet(6)
+    world = World(group(rule()), gates=Gates(settle=0, storm=Storm(0.4, 4, 30 * MINUTE)))
+    world.tick(dict.fromkeys(models, 0.1))
+    world.tick({model: 0.9 if model in models[:4] else 0.1 for model in models})
+    world.restart()
+    world.tick({model: 0.9 if model != models[5] else 0.1 for model in models})
+    assert {(state, hold) for _, state, hold in holds(world)} == {("held", "storm")}
+    assert len(holds(world)) == 5
+
+
+def test_a_running_retraining_is_not_closed_because_its_receiver_was_removed() -> None:
+    """The coordinator has it: no second one beside it."""
+    world = World(group(rule()))
+    world.tick({A: 0.9})
+    world.report(world.requests()[0].id, "running")
+    world.routes = FixedRoutes(reporting=False)
+    world.reconfigure(world.group)
+    world.tick({A: 0.1})
+    world.tick({A: 0.9})
+    assert holds(world) == [(A, "running", None), (A, "held", "in_flight")]
+
+
+def test_a_dry_bridge_sends_nothing_whatever_is_released() -> None:
+    """The leading rule is gone: a rule of the episode says how far the request may go."""
+    joined = rule("Joined", limit=0.7, mode=Mode.DRY_RUN)
+    world = World(group(rule("Leader", mode=Mode.DRY_RUN), joined))
+    world.engine.dry_run = True
+    world.commands.pause("", "", HOUR, "bob")
+    world.tick({A: 0.65})
+    world.tick({A: 0.9})
+    record = world.requests()[0]
+    world.reconfigure(group(joined))
+    world.tick({A: 0.9})
+    if world.requests()[0].state == "held":
+        world.commands.act(record.id, "release", "bob")
+    assert {item.state for item in world.requests()} <= {"recorded", "withdrawn"}
+    assert world.store.deliveries(record.id) == []
+
+
+def test_a_model_that_is_healthy_again_is_not_asked_for_though_it_is_kept_firing() -> None:
+    """The gate opens within keep_firing_for: the request goes on waiting for a breach, or ends with the episode."""
+    world = World(group(rule(keep_firing_for=HOUR)))
+    world.commands.pause("", "", 20 * SECOND, "bob")
+    world.tick({A: 0.9})
+    for _ in range(4):
+        world.tick({A: 0.1})
+    assert world.states() == [(A, "held")]
+    world.tick({A: 0.9})
+    assert world.states() == [(A, "requested")]
+
+
+def test_the_cooldown_is_that_of_the_retraining_that_ended_last_after_a_restart_too() -> None:
+    """Sent first, ended last."""
+    for restart in (False, True):
+        world = World(group(rule(cooldown=HOUR), interval=MINUTE))
+        world.tick({A: 0.9})
+        world.tick({A: 0.9, C: 0.9})
+        first, second = world.requests()
+        world.commands.act(second.id, "release", "bob")
+        world.tick({A: 0.1, C: 0.1})
+        world.report(second.id, "failed")
+        for _ in range(20):
+            world.tick({A: 0.1, C: 0.1})
+        world.report(first.id, "failed")
+        for _ in range(45):
+            world.tick({A: 0.1, C: 0.1})
+        if restart:
+            world.restart()
+        world.tick({A: 0.1, C: 0.9})
+        assert world.requests()[-1].hold == "cooldown"
+
+
+def test_every_attempt_is_told_to_be_over() -> None:
+    """The first one when the second is made, that one with the episode; one that was never sent to nobody."""
+    routes = FixedRoutes(("team/webhook/0",), resolved=("team/webhook/0",))
+    world = World(group(rule()), routes=routes)
+    world.tick({A: 0.9})
+    world.report(world.requests()[0].id, "failed")
+    world.commands.pause("", "", HOUR, "bob")
+    world.tick({A: 0.9})
+    world.tick({A: 0.1})
+    first, second = world.requests()
+    assert [item.kind for item in world.store.deliveries(first.id)] == ["firing", "resolved"]
+    assert (second.state, world.store.deliveries(second.id)) == ("withdrawn", [])
+
+
+def test_what_has_waited_longest_goes_first() -> None:
+    """Not what comes first in the alphabet."""
+    world = World(group(rule()), gates=Gates(settle=0, total=Rate(1, MINUTE)))
+    first, later = ModelKey("shop", "z", "1"), ModelKey("shop", "a", "1")
+    world.commands.pause("", "", 15 * SECOND, "bob")
+    world.tick({first: 0.9})
+    world.tick({first: 0.9, later: 0.9})
+    assert {(item.request.model, item.state) for item in world.requests()} == {(first, "requested"), (later, "held")}
+
+
+def test_a_clock_of_the_past_ends_no_cooldown() -> None:
+    """An end before the request went is taken as its sending."""
+    world = World(group(rule(cooldown=HOUR)))
+    world.tick({A: 0.9})
+    (record,) = world.requests()
+    world.commands.report_status(StatusReport(record.id, RequestState.FAILED, 1))
+    world.tick({A: 0.9})
+    assert [item.state for item in world.requests()] == ["failed"]
+
+
+def test_requests_by_hand_have_ids_of_their_own_and_block_nobody_for_long() -> None:
+    """Two in one millisecond are two; without a receiver that reports, one is over when it went."""
+    world = World(group(rule()), routes=FixedRoutes(reporting=False))
+    made = [world.commands.create(A, "by hand", "ada", force=True) for _ in range(2)]
+    assert len({item.id for item in made}) == 2
+    assert [item.state for item in made] == ["closed", "closed"]

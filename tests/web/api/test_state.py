@@ -1,0 +1,397 @@
+"""The HTTP API, over views that the test fills."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import httpx2 as httpx
+import pytest
+from openapi_spec_validator import validate
+from standardwebhooks.webhooks import Webhook
+
+from bridge.domain.errors import StoreFullError
+from bridge.domain.model import ModelKey
+from bridge.domain.request import Outcome, RequestState
+from bridge.engine.api.views import ReloadResult
+from bridge.ports import DecisionFilter, RequestFilter
+from bridge.web.api.encode import go_exponent
+from tests.support.fake_views import (
+    ALERT,
+    AT,
+    DECISION,
+    GROUP,
+    ID,
+    NAN,
+    RULE,
+    signal,
+)
+from tests.support.web_app import Site
+
+SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
+
+
+@pytest.fixture
+def site() -> Site:
+    return Site()
+
+
+def test_rules_are_presented_as_prometheus_presents_its_own(site: Site) -> None:
+    """Grafana and other tools list them unchanged."""
+    assert site.data("/api/v1/rules") == {
+        "groups": [
+            {
+                "name": "serving", "file": "rules.yml", "interval": 60.0, "limit": 500, "evaluationTime": 0.02,
+                "lastEvaluation": "2023-11-14T22:13:20.000Z",
+                "rules": [
+                    {
+                        "type": "alerting", "name": "Drifted", "query": "model_drift", "duration": 10.0,
+                        "keepFiringFor": 0.0, "labels": {"severity": "page"}, "annotations": {}, "health": "ok",
+                        "evaluationTime": 0.01, "lastEvaluation": "2023-11-14T22:13:20.000Z", "state": "firing",
+                        "alerts": [
+                            {
+                                "activeAt": "2023-11-14T22:13:20.000Z", "annotations": {"summary": "Drift"},
+                                "labels": {"alertname": "Drifted"}, "state": "firing", "value": "7.02e-01",
+                            }
+                        ],
+                        "retrainings": {"recovered": 3, "not_recovered": 1, "inconclusive": 0},
+                    }
+                ],
+            }
+        ]
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("query", "groups"),
+    [("type=record", 0), ("type=alert", 1), ("rule_name[]=Drifted", 1), ("rule_name[]=Other", 0),
+     ("rule_group[]=serving", 1), ("rule_group[]=x", 0), ("file[]=x", 0),
+     ('match[]={severity="page"}', 1), ('match[]={severity="page",team="x"}', 0),
+     ('match[]={team="x"}&match[]={alertname=~"Dri.*"}', 1), ("state=firing", 1), ("state=pending&state=inactive", 0),
+     ("health=ok", 1), ("health=err", 0)],
+)  # fmt: skip
+def test_rules_can_be_filtered(site: Site, query: str, groups: int) -> None:
+    """With Prometheus' parameters."""
+    found = site.data(f"/api/v1/rules?{query}")
+    assert isinstance(found, dict)
+    assert len(found["groups"]) == groups
+
+
+def test_groups_are_given_page_by_page(site: Site) -> None:
+    """group_limit and group_next_token, as Prometheus has them; the last page has no token."""
+    site.queries.groups_ = [replace(GROUP, name=name) for name in ("a", "b", "c")]
+    names, token = [], ""
+    while True:
+        found = site.data(f"/api/v1/rules?group_limit=2&group_next_token={token}")
+        names.append([group["name"] for group in found["groups"]])
+        token = found.get("groupNextToken")
+        if token is None:
+            break
+    assert names == [["a", "b"], ["c"]]
+    assert site.http.get("/api/v1/rules?group_next_token=gone").status_code == 400
+    assert site.http.get("/api/v1/rules?match[]=x").json()["detail"].startswith("match[]: 'x' is not a matcher")
+
+
+def test_alerts_are_those_of_all_rules(site: Site) -> None:
+    """One firing alert."""
+    found = site.data("/api/v1/alerts")
+    assert isinstance(found, dict)
+    assert [item["value"] for item in found["alerts"]] == ["7.02e-01"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1.0, "1e+00"), (0.702, "7.02e-01"), (1234.5, "1.2345e+03"), (0.1 + 0.2, "3.0000000000000004e-01"), (0.0, "0e+00"),
+     (float("inf"), "+Inf"), (NAN, "NaN"), (-2.5e-7, "-2.5e-07")],
+)  # fmt: skip
+def test_values_are_written_as_go_writes_them(value: float, text: str) -> None:
+    """The form of Prometheus' alerts."""
+    assert go_exponent(value) == text
+
+
+def test_models_come_page_by_page_and_by_state(site: Site) -> None:
+    """Numbers that JSON has no word for are texts."""
+    site.queries.views[0].signals[0:] = [signal(NAN, float("inf"))]  # type: ignore[index]
+    found = site.data("/api/v1/models?limit=1")
+    assert isinstance(found, dict)
+    assert (found["total"], len(found["models"])) == (2, 1)
+    assert [found["models"][0]["signals"][0][key] for key in ("value", "threshold")] == ["NaN", "+Inf"]
+    healthy = site.data("/api/v1/models?state=healthy")
+    assert isinstance(healthy, dict)
+    assert [item["pipeline"] for item in healthy["models"]] == ["search"]
+
+
+def test_decisions_are_asked_for_by_model_rule_and_time(site: Site) -> None:
+    """The filters reach the store."""
+    path = "project=shop&pipeline=ranking&version=7&rule=Drifted&since=2023-11-14T22:13:20Z&limit=5"
+    found = site.data(f"/api/v1/decisions?{path}")
+    assert isinstance(found, dict)
+    assert found["decisions"][0]["reason"] == "drift 0.702 above 0.6"
+    assert site.queries.asked == [DecisionFilter(ModelKey("shop", "ranking", "7"), "Drifted", since=AT, limit=6)]
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("decisions?project=shop", "a model is project, pipeline and version"),
+        ("decisions?since=yesterday", "since: "),
+        ("decisions?limit=0", "limit: "),
+        ("requests?state=nope", "state.0: Input should be 'held', 'awaiting_approval'"),
+        ("models?state=nope", "state.0: Input should be 'retraining'"),
+        ("rules?type=x", "type: "),
+    ],
+)
+def test_wrong_parameters_are_named_in_a_problem(site: Site, path: str, message: str) -> None:
+    """400 with what would be right."""
+    answer = site.http.get(f"/api/v1/{path}")
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.json()["status"], answer.json()["title"]) == (400, "Bad Request")
+    assert message in answer.json()["detail"]
+
+
+def test_requests_are_listed_and_shown_with_their_deliveries(site: Site) -> None:
+    """The id, the reason, and where it is on its way to."""
+    site.data("/api/v1/requests?state=held&state=requested&project=shop&limit=3&after=x")
+    wanted = RequestFilter((RequestState.HELD, RequestState.REQUESTED), "shop", limit=4, after="x")
+    assert site.queries.asked == [wanted]
+    shown = site.data(f"/api/v1/requests/{ID}")
+    assert isinstance(shown, dict)
+    assert (shown["id"], shown["state"], shown["deliveries"][0]["answer"]) == (ID, "requested", "busy")
+    assert site.http.get("/api/v1/requests/unknown").status_code == 404
+
+
+def test_build_and_configuration_are_shown(site: Site) -> None:
+    """Secrets were hidden before they came here."""
+    build = site.data("/api/v1/status/buildinfo")
+    assert isinstance(build, dict)
+    assert build["version"] == "0.1.0"
+    assert site.data("/api/v1/status/config") == {"yaml": "prometheus: {url: http://localhost:9090}\n"}
+
+
+def test_health_is_alive_and_readiness_says_why_not(site: Site) -> None:
+    """An orchestrator restarts for the one and waits for the other."""
+    assert site.http.get("/-/healthy").status_code == 200
+    assert site.http.get("/-/ready").text == "retrain-bridge is ready.\n"
+    site.queries.why = "the store cannot be written: full"
+    answer = site.http.get("/-/ready")
+    assert (answer.status_code, "the store cannot be written: full" in answer.text) == (503, True)
+
+
+def test_metrics_are_text(site: Site) -> None:
+    """Content type 0.0.4, at the present instant."""
+    answer = site.http.get("/metrics")
+    assert (answer.text, answer.headers["content-type"]) == (f"now {AT}\n", "text/plain; version=0.0.4; charset=utf-8")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_reload_answers_200_or_says_why_not(site: Site, method: str) -> None:
+    """As Prometheus does."""
+    assert site.http.request(method, "/-/reload").status_code == 200
+    site.commands.reloaded = ReloadResult(ok=False, message="bridge.yml:3: unknown key")
+    answer = site.http.request(method, "/-/reload")
+    assert (answer.status_code, answer.text) == (500, "failed to reload config: bridge.yml:3: unknown key\n")
+    assert site.http.get("/-/reload").status_code == 405
+
+
+def test_redrive_counts_and_knows_its_requests(site: Site) -> None:
+    """All dead deliveries, or those of one destination."""
+    assert site.http.post(f"/api/v1/requests/{ID}/redrive").json()["data"] == {"redriven": 1}
+    one = site.http.post(f"/api/v1/requests/{ID}/redrive", params={"destination": "a/b/0"})
+    assert one.json()["data"] == {"redriven": 2}
+    assert site.http.post("/api/v1/requests/unknown/redrive").status_code == 404
+
+
+def signed(body: bytes, secret: str = SECRET, at: int = AT // 1000) -> dict[str, str]:
+    signature = Webhook(secret).sign(f"{ID}-1", datetime.fromtimestamp(at, UTC), body.decode())
+    return {"webhook-id": f"{ID}-1", "webhook-timestamp": str(at), "webhook-signature": signature}
+
+
+REPORT = json.dumps(
+    {"state": "succeeded", "new_version": "8", "message": "fine", "at": "2023-11-14T22:13:19Z"}
+).encode()
+
+
+def post_status(site: Site, body: bytes = REPORT, headers: dict[str, str] | None = None) -> httpx.Response:
+    answer: httpx.Response = site.http.post(
+        f"/api/v1/requests/{ID}/status", content=body, headers={"content-type": "application/json", **(headers or {})}
+    )
+    return answer
+
+
+def test_an_unsigned_report_is_taken_from_this_machine_only() -> None:
+    """Without a secret."""
+    near, far = Site(), Site(client="10.0.0.5")
+    assert post_status(near).json()["data"] == {"id": ID, "state": "succeeded"}
+    (report,) = near.commands.reports
+    assert (report.state, report.new_version, report.message, report.at) == ("succeeded", "8", "fine", AT - 1000)
+    assert post_status(far).status_code == 403
+    assert far.commands.reports == []
+
+
+def test_with_a_secret_only_signed_reports_are_taken() -> None:
+    """Signed by Standard Webhooks' own library, and not older than five minutes."""
+    site = Site(secrets=(SECRET,), client="10.0.0.5")
+    assert post_status(site).status_code == 401
+    other = "whsec_" + base64.b64encode(b"x" * 32).decode()
+    assert post_status(site, headers=signed(REPORT, other)).status_code == 401
+    assert post_status(site, headers=signed(REPORT, at=AT // 1000 - 301)).status_code == 401
+    assert post_status(site, REPORT + b" ", signed(REPORT)).status_code == 401
+    assert site.commands.reports == []
+    assert post_status(site, headers=signed(REPORT)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"{}", b'{"state": "held"}', b'{"state": 5}', b'{"state": "failed", "at": "yesterday"}', b"\xff"],
+)
+def test_a_report_that_says_nothing_usable_is_a_400(site: Site, body: bytes) -> None:
+    """Never a 500: the coordinator would hammer us."""
+    assert post_status(site, body).status_code == 400
+    assert site.commands.reports == []
+
+
+def test_a_report_from_the_future_counts_as_now(site: Site) -> None:
+    """The cooldown must not begin tomorrow because of a wrong clock."""
+    post_status(site, b'{"state": "failed", "at": "2099-01-01T00:00:00Z"}')
+    assert site.commands.reports[0].at == AT
+
+
+def test_an_error_of_the_store_is_a_503_with_its_text(site: Site, monkeypatch) -> None:
+    """As a problem, without a traceback."""
+
+    def full(*_: object) -> None:
+        raise StoreFullError("no space left")
+
+    monkeypatch.setattr(site.queries, "decisions", full)
+    answer = site.http.get("/api/v1/decisions")
+    assert (answer.status_code, answer.json()["detail"]) == (503, "no space left")
+
+
+def test_an_unknown_path_is_a_404(site: Site) -> None:
+    """Also for people who guess."""
+    answer = site.http.get("/api/v2/rules")
+    assert (answer.status_code, answer.json()["errorType"]) == (404, "not_found")
+
+
+def test_the_openapi_document_is_served_and_nothing_from_a_cdn(site: Site) -> None:
+    """FastAPI's own pages would load scripts from elsewhere; ours loads nothing."""
+    assert "/api/v1/requests/{request_id}" in site.http.get("/openapi.json").json()["paths"]
+    page = site.http.get("/docs")
+    assert page.status_code == 200
+    assert "//" not in page.text.replace("//localhost", "")
+    assert site.http.get("/redoc").status_code == 404
+
+
+def test_decisions_about_a_whole_rule_have_no_model(site: Site) -> None:
+    """Its query failed."""
+    site.queries.told = [replace(DECISION, model=None, outcome=Outcome.ERROR)]
+    found = site.data("/api/v1/decisions")
+    assert isinstance(found, dict)
+    assert (found["decisions"][0]["project"], found["decisions"][0]["outcome"]) == (None, "error")
+    assert "all" in site.http.get("/").text
+
+
+def test_groups_that_were_never_evaluated_have_go_zero_time(site: Site) -> None:
+    """As Prometheus writes it."""
+    site.queries.groups_ = [replace(GROUP, last_evaluation=0)]
+    found = site.data("/api/v1/rules")
+    assert isinstance(found, dict)
+    assert found["groups"][0]["lastEvaluation"] == "0001-01-01T00:00:00Z"
+
+
+def test_alerts_of_rules_can_be_left_out(site: Site) -> None:
+    """Prometheus' exclude_alerts."""
+    found = site.data("/api/v1/rules?exclude_alerts=true")
+    assert isinstance(found, dict)
+    assert found["groups"][0]["rules"][0]["alerts"] == []
+
+
+def test_a_rule_that_failed_shows_its_error_and_an_alert_that_is_kept_since_when(site: Site) -> None:
+    """lastError and keepFiringSince are there only then."""
+    kept = replace(ALERT, keep_since=AT, labels={"b": "2", "a": "1"})
+    rule = replace(RULE, health="err", last_error="HTTP 503", alerts=[kept])
+    site.queries.groups_ = [replace(GROUP, rules=[rule])]
+    found = site.data("/api/v1/rules")
+    assert isinstance(found, dict)
+    shown = found["groups"][0]["rules"][0]
+    assert (shown["health"], shown["lastError"]) == ("err", "HTTP 503")
+    assert shown["alerts"][0]["keepFiringSince"] == "2023-11-14T22:13:20.000Z"
+    assert list(shown["alerts"][0]["labels"]) == ["a", "b"]
+
+
+def test_models_can_be_chosen_by_name(site: Site) -> None:
+    """Any of the three parts."""
+    for query, count in (("project=shop", 2), ("pipeline=search", 1), ("version=7&state=healthy", 0), ("version=x", 0)):
+        found = site.data(f"/api/v1/models?{query}")
+        assert isinstance(found, dict)
+        assert found["total"] == count, query
+
+
+def test_the_openapi_document_is_valid_and_knows_the_answers(site: Site) -> None:
+    """OpenAPI 3.1, with every status that is answered, and without the 422 that never is."""
+    document = site.http.get("/openapi.json").json()
+    validate(document)
+    assert site.http.get("/openapi.json").json() == document
+    status = document["paths"]["/api/v1/requests/{request_id}/status"]["post"]
+    assert {"200", "400", "401", "403", "404", "409", "413", "415", "503"} <= set(status["responses"])
+    assert "422" not in status["responses"]
+    states = status["requestBody"]["content"]["application/json"]["schema"]["properties"]["state"]["enum"]
+    assert states == ["accepted", "running", "succeeded", "failed", "cancelled", "lost"]
+    assert document["servers"] == [{"url": "/"}]
+
+
+def test_acts_of_people_are_handed_on_with_who_and_why(site: Site) -> None:
+    """By the body here; with basic auth it is the user that signed in."""
+    found = site.http.post(f"/api/v1/requests/{ID}/approve", json={"by": "ada", "note": "fine"}).json()["data"]
+    assert [(act["what"], act["who"], act["note"]) for act in found["acts"]] == [("approve", "ada", "fine")]
+    assert site.http.post(f"/api/v1/requests/{ID}/release", auth=("bob", "x"), json={"by": "ada"}).status_code == 200
+    assert site.http.post(f"/api/v1/requests/{ID}/withdraw").status_code == 200
+    assert site.commands.acts == [("approve", "ada", "fine"), ("release", "bob", ""), ("withdraw", "127.0.0.1", "")]
+    assert site.http.post(f"/api/v1/requests/{ID[::-1]}/approve").status_code == 404
+    assert site.http.post(f"/api/v1/requests/{ID}/approve", json={"from": "ada"}).status_code == 400
+
+
+def test_a_request_by_hand_names_its_model_and_why(site: Site) -> None:
+    """What is missing is told; a closed gate is a conflict."""
+    body = {"project": "shop", "pipeline": "ranking", "version": "7", "reason": "fresh labels", "by": "ada"}
+    assert site.http.post("/api/v1/requests", json=body).status_code == 409
+    assert site.http.post("/api/v1/requests", json={**body, "force": True}).json()["data"]["id"] == ID
+    assert site.commands.acts == [("shop/ranking/7", "fresh labels", "ada")]
+    refused = site.http.post("/api/v1/requests", json={**body, "reason": ""})
+    assert (refused.status_code, refused.json()["detail"]) == (
+        400, "reason: String should have at least 1 character",
+    )  # fmt: skip
+
+
+def test_pauses_have_a_scope_and_an_end(site: Site) -> None:
+    """Listed as they were made; a wrong length or scope is refused."""
+    made = site.http.post("/api/v1/pause", json={"project": "shop", "duration": "2h", "by": "ada", "note": "why"})
+    assert made.json()["data"] == {
+        "project": "shop", "pipeline": "", "scope": "shop", "until": "2023-11-15T00:13:20.000Z", "who": "ada",
+        "at": "2023-11-14T22:13:20.000Z", "note": "why",
+    }  # fmt: skip
+    assert site.data("/api/v1/pause") == {"pauses": [made.json()["data"]]}
+    for body in ({"duration": "long"}, {"duration": "31d"}, {"pipeline": "ranking"}):
+        assert site.http.post("/api/v1/pause", json=body).status_code == 400
+
+
+def test_an_explanation_has_its_checks_in_order(site: Site) -> None:
+    """A model is named whole; an instant is RFC 3339."""
+    found = site.data("/api/v1/explain?project=shop&pipeline=ranking&version=7&at=2023-11-14T22:13:20Z")
+    (one,) = found["explanations"]
+    assert (one["rule"], one["answer"], one["repeat"]) == ("Drifted", "verdict: ok: drift 0.1, limit 0.6", ["curl x"])
+    assert [(check["name"], check["passed"]) for check in one["checks"]] == [("query", True), ("verdict", False)]
+    assert site.queries.asked == [(ModelKey("shop", "ranking", "7"), "", AT)]
+    assert site.http.get("/api/v1/explain?project=shop").status_code == 400
+    assert site.http.get("/api/v1/explain?project=a&pipeline=b&version=c&at=x").status_code == 400
+
+
+@pytest.mark.parametrize("query", ['match[]={a=~"x{600}"}&match[]={a=~"\\pL{1000}"}', "match[]=" + "a=b," * 2000])
+def test_selectors_stay_small(site: Site, query: str) -> None:
+    """Anybody may send them."""
+    answer = site.http.get(f"/api/v1/rules?{query}")
+    assert answer.status_code == 400
+    assert "it is too large" in answer.text or "ask in several requests" in answer.text

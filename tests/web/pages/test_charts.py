@@ -1,0 +1,141 @@
+"""Pictures of what was seen."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+
+from bridge.engine.api.views import TrailView
+from bridge.web.pages.charts import data, extent, first, own_scale, picture, since, spark
+from bridge.web.pages.static import FOLDER
+from tests.support.fake_views import AT, MODEL, TRAIL
+from tests.support.web_app import Site
+
+MODEL_PAGE = "/model?project=shop&pipeline=ranking&version=7"
+
+
+def numbers(path: str) -> list[tuple[int, int]]:
+    return [(int(x), int(y)) for x, y in re.findall(r"[ML](\d+) (\d+)", path)]
+
+
+def paths(svg: str) -> dict[str, str]:
+    return {item.get("class", ""): item.get("d", "") for item in ET.fromstring(svg).iter("path")}
+
+
+def test_a_spark_goes_up_where_the_value_does() -> None:
+    """With a gap where there was no number, the limit as a line, and the last value as a dot."""
+    svg = str(spark(TRAIL))
+    line = paths(svg)[""]
+    assert line.count("M") == 2
+    places = numbers(line)
+    assert [x for x, _ in places] == sorted(x for x, _ in places)
+    assert [y for _, y in places] == sorted((y for _, y in places), reverse=True)
+    assert "limit" in paths(svg)
+    assert 'cy="2"' in svg
+    assert len(svg) < 350
+
+
+def test_nothing_to_show_is_no_picture() -> None:
+    """No trail, no numbers, an infinite one alone."""
+    nothing = replace(TRAIL, value=[math.nan] * 5, threshold=[math.inf] * 5)
+    assert [
+        str(spark(None)),
+        str(spark(nothing)),
+        str(picture(replace(nothing, lower=[math.nan] * 5, upper=[math.nan] * 5))),
+    ] == [""] * 3
+    assert extent([math.inf, math.nan]) is None
+
+
+def test_a_spark_of_a_model_that_is_silent_keeps_its_last_point_and_limit() -> None:
+    """What it was is seen against its limit, with nothing to the right of it."""
+    silent = replace(TRAIL, value=[0.1, 0.2, 0.3, math.nan, math.nan], threshold=[0.6, 0.6, 0.6, math.nan, math.nan])
+    silent = replace(silent, statistic=silent.value)
+    svg = str(spark(silent))
+    assert paths(svg)["limit"] == "M0 2H90"
+    (dot,) = ET.fromstring(svg).iter("circle")
+    assert numbers(paths(svg)[""])[-1] == (int(dot.get("cx", "")), int(dot.get("cy", ""))) == (44, 12)
+
+
+def test_pictures_of_a_model_begin_where_it_did() -> None:
+    """All of them with the first value that any rule saw."""
+    late = replace(TRAIL, value=[math.nan, math.nan, 0.3, 0.4, 0.5])
+    assert [first(TRAIL), first(late), first(replace(late, value=[math.nan] * 5))] == [AT - 40_000, AT - 20_000, 0]
+    assert since(late, first(late)).value == [0.3, 0.4, 0.5]
+    assert since(late, first(late)).state == [0, 1, 2]
+    site = Site()
+    site.queries.seen = {MODEL: {"Drifted": late}}
+    assert "From 0.3 to 0.5 in 3 slots since 2023-11-14 22:13:00 UTC" in site.http.get(MODEL_PAGE).text
+    site.queries.seen = {MODEL: {"Drifted": replace(late, value=[math.nan] * 4 + [0.5])}}
+    assert "From 0.5 to 0.5 in 1 slot since" in site.http.get(MODEL_PAGE).text
+
+
+def test_a_signal_that_stays_the_same_is_a_line_in_the_middle() -> None:
+    """Not a division by zero."""
+    flat = TrailView([AT, AT + 1], [0.5, 0.5], [0.5, 0.5], [math.nan] * 2, [math.nan] * 2, [math.nan] * 2, [0, 0])
+    assert {y for _, y in numbers(paths(str(spark(flat)))[""])} == {10}
+
+
+def test_the_picture_shows_band_limit_value_and_when_it_fired() -> None:
+    """Each as a shape of its own class; a statistic on its own scale has no limit among the values."""
+    svg = str(picture(TRAIL))
+    assert {"band", "limit", "value"} <= set(paths(svg))
+    assert [item.get("class") for item in ET.fromstring(svg).iter("rect")] == ["pending", "firing"]
+    assert paths(svg)["band"].endswith("Z")
+    apart = replace(TRAIL, statistic=[5.0] * 5, threshold=[30.0] * 5)
+    assert own_scale(apart)
+    assert not own_scale(TRAIL)
+    assert "limit" not in paths(str(picture(apart)))
+
+
+def test_what_the_script_draws_is_json_with_nulls() -> None:
+    """Times in seconds; marks of what happened."""
+    found = json.loads(data(TRAIL, [(AT, "sent")]))
+    assert found["value"] == [0.1, 0.2, None, 0.65, 0.702]
+    assert found["slots"][-1] == AT / 1000
+    assert found["marks"] == [[AT / 1000, "sent"]]
+    assert found["own"] is False
+
+
+def test_the_model_page_draws_what_its_rules_saw() -> None:
+    """In words, as numbers, and as a picture for those without scripts; marked with what happened."""
+    site = Site()
+    page = site.http.get(MODEL_PAGE).text
+    assert "From 0.1 to 0.702 in 5 slots since 2023-11-14 22:12:40 UTC; usual is 0.05 to 0.25 now." in page
+    assert '<svg class="chart"' in page
+    assert "&#34;triggered&#34;" in page
+    assert page.index('<td data-name="State">firing') < page.index('<td data-name="State">pending')
+    site.queries.seen = {}
+    assert "Pictures begin with the next evaluation" in site.http.get(MODEL_PAGE).text
+
+
+def test_the_models_page_asks_for_the_trails_of_its_models_at_once() -> None:
+    """Not one by one."""
+    site = Site()
+    page = site.http.get("/").text
+    assert page.count('<svg class="spark"') == 1
+    assert len([item for item in site.queries.asked if isinstance(item, tuple) and item[0] == "trails"]) == 1
+
+
+def test_the_charting_library_is_the_one_that_was_published() -> None:
+    """Unchanged, with its licence; the note beside it says from where."""
+    note = (FOLDER / "README.md").read_text(encoding="utf-8")
+    for name, digest in re.findall(r"`(uplot\.\w+)`.*SHA-256 `(\w+)`", note):
+        assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == digest
+    assert note.count("SHA-256") == 2
+    assert "uplot.LICENSE.txt" in note
+    assert "MIT" in (FOLDER / "uplot.LICENSE.txt").read_text(encoding="utf-8")
+
+
+def test_a_limit_of_the_statistic_is_called_so() -> None:
+    """Beside a value in another unit it would mislead."""
+    site = Site()
+    site.queries.seen = {MODEL: {"Drifted": replace(TRAIL, statistic=[5.0] * 5, threshold=[30.0] * 5)}}
+    for path in ("/", MODEL_PAGE):
+        assert "of the statistic" in site.http.get(path).text
+    site.queries.seen = {MODEL: {"Drifted": TRAIL}}
+    for path in ("/", MODEL_PAGE):
+        assert "of the statistic" not in site.http.get(path).text
