@@ -1,8 +1,13 @@
-"""What was observed of one model. New variants must not break observers: match with a default branch."""
+"""Observations of one model. Match with a default branch: new variants may come.
+
+Each event checks its values when it is made and raises TypeError with the field's name and what it must be. A NaN is
+taken: strategies call it inconclusive.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from bridge.domain.times import Timestamp
@@ -10,38 +15,85 @@ from bridge.domain.times import Timestamp
 JSON = Any
 
 
+def _require_number(event: object, field: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{type(event).__name__}: {field} must be a number, not {value!r}")
+
+
+def _require_text(event: object, field: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{type(event).__name__}: {field} must be text, not {value!r}")
+
+
 @dataclass(frozen=True, slots=True)
 class ModelEvent:
-    """One observation of one model; `timestamp` in milliseconds since the epoch."""
+    """One observation of one model.
+
+    timestamp: milliseconds since the epoch, a whole number.
+    """
 
     timestamp: Timestamp
+
+    def __post_init__(self) -> None:
+        if isinstance(self.timestamp, bool) or not isinstance(self.timestamp, int):
+            name = type(self).__name__
+            raise TypeError(f"{name}: timestamp must be whole milliseconds since the epoch, not {self.timestamp!r}")
 
 
 @dataclass(frozen=True, slots=True)
 class Latency(ModelEvent):
-    """How long an inference took, in milliseconds."""
+    """Duration of an inference.
+
+    value_ms: milliseconds.
+    """
 
     value_ms: float
+
+    def __post_init__(self) -> None:
+        ModelEvent.__post_init__(self)
+        _require_number(self, "value_ms", self.value_ms)
 
 
 @dataclass(frozen=True, slots=True)
 class Drift(ModelEvent):
-    """How far data or predictions moved: score in [0, 1], higher is stronger (so not a p-value: that is 1 - p)."""
+    """Distance that data or predictions have moved.
+
+    score: in [0, 1], higher is stronger; so not a p-value, which would be 1 - p.
+    """
 
     score: float
+
+    def __post_init__(self) -> None:
+        ModelEvent.__post_init__(self)
+        _require_number(self, "score", self.score)
 
 
 @dataclass(frozen=True, slots=True)
 class InferenceError(ModelEvent):
-    """Inferences failed: a message for people, and the share of inferences that failed, in [0, 1]."""
+    """Failed inferences.
+
+    message: for people. rate: the share of inferences that failed, in [0, 1].
+    """
 
     message: str
     rate: float
 
+    def __post_init__(self) -> None:
+        ModelEvent.__post_init__(self)
+        _require_text(self, "message", self.message)
+        _require_number(self, "rate", self.rate)
+
 
 @dataclass(frozen=True, slots=True)
 class Custom(ModelEvent):
-    """Anything else: a name, and a payload that JSON can carry (`{"value": 0.93}` for a plain number)."""
+    """Any other observation.
+
+    name: the signal's name. payload: a value that JSON can carry; `{"value": 0.93}` for a plain number.
+    """
 
     name: str
     payload: JSON
+
+    def __post_init__(self) -> None:
+        ModelEvent.__post_init__(self)
+        _require_text(self, "name", self.name)

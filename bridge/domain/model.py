@@ -25,6 +25,11 @@ class ModelKey:
     pipeline: str
     version: str
 
+    def __post_init__(self) -> None:
+        for part in (self.project, self.pipeline, self.version):
+            if not isinstance(part, str):
+                raise TypeError(f"ModelKey: project, pipeline and version must be text, not {part!r}")
+
     @property
     def owner(self) -> PipelineKey:
         return PipelineKey(self.project, self.pipeline)

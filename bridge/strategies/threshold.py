@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from types import MappingProxyType
 from typing import Self
 
@@ -43,6 +45,11 @@ class Limits:
         return Verdicts(code, cause, values, threshold)
 
 
+def _require_limit(field: str, limit: object) -> None:
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, Real) or math.isnan(limit)):
+        raise TypeError(f"ThresholdStrategy: {field} must be a number, not {limit!r}")
+
+
 class ThresholdConfig(StrategyConfig):
     """`threshold: {max: 0.6, clear: 0.5}`; all three in the signal's unit."""
 
@@ -75,8 +82,7 @@ class ThresholdStrategy(RetrainStrategy):
     stronger; max_error_rate a share in [0, 1]; custom: limits by the name of the custom event; limits: for whatever
     event comes, in the signal's own unit (what rule files give). An event without a limit is healthy.
 
-    >>> from bridge.domain.event import Drift
-    >>> from bridge.domain.model import ModelKey
+    >>> from bridge import Drift, ModelKey
     >>> strategy = ThresholdStrategy(max_latency_ms=200, max_drift_p=0.6)
     >>> strategy.analyse(ModelKey("shop", "ranking", "7"), Drift(0, 0.702)).reason
     'drift 0.702 above 0.6'
@@ -95,6 +101,11 @@ class ThresholdStrategy(RetrainStrategy):
         *,
         limits: Limits | None = None,
     ) -> None:
+        if limits is None and not custom and max_latency_ms is max_drift_p is max_error_rate is None:
+            raise ValueError("ThresholdStrategy needs a limit: max_latency_ms, max_drift_p, max_error_rate or custom")
+        given = {"max_latency_ms": max_latency_ms, "max_drift_p": max_drift_p, "max_error_rate": max_error_rate}
+        for field, limit in given.items():
+            _require_limit(field, limit)
         self._limits = limits
         self._custom = custom
         by_kind = {

@@ -1,8 +1,6 @@
 """Subject and observers of one model, as a library: no Prometheus, no store needed.
 
->>> from bridge.domain.event import Drift
->>> from bridge.domain.model import ModelKey
->>> from bridge.strategies.threshold import ThresholdStrategy
+>>> from bridge import Drift, ModelKey, ThresholdStrategy
 >>> requests = []
 >>> subject = ModelSubject()
 >>> strategy = ThresholdStrategy(max_latency_ms=200, max_drift_p=0.6)
