@@ -13,7 +13,7 @@ from bridge.config.labels import ModelsModel, check_labels
 from bridge.config.time_intervals import read_time_intervals
 from bridge.domain.matchers import Matcher
 from bridge.domain.route import EVERY_LABEL, Route
-from bridge.domain.rule import Gates, Rate, Storm
+from bridge.domain.rule import Budget, Gates, Storm
 from bridge.domain.time_interval import TimeInterval
 from bridge.domain.times import DAY, HOUR, MINUTE, SECOND, format_duration, parse_duration
 from bridge.files.shape import DurationField, PositiveDurationField, Section, checked, fixed, salvaged
@@ -44,7 +44,7 @@ class GlobalSection(Section):
     external_labels: Mapping[str, str] = Field(default_factory=dict)
 
 
-def _rate(value: object) -> Rate:
+def _rate(value: object) -> Budget:
     found = _RATE.fullmatch(value.replace(" ", "")) if isinstance(value, str) else None
     if found is None or int(found[1]) < 1:
         raise ValueError(f"must be a number of requests in a time, such as 2/day or 10/12h, not {value!r}")
@@ -52,14 +52,14 @@ def _rate(value: object) -> Rate:
     window = _UNITS[word] if word in _UNITS else parse_duration(word)
     if not 0 < window <= 30 * DAY:
         raise ValueError(f"must be in a time of at most 30d: {value}")
-    return Rate(int(found[1]), window)
+    return Budget(int(found[1]), window)
 
 
-def _rate_text(rate: Rate) -> str:
+def _rate_text(rate: Budget) -> str:
     return f"{rate.count}/{format_duration(rate.window)}"
 
 
-Budget = Annotated[
+BudgetField = Annotated[
     Any,
     AfterValidator(_rate),
     PlainSerializer(_rate_text, return_type=str, when_used="json"),
@@ -70,9 +70,9 @@ Budget = Annotated[
 class BudgetSection(Section):
     """`budget: {per_pipeline: 2/day}`: at most so many requests within any such time."""
 
-    per_pipeline: Budget | None = None
-    per_project: Budget | None = None
-    total: Budget | None = None
+    per_pipeline: BudgetField | None = None
+    per_project: BudgetField | None = None
+    total: BudgetField | None = None
 
 
 class StormSection(Section):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bridge.domain.request import HoldReason
-from bridge.domain.rule import Rate
+from bridge.domain.rule import Budget
 from bridge.domain.times import Duration, Timestamp
 
 
@@ -76,7 +76,7 @@ def check(now: Situation) -> Hold | None:
     return next((Hold(reason, until) for reason, closed, until in gates(now) if closed), None)
 
 
-def budget_until(earlier: Sequence[Timestamp], later: Sequence[Timestamp], rate: Rate) -> Timestamp:
+def budget_until(earlier: Sequence[Timestamp], later: Sequence[Timestamp], rate: Budget) -> Timestamp:
     """From when one more fits into the rate; in the past: it fits now.
 
     earlier, later: instants at which others went, ascending, the later ones after the earlier ones.

@@ -230,7 +230,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class Budget:
     """At most `count` requests within any `window` ms."""
 
     count: int
@@ -256,9 +256,9 @@ class Gates:
 
     in_flight_limit: Duration = DAY
     hold_limit: Duration = 7 * DAY
-    per_pipeline: Rate | None = None
-    per_project: Rate | None = None
-    total: Rate | None = None
+    per_pipeline: Budget | None = None
+    per_project: Budget | None = None
+    total: Budget | None = None
     storm: Storm | None = None
     settle: Duration = 5 * MINUTE
     verdict_limit: Duration = DAY

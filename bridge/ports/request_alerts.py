@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from bridge.domain.model import ModelKey
 from bridge.domain.request import HoldReason, RetrainRequest
 from bridge.domain.times import MINUTE, Duration, Timestamp, rfc3339
-from bridge.engine.delivery.alert_rules import FiringAlert
 from bridge.ports import Alert
 
 REQUESTED = "ModelRetrainRequested"
@@ -41,8 +41,20 @@ class Sender:
 
 
 def lasts(every: Duration) -> Duration:
-    """How far ahead of now the `endsAt` of an open alert is set: four re-posts, and no less than a restart takes."""
+    """Return how far ahead of now the `endsAt` of an open alert is set: four re-posts, and no less than a restart."""
     return max(4 * every, MINUTE)
+
+
+@dataclass(frozen=True, slots=True)
+class FiringAlert:
+    """A firing `alert:` rule of one model. Labels are without those that every alert of this bridge has."""
+
+    rule: str
+    model: ModelKey
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    starts_at: Timestamp
+    interval: Duration
 
 
 def identity(request: RetrainRequest, sender: Sender, alertname: str = REQUESTED) -> dict[str, str]:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from bridge.domain.request import RequestState, RetrainRequest
-from bridge.domain.times import Duration, Timestamp
+from bridge.domain.times import SECOND, Duration, Timestamp
 
 
 class Kind(StrEnum):
@@ -52,6 +52,14 @@ class Delivery:
     answer: str = ""
     retry_after: Duration = 0
     reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """At most `requests` HTTP attempts in any burst, refilled evenly over `per` ms."""
+
+    requests: int
+    per: Duration = SECOND
 
 
 @runtime_checkable

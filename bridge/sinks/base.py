@@ -25,12 +25,11 @@ from pydantic import (
 )
 
 from bridge.domain.times import MINUTE, SECOND, Duration, Timestamp, format_duration, parse_duration
-from bridge.engine.delivery.backoff import Rate
 from bridge.net.http_config import Secret, SinkHttpConfig
 from bridge.net.redact import hide_url, redact
 from bridge.net.retry_after import retry_after
 from bridge.net.session import Answer, NetError, call, forget_credentials, open_session
-from bridge.ports import Delivery, Notification, Result
+from bridge.ports import Delivery, Notification, RateLimit, Result
 from bridge.ports.request_alerts import Sender
 
 ANSWER_SHOWN = 512
@@ -110,7 +109,7 @@ ApiUrl = Annotated[HttpUrl, AfterValidator(_api_url)]
 SecretUrl = Annotated[Secret, AfterValidator(_http_url)]  # a token may be any part of it
 
 
-class RateLimit(BaseModel):
+class RateLimitConfig(BaseModel):
     """`rate_limit: {requests: 10, per: 1s}`: at most that many HTTP attempts, refilled evenly."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -129,7 +128,7 @@ class HttpSinkConfig(SinkConfig):
 
     url: HttpUrl
     timeout: Span = 10 * SECOND
-    rate_limit: RateLimit | None = None
+    rate_limit: RateLimitConfig | None = None
     http_config: SinkHttpConfig = SinkHttpConfig()
 
     @field_validator("http_config")
@@ -153,7 +152,7 @@ class BaseSink(ABC):
     sends_resolved: bool = False
     reports_status: bool = False
     attempt_deadline: Duration = 10 * SECOND
-    rate: Rate | None = None
+    rate: RateLimit | None = None
 
     @abstractmethod
     def __init__(self, config: Any, context: SinkContext) -> None:
@@ -177,7 +176,7 @@ class HttpSink(BaseSink):
         self._sessions: dict[int, requests.Session] = {}
         self._lock = threading.Lock()
         self.attempt_deadline = config.timeout
-        self.rate = Rate(config.rate_limit.requests, config.rate_limit.per) if config.rate_limit else None
+        self.rate = RateLimit(config.rate_limit.requests, config.rate_limit.per) if config.rate_limit else None
 
     def attempt(
         self, method: str, url: str, *, data: bytes | None = None, headers: Mapping[str, str] | None = None

@@ -11,12 +11,11 @@ import pytest
 
 from bridge.domain.request import HoldReason, RetrainRequest
 from bridge.domain.times import HOUR, MINUTE, SECOND
-from bridge.engine.delivery.alert_rules import FiringAlert
 from bridge.engine.delivery.breaker import DeliverySettings
 from bridge.engine.delivery.courier import Courier
 from bridge.engine.delivery.resend import OpenAlert, Resender, ResendSettings
 from bridge.ports import Alert, Breaker, DeliveryState, Result
-from bridge.ports.request_alerts import Sender
+from bridge.ports.request_alerts import FiringAlert, Sender
 from bridge.sinks.alertmanager import AlertmanagerConfig, AlertmanagerSink
 from bridge.sinks.base import SinkContext
 from bridge.sinks.webhook import fingerprint

@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import numpy as np
 
 from bridge.domain.alert import State
 from bridge.domain.model import ModelKey
-from bridge.domain.rule import Mode, RuleKind
-from bridge.domain.times import Duration, Timestamp
+from bridge.domain.times import Duration
 from bridge.engine.evaluation.rule import RuleEvaluator
-
-
-@dataclass(frozen=True, slots=True)
-class FiringAlert:
-    """A firing `alert:` rule of one model. Labels are without those that every alert of this bridge has."""
-
-    rule: str
-    model: ModelKey
-    labels: Mapping[str, str]
-    annotations: Mapping[str, str]
-    starts_at: Timestamp
-    interval: Duration
-
-
-def tells(run: RuleEvaluator) -> bool:
-    """Whether the rule tells people."""
-    return run.rule.kind is RuleKind.ALERT and run.rule.mode is Mode.LIVE
+from bridge.ports.request_alerts import FiringAlert
 
 
 def firing(run: RuleEvaluator, interval: Duration) -> list[FiringAlert]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-from bridge.domain.times import SECOND, Duration, Timestamp
+from bridge.domain.times import Duration, Timestamp
+from bridge.ports import RateLimit
 
 
 def full_jitter(attempt: int, base: Duration, cap: Duration, rng: random.Random) -> Duration:
@@ -14,19 +15,11 @@ def full_jitter(attempt: int, base: Duration, cap: Duration, rng: random.Random)
     return rng.randint(0, ceiling)
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """At most `requests` HTTP attempts in any burst, refilled evenly over `per` ms."""
-
-    requests: int
-    per: Duration = SECOND
-
-
 @dataclass(slots=True)
 class TokenBucket:
     """One destination's rate limit; no rate = no limit. Not shared between threads."""
 
-    rate: Rate | None
+    rate: RateLimit | None
     _tokens: float = field(init=False, default=0.0)
     _at: Timestamp | None = field(init=False, default=None)
 
@@ -43,7 +36,7 @@ class TokenBucket:
         if self.rate is not None:
             self._tokens -= 1.0
 
-    def _refill(self, rate: Rate, now: Timestamp) -> None:
+    def _refill(self, rate: RateLimit, now: Timestamp) -> None:
         # A clock set back must not lock the destination: the gap then counts as nothing.
         gap = rate.per if self._at is None else max(0, now - self._at)
         self._at = now

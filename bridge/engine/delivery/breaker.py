@@ -12,8 +12,7 @@ import random
 from dataclasses import dataclass
 
 from bridge.domain.times import HOUR, MINUTE, SECOND, Duration, Timestamp
-from bridge.engine.delivery.backoff import Rate
-from bridge.ports import Breaker, Delivery, Outbox, Result
+from bridge.ports import Breaker, Delivery, Outbox, RateLimit, Result
 
 TOO_MANY = 429
 
@@ -38,7 +37,7 @@ class DeliverySettings:
     breaker_failures: int = 3
     probe: Duration = 30 * SECOND
     denied_delay: Duration = 30 * SECOND
-    rate: Rate | None = None
+    rate: RateLimit | None = None
 
     def __post_init__(self) -> None:
         if self.lease <= self.attempt_deadline:

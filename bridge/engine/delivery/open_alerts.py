@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from bridge.domain.request import Episode, RequestRecord
 from bridge.domain.rule import Mode
 from bridge.domain.times import Duration, Timestamp
-from bridge.engine.delivery.alert_rules import FiringAlert, firing, tells
+from bridge.engine.delivery.alert_rules import firing
 from bridge.engine.delivery.resend import OpenAlert
 from bridge.engine.engine import Engine
 from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.requests.gates import Routing, route_labels
+from bridge.ports.request_alerts import FiringAlert
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ class OpenAlertIndex:
                 item
                 for group in self._engine.groups.values()
                 for run in group.runs
-                if tells(run)
+                if run.notifies
                 for item in firing(run, group.group.interval)
             ]
         return [item for item in found if destination in self._routing.way(item.labels).destinations]

@@ -16,10 +16,9 @@ from typing import Protocol
 from bridge.domain.request import HoldReason, RetrainRequest
 from bridge.domain.times import MINUTE, Duration, Timestamp
 from bridge.engine.delivery import breaker as circuit
-from bridge.engine.delivery.alert_rules import FiringAlert
 from bridge.engine.delivery.breaker import DeliverySettings
 from bridge.ports import Alert, AlertSink, AttemptReport, Breaker, Delivery, Outbox, Result, request_alerts
-from bridge.ports.request_alerts import Sender
+from bridge.ports.request_alerts import FiringAlert, Sender
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,6 @@ from bridge.domain.batch import DISCOVER, EventBatch
 from bridge.domain.rule import Group, SignalQuery
 from bridge.domain.times import MINUTE, Duration, Timestamp
 from bridge.domain.verdict import Cause
-from bridge.engine.delivery.alert_rules import tells
 from bridge.engine.evaluation.expected_models import ExpectedModelsState
 from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.evaluation.subject import ModelSubject
@@ -76,7 +75,7 @@ class GroupEvaluator:
 
     def alert_news(self) -> bool:
         """Whether an `alert:` rule resolved in this slot."""
-        telling = (rule.evaluation for rule in self.runs if tells(rule) and rule.evaluation is not None)
+        telling = (rule.evaluation for rule in self.runs if rule.notifies and rule.evaluation is not None)
         return any(len(found.moves.resolved) for found in telling)
 
     # ------------------------------------------------------------ expected models

@@ -20,7 +20,7 @@ from bridge.domain.alert import (
 from bridge.domain.batch import EventBatch
 from bridge.domain.limits import LONGEST_TEXT, cut
 from bridge.domain.model import ModelTable
-from bridge.domain.rule import Group, Rule, SignalQuery
+from bridge.domain.rule import Group, Mode, Rule, RuleKind, SignalQuery
 from bridge.domain.template import Template
 from bridge.domain.times import Duration, Timestamp, format_duration
 from bridge.domain.verdict import Cause, Code, Int8, Verdicts
@@ -157,6 +157,11 @@ class RuleEvaluator:
     def queries(self) -> dict[str, SignalQuery]:
         """All that it reads, by name."""
         return {part.query.name: part.query for part in self.parts} or {self.rule.query: self.query}
+
+    @property
+    def notifies(self) -> bool:
+        """Whether it is a live `alert:` rule, which notifies people and requests nothing."""
+        return self.rule.kind is RuleKind.ALERT and self.rule.mode is Mode.LIVE
 
     def continued(self, group: Group, rule: Rule) -> RuleEvaluator:
         """This run under an edited rule of the same meaning: state stays, texts and durations are the new ones."""

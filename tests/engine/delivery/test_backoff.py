@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from bridge.engine.delivery.backoff import Rate, TokenBucket, full_jitter
+from bridge.engine.delivery.backoff import TokenBucket, full_jitter
+from bridge.ports import RateLimit
 from tests.support.notifications import T0
 
 
@@ -43,7 +44,7 @@ def test_no_rate_is_no_limit() -> None:
 
 def test_a_burst_is_allowed_and_then_refilled_evenly() -> None:
     """2 requests per second: two at once, the third half a second later."""
-    bucket = TokenBucket(Rate(2, 1_000))
+    bucket = TokenBucket(RateLimit(2, 1_000))
     assert bucket.wait(T0) == 0
     bucket.take()
     bucket.take()
@@ -54,7 +55,7 @@ def test_a_burst_is_allowed_and_then_refilled_evenly() -> None:
 
 def test_unused_tokens_do_not_pile_up() -> None:
     """An idle hour earns one burst, not an hour's worth of attempts."""
-    bucket = TokenBucket(Rate(2, 1_000))
+    bucket = TokenBucket(RateLimit(2, 1_000))
     bucket.wait(T0)
     bucket.wait(T0 + 3_600_000)
     bucket.take()
@@ -64,7 +65,7 @@ def test_unused_tokens_do_not_pile_up() -> None:
 
 def test_a_clock_that_is_set_back_does_not_lock_the_destination() -> None:
     """After the clock jumped back an hour the next token still comes within `per`."""
-    bucket = TokenBucket(Rate(1, 1_000))
+    bucket = TokenBucket(RateLimit(1, 1_000))
     bucket.wait(T0)
     bucket.take()
     assert 1_000 <= bucket.wait(T0 - 3_600_000) <= 1_001

@@ -9,9 +9,8 @@ from itertools import pairwise
 import pytest
 
 from bridge.domain.times import HOUR, MINUTE, SECOND
-from bridge.engine.delivery.backoff import Rate
 from bridge.engine.delivery.breaker import DeliverySettings
-from bridge.ports import Breaker, Delivery, DeliveryState, Result
+from bridge.ports import Breaker, Delivery, DeliveryState, RateLimit, Result
 from tests.support.notifications import REQUEST, T0, firing, numbered
 from tests.support.outbox import Bench, FakeOutbox, Receiver, bench
 
@@ -231,7 +230,7 @@ def test_a_delivery_is_given_up_after_seventy_two_hours() -> None:
 
 def test_a_rate_limit_spaces_the_attempts() -> None:
     """2 per second: ten deliveries take four seconds after the first burst."""
-    work = bench(OK, settings=DeliverySettings(rate=Rate(2, SECOND)))
+    work = bench(OK, settings=DeliverySettings(rate=RateLimit(2, SECOND)))
     for number in range(10):
         work.outbox.put(firing(numbered(number)))
     work.run(MINUTE)

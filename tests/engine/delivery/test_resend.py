@@ -15,11 +15,10 @@ import pytest
 from bridge.domain.model import ModelKey
 from bridge.domain.request import HoldReason
 from bridge.domain.times import HOUR, MINUTE, SECOND, Timestamp
-from bridge.engine.delivery.alert_rules import FiringAlert
 from bridge.engine.delivery.breaker import DeliverySettings
 from bridge.engine.delivery.resend import OpenAlert, Resender, ResendSettings
 from bridge.ports import Alert, AttemptReport, Breaker, Delivery, DeliveryState, Result
-from bridge.ports.request_alerts import Sender
+from bridge.ports.request_alerts import FiringAlert, Sender
 from tests.support.notifications import REQUEST, T0, firing, numbered
 from tests.support.outbox import Clock, FakeOutbox
 

@@ -15,7 +15,7 @@ from bridge.domain.errors import SourceError
 from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.request import Decision, RequestRecord
 from bridge.domain.route import Route
-from bridge.domain.rule import Breaches, Cooldown, Gates, Group, Rate, Rule, SignalQuery, Storm
+from bridge.domain.rule import Breaches, Budget, Cooldown, Gates, Group, Rule, SignalQuery, Storm
 from bridge.domain.time_interval import Span, TimeInterval
 from bridge.domain.times import HOUR, SECOND, Duration, Timestamp
 from bridge.domain.verdict import Cause
@@ -103,7 +103,7 @@ def test_a_replay_decides_as_the_live_bridge_did(seed: int, faults: float) -> No
     two = replace(group(rule("Other", query="late")), name="h", interval=30 * SECOND, offset=5 * SECOND)
     two = replace(two, rules=(replace(two.rules[0], group="h", order=9),))
     script = scripted(rng, ["drift", "late", "expr"], [one, two], faults=faults)
-    gates = Gates(per_pipeline=Rate(3, HOUR), in_flight_limit=600 * SECOND)
+    gates = Gates(per_pipeline=Budget(3, HOUR), in_flight_limit=600 * SECOND)
     then, now = live([one, two], script, gates), replayed([one, two], script, gates)
     print("seed", seed)
     assert now.decisions == then.decisions
@@ -172,7 +172,7 @@ def test_a_replay_in_new_processes_is_as_one_in_a_whole(seed: int) -> None:
     rules = (*RULES, rule("Grows", cooldown=Cooldown(60 * SECOND, HOUR, 2.0), policies={Cause.NO_DATA: "fire"}))
     one = group(*rules)
     script = scripted(rng, ["drift", "late", "expr"], [one], faults=0.03)
-    gates = Gates(storm=Storm(0.3, 2, 120 * SECOND), per_pipeline=Rate(3, HOUR), in_flight_limit=600 * SECOND)
+    gates = Gates(storm=Storm(0.3, 2, 120 * SECOND), per_pipeline=Budget(3, HOUR), in_flight_limit=600 * SECOND)
     whole, parts = replayed([one], script, gates), Kept()
     cuts = sorted(rng.sample(range(START, END), 12))
     saved: bytes | None = None

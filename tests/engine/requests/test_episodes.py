@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bridge.domain.request import Episode, RecoveryVerdict, RequestRecord, RequestState, RetrainRequest
-from bridge.domain.rule import Gates, Rate
+from bridge.domain.rule import Budget, Gates
 from bridge.domain.times import DAY, HOUR, MINUTE
 from bridge.engine.requests.episodes import EpisodeIndex, TickTransaction, unhelpful_after
 from tests.support.world import A, B
@@ -65,6 +65,6 @@ def test_sent_requests_are_forgotten_when_no_budget_looks_back_that_far() -> Non
     assert {key: len(times) for key, times in book.sent.times.items()} == {
         (): 11, ("shop",): 11, ("shop", "ranking"): 10, ("shop", "search"): 1,
     }  # fmt: skip
-    assert TickTransaction(book).budget_until(A.owner, Gates(total=Rate(2, DAY))) == 99 * HOUR + DAY
+    assert TickTransaction(book).budget_until(A.owner, Gates(total=Budget(2, DAY))) == 99 * HOUR + DAY
     book.sent.forget(200 * HOUR)
     assert book.sent.times == {}

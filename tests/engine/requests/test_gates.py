@@ -8,7 +8,7 @@ from bridge.domain.errors import RequestError, UnknownRequestError
 from bridge.domain.matchers import Matcher
 from bridge.domain.model import ModelKey
 from bridge.domain.request import HoldReason, RequestState
-from bridge.domain.rule import Cooldown, Gates, Mode, Rate, RuleKind, Storm
+from bridge.domain.rule import Budget, Cooldown, Gates, Mode, RuleKind, Storm
 from bridge.domain.silence import Silence
 from bridge.domain.times import DAY, HOUR, MINUTE, SECOND
 from bridge.ports import SilenceSnapshot, StatusReport
@@ -132,7 +132,7 @@ def test_a_pause_of_everything_ends_by_itself() -> None:
 @pytest.mark.parametrize("scope", ["per_pipeline", "per_project", "total"])
 def test_a_budget_lets_so_many_through_in_any_such_time(scope: str) -> None:
     """Two an hour: the third waits until the first is an hour old, over a restart too."""
-    gates = Gates(settle=0, **{scope: Rate(2, HOUR)})
+    gates = Gates(settle=0, **{scope: Budget(2, HOUR)})
     models = [ModelKey("shop", "p", str(number)) for number in range(3)]
     world = World(group(rule(), interval=MINUTE), gates=gates)
     sent_first = 0
@@ -152,7 +152,7 @@ def test_a_budget_lets_so_many_through_in_any_such_time(scope: str) -> None:
 
 def test_two_of_one_slot_share_the_budget() -> None:
     """What the slot itself sends counts already; ties go by model."""
-    world = World(group(rule()), gates=Gates(total=Rate(1, DAY), settle=0))
+    world = World(group(rule()), gates=Gates(total=Budget(1, DAY), settle=0))
     world.tick({B: 0.7, A: 0.7})
     assert holds(world) == [(A, "requested", None), (B, "held", "budget")]
 
@@ -440,7 +440,7 @@ def test_every_attempt_is_told_to_be_over() -> None:
 
 def test_what_has_waited_longest_goes_first() -> None:
     """Not what comes first in the alphabet."""
-    world = World(group(rule()), gates=Gates(settle=0, total=Rate(1, MINUTE)))
+    world = World(group(rule()), gates=Gates(settle=0, total=Budget(1, MINUTE)))
     first, later = ModelKey("shop", "z", "1"), ModelKey("shop", "a", "1")
     world.commands.pause("", "", 15 * SECOND, "bob")
     world.tick({first: 0.9})
