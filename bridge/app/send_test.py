@@ -25,7 +25,10 @@ class UnknownReceiverError(BridgeError):
 
 
 def send(config_file: Path, receiver: str) -> Iterator[tuple[str, Delivery]]:
-    """Try each destination of `receiver` once: its name, and what it answered. Raises ConfigError, UnknownReceiverError."""
+    """Yield the name and answer of each destination of `receiver`, tried once.
+
+    Raises ConfigError, UnknownReceiverError.
+    """
     config = load(config_file)
     if receiver not in config.receivers:
         near = difflib.get_close_matches(receiver, config.receivers, 1)

@@ -110,7 +110,7 @@ class Snapshot:
 
 
 class TickStore(Protocol):
-    """The engine's side of the store. Raises StoreError; StoreUncertainError when it may hold what was given, or not."""
+    """The engine's side of the store. Raises StoreError; StoreUncertainError when a write may have happened."""
 
     @property
     def doubts(self) -> int:
@@ -321,7 +321,7 @@ class Store(TickStore, Outbox, History, Protocol):
     """All sides of one store."""
 
     def check(self) -> None:
-        """Raise StoreError unless it can be written to now, and is the one that was opened. StoreBusyError: others do."""
+        """Raise StoreError unless it is the store that was opened and can be written to; StoreBusyError if others do."""
         ...
 
     def close(self) -> None: ...

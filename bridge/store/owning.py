@@ -164,7 +164,7 @@ class ServerLock:
         self._connection = connection
 
     def verify(self, connection: Connection) -> None:
-        """Raise StoreUncertainError when the lock was lost and is taken again, StoreBusyError when another process has it.
+        """Raise StoreUncertainError when the lock was lost and taken again, StoreBusyError when another process has it.
 
         The server is asked, within the transaction: one that began before the lock was lost is waited for by whoever
         takes it next.

@@ -27,7 +27,7 @@ class SqlStore(TickSide, OutboxSide, HistorySide):
 
     @classmethod
     def open_sqlite(cls, path: Path) -> SqlStore:
-        """Open a file, made when it is missing. StoreBusyError, StoreCorruptError, SchemaTooNewError, StoreFullError, StoreError."""
+        """Open a SQLite file, made when it is missing. Raises StoreError and its subclasses."""
         return cls(*open_sqlite(path))
 
     @classmethod

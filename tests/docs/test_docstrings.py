@@ -87,7 +87,10 @@ def test_every_public_name_has_a_docstring(path: Path) -> None:
 
 
 def test_the_rule_notices_what_it_forbids() -> None:
-    code = '"""What a module is."""\n\nclass A:\n    """How it is."""\n\ndef look():\n    """The number."""\n\ndef bare(): ...\n'
+    code = (
+        '"""What a module is."""\n\nclass A:\n    """How it is."""\n\n'
+        'def look():\n    """The number."""\n\ndef bare(): ...\n'
+    )
     assert complaints(code) == ["module: What a module is.", "A: How it is.", "look: The number."]
     assert undocumented(code) == ["bare"]
     assert complaints('"""A module."""\n\ndef look():\n    """Return the number."""\n') == []

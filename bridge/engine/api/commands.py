@@ -44,7 +44,7 @@ class EngineCommands:
         return self._reload()
 
     def report_status(self, report: StatusReport) -> RequestRecord:
-        """A coordinator's word: moves the request forward, never back; UnknownRequestError when there is no such one."""
+        """Record a coordinator's report: a request moves forward, never back. Raises UnknownRequestError."""
         with self._engine.certain(self._now()):
             record = self._known(report.request_id)
             if not record.state.may_become(report.state):

@@ -113,7 +113,7 @@ class RuleEvaluator:
     failures: evaluations that failed in a row. raised: its strategy did, in this slot.
     touched: models whose rows may differ from those that are stored; None: all of them.
     state_slots: name of a chunk of strategy state -> the slot for which it was written. behind: of those that were
-    read at a start and are not brought up to the last slot yet (state/backfill.py); their strategies see no present slot.
+    read at a start and are not brought up to the last slot yet (state/backfill.py); they see no present slot.
     tries: of those whose history could not be asked, how often, and from which slot on it is asked again.
     """
 
@@ -322,8 +322,8 @@ class RuleEvaluator:
         return self.evaluation
 
     def _judge(
-        self, batch: EventBatch, strategy: RetrainStrategy | None, holder: RuleColumns | ConditionColumns, query: SignalQuery,
-        first_seen: FirstSeen, name: str,
+        self, batch: EventBatch, strategy: RetrainStrategy | None, holder: RuleColumns | ConditionColumns,
+        query: SignalQuery, first_seen: FirstSeen, name: str,
     ) -> Verdicts:  # fmt: skip
         """Verdicts of a batch; `holder` keeps the strategy's state, under `name`."""
         if name in self.behind and batch.cause is Cause.NONE:

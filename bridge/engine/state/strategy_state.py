@@ -1,4 +1,4 @@
-"""What strategies remember, kept over restarts: written in chunks, and taken over again (then see state/backfill.py)."""
+"""State of strategies across restarts: written in chunks and restored; then see backfill.py."""
 
 from __future__ import annotations
 
