@@ -24,7 +24,7 @@ class Dialect:
     memory: int
 
 
-ALERTMANAGER = Dialect(dot_all=False, memory=1 << 20)
+ALERTMANAGER = Dialect(dot_all=False, memory=1 << 17)
 # Only selectors of the API are read like this: anybody may send one, so they stay small.
 PROMETHEUS = Dialect(dot_all=True, memory=1 << 16)
 
