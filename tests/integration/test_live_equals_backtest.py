@@ -138,7 +138,7 @@ def test_a_recorded_live_run_gives_the_same_requests_when_it_is_backtested(tmp_p
         for metric in METRICS:
             write_script(source, script(draw, begins, ends + 60 * SECOND), metric)
         entry = {"url": hook.url, "timeout": "2s"}
-        with bridge(source.url, rules(), {"webhook_configs": [entry]}, query_timeout="1s") as process:
+        with bridge(source.url, rules(), {"webhook_configs": [entry]}) as process:
             live(process, source, draw, begins)
             plan = of_config(process.config_file)
             queries = {rule.name: rule.queries for group in plan.groups for rule in group.rules}
