@@ -51,7 +51,7 @@ def hooks(receiver: Receiver) -> dict[str, object]:
 
 
 def breach(source: Prometheus, model: tuple[str, str, str], lasts: int = 60) -> int:
-    begins = whole_second(1)
+    begins = whole_second(2)
     points = steps(begins - 5 * SECOND, begins + 90 * SECOND, [(begins, begins + lasts * SECOND)])
     write_script(source, {model: points})
     return begins
