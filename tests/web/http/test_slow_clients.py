@@ -25,17 +25,20 @@ KEPT_ALIVE = b"GET /-/healthy HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 @contextlib.contextmanager
 def clients(site: Site, opening: bytes, number: int) -> Iterator[list[socket.socket]]:
-    """So many connections that have sent this."""
+    """So many connections that have sent this, and one after the other have got their answer when it is KEPT_ALIVE."""
     with contextlib.ExitStack() as stack:
         made = [stack.enter_context(site.connect()) for _ in range(number)]
         for client in made:
             client.sendall(opening)
+            answer = b""
+            while opening == KEPT_ALIVE and not answer.endswith(b"is healthy.\n"):
+                answer += client.recv(65_536)
         yield made
 
 
 def ended(client: socket.socket) -> bool:
-    """Whether the server closes the connection, within 30 seconds."""
-    client.settimeout(30)
+    """Whether the server closes the connection, within 300 seconds."""
+    client.settimeout(300)
     try:
         while client.recv(65_536):
             pass
