@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.domain.matchers import Matcher
-from bridge.domain.regex import ALERTMANAGER, PROMETHEUS, Dialect
+from bridge.domain.regex import ALERTMANAGER, PROMETHEUS, Dialect, Regex
 
 
 @pytest.mark.parametrize(
@@ -162,3 +162,10 @@ def test_no_text_takes_more_than_linear_time(hard: str) -> None:
         said = str([matcher.matches({"a": "a" * 5_000}) for matcher in found[:9]])
     assert "True" not in said
     assert len(said) < 500
+
+
+def test_a_pattern_of_very_many_unicode_classes_is_refused_before_it_costs_anything() -> None:
+    """RE2 reads each as a table, also those of a pattern that is too large in the end."""
+    assert Regex(r"(\pL\d){10}").matches("x1" * 10)
+    with pytest.raises(ValueError, match="more than 256 Unicode classes"):
+        Regex(r"\pL" * 257)
