@@ -166,6 +166,6 @@ def test_no_text_takes_more_than_linear_time(hard: str) -> None:
 
 def test_a_pattern_of_very_many_unicode_classes_is_refused_before_it_costs_anything() -> None:
     """RE2 reads each as a table, also those of a pattern that is too large in the end."""
-    assert Regex(r"(\pL\d){10}").matches("x1" * 10)
+    assert Regex(r"\pL+\d").matches("x1")
     with pytest.raises(ValueError, match="more than 256 Unicode classes"):
         Regex(r"\pL" * 257)
