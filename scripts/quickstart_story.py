@@ -124,7 +124,7 @@ class Reader:
             self._file(first.removeprefix("# "), text)
         elif first == "# as root":
             Shell("/", dict(os.environ), "root").type(rest.strip())
-        elif first == "# runs on":
+        elif first == "# keeps running":
             self._start(rest.strip())
         else:
             for line in (rest if first == "# install" else text).strip().split("\n"):
