@@ -90,7 +90,7 @@ class Coordinator:
         return receipt
 
     def cancel(self, request_id: str) -> Record:
-        """Cancel a request: at once if it waits, else stop its run. Raises UnknownRequestError, RequestError if over."""
+        """Cancel a request: at once if it waits, else stop its run. Raises UnknownRequestError, RequestError."""
         waiting = self._ledger.cancel_waiting(request_id, self.now(), "cancelled before it started")
         if waiting:
             self._changed()

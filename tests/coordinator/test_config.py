@@ -66,6 +66,7 @@ def test_every_mistake_is_told_at_once_with_its_line(tmp_path: Path) -> None:
         "coordinator.yml:4: command: 'no-such-program' is neither an executable file nor a command found on PATH",
         'coordinator.yml:5: tls.cert: unknown key (did you mean "cert_file"?)',
         "coordinator.yml:5: tls.cert_file: Field required",
+        f"coordinator.yml:5: tls.key_file: {tmp_path / 'k'}: No such file or directory",
     ]
 
 
