@@ -36,7 +36,7 @@ class HostGuard:
     def __call__(self, request: Request) -> None:
         """Check the Host header."""
         host = request.headers.get("host", "")
-        if request.url.path not in EVERY_HOST and not self._hosts.knows(host):
+        if request.url.path not in EVERY_HOST and not self._hosts.allows(host):
             raise ProblemError(421, refused(host))
 
 

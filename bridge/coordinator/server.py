@@ -66,7 +66,7 @@ def _serve(config: CoordinatorConfig, coordinator: Coordinator, listener: Door) 
             _keep_house(coordinator, stop)
     finally:
         _log.info("coordinator is stopping")
-        http.ask_to_stop()
+        http.request_stop()
         coordinator.stop()
         http.join(_HTTP_LIMIT)
     return 1 if http.failed else 0
@@ -97,9 +97,9 @@ class HttpServer:
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
         self._thread.start()
 
-    def ask_to_stop(self) -> None:
+    def request_stop(self) -> None:
         self._stopping = True
-        self._server.ask_to_stop()
+        self._server.request_stop()
 
     def join(self, limit: float) -> None:
         if self._thread:
