@@ -14,7 +14,7 @@ EVERY_HOST = frozenset({"/-/healthy", "/-/ready", "/metrics"})  # paths served u
 
 
 class Hosts:
-    """Allowed host names: `names`, localhost and this machine's own. IP addresses always pass; rebinding needs a name."""
+    """Allowed host names: `names`, localhost and this machine's own. IP addresses always pass: DNS is not involved."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = {_plain(name) for name in names} - {""}
