@@ -64,9 +64,11 @@ class _LedgerCollector(Collector):
         self._ledger = ledger
 
     def describe(self) -> list[Metric]:
+        """Return nothing, so that registration does not read the ledger."""
         return []
 
     def collect(self) -> Iterator[Metric]:
+        """Yield the gauges."""
         counts = self._ledger.counts()
         states = GaugeMetricFamily(f"{PREFIX}requests", "Requests in the ledger, by state.", labels=["state"])
         for state in STATES:

@@ -63,7 +63,7 @@ class Runner:
 
     @property
     def alive(self) -> bool:
-        """Whether requests can be started."""
+        """True while requests can be started."""
         return not self._settings.command or self._thread.is_alive()
 
     def start(self) -> None:

@@ -71,6 +71,7 @@ class _Connection(H11Protocol):
         self._door = door
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Link the accepted socket with this connection."""
         super().connection_made(transport)
         guest = self._door.guest(transport.get_extra_info("socket").fileno())
         if guest is not None:

@@ -114,15 +114,18 @@ class Adapter(HTTPAdapter):
         super().__init__(max_retries=urllib3.Retry(0, read=False), pool_connections=4, pool_maxsize=16)
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
+        """Create the pool manager with our TLS settings and connections."""
         super().init_poolmanager(connections, maxsize, block, **kwargs, **self._pool_settings())
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> ProxyManager:
+        """Return the pool manager of a proxy, with our TLS settings and connections."""
         manager: ProxyManager = super().proxy_manager_for(proxy, **kwargs, **self._pool_settings())
         manager.pool_classes_by_scheme = _POOLS
         return manager
 
     def proxy_headers(self, proxy: str) -> dict[str, str]:
+        """Return the headers for a proxy, those of `proxy_connect_header` included."""
         return {**super().proxy_headers(proxy), **self._proxy_headers}
 
     def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:

@@ -24,6 +24,7 @@ from pydantic import (
     field_validator,
 )
 
+from bridge.domain.destination import Destination
 from bridge.domain.times import MINUTE, SECOND, Duration, Timestamp, format_duration, parse_duration
 from bridge.net.http_config import Secret, SinkHttpConfig
 from bridge.net.redact import hide_url, redact
@@ -56,9 +57,9 @@ class SinkContext:
         """External URL and labels of the bridge."""
         return Sender(self.external_url, self.external_labels)
 
-    def destination(self, integration: str) -> str:
-        """The id of the destination's queue."""
-        return f"{self.receiver}/{integration}/{self.index}"
+    def destination(self, integration: str) -> Destination:
+        """Return the destination of the sink with this integration."""
+        return Destination(self.receiver, integration, self.index)
 
 
 _Url = TypeVar("_Url", bound=str)

@@ -143,13 +143,13 @@ class MemoryStore(MemoryOutbox):
         return list(islice((record for record in newest if _matches(record, which)), which.limit))
 
     def episodes(self, model: ModelKey, limit: int = 20) -> list[Episode]:
-        """As ports.History."""
+        """Return the episodes of one model, newest first."""
         with self._lock:
             found = [episode for key, episode in self._episodes.items() if key[0] == model]
         return sorted(found, key=lambda episode: -episode.started_at)[:limit]
 
     def save_request(self, record: RequestRecord) -> None:
-        """As ports.History; what a delivery recorded meanwhile is kept."""
+        """Store a request, keeping what deliveries recorded since it was read."""
         with self._lock:
             known = self._requests.get(record.id)
             self._order.setdefault(record.id, len(self._order))

@@ -89,7 +89,9 @@ def test_a_repeated_body_that_differs_is_logged_and_changes_nothing(
     client.submit()
     answer = client.submit(reason="other", late=True)
     assert (answer.status_code, answer.json()["reason"]) == (200, "drift 0.702 is above 0.6")
-    [record] = [item for item in caplog.records if item.message == "a known request was received again with different content"]
+    [record] = [
+        item for item in caplog.records if item.message == "a known request was received again with different content"
+    ]
     assert vars(record)["differs"] == ("late", "reason")
 
 
