@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from bridge.config.load import BridgeConfig
+from bridge.domain.destination import Destination
 from bridge.domain.route import Route
 from bridge.domain.times import Timestamp
 from bridge.engine.requests.gates import NotificationGroup, Recipients
@@ -33,7 +34,7 @@ def build_sinks(config: BridgeConfig, external_url: str) -> dict[str, Sink]:
                     max(config.global_.evaluation_interval, config.global_.resend_delay)
                 ),
             )
-            built[f"{receiver}/{integration}/{index}"] = known[integration](entry, context)
+            built[str(context.destination(integration))] = known[integration](entry, context)
     return built
 
 
@@ -79,4 +80,4 @@ class Routes:
 
 
 def _receiver(destination: str) -> str:
-    return destination.rsplit("/", 2)[0]
+    return Destination.parse(destination).receiver

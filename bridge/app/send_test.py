@@ -10,6 +10,7 @@ from bridge.app import clock
 from bridge.app.routing import build_sinks
 from bridge.app.wiring import close_all
 from bridge.config.load import load
+from bridge.domain.destination import Destination
 from bridge.domain.errors import BridgeError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import RetrainRequest, request_id
@@ -38,7 +39,7 @@ def send(config_file: Path, receiver: str) -> Iterator[tuple[str, Delivery]]:
     try:
         at = clock.now()
         for destination, sink in built.items():
-            if destination.rsplit("/", 2)[0] == receiver:
+            if Destination.parse(destination).receiver == receiver:
                 yield destination, sink.send(parcel_for_test(at), at)
     finally:
         close_all(built)

@@ -89,7 +89,9 @@ def test_a_repeated_body_that_differs_is_logged_and_changes_nothing(
     client.submit()
     answer = client.submit(reason="other", late=True)
     assert (answer.status_code, answer.json()["reason"]) == (200, "drift 0.702 is above 0.6")
-    [record] = [item for item in caplog.records if item.message == "a known request came again with other contents"]
+    [record] = [
+        item for item in caplog.records if item.message == "a known request was received again with different content"
+    ]
     assert vars(record)["differs"] == ("late", "reason")
 
 
@@ -111,13 +113,13 @@ def test_a_wrong_body_is_400_with_the_fields(start: Start) -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "found"), [({}, "is missing"), ({"Idempotency-Key": an_id(9)}, "is another")]
+    ("headers", "found"), [({}, "is missing"), ({"Idempotency-Key": an_id(9)}, "is different")]
 )  # fmt: skip
 def test_the_key_must_be_the_id(start: Start, headers: dict[str, str], found: str) -> None:
     _, client = start()
     answer = client.call("POST", REQUESTS, json=body(), headers=headers)
     assert answer.status_code == 400
-    assert answer.json()["detail"] == f"the header Idempotency-Key must be the id of the body; it {found}"
+    assert answer.json()["detail"] == f"the header Idempotency-Key must equal the id in the body; it {found}"
     assert client.call("GET", REQUESTS).json()["total"] == 0
 
 
@@ -219,7 +221,7 @@ def test_what_is_over_is_not_cancelled(start: Start) -> None:
     client.wait_for("succeeded")
     answer = client.cancel()
     assert answer.status_code == 409
-    assert answer.json()["detail"] == f"request {ID} is succeeded; only what waits or runs can be cancelled"
+    assert answer.json()["detail"] == f"request {ID} is succeeded; only a waiting or running request can be cancelled"
 
 
 def test_cancel_takes_no_body(start: Start) -> None:
@@ -295,7 +297,7 @@ def test_a_dead_dispatcher_is_not_ready(start: Start) -> None:
     coordinator, client = start(command=["true"])
     coordinator._runner.stop(0, 5)
     answer = client.call("GET", "/-/ready")
-    assert (answer.status_code, answer.json()["detail"]) == (503, "the thread that starts runs is gone")
+    assert (answer.status_code, answer.json()["detail"]) == (503, "the thread that starts runs has died")
 
 
 def test_a_notification_is_what_the_helper_says() -> None:

@@ -185,7 +185,7 @@ def test_a_bridge_that_is_down_is_tried_again_and_named_once(tmp_path: Path, cap
         office.callbacks.step()
         office.now += 400_000
     assert office.counts == {"retry": 3}
-    assert [record.message for record in caplog.records] == ["a report to the bridge failed"]
+    assert [record.message for record in caplog.records] == ["report to the bridge failed"]
     office.close()
 
 

@@ -62,7 +62,7 @@ def test_every_mistake_is_told_at_once_with_its_line(tmp_path: Path) -> None:
     assert refused(tmp_path, text) == [
         "coordinator.yml:1: listen: Input should be a valid string",
         'coordinator.yml:2: max_paralel: unknown key (did you mean "max_parallel"?)',
-        'coordinator.yml:3: time_limit: write the duration with its unit, for example "90s"',
+        'coordinator.yml:3: time_limit: a duration needs a unit, for example "90s"',
         "coordinator.yml:4: command: 'no-such-program' is neither an executable file nor a command found on PATH",
         'coordinator.yml:5: tls.cert: unknown key (did you mean "cert_file"?)',
         "coordinator.yml:5: tls.cert_file: Field required",
@@ -71,7 +71,7 @@ def test_every_mistake_is_told_at_once_with_its_line(tmp_path: Path) -> None:
 
 
 NO_DURATION = "is not a duration; write it as in Prometheus, for example 30s, 5m or 1h30m"
-NO_URL = "must be a plain base URL; credentials belong into bridge_http_config"
+NO_URL = "must be a plain base URL; credentials belong in bridge_http_config"
 PYTHON = "tag:yaml.org,2002:python/name:os.system"
 
 
@@ -89,7 +89,7 @@ PYTHON = "tag:yaml.org,2002:python/name:os.system"
         ("bridge_url: localhost:9095", "1: bridge_url: must be an http:// or https:// URL with a host"),
         ("bridge_url: http://u:p@localhost", f"1: bridge_url: {NO_URL}"),
         ("command:\n- sh\n- 5\n", "3: command[1]: Input should be a valid string"),
-        ("listen: a:1\nlisten: b:1\n", "2: listen: is written twice"),
+        ("listen: a:1\nlisten: b:1\n", "2: listen: duplicate key"),
         ("bridge_http_config: {nonsense: 1}", "1: bridge_http_config.nonsense: unknown key"),
         ("[1, 2]", "1: must be a mapping of keys to values"),
         ("listen: {", "1: not YAML: expected the node content, but found '<stream end>'"),
@@ -106,7 +106,7 @@ def test_to_listen_for_other_machines_needs_a_secret(tmp_path: Path, address: st
     """Whoever can post can start the command."""
     [problem] = refused(tmp_path, f"listen: '{address}'\n")
     assert problem == (
-        f"coordinator.yml:1: listen: {address} can be reached from other machines, and whoever reaches it can start "
+        f"coordinator.yml:1: listen: {address} is reachable from other machines, and anyone who reaches it can start "
         "runs: set secret_file or token_file, or listen on 127.0.0.1"
     )
     (tmp_path / "secret").write_text(SECRET)
@@ -124,9 +124,9 @@ def test_this_machine_alone_needs_none(address: str) -> None:
     ("key", "content", "problem"),
     [
         ("secret_file", None, "secret_file: {}: No such file or directory"),
-        ("secret_file", b"", "secret_file: {} holds no secret; write one a line"),
+        ("secret_file", b"", "secret_file: {} contains no secret; write one per line"),
         ("secret_file", b"\xff", "secret_file: {} is not plain ASCII text"),
-        ("token_file", b"short", "token_file: {} must hold a token of at least 16 characters"),
+        ("token_file", b"short", "token_file: {} must contain a token of at least 16 characters"),
     ],
 )
 def test_a_secret_that_cannot_be_used_is_told_at_the_start(

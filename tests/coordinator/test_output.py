@@ -21,7 +21,7 @@ def test_a_long_output_keeps_its_start_and_its_end(tmp_path: Path) -> None:
     with RunLog(tmp_path / "log", 20) as log:
         for number in range(10):
             log.write(f"line {number}\n".encode())
-    assert (tmp_path / "log").read_bytes() == b"line 0\nlin\n[... 50 bytes left out ...]\n 8\nline 9\n"
+    assert (tmp_path / "log").read_bytes() == b"line 0\nlin\n[... 50 bytes omitted ...]\n 8\nline 9\n"
 
 
 def test_the_start_is_on_the_disk_while_the_run_goes_on(tmp_path: Path) -> None:

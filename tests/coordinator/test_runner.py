@@ -76,7 +76,7 @@ def test_the_command_gets_the_request_in_both_ways(start: Start, tmp_path: Path)
         ("echo step; exit 3", "failed", "exit code 3: step"),
         ("exit 4", "failed", "exit code 4"),
         ("kill -9 $$", "failed", "killed by signal 9"),
-        ("kill -9 $PPID; sleep 5", "failed", "killed from outside"),
+        ("kill -9 $PPID; sleep 5", "failed", "killed by another process"),
         ("echo working; sleep 60", "failed", "killed at the time limit of 500ms: working"),
     ],
 )
@@ -160,7 +160,7 @@ def test_a_stop_ends_runs_and_calls_them_lost(start: Start, tmp_path: Path) -> N
     found = client.get()
     assert (found["state"], found["message"]) == (
         "lost",
-        "stopped together with the coordinator; it is not run again by itself",
+        "stopped together with the coordinator; it is not restarted automatically",
     )
     client.submit(an_id(2))
     assert client.get(an_id(2))["state"] == "accepted"

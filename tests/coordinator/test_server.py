@@ -116,7 +116,7 @@ def test_a_certificate_that_cannot_be_used_is_told(tmp_path: Path, caplog: pytes
     values = {"storage": tmp_path, "listen": "127.0.0.1:0", "bridge_url": "https://b", "bridge_http_config": tls}
     assert server.run(CoordinatorConfig.model_validate(values)) == 1
     [record] = caplog.records
-    assert record.message == "cannot call a bridge with this bridge_http_config"
+    assert record.message == "cannot use bridge_http_config"
     assert "absent.pem" in vars(record)["error"]
 
 
@@ -130,7 +130,7 @@ def test_a_certificate_of_the_server_that_cannot_be_used_is_told(
     values = {"storage": tmp_path, "listen": "127.0.0.1:0", "tls": tls}
     assert server.run(CoordinatorConfig.model_validate(values)) == 1
     [record] = caplog.records
-    assert record.message == "cannot use the certificate and key of tls"
+    assert record.message == "cannot use the TLS certificate and key"
 
 
 def test_an_http_server_that_ends_by_itself_ends_the_process(
@@ -208,7 +208,7 @@ def test_a_wrong_configuration_is_told_and_nothing_starts(
 ) -> None:
     monkeypatch.setattr(__main__.logging, "basicConfig", lambda **_: None)
     assert __main__.main(["--web.listen-address", "0.0.0.0:1"]) == 1
-    assert capsys.readouterr().err.startswith("flags: listen: 0.0.0.0:1 can be reached from other machines")
+    assert capsys.readouterr().err.startswith("flags: listen: 0.0.0.0:1 is reachable from other machines")
 
 
 def test_fields_of_a_log_line_are_shown() -> None:

@@ -24,7 +24,7 @@ def test_a_removed_database_makes_the_bridge_unready_and_nothing_new_is_sent() -
         for file in (process.folder / "data").iterdir():
             file.unlink()
         wait_until(lambda: http("GET", f"{process.url}/-/ready")[0] == 503, 20, "503 of /-/ready")
-        assert "was removed or moved away while the bridge ran" in http("GET", f"{process.url}/-/ready")[1]
+        assert "was removed or moved away while the bridge was running" in http("GET", f"{process.url}/-/ready")[1]
         wait_until(lambda: process.metric("retrain_bridge_store_usable") == 0, 10, "the metric")
         assert process.program.log.count('msg="the store cannot be used"') == 1
         sent = len(hook.requests)

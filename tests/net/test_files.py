@@ -38,7 +38,7 @@ def test_the_limit_is_a_size_that_still_fits(tmp_path: Path) -> None:
     file.write_bytes(b"x" * MIB)
     assert len(read_bytes(file)) == MIB
     file.write_bytes(b"x" * (MIB + 1))
-    with pytest.raises(OSError, match="is larger than 1 MiB; name the right file, or split it"):
+    with pytest.raises(OSError, match="is larger than 1 MiB; check the path, or split the file"):
         read_bytes(file)
 
 

@@ -146,7 +146,7 @@ class Answering:
     timeout = 1.0
     body = b""
 
-    def ask(self, path: str, params: object, ends: float) -> bytes:
+    def query(self, path: str, params: object, ends: float) -> bytes:
         return self.body
 
 

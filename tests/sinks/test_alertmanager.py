@@ -197,7 +197,7 @@ def test_nothing_to_post_is_no_request(sink: AlertmanagerSink, receiver: Receive
         ({"url": "am:9093"}, "must be an http or https URL with a host"),
         ({"url": "http://am:x"}, "is not a URL"),
         ({"url": "http://am#x"}, "must not have a #fragment"),
-        ({"url": "http://am", "timeout": 10}, "a duration is written as in Prometheus"),
+        ({"url": "http://am", "timeout": 10}, "must be a duration as in Prometheus"),
         ({"url": "http://am", "timeout": "0s"}, "must be more than 0"),
         ({"url": "http://am", "rate_limit": {"requests": 0}}, "greater than 0"),
         ({"url": "http://am", "send_resolved": True}, "Extra inputs are not permitted"),

@@ -92,7 +92,7 @@ def test_an_attempt_without_an_answer_is_tried_again(reason: str, shown_as: str)
 
 def test_a_destination_is_named_by_receiver_integration_and_place() -> None:
     """The id of its queue, stable over restarts."""
-    assert SinkContext("oncall", 2).destination("webhook") == "oncall/webhook/2"
+    assert str(SinkContext("oncall", 2).destination("webhook")) == "oncall/webhook/2"
 
 
 def test_ordinary_extra_headers_are_allowed() -> None:

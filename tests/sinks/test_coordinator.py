@@ -175,7 +175,7 @@ def test_an_unusable_status_is_no_report_and_is_said_once(
     with caplog.at_level(logging.WARNING):
         assert sink.status(REQUEST.id, T0) is None
         assert sink.status(REQUEST.id, T0) is None
-    assert [record.getMessage() for record in caplog.records] == ["coordinator gives no status"]
+    assert [record.getMessage() for record in caplog.records] == ["cannot get a status from the coordinator"]
 
 
 def test_an_unknown_request_is_no_report_and_no_trouble(

@@ -19,8 +19,8 @@ def test_a_request_is_one_structured_line(caplog: pytest.LogCaptureFixture) -> N
         assert sink.send(firing(), T0).result is Result.DELIVERED
         assert sink.send(resolved(), T0).result is Result.DELIVERED
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("WARNING", "retraining asked for"),
-        ("WARNING", "retraining no longer asked for"),
+        ("WARNING", "retraining requested"),
+        ("WARNING", "retraining no longer requested"),
     ]
     wanted = {
         "receiver": "trail",

@@ -63,7 +63,7 @@ def test_a_sink_of_an_installed_package_is_found(monkeypatch: pytest.MonkeyPatch
     [
         ("Impostor", "two sinks are called 'log': bridge.sinks.log and tests.sinks.test_registry:Impostor"),
         ("Nameless", "sink Nameless in tests.sinks.test_registry:Nameless has no integration"),
-        ("SinkContext", "is not a Sink"),
+        ("SinkContext", "is not a BaseSink"),
     ],
 )
 def test_what_cannot_be_used_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, message: str) -> None:

@@ -150,7 +150,7 @@ def test_a_secret_file_is_read_at_every_use(receiver: Receiver, tmp_path: Path) 
     sink.close()
     assert [len(got.headers["webhook-signature"].split(" ")) for got in receiver.requests] == [1, 2]
     assert {(item.result, item.reason) for item in (missing, empty, wrong)} == {(Result.RETRY, "credential")}
-    assert missing.answer == "secret_file cannot be used: No such file or directory"
+    assert missing.answer == "cannot use secret_file: No such file or directory"
     assert empty.answer == "secret_file is empty"
 
 

@@ -125,7 +125,7 @@ def test_an_alertmanager_that_does_not_answer_changes_nothing(
     assert told(logged) == [("silences cannot be fetched", reason), ("silences can be fetched again", "")]
 
 
-def test_another_reason_is_told_too(logged: pytest.LogCaptureFixture) -> None:
+def test_another_reason_is_logged_too(logged: pytest.LogCaptureFixture) -> None:
     """For it may need another remedy."""
     with Receiver(Reply(500), Reply(502), Reply(401)) as server, source(server.url) as silences:
         for _ in range(3):
@@ -190,7 +190,7 @@ def test_nobody_to_ask_is_nothing_known() -> None:
         assert silences.fetch(NOW) == SilenceSnapshot((), 0)
 
 
-def test_silences_that_cannot_be_understood_are_kept_and_told_once(logged: pytest.LogCaptureFixture) -> None:
+def test_silences_that_cannot_be_parsed_are_kept_and_logged_once(logged: pytest.LogCaptureFixture) -> None:
     """They hold what they may cover; some of them are in the log, secrets in them are not."""
     wrong = body(*"12345", matchers=[])
     secret = json.loads(body("6", endsAt="http://user:geheim@host/"))
@@ -205,7 +205,7 @@ def test_silences_that_cannot_be_understood_are_kept_and_told_once(logged: pytes
             assert [silence.id for silence in found if not silence.unclear] == ["good"]
             assert "geheim" not in str(found)
     assert counts == [6, 6, 1, 0]
-    assert told(logged) == [("silences that cannot be understood: what they may cover is held", "")]
+    assert told(logged) == [("silences cannot be parsed: requests that they may cover are held", "")]
     (record,) = logged.records
     assert (record.__dict__["count"], len(record.__dict__["first"])) == (6, 3)
     assert "geheim" not in str(record.__dict__)
@@ -282,4 +282,4 @@ def test_closing_never_waits_for_a_fetch() -> None:
         fetching.join(300)
         assert silences.fetch(NOW + 2 * MINUTE) is known
         assert len(server.requests) == 2
-        assert [asked._session for asked in silences._asked] == [None]
+        assert [client._session for client in silences._clients] == [None]

@@ -16,7 +16,7 @@ import responses
 
 from bridge.domain.errors import ConfigError, SourceError
 from bridge.net.http_config import BasicAuth, Secret, TlsConfig
-from bridge.sources.api import Api, texts
+from bridge.sources.api import Api, names
 from bridge.sources.config import PrometheusConfig
 from bridge.sources.failures import AttemptError
 
@@ -44,7 +44,7 @@ def api(pauses: list[float]) -> Iterator[Api]:
 
 
 def ask(api: Api, params: dict[str, str] | None = None) -> bytes:
-    return api.ask("/api/v1/query", params or {"query": "x"}, api.deadline())
+    return api.query("/api/v1/query", params or {"query": "x"}, api.deadline())
 
 
 def prometheus_error(kind: str, text: str = "why") -> str:
@@ -137,7 +137,7 @@ def test_retry_after_is_respected_when_it_fits_into_the_slot(
 def test_no_attempt_begins_after_the_deadline(api: Api, mocked: responses.RequestsMock) -> None:
     """Several columns share one deadline: when it is over, nothing is sent."""
     with pytest.raises(AttemptError, match="no answer within 30 s") as caught:
-        api.ask("/api/v1/query", {"query": "x"}, time.monotonic() - 1)
+        api.query("/api/v1/query", {"query": "x"}, time.monotonic() - 1)
     assert caught.value.reason == "timeout"
     assert len(mocked.calls) == 0
 
@@ -318,7 +318,7 @@ def test_a_listing_fails_as_a_source_error_too(
     """Whatever the client raises, `check` sees one kind of error, without secrets."""
     mocked.get(URL + "/api/v1/labels", **answer)
     with pytest.raises(SourceError) as caught:
-        texts(api.listing(lambda client: client.get_label_names()))
+        names(api.listing(lambda client: client.get_label_names()))
     assert caught.value.reason == reason
     assert "hunter2" not in str(caught.value)
 
@@ -327,7 +327,7 @@ def test_a_failure_says_what_was_asked_and_for_when(api: Api, mocked: responses.
     """A query is no secret; the part that is the same at every slot is there by itself."""
     mocked.get(QUERY, body=requests.ConnectionError("refused"))
     with pytest.raises(AttemptError) as caught:
-        api.ask("/api/v1/query", {"query": 'up{job="a b"} > 1', "time": "1700000000.5"}, time.monotonic() + 30)
+        api.query("/api/v1/query", {"query": 'up{job="a b"} > 1', "time": "1700000000.5"}, time.monotonic() + 30)
     fault = f'{QUERY}: refused; query: up{{job="a b"}} > 1'
     assert (caught.value.fault, str(caught.value)) == (fault, f"{fault}; time: 2023-11-14T22:13:20.500Z")
 
@@ -336,4 +336,4 @@ def test_a_long_query_is_cut_in_messages(api: Api, mocked: responses.RequestsMoc
     """20 kB of PromQL help nobody in a log line."""
     mocked.post(QUERY, status=400, body=prometheus_error("bad_data"))
     with pytest.raises(AttemptError, match=r"x{499}… \(cut, 500 of 20001 characters\)$"):
-        api.ask("/api/v1/query", {"query": "y" + "x" * 20_000}, time.monotonic() + 30)
+        api.query("/api/v1/query", {"query": "y" + "x" * 20_000}, time.monotonic() + 30)

@@ -118,7 +118,7 @@ def test_keys_of_later_versions_are_ignored(element: str) -> None:
         (',"isPartial":false', (), False),
         (',"warnings":null,"infos":null', (), False),
         (',"warnings":"w"', ("w",), True),
-        (',"warnings":[5]', ("(a note that is not a text)",), True),
+        (',"warnings":[5]', ("(a note that is not a string)",), True),
     ],
 )
 def test_warnings_make_an_answer_partial_and_infos_do_not(more: str, notes: tuple[str, ...], partial: bool) -> None:
@@ -132,9 +132,9 @@ def test_warnings_make_an_answer_partial_and_infos_do_not(more: str, notes: tupl
     [
         (b"", "not_prometheus", "not JSON"),
         (b"OK\n", "not_prometheus", "begins with 'OK'"),
-        (b'{"status":"success","data":{"resultTy', "network", "cut off"),
-        (b'{"status":"success","data":{"resultType":"vector","result":[]}} x', "network", "cut off"),
-        (b"[1]", "not_prometheus", "not an answer of Prometheus"),
+        (b'{"status":"success","data":{"resultTy', "network", "truncated"),
+        (b'{"status":"success","data":{"resultType":"vector","result":[]}} x', "network", "truncated"),
+        (b"[1]", "not_prometheus", "not from Prometheus"),
         (b"{}", "not_prometheus", "no usable `data`"),
         (b'{"status":"success","data":[]}', "not_prometheus", "no usable `data`"),
         (b'{"status":"success","data":{"result":[]}}', "not_prometheus", "no status"),

@@ -99,7 +99,7 @@ def test_warnings_are_carried(more: str, notes: tuple[str, ...], partial: bool) 
 
 def test_a_moved_grid_is_an_error_and_not_silence() -> None:
     """A server that aligns the times itself would otherwise look as if no model reported."""
-    with pytest.raises(SourceError, match="was its grid moved") as caught:
+    with pytest.raises(SourceError, match="did the server move its grid") as caught:
         decode(row('[[1794182430,"1"],[1794182490,"1"]]'))
     assert caught.value.reason == "not_prometheus"
 

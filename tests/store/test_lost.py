@@ -68,7 +68,7 @@ def test_nothing_is_written_or_claimed_once_the_files_are_others(spoil: Callable
     queued(store, record_of())
     store.check()
     spoil(path)
-    with pytest.raises(StoreLostError, match="while the bridge ran"):
+    with pytest.raises(StoreLostError, match="while the bridge was running"):
         store.check()
     for write in (
         lambda: store.commit(TickChanges("g", 200, at=200)),

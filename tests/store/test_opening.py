@@ -49,7 +49,7 @@ def test_what_was_committed_is_there_after_closing(tmp_path: Path) -> None:
 def test_a_second_process_is_refused_and_told_who_holds_the_file(tmp_path: Path) -> None:
     """Two bridges on one file would settle the same deliveries."""
     store = SqlStore.open_sqlite(tmp_path / "bridge.db")
-    with pytest.raises(StoreBusyError, match=f"in use by process {os.getpid()}; stop it, or give this one another"):
+    with pytest.raises(StoreBusyError, match=f"in use by process {os.getpid()}; stop it, or use another"):
         SqlStore.open_sqlite(tmp_path / "bridge.db")
     store.close()
     SqlStore.open_sqlite(tmp_path / "bridge.db").close()
@@ -106,7 +106,7 @@ def test_a_full_disk_loses_nothing_that_was_committed_and_heals(tmp_path: Path) 
     with store._write() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
     _limit(store, int(pages or 0))
-    with pytest.raises(StoreFullError, match="what was committed is safe, make room"):
+    with pytest.raises(StoreFullError, match="committed data is safe, free some space"):
         store.commit(TickChanges("g", 2, decisions=[decision(2) for _ in range(5000)], at=2))
     assert dict(store.load(0).slots) == {"g": 1}
     assert store.decisions(DecisionFilter()) == []
@@ -125,15 +125,15 @@ def _limit(store: SqlStore, pages: int) -> None:
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     """The path and the reason."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"file is not a folder; --storage\.path names one"):
+    with pytest.raises(StoreError, match=r"file is not a directory; correct --storage\.path"):
         SqlStore.open_sqlite(tmp_path / "file" / "bridge.db")
 
 
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("not a url", "not understood; write postgresql://"),
-        ("mysql://u:secret@h/d", "databases by URL are PostgreSQL, not mysql"),
+        ("not a url", "invalid; write postgresql://"),
+        ("mysql://u:secret@h/d", "a database URL must be PostgreSQL, not mysql"),
     ],
 )
 def test_a_wrong_url_is_refused_without_its_password(url: str, message: str) -> None:

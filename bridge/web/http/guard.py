@@ -83,7 +83,7 @@ class Guard:
 
     async def _problem(self, request: Request) -> Response | None:
         host = request.headers.get("host", "")
-        if request.url.path not in EVERY_HOST and not self._hosts.knows(host):
+        if request.url.path not in EVERY_HOST and not self._hosts.allows(host):
             return refusal(421, refused(host, f" or {URL_FLAG}"))
         users = self._file.current().basic_auth_users
         problem = await self._signed_in(request, users) if users else None

@@ -48,7 +48,7 @@ class Server:
 
     def stop(self, timeout: float) -> None:
         """Stop answering. What is under way gets a moment, slow clients are cut off."""
-        self._server.ask_to_stop(max(0.0, min(GRACE, timeout - 0.5)))
+        self._server.request_stop(max(0.0, min(GRACE, timeout - 0.5)))
         if self._thread.ident is not None:
             self._thread.join(timeout)
         self._socket.close()

@@ -130,12 +130,12 @@ class Scripted:
 def test_the_time_of_a_client_begins_anew_with_each_request() -> None:
     """Who asks again and again is never late; who waits on is."""
     with Guest() as guest:
-        guest.left = lambda _: None
+        guest.on_close = lambda _: None
         guest.client = client = Scripted()
         waited = []
         for now, awaited in enumerate([("head", 1), ("head", 1), ("", 1), ("head", 2), ("body", 2), ("body", 2)]):
             client.awaited = awaited
-            guest.look(float(now + 100))
+            guest.refresh(float(now + 100))
             waited.append(now + 100 - guest.since)
     assert waited == [0, 1, 0, 0, 0, 1]
 
@@ -154,7 +154,7 @@ def test_at_the_cap_who_keeps_us_waiting_gives_way(
             assert site.raw(GET.format("/-/healthy"))[0] == 200
             assert ended(held[0])
             assert is_open(held[-1])
-    assert "too many connections: those that wait longest give way" in caplog.messages
+    assert "too many connections: the longest waiting are closed" in caplog.messages
 
 
 def test_a_request_that_is_being_answered_never_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +197,7 @@ def test_without_descriptors_somebody_gives_way_and_one_line_says_so(
         assert site.raw(GET.format("/-/healthy"))[0] == 200
         assert ended(three[0])
         monkeypatch.undo()
-    assert caplog.messages.count("no descriptors left for a connection") == 1
+    assert caplog.messages.count("no file descriptor left for a connection") == 1
     assert [item.name for item in caplog.records if item.name == "asyncio"] == []
 
 
