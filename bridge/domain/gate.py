@@ -40,7 +40,6 @@ class Situation:
     """Input of the gates for one request.
 
     ..._until: instants in ms; the gate is closed while `slot` is earlier.
-
     attempts: number of retrainings in a row without success that closes the gate, 0 = never.
     silences_unknown: True if the request is held because it is unknown whether it is silenced: the list of silences is
         outdated and the configuration holds requests then, or a silence that may match has a matcher that cannot be

@@ -149,7 +149,7 @@ class Rule:
     n_min: minimum number of observations behind a sample, 0 = any.
     warm_up: time after a model's first sample without verdicts.
     conditions: of a composite rule, which is breached while `at_least` of them hold.
-    max_attempts: number of unsuccessful retrainings before a person has to decide, 0 = no limit.
+    max_attempts: number of retrainings in a row that did not help before a person has to decide, 0 = no limit.
     fdr: false discovery rate among the models that are breached in one slot, 0 = no correction.
     """
 

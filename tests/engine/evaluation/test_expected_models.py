@@ -37,7 +37,7 @@ def test_no_data_can_be_a_breach() -> None:
     world.tick({A: 0.1, B: 0.1})
     world.tick({B: 0.1})
     (record,) = world.requests()
-    text = "Drifted: drift is inconclusive: no_data, which this rule takes as a breach"
+    text = "Drifted: drift is inconclusive: no_data, which this rule treats as a breach"
     assert (record.request.model, record.request.reason) == (A, text)
 
 
