@@ -43,11 +43,11 @@ class RuleColumns:
     @staticmethod
     def empty(strategy: RetrainStrategy | None, parts: Sequence[ConditionEvaluator] = ()) -> RuleColumns:
         """Return columns without rows."""
-        nothing, none = np.empty(0), np.zeros(0, np.int8)
+        floats, ints = np.empty(0), np.zeros(0, np.int8)
         state = None if strategy is None else strategy.new_state(0)
         conditions = [ConditionColumns.empty(part.strategy) for part in parts]
         return RuleColumns(
-            AlertColumns.empty(), none, none, nothing, nothing, nothing, np.zeros(0, np.bool_), none,
+            AlertColumns.empty(), ints, ints, floats, floats, floats, np.zeros(0, np.bool_), ints,
             np.zeros(0, np.int64), state, conditions,
         )  # fmt: skip
 

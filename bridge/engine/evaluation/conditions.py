@@ -36,8 +36,8 @@ class ConditionColumns:
     @staticmethod
     def empty(strategy: RetrainStrategy | None) -> ConditionColumns:
         """Return columns without rows."""
-        none, nothing = np.zeros(0, np.int8), np.empty(0)
-        return ConditionColumns(none, none, nothing, nothing, None if strategy is None else strategy.new_state(0))
+        ints, floats = np.zeros(0, np.int8), np.empty(0)
+        return ConditionColumns(ints, ints, floats, floats, None if strategy is None else strategy.new_state(0))
 
     def copy(self) -> ConditionColumns:
         """Return a deep copy."""

@@ -98,9 +98,10 @@ class GroupEvaluator:
                 roster.staged.see(batch.index, slot)
                 roster.staged.discover(silent, slot)
             silent = silent[roster.staged.first_seen[silent] > 0]  # a retired model does not become expected again
-        for rule in self.runs if len(silent) else ():
-            if batch.name in rule.queries:
-                rule.expect(silent.astype(np.int64))
+        if len(silent):
+            for rule in self.runs:
+                if batch.name in rule.queries:
+                    rule.expect(silent.astype(np.int64))
         return batch
 
     def departures(self, slot: Timestamp, retire_after: Duration) -> Iterator[tuple[str, RuleEvaluator, Rows, str]]:
@@ -117,9 +118,10 @@ class GroupEvaluator:
             for rows, why in ((replaced, "replaced"), (sorted(silent), "retired")):
                 gone = np.array(rows, np.int64)
                 roster.staged.drop(gone)
-                for rule in self.runs if len(gone) else ():
-                    if name in rule.queries:
-                        yield name, rule, self._unexpected(rule, gone), why
+                if len(gone):
+                    for rule in self.runs:
+                        if name in rule.queries:
+                            yield name, rule, self._unexpected(rule, gone), why
 
     def _succeeded(self, roster: ExpectedModelsState, row: int) -> bool:
         """Return whether a later version of the same pipeline reports."""

@@ -74,8 +74,9 @@ class RetrainObserver:
     def receive_batch(self, batch: EventBatch) -> None:
         """Evaluate this model's sample of a batch, if there is one."""
         row = batch.table.find(self.model)
-        for position in np.flatnonzero(batch.index == row).tolist() if row is not None else ():
-            self.receive_event(batch.event_at(position))
+        if row is not None:
+            for position in np.flatnonzero(batch.index == row).tolist():
+                self.receive_event(batch.event_at(position))
 
 
 class ModelSubject:
@@ -93,11 +94,9 @@ class ModelSubject:
 
     def attach(self, observer: Observer) -> None:
         """Attach an observer; it is notified from now on."""
-        takes = (
-            isinstance(observer, BatchObserver),
-            isinstance(observer, EventObserver),
-        )  # isinstance of a Protocol is slow
-        self._observers.append((observer, *takes))
+        # Checked once: isinstance of a Protocol is slow.
+        kinds = isinstance(observer, BatchObserver), isinstance(observer, EventObserver)
+        self._observers.append((observer, *kinds))
 
     def notify(self, event: ModelEvent | EventBatch) -> None:
         """Notify every observer, in the order of attachment."""

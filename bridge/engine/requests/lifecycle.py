@@ -206,7 +206,9 @@ class RequestLifecycle:
     def _send_resolved(self, tick: TickTransaction, record: RequestRecord) -> None:
         """Queue resolved notifications for a request that has ended."""
         notified = record.sent_at and record.state is not RequestState.UNDELIVERED
-        for destination in record.destinations if notified else ():
+        if not notified:
+            return
+        for destination in record.destinations:
             if self.keeper.routing.wants_resolved(destination):
                 tick.deliveries.append(NewDelivery(record.id, destination, Kind.RESOLVED))
 
