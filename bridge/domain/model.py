@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from typing import NewType
+
+ModelRow = NewType("ModelRow", int)  # index of a model in ModelTable, and of its row in every column
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -48,12 +51,12 @@ class ModelTable:
     """Models by row: row i of every column belongs to models[i]. Append-only: rows never move. Thread-safe."""
 
     models: list[ModelKey] = field(default_factory=list)
-    _rows: dict[ModelKey, int] = field(default_factory=dict)
-    _versions: dict[PipelineKey, list[int]] = field(default_factory=dict)
+    _rows: dict[ModelKey, ModelRow] = field(default_factory=dict)
+    _versions: dict[PipelineKey, list[ModelRow]] = field(default_factory=dict)
     _grouped: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
-    def row(self, model: ModelKey) -> int:
+    def row(self, model: ModelKey) -> ModelRow:
         """Return the row of `model`; a new model gets the next free row."""
         row = self._rows.get(model)
         if row is not None:
@@ -61,24 +64,24 @@ class ModelTable:
         with self._lock:
             row = self._rows.get(model)
             if row is None:
-                row = len(self.models)
+                row = ModelRow(len(self.models))
                 self.models.append(model)
                 self._rows[model] = row
         return row
 
-    def find(self, model: ModelKey) -> int | None:
+    def find(self, model: ModelKey) -> ModelRow | None:
         """Return the row of `model`, or None if it has none."""
         return self._rows.get(model)
 
-    def versions(self, row: int) -> list[int]:
+    def versions(self, row: int) -> list[ModelRow]:
         """Return the rows of every version of the pipeline that the model at `row` belongs to, ascending."""
         return self.of(self.models[row].owner)
 
-    def of(self, owner: PipelineKey) -> list[int]:
+    def of(self, owner: PipelineKey) -> list[ModelRow]:
         """Return the rows of every version of a pipeline, ascending."""
         with self._lock:
             for row in range(self._grouped, len(self.models)):
-                self._versions.setdefault(self.models[row].owner, []).append(row)
+                self._versions.setdefault(self.models[row].owner, []).append(ModelRow(row))
             self._grouped = len(self.models)
             return list(self._versions.get(owner, ()))
 
