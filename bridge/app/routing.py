@@ -30,7 +30,7 @@ def build_sinks(config: BridgeConfig, external_url: str) -> dict[str, Sink]:
                 external_url=external_url,
                 external_labels=config.global_.external_labels,
                 base_dir=config.base_dir,
-                resolve_after=request_alerts.lasts(
+                resolve_after=request_alerts.alert_lifetime(
                     max(config.global_.evaluation_interval, config.global_.resend_delay)
                 ),
             )

@@ -1,8 +1,8 @@
-"""Annotation templates: a small part of Prometheus' language, compiled once, never evaluated from data.
+"""Annotation templates: a subset of Prometheus' language, compiled once, never evaluated from data.
 
 `{{ $labels.NAME }}`, `{{ $value }}`, `{{ $threshold }}`, and for numbers `| humanize`, `| humanizePercentage`,
-`| humanizeDuration`, `| printf "%.2f"`, `{{ printf "%.2f" $value }}`. Numbers print as Go's %v does; `{{-` and `-}}`
-take the white space beside them away.
+`| humanizeDuration`, `| printf "%.2f"`, `{{ printf "%.2f" $value }}`. Numbers print like Go's %v; `{{-` and `-}}`
+trim adjacent white space.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ConditionEvaluator = Callable[[Mapping[str, str], float, float | None], str]
 
 
 def go_float(value: float) -> str:
-    """A float as Go prints it with %v: shortest digits, with an exponent below 1e-4 and from 1e+06 on."""
+    """Return a float as Go's %v prints it: shortest digits, with an exponent below 1e-4 and from 1e+06 on."""
     if value - value != 0:  # NaN and the infinities
         return "NaN" if value != value else ("+Inf" if value > 0 else "-Inf")  # noqa: PLR0124 - the test for NaN
     text = repr(value)
@@ -32,7 +32,7 @@ def go_float(value: float) -> str:
 
 
 def _with_exponent(text: str) -> str:
-    """Plain digits, 1000000 or more, in scientific form: "1234567.5" -> "1.2345675e+06"."""
+    """Return plain digits of 1000000 or more in scientific form: "1234567.5" -> "1.2345675e+06"."""
     sign, digits = ("-", text[1:]) if text.startswith("-") else ("", text)
     whole, _, rest = digits.partition(".")
     significant = (whole + rest).rstrip("0")
@@ -41,7 +41,7 @@ def _with_exponent(text: str) -> str:
 
 
 def humanize(value: float) -> str:
-    """With a metric prefix: 1234567 -> 1.235M."""
+    """Return the number with a metric prefix: 1234567 -> 1.235M."""
     if value == 0 or not math.isfinite(value):
         return _four(value)
     prefix = ""
@@ -56,12 +56,12 @@ def humanize(value: float) -> str:
 
 
 def humanize_percentage(value: float) -> str:
-    """A share as a percentage: 0.1234 -> 12.34%."""
+    """Return a ratio as a percentage: 0.1234 -> 12.34%."""
     return _four(value * 100) + "%"
 
 
 def humanize_duration(value: float) -> str:
-    """Seconds as people say them: 3723 -> 1h 2m 3s."""
+    """Return seconds in days, hours, minutes and seconds: 3723 -> 1h 2m 3s."""
     if not math.isfinite(value) or value == 0:
         return _four(value) + ("s" if value == 0 else "")
     if abs(value) < 1:
@@ -87,7 +87,7 @@ def _small(value: float) -> tuple[float, str]:
 
 
 def _four(value: float) -> str:
-    """Go's %.4g."""
+    """Return the number as Go's %.4g prints it."""
     if not math.isfinite(value):
         return go_float(value)
     return f"{value:.4g}"
@@ -101,14 +101,14 @@ _FILTERS: dict[str, Number] = {
 
 
 class Template:
-    """One annotation. ValueError says what is not understood, and what is."""
+    """Compiled annotation. Raises ValueError with the supported syntax if it cannot be parsed."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self._parts = _compile(text)
 
     def render(self, labels: Mapping[str, str], value: float, threshold: float | None) -> str:
-        """The text for one alert; a label that is not there is empty, as in Prometheus."""
+        """Return the text for one alert; a missing label is empty, as in Prometheus."""
         return "".join([part if isinstance(part, str) else part(labels, value, threshold) for part in self._parts])
 
 
@@ -126,7 +126,7 @@ def _compile(text: str) -> list[str | ConditionEvaluator]:
 
 
 def _plain(text: str, *, before: bool = False, after: bool = False) -> str:
-    """Text between actions, without the white space that they take away."""
+    """Return text between actions, without the white space that they trim."""
     if "{{" in text or "}}" in text:
         raise ValueError("braces do not pair up: an action is written {{ $value }}")
     text = text.lstrip() if before else text

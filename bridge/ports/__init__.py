@@ -1,4 +1,4 @@
-"""What the engine needs from the outside, as narrow Protocols, and the frozen records that cross them.
+"""Narrow Protocols that connect the engine to the outside, and the frozen records that cross them.
 
 All instants are ints of milliseconds since the epoch (domain/times.py). Implementations: sources/, sinks/, store/.
 """

@@ -1,4 +1,4 @@
-"""What the engine asks: metrics and silences."""
+"""Inputs of the engine: metrics and silences."""
 
 from __future__ import annotations
 
@@ -13,26 +13,31 @@ from bridge.domain.times import Duration, Timestamp
 
 
 class MetricSource(Protocol):
-    """Asks a metric store; raises SourceError, never anything else, and never later than its deadline."""
+    """Source of samples. Every call observes a deadline and raises nothing but SourceError."""
 
     def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
-        """The samples of every model at instant `at`, as the batch of `slot`."""
+        """Return the samples of every model at instant `at`, as the batch of `slot`."""
         ...
 
     def history(self, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration) -> Iterator[EventBatch]:
-        """One batch per slot, in order, each as `instant(query, slot, slot - offset)` would give; evenly spaced."""
+        """Yield one batch per slot, in order, equal to `instant(query, slot, slot - offset)`; even spacing."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class SilenceSnapshot:
-    """The silences of all Alertmanagers that answered. fetched_at 0 = none ever did."""
+    """Silences of all Alertmanagers that responded.
+
+    fetched_at: 0 = never.
+    """
 
     silences: tuple[Silence, ...] = ()
     fetched_at: Timestamp = 0
 
 
 class Silences(Protocol):
-    """What is known of silences; fetched by a job of its own, so that a tick never waits for it."""
+    """Known silences, fetched by a separate job so that a tick never waits for them."""
 
-    def snapshot(self) -> SilenceSnapshot: ...
+    def snapshot(self) -> SilenceSnapshot:
+        """Return the latest known silences."""
+        ...

@@ -110,9 +110,7 @@ class MemoryOutbox:
         row.record = replace(row.record, state=DeliveryState.LEASED, attempts=attempt, updated_at=now, next_at=ends)
         row.worker, record = worker, row.record
         notification = self._notification(record)
-        return Claim(
-            record.id, record.destination, notification, worker, record.attempts, record.queued_at, ends, row.bundle
-        )
+        return Claim(record.id, record.destination, notification, worker, record.attempts, record.queued_at, row.bundle)
 
     def _notification(self, record: DeliveryRecord) -> Notification:
         request = self._requests[record.request_id].request

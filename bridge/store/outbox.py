@@ -102,9 +102,7 @@ class OutboxSide(Side):
         leased = _new(state=DeliveryState.LEASED.value, attempts=attempt, worker=worker, next_at=until, updated_at=now)
         connection.execute(_LEASE, {"which": row["id"], **leased})
         notification = _notification(connection, row["request_id"], Kind(row["kind"]))
-        return Claim(
-            row["id"], row["destination"], notification, worker, attempt, row["queued_at"], until, row["bundle"]
-        )
+        return Claim(row["id"], row["destination"], notification, worker, attempt, row["queued_at"], row["bundle"])
 
     def claim_rest(self, claim: Claim, now: Timestamp, lease: Duration) -> list[Claim]:
         """Lease the other due deliveries of the claim's bundle."""

@@ -111,7 +111,7 @@ def test_one_text_may_hold_several_matchers(text: str, written: list[str]) -> No
 @pytest.mark.parametrize("text", ["", " ", "{}", ","])
 def test_no_matcher_at_all_is_an_error(text: str) -> None:
     """A route that takes everything is written without `matchers`."""
-    with pytest.raises(ValueError, match="holds no matcher"):
+    with pytest.raises(ValueError, match="contains no matcher"):
         Matcher.parse_list(text)
 
 

@@ -135,6 +135,6 @@ def test_an_episode_found_while_catching_up_is_asked_for_though_the_present_slot
     assert (record.state, record.request.late, record.request.episode_start) == ("requested", True, began)
     assert record.id == request_id(A, "Drifted", began, 1)
     (decision,) = [item for item in world.decisions() if item.request_id]
-    assert decision.reason == "Drifted: drift 0.7 above 0.6; caught up after a down-time"
+    assert decision.reason == "Drifted: drift 0.7 above 0.6; caught up after downtime"
     world.tick({A: 0.7})
     assert world.requests() == [record]

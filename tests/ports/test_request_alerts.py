@@ -36,7 +36,7 @@ def test_every_reason_is_told_and_a_late_request_says_so() -> None:
     """Linked rules name their reasons; a request found after a down-time is marked."""
     text = request_alerts.remarks(request(reasons=("drift is high", "latency is high"), late=True))["description"]
     assert text == (
-        "drift is high; latency is high (rule DriftHigh, attempt 1). Found late: the bridge was down when it began."
+        "drift is high; latency is high (rule DriftHigh, attempt 1). Detected late, after downtime of the bridge."
     )
 
 

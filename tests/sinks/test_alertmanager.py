@@ -61,7 +61,7 @@ def test_a_request_is_posted_as_one_alert_under_the_prefix(sink: AlertmanagerSin
                 "cluster": "eu1",
             },
             "annotations": {
-                "summary": "Retraining of shop/ranking/7 is asked for",
+                "summary": "Retraining requested for shop/ranking/7",
                 "description": "drift 0.702 is above 0.6 (rule DriftHigh, attempt 1).",
                 "runbook": "https://wiki.example/drift",
             },

@@ -29,7 +29,7 @@ LABELS = {
     "severity": "page",
 }
 ANNOTATIONS = {
-    "summary": "Retraining of shop/ranking/7 is asked for",
+    "summary": "Retraining requested for shop/ranking/7",
     "description": "drift 0.702 is above 0.6 (rule DriftHigh, attempt 1).",
     "runbook": "https://wiki.example/drift",
 }

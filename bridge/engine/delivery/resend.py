@@ -174,12 +174,12 @@ class Resender:
 
     def _notices(self, now: Timestamp) -> list[Alert]:
         return [
-            request_alerts.told(item, self._sender, ends_at=self._open_until(item.interval, now))
+            request_alerts.rule_alert(item, self._sender, ends_at=self._open_until(item.interval, now))
             for item in self._alerts.notices(self.destination)
         ]
 
     def _open_until(self, interval: Duration, now: Timestamp) -> Timestamp:
-        return now + request_alerts.lasts(max(interval, self._refresh.resend_delay))
+        return now + request_alerts.alert_lifetime(max(interval, self._refresh.resend_delay))
 
     def _alert(self, item: OpenAlert, now: Timestamp, made: Mapping[str, tuple[OpenAlert, Alert]]) -> Alert | None:
         open_until = self._open_until(item.interval, now)

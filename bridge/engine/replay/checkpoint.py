@@ -18,7 +18,7 @@ from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.state import strategy_state
 from bridge.ports import Sighting, Snapshot, StateChunk
 
-_COLUMNS = ("code", "cause", "value", "statistic", "threshold", "known", "told", "since")
+_COLUMNS = ("code", "cause", "value", "statistic", "threshold", "known", "logged_cause", "since")
 
 
 @dataclass(frozen=True, slots=True)

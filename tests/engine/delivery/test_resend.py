@@ -108,7 +108,7 @@ def test_an_open_request_is_posted_every_minute_and_ends_four_intervals_ahead() 
         "severity": "page",
         "cluster": "eu1",
     }
-    assert alert.annotations["summary"] == "Retraining of shop/ranking/7 is asked for"
+    assert alert.annotations["summary"] == "Retraining requested for shop/ranking/7"
     assert alert.annotations["description"] == "drift 0.702 is above 0.6 (rule DriftHigh, attempt 1)."
     assert alert.annotations["runbook"] == "https://wiki.example/drift"
     assert alert.generator_url == f"http://bridge.example/api/v1/requests/{REQUEST.id}"
@@ -166,7 +166,7 @@ def test_a_held_request_says_so_until_it_is_released() -> None:
     assert alert.labels["retrain_request_id"] == REQUEST.id
     assert alert.annotations["reason"] == "cooldown"
     assert alert.annotations["until"] == "2023-11-14T23:13:20.000Z"
-    assert alert.annotations["summary"] == "Retraining of shop/ranking/7 is held back: cooldown"
+    assert alert.annotations["summary"] == "Retraining of shop/ranking/7 is held: cooldown"
     bench.known = [OPEN]
     after = refresher.due(T0 + MINUTE)
     assert [(item.labels["alertname"], item.ends_at - T0) for item in after] == [
@@ -315,7 +315,7 @@ def test_a_storm_is_one_alert_and_not_one_for_each_model() -> None:
     ]
     (alert,) = Bench(held).refresher().due(T0)
     assert alert.labels == {"alertname": "ModelRetrainStorm", "group": "serving", "cluster": "eu1"}
-    assert alert.annotations["summary"] == "3 retrainings of group serving are held: they began in one storm"
+    assert alert.annotations["summary"] == "3 retraining requests of group serving are held because of a storm"
     assert alert.annotations["until"] == "2023-11-14T23:13:20.000Z"
 
 
@@ -324,8 +324,8 @@ def test_a_storm_is_one_alert_and_not_one_for_each_model() -> None:
     [
         (HoldReason.APPROVAL, "ModelRetrainAwaitingApproval", "Retraining of shop/ranking/7 awaits approval"),
         (HoldReason.ATTEMPTS, "ModelRetrainEscalated",
-         "Retraining of shop/ranking/7 is up to people: retraining did not help"),
-        (HoldReason.MUTED, "ModelRetrainHeld", "Retraining of shop/ranking/7 is held back: muted"),
+         "Retraining of shop/ranking/7 needs a human: retraining did not help"),
+        (HoldReason.MUTED, "ModelRetrainHeld", "Retraining of shop/ranking/7 is held: muted"),
     ],
 )  # fmt: skip
 def test_what_people_have_to_do_has_an_alert_name_of_its_own(reason: HoldReason, name: str, summary: str) -> None:

@@ -37,7 +37,7 @@ def test_no_data_can_be_a_breach() -> None:
     world.tick({A: 0.1, B: 0.1})
     world.tick({B: 0.1})
     (record,) = world.requests()
-    text = "Drifted: drift is inconclusive: no_data, which this rule takes as a breach"
+    text = "Drifted: drift is inconclusive: no_data, which this rule treats as a breach"
     assert (record.request.model, record.request.reason) == (A, text)
 
 
@@ -68,7 +68,7 @@ def test_a_version_that_stopped_is_replaced_by_the_one_that_came() -> None:
         world.tick({B: 0.1, C: 0.1})
     (record,) = world.requests()
     assert (record.state, record.message) == ("closed", "replaced")
-    assert told(world)[-1] == (A, "none", "replaced: drift does not report it any more")
+    assert told(world)[-1] == (A, "none", "replaced: drift no longer reports it")
     world.restart()
     world.tick({B: 0.1, C: 0.1})
     assert world.store.load(0).sightings[0].model != A
@@ -112,7 +112,7 @@ def test_a_silent_version_without_a_successor_is_kept_until_it_is_retired() -> N
     assert list(world.engine.book.episodes) == [A]
     world.tick({B: 0.1})
     assert (world.requests()[0].state, world.requests()[0].message) == ("closed", "retired")
-    assert told(world)[-1] == (A, "none", "retired: drift does not report it any more")
+    assert told(world)[-1] == (A, "none", "retired: drift no longer reports it")
     assert [view.model for view in world_models(world)] == [B]
 
 
@@ -267,4 +267,4 @@ def test_a_discovered_version_that_was_replaced_is_not_missed_again() -> None:
     for _ in range(20):
         world.tick({C: 0.1})
     reasons = [reason for model, _, reason in told(world) if model == A]
-    assert reasons == ["inconclusive: no_data", "replaced: drift does not report it any more"]
+    assert reasons == ["inconclusive: no_data", "replaced: drift no longer reports it"]

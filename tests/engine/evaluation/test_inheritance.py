@@ -8,7 +8,7 @@ import pytest
 from bridge.domain.batch import VALUE, EventBatch
 from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.verdict import Code, Verdicts
-from bridge.engine.evaluation.inheritance import succeed
+from bridge.engine.evaluation.inheritance import inherit
 from bridge.engine.state import strategy_state
 from bridge.strategies.base import RetrainStrategy, StateColumn, StrategyConfig
 from bridge.strategies.registry import strategies
@@ -63,7 +63,7 @@ def handed(known: list[str], every: StateColumn, table: ModelTable, version: str
     slot = table.row(ModelKey("p", "q", version))
     state, seen = np.zeros(1, STATE), np.zeros(len(table), np.bool_)
     seen[[table.row(ModelKey("p", "q", item)) for item in known]] = True
-    succeed(learning(), state, np.array([slot], np.int32), every, seen, table)
+    inherit(learning(), state, np.array([slot], np.int32), every, seen, table)
     return float(state["handed"][0])
 
 
@@ -90,7 +90,7 @@ def test_a_version_that_is_known_or_has_a_memory_of_its_own_keeps_it(table: Mode
     """One that reports again after a roll-back, and one that saw history before it was first asked of the present."""
     assert handed(["v1", "v2", "v3"], filled(table, v1=1.0, v2=2.0), table, "v3") == 0.0
     state = filled(table, v3=5.0)[2:3]
-    succeed(learning(), state, np.array([2], np.int32), filled(table, v1=1.0), np.zeros(4, np.bool_), table)
+    inherit(learning(), state, np.array([2], np.int32), filled(table, v1=1.0), np.zeros(4, np.bool_), table)
     assert state["handed"][0] == 0.0
     assert state["highest"][0] == 5.0
 

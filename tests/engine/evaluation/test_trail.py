@@ -148,7 +148,7 @@ def test_a_band_that_fails_costs_the_picture_alone(
     world.tick({A: 0.1})
     world.tick({A: 0.7})
     assert [record.request.model for record in world.requests()] == [A]
-    assert "cannot be kept for pictures" in caplog.text
+    assert "could not be recorded" in caplog.text
 
 
 def test_nothing_remembered_is_an_empty_course() -> None:

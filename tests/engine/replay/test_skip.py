@@ -172,6 +172,6 @@ def test_a_model_leaves_when_its_time_has_come() -> None:
     now, passed = replayed([one], script, Gates())
     assert told(now.decisions) == told(then.decisions)
     assert [(item.reason, (item.slot - START) // SECOND) for item in now.decisions] == [
-        ("inconclusive: no_data", 170), ("replaced: drift does not report it any more", 470),
+        ("inconclusive: no_data", 170), ("replaced: drift no longer reports it", 470),
     ]  # fmt: skip
     assert passed > 200

@@ -80,7 +80,7 @@ def test_a_hold_is_recorded_once_and_its_release_too() -> None:
     world.tick({A: 0.1, C: 0.8})
     told = [(decision.outcome, decision.reason) for decision in world.decisions() if decision.model == C]
     assert [outcome for outcome, _ in told] == ["held", "requested"]
-    assert told[-1][1] == "released: in_flight is over"
+    assert told[-1][1] == "released: in_flight ended"
 
 
 def test_a_request_held_for_too_long_expires_and_says_so() -> None:
@@ -137,7 +137,7 @@ def test_a_model_that_a_signal_no_longer_reports_stays_as_it_was_and_is_named() 
     assert world.states() == [(A, "requested")]
     assert world.outcomes() == [f"{A} requested", f"{A} inconclusive"]
     world.tick({A: 0.7, B: 0.1})
-    assert world.decisions()[-1].reason == "known again"
+    assert world.decisions()[-1].reason == "conclusive again"
 
 
 def test_a_partial_answer_freezes_the_rule() -> None:

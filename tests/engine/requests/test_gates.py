@@ -166,7 +166,7 @@ def test_a_storm_holds_everybody_and_is_one_incident() -> None:
     world.tick(bad)
     assert {(state, hold) for _, state, hold in holds(world)} == {("held", "storm")}
     (incident,) = [item for item in world.decisions() if item.model is None]
-    assert incident.reason.startswith("storm: 9 of 20 models began to fire in one slot, more than 40%; their requests")
+    assert incident.reason.startswith("storm: 9 of 20 models started firing in one slot, more than 40%; their requests")
     for _ in range(2):
         world.tick(bad)
     assert {state for _, state, _ in holds(world)} == {"held"}
@@ -269,7 +269,7 @@ def test_a_dry_run_decides_and_records_everything_and_sends_nothing() -> None:
     world.tick({A: 0.7})
     (record,) = world.requests()
     assert (record.state, record.destinations, world.store.deliveries(record.id)) == ("recorded", (), [])
-    assert world.decisions()[-1].reason == "Drifted: drift 0.7 above 0.6; dry run: sent to nobody"
+    assert world.decisions()[-1].reason == "Drifted: drift 0.7 above 0.6; dry run: not sent"
     world.tick({A: 0.7, C: 0.9})
     assert holds(world)[1] == (C, "held", "cooldown")
 

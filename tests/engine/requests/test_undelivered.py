@@ -74,7 +74,7 @@ def test_what_is_driven_again_is_in_flight_again() -> None:
     world.tick({A: 0.7})
     die(world, ONE)
     (request,) = world.requests()
-    assert (request.message, request.ended_at) == ("no receiver took it: every delivery is dead", world.now)
+    assert (request.message, request.ended_at) == ("no receiver accepted it: every delivery is dead", world.now)
     assert world.commands.redrive(request.id) == 1
     assert (world.requests()[0].state, world.requests()[0].ended_at) == (RequestState.REQUESTED, 0)
     world.tick({A: 0.7, C: 0.7})

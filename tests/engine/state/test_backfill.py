@@ -210,7 +210,7 @@ def test_history_that_cannot_be_asked_is_asked_again_later(caplog) -> None:
     assert told == ["WARMING_UP"] * 14 + ["NONE"] * 2
     assert verdict(world)[2] == 41.0 + 1.0
     assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
-        "history for a strategy could not be asked and is asked again later"
+        "history query for a strategy failed and will be retried"
     ]
 
 
