@@ -110,4 +110,4 @@ def _print(suggestion: Suggestion, url: str, output: Path | None, out: TextIO) -
     if suggestion.rules:
         count = len(suggestion.packs)
         title = f"rules of {count} pack{'s' if count > 1 else ''}"
-        line(f"{title} written to {output}" if output is not None else f"{title} follow")
+        line(f"{title}: {output}" if output is not None else f"{title} follow")
