@@ -70,7 +70,7 @@ def test_pictures_of_a_model_begin_where_it_did() -> None:
     site.queries.seen = {MODEL: {"Drifted": late}}
     assert "0.3 to 0.5 in 3 slots since 2023-11-14 22:13:00 UTC" in site.http.get(MODEL_PAGE).text
     site.queries.seen = {MODEL: {"Drifted": replace(late, value=[math.nan] * 4 + [0.5])}}
-    assert "From 0.5 to 0.5 in 1 slot since" in site.http.get(MODEL_PAGE).text
+    assert "0.5 to 0.5 in 1 slot since" in site.http.get(MODEL_PAGE).text
 
 
 def test_a_signal_that_stays_the_same_is_a_line_in_the_middle() -> None:
