@@ -150,7 +150,7 @@ def test_retrying_says_how_many(command, api) -> None:
     """And where that is asked."""
     asked, answers = api
     answers["data"] = {"retried": 1}
-    assert command("requests", "retry", "x")[1] == "1 delivery tried now\n"
+    assert command("requests", "retry", "x")[1] == "1 delivery retried\n"
     assert asked[-1] == ("POST", "/api/v1/requests/x/retry")
 
 
@@ -158,9 +158,9 @@ def test_redriving_says_how_many(command, api) -> None:
     """One destination, or all."""
     asked, answers = api
     answers["data"] = {"redriven": 1}
-    assert command("requests", "redrive", "x")[1] == "1 delivery queued again\n"
+    assert command("requests", "redrive", "x")[1] == "1 delivery requeued\n"
     answers["data"] = {"redriven": 2}
-    assert command("requests", "redrive", "x", "--destination=a/b/0")[1] == "2 deliveries queued again\n"
+    assert command("requests", "redrive", "x", "--destination=a/b/0")[1] == "2 deliveries requeued\n"
     assert asked[-1] == ("POST", "/api/v1/requests/x/redrive?destination=a%2Fb%2F0")
 
 
@@ -268,7 +268,7 @@ def test_nothing_is_kept_for_no_time(command, files: Path) -> None:
     """A retention of 0 would forget every request at once. The message is framed, and broken where the screen ends."""
     code, _, err = command("run", f"--config.file={files / 'bridge.yml'}", "--storage.retention.time=0s")
     assert code == 2
-    assert "must be more than 0, for example 90d" in " ".join(err.replace("│", " ").split())
+    assert "must be greater than 0, for example 90d" in " ".join(err.replace("│", " ").split())
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:9095", "ftp://127.0.0.1"])

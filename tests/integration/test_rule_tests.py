@@ -348,4 +348,4 @@ def test_a_wrong_file_names_every_mistake(tmp_path: Path) -> None:
 def test_tests_are_chosen_by_name(tmp_path: Path) -> None:
     """And a choice that finds none is no success."""
     assert run(tmp_path, {"name": "one"}, "--run=^on") == (0, "test.yml: one: SUCCESS\n")
-    assert run(tmp_path, {"name": "one"}, "--run=two") == (1, "no test was run\n")
+    assert run(tmp_path, {"name": "one"}, "--run=two") == (1, "no tests ran\n")

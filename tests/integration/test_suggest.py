@@ -100,7 +100,7 @@ def test_what_is_not_switched_on_falls_back_to_the_mean(some: Prometheus, tmp_pa
     code, rules, told = bridge(tmp_path, "rules", "suggest", "--prometheus.url", some.url)
     assert code == 0, told
     metrics = [f"nv_inference_request_{name}" for name in ("duration_us", "failure", "success")]
-    assert told.startswith(f"triton: NVIDIA Triton, by {', '.join(metrics)}\n")
+    assert told.startswith(f"triton: NVIDIA Triton, found by {', '.join(metrics)}\n")
     assert "  yes triton.latency_mean: 2 models: triton/m/1, triton/old/2\n" in told
     assert (
         "  NO  triton-summaries.latency_p95: no metric nv_inference_request_summary_us (for quantiles start Triton "
@@ -167,7 +167,7 @@ def test_nothing_found_is_not_success(tmp_path: Path) -> None:
     with prometheus() as server:
         code, out, _ = bridge(tmp_path, "rules", "suggest", "--prometheus", server.url, "--output", "rules.yml")
     assert code == 1
-    assert out == f"no rule pack fits: {server.url} knows 0 metrics, and none is of a model server that has one\n"
+    assert out == f"no rule pack fits: {server.url} has 0 metrics, none of a model server with a rule pack\n"
     assert not (tmp_path / "rules.yml").exists()
 
 

@@ -1,4 +1,4 @@
-"""Views as JSON, in the words and forms of Prometheus' HTTP API."""
+"""JSON encoding of views, with the names and formats of the Prometheus HTTP API."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from bridge.ports import DeliveryRecord, Pause
 ZERO_TIME = "0001-01-01T00:00:00Z"
 
 
-def time_or(instant: Timestamp, otherwise: str | None = None) -> str | None:
-    """RFC 3339, or `otherwise` for an instant that has not come."""
-    return rfc3339(instant) if instant else otherwise
+def time_or(instant: Timestamp, default: str | None = None) -> str | None:
+    """Return the instant in RFC 3339; 0 as `default`."""
+    return rfc3339(instant) if instant else default
 
 
 def number(value: float | None) -> float | str | None:
-    """A number that JSON can carry."""
+    """Return a number as JSON can represent it: NaN and infinities as text."""
     return value if value is None or math.isfinite(value) else go_float(value)
 
 
 def go_exponent(value: float) -> str:
-    """A value as Prometheus' alerts have it, shortest digits and an exponent: 1e+00."""
+    """Format a value like Prometheus does in alerts: shortest digits and an exponent, such as 1e+00."""
     if not math.isfinite(value):
         return go_float(value)
     digits = repr(float(value)).partition("e")[0].replace(".", "").lstrip("-0").rstrip("0")
@@ -35,7 +35,7 @@ def go_exponent(value: float) -> str:
 
 
 def alert(view: AlertView) -> dict[str, Any]:
-    """keepFiringSince only while `keep_firing_for` keeps it."""
+    """Encode an alert; keepFiringSince is present only while `keep_firing_for` keeps it firing."""
     return {
         "activeAt": rfc3339(view.active_at), "annotations": dict(view.annotations),
         "labels": dict(sorted(view.labels.items())),
@@ -45,7 +45,7 @@ def alert(view: AlertView) -> dict[str, Any]:
 
 
 def rule(view: RuleView, verdicts: Mapping[RecoveryVerdict, int], *, with_alerts: bool = True) -> dict[str, Any]:
-    """Prometheus leaves lastError out where there is none. retrainings: how many of those it led to helped."""
+    """Encode a rule; lastError is absent if there is none, as in Prometheus. verdicts: its retrainings by verdict."""
     return {
         "type": "alerting", "name": view.name, "query": view.query, "duration": view.for_ / 1000,
         "keepFiringFor": view.keep_firing_for / 1000, "labels": dict(view.labels),
@@ -57,6 +57,7 @@ def rule(view: RuleView, verdicts: Mapping[RecoveryVerdict, int], *, with_alerts
 
 
 def group(view: GroupView, rules: list[dict[str, Any]]) -> dict[str, Any]:
+    """Encode a rule group with its encoded rules."""
     return {
         "name": view.name, "file": view.file, "interval": view.interval / 1000, "limit": view.limit, "rules": rules,
         "evaluationTime": view.seconds, "lastEvaluation": time_or(view.last_evaluation, ZERO_TIME),
@@ -64,6 +65,7 @@ def group(view: GroupView, rules: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def model(view: ModelView) -> dict[str, Any]:
+    """Encode a model with its signals."""
     return {
         **view.model.labels(), "state": view.state.value,
         "last_request_at": time_or(view.last_request_at), "last_request_id": view.last_request_id or None,
@@ -79,6 +81,7 @@ def model(view: ModelView) -> dict[str, Any]:
 
 
 def decision(item: Decision) -> dict[str, Any]:
+    """Encode a decision; the model's labels are null for a decision about a whole rule."""
     keys = item.model.labels() if item.model else {"project": None, "pipeline": None, "version": None}
     return {
         "id": item.id, "slot": rfc3339(item.slot), "group": item.group, "rule": item.rule, **keys,
@@ -90,6 +93,7 @@ def decision(item: Decision) -> dict[str, Any]:
 
 
 def request(record: RequestRecord) -> dict[str, Any]:
+    """Encode a request with its state."""
     return {
         **record.request.to_json(), "state": record.state.value, "hold": record.hold, "receivers": record.receivers,
         "destinations": record.destinations, "hold_until": time_or(record.hold_until),
@@ -102,6 +106,7 @@ def request(record: RequestRecord) -> dict[str, Any]:
 
 
 def explanation(item: Explanation) -> dict[str, Any]:
+    """Encode an explanation with its checks."""
     return {
         **item.model.labels(), "rule": item.rule, "slot": time_or(item.slot), "answer": item.answer,
         "recomputed": item.recomputed, "repeat": item.repeat, "helped": item.helped,
@@ -110,6 +115,7 @@ def explanation(item: Explanation) -> dict[str, Any]:
 
 
 def pause(item: Pause) -> dict[str, Any]:
+    """Encode a pause."""
     return {
         "project": item.project, "pipeline": item.pipeline, "until": rfc3339(item.until), "who": item.who,
         "at": rfc3339(item.at), "note": item.note,
@@ -118,6 +124,7 @@ def pause(item: Pause) -> dict[str, Any]:
 
 
 def delivery(item: DeliveryRecord) -> dict[str, Any]:
+    """Encode a delivery."""
     return {
         "id": item.id, "request_id": item.request_id, "destination": item.destination, "kind": item.kind.value,
         "state": item.state.value, "attempts": item.attempts, "queued_at": rfc3339(item.queued_at),

@@ -1,4 +1,4 @@
-"""What the API answers, as JSON Schema: one for each thing that encode.py makes."""
+"""JSON Schemas of all responses: one for each object that encode.py returns."""
 
 from __future__ import annotations
 
@@ -22,27 +22,29 @@ LABELS: Schema = {"type": "object", "additionalProperties": TEXT}
 
 
 def ref(name: str) -> Schema:
-    """Another one by name."""
+    """Return a reference to a named schema."""
     return {"$ref": f"#/components/schemas/{name}"}
 
 
 def several(item: Schema) -> Schema:
+    """Return the schema of a list."""
     return {"type": "array", "items": item}
 
 
 def maybe(schema: Schema) -> Schema:
-    """It, or null."""
+    """Return a schema that also allows null."""
     return {"anyOf": [schema, {"type": "null"}]}
 
 
 def one_of(values: type[StrEnum]) -> Schema:
+    """Return the schema of an enumeration."""
     return {"type": "string", "enum": [item.value for item in values]}
 
 
 def members(optional: tuple[str, ...] = (), /, **found: Schema) -> Schema:
-    """An object with these and no others; all are there but the optional ones."""
-    needed = [name for name in found if name not in optional]
-    return {"type": "object", "required": needed, "properties": found, "additionalProperties": False}
+    """Return the schema of an object with exactly these members; all are required except the optional ones."""
+    required = [name for name in found if name not in optional]
+    return {"type": "object", "required": required, "properties": found, "additionalProperties": False}
 
 
 _MODEL = {"project": TEXT, "pipeline": TEXT, "version": TEXT}
@@ -112,7 +114,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "Pause": members(project=TEXT, pipeline=TEXT, until=TIME, who=TEXT, at=TIME, note=TEXT, scope=TEXT),
 }  # fmt: skip
 _ID_AND_STATE = members(id=TEXT, state=one_of(RequestState))
-# Method and path -> what `data` is in the envelope.
+# (method, path) -> schema of `data` in the envelope.
 DATA: Mapping[tuple[str, str], Schema] = {
     ("get", "/api/v1/rules"): members(
         ("groupNextToken",), groups=several(ref("RuleGroup")), groupNextToken=TEXT

@@ -99,12 +99,15 @@ def test_the_same_words_go_on_with_what_was_begun(command: Callable[..., Result]
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--from", "now-1d"], "give --config.file, or --rules"),
+        (["--from", "now-1d"], "set either --config.file, or --rules"),
         (["--from", "now-1d", "--rules", "rules.yml"], "--rules needs --prometheus.url"),
-        (["--from", "now-1d", "--rules", "rules.yml", "--config.file", "bridge.yml"], "give --config.file, or --rules"),
+        (
+            ["--from", "now-1d", "--rules", "rules.yml", "--config.file", "bridge.yml"],
+            "set either --config.file, or --rules",
+        ),
         (["--from", "yesterday", "--config.file", "bridge.yml"], "--from: 'yesterday' is no instant"),
         (["--from", "now", "--to", "now-1d", "--config.file", "bridge.yml"], "--from must be before --to"),
-        (["--from", "now-1d", "--config.file", "bridge.yml", "--step", "0s"], "--step must be more than 0"),
+        (["--from", "now-1d", "--config.file", "bridge.yml", "--step", "0s"], "--step must be greater than 0"),
     ],
 )
 def test_wrong_words_are_refused(command: Callable[..., Result], words: list[str], said: str) -> None:
@@ -127,5 +130,5 @@ def test_slots_that_could_not_be_judged_are_told(tmp_path: Path, monkeypatch: py
         FakePrometheus(world).serve(mocked)
         result = CliRunner().invoke(app, ["backtest", "--rules", "rules.yml", *SERVER, *SPAN])
     assert result.exit_code == 0, result.output
-    assert "Higher: 1 slot could not be judged; the last:" in result.output
+    assert "Higher: 1 slot could not be evaluated; last error:" in result.output
     assert "unknown function rates" in result.output

@@ -75,7 +75,7 @@ def test_without_a_secret_nobody_else_is_heard(client: str) -> None:
     site = Site(client=client, listen="0.0.0.0:9095")
     answer = site.post()
     assert (answer.status_code, site.commands.reports) == (403, [])
-    assert "this machine only" in answer.json()["detail"]
+    assert "only from this host" in answer.json()["detail"]
 
 
 def test_a_signature_opens_a_server_that_refuses_other_changes() -> None:
@@ -98,7 +98,7 @@ def test_a_report_taken_down_does_not_count_for_another_request() -> None:
     plain, named = b'{"state": "succeeded"}', json.dumps({"state": "succeeded", "id": ID}).encode()
     for message_id in (f"{OTHER_ID}-1", "msg_1"):
         answer = site.post(plain, signed(plain, message_id=message_id))
-        assert (answer.status_code, "for another request" in answer.json()["detail"]) == (401, True)
+        assert (answer.status_code, "does not cover this request" in answer.json()["detail"]) == (401, True)
     assert site.commands.reports == []
     assert site.post(named, signed(named, message_id="msg_1")).status_code == 200
 
@@ -106,7 +106,7 @@ def test_a_report_taken_down_does_not_count_for_another_request() -> None:
 def test_an_id_in_the_body_must_be_the_one_of_the_url() -> None:
     """With or without a signature."""
     answer = Site().post({"state": "running", "id": OTHER_ID})
-    assert (answer.status_code, answer.json()["detail"]) == (400, "the id in the body is not the one in the URL")
+    assert (answer.status_code, answer.json()["detail"]) == (400, "the id in the body differs from the id in the URL")
 
 
 @pytest.mark.parametrize("problem", [NetError("no such file", "credential"), ValueError("a signing secret is ...")])
@@ -156,7 +156,7 @@ def test_an_end_is_final(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = site.post({"state": "failed"})
     assert (answer.status_code, answer.json()["detail"]) == (
         409,
-        "the request has ended as succeeded, and that is final",
+        "the request has already ended as succeeded",
     )
     for state in ("succeeded", "running"):
         assert site.post({"state": state}).json()["data"] == {"id": ID, "state": "succeeded"}

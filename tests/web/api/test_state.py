@@ -135,7 +135,7 @@ def test_decisions_are_asked_for_by_model_rule_and_time(site: Site) -> None:
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("decisions?project=shop", "a model is project, pipeline and version"),
+        ("decisions?project=shop", "a model needs project, pipeline and version"),
         ("decisions?since=yesterday", "since: "),
         ("decisions?limit=0", "limit: "),
         ("requests?state=nope", "state.0: Input should be 'held', 'awaiting_approval'"),
@@ -394,4 +394,4 @@ def test_selectors_stay_small(site: Site, query: str) -> None:
     """Anybody may send them."""
     answer = site.http.get(f"/api/v1/rules?{query}")
     assert answer.status_code == 400
-    assert "it is too large" in answer.text or "ask in several requests" in answer.text
+    assert "it is too large" in answer.text or "send several requests" in answer.text

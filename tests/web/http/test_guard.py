@@ -116,7 +116,7 @@ def test_a_page_of_another_site_changes_nothing(headers: dict[str, str]) -> None
     """Whichever of the two headers its browser sends."""
     site = Site()
     answer = site.reload(**headers)
-    assert (answer.status_code, answer.json()["detail"]) == (403, "changes are not taken from another site")
+    assert (answer.status_code, answer.json()["detail"]) == (403, "cross-site requests may not change anything")
     assert site.commands.reloads == 0
 
 
@@ -236,7 +236,7 @@ def test_users_are_read_again_when_the_file_changes(tmp_path: Path, caplog: pyte
     file.write_text("basic_auth_users: {bob: secret}\n")
     assert [site.get(authorization=bob).status_code for _ in range(3)] == [200] * 3
     (record,) = caplog.records
-    assert "the former one stays in force" in record.message
+    assert "keeping the previous one" in record.message
     file.unlink()
     assert site.get(authorization=bob).status_code == 200
 
@@ -265,7 +265,7 @@ def test_a_file_that_was_emptied_or_cut_off_opens_nothing(
     assert [site.get().status_code, site.reload().status_code] == [401, 401]
     assert site.get(authorization=sign_in()).status_code == 200
     (message,) = [item.message for item in caplog.records]
-    assert message == "web config file cannot be used, the former one stays in force"
+    assert message == "cannot load web config file, keeping the previous one"
 
 
 def test_a_file_is_safe_wherever_it_was_cut_off(tmp_path: Path) -> None:
@@ -310,7 +310,7 @@ def test_an_error_nobody_expected_is_a_500_and_in_the_log(
     answer = site.http.get("/api/v1/models")
     assert (answer.status_code, answer.json()) == (
         500, {"type": "about:blank", "title": "Internal Server Error", "status": 500,
-              "detail": "an error that is in the log", "errorType": "internal", "errors": []},
+              "detail": "internal error; see the log of the bridge", "errorType": "internal", "errors": []},
     )  # fmt: skip
     assert answer.headers["x-frame-options"] == "DENY"
     (record,) = [item for item in caplog.records if item.name == "bridge.web.http.guard"]

@@ -21,7 +21,7 @@ from bridge.web.http.auth import (
     QUEUE,
     QUEUE_OF_ONE,
     BasicAuth,
-    TooManyAttempts,
+    TooManyAttemptsError,
 )
 from bridge.web.http.settings import WebSettings
 from bridge.web.http.web_config import WebConfig
@@ -55,7 +55,7 @@ class Door:
     async def ask(self, user: str, password: str, address: str = "10.0.0.1") -> bool | int:
         try:
             return await self.auth.signed_in(header(user, password), USERS, address)
-        except TooManyAttempts as error:
+        except TooManyAttemptsError as error:
             return error.seconds
 
     def one(self, user: str, password: str, address: str = "10.0.0.1") -> bool | int:
@@ -133,7 +133,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             await door.ask("ada", "secret", f"{address}9")
 
     asyncio.run(all_of_them())
-    assert len(door.auth._known) == 1000
+    assert len(door.auth._remembered) == 1000
     assert len(door.auth._failures._times) == 10_000
 
 

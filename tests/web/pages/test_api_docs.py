@@ -27,7 +27,7 @@ def test_every_operation_is_on_the_page(site: Site) -> None:
             assert field.name in page
     assert len({operation.id for operation in found}) == len(found)
     assert ">awaiting_approval</option>" in page
-    assert "<code>reason</code> (needed)" in page
+    assert "<code>reason</code> (required)" in page
 
 
 def test_a_form_asks_the_operation(site: Site) -> None:

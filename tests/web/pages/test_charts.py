@@ -68,9 +68,9 @@ def test_pictures_of_a_model_begin_where_it_did() -> None:
     assert since(late, first(late)).state == [0, 1, 2]
     site = Site()
     site.queries.seen = {MODEL: {"Drifted": late}}
-    assert "From 0.3 to 0.5 in 3 slots since 2023-11-14 22:13:00 UTC" in site.http.get(MODEL_PAGE).text
+    assert "0.3 to 0.5 in 3 slots since 2023-11-14 22:13:00 UTC" in site.http.get(MODEL_PAGE).text
     site.queries.seen = {MODEL: {"Drifted": replace(late, value=[math.nan] * 4 + [0.5])}}
-    assert "From 0.5 to 0.5 in 1 slot since" in site.http.get(MODEL_PAGE).text
+    assert "0.5 to 0.5 in 1 slot since" in site.http.get(MODEL_PAGE).text
 
 
 def test_a_signal_that_stays_the_same_is_a_line_in_the_middle() -> None:
@@ -104,12 +104,12 @@ def test_the_model_page_draws_what_its_rules_saw() -> None:
     """In words, as numbers, and as a picture for those without scripts; marked with what happened."""
     site = Site()
     page = site.http.get(MODEL_PAGE).text
-    assert "From 0.1 to 0.702 in 5 slots since 2023-11-14 22:12:40 UTC; usual is 0.05 to 0.25 now." in page
+    assert "0.1 to 0.702 in 5 slots since 2023-11-14 22:12:40 UTC; expected now: 0.05 to 0.25." in page
     assert '<svg class="chart"' in page
     assert "&#34;triggered&#34;" in page
     assert page.index('<td data-name="State">firing') < page.index('<td data-name="State">pending')
     site.queries.seen = {}
-    assert "Pictures begin with the next evaluation" in site.http.get(MODEL_PAGE).text
+    assert "Charts appear after the next evaluation" in site.http.get(MODEL_PAGE).text
 
 
 def test_the_models_page_asks_for_the_trails_of_its_models_at_once() -> None:

@@ -31,13 +31,13 @@ def test_decisions_are_filtered_by_the_server(site: Site) -> None:
     assert 'href="/decisions/9"' in page
     assert 'value="Drifted"' in page
     assert '<option value="requested" selected>' in page
-    assert "No decision fits" in site.http.get("/decisions?rule=Other").text
+    assert "No matching decisions" in site.http.get("/decisions?rule=Other").text
 
 
 def test_half_a_model_is_told_to_be_half(site: Site) -> None:
     """It is not taken for any model."""
     page = site.http.get("/decisions?project=shop").text
-    assert "give all" in page
+    assert "Filter by project, pipeline and version together" in page
     assert "/decisions/9" not in page
 
 
@@ -56,7 +56,7 @@ def test_a_list_goes_on_where_it_ended(site: Site) -> None:
 def test_an_empty_list_says_what_would_fill_it(site: Site) -> None:
     """And a store that cannot be read is not an empty list."""
     site.queries.told = []
-    assert "Nothing was decided yet" in site.http.get("/decisions").text
+    assert "No decisions yet" in site.http.get("/decisions").text
 
 
 def test_a_store_that_cannot_be_read_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +68,7 @@ def test_a_store_that_cannot_be_read_is_told(site: Site, monkeypatch: pytest.Mon
     monkeypatch.setattr(site.queries, "decisions", broken)
     page = site.http.get("/decisions").text
     assert "disk is full" in page
-    assert "Nothing was decided yet" not in page
+    assert "No decisions yet" not in page
     for path in ("/decisions/9", f"/decision?rule=Drifted&slot={AT}"):
         assert site.http.get(path).status_code == 503
 
@@ -105,8 +105,8 @@ def test_a_decision_of_a_whole_rule_has_no_model(site: Site) -> None:
     """Nor checks on the way to a request."""
     site.queries.told = [replace(DECISION, id=9, model=None, value=None, request_id="")]
     page = site.http.get("/decisions/9").text
-    assert "Of the rule as a whole" in page
-    assert "Every check" not in page
+    assert "This decision concerns the whole rule" in page
+    assert "All checks" not in page
 
 
 def test_a_decision_is_found_by_rule_model_and_slot(site: Site) -> None:
@@ -126,7 +126,7 @@ def test_a_decision_that_is_not_kept_is_not_found(site: Site, number: str) -> No
     """And the page says why that may be; the one before it is not shown instead."""
     page = site.http.get(f"/decisions/{number}")
     assert page.status_code == 404
-    assert "no longer kept" in page.text
+    assert "older than the retention time" in page.text
 
 
 def test_hostile_texts_are_data(site: Site) -> None:

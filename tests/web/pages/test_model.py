@@ -48,7 +48,7 @@ def test_a_model_that_nobody_knows_is_not_found(site: Site) -> None:
     site.queries.told, site.queries.records = [], []
     page = site.http.get("/model", params={**ASKED, "version": "99"})
     assert page.status_code == 404
-    assert "No rule sees this model now" in page.text
+    assert "No rule tracks this model now" in page.text
     assert site.http.get("/model", params={"project": "shop"}).status_code in {400, 422}
 
 
@@ -62,5 +62,5 @@ def test_the_page_of_a_model_shows_what_can_be_read(site: Site, monkeypatch) -> 
     monkeypatch.setattr(site.queries, "requests", broken)
     page = site.http.get("/model", params=ASKED)
     assert page.status_code == 200
-    assert page.text.count("Not all can be shown: disk is full") == 1
+    assert page.text.count("This page is incomplete: disk is full") == 1
     assert "0.702" in page.text

@@ -40,7 +40,7 @@ def test_an_empty_bridge_says_what_to_do(site: Site) -> None:
     site.queries.views, site.queries.told, site.queries.waiting = [], [], []
     site.queries.why = "starting"
     page = site.http.get("/").text
-    for text in ("No rule has seen a model yet", "Nothing was decided yet", "Nothing waits", "Not ready"):
+    for text in ("No models yet", "No decisions yet", "No pending or dead deliveries", "Not ready"):
         assert text in page
 
 
@@ -71,9 +71,9 @@ def test_the_page_shows_the_models_while_the_store_cannot_be_read(site: Site, mo
 
     monkeypatch.setattr(site.queries, "decisions", broken)
     page = site.http.get("/").text
-    assert "Not all can be shown: disk is full" in page
+    assert "This page is incomplete: disk is full" in page
     assert str(MODEL) in page
-    assert "Nothing was decided yet" not in page
+    assert "No decisions yet" not in page
 
 
 def test_the_page_names_the_rules_that_cannot_be_evaluated(site: Site) -> None:
@@ -88,7 +88,7 @@ def test_the_page_without_rules_says_where_they_belong(site: Site) -> None:
     """The first thing a newcomer sees."""
     site.queries.groups_, site.queries.views = [], []
     page = site.http.get("/").text
-    assert "There are no rules" in page
+    assert "No rules are configured" in page
     assert "retrain-bridge check config" in page
 
 
@@ -104,7 +104,7 @@ def test_the_page_shows_the_worst_first_and_leads_through_the_others(site: Site)
     last = site.http.get("/?page=6").text
     assert "251 to 300 of 300" in last
     assert 'rel="next"' not in last
-    assert "No model fits on this page" in site.http.get("/?page=7").text
+    assert "No matching models on this page" in site.http.get("/?page=7").text
 
 
 def test_the_page_is_searched_on_the_server(site: Site) -> None:
@@ -113,12 +113,12 @@ def test_the_page_is_searched_on_the_server(site: Site) -> None:
     site.queries.views.append(model_view(ModelKey("bank", "fraud", "1"), ModelState.DEGRADED))
     found = site.http.get("/", params={"q": "BANK fraud"}).text
     assert "bank/fraud/1" in found
-    assert "shop/ranking" not in found[found.index("1 to 1 of 1") : found.index("Last decisions")]
+    assert "shop/ranking" not in found[found.index("1 to 1 of 1") : found.index("Latest decisions")]
     assert 'value="BANK fraud"' in found
     healthy = site.http.get("/", params={"q": "rank", "state": "healthy"}).text
     assert 'href="/?q=rank&amp;state=healthy&amp;page=2"' in healthy
     none = site.http.get("/", params={"q": "<b>nothing"}).text
-    assert "No model fits" in none
+    assert "No matching models" in none
     assert 'value="&lt;b&gt;nothing"' in none
 
 

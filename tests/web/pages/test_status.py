@@ -47,7 +47,7 @@ def test_empty_parts_say_what_would_fill_them(site: Site, monkeypatch: pytest.Mo
     monkeypatch.setattr(site.queries, "queue_depths", dict)
     monkeypatch.setattr(site.queries, "request_counts", dict)
     page = site.http.get("/status").text
-    for part in ("There are no rule groups", "No receiver is configured", "none was seen yet"):
+    for part in ("No rule groups are configured", "No receivers are configured", "none yet"):
         assert part in page
 
 
@@ -60,18 +60,18 @@ def test_a_store_that_cannot_be_read_is_told(site: Site, monkeypatch: pytest.Mon
     monkeypatch.setattr(site.queries, "queue_depths", broken)
     page = site.http.get("/status").text
     assert "disk is full" in page
-    assert "No receiver is configured" not in page
+    assert "No receivers are configured" not in page
     assert "prometheus: {url:" in page
 
 
 def test_a_reload_is_confirmed_and_told(site: Site) -> None:
     """Looking reloads nothing."""
-    assert "Configuration and rule files are read again" in site.http.get("/reload").text
+    assert "Reads the configuration and rule files again" in site.http.get("/reload").text
     assert site.commands.reloads == 0
     answer = site.http.post("/reload", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/status?result=reload")
     assert site.commands.reloads == 1
-    assert "is in force" in site.http.get("/status?result=reload").text
+    assert "was reloaded" in site.http.get("/status?result=reload").text
 
 
 def test_a_reload_that_is_refused_says_why(site: Site) -> None:

@@ -1,4 +1,4 @@
-"""The one way in which commands print: what others wrote cannot drive the terminal."""
+"""Terminal output of all commands, with control characters of untrusted text escaped."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
-def say(line: object = "", to: TextIO | None = None) -> None:
+def echo(line: object = "", to: TextIO | None = None) -> None:
     """Print one line to standard output, or to `to`."""
     out = sys.stdout if to is None else to
     out.write(printable(line) + "\n")
     out.flush()
 
 
-def say_lines(text: object, to: TextIO | None = None) -> None:
-    """Print a text that has lines of its own."""
+def echo_lines(text: object, to: TextIO | None = None) -> None:
+    """Print a text of several lines."""
     for line in str(text).removesuffix("\n").split("\n"):
-        say(line, to)
+        echo(line, to)
 
 
 def warn(line: object) -> None:
     """Print one line to standard error."""
-    say(line, sys.stderr)
+    echo(line, sys.stderr)
 
 
 def cells(row: Iterable[object]) -> list[Text]:
-    """Return the cells of one row of a table of rich's."""
+    """Return the cells of one row of a rich table."""
     from rich.text import Text
 
     return [Text(printable(cell)) for cell in row]
