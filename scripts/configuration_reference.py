@@ -158,6 +158,7 @@ def _word(name: str) -> str:
 
 
 def main() -> int:
+    """Write or check the page, and return the exit code."""
     text = reference()
     if "--check" in sys.argv[1:]:
         same = PAGE.exists() and PAGE.read_text(encoding="utf-8") == text

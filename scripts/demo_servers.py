@@ -42,6 +42,7 @@ def say(what: str, text: str, style: str = "") -> None:
 
 
 def free_port() -> int:
+    """Return a free loopback port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -62,6 +63,7 @@ def get(url: str) -> Any:
 
 
 def answers(url: str) -> bool:
+    """Return whether a URL answers 200."""
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
             return bool(answer.status == 200)
@@ -116,12 +118,15 @@ class Models:
 
 
 def serve(handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
+    """Start an HTTP server in a thread, on a free loopback port."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 
 
 def exporter(models: Models) -> ThreadingHTTPServer:
+    """Start the exporter of the models' metrics."""
+
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = models.exposition().encode()

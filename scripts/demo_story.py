@@ -125,6 +125,7 @@ class Report:
 
 
 def main() -> int:
+    """Run the demo and return its exit code."""
     parser = argparse.ArgumentParser(description="Run Retrain Bridge end to end with real servers on this machine.")
     parser.add_argument("--once", action="store_true", help="exit on its own, with code 0 on success")
     options = parser.parse_args()

@@ -40,6 +40,7 @@ started = time.monotonic()
 
 
 def say(text: str) -> None:
+    """Print a line with the seconds since the start."""
     print(f"{time.monotonic() - started:6.1f}s  {text}", flush=True)
 
 
@@ -54,6 +55,7 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 
 
 def loopback_up() -> None:
+    """Enable the loopback interface of this network namespace."""
     with socket.socket() as handle:
         fcntl.ioctl(handle, 0x8914, struct.pack("16sH14s", b"lo", 0x41, b""))  # SIOCSIFFLAGS: UP, RUNNING
 
@@ -203,12 +205,14 @@ def peer(name: str, work: Path) -> Program:
 
 
 def service(image: Image, name: str, work: Path) -> Program:
+    """Start a service of compose.yaml from the image."""
     about = COMPOSE[name]
     entrypoint = about.get("entrypoint", image.config["Entrypoint"])
     return image.start(name, [*entrypoint, *about.get("command", [])], volumes_of(name, work))
 
 
 def healthy(image: Image, name: str, work: Path) -> None:
+    """Run the health check of a service; raises AssertionError if it fails."""
     kind, *command = COMPOSE[name]["healthcheck"]["test"]
     assert kind == "CMD"
     image.output_of(command, volumes_of(name, work))
@@ -265,6 +269,7 @@ def people(admin: str) -> None:
 
 
 def main() -> None:
+    """Run all checks, with the hosts of compose.yaml on loopback."""
     work = Path(sys.argv[1])
     loopback_up()
     hosts = work / "hosts"

@@ -119,6 +119,7 @@ class Reader:
         self.started = self.inspected = 0
 
     def block(self, kind: str, text: str) -> None:
+        """Follow one block of the page; kind: "yaml" or "sh"."""
         first, _, rest = text.partition("\n")
         if kind == "yaml":
             self._file(first.removeprefix("# "), text)
@@ -157,6 +158,7 @@ class Reader:
 
 
 def main() -> None:
+    """Follow the page, and check that it still starts and inspects what it should."""
     reader = Reader()
     for kind, text in fences(TOP / "docs" / "quickstart.md"):
         reader.block(kind, text)

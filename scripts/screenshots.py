@@ -37,6 +37,7 @@ def evaluated_request(client: APIRequestContext) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Take all screenshots of SHOTS."""
     base = sys.argv[1].rstrip("/")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])

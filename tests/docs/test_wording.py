@@ -58,7 +58,8 @@ PATTERN = re.compile(
     r"\b(" + "|".join(re.escape(phrase).replace(r"\ ", r"\s+") for phrase in BANNED) + r")\b(?! last for)", re.I
 )
 GLOBS = (
-    "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "compose.yaml",
+    "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "compose.yaml", "Dockerfile", "mkdocs.yml",
+    "tests/README.md", "grafana/**/*.yml", "grafana/kustomization.yaml",
     *(f"docs/{name}.md" for name in (
         "architecture", "concepts", "configuration", "glossary", "library", "life-cycle",
         "metrics", "operations", "quickstart", "routing", "rules", "testing-rules", "time-intervals", "troubleshooting",
