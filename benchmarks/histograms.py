@@ -26,7 +26,7 @@ from bridge.domain.model import ModelTable
 from bridge.domain.rule import StrategySpec
 from bridge.domain.verdict import Cause, Code, Verdicts
 from bridge.strategies import ks, wasserstein
-from bridge.strategies.histograms import pair_of
+from bridge.strategies.histograms import histogram_pair
 from bridge.strategies.registry import build
 
 Floats = NDArray[np.float64]
@@ -198,7 +198,7 @@ def bounds_hold(rng: np.random.Generator, draws: int, size: int = 100) -> dict[s
         one, other = rng.lognormal(0, 0.6, (piece, size)), rng.lognormal(rng.normal(0, 0.3), 0.6, (piece, size))
         if number % 2:
             one, other = one.round(1), other.round(1)  # many ties, also at bounds
-        pair = pair_of(batch(bounds, counted(one, bounds), counted(other, bounds)), slice(None), 1)
+        pair = histogram_pair(batch(bounds, counted(one, bounds), counted(other, bounds)), slice(None), 1)
         assert pair is not None
         for name, distances, raw in (("ks", ks, raw_ks), ("wasserstein", wasserstein, raw_wasserstein)):
             low, high = distances.distances(pair)
