@@ -95,8 +95,8 @@ def test_a_shift_is_told_with_the_usual_value_for_the_hour() -> None:
     story.run(values[: 9 * 288])
     while story.see(value=values[(story.slot - START) // story.step + 1]) != ["BREACHED"]:
         pass
-    assert " is above its usual " in story.reason()
-    assert " for the hour, for too long (score " in story.reason()
+    assert " has stayed above its usual " in story.reason()
+    assert " for this hour (score " in story.reason()
 
 
 def test_a_value_that_was_never_there_is_found_at_once() -> None:
@@ -217,7 +217,7 @@ def test_the_reason_of_an_error_rate_has_both_shares() -> None:
         story.see(errors=2, total=200)
     while story.see(errors=20, total=200) != ["BREACHED"]:
         pass
-    assert story.reason().startswith("error rate p95 10 %, usual is 1")
+    assert story.reason().startswith("error rate p95 10 %, usually 1")
 
 
 def test_windows_without_requests_say_nothing_new() -> None:

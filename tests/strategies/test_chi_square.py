@@ -131,7 +131,7 @@ def test_the_reason_is_told_in_units() -> None:
     exact = batch([MOVED], [CALM], BOUNDS, **sums)
     assert strategy.describe(exact, 0, strategy.analyse_batch(exact, None)) == (
         "mean of latency +38 ms, 158 ms instead of 120 ms; chi-square 278.2 (df 3), p 5.1e-60 (limit 0.0001);"
-        " 35 % of the observations in other buckets (limit 10 %); 1000 observations against 1000 of the reference"
+        " 35 % of observations in different buckets (limit 10 %); 1000 observations, 1000 in the reference"
     )
     plain = batch([MOVED], [CALM], BOUNDS)
     told = strategy.describe(plain, 0, strategy.analyse_batch(plain, None))

@@ -83,6 +83,6 @@ def test_the_reason_names_both_bounds() -> None:
     one = batch([apart.tolist()], [even.tolist()], (*FINE, INF), sum=[300.0], reference_sum=[500.0])
     strategy = build(StrategySpec("ks", {}))
     assert strategy.describe(one, 0, strategy.analyse_batch(one, None)) == (
-        "mean of latency -200 ms, 300 ms instead of 500 ms; distance of the distributions between 0.33 and 0.34"
-        " (limit 0.1), p 1e-47 (limit 0.0001); 1000 observations against 1000 of the reference"
+        "mean of latency -200 ms, 300 ms instead of 500 ms; distance between the distributions 0.33 to 0.34"
+        " (limit 0.1), p 1e-47 (limit 0.0001); 1000 observations, 1000 in the reference"
     )

@@ -110,7 +110,7 @@ def test_the_reason_is_told_in_units() -> None:
     strategy = build(StrategySpec("wasserstein", {"min_effect": 0.02}))
     assert strategy.describe(one, 0, strategy.analyse_batch(one, None)) == (
         "mean of latency +38 ms, 158 ms instead of 120 ms; moved by at least 38 ms (limit 20 ms), p 8.7e-09"
-        " (limit 0.0001); 1000 observations against 1000 of the reference"
+        " (limit 0.0001); 1000 observations, 1000 in the reference"
     )
 
 

@@ -282,8 +282,8 @@ def test_all_of_it_fits_beside_a_detector() -> None:
 @pytest.mark.parametrize(
     ("params", "problem"),
     [
-        ({"reference": "fixed"}, "goes with level and spread"),
-        ({"level": 1.0, "spread": 1.0}, "level and spread are for reference fixed"),
+        ({"reference": "fixed"}, "requires level and spread"),
+        ({"level": 1.0, "spread": 1.0}, "level and spread require reference: fixed"),
         ({"time_zone": "Mars/Olympus"}, "unknown time zone"),
         ({"reference": "fixed", "level": -1.0, "spread": 1.0, "transform": "log"}, "level must be above 0"),
         ({"reference": "fixed", "level": 1.0, "spread": 0.1, "transform": "logit"}, "level must be between 0 and 1"),
