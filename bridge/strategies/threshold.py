@@ -79,9 +79,10 @@ class ThresholdConfig(StrategyConfig):
 
 
 class ThresholdStrategy(RetrainStrategy):
-    """Strategy that is breached while a value is past its limit. An event without a limit is healthy.
+    """Strategy that is breached while a value is past its limit.
 
-    When to use: you know the limit (an SLO, an agreed accuracy). The most common model alert is `min` on accuracy.
+    When to use: you know the limit (an SLO, an agreed accuracy). The most common model alert is `min` on accuracy. An
+    event without a limit is healthy.
     max_latency_ms: in milliseconds.
     max_drift_p: drift score in [0, 1], higher is stronger.
     max_error_rate: share in [0, 1].
