@@ -1,4 +1,4 @@
-"""What `strategy: auto` promises, counted: requests on quiet signals, delays after steps, and a score on labelled data.
+"""Benchmark of `strategy: auto`: requests on signals without changes, delays after steps, and a score on labelled data.
 
     python -m benchmarks.auto [--models 1000] [--days 90] [--data DIR]
 
@@ -46,7 +46,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Signal:
-    """A generated signal. daily, weekly, sigma: in units of the logarithm; step: seconds between numbers."""
+    """Generated signal. daily, weekly, sigma: in units of the logarithm; step: seconds between samples."""
 
     name: str
     daily: float = 0.3
@@ -57,7 +57,7 @@ class Signal:
     step: int = 300
 
     def numbers(self, rng: np.random.Generator, models: int, days: int) -> Iterator[tuple[int, Floats]]:
-        """Slot and logarithms (models,), one after the other."""
+        """Yield slots with logarithms (models,)."""
         noise = rng.standard_normal(models) * self.sigma
         innovation = self.sigma * math.sqrt(1 - self.phi**2)
         for slot in range(START, START + days * DAY, self.step * SECOND):
@@ -81,7 +81,7 @@ SIGNALS = (
 
 
 class Watch:
-    """`auto` over many models, and when each began to be breached."""
+    """Run of `auto` over many models, with the first breach of each."""
 
     def __init__(self, models: int, event: EventKind) -> None:
         self._strategy = build(StrategySpec("auto", {}))
@@ -90,7 +90,7 @@ class Watch:
         self._on = np.zeros(models, np.bool_)
 
     def see(self, slot: int, columns: dict[str, Floats]) -> NDArray[np.bool_]:
-        """Which models begin to be breached."""
+        """Return the models that become breached."""
         batch = EventBatch("signal", self._event, slot, self._table, self._index, columns)
         on = self._strategy.analyse_batch(batch, self._state).code == Code.BREACHED
         begins, self._on = on & ~self._on, on
@@ -98,13 +98,13 @@ class Watch:
 
 
 def middle_and_late(found: Floats) -> tuple[float, float]:
-    """The median, and what nine of ten are within; infinite where too many never were."""
+    """Return median and 90th percentile; infinite where too many were never detected."""
     ordered = np.sort(found)
     return float(ordered[len(found) // 2]), float(ordered[min(len(found) - 1, int(len(found) * 0.9))])
 
 
 def quiet(kind: Signal, models: int, days: int, seed: int) -> float:
-    """Requests per model and quarter, on a signal in which nothing happens."""
+    """Return requests per model and quarter, on a signal without changes."""
     rng, watch = np.random.default_rng(seed), Watch(models, EventKind.LATENCY)
     last, count = np.full(models, -DAY), 0
     for slot, numbers in kind.numbers(rng, models, days):
@@ -115,7 +115,7 @@ def quiet(kind: Signal, models: int, days: int, seed: int) -> float:
 
 
 def delays(kind: Signal, size: float, models: int, seed: int) -> tuple[float, float]:
-    """Minutes from a step by `size` (0.2: 20 %), at any time of the week, to an alarm: median and nine of ten."""
+    """Return minutes from a step by `size` (0.2: 20 %) at any time of the week to an alarm: median and p90."""
     rng, watch = np.random.default_rng(seed), Watch(models, EventKind.LATENCY)
     steps = START + WARM * DAY + (rng.random(models) * 7 * DAY).astype(np.int64)
     found = np.full(models, np.inf)
@@ -128,7 +128,7 @@ def delays(kind: Signal, size: float, models: int, seed: int) -> tuple[float, fl
 
 
 def errors_doubled(each: int, models: int, seed: int) -> tuple[float, float]:
-    """Requests from a doubling of an error rate of 1 % to an alarm: median and nine of ten; `each` a window of 5m."""
+    """Return requests from a doubling of an error rate of 1 % to an alarm: median and p90; `each` per window of 5m."""
     rng, watch = np.random.default_rng(seed), Watch(models, EventKind.INFERENCE_ERROR)
     found, began = np.full(models, np.inf), START + 7 * DAY
     for slot in range(START, START + 9 * DAY, 5 * MINUTE):
@@ -140,7 +140,7 @@ def errors_doubled(each: int, models: int, seed: int) -> tuple[float, float]:
 
 
 def quiet_errors(each: int, models: int, days: int, seed: int) -> float:
-    """Requests per model and quarter, at a steady error rate of 1 %."""
+    """Return requests per model and quarter, at a steady error rate of 1 %."""
     rng, watch, count = np.random.default_rng(seed), Watch(models, EventKind.INFERENCE_ERROR), 0
     for slot in range(START, START + days * DAY, 5 * MINUTE):
         columns = {"errors": rng.binomial(each, 0.01, models).astype(float), "total": np.full(models, float(each))}
@@ -163,7 +163,7 @@ Model = dict[str, Any]
 
 
 def rules_for(models: list[Model], version: str) -> dict[str, Any]:
-    """For each signal that is some model's primary one, a rule that names no strategy, over those models only."""
+    """Return a rule without a strategy for each signal that is some model's primary one, over those models only."""
     group: dict[str, Any] = {"name": "labelled", "interval": "5m", "signals": {}, "rules": []}
     for name, query in SIGNALS_OF.items():
         projects = {item["project"].replace(".", "[.]") for item in models if name in item["primary"].split("|")}
@@ -176,7 +176,7 @@ def rules_for(models: list[Model], version: str) -> dict[str, Any]:
 
 
 def backtest(url: str, models: list[Model], version: str, end: int, folder: Path) -> str:
-    """The decisions of a backtest over models of one version, as JSON lines."""
+    """Return the decisions of a backtest over models of one version, as JSON lines."""
     (folder / "rules.yml").write_text(json.dumps(rules_for(models, version)))
     config = {
         "global": {"query_offset": "0s"}, "prometheus": {"url": url}, "rule_files": ["rules.yml"],
@@ -193,7 +193,7 @@ def backtest(url: str, models: list[Model], version: str, end: int, folder: Path
 
 
 def labelled(data: Path, part: str) -> dict[str, Any]:
-    """Scores by family. A retraining is of a pipeline: versions that are served side by side are backtested apart."""
+    """Return scores by family; versions served side by side are backtested separately."""
     labels = json.loads((data / part / "labels.json").read_text())
     port, told = free_port(), ""
     with tempfile.TemporaryDirectory() as place:
@@ -214,7 +214,7 @@ def labelled(data: Path, part: str) -> dict[str, Any]:
 
 
 def score(data: Path, part: str, folder: Path, family: str) -> dict[str, float]:
-    """What score.py says of the decisions, with a cooldown of six hours."""
+    """Return the output of score.py for the decisions, with a cooldown of six hours."""
     command = [
         sys.executable, str(data / "score.py"), "--labels", str(data / part / "labels.json"), "--decisions",
         str(folder / "decisions.jsonl"), "--cooldown", "21600", "--json", *(["--family", family] if family else []),
@@ -225,7 +225,7 @@ def score(data: Path, part: str, folder: Path, family: str) -> dict[str, float]:
 
 
 def main() -> None:
-    """Count everything, a line each; the summary last."""
+    """Print a line for each measurement, and the summary last."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=int, default=1000)
     parser.add_argument("--days", type=int, default=90)

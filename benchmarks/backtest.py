@@ -1,4 +1,4 @@
-"""A month of history: ours against `vmalert -replay`, on the same VictoriaMetrics, in one run.
+"""Backtest of a month against `vmalert -replay`, on the same VictoriaMetrics, in one run.
 
     python -m benchmarks.backtest [--series 1000] [--days 30] [--rounds 3] [--breach 360] [--only ...]
 
@@ -39,7 +39,7 @@ SCENARIOS = ["expr", "expr_apart", "expr1", "signal", "rss"]
 
 @dataclass(frozen=True)
 class Used:
-    """What one run used. own, store: CPU seconds. wall: seconds. rss_mb: the most of its own."""
+    """Cost of one run. own, store: CPU seconds. wall: seconds. rss_mb: own peak."""
 
     wall: float
     own: float
@@ -53,7 +53,7 @@ class Used:
 
 @contextlib.contextmanager
 def victoria_metrics() -> Iterator[tuple[str, Program]]:
-    """An empty store."""
+    """Start an empty store."""
     port, folder = free_port(), Path(tempfile.mkdtemp(prefix="backtest-"))
     command = [
         "victoria-metrics", f"-httpListenAddr=127.0.0.1:{port}", f"-storageDataPath={folder}/data",
@@ -67,7 +67,7 @@ def victoria_metrics() -> Iterator[tuple[str, Program]]:
 
 
 def fill(url: str, series: int, begins: int, minutes: int, breach: int) -> None:
-    """A sample a minute of every series; at any time about SHARE of them are breached, `breach` minutes each."""
+    """Yield a sample per minute of every series; at any time about SHARE are breached, for `breach` minutes each."""
     rng = np.random.default_rng(7)
     times = [(begins + MINUTE * minute) * 1000 for minute in range(minutes)]
     stamps = json.dumps(times)
@@ -83,13 +83,13 @@ def fill(url: str, series: int, begins: int, minutes: int, breach: int) -> None:
 
 
 def post(url: str, data: bytes = b"") -> None:
-    """Send it; nothing of interest comes back."""
+    """Send a request and ignore the response."""
     with urllib.request.urlopen(urllib.request.Request(url, data=data, method="POST"), timeout=120) as answer:
         answer.read()
 
 
 def quiet(program: Program) -> None:
-    """Wait until the store does nothing by itself."""
+    """Wait until the store is idle."""
 
     def still() -> bool:
         before = cpu(program.pid)
@@ -100,7 +100,7 @@ def quiet(program: Program) -> None:
 
 
 def used(command: list[str], url: str, store: Program) -> Used:
-    """Run a command to its end. Raises when it fails."""
+    """Run a command to completion. Raises when it fails."""
     post(f"{url}/internal/resetRollupResultCache")
     before, began = cpu(store.pid), time.monotonic()
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -118,13 +118,13 @@ def used(command: list[str], url: str, store: Program) -> Used:
 
 
 def expressions(rules: int, *, apart: bool) -> list[str]:
-    """apart: they have nothing in common but their numbers."""
+    """Return the rules. apart: they share nothing but their values."""
     same = ("{}", "{} + 0", "{} * 1", "abs({})", "-(-{})") if apart else ("{}",) * 5
     return [f"{same[place].format('model_drift_score')} > {limit}" for place, limit in enumerate(LIMITS[:rules])]
 
 
 def rule_file(folder: Path, *, signal: bool, rules: int, apart: bool = False) -> Path:
-    """Ours."""
+    """Return the rule file of the bridge."""
     written = []
     for place, (limit, expr) in enumerate(zip(LIMITS[:rules], expressions(rules, apart=apart), strict=True)):
         what: dict[str, object] = {"expr": expr}
@@ -140,7 +140,7 @@ def rule_file(folder: Path, *, signal: bool, rules: int, apart: bool = False) ->
 
 
 def alert_file(folder: Path, rules: int, *, apart: bool = False) -> Path:
-    """The same, as vmalert's alerts."""
+    """Return the same rules as vmalert alerts."""
     exprs = expressions(rules, apart=apart)
     written = [{"alert": f"Drift{place}", "expr": expr} for place, expr in enumerate(exprs)]
     path = folder / f"alerts-{rules}{'-apart' if apart else ''}.yml"
@@ -149,7 +149,7 @@ def alert_file(folder: Path, rules: int, *, apart: bool = False) -> Path:
 
 
 def ours(rules: Path, url: str, begins: int, ends: int) -> list[str]:
-    """The command."""
+    """Run the bridge's backtest."""
     return [
         sys.executable, "-m", "bridge.cli", "backtest", f"--rules={rules}", f"--prometheus.url={url}",
         f"--from={begins}", f"--to={ends}",
@@ -157,7 +157,7 @@ def ours(rules: Path, url: str, begins: int, ends: int) -> list[str]:
 
 
 def vmalert(rules: Path, url: str, begins: int, ends: int) -> list[str]:
-    """The peer's."""
+    """Run vmalert's replay."""
     stamp = "%Y-%m-%dT%H:%M:%SZ"
     return [
         "vmalert", f"-rule={rules}", f"-datasource.url={url}", f"-remoteWrite.url={url}",
@@ -168,7 +168,7 @@ def vmalert(rules: Path, url: str, begins: int, ends: int) -> list[str]:
 
 
 def fetch_alone(url: str, begins: int, ends: int) -> None:
-    """Fetch and decode the chunks of a signal, and do nothing with them. Run in a process of its own."""
+    """Fetch and decode the chunks of a signal, and discard them. Runs in its own process."""
     from bridge.authoring.backtest.backtest import of_rules  # noqa: PLC0415 - of the other process
     from bridge.domain.model import ModelTable  # noqa: PLC0415
     from bridge.engine.replay.replay import slots  # noqa: PLC0415
@@ -191,13 +191,13 @@ def fetch_alone(url: str, begins: int, ends: int) -> None:
 
 
 def medians(runs: list[Used]) -> dict[str, float]:
-    """Of each figure."""
+    """Return the median of each figure."""
     names = ("wall", "own", "store", "total", "rss_mb")
     return {name: round(statistics.median(getattr(run, name) for run in runs), 2) for name in names}
 
 
 def compare(sides: dict[str, list[str]], url: str, store: Program, rounds: int) -> dict[str, dict[str, float]]:
-    """Both sides in turn."""
+    """Run both sides in turn."""
     runs: dict[str, list[Used]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, command in sides.items():
@@ -208,7 +208,7 @@ def compare(sides: dict[str, list[str]], url: str, store: Program, rounds: int) 
 
 
 def main() -> None:
-    """Fill the store, run both sides, print the summary last."""
+    """Fill the store, run both sides, and print the summary last."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--series", type=int, default=1000)
     parser.add_argument("--days", type=int, default=30)
@@ -234,7 +234,7 @@ def main() -> None:
 def measure(
     wanted: list[str], folder: Path, url: str, store: Program, begins: int, ends: int, rounds: int
 ) -> dict[str, object]:
-    """The figures that are wanted."""
+    """Return the figures of the summary."""
     found: dict[str, object] = {}
     scenarios: dict[str, dict[str, dict[str, float]]] = {}
     for name, rules in (("expr", 5), ("expr_apart", 5), ("expr1", 1)):

@@ -1,4 +1,4 @@
-"""What the comparisons of histograms promise, counted: false alarms, bounds that hold, power, and time per test.
+"""Benchmark of histogram comparisons: false positives, validity of bounds, power, and time per test.
 
     python -m benchmarks.histograms [--draws 100000] [--seed 1]
 
@@ -26,7 +26,7 @@ from bridge.domain.model import ModelTable
 from bridge.domain.rule import StrategySpec
 from bridge.domain.verdict import Cause, Code, Verdicts
 from bridge.strategies import ks, wasserstein
-from bridge.strategies.histograms import pair_of
+from bridge.strategies.histograms import histogram_pair
 from bridge.strategies.registry import build
 
 Floats = NDArray[np.float64]
@@ -38,7 +38,7 @@ PIECE = 20_000
 
 
 def latencies(slower: float = 1.0) -> Floats:
-    """The share of each bucket of a latency around 150 ms."""
+    """Return the share of each bucket of a latency around 150 ms."""
     return np.diff(stats.lognorm(0.5, scale=0.15 * slower).cdf(np.array(SECONDS)), prepend=0)
 
 
@@ -50,25 +50,25 @@ SHAPES: dict[str, tuple[tuple[float, ...], Floats]] = {
 
 
 def batch(bounds: tuple[float, ...], now: Floats, before: Floats) -> EventBatch:
-    """Cumulative counts (k, b) of both sides; the table stays empty, strategies do not read it."""
+    """Return a batch of cumulative counts (k, b) of both sides; the table stays empty, as strategies do not read it."""
     index = np.arange(len(now), dtype=np.int32)
     columns = {"buckets": now, "reference": before}
     return EventBatch("shape", EventKind.CUSTOM, 0, ModelTable(), index, columns, np.array(bounds, float))
 
 
 def drawn(rng: np.random.Generator, shares: Floats, size: int, draws: int) -> Floats:
-    """(draws, b) cumulative counts."""
+    """Draw cumulative counts (draws, b)."""
     return rng.multinomial(size, shares, size=draws).cumsum(axis=1).astype(float)
 
 
 def judged(name: str, one: EventBatch, alpha: float, limits: Mapping[str, float] = LEAST) -> Verdicts:
-    """By the strategy as it is; limits: min_effect by strategy, the default where there is none."""
+    """Evaluate the strategy. limits: min_effect by strategy, the default where there is none."""
     params = {"alpha": alpha} | ({"min_effect": limits[name]} if name in limits else {})
     return build(StrategySpec(name, params)).analyse_batch(one, None)
 
 
 def false_alarms(rng: np.random.Generator, draws: int) -> dict[str, dict[str, float]]:
-    """Shares of draws that are found different, by shape and sizes, at 5 % and 0.1 %; and PSI by the rule of 0.1."""
+    """Return shares of false positives by shape and sizes, at 5 % and 0.1 %; and PSI by the rule of 0.1."""
     found: dict[str, dict[str, float]] = {}
     for shape, (bounds, shares) in SHAPES.items():
         for n, m in SIZES:
@@ -90,7 +90,7 @@ def false_alarms(rng: np.random.Generator, draws: int) -> dict[str, dict[str, fl
 
 
 def with_sums(rng: np.random.Generator, draws: int) -> dict[str, dict[str, float]]:
-    """Shares of draws of one distribution that wasserstein with sums finds different, at 5 % and 0.1 %."""
+    """Return shares of false positives of wasserstein with sums, at 5 % and 0.1 %."""
     found: dict[str, dict[str, float]] = {}
     for size in (100, 1000):
         seen = {0.05: 0, 0.001: 0}
@@ -108,7 +108,7 @@ def with_sums(rng: np.random.Generator, draws: int) -> dict[str, dict[str, float
 
 
 def power(rng: np.random.Generator, draws: int, size: int = 1000) -> dict[str, dict[str, float]]:
-    """Shares of latencies that became slower that are breached, and blind, at alpha 0.0001.
+    """Return shares of slower latencies that are breached, and blind, at alpha 0.0001.
 
     size: observations on both sides. By the strategies' own limits; 20 ms for wasserstein, with sums and without.
     """
@@ -130,7 +130,7 @@ def power(rng: np.random.Generator, draws: int, size: int = 1000) -> dict[str, d
 
 
 def delays(rng: np.random.Generator, models: int, hourly: int) -> dict[str, dict[str, float]]:
-    """Median minutes until latencies that became slower are found, -1 when most are not within two hours.
+    """Return median minutes until slower latencies are detected, -1 when most are not within two hours.
 
     Windows of an hour slide over the change every 15 minutes; the reference is an hour too, limits are the defaults
     (20 ms for the means).
@@ -154,12 +154,12 @@ def delays(rng: np.random.Generator, models: int, hourly: int) -> dict[str, dict
 
 
 def raw_latencies(rng: np.random.Generator, slower: float, models: int, size: int) -> Floats:
-    """(models, size) latencies around 150 ms."""
+    """Draw latencies (models, size) around 150 ms."""
     return 0.15 * slower * np.exp(0.5 * rng.standard_normal((models, size)))
 
 
 def of_raw(now: Floats, before: Floats) -> EventBatch:
-    """Raw samples in buckets, with their sums."""
+    """Return raw samples in buckets, with their sums."""
     columns = {"sum": now.sum(axis=1), "reference_sum": before.sum(axis=1)}
     one = batch(SECONDS, counted(now, SECONDS), counted(before, SECONDS))
     return replace(one, columns={**one.columns, **columns})
@@ -169,7 +169,7 @@ def of_raw(now: Floats, before: Floats) -> EventBatch:
 
 
 def raw_ks(one: Floats, other: Floats) -> Floats:
-    """The distance (k,) of raw samples (k, n) and (k, m), ties included."""
+    """Return the distance (k,) of raw samples (k, n) and (k, m), including ties."""
     pooled = np.concatenate([one, other], axis=1)
     steps = np.concatenate([np.full(one.shape, 1 / one.shape[1]), np.full(other.shape, -1 / other.shape[1])], axis=1)
     order = np.argsort(pooled, axis=1)
@@ -180,17 +180,17 @@ def raw_ks(one: Floats, other: Floats) -> Floats:
 
 
 def raw_wasserstein(one: Floats, other: Floats) -> Floats:
-    """The distance (k,) of raw samples of the same size."""
+    """Return the distance (k,) of raw samples of equal size."""
     return np.abs(np.sort(one, axis=1) - np.sort(other, axis=1)).mean(axis=1)
 
 
 def counted(samples: Floats, bounds: tuple[float, ...]) -> Floats:
-    """(k, b) cumulative counts of samples (k, n)."""
+    """Return cumulative counts (k, b) of samples (k, n)."""
     return np.stack([(samples <= bound).sum(axis=1) for bound in bounds], axis=1).astype(float)
 
 
 def bounds_hold(rng: np.random.Generator, draws: int, size: int = 100) -> dict[str, float]:
-    """Shares of draws whose distance of raw samples is inside the bounds, of distributions alike and different."""
+    """Return shares of draws whose raw distance is within the bounds, for equal and different distributions."""
     held, width, piece = {"ks": 0, "wasserstein": 0}, 0.0, 5000
     pieces = -(-draws // piece)
     for number in range(pieces):
@@ -198,7 +198,7 @@ def bounds_hold(rng: np.random.Generator, draws: int, size: int = 100) -> dict[s
         one, other = rng.lognormal(0, 0.6, (piece, size)), rng.lognormal(rng.normal(0, 0.3), 0.6, (piece, size))
         if number % 2:
             one, other = one.round(1), other.round(1)  # many ties, also at bounds
-        pair = pair_of(batch(bounds, counted(one, bounds), counted(other, bounds)), slice(None), 1)
+        pair = histogram_pair(batch(bounds, counted(one, bounds), counted(other, bounds)), slice(None), 1)
         assert pair is not None
         for name, distances, raw in (("ks", ks, raw_ks), ("wasserstein", wasserstein, raw_wasserstein)):
             low, high = distances.distances(pair)
@@ -213,7 +213,7 @@ def bounds_hold(rng: np.random.Generator, draws: int, size: int = 100) -> dict[s
 
 
 def scipy_ways(now: Floats, before: Floats, bounds: Floats) -> dict[str, Callable[[int], object]]:
-    """What scipy does for one pair of counts of buckets: the same number and p, as nearly as it has them."""
+    """Compute the nearest equivalent of a statistic and p with scipy, for one pair of bucket counts."""
     n, m = now.sum(axis=1), before.sum(axis=1)
     middles = np.append(bounds[:-1] - 0.5, bounds[-2])
     samples = [np.repeat(middles, row.astype(int)) for row in (now[0], before[0])]
@@ -242,7 +242,7 @@ def scipy_ways(now: Floats, before: Floats, bounds: Floats) -> dict[str, Callabl
 
 
 def speed(rng: np.random.Generator, models: int) -> dict[str, dict[str, float]]:
-    """Microseconds per model of 20 buckets: of the strategies, of scipy in turns with them, and their ratio."""
+    """Return microseconds per model of 20 buckets: of the strategies, of scipy in turn, and their ratio."""
     bounds, shares = SHAPES["20 equal"]
     now, before = drawn(rng, shares, 1000, models), drawn(rng, shares, 1000, models)
     one = batch(bounds, now, before)
@@ -266,7 +266,7 @@ def speed(rng: np.random.Generator, models: int) -> dict[str, dict[str, float]]:
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--draws", type=int, default=100_000)
     parser.add_argument("--models", type=int, default=100_000)

@@ -1,4 +1,4 @@
-"""What `fdr` does for many models: false alarms and found ones in a slot, with the gate and without.
+"""Benchmark of `fdr` with many models: false and true alarms in a slot, with and without the gate.
 
     python -m benchmarks.many [--models 5000] [--drifting 100] [--slots 1000] [--seed 1]
 
@@ -33,7 +33,7 @@ TAIL = np.array([NormalDist().cdf(-z) for z in GRID.tolist()])
 
 @dataclass
 class OneSided(RetrainStrategy):
-    """Breached when a normal statistic's p-value is at most alpha."""
+    """Strategy that is breached when the p-value of a normal statistic is at most alpha."""
 
     alpha: float
     name = "one_sided"
@@ -48,7 +48,7 @@ class OneSided(RetrainStrategy):
 
 
 def slots(rng: np.random.Generator, rule: Rule, args: argparse.Namespace, shift: float) -> dict[str, float]:
-    """Means over the slots: share of false ones among the alarms, how many these are, how many drifting are found."""
+    """Return means over the slots: share and number of false alarms, and number of drifting models detected."""
     drifting = np.arange(args.models) < args.drifting
     index, strategy = np.arange(args.models, dtype=np.int32), OneSided(0.05)
     shares, false, found, seconds = [], [], [], []
@@ -67,7 +67,7 @@ def slots(rng: np.random.Generator, rule: Rule, args: argparse.Namespace, shift:
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--models", type=int, default=5000)
     parser.add_argument("--drifting", type=int, default=100)

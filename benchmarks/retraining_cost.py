@@ -1,4 +1,4 @@
-"""What retraining costs in all, errors and trainings together, when different rules decide: a closed loop.
+"""Closed-loop benchmark of the total cost of errors and retrainings under different policies.
 
     python -m benchmarks.retraining_cost [--seeds 3] [--first-seed 1] [--write]
 
@@ -56,7 +56,7 @@ QUERY = SignalQuery(
 
 @dataclass
 class ServedModels:
-    """The series of all streams' models in service, as a source of the engine. versions: the batch of each training."""
+    """Source of the engine: series of the models in service of all streams. versions: the batch of each training."""
 
     served: Sequence[Served]
     table: ModelTable = field(default_factory=ModelTable)
@@ -79,14 +79,14 @@ class ServedModels:
         return EventBatch(query.name, query.event, slot, self.table, index, columns, elements=2 * len(errors))
 
     def history(self, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration) -> Iterator[EventBatch]:
-        """There is none: every rule begins with the first batch."""
+        """Return no history: every rule starts with the first batch."""
         for slot in slots:
             nobody = np.zeros(0, np.int32)
             columns = {"errors": np.zeros(0), "total": np.zeros(0)}
             yield EventBatch(query.name, query.event, slot, self.table, nobody, columns)
 
     def retrain(self, pipeline: str, batch: int) -> None:
-        """A training on the batch that has just been served."""
+        """Train on the batch that has just been served."""
         place = next(place for place, item in enumerate(self.served) if item.stream.name == pipeline)
         self.versions[place] = batch
         self.times[place].append(batch)
@@ -94,7 +94,7 @@ class ServedModels:
 
 @dataclass
 class OneCoordinator:
-    """Every request goes to one destination, which tells what became of it."""
+    """Routing to a single destination that reports the state of its runs."""
 
     route: Route | None = None
 
@@ -115,7 +115,7 @@ class OneCoordinator:
 
 
 class Outgoing(MemoryStore):
-    """A store that also lists the requests that went out since it was last asked."""
+    """Store that also lists the requests sent since the last call."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -127,7 +127,7 @@ class Outgoing(MemoryStore):
 
 
 def asked(served: Sequence[Served], spec: StrategySpec) -> list[list[int]]:
-    """Batches after which the engine asked for a retraining, of every stream; one rule, no cooldown."""
+    """Return the batches after which the engine requested retraining, by stream; one rule, no cooldown."""
     rule = Rule("Retrain", "streams", "failures", spec, cooldown=Cooldown(0), max_attempts=0)
     group = Group("streams", STEP, {"failures": QUERY}, (rule,), fixed_phase=START % STEP)
     source, store = ServedModels(served), Outgoing()
@@ -155,7 +155,7 @@ def asked(served: Sequence[Served], spec: StrategySpec) -> list[list[int]]:
 
 @dataclass(frozen=True)
 class Cell:
-    """costs: by policy; best_k: the period that was best."""
+    """Result of a cell. costs: by policy; best_k: the best period."""
 
     stream: Stream
     ratio: float
@@ -164,12 +164,12 @@ class Cell:
 
     @property
     def live(self) -> bool:
-        """Whether any retraining was worth it."""
+        """True if any retraining was worth its cost."""
         return self.costs["never"] > self.costs["oracle"] + 1e-9
 
 
 def rival_times(one: Served) -> dict[float, tuple[dict[str, list[int]], int]]:
-    """By ratio: when each of the other policies retrains, and the best k."""
+    """Return by ratio when each baseline policy retrains, and the best k."""
     rates = one.errors / EACH
     fixed = {name: policies.detected(one.wrong, BEGIN, fresh) for name, fresh in policies.detectors().items()}
     found = {}
@@ -185,7 +185,7 @@ def rival_times(one: Served) -> dict[float, tuple[dict[str, list[int]], int]]:
 
 
 def cells(served: Sequence[Served], tell: Callable[[str], None]) -> list[Cell]:
-    """Every policy in every cell."""
+    """Evaluate every policy in every cell."""
     began = time.perf_counter()
     beside = [rival_times(one) for one in served]
     tell(f"the others: {time.perf_counter() - began:.0f} s")
@@ -211,7 +211,7 @@ def ratios_to_oracle(some: Sequence[Cell], name: str) -> Floats:
 
 
 def summary(found: Sequence[Cell]) -> dict[str, Any]:
-    """Means over the cells that count, and shares of cells in which ours costs less."""
+    """Return means over the cells that count, and shares of cells in which cost_aware costs less."""
     live = [cell for cell in found if cell.live]
     names = [name for name in live[0].costs if name != "oracle"]
     baselines = [name for name in names if name not in OURS]
@@ -229,13 +229,13 @@ def summary(found: Sequence[Cell]) -> dict[str, Any]:
 
 
 def share(some: Sequence[Cell], name: str, others: Sequence[str], sign: int) -> float:
-    """Of the cells, in how many a policy costs less (sign -1) or more (1) than the cheapest of others."""
+    """Return the share of cells in which a policy costs less (sign -1) or more (1) than the cheapest of others."""
     gaps = [cell.costs[name] - min(cell.costs[other] for other in others) for cell in some]
     return float(np.mean(sign * np.array(gaps) > 1e-9))
 
 
 def by(found: Sequence[Cell], key: Callable[[Cell], Any], values: Sequence[Any], title: str) -> list[str]:
-    """A table: mean cost over the oracle's, by drift or by ratio."""
+    """Return a table of the mean cost over the oracle's, by drift or by ratio."""
     names = [name for name in found[0].costs if name != "oracle"]
     lines = [f"| {title} | cells | {' | '.join(names)} |", "|---|---|" + "---|" * len(names)]
     for value in values:
@@ -247,7 +247,7 @@ def by(found: Sequence[Cell], key: Callable[[Cell], Any], values: Sequence[Any],
 
 
 def every_cell(found: Sequence[Cell]) -> list[str]:
-    """A table of all cells: costs in batches whose requests all fail; k of the best period."""
+    """Return a table of all cells: costs in batches whose requests all fail, and the best k."""
     names = list(found[0].costs)
     lines = [f"| stream | ratio | {' | '.join(names)} | k |", "|---|---|" + "---|" * (len(names) + 1)]
     for cell in found:
@@ -258,7 +258,7 @@ def every_cell(found: Sequence[Cell]) -> list[str]:
 
 
 def write(page: Path, tables: Mapping[str, list[str]]) -> None:
-    """Put tables between their marks."""
+    """Write tables between their markers."""
     text = page.read_text(encoding="utf-8")
     for name, lines in tables.items():
         before, rest = text.split(f"<!-- {name} -->\n")
@@ -268,7 +268,7 @@ def write(page: Path, tables: Mapping[str, list[str]]) -> None:
 
 
 def main() -> None:
-    """Simulate, and print."""
+    """Simulate and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=1)

@@ -17,9 +17,9 @@ from bridge.domain.rule import StrategySpec
 from bridge.domain.times import DAY, HOUR, MINUTE
 from bridge.domain.verdict import Cause, Code, Verdicts
 from bridge.strategies.registry import build
-from bridge.strategies.stats.block_maxima import BLOCK, Extremes
-from bridge.strategies.stats.seasonal_baseline import Habits
-from bridge.strategies.stats.share_cusum import Shares
+from bridge.strategies.stats.block_maxima import BLOCK, BlockMaxima
+from bridge.strategies.stats.seasonal_baseline import SeasonalBaseline
+from bridge.strategies.stats.share_cusum import ShareCusum
 
 EXAMPLE: dict[str, Any] = {}
 START = 1_700_006_400_000  # Wednesday, 15 November 2023, 00:00 UTC
@@ -95,8 +95,8 @@ def test_a_shift_is_told_with_the_usual_value_for_the_hour() -> None:
     story.run(values[: 9 * 288])
     while story.see(value=values[(story.slot - START) // story.step + 1]) != ["BREACHED"]:
         pass
-    assert " is above its usual " in story.reason()
-    assert " for the hour, for too long (score " in story.reason()
+    assert " has stayed above its usual " in story.reason()
+    assert " for this hour (score " in story.reason()
 
 
 def test_a_value_that_was_never_there_is_found_at_once() -> None:
@@ -217,7 +217,7 @@ def test_the_reason_of_an_error_rate_has_both_shares() -> None:
         story.see(errors=2, total=200)
     while story.see(errors=20, total=200) != ["BREACHED"]:
         pass
-    assert story.reason().startswith("error rate p95 10 %, usual is 1")
+    assert story.reason().startswith("error rate p95 10 %, usually 1")
 
 
 def test_windows_without_requests_say_nothing_new() -> None:
@@ -234,7 +234,7 @@ def test_windows_without_requests_say_nothing_new() -> None:
 
 def test_the_evidence_is_the_binomial_likelihood_ratio() -> None:
     """Against scipy, for twice the odds of what was learnt."""
-    shares = Shares()
+    shares = ShareCusum()
     own = np.zeros(1, list(shares.fields))
     own["errors"], own["requests"], own["lived"], own["bursts"] = 49.5, 999.0, DAY, 1.0
     found = shares.step(np.array([9.0]), np.array([60.0]), np.array([5 * MINUTE]), np.array([5 * MINUTE]), own)
@@ -252,7 +252,7 @@ def test_the_evidence_is_the_binomial_likelihood_ratio() -> None:
 def test_scores_are_in_spreads_of_the_peaks_of_blocks() -> None:
     """Of ten blocks, by hand; equal weights while there are few."""
     draw = np.random.default_rng(drawn())
-    extremes = Extremes(1)
+    extremes = BlockMaxima(1)
     own = np.zeros(1, extremes.fields)
     numbers = draw.gumbel(size=(10, 48))
     for place, value in enumerate([*numbers.ravel().tolist(), 9.0]):
@@ -265,7 +265,7 @@ def test_scores_are_in_spreads_of_the_peaks_of_blocks() -> None:
 
 def test_scores_are_unknown_for_a_day() -> None:
     """Six blocks have to be over."""
-    extremes = Extremes(1)
+    extremes = BlockMaxima(1)
     own = np.zeros(1, extremes.fields)
     known = []
     for place in range(9):
@@ -277,7 +277,7 @@ def test_scores_are_unknown_for_a_day() -> None:
 def test_surprises_of_correlated_noise_are_independent_and_of_size_one() -> None:
     """AR(0.8) around a daily wave: after some days, innovations in units of their standard deviation."""
     draw, models = np.random.default_rng(drawn()), 200
-    habits = Habits()
+    habits = SeasonalBaseline()
     own = np.zeros(models, list(habits.fields))
     noise, found = np.zeros(models), []
     for place in range(20 * 288):
@@ -295,7 +295,7 @@ def test_surprises_of_correlated_noise_are_independent_and_of_size_one() -> None
 def test_a_level_that_wanders_under_noise_does_not_add_up_to_a_shift() -> None:
     """The variance of means of three hours is below twice that of independent noise; whitening alone leaves 3.5."""
     draw, models = np.random.default_rng(drawn()), 100
-    habits = Habits()
+    habits = SeasonalBaseline()
     own = np.zeros(models, list(habits.fields))
     level, found = np.zeros(models), []
     for place in range(21 * 288):

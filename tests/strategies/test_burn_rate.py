@@ -221,7 +221,7 @@ def test_the_reason_is_told_in_factors_and_shares_of_the_budget() -> None:
     story.see(20, 100, 12)
     assert story.reason() == (
         "error rate failures burns the error budget at least 20 times as fast as an objective of 99 % allows,"
-        " over 1h and 5m (limit 10): 2.78 % of the budget of 30d in 1h"
+        " over 1h and 5m (limit 10): 2.78 % of the 30d budget spent in 1h"
     )
 
 

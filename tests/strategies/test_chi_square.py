@@ -11,7 +11,7 @@ from scipy.stats import chi2_contingency
 
 from bridge.domain.batch import EventKind
 from bridge.domain.rule import StrategySpec
-from bridge.strategies.histograms import chi_square_statistic, merged, pair_of
+from bridge.strategies.histograms import chi_square_statistic, merged, histogram_pair
 from bridge.strategies.registry import build
 from tests.support.histograms import INF, NAN, batch, judged
 
@@ -30,7 +30,7 @@ def test_statistic_and_p_are_those_of_scipy() -> None:
     counts = rng.multinomial(sizes, shares)
     rows = counts.cumsum(axis=2).tolist()
     one = batch(rows[0], rows[1], (*range(1, 8), INF))
-    pair = pair_of(one, slice(None), 1)
+    pair = histogram_pair(one, slice(None), 1)
     assert pair is not None
     statistic = chi_square_statistic(merged(pair), pair.n, pair.m)
     p = build(StrategySpec("chi_square", EXAMPLE)).analyse_batch(one, None).p
@@ -44,7 +44,7 @@ def test_cells_are_merged_until_five_are_expected_in_both() -> None:
     """By hand: of 100 and 400, a pooled cell needs 25. What is left at the end joins the last cell."""
     now, before = [2, 10, 3, 40, 41, 4], [8, 40, 12, 160, 164, 16]
     one = batch([np.cumsum(now).tolist()], [np.cumsum(before).tolist()], (1, 2, 3, 4, 5, INF))
-    pair = pair_of(one, slice(None), 1)
+    pair = histogram_pair(one, slice(None), 1)
     assert pair is not None
     cells = merged(pair)
     assert cells.current[:, 0].tolist() == [0, 12, 0, 43, 45, 0]
@@ -131,7 +131,7 @@ def test_the_reason_is_told_in_units() -> None:
     exact = batch([MOVED], [CALM], BOUNDS, **sums)
     assert strategy.describe(exact, 0, strategy.analyse_batch(exact, None)) == (
         "mean of latency +38 ms, 158 ms instead of 120 ms; chi-square 278.2 (df 3), p 5.1e-60 (limit 0.0001);"
-        " 35 % of the observations in other buckets (limit 10 %); 1000 observations against 1000 of the reference"
+        " 35 % of observations in different buckets (limit 10 %); 1000 observations, 1000 in the reference"
     )
     plain = batch([MOVED], [CALM], BOUNDS)
     told = strategy.describe(plain, 0, strategy.analyse_batch(plain, None))

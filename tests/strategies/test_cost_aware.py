@@ -110,7 +110,7 @@ def test_trainings_that_brought_nothing_make_the_next_one_less_promising() -> No
         reason = story.reason()
         story.retrain()
     assert waits == [2, 14, 53, 224]
-    assert "(so far 29 % of what was expected came true, and is counted)" in reason
+    assert "(scaled to the 29 % of past predictions that came true)" in reason
     story.see(50, times=30)
     story.see(200, times=8)
     assert "(so far 51 %" in story.reason()
@@ -214,8 +214,8 @@ def test_the_reason_has_both_rates_and_both_costs() -> None:
     story.see(50, times=48)
     story.see(100, times=6)
     assert story.reason() == (
-        "error rate failures 10 %, and 5.03 % after a retraining: over the 2d that models of this pipeline last,"
-        " keeping it is expected to cost 2,680 more, a retraining costs 500"
+        "error rate failures 10 %, expected 5.03 % after retraining: over the 2d that models of this pipeline last,"
+        " keeping the model is expected to cost 2,680 more; a retraining costs 500"
     )
 
 

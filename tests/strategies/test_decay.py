@@ -105,7 +105,7 @@ def test_the_reason_says_when_in_units() -> None:
     story = Story(DAYS)
     ramp(story, 0.90, -0.012, 60, noise=0.002)
     assert story.reason() == (
-        "accuracy 0.87 falls 0.012 a day and reaches 0.85 within 1.5 to 1.8 days; a retraining takes 3d"
+        "accuracy 0.87 falls 0.012 per day and reaches 0.85 within 1.5 to 1.8 days; a retraining takes 3d"
     )
 
 

@@ -343,10 +343,10 @@ def test_the_reason_says_how_strong_the_evidence_is() -> None:
     story = Story()
     story.see(20, 500)
     assert story.reason() == (
-        "error rate failures: more than 1 % of the requests fail, by evidence of 92,152 to 1 (needed: 100 to 1)"
+        "error rate failures: more than 1 % of requests fail; evidence 92,152 to 1 (required: 100 to 1)"
     )
     story.see(500, 500)
-    assert story.reason().endswith("by evidence of more than 1,000,000,000 to 1 (needed: 100 to 1)")
+    assert story.reason().endswith("evidence more than 1,000,000,000 to 1 (required: 100 to 1)")
     story.see(50_000, 50_000)
     assert 1e299 < story.statistic < float("inf")
 

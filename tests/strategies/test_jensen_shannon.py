@@ -58,5 +58,5 @@ def test_the_reason_says_bits() -> None:
     strategy = build(StrategySpec("jensen_shannon", {}))
     assert strategy.describe(one, 0, strategy.analyse_batch(one, None)) == (
         "mean of latency +38 ms, 158 ms instead of 120 ms; Jensen-Shannon divergence 0.103 bit (limit 0.02), p 1.2e-61"
-        " (limit 0.0001); 1000 observations against 1000 of the reference"
+        " (limit 0.0001); 1000 observations, 1000 in the reference"
     )

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import ks_2samp, kstwobign
 
 from bridge.domain.rule import StrategySpec
-from bridge.strategies.histograms import pair_of
+from bridge.strategies.histograms import histogram_pair
 from bridge.strategies.ks import distances
 from bridge.strategies.registry import build
 from tests.support.histograms import INF, batch, judged, of_samples
@@ -29,7 +29,7 @@ def test_the_distance_is_always_between_the_bounds() -> None:
         if rng.random() < 0.3:  # many are alike
             now, before = now.round(1), before.round(1)
         bounds = np.unique(rng.uniform(0.1, 6, rng.integers(1, 20)).round(1)).tolist()
-        pair = pair_of(of_samples(now, before, bounds), slice(None), 1)
+        pair = histogram_pair(of_samples(now, before, bounds), slice(None), 1)
         assert pair is not None
         least, most = distances(pair)
         exact = ks_2samp(now, before).statistic
@@ -71,7 +71,7 @@ def test_a_distance_that_does_not_matter_is_healthy_however_sure_it_is() -> None
 
 def test_what_is_below_the_first_bound_counts() -> None:
     """Half of the one and nothing of the other may lie at its beginning."""
-    pair = pair_of(batch([[50.0, 100.0]], [[60.0, 100.0]], (1.0, INF)), slice(None), 1)
+    pair = histogram_pair(batch([[50.0, 100.0]], [[60.0, 100.0]], (1.0, INF)), slice(None), 1)
     assert pair is not None
     least, most = distances(pair)
     assert np.round([least[0], most[0]], 12).tolist() == [0.1, 0.6]
@@ -83,6 +83,6 @@ def test_the_reason_names_both_bounds() -> None:
     one = batch([apart.tolist()], [even.tolist()], (*FINE, INF), sum=[300.0], reference_sum=[500.0])
     strategy = build(StrategySpec("ks", {}))
     assert strategy.describe(one, 0, strategy.analyse_batch(one, None)) == (
-        "mean of latency -200 ms, 300 ms instead of 500 ms; distance of the distributions between 0.33 and 0.34"
-        " (limit 0.1), p 1e-47 (limit 0.0001); 1000 observations against 1000 of the reference"
+        "mean of latency -200 ms, 300 ms instead of 500 ms; distance between the distributions 0.33 to 0.34"
+        " (limit 0.1), p 1e-47 (limit 0.0001); 1000 observations, 1000 in the reference"
     )

@@ -57,7 +57,7 @@ def test_the_reason_says_the_index() -> None:
     strategy = build(StrategySpec("psi", {}))
     assert strategy.describe(one, 0, strategy.analyse_batch(one, None)) == (
         "mean of latency +38 ms, 158 ms instead of 120 ms; population stability index 0.59 (limit 0.2), p 1.2e-63"
-        " (limit 0.0001); 1000 observations against 1000 of the reference"
+        " (limit 0.0001); 1000 observations, 1000 in the reference"
     )
 
 

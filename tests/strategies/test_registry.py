@@ -85,7 +85,7 @@ class Nameless(RetrainStrategy):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("tests.strategies.test_registry:Impostor", "two strategies are called 'threshold'"),
+        ("tests.strategies.test_registry:Impostor", "two strategies are named 'threshold'"),
         ("tests.strategies.test_registry:Nameless", "has no name"),
         ("tests.strategies.test_registry:batch_of", "is not a RetrainStrategy"),
     ],
@@ -112,5 +112,5 @@ def test_wrongly_shaped_verdicts_are_the_strategys_failure() -> None:
         def analyse_batch(self, batch, state):
             return ThresholdStrategy(max_drift_p=1).analyse_batch(batch_of([1.0]), None)
 
-    with pytest.raises(InternalError, match="gave 1 verdicts for 2 models"):
+    with pytest.raises(InternalError, match="returned 1 verdicts for 2 models"):
         guarded(Short(), batch_of([1.0, 2.0]), None)

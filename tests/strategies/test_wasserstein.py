@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from scipy.stats import norm, wasserstein_distance
 
 from bridge.domain.rule import StrategySpec
-from bridge.strategies.histograms import pair_of
+from bridge.strategies.histograms import histogram_pair
 from bridge.strategies.registry import build
 from bridge.strategies.wasserstein import distances
 from tests.support.histograms import INF, NAN, batch, judged, of_samples
@@ -34,7 +34,7 @@ def test_the_distance_is_always_between_the_bounds() -> None:
         bounds = [*np.unique(rng.uniform(0.1, 3, rng.integers(1, 20)).round(1)).tolist(), *top]
         bounds = sorted(set(bounds))
         one = of_samples(now, before, bounds)
-        pair = pair_of(one, slice(None), 1)
+        pair = histogram_pair(one, slice(None), 1)
         assert pair is not None
         least, most = distances(pair)
         exact = wasserstein_distance(now, before)
@@ -47,7 +47,7 @@ def test_the_distance_is_always_between_the_bounds() -> None:
 def test_the_bounds_leave_out_what_only_one_side_has() -> None:
     """By hand: with common bounds 0.2 and +Inf, a model's buckets are as wide as from 0 to 0.2."""
     rows = [[NAN, 90.0, 100.0, 100.0], [30.0, 90.0, 100.0, 100.0]]
-    pair = pair_of(batch(rows, [[10.0, 60.0, 100.0, 100.0]] * 2, BOUNDS), slice(None), 1)
+    pair = histogram_pair(batch(rows, [[10.0, 60.0, 100.0, 100.0]] * 2, BOUNDS), slice(None), 1)
     assert pair is not None
     least, most = distances(pair)
     # 0-0.2: 0.9 up; 0.2-0.4: 0.4 up | 0-0.1: 0.3, 0.1-0.2: 0.8, 0.2-0.4: 0.4
@@ -110,7 +110,7 @@ def test_the_reason_is_told_in_units() -> None:
     strategy = build(StrategySpec("wasserstein", {"min_effect": 0.02}))
     assert strategy.describe(one, 0, strategy.analyse_batch(one, None)) == (
         "mean of latency +38 ms, 158 ms instead of 120 ms; moved by at least 38 ms (limit 20 ms), p 8.7e-09"
-        " (limit 0.0001); 1000 observations against 1000 of the reference"
+        " (limit 0.0001); 1000 observations, 1000 in the reference"
     )
 
 

@@ -165,9 +165,9 @@ def test_what_is_complete_is_not_asked_again(tmp_path: Path) -> None:
 def test_a_folder_of_another_backtest_is_refused(tmp_path: Path) -> None:
     """Its results are not these rules'."""
     interrupted(tmp_path, 2)
-    with pytest.raises(BacktestError, match="holds another backtest"):
+    with pytest.raises(BacktestError, match="contains a backtest with other"):
         run(tmp_path, plan=PLAN.at_step(MINUTE)).run()
-    with pytest.raises(BacktestError, match="holds another backtest"):
+    with pytest.raises(BacktestError, match="contains a backtest with other"):
         run(tmp_path, charts=True).run()
 
 
@@ -195,7 +195,7 @@ def test_the_span_that_was_begun_is_that_of_the_same_words(tmp_path: Path) -> No
 
 def test_a_server_that_answers_no_more_ends_the_run(tmp_path: Path) -> None:
     """After 20 slots; what was complete stays, and the next run goes on from there."""
-    with pytest.raises(BacktestError, match="20 slots in a row without an answer: HTTP 503"):
+    with pytest.raises(BacktestError, match="no answer for 20 consecutive slots: HTTP 503"):
         run(tmp_path, stop=FIRST + DAY).run()
     assert run(tmp_path).run() == run().run()
 
@@ -292,7 +292,7 @@ def test_a_chart_shows_signal_threshold_requests_and_windows(tmp_path: Path) -> 
 def test_the_scores_stand_beside_those_of_doing_without(tmp_path: Path) -> None:
     """Never, always and daily."""
     text, _ = report(tmp_path)
-    names = re.findall(r"<tr><td>([^<]*)</td>", text.partition("Against the labels")[2].partition("</table>")[0])
+    names = re.findall(r"<tr><td>([^<]*)</td>", text.partition("Scores against labels")[2].partition("</table>")[0])
     assert names == ["Drifted", "Also", "Told", "all rules", "never", "always", "every 24 h"]
 
 
@@ -322,7 +322,7 @@ def test_instants_are_written_in_many_ways() -> None:
 @pytest.mark.parametrize("text", ["", "yesterday", "now+1d", "now-", "2023-11-14T22:13:20", "-5", "1e9"])
 def test_what_is_no_instant_is_refused(text: str) -> None:
     """Saying what would be right."""
-    with pytest.raises(ValueError, match="is no instant; write RFC 3339"):
+    with pytest.raises(ValueError, match="is not a time; use RFC 3339"):
         instant(text, 5)
 
 
@@ -369,7 +369,7 @@ def test_tables_and_requests_of_the_report_are_bounded(monkeypatch: pytest.Monke
         [f"Also: {HOSTILE}", f"Drifted: {HOSTILE}", f"Drifted: {A}", f"Told: {HOSTILE}"], 2,
     )  # fmt: skip
     text = backtest_report.page(results, {}, drawn, left_out)
-    assert "2 more charts are left out." in text
+    assert "2 more charts are omitted." in text
     assert "and 2 more" in text
 
 

@@ -105,7 +105,7 @@ def test_the_same_words_go_on_with_what_was_begun(command: Callable[..., Result]
             ["--from", "now-1d", "--rules", "rules.yml", "--config.file", "bridge.yml"],
             "set either --config.file, or --rules",
         ),
-        (["--from", "yesterday", "--config.file", "bridge.yml"], "--from: 'yesterday' is no instant"),
+        (["--from", "yesterday", "--config.file", "bridge.yml"], "--from: 'yesterday' is not a time"),
         (["--from", "now", "--to", "now-1d", "--config.file", "bridge.yml"], "--from must be before --to"),
         (["--from", "now-1d", "--config.file", "bridge.yml", "--step", "0s"], "--step must be greater than 0"),
     ],

@@ -90,7 +90,7 @@ def test_what_is_no_file_of_labels_is_refused(tmp_path: Path, text: str) -> None
     """Naming the file."""
     path = tmp_path / "labels.json"
     path.write_text(text)
-    with pytest.raises(LabelsError, match=r"labels\.json is not a file of labels"):
+    with pytest.raises(LabelsError, match=r"labels\.json is not a valid labels file"):
         read_labels(path)
 
 

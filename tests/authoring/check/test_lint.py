@@ -117,7 +117,7 @@ receivers:
     (doubt,) = doubts_of_config(tmp_path / "bridge.yml")
     assert str(doubt) == (
         f"{tmp_path}/rules.yml:4: A: warning: its labels are routed to c, which has no alertmanager_configs: "
-        "nobody is told (route it to an Alertmanager) [alert-to-nobody]"
+        "nobody is notified (route it to an Alertmanager) [alert-to-nobody]"
     )
     (tmp_path / "bridge.yml").write_text(config % "a")
     assert doubts_of_config(tmp_path / "bridge.yml") == []
@@ -136,7 +136,7 @@ def test_a_signal_that_no_rule_uses_is_told(tmp_path: Path) -> None:
     rule = f"{{retrain: A, all: [{{signal: drift, {part}}}, {{signal: errors, {part}}}]}}"
     file.write_text(f"groups:\n- name: g\n  interval: 1m{SIGNALS}  rules:\n  - {rule}\n")
     assert [str(problem) for problem in doubts_of_rules([file])] == [
-        f"{file}: warning: no rule of group 'g' uses the signal '{name}' (remove it, or write a rule) [unused-signal]"
+        f"{file}: warning: no rule of group 'g' uses the signal '{name}' (remove it or add a rule) [unused-signal]"
         for name in ("quick", "slow")
     ]
 

@@ -61,7 +61,7 @@ def found(source: Source, models: ModelLabels | None = None, **more: Any) -> Sug
     [
         (["a"], State.FOUND, "1 model: p/a/1"),
         (["a", "b", "c", "d", "e"], State.FOUND, "5 models: p/a/1, p/b/1, p/c/1 and 2 more"),
-        ([], State.SILENT, "its metrics are known, and no model has a sample now"),
+        ([], State.SILENT, "its metrics exist, but no model has a sample now"),
     ],
 )
 def test_a_signal_with_known_metrics_is_used(answer: list[str], state: State, text: str) -> None:

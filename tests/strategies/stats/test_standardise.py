@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from bridge.domain.batch import EventKind
 from bridge.domain.times import DAY, HOUR, MINUTE
-from bridge.strategies.stats.seasonal_profile import Season
+from bridge.strategies.stats.seasonal_profile import SeasonalProfile
 from bridge.strategies.stats.standardise import StandardiseConfig, Standardised, Standardiser
 
 START = 1_700_006_400_000  # a Wednesday, 00:00 UTC
@@ -130,7 +130,7 @@ def weekend(slot: int) -> float:
 
 def test_hours_are_those_of_the_time_zone() -> None:
     """Berlin's clocks go back on 29 October 2023: what happens at 9 there is at 7 UTC before, and at 8 after."""
-    zone = Season(24, "Europe/Berlin")
+    zone = SeasonalProfile(24, "Europe/Berlin")
     state = np.zeros(1, zone.fields)
     october, everyone = 1_698_192_000_000, np.array([True])  # Wednesday, 25 October, 00:00 UTC
     for hour in range(5 * 24):
@@ -142,13 +142,13 @@ def test_hours_are_those_of_the_time_zone() -> None:
         10,
     ]
     assert zone.reference(october + 6 * DAY + 7 * HOUR + HOUR // 2, state)[0] == 1
-    utc = Season(24, "UTC")
+    utc = SeasonalProfile(24, "UTC")
     assert np.isnan(utc.reference(october, np.zeros(1, utc.fields))[0])
 
 
 def test_an_hour_is_the_mean_of_the_latest_seasons() -> None:
     """Four of them alike, then each new one counts a quarter; between the middles of two hours it is in between."""
-    season = Season(24, "UTC")
+    season = SeasonalProfile(24, "UTC")
     state = np.zeros(1, season.fields)
     yes = np.array([True])
     for day, number in enumerate((1.0, 2.0, 3.0, 6.0, 7.0)):
@@ -282,8 +282,8 @@ def test_all_of_it_fits_beside_a_detector() -> None:
 @pytest.mark.parametrize(
     ("params", "problem"),
     [
-        ({"reference": "fixed"}, "goes with level and spread"),
-        ({"level": 1.0, "spread": 1.0}, "level and spread are for reference fixed"),
+        ({"reference": "fixed"}, "requires level and spread"),
+        ({"level": 1.0, "spread": 1.0}, "level and spread require reference: fixed"),
         ({"time_zone": "Mars/Olympus"}, "unknown time zone"),
         ({"reference": "fixed", "level": -1.0, "spread": 1.0, "transform": "log"}, "level must be above 0"),
         ({"reference": "fixed", "level": 1.0, "spread": 0.1, "transform": "logit"}, "level must be between 0 and 1"),
