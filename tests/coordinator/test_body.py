@@ -1,4 +1,4 @@
-"""Bodies of requests: what is taken, what is refused, and that the refusal names the field."""
+"""Validation of request bodies: valid ones, and errors that name the field."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def raw(**changes: Any) -> bytes:
     return json.dumps(body(**changes)).encode()
 
 
-def test_what_a_bridge_sends_is_taken_as_it_is() -> None:
+def test_the_request_of_a_bridge_is_accepted_unchanged() -> None:
     """The JSON of a RetrainRequest passes, and the command gets the same values, NaN as a string included."""
     model = ModelKey("shop", "churn", "3")
     evidence = Evidence("Drift", "drift", "drift", "model_drift", 0.702, float("nan"), float("inf"))
@@ -42,7 +42,7 @@ def test_five_fields_are_enough() -> None:
 
 
 def test_fields_of_a_newer_bridge_reach_the_command() -> None:
-    """What this version does not know is kept."""
+    """Unknown fields are stored."""
     assert json.loads(parse_request(raw(severity="high")).body)["severity"] == "high"
 
 
@@ -65,7 +65,7 @@ def test_fields_of_a_newer_bridge_reach_the_command() -> None:
     ],
 )  # fmt: skip
 def test_a_wrong_field_is_named(changes: dict[str, Any], field: str, message: str) -> None:
-    """One wrong field, one line that says which and why."""
+    """One wrong field gives one error with its path and cause."""
     with pytest.raises(BodyError) as caught:
         parse_request(raw(**changes))
     assert caught.value.fields == ((field, message),)
@@ -102,7 +102,7 @@ def test_a_lone_surrogate_is_refused_wherever_it_is() -> None:
 
 
 def test_an_infinite_number_in_an_unknown_field_is_refused() -> None:
-    """1e999 is read as infinity, which the command's JSON could not say."""
+    """1e999 is read as infinity, which the command's JSON cannot represent."""
     with pytest.raises(BodyError, match="the number 1e999 is too large"):
         parse_request(raw().replace(b'"late": false', b'"late": false, "new": 1e999'))
 
