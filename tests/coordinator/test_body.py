@@ -96,9 +96,9 @@ def test_what_is_not_a_json_object_is_refused(sent: bytes, detail: str) -> None:
 
 def test_a_lone_surrogate_is_refused_wherever_it_is() -> None:
     """Such a text has no UTF-8 form, so no ledger and no environment could hold it."""
-    for place in ("reason", "something_new"):
+    for name in ("reason", "something_new"):
         with pytest.raises(BodyError):
-            parse_request(raw(**{place: "\ud800"}))
+            parse_request(raw(**{name: "\ud800"}))
 
 
 def test_an_infinite_number_in_an_unknown_field_is_refused() -> None:
@@ -122,8 +122,8 @@ def test_damaged_bodies_are_refused_and_never_crash() -> None:
     for _ in range(2000):
         damaged = bytearray(good)
         for _ in range(rng.randint(1, 3)):
-            place = rng.randrange(len(damaged))
-            damaged[place : place + rng.randint(0, 4)] = rng.choice([b"", b"null", b'"', b"[", b"}", b"-1", b"\x00"])
+            offset = rng.randrange(len(damaged))
+            damaged[offset : offset + rng.randint(0, 4)] = rng.choice([b"", b"null", b'"', b"[", b"}", b"-1", b"\x00"])
         try:
             outcomes.add(type(parse_request(bytes(damaged))).__name__)
         except BodyError:

@@ -31,8 +31,8 @@ def launch(monkeypatch: pytest.MonkeyPatch, lifeline: socket.socket, *command: s
     """main() with a child that the subprocess module makes: a test's process has threads and must not fork bare."""
     children: list[subprocess.Popen[bytes]] = []
 
-    def start(asked: list[str]) -> int:
-        children.append(subprocess.Popen(asked))
+    def start(command: list[str]) -> int:
+        children.append(subprocess.Popen(command))
         return children[0].pid
 
     monkeypatch.setattr(launcher, "_start", start)

@@ -223,8 +223,8 @@ def test_a_damaged_ledger_is_reported(tmp_path: Path) -> None:
         ledger.accept(wanted(number), NOON, runnable=True)
     ledger.close()
     data = bytearray(path.read_bytes())
-    for place in range(4096 * 3, len(data), 4096):
-        data[place : place + 400] = b"\xaa" * 400
+    for offset in range(4096 * 3, len(data), 4096):
+        data[offset : offset + 400] = b"\xaa" * 400
     path.write_bytes(data)
     with pytest.raises(StoreCorruptError, match="damaged"):
         Ledger(path, reports=True)

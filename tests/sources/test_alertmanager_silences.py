@@ -56,7 +56,7 @@ def logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-def told(logged: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+def messages(logged: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     """Return message and reason of every log record."""
     return [(record.getMessage(), getattr(record, "reason", "")) for record in logged.records]
 
@@ -122,7 +122,7 @@ def test_an_alertmanager_that_does_not_answer_changes_nothing(
         assert silences.fetch(NOW + 3 * MINUTE).fetched_at == NOW + 3 * MINUTE
         assert silences.failing() == {}
         assert {request.path for request in server.requests} == {"/api/v2/silences"}
-    assert told(logged) == [("silences cannot be fetched", reason), ("silences can be fetched again", "")]
+    assert messages(logged) == [("silences cannot be fetched", reason), ("silences can be fetched again", "")]
 
 
 def test_another_reason_is_logged_too(logged: pytest.LogCaptureFixture) -> None:
@@ -130,7 +130,7 @@ def test_another_reason_is_logged_too(logged: pytest.LogCaptureFixture) -> None:
     with Receiver(Reply(500), Reply(502), Reply(401)) as server, source(server.url) as silences:
         for _ in range(3):
             silences.fetch(NOW)
-    assert [reason for _, reason in told(logged)] == ["http_5xx", "unauthorized"]
+    assert [reason for _, reason in messages(logged)] == ["http_5xx", "unauthorized"]
 
 
 def test_nobody_listens(logged: pytest.LogCaptureFixture) -> None:
@@ -205,7 +205,7 @@ def test_silences_that_cannot_be_parsed_are_kept_and_logged_once(logged: pytest.
             assert [silence.id for silence in found if not silence.unclear] == ["good"]
             assert "geheim" not in str(found)
     assert counts == [6, 6, 1, 0]
-    assert told(logged) == [("silences cannot be parsed: requests that they may cover are held", "")]
+    assert messages(logged) == [("silences cannot be parsed: requests that they may cover are held", "")]
     (record,) = logged.records
     assert (record.__dict__["count"], len(record.__dict__["first"])) == (6, 3)
     assert "geheim" not in str(record.__dict__)

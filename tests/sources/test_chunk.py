@@ -53,8 +53,8 @@ def source() -> Iterator[PrometheusSource]:
         yield made
 
 
-def batches(pieces: Iterator[FetchedChunk]) -> list[dict[str, object]]:
-    return [plain(piece.batch(place)) for piece in pieces for place in range(len(piece.slots))]
+def batches(chunks: Iterator[FetchedChunk]) -> list[dict[str, object]]:
+    return [plain(chunk.batch(index)) for chunk in chunks for index in range(len(chunk.slots))]
 
 
 def test_queries_that_differ_only_in_a_limit_are_sent_once(
@@ -94,12 +94,12 @@ def test_all_samples_of_a_piece_are_those_of_its_batches(
     FakePrometheus(limited).serve(mocked)
     (walk,) = source.pieces([expr("a", "x")], SLOTS, 0)
     seen = 0
-    for piece in walk:
-        whole = piece.whole()
+    for chunk in walk:
+        whole = chunk.whole()
         assert whole is not None
-        batch, places = whole
-        for place in range(len(piece.slots)):
-            one, here = piece.batch(place), places == place
+        batch, slot_index = whole
+        for index in range(len(chunk.slots)):
+            one, here = chunk.batch(index), slot_index == index
             assert batch.index[here].tolist() == one.index.tolist()
             assert repr(batch.values()[here].tolist()) == repr(one.values().tolist())
             seen += len(one)
@@ -126,7 +126,7 @@ def test_what_is_not_simple_has_to_be_looked_at_slot_by_slot(
     """Several columns, duplicate models, more series than the limit, a partial answer."""
     FakePrometheus(twins, envelope=envelope).serve(mocked)
     (walk,) = source.pieces([query], SLOTS[:5], 0)
-    assert [piece.whole() for piece in walk] == [None]
+    assert [chunk.whole() for chunk in walk] == [None]
 
 
 def test_one_error_is_that_of_all_that_share_a_walk(source: PrometheusSource, mocked: responses.RequestsMock) -> None:
@@ -195,12 +195,12 @@ def test_all_samples_of_a_piece_without_gaps_are_those_of_its_batches(
         mocked
     )
     (walk,) = source.pieces([expr("a", "x")], SLOTS[:50], 0)
-    for piece in walk:
-        whole = piece.whole()
+    for chunk in walk:
+        whole = chunk.whole()
         assert whole is not None
-        batch, places = whole
-        assert len(batch) == 7 * len(piece.slots)
-        for place in range(len(piece.slots)):
-            one, here = piece.batch(place), places == place
+        batch, slot_index = whole
+        assert len(batch) == 7 * len(chunk.slots)
+        for index in range(len(chunk.slots)):
+            one, here = chunk.batch(index), slot_index == index
             assert batch.index[here].tolist() == one.index.tolist()
             assert batch.values()[here].tolist() == one.values().tolist()

@@ -38,7 +38,7 @@ def mocked() -> Iterator[responses.RequestsMock]:
         yield found
 
 
-def asked(mocked: responses.RequestsMock, ahead: float, date: str, questions: int = 2) -> list[float]:
+def queried(mocked: responses.RequestsMock, ahead: float, date: str, questions: int = 2) -> list[float]:
     """Return the queried instants, in seconds after now, for slots at these offsets from now."""
     fake = Dated(lambda expr, at: [])
     fake.date = date
@@ -55,16 +55,16 @@ def asked(mocked: responses.RequestsMock, ahead: float, date: str, questions: in
 def test_slots_up_to_a_minute_ahead_are_queried_unchanged(mocked: responses.RequestsMock, ahead: float) -> None:
     """Clock skew is tolerated, whatever the server's time is."""
     for date in ("", "nonsense", formatdate(0), formatdate(time.time())):
-        assert asked(mocked, ahead, date) == pytest.approx([ahead - 30] * 2, abs=0.01)
+        assert queried(mocked, ahead, date) == pytest.approx([ahead - 30] * 2, abs=0.01)
 
 
 def test_slots_far_ahead_are_queried_at_the_current_time(mocked: responses.RequestsMock) -> None:
     """The query offset is subtracted."""
     for date in ("", formatdate(time.time())):
-        found = asked(mocked, 3600, date)
+        found = queried(mocked, 3600, date)
         assert all(-31 <= at < NEAR - 30 for at in found), found
 
 
 def test_the_later_clock_counts(mocked: responses.RequestsMock) -> None:
     """The local clock is ten minutes slow: the first answer shows that the slots are not ahead of the server."""
-    assert asked(mocked, 600, formatdate(time.time() + 600))[1] == pytest.approx(570, abs=0.01)
+    assert queried(mocked, 600, formatdate(time.time() + 600))[1] == pytest.approx(570, abs=0.01)

@@ -40,7 +40,7 @@ def source() -> Iterator[PrometheusSource]:
 
 
 def slots(count: int, step: int = MINUTE) -> list[int]:
-    return [AT + place * step for place in range(count)]
+    return [AT + index * step for index in range(count)]
 
 
 def points(fake: FakePrometheus) -> list[int]:
@@ -124,7 +124,7 @@ def test_no_chunk_is_queried_before_it_is_needed(source: PrometheusSource, mocke
 @pytest.mark.parametrize("wanted", [3, 50])
 def test_a_walk_that_ends_leaves_no_label_sets_behind(mocked: responses.RequestsMock, wanted: int) -> None:
     """At the end, or when the iterator is closed: a long history with churn would otherwise stay in memory."""
-    FakePrometheus(lambda expr, at: [(model(1, pod=f"{place}"), "1") for place in range(2_000)]).serve(mocked)
+    FakePrometheus(lambda expr, at: [(model(1, pod=f"{index}"), "1") for index in range(2_000)]).serve(mocked)
     query = SignalQuery("pods", EventKind.CUSTOM, {"value": "pods"}, ModelLabels(version=LabelRef("pod")))
     with closing(Api(PrometheusConfig(url="http://prometheus.test"), Path(), 30.0)) as api:
         reader = Reader(api, ModelTable())

@@ -25,13 +25,13 @@ NATIVE = {
 
 
 def read(*histograms: Any) -> Natives:
-    found = [(b"%d" % place, msgspec.Raw(json.dumps(one).encode())) for place, one in enumerate(histograms)]
+    found = [(b"%d" % index, msgspec.Raw(json.dumps(one).encode())) for index, one in enumerate(histograms)]
     return of_histograms(found)
 
 
 def buckets(found: Natives, row: int) -> dict[float, float]:
     here = (found.row == row).nonzero()[0].tolist()
-    return {found.bounds[place].item(): found.counts[place].item() for place in here}
+    return {found.bounds[index].item(): found.counts[index].item() for index in here}
 
 
 def test_counts_are_known_at_both_ends_of_every_bucket() -> None:

@@ -46,7 +46,7 @@ def rows(batch: EventBatch) -> dict[str, list[str]]:
     """Return model version -> its cells as text."""
     cells = [batch.columns[name].tolist() for name in sorted(batch.columns)]
     versions = [batch.table[slot].version for slot in batch.index.tolist()]
-    return {version: [str(column[place]) for column in cells] for place, version in enumerate(versions)}
+    return {version: [str(column[index]) for column in cells] for index, version in enumerate(versions)}
 
 
 def test_one_question_serves_all_models(source: PrometheusSource, mocked: responses.RequestsMock) -> None:
@@ -205,7 +205,7 @@ def test_infos_are_notes_only(source: PrometheusSource, mocked: responses.Reques
 
 def test_a_flood_of_warnings_is_cut(source: PrometheusSource, mocked: responses.RequestsMock) -> None:
     """At most twenty notes of 500 characters are kept."""
-    fake = FakePrometheus(world(drift=[]), envelope={"warnings": [f"{place:02}" * 500 for place in range(50)]})
+    fake = FakePrometheus(world(drift=[]), envelope={"warnings": [f"{index:02}" * 500 for index in range(50)]})
     fake.serve(mocked)
     notes = source.instant(signal(value="drift"), AT, AT).notes
     assert (len(notes), {len(note) for note in notes}) == (20, {500})

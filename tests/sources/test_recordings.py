@@ -81,7 +81,7 @@ def test_a_matrix_becomes_one_batch_per_slot(
     made = recording("prometheus-2.42", name)
     cut = made.body[: made.body.index(",[1794105000")] + "]}]}}"
     mocked.get(URL + "/api/v1/query_range", body=cut, match=[responses.matchers.query_param_matcher(params)])
-    slots = [1_794_096_030_000 + place * 1_800_000 for place in range(5)]
+    slots = [1_794_096_030_000 + index * 1_800_000 for index in range(5)]
     batches = list(source.history(signal(DRIFT), slots, 30_000))
     assert [batch.slot for batch in batches] == slots
     assert [batch.columns["value"].tolist() for batch in batches] == [

@@ -200,13 +200,13 @@ def test_every_acknowledged_commit_survives_kill_9_and_none_is_there_in_part(tmp
     for kills in range(10):
         writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True)
         assert writer.stdout is not None
-        told = [int(writer.stdout.readline()) for _ in range(5 + kills)]
+        printed = [int(writer.stdout.readline()) for _ in range(5 + kills)]
         writer.kill()
-        told += [int(line) for line in writer.stdout.read().split("\n")[:-1]]
+        printed += [int(line) for line in writer.stdout.read().split("\n")[:-1]]
         writer.wait(300)
         writer.stdout.close()
         store = SqlStore.open_sqlite(path)
         slot = store.load(0).slots["g"]
-        assert slot >= told[-1]
+        assert slot >= printed[-1]
         assert len(store.decisions(DecisionFilter(limit=100_000))) == 50 * slot
         store.close()

@@ -123,7 +123,7 @@ def act(world: World, rng: random.Random) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_connections_that_are_cut_at_commit_change_no_request_and_no_decision(cluster: Postgres, seed: int) -> None:
     """A fifth of all COMMITs is interrupted: before, after or while the server handles it. The seed is printed."""
-    told, sent, _ = lived(MemoryStore(), seed)
+    expected, sent, _ = lived(MemoryStore(), seed)
     dice = random.Random(100 + seed)
     with cutting_proxy(cluster.port) as proxy:
         store = SqlStore.open_url(through(proxy, cluster.database()))
@@ -134,14 +134,14 @@ def test_connections_that_are_cut_at_commit_change_no_request_and_no_decision(cl
         cut, sent_again, world = lived(store, seed, begins)
         proxy.fate = lambda: PASS
         assert proxy.cuts > SLOTS, "the proxy cut too seldom to show anything"
-        for found, wanted in zip(cut, told, strict=True):
+        for found, wanted in zip(cut, expected, strict=True):
             assert found == wanted
         assert set(sent_again) == set(sent)
         assert all(
             item.state is DeliveryState.DELIVERED for record in world.requests() for item in store.deliveries(record.id)
         )
         store.close()
-    print(f"seed {seed}: {proxy.cuts} cuts, {len(told[0])} requests, {len(told[1])} decisions")
+    print(f"seed {seed}: {proxy.cuts} cuts, {len(expected[0])} requests, {len(expected[1])} decisions")
 
 
 @pytest.mark.parametrize("fate", [BEFORE, AFTER, RACING])
