@@ -19,6 +19,7 @@ from bridge.config.load import BridgeConfig, load
 from bridge.domain.errors import StoreError
 from bridge.domain.times import HOUR, SECOND
 from bridge.net.files import read_text
+from bridge.net.signals import wait_for_signal
 from bridge.store.sql import SqlStore
 from bridge.web.app import create_app
 from bridge.web.http.server import Server
@@ -110,7 +111,7 @@ def _schedule(scheduler: Scheduler, bridge: Bridge, config: BridgeConfig) -> Non
 def _wait(signals: Signals, bridge: Bridge) -> None:
     """Sleep until a signal; the main thread does nothing else, so that signals are taken at once."""
     while not signals.stop:
-        signals.came.wait()
+        wait_for_signal(signals.came)
         signals.came.clear()
         if signals.hang_up and not signals.stop:
             signals.hang_up = False

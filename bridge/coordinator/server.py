@@ -20,6 +20,7 @@ from bridge.domain.times import Timestamp
 from bridge.net.door import Door, listen
 from bridge.net.http_server import BoundedServer
 from bridge.net.session import NetError
+from bridge.net.signals import wait_for_signal
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ def _serve(config: CoordinatorConfig, coordinator: Coordinator, listener: Door) 
 
 
 def _keep_house(coordinator: Coordinator, stop: threading.Event) -> None:
-    while not stop.wait(_HOUSEKEEPING_SECONDS):
+    while not wait_for_signal(stop, _HOUSEKEEPING_SECONDS):
         try:
             coordinator.prune()
         except StoreError as error:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import re2
 
 LONGEST = 64 * 1024
+MOST_CLASSES = 256  # Unicode classes such as \pL; RE2 reads each as a table of hundreds of ranges
 _SHOWN = 100
 # RE2 knows \C (one byte), Go does not. What stands between \Q and \E is plain text.
 _PIECE = re.compile(r"\\Q.*?(?:\\E|\Z)|\\.", re.DOTALL)
@@ -24,7 +25,7 @@ class Dialect:
     memory: int
 
 
-ALERTMANAGER = Dialect(dot_all=False, memory=1 << 20)
+ALERTMANAGER = Dialect(dot_all=False, memory=1 << 17)
 # Only selectors of the API are read like this: anybody may send one, so they stay small.
 PROMETHEUS = Dialect(dot_all=True, memory=1 << 16)
 
@@ -42,6 +43,8 @@ class Regex:
             raise ValueError(f"not a regular expression: it has {len(text)} characters; write at most {LONGEST}")
         if "\\C" in _PIECE.findall(text):
             raise ValueError(r"not a regular expression: \C is not supported; write (?s:.) for any character")
+        if text.count("\\p") + text.count("\\P") > MOST_CLASSES:
+            raise ValueError(f"not a regular expression: it has more than {MOST_CLASSES} Unicode classes such as \\pL")
         options = re2.Options()
         options.log_errors, options.never_capture = False, True
         options.dot_nl, options.max_mem = dialect.dot_all, dialect.memory

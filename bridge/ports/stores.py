@@ -321,7 +321,7 @@ class Store(TickStore, Outbox, History, Protocol):
     """All sides of one store."""
 
     def check(self) -> None:
-        """Raise StoreError unless it is the store that was opened and can be written to; StoreBusyError if others do."""
+        """Raise StoreError unless it is the store that was opened and can be written to."""
         ...
 
     def close(self) -> None: ...

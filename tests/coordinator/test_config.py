@@ -66,6 +66,7 @@ def test_all_errors_are_reported_at_once_with_their_lines(tmp_path: Path) -> Non
         "coordinator.yml:4: command: 'no-such-program' is neither an executable file nor a command found on PATH",
         'coordinator.yml:5: tls.cert: unknown key (did you mean "cert_file"?)',
         "coordinator.yml:5: tls.cert_file: Field required",
+        f"coordinator.yml:5: tls.key_file: {tmp_path / 'k'}: No such file or directory",
     ]
 
 

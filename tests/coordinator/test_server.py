@@ -122,7 +122,9 @@ def test_an_unusable_client_certificate_is_reported(tmp_path: Path, caplog: pyte
 
 def test_an_unusable_server_certificate_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Before anything is served."""
-    tls = {"cert_file": tmp_path / "absent.pem", "key_file": tmp_path / "absent.key"}
+    tls = {"cert_file": tmp_path / "wrong.pem", "key_file": tmp_path / "wrong.key"}
+    for file in tls.values():
+        file.write_text("neither a certificate nor a key\n")
     values = {"storage": tmp_path, "listen": "127.0.0.1:0", "tls": tls}
     assert server.run(CoordinatorConfig.model_validate(values)) == 1
     [record] = caplog.records

@@ -98,7 +98,7 @@ def test_a_file_that_holds_nothing_is_a_mistake(tmp_path: Path, text: str) -> No
 def test_a_pipe_is_no_file_that_can_be_read_again(tmp_path: Path) -> None:
     """Opening it would wait for ever."""
     os.mkfifo(tmp_path / "web.yml")
-    with pytest.raises(ConfigError, match="is not a regular file"):
+    with pytest.raises(ConfigError, match="is a pipe, not a file"):
         load_web_config(tmp_path / "web.yml")
 
 

@@ -73,7 +73,8 @@ def test_a_request_tells_its_story_in_order(site: Site, monkeypatch: pytest.Monk
     """From the episode to whether it helped."""
     record = replace(
         REQUEST, state=RequestState.SUCCEEDED, acts=(OperatorAction("approve", "kim", AT + 1000, "go on"),),
-        sent_at=AT + 2000, ended_at=AT + 9000, new_version="8", verdict=RecoveryVerdict.RECOVERED, verdict_at=AT + 20_000,
+        sent_at=AT + 2000, ended_at=AT + 9000, new_version="8", verdict=RecoveryVerdict.RECOVERED,
+        verdict_at=AT + 20_000,
     )  # fmt: skip
     show(site, monkeypatch, record)
     monkeypatch.setattr(
