@@ -271,7 +271,7 @@ def test_alerts_that_ask_for_nothing_are_answered_200_and_counted(start: Start) 
     "sent", [b"", b"null", b"[]", b'"x"', b'{"version":"4"}', b'{"version":4,"alerts":[]}', b"\xff", b"[" * 100_000]
 )
 def test_a_notification_that_cannot_be_used_is_400_and_never_500(start: Start, sent: bytes) -> None:
-    """A 5xx would make Alertmanager retry it for ever."""
+    """A 5xx would make Alertmanager retry it forever."""
     _, client = start()
     answer = client.call("POST", ALERTS, data=sent, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.headers["Content-Type"]) == (400, PROBLEM)

@@ -34,7 +34,7 @@ def test_the_request_of_a_bridge_is_accepted_unchanged() -> None:
 
 
 def test_five_fields_are_enough() -> None:
-    """A person with curl needs id, project, pipeline, version and reason; the command gets the defaults of the rest."""
+    """A user with curl needs id, project, pipeline, version and reason; the command gets the defaults of the rest."""
     short = {"id": ID, "project": "shop", "pipeline": "churn", "version": "3", "reason": "by hand"}
     taken = json.loads(parse_request(json.dumps(short).encode()).body)
     assert taken["attempt"] == 1

@@ -165,7 +165,7 @@ def test_what_cannot_pass_is_given_up(office: Office, bridge: Bridge, status: in
 
 
 def test_waits_grow_to_five_minutes_and_end_after_a_day(office: Office, bridge: Bridge) -> None:
-    """The bridge polls as well; an undeliverable report is not retried for ever."""
+    """The bridge polls as well; an undeliverable report is not retried forever."""
     bridge.statuses = [503] * 10_000
     waits = []
     while (due := office.due_in()) is not None:

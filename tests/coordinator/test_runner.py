@@ -96,7 +96,7 @@ def test_a_failed_run_names_no_new_version(start: Start) -> None:
 
 
 def test_a_run_that_cannot_be_started_failed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No log file, no process: the request is not left running for ever."""
+    """No log file, no process: the request is not left running forever."""
     coordinator, client = start(command=["true"])
     (coordinator.config.storage / "runs").rmdir()
     client.submit()
