@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 from bridge import __version__
 from bridge.app.model_metrics import CHOICES, PREFIX, model_lines
 from bridge.domain.batch import EventKind
+from bridge.domain.destination import Destination
 from bridge.domain.errors import BridgeError, StoreError
 from bridge.domain.request import Outcome, RecoveryVerdict
 from bridge.domain.times import Duration, Timestamp, rfc3339
@@ -84,7 +85,7 @@ class _StateCollector(Collector):
         age = _family("outbox_oldest_age_seconds", "Age of the oldest waiting delivery.", *DESTINATION_LABELS)
         dead = _family("outbox_dead", "Number of dead deliveries.", *DESTINATION_LABELS)
         for destination, depth in sorted(depths.items()):
-            labels = destination.rsplit("/", 2)
+            labels = Destination.parse(destination).labels
             pending.add_metric(labels, depth.pending)
             age.add_metric(labels, max(0, self.now - depth.oldest_at) / 1000 if depth.oldest_at else 0)
             dead.add_metric(labels, depth.dead)
@@ -198,7 +199,7 @@ class Telemetry:
             self._missed.labels(group)
             self._evaluated.labels(group)
         for destination in destinations:
-            labels = destination.rsplit("/", 2)
+            labels = Destination.parse(destination).labels
             for counter in (self._deliveries, self._attempts, self._delivered):
                 counter.labels(*labels)
             for reason in DELIVERY_REASONS:
@@ -250,7 +251,7 @@ class Telemetry:
 
     def attempt(self, report: AttemptReport) -> None:
         """Record one attempt of a delivery, or of a resend (`request_id` "")."""
-        labels = report.destination.rsplit("/", 2)
+        labels = Destination.parse(report.destination).labels
         self._attempts.labels(*labels).inc()
         self._delivered.labels(*labels).observe(report.seconds)
         if report.delivery.result is not Result.DELIVERED:

@@ -86,7 +86,7 @@ class Callbacks:
         result, retry_wait = self._send(record, now)
         next_at = self._next_at(record, retry_wait) if result == "retry" else None
         if next_at is None and result == "retry":
-            _log.warning("report to the bridge given up", extra={"request_id": record.id, "state": record.state})
+            _log.warning("report to the bridge abandoned", extra={"request_id": record.id, "state": record.state})
         self._ledger.settle_report(record, next_at)
         self._counted(result)
         return 0.0

@@ -19,6 +19,11 @@ class Destination:
     def __str__(self) -> str:
         return f"{self.receiver}/{self.integration}/{self.index}"
 
+    @property
+    def labels(self) -> tuple[str, str, str]:
+        """Values of the metric labels receiver, integration and index."""
+        return self.receiver, self.integration, str(self.index)
+
     @classmethod
     def parse(cls, text: str) -> Destination:
         """Return the destination with this text. Raises ValueError for any other text."""

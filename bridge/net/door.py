@@ -26,7 +26,7 @@ class Client(Protocol):
     """Server side of one connection."""
 
     def waits_for(self) -> tuple[str, object]:
-        """Return what the client has to do next, a key of LIMITS ("" = nothing), and the request concerned."""
+        """Return what the client must do next, a key of LIMITS ("" = nothing), and the request concerned."""
 
     def abort(self) -> None:
         """Close the connection at once."""
@@ -36,7 +36,7 @@ class Guest(socket.socket):
     """Accepted connection.
 
     client: None until the TLS handshake is complete. on_close: called when the socket closes. awaited: what the client
-    has to do next. since: monotonic instant from which it has been awaited.
+    must do next. since: monotonic instant from which it has been awaited.
     """
 
     client: Client | None = None
@@ -45,7 +45,7 @@ class Guest(socket.socket):
     awaited: tuple[str, object] = ("head", None)
 
     def refresh(self, now: float) -> str:
-        """Update `awaited` and `since`; return what the client has to do next."""
+        """Update `awaited` and `since`; return what the client must do next."""
         current = ("head", None) if self.client is None else self.client.waits_for()
         if current != self.awaited:
             self.awaited, self.since = current, now

@@ -181,7 +181,7 @@ class HttpConfig(_Part):
 
 
 class SinkHttpConfig(HttpConfig):
-    """HTTP settings of sinks: a redirect is never followed, because it would turn the POST into a GET."""
+    """HTTP settings of sinks. A redirect is never followed: it would turn the POST into a GET that answers 200."""
 
     follow_redirects: bool = False
 

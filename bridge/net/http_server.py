@@ -78,7 +78,7 @@ class _Connection(H11Protocol):
             guest.client = self
 
     def waits_for(self) -> tuple[str, object]:
-        """Return what the client has to do next, and the request concerned."""
+        """Return what the client must do next, and the request concerned."""
         if self.transport.is_closing() or self.flow.write_paused:
             return "answer", self.cycle
         return _AWAITED.get(self.conn.their_state, ""), self.cycle

@@ -130,7 +130,7 @@ def _matcher_of(given: _Matcher) -> Matcher:
 
 
 def _unclear(element: msgspec.Raw, why: str) -> Listed:
-    """Return an unparsed silence with its times, as far as they can be read: without them it is active for ever."""
+    """Return an unparsed silence with its times, as far as they can be read: without them it is active forever."""
     try:
         given = _object.decode(element)
     except UNREADABLE:

@@ -24,32 +24,32 @@ class HistorySide(Side):
     def request(self, request_id: str) -> RequestRecord | None:
         """Return a request by id; None if it is unknown."""
         with self._read() as connection:
-            found = select(tables.requests).where(tables.requests.c.id == request_id)
-            row = connection.execute(found).mappings().first()
+            query = select(tables.requests).where(tables.requests.c.id == request_id)
+            row = connection.execute(query).mappings().first()
         return None if row is None else rows.request_of(row)
 
     def requests(self, which: RequestFilter) -> list[RequestRecord]:
         """Return matching requests, newest first."""
         table = tables.requests
-        found = select(table).order_by(table.c.triggered_at.desc(), table.c.seq.desc())
+        query = select(table).order_by(table.c.triggered_at.desc(), table.c.seq.desc())
         for name in _MODEL:
             if wanted := getattr(which, name):
-                found = found.where(table.c[name] == wanted)
+                query = query.where(table.c[name] == wanted)
         if which.states:
-            found = found.where(table.c.state.in_([state.value for state in which.states]))
+            query = query.where(table.c.state.in_([state.value for state in which.states]))
         if which.after:
             last = select(table.c.triggered_at, table.c.seq).where(table.c.id == which.after)
-            found = found.where(tuple_(table.c.triggered_at, table.c.seq) < last.scalar_subquery())
+            query = query.where(tuple_(table.c.triggered_at, table.c.seq) < last.scalar_subquery())
         with self._read() as connection:
-            page = connection.execute(found.limit(which.limit)).mappings()
+            page = connection.execute(query.limit(which.limit)).mappings()
             return [rows.request_of(row) for row in page]
 
     def episodes(self, model: ModelKey, limit: int = 20) -> list[Episode]:
         """Return the episodes of one model, newest first."""
         table = tables.episodes
-        found = select(table).where(*(table.c[name] == value for name, value in model.labels().items()))
+        query = select(table).where(*(table.c[name] == value for name, value in model.labels().items()))
         with self._read() as connection:
-            page = connection.execute(found.order_by(table.c.started_at.desc()).limit(limit)).mappings()
+            page = connection.execute(query.order_by(table.c.started_at.desc()).limit(limit)).mappings()
             return [rows.episode_of(row) for row in page]
 
     def save_request(self, record: RequestRecord) -> None:
@@ -70,22 +70,22 @@ class HistorySide(Side):
         """Return the deliveries of one request, in the order in which they were queued."""
         table = tables.deliveries
         with self._read() as connection:
-            found = select(table).where(table.c.request_id == request_id).order_by(table.c.id)
-            return [rows.delivery_of(row) for row in connection.execute(found).mappings()]
+            query = select(table).where(table.c.request_id == request_id).order_by(table.c.id)
+            return [rows.delivery_of(row) for row in connection.execute(query).mappings()]
 
     def pending_deliveries(self, limit: int = 100) -> list[DeliveryRecord]:
         """Return deliveries that are pending or dead, oldest first."""
         table = tables.deliveries
-        found = select(table).where(table.c.state != DeliveryState.DELIVERED.value)
+        query = select(table).where(table.c.state != DeliveryState.DELIVERED.value)
         with self._read() as connection:
-            page = connection.execute(found.order_by(table.c.queued_at, table.c.id).limit(limit)).mappings()
+            page = connection.execute(query.order_by(table.c.queued_at, table.c.id).limit(limit)).mappings()
             return [rows.delivery_of(row) for row in page]
 
     def decisions(self, which: DecisionFilter) -> list[Decision]:
         """Return matching decisions, newest first."""
-        found = select(tables.decisions).where(*_wanted(which)).order_by(tables.decisions.c.seq.desc())
+        query = select(tables.decisions).where(*_wanted(which)).order_by(tables.decisions.c.seq.desc())
         with self._read() as connection:
-            return [rows.decision_of(row) for row in connection.execute(found.limit(which.limit)).mappings()]
+            return [rows.decision_of(row) for row in connection.execute(query.limit(which.limit)).mappings()]
 
     def prune(self, before: Timestamp) -> int:
         """Delete what ended before `before`, except the latest request of each pipeline; return the number of rows."""

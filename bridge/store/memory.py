@@ -145,8 +145,8 @@ class MemoryStore(MemoryOutbox):
     def episodes(self, model: ModelKey, limit: int = 20) -> list[Episode]:
         """Return the episodes of one model, newest first."""
         with self._lock:
-            found = [episode for key, episode in self._episodes.items() if key[0] == model]
-        return sorted(found, key=lambda episode: -episode.started_at)[:limit]
+            episodes = [episode for key, episode in self._episodes.items() if key[0] == model]
+        return sorted(episodes, key=lambda episode: -episode.started_at)[:limit]
 
     def save_request(self, record: RequestRecord) -> None:
         """Store a request, keeping what deliveries recorded since it was read."""

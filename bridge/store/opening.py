@@ -118,7 +118,8 @@ def migrate(engine: Engine, name: str) -> None:
         known = {revision.revision for revision in script.walk_revisions()}
         if current is not None and current not in known:
             raise SchemaTooNewError(
-                f"{name} has schema {current}, this version knows up to {head}; run the newer version of retrain-bridge"
+                f"{name} has schema {current}, this version supports up to {head}; "
+                "run the newer version of retrain-bridge"
             )
         if current != head:
             config.attributes["connection"] = connection

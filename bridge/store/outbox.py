@@ -110,9 +110,9 @@ class OutboxSide(Side):
             _table.c.destination == claim.destination, _table.c.bundle == claim.bundle, _table.c.id != claim.id,
             _table.c.state.in_(OPEN), _table.c.next_at <= now,
         )  # fmt: skip
-        found = select(_table).where(same).order_by(_table.c.queued_at, _table.c.id).limit(99)
+        query = select(_table).where(same).order_by(_table.c.queued_at, _table.c.id).limit(99)
         with self._write() as connection:
-            rest = list(connection.execute(found.with_for_update(skip_locked=True)).mappings())
+            rest = list(connection.execute(query.with_for_update(skip_locked=True)).mappings())
             return [self._lease(connection, row, claim.worker, now, lease) for row in rest]
 
     def settle_bundle(
@@ -197,8 +197,8 @@ class OutboxSide(Side):
             func.sum(case((is_dead, 1), else_=0)),
         ).group_by(_table.c.destination)
         with self._read() as connection:
-            found = connection.execute(counted).all()
-        return {name: QueueDepth(int(pending), oldest or 0, int(dead)) for name, pending, oldest, dead in found}
+            counts = connection.execute(counted).all()
+        return {name: QueueDepth(int(pending), oldest or 0, int(dead)) for name, pending, oldest, dead in counts}
 
     def breaker(self, destination: str) -> Breaker:
         """Return the stored breaker, or a closed one. Cached: the store has one process, and every attempt needs it."""
@@ -221,8 +221,8 @@ class OutboxSide(Side):
 
 
 def _notification(connection: Connection, request_id: str, kind: Kind) -> Notification:
-    found = connection.execute(_REQUEST, {"which": request_id}).mappings().one()
-    request = rows.request_of(found).request
+    row = connection.execute(_REQUEST, {"which": request_id}).mappings().one()
+    request = rows.request_of(row).request
     ends = 0
     if kind is Kind.RESOLVED:
         episode, model = tables.episodes, request.model

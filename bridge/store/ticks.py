@@ -63,8 +63,8 @@ class TickSide(Side):
             slots = {row.group_name: row.slot for row in connection.execute(select(tables.slots))}
             alerts = [rows.alert_of(row) for row in connection.execute(select(tables.alerts)).mappings()]
             recent = or_(tables.episodes.c.ended_at == 0, tables.episodes.c.ended_at >= since)
-            found = connection.execute(select(tables.episodes).where(recent)).mappings()
-            episodes = [rows.episode_of(row) for row in found]
+            episode_rows = connection.execute(select(tables.episodes).where(recent)).mappings()
+            episodes = [rows.episode_of(row) for row in episode_rows]
             requests = [rows.request_of(row) for row in self._load_requests(connection, recent)]
             state = [rows.chunk_of(row) for row in connection.execute(select(tables.strategy_state)).mappings()]
             seen = [rows.sighting_of(row) for row in connection.execute(select(tables.sightings)).mappings()]

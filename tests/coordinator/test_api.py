@@ -1,4 +1,4 @@
-"""The API as callers see it, over real HTTP."""
+"""HTTP API of the coordinator, over real HTTP."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_the_key_must_be_the_id(start: Start, headers: dict[str, str], found: st
     assert client.call("GET", REQUESTS).json()["total"] == 0
 
 
-def test_a_body_of_the_largest_size_is_taken_and_a_larger_one_is_413(start: Start) -> None:
+def test_a_body_of_the_largest_size_is_accepted_and_a_larger_one_is_413(start: Start) -> None:
     _, client = start()
     room = MAX_BODY - len(json.dumps(body(reason="")).encode())
     assert client.submit(reason="x" * room).status_code == 202
@@ -182,7 +182,7 @@ def test_every_error_is_a_problem(start: Start, method: str, path: str, status: 
 def test_a_ledger_that_cannot_be_written_to_is_503_and_accepts_nothing(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The bridge keeps the request and comes again."""
+    """The bridge keeps the request and retries."""
     coordinator, client = start()
 
     def full(*_: object, **__: object) -> None:
@@ -237,7 +237,7 @@ def test_cancel_takes_no_body(start: Start) -> None:
 
 @pytest.mark.parametrize("first", ["api", "alertmanager"])
 def test_a_request_routed_both_ways_runs_once(start: Start, tmp_path: Path, first: str) -> None:
-    """Whichever arrives first makes the record."""
+    """The first arrival creates the record."""
     _, client = start(command=["sh", "-c", f"echo run >> {tmp_path}/runs"])
     doors = [lambda: client.submit().status_code, lambda: client.notify(alert()).json()]
     if first == "api":
@@ -271,7 +271,7 @@ def test_alerts_that_ask_for_nothing_are_answered_200_and_counted(start: Start) 
     "sent", [b"", b"null", b"[]", b'"x"', b'{"version":"4"}', b'{"version":4,"alerts":[]}', b"\xff", b"[" * 100_000]
 )
 def test_a_notification_that_cannot_be_used_is_400_and_never_500(start: Start, sent: bytes) -> None:
-    """A 5xx would make Alertmanager send it again and again."""
+    """A 5xx would make Alertmanager retry it forever."""
     _, client = start()
     answer = client.call("POST", ALERTS, data=sent, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.headers["Content-Type"]) == (400, PROBLEM)

@@ -1,4 +1,4 @@
-"""The ledger: once means once, order is kept, ends are final, damage is told."""
+"""The ledger: each request is recorded once, order is kept, terminal states are final, damage is reported."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_an_id_is_new_once(ledger: Ledger) -> None:
 
 
 def test_an_id_from_twenty_threads_at_once_is_new_once(ledger: Ledger) -> None:
-    """The database decides, not a look before the write."""
+    """The database decides, not a check before the write."""
     start, taken = threading.Barrier(20), []
 
     def accept() -> None:
@@ -73,7 +73,7 @@ def test_what_differs_in_a_repeated_body_is_named(ledger: Ledger) -> None:
 
 
 def test_the_fuller_body_replaces_an_alert_that_waits(ledger: Ledger) -> None:
-    """Whichever door is first makes the record; the command gets the whole evidence if it comes in time."""
+    """The first arrival creates the record; the command gets the full evidence if it arrives in time."""
     ledger.accept(wanted(origin=Origin.ALERTMANAGER), NOON, runnable=True)
     receipt = ledger.accept(wanted(reason="in full"), NOON, runnable=True)
     assert (receipt.outcome, receipt.record.reason, receipt.record.origin) == (
@@ -208,7 +208,7 @@ def test_a_second_coordinator_on_the_same_ledger_is_refused(tmp_path: Path, ledg
         Ledger(tmp_path / "ledger.sqlite", reports=True)
 
 
-def test_a_file_that_is_no_ledger_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_file_that_is_no_ledger_is_refused_and_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("my notes, " * 200)
     with pytest.raises(StoreCorruptError, match="not a ledger, or damaged"):
@@ -216,15 +216,15 @@ def test_a_file_that_is_no_ledger_is_refused_and_left_alone(tmp_path: Path) -> N
     assert path.read_text() == "my notes, " * 200
 
 
-def test_a_damaged_ledger_is_told(tmp_path: Path) -> None:
+def test_a_damaged_ledger_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     ledger = Ledger(path, reports=True)
     for number in range(300):
         ledger.accept(wanted(number), NOON, runnable=True)
     ledger.close()
     data = bytearray(path.read_bytes())
-    for place in range(4096 * 3, len(data), 4096):
-        data[place : place + 400] = b"\xaa" * 400
+    for offset in range(4096 * 3, len(data), 4096):
+        data[offset : offset + 400] = b"\xaa" * 400
     path.write_bytes(data)
     with pytest.raises(StoreCorruptError, match="damaged"):
         Ledger(path, reports=True)
@@ -241,7 +241,7 @@ def test_a_ledger_of_a_newer_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_accepts_nothing_and_loses_nothing(ledger: Ledger) -> None:
-    """What cannot be written down is refused, and there is room again for nothing less than the whole request."""
+    """A request that cannot be recorded is refused; with space again, all of it is recorded."""
     ledger.accept(wanted(1), NOON, runnable=True)
     ledger._db.execute(f"PRAGMA max_page_count = {ledger._db.execute('PRAGMA page_count').fetchone()[0]}")
     with pytest.raises(StoreFullError, match="disk is full"):

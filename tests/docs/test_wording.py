@@ -61,12 +61,15 @@ GLOBS = (
     "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "compose.yaml", "Dockerfile", "mkdocs.yml",
     "tests/README.md", "grafana/**/*.yml", "grafana/kustomization.yaml",
     *(f"docs/{name}.md" for name in (
-        "architecture", "concepts", "configuration", "glossary", "library", "life-cycle",
-        "metrics", "operations", "quickstart", "routing", "rules", "testing-rules", "time-intervals", "troubleshooting",
+        "architecture", "concepts", "configuration", "coordinator", "delivery", "glossary", "http-config", "library",
+        "life-cycle", "metrics", "operations", "quickstart", "routing", "rules", "sources", "storage",
+        "testing-rules", "time-intervals", "troubleshooting",
     )),
-    "docs/runbooks/*.md", "docs/decisions/*.md", "rules/**/*.yml", "rules/*.tmpl", "examples/**/*.yml",
+    "docs/sinks/*.md", "docs/coordinator-openapi.json", "docs/runbooks/*.md", "docs/decisions/*.md",
+    "rules/**/*.yml", "rules/*.tmpl", "examples/**/*.yml",
     "examples/**/*.py", "grafana/README.md", "grafana/generator/*.py", "grafana/dashboards/*.json",
     "grafana/pictures/*.py", "scripts/*", "bridge/app/telemetry.py", "bridge/app/model_metrics.py",
+    "bridge/coordinator/*.py", "bridge/net/*.py", "bridge/sinks/*.py", "bridge/sources/*.py", "bridge/store/*.py",
 )  # fmt: skip
 FILES = sorted({path for glob in GLOBS for path in ROOT.glob(glob) if path.is_file()})
 

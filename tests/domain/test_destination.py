@@ -12,6 +12,7 @@ def test_the_text_can_be_parsed_again(receiver: str) -> None:
     destination = Destination(receiver, "webhook", 2)
     assert str(destination) == f"{receiver}/webhook/2"
     assert Destination.parse(str(destination)) == destination
+    assert destination.labels == (receiver, "webhook", "2")
 
 
 @pytest.mark.parametrize("text", ["oncall", "oncall/webhook", "oncall/webhook/first", ""])

@@ -1,4 +1,4 @@
-"""http_config: what is refused, and that no secret is ever shown."""
+"""Invalid http_config, and hiding of secrets."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def refused(model: type[HttpConfig], settings: dict[str, Any]) -> str:
     ],
 )  # fmt: skip
 def test_settings_that_contradict_each_other_are_refused(settings: dict[str, Any], message: str) -> None:
-    """With a message that says which, and never with a secret."""
+    """The message names the setting, and never contains a secret."""
     assert message in refused(HttpConfig, settings)
 
 
@@ -53,7 +53,7 @@ def test_receivers_follow_no_redirect() -> None:
 
 
 def test_secrets_are_not_shown_in_any_form() -> None:
-    """Printed, formatted, as JSON or as a dict of it: <secret>; only reveal() gives it."""
+    """Printed, formatted, as JSON or as a dict: <secret>; only reveal() returns the value."""
     config = HttpConfig.model_validate({"basic_auth": {"username": "ada", "password": "topsecret"}})
     assert config.basic_auth is not None
     password = config.basic_auth.password
