@@ -31,6 +31,8 @@ DATABASE = "retrain-bridge.db"
 POLL_INTERVAL = 5 * SECOND
 SILENCES_INTERVAL = 15 * SECOND
 STORE_INTERVAL = 5 * SECOND
+SERVER_LIMIT = 1.0  # seconds that the web server may take to stop
+QUERIES_LIMIT = 0.3  # seconds to wait for queries under way at the end
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ def run_service(options: Options, serve: ServeOptions) -> int:
         )
         server = Server(app, serve.web, web_config)
         server.start()
-        stack.callback(server.stop, 1.0)
+        stack.callback(server.stop, SERVER_LIMIT)
         bridge.start()
         collect_rarely()
         _schedule(scheduler, bridge, config)
@@ -90,7 +92,7 @@ def run_service(options: Options, serve: ServeOptions) -> int:
 
 def _leave(code: int) -> None:
     """End now, though a query may still be waiting for its answer: what it would bring is evaluated after a start."""
-    deadline = time.monotonic() + 0.3
+    deadline = time.monotonic() + QUERIES_LIMIT
     workers = [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
     for thread in workers:
         thread.join(max(0.0, deadline - time.monotonic()))

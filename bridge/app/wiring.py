@@ -42,6 +42,7 @@ from bridge.sources.prometheus import PrometheusSource
 log = logging.getLogger(__name__)
 
 FIRST_SILENCES = 2.0  # seconds the start waits for them
+DELIVERIES_LIMIT = 3.0  # seconds that deliveries under way may take at the end
 _STORE_PROBLEM = "the store cannot be written: "
 POLL_TIME = 4 * SECOND  # of one round of questions to the coordinators
 
@@ -291,7 +292,7 @@ class Bridge:
         """Stop delivering; what is under way gets 3 seconds, its lease repeats it."""
         self._problem = "stopping"
         self.engine.close()
-        self.couriers.stop(3.0)
+        self.couriers.stop(DELIVERIES_LIMIT)
         close_all(self.sinks)
         self.source.close()
         self.silences.close()

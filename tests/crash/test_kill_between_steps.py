@@ -51,7 +51,7 @@ def rules_of(name: str) -> Json:
 
 def breach(source: Prometheus, name: str, lasts: int = 60) -> int:
     """A breach that begins soon; the start of the episode it makes, one second later, is returned (ms)."""
-    begins = whole_second(1)
+    begins = whole_second(2)
     points = steps(begins - 10 * SECOND, begins + 90 * SECOND, [(begins, begins + lasts * SECOND)])
     write_script(source, {model_of(name): points})
     return begins + SECOND

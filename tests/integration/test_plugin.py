@@ -78,7 +78,7 @@ def test_a_bridge_asks_once_because_of_an_installed_strategy(env: dict[str, str]
         hooks = {"webhook_configs": [{"url": receiver.url, "send_resolved": False}]}
         with bridge(source.url, rules, hooks, env={"PYTHONPATH": env["PYTHONPATH"]}) as process:
             process.start()
-            begins = whole_second(1)
+            begins = whole_second(2)
             write_script(source, {model: steps(begins - 5 * SECOND, begins + 60 * SECOND, [(begins, begins + 60_000)])})
             wanted = expected_id(model, "Drifted", begins)
             wait_until(lambda: wanted in receiver.taken, 20, "the request")
