@@ -47,7 +47,7 @@ def test_a_clock_that_is_set_back_is_waited_for_at_half_pace(caplog: pytest.LogC
     assert hands.passes(2, set_by=-60) == pytest.approx(11)
     assert hands.clock.lead() == pytest.approx(59_000)
     assert hands.told == [-60_000]
-    assert "the wall clock was set back; evaluation goes on" in caplog.text
+    assert "the wall clock was set back; evaluation continues" in caplog.text
     assert caplog.records[0].by == "1m"  # type: ignore[attr-defined]
     shown = [hands.passes(2) for _ in range(59)]
     assert shown == pytest.approx([12 + place for place in range(59)])

@@ -109,7 +109,7 @@ def test_a_store_that_fails_ends_no_thread_and_is_told_once(
         assert work.wait_for(5)
         full.clear()
         assert work.wait_for(work.steps + 1)
-    assert [record.getMessage() for record in caplog.records] == ["delivery stopped, will go on"]
+    assert [record.getMessage() for record in caplog.records] == ["delivery failed, will continue"]
     assert caplog.records[0].__dict__["destination"] == "a"
 
 

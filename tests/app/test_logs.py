@@ -171,15 +171,15 @@ def test_warnings_and_dying_threads_are_lines_too(lines: Lines) -> None:
     thread.start()
     thread.join(300)
     line = lines.one()
-    assert 'level=critical caller=bridge.app.logs msg="a thread ended" thread_name=courier' in line
+    assert 'level=critical caller=bridge.app.logs msg="thread failed" thread_name=courier' in line
     assert line.endswith('ZeroDivisionError: division by zero"')
 
 
 @pytest.mark.parametrize(
     ("level", "form", "message"),
     [
-        ("loud", "json", "--log.level is 'loud'; it is one of debug, info, warn, error"),
-        ("info", "xml", "--log.format is 'xml'; it is one of logfmt, json"),
+        ("loud", "json", "--log.level is 'loud'; it must be one of debug, info, warn, error"),
+        ("info", "xml", "--log.format is 'xml'; it must be one of logfmt, json"),
     ],
 )
 def test_unknown_settings_are_named_with_what_would_be_right(level: str, form: str, message: str) -> None:

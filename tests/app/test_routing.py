@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.app.routing import Routes, build_sinks
-from bridge.app.wiring import close_all
+from bridge.app.routing import Routes, build_sinks, close_all
 from bridge.config.load import load
 
 CONFIG = """

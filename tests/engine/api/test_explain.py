@@ -34,9 +34,9 @@ def answers(world: World, *steps: object) -> list[str]:
 def test_the_first_check_that_does_not_lead_on_is_the_answer() -> None:
     """From the query to the request, one after the other."""
     world = World(group(rule(for_=10 * SECOND)))
-    assert explain(world).answer == "query: the rule was not evaluated yet"
+    assert explain(world).answer == "query: the rule has not been evaluated yet"
     told = answers(world, QUERY_FAILED, {B: 0.1}, {A: 0.1, B: 0.1}, {B: 0.1}, {A: 0.7}, {A: 0.7})
-    asked = f"query: asked for {rfc3339(world.now - 50 * SECOND)}: HTTP 503 from the source; states are kept meanwhile"
+    asked = f"query: at {rfc3339(world.now - 50 * SECOND)}: HTTP 503 from the source; states are kept meanwhile"
     assert told[:5] == [
         asked,
         f"sample: {A} was never reported by the signal",
@@ -71,9 +71,9 @@ def test_a_silence_that_cannot_be_understood_is_named() -> None:
     """With what is wrong in it: nobody finds it otherwise."""
     world = World(group(rule()))
     odd = Silence("s1", (), 0, world.now + HOUR, unclear="a=~(: not a regular expression")
-    world.engine.silences = lambda: SilenceSnapshot((odd,), world.now)
+    world.change(silences=lambda: SilenceSnapshot((odd,), world.now))
     world.tick({A: 0.7})
-    expected = "gate silences_unknown: closed until somebody acts; silence s1: a=~(: not a regular expression"
+    expected = "gate silences_unknown: closed until an operator acts; silence s1: a=~(: not a regular expression"
     assert explain(world).answer == expected
 
 
@@ -81,7 +81,7 @@ def test_a_rule_that_asks_for_nothing_says_so() -> None:
     """An alert: rule that fires."""
     world = World(group(rule("Told", kind=RuleKind.ALERT)))
     world.tick({A: 0.7})
-    assert explain(world).answer == "episode: an `alert:` rule tells people and asks for nothing"
+    assert explain(world).answer == "episode: an `alert:` rule notifies people and requests nothing"
 
 
 def test_a_rule_that_joined_says_who_leads() -> None:
@@ -133,7 +133,7 @@ def test_how_often_a_rule_was_right_is_told() -> None:
     assert explain(world).helped == ""
     world.report(world.requests()[0].id, "succeeded")
     world.tick({A: 0.1})
-    assert explain(world).helped == "of 1 retrainings that this rule led to, 1 helped"
+    assert explain(world).helped == "1 of 1 retrainings led by this rule helped"
 
 
 def test_a_decision_says_how_to_ask_its_query_again() -> None:

@@ -161,7 +161,7 @@ def test_commands_take_over_what_a_delivery_recorded() -> None:
     world.store.settle(claim, Delivery(Result.DELIVERED, reference="run-1"), world.now, world.now)
     world.commands.settled(claim.notification.request.id)
     world.commands.settled("0" * 32)
-    assert world.engine.book.requests[claim.notification.request.id].state == "accepted"
+    assert world.state.episode_index.requests[claim.notification.request.id].state == "accepted"
 
 
 def test_a_report_on_an_unknown_request_is_an_error() -> None:
@@ -274,7 +274,7 @@ def test_a_reminder_follows_its_limit_its_labels_its_request_and_its_rule() -> N
     texts = {"summary": "{{ $threshold }} {{ $labels.host }}"}
     world = World(group(rule(annotations=texts)), routes=FixedRoutes((AM,), reporting=False))
     world.tick({A: 0.7})
-    reminders, run = OpenAlertIndex(world.engine, world.routes), world.engine.runs()["Drifted"]
+    reminders, run = OpenAlertIndex(world.engine, world.routes), world.rule("Drifted")
     slot = world.engine.table.row(A)
     found = [reminders.open_alerts(AM, 0)[0].annotations]
     run.staged.threshold[slot] = 0.5
@@ -283,7 +283,8 @@ def test_a_reminder_follows_its_limit_its_labels_its_request_and_its_rule() -> N
     found.append(reminders.open_alerts(AM, 0)[0].annotations)
     assert found == [{"summary": "0.6 "}, {"summary": "0.5 "}, {"summary": "0.5 h2"}]
     (record,) = world.requests()
-    world.engine.book.put_request(replace(record, delivered_at=77))
+    world.store.save_request(replace(record, delivered_at=77))
+    world.engine.refresh(record.id, world.store)
     assert reminders.open_alerts(AM, 0)[0].delivered_at == 77
     world.reconfigure(group(rule(annotations={"summary": "new"})))
     assert reminders.open_alerts(AM, 0)[0].annotations == {"summary": "new"}

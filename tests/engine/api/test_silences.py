@@ -22,7 +22,7 @@ def test_what_holds_comes_first_and_what_is_over_does_not_come() -> None:
         silence(world, "over", 'pipeline="ranking"', -HOUR, 0), silence(world, "later", "a!=b", HOUR, 2 * HOUR),
         silence(world, "soon", "a=b", 0, 20 * SECOND), silence(world, "holds", 'pipeline="ranking"', 0),
     )  # fmt: skip
-    world.engine.silences = lambda: SilenceSnapshot(listed, world.now)
+    world.change(silences=lambda: SilenceSnapshot(listed, world.now))
     world.tick({A: 0.7, B: 0.7})
     view = in_force(world.engine, {}, world.now, 0, 10)
     assert view is not None
@@ -38,7 +38,7 @@ def test_whether_the_list_is_fresh_is_told() -> None:
     world = World(group(rule()), gates=Gates(hold_unknown=True, settle=0))
     assert in_force(world.engine, {}, world.now, 0, 10) is None
     for fetched, fresh in ((world.now, True), (world.now - HOUR, False), (0, False)):
-        world.engine.silences = lambda at=fetched: SilenceSnapshot((), at)
+        world.change(silences=lambda at=fetched: SilenceSnapshot((), at))
         view = in_force(world.engine, {"http://am": "timeout"}, world.now, 0, 10)
         assert view is not None
         assert (view.fetched_at, view.fresh, view.holds_unknown) == (fetched, fresh, True)

@@ -182,7 +182,7 @@ def test_a_refused_credential_is_read_again_once_at_once_and_then_slowly(caplog:
     with caplog.at_level(logging.ERROR):
         work.run(11 * MINUTE)
     assert work.receiver.instants[:5] == [0, 0, 30_000, 60_000, 90_000]
-    assert [record.getMessage() for record in caplog.records] == ["delivery failed, will be repeated"]
+    assert [record.getMessage() for record in caplog.records] == ["delivery failed, will be retried"]
     assert caplog.records[0].__dict__["reason"] == "unauthorized"
 
 
@@ -309,8 +309,8 @@ def test_a_destination_that_stays_down_says_so_once(caplog: pytest.LogCaptureFix
         work.run(HOUR)
     told = [(record.getMessage(), record.__dict__["reason"]) for record in caplog.records]
     assert told == [
-        ("delivery failed, will be repeated", "network"),
-        ("delivery failed, will be repeated", "http_5xx"),
+        ("delivery failed, will be retried", "network"),
+        ("delivery failed, will be retried", "http_5xx"),
         ("delivered", "ok"),
     ]
 

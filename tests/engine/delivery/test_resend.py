@@ -206,7 +206,7 @@ def test_failures_of_re_posts_open_the_breaker_of_the_destination(caplog: pytest
         bench.answers = [OK]
         bench.run(bench.refresher(), 11 * MINUTE)
     assert bench.outbox.breaker(PLACE) == Breaker(PLACE)
-    assert [record.getMessage() for record in caplog.records] == ["open alerts were not taken"]
+    assert [record.getMessage() for record in caplog.records] == ["open alerts were not accepted"]
 
 
 def test_a_refresher_says_when_the_receiver_is_back(caplog: pytest.LogCaptureFixture) -> None:
@@ -215,8 +215,8 @@ def test_a_refresher_says_when_the_receiver_is_back(caplog: pytest.LogCaptureFix
     with caplog.at_level(logging.INFO):
         bench.run(bench.refresher(), 10 * MINUTE)
     assert [record.getMessage() for record in caplog.records] == [
-        "open alerts were not taken",
-        "open alerts are taken again",
+        "open alerts were not accepted",
+        "open alerts are accepted again",
     ]
 
 

@@ -121,11 +121,11 @@ def test_labels_of_samples_are_in_the_checkpoint() -> None:
     kept, table = Kept(), ModelTable()
     first = Replay(ScriptedSource(table, dict(script)), table, [one], kept.take)
     list(first.walk(begin, begin + 20 * SECOND))
-    run = first.engine.runs()["Drifted"]
+    run = first.all_rules()["Drifted"]
     saved = msgspec.msgpack.decode(msgspec.msgpack.encode(first.checkpoint()), type=Checkpoint)
     table = ModelTable()
     second = Replay(ScriptedSource(table, dict(script)), table, [one], kept.take, resumed=saved)
-    assert second.engine.runs()["Drifted"].series == run.series == {0: {"instance": "i1", **A.labels()}}
+    assert second.all_rules()["Drifted"].series == run.series == {0: {"instance": "i1", **A.labels()}}
     list(second.walk(begin + 30 * SECOND, begin + 50 * SECOND))
     (record,) = kept.requests.values()
     assert record.request.annotations == {"summary": "i1 of ranking"}

@@ -19,6 +19,7 @@ from bridge.domain.rule import Breaches, Budget, Cooldown, Gates, Group, Rule, S
 from bridge.domain.time_interval import Span, TimeInterval
 from bridge.domain.times import HOUR, SECOND, Duration, Timestamp
 from bridge.domain.verdict import Cause
+from bridge.engine.access import EngineSettings
 from bridge.engine.engine import Engine
 from bridge.engine.replay.checkpoint import Checkpoint
 from bridge.engine.replay.replay import NoDestinations, Replay, slots
@@ -48,14 +49,15 @@ def live(groups: Sequence[Group], script: Script, gates: Gates, until: Timestamp
     table, kept = ModelTable(), Kept()
     store = MemoryStore()
     engine = Engine(ScriptedSource(table, dict(script)), store, table)
-    engine.configure(groups, NoDestinations(), gates)
+    engine.configure(groups, EngineSettings(NoDestinations(), gates))
     due = sorted((slot, place) for place, item in enumerate(groups) for slot in slots(item, START, until))
     for slot, place in due:
         report = engine.evaluate(groups[place].name, slot)
         assert report is not None
         kept.reports.append(report)
     kept.decisions = store.decisions(DecisionFilter(limit=1_000_000))[::-1]
-    kept.requests = dict(engine.book.requests)
+    with engine.read() as state:
+        kept.requests = dict(state.episode_index.requests)
     return kept
 
 
