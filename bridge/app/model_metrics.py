@@ -1,4 +1,4 @@
-"""Series of single models, rendered as text from the views: metric objects would take 210 MB."""
+"""Series of single models, written as text straight from the views: kept as metric objects they would cost 210 MB."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
 
 def model_lines(queries: Queries, which: str) -> Iterator[str]:
-    """Yield the totals by state, then the series of models. which: the models to include, one of CHOICES."""
+    """Totals by state, then the series of the models that `which` selects (one of CHOICES)."""
     counts = queries.model_counts()
     yield _header("models", "Models by state.")
     yield from (f'{PREFIX}models{{state="{state.value}"}} {count}\n' for state, count in counts.items())
@@ -38,7 +38,7 @@ def _states(shown: list[tuple[ModelView, str]]) -> Iterator[str]:
 
 
 def _signals(shown: list[tuple[ModelView, str]]) -> Iterator[str]:
-    """Yield values and thresholds under the same labels, so that one panel draws both."""
+    """Value and threshold carry the same labels, so that one panel draws both."""
     values, thresholds, active = [], [], []
     for view, labels in shown:
         for signal in view.signals:
@@ -76,12 +76,12 @@ def _header(name: str, text: str) -> str:
 
 
 def escape(value: str) -> str:
-    """Escape a label value for the text format."""
+    """A label value as the text format wants it."""
     return value.translate(_ESCAPES)
 
 
 def number(value: float) -> str:
-    """Format a sample value for the text format."""
+    """A sample value as the text format wants it."""
     if math.isfinite(value):
         return repr(value)
     return "NaN" if math.isnan(value) else ("+Inf" if value > 0 else "-Inf")

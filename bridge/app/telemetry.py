@@ -105,7 +105,7 @@ class Telemetry:
         lead: Callable[[], Duration] = lambda: 0,
     ) -> None:  # fmt: skip
         if model_metrics not in CHOICES:
-            raise TelemetrySettingsError(f"--web.model-metrics is {model_metrics!r}; it must be one of {', '.join(CHOICES)}")
+            raise TelemetrySettingsError(f"--web.model-metrics is {model_metrics!r}; it is one of {', '.join(CHOICES)}")
         self._queries = queries
         self._model_metrics = model_metrics
         self._lock = threading.Lock()
