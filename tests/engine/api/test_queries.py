@@ -1,4 +1,4 @@
-"""What a running bridge says of itself."""
+"""Queries and commands on a running engine."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_model_shows_its_readings() -> None:
     ],
 )
 def test_a_model_has_one_state(answers: tuple, report: str, state: str) -> None:
-    """The worst that is true of it."""
+    """The worst state wins."""
     world = World(group(rule(cooldown=MINUTE)))
     for answer in answers:
         world.tick(answer)
@@ -68,7 +68,7 @@ def test_a_model_has_one_state(answers: tuple, report: str, state: str) -> None:
 
 
 def test_only_the_unhealthy_can_be_asked_for() -> None:
-    """A scrape of 100,000 models makes objects of those alone; the healthy ones are counted."""
+    """A scrape of 100,000 models creates objects for the unhealthy ones only; healthy ones are counted."""
     world = World(group(rule()))
     world.tick({A: 0.7, B: 0.2})
     assert [item.model for item in queries(world).models(unhealthy_only=True)] == [A]
@@ -77,7 +77,7 @@ def test_only_the_unhealthy_can_be_asked_for() -> None:
 
 
 def test_a_model_says_since_when_a_rule_is_active_and_what_holds_its_request() -> None:
-    """C goes first, so that A of the same pipeline has to wait; B is well."""
+    """C is requested first, so A of the same pipeline is held; B is healthy."""
     world = World(group(rule()))
     world.tick({C: 0.7, B: 0.2})
     begins = world.now
@@ -88,7 +88,7 @@ def test_a_model_says_since_when_a_rule_is_active_and_what_holds_its_request() -
 
 
 def test_a_model_names_its_last_request() -> None:
-    """When it was sent, and because of which kind of event."""
+    """Its instant, and the kind of event that led to it."""
     world = World(group(rule()))
     world.tick({A: 0.1})
     assert (view(world).last_request_at, view(world).last_request_id) == (0, "")
@@ -124,7 +124,7 @@ def test_a_group_that_was_never_evaluated_is_unknown() -> None:
 
 
 def test_rules_on_signals_say_how_many_models_they_know() -> None:
-    """None before the first answer; a model that is gone for a while is known. Of expressions nothing is said."""
+    """None before the first answer; an absent model still counts. Rules on expressions are left out."""
     world = World(group(rule(), rule("Plain", query="plain", limit=None)))
     assert queries(world).rule_models() == [("g", "Drifted", 0)]
     world.tick({A: 0.7, B: 0.2})
@@ -133,7 +133,7 @@ def test_rules_on_signals_say_how_many_models_they_know() -> None:
 
 
 def test_queues_and_requests_are_counted() -> None:
-    """Destinations without rows are there too."""
+    """Empty queues are included."""
     world = World(group(rule()))
     world.tick({A: 0.7})
     asked = queries(world)
@@ -154,7 +154,7 @@ def test_queues_and_requests_are_counted() -> None:
 
 
 def test_commands_take_over_what_a_delivery_recorded() -> None:
-    """Accepted by the coordinator: the engine knows at once."""
+    """A report of the coordinator reaches the engine's memory at once."""
     world = World(group(rule()))
     world.tick({A: 0.7})
     (claim,) = world.store.claim(PLACE, "w", world.now, 1000)
@@ -165,14 +165,14 @@ def test_commands_take_over_what_a_delivery_recorded() -> None:
 
 
 def test_a_report_on_an_unknown_request_is_an_error() -> None:
-    """The coordinator speaks of something else."""
+    """The coordinator reports an id that the bridge has not sent."""
     world = World(group(rule()))
     with pytest.raises(UnknownRequestError, match="there is no request"):
         world.report("0" * 32, "running")
 
 
 def test_a_report_carries_the_new_version_and_keeps_what_it_does_not_say() -> None:
-    """Later reports may say less."""
+    """Later reports may omit fields."""
     world = World(group(rule()))
     world.tick({A: 0.7})
     id_ = world.requests()[0].id
@@ -216,7 +216,7 @@ def reminded(world: World, since: int = 0) -> list[tuple]:
 
 
 def test_an_alertmanager_is_reminded_of_what_is_open() -> None:
-    """While the episode is open, then for a while of its end, then no more."""
+    """While the episode is open, then for a while after its end."""
     world = World(group(rule()), routes=FixedRoutes((AM,), reporting=False))
     world.tick({A: 0.7, B: 0.1})
     assert reminded(world) == [(A, 0, None)]
@@ -227,7 +227,7 @@ def test_an_alertmanager_is_reminded_of_what_is_open() -> None:
 
 
 def test_held_requests_are_reminded_of_as_held() -> None:
-    """People see what waits, and for what."""
+    """With the gate that holds it."""
     world = World(group(rule()), routes=FixedRoutes((AM,), reporting=False))
     world.tick({A: 0.7})
     world.tick({A: 0.7, C: 0.8})
@@ -255,7 +255,7 @@ def test_reminders_carry_the_present_value() -> None:
 
 @pytest.mark.parametrize("expression", [False, True])
 def test_a_reminder_of_which_nothing_changed_is_the_same_object(*, expression: bool) -> None:
-    """Also of an `expr` rule, whose threshold is NaN: at 10,000 open alerts making them anew is the cost of a tick."""
+    """Also for an `expr` rule, whose threshold is NaN: building 10,000 alerts again costs as much as an evaluation."""
     watched = rule(annotations={"summary": "{{ $value }}"})
     if expression:
         watched = replace(watched, strategy=None)
@@ -270,7 +270,7 @@ def test_a_reminder_of_which_nothing_changed_is_the_same_object(*, expression: b
 
 
 def test_a_reminder_follows_its_limit_its_labels_its_request_and_its_rule() -> None:
-    """What was made of any of them is made anew when it is another one."""
+    """A change of any of them builds the alert again."""
     texts = {"summary": "{{ $threshold }} {{ $labels.host }}"}
     world = World(group(rule(annotations=texts)), routes=FixedRoutes((AM,), reporting=False))
     world.tick({A: 0.7})
@@ -291,7 +291,7 @@ def test_a_reminder_follows_its_limit_its_labels_its_request_and_its_rule() -> N
 
 
 def test_the_end_of_an_episode_is_told_while_its_retraining_still_runs() -> None:
-    """The request, its rule and its numbers are what they were at the last reminder; its episode is not."""
+    """Request, rule and values are those of the last resend; the episode is not."""
     world = World(group(rule(), rule("Errors", query="errors", limit=0.1)), routes=FixedRoutes((AM,)))
     for drift, errors in ((0.7, 0.01), (0.7, 0.5), (0.1, 0.5)):
         world.say({A: errors}, signal="errors")
@@ -306,7 +306,7 @@ def test_the_end_of_an_episode_is_told_while_its_retraining_still_runs() -> None
 
 
 def test_an_alert_that_was_reminded_of_ends_with_its_attempt_and_its_episode() -> None:
-    """What is kept of an earlier reminder never outlives what it says."""
+    """A cached alert never outlives its request."""
     world = World(group(rule()), routes=FixedRoutes((AM,)))
     world.tick({A: 0.7})
     reminders = OpenAlertIndex(world.engine, world.routes)
@@ -329,7 +329,7 @@ def test_other_destinations_are_not_reminded() -> None:
 
 
 def test_the_name_of_a_metric_is_no_label_of_its_alert() -> None:
-    """As in Prometheus: the other labels of the series are."""
+    """As in Prometheus: the other labels of the series are kept."""
     world = World(group(rule()))
     world.source.series = b'{"__name__":"model_drift","instance":"i1"}'
     world.tick({A: 0.7})
@@ -338,7 +338,7 @@ def test_the_name_of_a_metric_is_no_label_of_its_alert() -> None:
 
 
 def test_a_page_of_models_has_the_worst_first_and_then_by_name() -> None:
-    """Whatever the order in which they were seen; the total counts those of other pages."""
+    """Whatever the order in which they were seen; the total includes other pages."""
     world = World(group(rule()))
     world.tick({C: 0.1, B: 0.7, A: 0.2})
     asked = queries(world)
@@ -350,7 +350,7 @@ def test_a_page_of_models_has_the_worst_first_and_then_by_name() -> None:
 
 
 def test_models_are_found_by_words_of_their_name_and_by_state() -> None:
-    """Every word has to be in it, in any order, in any case; new models are found at once."""
+    """It must contain every word, in any order and case; new models are found at once."""
     world = World(group(rule()))
     world.tick({A: 0.1})
     asked = queries(world)
@@ -365,7 +365,7 @@ def test_models_are_found_by_words_of_their_name_and_by_state() -> None:
 
 
 def test_one_model_is_as_it_is_among_all() -> None:
-    """And one that no rule has seen is none."""
+    """A model that no rule has seen is not listed."""
     world = World(group(rule()))
     world.tick({A: 0.7, B: 0.1})
     assert queries(world).model(A) == view(world, A)
@@ -373,7 +373,7 @@ def test_one_model_is_as_it_is_among_all() -> None:
 
 
 def test_few_alerts_of_a_rule_are_made_when_few_are_wanted() -> None:
-    """They are counted all the same."""
+    """They are still counted."""
     world = World(group(rule()))
     world.tick({A: 0.7, B: 0.7, C: 0.1})
     for most, shown in ((None, 2), (1, 1), (0, 0)):

@@ -1,4 +1,4 @@
-"""Which silences are in force, and what they hold."""
+"""Silences in force, and the requests that they hold."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def silence(world: World, name: str, matcher: str, start: int = 0, end: int = HO
 
 
 def test_what_holds_comes_first_and_what_is_over_does_not_come() -> None:
-    """One that ended or begins later is not in force."""
+    """One that has ended or not begun is not in force."""
     world = World(group(rule()))
     listed = (
         silence(world, "over", 'pipeline="ranking"', -HOUR, 0), silence(world, "later", "a!=b", HOUR, 2 * HOUR),
@@ -34,7 +34,7 @@ def test_what_holds_comes_first_and_what_is_over_does_not_come() -> None:
 
 
 def test_whether_the_list_is_fresh_is_told() -> None:
-    """Old, never read, or nobody to ask."""
+    """Old, never fetched, or without an Alertmanager."""
     world = World(group(rule()), gates=Gates(hold_unknown=True, settle=0))
     assert in_force(world.engine, {}, world.now, 0, 10) is None
     for fetched, fresh in ((world.now, True), (world.now - HOUR, False), (0, False)):

@@ -1,4 +1,4 @@
-"""A replay that is put down between two slots and taken up in another process, strategies' memory included."""
+"""Checkpoints: a replay stops between two slots and continues in another process, strategy state included."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_what_strategies_remember_is_in_the_checkpoint(seed: int) -> None:
 
 
 def test_models_keep_their_slots() -> None:
-    """In the order in which they were met first."""
+    """In the order in which they were first seen."""
     begin = group(rule()).slot_at(START)
     table = ModelTable()
     source = ScriptedSource(table, {("drift", begin): {B: 0.1, A: 0.1}})
