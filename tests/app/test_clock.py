@@ -78,7 +78,7 @@ def test_a_start_goes_on_after_the_last_slot_that_is_stored(caplog: pytest.LogCa
     hands.clock.not_before(START // 1_000_000 + 90_000)
     assert hands.shown() == pytest.approx(90)
     assert hands.passes(10) == pytest.approx(95)
-    assert "behind the last slot" in caplog.text
+    assert "behind the last stored slot" in caplog.text
     hands.clock.not_before(START // 1_000_000)
     assert hands.shown() == pytest.approx(95)
 
