@@ -30,8 +30,11 @@ _RESERVED = frozenset(
 )
 # These log each job, connection and start, which the bridge logs itself.
 _QUIET = {
-    "apscheduler": logging.ERROR, "alembic": logging.WARNING, "urllib3": logging.ERROR, "uvicorn": logging.WARNING,
-}  # fmt: skip
+    "apscheduler": logging.ERROR,
+    "alembic": logging.WARNING,
+    "urllib3": logging.ERROR,
+    "uvicorn": logging.WARNING,
+}
 
 
 class LogSettingsError(BridgeError):

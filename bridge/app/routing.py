@@ -64,8 +64,10 @@ class Routes:
         destinations = [item for name in receivers for item in self._sinks if _receiver(item) == name]
         bundles: dict[str, NotificationGroup] = {}
         for node in nodes:
+            if not node.group_by:
+                continue
             group = node.group(all_labels)
-            for item in destinations if node.group_by else ():
+            for item in destinations:
                 if _receiver(item) == node.receiver and isinstance(self._sinks[item], GroupedSink):
                     bundles.setdefault(item, NotificationGroup(group, node.group_wait))
         return Recipients(receivers, tuple(destinations), bundles)

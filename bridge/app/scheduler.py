@@ -91,9 +91,14 @@ class Scheduler:
     """
 
     def __init__(
-        self, evaluate: Callable[[str], None], workers: int = 8, timezone: tzinfo = UTC, *,
-        lead: Callable[[], Duration] = lambda: 0, steps: Steps | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        evaluate: Callable[[str], None],
+        workers: int = 8,
+        timezone: tzinfo = UTC,
+        *,
+        lead: Callable[[], Duration] = lambda: 0,
+        steps: Steps | None = None,
+    ) -> None:
         self._evaluate = evaluate
         self._lead = lead
         self._scheduler = _StepAwareScheduler(

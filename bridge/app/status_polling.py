@@ -60,7 +60,7 @@ class StatusPoller:
                 try:
                     secrets += sink.secrets()
                 except NetError as error:
-                    log.warning("secret cannot be read", extra={"destination": destination, "error": str(error)})
+                    log.warning("cannot read a secret", extra={"destination": destination, "error": str(error)})
         return secrets
 
     def _in_flight(self) -> list[RequestRecord]:

@@ -58,7 +58,7 @@ class StoreWatch:
             log.error("the store cannot be used", extra={"error": str(error)})
             readiness.problem = problem
         if isinstance(error, StoreBusyError):
-            log.critical("another bridge uses the database; this one ends", extra={"error": str(error)})
+            log.critical("another bridge uses the database; exiting", extra={"error": str(error)})
             self._taken()
 
     def succeeded(self) -> None:
@@ -66,7 +66,7 @@ class StoreWatch:
         self._telemetry.store(works=True)
         if self._readiness.problem.startswith(_PREFIX):
             self._readiness.problem = ""
-            log.info("the store can be used again")
+            log.info("the store is usable again")
 
     def prune(self, retention: Duration) -> None:
         """Delete rows that are older than `retention` ms."""

@@ -70,12 +70,16 @@ class Bridge:
         self._adapters = build_adapters(config, table, options.external_url)
         self._engine = engine = Engine(self._adapters.source, store, table, trails=Trails())
         self.queries = EngineQueries(
-            engine, store, store,
-            configured=lambda: list(self._adapters.sinks), why_not_ready=lambda: self._readiness.problem,
-            configuration=lambda: self._adapters.config.redacted(), now=clock.now,
+            engine,
+            store,
+            store,
+            configured=lambda: list(self._adapters.sinks),
+            why_not_ready=lambda: self._readiness.problem,
+            configuration=lambda: self._adapters.config.redacted(),
+            now=clock.now,
             prometheus_url=lambda: redact_url(self._adapters.config.prometheus.url),
             silent=lambda: self._adapters.silences.failing(),
-        )  # fmt: skip
+        )
         self.commands = EngineCommands(
             engine, store, store, reload=self.reload, wake=lambda: self._couriers.wake(), now=clock.now
         )
@@ -107,9 +111,14 @@ class Bridge:
         rules = {rule.name: group.name for group in config.groups for rule in group.rules}
         self.telemetry.expect(rules, [group.name for group in config.groups], adapters.sinks)
         workers = build_workers(
-            adapters, OpenAlertIndex(self._engine, routes), self._store, self.options.delivery,
-            self.options.external_url, report=self.telemetry.attempt, settled=self.commands.settled,
-        )  # fmt: skip
+            adapters,
+            OpenAlertIndex(self._engine, routes),
+            self._store,
+            self.options.delivery,
+            self.options.external_url,
+            report=self.telemetry.attempt,
+            settled=self.commands.settled,
+        )
         return Couriers(workers, clock.now)
 
     def start(self) -> None:
@@ -124,7 +133,7 @@ class Bridge:
         try:
             report = self._engine.evaluate(group, clock.now())
         except StoreError as error:
-            log.exception("tick was not stored; it is evaluated again", extra={"group": group, "error": str(error)})
+            log.exception("evaluation was not stored; it will be repeated", extra={"group": group, "error": str(error)})
             self.store_watch.failed(error)
             return
         self.store_watch.succeeded()

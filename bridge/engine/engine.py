@@ -110,9 +110,14 @@ class Engine:
         """Commit in one transaction of the store, then in memory."""
         draft = change.draft
         changes = TickChanges(
-            "", 0, episodes=list(draft.episodes.values()), requests=list(draft.requests.values()),
-            deliveries=draft.deliveries, decisions=draft.decisions, at=change.at,
-        )  # fmt: skip
+            "",
+            0,
+            episodes=list(draft.episodes.values()),
+            requests=list(draft.requests.values()),
+            deliveries=draft.deliveries,
+            decisions=draft.decisions,
+            at=change.at,
+        )
         try:
             self._store.commit(changes)
         except StoreUncertainError as error:
@@ -267,7 +272,7 @@ class Engine:
         steps.fetch(tick, self._source, self._state().settings.catch_up_limit)
         with self._lock:
             if self._store.doubts != doubts:
-                raise StoreUncertainError("the store has to be loaded anew")
+                raise StoreUncertainError("the state must be reloaded from the store")
             if self._groups.get(group.group.name) is not group:
                 return None  # reloaded meanwhile: the new rules evaluate this slot
             tick.draft = TickTransaction(self._index)  # the index may have been reloaded meanwhile

@@ -67,11 +67,20 @@ class Tick:
         draft, plan, rules = self.draft, self.plan, self.group.runs
         decisions = Counter((decision.rule, decision.outcome.value) for decision in draft.decisions)
         return TickReport(
-            self.group.group.name, plan.slot, self.group.seconds, tuple(self.queries), dict(self.events),
-            dict(decisions), plan.missed_count, len(plan.missed), self.errors, len(draft.deliveries),
-            _recovery_verdicts(draft, plan.slot), news,
+            self.group.group.name,
+            plan.slot,
+            self.group.seconds,
+            tuple(self.queries),
+            dict(self.events),
+            dict(decisions),
+            plan.missed_count,
+            len(plan.missed),
+            self.errors,
+            len(draft.deliveries),
+            _recovery_verdicts(draft, plan.slot),
+            news,
             {rule.rule.name: quality(rule.rule, rule.queries, self.answers).value for rule in rules},
-        )  # fmt: skip
+        )
 
 
 def _recovery_verdicts(draft: TickTransaction, slot: Timestamp) -> dict[tuple[str, str], int]:
@@ -106,7 +115,9 @@ def _backfill(tick: Tick, source: MetricSource, catch_up_limit: Duration) -> Non
 def _fetch_past(tick: Tick, source: MetricSource) -> None:
     """Query the missed slots of every signal."""
     missed = tick.plan.missed
-    for name, query in tick.group.queries().items() if missed else ():
+    if not missed:
+        return
+    for name, query in tick.group.queries().items():
         began = tick.clock()
         try:
             tick.past[name] = list(source.history(query, missed, tick.group.group.offset))
@@ -234,9 +245,18 @@ def _record_health(tick: Tick, rule: RuleEvaluator, problem: str, slot: Timestam
         group, query = tick.group.group, next(iter(rule.query.exprs.values()))
         tick.draft.decisions.append(
             Decision(
-                slot, group.name, rule.rule.name, None, outcome, before, after, text,
-                query=query, query_time=slot - group.offset, repeats=rule.failures,
+                slot,
+                group.name,
+                rule.rule.name,
+                None,
+                outcome,
+                before,
+                after,
+                text,
+                query=query,
+                query_time=slot - group.offset,
+                repeats=rule.failures,
             )
-        )  # fmt: skip
+        )
     rule.health, rule.last_error = ("err", problem) if problem else ("ok", "")
     rule.failures = rule.failures + 1 if problem else 0

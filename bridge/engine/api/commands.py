@@ -68,18 +68,20 @@ class EngineCommands:
             change.adopt(changed)
         log.info(
             "request changed",
-            extra={"request_id": record.id, "was": record.state.value, "state": changed.state.value,
-                   "model": str(record.request.model)},
-        )  # fmt: skip
+            extra={
+                "request_id": record.id,
+                "was": record.state.value,
+                "state": changed.state.value,
+                "model": str(record.request.model),
+            },
+        )
         return changed
 
     def settled(self, request_id: str) -> None:
         """Reload a request from the store after one of its deliveries has ended."""
         record = self._engine.refresh(request_id, self._history)
         if record is not None and record.state is RequestState.UNDELIVERED:
-            log.error(
-                "request is undelivered", extra={"request_id": request_id, "model": str(record.request.model)}
-            )  # fmt: skip
+            log.error("request is undelivered", extra={"request_id": request_id, "model": str(record.request.model)})
 
     def redrive(self, request_id: str, destination: str | None = None) -> int:
         """Queue dead deliveries again and return their number. destination: None for all."""
@@ -93,7 +95,7 @@ class EngineCommands:
         """Try deliveries that wait for a retry at once, and return their number."""
         count = self._outbox.retry(request_id, self._now())
         self._wake()
-        log.info("deliveries tried at once", extra={"request_id": request_id, "count": count})
+        log.info("deliveries retried at once", extra={"request_id": request_id, "count": count})
         return count
 
     def act(self, request_id: str, what: str, who: str, note: str = "") -> RequestRecord:

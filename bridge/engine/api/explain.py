@@ -43,9 +43,11 @@ class Explainer:
         """
         with self.engine.read() as state:
             selected = [
-                (group.group, run) for group in state.groups.values() for run in group.runs
+                (group.group, run)
+                for group in state.groups.values()
+                for run in group.runs
                 if rule in {"", run.rule.name}
-            ]  # fmt: skip
+            ]
             if not selected:
                 raise RequestError(f"there is no rule {rule!r}" if rule else "there are no rules")
             if not at:
@@ -126,9 +128,15 @@ class Explainer:
                 yield _of_record(record)
 
     def _explanation(
-        self, group: Group, run: RuleEvaluator, model: ModelKey, slot: Timestamp, checks: list[Check], *,
+        self,
+        group: Group,
+        run: RuleEvaluator,
+        model: ModelKey,
+        slot: Timestamp,
+        checks: list[Check],
+        *,
         recomputed: bool = False,
-    ) -> Explanation:  # fmt: skip
+    ) -> Explanation:
         stopped = next((check for check in checks if check.passed is not True), None)
         answer = "a request was made: " + checks[-1].text if stopped is None else f"{stopped.name}: {stopped.text}"
         at = slot - group.offset

@@ -282,11 +282,19 @@ def _signals(run: RuleEvaluator, chosen: NDArray[np.bool_]) -> Iterator[tuple[in
         yield (
             row,
             SignalView(
-                name, query.name, query.event.value, query.unit, value, threshold,
-                _VERDICT_WORDS[code], _CAUSE_WORDS[cause], _STATE_WORDS[state], run.last_evaluation,
+                name,
+                query.name,
+                query.event.value,
+                query.unit,
+                value,
+                threshold,
+                _VERDICT_WORDS[code],
+                _CAUSE_WORDS[cause],
+                _STATE_WORDS[state],
+                run.last_evaluation,
                 active_at if state else 0,
             ),
-        )  # fmt: skip
+        )
 
 
 def _rule_view(run: RuleEvaluator, most: int | None = None) -> RuleView:

@@ -157,8 +157,9 @@ class Courier:
         """Store an attempt and report it. Raises StoreError: the outcome of the write is then unknown."""
         stored = self._store(made)
         circuit.save(self._outbox, made.before, made.after, made.ended)
-        for claim in made.claims if stored and made.over else ():
-            self._settled(claim.notification.request.id)
+        if stored and made.over:
+            for claim in made.claims:
+                self._settled(claim.notification.request.id)
         self._made = None
         dead = made.outcome.result is Result.DEAD
         for claim in made.claims:

@@ -125,9 +125,16 @@ def _alert(
     newest = index.current.get(request.model) == record.id
     ends_at = episode.ended_at or (0 if newest else record.ended_at)
     alert = OpenAlert(
-        request, request.episode_start, ends_at, record.delivered_at, interval,
-        held, record.hold_until, annotations, "" if run is None else run.rule.group,
-    )  # fmt: skip
+        request,
+        request.episode_start,
+        ends_at,
+        record.delivered_at,
+        interval,
+        held,
+        record.hold_until,
+        annotations,
+        "" if run is None else run.rule.group,
+    )
     lasting = not (record.state.waiting or record.ended_at or episode.ended_at)
     if lasting and run is not None and row is not None:
         value, threshold = run.staged.value.item(row), run.staged.threshold.item(row)
