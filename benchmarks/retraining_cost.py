@@ -32,6 +32,7 @@ from bridge.domain.request import RequestState
 from bridge.domain.route import Route
 from bridge.domain.rule import Cooldown, Gates, Group, Rule, SignalQuery, StrategySpec
 from bridge.domain.times import HOUR, Duration, Timestamp
+from bridge.engine.access import EngineSettings
 from bridge.engine.api.commands import EngineCommands
 from bridge.engine.api.views import ReloadResult
 from bridge.engine.engine import Engine
@@ -134,7 +135,7 @@ def asked(served: Sequence[Served], spec: StrategySpec) -> list[list[int]]:
     engine = Engine(source, store, source.table)
     now = START + (BEGIN - 1) * STEP
     engine.start(now)
-    engine.configure([group], OneCoordinator(), Gates(settle=0))
+    engine.configure([group], EngineSettings(OneCoordinator(), Gates(settle=0)))
     commands = EngineCommands(
         engine, store, store, reload=lambda: ReloadResult(ok=True), wake=lambda: None, now=lambda: now
     )

@@ -92,7 +92,10 @@ def test_strategies_are_listed_with_their_parameters(command) -> None:
     """Name, idea, parameters, columns."""
     code, out, _ = command("strategies")
     assert code == 0
-    assert "threshold\n    Strategy that is breached while a value is past its limit.\n    parameters: max, min, clear" in out
+    assert (
+        "threshold\n    Strategy that is breached while a value is past its limit.\n    parameters: max, min, clear"
+        in out
+    )
 
 
 def test_a_bridge_that_is_not_there_is_said_so(command) -> None:

@@ -30,7 +30,7 @@ def test_a_removed_database_makes_the_bridge_unready_and_nothing_new_is_sent() -
         sent = len(hook.requests)
         later = whole_second()
         write_script(source, {LATE: steps(later - 20_000, later + 600_000, [(later - 20_000, later + 600_000)])})
-        ticks = process.program.log.count("tick was not stored")
-        wait_until(lambda: process.program.log.count("tick was not stored") >= ticks + 3, 30, "three more slots")
+        ticks = process.program.log.count("evaluation was not stored")
+        wait_until(lambda: process.program.log.count("evaluation was not stored") >= ticks + 3, 30, "three more slots")
         assert len(hook.requests) == sent
         assert process.program.terminate() == 0

@@ -186,7 +186,7 @@ def test_a_settlement_without_an_answer_is_made_again_and_nothing_is_sent_twice(
         assert (item.state, item.attempts, item.kind) == (DeliveryState.DELIVERED, 1, Kind.FIRING)
         assert (receiver.ids, len(reports)) == ([record.id], 1)
         world.engine.recover(world.now)
-        assert world.engine.book.requests[record.id].state == "accepted"
+        assert world.state.episode_index.requests[record.id].state == "accepted"
         store.close()
 
 

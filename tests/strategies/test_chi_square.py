@@ -11,7 +11,7 @@ from scipy.stats import chi2_contingency
 
 from bridge.domain.batch import EventKind
 from bridge.domain.rule import StrategySpec
-from bridge.strategies.histograms import chi_square_statistic, merged, histogram_pair
+from bridge.strategies.histograms import chi_square_statistic, histogram_pair, merged
 from bridge.strategies.registry import build
 from tests.support.histograms import INF, NAN, batch, judged
 

@@ -44,5 +44,6 @@ def test_after_a_change_it_begins_anew_and_the_alarm_stays() -> None:
     assert first == 6
     assert set(codes[first:]) == {"BREACHED"}
     assert story.reason() == (
-        "score 3 is 3 robust sigmas above its usual 0 (Page-Hinkley 0, limit 14, not recovered since it exceeded the limit)"
+        "score 3 is 3 robust sigmas above its usual 0"
+        " (Page-Hinkley 0, limit 14, not recovered since it exceeded the limit)"
     )

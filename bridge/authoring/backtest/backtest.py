@@ -16,7 +16,7 @@ from bridge.domain.model import ModelTable
 from bridge.domain.route import Route
 from bridge.domain.rule import Gates, Group
 from bridge.domain.times import DAY, HOUR, Duration, Timestamp
-from bridge.engine.engine import RETIRE_AFTER
+from bridge.engine.access import RETIRE_AFTER
 from bridge.engine.replay.replay import NoDestinations, Replay
 from bridge.ports import MetricSource
 from bridge.sources.config import PrometheusConfig
@@ -114,13 +114,13 @@ class Backtest:
         for report in replay.walk(begins, ends, end=self.until):
             results.count(report)
             if self.recorder is not None:
-                self.recorder.take(replay.engine.groups[report.group].runs, report.slot)
+                self.recorder.take(replay.rules(report.group), report.slot)
             unanswered = bool(report.queries) and all(item.error for item in report.queries)
             self._silent = self._silent + 1 if unanswered else 0
             if self._silent >= PATIENCE:
                 raise BacktestError(f"no answer for {PATIENCE} consecutive slots: {report.queries[-1].message}")
         results.slots += replay.passed - passed
-        results.note_unjudged(replay.engine.runs())
+        results.note_unjudged(replay.all_rules())
         if self.folder is not None and not self._silent:  # otherwise the server may be down
             resuming.write(self.folder, self._progress(replay, results, ends))
 

@@ -1,4 +1,4 @@
-"""What `alert:` rules say to Alertmanagers: one alert for each model, as long as the rule fires."""
+"""Alerts of firing `alert:` rules: one for each model."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from bridge.ports.request_alerts import FiringAlert
 
 
 def firing(run: RuleEvaluator, interval: Duration) -> list[FiringAlert]:
-    """The notices of one rule."""
+    """Return the alerts of one rule. interval: evaluation interval of its group."""
     alerts = run.live.alerts
     return [
         FiringAlert(
             run.rule.name,
-            run.table[slot],
-            notice_labels(run, run.table[slot]),
-            run.rendered(slot),
-            int(alerts.fired_at[slot]),
+            run.table[row],
+            notice_labels(run, run.table[row]),
+            run.rendered(row),
+            int(alerts.fired_at[row]),
             interval,
         )
-        for slot in np.flatnonzero(alerts.state == State.FIRING).tolist()
+        for row in np.flatnonzero(alerts.state == State.FIRING).tolist()
     ]
 
 
 def notice_labels(run: RuleEvaluator, model: ModelKey) -> dict[str, str]:
-    """The labels that routes match, and that Alertmanager sees."""
+    """Return the labels that routes match and Alertmanager receives."""
     return {**run.rule.labels, "alertname": run.rule.name, **model.labels()}

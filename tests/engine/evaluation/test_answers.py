@@ -26,7 +26,7 @@ def test_a_rule_that_uses_partial_answers_judges_them_as_whole(limit: float | No
     assert world.requests()[0].request.rule == "Uses"
     assert report.errors == {"Keeps": "the answer is partial: truncated"}
     assert report.answers == {"Uses": "partial_used", "Keeps": "partial"}
-    assert {run.rule.name: run.health for run in world.engine.groups["g"].runs} == {"Uses": "ok", "Keeps": "err"}
+    assert {run.rule.name: run.health for run in world.state.groups["g"].runs} == {"Uses": "ok", "Keeps": "err"}
 
 
 def test_an_absence_counts_for_a_plain_expression_that_uses_partial_answers() -> None:
@@ -34,7 +34,7 @@ def test_an_absence_counts_for_a_plain_expression_that_uses_partial_answers() ->
     world = partial_world(rule("Uses", limit=None, policies=USE))
     world.tick({A: 0.7})
     world.tick({B: 0.8})
-    run = world.engine.groups["g"].runs[0]
+    run = world.state.groups["g"].runs[0]
     assert run.live.alerts.state[world.engine.table.row(A)] == 0
 
 
@@ -55,7 +55,7 @@ def test_whoever_is_absent_from_a_partial_answer_is_not_taken_for_gone() -> None
     world.tick({A: 0.1, B: 0.1})
     world.source.partial = True
     world.tick({A: 0.1})
-    (roster,) = world.engine.groups["g"].rosters.values()
+    (roster,) = world.state.groups["g"].rosters.values()
     assert not roster.live.missing_since.any()
 
 

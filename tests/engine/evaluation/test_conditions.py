@@ -48,9 +48,9 @@ def test_any_condition_is_enough() -> None:
     world = World(group(composite("Either", SLOW, DRIFTS, at_least=1)))
     slot(world, latency={A: 0.05}, drift={A: 0.7})
     slot(world, latency={A: 0.3}, drift={A: 0.1})
-    assert len(world.engine.book.episodes) == 1
+    assert len(world.state.episode_index.episodes) == 1
     slot(world, latency={A: 0.05}, drift={A: 0.1})
-    assert world.engine.book.episodes == {}
+    assert world.state.episode_index.episodes == {}
 
 
 def test_at_least_two_of_three() -> None:
@@ -74,7 +74,7 @@ def test_a_failing_signal_resolves_nothing() -> None:
     slot(world, latency={A: 0.3}, drift={A: 0.7})
     for _ in range(3):
         slot(world, latency=QUERY_FAILED, drift={A: 0.7})
-    assert list(world.engine.book.episodes) == [A]
+    assert list(world.state.episode_index.episodes) == [A]
     assert world.decisions()[-1].outcome == "error"
 
 
@@ -88,7 +88,7 @@ def test_slow_while_drift_is_healthy_tells_people_and_asks_nothing() -> None:
         (B, "Drifted", "requested"),
     ]
     assert world.decisions()[0].reason == "SlowButHealthy: drift latency 0.3 above 0.2; drift healthy"
-    assert list(world.engine.book.episodes) == [B]
+    assert list(world.state.episode_index.episodes) == [B]
 
 
 def test_a_model_whose_rule_is_kept_firing_is_not_healthy() -> None:

@@ -90,7 +90,7 @@ def test_a_successor_that_went_silent_too_replaces_nobody() -> None:
     world.tick({A: 0.7, B: 0.1, C: 0.1})
     for _ in range(8):
         world.tick({B: 0.1})
-    assert list(world.engine.book.episodes) == [A]
+    assert list(world.state.episode_index.episodes) == [A]
 
 
 def test_a_canary_beside_the_old_version_replaces_nobody() -> None:
@@ -99,17 +99,17 @@ def test_a_canary_beside_the_old_version_replaces_nobody() -> None:
     world.tick({A: 0.7})
     for _ in range(10):
         world.tick({A: 0.7, C: 0.1})
-    assert list(world.engine.book.episodes) == [A]
+    assert list(world.state.episode_index.episodes) == [A]
 
 
 def test_a_silent_version_without_a_successor_is_kept_until_it_is_retired() -> None:
     """It might come back: a week is the default; here an hour."""
     world = World(group(rule(), interval=10 * MINUTE), routes=FixedRoutes(reporting=False))
-    world.engine.retire_after = 60 * MINUTE
+    world.change(retire_after=60 * MINUTE)
     world.tick({A: 0.7, B: 0.1})
     for _ in range(6):
         world.tick({B: 0.1})
-    assert list(world.engine.book.episodes) == [A]
+    assert list(world.state.episode_index.episodes) == [A]
     world.tick({B: 0.1})
     assert (world.requests()[0].state, world.requests()[0].message) == ("closed", "retired")
     assert told(world)[-1] == (A, "none", "retired: drift no longer reports it")

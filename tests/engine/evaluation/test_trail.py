@@ -24,9 +24,7 @@ def fleet(count: int) -> list[ModelKey]:
 
 
 def world_of(*rules: object) -> World:
-    world = World(group(*(rules or (rule(),))))  # type: ignore[arg-type]
-    world.engine.trails = Trails()
-    return world
+    return World(group(*(rules or (rule(),))), trails=Trails())  # type: ignore[arg-type]
 
 
 def trail(world: World, model: object = A, name: str = "Drifted", last: int = 0) -> TrailView:
@@ -107,7 +105,7 @@ def test_the_ring_keeps_the_newest_slots_and_its_budget() -> None:
     noted: list[tuple[int, float]] = []
     for step in range(35):
         world.tick({A: step / 100, B: 0.1} if step < 20 else {A: step / 100, **dict.fromkeys(fleet(80), 0.1)})
-        run = world.engine.runs()["Drifted"]
+        run = world.rule("Drifted")
         trails.note(run)
         noted.append((world.now, step / 100))
         course = trails.course([world.engine.table.row(A), 10_000])
@@ -131,8 +129,8 @@ def test_a_rule_of_another_meaning_begins_a_new_trail() -> None:
     assert shown(trail(world).value) == [0.3]
     world.reconfigure(group(rule("Other")))
     world.tick({A: 0.4})
-    assert world.engine.trails is not None
-    assert len(world.engine.trails.course("Drifted", [0]).slots) == 0
+    assert world.trails is not None
+    assert len(world.trails.course("Drifted", [0]).slots) == 0
 
 
 def test_a_band_that_fails_costs_the_picture_alone(
@@ -177,7 +175,7 @@ def test_an_expression_says_nothing_of_models_that_it_does_not_return() -> None:
 def test_a_rule_that_was_not_evaluated_leaves_no_point() -> None:
     """There is nothing to remember of it."""
     kept, world = Trail(), world_of()
-    kept.note(world.engine.runs()["Drifted"])
+    kept.note(world.rule("Drifted"))
     assert len(kept.course([0]).slots) == 0
 
 

@@ -38,11 +38,11 @@ def test_a_rule_that_fires_later_joins_the_open_request() -> None:
     world.say({A: 0.1}, signal="drift")
     world.tick({A: 0.3}, signal="errors")
     assert world.states() == [(A, "requested")]
-    assert world.engine.book.episodes[A].rules == ("First", "Second")
+    assert world.state.episode_index.episodes[A].rules == ("First", "Second")
     world.say({A: 0.1}, signal="drift")
     world.tick({A: 0.0}, signal="errors")
     assert world.states() == [(A, "closed")]
-    assert A not in world.engine.book.episodes
+    assert A not in world.state.episode_index.episodes
 
 
 def test_without_notify_the_daemon_decides_nothing(monkeypatch) -> None:

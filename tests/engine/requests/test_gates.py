@@ -188,7 +188,7 @@ def silence(world: World, *matchers: str, fetched: int | None = None) -> None:
     made = tuple(Matcher.parse(text) for text in matchers)
     listed = (Silence("s1", made, 0, world.now + 15 * SECOND),)
     at = world.now if fetched is None else fetched
-    world.engine.silences = lambda: SilenceSnapshot(listed, at)
+    world.change(silences=lambda: SilenceSnapshot(listed, at))
 
 
 def test_a_silence_holds_the_request_that_it_covers() -> None:
@@ -216,7 +216,7 @@ def test_a_silence_that_cannot_be_understood_holds_what_it_may_cover(hold: bool)
     world = World(group(rule()), gates=Gates(hold_unknown=hold, settle=0))
     made = (Matcher.parse('pipeline="ranking"'),)
     listed = (Silence("s1", made, 0, world.now + 15 * SECOND, unclear="not a regular expression"),)
-    world.engine.silences = lambda: SilenceSnapshot(listed, world.now)
+    world.change(silences=lambda: SilenceSnapshot(listed, world.now))
     world.tick({A: 0.7, B: 0.7})
     assert holds(world) == [(A, "held", "silences_unknown"), (B, "requested", None)]
     world.tick({A: 0.7, B: 0.7})
@@ -279,7 +279,7 @@ def test_a_shadow_rule_is_decided_beside_the_others_and_touches_nothing() -> Non
     world = World(group(rule("Live"), rule("Shadow", query="errors", limit=0.1, mode=Mode.SHADOW)))
     world.say({A: 0.1}, signal="drift")
     world.tick({A: 0.3}, signal="errors")
-    assert (world.requests(), world.engine.book.episodes) == ([], {})
+    assert (world.requests(), world.state.episode_index.episodes) == ([], {})
     assert [(item.rule, item.outcome) for item in world.decisions()] == [("Shadow", "recorded")]
     world.say({A: 0.7}, signal="drift")
     world.tick({A: 0.3}, signal="errors")
@@ -331,7 +331,7 @@ def test_a_held_request_has_its_end_though_its_strategy_raises() -> None:
     def broken(batch: object, state: object) -> None:
         raise ValueError("broken")
 
-    world.engine.runs()["Drifted"].strategy.analyse_batch = broken
+    world.rule("Drifted").strategy.analyse_batch = broken
     for _ in range(3):
         world.tick({A: 0.9})
     assert world.states() == [(A, "requested")]
@@ -378,7 +378,7 @@ def test_a_dry_bridge_sends_nothing_whatever_is_released() -> None:
     """The leading rule is gone: a rule of the episode says how far the request may go."""
     joined = rule("Joined", limit=0.7, mode=Mode.DRY_RUN)
     world = World(group(rule("Leader", mode=Mode.DRY_RUN), joined))
-    world.engine.dry_run = True
+    world.change(dry_run=True)
     world.commands.pause("", "", HOUR, "bob")
     world.tick({A: 0.65})
     world.tick({A: 0.9})

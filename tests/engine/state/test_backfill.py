@@ -59,7 +59,7 @@ def begun(*rules: Rule, slots: int = 50, answer=HIGH) -> World:
 
 
 def verdict(world: World, name: str = "Streak") -> tuple[str, str, float]:
-    now = world.engine.runs()[name].live
+    now = world.rule(name).live
     slot = world.engine.table.row(A)
     return Code(now.code[slot]).name, Cause(now.cause[slot]).name, float(now.statistic[slot])
 
@@ -195,8 +195,9 @@ class Forgetful(ScriptedSource):
 
 
 def forgetful(world: World, failures: int) -> None:
-    world.source = world.engine.source = Forgetful(world.engine.table, world.script)
-    world.source.failures = failures
+    source = Forgetful(world.engine.table, world.script)
+    source.failures = failures
+    world.change(source=source)
 
 
 def test_history_that_cannot_be_asked_is_asked_again_later(caplog) -> None:

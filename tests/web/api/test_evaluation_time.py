@@ -32,7 +32,7 @@ class SlowSource(ScriptedSource):
 
 def world_of(group: Group) -> World:
     world = World(group)
-    world.engine.source = SlowSource(world.engine.table, world.script)
+    world.change(source=SlowSource(world.engine.table, world.script))
     return world
 
 
