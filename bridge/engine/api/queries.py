@@ -156,7 +156,7 @@ class EngineQueries:
         book = self._engine.book
         current = book.requests.get(book.current.get(model, ""))
         held = current.hold.value if current is not None and current.hold is not None else ""
-        asked = book.requests.get(book.last_asked.get(model, ""))
+        asked = book.requests.get(book.last_sent.get(model, ""))
         if asked is None:
             return ModelView(model, state, signals, 0, "", "", held)
         event = asked.request.evidence[0].event if asked.request.evidence else ""

@@ -61,7 +61,7 @@ def take(engine: Engine) -> Checkpoint:
         dict(engine.keeper().storms),
         list(engine.book.last_end.items()),
         {
-            name: {signal: roster.live.left for signal, roster in group.rosters.items()}
+            name: {signal: expected.live.retired for signal, expected in group.expected_models.items()}
             for name, group in engine.groups.items()
         },
     )
@@ -85,8 +85,8 @@ def put(engine: Engine, checkpoint: Checkpoint) -> None:
         run.health, run.last_error = memory.health, memory.last_error
         run.last_evaluation, run.failures = memory.last_evaluation, memory.failures
     for name, group in engine.groups.items():
-        for signal, roster in group.rosters.items():
-            roster.live.left = set(checkpoint.left[name][signal])
+        for signal, expected in group.expected_models.items():
+            expected.live.retired = set(checkpoint.left[name][signal])
     engine.keeper().storms.clear()
     engine.keeper().storms.update(checkpoint.storms)
     engine.book.last_end.update(checkpoint.last_end)
@@ -130,12 +130,12 @@ def _sightings(engine: Engine) -> list[Sighting]:
     return [
         Sighting(
             name,
-            roster.name,
+            expected.name,
             engine.table[slot],
-            int(roster.live.first_seen[slot]),
-            int(roster.live.missing_since[slot]),
+            int(expected.live.first_seen[slot]),
+            int(expected.live.missing_since[slot]),
         )
         for name, group in engine.groups.items()
-        for roster in group.rosters.values()
-        for slot in np.flatnonzero(roster.live.first_seen).tolist()
+        for expected in group.expected_models.values()
+        for slot in np.flatnonzero(expected.live.first_seen).tolist()
     ]

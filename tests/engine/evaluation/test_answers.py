@@ -55,8 +55,8 @@ def test_whoever_is_absent_from_a_partial_answer_is_not_taken_for_gone() -> None
     world.tick({A: 0.1, B: 0.1})
     world.source.partial = True
     world.tick({A: 0.1})
-    (roster,) = world.engine.groups["g"].rosters.values()
-    assert not roster.live.missing_since.any()
+    (expected,) = world.engine.groups["g"].expected_models.values()
+    assert not expected.live.missing_since.any()
 
 
 @pytest.mark.parametrize(("policy", "asks"), [("keep", False), ("ok", False), ("fire", True)])

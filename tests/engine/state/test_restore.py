@@ -21,7 +21,7 @@ def test_a_restart_restores_alerts_slots_and_expected_models() -> None:
     run = world.engine.groups["g"]
     assert run.last_slot == world.now
     assert sum(states(world)) == State.FIRING
-    (expected,) = run.rosters.values()
+    (expected,) = run.expected_models.values()
     assert (expected.live.first_seen > 0).sum() == 2
 
 
