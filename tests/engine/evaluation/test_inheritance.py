@@ -121,7 +121,7 @@ def test_a_pause_between_two_versions_loses_nothing(monkeypatch: pytest.MonkeyPa
 
 
 class LearningFromThePast(Learning):
-    """With a minute of history, the result is the same."""
+    """The same strategy with a minute of history."""
 
     history = 60_000
 
