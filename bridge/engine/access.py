@@ -64,7 +64,7 @@ class EpisodeIndexView(Protocol):
         ...
 
     @property
-    def last_asked(self) -> Mapping[ModelKey, str]:
+    def last_sent(self) -> Mapping[ModelKey, str]:
         """Id of the last sent request of each model."""
         ...
 

@@ -161,7 +161,7 @@ class EngineQueries:
     ) -> ModelView:
         current = index.requests.get(index.current.get(model, ""))
         held = current.hold.value if current is not None and current.hold is not None else ""
-        last = index.requests.get(index.last_asked.get(model, ""))
+        last = index.requests.get(index.last_sent.get(model, ""))
         if last is None:
             return ModelView(model, state, signals, 0, "", "", held)
         event = last.request.evidence[0].event if last.request.evidence else ""

@@ -22,12 +22,12 @@ class ExpectedModels:
 
     first_seen: 0 = not expected.
     missing_since: 0 = reporting.
-    left: rows of models that were retired; `discover` alone does not make them expected again.
+    retired: rows of models that were retired; `discover` alone does not make them expected again.
     """
 
     first_seen: Instants
     missing_since: Instants
-    left: set[int] = field(default_factory=set)
+    retired: set[int] = field(default_factory=set)
 
     @staticmethod
     def empty() -> ExpectedModels:
@@ -36,7 +36,7 @@ class ExpectedModels:
 
     def copy(self) -> ExpectedModels:
         """Return a deep copy."""
-        return ExpectedModels(self.first_seen.copy(), self.missing_since.copy(), set(self.left))
+        return ExpectedModels(self.first_seen.copy(), self.missing_since.copy(), set(self.retired))
 
     def grow(self, size: int) -> None:
         """Extend the columns to `size` rows; new rows are not expected."""
@@ -60,13 +60,15 @@ class ExpectedModels:
         here[present] = True
         self.first_seen[here & ~known] = began
         self.missing_since[here] = 0
-        if self.left:
-            self.left.difference_update(present.tolist())
+        if self.retired:
+            self.retired.difference_update(present.tolist())
         self.missing_since[known & ~here & (self.missing_since == 0)] = slot
 
     def discover(self, models: NDArray[np.int32], slot: Timestamp) -> None:
         """Expect models that must report even if they never have; they are missing until they do."""
-        new = np.array([row for row in models.tolist() if not self.first_seen[row] and row not in self.left], np.int64)
+        new = np.array(
+            [row for row in models.tolist() if not self.first_seen[row] and row not in self.retired], np.int64
+        )
         self.first_seen[new] = slot
         self.missing_since[new] = slot
 
@@ -78,7 +80,7 @@ class ExpectedModels:
         """Stop expecting these models."""
         self.first_seen[rows] = 0
         self.missing_since[rows] = 0
-        self.left.update(rows.tolist())
+        self.retired.update(rows.tolist())
 
     def changes(self, before: ExpectedModels, group: str, signal: str, models: Sequence[ModelKey]) -> list[Sighting]:
         """Return the sightings that differ from `before`, the stored state."""

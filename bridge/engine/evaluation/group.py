@@ -28,7 +28,7 @@ Rows = NDArray[np.int64]
 class GroupEvaluator:
     """Rule group with its state.
 
-    rosters: expected models of every signal that a strategy evaluates, by signal.
+    expected_models: expected models of every signal that a strategy evaluates, by signal.
     last_slot: None = never evaluated.
     seconds: duration of the last evaluation.
     missed: total number of slots that were not evaluated on time.
@@ -37,7 +37,7 @@ class GroupEvaluator:
     group: Group
     runs: list[RuleEvaluator]
     subject: ModelSubject
-    rosters: dict[str, ExpectedModelsState]
+    expected_models: dict[str, ExpectedModelsState]
     last_slot: Timestamp | None = None
     seconds: float = 0.0
     missed: int = 0
@@ -47,8 +47,8 @@ class GroupEvaluator:
 
     def begin(self, gap: Duration) -> None:
         """Start a tick on copies of the state; `gap` ms before it were never evaluated."""
-        for roster in self.rosters.values():
-            roster.begin()
+        for expected in self.expected_models.values():
+            expected.begin()
         for rule in self.runs:
             rule.begin()
             rule.skip(gap)
@@ -58,15 +58,15 @@ class GroupEvaluator:
         for rule in self.runs:
             rule.commit()
             rule.forget_series()
-        for roster in self.rosters.values():
-            roster.commit()
+        for expected in self.expected_models.values():
+            expected.commit()
 
     def rollback(self) -> None:
         """Discard the staged state."""
         for rule in self.runs:
             rule.rollback()
-        for roster in self.rosters.values():
-            roster.rollback()
+        for expected in self.expected_models.values():
+            expected.rollback()
 
     def queries(self) -> dict[str, SignalQuery]:
         """Return every query of the group's rules, by name."""
@@ -88,16 +88,16 @@ class GroupEvaluator:
 
         A response that may be incomplete says nothing about absent models.
         """
-        roster = self.rosters.get(batch.name)
+        expected = self.expected_models.get(batch.name)
         silent = batch.index[:0]
         if DISCOVER in batch.columns:
             batch, silent = batch.reporting()
-        if roster is not None:
-            roster.staged.grow(len(batch.table))
+        if expected is not None:
+            expected.staged.grow(len(batch.table))
             if batch.cause is Cause.NONE:
-                roster.staged.see(batch.index, slot)
-                roster.staged.discover(silent, slot)
-            silent = silent[roster.staged.first_seen[silent] > 0]  # a retired model does not become expected again
+                expected.staged.see(batch.index, slot)
+                expected.staged.discover(silent, slot)
+            silent = silent[expected.staged.first_seen[silent] > 0]  # a retired model does not become expected again
         if len(silent):
             for rule in self.runs:
                 if batch.name in rule.queries:
@@ -109,23 +109,23 @@ class GroupEvaluator:
 
         Reason "replaced": a newer version of the pipeline reports. Reason "retired": missing for `retire_after` ms.
         """
-        for name, roster in self.rosters.items():
-            overdue = roster.staged.overdue(slot, REPLACED_AFTER)
+        for name, expected in self.expected_models.items():
+            overdue = expected.staged.overdue(slot, REPLACED_AFTER)
             if not len(overdue):
                 continue
-            replaced = [row for row in overdue.tolist() if self._succeeded(roster, row)]
-            silent = set(roster.staged.overdue(slot, retire_after).tolist()) - set(replaced)
+            replaced = [row for row in overdue.tolist() if self._succeeded(expected, row)]
+            silent = set(expected.staged.overdue(slot, retire_after).tolist()) - set(replaced)
             for rows, why in ((replaced, "replaced"), (sorted(silent), "retired")):
                 gone = np.array(rows, np.int64)
-                roster.staged.drop(gone)
+                expected.staged.drop(gone)
                 if len(gone):
                     for rule in self.runs:
                         if name in rule.queries:
                             yield name, rule, self._unexpected(rule, gone), why
 
-    def _succeeded(self, roster: ExpectedModelsState, row: int) -> bool:
+    def _succeeded(self, expected: ExpectedModelsState, row: int) -> bool:
         """Return whether a later version of the same pipeline reports."""
-        seen = roster.staged
+        seen = expected.staged
         others = self.runs[0].table.versions(row)
         return any(
             other < len(seen.first_seen)
@@ -136,10 +136,10 @@ class GroupEvaluator:
 
     def _unexpected(self, rule: RuleEvaluator, gone: Rows) -> Rows:
         """Return the rows that no signal of the rule is expected to report any more."""
-        rosters = [self.rosters[name].staged for name in rule.queries if name in self.rosters]
+        expected_models = [self.expected_models[name].staged for name in rule.queries if name in self.expected_models]
         unexpected = [
             row for row in gone.tolist()
-            if not any(row < len(roster.first_seen) and roster.first_seen[row] for roster in rosters)
+            if not any(row < len(expected.first_seen) and expected.first_seen[row] for expected in expected_models)
         ]  # fmt: skip
         return np.array(unexpected, np.int64)
 
@@ -153,9 +153,9 @@ class GroupEvaluator:
         """Return the expected models that changed."""
         return [
             sighting
-            for roster in self.rosters.values()
-            for sighting in roster.staged.changes(
-                roster.live, self.group.name, roster.name, self.runs[0].table.models if self.runs else []
+            for expected in self.expected_models.values()
+            for sighting in expected.staged.changes(
+                expected.live, self.group.name, expected.name, self.runs[0].table.models if self.runs else []
             )
         ]
 

@@ -16,20 +16,20 @@ from bridge.engine.evaluation.rule import RuleEvaluator
 class RuleObserver:
     """Observer that evaluates the batches of its rule's signals and ignores others.
 
-    rosters: expected models by signal.
+    expected_models: expected models by signal.
     """
 
-    def __init__(self, run: RuleEvaluator, rosters: Mapping[str, ExpectedModelsState]) -> None:
+    def __init__(self, run: RuleEvaluator, expected_models: Mapping[str, ExpectedModelsState]) -> None:
         self.run = run
-        self._rosters = rosters
+        self._expected_models = expected_models
         self._signals = frozenset(run.queries)
 
     def receive_batch(self, batch: EventBatch) -> None:
         """Evaluate a batch of one of the rule's signals. Raises StrategyError."""
         if batch.name in self._signals:
             began = perf_counter()
-            roster = self._rosters.get(batch.name)
-            seen = np.zeros(len(batch.table), np.int64) if roster is None else roster.staged.first_seen
+            expected = self._expected_models.get(batch.name)
+            seen = np.zeros(len(batch.table), np.int64) if expected is None else expected.staged.first_seen
             try:
                 self.run.take(taken(batch, self.run.rule), seen)
             finally:

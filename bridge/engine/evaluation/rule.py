@@ -173,7 +173,7 @@ class RuleEvaluator:
         return self.rule.kind is RuleKind.ALERT and self.rule.mode is Mode.LIVE
 
     def continued(self, group: Group, rule: Rule) -> RuleEvaluator:
-        """Return an evaluator for an edited rule of the same fingerprint: it keeps the state, not the settings."""
+        """Return an evaluator for an edited rule of the same fingerprint: its state is kept."""
         fresh = RuleEvaluator.of(group, rule, self.table)
         fresh.live = fresh.staged = self.live
         fresh.series, fresh.failures = self.series, self.failures

@@ -66,7 +66,7 @@ def take(engine: Engine) -> Checkpoint:
             dict(state.storms),
             list(state.episode_index.last_end.items()),
             {
-                name: {signal: roster.live.left for signal, roster in group.rosters.items()}
+                name: {signal: expected.live.retired for signal, expected in group.expected_models.items()}
                 for name, group in state.groups.items()
             },
         )
@@ -84,8 +84,8 @@ def put(engine: Engine, checkpoint: Checkpoint) -> None:
         for name, rule in state.rules.items():
             _restore(rule, checkpoint.rules[name], len(checkpoint.models))
         for name, group in state.groups.items():
-            for signal, roster in group.rosters.items():
-                roster.live.left = set(checkpoint.left[name][signal])
+            for signal, expected in group.expected_models.items():
+                expected.live.retired = set(checkpoint.left[name][signal])
     engine.restore_memory(checkpoint.storms, checkpoint.last_end)
 
 
@@ -137,12 +137,12 @@ def _sightings(state: EngineState) -> list[Sighting]:
     return [
         Sighting(
             name,
-            roster.name,
+            expected.name,
             state.table[row],
-            int(roster.live.first_seen[row]),
-            int(roster.live.missing_since[row]),
+            int(expected.live.first_seen[row]),
+            int(expected.live.missing_since[row]),
         )
         for name, group in state.groups.items()
-        for roster in group.rosters.values()
-        for row in np.flatnonzero(roster.live.first_seen).tolist()
+        for expected in group.expected_models.values()
+        for row in np.flatnonzero(expected.live.first_seen).tolist()
     ]

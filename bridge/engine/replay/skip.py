@@ -112,8 +112,10 @@ def wake(state: EngineState, name: str) -> Timestamp:
         alerts = rule.live.alerts
         due.append(_next(alerts.active_at[alerts.state == State.PENDING], rule.rule.for_, now))
         due.append(_next(alerts.keep_since, rule.rule.keep_firing_for, now))
-    for roster in run.rosters.values():
-        due += [_next(roster.live.missing_since, after, now) for after in (REPLACED_AFTER, state.settings.retire_after)]
+    for expected in run.expected_models.values():
+        due += [
+            _next(expected.live.missing_since, after, now) for after in (REPLACED_AFTER, state.settings.retire_after)
+        ]
     return min(due)
 
 

@@ -90,7 +90,7 @@ class EpisodeIndex:
     waiting: models whose open episode has a held or terminal request.
     in_flight: ids of the requests in flight, by pipeline.
     last_end: end of the latest retraining, by pipeline.
-    last_asked: id of the request sent last, by model.
+    last_sent: id of the request sent last, by model.
     unjudged: successful retrainings without a recovery verdict, by request id.
     latest: id of the request sent last, by pipeline.
     """
@@ -102,7 +102,7 @@ class EpisodeIndex:
     waiting: set[ModelKey] = field(default_factory=set)
     in_flight: dict[PipelineKey, set[str]] = field(default_factory=dict)
     last_end: dict[PipelineKey, Timestamp] = field(default_factory=dict)
-    last_asked: dict[ModelKey, str] = field(default_factory=dict)
+    last_sent: dict[ModelKey, str] = field(default_factory=dict)
     unjudged: dict[str, RequestRecord] = field(default_factory=dict)
     latest: dict[PipelineKey, str] = field(default_factory=dict)
     sent: Sent = field(default_factory=Sent)
@@ -144,7 +144,7 @@ class EpisodeIndex:
         model, state = record.request.model, record.state
         self.requests[record.id] = record
         if record.sent_at:
-            self.last_asked[model] = record.id
+            self.last_sent[model] = record.id
             last = self.requests.get(self.latest.get(record.owner, ""))
             if last is None or _order(record) >= _order(last):
                 self.latest[record.owner] = record.id
@@ -202,7 +202,7 @@ class EpisodeIndex:
         if before < self._forgotten + _FORGET_EVERY:
             return
         self._forgotten = before
-        needed = set(self.current.values()) | set(self.last_asked.values()) | self.unjudged.keys()
+        needed = set(self.current.values()) | set(self.last_sent.values()) | self.unjudged.keys()
         needed |= set(self.latest.values())
         for id_, record in list(self.requests.items()):
             key = (record.request.model, record.request.episode_start)

@@ -94,7 +94,7 @@ def _learn(run: RuleEvaluator, item: StoredState, batch: EventBatch) -> None:
     if item.live.state is not None and len(batch) and batch.cause is Cause.NONE:
         state = item.live.state[batch.index]
         if item.strategy.inherits:
-            none_known = np.zeros(len(run.live.known), np.bool_)  # a known model may have no state yet at this point
+            none_known = np.zeros(len(run.live.known), np.bool_)  # the stored state may be older than a known model
             inherit(item.strategy, state, batch.index, item.live.state, none_known, run.table)
         learn(item.strategy, batch, state, run.rule, item.query)
         item.live.state[batch.index] = state

@@ -86,42 +86,48 @@ class Restorer:
 
     def _stale_sightings(self, groups: OldGroups, old: OldGroups) -> list[Sighting]:
         """Return the expected models of removed signals, as sightings that delete their row."""
-        kept = {(group.group.name, roster.name) for group in groups.values() for roster in group.rosters.values()}
+        kept = {
+            (group.group.name, expected.name)
+            for group in groups.values()
+            for expected in group.expected_models.values()
+        }
         gone = [sighting for stored in self._seen.values() for sighting in stored]
         self._seen = {}
         for name, group in old.items():
-            for roster in group.rosters.values():
-                if (name, roster.name) not in kept:
-                    rows = np.flatnonzero(roster.live.first_seen).tolist()
-                    gone += [Sighting(name, roster.name, self._table[row], 0) for row in rows]
+            for expected in group.expected_models.values():
+                if (name, expected.name) not in kept:
+                    rows = np.flatnonzero(expected.live.first_seen).tolist()
+                    gone += [Sighting(name, expected.name, self._table[row], 0) for row in rows]
         return [replace(sighting, first_seen=0) for sighting in gone]
 
     def _group_run(self, group: Group, old: GroupEvaluator | None, old_runs: OldRuns) -> GroupEvaluator:
         runs = [self._rule_run(group, index, old_runs) for index in range(len(group.rules))]
-        rosters = self._rosters(group, runs, old)
+        expected_models = self._expected_models(group, runs, old)
         subject = ModelSubject(self._failed)
         for run in runs:
-            subject.attach(RuleObserver(run, rosters))
+            subject.attach(RuleObserver(run, expected_models))
         if old is not None:
-            return GroupEvaluator(group, runs, subject, rosters, old.last_slot, old.seconds, old.missed, old.lock)
-        return GroupEvaluator(group, runs, subject, rosters, self._slots.get(group.name))
+            return GroupEvaluator(
+                group, runs, subject, expected_models, old.last_slot, old.seconds, old.missed, old.lock
+            )
+        return GroupEvaluator(group, runs, subject, expected_models, self._slots.get(group.name))
 
-    def _rosters(
+    def _expected_models(
         self, group: Group, runs: Iterable[RuleEvaluator], old: GroupEvaluator | None
     ) -> dict[str, ExpectedModelsState]:
         """Return the expected models of the signals that strategies evaluate, running ones before stored ones."""
         judged = {name for run in runs if run.strategy is not None or run.parts for name in run.queries}
-        before = {} if old is None else {roster.name: roster for roster in old.rosters.values()}
-        rosters: dict[str, ExpectedModelsState] = {}
+        before = {} if old is None else {expected.name: expected for expected in old.expected_models.values()}
+        expected_models: dict[str, ExpectedModelsState] = {}
         for name in sorted(judged):
             stored = f"{name}#{group.signal_meaning(name)}"
-            rosters[name] = before.get(stored) or self._restored(group.name, stored)
+            expected_models[name] = before.get(stored) or self._restored(group.name, stored)
         for run in runs:
             for name in run.queries:
-                if name in rosters:
-                    roster = rosters[name].live
-                    run.expect(np.flatnonzero(roster.first_seen), missing=np.flatnonzero(roster.missing_since))
-        return rosters
+                if name in expected_models:
+                    expected = expected_models[name].live
+                    run.expect(np.flatnonzero(expected.first_seen), missing=np.flatnonzero(expected.missing_since))
+        return expected_models
 
     def _restored(self, group: str, signal: str) -> ExpectedModelsState:
         state = ExpectedModelsState.fresh(signal)

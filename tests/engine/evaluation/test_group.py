@@ -9,7 +9,7 @@ from tests.support.world import A, B, C, World, group, rule
 
 
 def evaluator(world: World) -> GroupEvaluator:
-    return world.engine.groups["g"]
+    return world.state.groups["g"]
 
 
 def test_queries_are_those_of_all_rules() -> None:
@@ -34,8 +34,8 @@ def test_a_silent_old_version_is_replaced_and_another_model_retired() -> None:
     run.begin(0)
     assert [(rows.tolist(), why) for _, _, rows, why in run.departures(late, DAY)] == [([table.row(A)], "replaced")]
     run.begin(0)
-    found = [(rows.tolist(), why) for _, _, rows, why in run.departures(world.now + DAY, DAY)]
-    assert found == [([table.row(A)], "replaced"), ([table.row(B)], "retired")]
+    departures = [(rows.tolist(), why) for _, _, rows, why in run.departures(world.now + DAY, DAY)]
+    assert departures == [([table.row(A)], "replaced"), ([table.row(B)], "retired")]
 
 
 def test_only_changed_rows_are_stored() -> None:

@@ -44,7 +44,7 @@ def test_a_composite_rule_names_its_queries() -> None:
     """A rule with one query shows it alone."""
     limit = StrategySpec("threshold", {"max": 0.6})
     both = rule("Both", limit=None, conditions=(Condition("drift", limit), Condition("errors", limit)), at_least=2)
-    runs = World(group(rule(), both)).engine.runs()
+    runs = World(group(rule(), both)).state.rules
     assert decision_log.query_text(runs["Drifted"]) == "drift"
     assert decision_log.query_text(runs["Both"]) == "drift.value: drift\nerrors.value: errors"
 

@@ -10,7 +10,7 @@ from tests.support.world import A, B, World, group, rule
 
 
 def states(world: World, name: str = "Drifted") -> list[int]:
-    return world.engine.runs()[name].live.alerts.state.tolist()
+    return world.rule(name).live.alerts.state.tolist()
 
 
 def test_a_restart_restores_alerts_slots_and_expected_models() -> None:
@@ -18,10 +18,10 @@ def test_a_restart_restores_alerts_slots_and_expected_models() -> None:
     world = World(group(rule()))
     world.tick({A: 0.7, B: 0.1})
     world.restart()
-    run = world.engine.groups["g"]
+    run = world.state.groups["g"]
     assert run.last_slot == world.now
     assert sum(states(world)) == State.FIRING
-    (expected,) = run.rosters.values()
+    (expected,) = run.expected_models.values()
     assert (expected.live.first_seen > 0).sum() == 2
 
 
