@@ -64,18 +64,18 @@ def _management(queries: Queries, metrics: Callable[[Timestamp], bytes], now: Ca
     """Return the routes for metrics and health."""
     router = APIRouter(tags=["management"], default_response_class=PlainTextResponse)
 
-    @router.get("/metrics")
+    @router.get("/metrics", summary="Metrics")
     def exposition() -> Response:
         """Return the metrics in Prometheus text format."""
         return Response(metrics(now()), media_type=METRICS_TYPE)
 
-    @router.get("/-/healthy")
+    @router.get("/-/healthy", summary="Health")
     async def healthy() -> PlainTextResponse:
         """Return 200 while the process is alive."""
         # Not in a worker thread, so that busy handlers cannot make the process look dead.
         return PlainTextResponse("retrain-bridge is healthy.\n")
 
-    @router.get("/-/ready")
+    @router.get("/-/ready", summary="Readiness")
     def ready() -> PlainTextResponse:
         """Return 200 if the bridge is ready, else 503 with the reason."""
         is_ready, reason = queries.ready()

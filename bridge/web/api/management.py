@@ -56,17 +56,19 @@ def management_routes(commands: Commands, secrets: Secrets, now: Callable[[], Ti
             operation_id=f"reload_{method.lower()}",
         )
 
-    @router.post("/api/v1/requests/{request_id}/redrive", tags=["acting"])
+    @router.post("/api/v1/requests/{request_id}/redrive", tags=["actions"])
     def redrive(request_id: str, destination: str | None = None) -> Response:
         """Requeue the dead deliveries of a request: all, or those of one destination."""
         return success({"redriven": commands.redrive(request_id, destination)})
 
-    @router.post("/api/v1/requests/{request_id}/retry", tags=["acting"])
+    @router.post("/api/v1/requests/{request_id}/retry", tags=["actions"])
     def retry(request_id: str) -> Response:
         """Retry at once the deliveries that wait for their next attempt, under the same id."""
         return success({"retried": commands.retry(request_id)})
 
-    @router.post("/api/v1/requests/{request_id}/status", tags=["acting"], openapi_extra=_body_schema())
+    @router.post(
+        "/api/v1/requests/{request_id}/status", tags=["actions"], summary="Status report", openapi_extra=_body_schema()
+    )
     async def status(request_id: str, request: Request) -> Response:
         """Report the status of a request; must be signed if a secret is set, else must come from this host."""
         body = await request.body()

@@ -54,7 +54,7 @@ class PauseBody(_Body):
 
 def operator_routes(commands: Commands) -> APIRouter:
     """Return the routes. Every action is recorded with its user and time."""
-    router = APIRouter(prefix="/api/v1", tags=["acting"])
+    router = APIRouter(prefix="/api/v1", tags=["actions"])
     for action, text in (
         ("approve", "Approve a request that awaits approval; the other gates still apply."),
         ("release", "Send a held request now, bypassing every gate."),
@@ -65,14 +65,14 @@ def operator_routes(commands: Commands) -> APIRouter:
             summary=action.capitalize(), description=text,
         )  # fmt: skip
 
-    @router.post("/requests")
+    @router.post("/requests", summary="Create request")
     def create(request: Request, body: CreateBody) -> Response:
         """Request a retraining by hand; a closed gate refuses it unless `force` is set."""
         model = ModelKey(body.project, body.pipeline, body.version)
         record = commands.create(model, body.reason, who(request, body.by), force=body.force)
         return success(encode.request(record))
 
-    @router.get("/pause")
+    @router.get("/pause", summary="Active pauses")
     def pauses() -> Response:
         """List the active pauses."""
         return success({"pauses": [encode.pause(item) for item in commands.pauses()]})

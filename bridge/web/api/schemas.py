@@ -41,10 +41,10 @@ def one_of(values: type[StrEnum]) -> Schema:
     return {"type": "string", "enum": [item.value for item in values]}
 
 
-def members(optional: tuple[str, ...] = (), /, **found: Schema) -> Schema:
+def members(optional: tuple[str, ...] = (), /, **properties: Schema) -> Schema:
     """Return the schema of an object with exactly these members; all are required except the optional ones."""
-    required = [name for name in found if name not in optional]
-    return {"type": "object", "required": required, "properties": found, "additionalProperties": False}
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "required": required, "properties": properties, "additionalProperties": False}
 
 
 _MODEL = {"project": TEXT, "pipeline": TEXT, "version": TEXT}

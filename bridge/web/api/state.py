@@ -36,13 +36,14 @@ def state_routes(queries: Queries) -> APIRouter:
         project: str = "", pipeline: str = "", version: str = "", limit: Limit = 1000, offset: Offset = 0,
     ) -> Response:  # fmt: skip
         """List models with their state and latest readings, sorted by project, pipeline and version."""
-        found = [
+        matching = [
             item for item in queries.models()
             if (not state or item.state in state) and _matches(item.model, project, pipeline, version)
         ]  # fmt: skip
-        return success({"total": len(found), "models": [encode.model(item) for item in found[offset : offset + limit]]})
+        page = matching[offset : offset + limit]
+        return success({"total": len(matching), "models": [encode.model(item) for item in page]})
 
-    @router.get("/status/buildinfo")
+    @router.get("/status/buildinfo", summary="Build information")
     def buildinfo() -> Response:
         """Return the version of the bridge."""
         return success({"version": __version__, "pythonVersion": platform.python_version()})
@@ -76,9 +77,9 @@ def decision_routes(queries: Queries) -> APIRouter:
             return refusal(400, str(error))
         model = ModelKey(project, pipeline, version) if all(given) else None
         query = DecisionFilter(model, rule, tuple(outcome), first, last, before, limit + 1)
-        found = queries.decisions(query)
-        next_id = found[limit - 1].id if len(found) > limit else None
-        return success({"decisions": [encode.decision(item) for item in found[:limit]], "next": next_id})
+        records = queries.decisions(query)
+        next_id = records[limit - 1].id if len(records) > limit else None
+        return success({"decisions": [encode.decision(item) for item in records[:limit]], "next": next_id})
 
     @router.get("/explain")
     def explain(project: str, pipeline: str, version: str, rule: str = "", at: Instant = "") -> Response:
@@ -88,10 +89,10 @@ def decision_routes(queries: Queries) -> APIRouter:
         except ValueError as error:
             return refusal(400, str(error))
         try:
-            found = queries.explain(ModelKey(project, pipeline, version), rule, instant)
+            explanations = queries.explain(ModelKey(project, pipeline, version), rule, instant)
         except SourceError as error:
             return refusal(503, f"cannot query history: {error}")
-        return success({"explanations": [encode.explanation(item) for item in found]})
+        return success({"explanations": [encode.explanation(item) for item in explanations]})
 
     return router
 
@@ -107,9 +108,9 @@ def request_routes(queries: Queries) -> APIRouter:
         limit: Limit = 100, after: str = "",
     ) -> Response:  # fmt: skip
         """List requests, newest first. `after`: value of `next` in the previous response, for the next page."""
-        found = queries.requests(RequestFilter(tuple(state), project, pipeline, version, limit + 1, after))
-        next_id = found[limit - 1].id if len(found) > limit else None
-        return success({"requests": [encode.request(item) for item in found[:limit]], "next": next_id})
+        records = queries.requests(RequestFilter(tuple(state), project, pipeline, version, limit + 1, after))
+        next_id = records[limit - 1].id if len(records) > limit else None
+        return success({"requests": [encode.request(item) for item in records[:limit]], "next": next_id})
 
     @router.get("/requests/{request_id}")
     def request(request_id: str) -> Response:

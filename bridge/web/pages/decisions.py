@@ -39,11 +39,11 @@ def routes(site: Site) -> APIRouter:
         problems = [] if all(parts) or not any(parts) else ["Filter by project, pipeline and version together."]
         model = ModelKey(*parts) if all(parts) else None
         query = DecisionFilter(model, rule, outcomes, before=before, limit=SHOWN + 1)
-        found = [] if problems else read(lambda: site.queries.decisions(query), problems)
-        older = site.link("/decisions", **filters, before=found[SHOWN - 1].id) if len(found) > SHOWN else ""
+        decisions = [] if problems else read(lambda: site.queries.decisions(query), problems)
+        older = site.link("/decisions", **filters, before=decisions[SHOWN - 1].id) if len(decisions) > SHOWN else ""
         return site.page(
-            "decisions.html", live=not before, found=found[:SHOWN], problems=problems, filters=filters, model=model,
-            filtered=any(filters.values()), outcomes=[item.value for item in Outcome], older=older,
+            "decisions.html", live=not before, decisions=decisions[:SHOWN], problems=problems, filters=filters,
+            model=model, filtered=any(filters.values()), outcomes=[item.value for item in Outcome], older=older,
             newest=site.link("/decisions", **filters) if before else "",
         )  # fmt: skip
 
@@ -76,21 +76,21 @@ class _DecisionPage:
     def redirect(self, query: DecisionFilter) -> Response:
         """Redirect to the page of the decision with this rule, model and slot."""
         try:
-            found = self._site.queries.decisions(query)
+            decisions = self._site.queries.decisions(query)
         except StoreError as error:
             return self._unavailable(error)
-        return RedirectResponse(self._site.decision_link(found[0]), 307) if found else self.not_found()
+        return RedirectResponse(self._site.decision_link(decisions[0]), 307) if decisions else self.not_found()
 
     def page(self, query: DecisionFilter, number: int, *, again: bool) -> Response:
         """Return the page of one decision. again: recompute every check from Prometheus history."""
         site = self._site
         try:
-            found = site.queries.decisions(query)
+            decisions = site.queries.decisions(query)
         except StoreError as error:
             return self._unavailable(error)
-        if not found or found[0].id != number:
+        if not decisions or decisions[0].id != number:
             return self.not_found()
-        item, problems = found[0], list[str]()
+        item, problems = decisions[0], list[str]()
         before = DecisionFilter(item.model, item.rule, before=item.id, limit=EARLIER)
         return site.page(
             "decision.html", live=False, item=item, repeat=site.queries.repeat(item),

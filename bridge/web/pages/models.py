@@ -26,16 +26,16 @@ def routes(site: Site) -> APIRouter:
         page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     ) -> HTMLResponse:
         states = [item for item in ModelState if item.value in (state or ())]
-        found = site.queries.model_page(text=q, states=states, offset=(page - 1) * MODELS, limit=MODELS)
-        counts = {name: count for name, count in found.counts.items() if count or name in states}
+        listing = site.queries.model_page(text=q, states=states, offset=(page - 1) * MODELS, limit=MODELS)
+        counts = {name: count for name, count in listing.counts.items() if count or name in states}
         rules = [rule for group in site.queries.groups(alerts=0) for rule in group.rules]
         problems: list[str] = []
         chosen = [item.value for item in states]
-        trails = site.queries.trails([view.model for view in found.models], SPARK_SLOTS)
+        trails = site.queries.trails([view.model for view in listing.models], SPARK_SLOTS)
         return site.page(
             "models.html",
-            found=found, trails=trails, counts=counts, q=q, chosen=chosen, rules=len(rules), problems=problems,
-            paging=Paging(page, MODELS, found.total > page * MODELS, found.total),
+            listing=listing, trails=trails, counts=counts, q=q, chosen=chosen, rules=len(rules), problems=problems,
+            paging=Paging(page, MODELS, listing.total > page * MODELS, listing.total),
             failing=[rule for rule in rules if rule.health == "err"],
             decisions=read(lambda: site.queries.decisions(DecisionFilter(limit=DECISIONS)), problems),
             deliveries=read(lambda: site.queries.pending_deliveries(DELIVERIES), problems),

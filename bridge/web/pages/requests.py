@@ -45,14 +45,14 @@ def routes(site: Site) -> APIRouter:
         states = tuple(item for item in RequestState if item.value in (state or ()))
         query = RequestFilter(states, project, pipeline, version, SHOWN + 1, after)
         problems: list[str] = []
-        found = read(lambda: site.queries.requests(query), problems)
+        requests = read(lambda: site.queries.requests(query), problems)
         waiting = read(lambda: site.queries.requests(RequestFilter(_WAITING, limit=WAITING)), problems)
         chosen = [item.value for item in states]
         filters = {"state": chosen, "project": project, "pipeline": pipeline, "version": version}
         return site.page(
-            "requests.html", found=found[:SHOWN], waiting=waiting, problems=problems, chosen=chosen, filters=filters,
-            filtered=any(filters.values()), states=[item.value for item in RequestState],
-            older=site.link("/requests", **filters, after=found[SHOWN - 1].id) if len(found) > SHOWN else "",
+            "requests.html", requests=requests[:SHOWN], waiting=waiting, problems=problems, chosen=chosen,
+            filters=filters, filtered=any(filters.values()), states=[item.value for item in RequestState],
+            older=site.link("/requests", **filters, after=requests[SHOWN - 1].id) if len(requests) > SHOWN else "",
             newest=site.link("/requests", **filters) if after else "",
         )  # fmt: skip
 

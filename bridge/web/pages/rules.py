@@ -30,15 +30,15 @@ def routes(site: Site) -> APIRouter:
     ) -> HTMLResponse:
         groups, problems = site.queries.groups(alerts=ALERTS), list[str]()
         every = [rule for group in groups for rule in group.rules]
-        found = [rule for rule in every if _matches(rule, q.lower().split(), state, health)]
-        rules = found[(page - 1) * SHOWN : page * SHOWN]
+        matching = [rule for rule in every if _matches(rule, q.lower().split(), state, health)]
+        rules = matching[(page - 1) * SHOWN : page * SHOWN]
         verdicts = dict(read(lambda: list(site.queries.verdicts().items()), problems))
         return site.page(
             "rules.html", groups=_grouped(groups, rules), problems=problems, filters={"q": q, "state": state,
             "health": health}, filtered=bool(q or state or health), rules=len(every), states=STATES, healths=HEALTHS,
             failing=[rule for rule in every if rule.health == "err"],
             helped={name: _helped(counts) for name, counts in verdicts.items()},
-            paging=Paging(page, SHOWN, len(found) > page * SHOWN, len(found)),
+            paging=Paging(page, SHOWN, len(matching) > page * SHOWN, len(matching)),
             at_page=lambda number: site.link(
                 "/rules", q=q, state=state, health=health, page=number if number > 1 else ""
             ),

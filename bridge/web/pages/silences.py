@@ -25,10 +25,10 @@ def routes(site: Site) -> APIRouter:
 
     @router.get("/silences")
     def index(page: Annotated[int, Query(ge=1, le=100_000)] = 1, result: str = "") -> HTMLResponse:
-        found = site.queries.silences((page - 1) * SHOWN, SHOWN)
-        total = found.total if found else 0
+        view = site.queries.silences((page - 1) * SHOWN, SHOWN)
+        total = view.total if view else 0
         return site.page(
-            "silences.html", found=found, pauses=site.commands.pauses(), result=confirmation(result),
+            "silences.html", view=view, pauses=site.commands.pauses(), result=confirmation(result),
             paging=Paging(page, SHOWN, page * SHOWN < total, total),
             at_page=lambda number: site.link("/silences", page=number if number > 1 else ""),
         )  # fmt: skip

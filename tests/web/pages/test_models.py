@@ -1,4 +1,4 @@
-"""The first page, over views that the test fills."""
+"""First page, over fake views."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_page_tells_the_story_and_escapes_hostile_labels(site: Site) -> None
 
 
 def test_an_empty_bridge_says_what_to_do(site: Site) -> None:
-    """Nothing known, nothing decided, nothing waiting."""
+    """There are no models, decisions or deliveries."""
     site.queries.views, site.queries.told, site.queries.waiting = [], [], []
     site.queries.why = "starting"
     page = site.http.get("/").text
@@ -45,7 +45,7 @@ def test_an_empty_bridge_says_what_to_do(site: Site) -> None:
 
 
 def test_the_page_loads_nothing_from_elsewhere(site: Site) -> None:
-    """Its style comes from here, and the policy forbids everything else."""
+    """The stylesheet is local, and the policy forbids everything else."""
     page = site.http.get("/")
     assert "default-src 'none'; script-src 'self'; style-src 'self'" in page.headers["content-security-policy"]
     assert "http://" not in page.text
@@ -56,7 +56,7 @@ def test_the_page_loads_nothing_from_elsewhere(site: Site) -> None:
 
 
 def test_links_carry_the_external_urls_path() -> None:
-    """Behind a proxy that serves us below a path."""
+    """A proxy serves the bridge below a path."""
     site = Site(WebSettings(external_url="http://127.0.0.1/bridge/"))
     for path in ("/", "/bridge/"):
         assert 'href="/bridge/rules"' in site.http.get(path).text
@@ -64,7 +64,7 @@ def test_links_carry_the_external_urls_path() -> None:
 
 
 def test_the_page_shows_the_models_while_the_store_cannot_be_read(site: Site, monkeypatch) -> None:
-    """And says that the rest is missing."""
+    """The page says that the rest is missing."""
 
     def broken(limit: int) -> None:
         raise StoreFullError("disk is full")
@@ -77,7 +77,7 @@ def test_the_page_shows_the_models_while_the_store_cannot_be_read(site: Site, mo
 
 
 def test_the_page_names_the_rules_that_cannot_be_evaluated(site: Site) -> None:
-    """With the error, before the models whose states may be old."""
+    """The error comes before the models, whose states may be old."""
     assert "cannot be evaluated" not in site.http.get("/").text
     site.queries.groups_ = [replace(GROUP, rules=[replace(RULE, health="err", last_error="HTTP 503 <b>")])]
     page = site.http.get("/").text
@@ -85,7 +85,7 @@ def test_the_page_names_the_rules_that_cannot_be_evaluated(site: Site) -> None:
 
 
 def test_the_page_without_rules_says_where_they_belong(site: Site) -> None:
-    """The first thing a newcomer sees."""
+    """New users see this first."""
     site.queries.groups_, site.queries.views = [], []
     page = site.http.get("/").text
     assert "No rules are configured" in page
@@ -108,7 +108,7 @@ def test_the_page_shows_the_worst_first_and_leads_through_the_others(site: Site)
 
 
 def test_the_page_is_searched_on_the_server(site: Site) -> None:
-    """By words of the name and by state, and paging keeps both."""
+    """By words of the name and by state; pagination keeps both."""
     site.queries.views = [model_view(ModelKey("shop", "ranking", f"{n:03}"), ModelState.HEALTHY) for n in range(60)]
     site.queries.views.append(model_view(ModelKey("bank", "fraud", "1"), ModelState.DEGRADED))
     found = site.http.get("/", params={"q": "BANK fraud"}).text
@@ -123,7 +123,7 @@ def test_the_page_is_searched_on_the_server(site: Site) -> None:
 
 
 def test_the_page_leads_to_the_dashboards_that_grafana_has() -> None:
-    """All of them, and for each model its own, whatever its labels hold; without a Grafana there are no such links."""
+    """The overview, and one per model, whatever its labels contain; no links without Grafana."""
     site = Site(WebSettings(grafana_url="https://grafana.example/ops/"))
     site.queries.views = [model_view(ModelKey("a&b", 'x"y', "1 2"))]
     page = site.http.get("/").text

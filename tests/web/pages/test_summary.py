@@ -1,4 +1,4 @@
-"""How a model is, in words."""
+"""Summary of a model in words."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ def test_the_sentence_says_since_when_and_on_which_side_of_the_limit() -> None:
 
 
 def test_a_limit_on_a_statistic_is_not_held_against_the_value() -> None:
-    """Both are named, the last statistic that there was."""
+    """Both are named, with the last known statistic."""
     apart = {"Drifted": replace(TRAIL, statistic=[1.0, 2.0, 3.0, 31.5, math.nan])}
     view = replace(model_view(), signals=[replace(ACTIVE, threshold=30.0)])
     assert sentence(view, [], apart).endswith("drift is 0.702, its statistic 31.5 (limit 30).")
 
 
 def test_what_was_seen_last_is_not_told_as_the_present() -> None:
-    """Of a model that is silent."""
+    """The model has stopped reporting."""
     silent = replace(ACTIVE, verdict="inconclusive", cause="no_data")
     assert told(silent).endswith("drift was last 0.702, above 0.6, and is now inconclusive (no data).")
 
 
 def test_a_model_at_rest_and_one_that_nobody_can_judge() -> None:
-    """No rule pending or firing is good news only when there are numbers; of many rules three are named."""
+    """No active rule is good news only if there is data; at most three rules are named."""
     assert told(signal()) == "No rule is pending or firing."
     assert told(signal(), state=ModelState.NO_DATA) == "No rule has data for this model."
     assert told(*[ACTIVE] * 5).endswith("2 more rules are pending or firing.")
 
 
 def test_the_sentence_ends_with_what_was_asked() -> None:
-    """What waits, what holds it; how the last one ended, what it made and whether it helped."""
+    """The present state and its gate, or how the latest request ended, and its recovery verdict."""
     view = replace(model_view(), signals=[signal()])
     held = replace(REQUEST, state=RequestState.HELD, hold=HoldReason.COOLDOWN)
     done = replace(REQUEST, state=RequestState.SUCCEEDED, ended_at=AT)
@@ -66,7 +66,7 @@ def test_the_sentence_ends_with_what_was_asked() -> None:
 
 
 def test_episodes_are_told_with_their_requests_newest_first() -> None:
-    """One without a request too, and a request that belongs to none, as one that was asked for by hand."""
+    """Including an episode without a request, and a request created by hand."""
     first, second = (Episode(MODEL, AT - back, "Drifted", ("Drifted",), 1, AT - back + 5) for back in (900, 500))
     by_hand = replace(REQUEST, request=replace(REQUEST.request, episode_start=AT - 700, triggered_at=AT - 700))
     again = replace(REQUEST, request=replace(REQUEST.request, attempt=2, triggered_at=AT + 10))
@@ -75,7 +75,7 @@ def test_episodes_are_told_with_their_requests_newest_first() -> None:
 
 
 def test_the_page_tells_episodes_with_their_ends() -> None:
-    """And of which nothing was asked."""
+    """Including an episode without a request."""
     site = Site()
     ended = Episode(MODEL, AT - 60_000, "Drifted", ("Drifted", "Slow"), 0, AT - 30_000, "resolved")
     site.queries.lived = [EPISODE, ended]
@@ -86,7 +86,7 @@ def test_the_page_tells_episodes_with_their_ends() -> None:
 
 
 def test_a_version_tells_which_request_it_was_made_for() -> None:
-    """With a link to it, and whether it helped."""
+    """With a link to the request, and its recovery verdict."""
     site = Site()
     site.queries.views.append(model_view(ModelKey("shop", "ranking", "8"), ModelState.HEALTHY))
     address = MODEL_PAGE.replace("7", "8")
