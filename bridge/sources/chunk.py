@@ -16,7 +16,7 @@ from bridge.domain.rule import SignalQuery
 from bridge.domain.times import Timestamp
 from bridge.sources.columns import Column, batch
 from bridge.sources.limits import Limit
-from bridge.sources.reading import Reader, Stretch
+from bridge.sources.reading import GridColumn, Reader
 
 T = TypeVar("T")
 
@@ -25,17 +25,17 @@ T = TypeVar("T")
 class FetchedChunk:
     """Part of a signal's history, fetched by one range query per column.
 
-    slots: evenly spaced. stretches: one per column, all over the same slots.
+    slots: evenly spaced. columns: one per expression of the query, all over the same slots.
     """
 
     reader: Reader
     query: SignalQuery
     slots: Sequence[Timestamp]
-    stretches: Sequence[Stretch]
+    columns: Sequence[GridColumn]
 
     def batch(self, index: int) -> EventBatch:
         """Return the batch of slots[index]. Raises SourceError where an instant query would."""
-        columns = {stretch.column: self.reader.at_point(self.query, stretch, index) for stretch in self.stretches}
+        columns = {column.name: self.reader.at_point(self.query, column, index) for column in self.columns}
         return batch(self.query, self.slots[index], self.reader.table, columns)
 
     def whole(self) -> tuple[EventBatch, NDArray[np.intp]] | None:
@@ -44,9 +44,9 @@ class FetchedChunk:
         A model occurs once per slot. Samples are ordered by slot, those of a slot as in its own batch.
         None when this shortcut does not apply: several columns, duplicate models, a partial answer, too many series.
         """
-        if len(self.stretches) != 1 or self.stretches[0].column in HISTOGRAMS:
+        if len(self.columns) != 1 or self.columns[0].name in HISTOGRAMS:
             return None
-        samples, layout = self.stretches[0].samples, self.stretches[0].layout
+        samples, layout = self.columns[0].samples, self.columns[0].layout
         elements = samples.present.sum(axis=0) + samples.histograms + samples.malformed
         many = self.query.limit and elements.max(initial=0) > self.query.limit
         if samples.partial or many or (layout.rows[1:] == layout.rows[:-1]).any():
@@ -60,18 +60,18 @@ class FetchedChunk:
             slot_index, element = np.nonzero(present)
             rows, values = layout.rows[element], values[present]
         column = Column(rows, values, ())
-        whole = batch(self.query, self.slots[0], self.reader.table, {self.stretches[0].column: column})
+        whole = batch(self.query, self.slots[0], self.reader.table, {self.columns[0].name: column})
         return whole, slot_index
 
     def above(self, query: SignalQuery, limit: Limit) -> FetchedChunk:
         """Return the chunk that the same query with a stricter limit would have returned."""
-        return FetchedChunk(self.reader, query, self.slots, [_filtered(item, limit) for item in self.stretches])
+        return FetchedChunk(self.reader, query, self.slots, [_filtered(item, limit) for item in self.columns])
 
 
-def _filtered(stretch: Stretch, limit: Limit) -> Stretch:
-    samples = stretch.samples
+def _filtered(column: GridColumn, limit: Limit) -> GridColumn:
+    samples = column.samples
     present = samples.present & limit.holds(samples.values)
-    return replace(stretch, samples=replace(samples, present=present))
+    return replace(column, samples=replace(samples, present=present))
 
 
 def ahead(chunks: Generator[T, None, None]) -> Iterator[T]:

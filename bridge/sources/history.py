@@ -17,7 +17,7 @@ from bridge.sources.failures import AttemptError
 from bridge.sources.limits import Limit, limit_of, weakest
 from bridge.sources.matrix import Grid
 from bridge.sources.pointwise import depends_on_range
-from bridge.sources.reading import Reader, Stretch
+from bridge.sources.reading import GridColumn, Reader
 
 MOST_POINTS = 11_000  # per range query; Prometheus refuses more
 FIRST_POINTS = 5  # of the first chunk, while the number of series is unknown
@@ -104,23 +104,23 @@ def _fetched_run(
     while done < len(run):
         grid = Grid(run[done] - offset, step, min(size, len(run) - done))
         try:
-            stretches = _query(reader, query, grid)
+            columns = _query(reader, query, grid)
         except AttemptError as error:
             if error.reason not in _TOO_MUCH or grid.count == 1:
                 raise
             size = most = max(1, grid.count // _CUT)  # and never longer again: a failed query costs the server most
             continue
-        yield FetchedChunk(reader, query, run[done : done + grid.count], stretches)
+        yield FetchedChunk(reader, query, run[done : done + grid.count], columns)
         done += grid.count
-        size = min(most, _next_size(size, stretches, most_samples))
+        size = min(most, _next_size(size, columns, most_samples))
 
 
-def _query(reader: Reader, query: SignalQuery, grid: Grid) -> list[Stretch]:
+def _query(reader: Reader, query: SignalQuery, grid: Grid) -> list[GridColumn]:
     ends = reader.api.deadline()
     return [reader.over(query, name, grid, ends) for name in query.exprs]
 
 
-def _next_size(size: int, stretches: list[Stretch], most_samples: int) -> int:
+def _next_size(size: int, columns: list[GridColumn], most_samples: int) -> int:
     """Return as many points as the number of series allows, growing gradually: more series may appear."""
-    series = max(1, *(len(stretch.samples.metrics) for stretch in stretches))
+    series = max(1, *(len(column.samples.metrics) for column in columns))
     return max(1, min(size * _GROWTH, most_samples // series))

@@ -28,10 +28,10 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stretch:
+class GridColumn:
     """One column on a grid: its samples, and their mapping to models."""
 
-    column: str
+    name: str
     samples: Matrix
     layout: Layout
 
@@ -82,7 +82,7 @@ class Reader:
 
     # ------------------------------------------------------------ a time range
 
-    def over(self, query: SignalQuery, name: str, grid: Grid, ends: float) -> Stretch:
+    def over(self, query: SignalQuery, name: str, grid: Grid, ends: float) -> GridColumn:
         """Return column `name` of the signal at every instant of the grid. Raises SourceError."""
         params = self._params(
             query.exprs[name], start=seconds(grid.start), end=seconds(grid.end), step=seconds(grid.step)
@@ -90,11 +90,11 @@ class Reader:
         # nocache: VictoriaMetrics would otherwise align start and end to multiples of the step; others ignore it
         body = [self.api.query("/api/v1/query_range", {**params, "nocache": "1"}, ends)]
         samples = _decoded(body, lambda text: matrix.matrix(text, grid, natives=name in HISTOGRAMS))
-        return Stretch(name, samples, self._arrange(query, name, samples.metrics, f"{query.name}/{name} over time"))
+        return GridColumn(name, samples, self._arrange(query, name, samples.metrics, f"{query.name}/{name} over time"))
 
-    def at_point(self, query: SignalQuery, stretch: Stretch, point: int) -> Column:
+    def at_point(self, query: SignalQuery, column: GridColumn, point: int) -> Column:
         """Return what `at_instant` would return at a point of the grid. Raises SourceError."""
-        samples, layout = stretch.samples, stretch.layout
+        samples, layout = column.samples, column.layout
         present = samples.present[:, point]
         chosen = np.flatnonzero(present[layout.positions])
         complete = len(chosen) == len(layout.positions)
@@ -111,7 +111,7 @@ class Reader:
         buckets = Buckets(layout.rows[chosen], bounds, series, samples.values[positions, point], layout.ids[chosen])
         histograms_here = [(metric, by_point[point]) for metric, by_point in samples.natives if point in by_point]
         if histograms_here:
-            user = f"{query.name}/{stretch.column} over time"
+            user = f"{query.name}/{column.name} over time"
             buckets, more = self._with_natives(query, user, buckets, native.of_histograms(histograms_here))
             lost = _sum({**lost, HISTOGRAM: 0}, more)
         return assemble(

@@ -170,8 +170,8 @@ def test_a_series_may_become_a_native_histogram_in_the_middle_of_the_past() -> N
         {"metric": labels(1, le="+Inf"), "values": [[AT / 1000, "7"]]},
         {"metric": labels(1), "histograms": [[AT / 1000 + 60, SMALL]]},
     )
-    stretch = reader.over(QUERY, "buckets", grid, 0.0)
-    points = [reader.at_point(QUERY, stretch, point) for point in range(3)]
+    column = reader.over(QUERY, "buckets", grid, 0.0)
+    points = [reader.at_point(QUERY, column, point) for point in range(3)]
     assert [table(found, reader) for found in points] == [{"1": [7.0]}, {"1": [0.0, 3.0, 3.0, 4.0, 4.0]}, {}]
     assert [(found.elements, dict(found.skipped)) for found in points] == [(1, {}), (1, {}), (0, {})]
     reader.forget(QUERY)
