@@ -1,7 +1,7 @@
-"""Writes docs/configuration-reference.md from the JSON Schemas of the files, which are made from what reads them.
+"""Generator of docs/configuration-reference.md from the JSON Schemas of the files.
 
 python scripts/configuration_reference.py          # writes the page
-python scripts/configuration_reference.py --check  # exit code 1 when it is not up to date
+python scripts/configuration_reference.py --check  # exits with 1 when the page is out of date
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ PAGE = Path(__file__).parents[1] / "docs" / "configuration-reference.md"
 HEAD = """# Configuration reference
 
 Every key of [bridge.yml](configuration.md), of [rule files](rules.md) and of every [strategy](strategies/README.md),
-with its type and its default, in the notation of Prometheus' own configuration page: brackets mean that a key may be
-left out, and `<name>` stands for a type or for the section of that name. What the keys mean say the pages that are
-linked here. This page is generated from what reads the files; `retrain-bridge check schema config` and `check schema
-rules` print the same as JSON Schema for editors.
+with its type and its default, in the notation of Prometheus' own configuration page: brackets mark optional keys, and
+`<name>` stands for a type or for the section of that name. The linked pages explain the keys. This page is generated
+from the models that read the files; `retrain-bridge check schema config` and `check schema rules` print the same as JSON
+Schema for editors.
 
-Types: `<duration>` is a text such as `30s` or `1h30m`; `<value>` a number in the signal's unit, or a time such as
-`500ms` for a latency; `<rate>` a text such as `2/day`; `<secret>` a text that is never shown again; `<strategy>` the
+Types: `<duration>` is a string such as `30s` or `1h30m`; `<value>` a number in the signal's unit, or a duration such as
+`500ms` for a latency; `<rate>` a string such as `2/day`; `<secret>` a string that is never shown again; `<strategy>` the
 name of a [strategy](strategies/README.md).
 """
 FILES = (
@@ -35,12 +35,12 @@ FILES = (
 )
 _DURATION = re.compile(r"\[smhdwy\]")
 _LATENCY = re.compile(r"us\|µs\|ms")
-MANY = 10  # only the names of strategies are so many
+MANY = 10  # longer enumerations are the names of strategies
 _SUFFIXES = ("Section", "Config", "Model")
 
 
 def reference() -> str:
-    """The whole page."""
+    """Return the whole page."""
     parts, told = [HEAD], set[str]()
     for kind, title, text in FILES:
         document = schema(kind)
@@ -55,7 +55,7 @@ def reference() -> str:
 
 
 def _inlined(value: Any, defs: Json) -> Any:
-    """With the words of an enumeration in the place of its name."""
+    """Replace references to enumerations by their values."""
     if isinstance(value, list):
         return [_inlined(item, defs) for item in value]
     if not isinstance(value, dict):
@@ -67,7 +67,7 @@ def _inlined(value: Any, defs: Json) -> Any:
 
 
 def _order(name: str) -> tuple[bool, str]:
-    """Sections first, then what strategies and sinks are configured by."""
+    """Return a sort key: sections first, then the parameters of strategies and sinks."""
     return not name.endswith("Section"), name
 
 
@@ -91,7 +91,7 @@ def _key(key: str, value: Json, *, required: bool) -> Iterator[str]:
 
 
 def _type(value: Json) -> str:
-    """What may stand there."""
+    """Return the type of a value in the notation of the page."""
     if "$ref" in value:
         return f"<{_word(value['$ref'].rpartition('/')[2])}>"
     if "anyOf" in value or "oneOf" in value:
@@ -151,7 +151,7 @@ def _default(value: Json) -> str:
 
 
 def _word(name: str) -> str:
-    """As Prometheus names its sections: global_section is <global>."""
+    """Return a name in the style of Prometheus: global_section is <global>."""
     for suffix in _SUFFIXES:
         name = name.removesuffix(suffix) or name
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

@@ -56,18 +56,18 @@ def test_no_file_of_a_wrong_form_fits(file: Path) -> None:
     assert errors("config" if "bridge" in file.name else "rules", yaml.safe_load(file.read_text())) != []
 
 
-def _untyped(value: Any, index: str = "") -> list[str]:
+def _untyped(value: Any, path: str = "") -> list[str]:
     """Return paths in a schema that accept anything."""
     if isinstance(value, list):
-        return [result for number, item in enumerate(value) for result in _untyped(item, f"{index}/{number}")]
+        return [result for number, item in enumerate(value) for result in _untyped(item, f"{path}/{number}")]
     if not isinstance(value, dict):
         return []
-    result = [result for key, item in value.items() for result in _untyped(item, f"{index}/{key}")]
+    result = [result for key, item in value.items() for result in _untyped(item, f"{path}/{key}")]
     for name, field in value.get("properties", {}).items():
         options = field.get("anyOf", [field])
-        result += [f"{index}/{name}" for option in options if not set(option) - {"title", "default", "description"}]
+        result += [f"{path}/{name}" for option in options if not set(option) - {"title", "default", "description"}]
     if "properties" in value and value.get("additionalProperties") is not False:
-        result.append(index)
+        result.append(path)
     return result
 
 
@@ -77,12 +77,12 @@ def test_every_key_says_what_it_takes(kind: str) -> None:
     assert _untyped(schema(kind)) == []
 
 
-def _changed(value: Any, *index: Any, to: Any) -> Any:
+def _changed(value: Any, *path: Any, to: Any) -> Any:
     whole = copy.deepcopy(value)
     here = whole
-    for step in index[:-1]:
+    for step in path[:-1]:
         here = here[step]
-    here[index[-1]] = to
+    here[path[-1]] = to
     return whole
 
 
