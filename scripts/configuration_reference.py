@@ -22,12 +22,12 @@ HEAD = """# Configuration reference
 Every key of [bridge.yml](configuration.md), of [rule files](rules.md) and of every [strategy](strategies/README.md),
 with its type and its default, in the notation of Prometheus' own configuration page: brackets mark optional keys, and
 `<name>` stands for a type or for the section of that name. The linked pages explain the keys. This page is generated
-from the models that read the files; `retrain-bridge check schema config` and `check schema rules` print the same as JSON
-Schema for editors.
+from the models that read the files; `retrain-bridge check schema config` and `check schema rules` print the same as
+JSON Schema for editors.
 
 Types: `<duration>` is a string such as `30s` or `1h30m`; `<value>` a number in the signal's unit, or a duration such as
-`500ms` for a latency; `<rate>` a string such as `2/day`; `<secret>` a string that is never shown again; `<strategy>` the
-name of a [strategy](strategies/README.md).
+`500ms` for a latency; `<rate>` a string such as `2/day`; `<secret>` a string that is never shown again; `<strategy>`
+the name of a [strategy](strategies/README.md).
 """
 FILES = (
     ("config", "bridge.yml", "[Guide](configuration.md)."),
