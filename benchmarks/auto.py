@@ -97,10 +97,10 @@ class Watch:
         return np.asarray(begins)
 
 
-def middle_and_late(found: Floats) -> tuple[float, float]:
+def middle_and_late(result: Floats) -> tuple[float, float]:
     """Return median and 90th percentile; infinite where too many were never detected."""
-    ordered = np.sort(found)
-    return float(ordered[len(found) // 2]), float(ordered[min(len(found) - 1, int(len(found) * 0.9))])
+    ordered = np.sort(result)
+    return float(ordered[len(result) // 2]), float(ordered[min(len(result) - 1, int(len(result) * 0.9))])
 
 
 def quiet(kind: Signal, models: int, days: int, seed: int) -> float:
@@ -118,25 +118,25 @@ def delays(kind: Signal, size: float, models: int, seed: int) -> tuple[float, fl
     """Return minutes from a step by `size` (0.2: 20 %) at any time of the week to an alarm: median and p90."""
     rng, watch = np.random.default_rng(seed), Watch(models, EventKind.LATENCY)
     steps = START + WARM * DAY + (rng.random(models) * 7 * DAY).astype(np.int64)
-    found = np.full(models, np.inf)
+    result = np.full(models, np.inf)
     for slot, numbers in kind.numbers(rng, models, WARM + 9):
         stepped = slot >= steps
         begins = watch.see(slot, {"value": np.exp(numbers + stepped * math.log1p(size))})
-        first = begins & stepped & np.isinf(found)
-        found[first] = (slot - steps[first]) / MINUTE
-    return middle_and_late(found)
+        first = begins & stepped & np.isinf(result)
+        result[first] = (slot - steps[first]) / MINUTE
+    return middle_and_late(result)
 
 
 def errors_doubled(each: int, models: int, seed: int) -> tuple[float, float]:
     """Return requests from a doubling of an error rate of 1 % to an alarm: median and p90; `each` per window of 5m."""
     rng, watch = np.random.default_rng(seed), Watch(models, EventKind.INFERENCE_ERROR)
-    found, began = np.full(models, np.inf), START + 7 * DAY
+    result, began = np.full(models, np.inf), START + 7 * DAY
     for slot in range(START, START + 9 * DAY, 5 * MINUTE):
         share = 0.02 if slot >= began else 0.01
         columns = {"errors": rng.binomial(each, share, models).astype(float), "total": np.full(models, float(each))}
-        first = watch.see(slot, columns) & (slot >= began) & np.isinf(found)
-        found[first] = each * ((slot - began) // (5 * MINUTE) + 1)
-    return middle_and_late(found)
+        first = watch.see(slot, columns) & (slot >= began) & np.isinf(result)
+        result[first] = each * ((slot - began) // (5 * MINUTE) + 1)
+    return middle_and_late(result)
 
 
 def quiet_errors(each: int, models: int, days: int, seed: int) -> float:
@@ -220,8 +220,8 @@ def score(data: Path, part: str, folder: Path, family: str) -> dict[str, float]:
         str(folder / "decisions.jsonl"), "--cooldown", "21600", "--json", *(["--family", family] if family else []),
     ]  # fmt: skip
     told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["groups"]["ALL"]
-    wanted = ("windows", "detected", "fa_per_model_week", "median_delay", "nab")
-    return {key: round(told[key], 3) for key in wanted}
+    expected = ("windows", "detected", "fa_per_model_week", "median_delay", "nab")
+    return {key: round(told[key], 3) for key in expected}
 
 
 def main() -> None:
@@ -233,22 +233,22 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with the labelled series")
     parser.add_argument("--part", default="dev", help="which part of them")
     options = parser.parse_args()
-    found: dict[str, Any] = {"quiet": {}, "minutes": {}}
+    result: dict[str, Any] = {"quiet": {}, "minutes": {}}
     for place, kind in enumerate(SIGNALS):
         began, days = time.monotonic(), max(14, options.days * kind.step // 300)
         calm = quiet(kind, options.models, days, options.seed + place)
-        found["quiet"][kind.name] = round(calm, 3)
-        found["minutes"][kind.name] = {
+        result["quiet"][kind.name] = round(calm, 3)
+        result["minutes"][kind.name] = {
             f"+{size:.0%}": delays(kind, size, options.models // 4, options.seed + 100 + place) for size in (0.2, 0.4)
         }
-        told = ", ".join(f"{key} {one:.0f} ({nine:.0f})" for key, (one, nine) in found["minutes"][kind.name].items())
+        told = ", ".join(f"{key} {one:.0f} ({nine:.0f})" for key, (one, nine) in result["minutes"][kind.name].items())
         print(f"{kind.name}: {calm:.2f} a quarter; minutes {told} [{time.monotonic() - began:.0f} s]", flush=True)
-    found["quiet"]["errors"] = round(quiet_errors(50, options.models, options.days, options.seed), 3)
-    found["requests_until_doubled"] = errors_doubled(50, options.models, options.seed)
-    print(f"errors: {found['quiet']['errors']} a quarter; requests {found['requests_until_doubled']}", flush=True)
+    result["quiet"]["errors"] = round(quiet_errors(50, options.models, options.days, options.seed), 3)
+    result["requests_until_doubled"] = errors_doubled(50, options.models, options.seed)
+    print(f"errors: {result['quiet']['errors']} a quarter; requests {result['requests_until_doubled']}", flush=True)
     if options.data:
-        found["labelled"] = labelled(options.data, options.part)
-    print(json.dumps(found))
+        result["labelled"] = labelled(options.data, options.part)
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

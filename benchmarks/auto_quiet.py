@@ -113,11 +113,11 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=90)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    found = {}
+    result = {}
     for name, (event, numbers) in SIGNALS.items():
-        found[name] = round(quiet(event, numbers, options.models, options.days, options.seed), 2)
-        print(f"{name}: {found[name]} a quarter", flush=True)
-    print(json.dumps({"quiet": found}))
+        result[name] = round(quiet(event, numbers, options.models, options.days, options.seed), 2)
+        print(f"{name}: {result[name]} a quarter", flush=True)
+    print(json.dumps({"quiet": result}))
 
 
 if __name__ == "__main__":

@@ -120,17 +120,17 @@ def used(command: list[str], url: str, store: Program) -> Used:
 def expressions(rules: int, *, apart: bool) -> list[str]:
     """Return the rules. apart: they share nothing but their values."""
     same = ("{}", "{} + 0", "{} * 1", "abs({})", "-(-{})") if apart else ("{}",) * 5
-    return [f"{same[place].format('model_drift_score')} > {limit}" for place, limit in enumerate(LIMITS[:rules])]
+    return [f"{same[index].format('model_drift_score')} > {limit}" for index, limit in enumerate(LIMITS[:rules])]
 
 
 def rule_file(folder: Path, *, signal: bool, rules: int, apart: bool = False) -> Path:
     """Return the rule file of the bridge."""
     written = []
-    for place, (limit, expr) in enumerate(zip(LIMITS[:rules], expressions(rules, apart=apart), strict=True)):
+    for index, (limit, expr) in enumerate(zip(LIMITS[:rules], expressions(rules, apart=apart), strict=True)):
         what: dict[str, object] = {"expr": expr}
         if signal:
             what = {"signal": "drift", "strategy": {"threshold": {"max": limit}}}
-        written.append({"retrain": f"Drift{place}", **what, "cooldown": "1h"})
+        written.append({"retrain": f"Drift{index}", **what, "cooldown": "1h"})
     group: dict[str, object] = {"name": "g", "interval": "1m", "query_offset": "0s", "rules": written}
     if signal:
         group["signals"] = {"drift": {"event": "drift", "expr": "model_drift_score"}}
@@ -142,7 +142,7 @@ def rule_file(folder: Path, *, signal: bool, rules: int, apart: bool = False) ->
 def alert_file(folder: Path, rules: int, *, apart: bool = False) -> Path:
     """Return the same rules as vmalert alerts."""
     exprs = expressions(rules, apart=apart)
-    written = [{"alert": f"Drift{place}", "expr": expr} for place, expr in enumerate(exprs)]
+    written = [{"alert": f"Drift{index}", "expr": expr} for index, expr in enumerate(exprs)]
     path = folder / f"alerts-{rules}{'-apart' if apart else ''}.yml"
     path.write_text(json.dumps({"groups": [{"name": "g", "interval": "1m", "rules": written}]}))
     return path
@@ -204,7 +204,7 @@ def compare(sides: dict[str, list[str]], url: str, store: Program, rounds: int) 
             quiet(store)
             runs[name].append(used(command, url, store))
             print(f"  {name:14}", runs[name][-1], flush=True)
-    return {name: medians(found) for name, found in runs.items()}
+    return {name: medians(result) for name, result in runs.items()}
 
 
 def main() -> None:
@@ -220,44 +220,44 @@ def main() -> None:
     if options.fetch_alone:
         url, begins, ends = options.fetch_alone
         return fetch_alone(url, int(begins), int(ends))
-    wanted = options.only or SCENARIOS
+    expected = options.only or SCENARIOS
     version = subprocess.run(["vmalert", "-version"], capture_output=True, text=True, check=False)
     print("peer:", (version.stdout or version.stderr).strip().split("\n")[0])
     ends = 1_790_000_000 // DAY * DAY
     begins = ends - options.days * DAY
     with victoria_metrics() as (url, store), tempfile.TemporaryDirectory() as name:
         fill(url, options.series, begins, options.days * DAY // MINUTE, options.breach)
-        print(json.dumps(measure(wanted, Path(name), url, store, begins, ends, options.rounds)))
+        print(json.dumps(measure(expected, Path(name), url, store, begins, ends, options.rounds)))
     return None
 
 
 def measure(
-    wanted: list[str], folder: Path, url: str, store: Program, begins: int, ends: int, rounds: int
+    expected: list[str], folder: Path, url: str, store: Program, begins: int, ends: int, rounds: int
 ) -> dict[str, object]:
     """Return the figures of the summary."""
-    found: dict[str, object] = {}
+    result: dict[str, object] = {}
     scenarios: dict[str, dict[str, dict[str, float]]] = {}
     for name, rules in (("expr", 5), ("expr_apart", 5), ("expr1", 1)):
-        if name in wanted:
+        if name in expected:
             apart = name == "expr_apart"
             sides = {
                 "vmalert": vmalert(alert_file(folder, rules, apart=apart), url, begins, ends),
                 "ours": ours(rule_file(folder, signal=False, rules=rules, apart=apart), url, begins, ends),
             }
             scenarios[name] = both = compare(sides, url, store, rounds)
-            found[f"ratio_{name}_cpu"] = round(both["ours"]["total"] / both["vmalert"]["total"], 3)
-    if "signal" in wanted:
+            result[f"ratio_{name}_cpu"] = round(both["ours"]["total"] / both["vmalert"]["total"], 3)
+    if "signal" in expected:
         alone = [sys.executable, "-m", "benchmarks.backtest", "--fetch-alone", url, str(begins), str(ends)]
         command = ours(rule_file(folder, signal=True, rules=5), url, begins, ends)
         scenarios["signal"] = both = compare({"fetch alone": alone, "ours": command}, url, store, rounds)
-        found["ratio_signal_wall"] = round(both["ours"]["wall"] / both["fetch alone"]["wall"], 3)
-    if "rss" in wanted:
+        result["ratio_signal_wall"] = round(both["ours"]["wall"] / both["fetch alone"]["wall"], 3)
+    if "rss" in expected:
         rules_file = rule_file(folder, signal=True, rules=1)
         tenth = ends - (ends - begins) // 10
         sides = {"a tenth": ours(rules_file, url, tenth, ends), "whole": ours(rules_file, url, begins, ends)}
         scenarios["rss"] = both = compare(sides, url, store, 1)
-        found["rss_growth"] = round(both["whole"]["rss_mb"] / both["a tenth"]["rss_mb"], 3)
-    return {**found, "scenarios": scenarios}
+        result["rss_growth"] = round(both["whole"]["rss_mb"] / both["a tenth"]["rss_mb"], 3)
+    return {**result, "scenarios": scenarios}
 
 
 if __name__ == "__main__":

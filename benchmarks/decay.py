@@ -100,8 +100,8 @@ def main() -> None:
             ever = np.isfinite(first_breaches(noise(rng, few, 20 * CELLS, phi), sigmas))
             found[f"level_{sigmas:g}_sigmas_off_phi_{phi}"] = round(float(ever.mean()), 3)
         fall = np.maximum(np.arange(400.0) - 100, 0) * 0.1  # at the limit after 200 hours
-        told = 200 - first_breaches(noise(rng, few, 400, phi) + fall, 10.0)
-        quantiles = np.quantile(told, (0.1, 0.5, 0.9), method="lower").tolist()
+        text = 200 - first_breaches(noise(rng, few, 400, phi) + fall, 10.0)
+        quantiles = np.quantile(text, (0.1, 0.5, 0.9), method="lower").tolist()
         found[f"hours_before_crossing_phi_{phi}"] = [round(hours, 1) for hours in quantiles]
     found["ms"] = tick_ms(args.models * 5)
     for label, value in found.items():

@@ -102,26 +102,26 @@ def delays(name: str, stream: Stream, shift: float, params: dict[str, Any] | Non
     look = Look(name, stream, params)
     look.warm_up()
     healthy = ~look.alarms()
-    found = np.full(len(healthy), np.inf)
+    result = np.full(len(healthy), np.inf)
     stream.shift = shift
     for sample in range(1, MOST + 1):
-        fresh = look.alarms() & np.isinf(found)
-        found[fresh] = sample
-    found = found[healthy]
-    median, most = (float(np.quantile(found, q, method="higher")) for q in (0.5, 0.9))
-    return {"median": median, "p90": most, "found": float(np.isfinite(found).mean())}
+        fresh = look.alarms() & np.isinf(result)
+        result[fresh] = sample
+    result = result[healthy]
+    median, most = (float(np.quantile(result, q, method="higher")) for q in (0.5, 0.9))
+    return {"median": median, "p90": most, "found": float(np.isfinite(result).mean())}
 
 
 def measured(names: tuple[str, ...], models: int, days: int, seed: int) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Result for a detector and a stream."""
     for name in names:
-        for place, (stream, (phi, waves)) in enumerate(STREAMS.items()):
-            length, begun = run_length(name, Stream(models, phi, waves, seed + place), days)
-            found: dict[str, Any] = {"arl0": round(length), "false_alarms": begun}
+        for position, (stream, (phi, waves)) in enumerate(STREAMS.items()):
+            length, begun = run_length(name, Stream(models, phi, waves, seed + position), days)
+            result: dict[str, Any] = {"arl0": round(length), "false_alarms": begun}
             for sigma in (1, 2):
-                few = Stream(max(models // 4, 50), phi, waves, seed + 10 + place)
-                found[f"delay_{sigma}"] = delays(name, few, float(sigma))
-            yield name, stream, found
+                few = Stream(max(models // 4, 50), phi, waves, seed + 10 + position)
+                result[f"delay_{sigma}"] = delays(name, few, float(sigma))
+            yield name, stream, result
 
 
 def uneven(night: float, *, heavy: bool, models: int = 100, days: int = 36, seed: int = 1) -> int:
@@ -192,7 +192,7 @@ def speed(name: str, size: int) -> dict[str, float]:
 # ---------------------------------------------------------------- report
 
 
-def tables(found: dict[str, Any]) -> str:
+def tables(result: dict[str, Any]) -> str:
     """Return the tables of the page."""
     lines = [
         "| detector | stream | ARL0 | false alarms a quarter, at 5m, at 1m | 1 sigma: median, p90 | 2 sigmas |",
@@ -200,7 +200,7 @@ def tables(found: dict[str, Any]) -> str:
     ]
     for name in DETECTORS:
         for stream in STREAMS:
-            cell = found["cells"].get(f"{name} {stream}")
+            cell = result["cells"].get(f"{name} {stream}")
             if cell is None:
                 continue
             sign = "" if cell["false_alarms"] else "> "
@@ -214,7 +214,7 @@ def tables(found: dict[str, Any]) -> str:
         "", "| detector | bytes a model, of these its own | detector alone | with standardisation | both in np.add |",
         "|---|---|---|---|---|",
     ]  # fmt: skip
-    for name, cost in found["speed"].items():
+    for name, cost in result["speed"].items():
         alone, whole = (cost[key] / cost["np_add"] for key in ("detector", "tick"))
         size = f"{cost['bytes']}, {cost['bytes_own']}"
         lines.append(
@@ -225,15 +225,15 @@ def tables(found: dict[str, Any]) -> str:
 
 def _delay(cell: dict[str, float]) -> str:
     numbers = ", ".join("-" if np.isinf(cell[key]) else f"{cell[key]:.0f}" for key in ("median", "p90"))
-    return numbers if cell["found"] > 0.995 else f"{numbers} ({100 * cell['found']:.0f} % found)"
+    return numbers if cell["found"] > 0.995 else f"{numbers} ({100 * cell['result']:.0f} % found)"
 
 
-def write(found: dict[str, Any]) -> None:
+def write(result: dict[str, Any]) -> None:
     """Replace the text between the markers of the page."""
     text = PAGE.read_text(encoding="utf-8")
     head, _, rest = text.partition("<!-- tables -->\n")
     _, _, tail = rest.partition("<!-- end -->")
-    PAGE.write_text(f"{head}<!-- tables -->\n\n{tables(found)}\n\n<!-- end -->{tail}", encoding="utf-8")
+    PAGE.write_text(f"{head}<!-- tables -->\n\n{tables(result)}\n\n<!-- end -->{tail}", encoding="utf-8")
 
 
 def main() -> None:
@@ -246,20 +246,20 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
     keep_large_buffers()  # as the bridge does
-    found: dict[str, Any] = {**{key: getattr(args, key) for key in ("models", "days", "size", "seed")}, "cells": {}}
+    result: dict[str, Any] = {**{key: getattr(args, key) for key in ("models", "days", "size", "seed")}, "cells": {}}
     for name, stream, cell in measured(DETECTORS, args.models, args.days, args.seed):
-        found["cells"][f"{name} {stream}"] = cell
+        result["cells"][f"{name} {stream}"] = cell
         print(f"{name} on {stream}: {cell}", flush=True)
-    found["uneven"] = {
+    result["uneven"] = {
         "calm": uneven(1, heavy=False), "night_2": uneven(2, heavy=False), "night_4": uneven(4, heavy=False),
         "heavy": uneven(1, heavy=True),
     }  # fmt: skip
-    print(f"false alarms in 400 model-weeks of uneven noise: {found['uneven']}", flush=True)
-    found["speed"] = {name: speed(name, args.size) for name in DETECTORS}
-    print(tables(found))
+    print(f"false alarms in 400 model-weeks of uneven noise: {result['uneven']}", flush=True)
+    result["speed"] = {name: speed(name, args.size) for name in DETECTORS}
+    print(tables(result))
     if args.write:
-        write(found)
-    print(json.dumps(found).replace("Infinity", "null"))
+        write(result)
+    print(json.dumps(result).replace("Infinity", "null"))
 
 
 if __name__ == "__main__":

@@ -71,7 +71,7 @@ def _fuzz(number: int, total: int, start: int) -> Tally:
     target = TARGETS[number]
     count = total * target.share // sum(item.share for item in TARGETS) + 1
     tally = Tally(target.name)
-    found = tally.findings
+    result = tally.findings
     for batch in range(0, count, BATCH):
 
         @seed(start + batch)
@@ -84,9 +84,9 @@ def _fuzz(number: int, total: int, start: int) -> Tally:
             tally.inputs += 1
             try:
                 if problem := _problem(target, given_, tally):
-                    found.append(f"{problem}: {_shown(given_)}")
+                    result.append(f"{problem}: {_shown(given_)}")
             except Exception as error:  # noqa: BLE001 - a crash is what is looked for
-                found.append(f"{type(error).__name__}: {error}: {_shown(given_)}")
+                result.append(f"{type(error).__name__}: {error}: {_shown(given_)}")
 
         run()
     return tally

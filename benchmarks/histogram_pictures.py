@@ -35,9 +35,9 @@ STRATEGIES = {
 def windows(rng: np.random.Generator, *, risen: bool) -> tuple[Floats, Floats]:
     """Return cumulative counts (slots, b) and sums (slots,) of the windows that end in three days."""
     counts, sums = [], []
-    for place in range(-4, 3 * DAY):
-        slower = 1.4 if risen and DAY + 32 <= place < DAY + 88 else 1.0
-        middle = 0.15 * np.exp(0.2 * np.sin(2 * np.pi * place / DAY)) * slower
+    for position in range(-4, 3 * DAY):
+        slower = 1.4 if risen and DAY + 32 <= position < DAY + 88 else 1.0
+        middle = 0.15 * np.exp(0.2 * np.sin(2 * np.pi * position / DAY)) * slower
         seen = lognorm(0.5, scale=middle).rvs(QUARTER, random_state=rng)
         counts.append((seen[:, None] <= BOUNDS).sum(axis=0))
         sums.append(seen.sum())

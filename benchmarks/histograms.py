@@ -69,7 +69,7 @@ def judged(name: str, one: EventBatch, alpha: float, limits: Mapping[str, float]
 
 def false_alarms(rng: np.random.Generator, draws: int) -> dict[str, dict[str, float]]:
     """Return shares of false positives by shape and sizes, at 5 % and 0.1 %; and PSI by the rule of 0.1."""
-    found: dict[str, dict[str, float]] = {}
+    result: dict[str, dict[str, float]] = {}
     for shape, (bounds, shares) in SHAPES.items():
         for n, m in SIZES:
             counted = dict.fromkeys([*(f"{name}_{a}" for name in LEAST for a in (0.05, 0.001)), "psi_above_0.1"], 0.0)
@@ -84,14 +84,14 @@ def false_alarms(rng: np.random.Generator, draws: int) -> dict[str, dict[str, fl
                         counted["psi_above_0.1"] += int((verdicts.statistic > 0.1).sum())
             whole = PIECE * -(-draws // PIECE)
             row = {name: round(count / whole, 5) for name, count in counted.items()}
-            found[f"{shape} {n}/{m}"] = row
+            result[f"{shape} {n}/{m}"] = row
             print(f"{shape} {n}/{m}: {row}")
-    return found
+    return result
 
 
 def with_sums(rng: np.random.Generator, draws: int) -> dict[str, dict[str, float]]:
     """Return shares of false positives of wasserstein with sums, at 5 % and 0.1 %."""
-    found: dict[str, dict[str, float]] = {}
+    result: dict[str, dict[str, float]] = {}
     for size in (100, 1000):
         seen = {0.05: 0, 0.001: 0}
         for _ in range(0, draws, 2000):
@@ -103,8 +103,8 @@ def with_sums(rng: np.random.Generator, draws: int) -> dict[str, dict[str, float
             for alpha in seen:
                 seen[alpha] += int((p <= alpha).sum())
         whole = 2000 * -(-draws // 2000)
-        found[f"{size}/{size}"] = {str(alpha): round(count / whole, 5) for alpha, count in seen.items()}
-    return found
+        result[f"{size}/{size}"] = {str(alpha): round(count / whole, 5) for alpha, count in seen.items()}
+    return result
 
 
 def power(rng: np.random.Generator, draws: int, size: int = 1000) -> dict[str, dict[str, float]]:
@@ -112,7 +112,7 @@ def power(rng: np.random.Generator, draws: int, size: int = 1000) -> dict[str, d
 
     size: observations on both sides. By the strategies' own limits; 20 ms for wasserstein, with sums and without.
     """
-    found: dict[str, dict[str, float]] = {}
+    result: dict[str, dict[str, float]] = {}
     for slower in (1.0, 1.1, 1.2, 1.3, 1.4):
         seen: dict[str, list[float]] = {}
         for _ in range(0, draws, 2000):
@@ -124,9 +124,9 @@ def power(rng: np.random.Generator, draws: int, size: int = 1000) -> dict[str, d
                 verdicts = judged(name.split()[0], seen_by, 0.0001, {"wasserstein": 0.02})
                 seen.setdefault(name, []).append(float((verdicts.code == Code.BREACHED).mean()))
                 seen.setdefault(f"{name}, blind", []).append(float((verdicts.cause == Cause.BLIND).mean()))
-        found[f"{slower}x"] = {name: round(float(np.mean(shares)), 4) for name, shares in seen.items()}
-        print(f"{slower}x of {size}: {found[f'{slower}x']}")
-    return found
+        result[f"{slower}x"] = {name: round(float(np.mean(shares)), 4) for name, shares in seen.items()}
+        print(f"{slower}x of {size}: {result[f'{slower}x']}")
+    return result
 
 
 def delays(rng: np.random.Generator, models: int, hourly: int) -> dict[str, dict[str, float]]:
@@ -135,7 +135,7 @@ def delays(rng: np.random.Generator, models: int, hourly: int) -> dict[str, dict
     Windows of an hour slide over the change every 15 minutes; the reference is an hour too, limits are the defaults
     (20 ms for the means).
     """
-    found: dict[str, dict[str, float]] = {}
+    result: dict[str, dict[str, float]] = {}
     for slower in (1.2, 1.4, 2.0):
         before = raw_latencies(rng, 1.0, models, hourly)
         when = {name: np.full(models, np.inf) for name in LEAST}
@@ -148,9 +148,9 @@ def delays(rng: np.random.Generator, models: int, hourly: int) -> dict[str, dict
                 breached = build(StrategySpec(name, params)).analyse_batch(one, None).code == Code.BREACHED
                 first[breached & np.isinf(first)] = minutes
         medians = {name: float(np.quantile(first, 0.5, method="lower")) for name, first in when.items()}
-        found[f"{slower}x"] = {name: minutes if np.isfinite(minutes) else -1 for name, minutes in medians.items()}
-        print(f"minutes to {slower}x, {hourly} an hour: {found[f'{slower}x']}")
-    return found
+        result[f"{slower}x"] = {name: minutes if np.isfinite(minutes) else -1 for name, minutes in medians.items()}
+        print(f"minutes to {slower}x, {hourly} an hour: {result[f'{slower}x']}")
+    return result
 
 
 def raw_latencies(rng: np.random.Generator, slower: float, models: int, size: int) -> Floats:
@@ -205,8 +205,8 @@ def bounds_hold(rng: np.random.Generator, draws: int, size: int = 100) -> dict[s
             true = raw(one, other)
             held[name] += int(((low <= true + 1e-9) & (true <= high + 1e-9)).sum())
             width += float((high - low).sum()) if name == "ks" else 0.0
-    found = {f"{name}_inside": count / (piece * pieces) for name, count in held.items()}
-    return found | {"ks_mean_width": round(width / (piece * pieces), 4)}
+    result = {f"{name}_inside": count / (piece * pieces) for name, count in held.items()}
+    return result | {"ks_mean_width": round(width / (piece * pieces), 4)}
 
 
 # ------------------------------------------------------------ speed
@@ -218,22 +218,24 @@ def scipy_ways(now: Floats, before: Floats, bounds: Floats) -> dict[str, Callabl
     middles = np.append(bounds[:-1] - 0.5, bounds[-2])
     samples = [np.repeat(middles, row.astype(int)) for row in (now[0], before[0])]
 
-    def moved(place: int) -> tuple[float, float]:
-        homogeneous = stats.chi2_contingency(np.stack([now[place], before[place]]), correction=False)
-        return stats.wasserstein_distance(middles, middles, now[place], before[place]), homogeneous.pvalue
+    def moved(position: int) -> tuple[float, float]:
+        homogeneous = stats.chi2_contingency(np.stack([now[position], before[position]]), correction=False)
+        return stats.wasserstein_distance(middles, middles, now[position], before[position]), homogeneous.pvalue
 
-    def divergence(place: int) -> float:
-        js = distance.jensenshannon(now[place], before[place], base=2) ** 2
-        scale = (1 / n[place] + 1 / m[place]) / (8 * np.log(2))
+    def divergence(position: int) -> float:
+        js = distance.jensenshannon(now[position], before[position], base=2) ** 2
+        scale = (1 / n[position] + 1 / m[position]) / (8 * np.log(2))
         return float(stats.chi2.sf(js / scale, len(bounds) - 1))
 
-    def index(place: int) -> float:
-        p, q = (now[place] + 0.5) / n[place], (before[place] + 0.5) / m[place]
+    def index(position: int) -> float:
+        p, q = (now[position] + 0.5) / n[position], (before[position] + 0.5) / m[position]
         psi = stats.entropy(p, q) + stats.entropy(q, p)
-        return float(stats.chi2.sf(psi / (1 / n[place] + 1 / m[place]), len(bounds) - 1))
+        return float(stats.chi2.sf(psi / (1 / n[position] + 1 / m[position]), len(bounds) - 1))
 
     return {
-        "chi_square": lambda place: stats.chi2_contingency(np.stack([now[place], before[place]]), correction=False),
+        "chi_square": lambda position: stats.chi2_contingency(
+            np.stack([now[position], before[position]]), correction=False
+        ),
         "ks": lambda _: stats.ks_2samp(*samples, method="asymp"),
         "wasserstein": moved,
         "psi": index,
@@ -248,21 +250,21 @@ def speed(rng: np.random.Generator, models: int) -> dict[str, dict[str, float]]:
     one = batch(bounds, now, before)
     pairs = min(300, models)
     raw = [np.diff(side[:pairs], axis=1, prepend=0) for side in (now, before)]
-    found: dict[str, dict[str, float]] = {}
+    result: dict[str, dict[str, float]] = {}
     for name, way in scipy_ways(raw[0], raw[1], np.array(bounds)).items():
         ours, theirs = [], []
         for _ in range(5):
             began = time.process_time()
             judged(name, one, 0.0001)
             middle = time.process_time()
-            for place in range(pairs):
-                way(place)
+            for position in range(pairs):
+                way(position)
             ours.append((middle - began) / models)
             theirs.append((time.process_time() - middle) / pairs)
         own, peer = (1e6 * float(np.median(times)) for times in (ours, theirs))
-        found[name] = {"us": round(own, 3), "scipy_us": round(peer, 1), "ratio": round(own / peer, 5)}
-        print(f"{name}: {found[name]}")
-    return found
+        result[name] = {"us": round(own, 3), "scipy_us": round(peer, 1), "ratio": round(own / peer, 5)}
+        print(f"{name}: {result[name]}")
+    return result
 
 
 def main() -> None:
@@ -274,18 +276,18 @@ def main() -> None:
     args = parser.parse_args()
     print(f"seed {args.seed}, {args.draws} draws, {args.models} models")
     rng = np.random.default_rng(args.seed)
-    found: dict[str, Any] = {"seed": args.seed, "draws": args.draws, "models": args.models}
-    found["speed"] = speed(rng, args.models)
-    found["bounds"] = bounds_hold(rng, args.draws)
-    print(f"bounds: {found['bounds']}")
-    found["power"] = power(rng, min(args.draws, 10_000))
-    found["power_of_10000"] = power(rng, min(args.draws, 2000), 10_000)
+    result: dict[str, Any] = {"seed": args.seed, "draws": args.draws, "models": args.models}
+    result["speed"] = speed(rng, args.models)
+    result["bounds"] = bounds_hold(rng, args.draws)
+    print(f"bounds: {result['bounds']}")
+    result["power"] = power(rng, min(args.draws, 10_000))
+    result["power_of_10000"] = power(rng, min(args.draws, 2000), 10_000)
     for hourly in (400, 2000):
-        found[f"delays_of_{hourly}"] = delays(rng, min(args.draws, 1000), hourly)
-    found["with_sums"] = with_sums(rng, args.draws)
-    print(f"with_sums: {found['with_sums']}")
-    found["false_alarms"] = false_alarms(np.random.default_rng((args.seed, 1)), args.draws)
-    print(json.dumps(found))
+        result[f"delays_of_{hourly}"] = delays(rng, min(args.draws, 1000), hourly)
+    result["with_sums"] = with_sums(rng, args.draws)
+    print(f"with_sums: {result['with_sums']}")
+    result["false_alarms"] = false_alarms(np.random.default_rng((args.seed, 1)), args.draws)
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def slots(rng: np.random.Generator, rule: Rule, args: argparse.Namespace, shift:
     """Return means over the slots: share and number of false alarms, and number of drifting models detected."""
     drifting = np.arange(args.models) < args.drifting
     index, strategy = np.arange(args.models, dtype=np.int32), OneSided(0.05)
-    shares, false, found, seconds = [], [], [], []
+    shares, false, result, seconds = [], [], [], []
     for _ in range(args.slots):
         z = rng.normal(size=args.models) + shift * drifting
         batch = EventBatch("z", EventKind.CUSTOM, 0, ModelTable(), index, {"value": z})
@@ -59,11 +59,11 @@ def slots(rng: np.random.Generator, rule: Rule, args: argparse.Namespace, shift:
         alarms: NDArray[np.bool_] = judge(strategy, batch, None, rule, QUERY, NOBODY).code == Code.BREACHED
         seconds.append(time.perf_counter() - began)
         false.append((alarms & ~drifting).sum())
-        found.append((alarms & drifting).sum())
+        result.append((alarms & drifting).sum())
         shares.append(false[-1] / max(1, alarms.sum()))
-    numbers = {"false_share": np.mean(shares), "false": np.mean(false), "found": np.mean(found)}
-    told = {name: round(float(number), 4) for name, number in numbers.items()}
-    return told | {"ms": round(1000 * float(np.median(seconds)), 3)}
+    numbers = {"false_share": np.mean(shares), "false": np.mean(false), "found": np.mean(result)}
+    text = {name: round(float(number), 4) for name, number in numbers.items()}
+    return text | {"ms": round(1000 * float(np.median(seconds)), 3)}
 
 
 def main() -> None:
@@ -75,13 +75,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     raw = Rule("Many", "g", "z")
-    found: dict[str, Any] = dict(vars(args))
+    result: dict[str, Any] = dict(vars(args))
     for shift in (3.0, 4.0, 5.0):
         for label, rule in (("raw", raw), ("fdr", replace(raw, fdr=0.05))):
             rng = np.random.default_rng(args.seed)
-            found[f"{label}_shift_{shift:g}"] = slots(rng, rule, args, shift)
-            print(f"{label}, drifting ones {shift:g} standard deviations off: {found[f'{label}_shift_{shift:g}']}")
-    print(json.dumps(found))
+            result[f"{label}_shift_{shift:g}"] = slots(rng, rule, args, shift)
+            print(f"{label}, drifting ones {shift:g} standard deviations off: {result[f'{label}_shift_{shift:g}']}")
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

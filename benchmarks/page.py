@@ -92,29 +92,29 @@ def page_bytes(client: Client, path: str) -> int:
     return len(body) + sum(len(client.get(name.replace("&amp;", "&"))) for name in loaded)
 
 
-def counted(process: Bridge, wanted: int) -> bool:
-    found = process.api("models?limit=1")
+def counted(process: Bridge, expected: int) -> bool:
+    result = process.api("models?limit=1")
     return (
-        int(found["total"]) >= wanted
-        if "total" in found
-        else len(process.api("models?limit=10000")["models"]) >= wanted
+        int(result["total"]) >= expected
+        if "total" in result
+        else len(process.api("models?limit=10000")["models"]) >= expected
     )
 
 
 def measure(small: Client, big: Client, blocks: int, asks: int) -> dict[str, dict[str, float]]:
     """Return milliseconds by path, and their growth."""
-    found = {}
+    result = {}
     for name, path in PATHS.items():
         times: dict[str, list[float]] = {"small": [], "big": []}
         for _ in range(blocks):
             for side, client in (("small", small), ("big", big)):
                 times[side] += [client.seconds(path) for _ in range(asks)]
         one, many = (statistics.median(times[side]) * 1000 for side in ("small", "big"))
-        found[name] = {"small_ms": round(one, 2), "big_ms": round(many, 2), "growth": round(many / one, 2)}
+        result[name] = {"small_ms": round(one, 2), "big_ms": round(many, 2), "growth": round(many / one, 2)}
         print(
             f"{name:12} {one:7.2f} ms at {SMALL} models, {many:7.2f} ms at the most: {many / one:.2f} times", flush=True
         )
-    return found
+    return result
 
 
 def main() -> None:

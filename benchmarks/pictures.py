@@ -51,8 +51,8 @@ def looked_at(name: str, at: Floats, values: Floats) -> dict[str, Floats]:
         )
         found: Detected = strategy.analyse_batch(one, state)
         usual = found.standardised
-        told = (usual.level, usual.spread, found.statistic, found.threshold, found.code == Code.BREACHED)
-        rows.append([float(column[0]) for column in told])
+        text = (usual.level, usual.spread, found.statistic, found.threshold, found.code == Code.BREACHED)
+        rows.append([float(column[0]) for column in text])
     shown = np.array(rows)[-(SHOWN // STEP) :].T
     return dict(zip(("level", "spread", "statistic", "limit", "alarm"), shown, strict=True))
 
@@ -63,15 +63,15 @@ class Panel:
     def __init__(self, top: float, height: float, low: float, high: float, title: str) -> None:
         self._top, self._height, self._low, self._high, self._title = top, height, low, high, title
 
-    def x(self, place: float, count: int) -> float:
-        return LEFT + (WIDTH - LEFT - 8) * place / (count - 1)
+    def x(self, index: float, count: int) -> float:
+        return LEFT + (WIDTH - LEFT - 8) * index / (count - 1)
 
     def y(self, value: float) -> float:
         return self._top + self._height * (1 - (value - self._low) / (self._high - self._low))
 
     def points(self, values: Floats) -> str:
-        known = [(place, value) for place, value in enumerate(values.tolist()) if np.isfinite(value)]
-        return " ".join(f"{self.x(place, len(values)):.1f},{self.y(value):.1f}" for place, value in known)
+        known = [(index, value) for index, value in enumerate(values.tolist()) if np.isfinite(value)]
+        return " ".join(f"{self.x(index, len(values)):.1f},{self.y(value):.1f}" for index, value in known)
 
     def frame(self) -> str:
         """Return axis, two ticks and the title."""

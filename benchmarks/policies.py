@@ -43,11 +43,11 @@ def detectors() -> dict[str, Callable[[], Callable[[Flags], bool]]]:
 
             def see(wrong: Flags) -> bool:
                 shown: Iterable[float] = wrong.reshape(means, -1).mean(axis=1).tolist() if means else wrong.tolist()
-                found = False
+                result = False
                 for item in shown:
                     detector.update(item)  # type: ignore[attr-defined]
-                    found |= detector.drift_detected  # type: ignore[attr-defined]
-                return found
+                    result |= detector.drift_detected  # type: ignore[attr-defined]
+                return result
 
             return see
 

@@ -69,13 +69,15 @@ class ServedModels:
         self.times = [[] for _ in self.served]
         self.errors = [item.errors for item in self.served]
 
-    def model(self, place: int) -> ModelKey:
-        return ModelKey("streams", self.served[place].stream.name, f"trained-{self.versions[place]}")
+    def model(self, position: int) -> ModelKey:
+        return ModelKey("streams", self.served[position].stream.name, f"trained-{self.versions[position]}")
 
     def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
         batch = (slot - START) // STEP
-        index = np.array([self.table.row(self.model(place)) for place in range(len(self.served))], np.int32)
-        errors = np.array([self.errors[place][self.versions[place], batch] for place in range(len(self.served))])
+        index = np.array([self.table.row(self.model(position)) for position in range(len(self.served))], np.int32)
+        errors = np.array(
+            [self.errors[position][self.versions[position], batch] for position in range(len(self.served))]
+        )
         columns = {"errors": errors, "total": np.full(len(errors), float(EACH))}
         return EventBatch(query.name, query.event, slot, self.table, index, columns, elements=2 * len(errors))
 
@@ -88,9 +90,9 @@ class ServedModels:
 
     def retrain(self, pipeline: str, batch: int) -> None:
         """Train on the batch that has just been served."""
-        place = next(place for place, item in enumerate(self.served) if item.stream.name == pipeline)
-        self.versions[place] = batch
-        self.times[place].append(batch)
+        position = next(position for position, item in enumerate(self.served) if item.stream.name == pipeline)
+        self.versions[position] = batch
+        self.times[position].append(batch)
 
 
 @dataclass
@@ -173,7 +175,7 @@ def rival_times(one: Served) -> dict[float, tuple[dict[str, list[int]], int]]:
     """Return by ratio when each baseline policy retrains, and the best k."""
     rates = one.errors / EACH
     fixed = {name: policies.detected(one.wrong, BEGIN, fresh) for name, fresh in policies.detectors().items()}
-    found = {}
+    result = {}
     for ratio in RATIOS:
         periods = {k: policies.every(k, BEGIN, BATCHES) for k in policies.PERIODS}
         best = min(periods, key=lambda k: (policies.cost(rates, BEGIN, periods[k], ratio), -k))
@@ -181,8 +183,8 @@ def rival_times(one: Served) -> dict[float, tuple[dict[str, list[int]], int]]:
         times["CARA-T"] = policies.cara(rates, BEGIN, ratio, total=False)
         times["CARA-CT"] = policies.cara(rates, BEGIN, ratio, total=True)
         times["oracle"] = policies.oracle(rates, BEGIN, ratio)
-        found[ratio] = (times, best)
-    return found
+        result[ratio] = (times, best)
+    return result
 
 
 def cells(served: Sequence[Served], tell: Callable[[str], None]) -> list[Cell]:
@@ -190,18 +192,18 @@ def cells(served: Sequence[Served], tell: Callable[[str], None]) -> list[Cell]:
     began = time.perf_counter()
     beside = [rival_times(one) for one in served]
     tell(f"the others: {time.perf_counter() - began:.0f} s")
-    found = []
+    result = []
     for ratio in RATIOS:
         specs = {"cost_aware": {"retraining_cost": ratio * EACH, "window": "6h"}, "auto": {}}
         ours = {name: asked(served, StrategySpec(name, specs[name])) for name in OURS if name in strategies()}
         tell(f"ratio {ratio}: {time.perf_counter() - began:.0f} s")
-        for place, one in enumerate(served):
-            times, best = beside[place][ratio]
-            every = times | {name: ours[name][place] for name in ours}
+        for position, one in enumerate(served):
+            times, best = beside[position][ratio]
+            every = times | {name: ours[name][position] for name in ours}
             rates = one.errors / EACH
             costs = {name: policies.cost(rates, BEGIN, when, ratio) for name, when in every.items()}
-            found.append(Cell(one.stream, ratio, costs, best))
-    return found
+            result.append(Cell(one.stream, ratio, costs, best))
+    return result
 
 
 # ---------------------------------------------------------------- the report
@@ -211,22 +213,22 @@ def ratios_to_oracle(some: Sequence[Cell], name: str) -> Floats:
     return np.array([cell.costs[name] / cell.costs["oracle"] for cell in some])
 
 
-def summary(found: Sequence[Cell]) -> dict[str, Any]:
+def summary(result: Sequence[Cell]) -> dict[str, Any]:
     """Return means over the cells that count, and shares of cells in which cost_aware costs less."""
-    live = [cell for cell in found if cell.live]
+    live = [cell for cell in result if cell.live]
     names = [name for name in live[0].costs if name != "oracle"]
     baselines = [name for name in names if name not in OURS]
     online = [name for name in baselines if name != HINDSIGHT]
     mean = {name: round(float(ratios_to_oracle(live, name).mean()), 4) for name in names}
     best = {"baseline": min(baselines, key=mean.__getitem__), "online": min(online, key=mean.__getitem__)}
-    told: dict[str, Any] = {"cells": len(found), "live": len(live), "mean_to_oracle": mean, "best": best}
+    reason: dict[str, Any] = {"cells": len(result), "live": len(live), "mean_to_oracle": mean, "best": best}
     for name in (item for item in OURS if item in names):
         rivals = {other: [other] for other in baselines}
         rivals |= {"each_cells_best": baselines, "each_cells_best_online": online}
         for word, sign in (("cheaper", -1), ("dearer", 1)):
             shares = {label: share(live, name, several, sign) for label, several in rivals.items()}
-            told[f"{name}_{word}"] = {f"than_{label}": round(found, 4) for label, found in shares.items()}
-    return told
+            reason[f"{name}_{word}"] = {f"than_{label}": round(result, 4) for label, result in shares.items()}
+    return reason
 
 
 def share(some: Sequence[Cell], name: str, others: Sequence[str], sign: int) -> float:
@@ -235,23 +237,23 @@ def share(some: Sequence[Cell], name: str, others: Sequence[str], sign: int) -> 
     return float(np.mean(sign * np.array(gaps) > 1e-9))
 
 
-def by(found: Sequence[Cell], key: Callable[[Cell], Any], values: Sequence[Any], title: str) -> list[str]:
+def by(result: Sequence[Cell], key: Callable[[Cell], Any], values: Sequence[Any], title: str) -> list[str]:
     """Return a table of the mean cost over the oracle's, by drift or by ratio."""
-    names = [name for name in found[0].costs if name != "oracle"]
+    names = [name for name in result[0].costs if name != "oracle"]
     lines = [f"| {title} | cells | {' | '.join(names)} |", "|---|---|" + "---|" * len(names)]
     for value in values:
-        some = [cell for cell in found if cell.live and key(cell) == value]
+        some = [cell for cell in result if cell.live and key(cell) == value]
         if some:
             means = " | ".join(f"{ratios_to_oracle(some, name).mean():.2f}" for name in names)
             lines.append(f"| {value} | {len(some)} | {means} |")
     return lines
 
 
-def every_cell(found: Sequence[Cell]) -> list[str]:
+def every_cell(result: Sequence[Cell]) -> list[str]:
     """Return a table of all cells: costs in batches whose requests all fail, and the best k."""
-    names = list(found[0].costs)
+    names = list(result[0].costs)
     lines = [f"| stream | ratio | {' | '.join(names)} | k |", "|---|---|" + "---|" * (len(names) + 1)]
-    for cell in found:
+    for cell in result:
         costs = " | ".join(f"{cell.costs[name]:.2f}" for name in names)
         left_out = "" if cell.live else " (left out)"
         lines.append(f"| {cell.stream.name}{left_out} | {cell.ratio:g} | {costs} | {cell.best_k} |")
@@ -277,18 +279,18 @@ def main() -> None:
     args = parser.parse_args()
     print(f"seeds {args.first_seed} to {args.first_seed + args.seeds - 1}")
     served = [serve(stream) for stream in streams(args.first_seed, args.seeds)]
-    found = cells(served, print)
+    result = cells(served, print)
     tables = {
-        "by ratio": by(found, lambda cell: cell.ratio, RATIOS, "ratio"),
-        "by drift": by(found, lambda cell: cell.stream.drift, DRIFTS, "drift"),
-        "every cell": every_cell(found),
+        "by ratio": by(result, lambda cell: cell.ratio, RATIOS, "ratio"),
+        "by drift": by(result, lambda cell: cell.stream.drift, DRIFTS, "drift"),
+        "every cell": every_cell(result),
     }
     for lines in reversed(tables.values()):
         print("\n".join(lines), end="\n\n")
-    told = {"seeds": args.seeds, "first_seed": args.first_seed} | summary(found)
+    reason = {"seeds": args.seeds, "first_seed": args.first_seed} | summary(result)
     if args.write:
         write(Path(__file__).parents[1] / "docs" / "retraining-cost.md", tables)
-    print(json.dumps(told))
+    print(json.dumps(reason))
 
 
 if __name__ == "__main__":

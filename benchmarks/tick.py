@@ -149,8 +149,8 @@ def vmalert(scenario: Scenario, source: str, alerts: str) -> Side:
     """Start vmalert, with the same rules as alerts."""
     folder, port = Path(tempfile.mkdtemp()), free_port()
     rules = [
-        {"alert": f"Drift{place}", "expr": f"model_drift_score > {limit}", "annotations": {"summary": SUMMARY}}
-        for place, limit in enumerate(scenario.limits)
+        {"alert": f"Drift{index}", "expr": f"model_drift_score > {limit}", "annotations": {"summary": SUMMARY}}
+        for index, limit in enumerate(scenario.limits)
     ]
     groups = {"groups": [{"name": "g", "interval": f"{scenario.interval}s", "rules": rules}]}
     (folder / "rules.yml").write_text(json.dumps(groups))
@@ -167,11 +167,11 @@ def ours(scenario: Scenario, source: str, alerts: str) -> Side:
     folder, port = Path(tempfile.mkdtemp()), free_port()
     common = {"annotations": {"summary": SUMMARY}, "cooldown": "1h"}
     rules: list[dict[str, object]] = []
-    for place, limit in enumerate(scenario.limits):
+    for index, limit in enumerate(scenario.limits):
         what: dict[str, object] = {"expr": f"model_drift_score > {limit}"}
         if scenario.signal:
             what = {"signal": "drift", "strategy": {"threshold": {"max": limit}}}
-        rules.append({"retrain": f"Drift{place}", **what, **common})
+        rules.append({"retrain": f"Drift{index}", **what, **common})
     group: dict[str, object] = {"name": "g", "interval": f"{scenario.interval}s", "rules": rules}
     if scenario.signal:
         group["signals"] = {"drift": {"event": "drift", "expr": "model_drift_score"}}
@@ -249,16 +249,16 @@ def run(scenario: Scenario, options: argparse.Namespace) -> dict[str, float]:
 
 def figures(scenario: Scenario, sides: Sequence[Side], alone: float) -> dict[str, float]:
     """Return medians per tick, in milliseconds of CPU time."""
-    found: dict[str, float] = {}
+    result: dict[str, float] = {}
     for side in sides:
-        found[f"{side.name}_ms"] = statistics.median(side.own) * scenario.interval * 1000
+        result[f"{side.name}_ms"] = statistics.median(side.own) * scenario.interval * 1000
         store = statistics.median(side.store) - alone
-        found[f"{side.name}_prometheus_ms"] = store * scenario.interval * 1000
-        found[f"{side.name}_rss_mb"] = side.rss_mb
-    found["ratio"] = found["ours_ms"] / found["vmalert_ms"]
-    ours_total = found["ours_ms"] + found["ours_prometheus_ms"]
-    found["ratio_total"] = ours_total / (found["vmalert_ms"] + found["vmalert_prometheus_ms"])
-    return found
+        result[f"{side.name}_prometheus_ms"] = store * scenario.interval * 1000
+        result[f"{side.name}_rss_mb"] = side.rss_mb
+    result["ratio"] = result["ours_ms"] / result["vmalert_ms"]
+    ours_total = result["ours_ms"] + result["ours_prometheus_ms"]
+    result["ratio_total"] = ours_total / (result["vmalert_ms"] + result["vmalert_prometheus_ms"])
+    return result
 
 
 def main() -> None:
@@ -278,8 +278,8 @@ def main() -> None:
     for scenario in SCENARIOS:
         if options.scenario and scenario.name not in options.scenario:
             continue
-        results[scenario.name] = found = run(scenario, options)
-        print(f"{scenario.name:16}", "  ".join(f"{key} {value:.3f}" for key, value in found.items()), flush=True)
+        results[scenario.name] = result = run(scenario, options)
+        print(f"{scenario.name:16}", "  ".join(f"{key} {value:.3f}" for key, value in result.items()), flush=True)
     print(json.dumps(summary(results)))
 
 
@@ -292,9 +292,9 @@ def summary(results: dict[str, dict[str, float]]) -> dict[str, object]:
         "ratio_100pct_gogc100": ("100pct_gogc100", "ratio"),
         "ratio_5rules_total": ("5rules", "ratio_total"),
     }
-    picked: Callable[[tuple[str, str]], float] = lambda place: round(results[place[0]][place[1]], 4)  # noqa: E731
-    short: dict[str, object] = {name: picked(place) for name, place in names.items() if place[0] in results}
-    short["rss_mb"] = round(max(found["ours_rss_mb"] for found in results.values()), 1)
+    picked: Callable[[tuple[str, str]], float] = lambda index: round(results[index[0]][index[1]], 4)  # noqa: E731
+    short: dict[str, object] = {name: picked(index) for name, index in names.items() if index[0] in results}
+    short["rss_mb"] = round(max(result["ours_rss_mb"] for result in results.values()), 1)
     return {**short, "scenarios": results}
 
 

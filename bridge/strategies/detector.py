@@ -119,7 +119,7 @@ class Detector(RetrainStrategy):
         usual = verdicts.standardised
         sigmas = float(usual.deviation[position])
         if not verdicts.statistic[position] > verdicts.threshold[position]:
-            detail += ", not recovered since it exceeded the limit"
+            detail += ", alarm still on"
         return (
             f"{signal_word(batch)} {in_unit(value, batch)} is {abs(sigmas):.2g} robust sigmas"
             f" {'above' if sigmas > 0 else 'below'} its usual {in_unit(float(usual.level[position]), batch)}"

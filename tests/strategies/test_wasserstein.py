@@ -1,4 +1,4 @@
-"""The earth mover's distance: the bounds against scipy on the observations themselves."""
+"""The earth mover's distance: bounds against scipy on the raw observations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SUMS: dict[str, Any] = {"sum": [158.0], "reference_sum": [120.0]}
 
 
 def test_the_distance_is_always_between_the_bounds() -> None:
-    """300 random pairs in random buckets, half of them open above; and never less than the difference of the means."""
+    """300 random pairs in random buckets, half of them open above; never less than the difference of the means."""
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
@@ -56,7 +56,7 @@ def test_the_bounds_leave_out_what_only_one_side_has() -> None:
 
 
 def test_exact_means_decide_where_there_are_sums() -> None:
-    """38 ms slower of 1000 observations: past a limit of 20 ms, and not past 40; faster counts as well."""
+    """38 ms slower with 1000 observations: past a limit of 20 ms, but not of 40; faster counts as well."""
     slower = batch([MOVED], [CALM], BOUNDS, **SUMS)
     faster = batch([CALM], [MOVED], BOUNDS, sum=[120.0], reference_sum=[158.0])
     for one in (slower, faster):
@@ -74,7 +74,7 @@ def test_p_is_that_of_the_means_with_the_widest_spread_that_the_buckets_allow() 
 
 
 def test_a_difference_of_few_observations_may_be_chance() -> None:
-    """The same 38 ms among 100 of 100: p is above 1 in 10,000."""
+    """The same 38 ms with 100 observations each: p is above 1 in 10,000."""
     small = [[count / 10 for count in row] for row in (MOVED, CALM)]
     one = batch([small[0]], [small[1]], BOUNDS, sum=[15.8], reference_sum=[12.0])
     assert judged("wasserstein", one, min_effect=0.02) == [("OK", "NONE")]
@@ -82,7 +82,7 @@ def test_a_difference_of_few_observations_may_be_chance() -> None:
 
 
 def test_without_sums_the_buckets_prove_it_or_cannot_tell() -> None:
-    """All of 0.1 to 0.2 went to 0.2 to 0.4 and beyond: at least the width between. Less is hidden in the buckets."""
+    """All of 0.1 to 0.2 moved to 0.2 to 0.4 and beyond: at least the width between. Less is hidden in the buckets."""
     low, high = [0.0, 1000.0, 1000.0, 1000.0], [0.0, 0.0, 0.0, 1000.0]
     assert judged("wasserstein", batch([high], [low], BOUNDS), min_effect=0.19) == [("BREACHED", "NONE")]
     assert judged("wasserstein", batch([high], [low], BOUNDS), min_effect=0.21) == [("INCONCLUSIVE", "BLIND")]
@@ -91,13 +91,13 @@ def test_without_sums_the_buckets_prove_it_or_cannot_tell() -> None:
 
 
 def test_one_model_without_a_sum_does_not_take_it_from_the_others() -> None:
-    """Each by what it has."""
+    """Each model by the columns that it has."""
     one = batch([MOVED, MOVED], [CALM, CALM], BOUNDS, sum=[NAN, 158.0], reference_sum=[120.0, 120.0])
     assert judged("wasserstein", one, min_effect=0.03) == [("INCONCLUSIVE", "BLIND"), ("BREACHED", "NONE")]
 
 
 def test_a_single_bucket_with_sums_is_enough() -> None:
-    """The mean is known whatever the buckets are; how far it may be off by chance is taken from a wide one."""
+    """The mean is known whatever the buckets are; its standard error assumes the widest spread."""
     one = batch([[1000.0]], [[1000.0]], (INF,), sum=[900.0], reference_sum=[100.0])
     assert judged("wasserstein", one, min_effect=0.5) == [("BREACHED", "NONE")]
     bare = batch([[1000.0]], [[1000.0]], (INF,))
@@ -115,6 +115,6 @@ def test_the_reason_is_told_in_units() -> None:
 
 
 def test_it_needs_a_limit() -> None:
-    """What matters in the signal's unit, nobody can guess."""
+    """The least effect in the signal's unit has no default."""
     with pytest.raises(ValidationError, match="Field required"):
         build(StrategySpec("wasserstein", {}))

@@ -59,9 +59,10 @@ class Recorder:
     def __init__(self, since: Timestamp, until: Timestamp, table: ModelTable, before: Recording | None = None) -> None:
         self._since, self._until, self._table = since, until, table
         self._planes: dict[str, Cells] = {}
-        for rule, track in (before.tracks if before else {}).items():
-            planes = np.frombuffer(track.data, np.float32).reshape(4, track.models, STEPS)
-            self._planes[rule] = planes.copy()
+        if before is not None:
+            for rule, track in before.tracks.items():
+                planes = np.frombuffer(track.data, np.float32).reshape(4, track.models, STEPS)
+                self._planes[rule] = planes.copy()
 
     def take(self, runs: Iterable[RuleEvaluator], slot: Timestamp) -> None:
         """Record the evaluations of a group's rules in a slot."""

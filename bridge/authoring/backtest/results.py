@@ -150,8 +150,10 @@ class Results:
         tally = self.rules[decision.rule]
         tally.fired += 1
         tally.models.add(model)
-        tally.joined += decision.outcome is Outcome.JOINED
-        tally.notified += decision.outcome is Outcome.NOTIFIED
+        if decision.outcome is Outcome.JOINED:
+            tally.joined += 1
+        if decision.outcome is Outcome.NOTIFIED:
+            tally.notified += 1
 
     # ------------------------------------------------------------ read
 

@@ -163,7 +163,7 @@ def _score_one(item: Labels, decisions: Iterable[Timestamp]) -> Score:
         if inside:
             delays.append((inside[0] - first) / max(1.0, last - first))
     excused = (*item.windows, *item.ignored)
-    false = sum(not any(first <= row <= last for first, last in excused) for row in hits)
+    false = sum(1 for row in hits if not any(first <= row <= last for first, last in excused))
     return Score(len(live), len(delays), false, tuple(delays), _weeks(item))
 
 

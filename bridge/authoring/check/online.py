@@ -68,8 +68,8 @@ def _of_query(
     except SourceError as error:
         yield str(error), "", ""
         return
-    for label in _mapped(query.mapping) if batch.skipped.get("missing_label") else ():
-        if label not in labels:
+    if batch.skipped.get("missing_label"):
+        for label in (label for label in _mapped(query.mapping) if label not in labels):
             yield f"no series in Prometheus has the model label {label!r}", _did_you_mean(label, labels), ""
     if batch.cause is Cause.PARTIAL and strict is not None:
         why = "; ".join(batch.notes) or "no reason given"

@@ -179,9 +179,9 @@ def _notes(
         labels = source.label_names(f'{{__name__="{metric}"}}', *span) if metric else []
     except SourceError:
         return
-    for team in (label for label in TEAMS if label in labels):
+    team = next((label for label in TEAMS if label in labels), None)
+    if team is not None:
         yield f"{metric} has the label {team!r}: use --project {team} to separate the models of several teams"
-        return
 
 
 def _rules(reports: Iterable[PackReport], texts: dict[str, str], url: str, lookback: Duration) -> str:
