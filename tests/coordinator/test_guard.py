@@ -139,7 +139,7 @@ def test_a_secret_is_read_at_every_use(start: Start, secret_file: Path) -> None:
 
 def raw_call(url: str, head: str) -> socket.socket:
     host, port = url.removeprefix("http://").split(":")
-    connection = socket.create_connection((host, int(port)), timeout=10)
+    connection = socket.create_connection((host, int(port)), timeout=60)
     connection.sendall(head.replace("\n", "\r\n").encode())
     return connection
 

@@ -159,7 +159,7 @@ def test_it_serves_https(tmp_path: Path) -> None:
         port = int(coordinator.client.url.rpartition(":")[2])
         context = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
         with (
-            socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+            socket.create_connection(("127.0.0.1", port), timeout=60) as plain,
             context.wrap_socket(plain, server_hostname="127.0.0.1") as secure,
         ):
             secure.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")

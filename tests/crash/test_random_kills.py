@@ -199,7 +199,7 @@ def test_killed_at_random_moments_every_episode_has_its_one_request(tmp_path: Pa
         entries = [{"url": receiver.url, "timeout": TIMEOUT} for receiver in (one, two)]
         settings = {"command": LAUNCHER, "env": launched(tmp_path), "log_level": "debug"}
         with bridge(source.url, flows.rules(), {"webhook_configs": entries}, **settings) as process:  # type: ignore[arg-type]
-            done = in_rounds(process, source, rng, KILLS, lambda: len(sent_of(process)) >= KILLS / 2)
+            done = in_rounds(process, source, rng, KILLS, lambda: len(sent_of(process)) >= KILLS)
             found = {item["id"]: item for item in process.requests()}
             expected = {episode.id(): episode for episode in done.expected}
             seen = flows.seen(process.program.log)
@@ -254,7 +254,7 @@ def test_killed_at_random_moments_a_pipeline_is_never_asked_for_twice_at_once(tm
         with coordinators.process(
             tmp_path / "coordinator", listen=f"127.0.0.1:{port}", command=command, bridge_url=process.url
         ):
-            done = in_rounds(process, source, rng, kills, lambda: len(sent_of(process)) >= 6, in_turns=False)
+            done = in_rounds(process, source, rng, kills, lambda: len(sent_of(process)) >= kills, in_turns=False)
             wait_until(lambda: not in_flight(process), 30, "the coordinator's last word")
         found = process.requests()
         runs = (tmp_path / "runs").read_text().split()

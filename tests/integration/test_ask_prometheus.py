@@ -255,6 +255,6 @@ def test_nothing_is_doubted_of_what_cannot_be_asked(tmp_path: Path) -> None:
              "signals": {"s": {"event": "custom", "expr": "up"}}}  # fmt: skip
     asked(tmp_path, "http://127.0.0.1:1", group=group)
     config = load(tmp_path / "bridge.yml")
-    source = PrometheusSource(config.prometheus, ModelTable(), tmp_path, timeout=5)
+    source = PrometheusSource(config.prometheus, ModelTable(), tmp_path, timeout=60)
     assert doubts(config, source, NOW) == []
     source.close()

@@ -44,7 +44,7 @@ def test_a_request_by_alertmanager_and_by_the_sink_runs_once(tmp_path: Path) -> 
         receivers = [{"name": "coordinator", "webhook_configs": [hook]}]
         with alertmanager(json.dumps({"route": route, "receivers": receivers})) as real:
             posted = [{key: alert()[key] for key in ("labels", "annotations")}]
-            requests.post(f"{real.url}/api/v2/alerts", json=posted, timeout=10).raise_for_status()
+            requests.post(f"{real.url}/api/v2/alerts", json=posted, timeout=60).raise_for_status()
             found = coordinator.client.wait_for("succeeded")
             assert (found["origin"], found["new_version"]) == ("alertmanager", "4")
             own = sink(coordinator.client.url, secret=SECRET)
@@ -53,7 +53,7 @@ def test_a_request_by_alertmanager_and_by_the_sink_runs_once(tmp_path: Path) -> 
             assert (delivery.result, delivery.status, delivery.reference) == (Result.DELIVERED, 200, "run-1")
             posted[0]["endsAt"] = "2020-03-01T12:00:01Z"
             posted[0]["startsAt"] = "2020-03-01T12:00:00Z"
-            requests.post(f"{real.url}/api/v2/alerts", json=posted, timeout=10).raise_for_status()
+            requests.post(f"{real.url}/api/v2/alerts", json=posted, timeout=60).raise_for_status()
             ignored = 'retrain_bridge_coordinator_ignored_alerts_total{reason="resolved"}'
             wait_until(lambda: coordinator.client.metric(ignored) >= 1, 15, "the resolved notification")
     assert (tmp_path / "runs").read_text() == "run\n"

@@ -32,7 +32,7 @@ def said(folder: Path, page: str, series: dict[str, str], *tests: dict[str, Any]
     )
     done = subprocess.run(
         [sys.executable, "-m", "bridge.cli", "test", "rules", "test.yml"],
-        cwd=folder, capture_output=True, text=True, timeout=90, check=False,
+        cwd=folder, capture_output=True, text=True, timeout=300, check=False,
         env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
     )  # fmt: skip
     return done.stdout + done.stderr

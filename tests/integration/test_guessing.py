@@ -24,7 +24,7 @@ def status(address: str, user: str, password: str, source: str = "127.0.0.1") ->
     """Of GET /-/healthy, asked from a loopback address; 0 when there was no answer."""
     credentials = base64.b64encode(f"{user}:{password}".encode()).decode()
     host, _, port = address.partition(":")
-    client = http.client.HTTPConnection(host, int(port), timeout=60, source_address=(source, 0))
+    client = http.client.HTTPConnection(host, int(port), timeout=300, source_address=(source, 0))
     try:
         client.request("GET", "/-/healthy", headers={"Authorization": f"Basic {credentials}"})
         return client.getresponse().status
@@ -50,7 +50,7 @@ class Guessing:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         for thread in self._threads:
-            thread.join(60)
+            thread.join(300)
 
     def _guess(self, number: int) -> None:
         user = "bob" if number % 2 else f"user{number}"

@@ -76,7 +76,7 @@ def test_a_coordinator_goes_on_while_1200_clients_never_finish(tmp_path: Path) -
             most = descriptors(coordinator.popen.pid)
             began = time.monotonic()
             coordinator.popen.terminate()
-            assert coordinator.popen.wait(60) == 0
+            assert coordinator.popen.wait(300) == 0
             ended = time.monotonic() - began
         size = coordinator.log.stat().st_size
     print(

@@ -87,7 +87,7 @@ def test_a_backtest_finds_what_histograms_did(tmp_path: Path) -> None:
                 sys.executable, "-m", "bridge.cli", "backtest", "--rules=rules.yml", f"--prometheus.url={server.url}",
                 f"--from={FIRST + 42 * 3600}", f"--to={FIRST + 300 * ends}", "--decisions=decisions.jsonl",
             ],
-            cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+            cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
             env={"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]},
         )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

@@ -43,7 +43,7 @@ def played() -> Iterator[tuple[Story, Suggestion]]:
     with ExitStack() as stack:
         pages = {name: stack.enter_context(exporter()) for name in CONTENT_TYPES}
         server = stack.enter_context(prometheus(targets=[page.target for page in pages.values()]))
-        source = PrometheusSource(PrometheusConfig(url=server.url), ModelTable(), Path(), timeout=10)
+        source = PrometheusSource(PrometheusConfig(url=server.url), ModelTable(), Path(), timeout=60)
         stack.callback(source.close)
         for phase in PHASES:
             show(pages, phase)

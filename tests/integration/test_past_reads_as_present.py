@@ -67,7 +67,7 @@ def backtested(server: Prometheus, rules: Path) -> list[int]:
     program = Program(command, rules.parent, "backtest", dict(os.environ))
     program.start()
     assert program.process is not None
-    assert program.process.wait(120) == 0, program.log
+    assert program.process.wait(300) == 0, program.log
     found = map(json.loads, (rules.parent / "decisions.jsonl").read_text().splitlines())
     return [parse_rfc3339(request["triggered_at"]) // SECOND - FIRST for request in found]
 

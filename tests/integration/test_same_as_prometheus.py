@@ -65,7 +65,7 @@ def test_templates_render_as_prometheus_renders_them(tmp_path: Path) -> None:
     )
     run = subprocess.run(
         [tool("promtool"), "test", "rules", "test.yml"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stdout + run.stderr
 

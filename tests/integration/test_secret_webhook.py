@@ -37,7 +37,7 @@ def cli(process: Bridge, *arguments: str) -> str:
     """What a command prints, on both outputs."""
     path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(ROOT)]))
     done = subprocess.run(
-        [sys.executable, "-m", "bridge.cli", *arguments], check=False, capture_output=True, text=True, timeout=120,
+        [sys.executable, "-m", "bridge.cli", *arguments], check=False, capture_output=True, text=True, timeout=300,
         env={**os.environ, "PYTHONPATH": path}, cwd=process.folder,
     )  # fmt: skip
     return done.stdout + done.stderr
@@ -111,7 +111,7 @@ def test_a_mistake_in_a_url_does_not_show_it(tmp_path: Path, url: str) -> None:
     file.write_text(json.dumps(config))
     done = subprocess.run(
         [sys.executable, "-m", "bridge.cli", "check", "config", str(file)],
-        check=False, capture_output=True, text=True, timeout=120,
+        check=False, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode != 0
     assert "webhook_configs[0].url" in done.stdout + done.stderr

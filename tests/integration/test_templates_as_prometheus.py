@@ -38,7 +38,7 @@ def rules(templates: list[str], expr: str) -> str:
 
 def alerts(server: Prometheus) -> list[dict[str, dict[str, str]]]:
     """Return the active alerts."""
-    status, text = http("GET", f"{server.url}/api/v1/alerts", timeout=60)
+    status, text = http("GET", f"{server.url}/api/v1/alerts", timeout=300)
     found: list[dict[str, dict[str, str]]] = json.loads(text)["data"]["alerts"] if status == 200 else []
     return found
 
@@ -85,7 +85,7 @@ def refused_by_promtool(templates: list[str]) -> set[int]:
     for number, template in enumerate(templates):
         done = subprocess.run(
             ["promtool", "check", "rules", "/dev/stdin"], input=rules([template], "v"), capture_output=True, text=True,
-            check=False, timeout=60,
+            check=False, timeout=300,
         )  # fmt: skip
         if done.returncode:
             assert re.search("template: __alert_T0:", done.stdout + done.stderr), done.stderr

@@ -26,7 +26,7 @@ def unpacked(tmp_path: Path) -> Path:
         top = real.parent / "root" if real.name == "start" else Path("/")
         shutil.copy(top / "usr/bin" / name, folder / "root/usr/bin")
     shutil.copytree(top / "usr/share/prometheus", folder / "root/usr/share/prometheus", symlinks=True)
-    subprocess.run(["sh", "-euc", f'. "{LIBRARY}"; make_startable'], cwd=folder, check=True, timeout=60)
+    subprocess.run(["sh", "-euc", f'. "{LIBRARY}"; make_startable'], cwd=folder, check=True, timeout=300)
     return folder
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import NotificationGroup, RuleBasedStateMachine, consumes, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, rule
 
 from bridge.domain.alert import AlertRow, State
 from bridge.domain.errors import UnknownRequestError
@@ -74,7 +74,7 @@ def differences(one: object, two: object) -> object:
 class Stores(RuleBasedStateMachine):
     """Every call goes to both; time only goes on."""
 
-    claims = NotificationGroup("claims")
+    claims = Bundle("claims")
 
     def __init__(self) -> None:
         super().__init__()

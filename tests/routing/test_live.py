@@ -151,7 +151,7 @@ def test_send_test_shows_the_way_to_people_and_retrains_nothing(tmp_path: Path) 
             [*command, f"--config.file={tmp_path / 'bridge.yml'}"],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr

@@ -32,6 +32,7 @@ from bridge.domain.printable import printable
 from bridge.domain.regex import PROMETHEUS
 from bridge.domain.template import Template
 from bridge.domain.times import parse_duration, parse_rfc3339
+from bridge.net.hosts import host_of
 from bridge.net.redact import redact
 from bridge.net.retry_after import retry_after
 from bridge.net.signature import SignatureError, verify
@@ -39,7 +40,7 @@ from bridge.sources.decode import samples
 from bridge.sources.limits import limit_of
 from bridge.sources.silence_list import read_silences
 from bridge.web.http.auth import _credentials
-from bridge.web.http.guard import _host, _netloc
+from bridge.web.http.guard import _netloc
 from bridge.web.http.web_config import load_web_config
 from tests.support.web_app import Site
 
@@ -149,7 +150,7 @@ def _headers(text: str) -> None:
     retry_after(text, NOW)
     _credentials(text)
     _credentials(f"Basic {text}")
-    _host(f"//{text}")
+    host_of(f"//{text}")
     _netloc(text)
     for name in ("webhook-id", "webhook-timestamp", "webhook-signature"):
         headers = {"webhook-id": "x", "webhook-timestamp": str(NOW // 1000), "webhook-signature": "v1,x"}

@@ -146,7 +146,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     go, real = threading.Event(), auth._matches
 
     def slow(password: bytes, hashed: str) -> bool:
-        assert go.wait(30)
+        assert go.wait(300)
         return real(password, hashed)
 
     monkeypatch.setattr(auth, "_matches", slow)

@@ -37,7 +37,7 @@ def test_an_answer_does_not_wait_for_the_one_before_to_be_acknowledged() -> None
     """With Nagle's algorithm a browser would wait 40 ms for every page."""
     with (
         serving() as site,
-        contextlib.closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=10)) as client,
+        contextlib.closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=60)) as client,
     ):
         client.request("GET", "/-/healthy")
         assert client.getresponse().read()
@@ -236,7 +236,7 @@ def get(site: Site, folder: Path, trusted: str = "server", certificate: str = ""
         setattr(context, name, value)
     if certificate:
         context.load_cert_chain(folder / f"{certificate}.pem", folder / f"{certificate}.key")
-    connection = http.client.HTTPSConnection("127.0.0.1", site.port, timeout=10, context=context)
+    connection = http.client.HTTPSConnection("127.0.0.1", site.port, timeout=60, context=context)
     try:
         connection.request("GET", "/-/healthy")
         return connection.getresponse().status

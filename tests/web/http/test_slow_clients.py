@@ -163,14 +163,14 @@ def test_a_request_that_is_being_answered_never_gives_way(monkeypatch: pytest.Mo
 
     def slow() -> tuple[bool, str]:
         inside.release()
-        leave.wait(30)
+        leave.wait(300)
         return True, ""
 
     with serving() as site:
         monkeypatch.setattr(site.queries, "ready", slow)
         site.server._socket.most = 4
         with clients(site, GET.format("/-/ready").replace("\n", "\r\n").encode(), 4) as held:
-            assert all(inside.acquire(timeout=10) for _ in held)
+            assert all(inside.acquire(timeout=60) for _ in held)
             with site.connect() as another:
                 assert ended(another)
             leave.set()
