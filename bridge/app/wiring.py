@@ -28,6 +28,7 @@ from bridge.engine.delivery.courier import Courier
 from bridge.engine.delivery.open_alerts import OpenAlertIndex
 from bridge.engine.delivery.resend import Resender, ResendSettings
 from bridge.engine.engine import Engine
+from bridge.engine.evaluation.expansion import External
 from bridge.engine.evaluation.trail import Trails
 from bridge.engine.requests.gates import unknown_silences
 from bridge.net.redact import redact_url
@@ -113,7 +114,8 @@ class Bridge:
         """Rules, routes and receivers of `config`; its couriers are not started yet."""
         routes = Routes(config.route, built, config.global_.external_labels)
         limit = config.global_.catch_up_limit
-        self.engine.configure(config.groups, routes, config.gates, catch_up_limit=limit)
+        external = External(config.global_.external_labels, self.options.external_url)
+        self.engine.configure(config.groups, routes, config.gates, catch_up_limit=limit, external=external)
         self.engine.retire_after, self.engine.dry_run = config.retire_after, config.dry_run
         self.engine.silences = self.silences.snapshot if silence_targets(config) else unknown_silences
         self.sinks = built

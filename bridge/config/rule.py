@@ -24,13 +24,14 @@ from bridge.domain.rule import (
     SignalQuery,
     StrategySpec,
 )
-from bridge.domain.template import Template
 from bridge.domain.times import HOUR
 from bridge.domain.verdict import USE, Cause
 from bridge.files.shape import DurationField, PositiveDurationField, Section, fixed, salvaged
 from bridge.files.wording import near
 from bridge.files.yaml import Document, Place
 from bridge.strategies.registry import strategies
+from bridge.templates.alert import AlertTemplate
+from bridge.templates.errors import TemplateError
 
 _CAUSES = {cause.word: cause for cause in Cause if cause is not Cause.NONE}
 DEFAULT, OF_HISTOGRAMS = "auto", "chi_square"  # the strategy of a rule on a signal that names none
@@ -129,7 +130,7 @@ class RuleReader:
         if section is None:
             return None
         group = self._group
-        check_labels(section.labels, self._document, (*self._place, "labels"), group.taken)
+        check_labels(section.labels, self._document, (*self._place, "labels"), group.taken, templates=True)
         self._check_annotations(section)
         name = section.retrain or section.alert or ""
         query, strategy, conditions, at_least = self._judgement(section, name)
@@ -275,11 +276,16 @@ class RuleReader:
 
     def _check_annotations(self, rule: RuleSection) -> None:
         check_names(rule.annotations, self._document, (*self._place, "annotations"))
-        for name, text in rule.annotations.items():
+        name = rule.retrain or rule.alert or ""
+        self._check_templates(rule.annotations, name, "annotations")
+        self._check_templates(rule.labels, name, "labels")
+
+    def _check_templates(self, texts: Mapping[str, str], alert: str, key: str) -> None:
+        for name, text in texts.items():
             try:
-                Template(text)
-            except ValueError as error:
-                self._add(str(error), "", "annotations", name)
+                AlertTemplate(text, alert)
+            except TemplateError as error:
+                self._add(str(error), "", key, name)
 
     def _policies(self, rule: RuleSection) -> dict[Cause, str]:
         for name, policy in rule.inconclusive.items():

@@ -83,7 +83,7 @@ def _read_group(entry: object, document: Document, place: Place, defaults: Defau
     if section is None:
         return None
     _unique(defaults.groups, section.name, "group", document, (*place, "name"))
-    check_labels(section.labels, document, (*place, "labels"), defaults.taken)
+    check_labels(section.labels, document, (*place, "labels"), defaults.taken, templates=True)
     surroundings = _Surroundings(section, document, place, defaults)
     rules: list[Rule] = []
     for number, value in enumerate(section.rules):

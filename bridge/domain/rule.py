@@ -140,6 +140,7 @@ class Rule:
     breaches: None when `for` decides. n_min: observations below which a number says nothing, 0 = any.
     conditions: of a composite rule, which is breached while `at_least` of them hold; `query` is the first one's.
     max_attempts: requests of one episode before people are asked instead, 0 = no limit.
+    name: unique over all files. alert_name: the name as written where `name` says more, because rules share it.
     fdr: greatest share of false ones among the models that are breached in one slot, 0 = each is judged by itself.
     """
 
@@ -166,6 +167,12 @@ class Rule:
     approval: bool = False
     max_attempts: int = 0
     fdr: float = 0.0
+    alert_name: str = ""
+
+    @property
+    def alertname(self) -> str:
+        """The name as written, which several rules may share; `name` tells them apart."""
+        return self.alert_name or self.name
 
     @property
     def queries(self) -> tuple[str, ...]:

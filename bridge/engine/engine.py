@@ -18,6 +18,7 @@ from bridge.domain.rule import Gates, Group, SignalQuery
 from bridge.domain.times import DAY, HOUR, MINUTE, Duration, Timestamp
 from bridge.domain.verdict import Cause
 from bridge.engine.evaluation.answers import Answers, quality, taken_all
+from bridge.engine.evaluation.expansion import Expander, External, TemplateQueries
 from bridge.engine.evaluation.group import GroupEvaluator
 from bridge.engine.evaluation.observer import RuleObserver
 from bridge.engine.evaluation.rule import Evaluation, RuleEvaluator
@@ -28,7 +29,7 @@ from bridge.engine.requests.decider import Decider
 from bridge.engine.requests.episodes import EpisodeIndex, TickTransaction
 from bridge.engine.requests.gates import Gatekeeper, Routing, unknown_silences
 from bridge.engine.requests.lifecycle import RequestLifecycle
-from bridge.engine.state import backfill, strategy_state
+from bridge.engine.state import backfill, frozen_labels, strategy_state
 from bridge.engine.state.restore import Restorer, StaleRows
 from bridge.ports import (
     MetricSource,
@@ -73,6 +74,8 @@ class Engine:
         self.lock = threading.RLock()
         self.catch_up_limit: Duration = HOUR
         self.retire_after: Duration = RETIRE_AFTER
+        self._external = External()
+        self._template_queries = TemplateQueries(lambda expr, at: self.source.evaluate(expr, at))
         self._routing: Routing | None = None
         self._gates = Gates()
         self._storms: dict[str, tuple[Timestamp, Timestamp]] = {}
@@ -105,6 +108,7 @@ class Engine:
             old, self.groups = self.groups, self._restorer.groups([run.group for run in self.groups.values()], {})
             for name, run in self.groups.items():
                 run.seconds, run.missed = old[name].seconds, old[name].missed
+            self._equip()
             self._dropped, self._reconfigured = self._restorer.left(self.groups, {}), True
             self._remember_storms()
             self.generation += 1
@@ -118,11 +122,19 @@ class Engine:
             yield
 
     def configure(
-        self, groups: Iterable[Group], routing: Routing, gates: Gates, *, catch_up_limit: Duration = HOUR
+        self,
+        groups: Iterable[Group],
+        routing: Routing,
+        gates: Gates,
+        *,
+        catch_up_limit: Duration = HOUR,
+        external: External | None = None,
     ) -> None:
         """Put rules, routes and gates in force. State goes on where a rule's meaning is the same."""
         with self.lock:
             old, self.groups = self.groups, self._restorer.groups(groups, self.groups)
+            self._external = external or External()
+            self._equip()
             self._routing, self._gates, self.catch_up_limit = routing, gates, catch_up_limit
             left = self._restorer.left(self.groups, old)
             self._dropped = StaleRows(
@@ -134,6 +146,12 @@ class Engine:
             self._remember_storms()
             if self.trails is not None:
                 self.trails.keep(set(self.runs()))
+
+    def _equip(self) -> None:
+        """Give every rule what its templates need."""
+        expander = Expander(self._external, self._template_queries)
+        for run in self.runs().values():
+            run.expander = expander
 
     def _remember_storms(self) -> None:
         """After a start: a storm that holds requests goes on for those that follow."""
@@ -393,6 +411,7 @@ class Engine:
             state=[
                 *self._dropped.chunks,
                 *(chunk for rule in run.runs for chunk in strategy_state.chunks(rule, run.group, todo.slot)),
+                *(chunk for rule in run.runs if (chunk := frozen_labels.chunk(rule, todo.slot)) is not None),
             ],
             sightings=[*self._dropped.sightings, *run.sightings()],
             at=now,

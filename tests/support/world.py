@@ -17,8 +17,9 @@ from bridge.domain.verdict import Cause
 from bridge.engine.api.commands import EngineCommands
 from bridge.engine.api.views import ReloadResult
 from bridge.engine.engine import Engine
+from bridge.engine.evaluation.expansion import External
 from bridge.engine.requests.gates import Recipients
-from bridge.ports import DecisionFilter, RequestFilter, StatusReport, Store, TickReport
+from bridge.ports import DecisionFilter, RequestFilter, Sample, StatusReport, Store, TickReport
 from bridge.store.memory import MemoryStore
 
 START: Timestamp = 1_700_000_000_000
@@ -40,6 +41,8 @@ class ScriptedSource:
     down: SourceError | None = None
     partial: bool = False
     series: bytes = b'{"instance":"i1"}'
+    results: dict[str, list[Sample] | SourceError] = field(default_factory=dict)
+    evaluated: list[tuple[str, Timestamp]] = field(default_factory=list)
 
     def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
         self.asked.append((query.name, at))
@@ -57,6 +60,13 @@ class ScriptedSource:
     def history(self, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration) -> Iterator[EventBatch]:
         for slot in slots:
             yield self.instant(query, slot, slot - offset)
+
+    def evaluate(self, expr: str, at: Timestamp) -> list[Sample]:
+        self.evaluated.append((expr, at))
+        found = self.results.get(expr, [])
+        if isinstance(found, SourceError):
+            raise found
+        return found
 
 
 @dataclass
@@ -113,6 +123,7 @@ class World:
         self.group = group
         self.routes = routes or FixedRoutes()
         self.gates = gates or Gates(settle=0)
+        self.external = External({"cluster": "eu"}, "http://bridge/x")
         self.now = group.slot_at(START)
         self.script: dict[tuple[str, Timestamp], Answer] = {}
         self.restart()
@@ -123,7 +134,7 @@ class World:
         self.source = ScriptedSource(table, self.script)
         self.engine = Engine(self.source, self.store, table)
         self.engine.start(self.now)
-        self.engine.configure([self.group], self.routes, self.gates, catch_up_limit=HOUR)
+        self.configure(self.group)
         self.commands = EngineCommands(
             self.engine, self.store, self.store,
             reload=lambda: ReloadResult(ok=True), wake=lambda: None, now=lambda: self.now,
@@ -132,7 +143,10 @@ class World:
     def reconfigure(self, group: Group) -> None:
         """A reload."""
         self.group = group
-        self.engine.configure([group], self.routes, self.gates, catch_up_limit=HOUR)
+        self.configure(group)
+
+    def configure(self, group: Group) -> None:
+        self.engine.configure([group], self.routes, self.gates, catch_up_limit=HOUR, external=self.external)
 
     def say(self, answer: Answer, *, signal: str = "drift", at: Timestamp | None = None) -> None:
         """What the source answers for the next slot (or for `at`)."""

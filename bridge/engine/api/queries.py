@@ -30,6 +30,7 @@ from bridge.engine.api.views import (
     SilencesView,
     TrailView,
 )
+from bridge.engine.delivery.alert_rules import notice_labels
 from bridge.engine.engine import Engine
 from bridge.engine.evaluation.group import GroupEvaluator
 from bridge.engine.evaluation.rule import RuleEvaluator
@@ -298,6 +299,7 @@ def _rule_view(run: RuleEvaluator, most: int | None = None) -> RuleView:
         alerts=[_alert_view(run, slot) for slot in np.flatnonzero(states)[:most].tolist()],
         pending=int((states == State.PENDING).sum()),
         firing=int((states == State.FIRING).sum()),
+        alertname=rule.alertname,
     )
 
 
@@ -312,6 +314,6 @@ def _alert_view(run: RuleEvaluator, slot: int) -> AlertView:
         fired_at=int(alerts.fired_at[slot]),
         keep_since=int(alerts.keep_since[slot]),
         value=math.nan if math.isnan(value) else value,
-        labels={**run.series.get(slot, {}), **model.labels(), **run.rule.labels, "alertname": run.rule.name},
+        labels=notice_labels(run, slot),
         annotations=run.rendered(slot),
     )

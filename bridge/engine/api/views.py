@@ -50,7 +50,8 @@ class AlertView:
 class RuleView:
     """A rule and how its last evaluation went. health: "ok" | "err" | "unknown"; seconds: of the last evaluation.
 
-    pending, firing: of how many models; alerts: those, or the first of them.
+    pending, firing: of how many models; alerts: those, or the first of them. alertname: of its alerts, which several
+    rules may share.
     """
 
     name: str
@@ -71,6 +72,7 @@ class RuleView:
     alerts: Sequence[AlertView]
     pending: int = 0
     firing: int = 0
+    alertname: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ class RuleMemory:
 
     columns: Mapping[str, bytes]
     series: Mapping[int, Mapping[str, str]]
+    expanded: Mapping[int, Mapping[str, str]]
     health: str
     last_error: str
     last_evaluation: Timestamp
@@ -81,7 +82,7 @@ def put(engine: Engine, checkpoint: Checkpoint) -> None:
         for column in _COLUMNS:
             found = getattr(run.live, column)
             setattr(run.live, column, np.frombuffer(memory.columns[column], found.dtype).copy())
-        run.series = dict(memory.series)
+        run.series, run.expanded = dict(memory.series), dict(memory.expanded)
         run.health, run.last_error = memory.health, memory.last_error
         run.last_evaluation, run.failures = memory.last_evaluation, memory.failures
     for name, group in engine.groups.items():
@@ -94,7 +95,7 @@ def put(engine: Engine, checkpoint: Checkpoint) -> None:
 
 def _memory(run: RuleEvaluator) -> RuleMemory:
     columns = {name: getattr(run.live, name).tobytes() for name in _COLUMNS}
-    return RuleMemory(columns, run.series, run.health, run.last_error, run.last_evaluation, run.failures)
+    return RuleMemory(columns, run.series, run.expanded, run.health, run.last_error, run.last_evaluation, run.failures)
 
 
 def _snapshot(engine: Engine) -> Snapshot:

@@ -16,10 +16,11 @@ from bridge.domain.route import Route
 from bridge.domain.rule import Gates, Group, SignalQuery
 from bridge.domain.times import Duration, Timestamp
 from bridge.engine.engine import RETIRE_AFTER, Engine, sameness
+from bridge.engine.evaluation.expansion import External
 from bridge.engine.replay import checkpoint, skip
 from bridge.engine.replay.checkpoint import Checkpoint
 from bridge.engine.requests.gates import Recipients
-from bridge.ports import MetricSource, Pause, Snapshot, TickChanges, TickReport
+from bridge.ports import MetricSource, Pause, Sample, Snapshot, TickChanges, TickReport
 from bridge.ports.history import HistoryChunk, close, pieces
 
 MOST_SLOTS = 10_000  # of one walk through history, so that a long replay holds no long list
@@ -177,6 +178,10 @@ class ReplaySource:
         """The real source's."""
         return self._source.history(query, slots, offset)
 
+    def evaluate(self, expr: str, at: Timestamp) -> Sequence[Sample]:
+        """Return the result of an instant query at a past slot. Raises SourceError."""
+        return self._source.evaluate(expr, at)
+
 
 def _asked(group: Group, query: SignalQuery) -> dict[str, SignalQuery]:
     """What the group asks in a slot, by name: of several queries that are the same, the first; and `query`."""
@@ -209,6 +214,7 @@ class Replay:
         retire_after: Duration = RETIRE_AFTER,
         resumed: Checkpoint | None = None,
         thorough: bool = False,
+        external: External | None = None,
     ) -> None:
         self.thorough = thorough
         self.groups = {group.name: group for group in groups}
@@ -220,7 +226,7 @@ class Replay:
         self.engine = Engine(self._feed, ReplayStore(take, resumed.snapshot if resumed else None), table)
         self.engine.retire_after = retire_after
         self.engine.start(0)
-        self.engine.configure(groups, routing or NoDestinations(), gates or Gates())
+        self.engine.configure(groups, routing or NoDestinations(), gates or Gates(), external=external)
         if resumed is not None:
             checkpoint.put(self.engine, resumed)
         self._skippable = {name for name, run in self.engine.groups.items() if skip.skippable(run)}
