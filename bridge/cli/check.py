@@ -10,7 +10,7 @@ import typer
 
 from bridge.cli.options import app
 from bridge.cli.saying import say, say_lines, warn
-from bridge.domain.errors import Problem
+from bridge.domain.errors import RECORDINGS, Problem
 
 check_app = typer.Typer(no_args_is_help=True, help="Check files without running anything.")
 app.add_typer(check_app, name="check")
@@ -78,24 +78,31 @@ def check_schema(
 def _report(files: list[Path], problems: list[Problem], lint: str, output: str) -> None:
     """Exit 1 for errors, and for doubts when they are fatal."""
     told = [problem for problem in problems if not problem.lint or lint != "none"]
-    errors = [problem for problem in told if not problem.lint or lint == "fatal"]
+    errors = [problem for problem in told if not problem.lint or (lint == "fatal" and problem.lint != RECORDINGS)]
     if output == "json":
         say(json.dumps({"files": [str(file) for file in files], "problems": [_as_json(item) for item in told]}))
     else:
         for problem in told:
             warn(problem)
-        if told:
-            warn(_counted(told))
+        counted = [problem for problem in told if problem.lint != RECORDINGS]
+        if counted:
+            warn(_counted(counted))
         for file in files if not errors else ():
             say(f"{file}: SUCCESS")
     if errors:
         raise typer.Exit(1)
 
 
+def _severity(problem: Problem) -> str:
+    if problem.lint == RECORDINGS:
+        return "note"
+    return "warning" if problem.lint else "error"
+
+
 def _as_json(problem: Problem) -> dict[str, object]:
     return {
         "file": problem.file, "line": problem.line, "path": problem.path, "message": problem.message,
-        "hint": problem.hint, "severity": "warning" if problem.lint else "error", "lint": problem.lint,
+        "hint": problem.hint, "severity": _severity(problem), "lint": problem.lint,
     }  # fmt: skip
 
 

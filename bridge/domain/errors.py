@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from bridge.domain.limits import cut
 from bridge.domain.verdict import Cause
 
+RECORDINGS = "recording-rules"  # the lint of a note, which is never fatal
 QUERY_SHOWN = 500  # characters of an expression in a message
 
 
@@ -125,6 +126,8 @@ class Problem:
         place = f"{self.file}:{self.line}: " if self.line else f"{self.file}: "
         where = f"{self.path}: " if self.path else ""
         said = f"{self.message}" + (f" ({self.hint})" if self.hint else "")
+        if self.lint == RECORDINGS:
+            return f"{place}{where}note: {said}"
         return f"{place}{where}warning: {said} [{self.lint}]" if self.lint else f"{place}{where}{said}"
 
 

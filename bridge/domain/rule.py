@@ -181,6 +181,16 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingRule:
+    """A recording rule, which is left with Prometheus; only unit tests evaluate it."""
+
+    name: str
+    expr: str
+    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """Rules that are evaluated together, at slots aligned to `interval` plus a hash of the name.
 
@@ -194,6 +204,7 @@ class Group:
     offset: Duration = 0
     file: str = ""
     fixed_phase: Duration | None = None
+    recordings: tuple[RecordingRule, ...] = ()
 
     @property
     def phase(self) -> Duration:
