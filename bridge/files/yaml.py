@@ -95,12 +95,8 @@ def read_several(path: Path, *, lenient: bool = False) -> list[Document]:
     """Read every YAML document of a file that holds something, the first one always. Raises ConfigError."""
     first = Document(str(path), lenient=lenient)
     nodes = _composed(_text_of(path, first), first, several=True)
-    documents = []
-    for number, node in enumerate(nodes or [None]):
-        if node is not None or not number:
-            document = first if not number else Document(first.file, lenient=lenient)
-            documents.append(_built(node, document))
-    return documents
+    documents = [_built(node, Document(first.file, lenient=lenient)) for node in nodes]
+    return [document for document in documents if document.value is not None] or documents[:1] or [first]
 
 
 def _text_of(path: Path, document: Document) -> str:

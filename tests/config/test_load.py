@@ -243,7 +243,7 @@ def test_rules_can_be_checked_without_a_configuration() -> None:
     twice = check_rules([path, Path(os.path.relpath(path))])
     assert [problem.message for problem in twice][:2] == [
         "group 'serving' is there twice",
-        "rule 'SustainedDrift' is there twice",
+        "rule 'SustainedDrift' is there twice with the same labels and expression",
     ]
 
 
