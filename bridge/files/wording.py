@@ -70,7 +70,7 @@ def note(model: type[BaseModel], details: ErrorDetails, document: Document, plac
 
 def note_empty(model: type[BaseModel], document: Document, place: Place) -> None:
     """Note the keys of the mapping at `place` that have no value and need one."""
-    allowed = getattr(model, "may_be_empty", frozenset())
+    allowed: frozenset[str] = getattr(model, "may_be_empty", frozenset())
     names = {field.alias or name for name, field in model.model_fields.items()}
     for path, line in list(document.empty.items()):
         if path[:-1] != place or path[-1] in allowed:

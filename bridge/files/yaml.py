@@ -123,7 +123,7 @@ def _composed(text: str, document: Document, *, several: bool = False) -> list[y
     try:
         if not several:
             return [yaml.compose(text, Loader=_Loader)]
-        nodes = list(islice(yaml.compose_all(text, Loader=_Loader), MOST_DOCUMENTS + 1))
+        nodes: list[yaml.Node | None] = list(islice(yaml.compose_all(text, Loader=_Loader), MOST_DOCUMENTS + 1))
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise document.refused(line, f"holds the control character U+{error.character:04X}", "remove it") from None

@@ -144,8 +144,7 @@ def test_a_number_beside_a_mistake_is_no_second_mistake(tmp_path: Path) -> None:
         "groups:\n",
         "groups:\n- name: g\n  rules:\n",
         "groups:\n- name: g\n  interval: 0s\n  rules: []\n",
-        "groups:\n- name: g\n  interval:\n  labels:\n  rules:\n  - alert: A\n    expr: m > 1\n    for:\n    labels:\n"
-        "    annotations:\n",
+        "groups:\n- name: g\n  interval:\n  labels:\n  rules:\n  - alert: A\n    expr: m > 1\n    for:\n    labels:\n",
         "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: m > 1\n    labels:\n      severity:\n",
     ],
 )

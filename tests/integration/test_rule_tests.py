@@ -396,8 +396,7 @@ groups:
             {"eval_time": "10m", "alertname": "There", "exp_alerts": []},
         ],
         "promql_expr_test": [
-            {"expr": "m:rate", "eval_time": "3h10m",
-             "exp_samples": [{"labels": 'm:rate{project="s",pipeline="p",version="1",unit="per_second"}', "value": 0.5}]},
+            {"expr": "sum(m:rate)", "eval_time": "3h10m", "exp_samples": [{"value": 0.5}]},
         ],
     })  # fmt: skip
 
@@ -438,7 +437,7 @@ groups:
     labels: {share: '{{ $value | humanizePercentage }}', tier: 1, none: '{{ $labels.nowhere }}'}
     annotations:
       all: '{{ $labels }}'
-      others: '{{ range query "count(m)" }}{{ .Value }}{{ end }} at {{ with query "time()" }}{{ . | first | value }}{{ end }}'
+      others: '{{ range query "count(m)" }}{{ .Value }}{{ end }} at {{ query "time()" | first | value }}'
       broken: '{{ template "x" }}'
       cluster: '{{ $externalLabels.cluster }}'
 """
