@@ -49,6 +49,13 @@ def fixed(**values: Any) -> Mapping[str, Any]:
 
 
 def _duration(value: object) -> int:
+    duration = _any_duration(value)
+    if duration > LONGEST:
+        raise ValueError("is longer than 100 years")
+    return duration
+
+
+def _any_duration(value: object) -> int:
     if isinstance(value, int | float) and not isinstance(value, bool) and value != 0:
         raise ValueError(f"must be a duration with a unit, not the number {value}: write {value}s if seconds are meant")
     if isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -56,10 +63,7 @@ def _duration(value: object) -> int:
         raise ValueError(f"must be a duration such as 30s, 5m or 1h30m, not {kind(value)}")  # noqa: TRY004
     if str(value).startswith("-"):
         raise ValueError(f"must not be negative: {value}")
-    duration = parse_duration(str(value) if isinstance(value, str) else "0")
-    if duration > LONGEST:
-        raise ValueError("is longer than 100 years")
-    return duration
+    return parse_duration(str(value) if isinstance(value, str) else "0")
 
 
 def _positive(value: int) -> int:
@@ -74,6 +78,7 @@ _SCHEMA = WithJsonSchema(
     mode="validation",
 )
 DurationField = Annotated[int, BeforeValidator(_duration), _SHOWN, _SCHEMA]
+LongDurationField = Annotated[int, BeforeValidator(_any_duration), _SHOWN, _SCHEMA]  # as long as Prometheus holds
 PositiveDurationField = Annotated[int, BeforeValidator(_duration), AfterValidator(_positive), _SHOWN, _SCHEMA]
 
 

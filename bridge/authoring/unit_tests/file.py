@@ -14,7 +14,7 @@ from bridge.authoring.unit_tests import series_notation
 from bridge.domain.errors import ConfigError, Problem
 from bridge.domain.request import HoldReason, Outcome, RequestState
 from bridge.domain.times import MINUTE, Duration, parse_rfc3339
-from bridge.files.shape import LONGEST, DurationField, Section, salvaged
+from bridge.files.shape import LONGEST, DurationField, LongDurationField, Section, salvaged
 from bridge.files.yaml import Document, Place, read
 
 
@@ -49,7 +49,7 @@ class AlertTest(Section):
     """`alert_rule_test`: the firing alerts of a rule at an instant."""
 
     may_be_empty = frozenset({"eval_time", "exp_alerts"})
-    eval_time: DurationField = 0
+    eval_time: LongDurationField = 0
     alertname: str
     exp_alerts: tuple[ExpectedAlert, ...] = ()
 
@@ -67,7 +67,7 @@ class ExprTest(Section):
 
     may_be_empty = frozenset({"eval_time", "exp_samples"})
     expr: str
-    eval_time: DurationField = 0
+    eval_time: LongDurationField = 0
     exp_samples: tuple[ExpectedSample, ...] = ()
 
 
@@ -103,7 +103,7 @@ class ExpectedDecision(Section):
 class RetrainTest(Section):
     """`retrain_rule_test`: all requests up to an instant, and all decisions of its slot. rule: only of this one."""
 
-    eval_time: DurationField
+    eval_time: LongDurationField
     rule: str | None = None
     exp_requests: tuple[ExpectedRequest, ...] | None = None
     exp_decisions: tuple[ExpectedDecision, ...] | None = None

@@ -63,7 +63,9 @@ def _groups(files: Sequence[UnitTestFile]) -> dict[Path, tuple[Group, ...]]:
     problems: dict[Problem, None] = {}
     for file in files:
         try:
-            found[file.path] = load_rules(file.rule_files, interval=file.evaluation_interval, offset=0)
+            groups = load_rules(file.rule_files, interval=file.evaluation_interval, offset=0)
+            order = {name: index for index, name in enumerate(file.section.group_eval_order)}
+            found[file.path] = tuple(sorted(groups, key=lambda group: order.get(group.name, 0)))
         except ConfigError as error:
             problems |= dict.fromkeys(error.problems)
     if problems:
