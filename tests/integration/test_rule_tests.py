@@ -285,7 +285,7 @@ def test_labels_of_a_request_can_be_expected(tmp_path: Path) -> None:
 def test_every_mistake_of_every_file_is_told_at_once(tmp_path: Path) -> None:
     """Before anything is started; a rule file that several use is told once."""
     (tmp_path / "a.yml").write_text("rule_files: [none.yml]\n")
-    (tmp_path / "b.yml").write_text("tests: []\n")
+    (tmp_path / "b.yml").write_text("testz: []\n")
     (done, code) = command(tmp_path, "a.yml", "b.yml", "c.yml")
     assert code == 1
     assert done[1].splitlines()[-1] == "3 problems found"
@@ -390,7 +390,7 @@ groups:
     agree(tmp_path, rules, {
         "input_series": [{"series": MADE, "values": "0+30x200"}],
         "alert_rule_test": [
-            {"eval_time": "2m", "alertname": "Fast", "exp_alerts": [{"exp_labels": labels}]},
+            {"eval_time": "10m", "alertname": "Fast", "exp_alerts": [{"exp_labels": labels}]},
             {"eval_time": "150m", "alertname": "Fast", "exp_alerts": [{"exp_labels": labels}]},
             {"eval_time": "9m", "alertname": "There", "exp_alerts": [{"exp_labels": OF_P}]},
             {"eval_time": "10m", "alertname": "There", "exp_alerts": []},
@@ -444,7 +444,7 @@ groups:
     labels = {**OF_P, "feature": "age"}
     printed = "map[__name__:m feature:age pipeline:p project:s version:1]"
     broken = (
-        "<error expanding template: error executing template __alert_High: template: __alert_High:1:141: executing "
+        "<error expanding template: error executing template __alert_High: template: __alert_High:1:124: executing "
         '"__alert_High" at <{{template "x"}}>: template "x" not defined>'
     )
     agree(tmp_path, rules, {

@@ -37,7 +37,7 @@ EDGES = [
 
 def expanded(text: str, i: int, value: float) -> str:
     context = Context(0, "", lambda expr, at: [])
-    return AlertTemplate(text, "A").expand(AlertData({"i": str(i)}, {}, "", value), context)
+    return AlertTemplate(text, "A").expand(AlertData({"i": str(i)}, {}, "", float(value)), context)
 
 
 def tool(name: str) -> str:

@@ -240,6 +240,8 @@ class Replay:
             group, run = self.groups[name], self.engine.groups[name]
             if not self.thorough and slot < self._wakes.get(name, 0) and self._feed.still(group, slot):
                 run.last_slot = slot
+                for rule in run.runs:
+                    rule.last_evaluation = slot
                 self.passed += 1
                 continue
             self._feed.turn(group, max(until, end))
