@@ -37,7 +37,7 @@ from bridge.engine.api.commands import EngineCommands
 from bridge.engine.api.views import ReloadResult
 from bridge.engine.engine import Engine
 from bridge.engine.requests.gates import Recipients
-from bridge.ports import Kind, StatusReport, TickChanges
+from bridge.ports import Kind, Sample, StatusReport, TickChanges
 from bridge.store.memory import MemoryStore
 from bridge.strategies.registry import strategies
 
@@ -87,6 +87,10 @@ class ServedModels:
             nobody = np.zeros(0, np.int32)
             columns = {"errors": np.zeros(0), "total": np.zeros(0)}
             yield EventBatch(query.name, query.event, slot, self.table, nobody, columns)
+
+    def evaluate(self, expr: str, at: Timestamp) -> Sequence[Sample]:
+        """Return nothing: no template queries."""
+        return []
 
     def retrain(self, pipeline: str, batch: int) -> None:
         """Train on the batch that has just been served."""

@@ -27,6 +27,7 @@ from bridge.engine.api.views import ReloadResult
 from bridge.engine.delivery.breaker import DeliverySettings
 from bridge.engine.delivery.open_alerts import OpenAlertIndex
 from bridge.engine.engine import Engine
+from bridge.engine.evaluation.expansion import External
 from bridge.engine.evaluation.trail import Trails
 from bridge.engine.requests.gates import unknown_silences
 from bridge.net.redact import redact_url
@@ -107,6 +108,7 @@ class Bridge:
             retire_after=config.retire_after,
             dry_run=config.dry_run,
             silences=adapters.silences.snapshot if silence_targets(config) else unknown_silences,
+            external=External(config.global_.external_labels, self.options.external_url),
         )
         self._engine.configure(config.groups, settings, source=adapters.source)
         self._adapters = adapters

@@ -10,7 +10,7 @@ import typer
 
 from bridge.cli.options import app
 from bridge.cli.output import echo, echo_lines, warn
-from bridge.domain.errors import Problem
+from bridge.domain.errors import RECORDINGS, Problem
 
 check_app = typer.Typer(no_args_is_help=True, help="Check files without running anything.")
 app.add_typer(check_app, name="check")
@@ -78,14 +78,15 @@ def check_schema(
 def _report(files: list[Path], problems: list[Problem], lint: str, output: str) -> None:
     """Print the problems; exit 1 for errors, and for warnings if they are fatal."""
     reported = [problem for problem in problems if not problem.lint or lint != "none"]
-    errors = [problem for problem in reported if not problem.lint or lint == "fatal"]
+    errors = [problem for problem in reported if not problem.lint or (lint == "fatal" and problem.lint != RECORDINGS)]
     if output == "json":
         echo(json.dumps({"files": [str(file) for file in files], "problems": [_as_json(item) for item in reported]}))
     else:
         for problem in reported:
             warn(problem)
-        if reported:
-            warn(_summary(reported))
+        counted = [problem for problem in reported if problem.lint != RECORDINGS]
+        if counted:
+            warn(_summary(counted))
         if not errors:
             for file in files:
                 echo(f"{file}: SUCCESS")
@@ -93,10 +94,16 @@ def _report(files: list[Path], problems: list[Problem], lint: str, output: str) 
         raise typer.Exit(1)
 
 
+def _severity(problem: Problem) -> str:
+    if problem.lint == RECORDINGS:
+        return "note"
+    return "warning" if problem.lint else "error"
+
+
 def _as_json(problem: Problem) -> dict[str, object]:
     return {
         "file": problem.file, "line": problem.line, "path": problem.path, "message": problem.message,
-        "hint": problem.hint, "severity": "warning" if problem.lint else "error", "lint": problem.lint,
+        "hint": problem.hint, "severity": _severity(problem), "lint": problem.lint,
     }  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from bridge.domain.limits import cut
 from bridge.domain.verdict import Cause
 
+RECORDINGS = "recording-rules"  # the lint of a note, which is never fatal
 QUERY_SHOWN = 500  # characters of an expression in a message
 
 
@@ -128,6 +129,8 @@ class Problem:
         location = f"{self.file}:{self.line}: " if self.line else f"{self.file}: "
         location += f"{self.path}: " if self.path else ""
         text = self.message + (f" ({self.hint})" if self.hint else "")
+        if self.lint == RECORDINGS:
+            return f"{location}note: {text}"
         return f"{location}warning: {text} [{self.lint}]" if self.lint else f"{location}{text}"
 
 

@@ -150,6 +150,7 @@ class Rule:
     warm_up: time after a model's first sample without verdicts.
     conditions: of a composite rule, which is breached while `at_least` of them hold.
     max_attempts: number of retrainings in a row that did not help before a person has to decide, 0 = no limit.
+    name: unique over all files. alert_name: the name as written where `name` says more, because rules share it.
     fdr: false discovery rate among the models that are breached in one slot, 0 = no correction.
     """
 
@@ -176,11 +177,27 @@ class Rule:
     approval: bool = False
     max_attempts: int = 0
     fdr: float = 0.0
+    alert_name: str = ""
+
+    @property
+    def alertname(self) -> str:
+        """The name as written, which several rules may share; `name` tells them apart."""
+        return self.alert_name or self.name
 
     @property
     def queries(self) -> tuple[str, ...]:
         """Keys in Group.queries of everything the rule reads, without duplicates."""
         return tuple(dict.fromkeys(item.query for item in self.conditions)) or (self.query,)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingRule:
+    """A recording rule, which is left with Prometheus; only unit tests evaluate it."""
+
+    name: str
+    expr: str
+    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +215,7 @@ class Group:
     offset: Duration = 0
     file: str = ""
     fixed_phase: Duration | None = None
+    recordings: tuple[RecordingRule, ...] = ()
 
     @property
     def phase(self) -> Duration:

@@ -17,7 +17,7 @@ MINUTE: Duration = 60_000
 HOUR: Duration = 3_600_000
 DAY: Duration = 86_400_000
 
-LONGEST_DURATION: Duration = 292 * 365 * DAY  # the maximum of Prometheus
+LONGEST_DURATION: Duration = 2**63 // 1_000_000  # as many nanoseconds as Go holds: 106751d
 _LONGEST_TEXT = 100
 _UNITS = {"y": 365 * DAY, "w": 7 * DAY, "d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": 1}
 _DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")

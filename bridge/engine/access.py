@@ -10,6 +10,7 @@ from bridge.domain.model import ModelKey, ModelTable, PipelineKey
 from bridge.domain.request import Episode, RequestRecord
 from bridge.domain.rule import Gates
 from bridge.domain.times import DAY, HOUR, Duration, Timestamp
+from bridge.engine.evaluation.expansion import External
 from bridge.engine.evaluation.group import GroupEvaluator
 from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.evaluation.trail import Trails
@@ -30,6 +31,7 @@ class EngineSettings:
     retire_after: time in ms without samples after which a model is no longer expected.
     dry_run: True records manual requests without sending them; rules carry their own mode.
     silences: returns the latest silences of Alertmanager, None without an Alertmanager.
+    external: the external labels and URL that templates may use.
     """
 
     routing: Routing
@@ -38,6 +40,7 @@ class EngineSettings:
     retire_after: Duration = RETIRE_AFTER
     dry_run: bool = False
     silences: Callable[[], SilenceSnapshot | None] = unknown_silences
+    external: External = field(default_factory=External)
 
 
 class EpisodeIndexView(Protocol):

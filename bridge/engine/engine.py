@@ -16,6 +16,7 @@ from bridge.domain.rule import Group
 from bridge.domain.times import DAY, MINUTE, Duration, Timestamp
 from bridge.engine import steps
 from bridge.engine.access import EngineSettings, EngineState, EngineTransaction
+from bridge.engine.evaluation.expansion import Expander, TemplateQueries
 from bridge.engine.evaluation.group import GroupEvaluator
 from bridge.engine.evaluation.observer import RuleObserver
 from bridge.engine.evaluation.rule import Evaluation, RuleEvaluator
@@ -25,7 +26,7 @@ from bridge.engine.evaluation.trail import Trails
 from bridge.engine.requests.decider import Decider
 from bridge.engine.requests.episodes import EpisodeIndex, TickTransaction
 from bridge.engine.requests.lifecycle import RequestLifecycle
-from bridge.engine.state import strategy_state
+from bridge.engine.state import frozen_labels, strategy_state
 from bridge.engine.state.restore import Restorer, StaleRows
 from bridge.engine.steps import Tick
 from bridge.ports import History, MetricSource, Pause, TickChanges, TickReport, TickStore
@@ -60,6 +61,7 @@ class Engine:
         self._groups: dict[str, GroupEvaluator] = {}
         self._index = EpisodeIndex()
         self._settings: EngineSettings | None = None
+        self._template_queries = TemplateQueries(lambda expr, at: self._source.evaluate(expr, at))
         self._storms: dict[str, tuple[Timestamp, Timestamp]] = {}
         self._stormy: list[RequestRecord] = []
         self._restorer = Restorer(table, self._observer_failed)
@@ -168,6 +170,7 @@ class Engine:
             self._groups = self._restorer.groups([group.group for group in old.values()], {})
             for name, group in self._groups.items():
                 group.seconds, group.missed = old[name].seconds, old[name].missed
+            self._equip()
             self._dropped, self._reconfigured = self._restorer.left(self._groups, {}), True
             self._resume_storms()
             self.generation += 1
@@ -184,6 +187,7 @@ class Engine:
             self._source = source or self._source
             old, self._groups = self._groups, self._restorer.groups(groups, self._groups)
             self._settings = settings
+            self._equip()
             stale = self._restorer.left(self._groups, old)
             self._dropped = StaleRows(
                 [*self._dropped.alerts, *stale.alerts],
@@ -194,6 +198,14 @@ class Engine:
             self._resume_storms()
             if self._trails is not None:
                 self._trails.keep(set(self._rules()))
+
+    def _equip(self) -> None:
+        """Give every rule the external labels and queries of its templates."""
+        if self._settings is None:
+            return
+        expander = Expander(self._settings.external, self._template_queries)
+        for rule in self._rules().values():
+            rule.expander = expander
 
     def restore_memory(
         self,
@@ -212,7 +224,10 @@ class Engine:
 
     def pass_over(self, name: str, slot: Timestamp) -> None:
         """Count `slot` of group `name` as evaluated, because its evaluation would change nothing."""
-        self._groups[name].last_slot = slot
+        group = self._groups[name]
+        group.last_slot = slot
+        for rule in group.runs:
+            rule.last_evaluation = slot
 
     def _resume_storms(self) -> None:
         """Continue the storms of held requests after a start, so that new requests of the group are held too."""
@@ -326,6 +341,7 @@ class Engine:
                 state=[
                     *self._dropped.chunks,
                     *(chunk for rule in group.runs for chunk in strategy_state.chunks(rule, group.group, slot)),
+                    *(chunk for rule in group.runs if (chunk := frozen_labels.chunk(rule, slot)) is not None),
                 ],
                 sightings=[*self._dropped.sightings, *group.sightings()],
                 at=now,

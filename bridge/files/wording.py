@@ -45,30 +45,44 @@ def kind(value: object) -> str:
 
 def note(model: type[BaseModel], details: ErrorDetails, document: Document, place: Place) -> Place:
     """Note one finding of pydantic about the value at `place`; gives the place in the file that it is about."""
-    where = _where(details["loc"], document, place)
+    path = where(details["loc"], document, place)
     type_, given, context = details["type"], details.get("input"), details.get("ctx", {})
     if type_ == "extra_forbidden":
-        _unknown_key(model, details["loc"], document, where)
+        _unknown_key(model, details["loc"], document, path)
     elif type_ == "missing":
-        if where and where[-1] == details["loc"][-1]:  # given, and told to be wrong
-            return where
-        document.add(where, f"key {details['loc'][-1]!r} is missing")
+        if path and path[-1] == details["loc"][-1]:  # given, and told to be wrong
+            return path
+        document.add(path, f"key {details['loc'][-1]!r} is missing")
     elif type_ in _WANTED:
-        document.add(where, f"{_WANTED[type_]}, not {_given(given, where, type_)}", _hint(type_, given))
+        document.add(path, f"{_WANTED[type_]}, not {_given(given, path, type_)}", _hint(type_, given))
     elif type_ in {"literal_error", "enum"}:
-        _not_one_of(given, str(context["expected"]), document, where)
+        _not_one_of(given, str(context["expected"]), document, path)
     elif type_ in _LIMITS:
         words, key = _LIMITS[type_]
-        document.add(where, f"{words} {context[key]}")
+        document.add(path, f"{words} {context[key]}")
     elif type_ == "value_error":
-        document.add(where, str(context["error"]))
+        document.add(path, str(context["error"]))
     else:
         text = details["msg"].removeprefix("Input ")
-        document.add(where, f"{text[:1].lower()}{text[1:]}")
-    return where
+        document.add(path, f"{text[:1].lower()}{text[1:]}")
+    return path
 
 
-def _where(loc: tuple[int | str, ...], document: Document, place: Place) -> Place:
+def note_empty(model: type[BaseModel], document: Document, place: Place) -> None:
+    """Note the keys of the mapping at `place` that have no value and need one."""
+    allowed: frozenset[str] = getattr(model, "may_be_empty", frozenset())
+    names = {field.alias or name for name, field in model.model_fields.items()}
+    for path, line in list(document.empty.items()):
+        if path[:-1] != place or path[-1] in allowed:
+            continue
+        document.lines[path] = line
+        if path[-1] in names:
+            document.add_at(line, path, "has no value", "write one, or remove the key")
+        else:
+            _unknown_key(model, path[-1:], document, path)
+
+
+def where(loc: tuple[int | str, ...], document: Document, place: Place) -> Place:
     """The innermost place of the file on pydantic's way; its own steps (a union's member, ...) are left out."""
     for step in loc:
         if (*place, step) in document.lines:

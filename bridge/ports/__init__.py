@@ -19,7 +19,7 @@ from bridge.ports.sinks import (
     StatusReport,
     StatusSource,
 )
-from bridge.ports.sources import MetricSource, Silences, SilenceSnapshot
+from bridge.ports.sources import MetricSource, Sample, Silences, SilenceSnapshot
 from bridge.ports.stores import (
     Breaker,
     Claim,
@@ -63,6 +63,7 @@ __all__ = [
     "RateLimit",
     "RequestFilter",
     "Result",
+    "Sample",
     "Sighting",
     "SilenceSnapshot",
     "Silences",

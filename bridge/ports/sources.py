@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,6 +10,14 @@ from bridge.domain.batch import EventBatch
 from bridge.domain.rule import SignalQuery
 from bridge.domain.silence import Silence
 from bridge.domain.times import Duration, Timestamp
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One sample of a query's result. labels: of its series, with the name of its metric as `__name__`."""
+
+    labels: Mapping[str, str]
+    value: float
 
 
 class MetricSource(Protocol):
@@ -21,6 +29,10 @@ class MetricSource(Protocol):
 
     def history(self, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration) -> Iterator[EventBatch]:
         """Yield one batch per slot, in order, equal to `instant(query, slot, slot - offset)`; even spacing."""
+        ...
+
+    def evaluate(self, expr: str, at: Timestamp) -> Sequence[Sample]:
+        """Return the result of an instant query at `at`, for `query` in templates."""
         ...
 
 

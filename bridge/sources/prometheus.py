@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from bridge.domain.batch import EventBatch
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import SignalQuery
 from bridge.domain.times import MINUTE, Duration, Timestamp
+from bridge.ports import Sample
 from bridge.ports.history import HistoryChunk
 from bridge.sources import history
 from bridge.sources.api import Api, names
@@ -16,6 +18,7 @@ from bridge.sources.config import PrometheusConfig
 from bridge.sources.reading import Reader
 
 FUTURE: Duration = MINUTE  # tolerated clock skew
+TEMPLATE_QUERY = 3.0  # seconds that one `query` of a template may take, retries included
 
 __all__ = ["PrometheusConfig", "PrometheusSource"]
 
@@ -56,6 +59,10 @@ class PrometheusSource:
     ) -> list[Iterator[HistoryChunk]]:
         """Return one iterator of chunks per query, like `history`, for several queries that are read in step."""
         return history.together(self._reader, queries, slots, offset, self._most_samples)
+
+    def evaluate(self, expr: str, at: Timestamp) -> list[Sample]:
+        """Return the result of an instant query at `at`, for `query` in templates. Raises SourceError."""
+        return self._reader.evaluate(expr, at, min(self._api.deadline(), time.monotonic() + TEMPLATE_QUERY))
 
     # ------------------------------------------------------------ listings, for `check`
 

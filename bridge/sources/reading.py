@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+import msgspec
 import numpy as np
 
 from bridge.domain.batch import HISTOGRAMS, EventBatch
@@ -15,6 +16,7 @@ from bridge.domain.model import ModelTable
 from bridge.domain.rule import ModelLabels, SignalQuery
 from bridge.domain.times import Timestamp
 from bridge.net.memory import give_back
+from bridge.ports import Sample
 from bridge.sources import decode, matrix, native
 from bridge.sources.api import Api
 from bridge.sources.columns import Buckets, Column, assemble, batch, refuse_flood
@@ -25,6 +27,7 @@ from bridge.sources.native import Natives, joined
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+MOST_EVALUATED = 10_000  # samples of one `query` of a template
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,6 +82,17 @@ class Reader:
             query.name, self.table, buckets,
             elements=samples.elements, skipped=skipped, notes=samples.notes, partial=samples.partial,
         )  # fmt: skip
+
+    def evaluate(self, expr: str, at: Timestamp, ends: float) -> list[Sample]:
+        """Return the samples of an instant query, whatever its labels; a scalar has none. Raises SourceError."""
+        body = [self.api.query("/api/v1/query", self._params(expr, time=seconds(at)), ends)]
+        samples = _decoded(body, decode.samples)
+        if samples.elements > MOST_EVALUATED:
+            raise SourceError(f"more than {MOST_EVALUATED} samples", reason="limit", transient=False)
+        labels = [msgspec.json.decode(metric, type=dict[str, str]) for metric in samples.metrics]
+        if not samples.labelled:
+            labels = [{} for _ in samples.values]
+        return [Sample(*item) for item in zip(labels, samples.values.tolist(), strict=True)]
 
     # ------------------------------------------------------------ a time range
 

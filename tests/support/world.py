@@ -18,10 +18,11 @@ from bridge.engine.access import EngineSettings, EngineState
 from bridge.engine.api.commands import EngineCommands
 from bridge.engine.api.views import ReloadResult
 from bridge.engine.engine import Engine
+from bridge.engine.evaluation.expansion import External
 from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.evaluation.trail import Trails
 from bridge.engine.requests.gates import Recipients
-from bridge.ports import DecisionFilter, RequestFilter, StatusReport, Store, TickReport
+from bridge.ports import DecisionFilter, RequestFilter, Sample, StatusReport, Store, TickReport
 from bridge.store.memory import MemoryStore
 
 START: Timestamp = 1_700_000_000_000
@@ -43,6 +44,8 @@ class ScriptedSource:
     down: SourceError | None = None
     partial: bool = False
     series: bytes = b'{"instance":"i1"}'
+    results: dict[str, list[Sample] | SourceError] = field(default_factory=dict)
+    evaluated: list[tuple[str, Timestamp]] = field(default_factory=list)
 
     def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
         self.asked.append((query.name, at))
@@ -60,6 +63,13 @@ class ScriptedSource:
     def history(self, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration) -> Iterator[EventBatch]:
         for slot in slots:
             yield self.instant(query, slot, slot - offset)
+
+    def evaluate(self, expr: str, at: Timestamp) -> list[Sample]:
+        self.evaluated.append((expr, at))
+        found = self.results.get(expr, [])
+        if isinstance(found, SourceError):
+            raise found
+        return found
 
 
 @dataclass
@@ -117,7 +127,8 @@ class World:
         self.group = group
         self.routes = routes or FixedRoutes()
         self.gates = gates or Gates(settle=0)
-        self.settings = EngineSettings(self.routes, self.gates, catch_up_limit=HOUR)
+        self.external = External({"cluster": "eu"}, "http://bridge/x")
+        self.settings = EngineSettings(self.routes, self.gates, catch_up_limit=HOUR, external=self.external)
         self.trails = trails
         self.now = group.slot_at(START)
         self.script: dict[tuple[str, Timestamp], Answer] = {}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from bridge.authoring.check.lint import lint
 from bridge.config import load
 from bridge.config.load import BridgeConfig
-from bridge.domain.errors import ConfigError, Problem
-from bridge.domain.rule import RuleKind
+from bridge.domain.errors import RECORDINGS, ConfigError, Problem
+from bridge.domain.rule import Group, RuleKind
 
 
 def check_config(path: Path) -> list[Problem]:
@@ -24,12 +24,23 @@ def check_config(path: Path) -> list[Problem]:
 def doubts_of_config(path: Path) -> list[Problem]:
     """Return the warnings about a valid configuration, in file order. Raises ConfigError."""
     config = load.load(path)
-    return sorted([*lint(config.groups), *_unrouted_alerts(config)])
+    notes = left_with_prometheus(load.load_rules(config.rule_paths))
+    return sorted([*lint(config.groups), *_unrouted_alerts(config), *notes])
 
 
 def doubts_of_rules(paths: Sequence[Path]) -> list[Problem]:
-    """Return the warnings about valid rule files. Raises ConfigError."""
-    return lint(load.load_rules(paths))
+    """Return the warnings and notes about valid rule files. Raises ConfigError."""
+    groups = load.load_rules(paths)
+    return sorted([*lint(groups), *left_with_prometheus(groups)])
+
+
+def left_with_prometheus(groups: Iterable[Group]) -> Iterator[Problem]:
+    """Yield a note for each group with recording rules: Prometheus evaluates them."""
+    for group in groups:
+        if group.recordings:
+            count, first = len(group.recordings), group.recordings[0]
+            message = f"{count} recording rule{'s are' if count > 1 else ' is'} left with Prometheus"
+            yield Problem(group.file, first.line, group.name, message, "", RECORDINGS)
 
 
 def _unrouted_alerts(config: BridgeConfig) -> Iterator[Problem]:
@@ -37,7 +48,7 @@ def _unrouted_alerts(config: BridgeConfig) -> Iterator[Problem]:
     named = config.receivers.items()
     alerting = {name for name, entries in named if any(kind == "alertmanager" for kind, _ in entries)}
     for rule in (rule for group in config.groups for rule in group.rules if rule.kind is RuleKind.ALERT):
-        labels = {**config.global_.external_labels, **rule.labels, "alertname": rule.name}
+        labels = {**config.global_.external_labels, **rule.labels, "alertname": rule.alertname}
         receivers = config.route.receivers(labels)
         if not alerting & set(receivers):
             message = (

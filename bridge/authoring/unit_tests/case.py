@@ -16,6 +16,7 @@ from bridge.domain.request import Decision, RequestRecord
 from bridge.domain.rule import Group
 from bridge.domain.times import DAY, Duration, Timestamp, format_duration, parse_rfc3339, rfc3339
 from bridge.engine.api.queries import rule_views
+from bridge.engine.evaluation.expansion import External
 from bridge.engine.replay.replay import NoDestinations, Replay
 from bridge.files.wording import near
 from bridge.ports import TickChanges
@@ -49,7 +50,10 @@ class RuleTestRun:
         table = ModelTable()
         source = PrometheusSource(PrometheusConfig(url=self._url), table, Path())
         routing = NoDestinations(external_labels=self._test.external_labels)
-        replay = Replay(ShiftedSource(source, self._ahead), table, self._groups, self._take, routing=routing)
+        external = External(self._test.external_labels, self._test.external_url, self._ahead)
+        replay = Replay(
+            ShiftedSource(source, self._ahead), table, self._groups, self._take, routing=routing, external=external
+        )
         problems: dict[tuple[str, str], list[Timestamp]] = {}
         try:
             since, end = self._begins, self._begins + self._test.last
@@ -94,7 +98,7 @@ class RuleTestRun:
         got = [
             {"labels": _without_name(alert.labels), "annotations": dict(alert.annotations)}
             for view in rule_views(replay.engine)
-            if view.name == name
+            if view.alertname == name
             for alert in view.alerts
             if alert.state == "firing"
         ]
@@ -157,7 +161,7 @@ class RuleTestRun:
         return _INSTANT.sub(lambda found: rfc3339(parse_rfc3339(found[0]) - self._ahead), text) if self._ahead else text
 
     def _unknown(self, rule: str | None) -> str:
-        names = {item.name for group in self._groups for item in group.rules}
+        names = {name for group in self._groups for item in group.rules for name in (item.name, item.alertname)}
         if rule is None or rule in names:
             return ""
         hint = near(rule, names)

@@ -31,6 +31,7 @@ from bridge.engine.api.views import (
     SilencesView,
     TrailView,
 )
+from bridge.engine.delivery.alert_rules import notice_labels
 from bridge.engine.engine import Engine
 from bridge.engine.evaluation.group import GroupEvaluator
 from bridge.engine.evaluation.rule import RuleEvaluator
@@ -320,6 +321,7 @@ def _rule_view(run: RuleEvaluator, most: int | None = None) -> RuleView:
         alerts=[_alert_view(run, row) for row in np.flatnonzero(states)[:most].tolist()],
         pending=int((states == State.PENDING).sum()),
         firing=int((states == State.FIRING).sum()),
+        alertname=rule.alertname,
     )
 
 
@@ -334,6 +336,6 @@ def _alert_view(run: RuleEvaluator, row: int) -> AlertView:
         fired_at=int(alerts.fired_at[row]),
         keep_since=int(alerts.keep_since[row]),
         value=math.nan if math.isnan(value) else value,
-        labels={**run.series.get(row, {}), **model.labels(), **run.rule.labels, "alertname": run.rule.name},
+        labels=notice_labels(run, row),
         annotations=run.rendered(row),
     )

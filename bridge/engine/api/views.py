@@ -61,6 +61,7 @@ class RuleView:
     models: number of known models.
     alerts: pending and firing models, at most as many as were requested.
     pending, firing: number of models in that state.
+    alertname: name of its alerts, which several rules may share.
     """
 
     name: str
@@ -81,6 +82,7 @@ class RuleView:
     alerts: Sequence[AlertView]
     pending: int = 0
     firing: int = 0
+    alertname: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from bridge.domain.alert import State
-from bridge.domain.model import ModelKey
 from bridge.domain.times import Duration
 from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.ports.request_alerts import FiringAlert
@@ -18,7 +17,7 @@ def firing(run: RuleEvaluator, interval: Duration) -> list[FiringAlert]:
         FiringAlert(
             run.rule.name,
             run.table[row],
-            notice_labels(run, run.table[row]),
+            notice_labels(run, row),
             run.rendered(row),
             int(alerts.fired_at[row]),
             interval,
@@ -27,6 +26,6 @@ def firing(run: RuleEvaluator, interval: Duration) -> list[FiringAlert]:
     ]
 
 
-def notice_labels(run: RuleEvaluator, model: ModelKey) -> dict[str, str]:
-    """Return the labels that routes match and Alertmanager receives."""
-    return {**run.rule.labels, "alertname": run.rule.name, **model.labels()}
+def notice_labels(run: RuleEvaluator, row: int) -> dict[str, str]:
+    """Return the labels of a model's alert: routes match them, and Alertmanager receives them."""
+    return {**run.alert_labels(row), "alertname": run.rule.alertname, **run.table[row].labels()}

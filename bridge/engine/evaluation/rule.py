@@ -18,21 +18,23 @@ from bridge.domain.alert import (
     skip_unseen,
 )
 from bridge.domain.batch import EventBatch
-from bridge.domain.limits import LONGEST_TEXT, cut
+from bridge.domain.limits import LARGEST_LABELS, LONGEST_TEXT, cut
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import Group, Mode, Rule, RuleKind, SignalQuery
-from bridge.domain.template import Template
 from bridge.domain.times import Duration, Timestamp, format_duration
 from bridge.domain.verdict import Cause, Code, Int8, Verdicts
 from bridge.engine.evaluation.columns import RuleColumns
 from bridge.engine.evaluation.conditions import ConditionColumns, ConditionEvaluator, combine, health
+from bridge.engine.evaluation.expansion import Expander
 from bridge.engine.evaluation.inheritance import inherit
 from bridge.engine.evaluation.judge import FirstSeen, judge
 from bridge.engine.evaluation.never_judged import note, overdue, patience_of
 from bridge.strategies.base import RetrainStrategy
 from bridge.strategies.registry import build
+from bridge.templates.alert import AlertTemplate
 
 _NO_ROWS = np.zeros(0, np.int64)
+MOST_LABELS = 8 * LARGEST_LABELS  # bytes of the labels of one alert or request as JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,8 @@ class Evaluation:
 class RuleEvaluator:
     """Rule with its state. `live` is committed; a tick changes `staged`, then commits or rolls back.
 
-    series: labels of the samples of pending and firing models, by row.
+    series: labels of the samples of pending and firing models, by row; frozen when the model begins to fire.
+    expanded: labels of the rule that are templates, expanded, by row; frozen likewise.
     health: "unknown" | "ok" | "err".
     seconds: duration of the last evaluation, its queries included.
     spent: evaluation time so far in the current tick, in seconds, without queries.
@@ -132,10 +135,13 @@ class RuleEvaluator:
     table: ModelTable
     strategy: RetrainStrategy | None
     parts: list[ConditionEvaluator]
-    annotations: Mapping[str, Template]
+    annotations: Mapping[str, AlertTemplate]
+    label_templates: Mapping[str, AlertTemplate]
     live: RuleColumns
     staged: RuleColumns
     series: dict[int, Mapping[str, str]] = field(default_factory=dict)
+    expanded: dict[int, Mapping[str, str]] = field(default_factory=dict)
+    expander: Expander = field(default_factory=Expander)
     health: str = "unknown"
     last_error: str = ""
     last_evaluation: Timestamp = 0
@@ -153,14 +159,16 @@ class RuleEvaluator:
     def of(group: Group, rule: Rule, table: ModelTable) -> RuleEvaluator:
         """Return an evaluator without state."""
         strategy = None if rule.strategy is None else build(rule.strategy)
-        templates = {name: Template(text) for name, text in rule.annotations.items()}
+        templates = {name: AlertTemplate(text, rule.alertname) for name, text in rule.annotations.items()}
+        labels = {name: AlertTemplate(text, rule.alertname) for name, text in rule.labels.items() if "{{" in text}
         parts = [
             ConditionEvaluator(item, group.queries[item.query], None if item.strategy is None else build(item.strategy))
             for item in rule.conditions
         ]
         empty = RuleColumns.empty(strategy, parts)
         query = group.queries[rule.query]
-        return RuleEvaluator(rule, query, group.fingerprint(rule), table, strategy, parts, templates, empty, empty)
+        fingerprint = group.fingerprint(rule)
+        return RuleEvaluator(rule, query, fingerprint, table, strategy, parts, templates, labels, empty, empty)
 
     @property
     def queries(self) -> dict[str, SignalQuery]:
@@ -176,7 +184,7 @@ class RuleEvaluator:
         """Return an evaluator for an edited rule of the same fingerprint: its state is kept."""
         fresh = RuleEvaluator.of(group, rule, self.table)
         fresh.live = fresh.staged = self.live
-        fresh.series, fresh.failures = self.series, self.failures
+        fresh.series, fresh.expanded, fresh.failures = self.series, self.expanded, self.failures
         fresh.state_slots, fresh.behind, fresh.tries = self.state_slots, self.behind, self.tries
         fresh.health, fresh.last_error, fresh.last_evaluation = self.health, self.last_error, self.last_evaluation
         fresh.seconds = self.seconds
@@ -378,10 +386,11 @@ class RuleEvaluator:
             self.touched.append(rows)
 
     def _remember_series(self, evaluation: Evaluation) -> None:
-        for slot in (*evaluation.moves.pending.tolist(), *evaluation.moves.fired.tolist()):
-            labels = {**evaluation.series(slot), **self.table[slot].labels()}
-            labels.pop("__name__", None)  # as in Prometheus: the name of a metric is no label of its alert
-            self.series[slot] = labels
+        """Freeze the labels of models that become pending, and of those that begin to fire."""
+        for row in (*evaluation.moves.pending.tolist(), *evaluation.moves.fired.tolist()):
+            self.series[row] = {**evaluation.series(row), **self.table[row].labels()}
+            if self.label_templates:
+                self.expanded[row] = self._expand(self.label_templates, row, evaluation.slot)
 
     def forget_series(self) -> None:
         """Drop the labels of models that are neither pending nor firing."""
@@ -389,6 +398,25 @@ class RuleEvaluator:
         if moves is None or len(moves.reset) or len(moves.resolved):
             active = set(np.flatnonzero(self.live.alerts.state).tolist())
             self.series = {row: labels for row, labels in self.series.items() if row in active}
+            self.expanded = {row: labels for row, labels in self.expanded.items() if row in active}
+
+    @property
+    def carries_series(self) -> bool:
+        """Whether alerts and requests carry the labels of the series: those of an `expr` rule do, as in Prometheus."""
+        return self.strategy is None and not self.parts
+
+    def alert_labels(self, row: int) -> dict[str, str]:
+        """Return the labels of a model's alert or request: the series', and over them the rule's.
+
+        Without the model's own and `alertname`, which the notification adds.
+        """
+        model = self.table[row].labels()
+        series = self.series.get(row, {}) if self.carries_series else {}
+        own: dict[str, str] = dict(self.rule.labels)
+        if self.label_templates:
+            own |= self.expanded.get(row) or self._expand(self.label_templates, row, self.last_evaluation)
+        more = {name: text for name, text in sorted(series.items()) if name not in {*model, *own, "__name__"}}
+        return _bounded({name: text for name, text in (own | more).items() if text})
 
     @property
     def patience(self) -> Duration:
@@ -399,13 +427,30 @@ class RuleEvaluator:
         """Return the rows of models with samples for longer than `patience` and no verdict."""
         return overdue(self.live.since, self.last_evaluation, self.patience)
 
-    def rendered(self, model_slot: int) -> dict[str, str]:
-        """Return the rule's annotations for a model, rendered with its current numbers."""
-        labels = self.series.get(model_slot) or self.table[model_slot].labels()
-        value, threshold = float(self.staged.value[model_slot]), float(self.staged.threshold[model_slot])
+    def rendered(self, row: int) -> dict[str, str]:
+        """Return the rule's annotations for a model, expanded with its current numbers."""
+        return self._expand(self.annotations, row, self.last_evaluation)
+
+    def _expand(self, templates: Mapping[str, AlertTemplate], row: int, at: Timestamp) -> dict[str, str]:
+        labels = self.series.get(row) or self.table[row].labels()
+        value, threshold = float(self.staged.value[row]), float(self.staged.threshold[row])
         limit = None if np.isnan(threshold) else threshold
-        texts = ((name, template.render(labels, value, limit)) for name, template in self.annotations.items())
+        texts = (
+            (name, self.expander.expand(template, labels, value, limit, at)) for name, template in templates.items()
+        )
         return {name: cut(text, LONGEST_TEXT) for name, text in texts}
+
+
+def _bounded(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return the first of the labels that fit into a request together."""
+    found: dict[str, str] = {}
+    size = 0
+    for name, text in labels.items():
+        size += len(json.dumps({name: text}, ensure_ascii=False).encode())
+        if size > MOST_LABELS:
+            break
+        found[name] = text
+    return found
 
 
 def _rows_of(batch: EventBatch, size: int) -> Positions | slice:

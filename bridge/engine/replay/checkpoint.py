@@ -28,6 +28,7 @@ class RuleMemory:
 
     columns: Mapping[str, bytes]
     series: Mapping[int, Mapping[str, str]]
+    expanded: Mapping[int, Mapping[str, str]]
     health: str
     last_error: str
     last_evaluation: Timestamp
@@ -94,14 +95,14 @@ def _restore(rule: RuleEvaluator, memory: RuleMemory, size: int) -> None:
     for name in _COLUMNS:
         dtype = getattr(rule.live, name).dtype
         setattr(rule.live, name, np.frombuffer(memory.columns[name], dtype).copy())
-    rule.series = dict(memory.series)
+    rule.series, rule.expanded = dict(memory.series), dict(memory.expanded)
     rule.health, rule.last_error = memory.health, memory.last_error
     rule.last_evaluation, rule.failures = memory.last_evaluation, memory.failures
 
 
 def _memory(run: RuleEvaluator) -> RuleMemory:
     columns = {name: getattr(run.live, name).tobytes() for name in _COLUMNS}
-    return RuleMemory(columns, run.series, run.health, run.last_error, run.last_evaluation, run.failures)
+    return RuleMemory(columns, run.series, run.expanded, run.health, run.last_error, run.last_evaluation, run.failures)
 
 
 def _snapshot(state: EngineState) -> Snapshot:

@@ -17,12 +17,13 @@ from bridge.domain.rule import Gates, Group, SignalQuery
 from bridge.domain.times import Duration, Timestamp
 from bridge.engine.access import RETIRE_AFTER, EngineSettings
 from bridge.engine.engine import Engine
+from bridge.engine.evaluation.expansion import External
 from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.replay import checkpoint, skip
 from bridge.engine.replay.checkpoint import Checkpoint
 from bridge.engine.requests.gates import Recipients
 from bridge.engine.steps import sameness
-from bridge.ports import MetricSource, Pause, Snapshot, TickChanges, TickReport
+from bridge.ports import MetricSource, Pause, Sample, Snapshot, TickChanges, TickReport
 from bridge.ports.history import HistoryChunk, close, pieces
 
 MOST_SLOTS = 10_000  # slots of one walk through history, which bounds memory
@@ -191,6 +192,10 @@ class ReplaySource:
         """Return the history of the underlying source."""
         return self._source.history(query, slots, offset)
 
+    def evaluate(self, expr: str, at: Timestamp) -> Sequence[Sample]:
+        """Return the result of an instant query at a past slot. Raises SourceError."""
+        return self._source.evaluate(expr, at)
+
 
 def _queries(group: Group, query: SignalQuery) -> dict[str, SignalQuery]:
     """Return the queries of a slot by name: the first of equal ones, and `query` itself."""
@@ -225,6 +230,7 @@ class Replay:
         retire_after: Duration = RETIRE_AFTER,
         resumed: Checkpoint | None = None,
         thorough: bool = False,
+        external: External | None = None,
     ) -> None:
         self.thorough = thorough
         self.groups = {group.name: group for group in groups}
@@ -235,7 +241,9 @@ class Replay:
             checkpoint.prepare(table, resumed)
         self.engine = Engine(self._feed, ReplayStore(take, resumed.snapshot if resumed else None), table)
         self.engine.start(0)
-        settings = EngineSettings(routing or NoDestinations(), gates or Gates(), retire_after=retire_after)
+        settings = EngineSettings(
+            routing or NoDestinations(), gates or Gates(), retire_after=retire_after, external=external or External()
+        )
         self.engine.configure(groups, settings)
         if resumed is not None:
             checkpoint.put(self.engine, resumed)

@@ -58,7 +58,7 @@ class RequestLifecycle:
             attempt=attempt,
             reasons=reasons,
             evidence=tuple(item for evaluation in fired for item in decision_log.evidence(evaluation, model_slot)),
-            labels=dict(leader.rule.labels),
+            labels=leader.alert_labels(model_slot),
             annotations=fired[0].run.rendered(model_slot),
             late=late,
         )

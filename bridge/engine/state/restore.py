@@ -17,7 +17,7 @@ from bridge.engine.evaluation.group import GroupEvaluator
 from bridge.engine.evaluation.observer import RuleObserver
 from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.evaluation.subject import ModelSubject, Observer
-from bridge.engine.state import strategy_state
+from bridge.engine.state import frozen_labels, strategy_state
 from bridge.ports import Sighting, Snapshot, StateChunk
 
 OldRuns = Mapping[tuple[str, str], RuleEvaluator]  # by name and fingerprint
@@ -143,6 +143,7 @@ class Restorer:
         run = RuleEvaluator.of(group, rule, self._table)
         run.restore(self._stored.pop(key, []))
         strategy_state.restore(run, self._chunks)
+        frozen_labels.restore(run, self._chunks)
         return run
 
 

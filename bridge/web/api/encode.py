@@ -8,10 +8,10 @@ from typing import Any
 
 from bridge.domain.explain import Explanation
 from bridge.domain.request import Decision, RecoveryVerdict, RequestRecord
-from bridge.domain.template import go_float
 from bridge.domain.times import Timestamp, rfc3339
 from bridge.engine.api.views import AlertView, GroupView, ModelView, RuleView
 from bridge.ports import DeliveryRecord, Pause
+from bridge.templates import fmt
 
 ZERO_TIME = "0001-01-01T00:00:00Z"
 
@@ -23,13 +23,13 @@ def time_or(instant: Timestamp, default: str | None = None) -> str | None:
 
 def number(value: float | None) -> float | str | None:
     """Return a number as JSON can represent it: NaN and infinities as text."""
-    return value if value is None or math.isfinite(value) else go_float(value)
+    return value if value is None or math.isfinite(value) else fmt.show(value)
 
 
 def go_exponent(value: float) -> str:
     """Format a value like Prometheus does in alerts: shortest digits and an exponent, such as 1e+00."""
     if not math.isfinite(value):
-        return go_float(value)
+        return fmt.show(value)
     digits = repr(float(value)).partition("e")[0].replace(".", "").lstrip("-0").rstrip("0")
     return f"{value:.{max(0, len(digits) - 1)}e}"
 

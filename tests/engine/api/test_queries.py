@@ -104,7 +104,7 @@ def test_rules_show_their_alerts_and_health() -> None:
     assert (found.state, found.health, found.models, found.strategy) == ("pending", "ok", 2, "threshold")
     assert (alert.state, alert.active_at, alert.annotations) == ("pending", world.now, {"summary": "at 0.7"})
     assert alert.labels == {
-        "instance": "i1", "project": "shop", "pipeline": "ranking", "version": "7", "severity": "page",
+        "project": "shop", "pipeline": "ranking", "version": "7", "severity": "page",
         "alertname": "Drifted",
     }  # fmt: skip
     world.tick(QUERY_FAILED)
@@ -149,8 +149,8 @@ def test_queues_and_requests_are_counted() -> None:
 
 
 def test_the_name_of_a_metric_is_no_label_of_its_alert() -> None:
-    """As in Prometheus: the other labels of the series are kept."""
-    world = World(group(rule()))
+    """As in Prometheus: the other labels of the series are those of an `expr` rule's alert."""
+    world = World(group(rule(limit=None)))
     world.source.series = b'{"__name__":"model_drift","instance":"i1"}'
     world.tick({A: 0.7})
     (view,) = (alert for found in queries(world).groups() for one in found.rules for alert in one.alerts)
