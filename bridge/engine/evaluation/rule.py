@@ -8,15 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bridge.domain.alert import (
-    AlertRow,
-    Moves,
-    Positions,
-    advance,
-    apply_policies,
-    count_breaches,
-    skip_unseen,
-)
+from bridge.domain.alert import AlertRow, Moves, Positions, advance, apply_policies, count_breaches, skip_unseen
 from bridge.domain.batch import EventBatch
 from bridge.domain.limits import LARGEST_LABELS, LONGEST_TEXT, cut
 from bridge.domain.model import ModelTable
@@ -55,10 +47,7 @@ class Evaluation:
     _positions: dict[int, int] = field(default_factory=dict)
 
     def describe(self, row: int, *, waiting: bool = False) -> str:
-        """Return why the model is breached, in one line.
-
-        waiting: True while `for` has not elapsed.
-        """
+        """Return why the model is breached, in one line; waiting: True while `for` has not elapsed."""
         rule = self.run.rule
         suffix = ""
         if rule.for_:
@@ -206,10 +195,7 @@ class RuleEvaluator:
         self.staged = self.live
 
     def expect(self, rows: Positions, missing: Positions | None = None) -> None:
-        """Add models that a signal of the rule is expected to report.
-
-        missing: rows of models whose absence is already in the decision log.
-        """
+        """Add models that a signal must report; missing: rows whose absence is already in the decision log."""
         self.staged.grow(len(self.table), self.strategy, self.parts)
         self.staged.known[rows] = True
         if missing is not None:
@@ -219,7 +205,7 @@ class RuleEvaluator:
         """Reset models that were retired, and return the rows of those that were pending or firing."""
         self.staged.grow(len(self.table), self.strategy, self.parts)
         now = self.staged
-        active = rows[now.alerts.state[rows] != 0]
+        active: Positions = rows[now.alerts.state[rows] != 0]
         self._touch(rows)
         now.known[rows] = False
         now.logged_cause[rows] = Cause.NONE
@@ -231,8 +217,7 @@ class RuleEvaluator:
         for state in (now.state, *(part.state for part in now.parts)):
             if state is not None:
                 state[rows] = np.zeros(1, state.dtype)
-        result: Positions = active
-        return result
+        return active
 
     def begin(self) -> None:
         """Start a tick on a copy of the state."""
@@ -262,10 +247,7 @@ class RuleEvaluator:
             skip_unseen(self.staged.alerts, gap)
 
     def take(self, batch: EventBatch, first_seen: FirstSeen) -> None:
-        """Evaluate a batch of one of the rule's signals. Raises StrategyError.
-
-        first_seen: int64 (n,), when each model was first seen.
-        """
+        """Evaluate a batch of one of the rule's signals; first_seen: int64 (n,), per model. Raises StrategyError."""
         if not self.parts:
             self.evaluate(batch, first_seen)
             return
@@ -348,11 +330,7 @@ class RuleEvaluator:
         self, batch: EventBatch, strategy: RetrainStrategy | None, columns: RuleColumns | ConditionColumns,
         query: SignalQuery, first_seen: FirstSeen, name: str,
     ) -> Verdicts:  # fmt: skip
-        """Return the verdicts on a batch.
-
-        columns: holder of the strategy's state.
-        name: name of the state's chunk.
-        """
+        """Return the verdicts on a batch; `columns` hold the strategy's state, stored as chunk `name`."""
         if name in self.behind and batch.cause is Cause.NONE:
             return Verdicts.inconclusive(len(batch), Cause.WARMING_UP)
         state = None if columns.state is None else columns.state[batch.index]
