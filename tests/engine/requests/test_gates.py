@@ -100,7 +100,7 @@ def test_a_request_by_hand_goes_out_unless_a_gate_is_closed() -> None:
     assert (forced.state, forced.request.rule, forced.request.reason) == ("requested", "manual", "fresh labels")
     other = world.commands.create(B, "fresh labels", "bob")
     assert [item.request_id for item in world.store.deliveries(other.id)] == [other.id]
-    assert world.decisions()[-1].reason == "asked by bob: fresh labels"
+    assert world.decisions()[-1].reason == "requested by bob: fresh labels"
 
 
 def test_a_pause_holds_what_it_covers_until_it_is_over_or_ended() -> None:
