@@ -16,6 +16,7 @@ from bridge.engine.api.views import Commands
 from bridge.net.session import NetError
 from bridge.net.signature import SignatureError, verify
 from bridge.ports import StatusReport
+from bridge.web.api import structs
 from bridge.web.http.responses import refusal, success
 from bridge.web.http.settings import is_loopback
 
@@ -59,12 +60,12 @@ def management_routes(commands: Commands, secrets: Secrets, now: Callable[[], Ti
     @router.post("/api/v1/requests/{request_id}/redrive", tags=["actions"])
     def redrive(request_id: str, destination: str | None = None) -> Response:
         """Requeue the dead deliveries of a request: all, or those of one destination."""
-        return success({"redriven": commands.redrive(request_id, destination)})
+        return success(structs.Redriven(redriven=commands.redrive(request_id, destination)))
 
     @router.post("/api/v1/requests/{request_id}/retry", tags=["actions"])
     def retry(request_id: str) -> Response:
         """Retry at once the deliveries that wait for their next attempt, under the same id."""
-        return success({"retried": commands.retry(request_id)})
+        return success(structs.Retried(retried=commands.retry(request_id)))
 
     @router.post(
         "/api/v1/requests/{request_id}/status", tags=["actions"], summary="Status report", openapi_extra=_body_schema()
@@ -102,7 +103,7 @@ def _process(
     record = commands.report_status(report)
     if record.state.terminal and report.state.terminal and record.state is not report.state:
         return refusal(409, f"the request has already ended as {record.state.value}")
-    return success({"id": record.id, "state": record.state.value})
+    return success(structs.Status(id=record.id, state=record.state))
 
 
 def _authenticate(request: Request, secrets: Sequence[str], body: bytes, now: Timestamp) -> Response | None:

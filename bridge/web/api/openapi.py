@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from http import HTTPStatus
 from typing import Any
 
-from bridge.web.api.schemas import DATA, SCHEMAS, members, ref
+from bridge.web.api.structs import DATA, Problem, ref, schemas
 from bridge.web.http.responses import PROBLEM
 
 # Error statuses by kind of operation.
@@ -19,10 +18,10 @@ _SECURITY = {"basic": {"type": "http", "scheme": "basic", "description": "Requir
 
 def corrected(document: dict[str, Any], prefix: str) -> dict[str, Any]:
     """Return the document with every status of each operation, and the schema of its body."""
-    schemas = document["components"]["schemas"]
+    components = document["components"]["schemas"]
     for unused in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(unused, None)
-    schemas |= deepcopy(dict(SCHEMAS))
+        components.pop(unused, None)
+    document["components"]["schemas"] = schemas() | components
     document["components"]["securitySchemes"] = _SECURITY
     document["security"] = [{}, {"basic": []}]
     document["servers"] = [{"url": prefix or "/"}]
@@ -31,8 +30,8 @@ def corrected(document: dict[str, Any], prefix: str) -> dict[str, Any]:
             responses = operation["responses"]
             responses.pop("422", None)
             if (data := DATA.get((method, path))) is not None:
-                envelope = members(status={"const": "success"}, data=deepcopy(data))
-                responses["200"] = {"description": "Success.", "content": {"application/json": {"schema": envelope}}}
+                content = {"application/json": {"schema": _envelope(ref(data))}}
+                responses["200"] = {"description": "Success.", "content": content}
             elif path == "/-/ready":
                 responses["503"] = {"description": "Not ready, with the reason.", "content": _PLAIN}
             for status in _problems(method, path):
@@ -43,6 +42,11 @@ def corrected(document: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 
 _PLAIN = {"text/plain": {"schema": {"type": "string"}}}
+
+
+def _envelope(data: dict[str, Any]) -> dict[str, Any]:
+    members = {"status": {"const": "success"}, "data": data}
+    return {"type": "object", "required": ["status", "data"], "properties": members, "additionalProperties": False}
 
 
 def _problems(method: str, path: str) -> list[int]:
@@ -57,4 +61,4 @@ def _problems(method: str, path: str) -> list[int]:
 
 
 def _problem(status: int) -> dict[str, Any]:
-    return {"description": HTTPStatus(status).phrase, "content": {PROBLEM: {"schema": ref("Problem")}}}
+    return {"description": HTTPStatus(status).phrase, "content": {PROBLEM: {"schema": ref(Problem)}}}

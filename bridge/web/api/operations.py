@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from bridge.domain.model import ModelKey
 from bridge.engine.api.views import Commands
-from bridge.web.api import encode
+from bridge.web.api import encode, structs
 from bridge.web.api.pauses import pause_length
 from bridge.web.http.identity import who
 from bridge.web.http.responses import refusal, success
@@ -75,7 +75,7 @@ def operator_routes(commands: Commands) -> APIRouter:
     @router.get("/pause", summary="Active pauses")
     def pauses() -> Response:
         """List the active pauses."""
-        return success({"pauses": [encode.pause(item) for item in commands.pauses()]})
+        return success(structs.Pauses(pauses=[encode.pause(item) for item in commands.pauses()]))
 
     @router.post("/pause")
     def pause(request: Request, body: PauseBody) -> Response:

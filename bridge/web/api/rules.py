@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
+from msgspec import UNSET
 from starlette.responses import Response
 
 from bridge.domain.matchers import Matcher
 from bridge.domain.regex import PROMETHEUS
 from bridge.engine.api.views import GroupView, Queries, RuleView
-from bridge.web.api import encode
+from bridge.web.api import encode, structs
 from bridge.web.http.responses import refusal, success
 
 MOST_SELECTORS = 4096  # characters; bounds the cost, since each selector is matched against every rule
@@ -72,7 +73,7 @@ def rule_routes(queries: Queries) -> APIRouter:
                 return refusal(400, "group_next_token: the group no longer exists; start again without a token")
             groups = groups[indexes[0] :]
         wanted, verdicts = _Filter(rule_name, selectors, state, health), queries.verdicts()
-        page: list[dict[str, object]] = []
+        page: list[structs.RuleGroup] = []
         next_token = ""
         for item in groups:
             encoded = [
@@ -85,7 +86,7 @@ def rule_routes(queries: Queries) -> APIRouter:
                 break
             if encoded:
                 page.append(encode.group(item, encoded))
-        return success({"groups": page, **({"groupNextToken": next_token} if next_token else {})})
+        return success(structs.Rules(groups=page, next_token=next_token or UNSET))
 
     return router
 
@@ -98,7 +99,7 @@ def alert_routes(queries: Queries) -> APIRouter:
     def alerts() -> Response:
         """List the pending and firing alerts of all rules."""
         encoded = [encode.alert(item) for group in queries.groups() for rule in group.rules for item in rule.alerts]
-        return success({"alerts": encoded})
+        return success(structs.Alerts(alerts=encoded))
 
     return router
 

@@ -16,7 +16,7 @@ from bridge.domain.request import Outcome, RequestState
 from bridge.domain.times import Timestamp, parse_rfc3339
 from bridge.engine.api.views import ModelState, Queries
 from bridge.ports import DecisionFilter, RequestFilter
-from bridge.web.api import encode
+from bridge.web.api import encode, structs
 from bridge.web.http.responses import refusal, success
 
 Limit = Annotated[int, Query(ge=1, le=10_000)]
@@ -41,17 +41,17 @@ def state_routes(queries: Queries) -> APIRouter:
             if (not state or item.state in state) and _matches(item.model, project, pipeline, version)
         ]  # fmt: skip
         page = matching[offset : offset + limit]
-        return success({"total": len(matching), "models": [encode.model(item) for item in page]})
+        return success(structs.Models(total=len(matching), models=[encode.model(item) for item in page]))
 
     @router.get("/status/buildinfo", summary="Build information")
     def buildinfo() -> Response:
         """Return the version of the bridge."""
-        return success({"version": __version__, "pythonVersion": platform.python_version()})
+        return success(structs.BuildInfo(version=__version__, python_version=platform.python_version()))
 
     @router.get("/status/config")
     def configuration() -> Response:
         """Return the configuration in force, with secrets hidden."""
-        return success({"yaml": queries.configuration()})
+        return success(structs.Configuration(yaml=queries.configuration()))
 
     return router
 
@@ -79,7 +79,7 @@ def decision_routes(queries: Queries) -> APIRouter:
         query = DecisionFilter(model, rule, tuple(outcome), first, last, before, limit + 1)
         records = queries.decisions(query)
         next_id = records[limit - 1].id if len(records) > limit else None
-        return success({"decisions": [encode.decision(item) for item in records[:limit]], "next": next_id})
+        return success(structs.Decisions(decisions=[encode.decision(item) for item in records[:limit]], next=next_id))
 
     @router.get("/explain")
     def explain(project: str, pipeline: str, version: str, rule: str = "", at: Instant = "") -> Response:
@@ -92,7 +92,7 @@ def decision_routes(queries: Queries) -> APIRouter:
             explanations = queries.explain(ModelKey(project, pipeline, version), rule, instant)
         except SourceError as error:
             return refusal(503, f"cannot query history: {error}")
-        return success({"explanations": [encode.explanation(item) for item in explanations]})
+        return success(structs.Explanations(explanations=[encode.explanation(item) for item in explanations]))
 
     return router
 
@@ -110,7 +110,7 @@ def request_routes(queries: Queries) -> APIRouter:
         """List requests, newest first. `after`: value of `next` in the previous response, for the next page."""
         records = queries.requests(RequestFilter(tuple(state), project, pipeline, version, limit + 1, after))
         next_id = records[limit - 1].id if len(records) > limit else None
-        return success({"requests": [encode.request(item) for item in records[:limit]], "next": next_id})
+        return success(structs.Requests(requests=[encode.request(item) for item in records[:limit]], next=next_id))
 
     @router.get("/requests/{request_id}")
     def request(request_id: str) -> Response:
@@ -118,8 +118,7 @@ def request_routes(queries: Queries) -> APIRouter:
         record = queries.request(request_id)
         if record is None:
             return refusal(404, f"request {request_id!r} not found")
-        deliveries = [encode.delivery(item) for item in queries.deliveries(request_id)]
-        return success({**encode.request(record), "deliveries": deliveries})
+        return success(encode.request_with_deliveries(record, queries.deliveries(request_id)))
 
     return router
 

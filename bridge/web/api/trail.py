@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from bridge.domain.model import ModelKey
 from bridge.domain.times import rfc3339
 from bridge.engine.api.views import Queries, SignalView, TrailView
-from bridge.web.api import encode
+from bridge.web.api import encode, structs
 from bridge.web.http.responses import success
 
 COLUMNS = ("value", "statistic", "threshold", "lower", "upper")
@@ -32,20 +32,18 @@ def trail_routes(queries: Queries) -> APIRouter:
         view, (trails,) = queries.model(model), queries.trails([model], last)
         signals = () if view is None else view.signals
         selected = [item for item in signals if item.rule in trails and rule in {"", item.rule}]
-        return success({"trails": [_trail(item, trails[item.rule]) for item in selected]})
+        return success(structs.Trails(trails=[_trail(item, trails[item.rule]) for item in selected]))
 
     return router
 
 
-def _trail(signal: SignalView, trail: TrailView) -> dict[str, Any]:
-    return {
-        "rule": signal.rule, "signal": signal.signal, "unit": signal.unit,
-        "slots": [rfc3339(slot) for slot in trail.slots],
-        **{name: _numbers(getattr(trail, name)) for name in COLUMNS},
-        "state": [STATES[state] for state in trail.state],
-    }  # fmt: skip
+def _trail(signal: SignalView, trail: TrailView) -> structs.Trail:
+    return structs.Trail(
+        rule=signal.rule, signal=signal.signal, unit=signal.unit, slots=[rfc3339(slot) for slot in trail.slots],
+        **{name: _numbers(getattr(trail, name)) for name in COLUMNS}, state=[STATES[state] for state in trail.state],
+    )  # fmt: skip
 
 
-def _numbers(column: Sequence[float]) -> list[float | str | None]:
+def _numbers(column: Sequence[float]) -> list[structs.Number | None]:
     """Encode a column with the seven digits of float32; more would be noise."""
     return [None if math.isnan(number) else encode.number(float(f"{number:.7g}")) for number in column]

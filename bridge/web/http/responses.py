@@ -25,7 +25,7 @@ _MACHINE_PATHS = ("/api/", "/-/", "/metrics", "/openapi.json", "/static/")
 Page = Callable[[int, str, str], Response]
 
 
-def success(data: Any) -> Response:
+def success(data: msgspec.Struct) -> Response:
     """Return `data` in the envelope."""
     return Response(msgspec.json.encode({"status": "success", "data": data}), media_type="application/json")
 

@@ -105,7 +105,7 @@ ALERT = group(rule(limit=None, kind=RuleKind.ALERT, labels={"severity": "page", 
 
 
 def notified(world: World) -> dict[str, str]:
-    (run,) = world.engine.groups["g"].runs
+    (run,) = world.state.groups["g"].runs
     (alert,) = firing(run, 10_000)
     return dict(alert.labels)
 
