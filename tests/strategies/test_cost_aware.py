@@ -113,7 +113,7 @@ def test_trainings_that_brought_nothing_make_the_next_one_less_promising() -> No
     assert "(scaled to the 29 % of past predictions that came true)" in reason
     story.see(50, times=30)
     story.see(200, times=8)
-    assert "(so far 51 %" in story.reason()
+    assert "(scaled to the 51 %" in story.reason()
 
 
 def test_a_version_that_is_as_good_as_those_before_it_is_kept() -> None:
