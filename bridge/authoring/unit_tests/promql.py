@@ -45,7 +45,7 @@ def _compared(asked: ExprTest, body: Mapping[str, Any], line: int, *, fuzzy: boo
     got = [_sample(item["metric"], float(item["value"][1]) if "value" in item else "a histogram") for item in result]
     wanted = [_sample(series_notation.labels_or_none(item.labels), float(item.value)) for item in asked.exp_samples]
     if fuzzy:
-        got = [_nearest(item, wanted) for item in got]
+        got = [dict(_nearest(item, wanted)) for item in got]
     yield from difference(f"{asked.expr} at {format_duration(asked.eval_time)}", wanted, got, line)
 
 
