@@ -44,14 +44,14 @@ Ref = Annotated[Any, AfterValidator(_ref), WithJsonSchema(_REF_SCHEMA, mode="val
 
 
 class LabelsModel(Section):
-    """Which series label each part of a model is read from."""
+    """Series label from which each part of a model is read."""
 
     project: Ref = None
     pipeline: Ref = None
     version: Ref = None
 
     def over(self, base: ModelLabels) -> ModelLabels:
-        """These, and `base` for the parts that are not given."""
+        """Return this mapping, with `base` for the parts that are not given."""
         return ModelLabels(self.project or base.project, self.pipeline or base.pipeline, self.version or base.version)
 
 
@@ -69,7 +69,7 @@ class ModelsModel(Section):
 def check_labels(
     labels: Mapping[str, str], document: Document, place: Place, taken: Mapping[str, str], *, templates: bool = False
 ) -> None:
-    """Names that are valid, not reserved, and not in `taken` (name -> where it is set).
+    """Note names that are invalid, reserved, or in `taken` (name -> where it is set).
 
     templates: values may be templates, which are checked elsewhere.
     """
@@ -87,7 +87,7 @@ def check_labels(
 
 
 def check_names(names: Iterable[str], document: Document, place: Place) -> None:
-    """Names of labels or annotations that Prometheus and Alertmanager take."""
+    """Note names of labels or annotations that Prometheus and Alertmanager refuse."""
     for name in names:
         if not _NAME.fullmatch(name):
             document.add((*place, name), f"{name!r} is not a label name", _NAME_HINT)

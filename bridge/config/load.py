@@ -1,4 +1,4 @@
-"""Loads bridge.yml with all its rule files, or says everything that is wrong with them."""
+"""Loader of bridge.yml with all its rule files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bridge.sources.config import PrometheusConfig
 
 @dataclass(frozen=True, slots=True)
 class BridgeConfig:
-    """All that the files say. base_dir: folder of bridge.yml, to which paths in it are relative."""
+    """Checked configuration. base_dir: folder of bridge.yml, to which paths in it are relative."""
 
     global_: GlobalSection
     prometheus: PrometheusConfig
@@ -40,7 +40,7 @@ class BridgeConfig:
     _shown: str
 
     def redacted(self) -> str:
-        """bridge.yml as it is in force, as YAML; secrets are `<secret>`, defaults are spelled out."""
+        """Return bridge.yml in force as YAML; secrets are `<secret>`, defaults are spelled out."""
         return self._shown
 
 
@@ -71,9 +71,9 @@ def load(path: Path) -> BridgeConfig:
 def load_rules(
     paths: Iterable[Path], *, interval: Duration | None = None, offset: Duration | None = None
 ) -> tuple[Group, ...]:
-    """The groups of rule files by themselves, with the defaults of an empty bridge.yml. Raises ConfigError.
+    """Return the groups of rule files, with the defaults of an empty bridge.yml. Raises ConfigError.
 
-    interval, offset: of groups that do not say; None = as in an empty bridge.yml.
+    interval, offset: of groups that set none; None = as in an empty bridge.yml.
     """
     problems: list[Problem] = []
     defaults = _defaults(None)
@@ -86,7 +86,7 @@ def load_rules(
 
 
 def check_rules(paths: Iterable[Path]) -> list[Problem]:
-    """What is wrong with rule files by themselves, with the defaults of an empty bridge.yml."""
+    """Return the problems of rule files, with the defaults of an empty bridge.yml."""
     problems: list[Problem] = []
     _read_all(paths, _defaults(None), problems)
     return sorted(problems)
@@ -95,7 +95,7 @@ def check_rules(paths: Iterable[Path]) -> list[Problem]:
 def _rule_files(
     file: BridgeFile | None, document: Document, base_dir: Path
 ) -> tuple[tuple[Path, ...], tuple[Group, ...]]:
-    """The rule files that the globs name, in order, and their groups; problems go to `document`."""
+    """Return the rule files that the globs name, in order, and their groups; problems go to `document`."""
     defaults = _defaults(file)
     paths: dict[Path, None] = {}
     for number, pattern in enumerate(file.section.rule_files if file is not None else ()):
@@ -127,7 +127,7 @@ def _read_rules(path: Path, defaults: Defaults, problems: list[Problem]) -> list
 
 
 def _read_all(paths: Iterable[Path], defaults: Defaults, problems: list[Problem]) -> tuple[Group, ...]:
-    """The groups of all files, every rule with a unique name."""
+    """Return the groups of all files, every rule with a unique name."""
     groups = [group for path in paths for group in _read_rules(path, defaults, problems)]
     return told_apart(groups, problems)
 

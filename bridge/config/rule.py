@@ -99,7 +99,7 @@ class RuleSection(Section):
 
 
 class Surroundings(Protocol):
-    """What a rule takes from its group. queries: name -> query, None for a signal that is wrong itself."""
+    """Settings of the group of a rule. queries: name -> query, None for a signal that is wrong itself."""
 
     name: str
     labels: Mapping[str, str]
@@ -125,7 +125,7 @@ class RuleReader:
         self._group = group
 
     def read(self) -> Rule | None:
-        """The rule; None: nothing of it could be used."""
+        """Return the rule; None: nothing of it could be used."""
         if self._is_another_kind():
             return None
         section = salvaged(RuleSection, self._value, self._document, self._place)
@@ -182,7 +182,7 @@ class RuleReader:
         return "alert" if self._given("alert") else "retrain"
 
     def _given(self, key: str) -> bool:
-        """Whether the rule has the key, with whatever value."""
+        """Return whether the rule has the key, with whatever value."""
         return (*self._place, key) in self._document.lines
 
     def _is_another_kind(self) -> bool:
@@ -199,7 +199,7 @@ class RuleReader:
         self._document.add((*self._place, *path), message, hint)
 
     def _judgement(self, rule: RuleSection, name: str) -> tuple[str, StrategySpec | None, tuple[Condition, ...], int]:
-        """The key of the rule's query (its signal, or one of its own for a plain `expr`), and what judges it."""
+        """Return the key of the rule's query (its signal, or its own for a plain `expr`), strategy and conditions."""
         given = [key for key in _WAYS if self._given(key)]
         if len(given) != 1:
             self._add(_EITHER)
@@ -227,7 +227,7 @@ class RuleReader:
                 self._add("'for' does not go with 'breaches'", "remove one", "for")
 
     def _check_fdr(self, rule: RuleSection, strategy: StrategySpec | None) -> None:
-        """It needs the p-values of one strategy."""
+        """Note an `fdr` without the p-values of one strategy."""
         if rule.fdr is None:
             return
         if not self._given("signal"):
@@ -237,7 +237,7 @@ class RuleReader:
             self._add(f"strategy {strategy.name!r} gives no p-value", hint, "fdr")
 
     def _check_together(self, rule: RuleSection, query: str, conditions: tuple[Condition, ...]) -> None:
-        """Keys that do not go with each other, or with what the rule reads."""
+        """Note keys that do not go together, or not with what the rule reads."""
         self._check_breaches(rule)
         for key in ("n_min", "warm_up") if self._given("expr") else ():
             if self._given(key):

@@ -58,7 +58,7 @@ class RecordingSection(Section):
 
 
 class Defaults:
-    """What bridge.yml gives to rule files, and the names that were read so far (name -> where).
+    """Settings of bridge.yml for rule files, and the names that were read so far (name -> where).
 
     taken: external label -> where it is set.
     """
@@ -82,7 +82,7 @@ class Defaults:
 
 
 def read_rule_file(document: Document, defaults: Defaults) -> list[Group]:
-    """The groups of a file; every problem is noted in `document`, names are noted in `defaults`."""
+    """Return the groups of a file; every problem is noted in `document`, names are noted in `defaults`."""
     found = rules_of(document)
     if found is None:
         return []
@@ -159,14 +159,14 @@ def _named(name: str, what: str, document: Document, place: Place) -> bool:
 
 
 def _judged(rules: list[Any]) -> Iterator[str]:
-    """The signals that a rule of the group judges."""
+    """Yield the signals that a rule of the group evaluates."""
     for rule in rules:
         if isinstance(rule, dict) and isinstance(rule.get("signal"), str):
             yield rule["signal"]
 
 
 class _Surroundings:
-    """What the rules of a group take from it."""
+    """Settings of a group for its rules."""
 
     def __init__(self, group: GroupSection, document: Document, place: Place, defaults: Defaults) -> None:
         self.name = group.name

@@ -44,7 +44,7 @@ class Section(BaseModel):
 
 
 def fixed(**values: Any) -> Mapping[str, Any]:
-    """For Section.elsewhere and Section.stand_ins."""
+    """Return a read-only mapping for Section.elsewhere and Section.stand_ins."""
     return MappingProxyType(values)
 
 
@@ -83,12 +83,12 @@ PositiveDurationField = Annotated[int, BeforeValidator(_duration), AfterValidato
 
 
 def checked(model: type[M], value: object, document: Document, place: Place) -> M | None:
-    """`value` as `model`, or None with every problem noted in `document`."""
+    """Return `value` as `model`, or None with every problem noted in `document`."""
     return _validated(model, value, document, place)[0]
 
 
 def salvaged(model: type[S], value: object, document: Document, place: Place) -> S | None:
-    """As `checked`, but what is wrong is left out, and stood in for where it is required.
+    """Return `value` as `model`, without what is wrong, and with stand-ins where keys are required.
 
     None: nothing could be saved. The problems are noted in either case, so the result must not be put in force.
     """
@@ -144,7 +144,7 @@ def _as_written(
 
 
 def _without(value: Mapping[str, Any], wrong: Iterable[Place]) -> dict[str, Any]:
-    """A copy without the keys at or around the wrong places; lists stay whole, or later elements would move."""
+    """Return a copy without the keys at or around the wrong paths; lists stay whole, or later elements would move."""
     rest: dict[str, Any] = json.loads(json.dumps(value))
     for place in wrong:
         holder, key = _holder(rest, place)
@@ -154,7 +154,7 @@ def _without(value: Mapping[str, Any], wrong: Iterable[Place]) -> dict[str, Any]
 
 
 def _holder(rest: dict[str, Any], place: Place) -> tuple[dict[str, Any], str | None]:
-    """The innermost mapping on the way to `place`, and its key there."""
+    """Return the innermost mapping on the way to `place`, and its key there."""
     here: Any = rest
     found: tuple[dict[str, Any], str | None] = (rest, None)
     for step in place:

@@ -50,20 +50,20 @@ class Document:
     problems: list[Problem] = field(default_factory=list)
 
     def line(self, place: Place) -> int:
-        """The line of a place, or of the nearest place around it."""
+        """Return the line of a path, or of the nearest path around it."""
         while place and place not in self.lines:
             place = place[:-1]
         return self.lines.get(place, 1)
 
     def told(self, place: Place) -> bool:
-        """Whether a problem was noted at a place or inside it, so that what follows from it need not be."""
+        """Return whether a problem was noted at a path or inside it, so that what follows from it need not be."""
         path = path_text(place)
         return any(
             problem.path == path or problem.path.startswith((f"{path}.", f"{path}[")) for problem in self.problems
         )
 
     def add(self, place: Place, message: str, hint: str = "") -> None:
-        """Note a problem at a place."""
+        """Note a problem at a path."""
         self.add_at(self.line(place), place, message, hint)
 
     def add_at(self, line: int, place: Place, message: str, hint: str = "") -> None:
@@ -73,12 +73,12 @@ class Document:
             self.problems.append(problem)
 
     def refused(self, line: int, message: str, hint: str = "") -> ConfigError:
-        """The error for a file of which nothing can be used. line 0: none can be named."""
+        """Return the error for a file of which nothing can be used. line 0: none can be named."""
         return ConfigError([Problem(self.file, line, "", message, hint)])
 
 
 def path_text(place: Place) -> str:
-    """A place as people write it: groups[0].rules[2].for."""
+    """Return a path as text: groups[0].rules[2].for."""
     text = ""
     for step in place:
         text += f"[{step}]" if isinstance(step, int) else (f".{step}" if text else step)
@@ -215,7 +215,7 @@ class _Builder:
         return found
 
     def _key(self, node: yaml.Node, line: int, place: Place) -> str | None:
-        """The key as text; None: it was wrong."""
+        """Return the key as text; None: it was wrong."""
         if not isinstance(node, yaml.ScalarNode):
             self._document.add_at(line, place, "a key must be a plain word")
             return None
@@ -257,7 +257,7 @@ def _short(tag: str) -> str:
 
 
 def plain(text: str) -> Any:
-    """An unquoted scalar by YAML 1.2: yes, no, on and off are words, 1:30 is text, 010 is ten."""
+    """Return an unquoted scalar by YAML 1.2: yes, no, on and off are words, 1:30 is text, 010 is ten."""
     if text in _WORDS:
         return _WORDS[text]
     if len(text) > 300:  # no number that is meant; int() refuses thousands of digits

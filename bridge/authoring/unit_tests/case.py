@@ -1,4 +1,4 @@
-"""One test at work: time goes by for the rules, and whenever something is expected, it is looked for."""
+"""Run of one test: the rules are evaluated over its time, and compared with each expectation at its instant."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class RuleTestRun:
         self._decisions: list[Decision] = []
 
     def failures(self) -> Iterator[Failure]:
-        """All that is not as expected. Raises BridgeError when it could not be found out."""
+        """Yield every unmet expectation. Raises BridgeError when the test could not be run."""
         table = ModelTable()
         source = PrometheusSource(PrometheusConfig(url=self._url), table, Path())
         routing = NoDestinations(external_labels=self._test.external_labels)
@@ -73,7 +73,7 @@ class RuleTestRun:
         self._decisions += changes.decisions
 
     def _looks(self) -> Iterator[tuple[Duration, Look]]:
-        """When something is expected of the rules, and what compares it."""
+        """Yield each instant with expectations, and the function that compares them."""
         for place, alert in enumerate(self._test.alert_rule_test):
             line = self._file.line(*self._place, "alert_rule_test", place)
             yield alert.eval_time, partial(self._alerts, alert, line)
@@ -82,7 +82,7 @@ class RuleTestRun:
             yield retrain.eval_time, partial(self._retrains, retrain, line)
 
     def _unevaluated(self, problems: Mapping[tuple[str, str], list[Timestamp]]) -> Iterator[Failure]:
-        """Once for each problem, however often it came."""
+        """Yield each problem once, with the number of its repetitions."""
         for (rule, problem), slots in problems.items():
             first, more = format_duration(slots[0] - self._begins), len(slots) - 1
             when = f"at {first}" + (f" and {more} more times" if more else "")
@@ -157,7 +157,7 @@ class RuleTestRun:
         }  # fmt: skip
 
     def _told(self, text: str) -> str:
-        """With instants of the test's own clock."""
+        """Return the text with instants of the test's own clock."""
         return _INSTANT.sub(lambda found: rfc3339(parse_rfc3339(found[0]) - self._ahead), text) if self._ahead else text
 
     def _unknown(self, rule: str | None) -> str:

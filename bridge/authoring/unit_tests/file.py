@@ -1,4 +1,4 @@
-"""promtool's unit-test files, and what they say of retraining: read strictly, every mistake with its line."""
+"""Unit-test files of promtool, with expected requests and decisions; every mistake is noted with its line."""
 
 from __future__ import annotations
 
@@ -237,7 +237,7 @@ def _check_sense(section: FileSection, document: Document) -> None:
 
 
 def _entries(holder: object, key: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The mappings in a list of a mapping, with their places."""
+    """Yield the mappings in a list of a mapping, with their indexes."""
     found = holder.get(key) if isinstance(holder, dict) else None
     for place, item in enumerate(found if isinstance(found, list) else ()):
         if isinstance(item, dict):

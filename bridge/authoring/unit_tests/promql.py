@@ -1,4 +1,4 @@
-"""`promql_expr_test`: what the Prometheus of a test answers, against what was expected."""
+"""`promql_expr_test`: results of queries compared with the expected samples."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST = 1 << 26  # bytes
 
 
 def failures(file: UnitTestFile, number: int, session: requests.Session, url: str) -> Iterator[Failure]:
-    """Of test `number`. Raises NetError."""
+    """Yield the unmet expectations of test `number`. Raises NetError."""
     test = file.section.tests[number]
     for place, asked in enumerate(test.promql_expr_test):
         line = file.line("tests", number, "promql_expr_test", place)
@@ -46,7 +46,7 @@ def _compared(asked: ExprTest, body: Mapping[str, Any], line: int, *, fuzzy: boo
     got: list[Mapping[str, object]] = [_sample(labels, value) for labels, value in values]
     wanted = [_sample(series_notation.labels_or_none(item.labels), float(item.value)) for item in asked.exp_samples]
     if fuzzy:
-        got = [_nearest(item, wanted) for item in got]
+        got = [dict(_nearest(item, wanted)) for item in got]
     yield from difference(f"{asked.expr} at {format_duration(asked.eval_time)}", wanted, got, line)
 
 

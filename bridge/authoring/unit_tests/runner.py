@@ -43,7 +43,7 @@ class Outcome:
 
 
 def run(files: Sequence[UnitTestFile], binary: str, wanted: Regex | None = None) -> Generator[Outcome, None, None]:
-    """Every test of the files whose name `wanted` finds, in order, each with a Prometheus of its own.
+    """Run every test whose name `wanted` matches, in order, each with a Prometheus of its own.
 
     Raises PrometheusNotFoundError, and ConfigError for a wrong rule file.
     """
@@ -58,7 +58,7 @@ def run(files: Sequence[UnitTestFile], binary: str, wanted: Regex | None = None)
 
 
 def _groups(files: Sequence[UnitTestFile]) -> dict[Path, tuple[Group, ...]]:
-    """The rules of each file. Raises ConfigError with every problem, once."""
+    """Return the groups of each test file. Raises ConfigError with every problem, once."""
     found: dict[Path, tuple[Group, ...]] = {}
     problems: dict[Problem, None] = {}
     for file in files:

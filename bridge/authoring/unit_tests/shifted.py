@@ -23,17 +23,17 @@ class ShiftedSource:
     by: Duration
 
     def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
-        """Of an earlier instant. Raises SourceError."""
+        """Return the batch of an earlier instant. Raises SourceError."""
         return self._moved(self.source.instant(query, slot - self.by, at - self.by))
 
     def history(self, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration) -> Iterator[EventBatch]:
-        """Of earlier slots. Raises SourceError."""
+        """Return the batches of earlier slots. Raises SourceError."""
         yield from map(self._moved, self.source.history(query, _slots(slots, -self.by), offset))
 
     def pieces(
         self, queries: Sequence[SignalQuery], slots: Sequence[Timestamp], offset: Duration
     ) -> Sequence[Iterator[HistoryChunk]]:
-        """Of earlier slots. Raises SourceError."""
+        """Return the batches of earlier slots. Raises SourceError."""
         return [self._walk(walk) for walk in pieces(self.source, queries, _slots(slots, -self.by), offset)]
 
     def evaluate(self, expr: str, at: Timestamp) -> Sequence[Sample]:

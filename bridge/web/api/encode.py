@@ -13,6 +13,7 @@ from bridge.domain.request import Decision, RecoveryVerdict, RequestRecord
 from bridge.domain.times import Timestamp, rfc3339
 from bridge.engine.api.views import AlertView, GroupView, ModelView, RuleView
 from bridge.ports import DeliveryRecord, Pause
+from bridge.templates import fmt
 from bridge.web.api import structs
 
 ZERO_TIME = "0001-01-01T00:00:00Z"

@@ -181,7 +181,7 @@ def test_damaged_progress_is_refused(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     """As the file that it is."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(BacktestError, match="cannot read .*: Not a directory"):
+    with pytest.raises(BacktestError, match=r"cannot read .*: Not a directory"):
         run(tmp_path / "file").run()
 
 
@@ -395,5 +395,5 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: py
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(BacktestError, match="cannot write to .*: No space left on device"):
+    with pytest.raises(BacktestError, match=r"cannot write to .*: No space left on device"):
         run(tmp_path).run()
