@@ -1,4 +1,4 @@
-"""The timeline of one model, seen and acted upon in the browser alone, with real servers behind it."""
+"""Life of one model from drift to recovery, in the browser, with real servers."""
 
 from __future__ import annotations
 
@@ -70,5 +70,5 @@ def test_from_a_healthy_start_to_a_retraining_that_helped(browser: Browser, tmp_
         page.locator("tr", has_text="held").get_by_role("link").first.click()
         expect(page.get_by_text("drift 0.9 above 0.6").first).to_be_visible()
         page.get_by_role("link", name="Recompute").click()
-        expect(page.get_by_text("recomputed from hitimeline")).to_be_visible()
+        expect(page.get_by_text("recomputed from history")).to_be_visible()
         assert seen.problems == []
