@@ -11,7 +11,7 @@ from bridge.authoring.unit_tests.file import FileSection
 from bridge.config.bridge_file import BridgeSection
 from bridge.config.conditions import AtLeastSection, ConditionSection
 from bridge.config.rule import RuleSection
-from bridge.config.rule_file import GroupSection, RuleFileSection
+from bridge.config.rule_file import GroupSection, RecordingSection, RuleFileSection
 from bridge.config.signals import SignalSection
 from bridge.config.strategy import LENGTH
 from bridge.config.time_intervals import IntervalSection
@@ -35,7 +35,7 @@ def _tests() -> Json:
 def _rules() -> Json:
     configs = {name: strategy.Config for name, strategy in strategies().items()}
     models: list[type[BaseModel]] = [
-        RuleFileSection, GroupSection, RuleSection, SignalSection, ConditionSection, AtLeastSection,
+        RuleFileSection, GroupSection, RuleSection, RecordingSection, SignalSection, ConditionSection, AtLeastSection,
     ]  # fmt: skip
     names, definitions = _definitions([*models, *configs.values()])
     for config in configs.values():
@@ -57,7 +57,9 @@ def _rules() -> Json:
     definitions[names[ConditionSection]]["properties"]["strategy"] = judged
     definitions[names[AtLeastSection]]["properties"]["of"] = conditions
     group = definitions[names[GroupSection]]["properties"]
-    group["rules"] = {"type": "array", "items": _ref(names[RuleSection])}
+    group["rules"] = {
+        "type": "array", "items": {"anyOf": [_ref(names[RuleSection]), _ref(names[RecordingSection])]},
+    }  # fmt: skip
     group["signals"] = {"type": "object", "additionalProperties": _ref(names[SignalSection])}
     definitions[names[RuleFileSection]]["properties"]["groups"] = {"type": "array", "items": _ref(names[GroupSection])}
     return _whole(names[RuleFileSection], definitions, "retrain-bridge rules")
