@@ -16,10 +16,11 @@ from bridge.domain.rule import Group
 from bridge.domain.times import DAY, MINUTE, Duration, Timestamp
 from bridge.engine import steps
 from bridge.engine.access import EngineSettings, EngineState, EngineTransaction
+from bridge.engine.evaluation.evaluation import Evaluation
 from bridge.engine.evaluation.expansion import Expander, TemplateQueries
 from bridge.engine.evaluation.group import GroupEvaluator
 from bridge.engine.evaluation.observer import RuleObserver
-from bridge.engine.evaluation.rule import Evaluation, RuleEvaluator
+from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.evaluation.slots import Plan, plan
 from bridge.engine.evaluation.subject import Observer
 from bridge.engine.evaluation.trail import Trails

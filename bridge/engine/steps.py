@@ -14,8 +14,9 @@ from bridge.domain.rule import SignalQuery
 from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Cause
 from bridge.engine.evaluation.answers import Answer, Answers, quality, taken_all
+from bridge.engine.evaluation.evaluation import Evaluation
 from bridge.engine.evaluation.group import GroupEvaluator
-from bridge.engine.evaluation.rule import Evaluation, RuleEvaluator
+from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.evaluation.slots import Plan
 from bridge.engine.requests.episodes import TickTransaction
 from bridge.engine.state import backfill, strategy_state

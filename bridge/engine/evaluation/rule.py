@@ -13,10 +13,11 @@ from bridge.domain.batch import EventBatch
 from bridge.domain.limits import LARGEST_LABELS, LONGEST_TEXT, cut
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import Group, Mode, Rule, RuleKind, SignalQuery
-from bridge.domain.times import Duration, Timestamp, format_duration
+from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Cause, Code, Int8, Verdicts
 from bridge.engine.evaluation.columns import RuleColumns
 from bridge.engine.evaluation.conditions import ConditionColumns, ConditionEvaluator, combine, health
+from bridge.engine.evaluation.evaluation import Evaluation
 from bridge.engine.evaluation.expansion import Expander
 from bridge.engine.evaluation.inheritance import inherit
 from bridge.engine.evaluation.judge import FirstSeen, judge
@@ -27,77 +28,6 @@ from bridge.templates.alert import AlertTemplate
 
 _NO_ROWS = np.zeros(0, np.int64)
 MOST_LABELS = 8 * LARGEST_LABELS  # bytes of the labels of one alert or request as JSON
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """Result of one evaluation of one rule.
-
-    moves: rows whose alert state changed.
-    unsure: rows of known models whose cause of an inconclusive verdict changed (from or to NONE too).
-    batch, verdicts: of the slot, None without a response.
-    """
-
-    run: RuleEvaluator
-    slot: Timestamp
-    moves: Moves
-    unsure: Positions
-    batch: EventBatch | None
-    verdicts: Verdicts | None
-    _positions: dict[int, int] = field(default_factory=dict)
-
-    def describe(self, row: int, *, waiting: bool = False) -> str:
-        """Return why the model is breached, in one line; waiting: True while `for` has not elapsed."""
-        rule = self.run.rule
-        suffix = ""
-        if rule.for_:
-            suffix = f"{', has to last' if waiting else ''} for {format_duration(rule.for_)}"
-        return f"{rule.name}: {self.facts(row)}{suffix}"
-
-    def facts(self, row: int) -> str:
-        """Return the model's sample and limit, in one line."""
-        now = self.run.staged
-        if self.run.parts:
-            pairs = zip(self.run.parts, now.parts, strict=True)
-            return "; ".join(part.describe(columns, row) for part, columns in pairs)
-        if cause := Cause(now.cause[row]):
-            return f"{self.run.query.name} is inconclusive: {cause.word}, which this rule treats as a breach"
-        text = self._sample(row) + self.chance(row)
-        if (breaches := self.run.rule.breaches) is not None:
-            count = int(np.bitwise_count(now.alerts.recent[row]))
-            text += f", breached in {count} of the last {breaches.of} slots"
-        return text
-
-    def chance(self, row: int) -> str:
-        """Return the p-value and the number of tested models as text, under `fdr`; else ""."""
-        position = self.position(row)
-        if not self.run.rule.fdr or self.verdicts is None or self.verdicts.p is None or position < 0:
-            return ""
-        tested = np.count_nonzero(self.verdicts.code != Code.INCONCLUSIVE)
-        return f", p {self.verdicts.p[position]:.2g} among {tested:,} models with fdr {self.run.rule.fdr:g}"
-
-    def _sample(self, row: int) -> str:
-        strategy, position = self.run.strategy, self.position(row)
-        if strategy is not None and self.batch is not None and self.verdicts is not None and position >= 0:
-            return strategy.describe(self.batch, position, self.verdicts)
-        expression = next(iter(self.run.query.exprs.values()))
-        return f"{expression} holds, value {self.run.staged.value[row]:.6g}"
-
-    def position(self, row: int) -> int:
-        """Return the model's position in the batch; -1 = absent."""
-        if self.batch is None:
-            return -1
-        if not self._positions:  # most evaluations never need it
-            self._positions.update(zip(self.batch.index.tolist(), range(len(self.batch)), strict=True))
-        return self._positions.get(row, -1)
-
-    def series(self, row: int) -> Mapping[str, str]:
-        """Return the label set of the model's sample; empty if the model is not in the batch."""
-        position = self.position(row)
-        if self.batch is None or position < 0 or position >= len(self.batch.series):
-            return {}
-        labels: dict[str, str] = json.loads(self.batch.series[position])
-        return labels
 
 
 @dataclass(slots=True)
@@ -380,7 +310,7 @@ class RuleEvaluator:
 
     @property
     def carries_series(self) -> bool:
-        """Whether alerts and requests carry the labels of the series: those of an `expr` rule do, as in Prometheus."""
+        """True if alerts and requests carry the labels of the series: for `expr` rules, as in Prometheus."""
         return self.strategy is None and not self.parts
 
     def alert_labels(self, row: int) -> dict[str, str]:

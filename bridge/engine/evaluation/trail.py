@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from bridge.domain.batch import EventKind
 from bridge.domain.verdict import Cause, Floats
 from bridge.engine.evaluation.columns import RuleColumns
-from bridge.engine.evaluation.rule import Evaluation, RuleEvaluator
+from bridge.engine.evaluation.evaluation import Evaluation
+from bridge.engine.evaluation.rule import RuleEvaluator
 
 log = logging.getLogger(__name__)
 

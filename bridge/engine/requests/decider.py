@@ -14,7 +14,8 @@ from bridge.domain.request import Decision, Episode, Outcome, RequestState
 from bridge.domain.rule import Mode, RuleKind
 from bridge.domain.times import Timestamp, rfc3339
 from bridge.domain.verdict import Cause
-from bridge.engine.evaluation.rule import Evaluation, RuleEvaluator
+from bridge.engine.evaluation.evaluation import Evaluation
+from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.requests import decision_log
 from bridge.engine.requests.episodes import TickTransaction
 from bridge.engine.requests.lifecycle import RequestLifecycle

@@ -8,7 +8,8 @@ from bridge.domain.request import Decision, Evidence, HoldReason, Outcome, Reque
 from bridge.domain.rule import Group
 from bridge.domain.times import Timestamp
 from bridge.domain.verdict import Cause, Code
-from bridge.engine.evaluation.rule import Evaluation, RuleEvaluator
+from bridge.engine.evaluation.evaluation import Evaluation
+from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.requests.episodes import TickTransaction
 
 _OUTCOMES = {RequestState.REQUESTED: Outcome.REQUESTED, RequestState.RECORDED: Outcome.RECORDED}

@@ -20,7 +20,8 @@ from bridge.domain.request import (
 from bridge.domain.rule import Group, Rule
 from bridge.domain.times import MINUTE, Timestamp
 from bridge.domain.verdict import Code
-from bridge.engine.evaluation.rule import Evaluation, RuleEvaluator
+from bridge.engine.evaluation.evaluation import Evaluation
+from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.requests import decision_log, recovery
 from bridge.engine.requests.episodes import TickTransaction
 from bridge.engine.requests.gates import Gatekeeper

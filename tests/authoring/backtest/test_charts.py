@@ -12,7 +12,8 @@ from bridge.authoring.backtest.recording import MOST_MODELS, STEPS, Line, Record
 from bridge.domain.batch import EventBatch, EventKind
 from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.times import HOUR
-from bridge.engine.evaluation.rule import Evaluation, RuleEvaluator
+from bridge.engine.evaluation.evaluation import Evaluation
+from bridge.engine.evaluation.rule import RuleEvaluator
 from tests.support.world import group, rule
 
 SINCE = 1_700_000_000_000

@@ -9,7 +9,8 @@ from bridge.domain.batch import EventBatch, EventKind
 from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.times import SECOND
 from bridge.domain.verdict import Cause, Code
-from bridge.engine.evaluation.rule import Evaluation, RuleEvaluator
+from bridge.engine.evaluation.evaluation import Evaluation
+from bridge.engine.evaluation.rule import RuleEvaluator
 from tests.support.world import A, B, group, rule
 
 NEVER_SEEN = np.zeros(2, np.int64)
