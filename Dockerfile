@@ -1,4 +1,4 @@
-# Any image with Python 3.11 or newer and its venv module does as base: both stages must have the same one, because the
+# The base can be any image with Python 3.11 or newer and its venv module. Both stages must use the same one, because the
 # virtual environment refers to its interpreter.
 ARG BASE=docker.io/library/python:3.13-slim-bookworm
 

@@ -1,4 +1,4 @@
-"""What `strategy: auto` promises, counted: requests on quiet signals, delays after steps, and a score on labelled data.
+"""Benchmark of `strategy: auto`: requests on signals without changes, delays after steps, and a score on labelled data.
 
     python -m benchmarks.auto [--models 1000] [--days 90] [--data DIR]
 
@@ -46,7 +46,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Signal:
-    """A generated signal. daily, weekly, sigma: in units of the logarithm; step: seconds between numbers."""
+    """Generated signal. daily, weekly, sigma: in units of the logarithm; step: seconds between samples."""
 
     name: str
     daily: float = 0.3
@@ -57,7 +57,7 @@ class Signal:
     step: int = 300
 
     def numbers(self, rng: np.random.Generator, models: int, days: int) -> Iterator[tuple[int, Floats]]:
-        """Slot and logarithms (models,), one after the other."""
+        """Yield slots with logarithms (models,)."""
         noise = rng.standard_normal(models) * self.sigma
         innovation = self.sigma * math.sqrt(1 - self.phi**2)
         for slot in range(START, START + days * DAY, self.step * SECOND):
@@ -81,7 +81,7 @@ SIGNALS = (
 
 
 class Watch:
-    """`auto` over many models, and when each began to be breached."""
+    """Run of `auto` over many models, with the first breach of each."""
 
     def __init__(self, models: int, event: EventKind) -> None:
         self._strategy = build(StrategySpec("auto", {}))
@@ -90,21 +90,21 @@ class Watch:
         self._on = np.zeros(models, np.bool_)
 
     def see(self, slot: int, columns: dict[str, Floats]) -> NDArray[np.bool_]:
-        """Which models begin to be breached."""
+        """Return the models that become breached."""
         batch = EventBatch("signal", self._event, slot, self._table, self._index, columns)
         on = self._strategy.analyse_batch(batch, self._state).code == Code.BREACHED
         begins, self._on = on & ~self._on, on
         return np.asarray(begins)
 
 
-def middle_and_late(found: Floats) -> tuple[float, float]:
-    """The median, and what nine of ten are within; infinite where too many never were."""
-    ordered = np.sort(found)
-    return float(ordered[len(found) // 2]), float(ordered[min(len(found) - 1, int(len(found) * 0.9))])
+def middle_and_late(result: Floats) -> tuple[float, float]:
+    """Return median and 90th percentile; infinite where too many were never detected."""
+    ordered = np.sort(result)
+    return float(ordered[len(result) // 2]), float(ordered[min(len(result) - 1, int(len(result) * 0.9))])
 
 
 def quiet(kind: Signal, models: int, days: int, seed: int) -> float:
-    """Requests per model and quarter, on a signal in which nothing happens."""
+    """Return requests per model and quarter, on a signal without changes."""
     rng, watch = np.random.default_rng(seed), Watch(models, EventKind.LATENCY)
     last, count = np.full(models, -DAY), 0
     for slot, numbers in kind.numbers(rng, models, days):
@@ -115,32 +115,32 @@ def quiet(kind: Signal, models: int, days: int, seed: int) -> float:
 
 
 def delays(kind: Signal, size: float, models: int, seed: int) -> tuple[float, float]:
-    """Minutes from a step by `size` (0.2: 20 %), at any time of the week, to an alarm: median and nine of ten."""
+    """Return minutes from a step by `size` (0.2: 20 %) at any time of the week to an alarm: median and p90."""
     rng, watch = np.random.default_rng(seed), Watch(models, EventKind.LATENCY)
     steps = START + WARM * DAY + (rng.random(models) * 7 * DAY).astype(np.int64)
-    found = np.full(models, np.inf)
+    result = np.full(models, np.inf)
     for slot, numbers in kind.numbers(rng, models, WARM + 9):
         stepped = slot >= steps
         begins = watch.see(slot, {"value": np.exp(numbers + stepped * math.log1p(size))})
-        first = begins & stepped & np.isinf(found)
-        found[first] = (slot - steps[first]) / MINUTE
-    return middle_and_late(found)
+        first = begins & stepped & np.isinf(result)
+        result[first] = (slot - steps[first]) / MINUTE
+    return middle_and_late(result)
 
 
 def errors_doubled(each: int, models: int, seed: int) -> tuple[float, float]:
-    """Requests from a doubling of an error rate of 1 % to an alarm: median and nine of ten; `each` a window of 5m."""
+    """Return requests from a doubling of an error rate of 1 % to an alarm: median and p90; `each` per window of 5m."""
     rng, watch = np.random.default_rng(seed), Watch(models, EventKind.INFERENCE_ERROR)
-    found, began = np.full(models, np.inf), START + 7 * DAY
+    result, began = np.full(models, np.inf), START + 7 * DAY
     for slot in range(START, START + 9 * DAY, 5 * MINUTE):
         share = 0.02 if slot >= began else 0.01
         columns = {"errors": rng.binomial(each, share, models).astype(float), "total": np.full(models, float(each))}
-        first = watch.see(slot, columns) & (slot >= began) & np.isinf(found)
-        found[first] = each * ((slot - began) // (5 * MINUTE) + 1)
-    return middle_and_late(found)
+        first = watch.see(slot, columns) & (slot >= began) & np.isinf(result)
+        result[first] = each * ((slot - began) // (5 * MINUTE) + 1)
+    return middle_and_late(result)
 
 
 def quiet_errors(each: int, models: int, days: int, seed: int) -> float:
-    """Requests per model and quarter, at a steady error rate of 1 %."""
+    """Return requests per model and quarter, at a steady error rate of 1 %."""
     rng, watch, count = np.random.default_rng(seed), Watch(models, EventKind.INFERENCE_ERROR), 0
     for slot in range(START, START + days * DAY, 5 * MINUTE):
         columns = {"errors": rng.binomial(each, 0.01, models).astype(float), "total": np.full(models, float(each))}
@@ -163,7 +163,7 @@ Model = dict[str, Any]
 
 
 def rules_for(models: list[Model], version: str) -> dict[str, Any]:
-    """For each signal that is some model's primary one, a rule that names no strategy, over those models only."""
+    """Return a rule without a strategy for each signal that is some model's primary one, over those models only."""
     group: dict[str, Any] = {"name": "labelled", "interval": "5m", "signals": {}, "rules": []}
     for name, query in SIGNALS_OF.items():
         projects = {item["project"].replace(".", "[.]") for item in models if name in item["primary"].split("|")}
@@ -176,7 +176,7 @@ def rules_for(models: list[Model], version: str) -> dict[str, Any]:
 
 
 def backtest(url: str, models: list[Model], version: str, end: int, folder: Path) -> str:
-    """The decisions of a backtest over models of one version, as JSON lines."""
+    """Return the decisions of a backtest over models of one version, as JSON lines."""
     (folder / "rules.yml").write_text(json.dumps(rules_for(models, version)))
     config = {
         "global": {"query_offset": "0s"}, "prometheus": {"url": url}, "rule_files": ["rules.yml"],
@@ -193,7 +193,7 @@ def backtest(url: str, models: list[Model], version: str, end: int, folder: Path
 
 
 def labelled(data: Path, part: str) -> dict[str, Any]:
-    """Scores by family. A retraining is of a pipeline: versions that are served side by side are backtested apart."""
+    """Return scores by family; versions served side by side are backtested separately."""
     labels = json.loads((data / part / "labels.json").read_text())
     port, told = free_port(), ""
     with tempfile.TemporaryDirectory() as place:
@@ -214,18 +214,18 @@ def labelled(data: Path, part: str) -> dict[str, Any]:
 
 
 def score(data: Path, part: str, folder: Path, family: str) -> dict[str, float]:
-    """What score.py says of the decisions, with a cooldown of six hours."""
+    """Return the output of score.py for the decisions, with a cooldown of six hours."""
     command = [
         sys.executable, str(data / "score.py"), "--labels", str(data / part / "labels.json"), "--decisions",
         str(folder / "decisions.jsonl"), "--cooldown", "21600", "--json", *(["--family", family] if family else []),
     ]  # fmt: skip
     told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["groups"]["ALL"]
-    wanted = ("windows", "detected", "fa_per_model_week", "median_delay", "nab")
-    return {key: round(told[key], 3) for key in wanted}
+    expected = ("windows", "detected", "fa_per_model_week", "median_delay", "nab")
+    return {key: round(told[key], 3) for key in expected}
 
 
 def main() -> None:
-    """Count everything, a line each; the summary last."""
+    """Print a line for each measurement, and the summary last."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=int, default=1000)
     parser.add_argument("--days", type=int, default=90)
@@ -233,22 +233,22 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder with the labelled series")
     parser.add_argument("--part", default="dev", help="which part of them")
     options = parser.parse_args()
-    found: dict[str, Any] = {"quiet": {}, "minutes": {}}
+    result: dict[str, Any] = {"quiet": {}, "minutes": {}}
     for place, kind in enumerate(SIGNALS):
         began, days = time.monotonic(), max(14, options.days * kind.step // 300)
         calm = quiet(kind, options.models, days, options.seed + place)
-        found["quiet"][kind.name] = round(calm, 3)
-        found["minutes"][kind.name] = {
+        result["quiet"][kind.name] = round(calm, 3)
+        result["minutes"][kind.name] = {
             f"+{size:.0%}": delays(kind, size, options.models // 4, options.seed + 100 + place) for size in (0.2, 0.4)
         }
-        told = ", ".join(f"{key} {one:.0f} ({nine:.0f})" for key, (one, nine) in found["minutes"][kind.name].items())
+        told = ", ".join(f"{key} {one:.0f} ({nine:.0f})" for key, (one, nine) in result["minutes"][kind.name].items())
         print(f"{kind.name}: {calm:.2f} a quarter; minutes {told} [{time.monotonic() - began:.0f} s]", flush=True)
-    found["quiet"]["errors"] = round(quiet_errors(50, options.models, options.days, options.seed), 3)
-    found["requests_until_doubled"] = errors_doubled(50, options.models, options.seed)
-    print(f"errors: {found['quiet']['errors']} a quarter; requests {found['requests_until_doubled']}", flush=True)
+    result["quiet"]["errors"] = round(quiet_errors(50, options.models, options.days, options.seed), 3)
+    result["requests_until_doubled"] = errors_doubled(50, options.models, options.seed)
+    print(f"errors: {result['quiet']['errors']} a quarter; requests {result['requests_until_doubled']}", flush=True)
     if options.data:
-        found["labelled"] = labelled(options.data, options.part)
-    print(json.dumps(found))
+        result["labelled"] = labelled(options.data, options.part)
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

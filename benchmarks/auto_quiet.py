@@ -1,4 +1,4 @@
-"""False requests of `strategy: auto` on quiet signals that are not the promise's waves and AR noise.
+"""False requests of `strategy: auto` on signals without changes, beyond the waves and AR noise of `benchmarks.auto`.
 
     python -m benchmarks.auto_quiet [--models 200] [--days 90]
 
@@ -23,22 +23,22 @@ from bridge.domain.times import DAY, HOUR, MINUTE
 Floats = NDArray[np.float64]
 Draw = np.random.Generator
 Numbers = Callable[[Draw, int, Floats], Floats]
-"""The numbers (models,) of a slot, from a generator, the slot and a memory (models,) to change in place."""
+"""Function of a generator, a slot and a memory (models,), updated in place, that returns the values (models,)."""
 
 
 def wave(slot: int) -> float:
-    """The course of a day, from -1 to 1."""
+    """Return the daily wave, from -1 to 1."""
     return math.sin(2 * math.pi * (slot % DAY) / DAY)
 
 
 def wandering(draw: Draw, _: int, memory: Floats) -> Floats:
-    """A level of AR(1) 0.9995 (a week), under noise an eighth as large."""
+    """Return a level of AR(1) 0.9995 (a week) beneath noise an eighth as large."""
     memory += -0.0005 * memory + 0.005 * draw.standard_normal(len(memory))
     return memory + 0.02 * draw.standard_normal(len(memory))
 
 
 def correlated(phi: float) -> Numbers:
-    """Latencies with a daily wave of 0.3 and AR(1) noise of 0.1, both in the logarithm."""
+    """Return latencies with a daily wave of 0.3 and AR(1) noise of 0.1, both in the logarithm."""
 
     def numbers(draw: Draw, slot: int, memory: Floats) -> Floats:
         memory += (phi - 1) * memory + math.sqrt(1 - phi**2) * draw.standard_normal(len(memory))
@@ -48,7 +48,7 @@ def correlated(phi: float) -> Numbers:
 
 
 def job(draw: Draw, slot: int, memory: Floats) -> Floats:
-    """Latencies that rise by two thirds for half an hour every night, between two and half past three."""
+    """Return latencies that rise by two thirds for half an hour every night, between 02:00 and 03:30."""
     if slot % DAY == 0:
         memory[:] = draw.integers(2 * HOUR, 3 * HOUR, len(memory))
     at_work = (slot % DAY >= memory) & (slot % DAY < memory + HOUR / 2)
@@ -56,14 +56,14 @@ def job(draw: Draw, slot: int, memory: Floats) -> Floats:
 
 
 def heavy(freedom: int) -> Numbers:
-    """Latencies with independent noise of Student's t in the logarithm, and a daily wave."""
+    """Return latencies with independent noise of Student's t in the logarithm, and a daily wave."""
     return lambda draw, slot, memory: np.asarray(
         np.exp(-1.6 + 0.3 * wave(slot) + 0.08 * draw.standard_t(freedom, len(memory)))
     )
 
 
 def gaps(draw: Draw, slot: int, memory: Floats) -> Floats:
-    """Latencies of which three in ten are missing."""
+    """Return latencies of which three in ten are missing."""
     numbers = np.exp(-1.6 + 0.3 * wave(slot) + 0.1 * draw.standard_normal(len(memory)))
     numbers[draw.random(len(memory)) < 0.3] = np.nan
     return np.asarray(numbers)
@@ -96,7 +96,7 @@ SIGNALS: dict[str, tuple[EventKind, Numbers]] = {
 
 
 def quiet(event: EventKind, numbers: Numbers, models: int, days: int, seed: int) -> float:
-    """Requests per model and quarter."""
+    """Return requests per model and quarter."""
     draw, watch, memory = np.random.default_rng(seed), Watch(models, event), np.zeros(models)
     last, count = np.full(models, -DAY), 0
     for slot in range(START, START + days * DAY, 5 * MINUTE):
@@ -107,17 +107,17 @@ def quiet(event: EventKind, numbers: Numbers, models: int, days: int, seed: int)
 
 
 def main() -> None:
-    """A line each; the summary last."""
+    """Print a line for each signal, and the summary last."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=int, default=200)
     parser.add_argument("--days", type=int, default=90)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    found = {}
+    result = {}
     for name, (event, numbers) in SIGNALS.items():
-        found[name] = round(quiet(event, numbers, options.models, options.days, options.seed), 2)
-        print(f"{name}: {found[name]} a quarter", flush=True)
-    print(json.dumps({"quiet": found}))
+        result[name] = round(quiet(event, numbers, options.models, options.days, options.seed), 2)
+        print(f"{name}: {result[name]} a quarter", flush=True)
+    print(json.dumps({"quiet": result}))
 
 
 if __name__ == "__main__":

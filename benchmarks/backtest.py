@@ -1,4 +1,4 @@
-"""A month of history: ours against `vmalert -replay`, on the same VictoriaMetrics, in one run.
+"""Backtest of a month against `vmalert -replay`, on the same VictoriaMetrics, in one run.
 
     python -m benchmarks.backtest [--series 1000] [--days 30] [--rounds 3] [--breach 360] [--only ...]
 
@@ -39,7 +39,7 @@ SCENARIOS = ["expr", "expr_apart", "expr1", "signal", "rss"]
 
 @dataclass(frozen=True)
 class Used:
-    """What one run used. own, store: CPU seconds. wall: seconds. rss_mb: the most of its own."""
+    """Cost of one run. own, store: CPU seconds. wall: seconds. rss_mb: own peak."""
 
     wall: float
     own: float
@@ -53,7 +53,7 @@ class Used:
 
 @contextlib.contextmanager
 def victoria_metrics() -> Iterator[tuple[str, Program]]:
-    """An empty store."""
+    """Start an empty store."""
     port, folder = free_port(), Path(tempfile.mkdtemp(prefix="backtest-"))
     command = [
         "victoria-metrics", f"-httpListenAddr=127.0.0.1:{port}", f"-storageDataPath={folder}/data",
@@ -67,7 +67,7 @@ def victoria_metrics() -> Iterator[tuple[str, Program]]:
 
 
 def fill(url: str, series: int, begins: int, minutes: int, breach: int) -> None:
-    """A sample a minute of every series; at any time about SHARE of them are breached, `breach` minutes each."""
+    """Yield a sample per minute of every series; at any time about SHARE are breached, for `breach` minutes each."""
     rng = np.random.default_rng(7)
     times = [(begins + MINUTE * minute) * 1000 for minute in range(minutes)]
     stamps = json.dumps(times)
@@ -83,13 +83,13 @@ def fill(url: str, series: int, begins: int, minutes: int, breach: int) -> None:
 
 
 def post(url: str, data: bytes = b"") -> None:
-    """Send it; nothing of interest comes back."""
+    """Send a request and ignore the response."""
     with urllib.request.urlopen(urllib.request.Request(url, data=data, method="POST"), timeout=120) as answer:
         answer.read()
 
 
 def quiet(program: Program) -> None:
-    """Wait until the store does nothing by itself."""
+    """Wait until the store is idle."""
 
     def still() -> bool:
         before = cpu(program.pid)
@@ -100,7 +100,7 @@ def quiet(program: Program) -> None:
 
 
 def used(command: list[str], url: str, store: Program) -> Used:
-    """Run a command to its end. Raises when it fails."""
+    """Run a command to completion. Raises when it fails."""
     post(f"{url}/internal/resetRollupResultCache")
     before, began = cpu(store.pid), time.monotonic()
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -118,19 +118,19 @@ def used(command: list[str], url: str, store: Program) -> Used:
 
 
 def expressions(rules: int, *, apart: bool) -> list[str]:
-    """apart: they have nothing in common but their numbers."""
+    """Return the rules. apart: they share nothing but their values."""
     same = ("{}", "{} + 0", "{} * 1", "abs({})", "-(-{})") if apart else ("{}",) * 5
-    return [f"{same[place].format('model_drift_score')} > {limit}" for place, limit in enumerate(LIMITS[:rules])]
+    return [f"{same[index].format('model_drift_score')} > {limit}" for index, limit in enumerate(LIMITS[:rules])]
 
 
 def rule_file(folder: Path, *, signal: bool, rules: int, apart: bool = False) -> Path:
-    """Ours."""
+    """Return the rule file of the bridge."""
     written = []
-    for place, (limit, expr) in enumerate(zip(LIMITS[:rules], expressions(rules, apart=apart), strict=True)):
+    for index, (limit, expr) in enumerate(zip(LIMITS[:rules], expressions(rules, apart=apart), strict=True)):
         what: dict[str, object] = {"expr": expr}
         if signal:
             what = {"signal": "drift", "strategy": {"threshold": {"max": limit}}}
-        written.append({"retrain": f"Drift{place}", **what, "cooldown": "1h"})
+        written.append({"retrain": f"Drift{index}", **what, "cooldown": "1h"})
     group: dict[str, object] = {"name": "g", "interval": "1m", "query_offset": "0s", "rules": written}
     if signal:
         group["signals"] = {"drift": {"event": "drift", "expr": "model_drift_score"}}
@@ -140,16 +140,16 @@ def rule_file(folder: Path, *, signal: bool, rules: int, apart: bool = False) ->
 
 
 def alert_file(folder: Path, rules: int, *, apart: bool = False) -> Path:
-    """The same, as vmalert's alerts."""
+    """Return the same rules as vmalert alerts."""
     exprs = expressions(rules, apart=apart)
-    written = [{"alert": f"Drift{place}", "expr": expr} for place, expr in enumerate(exprs)]
+    written = [{"alert": f"Drift{index}", "expr": expr} for index, expr in enumerate(exprs)]
     path = folder / f"alerts-{rules}{'-apart' if apart else ''}.yml"
     path.write_text(json.dumps({"groups": [{"name": "g", "interval": "1m", "rules": written}]}))
     return path
 
 
 def ours(rules: Path, url: str, begins: int, ends: int) -> list[str]:
-    """The command."""
+    """Run the bridge's backtest."""
     return [
         sys.executable, "-m", "bridge.cli", "backtest", f"--rules={rules}", f"--prometheus.url={url}",
         f"--from={begins}", f"--to={ends}",
@@ -157,7 +157,7 @@ def ours(rules: Path, url: str, begins: int, ends: int) -> list[str]:
 
 
 def vmalert(rules: Path, url: str, begins: int, ends: int) -> list[str]:
-    """The peer's."""
+    """Run vmalert's replay."""
     stamp = "%Y-%m-%dT%H:%M:%SZ"
     return [
         "vmalert", f"-rule={rules}", f"-datasource.url={url}", f"-remoteWrite.url={url}",
@@ -168,7 +168,7 @@ def vmalert(rules: Path, url: str, begins: int, ends: int) -> list[str]:
 
 
 def fetch_alone(url: str, begins: int, ends: int) -> None:
-    """Fetch and decode the chunks of a signal, and do nothing with them. Run in a process of its own."""
+    """Fetch and decode the chunks of a signal, and discard them. Runs in its own process."""
     from bridge.authoring.backtest.backtest import of_rules  # noqa: PLC0415 - of the other process
     from bridge.domain.model import ModelTable  # noqa: PLC0415
     from bridge.engine.replay.replay import slots  # noqa: PLC0415
@@ -191,24 +191,24 @@ def fetch_alone(url: str, begins: int, ends: int) -> None:
 
 
 def medians(runs: list[Used]) -> dict[str, float]:
-    """Of each figure."""
+    """Return the median of each figure."""
     names = ("wall", "own", "store", "total", "rss_mb")
     return {name: round(statistics.median(getattr(run, name) for run in runs), 2) for name in names}
 
 
 def compare(sides: dict[str, list[str]], url: str, store: Program, rounds: int) -> dict[str, dict[str, float]]:
-    """Both sides in turn."""
+    """Run both sides in turn."""
     runs: dict[str, list[Used]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, command in sides.items():
             quiet(store)
             runs[name].append(used(command, url, store))
             print(f"  {name:14}", runs[name][-1], flush=True)
-    return {name: medians(found) for name, found in runs.items()}
+    return {name: medians(result) for name, result in runs.items()}
 
 
 def main() -> None:
-    """Fill the store, run both sides, print the summary last."""
+    """Fill the store, run both sides, and print the summary last."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--series", type=int, default=1000)
     parser.add_argument("--days", type=int, default=30)
@@ -220,44 +220,44 @@ def main() -> None:
     if options.fetch_alone:
         url, begins, ends = options.fetch_alone
         return fetch_alone(url, int(begins), int(ends))
-    wanted = options.only or SCENARIOS
+    expected = options.only or SCENARIOS
     version = subprocess.run(["vmalert", "-version"], capture_output=True, text=True, check=False)
     print("peer:", (version.stdout or version.stderr).strip().split("\n")[0])
     ends = 1_790_000_000 // DAY * DAY
     begins = ends - options.days * DAY
     with victoria_metrics() as (url, store), tempfile.TemporaryDirectory() as name:
         fill(url, options.series, begins, options.days * DAY // MINUTE, options.breach)
-        print(json.dumps(measure(wanted, Path(name), url, store, begins, ends, options.rounds)))
+        print(json.dumps(measure(expected, Path(name), url, store, begins, ends, options.rounds)))
     return None
 
 
 def measure(
-    wanted: list[str], folder: Path, url: str, store: Program, begins: int, ends: int, rounds: int
+    expected: list[str], folder: Path, url: str, store: Program, begins: int, ends: int, rounds: int
 ) -> dict[str, object]:
-    """The figures that are wanted."""
-    found: dict[str, object] = {}
+    """Return the figures of the summary."""
+    result: dict[str, object] = {}
     scenarios: dict[str, dict[str, dict[str, float]]] = {}
     for name, rules in (("expr", 5), ("expr_apart", 5), ("expr1", 1)):
-        if name in wanted:
+        if name in expected:
             apart = name == "expr_apart"
             sides = {
                 "vmalert": vmalert(alert_file(folder, rules, apart=apart), url, begins, ends),
                 "ours": ours(rule_file(folder, signal=False, rules=rules, apart=apart), url, begins, ends),
             }
             scenarios[name] = both = compare(sides, url, store, rounds)
-            found[f"ratio_{name}_cpu"] = round(both["ours"]["total"] / both["vmalert"]["total"], 3)
-    if "signal" in wanted:
+            result[f"ratio_{name}_cpu"] = round(both["ours"]["total"] / both["vmalert"]["total"], 3)
+    if "signal" in expected:
         alone = [sys.executable, "-m", "benchmarks.backtest", "--fetch-alone", url, str(begins), str(ends)]
         command = ours(rule_file(folder, signal=True, rules=5), url, begins, ends)
         scenarios["signal"] = both = compare({"fetch alone": alone, "ours": command}, url, store, rounds)
-        found["ratio_signal_wall"] = round(both["ours"]["wall"] / both["fetch alone"]["wall"], 3)
-    if "rss" in wanted:
+        result["ratio_signal_wall"] = round(both["ours"]["wall"] / both["fetch alone"]["wall"], 3)
+    if "rss" in expected:
         rules_file = rule_file(folder, signal=True, rules=1)
         tenth = ends - (ends - begins) // 10
         sides = {"a tenth": ours(rules_file, url, tenth, ends), "whole": ours(rules_file, url, begins, ends)}
         scenarios["rss"] = both = compare(sides, url, store, 1)
-        found["rss_growth"] = round(both["whole"]["rss_mb"] / both["a tenth"]["rss_mb"], 3)
-    return {**found, "scenarios": scenarios}
+        result["rss_growth"] = round(both["whole"]["rss_mb"] / both["a tenth"]["rss_mb"], 3)
+    return {**result, "scenarios": scenarios}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the strategy decay promises, counted: coverage of its intervals, breaches of level and of falling series, time.
+"""Benchmark of `decay`: coverage of its intervals, breaches of stationary and of falling series, time.
 
     python -m benchmarks.decay [--models 20000] [--seed 1]
 
@@ -31,7 +31,7 @@ LEAD = 24  # cells that a retraining takes
 
 
 def noise(rng: np.random.Generator, models: int, length: int, phi: float) -> Floats:
-    """(models, length) with standard deviation 1 and correlation phi of neighbours."""
+    """Return noise (models, length) with standard deviation 1 and lag-1 autocorrelation phi."""
     z = rng.normal(size=(models, length))
     for cell in range(1, length):
         z[:, cell] = phi * z[:, cell - 1] + np.sqrt(1 - phi**2) * z[:, cell]
@@ -39,7 +39,7 @@ def noise(rng: np.random.Generator, models: int, length: int, phi: float) -> Flo
 
 
 def coverage(rng: np.random.Generator, models: int, cells: int, phi: float) -> float:
-    """Share of 90 % intervals that hold the true crossing, half a window ahead."""
+    """Return the share of 90 % intervals that cover the true crossing, half a window ahead."""
     x, ahead = np.arange(cells) - cells + 0.5, cells / 2
     y = noise(rng, models, cells, phi) + 0.1 * x
     lines = fit(x, y, np.ones(y.shape, np.bool_), student(0.95, CELLS))
@@ -48,14 +48,14 @@ def coverage(rng: np.random.Generator, models: int, cells: int, phi: float) -> f
 
 
 def see(strategy: RetrainStrategy, state: StateColumn | None, hour: int, values: Floats) -> NDArray[np.bool_]:
-    """One sample of every model; who is breached."""
+    """Evaluate one sample of every model; return who is breached."""
     index = np.arange(len(values), dtype=np.int32)
     batch = EventBatch("accuracy", EventKind.CUSTOM, START + hour * HOUR, ModelTable(), index, {"value": values})
     return strategy.analyse_batch(batch, state).code == Code.BREACHED
 
 
 def first_breaches(series: Floats, limit: float) -> Floats:
-    """(models,) hours to the first breach; infinite without one."""
+    """Return hours (models,) to the first breach; infinite without one."""
     spec = {"max": limit, "lead_time": f"{LEAD}h", "window": f"{CELLS}h"}
     strategy = build(StrategySpec("decay", spec))
     state, found = strategy.new_state(len(series)), np.full(len(series), np.inf)
@@ -66,7 +66,7 @@ def first_breaches(series: Floats, limit: float) -> Floats:
 
 
 def tick_ms(models: int) -> dict[str, float]:
-    """Medians of ticks in which every line is fitted anew, in which none is, and of one `np.add` over the column."""
+    """Return medians of ticks in which every line is refitted, in which none is, and of one `np.add`."""
     rng = np.random.default_rng(3)
     strategy = build(StrategySpec("decay", {"max": 9.0, "lead_time": "1d", "window": f"{2 * CELLS}h"}))
     state = strategy.new_state(models)
@@ -85,7 +85,7 @@ def tick_ms(models: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--models", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
@@ -100,8 +100,8 @@ def main() -> None:
             ever = np.isfinite(first_breaches(noise(rng, few, 20 * CELLS, phi), sigmas))
             found[f"level_{sigmas:g}_sigmas_off_phi_{phi}"] = round(float(ever.mean()), 3)
         fall = np.maximum(np.arange(400.0) - 100, 0) * 0.1  # at the limit after 200 hours
-        told = 200 - first_breaches(noise(rng, few, 400, phi) + fall, 10.0)
-        quantiles = np.quantile(told, (0.1, 0.5, 0.9), method="lower").tolist()
+        text = 200 - first_breaches(noise(rng, few, 400, phi) + fall, 10.0)
+        quantiles = np.quantile(text, (0.1, 0.5, 0.9), method="lower").tolist()
         found[f"hours_before_crossing_phi_{phi}"] = [round(hours, 1) for hours in quantiles]
     found["ms"] = tick_ms(args.models * 5)
     for label, value in found.items():

@@ -1,4 +1,4 @@
-"""What detectors do on standardised signals, counted: false alarms, delays, time per tick, bytes.
+"""Benchmark of detectors on standardised signals: false alarms, delays, time per tick, bytes.
 
     OMP_NUM_THREADS=1 python -m benchmarks.detectors [--models 1000] [--days 20] [--size 100000] [--seed 1] [--write]
 
@@ -41,7 +41,7 @@ STREAMS = {"independent": (0.0, 0.0), "AR(0.5)": (0.5, 0.0), "AR(0.9)": (0.9, 0.
 
 
 class Stream:
-    """Noise of `models` models, sample by sample. waves: of how many times three and two sigmas. shift: added."""
+    """Noise of `models` models, sample by sample. waves: factor on waves of three and two sigmas. shift: added."""
 
     def __init__(self, models: int, phi: float, waves: float, seed: int) -> None:
         self.draw, self.phi, self.waves = np.random.default_rng(seed), phi, waves
@@ -49,7 +49,7 @@ class Stream:
         self.slot, self.shift = START, 0.0
 
     def sample(self) -> Floats:
-        """The next one."""
+        """Return the next sample."""
         self.slot += STEP
         fresh = np.sqrt(1 - self.phi**2) * self.draw.standard_normal(len(self.noise))
         self.noise = self.phi * self.noise + fresh
@@ -58,7 +58,7 @@ class Stream:
 
 
 class Look:
-    """A detector that looks at a stream; the reference is what suits the stream."""
+    """Detector that evaluates a stream, with a reference that suits the stream."""
 
     def __init__(self, name: str, stream: Stream, params: dict[str, Any] | None = None) -> None:
         standardise = {"reference": "seasonal" if stream.waves else "version", "floor": 0.0}
@@ -68,25 +68,25 @@ class Look:
         self.state = strategy.new_state(len(stream.noise))
 
     def alarms(self) -> NDArray[np.bool_]:
-        """Whose alarm is on after the next sample."""
+        """Return the models whose alarm is on after the next sample."""
         return (
             self.strategy.analyse_batch(batch(self.stream.sample(), self.stream.slot), self.state).code == Code.BREACHED
         )
 
     def warm_up(self) -> None:
-        """Let it learn."""
+        """Run the warm-up."""
         for _ in range((22 if self.stream.waves else 8) * A_DAY):
             self.alarms()
 
 
 def batch(values: Floats, slot: int) -> EventBatch:
-    """One sample of every model; the table stays empty, strategies do not read it."""
+    """Return a batch with one sample per model; the table stays empty, as strategies do not read it."""
     index = np.arange(len(values), dtype=np.int32)
     return EventBatch("score", EventKind.CUSTOM, slot, ModelTable(), index, {"value": values})
 
 
 def run_length(name: str, stream: Stream, days: int, params: dict[str, Any] | None = None) -> tuple[float, int]:
-    """Samples per alarm of healthy models, and how many alarms there were; without any, a third of the samples."""
+    """Return samples per alarm of healthy models, and the number of alarms; a third of the samples without any."""
     look = Look(name, stream, params)
     look.warm_up()
     before, begun = look.alarms(), 0
@@ -98,34 +98,34 @@ def run_length(name: str, stream: Stream, days: int, params: dict[str, Any] | No
 
 
 def delays(name: str, stream: Stream, shift: float, params: dict[str, Any] | None = None) -> dict[str, float]:
-    """Median and 9 of 10 of the samples until the alarm, and the share that was found within MOST."""
+    """Return median and p90 of the samples until the alarm, and the share detected within MOST."""
     look = Look(name, stream, params)
     look.warm_up()
     healthy = ~look.alarms()
-    found = np.full(len(healthy), np.inf)
+    result = np.full(len(healthy), np.inf)
     stream.shift = shift
     for sample in range(1, MOST + 1):
-        fresh = look.alarms() & np.isinf(found)
-        found[fresh] = sample
-    found = found[healthy]
-    median, most = (float(np.quantile(found, q, method="higher")) for q in (0.5, 0.9))
-    return {"median": median, "p90": most, "found": float(np.isfinite(found).mean())}
+        fresh = look.alarms() & np.isinf(result)
+        result[fresh] = sample
+    result = result[healthy]
+    median, most = (float(np.quantile(result, q, method="higher")) for q in (0.5, 0.9))
+    return {"median": median, "p90": most, "found": float(np.isfinite(result).mean())}
 
 
 def measured(names: tuple[str, ...], models: int, days: int, seed: int) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Detector, stream, and what was counted."""
+    """Result for a detector and a stream."""
     for name in names:
-        for place, (stream, (phi, waves)) in enumerate(STREAMS.items()):
-            length, begun = run_length(name, Stream(models, phi, waves, seed + place), days)
-            found: dict[str, Any] = {"arl0": round(length), "false_alarms": begun}
+        for position, (stream, (phi, waves)) in enumerate(STREAMS.items()):
+            length, begun = run_length(name, Stream(models, phi, waves, seed + position), days)
+            result: dict[str, Any] = {"arl0": round(length), "false_alarms": begun}
             for sigma in (1, 2):
-                few = Stream(max(models // 4, 50), phi, waves, seed + 10 + place)
-                found[f"delay_{sigma}"] = delays(name, few, float(sigma))
-            yield name, stream, found
+                few = Stream(max(models // 4, 50), phi, waves, seed + 10 + position)
+                result[f"delay_{sigma}"] = delays(name, few, float(sigma))
+            yield name, stream, result
 
 
 def uneven(night: float, *, heavy: bool, models: int = 100, days: int = 36, seed: int = 1) -> int:
-    """False alarms of seasonal_cusum, after eight days, on AR(0.5) latencies of 5 % noise and a daily and weekly wave.
+    """Count false alarms of seasonal_cusum, after eight days, on AR(0.5) latencies with 5 % noise and seasonal waves.
 
     night: by what factor the noise is wider from 0 to 7 o'clock. heavy: Student's t with 3 degrees of freedom.
     """
@@ -153,7 +153,7 @@ def uneven(night: float, *, heavy: bool, models: int = 100, days: int = 36, seed
 
 
 def milliseconds(call: Callable[[], object], times: int = 15) -> float:
-    """Median."""
+    """Return the median."""
     taken = []
     for _ in range(times):
         began = time.perf_counter()
@@ -163,7 +163,7 @@ def milliseconds(call: Callable[[], object], times: int = 15) -> float:
 
 
 def speed(name: str, size: int) -> dict[str, float]:
-    """Milliseconds per tick over `size` models: the detector alone, with standardisation, and one np.add; bytes."""
+    """Return milliseconds per tick over `size` models: detector alone, with standardisation, one np.add; and bytes."""
     stream = Stream(size, 0.5, 0.0, 5)
     strategy = build(StrategySpec(name, {}))
     assert isinstance(strategy, Detector)
@@ -192,15 +192,15 @@ def speed(name: str, size: int) -> dict[str, float]:
 # ---------------------------------------------------------------- report
 
 
-def tables(found: dict[str, Any]) -> str:
-    """The page's tables."""
+def tables(result: dict[str, Any]) -> str:
+    """Return the tables of the page."""
     lines = [
         "| detector | stream | ARL0 | false alarms a quarter, at 5m, at 1m | 1 sigma: median, p90 | 2 sigmas |",
         "|---|---|---|---|---|---|",
     ]
     for name in DETECTORS:
         for stream in STREAMS:
-            cell = found["cells"].get(f"{name} {stream}")
+            cell = result["cells"].get(f"{name} {stream}")
             if cell is None:
                 continue
             sign = "" if cell["false_alarms"] else "> "
@@ -214,7 +214,7 @@ def tables(found: dict[str, Any]) -> str:
         "", "| detector | bytes a model, of these its own | detector alone | with standardisation | both in np.add |",
         "|---|---|---|---|---|",
     ]  # fmt: skip
-    for name, cost in found["speed"].items():
+    for name, cost in result["speed"].items():
         alone, whole = (cost[key] / cost["np_add"] for key in ("detector", "tick"))
         size = f"{cost['bytes']}, {cost['bytes_own']}"
         lines.append(
@@ -225,19 +225,19 @@ def tables(found: dict[str, Any]) -> str:
 
 def _delay(cell: dict[str, float]) -> str:
     numbers = ", ".join("-" if np.isinf(cell[key]) else f"{cell[key]:.0f}" for key in ("median", "p90"))
-    return numbers if cell["found"] > 0.995 else f"{numbers} ({100 * cell['found']:.0f} % found)"
+    return numbers if cell["found"] > 0.995 else f"{numbers} ({100 * cell['result']:.0f} % found)"
 
 
-def write(found: dict[str, Any]) -> None:
-    """Exchange what stands between the page's marks."""
+def write(result: dict[str, Any]) -> None:
+    """Replace the text between the markers of the page."""
     text = PAGE.read_text(encoding="utf-8")
     head, _, rest = text.partition("<!-- tables -->\n")
     _, _, tail = rest.partition("<!-- end -->")
-    PAGE.write_text(f"{head}<!-- tables -->\n\n{tables(found)}\n\n<!-- end -->{tail}", encoding="utf-8")
+    PAGE.write_text(f"{head}<!-- tables -->\n\n{tables(result)}\n\n<!-- end -->{tail}", encoding="utf-8")
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--models", type=int, default=1000)
     parser.add_argument("--days", type=int, default=20)
@@ -246,20 +246,20 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
     keep_large_buffers()  # as the bridge does
-    found: dict[str, Any] = {**{key: getattr(args, key) for key in ("models", "days", "size", "seed")}, "cells": {}}
+    result: dict[str, Any] = {**{key: getattr(args, key) for key in ("models", "days", "size", "seed")}, "cells": {}}
     for name, stream, cell in measured(DETECTORS, args.models, args.days, args.seed):
-        found["cells"][f"{name} {stream}"] = cell
+        result["cells"][f"{name} {stream}"] = cell
         print(f"{name} on {stream}: {cell}", flush=True)
-    found["uneven"] = {
+    result["uneven"] = {
         "calm": uneven(1, heavy=False), "night_2": uneven(2, heavy=False), "night_4": uneven(4, heavy=False),
         "heavy": uneven(1, heavy=True),
     }  # fmt: skip
-    print(f"false alarms in 400 model-weeks of uneven noise: {found['uneven']}", flush=True)
-    found["speed"] = {name: speed(name, args.size) for name in DETECTORS}
-    print(tables(found))
+    print(f"false alarms in 400 model-weeks of uneven noise: {result['uneven']}", flush=True)
+    result["speed"] = {name: speed(name, args.size) for name in DETECTORS}
+    print(tables(result))
     if args.write:
-        write(found)
-    print(json.dumps(found).replace("Infinity", "null"))
+        write(result)
+    print(json.dumps(result).replace("Infinity", "null"))
 
 
 if __name__ == "__main__":

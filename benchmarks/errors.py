@@ -1,4 +1,4 @@
-"""What burn_rate and error_e_process promise, counted: false alarms, delays, and time per tick.
+"""Benchmark of burn_rate and error_e_process: false alarms, delays, and time per tick.
 
     python -m benchmarks.errors [--models 100000] [--looks 500] [--each 20] [--seed 1]
 
@@ -30,14 +30,14 @@ Draw = Callable[[int], Floats]
 
 
 def batch(slot: int, errors: Floats, total: Floats) -> EventBatch:
-    """One sample of every model; the table stays empty, strategies do not read it."""
+    """Return a batch with one sample per model; the table stays empty, as strategies do not read it."""
     index = np.arange(len(errors), dtype=np.int32)
     columns = {"errors": errors, "total": total}
     return EventBatch("failures", EventKind.INFERENCE_ERROR, slot, ModelTable(), index, columns)
 
 
 def first_alarms(name: str, params: dict[str, Any], draw: Draw, each: float, looks: int, models: int) -> Floats:
-    """(models,) requests seen at the first alarm; infinite without one. A model that fired is looked at no more."""
+    """Return requests (models,) seen at the first alarm; infinite without one. A model that fired is dropped."""
     strategy = build(StrategySpec(name, params))
     state = strategy.new_state(models)
     assert state is not None
@@ -52,24 +52,24 @@ def first_alarms(name: str, params: dict[str, Any], draw: Draw, each: float, loo
 
 
 def bursts(rng: np.random.Generator, each: int, p: float, correlation: float) -> Draw:
-    """Errors of which those of one sample hang together: beta-binomial, with this correlation of two requests."""
+    """Return beta-binomial errors, with this correlation between two requests of one sample."""
     size = (1 - correlation) / correlation
     return lambda models: rng.binomial(each, rng.beta(p * size, (1 - p) * size, models)).astype(float)
 
 
 def independent(rng: np.random.Generator, each: int, p: float, factor: float = 1.0) -> Draw:
-    """Errors that do not; factor: by which `increase` is too high."""
+    """Return independent errors; factor: overestimate of `increase`."""
     return lambda models: rng.binomial(each, p, models) * factor
 
 
 def changing(rng: np.random.Generator, each: int, before: float, after: float, looks: int) -> Draw:
-    """Errors of one rate for so many looks, then of another."""
+    """Return errors at one rate for a number of evaluations, then at another."""
     past = iter(range(looks))
     return lambda models: rng.binomial(each, before if next(past, None) is not None else after, models).astype(float)
 
 
 def burn_rates(rng: np.random.Generator, models: int) -> dict[str, Any]:
-    """Share of models that alarm within 30 days of samples every five minutes; hours to the alarm after a change."""
+    """Return the share of models that alarm in 30 days (a sample in 5m), and hours to an alarm after a change."""
     found: dict[str, Any] = {}
     month, week = 30 * 288, 7 * 288
     for each in (20, 1000):
@@ -90,7 +90,7 @@ def burn_rates(rng: np.random.Generator, models: int) -> dict[str, Any]:
 
 
 def tick_ms(name: str, params: dict[str, Any], models: int) -> dict[str, float]:
-    """Medians over 20 ticks in which every model's sample is counted, and what one `np.add` over the column takes."""
+    """Return medians over 20 ticks in which every model's sample is counted, and of one `np.add` over the column."""
     rng = np.random.default_rng(3)
     strategy = build(StrategySpec(name, params))
     state = strategy.new_state(models)
@@ -110,7 +110,7 @@ def tick_ms(name: str, params: dict[str, Any], models: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--models", type=int, default=100_000)
     parser.add_argument("--looks", type=int, default=500)

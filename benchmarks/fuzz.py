@@ -1,4 +1,4 @@
-"""Fuzzing: `python -m benchmarks.fuzz` puts 200,000 inputs into everything that takes text from outside.
+"""Fuzzing: `python -m benchmarks.fuzz` feeds 200,000 inputs to everything that takes text from outside.
 
 No input may crash or take more than 100 ms of CPU, and a doubled one at most three times the CPU. One input in fifty is
 doubled, from a size on that can be measured. Prints the seed; `--seed` repeats a run.
@@ -29,7 +29,7 @@ BATCH = 500  # inputs of one call of hypothesis, which takes longer with each th
 
 @dataclass
 class Tally:
-    """What was seen of one target."""
+    """Findings about one target."""
 
     name: str
     inputs: int = 0
@@ -44,7 +44,7 @@ class Tally:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Exit 1 when something was found; every finding is printed with its input."""
+    """Print every finding with its input; exit with 1 if there is one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--inputs", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
@@ -67,11 +67,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _fuzz(number: int, total: int, start: int) -> Tally:
-    """Put one target's share of the inputs into it."""
+    """Feed one target its share of the inputs."""
     target = TARGETS[number]
     count = total * target.share // sum(item.share for item in TARGETS) + 1
     tally = Tally(target.name)
-    found = tally.findings
+    result = tally.findings
     for batch in range(0, count, BATCH):
 
         @seed(start + batch)
@@ -84,9 +84,9 @@ def _fuzz(number: int, total: int, start: int) -> Tally:
             tally.inputs += 1
             try:
                 if problem := _problem(target, given_, tally):
-                    found.append(f"{problem}: {_shown(given_)}")
+                    result.append(f"{problem}: {_shown(given_)}")
             except Exception as error:  # noqa: BLE001 - a crash is what is looked for
-                found.append(f"{type(error).__name__}: {error}: {_shown(given_)}")
+                result.append(f"{type(error).__name__}: {error}: {_shown(given_)}")
 
         run()
     return tally
@@ -109,7 +109,7 @@ def _problem(target: Target, given_: Input, tally: Tally) -> str:
 
 
 def _growth(target: Target, given_: Input) -> float:
-    """How many times the CPU a doubled input takes; 0 when it never takes enough to be measured."""
+    """Return the factor of CPU time for a doubled input; 0 when it is too small to measure."""
     while cost(target, given_.text) < MEASURABLE:
         given_ = given_.doubled()
         if not 0 < len(given_.text) < 300_000:

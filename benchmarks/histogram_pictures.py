@@ -1,4 +1,4 @@
-"""Draws comparisons of histograms at work: the mean beside its reference, the statistic with its limit, the alarm.
+"""Pictures of histogram comparisons: the mean beside its reference, the statistic with its limit, the alarm.
 
     python -m benchmarks.histogram_pictures [--seed 4]
 
@@ -33,11 +33,11 @@ STRATEGIES = {
 
 
 def windows(rng: np.random.Generator, *, risen: bool) -> tuple[Floats, Floats]:
-    """Cumulative counts (slots, b) and sums (slots,) of the windows that end in three days."""
+    """Return cumulative counts (slots, b) and sums (slots,) of the windows that end in three days."""
     counts, sums = [], []
-    for place in range(-4, 3 * DAY):
-        slower = 1.4 if risen and DAY + 32 <= place < DAY + 88 else 1.0
-        middle = 0.15 * np.exp(0.2 * np.sin(2 * np.pi * place / DAY)) * slower
+    for position in range(-4, 3 * DAY):
+        slower = 1.4 if risen and DAY + 32 <= position < DAY + 88 else 1.0
+        middle = 0.15 * np.exp(0.2 * np.sin(2 * np.pi * position / DAY)) * slower
         seen = lognorm(0.5, scale=middle).rvs(QUARTER, random_state=rng)
         counts.append((seen[:, None] <= BOUNDS).sum(axis=0))
         sums.append(seen.sum())
@@ -47,7 +47,7 @@ def windows(rng: np.random.Generator, *, risen: bool) -> tuple[Floats, Floats]:
 
 
 def story(seed: int) -> EventBatch:
-    """All windows as one batch, since none is remembered from one to the next."""
+    """Return all windows as one batch, since the strategies are stateless."""
     rng = np.random.default_rng(seed)
     (before, old), (now, new) = windows(rng, risen=False), windows(rng, risen=True)
     columns = {"buckets": now, "reference": before, "sum": new, "reference_sum": old}
@@ -56,7 +56,7 @@ def story(seed: int) -> EventBatch:
 
 
 def picture(name: str, one: EventBatch, statistic: Floats, limit: float, alarm: Floats, title: str) -> str:
-    """The SVG."""
+    """Return the SVG."""
     means = [1000 * one.columns[total] / one.columns[name][:, -1] for total, name in (
         ("reference_sum", "reference"), ("sum", "buckets"))]  # fmt: skip
     upper = Panel(8, TOP, 100, 320, "mean latency, ms; dashed: a week before; shaded: the alarm is on")
@@ -82,7 +82,7 @@ def picture(name: str, one: EventBatch, statistic: Floats, limit: float, alarm: 
 
 
 def main() -> None:
-    """Draw them all."""
+    """Draw all pictures."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seed", type=int, default=4)
     one = story(parser.parse_args().seed)

@@ -1,4 +1,4 @@
-"""What the comparisons of histograms promise, counted: false alarms, bounds that hold, power, and time per test.
+"""Benchmark of histogram comparisons: false positives, validity of bounds, power, and time per test.
 
     python -m benchmarks.histograms [--draws 100000] [--seed 1]
 
@@ -26,7 +26,7 @@ from bridge.domain.model import ModelTable
 from bridge.domain.rule import StrategySpec
 from bridge.domain.verdict import Cause, Code, Verdicts
 from bridge.strategies import ks, wasserstein
-from bridge.strategies.histograms import pair_of
+from bridge.strategies.histograms import histogram_pair
 from bridge.strategies.registry import build
 
 Floats = NDArray[np.float64]
@@ -38,7 +38,7 @@ PIECE = 20_000
 
 
 def latencies(slower: float = 1.0) -> Floats:
-    """The share of each bucket of a latency around 150 ms."""
+    """Return the share of each bucket of a latency around 150 ms."""
     return np.diff(stats.lognorm(0.5, scale=0.15 * slower).cdf(np.array(SECONDS)), prepend=0)
 
 
@@ -50,26 +50,26 @@ SHAPES: dict[str, tuple[tuple[float, ...], Floats]] = {
 
 
 def batch(bounds: tuple[float, ...], now: Floats, before: Floats) -> EventBatch:
-    """Cumulative counts (k, b) of both sides; the table stays empty, strategies do not read it."""
+    """Return a batch of cumulative counts (k, b) of both sides; the table stays empty, as strategies do not read it."""
     index = np.arange(len(now), dtype=np.int32)
     columns = {"buckets": now, "reference": before}
     return EventBatch("shape", EventKind.CUSTOM, 0, ModelTable(), index, columns, np.array(bounds, float))
 
 
 def drawn(rng: np.random.Generator, shares: Floats, size: int, draws: int) -> Floats:
-    """(draws, b) cumulative counts."""
+    """Draw cumulative counts (draws, b)."""
     return rng.multinomial(size, shares, size=draws).cumsum(axis=1).astype(float)
 
 
 def judged(name: str, one: EventBatch, alpha: float, limits: Mapping[str, float] = LEAST) -> Verdicts:
-    """By the strategy as it is; limits: min_effect by strategy, the default where there is none."""
+    """Evaluate the strategy. limits: min_effect by strategy, the default where there is none."""
     params = {"alpha": alpha} | ({"min_effect": limits[name]} if name in limits else {})
     return build(StrategySpec(name, params)).analyse_batch(one, None)
 
 
 def false_alarms(rng: np.random.Generator, draws: int) -> dict[str, dict[str, float]]:
-    """Shares of draws that are found different, by shape and sizes, at 5 % and 0.1 %; and PSI by the rule of 0.1."""
-    found: dict[str, dict[str, float]] = {}
+    """Return shares of false positives by shape and sizes, at 5 % and 0.1 %; and PSI by the rule of 0.1."""
+    result: dict[str, dict[str, float]] = {}
     for shape, (bounds, shares) in SHAPES.items():
         for n, m in SIZES:
             counted = dict.fromkeys([*(f"{name}_{a}" for name in LEAST for a in (0.05, 0.001)), "psi_above_0.1"], 0.0)
@@ -84,14 +84,14 @@ def false_alarms(rng: np.random.Generator, draws: int) -> dict[str, dict[str, fl
                         counted["psi_above_0.1"] += int((verdicts.statistic > 0.1).sum())
             whole = PIECE * -(-draws // PIECE)
             row = {name: round(count / whole, 5) for name, count in counted.items()}
-            found[f"{shape} {n}/{m}"] = row
+            result[f"{shape} {n}/{m}"] = row
             print(f"{shape} {n}/{m}: {row}")
-    return found
+    return result
 
 
 def with_sums(rng: np.random.Generator, draws: int) -> dict[str, dict[str, float]]:
-    """Shares of draws of one distribution that wasserstein with sums finds different, at 5 % and 0.1 %."""
-    found: dict[str, dict[str, float]] = {}
+    """Return shares of false positives of wasserstein with sums, at 5 % and 0.1 %."""
+    result: dict[str, dict[str, float]] = {}
     for size in (100, 1000):
         seen = {0.05: 0, 0.001: 0}
         for _ in range(0, draws, 2000):
@@ -103,16 +103,16 @@ def with_sums(rng: np.random.Generator, draws: int) -> dict[str, dict[str, float
             for alpha in seen:
                 seen[alpha] += int((p <= alpha).sum())
         whole = 2000 * -(-draws // 2000)
-        found[f"{size}/{size}"] = {str(alpha): round(count / whole, 5) for alpha, count in seen.items()}
-    return found
+        result[f"{size}/{size}"] = {str(alpha): round(count / whole, 5) for alpha, count in seen.items()}
+    return result
 
 
 def power(rng: np.random.Generator, draws: int, size: int = 1000) -> dict[str, dict[str, float]]:
-    """Shares of latencies that became slower that are breached, and blind, at alpha 0.0001.
+    """Return shares of slower latencies that are breached, and blind, at alpha 0.0001.
 
     size: observations on both sides. By the strategies' own limits; 20 ms for wasserstein, with sums and without.
     """
-    found: dict[str, dict[str, float]] = {}
+    result: dict[str, dict[str, float]] = {}
     for slower in (1.0, 1.1, 1.2, 1.3, 1.4):
         seen: dict[str, list[float]] = {}
         for _ in range(0, draws, 2000):
@@ -124,18 +124,18 @@ def power(rng: np.random.Generator, draws: int, size: int = 1000) -> dict[str, d
                 verdicts = judged(name.split()[0], seen_by, 0.0001, {"wasserstein": 0.02})
                 seen.setdefault(name, []).append(float((verdicts.code == Code.BREACHED).mean()))
                 seen.setdefault(f"{name}, blind", []).append(float((verdicts.cause == Cause.BLIND).mean()))
-        found[f"{slower}x"] = {name: round(float(np.mean(shares)), 4) for name, shares in seen.items()}
-        print(f"{slower}x of {size}: {found[f'{slower}x']}")
-    return found
+        result[f"{slower}x"] = {name: round(float(np.mean(shares)), 4) for name, shares in seen.items()}
+        print(f"{slower}x of {size}: {result[f'{slower}x']}")
+    return result
 
 
 def delays(rng: np.random.Generator, models: int, hourly: int) -> dict[str, dict[str, float]]:
-    """Median minutes until latencies that became slower are found, -1 when most are not within two hours.
+    """Return median minutes until slower latencies are detected, -1 when most are not within two hours.
 
     Windows of an hour slide over the change every 15 minutes; the reference is an hour too, limits are the defaults
     (20 ms for the means).
     """
-    found: dict[str, dict[str, float]] = {}
+    result: dict[str, dict[str, float]] = {}
     for slower in (1.2, 1.4, 2.0):
         before = raw_latencies(rng, 1.0, models, hourly)
         when = {name: np.full(models, np.inf) for name in LEAST}
@@ -148,18 +148,18 @@ def delays(rng: np.random.Generator, models: int, hourly: int) -> dict[str, dict
                 breached = build(StrategySpec(name, params)).analyse_batch(one, None).code == Code.BREACHED
                 first[breached & np.isinf(first)] = minutes
         medians = {name: float(np.quantile(first, 0.5, method="lower")) for name, first in when.items()}
-        found[f"{slower}x"] = {name: minutes if np.isfinite(minutes) else -1 for name, minutes in medians.items()}
-        print(f"minutes to {slower}x, {hourly} an hour: {found[f'{slower}x']}")
-    return found
+        result[f"{slower}x"] = {name: minutes if np.isfinite(minutes) else -1 for name, minutes in medians.items()}
+        print(f"minutes to {slower}x, {hourly} an hour: {result[f'{slower}x']}")
+    return result
 
 
 def raw_latencies(rng: np.random.Generator, slower: float, models: int, size: int) -> Floats:
-    """(models, size) latencies around 150 ms."""
+    """Draw latencies (models, size) around 150 ms."""
     return 0.15 * slower * np.exp(0.5 * rng.standard_normal((models, size)))
 
 
 def of_raw(now: Floats, before: Floats) -> EventBatch:
-    """Raw samples in buckets, with their sums."""
+    """Return raw samples in buckets, with their sums."""
     columns = {"sum": now.sum(axis=1), "reference_sum": before.sum(axis=1)}
     one = batch(SECONDS, counted(now, SECONDS), counted(before, SECONDS))
     return replace(one, columns={**one.columns, **columns})
@@ -169,7 +169,7 @@ def of_raw(now: Floats, before: Floats) -> EventBatch:
 
 
 def raw_ks(one: Floats, other: Floats) -> Floats:
-    """The distance (k,) of raw samples (k, n) and (k, m), ties included."""
+    """Return the distance (k,) of raw samples (k, n) and (k, m), including ties."""
     pooled = np.concatenate([one, other], axis=1)
     steps = np.concatenate([np.full(one.shape, 1 / one.shape[1]), np.full(other.shape, -1 / other.shape[1])], axis=1)
     order = np.argsort(pooled, axis=1)
@@ -180,17 +180,17 @@ def raw_ks(one: Floats, other: Floats) -> Floats:
 
 
 def raw_wasserstein(one: Floats, other: Floats) -> Floats:
-    """The distance (k,) of raw samples of the same size."""
+    """Return the distance (k,) of raw samples of equal size."""
     return np.abs(np.sort(one, axis=1) - np.sort(other, axis=1)).mean(axis=1)
 
 
 def counted(samples: Floats, bounds: tuple[float, ...]) -> Floats:
-    """(k, b) cumulative counts of samples (k, n)."""
+    """Return cumulative counts (k, b) of samples (k, n)."""
     return np.stack([(samples <= bound).sum(axis=1) for bound in bounds], axis=1).astype(float)
 
 
 def bounds_hold(rng: np.random.Generator, draws: int, size: int = 100) -> dict[str, float]:
-    """Shares of draws whose distance of raw samples is inside the bounds, of distributions alike and different."""
+    """Return shares of draws whose raw distance is within the bounds, for equal and different distributions."""
     held, width, piece = {"ks": 0, "wasserstein": 0}, 0.0, 5000
     pieces = -(-draws // piece)
     for number in range(pieces):
@@ -198,42 +198,44 @@ def bounds_hold(rng: np.random.Generator, draws: int, size: int = 100) -> dict[s
         one, other = rng.lognormal(0, 0.6, (piece, size)), rng.lognormal(rng.normal(0, 0.3), 0.6, (piece, size))
         if number % 2:
             one, other = one.round(1), other.round(1)  # many ties, also at bounds
-        pair = pair_of(batch(bounds, counted(one, bounds), counted(other, bounds)), slice(None), 1)
+        pair = histogram_pair(batch(bounds, counted(one, bounds), counted(other, bounds)), slice(None), 1)
         assert pair is not None
         for name, distances, raw in (("ks", ks, raw_ks), ("wasserstein", wasserstein, raw_wasserstein)):
             low, high = distances.distances(pair)
             true = raw(one, other)
             held[name] += int(((low <= true + 1e-9) & (true <= high + 1e-9)).sum())
             width += float((high - low).sum()) if name == "ks" else 0.0
-    found = {f"{name}_inside": count / (piece * pieces) for name, count in held.items()}
-    return found | {"ks_mean_width": round(width / (piece * pieces), 4)}
+    result = {f"{name}_inside": count / (piece * pieces) for name, count in held.items()}
+    return result | {"ks_mean_width": round(width / (piece * pieces), 4)}
 
 
 # ------------------------------------------------------------ speed
 
 
 def scipy_ways(now: Floats, before: Floats, bounds: Floats) -> dict[str, Callable[[int], object]]:
-    """What scipy does for one pair of counts of buckets: the same number and p, as nearly as it has them."""
+    """Compute the nearest equivalent of a statistic and p with scipy, for one pair of bucket counts."""
     n, m = now.sum(axis=1), before.sum(axis=1)
     middles = np.append(bounds[:-1] - 0.5, bounds[-2])
     samples = [np.repeat(middles, row.astype(int)) for row in (now[0], before[0])]
 
-    def moved(place: int) -> tuple[float, float]:
-        homogeneous = stats.chi2_contingency(np.stack([now[place], before[place]]), correction=False)
-        return stats.wasserstein_distance(middles, middles, now[place], before[place]), homogeneous.pvalue
+    def moved(position: int) -> tuple[float, float]:
+        homogeneous = stats.chi2_contingency(np.stack([now[position], before[position]]), correction=False)
+        return stats.wasserstein_distance(middles, middles, now[position], before[position]), homogeneous.pvalue
 
-    def divergence(place: int) -> float:
-        js = distance.jensenshannon(now[place], before[place], base=2) ** 2
-        scale = (1 / n[place] + 1 / m[place]) / (8 * np.log(2))
+    def divergence(position: int) -> float:
+        js = distance.jensenshannon(now[position], before[position], base=2) ** 2
+        scale = (1 / n[position] + 1 / m[position]) / (8 * np.log(2))
         return float(stats.chi2.sf(js / scale, len(bounds) - 1))
 
-    def index(place: int) -> float:
-        p, q = (now[place] + 0.5) / n[place], (before[place] + 0.5) / m[place]
+    def index(position: int) -> float:
+        p, q = (now[position] + 0.5) / n[position], (before[position] + 0.5) / m[position]
         psi = stats.entropy(p, q) + stats.entropy(q, p)
-        return float(stats.chi2.sf(psi / (1 / n[place] + 1 / m[place]), len(bounds) - 1))
+        return float(stats.chi2.sf(psi / (1 / n[position] + 1 / m[position]), len(bounds) - 1))
 
     return {
-        "chi_square": lambda place: stats.chi2_contingency(np.stack([now[place], before[place]]), correction=False),
+        "chi_square": lambda position: stats.chi2_contingency(
+            np.stack([now[position], before[position]]), correction=False
+        ),
         "ks": lambda _: stats.ks_2samp(*samples, method="asymp"),
         "wasserstein": moved,
         "psi": index,
@@ -242,31 +244,31 @@ def scipy_ways(now: Floats, before: Floats, bounds: Floats) -> dict[str, Callabl
 
 
 def speed(rng: np.random.Generator, models: int) -> dict[str, dict[str, float]]:
-    """Microseconds per model of 20 buckets: of the strategies, of scipy in turns with them, and their ratio."""
+    """Return microseconds per model of 20 buckets: of the strategies, of scipy in turn, and their ratio."""
     bounds, shares = SHAPES["20 equal"]
     now, before = drawn(rng, shares, 1000, models), drawn(rng, shares, 1000, models)
     one = batch(bounds, now, before)
     pairs = min(300, models)
     raw = [np.diff(side[:pairs], axis=1, prepend=0) for side in (now, before)]
-    found: dict[str, dict[str, float]] = {}
+    result: dict[str, dict[str, float]] = {}
     for name, way in scipy_ways(raw[0], raw[1], np.array(bounds)).items():
         ours, theirs = [], []
         for _ in range(5):
             began = time.process_time()
             judged(name, one, 0.0001)
             middle = time.process_time()
-            for place in range(pairs):
-                way(place)
+            for position in range(pairs):
+                way(position)
             ours.append((middle - began) / models)
             theirs.append((time.process_time() - middle) / pairs)
         own, peer = (1e6 * float(np.median(times)) for times in (ours, theirs))
-        found[name] = {"us": round(own, 3), "scipy_us": round(peer, 1), "ratio": round(own / peer, 5)}
-        print(f"{name}: {found[name]}")
-    return found
+        result[name] = {"us": round(own, 3), "scipy_us": round(peer, 1), "ratio": round(own / peer, 5)}
+        print(f"{name}: {result[name]}")
+    return result
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--draws", type=int, default=100_000)
     parser.add_argument("--models", type=int, default=100_000)
@@ -274,18 +276,18 @@ def main() -> None:
     args = parser.parse_args()
     print(f"seed {args.seed}, {args.draws} draws, {args.models} models")
     rng = np.random.default_rng(args.seed)
-    found: dict[str, Any] = {"seed": args.seed, "draws": args.draws, "models": args.models}
-    found["speed"] = speed(rng, args.models)
-    found["bounds"] = bounds_hold(rng, args.draws)
-    print(f"bounds: {found['bounds']}")
-    found["power"] = power(rng, min(args.draws, 10_000))
-    found["power_of_10000"] = power(rng, min(args.draws, 2000), 10_000)
+    result: dict[str, Any] = {"seed": args.seed, "draws": args.draws, "models": args.models}
+    result["speed"] = speed(rng, args.models)
+    result["bounds"] = bounds_hold(rng, args.draws)
+    print(f"bounds: {result['bounds']}")
+    result["power"] = power(rng, min(args.draws, 10_000))
+    result["power_of_10000"] = power(rng, min(args.draws, 2000), 10_000)
     for hourly in (400, 2000):
-        found[f"delays_of_{hourly}"] = delays(rng, min(args.draws, 1000), hourly)
-    found["with_sums"] = with_sums(rng, args.draws)
-    print(f"with_sums: {found['with_sums']}")
-    found["false_alarms"] = false_alarms(np.random.default_rng((args.seed, 1)), args.draws)
-    print(json.dumps(found))
+        result[f"delays_of_{hourly}"] = delays(rng, min(args.draws, 1000), hourly)
+    result["with_sums"] = with_sums(rng, args.draws)
+    print(f"with_sums: {result['with_sums']}")
+    result["false_alarms"] = false_alarms(np.random.default_rng((args.seed, 1)), args.draws)
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What `fdr` does for many models: false alarms and found ones in a slot, with the gate and without.
+"""Benchmark of `fdr` with many models: false and true alarms in a slot, with and without the gate.
 
     python -m benchmarks.many [--models 5000] [--drifting 100] [--slots 1000] [--seed 1]
 
@@ -33,7 +33,7 @@ TAIL = np.array([NormalDist().cdf(-z) for z in GRID.tolist()])
 
 @dataclass
 class OneSided(RetrainStrategy):
-    """Breached when a normal statistic's p-value is at most alpha."""
+    """Strategy that is breached when the p-value of a normal statistic is at most alpha."""
 
     alpha: float
     name = "one_sided"
@@ -48,10 +48,10 @@ class OneSided(RetrainStrategy):
 
 
 def slots(rng: np.random.Generator, rule: Rule, args: argparse.Namespace, shift: float) -> dict[str, float]:
-    """Means over the slots: share of false ones among the alarms, how many these are, how many drifting are found."""
+    """Return means over the slots: share and number of false alarms, and number of drifting models detected."""
     drifting = np.arange(args.models) < args.drifting
     index, strategy = np.arange(args.models, dtype=np.int32), OneSided(0.05)
-    shares, false, found, seconds = [], [], [], []
+    shares, false, result, seconds = [], [], [], []
     for _ in range(args.slots):
         z = rng.normal(size=args.models) + shift * drifting
         batch = EventBatch("z", EventKind.CUSTOM, 0, ModelTable(), index, {"value": z})
@@ -59,15 +59,15 @@ def slots(rng: np.random.Generator, rule: Rule, args: argparse.Namespace, shift:
         alarms: NDArray[np.bool_] = judge(strategy, batch, None, rule, QUERY, NOBODY).code == Code.BREACHED
         seconds.append(time.perf_counter() - began)
         false.append((alarms & ~drifting).sum())
-        found.append((alarms & drifting).sum())
+        result.append((alarms & drifting).sum())
         shares.append(false[-1] / max(1, alarms.sum()))
-    numbers = {"false_share": np.mean(shares), "false": np.mean(false), "found": np.mean(found)}
-    told = {name: round(float(number), 4) for name, number in numbers.items()}
-    return told | {"ms": round(1000 * float(np.median(seconds)), 3)}
+    numbers = {"false_share": np.mean(shares), "false": np.mean(false), "found": np.mean(result)}
+    text = {name: round(float(number), 4) for name, number in numbers.items()}
+    return text | {"ms": round(1000 * float(np.median(seconds)), 3)}
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--models", type=int, default=5000)
     parser.add_argument("--drifting", type=int, default=100)
@@ -75,13 +75,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     raw = Rule("Many", "g", "z")
-    found: dict[str, Any] = dict(vars(args))
+    result: dict[str, Any] = dict(vars(args))
     for shift in (3.0, 4.0, 5.0):
         for label, rule in (("raw", raw), ("fdr", replace(raw, fdr=0.05))):
             rng = np.random.default_rng(args.seed)
-            found[f"{label}_shift_{shift:g}"] = slots(rng, rule, args, shift)
-            print(f"{label}, drifting ones {shift:g} standard deviations off: {found[f'{label}_shift_{shift:g}']}")
-    print(json.dumps(found))
+            result[f"{label}_shift_{shift:g}"] = slots(rng, rule, args, shift)
+            print(f"{label}, drifting ones {shift:g} standard deviations off: {result[f'{label}_shift_{shift:g}']}")
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The models page of 100 and of 10,000 models: two real bridges beside one Prometheus, in one run.
+"""Benchmark of the models page with 100 and with 10,000 models: two real bridges and one Prometheus, in one run.
 
     python -m benchmarks.page [--models 10000] [--blocks 10] [--asks 20] [--refreshes 1000]
 
@@ -31,7 +31,7 @@ PATHS = {"first page": "/", "search": "/?q=pipeline-00", "degraded": "/?state=de
 
 
 def exposition(models: int) -> str:
-    """Both fleets; every hundredth model is breached."""
+    """Return both fleets; every hundredth model is breached."""
     lines = []
     for fleet, count in (("small", SMALL), ("big", models)):
         for number in range(count):
@@ -44,7 +44,7 @@ def exposition(models: int) -> str:
 
 
 def rules(fleet: str) -> dict[str, Any]:
-    """Two rules, once a minute: between ticks nothing but the page costs time."""
+    """Return two rules, evaluated once a minute, so that only the page costs time between ticks."""
     signals = {
         "drift": {"event": "drift", "expr": f'model_drift_score{{fleet="{fleet}"}}'},
         "latency": {"event": "latency", "unit": "seconds", "expr": f'model_latency_seconds{{fleet="{fleet}"}}'},
@@ -57,7 +57,7 @@ def rules(fleet: str) -> dict[str, Any]:
 
 
 class Client:
-    """One connection to a bridge, as a browser keeps it."""
+    """Persistent connection to a bridge, as a browser holds it."""
 
     def __init__(self, process: Bridge) -> None:
         host, _, port = process.listen.rpartition(":")
@@ -72,7 +72,7 @@ class Client:
         return body
 
     def seconds(self, path: str) -> float:
-        """How long an answer takes."""
+        """Return the time of a response."""
         began = time.perf_counter()
         self.get(path)
         return time.perf_counter() - began
@@ -86,35 +86,35 @@ def rss_mb(process: Bridge) -> float:
 
 
 def page_bytes(client: Client, path: str) -> int:
-    """The page with all that it loads."""
+    """Return the size of the page with all its resources."""
     body = client.get(path)
     loaded = re.findall(r'(?:href|src)="(/static/[^"]+)"', body.decode())
     return len(body) + sum(len(client.get(name.replace("&amp;", "&"))) for name in loaded)
 
 
-def counted(process: Bridge, wanted: int) -> bool:
-    found = process.api("models?limit=1")
+def counted(process: Bridge, expected: int) -> bool:
+    result = process.api("models?limit=1")
     return (
-        int(found["total"]) >= wanted
-        if "total" in found
-        else len(process.api("models?limit=10000")["models"]) >= wanted
+        int(result["total"]) >= expected
+        if "total" in result
+        else len(process.api("models?limit=10000")["models"]) >= expected
     )
 
 
 def measure(small: Client, big: Client, blocks: int, asks: int) -> dict[str, dict[str, float]]:
-    """Milliseconds by path, and how they grow."""
-    found = {}
+    """Return milliseconds by path, and their growth."""
+    result = {}
     for name, path in PATHS.items():
         times: dict[str, list[float]] = {"small": [], "big": []}
         for _ in range(blocks):
             for side, client in (("small", small), ("big", big)):
                 times[side] += [client.seconds(path) for _ in range(asks)]
         one, many = (statistics.median(times[side]) * 1000 for side in ("small", "big"))
-        found[name] = {"small_ms": round(one, 2), "big_ms": round(many, 2), "growth": round(many / one, 2)}
+        result[name] = {"small_ms": round(one, 2), "big_ms": round(many, 2), "growth": round(many / one, 2)}
         print(
             f"{name:12} {one:7.2f} ms at {SMALL} models, {many:7.2f} ms at the most: {many / one:.2f} times", flush=True
         )
-    return found
+    return result
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Draws detectors at work: a signal with its usual level, the statistic with its limit, and when the alarm was on.
+"""Pictures of detectors: a signal with its usual level, the statistic with its limit, and the alarm.
 
     python -m benchmarks.pictures [--seed 4]
 
@@ -30,7 +30,7 @@ WIDTH, TOP, BOTTOM, LEFT = 860, 150, 90, 56
 
 
 def signal(seed: int) -> tuple[Floats, Floats]:
-    """Instants, and milliseconds."""
+    """Return timestamps and latencies in milliseconds."""
     draw, noise, found = np.random.default_rng(seed), 0.0, []
     at = START + np.arange((PAST + SHOWN) // STEP) * STEP
     for slot in at.tolist():
@@ -41,7 +41,7 @@ def signal(seed: int) -> tuple[Floats, Floats]:
 
 
 def looked_at(name: str, at: Floats, values: Floats) -> dict[str, Floats]:
-    """What a strategy made of it: level, spread, statistic, limit, alarm, over the days that are drawn."""
+    """Return level, spread, statistic, limit and alarm of a strategy, over the days that are drawn."""
     strategy = build(StrategySpec(name, {"standardise": {"season": "day"}}))
     assert isinstance(strategy, Detector)
     state, rows = strategy.new_state(1), []
@@ -51,30 +51,30 @@ def looked_at(name: str, at: Floats, values: Floats) -> dict[str, Floats]:
         )
         found: Detected = strategy.analyse_batch(one, state)
         usual = found.standardised
-        told = (usual.level, usual.spread, found.statistic, found.threshold, found.code == Code.BREACHED)
-        rows.append([float(column[0]) for column in told])
+        text = (usual.level, usual.spread, found.statistic, found.threshold, found.code == Code.BREACHED)
+        rows.append([float(column[0]) for column in text])
     shown = np.array(rows)[-(SHOWN // STEP) :].T
     return dict(zip(("level", "spread", "statistic", "limit", "alarm"), shown, strict=True))
 
 
 class Panel:
-    """A strip of the picture with its own scale."""
+    """Panel of the picture with its own scale."""
 
     def __init__(self, top: float, height: float, low: float, high: float, title: str) -> None:
         self._top, self._height, self._low, self._high, self._title = top, height, low, high, title
 
-    def x(self, place: float, count: int) -> float:
-        return LEFT + (WIDTH - LEFT - 8) * place / (count - 1)
+    def x(self, index: float, count: int) -> float:
+        return LEFT + (WIDTH - LEFT - 8) * index / (count - 1)
 
     def y(self, value: float) -> float:
         return self._top + self._height * (1 - (value - self._low) / (self._high - self._low))
 
     def points(self, values: Floats) -> str:
-        known = [(place, value) for place, value in enumerate(values.tolist()) if np.isfinite(value)]
-        return " ".join(f"{self.x(place, len(values)):.1f},{self.y(value):.1f}" for place, value in known)
+        known = [(index, value) for index, value in enumerate(values.tolist()) if np.isfinite(value)]
+        return " ".join(f"{self.x(index, len(values)):.1f},{self.y(value):.1f}" for index, value in known)
 
     def frame(self) -> str:
-        """Axis, two marks and the title."""
+        """Return axis, two ticks and the title."""
         marks = "".join(
             f'<text x="{LEFT - 6}" y="{self.y(value) + 4:.0f}" text-anchor="end">{value:.3g}</text>'
             for value in (self._low, self._high)
@@ -91,7 +91,7 @@ STYLE = """text{font:12px sans-serif;fill:#57606a}.title{fill:#24292f}.axis{fill
 
 
 def picture(name: str, values: Floats, found: dict[str, Floats], title: str) -> str:
-    """The SVG."""
+    """Return the SVG."""
     shown = values[-len(found["level"]) :]
     most = 1.15 * max(float(np.nanmax(found["statistic"])), float(np.nanmax(found["limit"])))
     upper = Panel(8, TOP, 100, 300, "p95 latency, ms; its usual level and three sigmas; shaded: the alarm is on")
@@ -123,7 +123,7 @@ def picture(name: str, values: Floats, found: dict[str, Floats], title: str) -> 
 
 
 def main() -> None:
-    """Draw them all."""
+    """Draw all pictures."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seed", type=int, default=4)
     at, values = signal(parser.parse_args().seed)

@@ -1,4 +1,4 @@
-"""When to retrain, by others: never, every k, drift detectors of river, CARA's thresholds, and the oracle.
+"""Baseline policies of retraining: never, every k, river's drift detectors, CARA's thresholds, and the oracle.
 
 A decision after batch t puts a model into service that was trained on batch t, from batch t + 1 on. Costs are in
 batches whose requests all fail: a batch with an error rate of 10 % costs 0.1, a retraining costs `ratio`.
@@ -20,7 +20,7 @@ KSWIN_MEANS = 20  # numbers a batch that KSWIN sees: it compares distributions, 
 
 
 def cost(rates: Floats, begin: int, times: Sequence[int], ratio: float) -> float:
-    """What it costs to serve from `begin` on, retraining after the batches `times`. rates: (trained at, served at)."""
+    """Return the cost of serving from `begin`, retraining after batches `times`. rates: (trained at, served at)."""
     ends = [*times, rates.shape[1] - 1]
     total, model, first = 0.0, begin - 1, begin
     for end in ends:
@@ -30,12 +30,12 @@ def cost(rates: Floats, begin: int, times: Sequence[int], ratio: float) -> float
 
 
 def every(period: int, begin: int, end: int) -> list[int]:
-    """After each `period` batches; the last batch is never followed by a retraining."""
+    """Retrain after each `period` batches, but not after the last batch."""
     return list(range(begin + period - 1, end - 1, period))
 
 
 def detectors() -> dict[str, Callable[[], Callable[[Flags], bool]]]:
-    """By name: makes something fresh that is shown the errors of one batch after the other, and says stop."""
+    """Return factories of detectors by name; a detector takes the errors of a batch and returns whether to retrain."""
 
     def watch(make: Callable[[], object], means: int) -> Callable[[], Callable[[Flags], bool]]:
         def fresh() -> Callable[[Flags], bool]:
@@ -43,11 +43,11 @@ def detectors() -> dict[str, Callable[[], Callable[[Flags], bool]]]:
 
             def see(wrong: Flags) -> bool:
                 shown: Iterable[float] = wrong.reshape(means, -1).mean(axis=1).tolist() if means else wrong.tolist()
-                found = False
+                result = False
                 for item in shown:
                     detector.update(item)  # type: ignore[attr-defined]
-                    found |= detector.drift_detected  # type: ignore[attr-defined]
-                return found
+                    result |= detector.drift_detected  # type: ignore[attr-defined]
+                return result
 
             return see
 
@@ -61,7 +61,7 @@ def detectors() -> dict[str, Callable[[], Callable[[Flags], bool]]]:
 
 
 def detected(wrong: Flags, begin: int, fresh: Callable[[], Callable[[Flags], bool]]) -> list[int]:
-    """Retraining whenever the detector finds a drift; it begins anew with each model."""
+    """Retrain whenever the detector reports drift; it is reset with each model."""
     times, model, see = [], begin - 1, fresh()
     for batch in range(begin, wrong.shape[1] - 1):
         if see(wrong[model, batch]):
@@ -71,7 +71,7 @@ def detected(wrong: Flags, begin: int, fresh: Callable[[], Callable[[Flags], boo
 
 
 def threshold_times(rates: Floats, begin: int, end: int, limit: float, *, total: bool) -> list[int]:
-    """CARA's rule: retrain when the staleness cost of the model in service (total: summed since its training) is above.
+    """Retrain by CARA's rule: when the staleness cost of the model in service (total: since its training) is above.
 
     Its staleness cost weighs the model's losses on labelled data by their nearness to the queries; here every query has
     its label, and it is the error rate of the batch.
@@ -86,7 +86,7 @@ def threshold_times(rates: Floats, begin: int, end: int, limit: float, *, total:
 
 
 def cara(rates: Floats, begin: int, ratio: float, *, total: bool) -> list[int]:
-    """The threshold that would have cost least over the batches before `begin`, kept from then on."""
+    """Return the threshold that would have cost least over the batches before `begin`."""
     past, first = rates[:begin, :begin], 1
     highest = begin * 1.0 if total else 1.0
     limits = np.unique(np.concatenate([[highest], np.quantile(past[past > 0], np.linspace(0, 1, 60))]))
@@ -101,7 +101,7 @@ def cara(rates: Floats, begin: int, ratio: float, *, total: bool) -> list[int]:
 
 
 def oracle(rates: Floats, begin: int, ratio: float) -> list[int]:
-    """The cheapest times of all, known afterwards: by dynamic programming from the end."""
+    """Return the optimal times with hindsight, by dynamic programming from the end."""
     end = rates.shape[1]
     served = np.concatenate([np.zeros((end, 1)), np.cumsum(rates, axis=1)], axis=1)
     rest, following = np.zeros(end), np.full(end, -1)

@@ -1,4 +1,4 @@
-"""What retraining costs in all, errors and trainings together, when different rules decide: a closed loop.
+"""Closed-loop benchmark of the total cost of errors and retrainings under different policies.
 
     python -m benchmarks.retraining_cost [--seeds 3] [--first-seed 1] [--write]
 
@@ -32,11 +32,12 @@ from bridge.domain.request import RequestState
 from bridge.domain.route import Route
 from bridge.domain.rule import Cooldown, Gates, Group, Rule, SignalQuery, StrategySpec
 from bridge.domain.times import HOUR, Duration, Timestamp
+from bridge.engine.access import EngineSettings
 from bridge.engine.api.commands import EngineCommands
 from bridge.engine.api.views import ReloadResult
 from bridge.engine.engine import Engine
 from bridge.engine.requests.gates import Recipients
-from bridge.ports import Kind, StatusReport, TickChanges
+from bridge.ports import Kind, Sample, StatusReport, TickChanges
 from bridge.store.memory import MemoryStore
 from bridge.strategies.registry import strategies
 
@@ -56,7 +57,7 @@ QUERY = SignalQuery(
 
 @dataclass
 class ServedModels:
-    """The series of all streams' models in service, as a source of the engine. versions: the batch of each training."""
+    """Source of the engine: series of the models in service of all streams. versions: the batch of each training."""
 
     served: Sequence[Served]
     table: ModelTable = field(default_factory=ModelTable)
@@ -68,33 +69,39 @@ class ServedModels:
         self.times = [[] for _ in self.served]
         self.errors = [item.errors for item in self.served]
 
-    def model(self, place: int) -> ModelKey:
-        return ModelKey("streams", self.served[place].stream.name, f"trained-{self.versions[place]}")
+    def model(self, position: int) -> ModelKey:
+        return ModelKey("streams", self.served[position].stream.name, f"trained-{self.versions[position]}")
 
     def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
         batch = (slot - START) // STEP
-        index = np.array([self.table.row(self.model(place)) for place in range(len(self.served))], np.int32)
-        errors = np.array([self.errors[place][self.versions[place], batch] for place in range(len(self.served))])
+        index = np.array([self.table.row(self.model(position)) for position in range(len(self.served))], np.int32)
+        errors = np.array(
+            [self.errors[position][self.versions[position], batch] for position in range(len(self.served))]
+        )
         columns = {"errors": errors, "total": np.full(len(errors), float(EACH))}
         return EventBatch(query.name, query.event, slot, self.table, index, columns, elements=2 * len(errors))
 
     def history(self, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration) -> Iterator[EventBatch]:
-        """There is none: every rule begins with the first batch."""
+        """Return no history: every rule starts with the first batch."""
         for slot in slots:
             nobody = np.zeros(0, np.int32)
             columns = {"errors": np.zeros(0), "total": np.zeros(0)}
             yield EventBatch(query.name, query.event, slot, self.table, nobody, columns)
 
+    def evaluate(self, expr: str, at: Timestamp) -> Sequence[Sample]:
+        """Return nothing: no template queries."""
+        return []
+
     def retrain(self, pipeline: str, batch: int) -> None:
-        """A training on the batch that has just been served."""
-        place = next(place for place, item in enumerate(self.served) if item.stream.name == pipeline)
-        self.versions[place] = batch
-        self.times[place].append(batch)
+        """Train on the batch that has just been served."""
+        position = next(position for position, item in enumerate(self.served) if item.stream.name == pipeline)
+        self.versions[position] = batch
+        self.times[position].append(batch)
 
 
 @dataclass
 class OneCoordinator:
-    """Every request goes to one destination, which tells what became of it."""
+    """Routing to a single destination that reports the state of its runs."""
 
     route: Route | None = None
 
@@ -115,7 +122,7 @@ class OneCoordinator:
 
 
 class Outgoing(MemoryStore):
-    """A store that also lists the requests that went out since it was last asked."""
+    """Store that also lists the requests sent since the last call."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -127,14 +134,14 @@ class Outgoing(MemoryStore):
 
 
 def asked(served: Sequence[Served], spec: StrategySpec) -> list[list[int]]:
-    """Batches after which the engine asked for a retraining, of every stream; one rule, no cooldown."""
+    """Return the batches after which the engine requested retraining, by stream; one rule, no cooldown."""
     rule = Rule("Retrain", "streams", "failures", spec, cooldown=Cooldown(0), max_attempts=0)
     group = Group("streams", STEP, {"failures": QUERY}, (rule,), fixed_phase=START % STEP)
     source, store = ServedModels(served), Outgoing()
     engine = Engine(source, store, source.table)
     now = START + (BEGIN - 1) * STEP
     engine.start(now)
-    engine.configure([group], OneCoordinator(), Gates(settle=0))
+    engine.configure([group], EngineSettings(OneCoordinator(), Gates(settle=0)))
     commands = EngineCommands(
         engine, store, store, reload=lambda: ReloadResult(ok=True), wake=lambda: None, now=lambda: now
     )
@@ -155,7 +162,7 @@ def asked(served: Sequence[Served], spec: StrategySpec) -> list[list[int]]:
 
 @dataclass(frozen=True)
 class Cell:
-    """costs: by policy; best_k: the period that was best."""
+    """Result of a cell. costs: by policy; best_k: the best period."""
 
     stream: Stream
     ratio: float
@@ -164,15 +171,15 @@ class Cell:
 
     @property
     def live(self) -> bool:
-        """Whether any retraining was worth it."""
+        """True if any retraining was worth its cost."""
         return self.costs["never"] > self.costs["oracle"] + 1e-9
 
 
 def rival_times(one: Served) -> dict[float, tuple[dict[str, list[int]], int]]:
-    """By ratio: when each of the other policies retrains, and the best k."""
+    """Return by ratio when each baseline policy retrains, and the best k."""
     rates = one.errors / EACH
     fixed = {name: policies.detected(one.wrong, BEGIN, fresh) for name, fresh in policies.detectors().items()}
-    found = {}
+    result = {}
     for ratio in RATIOS:
         periods = {k: policies.every(k, BEGIN, BATCHES) for k in policies.PERIODS}
         best = min(periods, key=lambda k: (policies.cost(rates, BEGIN, periods[k], ratio), -k))
@@ -180,27 +187,27 @@ def rival_times(one: Served) -> dict[float, tuple[dict[str, list[int]], int]]:
         times["CARA-T"] = policies.cara(rates, BEGIN, ratio, total=False)
         times["CARA-CT"] = policies.cara(rates, BEGIN, ratio, total=True)
         times["oracle"] = policies.oracle(rates, BEGIN, ratio)
-        found[ratio] = (times, best)
-    return found
+        result[ratio] = (times, best)
+    return result
 
 
 def cells(served: Sequence[Served], tell: Callable[[str], None]) -> list[Cell]:
-    """Every policy in every cell."""
+    """Evaluate every policy in every cell."""
     began = time.perf_counter()
     beside = [rival_times(one) for one in served]
     tell(f"the others: {time.perf_counter() - began:.0f} s")
-    found = []
+    result = []
     for ratio in RATIOS:
         specs = {"cost_aware": {"retraining_cost": ratio * EACH, "window": "6h"}, "auto": {}}
         ours = {name: asked(served, StrategySpec(name, specs[name])) for name in OURS if name in strategies()}
         tell(f"ratio {ratio}: {time.perf_counter() - began:.0f} s")
-        for place, one in enumerate(served):
-            times, best = beside[place][ratio]
-            every = times | {name: ours[name][place] for name in ours}
+        for position, one in enumerate(served):
+            times, best = beside[position][ratio]
+            every = times | {name: ours[name][position] for name in ours}
             rates = one.errors / EACH
             costs = {name: policies.cost(rates, BEGIN, when, ratio) for name, when in every.items()}
-            found.append(Cell(one.stream, ratio, costs, best))
-    return found
+            result.append(Cell(one.stream, ratio, costs, best))
+    return result
 
 
 # ---------------------------------------------------------------- the report
@@ -210,47 +217,47 @@ def ratios_to_oracle(some: Sequence[Cell], name: str) -> Floats:
     return np.array([cell.costs[name] / cell.costs["oracle"] for cell in some])
 
 
-def summary(found: Sequence[Cell]) -> dict[str, Any]:
-    """Means over the cells that count, and shares of cells in which ours costs less."""
-    live = [cell for cell in found if cell.live]
+def summary(result: Sequence[Cell]) -> dict[str, Any]:
+    """Return means over the cells that count, and shares of cells in which cost_aware costs less."""
+    live = [cell for cell in result if cell.live]
     names = [name for name in live[0].costs if name != "oracle"]
     baselines = [name for name in names if name not in OURS]
     online = [name for name in baselines if name != HINDSIGHT]
     mean = {name: round(float(ratios_to_oracle(live, name).mean()), 4) for name in names}
     best = {"baseline": min(baselines, key=mean.__getitem__), "online": min(online, key=mean.__getitem__)}
-    told: dict[str, Any] = {"cells": len(found), "live": len(live), "mean_to_oracle": mean, "best": best}
+    reason: dict[str, Any] = {"cells": len(result), "live": len(live), "mean_to_oracle": mean, "best": best}
     for name in (item for item in OURS if item in names):
         rivals = {other: [other] for other in baselines}
         rivals |= {"each_cells_best": baselines, "each_cells_best_online": online}
         for word, sign in (("cheaper", -1), ("dearer", 1)):
             shares = {label: share(live, name, several, sign) for label, several in rivals.items()}
-            told[f"{name}_{word}"] = {f"than_{label}": round(found, 4) for label, found in shares.items()}
-    return told
+            reason[f"{name}_{word}"] = {f"than_{label}": round(result, 4) for label, result in shares.items()}
+    return reason
 
 
 def share(some: Sequence[Cell], name: str, others: Sequence[str], sign: int) -> float:
-    """Of the cells, in how many a policy costs less (sign -1) or more (1) than the cheapest of others."""
+    """Return the share of cells in which a policy costs less (sign -1) or more (1) than the cheapest of others."""
     gaps = [cell.costs[name] - min(cell.costs[other] for other in others) for cell in some]
     return float(np.mean(sign * np.array(gaps) > 1e-9))
 
 
-def by(found: Sequence[Cell], key: Callable[[Cell], Any], values: Sequence[Any], title: str) -> list[str]:
-    """A table: mean cost over the oracle's, by drift or by ratio."""
-    names = [name for name in found[0].costs if name != "oracle"]
+def by(result: Sequence[Cell], key: Callable[[Cell], Any], values: Sequence[Any], title: str) -> list[str]:
+    """Return a table of the mean cost over the oracle's, by drift or by ratio."""
+    names = [name for name in result[0].costs if name != "oracle"]
     lines = [f"| {title} | cells | {' | '.join(names)} |", "|---|---|" + "---|" * len(names)]
     for value in values:
-        some = [cell for cell in found if cell.live and key(cell) == value]
+        some = [cell for cell in result if cell.live and key(cell) == value]
         if some:
             means = " | ".join(f"{ratios_to_oracle(some, name).mean():.2f}" for name in names)
             lines.append(f"| {value} | {len(some)} | {means} |")
     return lines
 
 
-def every_cell(found: Sequence[Cell]) -> list[str]:
-    """A table of all cells: costs in batches whose requests all fail; k of the best period."""
-    names = list(found[0].costs)
+def every_cell(result: Sequence[Cell]) -> list[str]:
+    """Return a table of all cells: costs in batches whose requests all fail, and the best k."""
+    names = list(result[0].costs)
     lines = [f"| stream | ratio | {' | '.join(names)} | k |", "|---|---|" + "---|" * (len(names) + 1)]
-    for cell in found:
+    for cell in result:
         costs = " | ".join(f"{cell.costs[name]:.2f}" for name in names)
         left_out = "" if cell.live else " (left out)"
         lines.append(f"| {cell.stream.name}{left_out} | {cell.ratio:g} | {costs} | {cell.best_k} |")
@@ -258,7 +265,7 @@ def every_cell(found: Sequence[Cell]) -> list[str]:
 
 
 def write(page: Path, tables: Mapping[str, list[str]]) -> None:
-    """Put tables between their marks."""
+    """Write tables between their markers."""
     text = page.read_text(encoding="utf-8")
     for name, lines in tables.items():
         before, rest = text.split(f"<!-- {name} -->\n")
@@ -268,7 +275,7 @@ def write(page: Path, tables: Mapping[str, list[str]]) -> None:
 
 
 def main() -> None:
-    """Simulate, and print."""
+    """Simulate and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=1)
@@ -276,18 +283,18 @@ def main() -> None:
     args = parser.parse_args()
     print(f"seeds {args.first_seed} to {args.first_seed + args.seeds - 1}")
     served = [serve(stream) for stream in streams(args.first_seed, args.seeds)]
-    found = cells(served, print)
+    result = cells(served, print)
     tables = {
-        "by ratio": by(found, lambda cell: cell.ratio, RATIOS, "ratio"),
-        "by drift": by(found, lambda cell: cell.stream.drift, DRIFTS, "drift"),
-        "every cell": every_cell(found),
+        "by ratio": by(result, lambda cell: cell.ratio, RATIOS, "ratio"),
+        "by drift": by(result, lambda cell: cell.stream.drift, DRIFTS, "drift"),
+        "every cell": every_cell(result),
     }
     for lines in reversed(tables.values()):
         print("\n".join(lines), end="\n\n")
-    told = {"seeds": args.seeds, "first_seed": args.first_seed} | summary(found)
+    reason = {"seeds": args.seeds, "first_seed": args.first_seed} | summary(result)
     if args.write:
         write(Path(__file__).parents[1] / "docs" / "retraining-cost.md", tables)
-    print(json.dumps(told))
+    print(json.dumps(reason))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Streams of labelled requests whose concept changes, and what models trained at any time make of any later batch.
+"""Streams of labelled requests with concept changes, and errors of models trained at any time on later batches.
 
 A stream is a generator (hyperplane, sea, clusters) with a kind of drift, a classifier of scikit-learn, and a seed. Its
 requests come in batches; a model is trained on one batch and serves from the next one on.
@@ -29,7 +29,7 @@ CLASSIFIERS = {
 
 @dataclass(frozen=True)
 class Stream:
-    """One stream by name and seed."""
+    """Stream by name and seed."""
 
     drift: str
     generator: str
@@ -38,25 +38,25 @@ class Stream:
 
     @property
     def name(self) -> str:
-        """Short, unique."""
+        """Short unique name."""
         return f"{self.drift}/{self.generator}/{self.classifier}/{self.seed}"
 
 
 @dataclass(frozen=True)
 class Served:
-    """wrong (trained at, served at, request): whether a model trained on one batch is wrong about a later request."""
+    """Errors of a stream. wrong: (trained at, served at, request) the model is wrong about the request."""
 
     stream: Stream
     wrong: NDArray[np.bool_]
 
     @property
     def errors(self) -> Floats:
-        """(trained at, served at) errors of a batch."""
+        """Error rates (trained at, served at)."""
         return self.wrong.sum(axis=2).astype(np.float64)
 
 
 def streams(first_seed: int, seeds: int) -> Iterator[Stream]:
-    """Every kind of drift in every generator; the classifiers take turns."""
+    """Return every kind of drift in every generator, with classifiers in turn."""
     names = list(CLASSIFIERS)
     for number, (drift, generator, seed) in enumerate(product(DRIFTS, GENERATORS, range(seeds))):
         turn = (number // seeds + seed) % len(names)
@@ -64,7 +64,7 @@ def streams(first_seed: int, seeds: int) -> Iterator[Stream]:
 
 
 def serve(stream: Stream) -> Served:
-    """Draw the stream, train a model on every batch, and let each serve all that comes after."""
+    """Draw the stream, train a model on every batch, and let each serve all later batches."""
     kind = (DRIFTS.index(stream.drift), GENERATORS.index(stream.generator))
     rng = np.random.default_rng([stream.seed, *kind])
     x, y = _GENERATE[stream.generator](rng, _positions(rng, stream.drift))
@@ -81,7 +81,7 @@ def serve(stream: Stream) -> Served:
 
 
 def _positions(rng: np.random.Generator, drift: str) -> Floats:
-    """(requests,) which concept each request is of: whole numbers, or between two where a concept moves."""
+    """Return the concept (requests,) of each request: an integer, or in between while a concept moves."""
     u = np.arange(BATCHES * EACH) / EACH
     if drift == "none":
         return np.zeros(len(u))
@@ -99,7 +99,7 @@ def _positions(rng: np.random.Generator, drift: str) -> Floats:
 
 
 def _between(concepts: Floats, position: Floats) -> Floats:
-    """(requests, ...) parameters of each request's concept; those between two are mixed of both."""
+    """Return parameters (requests, ...) of each request's concept, interpolated between two concepts."""
     below = np.minimum(position.astype(np.int64), len(concepts) - 1)
     above = np.minimum(below + 1, len(concepts) - 1)
     share = (position - np.floor(position)).reshape(-1, *[1] * (concepts.ndim - 1))
@@ -114,7 +114,7 @@ def _flipped(rng: np.random.Generator, y: NDArray[np.bool_], noise: float) -> ND
 
 
 def _hyperplane(rng: np.random.Generator, position: Floats) -> tuple[Floats, NDArray[np.int64]]:
-    """Two classes on the sides of a plane that turns; 5 % of the labels are wrong."""
+    """Draw two classes separated by a rotating plane; 5 % of the labels are wrong."""
     plane = rng.normal(size=6)
     planes = [plane / np.linalg.norm(plane)]
     for _ in range(14):
@@ -126,14 +126,14 @@ def _hyperplane(rng: np.random.Generator, position: Floats) -> tuple[Floats, NDA
 
 
 def _sea(rng: np.random.Generator, position: Floats) -> tuple[Floats, NDArray[np.int64]]:
-    """The sum of two of three numbers, against a limit that moves; 10 % of the labels are wrong."""
+    """Draw three numbers, two of which are summed and compared with a moving limit; 10 % of the labels are wrong."""
     limits = rng.uniform(5, 15, 15)
     x = rng.uniform(0, 10, size=(len(position), 3))
     return x, _flipped(rng, x[:, 0] + x[:, 1] <= _between(limits, position), 0.1)
 
 
 def _clusters(rng: np.random.Generator, position: Floats) -> tuple[Floats, NDArray[np.int64]]:
-    """Six clusters of two classes, of which two move at every change; 2 % of the labels are wrong."""
+    """Draw six clusters of two classes, two of which move at every change; 2 % of the labels are wrong."""
     centres = [rng.uniform(-3, 3, size=(6, 4))]
     for _ in range(14):
         moved = centres[-1].copy()

@@ -1,4 +1,4 @@
-"""One tick of 10,000 models: ours against vmalert, on the same Prometheus, in one run.
+"""Benchmark of one tick of 10,000 models against vmalert, on the same Prometheus, in one run.
 
     python -m benchmarks.tick [--models 10000] [--blocks 5] [--ticks 20] [--scenario NAME ...]
 
@@ -37,7 +37,7 @@ SUMMARY = "Drift {{ $value }} on {{ $labels.pipeline }}"
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is evaluated. share: of the models, breached. interval: seconds between ticks, the same for both sides."""
+    """Scenario. share: of breached models. interval: seconds between ticks, the same for both sides."""
 
     name: str
     share: float
@@ -58,7 +58,7 @@ SCENARIOS = (
 
 @dataclass
 class Side:
-    """One of the two: its program, and CPU seconds per tick of each block, its own and Prometheus'."""
+    """One of the two programs, with CPU seconds per tick of each block, its own and Prometheus'."""
 
     name: str
     program: Program
@@ -69,18 +69,18 @@ class Side:
 
 
 def cpu(pid: int) -> float:
-    """CPU seconds of a process and all its threads, to the nanosecond: its CPU clock (clock_getcpuclockid(3))."""
+    """Return CPU seconds of a process and all its threads, to the nanosecond, by clock_getcpuclockid(3)."""
     return time.clock_gettime((~pid << 3) | 2)
 
 
 def rss_mb(pid: int) -> float:
-    """Resident memory now."""
+    """Return the resident memory."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 class Page(BaseHTTPRequestHandler):
-    """/metrics of all models; the text is set by the scenario."""
+    """HTTP handler of /metrics; the scenario sets the text."""
 
     text = b""
 
@@ -92,11 +92,11 @@ class Page(BaseHTTPRequestHandler):
         self.wfile.write(self.text)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Suppress logging."""
 
 
 def exposition(models: int, share: float) -> bytes:
-    """`models` series, of which `share` is above every limit and the others are below."""
+    """Return `models` series, of which `share` is above every limit and the others are below."""
     high = int(models * share)
     lines = ["# TYPE model_drift_score gauge"]
     for number in range(models):
@@ -125,7 +125,7 @@ ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Receiver).serve_forever()
 
 @contextlib.contextmanager
 def receiver() -> Iterator[str]:
-    """A process that takes alerts and does nothing with them: its CPU counts for neither side."""
+    """Start a process that receives and discards alerts: its CPU time counts for neither side."""
     port = free_port()
     program = Program([sys.executable, "-c", RECEIVER, str(port)], Path(tempfile.mkdtemp()), "receiver")
     with kept_for_the_test(program):
@@ -136,7 +136,7 @@ def receiver() -> Iterator[str]:
 
 
 def answers(url: str) -> bool:
-    """Whether somebody answers 200 there."""
+    """Return whether the URL answers 200."""
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:
             answer.read()
@@ -146,11 +146,11 @@ def answers(url: str) -> bool:
 
 
 def vmalert(scenario: Scenario, source: str, alerts: str) -> Side:
-    """The peer, with the same rules as alerts."""
+    """Start vmalert, with the same rules as alerts."""
     folder, port = Path(tempfile.mkdtemp()), free_port()
     rules = [
-        {"alert": f"Drift{place}", "expr": f"model_drift_score > {limit}", "annotations": {"summary": SUMMARY}}
-        for place, limit in enumerate(scenario.limits)
+        {"alert": f"Drift{index}", "expr": f"model_drift_score > {limit}", "annotations": {"summary": SUMMARY}}
+        for index, limit in enumerate(scenario.limits)
     ]
     groups = {"groups": [{"name": "g", "interval": f"{scenario.interval}s", "rules": rules}]}
     (folder / "rules.yml").write_text(json.dumps(groups))
@@ -163,15 +163,15 @@ def vmalert(scenario: Scenario, source: str, alerts: str) -> Side:
 
 
 def ours(scenario: Scenario, source: str, alerts: str) -> Side:
-    """The bridge, with the same rules as `signal` or `expr` rules."""
+    """Start the bridge, with the same rules as `signal` or `expr` rules."""
     folder, port = Path(tempfile.mkdtemp()), free_port()
     common = {"annotations": {"summary": SUMMARY}, "cooldown": "1h"}
     rules: list[dict[str, object]] = []
-    for place, limit in enumerate(scenario.limits):
+    for index, limit in enumerate(scenario.limits):
         what: dict[str, object] = {"expr": f"model_drift_score > {limit}"}
         if scenario.signal:
             what = {"signal": "drift", "strategy": {"threshold": {"max": limit}}}
-        rules.append({"retrain": f"Drift{place}", **what, **common})
+        rules.append({"retrain": f"Drift{index}", **what, **common})
     group: dict[str, object] = {"name": "g", "interval": f"{scenario.interval}s", "rules": rules}
     if scenario.signal:
         group["signals"] = {"drift": {"event": "drift", "expr": "model_drift_score"}}
@@ -194,7 +194,7 @@ def ours(scenario: Scenario, source: str, alerts: str) -> Side:
 
 
 def measure(side: Side, server: Prometheus, seconds: float) -> None:
-    """Let one side run for a block, and note what it cost per second."""
+    """Run one side for a block, and record its cost per second."""
     side.program.signal(signal.SIGCONT)
     time.sleep(1.0)  # what piled up while it was stopped is not part of a block
     before, store = cpu(side.program.pid), cpu(server.program.pid)
@@ -210,14 +210,14 @@ def measure(side: Side, server: Prometheus, seconds: float) -> None:
 
 
 def idle(server: Prometheus, seconds: float) -> float:
-    """What Prometheus costs per second by itself (it goes on scraping)."""
+    """Measure the cost per second of Prometheus alone, which continues to scrape."""
     before = cpu(server.program.pid)
     time.sleep(seconds)
     return (cpu(server.program.pid) - before) / seconds
 
 
 def run(scenario: Scenario, options: argparse.Namespace) -> dict[str, float]:
-    """Measure one scenario; milliseconds of CPU per tick of each side."""
+    """Measure one scenario: milliseconds of CPU time per tick of each side."""
     Page.text = exposition(options.models, scenario.share)
     pages = ThreadingHTTPServer(("127.0.0.1", 0), Page)
     threading.Thread(target=pages.serve_forever, daemon=True).start()
@@ -248,21 +248,21 @@ def run(scenario: Scenario, options: argparse.Namespace) -> dict[str, float]:
 
 
 def figures(scenario: Scenario, sides: Sequence[Side], alone: float) -> dict[str, float]:
-    """Medians per tick, in milliseconds of CPU."""
-    found: dict[str, float] = {}
+    """Return medians per tick, in milliseconds of CPU time."""
+    result: dict[str, float] = {}
     for side in sides:
-        found[f"{side.name}_ms"] = statistics.median(side.own) * scenario.interval * 1000
+        result[f"{side.name}_ms"] = statistics.median(side.own) * scenario.interval * 1000
         store = statistics.median(side.store) - alone
-        found[f"{side.name}_prometheus_ms"] = store * scenario.interval * 1000
-        found[f"{side.name}_rss_mb"] = side.rss_mb
-    found["ratio"] = found["ours_ms"] / found["vmalert_ms"]
-    ours_total = found["ours_ms"] + found["ours_prometheus_ms"]
-    found["ratio_total"] = ours_total / (found["vmalert_ms"] + found["vmalert_prometheus_ms"])
-    return found
+        result[f"{side.name}_prometheus_ms"] = store * scenario.interval * 1000
+        result[f"{side.name}_rss_mb"] = side.rss_mb
+    result["ratio"] = result["ours_ms"] / result["vmalert_ms"]
+    ours_total = result["ours_ms"] + result["ours_prometheus_ms"]
+    result["ratio_total"] = ours_total / (result["vmalert_ms"] + result["vmalert_prometheus_ms"])
+    return result
 
 
 def main() -> None:
-    """Run the scenarios, print a line for each and the summary last."""
+    """Run the scenarios; print a line for each, and the summary last."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", type=int, default=10_000)
     parser.add_argument("--blocks", type=int, default=5)
@@ -278,13 +278,13 @@ def main() -> None:
     for scenario in SCENARIOS:
         if options.scenario and scenario.name not in options.scenario:
             continue
-        results[scenario.name] = found = run(scenario, options)
-        print(f"{scenario.name:16}", "  ".join(f"{key} {value:.3f}" for key, value in found.items()), flush=True)
+        results[scenario.name] = result = run(scenario, options)
+        print(f"{scenario.name:16}", "  ".join(f"{key} {value:.3f}" for key, value in result.items()), flush=True)
     print(json.dumps(summary(results)))
 
 
 def summary(results: dict[str, dict[str, float]]) -> dict[str, object]:
-    """The figures by name; those of scenarios that were not run are missing."""
+    """Return the figures by name, without those of scenarios that did not run."""
     names: dict[str, tuple[str, str]] = {
         "ratio_signal_1pct": ("signal_1pct", "ratio"),
         "ratio_expr_1pct": ("expr_1pct", "ratio"),
@@ -292,9 +292,9 @@ def summary(results: dict[str, dict[str, float]]) -> dict[str, object]:
         "ratio_100pct_gogc100": ("100pct_gogc100", "ratio"),
         "ratio_5rules_total": ("5rules", "ratio_total"),
     }
-    picked: Callable[[tuple[str, str]], float] = lambda place: round(results[place[0]][place[1]], 4)  # noqa: E731
-    short: dict[str, object] = {name: picked(place) for name, place in names.items() if place[0] in results}
-    short["rss_mb"] = round(max(found["ours_rss_mb"] for found in results.values()), 1)
+    picked: Callable[[tuple[str, str]], float] = lambda index: round(results[index[0]][index[1]], 4)  # noqa: E731
+    short: dict[str, object] = {name: picked(index) for name, index in names.items() if index[0] in results}
+    short["rss_mb"] = round(max(result["ours_rss_mb"] for result in results.values()), 1)
     return {**short, "scenarios": results}
 
 

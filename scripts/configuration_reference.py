@@ -1,7 +1,7 @@
-"""Writes docs/configuration-reference.md from the JSON Schemas of the files, which are made from what reads them.
+"""Generator of docs/configuration-reference.md, from the JSON Schemas of the file readers.
 
 python scripts/configuration_reference.py          # writes the page
-python scripts/configuration_reference.py --check  # exit code 1 when it is not up to date
+python scripts/configuration_reference.py --check  # exits with code 1 if the page is out of date
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ PAGE = Path(__file__).parents[1] / "docs" / "configuration-reference.md"
 HEAD = """# Configuration reference
 
 Every key of [bridge.yml](configuration.md), of [rule files](rules.md) and of every [strategy](strategies/README.md),
-with its type and its default, in the notation of Prometheus' own configuration page: brackets mean that a key may be
-left out, and `<name>` stands for a type or for the section of that name. What the keys mean say the pages that are
-linked here. This page is generated from what reads the files; `retrain-bridge check schema config` and `check schema
-rules` print the same as JSON Schema for editors.
+with its type and its default, in the notation of Prometheus' configuration page: brackets mark optional keys, and
+`<name>` stands for a type or for the section of that name. The linked pages explain the keys. This page is generated
+from the code that reads the files; `retrain-bridge check schema config` and `check schema rules` print the same as JSON
+Schema for editors.
 
-Types: `<duration>` is a text such as `30s` or `1h30m`; `<value>` a number in the signal's unit, or a time such as
-`500ms` for a latency; `<rate>` a text such as `2/day`; `<secret>` a text that is never shown again; `<strategy>` the
+Types: `<duration>` is a string such as `30s` or `1h30m`; `<value>` a number in the signal's unit, or a duration such as
+`500ms` for a latency; `<rate>` a string such as `2/day`; `<secret>` a string that is never displayed; `<strategy>` the
 name of a [strategy](strategies/README.md).
 """
 FILES = (
@@ -35,27 +35,27 @@ FILES = (
 )
 _DURATION = re.compile(r"\[smhdwy\]")
 _LATENCY = re.compile(r"us\|µs\|ms")
-MANY = 10  # only the names of strategies are so many
+MANY = 10  # an enumeration with more values holds the names of strategies
 _SUFFIXES = ("Section", "Config", "Model")
 
 
 def reference() -> str:
-    """The whole page."""
-    parts, told = [HEAD], set[str]()
+    """Return the text of the page."""
+    parts, written = [HEAD], set[str]()
     for kind, title, text in FILES:
         document = schema(kind)
         document = _inlined(document, document["$defs"])
         parts.append(f"## {title}\n\n{text}\n")
         first = document["$ref"].rpartition("/")[2]
         for name in [first, *sorted(set(document["$defs"]) - {first}, key=_order)]:
-            if name not in told and document["$defs"][name].get("type") == "object":
-                told.add(name)
+            if name not in written and document["$defs"][name].get("type") == "object":
+                written.add(name)
                 parts.append("\n".join(_section(name, document["$defs"][name])))
     return "\n".join(parts).rstrip() + "\n"
 
 
 def _inlined(value: Any, defs: Json) -> Any:
-    """With the words of an enumeration in the place of its name."""
+    """Return the schema with references to enumerations replaced by their values."""
     if isinstance(value, list):
         return [_inlined(item, defs) for item in value]
     if not isinstance(value, dict):
@@ -67,7 +67,7 @@ def _inlined(value: Any, defs: Json) -> Any:
 
 
 def _order(name: str) -> tuple[bool, str]:
-    """Sections first, then what strategies and sinks are configured by."""
+    """Return the sort key: sections first, then strategies and sinks."""
     return not name.endswith("Section"), name
 
 
@@ -85,13 +85,13 @@ def _section(name: str, found: Json) -> Iterator[str]:
 def _key(key: str, value: Json, *, required: bool) -> Iterator[str]:
     lines = _type(value).split("\n")
     default = _default(value)
-    told = f" | default = {default}" if default else ""
+    suffix = f" | default = {default}" if default else ""
     text = "\n".join([f"{key}: {lines[0]}".rstrip(), *lines[1:]])
-    yield text + told if required else f"[ {text}{told} ]"
+    yield text + suffix if required else f"[ {text}{suffix} ]"
 
 
 def _type(value: Json) -> str:
-    """What may stand there."""
+    """Return the type of a value, in the notation of the page."""
     if "$ref" in value:
         return f"<{_word(value['$ref'].rpartition('/')[2])}>"
     if "anyOf" in value or "oneOf" in value:
@@ -151,17 +151,18 @@ def _default(value: Json) -> str:
 
 
 def _word(name: str) -> str:
-    """As Prometheus names its sections: global_section is <global>."""
+    """Return the name of a section in Prometheus' style: GlobalSection is <global>."""
     for suffix in _SUFFIXES:
         name = name.removesuffix(suffix) or name
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
 def main() -> int:
+    """Write or check the page, and return the exit code."""
     text = reference()
     if "--check" in sys.argv[1:]:
         same = PAGE.exists() and PAGE.read_text(encoding="utf-8") == text
-        print("up to date" if same else f"{PAGE.name} is not what the schemas say: run {Path(__file__).name}")
+        print("up to date" if same else f"{PAGE.name} is out of date: run {Path(__file__).name}")
         return not same
     PAGE.write_text(text, encoding="utf-8")
     return 0

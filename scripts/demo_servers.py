@@ -1,4 +1,4 @@
-"""The servers of scripts/demo: an exporter, real Prometheus and Alertmanager, the bridge and its coordinator."""
+"""Servers of scripts/demo: an exporter, a real Prometheus and Alertmanager, the bridge and its coordinator."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ started = time.monotonic()
 
 
 class DemoError(Exception):
-    """Something did not happen in its time."""
+    """Failed start of a server."""
 
 
 def say(what: str, text: str, style: str = "") -> None:
-    """One line of the story: seconds since the start, who, what."""
+    """Print one line: seconds since the start, subject, event."""
     line = Text(f"{time.monotonic() - started:6.1f}s  ", style="dim")
     line.append(f"{what:<13}", style="bold cyan")
     line.append(text, style=style)
@@ -42,18 +42,19 @@ def say(what: str, text: str, style: str = "") -> None:
 
 
 def free_port() -> int:
+    """Return a free loopback port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def address(url: str) -> str:
-    """HOST:PORT of a URL."""
+    """Return HOST:PORT of a URL."""
     return urllib.parse.urlsplit(url).netloc
 
 
 def get(url: str) -> Any:
-    """The JSON at a URL; None while nobody answers."""
+    """Return the JSON at a URL, or None if there is no answer."""
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:
             return json.loads(answer.read())
@@ -62,6 +63,7 @@ def get(url: str) -> Any:
 
 
 def answers(url: str) -> bool:
+    """Return whether a URL answers 200."""
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
             return bool(answer.status == 200)
@@ -69,12 +71,13 @@ def answers(url: str) -> bool:
         return False
 
 
-# ---------------------------------------------------------------- what is served and drifts
+# ---------------------------------------------------------------- models
 
 
 class Models:
-    """The three models' metrics. One of them drifts from `drift_at` on (seconds of time.time()), until its pipeline
-    serves `new_version`.
+    """Metrics of three models.
+
+    One of them drifts from `drift_at` on (seconds of time.time()), until its pipeline serves `new_version`.
     """
 
     def __init__(self) -> None:
@@ -99,7 +102,7 @@ class Models:
         return "".join(f"{name}{labels} {value:.10g}\n" for name, labels, value in self.values(time.time()))
 
     def history(self, until: float, instance: str) -> str:
-        """OpenMetrics text of the hours before `until`, a sample every 15 s, family by family, as if it was scraped."""
+        """Return OpenMetrics text of the hours before `until`, one sample every 15 s, as if it had been scraped."""
         rows: dict[str, list[str]] = {}
         for step in range(int(HISTORY_HOURS * 240), 0, -1):
             at = int(until) - step * 15
@@ -115,12 +118,15 @@ class Models:
 
 
 def serve(handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
+    """Start an HTTP server in a thread, on a free loopback port."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 
 
 def exporter(models: Models) -> ThreadingHTTPServer:
+    """Start the exporter of the models' metrics."""
+
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = models.exposition().encode()
@@ -131,21 +137,21 @@ def exporter(models: Models) -> ThreadingHTTPServer:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """The story is told elsewhere."""
+            """Log nothing."""
 
     return serve(Page)
 
 
-def busy_proxy(target: str, told: Callable[[str], None]) -> ThreadingHTTPServer:
-    """In front of the coordinator: its first POST is answered 503 with Retry-After, all else is passed on."""
+def busy_proxy(target: str, report: Callable[[str], None]) -> ThreadingHTTPServer:
+    """Start a proxy that answers the first POST with 503 and Retry-After, and forwards everything else."""
     refused = threading.Event()
 
     class Proxy(BaseHTTPRequestHandler):
-        def _pass_on(self) -> None:
+        def _forward(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             if self.command == "POST" and not refused.is_set():
                 refused.set()
-                told("answers the first POST with 503, Retry-After: 2")
+                report("answers the first POST with 503, Retry-After: 2")
                 self._answer(503, {"Retry-After": "2"}, b'{"title": "busy"}')
                 return
             headers = {key: value for key, value in self.headers.items() if key.lower() != "host"}
@@ -159,7 +165,7 @@ def busy_proxy(target: str, told: Callable[[str], None]) -> ThreadingHTTPServer:
             except OSError as error:
                 self._answer(502, {}, str(error).encode())
 
-        do_GET = do_POST = _pass_on  # noqa: N815 - http.server's names
+        do_GET = do_POST = _forward  # noqa: N815 - http.server's names
 
         def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
             self.send_response(status)
@@ -169,7 +175,7 @@ def busy_proxy(target: str, told: Callable[[str], None]) -> ThreadingHTTPServer:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """The story is told elsewhere."""
+            """Log nothing."""
 
     return serve(Proxy)
 
@@ -178,29 +184,29 @@ def busy_proxy(target: str, told: Callable[[str], None]) -> ThreadingHTTPServer:
 
 
 def guarded(command: tuple[str, ...]) -> list[str]:
-    """The kernel ends the program when the demo ends, however that ends (where util-linux has setpriv)."""
+    """Return the command such that the kernel kills it when the demo ends, if setpriv is available."""
     return ["setpriv", "--pdeathsig", "KILL", "--", *command] if shutil.which("setpriv") else list(command)
 
 
 class Programs:
-    """What was started, in order; stopped in reverse."""
+    """Started programs, stopped in reverse order."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.running: list[tuple[str, subprocess.Popen[bytes]]] = []
 
     def start(self, name: str, *command: str, ready: str) -> None:
-        """Start a program and wait until `ready` answers 200; DemoError shows the end of its log."""
+        """Start a program and wait until `ready` answers 200; raises DemoError with the end of its log."""
         with (self.folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
                 guarded(command), cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True,  # Ctrl-C is for the demo, which then stops them in order
+                start_new_session=True,  # Ctrl-C reaches only the demo, which then stops them in order
             )  # fmt: skip
         self.running.append((name, process))
         deadline = time.monotonic() + 30
         while not answers(ready):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise DemoError(f"{name} does not run; the end of its log:\n{self.tail(name)}")
+                raise DemoError(f"{name} did not start; the end of its log:\n{self.tail(name)}")
             time.sleep(0.1)
 
     def tail(self, name: str) -> str:
@@ -227,7 +233,7 @@ print(json.dumps({"new_version": str(int(request["version"]) + 1)}))
 
 
 class Servers:
-    """All servers of the demo, on free loopback ports, their files in one folder."""
+    """All servers of the demo, on free loopback ports, with their files in one folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -239,7 +245,7 @@ class Servers:
         self._servers: list[ThreadingHTTPServer] = []
 
     def set_up(self) -> None:
-        say("set-up", f"back-filling {HISTORY_HOURS} hours of {len(MODELS)} models into Prometheus")
+        say("set-up", f"backfilling {HISTORY_HOURS} hours of {len(MODELS)} models into Prometheus")
         self._servers.append(exporter(self.models))
         self._start_prometheus(self._servers[0].server_address[1])
         self._start_alertmanager()
@@ -247,8 +253,8 @@ class Servers:
         proxy = busy_proxy(self.coordinator, lambda text: say("coordinator", text, "yellow"))
         self._servers.append(proxy)
         self._start_bridge(f"http://127.0.0.1:{proxy.server_address[1]}")
-        say("open", f"{self.bridge}/ in a browser: the page tells the story that follows", "bold")
-        say("look at", f"Prometheus   {self.prometheus}/graph?g0.expr=model_drift_score&g0.tab=0&g0.range_input=15m")
+        say("open", f"{self.bridge}/ in a browser to follow the demo in the web interface", "bold")
+        say("see also", f"Prometheus   {self.prometheus}/graph?g0.expr=model_drift_score&g0.tab=0&g0.range_input=15m")
         say("", f"Alertmanager {self.alertmanager}/#/alerts")
         say("", f"coordinator  {self.coordinator}/api/v1/retrain-requests")
 
@@ -260,7 +266,7 @@ class Servers:
             cwd=folder, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         if made.returncode:
-            raise DemoError(f"promtool could not back-fill: {made.stderr[-500:]}")
+            raise DemoError(f"promtool could not backfill: {made.stderr[-500:]}")
         config = {
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
             "scrape_configs": [
@@ -304,7 +310,7 @@ class Servers:
             "global": {"evaluation_interval": "5s", "query_offset": "0s", "resend_delay": "5s"},
             "prometheus": {"url": self.prometheus},
             "rule_files": ["rules/*.yml"],
-            "gates": {"verdict": {"settle": "10s"}},  # so that one sees within a minute whether it helped
+            "gates": {"verdict": {"settle": "10s"}},  # shows within a minute whether it helped
             "route": {"receiver": "team"},
             "receivers": [
                 {

@@ -1,7 +1,7 @@
-"""The story of scripts/demo, told from the servers' own APIs.
+"""Console output of scripts/demo, from the servers' own APIs.
 
-With --once it ends by itself: exit code 0 when exactly one request reached both the coordinator and Alertmanager
-under one id, within 60 seconds.
+With --once it exits on its own, with code 0 if exactly one request reached both the coordinator and Alertmanager under
+one id within 60 seconds.
 """
 
 from __future__ import annotations
@@ -21,53 +21,56 @@ CALM_SECONDS = 8.0
 LIMIT_SECONDS = 58.0
 
 
-class Story:
-    """What happens, line by line, each said once."""
+class Report:
+    """Events of the demo, one line each, without repetition."""
 
     def __init__(self, servers: Servers) -> None:
         self._servers = servers
-        self._said: set[str] = set()
+        self._reported: set[str] = set()
 
-    def tell(self, *, once: bool) -> bool:
-        """Tell what happens; with `once` until one request has gone all the way, or the time is over."""
-        say("models", f"serve and are healthy; {'/'.join(DRIFTING)} begins to drift in {CALM_SECONDS:g} s", "green")
+    def run(self, *, once: bool) -> bool:
+        """Report events until interrupted; with `once`, until one request is delivered and done, or the time limit.
+
+        Return whether exactly one request reached both receivers.
+        """
+        say("models", f"all healthy; {'/'.join(DRIFTING)} starts to drift in {CALM_SECONDS:g} s", "green")
         self._servers.models.drift_at = time.time() + CALM_SECONDS
         deadline = time.monotonic() + LIMIT_SECONDS
-        while not once or (not {"alert", "end"} <= self._said and time.monotonic() < deadline):
-            self._look()
+        while not once or (not {"alert", "end"} <= self._reported and time.monotonic() < deadline):
+            self._poll()
             time.sleep(0.25)
-        return self._verdict()
+        return self._result()
 
     def _once(self, key: str, what: str, text: str, style: str = "") -> None:
-        if key not in self._said:
-            self._said.add(key)
+        if key not in self._reported:
+            self._reported.add(key)
             say(what, text, style)
 
     def _data(self, path: str) -> Any:
-        found = get(f"{self._servers.bridge}/api/v1/{path}")
-        return found["data"] if found else {}
+        answer = get(f"{self._servers.bridge}/api/v1/{path}")
+        return answer["data"] if answer else {}
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         if time.time() > self._servers.models.drift_at:
             self._once("drift", "models", f"{'/'.join(DRIFTING)} drifts", "yellow")
         for model in self._data("models").get("models", []):
-            self._tell_model(model)
+            self._report_model(model)
         for decision in reversed(self._data("decisions").get("decisions", [])):
             key = f"decision {decision['slot']} {decision['rule']} {decision['pipeline']} {decision['outcome']}"
-            move = f"{decision['before']} -> {decision['after']}"
-            self._once(key, "decision", f"{move}: {decision['reason']}; request: {decision['outcome']}", "magenta")
+            change = f"{decision['before']} -> {decision['after']}"
+            self._once(key, "decision", f"{change}: {decision['reason']}; request: {decision['outcome']}", "magenta")
         for request in self._data("requests").get("requests", []):
-            self._tell_request(request["id"])
-        self._tell_alerts()
+            self._report_request(request["id"])
+        self._report_alerts()
 
-    def _tell_model(self, model: dict[str, Any]) -> None:
+    def _report_model(self, model: dict[str, Any]) -> None:
         name = f"{model['project']}/{model['pipeline']}/{model['version']}"
         for item in model["signals"]:
             if item["state"] != "inactive":
                 text = f"{name}: {item['event']} event, value {float(item['value']):.3f}, limit {item['threshold']}"
                 self._once(f"event {name} {item['at']}", "event", f"{text} -> {item['verdict']}")
 
-    def _tell_request(self, request_id: str) -> None:
+    def _report_request(self, request_id: str) -> None:
         request = self._data(f"requests/{request_id}")
         if not request:
             return
@@ -76,34 +79,34 @@ class Story:
         for item in request["deliveries"]:
             key = f"{item['id']} {item['state']} {item['attempts']}"
             if item["state"] == "retry":
-                text = f"{item['destination']} answered {item['status']}; the next attempt waits as it asked"
+                text = f"{item['destination']} answered {item['status']}; the next attempt follows Retry-After"
                 self._once(key, "retry", text, "yellow")
             elif item["state"] == "delivered":
-                text = f"{item['destination']} took it at attempt {item['attempts']} (HTTP {item['status']})"
+                text = f"to {item['destination']}, attempt {item['attempts']} (HTTP {item['status']})"
                 self._once(key, "delivered", text, "green")
         if request["state"] in {"accepted", "running", "succeeded", "failed"}:
             extra = f", new version {request['new_version']}" if request["new_version"] else ""
             self._once(f"{request_id} {request['state']}", "coordinator", f"{request['state']}{extra}", "green")
             if request["state"] in {"succeeded", "failed"}:
-                self._said.add("end")
+                self._reported.add("end")
             if request["new_version"] and not self._servers.models.new_version:
                 self._servers.models.new_version = request["new_version"]
                 say("models", f"{'/'.join(DRIFTING[:2])} serves version {request['new_version']}", "yellow")
         if request["verdict"]:
             page = f"{self._servers.bridge}/requests/{request_id}"
-            told = f"did it help: {request['verdict'].replace('_', ' ')}; {page}"
-            self._once(f"{request_id} judged", "verdict", told, "bold green")
+            text = f"{request['verdict'].replace('_', ' ')}; {page}"
+            self._once(f"{request_id} recovery", "recovery", text, "bold green")
 
-    def _tell_alerts(self) -> None:
+    def _report_alerts(self) -> None:
         for alert in get(f"{self._servers.alertmanager}/api/v2/alerts") or []:
             labels = alert["labels"]
             if labels.get("alertname") == "ModelRetrainRequested":
                 text = f"{labels['alertname']} {labels['retrain_request_id']}: {alert['annotations']['summary']}"
                 self._once(f"alert {labels['retrain_request_id']}", "alert", text, "green")
-                self._said.add("alert")
+                self._reported.add("alert")
 
-    def _verdict(self) -> bool:
-        """Whether exactly one request reached both, under one id."""
+    def _result(self) -> bool:
+        """Return whether exactly one request reached both receivers under one id."""
         ours = [item["id"] for item in self._data("requests").get("requests", [])]
         theirs = [
             item["id"]
@@ -112,26 +115,27 @@ class Story:
         alerts = get(f"{self._servers.alertmanager}/api/v2/alerts") or []
         alerted = [item["labels"]["retrain_request_id"] for item in alerts if "retrain_request_id" in item["labels"]]
         good = len(ours) == 1 and ours == theirs == alerted
-        say("verdict", f"bridge {ours}, coordinator {theirs}, Alertmanager {alerted}")
+        say("result", f"bridge {ours}, coordinator {theirs}, Alertmanager {alerted}")
         if good:
-            say("verdict", "exactly one request reached both, under one id", "bold green")
+            say("result", "exactly one request reached both receivers under one id", "bold green")
         else:
-            say("verdict", "this is not exactly one request under one id", "bold red")
+            say("result", "expected exactly one request under one id", "bold red")
             console.print(self._servers.programs.tail("bridge"), markup=False)
         return good
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Retrain Bridge, end to end, on real servers of this machine.")
-    parser.add_argument("--once", action="store_true", help="end by itself; exit code 0 if all went well")
+    """Run the demo and return its exit code."""
+    parser = argparse.ArgumentParser(description="Run Retrain Bridge end to end with real servers on this machine.")
+    parser.add_argument("--once", action="store_true", help="exit on its own, with code 0 on success")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started it in the background had it ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored if started in the background
     folder = Path(tempfile.mkdtemp(prefix="retrain-bridge-demo-"))
     servers = Servers(folder)
     try:
         servers.set_up()
-        good = Story(servers).tell(once=options.once)
+        good = Report(servers).run(once=options.once)
     except KeyboardInterrupt:
         say("stop", "stopping everything")
         return 130
@@ -143,7 +147,10 @@ def main() -> int:
             signal.signal(number, signal.SIG_IGN)
         servers.stop()
         shutil.rmtree(folder, ignore_errors=True)
-    say("next", "your own queries go into a rule file like rules/demo.yml, your servers into bridge.yml: see README.md")
+    say(
+        "next",
+        "put your own queries into a rule file like rules/demo.yml, and your servers into bridge.yml: see README.md",
+    )
     return 0 if good else 1
 
 

@@ -1,4 +1,4 @@
-"""MkDocs hooks: the README as home page, whole folders in the navigation, and links to files outside docs/."""
+"""MkDocs hooks: README as home page, folders in the navigation, links to files outside docs/."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HOME = "README.md"
 
 
 def on_config(config: Any) -> Any:
-    """Replace a folder in the navigation, written [folder], by its pages."""
+    """Replace each folder in the navigation, written [folder], with its pages."""
     config.nav = _expanded(config.nav)
     return config
 
@@ -31,7 +31,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Point links that leave docs/ at the copies; a link to a folder outside becomes plain text."""
+    """Point links to files outside docs/ at their copies; make links to folders outside plain text."""
     here = page.file.src_uri
 
     def rewritten(match: re.Match[str]) -> str:
@@ -51,7 +51,7 @@ def _home() -> str:
 
 
 def _from_home(target: str) -> str:
-    """Return a target of the README as seen from docs/."""
+    """Return a link target of the README relative to docs/."""
     if re.match(r"[a-z]+:", target):
         return target
     if not target.startswith("docs"):
@@ -72,7 +72,7 @@ def _outside(page: str, text: str) -> set[str]:
 
 
 def _project_path(page: str, target: str) -> str | None:
-    """Return the path that a link names, from the top of the project; None for an address."""
+    """Return the target of a link relative to the project folder, or None for a URL."""
     return None if re.match(r"[a-z]+:", target) else normpath(f"docs/{dirname(page)}/{target}")
 
 

@@ -1,7 +1,7 @@
-"""The image and compose.yaml at work, for scripts/test-image: it runs in namespaces of its own, on an image in a store.
+"""Test of the image and compose.yaml, for scripts/test-image; runs in its own namespaces, on an image in a store.
 
-First the image's own command; then every service of compose.yaml with its command, its files at their paths and its
-host names. Prometheus and Alertmanager are this machine's; Grafana is left out.
+Runs the image's own command, then every service of compose.yaml with its command, its files at their paths and its host
+names. Prometheus and Alertmanager are those of this machine; Grafana is left out.
 """
 
 from __future__ import annotations
@@ -40,26 +40,28 @@ started = time.monotonic()
 
 
 def say(text: str) -> None:
+    """Print a line with the seconds since the start."""
     print(f"{time.monotonic() - started:6.1f}s  {text}", flush=True)
 
 
-def until(look: Callable[[], Any], what: str) -> Any:
-    """Return the first true answer of `look`; TimeoutError after LIMIT seconds."""
+def until(condition: Callable[[], Any], what: str) -> Any:
+    """Return the first true result of `condition`; raises TimeoutError after LIMIT seconds."""
     deadline = time.monotonic() + LIMIT
-    while not (found := look()):
+    while not (result := condition()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what} did not happen within {LIMIT:g} s")
         time.sleep(0.2)
-    return found
+    return result
 
 
 def loopback_up() -> None:
+    """Enable the loopback interface of this network namespace."""
     with socket.socket() as handle:
         fcntl.ioctl(handle, 0x8914, struct.pack("16sH14s", b"lo", 0x41, b""))  # SIOCSIFFLAGS: UP, RUNNING
 
 
 def call(method: str, url: str, body: object = None, user: str = "") -> tuple[int, Any]:
-    """Return status and JSON (or text) as a browser on this machine gets them; status 0 without an answer."""
+    """Return status and JSON (or text) of a request, sent as by a browser; status 0 without an answer."""
     headers = {"Content-Type": "application/json", "Origin": BRIDGE, "Sec-Fetch-Site": "same-origin"}
     if user:
         headers["Authorization"] = f"Basic {base64.b64encode(user.encode()).decode()}"
@@ -79,15 +81,15 @@ def call(method: str, url: str, body: object = None, user: str = "") -> tuple[in
 
 
 class Image:
-    """The image in the store, and one container of it in which every command runs."""
+    """Image in the store, with one container in which every command runs."""
 
     def __init__(self, work: Path, hosts: list[str]) -> None:
         self._work = work
         self.config = json.loads(self._buildah("inspect", "--type=image", "localhost/retrain-bridge:local"))["Docker"][
             "config"
         ]
-        named = [f"--add-host={host}:127.0.0.1" for host in hosts]
-        self.container = self._buildah("from", "--pull=never", "--isolation=chroot", *named, "retrain-bridge:local")
+        aliases = [f"--add-host={host}:127.0.0.1" for host in hosts]
+        self.container = self._buildah("from", "--pull=never", "--isolation=chroot", *aliases, "retrain-bridge:local")
 
     def _command(self, *words: str) -> list[str]:
         store = ["--root", f"{self._work}/store", "--runroot", f"{self._work}/run", "--storage-driver", "vfs"]
@@ -98,8 +100,8 @@ class Image:
         assert done.returncode == 0, f"{words}\n{done.stdout}{done.stderr}"
         return done.stdout.strip()
 
-    def said_by(self, command: list[str], volumes: list[str]) -> str:
-        """Return what a command prints in the container; it has to succeed."""
+    def output_of(self, command: list[str], volumes: list[str]) -> str:
+        """Return the output of a command in the container; raises AssertionError if it fails."""
         return self._buildah("run", *(f"--volume={item}" for item in volumes), self.container, "--", *command)
 
     def start(self, name: str, command: list[str], volumes: list[str]) -> Program:
@@ -111,7 +113,7 @@ class Image:
 
 
 class Program:
-    """A started program, and its log. buildah passes no signal on: they go to its last descendant."""
+    """Started program with its log. buildah forwards no signals, so they go to its last descendant."""
 
     def __init__(self, work: Path, name: str, command: list[str]) -> None:
         self.name, self.log = name, work / f"{name}.log"
@@ -128,20 +130,20 @@ class Program:
         say(f"{self.name}: {url} answers 200")
 
     def pid(self) -> int:
-        """Return the last descendant; any thread of its ancestors may have started it."""
+        """Return the process id of the last descendant, which any thread of its ancestors may have started."""
         pid = self.process.pid
         while started := " ".join(file.read_text() for file in Path(f"/proc/{pid}/task").glob("*/children")).split():
             pid = int(started[-1])
         return pid
 
     def end(self) -> None:
-        """SIGTERM; the exit code has to be 0."""
+        """Send SIGTERM, and check that the exit code is 0."""
         os.kill(self.pid(), signal.SIGTERM)
         assert self.process.wait(LIMIT) == 0, self.log.read_text()[-3000:]
 
 
 def own_command(image: Image, work: Path) -> None:
-    """ENTRYPOINT and CMD as they are, on a configuration with loopback addresses; HEALTHCHECK; user; secrets."""
+    """Check ENTRYPOINT, CMD, HEALTHCHECK and user of the image, with loopback addresses in its configuration."""
     file = work / "bridge.yml"
     file.write_text(CONFIG)
     volumes = [f"{file}:/etc/retrain-bridge/bridge.yml:ro"]
@@ -150,18 +152,18 @@ def own_command(image: Image, work: Path) -> None:
     program = image.start("own", [*image.config["Entrypoint"], *image.config["Cmd"]], volumes)
     program.ready(f"{BRIDGE}/-/ready")
     assert f"Uid:\t{USER}\t" in Path(f"/proc/{program.pid()}/status").read_text()
-    image.said_by(check[1:], [])
+    image.output_of(check[1:], [])
     program.end()
     try:
-        image.said_by(check[1:], [])
+        image.output_of(check[1:], [])
     except AssertionError:
-        say("HEALTHCHECK succeeds while the bridge runs, as user 65532, and fails when it is gone")
+        say("HEALTHCHECK succeeds while the bridge runs, as user 65532, and fails afterwards")
     else:
         raise AssertionError("HEALTHCHECK succeeds without a bridge")
 
 
 def no_settings_of_this_machine(image: Image, work: Path) -> None:
-    """No part of pip's settings is in the image: not in its configuration, not in its files."""
+    """Check that neither the image's configuration nor its files contain pip settings of this machine."""
     assert not [item for item in image.config["Env"] if "pip" in item.lower() or "proxy" in item.lower()]
     lines = (work / "pip.conf").read_text().splitlines()
     values = [value.strip() for _, equals, value in (line.partition("=") for line in lines) if "://" in value]
@@ -171,11 +173,11 @@ def no_settings_of_this_machine(image: Image, work: Path) -> None:
             assert not [value for value in values if value.encode() in data], file
     found = image.files() / "etc/pip.conf"
     assert not found.exists() or not found.read_text(), found
-    say("nothing of this machine's pip settings is in the image")
+    say("the image contains no pip settings of this machine")
 
 
 def volumes_of(name: str, work: Path) -> list[str]:
-    """The volumes of a service: files of the project as they are, named ones as folders of ours."""
+    """Return the volumes of a service: project files unchanged, named volumes as folders below `work`."""
     found = []
     for volume in COMPOSE[name]["volumes"]:
         source, target, *rest = volume.split(":")
@@ -189,33 +191,35 @@ def volumes_of(name: str, work: Path) -> list[str]:
 
 
 def peer(name: str, work: Path) -> Program:
-    """A server that has no image here: this machine's program, with the service's paths below a folder."""
+    """Start a service from this machine's program instead of its image, with its paths below a folder."""
     top = work / "peers" / name
-    places = {}
+    links = {}
     for volume in volumes_of(name, work):
         source, target = volume.split(":")[:2]
         (top / target[1:]).parent.mkdir(parents=True, exist_ok=True)
         (top / target[1:]).symlink_to(source)
-        places[target] = top / target[1:]
+        links[target] = top / target[1:]
     command = [word.replace("=/", f"={top}/") for word in COMPOSE[name]["command"]]
-    assert places
+    assert links
     return Program(work, name, [PEERS[name], *command])
 
 
 def service(image: Image, name: str, work: Path) -> Program:
+    """Start a service of compose.yaml from the image."""
     about = COMPOSE[name]
     entrypoint = about.get("entrypoint", image.config["Entrypoint"])
     return image.start(name, [*entrypoint, *about.get("command", [])], volumes_of(name, work))
 
 
 def healthy(image: Image, name: str, work: Path) -> None:
+    """Run the health check of a service; raises AssertionError if it fails."""
     kind, *command = COMPOSE[name]["healthcheck"]["test"]
     assert kind == "CMD"
-    image.said_by(command, volumes_of(name, work))
+    image.output_of(command, volumes_of(name, work))
 
 
 def compose(image: Image, work: Path) -> None:
-    """All services, and then what a person does: sign in, look, approve, reload."""
+    """Run all services, then sign in, look, approve and reload."""
     subprocess.run([TOP / "examples/compose/make-secret"], check=True, timeout=LIMIT)
     programs = {name: peer(name, work) for name in PEERS}
     programs |= {name: service(image, name, work) for name in ("models", "coordinator", "bridge")}
@@ -239,7 +243,7 @@ def compose(image: Image, work: Path) -> None:
 
 
 def people(admin: str) -> None:
-    """The page shows the models; a request waits; it is approved, carried out and told; a reload is taken."""
+    """Check that the web interface shows the models, that approval starts the retraining, and that reload works."""
     assert call("GET", f"{BRIDGE}/")[0] == 401
 
     def models() -> bool:
@@ -250,21 +254,22 @@ def people(admin: str) -> None:
         found = call("GET", f"{BRIDGE}/api/v1/requests", user=admin)[1]["data"]["requests"]
         return next((item for item in found if item["state"] == state and item["pipeline"] == "ranking"), None)
 
-    until(models, "three models on the page")
-    say("the page shows three models")
+    until(models, "three models in the web interface")
+    say("the web interface shows three models")
     waiting = until(lambda: request("awaiting_approval"), "a request that waits for approval")
     say(f"a request waits for approval: {waiting['reason']}")
     status, answer = call("POST", f"{BRIDGE}/api/v1/requests/{waiting['id']}/approve", {}, admin)
     assert status == 200, answer
     done = until(lambda: request("succeeded"), "the end of the retraining")
     assert (done["id"], done["new_version"]) == (waiting["id"], "8"), done
-    say(f"it was approved, and the coordinator trained version {done['new_version']}")
+    say(f"the request was approved, and the coordinator trained version {done['new_version']}")
     status, answer = call("POST", f"{BRIDGE}/-/reload", user=admin)
     assert status == 200, answer
-    say("a reload was taken")
+    say("the reload succeeded")
 
 
 def main() -> None:
+    """Run all checks, with the hosts of compose.yaml on loopback."""
     work = Path(sys.argv[1])
     loopback_up()
     hosts = work / "hosts"

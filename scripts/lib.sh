@@ -1,20 +1,20 @@
 # shellcheck shell=sh
-# Shared by the scripts of this folder: says what it does, finds Python, makes the virtual environment, finds servers.
+# Functions for the scripts of this folder: messages, Python, virtual environment, servers.
 
 section() { printf '\n==> %s\n' "$*"; }
 
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
-# find_python: sets $python to Python 3.11 or newer that can make virtual environments.
+# find_python: set $python to a Python 3.11 or newer that can create virtual environments.
 find_python() {
     for python in "${PYTHON:-}" python3.13 python3.12 python3.11 python3; do
         if missing "$python"; then continue; fi
         if "$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2> /dev/null; then return; fi
     done
-    fail "Python 3.11 or newer with venv is needed; on Debian and Ubuntu, as root: apt-get install python3 python3-venv"
+    fail "Python 3.11 or newer with venv is required; on Debian and Ubuntu, as root: apt-get install python3 python3-venv"
 }
 
-# make_venv run|dev: .venv with the bridge, and with the tools of its tests. Does nothing when it is up to date.
+# make_venv run|dev: create .venv with the bridge, or also with the tools for its tests. Does nothing if up to date.
 make_venv() {
     stamp=".venv/made-for-$1-$(cat pyproject.toml constraints.txt | cksum | tr ' ' -)"
     [ -e "$stamp" ] && return
@@ -36,7 +36,7 @@ pip_install() {
     PYTHONWARNINGS=ignore .venv/bin/python -m pip install -q --disable-pip-version-check --root-user-action=ignore -c constraints.txt "$@"
 }
 
-# pip_settings: a pip.conf with what pip of this machine needs to reach its index, without folders of this machine.
+# pip_settings: print a pip.conf with this machine's settings for reaching its index, without local folders.
 pip_settings() {
     echo '[global]'
     python3 -m pip config list 2> /dev/null |
@@ -44,18 +44,18 @@ pip_settings() {
         sed 's/\\n/ /g' | grep -v '=file:' | awk -F= '!seen[$1]++' || true
 }
 
-# debian: Debian or Ubuntu, where `unpack` works, without root too.
+# debian: succeed on Debian or Ubuntu, where `unpack` works, also without root.
 debian() { ! missing apt-get && ! missing dpkg-deb && [ -d /proc/self/fd ]; }
 
-# unpack FOLDER PACKAGE...: Debian packages, and what they need and the system lacks, unpacked into a folder of ours.
-# Nothing is installed, no service starts. The programs are started by names in FOLDER/bin.
+# unpack FOLDER PACKAGE...: unpack Debian packages and their missing dependencies into a folder.
+# Installs nothing and starts no service. FOLDER/bin contains the programs.
 unpack() (
     folder=$1
     shift
     rm -rf "$folder" "$folder.part"
     mkdir -p "$folder.part/apt/lists/partial" "$folder.part/apt/archives/partial"
     cd "$folder.part" || exit 1
-    # A source that does not answer is no reason to fail as long as another has the packages.
+    # Ignore a source that does not answer if another one has the packages.
     if ! { fetch update || true; fetch install --download-only --yes --no-install-recommends "$@"; } > apt.log 2>&1; then
         cat apt.log >&2
         fail "cannot download Debian packages; as root: apt-get install $*"
@@ -66,7 +66,7 @@ unpack() (
     mv "$PWD" "$folder"
 )
 
-# make_startable: in this folder, which has unpacked packages in root, bin with a name for each program.
+# make_startable: in this folder, with unpacked packages in root, create bin with an entry for each program.
 make_startable() {
     for program in root/usr/bin/prometheus root/usr/bin/prometheus-alertmanager; do
         if [ -e "$program" ]; then relocate "$program"; fi
@@ -81,25 +81,25 @@ make_startable() {
     chmod +x start
 }
 
-# fetch ARGUMENT...: apt-get with lists and archives in this folder; it knows what the system has, and changes nothing.
+# fetch ARGUMENT...: run apt-get with lists and archives in this folder; it sees the installed packages, and changes nothing.
 fetch() {
     apt-get -q -o Dir::State="$PWD/apt" -o Dir::State::status=/var/lib/dpkg/status -o Dir::Cache="$PWD/apt" \
         -o Acquire::Languages=none -o Debug::NoLocking=true -o APT::Sandbox::User="$(id -un)" "$@"
 }
 
-# relocate PROGRAM: Debian's Prometheus and Alertmanager open templates and pages below a fixed path. In the copy it is
-# a path of the same length to descriptor 9, which `starter` opens.
+# relocate PROGRAM: Debian's Prometheus and Alertmanager open templates and pages below a fixed path. Replace it by a
+# path of the same length to descriptor 9, which `starter` opens.
 relocate() {
     LC_ALL=C sed 's#/usr/share/prometheus#/proc/self/fd///////9#g' "$1" > "$1.relocated"
     chmod +x "$1.relocated"
     mv "$1.relocated" "$1"
 }
 
-# starter: text of the program that all names in FOLDER/bin lead to.
+# starter: print the program to which all names in FOLDER/bin link.
 starter() {
     cat << 'TEXT'
 #!/bin/sh
-# Starts the unpacked program of this name, with libraries, fonts, time zones and templates that were unpacked with it.
+# Starts the unpacked program of this name, with its unpacked libraries, fonts, time zones and templates.
 name=${0##*/}
 top=$(cd "${0%/*}/.." && pwd)
 while read -r libraries; do
@@ -112,12 +112,12 @@ if [ -d "$top/root/usr/share/prometheus" ]; then exec 9< "$top/root/usr/share/pr
 for program in "$top"/root/usr/lib/chromium/"$name" "$top"/root/usr/lib/postgresql/*/bin/"$name" "$top/root/usr/bin/$name"; do
     if [ -x "$program" ]; then exec "$program" "$@"; fi
 done
-echo "$0: $name was not unpacked in $top" >&2
+echo "$0: $name is not unpacked in $top" >&2
 exit 127
 TEXT
 }
 
-# use_unpacked FOLDER: programs unpacked there come after those of the system.
+# use_unpacked FOLDER: append the unpacked programs to PATH.
 use_unpacked() { export PATH="$PATH:$1/bin"; }
 
 missing() { ! command -v "$1" > /dev/null 2>&1; }

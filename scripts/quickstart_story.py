@@ -1,7 +1,7 @@
-"""docs/quickstart.md word for word on a bare system, for scripts/test-quickstart: run as root where all may be spoilt.
+"""Run of docs/quickstart.md word for word on a disposable system, as root, for scripts/test-quickstart.
 
-A user of its own gets a copy of the project and types the commands of the page. Root types those that say so. What
-installs has the network; all that follows has a loopback of its own, because the page names fixed ports.
+A new user gets a copy of the project and runs the commands of the page; root runs those marked "as root". The
+installation uses the network; everything after it has its own loopback, because the page uses fixed ports.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(TOP))
-from tests.support.pages import fences  # noqa: E402 - the folder had to be named first
+from tests.support.pages import fences  # noqa: E402 - requires the path above
 
 USER = "quickstart"
 HOME = Path("/home") / USER
 LIMIT = 300.0
 END = "quickstart-command-ended"
-# What has to be there before a person goes on, by the command that brings it about: an address, and what it tells.
+# Condition to wait for after each command, by its start: URL, and a text that the answer contains.
 SHOWS = {
     "python3 models.py": ("http://127.0.0.1:8000/metrics", "model_drift_score"),
     "prometheus ": ("http://127.0.0.1:9090/api/v1/query?query=model_drift_score", "ranking"),
@@ -37,7 +37,7 @@ FIRST_REQUEST = ("http://127.0.0.1:9095/api/v1/requests", '"succeeded"')
 
 
 def until_shown(url: str, text: str) -> None:
-    """Wait until a server of this machine answers 200 with a text in it; SystemExit after LIMIT seconds."""
+    """Wait until a local server answers 200 with a text; raises SystemExit after LIMIT seconds."""
     deadline = time.monotonic() + LIMIT
     while not shows(url, text):
         if time.monotonic() > deadline:
@@ -47,7 +47,7 @@ def until_shown(url: str, text: str) -> None:
 
 
 def shows(url: str, text: str) -> bool:
-    """Return whether a server answers 200 with a text in it."""
+    """Return whether a server answers 200 with a text."""
     try:
         with urllib.request.urlopen(url, timeout=10) as answer:
             return answer.status == 200 and text in answer.read().decode()
@@ -56,7 +56,7 @@ def shows(url: str, text: str) -> bool:
 
 
 class Shell:
-    """A shell of a user, in which one command follows the other as in a terminal."""
+    """Shell of a user that runs one command after the other, as in a terminal."""
 
     def __init__(self, folder: str, environment: dict[str, str], user: str = USER) -> None:
         account = [] if user == "root" else ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", "--"]
@@ -66,34 +66,34 @@ class Shell:
         )  # fmt: skip
 
     def type(self, line: str) -> str:
-        """Return what a command says; SystemExit if it fails."""
+        """Return the output of a command; raises SystemExit if it fails."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         print(f"$ {line}", flush=True)
         self._process.stdin.write(f"{line}\necho {END} $?\n")
         self._process.stdin.flush()
-        said = []
-        for told in self._process.stdout:
-            text, found, code = told.partition(f"{END} ")
-            said.append(text)
-            if found:
+        output = []
+        for printed in self._process.stdout:
+            text, end, code = printed.partition(f"{END} ")
+            output.append(text)
+            if end:
                 if int(code):
                     sys.exit(f"error: exit code {int(code)} of: {line}")
-                return "".join(said)
-            print(f"  {told}", end="", flush=True)
+                return "".join(output)
+            print(f"  {printed}", end="", flush=True)
         sys.exit(f"error: the shell ended at: {line}")
 
     def start(self, line: str, number: int) -> None:
-        """Start a command that runs on, as in a terminal of its own."""
+        """Start a command that keeps running, as in its own terminal."""
         self.type(f"{line} > ~/terminal-{number}.log 2>&1 &")
 
     def where(self) -> tuple[str, str]:
-        """Return its folder and PATH."""
+        """Return the current folder and PATH."""
         return self.type("pwd").strip(), self.type('echo "$PATH"').strip()
 
 
 def own_loopback() -> None:
-    """Leave the network for a namespace that has only 127.0.0.1."""
+    """Enter a network namespace that has only 127.0.0.1."""
     if ctypes.CDLL(None, use_errno=True).unshare(0x40000000) != 0:  # CLONE_NEWNET
         sys.exit(f"error: no network namespace: {os.strerror(ctypes.get_errno())}")
     with socket.socket() as handle:
@@ -101,7 +101,7 @@ def own_loopback() -> None:
 
 
 def newcomer() -> dict[str, str]:
-    """Make the user with a copy of the project and return the environment of a fresh login."""
+    """Create the user with a copy of the project, and return the environment of a fresh login."""
     subprocess.run(["useradd", "--create-home", "--shell=/bin/bash", USER], check=True)
     shutil.copytree(TOP, HOME / "project", symlinks=True)
     subprocess.run(["chown", "-R", f"{USER}:{USER}", HOME], check=True)
@@ -110,28 +110,29 @@ def newcomer() -> dict[str, str]:
 
 
 class Reader:
-    """Somebody who does what the page says, block by block."""
+    """Simulated reader who follows the page block by block."""
 
     def __init__(self) -> None:
         self._environment = newcomer()
         self._shell = Shell(f"{HOME}/project", self._environment)
         self._folder = ""
-        self.ran_on = self.looked = 0
+        self.started = self.inspected = 0
 
     def block(self, kind: str, text: str) -> None:
+        """Follow one block of the page; kind: "yaml" or "sh"."""
         first, _, rest = text.partition("\n")
         if kind == "yaml":
             self._file(first.removeprefix("# "), text)
         elif first == "# as root":
             Shell("/", dict(os.environ), "root").type(rest.strip())
-        elif first == "# runs on":
+        elif first == "# keeps running":
             self._start(rest.strip())
         else:
             for line in (rest if first == "# install" else text).strip().split("\n"):
                 self._command(line)
 
     def _file(self, name: str, text: str) -> None:
-        """Save a file where the installation has led to. Before the first one, the network is left."""
+        """Save a file in the current folder; leave the network before the first one."""
         if not self._folder:
             self._folder, path = self._shell.where()
             own_loopback()
@@ -142,26 +143,29 @@ class Reader:
         print(f"wrote {file}", flush=True)
 
     def _start(self, line: str) -> None:
-        self.ran_on += 1
-        self._shell.start(line, self.ran_on)
+        self.started += 1
+        self._shell.start(line, self.started)
         until_shown(*next(found for start, found in SHOWS.items() if line.startswith(start)))
 
     def _command(self, line: str) -> None:
         about_requests = line.startswith(("retrain-bridge requests", "retrain-bridge explain"))
         if about_requests:
             until_shown(*FIRST_REQUEST)
-            self.looked += 1
-        said = self._shell.type(line)
-        if about_requests and "DataDri" not in said:
-            sys.exit(f"error: nothing about the rule that fired: {said}")
+            self.inspected += 1
+        output = self._shell.type(line)
+        if about_requests and "DataDri" not in output:
+            sys.exit(f"error: the output lacks the rule that fired: {output}")
 
 
 def main() -> None:
+    """Follow the page, and check that it still starts and inspects what it should."""
     reader = Reader()
     for kind, text in fences(TOP / "docs" / "quickstart.md"):
         reader.block(kind, text)
-    if (reader.ran_on, reader.looked) != (len(SHOWS), 2):
-        sys.exit(f"error: {reader.ran_on} commands ran on and {reader.looked} showed requests; the page has changed")
+    if (reader.started, reader.inspected) != (len(SHOWS), 2):
+        sys.exit(
+            f"error: {reader.started} commands keep running and {reader.inspected} show requests; the page has changed"
+        )
     print("the quickstart leads to the first request")
 
 

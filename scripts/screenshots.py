@@ -1,6 +1,6 @@
-"""Takes the pictures of the page for docs/img, from a demo that runs: its drift, request, retraining and verdict.
+"""Screenshots of the web interface in docs/img, from a running demo.
 
-scripts/demo &                                      # says where the page is
+scripts/demo &                                      # prints the URL of the web interface
 python scripts/screenshots.py http://127.0.0.1:PORT
 """
 
@@ -25,23 +25,24 @@ SHOTS = (
 )
 
 
-def judged(ask: APIRequestContext) -> dict[str, Any]:
-    """The request of the story, once it is known whether it helped."""
+def evaluated_request(client: APIRequestContext) -> dict[str, Any]:
+    """Wait for a recovery verdict, and return its request."""
     deadline = time.monotonic() + LIMIT_SECONDS
     while time.monotonic() < deadline:
-        found = [item for item in ask.get("/api/v1/requests").json()["data"]["requests"] if item["verdict"]]
-        if found:
-            return dict(found[0])
+        requests = [item for item in client.get("/api/v1/requests").json()["data"]["requests"] if item["verdict"]]
+        if requests:
+            return dict(requests[0])
         time.sleep(1)
-    sys.exit("nothing was judged: is this a demo that runs?")
+    sys.exit("no recovery verdict: is the demo running?")
 
 
 def main() -> None:
+    """Take all screenshots of SHOTS."""
     base = sys.argv[1].rstrip("/")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         context = browser.new_context(base_url=base)
-        request = judged(context.request)
+        request = evaluated_request(context.request)
         decisions = context.request.get("/api/v1/decisions?outcome=requested").json()["data"]["decisions"]
         paths = {
             "model": f"/model?project={request['project']}&pipeline={request['pipeline']}&version={request['version']}",

@@ -1,4 +1,4 @@
-"""The command line: what it prints and how it exits."""
+"""Command line: output and exit codes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ receivers:
 
 
 def run(*words: str, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of a command, in this process."""
+    """Return exit code, standard output and standard error of a command, run in this process."""
     monkeypatch.setattr(sys, "argv", ["retrain-bridge", *words])
     with pytest.raises(SystemExit) as caught:
         cli.main()
@@ -54,19 +54,19 @@ def files(tmp_path: Path) -> Path:
 
 
 def test_version(command) -> None:
-    """One line."""
+    """The output is one line."""
     assert command("version") == (0, "retrain-bridge 0.1.0\n", "")
 
 
 def test_good_files_are_a_success(command, files: Path) -> None:
-    """Exit code 0, each file named."""
+    """Exit code 0, and each file is named."""
     config, rules = files / "bridge.yml", files / "rules.yml"
     assert command("check", "config", str(config)) == (0, f"{config}: SUCCESS\n", "")
     assert command("check", "rules", str(rules)) == (0, f"{rules}: SUCCESS\n", "")
 
 
 def test_wrong_files_are_told_with_file_and_line(command, files: Path) -> None:
-    """Exit code 1, and how many problems there are."""
+    """Exit code 1, with the number of problems."""
     rules = files / "rules.yml"
     rules.write_text(RULES.replace("retrain: Drifted, expr", "retrain: Drifted, exprs"))
     code, out, err = command("check", "rules", str(rules))
@@ -76,7 +76,7 @@ def test_wrong_files_are_told_with_file_and_line(command, files: Path) -> None:
 
 
 def test_run_says_what_is_wrong_with_the_configuration(command, files: Path) -> None:
-    """Not a traceback."""
+    """No traceback is printed."""
     code, _, err = command("run", f"--config.file={files / 'nope.yml'}", f"--storage.path={files / 'data'}")
     assert code == 1
     assert "nope.yml: cannot be read: No such file or directory" in err
@@ -84,19 +84,22 @@ def test_run_says_what_is_wrong_with_the_configuration(command, files: Path) -> 
 
 @pytest.mark.parametrize("words", [("nonsense",), ("run", "--nonsense"), ("run", "--storage.retention.time=soon")])
 def test_wrong_usage_exits_2(command, words: tuple[str, ...]) -> None:
-    """As every command does."""
+    """This holds for every command."""
     assert command(*words)[0] == 2
 
 
 def test_strategies_are_listed_with_their_parameters(command) -> None:
-    """Name, idea, parameters, columns."""
+    """Name, summary, parameters and columns."""
     code, out, _ = command("strategies")
     assert code == 0
-    assert "threshold\n    Breached while a value is past its limit.\n    parameters: max, min, clear" in out
+    assert (
+        "threshold\n    Strategy that is breached while a value is past its limit.\n    parameters: max, min, clear"
+        in out
+    )
 
 
 def test_a_bridge_that_is_not_there_is_said_so(command) -> None:
-    """By every command that speaks to one."""
+    """By every command that connects to a bridge."""
     for words in (("healthcheck",), ("requests", "list"), ("requests", "show", "x"), ("requests", "redrive", "x")):
         code, _, err = command(*words, "--bridge.url=http://127.0.0.1:1")
         assert code == 1
@@ -111,7 +114,7 @@ REQUEST = {
 
 @pytest.fixture
 def api(monkeypatch):
-    """What the bridge answers, and what it was asked."""
+    """Fake API: list of the calls, and the data to return."""
     asked: list[tuple[str, str]] = []
     answers: dict[str, object] = {}
 
@@ -124,7 +127,7 @@ def api(monkeypatch):
 
 
 def test_requests_are_listed_as_a_table(command, api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Markup in a reason is text; the id stays whole, also on a narrow screen, for it is copied from there."""
+    """Markup in a reason is text; the id is never truncated, even on a narrow terminal."""
     asked, answers = api
     answers["data"] = {"requests": [REQUEST]}
     monkeypatch.setenv("COLUMNS", "60")
@@ -141,16 +144,16 @@ def test_requests_are_listed_as_a_table(command, api, monkeypatch: pytest.Monkey
 
 
 def test_a_request_is_shown_as_json(command, api) -> None:
-    """For people and for jq."""
+    """It can be piped into jq."""
     api[1]["data"] = REQUEST
     assert json.loads(command("requests", "show", "a" * 32)[1]) == REQUEST
 
 
 def test_retrying_says_how_many(command, api) -> None:
-    """And where that is asked."""
+    """The call goes to the retry endpoint."""
     asked, answers = api
     answers["data"] = {"retried": 1}
-    assert command("requests", "retry", "x")[1] == "1 delivery tried now\n"
+    assert command("requests", "retry", "x")[1] == "1 delivery retried\n"
     assert asked[-1] == ("POST", "/api/v1/requests/x/retry")
 
 
@@ -158,14 +161,14 @@ def test_redriving_says_how_many(command, api) -> None:
     """One destination, or all."""
     asked, answers = api
     answers["data"] = {"redriven": 1}
-    assert command("requests", "redrive", "x")[1] == "1 delivery queued again\n"
+    assert command("requests", "redrive", "x")[1] == "1 delivery requeued\n"
     answers["data"] = {"redriven": 2}
-    assert command("requests", "redrive", "x", "--destination=a/b/0")[1] == "2 deliveries queued again\n"
+    assert command("requests", "redrive", "x", "--destination=a/b/0")[1] == "2 deliveries requeued\n"
     assert asked[-1] == ("POST", "/api/v1/requests/x/redrive?destination=a%2Fb%2F0")
 
 
 def test_send_test_says_what_each_destination_answered(command, files: Path) -> None:
-    """A marked request goes past the outbox; the exit code tells whether all took it."""
+    """A marked request bypasses the outbox; the exit code is 0 only if all destinations accept it."""
     with Receiver() as receiver:
         (files / "bridge.yml").write_text(CONFIG.format(url=receiver.url))
         code, out, _ = command("send-test", "--receiver=team", f"--config.file={files / 'bridge.yml'}")
@@ -175,21 +178,21 @@ def test_send_test_says_what_each_destination_answered(command, files: Path) -> 
 
 
 def test_send_test_knows_the_receivers(command, files: Path) -> None:
-    """A slip is answered with the nearest."""
+    """A typo gets a suggestion."""
     code, _, err = command("send-test", "--receiver=taem", f"--config.file={files / 'bridge.yml'}")
     assert code == 1
     assert "has no receiver 'taem'; did you mean 'team'?" in err
 
 
 def test_help_names_every_command() -> None:
-    """What one may type."""
+    """All commands are listed."""
     text = CliRunner().invoke(cli.app, ["--help"]).output
     for name in ("run", "check", "coordinator", "requests", "strategies", "send-test", "healthcheck", "version"):
         assert name in text
 
 
 def test_a_bridge_with_users_is_reached_with_an_http_config(command, tmp_path: Path) -> None:
-    """The file is amtool's and promtool's --http.config.file; paths in it are relative to it."""
+    """The file has the format of amtool's and promtool's --http.config.file; its paths are relative to it."""
     file = tmp_path / "http.yml"
     file.write_text("basic_auth: {username: ada, password_file: password}\n")
     (tmp_path / "password").write_text("lovelace\n")
@@ -205,7 +208,7 @@ def test_a_bridge_with_users_is_reached_with_an_http_config(command, tmp_path: P
 
 
 def test_check_asks_prometheus_only_when_it_is_told_to(command, files: Path) -> None:
-    """Then a server that is away is a problem, after those of the files."""
+    """Then an unavailable server is a problem, after those of the files."""
     config = files / "bridge.yml"
     config.write_text(CONFIG.format(url="http://localhost:1/hook").replace("localhost:9090", "127.0.0.1:1"))
     assert command("check", "config", str(config))[0] == 0
@@ -214,7 +217,7 @@ def test_check_asks_prometheus_only_when_it_is_told_to(command, files: Path) -> 
 
 
 def test_a_file_with_the_databases_url_that_is_not_there_is_named(command, files: Path) -> None:
-    """With the flag that names it."""
+    """The error names the flag."""
     config = files / "bridge.yml"
     config.write_text(CONFIG.format(url="http://localhost:1/hook"))
     code, _, err = command("run", f"--config.file={config}", "--storage.url-file=none.url")
@@ -222,7 +225,7 @@ def test_a_file_with_the_databases_url_that_is_not_there_is_named(command, files
 
 
 def test_doubts_are_warnings_unless_they_are_fatal(command, tmp_path: Path) -> None:
-    """Exit 0 with them, 1 when they count; none when nobody wants to hear."""
+    """Exit code 0 with warnings, 1 if they are fatal; none is printed on request."""
     file = tmp_path / "rules.yml"
     file.write_text("groups:\n- name: g\n  interval: 5m\n  rules:\n  - {retrain: A, expr: up, for: 1m}\n")
     code, out, err = command("check", "rules", str(file))
@@ -234,7 +237,7 @@ def test_doubts_are_warnings_unless_they_are_fatal(command, tmp_path: Path) -> N
 
 
 def test_an_error_in_one_configuration_hides_no_doubt_of_another(command, files: Path) -> None:
-    """Each is checked as far as it can be."""
+    """Each file is checked as far as possible."""
     (files / "rules.yml").write_text(RULES.replace("}\n", ", for: 1s}\n"))
     wrong = files / "wrong.yml"
     wrong.write_text("{}")
@@ -245,7 +248,7 @@ def test_an_error_in_one_configuration_hides_no_doubt_of_another(command, files:
 
 
 def test_problems_are_told_to_machines(command, tmp_path: Path) -> None:
-    """Errors and warnings alike, with their places."""
+    """Errors and warnings alike, with their positions."""
     file = tmp_path / "rules.yml"
     file.write_text("groups:\n- name: g\n  rules:\n  - {retrain: A, expr: up, for: 10s}\n")
     code, out, _ = command("check", "rules", str(file), "--output=json")
@@ -265,15 +268,15 @@ def test_schemas_are_printed(command) -> None:
 
 
 def test_nothing_is_kept_for_no_time(command, files: Path) -> None:
-    """A retention of 0 would forget every request at once. The message is framed, and broken where the screen ends."""
+    """A retention of 0 would delete every request at once. The message is in a box, wrapped at the terminal width."""
     code, _, err = command("run", f"--config.file={files / 'bridge.yml'}", "--storage.retention.time=0s")
     assert code == 2
-    assert "must be more than 0, for example 90d" in " ".join(err.replace("│", " ").split())
+    assert "must be greater than 0, for example 90d" in " ".join(err.replace("│", " ").split())
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:9095", "ftp://127.0.0.1"])
 def test_where_the_bridge_is_is_a_url(command, url: str) -> None:
-    """Said plainly, and not in words of a library."""
+    """The message is plain, without library terms."""
     code, _, err = command("healthcheck", f"--bridge.url={url}")
     assert (code, err) == (
         1, f"retrain-bridge: {url!r} must be an http or https URL, for example http://127.0.0.1:9095\n",

@@ -1,4 +1,4 @@
-"""What commands print when a server or a file holds text that drives a terminal."""
+"""Escaping of control characters in the output of commands."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CASES: list[tuple[list[str], Any]] = [
 
 
 def printed(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[str, str]:
-    """Standard output and standard error of a command."""
+    """Return standard output and standard error of a command."""
     monkeypatch.setattr(sys, "argv", ["retrain-bridge", *words])
     with pytest.raises(SystemExit):
         cli.main()
@@ -49,7 +49,7 @@ def harmless(text: str) -> bool:
 
 @pytest.mark.parametrize(("words", "data"), CASES, ids=lambda value: " ".join(value) if isinstance(value, list) else "")
 def test_answers_of_a_bridge_are_printed_harmlessly(words, data, capfd, monkeypatch) -> None:
-    """Names of models and reasons come from labels and annotations."""
+    """Model names and reasons come from labels and annotations."""
     body = json.dumps({"status": "success", "data": data}).encode()
     with Receiver(Reply(200, body)) as server:
         out, err = printed(capfd, monkeypatch, *words, f"--bridge.url={server.url}")
@@ -60,7 +60,7 @@ def test_answers_of_a_bridge_are_printed_harmlessly(words, data, capfd, monkeypa
 
 
 def test_refusals_are_printed_harmlessly(capfd, monkeypatch) -> None:
-    """The server may be anybody's."""
+    """The server may be untrusted."""
     body = json.dumps({"status": "error", "detail": EVIL}).encode()
     with Receiver(Reply(409, body)) as server:
         out, err = printed(capfd, monkeypatch, "requests", "show", "x", f"--bridge.url={server.url}")
@@ -70,7 +70,7 @@ def test_refusals_are_printed_harmlessly(capfd, monkeypatch) -> None:
 
 
 def test_problems_of_files_are_printed_harmlessly(capfd, monkeypatch, tmp_path: Path) -> None:
-    """A rule file of another team."""
+    """The rule file may come from another team."""
     rules = {"groups": [{"name": "a", "rules": [{"retrain": "A", "expr": "up", "labels": {EVIL: "x"}, EVIL: 1}]}]}
     (tmp_path / "rules.yml").write_text(json.dumps(rules))
     for words in (["check", "rules"], ["check", "rules", "--output=json"]):
@@ -80,7 +80,7 @@ def test_problems_of_files_are_printed_harmlessly(capfd, monkeypatch, tmp_path: 
 
 
 def test_the_plain_coordinator_logs_harmlessly(capfd, tmp_path: Path) -> None:
-    """Its configuration and its fields."""
+    """Its configuration and its log fields."""
     (tmp_path / "c.yml").write_text(json.dumps({EVIL: 1}))
     handlers = logging.root.handlers[:]
     try:

@@ -1,1 +1,1 @@
-"""Where everything is put together and kept running. The only place that knows the clock."""
+"""Construction and operation of the daemon. The only package that reads the clock."""

@@ -1,4 +1,4 @@
-"""Speaks the API of a running bridge, for the command line."""
+"""Client of a running bridge's API, for the command line."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ MAX_ANSWER = 16 * 1024 * 1024
 
 
 class ApiError(BridgeError):
-    """The bridge could not be reached, or refused."""
+    """Error from the API of a bridge, or failure to reach it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How a server is reached: its URL, and its http_config with the folder that relative paths in it begin at."""
+    """Address of a server and its http_config. base_dir: folder that relative paths in `config` start from."""
 
     url: str
     config: HttpConfig = field(default_factory=HttpConfig)
@@ -31,7 +31,7 @@ class Access:
 
     @staticmethod
     def of(url: str, file: Path | None) -> Access:
-        """With the settings of a file that holds one http_config, as amtool takes it. Raises ConfigError, ApiError."""
+        """Return the access with the http_config of a file, as for amtool. Raises ConfigError and ApiError."""
         if not url.lower().startswith(("http://", "https://")):
             raise ApiError(f"{url!r} must be an http or https URL, for example http://127.0.0.1:9095")
         if file is None:
@@ -44,21 +44,21 @@ class Access:
 
 
 def ask(access: Access, path: str, method: str = "GET", body: Any = None) -> Any:
-    """The `data` of an answer. ApiError says what the bridge said."""
+    """Call the API and return the `data` of the answer. Raises ApiError with the bridge's error."""
     url = access.url
     status, text = _call(access, path, method, body)
     try:
         answer = json.loads(text)
         data = answer.get("data")
     except (ValueError, AttributeError):
-        raise ApiError(f"{url} does not answer as a bridge does (HTTP {status})") from None
+        raise ApiError(f"{url} is not a retrain-bridge API (HTTP {status})") from None
     if status >= 400:
-        raise ApiError(f"{url}: {answer.get('detail', 'refused')} (HTTP {status})")
+        raise ApiError(f"{url}: {answer.get('detail', 'request refused')} (HTTP {status})")
     return data
 
 
 def ready(access: Access) -> str:
-    """Why the server is not ready; "" when it is."""
+    """Return why the server is not ready, "" when it is."""
     try:
         status, body = _call(access, "/-/ready", "GET")
     except ApiError as error:

@@ -1,7 +1,7 @@
-"""The present instant, for everything that is put together in app/: a time that never goes back.
+"""Clock of the bridge: a time that never goes back.
 
-It is that of the wall clock, and follows it forward at once. When the wall clock is set back, this time goes on at half
-its pace until the wall clock has caught up: slots follow one another, none comes twice, and nothing waits.
+It follows the wall clock forward at once. When the wall clock is set back, it continues at half pace until the wall
+clock has caught up: slots stay in order, none repeats, and nothing waits.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from bridge.domain.times import Duration, Timestamp, format_duration
 
 log = logging.getLogger(__name__)
 
-STEP: Duration = 1000  # of the wall clock against the monotonic one, between two readings: it was set, or suspended
+STEP: Duration = 1000  # a larger difference to the monotonic clock means that the wall clock was set
 _MS = 1_000_000
-_TOGETHER = 50 * _MS  # both clocks are read within it, or they are read again
+_TOGETHER = 50 * _MS  # both clocks must be read within this time
 Nanoseconds = Callable[[], int]
 
 
 class Steps:
-    """Notices that the wall clock was set. wall, monotonic: nanoseconds."""
+    """Detector of steps of the wall clock. wall, monotonic: clocks in nanoseconds."""
 
     def __init__(self, wall: Nanoseconds = time.time_ns, monotonic: Nanoseconds = time.monotonic_ns) -> None:
         self._read_wall, self._read_monotonic = wall, monotonic
         self.wall, self._monotonic = self._read()
 
     def look(self) -> tuple[int, int]:
-        """Nanoseconds that have passed since the last look, and by which the wall clock was set since, < 0: back."""
+        """Return the elapsed time and the step of the wall clock since the previous call, in ns; < 0: set back."""
         wall, monotonic = self._read()
         elapsed = max(0, monotonic - self._monotonic)
         step = wall - self.wall - elapsed
@@ -37,7 +37,7 @@ class Steps:
         return elapsed, step
 
     def _read(self) -> tuple[int, int]:
-        """Both clocks at one instant; a thread that was held up between them tries again."""
+        """Read both clocks at one instant; try again if the thread was suspended in between."""
         for _ in range(5):
             before, wall, after = self._read_monotonic(), self._read_wall(), self._read_monotonic()
             if after - before < _TOGETHER:
@@ -46,7 +46,7 @@ class Steps:
 
 
 class BridgeClock:
-    """Thread-safe. on_step: told of every step of the wall clock, in ms, < 0: back."""
+    """Time that never goes back. Thread-safe. on_step: called with each step of the wall clock in ms, < 0: back."""
 
     def __init__(self, steps: Steps | None = None) -> None:
         self._steps = steps or Steps()
@@ -55,34 +55,34 @@ class BridgeClock:
         self.on_step: Callable[[Duration], None] = lambda _: None
 
     def now(self) -> Timestamp:
-        """Milliseconds since the epoch; never less than before."""
+        """Return the time in ms since the epoch, never less than before."""
         with self._lock:
             elapsed, step = self._steps.look()
             self._time = max(self._steps.wall, self._time + elapsed // 2)
-            found, lead = self._time // _MS, (self._time - self._steps.wall) // _MS
+            time_, lead = self._time // _MS, (self._time - self._steps.wall) // _MS
         if abs(step) >= STEP * _MS:
-            self._tell(step // _MS, lead)
-        return found
+            self._report(step // _MS, lead)
+        return time_
 
     def lead(self) -> Duration:
-        """How far this time is ahead of the wall clock, in ms; 0 unless that was set back."""
+        """Return how far this time is ahead of the wall clock, in ms; 0 unless that was set back."""
         self.now()
         with self._lock:
             return (self._time - self._steps.wall) // _MS
 
     def not_before(self, instant: Timestamp) -> None:
-        """Go on from `instant` where the wall clock is behind it: slots up to it are stored already."""
+        """Continue from `instant` if the wall clock is behind it, because slots up to it are stored already."""
         with self._lock:
             self._time = max(self._time, instant * _MS)
         lead = self.lead()
         if lead >= STEP:
             extra = {"behind": format_duration(lead)}
-            log.warning("the wall clock is behind the last slot that is stored; slots go on from there", extra=extra)
+            log.warning("the wall clock is behind the last stored slot; slots continue from there", extra=extra)
 
-    def _tell(self, step: Duration, lead: Duration) -> None:
-        way = "back" if step < 0 else "forward, or the machine was suspended"
+    def _report(self, step: Duration, lead: Duration) -> None:
+        direction = "back" if step < 0 else "forward, or the machine was suspended"
         extra = {"by": format_duration(abs(step)), "behind": format_duration(lead)}
-        log.warning("the wall clock was set %s; evaluation goes on", way, extra=extra)
+        log.warning("the wall clock was set %s; evaluation continues", direction, extra=extra)
         self.on_step(step)
 
 
@@ -91,5 +91,5 @@ now, lead, not_before = _clock.now, _clock.lead, _clock.not_before
 
 
 def watch(on_step: Callable[[Duration], None]) -> None:
-    """Tell `on_step` of every step of the wall clock from now on."""
+    """Call `on_step` with every step of the wall clock from now on."""
     _clock.on_step = on_step

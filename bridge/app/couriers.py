@@ -1,4 +1,4 @@
-"""Runs the workers of all destinations, one thread each: a slow destination holds up no other, nor the evaluation."""
+"""Threads of the delivery workers, one each: a slow destination delays neither another one nor the evaluation."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from bridge.domain.times import SECOND, Duration, Timestamp
 
 log = logging.getLogger(__name__)
 
-LONGEST_WAIT: Duration = 30 * SECOND  # a clock that was set, or a wake-up that was missed, costs no more than this
+LONGEST_WAIT: Duration = 30 * SECOND  # bounds the delay after a clock step or a missed wake-up
 AFTER_ERROR: Duration = 5 * SECOND
 
 
 class Worker(Protocol):
-    """A Courier or a Resender."""
+    """Courier or Resender."""
 
-    def step(self, now: Callable[[], Timestamp]) -> Timestamp | None: ...
+    def step(self, now: Callable[[], Timestamp]) -> Timestamp | None:
+        """Do the work that is due and return the instant of the next work, None if nothing waits."""
+        ...
 
 
 class Couriers:
-    """Threads by name, for example the destination. After stop() a new object is needed."""
+    """Worker threads by name. Not restartable: create a new object after stop()."""
 
     def __init__(self, workers: Mapping[str, Worker], now: Callable[[], Timestamp]) -> None:
         self._now = now
@@ -31,18 +33,19 @@ class Couriers:
         self._loops = {name: _Loop(name, worker, now, self._stopping) for name, worker in workers.items()}
 
     def start(self) -> None:
+        """Start all threads."""
         for loop in self._loops.values():
             loop.start()
 
     def wake(self) -> None:
-        """Something was committed: look into the queues now."""
+        """Wake all workers, because something was committed."""
         for loop in self._loops.values():
             loop.wake()
 
     def stop(self, timeout: float) -> bool:
-        """Begin nothing new, wait at most `timeout` seconds for what runs; whether all ended.
+        """Begin no new attempt, wait at most `timeout` seconds, and return True if all threads have ended.
 
-        What is abandoned is repeated when its lease ends, under the same id.
+        An abandoned attempt is repeated when its lease ends, under the same id.
         """
         self._stopping.set()
         self.wake()
@@ -52,7 +55,7 @@ class Couriers:
 
 
 class _Loop:
-    """One worker's thread; a daemon, so that an attempt that hangs cannot keep the process alive."""
+    """Thread of one worker; a daemon, so that an attempt that hangs cannot keep the process alive."""
 
     def __init__(self, name: str, worker: Worker, now: Callable[[], Timestamp], stopping: threading.Event) -> None:
         self._name = name
@@ -60,7 +63,7 @@ class _Loop:
         self._now = now
         self._stopping = stopping
         self._woken = threading.Event()
-        self._trouble = ""
+        self._error = ""
         self._thread = threading.Thread(target=self._run, name=f"courier {name}", daemon=True)
 
     def start(self) -> None:
@@ -76,7 +79,7 @@ class _Loop:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            # Cleared before the look, not after: a commit during the look must not be slept over.
+            # Clear before the step, not after it: a commit during the step must not be missed.
             self._woken.clear()
             self._wait(self._step())
 
@@ -85,17 +88,17 @@ class _Loop:
             following = self._worker.step(self._now)
         except Exception as error:  # noqa: BLE001 - a full disk or a defect must not end the thread
             if not self._stopping.is_set():
-                self._complain(error)
+                self._log_error(error)
             return self._now() + AFTER_ERROR
-        self._trouble = ""
+        self._error = ""
         return following
 
-    def _complain(self, error: Exception) -> None:
-        """Once per new fact: a full disk is met at every step."""
-        trouble = f"{type(error).__name__}: {error}"
-        if trouble != self._trouble:
-            log.error("delivery stopped, will go on", extra={"destination": self._name}, exc_info=error)
-        self._trouble = trouble
+    def _log_error(self, error: Exception) -> None:
+        """Log an error once until it changes: a full disk fails every step."""
+        text = f"{type(error).__name__}: {error}"
+        if text != self._error:
+            log.error("delivery failed, will continue", extra={"destination": self._name}, exc_info=error)
+        self._error = text
 
     def _wait(self, until: Timestamp | None) -> None:
         wait = LONGEST_WAIT if until is None else min(until - self._now(), LONGEST_WAIT)

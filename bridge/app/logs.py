@@ -1,6 +1,6 @@
-"""Logs as logfmt or JSON: one line an entry, whatever the values hold, and no secrets.
+"""Logging in logfmt or JSON: one line for each entry, whatever its values, and no secrets.
 
-Everything logs with the standard library; fields come by `extra=`, and structlog renders them here.
+Modules log with the standard library and pass fields by `extra=`; structlog renders them here.
 """
 
 from __future__ import annotations
@@ -25,19 +25,24 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING,
 FORMATS = ("logfmt", "json")
 _PLAIN = re.compile(rf"[^\s\"=\\{HOSTILE}]+")
 _HOSTILE = re.compile(rf"[{HOSTILE}\"\\]")
-_OURS = frozenset({"ts", "timestamp", "level", "caller", "logger", "msg", "event", "exception", "exc_info", "_record"})
-# These tell each job, connection and start: facts that are logged here in our own words.
+_RESERVED = frozenset(
+    {"ts", "timestamp", "level", "caller", "logger", "msg", "event", "exception", "exc_info", "_record"}
+)
+# These log each job, connection and start, which the bridge logs itself.
 _QUIET = {
-    "apscheduler": logging.ERROR, "alembic": logging.WARNING, "urllib3": logging.ERROR, "uvicorn": logging.WARNING,
-}  # fmt: skip
+    "apscheduler": logging.ERROR,
+    "alembic": logging.WARNING,
+    "urllib3": logging.ERROR,
+    "uvicorn": logging.WARNING,
+}
 
 
 class LogSettingsError(BridgeError):
-    """An unknown level or format."""
+    """Unknown log level or format."""
 
 
 def setup_logging(level: str, form: str) -> None:
-    """Send every logger to standard error. LogSettingsError for an unknown level or format."""
+    """Send every logger to standard error. Raises LogSettingsError for an unknown level or format."""
     _one_of("--log.level", level, LEVELS)
     _one_of("--log.format", form, dict.fromkeys(FORMATS))
     handler = CountingHandler()
@@ -51,9 +56,9 @@ def setup_logging(level: str, form: str) -> None:
     threading.excepthook = _thread_ended
 
 
-def _one_of(flag: str, given: str, known: Mapping[str, object]) -> None:
-    if given not in known:
-        raise LogSettingsError(f"{flag} is {given!r}; it is one of {', '.join(known)}")
+def _one_of(flag: str, value: str, known: Mapping[str, object]) -> None:
+    if value not in known:
+        raise LogSettingsError(f"{flag} is {value!r}; it must be one of {', '.join(known)}")
 
 
 def _formatter(form: str) -> logging.Formatter:
@@ -75,10 +80,10 @@ def _formatter(form: str) -> logging.Formatter:
 
 
 def _thread_ended(args: threading.ExceptHookArgs) -> None:
-    """What would else be printed between the lines."""
+    """Log an uncaught exception of a thread, which Python would print between the lines."""
     name = args.thread.name if args.thread else ""
     trace = (args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback)
-    logging.getLogger(__name__).critical("a thread ended", extra={"thread_name": name}, exc_info=trace)
+    logging.getLogger(__name__).critical("thread failed", extra={"thread_name": name}, exc_info=trace)
 
 
 # ---------------------------------------------------------------- processors
@@ -87,23 +92,23 @@ _fields_of = structlog.stdlib.ExtraAdder()
 
 
 def _add_fields(logger: Any, name: str, entry: EventDict) -> EventDict:
-    """The fields of `extra=`; one that is called like ours gets a line below it, or it would replace the message."""
-    found = _fields_of(logger, name, {"_record": entry["_record"]})
-    for key, value in found.items():
+    """Add the fields of `extra=`. One with a reserved name gets an underscore, or it would replace that field."""
+    fields = _fields_of(logger, name, {"_record": entry["_record"]})
+    for key, value in fields.items():
         if key not in {"_record", "color_message"}:
-            entry[f"{key}_" if key in _OURS else key] = value
+            entry[f"{key}_" if key in _RESERVED else key] = value
     return entry
 
 
 def _ordered(_logger: object, _method: str, entry: EventDict) -> EventDict:
-    """ts, level, caller and msg first, as Prometheus' tools write them; no secrets in any value."""
+    """Put ts, level, caller and msg first, as Prometheus does, and redact all values."""
     first = {"ts": entry.pop("timestamp", ""), "level": entry.pop("level", ""), "caller": entry.pop("logger", "")}
     message = redact(str(entry.pop("event", "")))
     return {**first, "msg": message, **{key: _clean(value) for key, value in entry.items()}}
 
 
 def _clean(value: Any) -> Any:
-    """A value of JSON's types, redacted."""
+    """Return a redacted value of JSON's types."""
     match value:
         case None | bool() | int():
             return value
@@ -121,7 +126,7 @@ def _clean(value: Any) -> Any:
 
 
 def logfmt(_logger: object, _method: str, entry: MutableMapping[str, Any]) -> str:
-    """One logfmt line; values are quoted and escaped where they need it."""
+    """Render one logfmt line; values are quoted and escaped where necessary."""
     return " ".join(f"{_key(key)}={_value(value)}" for key, value in entry.items())
 
 
@@ -140,5 +145,5 @@ def _value(value: object) -> str:
 
 
 def _json(entry: object, **_: object) -> str:
-    """All ASCII: json leaves no control character but DEL."""
+    """Encode as ASCII; json escapes all control characters but DEL."""
     return json.dumps(entry, ensure_ascii=True).replace("\x7f", "\\u007f")

@@ -1,4 +1,4 @@
-"""How memory is kept and collected: for many short-lived objects per tick beside many long-lived ones."""
+"""Memory settings for many short-lived objects in each evaluation beside many long-lived ones."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ KEPT = 64 * 1024 * 1024
 
 
 def keep_large_buffers() -> bool:
-    """Ask for it; False where there is no mallopt (other C libraries), and then nothing changes.
+    """Keep large freed buffers in the process. Return False where the C library has no mallopt.
 
-    An answer of 10,000 series is a buffer of 2 MB; taken from the system anew, every page of it faults at every tick:
-    measured, a quarter of the time of a query.
+    An answer of 10,000 series is a buffer of 2 MB. Allocated from the system each time, each of its pages faults in
+    every evaluation: measured, a quarter of the time of a query.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
@@ -22,9 +22,9 @@ def keep_large_buffers() -> bool:
 
 
 def collect_rarely() -> None:
-    """Collect cycles after many more allocations than Python would, and never look at what the start has made.
+    """Collect cycles after many more allocations than by default, and exclude the objects of the start.
 
-    A re-post of 10,000 alerts allocates that many objects without a cycle: measured, the collector was a third of its
+    A resend of 10,000 alerts allocates that many objects without a cycle: measured, the collector took a third of its
     time.
     """
     gc.collect()

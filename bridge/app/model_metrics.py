@@ -1,4 +1,4 @@
-"""Series of single models, written as text straight from the views: kept as metric objects they would cost 210 MB."""
+"""Series of single models, written as text directly from the views: metric objects would take 210 MB."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
 
 def model_lines(queries: Queries, which: str) -> Iterator[str]:
-    """Totals by state, then the series of the models that `which` selects (one of CHOICES)."""
+    """Yield totals by state, then the series of the models that `which` (one of CHOICES) selects."""
     counts = queries.model_counts()
-    yield _header("models", "Models by state.")
+    yield _header("models", "Number of models by state.")
     yield from (f'{PREFIX}models{{state="{state.value}"}} {count}\n' for state, count in counts.items())
     if which == "none":
         return
-    whole = which == "all" or (which == "auto" and sum(counts.values()) <= ALL_UP_TO)
-    shown = [(view, _labels(view)) for view in queries.models(unhealthy_only=not whole)]
+    all_models = which == "all" or (which == "auto" and sum(counts.values()) <= ALL_UP_TO)
+    shown = [(view, _labels(view)) for view in queries.models(unhealthy_only=not all_models)]
     if shown:
         yield from _states(shown)
         yield from _signals(shown)
@@ -29,16 +29,16 @@ def model_lines(queries: Queries, which: str) -> Iterator[str]:
 
 
 def _states(shown: list[tuple[ModelView, str]]) -> Iterator[str]:
-    yield _header("model_info", "A model that the bridge knows.")
+    yield _header("model_info", "One series per model; always 1.")
     yield from (f"{PREFIX}model_info{{{labels}}} 1\n" for _, labels in shown)
-    yield _header("model_state", "1 for the present state of a model.")
+    yield _header("model_state", "1 for the current state of a model.")
     yield from (f'{PREFIX}model_state{{{labels},state="{view.state.value}"}} 1\n' for view, labels in shown)
     yield _header("model_held", "1 for the gate that holds the request of a model.")
     yield from (f'{PREFIX}model_held{{{labels},reason="{view.held}"}} 1\n' for view, labels in shown if view.held)
 
 
 def _signals(shown: list[tuple[ModelView, str]]) -> Iterator[str]:
-    """Value and threshold carry the same labels, so that one panel draws both."""
+    """Yield values, thresholds and start times; value and threshold have the same labels, for use in one panel."""
     values, thresholds, active = [], [], []
     for view, labels in shown:
         for signal in view.signals:
@@ -49,17 +49,17 @@ def _signals(shown: list[tuple[ModelView, str]]) -> Iterator[str]:
             if signal.active_at:
                 of_state = f'{series[:-1]},state="{signal.state}"}}'
                 active.append(f"{PREFIX}rule_active_timestamp_seconds{of_state} {number(signal.active_at / 1000)}\n")
-    yield _header("signal_value", "What a rule last read of a model, in the signal's unit.")
+    yield _header("signal_value", "Last value that a rule evaluated for a model, in the signal's unit.")
     yield from values
-    yield _header("signal_threshold", "The limit that the value is compared with, in the signal's unit.")
+    yield _header("signal_threshold", "Limit that the value is compared with, in the signal's unit.")
     yield from thresholds
-    yield _header("rule_active_timestamp_seconds", "Since when a rule is pending or firing for a model.")
+    yield _header("rule_active_timestamp_seconds", "Time since which a rule has been pending or firing for a model.")
     yield from active
 
 
 def _requests(shown: list[tuple[ModelView, str]]) -> Iterator[str]:
     name = "last_retrain_request_timestamp_seconds"
-    yield _header(name, "When a retraining of a model was last asked for, and for which kind of event.")
+    yield _header(name, "Time of the last retrain request for a model, with the kind of event.")
     for view, labels in shown:
         if view.last_request_at:
             reason = escape(view.last_request_event or "unknown")
@@ -76,12 +76,12 @@ def _header(name: str, text: str) -> str:
 
 
 def escape(value: str) -> str:
-    """A label value as the text format wants it."""
+    """Return a label value, escaped for the text format."""
     return value.translate(_ESCAPES)
 
 
 def number(value: float) -> str:
-    """A sample value as the text format wants it."""
+    """Return a sample value in the text format."""
     if math.isfinite(value):
         return repr(value)
     return "NaN" if math.isnan(value) else ("+Inf" if value > 0 else "-Inf")

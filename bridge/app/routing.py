@@ -1,4 +1,4 @@
-"""Receivers as sinks, and routes as destinations: implements engine.requests.gates.Routing."""
+"""Sinks of the receivers, and routing to destinations: the implementation of engine.requests.gates.Routing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from bridge.config.load import BridgeConfig
+from bridge.domain.destination import Destination
 from bridge.domain.route import Route
 from bridge.domain.times import Timestamp
 from bridge.engine.requests.gates import NotificationGroup, Recipients
@@ -15,7 +16,7 @@ from bridge.sinks.registry import sinks
 
 
 def build_sinks(config: BridgeConfig, external_url: str) -> dict[str, Sink]:
-    """A sink for every entry of every receiver, by destination "receiver/integration/index"."""
+    """Return a sink for every entry of every receiver, by destination "receiver/integration/index"."""
     built: dict[str, Sink] = {}
     known = sinks()
     for receiver, entries in config.receivers.items():
@@ -29,16 +30,26 @@ def build_sinks(config: BridgeConfig, external_url: str) -> dict[str, Sink]:
                 external_url=external_url,
                 external_labels=config.global_.external_labels,
                 base_dir=config.base_dir,
-                resolve_after=request_alerts.lasts(
+                resolve_after=request_alerts.alert_lifetime(
                     max(config.global_.evaluation_interval, config.global_.resend_delay)
                 ),
             )
-            built[f"{receiver}/{integration}/{index}"] = known[integration](entry, context)
+            built[str(context.destination(integration))] = known[integration](entry, context)
     return built
 
 
+def close_all(built: Mapping[str, Sink]) -> None:
+    """Close the sessions of all sinks."""
+    for sink in built.values():
+        sink.close()
+
+
 class Routes:
-    """The configured route tree over the built sinks."""
+    """Routing by the configured route tree.
+
+    built: sinks by destination.
+    external_labels: labels added to every alert.
+    """
 
     def __init__(self, route: Route, built: Mapping[str, Sink], external_labels: Mapping[str, str]) -> None:
         self._route = route
@@ -47,36 +58,38 @@ class Routes:
         self._external = external_labels
 
     def way(self, labels: Mapping[str, str]) -> Recipients:
-        """Receivers that the routes give, and all their destinations."""
-        whole = {**self._external, **labels}
-        nodes = self._route.matching(whole)
+        """Return the receivers that the routes select, and all their destinations."""
+        all_labels = {**self._external, **labels}
+        nodes = self._route.matching(all_labels)
         receivers = tuple(dict.fromkeys(node.receiver for node in nodes))
-        places = [place for name in receivers for place in self._sinks if _receiver(place) == name]
+        destinations = [item for name in receivers for item in self._sinks if _receiver(item) == name]
         bundles: dict[str, NotificationGroup] = {}
         for node in nodes:
-            group = node.group(whole)
-            for place in places if node.group_by else ():
-                if _receiver(place) == node.receiver and isinstance(self._sinks[place], GroupedSink):
-                    bundles.setdefault(place, NotificationGroup(group, node.group_wait))
-        return Recipients(receivers, tuple(places), bundles)
+            if not node.group_by:
+                continue
+            group = node.group(all_labels)
+            for item in destinations:
+                if _receiver(item) == node.receiver and isinstance(self._sinks[item], GroupedSink):
+                    bundles.setdefault(item, NotificationGroup(group, node.group_wait))
+        return Recipients(receivers, tuple(destinations), bundles)
 
     def muted_until(self, labels: Mapping[str, str], at: Timestamp) -> Timestamp:
-        """When the time intervals of the routes no longer mute such a request; 0 = they do not."""
+        """Return the end of the mute by time intervals, 0 = not muted."""
         return self._route.muted_until({**self._external, **labels}, at) if self._timed else 0
 
     def identity(self, labels: Mapping[str, str]) -> Mapping[str, str]:
-        """The labels of a request with those that every alert of this bridge has."""
+        """Return the labels with the external labels."""
         return {**self._external, **labels}
 
     def tracked(self, destinations: Sequence[str]) -> bool:
-        """Whether one of them reports what became of a request."""
-        return any((sink := self._sinks.get(place)) is not None and sink.reports_status for place in destinations)
+        """Return True if one of the destinations reports the status of a request."""
+        return any((sink := self._sinks.get(item)) is not None and sink.reports_status for item in destinations)
 
     def wants_resolved(self, destination: str) -> bool:
-        """Whether the destination is told through the outbox that an episode ended."""
+        """Return True if the outbox notifies the destination of the end of an episode."""
         sink = self._sinks.get(destination)
         return sink is not None and sink.sends_resolved
 
 
 def _receiver(destination: str) -> str:
-    return destination.rsplit("/", 2)[0]
+    return Destination.parse(destination).receiver

@@ -1,4 +1,4 @@
-"""A marked test request, sent straight to the destinations of one receiver."""
+"""Test request to the destinations of one receiver, past the outbox."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bridge.app import clock
-from bridge.app.routing import build_sinks
-from bridge.app.wiring import close_all
+from bridge.app.routing import build_sinks, close_all
 from bridge.config.load import load
+from bridge.domain.destination import Destination
 from bridge.domain.errors import BridgeError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import RetrainRequest, request_id
@@ -21,11 +21,11 @@ RULE = "SendTest"
 
 
 class UnknownReceiverError(BridgeError):
-    """The configuration has no receiver of that name."""
+    """Unknown name of a receiver."""
 
 
 def send(config_file: Path, receiver: str) -> Iterator[tuple[str, Delivery]]:
-    """Yield the name and answer of each destination of `receiver`, tried once.
+    """Send a test request once to each destination of `receiver`, and yield destination and outcome.
 
     Raises ConfigError, UnknownReceiverError.
     """
@@ -38,14 +38,14 @@ def send(config_file: Path, receiver: str) -> Iterator[tuple[str, Delivery]]:
     try:
         at = clock.now()
         for destination, sink in built.items():
-            if destination.rsplit("/", 2)[0] == receiver:
-                yield destination, sink.send(parcel_for_test(at), at)
+            if Destination.parse(destination).receiver == receiver:
+                yield destination, sink.send(test_notification(at), at)
     finally:
         close_all(built)
 
 
-def parcel_for_test(at: Timestamp) -> Notification:
-    """A request that says of itself that it is a test."""
+def test_notification(at: Timestamp) -> Notification:
+    """Return a notification that is marked as a test."""
     reason = "test message of retrain-bridge send-test: nothing is wrong, nothing is to be retrained"
     request = RetrainRequest(
         TEST_MODEL,

@@ -1,4 +1,4 @@
-"""The process: everything started in order, and stopped in reverse within five seconds."""
+"""Process of the daemon: start in order, and stop in reverse within five seconds."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from bridge.config.load import BridgeConfig, load
 from bridge.domain.errors import StoreError
 from bridge.domain.times import HOUR, SECOND
 from bridge.net.files import read_text
+from bridge.net.signals import wait_for_signal
 from bridge.store.sql import SqlStore
 from bridge.web.app import create_app
 from bridge.web.http.server import Server
@@ -36,7 +37,7 @@ QUERIES_LIMIT = 0.3  # seconds to wait for queries under way at the end
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """Where the store is and where the web server listens."""
+    """Options of the store and the web server. storage_url_file: file with a database URL, None = SQLite."""
 
     storage_path: Path
     storage_url_file: Path | None
@@ -44,7 +45,7 @@ class ServeOptions:
 
 
 def open_store(options: ServeOptions) -> SqlStore:
-    """The store that the command line names. Raises StoreError."""
+    """Open the store of the command line. Raises StoreError."""
     if options.storage_url_file is not None:
         try:
             url = read_text(options.storage_url_file).strip()
@@ -73,7 +74,13 @@ def run_service(options: Options, serve: ServeOptions) -> int:
         )
         stack.callback(bridge.stop)
         app = create_app(
-            bridge.queries, bridge.commands, serve.web, bridge.telemetry.render, web_config, clock.now, bridge.secrets
+            bridge.queries,
+            bridge.commands,
+            serve.web,
+            bridge.telemetry.render,
+            web_config,
+            clock.now,
+            bridge.statuses.secrets,
         )
         server = Server(app, serve.web, web_config)
         server.start()
@@ -82,7 +89,7 @@ def run_service(options: Options, serve: ServeOptions) -> int:
         collect_rarely()
         _schedule(scheduler, bridge, config)
         stack.callback(scheduler.stop)
-        log.info("retrain-bridge runs", extra={"address": server.address, "groups": len(config.groups)})
+        log.info("retrain-bridge started", extra={"address": server.address, "groups": len(config.groups)})
         _wait(signals, bridge)
         log.info("stopping")
     _leave(signals.code)
@@ -90,7 +97,7 @@ def run_service(options: Options, serve: ServeOptions) -> int:
 
 
 def _leave(code: int) -> None:
-    """End now, though a query may still be waiting for its answer: what it would bring is evaluated after a start."""
+    """Exit even if a query still waits for its answer; its slot is evaluated after the next start."""
     deadline = time.monotonic() + QUERIES_LIMIT
     workers = [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
     for thread in workers:
@@ -101,18 +108,18 @@ def _leave(code: int) -> None:
 
 
 def _schedule(scheduler: Scheduler, bridge: Bridge, config: BridgeConfig) -> None:
-    scheduler.every(POLL_INTERVAL, "poll", bridge.poll)
+    scheduler.every(POLL_INTERVAL, "poll", bridge.statuses.poll)
     scheduler.every(HOUR, "prune", bridge.prune)
-    scheduler.every(STORE_INTERVAL, "store", bridge.watch_store)
-    scheduler.every(SILENCES_INTERVAL, "silences", bridge.fetch_silences)
+    scheduler.every(STORE_INTERVAL, "store", bridge.store_watch.check)
+    scheduler.every(SILENCES_INTERVAL, "silences", bridge.silences.fetch)
     scheduler.schedule(config.groups)
     scheduler.start()
 
 
 def _wait(signals: Signals, bridge: Bridge) -> None:
-    """Sleep until a signal; the main thread does nothing else, so that signals are taken at once."""
+    """Wait for signals; the main thread does nothing else, so that it handles them at once."""
     while not signals.stop:
-        signals.came.wait()
+        wait_for_signal(signals.came)
         signals.came.clear()
         if signals.hang_up and not signals.stop:
             signals.hang_up = False
@@ -121,7 +128,13 @@ def _wait(signals: Signals, bridge: Bridge) -> None:
 
 @dataclass(slots=True)
 class Signals:
-    """What was asked of the process by signals. code: its exit code."""
+    """Signals received by the process.
+
+    came: set on each signal.
+    stop: True after SIGTERM or SIGINT.
+    hang_up: True after SIGHUP, until the reload.
+    code: the exit code.
+    """
 
     came: threading.Event = field(default_factory=threading.Event)
     stop: bool = False
@@ -129,14 +142,14 @@ class Signals:
     code: int = 0
 
     def give_up(self) -> None:
-        """End with an error: another process has the database."""
+        """Stop with exit code 1, because another process has the database."""
         self.stop, self.code = True, 1
         self.came.set()
 
 
 def _on_signals(signals: Signals) -> None:
     def on_stop(*_: object) -> None:
-        if signals.stop:  # asked twice: at once; nothing that was committed is lost
+        if signals.stop:  # second signal: exit at once; nothing that was committed is lost
             os._exit(1)
         signals.stop = True
         signals.came.set()

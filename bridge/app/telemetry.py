@@ -1,4 +1,4 @@
-"""Turns frozen reports into metrics and log lines; the core imports no metrics library."""
+"""Metrics and log lines from frozen reports; the core imports no metrics library."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 from bridge import __version__
 from bridge.app.model_metrics import CHOICES, PREFIX, model_lines
 from bridge.domain.batch import EventKind
+from bridge.domain.destination import Destination
 from bridge.domain.errors import BridgeError, StoreError
 from bridge.domain.request import Outcome, RecoveryVerdict
 from bridge.domain.times import Duration, Timestamp, rfc3339
@@ -25,9 +26,9 @@ from bridge.ports import AttemptReport, Result, TickReport
 
 log = logging.getLogger(__name__)
 
-PLACE = ("receiver", "integration", "index")
+DESTINATION_LABELS = ("receiver", "integration", "index")
 OTHER = "other"
-# Closed sets of label values; a plugin's own word counts as OTHER, or it could make series without end.
+# Closed sets of label values; any other value of a plugin counts as OTHER, which bounds the number of series.
 QUERY_REASONS = frozenset({
     "timeout", "bad_data", "execution", "network", "rate_limited", "unavailable", "unauthorized", "internal",
     "canceled", "not_prometheus", "duplicate_model", "limit", OTHER,
@@ -41,11 +42,11 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 class TelemetrySettingsError(BridgeError):
-    """--web.model-metrics is not one of its choices."""
+    """Invalid value of --web.model-metrics."""
 
 
 class _StateCollector(Collector):
-    """Gauges that are read when they are scraped: queues, requests, groups."""
+    """Gauges that are computed at each scrape: queues, requests, groups."""
 
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
@@ -53,51 +54,53 @@ class _StateCollector(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         yield from self._stored()
-        requests = _family("requests", "Requests that are not over, by state.", "state")
+        requests = _family("requests", "Number of unfinished requests, and of undelivered ones, by state.", "state")
         for state, count in sorted(self._queries.request_counts().items()):
             requests.add_metric([state], count)
-        last = _family("last_evaluation_timestamp_seconds", "Slot of the last evaluation of a group.", "group")
-        interval = _family("evaluation_interval_seconds", "Interval of a group.", "group")
+        last = _family("last_evaluation_timestamp_seconds", "Last evaluated slot of a group.", "group")
+        interval = _family("evaluation_interval_seconds", "Evaluation interval of a group.", "group")
         for name, evaluated, every in self._queries.group_times():
             last.add_metric([name], evaluated / 1000)
             interval.add_metric([name], every / 1000)
-        models = _family("rule_models", "Models that a rule on signals knows.", "group", "rule")
+        models = _family("rule_models", "Number of models of a rule on signals.", "group", "rule")
         for group, rule, count in self._queries.rule_models():
             models.add_metric([group, rule], count)
-        unclear = _family("silences_unclear", "Silences in force that cannot be understood.")
+        unclear = _family("silences_unclear", "Number of active silences that cannot be interpreted.")
         unclear.add_metric([], self._queries.unclear_silences())
         silent = _family(
-            "rule_models_never_judged", "Models that a rule has long had numbers of, and never judged.", "group", "rule"
+            "rule_models_never_judged", "Number of models with values but without any verdict.", "group", "rule"
         )
         for group, rule, count in self._queries.never_judged():
             silent.add_metric([group, rule], count)
         yield from (requests, last, interval, models, unclear, silent)
 
     def _stored(self) -> Iterator[GaugeMetricFamily]:
-        """What the store is asked for; left out while it cannot be read: the other metrics are needed just then."""
+        """Yield the gauges from the store, or none while it cannot be read: the other metrics stay available."""
         try:
             depths, missed = self._queries.queue_depths(), self._queries.last_missed()
         except StoreError as error:
-            log.warning("queues cannot be counted", extra={"error": str(error)})
+            log.warning("cannot count the delivery queues", extra={"error": str(error)})
             return
-        pending = _family("outbox_pending", "Deliveries that wait.", *PLACE)
-        age = _family("outbox_oldest_age_seconds", "Age of the oldest delivery that waits.", *PLACE)
-        dead = _family("outbox_dead", "Deliveries that were given up.", *PLACE)
+        pending = _family("outbox_pending", "Number of waiting deliveries.", *DESTINATION_LABELS)
+        age = _family("outbox_oldest_age_seconds", "Age of the oldest waiting delivery.", *DESTINATION_LABELS)
+        dead = _family("outbox_dead", "Number of dead deliveries.", *DESTINATION_LABELS)
         for destination, depth in sorted(depths.items()):
-            place = destination.rsplit("/", 2)
-            pending.add_metric(place, depth.pending)
-            age.add_metric(place, max(0, self.now - depth.oldest_at) / 1000 if depth.oldest_at else 0)
-            dead.add_metric(place, depth.dead)
-        last = _family("last_missed_episode_timestamp_seconds", "When the last episode ended that nobody saw.")
+            labels = Destination.parse(destination).labels
+            pending.add_metric(labels, depth.pending)
+            age.add_metric(labels, max(0, self.now - depth.oldest_at) / 1000 if depth.oldest_at else 0)
+            dead.add_metric(labels, depth.dead)
+        last = _family(
+            "last_missed_episode_timestamp_seconds", "End of the last episode that the bridge missed while it was down."
+        )
         last.add_metric([], missed / 1000)
         yield from (pending, age, dead, last)
 
 
 class Telemetry:
-    """Metrics of one bridge, in a registry of their own.
+    """Metrics of one bridge, in their own registry.
 
-    model_metrics: which models have series of their own. external_url: where people reach the bridge's page. lead: how
-    far the bridge's time is ahead of the wall clock, in ms.
+    model_metrics: models with their own series (one of CHOICES). external_url: URL of the web interface. lead: how far
+    the bridge's clock is ahead of the wall clock, in ms. Raises TelemetrySettingsError.
     """
 
     def __init__(
@@ -105,48 +108,54 @@ class Telemetry:
         lead: Callable[[], Duration] = lambda: 0,
     ) -> None:  # fmt: skip
         if model_metrics not in CHOICES:
-            raise TelemetrySettingsError(f"--web.model-metrics is {model_metrics!r}; it is one of {', '.join(CHOICES)}")
+            raise TelemetrySettingsError(
+                f"--web.model-metrics must be one of {', '.join(CHOICES)}, not {model_metrics!r}"
+            )
         self._queries = queries
         self._model_metrics = model_metrics
         self._lock = threading.Lock()
-        self._said: dict[str, dict[str, str]] = {}
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, that nothing here reads
+        self._errors: dict[str, dict[str, str]] = {}
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # an unused second series for every counter
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._state = _StateCollector(queries)
         self._registry.register(self._state)
         self._define_evaluation()
         self._define_delivery()
-        self._store = self._gauge("store_usable", "Whether the last write to the store, or look at it, worked.")
+        self._store = self._gauge("store_usable", "Whether the last write to the store, or its last check, succeeded.")
         self._store.set(1)
         info = self._gauge("build_info", "Version of the bridge; always 1.", "version", "pythonversion")
         info.labels(__version__, platform.python_version()).set(1)
-        web = self._gauge("web_info", "Where people reach the page of the bridge; always 1.", "external_url")
+        web = self._gauge("web_info", "URL of the web interface; always 1.", "external_url")
         web.labels(external_url.rstrip("/")).set(1)
         ahead = self._gauge("clock_lead_seconds", "How far slots are ahead of a wall clock that was set back.")
         ahead.set_function(lambda: lead() / 1000)
-        self._clock_steps = self._counter("clock_steps", "How often the wall clock was set, by direction.", "direction")
+        self._clock_steps = self._counter("clock_steps", "Steps of the wall clock, by direction.", "direction")
         for direction in ("back", "forward"):
             self._clock_steps.labels(direction)
-        self._reload_ok = self._gauge("config_last_reload_successful", "Whether the last reload was taken.")
+        self._reload_ok = self._gauge(
+            "config_last_reload_successful", "Whether the last configuration reload succeeded."
+        )
         self._reload_at = self._gauge(
-            "config_last_reload_success_timestamp_seconds", "When the configuration in force was loaded."
+            "config_last_reload_success_timestamp_seconds", "Time at which the configuration in force was loaded."
         )
 
     def _define_evaluation(self) -> None:
-        self._fetched = self._counter("samples_fetched", "Series in the answers of the source.")
+        self._fetched = self._counter("samples_fetched", "Series in the source's answers.")
         self._skipped = self._counter("samples_skipped", "Series that were not used, by reason.", "reason")
         self._events = self._counter("events", "Samples that became events, by kind.", "event")
         self._decisions = self._counter("decisions", "Decisions by rule and outcome.", "rule", "outcome")
         self._retrainings = self._counter(
-            "retrainings", "Retrainings that succeeded, by rule and whether they helped.", "rule", "verdict"
+            "retrainings", "Successful retrainings, by rule and recovery verdict.", "rule", "verdict"
         )
         self._answers = self._counter(
-            "rule_answers", "Evaluations of a rule, by how good its answers were.", "group", "rule", "answer"
+            "rule_answers", "Evaluations of a rule, by the completeness of its answers.", "group", "rule", "answer"
         )
         self._missed = self._counter("evaluations_missed", "Slots that were not evaluated on time.", "group")
-        self._evaluated = self._histogram("evaluation_duration_seconds", "Time of one evaluation of a group.", "group")
-        self._queried = self._histogram("query_duration_seconds", "Time of the queries of one signal.")
+        self._evaluated = self._histogram(
+            "evaluation_duration_seconds", "Duration of one evaluation of a group.", "group"
+        )
+        self._queried = self._histogram("query_duration_seconds", "Duration of the queries of one signal.")
         self._query_failures = self._counter("query_failures", "Signals without an answer, by reason.", "reason")
         for counter, words in (
             (self._skipped, SKIP_REASONS), (self._query_failures, QUERY_REASONS), (self._events, EventKind),
@@ -155,10 +164,16 @@ class Telemetry:
                 counter.labels(str(word))
 
     def _define_delivery(self) -> None:
-        self._deliveries = self._counter("deliveries", "Deliveries that a receiver took.", *PLACE)
-        self._failures = self._counter("delivery_failures", "Attempts that failed, by reason.", *PLACE, "reason")
-        self._attempts = self._counter("delivery_requests", "Attempts, re-sends of open alerts included.", *PLACE)
-        self._delivered = self._histogram("delivery_duration_seconds", "Time of one attempt.", *PLACE)
+        self._deliveries = self._counter("deliveries", "Deliveries that a receiver acknowledged.", *DESTINATION_LABELS)
+        self._failures = self._counter(
+            "delivery_failures", "Failed delivery attempts, by reason.", *DESTINATION_LABELS, "reason"
+        )
+        self._attempts = self._counter(
+            "delivery_requests", "Delivery attempts, including resends of open alerts.", *DESTINATION_LABELS
+        )
+        self._delivered = self._histogram(
+            "delivery_duration_seconds", "Duration of one delivery attempt.", *DESTINATION_LABELS
+        )
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(PREFIX + name, text, labels, registry=self._registry)
@@ -172,7 +187,7 @@ class Telemetry:
     # ------------------------------------------------------------ reports
 
     def expect(self, rules: Mapping[str, str], groups: Iterable[str], destinations: Iterable[str]) -> None:
-        """Make counters start at 0, else increase() would miss the first event. rules: name -> group."""
+        """Initialise counters at 0, or increase() would miss the first event. rules: group by rule name."""
         for rule, group in rules.items():
             for quality in Quality:
                 self._answers.labels(group, rule, quality.value)
@@ -184,14 +199,14 @@ class Telemetry:
             self._missed.labels(group)
             self._evaluated.labels(group)
         for destination in destinations:
-            place = destination.rsplit("/", 2)
+            labels = Destination.parse(destination).labels
             for counter in (self._deliveries, self._attempts, self._delivered):
-                counter.labels(*place)
+                counter.labels(*labels)
             for reason in DELIVERY_REASONS:
-                self._failures.labels(*place, reason)
+                self._failures.labels(*labels, reason)
 
     def tick(self, report: TickReport) -> None:
-        """One evaluation."""
+        """Record one evaluation."""
         self._evaluated.labels(report.group).observe(report.seconds)
         self._missed.labels(report.group).inc(report.missed)
         for query in report.queries:
@@ -209,25 +224,25 @@ class Telemetry:
             self._decisions.labels(rule, outcome).inc(count)
         for (rule, verdict), count in report.verdicts.items():
             self._retrainings.labels(rule, verdict).inc(count)
-        self._say(report)
+        self._log(report)
 
-    def _say(self, report: TickReport) -> None:
-        """One line for a tick in which something is new, else only for debugging; an error when it is new."""
+    def _log(self, report: TickReport) -> None:
+        """Log a tick at level info if something changed, otherwise at debug; log new errors as warnings."""
         outcomes = Tally[str]()
         for (_, outcome), count in report.decisions.items():
             outcomes[outcome] += count
-        before = self._said.get(report.group, {})
-        self._said[report.group] = dict(report.errors)
+        before = self._errors.get(report.group, {})
+        self._errors[report.group] = dict(report.errors)
         new = {rule: text for rule, text in report.errors.items() if before.get(rule) != text}
         repaired = sorted(before.keys() - report.errors.keys())
-        worth = bool(outcomes or report.missed or report.caught_up or new or repaired)
+        changed = bool(outcomes or report.missed or report.caught_up or new or repaired)
         fields: dict[str, object] = {
             "group": report.group, "slot": rfc3339(report.slot), "seconds": round(report.seconds, 4),
             "samples": sum(query.elements for query in report.queries), **outcomes,
         }  # fmt: skip
         more = {"missed": report.missed, "caught_up": report.caught_up, "repaired": " ".join(repaired)}
         fields |= {name: value for name, value in more.items() if value}
-        log.log(logging.INFO if worth else logging.DEBUG, "evaluated", extra=fields)
+        log.log(logging.INFO if changed else logging.DEBUG, "evaluated", extra=fields)
         for rule, text in new.items():
             log.warning(
                 "rule was not evaluated",
@@ -235,33 +250,33 @@ class Telemetry:
             )
 
     def attempt(self, report: AttemptReport) -> None:
-        """One attempt of a delivery, or of a re-send (`request_id` "")."""
-        place = report.destination.rsplit("/", 2)
-        self._attempts.labels(*place).inc()
-        self._delivered.labels(*place).observe(report.seconds)
+        """Record one attempt of a delivery, or of a resend (`request_id` "")."""
+        labels = Destination.parse(report.destination).labels
+        self._attempts.labels(*labels).inc()
+        self._delivered.labels(*labels).observe(report.seconds)
         if report.delivery.result is not Result.DELIVERED:
-            self._failures.labels(*place, _known(report.delivery.reason, DELIVERY_REASONS)).inc()
+            self._failures.labels(*labels, _known(report.delivery.reason, DELIVERY_REASONS)).inc()
         elif report.request_id:
-            self._deliveries.labels(*place).inc()
+            self._deliveries.labels(*labels).inc()
 
     def reload(self, *, ok: bool, at: Timestamp) -> None:
-        """The configuration was read; `ok`: and put in force."""
+        """Record a configuration reload; ok: whether it succeeded."""
         self._reload_ok.set(1 if ok else 0)
         if ok:
             self._reload_at.set(at / 1000)
 
     def clock_set(self, step: Duration) -> None:
-        """The wall clock was set by so many ms, < 0: back."""
+        """Record a step of the wall clock in ms; negative: back."""
         self._clock_steps.labels("back" if step < 0 else "forward").inc()
 
     def store(self, *, works: bool) -> None:
-        """The store was written to, or looked at."""
+        """Record whether the last write to the store, or its last check, succeeded."""
         self._store.set(int(works))
 
     # ------------------------------------------------------------ exposition
 
     def render(self, now: Timestamp) -> bytes:
-        """Everything in Prometheus' text format 0.0.4."""
+        """Return all metrics in Prometheus' text format 0.0.4."""
         with self._lock:
             self._state.now = now
             common: bytes = generate_latest(self._registry)

@@ -1,13 +1,13 @@
-"""The command line: promtool's and amtool's words. Exit codes: 0 done, 1 something is wrong, 2 wrong usage.
+"""Command line, with the vocabulary of promtool and amtool. Exit codes: 0 success, 1 failure, 2 wrong usage.
 
-Commands import what they need when they run, so that `healthcheck` and `version` start fast.
+Commands import their dependencies when they run, so that `healthcheck` and `version` start fast.
 """
 
 from __future__ import annotations
 
 import sys
 
-from bridge.cli import (  # noqa: F401 - each registers its commands, in this order of --help
+from bridge.cli import (  # noqa: F401 - each module registers its commands, in the order of --help
     backtest,
     check,
     explain,
@@ -19,19 +19,19 @@ from bridge.cli import (  # noqa: F401 - each registers its commands, in this or
     unit_tests,
 )
 from bridge.cli.options import app, print_problems
-from bridge.cli.saying import say_lines
+from bridge.cli.output import echo_lines
 from bridge.domain.errors import BridgeError, ConfigError
 
 __all__ = ["app", "main"]
 
 
 def main() -> None:
-    """Entry point: every error that we know is one clear message, not a traceback."""
+    """Run the command line, and print each expected error as a message instead of a traceback."""
     try:
         app()
     except ConfigError as error:
         print_problems(error.problems)
         sys.exit(1)
     except (BridgeError, OSError) as error:
-        say_lines(f"retrain-bridge: {error}", sys.stderr)
+        echo_lines(f"retrain-bridge: {error}", sys.stderr)
         sys.exit(1)

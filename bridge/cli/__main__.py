@@ -1,4 +1,4 @@
-"""`python -m bridge.cli`."""
+"""Entry point of `python -m bridge.cli`."""
 
 from bridge.cli import main
 

@@ -1,4 +1,4 @@
-"""`backtest`: rules over history."""
+"""`backtest`: evaluate rules over historical data."""
 
 from __future__ import annotations
 
@@ -10,35 +10,43 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bridge.cli.options import app, duration
-from bridge.cli.saying import cells, warn
+from bridge.cli.output import cells, warn
 
 if TYPE_CHECKING:
     from bridge.authoring.backtest.backtest import Plan
     from bridge.authoring.backtest.results import Results
     from bridge.authoring.backtest.scoring import Score
 
-_LEFT = frozenset({"rule", "kind", "name"})
+_LEFT_ALIGNED = frozenset({"rule", "kind", "name"})
 
 
 @app.command()
 def backtest(
-    since: Annotated[str, typer.Option("--from", help="RFC 3339, unix seconds, or now-30d.")],
-    until: Annotated[str, typer.Option("--to", help="RFC 3339, unix seconds, now or now-1d.")] = "now",
-    config_file: Annotated[Path | None, typer.Option("--config.file", help="The configuration, bridge.yml.")] = None,
-    rules: Annotated[list[Path] | None, typer.Option("--rules", help="A rule file by itself; may be repeated.")] = None,
-    url: Annotated[str, typer.Option("--prometheus.url", help="The server to ask; with --rules required.")] = "",
-    step: Annotated[
-        int | None, typer.Option("--step", parser=duration, help="Instead of the groups' intervals.")
+    since: Annotated[str, typer.Option("--from", help="Start: RFC 3339, Unix seconds, or relative (now-30d).")],
+    until: Annotated[str, typer.Option("--to", help="End: RFC 3339, Unix seconds, now, or relative (now-1d).")] = "now",
+    config_file: Annotated[Path | None, typer.Option("--config.file", help="Configuration file (bridge.yml).")] = None,
+    rules: Annotated[
+        list[Path] | None, typer.Option("--rules", help="Rule file to use without a configuration; repeatable.")
     ] = None,
-    labels: Annotated[Path | None, typer.Option("--labels", help="Labelled windows to score the requests by.")] = None,
-    decisions: Annotated[Path | None, typer.Option("--decisions", help="Requests as JSON lines go there.")] = None,
-    html: Annotated[Path | None, typer.Option("--html", help="A report with charts goes there.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="All results as JSON go there.")] = None,
+    url: Annotated[
+        str, typer.Option("--prometheus.url", help="Prometheus server to query; required with --rules.")
+    ] = "",
+    step: Annotated[
+        int | None, typer.Option("--step", parser=duration, help="Evaluation interval, instead of each group's own.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option("--labels", help="File of labelled windows to score the requests against.")
+    ] = None,
+    decisions: Annotated[
+        Path | None, typer.Option("--decisions", help="Write the requests to this file as JSON lines.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a report with charts to this file.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all results to this file as JSON.")] = None,
     resume: Annotated[
-        Path | None, typer.Option("--resume", help="A folder to keep progress in; the same command goes on from there.")
+        Path | None, typer.Option("--resume", help="Folder for progress; rerun the same command to continue from it.")
     ] = None,
 ) -> None:
-    """Evaluate rules over history, by the live engine with all its gates. Nothing is sent."""
+    """Evaluate rules over historical data, with the live engine and all its gates. Nothing is sent."""
     from bridge.authoring.backtest import report as backtest_report
     from bridge.authoring.backtest import scoring
     from bridge.authoring.backtest.backtest import Backtest
@@ -46,10 +54,10 @@ def backtest(
 
     plan = _plan(config_file, rules or [], url, step)
     labelled = [] if labels is None else scoring.read_labels(labels)
-    begins, ends = _span(since, until, resume)
+    start, end = _range(since, until, resume)
     table = ModelTable()
-    with closing(plan.source(table)) as source, _progress(begins, ends) as progress:
-        run = Backtest(plan, source, table, begins, ends, resume, (since, until), charts=html is not None)
+    with closing(plan.source(table)) as source, _progress(start, end) as progress:
+        run = Backtest(plan, source, table, start, end, resume, (since, until), charts=html is not None)
         results = run.run(progress)
     scores = scoring.scores(labelled, results) if labelled else {}
     if decisions is not None:
@@ -66,26 +74,26 @@ def _plan(config_file: Path | None, rules: list[Path], url: str, step: int | Non
     from bridge.authoring.backtest.backtest import of_config, of_rules
 
     if bool(rules) == (config_file is not None):
-        raise typer.BadParameter("give --config.file, or --rules with --prometheus.url")
+        raise typer.BadParameter("set either --config.file, or --rules with --prometheus.url")
     if rules and not url:
         raise typer.BadParameter("--rules needs --prometheus.url")
     plan = of_rules(rules, url) if config_file is None else of_config(config_file, url)
     if step is not None and step <= 0:
-        raise typer.BadParameter("--step must be more than 0")
+        raise typer.BadParameter("--step must be greater than 0")
     return plan if step is None else plan.at_step(step)
 
 
-def _span(since: str, until: str, resume: Path | None) -> tuple[int, int]:
-    """Begin and end; those of the run that `resume` holds when it was asked for in the same words."""
+def _range(since: str, until: str, resume: Path | None) -> tuple[int, int]:
+    """Return start and end; those of the run saved in `resume` if it was started with the same arguments."""
     from bridge.app import clock
     from bridge.authoring.backtest import progress as resuming
 
-    begun = None if resume is None else resuming.span(resume, (since, until))
+    saved = None if resume is None else resuming.span(resume, (since, until))
     now = clock.now()
-    begins, ends = begun or (_instant(since, now, "--from"), _instant(until, now, "--to"))
-    if begins >= ends:
+    start, end = saved or (_instant(since, now, "--from"), _instant(until, now, "--to"))
+    if start >= end:
         raise typer.BadParameter("--from must be before --to")
-    return begins, ends
+    return start, end
 
 
 def _instant(text: str, now: int, flag: str) -> int:
@@ -98,15 +106,15 @@ def _instant(text: str, now: int, flag: str) -> int:
 
 
 @contextmanager
-def _progress(begins: int, ends: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, nothing elsewhere."""
+def _progress(start: int, end: int) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar on a terminal, and nothing elsewhere."""
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task("backtest", total=ends - begins)
-        yield lambda at: progress.update(task, completed=at - begins)
+        task = progress.add_task("backtest", total=end - start)
+        yield lambda at: progress.update(task, completed=at - start)
 
 
 def _write_lines(path: Path, results: Results) -> None:
@@ -124,7 +132,7 @@ def _write_json(path: Path, results: Results, scores: Mapping[str, Score]) -> No
 
 
 def _print(results: Results, scores: Mapping[str, Score]) -> None:
-    """The tables to stdout, what could not be judged to stderr."""
+    """Print the tables to stdout, and failed slots to stderr."""
     from bridge.authoring.backtest.results import COLUMNS
     from bridge.authoring.backtest.scoring import SCORE_COLUMNS
 
@@ -136,7 +144,7 @@ def _print(results: Results, scores: Mapping[str, Score]) -> None:
     for rule, message in results.errors.items():
         failed = results.rules[rule].failed
         slots = "slot" if failed == 1 else "slots"
-        warn(f"{rule}: {failed} {slots} could not be judged; the last: {message}")
+        warn(f"{rule}: {failed} {slots} could not be evaluated; last error: {message}")
 
 
 def _table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
@@ -145,8 +153,8 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> Non
 
     from bridge.authoring.backtest.results import cell
 
-    shown = (Column(title, justify="left" if key in _LEFT else "right") for key, title in columns.items())
-    table = Table(*shown)
+    headers = (Column(title, justify="left" if key in _LEFT_ALIGNED else "right") for key, title in columns.items())
+    table = Table(*headers)
     for row in rows:
         table.add_row(*cells(cell(row[key]) for key in columns))
     console = Console()

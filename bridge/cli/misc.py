@@ -1,4 +1,4 @@
-"""The small commands: `strategies`, `send-test`, `healthcheck`, `version`."""
+"""Small commands: `strategies`, `send-test`, `healthcheck`, `version`."""
 
 from __future__ import annotations
 
@@ -9,39 +9,41 @@ import typer
 
 from bridge import __version__
 from bridge.cli.options import DEFAULT_URL, BridgeUrl, ConfigFile, HttpConfigFile, app
-from bridge.cli.saying import say, say_lines, warn
+from bridge.cli.output import echo, echo_lines, warn
 
 
 @app.command()
 def strategies() -> None:
-    """The strategies that rules can name, shipped and installed, with their parameters."""
-    from bridge.strategies.registry import strategies as known
+    """List the strategies that rules can use, built-in and installed, with their parameters."""
+    from bridge.strategies.registry import strategies as available
 
-    for name, strategy in known().items():
-        idea = (strategy.__doc__ or "").strip().split("\n")[0]
+    for name, strategy in available().items():
+        summary = (strategy.__doc__ or "").strip().split("\n")[0]
         parameters = ", ".join(strategy.Config.model_fields) or "none"
-        say_lines(f"{name}\n    {idea}\n    parameters: {parameters}\n    needs: {', '.join(sorted(strategy.needs))}")
+        echo_lines(
+            f"{name}\n    {summary}\n    parameters: {parameters}\n    needs: {', '.join(sorted(strategy.needs))}"
+        )
 
 
 @app.command("send-test")
 def send_test(
-    receiver: Annotated[str, typer.Option(help="The receiver to try; a coordinator will really be asked.")],
+    receiver: Annotated[str, typer.Option(help="Receiver to test; a coordinator really runs its command.")],
     config_file: ConfigFile = Path("bridge.yml"),
 ) -> None:
-    """Send one marked test request to a receiver, at once and past the outbox, and say what it answered."""
+    """Send one marked test request to a receiver, at once and bypassing the outbox, and print each response."""
     from bridge.app.send_test import send
 
     failed = False
     for destination, delivery in send(config_file, receiver):
         failed |= delivery.result.value != "delivered"
         status = f" HTTP {delivery.status}" if delivery.status else ""
-        say(f"{destination}: {delivery.result.value} ({delivery.reason}{status}) {delivery.answer[:200]!r}")
+        echo(f"{destination}: {delivery.result.value} ({delivery.reason}{status}) {delivery.answer[:200]!r}")
     raise typer.Exit(1 if failed else 0)
 
 
 @app.command()
 def healthcheck(bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None) -> None:
-    """Exit 0 when the bridge (or coordinator) at the URL is ready; for containers."""
+    """Exit 0 if the bridge (or coordinator) at the URL is ready; for container health checks."""
     from bridge.app.client import Access, ready
 
     problem = ready(Access.of(bridge_url, http_config))
@@ -53,4 +55,4 @@ def healthcheck(bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile
 @app.command()
 def version() -> None:
     """Print the version."""
-    say(f"retrain-bridge {__version__}")
+    echo(f"retrain-bridge {__version__}")

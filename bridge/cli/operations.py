@@ -1,4 +1,4 @@
-"""Acts of people on a running bridge: `requests approve|release|withdraw|create`, `pause` and `resume`."""
+"""Operator commands for a running bridge: `requests approve|release|withdraw|create`, `pause` and `resume`."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from urllib.parse import quote
 import typer
 
 from bridge.cli.options import DEFAULT_URL, BridgeUrl, HttpConfigFile, app
+from bridge.cli.output import echo
 from bridge.cli.requests import requests_app
-from bridge.cli.saying import say
 
-Note = Annotated[str, typer.Option("--note", help="Why; it is recorded.")]
-By = Annotated[str, typer.Option("--by", help="Who acts, when the bridge has no users of its own.")]
-Project = Annotated[str, typer.Option(help="Only of this project.")]
-Pipeline = Annotated[str, typer.Option(help="Only of this pipeline.")]
+Note = Annotated[str, typer.Option("--note", help="Reason to record with the action.")]
+By = Annotated[str, typer.Option("--by", help="Name to record with the action, if the bridge has no users.")]
+Project = Annotated[str, typer.Option(help="Limit to this project.")]
+Pipeline = Annotated[str, typer.Option(help="Limit to this pipeline (needs --project).")]
 
 
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # no such user in a container
+    except (KeyError, OSError):  # a container may have no entry for the user id
         return ""
 
 
@@ -31,11 +31,11 @@ def _post(url: str, http_config: HttpConfigFile, path: str, body: dict[str, Any]
     return ask(Access.of(url, http_config), path, "POST", body)
 
 
-def _act(what: str, request_id: str, url: str, http_config: HttpConfigFile, by: str, note: str) -> None:
-    path = f"/api/v1/requests/{quote(request_id, safe='')}/{what}"
-    found = _post(url, http_config, path, {"by": by or _user(), "note": note})
-    held = f", held: {found['hold']}" if found.get("hold") else ""
-    say(f"{found['id']}: {found['state']}{held}")
+def _act(action: str, request_id: str, url: str, http_config: HttpConfigFile, by: str, note: str) -> None:
+    path = f"/api/v1/requests/{quote(request_id, safe='')}/{action}"
+    request = _post(url, http_config, path, {"by": by or _user(), "note": note})
+    held = f", held: {request['hold']}" if request.get("hold") else ""
+    echo(f"{request['id']}: {request['state']}{held}")
 
 
 @requests_app.command("approve")
@@ -43,7 +43,7 @@ def approve(
     request_id: str, bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None, by: By = "",
     note: Note = "",
 ) -> None:  # fmt: skip
-    """Say yes to a request that awaits approval; the other gates still count."""
+    """Approve a request that awaits approval; the other gates still apply."""
     _act("approve", request_id, bridge_url, http_config, by, note)
 
 
@@ -52,7 +52,7 @@ def release(
     request_id: str, bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None, by: By = "",
     note: Note = "",
 ) -> None:  # fmt: skip
-    """Send a held request now, past every gate."""
+    """Send a held request now, bypassing every gate."""
     _act("release", request_id, bridge_url, http_config, by, note)
 
 
@@ -61,30 +61,30 @@ def withdraw(
     request_id: str, bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None, by: By = "",
     note: Note = "",
 ) -> None:  # fmt: skip
-    """Take back a request that is held; its episode asks no more."""
+    """Withdraw a held request; its episode makes no further request."""
     _act("withdraw", request_id, bridge_url, http_config, by, note)
 
 
 @requests_app.command("create")
 def create(
-    project: Annotated[str, typer.Option(help="Of the model.")],
-    pipeline: Annotated[str, typer.Option(help="Of the model.")],
-    version: Annotated[str, typer.Option(help="Of the model.")],
-    reason: Annotated[str, typer.Option(help="Why; receivers are told.")],
-    force: Annotated[bool, typer.Option("--force", help="Through closed gates.")] = False,
+    project: Annotated[str, typer.Option(help="Project of the model.")],
+    pipeline: Annotated[str, typer.Option(help="Pipeline of the model.")],
+    version: Annotated[str, typer.Option(help="Version of the model.")],
+    reason: Annotated[str, typer.Option(help="Reason, sent to the receivers.")],
+    force: Annotated[bool, typer.Option("--force", help="Bypass closed gates.")] = False,
     bridge_url: BridgeUrl = DEFAULT_URL,
     http_config: HttpConfigFile = None,
     by: By = "",
 ) -> None:
-    """Ask for a retraining by hand."""
+    """Request a retraining by hand."""
     body = {"project": project, "pipeline": pipeline, "version": version, "reason": reason, "force": force}
-    found = _post(bridge_url, http_config, "/api/v1/requests", {**body, "by": by or _user()})
-    say(f"{found['id']}: {found['state']}")
+    request = _post(bridge_url, http_config, "/api/v1/requests", {**body, "by": by or _user()})
+    echo(f"{request['id']}: {request['state']}")
 
 
 @app.command()
 def pause(
-    length: Annotated[str, typer.Option("--for", help="How long, such as 2h; at most 30d.")] = "1d",
+    length: Annotated[str, typer.Option("--for", help="Length of the pause, such as 2h; at most 30d.")] = "1d",
     project: Project = "",
     pipeline: Pipeline = "",
     bridge_url: BridgeUrl = DEFAULT_URL,
@@ -92,10 +92,10 @@ def pause(
     by: By = "",
     note: Note = "",
 ) -> None:
-    """Let the running bridge send no request for a time; rules go on, requests are held."""
+    """Pause sending for a while; rules are still evaluated, and new requests are held."""
     body = {"project": project, "pipeline": pipeline, "duration": length, "by": by or _user(), "note": note}
-    made = _post(bridge_url, http_config, "/api/v1/pause", body)
-    say(f"paused until {made['until']}: {made['scope']}")
+    created = _post(bridge_url, http_config, "/api/v1/pause", body)
+    echo(f"paused until {created['until']}: {created['scope']}")
 
 
 @app.command()
@@ -106,7 +106,7 @@ def resume(
     http_config: HttpConfigFile = None,
     by: By = "",
 ) -> None:
-    """End a pause before its time; name what was paused."""
+    """End a pause early; give the project and pipeline that the pause has."""
     body = {"project": project, "pipeline": pipeline, "duration": "0s", "by": by or _user()}
-    made = _post(bridge_url, http_config, "/api/v1/pause", body)
-    say(f"goes on: {made['scope']}")
+    ended = _post(bridge_url, http_config, "/api/v1/pause", body)
+    echo(f"resumed: {ended['scope']}")

@@ -1,4 +1,4 @@
-"""What the commands share: the top of the command line, options, and how problems are printed."""
+"""Shared parts of the commands: the application, common options, and printing of problems."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.saying import warn
+from bridge.cli.output import warn
 from bridge.domain.errors import Problem
 from bridge.domain.times import parse_duration
 
@@ -19,20 +19,21 @@ app = typer.Typer(
     help="From a bad metric in Prometheus to one durable, explained request to retrain the right model.",
 )  # fmt: skip
 
-ConfigFile = Annotated[Path, typer.Option("--config.file", help="The configuration, bridge.yml.")]
-LogLevel = Annotated[str, typer.Option("--log.level", help="debug, info, warn or error.")]
-LogFormat = Annotated[str, typer.Option("--log.format", help="logfmt or json.")]
+ConfigFile = Annotated[Path, typer.Option("--config.file", help="Configuration file (bridge.yml).")]
+LogLevel = Annotated[str, typer.Option("--log.level", help="Log level: debug, info, warn or error.")]
+LogFormat = Annotated[str, typer.Option("--log.format", help="Log format: logfmt or json.")]
 AllowedHosts = Annotated[
-    list[str] | None, typer.Option("--web.allowed-host", help="A host name to be called by; may be repeated.")
+    list[str] | None,
+    typer.Option("--web.allowed-host", help="Additional host name that clients may use; repeatable."),
 ]
 HttpConfigFile = Annotated[
-    Path | None, typer.Option("--http.config.file", help="How to reach it: a file with one http_config.")
+    Path | None, typer.Option("--http.config.file", help="File with an http_config for the connection (users, TLS).")
 ]
-BridgeUrl = Annotated[str, typer.Option("--bridge.url", help="Where the running bridge listens.")]
+BridgeUrl = Annotated[str, typer.Option("--bridge.url", help="URL of the running bridge.")]
 
 
 def duration(text: str) -> int:
-    """A length of time in milliseconds, for typer."""
+    """Parse a duration into milliseconds, for typer. Raises BadParameter."""
     try:
         return parse_duration(text)
     except ValueError as error:
@@ -40,15 +41,15 @@ def duration(text: str) -> int:
 
 
 def positive_duration(text: str) -> int:
-    """A length of time that is more than nothing."""
-    found = duration(text)
-    if found <= 0:
-        raise typer.BadParameter("must be more than 0, for example 90d")
-    return found
+    """Parse a duration greater than zero into milliseconds, for typer. Raises BadParameter."""
+    length = duration(text)
+    if length <= 0:
+        raise typer.BadParameter("must be greater than 0, for example 90d")
+    return length
 
 
 def print_problems(problems: Iterable[Problem]) -> None:
-    """Every problem, and how many, to stderr."""
+    """Print every problem, and their number, to stderr."""
     problems = list(problems)
     for problem in problems:
         warn(problem)

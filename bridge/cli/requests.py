@@ -1,4 +1,4 @@
-"""`requests`: what a running bridge asked for, over its API."""
+"""`requests`: list, show and redeliver the requests of a running bridge, over its API."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from urllib.parse import quote, urlencode
 import typer
 
 from bridge.cli.options import DEFAULT_URL, BridgeUrl, HttpConfigFile, app
-from bridge.cli.saying import cells, say, say_lines
+from bridge.cli.output import cells, echo, echo_lines
 
-requests_app = typer.Typer(no_args_is_help=True, help="Requests of a running bridge.")
+requests_app = typer.Typer(no_args_is_help=True, help="Inspect and manage the requests of a running bridge.")
 app.add_typer(requests_app, name="requests")
 
 
@@ -25,36 +25,39 @@ def _api(url: str, http_config: Path | None, path: str, method: str = "GET") -> 
 def requests_list(
     bridge_url: BridgeUrl = DEFAULT_URL,
     http_config: HttpConfigFile = None,
-    state: Annotated[str, typer.Option(help="Only this state.")] = "",
-    limit: Annotated[int, typer.Option(help="At most so many.")] = 50,
+    state: Annotated[str, typer.Option(help="List only requests in this state.")] = "",
+    limit: Annotated[int, typer.Option(help="Maximum number of requests.")] = 50,
 ) -> None:
-    """The latest requests, newest first."""
+    """List the latest requests, newest first."""
     from rich.console import Console
     from rich.table import Column, Table
 
-    wanted = {"limit": limit, **({"state": state} if state else {})}
-    path = f"/api/v1/requests?{urlencode(wanted)}"
+    parameters = {"limit": limit, **({"state": state} if state else {})}
+    path = f"/api/v1/requests?{urlencode(parameters)}"
     rows = _api(bridge_url, http_config, path)["requests"]
     table = Table(Column("id", no_wrap=True, min_width=32), "model", "state", "triggered at", "reason")
     for row in rows:
         model = f"{row['project']}/{row['pipeline']}/{row['version']}"
         table.add_row(*cells((row["id"], model, row["state"], row["triggered_at"], row["reason"])))
-    Console().print(table) if rows else say("no requests")
+    if rows:
+        Console().print(table)
+    else:
+        echo("no requests")
 
 
 @requests_app.command("show")
 def requests_show(request_id: str, bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None) -> None:
-    """One request with its deliveries, as JSON."""
+    """Show one request with its deliveries, as JSON."""
     import json
 
-    say_lines(json.dumps(_api(bridge_url, http_config, f"/api/v1/requests/{quote(request_id, safe='')}"), indent=2))
+    echo_lines(json.dumps(_api(bridge_url, http_config, f"/api/v1/requests/{quote(request_id, safe='')}"), indent=2))
 
 
 @requests_app.command("retry")
 def requests_retry(request_id: str, bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None) -> None:
-    """Try the deliveries of a request at once that wait for their next attempt."""
+    """Retry at once the deliveries of a request that wait for their next attempt."""
     count = _api(bridge_url, http_config, f"/api/v1/requests/{quote(request_id, safe='')}/retry", "POST")["retried"]
-    say(f"{count} deliver{'y' if count == 1 else 'ies'} tried now")
+    echo(f"{count} deliver{'y' if count == 1 else 'ies'} retried")
 
 
 @requests_app.command("redrive")
@@ -62,11 +65,11 @@ def requests_redrive(
     request_id: str,
     bridge_url: BridgeUrl = DEFAULT_URL,
     http_config: HttpConfigFile = None,
-    destination: Annotated[str, typer.Option(help="Only this receiver/integration/index.")] = "",
+    destination: Annotated[str, typer.Option(help="Only this destination: receiver/integration/index.")] = "",
 ) -> None:
-    """Queue the dead deliveries of a request again."""
+    """Requeue the dead deliveries of a request."""
     path = f"/api/v1/requests/{quote(request_id, safe='')}/redrive" + (
         f"?{urlencode({'destination': destination})}" if destination else ""
     )
     count = _api(bridge_url, http_config, path, "POST")["redriven"]
-    say(f"{count} deliver{'y' if count == 1 else 'ies'} queued again")
+    echo(f"{count} deliver{'y' if count == 1 else 'ies'} requeued")

@@ -1,4 +1,4 @@
-"""Commands that run until they are stopped: `run` and `coordinator`."""
+"""Long-running commands: `run` and `coordinator`."""
 
 from __future__ import annotations
 
@@ -13,31 +13,33 @@ from bridge.cli.options import AllowedHosts, ConfigFile, LogFormat, LogLevel, ap
 @app.command()
 def run(
     config_file: ConfigFile = Path("bridge.yml"),
-    storage_path: Annotated[Path, typer.Option("--storage.path", help="Folder of the database.")] = Path("data"),
+    storage_path: Annotated[Path, typer.Option("--storage.path", help="Folder for the database.")] = Path("data"),
     storage_url_file: Annotated[
         Path | None, typer.Option("--storage.url-file", help="File with a PostgreSQL URL, instead of --storage.path.")
     ] = None,
     retention: Annotated[
-        int, typer.Option("--storage.retention.time", parser=positive_duration, help="How long history is kept.")
+        int, typer.Option("--storage.retention.time", parser=positive_duration, help="How long to keep history.")
     ] = "90d",  # type: ignore[assignment]  # the parser turns the text into milliseconds
-    listen: Annotated[str, typer.Option("--web.listen-address", help="HOST:PORT.")] = "127.0.0.1:9095",
+    listen: Annotated[
+        str, typer.Option("--web.listen-address", help="Address to listen on, HOST:PORT.")
+    ] = "127.0.0.1:9095",
     external_url: Annotated[
-        str, typer.Option("--web.external-url", help="Where people reach this page; used in links.")
+        str, typer.Option("--web.external-url", help="URL under which users reach the web page; used in links.")
     ] = "",
     allowed_hosts: AllowedHosts = None,
     grafana_url: Annotated[
-        str, typer.Option("--web.grafana-url", help="Where Grafana has our dashboards; used in links.")
+        str, typer.Option("--web.grafana-url", help="Grafana server that has the dashboards; used in links.")
     ] = "",
     web_config: Annotated[
-        Path | None, typer.Option("--web.config.file", help="TLS and basic auth, exporter-toolkit's format.")
+        Path | None, typer.Option("--web.config.file", help="File with TLS and basic auth (exporter-toolkit format).")
     ] = None,
     model_metrics: Annotated[
-        str, typer.Option("--web.model-metrics", help="Series per model: auto, all, unhealthy or none.")
+        str, typer.Option("--web.model-metrics", help="Models with series of their own: auto, all, unhealthy or none.")
     ] = "auto",
     log_level: LogLevel = "info",
     log_format: LogFormat = "logfmt",
 ) -> None:
-    """Evaluate the rules and deliver requests, until SIGTERM. SIGHUP reloads the files."""
+    """Evaluate the rules and deliver requests until SIGTERM. SIGHUP reloads the configuration and rules."""
     from bridge.app.logs import setup_logging
     from bridge.app.service import ServeOptions, run_service
     from bridge.app.wiring import Options
@@ -52,18 +54,20 @@ def run(
 
 @app.command()
 def coordinator(
-    config_file: Annotated[Path | None, typer.Option("--config.file", help="coordinator.yml.")] = None,
-    listen: Annotated[str, typer.Option("--web.listen-address", help="HOST:PORT.")] = "",
-    storage_path: Annotated[Path | None, typer.Option("--storage.path", help="Folder of the ledger.")] = None,
-    command: Annotated[
-        list[str] | None, typer.Option("--command", help="Program, and each argument again with --command.")
+    config_file: Annotated[
+        Path | None, typer.Option("--config.file", help="Configuration file (coordinator.yml).")
     ] = None,
-    bridge_url: Annotated[str, typer.Option("--bridge.url", help="Where status reports are sent.")] = "",
+    listen: Annotated[str, typer.Option("--web.listen-address", help="Address to listen on, HOST:PORT.")] = "",
+    storage_path: Annotated[Path | None, typer.Option("--storage.path", help="Folder for the ledger.")] = None,
+    command: Annotated[
+        list[str] | None, typer.Option("--command", help="Program to run; repeat --command for each argument.")
+    ] = None,
+    bridge_url: Annotated[str, typer.Option("--bridge.url", help="Bridge that receives the status reports.")] = "",
     allowed_hosts: AllowedHosts = None,
     log_level: LogLevel = "info",
     log_format: LogFormat = "logfmt",
 ) -> None:
-    """The embedded coordinator: takes requests, runs the configured command once for each, reports back."""
+    """Run the embedded coordinator: accept requests, run the configured command once for each, and report back."""
     from bridge.app.logs import setup_logging
     from bridge.coordinator.config import load_config
     from bridge.coordinator.server import run as run_coordinator

@@ -1,4 +1,4 @@
-"""`rules suggest`: which rule packs fit a Prometheus."""
+"""`rules suggest`: find the rule packs that fit a Prometheus."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from bridge.cli.options import HttpConfigFile, app, positive_duration
-from bridge.cli.saying import say, say_lines
+from bridge.cli.output import echo, echo_lines
 
 if TYPE_CHECKING:
     from bridge.authoring.suggest.suggest import Suggestion
     from bridge.domain.rule import ModelLabels
     from bridge.sources.prometheus import PrometheusSource
 
-rules_app = typer.Typer(no_args_is_help=True, help="Rules to begin with.")
+rules_app = typer.Typer(no_args_is_help=True, help="Get started with rules.")
 app.add_typer(rules_app, name="rules")
 
 _MARKS = {"found": "yes", "silent": "?  "}
@@ -27,44 +27,44 @@ _MARKS = {"found": "yes", "silent": "?  "}
 
 @rules_app.command("suggest")
 def suggest_command(
-    url: Annotated[str, typer.Option("--prometheus", "--prometheus.url", help="The server to look at.")] = "",
+    url: Annotated[str, typer.Option("--prometheus", "--prometheus.url", help="Prometheus server to inspect.")] = "",
     config_file: Annotated[
-        Path | None, typer.Option("--config.file", help="Instead: the Prometheus and the model labels of a bridge.yml.")
+        Path | None, typer.Option("--config.file", help="Use Prometheus and model labels of this bridge.yml instead.")
     ] = None,
     http_config: HttpConfigFile = None,
-    output: Annotated[Path | None, typer.Option("--output", help="Write the rule file there.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", help="Write the rules to this file.")] = None,
     project: Annotated[
-        str, typer.Option("--project", help="A label that names the project, where packs have a constant one.")
+        str, typer.Option("--project", help="Label that holds the project, for packs that set a constant one.")
     ] = "",
     lookback: Annotated[
-        int, typer.Option("--lookback", parser=positive_duration, help="Metrics that were there in this time.")
+        int, typer.Option("--lookback", parser=positive_duration, help="Consider metrics seen within this time.")
     ] = "1d",  # type: ignore[assignment] # the parser makes it a number
-    as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
 ) -> None:
-    """Say which rule packs fit the metrics of a Prometheus, and print their rules. Exit 1 when none does."""
+    """Find the rule packs that fit the metrics of a Prometheus, and print their rules. Exits 1 if none fits."""
     from bridge.app import clock
     from bridge.authoring.suggest.suggest import suggest
     from bridge.net.redact import redact_url
 
-    logging.getLogger("bridge").addHandler(logging.NullHandler())  # what it would say of series is in the answer
+    logging.getLogger("bridge").addHandler(logging.NullHandler())  # the output already reports skipped series
     source, models, server = _source(url, config_file, http_config)
     with closing(source):
-        found = suggest(source, redact_url(server), clock.now(), models=models, lookback=lookback, project=project)
-    if output is not None and found.rules:
-        output.write_text(found.rules, encoding="utf-8")
+        suggestion = suggest(source, redact_url(server), clock.now(), models=models, lookback=lookback, project=project)
+    if output is not None and suggestion.rules:
+        output.write_text(suggestion.rules, encoding="utf-8")
     if as_json:
-        say_lines(json.dumps({"prometheus": redact_url(server), **found.to_json()}, indent=2))
+        echo_lines(json.dumps({"prometheus": redact_url(server), **suggestion.to_json()}, indent=2))
     else:
-        # what can be piped on is alone on stdout
-        _say(found, redact_url(server), output, sys.stdout if output is not None else sys.stderr)
-        if output is None and found.rules:
-            say_lines(found.rules)
-    if not found.rules:
+        # stdout holds only the rules, so that it can be piped
+        _print(suggestion, redact_url(server), output, sys.stdout if output is not None else sys.stderr)
+        if output is None and suggestion.rules:
+            echo_lines(suggestion.rules)
+    if not suggestion.rules:
         raise typer.Exit(1)
 
 
 def _source(url: str, config_file: Path | None, http_config: Path | None) -> tuple[PrometheusSource, ModelLabels, str]:
-    """The server, how series name a model there, and its URL. Raises ConfigError."""
+    """Return the source, the labels that identify a model, and the server's URL. Raises ConfigError."""
     from bridge.config.load import load
     from bridge.domain.errors import ConfigError
     from bridge.domain.model import ModelTable
@@ -74,7 +74,7 @@ def _source(url: str, config_file: Path | None, http_config: Path | None) -> tup
     from bridge.sources.prometheus import PrometheusConfig, PrometheusSource
 
     if bool(url) == (config_file is not None):
-        raise typer.BadParameter("give --prometheus, or --config.file")
+        raise typer.BadParameter("set either --prometheus or --config.file")
     if config_file is not None:
         config = load(config_file)
         timeout = config.global_.query_timeout / 1000
@@ -88,26 +88,26 @@ def _source(url: str, config_file: Path | None, http_config: Path | None) -> tup
     return PrometheusSource(settings, ModelTable(), base_dir), ModelLabels(), settings.url
 
 
-def _say(found: Suggestion, url: str, output: Path | None, out: TextIO) -> None:
+def _print(suggestion: Suggestion, url: str, output: Path | None, out: TextIO) -> None:
     def line(text: str = "") -> None:
-        say(text, out)
+        echo(text, out)
 
-    for pack in found.packs:
-        line(f"{pack.name}: {pack.server}, by {', '.join(pack.metrics)}")
+    for pack in suggestion.packs:
+        line(f"{pack.name}: {pack.server}, found by {', '.join(pack.metrics)}")
         for signal in pack.signals:
             advice = f" ({signal.advice})" if signal.advice else ""
             line(f"  {_MARKS.get(signal.state, 'NO ')} {signal.name}: {signal.text}{advice}")
-    if not found.packs:
-        line(f"no rule pack fits: {url} knows {found.metrics} metrics, and none is of a model server that has one")
-    for note in found.notes:
+    if not suggestion.packs:
+        line(f"no rule pack fits: {url} has {suggestion.metrics} metrics, none of a model server with a rule pack")
+    for note in suggestion.notes:
         line(f"note: {note}")
-    if found.candidates:
-        line("no pack knows these, which look like signals of models (docs/rules.md says how to write one):")
-    for item in found.candidates:
-        line(f"  {item.metric}: {item.kind}{'' if item.labelled else ', without the labels of a model'}")
+    if suggestion.candidates:
+        line("other metrics that look like model signals, but have no pack (docs/rules.md: how to write a rule):")
+    for item in suggestion.candidates:
+        line(f"  {item.metric}: {item.kind}{'' if item.labelled else ', without model labels'}")
         if item.labelled:
             line(f"      {item.expr}")
-    if found.rules:
-        count = len(found.packs)
-        what = f"rules of {count} pack{'s' if count > 1 else ''}"
-        line(f"{what}: {output}" if output is not None else f"{what} follow")
+    if suggestion.rules:
+        count = len(suggestion.packs)
+        title = f"rules of {count} pack{'s' if count > 1 else ''}"
+        line(f"{title}: {output}" if output is not None else f"{title} follow")

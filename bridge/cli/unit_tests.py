@@ -1,4 +1,4 @@
-"""`test rules`: promtool's unit tests for our rules."""
+"""`test rules`: unit tests for rules, in promtool's format."""
 
 from __future__ import annotations
 
@@ -12,23 +12,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bridge.cli.options import app
-from bridge.cli.saying import say, say_lines
+from bridge.cli.output import echo, echo_lines
 
 if TYPE_CHECKING:
     from bridge.authoring.unit_tests.runner import Outcome
 
-test_app = typer.Typer(no_args_is_help=True, help="Test rules before they act.")
+test_app = typer.Typer(no_args_is_help=True, help="Test rules before you deploy them.")
 app.add_typer(test_app, name="test")
 
 
 @test_app.command("rules")
 def run_rule_tests(
-    files: Annotated[list[Path], typer.Argument(help="Unit-test files, as promtool takes them.")],
-    run: Annotated[str, typer.Option("--run", help="Only tests whose name this regular expression finds.")] = "",
-    junit: Annotated[Path | None, typer.Option("--junit", help="Write the outcome as JUnit XML.")] = None,
-    binary: Annotated[str, typer.Option("--prometheus.binary", help="The prometheus that evaluates PromQL.")] = "",
+    files: Annotated[list[Path], typer.Argument(help="Unit-test files in promtool's format.")],
+    run: Annotated[
+        str, typer.Option("--run", help="Run only tests whose name contains a match of this regular expression.")
+    ] = "",
+    junit: Annotated[Path | None, typer.Option("--junit", help="Write the results to this file as JUnit XML.")] = None,
+    binary: Annotated[str, typer.Option("--prometheus.binary", help="Prometheus binary that evaluates PromQL.")] = "",
 ) -> None:
-    """Samples go into a fresh Prometheus, rules through the live engine; exit 1 when something is not as expected."""
+    """Run unit tests for rules, with a temporary Prometheus and the live engine. Exits 1 if a test fails."""
     from bridge.authoring.unit_tests import runner
     from bridge.authoring.unit_tests.file import read_unit_test_files
     from bridge.authoring.unit_tests.junit import junit as as_junit
@@ -36,34 +38,34 @@ def run_rule_tests(
     from bridge.domain.regex import Regex
 
     try:
-        wanted = Regex(f"(?s:.*)(?:{run})(?s:.*)") if run else None
+        pattern = Regex(f"(?s:.*)(?:{run})(?s:.*)") if run else None
     except ValueError as error:
         raise typer.BadParameter(f"--run: {error}") from None
     outcomes = []
-    running = runner.run(read_unit_test_files(files), find_binary(binary), wanted)
-    with _ended_in_order(), contextlib.closing(running):
+    running = runner.run(read_unit_test_files(files), find_binary(binary), pattern)
+    with _exit_on_sigterm(), contextlib.closing(running):
         for outcome in running:
             outcomes.append(outcome)
-            _say(outcome)
+            _print(outcome)
     if junit is not None:
         junit.write_bytes(as_junit(outcomes))
     if not outcomes:
-        say("no test was run")
+        echo("no tests ran")
     if not outcomes or not all(outcome.passed for outcome in outcomes):
         raise typer.Exit(1)
 
 
-def _say(outcome: Outcome) -> None:
-    say(f"{outcome.file}: {outcome.name}: {'SUCCESS' if outcome.passed else 'FAILED'}")
+def _print(outcome: Outcome) -> None:
+    echo(f"{outcome.file}: {outcome.name}: {'SUCCESS' if outcome.passed else 'FAILED'}")
     if outcome.error:
-        say_lines(f"  {outcome.error}")
+        echo_lines(f"  {outcome.error}")
     for failure in outcome.failures:
-        say_lines(f"  {outcome.file}:{failure.line}: {failure.text}")
+        echo_lines(f"  {outcome.file}:{failure.line}: {failure.text}")
 
 
 @contextlib.contextmanager
-def _ended_in_order() -> Iterator[None]:
-    """A SIGTERM ends the Prometheus of the test too, as Ctrl-C does."""
+def _exit_on_sigterm() -> Iterator[None]:
+    """Turn SIGTERM into SystemExit, so that the temporary Prometheus is stopped as with Ctrl-C."""
     before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         yield

@@ -1,1 +1,1 @@
-"""From files to rules and settings: strict, with every mistake named by file, line and path."""
+"""Configuration and rule files, checked strictly: every mistake has its file, line and path."""

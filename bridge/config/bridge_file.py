@@ -249,7 +249,7 @@ def _named_intervals(
 def _receiver(
     entry: object, known: Receivers, document: Document, place: Place
 ) -> tuple[str, tuple[tuple[str, BaseModel], ...]]:
-    """One receiver; an unusable name is replaced by one that no file can hold."""
+    """Read one receiver; an unusable name is replaced by one that no file can hold."""
     if not isinstance(entry, dict):
         document.add(place, f"a receiver is a mapping, not {kind(entry)}", "- name: ...")
         return f"/{place[-1]}", ()

@@ -36,7 +36,7 @@ class AtLeastSection(Section):
 
 
 class Signals(Protocol):
-    """What conditions take from the rule's group. queries: None for a signal that is wrong itself."""
+    """Settings of the rule's group for its conditions. queries: None for a signal that is wrong itself."""
 
     signals: frozenset[str]
     judged: frozenset[str]
@@ -46,7 +46,7 @@ class Signals(Protocol):
 def read_conditions(
     rule: Mapping[str, Any], group: Signals, document: Document, place: Place
 ) -> tuple[tuple[Condition, ...], int]:
-    """The conditions of a composite rule, and how many of them have to hold; problems are noted."""
+    """Return the conditions of a composite rule, and how many of them have to hold; problems are noted."""
     key = next(key for key in KEYS if rule.get(key) is not None)
     entries, where = rule[key], (*place, key)
     count = 1 if key == "any" else 0

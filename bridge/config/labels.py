@@ -21,8 +21,8 @@ _NAME_HINT = "letters, digits and _, no digit first"
 
 def _ref(value: object) -> LabelRef:
     if isinstance(value, str):
-        if not _NAME.fullmatch(value):
-            raise ValueError(f"{value!r} is not a label name: {_NAME_HINT}; a fixed text is written {{const: TEXT}}")
+        if not value.strip() or not value.isprintable():
+            raise ValueError(f"{value!r} is not a label name; a fixed text is written {{const: TEXT}}")
         return LabelRef(value)
     if isinstance(value, dict) and set(value) == {"const"}:
         if isinstance(value["const"], str) and 0 < len(value["const"]) <= LONGEST_PART:
@@ -33,7 +33,7 @@ def _ref(value: object) -> LabelRef:
 
 _REF_SCHEMA = {
     "anyOf": [
-        {"type": "string", "pattern": f"^{_NAME.pattern}$"},
+        {"type": "string", "pattern": "^.*[^ ].*$"},
         {
             "type": "object", "required": ["const"], "additionalProperties": False,
             "properties": {"const": {"type": "string", "minLength": 1, "maxLength": LONGEST_PART}},
@@ -44,14 +44,14 @@ Ref = Annotated[Any, AfterValidator(_ref), WithJsonSchema(_REF_SCHEMA, mode="val
 
 
 class LabelsModel(Section):
-    """Which series label each part of a model is read from."""
+    """Series label from which each part of a model is read."""
 
     project: Ref = None
     pipeline: Ref = None
     version: Ref = None
 
     def over(self, base: ModelLabels) -> ModelLabels:
-        """These, and `base` for the parts that are not given."""
+        """Return this mapping, with `base` for the parts that are not given."""
         return ModelLabels(self.project or base.project, self.pipeline or base.pipeline, self.version or base.version)
 
 
@@ -66,8 +66,13 @@ class ModelsModel(Section):
         return self.labels.over(base)
 
 
-def check_labels(labels: Mapping[str, str], document: Document, place: Place, taken: Mapping[str, str]) -> None:
-    """Names that are valid, not reserved, and not in `taken` (name -> where it is set); values without templates."""
+def check_labels(
+    labels: Mapping[str, str], document: Document, place: Place, taken: Mapping[str, str], *, templates: bool = False
+) -> None:
+    """Note names that are invalid, reserved, or in `taken` (name -> where it is set).
+
+    templates: values may be templates, which are checked elsewhere.
+    """
     check_names(labels, document, place)
     if sum(len(f"{name}{value}".encode()) for name, value in labels.items()) > LARGEST_LABELS:
         document.add(place, f"labels have at most {LARGEST_LABELS} bytes in all: they go with every request")
@@ -76,13 +81,13 @@ def check_labels(labels: Mapping[str, str], document: Document, place: Place, ta
             document.add((*place, name), f"label {name!r} is set by the bridge itself", "choose another name")
         elif name in taken:
             document.add((*place, name), f"label {name!r} is also set in {taken[name]}", "choose another name")
-        if "{{" in value:
-            hint = "labels are identity and never change; templates belong into annotations"
+        if "{{" in value and not templates:
+            hint = "templates belong into the labels and annotations of rules"
             document.add((*place, name), f"label {name!r} holds a template", hint)
 
 
 def check_names(names: Iterable[str], document: Document, place: Place) -> None:
-    """Names of labels or annotations that Prometheus and Alertmanager take."""
+    """Note names of labels or annotations that Prometheus and Alertmanager refuse."""
     for name in names:
         if not _NAME.fullmatch(name):
             document.add((*place, name), f"{name!r} is not a label name", _NAME_HINT)

@@ -1,4 +1,4 @@
-"""Loads bridge.yml with all its rule files, or says everything that is wrong with them."""
+"""Loader of bridge.yml with all its rule files."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from bridge.config.bridge_file import BridgeFile, GlobalSection, read_bridge_file
+from bridge.config.distinct import told_apart
+from bridge.config.kubernetes import chosen
 from bridge.config.rule_file import Defaults, read_rule_file
 from bridge.config.shown import shown
 from bridge.domain.errors import ConfigError, Problem
 from bridge.domain.route import Route
 from bridge.domain.rule import Gates, Group, ModelLabels
 from bridge.domain.times import Duration
-from bridge.files.yaml import Document, read
+from bridge.files.yaml import Document, read, read_several
 from bridge.sources.config import PrometheusConfig
 
 
 @dataclass(frozen=True, slots=True)
 class BridgeConfig:
-    """All that the files say. base_dir: folder of bridge.yml, to which paths in it are relative."""
+    """Checked configuration. base_dir: folder of bridge.yml, to which paths in it are relative."""
 
     global_: GlobalSection
     prometheus: PrometheusConfig
@@ -38,7 +40,7 @@ class BridgeConfig:
     _shown: str
 
     def redacted(self) -> str:
-        """bridge.yml as it is in force, as YAML; secrets are `<secret>`, defaults are spelled out."""
+        """Return bridge.yml in force as YAML; secrets are `<secret>`, defaults are spelled out."""
         return self._shown
 
 
@@ -69,33 +71,31 @@ def load(path: Path) -> BridgeConfig:
 def load_rules(
     paths: Iterable[Path], *, interval: Duration | None = None, offset: Duration | None = None
 ) -> tuple[Group, ...]:
-    """The groups of rule files by themselves, with the defaults of an empty bridge.yml. Raises ConfigError.
+    """Return the groups of rule files, with the defaults of an empty bridge.yml. Raises ConfigError.
 
-    interval, offset: of groups that do not say; None = as in an empty bridge.yml.
+    interval, offset: of groups that set none; None = as in an empty bridge.yml.
     """
     problems: list[Problem] = []
     defaults = _defaults(None)
     defaults.interval = defaults.interval if interval is None else interval
     defaults.offset = defaults.offset if offset is None else offset
-    groups = [group for path in paths for group in _read_rules(path, defaults, problems)]
+    groups = _read_all(paths, defaults, problems)
     if problems:
         raise ConfigError(problems)
-    return tuple(groups)
+    return groups
 
 
 def check_rules(paths: Iterable[Path]) -> list[Problem]:
-    """What is wrong with rule files by themselves, with the defaults of an empty bridge.yml."""
+    """Return the problems of rule files, with the defaults of an empty bridge.yml."""
     problems: list[Problem] = []
-    defaults = _defaults(None)
-    for path in paths:
-        _read_rules(path, defaults, problems)
+    _read_all(paths, _defaults(None), problems)
     return sorted(problems)
 
 
 def _rule_files(
     file: BridgeFile | None, document: Document, base_dir: Path
 ) -> tuple[tuple[Path, ...], tuple[Group, ...]]:
-    """The rule files that the globs name, in order, and their groups; problems go to `document`."""
+    """Return the rule files that the globs name, in order, and their groups; problems go to `document`."""
     defaults = _defaults(file)
     paths: dict[Path, None] = {}
     for number, pattern in enumerate(file.section.rule_files if file is not None else ()):
@@ -109,19 +109,27 @@ def _rule_files(
                 document.add(("rule_files", number), message, "put rule files into a folder of their own")
             else:
                 paths[base_dir / name] = None
-    groups = [group for path in paths for group in _read_rules(path, defaults, document.problems)]
-    return tuple(paths), tuple(groups)
+    groups = _read_all(paths, defaults, document.problems)
+    return tuple(paths), tuple(group for group in groups if group.rules or not group.recordings)
 
 
 def _read_rules(path: Path, defaults: Defaults, problems: list[Problem]) -> list[Group]:
     try:
-        document = read(path)
+        documents = chosen(read_several(path, lenient=True))
     except ConfigError as error:
         problems.extend(error.problems)
         return []
-    groups = read_rule_file(document, defaults)
-    problems.extend(document.problems)
+    groups: list[Group] = []
+    for document in documents:
+        groups += read_rule_file(document, defaults)
+        problems.extend(document.problems)
     return groups
+
+
+def _read_all(paths: Iterable[Path], defaults: Defaults, problems: list[Problem]) -> tuple[Group, ...]:
+    """Return the groups of all files, every rule with a unique name."""
+    groups = [group for path in paths for group in _read_rules(path, defaults, problems)]
+    return told_apart(groups, problems)
 
 
 def _defaults(file: BridgeFile | None) -> Defaults:

@@ -1,4 +1,4 @@
-"""What is plainly wrong with an expression before Prometheus sees it. No parser: brackets, quotes, variables."""
+"""Checks of expressions before Prometheus sees them. No parser: brackets, quotes, variables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PIECE = re.compile(
 
 
 def promql_problem(text: str) -> str:
-    """What is wrong, or "" when nothing is seen."""
+    """Return the problem of an expression, or "" when none is found."""
     opened: list[str] = []
     for piece in _PIECE.finditer(text):
         found = piece.group()

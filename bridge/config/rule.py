@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from itertools import count
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -24,13 +25,14 @@ from bridge.domain.rule import (
     SignalQuery,
     StrategySpec,
 )
-from bridge.domain.template import Template
 from bridge.domain.times import HOUR
 from bridge.domain.verdict import USE, Cause
 from bridge.files.shape import DurationField, PositiveDurationField, Section, fixed, salvaged
 from bridge.files.wording import near
 from bridge.files.yaml import Document, Place
 from bridge.strategies.registry import strategies
+from bridge.templates.alert import AlertTemplate
+from bridge.templates.errors import TemplateError
 
 _CAUSES = {cause.word: cause for cause in Cause if cause is not Cause.NONE}
 DEFAULT, OF_HISTOGRAMS = "auto", "chi_square"  # the strategy of a rule on a signal that names none
@@ -68,6 +70,7 @@ class RuleSection(Section):
 
     not_built = frozenset({"min_samples", "gates", "discover", "active_time_intervals", "mute_time_intervals"})
     stand_ins = fixed()
+    may_be_empty = frozenset({"labels", "annotations", "for", "keep_firing_for"})
     retrain: str | None = None
     alert: str | None = None
     expr: str | None = None
@@ -96,7 +99,7 @@ class RuleSection(Section):
 
 
 class Surroundings(Protocol):
-    """What a rule takes from its group. queries: name -> query, None for a signal that is wrong itself."""
+    """Settings of the group of a rule. queries: name -> query, None for a signal that is wrong itself."""
 
     name: str
     labels: Mapping[str, str]
@@ -109,7 +112,7 @@ class Surroundings(Protocol):
     taken: dict[str, str]
 
     def number(self, rule: str, place: Place) -> int:
-        """The rule's place over all files; a second rule of that name is noted."""
+        """Return the rule's position over all files; a name that cannot be used is noted."""
 
 
 class RuleReader:
@@ -122,17 +125,17 @@ class RuleReader:
         self._group = group
 
     def read(self) -> Rule | None:
-        """The rule; None: nothing of it could be used."""
+        """Return the rule; None: nothing of it could be used."""
         if self._is_another_kind():
             return None
         section = salvaged(RuleSection, self._value, self._document, self._place)
         if section is None:
             return None
         group = self._group
-        check_labels(section.labels, self._document, (*self._place, "labels"), group.taken)
+        check_labels(section.labels, self._document, (*self._place, "labels"), group.taken, templates=True)
         self._check_annotations(section)
         name = section.retrain or section.alert or ""
-        query, strategy, conditions, at_least = self._judgement(section, name)
+        query, strategy, conditions, at_least = self._judgement(section, self._own_name(name))
         self._check_together(section, query, conditions)
         self._check_fdr(section, strategy)
         cooldown, breaches = section.cooldown, section.breaches
@@ -163,6 +166,13 @@ class RuleReader:
             max_attempts=section.max_attempts,
         )
 
+    def _own_name(self, name: str) -> str:
+        """Return a name for the query of the rule's own that no rule before it in the group has."""
+        queries, signals = self._group.queries, self._group.signals
+        if name in signals or name not in queries:
+            return name
+        return next(own for number in count(2) if (own := f"{name}#{number}") not in queries)
+
     @property
     def _keys(self) -> list[str]:
         return [str(key) for key in self._value] if isinstance(self._value, dict) else []
@@ -172,24 +182,24 @@ class RuleReader:
         return "alert" if self._given("alert") else "retrain"
 
     def _given(self, key: str) -> bool:
-        """Whether the rule has the key, with whatever value."""
+        """Return whether the rule has the key, with whatever value."""
         return (*self._place, key) in self._document.lines
 
     def _is_another_kind(self) -> bool:
-        """A `record:` of Prometheus that was pasted, or a rule without a name."""
+        """Note a rule without a name, or with two; return whether nothing of it can be used."""
         if self._given("retrain") and self._given("alert"):
             self._add("a rule is either 'retrain' or 'alert'", "write two rules", "alert")
         elif self._given("record"):
-            self._add("a recording rule is not for the bridge", "leave it with Prometheus", "record")
+            self._add("a rule is either 'record' or one that acts", "write two rules", "record")
         elif not self._given("retrain") and not self._given("alert") and isinstance(self._value, dict):
             self._add("key 'retrain' is missing", "retrain: NAME asks for a retraining, alert: NAME only tells people")
-        return self._given("record") and not self._given("retrain")
+        return self._given("record")
 
     def _add(self, message: str, hint: str = "", *path: str | int) -> None:
         self._document.add((*self._place, *path), message, hint)
 
     def _judgement(self, rule: RuleSection, name: str) -> tuple[str, StrategySpec | None, tuple[Condition, ...], int]:
-        """The key of the rule's query (its signal, or one of its own for a plain `expr`), and what judges it."""
+        """Return the key of the rule's query (its signal, or its own for a plain `expr`), strategy and conditions."""
         given = [key for key in _WAYS if self._given(key)]
         if len(given) != 1:
             self._add(_EITHER)
@@ -217,7 +227,7 @@ class RuleReader:
                 self._add("'for' does not go with 'breaches'", "remove one", "for")
 
     def _check_fdr(self, rule: RuleSection, strategy: StrategySpec | None) -> None:
-        """It needs the p-values of one strategy."""
+        """Note an `fdr` without the p-values of one strategy."""
         if rule.fdr is None:
             return
         if not self._given("signal"):
@@ -227,7 +237,7 @@ class RuleReader:
             self._add(f"strategy {strategy.name!r} gives no p-value", hint, "fdr")
 
     def _check_together(self, rule: RuleSection, query: str, conditions: tuple[Condition, ...]) -> None:
-        """Keys that do not go with each other, or with what the rule reads."""
+        """Note keys that do not go together, or not with what the rule reads."""
         self._check_breaches(rule)
         for key in ("n_min", "warm_up") if self._given("expr") else ():
             if self._given(key):
@@ -275,11 +285,16 @@ class RuleReader:
 
     def _check_annotations(self, rule: RuleSection) -> None:
         check_names(rule.annotations, self._document, (*self._place, "annotations"))
-        for name, text in rule.annotations.items():
+        name = rule.retrain or rule.alert or ""
+        self._check_templates(rule.annotations, name, "annotations")
+        self._check_templates(rule.labels, name, "labels")
+
+    def _check_templates(self, texts: Mapping[str, str], alert: str, key: str) -> None:
+        for name, text in texts.items():
             try:
-                Template(text)
-            except ValueError as error:
-                self._add(str(error), "", "annotations", name)
+                AlertTemplate(text, alert)
+            except TemplateError as error:
+                self._add(str(error), "", key, name)
 
     def _policies(self, rule: RuleSection) -> dict[Cause, str]:
         for name, policy in rule.inconclusive.items():

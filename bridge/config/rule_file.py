@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from bridge.config.labels import ModelsModel, check_labels
+from bridge.config.kubernetes import rules_of
+from bridge.config.labels import ModelsModel, check_labels, check_names
+from bridge.config.promql import promql_problem
 from bridge.config.rule import RuleReader
 from bridge.config.signals import SignalSection, check_columns, signal_query
 from bridge.domain.limits import LONGEST_NAME
-from bridge.domain.rule import Group, ModelLabels, Rule, SignalQuery
+from bridge.domain.rule import Group, ModelLabels, RecordingRule, Rule, SignalQuery
 from bridge.domain.times import Duration
-from bridge.files.shape import DurationField, PositiveDurationField, Section, fixed, salvaged
+from bridge.files.shape import DurationField, Section, fixed, salvaged
 from bridge.files.wording import kind
 from bridge.files.yaml import Document, Place
 
+METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 SIGNAL_HINT = "for example {event: drift, expr: model_drift_score}"
 
 
@@ -25,8 +29,9 @@ class GroupSection(Section):
 
     not_built = frozenset({"gates", "storm", "budget", "shadow", "dry_run"})
     stand_ins = fixed(name="")
+    may_be_empty = frozenset({"interval", "limit", "query_offset", "labels", "rules"})
     name: str
-    interval: PositiveDurationField | None = None
+    interval: DurationField | None = None
     limit: Annotated[int, Field(ge=0)] = 0
     query_offset: DurationField | None = None
     labels: Mapping[str, str] = Field(default_factory=dict)
@@ -39,11 +44,21 @@ class RuleFileSection(Section):
     """The whole file."""
 
     stand_ins = fixed(groups=[])
+    may_be_empty = frozenset({"groups"})
     groups: list[Any]
 
 
+class RecordingSection(Section):
+    """One recording rule."""
+
+    may_be_empty = frozenset({"labels"})
+    record: str
+    expr: str
+    labels: Mapping[str, str] = Field(default_factory=dict)
+
+
 class Defaults:
-    """What bridge.yml gives to rule files, and the names that were read so far (name -> where).
+    """Settings of bridge.yml for rule files, and the names that were read so far (name -> where).
 
     taken: external label -> where it is set.
     """
@@ -63,18 +78,23 @@ class Defaults:
         self.models = models
         self.taken = dict.fromkeys(external_labels, "global.external_labels of the configuration")
         self.groups: dict[str, str] = {}
-        self.rules: dict[str, str] = {}
         self.count = 0
 
 
 def read_rule_file(document: Document, defaults: Defaults) -> list[Group]:
-    """The groups of a file; every problem is noted in `document`, names are noted in `defaults`."""
-    section = salvaged(RuleFileSection, document.value, document, ())
+    """Return the groups of a file; every problem is noted in `document`, names are noted in `defaults`."""
+    found = rules_of(document)
+    if found is None:
+        return []
+    value, place = found
+    if isinstance(value, Mapping) and (*place, "groups") in document.empty:
+        return []
+    section = salvaged(RuleFileSection, value, document, place)
     entries = section.groups if section is not None else []
     return [
         group
         for number, entry in enumerate(entries)
-        if (group := _read_group(entry, document, ("groups", number), defaults)) is not None
+        if (group := _read_group(entry, document, (*place, "groups", number), defaults)) is not None
     ]
 
 
@@ -83,40 +103,70 @@ def _read_group(entry: object, document: Document, place: Place, defaults: Defau
     if section is None:
         return None
     _unique(defaults.groups, section.name, "group", document, (*place, "name"))
-    check_labels(section.labels, document, (*place, "labels"), defaults.taken)
+    check_labels(section.labels, document, (*place, "labels"), defaults.taken, templates=True)
     surroundings = _Surroundings(section, document, place, defaults)
     rules: list[Rule] = []
+    recordings: list[RecordingRule] = []
     for number, value in enumerate(section.rules):
-        rule = RuleReader(value, document, (*place, "rules", number), surroundings).read()
-        rules += [rule] if rule is not None else []
+        path = (*place, "rules", number)
+        if _is_recording(value):
+            recordings += _recording(value, section, document, path)
+        else:
+            rule = RuleReader(value, document, path, surroundings).read()
+            rules += [rule] if rule is not None else []
     queries = {name: query for name, query in surroundings.queries.items() if query is not None}
     interval = section.interval or defaults.interval
     offset = defaults.offset if section.query_offset is None else section.query_offset
-    return Group(section.name, interval, queries, tuple(rules), offset, document.file)
+    return Group(section.name, interval, queries, tuple(rules), offset, document.file, recordings=tuple(recordings))
+
+
+def _is_recording(value: object) -> bool:
+    return isinstance(value, Mapping) and "record" in value and not {"alert", "retrain"} & value.keys()
+
+
+def _recording(value: object, group: GroupSection, document: Document, place: Place) -> Iterator[RecordingRule]:
+    """Check a recording rule, which the bridge leaves with Prometheus."""
+    section = salvaged(RecordingSection, value, document, place)
+    if section is None:
+        return
+    if not METRIC_NAME.fullmatch(section.record):
+        document.add((*place, "record"), f"{section.record!r} is not a metric name")
+    if problem := promql_problem(section.expr):
+        document.add((*place, "expr"), problem)
+    check_names(section.labels, document, (*place, "labels"))
+    labels = {**group.labels, **section.labels}
+    yield RecordingRule(section.record, section.expr, labels, document.line((*place, "record")))
 
 
 def _unique(known: dict[str, str], name: str, what: str, document: Document, place: Place) -> None:
-    if place not in document.lines or document.told(place):
+    if not _named(name, what, document, place):
         return
-    if not name.strip():
-        document.add(place, f"a {what} needs a name")
-    elif len(name) > LONGEST_NAME:
-        document.add(place, f"the name of a {what} has at most {LONGEST_NAME} characters")
-    elif name in known:
+    if name in known:
         document.add(place, f"{what} {name!r} is there twice", f"first in {known[name]}")
     else:
         known[name] = f"{document.file}:{document.line(place)}"
 
 
+def _named(name: str, what: str, document: Document, place: Place) -> bool:
+    """Note a name that cannot be used; return whether it can."""
+    if place not in document.lines or document.told(place):
+        return False
+    if not name.strip():
+        document.add(place, f"a {what} needs a name")
+    elif len(name) > LONGEST_NAME:
+        document.add(place, f"the name of a {what} has at most {LONGEST_NAME} characters")
+    return not document.told(place)
+
+
 def _judged(rules: list[Any]) -> Iterator[str]:
-    """The signals that a rule of the group judges."""
+    """Yield the signals that a rule of the group evaluates."""
     for rule in rules:
         if isinstance(rule, dict) and isinstance(rule.get("signal"), str):
             yield rule["signal"]
 
 
 class _Surroundings:
-    """What the rules of a group take from it."""
+    """Settings of a group for its rules."""
 
     def __init__(self, group: GroupSection, document: Document, place: Place, defaults: Defaults) -> None:
         self.name = group.name
@@ -149,7 +199,7 @@ class _Surroundings:
         return query if len(self._document.problems) == before else None
 
     def number(self, rule: str, place: Place) -> int:
-        """The next place over all files."""
-        _unique(self._defaults.rules, rule, "rule", self._document, place)
+        """Return the rule's position over all files."""
+        _named(rule, "rule", self._document, place)
         self._defaults.count += 1
         return self._defaults.count - 1

@@ -53,7 +53,7 @@ def _receivers(receivers: Receivers) -> list[dict[str, Any]]:
 
 
 def _hidden(value: Any) -> Any:
-    """Every text redacted by itself: over the whole file a pattern could swallow its structure."""
+    """Redact every text by itself: over the whole file a pattern could swallow its structure."""
     if isinstance(value, dict):
         return {key: _hidden(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Signals in rule files: what is asked, in which unit, as which event."""
+"""Signals in rule files: queries, units and events."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class SignalSection(Section):
 def signal_query(
     name: str, signal: SignalSection, mapping: ModelLabels, limit: int, document: Document, place: Place
 ) -> SignalQuery:
-    """The query of a signal; problems are noted."""
+    """Return the query of a signal; problems are noted."""
     span = signal.window or 5 * MINUTE
     window = format_duration(span)
     exprs = {_COLUMNS[key]: text.replace(WINDOW, window) for key, text in signal.texts.items()}
@@ -81,7 +81,7 @@ def signal_query(
 
 
 def check_columns(signal: SignalSection, document: Document, place: Place) -> None:
-    """Which expressions go together; one with a wrong value is there all the same."""
+    """Note expressions that do not go together; one with a wrong value counts as given."""
     given = {key for key in _COLUMNS if (*place, key) in document.lines}
     if ("updated" in given) != ((*place, "stale_after") in document.lines):
         hint = (

@@ -22,7 +22,7 @@ _LENGTH_MS = {"us": "0.001", "µs": "0.001", "ms": "1", "s": "1000", "m": "60000
 
 
 def strategy_spec(value: object, query: SignalQuery | None, document: Document, place: Place) -> StrategySpec | None:
-    """The strategy that a rule names; None with the problem noted.
+    """Return the strategy that a rule names; None with the problem noted.
 
     query: of the rule's signal; None when that is wrong itself, so that nothing can be said of its unit and columns.
     """
@@ -72,7 +72,7 @@ def _listed(columns: frozenset[str]) -> str:
 def _in_unit(
     strategy: type[RetrainStrategy], key: str, value: Any, query: SignalQuery | None, document: Document, place: Place
 ) -> Any:
-    """A length of time in the signal's unit, where the parameter is a number; every other value as it is."""
+    """Return a length of time in the signal's unit where the parameter is a number, and every other value as it is."""
     field = strategy.Config.model_fields.get(key)
     if field is None or bare(field.annotation) is not float or not isinstance(value, str):
         return value

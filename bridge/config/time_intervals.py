@@ -181,7 +181,7 @@ class IntervalSection(Section):
 
 
 def read_time_intervals(values: Iterable[Any], document: Document, place: Place) -> dict[str, TimeInterval]:
-    """The named intervals of a list; every problem is noted in `document`.
+    """Return the named intervals of a list; every problem is noted in `document`.
 
     A name whose interval is wrong is there too, so that what refers to it need not be a second problem.
     """

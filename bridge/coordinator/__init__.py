@@ -1,4 +1,4 @@
-"""The embedded coordinator: takes retrain requests, keeps a ledger, runs one command per request, reports back.
+"""Embedded coordinator: accepts retrain requests, records them in a ledger, runs one command each, reports back.
 
-Its own process with its own SQLite file; it shares nothing with a bridge but the wire formats.
+It is a separate process with its own SQLite file, and shares only the wire formats with a bridge.
 """

@@ -1,4 +1,4 @@
-"""`python -m bridge.coordinator`: the coordinator alone, with plain logs."""
+"""`python -m bridge.coordinator`: the standalone coordinator, with plain logs."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "ta
 
 
 class _Formatter(logging.Formatter):
-    """The message, then the fields that came with it."""
+    """Formatter that writes the message, then the record's extra fields."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return the line, with control characters escaped."""
         fields = {name: value for name, value in vars(record).items() if name not in _PLAIN}
-        said = "\n".join(printable(line) for line in super().format(record).split("\n"))
-        return " ".join([said, *(f"{name}={printable(repr(str(value)))}" for name, value in fields.items())])
+        message = "\n".join(printable(line) for line in super().format(record).split("\n"))
+        return " ".join([message, *(f"{name}={printable(repr(str(value)))}" for name, value in fields.items())])
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0 ended as asked; 1 could not start or go on, or the configuration is wrong."""
+    """Run the coordinator; return the exit code: 0 after a regular stop, 1 on failure or a wrong configuration."""
     flags = _parser().parse_args(arguments)
     handler = CountingHandler()
     handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -45,10 +46,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m bridge.coordinator", description=__doc__)
     parser.add_argument("--config.file", dest="config_file", type=Path, help="coordinator.yml")
     parser.add_argument("--web.listen-address", dest="listen", help="HOST:PORT (127.0.0.1:8090)")
-    parser.add_argument("--web.allowed-host", dest="allowed_hosts", action="append", help="a host name to be called by")
-    parser.add_argument("--storage.path", dest="storage", help="folder of the ledger and the logs of runs")
-    parser.add_argument("--bridge.url", dest="bridge_url", help="where to report what became of requests")
-    parser.add_argument("--command", nargs=argparse.REMAINDER, help="the command and its arguments; give it last")
+    parser.add_argument(
+        "--web.allowed-host", dest="allowed_hosts", action="append", help="additional host name to serve"
+    )
+    parser.add_argument("--storage.path", dest="storage", help="directory of the ledger and the run logs")
+    parser.add_argument("--bridge.url", dest="bridge_url", help="bridge that receives status reports")
+    parser.add_argument("--command", nargs=argparse.REMAINDER, help="command with its arguments; must be the last flag")
     return parser
 
 

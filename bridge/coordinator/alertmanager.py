@@ -1,7 +1,7 @@
-"""Alertmanager's webhook payload, version 4, as a second door: a request routed both ways runs once.
+"""Second way in: Alertmanager's webhook payload, version 4. A request that arrives both ways runs once.
 
-Only alerts that ask for a retraining count: firing, `alertname` ModelRetrainRequested, with the label
-`retrain_request_id`. Everything else is answered 200 and counted: an error would make Alertmanager send it again.
+Only retrain requests are accepted: firing alerts named ModelRetrainRequested with the label `retrain_request_id`. All
+others are answered 200 and counted, because Alertmanager would retry after an error.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ALERT_NAME = "ModelRetrainRequested"
 
 
 class AlertBody(BaseModel):
-    """One alert of a notification; unknown keys are ignored."""
+    """Alert of a notification; unknown keys are ignored."""
 
     model_config = ConfigDict(strict=True, title="Alert")
 
@@ -35,7 +35,7 @@ class AlertBody(BaseModel):
 
 
 class NotificationBody(BaseModel):
-    """What Alertmanager posts to a webhook; unknown keys are ignored, newer senders add some."""
+    """Webhook payload of Alertmanager; unknown keys are ignored, since newer versions may add some."""
 
     model_config = ConfigDict(strict=True, title="AlertmanagerNotification")
 
@@ -46,9 +46,10 @@ class NotificationBody(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """The requests in it, and how many alerts were left aside for which reason.
+    """Parsed payload.
 
-    reasons: `resolved`, `other_alert`, `no_request_id`, `invalid` (its mistakes are in `mistakes`), `truncated`.
+    submissions: the requests. ignored: number of other alerts by reason: `resolved`, `other_alert`, `no_request_id`,
+    `invalid`, `truncated`. mistakes: (path, message) of each error in an invalid alert.
     """
 
     submissions: tuple[Submission, ...]
@@ -57,29 +58,30 @@ class Notification:
 
 
 def parse_notification(raw: bytes) -> Notification:
-    """The body of POST /api/v1/alertmanager; BodyError when it is not such a payload at all."""
-    found = decode(raw)
+    """Parse the body of POST /api/v1/alertmanager. Raises BodyError when it is no such payload."""
+    payload = decode(raw)
     try:
-        body = NotificationBody.model_validate(found)
+        body = NotificationBody.model_validate(payload)
     except ValidationError as error:
-        raise BodyError("the body is not a notification of Alertmanager, version 4", problems(error)) from None
+        raise BodyError("the body is not an Alertmanager webhook payload, version 4", problems(error)) from None
     ignored: Counter[str] = Counter({"truncated": body.truncatedAlerts} if body.truncatedAlerts > 0 else {})
-    taken: list[Submission] = []
+    submissions: list[Submission] = []
     mistakes: list[tuple[str, str]] = []
     for index, alert in enumerate(body.alerts):
-        if reason := _not_for_us(alert):
+        if reason := _ignore_reason(alert):
             ignored[reason] += 1
             continue
         try:
-            taken.append(_submission(alert))
+            submissions.append(_submission(alert))
         except BodyError as error:
             ignored["invalid"] += 1
-            wrong = error.fields or (("", error.detail),)
-            mistakes += [(path(["alerts", index, "labels", name]), text) for name, text in wrong]
-    return Notification(tuple(taken), dict(ignored), tuple(mistakes))
+            fields = error.fields or (("", error.detail),)
+            mistakes += [(path(["alerts", index, "labels", name]), text) for name, text in fields]
+    return Notification(tuple(submissions), dict(ignored), tuple(mistakes))
 
 
-def _not_for_us(alert: AlertBody) -> str:
+def _ignore_reason(alert: AlertBody) -> str:
+    """Return why an alert is ignored; "" when it is a retrain request."""
     if alert.status == "resolved":
         return "resolved"
     if ID_LABEL not in alert.labels:
@@ -88,7 +90,7 @@ def _not_for_us(alert: AlertBody) -> str:
 
 
 def _submission(alert: AlertBody) -> Submission:
-    """The alert as a request; BodyError names the labels that are missing or wrong."""
+    """Convert an alert to a request. Raises BodyError, which names the labels that are missing or wrong."""
     labels, notes = alert.labels, alert.annotations
     reason = next((notes[name] for name in ("description", "summary") if notes.get(name)), "")
     fields: dict[str, Any] = {
@@ -105,4 +107,4 @@ def _submission(alert: AlertBody) -> Submission:
         return submission(RequestBody.model_validate(fields), Origin.ALERTMANAGER)
     except ValidationError as error:
         renamed = [(ID_LABEL if name == "id" else name, text) for name, text in problems(error)]
-        raise BodyError("the labels do not make a request", renamed) from None
+        raise BodyError("the labels are not those of a retrain request", renamed) from None

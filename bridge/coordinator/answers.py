@@ -1,4 +1,4 @@
-"""What the API answers with."""
+"""Response bodies of the API."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from bridge.domain.times import Timestamp, rfc3339
 
 
 class RequestAnswer(BaseModel):
-    """A request and what became of it. Instants are RFC 3339, null = has not happened."""
+    """Retrain request with its status. Instants are RFC 3339, null = has not happened."""
 
     id: str
     state: str = Field(examples=["accepted", "running", "succeeded", "failed", "cancelled", "lost"])
-    reference: str = Field(description="The coordinator's own name for the request.", examples=["run-17"])
+    reference: str = Field(description="The coordinator's name for the request.", examples=["run-17"])
     message: str
-    new_version: str = Field(description="What the retraining made, as the command printed it.")
+    new_version: str = Field(description="Version of the retrained model, as printed by the command.")
     updated_at: str
     project: str
     pipeline: str
     version: str
     reason: str
-    origin: str = Field(description="The door of the first arrival.", examples=["api", "alertmanager"])
-    repeats: int = Field(description="How often the id came again.")
+    origin: str = Field(description="How the request arrived first.", examples=["api", "alertmanager"])
+    repeats: int = Field(description="How many times the id was received again.")
     received_at: str
     started_at: str | None
     ended_at: str | None
 
 
 class ListAnswer(BaseModel):
-    """One page; `total` counts all that match."""
+    """One page of requests; `total` counts all that match."""
 
     requests: list[RequestAnswer]
     total: int
 
 
 class AlertsAnswer(BaseModel):
-    """What became of the alerts of a notification: ids by outcome, and how many were ignored, by reason."""
+    """Outcome of a notification: request ids by outcome, and the number of ignored alerts by reason."""
 
     accepted: list[str]
     known: list[str]
@@ -46,6 +46,7 @@ class AlertsAnswer(BaseModel):
 
 
 def of(record: Record) -> RequestAnswer:
+    """Return the response body for a record."""
     return RequestAnswer(
         id=record.id,
         state=record.state.value,

@@ -1,4 +1,4 @@
-"""The coordinator's HTTP API."""
+"""HTTP API of the coordinator."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bridge.coordinator.body import MAX_ALERTS_BODY, MAX_BODY, BodyError, parse_
 from bridge.coordinator.config import CoordinatorConfig
 from bridge.coordinator.guard import HostGuard, authenticate, read_json_body, read_nothing, refuse_browsers
 from bridge.coordinator.problem import ProblemBody, ProblemError
-from bridge.coordinator.records import ListFilter, Receipt, Record, Submission, Taken
+from bridge.coordinator.records import ListFilter, Receipt, Record, Submission, SubmissionOutcome
 from bridge.coordinator.service import Coordinator
 from bridge.domain.errors import RequestError, UnknownRequestError
 from bridge.domain.request import RequestState
@@ -28,12 +28,12 @@ Reported = Literal["accepted", "running", "succeeded", "failed", "cancelled", "l
 
 
 def create_app(coordinator: Coordinator, config: CoordinatorConfig) -> FastAPI:
-    """The API over one coordinator; `openapi.document` describes it."""
+    """Return the API of one coordinator; `openapi.document` describes it."""
     app = FastAPI(
         title="Retrain Bridge coordinator",
         version=__version__,
-        description="Takes requests to retrain a model, runs each once, and says what became of it.",
-        docs_url=None,  # pages of FastAPI load scripts from elsewhere
+        description="Accepts requests to retrain a model, runs each of them once, and reports their status.",
+        docs_url=None,  # FastAPI's pages load scripts from other hosts
         redoc_url=None,
         openapi_url=None,
         dependencies=[Depends(HostGuard(config)), Depends(refuse_browsers)],
@@ -47,15 +47,15 @@ def create_app(coordinator: Coordinator, config: CoordinatorConfig) -> FastAPI:
 
 def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     texts = {
-        400: "The call is wrong; `errors` names the fields.",
-        401: "A secret is configured and the call is neither signed with it nor carries the token.",
-        403: "The call comes from a browser page.",
+        400: "Invalid request; `errors` lists the fields.",
+        401: "The call has neither a valid signature nor the configured token.",
+        403: "The call was made by a browser page.",
         404: "There is no such request.",
-        409: "Not possible in the present state, or the id belongs to another model.",
+        409: "Not possible in the current state, or the id belongs to another model.",
         413: "The body is too large.",
         415: "The body is not JSON.",
-        421: "The host name is not one of the coordinator's: `--web.allowed-host`.",
-        503: "Nothing was accepted; ask again after `Retry-After` seconds.",
+        421: "The host name is not allowed; see `--web.allowed-host`.",
+        503: "Nothing was accepted; retry after `Retry-After` seconds.",
     }
     return {status: {"model": ProblemBody, "description": texts[status]} for status in statuses}
 
@@ -85,27 +85,27 @@ def _writing(router: APIRouter, coordinator: Coordinator) -> None:
     @router.post(
         REQUESTS,
         status_code=202,
-        summary="Ask for a retraining; the same id any number of times is one run",
+        summary="Request a retraining; repeats of an id do not start another run",
         response_model=answers.RequestAnswer,
         responses={
-            200: {"model": answers.RequestAnswer, "description": "The id is known: its present record."},
+            200: {"model": answers.RequestAnswer, "description": "The id is known; the body is its current record."},
             **_problems(400, 401, 403, 409, 413, 415, 421, 503),
         },
         openapi_extra={**_body("RetrainRequest"), "parameters": [_KEY]},
     )
     async def submit(request: Request) -> JSONResponse:
         raw = await read_json_body(request, MAX_BODY)
-        receipt = await run_in_threadpool(_take, coordinator, request, raw)
+        receipt = await run_in_threadpool(_accept, coordinator, request, raw)
         headers = {"Location": f"{REQUESTS}/{receipt.record.id}"}
-        status = 202 if receipt.taken is Taken.NEW else 200
+        status = 202 if receipt.outcome is SubmissionOutcome.NEW else 200
         return JSONResponse(answers.of(receipt.record).model_dump(), status, headers)
 
     @router.post(
         f"{REQUESTS}/{{request_id}}/cancel",
-        summary="Cancel a request that waits, or end its run",
+        summary="Cancel a waiting request, or stop its run",
         response_model=answers.RequestAnswer,
         responses={
-            202: {"model": answers.RequestAnswer, "description": "It runs; its processes are being ended."},
+            202: {"model": answers.RequestAnswer, "description": "It is running; its processes are being stopped."},
             **_problems(400, 401, 403, 404, 409, 421, 503),
         },
     )
@@ -130,13 +130,15 @@ def _reading(router: APIRouter, coordinator: Coordinator) -> None:
         )
         return answers.ListAnswer(requests=[answers.of(record) for record in records], total=total)
 
-    @router.get(f"{REQUESTS}/{{request_id}}", summary="What became of a request", responses=_problems(404, 421, 503))
+    @router.get(
+        f"{REQUESTS}/{{request_id}}", summary="Get a request and its status", responses=_problems(404, 421, 503)
+    )
     def get_request(request_id: str) -> answers.RequestAnswer:
         return answers.of(_known(coordinator, request_id))
 
     @router.get(
         f"{REQUESTS}/{{request_id}}/body",
-        summary="The request as the command gets it",
+        summary="Get the request body that the command receives",
         response_class=JSONResponse,
         responses=_problems(404, 421, 503),
     )
@@ -144,7 +146,7 @@ def _reading(router: APIRouter, coordinator: Coordinator) -> None:
         return Response(_known(coordinator, request_id).body, media_type="application/json")
 
 
-def _take(coordinator: Coordinator, request: Request, raw: bytes) -> Receipt:
+def _accept(coordinator: Coordinator, request: Request, raw: bytes) -> Receipt:
     authenticate(coordinator.config, request.headers, raw, coordinator.now())
     try:
         submission = parse_request(raw)
@@ -153,7 +155,7 @@ def _take(coordinator: Coordinator, request: Request, raw: bytes) -> Receipt:
         raise ProblemError(400, error.detail, error.fields) from None
     _check_key(request, submission)
     receipt = coordinator.submit(submission)
-    if receipt.taken is Taken.CONFLICT:
+    if receipt.outcome is SubmissionOutcome.CONFLICT:
         raise ProblemError(409, f"id {submission.id} belongs to a request for {_model(receipt.record)}")
     return receipt
 
@@ -161,8 +163,8 @@ def _take(coordinator: Coordinator, request: Request, raw: bytes) -> Receipt:
 def _check_key(request: Request, submission: Submission) -> None:
     key = request.headers.get("idempotency-key")
     if key != submission.id:
-        found = "is missing" if key is None else "is another"
-        raise ProblemError(400, f"the header Idempotency-Key must be the id of the body; it {found}")
+        problem_text = "it is missing" if key is None else "it is different"
+        raise ProblemError(400, f"the header Idempotency-Key must equal the id in the body; {problem_text}")
 
 
 def _cancel(coordinator: Coordinator, request: Request, request_id: str) -> Record:
@@ -191,7 +193,7 @@ def _alerts(coordinator: Coordinator) -> APIRouter:
 
     @router.post(
         ALERTS,
-        summary="Alertmanager's webhook payload, version 4, keyed by the label retrain_request_id",
+        summary="Accept Alertmanager's webhook payload, version 4; the label retrain_request_id is the id",
         response_model=answers.AlertsAnswer,
         responses=_problems(400, 401, 403, 413, 415, 421, 503),
         openapi_extra=_body("AlertmanagerNotification"),
@@ -214,29 +216,31 @@ def _take_alerts(coordinator: Coordinator, request: Request, raw: bytes) -> answ
 
 
 def _submit_all(coordinator: Coordinator, notification: Notification) -> answers.AlertsAnswer:
-    """A conflict is counted, not answered as an error: Alertmanager could do nothing about it."""
+    """Submit every request. A conflict is counted but is no error: Alertmanager could not resolve it."""
     ignored = Counter(notification.ignored)
-    ids: dict[Taken, list[str]] = {taken: [] for taken in Taken}
+    ids: dict[SubmissionOutcome, list[str]] = {outcome: [] for outcome in SubmissionOutcome}
     for submission in notification.submissions:
-        ids[coordinator.submit(submission).taken].append(submission.id)
-    if ids[Taken.CONFLICT]:
-        ignored["conflict"] = len(ids[Taken.CONFLICT])
+        ids[coordinator.submit(submission).outcome].append(submission.id)
+    if ids[SubmissionOutcome.CONFLICT]:
+        ignored["conflict"] = len(ids[SubmissionOutcome.CONFLICT])
     for reason, count in ignored.items():
         coordinator.metrics.ignored.labels(reason).inc(count)
     mistakes = [problem.FieldProblem(field=field, message=text) for field, text in notification.mistakes]
-    return answers.AlertsAnswer(accepted=ids[Taken.NEW], known=ids[Taken.KNOWN], ignored=dict(ignored), errors=mistakes)
+    return answers.AlertsAnswer(
+        accepted=ids[SubmissionOutcome.NEW], known=ids[SubmissionOutcome.KNOWN], ignored=dict(ignored), errors=mistakes
+    )
 
 
 def _management(coordinator: Coordinator) -> APIRouter:
     router = APIRouter(tags=["management"])
 
-    @router.get("/-/healthy", summary="The process answers", response_class=PlainTextResponse)
+    @router.get("/-/healthy", summary="Liveness check", response_class=PlainTextResponse)
     async def healthy() -> str:
         return "Retrain Bridge coordinator is healthy.\n"
 
     @router.get(
         "/-/ready",
-        summary="Requests can be written down and started",
+        summary="Readiness check: requests can be recorded and started",
         response_class=PlainTextResponse,
         responses=_problems(503),
     )

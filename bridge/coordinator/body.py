@@ -1,4 +1,4 @@
-"""Bodies as they arrive: checked completely, refused with the name of every field that is wrong."""
+"""Validation of request bodies; an error lists every wrong field."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from bridge.domain.limits import LARGEST_REQUEST, LONGEST_LINK, LONGEST_PART
 from bridge.domain.request import REQUEST_ID
 from bridge.domain.times import parse_rfc3339
 
-MAX_BODY = LARGEST_REQUEST + LONGEST_LINK + 1_000  # bytes of one request: the largest of a bridge, and its link
-MAX_ALERTS_BODY = 100 * LARGEST_REQUEST  # bytes of one notification of Alertmanager
-_MAX_KEPT = 2 * LARGEST_REQUEST  # bytes as kept, defaults written out: one environment variable holds 128 KiB at most
+MAX_BODY = LARGEST_REQUEST + LONGEST_LINK + 1_000  # bytes of one request: a bridge's largest, and its link
+MAX_ALERTS_BODY = 100 * LARGEST_REQUEST  # bytes of one Alertmanager notification
+_MAX_KEPT = 2 * LARGEST_REQUEST  # bytes as stored, with defaults; an environment variable holds 128 KiB at most
 
 
 class BodyError(Exception):
-    """A body that cannot be used. fields: (path, what is wrong), may be empty."""
+    """Invalid body. fields: (path, message) of each wrong field, may be empty."""
 
     def __init__(self, detail: str, fields: Iterable[tuple[str, str]] = ()) -> None:
         super().__init__(detail)
@@ -34,7 +34,7 @@ def _instant(text: str) -> str:
 
 
 def _no_nul(text: str) -> str:
-    """The text goes into the command's environment, which cannot hold a NUL."""
+    """Return the text. Raises ValueError for a NUL, which the command's environment cannot hold."""
     if "\0" in text:
         raise ValueError("must not contain the character U+0000")
     return text
@@ -47,7 +47,7 @@ Number = float | str | None
 
 
 class EvidenceBody(BaseModel):
-    """What one rule saw when it fired. NaN and infinities travel as the strings "NaN", "+Inf", "-Inf"."""
+    """Evidence of one rule at the time it fired. NaN and infinities are the strings "NaN", "+Inf", "-Inf"."""
 
     model_config = ConfigDict(extra="allow", strict=True, title="Evidence")
 
@@ -63,7 +63,7 @@ class EvidenceBody(BaseModel):
 
 
 class RequestBody(BaseModel):
-    """A request to retrain one model. Fields that are not named here are kept and handed to the command."""
+    """Request to retrain one model. Additional fields are stored and passed to the command."""
 
     model_config = ConfigDict(extra="allow", strict=True, title="RetrainRequest")
 
@@ -85,44 +85,44 @@ class RequestBody(BaseModel):
 
 
 def parse_request(raw: bytes) -> Submission:
-    """The body of POST /api/v1/retrain-requests; BodyError names every wrong field."""
-    found = decode(raw)
+    """Parse the body of POST /api/v1/retrain-requests. Raises BodyError, which lists every wrong field."""
+    payload = decode(raw)
     try:
-        body = RequestBody.model_validate(found)
+        body = RequestBody.model_validate(payload)
     except ValidationError as error:
         raise BodyError("the body is not a retrain request", problems(error)) from None
     return submission(body, Origin.API)
 
 
 def submission(body: RequestBody, origin: Origin) -> Submission:
-    """What the ledger keeps; BodyError when an additional field cannot be written as JSON again."""
+    """Return the record for the ledger. Raises BodyError when an additional field cannot be serialized to JSON."""
     try:
         text = json.dumps(body.model_dump(mode="json"), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         size = len(text.encode())
     except (ValueError, RecursionError) as error:
-        raise BodyError(f"the body cannot be written as JSON again: {error}") from None
+        raise BodyError(f"the body cannot be serialized to JSON: {error}") from None
     if size > _MAX_KEPT:
         raise BodyError(f"the request is larger than {_MAX_KEPT} bytes")
     return Submission(body.id, body.project, body.pipeline, body.version, body.reason, text, origin)
 
 
 def decode(raw: bytes) -> dict[str, Any]:
-    """A JSON object; BodyError otherwise."""
+    """Decode a JSON object. Raises BodyError."""
     try:
-        found = json.loads(raw, parse_constant=_not_json, parse_float=_finite)
+        payload = json.loads(raw, parse_constant=_not_json, parse_float=_finite)
     except RecursionError:
         raise BodyError("the body is nested too deeply") from None
     except UnicodeDecodeError:
         raise BodyError("the body is not UTF-8") from None
     except ValueError as error:
         raise BodyError(f"the body is not JSON: {error}") from None
-    if not isinstance(found, dict):
+    if not isinstance(payload, dict):
         raise BodyError("the body must be a JSON object")
-    return found
+    return payload
 
 
 def _finite(text: str) -> float:
-    """1e999 would be read as infinity, which no JSON can say again."""
+    """Parse a number. Raises ValueError for 1e999 and the like, read as infinity, which JSON cannot represent."""
     number = float(text)
     if math.isinf(number):
         raise ValueError(f"the number {text[:20]} is too large")
@@ -134,12 +134,12 @@ def _not_json(name: str) -> NoReturn:
 
 
 def problems(error: ValidationError) -> list[tuple[str, str]]:
-    """(path, message) of every mistake, in the order of the fields."""
+    """Return (path, message) of every error, in the order of the fields."""
     return [(path(item["loc"]), item["msg"].removeprefix("Value error, ")) for item in error.errors()]
 
 
 def path(parts: Iterable[int | str]) -> str:
-    """("evidence", 0, "rule") -> "evidence[0].rule"."""
+    """Format a location: ("evidence", 0, "rule") -> "evidence[0].rule"."""
     text = ""
     for part in parts:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part

@@ -1,7 +1,7 @@
-"""Tells the bridge what became of requests: POST <bridge_url>/api/v1/requests/{id}/status, signed.
+"""Status reports to the bridge: signed POST <bridge_url>/api/v1/requests/{id}/status.
 
-The ledger is the outbox: one report per request is due at a time, always of its present state, so a bridge that was
-away hears the latest and not the history. The address comes from the configuration alone, never from a body.
+The ledger is the outbox: at most one report per request is due, always with its current state, so a bridge that was
+down receives the latest state, not the history. The address comes only from the configuration, never from a body.
 """
 
 from __future__ import annotations
@@ -27,12 +27,15 @@ _log = logging.getLogger(__name__)
 FIRST_WAIT: Duration = SECOND
 LONGEST_WAIT: Duration = 5 * MINUTE
 GIVE_UP: Duration = 24 * HOUR
-DEADLINE = 3.0  # seconds for one attempt; shorter than the time that a stop may take
-_IDLE = 30.0  # seconds until the ledger is looked at again though nobody woke us
+DEADLINE = 3.0  # seconds for one attempt; shorter than the shutdown limit
+_IDLE = 30.0  # seconds after which the ledger is checked again without a wake-up
 
 
 class Callbacks:
-    """One thread that sends what is due. `counted` gets `ok`, `retry` or `refused` for each attempt."""
+    """Thread that sends due reports.
+
+    secrets: returns the signing secrets. counted: called with `ok`, `retry` or `refused` for each attempt.
+    """
 
     def __init__(
         self,
@@ -57,32 +60,33 @@ class Callbacks:
         self._thread = threading.Thread(target=self._loop, name="callbacks", daemon=True)
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def wake(self) -> None:
-        """A state changed."""
+        """Notify the thread that a state has changed."""
         with self._wake:
             self._work = True
             self._wake.notify_all()
 
     def stop(self, limit: float) -> None:
-        """Abandon what is not answered within `limit` seconds: it stays due and is sent after the next start."""
+        """Stop the thread, waiting up to `limit` seconds; an unfinished report is sent after the next start."""
         with self._wake:
             self._stopping = True
             self._wake.notify_all()
         self._thread.join(limit)
 
     def step(self) -> float:
-        """Send one report if one is due; seconds until there may be another."""
+        """Send one report if one is due; return the seconds until the next may be due."""
         now = self._now()
         record = self._ledger.due_report(now)
         if record is None:
             due = self._ledger.next_report_at()
             return _IDLE if due is None else min(_IDLE, max(0.0, (due - now) / 1000))
-        result, asked = self._send(record, now)
-        next_at = self._next_at(record, asked) if result == "retry" else None
+        result, retry_wait = self._send(record, now)
+        next_at = self._next_at(record, retry_wait) if result == "retry" else None
         if next_at is None and result == "retry":
-            _log.warning("the bridge was not told", extra={"request_id": record.id, "state": record.state})
+            _log.warning("report to the bridge abandoned", extra={"request_id": record.id, "state": record.state})
         self._ledger.settle_report(record, next_at)
         self._counted(result)
         return 0.0
@@ -98,11 +102,11 @@ class Callbacks:
             try:
                 wait = self.step()
             except StoreError as error:
-                _log.error("the ledger cannot be used; reports wait", extra={"error": str(error)})
+                _log.error("cannot use the ledger; reports are delayed", extra={"error": str(error)})
                 wait = _IDLE
 
     def _send(self, record: Record, now: Timestamp) -> tuple[str, Duration]:
-        """One attempt: `ok`, `retry` or `refused` (asking again cannot help), and the wait that was asked for."""
+        """Make one attempt; return `ok`, `retry` or `refused` (a retry cannot help), and the Retry-After in ms."""
         body = json.dumps(report(record)).encode()
         url = f"{self._url}/api/v1/requests/{record.id}/status"
         try:
@@ -114,12 +118,12 @@ class Callbacks:
             return "ok", 0
         if answer.status in {401, 403}:
             forget_credentials(self._session)
-        again = answer.status >= 500 or answer.status in {401, 403, 408, 425, 429}
-        result = self._failed(record, "retry" if again else "refused", f"answered {answer.status}")
+        retryable = answer.status >= 500 or answer.status in {401, 403, 408, 425, 429}
+        result = self._failed(record, "retry" if retryable else "refused", f"answered {answer.status}")
         return result, retry_after(answer.headers.get("Retry-After"), now)
 
     def _headers(self, record: Record, now: Timestamp, body: bytes) -> dict[str, str]:
-        """The id is constant over retries of one change; the time is that of the attempt."""
+        """Return the headers; the message id is constant over the retries of one change, the time is the attempt's."""
         headers = {"Content-Type": "application/json"}
         if secrets := self._secrets():
             message_id, seconds = f"{record.id}-{record.changes}", now // 1000
@@ -131,20 +135,20 @@ class Callbacks:
     def _failed(self, record: Record, result: str, why: str) -> str:
         if record.report_attempts == 0 or result == "refused":  # once per change, not once per attempt
             facts = {"request_id": record.id, "state": record.state, "error": why, "outcome": result}
-            _log.warning("a report to the bridge failed", extra=facts)
+            _log.warning("report to the bridge failed", extra=facts)
         return result
 
-    def _next_at(self, record: Record, asked: Duration) -> Timestamp | None:
-        """Full jitter, bounded, not before the bridge asked for; None once too old: the bridge polls as well."""
+    def _next_at(self, record: Record, retry_wait: Duration) -> Timestamp | None:
+        """Return when to retry: bounded full jitter, not before Retry-After; None after GIVE_UP."""
         now = self._now()
         if now - record.report_since > GIVE_UP:
             return None
         ceiling = min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(record.report_attempts, 20))
-        return now + max(asked, self._rng.randint(FIRST_WAIT // 2, ceiling))
+        return now + max(retry_wait, self._rng.randint(FIRST_WAIT // 2, ceiling))
 
 
 def report(record: Record) -> dict[str, str]:
-    """The body of a report."""
+    """Return the body of a report."""
     return {
         "state": record.state,
         "message": record.message,

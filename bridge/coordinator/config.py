@@ -1,4 +1,4 @@
-"""coordinator.yml and the flags that override it."""
+"""Coordinator configuration: coordinator.yml, and the flags that override it."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from bridge.net.signature import check_secret
 
 
 def _duration(value: object) -> object:
-    """Text as in Prometheus; a bare number would leave the unit to guessing."""
+    """Parse a duration as in Prometheus. Raises ValueError for a bare number, whose unit is unknown."""
     if isinstance(value, str):
         return parse_duration(value)
     if isinstance(value, int) and not isinstance(value, bool) and value != 0:
-        raise ValueError(f'write the duration with its unit, for example "{value}s"')
+        raise ValueError(f'a duration needs a unit, for example "{value}s"')
     return value
 
 
 def _beside_the_file(value: Path, info: ValidationInfo) -> Path:
-    """Paths in a file are relative to the file's folder."""
+    """Resolve a path relative to the directory of the configuration file."""
     return Path((info.context or {}).get("base_dir", ".")) / value
 
 
@@ -50,12 +50,12 @@ def _http_url(value: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
         raise ValueError("must be an http:// or https:// URL with a host")
     if parts.username or parts.password or parts.query or parts.fragment:
-        raise ValueError("must be a plain base URL; credentials belong into bridge_http_config")
+        raise ValueError("must be a plain base URL; credentials belong in bridge_http_config")
     return value.rstrip("/")
 
 
 def split_listen(value: str) -> tuple[str, int]:
-    """ "127.0.0.1:8090", "[::1]:8090" or ":8090" as host and port; ValueError otherwise."""
+    """Split "127.0.0.1:8090", "[::1]:8090" or ":8090" into host and port. Raises ValueError."""
     host, colon, port = value.rpartition(":")
     if not colon or not port.isdecimal() or int(port) > 65535:
         raise ValueError("must be HOST:PORT, for example 127.0.0.1:8090")
@@ -63,12 +63,12 @@ def split_listen(value: str) -> tuple[str, int]:
 
 
 def _listen(value: str, info: ValidationInfo) -> str:
-    """Whoever can post here can start the command. The two files stand before `listen` in the model for this check."""
+    """Require authentication on a public address. `secret_file` and `token_file` must precede `listen` in the model."""
     host, _ = split_listen(value)
     guarded = info.data.get("secret_file", True) or info.data.get("token_file", True)
     if not is_loopback(host) and not guarded:
         raise ValueError(
-            f"{value} can be reached from other machines, and whoever reaches it can start runs: "
+            f"{value} is reachable from other machines, and anyone who reaches it can start runs: "
             "set secret_file or token_file, or listen on 127.0.0.1"
         )
     return value
@@ -81,7 +81,7 @@ def _runnable(value: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _text_of(path: Path) -> str:
-    """What a secret's file holds, read anew at every use; ValueError tells why it cannot be read."""
+    """Return the content of a secret file, read at every use. Raises ValueError with the cause."""
     try:
         return read_text(path, "ascii").strip()
     except OSError as error:
@@ -103,13 +103,13 @@ def _holds_a_secret(path: Path) -> Path:
     for secret in secrets:
         check_secret(secret)
     if not secrets:
-        raise ValueError(f"{path} holds no secret; write one a line")
+        raise ValueError(f"{path} contains no secret; write one per line")
     return path
 
 
 def _holds_a_token(path: Path) -> Path:
     if len(_text_of(path)) < TOKEN_MIN:
-        raise ValueError(f"{path} must hold a token of at least {TOKEN_MIN} characters")
+        raise ValueError(f"{path} must contain a token of at least {TOKEN_MIN} characters")
     return path
 
 
@@ -122,7 +122,7 @@ TlsFile = Annotated[FilePath, AfterValidator(_readable)]
 
 
 class TlsConfig(BaseModel):
-    """Serve HTTPS with this certificate."""
+    """Certificate and key to serve HTTPS."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -131,7 +131,7 @@ class TlsConfig(BaseModel):
 
 
 class CoordinatorConfig(BaseModel):
-    """Everything the coordinator is told. Durations in ms; paths absolute or relative to the working directory."""
+    """Configuration of the coordinator. Durations in ms; paths absolute or relative to the working directory."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -153,23 +153,24 @@ class CoordinatorConfig(BaseModel):
 
     @property
     def base_dir(self) -> Path:
-        """The folder that paths inside `bridge_http_config` are relative to."""
+        """Directory that paths in `bridge_http_config` are relative to."""
         return self._base_dir
 
     def model_post_init(self, context: Any, /) -> None:
+        """Store the base directory of the validation context."""
         self._base_dir = Path((context or {}).get("base_dir", "."))
 
     def secrets(self) -> tuple[str, ...]:
-        """The signing secrets, one a line of the file as it is now, so that they can be rotated. ValueError."""
+        """Return the signing secrets currently in the file, one per line. Raises ValueError."""
         return tuple(_text_of(self.secret_file).split()) if self.secret_file else ()
 
     def token(self) -> str | None:
-        """The bearer token, from its file as it is now. ValueError."""
+        """Return the bearer token currently in its file. Raises ValueError."""
         return _text_of(self.token_file) if self.token_file else None
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can connect; names other than localhost are taken as reachable from elsewhere."""
+    """Return whether only this machine can connect; host names other than localhost count as public."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -177,9 +178,9 @@ def is_loopback(host: str) -> bool:
 
 
 def load_config(file: Path | None = None, overrides: Mapping[str, Any] | None = None) -> CoordinatorConfig:
-    """The configuration of a file (or the defaults) with flags over it. ConfigError carries every mistake at once.
+    """Return the configuration of a file (or the defaults) overridden by flags. Raises ConfigError with every mistake.
 
-    overrides: values by key, None = not given. Relative paths in them are taken from the working directory.
+    overrides: values by key, None = not given; relative paths in them are relative to the working directory.
     """
     values, lines = _read(file) if file else ({}, {})
     given = {key: value for key, value in (overrides or {}).items() if value is not None}
@@ -197,26 +198,26 @@ Lines = dict[tuple[int | str, ...], int]
 
 
 def _problem(file: str, lines: Lines, item: Any) -> Problem:
-    place = tuple(item["loc"])
-    line = next((lines[place[:size]] for size in range(len(place), 0, -1) if place[:size] in lines), 0)
+    key_path = tuple(item["loc"])
+    line = next((lines[key_path[:size]] for size in range(len(key_path), 0, -1) if key_path[:size] in lines), 0)
     if item["type"] == "extra_forbidden":
-        return Problem(file, line, dotted(place), "unknown key", _did_you_mean(place))
-    return Problem(file, line, dotted(place), item["msg"].removeprefix("Value error, "))
+        return Problem(file, line, dotted(key_path), "unknown key", _did_you_mean(key_path))
+    return Problem(file, line, dotted(key_path), item["msg"].removeprefix("Value error, "))
 
 
-def _did_you_mean(place: tuple[int | str, ...]) -> str:
+def _did_you_mean(key_path: tuple[int | str, ...]) -> str:
     parents: dict[tuple[int | str, ...], type[BaseModel]] = {
         (): CoordinatorConfig,
         ("tls",): TlsConfig,
         ("bridge_http_config",): SinkHttpConfig,
     }
-    known = list(parents[place[:-1]].model_fields) if place[:-1] in parents else []
-    close = difflib.get_close_matches(str(place[-1]), known, n=1)
+    known = list(parents[key_path[:-1]].model_fields) if key_path[:-1] in parents else []
+    close = difflib.get_close_matches(str(key_path[-1]), known, n=1)
     return f'did you mean "{close[0]}"?' if close else ""
 
 
 def _read(file: Path) -> tuple[dict[str, Any], Lines]:
-    """The file's mapping, and the line of every key."""
+    """Return the mapping in the file, and the line of every key."""
     try:
         text = read_text(file)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -243,15 +244,15 @@ def _read(file: Path) -> tuple[dict[str, Any], Lines]:
     return {str(key): value for key, value in values.items()}, lines
 
 
-def _walk(node: yaml.Node, place: tuple[int | str, ...], lines: Lines, found: list[Problem], file: str) -> None:
+def _walk(node: yaml.Node, key_path: tuple[int | str, ...], lines: Lines, problems: list[Problem], file: str) -> None:
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            here = (*place, key.value)
-            if here in lines:
-                found.append(Problem(file, key.start_mark.line + 1, dotted(here), "is written twice"))
-            lines[here] = key.start_mark.line + 1
-            _walk(value, here, lines, found, file)
+            child = (*key_path, key.value)
+            if child in lines:
+                problems.append(Problem(file, key.start_mark.line + 1, dotted(child), "duplicate key"))
+            lines[child] = key.start_mark.line + 1
+            _walk(value, child, lines, problems, file)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            lines[(*place, index)] = value.start_mark.line + 1
-            _walk(value, (*place, index), lines, found, file)
+            lines[(*key_path, index)] = value.start_mark.line + 1
+            _walk(value, (*key_path, index), lines, problems, file)

@@ -1,4 +1,4 @@
-"""Who may write: no browser page, and with secrets configured only who knows one."""
+"""Access control: no calls from browser pages, host names, and authentication of writes where configured."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def refuse_browsers(request: Request) -> None:
-    """The coordinator has no pages, so a write that a page makes comes from another site, whatever name it used."""
+    """Refuse writes made by browser pages: the coordinator has none, so they come from another site."""
     if request.method in _SAFE:
         return
     if request.headers.get("sec-fetch-site", "none") != "none" or "origin" in request.headers:
@@ -28,7 +28,7 @@ def refuse_browsers(request: Request) -> None:
 
 
 class HostGuard:
-    """Refuses calls under a name that is not the coordinator's."""
+    """Check that the Host header is one of the coordinator's names."""
 
     def __init__(self, config: CoordinatorConfig) -> None:
         self._hosts = Hosts([split_listen(config.listen)[0], *config.allowed_hosts])
@@ -36,12 +36,12 @@ class HostGuard:
     def __call__(self, request: Request) -> None:
         """Check the Host header."""
         host = request.headers.get("host", "")
-        if request.url.path not in EVERY_HOST and not self._hosts.knows(host):
+        if request.url.path not in EVERY_HOST and not self._hosts.allows(host):
             raise ProblemError(421, refused(host))
 
 
 async def read_json_body(request: Request, limit: int) -> bytes:
-    """The body, `limit` bytes of JSON at most, within ten seconds."""
+    """Read a JSON body of at most `limit` bytes within ten seconds. Raises ProblemError."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise ProblemError(415, "send application/json")
@@ -51,9 +51,9 @@ async def read_json_body(request: Request, limit: int) -> bytes:
 
 
 async def read_nothing(request: Request) -> None:
-    """Refuse a body: a signed one that was meant for another call must not pass here."""
+    """Refuse a body, so that a signature over the body of another call cannot be reused here."""
     if await _in_time(_read(request, MAX_BODY)):
-        raise ProblemError(400, "this call takes no body")
+        raise ProblemError(400, "this call must not have a body")
 
 
 async def _in_time(reading: Awaitable[bytes]) -> bytes:
@@ -78,9 +78,9 @@ async def _read(request: Request, limit: int) -> bytes:
 def authenticate(
     config: CoordinatorConfig, headers: Mapping[str, str], body: bytes, now: Timestamp, message_id: str = ""
 ) -> None:
-    """A valid signature or, where one is configured, the bearer token; nothing is asked where neither is.
+    """Check the signature or bearer token, if either is configured. Raises ProblemError.
 
-    message_id: the webhook-id that a signature must be for, where the body does not say what the call is about.
+    message_id: webhook-id required of a signature, for calls whose body does not identify the request.
     """
     if not config.secret_file and not config.token_file:
         return
@@ -92,7 +92,7 @@ def authenticate(
     except SignatureError as error:
         raise ProblemError(401, f"the signature is not valid: {error}") from None
     except ValueError as error:
-        raise ProblemError(503, f"a secret cannot be used: {error}", headers={"Retry-After": "30"}) from None
+        raise ProblemError(503, f"cannot use a secret: {error}", headers={"Retry-After": "30"}) from None
     if signed:
         if message_id and headers.get("webhook-id") != message_id:
             raise ProblemError(401, "the signature is for another call: webhook-id must be the id of the request")

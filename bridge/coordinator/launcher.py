@@ -1,12 +1,12 @@
-"""Runs one command so that nothing of it outlives the coordinator. Started as a script, with the standard library only.
+"""Launcher of one command, so that nothing of it outlives the coordinator. A script that uses only the stdlib.
 
     python launcher.py FD COMMAND [ARGUMENT...]
 
-FD is one end of a socket pair: the lifeline. The launcher leads a session and process group of its own, which the
-command shares. Two things can end it:
-- the command ends: its exit code (negative: the signal) goes through the lifeline as text;
-- the lifeline closes, because the coordinator is gone, killed or not: SIGTERM to the group, then a short grace.
-Either way the launcher then kills the whole group, itself included, so that what the command left behind ends as well.
+FD is one end of a socket pair: the lifeline. The launcher leads its own session and process group, which the command
+shares. It ends in one of two cases:
+- the command exits: its exit code (negative: the signal) is sent through the lifeline as text;
+- the lifeline closes, because the coordinator exited or was killed: SIGTERM to the group, then a short grace period.
+In both cases the launcher then kills the whole group, itself included, and thereby any process left by the command.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _wake_on_child() -> int:
-    """A descriptor that becomes readable at every SIGCHLD. SIGTERM is for the command: here it only wakes."""
+    """Return a descriptor that becomes readable at every SIGCHLD. SIGTERM is for the command: here it only wakes."""
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
@@ -47,7 +47,7 @@ def _wake_on_child() -> int:
 
 
 def _start(command: list[str]) -> int:
-    """Fork and become the command; handlers fall back to their defaults at exec."""
+    """Fork and exec the command, which resets signal handlers to their defaults; return its process id."""
     child = os.fork()
     if child:
         return child
@@ -60,7 +60,7 @@ def _start(command: list[str]) -> int:
 
 
 def _wait(child: int, awake: int, lifeline: int) -> int | None:
-    """The command's exit code, or None when the lifeline closed before it ended."""
+    """Return the command's exit code; None when the lifeline closed first."""
     while (code := _ended(child)) is None:
         ready, _, _ = select.select([awake, lifeline], [], [])
         if lifeline in ready:
@@ -70,7 +70,7 @@ def _wait(child: int, awake: int, lifeline: int) -> int | None:
 
 
 def _wait_a_while(child: int, awake: int) -> int | None:
-    """The same within the grace, and without a lifeline."""
+    """Return the command's exit code; None when it did not end within the grace period."""
     while (code := _ended(child)) is None:
         ready, _, _ = select.select([awake], [], [], GRACE)
         if not ready:

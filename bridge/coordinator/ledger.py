@@ -1,8 +1,8 @@
-"""The coordinator's memory: one SQLite file, one table.
+"""Ledger of the coordinator: one SQLite file with one table.
 
-The `sqlite3` module rather than an SQL toolkit: there is one table, one engine and no second dialect to serve, and
-whoever wants to know how "once" is kept can read every statement here. Each change is one BEGIN IMMEDIATE transaction
-with synchronous=FULL: what was answered with 202 survives a power cut.
+It uses the `sqlite3` module rather than an SQL toolkit: there is one table, one engine and one dialect, and every
+statement that guarantees "once" can be read here. Each change is one BEGIN IMMEDIATE transaction with synchronous=FULL:
+a request answered with 202 survives a power cut.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from bridge.coordinator.records import ListFilter, Origin, Receipt, Record, Submission, Taken
+from bridge.coordinator.records import ListFilter, Origin, Receipt, Record, Submission, SubmissionOutcome
 from bridge.domain.errors import SchemaTooNewError, StoreBusyError, StoreCorruptError, StoreError, StoreFullError
 from bridge.domain.model import PipelineKey
 from bridge.domain.request import RequestState
@@ -59,43 +59,48 @@ _COLUMNS = (
 
 
 class Ledger:
-    """Every request that was accepted and what became of it. Safe to use from several threads. Raises StoreError."""
+    """Accepted requests and their states. Thread-safe. Methods raise StoreError.
+
+    reports: whether state changes are reported to a bridge.
+    """
 
     def __init__(self, path: Path, *, reports: bool) -> None:
-        """reports: whether changes of state are to be reported to a bridge."""
         self._reports = reports
         self._lock = threading.RLock()
-        self._hold = _hold_alone(path)
+        self._lock_file = _lock_exclusively(path)
         try:
             self._db = _open(path)
         except BaseException:
-            self._hold.close()
+            self._lock_file.close()
             raise
 
     def close(self) -> None:
+        """Close the database and release the lock file."""
         with self._lock:
             self._db.close()
-            self._hold.close()
+            self._lock_file.close()
 
     # ------------------------------------------------------------ arrivals
 
     def accept(self, submission: Submission, now: Timestamp, *, runnable: bool) -> Receipt:
-        """Write a request down once: of equal ids in any number of threads exactly one answer says NEW.
+        """Record a request once: for equal ids from any number of threads, exactly one receipt has the outcome NEW.
 
-        runnable: a run is to be started for it. An alert's body is replaced by the API's fuller one until it runs.
+        runnable: a run will be started. Until then, the body of an alert is replaced by the API's more complete one.
         """
         with self._transaction():
             known = self._find(submission.id)
             if known is None:
-                return Receipt(Taken.NEW, self._insert(submission, now, runnable=runnable))
+                return Receipt(SubmissionOutcome.NEW, self._insert(submission, now, runnable=runnable))
             if (known.project, known.pipeline, known.version) != _identity(submission):
-                return Receipt(Taken.CONFLICT, known)
+                return Receipt(SubmissionOutcome.CONFLICT, known)
             self._db.execute("UPDATE requests SET repeats = repeats + 1 WHERE id = ?", (known.id,))
             if submission.origin is known.origin:
-                return Receipt(Taken.KNOWN, self._present(known.id), _differences(known.body, submission.body))
+                return Receipt(
+                    SubmissionOutcome.KNOWN, self._present(known.id), _differences(known.body, submission.body)
+                )
             if submission.origin is Origin.API and known.state is RequestState.ACCEPTED:
                 self._complete(submission)
-            return Receipt(Taken.KNOWN, self._present(known.id))
+            return Receipt(SubmissionOutcome.KNOWN, self._present(known.id))
 
     def _insert(self, new: Submission, now: Timestamp, *, runnable: bool) -> Record:
         self._db.execute(
@@ -115,9 +120,9 @@ class Ledger:
     # ------------------------------------------------------------ runs
 
     def start_next(self, busy: Collection[PipelineKey], now: Timestamp) -> Record | None:
-        """Mark the oldest request whose pipeline is not busy as running, and return it: mark first, run after.
+        """Mark the oldest request whose pipeline is not busy as running, before it is started, and return it.
 
-        A crash in between loses the run visibly; the other order could run it twice.
+        A crash in between makes the request `lost`; starting it first could run it twice.
         """
         with self._transaction():
             waiting = self._db.execute(
@@ -130,7 +135,7 @@ class Ledger:
     def move(
         self, request_id: str, new: RequestState, now: Timestamp, *, message: str = "", new_version: str = ""
     ) -> Record | None:
-        """Change a state; None when it is unknown or may not become `new`: ends are final."""
+        """Change a request's state; None if it is unknown or must not become `new`: terminal states are final."""
         with self._transaction():
             record = self._find(request_id)
             if record is None or not record.state.may_become(new):
@@ -138,7 +143,7 @@ class Ledger:
             return self._move(record, new, now, message, new_version)
 
     def cancel_waiting(self, request_id: str, now: Timestamp, message: str) -> Record | None:
-        """Cancel what has not started yet; None: unknown, running or over."""
+        """Cancel a request that has not started; None if it is unknown, running or ended."""
         with self._transaction():
             record = self._find(request_id)
             if record is None or record.state is not RequestState.ACCEPTED:
@@ -146,7 +151,7 @@ class Ledger:
             return self._move(record, RequestState.CANCELLED, now, message)
 
     def lose_running(self, now: Timestamp, message: str) -> list[Record]:
-        """What ran when the coordinator ended is lost: nobody knows how far it came, so it is never run again."""
+        """Mark requests that were running when the coordinator ended as lost; they are never run again."""
         with self._transaction():
             running = self._db.execute(
                 f"SELECT {_COLUMNS} FROM requests WHERE state = ?",  # noqa: S608 - constants
@@ -169,15 +174,16 @@ class Ledger:
     # ------------------------------------------------------------ reports to the bridge
 
     def due_report(self, now: Timestamp) -> Record | None:
-        """The request whose report has been due longest. A newer change takes the place of an unsent older one."""
+        """Return the request whose report has been due longest. A newer change replaces an unsent older one."""
         return self._one("report_at <= ? ORDER BY report_at LIMIT 1", now)
 
     def next_report_at(self) -> Timestamp | None:
+        """Return when the next report is due; None without any."""
         with self._guard():
             return self._scalar("SELECT min(report_at) FROM requests WHERE report_at IS NOT NULL")
 
     def settle_report(self, record: Record, next_at: Timestamp | None) -> None:
-        """Note an attempt: None ends it, else it is due again then. Nothing happens if the state changed meanwhile."""
+        """Record an attempt. next_at: when to retry, None = done. No effect if the state has changed since."""
         with self._transaction():
             self._db.execute(
                 "UPDATE requests SET report_at = ?, report_attempts = report_attempts + 1 WHERE id = ? AND changes = ?",
@@ -185,16 +191,18 @@ class Ledger:
             )
 
     def pending_reports(self) -> int:
+        """Return the number of reports not yet delivered."""
         with self._guard():
             return self._scalar("SELECT count(*) FROM requests WHERE report_at IS NOT NULL") or 0
 
-    # ------------------------------------------------------------ questions
+    # ------------------------------------------------------------ queries
 
     def get(self, request_id: str) -> Record | None:
+        """Return a request; None if it is unknown."""
         return self._one("id = ?", request_id)
 
     def page(self, which: ListFilter) -> tuple[list[Record], int]:
-        """The page asked for, newest first, and how many there are in all."""
+        """Return one page, newest first, and the number of all matching requests."""
         wanted = {"state": which.state, "project": which.project, "pipeline": which.pipeline}
         terms = {name: value for name, value in wanted.items() if value}
         where = " AND ".join(f"{name} = ?" for name in terms) or "1"
@@ -207,23 +215,24 @@ class Ledger:
         return [_record(row) for row in rows], total or 0
 
     def counts(self) -> Mapping[str, int]:
+        """Return the number of requests by state."""
         with self._guard():
             return dict(self._db.execute("SELECT state, count(*) FROM requests GROUP BY state").fetchall())
 
     def check(self) -> None:
-        """Raise StoreError unless the file can be written to now."""
+        """Raise StoreError unless the file can be written to."""
         with self._transaction():
             self._scalar("SELECT count(*) FROM requests WHERE number = 0")
 
     def prune(self, before: Timestamp) -> list[str]:
-        """Drop what ended before that instant and is reported; the ids. Their keys would be new if they came again."""
+        """Delete reported requests that ended before an instant; return their ids, which would be new if sent again."""
         with self._transaction():
             gone = self._db.execute(
                 "DELETE FROM requests WHERE ended_at BETWEEN 1 AND ? AND report_at IS NULL RETURNING id", (before - 1,)
             ).fetchall()
         return [row[0] for row in gone]
 
-    # ------------------------------------------------------------ plumbing
+    # ------------------------------------------------------------ internals
 
     def _one(self, condition: str, *values: Any) -> Record | None:
         with self._guard():
@@ -234,18 +243,18 @@ class Ledger:
         return self._one("id = ?", request_id)
 
     def _present(self, request_id: str) -> Record:
-        found = self._find(request_id)
-        if found is None:
-            raise StoreCorruptError(f"request {request_id} was written and cannot be read")
-        return found
+        record = self._find(request_id)
+        if record is None:
+            raise StoreCorruptError(f"request {request_id} was written but cannot be read")
+        return record
 
     def _scalar(self, statement: str, *values: Any) -> int | None:
-        found: int | None = self._db.execute(statement, values).fetchone()[0]
-        return found
+        value: int | None = self._db.execute(statement, values).fetchone()[0]
+        return value
 
     @contextmanager
     def _guard(self) -> Iterator[None]:
-        """One thread at a time; SQLite's errors as ours."""
+        """Hold the lock, and translate SQLite's errors."""
         with self._lock, _translated():
             yield
 
@@ -278,23 +287,23 @@ def _record(row: tuple[Any, ...]) -> Record:
     return Record(number, id_, project, pipeline, version, reason, body, Origin(origin), RequestState(state), *rest)
 
 
-def _hold_alone(path: Path) -> BinaryIO:
-    """A lock that dies with the process: two coordinators on one ledger would each call the other's runs lost."""
-    lock = path.with_name(path.name + ".lock")
-    private_file(lock)
-    hold = lock.open("wb")
+def _lock_exclusively(path: Path) -> BinaryIO:
+    """Lock the ledger for the process's lifetime: two coordinators would mark each other's runs as lost."""
+    lock_path = path.with_name(path.name + ".lock")
+    private_file(lock_path)
+    lock_file = lock_path.open("wb")
     try:
-        fcntl.flock(hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        hold.close()
+        lock_file.close()
         raise StoreBusyError(f"another coordinator uses {path}; give each its own --storage.path") from None
-    return hold
+    return lock_file
 
 
 def _open(path: Path) -> sqlite3.Connection:
     private_file(path)
-    for left in path.parent.glob(f"{path.name}-*"):  # of a crash; new ones are made as the ledger is
-        private_file(left)
+    for file in path.parent.glob(f"{path.name}-*"):  # left by a crash; SQLite gives new ones the ledger's mode
+        private_file(file)
     with _translated(path):
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
         try:
@@ -320,13 +329,13 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
 
 @contextmanager
 def _translated(path: Path | None = None) -> Iterator[None]:
-    place = f"{path}: " if path else "the ledger: "
+    subject = f"{path}: " if path else "the ledger: "
     try:
         yield
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", "")
         if name.startswith("SQLITE_FULL"):
-            raise StoreFullError(f"{place}the disk is full") from error
+            raise StoreFullError(f"{subject}the disk is full") from error
         if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-            raise StoreCorruptError(f"{place}not a ledger, or damaged: {error}") from error
-        raise StoreError(f"{place}{error}") from error
+            raise StoreCorruptError(f"{subject}not a ledger, or damaged: {error}") from error
+        raise StoreError(f"{subject}{error}") from error

@@ -1,4 +1,4 @@
-"""The published description of the API. `python -m bridge.coordinator.openapi` prints it."""
+"""OpenAPI document of the coordinator. `python -m bridge.coordinator.openapi` prints it."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from bridge.coordinator.service import Coordinator
 
 
 def document() -> dict[str, Any]:
-    """OpenAPI 3.1: what FastAPI knows of the routes, with the bodies that we read ourselves."""
+    """Return the OpenAPI 3.1 document: FastAPI's description of the routes, and the bodies parsed by hand."""
     app = create_app(cast("Coordinator", None), CoordinatorConfig())  # only described, never called
-    found = app.openapi()
+    document_ = app.openapi()
     _, bodies = models_json_schema(
         [(RequestBody, "validation"), (NotificationBody, "validation")], ref_template="#/components/schemas/{model}"
     )
     named = {model["title"]: model for model in bodies["$defs"].values()}
     renames = {name: model["title"] for name, model in bodies["$defs"].items()}
-    schemas = found["components"]["schemas"]
+    schemas = document_["components"]["schemas"]
     schemas.update(json.loads(_renamed(json.dumps(named), renames)))
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    for path in found["paths"].values():
+    for path in document_["paths"].values():
         for operation in path.values():
             _correct(operation["responses"])
-    found["components"]["schemas"] = dict(sorted(schemas.items()))
-    return found
+    document_["components"]["schemas"] = dict(sorted(schemas.items()))
+    return document_
 
 
 def render() -> str:
-    """As committed in docs/coordinator-openapi.json."""
+    """Return the text of docs/coordinator-openapi.json."""
     return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -48,7 +48,7 @@ def _renamed(text: str, renames: dict[str, str]) -> str:
 
 
 def _correct(responses: dict[str, Any]) -> None:
-    """Wrong parameters are answered 400, not 422, and every problem has its own media type."""
+    """Describe invalid parameters as 400 instead of 422, and use the problem media type for errors."""
     responses.pop("422", None)
     for status, response in responses.items():
         if status >= "400":

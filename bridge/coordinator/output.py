@@ -1,4 +1,4 @@
-"""What a run printed: a capped log file, the last lines for people, and the new version that it names."""
+"""Output of a run: a capped log file, the last lines for the message, and the new version."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ VERSION_MAX = 256
 
 
 class RunLog:
-    """A log file of at most `limit` bytes: the first half as it comes, the last half at the end, a note between.
+    """Log file of at most `limit` bytes: the first half is written at once, the last half on close, a note between.
 
-    A training that prints gigabytes must not fill the disk, and its end says more than its middle.
+    A training that prints gigabytes must not fill the disk, and its end is more informative than its middle.
     """
 
     def __init__(self, path: Path, limit: int) -> None:
         private_file(path)
         self._file = path.open("wb")
-        self._room = limit // 2
-        self._tail = Tail(limit - self._room)
+        self._remaining = limit // 2
+        self._tail = Tail(limit - self._remaining)
 
     def write(self, data: bytes) -> None:
-        now, later = data[: self._room], data[self._room :]
-        if now:
-            self._room -= len(now)
-            self._file.write(now)
+        """Append output."""
+        head, rest = data[: self._remaining], data[self._remaining :]
+        if head:
+            self._remaining -= len(head)
+            self._file.write(head)
             self._file.flush()
-        self._tail.add(later)
+        self._tail.add(rest)
 
     def __enter__(self) -> RunLog:
         return self
@@ -41,12 +42,12 @@ class RunLog:
     ) -> None:
         with self._file:
             if self._tail.dropped:
-                self._file.write(f"\n[... {self._tail.dropped} bytes left out ...]\n".encode())
+                self._file.write(f"\n[... {self._tail.dropped} bytes omitted ...]\n".encode())
             self._file.write(self._tail.data())
 
 
 class Tail:
-    """The last `limit` bytes of a stream; `dropped` counts what came before them."""
+    """Last `limit` bytes of a stream. dropped: number of bytes before them."""
 
     def __init__(self, limit: int = TAIL_BYTES) -> None:
         self._limit = limit
@@ -55,6 +56,7 @@ class Tail:
         self.dropped = 0
 
     def add(self, data: bytes) -> None:
+        """Append data, dropping the oldest bytes beyond the limit."""
         if not data:
             return
         self._parts.append(data)
@@ -69,11 +71,12 @@ class Tail:
             self.dropped += cut
 
     def data(self) -> bytes:
+        """Return the stored bytes."""
         return b"".join(self._parts)
 
 
 def last_lines(data: bytes, lines: int = 3, size: int = 400) -> str:
-    """The last non-empty lines, at most `size` characters of them, control characters made visible."""
+    """Return the last non-empty lines, at most `size` characters; unprintable characters become "?"."""
     text = data.decode("utf-8", "replace")
     kept = [line.strip() for line in text.splitlines() if line.strip()][-lines:]
     clean = "\n".join("".join(char if char.isprintable() else "?" for char in line) for line in kept)
@@ -81,14 +84,14 @@ def last_lines(data: bytes, lines: int = 3, size: int = 400) -> str:
 
 
 def new_version(stdout: bytes) -> str:
-    """The `new_version` of the last line of standard output that is a JSON object with that key; else empty."""
+    """Return `new_version` of the last line of standard output that is a JSON object with that key, or ""."""
     for line in reversed(stdout.splitlines()):
         if b"new_version" not in line:
             continue
         try:
-            found = json.loads(line)
+            value = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if isinstance(found, dict) and isinstance(found.get("new_version"), str):
-            return str(found["new_version"])[:VERSION_MAX]
+        if isinstance(value, dict) and isinstance(value.get("new_version"), str):
+            return str(value["new_version"])[:VERSION_MAX]
     return ""

@@ -1,4 +1,4 @@
-"""Errors as answers: RFC 9457 problem details in JSON."""
+"""Error responses: RFC 9457 problem details in JSON."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ RETRY_SECONDS = 5
 
 
 class FieldProblem(BaseModel):
-    """One field that is wrong."""
+    """Invalid field."""
 
     field: str = Field(examples=["evidence[0].rule"])
     message: str
 
 
 class ProblemBody(BaseModel):
-    """What is wrong with a call (RFC 9457)."""
+    """Problem details of a failed call (RFC 9457)."""
 
     type: str = "about:blank"
     title: str = Field(examples=["Bad Request"])
@@ -39,7 +39,7 @@ class ProblemBody(BaseModel):
 
 
 class ProblemError(Exception):
-    """Answer with this problem."""
+    """Failure of a call, answered as problem details. fields: (path, message) of invalid fields."""
 
     def __init__(
         self, status: int, detail: str, fields: Iterable[tuple[str, str]] = (), headers: dict[str, str] | None = None
@@ -52,7 +52,7 @@ class ProblemError(Exception):
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error of `app` as problem details."""
+    """Register handlers that answer every error of `app` with problem details."""
     app.add_exception_handler(ProblemError, _own)
     app.add_exception_handler(StoreError, _store)
     app.add_exception_handler(RequestValidationError, _parameters)
@@ -75,15 +75,15 @@ async def _own(_: Request, error: Exception) -> JSONResponse:
 
 
 async def _store(_: Request, error: Exception) -> JSONResponse:
-    """Nothing was accepted, so whoever asked must ask again."""
-    _log.error("the ledger cannot be used", extra={"error": str(error)})
+    """Answer 503: nothing was accepted, so the client must retry."""
+    _log.error("cannot use the ledger", extra={"error": str(error)})
     return _answer(ProblemError(503, str(error), headers={"Retry-After": str(RETRY_SECONDS)}))
 
 
 async def _parameters(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
     fields = [(path(item["loc"][1:]), item["msg"]) for item in error.errors()]
-    return _answer(ProblemError(400, "a parameter is wrong", fields))
+    return _answer(ProblemError(400, "invalid parameter", fields))
 
 
 async def _http(_: Request, error: Exception) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""One command, from start to the end of its whole process group."""
+"""Process of one command, from its start to the end of its whole process group."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ from bridge.coordinator.output import RunLog, Tail
 _LAUNCHER = str(Path(__file__).with_name("launcher.py"))
 TIME_LIMIT = "time limit"
 _LONGEST_SELECT = 3600.0  # epoll refuses waits of weeks
-_DRAIN = 1.0  # seconds to read what is left once the group is dead; only a process that left the group holds it longer
+_DRAIN = (
+    1.0  # seconds to read remaining output once the group is dead; only a process outside the group holds it longer
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a command ended. code: exit code, negative = killed by that signal, None = it was stopped by force.
+    """Outcome of a command.
 
-    stopped: why the coordinator ended it, empty when it ended by itself. stdout, stderr: their last 64 KiB.
+    code: exit code, negative = killed by that signal, None = killed by force. stopped: why the coordinator stopped it,
+    "" if it ended by itself. stdout, stderr: their last 64 KiB.
     """
 
     code: int | None
@@ -37,7 +40,7 @@ class Ended:
 
 
 class Process:
-    """A command run once, as an argument list without a shell. `run` blocks; `stop` comes from another thread."""
+    """Command that is run once, as an argument list without a shell. `run` blocks; `stop` is for another thread."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], stdin: bytes) -> None:
         self._command = list(command)
@@ -48,14 +51,14 @@ class Process:
         self._stop: tuple[str, float] | None = None
 
     def stop(self, why: str, grace: float) -> None:
-        """SIGTERM to the group now, SIGKILL after `grace` seconds. The first reason stays; a shorter grace counts."""
+        """Send SIGTERM to the group, and SIGKILL after `grace` seconds. The first reason and the last grace apply."""
         with self._lock:
             self._stop = (self._stop[0] if self._stop else why, grace)
             if self._wake.fileno() >= 0:
                 self._wake.send(b"x")
 
     def run(self, log: RunLog, time_limit: float, grace: float) -> Ended:
-        """Start the command and wait until nothing of its group is left. Times in seconds. OSError: no process."""
+        """Run the command until its whole group has ended. Times in seconds. Raises OSError if it cannot be started."""
         lifeline, theirs = socket.socketpair()
         try:
             with lifeline, self._start(theirs) as popen:
@@ -67,7 +70,7 @@ class Process:
             self.close()
 
     def _start(self, lifeline: socket.socket) -> subprocess.Popen[bytes]:
-        """Our copies of the launcher's end and of its input are closed again: only the launcher holds them."""
+        """Start the launcher; close our copies of its lifeline end and input, so that only the launcher holds them."""
         with lifeline, tempfile.TemporaryFile() as stdin:
             stdin.write(self._stdin)
             stdin.seek(0)
@@ -82,7 +85,7 @@ class Process:
             )
 
     def close(self) -> None:
-        """Nothing more can be stopped; `run` does it as well."""
+        """Close the wake-up sockets; `run` does so too. `stop` has no effect afterwards."""
         with self._lock:
             self._wake.close()
             self._woken.close()
@@ -90,30 +93,30 @@ class Process:
     def _follow(
         self, popen: subprocess.Popen[bytes], lifeline: socket.socket, log: RunLog, time_limit: float, grace: float
     ) -> Ended:
-        """Watch until the launcher is gone: SIGTERM at the time limit or when asked to stop, SIGKILL a grace later."""
+        """Wait for the launcher: SIGTERM at the time limit or on a stop request, SIGKILL after the grace period."""
         watch = _Watch(popen, lifeline, self._woken, log)
         stopped, deadline = "", time.monotonic() + time_limit
         while not watch.ended:
-            asked = self._asked() if watch.step(deadline) else None
-            if asked is None and time.monotonic() < deadline:
+            request = self._stop_request() if watch.step(deadline) else None
+            if request is None and time.monotonic() < deadline:
                 continue
-            if asked is None and stopped:
+            if request is None and stopped:
                 break
-            stopped, wait = (stopped or asked[0], asked[1]) if asked else (TIME_LIMIT, grace)
+            stopped, wait = (stopped or request[0], request[1]) if request else (TIME_LIMIT, grace)
             deadline = time.monotonic() + wait
             _signal(popen, signal.SIGTERM)
-        # The leader is not reaped yet, so its number cannot be another group's.
+        # The leader is not reaped yet, so its id cannot belong to another group.
         _signal(popen, signal.SIGKILL)
         watch.drain(time.monotonic() + _DRAIN)
         return Ended(watch.code, stopped, watch.stdout.data(), watch.stderr.data())
 
-    def _asked(self) -> tuple[str, float] | None:
+    def _stop_request(self) -> tuple[str, float] | None:
         with self._lock:
             return self._stop
 
 
 def _signal(popen: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    """Signal the whole group; nothing happens once the leader is reaped."""
+    """Signal the whole group, unless the leader is already reaped."""
     if popen.returncode is None:
         try:
             os.killpg(popen.pid, number)
@@ -122,7 +125,7 @@ def _signal(popen: subprocess.Popen[bytes], number: signal.Signals) -> None:
 
 
 class _Watch:
-    """Reads both outputs and the lifeline until the launcher's end closes."""
+    """Reader of both outputs and the lifeline, until the launcher closes its end."""
 
     def __init__(
         self, popen: subprocess.Popen[bytes], lifeline: socket.socket, woken: socket.socket, log: RunLog
@@ -142,7 +145,7 @@ class _Watch:
         self._selector.register(woken, selectors.EVENT_READ)
 
     def step(self, deadline: float) -> bool:
-        """Handle what is readable, waiting until `deadline` at most; True when `stop` was called."""
+        """Handle readable data, waiting until `deadline` at most; return whether `stop` was called."""
         woken = False
         wait = deadline - time.monotonic()
         for key, _ in self._selector.select(min(max(0.0, wait), _LONGEST_SELECT)):
@@ -155,7 +158,7 @@ class _Watch:
         return woken
 
     def drain(self, deadline: float) -> None:
-        """Read what the dead left in the pipes."""
+        """Read what ended processes left in the pipes."""
         while self._open and time.monotonic() < deadline:
             self.step(deadline)
         self._selector.close()

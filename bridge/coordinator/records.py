@@ -1,4 +1,4 @@
-"""What the ledger keeps of a request."""
+"""Records of the ledger."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bridge.domain.times import Timestamp
 
 
 class Origin(StrEnum):
-    """Which door a request came in by."""
+    """Way in which a request arrived."""
 
     API = "api"
     ALERTMANAGER = "alertmanager"
@@ -19,7 +19,7 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A request as received. body: JSON in the form of the coordinator's API, handed to the command as it is."""
+    """Request as received. body: JSON in the format of the coordinator's API, passed to the command unchanged."""
 
     id: str
     project: str
@@ -32,11 +32,11 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A request and what became of it. Instants in ms since the epoch, 0 = has not happened.
+    """Request and its state. Instants in ms since the epoch, 0 = has not happened.
 
-    number: order of arrival, and the source of `reference`. origin: the door of the first arrival. repeats: how often
-    its key came again. changes: counts changes of state; fences the report of one change from the next.
-    report_attempts, report_since: of the report that is due to the bridge.
+    number: order of arrival, used in `reference`. origin: how it arrived first. repeats: how many times the id was
+    received again. changes: number of state changes; fences the report of one change from the next.
+    report_attempts, report_since: of the pending report to the bridge.
     """
 
     number: int
@@ -61,16 +61,17 @@ class Record:
 
     @property
     def reference(self) -> str:
-        """The coordinator's own name for the request."""
+        """Coordinator's name for the request."""
         return f"run-{self.number}"
 
     @property
     def owner(self) -> PipelineKey:
+        """Pipeline that the request belongs to."""
         return PipelineKey(self.project, self.pipeline)
 
 
-class Taken(StrEnum):
-    """What became of a submission; a closed set, so it may be a metric's label."""
+class SubmissionOutcome(StrEnum):
+    """Outcome of a submission; a closed set, used as a metric label."""
 
     NEW = "new"
     KNOWN = "known"
@@ -79,16 +80,16 @@ class Taken(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The answer to a submission. differs: top-level fields of a repeated body that are not as in the first one."""
+    """Result of a submission. differs: top-level fields in which a repeated body differs from the first one."""
 
-    taken: Taken
+    outcome: SubmissionOutcome
     record: Record
     differs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ListFilter:
-    """Which requests to list, newest first; empty = any."""
+    """Filter for listing requests, newest first; empty = any."""
 
     state: RequestState | None = None
     project: str = ""

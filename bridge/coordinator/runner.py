@@ -1,4 +1,4 @@
-"""Starts what the ledger holds: in order of arrival, one run per pipeline, a limited number at a time."""
+"""Runner of the ledger's requests: in order of arrival, one at a time per pipeline, a limited number in total."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _RETRY_SECONDS = 5.0  # after the ledger could not be used
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """How runs are made. Durations in ms; log_limit in bytes; an empty command: nothing is ever run."""
+    """Settings of runs. Durations in ms. log_limit: bytes. command: if empty, nothing is run."""
 
     command: Sequence[str]
     logs: Path
@@ -37,7 +37,10 @@ class RunSettings:
 
 
 class Runner:
-    """One thread looks for work, one more per run. `finished` is called after each run with its record."""
+    """Dispatcher thread, plus one thread per run.
+
+    changed: called after each change of state. finished: called with the record after each run.
+    """
 
     def __init__(
         self,
@@ -60,21 +63,23 @@ class Runner:
 
     @property
     def alive(self) -> bool:
+        """True while requests can be started."""
         return not self._settings.command or self._thread.is_alive()
 
     def start(self) -> None:
+        """Start the dispatcher, if a command is configured."""
         if self._settings.command:
             self.wake()
             self._thread.start()
 
     def wake(self) -> None:
-        """There may be something to start."""
+        """Notify the dispatcher that a request may be ready to start."""
         with self._wake:
             self._work = True
             self._wake.notify_all()
 
     def cancel(self, request_id: str) -> bool:
-        """Stop a run; the state changes once its processes are gone. False: it does not run here."""
+        """Stop a run; its state changes once its processes are gone. False if the request is not running."""
         with self._wake:
             run = self._runs.get(request_id)
         if run is None:
@@ -83,7 +88,7 @@ class Runner:
         return True
 
     def stop(self, grace: float, limit: float) -> None:
-        """Start nothing more and end every run: SIGTERM, SIGKILL `grace` seconds later; wait `limit` in all."""
+        """Start no more runs and stop all: SIGTERM, SIGKILL after `grace` seconds; wait `limit` seconds in total."""
         with self._wake:
             self._stopping = True
             self._wake.notify_all()
@@ -106,7 +111,7 @@ class Runner:
                 while self._start_one():
                     self._changed()
             except StoreError as error:
-                _log.error("the ledger cannot be used; runs wait", extra={"error": str(error)})
+                _log.error("cannot use the ledger; runs are delayed", extra={"error": str(error)})
                 with self._wake:
                     self._wake.wait_for(lambda: self._stopping, _RETRY_SECONDS)
                     self._work = True
@@ -145,30 +150,30 @@ class Runner:
             return process.run(log, settings.time_limit / 1000, settings.kill_grace / 1000)
 
     def _verdict(self, ended: Ended) -> tuple[RequestState, str]:
-        """The state a run ends in, and what to tell people of it."""
+        """Return the state in which a run ends, and its message."""
         if ended.stopped == CANCELLED:
             return RequestState.CANCELLED, "cancelled while running"
         if ended.stopped == SHUTDOWN:
-            return RequestState.LOST, "stopped together with the coordinator; it is not run again by itself"
+            return RequestState.LOST, "stopped together with the coordinator; it is not restarted automatically"
         if ended.code == 0 and not ended.stopped:
             return RequestState.SUCCEEDED, last_lines(ended.stdout)
-        said = last_lines(ended.stderr) or last_lines(ended.stdout)
-        return RequestState.FAILED, self._cause(ended) + (f": {said}" if said else "")
+        output = last_lines(ended.stderr) or last_lines(ended.stdout)
+        return RequestState.FAILED, self._cause(ended) + (f": {output}" if output else "")
 
     def _cause(self, ended: Ended) -> str:
         if ended.stopped == TIME_LIMIT:
             return f"killed at the time limit of {format_duration(self._settings.time_limit)}"
         if ended.code is None:
-            return "killed from outside"
+            return "killed by another process"
         return f"killed by signal {-ended.code}" if ended.code < 0 else f"exit code {ended.code}"
 
     def _settle(self, record: Record, state: RequestState, message: str, version: str) -> None:
-        """Write the end down; a ledger that cannot be written to now is tried again until we stop."""
+        """Record the end of a run; retry while the ledger cannot be written, until the coordinator stops."""
         while True:
             try:
                 done = self._ledger.move(record.id, state, self._now(), message=message, new_version=version)
             except StoreError as error:
-                _log.error("the end of a run cannot be written down", extra={**_facts(record), "error": str(error)})
+                _log.error("cannot record the end of a run", extra={**_facts(record), "error": str(error)})
                 with self._wake:
                     if self._wake.wait_for(lambda: self._stopping, _RETRY_SECONDS):
                         return
@@ -180,7 +185,7 @@ class Runner:
 
 
 def environment(record: Record) -> dict[str, str]:
-    """What a command finds in its environment, beside the coordinator's own; the same JSON is on its stdin."""
+    """Return the variables added to the command's environment; it gets the same JSON on standard input."""
     return {
         "RETRAIN_REQUEST_ID": record.id,
         "RETRAIN_PROJECT": record.project,

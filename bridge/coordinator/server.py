@@ -1,4 +1,4 @@
-"""The coordinator as a process: socket, HTTP server, signals."""
+"""Coordinator process: socket, HTTP server, signals."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ from bridge.domain.times import Timestamp
 from bridge.net.door import Door, listen
 from bridge.net.http_server import BoundedServer
 from bridge.net.session import NetError
+from bridge.net.signals import wait_for_signal
 
 _log = logging.getLogger(__name__)
 
 _HOUSEKEEPING_SECONDS = 3600.0
-_HTTP_LIMIT = 1.0  # seconds that open calls may still take at a stop
+_HTTP_LIMIT = 1.0  # seconds that open calls may still take at shutdown
 
 
 def now() -> Timestamp:
-    """The wall clock, ms since the epoch. The only place of this package that reads it."""
+    """Return the wall clock time, ms since the epoch. Nothing else in this package reads the clock."""
     return time.time_ns() // 1_000_000
 
 
 def run(config: CoordinatorConfig) -> int:
-    """Serve until SIGTERM or SIGINT, then end within five seconds. Exit code: 0, or 1 when it cannot start or go on."""
+    """Serve until SIGTERM or SIGINT, then stop within five seconds. Return the exit code: 0, or 1 on failure."""
     try:
         listener = _listen(config.listen)
     except OSError as error:
@@ -43,7 +44,7 @@ def run(config: CoordinatorConfig) -> int:
         try:
             coordinator = Coordinator(config, now)
         except NetError as error:
-            _log.error("cannot call a bridge with this bridge_http_config", extra={"error": str(error)})
+            _log.error("cannot use bridge_http_config", extra={"error": str(error)})
             return 1
         except StoreError as error:
             _log.error("cannot use the storage", extra={"error": str(error)})
@@ -56,7 +57,7 @@ def _serve(config: CoordinatorConfig, coordinator: Coordinator, listener: Door) 
     try:
         http = HttpServer(config, coordinator, listener, stop.set)
     except OSError as error:
-        _log.error("cannot use the certificate and key of tls", extra={"error": str(error)})
+        _log.error("cannot use the TLS certificate and key", extra={"error": str(error)})
         return 1
     try:
         with _signals(stop):
@@ -66,27 +67,30 @@ def _serve(config: CoordinatorConfig, coordinator: Coordinator, listener: Door) 
             _keep_house(coordinator, stop)
     finally:
         _log.info("coordinator is stopping")
-        http.ask_to_stop()
+        http.request_stop()
         coordinator.stop()
         http.join(_HTTP_LIMIT)
     return 1 if http.failed else 0
 
 
 def _keep_house(coordinator: Coordinator, stop: threading.Event) -> None:
-    while not stop.wait(_HOUSEKEEPING_SECONDS):
+    while not wait_for_signal(stop, _HOUSEKEEPING_SECONDS):
         try:
             coordinator.prune()
         except StoreError as error:
-            _log.error("old requests cannot be removed", extra={"error": str(error)})
+            _log.error("cannot delete old requests", extra={"error": str(error)})
 
 
 class HttpServer:
-    """uvicorn in a thread of its own, so that the main thread keeps the signals."""
+    """HTTP server in its own thread, so that the main thread handles signals.
+
+    ended: called when the server stops. failed: it stopped without a request to.
+    """
 
     def __init__(
         self, config: CoordinatorConfig, coordinator: Coordinator, listener: Door, ended: Callable[[], None]
     ) -> None:
-        logging.getLogger("uvicorn").setLevel(logging.WARNING)  # starts and stops are logged here, with their facts
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)  # starts and stops are logged by this module
         self._server = BoundedServer(create_app(coordinator, config), listener, _tls(config))
         self._ended = ended
         self._thread: threading.Thread | None = None
@@ -94,14 +98,17 @@ class HttpServer:
         self.failed = False
 
     def start(self) -> None:
+        """Start serving."""
         self._thread = threading.Thread(target=self._run, name="http", daemon=True)
         self._thread.start()
 
-    def ask_to_stop(self) -> None:
+    def request_stop(self) -> None:
+        """Tell the server to stop."""
         self._stopping = True
-        self._server.ask_to_stop()
+        self._server.request_stop()
 
     def join(self, limit: float) -> None:
+        """Wait for the server's end, `limit` seconds at most."""
         if self._thread:
             self._thread.join(limit)
 
@@ -123,7 +130,7 @@ def _tls(config: CoordinatorConfig) -> ssl.SSLContext | None:
     if config.tls is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(config.tls.cert_file, config.tls.key_file, password=lambda: "")  # never asked for
+    context.load_cert_chain(config.tls.cert_file, config.tls.key_file, password=lambda: "")  # never prompt
     return context
 
 
@@ -134,7 +141,7 @@ def _address(listener: socket.socket) -> str:
 
 @contextmanager
 def _signals(stop: threading.Event) -> Iterator[None]:
-    """SIGTERM and SIGINT set `stop`; what was there before comes back."""
+    """Set `stop` on SIGTERM and SIGINT; restore the previous handlers afterwards."""
 
     def handle(_number: int, _frame: FrameType | None) -> None:
         stop.set()

@@ -1,4 +1,4 @@
-"""The coordinator without its HTTP server: ledger, runner and callbacks, wired."""
+"""Coordinator without its HTTP server: ledger, runner and status reports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bridge.coordinator.callback import Callbacks
 from bridge.coordinator.config import CoordinatorConfig
 from bridge.coordinator.ledger import Ledger
 from bridge.coordinator.metrics import Metrics
-from bridge.coordinator.records import ListFilter, Receipt, Record, Submission, Taken
+from bridge.coordinator.records import ListFilter, Receipt, Record, Submission, SubmissionOutcome
 from bridge.coordinator.runner import Runner, RunSettings
 from bridge.domain.errors import RequestError, StoreError, UnknownRequestError
 from bridge.domain.request import RequestState
@@ -25,14 +25,14 @@ _log = logging.getLogger(__name__)
 
 LEDGER, LOGS = "ledger.sqlite", "runs"
 STOP_GRACE = 1.5  # seconds between SIGTERM and SIGKILL for runs when the coordinator stops
-STOP_LIMIT = 2.5  # seconds to wait for them in all
-REPORT_LIMIT = 0.5  # seconds to wait for a report that is on its way
+STOP_LIMIT = 2.5  # seconds to wait for all runs together
+REPORT_LIMIT = 0.5  # seconds to wait for a report in progress
 
 
 class Coordinator:
-    """Accepts requests, runs them, reports on them. Raises StoreError when its ledger cannot be used.
+    """Service that accepts requests, runs them and reports on them. Raises StoreError when the ledger is unusable.
 
-    At the start also NetError, when a file that `bridge_http_config` names cannot be used.
+    The constructor also raises NetError when a file in `bridge_http_config` is unusable.
     """
 
     def __init__(self, config: CoordinatorConfig, now: Callable[[], Timestamp]) -> None:
@@ -52,7 +52,7 @@ class Coordinator:
         self._runner = Runner(self._ledger, settings, now, self._changed, self.metrics.run_ended)
 
     def start(self) -> None:
-        """What ran at a crash is lost; what waited is started."""
+        """Mark the runs of a crash as lost, and start waiting requests."""
         for record in self._ledger.lose_running(self.now(), "the coordinator ended while it was running"):
             _log.warning("run lost", extra={"request_id": record.id, "run": record.reference})
             self.metrics.run_ended(record)
@@ -62,35 +62,37 @@ class Coordinator:
         self._runner.start()
 
     def stop(self) -> None:
-        """End all runs and threads, within four seconds; close the ledger."""
+        """Stop all runs and threads within four seconds, and close the ledger."""
         self._runner.stop(STOP_GRACE, STOP_LIMIT)
         if self._callbacks:
             self._callbacks.stop(REPORT_LIMIT)
         self._opened.close()
 
     def prune(self) -> None:
-        """Forget what ended longer ago than `retention`, with its log."""
+        """Delete requests that ended longer ago than `retention`, with their logs."""
         for request_id in self._ledger.prune(self.now() - self.config.retention):
             (self.config.storage / LOGS / f"{request_id}.log").unlink(missing_ok=True)
 
-    # ------------------------------------------------------------ what the API offers
+    # ------------------------------------------------------------ operations of the API
 
     def submit(self, submission: Submission) -> Receipt:
-        """Write a request down; it runs when its turn comes."""
+        """Record a request; it is run when its turn comes."""
         receipt = self._ledger.accept(submission, self.now(), runnable=bool(self.config.command))
-        self.metrics.received.labels(submission.origin, receipt.taken).inc()
+        self.metrics.received.labels(submission.origin, receipt.outcome).inc()
         facts = {"request_id": submission.id, "origin": submission.origin, "run": receipt.record.reference}
-        if receipt.taken is Taken.NEW:
+        if receipt.outcome is SubmissionOutcome.NEW:
             _log.info("request accepted", extra={**facts, "model": f"{receipt.record.owner}/{submission.version}"})
             self._runner.wake()
             self._changed()
-        elif receipt.taken is Taken.CONFLICT or receipt.differs:
+        elif receipt.outcome is SubmissionOutcome.CONFLICT or receipt.differs:
             differs = receipt.differs or ("project, pipeline or version",)
-            _log.warning("a known request came again with other contents", extra={**facts, "differs": differs})
+            _log.warning(
+                "a known request was received again with different content", extra={**facts, "differs": differs}
+            )
         return receipt
 
     def cancel(self, request_id: str) -> Record:
-        """Cancel a request: at once if it waits, else stop its run. Raises UnknownRequestError, RequestError."""
+        """Cancel a waiting request, or stop its run. Raises UnknownRequestError, or RequestError if it has ended."""
         waiting = self._ledger.cancel_waiting(request_id, self.now(), "cancelled before it started")
         if waiting:
             self._changed()
@@ -100,21 +102,24 @@ class Coordinator:
         if record is None:
             raise UnknownRequestError(f"there is no request {request_id}")
         if not running and record.state is not RequestState.CANCELLED:
-            raise RequestError(f"request {request_id} is {record.state}; only what waits or runs can be cancelled")
+            raise RequestError(
+                f"request {request_id} is {record.state}; only a waiting or running request can be cancelled"
+            )
         return record
 
     def get(self, request_id: str) -> Record | None:
+        """Return a request; None if it is unknown."""
         return self._ledger.get(request_id)
 
     def page(self, which: ListFilter) -> tuple[list[Record], int]:
-        """Newest first, with the number of all that match."""
+        """Return one page, newest first, and the number of all matching requests."""
         return self._ledger.page(which)
 
     def check_ready(self) -> None:
-        """StoreError unless requests can be written down and started."""
+        """Raise StoreError unless requests can be recorded and started."""
         self._ledger.check()
         if not self._runner.alive:
-            raise StoreError("the thread that starts runs is gone")
+            raise StoreError("the thread that starts runs has died")
 
     def _changed(self) -> None:
         if self._callbacks:
@@ -129,7 +134,7 @@ class Coordinator:
 
 
 def _make_folders(storage: Path) -> Path:
-    """Make the folder of the ledger and that of the logs, closed to others with all that is in them."""
+    """Create the directories of the ledger and of the logs, private to the owner; return that of the logs."""
     logs = storage / LOGS
     try:
         private_folder(storage)

@@ -1,1 +1,1 @@
-"""Pure values: what a model, an event, a verdict, a rule and a request are. Standard library and numpy only."""
+"""Pure values: models, events, verdicts, rules and requests. Imports only the standard library and numpy."""

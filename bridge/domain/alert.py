@@ -1,8 +1,8 @@
-"""The life cycle of a rule over all its models: `for`, `keep_firing_for`, hysteresis. Pure, over columns.
+"""Alert life cycle of a rule over all its models: `for`, `keep_firing_for`, hysteresis. Pure functions over columns.
 
-As in Prometheus: `for: 0` fires at the first breach; one healthy slot while pending resets; `for` and
-`keep_firing_for` compare slot times, never the clock. Beyond it: a `band` verdict (between `clear` and the limit)
-keeps a firing rule firing and starts nothing; an inconclusive verdict leaves the state as it is.
+As in Prometheus, `for: 0` fires at the first breach, one healthy slot while pending resets the alert, and `for` and
+`keep_firing_for` compare slot times, never the clock. Two additions: a `band` verdict (between `clear` and the limit)
+keeps a firing rule firing but starts nothing, and an inconclusive verdict leaves the state unchanged.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Instants = NDArray[np.int64]
 Positions = NDArray[np.int64]
 
 
-_NOTHING = np.zeros(0, np.int64)
+_NO_ROWS = np.zeros(0, np.int64)
 
 
 class State(IntEnum):
-    """State of a rule for one model; int8 in columns."""
+    """Alert state of a rule for one model; int8 in columns."""
 
     INACTIVE = 0
     PENDING = 1
@@ -35,7 +35,7 @@ class State(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class AlertRow:
-    """The stored state of one rule for one model; an inactive one has no row. Instants in ms, 0 = not set."""
+    """Stored state of one rule for one model; an inactive alert has no row. Instants in ms, 0 = not set."""
 
     rule: str
     fingerprint: str
@@ -48,16 +48,18 @@ class AlertRow:
 
     @property
     def blank(self) -> bool:
-        """Nothing is left to remember."""
+        """True if the row holds nothing to restore: inactive, and no recent breaches."""
         return self.state is State.INACTIVE and not self.recent
 
 
 @dataclass(slots=True)
 class AlertColumns:
-    """State of one rule for every model slot: state int8, instants int64 ms with 0 for "not set".
+    """Alert state of one rule for every model, one row per model. All columns have the shape (n,).
 
-    recent: int64, one bit for each of the last conclusive slots, the lowest is the latest; set = breached. Only rules
-    with `breaches` keep it.
+    state: int8, a `State`.
+    active_at, fired_at, keep_since: int64, instants in ms, 0 = not set.
+    recent: int64, one bit for each of the last conclusive slots, the lowest bit is the latest; set = breached. Used
+        only by rules with `breaches`.
     """
 
     state: Int8
@@ -68,10 +70,11 @@ class AlertColumns:
 
     @staticmethod
     def empty(size: int = 0) -> AlertColumns:
+        """Return columns for `size` inactive models."""
         return AlertColumns(np.zeros(size, np.int8), *(np.zeros(size, np.int64) for _ in range(4)))
 
     def grow(self, size: int) -> None:
-        """Make room for `size` model slots; new ones are inactive."""
+        """Extend the columns to `size` rows; new rows are inactive."""
         more = size - len(self.state)
         if more > 0:
             self.state = np.concatenate([self.state, np.zeros(more, np.int8)])
@@ -81,31 +84,35 @@ class AlertColumns:
             self.recent = np.concatenate([self.recent, np.zeros(more, np.int64)])
 
     def copy(self) -> AlertColumns:
+        """Return a deep copy."""
         return AlertColumns(
             self.state.copy(), self.active_at.copy(), self.fired_at.copy(), self.keep_since.copy(), self.recent.copy()
         )
 
-    def part(self, slots: Positions) -> AlertColumns:
-        """A copy of some models' columns, without `recent`."""
-        instants = (self.active_at[slots], self.fired_at[slots], self.keep_since[slots])
-        return AlertColumns(self.state[slots], *instants, _NOTHING)
+    def part(self, which: Positions) -> AlertColumns:
+        """Return a copy of the given rows, without `recent`."""
+        instants = (self.active_at[which], self.fired_at[which], self.keep_since[which])
+        return AlertColumns(self.state[which], *instants, _NO_ROWS)
 
-    def put(self, slots: Positions, part: AlertColumns) -> None:
-        """Put such a copy back."""
-        self.state[slots] = part.state
-        self.active_at[slots], self.fired_at[slots] = part.active_at, part.fired_at
-        self.keep_since[slots] = part.keep_since
+    def put(self, which: Positions, part: AlertColumns) -> None:
+        """Write a copy made by `part` back to the given rows."""
+        self.state[which] = part.state
+        self.active_at[which], self.fired_at[which] = part.active_at, part.fired_at
+        self.keep_since[which] = part.keep_since
 
-    def clear(self, slots: Positions) -> None:
-        """Nothing is known of these models."""
-        self.state[slots] = State.INACTIVE
+    def clear(self, which: Positions) -> None:
+        """Reset the given rows to inactive."""
+        self.state[which] = State.INACTIVE
         for instants in (self.active_at, self.fired_at, self.keep_since, self.recent):
-            instants[slots] = 0
+            instants[which] = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """Model slots whose state one `advance` changed; `touched` are all whose stored row changed."""
+    """Rows whose state one `advance` changed, by kind of transition.
+
+    touched: every row whose stored state changed, including changes that are no transition.
+    """
 
     pending: Positions
     fired: Positions
@@ -120,9 +127,11 @@ _NO_MOVES = Moves(*(np.zeros(0, np.int64) for _ in range(5)))
 
 
 def apply_policies(code: Int8, cause: Int8, policies: Mapping[Cause, str], known: NDArray[np.bool_]) -> Int8:
-    """The codes after the rule's policy for each cause of inconclusive: `ok` and `fire` decide, all others leave.
+    """Return the codes after applying the rule's policy for each cause of an inconclusive verdict.
 
-    known: bool (n,), the models that the policies are for: nothing is decided of one that the rule has never seen.
+    `ok` and `fire` replace the code; every other policy leaves it.
+
+    known: bool (n,), models that the rule has seen. Policies apply to these only.
     """
     decided = code
     for wanted, policy in policies.items():
@@ -133,9 +142,11 @@ def apply_policies(code: Int8, cause: Int8, policies: Mapping[Cause, str], known
 
 
 def count_breaches(columns: AlertColumns, code: Int8, at_least: int, of: int) -> Int8:
-    """The codes under N of M: remember this slot in `columns.recent`, and judge by the last `of` conclusive ones.
+    """Return the codes under N of M, and shift this slot into `columns.recent`.
 
-    An inconclusive slot is not one of them, and stays inconclusive.
+    A model is breached if at least `at_least` of its last `of` conclusive slots were. An inconclusive slot is not
+    counted
+    and stays inconclusive.
     """
     known, breached = code != Code.INCONCLUSIVE, code == Code.BREACHED
     window = (1 << of) - 1
@@ -146,11 +157,14 @@ def count_breaches(columns: AlertColumns, code: Int8, at_least: int, of: int) ->
 
 
 def advance(columns: AlertColumns, code: Int8, slot: Timestamp, *, for_: Duration, keep: Duration) -> Moves:
-    """Move every model's state by one slot, in place; `code` is int8 over all model slots of `columns`."""
+    """Advance every model's alert state by one slot, in place, and return the transitions.
+
+    code: int8 (n,), one verdict code per row of `columns`.
+    """
     state = columns.state
     if not columns.keep_since.any() and np.array_equal(state, _SETTLED[(code == Code.BREACHED).view(np.int8)]):
-        return _NO_MOVES  # what is breached fires, and nothing else does
-    some = np.flatnonzero((state != State.INACTIVE) | (code == Code.BREACHED))  # the others stay as they are
+        return _NO_MOVES  # exactly the breached models are firing, so nothing changes
+    some = np.flatnonzero((state != State.INACTIVE) | (code == Code.BREACHED))  # no other row can change
     if len(some) == len(state):
         return _moved(columns, code, slot, for_, keep)
     chosen = columns.part(some)
@@ -160,7 +174,7 @@ def advance(columns: AlertColumns, code: Int8, slot: Timestamp, *, for_: Duratio
 
 
 def _moved(columns: AlertColumns, code: Int8, slot: Timestamp, for_: Duration, keep: Duration) -> Moves:
-    """`advance`, whatever there is to move."""
+    """Advance all rows of `columns`, without the shortcuts of `advance`."""
     state = columns.state
     firing, pending, inactive = state == State.FIRING, state == State.PENDING, state == State.INACTIVE
     breached, known = code == Code.BREACHED, code != Code.INCONCLUSIVE
@@ -189,7 +203,7 @@ def _moved(columns: AlertColumns, code: Int8, slot: Timestamp, for_: Duration, k
 
 
 def skip_unseen(columns: AlertColumns, gap: Duration) -> None:
-    """Time that was never evaluated does not count towards `for` or `keep_firing_for`: shift what is running."""
+    """Shift running `for` and `keep_firing_for` timers by `gap` ms that were never evaluated."""
     waiting = columns.state == State.PENDING
     columns.active_at[waiting] += gap
     columns.keep_since[columns.keep_since != 0] += gap
@@ -198,7 +212,7 @@ def skip_unseen(columns: AlertColumns, gap: Duration) -> None:
 def rows(
     columns: AlertColumns, which: Positions, rule: str, fingerprint: str, models: list[ModelKey]
 ) -> list[AlertRow]:
-    """The rows to store for the model slots `which`, inactive ones included (they delete their row)."""
+    """Return the rows to store for the models `which`, inactive ones included (they delete their stored row)."""
     return [
         AlertRow(
             rule,

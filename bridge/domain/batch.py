@@ -1,4 +1,4 @@
-"""One signal of all models in one slot, as columns."""
+"""Samples of one signal for all models in one slot, as columns."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HISTOGRAMS = frozenset({BUCKETS, REFERENCE})
 
 
 class EventKind(StrEnum):
-    """Which ModelEvent a signal's samples are; a closed set, so it may be a metric's label."""
+    """Kind of ModelEvent that a signal's samples represent. A closed set, so it is safe as a metric label."""
 
     LATENCY = "latency"
     DRIFT = "drift"
@@ -34,20 +34,26 @@ class EventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EventBatch:
-    """The samples of one signal for the k models that reported in one slot.
+    """Samples of one signal for the k models that reported in one slot.
 
-    name: the signal's (or `expr` rule's) name. slot: the instant that is evaluated.
-    table: slot number -> ModelKey. index: int32 (k,), the slot number of each element, no duplicates.
-    columns: `value` | `errors` and `total` | `n`, float64 (k,), in the signal's own unit; `updated`, float64 (k,), when
-    the numbers were made, in seconds since the epoch; `discover`, float64 (k,), there for models that must report;
-    `buckets` and `reference`, float64 (k, b), cumulative counts at the upper bounds `bounds` (b,), NaN at a bound that
-    the model's histogram does not have; `sum` and `reference_sum`, float64 (k,), of what was observed.
-    A missing sample of a column is NaN.
+    name: name of the signal, or of the rule for an `expr` rule.
+    slot: evaluation time.
+    table: model table that `index` refers to.
+    index: int32 (k,), row in `table` of each element, without duplicates.
+    columns: by name, in the signal's unit; a missing sample is NaN.
+        `value`, or `errors` and `total`, and `n`: float64 (k,).
+        `updated`: float64 (k,), when the sample was computed, in seconds since the epoch.
+        `discover`: float64 (k,), present for models that must report.
+        `buckets`, `reference`: float64 (k, b), cumulative counts at the upper bounds `bounds`; NaN at a bound that
+        the model's histogram does not have.
+        `sum`, `reference_sum`: float64 (k,), sum of the observations.
+    bounds: float64 (b,), upper bounds of the histogram columns.
     unit_ms: for latency, milliseconds per unit of `value` (1000 for seconds).
-    series: the k label sets as JSON objects in bytes (of the `value` or first column), for explanations.
-    cause: not NONE when the answer as a whole may not be trusted (PARTIAL), so that absence means nothing.
-    notes: warnings of the server, for people. elements: how many series the answers held; skipped: reason -> count
-    of elements that were not used (elements = used + skipped).
+    series: k label sets as JSON objects in bytes, of the `value` column or else the first one; for explanations.
+    cause: PARTIAL if the response may be incomplete, so that an absent model proves nothing; else NONE.
+    notes: warnings of the server, for display.
+    elements: number of series in the responses.
+    skipped: reason -> number of series that were not used (elements = used + skipped).
     """
 
     name: str
@@ -68,7 +74,7 @@ class EventBatch:
         return len(self.index)
 
     def column(self, name: str) -> Floats:
-        """Column `name`; MissingDataError when the signal does not carry it."""
+        """Return column `name`. Raises MissingDataError if the signal has no such column."""
         try:
             return self.columns[name]
         except KeyError:
@@ -76,8 +82,12 @@ class EventBatch:
             raise MissingDataError(f"signal {self.name!r} has no column {name!r}; it has: {have}") from None
 
     def values(self) -> Floats:
-        """The number that a limit is compared with: `value`, else errors / total (0/0 is NaN: no traffic), else the
-        mean of `buckets`: exact where there is a `sum`, as their bounds have it otherwise."""
+        """Return the numbers that limits are compared with, float64 (k,).
+
+        These are `value`, else errors / total (0/0 is NaN: no traffic), else the mean of `buckets`: exact if there is a
+        `sum`,
+        else estimated from the bucket bounds.
+        """
         if VALUE in self.columns or not {ERRORS, BUCKETS} & self.columns.keys():
             return self.column(VALUE)
         if ERRORS not in self.columns:
@@ -86,7 +96,7 @@ class EventBatch:
             return self.column(ERRORS) / self.column(TOTAL)
 
     def event_at(self, position: int) -> ModelEvent:
-        """Element `position` as the object that a strategy's `analyse` takes."""
+        """Return the element at `position` as the event that a strategy's `analyse` accepts."""
         value = float(self.values()[position])
         match self.event:
             case EventKind.LATENCY:
@@ -99,7 +109,7 @@ class EventBatch:
                 return Custom(self.slot, self.name, {"value": value})
 
     def reporting(self) -> tuple[EventBatch, Slots]:
-        """The models that report a number, and the slots of those that only `discover` names."""
+        """Return the models that report a number, and the rows of models that only `discover` lists."""
         others = [column for name, column in self.columns.items() if name not in {DISCOVER, UPDATED, COUNT}]
         silent = np.logical_and.reduce([np.isnan(column.T).reshape(-1, len(self)).all(axis=0) for column in others])
         silent &= ~np.isnan(self.columns[DISCOVER])
@@ -107,12 +117,12 @@ class EventBatch:
             return self, self.index[:0]
         here = np.flatnonzero(~silent)
         columns = {name: column[here] for name, column in self.columns.items()}
-        series = [self.series[place] for place in here.tolist()] if self.series else ()
+        series = [self.series[position] for position in here.tolist()] if self.series else ()
         return replace(self, index=self.index[here], columns=columns, series=series), self.index[silent]
 
     @staticmethod
     def of_event(model: ModelKey, event: ModelEvent) -> EventBatch:
-        """A batch of one, for `analyse`; MissingDataError for an event that carries no number we know."""
+        """Return a batch of one event. Raises MissingDataError if the event has no number to compare."""
         match event:
             case Latency(timestamp, value):
                 kind, name = EventKind.LATENCY, "latency"
@@ -123,7 +133,7 @@ class EventBatch:
             case Custom(timestamp, name, {"value": int() | float() as value}):
                 kind = EventKind.CUSTOM
             case _:
-                raise MissingDataError(f"{type(event).__name__} carries no number that this strategy can compare")
+                raise MissingDataError(f"{type(event).__name__} has no number that this strategy can compare")
         table = ModelTable()
         index = np.array([table.row(model)], np.int32)
         return EventBatch(name, kind, timestamp, table, index, {VALUE: np.array([value], np.float64)}, elements=1)

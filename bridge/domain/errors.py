@@ -1,20 +1,20 @@
-"""Every error that the package raises on purpose.
+"""Errors that the package raises on purpose.
 
 BridgeError
-├── StrategyError             a strategy could not judge; the other observers go on
-│   ├── MissingDataError           what it needs is not in the event or batch
-│   └── Internal              the strategy itself failed
-├── SourceError               a query was not answered; says whether asking again can help
-├── StoreError                the store cannot be used; nothing that was committed is lost
-│   ├── StoreBusyError             another process holds it
-│   ├── StoreCorruptError          the file is not a database of ours, or is damaged
-│   ├── StoreFullError             the disk is full, or the file may not grow
-│   ├── StoreLostError             the files are not those that were opened
-│   ├── StoreUncertainError        what it holds is not known: a COMMIT was not answered, or the lock was lost
-│   └── SchemaTooNewError          written by a newer version
-├── RequestError              a command on a request cannot be carried out
-│   └── UnknownRequestError        there is no request with that id
-└── ConfigError               the files are wrong; carries every problem at once
+├── StrategyError             a strategy failed to evaluate; other observers are not affected
+│   ├── MissingDataError           the event or batch lacks data that the strategy needs
+│   └── InternalError              the strategy's own code failed
+├── SourceError               a query failed; `transient` tells whether a retry can help
+├── StoreError                the store is not usable; no committed data is lost
+│   ├── StoreBusyError             another process holds the lock
+│   ├── StoreCorruptError          the file is not a database of the bridge, or is damaged
+│   ├── StoreFullError             the disk is full, or the file has reached its size limit
+│   ├── StoreLostError             the database files were replaced or removed
+│   ├── StoreUncertainError        its content is unknown: a COMMIT got no response, or the lock was lost
+│   └── SchemaTooNewError          the schema was written by a newer version
+├── RequestError              a command on a request is not possible
+│   └── UnknownRequestError        no request has that id
+└── ConfigError               the configuration is invalid; contains every problem
 """
 
 from __future__ import annotations
@@ -24,34 +24,35 @@ from dataclasses import dataclass
 from bridge.domain.limits import cut
 from bridge.domain.verdict import Cause
 
+RECORDINGS = "recording-rules"  # the lint of a note, which is never fatal
 QUERY_SHOWN = 500  # characters of an expression in a message
 
 
 class BridgeError(Exception):
-    """Root of the tree."""
+    """Base class of all errors of the package."""
 
 
 class StrategyError(BridgeError):
-    """A strategy could not judge."""
+    """Failure of a strategy to evaluate."""
 
 
 class MissingDataError(StrategyError):
-    """A strategy needs a column or an event that is not there."""
+    """Column or event that a strategy needs and did not get."""
 
 
 class InternalError(StrategyError):
-    """A strategy failed in its own code."""
+    """Exception in a strategy's own code."""
 
 
 class SourceError(BridgeError):
-    """A query was not answered.
+    """Failed query.
 
-    reason: closed word for metrics (`timeout`, `bad_data`, `execution`, `network`, `rate_limited`, `unavailable`,
-    `unauthorized`, `internal`, `canceled`, `not_prometheus`, `duplicate_model`, `limit`).
-    transient: asking again later can help.
-    cause: how the verdicts of the slot are called.
-    query, when: what was asked, and for which time; empty until whoever asked knows. fault: all but the time, so that
-    the same failure reads the same at every slot.
+    reason: closed set of words for metrics (`timeout`, `bad_data`, `execution`, `network`, `rate_limited`,
+        `unavailable`, `unauthorized`, `internal`, `canceled`, `not_prometheus`, `duplicate_model`, `limit`).
+    transient: True if a retry can help.
+    cause: cause of the slot's inconclusive verdicts.
+    query: the PromQL expression; empty until the caller adds it.
+    when: the evaluation time of the query, as text; empty until the caller adds it.
     """
 
     query: str = ""
@@ -65,6 +66,7 @@ class SourceError(BridgeError):
 
     @property
     def fault(self) -> str:
+        """Message without the time, so that the same failure has the same text at every slot."""
         return super().__str__() + (f"; query: {cut(self.query, QUERY_SHOWN)}" if self.query else "")
 
     def __str__(self) -> str:
@@ -72,46 +74,48 @@ class SourceError(BridgeError):
 
 
 class StoreError(BridgeError):
-    """The store cannot be used."""
+    """Store that is not usable."""
 
 
 class StoreBusyError(StoreError):
-    """Another process holds the store."""
+    """Store that another process holds."""
 
 
 class StoreCorruptError(StoreError):
-    """The file is not a database of ours, or is damaged."""
+    """File that is not a database of the bridge, or is damaged."""
 
 
 class StoreFullError(StoreError):
-    """No space is left to write."""
+    """Store without space left to write."""
 
 
 class StoreLostError(StoreError):
-    """The files of the database were removed, replaced or emptied while they were in use."""
+    """Database files that were removed, replaced or emptied while in use."""
 
 
 class StoreUncertainError(StoreError):
-    """What the store holds is not known any more: load it before anything else is decided."""
+    """Store whose content is unknown: reload it before the next decision."""
 
 
 class SchemaTooNewError(StoreError):
-    """The database was written by a newer version."""
+    """Database written by a newer version."""
 
 
 class RequestError(BridgeError):
-    """A command on a request cannot be carried out in its present state."""
+    """Command on a request that is not possible in the request's state."""
 
 
 class UnknownRequestError(RequestError):
-    """There is no request with that id."""
+    """Command on a request id that does not exist."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """One mistake in a file: where it is, what is wrong, what would be right.
+    """One mistake in a file: its location, what is wrong, and how to fix it.
 
-    lint: the name of a doubt; "" = it is an error.
+    line: 1-based, 0 = the file as a whole.
+    path: key path in the file, such as `groups[0].rules[1].expr`.
+    lint: name of the lint for a warning; "" = an error.
     """
 
     file: str
@@ -122,14 +126,16 @@ class Problem:
     lint: str = ""
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}: " if self.line else f"{self.file}: "
-        where = f"{self.path}: " if self.path else ""
-        said = f"{self.message}" + (f" ({self.hint})" if self.hint else "")
-        return f"{place}{where}warning: {said} [{self.lint}]" if self.lint else f"{place}{where}{said}"
+        location = f"{self.file}:{self.line}: " if self.line else f"{self.file}: "
+        location += f"{self.path}: " if self.path else ""
+        text = self.message + (f" ({self.hint})" if self.hint else "")
+        if self.lint == RECORDINGS:
+            return f"{location}note: {text}"
+        return f"{location}warning: {text} [{self.lint}]" if self.lint else f"{location}{text}"
 
 
 class ConfigError(BridgeError):
-    """The configuration is wrong: all its problems, in file order."""
+    """Invalid configuration with all its problems, in file order."""
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = sorted(problems)

@@ -1,7 +1,7 @@
-"""Observations of one model. Match with a default branch: new variants may come.
+"""Observations of one model. Match with a default branch: new variants may be added.
 
-Each event checks its values when it is made and raises TypeError with the field's name and what it must be. A NaN is
-taken: strategies call it inconclusive.
+Each event validates its values on creation and raises TypeError with the field's name and the expected type. NaN is
+accepted: strategies treat it as inconclusive.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ class Latency(ModelEvent):
 
 @dataclass(frozen=True, slots=True)
 class Drift(ModelEvent):
-    """Distance that data or predictions have moved.
+    """Distance by which data or predictions have drifted.
 
-    score: in [0, 1], higher is stronger; so not a p-value, which would be 1 - p.
+    score: in [0, 1], higher is stronger. It is not a p-value; pass 1 - p instead.
     """
 
     score: float
@@ -72,7 +72,8 @@ class Drift(ModelEvent):
 class InferenceError(ModelEvent):
     """Failed inferences.
 
-    message: for people. rate: the share of inferences that failed, in [0, 1].
+    message: text for display.
+    rate: share of inferences that failed, in [0, 1].
     """
 
     message: str
@@ -88,7 +89,8 @@ class InferenceError(ModelEvent):
 class Custom(ModelEvent):
     """Any other observation.
 
-    name: the signal's name. payload: a value that JSON can carry; `{"value": 0.93}` for a plain number.
+    name: the signal's name.
+    payload: a JSON value; `{"value": 0.93}` for a plain number.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Why a rule did, or did not, ask for a retraining of a model: every check in its order."""
+"""Explanation of why a rule did, or did not, request a retraining of a model: every check in order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from bridge.domain.times import Timestamp
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One step on the way to a request. passed: True leads on, False is where it ends, None is not known."""
+    """One step on the way to a request.
+
+    passed: True = the next check follows; False = the request stops here; None = unknown.
+    """
 
     name: str
     passed: bool | None
@@ -20,10 +23,12 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One rule and one model at one slot. answer: the one sentence. recomputed: from history, not from what was kept.
+    """Explanation for one rule and one model at one slot.
 
-    helped: how many retrainings that the rule led to did, in words; "" = none was judged. repeat: a shell command for
-    each query, which asks it again at the same instant.
+    answer: the conclusion in one sentence.
+    repeat: one shell command per query that repeats it at the same time.
+    recomputed: True if the explanation was recomputed from history instead of read from stored state.
+    helped: how many retrainings that the rule led to helped, in words; "" = none has a recovery verdict.
     """
 
     rule: str
@@ -37,7 +42,7 @@ class Explanation:
 
 
 def curl(url: str, query: str, at: Timestamp) -> str:
-    """A command that repeats an instant query."""
+    """Return a shell command that repeats an instant query."""
     parts = ["curl", "-sG", f"{url.rstrip('/')}/api/v1/query"]
     parts += ["--data-urlencode", f"query={query}", "--data-urlencode", f"time={at / 1000:.3f}"]
     return shlex.join(parts)

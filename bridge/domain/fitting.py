@@ -1,4 +1,4 @@
-"""Makes a request small enough for every receiver: what explains it is cut, with a mark, and never who it is."""
+"""Size limit of requests: explanatory texts are truncated with a mark, identity never."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from dataclasses import replace
 from bridge.domain.limits import LARGEST_REQUEST, LONGEST_TEXT, cut, mark
 from bridge.domain.request import Evidence, RetrainRequest
 
-CUT = "_cut"  # the label or annotation that says how many others are missing
+CUT = "_cut"  # label or annotation with the number of entries left out
 _LEVELS = ((LONGEST_TEXT, 100), (2_000, 50), (1_000, 20), (500, 10), (200, 5), (40, 1))  # characters, entries
 
 
 def size(request: RetrainRequest) -> int:
-    """Return how many bytes the request has as JSON."""
+    """Return the size of the request as JSON, in bytes."""
     return len(json.dumps(request.to_json(), ensure_ascii=False).encode())
 
 
 def fitted(request: RetrainRequest) -> RetrainRequest:
-    """Return the request, cut as little as makes it fit into LARGEST_REQUEST bytes.
+    """Return the request, truncated only as far as needed to fit into LARGEST_REQUEST bytes.
 
-    id, model, leading rule and labels stay: files and sources bound them.
+    id, model, leading rule and labels stay unchanged: configuration and sources limit their size.
     """
     fitting = request
     for characters, entries in _LEVELS:
@@ -54,6 +54,6 @@ def _evidence(item: Evidence, characters: int, entries: int) -> Evidence:
 
 
 def _entries(items: Mapping[str, str], characters: int, entries: int, what: str) -> dict[str, str]:
-    """Return the first entries, their texts cut."""
+    """Return the first entries with truncated texts."""
     kept = {cut(name, characters): cut(text, characters) for name, text in list(items.items())[:entries]}
     return kept if len(items) <= entries else {**kept, CUT: mark(entries, len(items), what)}

@@ -1,4 +1,4 @@
-"""What may hold a request back, in order; pure. A gate holds, it never drops."""
+"""Gates that hold a request, in order. Pure functions. A gate holds a request; it never drops it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from bridge.domain.times import Duration, Timestamp
 
 @dataclass(frozen=True, slots=True)
 class PipelineLoad:
-    """What is known of one (project, pipeline): `busy_until` 0 = nothing is in flight; `last_end` 0 = never retrained.
+    """Retraining activity of one pipeline.
 
-    busy_until: when an unanswered request stops counting. last_end: completion of the latest one, else its delivery.
-    unhelpful: how many retrainings in a row did not help.
+    busy_until: when requests without a reported outcome stop counting as in flight; 0 = none is in flight.
+    last_end: end of the latest retraining, else its delivery; 0 = never retrained.
+    unhelpful: number of retrainings in a row that did not help.
     """
 
     busy_until: Timestamp = 0
@@ -25,7 +26,10 @@ class PipelineLoad:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A gate is closed: which one, and until when (expected; 0 = when somebody acts)."""
+    """Closed gate.
+
+    until: when it is expected to open; 0 = when someone acts.
+    """
 
     reason: HoldReason
     until: Timestamp
@@ -33,11 +37,14 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """All that the gates look at for one request. Every `..._until`: instant in ms, closed while it is later than slot.
+    """Input of the gates for one request.
 
-    attempts: closed after so many retrainings in a row that did not help, 0 = never. silences_unknown: nobody knows
-    whether it is silenced, and that holds; or a silence that may cover it cannot be understood. unapproved: somebody
-    has to say yes first.
+    ..._until: instants in ms; the gate is closed while `slot` is earlier.
+    attempts: number of retrainings in a row without success that closes the gate, 0 = never.
+    silences_unknown: True if the request is held because it is unknown whether it is silenced: the list of silences is
+        outdated and the configuration holds requests then, or a silence that may match has a matcher that cannot be
+        parsed.
+    unapproved: True if the request still needs approval.
     """
 
     slot: Timestamp
@@ -54,7 +61,7 @@ class Situation:
 
 
 def gates(now: Situation) -> tuple[tuple[HoldReason, bool, Timestamp], ...]:
-    """Every gate in order: whether it is closed, and until when (expected; 0 = when somebody acts)."""
+    """Return every gate in order: its reason, whether it is closed, and until when (0 = until someone acts)."""
     load, slot = now.load, now.slot
     cooled = load.last_end + now.cooldown if load.last_end else 0
     return (
@@ -72,16 +79,16 @@ def gates(now: Situation) -> tuple[tuple[HoldReason, bool, Timestamp], ...]:
 
 
 def check(now: Situation) -> Hold | None:
-    """The first closed gate, or None: the request may go."""
+    """Return the first closed gate, or None if the request may be sent."""
     return next((Hold(reason, until) for reason, closed, until in gates(now) if closed), None)
 
 
 def budget_until(earlier: Sequence[Timestamp], later: Sequence[Timestamp], rate: Budget) -> Timestamp:
-    """From when one more fits into the rate; in the past: it fits now.
+    """Return when the budget allows one more request; an instant in the past means now.
 
-    earlier, later: instants at which others went, ascending, the later ones after the earlier ones.
+    earlier, later: instants of the requests sent so far, ascending; all of `later` are after `earlier`.
     """
-    place = rate.count - len(later)  # of the one, counted from the end, that has to leave the window
-    if place <= 0:
+    from_end = rate.count - len(later)  # position in `earlier` of the request that must leave the window first
+    if from_end <= 0:
         return later[-rate.count] + rate.window
-    return earlier[-place] + rate.window if place <= len(earlier) else 0
+    return earlier[-from_end] + rate.window if from_end <= len(earlier) else 0

@@ -8,10 +8,13 @@ from bridge.domain.verdict import Floats
 
 
 def means(counts: Floats, bounds: Floats | None, total: Floats | None = None) -> Floats:
-    """Means (k,) of histograms (k, b) with upper bounds (b,); NaN where there are no observations, or no +Inf bucket.
+    """Return the means (k,) of histograms; NaN without observations or without a +Inf bucket.
 
-    total: (k,) what the observations add up to. Where it is not there, each counts as the middle of its bucket; the
-    first one begins at 0 when all bounds are above it, and what is above the last bound counts as that bound.
+    counts: (k, b), cumulative counts.
+    bounds: (b,), upper bounds.
+    total: (k,), sum of the observations. Where it is missing, each observation counts as the middle of its bucket. The
+        first bucket starts at 0 if all bounds are positive; observations above the last finite bound count as that
+        bound.
     """
     if bounds is None or not len(bounds) or bounds[-1] != np.inf:
         return np.full(len(counts), np.nan)
@@ -24,7 +27,7 @@ def means(counts: Floats, bounds: Floats | None, total: Floats | None = None) ->
 
 
 def _middles(counts: Floats, bounds: Floats) -> Floats:
-    """Sums (k,) of the middles of the buckets that each observation is in."""
+    """Return the sums (k,) over all observations, each taken as the middle of its bucket."""
     if len(bounds) == 1:
         return np.full(len(counts), np.nan)
     present = ~np.isnan(counts)

@@ -1,9 +1,9 @@
-"""How large a request may be: one place, from which the coordinator's limits follow."""
+"""Size limits of a request, in one module; the coordinator's limits are derived from them."""
 
 from __future__ import annotations
 
 LARGEST_REQUEST = 60_000  # bytes of a request as JSON; the environment of a command holds twice as much
-LONGEST_LINK = 4_096  # bytes of the link that a bridge adds to it
+LONGEST_LINK = 4_096  # bytes of the link that the bridge adds to it
 LONGEST_PART = 1_024  # characters of a model's project, pipeline or version
 LONGEST_NAME = 256  # characters of the name of a rule or group
 LARGEST_LABELS = 2_048  # bytes of the labels of a rule, and of those of a group
@@ -11,10 +11,10 @@ LONGEST_TEXT = 4_000  # characters of a rendered annotation
 
 
 def cut(text: str, most: int) -> str:
-    """Return `text`, or its first `most` characters and a mark that says so."""
+    """Return `text`, truncated to `most` characters with a mark if it is longer."""
     return text if len(text) <= most else f"{text[:most]}… {mark(most, len(text), 'characters')}"
 
 
 def mark(kept: int, of: int, what: str) -> str:
-    """Return what stands where something was left out."""
+    """Return the mark for a truncation: how many of how many items are kept."""
     return f"(cut, {kept} of {of} {what})"

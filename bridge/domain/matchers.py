@@ -12,7 +12,7 @@ from bridge.domain.regex import ALERTMANAGER, Dialect, Regex
 LONGEST = 256 * 1024
 _SHOWN = 200
 _MATCHER = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(=~|!~|!=|=)\s*(.*)", re.DOTALL)
-# Pieces between commas; a quoted text may hold commas, and quotes behind a backslash.
+# Text between commas; a quoted string may contain commas and escaped quotes.
 _PIECE = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^,"\\]|\\.|["\\])+', re.DOTALL)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _UNQUOTED = re.compile(r'(?:[^"\\]|\\.|\\$)*', re.DOTALL)
@@ -22,9 +22,9 @@ _EXAMPLE = 'write it as in Alertmanager, for example severity="page"'
 
 @dataclass(frozen=True)
 class Matcher:
-    """One condition on one label; a label that is missing counts as empty, regular expressions match the whole.
+    """Condition on one label. A missing label counts as empty; regular expressions are anchored.
 
-    dialect: whose regular expressions they are.
+    dialect: flavour of the regular expressions.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Matcher:
 
     @staticmethod
     def parse(text: str, dialect: Dialect = ALERTMANAGER) -> Matcher:
-        """Return the matcher that the text says; ValueError says what one looks like."""
+        """Return the parsed matcher. Raises ValueError with an example of a valid one."""
         match = _MATCHER.fullmatch(text.strip())
         if match is None:
             raise ValueError(f"{_shown(text)} is not a matcher; {_EXAMPLE}")
@@ -48,26 +48,26 @@ class Matcher:
 
     @staticmethod
     def parse_list(text: str, dialect: Dialect = ALERTMANAGER) -> list[Matcher]:
-        """Return one or more matchers, separated by commas, in braces or not: {severity="page",team="ml"}."""
+        """Return one or more matchers, separated by commas, optionally in braces: {severity="page",team="ml"}."""
         if len(text) > LONGEST:
             raise ValueError(f"{_shown(text)}: matchers of {len(text)} characters; write at most {LONGEST}")
         inner = text.strip().removeprefix("{").removesuffix("}")
         pieces = _PIECE.findall(inner)
         if not any(piece.strip() for piece in pieces):
-            raise ValueError(f"{_shown(text)} holds no matcher; {_EXAMPLE}")
+            raise ValueError(f"{_shown(text)} contains no matcher; {_EXAMPLE}")
         return [Matcher.parse(piece, dialect) for piece in pieces]
 
     def compile(self) -> None:
-        """Compile the regular expression, if it is one; ValueError says what is wrong with it."""
+        """Compile the regular expression, if there is one. Raises ValueError if it is invalid."""
         if self.op in {"=~", "!~"}:
-            self._regex  # noqa: B018 - it is kept
+            self._regex  # noqa: B018 - fills the cache
 
     @cached_property
     def _regex(self) -> Regex:
         return Regex(self.value, self.dialect)
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Return whether the label set satisfies the condition."""
+        """Return whether the label set satisfies the matcher."""
         value = labels.get(self.name, "")
         if self.op in {"=", "!="}:
             return (value == self.value) == (self.op == "=")
@@ -83,9 +83,9 @@ def _shown(text: str) -> str:
 
 
 def _unquoted(written: str, text: str) -> str:
-    """The value without its quotes; an escape that means nothing stays as it is, as in Alertmanager."""
+    """Return the value without its quotes; an unknown escape stays unchanged, as in Alertmanager."""
     quoted = _QUOTED.fullmatch(written)
     if quoted is None and _UNQUOTED.fullmatch(written) is None:
-        raise ValueError(f"{_shown(text)}: a quote in the value does not pair up; {_EXAMPLE}")
+        raise ValueError(f"{_shown(text)}: unbalanced quote in the value; {_EXAMPLE}")
     inner = written if quoted is None else quoted.group(1)
-    return re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[0]), inner, flags=re.DOTALL)
+    return re.sub(r"\\(.)", lambda match: _ESCAPES.get(match[1], match[0]), inner, flags=re.DOTALL)

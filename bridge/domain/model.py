@@ -1,14 +1,17 @@
-"""Who a running model is."""
+"""Identity of running models, and the table that numbers them."""
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from typing import NewType
+
+ModelRow = NewType("ModelRow", int)  # index of a model in ModelTable, and of its row in every column
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class PipelineKey:
-    """What is retrained: a pipeline of a project. Cooldown, in-flight and budget are kept by it."""
+    """Identity of a retrainable pipeline of a project. Cooldown, in-flight limit and budget apply per pipeline."""
 
     project: str
     pipeline: str
@@ -32,9 +35,11 @@ class ModelKey:
 
     @property
     def owner(self) -> PipelineKey:
+        """Pipeline that the model is a version of."""
         return PipelineKey(self.project, self.pipeline)
 
     def labels(self) -> dict[str, str]:
+        """Return the identity as labels `project`, `pipeline` and `version`."""
         return {"project": self.project, "pipeline": self.pipeline, "version": self.version}
 
     def __str__(self) -> str:
@@ -43,39 +48,40 @@ class ModelKey:
 
 @dataclass(slots=True)
 class ModelTable:
-    """Models by row: row i of every column belongs to models[i]. Grows, never shrinks or reorders."""
+    """Models by row: row i of every column belongs to models[i]. Append-only: rows never move. Thread-safe."""
 
     models: list[ModelKey] = field(default_factory=list)
-    _rows: dict[ModelKey, int] = field(default_factory=dict)
-    _versions: dict[PipelineKey, list[int]] = field(default_factory=dict)
+    _rows: dict[ModelKey, ModelRow] = field(default_factory=dict)
+    _versions: dict[PipelineKey, list[ModelRow]] = field(default_factory=dict)
     _grouped: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
-    def row(self, model: ModelKey) -> int:
-        """The row of `model`; a new model gets the next free one. Thread-safe: groups fetch side by side."""
-        found = self._rows.get(model)
-        if found is not None:
-            return found
+    def row(self, model: ModelKey) -> ModelRow:
+        """Return the row of `model`; a new model gets the next free row."""
+        row = self._rows.get(model)
+        if row is not None:
+            return row
         with self._lock:
-            found = self._rows.get(model)
-            if found is None:
-                found = len(self.models)
+            row = self._rows.get(model)
+            if row is None:
+                row = ModelRow(len(self.models))
                 self.models.append(model)
-                self._rows[model] = found
-        return found
+                self._rows[model] = row
+        return row
 
-    def find(self, model: ModelKey) -> int | None:
+    def find(self, model: ModelKey) -> ModelRow | None:
+        """Return the row of `model`, or None if it has none."""
         return self._rows.get(model)
 
-    def versions(self, row: int) -> list[int]:
-        """The rows of every version of the pipeline that the model at `row` is one of, in order."""
+    def versions(self, row: int) -> list[ModelRow]:
+        """Return the rows of every version of the pipeline that the model at `row` belongs to, ascending."""
         return self.of(self.models[row].owner)
 
-    def of(self, owner: PipelineKey) -> list[int]:
-        """The rows of every version of a pipeline, in order."""
+    def of(self, owner: PipelineKey) -> list[ModelRow]:
+        """Return the rows of every version of a pipeline, ascending."""
         with self._lock:
-            for place in range(self._grouped, len(self.models)):
-                self._versions.setdefault(self.models[place].owner, []).append(place)
+            for row in range(self._grouped, len(self.models)):
+                self._versions.setdefault(self.models[row].owner, []).append(ModelRow(row))
             self._grouped = len(self.models)
             return list(self._versions.get(owner, ()))
 

@@ -1,4 +1,4 @@
-"""Regular expressions that people and servers write, matched by RE2: in linear time, in the language of Go."""
+"""Regular expressions of users and servers, matched by RE2: linear time, the syntax of Go."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from dataclasses import dataclass
 import re2
 
 LONGEST = 64 * 1024
+MOST_CLASSES = 256  # Unicode classes such as \pL; RE2 reads each as a table of hundreds of ranges
 _SHOWN = 100
-# RE2 knows \C (one byte), Go does not. What stands between \Q and \E is plain text.
+# RE2 supports \C (one byte), Go does not. Text between \Q and \E is literal.
 _PIECE = re.compile(r"\\Q.*?(?:\\E|\Z)|\\.", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a program reads a regular expression.
+    """Regular expression flavour of a program.
 
-    dot_all: whether the dot takes line ends. memory: bytes that one may take when compiled.
+    dot_all: True if the dot matches line ends.
+    memory: limit for one compiled expression, in bytes.
     """
 
     dot_all: bool
@@ -25,14 +27,14 @@ class Dialect:
 
 
 ALERTMANAGER = Dialect(dot_all=False, memory=1 << 17)
-# Only selectors of the API are read like this: anybody may send one, so they stay small.
+# Only for selectors of the API: anyone may send one, so their memory is limited further.
 PROMETHEUS = Dialect(dot_all=True, memory=1 << 16)
 
 
 class Regex:
-    """A compiled regular expression that matches whole texts. ValueError says what is wrong with it.
+    """Compiled regular expression that matches whole strings. Raises ValueError if the expression is invalid.
 
-    RE2 has the limits of Go: no count above 1000, no look-around, no backreference. Its size is limited by us.
+    RE2 has the limits of Go: no count above 1000, no look-around, no backreferences. The length is limited here.
     """
 
     __slots__ = ("_compiled",)
@@ -42,6 +44,8 @@ class Regex:
             raise ValueError(f"not a regular expression: it has {len(text)} characters; write at most {LONGEST}")
         if "\\C" in _PIECE.findall(text):
             raise ValueError(r"not a regular expression: \C is not supported; write (?s:.) for any character")
+        if text.count("\\p") + text.count("\\P") > MOST_CLASSES:
+            raise ValueError(f"not a regular expression: it has more than {MOST_CLASSES} Unicode classes such as \\pL")
         options = re2.Options()
         options.log_errors, options.never_capture = False, True
         options.dot_nl, options.max_mem = dialect.dot_all, dialect.memory
@@ -50,7 +54,7 @@ class Regex:
         except (re2.error, UnicodeEncodeError) as error:
             raise ValueError(f"not a regular expression: {_reason(error)}") from None
         finally:
-            re2.purge()  # it would keep the last 128, whoever sent them
+            re2.purge()  # RE2 would cache the last 128 expressions
 
     def matches(self, value: str) -> bool:
         """Return whether the whole value matches."""
@@ -59,9 +63,9 @@ class Regex:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, UnicodeEncodeError):
-        return "half a surrogate pair is no character"
-    said = error.args[0]
-    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+        return "it contains half of a surrogate pair"
+    detail = error.args[0]
+    text = detail.decode("utf-8", "replace") if isinstance(detail, bytes) else str(detail)
     if text.startswith("pattern too large"):
         return "it is too large; write fewer repetitions or alternatives"
     return text[:_SHOWN]

@@ -1,4 +1,4 @@
-"""A request for one retraining, the episode that it belongs to, and what became of both."""
+"""Requests for a retraining, the episodes that they belong to, and the decisions about both."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 from bridge.domain.model import ModelKey, PipelineKey
 from bridge.domain.times import Timestamp, rfc3339
 
-MANUAL = "manual"  # the rule of a request that a person made
+MANUAL = "manual"  # rule name of a request created by a person
 REQUEST_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What one rule saw when it fired. Numbers are in the signal's unit; None where there was none."""
+    """Numbers that one rule saw when it fired, in the signal's unit; None = no number."""
 
     rule: str
     signal: str
@@ -34,11 +34,14 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class RetrainRequest:
-    """Ask for one retraining of `model`, for `reason`. Made once, stored, and sent as it is however often.
+    """Request for one retraining of `model`. Created once, stored, and sent unchanged on every attempt.
 
-    triggered_at: the slot, ms since the epoch. episode_start, attempt, rule: what the id is made of (`rule` leads).
-    labels, annotations: as sent to Alertmanager, without those that the sink adds. reasons: one per linked rule.
-    late: found by catching up after a down-time.
+    triggered_at: the slot, in ms since the epoch.
+    rule: the leading rule.
+    episode_start, attempt: with model and rule, the input of the id.
+    reasons: one per linked rule.
+    labels, annotations: as sent to Alertmanager, without those that the sink adds.
+    late: True if the breach was found by catching up after downtime.
     """
 
     model: ModelKey
@@ -55,7 +58,7 @@ class RetrainRequest:
     late: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """The body of the coordinator's API: JSON types only, instants as RFC 3339."""
+        """Return the request as the body of the coordinator's API: JSON types only, instants as RFC 3339."""
         return {
             "id": self.id,
             **self.model.labels(),
@@ -86,14 +89,17 @@ class RetrainRequest:
 
 
 def _number(value: float | None) -> float | str | None:
-    """JSON has no NaN and no infinities: those travel as Prometheus writes them."""
+    """Return a JSON value: NaN and infinities, which JSON lacks, become the strings that Prometheus uses."""
     if value is None or value - value == 0:
         return value
     return "NaN" if value != value else ("+Inf" if value > 0 else "-Inf")  # noqa: PLR0124 - the test for NaN
 
 
 def request_id(model: ModelKey, rule: str, episode_start: Timestamp, attempt: int) -> str:
-    """First 32 hex digits of SHA-256 over the parts, each with its length, so that no two sets of parts collide."""
+    """Return the id: the first 32 hex digits of a SHA-256 over the parts.
+
+    Each part is hashed with its length, so that different parts never give the same input.
+    """
     parts = (model.project, model.pipeline, model.version, rule, str(episode_start), str(attempt))
     digest = hashlib.sha256()
     for part in parts:
@@ -103,7 +109,7 @@ def request_id(model: ModelKey, rule: str, episode_start: Timestamp, attempt: in
 
 
 class RequestState(StrEnum):
-    """What became of a request."""
+    """State of a request."""
 
     HELD = "held"
     AWAITING_APPROVAL = "awaiting_approval"
@@ -117,28 +123,29 @@ class RequestState(StrEnum):
     WITHDRAWN = "withdrawn"
     EXPIRED = "expired"
     MISSED = "missed"
-    RECORDED = "recorded"  # dry run: all as if, but sent to nobody
-    UNDELIVERED = "undelivered"  # every delivery is dead: no receiver took it
-    CLOSED = "closed"  # the episode ended, and no receiver of it reports what became of the request
+    RECORDED = "recorded"  # dry run: decided like a live request, but not sent
+    UNDELIVERED = "undelivered"  # every delivery is dead: no receiver accepted it
+    CLOSED = "closed"  # the episode ended, and no receiver reports the request's outcome
 
     @property
     def in_flight(self) -> bool:
-        """A retraining may be running, or may start at any moment."""
+        """True if a retraining may be running or may start at any moment."""
         return self in {RequestState.REQUESTED, RequestState.ACCEPTED, RequestState.RUNNING}
 
     @property
     def waiting(self) -> bool:
-        """Made, and not sent yet."""
+        """True if the request was created and not sent yet."""
         return self in {RequestState.HELD, RequestState.AWAITING_APPROVAL}
 
     @property
     def terminal(self) -> bool:
+        """True if the state is final."""
         return not self.in_flight and not self.waiting
 
     def may_become(self, new: RequestState) -> bool:
-        """Whether a coordinator's report may move a request from this state to `new`; terminal states are final.
+        """Return whether a coordinator's report may move a request from this state to `new`.
 
-        But for `undelivered`: a report proves that it arrived after all.
+        Terminal states are final, except `undelivered`: a report proves that the request arrived after all.
         """
         order = [RequestState.UNDELIVERED, RequestState.REQUESTED, RequestState.ACCEPTED, RequestState.RUNNING]
         if self not in order or new not in {*order[2:], *COORDINATOR_ENDS}:
@@ -146,16 +153,16 @@ class RequestState(StrEnum):
         return new in COORDINATOR_ENDS or order.index(new) > order.index(self)
 
 
-NOT_TAKEN = "no receiver took it: every delivery is dead"  # the message of an undelivered request
+NOT_TAKEN = "no receiver accepted it: every delivery is dead"  # message of an undelivered request
 COORDINATOR_ENDS = frozenset({RequestState.SUCCEEDED, RequestState.FAILED, RequestState.CANCELLED, RequestState.LOST})
 
 
 class HoldReason(StrEnum):
-    """Which gate holds a request. The order is the order of the gates."""
+    """Gate that holds a request. The order of the members is the order of the gates."""
 
     PAUSED = "paused"
     IN_FLIGHT = "in_flight"
-    ATTEMPTS = "max_attempts"  # retraining did not help so often: people decide
+    ATTEMPTS = "max_attempts"  # too many retrainings did not help: a person decides
     COOLDOWN = "cooldown"
     BUDGET = "budget"
     STORM = "storm"
@@ -166,7 +173,7 @@ class HoldReason(StrEnum):
 
 
 class RecoveryVerdict(StrEnum):
-    """Whether a retraining that succeeded did help; a closed set, so it may be a metric's label."""
+    """Verdict on whether a successful retraining helped. A closed set, so it is safe as a metric label."""
 
     RECOVERED = "recovered"
     NOT_RECOVERED = "not_recovered"
@@ -175,7 +182,7 @@ class RecoveryVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OperatorAction:
-    """What a person did to a request: `approve`, `release`, `withdraw` or `create`."""
+    """Action of a person on a request: `approve`, `release`, `withdraw` or `create`."""
 
     what: str
     who: str
@@ -185,13 +192,18 @@ class OperatorAction:
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
-    """A request and what became of it. Instants in ms since the epoch, 0 = has not happened.
+    """Request with its current state. Instants in ms since the epoch, 0 = has not happened.
 
-    receivers: names from the route. destinations: where it was queued. delivered_at: first 2xx of any destination.
-    ended_at: when it became terminal. reference: the coordinator's own name for it. new_version: what it trained.
-    hold: why it is held; hold_until: when that is expected to end (0 = unknown). acts: of people, oldest first.
-    verdict: whether the retraining helped, None = not judged (yet); verdict_at. unhelpful: how many retrainings of the
-    pipeline in a row had not helped when this request was made.
+    receivers: names from the route.
+    destinations: destinations for which a delivery was queued.
+    hold: gate that holds it; hold_until: when that is expected to end, 0 = unknown.
+    delivered_at: first 2xx of any destination.
+    ended_at: when it became terminal.
+    reference: the coordinator's own id of the request.
+    new_version: version that the retraining produced.
+    acts: actions of people, oldest first.
+    verdict: whether the retraining helped, None = no verdict yet; verdict_at: its slot.
+    unhelpful: number of retrainings of the pipeline in a row that had not helped when this request was made.
     """
 
     request: RetrainRequest
@@ -213,21 +225,27 @@ class RequestRecord:
     unhelpful: int = 0
 
     def acted(self, what: str) -> bool:
-        """Whether somebody did `what` to it."""
+        """Return whether someone performed the action `what` on the request."""
         return any(act.what == what for act in self.acts)
 
     @property
     def id(self) -> str:
+        """Id of the request."""
         return self.request.id
 
     @property
     def owner(self) -> PipelineKey:
+        """Pipeline of the request's model."""
         return self.request.model.owner
 
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """The time in which at least one rule of a model fires. ended_at 0 = open. rules: linked ones, the leader first."""
+    """Period in which at least one rule of a model fires.
+
+    rules: linked rules, the leader first.
+    ended_at: 0 = open.
+    """
 
     model: ModelKey
     started_at: Timestamp
@@ -239,7 +257,7 @@ class Episode:
 
 
 class Outcome(StrEnum):
-    """What a tick decided for a model and rule; a closed set, so it may be a metric's label."""
+    """Outcome of a decision for a model and rule. A closed set, so it is safe as a metric label."""
 
     NONE = "none"
     REQUESTED = "requested"
@@ -250,19 +268,20 @@ class Outcome(StrEnum):
     EXPIRED = "expired"
     INCONCLUSIVE = "inconclusive"
     ERROR = "error"
-    NOTIFIED = "notified"  # an `alert:` rule fired: people are told, no request
-    RECORDED = "recorded"  # a dry run or a shadow rule would have asked
-    ESCALATED = "escalated"  # max_attempts is reached: people are asked instead
+    NOTIFIED = "notified"  # an `alert:` rule fired: a notification, no request
+    RECORDED = "recorded"  # a dry run or a shadow rule would have made a request
+    ESCALATED = "escalated"  # max_attempts is reached: a person has to decide
     JUDGED = "judged"  # whether a retraining helped
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A change of (state, reason) of one rule for one model, with all that explains it. Instants in ms.
+    """Change of the state or reason of one rule for one model, with the numbers that explain it. Instants in ms.
 
-    model None: the rule as a whole (its query failed, its strategy raised). before, after: states of the rule.
-    query_time: the `time` parameter the query was made with. id: given by the store, later ones are greater; 0 = not
-    kept yet.
+    model: None = the rule as a whole (its query failed or its strategy raised).
+    before, after: states of the rule.
+    query_time: `time` parameter of the query.
+    id: assigned by the store, ascending; 0 = not stored yet.
     """
 
     slot: Timestamp

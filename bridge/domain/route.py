@@ -1,4 +1,4 @@
-"""Alertmanager's routing tree."""
+"""Routing tree with the semantics of Alertmanager."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ EVERY_LABEL = "..."  # alone in `group_by`
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A node: its receiver gets what its matchers accept and none of its routes takes.
+    """Node of the tree: its receiver gets what its matchers accept and none of its child routes does.
 
-    group_by, group_wait: requests with the same values of these labels that are made within `group_wait` ms go in one
-    message; no labels: each by itself; EVERY_LABEL: those with the same labels. continue_: the next sibling is looked
-    at as well. mute, active: its time intervals; not inherited, as there.
+    continue_: True = the next sibling is tried as well.
+    group_by: requests with equal values of these labels share a message; no labels = one message per request;
+        EVERY_LABEL = requests with equal label sets share one.
+    group_wait: time window of a shared message, in ms.
+    mute, active: time intervals of this node; not inherited, as in Alertmanager.
     """
 
     receiver: str
@@ -32,23 +34,23 @@ class Route:
 
     @property
     def timed(self) -> bool:
-        """Whether time intervals matter anywhere in the tree."""
+        """True if any node of the tree has time intervals."""
         return bool(self.mute or self.active) or any(route.timed for route in self.routes)
 
     def receivers(self, labels: Mapping[str, str]) -> tuple[str, ...]:
-        """Receivers for a label set, depth first, each once."""
+        """Return the receivers for a label set, depth first, without duplicates."""
         return tuple(dict.fromkeys(node.receiver for node in self._matching(labels)))
 
     def matching(self, labels: Mapping[str, str]) -> tuple[Route, ...]:
-        """The nodes that take a label set, depth first."""
+        """Return the nodes that accept a label set, depth first."""
         return tuple(self._matching(labels))
 
     def muted_until(self, labels: Mapping[str, str], at: Timestamp) -> Timestamp:
-        """When the last of the nodes that take the label set is muted no longer; 0 = none is muted now."""
+        """Return when the last of the nodes that accept the label set is no longer muted; 0 = none is muted now."""
         return max(node._muted_until(at) for node in self._matching(labels))
 
     def group(self, labels: Mapping[str, str]) -> dict[str, str]:
-        """The labels that name the message in which a request with these labels goes."""
+        """Return the labels that identify the message for a request with these labels."""
         return dict(labels) if EVERY_LABEL in self.group_by else {name: labels.get(name, "") for name in self.group_by}
 
     def _muted_until(self, at: Timestamp) -> Timestamp:
@@ -58,12 +60,12 @@ class Route:
         return max(ends, default=0)
 
     def _matching(self, labels: Mapping[str, str]) -> Iterator[Route]:
-        taken = False
+        matched = False
         for route in self.routes:
             if all(matcher.matches(labels) for matcher in route.matchers):
-                taken = True
+                matched = True
                 yield from route._matching(labels)
                 if not route.continue_:
                     break
-        if not taken:
+        if not matched:
             yield self

@@ -1,4 +1,4 @@
-"""Rules as the engine takes them: what the files say, checked and resolved."""
+"""Rules as the engine uses them: the content of the files, validated and resolved."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bridge.domain.verdict import Cause
 
 @dataclass(frozen=True, slots=True)
 class LabelRef:
-    """Where one part of a ModelKey comes from: a series label, or a constant."""
+    """Source of one part of a ModelKey: a series label, or a constant."""
 
     label: str = ""
     const: str | None = None
@@ -26,7 +26,7 @@ class LabelRef:
 
 @dataclass(frozen=True, slots=True)
 class ModelLabels:
-    """Where the three parts of a ModelKey come from."""
+    """Sources of the three parts of a ModelKey."""
 
     project: LabelRef = LabelRef("project")
     pipeline: LabelRef = LabelRef("pipeline")
@@ -34,11 +34,11 @@ class ModelLabels:
 
     @staticmethod
     def constant(text: str) -> ModelLabels:
-        """Every series is the same model: for questions about a whole server."""
+        """Return a mapping under which every series is the same model, for queries about a whole server."""
         return ModelLabels(*(LabelRef(const=text) for _ in range(3)))
 
     def key(self, series: Mapping[str, str]) -> ModelKey | str:
-        """The model of a label set, or the name of the label that is missing (an empty value is missing)."""
+        """Return the model of a label set, or the name of the missing label (an empty value counts as missing)."""
         parts = []
         for ref in (self.project, self.pipeline, self.version):
             value = ref.const if ref.const is not None else series.get(ref.label, "")
@@ -50,12 +50,14 @@ class ModelLabels:
 
 @dataclass(frozen=True, slots=True)
 class SignalQuery:
-    """One signal: one query per column, for all models at once.
+    """Queries of one signal for all models, one per column.
 
-    name: the signal's name, or for a plain `expr` rule the rule's. exprs: column -> PromQL, `$window` already replaced.
-    unit_ms: milliseconds per unit for a latency, else 1. limit: most series an answer may hold, 0 = any.
-    stale_after: age in ms from which a number is stale, by the column `updated`; 0 = none is. window: what `$window`
-    was, in ms; 0 = no expression has it.
+    name: name of the signal, or of the rule for a plain `expr` rule.
+    exprs: column -> PromQL with `$window` replaced.
+    unit_ms: milliseconds per unit for a latency, else 1.
+    limit: maximum number of series in a response, 0 = no limit.
+    stale_after: age of the `updated` column in ms from which a sample is stale, 0 = never.
+    window: value of `$window` in ms, 0 = no expression uses it.
     """
 
     name: str
@@ -71,37 +73,41 @@ class SignalQuery:
 
 @dataclass(frozen=True, slots=True)
 class StrategySpec:
-    """A strategy by name, with checked parameters as JSON values (numbers in the signal's unit)."""
+    """Strategy by name, with validated parameters as JSON values (numbers in the signal's unit)."""
 
     name: str
     params: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
 class RuleKind(StrEnum):
-    """What a rule does when it fires."""
+    """Effect of a rule that fires."""
 
-    RETRAIN = "retrain"  # asks for a retraining
-    ALERT = "alert"  # tells people, and never asks
+    RETRAIN = "retrain"  # requests a retraining
+    ALERT = "alert"  # notifies people, never requests a retraining
 
 
 class Mode(StrEnum):
-    """How far a rule may go."""
+    """Extent to which a rule takes effect."""
 
     LIVE = "live"
     DRY_RUN = "dry_run"  # decided and recorded like a live one, never sent
-    SHADOW = "shadow"  # decided beside the others, which do not notice it
+    SHADOW = "shadow"  # decided and recorded, without effect on other rules
 
 
 @dataclass(frozen=True, slots=True)
 class Cooldown:
-    """How long after a retraining of a pipeline the next one waits. max 0: it does not grow."""
+    """Minimum time between a retraining of a pipeline and the next request.
+
+    max: upper limit of the growing cooldown, 0 = it does not grow.
+    factor: growth per retraining that did not help.
+    """
 
     base: Duration = HOUR
     max: Duration = 0
     factor: float = 2.0
 
     def after(self, unhelpful: int) -> Duration:
-        """The wait after so many retrainings in a row that did not help."""
+        """Return the cooldown after `unhelpful` retrainings in a row that did not help."""
         if self.max <= self.base:
             return self.base
         grown = self.base * self.factor ** min(unhelpful, 64)
@@ -110,7 +116,7 @@ class Cooldown:
 
 @dataclass(frozen=True, slots=True)
 class Breaches:
-    """N of M: breached while at least `at_least` of the last `of` conclusive slots were; `of` is at most 64."""
+    """N of M: breached if at least `at_least` of the last `of` conclusive slots were; `of` is at most 64."""
 
     at_least: int
     of: int
@@ -118,9 +124,11 @@ class Breaches:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One part of a composite rule. query: key in Group.queries.
+    """One condition of a composite rule.
 
-    strategy None: judged by the group's rules on the query. healthy: the other way round, it holds while all is well.
+    query: key in Group.queries.
+    strategy: None = the group's rules on the query decide.
+    healthy: True = the condition is inverted: it holds while the signal is healthy.
     """
 
     query: str
@@ -130,17 +138,20 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One `retrain:` or `alert:` rule.
+    """Validated `retrain:` or `alert:` rule. Durations in ms.
 
-    query: key in Group.queries. strategy: None for a plain `expr` rule (a series in the answer is breached, an
-    absent one healthy). order: place over all files; the lowest of the rules that fire together leads.
-    annotations: templates as written. policies: cause -> "keep" | "ok" | "fire", for PARTIAL
-    also "use"; causes not named are kept.
-    warm_up: how long nothing is said of a model that is new, in ms.
-    breaches: None when `for` decides. n_min: observations below which a number says nothing, 0 = any.
-    conditions: of a composite rule, which is breached while `at_least` of them hold; `query` is the first one's.
-    max_attempts: requests of one episode before people are asked instead, 0 = no limit.
-    fdr: greatest share of false ones among the models that are breached in one slot, 0 = each is judged by itself.
+    query: key in Group.queries; for a composite rule that of the first condition.
+    strategy: None for a plain `expr` rule: a series in the response is breached, an absent one healthy.
+    annotations: templates as written.
+    policies: cause -> "keep" | "ok" | "fire", for PARTIAL also "use"; the default is "keep".
+    order: position over all files; the lowest of the rules that fire together leads.
+    breaches: None = `for` decides.
+    n_min: minimum number of observations behind a sample, 0 = any.
+    warm_up: time after a model's first sample without verdicts.
+    conditions: of a composite rule, which is breached while `at_least` of them hold.
+    max_attempts: number of retrainings in a row that did not help before a person has to decide, 0 = no limit.
+    name: unique over all files. alert_name: the name as written where `name` says more, because rules share it.
+    fdr: false discovery rate among the models that are breached in one slot, 0 = no correction.
     """
 
     name: str
@@ -166,18 +177,35 @@ class Rule:
     approval: bool = False
     max_attempts: int = 0
     fdr: float = 0.0
+    alert_name: str = ""
+
+    @property
+    def alertname(self) -> str:
+        """The name as written, which several rules may share; `name` tells them apart."""
+        return self.alert_name or self.name
 
     @property
     def queries(self) -> tuple[str, ...]:
-        """The keys in Group.queries of all that it reads, each once."""
+        """Keys in Group.queries of everything the rule reads, without duplicates."""
         return tuple(dict.fromkeys(item.query for item in self.conditions)) or (self.query,)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingRule:
+    """A recording rule, which is left with Prometheus; only unit tests evaluate it."""
+
+    name: str
+    expr: str
+    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
     """Rules that are evaluated together, at slots aligned to `interval` plus a hash of the name.
 
-    offset: queries are made at slot - offset (`query_offset`). fixed_phase: None, or the phase in ms (tests).
+    offset: `query_offset` in ms: queries are evaluated at slot - offset.
+    fixed_phase: phase in ms for tests; None = derived from the name.
     """
 
     name: str
@@ -187,38 +215,39 @@ class Group:
     offset: Duration = 0
     file: str = ""
     fixed_phase: Duration | None = None
+    recordings: tuple[RecordingRule, ...] = ()
 
     @property
     def phase(self) -> Duration:
-        """Shift of this group's slots within the interval, so that groups do not all ask at once; whole seconds."""
+        """Shift of the group's slots within the interval, in whole seconds as ms; spreads the groups' queries."""
         if self.fixed_phase is not None:
             return self.fixed_phase
         digest = hashlib.sha256(self.name.encode()).digest()
         return int.from_bytes(digest[:8], "big") % max(1, self.interval // 1000) * 1000
 
     def slot_at(self, now: Timestamp) -> Timestamp:
-        """The latest slot that is not after `now`."""
+        """Return the latest slot that is not after `now`."""
         return (now - self.phase) // self.interval * self.interval + self.phase
 
     def fingerprint(self, rule: Rule) -> str:
-        """Hash of what changes a rule's meaning; state under another one is not this rule's."""
-        meaning: list[Any] = [rule.name, *self._judged(rule.query, rule.strategy)]
-        meaning += [[self._judged(item.query, item.strategy), item.healthy, rule.at_least] for item in rule.conditions]
+        """Return a hash of everything that changes the rule's meaning; state is kept only under an equal one."""
+        meaning: list[Any] = [rule.name, *self._signal(rule.query, rule.strategy)]
+        meaning += [[self._signal(item.query, item.strategy), item.healthy, rule.at_least] for item in rule.conditions]
         if rule.breaches is not None:
             meaning.append([rule.breaches.at_least, rule.breaches.of])
         if rule.fdr:
             meaning.append(["fdr", rule.fdr])
         if rule.kind is not RuleKind.RETRAIN or rule.mode is not Mode.LIVE:
-            meaning.append([rule.kind, rule.mode])  # a rule that begins to ask, asks for what fires already
+            meaning.append([rule.kind, rule.mode])  # once live, it also requests for models that fire already
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:16]
 
     def signal_meaning(self, name: str) -> str:
-        """Short hash of what a signal asks and of whom; models expected of another one are not expected of this."""
-        told = json.dumps(self._judged(name, None), sort_keys=True)
-        return hashlib.sha256(told.encode()).hexdigest()[:8]
+        """Return a short hash of a signal's queries and label mapping; expected models are kept per hash."""
+        meaning = json.dumps(self._signal(name, None), sort_keys=True)
+        return hashlib.sha256(meaning.encode()).hexdigest()[:8]
 
-    def _judged(self, name: str, strategy: StrategySpec | None) -> list[Any]:
-        """What a signal means to a rule."""
+    def _signal(self, name: str, strategy: StrategySpec | None) -> list[Any]:
+        """Return the parts of a signal that change a rule's meaning."""
         query = self.queries[name]
         return [
             query.event,
@@ -231,7 +260,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """At most `count` requests within any `window` ms."""
+    """Limit of at most `count` requests within any `window` ms."""
 
     count: int
     window: Duration
@@ -239,7 +268,10 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Storm:
-    """More than `share` of at least `min_models` models of a group begin to fire in one slot: all wait `hold` ms."""
+    """Storm threshold: more than `share` of at least `min_models` models of a group start firing in one slot.
+
+    hold: how long their requests are held, in ms.
+    """
 
     share: float
     min_models: int = 20
@@ -248,10 +280,13 @@ class Storm:
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """Limits on asking, over all rules. Durations in ms.
+    """Limits on requests over all rules. Durations in ms.
 
-    budget: None = any number. settle: how long after a retraining its effect is judged. verdict_limit: when judging it
-    is given up. silences_max_age: a list of silences that is older is unknown. hold_unknown: hold while it is.
+    per_pipeline, per_project, total: budgets, None = no limit.
+    settle: time after a retraining before its effect is evaluated.
+    verdict_limit: time after which the recovery verdict becomes inconclusive.
+    silences_max_age: age from which the list of silences counts as unknown.
+    hold_unknown: True = hold requests while the silences are unknown.
     """
 
     in_flight_limit: Duration = DAY
@@ -264,8 +299,3 @@ class Gates:
     verdict_limit: Duration = DAY
     silences_max_age: Duration = 5 * MINUTE
     hold_unknown: bool = False
-
-    @property
-    def longest_window(self) -> Duration:
-        """How far back the budget looks."""
-        return max((rate.window for rate in (self.per_pipeline, self.per_project, self.total) if rate), default=0)

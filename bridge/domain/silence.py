@@ -1,4 +1,4 @@
-"""Alertmanager's silences, as far as they keep a request back."""
+"""Silences of Alertmanager, as far as they hold a request."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from bridge.domain.times import Timestamp
 class Silence:
     """One silence. Instants in ms. All matchers have to match, as in Alertmanager.
 
-    unclear: what of it cannot be understood, "" when all is. What it covers is not known then; its matchers are those
-    that are understood.
+    matchers: those that could be parsed.
+    unclear: description of what could not be parsed, "" = everything was. The scope of an unclear silence is unknown.
     """
 
     id: str
@@ -26,11 +26,11 @@ class Silence:
     unclear: str = ""
 
     def silences(self, labels: Mapping[str, str], at: Timestamp) -> bool:
-        """Return whether it covers an alert with these labels at instant `at`, as far as it is understood."""
+        """Return whether the silence matches these labels at `at`; False if it is unclear."""
         return not self.unclear and self._matches(labels, at)
 
     def may_silence(self, labels: Mapping[str, str], at: Timestamp) -> bool:
-        """Return whether it cannot be understood, and what of it can be does not exclude these labels."""
+        """Return whether the silence is unclear and its parsed matchers match these labels at `at`."""
         return bool(self.unclear) and self._matches(labels, at)
 
     def _matches(self, labels: Mapping[str, str], at: Timestamp) -> bool:

@@ -1,4 +1,4 @@
-"""Named sets of times on a calendar, with the meaning of Alertmanager's `time_intervals`."""
+"""Named sets of times on a calendar, with the semantics of Alertmanager's `time_intervals`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ YEAR: Duration = 366 * DAY
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Times that satisfy every field; an empty field is no condition.
+    """Times that satisfy every field; an empty field matches any time. Ranges include both ends, except `times`.
 
-    times: minutes of the day, the end excluded: (540, 1020) is 09:00 to 17:00, 1440 is 24:00. weekdays: 0 is Sunday.
-    days_of_month: negative ones count from the month's end, -1 is its last day. months: 1 is January.
-    location: name of the IANA time zone whose calendar and clock are meant.
+    times: minutes of the day, the end excluded: (540, 1020) is 09:00 to 17:00, 1440 is 24:00.
+    weekdays: 0 is Sunday.
+    days_of_month: negative days count from the end of the month, -1 is the last day.
+    months: 1 is January.
+    location: IANA time zone of the calendar and clock.
     """
 
     times: tuple[Range, ...] = ()
@@ -32,12 +34,12 @@ class Span:
     location: str = "UTC"
 
     def contains(self, at: Timestamp) -> bool:
-        """Whether the instant's minute belongs to the span."""
+        """Return whether the instant's minute belongs to the span."""
         moment = self._moment(at)
         return self._has_day(moment) and self._has_minute(_minute(moment))
 
-    def next_look(self, at: Timestamp) -> Timestamp:
-        """A later instant up to which `contains` stays as it is at `at`, a whole minute: within a day and an hour."""
+    def next_change(self, at: Timestamp) -> Timestamp:
+        """Return a later instant, a whole minute, before which `contains` cannot change; at most 25 hours away."""
         moment = self._moment(at)
         minute = _minute(moment)
         ends = (edge for range_ in self.times for edge in range_) if self._has_day(moment) else ()
@@ -62,15 +64,15 @@ class Span:
     def _has_day_of_month(self, moment: datetime) -> bool:
         if not self.days_of_month:
             return True
-        # The calendar's count: elapsed hours would make a month with a change to summer time a day too short.
+        # From the calendar: elapsed hours would make a month with a switch to summer time a day too short.
         length = calendar.monthrange(moment.year, moment.month)[1]
-        # A day that the month does not have lies beyond its end, so that 31 never matches in a shorter one.
+        # A day beyond the end of the month never matches, so 31 matches nothing in a shorter month.
         return _within(
             moment.day, tuple((_day(first, length), _day(last, length)) for first, last in self.days_of_month)
         )
 
     def _shift(self, before: Timestamp, after: Timestamp) -> Timestamp:
-        """The minute between the two in which the clocks are changed."""
+        """Return the minute between the two instants at which the UTC offset changes."""
         offset = self._moment(before).utcoffset()
         low, high = before // MINUTE, after // MINUTE
         while high - low > 1:
@@ -84,21 +86,21 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class TimeInterval:
-    """The times that belong to any of the spans; without spans there are none."""
+    """Union of the times of all spans; without spans it is empty."""
 
     name: str
     spans: tuple[Span, ...]
 
     def contains(self, at: Timestamp) -> bool:
-        """Whether the instant's minute belongs to the interval."""
+        """Return whether the instant's minute belongs to the interval."""
         return any(span.contains(at) for span in self.spans)
 
     def until(self, at: Timestamp, limit: Duration = YEAR) -> Timestamp:
-        """The first whole minute after `at` that does not belong to the interval; 0: none within `limit`."""
+        """Return the first whole minute after `at` outside the interval; 0 = none within `limit`."""
         return self._first(at, limit, inside=False)
 
     def begins(self, at: Timestamp, limit: Duration = YEAR) -> Timestamp:
-        """The first whole minute after `at` that belongs to the interval; 0: none within `limit`."""
+        """Return the first whole minute after `at` inside the interval; 0 = none within `limit`."""
         return self._first(at, limit, inside=True)
 
     def _first(self, at: Timestamp, limit: Duration, *, inside: bool) -> Timestamp:
@@ -106,7 +108,7 @@ class TimeInterval:
         while then <= at + limit:
             if self.contains(then) is inside:
                 return then
-            then = min((span.next_look(then) for span in self.spans), default=at + limit + 1)
+            then = min((span.next_change(then) for span in self.spans), default=at + limit + 1)
         return 0
 
 

@@ -1,4 +1,4 @@
-"""One vocabulary for what a strategy says of a model: code, cause of not knowing, and the numbers behind it."""
+"""Verdict of a strategy on a model: code, cause of an inconclusive verdict, and the numbers behind it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Int8 = NDArray[np.int8]
 Floats = NDArray[np.float64]
 
 
-USE = "use"  # the policy that takes a partial answer for a whole one
+USE = "use"  # policy that treats a partial response as complete
 
 
 class Code(IntEnum):
-    """What a strategy says of one model in one slot; int8 in columns."""
+    """Verdict code for one model in one slot; int8 in columns."""
 
     OK = 0
     BREACHED = 1
@@ -25,7 +25,7 @@ class Code(IntEnum):
 
 
 class Cause(IntEnum):
-    """Why a verdict is inconclusive; NONE with every other code."""
+    """Cause of an inconclusive verdict; NONE with every other code."""
 
     NONE = 0
     NO_DATA = 1
@@ -39,16 +39,19 @@ class Cause(IntEnum):
 
     @property
     def word(self) -> str:
+        """Name of the cause in lower case, as in decisions and metrics."""
         return self.name.lower()
 
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """Verdicts over the k elements of a batch, in its order.
+    """Verdicts on the k elements of a batch, in its order.
 
-    code, cause: int8 (k,). statistic: float64 (k,), what the strategy made of the value, in the unit of `threshold`.
-    threshold: float64 (k,), the limit that decided (NaN where none did). p: float64 (k,), how probable a statistic as
-    extreme is of a healthy model, from strategies that know (1 / e of an e-value is one); NaN where it is not known.
+    code, cause: int8 (k,).
+    statistic: float64 (k,), number that the strategy computed, in the unit of `threshold`.
+    threshold: float64 (k,), limit that decided; NaN = none did.
+    p: float64 (k,), probability of so extreme a statistic for a healthy model, for strategies that compute it (1 / e of
+        an e-value is one); NaN = unknown.
     """
 
     code: Int8
@@ -61,11 +64,11 @@ class Verdicts:
         return len(self.code)
 
     def band(self) -> tuple[Floats, Floats] | None:
-        """Between which values (k,), (k,) the signal usually is, in its unit, NaN = not known; None: never known."""
+        """Return lower and upper bounds (k,) of the expected range in the signal's unit, NaN = unknown; or None."""
         return None
 
     @staticmethod
     def inconclusive(size: int, cause: Cause) -> Verdicts:
-        """`size` verdicts that all say: not known, because of `cause`."""
+        """Return `size` inconclusive verdicts with the given cause."""
         nan = np.full(size, np.nan)
         return Verdicts(np.full(size, Code.INCONCLUSIVE, np.int8), np.full(size, cause, np.int8), nan, nan)

@@ -16,9 +16,10 @@ from pydantic import (
     ValidationError,
     WithJsonSchema,
 )
+from pydantic_core import ErrorDetails
 
 from bridge.domain.times import DAY, format_duration, parse_duration
-from bridge.files.wording import kind, note
+from bridge.files.wording import kind, note, note_empty, where
 from bridge.files.yaml import Document, Place
 
 M = TypeVar("M", bound=BaseModel)
@@ -31,21 +32,30 @@ class Section(BaseModel):
 
     not_built: planned keys; they are refused with that reason, not as unknown.
     elsewhere: keys of Prometheus and Alertmanager that mean nothing here -> what to do instead.
+    may_be_empty: keys without a value that count as absent in lenient documents.
     stand_ins: values for required keys that are missing or wrong, so that the rest can be checked all the same.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     not_built: ClassVar[frozenset[str]] = frozenset()
     elsewhere: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    may_be_empty: ClassVar[frozenset[str]] = frozenset()
     stand_ins: ClassVar[Mapping[str, Any]] = MappingProxyType({})
 
 
 def fixed(**values: Any) -> Mapping[str, Any]:
-    """For Section.elsewhere and Section.stand_ins."""
+    """Return a read-only mapping for Section.elsewhere and Section.stand_ins."""
     return MappingProxyType(values)
 
 
 def _duration(value: object) -> int:
+    duration = _any_duration(value)
+    if duration > LONGEST:
+        raise ValueError("is longer than 100 years")
+    return duration
+
+
+def _any_duration(value: object) -> int:
     if isinstance(value, int | float) and not isinstance(value, bool) and value != 0:
         raise ValueError(f"must be a duration with a unit, not the number {value}: write {value}s if seconds are meant")
     if isinstance(value, bool) or not isinstance(value, str | int | float):
@@ -53,10 +63,7 @@ def _duration(value: object) -> int:
         raise ValueError(f"must be a duration such as 30s, 5m or 1h30m, not {kind(value)}")  # noqa: TRY004
     if str(value).startswith("-"):
         raise ValueError(f"must not be negative: {value}")
-    duration = parse_duration(str(value) if isinstance(value, str) else "0")
-    if duration > LONGEST:
-        raise ValueError("is longer than 100 years")
-    return duration
+    return parse_duration(str(value) if isinstance(value, str) else "0")
 
 
 def _positive(value: int) -> int:
@@ -71,21 +78,21 @@ _SCHEMA = WithJsonSchema(
     mode="validation",
 )
 DurationField = Annotated[int, BeforeValidator(_duration), _SHOWN, _SCHEMA]
+LongDurationField = Annotated[int, BeforeValidator(_any_duration), _SHOWN, _SCHEMA]  # as long as Prometheus holds
 PositiveDurationField = Annotated[int, BeforeValidator(_duration), AfterValidator(_positive), _SHOWN, _SCHEMA]
 
 
 def checked(model: type[M], value: object, document: Document, place: Place) -> M | None:
-    """`value` as `model`, or None with every problem noted in `document`."""
-    found, _ = _validated(model, value, document, place)
-    return found
+    """Return `value` as `model`, or None with every problem noted in `document`."""
+    return _validated(model, value, document, place)[0]
 
 
 def salvaged(model: type[S], value: object, document: Document, place: Place) -> S | None:
-    """As `checked`, but what is wrong is left out, and stood in for where it is required.
+    """Return `value` as `model`, without what is wrong, and with stand-ins where keys are required.
 
     None: nothing could be saved. The problems are noted in either case, so the result must not be put in force.
     """
-    found, wrong = _validated(model, value, document, place)
+    found, wrong, value = _validated(model, value, document, place)
     if found is not None or not isinstance(value, Mapping):
         return found
     rest = {**model.stand_ins, **_without(value, [where[len(place) :] for where in wrong])}
@@ -95,20 +102,49 @@ def salvaged(model: type[S], value: object, document: Document, place: Place) ->
         return None
 
 
-def _validated(model: type[M], value: object, document: Document, place: Place) -> tuple[M | None, list[Place]]:
-    """The model, or the places of the problems that were noted."""
+def _validated(model: type[M], value: object, document: Document, place: Place) -> tuple[M | None, list[Place], object]:
+    """Return the model, or the paths of the problems that were noted; and the value as it was read in the end."""
     if not isinstance(value, Mapping):
         document.add(place, f"must be a mapping, not {kind(value)}")
-        return None, [place]
+        return None, [place], value
+    note_empty(model, document, place)
     try:
-        # As JSON: in pydantic's strict mode only there a list may become a tuple; without it "yes" becomes True.
-        return model.model_validate_json(json.dumps(value), strict=True), []
+        return _model(model, value), [], value
     except ValidationError as error:
-        return None, [note(model, details, document, place) for details in error.errors(include_url=False)]
+        problems = error.errors(include_url=False)
+    written = _as_written(value, problems, document, place) if document.lenient else None
+    if written is not None:
+        try:
+            return _model(model, written), [], written
+        except ValidationError as error:
+            value, problems = written, error.errors(include_url=False)
+    return None, [note(model, details, document, place) for details in problems], value
+
+
+def _model(model: type[M], value: Mapping[str, Any]) -> M:
+    # As JSON: in pydantic's strict mode only there a list may become a tuple; without it "yes" becomes True.
+    return model.model_validate_json(json.dumps(value), strict=True)
+
+
+def _as_written(
+    value: Mapping[str, Any], problems: Iterable[ErrorDetails], document: Document, place: Place
+) -> dict[str, Any] | None:
+    """Return a copy with numbers and booleans as text where text is wanted; None: there are none."""
+    paths = [where(details["loc"], document, place) for details in problems if details["type"] == "string_type"]
+    copied: dict[str, Any] = json.loads(json.dumps(value))
+    changed = False
+    for path in paths:
+        if path in document.texts and len(path) > len(place):
+            here: Any = copied
+            for step in path[len(place) : -1]:
+                here = here[step]
+            here[path[-1]] = document.texts[path]
+            changed = True
+    return copied if changed else None
 
 
 def _without(value: Mapping[str, Any], wrong: Iterable[Place]) -> dict[str, Any]:
-    """A copy without the keys at or around the wrong places; lists stay whole, or later elements would move."""
+    """Return a copy without the keys at or around the wrong paths; lists stay whole, or later elements would move."""
     rest: dict[str, Any] = json.loads(json.dumps(value))
     for place in wrong:
         holder, key = _holder(rest, place)
@@ -118,7 +154,7 @@ def _without(value: Mapping[str, Any], wrong: Iterable[Place]) -> dict[str, Any]
 
 
 def _holder(rest: dict[str, Any], place: Place) -> tuple[dict[str, Any], str | None]:
-    """The innermost mapping on the way to `place`, and its key there."""
+    """Return the innermost mapping on the way to `place`, and its key there."""
     here: Any = rest
     found: tuple[dict[str, Any], str | None] = (rest, None)
     for step in place:

@@ -1,4 +1,4 @@
-"""What is wrong with a value, in the words of the file: pydantic's findings said anew, near misses, kinds of values."""
+"""Messages about values in the words of the file: findings of pydantic, near misses, kinds of values."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SECRET_WORDS = ("password", "secret", "credential", "token", "header", "auth")
 
 
 def near(word: str, known: Iterable[str]) -> str:
-    """A hint that names the nearest known word, or all of them when none is near and they are few."""
+    """Return a hint that names the nearest known word, or all of them when none is near and they are few."""
     names = sorted(known)
     found = difflib.get_close_matches(word, names, 1, 0.6)
     if found:
@@ -36,7 +36,7 @@ def near(word: str, known: Iterable[str]) -> str:
 
 
 def kind(value: object) -> str:
-    """What YAML read, in words."""
+    """Return the kind of a value in words."""
     if value is None:
         return "nothing"
     words = {bool: "a boolean", int: "a number", float: "a number", str: "text", list: "a list", dict: "a mapping"}
@@ -44,32 +44,46 @@ def kind(value: object) -> str:
 
 
 def note(model: type[BaseModel], details: ErrorDetails, document: Document, place: Place) -> Place:
-    """Note one finding of pydantic about the value at `place`; gives the place in the file that it is about."""
-    where = _where(details["loc"], document, place)
+    """Note one finding of pydantic about the value at `place`; return its path in the file."""
+    path = where(details["loc"], document, place)
     type_, given, context = details["type"], details.get("input"), details.get("ctx", {})
     if type_ == "extra_forbidden":
-        _unknown_key(model, details["loc"], document, where)
+        _unknown_key(model, details["loc"], document, path)
     elif type_ == "missing":
-        if where and where[-1] == details["loc"][-1]:  # given, and told to be wrong
-            return where
-        document.add(where, f"key {details['loc'][-1]!r} is missing")
+        if path and path[-1] == details["loc"][-1]:  # given, and told to be wrong
+            return path
+        document.add(path, f"key {details['loc'][-1]!r} is missing")
     elif type_ in _WANTED:
-        document.add(where, f"{_WANTED[type_]}, not {_given(given, where, type_)}", _hint(type_, given))
+        document.add(path, f"{_WANTED[type_]}, not {_given(given, path, type_)}", _hint(type_, given))
     elif type_ in {"literal_error", "enum"}:
-        _not_one_of(given, str(context["expected"]), document, where)
+        _not_one_of(given, str(context["expected"]), document, path)
     elif type_ in _LIMITS:
         words, key = _LIMITS[type_]
-        document.add(where, f"{words} {context[key]}")
+        document.add(path, f"{words} {context[key]}")
     elif type_ == "value_error":
-        document.add(where, str(context["error"]))
+        document.add(path, str(context["error"]))
     else:
         text = details["msg"].removeprefix("Input ")
-        document.add(where, f"{text[:1].lower()}{text[1:]}")
-    return where
+        document.add(path, f"{text[:1].lower()}{text[1:]}")
+    return path
 
 
-def _where(loc: tuple[int | str, ...], document: Document, place: Place) -> Place:
-    """The innermost place of the file on pydantic's way; its own steps (a union's member, ...) are left out."""
+def note_empty(model: type[BaseModel], document: Document, place: Place) -> None:
+    """Note the keys of the mapping at `place` that have no value and need one."""
+    allowed: frozenset[str] = getattr(model, "may_be_empty", frozenset())
+    names = {field.alias or name for name, field in model.model_fields.items()}
+    for path, line in list(document.empty.items()):
+        if path[:-1] != place or path[-1] in allowed:
+            continue
+        document.lines[path] = line
+        if path[-1] in names:
+            document.add_at(line, path, "has no value", "write one, or remove the key")
+        else:
+            _unknown_key(model, path[-1:], document, path)
+
+
+def where(loc: tuple[int | str, ...], document: Document, place: Place) -> Place:
+    """Return the innermost path of the file on pydantic's way; its own steps (a union's member, ...) are left out."""
     for step in loc:
         if (*place, step) in document.lines:
             place = (*place, step)
@@ -77,7 +91,7 @@ def _where(loc: tuple[int | str, ...], document: Document, place: Place) -> Plac
 
 
 def _given(value: object, place: Place, type_: str) -> str:
-    """The value's kind; a number that should have been text is shown too, unless it may be a secret."""
+    """Return the value's kind, with a number that should have been text, unless it may be a secret."""
     secret = any(word in str(step).lower() for step in place for word in _SECRET_WORDS)
     if type_ == "string_type" and isinstance(value, bool | int | float) and not secret:
         return f"the {'boolean' if isinstance(value, bool) else 'number'} {str(value).lower()}"
@@ -112,7 +126,7 @@ def _unknown_key(model: type[BaseModel], loc: tuple[int | str, ...], document: D
 
 
 def _model_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel] | None:
-    """The model that holds the last step of a pydantic location."""
+    """Return the model that holds the last step of a pydantic location."""
     here: Any = model
     for step in loc:
         if isinstance(here, type) and issubclass(here, BaseModel):
@@ -127,7 +141,7 @@ def _model_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseMo
 
 
 def bare(annotation: Any) -> Any:
-    """A type without Annotated and None; of a union the first model, else its first member."""
+    """Return a type without Annotated and None; of a union the first model, else its first member."""
     while get_origin(annotation) in {Annotated, Union, UnionType}:
         annotated = get_origin(annotation) is Annotated
         members = [item for item in get_args(annotation)[: 1 if annotated else None] if item is not NoneType]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from bridge.net.files import MIB, read_bytes
 
 Place = tuple[str | int, ...]
 MOST_BYTES, MOST_NODES, MOST_DEPTH = 4 * MIB, 500_000, 50
+MOST_DOCUMENTS = 1_000  # in one file
 
 _INT = re.compile(r"[-+]?[0-9]+")
 _BASED = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
@@ -31,28 +33,37 @@ _WRONG: Any = object()
 
 @dataclass(slots=True)
 class Document:
-    """One file. lines: place -> line of its key (or of a list's element), counted from 1."""
+    """One file, or one YAML document of a file.
+
+    lines: path -> line of its key (or of a list's element), counted from 1.
+    lenient: read as Prometheus reads its own files: numbers and booleans are taken as written where text is wanted,
+    and keys may be empty. texts: path -> an unquoted number or boolean as written. empty: path -> line of a key without
+    a value, which counts as absent.
+    """
 
     file: str
     value: Any = None
     lines: dict[Place, int] = field(default_factory=dict)
+    lenient: bool = False
+    texts: dict[Place, str] = field(default_factory=dict)
+    empty: dict[Place, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     def line(self, place: Place) -> int:
-        """The line of a place, or of the nearest place around it."""
+        """Return the line of a path, or of the nearest path around it."""
         while place and place not in self.lines:
             place = place[:-1]
         return self.lines.get(place, 1)
 
     def told(self, place: Place) -> bool:
-        """Whether a problem was noted at a place or inside it, so that what follows from it need not be."""
+        """Return whether a problem was noted at a path or inside it, so that what follows from it need not be."""
         path = path_text(place)
         return any(
             problem.path == path or problem.path.startswith((f"{path}.", f"{path}[")) for problem in self.problems
         )
 
     def add(self, place: Place, message: str, hint: str = "") -> None:
-        """Note a problem at a place."""
+        """Note a problem at a path."""
         self.add_at(self.line(place), place, message, hint)
 
     def add_at(self, line: int, place: Place, message: str, hint: str = "") -> None:
@@ -62,21 +73,33 @@ class Document:
             self.problems.append(problem)
 
     def refused(self, line: int, message: str, hint: str = "") -> ConfigError:
-        """The error for a file of which nothing can be used. line 0: none can be named."""
+        """Return the error for a file of which nothing can be used. line 0: none can be named."""
         return ConfigError([Problem(self.file, line, "", message, hint)])
 
 
 def path_text(place: Place) -> str:
-    """A place as people write it: groups[0].rules[2].for."""
+    """Return a path as text: groups[0].rules[2].for."""
     text = ""
     for step in place:
         text += f"[{step}]" if isinstance(step, int) else (f".{step}" if text else step)
     return text
 
 
-def read(path: Path, shown: str = "") -> Document:
+def read(path: Path, shown: str = "", *, lenient: bool = False) -> Document:
     """Read a file; ConfigError when it cannot be read or is not one YAML document."""
-    document = Document(shown or str(path))
+    document = Document(shown or str(path), lenient=lenient)
+    return parse(_text_of(path, document), document)
+
+
+def read_several(path: Path, *, lenient: bool = False) -> list[Document]:
+    """Read every YAML document of a file that holds something, the first one always. Raises ConfigError."""
+    first = Document(str(path), lenient=lenient)
+    nodes = _composed(_text_of(path, first), first, several=True)
+    documents = [_built(node, Document(first.file, lenient=lenient)) for node in nodes]
+    return [document for document in documents if document.value is not None] or documents[:1] or [first]
+
+
+def _text_of(path: Path, document: Document) -> str:
     try:
         data = read_bytes(path, MOST_BYTES)
     except OSError as error:
@@ -86,13 +109,21 @@ def read(path: Path, shown: str = "") -> Document:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise document.refused(line, "is not UTF-8", "save the file as UTF-8") from None
-    return parse(text, document)
+    return text
 
 
 def parse(text: str, document: Document) -> Document:
     """Fill `document` from YAML text; ConfigError when the text is not one YAML document."""
+    (node,) = _composed(text, document)
+    return _built(node, document)
+
+
+def _composed(text: str, document: Document, *, several: bool = False) -> list[yaml.Node | None]:
+    """Return the node of the text's only document, or of each. Raises ConfigError."""
     try:
-        node = yaml.compose(text, Loader=_Loader)
+        if not several:
+            return [yaml.compose(text, Loader=_Loader)]
+        nodes: list[yaml.Node | None] = list(islice(yaml.compose_all(text, Loader=_Loader), MOST_DOCUMENTS + 1))
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise document.refused(line, f"holds the control character U+{error.character:04X}", "remove it") from None
@@ -101,6 +132,12 @@ def parse(text: str, document: Document) -> Document:
         raise document.refused(line, *_syntax(error, text, line)) from None
     except RecursionError:
         raise document.refused(0, "is nested too deeply", f"at most {MOST_DEPTH} levels") from None
+    if len(nodes) > MOST_DOCUMENTS:
+        raise document.refused(0, f"holds more than {MOST_DOCUMENTS} documents")
+    return nodes
+
+
+def _built(node: yaml.Node | None, document: Document) -> Document:
     builder = _Builder(document)
     value = None if node is None else builder.build(node, (), 0)
     document.value = {} if value is _WRONG else value
@@ -163,20 +200,22 @@ class _Builder:
             key = self._key(key_node, line, place)
             if key is None:
                 continue
-            if key in found:
+            if key in found or (*place, key) in self._document.lines:
                 first = self._document.lines[*place, key]
                 self._document.add_at(line, (*place, key), f"key {key!r} is there twice", f"first on line {first}")
                 continue
             self._document.lines[*place, key] = line
             value = self.build(value_node, (*place, key), depth + 1)
-            if value is None:
+            if value is None and self._document.lenient:
+                self._document.empty[*place, key] = self._document.lines.pop((*place, key))
+            elif value is None:
                 self._document.add_at(line, (*place, key), "has no value", "write one, or remove the key")
             elif value is not _WRONG:
                 found[key] = value
         return found
 
     def _key(self, node: yaml.Node, line: int, place: Place) -> str | None:
-        """The key as text; None: it was wrong."""
+        """Return the key as text; None: it was wrong."""
         if not isinstance(node, yaml.ScalarNode):
             self._document.add_at(line, place, "a key must be a plain word")
             return None
@@ -196,6 +235,8 @@ class _Builder:
         if isinstance(value, float) and not math.isfinite(value):
             self._document.add_at(line, place, f"{text} is not a finite number")
             return _WRONG
+        if value is not None and not isinstance(value, str):
+            self._document.texts[place] = text
         return value
 
     def _text(self, text: str, line: int, place: Place) -> str | None:
@@ -216,7 +257,7 @@ def _short(tag: str) -> str:
 
 
 def plain(text: str) -> Any:
-    """An unquoted scalar by YAML 1.2: yes, no, on and off are words, 1:30 is text, 010 is ten."""
+    """Return an unquoted scalar by YAML 1.2: yes, no, on and off are words, 1:30 is text, 010 is ten."""
     if text in _WORDS:
         return _WORDS[text]
     if len(text) > 300:  # no number that is meant; int() refuses thousands of digits

@@ -1,1 +1,1 @@
-"""What sources, sinks and the coordinator share of HTTP: configuration, one attempt with a deadline, signatures."""
+"""HTTP parts shared by sources, sinks and servers: configuration, single attempts with a deadline, signatures."""

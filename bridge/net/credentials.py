@@ -1,4 +1,4 @@
-"""Puts the configured credential on every request; files are read at every use, so that rotated ones work."""
+"""Credentials of HTTP requests. Files are read at every use, so that rotated credentials apply at once."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from requests.auth import AuthBase, _basic_auth_str
 from bridge.net.files import read_text
 from bridge.net.http_config import Authorization, BasicAuth, HeaderValues, HttpConfig, OAuth2
 
-EARLY = 30.0  # seconds before its end in which a token is not used any more
+EARLY = 30.0  # seconds before its expiry from which a token is no longer used
 
 
 class CredentialError(Exception):
-    """A credential could not be had."""
+    """Credential that could not be obtained."""
 
 
 def read_secret(path: str, base_dir: Path) -> str:
-    """The text of a secret file, without the line break at its end. CredentialError names the path."""
+    """Return the content of a secret file, stripped. Raises CredentialError, which names the path."""
     try:
         return read_text(base_dir / path).strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -32,18 +32,18 @@ def read_secret(path: str, base_dir: Path) -> str:
 
 
 def usable(name: str, value: str) -> str:
-    """`value` as a header's; CredentialError without the value, which a library would quote, when it cannot be one."""
+    """Return `value` if it is valid in a header. Raises CredentialError, which, unlike a library's, omits the value."""
     try:
         encoded = value.encode("latin-1")
     except UnicodeEncodeError:
-        raise CredentialError(f"the value for header {name} has characters outside of Latin-1") from None
+        raise CredentialError(f"the value of header {name} has characters outside Latin-1") from None
     if any((byte < 32 and byte != 9) or byte == 127 for byte in encoded):
-        raise CredentialError(f"the value for header {name} has a line break or another control character")
+        raise CredentialError(f"the value of header {name} has a line break or another control character")
     return value
 
 
 class Credentials(AuthBase):
-    """Authentication and extra headers of one session, for its own host only (not after a redirect elsewhere)."""
+    """Authentication and extra headers of one session, for its own host only (dropped on a redirect elsewhere)."""
 
     def __init__(self, config: HttpConfig, base_dir: Path, fetch: Callable[[OAuth2, Mapping[str, str]], bytes]) -> None:
         self._config = config
@@ -54,7 +54,7 @@ class Credentials(AuthBase):
         self._token_ends = 0.0
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Called by requests for every request that it prepares."""
+        """Add the headers; requests calls this for every request that it prepares."""
         header = self._authorization()
         if header:
             request.headers["Authorization"] = usable("Authorization", header)
@@ -63,12 +63,12 @@ class Credentials(AuthBase):
         return request
 
     def strip(self, request: requests.PreparedRequest) -> None:
-        """Take ours off again: the request goes to another host."""
+        """Remove the headers again: the request goes to another host."""
         for name in ("Authorization", *self._config.http_headers):
             request.headers.pop(name, None)
 
     def forget(self) -> None:
-        """Drop what was fetched: the server refused it."""
+        """Drop the fetched token: the server refused it."""
         with self._lock:
             self._token = ""
 
@@ -100,12 +100,12 @@ class Credentials(AuthBase):
         with self._lock:
             if self._token and time.monotonic() < self._token_ends:
                 return self._token
-        token, lasts = self._ask_token(auth)  # without the lock: nobody else waits for this attempt's token server
+        token, lifetime = self._request_token(auth)  # without the lock, so that other attempts do not wait for it
         with self._lock:
-            self._token, self._token_ends = token, time.monotonic() + max(0.0, lasts - EARLY)
+            self._token, self._token_ends = token, time.monotonic() + max(0.0, lifetime - EARLY)
         return token
 
-    def _ask_token(self, auth: OAuth2) -> tuple[str, float]:
+    def _request_token(self, auth: OAuth2) -> tuple[str, float]:
         file = auth.client_secret_file
         secret = read_secret(file, self._base_dir) if file else auth.client_secret.reveal()
         form = {"grant_type": "client_credentials", "client_id": auth.client_id, "client_secret": secret}

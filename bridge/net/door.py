@@ -1,4 +1,4 @@
-"""A listening socket that keeps its clients below a cap, and cuts those that keep it waiting."""
+"""Listening socket that caps the number of connections and closes slow ones."""
 
 from __future__ import annotations
 
@@ -13,39 +13,43 @@ from typing import Any, Protocol
 log = logging.getLogger(__name__)
 
 BACKLOG = 128
-MOST = 512  # connections at a time; fewer where the process may open few files
+MOST = 512  # concurrent connections; fewer where the limit of open files is low
 # Seconds that a client may keep the server waiting. "head" includes the TLS handshake and idle time between requests;
-# the applications refuse a slow body themselves, earlier and with an answer.
+# the applications reject a slow body themselves, earlier and with a response.
 LIMITS = {"head": 10.0, "body": 20.0, "answer": 60.0}
-_SHARE_CUT = 32  # at the cap, one in so many gives way at once: each search for them looks at all connections
+_SHARE_CUT = 32  # at the cap, 1/32 of the connections are closed at once, as each search scans all of them
 _NO_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _PAUSE = 0.05
 
 
 class Client(Protocol):
-    """The server's side of one connection."""
+    """Server side of one connection."""
 
     def waits_for(self) -> tuple[str, object]:
-        """Return what the client has to do next, a key of LIMITS ("" = nothing), and the request that this is about."""
+        """Return what the client must do next, a key of LIMITS ("" = nothing), and the request concerned."""
 
     def abort(self) -> None:
         """Close the connection at once."""
 
 
 class Guest(socket.socket):
-    """An accepted connection. `client` is None until its TLS handshake is over."""
+    """Accepted connection.
+
+    client: None until the TLS handshake is complete. on_close: called when the socket closes. awaited: what the client
+    must do next. since: monotonic instant from which it has been awaited.
+    """
 
     client: Client | None = None
-    left: Callable[[Guest], None]
+    on_close: Callable[[Guest], None]
     since = 0.0
     awaited: tuple[str, object] = ("head", None)
 
-    def look(self, now: float) -> str:
-        """Return what the client has to do next; `since` is then how long it has had to do it."""
-        found = ("head", None) if self.client is None else self.client.waits_for()
-        if found != self.awaited:
-            self.awaited, self.since = found, now
-        return found[0]
+    def refresh(self, now: float) -> str:
+        """Update `awaited` and `since`; return what the client must do next."""
+        current = ("head", None) if self.client is None else self.client.waits_for()
+        if current != self.awaited:
+            self.awaited, self.since = current, now
+        return current[0]
 
     def cut(self) -> None:
         """Close the connection, whatever its client does."""
@@ -53,21 +57,21 @@ class Guest(socket.socket):
             self.client.abort()
         elif self.fileno() >= 0:
             try:
-                self.shutdown(socket.SHUT_RDWR)  # the handshake reads the end, and closes the socket
-            except OSError:  # the client has gone
-                log.debug("a connection ended by itself")
+                self.shutdown(socket.SHUT_RDWR)  # the handshake then reads EOF and closes the socket
+            except OSError:  # the client is gone
+                log.debug("a client closed its connection")
 
     def close(self) -> None:
-        """Leave the door's list, too."""
-        self.left(self)
+        """Close the socket and report it to the door."""
+        self.on_close(self)
         super().close()
 
 
 class Door(socket.socket):
-    """A listening socket for asyncio, whose accept() never takes more than `most` connections at a time.
+    """Listening socket for asyncio, whose accept() never admits more than `most` connections at a time.
 
-    At the cap, those clients give way that have kept the server waiting longest: idle connections, unfinished requests
-    and handshakes, unread answers. A connection whose request is being worked on is never cut for another one.
+    At the cap, the clients that have kept the server waiting longest are closed: idle connections, unfinished requests
+    and handshakes, unread responses. A connection whose request is being processed is never closed for another one.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -77,7 +81,7 @@ class Door(socket.socket):
         self._cut: set[Guest] = set()  # the loop has not closed them yet
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Return the next connection. BlockingIOError while there is none, or what was cut is still open."""
+        """Return the next connection. Raises BlockingIOError while there is none, or closed ones are still open."""
         if len(self._cut) > self.most // 4:
             raise BlockingIOError
         try:
@@ -85,37 +89,37 @@ class Door(socket.socket):
         except OSError as error:
             if error.errno not in _NO_RESOURCES:
                 raise
-            log.warning("no descriptors left for a connection", extra={"error": error.strerror})
+            log.warning("no file descriptor left for a connection", extra={"error": error.strerror})
             if not self._make_room():
-                time.sleep(_PAUSE)  # others hold them: without a pause the loop would ask without end
+                time.sleep(_PAUSE)  # none can be freed here: without a pause the loop would spin
             raise BlockingIOError from None
         if len(self._guests) >= self.most and not self._make_room():
             accepted.close()
-            log.warning("too many connections: all are being answered, a new one is refused", extra={"cap": self.most})
+            log.warning("too many connections, all of them busy: a new one is refused", extra={"cap": self.most})
             raise ConnectionAbortedError
         return self._admit(accepted), address
 
     def guest(self, descriptor: int) -> Guest | None:
-        """Return the accepted connection with this descriptor."""
+        """Return the accepted connection with this file descriptor."""
         return self._guests.get(descriptor)
 
     def cut_late(self) -> None:
-        """Cut every client that has kept the server waiting longer than LIMITS."""
+        """Close every connection whose client has kept the server waiting longer than LIMITS."""
         now = time.monotonic()
         for guest in list(self._guests.values()):
-            awaited = guest.look(now)
+            awaited = guest.refresh(now)
             if awaited and now - guest.since > LIMITS[awaited]:
                 self._end(guest)
 
     def cut_all(self) -> None:
-        """Cut every client."""
+        """Close every connection."""
         for guest in list(self._guests.values()):
             self._end(guest)
 
     def _admit(self, accepted: socket.socket) -> Guest:
         family, kind, protocol = accepted.family, accepted.type, accepted.proto
         guest = Guest(family, kind, protocol, fileno=accepted.detach())
-        guest.since, guest.left = time.monotonic(), self._forget
+        guest.since, guest.on_close = time.monotonic(), self._forget
         self._guests[guest.fileno()] = guest
         return guest
 
@@ -130,29 +134,29 @@ class Door(socket.socket):
             del self._guests[guest.fileno()]
 
     def _make_room(self) -> int:
-        """Cut those who have kept us waiting longest; return how many."""
+        """Close the connections that have kept the server waiting longest; return how many."""
         now = time.monotonic()
-        waiting = [guest for guest in self._guests.values() if guest.look(now)]
+        waiting = [guest for guest in self._guests.values() if guest.refresh(now)]
         waiting.sort(key=lambda guest: guest.since)
         late = waiting[: max(1, self.most // _SHARE_CUT)]
         for guest in late:
             self._end(guest)
         if late:
-            log.warning("too many connections: those that wait longest give way", extra={"cap": self.most})
+            log.warning("too many connections: the longest waiting are closed", extra={"cap": self.most})
         return len(late)
 
 
 def cap() -> int:
-    """Return how many connections there may be: half of the descriptors at most, the rest is for the bridge's work."""
+    """Return the connection limit: at most half of the file descriptors, the rest is for the bridge's own work."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MOST if soft == resource.RLIM_INFINITY else max(4, min(MOST, soft // 2))
 
 
 def listen(host: str, port: int) -> Door:
-    """Return a door on that address, "" = every address. OSError."""
+    """Return a door listening on that address, "" = every address. Raises OSError."""
     both = not host and socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if ":" in host or both else socket.AF_INET
     made = socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
-    # asyncio does not do that for a listening socket that it did not make; connections take it over.
+    # asyncio does not set it on a listening socket that it did not create; accepted connections inherit it.
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return Door(made.family, made.type, made.proto, fileno=made.detach())

@@ -1,4 +1,4 @@
-"""Reads files that people name: only regular ones, and only as much of them as is meant to be there."""
+"""Safe reading of configured files: regular files only, up to a size limit, without blocking."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _KINDS = (
 
 
 def read_bytes(path: Path, most: int = MIB) -> bytes:
-    """Return what a regular file holds; OSError for anything else, or when it is larger than `most` bytes.
+    """Return the content of a regular file. Raises OSError for anything else, or if larger than `most` bytes.
 
-    Neither opening nor reading waits: a pipe that nobody writes to and a device that never ends are refused.
+    Never blocks: pipes without a writer and endless devices are refused.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     with os.fdopen(descriptor, "rb") as file:
@@ -26,16 +26,16 @@ def read_bytes(path: Path, most: int = MIB) -> bytes:
             raise OSError(errno.EINVAL, f"is {kind}, not a file; name a regular file", str(path))
         data = file.read(most + 1)
     if len(data) > most:
-        raise OSError(errno.EFBIG, f"is larger than {most // MIB} MiB; name the right file, or split it", str(path))
+        raise OSError(errno.EFBIG, f"is larger than {most // MIB} MiB; check the path, or split the file", str(path))
     return data
 
 
 def read_text(path: Path, encoding: str = "utf-8", most: int = MIB) -> str:
-    """Return the text of a regular file as `read_bytes` reads it; UnicodeDecodeError when it is not text."""
+    """Return the text of a regular file. Raises OSError as `read_bytes` does, and UnicodeDecodeError."""
     return read_bytes(path, most).decode(encoding)
 
 
 def readable(*paths: Path) -> None:
-    """Raise OSError when one of the files cannot be read, for a library that would open it by its name and wait."""
+    """Raise OSError unless all files can be read. For libraries that open a file by name and might block."""
     for path in paths:
         read_bytes(path)

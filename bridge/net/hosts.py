@@ -1,4 +1,4 @@
-"""The names that a server may be called by: a web page can point its own name at any address, and would read here."""
+"""Check of the Host header against DNS rebinding: a web page could point its own name at the server's address."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 FLAG = "--web.allowed-host"
-EVERY_HOST = frozenset({"/-/healthy", "/-/ready", "/metrics"})  # paths that are answered under every name
+EVERY_HOST = frozenset({"/-/healthy", "/-/ready", "/metrics"})  # paths served under any name
 
 
 class Hosts:
-    """`names`, localhost and what this machine is called; addresses are always known, for nobody can point them."""
+    """Allowed host names: `names`, localhost and this machine's own. IP addresses always pass: DNS is not involved."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = {_plain(name) for name in names} - {""}
         _own_names()
 
-    def knows(self, host: str) -> bool:
-        """Return whether a request with this Host header may be answered."""
+    def allows(self, host: str) -> bool:
+        """Return whether a request with this Host header may be served."""
         name = host_of(f"//{host}")
         return name == "" or _is_address(name) or name in self._names or name in _own_names()
 
 
 def refused(host: str, also: str = "") -> str:
-    """Return what to tell a client with an unknown Host header. also: another flag that would allow it."""
+    """Return the error message for a client with an unknown Host header. also: another flag that would allow it."""
     return f"the host name {host[:255]!r} is not served here; allow it with {FLAG}{also}"
 
 
 def check_name(name: str) -> str:
-    """Return the name. ValueError when it is not the name of a host alone."""
+    """Return the name. Raises ValueError unless it is a bare host name."""
     if not name or host_of(f"//{name}") != _plain(name):
-        raise ValueError(f"{name!r} is not a host name; write it without scheme and port, as bridge.example.org")
+        raise ValueError(f"{name!r} is not a host name; omit scheme and port, for example bridge.example.org")
     return name
 
 
@@ -49,7 +49,7 @@ def host_of(url: str) -> str:
 @functools.cache
 def _own_names() -> set[str]:
     names = {"localhost", _plain(socket.gethostname())} - {""}
-    # A thread: a name server that does not answer must not hold up the start.
+    # In a thread: a name server that does not respond must not delay the start.
     threading.Thread(target=lambda: names.add(_plain(socket.getfqdn())), name="own-name", daemon=True).start()
     return names
 

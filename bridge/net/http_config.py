@@ -1,4 +1,4 @@
-"""How to reach a server, in the words of prometheus.yml and alertmanager.yml."""
+"""HTTP client settings, with the keys of prometheus.yml and alertmanager.yml."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ RESERVED_HEADERS = frozenset(
 
 
 class Secret(str):
-    """A text that prints as `<secret>`; `reveal()` gives it."""
+    """String that prints as `<secret>`; `reveal()` returns its value."""
 
     __slots__ = ()
 
     def reveal(self) -> str:
+        """Return the secret value."""
         return str.__str__(self)
 
     def __repr__(self) -> str:
@@ -55,13 +56,13 @@ class Secret(str):
 
 
 def revealed(text: str) -> str:
-    """Return the text itself, whether it is a Secret or not."""
+    """Return the plain string of a Secret or str."""
     return text.reveal() if isinstance(text, Secret) else text
 
 
 def _proxy(value: str) -> str:
     if not value.startswith(("http://", "https://")):
-        raise ValueError("must be an http or https URL of a proxy")
+        raise ValueError("must be the http or https URL of a proxy")
     return value
 
 
@@ -73,14 +74,14 @@ class _Part(BaseModel):
 
 
 def at_most_one(**given: object) -> None:
-    """ValueError when more than one of the named settings is set."""
+    """Raise ValueError if more than one of the named settings is set."""
     named = [name for name, value in given.items() if value]
     if len(named) > 1:
         raise ValueError(f"at most one of {', '.join(named)} may be set")
 
 
 class BasicAuth(_Part):
-    """`basic_auth`: user name and password, each as text or read from a file at every request."""
+    """`basic_auth`: user name and password, each inline or read from a file at every request."""
 
     username: str = ""
     username_file: str = ""
@@ -95,7 +96,7 @@ class BasicAuth(_Part):
 
 
 class Authorization(_Part):
-    """`authorization`: a scheme and a credential, as text or read from a file at every request."""
+    """`authorization`: scheme and credential; the credential inline or read from a file at every request."""
 
     type: str = "Bearer"
     credentials: Secret = Secret("")
@@ -105,12 +106,12 @@ class Authorization(_Part):
     def _one_credential(self) -> Self:
         at_most_one(credentials=self.credentials, credentials_file=self.credentials_file)
         if self.type.strip().lower() == "basic":
-            raise ValueError("type Basic is written as basic_auth")
+            raise ValueError("for type Basic use basic_auth")
         return self
 
 
 class TlsConfig(_Part):
-    """`tls_config`: whom to trust, who we are, and whether the name is checked."""
+    """`tls_config`: trusted authorities, client certificate, and verification of the server's name."""
 
     ca_file: str = ""
     cert_file: str = ""
@@ -122,12 +123,12 @@ class TlsConfig(_Part):
     @model_validator(mode="after")
     def _pair(self) -> Self:
         if bool(self.cert_file) != bool(self.key_file):
-            raise ValueError("cert_file and key_file go together")
+            raise ValueError("cert_file and key_file must be set together")
         return self
 
 
 class OAuth2(_Part):
-    """`oauth2`: client credentials grant; the token is kept until shortly before it expires."""
+    """`oauth2`: client credentials grant; the token is reused until shortly before it expires."""
 
     client_id: str
     client_secret: Secret = Secret("")
@@ -146,7 +147,7 @@ class OAuth2(_Part):
 
 
 class HeaderValues(_Part):
-    """One entry of `http_headers`: values as text, secret, or read from files."""
+    """Entry of `http_headers`: values inline, secret, or read from files."""
 
     values: tuple[str, ...] = ()
     secrets: tuple[Secret, ...] = ()
@@ -154,7 +155,7 @@ class HeaderValues(_Part):
 
 
 class HttpConfig(_Part):
-    """The settings that every HTTP client of the bridge takes. `*_file` paths are relative to the configuration."""
+    """Settings common to every HTTP client of the bridge. `*_file` paths are relative to the configuration file."""
 
     basic_auth: BasicAuth | None = None
     authorization: Authorization | None = None
@@ -172,7 +173,7 @@ class HttpConfig(_Part):
         at_most_one(basic_auth=self.basic_auth, authorization=self.authorization, oauth2=self.oauth2)
         at_most_one(proxy_url=self.proxy_url, proxy_from_environment=self.proxy_from_environment)
         if self.no_proxy and not self.proxy_url:
-            raise ValueError("no_proxy goes with proxy_url")
+            raise ValueError("no_proxy requires proxy_url")
         for name in self.http_headers:
             if name.lower() in RESERVED_HEADERS:
                 raise ValueError(f"http_headers may not set {name}: it is reserved")
@@ -180,12 +181,12 @@ class HttpConfig(_Part):
 
 
 class SinkHttpConfig(HttpConfig):
-    """For sinks: a redirect is never followed, because it would turn the POST into a GET that answers 200."""
+    """HTTP settings of sinks. A redirect is never followed: it would turn the POST into a GET that answers 200."""
 
     follow_redirects: bool = False
 
     @model_validator(mode="after")
     def _no_redirects(self) -> Self:
         if self.follow_redirects:
-            raise ValueError("follow_redirects is not for receivers: a redirected POST becomes a GET and is lost")
+            raise ValueError("follow_redirects is not allowed here: a redirected POST becomes a GET and is lost")
         return self

@@ -1,4 +1,4 @@
-"""uvicorn behind a door: clients that are slow or many are cut, and it ends when told to."""
+"""uvicorn with connection limits and timeouts, and a prompt shutdown."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from bridge.net.door import BACKLOG, Door
 
-GRACE = 1.0  # seconds that answers under way may still take when the server stops
+GRACE = 1.0  # seconds that responses in progress may still take when the server stops
 _HEAD_MAX = 64 * 1024
 _AWAITED = {h11.IDLE: "head", h11.SEND_BODY: "body"}
 
 
 class BoundedServer(uvicorn.Server):
-    """Serves `app` behind `door`. It waits for the order to stop instead of looking for it ten times a second."""
+    """Server of `app` behind `door`. It waits for the stop event instead of polling for it ten times a second."""
 
     def __init__(self, app: Any, door: Door, tls: ssl.SSLContext | None = None) -> None:
         options = uvicorn.Config(
             app, log_config=None, lifespan="off", timeout_graceful_shutdown=1, server_header=False, access_log=False,
             h11_max_incomplete_event_size=_HEAD_MAX, ws="none", http="h11", loop="asyncio", backlog=BACKLOG,
-            proxy_headers=False,  # who asks is who connected, whatever a header says
+            proxy_headers=False,  # the client is the peer of the connection, whatever a header says
         )  # fmt: skip
         options.load()
         options.ssl = tls
@@ -37,11 +37,11 @@ class BoundedServer(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def serve_door(self) -> None:
-        """Serve until ask_to_stop()."""
+        """Serve until request_stop()."""
         self.run([self._door])
 
     async def main_loop(self) -> None:
-        """Once a second, renew the Date and cut who is late."""
+        """Refresh the Date header and close slow connections, once a second."""
         self._loop = asyncio.get_running_loop()
         while not await self.on_tick(0):
             self._door.cut_late()
@@ -49,39 +49,40 @@ class BoundedServer(uvicorn.Server):
                 await asyncio.wait_for(self._stop.wait(), 1.0)
 
     async def shutdown(self, sockets: Any = None) -> None:
-        """Give answers under way their moment, then cut off every client, also one that does not take its answer."""
+        """Wait for responses in progress, then close every connection, even one whose client does not read."""
         await super().shutdown(sockets)
         self._door.cut_all()
         await asyncio.sleep(0)  # lets the transports close their sockets
 
-    def ask_to_stop(self, grace: float = GRACE) -> None:
-        """Stop, from any thread; answers under way may take `grace` seconds."""
+    def request_stop(self, grace: float = GRACE) -> None:
+        """Stop the server, from any thread; responses in progress may take `grace` seconds."""
         self.config.timeout_graceful_shutdown = grace  # type: ignore[assignment]
         self.should_exit = True
         if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # it has ended already
+            with contextlib.suppress(RuntimeError):  # the loop has ended already
                 self._loop.call_soon_threadsafe(self._stop.set)
 
 
 class _Connection(H11Protocol):
-    """uvicorn's connection, which can say what it waits for."""
+    """Connection of uvicorn that reports what it waits for."""
 
     def __init__(self, door: Door, **options: Any) -> None:
         super().__init__(**options)
         self._door = door
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Link the accepted socket with this connection."""
         super().connection_made(transport)
         guest = self._door.guest(transport.get_extra_info("socket").fileno())
         if guest is not None:
             guest.client = self
 
     def waits_for(self) -> tuple[str, object]:
-        """Return what the client has to do next, and the request that this is about."""
+        """Return what the client must do next, and the request concerned."""
         if self.transport.is_closing() or self.flow.write_paused:
             return "answer", self.cycle
         return _AWAITED.get(self.conn.their_state, ""), self.cycle
 
     def abort(self) -> None:
-        """Close the connection at once, with what was not sent yet."""
+        """Close the connection at once, dropping unsent data."""
         self.transport.abort()

@@ -1,4 +1,4 @@
-"""Files and folders that only their owner may read, whatever the umask, also those that are there already."""
+"""Files and directories readable by their owner only, whatever the umask, including existing ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ _FOLDER, _FILE = 0o700, 0o600
 
 
 def private_folder(path: Path) -> None:
-    """Make the folder, or close it to others; one that is shared (sticky) or another user's stays as it is. OSError."""
+    """Create the directory with mode 0700, or set that mode on an existing one. Raises OSError.
+
+    A shared (sticky) directory, or another user's, keeps its mode.
+    """
     if not path.parent.exists():
         private_folder(path.parent)
     path.mkdir(mode=_FOLDER, exist_ok=True)
@@ -21,7 +24,7 @@ def private_folder(path: Path) -> None:
 
 
 def private_file(path: Path) -> None:
-    """Make the file if it is not there, and close it to others; another user's stays as it is. OSError."""
+    """Create the file if missing, and set mode 0600; another user's file keeps its mode. Raises OSError."""
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, _FILE))
     with contextlib.suppress(PermissionError):

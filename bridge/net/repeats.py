@@ -1,4 +1,4 @@
-"""A log that counts what repeats instead of writing it."""
+"""Log handler that counts repeated lines instead of writing them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import logging
 import re
 from dataclasses import dataclass
 
-ALLOWED = 10  # of one line, within PERIOD; the rest is counted
+ALLOWED = 10  # times that a line is written within PERIOD; further ones are counted
 PERIOD = 60.0  # seconds
-_MOST = 1000  # lines that are remembered
+_MOST = 1000  # distinct lines tracked at a time
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 @dataclass(slots=True)
 class _Line:
-    """A line, when it was first written, and how often it came since."""
+    """Log line: when it was first written, how often it occurred since, and its last record."""
 
     since: float
     times: int
@@ -23,10 +23,10 @@ class _Line:
 
 
 class CountingHandler(logging.StreamHandler):  # type: ignore[type-arg]  # generic only for type checkers
-    """Writes a line ALLOWED times within PERIOD; after that, once more: how often it was repeated.
+    """Handler that writes a line up to ALLOWED times within PERIOD, then once more with the number of repeats.
 
-    Lines of ours are the same when their text and all their fields are; those of libraries, when they differ only in
-    numbers. The count is written with the next line that comes after the period, and at the end.
+    Lines of the bridge are equal if their text and all fields are; those of libraries, if they differ only in numbers.
+    The count is written with the first line after the period, and on close.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class CountingHandler(logging.StreamHandler):  # type: ignore[type-arg]  # gener
         self._lines: dict[tuple[str, ...], _Line] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write or count."""
+        """Write the line, or count it."""
         self._write_counts(record.created - PERIOD)
         line = self._lines.setdefault(_key(record), _Line(record.created, 0, record))
         line.times, line.last = line.times + 1, record
@@ -44,7 +44,7 @@ class CountingHandler(logging.StreamHandler):  # type: ignore[type-arg]  # gener
             self._write_counts(record.created)
 
     def close(self) -> None:
-        """Write the counts that are left."""
+        """Write the outstanding counts."""
         self.acquire()
         try:
             self._write_counts(float("inf"))
@@ -53,7 +53,7 @@ class CountingHandler(logging.StreamHandler):  # type: ignore[type-arg]  # gener
         super().close()
 
     def _write_counts(self, until: float) -> None:
-        """Forget the lines that began until then; they stand in the order in which they began."""
+        """Write and drop the lines first seen by then; the dict is in the order in which they were first seen."""
         while self._lines:
             key, line = next(iter(self._lines.items()))
             if line.since > until:

@@ -1,4 +1,4 @@
-"""How long a server asks us to wait (RFC 9110, section 10.2.3)."""
+"""Retry-After header (RFC 9110, section 10.2.3)."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ LONGEST: Duration = HOUR
 
 
 def retry_after(value: str | None, now: Timestamp) -> Duration:
-    """The Retry-After header in ms from `now`, at most an hour; 0 when it is absent, past or not understood."""
+    """Return the wait in ms from `now`, at most an hour; 0 when the header is absent, in the past or invalid."""
     text = (value or "").strip()
     if text.isascii() and text.isdigit():
-        # A number that long is not a wait, but must not become an error either.
+        # Such a long number is nonsense, but must not raise an error either.
         return min(int(text[:12]) * 1000, LONGEST)
     try:
         moment = parsedate_to_datetime(text)
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # asctime's form names no zone
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)  # the asctime format has no time zone
         return max(0, min(from_datetime(moment) - now, LONGEST))
     except (ValueError, TypeError, IndexError, OverflowError):
         return 0

@@ -1,4 +1,4 @@
-"""One HTTP attempt over our own requests session: no retries inside, one deadline for all of it, redacted errors."""
+"""Single HTTP attempts over a requests session: no retries inside, one total deadline, redacted errors."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from bridge.net.redact import hide_url, redact
 from bridge.net.watchdog import WATCHDOG, Watch
 
 CHUNK = 1 << 20
-LARGEST = 256 << 20  # bytes of an answer, where nothing else is said
-ERROR_BYTES = 65536  # of an answer that is not 2xx: only people read it
-TOKEN_TIME = 10.0  # seconds, at most
+LARGEST = 256 << 20  # default limit of a response, bytes
+ERROR_BYTES = 65536  # limit of a response that is not 2xx, which is only displayed
+TOKEN_TIME = 10.0  # limit for fetching a token, seconds
 _current = threading.local()
 _VERSIONS = {"TLS10": "TLSv1", "TLS11": "TLSv1_1", "TLS12": "TLSv1_2", "TLS13": "TLSv1_3", "": "TLSv1_2"}
 
 
 class NetError(Exception):
-    """An attempt came to nothing. reason: timeout | network | tls | too_large | credential. The message is redacted."""
+    """Attempt without a usable response. reason: timeout | network | tls | too_large | credential. Redacted message."""
 
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(redact(message))
@@ -45,12 +45,12 @@ class NetError(Exception):
 
 
 class TooLargeError(requests.RequestException):
-    """An answer has more bytes than are wanted."""
+    """Response that exceeds the size limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server answered; `body` holds at most `max_bytes`, `truncated` says that there was more."""
+    """Response of a server. body: at most `max_bytes`. truncated: there was more."""
 
     status: int
     headers: Mapping[str, str]
@@ -58,7 +58,7 @@ class Answer:
     truncated: bool = False
 
 
-# ------------------------------------------------------------ connections that the watchdog can cut
+# ------------------------------------------------------------ connections that the watchdog can shut down
 
 
 def _announce(connection: Any) -> None:
@@ -68,6 +68,8 @@ def _announce(connection: Any) -> None:
 
 
 class _Connection(HTTPConnection):
+    """HTTP connection that registers itself with the current watch."""
+
     def connect(self) -> None:
         _announce(self)
         super().connect()
@@ -79,6 +81,8 @@ class _Connection(HTTPConnection):
 
 
 class _SecureConnection(HTTPSConnection):
+    """HTTPS connection that registers itself with the current watch."""
+
     def connect(self) -> None:
         _announce(self)
         super().connect()
@@ -101,7 +105,7 @@ _POOLS = {"http": _Pool, "https": _SecurePool}
 
 
 class Adapter(HTTPAdapter):
-    """requests' adapter with our TLS settings, our connections and no retries."""
+    """requests' adapter with configured TLS, connections for the watchdog, and no retries."""
 
     def __init__(self, tls: TlsConfig, base_dir: Path, proxy_headers: Mapping[str, str]) -> None:
         self._tls = tls
@@ -110,24 +114,27 @@ class Adapter(HTTPAdapter):
         super().__init__(max_retries=urllib3.Retry(0, read=False), pool_connections=4, pool_maxsize=16)
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
+        """Create the pool manager with our TLS settings and connections."""
         super().init_poolmanager(connections, maxsize, block, **kwargs, **self._pool_settings())
         self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> ProxyManager:
+        """Return the pool manager of a proxy, with our TLS settings and connections."""
         manager: ProxyManager = super().proxy_manager_for(proxy, **kwargs, **self._pool_settings())
         manager.pool_classes_by_scheme = _POOLS
         return manager
 
     def proxy_headers(self, proxy: str) -> dict[str, str]:
+        """Return the headers for a proxy, those of `proxy_connect_header` included."""
         return {**super().proxy_headers(proxy), **self._proxy_headers}
 
     def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
-        """requests would put its own certificates over our context: only the host decides the pool."""
+        """Return the pool key without TLS parameters: requests' own certificates would override the SSL context."""
         host_params, _ = super().build_connection_pool_key_attributes(request, verify, cert)
         return host_params, {}
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Verification is set up in our own context, nothing to add."""
+        """Do nothing: verification is configured in the SSL context."""
 
     def _pool_settings(self) -> dict[str, Any]:
         settings: dict[str, Any] = {"ssl_context": tls_context(self._tls, self._base_dir)}
@@ -137,7 +144,7 @@ class Adapter(HTTPAdapter):
 
 
 def tls_context(tls: TlsConfig, base_dir: Path) -> ssl.SSLContext:
-    """The context for `tls`. NetError (reason tls) names a file that cannot be used."""
+    """Return the SSL context for `tls`. Raises NetError (reason tls), which names an unusable file."""
     context = ssl.create_default_context()
     try:
         readable(*(base_dir / file for file in (tls.ca_file, tls.cert_file, tls.key_file) if file))
@@ -150,7 +157,7 @@ def tls_context(tls: TlsConfig, base_dir: Path) -> ssl.SSLContext:
         raise NetError(f"cannot use {files}: {error}", "tls") from None
     context.minimum_version = ssl.TLSVersion[_VERSIONS[tls.min_version]]
     if tls.insecure_skip_verify:
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the configuration says so, once
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the operator chose it
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
@@ -160,14 +167,17 @@ def tls_context(tls: TlsConfig, base_dir: Path) -> ssl.SSLContext:
 
 
 class Session(requests.Session):
-    """A session for one destination; `credentials` puts them on every request."""
+    """Session for one destination.
+
+    credentials: added to every request. follow: whether redirects are followed. most: size limit of a response, bytes.
+    """
 
     credentials: Credentials
     follow: bool
     most: int = LARGEST
 
     def send(self, request: requests.PreparedRequest, **settings: Any) -> requests.Response:
-        """Bound what is read for callers who do not read the stream themselves."""
+        """Send a request; limit the body's size for callers that do not read the stream themselves."""
         if settings.get("stream"):
             return super().send(request, **settings)
         response = super().send(request, **{**settings, "stream": True})
@@ -180,7 +190,7 @@ class Session(requests.Session):
         return response
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Leave the body of a redirect unread: requests would read all of it, whatever its size."""
+        """Return the target of a redirect without reading its body, which requests would read whatever its size."""
         target = super().get_redirect_target(resp)
         if target is not None:
             resp._content = b""
@@ -188,22 +198,22 @@ class Session(requests.Session):
         return target
 
     def should_strip_auth(self, old_url: str, new_url: str) -> bool:
-        """A redirect to another host never gets our credential."""
+        """Return whether a redirect leaves the host, so that credentials must be removed."""
         return urlsplit(old_url)[:2] != urlsplit(new_url)[:2]
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        """Nor our headers; and no host gets the cookie that came with the redirect."""
+        """Remove configured headers on a redirect to another host, and the redirect's cookie in any case."""
         prepared_request.headers.pop("Cookie", None)
         if self.should_strip_auth(str(response.request.url), str(prepared_request.url)):
             self.credentials.strip(prepared_request)
 
 
 def open_session(config: HttpConfig, base_dir: Path) -> Session:
-    """A session with the configured TLS, proxies and credentials. It must be closed. Raises NetError for bad files."""
+    """Return a session with the configured TLS, proxies and credentials; the caller closes it. Raises NetError."""
     session = Session()
-    session.trust_env = False  # else a .netrc entry would override our Authorization header
+    session.trust_env = False  # otherwise a .netrc entry would override the Authorization header
     session.follow = config.follow_redirects
-    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))  # none are kept
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))  # no cookies are stored
     session.headers.update({"Accept-Encoding": "identity", "User-Agent": f"retrain-bridge/{__version__}"})
     session.headers.pop("Accept", None)
     mount(session, config, base_dir)
@@ -214,7 +224,7 @@ def open_session(config: HttpConfig, base_dir: Path) -> Session:
 
 
 def mount(session: requests.Session, config: HttpConfig, base_dir: Path) -> None:
-    """Put our adapters on a session (again, where a library replaced them)."""
+    """Mount our adapters on a session (again, if a library replaced them)."""
     proxy_headers = {
         name: ", ".join(value.reveal() for value in values) for name, values in config.proxy_connect_header.items()
     }
@@ -224,7 +234,7 @@ def mount(session: requests.Session, config: HttpConfig, base_dir: Path) -> None
 
 
 def forget_credentials(session: requests.Session) -> None:
-    """Drop fetched tokens, after a 401 or 403: the next request gets a new one."""
+    """Drop a fetched token after a 401 or 403: the next request fetches a new one."""
     if isinstance(session, Session):
         session.credentials.forget()
 
@@ -250,10 +260,10 @@ def call(
     must_fit: bool = False,
     named: str = "",
 ) -> Answer:
-    """One attempt, over in `deadline` seconds whatever the server does. Raises NetError.
+    """Make one attempt, which ends within `deadline` seconds whatever the server does. Raises NetError.
 
-    url: when it is a Secret, no message shows it. named: what messages call it, when not by itself.
-    max_bytes: of the body; more is cut off, or with `must_fit` a NetError (too_large).
+    url: a Secret is never shown in messages. named: its name in messages, by default the URL.
+    max_bytes: limit of the body; a longer one is truncated, or with `must_fit` a NetError (too_large).
     """
     with WATCHDOG.watching(deadline) as watch:
         _current.watch = watch
@@ -282,28 +292,28 @@ def call(
 
 
 def _read(response: requests.Response, max_bytes: int, *, must_fit: bool) -> tuple[bytes, bool]:
-    """The body up to `max_bytes`, straight from the raw stream (requests' own way copies it in 10 kB pieces).
+    """Return the body up to `max_bytes` and whether it was truncated, from the raw stream (requests copies in 10 kB).
 
-    What is packed is counted unpacked, a chunk at a time. must_fit: of a larger one nothing is kept, and where its
-    length says so, nothing is read.
+    The limit applies to the decompressed size, checked chunk by chunk. must_fit: nothing of a larger body is returned,
+    and nothing is read if Content-Length already exceeds the limit.
     """
     length = response.headers.get("Content-Length", "")
     size = int(length) if length.isdecimal() else 0
     if must_fit and size > max_bytes:
         return b"", True
     if 0 < size <= max_bytes and "Content-Encoding" not in response.headers:
-        return response.raw.read(), False  # in one piece: joining pieces would copy a large answer twice more
-    parts, left = [], max_bytes + 1
-    while left > 0 and (part := response.raw.read(min(CHUNK, left), decode_content=True)):
+        return response.raw.read(), False  # in one read: joining chunks would copy a large body twice more
+    parts, remaining = [], max_bytes + 1
+    while remaining > 0 and (part := response.raw.read(min(CHUNK, remaining), decode_content=True)):
         parts.append(part)
-        left -= len(part)
-    if left > 0:
+        remaining -= len(part)
+    if remaining > 0:
         return b"".join(parts), False
     return (b"", True) if must_fit else (b"".join(parts)[:max_bytes], True)
 
 
 def _proxies_for(session: requests.Session, url: str) -> dict[str, str]:
-    """No proxies for a host that `no_proxy` names (requests looks for that in the environment only)."""
+    """Return settings that bypass the proxy for hosts in `no_proxy` (requests only reads it from the environment)."""
     without = session.proxies.get("no_proxy") or session.proxies.get("no") or ""
     if without and requests.utils.should_bypass_proxies(url, without):
         return {"http": "", "https": ""}
@@ -320,7 +330,7 @@ def _net_error(error: Exception, watch: Watch, url: str, named: str, deadline: f
 
 
 def what_happened(error: BaseException) -> str:
-    """In a few words: requests wraps what urllib3 wraps, and their texts repeat each other."""
+    """Return the innermost cause as a short text: requests wraps what urllib3 wraps, with redundant messages."""
     for _ in range(10):
         around = (getattr(error, "reason", None), error.__cause__, *error.args)
         inner = next((item for item in around if isinstance(item, BaseException)), None)
@@ -331,15 +341,15 @@ def what_happened(error: BaseException) -> str:
 
 
 def _fetch_token(auth: OAuth2, form: Mapping[str, str], base_dir: Path) -> bytes:
-    """POST the form to the token endpoint, within the time of the attempt that needs it. CredentialError."""
+    """POST the form to the token endpoint, within the deadline of the current attempt. Raises CredentialError."""
     outer: Watch | None = getattr(_current, "watch", None)
-    left = TOKEN_TIME if outer is None else max(0.01, min(TOKEN_TIME, outer.ends - time.monotonic()))
+    limit = TOKEN_TIME if outer is None else max(0.01, min(TOKEN_TIME, outer.ends - time.monotonic()))
     config = HttpConfig(tls_config=auth.tls_config)
     try:
         with open_session(config, base_dir) as session:
             content = {"Content-Type": "application/x-www-form-urlencoded"}
             answer = call(
-                session, "POST", auth.token_url, deadline=left, data=urlencode(form).encode(), headers=content
+                session, "POST", auth.token_url, deadline=limit, data=urlencode(form).encode(), headers=content
             )
     except NetError as error:
         raise CredentialError(f"no token from {auth.token_url}: {error}") from None

@@ -1,4 +1,4 @@
-"""Signed messages by the Standard Webhooks specification (standardwebhooks.com), version v1: HMAC-SHA256."""
+"""Signatures by the Standard Webhooks specification (standardwebhooks.com), version v1: HMAC-SHA256."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TOLERANCE: Duration = 5 * MINUTE
 
 
 class SignatureError(Exception):
-    """A message is not signed as it must be. reason: closed word."""
+    """Invalid signature. reason: missing | timestamp | mismatch."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -23,26 +23,29 @@ class SignatureError(Exception):
 
 
 def check_secret(text: str) -> bytes:
-    """The key of a secret; ValueError says what a secret looks like, never what it is."""
-    wanted = f"a signing secret is {PREFIX} followed by base64 of 24 to 64 random bytes"
+    """Return the key of a secret. Raises ValueError, whose message describes the format and never shows the secret."""
+    expected = f"a signing secret is {PREFIX} followed by base64 of 24 to 64 random bytes"
     if not text.startswith(PREFIX):
-        raise ValueError(wanted)
+        raise ValueError(expected)
     try:
         key = base64.b64decode(text.removeprefix(PREFIX), validate=True)
     except (binascii.Error, ValueError):
-        raise ValueError(wanted) from None
+        raise ValueError(expected) from None
     if not 24 <= len(key) <= 64:
-        raise ValueError(f"{wanted}; this one has {len(key)}")
+        raise ValueError(f"{expected}; this one has {len(key)}")
     return key
 
 
 def sign(secrets: Sequence[str], message_id: str, timestamp: int, body: bytes) -> str:
-    """The webhook-signature header: one signature for each secret. timestamp: of the attempt, in seconds."""
+    """Return the webhook-signature header: one signature per secret. timestamp: of the attempt, in seconds."""
     return " ".join(f"v1,{_digest(check_secret(secret), message_id, str(timestamp), body)}" for secret in secrets)
 
 
 def verify(secrets: Sequence[str], headers: Mapping[str, str], body: bytes, now: Timestamp) -> None:
-    """Return when a signature matches a secret and is at most five minutes old or early; else SignatureError."""
+    """Check that a signature matches a secret and its timestamp is within five minutes of `now`.
+
+    Raises SignatureError.
+    """
     given = {key.lower(): value for key, value in headers.items()}
     try:
         message_id, stamp = given["webhook-id"], given["webhook-timestamp"]
@@ -53,10 +56,10 @@ def verify(secrets: Sequence[str], headers: Mapping[str, str], body: bytes, now:
         raise SignatureError("timestamp", "webhook-timestamp is not a number of seconds")
     if abs(int(stamp) * 1000 - now) > TOLERANCE:
         raise SignatureError("timestamp", "webhook-timestamp is more than 5 minutes away from now")
-    wanted = [_digest(check_secret(secret), message_id, stamp, body) for secret in secrets]
-    found = [text.removeprefix("v1,") for text in signatures if text.startswith("v1,")]
-    # Every pair is compared, each in constant time: the time taken tells nothing.
-    matches = [hmac.compare_digest(own.encode(), their.encode()) for own in wanted for their in found]
+    expected = [_digest(check_secret(secret), message_id, stamp, body) for secret in secrets]
+    received = [text.removeprefix("v1,") for text in signatures if text.startswith("v1,")]
+    # All pairs are compared, each in constant time, so that timing reveals nothing.
+    matches = [hmac.compare_digest(own.encode(), their.encode()) for own in expected for their in received]
     if not any(matches):
         raise SignatureError("mismatch", "no signature matches a configured secret")
 

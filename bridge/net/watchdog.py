@@ -1,4 +1,4 @@
-"""Cuts a connection when its time is up: the total deadline that socket timeouts, which are per read, cannot give."""
+"""Total deadline for an HTTP attempt, which socket timeouts cannot provide because they apply to each read."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from typing import Protocol
 
 
 class HasSocket(Protocol):
-    """A connection; `sock` is None before it is open."""
+    """Connection. sock: None before it is open."""
 
     sock: socket.socket | None
 
 
 @dataclass
 class Watch:
-    """One attempt: the connection that it uses now, and whether its time ran out."""
+    """One attempt with a deadline.
+
+    ends: monotonic seconds. connection, sock: in use now. expired: the deadline passed. over: the attempt has ended.
+    """
 
     ends: float
     connection: HasSocket | None = None
@@ -31,16 +34,16 @@ class Watch:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def use(self, connection: HasSocket) -> None:
-        """The attempt goes on over `connection`."""
+        """Register the connection that the attempt uses from now on."""
         with self.lock:
             self.connection = connection
-            # Remembered: when the server will close after its answer, http.client forgets it before the body is read.
+            # Kept here: if the server announces a close, http.client drops its own before the body is read.
             self.sock = connection.sock
             if self.expired:
                 self._cut()
 
     def cut(self) -> None:
-        """Time is up: whatever the attempt waits for ends now."""
+        """Expire the attempt and shut down its socket, which ends whatever it waits for."""
         with self.lock:
             if not self.over:
                 self.expired = True
@@ -49,13 +52,13 @@ class Watch:
     def _cut(self) -> None:
         sock = (self.connection.sock if self.connection is not None else None) or self.sock
         if sock is not None:
-            # Not close(): the number could be another socket's before the waiting thread looks.
+            # Not close(): the descriptor could be reused before the waiting thread notices.
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
 
 
 class Watchdog:
-    """One thread for all attempts of the process; started with the first, asleep without one."""
+    """Thread that enforces the deadlines of all attempts; started with the first, idle without any."""
 
     def __init__(self) -> None:
         self._due: list[tuple[float, int, Watch]] = []
@@ -65,7 +68,7 @@ class Watchdog:
 
     @contextlib.contextmanager
     def watching(self, seconds: float) -> Iterator[Watch]:
-        """An attempt that may take `seconds` in all."""
+        """Watch an attempt that may take `seconds` in total."""
         watch = Watch(time.monotonic() + seconds)
         with self._changed:
             heapq.heappush(self._due, (watch.ends, next(self._numbers), watch))

@@ -1,4 +1,4 @@
-"""What the engine needs from the outside, as narrow Protocols, and the frozen records that cross them.
+"""Narrow Protocols that connect the engine to the outside, and the frozen records that cross them.
 
 All instants are ints of milliseconds since the epoch (domain/times.py). Implementations: sources/, sinks/, store/.
 """
@@ -19,7 +19,7 @@ from bridge.ports.sinks import (
     StatusReport,
     StatusSource,
 )
-from bridge.ports.sources import MetricSource, Silences, SilenceSnapshot
+from bridge.ports.sources import MetricSource, Sample, Silences, SilenceSnapshot
 from bridge.ports.stores import (
     Breaker,
     Claim,
@@ -63,6 +63,7 @@ __all__ = [
     "RateLimit",
     "RequestFilter",
     "Result",
+    "Sample",
     "Sighting",
     "SilenceSnapshot",
     "Silences",

@@ -1,4 +1,4 @@
-"""History in pieces: what a source gives that can say more of many slots than of one after the other."""
+"""History in chunks: the interface of a source that can return many slots at once."""
 
 from __future__ import annotations
 
@@ -19,60 +19,68 @@ class HistoryChunk(Protocol):
     """Consecutive slots of a signal."""
 
     @property
-    def slots(self) -> Sequence[Timestamp]: ...
+    def slots(self) -> Sequence[Timestamp]:
+        """Slots of the chunk, ascending."""
+        ...
 
-    def batch(self, place: int) -> EventBatch:
-        """The batch of slots[place]. Raises SourceError."""
+    def batch(self, index: int) -> EventBatch:
+        """Return the batch of slots[index]. Raises SourceError."""
         ...
 
     def whole(self) -> tuple[EventBatch, NDArray[np.intp]] | None:
-        """The samples of all slots as one batch, in which a model may come often, and the place of each in `slots`.
+        """Return the samples of all slots as one batch, and the index into `slots` of each element.
 
-        In the order of the slots, those of a slot in the order of its own batch.
-        None when the slots have to be looked at one by one.
+        Elements are in the order of the slots, within a slot in the order of its own batch; a model may occur many
+        times.
+        None = the slots have to be read one by one.
         """
         ...
 
 
 @runtime_checkable
 class ChunkedHistorySource(Protocol):
-    """A ports.MetricSource that also gives its history in pieces."""
+    """Source that can also return its history in chunks."""
 
     def pieces(
         self, queries: Sequence[SignalQuery], slots: Sequence[Timestamp], offset: Duration
     ) -> Sequence[Iterator[HistoryChunk]]:
-        """Of several queries that are walked through side by side. Raises SourceError where `history` would."""
+        """Return one iterator of chunks per query; the iterators are consumed in parallel.
+
+        Raises SourceError where `history` would.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class SingleSlotChunk:
-    """A piece of one slot, of a source that knows no others."""
+    """Chunk of one slot, for sources that return one slot at a time."""
 
     one: EventBatch
 
     @property
     def slots(self) -> Sequence[Timestamp]:
+        """The one slot."""
         return (self.one.slot,)
 
-    def batch(self, place: int) -> EventBatch:
+    def batch(self, index: int) -> EventBatch:
+        """Return the batch."""
         return self.one
 
     def whole(self) -> None:
-        return None
+        """Return None: the one slot is read with `batch`."""
 
 
 def pieces(
     source: MetricSource, queries: Sequence[SignalQuery], slots: Sequence[Timestamp], offset: Duration
 ) -> Sequence[Iterator[HistoryChunk]]:
-    """Walks through the history of any source."""
+    """Return one iterator of chunks per query, for any source."""
     if isinstance(source, ChunkedHistorySource):
         return source.pieces(queries, slots, offset)
     return [(SingleSlotChunk(batch) for batch in source.history(query, slots, offset)) for query in queries]
 
 
-def close(walk: Iterator[Any]) -> None:
-    """Give up a walk, and what was fetched ahead for it."""
-    end = getattr(walk, "close", None)
-    if end is not None:
-        end()
+def close(batches: Iterator[Any]) -> None:
+    """Close an iterator of history, and discard what was fetched ahead for it."""
+    close_iterator = getattr(batches, "close", None)
+    if close_iterator is not None:
+        close_iterator()

@@ -1,4 +1,4 @@
-"""What a tick and an attempt tell of themselves."""
+"""Reports of a tick and of a delivery attempt, for telemetry."""
 
 from __future__ import annotations
 
@@ -12,38 +12,60 @@ from bridge.ports.sinks import Delivery
 
 @dataclass(frozen=True, slots=True)
 class QueryReport:
-    """One signal's queries in one slot."""
+    """Queries of one signal in one slot.
+
+    seconds: duration.
+    elements: number of series in the responses.
+    skipped: reason -> number of series that were not used.
+    error: SourceError.reason, "" = success.
+    message: message of the error.
+    """
 
     name: str
     seconds: float
     elements: int
     skipped: Mapping[str, int]
-    error: str = ""  # SourceError.reason
+    error: str = ""
     message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class TickReport:
-    """What one evaluation of a group did: frozen, handed to telemetry after the commit."""
+    """Result of one evaluation of a group, for telemetry after the commit.
+
+    seconds: duration.
+    events: kind of event -> number of samples.
+    decisions: (rule, outcome) -> number of decisions.
+    missed, caught_up: number of slots that were missed, and of those that were evaluated afterwards.
+    errors: rule -> message.
+    queued: number of queued deliveries, of requests and ends of episodes.
+    verdicts: (rule, recovery verdict) -> number of retrainings.
+    told: True if something changed that is sent only with the next re-post of alerts.
+    answers: rule -> quality of its responses (engine/evaluation/answers.py).
+    """
 
     group: str
     slot: Timestamp
     seconds: float
     queries: tuple[QueryReport, ...]
     events: Mapping[str, int]
-    decisions: Mapping[tuple[str, str], int]  # (rule, outcome) -> count
+    decisions: Mapping[tuple[str, str], int]
     missed: int = 0
     caught_up: int = 0
-    errors: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # rule -> message
-    queued: int = 0  # deliveries: requests, and ends of episodes
-    verdicts: Mapping[tuple[str, str], int] = field(default_factory=lambda: MappingProxyType({}))  # (rule, verdict)
-    told: bool = False  # something is new that only reminders of Alertmanagers tell
-    answers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # rule -> engine.answers.Quality
+    errors: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    queued: int = 0
+    verdicts: Mapping[tuple[str, str], int] = field(default_factory=lambda: MappingProxyType({}))
+    told: bool = False
+    answers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptReport:
-    """One HTTP attempt of a delivery."""
+    """One HTTP attempt of a delivery.
+
+    seconds: duration.
+    dead: True if there will be no further attempt.
+    """
 
     destination: str
     delivery: Delivery

@@ -1,7 +1,7 @@
-"""A request as people are told of it: the labels and annotations of its alerts. Pure.
+"""Labels and annotations of a request's alerts. Pure functions.
 
-Labels are identity in Alertmanager, so they hold only what never changes of a request; values, times and reasons are
-annotations. The request's id is a label because the same label set twice makes no second notification.
+In Alertmanager, labels are identity, so they contain only what never changes about a request; values, times and
+reasons are annotations. The request id is a label because a repeated label set triggers no second notification.
 """
 
 from __future__ import annotations
@@ -21,33 +21,41 @@ AWAITING_APPROVAL = "ModelRetrainAwaitingApproval"
 ESCALATED = "ModelRetrainEscalated"
 STORM = "ModelRetrainStorm"
 _NAMES = {HoldReason.APPROVAL: AWAITING_APPROVAL, HoldReason.ATTEMPTS: ESCALATED}
-_SAYS = {
+_SUMMARIES = {
     HoldReason.APPROVAL: "awaits approval",
-    HoldReason.ATTEMPTS: "is up to people: retraining did not help",
+    HoldReason.ATTEMPTS: "needs a human: retraining did not help",
 }
 RESERVED_LABELS = frozenset({"alertname", "project", "pipeline", "version", "rule", "retrain_request_id"})
 
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who speaks: the URL under which people reach this bridge, and `global.external_labels`."""
+    """Identity of this bridge in alerts.
+
+    external_url: base URL of this bridge for people, "" = unknown.
+    external_labels: `global.external_labels`.
+    """
 
     external_url: str = ""
     external_labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def link(self, request_id: str) -> str:
-        """Where people read more of a request; "" when the bridge does not know its own address."""
+        """Return the URL of a request; "" if the bridge's own URL is unknown."""
         return f"{self.external_url.rstrip('/')}/api/v1/requests/{request_id}" if self.external_url else ""
 
 
-def lasts(every: Duration) -> Duration:
-    """Return how far ahead of now the `endsAt` of an open alert is set: four re-posts, and no less than a restart."""
+def alert_lifetime(every: Duration) -> Duration:
+    """Return how far in the future `endsAt` of an open alert is: four re-posts, at least the time of a restart."""
     return max(4 * every, MINUTE)
 
 
 @dataclass(frozen=True, slots=True)
 class FiringAlert:
-    """A firing `alert:` rule of one model. Labels are without those that every alert of this bridge has."""
+    """Firing `alert:` rule of one model.
+
+    labels: without the external labels of this bridge.
+    interval: evaluation interval of the rule's group.
+    """
 
     rule: str
     model: ModelKey
@@ -58,7 +66,7 @@ class FiringAlert:
 
 
 def identity(request: RetrainRequest, sender: Sender, alertname: str = REQUESTED) -> dict[str, str]:
-    """The identity of a request's alert. External labels yield to the request's, and both to the reserved ones."""
+    """Return the labels of a request's alert: reserved ones override the request's, which override external ones."""
     return {
         **sender.external_labels,
         **request.labels,
@@ -70,11 +78,14 @@ def identity(request: RetrainRequest, sender: Sender, alertname: str = REQUESTED
 
 
 def remarks(request: RetrainRequest, annotations: Mapping[str, str] | None = None) -> dict[str, str]:
-    """`summary` and `description`, unless the rule wrote its own, and the rule's other annotations (the request's)."""
+    """Return the annotations: `summary` and `description`, unless the rule sets its own, and the rule's others.
+
+    annotations: replace those that the request was created with.
+    """
     reasons = request.reasons or (request.reason,)
-    late = " Found late: the bridge was down when it began." if request.late else ""
+    late = " Detected late, after downtime of the bridge." if request.late else ""
     return {
-        "summary": f"Retraining of {request.model} is asked for",
+        "summary": f"Retraining requested for {request.model}",
         "description": f"{'; '.join(reasons)} (rule {request.rule}, attempt {request.attempt}).{late}",
         **(request.annotations if annotations is None else annotations),
     }
@@ -84,12 +95,13 @@ def requested(
     request: RetrainRequest, sender: Sender, *, starts_at: Timestamp, ends_at: Timestamp, name: str = REQUESTED,
     annotations: Mapping[str, str] | None = None,
 ) -> Alert:  # fmt: skip
-    """The alert that asks for the retraining; `ends_at` in the future while the episode is open.
+    """Return the alert that requests the retraining.
 
-    annotations: instead of those that the request was made with.
+    ends_at: in the future while the episode is open.
+    annotations: replace those that the request was created with.
     """
-    what = remarks(request, annotations)
-    return Alert(identity(request, sender, name), what, starts_at, ends_at, sender.link(request.id))
+    texts = remarks(request, annotations)
+    return Alert(identity(request, sender, name), texts, starts_at, ends_at, sender.link(request.id))
 
 
 def held(
@@ -102,31 +114,34 @@ def held(
     ends_at: Timestamp,
     annotations: Mapping[str, str] | None = None,
 ) -> Alert:
-    """The alert that says that a request waits: annotations `reason` (the gate) and `until` (RFC 3339, "" unknown)."""
-    what = {
+    """Return the alert for a held request, with the annotations `reason` (the gate) and `until`.
+
+    until: expected end of the hold, 0 = unknown; RFC 3339 or "" in the annotation.
+    """
+    texts = {
         **remarks(request, annotations),
-        "summary": f"Retraining of {request.model} {_SAYS.get(reason, f'is held back: {reason.value}')}",
+        "summary": f"Retraining of {request.model} {_SUMMARIES.get(reason, f'is held: {reason.value}')}",
         "reason": reason.value,
         "until": rfc3339(until) if until else "",
     }
     name = _NAMES.get(reason, HELD)
-    return Alert(identity(request, sender, name), what, starts_at, ends_at, sender.link(request.id))
+    return Alert(identity(request, sender, name), texts, starts_at, ends_at, sender.link(request.id))
 
 
 def storm(
     group: str, count: int, sender: Sender, *, until: Timestamp, starts_at: Timestamp, ends_at: Timestamp
 ) -> Alert:
-    """The alert of a storm: so many requests of a group are held as one incident."""
+    """Return the alert for a storm: the requests of a group that are held as one incident."""
     labels = {**sender.external_labels, "alertname": STORM, "group": group}
-    what = {
-        "summary": f"{count} retrainings of group {group} are held: they began in one storm",
-        "description": "So many models at once have most likely one cause that no retraining mends.",
+    texts = {
+        "summary": f"{count} retraining requests of group {group} are held because of a storm",
+        "description": "So many models firing at once most likely share one cause that retraining does not fix.",
         "until": rfc3339(until) if until else "",
     }
-    return Alert(labels, what, starts_at, ends_at, sender.external_url)
+    return Alert(labels, texts, starts_at, ends_at, sender.external_url)
 
 
-def told(item: FiringAlert, sender: Sender, *, ends_at: Timestamp) -> Alert:
-    """The alert of an `alert:` rule for one model."""
+def rule_alert(item: FiringAlert, sender: Sender, *, ends_at: Timestamp) -> Alert:
+    """Return the alert of an `alert:` rule for one model."""
     labels = {**sender.external_labels, **item.labels}
     return Alert(labels, item.annotations, item.starts_at, ends_at, sender.external_url)

@@ -1,4 +1,4 @@
-"""Where requests and alerts go, and what comes back."""
+"""Destinations of requests and alerts, and the results of deliveries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bridge.domain.times import SECOND, Duration, Timestamp
 
 
 class Kind(StrEnum):
-    """What a delivery tells: that a retraining is asked for, or that its episode is over."""
+    """Kind of a delivery: a retraining is requested, or its episode has ended."""
 
     FIRING = "firing"
     RESOLVED = "resolved"
@@ -20,7 +20,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """One thing to deliver: a request, at the state of its episode. `ends_at` 0 while the episode is open."""
+    """Request to deliver, with the state of its episode.
+
+    ends_at: end of the episode, 0 = open.
+    """
 
     request: RetrainRequest
     kind: Kind
@@ -29,21 +32,24 @@ class Notification:
 
 
 class Result(StrEnum):
-    """What one HTTP attempt came to."""
+    """Result of one HTTP attempt."""
 
     DELIVERED = "delivered"
     RETRY = "retry"  # may succeed later: network, deadline, 408, 425, 429, 5xx
-    DENIED = "denied"  # 401, 403: the credential is read again at once, then slow retries and an alarm
+    DENIED = "denied"  # 401, 403: one retry with the credential read again, then slow retries and an alert
     DEAD = "dead"  # never: 3xx, other 4xx
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The outcome of one attempt.
+    """Outcome of one attempt.
 
-    reason: closed word for metrics (`ok`, `network`, `timeout`, `http_503`-like classes `http_4xx`/`http_5xx`,
-    `redirect`, `rate_limited`, `unauthorized`, `invalid_answer`). answer: the (redacted, capped) answer or error.
-    retry_after: ms to wait as the receiver asked, 0 = it did not. reference: the receiver's own name for the request.
+    reason: closed set of words for metrics (`ok`, `network`, `timeout`, `http_4xx`, `http_5xx`, `redirect`,
+        `rate_limited`, `unauthorized`, `invalid_answer`).
+    status: HTTP status, 0 = none.
+    answer: response or error, redacted and truncated.
+    retry_after: delay that the receiver requested, in ms, 0 = none.
+    reference: the receiver's own id of the request.
     """
 
     result: Result
@@ -56,7 +62,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """At most `requests` HTTP attempts in any burst, refilled evenly over `per` ms."""
+    """Token bucket: bursts of at most `requests` HTTP attempts, refilled evenly over `per` ms."""
 
     requests: int
     per: Duration = SECOND
@@ -64,30 +70,43 @@ class RateLimit:
 
 @runtime_checkable
 class GroupedSink(Protocol):
-    """A destination that takes several requests in one message."""
+    """Destination that accepts several requests in one message."""
 
     def send_group(self, notifications: Sequence[Notification], group: Mapping[str, str], now: Timestamp) -> Delivery:
-        """As Sink.send, for all of them at once. group: the labels that they were bundled by."""
+        """Send several requests in one message; otherwise like Sink.send.
+
+        group: the labels that they are grouped by.
+        """
         ...
 
 
 class Sink(Protocol):
-    """One destination. One call is one HTTP attempt with a total deadline; never raises, never retries inside."""
+    """Destination. One call is one HTTP attempt with a total deadline; it never raises and never retries.
 
-    integration: str  # "alertmanager", "webhook", "coordinator", "log"
-    sends_resolved: bool  # wants a RESOLVED parcel through the outbox when the episode ends
-    reports_status: bool  # a coordinator: says later what became of the request
+    integration: "alertmanager", "webhook", "coordinator" or "log".
+    sends_resolved: True = the outbox also queues a RESOLVED notification when the episode ends.
+    reports_status: True for a coordinator, which reports the outcome of requests later.
+    """
 
-    def send(self, notification: Notification, now: Timestamp) -> Delivery: ...
+    integration: str
+    sends_resolved: bool
+    reports_status: bool
+
+    def send(self, notification: Notification, now: Timestamp) -> Delivery:
+        """Send one notification in one attempt."""
+        ...
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close all connections."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert as Alertmanager's API takes it. ends_at: in the future while open, past when resolved."""
+    """Alert in the form of Alertmanager's API.
+
+    ends_at: in the future while open, in the past when resolved.
+    """
 
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
@@ -98,14 +117,16 @@ class Alert:
 
 @runtime_checkable
 class AlertSink(Protocol):
-    """A destination that must be reminded of what is open: 200 is not delivery there, alerts live in memory only."""
+    """Destination whose open alerts are re-posted, since it keeps them in memory only and lets them expire."""
 
-    def post_alerts(self, alerts: Sequence[Alert], now: Timestamp) -> Delivery: ...
+    def post_alerts(self, alerts: Sequence[Alert], now: Timestamp) -> Delivery:
+        """Post alerts in one attempt."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """What a coordinator says of a request."""
+    """Coordinator's report on a request."""
 
     request_id: str
     state: RequestState
@@ -117,6 +138,8 @@ class StatusReport:
 
 @runtime_checkable
 class StatusSource(Protocol):
-    """A coordinator that can be asked. None: it does not know the request, or was not reached."""
+    """Coordinator that can be queried for the state of a request."""
 
-    def status(self, request_id: str, now: Timestamp) -> StatusReport | None: ...
+    def status(self, request_id: str, now: Timestamp) -> StatusReport | None:
+        """Return the state of a request; None if the coordinator does not have it or cannot be reached."""
+        ...

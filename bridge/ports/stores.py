@@ -1,4 +1,4 @@
-"""What is kept, in one transaction per tick."""
+"""Interfaces of the store, and its records; one transaction per tick."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ from bridge.ports.sinks import Delivery, Kind, Notification
 
 @dataclass(frozen=True, slots=True)
 class StateChunk:
-    """Serialised strategy state of one rule: opaque bytes, with the models it covers in order; none: to be dropped."""
+    """Serialised strategy state of one rule.
+
+    slot: last slot that the state includes.
+    models: the models that `data` covers, in order; none = delete the chunk.
+    data: opaque bytes.
+    """
 
     rule: str
     fingerprint: str
@@ -28,7 +33,11 @@ class StateChunk:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A model that a signal has reported. missing_since 0 = it still does; first_seen 0 = to be forgotten."""
+    """Model that a signal has reported.
+
+    first_seen: 0 = delete the row.
+    missing_since: 0 = still reported.
+    """
 
     group: str
     signal: str
@@ -39,7 +48,12 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Somebody wants no request to be sent before `until`. project, pipeline: of which; "" = of any."""
+    """Pause of all requests until `until`, created by a person.
+
+    project, pipeline: scope, "" = all.
+    until: end of the pause; in the past = resumed.
+    who: name of the person.
+    """
 
     project: str
     pipeline: str
@@ -49,15 +63,17 @@ class Pause:
     note: str = ""
 
     def covers(self, owner: PipelineKey, slot: Timestamp) -> bool:
+        """Return whether the pause applies to the pipeline at `slot`."""
         return self.until > slot and self.project in {"", owner.project} and self.pipeline in {"", owner.pipeline}
 
 
 @dataclass(frozen=True, slots=True)
 class NewDelivery:
-    """A parcel to queue for a destination ("receiver/integration/index").
+    """Notification to queue for a destination ("receiver/integration/index").
 
-    bundle: what it is sent together with, "" = nothing: a JSON object with the window's begin (`at`) and the group's
-    `labels`. due: when the bundle is whole, 0 = at once; one that is committed later goes alone.
+    bundle: key of the group that shares a message, "" = none: a JSON object with the start of the window (`at`) and the
+        group's `labels`.
+    due: end of the window, 0 = at once. A delivery committed later is sent separately.
     """
 
     request_id: str
@@ -69,13 +85,15 @@ class NewDelivery:
 
 @dataclass(frozen=True, slots=True)
 class TickChanges:
-    """All that one evaluation of a group changed; committed in one transaction or not at all.
+    """All changes of one evaluation of a group, committed in one transaction or not at all.
 
-    group "": what a person did, outside the slots; no slot is noted.
-
-    alerts: rows to upsert; a blank one deletes its row. sightings: rows to upsert; one that was never seen deletes its
-    row. episodes, requests: upserts by (model, started_at), id.
-    deliveries: inserted unless (request_id, destination, kind) is there already.
+    group: "" = an action of a person, outside the slots; no slot is recorded.
+    alerts: rows to upsert; a blank one deletes its row.
+    episodes, requests: rows to upsert by (model, started_at) and by id.
+    deliveries: inserted unless (request_id, destination, kind) exists.
+    state: chunks to upsert; one without models deletes its row.
+    sightings: rows to upsert; `first_seen` 0 deletes the row.
+    at: wall-clock instant of the commit, at which queued deliveries become due.
     """
 
     group: str
@@ -87,16 +105,18 @@ class TickChanges:
     decisions: Sequence[Decision] = ()
     state: Sequence[StateChunk] = ()
     sightings: Sequence[Sighting] = ()
-    at: Timestamp = 0  # wall-clock instant of the commit: when queued deliveries become due
+    at: Timestamp = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a starting bridge continues from.
+    """Stored state from which a starting bridge continues.
 
-    slots: group -> last committed slot. episodes: the open ones, and those that ended within `recent` of load().
-    requests: those that are not terminal, those of the loaded episodes, those that succeeded and are not judged yet,
-    and the latest of every pipeline. sent: when each pipeline was asked to be retrained,, since `sent_since`.
+    slots: group -> last committed slot.
+    episodes: open ones, and those that ended since the `since` of load().
+    requests: non-terminal ones, those of the loaded episodes, successful ones without a recovery verdict, and the
+        latest of every pipeline.
+    sent: when requests were sent, by pipeline, since `sent_since`.
     """
 
     slots: Mapping[str, Timestamp] = field(default_factory=lambda: MappingProxyType({}))
@@ -110,26 +130,32 @@ class Snapshot:
 
 
 class TickStore(Protocol):
-    """The engine's side of the store. Raises StoreError; StoreUncertainError when a write may have happened."""
+    """Engine side of the store. Raises StoreError; StoreUncertainError if a write may have happened."""
 
     @property
     def doubts(self) -> int:
-        """How often it was not known what the store holds, by any side of it: what was loaded before may be wrong."""
+        """Number of times the content became uncertain; state loaded before the last one may be wrong."""
         ...
 
     def load(self, since: Timestamp, sent_since: Timestamp = 0) -> Snapshot:
-        """What a start continues from; `since`: episodes that ended after it are included."""
+        """Return the state from which a start continues.
+
+        since: episodes that ended after it are included.
+        sent_since: start of the sending times.
+        """
         ...
 
-    def commit(self, changes: TickChanges) -> None: ...
+    def commit(self, changes: TickChanges) -> None:
+        """Commit all changes, or none."""
+        ...
 
     def save_pause(self, pause: Pause) -> None:
-        """Pause, or with an `until` that is over: go on."""
+        """Save a pause; one with an `until` in the past ends it."""
         ...
 
 
 class DeliveryState(StrEnum):
-    """Where a delivery stands."""
+    """State of a delivery."""
 
     QUEUED = "queued"
     LEASED = "leased"
@@ -140,7 +166,11 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A leased delivery. `attempt` counts from 1 and fences: settling with an older one changes nothing."""
+    """Leased delivery.
+
+    attempt: counts from 1 and fences: settling with an older attempt has no effect.
+    bundle: key of the group that shares a message, "" = none.
+    """
 
     id: int
     destination: str
@@ -148,13 +178,12 @@ class Claim:
     worker: str
     attempt: int
     queued_at: Timestamp
-    lease_until: Timestamp
     bundle: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRecord:
-    """A delivery as shown to people."""
+    """Delivery in the form shown to people."""
 
     id: int
     request_id: str
@@ -172,7 +201,12 @@ class DeliveryRecord:
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
-    """The persisted circuit breaker of a destination. open_until 0 = closed; paused_until: Retry-After was asked."""
+    """Persisted circuit breaker of a destination.
+
+    failures: number of failures in a row.
+    open_until: 0 = closed.
+    paused_until: end of a Retry-After delay.
+    """
 
     destination: str
     failures: int = 0
@@ -182,7 +216,10 @@ class Breaker:
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
-    """How much waits for a destination. oldest_at: queued_at of the oldest that is neither delivered nor dead, or 0."""
+    """Size of a destination's queue.
+
+    oldest_at: queued_at of the oldest delivery that is neither delivered nor dead; 0 = none.
+    """
 
     pending: int
     oldest_at: Timestamp
@@ -190,61 +227,72 @@ class QueueDepth:
 
 
 class Outbox(Protocol):
-    """The delivery side of the store: per-destination queues with leases. Raises StoreError.
+    """Delivery side of the store: one queue per destination, with leases. Raises StoreError.
 
-    A delivery of kind RESOLVED is never claimed before the FIRING one of the same request and destination ended
-    (delivered or dead).
+    A RESOLVED delivery is never claimed before the FIRING one of the same request and destination is delivered or dead.
     """
 
     def claim(self, destination: str, worker: str, now: Timestamp, lease: Duration, limit: int = 1) -> list[Claim]:
-        """Lease the deliveries that are due (next_at <= now, or whose lease ran out), oldest first."""
+        """Lease the due deliveries (next_at <= now, or expired lease), oldest first."""
         ...
 
     def claim_rest(self, claim: Claim, now: Timestamp, lease: Duration) -> list[Claim]:
-        """Lease the other due deliveries of the claim's bundle, for the same worker; at most 99."""
+        """Lease the other due deliveries of the claim's bundle for the same worker; at most 99."""
         ...
 
     def settle_bundle(
         self, claims: Sequence[Claim], delivery: Delivery, now: Timestamp, next_at: Timestamp, *, apart: bool
     ) -> bool:
-        """As `settle`, for all of them or none. apart: from now on each goes alone."""
+        """Settle all claims like `settle`, or none.
+
+        apart: True = from now on each is sent separately.
+        """
         ...
 
     def settle(self, claim: Claim, delivery: Delivery, now: Timestamp, next_at: Timestamp) -> bool:
-        """Record an attempt: DELIVERED and DEAD end it, RETRY and DENIED make it due at next_at. False: fenced off.
+        """Record an attempt, and return False if a later attempt fenced it off.
 
-        A FIRING delivery that is DELIVERED sets the request's delivered_at, when it is the first.
+        DELIVERED and DEAD end the delivery; RETRY and DENIED make it due at next_at. The first DELIVERED of a FIRING
+        delivery
+        sets the request's delivered_at.
         """
         ...
 
     def next_due(self, destination: str) -> Timestamp | None:
-        """When the next delivery becomes due (a leased one: when its lease ends); None: nothing waits."""
+        """Return when the next delivery becomes due (a leased one: when its lease ends); None = the queue is empty."""
         ...
 
     def pull_forward(self, destination: str, now: Timestamp) -> None:
-        """Make everything that waits for a retry due now: the destination is back."""
+        """Make all deliveries that wait for a retry due now, because the destination has recovered."""
         ...
 
     def retry(self, request_id: str, now: Timestamp) -> int:
-        """What waits for a retry is due now, of all destinations; how many. UnknownRequestError as with redrive."""
+        """Make the request's deliveries that wait for a retry due now, and count them. Raises UnknownRequestError."""
         ...
 
     def redrive(self, request_id: str, destination: str | None, now: Timestamp) -> int:
-        """dead -> queued with attempts kept; how many. UnknownRequestError when there is no such request."""
+        """Queue dead deliveries again, with their attempts kept, and count them. Raises UnknownRequestError."""
         ...
 
-    def depths(self) -> Mapping[str, QueueDepth]: ...
+    def depths(self) -> Mapping[str, QueueDepth]:
+        """Return the queue size of each destination."""
+        ...
 
-    def breaker(self, destination: str) -> Breaker: ...
+    def breaker(self, destination: str) -> Breaker:
+        """Return the destination's circuit breaker."""
+        ...
 
-    def save_breaker(self, breaker: Breaker) -> None: ...
+    def save_breaker(self, breaker: Breaker) -> None:
+        """Save a circuit breaker."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class RequestFilter:
-    """Which requests to list; empty = any. Newest first, `limit` of them.
+    """Filter of requests; an empty field matches any. The newest come first.
 
-    after: id of the request where a list ended, to go on behind it; of one that nobody knows there is nothing behind.
+    limit: maximum number of results.
+    after: id of the last request of the previous page; an unknown id gives an empty page.
     """
 
     states: tuple[RequestState, ...] = ()
@@ -257,9 +305,11 @@ class RequestFilter:
 
 @dataclass(frozen=True, slots=True)
 class DecisionFilter:
-    """Which decisions to list; empty or 0 = any. Newest first, `limit` of them.
+    """Filter of decisions; an empty field or 0 matches any. The newest come first.
 
-    since, until: of slots, both included. before: only those whose id is smaller, to go on where a list ended.
+    since, until: slots, both inclusive.
+    before: id of the last decision of the previous page; only smaller ids match.
+    limit: maximum number of results.
     """
 
     model: ModelKey | None = None
@@ -271,7 +321,7 @@ class DecisionFilter:
     limit: int = 100
 
     def fits(self, item: Decision) -> bool:
-        """Whether a decision is one of them, but for the limit."""
+        """Return whether a decision matches, apart from the limit."""
         named = self.model in {None, item.model} and self.rule in {"", item.rule}
         timely = self.since <= item.slot and (not self.until or item.slot <= self.until)
         return (
@@ -283,45 +333,57 @@ class DecisionFilter:
 
 
 class History(Protocol):
-    """What is asked of the past. Raises StoreError."""
+    """Read side of the store: requests, decisions, episodes, deliveries. Raises StoreError."""
 
-    def request(self, request_id: str) -> RequestRecord | None: ...
+    def request(self, request_id: str) -> RequestRecord | None:
+        """Return one request, or None if the id is unknown."""
+        ...
 
-    def requests(self, which: RequestFilter) -> list[RequestRecord]: ...
+    def requests(self, which: RequestFilter) -> list[RequestRecord]:
+        """Return the requests that match the filter."""
+        ...
 
     def episodes(self, model: ModelKey, limit: int = 20) -> list[Episode]:
-        """Of one model, the newest first, open ones included."""
+        """Return the episodes of one model, the newest first, open ones included."""
         ...
 
     def save_request(self, record: RequestRecord) -> None:
-        """Update a request outside a tick (a status report, a person's command)."""
+        """Update a request outside a tick: after a status report or an action of a person."""
         ...
 
-    def deliveries(self, request_id: str) -> list[DeliveryRecord]: ...
+    def deliveries(self, request_id: str) -> list[DeliveryRecord]:
+        """Return the deliveries of a request."""
+        ...
 
     def pending_deliveries(self, limit: int = 100) -> list[DeliveryRecord]:
-        """Neither delivered nor dead, and the dead; oldest first."""
+        """Return the deliveries that are queued, retried or dead, the oldest first."""
         ...
 
     def verdicts(self) -> Mapping[str, Mapping[RecoveryVerdict, int]]:
-        """By rule, how many retrainings that it led to were judged how."""
+        """Return the number of recovery verdicts of each kind, by rule."""
         ...
 
-    def decisions(self, which: DecisionFilter) -> list[Decision]: ...
+    def decisions(self, which: DecisionFilter) -> list[Decision]:
+        """Return the decisions that match the filter."""
+        ...
 
     def prune(self, before: Timestamp) -> int:
-        """Drop terminal requests, ended episodes, ended deliveries and decisions older than `before`; how many rows.
+        """Delete old terminal requests, ended episodes, ended deliveries and decisions, and return the number of rows.
 
-        Never: anything open, or the latest request of a pipeline (cooldown counts from it).
+        Open episodes and requests are kept, and so is the latest request of a pipeline, on which its cooldown depends.
+
+        before: instant before which rows are old.
         """
         ...
 
 
 class Store(TickStore, Outbox, History, Protocol):
-    """All sides of one store."""
+    """Complete store: all sides of one database."""
 
     def check(self) -> None:
-        """Raise StoreError unless it is the store that was opened and can be written to."""
+        """Raise StoreError unless this is the opened store and writable; StoreBusyError if another process has it."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close the store."""
+        ...

@@ -1,1 +1,1 @@
-"""Where requests go: one file per kind of destination, its configuration inside."""
+"""Sinks: one module per kind of destination, with its configuration."""

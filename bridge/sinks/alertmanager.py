@@ -1,4 +1,4 @@
-"""Alertmanager, API v2: one entry is one address with its own queue, so a cluster's members are all listed."""
+"""Sink for Alertmanager's API v2. Each entry is one address with its own queue: list every member of a cluster."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ log = logging.getLogger(__name__)
 
 BATCH = 1000
 MOST_REMEMBERED = 10_000
-# 400: an alert is invalid. 413: too much at once. 422: a body that the API's schema refuses.
+# 400: an alert is invalid. 413: too large. 422: the body does not match the API's schema.
 _SPLIT = frozenset({400, 413, 422})
 
 
 def _base(value: str) -> str:
     if value.rstrip("/").endswith(("/api/v2", "/api/v2/alerts", "/api/v1/alerts")):
-        raise ValueError("must be Alertmanager's address, with its --web.route-prefix if any, without /api/...")
+        raise ValueError("must be Alertmanager's address with its --web.route-prefix, if any, but without /api/...")
     return value
 
 
 class AlertmanagerConfig(HttpSinkConfig):
-    """An entry of `alertmanager_configs`; the path of `url` is Alertmanager's route prefix."""
+    """Entry of `alertmanager_configs`. url: its path is Alertmanager's route prefix."""
 
     url: Annotated[ApiUrl, AfterValidator(_base)]
 
 
 class _Posted(msgspec.Struct):
-    """An alert as the API takes it, all but its end, which is another one at every post."""
+    """Alert as the API expects it, without `endsAt`, which differs in every post."""
 
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
@@ -48,11 +48,11 @@ _instant = lru_cache(maxsize=4096)(rfc3339)
 _Identity = tuple[frozenset[tuple[str, str]], frozenset[tuple[str, str]]]
 
 
-_Encoded = tuple[Alert, bytes]  # an alert, and its JSON up to where the end is said
+_Encoded = tuple[Alert, bytes]  # an alert, and its JSON up to `endsAt`
 
 
 def _alike(one: Alert, other: Alert) -> bool:
-    """Whether only their ends can differ; the mappings of an alert are never changed in place."""
+    """Return whether only `ends_at` can differ; the mappings of an alert are never modified in place."""
     return (
         one.labels is other.labels
         and one.annotations is other.annotations
@@ -79,7 +79,7 @@ def _identity(alert: Alert) -> _Identity:
 
 
 class AlertmanagerSink(HttpSink):
-    """Posts alerts; the label `retrain_request_id` makes every request an alert of its own."""
+    """Sink that posts alerts; the label `retrain_request_id` makes every request a separate alert."""
 
     integration = "alertmanager"
     Config: ClassVar[type[AlertmanagerConfig]] = AlertmanagerConfig
@@ -89,20 +89,20 @@ class AlertmanagerSink(HttpSink):
         self._context = context
         self._alerts_url = f"{self._url}/api/v2/alerts"
         self._refused: set[_Identity] = set()
-        self._posted: dict[int, _Encoded] = {}  # what the last post held, by the address of its labels
+        self._posted: dict[int, _Encoded] = {}  # alerts of the last post, by the id() of their labels
 
     def send(self, notification: Notification, now: Timestamp) -> Delivery:
-        """Post the request's alert; any 2xx is delivered, for the answer has no body."""
+        """Post the request's alert; any 2xx counts as delivered, since the response has no body."""
         return self.send_group([notification], {}, now)
 
     def send_group(self, notifications: Sequence[Notification], group: Mapping[str, str], now: Timestamp) -> Delivery:
-        """Post the alerts of several requests at once."""
+        """Post the alerts of several requests in one call."""
         return self.post(
             self._alerts_url, _body([self._encoded(notification, now) for notification in notifications]), {}, now
         )[0]
 
     def _encoded(self, notification: Notification, now: Timestamp) -> _Encoded:
-        # Also a request that is delivered late must fire for a while, or nobody would be notified of it.
+        # A request that is delivered late must fire for a while too, or nobody would be notified.
         ends_at = notification.ends_at if notification.kind is Kind.RESOLVED else now + self._context.resolve_after
         alert = request_alerts.requested(
             notification.request,
@@ -113,9 +113,9 @@ class AlertmanagerSink(HttpSink):
         return alert, _beginning(alert)
 
     def post_alerts(self, alerts: Sequence[Alert], now: Timestamp) -> Delivery:
-        """Post alerts in batches. An alert that Alertmanager refuses is named once in the log, and left out from then.
+        """Post alerts in batches. An alert that Alertmanager refuses is logged once and omitted from later posts.
 
-        Stops at the first attempt that failed for another reason, and gives its outcome.
+        Stops at the first attempt that fails for another reason, and returns its outcome.
         """
         wanted = [alert for alert in alerts if _identity(alert) not in self._refused] if self._refused else alerts
         encoded = self._encode(wanted)
@@ -127,7 +127,7 @@ class AlertmanagerSink(HttpSink):
         return delivery
 
     def _encode(self, alerts: Sequence[Alert]) -> list[_Encoded]:
-        """Encoded anew is only what the last post did not hold with the very same mappings."""
+        """Return the alerts encoded; only those that the last post did not contain with the same mappings are new."""
         before, self._posted = self._posted, {}
         encoded: list[_Encoded] = []
         for alert in alerts:
@@ -144,7 +144,7 @@ class AlertmanagerSink(HttpSink):
         if len(alerts) == 1:
             self._refuse(alerts[0][0], delivery)
             return Delivery(Result.DELIVERED, status=delivery.status, answer=delivery.answer)
-        # A refused batch may or may not have stored its valid alerts: halves, until only the bad ones are left out.
+        # A refused batch may or may not have stored its valid alerts: halve it until only the bad ones are left out.
         half = len(alerts) // 2
         first = self._post_batch(alerts[:half], now)
         return self._post_batch(alerts[half:], now) if first.result is Result.DELIVERED else first

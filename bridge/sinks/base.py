@@ -1,4 +1,4 @@
-"""What every sink is, and what those that speak HTTP share: configuration, one attempt, the meaning of an answer."""
+"""Base classes of sinks; for those that use HTTP also configuration, a single attempt and response classification."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from pydantic import (
     field_validator,
 )
 
+from bridge.domain.destination import Destination
 from bridge.domain.times import MINUTE, SECOND, Duration, Timestamp, format_duration, parse_duration
 from bridge.net.http_config import Secret, SinkHttpConfig
 from bridge.net.redact import hide_url, redact
@@ -38,9 +39,10 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 @dataclass(frozen=True, slots=True)
 class SinkContext:
-    """Where a sink stands: its receiver, its place among the receiver's entries of one integration, the bridge's name.
+    """Surroundings of a sink: its receiver, and the settings of the bridge that it needs.
 
-    base_dir: folder of the configuration file. resolve_after: how far ahead of now an alert's endsAt is set, ms.
+    index: position among the receiver's entries of the same integration. external_url, external_labels: of the bridge.
+    base_dir: folder of the configuration file. resolve_after: ms from now to an alert's endsAt.
     """
 
     receiver: str
@@ -52,11 +54,12 @@ class SinkContext:
 
     @property
     def sender(self) -> Sender:
+        """External URL and labels of the bridge."""
         return Sender(self.external_url, self.external_labels)
 
-    def destination(self, integration: str) -> str:
-        """The id of the destination's queue."""
-        return f"{self.receiver}/{integration}/{self.index}"
+    def destination(self, integration: str) -> Destination:
+        """Return the destination of the sink with this integration."""
+        return Destination(self.receiver, integration, self.index)
 
 
 _Url = TypeVar("_Url", bound=str)
@@ -65,7 +68,7 @@ _Url = TypeVar("_Url", bound=str)
 def _duration(value: object) -> int:
     if isinstance(value, str):
         return parse_duration(value)
-    raise ValueError("a duration is written as in Prometheus, for example 10s or 5m")
+    raise ValueError("must be a duration as in Prometheus, for example 10s or 5m")
 
 
 def _positive(value: int) -> int:
@@ -94,23 +97,23 @@ def _http_url(value: _Url) -> _Url:
     if parts.fragment:
         raise ValueError("must not have a #fragment")
     if "@" in parts.netloc:
-        raise ValueError("must not hold a user or password; put them into http_config: {basic_auth: ...}")
+        raise ValueError("must not contain a user or password; use http_config: {basic_auth: ...}")
     return value
 
 
 def _api_url(value: str) -> str:
     if urlsplit(value).query:
-        raise ValueError("must not have a ?query: the path of the API is added to it")
+        raise ValueError("must not have a ?query: the path of the API is appended to it")
     return value
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 ApiUrl = Annotated[HttpUrl, AfterValidator(_api_url)]
-SecretUrl = Annotated[Secret, AfterValidator(_http_url)]  # a token may be any part of it
+SecretUrl = Annotated[Secret, AfterValidator(_http_url)]  # any part of it may be a token
 
 
 class RateLimitConfig(BaseModel):
-    """`rate_limit: {requests: 10, per: 1s}`: at most that many HTTP attempts, refilled evenly."""
+    """Token bucket `rate_limit: {requests: 10, per: 1s}`: at most that many HTTP attempts, refilled evenly."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     requests: int = Field(gt=0)
@@ -118,13 +121,13 @@ class RateLimitConfig(BaseModel):
 
 
 class SinkConfig(BaseModel):
-    """An entry of a receiver."""
+    """Entry of a receiver."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class HttpSinkConfig(SinkConfig):
-    """What every entry with a URL takes. timeout: total time of one attempt."""
+    """Settings of every entry with a URL. timeout: total time of one attempt, ms."""
 
     url: HttpUrl
     timeout: Span = 10 * SECOND
@@ -133,18 +136,19 @@ class HttpSinkConfig(SinkConfig):
 
     @field_validator("http_config")
     @classmethod
-    def _leave_our_headers(cls, value: SinkHttpConfig) -> SinkHttpConfig:
+    def _reject_reserved_headers(cls, value: SinkHttpConfig) -> SinkHttpConfig:
         for name in value.http_headers:
             if name.lower() == "idempotency-key" or name.lower().startswith(("ce-", "webhook-")):
-                raise ValueError(f"http_headers may not set {name}: it tells requests apart")
+                raise ValueError(f"http_headers may not set {name}: the bridge sets it for every request")
         return value
 
 
 class BaseSink(ABC):
-    """One destination. A new one is a file in this package (or an entry point `bridge.sinks`), a test and a page.
+    """Base of all sinks. A new one is a module in this package (or an entry point `bridge.sinks`), a test and a page.
 
-    integration: receivers call its entries `<integration>_configs`. Config: one entry. sends_resolved,
-    reports_status: see ports.Sink. attempt_deadline: longest time of one attempt in ms; rate: its limit.
+    integration: receivers list its entries under `<integration>_configs`. Config: model of one entry.
+    sends_resolved, reports_status: see ports.Sink. attempt_deadline: longest duration of one attempt, ms.
+    rate: rate limit of the attempts, None = unlimited.
     """
 
     integration: str
@@ -156,18 +160,18 @@ class BaseSink(ABC):
 
     @abstractmethod
     def __init__(self, config: Any, context: SinkContext) -> None:
-        """From a checked entry of `Config`; must not connect."""
+        """Build the sink from a validated entry of `Config`; must not connect."""
 
     @abstractmethod
     def send(self, notification: Notification, now: Timestamp) -> Delivery:
-        """One attempt. What it raises counts as RETRY with reason `internal`."""
+        """Make one attempt. An exception counts as RETRY with reason `internal`."""
 
-    def close(self) -> None:  # noqa: B027 - a sink without connections has nothing to do here
-        """Let go of connections."""
+    def close(self) -> None:  # noqa: B027 - a sink without connections has nothing to close
+        """Close the connections."""
 
 
 class HttpSink(BaseSink):
-    """A sink that makes its attempts over HTTP; each thread has its own session, as requests' are not shared safely."""
+    """Base of sinks that use HTTP; each thread has its own session, as requests' sessions are not thread-safe."""
 
     def __init__(self, config: HttpSinkConfig, context: SinkContext) -> None:
         self._http = config.http_config
@@ -181,7 +185,7 @@ class HttpSink(BaseSink):
     def attempt(
         self, method: str, url: str, *, data: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """One HTTP request with the entry's deadline; never follows a redirect. Raises NetError."""
+        """Make one HTTP request within the entry's timeout; never follows a redirect. Raises NetError."""
         return call(
             self._session(),
             method,
@@ -193,7 +197,7 @@ class HttpSink(BaseSink):
         )
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str], now: Timestamp) -> tuple[Delivery, Answer | None]:
-        """POST `body` as JSON: what the answer's status means, and the answer if there was one."""
+        """POST `body` as JSON; return the classified outcome, and the response if there was one."""
         try:
             answer = self.attempt("POST", url, data=body, headers={"Content-Type": "application/json", **headers})
         except NetError as error:
@@ -211,13 +215,14 @@ class HttpSink(BaseSink):
             return self._sessions[key]
 
     def close(self) -> None:
+        """Close the sessions of all threads."""
         with self._lock:
             for session in self._sessions.values():
                 session.close()
             self._sessions.clear()
 
 
-# 3xx: following would turn the POST into a GET that answers 200, and the request would be lost without a trace.
+# 3xx: following it would turn the POST into a GET that answers 200, and the request would be silently lost.
 _CLASSES = {
     2: (Result.DELIVERED, "ok"),
     3: (Result.DEAD, "redirect"),
@@ -234,7 +239,7 @@ _NAMED = {
 
 
 def classify(answer: Answer, now: Timestamp, url: str = "") -> Delivery:
-    """What an answer's status means for the delivery, whatever the body says. url: as in `shown`."""
+    """Return the outcome of a delivery by the response's status, whatever its body. url: as in `shown`."""
     other = _CLASSES.get(answer.status // 100, (Result.RETRY, "invalid_answer"))
     result, reason = _NAMED.get(answer.status, other)
     wait = retry_after(_header(answer, "retry-after"), now) if result is Result.RETRY else 0
@@ -242,13 +247,13 @@ def classify(answer: Answer, now: Timestamp, url: str = "") -> Delivery:
 
 
 def unreached(error: NetError) -> Delivery:
-    """What a failed attempt means: it may work later, whatever failed."""
+    """Return the outcome of an attempt without a response: RETRY, whatever failed."""
     reason = "invalid_answer" if error.reason == "too_large" else error.reason
     return Delivery(Result.RETRY, reason, 0, str(error)[:ANSWER_SHOWN])
 
 
 def shown(answer: Answer, url: str = "") -> str:
-    """The body for people: redacted, on one line, capped. url: what was asked; a Secret is taken out."""
+    """Return the body for display: redacted, on one line, truncated. url: the requested URL; a Secret is removed."""
     text = _CONTROL.sub(" ", answer.body[: 4 * ANSWER_SHOWN].decode("utf-8", "replace"))
     text = hide_url(text, url.reveal()) if isinstance(url, Secret) else text
     return redact(text).strip()[:ANSWER_SHOWN]

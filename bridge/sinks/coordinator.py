@@ -1,4 +1,4 @@
-"""A pipeline coordinator that speaks the coordinator API: takes a request, and says later what became of it."""
+"""Sink for a pipeline coordinator with the coordinator API, which accepts requests and reports their status."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bridge.sinks.signing import SignedSinkConfig, Signer
 
 log = logging.getLogger(__name__)
 
-SUBJECT = 200  # characters of the model in a header: servers take 16 kB of headers or less
+SUBJECT = 200  # characters of the model in a header: servers accept 16 kB of headers or less
 EVENT_TYPE = "io.retrain-bridge.retrain.requested.v1"
 SOURCE = "/retrain-bridge"
 _STATES = {
@@ -32,18 +32,18 @@ _STATES = {
         RequestState.LOST,
     )
 }
-# CloudEvents' HTTP binding: everything printable stays as it is, except space, double quote and percent.
+# CloudEvents' HTTP binding: printable characters are not encoded, except space, double quote and percent.
 _PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 
 
 class CoordinatorConfig(SignedSinkConfig):
-    """An entry of `coordinator_configs`; the API's path is added to `url`."""
+    """Entry of `coordinator_configs`; the API's path is appended to `url`."""
 
     url: ApiUrl
 
 
 class _Reply(msgspec.Struct):
-    """A coordinator's word on a request; unknown keys are ignored, absent ones empty."""
+    """Coordinator's record of a request; unknown keys are ignored, absent ones empty."""
 
     id: str = ""
     state: str = ""
@@ -54,7 +54,7 @@ class _Reply(msgspec.Struct):
 
 
 class CoordinatorSink(HttpSink):
-    """Sends the whole request, once taken never again; the coordinator drops a repeated Idempotency-Key."""
+    """Sink that sends the whole request until it is accepted; the coordinator drops a repeated Idempotency-Key."""
 
     integration = "coordinator"
     Config: ClassVar[type[CoordinatorConfig]] = CoordinatorConfig
@@ -65,14 +65,14 @@ class CoordinatorSink(HttpSink):
         self._context = context
         self._requests_url = f"{self._url}/api/v1/retrain-requests"
         self._signer = Signer(config, context.base_dir)
-        self._trouble = ""
+        self._problem = ""
 
     def secrets(self) -> list[str]:
-        """What the coordinator signs its status reports with: the secret that we sign requests with."""
+        """Return the signing secrets, which the coordinator uses for its status reports as well."""
         return self._signer.current()
 
     def send(self, notification: Notification, now: Timestamp) -> Delivery:
-        """Post the request: 2xx with a reference, or 409 (a known key), is delivered."""
+        """Post the request; 2xx with a reference, or 409 (a known key), counts as delivered."""
         request = notification.request
         body = msgspec.json.encode({**request.to_json(), "generator_url": self._context.sender.link(request.id)})
         try:
@@ -95,25 +95,28 @@ class CoordinatorSink(HttpSink):
         }
 
     def status(self, request_id: str, now: Timestamp) -> StatusReport | None:
-        """What the coordinator says of a request now; None: it does not know it, or gave no usable answer."""
+        """Return the coordinator's current record of a request; None if it is unknown or the response is unusable."""
         try:
             answer = self.attempt("GET", f"{self._requests_url}/{quote(request_id, safe='')}")
         except NetError as error:
-            self._complain(f"{error.reason}: {error}")
+            self._warn_once(f"{error.reason}: {error}")
             return None
         reply = _reply(answer)
         usable = answer.status == 200 and reply is not None and reply.state in _STATES and reply.id in {"", request_id}
-        self._complain("" if usable or answer.status == 404 else f"status {answer.status} without a usable body")
+        self._warn_once("" if usable or answer.status == 404 else f"status {answer.status} without a usable body")
         if not usable or reply is None:
             return None
         at = _instant(reply, now)
         return StatusReport(request_id, _STATES[reply.state], at, reply.message, reply.new_version, reply.reference)
 
-    def _complain(self, trouble: str) -> None:
-        """Say it once: a coordinator that is down is asked for every open request, again and again."""
-        if trouble and trouble != self._trouble:
-            log.warning("coordinator gives no status", extra={"receiver": self._context.receiver, "error": trouble})
-        self._trouble = trouble
+    def _warn_once(self, problem: str) -> None:
+        """Log a new problem once ("" = none): an unreachable coordinator is polled for every open request."""
+        if problem and problem != self._problem:
+            log.warning(
+                "cannot get a status from the coordinator",
+                extra={"receiver": self._context.receiver, "error": problem},
+            )
+        self._problem = problem
 
 
 def _accepted(delivery: Delivery, answer: Answer, request_id: str) -> Delivery:
@@ -125,7 +128,7 @@ def _accepted(delivery: Delivery, answer: Answer, request_id: str) -> Delivery:
     if delivery.result is not Result.DELIVERED:
         return delivery
     if not named:
-        # Without a reference nothing proves that it was taken: a proxy's or a wrong server's page is a 200 as well.
+        # Without a reference nothing proves that it was accepted: a page of a proxy or a wrong server is a 200 as well.
         return Delivery(Result.RETRY, "invalid_answer", answer.status, delivery.answer)
     return Delivery(Result.DELIVERED, "ok", answer.status, delivery.answer, reference=reference)
 

@@ -1,4 +1,4 @@
-"""Writes a request to the bridge's own log: to look on, and for whoever collects logs. Takes everything, always."""
+"""Sink that writes requests to the bridge's own log. It always succeeds."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from bridge.sinks.base import BaseSink, SinkConfig, SinkContext
 
 log = logging.getLogger(__name__)
 
-_EVENTS = {"firing": "retraining asked for", "resolved": "retraining no longer asked for"}
+_EVENTS = {"firing": "retraining requested", "resolved": "retraining no longer requested"}
 
 
 class LogConfig(SinkConfig):
-    """An entry of `log_configs`."""
+    """Entry of `log_configs`. send_resolved: also write when the episode ends."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     send_resolved: bool = True
 
 
 class LogSink(BaseSink):
-    """One structured line per request."""
+    """Sink that writes one structured line per request."""
 
     integration = "log"
     Config: ClassVar[type[LogConfig]] = LogConfig
@@ -33,6 +33,7 @@ class LogSink(BaseSink):
         self.sends_resolved = config.send_resolved
 
     def send(self, notification: Notification, now: Timestamp) -> Delivery:
+        """Write the line; always delivered."""
         request = notification.request
         fields = {
             "receiver": self._receiver,

@@ -1,4 +1,4 @@
-"""Finds sinks: every module of this package, and the entry points `bridge.sinks` of installed packages."""
+"""Registry of sinks: the modules of this package, and the entry points `bridge.sinks` of installed packages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GROUP = "bridge.sinks"
 
 
 class SinkError(BridgeError):
-    """The installed sinks cannot be used together."""
+    """Conflict or error among the installed sinks."""
 
 
 def _shipped() -> Iterator[tuple[str, type[BaseSink]]]:
@@ -32,19 +32,19 @@ def _installed() -> Iterator[tuple[str, type[BaseSink]]]:
     for point in entry_points(group=GROUP):
         loaded = point.load()
         if not (isinstance(loaded, type) and issubclass(loaded, BaseSink)):
-            raise SinkError(f"entry point {point.name!r} ({point.value}) of {GROUP} is not a Sink")
+            raise SinkError(f"entry point {point.name!r} ({point.value}) of {GROUP} is not a BaseSink")
         yield point.value, loaded
 
 
 @cache
 def sinks() -> Mapping[str, type[BaseSink]]:
-    """Every sink by integration. SinkError when two claim one, or an entry point is not a sink."""
-    found: dict[str, type[BaseSink]] = {}
-    for place, sink in (*_shipped(), *_installed()):
+    """Return every sink by integration. Raises SinkError if two share a name or an entry point is not a sink."""
+    by_name: dict[str, type[BaseSink]] = {}
+    for origin, sink in (*_shipped(), *_installed()):
         name = getattr(sink, "integration", "")
         if not name:
-            raise SinkError(f"sink {sink.__name__} in {place} has no integration")
-        if name in found and found[name] is not sink:
-            raise SinkError(f"two sinks are called {name!r}: {found[name].__module__} and {place}")
-        found[name] = sink
-    return dict(sorted(found.items()))
+            raise SinkError(f"sink {sink.__name__} in {origin} has no integration")
+        if name in by_name and by_name[name] is not sink:
+            raise SinkError(f"two sinks are called {name!r}: {by_name[name].__module__} and {origin}")
+        by_name[name] = sink
+    return dict(sorted(by_name.items()))

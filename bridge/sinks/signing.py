@@ -1,4 +1,4 @@
-"""Standard Webhooks signatures for sinks that carry a secret."""
+"""Standard Webhooks signatures for sinks with a signing secret."""
 
 from __future__ import annotations
 
@@ -26,28 +26,31 @@ SigningSecret = Annotated[Secret, AfterValidator(_checked)]
 
 
 class SignedSinkConfig(HttpSinkConfig):
-    """An entry that may sign what it sends: one of `secret`, `secret_file` (one a line) and `secrets` (rotation)."""
+    """Entry whose messages can be signed, by one of `secret`, `secret_file` (one per line) and `secrets` (rotation)."""
 
     secret: SigningSecret | None = None
     secret_file: str = ""
     secrets: tuple[SigningSecret, ...] = Field(default=(), max_length=8)
 
     @model_validator(mode="after")
-    def _one_place(self) -> Self:
+    def _one_source(self) -> Self:
         if sum((self.secret is not None, bool(self.secret_file), bool(self.secrets))) > 1:
             raise ValueError("at most one of secret, secret_file and secrets may be set")
         return self
 
 
 class Signer:
-    """Signs bodies; a file is read at every use, so that a rotated secret works at once."""
+    """Signer of request bodies; a secret file is read at every use, so that a rotated secret applies at once."""
 
     def __init__(self, config: SignedSinkConfig, base_dir: Path) -> None:
         self._secrets = [item.reveal() for item in (config.secret, *config.secrets) if item is not None]
         self._file = base_dir / config.secret_file if config.secret_file else None
 
     def headers(self, message_id: str, body: bytes, now: Timestamp) -> Mapping[str, str]:
-        """The three webhook-* headers, or none without a secret. NetError(credential) when the file is no good."""
+        """Return the three webhook-* headers; none without a secret.
+
+        Raises NetError (credential) when the secret file is unusable.
+        """
         secrets = self.current()
         if not secrets:
             return {}
@@ -59,7 +62,7 @@ class Signer:
         }
 
     def current(self) -> list[str]:
-        """The secrets in force. NetError(credential) when the file is no good."""
+        """Return the current secrets. Raises NetError (credential) when the secret file is unusable."""
         if self._file is None:
             return self._secrets
         try:
@@ -67,8 +70,8 @@ class Signer:
             for secret in secrets:
                 check_secret(secret)
         except (OSError, ValueError) as error:
-            what = error.strerror if isinstance(error, OSError) else str(error)
-            raise NetError(f"secret_file cannot be used: {what}", "credential") from None
+            cause = error.strerror if isinstance(error, OSError) else str(error)
+            raise NetError(f"cannot use secret_file: {cause}", "credential") from None
         if not secrets:
             raise NetError("secret_file is empty", "credential")
         return secrets

@@ -1,4 +1,4 @@
-"""Any receiver of Alertmanager's webhook payload, version "4"."""
+"""Sink for any receiver of Alertmanager's webhook payload, version "4"."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _FNV_OFFSET, _FNV_PRIME, _U64 = 0xCBF29CE484222325, 0x100000001B3, 0xFFFFFFFFFFF
 
 
 class WebhookConfig(SignedSinkConfig):
-    """An entry of `webhook_configs`. send_resolved: also tell when the episode is over."""
+    """Entry of `webhook_configs`. send_resolved: also notify when the episode ends."""
 
     url: SecretUrl
     send_resolved: bool = True
 
 
 def fingerprint(labels: Mapping[str, str]) -> str:
-    """Alertmanager's name for a label set: FNV-1a 64 over name 0xFF value 0xFF, names sorted; 16 hex digits."""
+    """Return Alertmanager's fingerprint of a label set: FNV-1a 64 over sorted name 0xFF value 0xFF; 16 hex digits."""
     value = _FNV_OFFSET
     for name, text in sorted(labels.items()):
         for byte in name.encode() + b"\xff" + text.encode() + b"\xff":
@@ -35,7 +35,7 @@ def fingerprint(labels: Mapping[str, str]) -> str:
 
 
 class WebhookSink(HttpSink):
-    """Posts each request as a group of one alert, or those of a bundle as one group."""
+    """Sink that posts each request as a group of one alert, or the requests of a bundle as one group."""
 
     integration = "webhook"
     Config: ClassVar[type[WebhookConfig]] = WebhookConfig
@@ -47,17 +47,17 @@ class WebhookSink(HttpSink):
         self.sends_resolved = config.send_resolved
 
     def send(self, notification: Notification, now: Timestamp) -> Delivery:
-        """Post the payload; any 2xx is delivered."""
-        # The end of a request is another message than its beginning: one key for both would drop it as a repeat.
+        """Post the payload; any 2xx counts as delivered."""
+        # Firing and resolved are different messages: with one key for both, the second would be dropped as a repeat.
         key = notification.request.id if notification.kind is Kind.FIRING else f"{notification.request.id}-resolved"
         identity = request_alerts.identity(notification.request, self._context.sender)
         group = {name: identity[name] for name in ("alertname", "retrain_request_id")}
         return self._post(payload([notification], group, self._context), key, now)
 
     def send_group(self, notifications: Sequence[Notification], group: Mapping[str, str], now: Timestamp) -> Delivery:
-        """Post several requests as one group; its key is made of their ids, so that a repeat has the same."""
-        together = "\n".join(sorted(notification.request.id for notification in notifications))
-        key = hashlib.sha256(together.encode()).hexdigest()[:32]
+        """Post several requests as one group; its key is derived from their ids, so that a repeat has the same key."""
+        ids = "\n".join(sorted(notification.request.id for notification in notifications))
+        key = hashlib.sha256(ids.encode()).hexdigest()[:32]
         return self._post(payload(notifications, group, self._context), key, now)
 
     def _post(self, message: Mapping[str, Any], key: str, now: Timestamp) -> Delivery:
@@ -70,7 +70,7 @@ class WebhookSink(HttpSink):
 
 
 def payload(notifications: Sequence[Notification], group: Mapping[str, str], context: SinkContext) -> dict[str, Any]:
-    """The version "4" body of one or more requests. group: the labels that they are grouped by."""
+    """Return the version "4" body of one or more requests. group: the labels that they are grouped by."""
     alerts = [_alert(notification, context) for notification in notifications]
     shown = ", ".join(f'{name}="{value}"' for name, value in sorted(group.items()))
     firing = any(alert["status"] == Kind.FIRING.value for alert in alerts)
@@ -103,5 +103,5 @@ def _alert(notification: Notification, context: SinkContext) -> dict[str, Any]:
 
 
 def _common(sets: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """What all of them have."""
-    return {name: value for name, value in sets[0].items() if all(one.get(name) == value for one in sets)}
+    """Return the items that all label sets share."""
+    return {name: value for name, value in sets[0].items() if all(labels.get(name) == value for labels in sets)}

@@ -1,4 +1,4 @@
-"""Fetches Alertmanager's silences: a question to each of them at times, an answer from memory at any time."""
+"""Alertmanager's silences: fetched from every Alertmanager now and then, served from memory at any time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bridge.sources.silence_list import Listing, NotAListError, latest, read_sil
 log = logging.getLogger(__name__)
 
 MOST_BYTES = 32 * 1024 * 1024
-# Slots lie before the present; what ended longer ago is of no use to any of them.
+# Slots lie in the past; a silence that ended longer ago covers none of them.
 KEPT_AFTER_END: Duration = HOUR
 SHOWN = 3
 _REASONS = {401: "unauthorized", 403: "unauthorized", 429: "rate_limited"}
@@ -31,14 +31,14 @@ _NOTHING = SilenceSnapshot()
 
 @dataclass(frozen=True)
 class SilenceTarget:
-    """An Alertmanager. url: with its route prefix, without /api/v2; http: as for sending to it."""
+    """Alertmanager to fetch from. url: with its route prefix, without /api/v2. http: same settings as for sending."""
 
     url: str
     http: HttpConfig = field(default_factory=HttpConfig)
 
 
 class _FetchError(Exception):
-    """No list was answered. reason: a closed word, as ports.Delivery has it."""
+    """Failed fetch. reason: one of the reasons of ports.Delivery."""
 
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message)
@@ -46,10 +46,10 @@ class _FetchError(Exception):
 
 
 class AlertmanagerSilences:
-    """A ports.Silences over Alertmanagers, which may be members of one cluster or not.
+    """Implementation of ports.Silences over several Alertmanagers, members of one cluster or not.
 
-    base_dir: what `*_file` settings are relative to. timeout: seconds for all of them together. known: what is known
-    before the first fetch, when the settings were changed meanwhile.
+    base_dir: folder that `*_file` settings are relative to. timeout: seconds for all Alertmanagers together.
+    known: snapshot to serve until the first fetch, carried over from before a reload.
     """
 
     def __init__(
@@ -60,21 +60,21 @@ class AlertmanagerSilences:
         timeout: float = 10.0,
         known: SilenceSnapshot = _NOTHING,
     ) -> None:
-        different = [target for place, target in enumerate(targets) if target not in targets[:place]]
-        self._asked = [_Asked(target, base_dir) for target in different]
+        different = [target for index, target in enumerate(targets) if target not in targets[:index]]
+        self._clients = [_Client(target, base_dir) for target in different]
         self._timeout = timeout
         self._fetching = threading.Lock()
         self._snapshot = known
         self._closed = False
 
     def snapshot(self) -> SilenceSnapshot:
-        """What the last fetch that was answered found. Thread-safe: it is exchanged as a whole."""
+        """Return the result of the last successful fetch. Thread-safe: the snapshot is replaced as a whole."""
         return self._snapshot
 
     def fetch(self, now: Timestamp) -> SilenceSnapshot:
-        """Ask every Alertmanager once, and keep the silences of those that answer; if none does, what was known stays.
+        """Query every Alertmanager once and store the silences of those that respond; if none does, nothing changes.
 
-        Never raises, and takes no longer than `timeout`. Once closed, it asks nobody.
+        Never raises, takes no longer than `timeout`, and sends nothing once closed.
         """
         with self._fetching:
             answers = [] if self._closed else self._answers()
@@ -88,30 +88,30 @@ class AlertmanagerSilences:
     def _answers(self) -> list[Listing]:
         ends = time.monotonic() + self._timeout
         answers: list[Listing] = []
-        for place, asked in enumerate(self._asked):
+        for index, client in enumerate(self._clients):
             # One that hangs must leave time for the others.
-            share = (ends - time.monotonic()) / (len(self._asked) - place)
-            listing = asked.listing(max(share, 0.01))
+            share = (ends - time.monotonic()) / (len(self._clients) - index)
+            listing = client.listing(max(share, 0.01))
             answers += [listing] if listing is not None else []
         return answers
 
     def failing(self) -> Mapping[str, str]:
-        """Address -> reason, of the Alertmanagers that did not answer the last fetch."""
-        return {asked.shown: asked.reason for asked in self._asked if asked.reason}
+        """Return address -> reason of the Alertmanagers that failed in the last fetch."""
+        return {client.shown: client.reason for client in self._clients if client.reason}
 
     def close(self) -> None:
-        """Let go of connections; a fetch that is under way does so at its end, nobody waits for it."""
+        """Close the connections without waiting: a fetch in progress closes them when it ends."""
         self._closed = True
         if self._fetching.acquire(blocking=False):
             try:
-                for asked in self._asked:
-                    asked.close()
+                for client in self._clients:
+                    client.close()
             finally:
                 self._fetching.release()
 
 
-class _Asked:
-    """One Alertmanager, and what was said of it in the log. reason: why it did not answer, empty when it did."""
+class _Client:
+    """Client of one Alertmanager. shown: its redacted address. reason: why the last fetch failed, "" on success."""
 
     def __init__(self, target: SilenceTarget, base_dir: Path) -> None:
         self._target = target
@@ -123,7 +123,7 @@ class _Asked:
         self._unclear = 0
 
     def listing(self, deadline: float) -> Listing | None:
-        """The silences, or None when there was no answer that holds them."""
+        """Return the silences; None when the fetch failed."""
         try:
             listing = read_silences(self._get(deadline).body)
         except (_FetchError, NetError) as error:
@@ -136,6 +136,7 @@ class _Asked:
         return listing
 
     def close(self) -> None:
+        """Close the session; the next fetch opens another."""
         if self._session is not None:
             self._session.close()
             self._session = None
@@ -166,5 +167,5 @@ class _Asked:
         unclear = listing.unclear
         if len(unclear) > self._unclear:
             fields = {"alertmanager": self.shown, "count": len(unclear), "first": unclear[:SHOWN]}
-            log.warning("silences that cannot be understood: what they may cover is held", extra=fields)
+            log.warning("silences cannot be parsed: requests that they may cover are held", extra=fields)
         self.reason, self._unclear = "", len(unclear)

@@ -1,4 +1,4 @@
-"""One question to Prometheus' HTTP API within a total deadline: method, retries, and every failure as a SourceError."""
+"""Calls to Prometheus' HTTP API within a total deadline, with retries; every failure is a SourceError."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _PAUSES = (0.25, 0.5, 1.0)  # seconds before the second, third and fourth attemp
 
 
 class Api:
-    """The server at `config.url`, asked through prometheus-api-client's address and our own session.
+    """Client of the server at `config.url`: prometheus-api-client's address over our own session.
 
-    pause: waits so many seconds (tests hand in their own).
+    timeout: seconds for one query with all its retries. pause: sleeps for so many seconds (tests pass their own).
     """
 
     def __init__(
@@ -43,37 +43,37 @@ class Api:
         self.session = _session(config, base_dir)
         ours = self.session.get_adapter(config.url)
         self.client = PrometheusConnect(url=config.url, session=self.session, timeout=timeout)
-        self.session.mount(self.client.url, ours)  # the client put its own there, which sleeps between its retries
+        self.session.mount(self.client.url, ours)  # replaces the client's own adapter, which sleeps between its retries
         self._post_refused = False
-        self._told: tuple[float, float] | None = None
+        self._last_date: tuple[float, float] | None = None  # the server's Date, and our monotonic clock at that moment
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         self.client.close()
 
     def deadline(self) -> float:
-        """The monotonic instant at which a question asked now is given up."""
+        """Return the monotonic instant (seconds) at which a query sent now times out."""
         return time.monotonic() + self.timeout
 
     def server_now(self) -> Timestamp:
-        """The present instant of the server, as its last answer told it, or of this machine: the later one."""
-        here, told = time.time(), self._told
-        there = here if told is None else told[0] + time.monotonic() - told[1]
-        return int(1000 * max(here, there))
+        """Return the current time: the server's, by its last Date header, or this machine's, whichever is later."""
+        local, last_date = time.time(), self._last_date
+        remote = local if last_date is None else last_date[0] + time.monotonic() - last_date[1]
+        return int(1000 * max(local, remote))
 
-    def ask(self, path: str, params: Mapping[str, str], ends: float) -> bytes:
-        """The body of the answer. Raises SourceError, at `ends` at the latest."""
-        tried = 0
+    def query(self, path: str, params: Mapping[str, str], ends: float) -> bytes:
+        """Return the body of the response. Raises SourceError, by `ends` (monotonic seconds) at the latest."""
+        attempts = 0
         while True:
-            tried += 1
+            attempts += 1
             try:
                 return self._attempt(path, params, ends)
             except AttemptError as failure:
-                wait = max(failure.wait / 1000, _PAUSES[min(tried, len(_PAUSES)) - 1])
-                if tried >= failure.tries or time.monotonic() + wait >= ends:
+                wait = max(failure.wait / 1000, _PAUSES[min(attempts, len(_PAUSES)) - 1])
+                if attempts >= failure.tries or time.monotonic() + wait >= ends:
                     failure.query, failure.when = params.get("query", ""), _when(params)
                     raise
-                log.debug("query is asked again", extra={"reason": failure.reason, "wait": wait, "attempt": tried})
+                log.debug("query is retried", extra={"reason": failure.reason, "wait": wait, "attempt": attempts})
             self._pause(wait)
 
     def _attempt(self, path: str, params: Mapping[str, str], ends: float) -> bytes:
@@ -90,14 +90,14 @@ class Api:
         return self._send("GET", f"{path}?{form}", None, ends)
 
     def _send(self, method: str, path: str, form: bytes | None, ends: float) -> bytes:
-        left = ends - time.monotonic()
-        if left <= 0:
+        remaining = ends - time.monotonic()
+        if remaining <= 0:
             raise failures.of_network(f"no answer within {self.timeout:g} s", "timeout")
         url = self.client.url.rstrip("/") + path
         headers = {} if form is None else {"Content-Type": "application/x-www-form-urlencoded"}
         try:
             answer = call(
-                self.session, method, url, deadline=left, named=url.partition("?")[0],
+                self.session, method, url, deadline=remaining, named=url.partition("?")[0],
                 max_bytes=self.config.max_answer_bytes, must_fit=True, data=form, headers=headers,
                 allow_redirects=self.config.follow_redirects and form is None,
             )  # fmt: skip
@@ -111,21 +111,21 @@ class Api:
 
     def _body(self, answer: Answer) -> bytes:
         if (date := _date(answer.headers.get("Date", ""))) is not None:
-            self._told = date, time.monotonic()
+            self._last_date = date, time.monotonic()
         if not 200 <= answer.status < 300:
             if answer.status in {401, 403}:
                 forget_credentials(self.session)
             raise failures.of_status(answer.status, answer.headers, answer.body)
         if failures.is_html(answer.headers, answer.body):
             raise failures.not_prometheus(
-                "the answer is an HTML page; is the url that of a login or of another server?"
+                "the answer is an HTML page; does the url lead to a login page or to another server?"
             )
         return answer.body
 
-    def listing(self, ask: Callable[[PrometheusConnect], T]) -> T:
-        """What a call of the client's own returns, its failures as SourceError."""
+    def listing(self, request: Callable[[PrometheusConnect], T]) -> T:
+        """Return the result of a call to prometheus-api-client; its failures become SourceError."""
         try:
-            return ask(self.client)
+            return request(self.client)
         except PrometheusApiClientException as error:
             raise failures.not_prometheus(str(error)[:300]) from None
         except TooLargeError:
@@ -137,11 +137,11 @@ class Api:
         except requests.RequestException as error:
             raise failures.of_network(f"{self.client.url}: {what_happened(error)}", "network") from None
         except (KeyError, TypeError):
-            raise failures.not_prometheus("the answer is JSON, but not an answer of Prometheus' API") from None
+            raise failures.not_prometheus("the answer is JSON, but not from Prometheus' API") from None
 
 
 def _when(params: Mapping[str, str]) -> str:
-    """Return the instant or the stretch of time that was asked for, for people."""
+    """Return the queried instant or time range as text for messages."""
     given = [params[name] for name in ("time", "start", "end") if name in params]
     return " to ".join(rfc3339(round(float(at) * 1000)) for at in given)
 
@@ -156,15 +156,15 @@ def _session(config: PrometheusConfig, base_dir: Path) -> requests.Session:
 
 
 def _date(header: str) -> float | None:
-    """A Date header in seconds since the epoch."""
+    """Return a Date header in seconds since the epoch; None if it cannot be parsed."""
     try:
         return parsedate_to_datetime(header).timestamp()
     except (TypeError, ValueError, OverflowError):
         return None
 
 
-def texts(found: Any) -> list[str]:
-    """A list of texts, as the client returned it."""
-    if not isinstance(found, list) or not all(isinstance(text, str) for text in found):
+def names(listing: Any) -> list[str]:
+    """Return `listing` as a list of strings. Raises SourceError `not_prometheus`."""
+    if not isinstance(listing, list) or not all(isinstance(name, str) for name in listing):
         raise failures.not_prometheus("the answer is not a list of names")
-    return found
+    return listing

@@ -1,4 +1,4 @@
-"""Consecutive slots of a signal as one range query answered them: batch by batch, or all at once."""
+"""Results of one range query for consecutive slots of a signal: batch by batch, or all at once."""
 
 from __future__ import annotations
 
@@ -16,99 +16,102 @@ from bridge.domain.rule import SignalQuery
 from bridge.domain.times import Timestamp
 from bridge.sources.columns import Column, batch
 from bridge.sources.limits import Limit
-from bridge.sources.reading import Reader, Stretch
+from bridge.sources.reading import GridColumn, Reader
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FetchedChunk:
-    """slots: evenly spaced. stretches: one for each column, over the same slots."""
+    """Part of a signal's history, fetched by one range query per column.
+
+    slots: evenly spaced. columns: one per expression of the query, all over the same slots.
+    """
 
     reader: Reader
     query: SignalQuery
     slots: Sequence[Timestamp]
-    stretches: Sequence[Stretch]
+    columns: Sequence[GridColumn]
 
-    def batch(self, place: int) -> EventBatch:
-        """The batch of slots[place]. Raises SourceError where an instant query would."""
-        found = {stretch.column: self.reader.at_point(self.query, stretch, place) for stretch in self.stretches}
-        return batch(self.query, self.slots[place], self.reader.table, found)
+    def batch(self, index: int) -> EventBatch:
+        """Return the batch of slots[index]. Raises SourceError where an instant query would."""
+        columns = {column.name: self.reader.at_point(self.query, column, index) for column in self.columns}
+        return batch(self.query, self.slots[index], self.reader.table, columns)
 
     def whole(self) -> tuple[EventBatch, NDArray[np.intp]] | None:
-        """The samples of all slots as one batch, in which a model may come often, and the place of each in `slots`.
+        """Return the samples of all slots as one batch, and for each sample its index into `slots`.
 
-        In the order of the slots, those of a slot in the order of its own batch.
-        None when that is not simple: several columns, models that come twice, an answer that may not be judged.
+        A model occurs once per slot. Samples are ordered by slot, those of a slot as in its own batch.
+        None when this shortcut does not apply: several columns, duplicate models, a partial answer, too many series.
         """
-        if len(self.stretches) != 1 or self.stretches[0].column in HISTOGRAMS:
+        if len(self.columns) != 1 or self.columns[0].name in HISTOGRAMS:
             return None
-        samples, layout = self.stretches[0].samples, self.stretches[0].layout
+        samples, layout = self.columns[0].samples, self.columns[0].layout
         elements = samples.present.sum(axis=0) + samples.histograms + samples.malformed
         many = self.query.limit and elements.max(initial=0) > self.query.limit
-        if samples.partial or many or (layout.slots[1:] == layout.slots[:-1]).any():
+        if samples.partial or many or (layout.rows[1:] == layout.rows[:-1]).any():
             return None
-        present, values = samples.present.T[:, layout.rows], samples.values.T[:, layout.rows]
-        if present.all():  # as it mostly is, and much faster
+        present, values = samples.present.T[:, layout.positions], samples.values.T[:, layout.positions]
+        if present.all():  # the usual case, and much faster
             points, models = present.shape
-            place, index = np.repeat(np.arange(points), models), np.tile(layout.slots, points)
+            slot_index, rows = np.repeat(np.arange(points), models), np.tile(layout.rows, points)
             values = values.ravel()
         else:
-            place, row = np.nonzero(present)
-            index, values = layout.slots[row], values[present]
-        column = Column(index, values, ())
-        found = batch(self.query, self.slots[0], self.reader.table, {self.stretches[0].column: column})
-        return found, place
+            slot_index, element = np.nonzero(present)
+            rows, values = layout.rows[element], values[present]
+        column = Column(rows, values, ())
+        whole = batch(self.query, self.slots[0], self.reader.table, {self.columns[0].name: column})
+        return whole, slot_index
 
     def above(self, query: SignalQuery, limit: Limit) -> FetchedChunk:
-        """What a query would have answered that is the same but for a stricter limit."""
-        return FetchedChunk(self.reader, query, self.slots, [_filtered(item, limit) for item in self.stretches])
+        """Return the chunk that the same query with a stricter limit would have returned."""
+        return FetchedChunk(self.reader, query, self.slots, [_filtered(item, limit) for item in self.columns])
 
 
-def _filtered(stretch: Stretch, limit: Limit) -> Stretch:
-    samples = stretch.samples
+def _filtered(column: GridColumn, limit: Limit) -> GridColumn:
+    samples = column.samples
     present = samples.present & limit.holds(samples.values)
-    return replace(stretch, samples=replace(samples, present=present))
+    return replace(column, samples=replace(samples, present=present))
 
 
-def ahead(pieces: Generator[T, None, None]) -> Iterator[T]:
-    """The same, the next one fetched while the present one is used. What raises, raises where it is due."""
+def ahead(chunks: Generator[T, None, None]) -> Iterator[T]:
+    """Yield the same chunks while a thread fetches the next one. An exception is raised at the chunk it concerns."""
     end = object()
     with ThreadPoolExecutor(1, "history") as pool:
         try:
-            due = pool.submit(next, pieces, end)
-            while (piece := due.result()) is not end:
-                due = pool.submit(next, pieces, end)
-                yield piece  # type: ignore[misc]
+            pending = pool.submit(next, chunks, end)
+            while (chunk := pending.result()) is not end:
+                pending = pool.submit(next, chunks, end)
+                yield chunk  # type: ignore[misc]
         finally:
-            due.cancel()
+            pending.cancel()
             pool.shutdown()
-            pieces.close()
+            chunks.close()
 
 
 class Shared:
-    """Iterators over one walk that is gone once; they advance side by side, and one error is that of all."""
+    """Several iterators over one stream of chunks; they advance in step, and an error is raised in each of them."""
 
-    def __init__(self, pieces: Iterator[FetchedChunk]) -> None:
-        self._pieces = pieces
+    def __init__(self, chunks: Iterator[FetchedChunk]) -> None:
+        self._chunks = chunks
         self._number = -1
-        self._piece: FetchedChunk | None = None
+        self._chunk: FetchedChunk | None = None
         self._error: SourceError | None = None
 
     def derived(self, query: SignalQuery, limit: Limit) -> Iterator[FetchedChunk]:
-        """The pieces as `query` would have been answered."""
+        """Yield the chunks that `query` would have returned."""
         number = 0
-        while (piece := self._at(number)) is not None:
-            yield piece.above(query, limit)
+        while (chunk := self._at(number)) is not None:
+            yield chunk.above(query, limit)
             number += 1
 
     def _at(self, number: int) -> FetchedChunk | None:
         if self._number < number and self._error is None:
             self._number = number
             try:
-                self._piece = next(self._pieces, None)
+                self._chunk = next(self._chunks, None)
             except SourceError as error:
                 self._error = error
         if self._error is not None:
             raise self._error
-        return self._piece
+        return self._chunk

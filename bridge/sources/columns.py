@@ -1,4 +1,4 @@
-"""Columns of one slot: checked for models that come twice, laid side by side, and made into an EventBatch."""
+"""Columns of one slot: checked for duplicate models, aligned by model, and combined into an EventBatch."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from bridge.domain.times import Timestamp
 from bridge.domain.verdict import Cause, Floats
 
 MOST_CELLS = 50_000_000  # of a table of histograms: 400 MB
-_BESIDE = frozenset({REFERENCE, REFERENCE_SUM})  # a model that only the past has is not there
+_BESIDE = frozenset({REFERENCE, REFERENCE_SUM})  # a model that occurs only in the reference does not report now
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Column:
     """One column of one slot.
 
-    index: int32 (k,), model slots, ascending, each once. values: float64 (k,), or (k, b) with `bounds` (b,).
-    series: the k label sets. elements, skipped, notes, partial: as the answer had them.
+    index: int32 (k,), model rows, ascending, unique. values: float64 (k,), or (k, b) with `bounds` (b,).
+    series: the k label sets. elements, skipped, notes, partial: as in decode.Samples.
     """
 
     index: Slots
@@ -40,12 +40,12 @@ class Column:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Buckets:
-    """Samples that are ordered by model slot, and by bound where they have one; all (n,).
+    """Samples ordered by model row, then by bound if they have one; all arrays (n,).
 
-    ids: numbers of their label sets, `le` included.
+    rows: int32, the model's row. ids: number of the label set, `le` included.
     """
 
-    slots: Slots
+    rows: Slots
     bounds: Floats | None
     series: Sequence[bytes]
     values: Floats
@@ -53,39 +53,39 @@ class Buckets:
 
 
 def assemble(
-    name: str, table: ModelTable, found: Buckets, *,
+    name: str, table: ModelTable, buckets: Buckets, *,
     elements: int, skipped: Mapping[str, int], notes: tuple[str, ...], partial: bool,
 ) -> Column:  # fmt: skip
-    """The column of the samples of one slot. Raises SourceError."""
-    slots, bounds, series, values = found.slots, found.bounds, found.series, found.values
-    refuse_twins(name, table, found)
+    """Return the column made of one slot's samples. Raises SourceError."""
+    rows, bounds, series, values = buckets.rows, buckets.bounds, buckets.series, buckets.values
+    refuse_duplicates(name, table, buckets)
     if bounds is not None:
-        refuse_wide(name, slots, bounds)
-        first, bounds, values = bucket_matrix(slots, bounds, values)
-        slots, series = slots[first], [series[row] for row in first.tolist()]
-    return Column(slots, values, series, bounds, elements, skipped, notes, partial)
+        refuse_wide(name, rows, bounds)
+        first, bounds, values = bucket_matrix(rows, bounds, values)
+        rows, series = rows[first], [series[position] for position in first.tolist()]
+    return Column(rows, values, series, bounds, elements, skipped, notes, partial)
 
 
-def refuse_twins(name: str, table: ModelTable, found: Buckets) -> None:
-    """SourceError `duplicate_model` when one model (and bucket) has two samples.
+def refuse_duplicates(name: str, table: ModelTable, buckets: Buckets) -> None:
+    """Raise SourceError `duplicate_model` when one model (and bucket) has two samples.
 
-    Buckets that differ in the text of their `le` alone are none: clients write "1" and "1.0", both parts of one count.
+    Buckets whose `le` differs only as text are no duplicates: clients write "1" and "1.0", and the counts add up.
     """
-    slots, bounds, series, ids = found.slots, found.bounds, found.series, found.ids
-    if len(slots) < 2:
+    rows, bounds, series, ids = buckets.rows, buckets.bounds, buckets.series, buckets.ids
+    if len(rows) < 2:
         return
-    same = slots[1:] == slots[:-1]
+    same = rows[1:] == rows[:-1]
     if bounds is not None:
         same &= bounds[1:] == bounds[:-1]
-        for place in np.flatnonzero(same).tolist():
-            same[place] = series[place] != series[place + 1] or ids[place] == ids[place + 1]
+        for index in np.flatnonzero(same).tolist():
+            same[index] = series[index] != series[index + 1] or ids[index] == ids[index + 1]
     if not same.any():
         return
     first = int(np.argmax(same))
     one, other = (series[first + step].decode(errors="replace") for step in (0, 1))
     more = int(same.sum()) - 1
     raise SourceError(
-        f"signal {name!r}: two series are the same model {table[int(slots[first])]}: {one} and {other}"
+        f"signal {name!r}: two series are the same model {table[int(rows[first])]}: {one} and {other}"
         + (f" (and {more} more)" if more else "")
         + "; aggregate the expression by the model's labels",
         reason="duplicate_model",
@@ -94,66 +94,66 @@ def refuse_twins(name: str, table: ModelTable, found: Buckets) -> None:
 
 
 def refuse_flood(name: str, elements: int, limit: int) -> None:
-    """SourceError `limit` when an answer holds more series than the signal may have."""
+    """Raise SourceError `limit` when an answer holds more series than the signal's limit allows."""
     if limit and elements > limit:
         raise SourceError(
-            f"signal {name!r}: the answer holds {elements} series, more than limit: {limit}; nothing was judged",
+            f"signal {name!r}: the answer holds {elements} series, more than limit: {limit}; nothing was evaluated",
             reason="limit",
             transient=False,
         )
 
 
-def refuse_wide(name: str, slots: Slots, bounds: Floats) -> None:
-    """SourceError `limit` when histograms have so many different bounds that a table of them does not fit."""
-    models, different = 1 + int((slots[1:] != slots[:-1]).sum()), len(np.unique(bounds))
+def refuse_wide(name: str, rows: Slots, bounds: Floats) -> None:
+    """Raise SourceError `limit` when models x distinct bounds exceed MOST_CELLS."""
+    models, different = 1 + int((rows[1:] != rows[:-1]).sum()), len(np.unique(bounds))
     if models * different > MOST_CELLS:
         raise SourceError(
             f"signal {name!r}: the histograms of {models} models have {different} different bounds;"
-            " give them common ones, or fewer models a signal",
+            " use common bounds, or fewer models per signal",
             reason="limit",
             transient=False,
         )
 
 
-def bucket_matrix(slots: Slots, bounds: Floats, counts: Floats) -> tuple[NDArray[np.intp], Floats, Floats]:
-    """First row of every model, the sorted bounds (b,) of all of them, and the counts (k, b).
+def bucket_matrix(rows: Slots, bounds: Floats, counts: Floats) -> tuple[NDArray[np.intp], Floats, Floats]:
+    """Return the position of each model's first sample, the sorted union of bounds (b,), and the counts (k, b).
 
-    slots, bounds, counts: (n,), ordered by slot, then bound; counts at the same bound add up. They are made to ascend
-    along the bounds (scrapes of the parts of an aggregate differ a little in time); at a bound that a model does not
-    have the count is NaN, unless nothing is between its neighbours.
+    rows, bounds, counts: (n,), ordered by row, then bound; counts at the same bound add up. Counts are made monotonic
+    along the bounds, because the scrapes behind an aggregate differ a little in time. A bound that a model lacks gets
+    NaN, unless the counts at both neighbouring bounds are equal.
     """
-    begins = np.append(True, slots[1:] != slots[:-1])[: len(slots)]
+    begins = np.append(True, rows[1:] != rows[:-1])[: len(rows)]
     first, row = np.flatnonzero(begins), begins.cumsum() - 1
     limits, column = np.unique(bounds, return_inverse=True)
     matrix = np.full((len(first), len(limits)), np.nan)
-    again = np.flatnonzero((row[1:] == row[:-1]) & (column[1:] == column[:-1])) + 1
+    repeated = np.flatnonzero((row[1:] == row[:-1]) & (column[1:] == column[:-1])) + 1
     matrix[row, column] = counts
-    if len(again):
+    if len(repeated):
         matrix[row, column] = 0
         np.add.at(matrix, (row, column), counts)
     return first, limits, ascending(matrix)
 
 
 def ascending(counts: Floats) -> Floats:
-    """Counts (k, b) that do not fall. One that is missing is there where those on both sides are the same number."""
+    """Return counts (k, b) made non-decreasing; a missing one is filled in where both neighbours are equal."""
     missing = np.isnan(counts)
-    found = np.fmax.accumulate(counts, axis=1)
+    rising = np.fmax.accumulate(counts, axis=1)
     if not missing.any():
-        return found
-    before, after = np.nan_to_num(found, nan=0.0), np.where(missing, np.inf, found)
+        return rising
+    before, after = np.nan_to_num(rising, nan=0.0), np.where(missing, np.inf, rising)
     after = np.minimum.accumulate(after[:, ::-1], axis=1)[:, ::-1]
-    found[missing & (before != after)] = np.nan
-    return np.where(missing & (before == after), before, found)
+    rising[missing & (before != after)] = np.nan
+    return np.where(missing & (before == after), before, rising)
 
 
 def batch(query: SignalQuery, slot: Timestamp, table: ModelTable, columns: Mapping[str, Column]) -> EventBatch:
-    """The columns of one slot side by side: every model that any of them has, but for those of a reference alone."""
+    """Return the columns of one slot aligned by model: the union of their models, except those only in a reference."""
     index, series = _union([column for name, column in columns.items() if name not in _BESIDE] or [*columns.values()])
     histograms = [columns[name].bounds for name in columns if name in HISTOGRAMS]
-    bounds = np.unique(np.concatenate([found for found in histograms if found is not None])) if histograms else None
+    bounds = np.unique(np.concatenate([item for item in histograms if item is not None])) if histograms else None
     values = {name: _spread(column, index, bounds) for name, column in columns.items()}
     if ERRORS in columns and TOTAL in columns:
-        # a counter that never counted an error does not exist: no errors, as long as there was traffic
+        # a counter exists only once it has counted: without the series, traffic means that there were no errors
         silent = ~np.isin(index, columns[ERRORS].index) & np.isin(index, columns[TOTAL].index)
         values[ERRORS] = np.where(silent, 0.0, values[ERRORS])
     skipped: Counter[str] = Counter()
@@ -183,24 +183,24 @@ def _union(columns: Sequence[Column]) -> tuple[Slots, Sequence[bytes]]:
         return first.index, first.series
     shown: dict[int, bytes] = {}
     for column in columns:
-        for slot, series in zip(column.index.tolist(), column.series, strict=True):
-            shown.setdefault(slot, series)
-    slots = sorted(shown)
-    return np.array(slots, np.int32), [shown[slot] for slot in slots]
+        for row, series in zip(column.index.tolist(), column.series, strict=True):
+            shown.setdefault(row, series)
+    rows = sorted(shown)
+    return np.array(rows, np.int32), [shown[row] for row in rows]
 
 
 def _spread(column: Column, index: Slots, bounds: Floats | None) -> Floats:
-    """The column's values at the places of `index` (and of its bounds in `bounds`), NaN where it has none."""
+    """Return the column's values aligned to the rows `index` and to `bounds`, NaN where it has none."""
     if np.array_equal(column.index, index) and (
         column.bounds is None or bounds is None or np.array_equal(column.bounds, bounds)
     ):
         return column.values
-    here = np.isin(column.index, index)
-    rows, values = np.searchsorted(index, column.index[here]), column.values[here]
+    common = np.isin(column.index, index)
+    targets, values = np.searchsorted(index, column.index[common]), column.values[common]
     if column.bounds is None or bounds is None:
         spread = np.full((len(index), *values.shape[1:]), np.nan)
-        spread[rows] = values
+        spread[targets] = values
         return spread
     spread = np.full((len(index), len(bounds)), np.nan)
-    spread[rows[:, None], np.searchsorted(bounds, column.bounds)] = values
+    spread[targets[:, None], np.searchsorted(bounds, column.bounds)] = values
     return ascending(spread)

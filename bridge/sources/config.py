@@ -1,4 +1,4 @@
-"""The `prometheus` block of bridge.yml."""
+"""`prometheus` block of bridge.yml."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _server(url: str) -> str:
             "must be the http or https URL of a Prometheus-compatible server, such as http://localhost:9090"
         )
     if parts.username or parts.password:
-        raise ValueError("must not hold a user or password; use basic_auth")
+        raise ValueError("must not contain a user or password; use basic_auth")
     if parts.query or parts.fragment:
         raise ValueError("must not have a query or fragment; only scheme, host and path prefix")
     return url.rstrip("/")
@@ -31,10 +31,11 @@ ServerUrl = Annotated[str, AfterValidator(_server)]
 
 
 class PrometheusConfig(HttpConfig):
-    """Where the series come from, with the http_config keys of prometheus.yml beside `url`.
+    """Server that is queried: `url`, and the http_config keys of prometheus.yml beside it.
 
-    partial_response: sent as the parameter of that name when set (Thanos: false refuses partial answers; Prometheus
-    ignores it). max_samples: most samples of one range query. max_answer_bytes: larger answers are refused.
+    partial_response: sent as the query parameter of that name if set (Thanos: false refuses partial answers; Prometheus
+    ignores it). max_samples: upper bound for the samples of one range query. max_answer_bytes: larger answers are
+    refused.
     """
 
     url: ServerUrl

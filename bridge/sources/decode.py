@@ -1,7 +1,7 @@
-"""An instant query's answer as columns: one pass of typed JSON decoding, no Python object per label or series.
+"""Decoder of instant query results: one pass of typed JSON decoding, no Python object per label or series.
 
-Damage is confined: when the answer as a whole does not fit, its elements are decoded one by one, and those that do
-not fit are counted. elements = used + skipped, always.
+Damage is contained: an answer that does not decode as a whole is decoded element by element, and the elements that
+fail are counted. elements = used + skipped, always.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class _AnyData(msgspec.Struct, rename="camel"):
     result: msgspec.Raw = msgspec.Raw()
 
 
-# lax: numbers in strings, as Prometheus writes values ("NaN" and "-Inf" included, "+Inf" not)
+# lax: numbers in strings, as Prometheus writes values (accepts "NaN" and "-Inf", but not "+Inf")
 _fast = msgspec.json.Decoder(_VectorAnswer, strict=False)
 _element = msgspec.json.Decoder(_Element, strict=False)
 _text_element = msgspec.json.Decoder(_TextElement)
@@ -80,13 +80,13 @@ _single = msgspec.json.Decoder(tuple[float, str])
 
 @dataclass(slots=True)
 class Samples:
-    """One instant's samples, in the answer's order.
+    """Samples of one instant, in the answer's order.
 
-    metrics: label sets as the bytes that came (JSON objects), one for each of `values`, float64 (k,).
-    labelled: False for a scalar or string, which belong to no series. notes: warnings and infos of the server.
-    partial: the server warned of what is missing, or said that the answer is not whole.
+    metrics: label sets as received (JSON objects in bytes), one for each of `values`, float64 (k,).
+    labelled: False for a scalar or string, which belong to no series. notes: the server's warnings and infos.
+    partial: the server warned that data is missing, or marked the answer as partial.
     elements = len(metrics) + sum of `skipped`.
-    natives: label sets and [time, histogram] of the native histograms, which are among `skipped`.
+    natives: label sets and [time, histogram] of the native histograms, which are counted in `skipped`.
     """
 
     metrics: list[bytes]
@@ -101,19 +101,20 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class LabelSets:
-    """Those of an earlier answer, in its order. raws: views of the same bytes, for the decoder's compare with them."""
+    """Label sets of an earlier answer, in its order. raws: the same bytes as Raw, which the decoder's compare with."""
 
     metrics: list[bytes]
     raws: list[msgspec.Raw]
 
     @staticmethod
     def of(metrics: list[bytes]) -> LabelSets:
+        """Return the label sets with their Raw views."""
         return LabelSets(metrics, [msgspec.Raw(metric) for metric in metrics])
 
 
 @dataclass(slots=True)
 class Envelope:
-    """An answer with its result not decoded yet."""
+    """Answer whose result is not decoded yet. kind: its resultType."""
 
     kind: str
     result: msgspec.Raw
@@ -122,10 +123,12 @@ class Envelope:
 
 
 def samples(body: bytes, before: LabelSets | None = None) -> Samples:
-    """Decode the body of /api/v1/query. Raises SourceError; `bad_data` for a range vector, `not_prometheus` for what
-    no Prometheus sends, `network` for JSON that is cut off.
+    """Decode the body of /api/v1/query.
 
-    before: of the last answer; `metrics` is its list when the label sets are the same again, so that none is copied.
+    Raises SourceError: `bad_data` for a range vector, `not_prometheus` for what no Prometheus sends, `network` for
+    truncated JSON.
+
+    before: label sets of the last answer; if they are unchanged, `metrics` is the same list and nothing is copied.
     """
     refuse_many(body)
     answer = _whole(body)
@@ -136,7 +139,7 @@ def samples(body: bytes, before: LabelSets | None = None) -> Samples:
 
 
 def refuse_many(body: bytes) -> None:
-    """Raise SourceError `limit` for a large answer of more series than anybody watches: decoded, they take most."""
+    """Raise SourceError `limit` for a large answer with too many series, before decoding takes the memory."""
     many = body.count(b'"metric":') if len(body) >= LARGE else 0
     if many > MOST_SERIES:
         text = f"the answer holds about {many} series, more than {MOST_SERIES}; aggregate by the labels of the model"
@@ -144,7 +147,7 @@ def refuse_many(body: bytes) -> None:
 
 
 def _whole(body: bytes) -> _VectorAnswer | None:
-    """The answer decoded in one go, or None when anything in it is unusual."""
+    """Decode the answer in one go; None when anything in it is unusual."""
     try:
         return _fast.decode(body)
     except UNREADABLE:
@@ -156,43 +159,43 @@ def _whole(body: bytes) -> _VectorAnswer | None:
 
 
 def _of_elements(
-    found: list[_Element], notes: tuple[str, ...], partial: bool, malformed: int, before: LabelSets | None = None
+    elements: list[_Element], notes: tuple[str, ...], partial: bool, malformed: int, before: LabelSets | None = None
 ) -> Samples:
     skipped = {MALFORMED: malformed} if malformed else {}
     natives: list[tuple[bytes, msgspec.Raw]] = []
     try:
-        values = np.array([element.value.value for element in found], np.float64)  # type: ignore[union-attr]
-        usable = found
+        values = np.array([element.value.value for element in elements], np.float64)  # type: ignore[union-attr]
+        usable = elements
     except AttributeError:
-        usable = [element for element in found if element.value is not None]
+        usable = [element for element in elements if element.value is not None]
         values = np.array([element.value.value for element in usable], np.float64)  # type: ignore[union-attr]
-        others = (element for element in found if element.value is None and bytes(element.histogram))
+        others = (element for element in elements if element.value is None and bytes(element.histogram))
         natives = [(bytes(element.metric), element.histogram) for element in others]
         skipped |= {HISTOGRAM: len(natives)} if natives else {}
-        empty = len(found) - len(usable) - len(natives)
+        empty = len(elements) - len(usable) - len(natives)
         skipped |= {MALFORMED: malformed + empty} if empty else {}
-    count = len(found) + malformed
+    count = len(elements) + malformed
     raws = [element.metric for element in usable]
     usable.clear()
-    found.clear()  # before the label sets are copied: of a large answer there is not room for both
+    elements.clear()  # before the label sets are copied: a large answer would not fit in memory twice
     metrics = before.metrics if before is not None and raws == before.raws else list(map(bytes, raws))
     return Samples(metrics, values, skipped, notes, partial, elements=count, natives=natives)
 
 
-# ------------------------------------------------------------ the careful way
+# ------------------------------------------------------------ the slow path
 
 
 def envelope(body: bytes) -> Envelope:
-    """What the answer says of itself. Raises SourceError."""
+    """Decode status, result type, warnings and infos of an answer, but not its result. Raises SourceError."""
     try:
         answer = _any_answer.decode(body)
     except msgspec.ValidationError:
-        raise not_prometheus("the answer is JSON, but not an answer of Prometheus' API") from None
+        raise not_prometheus("the answer is JSON, but not from Prometheus' API") from None
     except UNREADABLE as error:
         if body.lstrip()[:1] != b"{":
             shown = " ".join(body[:60].decode(errors="replace").split())
             raise not_prometheus(f"the answer is not JSON; it begins with {shown!r}") from None
-        raise broken_answer(f"the answer is cut off or damaged: {error}") from None
+        raise broken_answer(f"the answer is truncated or damaged: {error}") from None
     if answer.status == "error":
         raise of_error_type(str(answer.error_type), str(answer.error))
     try:
@@ -200,74 +203,74 @@ def envelope(body: bytes) -> Envelope:
     except UNREADABLE:
         raise not_prometheus("the answer has no usable `data`") from None
     if answer.status != "success" or not isinstance(data.result_type, str):
-        raise not_prometheus("the answer has no status, or no result type")
+        raise not_prometheus("the answer has no status or no result type")
     warnings, infos = _texts(answer.warnings), _texts(answer.infos)
     return Envelope(data.result_type, data.result, warnings + infos, is_partial(warnings) or answer.is_partial is True)
 
 
-def pieces(found: Envelope) -> list[msgspec.Raw]:
-    """The elements of the result, not decoded yet. Raises SourceError when it is no list."""
+def raw_elements(answer: Envelope) -> list[msgspec.Raw]:
+    """Return the elements of the result, not decoded yet. Raises SourceError when the result is not a list."""
     try:
-        return _elements.decode(found.result)
+        return _elements.decode(answer.result)
     except UNREADABLE:
-        raise not_prometheus(f"the {found.kind} in the answer is not a list") from None
+        raise not_prometheus(f"the {answer.kind} in the answer is not a list") from None
 
 
 def is_partial(warnings: Iterable[str]) -> bool:
-    """Whether any of the warnings says that something is missing, and is no note of the query engine.
+    """Return whether any warning reports missing data, rather than being an annotation of the query engine.
 
-    Thanos, and Prometheus before it had `infos`, send such notes as warnings as well.
+    Thanos, and Prometheus before it had `infos`, send annotations as warnings too.
     """
     return not all(text.lstrip().startswith(ENGINE_NOTES) for text in warnings)
 
 
-def _texts(found: Any) -> tuple[str, ...]:
-    """Warnings or infos; in whatever form, there are some unless the field is empty."""
-    if not found:
+def _texts(field_value: Any) -> tuple[str, ...]:
+    """Return warnings or infos as strings, whatever their form; () only when the field is empty."""
+    if not field_value:
         return ()
-    texts = found if isinstance(found, list) else [found]
-    return tuple(text if isinstance(text, str) else "(a note that is not a text)" for text in texts)
+    texts = field_value if isinstance(field_value, list) else [field_value]
+    return tuple(text if isinstance(text, str) else "(a note that is not a string)" for text in texts)
 
 
 def _piecewise(body: bytes) -> Samples:
-    found = envelope(body)
-    match found.kind:
+    answer = envelope(body)
+    match answer.kind:
         case "vector":
-            decoded = [_one(piece) for piece in pieces(found)]
+            decoded = [_one(element) for element in raw_elements(answer)]
             good = [element for element in decoded if element is not None]
-            return _of_elements(good, found.notes, found.partial, len(decoded) - len(good))
+            return _of_elements(good, answer.notes, answer.partial, len(decoded) - len(good))
         case "scalar" | "string":
-            return _single_value(found)
+            return _single_value(answer)
         case "matrix":
             text = "the expression is a range vector; wrap it in a function such as last_over_time(...)"
             raise of_error_type("bad_data", text)
         case _:
-            raise not_prometheus(f"the answer's result type is {found.kind[:40]!r}")
+            raise not_prometheus(f"the answer's result type is {answer.kind[:40]!r}")
 
 
-def _one(piece: msgspec.Raw) -> _Element | None:
-    """One element, in whichever form a number can be written; None when it is damaged."""
+def _one(raw: msgspec.Raw) -> _Element | None:
+    """Decode one element, in any form a number can be written; None when it is damaged."""
     try:
-        return _element.decode(piece)
+        return _element.decode(raw)
     except UNREADABLE:
         pass
     try:
-        text = _text_element.decode(piece)
+        text = _text_element.decode(raw)
         return _Element(text.metric, _Point(text.value[0], number(text.value[1])))
     except (*UNREADABLE, ValueError):
         return None
 
 
 def number(text: str) -> float:
-    """A sample's value as Prometheus writes it; ValueError for anything else ("1_0" is Python's, not Prometheus')."""
+    """Parse a sample value as Prometheus writes it. Raises ValueError for anything else, such as Python's "1_0"."""
     if "_" in text or text != text.strip():
         raise ValueError(text)
-    return float(text) + 0.0  # -0 is 0, as in the fast way
+    return float(text) + 0.0  # -0 becomes 0, as on the fast path
 
 
-def _single_value(found: Envelope) -> Samples:
+def _single_value(answer: Envelope) -> Samples:
     try:
-        values = [number(_single.decode(found.result)[1])]
+        values = [number(_single.decode(answer.result)[1])]
     except UNREADABLE:
         values = []
     except ValueError:
@@ -275,4 +278,4 @@ def _single_value(found: Envelope) -> Samples:
     skipped = {} if values else {MALFORMED: 1}
     metrics = [b"{}"] * len(values)
     array = np.array(values, np.float64)
-    return Samples(metrics, array, skipped, found.notes, found.partial, labelled=False, elements=1)
+    return Samples(metrics, array, skipped, answer.notes, answer.partial, labelled=False, elements=1)

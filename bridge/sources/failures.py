@@ -1,6 +1,6 @@
-"""Every way a query can fail, as a SourceError that says what to count, whether to ask again, and what people read.
+"""Query failures as SourceErrors: the reason to count, whether to retry, and the message.
 
-AttemptError           SourceError with what the retry loop must know besides: how often to try, how long to wait
+AttemptError: a SourceError with what the retry loop needs besides, attempts and wait.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from bridge.net.redact import redact
 from bridge.net.retry_after import retry_after
 
 ONCE, TWICE, SEVERAL = 1, 2, 4
-UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)  # what msgspec raises, as fuzzing found
+UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)  # everything msgspec raises, found by fuzzing
 
-# errorType of Prometheus' envelope -> (reason, transient, tries inside the slot)
+# errorType of Prometheus' envelope -> (reason, transient, attempts within a slot)
 ERROR_TYPES = {
     "bad_data": ("bad_data", False, ONCE),
     "not_found": ("not_prometheus", False, ONCE),
     "not_acceptable": ("not_prometheus", False, ONCE),
-    "execution": ("execution", True, TWICE),  # also a storage deadline: not surely permanent
+    "execution": ("execution", True, TWICE),  # also a storage deadline: not necessarily permanent
     "canceled": ("canceled", True, ONCE),
     "timeout": ("timeout", True, SEVERAL),
     "unavailable": ("unavailable", True, SEVERAL),
@@ -52,13 +52,13 @@ NETWORK = {
     "too_large": ("limit", False, ONCE),
     "credential": ("unauthorized", False, ONCE),
 }
-# these two are decided by the status whatever the body says: proxies write them
+# for these the status decides, whatever the body says: proxies write them
 _STATUS_FIRST = {401, 403, 429}
 _SHOWN = 300
 
 
 class AttemptError(SourceError):
-    """A failed attempt. tries: attempts worth making in one slot. wait: ms the server asked to wait. status: HTTP's."""
+    """Failed attempt. tries: attempts worth making in one slot. wait: Retry-After in ms. status: HTTP's, 0 = none."""
 
     def __init__(
         self, message: str, reason: str, *, transient: bool, tries: int = ONCE, wait: Duration = 0, status: int = 0
@@ -70,40 +70,40 @@ class AttemptError(SourceError):
 
 
 def broken_answer(message: str) -> AttemptError:
-    """An answer that is cut off, or not JSON in the middle: the way here damaged it, so asking again can help."""
+    """Return the error for an answer that is truncated or damaged in transit; a retry can help."""
     return AttemptError(message, "network", transient=True, tries=SEVERAL)
 
 
 def not_prometheus(message: str, status: int = 0) -> AttemptError:
-    """An answer that no Prometheus would give: the URL is wrong, or something answers in its place."""
+    """Return the error for an answer that no Prometheus sends: the URL is wrong, or another server answers."""
     return AttemptError(message, "not_prometheus", transient=False, status=status)
 
 
 def of_network(message: str, reason: str) -> AttemptError:
-    """No answer: `reason` as net.session.NetError has it."""
+    """Return the error for a request without a response. reason: that of net.session.NetError."""
     word, transient, tries = NETWORK.get(reason, NETWORK["network"])
     return AttemptError(message, word, transient=transient, tries=tries)
 
 
 def of_status(status: int, headers: Mapping[str, str], body: bytes) -> AttemptError:
-    """An answer whose status is not 2xx."""
+    """Return the error for a response whose status is not 2xx."""
     kind, text = _envelope(body)
     if 300 <= status < 400:
-        place = headers.get("Location", "nowhere")
-        text = f"redirected ({status}) to {place}; correct the url, or set follow_redirects: true"
+        location = headers.get("Location", "nowhere")
+        text = f"redirected ({status}) to {location}; correct the url, or set follow_redirects: true"
         return not_prometheus(text, status)
     if status in _STATUS_FIRST or kind not in ERROR_TYPES:
         reason, transient, tries = STATUSES.get(status, _other(status))
     else:
         reason, transient, tries = ERROR_TYPES[kind]
-    said = text or _first_words(headers, body)
-    message = f"HTTP {status}" + (f" {kind}" if kind else "") + (f": {said}" if said else "")
-    wait = _asked_wait(headers) if tries > ONCE else 0
+    detail = text or _first_words(headers, body)
+    message = f"HTTP {status}" + (f" {kind}" if kind else "") + (f": {detail}" if detail else "")
+    wait = _retry_after(headers) if tries > ONCE else 0
     return AttemptError(message, reason, transient=transient, tries=tries, wait=wait, status=status)
 
 
 def of_error_type(kind: str, text: str) -> AttemptError:
-    """An envelope with status "error" although HTTP said 200."""
+    """Return the error for an envelope with status "error" in an HTTP 200 response."""
     reason, transient, tries = ERROR_TYPES.get(kind, ERROR_TYPES["internal"])
     return AttemptError(f"{kind}: {text[:_SHOWN]}", reason, transient=transient, tries=tries, status=200)
 
@@ -113,14 +113,14 @@ def _other(status: int) -> tuple[str, bool, int]:
 
 
 def _envelope(body: bytes) -> tuple[str, str]:
-    """(errorType, error) of Prometheus' envelope; empty when the body is none."""
+    """Return (errorType, error) of Prometheus' envelope; empty strings when the body is not one."""
     try:
-        found: Any = msgspec.json.decode(body)
+        answer: Any = msgspec.json.decode(body)
     except UNREADABLE:
         return "", ""
-    if not isinstance(found, dict):
+    if not isinstance(answer, dict):
         return "", ""
-    kind, text = found.get("errorType", ""), found.get("error", "")
+    kind, text = answer.get("errorType", ""), answer.get("error", "")
     return (kind if isinstance(kind, str) else "", text[:_SHOWN] if isinstance(text, str) else "")
 
 
@@ -131,12 +131,12 @@ def _first_words(headers: Mapping[str, str], body: bytes) -> str:
 
 
 def is_html(headers: Mapping[str, str], body: bytes) -> bool:
-    """A page for people: a login form, a proxy's error."""
+    """Return whether the response is an HTML page, such as a login form or a proxy's error page."""
     return "html" in headers.get("Content-Type", "").lower() or body.lstrip()[:1] == b"<"
 
 
-def _asked_wait(headers: Mapping[str, str]) -> Duration:
-    """Retry-After in ms; a date counts from the answer's own Date, so that no clock of ours is needed."""
+def _retry_after(headers: Mapping[str, str]) -> Duration:
+    """Return Retry-After in ms; a date counts from the response's own Date, so that clock skew does not matter."""
     return retry_after(headers.get("Retry-After"), _date(headers.get("Date", "")))
 
 

@@ -1,6 +1,6 @@
-"""Walks over past slots by range queries on one grid, in pieces that bound memory on both sides.
+"""Reads of past slots by range queries on one grid, in chunks that bound memory on client and server.
 
-Where an expression would mean something else in a range query, by an instant query for each slot.
+An expression that would mean something else in a range query is read by one instant query per slot.
 """
 
 from __future__ import annotations
@@ -11,24 +11,23 @@ from itertools import pairwise
 from bridge.domain.batch import VALUE, EventBatch
 from bridge.domain.rule import SignalQuery
 from bridge.domain.times import Duration, Timestamp
-from bridge.ports.history import HistoryChunk as AnyPiece
-from bridge.ports.history import SingleSlotChunk
+from bridge.ports.history import HistoryChunk, SingleSlotChunk
 from bridge.sources.chunk import FetchedChunk, Shared, ahead
 from bridge.sources.failures import AttemptError
 from bridge.sources.limits import Limit, limit_of, weakest
 from bridge.sources.matrix import Grid
 from bridge.sources.pointwise import depends_on_range
-from bridge.sources.reading import Reader, Stretch
+from bridge.sources.reading import GridColumn, Reader
 
-MOST_POINTS = 11_000  # of one range query, refused above
-FIRST_POINTS = 5  # nothing is known of the number of series yet
+MOST_POINTS = 11_000  # per range query; Prometheus refuses more
+FIRST_POINTS = 5  # of the first chunk, while the number of series is unknown
 _GROWTH = 8
 _CUT = 4
-_TOO_MUCH = {"limit", "execution", "timeout"}  # failures that a shorter piece may not have
+_TOO_MUCH = {"limit", "execution", "timeout"}  # failures that a shorter chunk may avoid
 
 
 def runs(slots: Sequence[Timestamp]) -> Iterator[Sequence[Timestamp]]:
-    """The slots cut where their spacing changes."""
+    """Split the slots where their spacing changes."""
     steps = [after - before for before, after in pairwise(slots)]
     start = 0
     while start < len(slots):
@@ -42,25 +41,25 @@ def runs(slots: Sequence[Timestamp]) -> Iterator[Sequence[Timestamp]]:
 def walk(
     reader: Reader, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration, most_samples: int
 ) -> Iterator[EventBatch]:
-    """One batch per slot, in order. Raises SourceError at the slot where an instant query would."""
-    for piece in _pieces(reader, query, slots, offset, most_samples):
-        for place in range(len(piece.slots)):
-            yield piece.batch(place)
+    """Yield one batch per slot, in order. Raises SourceError at the slot where an instant query would."""
+    for chunk in _chunks(reader, query, slots, offset, most_samples):
+        for index in range(len(chunk.slots)):
+            yield chunk.batch(index)
 
 
 def together(
     reader: Reader, queries: Sequence[SignalQuery], slots: Sequence[Timestamp], offset: Duration, most_samples: int
-) -> list[Iterator[AnyPiece]]:
-    """Pieces of several queries that are walked through side by side, the next ones fetched while these are used.
+) -> list[Iterator[HistoryChunk]]:
+    """Return one iterator of chunks per query, to be advanced in step; the next chunks are prefetched.
 
-    Queries that differ in a limit at their end are asked once, at the weakest.
+    Queries that differ only in a limit at the end of the expression are sent once, with the weakest limit.
     """
     alike: dict[object, list[tuple[SignalQuery, Limit]]] = {}
     for query in queries:
         limit = limit_of(query.exprs[VALUE]) if set(query.exprs) == {VALUE} and pointwise(query) else None
         if limit is not None:
             alike.setdefault((limit.left, limit.sign, query.mapping), []).append((query, limit))
-    walks: dict[str, Iterator[AnyPiece]] = {}
+    walks: dict[str, Iterator[HistoryChunk]] = {}
     for same in alike.values():
         least = weakest(limit for _, limit in same)
         base = next(query for query, limit in same if limit == least)
@@ -68,18 +67,18 @@ def together(
             shared = Shared(ahead(fetched(reader, base, slots, offset, most_samples)))
             walks |= {query.name: shared.derived(query, limit) for query, limit in same}
     return [
-        walks.get(query.name) or ahead(_pieces(reader, query, slots, offset, most_samples)) for query in queries
+        walks.get(query.name) or ahead(_chunks(reader, query, slots, offset, most_samples)) for query in queries
     ]  # fmt: skip
 
 
 def pointwise(query: SignalQuery) -> bool:
-    """Whether a range query reads every slot as an instant query would."""
+    """Return whether a range query evaluates every slot as an instant query would."""
     return not any(map(depends_on_range, query.exprs.values()))
 
 
-def _pieces(
+def _chunks(
     reader: Reader, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration, most_samples: int
-) -> Generator[AnyPiece, None, None]:
+) -> Generator[HistoryChunk, None, None]:
     if pointwise(query):
         yield from fetched(reader, query, slots, offset, most_samples)
     else:
@@ -89,7 +88,7 @@ def _pieces(
 def fetched(
     reader: Reader, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration, most_samples: int
 ) -> Generator[FetchedChunk, None, None]:
-    """Pieces, in order, that together hold every slot. Raises SourceError."""
+    """Yield chunks, in order, that together cover every slot. Raises SourceError."""
     try:
         for run in runs(slots):
             yield from _fetched_run(reader, query, run, offset, most_samples)
@@ -105,23 +104,23 @@ def _fetched_run(
     while done < len(run):
         grid = Grid(run[done] - offset, step, min(size, len(run) - done))
         try:
-            piece = _ask(reader, query, grid)
+            columns = _query(reader, query, grid)
         except AttemptError as error:
             if error.reason not in _TOO_MUCH or grid.count == 1:
                 raise
-            size = most = max(1, grid.count // _CUT)  # and never longer again: a refusal costs the server most
+            size = most = max(1, grid.count // _CUT)  # and never longer again: a failed query costs the server most
             continue
-        yield FetchedChunk(reader, query, run[done : done + grid.count], piece)
+        yield FetchedChunk(reader, query, run[done : done + grid.count], columns)
         done += grid.count
-        size = min(most, _next_size(size, piece, most_samples))
+        size = min(most, _next_size(size, columns, most_samples))
 
 
-def _ask(reader: Reader, query: SignalQuery, grid: Grid) -> list[Stretch]:
+def _query(reader: Reader, query: SignalQuery, grid: Grid) -> list[GridColumn]:
     ends = reader.api.deadline()
     return [reader.over(query, name, grid, ends) for name in query.exprs]
 
 
-def _next_size(size: int, piece: list[Stretch], most_samples: int) -> int:
-    """As many points as the series seen allow, growing step by step: more series may come."""
-    series = max(1, *(len(stretch.samples.metrics) for stretch in piece))
+def _next_size(size: int, columns: list[GridColumn], most_samples: int) -> int:
+    """Return as many points as the number of series allows, growing gradually: more series may appear."""
+    series = max(1, *(len(column.samples.metrics) for column in columns))
     return max(1, min(size * _GROWTH, most_samples // series))

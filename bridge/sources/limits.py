@@ -1,4 +1,4 @@
-"""Expressions that differ in a limit at their end: one query at the weakest limit answers all of them."""
+"""Expressions that differ only in a limit at their end: one query with the weakest limit serves all of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bridge.domain.verdict import Floats
 _ENDS = re.compile(
     r"(?P<left>.*[^<>=!])(?P<sign>>=|<=|>|<)\s*(?P<number>[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)\s*", re.DOTALL
 )
-_PIECE = re.compile(
+_TOKEN = re.compile(
     r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`|(?P<open>["'`])|(?P<bracket>[(){}\[\]])|(?P<plain>.)""", re.DOTALL
 )
 _CLOSING = {")": "(", "]": "[", "}": "{"}
@@ -23,46 +23,46 @@ _WEAKER = re.compile(r"[<>=!#]|\b(?:and|or|unless|bool|default|if|ifnot)\b", re.
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """`left sign number`, as the whole of an expression."""
+    """Comparison `left sign number` that makes up a whole expression."""
 
     left: str
     sign: str
     number: float
 
     def holds(self, values: Floats) -> NDArray[np.bool_]:
-        """Which values the comparison lets through; NaN never."""
+        """Return which values pass the comparison; NaN never does."""
         compare = {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal}[self.sign]
-        found: NDArray[np.bool_] = compare(values, self.number)
-        return found
+        passing: NDArray[np.bool_] = compare(values, self.number)
+        return passing
 
 
 def limit_of(expr: str) -> Limit | None:
-    """The limit at the end of an expression; None when it has none, or when something binds less tightly."""
-    found = _ENDS.fullmatch(expr)
-    if found is None or not found["left"].strip() or not _plain(found["left"]):
+    """Return the limit at the end of an expression; None without one, or if an operator of lower precedence occurs."""
+    match = _ENDS.fullmatch(expr)
+    if match is None or not match["left"].strip() or not _plain(match["left"]):
         return None
-    return Limit(found["left"].strip(), found["sign"], float(found["number"]))
+    return Limit(match["left"].strip(), match["sign"], float(match["number"]))
 
 
 def _plain(left: str) -> bool:
-    """Whether everything outside brackets binds more tightly than a comparison."""
+    """Return whether every operator outside brackets has a higher precedence than a comparison."""
     opened: list[str] = []
     outside: list[str] = []
-    for piece in _PIECE.finditer(left):
-        found = piece.group()
-        if piece.lastgroup == "open":
-            return False  # a text that does not end
-        if piece.lastgroup != "bracket":
-            outside += [] if opened else [found if piece.lastgroup == "plain" else " "]
-        elif found not in _CLOSING:
-            opened.append(found)
+    for token in _TOKEN.finditer(left):
+        text = token.group()
+        if token.lastgroup == "open":
+            return False  # an unterminated string
+        if token.lastgroup != "bracket":
+            outside += [] if opened else [text if token.lastgroup == "plain" else " "]
+        elif text not in _CLOSING:
+            opened.append(text)
             outside.append(" ")
-        elif not opened or opened.pop() != _CLOSING[found]:
+        elif not opened or opened.pop() != _CLOSING[text]:
             return False
     return not opened and _WEAKER.search("".join(outside)) is None
 
 
 def weakest(limits: Iterable[Limit]) -> Limit:
-    """Of limits with the same left side and sign, the one that lets most through."""
-    found = sorted(limits, key=lambda limit: limit.number)
-    return found[0] if found[0].sign.startswith(">") else found[-1]
+    """Return the limit that lets most values pass, of limits with the same left side and sign."""
+    ascending = sorted(limits, key=lambda limit: limit.number)
+    return ascending[0] if ascending[0].sign.startswith(">") else ascending[-1]

@@ -1,4 +1,4 @@
-"""From the bytes of a label set to the slot of its model: decoded once, then found again by the bytes alone."""
+"""Mapping from label sets, as bytes, to model rows: each is decoded once, then looked up by its bytes."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from bridge.sources.failures import UNREADABLE
 MISSING_LABEL = "missing_label"
 LE = "le"
 _NO_MODEL, _DAMAGED = -1, -2
-_SPARE = 1024  # entries that are kept although no answer holds them any more
+_SPARE = 1024  # entries kept although no recent answer contains them
 _labels = msgspec.json.Decoder(dict[str, str])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:
-    """Where the models of an answer are.
+    """Mapping of an answer's elements to model rows.
 
-    rows: intp (k,), positions in the answer of the elements that have a model, ordered by model slot (and bound).
-    slots: int32 (k,), their model slots, ascending. bounds: float64 (k,), their `le`, or None.
-    series: their label sets (without `le`). damaged, unmapped: positions of the others.
-    lacking: label -> the first label set that has no such label. ids: intp (k,), numbers of the label sets.
+    positions: intp (k,), positions in the answer of the elements that have a model, ordered by row (and bound).
+    rows: int32 (k,), their model rows, ascending. bounds: float64 (k,), their `le`, or None.
+    series: their label sets (without `le`). damaged, unmapped: positions of the other elements.
+    lacking: label -> the first label set that lacks it. ids: intp (k,), numbers of the label sets.
     """
 
-    rows: NDArray[np.intp]
-    slots: Slots
+    positions: NDArray[np.intp]
+    rows: Slots
     bounds: Floats | None
     series: list[bytes]
     damaged: NDArray[np.intp]
@@ -47,14 +47,15 @@ class Layout:
     ids: NDArray[np.intp]
 
     def skipped(self) -> dict[str, int]:
+        """Return reason -> count of the elements that have no model."""
         counts = {MALFORMED: len(self.damaged), MISSING_LABEL: len(self.unmapped)}
         return {reason: count for reason, count in counts.items() if count}
 
 
 class SeriesIndex:
-    """Label sets of one mapping, known by their bytes. Thread-safe.
+    """Index of the label sets of one mapping, by their bytes. Thread-safe.
 
-    Bounded: entries that are in the last answer of no query are dropped when there are more of them than others.
+    Bounded: entries that no query's last answer contains are dropped once they outnumber the others.
     """
 
     def __init__(self, mapping: ModelLabels, table: ModelTable, *, buckets: bool = False) -> None:
@@ -68,7 +69,7 @@ class SeriesIndex:
     def _clear(self) -> None:
         self._ids: dict[bytes, int] = {}
         self._shown: list[bytes] = []
-        self._slots = array("i")
+        self._rows = array("i")
         self._bounds = array("d")
         self._lacks: dict[int, str] = {}
         self._names: dict[bytes, bytes] = {}
@@ -77,26 +78,26 @@ class SeriesIndex:
         return len(self._ids)
 
     def arrange(self, metrics: Sequence[bytes], user: str) -> Layout:
-        """The layout of an answer with these label sets. `user`: what asks again and again with much the same sets."""
+        """Return the layout of an answer with these label sets. user: a query that returns much the same sets again."""
         with self._lock:
             last = self._last.get(user)
             if last is not None and last[0] == metrics:
                 return last[1]
             ids = self._find(metrics)
             layout = self._layout(ids, metrics, None if last is None else last[1])
-            # the bytes that are kept anyway, so that the answer's own can go
-            kept = list(metrics) if self._buckets else [self._shown[place] for place in ids.tolist()]
+            # the bytes that are stored anyway, so that the answer's own can be freed
+            kept = list(metrics) if self._buckets else [self._shown[id_] for id_ in ids.tolist()]
             self._last[user] = (kept, layout)
             self._prune()
             return layout
 
     def users(self) -> dict[str, int]:
-        """What asks, and how many label sets its last answer held."""
+        """Return each user with the number of label sets in its last answer."""
         with self._lock:
             return {user: len(metrics) for user, (metrics, _) in self._last.items()}
 
     def forget(self, user: str) -> None:
-        """`user` will not ask again: its last answer keeps nothing alive."""
+        """Drop the last answer of a user that will not query again."""
         with self._lock:
             self._last.pop(user, None)
 
@@ -109,15 +110,15 @@ class SeriesIndex:
         return ids
 
     def _add(self, metric: bytes) -> int:
-        place = self._ids[metric] = len(self._slots)
-        slot, bound, shown = self._read(metric, place)
-        self._slots.append(slot)
+        id_ = self._ids[metric] = len(self._rows)
+        row, bound, shown = self._read(metric, id_)
+        self._rows.append(row)
         self._bounds.append(bound)
         self._shown.append(shown)
-        return place
+        return id_
 
-    def _read(self, metric: bytes, place: int) -> tuple[int, float, bytes]:
-        """Model slot (or why there is none), bound, and the label set as it is shown."""
+    def _read(self, metric: bytes, id_: int) -> tuple[int, float, bytes]:
+        """Return the model row (negative: why there is none), the bound, and the label set as it is shown."""
         try:
             labels = _labels.decode(metric)
             bound = number(labels.pop(LE)) if self._buckets and LE in labels else np.nan
@@ -125,35 +126,35 @@ class SeriesIndex:
             return _DAMAGED, np.nan, metric
         key = self._mapping.key(labels)
         if isinstance(key, str) or (self._buckets and np.isnan(bound)):
-            self._lacks[place] = key if isinstance(key, str) else LE
+            self._lacks[id_] = key if isinstance(key, str) else LE
             return _NO_MODEL, np.nan, metric
         if any("\0" in value for value in labels.values()) or max(map(len, key.labels().values())) > LONGEST_PART:
-            # PostgreSQL cannot store the one, no request can hold the other
+            # PostgreSQL cannot store a NUL, and a longer part does not fit in a request
             return _DAMAGED, np.nan, metric
         return self._table.row(key), bound, self._name(labels) if self._buckets else metric
 
     def _name(self, labels: dict[str, str]) -> bytes:
-        """The label set without `le`: one object for all buckets of a model."""
+        """Return the label set without `le`: one object for all buckets of a model."""
         text = msgspec.json.encode(labels)
         return self._names.setdefault(text, text)
 
     def _layout(self, ids: NDArray[np.intp], metrics: Sequence[bytes], last: Layout | None) -> Layout:
-        slots = np.array(self._slots, np.int32)[ids]
+        rows = np.array(self._rows, np.int32)[ids]
         bounds = np.array(self._bounds, np.float64)[ids]
-        order = np.lexsort((bounds, slots)) if self._buckets else np.argsort(slots)
-        rows = order[np.searchsorted(slots[order], 0) :]
-        chosen = ids[rows]
-        same = last is not None and np.array_equal(chosen, last.ids)  # only the order changed: aggregates have none
-        unmapped = np.flatnonzero(slots == _NO_MODEL)
+        order = np.lexsort((bounds, rows)) if self._buckets else np.argsort(rows)
+        positions = order[np.searchsorted(rows[order], 0) :]
+        chosen = ids[positions]
+        same = last is not None and np.array_equal(chosen, last.ids)  # only the order changed: aggregates are unordered
+        unmapped = np.flatnonzero(rows == _NO_MODEL)
         lacking: dict[str, bytes] = {}
         for position in unmapped.tolist():
             lacking.setdefault(self._lacks[int(ids[position])], metrics[position])
         return Layout(
-            rows=rows,
-            slots=slots[rows],
-            bounds=bounds[rows] if self._buckets else None,
-            series=last.series if same and last else [self._shown[place] for place in chosen.tolist()],
-            damaged=np.flatnonzero(slots == _DAMAGED),
+            positions=positions,
+            rows=rows[positions],
+            bounds=bounds[positions] if self._buckets else None,
+            series=last.series if same and last else [self._shown[id_] for id_ in chosen.tolist()],
+            damaged=np.flatnonzero(rows == _DAMAGED),
             unmapped=unmapped,
             lacking=lacking,
             ids=chosen,

@@ -1,4 +1,4 @@
-"""A range query's answer as a dense table: series by points of one grid, all numbers converted in one go."""
+"""Decoder of range query results into a dense table: series by grid points, numbers converted in bulk."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from bridge.domain.errors import SourceError
 from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Floats
-from bridge.sources.decode import envelope, is_partial, pieces, refuse_many
+from bridge.sources.decode import envelope, is_partial, raw_elements, refuse_many
 from bridge.sources.failures import UNREADABLE, not_prometheus
 
-BLOCK = 1 << 20  # bytes of text whose numbers are converted in one go
-MOST_CELLS = 20_000_000  # of a table whose answer is small
+BLOCK = 1 << 20  # bytes of text whose numbers are converted at a time
+MOST_CELLS = 20_000_000  # limit of a table that is much larger than the answer that fills it
 Flags = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 
@@ -48,7 +48,7 @@ _times = msgspec.json.Decoder(list[tuple[float, msgspec.Raw]])
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The instants start, start + step, ... (`count` of them), in ms."""
+    """Evenly spaced instants: start, start + step, ... (`count` of them), in ms."""
 
     start: Timestamp
     step: Duration
@@ -56,18 +56,18 @@ class Grid:
 
     @property
     def end(self) -> Timestamp:
-        """The last instant."""
+        """Last instant."""
         return self.start + (self.count - 1) * self.step
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matrix:
-    """The samples of s series on a grid of p points.
+    """Samples of s series on a grid of p points.
 
-    metrics: s label sets as the bytes that came. values: float64 (s, p). present: bool (s, p), where there is a sample
-    (NaN is a sample). In memory the samples of one point lie side by side. histograms: (p,) how many native histograms
-    there were. malformed: damaged elements, which count at every point. notes, partial: as in Samples. natives: label
-    sets and their native histograms by point, when they are wanted.
+    metrics: s label sets as received. values: float64 (s, p). present: bool (s, p), where there is a sample (NaN is a
+    sample). The samples of one point are contiguous in memory. histograms: (p,) number of native histograms.
+    malformed: damaged elements, counted at every point. notes, partial: as in Samples. natives: label sets and their
+    native histograms by point, if requested.
     """
 
     metrics: list[bytes]
@@ -81,9 +81,9 @@ class Matrix:
 
 
 def matrix(body: bytes, grid: Grid, *, natives: bool = False) -> Matrix:
-    """Decode the body of /api/v1/query_range that was asked for `grid`. Raises SourceError.
+    """Decode the response of /api/v1/query_range to a query for `grid`. Raises SourceError.
 
-    natives: native histograms are wanted, and not only counted.
+    natives: return native histograms instead of only counting them.
     """
     refuse_many(body)
     rows, malformed, notes, partial = _opened(body)
@@ -96,12 +96,12 @@ def matrix(body: bytes, grid: Grid, *, natives: bool = False) -> Matrix:
         numbers += _read(rows[begin:end], grid, bad[begin:end], values[begin:end], present[begin:end])
     histograms, kept = _histograms(rows, bad, present, grid)
     if len(rows) and bad.all() and numbers:
-        raise not_prometheus("no sample of the range query is at an instant that was asked for; was its grid moved?")
+        raise not_prometheus("no sample of the range query is at a requested instant; did the server move its grid?")
     usable = np.flatnonzero(present.any(axis=1) & ~bad)
     if len(usable) < len(rows):
         values, present = np.asfortranarray(values[usable]), np.asfortranarray(present[usable])
     return Matrix(
-        [bytes(rows[place].metric) for place in usable.tolist()],
+        [bytes(rows[index].metric) for index in usable.tolist()],
         values,
         present,
         histograms,
@@ -113,7 +113,7 @@ def matrix(body: bytes, grid: Grid, *, natives: bool = False) -> Matrix:
 
 
 def _refuse_wide(rows: int, grid: Grid, size: int) -> None:
-    """Raise SourceError `limit` when the table would be much larger than the answer that fills it."""
+    """Raise SourceError `limit` when the table would be large, and much larger than the answer that fills it."""
     cells = rows * grid.count
     if cells > MOST_CELLS and cells * 9 > 2 * size:
         text = f"the answer holds {rows} series at {grid.count} instants, more than the {MOST_CELLS} that fit"
@@ -121,19 +121,19 @@ def _refuse_wide(rows: int, grid: Grid, size: int) -> None:
 
 
 def _blocks(rows: list[_Row]) -> Iterator[tuple[int, int]]:
-    """Ranges of rows whose texts are small together: their numbers are Python objects for a while."""
+    """Yield ranges of rows with about BLOCK bytes of text each: their numbers are Python objects for a while."""
     begin, size = 0, 0
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         size += len(memoryview(row.values))
         if size >= BLOCK:
-            yield begin, place + 1
-            begin, size = place + 1, 0
+            yield begin, index + 1
+            begin, size = index + 1, 0
     if begin < len(rows):
         yield begin, len(rows)
 
 
 def _read(rows: list[_Row], grid: Grid, bad: Flags, values: Floats, present: Flags) -> int:
-    """Fill in the samples of some rows; how many numbers they held."""
+    """Fill in the samples of some rows; return how many numbers they held."""
     texts = [bytes(row.values) for row in rows]
     sizes, damaged = _shapes(texts)
     bad |= damaged
@@ -143,7 +143,7 @@ def _read(rows: list[_Row], grid: Grid, bad: Flags, values: Floats, present: Fla
 
 
 def _opened(body: bytes) -> tuple[list[_Row], int, tuple[str, ...], bool]:
-    """The elements that have the form of a series, how many have not, notes, and whether the answer is partial."""
+    """Return the well-formed elements, the number of the others, the notes, and whether the answer is partial."""
     try:
         answer = _fast.decode(body)
         if answer.status == "success" and answer.data.result_type == "matrix":
@@ -151,59 +151,59 @@ def _opened(body: bytes) -> tuple[list[_Row], int, tuple[str, ...], bool]:
             return answer.data.result, 0, tuple(answer.warnings + answer.infos), partial
     except UNREADABLE:
         pass
-    found = envelope(body)
-    if found.kind != "matrix":
-        raise not_prometheus(f"a range query was answered with result type {found.kind[:40]!r}")
-    decoded = [_row_of(piece) for piece in pieces(found)]
+    damaged = envelope(body)
+    if damaged.kind != "matrix":
+        raise not_prometheus(f"a range query was answered with result type {damaged.kind[:40]!r}")
+    decoded = [_row_of(element) for element in raw_elements(damaged)]
     good = [row for row in decoded if row is not None]
-    return good, len(decoded) - len(good), found.notes, found.partial
+    return good, len(decoded) - len(good), damaged.notes, damaged.partial
 
 
-def _row_of(piece: msgspec.Raw) -> _Row | None:
+def _row_of(element: msgspec.Raw) -> _Row | None:
     try:
-        return _row.decode(piece)
+        return _row.decode(element)
     except UNREADABLE:
         return None
 
 
 # ------------------------------------------------------------ numbers
-# `bad` (bool, one for each row) collects the damaged rows along the way; the functions below set it.
+# `bad` (bool, one per row) marks damaged rows; the functions below set it.
 
 
 def _shapes(texts: list[bytes]) -> tuple[Counts, Flags]:
-    """How many samples each row holds: [[1,"2"],[3,"4"]] has as many as its brackets and commas agree on."""
+    """Return the number of samples per row, and the damaged rows: brackets and commas of [[1,"2"],[3,"4"]] agree."""
     sizes = np.array([text.count(b"[") - 1 for text in texts], np.int64).clip(0)
     commas = np.array([text.count(b",") for text in texts], np.int64)
     bad = commas != (2 * sizes - 1).clip(0)
-    for place in np.flatnonzero(sizes == 0).tolist():
-        bad[place] |= texts[place].translate(None, b" \t\r\n") not in {b"", b"[]"}
+    for index in np.flatnonzero(sizes == 0).tolist():
+        bad[index] |= texts[index].translate(None, b" \t\r\n") not in {b"", b"[]"}
     return np.where(bad, 0, sizes), bad
 
 
 def _convert(texts: list[bytes], sizes: Counts, bad: Flags) -> Floats:
-    """The rows' numbers one after the other: time, value, time, value ..."""
+    """Return the rows' numbers in sequence: time, value, time, value ..."""
     used = np.flatnonzero(sizes).tolist()
-    whole = _numbers_in(b",".join([texts[place] for place in used]))
+    whole = _numbers_in(b",".join([texts[index] for index in used]))
     if len(whole) == 2 * sizes.sum():
         return whole
     parts = [np.empty(0)]
-    for place in used:
-        part = _numbers_in(texts[place])
-        if len(part) == 2 * sizes[place]:
+    for index in used:
+        part = _numbers_in(texts[index])
+        if len(part) == 2 * sizes[index]:
             parts.append(part)
         else:
-            bad[place], sizes[place] = True, 0
+            bad[index], sizes[index] = True, 0
     return np.concatenate(parts)
 
 
 def _numbers_in(text: bytes) -> Floats:
-    """Every number in the text, in quotes or not; none at all when anything else is in it."""
+    """Return every number in the text, quoted or not; none at all when it contains anything else."""
     flat = b"[" + text.translate(None, b"[]") + b"]"
     try:
-        found = _numbers.decode(flat)
+        numbers = _numbers.decode(flat)
     except UNREADABLE:
-        found = _plain_infinities(flat)
-    return np.fromiter(found, np.float64, len(found))
+        numbers = _plain_infinities(flat)
+    return np.fromiter(numbers, np.float64, len(numbers))
 
 
 def _plain_infinities(flat: bytes) -> list[float]:
@@ -214,19 +214,19 @@ def _plain_infinities(flat: bytes) -> list[float]:
 
 
 def _place(numbers: Floats, sizes: Counts, bad: Flags, grid: Grid) -> tuple[Floats, Flags]:
-    """Values (s, p) and where there are any; a row with a sample beside the grid, or two at one point, is damaged."""
+    """Return values and presence (s, p); a row with a sample off the grid, or two at one point, is damaged."""
     row = np.repeat(np.arange(len(sizes)), sizes)
     with np.errstate(invalid="ignore", over="ignore"):
         exact = (numbers[0::2] * 1000 - grid.start) / grid.step
         point = np.rint(exact)
         fits = (np.abs(exact - point) * grid.step < 0.5) & (point >= 0) & (point < grid.count)
     bad[row[~fits]] = True
-    row, column, found = row[fits], point[fits].astype(np.intp), numbers[1::2][fits]
+    row, column, fitting = row[fits], point[fits].astype(np.intp), numbers[1::2][fits]
     backwards = (row[1:] == row[:-1]) & (column[1:] <= column[:-1])
     bad[row[1:][backwards]] = True
     values = np.full((len(sizes), grid.count), np.nan)
     present = np.zeros((len(sizes), grid.count), bool)
-    values[row, column] = found
+    values[row, column] = fitting
     present[row, column] = True
     return values, present
 
@@ -234,26 +234,26 @@ def _place(numbers: Floats, sizes: Counts, bad: Flags, grid: Grid) -> tuple[Floa
 def _histograms(
     rows: list[_Row], bad: Flags, present: Flags, grid: Grid
 ) -> tuple[Counts, list[tuple[bytes, dict[int, msgspec.Raw]]]]:
-    """How many native histograms there are at each point, and which; a row without any sample at all is damaged."""
+    """Return the number of native histograms at each point, and the histograms; a row without any sample is damaged."""
     counts = np.zeros(grid.count, np.int64)
     kept: list[tuple[bytes, dict[int, msgspec.Raw]]] = []
-    for place, row in enumerate(rows):
+    for index, row in enumerate(rows):
         text = bytes(row.histograms)
         if not text:
-            bad[place] |= not bytes(row.values)
+            bad[index] |= not bytes(row.values)
             continue
         try:
-            found = _times.decode(text)
-            at = np.array([at for at, _ in found], np.float64)
+            timed = _times.decode(text)
+            at = np.array([at for at, _ in timed], np.float64)
         except UNREADABLE:
-            bad[place] = True
+            bad[index] = True
             continue
         wrong = np.zeros(1, bool)
         flags = _place(np.column_stack([at, at]).ravel(), np.array([len(at)]), wrong, grid)[1]
-        bad[place] |= wrong[0]
-        if not bad[place]:
-            counts += flags[0] & ~present[place]
+        bad[index] |= wrong[0]
+        if not bad[index]:
+            counts += flags[0] & ~present[index]
             points = np.flatnonzero(flags[0]).tolist()  # in order, as the histograms are
-            there = {point: raw for point, (_, raw) in zip(points, found, strict=True) if not present[place, point]}
-            kept.append((bytes(row.metric), there))
+            by_point = {point: raw for point, (_, raw) in zip(points, timed, strict=True) if not present[index, point]}
+            kept.append((bytes(row.metric), by_point))
     return counts, kept

@@ -1,4 +1,4 @@
-"""Native histograms in answers, as cumulative counts at the bounds of their buckets."""
+"""Native histograms of query results, converted to cumulative counts at their bucket bounds."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from bridge.sources.columns import Buckets
 from bridge.sources.failures import UNREADABLE
 from bridge.sources.mapping import Layout
 
-MOST = 2.0**53  # observations of one histogram: above, floats no longer count by ones
+MOST = 2.0**53  # observations of one histogram; above, a float64 cannot represent every integer
 _PLUS_INF, _INF = b'"+Inf"', b'"Inf"'
 
 
 class _Histogram(msgspec.Struct, gc=False):
-    """buckets: rule for the ends, lower and upper bound, count; empty ones are left out."""
+    """Native histogram of the HTTP API. buckets: boundary rule, lower and upper bound, count; no empty ones."""
 
     count: float
     buckets: list[tuple[Literal[0, 1, 2, 3], float, float, float]] = []
@@ -32,9 +32,10 @@ _timed = msgspec.json.Decoder(tuple[float, msgspec.Raw])
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Natives:
-    """Histograms of s series. row: (n,) which of them, ascending. bounds, counts: (n,), cumulative, ascending in each.
+    """Buckets of the native histograms of s series.
 
-    malformed: how many others could not be read.
+    row: (n,), index into `metrics`, ascending. bounds, counts: (n,), counts cumulative, both ascending per series.
+    malformed: number of histograms that could not be decoded.
     """
 
     metrics: list[bytes]
@@ -44,10 +45,10 @@ class Natives:
     malformed: int
 
 
-def of_instant(found: Sequence[tuple[bytes, msgspec.Raw]]) -> Natives:
-    """Of the elements (label set, [time, histogram]) of an instant query."""
+def of_instant(timed: Sequence[tuple[bytes, msgspec.Raw]]) -> Natives:
+    """Convert the elements (label set, [time, histogram]) of an instant query."""
     bare, lost = [], 0
-    for metric, text in found:
+    for metric, text in timed:
         try:
             bare.append((metric, _timed.decode(text)[1]))
         except UNREADABLE:
@@ -55,10 +56,10 @@ def of_instant(found: Sequence[tuple[bytes, msgspec.Raw]]) -> Natives:
     return of_histograms(bare, lost)
 
 
-def of_histograms(found: Sequence[tuple[bytes, msgspec.Raw]], malformed: int = 0) -> Natives:
-    """Of label sets and their histograms."""
+def of_histograms(histograms: Sequence[tuple[bytes, msgspec.Raw]], malformed: int = 0) -> Natives:
+    """Convert label sets with their histograms. malformed: how many were damaged before."""
     metrics, read = [], []
-    for metric, text in found:
+    for metric, text in histograms:
         try:
             one = _histogram.decode(bytes(text).replace(_PLUS_INF, _INF))
         except UNREADABLE:
@@ -76,17 +77,17 @@ def of_histograms(found: Sequence[tuple[bytes, msgspec.Raw]], malformed: int = 0
 
 
 def _sound(one: _Histogram) -> bool:
-    """Whether its numbers of observations are such, and its buckets have ends; comparisons with NaN are False."""
+    """Return whether counts are in range and bounds in order; comparisons with NaN are False."""
     whole = 0 <= one.count <= MOST
     return whole and all(0 <= count <= MOST and lower <= upper for _, lower, upper, count in one.buckets)
 
 
 def _cumulative(row: NDArray[np.intp], buckets: Floats, total: Floats) -> tuple[NDArray[np.intp], Floats, Floats]:
-    """Rows, bounds and cumulative counts: at both ends of every bucket, since those between two are empty; and +Inf."""
+    """Return rows, bounds and cumulative counts: at both ends of every bucket, since gaps are empty, and at +Inf."""
     whole = np.concatenate([[0.0], buckets[:, 3].cumsum()])
     start, end = np.searchsorted(row, np.arange(len(total))), np.searchsorted(row, np.arange(len(total)), "right")
     inside = whole[end] - whole[start]
-    total = np.where(np.abs(total - inside) <= 1e-9 * np.abs(total), inside, total)  # the same, but for rounding
+    total = np.where(np.abs(total - inside) <= 1e-9 * np.abs(total), inside, total)  # equal except for rounding
     earlier = whole[start][row]
     rows = np.concatenate([row, row, np.arange(len(total))])
     bounds = np.concatenate([buckets[:, 1], buckets[:, 2], np.full(len(total), np.inf)])
@@ -97,24 +98,24 @@ def _cumulative(row: NDArray[np.intp], buckets: Floats, total: Floats) -> tuple[
     return rows[last], bounds[last], counts[last]
 
 
-def joined(classic: Buckets, found: Natives, layout: Layout) -> Buckets:
-    """Classic and native buckets in one order. Where a model has both, the native ones count.
+def joined(classic: Buckets, natives: Natives, layout: Layout) -> Buckets:
+    """Return classic and native buckets in one order. Where a model has both, the native ones are used.
 
-    layout: where the models of `found` are.
+    layout: maps the series of `natives` to model rows.
     """
-    place = np.full(len(found.metrics), -1)
-    place[layout.rows] = np.arange(len(layout.rows))
-    here = np.flatnonzero(place[found.row] >= 0)
-    where = place[found.row[here]]
-    kept = np.flatnonzero(~np.isin(classic.slots, layout.slots))
-    slots = np.concatenate([classic.slots[kept], layout.slots[where]])
-    bounds = np.concatenate([np.empty(0) if classic.bounds is None else classic.bounds[kept], found.bounds[here]])
-    series = [classic.series[item] for item in kept.tolist()] + [layout.series[item] for item in where.tolist()]
-    order = np.lexsort((bounds, slots))
+    index = np.full(len(natives.metrics), -1)
+    index[layout.positions] = np.arange(len(layout.positions))
+    mapped = np.flatnonzero(index[natives.row] >= 0)
+    source = index[natives.row[mapped]]
+    kept = np.flatnonzero(~np.isin(classic.rows, layout.rows))
+    rows = np.concatenate([classic.rows[kept], layout.rows[source]])
+    bounds = np.concatenate([np.empty(0) if classic.bounds is None else classic.bounds[kept], natives.bounds[mapped]])
+    series = [classic.series[item] for item in kept.tolist()] + [layout.series[item] for item in source.tolist()]
+    order = np.lexsort((bounds, rows))
     return Buckets(
-        slots[order],
+        rows[order],
         bounds[order],
         [series[item] for item in order.tolist()],
-        np.concatenate([classic.values[kept], found.counts[here]])[order],
-        np.concatenate([classic.ids[kept], layout.ids[where]])[order],
+        np.concatenate([classic.values[kept], natives.counts[mapped]])[order],
+        np.concatenate([classic.ids[kept], layout.ids[source]])[order],
     )

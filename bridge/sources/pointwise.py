@@ -1,6 +1,6 @@
-"""Which expressions mean the same at an instant of a range query as in an instant query of that instant.
+"""Check whether a range query evaluates an expression at each instant as an instant query would.
 
-`@ start()`, `@ end()`, `step()` and `range()` mean the query itself, and so do functions and windows of MetricsQL.
+`@ start()`, `@ end()`, `step()` and `range()` depend on the range, and so do some functions and windows of MetricsQL.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ _OF_INSTANTS = frozenset(
 
 
 def depends_on_range(expr: str) -> str:
-    """What in the expression may mean something else in a range query, as it is written; "" when nothing does.
+    """Return the part of the expression that may depend on the query range, as written; "" when there is none.
 
-    A function that is not known is taken for one that does: slower, and never wrong.
+    An unknown function is assumed to depend on it: slower, but never wrong.
     """
     bare = _OPAQUE.sub(" ", expr)
     of_windows = 0

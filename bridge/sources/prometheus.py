@@ -1,7 +1,8 @@
-"""Asks a Prometheus-compatible server: one query per column of a signal, for all models at once."""
+"""Metric source over a Prometheus-compatible server: one query per column of a signal, for all models at once."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -9,22 +10,24 @@ from bridge.domain.batch import EventBatch
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import SignalQuery
 from bridge.domain.times import MINUTE, Duration, Timestamp
+from bridge.ports import Sample
 from bridge.ports.history import HistoryChunk
 from bridge.sources import history
-from bridge.sources.api import Api, texts
+from bridge.sources.api import Api, names
 from bridge.sources.config import PrometheusConfig
 from bridge.sources.reading import Reader
 
-FUTURE: Duration = MINUTE  # clocks may differ by as much
+FUTURE: Duration = MINUTE  # tolerated clock skew
+TEMPLATE_QUERY = 3.0  # seconds that one `query` of a template may take, retries included
 
 __all__ = ["PrometheusConfig", "PrometheusSource"]
 
 
 class PrometheusSource:
-    """A ports.MetricSource. Thread-safe.
+    """Implementation of ports.MetricSource. Thread-safe.
 
-    table: shared by everything that evaluates. base_dir: what `*_file` settings are relative to. timeout: seconds
-    for one signal with all its columns and retries. Raises ConfigError when a TLS file cannot be used.
+    table: the model table shared by all evaluations. base_dir: folder that `*_file` settings are relative to.
+    timeout: seconds for one signal with all its columns and retries. Raises ConfigError when a TLS file cannot be used.
     """
 
     def __init__(self, config: PrometheusConfig, table: ModelTable, base_dir: Path, *, timeout: float = 30.0) -> None:
@@ -33,47 +36,51 @@ class PrometheusSource:
         self._most_samples = config.max_samples
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         self._api.close()
 
     def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
-        """The samples of every model at instant `at`, as the batch of `slot`. Raises SourceError.
+        """Return the samples of every model at instant `at`, as the batch of `slot`. Raises SourceError.
 
-        Slots may be ahead of the server's clock, after ours was set back: of its future it is not asked.
+        After the local clock was set back, slots may be ahead of the server's clock; its future is never queried.
         """
         now = self._api.server_now()
         return self._reader.instant(query, slot, at if at <= now + FUTURE else now - (slot - at))
 
     def history(self, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration) -> Iterator[EventBatch]:
-        """One batch per slot, in order, each as `instant(query, slot, slot - offset)` would give.
+        """Yield one batch per slot, in order, each equal to `instant(query, slot, slot - offset)`.
 
-        Raises SourceError: at once when the server cannot be asked, at the slot concerned for what `instant` refuses.
+        Raises SourceError: at once when the query fails, at the slot concerned for what `instant` refuses.
         """
         return history.walk(self._reader, query, slots, offset, self._most_samples)
 
     def pieces(
         self, queries: Sequence[SignalQuery], slots: Sequence[Timestamp], offset: Duration
     ) -> list[Iterator[HistoryChunk]]:
-        """As `history`, piece by piece, of several queries that are walked through side by side."""
+        """Return one iterator of chunks per query, like `history`, for several queries that are read in step."""
         return history.together(self._reader, queries, slots, offset, self._most_samples)
+
+    def evaluate(self, expr: str, at: Timestamp) -> list[Sample]:
+        """Return the result of an instant query at `at`, for `query` in templates. Raises SourceError."""
+        return self._reader.evaluate(expr, at, min(self._api.deadline(), time.monotonic() + TEMPLATE_QUERY))
 
     # ------------------------------------------------------------ listings, for `check`
 
     def label_names(
         self, selector: str = "", since: Timestamp | None = None, until: Timestamp | None = None
     ) -> list[str]:
-        """The names of all labels, or of those of a selector's series, in a time. Raises SourceError."""
-        params = _span(since, until) | ({"match[]": selector} if selector else {})
-        return texts(self._api.listing(lambda client: client.get_label_names(params=params)))
+        """Return all label names, or those of a selector's series, in a time range. Raises SourceError."""
+        params = _time_range(since, until) | ({"match[]": selector} if selector else {})
+        return names(self._api.listing(lambda client: client.get_label_names(params=params)))
 
     def metric_names(
         self, selector: str = "", since: Timestamp | None = None, until: Timestamp | None = None
     ) -> list[str]:
-        """The names of all metrics, or of those of a selector's series, in a time. Raises SourceError."""
-        params = _span(since, until) | ({"match[]": selector} if selector else {})
-        return texts(self._api.listing(lambda client: client.all_metrics(params=params)))
+        """Return all metric names, or those of a selector's series, in a time range. Raises SourceError."""
+        params = _time_range(since, until) | ({"match[]": selector} if selector else {})
+        return names(self._api.listing(lambda client: client.all_metrics(params=params)))
 
 
-def _span(since: Timestamp | None, until: Timestamp | None) -> dict[str, str]:
+def _time_range(since: Timestamp | None, until: Timestamp | None) -> dict[str, str]:
     given = {"start": since, "end": until}
     return {key: f"{at / 1000:.3f}" for key, at in given.items() if at is not None}

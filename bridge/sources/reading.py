@@ -1,4 +1,4 @@
-"""From a signal's expressions to its columns: asks, decodes, finds the models, and refuses what cannot be judged."""
+"""Reader of a signal's columns: runs the queries, decodes the results, maps series to models, refuses the unusable."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+import msgspec
 import numpy as np
 
 from bridge.domain.batch import HISTOGRAMS, EventBatch
@@ -15,6 +16,7 @@ from bridge.domain.model import ModelTable
 from bridge.domain.rule import ModelLabels, SignalQuery
 from bridge.domain.times import Timestamp
 from bridge.net.memory import give_back
+from bridge.ports import Sample
 from bridge.sources import decode, matrix, native
 from bridge.sources.api import Api
 from bridge.sources.columns import Buckets, Column, assemble, batch, refuse_flood
@@ -25,37 +27,38 @@ from bridge.sources.native import Natives, joined
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+MOST_EVALUATED = 10_000  # samples of one `query` of a template
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stretch:
-    """One column on a grid: its samples, and where their models are."""
+class GridColumn:
+    """One column on a grid: its samples, and their mapping to models."""
 
-    column: str
+    name: str
     samples: Matrix
     layout: Layout
 
 
 class Reader:
-    """Reads single columns, at an instant or over a grid. Thread-safe."""
+    """Reader of single columns, at an instant or over a grid. Thread-safe."""
 
     def __init__(self, api: Api, table: ModelTable) -> None:
         self.api = api
         self.table = table
         self._indexes: dict[tuple[ModelLabels, bool], SeriesIndex] = {}
         self._before: dict[str, LabelSets] = {}
-        self._told: set[tuple[str, str]] = set()
+        self._warned: set[tuple[str, str]] = set()
 
     # ------------------------------------------------------------ an instant
 
     def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
-        """All columns at instant `at`, as the batch of `slot`. Raises SourceError."""
+        """Return all columns at instant `at`, as the batch of `slot`. Raises SourceError."""
         ends = self.api.deadline()
         return batch(query, slot, self.table, {name: self.at_instant(query, name, at, ends) for name in query.exprs})
 
     def at_instant(self, query: SignalQuery, name: str, at: Timestamp, ends: float) -> Column:
-        """Column `name` of the signal at instant `at`. Raises SourceError."""
-        body = [self.api.ask("/api/v1/query", self._params(query.exprs[name], time=seconds(at)), ends)]
+        """Return column `name` of the signal at instant `at`. Raises SourceError."""
+        body = [self.api.query("/api/v1/query", self._params(query.exprs[name], time=seconds(at)), ends)]
         user = f"{query.name}/{name}"
         before = self._before.get(user)
         samples = _decoded(body, lambda text: decode.samples(text, before))
@@ -70,7 +73,7 @@ class Reader:
         layout = self._arrange(query, name, samples.metrics, user)
         if before is None or samples.metrics is not before.metrics:
             self._before[user] = LabelSets.of(samples.metrics)
-        buckets = Buckets(layout.slots, layout.bounds, layout.series, samples.values[layout.rows], layout.ids)
+        buckets = Buckets(layout.rows, layout.bounds, layout.series, samples.values[layout.positions], layout.ids)
         skipped = _sum(samples.skipped, layout.skipped())
         if samples.natives and name in HISTOGRAMS:
             buckets, lost = self._with_natives(query, user, buckets, native.of_instant(samples.natives))
@@ -80,25 +83,36 @@ class Reader:
             elements=samples.elements, skipped=skipped, notes=samples.notes, partial=samples.partial,
         )  # fmt: skip
 
-    # ------------------------------------------------------------ a stretch of time
+    def evaluate(self, expr: str, at: Timestamp, ends: float) -> list[Sample]:
+        """Return the samples of an instant query, whatever its labels; a scalar has none. Raises SourceError."""
+        body = [self.api.query("/api/v1/query", self._params(expr, time=seconds(at)), ends)]
+        samples = _decoded(body, decode.samples)
+        if samples.elements > MOST_EVALUATED:
+            raise SourceError(f"more than {MOST_EVALUATED} samples", reason="limit", transient=False)
+        labels = [msgspec.json.decode(metric, type=dict[str, str]) for metric in samples.metrics]
+        if not samples.labelled:
+            labels = [{} for _ in samples.values]
+        return [Sample(*item) for item in zip(labels, samples.values.tolist(), strict=True)]
 
-    def over(self, query: SignalQuery, name: str, grid: Grid, ends: float) -> Stretch:
-        """Column `name` of the signal at every instant of the grid. Raises SourceError."""
+    # ------------------------------------------------------------ a time range
+
+    def over(self, query: SignalQuery, name: str, grid: Grid, ends: float) -> GridColumn:
+        """Return column `name` of the signal at every instant of the grid. Raises SourceError."""
         params = self._params(
             query.exprs[name], start=seconds(grid.start), end=seconds(grid.end), step=seconds(grid.step)
         )
-        # nocache: VictoriaMetrics would move start and end to multiples of the step; others ignore it
-        body = [self.api.ask("/api/v1/query_range", {**params, "nocache": "1"}, ends)]
+        # nocache: VictoriaMetrics would otherwise align start and end to multiples of the step; others ignore it
+        body = [self.api.query("/api/v1/query_range", {**params, "nocache": "1"}, ends)]
         samples = _decoded(body, lambda text: matrix.matrix(text, grid, natives=name in HISTOGRAMS))
-        return Stretch(name, samples, self._arrange(query, name, samples.metrics, f"{query.name}/{name} over time"))
+        return GridColumn(name, samples, self._arrange(query, name, samples.metrics, f"{query.name}/{name} over time"))
 
-    def at_point(self, query: SignalQuery, stretch: Stretch, point: int) -> Column:
-        """What `at_instant` would give at a point of the grid. Raises SourceError."""
-        samples, layout = stretch.samples, stretch.layout
+    def at_point(self, query: SignalQuery, column: GridColumn, point: int) -> Column:
+        """Return what `at_instant` would return at a point of the grid. Raises SourceError."""
+        samples, layout = column.samples, column.layout
         present = samples.present[:, point]
-        chosen = np.flatnonzero(present[layout.rows])
-        all_there = len(chosen) == len(layout.rows)
-        rows = layout.rows if all_there else layout.rows[chosen]
+        chosen = np.flatnonzero(present[layout.positions])
+        complete = len(chosen) == len(layout.positions)
+        positions = layout.positions if complete else layout.positions[chosen]
         histograms = int(samples.histograms[point])
         elements = int(present.sum()) + histograms + samples.malformed
         refuse_flood(query.name, elements, query.limit)
@@ -106,13 +120,13 @@ class Reader:
         if len(layout.damaged) or len(layout.unmapped):
             lost[MALFORMED] += int(present[layout.damaged].sum())
             lost[MISSING_LABEL] = int(present[layout.unmapped].sum())
-        series = layout.series if all_there else [layout.series[place] for place in chosen.tolist()]
+        series = layout.series if complete else [layout.series[index] for index in chosen.tolist()]
         bounds = None if layout.bounds is None else layout.bounds[chosen]
-        buckets = Buckets(layout.slots[chosen], bounds, series, samples.values[rows, point], layout.ids[chosen])
-        there = [(metric, found[point]) for metric, found in samples.natives if point in found]
-        if there:
-            user = f"{query.name}/{stretch.column} over time"
-            buckets, more = self._with_natives(query, user, buckets, native.of_histograms(there))
+        buckets = Buckets(layout.rows[chosen], bounds, series, samples.values[positions, point], layout.ids[chosen])
+        histograms_here = [(metric, by_point[point]) for metric, by_point in samples.natives if point in by_point]
+        if histograms_here:
+            user = f"{query.name}/{column.name} over time"
+            buckets, more = self._with_natives(query, user, buckets, native.of_histograms(histograms_here))
             lost = _sum({**lost, HISTOGRAM: 0}, more)
         return assemble(
             query.name, self.table, buckets,
@@ -120,39 +134,39 @@ class Reader:
         )  # fmt: skip
 
     def _with_natives(
-        self, query: SignalQuery, user: str, classic: Buckets, found: Natives
+        self, query: SignalQuery, user: str, classic: Buckets, natives: Natives
     ) -> tuple[Buckets, Mapping[str, int]]:
-        """The native histograms' buckets as well, and how many of them were not used."""
-        layout = self._index(query.mapping, "").arrange(found.metrics, f"{user}, native")
-        self._tell(query.name, layout)
-        return joined(classic, found, layout), _sum({MALFORMED: found.malformed}, layout.skipped())
+        """Return the buckets with those of native histograms added, and reason -> count of the unused histograms."""
+        layout = self._index(query.mapping, "").arrange(natives.metrics, f"{user}, native")
+        self._warn(query.name, layout)
+        return joined(classic, natives, layout), _sum({MALFORMED: natives.malformed}, layout.skipped())
 
     def forget(self, query: SignalQuery) -> None:
-        """A walk over time is over: its last answer keeps no label sets alive any more."""
+        """Drop the label sets of a query's last range answer, once its history has been read."""
         for name in query.exprs:
             self._index(query.mapping, name).forget(f"{query.name}/{name} over time")
             self._index(query.mapping, "").forget(f"{query.name}/{name} over time, native")
 
     def known(self) -> dict[str, int]:
-        """How many label sets the last answer of each column held that is still remembered."""
+        """Return the number of label sets in the last answer of each column, as far as they are still stored."""
         return {user: size for index in self._indexes.values() for user, size in index.users().items()}
 
     # ------------------------------------------------------------ models
 
     def _index(self, mapping: ModelLabels, name: str) -> SeriesIndex:
-        """The known label sets of a mapping, shared by every signal that uses it."""
+        """Return the index of a mapping's label sets, shared by every signal that uses the mapping."""
         buckets = name in HISTOGRAMS
         return self._indexes.setdefault((mapping, buckets), SeriesIndex(mapping, self.table, buckets=buckets))
 
     def _arrange(self, query: SignalQuery, name: str, metrics: list[bytes], user: str) -> Layout:
         layout = self._index(query.mapping, name).arrange(metrics, user)
-        self._tell(query.name, layout)
+        self._warn(query.name, layout)
         return layout
 
-    def _tell(self, signal: str, layout: Layout) -> None:
+    def _warn(self, signal: str, layout: Layout) -> None:
         """Log that series lack a mapped label: once for each signal and label."""
-        for label in [label for label in sorted(layout.lacking) if (signal, label) not in self._told]:
-            self._told.add((signal, label))
+        for label in [label for label in sorted(layout.lacking) if (signal, label) not in self._warned]:
+            self._warned.add((signal, label))
             example = layout.lacking[label].decode(errors="replace")
             log.warning(
                 "series without a label of the model are skipped",
@@ -167,12 +181,12 @@ class Reader:
 
 
 def _decoded(body: list[bytes], decoder: Callable[[bytes], T]) -> T:
-    """Decode the one answer in `body`, which is taken out of it, and give back what that took, also when it failed."""
+    """Decode the one answer in `body`, emptying the list, and return the memory to the system, also on failure."""
     large = len(body[0])
     try:
         return decoder(body.pop())
     except SourceError as error:
-        error.__traceback__ = error.__context__ = None  # their frames hold the answer
+        error.__traceback__ = error.__context__ = None  # their frames reference the answer
         raise
     finally:
         give_back(large)
@@ -188,11 +202,11 @@ def _sum(*counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def seconds(milliseconds: int) -> str:
-    """An instant or a duration in the API's form, exact to the millisecond."""
+    """Format an instant or a duration for the API, exact to the millisecond."""
     whole, rest = divmod(milliseconds, 1000)
     return f"{whole}.{rest:03d}" if rest else str(whole)
 
 
 def constant(mapping: ModelLabels) -> bool:
-    """Whether every part of the model is given, so that a number without labels belongs to a model."""
+    """Return whether every part of the model is a constant, so that a number without labels belongs to a model."""
     return all(ref.const is not None for ref in (mapping.project, mapping.pipeline, mapping.version))

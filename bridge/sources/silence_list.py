@@ -1,4 +1,4 @@
-"""Reads what Alertmanager's GET /api/v2/silences answers."""
+"""Parser of the response of Alertmanager's GET /api/v2/silences."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Matcher(msgspec.Struct):
 
 
 class _Silence(msgspec.Struct):
-    """As the API gives it; the state is left out, as it follows from the times."""
+    """Silence as the API returns it, without its state, which follows from the times."""
 
     id: str
     matchers: list[msgspec.Raw]
@@ -49,12 +49,12 @@ _object = msgspec.json.Decoder(dict[str, Any])
 
 
 class NotAListError(ValueError):
-    """The answer is no list of silences at all."""
+    """Response that is not a list of silences."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A silence, and when it was changed last: members of a cluster may know different versions of it."""
+    """Silence and the time of its last change: members of a cluster may return different versions of it."""
 
     silence: Silence
     updated_at: Timestamp
@@ -62,19 +62,19 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """One answer: every silence of it, those that cannot be understood too."""
+    """All silences of one response, including those that could not be parsed."""
 
     silences: tuple[Listed, ...] = ()
 
     @property
     def unclear(self) -> list[str]:
-        """What cannot be understood, a text for each such silence."""
-        found = [listed.silence for listed in self.silences if listed.silence.unclear]
-        return [f"{silence.id}: {silence.unclear}" for silence in found]
+        """Silences that could not be parsed, as one text each: id and reason."""
+        unclear = [listed.silence for listed in self.silences if listed.silence.unclear]
+        return [f"{silence.id}: {silence.unclear}" for silence in unclear]
 
 
 def read_silences(body: bytes) -> Listing:
-    """Return the silences of an answer, expired ones too. NotAListError when it is something else."""
+    """Return the silences of a response, expired ones too. Raises NotAListError when it is something else."""
     try:
         elements = _list.decode(body)
     except UNREADABLE as error:
@@ -83,7 +83,7 @@ def read_silences(body: bytes) -> Listing:
 
 
 def latest(listings: Sequence[Listing]) -> dict[str, Silence]:
-    """The silences of several Alertmanagers by id, each in its newest version."""
+    """Return the silences of several Alertmanagers by id, each in its newest version."""
     newest: dict[str, Listed] = {}
     for listing in listings:
         for listed in listing.silences:
@@ -110,27 +110,27 @@ def _read(given: _Silence) -> Listed:
 
 
 def _matchers(given: Sequence[msgspec.Raw]) -> tuple[tuple[Matcher, ...], str]:
-    """Return the matchers that are understood, and what is wrong with one that is not."""
-    found: list[Matcher] = []
+    """Return the matchers that could be parsed, and the error of one that could not, if any."""
+    parsed: list[Matcher] = []
     wrong = ""
     for raw in given:
         try:
-            found.append(_made(_matcher.decode(raw)))
+            parsed.append(_matcher_of(_matcher.decode(raw)))
         except _NOT_READ as error:
-            wrong = _said(raw, str(error))
-    return tuple(found), wrong
+            wrong = _describe(raw, str(error))
+    return tuple(parsed), wrong
 
 
-def _made(given: _Matcher) -> Matcher:
+def _matcher_of(given: _Matcher) -> Matcher:
     if not given.name:
-        raise ValueError("a matcher needs the name of a label")
+        raise ValueError("a matcher needs a label name")
     matcher = Matcher(given.name, _OPS[given.isEqual, given.isRegex], given.value)
     matcher.compile()
     return matcher
 
 
 def _unclear(element: msgspec.Raw, why: str) -> Listed:
-    """Return a silence of which only the times are known, if at all: without them it is in force and does not end."""
+    """Return an unparsed silence with its times, as far as they can be read: without them it is active forever."""
     try:
         given = _object.decode(element)
     except UNREADABLE:
@@ -138,16 +138,16 @@ def _unclear(element: msgspec.Raw, why: str) -> Listed:
     id_ = given.get("id")
     name = id_ if isinstance(id_, str) and id_ else f"unclear-{hashlib.sha256(element).hexdigest()[:16]}"
     start, end = _instant(given.get("startsAt"), 0), _instant(given.get("endsAt"), LATEST)
-    silence = Silence(name, (), start, min(end, LATEST), unclear=_said(element, why))
+    silence = Silence(name, (), start, min(end, LATEST), unclear=_describe(element, why))
     return Listed(silence, _instant(given.get("updatedAt"), LATEST))
 
 
-def _instant(given: object, otherwise: Timestamp) -> Timestamp:
+def _instant(given: object, default: Timestamp) -> Timestamp:
     try:
-        return parse_rfc3339(given) if isinstance(given, str) else otherwise
+        return parse_rfc3339(given) if isinstance(given, str) else default
     except _NOT_READ:
-        return otherwise
+        return default
 
 
-def _said(element: msgspec.Raw, why: str) -> str:
+def _describe(element: msgspec.Raw, why: str) -> str:
     return redact(f"{bytes(element)[:SHOWN].decode('utf-8', 'replace')}: {why[:SHOWN]}")

@@ -1,1 +1,1 @@
-"""Where decisions survive: SQLite or PostgreSQL through SQLAlchemy Core, and a twin in memory, one contract."""
+"""Durable store: SQLite or PostgreSQL through SQLAlchemy Core, and an in-memory implementation of the same contract."""

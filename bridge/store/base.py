@@ -1,4 +1,4 @@
-"""What the sides of the SQL store share: transactions, and upserts in both dialects."""
+"""Base of the sides of the SQL store: transactions, and upserts in both dialects."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ Insert = sqlite.Insert | postgresql.Insert
 
 
 class Side(ABC):
-    """A part of the store; SqlStore gives the transactions."""
+    """Part of the store; SqlStore provides the transactions."""
 
     @abstractmethod
     def _write(self) -> AbstractContextManager[Connection]:
-        """A transaction that may write, begun at once."""
+        """Begin a transaction that may write, immediately."""
 
     @abstractmethod
     def _read(self, *, alone: bool = False) -> AbstractContextManager[Connection]:
-        """A transaction that only reads; alone: while nothing is written, not even by a connection that was lost."""
+        """Begin a read-only transaction. alone: wait for every writer first, including those of lost connections."""
 
 
 def insert(dialect: str, table: Table) -> Insert:
-    """An INSERT of the dialect, which can say what to do on a conflict."""
+    """Return the dialect's INSERT, which supports ON CONFLICT."""
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
@@ -38,7 +38,7 @@ Special = Callable[[Insert], Mapping[str, ColumnElement[Any]]]
 def _upsert_statement(
     dialect: str, table: Table, key: tuple[str, ...], columns: tuple[str, ...], special: Special | None
 ) -> Insert:
-    """Building a statement costs ten times what running it does: each is built once."""
+    """Return an upsert statement; building one costs ten times as much as running it, so each is built once."""
     statement = insert(dialect, table)
     changed: dict[str, ColumnElement[Any]] = {name: statement.excluded[name] for name in columns if name not in key}
     if special is not None:
@@ -53,7 +53,7 @@ def upsert(
     rows: Sequence[Mapping[str, Any]],
     special: Special | None = None,
 ) -> None:
-    """Insert rows, or overwrite those with the same key; `special` says how for single columns."""
+    """Insert rows, or overwrite those with the same key. special: returns expressions for columns that differ."""
     if rows:
         statement = _upsert_statement(connection.dialect.name, table, key, tuple(rows[0]), special)
         connection.execute(statement, list(rows))

@@ -1,4 +1,4 @@
-"""What is asked of the past, in SQL."""
+"""Read side of the SQL store: requests, decisions, episodes and deliveries; and pruning."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ _MODEL = ("project", "pipeline", "version")
 
 
 class HistorySide(Side):
-    """ports.History."""
+    """Implementation of ports.History."""
 
     def request(self, request_id: str) -> RequestRecord | None:
-        """One request by id."""
+        """Return a request by id; None if it is unknown."""
         with self._read() as connection:
-            found = select(tables.requests).where(tables.requests.c.id == request_id)
-            row = connection.execute(found).mappings().first()
+            query = select(tables.requests).where(tables.requests.c.id == request_id)
+            row = connection.execute(query).mappings().first()
         return None if row is None else rows.request_of(row)
 
     def requests(self, which: RequestFilter) -> list[RequestRecord]:
-        """Newest first."""
+        """Return matching requests, newest first."""
         table = tables.requests
-        found = select(table).order_by(table.c.triggered_at.desc(), table.c.seq.desc())
+        query = select(table).order_by(table.c.triggered_at.desc(), table.c.seq.desc())
         for name in _MODEL:
             if wanted := getattr(which, name):
-                found = found.where(table.c[name] == wanted)
+                query = query.where(table.c[name] == wanted)
         if which.states:
-            found = found.where(table.c.state.in_([state.value for state in which.states]))
+            query = query.where(table.c.state.in_([state.value for state in which.states]))
         if which.after:
             last = select(table.c.triggered_at, table.c.seq).where(table.c.id == which.after)
-            found = found.where(tuple_(table.c.triggered_at, table.c.seq) < last.scalar_subquery())
+            query = query.where(tuple_(table.c.triggered_at, table.c.seq) < last.scalar_subquery())
         with self._read() as connection:
-            page = connection.execute(found.limit(which.limit)).mappings()
+            page = connection.execute(query.limit(which.limit)).mappings()
             return [rows.request_of(row) for row in page]
 
     def episodes(self, model: ModelKey, limit: int = 20) -> list[Episode]:
-        """Of one model, the newest first."""
+        """Return the episodes of one model, newest first."""
         table = tables.episodes
-        found = select(table).where(*(table.c[name] == value for name, value in model.labels().items()))
+        query = select(table).where(*(table.c[name] == value for name, value in model.labels().items()))
         with self._read() as connection:
-            page = connection.execute(found.order_by(table.c.started_at.desc()).limit(limit)).mappings()
+            page = connection.execute(query.order_by(table.c.started_at.desc()).limit(limit)).mappings()
             return [rows.episode_of(row) for row in page]
 
     def save_request(self, record: RequestRecord) -> None:
@@ -58,37 +58,37 @@ class HistorySide(Side):
             save_requests(connection, [record])
 
     def verdicts(self) -> Mapping[str, Mapping[RecoveryVerdict, int]]:
-        """By rule, how many retrainings that it led to were judged how."""
-        table, found = tables.requests, dict[str, dict[RecoveryVerdict, int]]()
+        """Return, by rule, how many of its retrainings have each recovery verdict."""
+        table, counts = tables.requests, dict[str, dict[RecoveryVerdict, int]]()
         counted = select(table.c.rule, table.c.verdict, func.count()).where(table.c.verdict != "")
         with self._read() as connection:
             for rule, verdict, count in connection.execute(counted.group_by(table.c.rule, table.c.verdict)):
-                found.setdefault(rule, {})[RecoveryVerdict(verdict)] = count
-        return found
+                counts.setdefault(rule, {})[RecoveryVerdict(verdict)] = count
+        return counts
 
     def deliveries(self, request_id: str) -> list[DeliveryRecord]:
-        """Of one request, in the order in which they were queued."""
+        """Return the deliveries of one request, in the order in which they were queued."""
         table = tables.deliveries
         with self._read() as connection:
-            found = select(table).where(table.c.request_id == request_id).order_by(table.c.id)
-            return [rows.delivery_of(row) for row in connection.execute(found).mappings()]
+            query = select(table).where(table.c.request_id == request_id).order_by(table.c.id)
+            return [rows.delivery_of(row) for row in connection.execute(query).mappings()]
 
     def pending_deliveries(self, limit: int = 100) -> list[DeliveryRecord]:
-        """Neither delivered nor dead, and the dead; oldest first."""
+        """Return deliveries that are pending or dead, oldest first."""
         table = tables.deliveries
-        found = select(table).where(table.c.state != DeliveryState.DELIVERED.value)
+        query = select(table).where(table.c.state != DeliveryState.DELIVERED.value)
         with self._read() as connection:
-            page = connection.execute(found.order_by(table.c.queued_at, table.c.id).limit(limit)).mappings()
+            page = connection.execute(query.order_by(table.c.queued_at, table.c.id).limit(limit)).mappings()
             return [rows.delivery_of(row) for row in page]
 
     def decisions(self, which: DecisionFilter) -> list[Decision]:
-        """Newest first."""
-        found = select(tables.decisions).where(*_wanted(which)).order_by(tables.decisions.c.seq.desc())
+        """Return matching decisions, newest first."""
+        query = select(tables.decisions).where(*_wanted(which)).order_by(tables.decisions.c.seq.desc())
         with self._read() as connection:
-            return [rows.decision_of(row) for row in connection.execute(found.limit(which.limit)).mappings()]
+            return [rows.decision_of(row) for row in connection.execute(query.limit(which.limit)).mappings()]
 
     def prune(self, before: Timestamp) -> int:
-        """Drop what ended before `before`; never what is open, nor the latest request of a pipeline."""
+        """Delete what ended before `before`, except the latest request of each pipeline; return the number of rows."""
         request, delivery, decision = tables.requests, tables.deliveries, tables.decisions
         with self._write() as connection:
             count = connection.execute(delete(decision).where(decision.c.slot < before)).rowcount
@@ -105,7 +105,7 @@ class HistorySide(Side):
 
 
 def _wanted(which: DecisionFilter) -> Iterator[ColumnElement[bool]]:
-    """What a decision's row has to be."""
+    """Yield the conditions of a filter."""
     column = tables.decisions.c
     yield column.slot >= which.since
     if which.until:

@@ -1,4 +1,4 @@
-"""The store's twin in memory: for tests, backtests and embedding. The same contract, gone with the process."""
+"""In-memory store for tests, backtests and embedding: the same contract, nothing survives the process."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ class MemoryStore(MemoryOutbox):
         self._pauses: dict[tuple[str, str], Pause] = {}
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing: there is nothing to close."""
 
     def check(self) -> None:
-        """It is always there."""
+        """Do nothing: memory is always available."""
 
     @property
     def doubts(self) -> int:
-        """What it holds is always known."""
+        """Number of uncertain commits: always 0."""
         return 0
 
     # ------------------------------------------------------------ ticks
 
     def load(self, since: Timestamp, sent_since: Timestamp = 0) -> Snapshot:
-        """As ports.TickStore."""
+        """Return the state to continue from; see ports.TickStore."""
         with self._lock:
             episodes = [item for item in self._episodes.values() if not item.ended_at or item.ended_at >= since]
             keys = {(item.model, item.started_at) for item in episodes}
@@ -72,7 +72,7 @@ class MemoryStore(MemoryOutbox):
             )  # fmt: skip
 
     def _latest(self) -> set[str]:
-        """Of every pipeline the request that was sent last, and the sent one that ended last."""
+        """Return the ids of each pipeline's last sent request, and of the sent one that ended last."""
         sent: dict[object, RequestRecord] = {}
         ended: dict[object, RequestRecord] = {}
         for record in self._requests.values() if self._requests else ():
@@ -83,7 +83,7 @@ class MemoryStore(MemoryOutbox):
         return {record.id for record in (*sent.values(), *ended.values())}
 
     def commit(self, changes: TickChanges) -> None:
-        """As ports.TickStore."""
+        """Apply the changes of one tick."""
         with self._lock:
             if changes.group:
                 self._slots[changes.group] = changes.slot
@@ -105,7 +105,7 @@ class MemoryStore(MemoryOutbox):
             self._remember(changes)
 
     def _remember(self, changes: TickChanges) -> None:
-        """What strategies remember, and which models are expected."""
+        """Store strategy state and sightings of expected models."""
         for chunk in changes.state:
             self._chunks.pop((chunk.rule, chunk.fingerprint), None)
             if chunk.models:
@@ -117,7 +117,7 @@ class MemoryStore(MemoryOutbox):
                 self._sightings[seen] = sighting
 
     def save_pause(self, pause: Pause) -> None:
-        """As ports.TickStore."""
+        """Store a pause, and drop the expired ones."""
         with self._lock:
             self._pauses[pause.project, pause.pipeline] = pause
             self._pauses = {scope: item for scope, item in self._pauses.items() if item.until > pause.at}
@@ -125,11 +125,12 @@ class MemoryStore(MemoryOutbox):
     # ------------------------------------------------------------ history
 
     def request(self, request_id: str) -> RequestRecord | None:
+        """Return a request by id; None if it is unknown."""
         with self._lock:
             return self._requests.get(request_id)
 
     def requests(self, which: RequestFilter) -> list[RequestRecord]:
-        """As ports.History."""
+        """Return matching requests, newest first."""
         with self._lock:
             newest = sorted(
                 self._requests.values(),
@@ -137,50 +138,51 @@ class MemoryStore(MemoryOutbox):
                 reverse=True,
             )
         if which.after:
-            place = next((at for at, record in enumerate(newest) if record.id == which.after), len(newest))
-            newest = newest[place + 1 :]
+            last = next((index for index, record in enumerate(newest) if record.id == which.after), len(newest))
+            newest = newest[last + 1 :]
         return list(islice((record for record in newest if _matches(record, which)), which.limit))
 
     def episodes(self, model: ModelKey, limit: int = 20) -> list[Episode]:
-        """As ports.History."""
+        """Return the episodes of one model, newest first."""
         with self._lock:
-            found = [episode for key, episode in self._episodes.items() if key[0] == model]
-        return sorted(found, key=lambda episode: -episode.started_at)[:limit]
+            episodes = [episode for key, episode in self._episodes.items() if key[0] == model]
+        return sorted(episodes, key=lambda episode: -episode.started_at)[:limit]
 
     def save_request(self, record: RequestRecord) -> None:
-        """As ports.History; what a delivery recorded meanwhile is kept."""
+        """Store a request, keeping what deliveries recorded since it was read."""
         with self._lock:
             known = self._requests.get(record.id)
             self._order.setdefault(record.id, len(self._order))
             self._requests[record.id] = record if known is None else merged(known, record)
 
     def verdicts(self) -> Mapping[str, Mapping[RecoveryVerdict, int]]:
-        """As ports.History."""
-        found: dict[str, dict[RecoveryVerdict, int]] = {}
+        """Return, by rule, how many of its retrainings have each recovery verdict."""
+        counts: dict[str, dict[RecoveryVerdict, int]] = {}
         with self._lock:
             for record in self._requests.values():
                 if record.verdict is not None:
-                    counts = found.setdefault(record.request.rule, {})
-                    counts[record.verdict] = counts.get(record.verdict, 0) + 1
-        return found
+                    of_rule = counts.setdefault(record.request.rule, {})
+                    of_rule[record.verdict] = of_rule.get(record.verdict, 0) + 1
+        return counts
 
     def deliveries(self, request_id: str) -> list[DeliveryRecord]:
+        """Return the deliveries of one request, in the order in which they were queued."""
         with self._lock:
             return [row.record for row in self._rows.values() if row.record.request_id == request_id]
 
     def pending_deliveries(self, limit: int = 100) -> list[DeliveryRecord]:
-        """As ports.History."""
+        """Return deliveries that are pending or dead, oldest first."""
         with self._lock:
             records = [row.record for row in self._rows.values() if row.record.state is not DeliveryState.DELIVERED]
         return sorted(records, key=lambda record: (record.queued_at, record.id))[:limit]
 
     def decisions(self, which: DecisionFilter) -> list[Decision]:
-        """As ports.History."""
+        """Return matching decisions, newest first."""
         with self._lock:
             return list(islice(filter(which.fits, reversed(self._decisions)), which.limit))
 
     def prune(self, before: Timestamp) -> int:
-        """As ports.History."""
+        """Delete what ended before `before`, except the latest request of each pipeline; return the number of rows."""
         with self._lock:
             size = self._size()
             latest = self._latest()
@@ -211,7 +213,7 @@ def _unjudged(record: RequestRecord) -> bool:
 
 
 def merged(known: RequestRecord, new: RequestRecord) -> RequestRecord:
-    """`new`, with what deliveries recorded in the meantime: it may have been made from an older reading."""
+    """Return `new` merged with what deliveries recorded since it was read."""
     if new.state is RequestState.REQUESTED and known.state is RequestState.UNDELIVERED:
         return known
     overtaken = new.state is RequestState.REQUESTED and known.state.in_flight

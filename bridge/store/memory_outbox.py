@@ -1,4 +1,4 @@
-"""The outbox of the store in memory."""
+"""Outbox of the in-memory store."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ANSWER_KEPT = 4096
 
 @dataclass(slots=True)
 class _Row:
-    """A delivery: what people see of it, and who leases it."""
+    """Delivery with its lease holder."""
 
     record: DeliveryRecord
     worker: str = ""
@@ -37,7 +37,7 @@ class _Row:
 
 
 class MemoryOutbox:
-    """ports.Outbox in dictionaries, under one lock; requests and episodes are those of the store."""
+    """Implementation of ports.Outbox in dictionaries, under one lock; requests and episodes are those of the store."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -55,7 +55,7 @@ class MemoryOutbox:
             self._rows[id_] = _Row(queued, bundle=new.bundle if at < new.due else "")
 
     def claim_rest(self, claim: Claim, now: Timestamp, lease: Duration) -> list[Claim]:
-        """As ports.Outbox."""
+        """Lease the other due deliveries of the claim's bundle."""
         with self._lock:
             rest = [
                 row for row in self._waiting(claim.destination)
@@ -67,7 +67,7 @@ class MemoryOutbox:
     def settle_bundle(
         self, claims: Sequence[Claim], delivery: Delivery, now: Timestamp, next_at: Timestamp, *, apart: bool
     ) -> bool:
-        """As ports.Outbox."""
+        """Settle all of a bundle, or none. apart: dissolve the bundle. False when another worker settled one of it."""
         with self._lock:
             if not all(self._holds(claim) for claim in claims):
                 return False
@@ -85,7 +85,7 @@ class MemoryOutbox:
         )
 
     def claim(self, destination: str, worker: str, now: Timestamp, lease: Duration, limit: int = 1) -> list[Claim]:
-        """As ports.Outbox."""
+        """Lease the due deliveries of a destination."""
         with self._lock:
             due = [row for row in self._waiting(destination) if row.record.next_at <= now and not self._must_wait(row)]
             due.sort(key=lambda row: (row.record.queued_at, row.record.id))
@@ -98,7 +98,7 @@ class MemoryOutbox:
         )  # fmt: skip
 
     def _must_wait(self, row: _Row) -> bool:
-        """A RESOLVED delivery comes after the FIRING one; it is dropped when that one died."""
+        """Return whether a RESOLVED delivery must wait for its FIRING one."""
         record = row.record
         if record.kind is Kind.FIRING:
             return False
@@ -109,19 +109,17 @@ class MemoryOutbox:
         attempt, ends = row.record.attempts + 1, now + lease
         row.record = replace(row.record, state=DeliveryState.LEASED, attempts=attempt, updated_at=now, next_at=ends)
         row.worker, record = worker, row.record
-        notification = self._parcel(record)
-        return Claim(
-            record.id, record.destination, notification, worker, record.attempts, record.queued_at, ends, row.bundle
-        )
+        notification = self._notification(record)
+        return Claim(record.id, record.destination, notification, worker, record.attempts, record.queued_at, row.bundle)
 
-    def _parcel(self, record: DeliveryRecord) -> Notification:
+    def _notification(self, record: DeliveryRecord) -> Notification:
         request = self._requests[record.request_id].request
         episode = self._episodes.get((request.model, request.episode_start))
         ends = episode.ended_at if episode is not None and record.kind is Kind.RESOLVED else 0
         return Notification(request, record.kind, request.episode_start, ends)
 
     def settle(self, claim: Claim, delivery: Delivery, now: Timestamp, next_at: Timestamp) -> bool:
-        """As ports.Outbox."""
+        """Record an attempt. False when the lease has ended and another worker holds the delivery."""
         with self._lock:
             if not self._holds(claim):
                 return False
@@ -145,36 +143,36 @@ class MemoryOutbox:
             self._requests[record.request_id] = delivered(self._requests[record.request_id], delivery, now)
 
     def _undelivered(self, request_id: str, now: Timestamp) -> None:
-        """No receiver took the request, and none will."""
+        """Mark the request as undelivered once every firing delivery is dead."""
         firing = [row.record for row in self._rows.values() if row.record.request_id == request_id]
         known = self._requests[request_id]
-        dead = all(one.state is DeliveryState.DEAD for one in firing if one.kind is Kind.FIRING)
+        dead = all(record.state is DeliveryState.DEAD for record in firing if record.kind is Kind.FIRING)
         if dead and known.state is RequestState.REQUESTED:
             over = replace(known, state=RequestState.UNDELIVERED, updated_at=now, ended_at=now, message=NOT_TAKEN)
             self._requests[request_id] = over
 
     def _drop_resolved(self, record: DeliveryRecord, now: Timestamp) -> None:
-        """The receiver never heard of the request: its end is no news."""
+        """Mark the resolved delivery as dead: the receiver never got the request."""
         row = self._rows.get(self._keys.get((record.request_id, record.destination, Kind.RESOLVED), 0))
         if row is not None and row.record.state in OPEN:
             row.record = replace(row.record, state=DeliveryState.DEAD, updated_at=now, reason="firing_dead")
 
     def next_due(self, destination: str) -> Timestamp | None:
-        """As ports.Outbox."""
+        """Return when the next delivery becomes due; None when the queue is empty."""
         with self._lock:
             return min(
                 (row.record.next_at for row in self._waiting(destination) if not self._must_wait(row)), default=None
             )
 
     def pull_forward(self, destination: str, now: Timestamp) -> None:
-        """As ports.Outbox."""
+        """Make every delivery that waits for a retry due now."""
         with self._lock:
             for row in self._waiting(destination):
                 if row.record.state is not DeliveryState.LEASED and row.record.next_at > now:
                     row.record = replace(row.record, next_at=now)
 
     def retry(self, request_id: str, now: Timestamp) -> int:
-        """As ports.Outbox."""
+        """Make the request's deliveries that wait for a retry due now; return how many. Raises UnknownRequestError."""
         with self._lock:
             waits = [row for row in self._of(request_id, DeliveryState.RETRY) if row.record.next_at > now]
             for row in waits:
@@ -188,7 +186,7 @@ class MemoryOutbox:
         return [row for row in rows if row.record.request_id == request_id and row.record.state is state]
 
     def redrive(self, request_id: str, destination: str | None, now: Timestamp) -> int:
-        """As ports.Outbox."""
+        """Queue the request's dead deliveries again; return how many. Raises UnknownRequestError."""
         with self._lock:
             dead = [
                 row for row in self._of(request_id, DeliveryState.DEAD)
@@ -203,7 +201,7 @@ class MemoryOutbox:
             return len(dead)
 
     def depths(self) -> Mapping[str, QueueDepth]:
-        """As ports.Outbox."""
+        """Return the queue depth of each destination that has deliveries."""
         with self._lock:
             depths: dict[str, QueueDepth] = {}
             for row in self._rows.values():
@@ -217,20 +215,22 @@ class MemoryOutbox:
             return depths
 
     def breaker(self, destination: str) -> Breaker:
+        """Return the stored breaker of a destination, or a closed one."""
         with self._lock:
             return self._breakers.get(destination, Breaker(destination))
 
     def save_breaker(self, breaker: Breaker) -> None:
+        """Store a breaker."""
         with self._lock:
             self._breakers[breaker.destination] = breaker
 
 
 def delivered(record: RequestRecord, delivery: Delivery, now: Timestamp) -> RequestRecord:
-    """A request after a receiver took it; a reference says that a coordinator did."""
-    took = bool(delivery.reference) and record.state is RequestState.REQUESTED
+    """Return a request after a receiver accepted it; a reference means that the receiver is a coordinator."""
+    accepted = bool(delivery.reference) and record.state is RequestState.REQUESTED
     return replace(
         record,
-        state=RequestState.ACCEPTED if took else record.state,
+        state=RequestState.ACCEPTED if accepted else record.state,
         delivered_at=record.delivered_at or now,
         reference=record.reference or delivery.reference,
         updated_at=now,

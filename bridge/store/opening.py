@@ -1,4 +1,4 @@
-"""Opens a database: engine settings, the lock against a second process, the schema, and errors in our own words."""
+"""Opening of a database: engine settings, the lock against a second process, schema migrations, error translation."""
 
 from __future__ import annotations
 
@@ -23,23 +23,29 @@ from bridge.store.owning import FileLock, ServerLock
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT = 5.0
-# The server gives up a connection whose other end is gone after a minute, and with it the lock.
+# The server closes a connection whose client is gone after a minute, and thereby releases the lock.
 _SETTINGS = (
     "-c lock_timeout=10000 -c statement_timeout=30000 "
     "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
 )
-MIGRATION_LOCK = 7_259_217  # any number; two processes that start together migrate one after the other
+MIGRATION_LOCK = 7_259_217  # an arbitrary key; two processes that start together migrate one after the other
 
 
 def open_sqlite(path: Path) -> tuple[Engine, FileLock]:
-    """The engine for a SQLite file with the present schema; creates it when missing. Raises StoreError."""
+    """Return the engine for a SQLite file, created or migrated to the current schema, and its lock.
+
+    Raises StoreError.
+    """
     try:
         private_folder(path.parent)
         lock = FileLock(path)
-        for file in (path, *path.parent.glob(f"{path.name}-*")):  # the WAL of a crash; a new one is made as the file is
+        for file in (
+            path,
+            *path.parent.glob(f"{path.name}-*"),
+        ):  # a WAL left by a crash; SQLite gives a new one this mode
             private_file(file)
     except (FileExistsError, NotADirectoryError):
-        raise StoreError(f"cannot open {path}: {path.parent} is not a folder; --storage.path names one") from None
+        raise StoreError(f"cannot open {path}: {path.parent} is not a directory; correct --storage.path") from None
     except OSError as error:
         raise StoreError(f"cannot open {path}: {error.strerror}") from None
     engine = create_engine(f"sqlite:///{path}", creator=lambda: _connect(path), pool_size=16, max_overflow=16)
@@ -57,13 +63,15 @@ def open_sqlite(path: Path) -> tuple[Engine, FileLock]:
 
 
 def open_url(url: str) -> tuple[Engine, ServerLock]:
-    """The engine for a PostgreSQL URL with the present schema, and its lock. Raises StoreError."""
+    """Return the engine for a PostgreSQL URL, migrated to the current schema, and its lock. Raises StoreError."""
     try:
         parsed = make_url(url)
     except ArgumentError:
-        raise StoreError("the database URL is not understood; write postgresql://user:password@host/name") from None
+        raise StoreError("the database URL is invalid; write postgresql://user:password@host/name") from None
     if parsed.get_backend_name() != "postgresql":
-        raise StoreError(f"databases by URL are PostgreSQL, not {parsed.get_backend_name()}; SQLite is --storage.path")
+        raise StoreError(
+            f"a database URL must be PostgreSQL, not {parsed.get_backend_name()}; for SQLite use --storage.path"
+        )
     engine = create_engine(
         parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, pool_size=16, max_overflow=16,
         connect_args={"connect_timeout": 5, "options": _SETTINGS},
@@ -79,15 +87,16 @@ def open_url(url: str) -> tuple[Engine, ServerLock]:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """A file that is gone is an error, and not a new database."""
+    """Connect to an existing file; a missing one is an error, not a new database."""
     address = f"file:{quote(str(path))}?mode=rw"
     return sqlite3.connect(address, uri=True, timeout=BUSY_TIMEOUT, check_same_thread=False)
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    # The driver would begin transactions by itself, and late: a deferred read-then-write fails at once.
+    # The driver would begin transactions implicitly and deferred: a read followed by a write would then fail at once.
     connection.isolation_level = None
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+    # A page cache of 512 KiB for each connection of the pool instead of 2 MB: the system caches the file anyway.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY", "cache_size=-512"):
         connection.execute(f"PRAGMA {pragma}")
 
 
@@ -97,7 +106,7 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 def migrate(engine: Engine, name: str) -> None:
-    """Bring the schema up to date in one transaction; SchemaTooNewError when the database is ahead of this version."""
+    """Upgrade the schema in one transaction. Raises SchemaTooNewError when the database is newer than this version."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     script = ScriptDirectory.from_config(config)
@@ -109,7 +118,8 @@ def migrate(engine: Engine, name: str) -> None:
         known = {revision.revision for revision in script.walk_revisions()}
         if current is not None and current not in known:
             raise SchemaTooNewError(
-                f"{name} has schema {current}, this version knows up to {head}; run the newer version of retrain-bridge"
+                f"{name} has schema {current}, this version supports up to {head}; "
+                "run the newer version of retrain-bridge"
             )
         if current != head:
             config.attributes["connection"] = connection
@@ -118,7 +128,7 @@ def migrate(engine: Engine, name: str) -> None:
 
 @contextlib.contextmanager
 def translated(name: str = "the database") -> Iterator[None]:
-    """What drivers raise, as StoreError: full, corrupt, or otherwise not usable now."""
+    """Translate the drivers' exceptions to StoreError: full, corrupt, or otherwise unusable."""
     try:
         yield
     except DBAPIError as error:
@@ -133,11 +143,11 @@ def _translate(error: BaseException | None, name: str) -> StoreError:
     message = redact(str(error).strip())
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL or "No space left" in message or getattr(error, "sqlstate", "") == "53100":
-        return StoreFullError(f"{name}: no space left to write; what was committed is safe, make room")
+        return StoreFullError(f"{name}: no space left to write; committed data is safe, free some space")
     if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return StoreCorruptError(
-            f"{name} is damaged or not a database of retrain-bridge ({message}); restore a copy, or move it away"
+            f"{name} is damaged or not a database of retrain-bridge ({message}); restore a backup, or move it away"
         )
     if code == sqlite3.SQLITE_IOERR:
-        return StoreFullError(f"{name}: cannot write ({message}); what was committed is safe")
+        return StoreFullError(f"{name}: cannot write ({message}); committed data is safe")
     return StoreError(f"{name}: {message}")

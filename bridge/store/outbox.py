@@ -1,4 +1,4 @@
-"""The delivery side of the SQL store: per-destination queues with leases and fenced settlements."""
+"""Delivery side of the SQL store: per-destination queues with leases and fenced settlements."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _table = tables.deliveries
 
 
 def _waiting() -> ColumnElement[bool]:
-    """Open deliveries of :destination that wait for no other: the end comes after the beginning."""
+    """Return the condition for open deliveries of :destination that are not blocked: RESOLVED waits for FIRING."""
     first = _table.alias("first")
     begun = (
         select(first.c.id)
@@ -37,7 +37,7 @@ def _waiting() -> ColumnElement[bool]:
     return and_(_table.c.destination == bindparam("destination"), _table.c.state.in_(OPEN), ready)
 
 
-# Building a statement costs ten times what running it does: those of every attempt are built once.
+# Building a statement costs ten times as much as running it: those needed for every attempt are built once.
 _DUE = _table.c.next_at <= bindparam("now")
 _ANY_DUE = select(_table.c.id).where(_waiting(), _DUE).limit(1)
 _CLAIM = (
@@ -70,7 +70,7 @@ _REQUEST = select(tables.requests).where(tables.requests.c.id == bindparam("whic
 
 
 class _OvertakenError(Exception):
-    """Another worker settled one of a bundle."""
+    """Settlement of a bundle's delivery by another worker in the meantime."""
 
 
 def _new(**values: Any) -> dict[str, Any]:
@@ -78,21 +78,21 @@ def _new(**values: Any) -> dict[str, Any]:
 
 
 class OutboxSide(Side):
-    """ports.Outbox."""
+    """Implementation of ports.Outbox."""
 
     _breakers: dict[str, Breaker]
 
     def claim(self, destination: str, worker: str, now: Timestamp, lease: Duration, limit: int = 1) -> list[Claim]:
-        """Lease what is due; the attempt that is counted here fences the settlement."""
+        """Lease the due deliveries of a destination; the attempt number counted here fences the settlement."""
         if not self._any_due(destination, now):
             return []
         with self._write() as connection:
             given = {"destination": destination, "now": now, "most": limit}
-            found = list(connection.execute(_CLAIM, given).mappings())
-            return [self._lease(connection, row, worker, now, lease) for row in found]
+            due = list(connection.execute(_CLAIM, given).mappings())
+            return [self._lease(connection, row, worker, now, lease) for row in due]
 
     def _any_due(self, destination: str, now: Timestamp) -> bool:
-        """A look that takes no write lock: most calls find nothing."""
+        """Return whether anything is due, without a write lock: most calls find nothing."""
         with self._read() as connection:
             return connection.execute(_ANY_DUE, {"destination": destination, "now": now}).first() is not None
 
@@ -101,26 +101,27 @@ class OutboxSide(Side):
         attempt, until = row["attempts"] + 1, now + lease
         leased = _new(state=DeliveryState.LEASED.value, attempts=attempt, worker=worker, next_at=until, updated_at=now)
         connection.execute(_LEASE, {"which": row["id"], **leased})
-        notification = _parcel(connection, row["request_id"], Kind(row["kind"]))
-        return Claim(
-            row["id"], row["destination"], notification, worker, attempt, row["queued_at"], until, row["bundle"]
-        )
+        notification = _notification(connection, row["request_id"], Kind(row["kind"]))
+        return Claim(row["id"], row["destination"], notification, worker, attempt, row["queued_at"], row["bundle"])
 
     def claim_rest(self, claim: Claim, now: Timestamp, lease: Duration) -> list[Claim]:
-        """The others of its bundle that are due."""
+        """Lease the other due deliveries of the claim's bundle."""
         same = and_(
             _table.c.destination == claim.destination, _table.c.bundle == claim.bundle, _table.c.id != claim.id,
             _table.c.state.in_(OPEN), _table.c.next_at <= now,
         )  # fmt: skip
-        found = select(_table).where(same).order_by(_table.c.queued_at, _table.c.id).limit(99)
+        query = select(_table).where(same).order_by(_table.c.queued_at, _table.c.id).limit(99)
         with self._write() as connection:
-            rest = list(connection.execute(found.with_for_update(skip_locked=True)).mappings())
+            rest = list(connection.execute(query.with_for_update(skip_locked=True)).mappings())
             return [self._lease(connection, row, claim.worker, now, lease) for row in rest]
 
     def settle_bundle(
         self, claims: Sequence[Claim], delivery: Delivery, now: Timestamp, next_at: Timestamp, *, apart: bool
     ) -> bool:
-        """One transaction: all of them, or none."""
+        """Settle all of a bundle in one transaction, or none. apart: dissolve the bundle.
+
+        False when another worker settled one of it.
+        """
         with contextlib.suppress(_OvertakenError), self._write() as connection:
             for claim in claims:
                 if not self._settle(connection, claim, delivery, now, next_at):
@@ -132,7 +133,7 @@ class OutboxSide(Side):
         return False
 
     def settle(self, claim: Claim, delivery: Delivery, now: Timestamp, next_at: Timestamp) -> bool:
-        """Record an attempt, unless another one overtook it."""
+        """Record an attempt. False when the lease has ended and another worker holds the delivery."""
         with self._write() as connection:
             return self._settle(connection, claim, delivery, now, next_at)
 
@@ -151,12 +152,12 @@ class OutboxSide(Side):
         return True
 
     def next_due(self, destination: str) -> Timestamp | None:
-        """When something becomes due."""
+        """Return when the next delivery becomes due; None when the queue is empty."""
         with self._read() as connection:
             return connection.execute(_NEXT_DUE, {"destination": destination}).scalar()
 
     def pull_forward(self, destination: str, now: Timestamp) -> None:
-        """Everything that waits for a retry is due now."""
+        """Make every delivery that waits for a retry due now."""
         waits = and_(
             _table.c.destination == destination, _table.c.next_at > now,
             _table.c.state.in_([DeliveryState.QUEUED.value, DeliveryState.RETRY.value]),
@@ -165,7 +166,7 @@ class OutboxSide(Side):
             connection.execute(update(_table).where(waits).values(next_at=now))
 
     def retry(self, request_id: str, now: Timestamp) -> int:
-        """What waits for a retry is due now."""
+        """Make the request's deliveries that wait for a retry due now; return how many. Raises UnknownRequestError."""
         waits = and_(
             _table.c.request_id == request_id, _table.c.state == DeliveryState.RETRY.value, _table.c.next_at > now
         )
@@ -174,7 +175,7 @@ class OutboxSide(Side):
             return connection.execute(update(_table).where(waits).values(next_at=now)).rowcount
 
     def redrive(self, request_id: str, destination: str | None, now: Timestamp) -> int:
-        """dead -> queued."""
+        """Queue the request's dead deliveries again; return how many. Raises UnknownRequestError."""
         dead = and_(_table.c.request_id == request_id, _table.c.state == DeliveryState.DEAD.value)
         if destination is not None:
             dead = and_(dead, _table.c.destination == destination)
@@ -187,7 +188,7 @@ class OutboxSide(Side):
             return count
 
     def depths(self) -> Mapping[str, QueueDepth]:
-        """By destination, for those that have rows."""
+        """Return the queue depth of each destination that has deliveries."""
         is_open, is_dead = _table.c.state.in_(OPEN), _table.c.state == DeliveryState.DEAD.value
         counted = select(
             _table.c.destination,
@@ -196,11 +197,11 @@ class OutboxSide(Side):
             func.sum(case((is_dead, 1), else_=0)),
         ).group_by(_table.c.destination)
         with self._read() as connection:
-            found = connection.execute(counted).all()
-        return {place: QueueDepth(int(pending), oldest or 0, int(dead)) for place, pending, oldest, dead in found}
+            counts = connection.execute(counted).all()
+        return {name: QueueDepth(int(pending), oldest or 0, int(dead)) for name, pending, oldest, dead in counts}
 
     def breaker(self, destination: str) -> Breaker:
-        """The stored breaker, or a closed one. Read once: the store has one process, and every attempt looks."""
+        """Return the stored breaker, or a closed one. Cached: the store has one process, and every attempt needs it."""
         known = self._breakers.get(destination)
         if known is None:
             with self._read() as connection:
@@ -209,7 +210,7 @@ class OutboxSide(Side):
         return known
 
     def save_breaker(self, breaker: Breaker) -> None:
-        """Keep a breaker over restarts."""
+        """Store a breaker, so that it survives a restart."""
         row = {
             "destination": breaker.destination, "failures": breaker.failures,
             "open_until": breaker.open_until, "paused_until": breaker.paused_until,
@@ -219,9 +220,9 @@ class OutboxSide(Side):
         self._breakers[breaker.destination] = breaker
 
 
-def _parcel(connection: Connection, request_id: str, kind: Kind) -> Notification:
-    found = connection.execute(_REQUEST, {"which": request_id}).mappings().one()
-    request = rows.request_of(found).request
+def _notification(connection: Connection, request_id: str, kind: Kind) -> Notification:
+    row = connection.execute(_REQUEST, {"which": request_id}).mappings().one()
+    request = rows.request_of(row).request
     ends = 0
     if kind is Kind.RESOLVED:
         episode, model = tables.episodes, request.model
@@ -236,7 +237,7 @@ def _parcel(connection: Connection, request_id: str, kind: Kind) -> Notification
 
 
 def _after_firing(connection: Connection, claim: Claim, delivery: Delivery, now: Timestamp) -> None:
-    """In the settlement's transaction: the request was taken, or its receiver will never hear of it."""
+    """Update the request in the settlement's transaction: it was accepted, or this receiver will never get it."""
     if delivery.result is Result.DEAD:
         resolved = and_(
             _table.c.request_id == claim.notification.request.id, _table.c.destination == claim.destination,
@@ -246,13 +247,13 @@ def _after_firing(connection: Connection, claim: Claim, delivery: Delivery, now:
         connection.execute(update(_table).where(resolved).values(**dead))
         connection.execute(_UNDELIVERED, {"which": claim.notification.request.id, "now": now})
     if delivery.result is Result.DELIVERED:
-        taken = {"which": claim.notification.request.id, "now": now, "their_reference": delivery.reference}
-        connection.execute(_TAKEN, taken)
+        accepted = {"which": claim.notification.request.id, "now": now, "their_reference": delivery.reference}
+        connection.execute(_ACCEPTED, accepted)
 
 
 _requests = tables.requests.c
 _BY_COORDINATOR = and_(_requests.state == RequestState.REQUESTED.value, bindparam("their_reference") != "")
-_TAKEN = (
+_ACCEPTED = (
     update(tables.requests)
     .where(_requests.id == bindparam("which"))
     .values(

@@ -1,4 +1,4 @@
-"""Makes sure that a database has one process, and stays the one that was opened, for as long as it is written to."""
+"""Ownership of a database: one process uses it, and its files stay the ones that were opened."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from bridge.domain.errors import StoreBusyError, StoreLostError, StoreUncertainE
 from bridge.net.private import private_file
 
 PROCESS_LOCK = 7_259_216
-# Shared by every transaction that writes, taken alone by one that loads: it waits for a COMMIT that is still under way.
+# Shared by every transaction that writes, exclusive for one that loads: it waits for a COMMIT in progress.
 WRITERS_LOCK = 7_259_218
-_HEADER, _TOKEN = 100, slice(60, 64)  # of a SQLite file: its length, and where it keeps user_version
-_AGAIN = "stop the bridge, put the database back as it was, and start it"
+_HEADER, _TOKEN = 100, slice(60, 64)  # of a SQLite file: length of the header, and the bytes of user_version
+_AGAIN = "stop the bridge, restore the database, and start the bridge again"
 
 
 class Owner(Protocol):
-    """A claim on a database."""
+    """Exclusive ownership of a database."""
 
     def verify(self, connection: Connection) -> None:
-        """Raise StoreError unless the database is still ours; `connection` has begun a transaction that writes."""
+        """Raise StoreError unless this process still owns the database. connection: in a transaction that writes."""
         ...
 
     def alone(self, connection: Connection) -> None:
-        """Wait until no transaction writes, those of lost connections included; until `connection` ends its own."""
+        """Block writers until `connection` ends its transaction; first wait for theirs, lost connections included."""
         ...
 
     def release(self) -> None:
-        """Let another process in."""
+        """Allow another process to use the database."""
         ...
 
 
 class FileLock:
-    """Held for the life of a store: a second process on the same file would settle the same deliveries."""
+    """Lock file of a SQLite database, held while the store is open: two processes would settle the same deliveries."""
 
     def __init__(self, database: Path) -> None:
         self._database = database
@@ -55,13 +55,13 @@ class FileLock:
             holder = os.read(self._file, 32).decode(errors="replace").strip() or "unknown"
             os.close(self._file)
             raise StoreBusyError(
-                f"{database} is in use by process {holder}; stop it, or give this one another --storage.path"
+                f"{database} is in use by process {holder}; stop it, or use another --storage.path"
             ) from None
         os.truncate(self._file, 0)
         os.write(self._file, str(os.getpid()).encode())
 
     def watch(self) -> None:
-        """Remember the files as they are: from now on they have to stay the same ones."""
+        """Record the identity of the database's files, to be verified from now on."""
         self._watched = _Watched(self._database)
 
     def verify(self, connection: Connection) -> None:
@@ -70,25 +70,25 @@ class FileLock:
             self._watched.verify()
         if _identity(self._path) != _identity(self._file):
             raise StoreLostError(
-                f"{self._path} was removed or replaced while the bridge ran, and another bridge may use the database; "
-                "see that none does, and start this one again"
+                f"{self._path} was removed or replaced while the bridge was running, and another bridge may be using "
+                "the database; make sure that none is, and start this one again"
             )
 
     def alone(self, connection: Connection) -> None:
-        """Nothing to wait for: a transaction of SQLite ends with its connection."""
+        """Do nothing: a transaction of SQLite ends with its connection."""
 
     def release(self) -> None:
-        """Let another process in. The file stays: removing it would let two in."""
+        """Allow another process to use the database. The lock file stays: removing it would allow two."""
         if self._watched is not None:
             self._watched.close()
         os.close(self._file)
 
 
 class _Watched:
-    """The files of an open SQLite database.
+    """Files of an open SQLite database.
 
-    A connection stays open, so that SQLite keeps the log beside the database, and a descriptor: closing one would drop
-    the locks that SQLite has on the file.
+    A connection stays open, so that SQLite keeps the WAL, and so does a descriptor: closing one would release the locks
+    that SQLite holds on the file.
     """
 
     def __init__(self, database: Path) -> None:
@@ -99,7 +99,7 @@ class _Watched:
         before = self._header()[_TOKEN]
         self._keeper.execute(f"PRAGMA user_version = {token}")
         self._keeper.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        # A reader elsewhere may put off what the checkpoint does.
+        # A concurrent reader may delay the checkpoint.
         self._tokens = {before, token.to_bytes(4, "big")}
         self._beside = {path: _identity(path) for path in map(self._named, ("-wal", "-shm"))}
 
@@ -110,30 +110,32 @@ class _Watched:
         return os.pread(self._file, _HEADER, 0)
 
     def verify(self) -> None:
-        if (found := _identity(self._database)) != _identity(self._file):
-            what = "replaced" if found else "removed or moved away"
-            raise StoreLostError(f"{self._database} was {what} while the bridge ran; {_AGAIN}")
+        """Raise StoreLostError unless every file is the one that was opened."""
+        if (present := _identity(self._database)) != _identity(self._file):
+            change = "replaced" if present else "removed or moved away"
+            raise StoreLostError(f"{self._database} was {change} while the bridge was running; {_AGAIN}")
         header = self._header()
         if len(header) < _HEADER:
-            raise StoreLostError(f"{self._database} was emptied while the bridge ran; {_AGAIN}")
+            raise StoreLostError(f"{self._database} was emptied while the bridge was running; {_AGAIN}")
         if header[_TOKEN] not in self._tokens:
-            raise StoreLostError(f"{self._database} was overwritten while the bridge ran; {_AGAIN}")
+            raise StoreLostError(f"{self._database} was overwritten while the bridge was running; {_AGAIN}")
         for path, before in self._beside.items():
             if _identity(path) != before:
-                raise StoreLostError(f"{path} was removed or replaced while the bridge ran; {_AGAIN}")
+                raise StoreLostError(f"{path} was removed or replaced while the bridge was running; {_AGAIN}")
 
     def close(self) -> None:
+        """Close the connection and the descriptor."""
         self._keeper.close()
         os.close(self._file)
 
 
 def _identity(file: Path | int) -> tuple[int, int] | None:
-    """Device and inode; None when there is no such file."""
+    """Return device and inode; None when there is no such file."""
     try:
-        found = os.fstat(file) if isinstance(file, int) else file.stat()
+        status = os.fstat(file) if isinstance(file, int) else file.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 _HELD = text(
@@ -143,7 +145,7 @@ _HELD = text(
 
 
 class ServerLock:
-    """An advisory lock of a PostgreSQL database, as long as the connection lasts that holds it."""
+    """Advisory lock of a PostgreSQL database, held as long as its connection lasts."""
 
     def __init__(self, engine: Engine, name: str) -> None:
         self._engine = engine
@@ -154,49 +156,47 @@ class ServerLock:
 
     def _take(self) -> None:
         connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        connection.detach()  # closed means closed, not given back to the pool with the lock
+        connection.detach()  # close() must close it, not return it to the pool with the lock
         if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": PROCESS_LOCK}).scalar():
             _close(connection)
-            raise StoreBusyError(
-                f"{self._name} is in use by another process; stop it, or give this one another database"
-            )
+            raise StoreBusyError(f"{self._name} is in use by another process; stop it, or use another database")
         self._pid = connection.execute(text("SELECT pg_backend_pid()")).scalar()
         self._connection = connection
 
     def verify(self, connection: Connection) -> None:
-        """Raise StoreUncertainError when the lock was lost and taken again, StoreBusyError when another process has it.
+        """Raise StoreUncertainError when the lock was lost and reacquired, StoreBusyError when another process has it.
 
-        The server is asked, within the transaction: one that began before the lock was lost is waited for by whoever
-        takes it next.
+        The server is queried within the transaction: the next holder waits for a transaction that began before the lock
+        was lost.
         """
         connection.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": WRITERS_LOCK})
         pid = self._pid
         if connection.execute(_HELD, {"pid": pid, "key": PROCESS_LOCK}).first() is None:
             self._retake(pid)
             raise StoreUncertainError(
-                f"{self._name}: the lock against a second process was lost and is taken again; another one may have "
-                "written meanwhile, so everything is loaded anew"
+                f"{self._name}: the lock against a second process was lost and reacquired; another process may have "
+                "written in between, so the state is loaded again"
             )
 
     def _retake(self, lost: object) -> None:
         with self._mutex:
-            if self._pid == lost:  # else another thread has done it
+            if self._pid == lost:  # otherwise another thread has done it
                 self.release()
                 self._take()
 
     def alone(self, connection: Connection) -> None:
-        """Wait for the locks of all that write."""
+        """Wait for every transaction that writes, and block new ones."""
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITERS_LOCK})
 
     def release(self) -> None:
-        """Let another process in."""
+        """Allow another process to use the database."""
         connection, self._connection = self._connection, None
         if connection is not None:
             _close(connection)
 
 
 def _close(connection: Connection) -> None:
-    """Also one that was lost, which SQLAlchemy leaves open."""
+    """Close a connection, even a lost one, which SQLAlchemy leaves open."""
     raw = connection.connection.dbapi_connection
     with contextlib.suppress(SQLAlchemyError, OSError):
         connection.close()

@@ -1,4 +1,4 @@
-"""Records to rows and back. Pure."""
+"""Pure conversion between records and database rows."""
 
 from __future__ import annotations
 
@@ -30,11 +30,12 @@ _PARTS = ("project", "pipeline", "version")
 
 
 def model_of(row: Fetched) -> ModelKey:
-    """The model that a row belongs to."""
+    """Return the model that a row belongs to."""
     return ModelKey(row["project"], row["pipeline"], row["version"])
 
 
 def alert_row(alert: AlertRow) -> Row:
+    """Return the row of an alert's state."""
     return {
         "rule": alert.rule, "fingerprint": alert.fingerprint, **alert.model.labels(), "state": int(alert.state),
         "active_at": alert.active_at, "fired_at": alert.fired_at, "keep_since": alert.keep_since,
@@ -43,6 +44,7 @@ def alert_row(alert: AlertRow) -> Row:
 
 
 def alert_of(row: Fetched) -> AlertRow:
+    """Return the alert state of a row."""
     return AlertRow(
         row["rule"], row["fingerprint"], model_of(row), State(row["state"]),
         row["active_at"], row["fired_at"], row["keep_since"], row["recent"],
@@ -50,6 +52,7 @@ def alert_of(row: Fetched) -> AlertRow:
 
 
 def episode_row(episode: Episode) -> Row:
+    """Return the row of an episode."""
     return {
         **episode.model.labels(), "started_at": episode.started_at, "leader": episode.leader,
         "rules": json.dumps(episode.rules), "attempts": episode.attempts, "ended_at": episode.ended_at,
@@ -58,6 +61,7 @@ def episode_row(episode: Episode) -> Row:
 
 
 def episode_of(row: Fetched) -> Episode:
+    """Return the episode of a row."""
     rules = tuple(json.loads(row["rules"]))
     return Episode(
         model_of(row), row["started_at"], row["leader"], rules, row["attempts"], row["ended_at"], row["end_reason"]
@@ -65,7 +69,7 @@ def episode_of(row: Fetched) -> Episode:
 
 
 def request_row(record: RequestRecord) -> Row:
-    """The row of a request; its body is what is sent, as the store's own JSON (NaN and infinities included)."""
+    """Return the row of a request; `body` is its immutable part, in the store's own JSON (may hold NaN, infinities)."""
     request = record.request
     body = {
         "reason": request.reason, "reasons": request.reasons, "labels": dict(request.labels),
@@ -90,6 +94,7 @@ def request_row(record: RequestRecord) -> Row:
 
 
 def request_of(row: Fetched) -> RequestRecord:
+    """Return the request of a row."""
     body = json.loads(row["body"])
     request = RetrainRequest(
         model=model_of(row), reason=body["reason"], triggered_at=row["triggered_at"], id=row["id"], rule=row["rule"],
@@ -110,6 +115,7 @@ def request_of(row: Fetched) -> RequestRecord:
 
 
 def decision_row(decision: Decision) -> Row:
+    """Return the row of a decision."""
     model = dict.fromkeys(_PARTS) if decision.model is None else decision.model.labels()
     return {
         "slot": decision.slot, "group_name": decision.group, "rule": decision.rule, **model,
@@ -121,6 +127,7 @@ def decision_row(decision: Decision) -> Row:
 
 
 def decision_of(row: Fetched) -> Decision:
+    """Return the decision of a row."""
     return Decision(
         row["slot"], row["group_name"], row["rule"], None if row["project"] is None else model_of(row),
         Outcome(row["outcome"]), row["before"], row["after"], row["reason"], row["verdict"], row["cause"],
@@ -130,6 +137,7 @@ def decision_of(row: Fetched) -> Decision:
 
 
 def delivery_of(row: Fetched) -> DeliveryRecord:
+    """Return the delivery of a row."""
     return DeliveryRecord(
         row["id"], row["request_id"], row["destination"], Kind(row["kind"]), DeliveryState(row["state"]),
         row["attempts"], row["queued_at"], row["next_at"], row["updated_at"], row["reason"], row["status"],
@@ -138,6 +146,7 @@ def delivery_of(row: Fetched) -> DeliveryRecord:
 
 
 def sighting_row(sighting: Sighting) -> Row:
+    """Return the row of an expected model's sighting."""
     return {
         "group_name": sighting.group, "signal": sighting.signal, **sighting.model.labels(),
         "first_seen": sighting.first_seen, "missing_since": sighting.missing_since,
@@ -145,10 +154,12 @@ def sighting_row(sighting: Sighting) -> Row:
 
 
 def sighting_of(row: Fetched) -> Sighting:
+    """Return the sighting of a row."""
     return Sighting(row["group_name"], row["signal"], model_of(row), row["first_seen"], row["missing_since"])
 
 
 def pause_row(pause: Pause) -> Row:
+    """Return the row of a pause."""
     return {
         "project": pause.project, "pipeline": pause.pipeline, "until": pause.until, "who": pause.who,
         "at": pause.at, "note": pause.note,
@@ -156,10 +167,12 @@ def pause_row(pause: Pause) -> Row:
 
 
 def pause_of(row: Fetched) -> Pause:
+    """Return the pause of a row."""
     return Pause(row["project"], row["pipeline"], row["until"], row["who"], row["at"], row["note"])
 
 
 def chunk_row(chunk: StateChunk) -> Row:
+    """Return the row of a chunk of strategy state."""
     models = [[model.project, model.pipeline, model.version] for model in chunk.models]
     return {
         "rule": chunk.rule, "fingerprint": chunk.fingerprint, "slot": chunk.slot,
@@ -168,5 +181,6 @@ def chunk_row(chunk: StateChunk) -> Row:
 
 
 def chunk_of(row: Fetched) -> StateChunk:
+    """Return the chunk of strategy state of a row."""
     models = tuple(ModelKey(*parts) for parts in json.loads(row["models"]))
     return StateChunk(row["rule"], row["fingerprint"], row["slot"], models, bytes(row["data"]))

@@ -1,4 +1,4 @@
-"""The durable store: SQLite or PostgreSQL through SQLAlchemy Core. One transaction a call; every error a StoreError."""
+"""Durable store: SQLite or PostgreSQL through SQLAlchemy Core. One transaction per call; errors are StoreErrors."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class SqlStore(TickSide, OutboxSide, HistorySide):
 
     @classmethod
     def open_sqlite(cls, path: Path) -> SqlStore:
-        """Open a SQLite file, made when it is missing. Raises StoreError and its subclasses."""
+        """Open a SQLite file, creating it if missing. Raises StoreError and its subclasses."""
         return cls(*open_sqlite(path))
 
     @classmethod
     def open_url(cls, url: str) -> SqlStore:
-        """Open a PostgreSQL database by URL. StoreBusyError, SchemaTooNewError, StoreError."""
+        """Open a PostgreSQL database by URL. Raises StoreError and its subclasses."""
         return cls(*open_url(url))
 
     @contextlib.contextmanager
@@ -50,7 +50,7 @@ class SqlStore(TickSide, OutboxSide, HistorySide):
             if not committing:
                 raise
             self._doubt()
-            raise StoreUncertainError(f"{error}; whether it was stored is not known, so it is loaded anew") from error
+            raise StoreUncertainError(f"{error}; the commit may or may not have succeeded: loading again") from error
 
     def _verify(self, connection: Connection) -> None:
         if self._owner is not None:
@@ -62,11 +62,11 @@ class SqlStore(TickSide, OutboxSide, HistorySide):
 
     @property
     def doubts(self) -> int:
-        """As ports.TickStore."""
+        """Number of commits so far whose outcome is unknown; see ports.TickStore."""
         return self._doubts
 
     def check(self) -> None:
-        """As ports.Store."""
+        """Raise StoreError unless the database can be written to."""
         with self._write():
             pass
 
@@ -80,7 +80,7 @@ class SqlStore(TickSide, OutboxSide, HistorySide):
                 yield reading
 
     def close(self) -> None:
-        """Let go of the database, and let another process in."""
+        """Close the database, and allow another process to use it."""
         self._engine.dispose()
         if self._owner is not None:
             self._owner.release()

@@ -1,4 +1,4 @@
-"""The schema. Instants are integers, milliseconds since the epoch, 0 = has not happened; text columns hold JSON."""
+"""Database schema. Instants are integers, milliseconds since the epoch, 0 = not happened; Text columns hold JSON."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from sqlalchemy import (
 
 metadata = MetaData()
 _Instant = BigInteger
-_Serial = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER PRIMARY KEY counts by itself in SQLite
+_Serial = BigInteger().with_variant(Integer, "sqlite")  # in SQLite only INTEGER PRIMARY KEY auto-increments
 
 
 def _model() -> tuple[Column[str], Column[str], Column[str]]:
-    """The three parts of a ModelKey."""
+    """Return the columns for the three parts of a ModelKey."""
     return tuple(Column(name, String, nullable=False) for name in ("project", "pipeline", "version"))  # type: ignore[return-value]
 
 
@@ -92,7 +92,7 @@ requests = Table(
     Column("triggered_at", _Instant, nullable=False, index=True),
     Column("state", String, nullable=False, index=True),
     Column("terminal", SmallInteger, nullable=False),
-    Column("body", Text, nullable=False),  # what never changes of the request
+    Column("body", Text, nullable=False),  # the request's immutable part
     Column("updated_at", _Instant, nullable=False),
     Column("receivers", Text, nullable=False),
     Column("destinations", Text, nullable=False),
@@ -121,7 +121,7 @@ deliveries = Table(
     Column("state", String, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("queued_at", _Instant, nullable=False),
-    Column("next_at", _Instant, nullable=False),  # a leased one: when its lease ends
+    Column("next_at", _Instant, nullable=False),  # while leased: the end of the lease
     Column("updated_at", _Instant, nullable=False),
     Column("worker", String, nullable=False),
     Column("reason", String, nullable=False),

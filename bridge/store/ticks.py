@@ -1,4 +1,4 @@
-"""The engine's side of the SQL store."""
+"""Engine side of the SQL store: loads the state at start, commits the changes of each tick."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SETTLED = [state.value for state in RequestState if state.in_flight or state is
 
 
 def _kept(statement: Insert) -> Mapping[str, ColumnElement[Any]]:
-    """What a delivery recorded in the meantime is kept: a request may be written from an older reading."""
+    """Return column expressions that keep what deliveries recorded since the request was read."""
     table, new = tables.requests, statement.excluded
     settled = or_(*(table.c.state == state for state in _SETTLED))  # IN cannot be part of an executemany
     overtaken = and_(new.state == RequestState.REQUESTED.value, settled)
@@ -47,34 +47,37 @@ def _kept(statement: Insert) -> Mapping[str, ColumnElement[Any]]:
 
 
 def save_requests(connection: Connection, records: Sequence[RequestRecord]) -> None:
-    """Write requests."""
+    """Insert or update requests."""
     upsert(connection, tables.requests, ("id",), [rows.request_row(record) for record in records], _kept)
 
 
 class TickSide(Side):
-    """ports.TickStore."""
+    """Implementation of ports.TickStore."""
 
     def load(self, since: Timestamp, sent_since: Timestamp = 0) -> Snapshot:
-        """What a start continues from."""
+        """Return the state to continue from after a start.
+
+        since: episodes that ended before are left out. sent_since: instant from which sent requests are listed.
+        """
         with self._read(alone=True) as connection:
             slots = {row.group_name: row.slot for row in connection.execute(select(tables.slots))}
             alerts = [rows.alert_of(row) for row in connection.execute(select(tables.alerts)).mappings()]
             recent = or_(tables.episodes.c.ended_at == 0, tables.episodes.c.ended_at >= since)
-            found = connection.execute(select(tables.episodes).where(recent)).mappings()
-            episodes = [rows.episode_of(row) for row in found]
+            episode_rows = connection.execute(select(tables.episodes).where(recent)).mappings()
+            episodes = [rows.episode_of(row) for row in episode_rows]
             requests = [rows.request_of(row) for row in self._load_requests(connection, recent)]
             state = [rows.chunk_of(row) for row in connection.execute(select(tables.strategy_state)).mappings()]
             seen = [rows.sighting_of(row) for row in connection.execute(select(tables.sightings)).mappings()]
             pauses = [rows.pause_of(row) for row in connection.execute(select(tables.pauses)).mappings()]
             table = tables.requests
-            asked = select(table.c.project, table.c.pipeline, table.c.sent_at)
-            asked = asked.where(table.c.sent_at > max(0, sent_since - 1)).order_by(table.c.sent_at, table.c.seq)
-            sent = [(PipelineKey(row.project, row.pipeline), row.sent_at) for row in connection.execute(asked)]
+            query = select(table.c.project, table.c.pipeline, table.c.sent_at)
+            query = query.where(table.c.sent_at > max(0, sent_since - 1)).order_by(table.c.sent_at, table.c.seq)
+            sent = [(PipelineKey(row.project, row.pipeline), row.sent_at) for row in connection.execute(query)]
         return Snapshot(slots, alerts, episodes, requests, state, seen, sent, pauses)
 
     @staticmethod
     def _load_requests(connection: Connection, recent: Any) -> list[Any]:
-        """Open ones, those of open and lately ended episodes, and the latest sent one of every pipeline."""
+        """Return open requests, those of open and recent episodes, and each pipeline's latest sent and ended one."""
         table, episode = tables.requests, tables.episodes
         same = [table.c[name] == episode.c[name] for name in _MODEL]
         of_recent = (
@@ -86,7 +89,7 @@ class TickSide(Side):
         return list(connection.execute(select(table).where(wanted).order_by(table.c.seq)).mappings())
 
     def commit(self, changes: TickChanges) -> None:
-        """One transaction: all of it, or nothing."""
+        """Write the changes of one tick in one transaction: all of them, or none."""
         with self._write() as connection:
             if changes.group:
                 upsert(connection, tables.slots, ("group_name",), [{"group_name": changes.group, "slot": changes.slot}])
@@ -96,8 +99,8 @@ class TickSide(Side):
             save_requests(connection, changes.requests)
             _queue(connection, changes.deliveries, changes.at)
             if changes.decisions:
-                told = [rows.decision_row(decision) for decision in changes.decisions]
-                connection.execute(tables.decisions.insert(), told)
+                decided = [rows.decision_row(decision) for decision in changes.decisions]
+                connection.execute(tables.decisions.insert(), decided)
             gone = [rows.chunk_row(chunk) for chunk in changes.state if not chunk.models]
             _delete(connection, tables.strategy_state, ("rule", "fingerprint"), gone)
             chunks = [rows.chunk_row(chunk) for chunk in changes.state if chunk.models]
@@ -105,7 +108,7 @@ class TickSide(Side):
             self._commit_sightings(connection, changes)
 
     def save_pause(self, pause: Pause) -> None:
-        """Pause, or with an `until` that is over: go on."""
+        """Store a pause, or remove it if its `until` is over."""
         table = tables.pauses
         with self._write() as connection:
             connection.execute(delete(table).where(table.c.until <= pause.at))
@@ -126,7 +129,7 @@ class TickSide(Side):
     @staticmethod
     def _commit_alerts(connection: Connection, changes: TickChanges) -> None:
         table, key = tables.alerts, ("rule", "fingerprint", *_MODEL)
-        # In their order, and the last word on a key wins: a stale row may be dropped and made anew in one tick.
+        # The last change of a key wins: a stale row may be removed and created again in one tick.
         last = {(row.rule, row.fingerprint, row.model): row for row in changes.alerts}
         gone = [rows.alert_row(row) for row in last.values() if row.blank]
         kept = [rows.alert_row(row) for row in last.values() if not row.blank]
@@ -142,12 +145,12 @@ def _delete(connection: Connection, table: Table, key: tuple[str, ...], gone: Se
 
 
 def latest_sent() -> Any:
-    """seq of the request of every pipeline that was sent last; one that was held may have been made before others."""
+    """Select `seq` of each pipeline's last sent request; one that was held may be older than others."""
     return _latest(tables.requests.c.sent_at)
 
 
 def latest_ended() -> Any:
-    """seq of the sent request of every pipeline that ended last: its cooldown counts."""
+    """Select `seq` of each pipeline's sent request that ended last: the cooldown counts from it."""
     return _latest(tables.requests.c.ended_at)
 
 
@@ -156,8 +159,8 @@ def _latest(by: ColumnElement[Any]) -> Any:
     order = func.row_number().over(
         partition_by=(table.c.project, table.c.pipeline), order_by=(by.desc(), table.c.seq.desc())
     )
-    ranked = select(table.c.seq, order.label("place")).where(table.c.sent_at > 0).subquery()
-    return select(ranked.c.seq).where(ranked.c.place == 1)
+    ranked = select(table.c.seq, order.label("rank")).where(table.c.sent_at > 0).subquery()
+    return select(ranked.c.seq).where(ranked.c.rank == 1)
 
 
 def _queue(connection: Connection, new: Sequence[NewDelivery], at: Timestamp) -> None:

@@ -1,1 +1,1 @@
-"""Strategies: one file each. Numpy and a pydantic config; no input, no output, no clock."""
+"""Strategies, one module each: NumPy and a pydantic configuration, without I/O and without a clock."""

@@ -1,4 +1,4 @@
-"""The strategy of rules that name none: it has no limit to choose."""
+"""`auto`: the default strategy, which needs no limit."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from bridge.domain.times import DAY, HOUR, MINUTE, Timestamp, parse_duration
 from bridge.domain.verdict import Cause, Code, Floats, Verdicts
 from bridge.strategies.base import RetrainStrategy, StateColumn, signal_word
 from bridge.strategies.detector import in_unit
-from bridge.strategies.stats.block_maxima import Extremes
+from bridge.strategies.stats.block_maxima import BlockMaxima
 from bridge.strategies.stats.counts import CountingConfig, Counts, counts, take_due
-from bridge.strategies.stats.seasonal_baseline import Habits
-from bridge.strategies.stats.share_cusum import LIMIT, Shares
+from bridge.strategies.stats.seasonal_baseline import SeasonalBaseline
+from bridge.strategies.stats.share_cusum import LIMIT, ShareCusum
 
-WINDOW = 5 * MINUTE  # what comes more often is put together
+WINDOW = 5 * MINUTE  # samples that arrive more often are combined
 STATISTICS = ("value", "change", "shift")
-VALUE_AT, CHANGE_AT, SHIFT_AT = range(3)
-SCORE = 5.5  # spreads of the usual peaks beyond their mean: an alarm
-CALM = 3.0  # less than SCORE by so much: nothing is going on any more
-LASTS = HOUR  # an alarm, after the last sample that was not calm
-ALLOWANCE, LEAST_SUM = 0.45, 9.5  # of the CUSUM of shifts, in sigmas
-LARGEST = 1e30  # what is further out, infinities too, is no number of a signal
-SAME = HOUR  # an unchanged number is looked at again after this time
+VALUE_INDEX, CHANGE_INDEX, SHIFT_INDEX = range(3)
+SCORE = 5.5  # alarm limit: standard deviations above the mean of past block maxima
+CALM = 3.0  # the signal is calm again when its score is this far below SCORE
+LASTS = HOUR  # how long an alarm continues after the last sample that was not calm
+ALLOWANCE, LEAST_SUM = 0.45, 9.5  # CUSUM of the shift: allowance and minimum, in sigmas
+LARGEST = 1e30  # values of this magnitude or more, infinities included, count as missing
+SAME = HOUR  # an unchanged value is evaluated again after this time
 _WORSE = frozenset({EventKind.LATENCY, EventKind.DRIFT, EventKind.INFERENCE_ERROR})
 
 Bools = NDArray[np.bool_]
@@ -34,9 +34,10 @@ Int8 = NDArray[np.int8]
 
 
 class AutoConfig(CountingConfig):
-    """`auto: {}`; side: which changes count; None = rises of latency, drift and error rate, both ways for custom ones.
+    """Parameters of `auto: {}`.
 
-    window: the range of the expressions; numbers that come more often, or than every five minutes, are put together.
+    - `side`: direction that counts; by default `up` for latency, drift and error rate, `both` for custom signals
+    - `window`: range of the expressions; samples more frequent than this, or than every five minutes, are combined
     """
 
     side: Literal["up", "down", "both"] | None = None
@@ -44,8 +45,12 @@ class AutoConfig(CountingConfig):
 
 @dataclass(frozen=True, slots=True)
 class AutoVerdicts(Verdicts):
-    """Verdicts, with what led to an alarm. which: (k,) the statistic, side: (k,) 1 or -1; usual: (k,) what was usual
-    of it, in the signal's unit; highest: (k,) the statistic since the alarm began.
+    """Verdicts with the cause of each alarm; all (k,).
+
+    which: index of the statistic in STATISTICS.
+    side: 1 for up, -1 for down.
+    usual: usual level, in the signal's unit.
+    highest: highest score since the alarm began.
     """
 
     which: Int8
@@ -54,17 +59,17 @@ class AutoVerdicts(Verdicts):
     highest: Floats
 
     def band(self) -> tuple[Floats, Floats]:
-        """No band, but the level that an alarm is about."""
+        """Return the usual level of breached models as both bounds; NaN elsewhere."""
         level = np.where(self.code == Code.BREACHED, self.usual, np.nan)
         return level, level
 
 
 class AutoStrategy(RetrainStrategy):
-    """Breached when a signal does what it has not done before; the strategy of rules that name none.
+    """Strategy that is breached when a signal behaves as never before; the default of rules that name none.
 
-    When to use: until you know better. Errors among requests: a CUSUM finds a share that has risen. Any other
-    signal: its value, its change and the CUSUM of its shift against the usual course of day and week are each compared
-    with the peaks that they had before. New levels and repeated peaks become usual within days.
+    When to use: you know no limit for the signal. For errors and requests, a CUSUM detects an increased error rate. For
+    other signals, the value, its change, and the CUSUM of its deviation from the daily and weekly baseline are each
+    compared with their past maxima. New levels and repeated peaks become usual within days.
     Sources: Page, Biometrika 41 (1954); Coles, An Introduction to Statistical Modeling of Extreme Values, 2001.
     """
 
@@ -78,19 +83,20 @@ class AutoStrategy(RetrainStrategy):
         self._config = config
         self._range = parse_duration(config.window)
         self._window = max(self._range, WINDOW)
-        self._extremes = Extremes(len(STATISTICS))
-        self._habits, self._shares = Habits(), Shares()
+        self._maxima = BlockMaxima(len(STATISTICS))
+        self._baseline, self._cusum = SeasonalBaseline(), ShareCusum()
         self.state_dtype = np.dtype([
             ("at", np.int64), ("cell", np.int64), ("seen", np.int64), ("sum", np.float64), ("samples", np.int32),
             ("looked", np.int64), ("last", np.float64), ("sums", np.float64, (2,)), ("on", np.bool_),
             ("loud", np.int64), ("known", np.bool_),
             ("score", np.float64), ("highest", np.float64), ("usual", np.float64), ("which", np.int8),
             ("side", np.int8), ("next", np.int64), ("requests", np.float64),
-            ("habits", list(Habits.fields)), ("extremes", self._extremes.fields), ("shares", list(Shares.fields)),
+            ("habits", list(SeasonalBaseline.fields)), ("extremes", self._maxima.fields),
+            ("shares", list(ShareCusum.fields)),
         ])  # fmt: skip
 
     def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> AutoVerdicts:
-        """Look at models whose window is over, and judge by the alarms that are on then."""
+        """Evaluate models whose window ends, and return verdicts from the alarms that are on then."""
         memory = np.zeros(len(batch), self.state_dtype) if state is None else state
         counted = VALUE not in batch.columns and ERRORS in batch.columns
         values = batch.values()
@@ -110,7 +116,7 @@ class AutoStrategy(RetrainStrategy):
     # ------------------------------------------------------------ windows
 
     def _finish(self, usable: Bools, batch: EventBatch, memory: StateColumn, *, counted: bool) -> None:
-        """Look at windows whose last expected number never came, once the next window begins."""
+        """Evaluate windows whose last expected sample never came, once the next window begins."""
         cell = batch.slot // self._window
         fresh = usable & (memory["cell"] != cell)
         if not fresh.any():
@@ -122,9 +128,9 @@ class AutoStrategy(RetrainStrategy):
         memory["cell"] = np.where(fresh, cell, memory["cell"])
 
     def _due(self, usable: Bools, slot: Timestamp, memory: StateColumn) -> Bools:
-        """Return the models (k,) whose window ends before their next sample comes, if that comes as the last one did.
+        """Return the models (k,) whose window ends before the next sample, if the interval stays the same.
 
-        Also count the time that each model was seen; a gap of more than an hour is an hour of it.
+        Also add up the time for which each model was seen; a gap counts as one hour at most.
         """
         step = np.where(memory["at"] > 0, slot - memory["at"], 0)
         seen = np.where(memory["at"] > 0, np.minimum(step, HOUR), self._window)
@@ -134,17 +140,17 @@ class AutoStrategy(RetrainStrategy):
         return due
 
     def _count(self, sample: Counts, slot: Timestamp, memory: StateColumn) -> None:
-        """Add up the samples of a window that do not overlap."""
+        """Add up the samples of a window, leaving out those that overlap."""
         taken = take_due(memory["next"], sample.some, slot, self._range)
         memory["sum"] += np.where(taken, sample.errors, 0.0)
         memory["requests"] += np.where(taken, sample.total, 0.0)
 
-    # ------------------------------------------------------------ looking
+    # ------------------------------------------------------------ evaluation
 
     def _end(self, due: Bools, slot: Timestamp, batch: EventBatch, memory: StateColumn, *, counted: bool) -> None:
-        """Look at windows (k,) that end at `slot`, and begin new ones.
+        """Evaluate windows (k,) that end at `slot`, and begin new ones.
 
-        Not at one without requests, nor so soon again at a number that has not changed.
+        Windows without requests are skipped, and so are unchanged values that were evaluated within the last hour.
         """
         if not due.any():
             return
@@ -164,20 +170,20 @@ class AutoStrategy(RetrainStrategy):
     def _look_at_counts(self, slot: Timestamp, _batch: EventBatch, own: StateColumn) -> None:
         passed = np.where(own["looked"] > 0, slot - own["looked"], self._window)
         shares = own["shares"]
-        found = self._shares.step(own["sum"], own["requests"], passed, own["seen"], shares)
+        change = self._cusum.step(own["sum"], own["requests"], passed, own["seen"], shares)
         own["shares"] = shares
         own["looked"], own["seen"] = slot, 0
-        own["known"] = found.known
-        self._score(found.total, own)
-        own["usual"] = np.where(own["on"] & ~found.hit, own["usual"], found.usual)
-        self._alarm(found.hit, found.total > LIMIT / 2, slot, own)
+        own["known"] = change.known
+        self._score(change.total, own)
+        own["usual"] = np.where(own["on"] & ~change.hit, own["usual"], change.usual)
+        self._alarm(change.hit, change.total > LIMIT / 2, slot, own)
 
     def _look_at_values(self, slot: Timestamp, batch: EventBatch, own: StateColumn) -> None:
         mean = own["sum"] / np.maximum(own["samples"], 1)
         numbers = forward(mean, batch)
         passed = np.where(own["looked"] > 0, slot - own["looked"], self._window)
         habits = own["habits"]
-        surprise = self._habits.step(numbers, slot, passed, habits)
+        surprise = self._baseline.step(numbers, slot, passed, habits)
         own["habits"] = habits
         change = np.where(own["looked"] > 0, numbers - forward(own["last"], batch), np.nan)
         own["last"], own["looked"] = mean, slot
@@ -185,36 +191,36 @@ class AutoStrategy(RetrainStrategy):
         statistics = np.stack([np.stack([numbers, -numbers], 1), np.stack([change, -change], 1), shift], 1)
         extremes = own["extremes"]
         means = extremes["mean"].copy()
-        scores = self._extremes.step(statistics, slot, extremes)
+        scores = self._maxima.step(statistics, slot, extremes)
         own["extremes"] = extremes
-        self._judge(scores, shift, means, surprise.expected, slot, batch, own)
+        self._evaluate(scores, shift, means, surprise.expected, slot, batch, own)
 
     @staticmethod
     def _add(z: Floats, own: StateColumn) -> Floats:
-        """(k, 2) the CUSUMs of rises and falls; NaN where z is not known."""
+        """Return the CUSUMs (k, 2) of rises and falls; NaN where z is unknown."""
         step = np.stack([z, -z], 1) - ALLOWANCE
         known = ~np.isnan(step)
         own["sums"] = np.where(known, np.maximum(own["sums"] + np.where(known, step, 0.0), 0.0), own["sums"])
         return np.where(known, own["sums"], np.nan)
 
-    def _judge(
+    def _evaluate(
         self, scores: Floats, shift: Floats, means: Floats, expected: Floats, slot: Timestamp, batch: EventBatch,
         own: StateColumn,
     ) -> None:  # fmt: skip
-        """The highest score of the sides that count decides; scores (k, 3, 2)."""
-        scores[:, SHIFT_AT][~(shift > LEAST_SUM)] = np.minimum(scores[:, SHIFT_AT], 0.0)[~(shift > LEAST_SUM)]
-        own["known"] |= ~np.isnan(scores[:, VALUE_AT, 0])
+        """Set alarms by the highest score (k, 3, 2) among the sides that count."""
+        scores[:, SHIFT_INDEX][~(shift > LEAST_SUM)] = np.minimum(scores[:, SHIFT_INDEX], 0.0)[~(shift > LEAST_SUM)]
+        own["known"] |= ~np.isnan(scores[:, VALUE_INDEX, 0])
         wanted = self._config.side or ("up" if batch.event in _WORSE else "both")
         counted = {"up": slice(0, 1), "down": slice(1, 2), "both": slice(0, 2)}[wanted]
         seen = np.where(np.isnan(scores), -np.inf, scores)[:, :, counted].reshape(len(own), -1)
-        place = seen.argmax(1)
-        best = seen[np.arange(len(own)), place]
+        index = seen.argmax(1)
+        best = seen[np.arange(len(own)), index]
         width = counted.stop - counted.start
-        which, side = place // width, place % width + counted.start
+        which, side = index // width, index % width + counted.start
         hit = best > SCORE
         begins = hit & ~own["on"]
         peak = np.where(side == 0, 1, -1) * means[np.arange(len(own)), which, side]
-        usual = np.where(which == VALUE_AT, backward(peak, batch), backward(expected, batch))
+        usual = np.where(which == VALUE_INDEX, backward(peak, batch), backward(expected, batch))
         for name, column in (("which", which), ("side", 1 - 2 * side), ("usual", usual)):
             own[name] = np.where(begins, column, own[name])
         self._score(np.maximum(best, -99.0), own)
@@ -232,38 +238,38 @@ class AutoStrategy(RetrainStrategy):
         own["loud"] = np.where(hit | (own["on"] & loud), slot, own["loud"])
         own["on"] = hit | (own["on"] & (slot - own["loud"] < LASTS))
 
-    # ------------------------------------------------------------ telling
+    # ------------------------------------------------------------ verdicts and reasons
 
     @staticmethod
     def _verdicts(values: Floats, usable: Bools, memory: StateColumn, limit: float) -> AutoVerdicts:
         known = memory["known"]
         code = np.where(memory["on"], np.int8(Code.BREACHED), np.int8(Code.OK))
         cause = np.where(usable, np.int8(Cause.WARMING_UP), np.int8(Cause.NAN))
-        sure = known & usable
-        code[~sure], cause[sure] = Code.INCONCLUSIVE, Cause.NONE
-        told = (memory[name].copy() for name in ("which", "side", "usual", "highest"))
-        return AutoVerdicts(code, cause, memory["score"].copy(), np.full(len(values), limit), *told)
+        conclusive = known & usable
+        code[~conclusive], cause[conclusive] = Code.INCONCLUSIVE, Cause.NONE
+        details = (memory[name].copy() for name in ("which", "side", "usual", "highest"))
+        return AutoVerdicts(code, cause, memory["score"].copy(), np.full(len(values), limit), *details)
 
     def describe(self, batch: EventBatch, position: int, verdicts: Verdicts) -> str:
-        """What is new, against what was usual, in the signal's unit."""
+        """Return how the value differs from its usual behaviour, in the signal's unit."""
         word, value = signal_word(batch), float(batch.values()[position])
         if not isinstance(verdicts, AutoVerdicts):
             return f"{word} {in_unit(value, batch)}"
         usual, score = in_unit(float(verdicts.usual[position]), batch), float(verdicts.highest[position])
         limit = float(verdicts.threshold[position])
         if ERRORS in batch.columns and VALUE not in batch.columns:
-            return f"{word} {in_unit(value, batch)}, usual is {usual} (CUSUM {score:.3g}, limit {limit:g})"
+            return f"{word} {in_unit(value, batch)}, usually {usual} (CUSUM {score:.3g}, limit {limit:g})"
         up = verdicts.side[position] > 0
         text = {
-            VALUE_AT: f"{'higher' if up else 'lower'} than before: its {'highs' if up else 'lows'} are usually {usual}",
-            CHANGE_AT: f"after a {'rise' if up else 'fall'} as it has not seen; {usual} was to be expected",
-            SHIFT_AT: f"{'above' if up else 'below'} its usual {usual} for the hour, for too long",
+            VALUE_INDEX: f"is {'higher' if up else 'lower'} than ever; usual {'highs' if up else 'lows'} are {usual}",
+            CHANGE_INDEX: f"{'rose' if up else 'fell'} more steeply than ever; {usual} was expected",
+            SHIFT_INDEX: f"has stayed {'above' if up else 'below'} its usual {usual} for this hour",
         }[int(verdicts.which[position])]
-        return f"{word} {in_unit(value, batch)} is {text} (score {score:.3g}, limit {limit:g})"
+        return f"{word} {in_unit(value, batch)} {text} (score {score:.3g}, limit {limit:g})"
 
 
 def forward(values: Floats, batch: EventBatch) -> Floats:
-    """Latencies as logarithms, shares as arc sines of their roots, where noise does not grow with the level."""
+    """Return values on a scale where noise does not grow with the level: logarithm of latencies, arcsine of shares."""
     if batch.event is EventKind.LATENCY:
         return np.asarray(np.log(np.maximum(values, 1e-12)))
     if batch.event is EventKind.INFERENCE_ERROR:
@@ -272,7 +278,7 @@ def forward(values: Floats, batch: EventBatch) -> Floats:
 
 
 def backward(numbers: Floats, batch: EventBatch) -> Floats:
-    """The other way round."""
+    """Return numbers of that scale as values in the signal's unit."""
     if batch.event is EventKind.LATENCY:
         return np.asarray(np.exp(numbers))
     if batch.event is EventKind.INFERENCE_ERROR:

@@ -1,4 +1,4 @@
-"""What every strategy is: verdicts over the columns of a batch, or over one event, each in terms of the other."""
+"""Base class of strategies: verdicts for the columns of a batch, or for a single event."""
 
 from __future__ import annotations
 
@@ -21,22 +21,25 @@ StateColumn = NDArray[np.void]
 
 
 class StrategyConfig(BaseModel):
-    """Parameters of a strategy as a rule file gives them; numbers are in the signal's unit."""
+    """Parameters of a strategy as written in a rule file; numbers are in the signal's unit."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class RetrainStrategy(ABC):
-    """Judges models. Write `analyse_batch` (columns, fast) or `analyse` (one event); the other one follows.
+    """Strategy: evaluates models. Implement `analyse_batch` (columns, fast) or `analyse` (one event), not both.
 
-    name: how rule files call it. Config: its parameters; the constructor takes one as its only positional argument, or
-    `from_config` builds it. needs: columns of the batch it reads. state_dtype: numpy dtype of what it remembers of
-    one model between slots (at most 2 KB), or None; the engine keeps it, over restarts too; of the class, or set by the
-    constructor when it depends on parameters. history: how far back, in ms, it wants to see before it is asked of the
-    present for the first time, 0 = not at all; warm_up: how long, in ms, it has numbers before it judges them, 0 = not
-    at all; both also of the class or set by the constructor. gives_p: its verdicts carry p, so that rules may say
-    `fdr`. inherits: a new version begins with what `successor` makes of the version before it; of the class or set by
-    the constructor. members: the parameter that is a list of other strategies, "" = none.
+    The attributes that follow belong to the class; state_dtype, history, warm_up and inherits may also be set by the
+    constructor when they depend on parameters.
+    name: name in rule files.
+    Config: class of the parameters; the only argument of the constructor, unless `from_config` is overridden.
+    needs: columns of the batch that the strategy reads.
+    state_dtype: NumPy dtype of the state of one model between slots (at most 2 KB), or None; the engine stores it.
+    history: ms of history to evaluate before the first live slot, 0 = none.
+    warm_up: ms of samples before the first verdict, 0 = none.
+    gives_p: the verdicts carry p-values, so that rules may use `fdr`.
+    inherits: a new version starts with the state that `successor` derives from the version before.
+    members: name of the parameter that lists other strategies, "" = none.
     """
 
     name: ClassVar[str]
@@ -57,35 +60,35 @@ class RetrainStrategy(ABC):
 
     @classmethod
     def from_config(cls, config: StrategyConfig) -> RetrainStrategy:
-        """The strategy for checked parameters."""
+        """Return a strategy with validated parameters."""
         return cls(config)  # type: ignore[call-arg]  # the documented constructor of a plug-in
 
     def new_state(self, size: int) -> StateColumn | None:
-        """State for `size` models that were never seen; all zero bits."""
+        """Return the initial state, all zero bits, of `size` new models."""
         return None if self.state_dtype is None else np.zeros(size, self.state_dtype)
 
     def successor(self, former: StateColumn) -> StateColumn:
-        """State (k,) with which new versions begin whose pipelines' versions before them had `former` (k,)."""
+        """Return the initial state (k,) of new versions, given the state `former` (k,) of the versions before them."""
         return np.zeros(len(former), former.dtype)
 
     def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Verdicts:
-        """Verdicts (k,) for the k elements of `batch`; `state` (k,) is theirs, to be changed in place.
+        """Return verdicts (k,) for the k elements of `batch` and update their `state` (k,) in place.
 
-        Raises StrategyError (or anything: the engine calls it Internal and lets the other rules go on).
+        Raises StrategyError; the engine reports any other exception as InternalError and continues with other rules.
         """
         verdicts = Verdicts.inconclusive(len(batch), Cause.NAN)
         values = batch.values()
-        for position, slot in enumerate(batch.index.tolist()):
+        for position, row in enumerate(batch.index.tolist()):
             value = values[position]
-            if value == value:  # noqa: PLR0124 - NaN is inconclusive, whatever the strategy
-                asked = self.analyse(batch.table[slot], batch.event_at(position))
-                verdicts.code[position] = Code.OK if asked is None else Code.BREACHED
+            if value == value:  # noqa: PLR0124 - NaN is always inconclusive
+                request = self.analyse(batch.table[row], batch.event_at(position))
+                verdicts.code[position] = Code.OK if request is None else Code.BREACHED
                 verdicts.cause[position] = Cause.NONE
                 verdicts.statistic[position] = value
         return verdicts
 
     def analyse(self, model: ModelKey, event: ModelEvent) -> RetrainRequest | None:
-        """One event of one model: a request when it calls for one, else None. Raises StrategyError."""
+        """Return a request if the event calls for retraining, else None. Raises StrategyError."""
         batch = EventBatch.of_event(model, event)
         verdicts = self.analyse_batch(batch, self._single_state(model))
         if verdicts.code[0] != Code.BREACHED:
@@ -93,13 +96,13 @@ class RetrainStrategy(ABC):
         return self._request(model, batch, verdicts)
 
     def describe(self, batch: EventBatch, position: int, verdicts: Verdicts) -> str:
-        """Why element `position` is breached, in one line with units."""
+        """Return in one line, with units, why element `position` is breached."""
         value, limit = float(verdicts.statistic[position]), float(verdicts.threshold[position])
         relation = "" if limit != limit else f" {'above' if value > limit else 'below'} {limit:.6g}"  # noqa: PLR0124
         return f"{signal_word(batch)} {value:.6g}{relation}"
 
     def _single_state(self, model: ModelKey) -> StateColumn | None:
-        """State of a model in the library's use, where no engine keeps it."""
+        """Return the state of a model when the strategy is used as a library, without an engine."""
         if self.state_dtype is None:
             return None
         singles: dict[ModelKey, StateColumn] = self.__dict__.setdefault("_singles", {})
@@ -125,7 +128,7 @@ class RetrainStrategy(ABC):
 
 
 def signal_word(batch: EventBatch) -> str:
-    """What people call the batch's signal in a sentence: its kind, and its name where that says more."""
+    """Return the words for the batch's signal in a sentence: its kind, and its name where that adds something."""
     if batch.event is EventKind.CUSTOM:
         return batch.name
     kind = "error rate" if batch.event is EventKind.INFERENCE_ERROR else batch.event.value
@@ -133,7 +136,7 @@ def signal_word(batch: EventBatch) -> str:
 
 
 def guarded(strategy: RetrainStrategy, batch: EventBatch, state: StateColumn | None) -> Verdicts:
-    """`analyse_batch`, where every failure is a StrategyError and the shape is what was promised."""
+    """Run `analyse_batch`. Raises StrategyError, or InternalError for any other exception or a wrong result size."""
     try:
         verdicts = strategy.analyse_batch(batch, state)
     except StrategyError:
@@ -141,7 +144,7 @@ def guarded(strategy: RetrainStrategy, batch: EventBatch, state: StateColumn | N
     except Exception as error:
         raise InternalError(f"{type(error).__name__} in strategy {strategy.name!r}: {error}") from error
     if len(verdicts) != len(batch):
-        raise InternalError(f"strategy {strategy.name!r} gave {len(verdicts)} verdicts for {len(batch)} models")
+        raise InternalError(f"strategy {strategy.name!r} returned {len(verdicts)} verdicts for {len(batch)} models")
     return verdicts
 
 

@@ -1,4 +1,4 @@
-"""How many times too fast a model burns its error budget, over a long and a short window at once."""
+"""`burn_rate`: multiwindow burn rate of an error budget."""
 
 from __future__ import annotations
 
@@ -13,28 +13,33 @@ from bridge.domain.batch import ERRORS, TOTAL, EventBatch
 from bridge.domain.times import parse_duration
 from bridge.domain.verdict import Cause, Code, Floats, Verdicts
 from bridge.strategies.base import RetrainStrategy, StateColumn, StrategyConfig, signal_word
-from bridge.strategies.stats.counts import Bools, CountingConfig, Counts, Span, counts, take_due
+from bridge.strategies.stats.counts import Bools, CountingConfig, Counts, DurationText, counts, take_due
 
-CELLS = 24  # of a window's ring: its length is right to 1/24
+CELLS = 24  # cells in the ring buffer of a window, whose length is therefore exact to 1/24
 
 
 class Pair(StrategyConfig):
-    """Burning when both windows burn faster than `factor`: the long one proves it, the short one says it goes on."""
+    """Pair of windows, breached when both burn faster than `factor`: the short window shows that it still does."""
 
-    long: Span
-    short: Span
+    long: DurationText
+    short: DurationText
     factor: float = Field(gt=0)
 
 
 class BurnRateConfig(CountingConfig):
-    """`burn_rate: {slo: 0.999}`; slo: share of good requests that was promised over `period`."""
+    """Parameters of `burn_rate: {slo: 0.999}`.
+
+    - `slo`: objective, as the share of good requests over `period`
+    - `confidence`: one-sided confidence of the lower bound of the error rate in the long window
+    - `min_coverage`: share of a window that must have samples
+    """
 
     slo: float = Field(gt=0, lt=1)
     pairs: tuple[Pair, ...] = Field(
         default=(Pair(long="6h", short="30m", factor=6), Pair(long="3d", short="6h", factor=1)),
         min_length=1, max_length=3,
     )  # fmt: skip
-    period: Span = "30d"
+    period: DurationText = "30d"
     confidence: float = Field(default=0.95, ge=0.5, lt=1)
     min_coverage: float = Field(default=0.5, gt=0, le=1)
 
@@ -53,11 +58,11 @@ class BurnRateConfig(CountingConfig):
 
 
 class BurnRateStrategy(RetrainStrategy):
-    """Breached while errors burn the budget of an objective too fast, over a long and a short window.
+    """Strategy that is breached while errors burn the budget of an SLO too fast, over a long and a short window.
 
-    When to use: there is an objective ("99.9 % of the requests are good over 30 days"), and requests are counted.
-    Burn rate 1 spends exactly the budget. The long window counts by the lower Wilson bound of its error rate, so
-    that one failure among ten requests is no breach.
+    When to use: you have an SLO ("99.9 % of requests are good over 30 days") and counters of requests and errors. A
+    burn rate of 1 spends exactly the budget. The long window uses the lower Wilson bound of its error rate, so that one
+    failure among ten requests is not a breach.
     Source: Beyer et al. (eds.), The Site Reliability Workbook, O'Reilly 2018, chapter 5, approach 6.
     """
 
@@ -70,9 +75,9 @@ class BurnRateStrategy(RetrainStrategy):
         self._budget = 1 - config.slo
         self._z = NormalDist().inv_cdf(config.confidence)
         self._window = parse_duration(config.window)
-        spans = chain.from_iterable((pair.long, pair.short) for pair in config.pairs)
-        self._lengths = np.array(sorted({parse_duration(span) for span in spans}), np.int64)
-        self._places = [(self._place(pair.long), self._place(pair.short)) for pair in config.pairs]
+        windows = chain.from_iterable((pair.long, pair.short) for pair in config.pairs)
+        self._lengths = np.array(sorted({parse_duration(window) for window in windows}), np.int64)
+        self._indices = [(self._index(pair.long), self._index(pair.short)) for pair in config.pairs]
         self.warm_up = round(config.min_coverage * int(self._lengths[-1]))
         size = len(self._lengths)
         self.state_dtype = np.dtype(
@@ -85,61 +90,63 @@ class BurnRateStrategy(RetrainStrategy):
         )
 
     def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Verdicts:
-        """Count the samples that are due, and judge every pair of windows."""
+        """Count the samples that are due, and evaluate every pair of windows."""
         memory = np.zeros(len(batch), self.state_dtype) if state is None else state
         sample = counts(batch, self._config)
         self._count(sample, memory, batch.slot)
-        # einsum adds up many short rows five times faster than sum, and each by itself.
+        # einsum sums many short rows five times faster than sum, and each row independently of the others.
         sums = np.einsum("kwcj->kwc", memory["ring"]).astype(np.float64)
         errors, total, samples = np.moveaxis(sums, 2, 0)
         seen = samples * self._window >= self._config.min_coverage * self._lengths
-        verdicts = self._judge(errors, total, seen)
+        verdicts = self._evaluate(errors, total, seen)
         _forbid(verdicts, ~sample.usable, Cause.NAN)
         return verdicts
 
     def describe(self, batch: EventBatch, position: int, verdicts: Verdicts) -> str:
-        """Factor, windows, and what that is of the budget."""
+        """Return burn rate, windows, and the share of the budget that was spent."""
         burn, factor = float(verdicts.statistic[position]), float(verdicts.threshold[position])
         pair = next(pair for pair in self._config.pairs if pair.factor == factor)
         spent = burn * parse_duration(pair.long) / parse_duration(self._config.period)
         return (
             f"{signal_word(batch)} burns the error budget at least {burn:.3g} times as fast as an objective of"
             f" {100 * self._config.slo:.7g} % allows, over {pair.long} and {pair.short} (limit {factor:g}):"
-            f" {100 * spent:.3g} % of the budget of {self._config.period} in {pair.long}"
+            f" {100 * spent:.3g} % of the {self._config.period} budget spent in {pair.long}"
         )
 
-    def _place(self, span: str) -> int:
-        return int(np.searchsorted(self._lengths, parse_duration(span)))
+    def _index(self, window: str) -> int:
+        return int(np.searchsorted(self._lengths, parse_duration(window)))
 
     def _count(self, sample: Counts, memory: StateColumn, slot: int) -> None:
-        """Let old cells go, and add to the newest ones: requests of the samples that are due, and windows seen.
+        """Clear old cells, and add to the newest ones the requests of samples that are due, and the windows seen.
 
-        Both take turns of their own: a window without requests is seen, and takes no turn from a step that follows.
+        Both are due independently: a window without requests is seen without delaying a counter step that follows.
         """
         cell = slot * CELLS // self._lengths
         ring, known = memory["ring"], memory["cell"]
-        held = cell[:, None] - (cell[:, None] - np.arange(CELLS)) % CELLS  # (w, CELLS): whose cell is here now
+        current = (
+            cell[:, None] - (cell[:, None] - np.arange(CELLS)) % CELLS
+        )  # (w, CELLS): cell number at each ring index
         oldest = known.min(axis=0, initial=slot)
-        for window, place in np.argwhere(held > oldest[:, None]).tolist():
-            ring[known[:, window] < held[window, place], window, :, place] = 0
+        for window, index in np.argwhere(current > oldest[:, None]).tolist():
+            ring[known[:, window] < current[window, index], window, :, index] = 0
         memory["cell"] = cell
         due = np.flatnonzero(take_due(memory["next"], sample.some, slot, self._window))
         added = np.stack([sample.errors[due], sample.total[due]], axis=1)
         seen = np.flatnonzero(take_due(memory["seen"], sample.usable, slot, self._window))
-        for window, place in enumerate((cell % CELLS).tolist()):
-            ring[due, window, :2, place] += added
-            ring[seen, window, 2, place] += 1
+        for window, index in enumerate((cell % CELLS).tolist()):
+            ring[due, window, :2, index] += added
+            ring[seen, window, 2, index] += 1
 
-    def _judge(self, errors: Floats, total: Floats, seen: Bools) -> Verdicts:
+    def _evaluate(self, errors: Floats, total: Floats, seen: Bools) -> Verdicts:
         """Verdicts of windows (k, w): one pair that burns is enough, and all have to be known to be healthy."""
         known = seen & (total > 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             rate = np.where(known, errors / total / self._budget, np.nan)
             least = np.where(known, wilson_lower(errors, total, self._z) / self._budget, np.nan)
-        shape = (len(errors), len(self._places))
+        shape = (len(errors), len(self._indices))
         burns, sure = np.empty(shape), np.empty(shape, np.bool_)
         factors = np.array([pair.factor for pair in self._config.pairs])
-        for column, (long, short) in enumerate(self._places):
+        for column, (long, short) in enumerate(self._indices):
             burns[:, column] = np.fmin(least[:, long], rate[:, short])
             sure[:, column] = known[:, long] & known[:, short]
         high = burns > factors
@@ -154,7 +161,7 @@ class BurnRateStrategy(RetrainStrategy):
 
 
 def wilson_lower(errors: Floats, total: Floats, z: float) -> Floats:
-    """Lower bound of the share errors / total: Wilson, JASA 22 (1927); z: quantile of the one-sided confidence."""
+    """Return the lower Wilson bound of errors / total (JASA 22, 1927); z: quantile of the one-sided confidence."""
     share, square = errors / total, z * z
     half = z * np.sqrt(share * (1 - share) / total + square / (4 * total * total))
     return np.asarray(np.maximum((share + square / (2 * total) - half) / (1 + square / total), 0.0))

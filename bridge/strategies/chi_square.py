@@ -1,4 +1,4 @@
-"""Whether two histograms are of one distribution: Pearson's test of homogeneity over their buckets."""
+"""`chi_square`: Pearson's test of homogeneity over the buckets of two histograms."""
 
 from __future__ import annotations
 
@@ -6,20 +6,30 @@ import numpy as np
 from pydantic import Field
 
 from bridge.domain.batch import EventBatch
-from bridge.strategies.histograms import Finding, HistogramConfig, HistogramStrategy, Pair, chi_square_statistic, merged
+from bridge.strategies.histograms import (
+    Comparison,
+    HistogramConfig,
+    HistogramPair,
+    HistogramStrategy,
+    chi_square_statistic,
+    merged,
+)
 from bridge.strategies.stats import distributions
 
 
 class ChiSquareConfig(HistogramConfig):
-    """`chi_square: {min_effect: 0.1}`. min_effect: the share of observations that are in other buckets."""
+    """Parameters of `chi_square: {min_effect: 0.1}`.
+
+    - `min_effect`: least share of observations in different buckets
+    """
 
     min_effect: float = Field(default=0.1, ge=0, lt=1)
 
 
 class ChiSquareStrategy(HistogramStrategy):
-    """Breached while a histogram differs from its reference: chi-square, and how many observations moved.
+    """Strategy that is breached while a histogram differs significantly, and by enough, from its reference.
 
-    When to use: a histogram is there, and any change of its shape matters. The best calibrated one on buckets.
+    When to use: you have a histogram, and any change of its shape matters. Best calibrated of the tests on buckets.
     """
 
     name = "chi_square"
@@ -28,22 +38,22 @@ class ChiSquareStrategy(HistogramStrategy):
     def __init__(self, config: ChiSquareConfig) -> None:
         super().__init__(config, config.min_effect)
 
-    def compare(self, pair: Pair) -> Finding:
-        """Cells with fewer than 5 expected observations are merged; one cell alone tells nothing."""
+    def compare(self, pair: HistogramPair) -> Comparison:
+        """Compare merged cells that expect at least 5 observations each; a single cell is blind."""
         cells = merged(pair)
         statistic = chi_square_statistic(cells, pair.n, pair.m)
         p = distributions.chi_square(statistic, np.maximum(cells.number - 1, 1))
-        # Half of the differences of all shares: what went to another bucket is missing in its own.
-        apart = cells.current / np.maximum(pair.n, 1)
-        apart -= cells.reference / np.maximum(pair.m, 1)
-        moved = np.abs(apart, out=apart).sum(axis=0) / 2
-        return Finding(moved, p, (p <= self._alpha) & (moved >= self._limit), cells.number < 2)
+        # Half of the absolute differences: an observation that moved is missing in one bucket and extra in another.
+        difference = cells.current / np.maximum(pair.n, 1)
+        difference -= cells.reference / np.maximum(pair.m, 1)
+        moved = np.abs(difference, out=difference).sum(axis=0) / 2
+        return Comparison(moved, p, (p <= self._alpha) & (moved >= self._limit), cells.number < 2)
 
-    def told(self, batch: EventBatch, pair: Pair) -> str:
-        """Statistic, degrees of freedom, p, and the share that moved."""
+    def summarise(self, batch: EventBatch, pair: HistogramPair) -> str:
+        """Return the statistic, its degrees of freedom, p, and the share of observations that moved."""
         cells = merged(pair)
-        statistic, found = chi_square_statistic(cells, pair.n, pair.m), self.compare(pair)
+        statistic, result = chi_square_statistic(cells, pair.n, pair.m), self.compare(pair)
         return (
-            f"chi-square {statistic[0]:.4g} (df {cells.number[0] - 1}), p {found.p[0]:.2g} (limit {self._alpha:g});"
-            f" {100 * found.statistic[0]:.3g} % of the observations in other buckets (limit {100 * self._limit:g} %)"
+            f"chi-square {statistic[0]:.4g} (df {cells.number[0] - 1}), p {result.p[0]:.2g} (limit {self._alpha:g});"
+            f" {100 * result.statistic[0]:.3g} % of observations in different buckets (limit {100 * self._limit:g} %)"
         )

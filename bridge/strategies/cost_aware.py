@@ -1,4 +1,4 @@
-"""Whether keeping a model is expected to cost more than retraining it."""
+"""`cost_aware`: expected cost of keeping a model against the cost of retraining it."""
 
 from __future__ import annotations
 
@@ -13,29 +13,36 @@ from bridge.domain.times import DAY, HOUR, Timestamp, format_duration, parse_dur
 from bridge.domain.verdict import Cause, Code, Floats, Verdicts
 from bridge.strategies.base import RetrainStrategy, StateColumn, signal_word
 from bridge.strategies.stats.change_point import CELLS, Change, changes
-from bridge.strategies.stats.counts import Bools, CountingConfig, Counts, Span, counts, take_due
+from bridge.strategies.stats.counts import Bools, CountingConfig, Counts, DurationText, counts, take_due
 
-CHUNK = 2048  # models at once, so that their histories stay in the cache
-FORGET = 0.8  # what a version before the last one counts for
-MEMORY = 0.4  # of a model's usual life: after so long the level that its training reached says little of another one
-SURE = 0.95  # more is not worth a word
-LEAST = 0.02  # weight of a training that came right after another one
+CHUNK = 2048  # models processed together, so that their histories fit into the CPU cache
+FORGET = 0.8  # factor on the weight of older versions, per version
+MEMORY = 0.4  # share of a model's usual lifetime after which its initial error rate no longer predicts the next one's
+SURE = 0.95  # a higher share of fulfilled predictions is not mentioned
+LEAST = 0.02  # weight of a training that directly followed another one
 
 
 class CostAwareConfig(CountingConfig):
-    """`cost_aware: {retraining_cost: 500}`: in the unit of `error_cost`, by default errors of one request each."""
+    """Parameters of `cost_aware: {retraining_cost: 500}`.
+
+    - `retraining_cost`: cost of a retraining, in the unit of `error_cost`
+    - `error_cost`: cost of a failed request; by default 1, so that costs are numbers of failed requests
+    - `horizon`: longest lifetime of a version that is assumed
+    """
 
     retraining_cost: float = Field(gt=0)
     error_cost: float = Field(default=1.0, gt=0)
-    horizon: Span = "30d"
+    horizon: DurationText = "30d"
 
 
 @dataclass(frozen=True, slots=True)
 class Costs(Verdicts):
-    """Verdicts, with what they are made of, all (k,).
+    """Verdicts with their inputs; all (k,).
 
-    now, reach: error rates, and after another training. life: ms. kept: the share of what was expected of retrainings
-    that came true.
+    now: current error rate.
+    reach: expected error rate after a retraining.
+    life: expected lifetime of a version, in ms.
+    kept: share of the improvement predicted for past retrainings that came true.
     """
 
     now: Floats
@@ -45,12 +52,12 @@ class Costs(Verdicts):
 
 
 class CostAwareStrategy(RetrainStrategy):
-    """Breached when the errors that a retraining would save are expected to cost more than it.
+    """Strategy that is breached when the errors that a retraining would avoid are expected to cost more than it does.
 
-    When to use: what a retraining costs, and what a failed request costs, can be said in one unit. How bad the model
-    is now is averaged over all times at which its error rate may have changed; how good another one would be is what
-    trainings of the same pipeline reached, and how long that lasts is how long its models did.
-    Sources, of the question: Mahadevan and Mathioudakis, Knowledge-Based Systems 293 (2024); Regol et al., ICML 2025.
+    When to use: you can state the costs of a retraining and of a failed request in one unit. The current error rate is
+    averaged over all possible change points. The error rate after a retraining, and the time for which it lasts, are
+    estimated from earlier versions of the pipeline.
+    Sources of the problem: Mahadevan and Mathioudakis, Knowledge-Based Systems 293 (2024); Regol et al., ICML 2025.
     """
 
     name = "cost_aware"
@@ -73,21 +80,21 @@ class CostAwareStrategy(RetrainStrategy):
         self.history = self._horizon
 
     def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Costs:
-        """Add the samples that are due to their models' histories, and weigh the costs anew where there are some."""
+        """Add the samples that are due to the histories of their models, and update the savings of those models."""
         memory = np.zeros(len(batch), self.state_dtype) if state is None else state
         sample = counts(batch, self._config)
         lives = sample.usable & (memory["began"] > 0) | sample.some
         memory["windows"] += take_due(memory["seen"], lives, batch.slot, self._window)
         due = np.flatnonzero(take_due(memory["next"], sample.some, batch.slot, self._window))
         for start in range(0, len(due), CHUNK):
-            some = due[start : start + CHUNK]
-            mine = memory[some]
-            _add(mine, Counts(sample.errors[some], sample.total[some], sample.usable[some]), batch.slot)
+            rows = due[start : start + CHUNK]
+            mine = memory[rows]
+            _add(mine, Counts(sample.errors[rows], sample.total[rows], sample.usable[rows]), batch.slot)
             self._weigh(mine)
-            memory[some] = mine
+            memory[rows] = mine
         saving, known = memory["saving"].copy(), memory["known"]
         code = np.where(saving > self._config.retraining_cost, np.int8(Code.BREACHED), np.int8(Code.OK))
-        found = Costs(
+        costs = Costs(
             code,
             np.zeros(len(code), np.int8),
             saving,
@@ -98,11 +105,11 @@ class CostAwareStrategy(RetrainStrategy):
             self._kept(memory),
         )
         for doubtful, cause in ((~known, Cause.INSUFFICIENT), (~sample.usable, Cause.NAN)):
-            found.code[doubtful], found.cause[doubtful] = Code.INCONCLUSIVE, cause
-        return found
+            costs.code[doubtful], costs.cause[doubtful] = Code.INCONCLUSIVE, cause
+        return costs
 
     def successor(self, former: StateColumn) -> StateColumn:
-        """What the next version takes over: levels that trainings reached, and how long their models lasted."""
+        """Return the initial state of the next version: error rates after trainings, and lifetimes of versions."""
         state = np.zeros(len(former), self.state_dtype)
         seen = former["known"]
         own = np.where(former["versions"] > 0, former["own"], 1.0)
@@ -113,79 +120,80 @@ class CostAwareStrategy(RetrainStrategy):
         state["own"] = np.maximum(1 - np.exp(-age / self._memory(former)), LEAST)
         state["lives"] = former["lives"] + np.where(seen, age, 0.0)
         state["versions"] = former["versions"] + seen
-        one, told = self._came_true(former)
-        state["kept"], state["promises"] = kept * (former["kept"] + one), kept * (former["promises"] + told)
-        asked = former["saving"] > self._config.retraining_cost
+        share, predicted = self._fulfilled(former)
+        state["kept"], state["promises"] = kept * (former["kept"] + share), kept * (former["promises"] + predicted)
+        requested = former["saving"] > self._config.retraining_cost
         state["before"] = former["now"]
-        state["promised"] = np.where(seen & asked, former["now"] - former["reach"], 0.0)
+        state["promised"] = np.where(seen & requested, former["now"] - former["reach"], 0.0)
         return state
 
     def describe(self, batch: EventBatch, position: int, verdicts: Verdicts) -> str:
-        """Both error rates, for how long, and both costs."""
+        """Return both error rates, the expected lifetime, and both costs."""
         if not isinstance(verdicts, Costs):
             return super().describe(batch, position, verdicts)
         saving, cost = float(verdicts.statistic[position]), float(verdicts.threshold[position])
         life = _rounded(float(verdicts.life[position]))
         share = float(verdicts.kept[position])
-        less = "" if share > SURE else f" (so far {100 * share:.0f} % of what was expected came true, and is counted)"
+        scaled = "" if share > SURE else f" (scaled to the {100 * share:.0f} % of past predictions that came true)"
+        now, reach = 100 * verdicts.now[position], 100 * verdicts.reach[position]
         return (
-            f"{signal_word(batch)} {100 * verdicts.now[position]:.3g} %, and {100 * verdicts.reach[position]:.3g} %"
-            f" after a retraining: over the {life} that models of this pipeline last, keeping it is expected to cost"
-            f" {_amount(saving)} more{less}, a retraining costs {_amount(cost)}"
+            f"{signal_word(batch)} {now:.3g} %, expected {reach:.3g} % after retraining: over the {life} that models of"
+            f" this pipeline last, keeping the model is expected to cost {_amount(saving)} more{scaled};"
+            f" a retraining costs {_amount(cost)}"
         )
 
     def _age(self, memory: StateColumn) -> Floats:
-        """(k,) ms in service, as far as it was seen."""
+        """Return the observed time in service (k,), in ms."""
         return np.asarray((memory["last"] - memory["began"]).astype(np.float64) + self._window * (memory["last"] > 0))
 
     def _life(self, memory: StateColumn) -> Floats:
-        """(k,) ms that a version lasts: the mean of those that were, the present one counted as if it ended now."""
+        """Return the mean lifetime of versions (k,), in ms; the current version counts as if it ended now."""
         mean = (memory["lives"] + self._age(memory)) / (memory["versions"] + 1)
         return np.asarray(np.minimum(mean, self._horizon))
 
     def _memory(self, memory: StateColumn) -> Floats:
         return np.asarray(np.maximum(MEMORY * self._life(memory), self._window))
 
-    def _came_true(self, memory: StateColumn) -> tuple[Floats, Floats]:
-        """What the version's training brought of what was expected of it, 0 to 1, and whether something was; (k,)."""
+    def _fulfilled(self, memory: StateColumn) -> tuple[Floats, Floats]:
+        """Return the achieved share (k,) of the predicted improvement, and 1 where an improvement was predicted."""
         promised = memory["known"] & (memory["promised"] > 0)
         gained = memory["before"] - memory["fresh"]
-        one = np.clip(gained / np.where(promised, memory["promised"], 1.0), 0.0, 1.0)
-        return np.where(promised, one, 0.0), promised.astype(np.float64)
+        share = np.clip(gained / np.where(promised, memory["promised"], 1.0), 0.0, 1.0)
+        return np.where(promised, share, 0.0), promised.astype(np.float64)
 
     def _kept(self, memory: StateColumn) -> Floats:
-        """The mean of that over the versions, older ones counting less, and one that is imagined to have kept all."""
-        one, told = self._came_true(memory)
-        return np.asarray((1 + memory["kept"] + one) / (1 + memory["promises"] + told))
+        """Return the weighted mean of fulfilled shares (k,), including one pseudo-version that fulfilled everything."""
+        share, predicted = self._fulfilled(memory)
+        return np.asarray((1 + memory["kept"] + share) / (1 + memory["promises"] + predicted))
 
     def _weigh(self, mine: StateColumn) -> None:
-        """What a retraining is expected to save, from histories that have something new."""
-        found = changes(mine["errors"].astype(np.float64), mine["total"].astype(np.float64), _used(mine))
-        mine["now"], mine["fresh"], mine["known"] = found.now, found.before, True
+        """Update the expected saving from histories that have new samples."""
+        change = changes(mine["errors"].astype(np.float64), mine["total"].astype(np.float64), _used(mine))
+        mine["now"], mine["fresh"], mine["known"] = change.now, change.before, True
         own = np.where(mine["versions"] > 0, mine["own"], 1.0)
-        usual = (mine["past"] + own * found.before) / (mine["weight"] + own)
+        usual = (mine["past"] + own * change.before) / (mine["weight"] + own)
         near = np.exp(-self._age(mine) / self._memory(mine))
-        reach = near * found.before + (1 - near) * usual
+        reach = near * change.before + (1 - near) * usual
         each_ms = mine["total"].sum(axis=1) * self._config.error_cost / (mine["windows"] * self._window)
-        saved = (found.now - reach) * each_ms * self._kept(mine)
+        saved = (change.now - reach) * each_ms * self._kept(mine)
         mine["reach"] = reach
-        mine["saving"] = np.where(self._settling(found, mine, saved), 0.0, saved * self._life(mine))
+        mine["saving"] = np.where(self._settling(change, mine, saved), 0.0, saved * self._life(mine))
 
-    def _settling(self, found: Change, mine: StateColumn, saved: Floats) -> Bools:
-        """(k,) where a change is so new that a training would see both sides of it, and waiting costs little."""
+    def _settling(self, change: Change, mine: StateColumn, saved: Floats) -> Bools:
+        """Return where (k,) a change is too recent for a training to learn from it, and waiting costs little."""
         single = np.where(mine["filled"] > 0, mine["filled"], mine["each"]) == 1
         samples = mine["filled"] + mine["cells"].astype(np.int64) * mine["each"]
         until_next = self._window * mine["windows"] / samples
-        return np.asarray((found.newest > 0.5) & single & (saved * until_next < self._config.retraining_cost))
+        return np.asarray((change.newest > 0.5) & single & (saved * until_next < self._config.retraining_cost))
 
 
 def _used(mine: StateColumn) -> NDArray[np.int64]:
-    """(k,) cells with something in them."""
+    """Return the number of cells in use (k,)."""
     return mine["cells"].astype(np.int64) + (mine["filled"] > 0)
 
 
 def _add(mine: StateColumn, sample: Counts, slot: Timestamp) -> None:
-    """One sample of each; a history whose cells are all full goes on with half as many, twice as long."""
+    """Add one sample per model; when all cells are full, merge them in pairs into cells of twice the length."""
     new = mine["each"] == 0
     mine["each"][new], mine["began"][new] = 1, slot
     full = np.flatnonzero(mine["cells"] == CELLS)

@@ -1,4 +1,4 @@
-"""When a value that drifts slowly will cross a limit, and whether that is sooner than a retraining is done."""
+"""`decay`: forecast of when a trend crosses a limit, compared with the lead time of a retraining."""
 
 from __future__ import annotations
 
@@ -13,27 +13,33 @@ from bridge.domain.times import DAY, HOUR, MINUTE, SECOND, Timestamp, parse_dura
 from bridge.domain.verdict import Cause, Code, Floats, Verdicts
 from bridge.strategies.base import RetrainStrategy, StateColumn, StrategyConfig, signal_word
 from bridge.strategies.detector import in_unit
-from bridge.strategies.stats.counts import Span
+from bridge.strategies.stats.counts import DurationText
 from bridge.strategies.stats.trend import LEAST, Lines, fit, student
 
-CELLS = 64  # means of a window; the last one is still being filled
+CELLS = 64  # cell means per window; the last cell is still being filled
 UNITS = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"))
 
 
 class DecayConfig(StrategyConfig):
-    """`decay: {min: 0.85, lead_time: 3d}`; max, min: the limit that must not be crossed, in the signal's unit."""
+    """Parameters of `decay: {min: 0.85, lead_time: 3d}`.
+
+    - `max`, `min`: limits that must not be crossed, in the signal's unit
+    - `lead_time`: time from a request to the new version in service
+    - `confidence`: of the interval of the crossing time
+    - `min_coverage`: share of the window that must have samples
+    """
 
     max: float | None = None
     min: float | None = None
-    lead_time: Span
-    window: Span = "7d"
+    lead_time: DurationText
+    window: DurationText = "7d"
     confidence: float = Field(default=0.9, ge=0.5, lt=1)
     min_coverage: float = Field(default=0.5, ge=LEAST / CELLS, le=1)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.max is None and self.min is None:
-            raise ValueError("needs max, min or both")
+            raise ValueError("requires max, min or both")
         if self.max is not None and self.min is not None and self.min >= self.max:
             raise ValueError(f"min ({self.min:g}) must be less than max ({self.max:g})")
         if parse_duration(self.window) < CELLS * SECOND:
@@ -43,9 +49,12 @@ class DecayConfig(StrategyConfig):
 
 @dataclass(frozen=True, slots=True)
 class Forecast(Verdicts):
-    """Verdicts, with the limit that is nearest, the line at this slot (slope per ms), and the crossing's bounds in ms.
+    """Verdicts with the forecast behind them; all (k,).
 
-    earliest, latest: NaN where the line does not lead there, or is too uncertain for a bound.
+    limit: the limit that is crossed first, in the signal's unit.
+    level: height of the line at this slot.
+    slope: slope of the line, per ms.
+    earliest, latest: bounds of the crossing, in ms from the slot; NaN where the line moves away or is too uncertain.
     """
 
     limit: Floats
@@ -56,12 +65,12 @@ class Forecast(Verdicts):
 
 
 class DecayStrategy(RetrainStrategy):
-    """Breached when a value's trend will cross a limit before a retraining could be done, or has.
+    """Strategy that is breached when a trend will cross a limit before a retraining can finish, or has crossed it.
 
-    When to use: quality wears out slowly, such as a falling accuracy, and a retraining takes long. A line is fitted to
-    the window's means; the interval of its crossing time allows for noise that hangs together.
-    Sources: Fieller, Journal of the Royal Statistical Society B 16 (1954), of the ratio's interval; Bayley and
-    Hammersley, Supplement to the JRSS 8 (1946), of the number of independent samples in correlated ones.
+    When to use: quality degrades slowly, such as a falling accuracy, and a retraining takes long. A line is fitted to
+    the cell means of the window; the interval of its crossing time allows for autocorrelated noise.
+    Sources: Fieller, Journal of the Royal Statistical Society B 16 (1954), for the interval of a ratio; Bayley and
+    Hammersley, Supplement to the JRSS 8 (1946), for the effective number of correlated samples.
     """
 
     name = "decay"
@@ -80,80 +89,80 @@ class DecayStrategy(RetrainStrategy):
         self.warm_up = self._window * self._least // CELLS
 
     def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Forecast:
-        """Add the samples to their cells, fit anew where one is full, and look how soon the lines cross."""
+        """Add the samples to their cells, refit lines where a cell is complete, and forecast the crossings."""
         memory = np.zeros(len(batch), self.state_dtype) if state is None else state
         values = batch.values()
         usable = np.isfinite(values)
         self._turn(memory, batch.slot * CELLS // self._window)
         memory["sum"] += np.where(usable, values, 0.0)
         memory["count"] += usable
-        found = self._forecast(Lines(*memory["line"].T), batch.slot)
+        forecast = self._forecast(Lines(*memory["line"].T), batch.slot)
         unknown = memory["line"][:, 5] == 0
         for doubtful, cause in ((unknown, Cause.WARMING_UP), (~usable, Cause.NAN)):
-            found.code[doubtful], found.cause[doubtful] = Code.INCONCLUSIVE, cause
-        return found
+            forecast.code[doubtful], forecast.cause[doubtful] = Code.INCONCLUSIVE, cause
+        return forecast
 
     def describe(self, batch: EventBatch, position: int, verdicts: Verdicts) -> str:
-        """Level, slope, and when it crosses the limit."""
+        """Return level, slope, and when the line crosses the limit."""
         if not isinstance(verdicts, Forecast):
             return super().describe(batch, position, verdicts)
         level, slope = float(f"{verdicts.level[position]:.3g}"), float(verdicts.slope[position])
         unit, word = next(((unit, word) for unit, word in UNITS if self._lead >= unit), (SECOND, "second"))
-        pace = f"{'falls' if slope < 0 else 'rises'} {in_unit(float(f'{abs(slope) * unit:.2g}'), batch)} a {word}"
+        pace = f"{'falls' if slope < 0 else 'rises'} {in_unit(float(f'{abs(slope) * unit:.2g}'), batch)} per {word}"
         first, last = float(verdicts.earliest[position]), float(verdicts.latest[position])
         limit = in_unit(float(verdicts.limit[position]), batch)
         if not last > 0:
-            return f"{signal_word(batch)} {in_unit(level, batch)} is past {limit} by its trend, and {pace}"
+            return f"{signal_word(batch)} {in_unit(level, batch)} is past {limit} by its trend and {pace}"
         within = f"within {max(first, 0.0) / unit:.2g} to {last / unit:.2g} {word}s"
-        took = f"a retraining takes {self._config.lead_time}"
-        return f"{signal_word(batch)} {in_unit(level, batch)} {pace} and reaches {limit} {within}; {took}"
+        lead = f"a retraining takes {self._config.lead_time}"
+        return f"{signal_word(batch)} {in_unit(level, batch)} {pace} and reaches {limit} {within}; {lead}"
 
     def _turn(self, memory: StateColumn, cell: int) -> None:
-        """Close the cells that are over, forget those that are too old, and fit a line to the others."""
+        """Complete the cells that are over, drop those that are too old, and fit a line to the others."""
         due = np.flatnonzero(memory["cell"] != cell)
         if not len(due):
             return
         mine = memory[due]
         full = np.flatnonzero(mine["count"] > 0)
-        places = mine["cell"][full] % CELLS
-        mine["mean"][full, places] = mine["sum"][full] / mine["count"][full]
-        mine["has"][full, places] = True
-        held = cell - (cell - np.arange(CELLS)) % CELLS  # the cell whose place this is now
-        mine["has"] &= held <= mine["cell"][:, None]
+        indices = mine["cell"][full] % CELLS
+        mine["mean"][full, indices] = mine["sum"][full] / mine["count"][full]
+        mine["has"][full, indices] = True
+        current = cell - (cell - np.arange(CELLS)) % CELLS  # cell number at each ring index
+        mine["has"] &= current <= mine["cell"][:, None]
         mine["cell"], mine["sum"], mine["count"] = cell, 0.0, 0
-        order = np.argsort(held)
-        past = (held[order] - cell + 0.5).astype(np.float64)
-        lines = fit(past, np.take(mine["mean"], order, axis=1), np.take(mine["has"], order, axis=1), self._student)
+        order = np.argsort(current)
+        times = (current[order] - cell + 0.5).astype(np.float64)
+        lines = fit(times, np.take(mine["mean"], order, axis=1), np.take(mine["has"], order, axis=1), self._student)
         enough = mine["has"].sum(axis=1) >= self._least
         mine["line"] = np.where(enough[:, None], np.stack(lines, axis=1), 0.0)
         memory[due] = mine
 
     def _forecast(self, lines: Lines, slot: Timestamp) -> Forecast:
-        """How soon the lines cross the limits, and which are too near."""
+        """Return when the lines cross the limits, and which do so within the lead time."""
         width = self._window / CELLS
         since = slot / width - slot * CELLS // self._window  # cells since the lines' origin
         size = len(lines.level)
-        found = Forecast(
+        forecast = Forecast(
             np.zeros(size, np.int8), np.zeros(size, np.int8), np.full(size, np.nan), np.full(size, self._lead / SECOND),
             np.full(size, np.nan), lines.level + lines.slope * since, lines.slope / width,
             np.full(size, np.nan), np.full(size, np.nan),
         )  # fmt: skip
         for limit, side in ((self._config.max, 1), (self._config.min, -1)):
             if limit is not None:
-                self._cross(found, lines, since, limit, side)
-        return found
+                self._cross(forecast, lines, since, limit, side)
+        return forecast
 
-    def _cross(self, found: Forecast, lines: Lines, since: float, limit: float, side: int) -> None:
-        """Note what the lines do to one limit, where it is the first or the sooner one to be crossed."""
+    def _cross(self, forecast: Forecast, lines: Lines, since: float, limit: float, side: int) -> None:
+        """Record the crossing of one limit, where it is the only one or the one that is crossed first."""
         width = self._window / CELLS
         first, last = lines.crossing(limit)
         toward = lines.slope * side > 0
         latest = np.where(toward, (last - since) * width, np.nan)
-        past = side * (found.level - limit) > lines.margin(since)
+        past = side * (forecast.level - limit) > lines.margin(since)
         breached = past | (latest < self._lead)
-        mine = breached | ((toward | np.isnan(found.limit)) & (found.code != Code.BREACHED))
-        found.code[breached] = Code.BREACHED
-        found.limit[mine] = limit
-        found.latest[mine] = np.where(past, np.nan, latest)[mine]
-        found.earliest[mine] = np.where(past | ~toward, np.nan, (first - since) * width)[mine]
-        found.statistic[mine] = np.where(past, 0.0, np.maximum(latest, 0.0) / SECOND)[mine]
+        mine = breached | ((toward | np.isnan(forecast.limit)) & (forecast.code != Code.BREACHED))
+        forecast.code[breached] = Code.BREACHED
+        forecast.limit[mine] = limit
+        forecast.latest[mine] = np.where(past, np.nan, latest)[mine]
+        forecast.earliest[mine] = np.where(past | ~toward, np.nan, (first - since) * width)[mine]
+        forecast.statistic[mine] = np.where(past, 0.0, np.maximum(latest, 0.0) / SECOND)[mine]

@@ -1,4 +1,4 @@
-"""Measures of how far apart two histograms are, whose size by chance alone is that of a chi-square number."""
+"""Divergences between two histograms that follow a scaled chi-square distribution under the null hypothesis."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ import numpy as np
 
 from bridge.domain.batch import EventBatch
 from bridge.domain.verdict import Floats
-from bridge.strategies.histograms import Cells, Finding, HistogramStrategy, Pair, merged
+from bridge.strategies.histograms import Cells, Comparison, HistogramPair, HistogramStrategy, merged
 from bridge.strategies.stats import distributions
 
-HALF = 0.5  # of an observation: an empty cell has no logarithm, and chance without it is more than chi-square's
+HALF = 0.5  # observations added to each cell: empty cells have no logarithm, and the fit to chi-square is better
 
 
 class DivergenceStrategy(HistogramStrategy):
-    """Judges a divergence of cells. word, unit: of it, for people.
+    """Strategy that tests a divergence of cells.
 
-    per_chi_square: c, where c (1/n + 1/m) times a chi-square number of cells - 1 degrees of freedom is its
-    distribution while both histograms are of one.
+    word, unit: name and unit of the divergence, for display.
+    per_chi_square: c, where the divergence of equal distributions is distributed as c (1/n + 1/m) times chi-square with
+    one degree of freedom less than there are cells.
     """
 
     word: ClassVar[str]
@@ -29,29 +30,29 @@ class DivergenceStrategy(HistogramStrategy):
 
     @abstractmethod
     def term(self, one: Floats, other: Floats) -> Floats:
-        """(k,), what one cell adds to the divergence, of two rows of shares above 0; 0 where both are 1."""
+        """Return the contribution (k,) of one cell with shares above 0; 0 where both shares are 1."""
 
-    def compare(self, pair: Pair) -> Finding:
-        """Cells are merged as for chi-square."""
+    def compare(self, pair: HistogramPair) -> Comparison:
+        """Compare cells that are merged as for chi-square."""
         cells = merged(pair)
-        found = np.zeros(len(pair.n))
+        divergence = np.zeros(len(pair.n))
         for one, other in _shares(cells, pair):
-            found += self.term(one, other)
+            divergence += self.term(one, other)
         scale = self.per_chi_square * (1 / np.maximum(pair.n, 1) + 1 / np.maximum(pair.m, 1))
-        p = distributions.chi_square(found / scale, np.maximum(cells.number - 1, 1))
-        return Finding(found, p, (p <= self._alpha) & (found >= self._limit), cells.number < 2)
+        p = distributions.chi_square(divergence / scale, np.maximum(cells.number - 1, 1))
+        return Comparison(divergence, p, (p <= self._alpha) & (divergence >= self._limit), cells.number < 2)
 
-    def told(self, batch: EventBatch, pair: Pair) -> str:
-        """The divergence, and how probable it is."""
-        found = self.compare(pair)
+    def summarise(self, batch: EventBatch, pair: HistogramPair) -> str:
+        """Return the divergence and p."""
+        comparison = self.compare(pair)
         return (
-            f"{self.word} {found.statistic[0]:.3g}{self.unit} (limit {self._limit:g}),"
-            f" p {found.p[0]:.2g} (limit {self._alpha:g})"
+            f"{self.word} {comparison.statistic[0]:.3g}{self.unit} (limit {self._limit:g}),"
+            f" p {comparison.p[0]:.2g} (limit {self._alpha:g})"
         )
 
 
-def _shares(cells: Cells, pair: Pair) -> Iterator[tuple[Floats, Floats]]:
-    """Of each cell, with half an observation more in it; where there is no cell both are 1."""
+def _shares(cells: Cells, pair: HistogramPair) -> Iterator[tuple[Floats, Floats]]:
+    """Yield both shares of each cell, with half an observation added; both are 1 where there is no cell."""
     none, added = cells.none, HALF * np.maximum(cells.number, 1)
     for row, counts in enumerate(zip(cells.current, cells.reference, strict=True)):
         one, other = (counts[0] + HALF) / (pair.n + added), (counts[1] + HALF) / (pair.m + added)

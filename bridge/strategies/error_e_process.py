@@ -1,4 +1,4 @@
-"""Whether more requests fail than may, tested at every look, with one bound on false alarms for all looks together."""
+"""`error_e_process`: sequential test of an error rate, with one bound on false alarms over all evaluations."""
 
 from __future__ import annotations
 
@@ -11,25 +11,31 @@ from bridge.domain.batch import ERRORS, TOTAL, EventBatch
 from bridge.domain.times import Timestamp, parse_duration
 from bridge.domain.verdict import Cause, Code, Floats, Verdicts
 from bridge.strategies.base import RetrainStrategy, StateColumn, signal_word
-from bridge.strategies.stats.counts import Bools, CountingConfig, Counts, Span, counts, take_due
+from bridge.strategies.stats.counts import Bools, CountingConfig, Counts, DurationText, counts, take_due
 
-DROP = 32.0  # of a logarithm: what is smaller by so much than the greatest is left out of an integral
+DROP = 32.0  # integrands smaller than the maximum by this much, in logarithms, are left out of an integral
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(48)
-CHUNK = 1024  # rows of an integral at once: they stay in the cache
-PARTS = np.array([1, 8, 64])  # a run is also looked at in so many parts, each with a share of the stake:
-STAKE = np.array([0.8, 0.1, 0.1]) / PARTS  # of one part, so that all parts of all lengths share 1
-SLACK = 1e-6  # of a sum of floats that is a whole number
-MANY = 1e9  # to 1: evidence of which nobody wants to know how many digits it has
+CHUNK = 1024  # rows integrated together, so that they fit into the CPU cache
+PARTS = np.array([1, 8, 64])  # a run is tested as a whole and in so many parts, each with a share of the stake:
+STAKE = np.array([0.8, 0.1, 0.1]) / PARTS  # stake of one part; the stakes of all parts sum to 1
+SLACK = 1e-6  # tolerance for float sums that should be whole numbers
+MANY = 1e9  # stronger evidence is shown as "more than"
 HIGHEST = 690.0  # exp() of more is not a float
 
 
 class ErrorEProcessConfig(CountingConfig):
-    """`error_e_process: {p0: 0.01}`; p0: the error rate that may not be exceeded; alpha: of a run, ever."""
+    """Parameters of `error_e_process: {p0: 0.01}`.
+
+    - `p0`: highest acceptable error rate
+    - `alpha`: bound on the probability of a false alarm per run, over all its evaluations
+    - `prior_b`: b of the Beta(1, b) prior of the error rate
+    - `restart`: length of a run
+    """
 
     p0: float = Field(gt=0, lt=1)
     alpha: float = Field(default=0.01, gt=0, lt=1)
     prior_b: float | None = Field(default=None, ge=1)
-    restart: Span = "1d"
+    restart: DurationText = "1d"
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -39,11 +45,11 @@ class ErrorEProcessConfig(CountingConfig):
 
 
 class ErrorEProcessStrategy(RetrainStrategy):
-    """Breached once the evidence is strong that more than a known share of the requests fails.
+    """Strategy that is breached once there is strong evidence that the error rate exceeds an acceptable level.
 
-    When to use: the share that may fail is known, and false alarms must be rare however often one looks. Errors among
-    the requests of one run, and of parts of it, are tested by mixtures of likelihood ratios whose weighted mean is an
-    e-process: of runs whose error rate is at most p0, at most the share alpha ever says otherwise.
+    When to use: you know the acceptable error rate, and false alarms must stay rare however often you evaluate. A run
+    and its parts are tested by mixtures of likelihood ratios whose weighted mean is an e-process: of all runs whose
+    error rate is at most p0, at most a share alpha ever raises an alarm.
     Sources: Ville, Etude critique de la notion de collectif, 1939; Robbins, Ann. Math. Statist. 41 (1970);
     Ramdas, Grunwald, Vovk, Shafer, Statistical Science 38 (2023).
     """
@@ -67,7 +73,7 @@ class ErrorEProcessStrategy(RetrainStrategy):
         """Add the samples that are due to their runs, and compare the evidence with 1 / alpha."""
         memory = np.zeros(len(batch), self.state_dtype) if state is None else state
         sample = counts(batch, self._config)
-        fraction = (sample.total > 0) & (sample.total < 1 - SLACK)  # not a number of requests: a rate, most likely
+        fraction = (sample.total > 0) & (sample.total < 1 - SLACK)  # not a number of requests, probably a rate
         self._count(sample, ~fraction, memory, batch.slot)
         fired = memory["fired"]
         known = fired | (memory["total"][:, 0] > 0)
@@ -79,21 +85,21 @@ class ErrorEProcessStrategy(RetrainStrategy):
         return verdicts
 
     def describe(self, batch: EventBatch, position: int, verdicts: Verdicts) -> str:
-        """The share, and how strong the evidence is."""
+        """Return the acceptable error rate and the strength of the evidence against it."""
         odds, needed = float(verdicts.statistic[position]), float(verdicts.threshold[position])
         strong = f"{odds:,.0f}" if odds < MANY else f"more than {MANY:,.0f}"
         return (
-            f"{signal_word(batch)}: more than {100 * self._config.p0:.4g} % of the requests fail,"
-            f" by evidence of {strong} to 1 (needed: {needed:,.4g} to 1)"
+            f"{signal_word(batch)}: more than {100 * self._config.p0:.4g} % of requests fail;"
+            f" evidence {strong} to 1 (required: {needed:,.4g} to 1)"
         )
 
     def _count(self, sample: Counts, whole: Bools, memory: StateColumn, slot: Timestamp) -> None:
-        """Runs that are over begin anew; samples that are due are added, and what they prove is noted."""
+        """Restart runs that are over, add the samples that are due, and update the evidence."""
         due = np.flatnonzero(take_due(memory["next"], sample.some & whole, slot, self._window))
         mine = memory[due]
         self._end_runs(mine, slot)
         self._end_parts(mine, slot)
-        # Prometheus extrapolates upwards; rounded so, that a doubt never speaks for an alarm.
+        # Prometheus extrapolates upwards; rounding errors down and requests up is conservative.
         mine["errors"] += np.floor(sample.errors[due] + SLACK)[:, None]
         mine["total"] += np.ceil(sample.total[due] - SLACK)[:, None]
         self._decide(mine)
@@ -103,78 +109,77 @@ class ErrorEProcessStrategy(RetrainStrategy):
         errors, total = mine["errors"][:, 0], mine["total"][:, 0]
         over = (total > 0) & (slot - mine["began"] >= self._restart)
         mine["fired"] &= ~(over & (errors <= self._config.p0 * total))
-        _begin_anew(mine, over)
+        _restart(mine, over)
         mine["began"][mine["total"][:, 0] == 0] = slot
 
     def _end_parts(self, mine: StateColumn, slot: Timestamp) -> None:
-        """Bank what parts that are over have won; parts without a sample keep their stake."""
+        """Bank the wealth of parts that are over; parts without a sample keep their stake."""
         part = (slot - mine["began"])[:, None] * PARTS // self._restart
         which = np.flatnonzero((part > mine["part"]).any(axis=1))
-        gone = part[which] - mine["part"][which]
-        won = STAKE * (self._won(mine[which]) + gone - 1)
-        mine["banked"][which] += np.where(gone > 0, won, 0.0).sum(axis=1)
+        ended = part[which] - mine["part"][which]
+        wealth = STAKE * (self._growth(mine[which]) + ended - 1)
+        mine["banked"][which] += np.where(ended > 0, wealth, 0.0).sum(axis=1)
         mine["part"] = part
         for field in ("errors", "total"):
-            mine[field][which] *= gone == 0
+            mine[field][which] *= ended == 0
 
-    def _won(self, mine: StateColumn) -> Floats:
-        """(k, 3) by what factor the stake of each current part has grown."""
+    def _growth(self, mine: StateColumn) -> Floats:
+        """Return the factor (k, 3) by which the stake of each current part has grown."""
         errors, total = mine["errors"].ravel(), mine["total"].ravel()
         log = log_evidence(errors, total, self._config.p0, self._prior)
-        won = np.where(total > 0, np.exp(np.minimum(log, HIGHEST)), 1.0)
-        return np.asarray(won.reshape(-1, len(PARTS)))
+        growth = np.where(total > 0, np.exp(np.minimum(log, HIGHEST)), 1.0)
+        return np.asarray(growth.reshape(-1, len(PARTS)))
 
     def _decide(self, mine: StateColumn) -> None:
-        """A proof fires and ends its run; as many requests as its part had, with few enough errors, take it back."""
+        """Fire on sufficient evidence and restart the run; resolve after as many requests at an acceptable rate."""
         errors, total = mine["errors"][:, 0], mine["total"][:, 0]
-        won = STAKE * self._won(mine)
-        evidence = mine["banked"] + (won + STAKE * (PARTS - 1 - mine["part"])).sum(axis=1)
+        wealth = STAKE * self._growth(mine)
+        evidence = mine["banked"] + (wealth + STAKE * (PARTS - 1 - mine["part"])).sum(axis=1)
         proven = evidence >= 1 / self._config.alpha
         mine["fired"] &= ~((total >= mine["needed"]) & (errors <= self._config.p0 * total))
         mine["fired"] |= proven
         shown = proven | ~mine["fired"]
         mine["evidence"][shown] = evidence[shown]
-        strongest = won[proven].argmax(axis=1)
+        strongest = wealth[proven].argmax(axis=1)
         mine["needed"][proven] = mine["total"][proven, strongest]
-        _begin_anew(mine, proven)
+        _restart(mine, proven)
 
 
-def _begin_anew(mine: StateColumn, which: Bools) -> None:
+def _restart(mine: StateColumn, which: Bools) -> None:
     for field in ("errors", "total", "part", "banked"):
         mine[field][which] = 0
 
 
 def log_evidence(errors: Floats, total: Floats, p0: float, b: float) -> Floats:
-    """Logarithm of the mean likelihood ratio of p against p0, p from Beta(1, b) cut to (p0, 1). All (k,).
+    """Return the logarithm of the mean likelihood ratio of p against p0, p from Beta(1, b) truncated to (p0, 1); (k,).
 
-    Where no more than p0 of the requests failed every such ratio is at most 1, and minus infinity is given: the mean
-    is not computed where it speaks for nothing.
+    Minus infinity where at most p0 of the requests failed: every ratio is at most 1 there, and the mean is not needed.
     """
     evidence = np.full(len(errors), -np.inf)
     which = np.flatnonzero(errors > p0 * total)
     for start in range(0, len(which), CHUNK):
-        some = which[start : start + CHUNK]
-        integral = _integral(errors[some], total[some] - errors[some] + b - 1, p0)
-        evidence[some] = integral + np.log(b / (1 - p0))
+        rows = which[start : start + CHUNK]
+        integral = _integral(errors[rows], total[rows] - errors[rows] + b - 1, p0)
+        evidence[rows] = integral + np.log(b / (1 - p0))
     return evidence
 
 
 def _integral(failed: Floats, good: Floats, p0: float) -> Floats:
-    """Logarithm of the integral of (p / p0)^failed ((1 - p) / (1 - p0))^good from p0 to 1, by Gauss-Legendre."""
+    """Return log of the integral of (p / p0)^failed ((1 - p) / (1 - p0))^good from p0 to 1, by Gauss-Legendre."""
     low, high = _interval(failed, good, p0)
     half = (high - low) / 2
     nodes = low[:, None] + half[:, None] * (NODES + 1)
     ratio = failed[:, None] * np.log(nodes / p0) + good[:, None] * np.log((1 - nodes) / (1 - p0))
     top = ratio.max(axis=1)
-    # A sum of each row by itself: what a product of matrices gives depends on how many rows there are.
+    # Sum each row on its own: the result of a matrix product depends on the number of rows.
     inside = (np.exp(ratio - top[:, None]) * WEIGHTS).sum(axis=1) * half
     return np.asarray(np.log(inside) + top)
 
 
 def _interval(failed: Floats, good: Floats, p0: float) -> tuple[Floats, Floats]:
-    """Where p^failed (1 - p)^good is within exp(-DROP) of its greatest value on (p0, 1), or a little more.
+    """Return an interval that covers where p^failed (1 - p)^good is within exp(-DROP) of its maximum on (p0, 1).
 
-    From the bounds (q - m)^2 / 2 max(q, m) and (q - m)^2 / 2 max(1 - q, 1 - m) below the divergence of m from q.
+    Uses the lower bounds (q - m)^2 / 2 max(q, m) and (q - m)^2 / 2 max(1 - q, 1 - m) of the divergence of m from q.
     """
     size = failed + good
     peak, step = np.maximum(failed / size, p0), DROP / size

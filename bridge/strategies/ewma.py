@@ -1,4 +1,4 @@
-"""The exponentially weighted mean of a standardised signal, between limits."""
+"""`ewma`: control limits on the exponentially weighted moving average of a standardised signal."""
 
 from __future__ import annotations
 
@@ -9,22 +9,26 @@ from pydantic import Field
 
 from bridge.domain.verdict import Floats
 from bridge.strategies.base import StateColumn
-from bridge.strategies.detector import Detector, DetectorConfig, Found
-from bridge.strategies.stats.standardise import NO_DOUBT, Doubt
+from bridge.strategies.detector import Detection, Detector, DetectorConfig
+from bridge.strategies.stats.standardise import NO_UNCERTAINTY, Uncertainty
 
 
 class EwmaConfig(DetectorConfig):
-    """`ewma: {}`; weight: of the newest sample (lambda), limit: in standard deviations of the mean (L)."""
+    """Parameters of `ewma: {}`.
+
+    - `weight`: weight of the newest sample (lambda)
+    - `limit`: control limit in standard deviations of the mean (L)
+    """
 
     weight: float = Field(default=0.05, gt=0, le=1)
     limit: float = Field(default=4.6, gt=0)
 
 
 class EwmaStrategy(Detector):
-    """Breached while the weighted mean of the latest samples is away from the usual level.
+    """Strategy that is breached while the weighted mean of recent samples is far from the usual level.
 
-    When to use: as `seasonal_cusum`, where a picture of the mean is easier to talk about than a sum. Small weights find
-    small shifts; the limit is L sqrt(lambda / (2 - lambda)).
+    When to use: as `seasonal_cusum`, where a chart of a mean is easier to explain than one of a sum. Small weights
+    detect small shifts; the limit is L sqrt(lambda / (2 - lambda)).
     Source: Roberts, Technometrics 1 (1959); Lucas and Saccucci, Technometrics 32 (1990).
     """
 
@@ -37,12 +41,12 @@ class EwmaStrategy(Detector):
         self._weight = config.weight
         self._limit = config.limit * sqrt(config.weight / (2 - config.weight))
 
-    def detect(self, z: Floats, own: StateColumn, doubt: Doubt = NO_DOUBT) -> Found:
-        """Move the mean."""
+    def detect(self, z: Floats, own: StateColumn, uncertainty: Uncertainty = NO_UNCERTAINTY) -> Detection:
+        """Update the mean and compare it with the limit."""
         mean = own["mean"].astype(np.float64)
         mean += self._weight * (z - mean)
         own["mean"] = mean
         statistic = np.abs(mean)
         side = (mean >= 0).view(np.int8) * np.int8(2) - np.int8(1)
-        limit = self._limit * np.sqrt(1 + doubt.error**2 * ((2 - self._weight) / self._weight))
-        return Found(statistic, np.broadcast_to(limit, len(z)), side, statistic > limit)
+        limit = self._limit * np.sqrt(1 + uncertainty.error**2 * ((2 - self._weight) / self._weight))
+        return Detection(statistic, np.broadcast_to(limit, len(z)), side, statistic > limit)

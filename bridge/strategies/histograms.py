@@ -1,4 +1,4 @@
-"""Two histograms of each model, side by side and comparable, for strategies that tell whether they differ."""
+"""Base class of histogram comparisons: pairs of histograms with common bounds, and merged cells."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from bridge.domain.histogram import means
 from bridge.domain.verdict import Cause, Code, Floats, Int8, Verdicts
 from bridge.strategies.base import RetrainStrategy, StateColumn, StrategyConfig, signal_word
 
-EXPECTED = 5.0  # observations in a cell, below which the chi-square distribution does not fit its statistic
-_CHUNK = 4096  # models at a time: their columns stay in the processor's cache
+EXPECTED = 5.0  # expected observations per cell; with fewer, chi-square does not fit the statistic
+_CHUNK = 4096  # models processed together, so that their columns fit into the CPU cache
 _MEANS = ((BUCKETS, SUM), (REFERENCE, REFERENCE_SUM))
 
 Bools = NDArray[np.bool_]
 
 
 class HistogramConfig(StrategyConfig):
-    """Parameters of every comparison of histograms.
+    """Parameters of every histogram comparison.
 
-    alpha: how often a model whose histograms are of one distribution may be found different. n_min: observations that
-    both histograms need.
+    - `alpha`: significance level, the accepted share of false positives among equal distributions
+    - `n_min`: least number of observations in each histogram
     """
 
     alpha: float = Field(default=0.0001, gt=0, lt=1)
@@ -35,13 +35,15 @@ class HistogramConfig(StrategyConfig):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pair:
-    """Histograms of k models and their references, at b bounds that are shared.
+class HistogramPair:
+    """Histograms of k models and of their references, at b common bounds.
 
-    bounds: (b,), the last one +Inf. current, reference: (b, k) cumulative counts; at a bound that one of the two does
-    not have, both are as at the bound before, and `shared` (b, k) says so. n, m: (k,) their sizes, whole numbers.
-    cause: (k,) why they cannot be compared; counts are 0 there. means, reference_means: (k,) in the signal's unit, NaN
-    where the signal gives no sums.
+    bounds: (b,) upper bounds, the last one +Inf.
+    current, reference: (b, k) cumulative counts; a bound that only one of them has repeats the count below it.
+    n, m: (k,) numbers of observations, whole numbers.
+    cause: (k,) why the pair cannot be compared; its counts are 0 then.
+    shared: (b, k) both histograms have the bound.
+    means, reference_means: (k,) in the signal's unit, NaN without sums.
     """
 
     bounds: Floats
@@ -55,8 +57,14 @@ class Pair:
     reference_means: Floats
 
 
-class Finding(NamedTuple):
-    """Of k models. statistic: the size of the difference. p: of the test. breached, blind: what follows."""
+class Comparison(NamedTuple):
+    """Result for k models; all (k,).
+
+    statistic: effect size.
+    p: p-value of the test.
+    breached: significant and large enough.
+    blind: the buckets are too coarse to decide.
+    """
 
     statistic: Floats
     p: Floats
@@ -65,22 +73,22 @@ class Finding(NamedTuple):
 
 
 class HistogramStrategy(RetrainStrategy):
-    """What the comparisons have in common: which models can be compared, chunk by chunk, and how it is told."""
+    """Strategy that compares each histogram with its reference, chunk by chunk."""
 
     needs = frozenset({BUCKETS, REFERENCE})
     gives_p: ClassVar[bool] = True
 
     def __init__(self, config: HistogramConfig, limit: float) -> None:
-        """limit: the size of a difference from which it matters."""
+        """Set the parameters; limit: least effect size that matters."""
         self._alpha, self._n_min, self._limit = config.alpha, config.n_min, limit
 
     @abstractmethod
-    def compare(self, pair: Pair) -> Finding:
-        """Compare both histograms of every model; those that have a `cause` have no observations."""
+    def compare(self, pair: HistogramPair) -> Comparison:
+        """Compare both histograms of every model; models with a `cause` have no observations."""
 
     @abstractmethod
-    def told(self, batch: EventBatch, pair: Pair) -> str:
-        """What was found of a pair of one model of the batch, in numbers."""
+    def summarise(self, batch: EventBatch, pair: HistogramPair) -> str:
+        """Return statistic, p and limits of a pair of one model, for the reason of a request."""
 
     def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Verdicts:
         """Compare the histograms of all models with their references."""
@@ -89,32 +97,32 @@ class HistogramStrategy(RetrainStrategy):
         p = np.full(size, np.nan)
         for start in range(0, size, _CHUNK):
             part = slice(start, start + _CHUNK)
-            pair = pair_of(batch, part, self._n_min)
+            pair = histogram_pair(batch, part, self._n_min)
             if pair is None:
                 continue
-            found = self.compare(pair)
-            cause = np.where((pair.cause == Cause.NONE) & found.blind, np.int8(Cause.BLIND), pair.cause)
-            code = found.breached.astype(np.int8) * np.int8(Code.BREACHED)
+            comparison = self.compare(pair)
+            cause = np.where((pair.cause == Cause.NONE) & comparison.blind, np.int8(Cause.BLIND), pair.cause)
+            code = comparison.breached.astype(np.int8) * np.int8(Code.BREACHED)
             code[cause != Cause.NONE] = Code.INCONCLUSIVE
             known = pair.cause == Cause.NONE
             verdicts.code[part], verdicts.cause[part] = code, cause
-            verdicts.statistic[part] = np.where(known, found.statistic, np.nan)
-            p[part] = np.where(known, found.p, np.nan)
+            verdicts.statistic[part] = np.where(known, comparison.statistic, np.nan)
+            p[part] = np.where(known, comparison.p, np.nan)
         return Verdicts(verdicts.code, verdicts.cause, verdicts.statistic, np.full(size, self._limit), p=p)
 
     def describe(self, batch: EventBatch, position: int, verdicts: Verdicts) -> str:
-        """By how much the mean changed, what the test found, and of how many observations."""
-        pair = pair_of(batch, slice(position, position + 1), 0)
+        """Return the change of the mean, the result of the test, and the numbers of observations."""
+        pair = histogram_pair(batch, slice(position, position + 1), 0)
         if pair is None:
             return f"{signal_word(batch)} has no histograms to compare"
         return (
-            f"{mean_change(batch, position)}; {self.told(batch, pair)};"
-            f" {pair.n[0]:.0f} observations against {pair.m[0]:.0f} of the reference"
+            f"{mean_change(batch, position)}; {self.summarise(batch, pair)};"
+            f" {pair.n[0]:.0f} observations, {pair.m[0]:.0f} in the reference"
         )
 
 
-def pair_of(batch: EventBatch, part: slice, n_min: int) -> Pair | None:
-    """The histograms of a part of the batch; None when no model can have any: there is no +Inf bucket."""
+def histogram_pair(batch: EventBatch, part: slice, n_min: int) -> HistogramPair | None:
+    """Return the histograms of a part of the batch; None without a +Inf bucket, as no model can have one then."""
     bounds = batch.bounds
     columns = [np.ascontiguousarray(batch.column(name)[part].T) for name in (BUCKETS, REFERENCE)]
     if bounds is None or not len(bounds) or bounds[-1] != np.inf:
@@ -123,8 +131,8 @@ def pair_of(batch: EventBatch, part: slice, n_min: int) -> Pair | None:
     shared = ~(missing[0] | missing[1])
     cause = _causes(missing[0], missing[1])
     sizes = []
-    for place, column in enumerate(columns):
-        columns[place], size = _scaled(column, shared, cause)
+    for index, column in enumerate(columns):
+        columns[index], size = _scaled(column, shared, cause)
         sizes.append(size)
     small = (np.minimum(*sizes) < max(n_min, 1)) & (cause == Cause.NONE)
     cause[small] = Cause.INSUFFICIENT
@@ -133,11 +141,11 @@ def pair_of(batch: EventBatch, part: slice, n_min: int) -> Pair | None:
         for values in (*columns, *sizes):
             values[..., unusable] = 0
     both = [_means(batch, part, *names) for names in _MEANS]
-    return Pair(bounds, columns[0], columns[1], sizes[0], sizes[1], cause, shared, both[0], both[1])
+    return HistogramPair(bounds, columns[0], columns[1], sizes[0], sizes[1], cause, shared, both[0], both[1])
 
 
 def _causes(current: Bools, reference: Bools) -> Int8:
-    """Why models cannot be compared, by which of their counts (b, k) are missing."""
+    """Return why models cannot be compared (k,), given which of their counts (b, k) are missing."""
     cause = np.zeros(current.shape[1], np.int8)
     if current[-1].any() or reference[-1].any():
         cause[current[-1] | reference[-1]] = Cause.NAN
@@ -146,17 +154,17 @@ def _causes(current: Bools, reference: Bools) -> Int8:
 
 
 def _scaled(counts: Floats, shared: Bools, cause: Int8) -> tuple[Floats, Floats]:
-    """Counts (b, k) at the shared bounds that ascend, and their sizes (k,) rounded down to whole observations.
+    """Return non-decreasing counts (b, k) at the shared bounds, scaled to whole numbers of observations (k,).
 
-    What `increase` gives is extrapolated: its proportions hold, and its size is a little too high.
+    `increase` extrapolates: its proportions are right, but its total is slightly too high, so it is rounded down.
     """
     if not shared.all():
         counts = np.where(shared, counts, 0.0)
-    odd = ~((counts >= 0).all(axis=0) & np.isfinite(counts[-1]))
-    if odd.any():
-        cause[odd & (cause == Cause.NONE)] = Cause.NAN
-        counts[:, odd] = 0
-    for below, row in itertools.pairwise(counts):  # many times faster than accumulate along the first axis
+    invalid = ~((counts >= 0).all(axis=0) & np.isfinite(counts[-1]))
+    if invalid.any():
+        cause[invalid & (cause == Cause.NONE)] = Cause.NAN
+        counts[:, invalid] = 0
+    for below, row in itertools.pairwise(counts):  # much faster than accumulate along the first axis
         np.maximum(below, row, out=row)
     size = np.floor(counts[-1])
     if not np.array_equal(size, counts[-1]):
@@ -176,7 +184,11 @@ def _means(batch: EventBatch, part: slice, buckets: str, total: str) -> Floats:
 
 
 class Cells(NamedTuple):
-    """Merged cells. current, reference: (b, k) counts, 0 in both where there is no cell. number: (k,) of cells."""
+    """Merged cells.
+
+    current, reference: (b, k) counts, both 0 where there is no cell.
+    number: (k,) number of cells.
+    """
 
     current: Floats
     reference: Floats
@@ -184,23 +196,23 @@ class Cells(NamedTuple):
 
     @property
     def none(self) -> Bools | None:
-        """(b, k), where there is no cell; None when every bucket is one."""
+        """Mask (b, k) of buckets that are not cells; None when every bucket is one."""
         if (self.number == len(self.current)).all():
             return None
         return np.asarray(self.current + self.reference == 0)
 
 
 def in_buckets(counts: Floats) -> Floats:
-    """Counts of each cell, of cumulative ones."""
-    found = counts.copy()
-    found[1:] -= counts[:-1]
-    return found
+    """Return counts per bucket, given cumulative counts."""
+    per_bucket = counts.copy()
+    per_bucket[1:] -= counts[:-1]
+    return per_bucket
 
 
-def merged(pair: Pair, expected: float = EXPECTED) -> Cells:
-    """Cells of which both histograms are expected to have at least so many observations, as they come by their bounds.
+def merged(pair: HistogramPair, expected: float = EXPECTED) -> Cells:
+    """Merge adjacent buckets into cells with at least `expected` expected observations in both histograms.
 
-    What is left over at the end belongs to the last cell.
+    Remaining buckets at the end join the last cell.
     """
     current, reference = in_buckets(pair.current), in_buckets(pair.reference)
     whole = pair.n + pair.m
@@ -225,22 +237,22 @@ def merged(pair: Pair, expected: float = EXPECTED) -> Cells:
 
 
 def chi_square_statistic(cells: Cells, n: Floats, m: Floats) -> Floats:
-    """Pearson's statistic of homogeneity (k,) of two rows of cells."""
+    """Return Pearson's statistic (k,) for the homogeneity of both rows of cells."""
     share = n / np.maximum(n + m, 1)
-    found = np.zeros_like(share)
+    statistic = np.zeros_like(share)
     for one, other in zip(cells.current, cells.reference, strict=True):
         pooled = one + other
         distance = one - pooled * share
         distance *= distance
         distance /= np.maximum(pooled, 1e-300, out=pooled)
-        found += distance
-    return np.asarray(found / np.maximum(share * (1 - share), 1e-300))
+        statistic += distance
+    return np.asarray(statistic / np.maximum(share * (1 - share), 1e-300))
 
 
-def edges(pair: Pair) -> tuple[Floats, Floats]:
-    """Where the buckets of every model begin and end, (b, k), finite: at bounds that are not shared they have no width.
+def edges(pair: HistogramPair) -> tuple[Floats, Floats]:
+    """Return finite lower and upper edges (b, k) of every model's buckets; buckets at unshared bounds have no width.
 
-    The first one begins at 0, or at twice a bound that is below it; the last one ends at twice the last bound.
+    The first bucket begins at 0, or at twice its bound if that is negative; the last one ends at twice the last bound.
     """
     finite = np.append(pair.bounds[:-1], 2 * np.abs(pair.bounds[-2:-1]) if len(pair.bounds) > 1 else 1.0)
     first = min(0.0, 2 * finite[0])
@@ -251,11 +263,11 @@ def edges(pair: Pair) -> tuple[Floats, Floats]:
     return lower, upper
 
 
-# ------------------------------------------------------------ words
+# ------------------------------------------------------------ text
 
 
 def mean_change(batch: EventBatch, position: int) -> str:
-    """`mean of latency p95 +38 ms, 158 ms instead of 120 ms`; `about` where buckets alone say it."""
+    """Return text such as `mean of latency p95 +38 ms, 158 ms instead of 120 ms`; `about` without exact sums."""
     part = slice(position, position + 1)
     sums = [batch.columns.get(total) for _, total in _MEANS]
     now, before = (
@@ -263,7 +275,7 @@ def mean_change(batch: EventBatch, position: int) -> str:
         for (name, _), total in zip(_MEANS, sums, strict=True)
     )
     if now != now or before != before:  # noqa: PLR0124 - NaN
-        return f"mean of {signal_word(batch)} is not known"
+        return f"mean of {signal_word(batch)} unknown"
     about = "about " if any(total is None for total in sums) else ""
     return (
         f"mean of {signal_word(batch)} {about}{in_unit(batch, now - before, '+')},"
@@ -272,7 +284,7 @@ def mean_change(batch: EventBatch, position: int) -> str:
 
 
 def in_unit(batch: EventBatch, value: float, sign: str = "") -> str:
-    """A number in the signal's unit; a latency in milliseconds or seconds."""
+    """Return a number in the signal's unit; a latency in milliseconds or seconds."""
     if batch.event is not EventKind.LATENCY:
         return f"{value:{sign}.3g}"
     milliseconds = value * batch.unit_ms

@@ -1,4 +1,4 @@
-"""The Jensen-Shannon divergence of a histogram and its reference, with what chance makes of it."""
+"""`jensen_shannon`: Jensen-Shannon divergence between a histogram and its reference, with a significance test."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from bridge.strategies.histograms import HistogramConfig
 
 
 class JensenShannonConfig(HistogramConfig):
-    """`jensen_shannon: {min_effect: 0.02}`. min_effect: of the divergence in bits, from 0 to 1."""
+    """Parameters of `jensen_shannon: {min_effect: 0.02}`.
+
+    - `min_effect`: least divergence in bits, from 0 to 1
+    """
 
     min_effect: float = Field(default=0.02, ge=0, lt=1)
 
 
 class JensenShannonStrategy(DivergenceStrategy):
-    """Breached while the Jensen-Shannon divergence (in bits, 0 to 1) is past its limit, and is no chance.
+    """Strategy that is breached while the Jensen-Shannon divergence (in bits, 0 to 1) is large and significant.
 
-    When to use: a measure with a fixed scale is wanted, which does not explode at empty buckets.
+    When to use: you want a measure with a fixed scale that stays bounded when buckets are empty.
     """
 
     name = "jensen_shannon"
@@ -32,6 +35,6 @@ class JensenShannonStrategy(DivergenceStrategy):
         super().__init__(config, config.min_effect)
 
     def term(self, one: Floats, other: Floats) -> Floats:
-        """Of how much an observation says of which of the two it comes from: base 2."""
+        """Return the contribution of one cell to the divergence, in bits."""
         middle = (one + other) / 2
         return np.asarray((one * np.log2(one) + other * np.log2(other)) / 2 - middle * np.log2(middle))

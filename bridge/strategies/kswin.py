@@ -1,4 +1,4 @@
-"""KSWIN: whether the latest samples are drawn as those before them, by the two-sample Kolmogorov-Smirnov test."""
+"""KSWIN: two-sample Kolmogorov-Smirnov test of the latest samples against those before them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from pydantic import Field, model_validator
 
 from bridge.domain.verdict import Floats
 from bridge.strategies.base import StateColumn
-from bridge.strategies.detector import Detector, DetectorConfig, Found
-from bridge.strategies.stats.standardise import NO_DOUBT, Doubt
+from bridge.strategies.detector import Detection, Detector, DetectorConfig
+from bridge.strategies.stats.standardise import NO_UNCERTAINTY, Uncertainty
 
-CHUNK = 4096  # models at once: their windows stay in the cache
+CHUNK = 4096  # models processed together, so that their windows fit into the CPU cache
 
 
 class KswinConfig(DetectorConfig):
-    """`kswin: {}`; window: samples that are remembered, recent: the latest of them, that are compared with the others.
+    """Parameters of `kswin: {}`.
 
-    alpha: of a single comparison, by the exact distribution.
+    - `window`: number of samples in the window
+    - `recent`: number of latest samples that are compared with the others
+    - `alpha`: significance level of a single comparison, by the exact distribution
     """
 
     window: int = Field(default=100, ge=10, le=200)
@@ -39,11 +41,11 @@ class KswinConfig(DetectorConfig):
 
 
 class KswinStrategy(Detector):
-    """Breached when the latest samples differ from those before them, in whatever way.
+    """Strategy that is breached when the distribution of the latest samples differs from that of the samples before.
 
-    When to use: not only the level may change, but also the spread or the shape. After a change the latest samples are
-    what the next ones are compared with. The original draws as many earlier samples at random as there are latest
-    ones; here all earlier ones are compared, by the exact distribution for unequal sizes.
+    When to use: the spread or the shape may change, not only the level. After a change, the latest samples become the
+    reference. The original algorithm draws a random subset of the earlier samples; this one compares all of them, by
+    the exact distribution for unequal sizes.
     Source: Raab, Heusinger, Schleif, Reactive soft prototype computing for concept drift streams, Neurocomputing 2020.
     """
 
@@ -58,9 +60,9 @@ class KswinStrategy(Detector):
         self._earlier = config.window - config.recent
         self._limit = critical(self._earlier, self._recent, config.alpha) or 0
 
-    def detect(self, z: Floats, own: StateColumn, doubt: Doubt = NO_DOUBT) -> Found:
-        """Put the samples into their rings, and compare the two parts of those that are full."""
-        # The ring is kept in order: moving 400 bytes costs less than putting it in order for every comparison.
+    def detect(self, z: Floats, own: StateColumn, uncertainty: Uncertainty = NO_UNCERTAINTY) -> Detection:
+        """Append the samples to their windows, and compare both parts of the windows that are full."""
+        # The window is kept in order: moving 400 bytes costs less than reordering it for every comparison.
         ring, count = own["ring"], own["count"]
         ring[:, :-1] = ring[:, 1:].copy()
         ring[:, -1] = z + 0.0  # no negative zero
@@ -68,18 +70,18 @@ class KswinStrategy(Detector):
         full = np.flatnonzero(own["count"] == self._window)
         distance, rise = np.zeros(len(z)), np.ones(len(z), np.bool_)
         for start in range(0, len(full), CHUNK):
-            some = full[start : start + CHUNK]
-            distance[some], rise[some] = self._distances(ring[some])
+            rows = full[start : start + CHUNK]
+            distance[rows], rise[rows] = self._distances(ring[rows])
         hit = distance >= self._limit
         own["count"] = np.where(hit, self._recent, own["count"])
         scale = self._earlier * self._recent
-        # A distance is a whole multiple of 1 / scale: half of one below, the limit is passed by what reaches it.
+        # Distances are multiples of 1 / scale: with the limit half a multiple lower, reaching it means exceeding it.
         limit = np.full(len(z), (self._limit - 0.5) / scale)
-        return Found(distance / scale, limit, np.where(rise, np.int8(1), np.int8(-1)), hit)
+        return Detection(distance / scale, limit, np.where(rise, np.int8(1), np.int8(-1)), hit)
 
     def _distances(self, rings: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """(k,) greatest distance of the two distribution functions, times the sizes; whether the latest are higher."""
-        # Sorted as whole numbers whose last bit says of which part a sample is: to sort places, too, is much slower.
+        """Return the greatest distance (k,) of both distribution functions times both sizes, and True for a rise."""
+        # Sort integers whose last bit marks the part of a sample: sorting indices as well is much slower.
         bits = rings.view(np.int32)
         keys = (bits ^ ((bits >> 31) & 0x7FFFFFFF)) & ~1
         keys[:, self._earlier :] |= 1
@@ -87,35 +89,35 @@ class KswinStrategy(Detector):
         weight = np.where(keys & 1, np.int32(-self._earlier), np.int32(self._recent))
         gap = np.cumsum(weight, axis=1, dtype=np.int32)
         keys >>= 1
-        gap[:, :-1][keys[:, 1:] == keys[:, :-1]] = 0  # within a tie neither function has risen yet
+        gap[:, :-1][keys[:, 1:] == keys[:, :-1]] = 0  # neither function has risen yet within a tie
         most, least = gap.max(axis=1), gap.min(axis=1)
         return np.maximum(most, -least).astype(np.int64), most >= -least
 
 
 @lru_cache(maxsize=64)
 def critical(n: int, m: int, alpha: float) -> int | None:
-    """The least distance, times n m, which two samples of sizes n and m reach with a chance of at most alpha.
+    """Return the critical distance, times n m, of two samples of sizes n and m at significance level alpha.
 
-    Exact, by counting lattice paths (Hodges, Arkiv for Matematik 3, 1958); None when no distance is so unlikely.
+    Exact, by counting lattice paths (Hodges, Arkiv for Matematik 3, 1958); None when alpha cannot be reached.
     """
     i, j = np.arange(n + 1)[:, None], np.arange(m + 1)[None, :]
     away = np.abs(i * m - j * n)
     candidates = np.unique(away)
-    low, high = 0, len(candidates)  # the first candidate whose chance is at most alpha
+    low, high = 0, len(candidates)  # bisection for the first candidate with a probability of at most alpha
     while low < high:
         middle = (low + high) // 2
-        if _chance(away, int(candidates[middle])) <= alpha:
+        if _probability(away, int(candidates[middle])) <= alpha:
             high = middle
         else:
             low = middle + 1
     return None if low == len(candidates) else int(candidates[low])
 
 
-def _chance(away: NDArray[np.int64], distance: int) -> float:
-    """Of reaching `distance`: one less the share of paths that stay below it."""
+def _probability(away: NDArray[np.int64], distance: int) -> float:
+    """Return the probability of reaching `distance`: 1 minus the share of lattice paths that stay below it."""
     n, m = away.shape[0] - 1, away.shape[1] - 1
     inside = (away < distance).astype(np.float64)
-    share = np.zeros(m + 1)  # of the paths to (i, j) that stayed inside
+    share = np.zeros(m + 1)  # share of the paths to (i, j) that stayed inside
     for i in range(n + 1):
         for j in range(m + 1):
             if i == j == 0:

@@ -1,4 +1,4 @@
-"""Page-Hinkley: how far the sum of deviations from the running mean has come from its extreme."""
+"""Page-Hinkley test: cumulative deviation from the running mean, measured from its extreme."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from pydantic import Field
 
 from bridge.domain.verdict import Floats
 from bridge.strategies.base import StateColumn
-from bridge.strategies.detector import Detector, DetectorConfig, Found
-from bridge.strategies.stats.standardise import NO_DOUBT, Doubt
+from bridge.strategies.detector import Detection, Detector, DetectorConfig
+from bridge.strategies.stats.standardise import NO_UNCERTAINTY, Uncertainty
 
 
 class PageHinkleyConfig(DetectorConfig):
-    """`page_hinkley: {}`; delta: allowance, threshold: limit of the sums, both in sigmas; forget: what a sample keeps
-    of the sums; min_samples: before which nothing is found."""
+    """Parameters of `page_hinkley: {}`.
+
+    - `delta`: allowance, in sigmas
+    - `threshold`: limit of the sums, in sigmas
+    - `forget`: factor on the sums at each sample
+    - `min_samples`: samples before the first detection
+    """
 
     delta: float = Field(default=0.5, ge=0)
     threshold: float = Field(default=14.0, gt=0)
@@ -22,10 +27,10 @@ class PageHinkleyConfig(DetectorConfig):
 
 
 class PageHinkleyStrategy(Detector):
-    """Breached after a change of the mean of all samples since the last change.
+    """Strategy that is breached after the mean of the samples has changed.
 
-    When to use: to compare with other systems, which offer it often; it measures from the mean of what it has seen, so
-    that an error of the reference does less harm than with `seasonal_cusum`. After a change it begins anew.
+    When to use: for comparison with other systems, which often offer this test. It measures from the mean of the
+    samples since the last change, so an error of the reference does less harm than with `seasonal_cusum`.
     Source: Page, Biometrika 41 (1954); Hinkley, Biometrika 58 (1971).
     """
 
@@ -34,11 +39,11 @@ class PageHinkleyStrategy(Detector):
     Config = PageHinkleyConfig
 
     def __init__(self, config: PageHinkleyConfig) -> None:
-        super().__init__(config, [("past", np.float64, (6,))])  # n, mean, both sums, the least and the most of them
+        super().__init__(config, [("past", np.float64, (6,))])  # n, mean, both sums, their minimum and maximum
         self._config, self._limit = config, np.array(config.threshold)
 
-    def detect(self, z: Floats, own: StateColumn, doubt: Doubt = NO_DOUBT) -> Found:
-        """Move mean, sums and extremes; where a change is found, begin anew."""
+    def detect(self, z: Floats, own: StateColumn, uncertainty: Uncertainty = NO_UNCERTAINTY) -> Detection:
+        """Update mean, sums and extremes, and restart where a change is detected."""
         config = self._config
         past = np.ascontiguousarray(own["past"].T)
         n, mean, up, down, least, most = past
@@ -48,7 +53,7 @@ class PageHinkleyStrategy(Detector):
         past[2:4] *= config.forget
         up += away - config.delta
         down += away + config.delta
-        # The first sums are -delta and delta, so that 0 is no extreme of theirs.
+        # The first sums are -delta and delta, so 0 is never an extreme.
         np.minimum(least, up, out=least)
         np.maximum(most, down, out=most)
         rise, fall = up - least, most - down
@@ -57,4 +62,4 @@ class PageHinkleyStrategy(Detector):
         hit = (n >= config.min_samples) & (statistic > config.threshold)
         past[:, hit] = 0
         own["past"] = past.T
-        return Found(statistic, np.broadcast_to(self._limit, len(z)), side, hit)
+        return Detection(statistic, np.broadcast_to(self._limit, len(z)), side, hit)

@@ -1,4 +1,4 @@
-"""The population stability index of a histogram against its reference, with what chance makes of it."""
+"""`psi`: population stability index of a histogram against its reference, with a significance test."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from bridge.strategies.histograms import HistogramConfig
 
 
 class PsiConfig(HistogramConfig):
-    """`psi: {min_effect: 0.2}`. min_effect: of the index, in natural logarithms."""
+    """Parameters of `psi: {min_effect: 0.2}`.
+
+    - `min_effect`: least index, with natural logarithms
+    """
 
     min_effect: float = Field(default=0.2, ge=0)
 
 
 class PsiStrategy(DivergenceStrategy):
-    """Breached while the population stability index is past its limit, and is no chance.
+    """Strategy that is breached while the population stability index is large and significant.
 
-    When to use: the index is what people of the trade know. Without the test, 0.1 is passed by most pairs of
-    healthy histograms of 100 observations.
+    When to use: your organisation already uses the index. Without the test, most pairs of healthy histograms of 100
+    observations exceed 0.1.
     """
 
     name = "psi"
@@ -33,5 +36,5 @@ class PsiStrategy(DivergenceStrategy):
         super().__init__(config, config.min_effect)
 
     def term(self, one: Floats, other: Floats) -> Floats:
-        """(p - q) ln(p / q)."""
+        """Return (p - q) ln(p / q)."""
         return np.asarray((one - other) * np.log(one / other))

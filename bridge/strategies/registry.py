@@ -1,4 +1,4 @@
-"""Finds strategies: every module of this package, and the entry points `bridge.strategies` of installed packages."""
+"""Registry of strategies: modules of this package, and entry points `bridge.strategies` of installed packages."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ def _installed() -> Iterator[tuple[str, type[RetrainStrategy]]]:
 
 @cache
 def strategies() -> Mapping[str, type[RetrainStrategy]]:
-    """Every strategy by name. StrategyError when two claim one name, or an entry point is not a strategy."""
-    found: dict[str, type[RetrainStrategy]] = {}
-    for place, strategy in (*_shipped(), *_installed()):
+    """Return every strategy by name. Raises StrategyError for duplicate names and for invalid entry points."""
+    registry: dict[str, type[RetrainStrategy]] = {}
+    for origin, strategy in (*_shipped(), *_installed()):
         name = getattr(strategy, "name", "")
         if not name:
-            raise StrategyError(f"strategy {strategy.__name__} in {place} has no name")
-        if name in found and found[name] is not strategy:
-            raise StrategyError(f"two strategies are called {name!r}: {found[name].__module__} and {place}")
-        found[name] = strategy
-    return dict(sorted(found.items()))
+            raise StrategyError(f"strategy {strategy.__name__} in {origin} has no name")
+        if name in registry and registry[name] is not strategy:
+            raise StrategyError(f"two strategies are named {name!r}: {registry[name].__module__} and {origin}")
+        registry[name] = strategy
+    return dict(sorted(registry.items()))
 
 
 def build(spec: StrategySpec) -> RetrainStrategy:
-    """The strategy that a rule names, with its parameters. StrategyError for an unknown name."""
+    """Build the strategy that a rule names, with its parameters. Raises StrategyError for an unknown name."""
     known = strategies()
     if spec.name not in known:
         near = difflib.get_close_matches(spec.name, known, 1)

@@ -1,4 +1,4 @@
-"""A limit on the value itself, with hysteresis."""
+"""`threshold`: limits on the value itself, with hysteresis."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from bridge.strategies.base import RetrainStrategy, StateColumn, StrategyConfig
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Breached above `max` or below `min`; between `clear` and the limit lies the band of hysteresis."""
+    """Limits of a value: breached above `max` or below `min`, hysteresis band between `clear` and the limit."""
 
     max: float | None = None
     min: float | None = None
     clear: float | None = None
 
-    def judge(self, values: Floats, scale: float = 1.0) -> Verdicts:
-        """Verdicts over `values` (k,), whose unit is 1/scale of the limits' unit. NaN values are inconclusive."""
+    def evaluate(self, values: Floats, scale: float = 1.0) -> Verdicts:
+        """Return verdicts for `values` (k,), whose unit is 1/scale of the limits' unit. NaN is inconclusive."""
         top = np.inf if self.max is None else self.max / scale
         bottom = -np.inf if self.min is None else self.min / scale
         breached, missing = values > top, np.isnan(values)
@@ -51,7 +51,11 @@ def _require_limit(field: str, limit: object) -> None:
 
 
 class ThresholdConfig(StrategyConfig):
-    """`threshold: {max: 0.6, clear: 0.5}`; all three in the signal's unit."""
+    """Parameters of `threshold: {max: 0.6, clear: 0.5}`, in the signal's unit.
+
+    - `max`, `min`: limits of the value
+    - `clear`: end of the hysteresis band; only with one limit
+    """
 
     max: float | None = None
     min: float | None = None
@@ -65,7 +69,7 @@ class ThresholdConfig(StrategyConfig):
             if self.min >= self.max:
                 raise ValueError(f"min ({self.min:g}) must be below max ({self.max:g})")
             if self.clear is not None:
-                raise ValueError("clear goes with max or with min, not with both: write two rules")
+                raise ValueError("clear cannot be combined with both max and min: write two rules")
         elif self.clear is not None:
             if self.max is not None and self.clear > self.max:
                 raise ValueError(f"clear ({self.clear:g}) must not be above max ({self.max:g})")
@@ -75,12 +79,15 @@ class ThresholdConfig(StrategyConfig):
 
 
 class ThresholdStrategy(RetrainStrategy):
-    """Breached while a value is past its limit.
+    """Strategy that is breached while a value is past its limit.
 
-    When to use: the limit is known beforehand (a promise to users, an agreed accuracy). The commonest model alert is
-    `min` on accuracy. Parameters: max_latency_ms in milliseconds; max_drift_p a drift score in [0, 1], higher is
-    stronger; max_error_rate a share in [0, 1]; custom: limits by the name of the custom event; limits: for whatever
-    event comes, in the signal's own unit (what rule files give). An event without a limit is healthy.
+    When to use: you know the limit (an SLO, an agreed accuracy). The most common model alert is `min` on accuracy. An
+    event without a limit is healthy.
+    max_latency_ms: in milliseconds.
+    max_drift_p: drift score in [0, 1], higher is stronger.
+    max_error_rate: share in [0, 1].
+    custom: limits by the name of the custom event.
+    limits: limits for every kind of event, in the signal's unit, as rule files give them.
 
     >>> from bridge import Drift, ModelKey
     >>> strategy = ThresholdStrategy(max_latency_ms=200, max_drift_p=0.6)
@@ -117,13 +124,13 @@ class ThresholdStrategy(RetrainStrategy):
 
     @classmethod
     def from_config(cls, config: StrategyConfig) -> ThresholdStrategy:
-        """From a rule file: one set of limits, in the signal's unit."""
+        """Build the strategy from a rule file's limits, in the signal's unit."""
         return cls(limits=Limits(**config.model_dump()))
 
     def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Verdicts:
-        """Compare every value with the limit for this kind of event."""
+        """Compare every value with the limit of its kind of event."""
         values = batch.values()
         if self._limits is not None:
-            return self._limits.judge(values)
+            return self._limits.evaluate(values)
         limits = self._custom.get(batch.name) if batch.event is EventKind.CUSTOM else self._by_kind.get(batch.event)
-        return (limits or Limits()).judge(values, batch.unit_ms)
+        return (limits or Limits()).evaluate(values, batch.unit_ms)

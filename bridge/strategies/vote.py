@@ -1,4 +1,4 @@
-"""Several strategies on one signal, of which so many have to say it."""
+"""`vote`: several strategies on one signal, of which a minimum number must be breached."""
 
 from __future__ import annotations
 
@@ -20,7 +20,12 @@ Flags = NDArray[np.bool_]
 
 
 class VoteConfig(StrategyConfig):
-    """`vote: {at_least: 2, of: [{threshold: {max: 0.6}}, {ewma: {}}]}`; within: slots for which a vote counts."""
+    """Parameters of `vote: {at_least: 2, of: [{threshold: {max: 0.6}}, {ewma: {}}]}`.
+
+    - `at_least`: number of strategies that must be breached
+    - `of`: the strategies with their parameters
+    - `within`: number of slots for which a vote counts
+    """
 
     at_least: int = Field(ge=1)
     of: tuple[dict[str, dict[str, Any]], ...] = Field(min_length=2, max_length=8)
@@ -29,25 +34,25 @@ class VoteConfig(StrategyConfig):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.at_least > len(self.of):
-            raise ValueError(f"at_least ({self.at_least}) must not be more than the {len(self.of)} strategies")
+            raise ValueError(f"at_least ({self.at_least}) must not exceed the number of strategies ({len(self.of)})")
         if any(len(member) != 1 for member in self.of):
-            raise ValueError("each of 'of' must name exactly one strategy")
+            raise ValueError("each item of 'of' must name exactly one strategy")
         return self
 
 
 @dataclass(frozen=True, slots=True)
 class Votes(Verdicts):
-    """Verdicts, with those of the members, and which members' votes count (m, k)."""
+    """Verdicts with those of the members; counted: (m, k) the member's vote counts."""
 
     members: Sequence[Verdicts]
     counted: Flags
 
 
 class VoteStrategy(RetrainStrategy):
-    """Breached while at least so many of several strategies are, in one slot or within a few.
+    """Strategy that is breached while a minimum number of other strategies are, in one slot or within a few.
 
-    When to use: one signal, and no strategy that is right by itself: a level that is too high and a change that is
-    sudden. For several signals write `at_least` in the rule instead.
+    When to use: no single strategy is right for the signal, such as when a level must be too high and must have changed
+    suddenly. For several signals, use `at_least` in the rule instead.
     """
 
     name = "vote"
@@ -64,8 +69,8 @@ class VoteStrategy(RetrainStrategy):
         self.warm_up = max(member.warm_up for member in self._members)
         self.inherits = any(member.inherits for member in self._members)
         fields: list[Any] = [
-            (f"of{place}", member.state_dtype)
-            for place, member in enumerate(self._members)
+            (f"of{index}", member.state_dtype)
+            for index, member in enumerate(self._members)
             if member.state_dtype is not None
         ]
         if self._within > 1:
@@ -73,47 +78,47 @@ class VoteStrategy(RetrainStrategy):
         self.state_dtype = np.dtype(fields) if fields else None
 
     def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Votes:
-        """Ask every member, each with its own memory, and count."""
+        """Evaluate every member with its own state, and count the votes."""
         memory = np.zeros(len(batch), self.state_dtype) if state is None and self.state_dtype else state
-        found = [
-            member.analyse_batch(batch, None if memory is None or member.state_dtype is None else memory[f"of{place}"])
-            for place, member in enumerate(self._members)
+        results = [
+            member.analyse_batch(batch, None if memory is None or member.state_dtype is None else memory[f"of{index}"])
+            for index, member in enumerate(self._members)
         ]
-        codes = np.stack([verdicts.code for verdicts in found])
+        codes = np.stack([verdicts.code for verdicts in results])
         counted = codes == Code.BREACHED
         if memory is not None and self._within > 1:
-            counted = self._remembered(counted, memory["recent"])
+            counted = self._recent_votes(counted, memory["recent"])
         unknown = (codes == Code.INCONCLUSIVE) & ~counted
         votes, band = counted.sum(axis=0), ((codes == Code.BAND) & ~counted).sum(axis=0)
         least, most = self._decided(votes, band), self._decided(votes + unknown.sum(axis=0), band)
         code = np.where(least == most, least, np.int8(Code.INCONCLUSIVE)).astype(np.int8)
-        causes = np.stack([verdicts.cause for verdicts in found])
+        causes = np.stack([verdicts.cause for verdicts in results])
         cause = causes[unknown.argmax(axis=0), np.arange(len(batch))]
         cause = np.where(code == Code.INCONCLUSIVE, cause, np.int8(0)).astype(np.int8)
-        return Votes(code, cause, votes.astype(np.float64), np.full(len(batch), float(self._least)), found, counted)
+        return Votes(code, cause, votes.astype(np.float64), np.full(len(batch), float(self._least)), results, counted)
 
     def successor(self, former: StateColumn) -> StateColumn:
-        """Each member's own; votes of former versions are forgotten."""
+        """Return the members' own successor states; votes of the former version are dropped."""
         state = np.zeros(len(former), self.state_dtype)
-        for place, member in enumerate(self._members):
+        for index, member in enumerate(self._members):
             if member.inherits:
-                state[f"of{place}"] = member.successor(former[f"of{place}"])
+                state[f"of{index}"] = member.successor(former[f"of{index}"])
         return state
 
     def describe(self, batch: EventBatch, position: int, verdicts: Verdicts) -> str:
-        """How many, and what each of them says."""
+        """Return the number of votes, and the reason of each member."""
         if not isinstance(verdicts, Votes):
             return super().describe(batch, position, verdicts)
         when = f" within {self._within} slots" if self._within > 1 else ""
-        said = [
-            member.describe(batch, position, one) if one.code[position] == Code.BREACHED else f"{member.name} before"
-            for member, one, counts in zip(self._members, verdicts.members, verdicts.counted[:, position], strict=True)
+        reasons = [
+            member.describe(batch, position, own) if own.code[position] == Code.BREACHED else f"{member.name} earlier"
+            for member, own, counts in zip(self._members, verdicts.members, verdicts.counted[:, position], strict=True)
             if counts
         ]
-        return f"{signal_word(batch)}: {len(said)} of {len(self._members)}{when}: {'; '.join(said)}"
+        return f"{signal_word(batch)}: {len(reasons)} of {len(self._members)}{when}: {'; '.join(reasons)}"
 
-    def _remembered(self, breached: Flags, recent: NDArray[np.uint64]) -> Flags:
-        """(m, k) which members were breached in the last slots, this one with them; recent (k, m) is moved on."""
+    def _recent_votes(self, breached: Flags, recent: NDArray[np.uint64]) -> Flags:
+        """Return which members (m, k) were breached in the last slots, including this one; update recent (k, m)."""
         kept = np.uint64((1 << self._within) - 1)
         recent[:] = (recent << np.uint64(1) | breached.T) & kept
         return np.asarray(recent.T > 0)

@@ -1,4 +1,4 @@
-"""How far observations have moved, in their own unit: the earth mover's distance, as far as it is known."""
+"""`wasserstein`: earth mover's distance between two histograms, in the signal's unit, as bounded by the data."""
 
 from __future__ import annotations
 
@@ -9,30 +9,33 @@ from bridge.domain.batch import EventBatch
 from bridge.domain.verdict import Floats
 from bridge.strategies.histograms import (
     Bools,
-    Finding,
+    Comparison,
     HistogramConfig,
+    HistogramPair,
     HistogramStrategy,
-    Pair,
     chi_square_statistic,
     edges,
     in_buckets,
     in_unit,
     merged,
 )
-from bridge.strategies.stats import distributions as tails
+from bridge.strategies.stats import distributions
 
 
 class WassersteinConfig(HistogramConfig):
-    """`wasserstein: {min_effect: 20ms}`. min_effect: how far the observations are moved, in the signal's unit."""
+    """Parameters of `wasserstein: {min_effect: 20ms}`.
+
+    - `min_effect`: least distance, in the signal's unit
+    """
 
     min_effect: float = Field(gt=0)
 
 
 class WassersteinStrategy(HistogramStrategy):
-    """Breached while observations have moved by more than a limit in their own unit, at least.
+    """Strategy that is breached while observations have provably moved by at least a limit in the signal's unit.
 
-    When to use: the limit is known in the signal's unit ("20 ms slower matters"). The signal should have `sum` and
-    `reference_sum`: then it is the difference of two exact means.
+    When to use: you know the limit in the signal's unit ("20 ms slower matters"). The signal should have `sum` and
+    `reference_sum`: the distance is then the difference of two exact means.
     """
 
     name = "wasserstein"
@@ -41,46 +44,48 @@ class WassersteinStrategy(HistogramStrategy):
     def __init__(self, config: WassersteinConfig) -> None:
         super().__init__(config, config.min_effect)
 
-    def compare(self, pair: Pair) -> Finding:
-        """The means where they are known, what the buckets prove where they are not."""
+    def compare(self, pair: HistogramPair) -> Comparison:
+        """Compare exact means where they are known, and what the buckets prove elsewhere."""
         difference = np.abs(pair.means - pair.reference_means)
         known = np.isfinite(difference)
         least, p, blind = difference, np.full(len(known), np.nan), np.zeros(len(known), np.bool_)
         if known.any():
             error = np.sqrt(_variance(pair, pair.current, pair.means) / np.maximum(pair.n, 1))
             other = np.sqrt(_variance(pair, pair.reference, pair.reference_means) / np.maximum(pair.m, 1))
-            p = tails.normal(np.nan_to_num(difference / np.maximum(np.hypot(error, other), 1e-300)))
+            p = distributions.normal(np.nan_to_num(difference / np.maximum(np.hypot(error, other), 1e-300)))
         if not known.all():
             least, p, blind = self._of_buckets(pair, known, least, p)
-        return Finding(least, p, (p <= self._alpha) & (least >= self._limit), blind)
+        return Comparison(least, p, (p <= self._alpha) & (least >= self._limit), blind)
 
-    def told(self, batch: EventBatch, pair: Pair) -> str:
-        """How far at least, and p."""
-        found = self.compare(pair)
+    def summarise(self, batch: EventBatch, pair: HistogramPair) -> str:
+        """Return the lower bound of the distance, and p."""
+        comparison = self.compare(pair)
         return (
-            f"moved by at least {in_unit(batch, float(found.statistic[0]))}"
-            f" (limit {in_unit(batch, self._limit)}), p {found.p[0]:.2g} (limit {self._alpha:g})"
+            f"moved by at least {in_unit(batch, float(comparison.statistic[0]))}"
+            f" (limit {in_unit(batch, self._limit)}), p {comparison.p[0]:.2g} (limit {self._alpha:g})"
         )
 
-    def _of_buckets(self, pair: Pair, known: Bools, least: Floats, p: Floats) -> tuple[Floats, Floats, Bools]:
-        """The same, completed where the means are not known; there it may be that the buckets cannot tell."""
+    def _of_buckets(self, pair: HistogramPair, known: Bools, least: Floats, p: Floats) -> tuple[Floats, Floats, Bools]:
+        """Return least distance, p and blindness, using the buckets where the means are unknown."""
         low, high = distances(pair)
         cells = merged(pair)
-        different = tails.chi_square(chi_square_statistic(cells, pair.n, pair.m), np.maximum(cells.number - 1, 1))
+        different = distributions.chi_square(
+            chi_square_statistic(cells, pair.n, pair.m), np.maximum(cells.number - 1, 1)
+        )
         blind = ~known & (low < self._limit) & (high >= self._limit)
         return np.where(known, least, low), np.where(known, p, different), blind
 
 
-def distances(pair: Pair) -> tuple[Floats, Floats]:
-    """The least and the greatest distance (k,) of the distributions behind the buckets.
+def distances(pair: HistogramPair) -> tuple[Floats, Floats]:
+    """Return the least and the greatest distance (k,) of the distributions behind the buckets.
 
-    The latter is infinite where there are observations above the last bound; none is taken to be below the first edge.
+    The greatest distance is infinite with observations above the last bound; none are assumed below the first edge.
     """
     one, other = pair.current / np.maximum(pair.n, 1), pair.reference / np.maximum(pair.m, 1)
     lower, upper = edges(pair)
     width = (upper - lower)[:-1]
     before = np.zeros((1, len(pair.n)))
-    # Between two bounds the one is at least as at the first, and the other at most as at the second.
+    # Between two bounds, one distribution is at least as at the first bound, the other at most as at the second.
     up = one[:-1] - np.concatenate([before, other[:-2]])
     down = other[:-1] - np.concatenate([before, one[:-2]])
     least = (width * np.maximum(0, -np.minimum(up, down))).sum(axis=0)
@@ -92,8 +97,8 @@ def distances(pair: Pair) -> tuple[Floats, Floats]:
     return least, most
 
 
-def _variance(pair: Pair, counts: Floats, means: Floats) -> Floats:
-    """The greatest variance (k,) that observations can have whose buckets and means are known."""
+def _variance(pair: HistogramPair, counts: Floats, means: Floats) -> Floats:
+    """Return the greatest variance (k,) of observations with these buckets and means."""
     lower, upper = edges(pair)
     farthest = np.maximum(np.square(lower - means), np.square(upper - means))
     size = np.maximum(counts[-1], 1)

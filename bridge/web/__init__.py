@@ -1,1 +1,1 @@
-"""The HTTP side of a running bridge: API, metrics, health and a first page."""
+"""Web server of the bridge: API, web pages, metrics and health."""

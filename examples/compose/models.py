@@ -1,7 +1,7 @@
-"""A stand-in for your model servers: the metrics of three models, one of which drifts until it is retrained.
+"""Simulated model servers: the metrics of three models, one of which drifts until it is retrained.
 
-models.py [HOST:PORT], by default 127.0.0.1:8000. GET /metrics is what Prometheus scrapes. POST /retrain?pipeline=NAME
-serves the next version: train.py calls it.
+models.py [HOST:PORT], by default 127.0.0.1:8000. Prometheus scrapes GET /metrics. train.py calls POST
+/retrain?pipeline=NAME, which serves the next version.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def retrain(pipeline: str) -> str:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """The two calls."""
+    """HTTP handler of both calls."""
 
     def do_GET(self) -> None:
         self._answer(200, metrics() if self.path == "/metrics" else "ready\n")

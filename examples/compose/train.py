@@ -1,4 +1,4 @@
-"""The coordinator's command: a stand-in for a training job. It gets the request as JSON on its standard input."""
+"""Simulated training job: the coordinator's command, which reads the request as JSON from standard input."""
 
 import json
 import sys

@@ -1,1 +1,1 @@
-"""Generates the dashboards of grafana/dashboards from Python: python -m grafana.generator."""
+"""Generator of the dashboards in grafana/dashboards: python -m grafana.generator."""

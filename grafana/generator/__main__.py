@@ -1,4 +1,4 @@
-"""Writes grafana/dashboards/*.json: python -m grafana.generator."""
+"""Command that writes grafana/dashboards/*.json: python -m grafana.generator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The dashboards that there are."""
+"""All dashboards."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from grafana.generator.making import as_json
 
 
 def boards() -> dict[str, str]:
-    """File name without its ending -> text."""
+    """Return the JSON text of each dashboard, by file name without extension."""
     return {
         "overview": as_json(overview.overview()),
         "decisions": as_json(decisions.decisions()),

@@ -1,4 +1,4 @@
-"""One model or some: what was read, decided, asked for and held, and whether it helped."""
+"""Dashboard of decisions: signals, decisions, requests, gates and recovery of the selected models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _signals() -> timeseries.Panel:
     legend = "{{project}}/{{pipeline}}/{{version}}: {{rule}}"
     panel = lines(
         "Signals and their limits",
-        "What the rules read (solid) and the limits (dashed), in the signal's own unit: choose rules of one unit.",
+        "Values (solid) and limits (dashed) of the rules, in the unit of the signal. Select rules with the same unit.",
         [
             query(shared.reading("signal_value"), legend, ref="Signal"),
             query(shared.reading("signal_threshold"), f"limit of {legend}", ref="Limit"),
@@ -36,7 +36,7 @@ def _signals() -> timeseries.Panel:
 
 def _held() -> statetimeline.Panel:
     return timeline(
-        "What held it", "While a request waits: the gate that holds it.",
+        "Gates", "Gate that holds the request, while one does.",
         [query(f"max by ({MODEL},reason) ({metric('model_held', model=True)})",
                "{{project}}/{{pipeline}}/{{version}}: {{reason}}")],
         mappings=[words({"1": ("held", "purple")})], links=_LINKS,
@@ -51,32 +51,38 @@ def _rules_over_time() -> statetimeline.Panel:
         for state, code in states.items()
     )
     return timeline(
-        "By which rule", "A rule is pending until its breach has lasted for its `for`, then it fires.",
+        "Rules", "A rule is pending until its breach has lasted for its `for`, then it fires.",
         [query(expr, "{{project}}/{{pipeline}}/{{version}}: {{rule}}")],
         mappings=[words({"1": ("pending", "yellow"), "2": ("firing", "orange")})], links=_LINKS,
     )  # fmt: skip
 
 
 def decisions() -> build.Dashboard:
-    """The dashboard of one incident."""
+    """Return the dashboard for one incident."""
     counts = [
-        shared.in_range("Asked for", "Requests that were sent.", "requested", shared.OF_RULE),
-        shared.in_range("Held", "Times that a gate began to hold a request.", "held", shared.OF_RULE),
-        shared.in_range("Joined", "Rules that found a request of another rule open.", "joined", shared.OF_RULE),
-        shared.in_range("Withdrawn", "Well again before it was sent, or taken back.", "withdrawn", shared.OF_RULE),
+        shared.in_range("Requested", "Requests sent.", "requested", shared.OF_RULE),
+        shared.in_range("Held", "Requests that a gate started to hold.", "held", shared.OF_RULE),
+        shared.in_range("Joined", "Rules that fired while another rule's episode was open.", "joined", shared.OF_RULE),
         shared.in_range(
-            "Recorded", "Would have been asked for: dry run, or a shadow rule.", "recorded", shared.OF_RULE
+            "Withdrawn",
+            "Requests withdrawn before they were sent: the model recovered, or an operator withdrew them.",
+            "withdrawn",
+            shared.OF_RULE,
+        ),
+        shared.in_range(
+            "Recorded", "Requests of dry runs and shadow rules, which are not sent.", "recorded", shared.OF_RULE
         ),
         shared.helped(shared.OF_RULE),
     ]
     open_requests = lines(
-        "Requests that are not over", "All pipelines together, by state.",
+        "Unfinished requests", "All pipelines, by state.",
         [query(f"sum by (state) ({metric('requests')})", "{{state}}")],
     )  # fmt: skip
     return made(
-        DECISIONS, "Retrain Bridge / Decisions", "What was read, decided, asked for and held, and whether it helped.",
+        DECISIONS, "Retrain Bridge / Decisions",
+        "Signals, decisions, requests, gates and recovery of the selected models.",
         [
-            ("In this time range", False, counts),
+            ("Counts in the time range", False, counts),
             ("Models and rules", False, [
                 shared.state_timeline(decisions=False, height=7), _rules_over_time(), _held(),
             ]),

@@ -1,4 +1,4 @@
-"""Where the dashboards lead: to each other, and to the page of the bridge."""
+"""Links between the dashboards and to the web interface of the bridge."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SAME_TIME = "${__url_time_range}"
 
 
 def _model(prefix: str) -> dict[str, str]:
-    """The model that was clicked on. prefix: "__field.labels" of a series, "__data.fields" of a table's row."""
+    """Return variables for the clicked model; prefix: "__field.labels" for series, "__data.fields" for table rows."""
     return {name: f"${{{prefix}.{name}:percentencode}}" for name in ("project", "pipeline", "version")}
 
 
@@ -20,12 +20,12 @@ def _link(title: str, url: str, *, outside: bool = False) -> build.DashboardLink
 
 
 def model_links(prefix: str, *, decisions: bool = True) -> list[build.DashboardLink]:
-    """From a model to its decisions, and to the page of the bridge that explains it."""
+    """Return links from a model to its decisions and to its pages in the web interface."""
     model = _model(prefix)
-    asked = "&".join(f"{name}={value}" for name, value in model.items())
+    query = "&".join(f"{name}={value}" for name, value in model.items())
     found = [
-        _link("Explained by the bridge", f"{BRIDGE}/model?{asked}", outside=True),
-        _link("Its requests, by the bridge", f"{BRIDGE}/requests?{asked}", outside=True),
+        _link("Model in the web interface", f"{BRIDGE}/model?{query}", outside=True),
+        _link("Requests in the web interface", f"{BRIDGE}/requests?{query}", outside=True),
     ]
     if decisions:
         chosen = "&".join(f"var-{name}={value}" for name, value in model.items())
@@ -35,9 +35,9 @@ def model_links(prefix: str, *, decisions: bool = True) -> list[build.DashboardL
 
 
 def dashboard_links() -> list[build.DashboardLink]:
-    """At the top of each dashboard: the other ones, with time and choices kept, and the page of the bridge."""
+    """Return the links at the top of each dashboard: other dashboards, with time and variables, and web interface."""
     others = build.DashboardLink("Retrain Bridge").type(dashboard.DashboardLinkType.DASHBOARDS).tags([TAG])
-    page = build.DashboardLink("Page of the bridge").type(dashboard.DashboardLinkType.LINK).url(f"{BRIDGE}/")
+    page = build.DashboardLink("Web interface of the bridge").type(dashboard.DashboardLinkType.LINK).url(f"{BRIDGE}/")
     return [
         others.as_dropdown(True).include_vars(True).keep_time(True).icon("external link"),
         page.icon("external link").target_blank(True).tooltip("Models, decisions, rules, requests, deliveries"),

@@ -1,4 +1,4 @@
-"""From panels to the JSON that Grafana takes by import, by provisioning and by sidecar."""
+"""Conversion of panels to dashboard JSON for import, provisioning and sidecars."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LINK_KEYS = ("title", "url", "targetBlank")
 
 
 def made(uid: str, title: str, about: str, rows: Iterable[Row], *, since: str, rule: bool = False) -> build.Dashboard:
-    """A dashboard of rows (title, collapsed, panels); a row without a title has no heading."""
+    """Return a dashboard of rows (title, collapsed, panels); a row without a title has no heading."""
     board = (
         build.Dashboard(title).uid(uid).description(about).tags([TAG]).readonly().refresh("30s").time(since, "now")
         .timezone("browser").tooltip(dashboard.DashboardCursorSync.CROSSHAIR)
@@ -43,25 +43,25 @@ def _with_row(board: build.Dashboard, heading: str, panels: Sequence[Any], *, co
 
 
 def _requests() -> build.AnnotationQuery:
-    """One mark for each request, at its own time: the gauge's value is the instant, not the scrape's."""
+    """Return an annotation for each request, at the time in the gauge's value instead of the scrape time."""
     expr = f"max by (project,pipeline,version,reason) ({metric('last_retrain_request_timestamp_seconds', model=True)})"
-    asked = build_query.Dataquery().expr(f"{expr} * 1000").ref_id("Requests").range().datasource(DATASOURCE)
+    requests = build_query.Dataquery().expr(f"{expr} * 1000").ref_id("Requests").range().datasource(DATASOURCE)
     return (
         build.AnnotationQuery().name("Retrain requests").datasource(DATASOURCE).enable(True).icon_color("purple")
-        .expr(f"{expr} * 1000").title_format("Retraining asked for: {{project}}/{{pipeline}}/{{version}}")
-        .text_format("because of {{reason}}").tag_keys("reason").use_value_for_time(True).target(asked)
+        .expr(f"{expr} * 1000").title_format("Retraining requested: {{project}}/{{pipeline}}/{{version}}")
+        .text_format("reason: {{reason}}").tag_keys("reason").use_value_for_time(True).target(requests)
     )  # fmt: skip
 
 
 def as_json(board: build.Dashboard) -> str:
-    """The text of the file: numbered panels, and nothing that only one server knows."""
+    """Return the text of the file, with numbered panels and without server-specific fields."""
     text = json.dumps(board.build(), cls=JSONEncoder)
     content: dict[str, Any] = json.loads(text)
     for number, panel in enumerate(every_panel(content), 1):
         panel["id"] = number
         _tidy(panel)
     for variable in content["templating"]["list"]:
-        for key in ("auto", "auto_min", "auto_count"):  # of variables for lengths of time only
+        for key in ("auto", "auto_min", "auto_count"):  # only for interval variables
             variable.pop(key, None)
     for key in ("id", "version", "gnetId"):
         content.pop(key, None)
@@ -69,12 +69,12 @@ def as_json(board: build.Dashboard) -> str:
 
 
 def every_panel(content: dict[str, Any]) -> list[dict[str, Any]]:
-    """Panels and rows, those of collapsed rows too, from top to bottom."""
+    """Return panels and rows, including those in collapsed rows, from top to bottom."""
     return [one for panel in content["panels"] for one in (panel, *panel.get("panels", []))]
 
 
 def _tidy(panel: dict[str, Any]) -> None:
-    """Away with a table's footer, which newer servers refuse, and with what a data link does not have."""
+    """Remove a table's footer, which newer servers reject, and fields that data links do not have."""
     panel.get("options", {}).pop("footer", None)
     defaults = panel.get("fieldConfig", {}).get("defaults", {})
     if "links" in defaults:

@@ -1,4 +1,4 @@
-"""Panels as this project draws them: every one with a title, a description and a unit."""
+"""Panel constructors; every panel has a title, a description and a unit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from grafana.generator.sdk import (
 )
 from grafana.generator.variables import DATASOURCE, MODEL, metric
 
-# State, code in the timeline, colour; a code is needed since a state timeline draws values, not labels.
+# State and colour. The index is the value in timelines, which draw values instead of labels.
 STATES = (
     ("healthy", "green"), ("cooldown", "light-green"), ("no_data", "#808080"), ("degraded", "orange"),
     ("held", "purple"), ("awaiting_approval", "light-purple"), ("retrain_requested", "light-blue"),
@@ -31,7 +31,7 @@ GREY = "text"
 def query(
     expr: str, legend: str = "", *, ref: str = "A", instant: bool = False, rows: bool = False
 ) -> build_query.Dataquery:
-    """A PromQL target. rows: as a table; legend: with {{label}}."""
+    """Return a PromQL target; rows: as a table; legend: with {{label}}."""
     made = build_query.Dataquery().datasource(DATASOURCE).expr(expr).ref_id(ref)
     made = made.instant() if instant else made.range()
     made = made.format(PromQueryFormat.TABLE if rows else PromQueryFormat.TIME_SERIES)
@@ -39,13 +39,13 @@ def query(
 
 
 def steps(*pairs: tuple[float | None, str]) -> build.ThresholdsConfig:
-    """Colours from a value on; the first from None."""
+    """Return thresholds: pairs of lower bound and colour; the first bound is None."""
     found = [dashboard.Threshold(value=value, color=color) for value, color in pairs]
     return build.ThresholdsConfig().mode(dashboard.ThresholdsMode.ABSOLUTE).steps(found)
 
 
 def bad_above(orange: float, red: float | None = None) -> build.ThresholdsConfig:
-    """Green, then orange, then red."""
+    """Return thresholds from green over orange to red."""
     more = [] if red is None else [(red, "red")]
     return steps((None, "green"), (orange, "orange"), *more)
 
@@ -57,7 +57,7 @@ def number(
     title: str, about: str, expr: str, *, unit: str = "short", limits: build.ThresholdsConfig = PLAIN,
     none: str = "no data", width: int = 4, decimals: int = 0, mappings: Sequence[Any] = (), links: Sequence[Any] = (),
 ) -> stat.Panel:  # fmt: skip
-    """One big number, now."""
+    """Return a stat panel with the current value."""
     reduce = build_common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields("")
     panel = (
         stat.Panel().title(title).description(about).datasource(DATASOURCE).span(width).height(4)
@@ -72,7 +72,7 @@ def lines(
     title: str, about: str, targets: Iterable[build_query.Dataquery], *, unit: str = "short", width: int = 12,
     height: int = 8, least: float | None = 0, links: Sequence[Any] = (), none: str = "no data",
 ) -> timeseries.Panel:  # fmt: skip
-    """Lines over time."""
+    """Return a time series panel with lines."""
     panel = (
         timeseries.Panel().title(title).description(about).datasource(DATASOURCE).span(width).height(height)
         .unit(unit).line_width(1).fill_opacity(8).show_points(common.VisibilityMode.AUTO)
@@ -90,7 +90,7 @@ def bars(
     title: str, about: str, targets: Iterable[build_query.Dataquery], *, unit: str = "short", width: int = 12,
     height: int = 8,
 ) -> timeseries.Panel:  # fmt: skip
-    """Counts over time, on top of each other."""
+    """Return a time series panel with stacked bars."""
     stacking = build_common.StackingConfig().mode(common.StackingMode.NORMAL).group("A")
     panel = lines(title, about, targets, unit=unit, width=width, height=height)
     panel = panel.draw_style(common.GraphDrawStyle.BARS).stacking(stacking).fill_opacity(80).line_width(0)
@@ -99,7 +99,7 @@ def bars(
 
 
 def states(title: str, about: str, *, links: Sequence[Any], height: int = 8) -> statetimeline.Panel:
-    """The state of every chosen model over time."""
+    """Return a state timeline of the selected models."""
     chosen = [metric("model_state", f'state="{state}"', model=True) for state, _ in STATES]
     codes = [f"max by ({MODEL}) ({one}) * {code}" for code, one in enumerate(chosen)]
     return timeline(
@@ -113,7 +113,7 @@ def timeline(
     title: str, about: str, targets: Iterable[build_query.Dataquery], *, mappings: Sequence[Any],
     links: Sequence[Any] = (), height: int = 5, width: int = 24,
 ) -> statetimeline.Panel:  # fmt: skip
-    """Values as coloured stretches of time."""
+    """Return a state timeline panel."""
     panel = (
         statetimeline.Panel().title(title).description(about).datasource(DATASOURCE).span(width).height(height)
         .unit("none").mappings(list(mappings)).merge_values(True).show_value(common.VisibilityMode.AUTO)
@@ -130,7 +130,7 @@ def rows(
     units: Mapping[str, str] | None = None, links: Sequence[Any] = (), none: str = "none", width: int = 12,
     height: int = 8, sort: tuple[str, bool] | None = None,
 ) -> table.Panel:  # fmt: skip
-    """A table. steps: transformations; units: by column; sort: column, descending."""
+    """Return a table panel; steps: transformations; units: by column; sort: column, descending."""
     panel = (
         table.Panel().title(title).description(about).datasource(DATASOURCE).span(width).height(height)
         .unit("none").no_value(none).show_header(True).cell_height(common.TableCellHeight.SM).min_width(60)
@@ -151,18 +151,18 @@ def rows(
 
 
 def words(texts: Mapping[str, tuple[str, str]]) -> dashboard.ValueMap:
-    """Value -> text and colour."""
+    """Return value mappings to text and colour."""
     return dashboard.ValueMap(options={
-        value: dashboard.ValueMappingResult(text=text, color=color, index=place)
-        for place, (value, (text, color)) in enumerate(texts.items())
+        value: dashboard.ValueMappingResult(text=text, color=color, index=index)
+        for index, (value, (text, color)) in enumerate(texts.items())
     })  # fmt: skip
 
 
 def organize(names: Mapping[str, str], hide: Iterable[str] = ("Time",)) -> tuple[str, dict[str, Any]]:
-    """Columns in this order under these names; the hidden ones away."""
+    """Return a transformation that orders and renames columns, and hides the given ones."""
     return "organize", {
         "excludeByName": dict.fromkeys(hide, True),
-        "indexByName": {name: place for place, name in enumerate(names)},
+        "indexByName": {name: index for index, name in enumerate(names)},
         "renameByName": {name: text for name, text in names.items() if text != name},
     }
 

@@ -1,6 +1,6 @@
-"""The one place that imports Grafana's Foundation SDK: its classes for the classic dashboard (schemaVersion 42).
+"""Imports from Grafana's Foundation SDK: its classes for classic dashboards (schemaVersion 42).
 
-The SDK warns at import that it prefers its newer form, which older servers, sidecars and imports do not take.
+At import the SDK recommends its newer format, which older servers, sidecars and imports do not accept.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The choices at the top of a dashboard, and the filters that they make."""
+"""Variables at the top of a dashboard, and the label filters made from them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ MODEL = "project,pipeline,version"
 
 
 def metric(name: str, more: str = "", *, model: bool = False) -> str:
-    """A selector of one of our metrics, filtered by the variables."""
+    """Return a selector of a metric of the bridge, filtered by the variables."""
     filters = ",".join(filter(None, [OF_MODEL if model else OF_JOB, more]))
     return f"retrain_bridge_{name}{{{filters}}}"
 
 
 def _query(name: str, label: str, about: str, query: str) -> build.QueryVariable:
-    """A choice from Prometheus' label values, refreshed with the time range, all of them at first."""
+    """Return a variable with Prometheus' label values, refreshed with the time range; the default is all."""
     every = dashboard.VariableOption(selected=True, text=["All"], value=["$__all"])
     return (
         build.QueryVariable(name)
@@ -38,11 +38,11 @@ def _values(of: str, label: str) -> str:
 
 
 def variables(*, rule: bool = False) -> list[build.DatasourceVariable | build.QueryVariable]:
-    """Data source, job, then project, pipeline and version, each among what the former leave; and the bridge's page."""
+    """Return data source, job, project, pipeline and version, each filtered by those before, and web interface."""
     found: list[build.DatasourceVariable | build.QueryVariable] = [
         build.DatasourceVariable("datasource").label("Data source").type("prometheus")
         .description("The Prometheus that scrapes the bridge"),
-        # No allValue: ".*" would let the metrics of every other process in.
+        # No allValue: ".*" would include the metrics of all other processes.
         _query("job", "Job", "The scrape job of the bridge", _values("retrain_bridge_build_info", "job")),
     ]  # fmt: skip
     chain = [OF_JOB]
@@ -53,7 +53,9 @@ def variables(*, rule: bool = False) -> list[build.DatasourceVariable | build.Qu
         chain.append(f'{name}=~"${name}"')
     if rule:
         query = _values(metric("signal_value", model=True), "rule")
-        found.append(_query("rule", "Rule", "What these rules read and decided", query).all_value(".*"))
-    page = _query("bridge", "Page", "Where links to the bridge lead", _values(metric("web_info"), "external_url"))
-    found.append(page.multi(False).include_all(False).current(dashboard.VariableOption(text="", value="")))
+        found.append(_query("rule", "Rule", "Values and decisions of these rules", query).all_value(".*"))
+    interface = _query(
+        "bridge", "Web interface", "Target of links to the bridge", _values(metric("web_info"), "external_url")
+    )
+    found.append(interface.multi(False).include_all(False).current(dashboard.VariableOption(text="", value="")))
     return found

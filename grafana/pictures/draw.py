@@ -1,7 +1,7 @@
-"""Draws the dashboards into docs/img: scripts/draw-dashboards.
+"""Screenshots of the dashboards in docs/img: scripts/draw-dashboards.
 
-A real bridge lives through the story of the tests while a real Prometheus scrapes it; its answers to every panel's
-queries are drawn by Grafana's own components in headless Chromium.
+A real bridge runs the scenario of the tests while a real Prometheus scrapes it; Grafana's own components draw its
+answers to every panel's queries in headless Chromium.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SIZE = 24 * 62 + 8  # draw.tsx: CELL
 
 
 def answers(view: View, panel: dict[str, Any]) -> list[dict[str, Any]]:
-    """What Prometheus says to each query of a panel."""
+    """Return Prometheus' answers to the queries of a panel."""
     found = []
     for target in panel.get("targets", []):
         expr = interpolate(target["expr"], view.values)
@@ -43,8 +43,8 @@ def answers(view: View, panel: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def told(story: Story, name: str, end: float, theme: str) -> tuple[dict[str, Any], int]:
-    """What the page draws, and how high it is."""
+def page_content(story: Story, name: str, end: float, theme: str) -> tuple[dict[str, Any], int]:
+    """Return the content of the page, and its height in pixels."""
     board = dashboards()[name]
     view = View(board, story.source.url, story.begin - 2, end)
     panels = [panel for panel in board["panels"] if not panel.get("collapsed")]
@@ -56,8 +56,8 @@ def told(story: Story, name: str, end: float, theme: str) -> tuple[dict[str, Any
 
 
 def draw(story: Story, name: str, end: float, image: str, theme: str = "dark") -> None:
-    """One picture."""
-    content, height = told(story, name, end, theme)
+    """Draw one screenshot."""
+    content, height = page_content(story, name, end, theme)
     ground, text = THEMES[theme]
     page = TOOLS / f"{image}.html"
     page.write_text(PAGE.format(story=json.dumps(content).replace("</", "<\\/"), ground=ground, text=text))
@@ -76,7 +76,7 @@ def draw(story: Story, name: str, end: float, image: str, theme: str = "dark") -
 
 
 def main() -> None:
-    """The overview while a request is held, and everything at the end."""
+    """Draw the overview while a request is held, and every dashboard at the end."""
     with bridge_story(calm=20) as story:
         draw(story, "overview", story.held, "dashboard-overview-held")
         end = time.time()

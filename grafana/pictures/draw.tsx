@@ -1,5 +1,5 @@
-// Draws a dashboard with Grafana's own components (@grafana/ui) on answers of a real Prometheus: window.STORY.
-// State timelines are drawn here, with the mappings of the dashboard: that component is in no package of Grafana's.
+// Draws a dashboard with Grafana's own components (@grafana/ui) from answers of a real Prometheus: window.STORY.
+// Draws state timelines itself, with the mappings of the dashboard: no Grafana package contains that component.
 import {
   createTheme, dateTime, type DataFrame, type Field, FieldType, getDisplayProcessor, getFieldDisplayName,
   standardTransformers, standardTransformersRegistry, toDataFrame, transformDataFrame,
@@ -78,7 +78,7 @@ function put(config: any, path: string, value: unknown) {
   place[last] = value;
 }
 
-// Defaults, overrides by name and by query, and how values are written.
+// Defaults, overrides by name and by query, and value formats.
 function configure(frames: DataFrame[], source: any): DataFrame[] {
   let series = 0;
   for (const frame of frames) {

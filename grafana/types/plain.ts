@@ -1,6 +1,6 @@
 import type { AnnotationQuery, Dashboard, DataQuery } from '@grafana/schema';
 
-// A type of Grafana's schema as JSON has it: an enum's members are their texts or numbers.
+// A type of Grafana's schema as JSON: enum members become their strings or numbers.
 export type Plain<T> = 0 extends 1 & T
   ? T
   : T extends string
@@ -13,7 +13,7 @@ export type Plain<T> = 0 extends 1 & T
           ? { [Key in keyof T]: Plain<T[Key]> }
           : T;
 
-// What the data source adds to a query; its own package is under a licence that this project does not use.
+// Fields that the data source adds to a query; its package has a licence that this project does not use.
 interface PrometheusQuery extends DataQuery {
   expr: string;
   format?: 'time_series' | 'table' | 'heatmap';

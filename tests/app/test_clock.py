@@ -13,7 +13,7 @@ START = 1_700_000_000 * SECOND
 
 
 class Hands:
-    """A wall clock and a monotonic one, moved by hand; seconds."""
+    """Wall clock and monotonic clock that the test moves, in seconds."""
 
     def __init__(self) -> None:
         self.wall, self.monotonic = START, 77 * SECOND
@@ -22,7 +22,7 @@ class Hands:
         self.clock.on_step = self.told.append
 
     def passes(self, seconds: float, *, set_by: float = 0.0) -> float:
-        """So much time passes, and the wall clock is set; what the bridge's clock shows, since the start."""
+        """Let time pass, set the wall clock, and return the bridge's time since the start."""
         self.monotonic += int(seconds * SECOND)
         self.wall += int((seconds + set_by) * SECOND)
         return self.shown()
@@ -32,7 +32,7 @@ class Hands:
 
 
 def test_it_is_the_wall_clock_as_long_as_that_is_not_set() -> None:
-    """And as long as it is only slowed or quickened, as NTP does."""
+    """Also while NTP slows it down or speeds it up."""
     hands = Hands()
     assert hands.passes(10) == pytest.approx(10)
     assert hands.passes(100, set_by=0.05) == pytest.approx(110.05)
@@ -41,13 +41,13 @@ def test_it_is_the_wall_clock_as_long_as_that_is_not_set() -> None:
 
 
 def test_a_clock_that_is_set_back_is_waited_for_at_half_pace(caplog: pytest.LogCaptureFixture) -> None:
-    """It never stands still, and never goes back; after twice the step both are one again."""
+    """It never stops and never goes back; after twice the step both clocks agree again."""
     hands = Hands()
     hands.passes(10)
     assert hands.passes(2, set_by=-60) == pytest.approx(11)
     assert hands.clock.lead() == pytest.approx(59_000)
     assert hands.told == [-60_000]
-    assert "the wall clock was set back; evaluation goes on" in caplog.text
+    assert "the wall clock was set back; evaluation continues" in caplog.text
     assert caplog.records[0].by == "1m"  # type: ignore[attr-defined]
     shown = [hands.passes(2) for _ in range(59)]
     assert shown == pytest.approx([12 + place for place in range(59)])
@@ -57,7 +57,7 @@ def test_a_clock_that_is_set_back_is_waited_for_at_half_pace(caplog: pytest.LogC
 
 
 def test_a_clock_that_is_set_right_again_is_followed_at_once() -> None:
-    """No matter how far it was back, and no matter how far it goes forward."""
+    """However far it was behind, and however far it jumps."""
     hands = Hands()
     hands.passes(1, set_by=-600)
     assert hands.passes(10, set_by=600) == pytest.approx(11)
@@ -67,7 +67,7 @@ def test_a_clock_that_is_set_right_again_is_followed_at_once() -> None:
 
 
 def test_a_machine_that_was_suspended_goes_on_at_the_present_instant() -> None:
-    """The monotonic clock stood still meanwhile."""
+    """The monotonic clock does not count the suspended time."""
     hands = Hands()
     assert hands.passes(0, set_by=3600) == pytest.approx(3600)
 
@@ -78,7 +78,7 @@ def test_a_start_goes_on_after_the_last_slot_that_is_stored(caplog: pytest.LogCa
     hands.clock.not_before(START // 1_000_000 + 90_000)
     assert hands.shown() == pytest.approx(90)
     assert hands.passes(10) == pytest.approx(95)
-    assert "behind the last slot" in caplog.text
+    assert "behind the last stored slot" in caplog.text
     hands.clock.not_before(START // 1_000_000)
     assert hands.shown() == pytest.approx(95)
 

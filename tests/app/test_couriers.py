@@ -19,7 +19,7 @@ def now() -> int:
 
 
 class Work:
-    """A worker that counts its steps and does what the test wants."""
+    """Worker that counts its steps and runs a function of the test."""
 
     def __init__(self, act: Callable[[int], int | None]) -> None:
         self.act = act
@@ -60,7 +60,7 @@ def test_a_worker_is_called_again_while_it_has_work(run: Callable[..., Couriers]
 
 
 def test_an_idle_worker_sleeps_until_it_is_woken(run: Callable[..., Couriers]) -> None:
-    """None: nothing waits. The commit wakes it, at once."""
+    """None means that nothing waits. A commit wakes the thread at once."""
     work = Work(lambda at: None)
     running = run(a=work)
     assert work.wait_for(1)
@@ -71,7 +71,7 @@ def test_an_idle_worker_sleeps_until_it_is_woken(run: Callable[..., Couriers]) -
 
 
 def test_a_worker_is_called_at_the_instant_that_it_named(run: Callable[..., Couriers]) -> None:
-    """Not before: a back-off is kept."""
+    """Never before: a back-off is respected."""
     work = Work(lambda at: at + 300)
     run(a=work)
     assert work.wait_for(1)
@@ -93,7 +93,7 @@ def test_nobody_sleeps_longer_than_the_longest_wait(
 def test_a_store_that_fails_ends_no_thread_and_is_told_once(
     run: Callable[..., Couriers], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The disk is full: delivery goes on when there is room again, and says so once, not at every step."""
+    """With a full disk, delivery continues once there is room again. The error is logged once, not at every step."""
     monkeypatch.setattr(couriers, "AFTER_ERROR", 5)
     full = threading.Event()
     full.set()
@@ -109,7 +109,7 @@ def test_a_store_that_fails_ends_no_thread_and_is_told_once(
         assert work.wait_for(5)
         full.clear()
         assert work.wait_for(work.steps + 1)
-    assert [record.getMessage() for record in caplog.records] == ["delivery stopped, will go on"]
+    assert [record.getMessage() for record in caplog.records] == ["delivery failed, will continue"]
     assert caplog.records[0].__dict__["destination"] == "a"
 
 
@@ -124,7 +124,7 @@ def test_one_worker_that_hangs_holds_up_no_other(run: Callable[..., Couriers]) -
 
 
 def test_stop_begins_nothing_new_and_waits_for_what_runs() -> None:
-    """What is under way may finish; nothing is claimed after it."""
+    """Attempts in progress may finish; nothing is claimed after them."""
     release, entered = threading.Event(), threading.Event()
 
     def act(at: int) -> int:
@@ -142,7 +142,7 @@ def test_stop_begins_nothing_new_and_waits_for_what_runs() -> None:
 
 
 def test_stop_abandons_what_is_not_answered_in_time(caplog: pytest.LogCaptureFixture) -> None:
-    """The process must be able to leave: the lease repeats what was abandoned, and its failure is not logged."""
+    """The process must be able to exit: the lease repeats an abandoned attempt, whose failure is not logged."""
     release, entered = threading.Event(), threading.Event()
 
     def act(at: int) -> int:

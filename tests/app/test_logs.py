@@ -1,4 +1,4 @@
-"""Logs: one line an entry, whatever is logged, by whom."""
+"""Logging: one line for each entry, whatever its source and content."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger("bridge.somewhere")
 
 @pytest.fixture(autouse=True)
 def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Logging is one for the whole process."""
+    """Restore the logging of the process, which is global."""
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     shown = warnings.showwarning
     logging.captureWarnings(capture=False)  # a command in another test may have left it on
@@ -38,7 +38,7 @@ def fail(error: Exception) -> None:
 
 
 class Lines:
-    """What was written to standard error since the last look."""
+    """Return what was written to standard error since the last call."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self._capsys = capsys
@@ -60,13 +60,13 @@ def lines(capsys: pytest.CaptureFixture[str]) -> Lines:
 
 
 def after_time(line: str) -> str:
-    """The line without its time."""
+    """Return the line without its time."""
     assert line.startswith("ts=20")
     return line.partition(" ")[2]
 
 
 def test_a_line_has_time_level_caller_message_and_the_fields(lines: Lines) -> None:
-    """In the order of Prometheus' tools."""
+    """The order of Prometheus' own logs."""
     lines.setup()
     log.info("request made", extra={"model": "shop/ranking/7", "count": 2, "late": False, "hold": None})
     assert after_time(lines.one()) == (
@@ -75,7 +75,7 @@ def test_a_line_has_time_level_caller_message_and_the_fields(lines: Lines) -> No
 
 
 def test_json_holds_the_same_with_types(lines: Lines) -> None:
-    """What JSON has no number for is a text: parsers are strict."""
+    """NaN and infinity become texts, because parsers are strict."""
     lines.setup("json")
     log.warning("read %s", "this", extra={"value": float("nan"), "limit": 0.6, "rules": ("A", "B"), "by": {1: None}})
     entry = json.loads(lines.one())
@@ -107,7 +107,7 @@ def test_json_survives_hostile_values_too(lines: Lines) -> None:
 
 
 def test_a_field_cannot_take_the_place_of_the_message_or_level(lines: Lines) -> None:
-    """It gets a line below its name."""
+    """Its name gets an underscore."""
     lines.setup()
     log.info("evaluated", extra={"event": "drift", "level": "none", "odd key=": 1})
     assert after_time(lines.one()) == (
@@ -130,7 +130,7 @@ def test_secrets_are_hidden_in_messages_fields_lists_and_tracebacks(lines: Lines
 
 
 def test_a_traceback_stays_on_one_line(lines: Lines) -> None:
-    """So that a collector of lines keeps it together."""
+    """So that a log collector keeps it in one entry."""
     lines.setup()
     try:
         fail(ValueError("no"))
@@ -154,7 +154,7 @@ def test_what_is_below_the_level_is_not_written(lines: Lines) -> None:
 
 @pytest.mark.parametrize("name", ["uvicorn.error", "apscheduler.scheduler", "alembic.runtime.migration"])
 def test_libraries_speak_through_us_and_only_of_trouble(lines: Lines, name: str) -> None:
-    """Their own notes of each job or start would hide ours; uvicorn's colours are dropped."""
+    """Their entries for each job or start would hide ours; uvicorn's colours are dropped."""
     lines.setup("json", "debug")
     logging.getLogger(name).info("started job")
     logging.getLogger(name).error("job failed", extra={"color_message": "\x1b[1mjob failed"})
@@ -171,15 +171,15 @@ def test_warnings_and_dying_threads_are_lines_too(lines: Lines) -> None:
     thread.start()
     thread.join(300)
     line = lines.one()
-    assert 'level=critical caller=bridge.app.logs msg="a thread ended" thread_name=courier' in line
+    assert 'level=critical caller=bridge.app.logs msg="thread failed" thread_name=courier' in line
     assert line.endswith('ZeroDivisionError: division by zero"')
 
 
 @pytest.mark.parametrize(
     ("level", "form", "message"),
     [
-        ("loud", "json", "--log.level is 'loud'; it is one of debug, info, warn, error"),
-        ("info", "xml", "--log.format is 'xml'; it is one of logfmt, json"),
+        ("loud", "json", "--log.level is 'loud'; it must be one of debug, info, warn, error"),
+        ("info", "xml", "--log.format is 'xml'; it must be one of logfmt, json"),
     ],
 )
 def test_unknown_settings_are_named_with_what_would_be_right(level: str, form: str, message: str) -> None:

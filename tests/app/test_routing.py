@@ -1,4 +1,4 @@
-"""From receivers to destinations."""
+"""Sinks of receivers, and routing to destinations."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.app.routing import Routes, build_sinks
-from bridge.app.wiring import close_all
+from bridge.app.routing import Routes, build_sinks, close_all
 from bridge.config.load import load
 
 CONFIG = """
@@ -58,7 +57,7 @@ def test_continue_adds_the_next_sibling(routes: Routes) -> None:
 
 
 def test_a_coordinator_tells_what_became_of_a_request_and_nobody_else(routes: Routes) -> None:
-    """Only then is a request followed after its episode."""
+    """Only then does a request stay open after its episode."""
     assert routes.tracked(["on call/webhook/0", "coordinator/coordinator/0"]) is True
     assert routes.tracked(["on call/alertmanager/0", "removed/coordinator/0"]) is False
 

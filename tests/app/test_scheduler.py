@@ -1,4 +1,4 @@
-"""The real APScheduler fires our slots; an overrun is neither doubled nor lost."""
+"""Scheduling with the real APScheduler: an overrun is neither run twice nor lost."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def at(second: float) -> datetime:
     [(0, 0, 60), (0, 59, 60), (0, 60, 60), (0, 61, 120), (60, 60, 120), (0, 1000, 1020)],
 )
 def test_the_next_slot_is_the_first_that_is_not_past(previous: float, now: float, expected: float) -> None:
-    """Slots that passed are left to the run itself, which catches them up."""
+    """The evaluation itself catches up on slots that have passed."""
     assert SlotTrigger(group()).get_next_fire_time(at(previous), at(now)) == at(expected)
 
 
@@ -37,7 +37,7 @@ def test_a_start_evaluates_at_once() -> None:
 
 
 def test_slots_are_shifted_by_the_groups_phase() -> None:
-    """So that groups do not all ask at once."""
+    """So that groups do not all query at once."""
     assert SlotTrigger(group(phase=7000)).get_next_fire_time(at(0), at(1)) == at(7)
 
 
@@ -45,7 +45,7 @@ def test_slots_are_shifted_by_the_groups_phase() -> None:
     ("lead", "left", "wait"), [(1, 59, 60), (30, 30, 60), (40, 20, 40), (61, 59, 118), (3600, 60, 120)]
 )
 def test_slots_follow_the_bridges_time_while_it_is_ahead_of_the_wall_clock(lead: int, left: int, wait: int) -> None:
-    """It goes at half pace until its lead is gone. left: until the slot, on its own clock."""
+    """It runs at half pace until the wall clock has caught up. left: ms to the slot on the bridge's clock."""
     trigger = SlotTrigger(group(), lambda: lead * 1000)
     assert trigger._group.slot_at(from_datetime(at(lead))) + 60_000 - from_datetime(at(lead)) == left * 1000
     assert trigger.get_next_fire_time(at(3600), at(0)) == at(wait)
@@ -53,7 +53,7 @@ def test_slots_follow_the_bridges_time_while_it_is_ahead_of_the_wall_clock(lead:
 
 @pytest.fixture
 def running():
-    """Schedulers that are stopped at the end."""
+    """Yield a factory of schedulers, and stop them at the end."""
     started: list[Scheduler] = []
 
     def start(scheduler: Scheduler) -> Scheduler:
@@ -67,7 +67,7 @@ def running():
 
 
 def test_groups_are_evaluated_at_their_slots(running) -> None:
-    """Two groups, one second apart: each is called by name, again and again."""
+    """Two groups, one second apart: each is evaluated repeatedly by name."""
     called: list[str] = []
     scheduler = running(Scheduler(called.append))
     scheduler.schedule((group("a", 1), group("b", 1)))
@@ -75,7 +75,7 @@ def test_groups_are_evaluated_at_their_slots(running) -> None:
 
 
 def test_an_overrun_is_not_started_twice_and_the_next_slot_runs(running, caplog) -> None:
-    """The job hangs over a slot: one warning, no second thread, and it goes on afterwards."""
+    """A job that overruns a slot logs one warning, gets no second thread, and continues afterwards."""
     calls: list[int] = []
     hanging, entered = threading.Event(), threading.Event()
 
@@ -129,7 +129,7 @@ def test_chores_run_at_their_interval(running) -> None:
 
 
 class Wall(Steps):
-    """A wall clock that the test says was set; APScheduler's own is not."""
+    """Wall clock that the test sets; APScheduler's own is not set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ class Wall(Steps):
 
 
 def test_a_clock_that_is_set_back_makes_nothing_wait(running) -> None:
-    """What is an hour away on the wall clock that was set back by an hour was due now: it runs within seconds."""
+    """A job that is an hour away after a step back by an hour was due now: it runs within seconds."""
     done: list[str] = []
     wall = Wall()
     scheduler = Scheduler(lambda name: done.append("slot"), steps=wall)
@@ -154,7 +154,7 @@ def test_a_clock_that_is_set_back_makes_nothing_wait(running) -> None:
 
 
 def test_a_clock_that_is_set_forward_makes_everything_due_once(running) -> None:
-    """Also after a suspended night: what was due meanwhile is done at once, and once."""
+    """Also after a night of suspension: jobs that were due run at once, and once."""
     done: list[str] = []
     wall = Wall()
     scheduler = Scheduler(lambda name: done.append("slot"), steps=wall)

@@ -262,7 +262,7 @@ def test_the_series_of_models_are_bounded(which: str, size: int, shown: int) -> 
 
 def test_an_unknown_choice_is_refused() -> None:
     """With what would be right."""
-    with pytest.raises(TelemetrySettingsError, match="'some'; it is one of auto, all, unhealthy, none"):
+    with pytest.raises(TelemetrySettingsError, match="must be one of auto, all, unhealthy, none, not 'some'"):
         Telemetry(FakeQueries(), "some")
 
 

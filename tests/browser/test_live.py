@@ -33,7 +33,7 @@ def test_a_change_is_seen_without_loading_the_page(browser: Browser, site: Site,
         assert page.evaluate("window.loaded") == "once"
         assert page.evaluate("document.activeElement.textContent") == "shop/search/2"
         page.goto(MODEL_PAGE)
-        page.get_by_text("As numbers").click()
+        page.get_by_text("Show as a table").click()
         site.queries.views = [replace(model_view(), held="cooldown")]
         expect(page.get_by_text("held: cooldown")).to_be_visible()
         assert page.locator("figure details").first.get_attribute("open") is not None
@@ -66,9 +66,9 @@ def test_updates_can_be_paused(browser: Browser, site: Site, hurried: None) -> N
         assert button.get_attribute("aria-pressed") == "true"
         site.queries.views = []
         with pytest.raises(AssertionError):
-            expect(page.get_by_text("No rule has seen a model yet")).to_be_visible(timeout=700)
+            expect(page.get_by_text("No models yet")).to_be_visible(timeout=700)
         button.click()
-        expect(page.get_by_text("No rule has seen a model yet")).to_be_visible()
+        expect(page.get_by_text("No models yet")).to_be_visible()
 
 
 def test_a_bridge_that_is_gone_is_told_and_found_again(browser: Browser, site: Site, hurried: None) -> None:
@@ -77,10 +77,10 @@ def test_a_bridge_that_is_gone_is_told_and_found_again(browser: Browser, site: S
         page = seen.page
         page.goto("/")
         page.context.set_offline(True)
-        expect(page.get_by_text("The bridge does not answer")).to_be_visible()
+        expect(page.get_by_text("The bridge is not responding")).to_be_visible()
         assert page.get_by_role("link", name="shop/ranking/7").count() > 0
         page.context.set_offline(False)
-        expect(page.get_by_text("The bridge does not answer")).to_have_count(0)
+        expect(page.get_by_text("The bridge is not responding")).to_have_count(0)
 
 
 def test_charts_are_drawn_and_go_on(browser: Browser, site: Site, hurried: None) -> None:
@@ -93,8 +93,8 @@ def test_charts_are_drawn_and_go_on(browser: Browser, site: Site, hurried: None)
         assert page.locator("figure svg").count() == 0
         page.evaluate("document.querySelector('.uplot canvas').dataset.mine = 'kept'")
         legend = chart.locator(".u-legend")
-        assert [item for item in ("value", "limit", "usual from", "usual to") if item in legend.inner_text()] == [
-            "value", "limit", "usual from", "usual to",
+        assert [item for item in ("value", "limit", "expected min", "expected max") if item in legend.inner_text()] == [
+            "value", "limit", "expected min", "expected max",
         ]  # fmt: skip
         site.queries.seen = {MODEL: {"Drifted": longer()}}
         expect(page.get_by_text("in 6 slots")).to_be_visible()
@@ -132,7 +132,7 @@ def test_a_statistic_has_its_own_scale(browser: Browser, site: Site) -> None:
     site.queries.seen = {MODEL: {"Drifted": replace(TRAIL, statistic=[5.0] * 5, threshold=[30.0] * 5)}}
     with visit(browser, site.url) as seen:
         seen.page.goto(MODEL_PAGE)
-        expect(seen.page.locator(".u-legend")).to_contain_text("limit of the statistic")
+        expect(seen.page.locator(".u-legend")).to_contain_text("statistic limit")
         assert seen.page.locator(".u-axis").count() == 3
         seen.page.emulate_media(color_scheme="dark")
         expect(seen.page.locator("figure .uplot")).to_have_count(1)

@@ -110,5 +110,5 @@ def test_our_own_form_is_taken(browser: Browser, site: Site) -> None:
     with visit(browser, site.url) as seen:
         seen.page.goto("/pause")
         seen.page.get_by_role("button", name="Pause").click()
-        assert "The pause is recorded" in seen.page.locator(".done").inner_text()
+        assert "Requests are paused" in seen.page.locator(".done").inner_text()
     assert len(site.commands.paused) == 1

@@ -1,4 +1,4 @@
-"""The story of one model, seen and acted upon in the browser alone, with real servers behind it."""
+"""Life of one model from drift to recovery, in the browser, with real servers."""
 
 from __future__ import annotations
 
@@ -37,28 +37,28 @@ def test_from_a_healthy_start_to_a_retraining_that_helped(browser: Browser, tmp_
         page.goto("/")
         row = page.locator("tr", has=page.get_by_role("link", name="shop/ranking/7")).first
         expect(row).to_contain_text("healthy")
-        expect(page.get_by_text("Nothing was decided yet")).to_be_visible()
+        expect(page.get_by_text("No decisions yet")).to_be_visible()
 
         models.text = drift(0.9)
         expect(row).to_contain_text("awaiting approval")
         row.get_by_role("link", name="shop/ranking/7").click()
-        expect(page.get_by_text("Drifted is firing; since")).to_be_visible()
-        expect(page.get_by_text("A request is awaiting approval since")).to_be_visible()
+        expect(page.get_by_text("Drifted is firing since")).to_be_visible()
+        expect(page.get_by_text("Latest request: awaiting approval since")).to_be_visible()
         expect(page.locator("figure .uplot")).to_have_count(1)
 
         page.get_by_role("link", name="Approve the request").click()
         page.get_by_label("Your name").fill("ada")
         page.get_by_label("Note").fill("labels are fresh")
         page.get_by_role("button", name="Approve").click()
-        expect(page.get_by_text("The request is approved")).to_be_visible()
-        story = page.locator("section", has=page.get_by_role("heading", name="What happened"))
-        expect(story).to_contain_text("by ada: labels are fresh")
-        expect(story).to_contain_text("to team/coordinator/0, at attempt 1")
-        expect(story).to_contain_text("succeeded")
+        expect(page.get_by_text("Request approved")).to_be_visible()
+        timeline = page.locator("section", has=page.get_by_role("heading", name="Timeline"))
+        expect(timeline).to_contain_text("by ada: labels are fresh")
+        expect(timeline).to_contain_text("to team/coordinator/0, attempt 1")
+        expect(timeline).to_contain_text("succeeded")
 
         models.text = drift(0.1, "8")
-        expect(story).to_contain_text("judged")
-        expect(story).to_contain_text("recovered")
+        expect(timeline).to_contain_text("recovery verdict")
+        expect(timeline).to_contain_text("recovered")
         assert seen.unusable() == []
         (request,) = process.requests()
         assert request["id"][:8] in page.locator("h1").inner_text()
@@ -69,6 +69,6 @@ def test_from_a_healthy_start_to_a_retraining_that_helped(browser: Browser, tmp_
         expect(outcomes.filter(has_text="judged")).to_have_count(1)
         page.locator("tr", has_text="held").get_by_role("link").first.click()
         expect(page.get_by_text("drift 0.9 above 0.6").first).to_be_visible()
-        page.get_by_role("link", name="Compute them again").click()
-        expect(page.get_by_text("computed again from history")).to_be_visible()
+        page.get_by_role("link", name="Recompute").click()
+        expect(page.get_by_text("recomputed from history")).to_be_visible()
         assert seen.problems == []

@@ -243,8 +243,15 @@ def test_rules_can_be_checked_without_a_configuration() -> None:
     twice = check_rules([path, Path(os.path.relpath(path))])
     assert [problem.message for problem in twice][:2] == [
         "group 'serving' is there twice",
-        "rule 'SustainedDrift' is there twice",
+        "rule 'SustainedDrift' is there twice with the same labels and expression",
     ]
+
+
+def test_a_model_is_named_by_any_label(tmp_path: Path) -> None:
+    """Names of OpenTelemetry have dots; Prometheus 3 takes any UTF-8."""
+    text = SMALL + "models: {labels: {project: service.namespace, pipeline: gen_ai.request.model, version: größe}}\n"
+    models = loaded(tmp_path, text).models
+    assert models == ModelLabels(LabelRef("service.namespace"), LabelRef("gen_ai.request.model"), LabelRef("größe"))
 
 
 def test_grouping_is_inherited_like_alertmanagers(tmp_path: Path) -> None:

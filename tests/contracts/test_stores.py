@@ -170,7 +170,7 @@ def test_a_delivery_is_claimed_once_until_its_lease_ends(store: Store) -> None:
     made = record_of()
     queued(store, made)
     (first,) = store.claim(HOOK, "w1", 100, LEASE)
-    assert (first.notification.request, first.attempt, first.lease_until) == (made.request, 1, 1100)
+    assert (first.notification.request, first.attempt) == (made.request, 1)
     assert store.claim(HOOK, "w2", 1099, LEASE) == []
     assert store.next_due(HOOK) == 1100
     (second,) = store.claim(HOOK, "w2", 1100, LEASE)

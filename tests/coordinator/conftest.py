@@ -32,7 +32,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             http = HttpServer(made, coordinator, listener, lambda: None)
             http.start()
             stack.callback(http.join, 5.0)
-            stack.callback(http.ask_to_stop)
+            stack.callback(http.request_stop)
             return coordinator, stack.enter_context(Client(f"http://127.0.0.1:{listener.getsockname()[1]}"))
 
         yield make

@@ -1,4 +1,4 @@
-"""Alertmanager's notifications as a second door."""
+"""Alertmanager's webhook payload as a second way in."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_alert_that_a_bridge_posts_is_understood() -> None:
 
 
 def test_a_held_request_is_not_run() -> None:
-    """ModelRetrainHeld carries the id of a request that must wait: running it would pass every gate."""
+    """ModelRetrainHeld has the id of a request that must wait: running it would bypass every gate."""
     labels = {**alert()["labels"], "alertname": "ModelRetrainHeld"}
     found = parse(alert(labels=labels))
     assert found.submissions == ()
@@ -66,7 +66,7 @@ def test_a_bad_id_is_named_by_its_label() -> None:
     assert [field for field, _ in found.mistakes] == ["alerts[0].labels.retrain_request_id"]
 
 
-def test_an_alert_that_is_too_large_is_left_aside() -> None:
+def test_an_alert_that_is_too_large_is_ignored() -> None:
     found = parse(alert(annotations={"description": "x" * 70_000}))
     assert found.ignored == {"invalid": 1}
     assert "larger than" in found.mistakes[0][1]

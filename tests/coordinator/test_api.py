@@ -1,4 +1,4 @@
-"""The API as callers see it, over real HTTP."""
+"""HTTP API of the coordinator, over real HTTP."""
 
 from __future__ import annotations
 
@@ -89,7 +89,9 @@ def test_a_repeated_body_that_differs_is_logged_and_changes_nothing(
     client.submit()
     answer = client.submit(reason="other", late=True)
     assert (answer.status_code, answer.json()["reason"]) == (200, "drift 0.702 is above 0.6")
-    [record] = [item for item in caplog.records if item.message == "a known request came again with other contents"]
+    [record] = [
+        item for item in caplog.records if item.message == "a known request was received again with different content"
+    ]
     assert vars(record)["differs"] == ("late", "reason")
 
 
@@ -111,17 +113,17 @@ def test_a_wrong_body_is_400_with_the_fields(start: Start) -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "found"), [({}, "is missing"), ({"Idempotency-Key": an_id(9)}, "is another")]
+    ("headers", "found"), [({}, "is missing"), ({"Idempotency-Key": an_id(9)}, "is different")]
 )  # fmt: skip
 def test_the_key_must_be_the_id(start: Start, headers: dict[str, str], found: str) -> None:
     _, client = start()
     answer = client.call("POST", REQUESTS, json=body(), headers=headers)
     assert answer.status_code == 400
-    assert answer.json()["detail"] == f"the header Idempotency-Key must be the id of the body; it {found}"
+    assert answer.json()["detail"] == f"the header Idempotency-Key must equal the id in the body; it {found}"
     assert client.call("GET", REQUESTS).json()["total"] == 0
 
 
-def test_a_body_of_the_largest_size_is_taken_and_a_larger_one_is_413(start: Start) -> None:
+def test_a_body_of_the_largest_size_is_accepted_and_a_larger_one_is_413(start: Start) -> None:
     _, client = start()
     room = MAX_BODY - len(json.dumps(body(reason="")).encode())
     assert client.submit(reason="x" * room).status_code == 202
@@ -180,7 +182,7 @@ def test_every_error_is_a_problem(start: Start, method: str, path: str, status: 
 def test_a_ledger_that_cannot_be_written_to_is_503_and_accepts_nothing(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The bridge keeps the request and comes again."""
+    """The bridge keeps the request and retries."""
     coordinator, client = start()
 
     def full(*_: object, **__: object) -> None:
@@ -219,7 +221,7 @@ def test_what_is_over_is_not_cancelled(start: Start) -> None:
     client.wait_for("succeeded")
     answer = client.cancel()
     assert answer.status_code == 409
-    assert answer.json()["detail"] == f"request {ID} is succeeded; only what waits or runs can be cancelled"
+    assert answer.json()["detail"] == f"request {ID} is succeeded; only a waiting or running request can be cancelled"
 
 
 def test_cancel_takes_no_body(start: Start) -> None:
@@ -235,7 +237,7 @@ def test_cancel_takes_no_body(start: Start) -> None:
 
 @pytest.mark.parametrize("first", ["api", "alertmanager"])
 def test_a_request_routed_both_ways_runs_once(start: Start, tmp_path: Path, first: str) -> None:
-    """Whichever arrives first makes the record."""
+    """The first arrival creates the record."""
     _, client = start(command=["sh", "-c", f"echo run >> {tmp_path}/runs"])
     doors = [lambda: client.submit().status_code, lambda: client.notify(alert()).json()]
     if first == "api":
@@ -269,7 +271,7 @@ def test_alerts_that_ask_for_nothing_are_answered_200_and_counted(start: Start) 
     "sent", [b"", b"null", b"[]", b'"x"', b'{"version":"4"}', b'{"version":4,"alerts":[]}', b"\xff", b"[" * 100_000]
 )
 def test_a_notification_that_cannot_be_used_is_400_and_never_500(start: Start, sent: bytes) -> None:
-    """A 5xx would make Alertmanager send it again and again."""
+    """A 5xx would make Alertmanager retry it forever."""
     _, client = start()
     answer = client.call("POST", ALERTS, data=sent, headers={"Content-Type": "application/json"})
     assert (answer.status_code, answer.headers["Content-Type"]) == (400, PROBLEM)
@@ -295,7 +297,7 @@ def test_a_dead_dispatcher_is_not_ready(start: Start) -> None:
     coordinator, client = start(command=["true"])
     coordinator._runner.stop(0, 5)
     answer = client.call("GET", "/-/ready")
-    assert (answer.status_code, answer.json()["detail"]) == (503, "the thread that starts runs is gone")
+    assert (answer.status_code, answer.json()["detail"]) == (503, "the thread that starts runs has died")
 
 
 def test_a_notification_is_what_the_helper_says() -> None:

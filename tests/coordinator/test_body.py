@@ -1,4 +1,4 @@
-"""Bodies of requests: what is taken, what is refused, and that the refusal names the field."""
+"""Validation of request bodies: valid ones, and errors that name the field."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def raw(**changes: Any) -> bytes:
     return json.dumps(body(**changes)).encode()
 
 
-def test_what_a_bridge_sends_is_taken_as_it_is() -> None:
+def test_the_request_of_a_bridge_is_accepted_unchanged() -> None:
     """The JSON of a RetrainRequest passes, and the command gets the same values, NaN as a string included."""
     model = ModelKey("shop", "churn", "3")
     evidence = Evidence("Drift", "drift", "drift", "model_drift", 0.702, float("nan"), float("inf"))
@@ -34,7 +34,7 @@ def test_what_a_bridge_sends_is_taken_as_it_is() -> None:
 
 
 def test_five_fields_are_enough() -> None:
-    """A person with curl needs id, project, pipeline, version and reason; the command gets the defaults of the rest."""
+    """A user with curl needs id, project, pipeline, version and reason; the command gets the defaults of the rest."""
     short = {"id": ID, "project": "shop", "pipeline": "churn", "version": "3", "reason": "by hand"}
     taken = json.loads(parse_request(json.dumps(short).encode()).body)
     assert taken["attempt"] == 1
@@ -42,7 +42,7 @@ def test_five_fields_are_enough() -> None:
 
 
 def test_fields_of_a_newer_bridge_reach_the_command() -> None:
-    """What this version does not know is kept."""
+    """Unknown fields are stored."""
     assert json.loads(parse_request(raw(severity="high")).body)["severity"] == "high"
 
 
@@ -65,7 +65,7 @@ def test_fields_of_a_newer_bridge_reach_the_command() -> None:
     ],
 )  # fmt: skip
 def test_a_wrong_field_is_named(changes: dict[str, Any], field: str, message: str) -> None:
-    """One wrong field, one line that says which and why."""
+    """One wrong field gives one error with its path and cause."""
     with pytest.raises(BodyError) as caught:
         parse_request(raw(**changes))
     assert caught.value.fields == ((field, message),)
@@ -96,13 +96,13 @@ def test_what_is_not_a_json_object_is_refused(sent: bytes, detail: str) -> None:
 
 def test_a_lone_surrogate_is_refused_wherever_it_is() -> None:
     """Such a text has no UTF-8 form, so no ledger and no environment could hold it."""
-    for place in ("reason", "something_new"):
+    for name in ("reason", "something_new"):
         with pytest.raises(BodyError):
-            parse_request(raw(**{place: "\ud800"}))
+            parse_request(raw(**{name: "\ud800"}))
 
 
 def test_an_infinite_number_in_an_unknown_field_is_refused() -> None:
-    """1e999 is read as infinity, which the command's JSON could not say."""
+    """1e999 is read as infinity, which the command's JSON cannot represent."""
     with pytest.raises(BodyError, match="the number 1e999 is too large"):
         parse_request(raw().replace(b'"late": false', b'"late": false, "new": 1e999'))
 
@@ -122,8 +122,8 @@ def test_damaged_bodies_are_refused_and_never_crash() -> None:
     for _ in range(2000):
         damaged = bytearray(good)
         for _ in range(rng.randint(1, 3)):
-            place = rng.randrange(len(damaged))
-            damaged[place : place + rng.randint(0, 4)] = rng.choice([b"", b"null", b'"', b"[", b"}", b"-1", b"\x00"])
+            offset = rng.randrange(len(damaged))
+            damaged[offset : offset + rng.randint(0, 4)] = rng.choice([b"", b"null", b'"', b"[", b"}", b"-1", b"\x00"])
         try:
             outcomes.add(type(parse_request(bytes(damaged))).__name__)
         except BodyError:

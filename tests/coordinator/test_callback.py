@@ -1,4 +1,4 @@
-"""Reports to the bridge: signed, tried again within bounds, of the present state."""
+"""Reports to the bridge: signed, retried within bounds, with the current state."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_without_a_secret_a_report_is_not_signed(office: Office, bridge: Bridge)
 
 
 def test_a_retry_keeps_the_id_and_has_its_own_time(office: Office, bridge: Bridge) -> None:
-    """The bridge can drop a repetition, and no signature gets too old."""
+    """The bridge can drop a repeat, and no signature expires."""
     bridge.statuses = [503]
     office.callbacks.step()
     office.now += 60_000
@@ -165,7 +165,7 @@ def test_what_cannot_pass_is_given_up(office: Office, bridge: Bridge, status: in
 
 
 def test_waits_grow_to_five_minutes_and_end_after_a_day(office: Office, bridge: Bridge) -> None:
-    """The bridge polls as well; a report that nobody takes must not go on for ever."""
+    """The bridge polls as well; an undeliverable report is not retried forever."""
     bridge.statuses = [503] * 10_000
     waits = []
     while (due := office.due_in()) is not None:
@@ -185,7 +185,7 @@ def test_a_bridge_that_is_down_is_tried_again_and_named_once(tmp_path: Path, cap
         office.callbacks.step()
         office.now += 400_000
     assert office.counts == {"retry": 3}
-    assert [record.message for record in caplog.records] == ["a report to the bridge failed"]
+    assert [record.message for record in caplog.records] == ["report to the bridge failed"]
     office.close()
 
 
@@ -217,7 +217,7 @@ def test_a_cancellation_is_reported(start: Start, bridge: Bridge) -> None:
 
 
 def test_the_url_of_a_body_is_never_called(start: Start, bridge: Bridge) -> None:
-    """Only the configured address: a body must not make us call another."""
+    """Only the configured address is called: a body cannot add another."""
     with listening_bridge() as other:
         _, client = start(bridge_url=bridge.url)
         client.submit(generator_url=other.url, callback_url=other.url, bridge_url=other.url)

@@ -1,4 +1,4 @@
-"""coordinator.yml: every mistake at once, with its line and what would be right."""
+"""Errors in coordinator.yml: all at once, with line and remedy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def refused(folder: Path, text: str, **flags: Any) -> list[str]:
 
 
 def test_nothing_at_all_is_a_good_configuration() -> None:
-    """It listens on this machine alone and only records."""
+    """It listens on a loopback address and only records requests."""
     config = load_config()
     assert (config.listen, config.command, config.time_limit) == ("127.0.0.1:8090", (), 21_600_000)
     assert (config.secrets(), config.token(), config.bridge_url) == ((), None, None)
@@ -57,20 +57,21 @@ def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
     assert load_config(file).model_dump() == CoordinatorConfig().model_dump()
 
 
-def test_every_mistake_is_told_at_once_with_its_line(tmp_path: Path) -> None:
+def test_all_errors_are_reported_at_once_with_their_lines(tmp_path: Path) -> None:
     text = "listen: 8090\nmax_paralel: 2\ntime_limit: 90\ncommand: [no-such-program]\ntls: {cert: a, key_file: k}\n"
     assert refused(tmp_path, text) == [
         "coordinator.yml:1: listen: Input should be a valid string",
         'coordinator.yml:2: max_paralel: unknown key (did you mean "max_parallel"?)',
-        'coordinator.yml:3: time_limit: write the duration with its unit, for example "90s"',
+        'coordinator.yml:3: time_limit: a duration needs a unit, for example "90s"',
         "coordinator.yml:4: command: 'no-such-program' is neither an executable file nor a command found on PATH",
         'coordinator.yml:5: tls.cert: unknown key (did you mean "cert_file"?)',
         "coordinator.yml:5: tls.cert_file: Field required",
+        f"coordinator.yml:5: tls.key_file: {tmp_path / 'k'}: No such file or directory",
     ]
 
 
 NO_DURATION = "is not a duration; write it as in Prometheus, for example 30s, 5m or 1h30m"
-NO_URL = "must be a plain base URL; credentials belong into bridge_http_config"
+NO_URL = "must be a plain base URL; credentials belong in bridge_http_config"
 PYTHON = "tag:yaml.org,2002:python/name:os.system"
 
 
@@ -88,7 +89,7 @@ PYTHON = "tag:yaml.org,2002:python/name:os.system"
         ("bridge_url: localhost:9095", "1: bridge_url: must be an http:// or https:// URL with a host"),
         ("bridge_url: http://u:p@localhost", f"1: bridge_url: {NO_URL}"),
         ("command:\n- sh\n- 5\n", "3: command[1]: Input should be a valid string"),
-        ("listen: a:1\nlisten: b:1\n", "2: listen: is written twice"),
+        ("listen: a:1\nlisten: b:1\n", "2: listen: duplicate key"),
         ("bridge_http_config: {nonsense: 1}", "1: bridge_http_config.nonsense: unknown key"),
         ("[1, 2]", "1: must be a mapping of keys to values"),
         ("listen: {", "1: not YAML: expected the node content, but found '<stream end>'"),
@@ -102,10 +103,10 @@ def test_a_mistake_says_what_would_be_right(tmp_path: Path, text: str, problem: 
 
 @pytest.mark.parametrize("address", ["0.0.0.0:8090", ":8090", "[::]:8090", "10.1.2.3:8090", "box:8090"])
 def test_to_listen_for_other_machines_needs_a_secret(tmp_path: Path, address: str) -> None:
-    """Whoever can post can start the command."""
+    """Anyone who can post can start the command."""
     [problem] = refused(tmp_path, f"listen: '{address}'\n")
     assert problem == (
-        f"coordinator.yml:1: listen: {address} can be reached from other machines, and whoever reaches it can start "
+        f"coordinator.yml:1: listen: {address} is reachable from other machines, and anyone who reaches it can start "
         "runs: set secret_file or token_file, or listen on 127.0.0.1"
     )
     (tmp_path / "secret").write_text(SECRET)
@@ -123,12 +124,12 @@ def test_this_machine_alone_needs_none(address: str) -> None:
     ("key", "content", "problem"),
     [
         ("secret_file", None, "secret_file: {}: No such file or directory"),
-        ("secret_file", b"", "secret_file: {} holds no secret; write one a line"),
+        ("secret_file", b"", "secret_file: {} contains no secret; write one per line"),
         ("secret_file", b"\xff", "secret_file: {} is not plain ASCII text"),
-        ("token_file", b"short", "token_file: {} must hold a token of at least 16 characters"),
+        ("token_file", b"short", "token_file: {} must contain a token of at least 16 characters"),
     ],
 )
-def test_a_secret_that_cannot_be_used_is_told_at_the_start(
+def test_an_unusable_secret_is_reported_at_the_start(
     tmp_path: Path, key: str, content: bytes | None, problem: str
 ) -> None:
     path = tmp_path / "secret"
@@ -144,7 +145,7 @@ def test_a_weak_secret_is_refused_without_being_shown(tmp_path: Path) -> None:
     assert "hunter2" not in problem
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: No such file or directory"):
         load_config(tmp_path / "absent.yml")
     (tmp_path / "coordinator.yml").write_bytes(b"listen: \xff")
@@ -152,7 +153,7 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         load_config(tmp_path / "coordinator.yml")
 
 
-def test_a_wrong_flag_is_told_as_one() -> None:
+def test_an_invalid_flag_is_reported() -> None:
     with pytest.raises(ConfigError, match=r"^flags: listen: must be HOST:PORT"):
         load_config(overrides={"listen": "x"})
 

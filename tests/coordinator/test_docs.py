@@ -1,4 +1,4 @@
-"""docs/coordinator.md keeps up with the code."""
+"""docs/coordinator.md matches the code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_every_key_has_its_line() -> None:
 
 
 def test_the_example_is_accepted_and_shows_the_defaults(tmp_path: Path) -> None:
-    """What is written as a default is one."""
+    """Documented defaults are correct."""
     [block] = re.findall(r"```yaml\n# coordinator\.yml\n(.*?)```", PAGE, re.DOTALL)
     file = tmp_path / "coordinator.yml"
     file.write_text(block)

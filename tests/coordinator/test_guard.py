@@ -1,4 +1,4 @@
-"""Who may write, and callers that are slow, broken or foreign."""
+"""Access control, and clients that are slow, broken or unknown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.coordinator import ID, OTHER_SECRET, REQUESTS, SECRET, TOKEN,
     "headers", [{"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-origin"}]
 )
 def test_a_browser_page_cannot_write(start: Start, headers: dict[str, str]) -> None:
-    """Not even one that reached us under a name that it made point here."""
+    """Not even with a host name that was rebound to this address."""
     _, client = start()
     assert client.submit(headers=headers).status_code == 403
     assert client.notify(alert(), headers=headers).status_code == 403
@@ -30,7 +30,7 @@ def test_a_browser_page_cannot_write(start: Start, headers: dict[str, str]) -> N
 
 
 def test_a_name_that_a_page_pointed_here_is_refused(start: Start) -> None:
-    """The port is no part of a name; health and metrics answer under every one."""
+    """The port is not part of the name; health checks and metrics are served under any name."""
     _, client = start(allowed_hosts=["coordinator"])
     for path, status in ((REQUESTS, 421), ("/-/healthy", 200), ("/-/ready", 200), ("/metrics", 200)):
         assert client.call("GET", path, headers={"Host": "evil.example"}).status_code == status
@@ -50,7 +50,7 @@ def secret_file(tmp_path: Path) -> Path:
 
 
 def signed(secret: str, content: str, *, message_id: str = ID, age: int = 0) -> dict[str, str]:
-    """The headers that the reference implementation makes."""
+    """Return the headers of the reference implementation."""
     seconds = int(datetime.now(UTC).timestamp()) - age
     return {
         "webhook-id": message_id,
@@ -87,7 +87,9 @@ def test_a_wrong_signature_is_401_and_writes_nothing(start: Start, secret_file: 
     assert client.call("GET", REQUESTS).json()["total"] == 0
 
 
-def test_an_unsigned_call_is_told_what_is_asked_for(start: Start, secret_file: Path, tmp_path: Path) -> None:
+def test_the_response_to_an_unsigned_call_says_what_is_required(
+    start: Start, secret_file: Path, tmp_path: Path
+) -> None:
     token = tmp_path / "token"
     token.write_text(TOKEN)
     _, client = start(secret_file=secret_file, token_file=token)
@@ -109,7 +111,7 @@ def test_without_a_token_only_a_signature_helps(start: Start, secret_file: Path)
 
 
 def test_a_signed_cancellation_is_for_one_request(start: Start, secret_file: Path) -> None:
-    """Its body is empty, so the signed webhook-id says which request is meant."""
+    """Its body is empty, so the signed webhook-id identifies the request."""
     _, client = start(secret_file=secret_file)
     for number in (1, 2):
         text = json.dumps(body(an_id(number)))
@@ -123,7 +125,7 @@ def test_a_signed_cancellation_is_for_one_request(start: Start, secret_file: Pat
 
 
 def test_a_secret_is_read_at_every_use(start: Start, secret_file: Path) -> None:
-    """Rotation needs no restart, and a file that is gone lets nobody in."""
+    """Rotation needs no restart, and without the file every call is refused."""
     _, client = start(secret_file=secret_file)
     text = json.dumps(body())
     secret_file.write_text(OTHER_SECRET)

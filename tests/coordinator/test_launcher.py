@@ -1,4 +1,4 @@
-"""The launcher's waiting, inside the test's process; what it does as a process is in test_process.py."""
+"""The launcher's wait loop, inside the test's process; test_process.py covers the launcher as a process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bridge.coordinator import launcher
 
 @pytest.fixture
 def killed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[signal.Signals]]:
-    """What would have been sent to the whole group, which is the test's here; handlers come back afterwards."""
+    """Record signals to the process group, which is the test's own; restore the handlers afterwards."""
     sent: list[signal.Signals] = []
     monkeypatch.setattr(launcher.os, "killpg", lambda _, number: sent.append(number))
     numbers = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
@@ -31,13 +31,13 @@ def launch(monkeypatch: pytest.MonkeyPatch, lifeline: socket.socket, *command: s
     """main() with a child that the subprocess module makes: a test's process has threads and must not fork bare."""
     children: list[subprocess.Popen[bytes]] = []
 
-    def start(asked: list[str]) -> int:
-        children.append(subprocess.Popen(asked))
+    def start(command: list[str]) -> int:
+        children.append(subprocess.Popen(command))
         return children[0].pid
 
     monkeypatch.setattr(launcher, "_start", start)
     launcher.main([str(lifeline.fileno()), *command])
-    children[0].kill()  # a child that outlived the grace
+    children[0].kill()  # a child that outlived the grace period
     children[0].wait()
 
 

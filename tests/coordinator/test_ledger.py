@@ -1,4 +1,4 @@
-"""The ledger: once means once, order is kept, ends are final, damage is told."""
+"""The ledger: each request is recorded once, order is kept, terminal states are final, damage is reported."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bridge.coordinator.ledger import Ledger
-from bridge.coordinator.records import ListFilter, Origin, Submission, Taken
+from bridge.coordinator.records import ListFilter, Origin, Submission, SubmissionOutcome
 from bridge.domain.errors import SchemaTooNewError, StoreBusyError, StoreCorruptError, StoreError, StoreFullError
 from bridge.domain.model import PipelineKey
 from bridge.domain.request import RequestState
@@ -33,7 +33,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 def test_an_id_is_new_once(ledger: Ledger) -> None:
     first = ledger.accept(wanted(), NOON, runnable=True)
     second = ledger.accept(wanted(), NOON + 5, runnable=True)
-    assert (first.taken, second.taken) == (Taken.NEW, Taken.KNOWN)
+    assert (first.outcome, second.outcome) == (SubmissionOutcome.NEW, SubmissionOutcome.KNOWN)
     assert (second.record.number, second.record.received_at, second.differs) == (1, NOON, ())
     found = ledger.get(an_id(1))
     assert found is not None
@@ -41,47 +41,55 @@ def test_an_id_is_new_once(ledger: Ledger) -> None:
 
 
 def test_an_id_from_twenty_threads_at_once_is_new_once(ledger: Ledger) -> None:
-    """The database decides, not a look before the write."""
+    """The database decides, not a check before the write."""
     start, taken = threading.Barrier(20), []
 
     def accept() -> None:
         start.wait()
-        taken.append(ledger.accept(wanted(), NOON, runnable=True).taken)
+        taken.append(ledger.accept(wanted(), NOON, runnable=True).outcome)
 
     threads = [threading.Thread(target=accept) for _ in range(20)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(taken) == [Taken.KNOWN] * 19 + [Taken.NEW]
+    assert sorted(taken) == [SubmissionOutcome.KNOWN] * 19 + [SubmissionOutcome.NEW]
 
 
 def test_an_id_of_another_model_is_a_conflict(ledger: Ledger) -> None:
     ledger.accept(wanted(), NOON, runnable=True)
     receipt = ledger.accept(wanted(pipeline="fraud"), NOON, runnable=True)
-    assert (receipt.taken, receipt.record.pipeline, receipt.record.repeats) == (Taken.CONFLICT, "churn", 0)
+    assert (receipt.outcome, receipt.record.pipeline, receipt.record.repeats) == (
+        SubmissionOutcome.CONFLICT,
+        "churn",
+        0,
+    )
 
 
 def test_what_differs_in_a_repeated_body_is_named(ledger: Ledger) -> None:
     ledger.accept(wanted(), NOON, runnable=True)
     receipt = ledger.accept(wanted(reason="other"), NOON, runnable=True)
-    assert (receipt.taken, receipt.differs, receipt.record.reason) == (Taken.KNOWN, ("reason",), "drift")
+    assert (receipt.outcome, receipt.differs, receipt.record.reason) == (SubmissionOutcome.KNOWN, ("reason",), "drift")
 
 
 def test_the_fuller_body_replaces_an_alert_that_waits(ledger: Ledger) -> None:
-    """Whichever door is first makes the record; the command gets the whole evidence if it comes in time."""
+    """The first arrival creates the record; the command gets the full evidence if it arrives in time."""
     ledger.accept(wanted(origin=Origin.ALERTMANAGER), NOON, runnable=True)
     receipt = ledger.accept(wanted(reason="in full"), NOON, runnable=True)
-    assert (receipt.taken, receipt.record.reason, receipt.record.origin) == (Taken.KNOWN, "in full", "alertmanager")
+    assert (receipt.outcome, receipt.record.reason, receipt.record.origin) == (
+        SubmissionOutcome.KNOWN,
+        "in full",
+        "alertmanager",
+    )
     ledger.start_next((), NOON)
     receipt = ledger.accept(wanted(reason="too late"), NOON, runnable=True)
-    assert (receipt.taken, receipt.record.reason) == (Taken.KNOWN, "in full")
+    assert (receipt.outcome, receipt.record.reason) == (SubmissionOutcome.KNOWN, "in full")
 
 
 def test_an_alert_changes_nothing_of_what_the_api_brought(ledger: Ledger) -> None:
     ledger.accept(wanted(reason="in full"), NOON, runnable=True)
     receipt = ledger.accept(wanted(origin=Origin.ALERTMANAGER), NOON, runnable=True)
-    assert (receipt.taken, receipt.record.reason, receipt.differs) == (Taken.KNOWN, "in full", ())
+    assert (receipt.outcome, receipt.record.reason, receipt.differs) == (SubmissionOutcome.KNOWN, "in full", ())
 
 
 def test_runs_start_in_order_of_arrival_and_one_per_pipeline(ledger: Ledger) -> None:
@@ -200,7 +208,7 @@ def test_a_second_coordinator_on_the_same_ledger_is_refused(tmp_path: Path, ledg
         Ledger(tmp_path / "ledger.sqlite", reports=True)
 
 
-def test_a_file_that_is_no_ledger_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_file_that_is_no_ledger_is_refused_and_not_changed(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("my notes, " * 200)
     with pytest.raises(StoreCorruptError, match="not a ledger, or damaged"):
@@ -208,15 +216,15 @@ def test_a_file_that_is_no_ledger_is_refused_and_left_alone(tmp_path: Path) -> N
     assert path.read_text() == "my notes, " * 200
 
 
-def test_a_damaged_ledger_is_told(tmp_path: Path) -> None:
+def test_a_damaged_ledger_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite"
     ledger = Ledger(path, reports=True)
     for number in range(300):
         ledger.accept(wanted(number), NOON, runnable=True)
     ledger.close()
     data = bytearray(path.read_bytes())
-    for place in range(4096 * 3, len(data), 4096):
-        data[place : place + 400] = b"\xaa" * 400
+    for offset in range(4096 * 3, len(data), 4096):
+        data[offset : offset + 400] = b"\xaa" * 400
     path.write_bytes(data)
     with pytest.raises(StoreCorruptError, match="damaged"):
         Ledger(path, reports=True)
@@ -233,14 +241,14 @@ def test_a_ledger_of_a_newer_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_accepts_nothing_and_loses_nothing(ledger: Ledger) -> None:
-    """What cannot be written down is refused, and there is room again for nothing less than the whole request."""
+    """A request that cannot be recorded is refused; with space again, all of it is recorded."""
     ledger.accept(wanted(1), NOON, runnable=True)
     ledger._db.execute(f"PRAGMA max_page_count = {ledger._db.execute('PRAGMA page_count').fetchone()[0]}")
     with pytest.raises(StoreFullError, match="disk is full"):
         ledger.accept(wanted(2, reason="x" * 100_000), NOON, runnable=True)
     assert ledger.get(an_id(2)) is None
     ledger._db.execute("PRAGMA max_page_count = 100000")
-    assert ledger.accept(wanted(2), NOON, runnable=True).taken is Taken.NEW
+    assert ledger.accept(wanted(2), NOON, runnable=True).outcome is SubmissionOutcome.NEW
     assert ledger.get(an_id(1)) is not None
 
 

@@ -1,4 +1,4 @@
-"""The published description is the one of this code, and is valid."""
+"""The published OpenAPI document matches the code and is valid."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def conforms(instance: object, schema: str) -> None:
 
 
 def test_bodies_and_answers_conform_to_it(start: Start) -> None:
-    """What a bridge sends, what Alertmanager sends, and what is answered."""
+    """Requests of a bridge and of Alertmanager, and the responses."""
     _, client = start()
     conforms(body(), "RetrainRequest")
     conforms(notification(alert()), "AlertmanagerNotification")
@@ -56,7 +56,7 @@ def test_bodies_and_answers_conform_to_it(start: Start) -> None:
 
 
 def test_a_wrong_body_does_not_conform() -> None:
-    """The schema is not so wide that the test above could not fail."""
+    """Guard: the schema is strict enough for the test above to fail."""
     with pytest.raises(jsonschema.ValidationError):
         conforms(body(version=3), "RetrainRequest")
     with pytest.raises(jsonschema.ValidationError):
@@ -64,7 +64,7 @@ def test_a_wrong_body_does_not_conform() -> None:
 
 
 def test_only_400_stands_for_a_wrong_call() -> None:
-    """FastAPI's 422 is never answered, so it is not described."""
+    """FastAPI's 422 is never returned, so it is not documented."""
     text = json.dumps(document())
     assert '"422"' not in text
     assert "HTTPValidationError" not in text

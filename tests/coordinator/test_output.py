@@ -1,4 +1,4 @@
-"""What is kept of a run's output."""
+"""Stored output of a run."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def test_a_short_output_is_kept_whole(tmp_path: Path) -> None:
 
 
 def test_a_long_output_keeps_its_start_and_its_end(tmp_path: Path) -> None:
-    """The file never grows over the limit and the note, and says how much is missing."""
+    """The file never exceeds the limit plus the note, which says how much is missing."""
     with RunLog(tmp_path / "log", 20) as log:
         for number in range(10):
             log.write(f"line {number}\n".encode())
-    assert (tmp_path / "log").read_bytes() == b"line 0\nlin\n[... 50 bytes left out ...]\n 8\nline 9\n"
+    assert (tmp_path / "log").read_bytes() == b"line 0\nlin\n[... 50 bytes omitted ...]\n 8\nline 9\n"
 
 
 def test_the_start_is_on_the_disk_while_the_run_goes_on(tmp_path: Path) -> None:
-    """Whoever follows a training can read its log."""
+    """The log can be read while the training runs."""
     with RunLog(tmp_path / "log", 100) as log:
         log.write(b"epoch 1\n")
         assert (tmp_path / "log").read_bytes() == b"epoch 1\n"

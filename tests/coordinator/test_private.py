@@ -1,4 +1,4 @@
-"""What a coordinator and a bridge keep is readable by their own user alone, whatever the umask."""
+"""Files of a coordinator and a bridge are readable by their own user only, whatever the umask."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 def modes(folder: Path) -> dict[str, str]:
-    """The permissions of a folder and of all below it."""
+    """Return the permissions of a directory and everything below it."""
     paths = [folder, *folder.rglob("*")]
     return {str(path.relative_to(folder.parent)): oct(stat.S_IMODE(path.stat().st_mode)) for path in paths}
 
 
 def private(folder: Path) -> dict[str, str]:
-    """What they should be."""
+    """Return the expected permissions."""
     return {
         str(path.relative_to(folder.parent)): oct(0o700 if path.is_dir() else 0o600)
         for path in [folder, *folder.rglob("*")]
@@ -41,7 +41,7 @@ def private(folder: Path) -> dict[str, str]:
 
 
 def run_coordinator(storage: Path) -> None:
-    """Open its ledger, write a log of a run, and look before it is closed: the WAL is there only then."""
+    """Open the ledger, write a run log, and look before it is closed: the WAL exists only then."""
     coordinator = Coordinator(CoordinatorConfig(storage=storage), lambda: 1_000)
     try:
         with RunLog(storage / "runs" / "a.log", 1_000) as log:
@@ -57,7 +57,7 @@ def test_ledger_and_run_logs_are_private(tmp_path: Path, umask: int) -> None:
     run_coordinator(tmp_path / "below" / "coordinator")
 
 
-def test_what_an_older_version_left_open_is_closed(tmp_path: Path) -> None:
+def test_files_of_an_older_version_get_private_modes(tmp_path: Path) -> None:
     """Folder, ledger and logs that others could read."""
     storage = tmp_path / "coordinator"
     run_coordinator(storage)
@@ -78,8 +78,8 @@ def test_the_store_of_the_bridge_is_private_too(tmp_path: Path, umask: int) -> N
             path.chmod(0o777 if path.is_dir() else 0o666)
 
 
-def test_a_folder_that_everybody_shares_is_left_as_it_is(tmp_path: Path) -> None:
-    """Such as /tmp: only what is in it is ours."""
+def test_a_shared_folder_keeps_its_mode(tmp_path: Path) -> None:
+    """Such as /tmp: only the files in it are ours."""
     shared = tmp_path / "shared"
     shared.mkdir()
     shared.chmod(0o1777)

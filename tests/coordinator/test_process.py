@@ -1,4 +1,4 @@
-"""One command: its input, its output, its end, and that nothing of it is left."""
+"""One command: its input, its output, its end, and that no process remains."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run(folder: Path, script: str, *, limit: float = 20.0, grace: float = 5.0, s
 
 
 def gone(pid_file: Path) -> bool:
-    """Whether the process whose number is in the file has ended (a zombie has)."""
+    """Return whether the process whose id is in the file has ended (a zombie has)."""
     try:
         state = Path(f"/proc/{int(pid_file.read_text())}/stat").read_text().rpartition(")")[2].split()[0]
     except (FileNotFoundError, ProcessLookupError):
@@ -34,7 +34,7 @@ def gone(pid_file: Path) -> bool:
 
 
 def test_a_command_gets_its_input_and_environment_and_no_shell_reads_them(tmp_path: Path) -> None:
-    """Text of a request is never run: it arrives as data."""
+    """Text of a request is never executed: it is passed as data."""
     ended = run(tmp_path, 'cat; echo "$RETRAIN_VERSION"; echo oops >&2; exit 3', stdin=b'{"a": 1}\n')
     assert ended == Ended(3, "", b'{"a": 1}\n3; echo no\n', b"oops\n")
     assert sorted((tmp_path / "run.log").read_bytes().splitlines()) == [b"3; echo no", b"oops", b'{"a": 1}']
@@ -106,7 +106,7 @@ def test_a_stop_before_the_start_counts(tmp_path: Path) -> None:
 
 
 def test_a_launcher_that_is_killed_takes_the_command_along(tmp_path: Path) -> None:
-    """Whoever kills the launcher alone must not set the command free."""
+    """Killing only the launcher must not leave the command running."""
     ended = run(tmp_path, f"echo $$ > {tmp_path}/pid; kill -9 $PPID; sleep 60")
     assert (ended.code, ended.stopped) == (None, "")
     wait_until(lambda: gone(tmp_path / "pid"), 5, "the command ending")
@@ -115,7 +115,7 @@ def test_a_launcher_that_is_killed_takes_the_command_along(tmp_path: Path) -> No
 def test_a_process_that_left_the_group_delays_the_end_for_a_second_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It holds the output open; the run is over all the same."""
+    """It holds the output open; the run ends nevertheless."""
     monkeypatch.setattr(process, "_DRAIN", 0.2)
     started = time.monotonic()
     script = f"setsid sh -c 'echo $$ > {tmp_path}/pid; sleep 600' & while [ ! -s {tmp_path}/pid ]; do :; done"
@@ -126,7 +126,7 @@ def test_a_process_that_left_the_group_delays_the_end_for_a_second_only(
 
 
 def test_a_limit_of_months_is_possible(tmp_path: Path) -> None:
-    """The system's own waits end at 24 days."""
+    """System waits are limited to 24 days."""
     assert run(tmp_path, "exit 0", limit=90 * 86_400).code == 0
 
 

@@ -1,4 +1,4 @@
-"""Which runs start when, and what their ends are called."""
+"""Start order of runs, and their final states."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_no_more_runs_at_once_than_allowed(start: Start, tmp_path: Path) -> None
 
 
 def test_the_command_gets_the_request_in_both_ways(start: Start, tmp_path: Path) -> None:
-    """JSON on standard input and in RETRAIN_REQUEST, the parts in variables of their own; hostile text stays text."""
+    """JSON on standard input and in RETRAIN_REQUEST, the parts in separate variables; hostile text stays text."""
     script = f"cat > {tmp_path}/stdin; env -0 > {tmp_path}/env"
     _, client = start(command=["sh", "-c", script])
     hostile = f"$(touch {tmp_path}/hacked); `touch {tmp_path}/hacked` \"'\n\u2603"
@@ -76,7 +76,7 @@ def test_the_command_gets_the_request_in_both_ways(start: Start, tmp_path: Path)
         ("echo step; exit 3", "failed", "exit code 3: step"),
         ("exit 4", "failed", "exit code 4"),
         ("kill -9 $$", "failed", "killed by signal 9"),
-        ("kill -9 $PPID; sleep 5", "failed", "killed from outside"),
+        ("kill -9 $PPID; sleep 5", "failed", "killed by another process"),
         ("echo working; sleep 60", "failed", "killed at the time limit of 500ms: working"),
     ],
 )
@@ -96,7 +96,7 @@ def test_a_failed_run_names_no_new_version(start: Start) -> None:
 
 
 def test_a_run_that_cannot_be_started_failed(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No log file, no process: the request is not left running for ever."""
+    """No log file, no process: the request is not left running forever."""
     coordinator, client = start(command=["true"])
     (coordinator.config.storage / "runs").rmdir()
     client.submit()
@@ -114,7 +114,7 @@ def test_the_output_is_kept_in_a_file_of_its_own(start: Start) -> None:
 def test_a_ledger_that_fails_for_a_while_loses_no_run(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Starting and ending are both tried again, and the command still runs once."""
+    """Recording the start and the end are both retried, and the command still runs once."""
     monkeypatch.setattr(runner, "_RETRY_SECONDS", 0.02)
     coordinator, client = start(command=["sh", "-c", f"echo run >> {tmp_path}/runs"])
     failures = dict.fromkeys(["start_next", "move"], 2)
@@ -135,7 +135,7 @@ def test_a_ledger_that_fails_for_a_while_loses_no_run(
 
 
 def test_a_stop_gives_up_on_a_ledger_that_stays_broken(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The run is found as running at the next start, and is lost then."""
+    """At the next start the request is still marked as running, and becomes lost."""
     coordinator, client = start(command=["true"])
     calls = []
 
@@ -160,7 +160,7 @@ def test_a_stop_ends_runs_and_calls_them_lost(start: Start, tmp_path: Path) -> N
     found = client.get()
     assert (found["state"], found["message"]) == (
         "lost",
-        "stopped together with the coordinator; it is not run again by itself",
+        "stopped together with the coordinator; it is not restarted automatically",
     )
     client.submit(an_id(2))
     assert client.get(an_id(2))["state"] == "accepted"

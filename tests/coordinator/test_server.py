@@ -1,4 +1,4 @@
-"""The process: start, stop, refusals; run inside the test's process and as its own."""
+"""The coordinator process: start, stop and errors; inside the test's process and as a separate one."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_old_requests_are_removed_while_it_runs(tmp_path: Path, monkeypatch: pyt
     assert errors == []
 
 
-def test_an_address_in_use_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_address_in_use_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         assert server.run(CoordinatorConfig.model_validate({"storage": tmp_path, "listen": address})) == 1
@@ -102,7 +102,7 @@ def test_an_address_in_use_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixt
     assert (record.message, vars(record)["address"]) == ("cannot listen", address)
 
 
-def test_a_storage_that_cannot_be_used_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unusable_storage_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("")
     config = CoordinatorConfig.model_validate({"storage": tmp_path / "file" / "data", "listen": "127.0.0.1:0"})
     assert server.run(config) == 1
@@ -111,30 +111,30 @@ def test_a_storage_that_cannot_be_used_is_told(tmp_path: Path, caplog: pytest.Lo
     assert vars(record)["error"] == f"{tmp_path}/file/data: Not a directory"
 
 
-def test_a_certificate_that_cannot_be_used_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unusable_client_certificate_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     tls = {"tls_config": {"ca_file": str(tmp_path / "absent.pem")}}
     values = {"storage": tmp_path, "listen": "127.0.0.1:0", "bridge_url": "https://b", "bridge_http_config": tls}
     assert server.run(CoordinatorConfig.model_validate(values)) == 1
     [record] = caplog.records
-    assert record.message == "cannot call a bridge with this bridge_http_config"
+    assert record.message == "cannot use bridge_http_config"
     assert "absent.pem" in vars(record)["error"]
 
 
-def test_a_certificate_of_the_server_that_cannot_be_used_is_told(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_unusable_server_certificate_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Before anything is served."""
-    tls = {"cert_file": tmp_path / "absent.pem", "key_file": tmp_path / "absent.key"}
+    tls = {"cert_file": tmp_path / "wrong.pem", "key_file": tmp_path / "wrong.key"}
+    for file in tls.values():
+        file.write_text("neither a certificate nor a key\n")
     values = {"storage": tmp_path, "listen": "127.0.0.1:0", "tls": tls}
     assert server.run(CoordinatorConfig.model_validate(values)) == 1
     [record] = caplog.records
-    assert record.message == "cannot use the certificate and key of tls"
+    assert record.message == "cannot use the TLS certificate and key"
 
 
 def test_an_http_server_that_ends_by_itself_ends_the_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A coordinator that nobody can reach must be restarted by whoever watches it."""
+    """An unreachable coordinator exits, so that its supervisor restarts it."""
 
     def broken(*_: object, **__: object) -> None:
         raise OSError("no more descriptors")
@@ -201,12 +201,12 @@ def test_flags_override_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert (config.bridge_url, config.command) == ("http://b", ("sh", "-c", "exit 0"))
 
 
-def test_a_wrong_configuration_is_told_and_nothing_starts(
+def test_a_wrong_configuration_is_reported_and_nothing_starts(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(__main__.logging, "basicConfig", lambda **_: None)
     assert __main__.main(["--web.listen-address", "0.0.0.0:1"]) == 1
-    assert capsys.readouterr().err.startswith("flags: listen: 0.0.0.0:1 can be reached from other machines")
+    assert capsys.readouterr().err.startswith("flags: listen: 0.0.0.0:1 is reachable from other machines")
 
 
 def test_fields_of_a_log_line_are_shown() -> None:
@@ -255,7 +255,7 @@ def test_a_report_that_was_not_sent_is_sent_after_the_next_start(tmp_path: Path)
 
 
 def test_two_coordinators_do_not_share_a_ledger(tmp_path: Path) -> None:
-    """The second would call the runs of the first lost."""
+    """The second would mark the runs of the first as lost."""
     with process(tmp_path / "c"):
         command = [sys.executable, "-m", "bridge.coordinator", "--web.listen-address", "127.0.0.1:0"]
         done = subprocess.run(

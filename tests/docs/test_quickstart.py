@@ -36,7 +36,7 @@ def commands(*, lasting: bool) -> list[str]:
     found = []
     for text in blocks(PAGE, "sh"):
         first, _, rest = text.partition("\n")
-        if first not in {"# install", "# as root"} and (first == "# runs on") is lasting:
+        if first not in {"# install", "# as root"} and (first == "# keeps running") is lasting:
             found += (rest if lasting else text).strip().split("\n")
     return found
 

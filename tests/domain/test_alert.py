@@ -1,4 +1,4 @@
-"""The life cycle over columns equals the life cycle of each model alone, written as Prometheus describes it."""
+"""Alert life cycle over columns, compared with a reference implementation for one model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OK, BREACHED, BAND, UNKNOWN = (np.int8(code) for code in (Code.OK, Code.BREACHED
 
 @dataclass
 class One:
-    """One model, one step at a time: the oracle."""
+    """Reference life cycle of one model, slot by slot."""
 
     for_: int
     keep: int
@@ -60,7 +60,7 @@ CODES = st.sampled_from([Code.OK, Code.BREACHED, Code.BREACHED, Code.BAND, Code.
     st.integers(0, 5),
 )
 def test_columns_equal_models_one_by_one(history: list[list[Code]], for_slots: int, keep_slots: int) -> None:
-    """Whatever three models go through, the columns hold what each alone would hold."""
+    """For any verdicts of three models, the columns equal the reference of each model."""
     columns = AlertColumns.empty(3)
     alone = [One(for_slots * 1000, keep_slots * 1000) for _ in range(3)]
     for number, codes in enumerate(history):
@@ -75,7 +75,7 @@ def test_columns_equal_models_one_by_one(history: list[list[Code]], for_slots: i
 
 
 def run(codes: list[np.int8], *, for_: int = 0, keep: int = 0) -> list[str]:
-    """States of one model after each slot, one second apart."""
+    """Return the states of one model after each slot, one second apart."""
     columns, states = AlertColumns.empty(1), []
     for number, code in enumerate(codes):
         advance(columns, np.array([code]), 10_000 + number * 1000, for_=for_, keep=keep)
@@ -95,13 +95,13 @@ def test_for_counts_from_the_first_breach_and_one_healthy_slot_resets_it() -> No
 
 
 def test_keep_firing_for_outlives_short_recoveries() -> None:
-    """A re-breach inside keep_firing_for is the same firing, and the wait begins anew after it."""
+    """A new breach within keep_firing_for continues the same firing and restarts the timer."""
     codes = [BREACHED, OK, BREACHED, OK, OK, OK]
     assert run(codes, keep=2000) == ["firing", "firing", "firing", "firing", "firing", "inactive"]
 
 
 def test_the_band_keeps_firing_and_starts_nothing() -> None:
-    """Hysteresis: between clear and the limit, a firing rule fires on and an inactive one stays inactive."""
+    """Hysteresis: between clear and the limit, a firing rule keeps firing and an inactive one stays inactive."""
     assert run([BAND, BREACHED, BAND, BAND, OK, BAND]) == [
         "inactive", "firing", "firing", "firing", "inactive", "inactive",
     ]  # fmt: skip
@@ -124,7 +124,7 @@ def test_moves_name_what_changed() -> None:
 
 
 def test_policies_turn_not_knowing_into_a_verdict() -> None:
-    """`fire` and `ok` decide their own cause only; `keep` leaves it open."""
+    """`fire` and `ok` decide only their own cause; `keep` decides nothing."""
     code = np.array([UNKNOWN, UNKNOWN, UNKNOWN, OK])
     cause = np.array([Cause.NO_DATA, Cause.STALE, Cause.NAN, Cause.NONE], np.int8)
     policies, known = {Cause.NO_DATA: "ok", Cause.STALE: "fire", Cause.NAN: "keep"}, np.ones(4, np.bool_)
@@ -133,14 +133,14 @@ def test_policies_turn_not_knowing_into_a_verdict() -> None:
 
 
 def test_no_policy_decides_of_a_model_that_the_rule_never_saw() -> None:
-    """`query_error: fire` must not ask for models of other rules."""
+    """`query_error: fire` must not fire for models of other rules."""
     code, cause = np.array([UNKNOWN, UNKNOWN]), np.array([Cause.QUERY_ERROR, Cause.QUERY_ERROR], np.int8)
     decided = apply_policies(code, cause, {Cause.QUERY_ERROR: "fire"}, np.array([True, False]))
     assert decided.tolist() == [Code.BREACHED, Code.INCONCLUSIVE]
 
 
 def test_time_that_was_never_evaluated_counts_towards_nothing() -> None:
-    """A pending rule with 1 s of 2 s behind it still needs 1 s after an hour that nobody looked at."""
+    """A rule pending for 1 s of 2 s still needs 1 s after an hour without evaluations."""
     columns = AlertColumns.empty(1)
     advance(columns, np.array([BREACHED]), 1000, for_=2000, keep=0)
     skip_unseen(columns, 3_600_000)
@@ -151,7 +151,7 @@ def test_time_that_was_never_evaluated_counts_towards_nothing() -> None:
 
 
 def test_rows_carry_the_columns_of_the_models_asked_for() -> None:
-    """A row is what the store needs to continue."""
+    """The rows hold everything that a restart needs."""
     columns, models = AlertColumns.empty(2), [ModelKey("a", "b", "1"), ModelKey("a", "b", "2")]
     advance(columns, np.array([OK, BREACHED]), 5000, for_=0, keep=0)
     (row,) = rows(columns, np.array([1]), "Rule", "f1", models)

@@ -1,4 +1,4 @@
-"""Benjamini-Hochberg against scipy, and what it promises, by simulation."""
+"""False discovery rate control, compared with scipy and by simulation."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def test_the_same_are_believed_as_by_scipy(size: int) -> None:
 
 
 def test_a_p_value_that_is_not_known_is_not_believed_but_counts() -> None:
-    """0.02 of two tests is believed at 5 %; beside one more whose p is unknown it is not."""
+    """0.02 among two tests is significant at 5 %; with a third test of unknown p it is not."""
     assert discoveries(np.array([0.02, 0.9]), 0.05).tolist() == [True, False]
     assert discoveries(np.array([0.02, 0.9, np.nan]), 0.05).tolist() == [False, False, False]
     assert discoveries(np.array([]), 0.05).tolist() == []
 
 
 def test_evidence_is_believed_as_by_its_own_rule() -> None:
-    """e-BH: the k greatest e-values are believed when the k-th is at least m / (k rate)."""
+    """e-BH: the k greatest e-values are significant if the k-th is at least m / (k rate)."""
     rng = np.random.default_rng(6)
     for _ in range(200):
         e = np.exp(rng.exponential(3, 40))
@@ -41,14 +41,14 @@ def test_evidence_is_believed_as_by_its_own_rule() -> None:
 def test_of_5000_models_with_100_drifting_at_most_5_percent_of_the_alarms_are_false() -> None:
     """On average over 200 slots; a raw 0.05 alarms for some 245 healthy ones in each; seed 1."""
     rng = np.random.default_rng(1)
-    shares, raw, found = [], [], []
+    shares, raw, discovered = [], [], []
     for _ in range(200):
         p = norm.sf(rng.normal(size=5000) + np.where(np.arange(5000) < 100, 4.0, 0.0))
         believed = discoveries(p, 0.05)
         shares.append(believed[100:].sum() / max(1, believed.sum()))
         raw.append((p[100:] <= 0.05).sum())
-        found.append(believed[:100].sum())
+        discovered.append(believed[:100].sum())
     assert np.mean(shares) <= 0.052  # 0.05, and twice the standard error of the mean
     assert np.mean(shares) == pytest.approx(0.049, abs=0.003)
     assert np.mean(raw) == pytest.approx(245, abs=5)
-    assert np.mean(found) == pytest.approx(80.7, abs=1)
+    assert np.mean(discovered) == pytest.approx(80.7, abs=1)

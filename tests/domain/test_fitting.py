@@ -1,4 +1,4 @@
-"""Whatever a rule saw, its request fits into what a coordinator takes."""
+"""Size limit of requests: any request fits into the coordinator's limit."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def evidence(query: str = "up", **series: str) -> Evidence:
 
 
 def body(request: RetrainRequest) -> bytes:
-    """As bridge/sinks/coordinator.py sends it, with the longest link."""
+    """Return the size as bridge/sinks/coordinator.py sends it, with the longest link."""
     return msgspec.json.encode({**request.to_json(), "generator_url": "x" * LONGEST_LINK})
 
 
 def test_the_largest_request_of_a_bridge_is_taken_by_a_coordinator() -> None:
-    """Everything that is not cut is as large as it may be, and all that is cut is larger; of the dearest characters."""
+    """Return a request with every field at or above its limit, in the characters with the largest encoding."""
     part, name = DEAREST * LONGEST_PART, DEAREST * LONGEST_NAME
     long = DEAREST * 50_000
     one = replace(evidence(long, **{long: long}), rule=name, signal=long)
@@ -70,7 +70,7 @@ def test_the_largest_request_of_a_bridge_is_taken_by_a_coordinator() -> None:
     ids=["20 kB of PromQL", "200 kB of PromQL", "a label of 100 kB", "10,000 labels"],
 )
 def test_evidence_is_cut_with_a_mark(seen: Evidence) -> None:
-    """The cases that a coordinator used to answer with 413."""
+    """These cases used to get HTTP 413 from the coordinator."""
     request = fitted(request_of(evidence=(seen,)))
     assert len(body(request)) <= MAX_BODY
     assert parse_request(body(request)).id == request.id
@@ -80,7 +80,7 @@ def test_evidence_is_cut_with_a_mark(seen: Evidence) -> None:
 
 
 def test_what_fits_is_left_as_it_is() -> None:
-    """And what is cut says how much of it is missing."""
+    """Every truncation has a mark with the missing amount."""
     small = request_of(evidence=(evidence(),))
     assert fitted(small) is small
     request = fitted(request_of(evidence=(evidence("x" * 100_000, a="b"),) * 120, reasons=("why", "and")))
@@ -100,7 +100,7 @@ _maps = st.dictionaries(_words, _long, max_size=5)
     _maps,
 )
 def test_any_request_fits(reasons: list[str], seen: list[Evidence], annotations: dict[str, str]) -> None:
-    """Fitting again changes nothing: what is stored is what is sent."""
+    """A second truncation changes nothing: the stored request is what is sent."""
     request = fitted(request_of(reasons=tuple(reasons), evidence=tuple(seen), annotations=annotations))
     assert size(request) <= LARGEST_REQUEST
     assert len(body(request)) <= MAX_BODY

@@ -13,12 +13,12 @@ BOUNDS = np.array([1.0, 2.0, 4.0, INF])
 
 
 def shown(counts: list[list[float]], bounds: np.ndarray = BOUNDS, total: list[float] | None = None) -> list[str]:
-    found = means(np.array(counts), bounds, None if total is None else np.array(total))
-    return [f"{value:.4g}" for value in found.tolist()]
+    result = means(np.array(counts), bounds, None if total is None else np.array(total))
+    return [f"{value:.4g}" for value in result.tolist()]
 
 
 def test_observations_count_as_the_middle_of_their_bucket() -> None:
-    """The first one begins at 0, and what is above the last bound counts as that."""
+    """The first bucket starts at 0, and observations above the last bound count as that bound."""
     assert shown([[2, 4, 6, 8], [0, 0, 0, 5]]) == ["2.25", "4"]  # (2 * .5 + 2 * 1.5 + 2 * 3 + 2 * 4) / 8
 
 
@@ -28,12 +28,12 @@ def test_a_bound_that_is_not_there_makes_a_wider_bucket() -> None:
 
 
 def test_buckets_below_zero_begin_at_their_bound() -> None:
-    """Nothing is known of where the first one begins."""
+    """The lower end of the first bucket is unknown."""
     assert shown([[1, 2, 2]], np.array([-2.0, 0.0, INF])) == ["-1.5"]
 
 
 def test_what_is_known_exactly_is_not_guessed() -> None:
-    """A sum that is missing is made of the middles again."""
+    """A missing sum is estimated from the bucket middles."""
     assert shown([[2, 4, 6, 8]] * 2, total=[20.0, NAN]) == ["2.5", "2.25"]
 
 
@@ -47,7 +47,7 @@ def test_without_observations_or_size_there_is_no_mean() -> None:
 
 
 def test_the_number_of_a_histogram_is_its_mean() -> None:
-    """What rules show, and `discover` sees who is silent: no bucket at all."""
+    """Rules show the mean, and `discover` counts a model without any bucket as missing."""
     table = ModelTable()
     index = np.array([table.row(ModelKey("p", "q", str(number))) for number in range(2)], np.int32)
     counts = np.array([[2.0, 4, 6, 8], [NAN] * 4])

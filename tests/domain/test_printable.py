@@ -1,4 +1,4 @@
-"""What others wrote, as it may be printed."""
+"""Escaping of untrusted text for output."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def test_what_could_drive_a_terminal_is_spelled_out(text: str, shown: str) -> No
 
 
 def test_every_control_and_every_invisible_format_character_of_unicode_is_spelled_out() -> None:
-    """Except a few that belong to letters of real scripts."""
-    left = [char for char in map(chr, range(sys.maxunicode + 1)) if printable(char) == char]
-    kept = {char for char in left if unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"}}
+    """A few that belong to letters of real scripts are exempt."""
+    unescaped = [char for char in map(chr, range(sys.maxunicode + 1)) if printable(char) == char]
+    kept = {char for char in unescaped if unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"}}
     assert not {char for char in kept if unicodedata.bidirectional(char) in {"LRE", "RLE", "LRO", "RLO", "PDF", "B"}}
     assert not {char for char in kept if unicodedata.category(char) != "Cf"}
     assert {"\u0600", "\u00ad"} <= kept

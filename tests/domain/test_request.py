@@ -1,4 +1,4 @@
-"""Ids, states and what travels as JSON."""
+"""Ids, states and the JSON form of requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MODEL = ModelKey("shop", "ranking", "7")
 
 
 def test_an_id_is_the_same_on_every_machine_and_in_every_release() -> None:
-    """A receiver that has seen it must know it again: the literal must never change."""
+    """A receiver must recognise a repeated request: the literal must never change."""
     assert request_id(MODEL, "Drift", 1_700_000_000_000, 1) == "ca89dedfb2e65b5454c3a4a7e1d301aa"
 
 
@@ -33,7 +33,7 @@ def test_parts_cannot_run_into_each_other() -> None:
     ],
 )  # fmt: skip
 def test_a_coordinator_moves_a_request_forward_only(was: str, new: str, may: bool) -> None:
-    """Terminal states are final, nothing goes back, and only a coordinator's own states are taken from it."""
+    """Terminal states are final, no state goes back, and only a coordinator's states are accepted."""
     assert RequestState(was).may_become(RequestState(new)) is may
 
 

@@ -1,4 +1,4 @@
-"""Who gets a request: Alertmanager's routing tree."""
+"""Routing tree: which receivers get a request."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ TREE = node(
 
 
 def test_what_no_route_takes_goes_to_the_root() -> None:
-    """The root takes everything."""
+    """The root accepts everything."""
     assert TREE.receivers({}) == ("default",)
     assert TREE.receivers({"severity": "low"}) == ("default",)
 
 
 def test_the_first_route_that_matches_takes_it() -> None:
-    """Siblings after it are not looked at, though they match as well."""
+    """Later siblings are not tried, even if they match as well."""
     assert TREE.receivers({"team": "ml", "severity": "page"}) == ("ml-page",)
 
 
 def test_a_route_takes_what_none_of_its_own_routes_does() -> None:
-    """The deepest match decides, and its parent is not told."""
+    """The deepest match decides; its parent gets nothing."""
     assert TREE.receivers({"team": "ml"}) == ("ml",)
     assert TREE.receivers({"team": "ml", "severity": "ticket"}) == ("ml-ticket",)
 
@@ -48,7 +48,7 @@ def test_continue_looks_at_the_next_sibling_too() -> None:
 
 
 def test_every_matcher_of_a_route_must_match() -> None:
-    """Several matchers are an and."""
+    """Several matchers are combined with AND."""
     tree = node("default", routes=(node("both", "a=1", "b=2"),))
     assert tree.receivers({"a": "1"}) == ("default",)
     assert tree.receivers({"a": "1", "b": "2"}) == ("both",)

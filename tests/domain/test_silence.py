@@ -1,4 +1,4 @@
-"""Which alerts a silence covers, and when."""
+"""Silences: which alerts they match, and when."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RANKING = {"project": "shop", "pipeline": "ranking", "version": "7"}
 
 @pytest.mark.parametrize(("at", "covered"), [(999, False), (1_000, True), (1_999, True), (2_000, False)])
 def test_a_silence_holds_from_its_start_to_its_end(at: int, covered: bool) -> None:
-    """Before it is pending, after it is expired; nobody needs to say so."""
+    """It is pending before and expired after, without any state of its own."""
     assert SILENCE.silences(RANKING, at) is covered
 
 
@@ -30,5 +30,5 @@ def test_a_silence_holds_from_its_start_to_its_end(at: int, covered: bool) -> No
     ],
 )
 def test_every_matcher_has_to_match(labels: dict[str, str], covered: bool) -> None:
-    """A label that is missing is empty; a regular expression matches the whole value."""
+    """A missing label is empty; a regular expression matches the whole value."""
     assert SILENCE.silences(labels, 1_500) is covered

@@ -1,4 +1,4 @@
-"""Time intervals: which instants belong to them, and when that ends."""
+"""Time intervals: which instants they contain, and until when."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ ALWAYS = TimeInterval("always", (Span(),))
 
 
 def utc(text: str) -> int:
-    """The instant of "2026-03-29 01:00" in UTC."""
+    """Return the instant of "2026-03-29 01:00" in UTC."""
     return parse_rfc3339(f"{text}Z")
 
 
 def shown(instant: int) -> str:
-    """An instant as `utc` takes it; empty for 0."""
+    """Return an instant in the form that `utc` accepts; empty for 0."""
     return rfc3339(instant)[:16].replace("T", " ") if instant else ""
 
 
@@ -117,7 +117,7 @@ def test_every_field_has_to_hold(span: Span, text: str, inside: bool) -> None:
 
 
 def test_no_fields_are_always_and_no_spans_are_never() -> None:
-    """What is not said is no condition; what is not there does not hold."""
+    """An omitted field matches anything; an empty list of spans matches nothing."""
     never = TimeInterval("never", ())
     for at in (0, utc("2028-02-29 23:59"), utc("2100-01-01 00:00")):
         assert ALWAYS.contains(at)
@@ -158,7 +158,7 @@ def test_no_fields_are_always_and_no_spans_are_never() -> None:
     ],
 )  # fmt: skip
 def test_an_interval_ends_with_its_first_minute_outside(span: Span, start: str, ends: str) -> None:
-    """Also when clocks change meanwhile; a year and a day is as far as one looks."""
+    """This includes clock changes; the search ends after a year and a day."""
     assert shown(TimeInterval("one", (span,)).until(utc(start))) == ends
 
 
@@ -177,7 +177,7 @@ def test_spans_may_be_of_different_zones() -> None:
 
 
 def test_the_limit_is_included() -> None:
-    """Nothing later is found."""
+    """No later instant is found."""
     day = TimeInterval("day", (Span(days_of_month=((1, 1),)),))
     at = utc("2026-11-01 00:00")
     assert day.until(at, DAY) == at + DAY

@@ -24,7 +24,7 @@ def test_durations_are_read_as_prometheus_reads_them(text: str, milliseconds: in
 
 @pytest.mark.parametrize("text", ["", "5", "-5m", "5 m", "1m1h", "1.5h", "m", "5min", "1h 30m"])
 def test_what_prometheus_refuses_is_refused_with_an_example(text: str) -> None:
-    """The message shows what would be right."""
+    """The message shows a valid example."""
     with pytest.raises(ValueError, match="for example 30s, 5m or 1h30m"):
         times.parse_duration(text)
 
@@ -45,7 +45,7 @@ def test_durations_are_written_as_prometheus_writes_them(duration: int, text: st
 
 
 def test_instants_are_written_in_utc_with_milliseconds() -> None:
-    """The form of Prometheus' API."""
+    """It has the form of Prometheus' API."""
     assert times.rfc3339(1_700_000_000_123) == "2023-11-14T22:13:20.123Z"
     assert times.parse_rfc3339("2023-11-14T23:13:20.123+01:00") == 1_700_000_000_123
 
@@ -59,7 +59,7 @@ def test_a_time_without_a_zone_names_no_instant() -> None:
 
 
 def test_datetimes_become_instants() -> None:
-    """Whatever their zone."""
+    """The zone does not matter."""
     moment = datetime(2023, 11, 14, 23, 13, 20, 123_999, timezone(timedelta(hours=1)))
     assert times.from_datetime(moment) == times.from_datetime(moment.astimezone(UTC)) == 1_700_000_000_123
 

@@ -88,7 +88,7 @@ def test_a_tick_that_cannot_be_stored_changes_nothing_and_is_caught_up(monkeypat
         patch.setattr(world.store, "commit", _full)
         with pytest.raises(StoreFullError):
             world.tick({A: 0.7, B: 0.9})
-    assert world.engine.book.episodes == {}
+    assert world.state.episode_index.episodes == {}
     report = world.tick({A: 0.1, B: 0.9})
     assert report.caught_up == 1
     assert world.states() == [(A, "missed"), (B, "requested")]
@@ -121,7 +121,7 @@ def test_an_episode_found_while_catching_up_is_asked_for_though_the_present_slot
     world.tick({A: 0.1})
     began = world.now + 10 * SECOND
     world.pass_slots({A: 0.7})
-    (run,) = world.engine.runs().values()
+    (run,) = world.state.rules.values()
     judge, last = type(run)._judge, world.now + 10 * SECOND
 
     def failing(self: RuleEvaluator, batch: EventBatch, *rest: object) -> Verdicts:
@@ -135,6 +135,6 @@ def test_an_episode_found_while_catching_up_is_asked_for_though_the_present_slot
     assert (record.state, record.request.late, record.request.episode_start) == ("requested", True, began)
     assert record.id == request_id(A, "Drifted", began, 1)
     (decision,) = [item for item in world.decisions() if item.request_id]
-    assert decision.reason == "Drifted: drift 0.7 above 0.6; caught up after a down-time"
+    assert decision.reason == "Drifted: drift 0.7 above 0.6; caught up after downtime"
     world.tick({A: 0.7})
     assert world.requests() == [record]

@@ -98,7 +98,7 @@ def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(MOST_BYTES + 1)
     with pytest.raises(
-        ConfigError, match=r"a\.yml: cannot be read: is larger than 4 MiB; name the right file, or split it"
+        ConfigError, match=r"a\.yml: cannot be read: is larger than 4 MiB; check the path, or split the file"
     ):
         read(path)
 

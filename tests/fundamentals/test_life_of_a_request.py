@@ -117,4 +117,4 @@ def test_a_request_that_nobody_answers_is_lost_and_asked_again() -> None:
     for _ in range(8):
         world.tick({A: 0.7})
     assert [(record.state, record.request.attempt) for record in world.requests()] == [("lost", 1), ("requested", 2)]
-    assert "lost: no end of it was reported within in_flight_limit" in [item.reason for item in world.decisions()]
+    assert "lost: no outcome was reported within in_flight_limit" in [item.reason for item in world.decisions()]

@@ -101,7 +101,7 @@ SELECTOR = 'retrain_bridge_decisions_total{job=~"$job"}'
 @pytest.mark.parametrize(
     ("plant", "found"),
     [
-        (_query("sum by (retrain_bridge_models"), "Signals as a share of their limits / A: .*"),
+        (_query("sum by (retrain_bridge_models"), "Signals relative to their limits / A: .*"),
         (_query('retrain_bridge_modles{job=~"$job"}'), ".*: there is no metric retrain_bridge_modles"),
         (_query("rate(retrain_bridge_models[$__rate_interval])"), r".*: rate\(\) over the gauge retrain_bridge_models"),
         (_query("retrain_bridge_decisions_total"), ".*: the counter retrain_bridge_decisions_total without a rate"),

@@ -12,7 +12,8 @@ from tests.support.servers import http
 
 # Rightly empty in a story in which the bridge itself was well.
 QUIET = frozenset({
-    "Alerts about the bridge / A", "Signals without an answer / A", "Attempts that failed / A", "Series in answers / B",
+    "Alerts on the bridge / A", "Failed queries, by reason / A", "Failed attempts / A",
+    "Series fetched and skipped / B",
 })  # fmt: skip
 NAMES = ["decisions", "internals", "overview"]
 
@@ -47,12 +48,12 @@ def only(view: View, title: str) -> list[tuple[dict[str, str], list[float]]]:
 def test_somebody_on_call_finds_what_is_degraded_since_when_and_by_what(story: Story) -> None:
     """While the request is held: the model, its rule, since when, its gate."""
     during, after = views(story, "overview")
-    ((labels, values),) = only(during, "Rules that are breached now")
+    ((labels, values),) = only(during, "Pending and firing rules")
     assert (labels["pipeline"], labels["rule"], labels["state"]) == ("ranking", "Drifted", "firing")
     assert story.begin < values[0] / 1000 < story.held
-    ((held, _),) = only(during, "Requests that are held now")
+    ((held, _),) = only(during, "Held requests")
     assert (held["pipeline"], held["reason"]) == ("ranking", "paused")
-    assert only(after, "Rules that are breached now") == only(after, "Requests that are held now") == []
+    assert only(after, "Pending and firing rules") == only(after, "Held requests") == []
 
 
 def test_the_timeline_tells_the_whole_story(story: Story) -> None:
@@ -69,7 +70,7 @@ def test_the_timeline_tells_the_whole_story(story: Story) -> None:
 def test_it_says_what_was_asked_for_and_whether_it_helped(story: Story) -> None:
     """One request in the log, at its own time; the one retraining that was judged did help."""
     _, after = views(story, "overview")
-    ((labels, values),) = only(after, "Retrainings that were asked for")
+    ((labels, values),) = only(after, "Requested retrainings")
     assert (labels["pipeline"], labels["reason"]) == ("ranking", "drift")
     assert len(set(values)) == 1
     assert story.held <= values[0] / 1000 + 1
@@ -82,7 +83,7 @@ def test_a_request_is_one_mark_at_its_own_time(story: Story, name: str) -> None:
     _, after = views(story, name)
     (annotation,) = after.board["annotations"]["list"]
     ((at, title),) = after.marks(annotation)
-    assert title == "Retraining asked for: shop/ranking/7"
+    assert title == "Retraining requested: shop/ranking/7"
     assert story.held - 1 <= at / 1000 <= story.end
 
 

@@ -77,8 +77,8 @@ def test_an_unknown_metric_is_told_with_what_may_be_meant(server: Prometheus, tm
     """Of signals and of plain expressions."""
     found = asked(tmp_path, server.url, "max by (project) (model_drift_scor)", expr="modl_errors > 1")
     assert found == [
-        "Plain: Prometheus knows no metric 'modl_errors' (did you mean 'model_errors'?)",
-        "R0: Prometheus knows no metric 'model_drift_scor' (did you mean 'model_drift_score'?)",
+        "Plain: Prometheus has no metric 'modl_errors' (did you mean 'model_errors'?)",
+        "R0: Prometheus has no metric 'model_drift_scor' (did you mean 'model_drift_score'?)",
     ]
 
 
@@ -115,8 +115,8 @@ def test_conditions_and_signals_without_a_rule_are_asked_too(server: Prometheus,
         "rules": [{"retrain": "Both", "all": [{"signal": name, "strategy": limit} for name in "abc"]}],
     }  # fmt: skip
     assert asked(tmp_path, server.url, group=group) == [
-        "d: Prometheus knows no metric 'modl_errors' (did you mean 'model_errors'?)",
-        "Both: Prometheus knows no metric 'model_drift_scor' (did you mean 'model_drift_score'?)",
+        "d: Prometheus has no metric 'modl_errors' (did you mean 'model_errors'?)",
+        "Both: Prometheus has no metric 'model_drift_scor' (did you mean 'model_drift_score'?)",
         "Both: warning: signal 'c' has no sample of any model now [no-sample]",
     ]
 
@@ -157,14 +157,14 @@ EXPR = "last_over_time(model_drift_score[15m])"
 
 def test_a_limit_is_held_against_what_was_measured(measured: Prometheus, tmp_path: Path) -> None:
     """Past it all day, or nowhere near it: most likely another unit."""
-    alone = "uncovered-model: no rule has a number of shop/ranking/9"
+    alone = "uncovered-model: no rule has samples of shop/ranking/9"
     cases = {
         '{"max": 0.5}': [],
         '{"max": 0.3}': [],  # passed by some
         '{"min": 0.3}': [],
-        '{"max": 0.1}': ["always-breached: s was never below 0.2 in the last 1d, and max is 0.1"],
-        '{"min": 0.9}': ["always-breached: s was never above 0.4 in the last 1d, and min is 0.9"],
-        '{"max": 200}': ["far-from-measured: s was never above 0.4 in the last 1d, and max is 200"],
+        '{"max": 0.1}': ["always-breached: s was never below 0.2 in the last 1d, but max is 0.1"],
+        '{"min": 0.9}': ["always-breached: s was never above 0.4 in the last 1d, but min is 0.9"],
+        '{"max": 200}': ["far-from-measured: s was never above 0.4 in the last 1d, but max is 200"],
     }
     for limit, expected in cases.items():
         assert doubted(tmp_path, measured.url, EXPR, limit) == [alone, *expected]
@@ -178,7 +178,7 @@ def test_for_is_held_against_the_time_between_samples(measured: Prometheus, tmp_
     assert len(doubted(tmp_path, measured.url, EXPR, '{"max": 0.5}', **{"for": "10m"})) == 1
 
 
-ALONE = "uncovered-model: no rule has a number of shop/ranking/9"
+ALONE = "uncovered-model: no rule has samples of shop/ranking/9"
 
 
 def test_a_condition_is_held_against_what_was_measured(measured: Prometheus, tmp_path: Path) -> None:
@@ -191,13 +191,13 @@ def test_a_condition_is_held_against_what_was_measured(measured: Prometheus, tmp
     found = asked(tmp_path, measured.url, group=group, more=doubts)
     assert [text.partition("warning: ")[2] for text in found] == [
         f"{ALONE.partition(': ')[2]} (their series carry a model's labels) [uncovered-model]",
-        "s was never above 0.4 in the last 1d, and max is 200 (check the unit) [far-from-measured]",
+        "s was never above 0.4 in the last 1d, but max is 200 (check the unit) [far-from-measured]",
     ]
 
 
 def test_a_lower_limit_far_below_all_is_told(measured: Prometheus, tmp_path: Path) -> None:
     """`min: 0.9` for an accuracy in percent."""
-    told = "far-from-measured: s was never below 20 in the last 1d, and min is 0.3"
+    told = "far-from-measured: s was never below 20 in the last 1d, but min is 0.3"
     assert doubted(tmp_path, measured.url, f"100 * {EXPR}", '{"min": 0.3}') == [ALONE, told]
     assert doubted(tmp_path, measured.url, f"100 * {EXPR}", '{"min": 0.5}') == [ALONE]
 
@@ -216,7 +216,7 @@ def test_a_latency_of_another_size_is_told(measured: Prometheus, tmp_path: Path)
 def test_a_selector_that_fits_nothing_is_told(measured: Prometheus, tmp_path: Path) -> None:
     """Of a known metric, in a part of an expression that gives numbers all the same."""
     expr = f'{EXPR} or model_drift_score{{pipeline="rankin"}}'
-    told = 'no-series: no series fits model_drift_score{pipeline="rankin"} in the last 1d'
+    told = 'no-series: no series matches model_drift_score{pipeline="rankin"} in the last 1d'
     assert doubted(tmp_path, measured.url, expr, '{"max": 0.5}') == [ALONE, told]
 
 
@@ -235,7 +235,7 @@ def test_a_histogram_of_few_scrapes_is_told(measured: Prometheus, tmp_path: Path
         one = {"retrain": "R", "signal": "s", "strategy": {"chi_square": {}}}
         group = {"name": "g", "query_offset": "0s", "signals": {"s": signal}, "rules": [one]}
         found = [text for text in asked(tmp_path, measured.url, group=group, more=doubts) if "uncovered" not in text]
-        told = "the range [30m] of model_seconds_bucket holds less than 4 scrapes, 10m apart"
+        told = "the range [30m] of model_seconds_bucket holds fewer than 4 scrapes, 10m apart"
         assert [told in text for text in found] == ([True] if doubtful else [])
 
 
@@ -244,7 +244,7 @@ def test_a_model_that_is_well_is_covered_by_a_plain_expression(measured: Prometh
     drift = "last_over_time(model_drift_score[1h]) > 5"
     group = {"name": "g", "query_offset": "0s", "rules": [{"retrain": "R", "expr": drift}]}
     (found,) = asked(tmp_path, measured.url, group=group, more=doubts)
-    assert "no rule has a number of shop/ranking/9" in found
+    assert "no rule has samples of shop/ranking/9" in found
     group["rules"] = [{"retrain": "R", "expr": f"{drift} or other > 5"}]
     assert asked(tmp_path, measured.url, group=group, more=doubts) == []
 

@@ -103,7 +103,7 @@ def test_a_clock_that_is_set_back_stops_nothing(source: Prometheus, tmp_path: Pa
         breach(source, "two")
         wait_until(lambda: asked(process, "two"), SOON, "the request after a restart")
         evaluates(process)
-        assert "the wall clock is behind the last slot" in process.program.log
+        assert "the wall clock is behind the last stored slot" in process.program.log
         wall.set(0)
         wait_until(lambda: lead(process) == 0, SOON, "the clock that is right again")
         breach(source, "three")

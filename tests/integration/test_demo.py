@@ -62,10 +62,10 @@ def test_one_request_reaches_the_coordinator_and_alertmanager_under_one_id(demo:
     for told in (
         " above 0.6, has to last for 10s",
         "503, Retry-After: 2",
-        "team/coordinator/0 took it at attempt 2 (HTTP 202)",
-        "team/alertmanager/0 took it at attempt 1 (HTTP 200)",
+        "to team/coordinator/0, attempt 2 (HTTP 202)",
+        "to team/alertmanager/0, attempt 1 (HTTP 200)",
         "succeeded, new version 8",
-        "exactly one request reached both, under one id",
+        "exactly one request reached both receivers under one id",
     ):
         assert told in demo.log, demo.log
     assert left_behind(temporary) == []
@@ -75,7 +75,7 @@ def test_one_request_reaches_the_coordinator_and_alertmanager_under_one_id(demo:
 def test_stopped_in_the_middle_it_leaves_nothing_behind(demo: Program, temporary: Path, number: int, code: int) -> None:
     """Ctrl-C and SIGTERM: servers stopped, files removed."""
     with telling(demo):
-        wait_until(lambda: "look at" in demo.log, 60, "the servers run")
+        wait_until(lambda: "see also" in demo.log, 60, "the servers run")
     assert len(left_behind(temporary)) > 4
     demo.signal(number)
     assert demo.process is not None

@@ -51,7 +51,7 @@ def nothing(rule: str, at: str) -> dict[str, Any]:
 def test_more_failures_than_allowed_are_proven_by_counters(tmp_path: Path) -> None:
     """800 requests a minute, 0.5 % of them failing, then 3 %: proven ten minutes later."""
     series = {"model_inferences_total": "0+200x480", "model_errors_total": "0+1x240 246+6x239"}
-    reason = "FailsTooOften: error rate failures: more than 1 % of the requests fail, by evidence of "
+    reason = "FailsTooOften: error rate failures: more than 1 % of requests fail; evidence "
     tests = (nothing("FailsTooOften", "69m"), requested("FailsTooOften", "70m", reason))
     assert said(tmp_path, "error_e_process.md", series, *tests) == "test.yml: example: SUCCESS\n"
 

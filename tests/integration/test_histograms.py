@@ -100,8 +100,8 @@ def test_a_histogram_whose_shape_drifts_is_one_request_in_its_unit() -> None:
     assert asked["pipeline"] == SLOWER
     found = re.fullmatch(
         r"OtherShape: mean of latency answers \+(\d+\.?\d*) ms, (\d+) ms instead of (\d+) ms; chi-square [\d.]+"
-        r" \(df [789]\), p [\de.-]+ \(limit 0\.0001\); (\d\d\.?\d*) % of the observations in other buckets"
-        r" \(limit 10 %\); (\d+) observations against (\d+) of the reference",
+        r" \(df [789]\), p [\de.-]+ \(limit 0\.0001\); (\d\d\.?\d*) % of observations in different buckets"
+        r" \(limit 10 %\); (\d+) observations, (\d+) in the reference",
         asked["reason"],
     )
     assert found, asked["reason"]

@@ -18,7 +18,7 @@ from bridge.domain.request import RequestRecord
 from bridge.domain.rule import SignalQuery
 from bridge.domain.times import parse_rfc3339
 from bridge.engine.replay.replay import Replay
-from bridge.ports import TickChanges
+from bridge.ports import Sample, TickChanges
 from bridge.sources.prometheus import PrometheusSource
 from tests.support.bridge import REMOTE_WRITE, Bridge, Json, Model, bridge, whole_second, write_script
 from tests.support.processes import wait_until
@@ -74,6 +74,9 @@ class Faulty:
 
     def instant(self, query: SignalQuery, slot: int, at: int) -> EventBatch:
         raise NotImplementedError("a replay asks for history")
+
+    def evaluate(self, expr: str, at: int) -> Sequence[Sample]:
+        return self._source.evaluate(expr, at)
 
     def history(self, query: SignalQuery, slots: Sequence[int], offset: int) -> Iterator[EventBatch]:
         for batch in self._source.history(query, slots, offset):

@@ -24,13 +24,13 @@ def test_a_removed_database_makes_the_bridge_unready_and_nothing_new_is_sent() -
         for file in (process.folder / "data").iterdir():
             file.unlink()
         wait_until(lambda: http("GET", f"{process.url}/-/ready")[0] == 503, 20, "503 of /-/ready")
-        assert "was removed or moved away while the bridge ran" in http("GET", f"{process.url}/-/ready")[1]
+        assert "was removed or moved away while the bridge was running" in http("GET", f"{process.url}/-/ready")[1]
         wait_until(lambda: process.metric("retrain_bridge_store_usable") == 0, 10, "the metric")
         assert process.program.log.count('msg="the store cannot be used"') == 1
         sent = len(hook.requests)
         later = whole_second()
         write_script(source, {LATE: steps(later - 20_000, later + 600_000, [(later - 20_000, later + 600_000)])})
-        ticks = process.program.log.count("tick was not stored")
-        wait_until(lambda: process.program.log.count("tick was not stored") >= ticks + 3, 30, "three more slots")
+        ticks = process.program.log.count("evaluation was not stored")
+        wait_until(lambda: process.program.log.count("evaluation was not stored") >= ticks + 3, 30, "three more slots")
         assert len(hook.requests) == sent
         assert process.program.terminate() == 0

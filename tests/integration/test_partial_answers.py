@@ -100,7 +100,7 @@ def test_a_partial_answer_that_may_not_be_used_is_counted() -> None:
         (
             (NOTE, LOST),
             {},
-            [f"Prometheus' answer is partial: {NOTE}; {LOST}; while it is, rule 'Fails' judges nothing"],
+            [f"the result from Prometheus is partial: {NOTE}; {LOST}; until that ends, rule 'Fails' is inconclusive"],
         ),
     ],
 )

@@ -14,7 +14,8 @@ import pytest
 from bridge.config.load import load_rules
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import Gates
-from bridge.domain.times import HOUR, SECOND, parse_rfc3339
+from bridge.domain.times import SECOND, parse_rfc3339
+from bridge.engine.access import EngineSettings
 from bridge.engine.engine import Engine
 from bridge.ports import RequestFilter
 from bridge.sources.prometheus import PrometheusConfig, PrometheusSource
@@ -51,7 +52,7 @@ def evaluated(server: Prometheus, rules: Path, slots: Sequence[int]) -> list[int
     with contextlib.closing(PrometheusSource(PrometheusConfig(url=server.url), table, Path())) as source:
         engine = Engine(source, store, table)
         engine.start(FIRST * SECOND)
-        engine.configure(load_rules([rules]), FixedRoutes(), Gates(settle=0), catch_up_limit=HOUR)
+        engine.configure(load_rules([rules]), EngineSettings(FixedRoutes(), Gates(settle=0)))
         for slot in slots:
             engine.evaluate("g", (FIRST + slot) * SECOND)
     return [record.request.triggered_at // SECOND - FIRST for record in store.requests(RequestFilter())]

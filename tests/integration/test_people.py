@@ -124,7 +124,7 @@ def test_a_pause_outlives_kill_9_and_ends_by_a_word(tmp_path: Path) -> None:
         assert [item["who"] for item in process.api("pause")["pauses"]] == ["ada"]
         (held,) = process.requests()
         assert held["state"] == "held"
-        assert cli(process, "resume", "--by=ada") == "goes on: everything\n"
+        assert cli(process, "resume", "--by=ada") == "resumed: everything\n"
         wait_until(lambda: process.requests()[0]["state"] == "requested", 20, "its release")
         assert process.requests()[0]["id"] == held["id"]
         made = cli(

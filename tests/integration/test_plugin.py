@@ -36,7 +36,7 @@ def test_an_installed_strategy_is_listed_with_its_parameters(env: dict[str, str]
     assert done.returncode == 0, done.stderr
     assert (
         "\ndistance\n"
-        "    Breached while a value is further from its target than it may be.\n"
+        "    Strategy that is breached while a value is too far from its target.\n"
         "    parameters: target, most\n"
         "    needs: value\n"
     ) in done.stdout

@@ -120,7 +120,7 @@ def test_a_second_process_on_the_same_store_says_who_has_it_and_exits_1(
         database = process.folder / "data" / "retrain-bridge.db"
         assert second.log == (
             f"retrain-bridge: {database} is in use by process {process.program.pid}; "
-            "stop it, or give this one another --storage.path\n"
+            "stop it, or use another --storage.path\n"
         )
         assert process.ready()
 

@@ -14,7 +14,9 @@ import pytest
 
 from bridge.domain.matchers import Matcher
 from bridge.domain.route import Route
-from bridge.domain.template import Template
+from bridge.templates.alert import AlertTemplate
+from bridge.templates.prometheus import Context
+from bridge.templates.values import AlertData
 
 TEMPLATES = {
     "value": "{{ $value }}",
@@ -31,6 +33,11 @@ EDGES = [
     0.1, 1e6, 999999, 999999.5, 1e15, 1e16, 123456789.123, 0.0001, 0.00012345, 1e-300, 5e-324, 1e5, 59, 60, 3600,
     86400, -0.5, 999.96, 0.99996, 100.0, math.inf, math.nan,
 ]  # fmt: skip
+
+
+def expanded(text: str, i: int, value: float) -> str:
+    context = Context(0, "", lambda expr, at: [])
+    return AlertTemplate(text, "A").expand(AlertData({"i": str(i)}, {}, "", float(value)), context)
 
 
 def tool(name: str) -> str:
@@ -52,7 +59,7 @@ def test_templates_render_as_prometheus_renders_them(tmp_path: Path) -> None:
     rule = {"alert": "A", "expr": "x != 0 or x != x", "annotations": TEMPLATES}
     expected: list[dict[str, Any]] = []
     for i, value in enumerate(values):
-        texts = {name: Template(text).render({"i": str(i)}, value, None) for name, text in TEMPLATES.items()}
+        texts = {name: expanded(text, i, value) for name, text in TEMPLATES.items()}
         expected.append({"exp_labels": {"i": str(i)}, "exp_annotations": texts})
     test = {
         "interval": "1m",

@@ -80,7 +80,7 @@ def test_every_pack_is_found_and_its_rules_are_taken_by_the_check(full: Promethe
     code, out, _ = bridge(tmp_path, "rules", "suggest", "--prometheus", full.url, "--output", "rules.yml")
     assert code == 0, out
     assert [line.partition(":")[0] for line in out.splitlines() if line[0] != " "] == [*ALL, "rules of 12 packs"]
-    assert "  NO  triton.latency_mean: latency_p95 says more, and is there" in out
+    assert "  NO  triton.latency_mean: latency_p95 is available and more informative" in out
     assert out.count("  yes ") == 31
     assert out.count("  NO  ") == 1
     (tmp_path / "bridge.yml").write_text(
@@ -91,7 +91,7 @@ def test_every_pack_is_found_and_its_rules_are_taken_by_the_check(full: Promethe
     assert code == 0, told
     doubts = [item for item in json.loads(out)["problems"] if item["lint"] != "far-from-measured"]
     assert [(item["lint"], item["message"]) for item in doubts] == [
-        ("no-series", 'no series fits {__name__="Requests4XX"} in the last 1d')  # no such answer was given so far
+        ("no-series", 'no series matches {__name__="Requests4XX"} in the last 1d')  # no such answer was given so far
     ]
 
 
@@ -100,7 +100,7 @@ def test_what_is_not_switched_on_falls_back_to_the_mean(some: Prometheus, tmp_pa
     code, rules, told = bridge(tmp_path, "rules", "suggest", "--prometheus.url", some.url)
     assert code == 0, told
     metrics = [f"nv_inference_request_{name}" for name in ("duration_us", "failure", "success")]
-    assert told.startswith(f"triton: NVIDIA Triton, by {', '.join(metrics)}\n")
+    assert told.startswith(f"triton: NVIDIA Triton, found by {', '.join(metrics)}\n")
     assert "  yes triton.latency_mean: 2 models: triton/m/1, triton/old/2\n" in told
     assert (
         "  NO  triton-summaries.latency_p95: no metric nv_inference_request_summary_us (for quantiles start Triton "
@@ -167,7 +167,7 @@ def test_nothing_found_is_not_success(tmp_path: Path) -> None:
     with prometheus() as server:
         code, out, _ = bridge(tmp_path, "rules", "suggest", "--prometheus", server.url, "--output", "rules.yml")
     assert code == 1
-    assert out == f"no rule pack fits: {server.url} knows 0 metrics, and none is of a model server that has one\n"
+    assert out == f"no rule pack fits: {server.url} has 0 metrics, none of a model server with a rule pack\n"
     assert not (tmp_path / "rules.yml").exists()
 
 
@@ -206,7 +206,7 @@ def test_metrics_of_former_times_are_left_out(tmp_path: Path) -> None:
         assert bridge(tmp_path, "rules", "suggest", "--prometheus", server.url)[0] == 1
         code, rules, told = bridge(tmp_path, "rules", "suggest", "--prometheus", server.url, "--lookback", "3d")
     assert code == 0
-    assert "  ?   evidently.drift: its metrics are known, and no model has a sample now (is the server" in told
+    assert "  ?   evidently.drift: its metrics exist, but no model has a sample now (check that the server" in told
     assert "- retrain: EvidentlyDrift" in rules
 
 

@@ -1,4 +1,4 @@
-"""Cookies of servers are not kept."""
+"""Cookies are not stored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ COOKIE = {"Set-Cookie": "session=abc; Path=/"}
 
 
 def test_a_cookie_is_neither_kept_nor_sent_back(tmp_path: Path) -> None:
-    """Nor over a redirect: what a server wants to recognise us by is not ours to carry."""
+    """Also on a redirect."""
     there = {**COOKIE, "Location": "/there"}
     with Receiver(Reply(headers=COOKIE), Reply(302, headers=there), Reply(headers=COOKIE)) as server:
         with open_session(HttpConfig(), tmp_path) as session:

@@ -1,4 +1,4 @@
-"""Who we say we are: each kind of credential, read anew at every use."""
+"""Each kind of credential, read at every use."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_rotated_file_counts_at_the_next_request(tmp_path: Path) -> None:
     ],
 )
 def test_basic_authentication_is_utf_8(tmp_path: Path, settings: dict[str, str]) -> None:
-    """As text or from files (RFC 7617)."""
+    """Inline or from files (RFC 7617)."""
     (tmp_path / "user").write_text("ada\n")
     (tmp_path / "password").write_text("p:ä\n")
     with Receiver() as server, opened({"basic_auth": settings}, tmp_path) as session:
@@ -96,7 +96,7 @@ def test_a_secret_of_two_lines_is_refused_and_not_shown(tmp_path: Path, settings
 
 
 def test_no_header_of_ours_goes_to_another_host(tmp_path: Path) -> None:
-    """A redirect may lead anywhere; on the same host they are kept."""
+    """A redirect may lead anywhere; credentials are kept only on the same host."""
     settings = {"http_headers": {"X-Key": {"secrets": ["topsecret"]}}, "authorization": {"credentials": "topsecret"}}
     with Receiver() as elsewhere, Receiver(Reply(302, headers={"Location": elsewhere.url})) as server:
         with opened(settings, tmp_path) as session:
@@ -125,7 +125,7 @@ def oauth2(server: Receiver, **more: Any) -> dict[str, Any]:
 
 
 def test_a_token_is_fetched_once_and_again_when_it_is_refused(tmp_path: Path) -> None:
-    """By the client credentials grant, with scopes and further fields, the secret from its file."""
+    """Client credentials grant, with scopes and additional fields, the secret from its file."""
     (tmp_path / "client").write_text("topsecret\n")
     second = {"access_token": "t2"}
     with (
@@ -144,7 +144,7 @@ def test_a_token_is_fetched_once_and_again_when_it_is_refused(tmp_path: Path) ->
 
 
 def test_a_token_that_is_about_to_end_is_not_used(tmp_path: Path) -> None:
-    """29 seconds are too few: it would end under way."""
+    """29 seconds are too short: the token could expire during the call."""
     with Receiver(Reply(body=b'{"access_token": "t", "expires_in": 29}')) as tokens, Receiver() as server:
         with opened(oauth2(tokens), tmp_path) as session:
             ask(session, server.url)
@@ -162,7 +162,7 @@ def test_a_token_that_is_about_to_end_is_not_used(tmp_path: Path) -> None:
     ],
 )
 def test_no_token_fails_the_attempt(tmp_path: Path, reply: Reply, message: str) -> None:
-    """What the token server said is not repeated: it may hold anything."""
+    """The token server's response is not quoted: it may contain secrets."""
     with Receiver(reply) as tokens, Receiver() as server:
         error = failure(oauth2(tokens, client_secret="topsecret"), server.url, tmp_path)
         host = tokens.url.removeprefix("http://")
@@ -171,7 +171,7 @@ def test_no_token_fails_the_attempt(tmp_path: Path, reply: Reply, message: str) 
 
 
 def test_a_token_server_that_hangs_does_not_prolong_the_attempt(tmp_path: Path) -> None:
-    """The deadline is for everything."""
+    """The deadline includes fetching the token."""
     with Receiver(HANG) as tokens, opened(oauth2(tokens), tmp_path) as session:
         began = time.monotonic()
         with pytest.raises(NetError) as caught:
@@ -181,7 +181,7 @@ def test_a_token_server_that_hangs_does_not_prolong_the_attempt(tmp_path: Path) 
 
 
 def test_a_token_server_that_is_away_is_named(tmp_path: Path) -> None:
-    """It is not the server that was to be asked."""
+    """The failure of the token server is a credential error."""
     settings = {"oauth2": {"client_id": "bridge", "token_url": "http://127.0.0.1:1/token"}}
     error = failure(settings, "http://127.0.0.1:2", tmp_path)
     assert error.reason == "credential"
@@ -193,7 +193,7 @@ def test_a_token_server_that_is_away_is_named(tmp_path: Path) -> None:
 
 @pytest.fixture
 def authority(tmp_path: Path) -> trustme.CA:
-    """A certificate authority; ca.pem, and our own certificate in bridge.pem and bridge.key."""
+    """Write a certificate authority to ca.pem, and a client certificate to bridge.pem and bridge.key."""
     found = trustme.CA()
     found.cert_pem.write_to_path(tmp_path / "ca.pem")
     own = found.issue_cert("bridge.internal")
@@ -212,7 +212,7 @@ def tls_server(authority: trustme.CA, host: str = "127.0.0.1", *, ask_client: bo
 
 
 def test_the_authority_of_the_configuration_is_trusted_and_no_other(tmp_path: Path, authority: trustme.CA) -> None:
-    """Nothing is sent to a server whose certificate is not in order."""
+    """Nothing is sent to a server with an invalid certificate."""
     with Receiver(tls=tls_server(authority)) as server:
         with opened({"tls_config": {"ca_file": "ca.pem"}}, tmp_path) as session:
             assert ask(session, server.url).status == 200
@@ -224,7 +224,7 @@ def test_the_authority_of_the_configuration_is_trusted_and_no_other(tmp_path: Pa
 
 
 def test_the_name_of_the_certificate_is_checked(tmp_path: Path, authority: trustme.CA) -> None:
-    """Against the URL's host, or `server_name`."""
+    """The name is compared with the URL's host, or `server_name`."""
     with Receiver(tls=tls_server(authority, "prometheus.internal")) as server:
         trusting = {"ca_file": "ca.pem"}
         assert failure({"tls_config": trusting}, server.url, tmp_path).reason == "tls"
@@ -232,15 +232,15 @@ def test_the_name_of_the_certificate_is_checked(tmp_path: Path, authority: trust
             assert ask(session, server.url).status == 200
 
 
-def test_checking_can_be_left_out(tmp_path: Path, authority: trustme.CA) -> None:
-    """`insecure_skip_verify`, for whoever knows why."""
+def test_verification_can_be_disabled(tmp_path: Path, authority: trustme.CA) -> None:
+    """`insecure_skip_verify` disables verification."""
     settings = {"tls_config": {"insecure_skip_verify": True}}
     with Receiver(tls=tls_server(authority)) as server, opened(settings, tmp_path) as session:
         assert ask(session, server.url).status == 200
 
 
 def test_our_own_certificate_is_shown(tmp_path: Path, authority: trustme.CA) -> None:
-    """To a server that lets in nobody without one."""
+    """The server requires a client certificate."""
     own = {"cert_file": "bridge.pem", "key_file": "bridge.key"}
     with Receiver(tls=tls_server(authority, ask_client=True)) as server:
         with opened({"tls_config": {"ca_file": "ca.pem", **own}}, tmp_path) as session:

@@ -1,4 +1,4 @@
-"""Files that people name: a pipe or a device in their place must not make anything wait."""
+"""Configured files: a pipe or a device in their place must not block anything."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def test_a_file_and_a_link_to_one_are_read(tmp_path: Path) -> None:
 
 
 def test_the_limit_is_a_size_that_still_fits(tmp_path: Path) -> None:
-    """One byte more is refused, with what is right."""
+    """One byte more is refused, with the remedy."""
     file = tmp_path / "file"
     file.write_bytes(b"x" * MIB)
     assert len(read_bytes(file)) == MIB
     file.write_bytes(b"x" * (MIB + 1))
-    with pytest.raises(OSError, match="is larger than 1 MiB; name the right file, or split it"):
+    with pytest.raises(OSError, match="is larger than 1 MiB; check the path, or split the file"):
         read_bytes(file)
 
 
@@ -63,7 +63,7 @@ def listening(folder: Path) -> Path:
     ],
 )  # fmt: skip
 def test_what_is_no_file_is_refused_at_once(make: Callable[[Path], Path], kind: str, tmp_path: Path) -> None:
-    """By what it is."""
+    """The message says what it is."""
     with pytest.raises(OSError) as raised:  # noqa: PT011 - its text differs
         read_bytes(make(tmp_path))
     assert raised.value.strerror
@@ -107,12 +107,12 @@ def _store(file: Path) -> object:
     ],
 )  # fmt: skip
 def test_no_place_that_names_a_file_waits_for_a_pipe(use: Callable[[Path], object], tmp_path: Path) -> None:
-    """Configuration, rules, secrets and certificates say what is there instead."""
+    """The messages for configuration, rules, secrets and certificates say what is there instead."""
     with pytest.raises(Exception, match="is a pipe, not a file"):
         use(pipe(tmp_path))
 
 
 def test_rule_files_by_themselves_do_not_wait_either(tmp_path: Path) -> None:
-    """`check rules` tells it as a problem of the file."""
+    """`check rules` reports it as a problem of the file."""
     (problem,) = check_rules([pipe(tmp_path)])
     assert problem.message == "cannot be read: is a pipe, not a file; name a regular file"

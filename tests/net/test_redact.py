@@ -1,4 +1,4 @@
-"""What people read holds no secret."""
+"""Redacted text contains no secret."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from bridge.net.redact import redact, redact_url
         ("is it done? no", "is it done? no"),
     ],
 )
-def test_secrets_are_taken_out(text: str, shown: str) -> None:
+def test_secrets_are_redacted(text: str, shown: str) -> None:
     """User info, query strings, signing secrets, credentials."""
     assert redact(text) == shown
 
 
 def test_a_url_that_is_none_is_not_shown_at_all() -> None:
-    """Who knows what it holds."""
+    """Its content is unknown."""
     assert redact_url("http://[topsecret") == "<secret>"
 
 
 @given(st.text(alphabet="ab:/?=&@ 'htps.", max_size=40).map(lambda text: f"http://{text}"))
 def test_redacting_twice_changes_nothing_more(text: str) -> None:
-    """Messages pass through several hands."""
+    """Messages may be redacted several times."""
     once = redact(text)
     assert redact(once) == once
 
 
 def test_the_sentence_around_a_url_keeps_its_punctuation() -> None:
-    """The colon before what went wrong is not part of a query string."""
+    """The colon before the error is not part of a query string."""
     assert redact("http://p:9090/api?token=abc: Connection refused") == "http://p:9090/api?<secret>: Connection refused"
     assert redact("asked /api/v1/query?query=up, and then") == "asked /api/v1/query?query=up, and then"
     assert redact("see http://p:9090/x.") == "see http://p:9090/x."

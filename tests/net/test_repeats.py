@@ -1,4 +1,4 @@
-"""What repeats is counted."""
+"""Repeated log lines are counted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bridge.net.repeats import ALLOWED, PERIOD, CountingHandler
 
 
 class Log:
-    """A handler over a text, fed with records of chosen instants."""
+    """Handler that writes to a string, fed with records of given times."""
 
     def __init__(self) -> None:
         self.stream = io.StringIO()
@@ -38,7 +38,7 @@ def log() -> Iterator[Log]:
 
 
 def test_a_million_equal_lines_are_some_lines_and_their_number(log: Log) -> None:
-    """The number comes with the first line after the period."""
+    """The count is written with the first line after the period."""
     for second in range(50):
         for _ in range(20):
             log.say("no descriptors", float(second))
@@ -62,14 +62,14 @@ def test_after_the_period_a_line_is_written_again(log: Log) -> None:
 
 
 def test_lines_of_ours_that_differ_in_a_field_are_all_written(log: Log) -> None:
-    """A thousand deliveries at once are a thousand facts."""
+    """A thousand different deliveries are not repeats."""
     for number in range(3000):
         log.say("delivered", request_id=number)
     assert log.lines == ["bridge.x delivered"] * 3000
 
 
 def test_lines_of_a_library_are_equal_when_only_numbers_differ(log: Log) -> None:
-    """asyncio names the socket, its task or an address."""
+    """asyncio's messages contain a socket, a task or an address."""
     for number in range(100):
         log.say(f"socket.accept() out of system resource\nsocket: fd={number} 0x{number:08x}", name="asyncio")
     assert len([line for line in log.lines if line.startswith("asyncio")]) == ALLOWED

@@ -1,4 +1,4 @@
-"""Retry-After: seconds, or a date in the three forms of RFC 9110; anything else is no wish."""
+"""Retry-After: seconds, or a date in the three formats of RFC 9110; anything else is ignored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One HTTP attempt: over in its time whatever the server does, and every failure named."""
+"""Single HTTP attempts: they end by the deadline whatever the server does, and every failure has a reason."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def failure(url: str, config: HttpConfig | None = None, **more: Any) -> NetError
 
 @pytest.mark.parametrize("behaviour", [HANG, DRIP, DRIP_OLD, DRIP_HEAD])
 def test_the_deadline_is_for_all_of_an_attempt(behaviour: Behaviour) -> None:
-    """Also for a server that sends something every 50 ms, which no timeout per read would ever end."""
+    """Also for a server that sends something every 50 ms, which a per-read timeout would never end."""
     with Receiver(behaviour) as server:
         began = time.monotonic()
         error = failure(server.url, deadline=DEADLINE)
@@ -40,14 +40,14 @@ def test_the_deadline_is_for_all_of_an_attempt(behaviour: Behaviour) -> None:
 
 
 def test_a_handshake_that_is_never_answered_ends_too() -> None:
-    """The connection is there, TLS is not."""
+    """The connection is established, but the TLS handshake is not."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         error = failure(f"https://127.0.0.1:{silent.getsockname()[1]}", deadline=DEADLINE)
         assert error.reason == "timeout"
 
 
 def test_an_answer_may_end_with_the_connection() -> None:
-    """As HTTP/1.0 servers do it."""
+    """As HTTP/1.0 servers do."""
     with Receiver(Raw(b"HTTP/1.0 200 X\r\n\r\nwhole")) as server:
         assert ask(server.url).body == b"whole"
 
@@ -64,19 +64,19 @@ def test_an_answer_may_end_with_the_connection() -> None:
     ],
 )
 def test_half_an_answer_is_no_answer(behaviour: Behaviour, reason: str) -> None:
-    """Reset, cut off, or no HTTP at all."""
+    """Reset, truncated, or not HTTP."""
     with Receiver(behaviour) as server:
         assert failure(server.url).reason == reason
 
 
-def test_nobody_there_is_said_in_two_words() -> None:
-    """Not in those of three libraries around each other."""
+def test_a_refused_connection_has_a_short_message() -> None:
+    """Not the nested messages of three libraries."""
     url = f"http://127.0.0.1:{free_port()}/hook"
     error = failure(url)
     assert (error.reason, str(error)) == ("network", f"{url}: Connection refused")
 
 
-def test_a_host_without_address_is_said_so() -> None:
+def test_an_unknown_host_is_reported() -> None:
     """A name that does not resolve."""
     error = failure("http://nowhere.invalid/hook")
     assert error.reason == "network"
@@ -84,7 +84,7 @@ def test_a_host_without_address_is_said_so() -> None:
 
 
 def test_a_large_answer_is_cut_off_and_says_so() -> None:
-    """With and without its length in front."""
+    """With and without Content-Length."""
     whole = b"x" * 100_000
     chunked = b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n186a0\r\n" + whole + b"\r\n0\r\n\r\n"
     with Receiver(Reply(body=whole), Raw(chunked), Reply(body=whole), Raw(chunked)) as server:
@@ -97,14 +97,14 @@ def test_a_large_answer_is_cut_off_and_says_so() -> None:
 
 
 def test_an_answer_that_must_fit_and_does_not_is_a_failure() -> None:
-    """Half a JSON document is worth nothing."""
+    """A truncated JSON document is useless."""
     with Receiver(Reply(body=b"x" * 1001)) as server:
         error = failure(server.url, max_bytes=1000, must_fit=True)
         assert (error.reason, str(error)) == ("too_large", f"the answer of {server.url} is larger than 1000 bytes")
 
 
-def test_nothing_compressed_is_asked_for_and_what_comes_compressed_is_read() -> None:
-    """A decompression bomb is cut off like any large answer."""
+def test_compression_is_not_requested_but_supported() -> None:
+    """A decompression bomb is truncated like any large response."""
     bomb = gzip.compress(b"x" * 10_000_000)
     with Receiver(Reply(body=bomb, headers={"Content-Encoding": "gzip"})) as server:
         answer = ask(server.url, max_bytes=1000)
@@ -114,7 +114,7 @@ def test_nothing_compressed_is_asked_for_and_what_comes_compressed_is_read() -> 
 
 
 def test_a_redirect_is_an_answer_unless_it_is_to_be_followed() -> None:
-    """The caller decides; a credential does not go to another host, which another port is."""
+    """The caller decides; credentials are not sent to another host or port."""
     config = HttpConfig.model_validate({"authorization": {"credentials": "topsecret"}})
     with Receiver(Reply(body=b"there")) as target, Receiver(Reply(302, headers={"Location": target.url})) as server:
         assert ask(server.url, config).status == 302
@@ -124,20 +124,20 @@ def test_a_redirect_is_an_answer_unless_it_is_to_be_followed() -> None:
 
 
 def test_too_many_redirects_end() -> None:
-    """A server that sends us round in circles."""
+    """A redirect loop."""
     with Receiver(Reply(302, headers={"Location": "/again"})) as server:
         assert failure(server.url, allow_redirects=True).reason == "network"
 
 
 def test_no_message_shows_a_password() -> None:
-    """From a URL, its query string, or a library's text."""
+    """In a URL, its query string, or a library's message."""
     url = f"http://127.0.0.1:{free_port()}/hook?token=topsecret"
     assert "topsecret" not in str(failure(url))
 
 
 @pytest.mark.parametrize("no_proxy", ["", "127.0.0.1"])
 def test_a_proxy_is_used_except_where_it_is_not_wanted(no_proxy: str) -> None:
-    """The proxy gets the whole URL, with the headers that it wants."""
+    """The proxy gets the whole URL, with the configured headers."""
     settings: dict[str, object] = {"proxy_connect_header": {"X-Proxy": ["yes"]}, "no_proxy": no_proxy}
     with Receiver(Reply(body=b"proxy")) as proxy, Receiver(Reply(body=b"direct")) as server:
         config = HttpConfig.model_validate({"proxy_url": proxy.url, **settings})
@@ -147,8 +147,8 @@ def test_a_proxy_is_used_except_where_it_is_not_wanted(no_proxy: str) -> None:
             assert proxy.requests[0].headers["x-proxy"] == "yes"
 
 
-def test_the_environment_is_looked_at_only_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proxies of a shell must not catch a daemon unawares."""
+def test_the_environment_is_used_only_if_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proxy settings of a shell must not affect a daemon."""
     with Receiver(Reply(body=b"proxy")) as proxy, Receiver(Reply(body=b"direct")) as server:
         monkeypatch.setenv("http_proxy", proxy.url)
         monkeypatch.setenv("no_proxy", "")

@@ -1,4 +1,4 @@
-"""Standard Webhooks, with the specification's own library as oracle in both directions."""
+"""Standard Webhooks signatures, checked against the reference library in both directions."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_changed_body_id_or_time_is_noticed_by_both() -> None:
 
 
 def test_secrets_are_rotated_without_a_gap() -> None:
-    """A sender signs with both, a receiver knows one; and the other way round."""
+    """The sender signs with both and the receiver has one, and vice versa."""
     both = sign([OTHER, SECRET], "msg", 1000, b"{}")
     verify([SECRET], headers(1000, both), b"{}", 1_000_000)
     verify([OTHER, SECRET], headers(1000, sign([SECRET], "msg", 1000, b"{}")), b"{}", 1_000_000)
@@ -72,7 +72,7 @@ def test_secrets_are_rotated_without_a_gap() -> None:
     ],
 )
 def test_what_is_not_signed_well_is_refused(changed: dict[str, str | None], reason: str) -> None:
-    """With a closed word, and no crash."""
+    """With a reason, and without a crash."""
     all_headers = {**headers(1000, sign([SECRET], "msg", 1000, b"{}")), **changed}
     with pytest.raises(SignatureError) as caught:
         verify([SECRET], {key: value for key, value in all_headers.items() if value is not None}, b"{}", 1_000_000)
@@ -81,7 +81,7 @@ def test_what_is_not_signed_well_is_refused(changed: dict[str, str | None], reas
 
 @pytest.mark.parametrize(("late", "good"), [(5 * MINUTE, True), (5 * MINUTE + 1, False), (-5 * MINUTE - 1, False)])
 def test_an_old_or_early_message_is_refused(late: int, good: bool) -> None:
-    """Five minutes either way; so a recorded one cannot be played again for ever. Header names in any case."""
+    """Five minutes either way, which limits replays. Header names are case-insensitive."""
     given_headers = {key.title(): value for key, value in headers(1000, sign([SECRET], "m", 1000, b""), "m").items()}
     if good:
         verify([SECRET], given_headers, b"", 1_000_000 + late)
@@ -94,7 +94,7 @@ def test_an_old_or_early_message_is_refused(late: int, good: bool) -> None:
     "text", ["topsecret", "whsec_topsecret!", "whsec_", "whsec_" + base64.b64encode(b"k" * 65).decode()]
 )
 def test_a_secret_that_is_none_is_described_and_not_shown(text: str) -> None:
-    """What it looks like."""
+    """The message describes the format."""
     with pytest.raises(ValueError, match="whsec_ followed by base64 of 24 to 64 random bytes") as caught:
         check_secret(text)
     assert "topsecret" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""A request's labels and annotations, as people's tools see them."""
+"""Labels and annotations of a request's alert."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.support.notifications import request
 
 
 def test_labels_that_identify_a_request_cannot_be_overwritten() -> None:
-    """Whatever a rule or external labels say, routing and identity see the true model, rule and id."""
+    """Neither a rule's nor external labels can hide the real model, rule and id."""
     hostile = dict.fromkeys(RESERVED_LABELS, "wrong")
     labels = request_alerts.identity(request(labels=hostile), Sender("", hostile))
     assert labels == {
@@ -28,19 +28,19 @@ def test_external_labels_yield_to_the_rules_own() -> None:
 
 
 def test_a_rules_own_summary_replaces_the_built_in_one() -> None:
-    """The author knows better what to say."""
+    """The rule's own text takes precedence."""
     assert request_alerts.remarks(request(annotations={"summary": "Ranking drifts"}))["summary"] == "Ranking drifts"
 
 
 def test_every_reason_is_told_and_a_late_request_says_so() -> None:
-    """Linked rules name their reasons; a request found after a down-time is marked."""
+    """Every linked rule's reason is included; a request found after downtime is marked."""
     text = request_alerts.remarks(request(reasons=("drift is high", "latency is high"), late=True))["description"]
     assert text == (
-        "drift is high; latency is high (rule DriftHigh, attempt 1). Found late: the bridge was down when it began."
+        "drift is high; latency is high (rule DriftHigh, attempt 1). Detected late, after downtime of the bridge."
     )
 
 
 def test_without_an_external_url_there_is_no_link() -> None:
-    """A link to an address that nobody can reach is worse than none."""
+    """A link that cannot be opened is worse than none."""
     assert Sender().link("0" * 32) == ""
     assert Sender("http://bridge.example/x/").link("ab") == "http://bridge.example/x/api/v1/requests/ab"

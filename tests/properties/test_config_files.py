@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from bridge.config.load import BridgeConfig, load
 from bridge.domain.errors import ConfigError
 from bridge.domain.matchers import Matcher
-from bridge.domain.template import Template
 from bridge.domain.times import parse_duration
 from bridge.files.yaml import Document, parse
+from bridge.templates.alert import AlertTemplate
+from bridge.templates.prometheus import Context
+from bridge.templates.values import AlertData
 
 GOOD = Path(__file__).parents[1] / "data" / "good"
 BRIDGE, RULES = (GOOD / "bridge.yml").read_text(), (GOOD / "rules" / "serving.yml").read_text()
@@ -62,7 +64,7 @@ def check(result: BridgeConfig | ConfigError) -> None:
         assert group.interval > 0
         for rule in group.rules:
             assert rule.query in group.queries
-            assert all(Template(text).text == text for text in rule.annotations.values())
+            assert all(AlertTemplate(text).text == text for text in rule.annotations.values())
             json.dumps(dict(rule.labels), ensure_ascii=False).encode()
 
 
@@ -150,10 +152,11 @@ def test_a_quoted_value_matches_itself(value: str, other: str) -> None:
 def test_a_template_renders_or_is_refused(text: str) -> None:
     """When it is read, not when an alert fires."""
     try:
-        template = Template(text)
+        template = AlertTemplate(text)
     except ValueError:
         return
-    assert isinstance(template.render({"a": "b"}, 0.5, None), str)
+    context = Context(0, "", lambda expr, at: [])
+    assert isinstance(template.expand_or_tell(AlertData({"a": "b"}, {}, "", 0.5), context), str)
 
 
 @given(st.text(max_size=12))

@@ -146,7 +146,7 @@ class Answering:
     timeout = 1.0
     body = b""
 
-    def ask(self, path: str, params: object, ends: float) -> bytes:
+    def query(self, path: str, params: object, ends: float) -> bytes:
         return self.body
 
 
@@ -163,9 +163,9 @@ def read_instant(reader: Reader, column: str) -> Refused:
 def read_range(reader: Reader, column: str) -> Refused:
     """As a range query: the promise holds at every point."""
     try:
-        stretch = reader.over(QUERY, column, GRID, 0.0)
+        grid_column = reader.over(QUERY, column, GRID, 0.0)
         for point in range(GRID.count):
-            check(reader.at_point(QUERY, stretch, point))
+            check(reader.at_point(QUERY, grid_column, point))
     except SourceError as error:
         return error.reason
     return ""

@@ -32,7 +32,7 @@ def test_every_alert_has_its_page_and_every_page_its_alert() -> None:
         assert rule["annotations"]["runbook"] == f"docs/runbooks/{name}.md"
         assert rule["annotations"]["summary"]
         assert rule["labels"]["severity"] in {"critical", "warning", "none"}
-        assert headings(PAGES / f"{name}.md") == [name, "What it means", "What to do", "When it is over"]
+        assert headings(PAGES / f"{name}.md") == [name, "What it means", "What to do", "When it resolves"]
 
 
 def test_a_page_that_is_missing_or_left_over_would_be_found(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_a_request_is_posted_as_one_alert_under_the_prefix(sink: AlertmanagerSin
                 "cluster": "eu1",
             },
             "annotations": {
-                "summary": "Retraining of shop/ranking/7 is asked for",
+                "summary": "Retraining requested for shop/ranking/7",
                 "description": "drift 0.702 is above 0.6 (rule DriftHigh, attempt 1).",
                 "runbook": "https://wiki.example/drift",
             },
@@ -73,7 +73,7 @@ def test_a_request_is_posted_as_one_alert_under_the_prefix(sink: AlertmanagerSin
 
 
 def test_a_request_that_is_delivered_late_still_fires(sink: AlertmanagerSink, receiver: Receiver) -> None:
-    """Its episode may be over: it must fire for a while, or nobody would be told."""
+    """Its episode may have ended: it must fire for a while, or nobody would be notified."""
     sink.send(Notification(REQUEST, Kind.FIRING, T0, ends_at=T0 + MINUTE), T0 + 10 * MINUTE)
     assert receiver.requests[0].json()[0]["endsAt"] == "2023-11-14T22:28:20.000Z"
 
@@ -85,7 +85,7 @@ def test_a_resolved_parcel_ends_the_alert(sink: AlertmanagerSink, receiver: Rece
 
 
 def test_any_body_with_200_is_delivered(sink: AlertmanagerSink, receiver: Receiver) -> None:
-    """The API answers an empty body: nothing can be read from it."""
+    """The API returns an empty body."""
     receiver.plan = [Reply(200, b"<html>rubbish")]
     assert sink.send(firing(), T0).result is Result.DELIVERED
 
@@ -100,11 +100,11 @@ def test_alerts_are_posted_a_thousand_at_a_time(sink: AlertmanagerSink, receiver
 
 
 class Texts(dict[str, str]):
-    """Annotations whose end can be seen."""
+    """Return alerts with annotations that show where they were truncated."""
 
 
 class _Strict(Receiver):
-    """Refuses a batch that holds a bad alert, and stores nothing of it."""
+    """Receiver that refuses a batch with an invalid alert, and stores nothing of it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -130,7 +130,7 @@ def strict() -> Iterator[tuple[_Strict, AlertmanagerSink]]:
 def test_one_bad_alert_does_not_cost_the_others_of_its_batch(
     strict: tuple[_Strict, AlertmanagerSink], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Halved until only the bad ones are left out; each is named once, and not posted again."""
+    """The batch is halved until only the invalid ones are omitted; each is logged once, and not posted again."""
     server, sink = strict
     alerts = [alert(number, labels={"bad": "x"} if number in {17, 90} else {}) for number in range(100)]
     with caplog.at_level(logging.ERROR):
@@ -147,7 +147,7 @@ def test_one_bad_alert_does_not_cost_the_others_of_its_batch(
 
 
 def test_an_alert_that_was_refused_is_tried_again_when_it_changed(strict: tuple[_Strict, AlertmanagerSink]) -> None:
-    """New annotations may be what was missing."""
+    """New annotations may have made the alert valid."""
     server, sink = strict
     bad = alert(1, labels={"bad": "x"})
     sink.post_alerts([bad], T0)
@@ -160,7 +160,7 @@ def test_an_alert_that_was_refused_is_tried_again_when_it_changed(strict: tuple[
 def test_the_memory_of_refused_alerts_is_bounded(
     strict: tuple[_Strict, AlertmanagerSink], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ever new bad alerts cannot fill the memory."""
+    """An endless series of invalid alerts does not fill the memory."""
     server, sink = strict
     monkeypatch.setattr("bridge.sinks.alertmanager.MOST_REMEMBERED", 2)
     for number in range(3):
@@ -169,8 +169,8 @@ def test_the_memory_of_refused_alerts_is_bounded(
     assert len(server.requests) == 4
 
 
-def test_a_failure_in_the_middle_stops_and_is_told(sink: AlertmanagerSink, receiver: Receiver) -> None:
-    """The rest would meet the same: the next re-post carries all."""
+def test_a_failure_in_the_middle_stops_and_is_returned(sink: AlertmanagerSink, receiver: Receiver) -> None:
+    """The rest would fail too: the next re-post has all alerts."""
     receiver.plan = [Reply(), Reply(503, b"", {"Retry-After": "7"}), Reply()]
     delivery = sink.post_alerts([alert(number) for number in range(2_500)], T0)
     assert (delivery.result, delivery.reason, delivery.retry_after) == (Result.RETRY, "http_5xx", 7_000)
@@ -178,7 +178,7 @@ def test_a_failure_in_the_middle_stops_and_is_told(sink: AlertmanagerSink, recei
 
 
 def test_a_failure_while_halving_stops_too(sink: AlertmanagerSink, receiver: Receiver) -> None:
-    """A receiver that goes away during the search for the bad alert is not asked hundreds of times."""
+    """A receiver that goes down during the search for the invalid alert does not get hundreds of calls."""
     receiver.plan = [Reply(400), HANG_UP]
     assert sink.post_alerts([alert(number) for number in range(64)], T0).reason == "network"
     assert len(receiver.requests) == 2
@@ -197,20 +197,20 @@ def test_nothing_to_post_is_no_request(sink: AlertmanagerSink, receiver: Receive
         ({"url": "am:9093"}, "must be an http or https URL with a host"),
         ({"url": "http://am:x"}, "is not a URL"),
         ({"url": "http://am#x"}, "must not have a #fragment"),
-        ({"url": "http://am", "timeout": 10}, "a duration is written as in Prometheus"),
+        ({"url": "http://am", "timeout": 10}, "must be a duration as in Prometheus"),
         ({"url": "http://am", "timeout": "0s"}, "must be more than 0"),
         ({"url": "http://am", "rate_limit": {"requests": 0}}, "greater than 0"),
         ({"url": "http://am", "send_resolved": True}, "Extra inputs are not permitted"),
     ],
 )
 def test_a_wrong_entry_is_refused_with_what_would_be_right(entry: dict[str, Any], message: str) -> None:
-    """Each mistake is named when the file is read, not when the first request is due."""
+    """Each error is reported when the file is loaded, not when the first request is due."""
     with pytest.raises(ValidationError, match=message):
         AlertmanagerConfig.model_validate(entry)
 
 
 def test_a_rate_limit_and_a_timeout_reach_the_courier() -> None:
-    """The courier keeps them, so the sink shows them."""
+    """The courier enforces them, so the sink exposes them."""
     entry = {"url": "http://am", "timeout": "3s", "rate_limit": {"requests": 5, "per": "1m"}}
     sink = AlertmanagerSink(AlertmanagerConfig.model_validate(entry), CONTEXT)
     assert sink.rate is not None
@@ -218,7 +218,7 @@ def test_a_rate_limit_and_a_timeout_reach_the_courier() -> None:
 
 
 def test_an_alert_that_is_posted_again_says_its_new_end(sink: AlertmanagerSink, receiver: Receiver) -> None:
-    """What is re-used of the last post is all but the end."""
+    """Everything but the end is reused from the last post."""
     first = alert()
     sink.post_alerts([first], T0)
     sink.post_alerts([replace(first, ends_at=T0 + 2 * MINUTE)], T0)
@@ -244,7 +244,7 @@ def test_an_alert_that_is_posted_again_says_its_new_end(sink: AlertmanagerSink, 
 def test_whatever_changes_of_an_alert_is_in_the_next_post(
     sink: AlertmanagerSink, receiver: Receiver, change: dict[str, Any], shown: dict[str, Any]
 ) -> None:
-    """Nothing of the last post stands for something that is not the same any more."""
+    """Nothing is reused for an alert that has changed."""
     first = alert()
     sink.post_alerts([first], T0)
     sink.post_alerts([replace(first, **change)], T0)

@@ -1,4 +1,4 @@
-"""What answers and failures mean, for every sink over HTTP."""
+"""Classification of responses and failures, for every HTTP sink."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ from tests.support.receiver import Receiver, Reply
     ],
 )
 def test_every_status_has_one_meaning(status: int, result: Result, reason: str) -> None:
-    """2xx done, 3xx never followed, 401 and 403 the credential, 408 425 429 5xx later, other 4xx never."""
+    """2xx delivered, 3xx never followed, 401 and 403 denied, 408 425 429 5xx retried, other 4xx dead."""
     delivery = classify(Answer(status, {}, b"", False), T0)
     assert (delivery.result, delivery.reason, delivery.status) == (result, reason, status)
 
 
 @pytest.mark.parametrize("name", ["Retry-After", "retry-after", "RETRY-AFTER"])
 def test_retry_after_is_read_whatever_its_case(name: str) -> None:
-    """Header names have no case."""
+    """Header names are case-insensitive."""
     assert classify(Answer(503, {name: "7"}, b"", False), T0).retry_after == 7_000
 
 
@@ -61,7 +61,7 @@ def test_retry_after_counts_only_where_there_is_a_retry() -> None:
 
 
 def test_a_long_answer_is_capped_and_on_one_line() -> None:
-    """What is kept of it is for people, in a log line and a table cell."""
+    """The stored text is displayed in a log line and a table cell."""
     text = shown(Answer(400, {}, b"no\r\nsuch\x00\x1bpipeline " + b"x" * 100_000, True))
     assert text.startswith("no such pipeline xxx")
     assert len(text) == 512
@@ -85,14 +85,14 @@ def test_secrets_in_an_answer_are_hidden() -> None:
     ],
 )
 def test_an_attempt_without_an_answer_is_tried_again(reason: str, shown_as: str) -> None:
-    """Whatever failed may be repaired: nothing is given up because of the network."""
+    """Any failure may be temporary: no delivery is abandoned because of the network."""
     delivery = unreached(NetError("it failed", reason))  # type: ignore[arg-type]
     assert (delivery.result, delivery.reason, delivery.answer) == (Result.RETRY, shown_as, "it failed")
 
 
 def test_a_destination_is_named_by_receiver_integration_and_place() -> None:
     """The id of its queue, stable over restarts."""
-    assert SinkContext("oncall", 2).destination("webhook") == "oncall/webhook/2"
+    assert str(SinkContext("oncall", 2).destination("webhook")) == "oncall/webhook/2"
 
 
 def test_ordinary_extra_headers_are_allowed() -> None:
@@ -117,7 +117,7 @@ def test_a_fetched_token_that_is_refused_is_fetched_again() -> None:
 
 
 def test_a_shown_entry_can_be_read_again() -> None:
-    """The configuration that the bridge shows has durations as they are written."""
+    """The displayed configuration has durations as they were written."""
     entry = {"url": "http://x.example", "timeout": "1m30s", "rate_limit": {"requests": 3, "per": "1h"}}
     shown_again = HttpSinkConfig.model_validate(entry).model_dump(mode="json", exclude_defaults=True)
     assert shown_again == entry

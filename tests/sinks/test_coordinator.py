@@ -67,7 +67,7 @@ def test_the_whole_request_is_posted_with_its_headers(sink: CoordinatorSink, rec
 
 
 def test_header_values_are_percent_encoded(receiver: Receiver) -> None:
-    """A pipeline may have any name: neither a space, nor a quote, nor a line break may leave its header."""
+    """A pipeline may have any name: a space, quote or line break must not break the header."""
     sink = build(receiver)
     sink.send(firing(request(model=ModelKey("a b", '"%\r\nX-Evil: 1', "größe€"))), T0)
     sink.close()
@@ -108,17 +108,17 @@ def test_a_repeat_has_the_same_body_key_and_event_but_its_own_signature_time(rec
         (Reply(422, b"no such pipeline"), Result.DEAD, "http_4xx", ""),
     ],
 )
-def test_only_an_answer_that_names_the_request_proves_that_it_was_taken(
+def test_only_a_response_with_a_reference_is_an_acceptance(
     sink: CoordinatorSink, receiver: Receiver, reply: Reply, result: Result, reason: str, reference: str
 ) -> None:
-    """A 200 from a proxy or the wrong server is not an acceptance: without a reference it is asked again."""
+    """A 200 from a proxy or the wrong server is not an acceptance: without a reference the request is retried."""
     receiver.plan = [reply]
     delivery = sink.send(firing(), T0)
     assert (delivery.result, delivery.reason, delivery.reference) == (result, reason, reference)
 
 
 def test_without_a_readable_secret_nothing_is_sent(receiver: Receiver) -> None:
-    """Unsigned is worse than late."""
+    """Nothing is sent unsigned."""
     sink = build(receiver, secret_file="nowhere")
     assert sink.send(firing(), T0).reason == "credential"
     sink.close()
@@ -133,7 +133,7 @@ def test_a_coordinator_that_is_away_is_tried_again(sink: CoordinatorSink, receiv
 
 @pytest.mark.parametrize("state", ["accepted", "running", "succeeded", "failed", "cancelled", "lost"])
 def test_every_state_of_the_api_is_understood(sink: CoordinatorSink, receiver: Receiver, state: str) -> None:
-    """The report carries the coordinator's words and its instant."""
+    """The report has the coordinator's message and instant."""
     receiver.plan = [Reply(200, taken(state=state, message="m", new_version="8"))]
     assert sink.status(REQUEST.id, T0 + 9_000) == StatusReport(
         REQUEST.id, RequestState(state), T0 + 1_000, "m", "8", "run-1"
@@ -148,7 +148,7 @@ def test_every_state_of_the_api_is_understood(sink: CoordinatorSink, receiver: R
 def test_a_report_without_a_usable_instant_is_of_now(
     sink: CoordinatorSink, receiver: Receiver, updated_at: str
 ) -> None:
-    """A small flaw of a coordinator does not hide what became of the request."""
+    """A minor defect of a coordinator does not hide the request's status."""
     receiver.plan = [Reply(200, taken(updated_at=updated_at))]
     report = sink.status(REQUEST.id, T0 + 9_000)
     assert report is not None
@@ -167,7 +167,7 @@ def test_a_report_without_a_usable_instant_is_of_now(
         HANG_UP,
     ],
 )
-def test_an_unusable_status_is_no_report_and_is_said_once(
+def test_an_unusable_status_is_no_report_and_is_logged_once(
     sink: CoordinatorSink, receiver: Receiver, reply: Reply | str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Polling every open request of a coordinator that is down must not fill the log."""
@@ -175,20 +175,20 @@ def test_an_unusable_status_is_no_report_and_is_said_once(
     with caplog.at_level(logging.WARNING):
         assert sink.status(REQUEST.id, T0) is None
         assert sink.status(REQUEST.id, T0) is None
-    assert [record.getMessage() for record in caplog.records] == ["coordinator gives no status"]
+    assert [record.getMessage() for record in caplog.records] == ["cannot get a status from the coordinator"]
 
 
 def test_an_unknown_request_is_no_report_and_no_trouble(
     sink: CoordinatorSink, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """404: it has not arrived yet, or was forgotten."""
+    """404: the request has not arrived yet, or was deleted."""
     receiver.plan = [Reply(404, b"{}")]
     assert sink.status(REQUEST.id, T0) is None
     assert caplog.records == []
 
 
 def test_the_headers_stay_small_whatever_the_model_is_called(sink: CoordinatorSink, receiver: Receiver) -> None:
-    """Servers take 16 kB of headers or less; twelve bytes stand for one character outside of ASCII."""
+    """Servers accept 16 kB of headers or less; a character outside ASCII takes up to twelve bytes."""
     model = ModelKey("😀" * 1024, "😀" * 1024, "😀" * 1024)
     sink.send(replace(firing(), request=replace(REQUEST, model=model)), T0)
     (got,) = receiver.requests

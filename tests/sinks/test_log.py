@@ -13,14 +13,14 @@ from tests.support.notifications import REQUEST, T0, firing, resolved
 
 
 def test_a_request_is_one_structured_line(caplog: pytest.LogCaptureFixture) -> None:
-    """Message, level and fields are enough to find the request again."""
+    """Message, level and fields identify the request."""
     sink = LogSink(LogConfig(level="warning"), SinkContext("trail", 0))
     with caplog.at_level(logging.DEBUG):
         assert sink.send(firing(), T0).result is Result.DELIVERED
         assert sink.send(resolved(), T0).result is Result.DELIVERED
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("WARNING", "retraining asked for"),
-        ("WARNING", "retraining no longer asked for"),
+        ("WARNING", "retraining requested"),
+        ("WARNING", "retraining no longer requested"),
     ]
     wanted = {
         "receiver": "trail",
@@ -35,7 +35,7 @@ def test_a_request_is_one_structured_line(caplog: pytest.LogCaptureFixture) -> N
     assert {name: caplog.records[0].__dict__[name] for name in wanted} == wanted
 
 
-def test_the_ends_of_episodes_can_be_left_out() -> None:
+def test_resolved_messages_can_be_disabled() -> None:
     """`send_resolved: false`."""
     assert LogSink(LogConfig(), SinkContext("trail", 0)).sends_resolved
     assert not LogSink(LogConfig(send_resolved=False), SinkContext("trail", 0)).sends_resolved

@@ -1,4 +1,4 @@
-"""Finding sinks: shipped ones and installed ones."""
+"""Registry of sinks: built-in and installed ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bridge.sinks.registry import SinkError
 
 
 class Pigeon(BaseSink):
-    """A sink of somebody else's."""
+    """Third-party sink."""
 
     integration = "pigeon"
 
@@ -46,7 +46,7 @@ def install(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
 
 def test_every_shipped_sink_is_found_by_its_integration() -> None:
-    """A new sink is a new file: nothing else is edited."""
+    """A new sink is a new file; nothing else changes."""
     assert list(registry.sinks()) == ["alertmanager", "coordinator", "log", "webhook"]
     assert registry.sinks()["log"] is LogSink
 
@@ -63,11 +63,11 @@ def test_a_sink_of_an_installed_package_is_found(monkeypatch: pytest.MonkeyPatch
     [
         ("Impostor", "two sinks are called 'log': bridge.sinks.log and tests.sinks.test_registry:Impostor"),
         ("Nameless", "sink Nameless in tests.sinks.test_registry:Nameless has no integration"),
-        ("SinkContext", "is not a Sink"),
+        ("SinkContext", "is not a BaseSink"),
     ],
 )
 def test_what_cannot_be_used_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, message: str) -> None:
-    """Two of one name, none, or something else altogether: an error, never a silent choice."""
+    """A duplicate or missing name, or something other than a sink, is an error."""
     install(monkeypatch, name)
     with pytest.raises(SinkError, match=message):
         registry.sinks()

@@ -29,7 +29,7 @@ LABELS = {
     "severity": "page",
 }
 ANNOTATIONS = {
-    "summary": "Retraining of shop/ranking/7 is asked for",
+    "summary": "Retraining requested for shop/ranking/7",
     "description": "drift 0.702 is above 0.6 (rule DriftHigh, attempt 1).",
     "runbook": "https://wiki.example/drift",
 }
@@ -97,7 +97,7 @@ def test_the_end_of_an_episode_is_a_message_of_its_own(receiver: Receiver) -> No
     ],
 )
 def test_the_fingerprint_is_alertmanagers(labels: dict[str, str], expected: str) -> None:
-    """So that receivers can match our alerts with those that Alertmanager shows."""
+    """Receivers can match our alerts with those of Alertmanager."""
     assert fingerprint(labels) == expected
 
 
@@ -134,7 +134,7 @@ def _moment(now: int) -> Any:
 
 
 def test_a_secret_file_is_read_at_every_use(receiver: Receiver, tmp_path: Path) -> None:
-    """A rotated secret works at once; while the file is gone nothing is sent unsigned."""
+    """A rotated secret applies at once; while the file is missing, nothing is sent unsigned."""
     path = tmp_path / "secret"
     path.write_text(SECRET + "\n")
     sink = sink_for(receiver, tmp_path, secret_file="secret")
@@ -150,7 +150,7 @@ def test_a_secret_file_is_read_at_every_use(receiver: Receiver, tmp_path: Path) 
     sink.close()
     assert [len(got.headers["webhook-signature"].split(" ")) for got in receiver.requests] == [1, 2]
     assert {(item.result, item.reason) for item in (missing, empty, wrong)} == {(Result.RETRY, "credential")}
-    assert missing.answer == "secret_file cannot be used: No such file or directory"
+    assert missing.answer == "cannot use secret_file: No such file or directory"
     assert empty.answer == "secret_file is empty"
 
 
@@ -164,7 +164,7 @@ def test_a_secret_file_is_read_at_every_use(receiver: Receiver, tmp_path: Path) 
     ],
 )
 def test_a_wrong_entry_is_refused(entry: dict[str, Any], message: str) -> None:
-    """Each mistake is named when the file is read."""
+    """Each error is reported when the file is loaded."""
     with pytest.raises(ValidationError, match=message):
         WebhookConfig.model_validate({"url": "http://hook.example", **entry})
 
@@ -177,7 +177,7 @@ def test_a_secret_is_never_shown() -> None:
 
 
 def test_several_requests_are_one_group_with_a_key_of_their_own(receiver: Receiver) -> None:
-    """Common labels are those that all have; the key does not depend on their order."""
+    """Common labels are those of all alerts; the key does not depend on their order."""
     sink = sink_for(receiver)
     notifications = [firing(numbered(1)), firing(numbered(2))]
     for together in (notifications, notifications[::-1]):

@@ -1,4 +1,4 @@
-"""Silences are fetched from every Alertmanager; whatever they answer, what is known is never lost by it."""
+"""Silences are fetched from every Alertmanager; no response makes the bridge lose the silences it has."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NOW = 1_794_182_400_000  # 2026-11-09T00:00:00Z
 
 
 def body(*ids: str, **changes: Any) -> bytes:
-    """A list of silences as Alertmanager answers it."""
+    """Return a list of silences as Alertmanager's API does."""
     given = {
         "status": {"state": "active"}, "updatedAt": "2026-11-08T23:00:00.000Z", "comment": "", "createdBy": "ops",
         "startsAt": "2026-11-08T23:00:00.000Z", "endsAt": "2026-11-09T01:00:00.000Z",
@@ -35,7 +35,7 @@ def body(*ids: str, **changes: Any) -> bytes:
 
 
 def source(*urls: str, http: HttpConfig | None = None, timeout: float = 5.0, base_dir: Path = Path()) -> Any:
-    """Closed at the end of the `with` block."""
+    """Yield the source; close it at the end of the `with` block."""
     targets = [SilenceTarget(url, http or HttpConfig()) for url in urls]
     return closing(AlertmanagerSilences(targets, base_dir, timeout=timeout))
 
@@ -56,19 +56,19 @@ def logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-def told(logged: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
-    """Message and reason of what was logged."""
+def messages(logged: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    """Return message and reason of every log record."""
     return [(record.getMessage(), getattr(record, "reason", "")) for record in logged.records]
 
 
 def test_before_the_first_fetch_nothing_is_known() -> None:
-    """Which is not the same as nothing being silenced."""
+    """Before the first fetch, silences are unknown, which differs from none."""
     with source("http://am.test") as silences:
         assert silences.snapshot() == SilenceSnapshot((), 0)
 
 
 def test_what_was_known_outlives_a_change_of_settings() -> None:
-    """Until the first answer under the new ones; an Alertmanager that is down at that moment changes nothing."""
+    """A reload keeps them until the first fetch; an Alertmanager that is down at that moment changes nothing."""
     with Receiver(Reply(200, body("a")), Reply(500), Reply(200, body("b"))) as server:
         with source(server.url) as silences:
             known = silences.fetch(NOW)
@@ -79,8 +79,8 @@ def test_what_was_known_outlives_a_change_of_settings() -> None:
             assert ids(silences.fetch(NOW + 2 * MINUTE)) == ["b"]
 
 
-def test_silences_are_asked_for_under_the_route_prefix(mocked: responses.RequestsMock) -> None:
-    """One GET for each Alertmanager; the port gives what was found, with the time it was asked at."""
+def test_silences_are_fetched_under_the_route_prefix(mocked: responses.RequestsMock) -> None:
+    """One GET per Alertmanager; the snapshot has the silences and the time of the fetch."""
     mocked.get("http://am.test/prefix/api/v2/silences", body=body("a", "b"))
     with source("http://am.test/prefix/") as silences:
         assert silences.fetch(NOW) is silences.snapshot()
@@ -91,7 +91,7 @@ def test_silences_are_asked_for_under_the_route_prefix(mocked: responses.Request
 
 
 def test_no_silences_are_an_answer(mocked: responses.RequestsMock) -> None:
-    """From then on it is known that nothing is silenced."""
+    """An empty list is a result: nothing is silenced."""
     mocked.get("http://am.test/api/v2/silences", body=b"[]")
     with source("http://am.test") as silences:
         assert silences.fetch(NOW) == SilenceSnapshot((), NOW)
@@ -111,7 +111,7 @@ FAILURES = [
 def test_an_alertmanager_that_does_not_answer_changes_nothing(
     behaviour: Behaviour, reason: str, logged: pytest.LogCaptureFixture
 ) -> None:
-    """What was known stays, with its age; nothing is raised, the reason is told once, and its end too."""
+    """The last snapshot stays, with its age; nothing is raised; the failure and its end are each logged once."""
     good = Reply(200, body("a"))
     with Receiver(good, behaviour, behaviour, good) as server, source(server.url, timeout=0.5) as silences:
         known = silences.fetch(NOW)
@@ -122,19 +122,19 @@ def test_an_alertmanager_that_does_not_answer_changes_nothing(
         assert silences.fetch(NOW + 3 * MINUTE).fetched_at == NOW + 3 * MINUTE
         assert silences.failing() == {}
         assert {request.path for request in server.requests} == {"/api/v2/silences"}
-    assert told(logged) == [("silences cannot be fetched", reason), ("silences can be fetched again", "")]
+    assert messages(logged) == [("silences cannot be fetched", reason), ("silences can be fetched again", "")]
 
 
-def test_another_reason_is_told_too(logged: pytest.LogCaptureFixture) -> None:
-    """For it may need another remedy."""
+def test_another_reason_is_logged_too(logged: pytest.LogCaptureFixture) -> None:
+    """A different reason may need a different remedy."""
     with Receiver(Reply(500), Reply(502), Reply(401)) as server, source(server.url) as silences:
         for _ in range(3):
             silences.fetch(NOW)
-    assert [reason for _, reason in told(logged)] == ["http_5xx", "unauthorized"]
+    assert [reason for _, reason in messages(logged)] == ["http_5xx", "unauthorized"]
 
 
 def test_nobody_listens(logged: pytest.LogCaptureFixture) -> None:
-    """The address is shown without what may be secret in it."""
+    """The address is shown without secrets."""
     port = free_port()
     with source(f"http://user:geheim@127.0.0.1:{port}") as silences:
         assert silences.fetch(NOW) == SilenceSnapshot((), 0)
@@ -144,7 +144,7 @@ def test_nobody_listens(logged: pytest.LogCaptureFixture) -> None:
 
 
 def test_those_that_answer_are_united(logged: pytest.LogCaptureFixture) -> None:
-    """One is down: what the others know counts, and is new. The same silence counts once."""
+    """If one is down, the silences of the others are used. The same silence counts once."""
     plans: list[tuple[Behaviour, ...]] = [(Reply(200, body("a", "b")),), (Reply(500),), (Reply(200, body("b", "c")),)]
     with receivers(*plans) as servers, source(*[server.url for server in servers]) as silences:
         snapshot = silences.fetch(NOW)
@@ -153,7 +153,7 @@ def test_those_that_answer_are_united(logged: pytest.LogCaptureFixture) -> None:
 
 
 def test_one_that_hangs_leaves_time_for_the_others() -> None:
-    """All are asked within one deadline, whichever of them hangs."""
+    """All are queried within one deadline, whichever of them hangs."""
     plans: list[tuple[Behaviour, ...]] = [(HANG,), (Reply(200, body("a")),), (DRIP,)]
     with receivers(*plans) as servers, source(*[server.url for server in servers], timeout=0.9) as silences:
         began = time.monotonic()
@@ -163,7 +163,7 @@ def test_one_that_hangs_leaves_time_for_the_others() -> None:
 
 
 def test_one_that_hangs_takes_no_more_than_its_share() -> None:
-    """The first of three has a third of the time, so that the others are not asked in haste."""
+    """The first of three may use a third of the time, which leaves enough for the others."""
     good: tuple[Behaviour, ...] = (Reply(200, body("a")),)
     with (
         receivers((HANG,), good, good) as servers,
@@ -175,7 +175,7 @@ def test_one_that_hangs_takes_no_more_than_its_share() -> None:
         assert silences.failing() == {servers[0].url: "timeout"}
 
 
-def test_an_alertmanager_of_several_receivers_is_asked_once(mocked: responses.RequestsMock) -> None:
+def test_an_alertmanager_of_several_receivers_is_queried_once(mocked: responses.RequestsMock) -> None:
     """The same address with the same settings is the same."""
     mocked.get("http://am.test/api/v2/silences", body=body("a"))
     other = SilenceTarget("http://am.test", HttpConfig(basic_auth=BasicAuth(username="ops")))
@@ -191,8 +191,8 @@ def test_nobody_to_ask_is_nothing_known() -> None:
         assert silences.fetch(NOW) == SilenceSnapshot((), 0)
 
 
-def test_silences_that_cannot_be_understood_are_kept_and_told_once(logged: pytest.LogCaptureFixture) -> None:
-    """They hold what they may cover; some of them are in the log, secrets in them are not."""
+def test_silences_that_cannot_be_parsed_are_kept_and_logged_once(logged: pytest.LogCaptureFixture) -> None:
+    """They hold the requests that they may cover; some are logged, without their secrets."""
     wrong = body(*"12345", matchers=[])
     secret = json.loads(body("6", endsAt="http://user:geheim@host/"))
     mixed = json.dumps([*secret, *json.loads(wrong), *json.loads(body("good"))]).encode()
@@ -206,7 +206,7 @@ def test_silences_that_cannot_be_understood_are_kept_and_told_once(logged: pytes
             assert [silence.id for silence in found if not silence.unclear] == ["good"]
             assert "geheim" not in str(found)
     assert counts == [6, 6, 1, 0]
-    assert told(logged) == [("silences that cannot be understood: what they may cover is held", "")]
+    assert messages(logged) == [("silences cannot be parsed: requests that they may cover are held", "")]
     (record,) = logged.records
     assert (record.__dict__["count"], len(record.__dict__["first"])) == (6, 3)
     assert "geheim" not in str(record.__dict__)
@@ -222,7 +222,7 @@ def test_what_ended_long_ago_is_dropped(mocked: responses.RequestsMock) -> None:
 
 
 def test_an_answer_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half a list would lift the other half."""
+    """A truncated list would lift the silences that it lacks."""
     monkeypatch.setattr("bridge.sources.alertmanager_silences.MOST_BYTES", 100)
     with Receiver(Reply(200, body("a"))) as server, source(server.url) as silences:
         assert silences.fetch(NOW) == SilenceSnapshot((), 0)
@@ -259,7 +259,7 @@ def test_a_refused_token_is_fetched_anew() -> None:
 
 
 def test_reading_never_waits_for_a_fetch() -> None:
-    """A tick takes what is known while an Alertmanager hangs; what it sees is whole."""
+    """A tick reads the last snapshot while an Alertmanager hangs; it never sees a partial one."""
     with Receiver(Reply(200, body("a")), HANG) as server, source(server.url, timeout=5.0) as silences:
         silences.fetch(NOW)
         fetching = threading.Thread(target=silences.fetch, args=(NOW + MINUTE,))
@@ -271,7 +271,7 @@ def test_reading_never_waits_for_a_fetch() -> None:
 
 
 def test_closing_never_waits_for_a_fetch() -> None:
-    """A bridge that stops is not held up by an Alertmanager that hangs; the fetch lets go of its connection itself."""
+    """An Alertmanager that hangs does not delay the shutdown; the fetch closes its connection itself."""
     with Receiver(Reply(200, body("a")), HANG) as server:
         silences = AlertmanagerSilences([SilenceTarget(server.url)], Path(), timeout=5.0)
         known = silences.fetch(NOW)
@@ -283,4 +283,4 @@ def test_closing_never_waits_for_a_fetch() -> None:
         fetching.join(300)
         assert silences.fetch(NOW + 2 * MINUTE) is known
         assert len(server.requests) == 2
-        assert [asked._session for asked in silences._asked] == [None]
+        assert [client._session for client in silences._clients] == [None]

@@ -1,4 +1,4 @@
-"""Every way in which a question can go wrong, its class, and what is tried again within the deadline."""
+"""Every way in which a query can fail, its reason, and what is retried within the deadline."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import responses
 
 from bridge.domain.errors import ConfigError, SourceError
 from bridge.net.http_config import BasicAuth, Secret, TlsConfig
-from bridge.sources.api import Api, texts
+from bridge.sources.api import Api, names
 from bridge.sources.config import PrometheusConfig
 from bridge.sources.failures import AttemptError
 
@@ -44,7 +44,7 @@ def api(pauses: list[float]) -> Iterator[Api]:
 
 
 def ask(api: Api, params: dict[str, str] | None = None) -> bytes:
-    return api.ask("/api/v1/query", params or {"query": "x"}, api.deadline())
+    return api.query("/api/v1/query", params or {"query": "x"}, api.deadline())
 
 
 def prometheus_error(kind: str, text: str = "why") -> str:
@@ -82,7 +82,7 @@ FAILURES = [
 def test_every_refusal_has_its_class_and_its_number_of_attempts(
     api: Api, mocked: responses.RequestsMock, status: int, body: str, reason: str, transient: bool, attempts: int
 ) -> None:
-    """The errorType decides where there is one, else the status; only what can pass by itself is asked again."""
+    """The errorType decides if there is one, otherwise the status; only transient failures are retried."""
     mocked.get(QUERY, status=status, body=body)
     with pytest.raises(AttemptError, match=f"HTTP {status}") as caught:
         ask(api)
@@ -101,7 +101,7 @@ def test_an_answer_in_the_second_attempt_is_an_answer(
 
 
 def test_a_dead_network_is_tried_four_times(api: Api, mocked: responses.RequestsMock, pauses: list[float]) -> None:
-    """A refused connection is no answer; the pauses double."""
+    """A refused connection is retried; the pauses double."""
     mocked.get(QUERY, body=requests.ConnectionError("refused"))
     with pytest.raises(AttemptError, match="refused") as caught:
         ask(api)
@@ -123,7 +123,7 @@ def test_a_dead_network_is_tried_four_times(api: Api, mocked: responses.Requests
 def test_retry_after_is_respected_when_it_fits_into_the_slot(
     api: Api, mocked: responses.RequestsMock, pauses: list[float], headers: dict[str, str], waited: list[float]
 ) -> None:
-    """A server that asks for more time than the deadline leaves is not asked again."""
+    """If Retry-After exceeds the deadline, the query is not retried."""
     mocked.get(QUERY, status=503, headers=headers)
     mocked.get(QUERY, body=GOOD)
     if waited:
@@ -137,14 +137,14 @@ def test_retry_after_is_respected_when_it_fits_into_the_slot(
 def test_no_attempt_begins_after_the_deadline(api: Api, mocked: responses.RequestsMock) -> None:
     """Several columns share one deadline: when it is over, nothing is sent."""
     with pytest.raises(AttemptError, match="no answer within 30 s") as caught:
-        api.ask("/api/v1/query", {"query": "x"}, time.monotonic() - 1)
+        api.query("/api/v1/query", {"query": "x"}, time.monotonic() - 1)
     assert caught.value.reason == "timeout"
     assert len(mocked.calls) == 0
 
 
 @pytest.mark.parametrize("body", ["<!DOCTYPE html><title>Log in</title>", "  <html>"])
-def test_a_page_for_people_is_not_prometheus(api: Api, mocked: responses.RequestsMock, body: str) -> None:
-    """A login page with status 200 is a mistake in the configuration, said as such."""
+def test_an_html_page_is_not_prometheus(api: Api, mocked: responses.RequestsMock, body: str) -> None:
+    """A login page with status 200 is reported as a configuration error."""
     mocked.get(QUERY, body=body)
     with pytest.raises(AttemptError, match="HTML page") as caught:
         ask(api)
@@ -152,14 +152,14 @@ def test_a_page_for_people_is_not_prometheus(api: Api, mocked: responses.Request
 
 
 def test_an_html_error_is_named_not_quoted(api: Api, mocked: responses.RequestsMock) -> None:
-    """Nobody wants markup in a log line."""
+    """Markup does not belong in a log line."""
     mocked.get(QUERY, status=404, body="<html><body>nginx</body></html>", content_type="text/html")
     with pytest.raises(AttemptError, match=r"^HTTP 404: an HTML page; query: x$"):
         ask(api)
 
 
 def test_an_answer_over_the_size_limit_is_refused(mocked: responses.RequestsMock) -> None:
-    """Memory is bounded: reason `limit`, and what would help is in the message."""
+    """Memory is bounded: reason `limit`, and the message contains the remedy."""
     mocked.get(QUERY, body="{" + " " * 65_536 + "}")
     with closing(Api(PrometheusConfig(url=URL, max_answer_bytes=65_536), Path(), 5.0)) as api:
         with pytest.raises(AttemptError, match="larger than max_answer_bytes: 65536") as caught:
@@ -186,16 +186,16 @@ def test_a_redirect_that_may_not_be_followed_says_where_it_leads(mocked: respons
         assert "s3cret" not in str(caught.value)
 
 
-def test_a_redirected_form_is_asked_again_as_a_get(api: Api, mocked: responses.RequestsMock) -> None:
-    """Following a redirect drops a form: the question goes as a GET, which survives it."""
+def test_a_redirected_form_is_repeated_as_a_get(api: Api, mocked: responses.RequestsMock) -> None:
+    """Following a redirect drops the form, so the query is sent as a GET, which keeps its parameters."""
     mocked.post(QUERY, status=302, headers={"Location": "http://other.test/api/v1/query"})
     get = mocked.get(QUERY, body=GOOD)
     assert ask(api, LONG) == GOOD.encode()
     assert get.calls[0].request.params == LONG
 
 
-def test_another_refusal_of_a_form_is_not_asked_by_get(api: Api, mocked: responses.RequestsMock) -> None:
-    """A mistake in a long expression stays a mistake."""
+def test_another_refusal_of_a_form_is_not_repeated_as_a_get(api: Api, mocked: responses.RequestsMock) -> None:
+    """An error in a long expression is reported as an error."""
     mocked.post(QUERY, status=400, body=prometheus_error("bad_data", "wrong"))
     with pytest.raises(AttemptError, match="wrong"):
         ask(api, LONG)
@@ -212,7 +212,7 @@ def test_a_credential_file_that_cannot_be_read_is_unauthorized(tmp_path: Path) -
 
 
 def test_our_credentials_and_adapters_survive_the_clients_constructor(mocked: responses.RequestsMock) -> None:
-    """prometheus-api-client mounts an adapter that sleeps and retries: ours is put back over it."""
+    """prometheus-api-client mounts an adapter that sleeps and retries: ours replaces it."""
     mocked.get(QUERY, body=GOOD)
     config = PrometheusConfig(url=URL, basic_auth=BasicAuth(username="me", password=Secret("pw")))
     with closing(Api(config, Path(), 5.0)) as api:
@@ -224,7 +224,7 @@ def test_our_credentials_and_adapters_survive_the_clients_constructor(mocked: re
 
 
 def test_a_tls_file_that_cannot_be_used_is_a_configuration_error(tmp_path: Path) -> None:
-    """Found when the source is built, so that a reload keeps the old one."""
+    """The error is raised when the source is built, so that a reload keeps the old one."""
     config = PrometheusConfig(url=URL, tls_config=TlsConfig(ca_file="none.pem"))
     with pytest.raises(ConfigError, match=r"none\.pem"):
         Api(config, tmp_path, 5.0)
@@ -235,12 +235,12 @@ def test_a_tls_file_that_cannot_be_used_is_a_configuration_error(tmp_path: Path)
 
 @contextmanager
 def serving(answer: Callable[[BaseHTTPRequestHandler, threading.Event], None]) -> Iterator[str]:
-    """A server that answers every GET by `answer`; the event says that the test is over."""
+    """Serve every GET with `answer`; the event is set when the test is over."""
     over = threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            with suppress(OSError):  # the client leaves, which is what is tested
+            with suppress(OSError):  # the client disconnects, which is what is tested
                 answer(self, over)
 
         def log_message(self, *args: object) -> None:
@@ -289,7 +289,7 @@ def test_a_server_that_hangs_or_drips_costs_the_deadline_and_no_more(answer: Any
 
 
 def test_a_connection_that_breaks_in_the_middle_is_the_network(pauses: list[float]) -> None:
-    """Half an answer is no answer, and is asked for again."""
+    """A truncated answer is retried."""
     with serving(cut) as url, closing(Api(PrometheusConfig(url=url), Path(), 5.0, pause=pauses.append)) as api:
         with pytest.raises(AttemptError) as caught:
             ask(api)
@@ -315,25 +315,25 @@ def test_a_connection_that_breaks_in_the_middle_is_the_network(pauses: list[floa
 def test_a_listing_fails_as_a_source_error_too(
     api: Api, mocked: responses.RequestsMock, answer: dict[str, Any], reason: str
 ) -> None:
-    """Whatever the client raises, `check` sees one kind of error, without secrets."""
+    """Whatever the client raises becomes a SourceError, without secrets."""
     mocked.get(URL + "/api/v1/labels", **answer)
     with pytest.raises(SourceError) as caught:
-        texts(api.listing(lambda client: client.get_label_names()))
+        names(api.listing(lambda client: client.get_label_names()))
     assert caught.value.reason == reason
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_failure_says_what_was_asked_and_for_when(api: Api, mocked: responses.RequestsMock) -> None:
-    """A query is no secret; the part that is the same at every slot is there by itself."""
+def test_a_failure_has_the_query_and_its_time(api: Api, mocked: responses.RequestsMock) -> None:
+    """A query is not secret; the part that is the same at every slot is available separately."""
     mocked.get(QUERY, body=requests.ConnectionError("refused"))
     with pytest.raises(AttemptError) as caught:
-        api.ask("/api/v1/query", {"query": 'up{job="a b"} > 1', "time": "1700000000.5"}, time.monotonic() + 30)
+        api.query("/api/v1/query", {"query": 'up{job="a b"} > 1', "time": "1700000000.5"}, time.monotonic() + 30)
     fault = f'{QUERY}: refused; query: up{{job="a b"}} > 1'
     assert (caught.value.fault, str(caught.value)) == (fault, f"{fault}; time: 2023-11-14T22:13:20.500Z")
 
 
 def test_a_long_query_is_cut_in_messages(api: Api, mocked: responses.RequestsMock) -> None:
-    """20 kB of PromQL help nobody in a log line."""
+    """20 kB of PromQL do not belong in a log line."""
     mocked.post(QUERY, status=400, body=prometheus_error("bad_data"))
     with pytest.raises(AttemptError, match=r"x{499}… \(cut, 500 of 20001 characters\)$"):
-        api.ask("/api/v1/query", {"query": "y" + "x" * 20_000}, time.monotonic() + 30)
+        api.query("/api/v1/query", {"query": "y" + "x" * 20_000}, time.monotonic() + 30)

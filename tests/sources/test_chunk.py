@@ -1,4 +1,4 @@
-"""Pieces of history: slot by slot or all at once, fetched ahead, and asked once for several limits."""
+"""Chunks of history: slot by slot or all at once, prefetched, and queried once for several limits."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def source() -> Iterator[PrometheusSource]:
         yield made
 
 
-def batches(pieces: Iterator[FetchedChunk]) -> list[dict[str, object]]:
-    return [plain(piece.batch(place)) for piece in pieces for place in range(len(piece.slots))]
+def batches(chunks: Iterator[FetchedChunk]) -> list[dict[str, object]]:
+    return [plain(chunk.batch(index)) for chunk in chunks for index in range(len(chunk.slots))]
 
 
-def test_queries_that_differ_in_their_limit_are_asked_once(
+def test_queries_that_differ_only_in_a_limit_are_sent_once(
     source: PrometheusSource, mocked: responses.RequestsMock
 ) -> None:
-    """At the weakest limit; each gets what it would have got."""
+    """One query with the weakest limit; each gets the result of its own query."""
     fake = FakePrometheus(limited).serve(mocked)
     queries = [expr("a", "x > 0.7"), expr("b", "x > 0.2"), expr("c", "x > 0.95")]
     together = [batches(walk) for walk in _in_turn(source.pieces(queries, SLOTS, 0))]
@@ -71,15 +71,15 @@ def test_queries_that_differ_in_their_limit_are_asked_once(
 
 
 def _in_turn(walks: list[Iterator[FetchedChunk]]) -> list[Iterator[FetchedChunk]]:
-    """The pieces of walks that are used side by side, as a replay does."""
+    """Advance several iterators in step, as a replay does."""
     rows = list(zip(*walks, strict=True))
     return [iter(column) for column in zip(*rows, strict=True)]
 
 
-def test_queries_of_different_models_or_columns_are_asked_apart(
+def test_queries_of_different_models_or_columns_are_sent_separately(
     source: PrometheusSource, mocked: responses.RequestsMock
 ) -> None:
-    """What differs in more than a limit is another question."""
+    """Queries that differ in more than a limit are sent separately."""
     fake = FakePrometheus(lambda text, at: []).serve(mocked)
     other = SignalQuery("two", EventKind.CUSTOM, {"value": "x > 1", "n": "rows"})
     for walk in source.pieces([expr("a", "x > 1"), expr("b", "y > 1"), expr("c", "x < 1"), other], SLOTS[:3], 0):
@@ -94,12 +94,12 @@ def test_all_samples_of_a_piece_are_those_of_its_batches(
     FakePrometheus(limited).serve(mocked)
     (walk,) = source.pieces([expr("a", "x")], SLOTS, 0)
     seen = 0
-    for piece in walk:
-        whole = piece.whole()
+    for chunk in walk:
+        whole = chunk.whole()
         assert whole is not None
-        batch, places = whole
-        for place in range(len(piece.slots)):
-            one, here = piece.batch(place), places == place
+        batch, slot_index = whole
+        for index in range(len(chunk.slots)):
+            one, here = chunk.batch(index), slot_index == index
             assert batch.index[here].tolist() == one.index.tolist()
             assert repr(batch.values()[here].tolist()) == repr(one.values().tolist())
             seen += len(one)
@@ -123,14 +123,14 @@ def twins(text: str, at: int) -> list[tuple[Labels, str]]:
 def test_what_is_not_simple_has_to_be_looked_at_slot_by_slot(
     source: PrometheusSource, mocked: responses.RequestsMock, query: SignalQuery, envelope: dict[str, object]
 ) -> None:
-    """Several columns, a model with two series, more series than the limit, an answer that may not be whole."""
+    """Several columns, duplicate models, more series than the limit, a partial answer."""
     FakePrometheus(twins, envelope=envelope).serve(mocked)
     (walk,) = source.pieces([query], SLOTS[:5], 0)
-    assert [piece.whole() for piece in walk] == [None]
+    assert [chunk.whole() for chunk in walk] == [None]
 
 
 def test_one_error_is_that_of_all_that_share_a_walk(source: PrometheusSource, mocked: responses.RequestsMock) -> None:
-    """And none of them goes on."""
+    """The error ends all of the iterators."""
     mocked.get(
         "http://prometheus.test/api/v1/query_range",
         status=400,
@@ -155,7 +155,7 @@ def numbers(began: list[int], ended: threading.Event) -> Generator[int, None, No
 
 
 def test_the_next_piece_is_fetched_while_one_is_used() -> None:
-    """One ahead, not more; an error comes where it is due."""
+    """One chunk ahead, not more; an error is raised at the chunk that it concerns."""
     began, ended = list[int](), threading.Event()
     walk = ahead(numbers(began, ended))
     assert began == []
@@ -167,7 +167,7 @@ def test_the_next_piece_is_fetched_while_one_is_used() -> None:
 
 
 def test_a_walk_that_is_given_up_leaves_no_thread() -> None:
-    """What was fetched ahead is thrown away."""
+    """The prefetched chunk is discarded."""
     before, ended = threading.active_count(), threading.Event()
     walk = ahead(numbers([], ended))
     next(walk)
@@ -179,28 +179,28 @@ def test_a_walk_that_is_given_up_leaves_no_thread() -> None:
 def test_values_of_a_piece_are_not_changed_by_a_stricter_limit(
     source: PrometheusSource, mocked: responses.RequestsMock
 ) -> None:
-    """Pieces of several limits share one table of numbers."""
+    """Chunks of several limits share one table of numbers."""
     FakePrometheus(limited).serve(mocked)
     loose, strict = source.pieces([expr("a", "x > 0.1"), expr("b", "x > 0.9")], SLOTS[:5], 0)
     one, other = next(loose), next(strict)
-    assert np.shares_memory(one.stretches[0].samples.values, other.stretches[0].samples.values)
+    assert np.shares_memory(one.columns[0].samples.values, other.columns[0].samples.values)
     assert one.batch(0).elements > other.batch(0).elements
 
 
 def test_all_samples_of_a_piece_without_gaps_are_those_of_its_batches(
     source: PrometheusSource, mocked: responses.RequestsMock
 ) -> None:
-    """Where every model is there in every slot, too."""
+    """Also if every model is present in every slot."""
     FakePrometheus(lambda text, at: [(model(version), str(at % 1_000_003 + version)) for version in range(7)]).serve(
         mocked
     )
     (walk,) = source.pieces([expr("a", "x")], SLOTS[:50], 0)
-    for piece in walk:
-        whole = piece.whole()
+    for chunk in walk:
+        whole = chunk.whole()
         assert whole is not None
-        batch, places = whole
-        assert len(batch) == 7 * len(piece.slots)
-        for place in range(len(piece.slots)):
-            one, here = piece.batch(place), places == place
+        batch, slot_index = whole
+        assert len(batch) == 7 * len(chunk.slots)
+        for index in range(len(chunk.slots)):
+            one, here = chunk.batch(index), slot_index == index
             assert batch.index[here].tolist() == one.index.tolist()
             assert batch.values()[here].tolist() == one.values().tolist()

@@ -1,4 +1,4 @@
-"""Columns side by side."""
+"""Columns aligned by model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ INF, NAN = np.inf, np.nan
 
 
 def test_a_bound_that_one_histogram_has_is_known_of_the_other_where_nothing_lies_around_it() -> None:
-    """Between 0.1 and 0.2 the reference counted nothing, so it has as many at 0.15; at 0.3 it cannot say."""
+    """The reference has no observations between 0.1 and 0.2, so 0.15 is filled in; 0.3 is unknown."""
     table = ModelTable()
     slots = np.array([table.row(ModelKey("shop", "ranking", "7"))], np.int32)
     rows = {

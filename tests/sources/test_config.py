@@ -1,4 +1,4 @@
-"""The `prometheus` block: what is taken, and what is refused with a word on what would be right."""
+"""The `prometheus` block: valid settings, and errors with their remedy."""
 
 from __future__ import annotations
 
@@ -51,6 +51,6 @@ def test_the_keys_of_http_config_stand_beside_the_url() -> None:
 
 @pytest.mark.parametrize("key", ["max_samples", "max_answer_bytes"])
 def test_limits_that_would_stop_everything_are_refused(key: str) -> None:
-    """Too small a limit is a mistake."""
+    """A limit that is too small is refused."""
     with pytest.raises(ValidationError, match=key):
         PrometheusConfig.model_validate({"url": "http://p", key: 10})

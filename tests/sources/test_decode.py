@@ -1,4 +1,4 @@
-"""Bodies of instant queries as columns, whole or damaged."""
+"""Decoding of instant query results, intact or damaged."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_values_keep_their_meaning() -> None:
 
 
 def test_plus_inf_is_a_number_wherever_it_stands() -> None:
-    """Prometheus writes "+Inf", which JSON numbers do not know; a label with that text stays as it is."""
+    """Prometheus writes "+Inf", which is no JSON number; a label with that text is unchanged."""
     body = vector('{"metric":{"le":"+Inf"},"value":[1,"+Inf"]}', '{"metric":{}, "value": [ 2 , "+Inf" ] }')
     found = samples(body)
     assert found.values.tolist() == [math.inf, math.inf]
@@ -44,7 +44,7 @@ def test_label_sets_keep_their_bytes() -> None:
 
 
 def test_the_same_label_sets_in_the_same_order_are_not_copied_again() -> None:
-    """The list of the last answer is given back, with the values of this one."""
+    """The list of the last answer is returned, with the values of this one."""
     first = samples(vector(series('"1"', 1), series('"2"', 2)))
     second = samples(vector(series('"3"', 1), series('"4"', 2)), LabelSets.of(first.metrics))
     assert second.metrics is first.metrics
@@ -53,7 +53,7 @@ def test_the_same_label_sets_in_the_same_order_are_not_copied_again() -> None:
 
 @pytest.mark.parametrize("versions", [(2, 1), (1, 3), (1,), (1, 2, 3), ()])
 def test_other_label_sets_than_the_last_ones_are_those_of_the_answer(versions: tuple[int, ...]) -> None:
-    """Another order, another series, fewer or more: a value never comes under the label set of another series."""
+    """Different order, different, fewer or more series: a value never gets the label set of another series."""
     before = LabelSets.of(samples(vector(series('"1"', 1), series('"2"', 2))).metrics)
     found = samples(vector(*(series(f'"{version}"', version) for version in versions)), before)
     assert found.metrics == [b'{"version":"%d"}' % version for version in versions]
@@ -69,7 +69,7 @@ def test_a_series_that_became_a_histogram_does_not_shift_the_others() -> None:
 
 @pytest.mark.parametrize("strange", ["", '{"metric":{},"value":[1,"x"]}'])
 def test_native_histograms_are_skipped_and_counted(strange: str) -> None:
-    """They carry no number that a limit can be compared with; also beside a damaged element."""
+    """They have no number to compare with a limit; also next to a damaged element."""
     found = samples(vector(series('"1"'), NATIVE, NATIVE, *([strange] if strange else [])))
     assert (found.values.tolist(), found.skipped["histogram"]) == ([1.0], 2)
     assert found.elements == 1 + sum(found.skipped.values())
@@ -85,7 +85,7 @@ def test_native_histograms_are_skipped_and_counted(strange: str) -> None:
     ],
 )  # fmt: skip
 def test_a_damaged_element_is_counted_and_the_others_are_used(damaged: str) -> None:
-    """One strange series never costs the answer."""
+    """One damaged series does not invalidate the answer."""
     found = samples(vector(series('"1"', 1), damaged, series('"+Inf"', 2)))
     assert found.values.tolist() == [1.0, math.inf]
     assert found.metrics == [b'{"version":"1"}', b'{"version":"2"}']
@@ -96,7 +96,7 @@ def test_a_damaged_element_is_counted_and_the_others_are_used(damaged: str) -> N
     "element", ['{"metric":{},"value":[1,"2",3],"new":[]}', '{"new":{},"value":[1,"2"],"metric":{}}']
 )
 def test_keys_of_later_versions_are_ignored(element: str) -> None:
-    """What a newer server adds does no harm."""
+    """Fields added by a newer server are ignored."""
     assert samples(vector(element, more=',"stats":{}')).values.tolist() == [2.0]
 
 
@@ -118,7 +118,7 @@ def test_keys_of_later_versions_are_ignored(element: str) -> None:
         (',"isPartial":false', (), False),
         (',"warnings":null,"infos":null', (), False),
         (',"warnings":"w"', ("w",), True),
-        (',"warnings":[5]', ("(a note that is not a text)",), True),
+        (',"warnings":[5]', ("(a note that is not a string)",), True),
     ],
 )
 def test_warnings_make_an_answer_partial_and_infos_do_not(more: str, notes: tuple[str, ...], partial: bool) -> None:
@@ -132,9 +132,9 @@ def test_warnings_make_an_answer_partial_and_infos_do_not(more: str, notes: tupl
     [
         (b"", "not_prometheus", "not JSON"),
         (b"OK\n", "not_prometheus", "begins with 'OK'"),
-        (b'{"status":"success","data":{"resultTy', "network", "cut off"),
-        (b'{"status":"success","data":{"resultType":"vector","result":[]}} x', "network", "cut off"),
-        (b"[1]", "not_prometheus", "not an answer of Prometheus"),
+        (b'{"status":"success","data":{"resultTy', "network", "truncated"),
+        (b'{"status":"success","data":{"resultType":"vector","result":[]}} x', "network", "truncated"),
+        (b"[1]", "not_prometheus", "not from Prometheus"),
         (b"{}", "not_prometheus", "no usable `data`"),
         (b'{"status":"success","data":[]}', "not_prometheus", "no usable `data`"),
         (b'{"status":"success","data":{"result":[]}}', "not_prometheus", "no status"),
@@ -148,8 +148,8 @@ def test_warnings_make_an_answer_partial_and_infos_do_not(more: str, notes: tupl
         (b'{"a":' * 5000, "network", "damaged"),
     ],
 )
-def test_an_answer_that_is_none_is_a_source_error(body: bytes, reason: str, says: str) -> None:
-    """Never another exception, and the reason tells a wrong URL from a broken connection."""
+def test_an_invalid_answer_is_a_source_error(body: bytes, reason: str, says: str) -> None:
+    """No other exception is raised, and the reason distinguishes a wrong URL from a broken connection."""
     with pytest.raises(SourceError, match=says) as caught:
         samples(body)
     assert caught.value.reason == reason
@@ -165,12 +165,12 @@ def test_an_answer_that_is_none_is_a_source_error(body: bytes, reason: str, says
     ],
 )
 def test_a_scalar_is_one_element_without_labels(result: str, values: list[float], skipped: dict[str, int]) -> None:
-    """Damaged, it is skipped and counted like an element of a vector."""
+    """A damaged scalar is skipped and counted like an element of a vector."""
     found = samples(f'{{"status":"success","data":{{"resultType":"scalar","result":{result}}}}}'.encode())
     assert (found.values.tolist(), dict(found.skipped), found.elements, found.labelled) == (values, skipped, 1, False)
 
 
-def test_a_string_that_is_a_number_is_taken_as_one() -> None:
+def test_a_string_that_is_a_number_is_used_as_one() -> None:
     """A string literal such as "0.5" can stand for a model's value when constants name the model."""
     found = samples(b'{"status":"success","data":{"resultType":"string","result":[1,"0.5"]}}')
     assert (found.values.tolist(), found.labelled) == ([0.5], False)

@@ -1,4 +1,4 @@
-"""Slots that are ahead of the server's clock: of its future it is not asked."""
+"""Slots that are ahead of the server's clock: its future is never queried."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NEAR = 60.0  # seconds that a test may take
 
 
 class Dated(FakePrometheus):
-    """Tells its time in its answers."""
+    """Server that sends its time in the Date header."""
 
     date: str = ""
 
@@ -38,8 +38,8 @@ def mocked() -> Iterator[responses.RequestsMock]:
         yield found
 
 
-def asked(mocked: responses.RequestsMock, ahead: float, date: str, questions: int = 2) -> list[float]:
-    """How many seconds after now the instants are that a server is asked for, of slots so many seconds after now."""
+def queried(mocked: responses.RequestsMock, ahead: float, date: str, questions: int = 2) -> list[float]:
+    """Return the queried instants, in seconds after now, for slots at these offsets from now."""
     fake = Dated(lambda expr, at: [])
     fake.date = date
     fake.serve(mocked)
@@ -52,19 +52,19 @@ def asked(mocked: responses.RequestsMock, ahead: float, date: str, questions: in
 
 
 @pytest.mark.parametrize("ahead", [-1e6, -30, 0, 30, 89])
-def test_slots_up_to_a_minute_ahead_are_asked_for_as_they_are(mocked: responses.RequestsMock, ahead: float) -> None:
-    """Clocks differ; whatever the server says its time is."""
+def test_slots_up_to_a_minute_ahead_are_queried_unchanged(mocked: responses.RequestsMock, ahead: float) -> None:
+    """Clock skew is tolerated, whatever the server's time is."""
     for date in ("", "nonsense", formatdate(0), formatdate(time.time())):
-        assert asked(mocked, ahead, date) == pytest.approx([ahead - 30] * 2, abs=0.01)
+        assert queried(mocked, ahead, date) == pytest.approx([ahead - 30] * 2, abs=0.01)
 
 
-def test_slots_far_ahead_are_asked_for_at_the_present_instant(mocked: responses.RequestsMock) -> None:
-    """Less the query offset."""
+def test_slots_far_ahead_are_queried_at_the_current_time(mocked: responses.RequestsMock) -> None:
+    """The query offset is subtracted."""
     for date in ("", formatdate(time.time())):
-        found = asked(mocked, 3600, date)
+        found = queried(mocked, 3600, date)
         assert all(-31 <= at < NEAR - 30 for at in found), found
 
 
 def test_the_later_clock_counts(mocked: responses.RequestsMock) -> None:
-    """Ours is ten minutes late: the slots are not ahead of the server, as its first answer tells."""
-    assert asked(mocked, 600, formatdate(time.time() + 600))[1] == pytest.approx(570, abs=0.01)
+    """The local clock is ten minutes slow: the first answer shows that the slots are not ahead of the server."""
+    assert queried(mocked, 600, formatdate(time.time() + 600))[1] == pytest.approx(570, abs=0.01)

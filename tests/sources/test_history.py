@@ -1,4 +1,4 @@
-"""The past in pieces: how it is cut, and that no cut shows."""
+"""History in chunks: how it is split, and that the result does not depend on it."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def source() -> Iterator[PrometheusSource]:
 
 
 def slots(count: int, step: int = MINUTE) -> list[int]:
-    return [AT + place * step for place in range(count)]
+    return [AT + index * step for index in range(count)]
 
 
 def points(fake: FakePrometheus) -> list[int]:
-    """How many points each range query asked for."""
+    """Return the number of points of each range query."""
     found = []
     for path, params in fake.asked:
         assert path == "/api/v1/query_range"
@@ -53,7 +53,7 @@ def points(fake: FakePrometheus) -> list[int]:
 
 
 def flickering(expr: str, at: int) -> list[tuple[Labels, str]]:
-    """Models that come and go, a series that moves between pods, one that lacks a label: a function of the instant."""
+    """Return series by instant: models that come and go, a series that moves between pods, one without a label."""
     rng = random.Random(at + len(expr))
     found = [(model(version), repr(rng.random())) for version in range(20) if rng.random() < 0.7]
     found.append((model("moving", pod=f"pod-{at // (7 * MINUTE)}"), rng.choice(["NaN", "+Inf", "-Inf", "1"])))
@@ -74,7 +74,7 @@ def test_slots_are_cut_where_their_spacing_changes() -> None:
 def test_the_past_in_pieces_equals_the_present_slot_by_slot(
     source: PrometheusSource, mocked: responses.RequestsMock, step: int
 ) -> None:
-    """A model whose series moves to another pod in the middle of a piece is one model all along."""
+    """A model whose series moves to another pod within a chunk remains one model."""
     FakePrometheus(flickering).serve(mocked)
     query = SignalQuery("two", EventKind.CUSTOM, {"value": "drift", "n": "rows"})
     past = [plain(batch) for batch in source.history(query, slots(150, step), 30_000)]
@@ -103,14 +103,14 @@ def test_no_range_query_asks_for_more_than_11000_points(mocked: responses.Reques
 def test_more_series_than_samples_fit_are_read_slot_by_slot(
     source: PrometheusSource, mocked: responses.RequestsMock
 ) -> None:
-    """One point is the least."""
+    """A chunk has at least one point."""
     fake = FakePrometheus(lambda expr, at: [(model(version), "1") for version in range(1_500)]).serve(mocked)
     assert len(list(source.history(DRIFT, slots(8), 0))) == 8
     assert points(fake) == [5, 1, 1, 1]
 
 
-def test_nothing_is_asked_before_it_is_wanted(source: PrometheusSource, mocked: responses.RequestsMock) -> None:
-    """Batches stream: the second piece is asked for when the first is used up."""
+def test_no_chunk_is_queried_before_it_is_needed(source: PrometheusSource, mocked: responses.RequestsMock) -> None:
+    """Batches are streamed: the second chunk is queried when the first is used up."""
     fake = FakePrometheus(flickering).serve(mocked)
     walk = source.history(DRIFT, slots(50), 0)
     assert fake.asked == []
@@ -123,8 +123,8 @@ def test_nothing_is_asked_before_it_is_wanted(source: PrometheusSource, mocked: 
 
 @pytest.mark.parametrize("wanted", [3, 50])
 def test_a_walk_that_ends_leaves_no_label_sets_behind(mocked: responses.RequestsMock, wanted: int) -> None:
-    """At its end, or when nobody wants the rest: a long past with churn would otherwise stay in memory."""
-    FakePrometheus(lambda expr, at: [(model(1, pod=f"{place}"), "1") for place in range(2_000)]).serve(mocked)
+    """At the end, or when the iterator is closed: a long history with churn would otherwise stay in memory."""
+    FakePrometheus(lambda expr, at: [(model(1, pod=f"{index}"), "1") for index in range(2_000)]).serve(mocked)
     query = SignalQuery("pods", EventKind.CUSTOM, {"value": "pods"}, ModelLabels(version=LabelRef("pod")))
     with closing(Api(PrometheusConfig(url="http://prometheus.test"), Path(), 30.0)) as api:
         reader = Reader(api, ModelTable())
@@ -141,14 +141,14 @@ def test_a_walk_that_ends_leaves_no_label_sets_behind(mocked: responses.Requests
 def test_a_piece_that_is_too_much_for_the_server_is_cut(
     source: PrometheusSource, mocked: responses.RequestsMock
 ) -> None:
-    """--query.max-samples answers 422: a quarter is asked for instead, and no more from then on."""
+    """Beyond --query.max-samples the server answers 422: the chunk is reduced to a quarter, also from then on."""
     fake = FakePrometheus(lambda expr, at: [(model(1), "1")], most_points=20).serve(mocked)
     assert len(list(source.history(DRIFT, slots(40), 0))) == 40
     assert points(fake) == [5, 35, 35, 8, 8, 8, 8, 3]
 
 
 def test_what_no_cut_can_cure_is_raised(source: PrometheusSource, mocked: responses.RequestsMock) -> None:
-    """A wrong expression is refused at once; one that fails even at a single point, after that."""
+    """An invalid expression fails at once; one that fails even for a single point fails after that."""
     fake = FakePrometheus(lambda expr, at: [], most_points=0).serve(mocked)
     with pytest.raises(SourceError, match="too many samples"):
         list(source.history(DRIFT, slots(60), 0))
@@ -164,7 +164,7 @@ def test_what_no_cut_can_cure_is_raised(source: PrometheusSource, mocked: respon
 def test_the_slot_that_an_instant_query_would_refuse_is_refused_and_the_slots_before_it_are_not(
     source: PrometheusSource, mocked: responses.RequestsMock
 ) -> None:
-    """Twins that appear later do not spoil what came before."""
+    """Duplicates that appear later do not affect earlier slots."""
 
     def twins_later(expr: str, at: int) -> list[tuple[Labels, str]]:
         return [(model(1, pod="a"), "1"), *([(model(1, pod="b"), "1")] if at >= AT + 3 * MINUTE else [])]

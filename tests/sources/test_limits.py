@@ -19,8 +19,8 @@ from bridge.sources.limits import Limit, limit_of, weakest
         ("rate(x[5m]) / on (p) y > 0.05", Limit("rate(x[5m]) / on (p) y", ">", 0.05)),
     ],
 )
-def test_a_limit_at_the_end_is_found(expr: str, limit: Limit) -> None:
-    """Whatever binds more tightly than a comparison may stand before it."""
+def test_a_limit_at_the_end_is_recognised(expr: str, limit: Limit) -> None:
+    """Any operator of higher precedence than a comparison may precede it."""
     assert limit_of(expr) == limit
 
 
@@ -32,8 +32,8 @@ def test_a_limit_at_the_end_is_found(expr: str, limit: Limit) -> None:
         "> 5", 'x{a="b} > 5', "x default 0 > 5", "x > Inf",
     ],
 )  # fmt: skip
-def test_an_expression_without_one_is_left_alone(expr: str) -> None:
-    """Where something binds less tightly, the limit is not that of the whole expression."""
+def test_an_expression_without_a_limit_has_none(expr: str) -> None:
+    """With an operator of lower precedence, the limit is not that of the whole expression."""
     assert limit_of(expr) is None
 
 

@@ -1,4 +1,4 @@
-"""Label sets to models: once decoded, then known by their bytes, and forgotten when they are gone."""
+"""Mapping of label sets to models: decoded once, then looked up by their bytes, and dropped when unused."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def test_models_come_in_the_order_of_their_slots_whatever_the_order_of_the_answe
     index = SeriesIndex(BY_LABEL, table)
     first = index.arrange([series(2), series(0), series(1)], "drift")
     second = index.arrange([series(1), series(2), series(0)], "drift")
-    assert [table[slot].version for slot in first.slots.tolist()] == ["2", "0", "1"]
-    assert (first.rows.tolist(), second.rows.tolist()) == ([0, 1, 2], [1, 2, 0])
-    assert second.slots.tolist() == [0, 1, 2]
+    assert [table[row].version for row in first.rows.tolist()] == ["2", "0", "1"]
+    assert (first.positions.tolist(), second.positions.tolist()) == ([0, 1, 2], [1, 2, 0])
+    assert second.rows.tolist() == [0, 1, 2]
     assert first.series == second.series == [series(2), series(0), series(1)]
 
 
@@ -38,11 +38,11 @@ def test_the_same_answer_again_is_not_looked_at_again() -> None:
 
 
 def test_constants_and_other_label_names_make_the_key() -> None:
-    """A rule pack may call the labels what it likes."""
+    """Label names are configurable."""
     table = ModelTable()
     mapping = ModelLabels(LabelRef(const="lab"), LabelRef("model"), LabelRef("model_version"))
     layout = SeriesIndex(mapping, table).arrange([b'{"model":"fraud","model_version":"7"}'], "drift")
-    assert table[int(layout.slots[0])] == ModelKey("lab", "fraud", "7")
+    assert table[int(layout.rows[0])] == ModelKey("lab", "fraud", "7")
 
 
 def test_series_without_a_mapped_label_are_counted_and_named() -> None:
@@ -64,40 +64,40 @@ def test_label_sets_that_are_none_are_counted_as_malformed(damaged: bytes) -> No
     """Also a NUL character, which PostgreSQL cannot store."""
     layout = SeriesIndex(BY_LABEL, ModelTable()).arrange([damaged, series(1)], "drift")
     assert layout.skipped() == {"malformed": 1}
-    assert (layout.rows.tolist(), layout.damaged.tolist()) == ([1], [0])
+    assert (layout.positions.tolist(), layout.damaged.tolist()) == ([1], [0])
 
 
 def test_a_model_whose_name_no_request_can_hold_is_malformed() -> None:
-    """1,024 characters are taken, one more is not."""
+    """1,024 characters are accepted, one more is not."""
     found = SeriesIndex(ModelLabels(), ModelTable()).arrange([series("7" * 1024), series("7" * 1025)], "q")
-    assert (len(found.slots), found.skipped()) == (1, {"malformed": 1})
+    assert (len(found.rows), found.skipped()) == (1, {"malformed": 1})
 
 
 def test_different_bytes_of_one_model_have_one_slot() -> None:
-    """Whether that is allowed in one answer is decided by who asks."""
+    """The caller decides whether duplicates are allowed."""
     layout = SeriesIndex(BY_LABEL, ModelTable()).arrange(
         [series(1, pod="a"), series(1, pod="b"), series(1, pod="a")], "x"
     )
-    assert layout.slots.tolist() == [0, 0, 0]
+    assert layout.rows.tolist() == [0, 0, 0]
 
 
 def test_label_sets_that_come_no_more_are_forgotten() -> None:
-    """Churn (pods, restarts) does not grow memory without end; those still in use keep their slots."""
+    """Churn (pods, restarts) does not grow memory without bound; models still in use keep their rows."""
     table = ModelTable()
     index = SeriesIndex(BY_LABEL, table)
     index.arrange([series("kept", tick="0")], "other")
     for tick in range(40):
         layout = index.arrange([series(version, tick=str(tick)) for version in range(100)], "drift")
         assert len(index) <= 2 * 101 + 1024 + 100
-    assert layout.slots.tolist() == list(range(1, 101))
-    assert index.arrange([series("kept", tick="0")], "other").slots.tolist() == [0]
+    assert layout.rows.tolist() == list(range(1, 101))
+    assert index.arrange([series("kept", tick="0")], "other").rows.tolist() == [0]
     again = index.arrange([series(version, tick="39") for version in range(100)], "drift")
-    assert (again.slots.tolist(), again.series[5]) == (list(range(1, 101)), series(5, tick="39"))
+    assert (again.rows.tolist(), again.series[5]) == (list(range(1, 101)), series(5, tick="39"))
     assert len(table) == 101
 
 
 def test_what_no_longer_asks_keeps_nothing_alive() -> None:
-    """A walk over the past that ended does not hold its label sets."""
+    """A finished read of the history does not keep its label sets."""
     index = SeriesIndex(BY_LABEL, ModelTable())
     index.arrange([series(version) for version in range(3000)], "drift over time")
     index.forget("drift over time")
@@ -106,13 +106,13 @@ def test_what_no_longer_asks_keeps_nothing_alive() -> None:
 
 
 def test_buckets_are_known_by_model_and_bound() -> None:
-    """`le` is no part of the model; bounds ascend as numbers, not as texts; the label set is shown without it."""
+    """`le` is not part of the model; bounds are sorted as numbers, not as text; the label set is shown without `le`."""
     table = ModelTable()
     index = SeriesIndex(BY_LABEL, table, buckets=True)
     layout = index.arrange([series(1, le="10"), series(1, le="+Inf"), series(0, le="2"), series(1, le="2.0")], "b")
     assert layout.bounds is not None
     assert layout.bounds.tolist() == [2.0, 10.0, float("inf"), 2.0]
-    assert [table[slot].version for slot in layout.slots.tolist()] == ["1", "1", "1", "0"]
+    assert [table[row].version for row in layout.rows.tolist()] == ["1", "1", "1", "0"]
     assert layout.series[0] is layout.series[2]
     assert layout.series[0] == series(1)
 
@@ -126,7 +126,7 @@ def test_buckets_without_a_usable_bound_are_counted() -> None:
 
 
 def test_threads_that_see_new_models_at_once_agree_on_their_slots() -> None:
-    """Groups fetch side by side into one table: no two models share a slot."""
+    """Groups fetch concurrently into one table: no two models share a row."""
     table = ModelTable()
     start = threading.Barrier(8)
 

@@ -1,4 +1,4 @@
-"""Bodies of range queries as dense tables, whole or damaged."""
+"""Decoding of range query results into dense tables, intact or damaged."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def row(values: str, histograms: str = "") -> str:
 
 
 def test_samples_stand_at_their_instants() -> None:
-    """Where a series has no sample there is none; a NaN is one."""
+    """A missing sample is not present; a NaN is a sample."""
     found = decode(GOOD, row('[[1794182460.000,"NaN"]]'))
     assert repr(found.values.tolist()) == "[[1.0, nan, 3.0], [nan, nan, nan]]"
     assert found.present.tolist() == [[True, False, True], [False, True, False]]
@@ -44,7 +44,7 @@ def test_infinities_are_numbers() -> None:
 
 
 def test_native_histograms_are_counted_where_they_are() -> None:
-    """A series can change from floats to histograms; one with both at an instant counts as its number."""
+    """A series can change from floats to histograms; with both at an instant, the float counts."""
     native = '{"metric":{"a":"n"},"histograms":[[1794182400,{"count":"0"}],[1794182520,{"count":"1"}]]}'
     changing = row('[[1794182400,"1"]]', '[[1794182460,{}],[1794182520,{"b":[[1,"2"]]}]]')
     both = row('[[1794182460,"1"]]', "[[1794182460,{}]]")
@@ -66,7 +66,7 @@ def test_native_histograms_are_counted_where_they_are() -> None:
     ],
 )  # fmt: skip
 def test_a_damaged_series_is_counted_and_the_others_are_used(damaged: str) -> None:
-    """Times beside the grid are damage too: they would be another instant's sample."""
+    """Times off the grid are damage too: the sample would belong to another instant."""
     found = decode(GOOD, damaged, GOOD)
     assert (found.metrics, found.malformed) == ([b'{"a":"good"}', b'{"a":"good"}'], 1)
     assert repr(found.values.tolist()) == "[[1.0, nan, 3.0], [1.0, nan, 3.0]]"
@@ -80,7 +80,7 @@ def test_a_series_without_samples_is_no_element() -> None:
 
 
 def test_an_empty_matrix_is_an_answer() -> None:
-    """Nothing was there, in all three instants."""
+    """An element without any sample counts at all three instants."""
     found = decode()
     assert (found.metrics, found.values.shape, found.present.shape) == ([], (0, 3), (0, 3))
 
@@ -98,8 +98,8 @@ def test_warnings_are_carried(more: str, notes: tuple[str, ...], partial: bool) 
 
 
 def test_a_moved_grid_is_an_error_and_not_silence() -> None:
-    """A server that aligns the times itself would otherwise look as if no model reported."""
-    with pytest.raises(SourceError, match="was its grid moved") as caught:
+    """A server that aligns the times itself would otherwise look as if no model had reported."""
+    with pytest.raises(SourceError, match="did the server move its grid") as caught:
         decode(row('[[1794182430,"1"],[1794182490,"1"]]'))
     assert caught.value.reason == "not_prometheus"
 
@@ -114,7 +114,7 @@ def test_a_moved_grid_is_an_error_and_not_silence() -> None:
     ],
 )
 def test_an_answer_that_is_no_matrix_is_a_source_error(body: bytes, reason: str) -> None:
-    """Never another exception."""
+    """No other exception is raised."""
     with pytest.raises(SourceError) as caught:
         matrix(body, GRID)
     assert caught.value.reason == reason

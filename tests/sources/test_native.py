@@ -1,4 +1,4 @@
-"""Native histograms of answers, as buckets."""
+"""Native histograms of query results, converted to buckets."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ NATIVE = {
 
 
 def read(*histograms: Any) -> Natives:
-    found = [(b"%d" % place, msgspec.Raw(json.dumps(one).encode())) for place, one in enumerate(histograms)]
+    found = [(b"%d" % index, msgspec.Raw(json.dumps(one).encode())) for index, one in enumerate(histograms)]
     return of_histograms(found)
 
 
 def buckets(found: Natives, row: int) -> dict[float, float]:
     here = (found.row == row).nonzero()[0].tolist()
-    return {found.bounds[place].item(): found.counts[place].item() for place in here}
+    return {found.bounds[index].item(): found.counts[index].item() for index in here}
 
 
 def test_counts_are_known_at_both_ends_of_every_bucket() -> None:
-    """Those that are left out are empty; +Inf is the whole, also where a bucket ends there."""
+    """Omitted buckets are empty; +Inf has the total count, also if a bucket ends there."""
     found = read(NATIVE)
     assert buckets(found, 0) == {
         -0.001: 0.0, 0.001: 2.0, 0.5: 2.0, 1.0: 5.0, 2.0: 6.5, 8.0: 6.5, float("inf"): 10.5
@@ -44,7 +44,7 @@ def test_counts_are_known_at_both_ends_of_every_bucket() -> None:
 
 
 def test_an_empty_histogram_has_a_size() -> None:
-    """Prometheus leaves out `buckets` then; the next one begins anew."""
+    """Prometheus then omits `buckets`; the next histogram is not affected."""
     found = read({"count": "0", "sum": "0"}, {"count": "3", "buckets": [[0, "1", "2", "3"]]}, NATIVE)
     assert buckets(found, 0) == {float("inf"): 0.0}
     assert buckets(found, 1) == {1.0: 0.0, 2.0: 3.0, float("inf"): 3.0}
@@ -52,7 +52,7 @@ def test_an_empty_histogram_has_a_size() -> None:
 
 
 def test_what_fractions_add_up_to_is_the_whole_count() -> None:
-    """0.1 + 0.2 is not 0.3, but nothing is above the last bucket."""
+    """0.1 + 0.2 is not exactly 0.3, but there are no observations above the last bucket."""
     found = read({"count": "0.3", "buckets": [[0, "1", "2", "0.1"], [0, "2", "4", "0.2"]]})
     assert buckets(found, 0)[4.0] == buckets(found, 0)[float("inf")]
     lost = read({"count": "5", "buckets": [[0, "1", "2", "3"]]})  # observations that are no number are in no bucket
@@ -77,14 +77,14 @@ def test_a_damaged_histogram_does_not_take_the_others(odd: bytes) -> None:
 
 
 class Answering:
-    """Stands where the HTTP side stands: every question is answered by `result`."""
+    """Fake Api that answers every query with `result`."""
 
     config = PrometheusConfig(url="http://prometheus.test")
     timeout = 1.0
     kind = "vector"
     result: tuple[Any, ...] = ()
 
-    def ask(self, path: str, params: object, ends: float) -> bytes:
+    def query(self, path: str, params: object, ends: float) -> bytes:
         answer = {"status": "success", "data": {"resultType": self.kind, "result": self.result}}
         return json.dumps(answer, separators=(",", ":")).encode()
 
@@ -116,7 +116,7 @@ def table(found: Column, reader: Reader) -> dict[str, list[float]]:
        ([0, "0", "1", "+Inf"], [0, "0", "1", "NaN"], [0, "0", "1", "-2"], [0, "1", "0", "1"], [0, "NaN", "1", "1"]))],
 )  # fmt: skip
 def test_numbers_that_count_nothing_damage_their_own_histogram_only(odd: dict) -> None:
-    """Infinite, negative, no number; bounds that are none, or the wrong way round."""
+    """Infinite, negative or invalid counts; invalid bounds, or bounds in the wrong order."""
     found = read(NATIVE, odd, NATIVE)
     assert found.malformed == 1
     assert found.metrics == [b"0", b"2"]
@@ -124,7 +124,7 @@ def test_numbers_that_count_nothing_damage_their_own_histogram_only(odd: dict) -
 
 
 def test_classic_and_native_histograms_stand_side_by_side() -> None:
-    """Of different models; of one that has both, the native one. What has no model or is damaged is counted."""
+    """If a model has both, the native one is used. Unmapped and damaged ones are counted."""
     api = Answering()
     reader = Reader(api, ModelTable())  # type: ignore[arg-type]
     damaged, nobody = instant(7, {"count": "x"}), instant(8, SMALL)
@@ -153,7 +153,7 @@ def test_two_native_histograms_of_one_model_are_an_error() -> None:
 
 
 def test_a_native_histogram_is_no_number() -> None:
-    """A signal with `expr` skips it, as ever."""
+    """A signal with `expr` still skips it."""
     api = Answering()
     reader = Reader(api, ModelTable())  # type: ignore[arg-type]
     api.result = (instant(1, SMALL), instant(2, "5"))
@@ -162,7 +162,7 @@ def test_a_native_histogram_is_no_number() -> None:
 
 
 def test_a_series_may_become_a_native_histogram_in_the_middle_of_the_past() -> None:
-    """Each point reads as it did: buckets first, then a histogram, then nothing."""
+    """Each point gives what an instant query gave: buckets first, then a histogram, then nothing."""
     api, grid = Answering(), Grid(AT, 60_000, 3)
     reader = Reader(api, ModelTable())  # type: ignore[arg-type]
     api.kind = "matrix"
@@ -170,8 +170,8 @@ def test_a_series_may_become_a_native_histogram_in_the_middle_of_the_past() -> N
         {"metric": labels(1, le="+Inf"), "values": [[AT / 1000, "7"]]},
         {"metric": labels(1), "histograms": [[AT / 1000 + 60, SMALL]]},
     )
-    stretch = reader.over(QUERY, "buckets", grid, 0.0)
-    points = [reader.at_point(QUERY, stretch, point) for point in range(3)]
+    column = reader.over(QUERY, "buckets", grid, 0.0)
+    points = [reader.at_point(QUERY, column, point) for point in range(3)]
     assert [table(found, reader) for found in points] == [{"1": [7.0]}, {"1": [0.0, 3.0, 3.0, 4.0, 4.0]}, {}]
     assert [(found.elements, dict(found.skipped)) for found in points] == [(1, {}), (1, {}), (0, {})]
     reader.forget(QUERY)

@@ -1,4 +1,4 @@
-"""What may mean something else in a range query, found in the text of an expression."""
+"""Detection of expressions that may depend on the query range."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from bridge.sources.pointwise import depends_on_range
         ('drift{a="\\""} @ end()', "end()"),
     ],
 )
-def test_what_means_the_query_itself_is_found(expr: str, what: str) -> None:
-    """However it is written; and functions that nobody here knows."""
+def test_an_expression_that_depends_on_the_range_is_detected(expr: str, what: str) -> None:
+    """In any spelling; unknown functions too."""
     assert depends_on_range(expr) == what
 
 
@@ -50,6 +50,6 @@ def test_what_means_the_query_itself_is_found(expr: str, what: str) -> None:
         "time() - timestamp(drift)",
     ],
 )
-def test_what_means_an_instant_is_left_to_range_queries(expr: str) -> None:
-    """Names in texts, comments and labels are no functions."""
+def test_an_expression_of_instants_is_sent_as_a_range_query(expr: str) -> None:
+    """Names in strings, comments and labels are not functions."""
     assert depends_on_range(expr) == ""

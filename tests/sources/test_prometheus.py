@@ -1,4 +1,4 @@
-"""Signals of one and several columns: what is asked, what the batch holds, and what is refused."""
+"""Signals with one and several columns: the queries, the batch, and errors."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def world(**answers: list[tuple[dict[str, str], str]]) -> World:
 
 
 def rows(batch: EventBatch) -> dict[str, list[str]]:
-    """Model version -> its cells as text."""
+    """Return model version -> its cells as text."""
     cells = [batch.columns[name].tolist() for name in sorted(batch.columns)]
     versions = [batch.table[slot].version for slot in batch.index.tolist()]
-    return {version: [str(column[place]) for column in cells] for place, version in enumerate(versions)}
+    return {version: [str(column[index]) for column in cells] for index, version in enumerate(versions)}
 
 
 def test_one_question_serves_all_models(source: PrometheusSource, mocked: responses.RequestsMock) -> None:
@@ -59,7 +59,7 @@ def test_one_question_serves_all_models(source: PrometheusSource, mocked: respon
 def test_errors_that_were_never_counted_are_none_where_there_was_traffic(
     source: PrometheusSource, mocked: responses.RequestsMock
 ) -> None:
-    """A counter that never counted does not exist; where there is no total either, nothing is known."""
+    """A counter that never counted does not exist; without a total either, the errors are unknown."""
     answers = world(
         errors=[(model("failing"), "3"), (model("only errors"), "2"), (model("nan"), "NaN")],
         total=[(model("failing"), "10"), (model("healthy"), "20"), (model("nan"), "5")],
@@ -84,7 +84,7 @@ def test_the_models_of_two_columns_are_united(source: PrometheusSource, mocked: 
 def test_buckets_become_a_matrix_with_ascending_counts(
     source: PrometheusSource, mocked: responses.RequestsMock
 ) -> None:
-    """Bounds sort as numbers; a count that falls is lifted; a bound that a model lacks is NaN, or known."""
+    """Bounds sort as numbers; a decreasing count is raised; a bound that a model lacks is NaN or can be inferred."""
     seen = [
         (model(1, le="10"), "4"), (model(1, le="2"), "5"), (model(1, le="+Inf"), "6"),
         (model(2, le="2"), "1"), (model(2, le="+Inf"), "2"), (model(3), "9"), (model(5, le="10"), "0"),
@@ -103,7 +103,7 @@ def test_buckets_become_a_matrix_with_ascending_counts(
 def test_two_series_of_one_model_are_that_signals_error(
     source: PrometheusSource, mocked: responses.RequestsMock
 ) -> None:
-    """Which of them counts cannot be guessed: both label sets are named, and what helps."""
+    """Neither can be preferred: the message has both label sets and the remedy."""
     twins = [(model(1, pod="a"), "1"), (model(2), "1"), (model(1, pod="b"), "2"), (model(2, pod="c"), "2")]
     FakePrometheus(world(drift=twins)).serve(mocked)
     with pytest.raises(SourceError, match="shop/fraud/1") as caught:
@@ -142,7 +142,7 @@ def test_bounds_that_are_written_in_two_ways_add_up(source: PrometheusSource, mo
 def test_a_reference_stands_beside_its_histogram_at_the_bounds_of_both(
     source: PrometheusSource, mocked: responses.RequestsMock
 ) -> None:
-    """A bound that one of them lacks is NaN there; a model that only the reference has is gone, and no model."""
+    """A bound that one of them lacks is NaN there; a model that is only in the reference is not reported."""
     now = [(model(1, le="1"), "3"), (model(1, le="+Inf"), "4"), (model(3, le="+Inf"), "1")]
     before = [
         (model(1, le="0.5"), "5"),
@@ -164,7 +164,7 @@ def test_a_reference_stands_beside_its_histogram_at_the_bounds_of_both(
 def test_histograms_that_fill_the_memory_are_refused(
     source: PrometheusSource, mocked: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bounds that every model has for itself make a table of all by all."""
+    """If every model has its own bounds, the table grows quadratically."""
     monkeypatch.setattr("bridge.sources.columns.MOST_CELLS", 5)
     FakePrometheus(world(seconds=[(model(number, le=str(number)), "1") for number in range(3)])).serve(mocked)
     with pytest.raises(SourceError, match="3 models have 3 different bounds") as caught:
@@ -176,7 +176,7 @@ def test_histograms_that_fill_the_memory_are_refused(
 def test_more_series_than_the_limit_are_refused_as_a_whole(
     source: PrometheusSource, mocked: responses.RequestsMock, limit: int, refused: bool
 ) -> None:
-    """As in Prometheus, a flood is nobody's breach."""
+    """As in Prometheus, too many series change no state."""
     FakePrometheus(world(drift=[(model(version), "1") for version in range(3)])).serve(mocked)
     if not refused:
         assert len(source.instant(signal(value="drift", limit=limit), AT, AT)) == 3
@@ -189,7 +189,7 @@ def test_more_series_than_the_limit_are_refused_as_a_whole(
 def test_a_warning_on_any_column_makes_the_batch_partial(
     source: PrometheusSource, mocked: responses.RequestsMock
 ) -> None:
-    """Absence means nothing in a partial answer; the server's words go along, once."""
+    """Absence means nothing in a partial answer; the server's warnings are kept, each once."""
     fake = FakePrometheus(world(drift=[(model(1), "1")], rows=[]), envelope={"warnings": ["store 2 is down"]})
     fake.serve(mocked)
     batch = source.instant(signal(value="drift", n="rows"), AT, AT)
@@ -197,15 +197,15 @@ def test_a_warning_on_any_column_makes_the_batch_partial(
 
 
 def test_infos_are_notes_only(source: PrometheusSource, mocked: responses.RequestsMock) -> None:
-    """Prometheus' hints do not make an answer doubtful."""
+    """Prometheus' annotations do not make an answer partial."""
     FakePrometheus(world(drift=[(model(1), "1")]), envelope={"infos": ["might not be a counter"]}).serve(mocked)
     batch = source.instant(signal(value="drift"), AT, AT)
     assert (batch.cause, batch.notes) == (Cause.NONE, ("might not be a counter",))
 
 
 def test_a_flood_of_warnings_is_cut(source: PrometheusSource, mocked: responses.RequestsMock) -> None:
-    """Notes are for people: twenty of 500 characters are enough."""
-    fake = FakePrometheus(world(drift=[]), envelope={"warnings": [f"{place:02}" * 500 for place in range(50)]})
+    """At most twenty notes of 500 characters are kept."""
+    fake = FakePrometheus(world(drift=[]), envelope={"warnings": [f"{index:02}" * 500 for index in range(50)]})
     fake.serve(mocked)
     notes = source.instant(signal(value="drift"), AT, AT).notes
     assert (len(notes), {len(note) for note in notes}) == (20, {500})
@@ -214,7 +214,7 @@ def test_a_flood_of_warnings_is_cut(source: PrometheusSource, mocked: responses.
 def test_a_missing_label_is_named_once(
     source: PrometheusSource, mocked: responses.RequestsMock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The series is skipped and counted in every slot, but a log line says it only when it is news."""
+    """The series is skipped and counted in every slot, but logged only once."""
     lost = {"project": "shop", "version": "1"}
     FakePrometheus(world(drift=[(lost, "1"), (model(1), "1")], other=[(lost, "1")])).serve(mocked)
     with caplog.at_level(logging.WARNING, "bridge.sources"):

@@ -1,4 +1,4 @@
-"""Recorded answers of a real Prometheus, and the exact questions that they answer."""
+"""Recorded answers of a real Prometheus, with the exact queries."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def signal(expr: str, mapping: ModelLabels = BY_LABEL) -> SignalQuery:
 
 
 def test_a_vector_becomes_a_batch(source: PrometheusSource, mocked: responses.RequestsMock) -> None:
-    """One GET with the rule's PromQL, the instant and the time limit; one element of the batch for the series."""
+    """One GET with the rule's PromQL, the instant and the timeout; one element of the batch per series."""
     params = {"query": DRIFT, "time": "1794182400", "timeout": "5"}
     recording("prometheus-2.42", "01_vector").mock(mocked, URL, params)
     batch = source.instant(signal(DRIFT), AT + 30_000, AT)
@@ -56,7 +56,7 @@ def test_a_vector_becomes_a_batch(source: PrometheusSource, mocked: responses.Re
 
 
 def test_milliseconds_of_the_instant_are_sent(source: PrometheusSource, mocked: responses.RequestsMock) -> None:
-    """A slot between two seconds is asked for exactly."""
+    """A slot between two seconds is queried exactly."""
     params = {"query": DRIFT, "time": "1794182400.007", "timeout": "5"}
     recording("prometheus-2.42", "01_vector").mock(mocked, URL, params)
     assert len(source.instant(signal(DRIFT), AT + 7, AT + 7)) == 1
@@ -81,7 +81,7 @@ def test_a_matrix_becomes_one_batch_per_slot(
     made = recording("prometheus-2.42", name)
     cut = made.body[: made.body.index(",[1794105000")] + "]}]}}"
     mocked.get(URL + "/api/v1/query_range", body=cut, match=[responses.matchers.query_param_matcher(params)])
-    slots = [1_794_096_030_000 + place * 1_800_000 for place in range(5)]
+    slots = [1_794_096_030_000 + index * 1_800_000 for index in range(5)]
     batches = list(source.history(signal(DRIFT), slots, 30_000))
     assert [batch.slot for batch in batches] == slots
     assert [batch.columns["value"].tolist() for batch in batches] == [
@@ -96,7 +96,7 @@ def test_a_matrix_becomes_one_batch_per_slot(
 def test_a_scalar_belongs_to_the_model_that_the_constants_name(
     source: PrometheusSource, mocked: responses.RequestsMock
 ) -> None:
-    """With all three parts constant a number without labels has a model."""
+    """If all three parts are constant, a number without labels has a model."""
     params = {"query": "scalar(vector(1))", "time": "1794182400", "timeout": "5"}
     recording("prometheus-2.42", "05_scalar").mock(mocked, URL, params)
     batch = source.instant(signal("scalar(vector(1))", CONSTANT), AT, AT)
@@ -120,7 +120,7 @@ def test_a_refusal_is_a_source_error_in_the_servers_words(
     source: PrometheusSource, mocked: responses.RequestsMock, name: str, mapping: ModelLabels, reason: str,
     transient: bool, says: str,
 ) -> None:  # fmt: skip
-    """400 is a mistake in the expression: said as it is, and asked once only."""
+    """400 is an error in the expression: reported unchanged, and not retried."""
     made = recording("prometheus-2.42", name)
     mocked.get(URL + "/api/v1/query", body=made.body, status=made.status, content_type=made.content_type)
     with pytest.raises(SourceError, match=says) as caught:
@@ -131,7 +131,7 @@ def test_a_refusal_is_a_source_error_in_the_servers_words(
 
 
 def test_a_long_expression_goes_as_a_form(source: PrometheusSource, mocked: responses.RequestsMock) -> None:
-    """Beyond 2,000 bytes the question is a POST with the same parameters in its body."""
+    """Beyond 2,000 bytes the query is a POST with the same parameters in its body."""
     expr = " or ".join([DRIFT] * 40)
     mocked.post(URL + "/api/v1/query", body=recording("prometheus-2.42", "01_vector").body)
     assert len(source.instant(signal(expr), AT, AT)) == 1
@@ -141,8 +141,8 @@ def test_a_long_expression_goes_as_a_form(source: PrometheusSource, mocked: resp
     assert parse_qsl(request.body.decode()) == [("query", expr), ("time", "1794182400"), ("timeout", "5")]
 
 
-def test_a_server_without_post_is_asked_by_get(source: PrometheusSource, mocked: responses.RequestsMock) -> None:
-    """405 on a POST: the same question as a GET, and no POST is tried again."""
+def test_a_server_without_post_is_queried_by_get(source: PrometheusSource, mocked: responses.RequestsMock) -> None:
+    """After 405 on a POST: the same query as a GET, and no further POST."""
     expr = " or ".join([DRIFT] * 40)
     post = mocked.post(URL + "/api/v1/query", status=405, body="method not allowed")
     get = mocked.get(URL + "/api/v1/query", body=recording("prometheus-2.42", "01_vector").body)
@@ -152,7 +152,7 @@ def test_a_server_without_post_is_asked_by_get(source: PrometheusSource, mocked:
 
 
 def test_partial_response_is_sent_only_when_configured(mocked: responses.RequestsMock) -> None:
-    """Thanos' parameter, in its own words."""
+    """Thanos' parameter, in its own spelling."""
     config = PrometheusConfig(url=URL, partial_response=False)
     params = {"query": DRIFT, "time": "1794182400", "timeout": "2.5", "partial_response": "false"}
     recording("prometheus-2.42", "01_vector").mock(mocked, URL, params)

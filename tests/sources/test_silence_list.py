@@ -1,4 +1,4 @@
-"""What Alertmanager's list of silences holds, and what of it is refused."""
+"""Parsing of Alertmanager's list of silences."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STARTS, ENDS = 1_794_182_400_000, 1_794_186_000_500
 
 
 def element(**changes: Any) -> dict[str, Any]:
-    """A silence as the API gives it, with some keys changed; None removes one."""
+    """Return a silence as the API does, with some keys changed; None removes a key."""
     given = {
         "id": "a1",
         "status": {"state": "active"},
@@ -42,7 +42,7 @@ def read(*elements: Any) -> Listing:
 
 
 def test_a_silence_is_read_with_its_times_in_milliseconds() -> None:
-    """Who made it and why is kept for people."""
+    """Creator and comment are kept for display."""
     (listed,) = read(element()).silences
     assert listed.silence == Silence("a1", (Matcher("project", "=", "shop"),), STARTS, ENDS, "ops", "planned")
     assert listed.updated_at == STARTS
@@ -67,7 +67,7 @@ def test_a_silence_for_ever_ends_with_the_calendar() -> None:
     ],
 )
 def test_the_four_kinds_of_matchers(given: dict[str, Any], expected: Matcher) -> None:
-    """isEqual is missing in the answers of old versions, where every matcher was positive."""
+    """isEqual is missing in old versions, in which every matcher was positive."""
     (listed,) = read(element(matchers=[given])).silences
     assert listed.silence.matchers == (expected,)
 
@@ -86,7 +86,7 @@ def test_the_four_kinds_of_matchers(given: dict[str, Any], expected: Matcher) ->
     ],
 )  # fmt: skip
 def test_a_silence_that_cannot_be_understood_may_cover_everything(wrong: Any) -> None:
-    """It silences nothing by itself, but nobody can say what it does not cover. The others count all the same."""
+    """It does not silence a request, but may cover one. The other silences are used as usual."""
     listing = read(wrong, element(id="good"))
     unclear, good = (listed.silence for listed in listing.silences)
     assert (good.id, good.unclear) == ("good", "")
@@ -96,7 +96,7 @@ def test_a_silence_that_cannot_be_understood_may_cover_everything(wrong: Any) ->
 
 
 def test_what_is_understood_of_a_silence_limits_what_it_may_cover() -> None:
-    """Its other matchers and its times."""
+    """Its other matchers and its times are kept."""
     (listed,) = read(element(matchers=[matcher(), matcher(name="a", isRegex=True, value="(?=b)")])).silences
     silence = listed.silence
     assert "(?=b)" in silence.unclear
@@ -109,7 +109,7 @@ def test_what_is_understood_of_a_silence_limits_what_it_may_cover() -> None:
 
 @pytest.mark.parametrize("value", ["[[:alpha:]]+", r"\pL+", r"shop\z", "(?i)SHOP", "(?s:.*)", r"\Qshop\E"])
 def test_the_regular_expressions_of_alertmanager_are_understood(value: str) -> None:
-    """Those that Python does not know, too."""
+    """Also those that Python's `re` does not support."""
     (listed,) = read(element(matchers=[matcher(isRegex=True, value=value)])).silences
     assert listed.silence.silences({"project": "shop"}, STARTS)
 
@@ -119,25 +119,25 @@ def test_the_regular_expressions_of_alertmanager_are_understood(value: str) -> N
     [b"", b"null", b"{}", b'{"status": "error"}', b"<html></html>", b"[1", b"[] []", b'"\xff"', b"[" * 100_000],
 )
 def test_what_is_no_list_is_an_error(body: bytes) -> None:
-    """Else an answer of something else would lift every silence."""
+    """Otherwise the response of some other server would lift every silence."""
     with pytest.raises(NotAListError, match="the answer is not a list of silences: "):
         read_silences(body)
 
 
 def test_an_empty_list_says_that_nothing_is_silenced() -> None:
-    """It is an answer like others."""
+    """It is a valid response."""
     assert read_silences(b"[]") == Listing(())
 
 
 def test_a_list_whose_element_is_nested_beyond_reason_is_read_or_refused() -> None:
-    """It is one silence that is not understood."""
+    """It is one silence that cannot be parsed."""
     listing = read_silences(b'[{"id": ' + b"[" * 500 + b"]" * 500 + b"}]")
     assert (len(listing.silences), len(listing.unclear)) == (1, 1)
 
 
 @pytest.mark.parametrize("first_is_newer", [True, False])
 def test_the_newest_version_of_a_silence_counts(first_is_newer: bool) -> None:
-    """One member of a cluster may not know yet that it was ended; in whatever order they are asked."""
+    """A member of a cluster may not know yet that it was ended; the order of queries does not matter."""
     old = read(element(), element(id="b2"))
     new = read(element(endsAt="2026-11-09T00:10:00Z", updatedAt="2026-11-09T00:10:00Z"))
     silences = latest([new, old] if first_is_newer else [old, new])
@@ -165,7 +165,7 @@ _SILENCE = st.fixed_dictionaries(
     )
 )
 def test_any_answer_is_read_or_refused(body: bytes) -> None:
-    """Nothing else happens, and every element is a silence."""
+    """No other exception is raised, and every element becomes a silence."""
     try:
         listing = read_silences(body)
     except NotAListError:

@@ -1,4 +1,4 @@
-"""A SQLite database whose files somebody removes, replaces or empties while the bridge runs."""
+"""A SQLite database whose files are removed, replaced or emptied while the bridge is running."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def emptied(path: Path) -> None:
 
 
 def overwritten(path: Path) -> None:
-    """cp of an older copy over it: the same file, another database."""
+    """Overwrite it with an older copy, as cp does: the same file with other contents."""
     other = path.with_name("other.db")
     SqlStore.open_sqlite(other).close()
     path.write_bytes(other.read_bytes())
@@ -62,13 +62,13 @@ def with_another_lock(path: Path) -> None:
     [removed, moved_away, replaced, emptied, overwritten, without_log, without_index, without_lock, with_another_lock],
 )
 def test_nothing_is_written_or_claimed_once_the_files_are_others(spoil: Callable[[Path], None], tmp_path: Path) -> None:
-    """What would be written could not be found after a start: requests would come again under new ids."""
+    """What is written would be missing after a restart: requests would be sent again with new ids."""
     path = tmp_path / "bridge.db"
     store = SqlStore.open_sqlite(path)
     queued(store, record_of())
     store.check()
     spoil(path)
-    with pytest.raises(StoreLostError, match="while the bridge ran"):
+    with pytest.raises(StoreLostError, match="while the bridge was running"):
         store.check()
     for write in (
         lambda: store.commit(TickChanges("g", 200, at=200)),
@@ -81,7 +81,7 @@ def test_nothing_is_written_or_claimed_once_the_files_are_others(spoil: Callable
 
 
 def test_a_file_that_is_put_back_is_used_again(tmp_path: Path) -> None:
-    """It was moved, and is the same one."""
+    """A moved database is still the same one."""
     path = tmp_path / "bridge.db"
     store = SqlStore.open_sqlite(path)
     moved_away(path)
@@ -95,7 +95,7 @@ def test_a_file_that_is_put_back_is_used_again(tmp_path: Path) -> None:
 
 
 def test_a_backup_and_other_readers_disturb_nothing(tmp_path: Path) -> None:
-    """As `sqlite3 ... .backup` does it, again and again, between commits."""
+    """A copy as by `sqlite3 ... .backup`, repeatedly, between commits."""
     path = tmp_path / "bridge.db"
     store = SqlStore.open_sqlite(path)
     for slot in range(1, 6):

@@ -1,4 +1,4 @@
-"""What can be wrong with a database, and what is said of it."""
+"""Unusable databases, and the messages about them."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from tests.support.processes import free_port
 
 
 def test_a_new_file_is_made_with_its_folder_and_nobody_else_may_read_it(tmp_path: Path) -> None:
-    """Requests may name what a company runs."""
+    """Requests may contain confidential names."""
     path = tmp_path / "deep" / "bridge.db"
     SqlStore.open_sqlite(path).close()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_what_was_committed_is_there_after_closing(tmp_path: Path) -> None:
-    """The file is the truth."""
+    """The file is the source of truth."""
     store = SqlStore.open_sqlite(tmp_path / "bridge.db")
     store.commit(TickChanges("g", 7, requests=[record_of()], at=7))
     store.close()
@@ -46,17 +46,17 @@ def test_what_was_committed_is_there_after_closing(tmp_path: Path) -> None:
     again.close()
 
 
-def test_a_second_process_is_refused_and_told_who_holds_the_file(tmp_path: Path) -> None:
+def test_a_second_process_is_refused_with_the_id_of_the_first(tmp_path: Path) -> None:
     """Two bridges on one file would settle the same deliveries."""
     store = SqlStore.open_sqlite(tmp_path / "bridge.db")
-    with pytest.raises(StoreBusyError, match=f"in use by process {os.getpid()}; stop it, or give this one another"):
+    with pytest.raises(StoreBusyError, match=f"in use by process {os.getpid()}; stop it, or use another"):
         SqlStore.open_sqlite(tmp_path / "bridge.db")
     store.close()
     SqlStore.open_sqlite(tmp_path / "bridge.db").close()
 
 
-def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
-    """Nothing is overwritten that somebody may want back."""
+def test_a_file_that_is_no_database_is_refused_and_not_changed(tmp_path: Path) -> None:
+    """Nothing is overwritten that may still be needed."""
     path = tmp_path / "bridge.db"
     path.write_bytes(b"this is not a database" * 100)
     with pytest.raises(StoreCorruptError, match="damaged or not a database of retrain-bridge"):
@@ -64,7 +64,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) ->
     assert path.read_bytes() == b"this is not a database" * 100
 
 
-def test_a_damaged_page_is_said_to_be_damage(tmp_path: Path) -> None:
+def test_a_damaged_page_is_reported_as_damage(tmp_path: Path) -> None:
     """Not a traceback."""
     path = tmp_path / "bridge.db"
     store = SqlStore.open_sqlite(path)
@@ -94,19 +94,19 @@ def test_a_newer_schema_is_refused_with_both_versions(tmp_path: Path) -> None:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()
     with pytest.raises(
-        SchemaTooNewError, match="has schema 9999, this version knows up to 0002; run the newer version"
+        SchemaTooNewError, match="has schema 9999, this version supports up to 0002; run the newer version"
     ):
         SqlStore.open_sqlite(path)
 
 
 def test_a_full_disk_loses_nothing_that_was_committed_and_heals(tmp_path: Path) -> None:
-    """While there is no room a commit is refused whole; with room again the next one works."""
+    """While the disk is full, a commit fails as a whole; with space again, the next one succeeds."""
     store = SqlStore.open_sqlite(tmp_path / "bridge.db")
     store.commit(TickChanges("g", 1, requests=[record_of()], at=1))
     with store._write() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
     _limit(store, int(pages or 0))
-    with pytest.raises(StoreFullError, match="what was committed is safe, make room"):
+    with pytest.raises(StoreFullError, match="committed data is safe, free some space"):
         store.commit(TickChanges("g", 2, decisions=[decision(2) for _ in range(5000)], at=2))
     assert dict(store.load(0).slots) == {"g": 1}
     assert store.decisions(DecisionFilter()) == []
@@ -117,7 +117,7 @@ def test_a_full_disk_loses_nothing_that_was_committed_and_heals(tmp_path: Path) 
 
 
 def _limit(store: SqlStore, pages: int) -> None:
-    """Every connection of the pool may grow the file up to so many pages."""
+    """Limit the file to a number of pages, for every connection of the pool."""
     store._engine.dispose()
     event.listen(store._engine, "connect", lambda raw, _: raw.execute(f"PRAGMA max_page_count={pages}"))
 
@@ -125,19 +125,19 @@ def _limit(store: SqlStore, pages: int) -> None:
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     """The path and the reason."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match=r"file is not a folder; --storage\.path names one"):
+    with pytest.raises(StoreError, match=r"file is not a directory; correct --storage\.path"):
         SqlStore.open_sqlite(tmp_path / "file" / "bridge.db")
 
 
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("not a url", "not understood; write postgresql://"),
-        ("mysql://u:secret@h/d", "databases by URL are PostgreSQL, not mysql"),
+        ("not a url", "invalid; write postgresql://"),
+        ("mysql://u:secret@h/d", "a database URL must be PostgreSQL, not mysql"),
     ],
 )
 def test_a_wrong_url_is_refused_without_its_password(url: str, message: str) -> None:
-    """What would be right is said, the secret is not."""
+    """The message has the remedy, but not the secret."""
     with pytest.raises(StoreError, match=message) as caught:
         SqlStore.open_url(url)
     assert "secret" not in str(caught.value)
@@ -151,7 +151,7 @@ def test_a_database_server_that_is_away_is_a_store_error_without_the_password() 
 
 
 def test_a_second_process_on_one_postgresql_database_is_refused() -> None:
-    """Until the first has let go; another database is another matter."""
+    """Until the first one releases it; another database is not affected."""
     with postgres() as server:
         url = server.database()
         first = SqlStore.open_url(url)
@@ -163,7 +163,7 @@ def test_a_second_process_on_one_postgresql_database_is_refused() -> None:
 
 
 def test_postgresql_may_go_away_and_come_back() -> None:
-    """Meanwhile every call is a StoreError; afterwards the lock is taken again first, and everything is there."""
+    """During the outage every call is a StoreError; afterwards the lock is reacquired first, and all data is there."""
     with postgres() as server:
         store = SqlStore.open_url(server.database())
         store.commit(TickChanges("g", 1, requests=[record_of()], at=1))
@@ -195,18 +195,18 @@ while True:
 
 
 def test_every_acknowledged_commit_survives_kill_9_and_none_is_there_in_part(tmp_path: Path) -> None:
-    """A writer is killed ten times while it commits; each tick writes 50 decisions."""
+    """A writer is killed ten times during commits; each tick writes 50 decisions."""
     path = tmp_path / "bridge.db"
     for kills in range(10):
         writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True)
         assert writer.stdout is not None
-        told = [int(writer.stdout.readline()) for _ in range(5 + kills)]
+        printed = [int(writer.stdout.readline()) for _ in range(5 + kills)]
         writer.kill()
-        told += [int(line) for line in writer.stdout.read().split("\n")[:-1]]
+        printed += [int(line) for line in writer.stdout.read().split("\n")[:-1]]
         writer.wait(300)
         writer.stdout.close()
         store = SqlStore.open_sqlite(path)
         slot = store.load(0).slots["g"]
-        assert slot >= told[-1]
+        assert slot >= printed[-1]
         assert len(store.decisions(DecisionFilter(limit=100_000))) == 50 * slot
         store.close()

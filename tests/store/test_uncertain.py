@@ -1,4 +1,4 @@
-"""A COMMIT that nobody answers, on a real PostgreSQL behind a proxy that cuts: the story is that of a run without."""
+"""COMMITs of unknown outcome, on a real PostgreSQL behind a faulty proxy: results equal those without faults."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def through(proxy: CuttingProxy, url: str) -> str:
 
 
 class Taking:
-    """A receiver that takes everything."""
+    """Receiver that accepts everything."""
 
     integration = "fake"
     sends_resolved = False
@@ -54,7 +54,7 @@ class Taking:
 
 
 def stubborn(act: Callable[[], T]) -> T:
-    """As a scheduler, a courier's thread, or a person: what failed is done again."""
+    """Repeat a failed call, as a scheduler, a courier's thread or an operator does."""
     for _ in range(50):
         try:
             return act()
@@ -66,7 +66,7 @@ def stubborn(act: Callable[[], T]) -> T:
 def lived(
     store: Store, seed: int, begins: Callable[[], None] = lambda: None
 ) -> tuple[list[list[object]], list[str], World]:
-    """Twenty slots with ticks, deliveries, coordinators and people; requests and decisions, and what was sent."""
+    """Run twenty slots with ticks, deliveries, coordinators and operators; return requests, decisions, deliveries."""
     rng = random.Random(seed)
     rules = group(
         rule("Drifted", for_=10 * SECOND), rule("Careful", query="errors", limit=0.5, approval=True, cooldown=20_000)
@@ -83,7 +83,7 @@ def lived(
         stubborn(lambda: world.engine.evaluate("g", world.now))
         deliver(courier, world)
         act(world, rng)
-    world.now += 100 * SECOND  # leases of claims that were cut end
+    world.now += 100 * SECOND  # leases of interrupted claims expire
     deliver(courier, world)
     requests = [
         (item.id, item.state, item.acts, item.sent_at, item.ended_at, item.request.reasons, item.request.late)
@@ -94,7 +94,7 @@ def lived(
 
 
 def deliver(courier: Courier, world: World) -> None:
-    """All that is due."""
+    """Deliver everything that is due."""
     for _ in range(100):
         following = stubborn(lambda: courier.step(lambda: world.now))
         if following is None or following > world.now:
@@ -103,7 +103,7 @@ def deliver(courier: Courier, world: World) -> None:
 
 
 def act(world: World, rng: random.Random) -> None:
-    """What coordinators and people do between two slots; by the same dice in every run."""
+    """Act as coordinators and operators do between two slots; with the same random numbers in every run."""
     dice = [rng.random() for _ in range(3)]
     records = stubborn(world.requests)
     for record in records:
@@ -122,8 +122,8 @@ def act(world: World, rng: random.Random) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_connections_that_are_cut_at_commit_change_no_request_and_no_decision(cluster: Postgres, seed: int) -> None:
-    """A fifth of all COMMITs is cut: before the server got it, after, or while it is at it. The seed is printed."""
-    told, sent, _ = lived(MemoryStore(), seed)
+    """A fifth of all COMMITs is interrupted: before, after or while the server handles it. The seed is printed."""
+    expected, sent, _ = lived(MemoryStore(), seed)
     dice = random.Random(100 + seed)
     with cutting_proxy(cluster.port) as proxy:
         store = SqlStore.open_url(through(proxy, cluster.database()))
@@ -134,23 +134,23 @@ def test_connections_that_are_cut_at_commit_change_no_request_and_no_decision(cl
         cut, sent_again, world = lived(store, seed, begins)
         proxy.fate = lambda: PASS
         assert proxy.cuts > SLOTS, "the proxy cut too seldom to show anything"
-        for found, wanted in zip(cut, told, strict=True):
+        for found, wanted in zip(cut, expected, strict=True):
             assert found == wanted
         assert set(sent_again) == set(sent)
         assert all(
             item.state is DeliveryState.DELIVERED for record in world.requests() for item in store.deliveries(record.id)
         )
         store.close()
-    print(f"seed {seed}: {proxy.cuts} cuts, {len(told[0])} requests, {len(told[1])} decisions")
+    print(f"seed {seed}: {proxy.cuts} cuts, {len(expected[0])} requests, {len(expected[1])} decisions")
 
 
 @pytest.mark.parametrize("fate", [BEFORE, AFTER, RACING])
-def test_a_commit_without_an_answer_is_said_to_be_uncertain(cluster: Postgres, fate: str) -> None:
-    """And a load that follows sees what became of it, for good."""
+def test_a_commit_without_a_response_is_uncertain(cluster: Postgres, fate: str) -> None:
+    """A subsequent load sees the final outcome."""
     with cutting_proxy(cluster.port) as proxy:
         store = SqlStore.open_url(through(proxy, cluster.database()))
         proxy.fate = lambda: fate
-        with pytest.raises(StoreUncertainError, match="whether it was stored is not known"):
+        with pytest.raises(StoreUncertainError, match="may or may not have succeeded"):
             store.commit(TickChanges("g", 7, requests=[record_of()], at=7))
         proxy.fate = lambda: PASS
         assert store.doubts == 1
@@ -162,7 +162,7 @@ def test_a_commit_without_an_answer_is_said_to_be_uncertain(cluster: Postgres, f
 
 @pytest.mark.parametrize("fate", [BEFORE, AFTER])
 def test_a_settlement_without_an_answer_is_made_again_and_nothing_is_sent_twice(cluster: Postgres, fate: str) -> None:
-    """What the receiver said is kept until it is stored; the courier tells of it once."""
+    """The receiver's answer is kept until it is stored; the courier reports it once."""
     with cutting_proxy(cluster.port) as proxy:
         store = SqlStore.open_url(through(proxy, cluster.database()))
         world = World(group(rule()), store=store)
@@ -186,12 +186,12 @@ def test_a_settlement_without_an_answer_is_made_again_and_nothing_is_sent_twice(
         assert (item.state, item.attempts, item.kind) == (DeliveryState.DELIVERED, 1, Kind.FIRING)
         assert (receiver.ids, len(reports)) == ([record.id], 1)
         world.engine.recover(world.now)
-        assert world.engine.book.requests[record.id].state == "accepted"
+        assert world.state.episode_index.requests[record.id].state == "accepted"
         store.close()
 
 
 def test_a_request_by_hand_whose_commit_is_cut_is_made_once(cluster: Postgres) -> None:
-    """It was stored: the person is told so, and does not ask a second time."""
+    """It was stored: the operator gets a success, and does not repeat the action."""
     with cutting_proxy(cluster.port) as proxy:
         store = SqlStore.open_url(through(proxy, cluster.database()))
         world = World(group(rule()), store=store)
@@ -212,14 +212,14 @@ def test_a_request_by_hand_whose_commit_is_cut_is_made_once(cluster: Postgres) -
 # ------------------------------------------------------------ the lock
 
 
-def test_the_lock_is_taken_again_after_a_restart_of_the_server() -> None:
-    """Before anything is written; a second bridge is refused as before."""
+def test_the_lock_is_reacquired_after_a_restart_of_the_server() -> None:
+    """The lock is reacquired before anything is written; a second bridge is still refused."""
     with postgres() as server:
         url = server.database()
         store = SqlStore.open_url(url)
         server.program.kill()
         server.start()
-        with pytest.raises(StoreUncertainError, match="was lost and is taken again"):
+        with pytest.raises(StoreUncertainError, match="was lost and reacquired"):
             stubborn_but_for_uncertain(lambda: store.commit(TickChanges("g", 2, at=2)))
         assert dict(store.load(0).slots) == {}
         with pytest.raises(StoreBusyError):
@@ -230,7 +230,7 @@ def test_the_lock_is_taken_again_after_a_restart_of_the_server() -> None:
 
 
 def test_who_comes_second_after_a_restart_of_the_server_writes_nothing() -> None:
-    """Another bridge was faster: the first may not write a word any more."""
+    """Another bridge was faster: the first one must not write anything."""
     with postgres() as server:
         url = server.database()
         first = SqlStore.open_url(url)
@@ -248,12 +248,12 @@ def test_who_comes_second_after_a_restart_of_the_server_writes_nothing() -> None
 
 
 def test_a_lock_whose_connection_was_ended_is_noticed_by_the_next_write(cluster: Postgres) -> None:
-    """An administrator, or a firewall: the other connections live on."""
+    """By an administrator or a firewall: the other connections stay open."""
     url = cluster.database()
     store = SqlStore.open_url(url)
     store.commit(TickChanges("g", 1, at=1))
     end_lock_holder(cluster, url)
-    with pytest.raises(StoreUncertainError, match="was lost and is taken again"):
+    with pytest.raises(StoreUncertainError, match="was lost and reacquired"):
         store.commit(TickChanges("g", 2, at=2))
     store.check()
     with pytest.raises(StoreBusyError):
@@ -269,7 +269,7 @@ def end_lock_holder(cluster: Postgres, url: str) -> None:
 
 
 def stubborn_but_for_uncertain(act: Callable[[], object]) -> object:
-    """The first call after a restart may find a dead connection; what is asked for is what comes then."""
+    """The first call after a restart may fail on a dead connection; return the first result after that."""
     for _ in range(5):
         try:
             return act()

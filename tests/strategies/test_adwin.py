@@ -1,4 +1,4 @@
-"""ADWIN: river finds the same changes in the same samples; the window forgets what no longer fits."""
+"""ADWIN: same changes as river, sample by sample; the window drops its oldest samples."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ EXAMPLE: dict[str, Any] = {"standardise": {**PLAIN, "level": 0.5, "spread": 0.1,
 
 @pytest.mark.parametrize(("delta", "clock"), [(0.002, 32), (0.002, 8), (0.2, 1)])
 def test_river_finds_the_same_changes(delta: float, clock: int) -> None:
-    """Its default, ours, and a nervous one; four changes by a half to two sigmas."""
+    """River's default, ours, and a sensitive one; four changes by a half to two sigmas."""
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     draw = np.random.default_rng(seed)
     noise = draw.standard_normal(5000) + np.repeat([0.0, 2.0, 1.0, 1.5, 0.0], 1000)
     stream = noise.astype(np.float32).astype(np.float64)
     theirs, found = ADWIN(delta=delta, clock=clock), []
-    for place, value in enumerate(stream.tolist()):
+    for index, value in enumerate(stream.tolist()):
         theirs.update(value)
         if theirs.drift_detected:
-            found.append(place)
+            found.append(index)
     assert len(found) >= 3
     assert hits(detector("adwin", {"delta": delta, "clock": clock}), stream) == found
 
 
 def test_the_window_holds_as_much_as_fits() -> None:
-    """With four rows of buckets 75 samples: sizes, sum and variance are those of the latest ones."""
+    """75 samples with four rows of buckets: sizes, sum and variance are those of the latest ones."""
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     with pytest.MonkeyPatch.context() as patch:
@@ -62,16 +62,16 @@ def test_models_that_began_at_different_times_do_not_mix() -> None:
     params = {"standardise": PLAIN}
     together, alone = Story("adwin", params, 5), [Story("adwin", params) for _ in range(5)]
     codes = [together.see(row) for row in numbers]
-    for place, one in enumerate(alone):
-        assert [one.see(row[place])[0] for row in numbers] == [row[place] for row in codes]
-        assert "BREACHED" in [row[place] for row in codes]
+    for index, one in enumerate(alone):
+        assert [one.see(row[index])[0] for row in numbers] == [row[index] for row in codes]
+        assert "BREACHED" in [row[index] for row in codes]
 
 
 def test_a_reason_names_the_means() -> None:
-    """How far they are apart, in sigmas, and how far they might be."""
+    """Their difference in sigmas, and its limit."""
     story = Story("adwin", {"standardise": PLAIN})
-    for place in range(200):
-        story.see(place % 7 / 10 - 0.3)
+    for index in range(200):
+        story.see(index % 7 / 10 - 0.3)
     while story.see(2.0) == ["OK"]:
         pass
     assert story.reason() == "score 2 is 2 robust sigmas above its usual 0 (ADWIN 2.003, limit 1.195)"

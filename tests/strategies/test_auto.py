@@ -1,4 +1,4 @@
-"""auto: what is new is found, what is usual is not, and it says which; its parts against formulas."""
+"""auto: detection of new behaviour, silence on usual behaviour, reasons, and its parts against formulas."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from bridge.domain.rule import StrategySpec
 from bridge.domain.times import DAY, HOUR, MINUTE
 from bridge.domain.verdict import Cause, Code, Verdicts
 from bridge.strategies.registry import build
-from bridge.strategies.stats.block_maxima import BLOCK, Extremes
-from bridge.strategies.stats.seasonal_baseline import Habits
-from bridge.strategies.stats.share_cusum import Shares
+from bridge.strategies.stats.block_maxima import BLOCK, BlockMaxima
+from bridge.strategies.stats.seasonal_baseline import SeasonalBaseline
+from bridge.strategies.stats.share_cusum import ShareCusum
 
 EXAMPLE: dict[str, Any] = {}
 START = 1_700_006_400_000  # Wednesday, 15 November 2023, 00:00 UTC
@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 
 
 class Story:
-    """`auto` over some models."""
+    """Run of `auto` over some models."""
 
     def __init__(
         self, event: EventKind = EventKind.CUSTOM, models: int = 1, step: int = 5 * MINUTE, **params: Any
@@ -36,24 +36,28 @@ class Story:
         self.state = self.strategy.new_state(models)
         self.event, self.step, self.slot = event, step, START - step
         self.table = ModelTable()
-        self.index = np.array([self.table.row(ModelKey("p", "q", str(place))) for place in range(models)], np.int32)
+        self.index = np.array(
+            [self.table.row(ModelKey("p", "q", str(position))) for position in range(models)], np.int32
+        )
         self.batch: EventBatch | None = None
         self.verdicts: Verdicts | None = None
 
     def see(self, **columns: Any) -> list[str]:
-        """One sample of each model; the code of each, or the cause of not knowing."""
+        """Evaluate one sample per model; return each code, or the cause of an inconclusive verdict."""
         self.slot += self.step
         arrays = {name: np.atleast_1d(np.asarray(numbers, float)) for name, numbers in columns.items()}
         unit = 1000.0 if self.event is EventKind.LATENCY else 1.0
         self.batch = EventBatch("p95", self.event, self.slot, self.table, self.index, arrays, unit_ms=unit)
         self.verdicts = self.strategy.analyse_batch(self.batch, self.state)
-        told = zip(self.verdicts.code.tolist(), self.verdicts.cause.tolist(), strict=True)
-        return [Cause(cause).name if cause else Code(code).name for code, cause in told]
+        text = zip(self.verdicts.code.tolist(), self.verdicts.cause.tolist(), strict=True)
+        return [Cause(cause).name if cause else Code(code).name for code, cause in text]
 
     def run(self, values: Floats) -> list[int]:
-        """Places of the samples (n,) of one model at which it begins to be breached."""
+        """Return the positions of samples (n,) of one model at which it becomes breached."""
         codes = [self.see(value=value)[0] for value in values]
-        return [place for place, code in enumerate(codes) if code == "BREACHED" and codes[place - 1] != "BREACHED"]
+        return [
+            position for position, code in enumerate(codes) if code == "BREACHED" and codes[position - 1] != "BREACHED"
+        ]
 
     def reason(self) -> str:
         assert self.batch is not None
@@ -62,12 +66,12 @@ class Story:
 
 
 def course(days: float, seed: int, sigma: float = 0.05, step: int = 5 * MINUTE) -> Floats:
-    """A latency in seconds with a daily wave and AR(0.5) noise."""
+    """Return a latency in seconds with a daily wave and AR(0.5) noise."""
     draw = np.random.default_rng(seed)
     count = int(days * DAY / step)
     noise = draw.standard_normal(count) * sigma * math.sqrt(0.75)
-    for place in range(1, count):
-        noise[place] += 0.5 * noise[place - 1]
+    for position in range(1, count):
+        noise[position] += 0.5 * noise[position - 1]
     return np.asarray(0.2 * np.exp(0.3 * np.sin(2 * np.pi * np.arange(count) * step / DAY) + noise))
 
 
@@ -78,7 +82,7 @@ def drawn() -> int:
 
 
 def test_a_quiet_latency_asks_for_nothing_and_a_slow_one_is_found_within_two_hours() -> None:
-    """+30 % for good, after three weeks; nothing before."""
+    """A permanent +30 % after three weeks; no alarm before."""
     values = course(22, drawn())
     values[21 * 288 :] *= 1.3
     story = Story(EventKind.LATENCY)
@@ -88,19 +92,19 @@ def test_a_quiet_latency_asks_for_nothing_and_a_slow_one_is_found_within_two_hou
 
 
 def test_a_shift_is_told_with_the_usual_value_for_the_hour() -> None:
-    """A seventh more, in noise as large: no single sample is odd."""
+    """A seventh more, in noise as large: no single sample is an outlier."""
     values = course(10, 23, sigma=0.1)
     values[9 * 288 :] *= 1.2
     story = Story(EventKind.LATENCY)
     story.run(values[: 9 * 288])
     while story.see(value=values[(story.slot - START) // story.step + 1]) != ["BREACHED"]:
         pass
-    assert " is above its usual " in story.reason()
-    assert " for the hour, for too long (score " in story.reason()
+    assert " has stayed above its usual " in story.reason()
+    assert " for this hour (score " in story.reason()
 
 
 def test_a_value_that_was_never_there_is_found_at_once() -> None:
-    """Three times the level: the first sample, and the reason tells what was usual."""
+    """Three times the level: the first sample alarms, and the reason shows the usual level."""
     values = course(8, drawn())
     story = Story(EventKind.LATENCY)
     story.run(values[:-1])
@@ -118,7 +122,7 @@ def test_a_value_that_was_never_there_is_found_at_once() -> None:
 def test_only_changes_for_the_worse_count_unless_said_otherwise(
     event: EventKind, params: dict[str, Any], factor: float, code: str
 ) -> None:
-    """A fast answer is no fault; of a custom signal nobody knows which way is worse."""
+    """A fast response is no fault; for a custom signal the bad direction is unknown."""
     values = course(4, 7)
     story = Story(event, **params)
     story.run(values[:-1])
@@ -126,14 +130,14 @@ def test_only_changes_for_the_worse_count_unless_said_otherwise(
 
 
 def test_an_alarm_lasts_an_hour_after_the_last_odd_sample() -> None:
-    """So that `for` has something to wait for."""
+    """This gives `for` time to elapse."""
     values = course(4, 7)
     story = Story(EventKind.LATENCY)
     story.run(values[:-20])
     assert story.see(value=3.0) == ["BREACHED"]
-    told = story.reason()[story.reason().index("(score") :]
+    text = story.reason()[story.reason().index("(score") :]
     codes = [story.see(value=value)[0] for value in values[-20:-10]]
-    assert story.reason().endswith(told)  # the highest, not what is left of it
+    assert story.reason().endswith(text)  # the highest, not what is left of it
     codes += [story.see(value=value)[0] for value in values[-10:]]
     lasting = codes.index("OK")
     assert codes == ["BREACHED"] * lasting + ["OK"] * (20 - lasting)
@@ -141,7 +145,7 @@ def test_an_alarm_lasts_an_hour_after_the_last_odd_sample() -> None:
 
 
 def test_a_new_model_warms_up_for_a_day() -> None:
-    """Until there are peaks to compare with."""
+    """Until there are past peaks."""
     story = Story(EventKind.LATENCY)
     codes = [story.see(value=value)[0] for value in course(1.5, 3)]
     assert codes[:287] == ["WARMING_UP"] * 287
@@ -150,13 +154,13 @@ def test_a_new_model_warms_up_for_a_day() -> None:
 
 
 def test_numbers_every_minute_are_put_together_to_five() -> None:
-    """The mean of five, looked at with the last of them, is the same as one of it."""
+    """The mean of five, evaluated with the last of them, equals a single sample of that value."""
     minutes = course(3, 11, step=MINUTE)
     means = minutes.reshape(-1, 5).mean(1)
     fine, coarse = Story(step=MINUTE), Story(step=5 * MINUTE)
     coarse.slot += 4 * MINUTE  # the end of its window
-    for place, mean in enumerate(means):
-        for value in minutes[5 * place : 5 * place + 5]:
+    for position, mean in enumerate(means):
+        for value in minutes[5 * position : 5 * position + 5]:
             fine.see(value=value)
         coarse.see(value=mean)
     assert fine.state is not None
@@ -166,7 +170,7 @@ def test_numbers_every_minute_are_put_together_to_five() -> None:
 
 
 def test_a_number_that_is_only_scraped_again_is_no_new_one() -> None:
-    """An hourly source, asked every five minutes, teaches what it teaches when asked every hour."""
+    """An hourly source gives the same state whether queried every five minutes or every hour."""
     hours = course(6, 5, step=HOUR)
     story = Story(step=5 * MINUTE)
     for value in hours:
@@ -177,16 +181,16 @@ def test_a_number_that_is_only_scraped_again_is_no_new_one() -> None:
 
 
 def test_a_repeated_peak_becomes_usual() -> None:
-    """A nightly batch run is new once; after some nights it is not."""
+    """A nightly batch run alarms once; after some nights it does not."""
     values = course(20, 13)
     values[40::288] *= 4
     begins = Story(EventKind.LATENCY).run(values)
-    assert all(place < 9 * 288 for place in begins)
+    assert all(position < 9 * 288 for position in begins)
 
 
 @pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf, 1e300, -1e31])
 def test_what_is_no_number_is_neither_judged_nor_learnt(odd: float) -> None:
-    """The next sample finds everything as it was."""
+    """The state is unchanged for the next sample."""
     values = course(3, 17)
     one, other = Story(), Story()
     one.run(values[:-2])
@@ -200,7 +204,7 @@ def test_what_is_no_number_is_neither_judged_nor_learnt(odd: float) -> None:
 
 
 def test_an_error_rate_that_trebles_is_found_and_becomes_usual() -> None:
-    """Within an hour at 200 requests a window; after the alarm the new share is the usual one."""
+    """Within an hour at 200 requests per window; after the alarm the new rate is the usual one."""
     draw = np.random.default_rng(drawn())
     story = Story(EventKind.INFERENCE_ERROR)
     codes = [story.see(errors=draw.binomial(200, 0.02), total=200)[0] for _ in range(3 * 288)]
@@ -217,11 +221,11 @@ def test_the_reason_of_an_error_rate_has_both_shares() -> None:
         story.see(errors=2, total=200)
     while story.see(errors=20, total=200) != ["BREACHED"]:
         pass
-    assert story.reason().startswith("error rate p95 10 %, usual is 1")
+    assert story.reason().startswith("error rate p95 10 %, usually 1")
 
 
 def test_windows_without_requests_say_nothing_new() -> None:
-    """No traffic is neither good nor bad: what was known stays."""
+    """No traffic is neither good nor bad: the verdict stays."""
     story = Story(EventKind.INFERENCE_ERROR)
     for _ in range(288):
         story.see(errors=2, total=200)
@@ -233,15 +237,15 @@ def test_windows_without_requests_say_nothing_new() -> None:
 
 
 def test_the_evidence_is_the_binomial_likelihood_ratio() -> None:
-    """Against scipy, for twice the odds of what was learnt."""
-    shares = Shares()
+    """Compared with scipy, for twice the learnt odds."""
+    shares = ShareCusum()
     own = np.zeros(1, list(shares.fields))
     own["errors"], own["requests"], own["lived"], own["bursts"] = 49.5, 999.0, DAY, 1.0
     found = shares.step(np.array([9.0]), np.array([60.0]), np.array([5 * MINUTE]), np.array([5 * MINUTE]), own)
     usual = 50.0 / 1000.0
     odds = 2 * usual / (1 - usual)
-    wanted = stats.binom.logpmf(9, 60, odds / (1 + odds)) - stats.binom.logpmf(9, 60, usual)
-    assert found.total[0] == pytest.approx(wanted, abs=1e-12)
+    expected = stats.binom.logpmf(9, 60, odds / (1 + odds)) - stats.binom.logpmf(9, 60, usual)
+    assert found.total[0] == pytest.approx(expected, abs=1e-12)
     assert found.usual[0] == pytest.approx(usual)
     assert found.now[0] == pytest.approx(9 / 60)
 
@@ -250,26 +254,26 @@ def test_the_evidence_is_the_binomial_likelihood_ratio() -> None:
 
 
 def test_scores_are_in_spreads_of_the_peaks_of_blocks() -> None:
-    """Of ten blocks, by hand; equal weights while there are few."""
+    """Ten blocks by hand, with equal weights while there are few."""
     draw = np.random.default_rng(drawn())
-    extremes = Extremes(1)
+    extremes = BlockMaxima(1)
     own = np.zeros(1, extremes.fields)
     numbers = draw.gumbel(size=(10, 48))
-    for place, value in enumerate([*numbers.ravel().tolist(), 9.0]):
+    for position, value in enumerate([*numbers.ravel().tolist(), 9.0]):
         values = np.array([[[value, -value]]])
-        scores = extremes.step(values, START + place * BLOCK // 48, own)
+        scores = extremes.step(values, START + position * BLOCK // 48, own)
     for side, peaks in ((1, numbers.max(1)), (-1, (-numbers).max(1))):
-        wanted = (side * 9.0 - peaks.mean()) / peaks.std()
-        assert scores[0, 0, 0 if side == 1 else 1] == pytest.approx(wanted, rel=1e-6)
+        expected = (side * 9.0 - peaks.mean()) / peaks.std()
+        assert scores[0, 0, 0 if side == 1 else 1] == pytest.approx(expected, rel=1e-6)
 
 
 def test_scores_are_unknown_for_a_day() -> None:
-    """Six blocks have to be over."""
-    extremes = Extremes(1)
+    """Six blocks must be complete."""
+    extremes = BlockMaxima(1)
     own = np.zeros(1, extremes.fields)
     known = []
-    for place in range(9):
-        scores = extremes.step(np.array([[[float(place % 2), 0.0]]]), START + place * BLOCK, own)
+    for position in range(9):
+        scores = extremes.step(np.array([[[float(position % 2), 0.0]]]), START + position * BLOCK, own)
         known.append(bool(np.isfinite(scores[0, 0, 0])))
     assert known == [False] * 6 + [True] * 3
 
@@ -277,15 +281,15 @@ def test_scores_are_unknown_for_a_day() -> None:
 def test_surprises_of_correlated_noise_are_independent_and_of_size_one() -> None:
     """AR(0.8) around a daily wave: after some days, innovations in units of their standard deviation."""
     draw, models = np.random.default_rng(drawn()), 200
-    habits = Habits()
+    habits = SeasonalBaseline()
     own = np.zeros(models, list(habits.fields))
     noise, found = np.zeros(models), []
-    for place in range(20 * 288):
-        slot = START + place * 5 * MINUTE
+    for position in range(20 * 288):
+        slot = START + position * 5 * MINUTE
         noise = 0.8 * noise + 0.6 * draw.standard_normal(models)
-        wave = 5 * math.sin(2 * math.pi * place / 288)
+        wave = 5 * math.sin(2 * math.pi * position / 288)
         surprise = habits.step(100 + wave + noise, slot, np.full(models, 5 * MINUTE), own)
-        if place >= 14 * 288:
+        if position >= 14 * 288:
             found.append(surprise.z)
     z = np.array(found)
     assert abs(float(z.std()) - 1) < 0.08
@@ -295,14 +299,14 @@ def test_surprises_of_correlated_noise_are_independent_and_of_size_one() -> None
 def test_a_level_that_wanders_under_noise_does_not_add_up_to_a_shift() -> None:
     """The variance of means of three hours is below twice that of independent noise; whitening alone leaves 3.5."""
     draw, models = np.random.default_rng(drawn()), 100
-    habits = Habits()
+    habits = SeasonalBaseline()
     own = np.zeros(models, list(habits.fields))
     level, found = np.zeros(models), []
-    for place in range(21 * 288):
+    for position in range(21 * 288):
         level = 0.9995 * level + 0.005 * draw.standard_normal(models)
         values = level + 0.02 * draw.standard_normal(models)
-        z = habits.step(values, START + place * 5 * MINUTE, np.full(models, 5 * MINUTE), own).z
-        if place >= 14 * 288:
+        z = habits.step(values, START + position * 5 * MINUTE, np.full(models, 5 * MINUTE), own).z
+        if position >= 14 * 288:
             found.append(z)
     means = np.array(found).reshape(-1, 36, models).sum(1) / math.sqrt(36)
     assert float(means.var()) < 2.0

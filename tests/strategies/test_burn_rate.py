@@ -1,4 +1,4 @@
-"""Burn rates, by hand; the Wilson bound against scipy."""
+"""Burn rates by hand; the Wilson bound against scipy."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ NAN = float("nan")
 
 def batch(slot: int, errors: list[float], total: list[float]) -> EventBatch:
     table = ModelTable()
-    index = np.array([table.row(ModelKey("p", "q", str(place))) for place in range(len(errors))], np.int32)
+    index = np.array([table.row(ModelKey("p", "q", str(position))) for position in range(len(errors))], np.int32)
     columns = {"errors": np.array(errors, np.float64), "total": np.array(total, np.float64)}
     return EventBatch("failures", EventKind.INFERENCE_ERROR, slot, table, index, columns)
 
 
 class Story:
-    """One strategy that sees sample after sample of one model."""
+    """Run of a strategy over the samples of one model."""
 
     def __init__(self, params: dict[str, Any], step: int = 5 * MINUTE) -> None:
         self.strategy: RetrainStrategy = build(StrategySpec("burn_rate", params))
@@ -47,7 +47,7 @@ class Story:
         self.last: tuple[EventBatch, Verdicts] | None = None
 
     def see(self, errors: float, total: float, times: int = 1) -> tuple[str, str, float, float]:
-        """Code, cause, statistic and threshold after so many samples."""
+        """Return code, cause, statistic and threshold after so many samples."""
         for _ in range(times):
             self.slot += self.step
             one = batch(self.slot, [errors], [total])
@@ -72,7 +72,7 @@ def test_both_windows_have_to_burn() -> None:
 
 
 def test_the_long_window_forgets_what_is_older() -> None:
-    """An hour after the last error nothing of it is left."""
+    """An hour after the last error, the window is clear."""
     story = Story({**PLAIN, "pairs": [{"long": "1h", "short": "30m", "factor": 1}]})
     story.see(100, 100, 12)
     assert story.see(0, 100, 3)[0] == "BREACHED"
@@ -82,7 +82,7 @@ def test_the_long_window_forgets_what_is_older() -> None:
 
 
 def test_a_gap_is_not_traffic() -> None:
-    """After two hours without samples the hour before is forgotten, and little is known."""
+    """After two hours without samples, earlier samples are dropped, and the verdict is inconclusive."""
     story = Story(PLAIN)
     story.see(20, 100, 12)
     story.slot += 2 * HOUR
@@ -90,7 +90,7 @@ def test_a_gap_is_not_traffic() -> None:
 
 
 def test_a_short_window_is_known_before_the_long_one() -> None:
-    """Half of a window has to be seen: until then a calm short window is healthy, and a burning one is not known."""
+    """Half of a window must be seen: until then a calm short window is healthy, and a burning one inconclusive."""
     calm, burning = Story(PLAIN), Story(PLAIN)
     assert calm.see(0, 100) == ("OK", "NONE", 0.0, 10.0)
     assert burning.see(50, 100, 5)[:2] == ("INCONCLUSIVE", "WARMING_UP")
@@ -132,7 +132,7 @@ def test_the_wilson_bound_is_that_of_scipy() -> None:
 
 
 def test_windows_that_overlap_are_counted_once() -> None:
-    """A five-minute increase asked every minute: every fifth sample counts, and one failure is one."""
+    """A five-minute increase queried every minute: every fifth sample counts, and one failure counts once."""
     dense, sparse = Story(PLAIN, MINUTE), Story(PLAIN)
     for errors in (0, 0, 0, 20, 20, 20, 0, 3, 3, 40):
         assert dense.see(errors, 100, 5)[2:] == sparse.see(errors, 100)[2:]
@@ -151,7 +151,7 @@ def test_rates_are_made_counts_again() -> None:
     ("errors", "total"), [(NAN, 100.0), (1.0, NAN), (NAN, NAN), (float("inf"), 100.0), (-1.0, 100.0), (0.0, -1.0)]
 )
 def test_what_is_no_count_says_nothing_and_is_not_remembered(errors: float, total: float) -> None:
-    """Neither fires nor resolves; the next good sample goes on where the last one was."""
+    """It neither fires nor resolves; the next valid sample continues from the last one."""
     story = Story(PLAIN)
     story.see(20, 100, 12)
     assert story.see(errors, total)[:2] == ("INCONCLUSIVE", "NAN")
@@ -175,7 +175,7 @@ def test_no_traffic_is_not_known() -> None:
 
 
 def test_a_model_does_not_change_what_is_said_of_another() -> None:
-    """Ten models over random samples and gaps, in one batch and each by itself."""
+    """Ten models over random samples and gaps, in one batch and separately."""
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     draw = random.Random(seed)
@@ -185,14 +185,14 @@ def test_a_model_does_not_change_what_is_said_of_another() -> None:
     breached = 0
     for step in range(60):
         slot = START + step * 5 * MINUTE
-        here = [place for place in range(10) if draw.random() < 0.8]
+        here = [position for position in range(10) if draw.random() < 0.8]
         total = [draw.choice([0, 50, 200, NAN]) for _ in here]
         errors = [draw.choice([0, 0.05, 0.3]) * size for size in total]
         state = together[here]
         verdicts = strategy.analyse_batch(batch(slot, errors, total), state)
         together[here] = state
-        for row, place in enumerate(here):
-            one = strategy.analyse_batch(batch(slot, [errors[row]], [total[row]]), alone[place])
+        for row, position in enumerate(here):
+            one = strategy.analyse_batch(batch(slot, [errors[row]], [total[row]]), alone[position])
             assert (one.code[0], one.cause[0]) == (verdicts.code[row], verdicts.cause[row])
             assert repr(one.statistic[0]) == repr(verdicts.statistic[row])
         breached += int((verdicts.code == Code.BREACHED).sum())
@@ -200,7 +200,7 @@ def test_a_model_does_not_change_what_is_said_of_another() -> None:
 
 
 def test_what_it_remembers_goes_through_bytes() -> None:
-    """At most 2 KB of a model with three pairs of different windows."""
+    """At most 2 KB per model with three pairs of different windows."""
     pairs = [
         {"long": "1h", "short": "5m", "factor": 14.4},
         {"long": "6h", "short": "30m", "factor": 6},
@@ -221,7 +221,7 @@ def test_the_reason_is_told_in_factors_and_shares_of_the_budget() -> None:
     story.see(20, 100, 12)
     assert story.reason() == (
         "error rate failures burns the error budget at least 20 times as fast as an objective of 99 % allows,"
-        " over 1h and 5m (limit 10): 2.78 % of the budget of 30d in 1h"
+        " over 1h and 5m (limit 10): 2.78 % of the 30d budget spent in 1h"
     )
 
 
@@ -241,7 +241,7 @@ def test_the_reason_is_told_in_factors_and_shares_of_the_budget() -> None:
     ],
 )
 def test_wrong_parameters_are_refused(params: dict[str, Any], message: str | None) -> None:
-    """Each with what would be right."""
+    """Each message says what would be valid."""
     if message is None:
         assert build(StrategySpec("burn_rate", params)).name == "burn_rate"
         return

@@ -1,4 +1,4 @@
-"""Costs of keeping and of retraining: the change-point average by its definition, decisions by stories."""
+"""Costs of keeping and of retraining: the change-point average by its definition, decisions by scenarios."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAN = float("nan")
 
 
 class Story:
-    """One model's hours, of 1,000 requests each."""
+    """Hourly samples of one model, of 1,000 requests each."""
 
     def __init__(self, params: dict[str, Any], state: Any = None) -> None:
         self.strategy = build(StrategySpec("cost_aware", params))
@@ -52,7 +52,7 @@ class Story:
         return self.strategy.describe(self.batch, 0, self.last)
 
     def retrain(self) -> None:
-        """The next sample is of a new version."""
+        """Start a new version with the next sample."""
         assert self.state is not None
         self.state = self.strategy.successor(self.state)
 
@@ -72,7 +72,7 @@ def test_a_jump_is_worth_a_retraining_when_it_costs_more_over_a_models_life() ->
 
 
 def test_the_same_jump_is_not_worth_a_dear_one() -> None:
-    """And what an error costs counts as what a retraining costs."""
+    """The cost of an error matters as much as that of a retraining."""
     dear, cheap = Story(HOURLY | {"retraining_cost": 20_000}), Story(HOURLY | {"retraining_cost": 20_000})
     cheap = Story(HOURLY | {"retraining_cost": 20_000, "error_cost": 40})
     for story in (dear, cheap):
@@ -88,7 +88,7 @@ def test_an_error_rate_that_is_high_and_was_always_high_is_no_reason() -> None:
 
 
 def test_a_version_that_is_worse_than_those_before_it_is_retrained_after_a_while() -> None:
-    """Trained on a bad day: 20 % from the start, where trainings reach 5 %. At first its own start speaks for it."""
+    """Trained on a bad day: 20 % from the start, where trainings reach 5 %. At first its own start is the reference."""
     story = Story(HOURLY | {"retraining_cost": 2000})
     story.see(50, times=100)
     story.see(200, times=3)
@@ -101,7 +101,7 @@ def test_a_version_that_is_worse_than_those_before_it_is_retrained_after_a_while
 
 
 def test_trainings_that_brought_nothing_make_the_next_one_less_promising() -> None:
-    """20 % for good reasons: each training brings nothing, so the waits get longer; one that helps is told from it."""
+    """20 % for good reasons: trainings do not help, so the waits get longer; a training that helps is distinguished."""
     story = Story(HOURLY | {"retraining_cost": 1000})
     story.see(50, times=100)
     waits = []
@@ -110,10 +110,10 @@ def test_trainings_that_brought_nothing_make_the_next_one_less_promising() -> No
         reason = story.reason()
         story.retrain()
     assert waits == [2, 14, 53, 224]
-    assert "(so far 29 % of what was expected came true, and is counted)" in reason
+    assert "(scaled to the 29 % of past predictions that came true)" in reason
     story.see(50, times=30)
     story.see(200, times=8)
-    assert "(so far 51 %" in story.reason()
+    assert "(scaled to the 51 %" in story.reason()
 
 
 def test_a_version_that_is_as_good_as_those_before_it_is_kept() -> None:
@@ -126,7 +126,7 @@ def test_a_version_that_is_as_good_as_those_before_it_is_kept() -> None:
 
 
 def test_the_first_sample_after_a_change_waits_for_the_second() -> None:
-    """A training then would see both sides of it; unless an hour of waiting costs as much as a retraining."""
+    """A training would see both sides of it, unless an hour of waiting costs as much as a retraining."""
     story, urgent = Story(HOURLY), Story(HOURLY | {"retraining_cost": 100})
     for each in (story, urgent):
         each.see(50, times=48)
@@ -146,7 +146,7 @@ def test_models_that_never_last_are_not_retrained_for_a_gain_that_does_not_last(
 
 
 def test_nothing_beyond_the_horizon_counts() -> None:
-    """A long life is cut."""
+    """A long lifetime is capped."""
     story = Story(HOURLY | {"horizon": "6h"})
     story.see(50, times=200)
     story.see(100, times=20)
@@ -154,17 +154,17 @@ def test_nothing_beyond_the_horizon_counts() -> None:
 
 
 def test_errors_that_come_in_bursts_are_no_change() -> None:
-    """What scatters more than counts do says less; seed 3. Every tenth model may be asked for once, and is not."""
+    """Overdispersed counts are weaker evidence; seed 3. One request for every tenth model would be acceptable."""
     rng = np.random.default_rng(3)
-    asked = 0
+    requests = 0
     for _ in range(20):
         story = Story(HOURLY | {"retraining_cost": 1000})
-        asked += any(story.see(float(rng.binomial(1000, rng.beta(5, 95)))) == "BREACHED" for _ in range(100))
-    assert asked <= 4
+        requests += any(story.see(float(rng.binomial(1000, rng.beta(5, 95)))) == "BREACHED" for _ in range(100))
+    assert requests <= 4
 
 
 def test_a_history_that_gets_long_keeps_its_beginning() -> None:
-    """200 samples in 64 cells: what they say is what 200 cells would."""
+    """200 samples in 64 cells give the same result as 200 cells."""
     story = Story(HOURLY)
     story.see(50, times=160)
     story.see(100, times=40)
@@ -197,7 +197,7 @@ def test_slots_between_two_samples_are_not_counted() -> None:
 
 
 def test_a_version_without_a_sample_hands_on_what_it_was_given() -> None:
-    """It taught nothing."""
+    """There was nothing to learn."""
     story = Story(HOURLY)
     story.see(50, times=48)
     once = story.strategy.successor(story.state)
@@ -214,8 +214,8 @@ def test_the_reason_has_both_rates_and_both_costs() -> None:
     story.see(50, times=48)
     story.see(100, times=6)
     assert story.reason() == (
-        "error rate failures 10 %, and 5.03 % after a retraining: over the 2d that models of this pipeline last,"
-        " keeping it is expected to cost 2,680 more, a retraining costs 500"
+        "error rate failures 10 %, expected 5.03 % after retraining: over the 2d that models of this pipeline last,"
+        " keeping the model is expected to cost 2,680 more; a retraining costs 500"
     )
 
 
@@ -252,22 +252,22 @@ def by_definition(errors: NDArray[np.float64], total: NDArray[np.float64]) -> tu
 
 @pytest.mark.parametrize("cells", [1, 2, 5, 9, 40])
 def test_the_average_is_that_of_all_changes_one_by_one(cells: int) -> None:
-    """Of histories of different lengths in one batch, with different traffic; seed 8."""
+    """Histories of different lengths and traffic in one batch; seed 8."""
     rng = np.random.default_rng(8)
     total = rng.integers(50, 2000, (6, 64)).astype(np.float64)
     errors = rng.binomial(total.astype(np.int64), rng.uniform(0.01, 0.3, (6, 1))).astype(np.float64)
     errors[:, cells // 2 :] = np.minimum(errors[:, cells // 2 :] * 1.3, total[:, cells // 2 :])
     used = np.array([cells, max(cells - 1, 1), cells, 1, cells, min(cells + 3, 64)])
-    found = changes(errors, total, used)
+    result = changes(errors, total, used)
     for row, many in enumerate(used.tolist()):
         now, before = by_definition(errors[row, :many], total[row, :many])
-        assert found.now[row] == pytest.approx(now, rel=1e-6)
-        assert found.before[row] == pytest.approx(before, rel=1e-6)
+        assert result.now[row] == pytest.approx(now, rel=1e-6)
+        assert result.before[row] == pytest.approx(before, rel=1e-6)
 
 
 def test_a_change_in_the_last_cell_alone_is_told() -> None:
-    """And one that is older is not."""
+    """An older one is not reported."""
     errors = np.full((3, 64), 50.0)
     errors[0, 19], errors[1, 18:20] = 200, 200
-    found = changes(errors, np.full((3, 64), 1000.0), np.full(3, 20))
-    assert [round(float(share), 2) for share in found.newest] == [1.0, 0.0, 0.0]
+    result = changes(errors, np.full((3, 64), 1000.0), np.full(3, 20))
+    assert [round(float(share), 2) for share in result.newest] == [1.0, 0.0, 0.0]

@@ -1,4 +1,4 @@
-"""Time to a limit: lines by numpy and scipy, Fieller by its definition, coverage by simulation."""
+"""Time to a limit: lines against NumPy and scipy, Fieller by its definition, coverage by simulation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 
 
 class Story:
-    """One strategy that sees hourly samples of k models."""
+    """Run of a strategy over hourly samples of k models."""
 
     def __init__(self, params: dict[str, Any], models: int = 1, event: EventKind = EventKind.CUSTOM) -> None:
         self.strategy = build(StrategySpec("decay", params))
@@ -42,12 +42,12 @@ class Story:
         self.last = self.strategy.analyse_batch(self.batch, self.state)
         return self.last
 
-    def code(self, place: int = 0) -> str:
-        cause = Cause(self.last.cause[place])
-        return Code(self.last.code[place]).name if cause is Cause.NONE else cause.name
+    def code(self, position: int = 0) -> str:
+        cause = Cause(self.last.cause[position])
+        return Code(self.last.code[position]).name if cause is Cause.NONE else cause.name
 
-    def reason(self, place: int = 0) -> str:
-        return self.strategy.describe(self.batch, place, self.last)
+    def reason(self, position: int = 0) -> str:
+        return self.strategy.describe(self.batch, position, self.last)
 
 
 def ramp(story: Story, start: float, a_day: float, hours: int, noise: float = 0.0, seed: int = 1) -> None:
@@ -60,7 +60,7 @@ def ramp(story: Story, start: float, a_day: float, hours: int, noise: float = 0.
 
 
 def test_a_slow_fall_that_a_retraining_would_not_catch_is_a_breach() -> None:
-    """Two days from the limit, and a retraining takes three; ten days from it, nothing is asked."""
+    """Two days from the limit, while a retraining takes three; ten days from it, no request."""
     near, far = Story(DAYS), Story(DAYS)
     ramp(near, 0.90, -0.012, 60)  # 0.87 now: 0.02 to go
     ramp(far, 1.00, -0.012, 60)
@@ -70,14 +70,14 @@ def test_a_slow_fall_that_a_retraining_would_not_catch_is_a_breach() -> None:
 
 
 def test_the_same_fall_in_noise_waits_until_the_bound_is_below_the_lead_time() -> None:
-    """What counts is the latest time that is credible, not the best guess."""
+    """The upper confidence bound counts, not the best estimate."""
     story = Story(DAYS)
     ramp(story, 0.90, -0.012, 60, noise=0.05)
     assert story.code() == "OK"
 
 
 def test_a_rise_to_the_other_side_is_no_breach() -> None:
-    """An accuracy that gets better does not reach its minimum."""
+    """A rising accuracy does not reach its minimum."""
     story = Story(DAYS)
     ramp(story, 0.86, 0.012, 60, noise=0.001)
     assert story.code() == "OK"
@@ -101,16 +101,16 @@ def test_a_level_past_the_limit_is_a_breach_without_a_trend() -> None:
 
 
 def test_the_reason_says_when_in_units() -> None:
-    """Level, slope, the interval, and what a retraining takes."""
+    """Level, slope, interval and lead time."""
     story = Story(DAYS)
     ramp(story, 0.90, -0.012, 60, noise=0.002)
     assert story.reason() == (
-        "accuracy 0.87 falls 0.012 a day and reaches 0.85 within 1.5 to 1.8 days; a retraining takes 3d"
+        "accuracy 0.87 falls 0.012 per day and reaches 0.85 within 1.5 to 1.8 days; a retraining takes 3d"
     )
 
 
 def test_too_little_of_the_window_is_not_judged() -> None:
-    """Half of it by default: 32 full cells."""
+    """Half of it by default: 32 complete cells."""
     story = Story(DAYS)
     ramp(story, 0.90, -0.012, 32)
     assert story.code() == "WARMING_UP"
@@ -131,7 +131,7 @@ def test_a_missing_sample_is_said_and_counts_nothing() -> None:
 
 
 def test_what_is_older_than_the_window_is_forgotten() -> None:
-    """Also when nothing was seen for a while: a window later the model is as new."""
+    """Also after a gap: a window later the state is empty."""
     story = Story(DAYS)
     ramp(story, 0.90, -0.012, 60)
     story.see(0.5, step=70 * HOUR)
@@ -141,7 +141,7 @@ def test_what_is_older_than_the_window_is_forgotten() -> None:
 
 
 def test_models_that_come_and_go_do_not_touch_each_other() -> None:
-    """Each one's verdict is that of its own story, whenever it was there."""
+    """Each verdict depends only on the model's own samples."""
     rng = np.random.default_rng(7)
     paths = 0.9 - np.outer(np.arange(90), rng.uniform(0, 0.001, 6)) + rng.normal(0, 0.002, (90, 6))
     there = rng.random((90, 6)) < 0.8
@@ -154,13 +154,13 @@ def test_models_that_come_and_go_do_not_touch_each_other() -> None:
         some, slot = state[here], START + (hour + 1) * HOUR
         columns = {"value": paths[hour, here]}
         batch = EventBatch("accuracy", EventKind.CUSTOM, slot, ModelTable(), here.astype(np.int32), columns)
-        found = together.analyse_batch(batch, some)
+        result = together.analyse_batch(batch, some)
         state[here] = some
-        for place, model in enumerate(here.tolist()):
+        for position, model in enumerate(here.tolist()):
             singles[model].slot = slot - HOUR
             alone = singles[model].see(paths[hour, model])
-            assert repr(alone.statistic[0]) == repr(found.statistic[place])
-            assert alone.code[0] == found.code[place]
+            assert repr(alone.statistic[0]) == repr(result.statistic[position])
+            assert alone.code[0] == result.code[position]
 
 
 @pytest.mark.parametrize(
@@ -174,13 +174,13 @@ def test_models_that_come_and_go_do_not_touch_each_other() -> None:
     ],
 )
 def test_parameters_that_make_no_sense_are_refused(params: dict[str, Any]) -> None:
-    """No limit, limits the wrong way round, no lead time, a window without room for its cells."""
+    """No limit, reversed limits, no lead time, a window shorter than its cells."""
     with pytest.raises(ValidationError):
         build(StrategySpec("decay", params))
 
 
 def test_it_wants_to_see_one_window_before_it_speaks() -> None:
-    """So that a rule that is new need not wait for it."""
+    """A new rule need not wait for it."""
     assert Story(DAYS).strategy.history == 64 * HOUR
 
 
@@ -194,14 +194,14 @@ def test_the_line_is_that_of_scipy() -> None:
     y[:, 1::2] -= 3  # neighbours that differ: no correlation that would widen
     has = rng.random((5, 64)) < 0.9
     has[:, ::2] = True
-    found = fit(x, y, has, student(0.95, 64))
+    result = fit(x, y, has, student(0.95, 64))
     for row in range(5):
-        wanted = linregress(x[has[row]], y[row][has[row]])
-        assert found.slope[row] == pytest.approx(wanted.slope)
-        assert found.level[row] == pytest.approx(wanted.intercept)
-        assert found.var_slope[row] == pytest.approx(wanted.stderr**2)
-        assert found.var_level[row] == pytest.approx(wanted.intercept_stderr**2)
-        assert found.quantile[row] == pytest.approx(student_t.ppf(0.95, has[row].sum() - 2), rel=1e-5)
+        expected = linregress(x[has[row]], y[row][has[row]])
+        assert result.slope[row] == pytest.approx(expected.slope)
+        assert result.level[row] == pytest.approx(expected.intercept)
+        assert result.var_slope[row] == pytest.approx(expected.stderr**2)
+        assert result.var_level[row] == pytest.approx(expected.intercept_stderr**2)
+        assert result.quantile[row] == pytest.approx(student_t.ppf(0.95, has[row].sum() - 2), rel=1e-5)
 
 
 @pytest.mark.parametrize("probability", [0.75, 0.95, 0.995])
@@ -212,11 +212,11 @@ def test_quantiles_are_those_of_scipy(probability: float) -> None:
 
 
 def test_too_few_points_make_no_line() -> None:
-    """A quantile of 0 says so."""
+    """The quantile is 0."""
     has = np.zeros((2, 64), np.bool_)
     has[0, :LEAST], has[1, : LEAST - 1] = True, True
-    found = fit(np.arange(64.0), np.ones((2, 64)), has, student(0.95, 64))
-    assert (found.quantile > 0).tolist() == [True, False]
+    result = fit(np.arange(64.0), np.ones((2, 64)), has, student(0.95, 64))
+    assert (result.quantile > 0).tolist() == [True, False]
 
 
 def test_the_crossing_bounds_are_where_the_limit_enters_and_leaves_the_band() -> None:
@@ -238,7 +238,7 @@ def test_the_crossing_bounds_are_where_the_limit_enters_and_leaves_the_band() ->
 
 @pytest.mark.parametrize(("phi", "seen"), [(0.0, 0.915), (0.5, 0.894), (0.9, 0.850)])
 def test_the_interval_covers_what_it_promises(phi: float, seen: float) -> None:
-    """Of 90 % intervals 80 to 95 % hold the true crossing, also in noise that hangs together (63 cells, seed 1)."""
+    """90 % intervals cover the true crossing in 80 to 95 %, also in autocorrelated noise (63 cells, seed 1)."""
     rng, models, cells = np.random.default_rng(1), 20_000, 63
     z = rng.normal(size=(models, cells))
     for cell in range(1, cells):

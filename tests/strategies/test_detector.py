@@ -1,4 +1,4 @@
-"""What all detectors share: the words of a reason, and models that do not mix."""
+"""Behaviour shared by all detectors: reasons, and independence of models."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def test_numbers_are_written_as_people_write_them() -> None:
     ],
 )
 def test_a_reason_says_what_is_usual_and_when(standardise: dict[str, Any], when: str) -> None:
-    """By the reference, on the clock of its time zone."""
+    """By the kind of reference, in its time zone."""
     story = Story("seasonal_cusum", {"standardise": standardise}, step=30 * MINUTE)
-    for place in range(8 * 48):
-        story.see(100.0 + place % 2)
+    for index in range(8 * 48):
+        story.see(100.0 + index % 2)
     for _ in range(5):
         story.see(120.0)
     assert story.reason().startswith("score 120 is ")
@@ -52,7 +52,7 @@ def test_a_reason_says_what_is_usual_and_when(standardise: dict[str, Any], when:
 
 
 def test_a_reason_of_verdicts_that_came_from_elsewhere_has_no_usual_level() -> None:
-    """Verdicts that were copied carry no more than their numbers."""
+    """Copied verdicts carry only their numbers."""
     story = Story("ewma", {"standardise": PLAIN})
     story.see(1.5)
     assert story.batch is not None
@@ -74,8 +74,8 @@ def test_models_in_one_batch_do_not_mix(name: str) -> None:
     numbers[150:220, ::3] += 8
     numbers[draw.random(numbers.shape) < 0.1] = np.nan
     codes = np.array([together.see(row) for row in numbers])
-    for place, one in enumerate(alone):
-        assert [one.see(value)[0] for value in numbers[:, place].tolist()] == codes[:, place].tolist()
+    for index, one in enumerate(alone):
+        assert [one.see(value)[0] for value in numbers[:, index].tolist()] == codes[:, index].tolist()
     assert together.state is not None
     assert together.state.tobytes() == b"".join(one.state.tobytes() for one in alone if one.state is not None)
     assert {"WARMING_UP", "OK", "NAN", "BREACHED"} <= set(codes.ravel().tolist())
@@ -86,14 +86,14 @@ def test_a_shift_is_found_and_its_end_is(name: str) -> None:
     """Three sigmas for a day, five days after a calm start; an hour or two after its end all alarms are off again."""
     draw = np.random.default_rng(29)
     story = Story(name, {"standardise": {"reference": "version"}}, 30)
-    told = {}
-    for place in range(7 * 288):
-        shifted = 5 * 288 <= place < 6 * 288
+    text = {}
+    for index in range(7 * 288):
+        shifted = 5 * 288 <= index < 6 * 288
         codes = story.see(50 + draw.standard_normal(30) + 3 * shifted)
-        if place in {5 * 288 - 1, 5 * 288 + 60, 6 * 288 - 1, 6 * 288 + 60}:
-            told[place] = codes.count("BREACHED")
-    calm, found, last, over = (told[place] for place in sorted(told))
-    assert (calm, found, last) == (0, 30, 30)
+        if index in {5 * 288 - 1, 5 * 288 + 60, 6 * 288 - 1, 6 * 288 + 60}:
+            text[index] = codes.count("BREACHED")
+    calm, result, last, over = (text[index] for index in sorted(text))
+    assert (calm, result, last) == (0, 30, 30)
     assert over <= 1
     assert story.slot - START == 7 * DAY
     assert 60 * story.step == 5 * HOUR

@@ -1,4 +1,4 @@
-"""The e-process: against the closed form, its false alarms and delays exactly, and its runs by hand."""
+"""The e-process: against the closed form, with exact false alarm rates and delays, and runs by hand."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ NAN = float("nan")
 
 def batch(slot: int, errors: list[float], total: list[float]) -> EventBatch:
     table = ModelTable()
-    index = np.array([table.row(ModelKey("p", "q", str(place))) for place in range(len(errors))], np.int32)
+    index = np.array([table.row(ModelKey("p", "q", str(position))) for position in range(len(errors))], np.int32)
     columns = {"errors": np.array(errors, np.float64), "total": np.array(total, np.float64)}
     return EventBatch("failures", EventKind.INFERENCE_ERROR, slot, table, index, columns)
 
 
 class Story:
-    """One strategy that sees sample after sample of one model."""
+    """Run of a strategy over the samples of one model."""
 
     def __init__(self, step: int = 5 * MINUTE, **params: Any) -> None:
         self.strategy: RetrainStrategy = build(StrategySpec("error_e_process", {"p0": 0.01, **params}))
@@ -42,7 +42,7 @@ class Story:
         self.last: tuple[EventBatch, Verdicts] | None = None
 
     def see(self, errors: float, total: float, times: int = 1) -> tuple[str, str]:
-        """Code and cause after so many samples."""
+        """Return code and cause after so many samples."""
         for _ in range(times):
             self.slot += self.step
             one = batch(self.slot, [errors], [total])
@@ -109,13 +109,13 @@ def ever(p: float, looks: int, each: int, alpha: float = 0.01) -> np.ndarray:
 
 
 def test_false_alarms_over_500_looks_are_within_alpha() -> None:
-    """By enumeration, not by chance: at the worst error rate allowed, 10,000 requests, alpha 1 % and 10 %."""
+    """By enumeration, not simulation: at the worst acceptable error rate, 10,000 requests, alpha 1 % and 10 %."""
     assert 0.003 < ever(0.01, 500, 20)[-1] <= 0.01
     assert 0.03 < ever(0.01, 500, 20, alpha=0.1)[-1] <= 0.1
 
 
 def test_a_doubled_error_rate_is_found_soon() -> None:
-    """2 % instead of 1 %: half of the models within 1,500 requests, nine of ten within 3,200."""
+    """2 % instead of 1 %: half of the models within 1,500 requests, 90 % within 3,200."""
     fired = ever(0.02, 200, 20)
     median, late = (20 * (int(np.argmax(fired >= share)) + 1) for share in (0.5, 0.9))
     assert 1000 < median <= 1500
@@ -123,7 +123,7 @@ def test_a_doubled_error_rate_is_found_soon() -> None:
 
 
 def test_the_strategy_alarms_as_often_as_enumerated() -> None:
-    """5,000 models through the strategy itself, 100 looks: within five standard errors of the exact share."""
+    """5,000 models through the strategy, 100 evaluations: within five standard errors of the exact share."""
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     draw = np.random.default_rng(seed)
@@ -157,7 +157,7 @@ def test_the_prior_follows_p0_unless_it_is_given(params: dict[str, float], b: fl
 
 
 def test_what_was_proven_stays_until_as_many_good_requests_came() -> None:
-    """100 failures of 1000 requests fire; 900 healthy ones are not enough to take it back, 1000 are."""
+    """100 failures of 1000 requests fire; 900 healthy requests do not resolve it, 1000 do."""
     story = Story()
     assert story.see(100, 1000) == ("BREACHED", "NONE")
     proof = story.statistic
@@ -169,7 +169,7 @@ def test_what_was_proven_stays_until_as_many_good_requests_came() -> None:
 
 
 def test_a_proof_can_be_renewed() -> None:
-    """Still bad after a proof: the next one replaces it."""
+    """Still bad after a breach: new evidence replaces the old."""
     story = Story()
     story.see(100, 1000)
     first = story.statistic
@@ -178,7 +178,7 @@ def test_a_proof_can_be_renewed() -> None:
 
 
 def test_a_run_begins_anew() -> None:
-    """After a day, with nothing."""
+    """After a day, without evidence."""
     story = Story(restart="1d")
     assert story.see(1, 1000, 288) == ("OK", "NONE")
     assert story.counted() == (288.0, 288_000.0)
@@ -242,7 +242,7 @@ def test_parts_without_requests_keep_their_stake() -> None:
 
 
 def test_a_run_that_ends_healthy_takes_a_proof_back_and_one_that_does_not_keeps_it() -> None:
-    """A day after a proof by 100,000 requests, few came since."""
+    """A day after a breach by 100,000 requests, with few since."""
     good, bad = Story(), Story()
     for story, errors in ((good, 0), (bad, 2)):
         story.see(5000, 100_000)
@@ -253,7 +253,7 @@ def test_a_run_that_ends_healthy_takes_a_proof_back_and_one_that_does_not_keeps_
 
 
 def test_silence_neither_fires_nor_resolves() -> None:
-    """Two days without a sample, and without a request: the proof stays."""
+    """Two days without a sample or a request: the breach stays."""
     story = Story()
     story.see(100, 1000)
     story.slot += 2 * DAY
@@ -263,7 +263,7 @@ def test_silence_neither_fires_nor_resolves() -> None:
 
 @pytest.mark.parametrize(("errors", "total"), [(NAN, 9.0), (9.0, NAN), (float("inf"), 9.0), (-1.0, 9.0), (0.0, -9.0)])
 def test_what_is_no_count_is_not_counted(errors: float, total: float) -> None:
-    """And says nothing."""
+    """It is inconclusive."""
     story = Story()
     story.see(1, 100)
     assert story.see(errors, total) == ("INCONCLUSIVE", "NAN")
@@ -278,7 +278,7 @@ def test_a_model_without_requests_is_not_known() -> None:
 
 
 def test_parts_of_a_request_are_a_rate_and_say_nothing() -> None:
-    """0.5 is requests a second: as counts they would never fire, so the rule says that it knows nothing."""
+    """0.5 is requests per second: as counts they would never fire, so the verdict is inconclusive."""
     wrong, right = Story(), Story(samples="rate")
     assert wrong.see(0.25, 0.5) == ("INCONCLUSIVE", "INSUFFICIENT")
     assert wrong.counted() == (0.0, 0.0)
@@ -290,7 +290,7 @@ def test_parts_of_a_request_are_a_rate_and_say_nothing() -> None:
 
 
 def test_extrapolated_counts_are_rounded_to_the_safe_side() -> None:
-    """increase() gives 2.1 of 105.3 for 2 of 100; a float beside a whole number is that number."""
+    """increase() returns 2.1 of 105.3 for 2 of 100; a float close to an integer is rounded to it."""
     story = Story()
     story.see(2.1, 105.3)
     assert story.counted() == (2.0, 106.0)
@@ -299,14 +299,14 @@ def test_extrapolated_counts_are_rounded_to_the_safe_side() -> None:
 
 
 def test_windows_that_overlap_are_counted_once() -> None:
-    """A five-minute increase asked every minute: every fifth sample counts."""
+    """A five-minute increase queried every minute: every fifth sample counts."""
     story = Story(step=MINUTE)
     story.see(1, 100, 11)
     assert story.counted() == (3.0, 300.0)
 
 
 def test_a_model_does_not_change_what_is_said_of_another_and_bytes_bring_it_back() -> None:
-    """Random samples and gaps, in one batch whose memory goes through bytes, and each model by itself."""
+    """Random samples and gaps, in one batch whose state is serialised, and each model separately."""
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     draw = random.Random(seed)
@@ -316,15 +316,15 @@ def test_a_model_does_not_change_what_is_said_of_another_and_bytes_bring_it_back
     assert together is not None
     breached = 0
     for step in range(80):
-        here = [place for place in range(8) if draw.random() < 0.8]
+        here = [position for position in range(8) if draw.random() < 0.8]
         total = [draw.choice([0.0, 50.0, 400.0, NAN]) for _ in here]
         errors = [draw.choice([0, 0, 0.02, 0.1]) * size for size in total]
         state = together[here]
         verdicts = strategy.analyse_batch(batch(START + step * 5 * MINUTE, errors, total), state)
         together[here] = np.frombuffer(state.tobytes(), strategy.state_dtype)
-        for row, place in enumerate(here):
+        for row, position in enumerate(here):
             one = batch(START + step * 5 * MINUTE, [errors[row]], [total[row]])
-            single = strategy.analyse_batch(one, alone[place])
+            single = strategy.analyse_batch(one, alone[position])
             assert (single.code[0], single.cause[0]) == (verdicts.code[row], verdicts.cause[row])
             assert single.statistic[0] == pytest.approx(verdicts.statistic[row], rel=1e-12)
         breached += int((verdicts.code == Code.BREACHED).sum())
@@ -332,21 +332,21 @@ def test_a_model_does_not_change_what_is_said_of_another_and_bytes_bring_it_back
 
 
 def test_it_remembers_little() -> None:
-    """113 bytes of a model."""
+    """113 bytes per model."""
     dtype = build(StrategySpec("error_e_process", EXAMPLE)).state_dtype
     assert dtype is not None
     assert dtype.itemsize == 113
 
 
 def test_the_reason_says_how_strong_the_evidence_is() -> None:
-    """In odds, beside those that were needed."""
+    """As odds, beside the required odds."""
     story = Story()
     story.see(20, 500)
     assert story.reason() == (
-        "error rate failures: more than 1 % of the requests fail, by evidence of 92,152 to 1 (needed: 100 to 1)"
+        "error rate failures: more than 1 % of requests fail; evidence 92,152 to 1 (required: 100 to 1)"
     )
     story.see(500, 500)
-    assert story.reason().endswith("by evidence of more than 1,000,000,000 to 1 (needed: 100 to 1)")
+    assert story.reason().endswith("evidence more than 1,000,000,000 to 1 (required: 100 to 1)")
     story.see(50_000, 50_000)
     assert 1e299 < story.statistic < float("inf")
 
@@ -363,7 +363,7 @@ def test_the_reason_says_how_strong_the_evidence_is() -> None:
     ],
 )
 def test_wrong_parameters_are_refused(params: dict[str, Any], message: str) -> None:
-    """Each with what would be right."""
+    """Each message says what would be valid."""
     with pytest.raises(ValidationError) as caught:
         build(StrategySpec("error_e_process", params))
     assert message in str(caught.value)

@@ -22,19 +22,19 @@ def test_run_lengths_are_the_published_ones(weight: float, limit: float, shift: 
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     one = detector("ewma", {"weight": weight, "limit": limit})
-    found = run_lengths(one, np.random.default_rng(seed), shift, 4000, 10_000)
-    assert abs(float(found.mean()) - length) < 4 * float(found.std()) / 63 + 0.03 * length
+    result = run_lengths(one, np.random.default_rng(seed), shift, 4000, 10_000)
+    assert abs(float(result.mean()) - length) < 4 * float(result.std()) / 63 + 0.03 * length
 
 
 def test_the_mean_by_hand() -> None:
     """A fifth of what is new; the limit is L times the mean's own standard deviation, a third at 0.2."""
     story = Story("ewma", {"standardise": PLAIN, "weight": 0.2, "limit": 3})
-    told = []
+    text = []
     for value in (5.0, 0.0, -5.0):
         assert story.see(value) == ["OK"]
         assert story.verdicts is not None
-        told.append(round(float(story.verdicts.statistic[0]), 4))
-    assert told == [1.0, 0.8, 0.36]
+        text.append(round(float(story.verdicts.statistic[0]), 4))
+    assert text == [1.0, 0.8, 0.36]
     assert story.verdicts is not None
     assert story.verdicts.threshold.tolist() == [1.0]
     assert story.see(-5.0) == ["BREACHED"]

@@ -20,7 +20,7 @@ CALM, MOVED = [250.0, 500.0, 750.0, 1000.0], [100.0, 200.0, 400.0, 1000.0]
 
 
 def test_divergence_and_p_are_those_of_scipy() -> None:
-    """In bits; 200 random pairs, with half an observation more in each of eight cells."""
+    """In bits; 200 random pairs, with half an observation added to each of eight cells."""
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
@@ -37,7 +37,7 @@ def test_divergence_and_p_are_those_of_scipy() -> None:
 
 
 def test_it_has_to_be_past_its_limit_and_no_chance() -> None:
-    """0.1 bit of 1000 observations; of 20 the same shares may be chance."""
+    """0.1 bit with 1000 observations; with 20 the same shares may be chance."""
     one = batch([MOVED], [CALM], BOUNDS)
     assert judged("jensen_shannon", one) == [("BREACHED", "NONE")]
     assert judged("jensen_shannon", one, min_effect=0.15) == [("OK", "NONE")]
@@ -46,17 +46,17 @@ def test_it_has_to_be_past_its_limit_and_no_chance() -> None:
 
 
 def test_histograms_without_anything_in_common_are_almost_one_bit_apart() -> None:
-    """The end of the scale."""
+    """The upper end of the scale."""
     one = batch([[500.0, 1000.0, 1000.0, 1000.0]], [[0.0, 0.0, 500.0, 1000.0]], BOUNDS)
     verdicts = build(StrategySpec("jensen_shannon", EXAMPLE)).analyse_batch(one, None)
     assert verdicts.statistic[0] == pytest.approx(0.99, abs=0.01)
 
 
 def test_the_reason_says_bits() -> None:
-    """And what chance would be."""
+    """Divergence, p and their limits."""
     one = batch([MOVED], [CALM], BOUNDS, sum=[158.0], reference_sum=[120.0])
     strategy = build(StrategySpec("jensen_shannon", {}))
     assert strategy.describe(one, 0, strategy.analyse_batch(one, None)) == (
         "mean of latency +38 ms, 158 ms instead of 120 ms; Jensen-Shannon divergence 0.103 bit (limit 0.02), p 1.2e-61"
-        " (limit 0.0001); 1000 observations against 1000 of the reference"
+        " (limit 0.0001); 1000 observations, 1000 in the reference"
     )

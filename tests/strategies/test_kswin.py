@@ -1,4 +1,4 @@
-"""KSWIN: the test is scipy's, the changes are those of river."""
+"""KSWIN: the test against scipy, the changes against river."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def rounded(numbers: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(("window", "recent"), [(60, 30), (100, 50)])
 def test_river_finds_the_same_changes(window: int, recent: int) -> None:
-    """Where the earlier samples are as many as the latest, so that it draws all of them; river forgets the latest ones
+    """Both parts have equal size, so river draws all earlier samples; river drops the latest ones
     after a change, which are given to it again."""
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     draw = np.random.default_rng(seed)
     stream = rounded(draw.standard_normal(3000) * np.repeat([1, 1, 3], 1000) + np.repeat([0.0, 3.0, -3.0], 1000))
     theirs, found = KSWIN(alpha=1e-4, window_size=window, stat_size=recent, seed=1), []
-    for place, value in enumerate(stream.tolist()):
+    for index, value in enumerate(stream.tolist()):
         theirs.update(value)
         if theirs.drift_detected:
-            found.append(place)
-            latest = stream[place - recent + 1 : place + 1].tolist()
+            found.append(index)
+            latest = stream[index - recent + 1 : index + 1].tolist()
             theirs = KSWIN(alpha=1e-4, window_size=window, stat_size=recent, seed=1, window=latest)
     assert len(found) >= 2
     assert hits(detector("kswin", {"window": window, "recent": recent, "alpha": 1e-4}), stream) == found
@@ -57,7 +57,7 @@ def test_the_distance_is_that_of_scipy() -> None:
     memory = np.zeros(200, one.state_dtype)["own"].copy()
     for row in numbers:
         found = one.detect(row, memory)
-    tests = [ks_2samp(numbers[:70, place], numbers[70:, place], method="exact") for place in range(200)]
+    tests = [ks_2samp(numbers[:70, index], numbers[70:, index], method="exact") for index in range(200)]
     assert np.allclose(found.statistic, [test.statistic for test in tests], rtol=0, atol=1e-12)
     assert found.hit.tolist() == [bool(test.pvalue <= 1e-4) for test in tests]
     assert 20 < int(found.hit.sum()) < 180
@@ -76,7 +76,7 @@ def test_limits_are_those_of_the_exact_distribution() -> None:
 
 
 def test_a_wider_spread_around_the_same_level_is_found() -> None:
-    """What a detector of the mean does not see."""
+    """A detector of the mean misses this."""
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     draw = np.random.default_rng(seed)
@@ -87,7 +87,7 @@ def test_a_wider_spread_around_the_same_level_is_found() -> None:
 
 
 def test_samples_that_cannot_show_anything_are_refused() -> None:
-    """Five of ten never differ so much that chance 1e-5 says so."""
+    """Five of ten samples cannot reach alpha 1e-5."""
     with pytest.raises(ValidationError, match=r"alpha 1e-05 cannot be reached with 5 of 10 samples"):
         build(StrategySpec("kswin", {"window": 10, "recent": 5}))
     with pytest.raises(ValidationError, match="must leave five samples"):
@@ -95,10 +95,10 @@ def test_samples_that_cannot_show_anything_are_refused() -> None:
 
 
 def test_a_reason_names_the_distance() -> None:
-    """And the value beside its usual level."""
+    """Distance, limit, and the value beside its usual level."""
     story = Story("kswin", {"standardise": PLAIN, "alpha": 1e-4})
-    for place in range(100):
-        story.see(place % 7 / 10)
+    for index in range(100):
+        story.see(index % 7 / 10)
     while story.see(2.0) == ["OK"]:
         pass
     assert story.reason() == "score 2 is 2 robust sigmas above its usual 0 (KS distance 0.5, limit 0.4712)"

@@ -1,4 +1,4 @@
-"""The population stability index, by hand and against its distribution."""
+"""The population stability index: by hand and against its distribution."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CALM, MOVED = [250.0, 500.0, 750.0, 1000.0], [100.0, 200.0, 400.0, 1000.0]
 
 
 def test_index_and_p_are_those_of_the_formula() -> None:
-    """With half an observation more in each of four cells."""
+    """With half an observation added to each of four cells."""
     p, q = np.array([100.5, 100.5, 200.5, 600.5]) / 1002, np.array([250.5] * 4) / 1002
     expected = float(((p - q) * np.log(p / q)).sum())
     verdicts = build(StrategySpec("psi", EXAMPLE)).analyse_batch(batch([MOVED], [CALM], BOUNDS), None)
@@ -28,7 +28,7 @@ def test_index_and_p_are_those_of_the_formula() -> None:
 
 
 def test_it_has_to_be_past_its_limit_and_no_chance() -> None:
-    """The same index from 50 observations may be chance, and 0.5 is a limit that it does not pass."""
+    """The same index from 50 observations may be chance, and it does not exceed a limit of 0.5."""
     one = batch([MOVED], [CALM], BOUNDS)
     assert judged("psi", one) == [("BREACHED", "NONE")]
     assert judged("psi", one, min_effect=0.7) == [("OK", "NONE")]
@@ -52,12 +52,12 @@ def test_one_cell_tells_nothing() -> None:
 
 
 def test_the_reason_says_the_index() -> None:
-    """And what chance would be."""
+    """Index, p and their limits."""
     one = batch([MOVED], [CALM], BOUNDS, sum=[158.0], reference_sum=[120.0])
     strategy = build(StrategySpec("psi", {}))
     assert strategy.describe(one, 0, strategy.analyse_batch(one, None)) == (
         "mean of latency +38 ms, 158 ms instead of 120 ms; population stability index 0.59 (limit 0.2), p 1.2e-63"
-        " (limit 0.0001); 1000 observations against 1000 of the reference"
+        " (limit 0.0001); 1000 observations, 1000 in the reference"
     )
 
 

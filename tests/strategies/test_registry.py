@@ -1,4 +1,4 @@
-"""Finding strategies: shipped ones, and those of a user's own package."""
+"""Registry: shipped strategies, and those of installed packages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.contracts.test_strategies import batch_of
 
 
 class Fussy(RetrainStrategy):
-    """A user's strategy that writes `analyse` alone."""
+    """Plug-in strategy that implements only `analyse`."""
 
     name = "fussy"
 
@@ -40,7 +40,7 @@ def installed(monkeypatch):
     """Pretend that packages with these entry points are installed."""
 
     def install(*values: str) -> None:
-        points = [EntryPoint(f"p{place}", value, registry.GROUP) for place, value in enumerate(values)]
+        points = [EntryPoint(f"p{index}", value, registry.GROUP) for index, value in enumerate(values)]
         monkeypatch.setattr(registry, "entry_points", lambda group: points)
         registry.strategies.cache_clear()
 
@@ -50,7 +50,7 @@ def installed(monkeypatch):
 
 
 def test_a_strategy_of_a_users_package_is_used_by_name(installed) -> None:
-    """An entry point is all it takes; writing `analyse` alone is enough for batches."""
+    """An entry point suffices; `analyse` alone works for batches."""
     installed("tests.strategies.test_registry:Fussy")
     fussy = registry.build(StrategySpec("fussy", {"above": 0.5}))
     verdicts = guarded(fussy, batch_of([0.4, 0.6, float("nan")]), None)
@@ -59,7 +59,7 @@ def test_a_strategy_of_a_users_package_is_used_by_name(installed) -> None:
 
 
 def test_an_unknown_strategy_is_answered_with_the_nearest(installed) -> None:
-    """A slip of the finger is not a riddle."""
+    """A typo gets a suggestion."""
     with pytest.raises(StrategyError, match="unknown strategy 'treshold'; did you mean 'threshold'"):
         registry.build(StrategySpec("treshold"))
     with pytest.raises(StrategyError, match="known are: "):
@@ -67,7 +67,7 @@ def test_an_unknown_strategy_is_answered_with_the_nearest(installed) -> None:
 
 
 class Impostor(RetrainStrategy):
-    """Takes the name of a shipped one."""
+    """Plug-in with the name of a shipped strategy."""
 
     name = "threshold"
 
@@ -76,7 +76,7 @@ class Impostor(RetrainStrategy):
 
 
 class Nameless(RetrainStrategy):
-    """Forgot its name."""
+    """Plug-in without a name."""
 
     def analyse(self, model: ModelKey, event: ModelEvent) -> RetrainRequest | None:
         return None
@@ -85,26 +85,26 @@ class Nameless(RetrainStrategy):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("tests.strategies.test_registry:Impostor", "two strategies are called 'threshold'"),
+        ("tests.strategies.test_registry:Impostor", "two strategies are named 'threshold'"),
         ("tests.strategies.test_registry:Nameless", "has no name"),
         ("tests.strategies.test_registry:batch_of", "is not a RetrainStrategy"),
     ],
 )
 def test_a_wrong_plug_in_is_refused_at_once(installed, value: str, message: str) -> None:
-    """Two of one name would make a rule mean what the import order says."""
+    """With two of one name, the import order would decide."""
     installed(value)
     with pytest.raises(StrategyError, match=message):
         registry.strategies()
 
 
 def test_a_strategy_must_write_one_of_the_two_methods() -> None:
-    """Else both would call each other for ever."""
+    """Otherwise both would call each other endlessly."""
     with pytest.raises(TypeError, match="must define analyse_batch or analyse"):
         type("Empty", (RetrainStrategy,), {"name": "empty"})
 
 
 def test_wrongly_shaped_verdicts_are_the_strategys_failure() -> None:
-    """They would be given to the wrong models."""
+    """They would be assigned to the wrong models."""
 
     class Short(RetrainStrategy):
         name = "short"
@@ -112,5 +112,5 @@ def test_wrongly_shaped_verdicts_are_the_strategys_failure() -> None:
         def analyse_batch(self, batch, state):
             return ThresholdStrategy(max_drift_p=1).analyse_batch(batch_of([1.0]), None)
 
-    with pytest.raises(InternalError, match="gave 1 verdicts for 2 models"):
+    with pytest.raises(InternalError, match="returned 1 verdicts for 2 models"):
         guarded(Short(), batch_of([1.0, 2.0]), None)

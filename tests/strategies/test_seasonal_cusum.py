@@ -1,4 +1,4 @@
-"""CUSUM: published run lengths, episodes by hand, and what people read."""
+"""CUSUM: published run lengths, episodes by hand, and reasons."""
 
 from __future__ import annotations
 
@@ -29,33 +29,33 @@ def test_run_lengths_are_the_published_ones(h: float, shift: float, length: floa
     """Montgomery, Introduction to Statistical Quality Control, table 9.3: both sides, k = 0.5."""
     seed = random.randrange(10**6)
     print(f"seed {seed}")
-    found = run_lengths(detector("seasonal_cusum", {"h": h}), np.random.default_rng(seed), shift, 4000, 10_000)
-    assert abs(float(found.mean()) - length) < 4 * float(found.std()) / 63 + 0.005 * length
+    result = run_lengths(detector("seasonal_cusum", {"h": h}), np.random.default_rng(seed), shift, 4000, 10_000)
+    assert abs(float(result.mean()) - length) < 4 * float(result.std()) / 63 + 0.005 * length
 
 
 def test_one_side_alone_has_twice_the_run_length() -> None:
-    """336 samples at h = 4: what a rule sees of a signal of which only rises count."""
+    """336 samples at h = 4, for a signal of which only rises count."""
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     one = detector("seasonal_cusum", {"h": 4})
-    found = run_lengths(one, np.random.default_rng(seed), 0, 4000, 10_000, side=1)
-    assert abs(float(found.mean()) - 336) < 4 * float(found.std()) / 63 + 2
+    result = run_lengths(one, np.random.default_rng(seed), 0, 4000, 10_000, side=1)
+    assert abs(float(result.mean()) - 336) < 4 * float(result.std()) / 63 + 2
 
 
 def test_the_sums_by_hand() -> None:
-    """Each sample adds what it is out beyond 0.5; the sum never falls below 0."""
+    """Each sample adds its deviation beyond 0.5; the sum never falls below 0."""
     story = Story("seasonal_cusum", BARE)
-    told = []
+    text = []
     for value in (1.0, 2.0, -1.0, 2.0, 1.5, 1.5):
         story.see(value)
         assert story.verdicts is not None
-        told.append(round(float(story.verdicts.statistic[0]), 4))
-    assert told == [0.5, 2.0, 0.5, 2.0, 3.0, 4.0]
+        text.append(round(float(story.verdicts.statistic[0]), 4))
+    assert text == [0.5, 2.0, 0.5, 2.0, 3.0, 4.0]
     assert story.see(0.75) == ["BREACHED"]
 
 
 def test_an_alarm_lasts_until_the_signal_is_back() -> None:
-    """Both the sum and the mean of the latest deviations have to be back; then the next change is a new alarm."""
+    """Both the sum and the mean of recent deviations must be back; then the next change is a new alarm."""
     story = Story("seasonal_cusum", BARE)
     assert [story.see(3.0)[0] for _ in range(3)] == ["OK", "BREACHED", "BREACHED"]
     codes = [story.see(0.0)[0] for _ in range(30)]
@@ -64,7 +64,7 @@ def test_an_alarm_lasts_until_the_signal_is_back() -> None:
 
 
 def test_an_alarm_lasts_while_the_signal_stays_away_though_the_sum_forgets() -> None:
-    """0.6 sigmas from the level is not enough to raise the sum, and not back either."""
+    """0.6 sigmas from the level neither raises the sum much nor ends the alarm."""
     story = Story("seasonal_cusum", {**BARE, "k": 0.7})
     for _ in range(4):
         story.see(3.0)
@@ -87,7 +87,7 @@ def test_an_alarm_lasts_while_the_signal_stays_away_though_the_sum_forgets() -> 
     ],
 )
 def test_only_changes_for_the_worse_count(event: EventKind, side: str | None, value: float, code: str) -> None:
-    """A latency that falls asks for no retraining; of a custom signal nobody knows which way is worse."""
+    """A falling latency requests no retraining; for a custom signal the bad direction is unknown."""
     level = 1.0 if event is EventKind.LATENCY else 0.0
     params = {"standardise": {**PLAIN, "level": level}, "h": 4, **({} if side is None else {"side": side})}
     story = Story("seasonal_cusum", params, event=event)
@@ -95,7 +95,7 @@ def test_only_changes_for_the_worse_count(event: EventKind, side: str | None, va
 
 
 def test_not_knowing_changes_nothing() -> None:
-    """A missing number neither raises nor clears an alarm, and the sum goes on where it was."""
+    """A missing sample neither raises nor clears an alarm, and the sum stays."""
     story = Story("seasonal_cusum", BARE, models=2)
     story.see(3.0, 3.0)
     assert story.see(NAN, 3.0) == ["NAN", "BREACHED"]
@@ -105,12 +105,12 @@ def test_not_knowing_changes_nothing() -> None:
 
 def weeks(story: Story, draw: np.random.Generator, length: int, models: int, factor: float = 1.0) -> list[list[str]]:
     """A latency that follows the day and the week, times `factor`."""
-    found = []
+    result = []
     for _ in range(length // story.step):
         slot = story.slot + story.step
         wave = 0.3 * np.sin(2 * np.pi * slot / DAY) + 0.2 * np.sin(2 * np.pi * slot / (7 * DAY))
-        found.append(story.see(0.2 * factor * np.exp(wave + 0.05 * draw.standard_normal(models))))
-    return found
+        result.append(story.see(0.2 * factor * np.exp(wave + 0.05 * draw.standard_normal(models))))
+    return result
 
 
 def test_a_rise_that_the_daily_wave_hides_is_found() -> None:
@@ -131,11 +131,11 @@ def test_a_rise_that_the_daily_wave_hides_is_found() -> None:
 
 
 def test_a_reason_is_in_the_unit_of_the_signal() -> None:
-    """Value, distance, usual level and for when, and the sum beside its limit."""
+    """Value, distance, usual level with its hour, and the sum beside its limit."""
     story = Story("seasonal_cusum", {"standardise": {"season": "day"}}, event=EventKind.LATENCY,
                   signal="p95", unit_ms=1000, step=30 * MINUTE)  # fmt: skip
-    for place in range(3 * 48):
-        story.see(0.2 if place % 2 else 0.202)
+    for index in range(3 * 48):
+        story.see(0.2 if index % 2 else 0.202)
     for _ in range(5):
         story.see(0.212)
     assert story.reason() == (
@@ -151,21 +151,21 @@ def test_limits_have_to_be_positive() -> None:
 
 
 def test_limits_of_slower_sums_give_the_same_run_length() -> None:
-    """Siegmund's approximation, inverted: the limit itself, and others that were worked out by hand to two digits."""
-    found = same_run_length(0.5, 12.0, np.array([0.5, 0.25, 0.1]))
-    assert found == pytest.approx([12.0, 22.39, 48.57], abs=0.01)
-    for k, h in zip((0.5, 0.25, 0.1), found.tolist(), strict=True):
+    """Siegmund's approximation, inverted: the limit itself, and others computed by hand to two digits."""
+    result = same_run_length(0.5, 12.0, np.array([0.5, 0.25, 0.1]))
+    assert result == pytest.approx([12.0, 22.39, 48.57], abs=0.01)
+    for k, h in zip((0.5, 0.25, 0.1), result.tolist(), strict=True):
         x = 2 * k * (h + 1.166)
         assert (np.exp(x) - x - 1) / (2 * k * k) == pytest.approx(1_044_000, rel=0.01)
 
 
 def test_a_shift_that_whitening_hides_is_found_all_the_same() -> None:
-    """Two sigmas of an AR(0.9) signal are 0.46 of what is left: less than the allowance, and found within a day."""
+    """Two sigmas of an AR(0.9) signal are 0.46 after whitening: below the allowance, but detected within a day."""
     draw, story = np.random.default_rng(17), Story("seasonal_cusum", {"standardise": {"reference": "version"}}, 20)
     noise = draw.standard_normal(20)
     codes = []
-    for place in range(9 * 288):
+    for index in range(9 * 288):
         noise = 0.9 * noise + np.sqrt(0.19) * draw.standard_normal(20)
-        codes.append(story.see(100 + noise + (2.0 if place >= 8 * 288 else 0.0)))
+        codes.append(story.see(100 + noise + (2.0 if index >= 8 * 288 else 0.0)))
     assert {code for row in codes[288 : 8 * 288] for code in row} == {"OK"}
     assert codes[-1].count("BREACHED") >= 15

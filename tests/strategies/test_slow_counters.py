@@ -1,4 +1,4 @@
-"""Counters that step more seldom than the window: every step is counted once, and judged as if it had come evenly."""
+"""Counters that step less often than the window: every step counts once, as if it had come evenly."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def verdicts(name: str, window: int, every: int, counters: Counters) -> Codes:
 
 
 def first(hits: Flags, every: int) -> NDArray[np.int64]:
-    """When each column (k,) is hit first, in ms since the first slot; a large number where it never is."""
+    """Return the first hit of each column (k,), in ms since the first slot; a large number without one."""
     return np.where(hits.any(axis=0), hits.argmax(axis=0) * every, 1000 * DAY)
 
 
@@ -77,11 +77,11 @@ def test_the_same_verdicts_as_of_a_dense_twin(name: str, window: int, data: st.D
     late = 2 * period + window + every
     known, wanted = (first(codes != Code.INCONCLUSIVE, every) for codes in (slow, twin))
     assert (known <= wanted + late).all(), (known / HOUR, wanted / HOUR)
-    found, expected = (first(codes == Code.BREACHED, every) for codes in (slow, twin))
+    result, expected = (first(codes == Code.BREACHED, every) for codes in (slow, twin))
     began = BAD - DAY // 2
     assert began <= expected < 100 * DAY
-    assert (found >= began).all(), found / HOUR
-    assert (found <= expected + late).all(), (found / HOUR, expected / HOUR)
+    assert (result >= began).all(), result / HOUR
+    assert (result <= expected + late).all(), (result / HOUR, expected / HOUR)
 
 
 @seed(SEED)
@@ -104,7 +104,7 @@ def test_every_step_is_counted_once(window: int, every: int, periods: list[int],
 
 
 def test_a_window_whose_last_number_never_comes_is_judged() -> None:
-    """A number a minute, and the last one of each five is missing: looked at when the next window begins."""
+    """A sample per minute, with the last of each five missing: evaluated when the next window begins."""
     one = build(StrategySpec("auto", {}))
     state = one.new_state(2)
     table, index = ModelTable(), np.arange(2, dtype=np.int32)
@@ -113,9 +113,9 @@ def test_a_window_whose_last_number_never_comes_is_judged() -> None:
     for minute in range(3 * 24 * 60):
         value = float(draw.normal(100, 1)) * (5 if minute >= 3 * 24 * 60 - 30 else 1)
         whole = np.array([value, np.nan if minute % 5 == 4 else value])
-        found = one.analyse_batch(
+        result = one.analyse_batch(
             EventBatch("level", EventKind.CUSTOM, START + minute * MINUTE, table, index, {"value": whole}), state
         )
-        codes.append(found.code.tolist())
+        codes.append(result.code.tolist())
     assert codes[1500][0] == codes[1500][1] == Code.OK
     assert codes[-2] == [Code.BREACHED] * 2

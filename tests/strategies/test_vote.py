@@ -1,4 +1,4 @@
-"""Votes, by hand."""
+"""Votes by hand."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ NO_COUNTS = "strategy 'burn_rate' needs errors, total, and signal 'p95' has valu
 
 
 class Story:
-    """One model's slots."""
+    """Run of a strategy over the slots of one model."""
 
     def __init__(self, **params: Any) -> None:
         self.strategy = build(StrategySpec("vote", params))
@@ -61,7 +61,7 @@ def test_so_many_have_to_say_it_in_one_slot() -> None:
 
 
 def test_a_vote_counts_for_as_many_slots_as_are_said() -> None:
-    """A jump up and a fall, in one slot or two slots later, and no more three slots later."""
+    """A jump and a fall, in one slot or two slots later, but not three slots later."""
     both = {"at_least": 2, "of": [{"threshold": {"max": 0.8}}, {"threshold": {"min": 0.2}}], "within": 3}
     story = Story(**both)
     assert [story.see(value) for value in (0.9, 0.5, 0.1)] == ["OK 1", "OK 1", "BREACHED 2"]
@@ -70,13 +70,13 @@ def test_a_vote_counts_for_as_many_slots_as_are_said() -> None:
 
 
 def test_a_slot_without_a_number_passes_all_the_same() -> None:
-    """An old vote does not outlast its slots because nothing was known in between."""
+    """Inconclusive slots do not extend an old vote."""
     story = Story(at_least=2, within=2, of=[{"threshold": {"max": 0.8}}, {"threshold": {"min": 0.2}}])
     assert [story.see(value) for value in (0.9, NAN, 0.1)] == ["OK 1", "NAN", "OK 1"]
 
 
 def test_what_is_not_known_decides_only_where_it_could() -> None:
-    """The line is not known yet: one limit passed is not enough, none passed and none to come is healthy."""
+    """The line is unknown: one exceeded limit is not enough, none at all is healthy."""
     one_of = Story(at_least=1, of=[WEARS, {"threshold": {"min": 0.85}}])
     both = Story(at_least=2, of=[WEARS, {"threshold": {"min": 0.85}}])
     assert (one_of.see(0.8), both.see(0.8)) == ("BREACHED 1", "WARMING_UP")
@@ -98,11 +98,11 @@ def test_the_band_keeps_and_does_not_start() -> None:
 
 
 def test_the_reason_is_what_the_voters_say() -> None:
-    """With the slots, where it is more than one."""
+    """With the number of slots, if more than one."""
     story = Story(at_least=2, within=3, of=[{"threshold": {"max": 0.8}}, {"threshold": {"min": 0.2}}])
     story.see(0.9)
     story.see(0.1)
-    assert story.reason() == "drift: 2 of 2 within 3 slots: threshold before; drift 0.1 below 0.2"
+    assert story.reason() == "drift: 2 of 2 within 3 slots: threshold earlier; drift 0.1 below 0.2"
     plain = Story(at_least=1, **limits(0.5, 0.7))
     plain.see(0.6)
     assert plain.reason() == "drift: 1 of 2: drift 0.6 above 0.5"
@@ -116,7 +116,7 @@ def test_it_needs_and_wants_what_its_members_do() -> None:
 
 
 def test_a_new_version_begins_with_what_members_hand_on() -> None:
-    """What cost_aware learnt of trainings, and nothing of the line of the former version, nor of its votes."""
+    """The state of cost_aware is inherited; the line and the votes of the former version are not."""
     counting = {"cost_aware": {"retraining_cost": 100, "window": "1h"}}
     strategy = build(StrategySpec("vote", {"at_least": 2, "within": 3, "of": [WEARS, counting]}))
     state = strategy.new_state(1)
@@ -145,28 +145,28 @@ def test_a_new_version_begins_with_what_members_hand_on() -> None:
     ],
 )
 def test_votes_that_make_no_sense_are_refused(params: dict[str, Any]) -> None:
-    """More votes than voters, one voter, a voter without a name, no slot at all."""
+    """More votes than members, one member, a member without a name, zero slots."""
     with pytest.raises(ValidationError):
         build(StrategySpec("vote", params))
 
 
 def test_members_in_rule_files_are_checked_and_in_the_signals_unit() -> None:
-    """As strategies of rules are: by name, key, column, and with lengths of time."""
+    """As a rule's own strategy: by name, key, column, and with durations."""
     signal = SignalQuery("p95", EventKind.LATENCY, {"value": "x"}, unit="seconds", unit_ms=1000.0)
 
     def read(text: str) -> tuple[StrategySpec | None, list[str]]:
         document = parse(f"strategy:\n  vote:\n    at_least: 2\n    of:\n{text}", Document("a.yml"))
-        found = strategy_spec(document.value["strategy"], signal, document, ("strategy",))
-        return found, [str(problem) for problem in document.problems]
+        result = strategy_spec(document.value["strategy"], signal, document, ("strategy",))
+        return result, [str(problem) for problem in document.problems]
 
-    found, said = read("    - threshold: {max: 200ms}\n    - decay: {max: 1s, lead_time: 1d}\n")
+    result, said = read("    - threshold: {max: 200ms}\n    - decay: {max: 1s, lead_time: 1d}\n")
     assert said == []
-    assert found is not None
-    assert found.params["of"][0] == {"threshold": {"max": 0.2}}
-    assert found.params["of"][1]["decay"]["max"] == 1.0
-    assert build(found).name == "vote"
-    found, said = read("    - threshold: {maxi: 1, max: 2}\n    - burn_rate: {slo: 0.9}\n    - tresholt: {}\n")
-    assert found is None
+    assert result is not None
+    assert result.params["of"][0] == {"threshold": {"max": 0.2}}
+    assert result.params["of"][1]["decay"]["max"] == 1.0
+    assert build(result).name == "vote"
+    result, said = read("    - threshold: {maxi: 1, max: 2}\n    - burn_rate: {slo: 0.9}\n    - tresholt: {}\n")
+    assert result is None
     assert [line.partition(" ")[2].partition(" (")[0] for line in said] == [
         "strategy.vote.of[0].threshold.maxi: unknown key 'maxi'",
         f"strategy.vote.of[1].burn_rate: {NO_COUNTS}",

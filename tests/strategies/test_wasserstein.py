@@ -1,4 +1,4 @@
-"""The earth mover's distance: the bounds against scipy on the observations themselves."""
+"""The earth mover's distance: bounds against scipy on the raw observations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from scipy.stats import norm, wasserstein_distance
 
 from bridge.domain.rule import StrategySpec
-from bridge.strategies.histograms import pair_of
+from bridge.strategies.histograms import histogram_pair
 from bridge.strategies.registry import build
 from bridge.strategies.wasserstein import distances
 from tests.support.histograms import INF, NAN, batch, judged, of_samples
@@ -23,7 +23,7 @@ SUMS: dict[str, Any] = {"sum": [158.0], "reference_sum": [120.0]}
 
 
 def test_the_distance_is_always_between_the_bounds() -> None:
-    """300 random pairs in random buckets, half of them open above; and never less than the difference of the means."""
+    """300 random pairs in random buckets, half of them open above; never less than the difference of the means."""
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     rng = np.random.default_rng(seed)
@@ -34,7 +34,7 @@ def test_the_distance_is_always_between_the_bounds() -> None:
         bounds = [*np.unique(rng.uniform(0.1, 3, rng.integers(1, 20)).round(1)).tolist(), *top]
         bounds = sorted(set(bounds))
         one = of_samples(now, before, bounds)
-        pair = pair_of(one, slice(None), 1)
+        pair = histogram_pair(one, slice(None), 1)
         assert pair is not None
         least, most = distances(pair)
         exact = wasserstein_distance(now, before)
@@ -47,7 +47,7 @@ def test_the_distance_is_always_between_the_bounds() -> None:
 def test_the_bounds_leave_out_what_only_one_side_has() -> None:
     """By hand: with common bounds 0.2 and +Inf, a model's buckets are as wide as from 0 to 0.2."""
     rows = [[NAN, 90.0, 100.0, 100.0], [30.0, 90.0, 100.0, 100.0]]
-    pair = pair_of(batch(rows, [[10.0, 60.0, 100.0, 100.0]] * 2, BOUNDS), slice(None), 1)
+    pair = histogram_pair(batch(rows, [[10.0, 60.0, 100.0, 100.0]] * 2, BOUNDS), slice(None), 1)
     assert pair is not None
     least, most = distances(pair)
     # 0-0.2: 0.9 up; 0.2-0.4: 0.4 up | 0-0.1: 0.3, 0.1-0.2: 0.8, 0.2-0.4: 0.4
@@ -56,7 +56,7 @@ def test_the_bounds_leave_out_what_only_one_side_has() -> None:
 
 
 def test_exact_means_decide_where_there_are_sums() -> None:
-    """38 ms slower of 1000 observations: past a limit of 20 ms, and not past 40; faster counts as well."""
+    """38 ms slower with 1000 observations: past a limit of 20 ms, but not of 40; faster counts as well."""
     slower = batch([MOVED], [CALM], BOUNDS, **SUMS)
     faster = batch([CALM], [MOVED], BOUNDS, sum=[120.0], reference_sum=[158.0])
     for one in (slower, faster):
@@ -74,7 +74,7 @@ def test_p_is_that_of_the_means_with_the_widest_spread_that_the_buckets_allow() 
 
 
 def test_a_difference_of_few_observations_may_be_chance() -> None:
-    """The same 38 ms among 100 of 100: p is above 1 in 10,000."""
+    """The same 38 ms with 100 observations each: p is above 1 in 10,000."""
     small = [[count / 10 for count in row] for row in (MOVED, CALM)]
     one = batch([small[0]], [small[1]], BOUNDS, sum=[15.8], reference_sum=[12.0])
     assert judged("wasserstein", one, min_effect=0.02) == [("OK", "NONE")]
@@ -82,7 +82,7 @@ def test_a_difference_of_few_observations_may_be_chance() -> None:
 
 
 def test_without_sums_the_buckets_prove_it_or_cannot_tell() -> None:
-    """All of 0.1 to 0.2 went to 0.2 to 0.4 and beyond: at least the width between. Less is hidden in the buckets."""
+    """All of 0.1 to 0.2 moved to 0.2 to 0.4 and beyond: at least the width between. Less is hidden in the buckets."""
     low, high = [0.0, 1000.0, 1000.0, 1000.0], [0.0, 0.0, 0.0, 1000.0]
     assert judged("wasserstein", batch([high], [low], BOUNDS), min_effect=0.19) == [("BREACHED", "NONE")]
     assert judged("wasserstein", batch([high], [low], BOUNDS), min_effect=0.21) == [("INCONCLUSIVE", "BLIND")]
@@ -91,13 +91,13 @@ def test_without_sums_the_buckets_prove_it_or_cannot_tell() -> None:
 
 
 def test_one_model_without_a_sum_does_not_take_it_from_the_others() -> None:
-    """Each by what it has."""
+    """Each model by the columns that it has."""
     one = batch([MOVED, MOVED], [CALM, CALM], BOUNDS, sum=[NAN, 158.0], reference_sum=[120.0, 120.0])
     assert judged("wasserstein", one, min_effect=0.03) == [("INCONCLUSIVE", "BLIND"), ("BREACHED", "NONE")]
 
 
 def test_a_single_bucket_with_sums_is_enough() -> None:
-    """The mean is known whatever the buckets are; how far it may be off by chance is taken from a wide one."""
+    """The mean is known whatever the buckets are; its standard error assumes the widest spread."""
     one = batch([[1000.0]], [[1000.0]], (INF,), sum=[900.0], reference_sum=[100.0])
     assert judged("wasserstein", one, min_effect=0.5) == [("BREACHED", "NONE")]
     bare = batch([[1000.0]], [[1000.0]], (INF,))
@@ -110,11 +110,11 @@ def test_the_reason_is_told_in_units() -> None:
     strategy = build(StrategySpec("wasserstein", {"min_effect": 0.02}))
     assert strategy.describe(one, 0, strategy.analyse_batch(one, None)) == (
         "mean of latency +38 ms, 158 ms instead of 120 ms; moved by at least 38 ms (limit 20 ms), p 8.7e-09"
-        " (limit 0.0001); 1000 observations against 1000 of the reference"
+        " (limit 0.0001); 1000 observations, 1000 in the reference"
     )
 
 
 def test_it_needs_a_limit() -> None:
-    """What matters in the signal's unit, nobody can guess."""
+    """The least effect in the signal's unit has no default."""
     with pytest.raises(ValidationError, match="Field required"):
         build(StrategySpec("wasserstein", {}))

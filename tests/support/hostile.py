@@ -30,7 +30,6 @@ from bridge.domain.errors import BridgeError
 from bridge.domain.matchers import Matcher
 from bridge.domain.printable import printable
 from bridge.domain.regex import PROMETHEUS
-from bridge.domain.template import Template
 from bridge.domain.times import parse_duration, parse_rfc3339
 from bridge.net.hosts import host_of
 from bridge.net.redact import redact
@@ -39,6 +38,9 @@ from bridge.net.signature import SignatureError, verify
 from bridge.sources.decode import samples
 from bridge.sources.limits import limit_of
 from bridge.sources.silence_list import read_silences
+from bridge.templates.alert import AlertTemplate
+from bridge.templates.prometheus import Context
+from bridge.templates.values import AlertData
 from bridge.web.http.auth import _credentials
 from bridge.web.http.guard import _netloc
 from bridge.web.http.web_config import load_web_config
@@ -266,10 +268,16 @@ _SERIES = ["a", "{", "}", '="', '"', ",", " ", "\\", "x", "1", "+", "-", "_", "_
            "'", "`", "\\ud800", "\\x41", "\n"]  # fmt: skip
 _TIMES = ["1", "9" * 30, "h", "m", "ms", "y", "s", "T", "Z", ":", "-", "2026-11-09T00:00:00Z", "+00:00", ".", "٣", " "]
 
+
+def _template(text: str) -> None:
+    data, context = AlertData({"a": text}, {}, "", 1.5), Context(NOW, "", lambda expr, at: [])
+    AlertTemplate(text).expand_or_tell(data, context)
+
+
 TARGETS = (
     Target("matchers", _matchers, _MATCHERS, 14),
     Target("regular expressions", _regex, _REGEX, 14, most=2_000),
-    Target("templates", lambda text: Template(text).render({"a": text}, 1.5, None), _TEMPLATE, 12),
+    Target("templates", _template, _TEMPLATE, 12),
     Target("silences", _silences, [*_JSON, *_REGEX], 8, most=2_000),
     Target("answers of Prometheus", lambda text: samples(text.encode("utf-8", "replace")), _JSON, 6),
     Target("headers", _headers, _HEADERS, 10),

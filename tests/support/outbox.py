@@ -53,7 +53,7 @@ class FakeOutbox:
         for row in [row for row in self._waiting(destination) if row.next_at <= now][:limit]:
             row.state, row.worker, row.next_at = DeliveryState.LEASED, worker, now + lease
             row.attempt += 1
-            claims.append(Claim(row.id, destination, row.notification, worker, row.attempt, row.queued_at, row.next_at))
+            claims.append(Claim(row.id, destination, row.notification, worker, row.attempt, row.queued_at))
         return claims
 
     def settle(self, claim: Claim, delivery: Delivery, now: Timestamp, next_at: Timestamp) -> bool:

@@ -63,8 +63,7 @@ def soak(
     """Make so many requests, one after another of 500 models each second; a reading after `every` of them."""
     store = SqlStore.open_sqlite(folder / "bridge.db")
     routes = FixedRoutes(destinations=(PLACE,), reporting=False)
-    world = World(group(rule("Drifted"), interval=SECOND), store=store, routes=routes)
-    world.engine.trails = Trails()
+    world = World(group(rule("Drifted"), interval=SECOND), store=store, routes=routes, trails=Trails())
     receiver = Taking()
     courier = Courier(
         PLACE, receiver, store, "w", DeliverySettings(), lambda _: None, world.commands.settled, random.Random(1)

@@ -14,11 +14,15 @@ from bridge.domain.request import Decision, RequestRecord, RequestState
 from bridge.domain.rule import Cooldown, Gates, Group, Rule, SignalQuery, StrategySpec
 from bridge.domain.times import HOUR, SECOND, Duration, Timestamp
 from bridge.domain.verdict import Cause
+from bridge.engine.access import EngineSettings, EngineState
 from bridge.engine.api.commands import EngineCommands
 from bridge.engine.api.views import ReloadResult
 from bridge.engine.engine import Engine
+from bridge.engine.evaluation.expansion import External
+from bridge.engine.evaluation.rule import RuleEvaluator
+from bridge.engine.evaluation.trail import Trails
 from bridge.engine.requests.gates import Recipients
-from bridge.ports import DecisionFilter, RequestFilter, StatusReport, Store, TickReport
+from bridge.ports import DecisionFilter, RequestFilter, Sample, StatusReport, Store, TickReport
 from bridge.store.memory import MemoryStore
 
 START: Timestamp = 1_700_000_000_000
@@ -40,6 +44,8 @@ class ScriptedSource:
     down: SourceError | None = None
     partial: bool = False
     series: bytes = b'{"instance":"i1"}'
+    results: dict[str, list[Sample] | SourceError] = field(default_factory=dict)
+    evaluated: list[tuple[str, Timestamp]] = field(default_factory=list)
 
     def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
         self.asked.append((query.name, at))
@@ -57,6 +63,13 @@ class ScriptedSource:
     def history(self, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration) -> Iterator[EventBatch]:
         for slot in slots:
             yield self.instant(query, slot, slot - offset)
+
+    def evaluate(self, expr: str, at: Timestamp) -> list[Sample]:
+        self.evaluated.append((expr, at))
+        found = self.results.get(expr, [])
+        if isinstance(found, SourceError):
+            raise found
+        return found
 
 
 @dataclass
@@ -107,12 +120,16 @@ class World:
     """An engine with one group; `tick` moves to the next slot and evaluates it."""
 
     def __init__(
-        self, group: Group, *, store: Store | None = None, routes: FixedRoutes | None = None, gates: Gates | None = None
-    ) -> None:
+        self, group: Group, *, store: Store | None = None, routes: FixedRoutes | None = None,
+        gates: Gates | None = None, trails: Trails | None = None,
+    ) -> None:  # fmt: skip
         self.store: Store = store or MemoryStore()
         self.group = group
         self.routes = routes or FixedRoutes()
         self.gates = gates or Gates(settle=0)
+        self.external = External({"cluster": "eu"}, "http://bridge/x")
+        self.settings = EngineSettings(self.routes, self.gates, catch_up_limit=HOUR, external=self.external)
+        self.trails = trails
         self.now = group.slot_at(START)
         self.script: dict[tuple[str, Timestamp], Answer] = {}
         self.restart()
@@ -121,9 +138,9 @@ class World:
         """As after kill -9: only what the store holds is left."""
         table = ModelTable()
         self.source = ScriptedSource(table, self.script)
-        self.engine = Engine(self.source, self.store, table)
+        self.engine = Engine(self.source, self.store, table, trails=self.trails)
         self.engine.start(self.now)
-        self.engine.configure([self.group], self.routes, self.gates, catch_up_limit=HOUR)
+        self.engine.configure([self.group], self.settings)
         self.commands = EngineCommands(
             self.engine, self.store, self.store,
             reload=lambda: ReloadResult(ok=True), wake=lambda: None, now=lambda: self.now,
@@ -132,7 +149,23 @@ class World:
     def reconfigure(self, group: Group) -> None:
         """A reload."""
         self.group = group
-        self.engine.configure([group], self.routes, self.gates, catch_up_limit=HOUR)
+        self.engine.configure([group], self.settings)
+
+    def change(self, *, source: ScriptedSource | None = None, **settings: object) -> None:
+        """Reload with other settings, or another source."""
+        self.settings = replace(self.settings, **settings)  # type: ignore[arg-type]
+        self.source = source or self.source
+        self.engine.configure([self.group], self.settings, source=source)
+
+    @property
+    def state(self) -> EngineState:
+        """The engine's state; the tests have one thread, so it may leave the block."""
+        with self.engine.read() as state:
+            return state
+
+    def rule(self, name: str) -> RuleEvaluator:
+        """A rule's evaluator."""
+        return self.state.rules[name]
 
     def say(self, answer: Answer, *, signal: str = "drift", at: Timestamp | None = None) -> None:
         """What the source answers for the next slot (or for `at`)."""

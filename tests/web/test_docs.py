@@ -1,4 +1,4 @@
-"""docs/api.md, docs/metrics.md and docs/web-config.md keep up with the code."""
+"""Completeness of docs/api.md, docs/metrics.md and docs/web-config.md."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def headings(name: str) -> list[str]:
 
 
 def section(name: str, heading: str) -> str:
-    """The text below a heading."""
+    """Return the text below a heading."""
     return page(name).partition(f"### {heading}\n")[2].partition("\n#")[0]
 
 
 def test_every_metric_has_its_heading_and_its_type() -> None:
-    """And no heading is of a metric that is gone."""
+    """No heading is left over from a removed metric."""
     text = telemetry.Telemetry(FakeQueries()).render(AT).decode()
     kinds = dict(re.findall(r"^# TYPE (retrain_bridge_\S+) (\S+)$", text, re.MULTILINE))
     assert sorted(headings("metrics")) == sorted(kinds)
@@ -45,7 +45,7 @@ def test_every_metric_has_its_heading_and_its_type() -> None:
 
 
 def test_every_label_value_is_listed() -> None:
-    """The closed sets."""
+    """For labels with a fixed set of values."""
     for name, words in (
         ("decisions_total", Outcome), ("events_total", EventKind), ("model_state", ModelState),
         ("model_held", HoldReason),
@@ -57,13 +57,13 @@ def test_every_label_value_is_listed() -> None:
 
 
 def test_every_choice_of_model_metrics_is_explained() -> None:
-    """The flag's values."""
+    """All values of the flag."""
     for choice in CHOICES:
         assert re.search(rf"^\| `{choice}`", page("metrics"), re.MULTILINE), choice
 
 
 def test_every_call_has_its_heading() -> None:
-    """From the OpenAPI document, and the page."""
+    """All operations of the OpenAPI document, and the web page."""
     app = create_app(FakeQueries(), FakeCommands(), WebSettings(), lambda _: b"", WebConfig(), lambda: AT)
     paths = TestClient(app, base_url="http://127.0.0.1").get("/openapi.json").json()["paths"]
     calls = {
@@ -74,7 +74,7 @@ def test_every_call_has_its_heading() -> None:
 
 
 def test_every_parameter_is_named() -> None:
-    """In the section of its call."""
+    """In the section of its operation."""
     app = create_app(FakeQueries(), FakeCommands(), WebSettings(), lambda _: b"", WebConfig(), lambda: AT)
     paths = TestClient(app, base_url="http://127.0.0.1").get("/openapi.json").json()["paths"]
     named = 0
@@ -89,14 +89,14 @@ def test_every_parameter_is_named() -> None:
 
 
 def test_every_field_and_state_of_a_report_is_named() -> None:
-    """What a coordinator may say."""
+    """All fields that a coordinator may send."""
     text = section("api", "POST /api/v1/requests/{id}/status")
     for word in (*StatusBody.__struct_fields__, *STATES):
         assert f"`{word}`" in text, word
 
 
 def test_every_key_of_the_web_config_file_has_its_line() -> None:
-    """And every value of a closed set is named."""
+    """Every value of a fixed set is listed too."""
     keys = [*WebConfig.model_fields, *(f"tls_server_config.{key}" for key in TlsServer.model_fields)]
     for key in keys:
         assert re.search(rf"^\| `{re.escape(key)}` \|", page("web-config"), re.MULTILINE), key
@@ -106,7 +106,7 @@ def test_every_key_of_the_web_config_file_has_its_line() -> None:
 
 
 def test_the_example_of_a_web_config_file_is_accepted(tmp_path: Path) -> None:
-    """With every key in it."""
+    """It contains every key."""
     [block] = re.findall(r"```yaml\n# web\.yml\n(.*?)```", page("web-config"), re.DOTALL)
     file = tmp_path / "web.yml"
     file.write_text(block)

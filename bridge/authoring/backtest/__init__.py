@@ -1,1 +1,1 @@
-"""Evaluation of rules over history, and its report."""
+"""Backtests: evaluation of rules over history, and reports."""

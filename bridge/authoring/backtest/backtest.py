@@ -1,4 +1,4 @@
-"""Rules over history: the live engine, fed from range queries, with its life cycle and its gates. Nothing is sent."""
+"""Backtest of rules: the live engine with its life cycle and gates, fed by range queries. Nothing is sent."""
 
 from __future__ import annotations
 
@@ -16,19 +16,22 @@ from bridge.domain.model import ModelTable
 from bridge.domain.route import Route
 from bridge.domain.rule import Gates, Group
 from bridge.domain.times import DAY, HOUR, Duration, Timestamp
-from bridge.engine.engine import RETIRE_AFTER
+from bridge.engine.access import RETIRE_AFTER
 from bridge.engine.replay.replay import NoDestinations, Replay
 from bridge.ports import MetricSource
 from bridge.sources.config import PrometheusConfig
 from bridge.sources.prometheus import PrometheusSource
 
 PARTS = 50
-PATIENCE = 20  # slots in a row without any answer
+PATIENCE = 20  # consecutive slots without any answer before the backtest stops
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is replayed: rules and gates as the live bridge would have them. timeout in seconds."""
+    """Rules and gates to replay, as the live bridge would have them.
+
+    timeout: of a query, in seconds.
+    """
 
     groups: tuple[Group, ...]
     prometheus: PrometheusConfig
@@ -40,16 +43,16 @@ class Plan:
     timeout: float = 30.0
 
     def at_step(self, step: Duration) -> Plan:
-        """Every group evaluated at `step` instead of its own interval."""
+        """Return the plan with every group evaluated at `step` instead of its own interval."""
         return replace(self, groups=tuple(replace(group, interval=step) for group in self.groups))
 
     def source(self, table: ModelTable) -> PrometheusSource:
-        """The server that it asks."""
+        """Return the Prometheus server to query."""
         return PrometheusSource(self.prometheus, table, self.base_dir, timeout=self.timeout)
 
 
 def of_config(path: Path, url: str = "") -> Plan:
-    """As `path` configures the bridge; `url` instead of its Prometheus. Raises ConfigError."""
+    """Return the plan of a bridge.yml, with `url` instead of its Prometheus if given. Raises ConfigError."""
     config = load(path)
     server = config.prometheus.model_copy(update={"url": _server(url).url}) if url else config.prometheus
     return Plan(
@@ -59,7 +62,7 @@ def of_config(path: Path, url: str = "") -> Plan:
 
 
 def of_rules(paths: Sequence[Path], url: str) -> Plan:
-    """Rule files by themselves, with the defaults of an empty bridge.yml. Raises ConfigError."""
+    """Return the plan of rule files alone, with the defaults of an empty bridge.yml. Raises ConfigError."""
     return Plan(load_rules(paths), _server(url))
 
 
@@ -72,10 +75,11 @@ def _server(url: str) -> PrometheusConfig:
 
 @dataclass(slots=True)
 class Backtest:
-    """One run over [since, until].
+    """Backtest over [since, until].
 
-    folder: where it keeps how far it came, None = nowhere. asked: the span as it was asked for.
-    charts: record what signals did; `recorder` has it then.
+    folder: where to save progress, None = nowhere.
+    asked: the range as the user wrote it.
+    charts: record signals for charts, in `recorder`.
     """
 
     plan: Plan
@@ -90,15 +94,15 @@ class Backtest:
     _silent: int = 0
 
     def run(self, progress: Callable[[Timestamp], None] = lambda _at: None) -> Results:
-        """Replay all of it, or what is left. Raises BacktestError: also when nothing is answered any more."""
-        found = resuming.read(self.folder, self._meaning) if self.folder is not None else None
-        results = found.results if found else Results.of(self.plan.groups, self.since, self.until)
-        replay = self._replay(results, found)
+        """Replay the range, or the rest of it. Raises BacktestError, also when Prometheus stops answering."""
+        saved = resuming.read(self.folder, self._meaning) if self.folder is not None else None
+        results = saved.results if saved else Results.of(self.plan.groups, self.since, self.until)
+        replay = self._replay(results, saved)
         if self.charts:
-            self.recorder = Recorder(self.since, self.until, self.table, found.charts if found else None)
+            self.recorder = Recorder(self.since, self.until, self.table, saved.charts if saved else None)
         try:
             for begins, ends in parts(self.since, self.until):
-                if found is None or ends > found.done:
+                if saved is None or ends > saved.done:
                     self._part(replay, results, begins, ends)
                 progress(ends)
         finally:
@@ -110,14 +114,14 @@ class Backtest:
         for report in replay.walk(begins, ends, end=self.until):
             results.count(report)
             if self.recorder is not None:
-                self.recorder.take(replay.engine.groups[report.group].runs, report.slot)
+                self.recorder.take(replay.rules(report.group), report.slot)
             unanswered = bool(report.queries) and all(item.error for item in report.queries)
             self._silent = self._silent + 1 if unanswered else 0
             if self._silent >= PATIENCE:
-                raise BacktestError(f"{PATIENCE} slots in a row without an answer: {report.queries[-1].message}")
+                raise BacktestError(f"no answer for {PATIENCE} consecutive slots: {report.queries[-1].message}")
         results.slots += replay.passed - passed
-        results.look(replay.engine.runs())
-        if self.folder is not None and not self._silent:  # else it may be the server that is away
+        results.note_unjudged(replay.all_rules())
+        if self.folder is not None and not self._silent:  # otherwise the server may be down
             resuming.write(self.folder, self._progress(replay, results, ends))
 
     @property
@@ -132,16 +136,16 @@ class Backtest:
         charts = None if self.recorder is None else self.recorder.recording()
         return resuming.progress(self._meaning, self.asked, done, results, replay.checkpoint(), charts)
 
-    def _replay(self, results: Results, found: resuming.Progress | None) -> Replay:
+    def _replay(self, results: Results, saved: resuming.Progress | None) -> Replay:
         plan = self.plan
         return Replay(
             self.source, self.table, plan.groups, results.take, gates=plan.gates, retire_after=plan.retire_after,
-            routing=NoDestinations(plan.route, plan.external_labels), resumed=found.engine if found else None,
+            routing=NoDestinations(plan.route, plan.external_labels), resumed=saved.engine if saved else None,
             thorough=self.charts,
         )  # fmt: skip
 
 
 def parts(since: Timestamp, until: Timestamp) -> list[tuple[Timestamp, Timestamp]]:
-    """[since, until] in parts of an hour to a day, both ends inclusive."""
+    """Split [since, until] into parts of an hour to a day, both ends inclusive."""
     length = min(DAY, max(HOUR, (until - since) // PARTS))
     return [(begins, min(begins + length - 1, until)) for begins in range(since, until + 1, length)]

@@ -1,4 +1,4 @@
-"""Charts as inline SVG: one rule and model with its signal, statistic, threshold, requests and labelled windows."""
+"""Charts as inline SVG: signal, statistic, threshold, requests and labelled windows of one rule and model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,12 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 6, 10, 20
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """line: what was recorded over [since, until]. requests: (instant, reason). windows: labelled spans. All in ms."""
+    """Content of a chart; all times in ms.
+
+    line: what was recorded over [since, until].
+    requests: (time, reason).
+    windows: labelled windows, (start, end).
+    """
 
     title: str
     since: Timestamp
@@ -28,7 +33,7 @@ class Chart:
 
     @property
     def judged_apart(self) -> bool:
-        """Whether the statistic is something else than the value."""
+        """True when the statistic differs from the value."""
         low, high, statistic = self.line.low, self.line.high, self.line.statistic
         seen = np.isfinite(statistic) & np.isfinite(low)
         slack = 1e-5 * np.maximum(1.0, np.abs(high[seen]))
@@ -36,7 +41,7 @@ class Chart:
 
 
 def svg(chart: Chart) -> str:
-    """One picture, or two above each other when the statistic is not the value itself; every text is escaped."""
+    """Draw one picture, or two when the statistic differs from the value; all text is escaped."""
     line = chart.line
     if not chart.judged_apart:
         return _picture(chart, "signal", line.low, line.high, line.threshold)
@@ -47,7 +52,7 @@ def svg(chart: Chart) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Scale:
-    """From instants and numbers to places on the picture."""
+    """Scale from times and values to coordinates of the picture."""
 
     since: Timestamp
     until: Timestamp
@@ -59,7 +64,7 @@ class _Scale:
         return _LEFT + share * (WIDTH - _LEFT - _RIGHT)
 
     def step(self, number: int) -> float:
-        """The middle of a recorded step."""
+        """Return the x coordinate of the middle of a recorded step."""
         return self.x(self.since + (number + 0.5) * (self.until - self.since) / STEPS)
 
     def y(self, value: float) -> float:
@@ -109,7 +114,7 @@ def _axes(chart: Chart, scale: _Scale, what: str) -> Iterator[str]:
 
 
 def _runs(scale: _Scale, low: Cells, high: Cells) -> Iterator[str]:
-    """The points of every stretch without a gap: each step from its lowest to its highest number."""
+    """Yield the points of every stretch without a gap: each step from its lowest to its highest value."""
     points: list[str] = []
     for number in range(STEPS):
         if np.isfinite(low[number]):
@@ -124,7 +129,7 @@ def _runs(scale: _Scale, low: Cells, high: Cells) -> Iterator[str]:
 
 
 def _joined(points: list[str]) -> str:
-    """A single point as a short line, so that it is seen."""
+    """Join points; draw a single point as a short line, so that it is visible."""
     known = [point for point in points if point]
     if len(known) == 1:
         x, y = known[0].split(",")

@@ -1,4 +1,4 @@
-"""The folder in which a backtest keeps how far it came: one file, exchanged as a whole after every part."""
+"""Saved progress of a backtest: one file in a folder, replaced atomically after every part."""
 
 from __future__ import annotations
 
@@ -16,18 +16,21 @@ from bridge.domain.times import Timestamp
 from bridge.engine.replay.checkpoint import Checkpoint
 
 _FILE = "backtest.msgpack"
-_FORM = 2  # of the file; another one is not read
+_FORM = 2  # version of the file; others are refused
 
 
 class BacktestError(BridgeError):
-    """A backtest cannot be made, or cannot go on."""
+    """Error that prevents a backtest or its continuation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far it came. done: the last instant of the last complete part. meaning: hash of what is replayed.
+    """Saved progress.
 
-    asked: the span as it was asked for, so that `now` means the same when it is asked for again.
+    form: version of the file.
+    meaning: hash of what is replayed.
+    asked: the range as the user wrote it, so that `now` keeps its meaning when the backtest is continued.
+    done: end of the last complete part.
     """
 
     form: int
@@ -40,49 +43,49 @@ class Progress:
 
 
 def meaning(*parts: object) -> str:
-    """Hash of what is replayed; results under another one are those of another backtest."""
+    """Return a hash of what is replayed; results with another hash belong to another backtest."""
     return hashlib.sha256("\n".join(repr(part) for part in parts).encode()).hexdigest()
 
 
 def progress(
     meant: str, asked: tuple[str, str], done: Timestamp, results: Results, engine: Checkpoint, charts: Recording | None
 ) -> Progress:
-    """In the present form."""
+    """Return progress in the current version of the file."""
     return Progress(_FORM, meant, asked, done, results, engine, charts)
 
 
 def span(folder: Path, asked: tuple[str, str]) -> tuple[Timestamp, Timestamp] | None:
-    """The span that was begun there, when it was asked for in the same words. Raises BacktestError."""
-    found = _found(folder)
-    return None if found is None or found.asked != asked else (found.results.since, found.results.until)
+    """Return the saved range if the user wrote the same one, else None. Raises BacktestError."""
+    saved = _saved(folder)
+    return None if saved is None or saved.asked != asked else (saved.results.since, saved.results.until)
 
 
 def read(folder: Path, meant: str) -> Progress | None:
-    """What the folder holds of this backtest, None when it holds nothing. Raises BacktestError."""
-    found = _found(folder)
-    if found is not None and found.meaning != meant:
-        raise BacktestError(f"{folder} holds another backtest: other rules, gates or times; name another folder")
-    return found
+    """Return the saved progress of this backtest, None without any. Raises BacktestError."""
+    saved = _saved(folder)
+    if saved is not None and saved.meaning != meant:
+        raise BacktestError(f"{folder} contains a backtest with other rules, gates or times; choose another folder")
+    return saved
 
 
-def _found(folder: Path) -> Progress | None:
+def _saved(folder: Path) -> Progress | None:
     try:
         data = (folder / _FILE).read_bytes()
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise BacktestError(f"{folder} cannot be used: {error.strerror}") from None
+        raise BacktestError(f"cannot read {folder}: {error.strerror}") from None
     try:
-        found = msgspec.msgpack.decode(data, type=Progress)
+        saved = msgspec.msgpack.decode(data, type=Progress)
     except msgspec.MsgspecError:
-        found = None
-    if found is None or found.form != _FORM:
-        raise BacktestError(f"{folder / _FILE} is damaged, or of another version; remove it to begin anew")
-    return found
+        saved = None
+    if saved is None or saved.form != _FORM:
+        raise BacktestError(f"{folder / _FILE} is corrupt or was written by another version; remove it to start again")
+    return saved
 
 
 def write(folder: Path, progress: Progress) -> None:
-    """Exchange the file: it is the old one or the new one, whenever the process ends. Raises BacktestError."""
+    """Replace the file atomically. Raises BacktestError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         fresh = folder / f"{_FILE}.new"
@@ -92,4 +95,4 @@ def write(folder: Path, progress: Progress) -> None:
             os.fsync(file.fileno())
         fresh.replace(folder / _FILE)
     except OSError as error:
-        raise BacktestError(f"{folder} cannot be written: {error.strerror}") from None
+        raise BacktestError(f"cannot write to {folder}: {error.strerror}") from None

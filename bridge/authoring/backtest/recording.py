@@ -1,4 +1,4 @@
-"""What signals did during a backtest, kept for charts: so many steps of time, however long the backtest."""
+"""Recording of signals during a backtest, for charts: a fixed number of time steps, however long the backtest."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ Cells = NDArray[np.float32]
 
 @dataclass(slots=True)
 class Track:
-    """One rule's numbers, float32 (models, STEPS) as bytes of four planes: lowest and highest value, then the last
-    statistic and threshold of each step.
+    """Recording of one rule.
+
+    models: number of models.
+    data: four float32 planes (models, STEPS) as bytes: lowest and highest value, last statistic and last threshold.
     """
 
     models: int = 0
@@ -30,7 +32,7 @@ class Track:
 
 @dataclass(slots=True)
 class Line:
-    """One rule and model: float32 (STEPS,) each, NaN where there was nothing."""
+    """Recording of one rule and model: float32 (STEPS,) each, NaN without a sample."""
 
     low: Cells
     high: Cells
@@ -44,7 +46,7 @@ class Line:
 
 @dataclass(slots=True)
 class Recording:
-    """Of all rules, over [since, until]."""
+    """Recording of all rules over [since, until]."""
 
     since: Timestamp
     until: Timestamp
@@ -52,36 +54,37 @@ class Recording:
 
 
 class Recorder:
-    """Writes a recording while a replay runs; of the first MOST_MODELS models."""
+    """Recorder of a running replay, limited to the first MOST_MODELS models."""
 
     def __init__(self, since: Timestamp, until: Timestamp, table: ModelTable, before: Recording | None = None) -> None:
         self._since, self._until, self._table = since, until, table
         self._planes: dict[str, Cells] = {}
-        for rule, track in (before.tracks if before else {}).items():
-            planes = np.frombuffer(track.data, np.float32).reshape(4, track.models, STEPS)
-            self._planes[rule] = planes.copy()
+        if before is not None:
+            for rule, track in before.tracks.items():
+                planes = np.frombuffer(track.data, np.float32).reshape(4, track.models, STEPS)
+                self._planes[rule] = planes.copy()
 
     def take(self, runs: Iterable[RuleEvaluator], slot: Timestamp) -> None:
-        """What the rules of a group saw in a slot."""
+        """Record the evaluations of a group's rules in a slot."""
         step = min(STEPS - 1, (slot - self._since) * STEPS // max(1, self._until - self._since))
         for run in runs:
-            found = run.evaluation
-            if found is not None and found.batch is not None and found.verdicts is not None and len(found.batch):
-                self._note(run.rule.name, found.batch.index, step, found.batch.values(), found.verdicts)
+            result = run.evaluation
+            if result is not None and result.batch is not None and result.verdicts is not None and len(result.batch):
+                self._record(run.rule.name, result.batch.index, step, result.batch.values(), result.verdicts)
 
-    def _note(
+    def _record(
         self, rule: str, index: NDArray[np.int32], step: int, values: NDArray[np.float64], verdicts: Verdicts
     ) -> None:
-        planes = self._room(rule)
-        few = index < MOST_MODELS
-        index = index[few]
+        planes = self._grown_planes(rule)
+        recorded = index < MOST_MODELS
+        index = index[recorded]
         low, high, statistic, threshold = (plane[:, step] for plane in planes)
-        value = values[few]
+        value = values[recorded]
         low[index] = np.fmin(low[index], value)
         high[index] = np.fmax(high[index], value)
-        statistic[index], threshold[index] = verdicts.statistic[few], verdicts.threshold[few]
+        statistic[index], threshold[index] = verdicts.statistic[recorded], verdicts.threshold[recorded]
 
-    def _room(self, rule: str) -> Cells:
+    def _grown_planes(self, rule: str) -> Cells:
         size = min(len(self._table), MOST_MODELS)
         planes = self._planes.get(rule)
         known = 0 if planes is None else planes.shape[1]
@@ -93,12 +96,12 @@ class Recorder:
         return planes
 
     def recording(self) -> Recording:
-        """What was written so far."""
+        """Return what was recorded so far."""
         tracks = {rule: Track(planes.shape[1], planes.tobytes()) for rule, planes in self._planes.items()}
         return Recording(self._since, self._until, tracks)
 
     def line(self, rule: str, model: int) -> Line | None:
-        """Of a rule and model slot; None when nothing was recorded."""
+        """Return the recording of a rule and model row; None if nothing was recorded."""
         planes = self._planes.get(rule)
         if planes is None or model >= planes.shape[1]:
             return None

@@ -1,4 +1,4 @@
-"""What a backtest found, as one HTML file that needs nothing else, in light and in dark."""
+"""Report of a backtest as one self-contained HTML file, in light and dark."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html import escape
 
 from bridge.authoring.backtest.charts import Chart, svg
 from bridge.authoring.backtest.recording import Recorder
-from bridge.authoring.backtest.results import COLUMNS, Asked, Results, cell
+from bridge.authoring.backtest.results import COLUMNS, BacktestRequest, Results, cell
 from bridge.authoring.backtest.scoring import SCORE_COLUMNS, Labels, Score
 from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.times import Timestamp, rfc3339
@@ -35,14 +35,14 @@ h3 { margin: 1.6rem 0 .3rem; font-size: 1rem } .soft { color: var(--soft) }
 .key .limit { color: var(--limit) } .key .asked { color: var(--request) }
 """
 _KEY = (
-    '<p class="soft key">Each chart: <b class="signal">signal</b>, from the lowest to the highest number of each step; '
-    '<b class="limit">threshold</b>; <b class="statistic">statistic</b>, where the strategy judges by one; '
-    '<b class="asked">requests</b>; labelled windows shaded.</p>'
+    '<p class="soft key">Each chart shows the <b class="signal">signal</b> from the lowest to the highest value of '
+    'each step, the <b class="limit">threshold</b>, the <b class="statistic">statistic</b> if the strategy has one, '
+    'and <b class="asked">requests</b>; labelled windows are shaded.</p>'
 )
 
 
 def page(results: Results, scores: Mapping[str, Score], charts: Sequence[Chart], left_out: int = 0) -> str:
-    """The report. scores: by name, empty without labels. left_out: how many charts there is no room for."""
+    """Return the report. scores: by name, empty without labels. left_out: number of charts that are omitted."""
     span = f"{rfc3339(results.since)} to {rfc3339(results.until)}"
     rows = list(results.rows())
     rows[-1]["rule"] = "all rules"
@@ -53,12 +53,12 @@ def page(results: Results, scores: Mapping[str, Score], charts: Sequence[Chart],
     ]
     if scores:
         scored = [{"name": name, **score.shown()} for name, score in scores.items()]
-        body += ["<h2>Against the labels</h2>", table(SCORE_COLUMNS, scored)]
+        body += ["<h2>Scores against labels</h2>", table(SCORE_COLUMNS, scored)]
     if charts:
         body += ["<h2>Models</h2>", _KEY]
         body += [f"<h3>{escape(chart.title)}</h3>{svg(chart)}" for chart in charts]
     if left_out:
-        body.append(f'<p class="soft">{left_out} more charts are left out.</p>')
+        body.append(f'<p class="soft">{left_out} more charts are omitted.</p>')
     body += ["<h2>Requests</h2>", _requests(results.sent())]
     head = (
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
@@ -68,20 +68,20 @@ def page(results: Results, scores: Mapping[str, Score], charts: Sequence[Chart],
 
 
 def table(columns: Mapping[str, str], rows: Iterable[Mapping[str, object]], *, summed: bool = False) -> str:
-    """Columns as key -> title; `summed`: the last row is the sum."""
+    """Return an HTML table. columns: key -> title. summed: the last row is the total."""
     kinds = {key: "" if key in _LEFT else ' class="n"' for key in columns}
     head = "".join(f"<th{kinds[key]}>{escape(title)}</th>" for key, title in columns.items())
     lines = [
         "".join(f"<td{kinds[key]}>{escape(cell(row.get(key, '')))}</td>" for key in columns) for row in rows
     ]  # fmt: skip
     body = "".join(
-        f'<tr class="sum">{line}</tr>' if summed and place == len(lines) - 1 else f"<tr>{line}</tr>"
-        for place, line in enumerate(lines)
+        f'<tr class="sum">{line}</tr>' if summed and index == len(lines) - 1 else f"<tr>{line}</tr>"
+        for index, line in enumerate(lines)
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _requests(sent: Sequence[Asked]) -> str:
+def _requests(sent: Sequence[BacktestRequest]) -> str:
     if not sent:
         return "<p>None.</p>"
     rows = (
@@ -95,21 +95,21 @@ def _requests(sent: Sequence[Asked]) -> str:
 def charts(
     results: Results, recorder: Recorder, table: ModelTable, labels: Sequence[Labels]
 ) -> tuple[list[Chart], int]:
-    """A chart for each rule and model that it fired for, as many of every rule; and how many there is no room for."""
+    """Return charts of fired rules and models, in turn by rule, and the number of charts that are omitted."""
     windows = {item.model: [(round(a * 1000), round(b * 1000)) for a, b in item.spans] for item in labels}
-    asked: dict[tuple[str, ModelKey], list[tuple[Timestamp, str]]] = {}
+    requested: dict[tuple[str, ModelKey], list[tuple[Timestamp, str]]] = {}
     for item in results.sent():
-        asked.setdefault((item.rule, item.model), []).append((item.sent_at, item.reason))
+        requested.setdefault((item.rule, item.model), []).append((item.sent_at, item.reason))
     pairs = [
         (turn, rule, model)
         for rule, tally in results.rules.items()
-        for turn, (_, model) in enumerate(sorted(((rule, model) not in asked, model) for model in tally.models))
+        for turn, (_, model) in enumerate(sorted(((rule, model) not in requested, model) for model in tally.models))
     ]
-    found: list[Chart] = []
+    drawn: list[Chart] = []
     for _, rule, model in sorted(pairs, key=lambda pair: pair[0])[:MOST_CHARTS]:
-        place = table.find(model)
-        line = None if place is None else recorder.line(rule, place)
+        row = table.find(model)
+        line = None if row is None else recorder.line(rule, row)
         if line is not None and line.known:
-            requests, spans = asked.get((rule, model), ()), windows.get(model, ())
-            found.append(Chart(f"{rule}: {model}", results.since, results.until, line, requests, spans))
-    return sorted(found, key=lambda chart: chart.title), max(0, len(pairs) - MOST_CHARTS)
+            requests, spans = requested.get((rule, model), ()), windows.get(model, ())
+            drawn.append(Chart(f"{rule}: {model}", results.since, results.until, line, requests, spans))
+    return sorted(drawn, key=lambda chart: chart.title), max(0, len(pairs) - MOST_CHARTS)

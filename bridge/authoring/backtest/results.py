@@ -1,4 +1,4 @@
-"""What a backtest found: requests, and per rule how often it fired, asked, was held and could not be judged."""
+"""Results of a backtest: requests, and counts per rule."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from bridge.ports import TickChanges, TickReport
 
 WEEK = 7 * DAY
 COLUMNS = {
-    "rule": "rule", "kind": "kind", "fired": "fired", "requests": "requests", "per_week": "a week", "joined": "joined",
-    "held": "never sent", "models": "models", "failed": "slots not judged",
-    "unjudged": "never judged",
+    "rule": "rule", "kind": "kind", "fired": "fired", "requests": "requests", "per_week": "per week",
+    "joined": "joined", "held": "never sent", "models": "models", "failed": "failed slots",
+    "unjudged": "never evaluated",
 }  # fmt: skip
 
 
@@ -28,8 +28,11 @@ def cell(value: object) -> str:
 
 
 @dataclass(slots=True)
-class Asked:
-    """A request of a backtest, in short. sent_at: when it would have gone, 0 = a gate held it until it was over."""
+class BacktestRequest:
+    """Summary of a request in a backtest.
+
+    sent_at: when it would have been sent, 0 = held by a gate until it ended.
+    """
 
     id: str
     model: ModelKey
@@ -43,7 +46,7 @@ class Asked:
     rules: tuple[str, ...]
 
     def line(self) -> dict[str, Any]:
-        """As a line of the decisions file; triggered_at is when it would have gone."""
+        """Return the line of the decisions file; its triggered_at is when the request would have been sent."""
         return {
             **self.model.labels(),
             "triggered_at": rfc3339(self.sent_at),
@@ -53,7 +56,7 @@ class Asked:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """All of it."""
+        """Return all fields as JSON types."""
         sent = rfc3339(self.sent_at) if self.sent_at else None
         return {
             **self.line(), "triggered_at": rfc3339(self.triggered_at), "sent_at": sent, "state": self.state,
@@ -63,10 +66,14 @@ class Asked:
 
 @dataclass(slots=True)
 class RuleTally:
-    """What one rule came to. fired: moves to firing. joined: of them, those that joined an open episode.
+    """Counts of one rule.
 
-    failed: slots in which it could not be judged. notified: only alert rules. models: those that it fired for.
-    unjudged: models of which it long had numbers, and that it never judged.
+    fired: transitions to firing.
+    joined: of these, the ones that joined an open episode.
+    notified: of these, notifications of alert rules.
+    failed: slots in which the evaluation failed.
+    models: models that the rule fired for.
+    unjudged: models with enough samples that the rule never evaluated.
     """
 
     fired: int = 0
@@ -79,19 +86,22 @@ class RuleTally:
 
 @dataclass(slots=True)
 class Results:
-    """Everything that a backtest keeps; only this grows with its span. kinds: of every rule, in file order."""
+    """Results of a backtest, the only state that grows with its range.
+
+    kinds: kind of every rule, in file order.
+    """
 
     since: Timestamp
     until: Timestamp
     kinds: dict[str, str]
     rules: dict[str, RuleTally]
-    requests: dict[str, Asked] = field(default_factory=dict)
+    requests: dict[str, BacktestRequest] = field(default_factory=dict)
     slots: int = 0
     errors: dict[str, str] = field(default_factory=dict)
 
     @staticmethod
     def of(groups: tuple[Group, ...], since: Timestamp, until: Timestamp) -> Results:
-        """Nothing was found yet."""
+        """Return empty results."""
         rules = sorted((rule for group in groups for rule in group.rules), key=lambda rule: rule.order)
         kinds = {
             rule.name: "alert" if rule.kind is RuleKind.ALERT else "retrain" if rule.mode == "live" else rule.mode.value
@@ -100,27 +110,27 @@ class Results:
         return Results(since, until, kinds, {name: RuleTally() for name in kinds})
 
     def take(self, changes: TickChanges) -> None:
-        """What a slot changed."""
+        """Record the changes of a slot."""
         for record in changes.requests:
             self._request(record)
         for decision in changes.decisions:
             self._decision(decision)
 
     def count(self, report: TickReport) -> None:
-        """How a slot went."""
+        """Count an evaluation and its errors."""
         self.slots += 1
         for rule, message in report.errors.items():
             self.rules[rule].failed += 1
             self.errors[rule] = message
 
-    def look(self, runs: Mapping[str, RuleEvaluator]) -> None:
-        """Note which models their rules have never judged so far; one that is gone by now stays noted."""
+    def note_unjudged(self, runs: Mapping[str, RuleEvaluator]) -> None:
+        """Record the models that their rules have never evaluated so far; models that are gone stay recorded."""
         for name, run in runs.items():
             unjudged = self.rules[name].unjudged
-            unjudged.update(run.table[slot] for slot in run.never_judged().tolist())
+            unjudged.update(run.table[row] for row in run.never_judged().tolist())
             for model in list(unjudged):
-                place = run.table.find(model)
-                if place is not None and run.live.since[place] == JUDGED:
+                row = run.table.find(model)
+                if row is not None and run.live.since[row] == JUDGED:
                     unjudged.discard(model)
 
     def _request(self, record: RequestRecord) -> None:
@@ -128,7 +138,7 @@ class Results:
         hold = record.hold.value if record.hold is not None else ""
         before = self.requests.get(request.id)
         rules = tuple(dict.fromkeys(item.rule for item in request.evidence)) or (request.rule,)
-        self.requests[request.id] = Asked(
+        self.requests[request.id] = BacktestRequest(
             request.id, request.model, request.rule, request.reason, request.triggered_at, record.sent_at,
             record.state.value, hold or (before.hold if before else ""), request.attempt, rules,
         )  # fmt: skip
@@ -140,23 +150,25 @@ class Results:
         tally = self.rules[decision.rule]
         tally.fired += 1
         tally.models.add(model)
-        tally.joined += decision.outcome is Outcome.JOINED
-        tally.notified += decision.outcome is Outcome.NOTIFIED
+        if decision.outcome is Outcome.JOINED:
+            tally.joined += 1
+        if decision.outcome is Outcome.NOTIFIED:
+            tally.notified += 1
 
     # ------------------------------------------------------------ read
 
-    def sent(self) -> list[Asked]:
-        """The requests that would have gone, in the order in which they would."""
-        found = [item for item in self.requests.values() if item.sent_at]
-        return sorted(found, key=lambda item: (item.sent_at, item.model, item.rule, item.attempt))
+    def sent(self) -> list[BacktestRequest]:
+        """Return the requests that would have been sent, in order."""
+        sent = [item for item in self.requests.values() if item.sent_at]
+        return sorted(sent, key=lambda item: (item.sent_at, item.model, item.rule, item.attempt))
 
     def per_week(self, requests: int) -> float | None:
-        """Return how many a week that is; None for less than a week, which says nothing about one."""
+        """Return requests per week; None for less than a week, which is not extrapolated."""
         span = self.until - self.since
         return round(requests * WEEK / span, 2) if span >= WEEK else None
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """The table, a mapping for each rule and one for all of them."""
+        """Yield a row for each rule, and the total."""
         sent = self.sent()
         for name, tally in self.rules.items():
             own = [item for item in sent if item.rule == name]
@@ -176,7 +188,7 @@ class Results:
         }  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as JSON types."""
+        """Return everything as JSON types."""
         *rules, total = self.rows()
         return {
             "from": rfc3339(self.since), "to": rfc3339(self.until), "slots": self.slots, "rules": rules,

@@ -1,9 +1,9 @@
-"""Decisions against labelled windows: what was detected, what was a false alarm, and how late.
+"""Scores of decisions against labelled windows: detections, false alarms and delays.
 
-A decision belongs to the last row whose time is not after it; decisions on one row count once. The first 15 % of the
-rows (at most 750) are probation, and nothing in them counts; nor does what lies in an `ignore` interval. A window is
-detected by a decision inside it; its delay is the share of the window that had passed. Every other decision is a false
-alarm. Checked against the reference implementation of the data's publisher on 82 series.
+A decision belongs to the last row at or before it; several decisions on one row count once. The first 15 % of the
+rows (at most 750) are probation and do not count; neither do `ignore` intervals. A decision inside a window detects
+it; the delay is the share of the window that had passed. Every other decision is a false alarm. Checked against the
+reference implementation of the data's publisher on 82 series.
 """
 
 from __future__ import annotations
@@ -27,17 +27,21 @@ from bridge.net.files import MIB, read_text
 _PROBATION, _MOST = 0.15, 750
 SCORE_COLUMNS = {
     "name": "scored by the labels", "windows": "windows", "detected": "detected", "false_alarms": "false alarms",
-    "false_alarms_per_model_week": "a model-week", "median_delay": "median delay",
+    "false_alarms_per_model_week": "per model-week", "median_delay": "median delay",
 }  # fmt: skip
 _WEEK = 7 * DAY / 1000
 
 
 class LabelsError(BridgeError):
-    """A file of labels cannot be used."""
+    """Error in a labels file."""
 
 
 class _Labelled(BaseModel):
-    """One model. Instants in seconds. rows: [start, step, count], ...; windows, ignore: [from, to]."""
+    """Labels of one model; times in seconds.
+
+    rows: [start, step, count], ...
+    windows, ignore: [from, to], ...
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
     project: str
@@ -55,9 +59,11 @@ class _File(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """The labelled windows of one model, as places in its rows (both ends included).
+    """Labelled windows of one model.
 
-    times: of the rows, seconds. spans, excused: windows and ignored intervals as instants in seconds.
+    times: of the rows, in seconds.
+    windows, ignored: as row numbers, both ends included.
+    spans, excused: windows and ignored intervals as times in seconds.
     """
 
     model: ModelKey
@@ -69,13 +75,17 @@ class Labels:
 
     @property
     def probation(self) -> int:
-        """The first row that counts."""
+        """Number of the first row that counts."""
         return min(int(_PROBATION * len(self.times)), _MOST)
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Over any number of models. delays: one for each detected window, 0 to 1. weeks: scored model-weeks."""
+    """Score of any number of models.
+
+    delays: one per detected window, 0 to 1.
+    weeks: scored model-weeks.
+    """
 
     windows: int
     detected: int
@@ -85,7 +95,7 @@ class Score:
 
     @property
     def false_alarms_per_week(self) -> float | None:
-        """Of a model; None for less than one model-week, which says nothing about a whole one."""
+        """False alarms per model-week; None for less than one model-week, which is not extrapolated."""
         return self.false_alarms / self.weeks if self.weeks >= 1 else None
 
     @property
@@ -93,14 +103,14 @@ class Score:
         return statistics.median(self.delays) if self.delays else None
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON types."""
+        """Return the score as JSON types."""
         return {
             "windows": self.windows, "detected": self.detected, "false_alarms": self.false_alarms,
             "false_alarms_per_model_week": self.false_alarms_per_week, "median_delay": self.median_delay,
         }  # fmt: skip
 
     def shown(self) -> dict[str, str]:
-        """As people read it."""
+        """Return the score formatted for display."""
         rate, delay = self.false_alarms_per_week, self.median_delay
         return {
             "windows": str(self.windows), "detected": str(self.detected), "false_alarms": str(self.false_alarms),
@@ -110,29 +120,29 @@ class Score:
 
 
 def read_labels(path: Path) -> list[Labels]:
-    """The labels of a file. Raises LabelsError."""
+    """Read a labels file. Raises LabelsError."""
     try:
         file = _File.model_validate(json.loads(read_text(path, most=256 * MIB)))
     except (OSError, ValueError, ValidationError) as error:
-        raise LabelsError(f"{path} is not a file of labels: {str(error)[:300]}") from None
+        raise LabelsError(f"{path} is not a valid labels file: {str(error)[:300]}") from None
     return [_labels(item) for item in file.models]
 
 
 def _labels(item: _Labelled) -> Labels:
     times = [start + step * number for start, step, count in item.rows for number in range(count)]
-    windows, ignored = (_places(times, spans) for spans in (item.windows, item.ignore))
+    windows, ignored = (_rows(times, spans) for spans in (item.windows, item.ignore))
     return Labels(
         ModelKey(item.project, item.pipeline, item.version), times, windows, ignored, item.windows, item.ignore
     )
 
 
-def _places(times: Sequence[float], spans: Iterable[tuple[float, float]]) -> tuple[tuple[int, int], ...]:
-    found = ((bisect_left(times, start), bisect_right(times, end) - 1) for start, end in spans)
-    return tuple((first, last) for first, last in found if last >= first)
+def _rows(times: Sequence[float], spans: Iterable[tuple[float, float]]) -> tuple[tuple[int, int], ...]:
+    rows = ((bisect_left(times, start), bisect_right(times, end) - 1) for start, end in spans)
+    return tuple((first, last) for first, last in rows if last >= first)
 
 
 def score(labels: Sequence[Labels], decisions: Mapping[ModelKey, Iterable[Timestamp]]) -> Score:
-    """Of all models together; decisions in ms."""
+    """Score all models together; decisions in ms."""
     parts = [_score_one(item, decisions.get(item.model, ())) for item in labels]
     return Score(
         sum(part.windows for part in parts),
@@ -153,12 +163,12 @@ def _score_one(item: Labels, decisions: Iterable[Timestamp]) -> Score:
         if inside:
             delays.append((inside[0] - first) / max(1.0, last - first))
     excused = (*item.windows, *item.ignored)
-    false = sum(not any(first <= row <= last for first, last in excused) for row in hits)
+    false = sum(1 for row in hits if not any(first <= row <= last for first, last in excused))
     return Score(len(live), len(delays), false, tuple(delays), _weeks(item))
 
 
 def _weeks(item: Labels) -> float:
-    """Time that is scored: from the end of probation to the last row, without windows and ignored intervals."""
+    """Return the scored weeks: from the end of probation to the last row, less windows and ignored intervals."""
     if len(item.times) <= item.probation:
         return 0.0
     begin, end = item.times[item.probation], item.times[-1]
@@ -167,7 +177,7 @@ def _weeks(item: Labels) -> float:
 
 
 def baselines(labels: Sequence[Labels]) -> dict[str, dict[ModelKey, list[Timestamp]]]:
-    """What doing without a bridge would have decided: never, at every row, once a day."""
+    """Return the decisions of trivial policies: never, at every row, once a day."""
     always: dict[ModelKey, list[Timestamp]] = {}
     daily: dict[ModelKey, list[Timestamp]] = {}
     for item in labels:
@@ -180,11 +190,11 @@ def baselines(labels: Sequence[Labels]) -> dict[str, dict[ModelKey, list[Timesta
 
 
 def scores(labels: Sequence[Labels], results: Results) -> dict[str, Score]:
-    """By name: every rule by the requests that it leads, all of them together, and the baselines."""
-    found: dict[str, dict[ModelKey, list[Timestamp]]] = {rule: {} for rule in results.rules}
-    ours: dict[ModelKey, list[Timestamp]] = {}
-    for asked in results.sent():
-        for decided in (found[asked.rule], ours):
-            decided.setdefault(asked.model, []).append(asked.sent_at)
-    named = {**found, "all rules": ours, **baselines(labels)}
+    """Return scores by name: each rule by the requests that it leads, all rules together, and the baselines."""
+    by_rule: dict[str, dict[ModelKey, list[Timestamp]]] = {rule: {} for rule in results.rules}
+    together: dict[ModelKey, list[Timestamp]] = {}
+    for request in results.sent():
+        for decided in (by_rule[request.rule], together):
+            decided.setdefault(request.model, []).append(request.sent_at)
+    named = {**by_rule, "all rules": together, **baselines(labels)}
     return {name: score(labels, decided) for name, decided in named.items()}

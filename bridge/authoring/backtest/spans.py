@@ -1,4 +1,4 @@
-"""Instants as people write them on a command line."""
+"""Times as written on a command line."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ _EPOCH = re.compile(r"\d{1,11}(\.\d{1,9})?")
 
 
 def instant(text: str, now: Timestamp) -> Timestamp:
-    """RFC 3339, unix seconds, `now` or `now-30d`, in ms; ValueError says what would be right."""
-    wanted = f"{text!r} is no instant; write RFC 3339 (2026-11-01T00:00:00Z), unix seconds, now or now-30d"
+    """Parse RFC 3339, Unix seconds, `now` or `now-30d` to ms. Raises ValueError with the accepted formats."""
+    message = f"{text!r} is not a time; use RFC 3339 (2026-11-01T00:00:00Z), Unix seconds, now or now-30d"
     if text == "now":
         return now
     try:
@@ -21,4 +21,4 @@ def instant(text: str, now: Timestamp) -> Timestamp:
             return round(float(text) * 1000)
         return parse_rfc3339(text)
     except ValueError:
-        raise ValueError(wanted) from None
+        raise ValueError(message) from None

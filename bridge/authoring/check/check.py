@@ -1,19 +1,19 @@
-"""What is wrong with files, before they run."""
+"""Checks of configuration and rule files: errors and warnings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from bridge.authoring.check.lint import lint
 from bridge.config import load
 from bridge.config.load import BridgeConfig
-from bridge.domain.errors import ConfigError, Problem
-from bridge.domain.rule import RuleKind
+from bridge.domain.errors import RECORDINGS, ConfigError, Problem
+from bridge.domain.rule import Group, RuleKind
 
 
 def check_config(path: Path) -> list[Problem]:
-    """Every problem of bridge.yml and of the rule files that it names, in file order."""
+    """Return every error in bridge.yml and in the rule files that it names, in file order."""
     try:
         load.load(path)
     except ConfigError as error:
@@ -22,29 +22,41 @@ def check_config(path: Path) -> list[Problem]:
 
 
 def doubts_of_config(path: Path) -> list[Problem]:
-    """What a good configuration may be wrong about, in file order. Raises ConfigError."""
+    """Return the warnings about a valid configuration, in file order. Raises ConfigError."""
     config = load.load(path)
-    return sorted([*lint(config.groups), *_untold(config)])
+    notes = left_with_prometheus(load.load_rules(config.rule_paths))
+    return sorted([*lint(config.groups), *_unrouted_alerts(config), *notes])
 
 
 def doubts_of_rules(paths: Sequence[Path]) -> list[Problem]:
-    """What good rule files may be wrong about. Raises ConfigError."""
-    return lint(load.load_rules(paths))
+    """Return the warnings and notes about valid rule files. Raises ConfigError."""
+    groups = load.load_rules(paths)
+    return sorted([*lint(groups), *left_with_prometheus(groups)])
 
 
-def _untold(config: BridgeConfig) -> Iterator[Problem]:
-    """`alert:` rules of which no Alertmanager hears."""
-    hears = {name for name, entries in config.receivers.items() if any(kind == "alertmanager" for kind, _ in entries)}
+def left_with_prometheus(groups: Iterable[Group]) -> Iterator[Problem]:
+    """Yield a note for each group with recording rules: Prometheus evaluates them."""
+    for group in groups:
+        if group.recordings:
+            count, first = len(group.recordings), group.recordings[0]
+            message = f"{count} recording rule{'s are' if count > 1 else ' is'} left with Prometheus"
+            yield Problem(group.file, first.line, group.name, message, "", RECORDINGS)
+
+
+def _unrouted_alerts(config: BridgeConfig) -> Iterator[Problem]:
+    """Yield a warning for each `alert:` rule that no Alertmanager receives."""
+    named = config.receivers.items()
+    alerting = {name for name, entries in named if any(kind == "alertmanager" for kind, _ in entries)}
     for rule in (rule for group in config.groups for rule in group.rules if rule.kind is RuleKind.ALERT):
-        labels = {**config.global_.external_labels, **rule.labels, "alertname": rule.name}
+        labels = {**config.global_.external_labels, **rule.labels, "alertname": rule.alertname}
         receivers = config.route.receivers(labels)
-        if not hears & set(receivers):
+        if not alerting & set(receivers):
             message = (
-                f"its labels are routed to {', '.join(receivers)}, which has no alertmanager_configs: nobody is told"
+                f"its labels route to {', '.join(receivers)}, which has no alertmanager_configs: nobody is notified"
             )
             yield Problem(rule.file, rule.line, rule.name, message, "route it to an Alertmanager", "alert-to-nobody")
 
 
 def check_rules(paths: Sequence[Path]) -> list[Problem]:
-    """Every problem of rule files by themselves."""
+    """Return every error in rule files alone."""
     return load.check_rules(paths)

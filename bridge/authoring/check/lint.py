@@ -1,4 +1,4 @@
-"""Doubts about rule files that are not wrong: each has a name, and says how to mend it. Pure."""
+"""Warnings about valid rule files; each has a name and a hint. Pure."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _IN_UNIT = {
 _SUFFIX = re.compile(
     r"(?<![a-zA-Z0-9_:])[a-zA-Z_:][a-zA-Z0-9_:]*?(_seconds|_milliseconds|_ms|_microseconds)(?:_bucket|_sum|_count|_total)?\b"
 )
-TOGETHER = 0.02  # share of models that may have to fail together
-PAST = frozenset({REFERENCE, REFERENCE_SUM})  # its windows may be of any length
-SLOW: Duration = MINUTE  # a limit beyond it is most likely a number of milliseconds
+TOGETHER = 0.02  # acceptable share of models that must fail together
+PAST = frozenset({REFERENCE, REFERENCE_SUM})  # columns whose windows may have any length
+SLOW: Duration = MINUTE  # a higher limit is probably a number of milliseconds
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
-    """A lint's finding, without its place."""
+class LintWarning:
+    """Warning of a lint, without file and line."""
 
     lint: str
     message: str
@@ -37,21 +37,21 @@ class Doubt:
 
 
 def lint(groups: Iterable[Group]) -> list[Problem]:
-    """Every doubt, in file order."""
-    return sorted(problem for group in groups for problem in _of_group(group))
+    """Return every warning, in file order."""
+    return sorted(problem for group in groups for problem in _group_warnings(group))
 
 
-def _of_group(group: Group) -> Iterator[Problem]:
+def _group_warnings(group: Group) -> Iterator[Problem]:
     for rule in group.rules:
-        for doubt in of_rule(group, rule):
-            yield Problem(rule.file, rule.line, rule.name, doubt.message, doubt.hint, doubt.lint)
+        for warning in of_rule(group, rule):
+            yield Problem(rule.file, rule.line, rule.name, warning.message, warning.hint, warning.lint)
     for name in sorted(set(group.queries).difference(*(rule.queries for rule in group.rules))):
         message = f"no rule of group {group.name!r} uses the signal {name!r}"
-        yield Problem(group.file, 0, "", message, "remove it, or write a rule", "unused-signal")
+        yield Problem(group.file, 0, "", message, "remove it or add a rule", "unused-signal")
 
 
-def of_rule(group: Group, rule: Rule) -> Iterator[Doubt]:
-    """The doubts about one rule."""
+def of_rule(group: Group, rule: Rule) -> Iterator[LintWarning]:
+    """Yield the warnings about one rule."""
     yield from _durations(group, rule)
     yield from _windows(group, rule)
     yield from _evidence(rule)
@@ -62,91 +62,90 @@ def of_rule(group: Group, rule: Rule) -> Iterator[Doubt]:
     if rule.strategy is None and not rule.conditions:
         for name, text in rule.annotations.items():
             if "$threshold" in text:
-                message = f"annotation {name!r} uses $threshold, which a rule with 'expr' does not have"
-                yield Doubt("threshold-without-strategy", message, "write the limit into the text, or use a signal")
+                message = f"annotation {name!r} uses $threshold, which rules with 'expr' do not have"
+                yield LintWarning(
+                    "threshold-without-strategy", message, "write the limit into the text or use a signal"
+                )
 
 
-def _evidence(rule: Rule) -> Iterator[Doubt]:
-    """A run of the e-process ends at its proof: what was proven is not strong enough for one among many."""
+def _evidence(rule: Rule) -> Iterator[LintWarning]:
+    """Yield a warning where evidence that ends a run of the e-process is too weak for one model among many."""
     alpha = rule.strategy.params.get("alpha", 0.0) if rule.strategy and rule.strategy.name == "error_e_process" else 0.0
     if rule.fdr and alpha > TOGETHER * rule.fdr:
-        message = (
-            f"with alpha {alpha:g} and fdr {rule.fdr:g}, {min(alpha / rule.fdr, 1):.0%} of the models have to fail"
-        )
-        yield Doubt(
-            "evidence-ends-early", f"{message} together before any of them is asked for",
-            f"write alpha: {TOGETHER * rule.fdr:.2g}, or less",
+        message = f"with alpha {alpha:g} and fdr {rule.fdr:g}, {min(alpha / rule.fdr, 1):.0%} of the models must fail"
+        yield LintWarning(
+            "evidence-ends-early", f"{message} together before retraining is requested for any",
+            f"set alpha to {TOGETHER * rule.fdr:.2g} or less",
         )  # fmt: skip
 
 
 def judged(group: Group, rule: Rule) -> list[tuple[SignalQuery, StrategySpec | None]]:
-    """What a rule looks at, and what judges it; a plain expression judges itself."""
+    """Return the signals of a rule with their strategies; None for a plain expression."""
     parts = rule.conditions or (Condition(rule.query, rule.strategy),)
     return [(group.queries[part.query], part.strategy) for part in parts]
 
 
-def _durations(group: Group, rule: Rule) -> Iterator[Doubt]:
+def _durations(group: Group, rule: Rule) -> Iterator[LintWarning]:
     for key, length in (("for", rule.for_), ("keep_firing_for", rule.keep_firing_for), ("warm_up", rule.warm_up)):
         if 0 < length < group.interval:
             message = (
                 f"{key} ({format_duration(length)}) is shorter than the interval ({format_duration(group.interval)})"
             )
-            yield Doubt(
-                "shorter-than-interval", message, "one slot decides as it would without; make it longer, or remove it"
-            )
+            yield LintWarning("shorter-than-interval", message, "it has no effect; make it longer or remove it")
     if rule.kind is RuleKind.RETRAIN and 0 < rule.cooldown.base < rule.for_:
         message = (
             f"the cooldown ({format_duration(rule.cooldown.base)}) is shorter than for ({format_duration(rule.for_)})"
         )
-        yield Doubt("short-cooldown", message, "a retraining takes time to show; hours are usual")
+        yield LintWarning("short-cooldown", message, "retraining takes time to show an effect; use hours")
 
 
-def _windows(group: Group, rule: Rule) -> Iterator[Doubt]:
+def _windows(group: Group, rule: Rule) -> Iterator[LintWarning]:
     for query, _ in judged(group, rule):
-        looked_at = [expr for name, expr in query.exprs.items() if name not in PAST]
-        lengths = [range_length(text) for expr in looked_at for text in _RANGE.findall(expr)]
+        current = [expr for name, expr in query.exprs.items() if name not in PAST]
+        lengths = [range_length(text) for expr in current for text in _RANGE.findall(expr)]
         known = [length for length in lengths if length]
         if known and min(known) < group.interval:
             shown = format_duration(min(known))
             message = (
                 f"{query.name}: the range [{shown}] is shorter than the interval ({format_duration(group.interval)})"
             )
-            yield Doubt("gap-between-windows", message, "samples between two windows are never looked at")
+            yield LintWarning("gap-between-windows", message, "samples between two windows are never read")
         breaches = rule.breaches
         if breaches is not None and known and max(known) >= breaches.of * group.interval:
             window = format_duration(max(known))
-            message = f"{query.name}: all {breaches.of} slots of 'breaches' look at one window of {window}"
-            yield Doubt("overlapping-windows", message, "they say the same thing; shorten the window, or use 'for'")
+            message = f"{query.name}: all {breaches.of} slots of 'breaches' share one window of {window}"
+            yield LintWarning(
+                "overlapping-windows", message, "they are not independent; shorten the window or use 'for'"
+            )
 
 
-def _units(query: SignalQuery) -> Iterator[Doubt]:
-    """A metric's name says its unit."""
+def _units(query: SignalQuery) -> Iterator[LintWarning]:
+    """Yield a warning where the unit of a signal contradicts the name of its metric."""
     if query.event is not EventKind.LATENCY or not query.unit:
         return
     for expr in query.exprs.values():
-        said = {_IN_UNIT[suffix] for suffix in _SUFFIX.findall(expr)}
-        if said and query.unit not in said and not re.search(r"[*/]\s*1(?:000|e3)|0\.001|1e-3", expr):
-            message = (
-                f"signal {query.name!r} is in {query.unit}, and its metric's name says {' or '.join(sorted(said))}"
-            )
-            yield Doubt("unit-of-name", message, "set unit to that of the series")
+        named = {_IN_UNIT[suffix] for suffix in _SUFFIX.findall(expr)}
+        if named and query.unit not in named and not re.search(r"[*/]\s*1(?:000|e3)|0\.001|1e-3", expr):
+            words = " or ".join(sorted(named))
+            message = f"signal {query.name!r} is in {query.unit}, but the name of its metric says {words}"
+            yield LintWarning("unit-of-name", message, "set unit to that of the series")
 
 
-def _limits(query: SignalQuery, strategy: StrategySpec) -> Iterator[Doubt]:
-    """A threshold that no number of its kind can pass, or that looks like another unit's."""
+def _limits(query: SignalQuery, strategy: StrategySpec) -> Iterator[LintWarning]:
+    """Yield a warning for limits that cannot be crossed, or that seem to be in another unit."""
     top, bottom = strategy.params.get("max"), strategy.params.get("min")
     if strategy.name != "threshold":
         return
     share = query.event in {EventKind.INFERENCE_ERROR, EventKind.DRIFT}
     what = "a share of failures" if query.event is EventKind.INFERENCE_ERROR else "a drift score"
     if share and isinstance(top, float | int) and top >= 1:
-        yield Doubt("never-fires", f"max is {top:g}, and {what} is at most 1", "write 5 % as 0.05")
+        yield LintWarning("never-fires", f"max is {top:g}, but {what} is at most 1", "write 5 % as 0.05")
     if share and isinstance(bottom, float | int) and bottom <= 0:
-        yield Doubt("never-fires", f"min is {bottom:g}, and {what} is never below 0", "")
+        yield LintWarning("never-fires", f"min is {bottom:g}, but {what} is never below 0", "")
     if query.event is EventKind.LATENCY and isinstance(top, float | int):
         if top * query.unit_ms > SLOW:
             message = f"max is {top:g} {query.unit}, which is {format_duration(round(top * query.unit_ms))}"
-            yield Doubt("unit-of-threshold", message, "write it with its unit, such as 200ms")
+            yield LintWarning("unit-of-threshold", message, "write it with its unit, such as 200ms")
         elif query.unit == "milliseconds" and 0 < top < 1:
-            message = f"max is {top:g} milliseconds: no model answers so fast"
-            yield Doubt("unit-of-threshold", message, "write it with its unit, such as 200ms")
+            message = f"max is {top:g} milliseconds, faster than any model responds"
+            yield LintWarning("unit-of-threshold", message, "write it with its unit, such as 200ms")

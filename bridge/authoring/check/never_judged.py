@@ -1,4 +1,4 @@
-"""Models that a rule would never judge: its strategy is shown their last days, slot by slot."""
+"""Models that a rule would never evaluate, found by replaying recent days through its strategy."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from bridge.engine.evaluation.never_judged import note, overdue, patience_of
 from bridge.ports import MetricSource
 from bridge.strategies.registry import build
 
-MOST_SLOTS = 12_000  # two days at one every 15 s; more are not asked for
-MARGIN = 10  # slots before the time that a strategy has to judge in
+MOST_SLOTS = 12_000  # two days at one slot every 15 s; longer replays are skipped
+MARGIN = 10  # extra slots before the time in which a strategy must reach a verdict
 
 
 def never_judged(
     group: Group, rule: Rule, query: SignalQuery, spec: StrategySpec, source: MetricSource, now: Timestamp
 ) -> list[ModelKey]:
-    """Return the models that had numbers for more than two warm-ups up to `now` and were not judged once.
+    """Return models with samples for more than two warm-ups before `now` and without a single verdict.
 
-    None where that cannot be asked.
+    Empty where Prometheus or the strategy fails, or where the replay would be too long.
     """
     strategy = build(spec)
     patience = patience_of((strategy,), 0)
@@ -42,12 +42,12 @@ def never_judged(
             if state is not None and fresh is not None:
                 state = np.concatenate([state, fresh])
             own = None if state is None else state[batch.index]
-            found = judge(strategy, batch, own, rule, query, np.ones(len(batch), np.int64))
+            verdicts = judge(strategy, batch, own, rule, query, np.ones(len(batch), np.int64))
             if state is not None and own is not None:
                 state[batch.index] = own
             seen = since[batch.index]
-            note(seen, found.code, found.cause, batch.slot)
+            note(seen, verdicts.code, verdicts.cause, batch.slot)
             since[batch.index] = seen
     except (SourceError, StrategyError):
         return []
-    return [] if table is None else [table[place] for place in overdue(since, last, patience).tolist()]
+    return [] if table is None else [table[row] for row in overdue(since, last, patience).tolist()]

@@ -1,6 +1,4 @@
-"""What only Prometheus can tell about a configuration: its expressions are asked once, and names that it does not know
-are looked up among those that it does.
-"""
+"""Checks of a configuration against its Prometheus: each expression is queried once, unknown names get suggestions."""
 
 from __future__ import annotations
 
@@ -24,18 +22,18 @@ def ask_prometheus(
     now: Timestamp,
     doubts: Callable[[BridgeConfig, PrometheusSource, Timestamp], list[Problem]] | None = None,
 ) -> list[Problem]:
-    """Every problem that a good configuration has with its Prometheus at `now`, in file order. Raises ConfigError.
+    """Return every problem of a valid configuration with its Prometheus at `now`, in file order. Raises ConfigError.
 
-    doubts: also looked for, when there are no errors.
+    doubts: function that returns warnings; called when there are no errors.
     """
     config = load(path)
     timeout = config.global_.query_timeout / 1000
     source = PrometheusSource(config.prometheus, ModelTable(), config.base_dir, timeout=timeout)
     try:
-        found = sorted(_problems(config, source, now))
-        if doubts is None or any(not item.lint for item in found):
-            return found
-        return sorted([*found, *doubts(config, source, now)])
+        problems = sorted(_problems(config, source, now))
+        if doubts is None or any(not item.lint for item in problems):
+            return problems
+        return sorted([*problems, *doubts(config, source, now)])
     except SourceError as error:
         return [Problem(str(path), 0, "prometheus", str(error))]
     finally:
@@ -47,22 +45,22 @@ def _problems(config: BridgeConfig, source: PrometheusSource, now: Timestamp) ->
     for group in config.groups:
         for name, query in group.queries.items():
             rule = next((rule for rule in group.rules if name in rule.queries), None)
-            place = (group.file, 0, name) if rule is None else (rule.file, rule.line, rule.name)
-            # the answer of a plain expression is empty while all is well
+            location = (group.file, 0, name) if rule is None else (rule.file, rule.line, rule.name)
+            # a plain expression returns nothing while all models are healthy
             is_signal = rule is None or rule.strategy is not None or bool(rule.conditions)
-            careful = next((rule for rule in group.rules if name in rule.queries and not uses_partial(rule)), None)
-            for message, hint, lint in _of_query(group, query, is_signal, careful, source, metrics, labels, now):
-                yield Problem(*place, message, hint, lint)
+            strict = next((rule for rule in group.rules if name in rule.queries and not uses_partial(rule)), None)
+            for message, hint, lint in _of_query(group, query, is_signal, strict, source, metrics, labels, now):
+                yield Problem(*location, message, hint, lint)
 
 
 def _of_query(
-    group: Group, query: SignalQuery, is_signal: bool, careful: Rule | None, source: PrometheusSource,
+    group: Group, query: SignalQuery, is_signal: bool, strict: Rule | None, source: PrometheusSource,
     metrics: list[str], labels: list[str], now: Timestamp,
 ) -> Iterator[tuple[str, str, str]]:  # fmt: skip
-    """Message, hint and lint of every problem. careful: a rule that judges no partial answer."""
+    """Yield message, hint and lint of every problem. strict: a rule that does not use partial results."""
     unknown = sorted({name for text in query.exprs.values() for name in metric_names(text)} - set(metrics))
     for name in unknown:
-        yield f"Prometheus knows no metric {name!r}", _did_you_mean(name, metrics), ""
+        yield f"Prometheus has no metric {name!r}", _did_you_mean(name, metrics), ""
     if unknown:
         return
     try:
@@ -70,15 +68,15 @@ def _of_query(
     except SourceError as error:
         yield str(error), "", ""
         return
-    for label in _mapped(query.mapping) if batch.skipped.get("missing_label") else ():
-        if label not in labels:
-            yield f"no series in Prometheus has the label {label!r} of a model", _did_you_mean(label, labels), ""
-    if batch.cause is Cause.PARTIAL and careful is not None:
+    if batch.skipped.get("missing_label"):
+        for label in (label for label in _mapped(query.mapping) if label not in labels):
+            yield f"no series in Prometheus has the model label {label!r}", _did_you_mean(label, labels), ""
+    if batch.cause is Cause.PARTIAL and strict is not None:
         why = "; ".join(batch.notes) or "no reason given"
-        message = f"Prometheus' answer is partial: {why}; while it is, rule {careful.name!r} judges nothing"
-        yield message, f"mend it, or write inconclusive: {{partial: {USE}}}", "partial-answer"
+        message = f"the result from Prometheus is partial: {why}; until that ends, rule {strict.name!r} is inconclusive"
+        yield message, f"fix the cause, or set inconclusive: {{partial: {USE}}}", "partial-answer"
     if not len(batch) and is_signal:
-        yield f"signal {query.name!r} has no sample of any model now", "", "no-sample"
+        yield f"signal {query.name!r} has no sample for any model now", "", "no-sample"
 
 
 def _mapped(mapping: ModelLabels) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Questions to a Prometheus about a configuration's expressions, each asked once."""
+"""Facts about a configuration's expressions, each queried from Prometheus once."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ POINTS = 24
 _PLAIN = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
 
-class Questions:
-    """What was there in the last day before `now`. What is not answered is unknown, and no error."""
+class PrometheusFacts:
+    """Facts of the last day before `now`. Failed queries give unknown facts, not errors."""
 
     def __init__(self, source: PrometheusSource, now: Timestamp) -> None:
         self._source = source
@@ -32,18 +32,18 @@ class Questions:
 
     @property
     def seen(self) -> set[ModelKey]:
-        """Every model of which a measured signal had a number."""
+        """Every model for which a measured signal had a sample."""
         return self._models
 
     def measured(self, query: SignalQuery, offset: Duration) -> tuple[float, float] | None:
-        """The signal's lowest and highest value in its unit, at POINTS instants; None without any."""
+        """Return the signal's lowest and highest value at POINTS instants, in its unit; None without samples."""
         key = (str(offset), str(query.mapping), *(f"{name} {expr}" for name, expr in query.exprs.items()))
         if key not in self._measured:
             self._measured[key] = self._extremes(query, self._now - offset)
         return self._measured[key]
 
     def models(self, selector: str, mapping: ModelLabels) -> set[ModelKey]:
-        """The models that series of `selector` belong to now; none when the mapping needs no label."""
+        """Return the models of series that match `selector` now; empty when the mapping uses no label."""
         parts = (mapping.project, mapping.pipeline, mapping.version)
         names = [part.label for part in parts if part.const is None]
         if not names or not all(_PLAIN.fullmatch(name) for name in names):
@@ -53,14 +53,14 @@ class Questions:
             batch = self._source.instant(query, self._now, self._now)
         except SourceError:
             return set()
-        return {batch.table[slot] for slot in batch.index.tolist()}
+        return {batch.table[row] for row in batch.index.tolist()}
 
     def _extremes(self, query: SignalQuery, now: Timestamp) -> tuple[float, float] | None:
         step = LOOKED_AT // POINTS
         low, high = np.inf, -np.inf
         try:
             for batch in self._source.history(query, range(now - LOOKED_AT + step, now + 1, step), 0):
-                self._models.update(batch.table[slot] for slot in batch.index.tolist())
+                self._models.update(batch.table[row] for row in batch.index.tolist())
                 values = batch.values()[np.isfinite(batch.values())] if len(batch) else np.empty(0)
                 if values.size:
                     low, high = min(low, float(values.min())), max(high, float(values.max()))
@@ -69,16 +69,16 @@ class Questions:
         return (low, high) if low <= high else None
 
     def _spacing(self, metric: str) -> Duration:
-        """The time between two samples of a metric, in ms; 0 = unknown."""
+        """Return the time between two samples of a metric, in ms; 0 = unknown."""
         count = self._number(f"max(count_over_time({metric}[1h]))")
         return round(HOUR / count) if count else 0
 
     def _is_there(self, selector: str) -> bool:
-        """Whether any series of it had a sample, or nobody can say."""
+        """Return True if a series had a sample, or if that is unknown."""
         return self._number(f"count(last_over_time({selector}[{format_duration(LOOKED_AT)}]))") != 0
 
     def _number(self, expr: str) -> float | None:
-        """The one number that an expression gives, 0 without one; None = not answered."""
+        """Return the value of an expression, 0 without a result; None if the query failed."""
         query = SignalQuery("number", EventKind.CUSTOM, {VALUE: expr}, ModelLabels.constant("x"))
         try:
             batch = self._source.instant(query, self._now, self._now)

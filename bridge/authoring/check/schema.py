@@ -1,4 +1,4 @@
-"""JSON Schemas of the files, for editors: made from the very models that check them."""
+"""JSON Schemas of the files, for editors, generated from the models that validate them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bridge.authoring.unit_tests.file import FileSection
 from bridge.config.bridge_file import BridgeSection
 from bridge.config.conditions import AtLeastSection, ConditionSection
 from bridge.config.rule import RuleSection
-from bridge.config.rule_file import GroupSection, RuleFileSection
+from bridge.config.rule_file import GroupSection, RecordingSection, RuleFileSection
 from bridge.config.signals import SignalSection
 from bridge.config.strategy import LENGTH
 from bridge.config.time_intervals import IntervalSection
@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 
 def schema(kind: str) -> Json:
-    """The schema of `config` (bridge.yml), `rules` (rule files) or `tests` (unit-test files). KeyError for others."""
+    """Return the schema of `config` (bridge.yml), `rules` or `tests` (unit-test files). Raises KeyError for others."""
     return {"config": _config, "rules": _rules, "tests": _tests}[kind]()
 
 
@@ -35,7 +35,7 @@ def _tests() -> Json:
 def _rules() -> Json:
     configs = {name: strategy.Config for name, strategy in strategies().items()}
     models: list[type[BaseModel]] = [
-        RuleFileSection, GroupSection, RuleSection, SignalSection, ConditionSection, AtLeastSection,
+        RuleFileSection, GroupSection, RuleSection, RecordingSection, SignalSection, ConditionSection, AtLeastSection,
     ]  # fmt: skip
     names, definitions = _definitions([*models, *configs.values()])
     for config in configs.values():
@@ -57,7 +57,9 @@ def _rules() -> Json:
     definitions[names[ConditionSection]]["properties"]["strategy"] = judged
     definitions[names[AtLeastSection]]["properties"]["of"] = conditions
     group = definitions[names[GroupSection]]["properties"]
-    group["rules"] = {"type": "array", "items": _ref(names[RuleSection])}
+    group["rules"] = {
+        "type": "array", "items": {"anyOf": [_ref(names[RuleSection]), _ref(names[RecordingSection])]},
+    }  # fmt: skip
     group["signals"] = {"type": "object", "additionalProperties": _ref(names[SignalSection])}
     definitions[names[RuleFileSection]]["properties"]["groups"] = {"type": "array", "items": _ref(names[GroupSection])}
     return _whole(names[RuleFileSection], definitions, "retrain-bridge rules")
@@ -80,14 +82,14 @@ def _config() -> Json:
 
 
 def _definitions(models: list[type[BaseModel]]) -> tuple[dict[type[BaseModel], str], dict[str, Json]]:
-    """The name of each model's definition, and all definitions."""
+    """Return the name of each model's definition, and all definitions."""
     known, whole = models_json_schema([(model, "validation") for model in models], ref_template="#/$defs/{model}")
     names = {model: known[model, "validation"]["$ref"].rsplit("/", 1)[1] for model in models}
     return names, _without_nothing(whole["$defs"])
 
 
 def _without_nothing(item: Any) -> Any:
-    """A key that may be left out may not be left empty: fields that default to None take no null."""
+    """Remove null from fields that default to None: an optional key must not be empty."""
     if isinstance(item, list):
         return [_without_nothing(part) for part in item]
     if not isinstance(item, dict):
@@ -95,11 +97,11 @@ def _without_nothing(item: Any) -> Any:
     kept = {key: _without_nothing(part) for key, part in item.items() if not (key == "default" and part is None)}
     options = kept.get("anyOf")
     if isinstance(options, list) and {"type": "null"} in options:
-        left = [option for option in options if option != {"type": "null"}]
-        kept |= {"anyOf": left}
-        if len(left) == 1:
+        others = [option for option in options if option != {"type": "null"}]
+        kept |= {"anyOf": others}
+        if len(others) == 1:
             del kept["anyOf"]
-            kept |= left[0]
+            kept |= others[0]
     return kept
 
 
@@ -112,7 +114,7 @@ def _or_nothing(item: Json) -> Json:
 
 
 def _also_length(field: Json) -> None:
-    """A number, or a length of time, such as 200ms, in the signal's unit."""
+    """Allow a duration such as 200ms where a number in the signal's unit is expected."""
     if field.get("type") == "number":
         field |= {"type": ["number", "string"], "pattern": f"^({LENGTH.pattern})$"}
 

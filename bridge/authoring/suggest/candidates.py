@@ -1,4 +1,4 @@
-"""Metrics that look like signals of models and that no rule pack knows: by their labels first, by their names then."""
+"""Candidate metrics: probable model signals outside the rule packs, by their labels first, then by their names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OTHERS = re.compile(
     r"|etcd|apiserver|kubelet|coredns|net_conntrack|promhttp|up|ALERTS)(?:_|$)"
 )
 _PARTS = re.compile(r"_(?:sum|count|created)$")
-# A latency or an error may be anybody's; with such a word in its name, it is a model's.
+# Latencies and errors may belong to any service; with such a word in its name, the metric belongs to a model.
 _MODEL = re.compile(r"model|predict|inference|infer_|serving|classif|recommend|rank", re.IGNORECASE)
 _KINDS = (
     ("drift", r"drift|(?:^|_)psi(?:_|$)|divergence|wasserstein|skew"),
@@ -30,7 +30,11 @@ _KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A metric that a signal could be made of. expr: one to begin with; labelled: its series name a model."""
+    """Metric that could become a signal.
+
+    expr: suggested expression.
+    labelled: its series carry model labels.
+    """
 
     metric: str
     kind: str
@@ -41,12 +45,12 @@ class Candidate:
 def candidates(
     source: PrometheusSource, names: Iterable[str], models: ModelLabels, span: tuple[Timestamp, Timestamp]
 ) -> list[Candidate]:
-    """The MOST likely ones, those whose series carry the labels of `models` first. What is not answered is not told."""
+    """Return up to MOST candidates, those with the labels of `models` first; failed queries are ignored."""
     known = {name for name in names if len(name) <= LONGEST_NAME and _OTHERS.match(name) is None}
     labelled = _labelled(source, models, span)
     by = [part.label for part in (models.project, models.pipeline, models.version) if part.const is None]
-    found = [*_of(known & labelled, True, by), *_of(known - labelled, False, by)]
-    return found[:MOST]
+    ranked = [*_of(known & labelled, True, by), *_of(known - labelled, False, by)]
+    return ranked[:MOST]
 
 
 def _of(names: Set[str], labelled: bool, by: list[str]) -> Iterator[Candidate]:
@@ -60,7 +64,7 @@ def _kind(name: str) -> str:
     if _PARTS.search(name):
         return ""
     kind = next((kind for kind, pattern in _KINDS if re.search(pattern, name, re.IGNORECASE)), "")
-    # a counter of seconds, or of checks, is no number to compare with a limit
+    # a counter of seconds or of checks cannot be compared with a limit
     return "" if kind != "errors" and name.endswith("_total") else kind
 
 
@@ -73,10 +77,10 @@ def _expr(name: str, kind: str, by: list[str]) -> str:
 
 
 def _labelled(source: PrometheusSource, models: ModelLabels, span: tuple[Timestamp, Timestamp]) -> set[str]:
-    """Names of metrics whose series carry all labels of a model."""
+    """Return names of metrics whose series carry all labels of a model."""
     parts = (models.project, models.pipeline, models.version)
-    there = ",".join(f'{part.label}!=""' for part in parts if part.const is None)
+    matchers = ",".join(f'{part.label}!=""' for part in parts if part.const is None)
     try:
-        return set(source.metric_names(f"{{{there}}}", *span)) if there else set()
+        return set(source.metric_names(f"{{{matchers}}}", *span)) if matchers else set()
     except SourceError:
         return set()

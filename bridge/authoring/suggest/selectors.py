@@ -1,4 +1,4 @@
-"""What an expression looks at: its metrics and selectors, found without a parser."""
+"""Selectors and metric names in an expression, found by regular expressions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bridge.domain.times import Duration, parse_duration
 
-# What does not end reaches to the end of the expression: looking for the end of each such part takes quadratic time.
+# Unterminated parts extend to the end of the expression; searching for each terminator would take quadratic time.
 _OPAQUE = re.compile(
     r""""(?:[^"\\]|\\.)*+(?:"|\\?\Z)|'(?:[^'\\]|\\.)*+(?:'|\\?\Z)|`[^`]*`?|\[[^\]]*\]?|#[^\n]*""", re.DOTALL
 )
@@ -27,9 +27,11 @@ _WORDS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """`text` as it is written, without range and modifiers. metric: "" when only labels are named.
+    """Selector of an expression.
 
-    window: its range in ms, 0 when it has none (or that of a subquery).
+    text: as written, without range and modifiers.
+    metric: name, "" for a selector by labels only.
+    window: range in ms, 0 without one or for a subquery.
     """
 
     text: str
@@ -38,27 +40,27 @@ class Selector:
 
 
 def selectors(expression: str) -> list[Selector]:
-    """Every selector, each once, in their order."""
+    """Return the distinct selectors, in order."""
     masked = expression
     for pattern in (_OPAQUE, _GROUPING):
         masked = pattern.sub(lambda match: " " * len(match.group()), masked)
-    found: dict[Selector, None] = {}
+    unique: dict[Selector, None] = {}
     for match in _SELECTOR.finditer(masked):
         metric = match["name"] or ""
         if metric.lower() not in _WORDS:
             range_ = _RANGE.match(expression, match.end())
             text = expression[match.start() : match.end()].strip()
-            found[Selector(text, metric, range_length(range_[1]) if range_ else 0)] = None
-    return list(found)
+            unique[Selector(text, metric, range_length(range_[1]) if range_ else 0)] = None
+    return list(unique)
 
 
 def metric_names(expression: str) -> set[str]:
-    """Names in an expression that can only be metrics."""
+    """Return the metric names in an expression."""
     return {selector.metric for selector in selectors(expression) if selector.metric}
 
 
 def range_length(text: str) -> Duration:
-    """What stands between the brackets, in ms; 0 when it is no length of time."""
+    """Return the duration between the brackets, in ms; 0 if it is not a duration."""
     try:
         return parse_duration(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Which rule packs fit what a Prometheus holds: every signal of theirs is asked once."""
+"""Suggestion of rule packs that match the metrics of a Prometheus; each signal is queried once."""
 
 from __future__ import annotations
 
@@ -23,19 +23,23 @@ TEAMS = ("namespace", "kubernetes_namespace", "exported_namespace")
 
 
 class State(StrEnum):
-    """What became of a signal."""
+    """Result for a signal."""
 
     FOUND = "found"
-    SILENT = "silent"  # its metrics are known, and no model has a sample now
-    MISSING = "missing"  # a metric is not known
-    UNLABELLED = "unlabelled"  # no series has the labels of a model
-    REFUSED = "refused"  # Prometheus, or the source, did not take the answer
-    REPLACED = "replaced"  # a better one is there
+    SILENT = "silent"  # its metrics exist, but no model has a sample now
+    MISSING = "missing"  # a metric does not exist
+    UNLABELLED = "unlabelled"  # no series has the model labels
+    REFUSED = "refused"  # the query failed
+    REPLACED = "replaced"  # a better signal exists
 
 
 @dataclass(frozen=True, slots=True)
 class SignalReport:
-    """One signal of a pack; name: group.signal. models: how many have a sample now."""
+    """Report on one signal of a pack.
+
+    name: group.signal.
+    models: number of models with a sample now.
+    """
 
     name: str
     state: State
@@ -45,13 +49,13 @@ class SignalReport:
 
     @property
     def used(self) -> bool:
-        """Whether it is in the rule file."""
+        """True if the signal is in the suggested rule file."""
         return self.state in {State.FOUND, State.SILENT}
 
 
 @dataclass(frozen=True, slots=True)
 class PackReport:
-    """A pack, what became of each of its signals, and the metrics of its server that are there."""
+    """Report on a pack: its signals, and the metrics of its server that exist."""
 
     name: str
     server: str
@@ -60,13 +64,18 @@ class PackReport:
 
     @property
     def matches(self) -> bool:
-        """Whether any signal can be used."""
+        """True if any signal can be used."""
         return any(signal.used for signal in self.signals)
 
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """What was found. packs: those that match; rules: the rule file, "" without any. metrics: how many are known."""
+    """Result of the search.
+
+    metrics: number of metrics in Prometheus.
+    packs: reports on matching packs.
+    rules: suggested rule file, "" without a match.
+    """
 
     metrics: int
     packs: tuple[PackReport, ...] = ()
@@ -75,7 +84,7 @@ class Suggestion:
     rules: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Return the suggestion as JSON types."""
         return asdict(self)
 
 
@@ -83,28 +92,29 @@ def suggest(
     source: PrometheusSource, url: str, now: Timestamp, *, models: ModelLabels, lookback: Duration = LOOKBACK,
     project: str = "",
 ) -> Suggestion:  # fmt: skip
-    """Look at the metrics of the last `lookback`. Raises SourceError when even their names are not told.
+    """Match the metrics of the last `lookback` with the packs. Raises SourceError if metric names cannot be read.
 
-    url: for the head of the rule file. models: how series name a model that no pack knows. project: a label that
-    takes the place of the packs' constant projects.
+    url: for the header of the rule file.
+    models: label mapping of models outside the packs.
+    project: label that replaces the constant projects of the packs.
     """
     span = (now - lookback, now)
     names = set(source.metric_names("", *span))
     texts, reports = {}, []
     for pack in PACKS:
         text = pack.text(project)
-        report = _look(pack, text, source, names, now)
+        report = _pack_report(pack, text, source, names, now)
         if report.matches:
             reports.append(report)
             texts[pack.name] = text
     matched = [pack for pack in PACKS if pack.name in texts]
     notes = tuple(_notes(matched, texts, source, names, span, project))
     rest = names - {name for name in names if any(name.startswith(pack.own) for pack in matched)}
-    found = candidates(source, rest, models, span)
-    return Suggestion(len(names), tuple(reports), tuple(found), notes, _rules(reports, texts, url, lookback))
+    others = candidates(source, rest, models, span)
+    return Suggestion(len(names), tuple(reports), tuple(others), notes, _rules(reports, texts, url, lookback))
 
 
-def _look(pack: Pack, text: str, source: PrometheusSource, names: set[str], now: Timestamp) -> PackReport:
+def _pack_report(pack: Pack, text: str, source: PrometheusSource, names: set[str], now: Timestamp) -> PackReport:
     _, groups = rule_packs.read(text, pack.name)
     reports = {
         name: _signal(name, query, pack, source, names, now)
@@ -114,10 +124,10 @@ def _look(pack: Pack, text: str, source: PrometheusSource, names: set[str], now:
     }
     for better, worse in pack.better.items():
         if reports[better].state is State.FOUND and reports[worse].used:
-            told = f"{better.partition('.')[2]} says more, and is there"
-            reports[worse] = SignalReport(worse, State.REPLACED, reports[worse].models, told)
-    asked = {metric for group in groups for query in group.queries.values() for metric in _metrics(query)}
-    return PackReport(pack.name, pack.server, tuple(reports.values()), tuple(sorted(asked & names)))
+            reason = f"{better.partition('.')[2]} is available and more informative"
+            reports[worse] = SignalReport(worse, State.REPLACED, reports[worse].models, reason)
+    queried = {metric for group in groups for query in group.queries.values() for metric in _metrics(query)}
+    return PackReport(pack.name, pack.server, tuple(reports.values()), tuple(sorted(queried & names)))
 
 
 def _signal(
@@ -129,14 +139,14 @@ def _signal(
     try:
         batch = source.instant(query, now, now)
     except SourceError as error:
-        return SignalReport(name, State.REFUSED, 0, str(error), "look at the expression in the pack's file")
+        return SignalReport(name, State.REFUSED, 0, str(error), "check the expression in the pack's file")
     if len(batch):
         return SignalReport(name, State.FOUND, len(batch), _models(batch))
     if batch.skipped.get("missing_label"):
         labels = ", ".join(_mapped(query.mapping))
-        return SignalReport(name, State.UNLABELLED, 0, f"no series has all of the labels {labels}", "map others")
-    advice = "is the server scraped, and has it had requests in the last minutes?"
-    return SignalReport(name, State.SILENT, 0, "its metrics are known, and no model has a sample now", advice)
+        return SignalReport(name, State.UNLABELLED, 0, f"no series has all of the labels {labels}", "map other labels")
+    advice = "check that the server is scraped and had requests in the last minutes"
+    return SignalReport(name, State.SILENT, 0, "its metrics exist, but no model has a sample now", advice)
 
 
 def _metrics(query: SignalQuery) -> set[str]:
@@ -144,11 +154,11 @@ def _metrics(query: SignalQuery) -> set[str]:
 
 
 def _models(batch: EventBatch) -> str:
-    """How many, and the first of them."""
-    names = sorted(str(batch.table[slot]) for slot in batch.index.tolist())
+    """Return the number of models and the first of their names."""
+    names = sorted(str(batch.table[row]) for row in batch.index.tolist())
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    left = batch.skipped.get("missing_label", 0)
-    skipped = f"; {left} series without a model's labels are skipped" if left else ""
+    unlabelled = batch.skipped.get("missing_label", 0)
+    skipped = f"; {unlabelled} series without model labels are skipped" if unlabelled else ""
     return f"{len(names)} model{'s' if len(names) > 1 else ''}: {', '.join(names[:SHOWN])}{more}{skipped}"
 
 
@@ -160,7 +170,7 @@ def _notes(
     packs: Iterable[Pack], texts: dict[str, str], source: PrometheusSource, names: set[str],
     span: tuple[Timestamp, Timestamp], project: str,
 ) -> Iterable[str]:  # fmt: skip
-    """Where constants put models of several teams together, and a label could tell them apart."""
+    """Yield a note where a constant project merges several teams that a label could separate."""
     constant = [pack for pack in packs if "project: {const:" in texts[pack.name]]
     if project or not constant:
         return
@@ -169,13 +179,13 @@ def _notes(
         labels = source.label_names(f'{{__name__="{metric}"}}', *span) if metric else []
     except SourceError:
         return
-    for team in (label for label in TEAMS if label in labels):
-        yield f"{metric} has the label {team!r}: --project {team} keeps models of several teams apart"
-        return
+    team = next((label for label in TEAMS if label in labels), None)
+    if team is not None:
+        yield f"{metric} has the label {team!r}: use --project {team} to separate the models of several teams"
 
 
 def _rules(reports: Iterable[PackReport], texts: dict[str, str], url: str, lookback: Duration) -> str:
-    """The rule file; it is read once more, so that what is handed out is good."""
+    """Return the rule file, parsed once more to make sure that it is valid."""
     kept = {}
     for report in reports:
         out = {signal.name for signal in report.signals if not signal.used}
@@ -183,8 +193,8 @@ def _rules(reports: Iterable[PackReport], texts: dict[str, str], url: str, lookb
     if not kept:
         return ""
     head = (
-        f"# Rules for {', '.join(kept)}, by `retrain-bridge rules suggest` from the metrics that\n"
-        f"# {url} had in the last {format_duration(lookback)}. Limits are a start: look at each."
+        f"# Rules for {', '.join(kept)}, written by `retrain-bridge rules suggest` from the metrics of\n"
+        f"# {url} in the last {format_duration(lookback)}. Review every limit."
     )
     text = rule_packs.joined(kept, head)
     rule_packs.read(text, "suggested rules")

@@ -1,4 +1,4 @@
-"""One test at work: time goes by for the rules, and whenever something is expected, it is looked for."""
+"""Run of one test: the rules are evaluated over its time, and compared with each expectation at its instant."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from bridge.domain.request import Decision, RequestRecord
 from bridge.domain.rule import Group
 from bridge.domain.times import DAY, Duration, Timestamp, format_duration, parse_rfc3339, rfc3339
 from bridge.engine.api.queries import rule_views
+from bridge.engine.evaluation.expansion import External
 from bridge.engine.replay.replay import NoDestinations, Replay
 from bridge.files.wording import near
 from bridge.ports import TickChanges
@@ -45,11 +46,14 @@ class RuleTestRun:
         self._decisions: list[Decision] = []
 
     def failures(self) -> Iterator[Failure]:
-        """All that is not as expected. Raises BridgeError when it could not be found out."""
+        """Yield every unmet expectation. Raises BridgeError when the test could not be run."""
         table = ModelTable()
         source = PrometheusSource(PrometheusConfig(url=self._url), table, Path())
         routing = NoDestinations(external_labels=self._test.external_labels)
-        replay = Replay(ShiftedSource(source, self._ahead), table, self._groups, self._take, routing=routing)
+        external = External(self._test.external_labels, self._test.external_url, self._ahead)
+        replay = Replay(
+            ShiftedSource(source, self._ahead), table, self._groups, self._take, routing=routing, external=external
+        )
         problems: dict[tuple[str, str], list[Timestamp]] = {}
         try:
             since, end = self._begins, self._begins + self._test.last
@@ -69,7 +73,7 @@ class RuleTestRun:
         self._decisions += changes.decisions
 
     def _looks(self) -> Iterator[tuple[Duration, Look]]:
-        """When something is expected of the rules, and what compares it."""
+        """Yield each instant with expectations, and the function that compares them."""
         for place, alert in enumerate(self._test.alert_rule_test):
             line = self._file.line(*self._place, "alert_rule_test", place)
             yield alert.eval_time, partial(self._alerts, alert, line)
@@ -78,7 +82,7 @@ class RuleTestRun:
             yield retrain.eval_time, partial(self._retrains, retrain, line)
 
     def _unevaluated(self, problems: Mapping[tuple[str, str], list[Timestamp]]) -> Iterator[Failure]:
-        """Once for each problem, however often it came."""
+        """Yield each problem once, with the number of its repetitions."""
         for (rule, problem), slots in problems.items():
             first, more = format_duration(slots[0] - self._begins), len(slots) - 1
             when = f"at {first}" + (f" and {more} more times" if more else "")
@@ -94,7 +98,7 @@ class RuleTestRun:
         got = [
             {"labels": _without_name(alert.labels), "annotations": dict(alert.annotations)}
             for view in rule_views(replay.engine)
-            if view.name == name
+            if view.alertname == name
             for alert in view.alerts
             if alert.state == "firing"
         ]
@@ -153,11 +157,11 @@ class RuleTestRun:
         }  # fmt: skip
 
     def _told(self, text: str) -> str:
-        """With instants of the test's own clock."""
+        """Return the text with instants of the test's own clock."""
         return _INSTANT.sub(lambda found: rfc3339(parse_rfc3339(found[0]) - self._ahead), text) if self._ahead else text
 
     def _unknown(self, rule: str | None) -> str:
-        names = {item.name for group in self._groups for item in group.rules}
+        names = {name for group in self._groups for item in group.rules for name in (item.name, item.alertname)}
         if rule is None or rule in names:
             return ""
         hint = near(rule, names)

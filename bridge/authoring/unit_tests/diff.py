@@ -1,4 +1,4 @@
-"""What was expected against what was there, and how the difference reads. Pure."""
+"""Differences between expected and actual results, as text. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bridge.files.shape import Section
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An expectation that was not met. line: of the file. text: what was expected, and what was there."""
+    """Unmet expectation. line: in the test file. text: the expected and the actual result."""
 
     line: int
     text: str
@@ -21,7 +21,7 @@ class Failure:
 def difference(
     what: str, wanted: Sequence[Mapping[str, object]], got: Sequence[Mapping[str, object]], line: int
 ) -> Iterator[Failure]:
-    """What is only on one of two sides, in whatever order."""
+    """Yield what is only on one of two sides, in whatever order."""
     missing, extra = _shown(wanted), _shown(got)
     for text in list(missing):
         if text in extra:
@@ -32,7 +32,7 @@ def difference(
 
 
 def matched(what: str, wanted: Sequence[Section], got: Sequence[Mapping[str, object]], line: int) -> Iterator[Failure]:
-    """Every expectation takes one that fits it and that no other takes; nothing may be left on either side."""
+    """Yield a failure unless every expectation pairs with one result that fits it, and none is left over."""
     given = [_given(item) for item in wanted]
     taken = _pairs([[place for place, one in enumerate(got) if _fits(item, one)] for item in given])
     missing = [item for place, item in enumerate(given) if place not in taken.values()]
@@ -49,7 +49,7 @@ def _given(item: Section) -> dict[str, object]:
 
 
 def _pairs(fitting: Sequence[Sequence[int]]) -> dict[int, int]:
-    """As many pairs as can be: what is there -> the expectation that takes it (augmenting paths)."""
+    """Return as many pairs as possible, result -> expectation (augmenting paths)."""
     taken: dict[int, int] = {}
 
     def find(expectation: int, tried: set[int]) -> bool:

@@ -1,4 +1,4 @@
-"""promtool's unit-test files, and what they say of retraining: read strictly, every mistake with its line."""
+"""Unit-test files of promtool, with expected requests and decisions; every mistake is noted with its line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bridge.authoring.unit_tests import series_notation
 from bridge.domain.errors import ConfigError, Problem
 from bridge.domain.request import HoldReason, Outcome, RequestState
 from bridge.domain.times import MINUTE, Duration, parse_rfc3339
-from bridge.files.shape import LONGEST, DurationField, PositiveDurationField, Section, fixed, salvaged
+from bridge.files.shape import LONGEST, DurationField, LongDurationField, Section, salvaged
 from bridge.files.yaml import Document, Place, read
 
 
@@ -48,7 +48,8 @@ class ExpectedAlert(Section):
 class AlertTest(Section):
     """`alert_rule_test`: the firing alerts of a rule at an instant."""
 
-    eval_time: DurationField
+    may_be_empty = frozenset({"eval_time", "exp_alerts"})
+    eval_time: LongDurationField = 0
     alertname: str
     exp_alerts: tuple[ExpectedAlert, ...] = ()
 
@@ -56,15 +57,17 @@ class AlertTest(Section):
 class ExpectedSample(Section):
     """A sample of a query's answer."""
 
+    may_be_empty = frozenset({"labels", "value"})
     labels: str = "{}"
-    value: float | str
+    value: float | str = 0.0
 
 
 class ExprTest(Section):
     """`promql_expr_test`: the answer of a query at an instant."""
 
+    may_be_empty = frozenset({"eval_time", "exp_samples"})
     expr: str
-    eval_time: DurationField
+    eval_time: LongDurationField = 0
     exp_samples: tuple[ExpectedSample, ...] = ()
 
 
@@ -100,7 +103,7 @@ class ExpectedDecision(Section):
 class RetrainTest(Section):
     """`retrain_rule_test`: all requests up to an instant, and all decisions of its slot. rule: only of this one."""
 
-    eval_time: DurationField
+    eval_time: LongDurationField
     rule: str | None = None
     exp_requests: tuple[ExpectedRequest, ...] | None = None
     exp_decisions: tuple[ExpectedDecision, ...] | None = None
@@ -114,10 +117,16 @@ class InputSeries(Section):
 
 
 class TestSection(Section):
-    """One test. interval: None as the file's evaluation_interval. start_timestamp: of time 0, ms since the epoch."""
+    """One test. interval: 0 as the file's evaluation_interval. start_timestamp: of time 0, ms since the epoch."""
 
+    may_be_empty = frozenset(
+        {
+            "name", "interval", "start_timestamp", "input_series", "alert_rule_test", "promql_expr_test",
+            "retrain_rule_test", "external_labels", "external_url",
+        }
+    )  # fmt: skip
     name: str = ""
-    interval: PositiveDurationField | None = None
+    interval: DurationField = 0
     start_timestamp: Instant = 0
     input_series: tuple[InputSeries, ...] = ()
     alert_rule_test: tuple[AlertTest, ...] = ()
@@ -138,9 +147,9 @@ class TestSection(Section):
 class FileSection(Section):
     """The whole file."""
 
-    stand_ins = fixed(rule_files=[])
-    rule_files: Annotated[tuple[str, ...], Field()]
-    evaluation_interval: PositiveDurationField = MINUTE
+    may_be_empty = frozenset({"rule_files", "evaluation_interval", "group_eval_order", "fuzzy_compare", "tests"})
+    rule_files: tuple[str, ...] = ()
+    evaluation_interval: DurationField = MINUTE
     group_eval_order: tuple[str, ...] = ()
     fuzzy_compare: bool = False
     tests: tuple[TestSection, ...] = ()
@@ -160,12 +169,17 @@ class UnitTestFile:
 
     def interval(self, test: TestSection) -> Duration:
         """Between two samples."""
-        return test.interval or self.section.evaluation_interval
+        return test.interval or self.evaluation_interval
+
+    @property
+    def evaluation_interval(self) -> Duration:
+        """Between two evaluations of the rules."""
+        return self.section.evaluation_interval or MINUTE
 
 
 def read_unit_test_file(path: Path) -> UnitTestFile:
     """Read it. Raises ConfigError with every mistake."""
-    document = read(path)
+    document = read(path, lenient=True)
     section = salvaged(FileSection, document.value, document, ())
     files: list[Path] = []
     if section is not None:
@@ -223,7 +237,7 @@ def _check_sense(section: FileSection, document: Document) -> None:
 
 
 def _entries(holder: object, key: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The mappings in a list of a mapping, with their places."""
+    """Yield the mappings in a list of a mapping, with their indexes."""
     found = holder.get(key) if isinstance(holder, dict) else None
     for place, item in enumerate(found if isinstance(found, list) else ()):
         if isinstance(item, dict):

@@ -12,7 +12,7 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit(outcomes: Sequence[Outcome]) -> bytes:
-    """One suite for each file."""
+    """Return JUnit XML with one suite for each file."""
     suites = ElementTree.Element("testsuites")
     for file in dict.fromkeys(outcome.file for outcome in outcomes):
         mine = [outcome for outcome in outcomes if outcome.file == file]
@@ -31,5 +31,5 @@ def junit(outcomes: Sequence[Outcome]) -> bytes:
 
 
 def _text(text: str) -> str:
-    """Without characters that XML cannot hold."""
+    """Return the text without characters that XML cannot hold."""
     return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)

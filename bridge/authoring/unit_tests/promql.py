@@ -1,9 +1,10 @@
-"""`promql_expr_test`: what the Prometheus of a test answers, against what was expected."""
+"""`promql_expr_test`: results of queries compared with the expected samples."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,7 +21,7 @@ _MOST = 1 << 26  # bytes
 
 
 def failures(file: UnitTestFile, number: int, session: requests.Session, url: str) -> Iterator[Failure]:
-    """Of test `number`. Raises NetError."""
+    """Yield the unmet expectations of test `number`. Raises NetError."""
     test = file.section.tests[number]
     for place, asked in enumerate(test.promql_expr_test):
         line = file.line("tests", number, "promql_expr_test", place)
@@ -28,10 +29,10 @@ def failures(file: UnitTestFile, number: int, session: requests.Session, url: st
         answer = call(session, "GET", f"{url}/api/v1/query?{form}", deadline=30.0, max_bytes=_MOST)
         if answer.truncated:
             raise BridgeError(f"the answer to {asked.expr} is longer than {_MOST} bytes")
-        yield from _compared(asked, json.loads(answer.body), line)
+        yield from _compared(asked, json.loads(answer.body), line, fuzzy=file.section.fuzzy_compare)
 
 
-def _compared(asked: ExprTest, body: Mapping[str, Any], line: int) -> Iterator[Failure]:
+def _compared(asked: ExprTest, body: Mapping[str, Any], line: int, *, fuzzy: bool) -> Iterator[Failure]:
     if body["status"] != "success":
         yield Failure(line, f"{asked.expr}: {body.get('error', 'refused')}")
         return
@@ -41,12 +42,24 @@ def _compared(asked: ExprTest, body: Mapping[str, Any], line: int) -> Iterator[F
     elif type_ != "vector":
         yield Failure(line, f"{asked.expr}: is a {'range vector' if type_ == 'matrix' else type_}, which is no samples")
         return
-    got = [_sample(item["metric"], float(item["value"][1]) if "value" in item else "a histogram") for item in result]
-    wanted = [
-        _sample(series_notation.labels_or_none(item.labels), float(item.value)) for item in asked.exp_samples
-    ]  # fmt: skip
+    values = ((item["metric"], float(item["value"][1]) if "value" in item else "a histogram") for item in result)
+    got: list[Mapping[str, object]] = [_sample(labels, value) for labels, value in values]
+    wanted = [_sample(series_notation.labels_or_none(item.labels), float(item.value)) for item in asked.exp_samples]
+    if fuzzy:
+        got = [dict(_nearest(item, wanted)) for item in got]
     yield from difference(f"{asked.expr} at {format_duration(asked.eval_time)}", wanted, got, line)
 
 
 def _sample(labels: Mapping[str, str], value: float | str) -> dict[str, object]:
-    return {"labels": dict(labels), "value": value if isinstance(value, str) else float(f"{value:.9g}")}
+    return {"labels": dict(labels), "value": value}
+
+
+def _nearest(sample: Mapping[str, object], wanted: Sequence[Mapping[str, object]]) -> Mapping[str, object]:
+    """Return the expected sample of the same labels whose value is at most one float away, as promtool compares."""
+    value = sample["value"]
+    for item in wanted:
+        if item["labels"] == sample["labels"] and isinstance(value, float):
+            near = {math.nextafter(value, -math.inf), math.nextafter(value, math.inf)}
+            if item["value"] in near:
+                return item
+    return sample

@@ -35,12 +35,12 @@ def _series(labels: Mapping[str, str], samples: Sequence[tuple[int, float]]) -> 
 
 
 def field(number: int, data: bytes) -> bytes:
-    """A length-delimited field of a protobuf message."""
+    """Return a length-delimited field of a protobuf message."""
     return bytes([number << 3 | 2]) + varint(len(data)) + data
 
 
 def varint(value: int) -> bytes:
-    """A number in base 128, lowest group first."""
+    """Return a number in base 128, lowest group first."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -50,7 +50,7 @@ def varint(value: int) -> bytes:
 
 
 def snappy(data: bytes) -> bytes:
-    """The data as uncompressed literals, which every reader of snappy's block format takes."""
+    """Return the data as uncompressed literals, which every reader of snappy's block format accepts."""
     parts = [varint(len(data))]
     for start in range(0, len(data), 65536):
         chunk = data[start : start + 65536]

@@ -14,13 +14,14 @@ from bridge.authoring.unit_tests import promql, remote_write, series_notation
 from bridge.authoring.unit_tests.case import RuleTestRun
 from bridge.authoring.unit_tests.diff import Failure
 from bridge.authoring.unit_tests.file import TestSection, UnitTestFile
+from bridge.authoring.unit_tests.recordings import Recorder
 from bridge.authoring.unit_tests.remote_write import Series
 from bridge.authoring.unit_tests.temporary_prometheus import throwaway_prometheus
 from bridge.config.load import load_rules
 from bridge.domain.errors import BridgeError, ConfigError, Problem
 from bridge.domain.regex import Regex
 from bridge.domain.rule import Group
-from bridge.domain.times import HOUR, Duration
+from bridge.domain.times import HOUR, Duration, Timestamp
 from bridge.net.http_config import HttpConfig
 from bridge.net.session import open_session
 
@@ -42,7 +43,7 @@ class Outcome:
 
 
 def run(files: Sequence[UnitTestFile], binary: str, wanted: Regex | None = None) -> Generator[Outcome, None, None]:
-    """Every test of the files whose name `wanted` finds, in order, each with a Prometheus of its own.
+    """Run every test whose name `wanted` matches, in order, each with a Prometheus of its own.
 
     Raises PrometheusNotFoundError, and ConfigError for a wrong rule file.
     """
@@ -57,12 +58,14 @@ def run(files: Sequence[UnitTestFile], binary: str, wanted: Regex | None = None)
 
 
 def _groups(files: Sequence[UnitTestFile]) -> dict[Path, tuple[Group, ...]]:
-    """The rules of each file. Raises ConfigError with every problem, once."""
+    """Return the groups of each test file. Raises ConfigError with every problem, once."""
     found: dict[Path, tuple[Group, ...]] = {}
     problems: dict[Problem, None] = {}
     for file in files:
         try:
-            found[file.path] = load_rules(file.rule_files, interval=file.section.evaluation_interval, offset=0)
+            groups = load_rules(file.rule_files, interval=file.evaluation_interval, offset=0)
+            order = {name: index for index, name in enumerate(file.section.group_eval_order)}
+            found[file.path] = tuple(sorted(groups, key=lambda group: order.get(group.name, 0)))
         except ConfigError as error:
             problems |= dict.fromkeys(error.problems)
     if problems:
@@ -75,7 +78,8 @@ def _run_one(
 ) -> Outcome:
     test = file.section.tests[number]
     try:
-        _write(session, url, test, file.interval(test))
+        recorder = Recorder(session, url, groups, test.start_timestamp)
+        _write(session, url, test, file.interval(test), recorder, file.evaluation_interval)
         failures = [*RuleTestRun(file, number, groups, url).failures(),
                     *promql.failures(file, number, session, url)]  # fmt: skip
     except (BridgeError, OSError) as error:
@@ -83,19 +87,36 @@ def _run_one(
     return Outcome(file.path, name, tuple(sorted(failures, key=lambda failure: failure.line)))
 
 
-def _write(session: requests.Session, url: str, test: TestSection, interval: Duration) -> None:
-    """All samples, in pieces of time, since Prometheus takes no sample that is much older than its newest."""
+def _write(
+    session: requests.Session, url: str, test: TestSection, interval: Duration, recorder: Recorder, every: Duration
+) -> None:
+    """Write all samples, and what recording rules make of them, every `every` ms.
+
+    In pieces of time, since Prometheus takes no sample that is much older than its newest.
+    """
     series = [(series_notation.labels(item.series), series_notation.values(item.values)) for item in test.input_series]
     length = max((len(values) for _, values in series), default=0)
     step = max(1, _PIECE // interval)
+    record_at, begins = test.start_timestamp, test.start_timestamp
     for first in range(0, length, step):
         piece: list[Series] = []
         for labels, values in series:
             points = [
-                (test.start_timestamp + (first + place) * interval, value)
-                for place, value in enumerate(values[first : first + step])
+                (begins + (first + index) * interval, value)
+                for index, value in enumerate(values[first : first + step])
                 if value is not None
             ]
             piece += [(labels, points)] if points else []
         if piece and (refused := remote_write.write(session, url, piece)):
             raise BridgeError(f"Prometheus refused samples of the test: {refused}")
+        until = begins + min(first + step, length) * interval
+        record_at = _record(recorder, range(record_at, min(until, begins + test.last + 1), every))
+    _record(recorder, range(record_at, begins + test.last + 1, every))
+
+
+def _record(recorder: Recorder, instants: range) -> Timestamp:
+    """Evaluate the recording rules at the instants; return the next one."""
+    if recorder:
+        for at in instants:
+            recorder.evaluate(at)
+    return instants.start + len(instants) * instants.step

@@ -22,7 +22,7 @@ _ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v
 
 
 def values(text: str) -> list[float | None]:
-    """One entry for each interval: a number, STALE, or None for no sample. ValueError says which part is wrong."""
+    """Return one entry for each interval: a number, STALE, or None for no sample. Raises ValueError."""
     found: list[float | None] = []
     for part in text.split():
         found += _part(part)
@@ -57,7 +57,7 @@ def _count(text: str) -> int:
 
 
 def labels(text: str) -> dict[str, str]:
-    """The labels of a series, `__name__` included when it has one. ValueError says what one looks like.
+    """Return the labels of a series, with `__name__` when it has one. Raises ValueError.
 
     Labels without a value are as if they were not there.
     """
@@ -79,12 +79,12 @@ def labels(text: str) -> dict[str, str]:
 
 
 def labels_or_none(text: str) -> dict[str, str]:
-    """As `labels`, of a sample, which may have none."""
+    """Return the labels of a sample, which may have none. Raises ValueError."""
     return {} if text.strip() in {"", "{}"} else labels(text)
 
 
 def _unquoted(quoted: str) -> str:
-    """A string of PromQL: with escapes as in Go, or raw between backticks."""
+    """Return the value of a PromQL string: with escapes as in Go, or raw between backticks."""
     mark, inner = quoted[0], quoted[1:-1]
     return inner if mark == "`" else _ESCAPE.sub(lambda hit: _escaped(hit[1], mark), inner)
 

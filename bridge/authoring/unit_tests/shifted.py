@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bridge.domain.batch import UPDATED, EventBatch
 from bridge.domain.rule import SignalQuery
 from bridge.domain.times import Duration, Timestamp
-from bridge.ports import MetricSource
+from bridge.ports import MetricSource, Sample
 from bridge.ports.history import HistoryChunk, close, pieces
 
 
@@ -23,18 +23,22 @@ class ShiftedSource:
     by: Duration
 
     def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
-        """Of an earlier instant. Raises SourceError."""
+        """Return the batch of an earlier instant. Raises SourceError."""
         return self._moved(self.source.instant(query, slot - self.by, at - self.by))
 
     def history(self, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration) -> Iterator[EventBatch]:
-        """Of earlier slots. Raises SourceError."""
+        """Return the batches of earlier slots. Raises SourceError."""
         yield from map(self._moved, self.source.history(query, _slots(slots, -self.by), offset))
 
     def pieces(
         self, queries: Sequence[SignalQuery], slots: Sequence[Timestamp], offset: Duration
     ) -> Sequence[Iterator[HistoryChunk]]:
-        """Of earlier slots. Raises SourceError."""
+        """Return the batches of earlier slots. Raises SourceError."""
         return [self._walk(walk) for walk in pieces(self.source, queries, _slots(slots, -self.by), offset)]
+
+    def evaluate(self, expr: str, at: Timestamp) -> Sequence[Sample]:
+        """Return the result of an instant query at an earlier instant. Raises SourceError."""
+        return self.source.evaluate(expr, at - self.by)
 
     def _walk(self, walk: Iterator[HistoryChunk]) -> Iterator[HistoryChunk]:
         try:

@@ -28,7 +28,7 @@ class PrometheusNotFoundError(BridgeError):
 
 
 def find_binary(named: str = "") -> str:
-    """The path of a prometheus binary. Raises PrometheusNotFoundError, which says how to get one."""
+    """Return the path of a prometheus binary. Raises PrometheusNotFoundError, which says how to get one."""
     found = shutil.which(named or "prometheus")
     if found is None:
         what = f"{named} is not a program" if named else "there is no prometheus on PATH"
@@ -41,7 +41,7 @@ def find_binary(named: str = "") -> str:
 
 @contextlib.contextmanager
 def throwaway_prometheus(binary: str, session: requests.Session) -> Iterator[str]:
-    """Its URL, while it runs with the remote write receiver. Raises PrometheusNotFoundError when it does not start."""
+    """Run a Prometheus with the remote write receiver and yield its URL. Raises PrometheusNotFoundError."""
     with tempfile.TemporaryDirectory(prefix="retrain-bridge-test-") as folder, contextlib.ExitStack() as stack:
         (Path(folder) / "prometheus.yml").write_text(_CONFIG, encoding="utf-8")
         for attempt in range(1, TRIES + 1):
@@ -90,7 +90,7 @@ def _wait_ready(process: subprocess.Popen[bytes], url: str, folder: Path, sessio
 
 
 def _ours(url: str, folder: Path, session: requests.Session) -> bool:
-    """Whether it is the one that was started, and not another one that took the port."""
+    """Return whether the server is the one that was started, and not another that took the port."""
     flags = json.loads(call(session, "GET", f"{url}/api/v1/status/flags", deadline=2.0).body)
     return bool(flags["data"]["storage.tsdb.path"] == f"{folder}/data")
 

@@ -1,4 +1,4 @@
-"""What may be asked of a running bridge from outside: implements views.Commands."""
+"""Commands on a running engine: the implementation of views.Commands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ log = logging.getLogger(__name__)
 
 
 class EngineCommands:
-    """Acts on the engine and the store. wake: tells the couriers that there is work. reload: app's own."""
+    """Commands on the engine and the store.
+
+    reload: loads and applies the configuration.
+    wake: called when there are deliveries to make.
+    now: the clock.
+    """
 
     def __init__(
         self,
@@ -37,15 +42,15 @@ class EngineCommands:
         self._reload = reload
         self._wake = wake
         self._now = now
-        self._people = OperatorActions(engine, history, now)
+        self._operator = OperatorActions(engine, history, now)
 
     def reload(self) -> ReloadResult:
-        """Read the configuration again and put it in force, or keep the old one and say why."""
+        """Load and apply the configuration; on an error keep the old one and return the reason."""
         return self._reload()
 
     def report_status(self, report: StatusReport) -> RequestRecord:
-        """Record a coordinator's report: a request moves forward, never back. Raises UnknownRequestError."""
-        with self._engine.certain(self._now()):
+        """Record a status report and return the request; it moves forward, never back. Raises UnknownRequestError."""
+        with self._engine.transact(self._now, self._history) as change:
             record = self._known(report.request_id)
             if not record.state.may_become(report.state):
                 return record
@@ -60,27 +65,26 @@ class EngineCommands:
                 reference=report.reference or record.reference,
             )
             self._history.save_request(changed)
-            self._engine.book.put_request(changed)
+            change.adopt(changed)
         log.info(
             "request changed",
-            extra={"request_id": record.id, "was": record.state.value, "state": changed.state.value,
-                   "model": str(record.request.model)},
-        )  # fmt: skip
+            extra={
+                "request_id": record.id,
+                "was": record.state.value,
+                "state": changed.state.value,
+                "model": str(record.request.model),
+            },
+        )
         return changed
 
     def settled(self, request_id: str) -> None:
-        """A delivery ended: take over what the store recorded of the request."""
-        with self._engine.lock:
-            record = self._history.request(request_id)
-            if record is not None:
-                self._engine.book.put_request(record)
+        """Reload a request from the store after one of its deliveries has ended."""
+        record = self._engine.refresh(request_id, self._history)
         if record is not None and record.state is RequestState.UNDELIVERED:
-            log.error(
-                "request is undelivered", extra={"request_id": request_id, "model": str(record.request.model)}
-            )  # fmt: skip
+            log.error("request is undelivered", extra={"request_id": request_id, "model": str(record.request.model)})
 
     def redrive(self, request_id: str, destination: str | None = None) -> int:
-        """Queue dead deliveries again; how many."""
+        """Queue dead deliveries again and return their number. destination: None for all."""
         count = self._outbox.redrive(request_id, destination, self._now())
         self.settled(request_id)
         self._wake()
@@ -88,31 +92,31 @@ class EngineCommands:
         return count
 
     def retry(self, request_id: str) -> int:
-        """What waits for a retry is tried at once; how many."""
+        """Try deliveries that wait for a retry at once, and return their number."""
         count = self._outbox.retry(request_id, self._now())
         self._wake()
-        log.info("deliveries tried at once", extra={"request_id": request_id, "count": count})
+        log.info("deliveries retried at once", extra={"request_id": request_id, "count": count})
         return count
 
     def act(self, request_id: str, what: str, who: str, note: str = "") -> RequestRecord:
-        """As People.act; what it lets go is delivered at once."""
-        record = self._people.act(request_id, what, who, note)
+        """Apply an operator's action as OperatorActions.act does, and deliver a released request at once."""
+        record = self._operator.act(request_id, what, who, note)
         self._wake()
         return record
 
     def create(self, model: ModelKey, reason: str, who: str, *, force: bool = False) -> RequestRecord:
-        """As People.create; it is delivered at once."""
-        record = self._people.create(model, reason, who, force=force)
+        """Create a request as OperatorActions.create does, and deliver it at once."""
+        record = self._operator.create(model, reason, who, force=force)
         self._wake()
         return record
 
     def pause(self, project: str, pipeline: str, length: Duration, who: str, note: str = "") -> Pause:
-        """As People.pause."""
-        return self._people.pause(project, pipeline, length, who, note)
+        """Pause requests as OperatorActions.pause does."""
+        return self._operator.pause(project, pipeline, length, who, note)
 
     def pauses(self) -> list[Pause]:
-        """As People.pauses."""
-        return self._people.pauses()
+        """Return the pauses that have not ended."""
+        return self._operator.pauses()
 
     def _known(self, request_id: str) -> RequestRecord:
         record = self._history.request(request_id)

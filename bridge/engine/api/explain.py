@@ -1,4 +1,4 @@
-"""Answers "why was there (no) request?": from the engine as it stands, or by replaying the slots up to an instant."""
+"""Explanation of why there was or was not a request, now or at a past instant."""
 
 from __future__ import annotations
 
@@ -14,46 +14,51 @@ from bridge.domain.request import Decision, HoldReason, RecoveryVerdict, Request
 from bridge.domain.rule import Group, Mode, RuleKind
 from bridge.domain.times import HOUR, Duration, Timestamp, format_duration, rfc3339
 from bridge.domain.verdict import Cause, Code
+from bridge.engine.access import EngineState
 from bridge.engine.engine import Engine
 from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.replay.replay import Replay
 from bridge.engine.requests.decision_log import query_text
-from bridge.engine.requests.episodes import TickTransaction
-from bridge.ports import DecisionFilter, History, RequestFilter
+from bridge.ports import DecisionFilter, History, MetricSource, RequestFilter
 
-SHORTEST: Duration = HOUR  # of what is replayed before the instant that is asked for
+SHORTEST: Duration = HOUR  # least history that is replayed before a past instant
 LONGEST_SLOTS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Explainer:
-    """prometheus_url: shown in commands, without secrets."""
+    """Explanations of a running engine. prometheus_url: shown in commands, without secrets."""
 
     engine: Engine
     history: History
     prometheus_url: Callable[[], str]
 
     def explain(self, model: ModelKey, rule: str = "", at: Timestamp = 0) -> list[Explanation]:
-        """One explanation for each rule (or of `rule`); at 0: now. Raises RequestError, SourceError and StoreError.
+        """Return one explanation for each rule, or for `rule` only. Raises RequestError, SourceError and StoreError.
 
-        A past instant is re-computed from history by the same engine, over as much time before it as the rule looks
-        back; what was decided and asked then comes from the records.
+        A past instant is evaluated again from history, over as much time before it as the rule looks back. Decisions
+        and requests of that time come from the store.
+
+        at: the instant to explain, 0 for now.
         """
-        with self.engine.lock:
-            found = [
-                (group.group, run) for group in self.engine.groups.values() for run in group.runs
+        with self.engine.read() as state:
+            selected = [
+                (group.group, run)
+                for group in state.groups.values()
+                for run in group.runs
                 if rule in {"", run.rule.name}
-            ]  # fmt: skip
-            if not found:
+            ]
+            if not selected:
                 raise RequestError(f"there is no rule {rule!r}" if rule else "there are no rules")
             if not at:
-                return [self._now(group, run, model) for group, run in found]
-        return [self._then(group, run, model, at) for group, run in found]
+                return [self._now(state, group, run, model) for group, run in selected]
+        source = state.source
+        return [self._then(source, group, run, model, at) for group, run in selected]
 
     def repeat(self, decision: Decision) -> list[str]:
-        """Shell commands that ask the decision's queries again at its instant; none when they are not known apart."""
-        with self.engine.lock:
-            run = self.engine.runs().get(decision.rule)
+        """Return shell commands that repeat the decision's queries at its instant, none if the queries are unknown."""
+        with self.engine.read() as state:
+            run = state.rules.get(decision.rule)
             exprs = [text for query in run.queries.values() for text in query.exprs.values()] if run is not None else []
             same = run is not None and query_text(run) == decision.query
         if not same:
@@ -62,29 +67,31 @@ class Explainer:
 
     # ------------------------------------------------------------ now
 
-    def _now(self, group: Group, run: RuleEvaluator, model: ModelKey) -> Explanation:
+    def _now(self, state: EngineState, group: Group, run: RuleEvaluator, model: ModelKey) -> Explanation:
         checks = [*_of_rule(group, run, model, run.last_evaluation)]
         if all(check.passed for check in checks):
-            checks += self._of_request(run, model)
+            checks += self._of_request(state, run, model)
         return self._explanation(group, run, model, run.last_evaluation, checks)
 
-    def _of_request(self, run: RuleEvaluator, model: ModelKey) -> Iterator[Check]:
-        """The episode, the gates and the request of a firing rule."""
-        book, keeper = self.engine.book, self.engine.keeper()
-        episode = book.episodes.get(model)
+    def _of_request(self, state: EngineState, run: RuleEvaluator, model: ModelKey) -> Iterator[Check]:
+        """Yield the checks of the episode, the gates and the request of a firing rule."""
+        index, keeper = state.episode_index, state.gatekeeper
+        episode = index.episodes.get(model)
         if episode is None:
-            yield Check("episode", passed=False, text=_asks_nothing(run))
+            yield Check("episode", passed=False, text=_no_episode(run))
             return
-        led = "leads it" if episode.leader == run.rule.name else f"joined it; {episode.leader} leads"
-        yield Check("episode", passed=True, text=f"open since {rfc3339(episode.started_at)}; this rule {led}")
-        record = book.requests.get(book.current.get(model, ""))
+        role = "leads it" if episode.leader == run.rule.name else f"joined it; {episode.leader} leads"
+        yield Check("episode", passed=True, text=f"open since {rfc3339(episode.started_at)}; this rule {role}")
+        record = index.requests.get(index.current.get(model, ""))
         if record is None:
-            yield Check("request", passed=None, text="none is known: not made yet, or so old that it is not kept")
+            yield Check(
+                "request", passed=None, text="no request is known: it was not made yet, or is past the retention"
+            )
             return
-        leader = self.engine.runs().get(record.request.rule, run).rule
+        leader = state.rules.get(record.request.rule, run).rule
         slot = run.last_evaluation
         if record.state.waiting:
-            situation = keeper.situation(TickTransaction(book), record, leader, slot)
+            situation = keeper.situation(state.draft(), record, leader, slot)
             for reason, closed, until in gate.gates(situation):
                 text = _until(closed=closed, until=until)
                 if closed and reason is HoldReason.SILENCES_UNKNOWN:
@@ -94,32 +101,42 @@ class Explainer:
 
     # ------------------------------------------------------------ then
 
-    def _then(self, group: Group, run: RuleEvaluator, model: ModelKey, at: Timestamp) -> Explanation:
+    def _then(
+        self, source: MetricSource, group: Group, run: RuleEvaluator, model: ModelKey, at: Timestamp
+    ) -> Explanation:
         slot = group.slot_at(at)
-        replay = Replay(self.engine.source, self.engine.table, [group], lambda _: None)
+        replay = Replay(source, self.engine.table, [group], lambda _: None)
         try:
             for _ in replay.walk(max(slot - _look_back(group, run), slot - LONGEST_SLOTS * group.interval), slot):
                 pass
         finally:
             replay.close()
-        again = replay.engine.runs()[run.rule.name]
+        again = replay.all_rules()[run.rule.name]
         checks = [*_of_rule(group, again, model, slot), *self._recorded(run, model, slot)]
         return self._explanation(group, again, model, slot, checks, recomputed=True)
 
     def _recorded(self, run: RuleEvaluator, model: ModelKey, slot: Timestamp) -> Iterator[Check]:
-        """What the records say of the time: the last decision, and requests of the pipeline that were open then."""
-        told = self.history.decisions(DecisionFilter(model, run.rule.name, until=slot, limit=1))
-        text = f"{rfc3339(told[0].slot)}: {told[0].reason}" if told else "no decision is kept from before"
-        yield Check("decision", True if told else None, text)
-        which = RequestFilter(project=model.project, pipeline=model.pipeline, limit=1000)
-        for record in self.history.requests(which):
+        """Yield the last decision before the slot, and the requests of the pipeline that were open then."""
+        decisions = self.history.decisions(DecisionFilter(model, run.rule.name, until=slot, limit=1))
+        text = "no earlier decision is stored"
+        if decisions:
+            text = f"{rfc3339(decisions[0].slot)}: {decisions[0].reason}"
+        yield Check("decision", True if decisions else None, text)
+        of_pipeline = RequestFilter(project=model.project, pipeline=model.pipeline, limit=1000)
+        for record in self.history.requests(of_pipeline):
             if record.request.triggered_at <= slot and (not record.ended_at or record.ended_at > slot):
                 yield _of_record(record)
 
     def _explanation(
-        self, group: Group, run: RuleEvaluator, model: ModelKey, slot: Timestamp, checks: list[Check], *,
+        self,
+        group: Group,
+        run: RuleEvaluator,
+        model: ModelKey,
+        slot: Timestamp,
+        checks: list[Check],
+        *,
         recomputed: bool = False,
-    ) -> Explanation:  # fmt: skip
+    ) -> Explanation:
         stopped = next((check for check in checks if check.passed is not True), None)
         answer = "a request was made: " + checks[-1].text if stopped is None else f"{stopped.name}: {stopped.text}"
         at = slot - group.offset
@@ -133,76 +150,80 @@ class Explainer:
 def _helped(verdicts: Mapping[RecoveryVerdict, int]) -> str:
     total = sum(verdicts.values())
     good = verdicts.get(RecoveryVerdict.RECOVERED, 0)
-    return f"of {total} retrainings that this rule led to, {good} helped" if total else ""
+    return f"{good} of {total} retrainings led by this rule helped" if total else ""
 
 
 def _of_rule(group: Group, run: RuleEvaluator, model: ModelKey, slot: Timestamp) -> Iterator[Check]:
-    """From the query to the firing rule."""
-    asked = f"asked for {rfc3339(slot - group.offset)}"
+    """Yield the checks from the query to the firing rule."""
+    at = f"at {rfc3339(slot - group.offset)}"
     if not slot or run.health == "unknown":
-        yield Check("query", passed=None, text="the rule was not evaluated yet")
+        yield Check("query", passed=None, text="the rule has not been evaluated yet")
         return
     if run.health != "ok":
-        yield Check("query", passed=False, text=f"{asked}: {run.last_error}; states are kept meanwhile")
+        yield Check("query", passed=False, text=f"{at}: {run.last_error}; states are kept meanwhile")
         return
-    yield Check("query", passed=True, text=f"{asked}: answered")
-    place = run.table.find(model)
+    yield Check("query", passed=True, text=f"{at}: answered")
+    row = run.table.find(model)
     now = run.live
-    known = place is not None and place < len(now.code) and bool(now.known[place])
-    if not known or place is None:
+    known = row is not None and row < len(now.code) and bool(now.known[row])
+    if not known or row is None:
         plain = run.strategy is None and not run.parts
-        text = "is not in the answer: healthy for an expression" if plain else "was never reported by the signal"
+        text = (
+            "is not in the result, so an expression counts it as healthy"
+            if plain
+            else "was never reported by the signal"
+        )
         yield Check("sample", passed=False, text=f"{model} {text}")
         return
-    code, cause = Code(now.code[place]), Cause(now.cause[place])
+    code, cause = Code(now.code[row]), Cause(now.cause[row])
     if code is Code.INCONCLUSIVE:
-        text = f"inconclusive: {cause.word}; the state is kept{_never_judged(run, place)}"
+        text = f"inconclusive: {cause.word}; the state is kept{_never_judged(run, row)}"
         yield Check("verdict", passed=False, text=text)
     elif code is not Code.BREACHED:
-        yield Check("verdict", passed=False, text=f"{code.name.lower()}: {_numbers(run, place)}{_chance(run, place)}")
+        yield Check("verdict", passed=False, text=f"{code.name.lower()}: {_numbers(run, row)}{_chance(run, row)}")
     else:
-        facts = run.evaluation.facts(place) if run.evaluation is not None else _numbers(run, place)
+        facts = run.evaluation.facts(row) if run.evaluation is not None else _numbers(run, row)
         yield Check("verdict", passed=True, text=f"breached: {facts}")
-    yield _of_state(run, place, slot)
+    yield _of_state(run, row, slot)
 
 
-def _never_judged(run: RuleEvaluator, place: int) -> str:
-    if place not in run.never_judged():
+def _never_judged(run: RuleEvaluator, row: int) -> str:
+    if row not in run.never_judged():
         return ""
-    lasts, most = format_duration(run.last_evaluation - int(run.live.since[place])), format_duration(run.patience)
-    return f"; it has had numbers for {lasts} and was never judged, which should take no longer than {most}"
+    elapsed, limit = format_duration(run.last_evaluation - int(run.live.since[row])), format_duration(run.patience)
+    return f"; there have been values for {elapsed} without a verdict, which should take at most {limit}"
 
 
-def _of_state(run: RuleEvaluator, place: int, slot: Timestamp) -> Check:
+def _of_state(run: RuleEvaluator, row: int, slot: Timestamp) -> Check:
     alerts, rule = run.live.alerts, run.rule
-    state, since = State(alerts.state[place]), int(alerts.active_at[place])
+    state, since = State(alerts.state[row]), int(alerts.active_at[row])
     if state is State.FIRING:
-        return Check("state", passed=True, text=f"firing since {rfc3339(int(alerts.fired_at[place]))}")
+        return Check("state", passed=True, text=f"firing since {rfc3339(int(alerts.fired_at[row]))}")
     if state is State.PENDING:
-        left = format_duration(max(0, since + rule.for_ - slot))
-        return Check("state", passed=False, text=f"pending since {rfc3339(since)}: `for` needs {left} more")
+        remaining = format_duration(max(0, since + rule.for_ - slot))
+        return Check("state", passed=False, text=f"pending since {rfc3339(since)}: `for` needs {remaining} more")
     return Check("state", passed=False, text="inactive")
 
 
-def _numbers(run: RuleEvaluator, place: int) -> str:
+def _numbers(run: RuleEvaluator, row: int) -> str:
     live = run.live
-    value, statistic, limit = float(live.value[place]), float(live.statistic[place]), float(live.threshold[place])
+    value, statistic, limit = float(live.value[row]), float(live.statistic[row]), float(live.threshold[row])
     own = statistic != value and statistic == statistic  # noqa: PLR0124 - NaN: none was made
     made = f", statistic {statistic:.6g}" if own else ""
     against = "" if limit != limit else f", limit {limit:.6g}"  # noqa: PLR0124 - NaN: there is none
     return f"{run.query.name} {value:.6g}{made}{against}"
 
 
-def _chance(run: RuleEvaluator, place: int) -> str:
-    return "" if run.evaluation is None else run.evaluation.chance(place)
+def _chance(run: RuleEvaluator, row: int) -> str:
+    return "" if run.evaluation is None else run.evaluation.chance(row)
 
 
-def _asks_nothing(run: RuleEvaluator) -> str:
+def _no_episode(run: RuleEvaluator) -> str:
     if run.rule.kind is RuleKind.ALERT:
-        return "an `alert:` rule tells people and asks for nothing"
+        return "an `alert:` rule notifies people and requests nothing"
     if run.rule.mode is Mode.SHADOW:
-        return "a shadow rule asks for nothing"
-    return "none is open"
+        return "a shadow rule requests nothing"
+    return "no episode is open"
 
 
 def _of_record(record: RequestRecord) -> Check:
@@ -213,20 +234,20 @@ def _of_record(record: RequestRecord) -> Check:
         text += f", held: {record.hold.value}"
     undelivered = record.state is RequestState.UNDELIVERED
     if undelivered:
-        text += f": {record.message}; it holds no other request"
+        text += f": {record.message}; it does not hold other requests"
     if record.verdict is not None:
-        text += f", judged {record.verdict.value}"
+        text += f", verdict {record.verdict.value}"
     return Check("request", passed=not (record.state.waiting or undelivered), text=text)
 
 
 def _until(*, closed: bool, until: Timestamp) -> str:
     if not closed:
         return "open"
-    return f"closed until {rfc3339(until)}" if until else "closed until somebody acts"
+    return f"closed until {rfc3339(until)}" if until else "closed until an operator acts"
 
 
 def _look_back(group: Group, run: RuleEvaluator) -> Duration:
-    """How much time before an instant decides its state."""
+    """Return how much history before an instant decides the rule's state, in ms."""
     rule = run.rule
     slots = rule.breaches.of if rule.breaches is not None else 1
     return max(SHORTEST, 2 * (rule.for_ + rule.keep_firing_for + rule.warm_up) + (slots + 1) * group.interval)

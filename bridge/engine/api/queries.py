@@ -1,4 +1,4 @@
-"""What a running bridge says of itself: implements views.Queries over the engine and the store."""
+"""Queries on a running engine: the implementation of views.Queries."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, Episode, RecoveryVerdict, RequestRecord, RequestState
 from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Cause, Code
+from bridge.engine.access import EngineState, EpisodeIndexView
 from bridge.engine.api import model_states
 from bridge.engine.api import silences as silencing
 from bridge.engine.api.explain import Explainer
@@ -30,6 +31,7 @@ from bridge.engine.api.views import (
     SilencesView,
     TrailView,
 )
+from bridge.engine.delivery.alert_rules import notice_labels
 from bridge.engine.engine import Engine
 from bridge.engine.evaluation.group import GroupEvaluator
 from bridge.engine.evaluation.rule import RuleEvaluator
@@ -43,11 +45,14 @@ _CAUSE_WORDS = [cause.word for cause in Cause]
 
 
 class EngineQueries:
-    """Reads the engine under its lock, briefly, and the store without it.
+    """Queries on the engine, briefly under its lock, and on the store without it.
 
-    configured: destinations in force. why_not_ready: "" when the bridge works. configuration: YAML without secrets.
-    now: the present instant (handed in by app/). prometheus_url: for commands that people can repeat.
-    silent: Alertmanager's address -> why it does not say its silences.
+    configured: returns the destinations in use.
+    why_not_ready: returns the reason, "" when the bridge is ready.
+    configuration: returns YAML without secrets.
+    now: the clock.
+    prometheus_url: shown in commands that repeat a query.
+    silent: returns the error by address of each Alertmanager that does not answer.
     """
 
     def __init__(
@@ -75,14 +80,14 @@ class EngineQueries:
         self._silent = silent
 
     def ready(self) -> tuple[bool, str]:
-        """Whether the bridge can do its work; else why."""
+        """Return True if the bridge is ready, else the reason."""
         why = self._why_not_ready()
         return not why, why
 
     def groups(self, *, alerts: int | None = None) -> list[GroupView]:
-        """Every group with its rules and their pending and firing alerts, at most so many of each rule."""
-        with self._engine.lock:
-            return [self._group(run, alerts) for run in self._engine.groups.values()]
+        """Return every group with its rules. alerts: most alerts of each rule, None for all."""
+        with self._engine.read() as state:
+            return [self._group(run, alerts) for run in state.groups.values()]
 
     def _group(self, run: GroupEvaluator, alerts: int | None) -> GroupView:
         rules = [_rule_view(rule, alerts) for rule in run.runs]
@@ -91,188 +96,206 @@ class EngineQueries:
         return GroupView(group.name, group.file, group.interval, limit, last, run.seconds, run.missed, rules)
 
     def models(self, *, unhealthy_only: bool = False) -> list[ModelView]:
-        """Every model that a rule has seen, in order; or of these only those that are not healthy."""
-        with self._engine.lock:
-            states = self._states()
+        """Return every model that a rule has seen, ordered by name, or only the unhealthy ones."""
+        with self._engine.read() as state:
+            states = self._states(state)
             chosen = model_states.unhealthy(states) if unhealthy_only else states != model_states.UNSEEN
-            slots = sorted(np.flatnonzero(chosen).tolist(), key=self._engine.table.__getitem__)
-            return self._views(states, slots)
+            rows = sorted(np.flatnonzero(chosen).tolist(), key=state.table.__getitem__)
+            return self._views(state, states, rows)
 
     def model(self, model: ModelKey) -> ModelView | None:
-        """One model; None when no rule has seen it."""
-        with self._engine.lock:
-            states, slot = self._states(), self._engine.table.find(model)
-            seen = slot is not None and slot < len(states) and states[slot] != model_states.UNSEEN
-            return self._views(states, [slot])[0] if seen and slot is not None else None
+        """Return one model, None if no rule has seen it."""
+        with self._engine.read() as state:
+            states, row = self._states(state), state.table.find(model)
+            seen = row is not None and row < len(states) and states[row] != model_states.UNSEEN
+            return self._views(state, states, [row])[0] if seen and row is not None else None
 
     def model_page(
         self, *, text: str = "", states: Collection[ModelState] = (), offset: int = 0, limit: int = 50
     ) -> ModelPage:
-        """The worst first, then by name."""
-        with self._engine.lock:
-            present = self._states()
-            found, total = self._finder.find(present, text, states, offset, offset + limit)
-            return ModelPage(self._views(present, found.tolist()), total, model_states.counted(present))
+        """Return a page of models, worst state first, then by name."""
+        with self._engine.read() as state:
+            present = self._states(state)
+            rows, total = self._finder.find(present, text, states, offset, offset + limit)
+            return ModelPage(self._views(state, present, rows.tolist()), total, model_states.counted(present))
 
-    def _views(self, states: NDArray[np.int8], slots: list[int]) -> list[ModelView]:
-        """Of the models in `slots`, in their order."""
+    def _views(self, state: EngineState, states: NDArray[np.int8], rows: list[int]) -> list[ModelView]:
+        """Return the views of the models in `rows`, in that order."""
         chosen = np.zeros(len(states), np.bool_)
-        chosen[slots] = True
-        signals: dict[int, list[SignalView]] = {slot: [] for slot in slots}
-        for run in self._engine.runs().values():
-            for slot, view in _signals(run, chosen):
-                signals[slot].append(view)
+        chosen[rows] = True
+        signals: dict[int, list[SignalView]] = {row: [] for row in rows}
+        for run in state.rules.values():
+            for row, view in _signals(run, chosen):
+                signals[row].append(view)
         return [
-            self._model(self._engine.table[slot], model_states.STATES[states[slot]], signals[slot]) for slot in slots
+            self._model(state.episode_index, state.table[row], model_states.STATES[states[row]], signals[row])
+            for row in rows
         ]
 
     def trails(self, models: Sequence[ModelKey], last: int = 0) -> Sequence[Mapping[str, TrailView]]:
-        """As remembered in memory; of rules that know the model."""
-        found: list[dict[str, TrailView]] = [{} for _ in models]
-        with self._engine.lock:
-            places = [self._engine.table.find(model) for model in models]
-            slots = [-1 if slot is None else slot for slot in places]
-            trails, runs = self._engine.trails, self._engine.runs() if self._engine.trails is not None else {}
+        """Return for each model the recent values of the rules that have seen it. last: number of slots, 0 for all."""
+        views: list[dict[str, TrailView]] = [{} for _ in models]
+        with self._engine.read() as state:
+            rows = [-1 if row is None else row for row in map(state.table.find, models)]
+            trails, runs = state.trails, state.rules if state.trails is not None else {}
             for name, run in runs.items():
-                knows = [0 <= slot < len(run.live.known) and bool(run.live.known[slot]) for slot in slots]
-                which = [place for place, known in enumerate(knows) if known]
-                if which and trails is not None:
-                    course = trails.course(name, [slots[place] for place in which], last)
-                    for place, view in zip(which, _trails(course), strict=True):
-                        found[place][name] = view
-        return found
+                known = run.live.known
+                seen = [index for index, row in enumerate(rows) if 0 <= row < len(known) and known[row]]
+                if seen and trails is not None:
+                    course = trails.course(name, [rows[index] for index in seen], last)
+                    for index, view in zip(seen, _trails(course), strict=True):
+                        views[index][name] = view
+        return views
 
     def model_counts(self) -> Mapping[ModelState, int]:
-        """How many models are in each state, every state included."""
-        with self._engine.lock:
-            return model_states.counted(self._states())
+        """Count the models in each state; every state has an entry."""
+        with self._engine.read() as state:
+            return model_states.counted(self._states(state))
 
-    def _states(self) -> NDArray[np.int8]:
-        runs = self._engine.runs().values()
+    def _states(self, state: EngineState) -> NDArray[np.int8]:
+        runs = state.rules.values()
         cooled = self._now() - max((max(run.rule.cooldown.base, run.rule.cooldown.max) for run in runs), default=0)
-        return model_states.present_states(runs, self._engine.table, self._engine.book, cooled)
+        return model_states.present_states(runs, state.table, state.episode_index, cooled)
 
-    def _model(self, model: ModelKey, state: ModelState, signals: list[SignalView]) -> ModelView:
-        book = self._engine.book
-        current = book.requests.get(book.current.get(model, ""))
+    def _model(
+        self, index: EpisodeIndexView, model: ModelKey, state: ModelState, signals: list[SignalView]
+    ) -> ModelView:
+        current = index.requests.get(index.current.get(model, ""))
         held = current.hold.value if current is not None and current.hold is not None else ""
-        asked = book.requests.get(book.last_asked.get(model, ""))
-        if asked is None:
+        last = index.requests.get(index.last_sent.get(model, ""))
+        if last is None:
             return ModelView(model, state, signals, 0, "", "", held)
-        event = asked.request.evidence[0].event if asked.request.evidence else ""
-        return ModelView(model, state, signals, asked.sent_at, asked.id, event, held)
+        event = last.request.evidence[0].event if last.request.evidence else ""
+        return ModelView(model, state, signals, last.sent_at, last.id, event, held)
 
     def decisions(self, which: DecisionFilter) -> list[Decision]:
-        """Newest first."""
+        """Return decisions, newest first."""
         return self._history.decisions(which)
 
     def requests(self, which: RequestFilter) -> list[RequestRecord]:
-        """Newest first."""
+        """Return requests, newest first."""
         return self._history.requests(which)
 
     def episodes(self, model: ModelKey) -> list[Episode]:
-        """Newest first."""
+        """Return the last episodes of a model, newest first."""
         return self._history.episodes(model)
 
     def request(self, request_id: str) -> RequestRecord | None:
+        """Return one request, None if there is none of that id."""
         return self._history.request(request_id)
 
     def deliveries(self, request_id: str) -> list[DeliveryRecord]:
+        """Return the deliveries of a request."""
         return self._history.deliveries(request_id)
 
     def pending_deliveries(self, limit: int = 100) -> list[DeliveryRecord]:
+        """Return deliveries that are not made yet."""
         return self._history.pending_deliveries(limit)
 
     def queue_depths(self) -> Mapping[str, QueueDepth]:
-        """By destination, configured ones without rows included."""
-        return {**{place: QueueDepth(0, 0, 0) for place in self._configured()}, **self._outbox.depths()}
+        """Return the queue of every destination, empty ones included."""
+        return {**{name: QueueDepth(0, 0, 0) for name in self._configured()}, **self._outbox.depths()}
 
     def request_counts(self) -> Mapping[str, int]:
-        """Open requests by state, and those that no receiver took, as long as their episode is open."""
-        with self._engine.lock:
-            book = self._engine.book
-            counts = Counter(record.state for record in book.requests.values() if not record.state.terminal)
-            current = [book.requests[id_].state for id_ in book.current.values()]
+        """Count the open requests by state, and undelivered ones while their episode is open."""
+        with self._engine.read() as state:
+            index = state.episode_index
+            counts = Counter(record.state for record in index.requests.values() if not record.state.terminal)
+            current = [index.requests[id_].state for id_ in index.current.values()]
         counts[RequestState.UNDELIVERED] = current.count(RequestState.UNDELIVERED)
         return {state.value: counts[state] for state in (*_OPEN_STATES, RequestState.UNDELIVERED)}
 
     def last_missed(self) -> Timestamp:
-        """As the store has it, for a process that is started again and again counts nothing for long."""
-        found = self._history.requests(RequestFilter(states=(RequestState.MISSED,), limit=1))
-        return found[0].ended_at if found else 0
+        """Return the end of the last missed episode from the store, so that restarts do not reset it."""
+        missed = self._history.requests(RequestFilter(states=(RequestState.MISSED,), limit=1))
+        return missed[0].ended_at if missed else 0
 
     def explain(self, model: ModelKey, rule: str = "", at: Timestamp = 0) -> list[Explanation]:
-        """As Explainer.explain."""
+        """Explain for each rule why there was or was not a request, as Explainer.explain does."""
         return self._explainer.explain(model, rule, at)
 
     def repeat(self, decision: Decision) -> list[str]:
-        """As Explainer.repeat."""
+        """Return shell commands that repeat the decision's queries, as Explainer.repeat does."""
         return self._explainer.repeat(decision)
 
     def group_times(self) -> list[tuple[str, Timestamp, Duration]]:
-        """Name, last slot and interval of every group."""
-        with self._engine.lock:
-            return [(run.group.name, run.last_slot or 0, run.group.interval) for run in self._engine.groups.values()]
+        """Return name, last slot and interval of every group."""
+        with self._engine.read() as state:
+            return [(run.group.name, run.last_slot or 0, run.group.interval) for run in state.groups.values()]
 
     def rule_models(self) -> list[tuple[str, str, int]]:
-        """Group, name and number of known models of every rule on signals."""
-        with self._engine.lock:
-            runs = [run for run in self._engine.runs().values() if run.strategy is not None or run.parts]
+        """Return group, name and number of known models of every rule on signals."""
+        with self._engine.read() as state:
+            runs = [run for run in state.rules.values() if run.strategy is not None or run.parts]
             return [(run.rule.group, run.rule.name, int(run.live.known.sum())) for run in runs]
 
     def never_judged(self) -> list[tuple[str, str, int]]:
-        """As Queries.never_judged."""
-        with self._engine.lock:
-            runs = [run for run in self._engine.runs().values() if run.strategy is not None or run.parts]
+        """Return group, name and number of models long without a verdict, for every rule on signals."""
+        with self._engine.read() as state:
+            runs = [run for run in state.rules.values() if run.strategy is not None or run.parts]
             return [(run.rule.group, run.rule.name, len(run.never_judged())) for run in runs]
 
     def verdicts(self) -> Mapping[str, Mapping[RecoveryVerdict, int]]:
-        """By rule, how many retrainings that it led to were judged how."""
+        """Count the recovery verdicts of retrainings by leading rule."""
         return self._history.verdicts()
 
     def unclear_silences(self) -> int:
-        """Return how many silences in force cannot be understood."""
-        known, now = self._engine.silences(), self._now()
-        found = known.silences if known is not None else ()
-        return sum(bool(item.unclear) and item.starts_at <= now < item.ends_at for item in found)
+        """Count the silences in force whose matchers cannot be evaluated."""
+        with self._engine.read() as state:
+            known, now = state.settings.silences(), self._now()
+        silences = known.silences if known is not None else ()
+        return sum(bool(item.unclear) and item.starts_at <= now < item.ends_at for item in silences)
 
     def silences(self, offset: int = 0, limit: int = 50) -> SilencesView | None:
-        """Those that hold requests first, then by their end."""
+        """Return a page of silences, those that hold requests first, then by their end."""
         return silencing.in_force(self._engine, self._silent(), self._now(), offset, limit)
 
     def configuration(self) -> str:
+        """Return the loaded configuration as YAML, secrets as `<secret>`."""
         return self._configuration()
 
 
 def rule_views(engine: Engine) -> list[RuleView]:
-    """Every rule with its pending and firing alerts, as a replay has them."""
-    return [_rule_view(run) for group in engine.groups.values() for run in group.runs]
+    """Return every rule of an engine with its pending and firing alerts."""
+    with engine.read() as state:
+        return [_rule_view(run) for group in state.groups.values() for run in group.runs]
 
 
 def _trails(course: TrailWindow) -> Iterator[TrailView]:
-    """Of each model."""
+    """Yield the trail of each model in the window."""
     slots = course.slots.tolist()
     columns = (course.value, course.statistic, course.threshold, course.lower, course.upper)
-    for place in range(course.state.shape[1]):
-        value, statistic, threshold, lower, upper = (column[:, place].tolist() for column in columns)
-        yield TrailView(slots, value, statistic, threshold, lower, upper, course.state[:, place].tolist())
+    for index in range(course.state.shape[1]):
+        value, statistic, threshold, lower, upper = (column[:, index].tolist() for column in columns)
+        yield TrailView(slots, value, statistic, threshold, lower, upper, course.state[:, index].tolist())
 
 
 def _signals(run: RuleEvaluator, chosen: NDArray[np.bool_]) -> Iterator[tuple[int, SignalView]]:
-    """Columns to views, as lists: single elements of numpy arrays are slow. chosen: (n,) of the wanted models."""
+    """Yield row and view of each model chosen. Columns become lists first: single elements of arrays are slow.
+
+    chosen: (n,) True for the models to include.
+    """
     now, query, name = run.live, run.query, run.rule.name
-    slots = np.flatnonzero(now.known & chosen[: len(now.known)])
+    rows = np.flatnonzero(now.known & chosen[: len(now.known)])
     columns = (now.value, now.threshold, now.code, now.cause, now.alerts.state, now.alerts.active_at)
-    values = zip(*(column[slots].tolist() for column in columns), strict=True)
-    for slot, (value, threshold, code, cause, state, active_at) in zip(slots.tolist(), values, strict=True):
+    values = zip(*(column[rows].tolist() for column in columns), strict=True)
+    for row, (value, threshold, code, cause, state, active_at) in zip(rows.tolist(), values, strict=True):
         yield (
-            slot,
+            row,
             SignalView(
-                name, query.name, query.event.value, query.unit, value, threshold,
-                _VERDICT_WORDS[code], _CAUSE_WORDS[cause], _STATE_WORDS[state], run.last_evaluation,
+                name,
+                query.name,
+                query.event.value,
+                query.unit,
+                value,
+                threshold,
+                _VERDICT_WORDS[code],
+                _CAUSE_WORDS[cause],
+                _STATE_WORDS[state],
+                run.last_evaluation,
                 active_at if state else 0,
             ),
-        )  # fmt: skip
+        )
 
 
 def _rule_view(run: RuleEvaluator, most: int | None = None) -> RuleView:
@@ -295,23 +318,24 @@ def _rule_view(run: RuleEvaluator, most: int | None = None) -> RuleView:
         last_evaluation=run.last_evaluation,
         seconds=run.seconds,
         models=int(run.live.known.sum()),
-        alerts=[_alert_view(run, slot) for slot in np.flatnonzero(states)[:most].tolist()],
+        alerts=[_alert_view(run, row) for row in np.flatnonzero(states)[:most].tolist()],
         pending=int((states == State.PENDING).sum()),
         firing=int((states == State.FIRING).sum()),
+        alertname=rule.alertname,
     )
 
 
-def _alert_view(run: RuleEvaluator, slot: int) -> AlertView:
-    alerts, model = run.live.alerts, run.table[slot]
-    value = float(run.live.value[slot])
+def _alert_view(run: RuleEvaluator, row: int) -> AlertView:
+    alerts, model = run.live.alerts, run.table[row]
+    value = float(run.live.value[row])
     return AlertView(
         rule=run.rule.name,
         model=model,
-        state=_STATE_WORDS[int(alerts.state[slot])],
-        active_at=int(alerts.active_at[slot]),
-        fired_at=int(alerts.fired_at[slot]),
-        keep_since=int(alerts.keep_since[slot]),
+        state=_STATE_WORDS[int(alerts.state[row])],
+        active_at=int(alerts.active_at[row]),
+        fired_at=int(alerts.fired_at[row]),
+        keep_since=int(alerts.keep_since[row]),
         value=math.nan if math.isnan(value) else value,
-        labels={**run.series.get(slot, {}), **model.labels(), **run.rule.labels, "alertname": run.rule.name},
-        annotations=run.rendered(slot),
+        labels=notice_labels(run, row),
+        annotations=run.rendered(row),
     )

@@ -1,4 +1,4 @@
-"""Alertmanager's silences as people see them: what is in force, and what it holds."""
+"""Silences of Alertmanager in force, with the requests that they hold."""
 
 from __future__ import annotations
 
@@ -11,17 +11,20 @@ from bridge.engine.api.views import SilencesView, SilenceView
 from bridge.engine.engine import Engine
 from bridge.engine.requests.gates import Gatekeeper, request_labels
 
-MOST = 100  # requests that are looked at
-_BY_SILENCES = {HoldReason.SILENCED, HoldReason.SILENCES_UNKNOWN}
+MOST = 100  # requests examined
+_SILENCE_GATES = {HoldReason.SILENCED, HoldReason.SILENCES_UNKNOWN}
 
 
 def in_force(
     engine: Engine, failing: Mapping[str, str], now: Timestamp, offset: int, limit: int
 ) -> SilencesView | None:
-    """A page of the silences at instant `now`; None when nobody is asked. failing: as SilencesView has it."""
-    with engine.lock:
-        keeper, known = engine.keeper(), engine.silences()
-        held = [item for item in engine.book.requests.values() if item.hold in _BY_SILENCES][:MOST]
+    """Return a page of the silences in force at `now`, None without an Alertmanager.
+
+    failing: error by address of each Alertmanager that does not answer.
+    """
+    with engine.read() as state:
+        keeper, known = state.gatekeeper, state.settings.silences()
+        held = [item for item in state.episode_index.requests.values() if item.hold in _SILENCE_GATES][:MOST]
     if known is None:
         return None
     present = [item for item in known.silences if item.starts_at <= now < item.ends_at]
@@ -35,11 +38,11 @@ def in_force(
 def _holding(
     keeper: Gatekeeper, silences: Sequence[Silence], held: Sequence[RequestRecord], now: Timestamp
 ) -> dict[str, list[RequestRecord]]:
-    """Return by silence the requests that it covers, or may cover."""
-    found: dict[str, list[RequestRecord]] = {}
+    """Return the requests that each silence covers or may cover, by the silence's id."""
+    holding: dict[str, list[RequestRecord]] = {}
     for record in held:
         labels = keeper.routing.identity(request_labels(record))
         for silence in silences:
             if silence.silences(labels, now) or silence.may_silence(labels, now):
-                found.setdefault(silence.id, []).append(record)
-    return found
+                holding.setdefault(silence.id, []).append(record)
+    return holding

@@ -1,6 +1,6 @@
-"""What the outside sees of a running bridge: frozen records, and the two Protocols that the web layer is built on.
+"""Views of a running bridge, and the protocols Queries and Commands that the web server uses.
 
-`Queries` reads, `Commands` acts; both are implemented in engine/api/queries.py and engine/api/commands.py.
+The implementations are in engine/api/queries.py and engine/api/commands.py.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bridge.ports import DecisionFilter, DeliveryRecord, Pause, QueueDepth, Requ
 
 
 class ModelState(StrEnum):
-    """The one present state of a model, the worst first wins: a closed set, so it may be a metric's label."""
+    """Present state of a model, worst first. A closed set, because it is the label of a metric."""
 
     RETRAINING = "retraining"
     RETRAIN_REQUESTED = "retrain_requested"
@@ -33,7 +33,12 @@ class ModelState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AlertView:
-    """A pending or firing rule of one model. state: "pending" | "firing"; value in the signal's unit (NaN unknown)."""
+    """Pending or firing rule of one model.
+
+    state: "pending" | "firing".
+    fired_at, keep_since: 0 = not yet.
+    value: in the signal's unit, NaN = unknown.
+    """
 
     rule: str
     model: ModelKey
@@ -48,9 +53,15 @@ class AlertView:
 
 @dataclass(frozen=True, slots=True)
 class RuleView:
-    """A rule and how its last evaluation went. health: "ok" | "err" | "unknown"; seconds: of the last evaluation.
+    """Rule and its last evaluation.
 
-    pending, firing: of how many models; alerts: those, or the first of them.
+    state: "inactive" | "pending" | "firing", the worst of its models.
+    health: "ok" | "err" | "unknown".
+    seconds: duration of the last evaluation.
+    models: number of known models.
+    alerts: pending and firing models, at most as many as were requested.
+    pending, firing: number of models in that state.
+    alertname: name of its alerts, which several rules may share.
     """
 
     name: str
@@ -62,7 +73,7 @@ class RuleView:
     keep_firing_for: Duration
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
-    state: str  # "inactive" | "pending" | "firing": the worst of its models
+    state: str
     health: str
     last_error: str
     last_evaluation: Timestamp
@@ -71,11 +82,18 @@ class RuleView:
     alerts: Sequence[AlertView]
     pending: int = 0
     firing: int = 0
+    alertname: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class GroupView:
-    """A rule group; last_evaluation 0 = never. limit: most series that an answer may hold, 0 = any."""
+    """Rule group.
+
+    limit: largest number of series in an answer, 0 = unlimited.
+    last_evaluation: last slot, 0 = never.
+    seconds: duration of the last evaluation.
+    missed: slots that were not evaluated on time.
+    """
 
     name: str
     file: str
@@ -89,9 +107,12 @@ class GroupView:
 
 @dataclass(frozen=True, slots=True)
 class SignalView:
-    """What one rule last saw of one model. value, threshold: in the signal's unit, NaN = none. verdict: a word.
+    """Latest value of one rule for one model.
 
-    active_at: since when the rule is pending or firing for the model, 0 = it is not.
+    value, threshold: in the signal's unit, NaN = none.
+    verdict: name of the verdict code in lower case.
+    at: slot of the evaluation.
+    active_at: begin of the pending or firing state, 0 = inactive.
     """
 
     rule: str
@@ -109,10 +130,12 @@ class SignalView:
 
 @dataclass(frozen=True, slots=True)
 class TrailView:
-    """What one rule saw of one model over its last slots, oldest first, all of one length; NaN = none.
+    """Values of one rule for one model over its last slots, oldest first. All columns have one length; NaN = none.
 
-    value, and lower and upper of what is usual, in the signal's unit; statistic in the unit of threshold. state: 0
-    inactive, 1 pending, 2 firing.
+    value: in the signal's unit.
+    statistic, threshold: in the strategy's unit.
+    lower, upper: range that the strategy expects, in the signal's unit.
+    state: 0 inactive, 1 pending, 2 firing.
     """
 
     slots: Sequence[Timestamp]
@@ -126,7 +149,12 @@ class TrailView:
 
 @dataclass(frozen=True, slots=True)
 class ModelView:
-    """One model now. last_request_at 0 = never asked. held: the gate that holds its request, "" = none does."""
+    """Present state of one model.
+
+    last_request_at: 0 = never requested.
+    last_request_event: kind of event that led to the last request.
+    held: the gate that holds its request, "" = none.
+    """
 
     model: ModelKey
     state: ModelState
@@ -139,7 +167,11 @@ class ModelView:
 
 @dataclass(frozen=True, slots=True)
 class ModelPage:
-    """Some of the models that were looked for. total: how many were found; counts: of all models, by state."""
+    """Page of the models found by a search.
+
+    total: number of models found.
+    counts: number of all models by state.
+    """
 
     models: Sequence[ModelView]
     total: int
@@ -148,7 +180,7 @@ class ModelPage:
 
 @dataclass(frozen=True, slots=True)
 class SilenceView:
-    """A silence of Alertmanager's that is in force, and the requests that it holds or may cover (at most 100)."""
+    """Silence of Alertmanager in force, and at most 100 requests that it holds or may cover."""
 
     silence: Silence
     requests: Sequence[RequestRecord]
@@ -156,11 +188,13 @@ class SilenceView:
 
 @dataclass(frozen=True, slots=True)
 class SilencesView:
-    """Some of the silences in force, those that hold requests first. total: how many there are in all.
+    """Page of the silences in force, those that hold requests first.
 
-    fetched_at: when they were read last, 0 = never. fresh: whether that is recent enough to count; when it is not, no
-    silence holds, and every request does wait if `holds_unknown`. failing: Alertmanager's address -> why it does not
-    answer.
+    total: number of silences in force.
+    fetched_at: last successful fetch, 0 = never.
+    fresh: True if that is recent enough. If not, no silence holds a request, and `holds_unknown` decides.
+    holds_unknown: True if every request is held while the silences are not fresh.
+    failing: error by address of each Alertmanager that does not answer.
     """
 
     silences: Sequence[SilenceView]
@@ -173,133 +207,153 @@ class SilencesView:
 
 @dataclass(frozen=True, slots=True)
 class ReloadResult:
-    """Whether the new configuration is in force; if not, why."""
+    """Result of a reload. message: the reason when the new configuration was not applied."""
 
     ok: bool
     message: str = ""
 
 
 class Queries(Protocol):
-    """Reads. Cheap enough to be called on every scrape, and never waits for a query or a receiver."""
+    """Read access. Cheap enough for every scrape; never waits for a query or a receiver."""
 
     def ready(self) -> tuple[bool, str]:
-        """Whether the bridge can do its work (store opened, configuration loaded, every group scheduled); else why."""
+        """Return True if the bridge is ready (store open, configuration loaded, groups scheduled), else the reason."""
         ...
 
     def groups(self, *, alerts: int | None = None) -> list[GroupView]:
-        """Every group with its rules; at most so many alerts of each rule, None: all."""
+        """Return every group with its rules. alerts: most alerts of each rule, None for all."""
         ...
 
-    def models(self, *, unhealthy_only: bool = False) -> list[ModelView]: ...
+    def models(self, *, unhealthy_only: bool = False) -> list[ModelView]:
+        """Return every model that a rule has seen, or only the unhealthy ones."""
+        ...
 
     def model(self, model: ModelKey) -> ModelView | None:
-        """One model; None when no rule has seen it."""
+        """Return one model, None if no rule has seen it."""
         ...
 
     def model_page(
         self, *, text: str = "", states: Collection[ModelState] = (), offset: int = 0, limit: int = 50
     ) -> ModelPage:
-        """Models whose name holds every word of `text`, in one of `states` (none: any); the worst first."""
+        """Return a page of models, worst first.
+
+        text: words that the model's name must contain.
+        states: states to include, empty for all.
+        """
         ...
 
     def trails(self, models: Sequence[ModelKey], last: int = 0) -> Sequence[Mapping[str, TrailView]]:
-        """Of each model, by rule, what was seen since the bridge started; last: only so many slots, 0 = all."""
+        """Return by rule the values of each model since the start. last: number of slots, 0 for all."""
         ...
 
     def model_counts(self) -> Mapping[ModelState, int]:
-        """How many models are in each state, every state included."""
+        """Count the models in each state; every state has an entry."""
         ...
 
-    def decisions(self, which: DecisionFilter) -> list[Decision]: ...
+    def decisions(self, which: DecisionFilter) -> list[Decision]:
+        """Return decisions, newest first."""
+        ...
 
-    def requests(self, which: RequestFilter) -> list[RequestRecord]: ...
+    def requests(self, which: RequestFilter) -> list[RequestRecord]:
+        """Return requests, newest first."""
+        ...
 
     def episodes(self, model: ModelKey) -> list[Episode]:
-        """The last ones of a model, the newest first, open ones included."""
+        """Return the last episodes of a model, newest first, the open one included."""
         ...
 
-    def request(self, request_id: str) -> RequestRecord | None: ...
+    def request(self, request_id: str) -> RequestRecord | None:
+        """Return one request, None if there is none of that id."""
+        ...
 
-    def deliveries(self, request_id: str) -> list[DeliveryRecord]: ...
+    def deliveries(self, request_id: str) -> list[DeliveryRecord]:
+        """Return the deliveries of a request."""
+        ...
 
-    def pending_deliveries(self, limit: int = 100) -> list[DeliveryRecord]: ...
+    def pending_deliveries(self, limit: int = 100) -> list[DeliveryRecord]:
+        """Return deliveries that are not made yet."""
+        ...
 
     def queue_depths(self) -> Mapping[str, QueueDepth]:
-        """By destination ("receiver/integration/index"), every configured one included."""
+        """Return the queue of every destination ("receiver/integration/index"), empty ones included."""
         ...
 
     def request_counts(self) -> Mapping[str, int]:
-        """Open requests by state (every non-terminal state included, 0 where none)."""
+        """Count the open requests by state; every non-terminal state has an entry."""
         ...
 
     def last_missed(self) -> Timestamp:
-        """When the last episode ended that had begun and ended unseen; 0 = there was none. Raises StoreError."""
+        """Return the end of the last episode that began and ended in missed slots, 0 if none. Raises StoreError."""
         ...
 
     def explain(self, model: ModelKey, rule: str = "", at: Timestamp = 0) -> list[Explanation]:
-        """Why there was (no) request, by rule; at 0: now. RequestError, SourceError."""
+        """Explain for each rule why there was or was not a request. at: 0 for now. Raises RequestError, SourceError."""
         ...
 
     def repeat(self, decision: Decision) -> list[str]:
-        """Shell commands that ask the decision's queries again at its instant; none when they are not known apart."""
+        """Return shell commands that repeat the decision's queries at its instant, none if the queries are unknown."""
         ...
 
     def group_times(self) -> list[tuple[str, Timestamp, Duration]]:
-        """Name, last slot (0 = never) and interval of every group, without its rules."""
+        """Return name, last slot (0 = never) and interval of every group."""
         ...
 
     def rule_models(self) -> list[tuple[str, str, int]]:
-        """Group, name and number of known models of every rule on signals (an `expr` rule may rightly know none)."""
+        """Return group, name and number of known models of every rule on signals; `expr` rules may have none."""
         ...
 
     def never_judged(self) -> list[tuple[str, str, int]]:
-        """Group and name of every rule on signals, and of how many models it has long had numbers without a verdict."""
+        """Return group, name and number of models long without a verdict, for every rule on signals."""
         ...
 
     def verdicts(self) -> Mapping[str, Mapping[RecoveryVerdict, int]]:
-        """By rule, how many retrainings that it led to were judged how."""
+        """Count the recovery verdicts of retrainings by leading rule."""
         ...
 
     def unclear_silences(self) -> int:
-        """Return how many silences in force cannot be understood."""
+        """Count the silences in force whose matchers cannot be evaluated."""
         ...
 
     def silences(self, offset: int = 0, limit: int = 50) -> SilencesView | None:
-        """Alertmanager's silences in force; None when no Alertmanager is asked for them."""
+        """Return a page of Alertmanager's silences in force, None without an Alertmanager."""
         ...
 
     def configuration(self) -> str:
-        """The loaded configuration as YAML, secrets as `<secret>`."""
+        """Return the loaded configuration as YAML, secrets as `<secret>`."""
         ...
 
 
 class Commands(Protocol):
-    """Acts. Raises RequestError when the present state does not allow it, StoreError when it cannot be recorded."""
+    """Write access. Raises RequestError when the present state does not allow it, StoreError when it is not stored."""
 
-    def reload(self) -> ReloadResult: ...
+    def reload(self) -> ReloadResult:
+        """Load and apply the configuration."""
+        ...
 
     def report_status(self, report: StatusReport) -> RequestRecord:
-        """A coordinator's word on a request; a report that is older or repeats what is known changes nothing."""
+        """Record a status report and return the request; an older or repeated report changes nothing."""
         ...
 
     def redrive(self, request_id: str, destination: str | None = None) -> int:
-        """Queue dead deliveries again; how many."""
+        """Queue dead deliveries again and return their number. destination: None for all."""
         ...
 
     def retry(self, request_id: str) -> int:
-        """Deliveries that wait for a retry are tried at once, unless their destination's breaker is open; how many."""
+        """Try deliveries that wait for a retry at once and return their number; open breakers still block them."""
         ...
 
     def act(self, request_id: str, what: str, who: str, note: str = "") -> RequestRecord:
-        """`approve`, `release` or `withdraw` a request that is held."""
+        """Approve, release or withdraw a held request. what: `approve`, `release` or `withdraw`."""
         ...
 
     def create(self, model: ModelKey, reason: str, who: str, *, force: bool = False) -> RequestRecord:
-        """Ask for a retraining by hand; a closed gate refuses it, unless forced."""
+        """Request a retraining by hand; a closed gate refuses it, unless `force` is set."""
         ...
 
     def pause(self, project: str, pipeline: str, length: Duration, who: str, note: str = "") -> Pause:
-        """Send nothing of the pipeline ("" = of any) for `length` ms; 0: go on."""
+        """Send no request of the pipeline ("" = any) for `length` ms; 0 ends the pause."""
         ...
 
-    def pauses(self) -> list[Pause]: ...
+    def pauses(self) -> list[Pause]:
+        """Return the pauses that have not ended."""
+        ...

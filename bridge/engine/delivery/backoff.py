@@ -1,4 +1,4 @@
-"""How long to wait, and how often to ask: full-jitter back-off and a token bucket. Time is passed in."""
+"""Back-off with full jitter, and a token bucket. Time is passed in."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from bridge.ports import RateLimit
 
 
 def full_jitter(attempt: int, base: Duration, cap: Duration, rng: random.Random) -> Duration:
-    """Evenly between 0 and min(cap, base x 2^(attempt - 1)) ms, so that many senders do not come back together."""
+    """Return a random wait from 0 to min(cap, base x 2^(attempt - 1)) ms, which spreads the retries of many senders.
+
+    attempt: counts from 1.
+    """
     ceiling = min(cap, base << min(max(attempt, 1) - 1, 40))
     return rng.randint(0, ceiling)
 
 
 @dataclass(slots=True)
 class TokenBucket:
-    """One destination's rate limit; no rate = no limit. Not shared between threads."""
+    """Rate limit of one destination, for one thread. rate: None = no limit."""
 
     rate: RateLimit | None
     _tokens: float = field(init=False, default=0.0)
     _at: Timestamp | None = field(init=False, default=None)
 
     def wait(self, now: Timestamp) -> Duration:
-        """How long until one more attempt is allowed; 0 = now."""
+        """Return the time in ms until one more attempt is allowed, 0 = now."""
         if self.rate is None:
             return 0
         self._refill(self.rate, now)
@@ -37,7 +40,7 @@ class TokenBucket:
             self._tokens -= 1.0
 
     def _refill(self, rate: RateLimit, now: Timestamp) -> None:
-        # A clock set back must not lock the destination: the gap then counts as nothing.
+        # A clock that was set back must not block the destination: the gap counts as 0.
         gap = rate.per if self._at is None else max(0, now - self._at)
         self._at = now
         self._tokens = min(float(rate.requests), self._tokens + gap * rate.requests / rate.per)

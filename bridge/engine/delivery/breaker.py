@@ -1,9 +1,9 @@
-"""The circuit breaker of a destination: pure, over the record that the store keeps.
+"""Circuit breaker of a destination: pure functions over the stored record.
 
 Closed: everything due is sent. After `breaker_failures` retryable failures in a row it opens: nothing is sent until
-`open_until`, then one attempt probes (half-open). A failed probe opens it again, a good one closes it. Probes are
-never further apart than `probe`, however long the single deliveries back off.
-Apart from it a pause: the receiver asked for time (Retry-After), or refused our credential.
+`open_until`, then one attempt probes (half-open). A failed probe opens it again, a successful one closes it. Probes are
+at most `probe` apart, however long single deliveries back off.
+A pause is independent of it: the receiver sent Retry-After, or refused the credential.
 """
 
 from __future__ import annotations
@@ -19,14 +19,18 @@ TOO_MANY = 429
 
 @dataclass(frozen=True, slots=True)
 class DeliverySettings:
-    """How a destination is served. Durations in ms.
+    """Settings of a destination. Durations in ms. Raises ValueError for a lease that is too short.
 
-    lease: how long a claim is ours; longer than `attempt_deadline`, or a slow answer would be asked for twice.
-    attempt_deadline: total time of one HTTP attempt, as the sink keeps it.
-    backoff_base, backoff_max: of one delivery. give_up: a delivery older than this is dead when it fails again.
-    breaker_failures: retryable failures in a row that open the breaker; probe: longest time between two probes.
-    denied_delay: pause of a destination that refused our credential twice in a row. rate: None = no limit.
-    Of these, `probe` and `denied_delay` say how long a receiver that is well again may go unnoticed.
+    `probe` and `denied_delay` bound the time until the recovery of a receiver is noticed.
+
+    attempt_deadline: total time of one HTTP attempt.
+    lease: validity of a claim; longer than `attempt_deadline`, or a slow attempt would be repeated in parallel.
+    backoff_base, backoff_max: back-off of one delivery.
+    give_up: age at which a delivery that fails again is dead.
+    breaker_failures: consecutive retryable failures that open the breaker.
+    probe: longest time between two probes.
+    denied_delay: pause of a destination that refused the credential twice in a row.
+    rate: None = no limit.
     """
 
     attempt_deadline: Duration = 10 * SECOND
@@ -47,13 +51,13 @@ class DeliverySettings:
 
 
 def blocked_until(breaker: Breaker, now: Timestamp) -> Timestamp:
-    """When the destination may be tried (again); 0 = now."""
+    """Return the instant from which the destination may be tried, 0 = now."""
     until = max(breaker.open_until, breaker.paused_until)
     return until if until > now else 0
 
 
 def is_open(breaker: Breaker) -> bool:
-    """Open or half-open: the next attempt is a probe."""
+    """Return True if the breaker is open or half-open: the next attempt is a probe."""
     return breaker.open_until > 0
 
 
@@ -67,20 +71,20 @@ def after(
     ended: Timestamp,
     denied_again: bool = False,
 ) -> Breaker:
-    """The breaker after one attempt.
+    """Return the breaker after one attempt.
 
-    started, ended: of the attempt; probes are spaced by their starts. denied_again: the attempt before was denied too,
-    so that reading the credential again did not help.
+    started, ended: instants of the attempt; probes are spaced by their starts.
+    denied_again: True if the previous attempt was denied too, so that reading the credential again did not help.
     """
     if delivery.result in (Result.DELIVERED, Result.DEAD):
-        # A refusal that is final for one delivery still proves that the receiver is alive.
+        # A final refusal of one delivery still proves that the receiver is up.
         return Breaker(breaker.destination)
     if delivery.result is Result.DENIED:
         pause = ended + settings.denied_delay if denied_again else 0
         return Breaker(breaker.destination, paused_until=pause)
     if delivery.retry_after > 0:
-        # It answered and said when: no failure to count, the pause is the protection.
-        # A 429 is meant literally; else it is a guess, and one probe within `probe` burdens nobody.
+        # The receiver answered and gave a time: not a failure, the pause protects it.
+        # A 429 is honoured exactly. Other statuses are estimates: one probe within `probe` does no harm.
         wait = delivery.retry_after if delivery.status == TOO_MANY else min(delivery.retry_after, settings.probe)
         return Breaker(breaker.destination, paused_until=ended + wait)
     failures = breaker.failures + 1
@@ -90,10 +94,10 @@ def after(
     return Breaker(breaker.destination, failures, open_until=max(started + wait, ended + 1))
 
 
-def keep(outbox: Outbox, before: Breaker, after: Breaker, now: Timestamp) -> None:
-    """Store what an attempt made of the breaker; when that closed it, everything that waits becomes due now.
+def save(outbox: Outbox, before: Breaker, after: Breaker, now: Timestamp) -> None:
+    """Store the breaker after an attempt; if the attempt closed it, make all waiting deliveries due now.
 
-    In this order: whatever fails is done again after the next attempt.
+    The order makes a failure harmless: either step is repeated after the next attempt.
     """
     if is_open(before) and not is_open(after):
         outbox.pull_forward(before.destination, now)

@@ -1,8 +1,8 @@
-"""Delivers what the outbox holds for one destination: claim with a lease, ONE attempt, settle.
+"""Delivery of one destination's outbox: claim with a lease, one attempt, settle.
 
-Claim before send: a crash in between repeats after the lease, under the same id, and never loses. The settlement is
-fenced by the store, so that a worker that was overtaken changes nothing. Each destination has its own courier (and
-its own thread, in app/), so that a slow or dead one holds up no other.
+A delivery is claimed before it is sent: after a crash in between it is repeated when the lease ends, under the same id,
+and is never lost. The store fences the settlement, so that a worker whose lease has ended changes nothing. Each
+destination has its own courier and thread, so that a slow or dead one delays no other.
 """
 
 from __future__ import annotations
@@ -27,7 +27,13 @@ Now = Callable[[], Timestamp]
 
 @dataclass(slots=True)
 class _Made:
-    """An attempt that was made, and what it means. apart: its bundle is dissolved. again: it was tried to store it."""
+    """Attempt whose outcome is not stored yet.
+
+    next_at: when the next attempt is due.
+    apart: True if the claims of a group are to be tried one by one.
+    before, after: the breaker.
+    again: True once storing the outcome was tried.
+    """
 
     claims: Sequence[Claim]
     outcome: Delivery
@@ -45,9 +51,10 @@ class _Made:
 
 
 class Courier:
-    """The worker of one destination; not for more than one thread.
+    """Delivery worker of one destination, for one thread.
 
-    report: told of every attempt. settled: told the request's id when a delivery of it ended, delivered or dead.
+    report: called after every attempt.
+    settled: called with the request's id when one of its deliveries is delivered or dead.
     """
 
     def __init__(
@@ -72,13 +79,14 @@ class Courier:
         self._bucket = TokenBucket(settings.rate)
         self._probe_at: Timestamp = 0
         self._denied = False
-        self._said = ""
-        self._made: _Made | None = None  # what is not stored yet
+        self._logged = ""
+        self._made: _Made | None = None  # not stored yet
 
     def step(self, now: Now) -> Timestamp | None:
-        """Make at most one attempt; the instant of the next work (not after now: call again), None: nothing waits.
+        """Make at most one attempt and return the instant of the next work, None if nothing waits.
 
-        Raises StoreError; what an attempt came to is then kept here, and stored before the next one.
+        Call again at once if that instant is not after now. Raises StoreError: the outcome of an attempt is then kept
+        in memory, and stored before the next attempt.
         """
         if self._made is not None:
             self._settle(self._made)
@@ -88,10 +96,10 @@ class Courier:
         if not circuit.blocked_until(breaker, at) and not self._bucket.wait(at):
             claim = self._claim(breaker, at)
             if claim is not None and self._attempt(self._with_rest(claim, at), breaker, now):
-                return now()  # it flows: the next claim says whether there is more, cheaper than asking first
+                return now()  # the next claim shows whether there is more, which is cheaper than a query first
         following = self._next(now())
         if claim is None and following is not None:
-            # Due, yet not to be claimed (leased elsewhere, or its firing delivery is first): do not spin.
+            # Due but not claimable (leased elsewhere, or its firing delivery comes first): do not spin.
             return max(following, at + SECOND) if following <= at else following
         return following
 
@@ -107,20 +115,20 @@ class Courier:
     def _claim(self, breaker: Breaker, now: Timestamp) -> Claim | None:
         claims = self._outbox.claim(self.destination, self._worker, now, self._settings.lease)
         if not claims and breaker.failures and now >= self._probe_at:
-            # A probe needs something to send: what backs off is asked for early.
+            # A probe needs something to send: pull a delivery forward that backs off.
             self._probe_at = now + self._settings.probe
             self._outbox.pull_forward(self.destination, now)
             claims = self._outbox.claim(self.destination, self._worker, now, self._settings.lease)
         return claims[0] if claims else None
 
     def _with_rest(self, claim: Claim, now: Timestamp) -> list[Claim]:
-        """A claim, with the others of its bundle when the sink takes them together."""
+        """Return the claim, with the others of its group if the sink sends groups."""
         if not claim.bundle or not isinstance(self._sink, GroupedSink):
             return [claim]
         return [claim, *self._outbox.claim_rest(claim, now, self._settings.lease)]
 
     def _attempt(self, claims: Sequence[Claim], breaker: Breaker, now: Now) -> bool:
-        """Send, settle and tell; whether these deliveries came to their end."""
+        """Send, settle and report. Return True if these deliveries have ended."""
         claim = claims[0]
         self._bucket.take()
         started = now()
@@ -135,32 +143,33 @@ class Courier:
             ended=ended,
             denied_again=self._denied,
         )
-        outcome, next_at = self._judge(claim, delivery, after, ended)
+        outcome, next_at = self._outcome(claim, delivery, after, ended)
         self._probe_at = 0 if circuit.is_open(after) else started + self._settings.probe
         self._denied = delivery.result is Result.DENIED
         apart = outcome.result is Result.DEAD and len(claims) > 1
-        if apart:  # one of them may be what was refused: each is tried alone
+        if apart:  # the receiver may refuse one of them only: try each alone
             outcome, next_at = replace(outcome, result=Result.RETRY), ended
         self._made = made = _Made(claims, outcome, next_at, started, ended, apart, breaker, after)
         self._settle(made)
         return made.over or apart
 
     def _settle(self, made: _Made) -> None:
-        """Store an attempt, and tell of it. Raises StoreError: then it is not known whether it is stored."""
-        kept = self._stored(made)
-        circuit.keep(self._outbox, made.before, made.after, made.ended)
-        for claim in made.claims if kept and made.over else ():
-            self._settled(claim.notification.request.id)
+        """Store an attempt and report it. Raises StoreError: the outcome of the write is then unknown."""
+        stored = self._store(made)
+        circuit.save(self._outbox, made.before, made.after, made.ended)
+        if stored and made.over:
+            for claim in made.claims:
+                self._settled(claim.notification.request.id)
         self._made = None
         dead = made.outcome.result is Result.DEAD
         for claim in made.claims:
             request_id = claim.notification.request.id
-            self._tell(claim, made.outcome, kept=kept)
+            self._log(claim, made.outcome, stored=stored)
             seconds = (made.ended - made.started) / 1000
             self._report(AttemptReport(self.destination, made.outcome, seconds, dead, request_id))
 
-    def _stored(self, made: _Made) -> bool:
-        """Whether it is this attempt that the store holds; one that was tried before may be there already."""
+    def _store(self, made: _Made) -> bool:
+        """Store an attempt. Return True if the store now holds it; a repeated try may have been stored before."""
         again, made.again = made.again, True
         if len(made.claims) > 1:
             given = (made.outcome, made.ended, made.next_at)
@@ -174,14 +183,14 @@ class Courier:
                 group = json.loads(claim.bundle)["labels"]
                 return self._sink.send_group([one.notification for one in claims], group, now)
             return self._sink.send(claim.notification, now)
-        except Exception as error:  # a defect in one sink must cost neither the request nor the thread
+        except Exception as error:  # a defect in a sink must lose neither the request nor the thread
             log.exception(
                 "sink failed", extra={"destination": self.destination, "request_id": claim.notification.request.id}
             )
             return Delivery(Result.RETRY, "internal", answer=type(error).__name__)
 
-    def _judge(self, claim: Claim, delivery: Delivery, after: Breaker, now: Timestamp) -> tuple[Delivery, Timestamp]:
-        """What to record of the attempt, and when the next one is due."""
+    def _outcome(self, claim: Claim, delivery: Delivery, after: Breaker, now: Timestamp) -> tuple[Delivery, Timestamp]:
+        """Return the outcome to record, and the instant of the next attempt."""
         if delivery.result in (Result.DELIVERED, Result.DEAD):
             return delivery, now
         if now - claim.queued_at >= self._settings.give_up:
@@ -190,12 +199,12 @@ class Courier:
         if after.paused_until:
             return delivery, after.paused_until
         if delivery.result is Result.DENIED:
-            return delivery, now  # at once: the sink reads its credential anew at every attempt
+            return delivery, now  # at once: the sink reads its credential at every attempt
         settings = self._settings
         return delivery, now + full_jitter(claim.attempt, settings.backoff_base, settings.backoff_max, self._rng)
 
-    def _tell(self, claim: Claim, delivery: Delivery, *, kept: bool) -> None:
-        """Log every end, and of the other outcomes only a change: a destination that stays down says so once."""
+    def _log(self, claim: Claim, delivery: Delivery, *, stored: bool) -> None:
+        """Log every delivered or dead delivery, but a failure only when it changes."""
         fields = {
             "destination": self.destination,
             "request_id": claim.notification.request.id,
@@ -204,14 +213,14 @@ class Courier:
             "reason": delivery.reason,
             "status": delivery.status,
         }
-        if not kept:
+        if not stored:
             log.warning("delivery was settled by another worker", extra=fields)
             return
-        said, self._said = self._said, f"{delivery.result} {delivery.reason} {delivery.status}"
+        previous, self._logged = self._logged, f"{delivery.result} {delivery.reason} {delivery.status}"
         if delivery.result is Result.DELIVERED:
             log.info("delivered", extra=fields)
         elif delivery.result is Result.DEAD:
             log.error("delivery is dead", extra={**fields, "answer": delivery.answer})
-        elif said != self._said:
+        elif previous != self._logged:
             level = logging.ERROR if delivery.result is Result.DENIED else logging.WARNING
-            log.log(level, "delivery failed, will be repeated", extra={**fields, "answer": delivery.answer})
+            log.log(level, "delivery failed, will be retried", extra={**fields, "answer": delivery.answer})

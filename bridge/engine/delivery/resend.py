@@ -1,8 +1,8 @@
-"""Reminds one Alertmanager of what is open: its 200 is not delivery, alerts live in its memory only.
+"""Resending of open alerts to one Alertmanager, which keeps alerts in memory only.
 
-The first post of a request goes through the outbox; this re-posts it while its episode is open, so that it neither
-expires nor is lost by a restart of Alertmanager, and says for a while that it is over. Re-posts are no outbox rows:
-a lost one is made good by the next.
+The first post of a request goes through the outbox. Resends follow while its episode is open, so that the alert neither
+expires nor is lost when Alertmanager restarts, and for a while after its end as resolved. They are not outbox rows: the
+next resend makes up for a lost one.
 """
 
 from __future__ import annotations
@@ -25,12 +25,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class OpenAlert:
-    """A request that an Alertmanager must be reminded of. Instants in ms, 0 = has not happened.
+    """Request to resend as an alert. Instants in ms, 0 = has not happened.
 
-    starts_at: of the episode. ends_at: of the episode; 0 = open. delivered_at: the request's first delivery.
-    interval: evaluation interval of the leading rule's group. held: set while a gate holds it; held_until: expected
-    end, 0 = unknown. annotations: the rule's, with the present numbers; None = those of the request. group: of the
-    leading rule.
+    starts_at: start of the episode.
+    ends_at: end of the episode, 0 = open.
+    delivered_at: first delivery of the request.
+    interval: evaluation interval of the leading rule's group.
+    held: the gate that holds the request, None = sent.
+    held_until: expected end of the hold, 0 = unknown.
+    annotations: annotations of the rule with present values, None = those of the request.
+    group: group of the leading rule.
     """
 
     request: RetrainRequest
@@ -45,31 +49,32 @@ class OpenAlert:
 
 
 class OpenAlerts(Protocol):
-    """The engine's side: what is open, by destination ("receiver/integration/index"). Called from another thread."""
+    """Source of open alerts by destination ("receiver/integration/index"), called from the resender's thread."""
 
     def open_alerts(self, destination: str, ended_since: Timestamp) -> Sequence[OpenAlert]:
-        """Held and sent requests routed to `destination` whose episode is open, or ended at `ended_since` or later.
+        """Return held and sent requests routed to `destination` whose episode is open or ended since `ended_since`.
 
-        One that is the same object as the last time has not changed, and is not made into an alert anew.
+        An entry that has not changed is the same object as in the previous call.
         """
         ...
 
     def notices(self, destination: str) -> Sequence[FiringAlert]:
-        """Firing `alert:` rules routed to `destination`."""
+        """Return firing `alert:` rules routed to `destination`."""
         ...
 
     def generation(self) -> int:
-        """A number that changes when something should be told before the next re-post is due."""
+        """Return a number that changes when alerts should be sent before the next resend is due."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ResendSettings:
-    """Durations in ms.
+    """Settings of resending. Durations in ms.
 
-    resend_delay: between two re-posts. resolved_for: how long the end of an episode is repeated.
-    settle: how long an alert stays firing after its request was delivered, though its episode is over: Alertmanager
-    notifies nobody of an alert that is resolved before its group_wait is over.
+    resend_delay: time between two resends.
+    resolved_for: how long the end of an episode is repeated.
+    settle: how long an alert stays firing after the delivery of its request, even if its episode has ended:
+        Alertmanager sends no notification for an alert that is resolved within its group_wait.
     """
 
     resend_delay: Duration = MINUTE
@@ -78,10 +83,11 @@ class ResendSettings:
 
 
 class Resender:
-    """Re-posts the open alerts of one Alertmanager destination; not for more than one thread.
+    """Resending worker of one Alertmanager destination, for one thread.
 
-    Its failures and successes move the same circuit breaker as deliveries do. report: told of every re-post, with an
-    empty request id.
+    It shares the circuit breaker with the destination's courier.
+
+    report: called after every resend, with an empty request id.
     """
 
     def __init__(
@@ -111,10 +117,10 @@ class Resender:
         self._passing: dict[frozenset[tuple[str, str]], Alert] = {}
         self._passed: dict[frozenset[tuple[str, str]], Alert] = {}
         self._denied = False
-        self._said = "ok"
+        self._logged = "ok"
 
     def step(self, now: Callable[[], Timestamp]) -> Timestamp:
-        """Re-post what is open, if that is due; the instant of the next work. Raises StoreError."""
+        """Resend the open alerts if due, and return the instant of the next work. Raises StoreError."""
         started, generation = now(), self._alerts.generation()
         if started < self._next_at and generation == self._generation:
             return self._next_at
@@ -129,16 +135,18 @@ class Resender:
         return self._next_at
 
     def due(self, now: Timestamp) -> list[Alert]:
-        """The alerts to post at `now`: open ones, held ones, what `alert:` rules say, and the ends of all of them."""
+        """Return the alerts to post at `now`: open and held requests, firing `alert:` rules, and ended ones of each."""
         known = self._alerts.open_alerts(self.destination, now - self._refresh.resolved_for - self._refresh.settle)
         held = [item for item in known if item.held is not None]
         made, self._made = self._made, {}
-        asked = [alert for item in known if item.held is None and (alert := self._alert(item, now, made)) is not None]
+        requested = [
+            alert for item in known if item.held is None and (alert := self._alert(item, now, made)) is not None
+        ]
         passing = [*self._held_alerts(held, now), *self._notices(now)]
-        return [*asked, *passing, *self._ended(passing, now)]
+        return [*requested, *passing, *self._ended(passing, now)]
 
     def _ended(self, passing: Sequence[Alert], now: Timestamp) -> list[Alert]:
-        """The ends of alerts that were posted before and are not any more; repeated for a while."""
+        """Return the resolved alerts that were posted before, for as long as their end is repeated."""
         present = {frozenset(alert.labels.items()): alert for alert in passing}
         for identity, alert in self._passing.items():
             if identity not in present:
@@ -153,7 +161,7 @@ class Resender:
         return list(self._passed.values())
 
     def _held_alerts(self, held: Sequence[OpenAlert], now: Timestamp) -> list[Alert]:
-        """One for each held request; those that a storm holds are one incident of their group."""
+        """Return an alert for each held request, and one for each group whose requests a storm holds."""
         storms: dict[str, list[OpenAlert]] = {}
         alerts: list[Alert] = []
         for item in held:
@@ -174,26 +182,26 @@ class Resender:
 
     def _notices(self, now: Timestamp) -> list[Alert]:
         return [
-            request_alerts.told(item, self._sender, ends_at=self._open_until(item.interval, now))
+            request_alerts.rule_alert(item, self._sender, ends_at=self._open_until(item.interval, now))
             for item in self._alerts.notices(self.destination)
         ]
 
     def _open_until(self, interval: Duration, now: Timestamp) -> Timestamp:
-        return now + request_alerts.lasts(max(interval, self._refresh.resend_delay))
+        return now + request_alerts.alert_lifetime(max(interval, self._refresh.resend_delay))
 
     def _alert(self, item: OpenAlert, now: Timestamp, made: Mapping[str, tuple[OpenAlert, Alert]]) -> Alert | None:
         open_until = self._open_until(item.interval, now)
         if not item.ends_at:
             return self._requested(item, open_until, made)
         if not item.delivered_at:
-            return None  # its first post is still to come, and must find it firing
+            return None  # its first post is still due, and must be firing
         ends_at = max(item.ends_at, item.delivered_at + self._refresh.settle)
         if now > ends_at + self._refresh.resolved_for:
             return None
         return self._requested(item, open_until if now < ends_at else ends_at, made)
 
     def _requested(self, item: OpenAlert, ends_at: Timestamp, made: Mapping[str, tuple[OpenAlert, Alert]]) -> Alert:
-        """The request's alert: the last one with a new end, or a new one if anything has changed."""
+        """Return the request's alert: the previous one with a new end, or a new one if anything has changed."""
         request, known = item.request, made.get(item.request.id)
         if known is not None and known[0] is item:
             last = known[1]
@@ -221,7 +229,7 @@ class Resender:
         started = now()
         try:
             delivery = self._sink.post_alerts(alerts, started)
-        except Exception as error:  # a defect in one sink must not end the reminders of all requests
+        except Exception as error:  # a defect in a sink must not stop the resends of all requests
             log.exception("sink failed", extra={"destination": self.destination})
             delivery = Delivery(Result.RETRY, "internal", answer=type(error).__name__)
         ended = now()
@@ -235,18 +243,18 @@ class Resender:
             denied_again=self._denied,
         )
         self._denied = delivery.result is Result.DENIED
-        circuit.keep(self._outbox, breaker, after, ended)
+        circuit.save(self._outbox, breaker, after, ended)
         if delivery.result is not Result.DELIVERED:
             self._next_at = min(self._next_at, ended + self._settings.probe)
-        self._tell(delivery, len(alerts))
+        self._log(delivery, len(alerts))
         self._report(AttemptReport(self.destination, delivery, (ended - started) / 1000, dead=False, request_id=""))
 
-    def _tell(self, delivery: Delivery, count: int) -> None:
-        said, self._said = self._said, delivery.reason
-        if said == self._said:
+    def _log(self, delivery: Delivery, count: int) -> None:
+        previous, self._logged = self._logged, delivery.reason
+        if previous == self._logged:
             return
         fields = {"destination": self.destination, "alerts": count, "reason": delivery.reason}
         if delivery.result is Result.DELIVERED:
-            log.info("open alerts are taken again", extra=fields)
+            log.info("open alerts are accepted again", extra=fields)
         else:
-            log.warning("open alerts were not taken", extra={**fields, "answer": delivery.answer})
+            log.warning("open alerts were not accepted", extra={**fields, "answer": delivery.answer})

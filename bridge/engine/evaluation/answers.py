@@ -1,4 +1,4 @@
-"""How a source's answer is taken by a rule."""
+"""Interpretation of a source's responses by a rule, and their quality for metrics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Answers = Mapping[str, Answer]
 
 
 class Quality(StrEnum):
-    """How good the answers were that a rule had in one slot, the worst last: a closed set, a metric's label."""
+    """Quality of the responses that a rule got in one slot, the worst last. A closed set, a metric label."""
 
     WHOLE = "whole"
     NOTED = "noted"
@@ -26,28 +26,28 @@ class Quality(StrEnum):
 
 
 def uses_partial(rule: Rule) -> bool:
-    """Whether a partial answer is as good as a whole one for the rule."""
+    """Return whether the rule's policy treats a partial response as complete."""
     return rule.policies.get(Cause.PARTIAL) == USE
 
 
 def taken(batch: EventBatch, rule: Rule) -> EventBatch:
-    """The batch as the rule takes it: a partial one for whole where its policy says so."""
+    """Return the batch as the rule reads it: a partial one counts as complete if the rule's policy says so."""
     return replace(batch, cause=Cause.NONE) if batch.cause is Cause.PARTIAL and uses_partial(rule) else batch
 
 
 def taken_all(answers: Answers, rule: Rule) -> Answers:
-    """The same of the answers of a slot, by signal."""
-    return {name: taken(found, rule) if isinstance(found, EventBatch) else found for name, found in answers.items()}
+    """Return the responses of a slot, by signal, as the rule reads them."""
+    return {name: taken(answer, rule) if isinstance(answer, EventBatch) else answer for name, answer in answers.items()}
 
 
 def quality(rule: Rule, signals: Mapping[str, object], answers: Answers) -> Quality:
-    """The worst of the answers to the rule's signals; `signals`: by name."""
+    """Return the worst quality of the responses to `signals`; signals without a response are skipped."""
     order = list(Quality)
-    found = (_of_one(rule, answers[name]) for name in signals if name in answers)
-    return max(found, key=order.index, default=Quality.WHOLE)
+    qualities = (_quality_of(rule, answers[name]) for name in signals if name in answers)
+    return max(qualities, key=order.index, default=Quality.WHOLE)
 
 
-def _of_one(rule: Rule, answer: Answer) -> Quality:
+def _quality_of(rule: Rule, answer: Answer) -> Quality:
     if isinstance(answer, SourceError):
         return Quality.FAILED
     if answer.cause is Cause.PARTIAL:

@@ -1,4 +1,4 @@
-"""The columns of one rule: what it knows of every model slot."""
+"""Columns of one rule over all models."""
 
 from __future__ import annotations
 
@@ -16,11 +16,16 @@ from bridge.strategies.base import RetrainStrategy, StateColumn
 
 @dataclass(slots=True)
 class RuleColumns:
-    """What a rule knows of every model slot: life cycle, last verdict and numbers, strategy state. All (n,).
+    """State of one rule for every model, one row per model: alert state, last verdict, strategy state. All (n,).
 
-    code: after policies; cause: as the strategy said. known: the rule has seen this model. told: the cause that the
-    last decision record of this model told. since: when numbers without a verdict began (unjudged.py). parts: of the
-    conditions of a composite rule.
+    code: verdict code after policies.
+    cause: cause as the strategy gave it.
+    value, statistic, threshold: numbers of the last verdict, NaN = none.
+    known: True if the rule has seen the model.
+    logged_cause: cause in the model's last decision record.
+    since: first slot with a sample but no verdict yet (never_judged.py).
+    state: strategy state, None for a stateless strategy.
+    parts: columns of the conditions of a composite rule.
     """
 
     alerts: AlertColumns
@@ -30,23 +35,24 @@ class RuleColumns:
     statistic: Floats
     threshold: Floats
     known: NDArray[np.bool_]
-    told: Int8
+    logged_cause: Int8
     since: NDArray[np.int64]
     state: StateColumn | None
     parts: list[ConditionColumns]
 
     @staticmethod
     def empty(strategy: RetrainStrategy | None, parts: Sequence[ConditionEvaluator] = ()) -> RuleColumns:
-        nothing, none = np.empty(0), np.zeros(0, np.int8)
+        """Return columns without rows."""
+        floats, ints = np.empty(0), np.zeros(0, np.int8)
         state = None if strategy is None else strategy.new_state(0)
         conditions = [ConditionColumns.empty(part.strategy) for part in parts]
         return RuleColumns(
-            AlertColumns.empty(), none, none, nothing, nothing, nothing, np.zeros(0, np.bool_), none,
+            AlertColumns.empty(), ints, ints, floats, floats, floats, np.zeros(0, np.bool_), ints,
             np.zeros(0, np.int64), state, conditions,
         )  # fmt: skip
 
     def copy(self) -> RuleColumns:
-        """A copy that can be changed without touching this one."""
+        """Return a deep copy."""
         state = None if self.state is None else self.state.copy()
         return RuleColumns(
             self.alerts.copy(),
@@ -56,14 +62,14 @@ class RuleColumns:
             self.statistic.copy(),
             self.threshold.copy(),
             self.known.copy(),
-            self.told.copy(),
+            self.logged_cause.copy(),
             self.since.copy(),
             state,
             [part.copy() for part in self.parts],
         )
 
     def grow(self, size: int, strategy: RetrainStrategy | None, parts: Sequence[ConditionEvaluator] = ()) -> None:
-        """Make room for `size` model slots; new ones are unknown and inconclusive."""
+        """Extend the columns to `size` rows; new rows are unknown and inconclusive."""
         more = size - len(self.code)
         if more <= 0:
             return
@@ -75,7 +81,7 @@ class RuleColumns:
             np.concatenate([column, nan]) for column in (self.value, self.statistic, self.threshold)
         )
         self.known = np.concatenate([self.known, np.zeros(more, np.bool_)])
-        self.told = np.concatenate([self.told, np.zeros(more, np.int8)])
+        self.logged_cause = np.concatenate([self.logged_cause, np.zeros(more, np.int8)])
         self.since = np.concatenate([self.since, np.zeros(more, np.int64)])
         fresh = None if strategy is None else strategy.new_state(more)
         if self.state is not None and fresh is not None:

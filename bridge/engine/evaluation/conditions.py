@@ -1,4 +1,4 @@
-"""The conditions of a composite rule: each judged over its own signal, then counted together."""
+"""Conditions of a composite rule: each is evaluated on its own signal, then they are counted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ Flags = NDArray[np.bool_]
 
 @dataclass(slots=True)
 class ConditionColumns:
-    """What one condition says of every model slot, all (n,): code BREACHED = it holds. state: its strategy's."""
+    """State of one condition for every model, one row per model. All (n,).
+
+    code: BREACHED = the condition holds.
+    cause: cause of an inconclusive code.
+    value, threshold: numbers of the last verdict, NaN = none.
+    state: strategy state, None for a stateless strategy.
+    """
 
     code: Int8
     cause: Int8
@@ -29,15 +35,17 @@ class ConditionColumns:
 
     @staticmethod
     def empty(strategy: RetrainStrategy | None) -> ConditionColumns:
-        none, nothing = np.zeros(0, np.int8), np.empty(0)
-        return ConditionColumns(none, none, nothing, nothing, None if strategy is None else strategy.new_state(0))
+        """Return columns without rows."""
+        ints, floats = np.zeros(0, np.int8), np.empty(0)
+        return ConditionColumns(ints, ints, floats, floats, None if strategy is None else strategy.new_state(0))
 
     def copy(self) -> ConditionColumns:
+        """Return a deep copy."""
         state = None if self.state is None else self.state.copy()
         return ConditionColumns(self.code.copy(), self.cause.copy(), self.value.copy(), self.threshold.copy(), state)
 
     def grow(self, size: int, strategy: RetrainStrategy | None) -> None:
-        """Make room for `size` model slots; new ones are inconclusive."""
+        """Extend the columns to `size` rows; new rows are inconclusive."""
         more = size - len(self.code)
         if more <= 0:
             return
@@ -50,7 +58,7 @@ class ConditionColumns:
             self.state = np.concatenate([self.state, fresh])
 
     def unknown(self, cause: Cause) -> None:
-        """Nothing is known of any model in this slot."""
+        """Set every model to inconclusive with the given cause."""
         self.code[:] = Code.INCONCLUSIVE
         self.cause[:] = cause
         self.value[:] = np.nan
@@ -59,81 +67,88 @@ class ConditionColumns:
 
 @dataclass(slots=True)
 class ConditionEvaluator:
-    """A condition at work. batch, verdicts, place: of the present slot, for explanations; None without an answer."""
+    """Evaluator of one condition.
+
+    batch, verdicts: of the current slot, for explanations; None without a response.
+    positions: int64 (n,), position of each model in `batch`, -1 = absent.
+    """
 
     condition: Condition
     query: SignalQuery
     strategy: RetrainStrategy | None
     batch: EventBatch | None = None
     verdicts: Verdicts | None = None
-    place: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    positions: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
-    def take(self, now: ConditionColumns, batch: EventBatch, verdicts: Verdicts) -> None:
-        """What this slot's batch says; a model that is not in it has no data."""
+    def take(self, columns: ConditionColumns, batch: EventBatch, verdicts: Verdicts) -> None:
+        """Store this slot's batch and verdicts; a model that is not in the batch has no data."""
         index = batch.index
-        now.unknown(Cause.NO_DATA if batch.cause is Cause.NONE else batch.cause)
-        now.code[index] = _turned(verdicts.code) if self.condition.healthy else verdicts.code
-        now.cause[index] = verdicts.cause
-        now.value[index] = batch.values() if len(index) else ()
-        now.threshold[index] = verdicts.threshold
+        columns.unknown(Cause.NO_DATA if batch.cause is Cause.NONE else batch.cause)
+        columns.code[index] = _inverted(verdicts.code) if self.condition.healthy else verdicts.code
+        columns.cause[index] = verdicts.cause
+        columns.value[index] = batch.values() if len(index) else ()
+        columns.threshold[index] = verdicts.threshold
         self.batch, self.verdicts = batch, verdicts
-        self.place = np.full(len(now.code), -1, np.int64)
-        self.place[index] = np.arange(len(index))
+        self.positions = np.full(len(columns.code), -1, np.int64)
+        self.positions[index] = np.arange(len(index))
 
     def forget(self) -> None:
-        """There was no answer."""
+        """Discard the batch and verdicts of the previous slot."""
         self.batch = self.verdicts = None
 
-    def describe(self, now: ConditionColumns, slot: int) -> str:
-        """What it says of a model, in one line."""
-        word = Code(now.code[slot]).name.lower()
-        if now.code[slot] == Code.INCONCLUSIVE:
-            return f"{self.query.name} {word}: {Cause(now.cause[slot]).word}"
+    def describe(self, columns: ConditionColumns, row: int) -> str:
+        """Return the condition's result for the model at `row`, in one line."""
+        word = Code(columns.code[row]).name.lower()
+        if columns.code[row] == Code.INCONCLUSIVE:
+            return f"{self.query.name} {word}: {Cause(columns.cause[row]).word}"
         if self.condition.healthy:
-            number = "" if np.isnan(now.value[slot]) else f" {now.value[slot]:.6g}"
-            return f"{self.query.name}{number} {'healthy' if now.code[slot] == Code.BREACHED else 'not healthy'}"
+            number = "" if np.isnan(columns.value[row]) else f" {columns.value[row]:.6g}"
+            return f"{self.query.name}{number} {'healthy' if columns.code[row] == Code.BREACHED else 'not healthy'}"
         if self.strategy is None or self.batch is None or self.verdicts is None:
             return f"{self.query.name} {word}"
-        return self.strategy.describe(self.batch, int(self.place[slot]), self.verdicts)
+        return self.strategy.describe(self.batch, int(self.positions[row]), self.verdicts)
 
 
-def health(now: ConditionColumns, siblings: Iterable[tuple[Int8, Int8, Int8]]) -> None:
-    """Set a `healthy` condition by the group's rules on its signal: (code, cause, alert state) columns of each.
+def health(columns: ConditionColumns, siblings: Iterable[tuple[Int8, Int8, Int8]]) -> None:
+    """Set a `healthy` condition from the group's rules on its signal.
 
-    It holds while none of them is breached or firing; it is inconclusive while one of them is and none is breached.
+    It holds if none of them is breached or firing; it is inconclusive if one of them is and none is breached.
+
+    siblings: (code, cause, alert state) columns of each rule.
     """
-    size = len(now.code)
-    bad, unsure = np.zeros(size, np.bool_), np.zeros(size, np.bool_)
-    now.cause[:] = Cause.NONE
+    size = len(columns.code)
+    breached, unsure = np.zeros(size, np.bool_), np.zeros(size, np.bool_)
+    columns.cause[:] = Cause.NONE
     for code, cause, state in siblings:
-        bad |= (code == Code.BREACHED) | (state == State.FIRING)
-        doubtful = (code == Code.INCONCLUSIVE) & ~unsure
-        now.cause[doubtful] = cause[doubtful]
-        unsure |= doubtful
-    now.code[:] = np.where(bad, Code.OK, np.where(unsure, Code.INCONCLUSIVE, Code.BREACHED))
-    now.cause[now.code != Code.INCONCLUSIVE] = Cause.NONE
+        breached |= (code == Code.BREACHED) | (state == State.FIRING)
+        inconclusive = (code == Code.INCONCLUSIVE) & ~unsure
+        columns.cause[inconclusive] = cause[inconclusive]
+        unsure |= inconclusive
+    columns.code[:] = np.where(breached, Code.OK, np.where(unsure, Code.INCONCLUSIVE, Code.BREACHED))
+    columns.cause[columns.code != Code.INCONCLUSIVE] = Cause.NONE
 
 
 def combine(parts: Sequence[ConditionColumns], at_least: int) -> tuple[Int8, Int8]:
-    """Code and cause (n,) of the whole: breached while `at_least` conditions hold, whatever the unknown ones are.
+    """Return code and cause (n,) of the composite rule: breached if `at_least` conditions hold.
 
-    Where the unknown ones could change the answer it is inconclusive, for the cause of the first of them.
+    Where the inconclusive conditions could change the result, it is inconclusive, with the cause of the first of them.
     """
     codes = np.stack([part.code for part in parts])
-    holds, band, unknown = ((codes == code).sum(axis=0) for code in (Code.BREACHED, Code.BAND, Code.INCONCLUSIVE))
-    least, most = _decided(holds, band, at_least), _decided(holds + unknown, band, at_least)
+    holding, band, unknown = ((codes == code).sum(axis=0) for code in (Code.BREACHED, Code.BAND, Code.INCONCLUSIVE))
+    least, most = _decided(holding, band, at_least), _decided(holding + unknown, band, at_least)
     code = np.where(least == most, least, np.int8(Code.INCONCLUSIVE)).astype(np.int8)
     first = np.argmax(codes == Code.INCONCLUSIVE, axis=0)
     causes = np.stack([part.cause for part in parts])[first, np.arange(codes.shape[1])]
     return code, np.where(code == Code.INCONCLUSIVE, causes, np.int8(Cause.NONE)).astype(np.int8)
 
 
-def _decided(holds: NDArray[np.int64], band: NDArray[np.int64], at_least: int) -> Int8:
-    decided = np.where(holds + band >= at_least, np.int8(Code.BAND), np.int8(Code.OK))
-    return np.where(holds >= at_least, np.int8(Code.BREACHED), decided)
+def _decided(holding: NDArray[np.int64], band: NDArray[np.int64], at_least: int) -> Int8:
+    """Return the codes, given the number of conditions that hold and of those in the band."""
+    decided = np.where(holding + band >= at_least, np.int8(Code.BAND), np.int8(Code.OK))
+    return np.where(holding >= at_least, np.int8(Code.BREACHED), decided)
 
 
-def _turned(code: Int8) -> Int8:
-    """The codes of "it is healthy": in the band it is not yet."""
-    turned = np.where(code == Code.OK, np.int8(Code.BREACHED), np.int8(Code.OK))
-    return np.where(code == Code.INCONCLUSIVE, code, turned).astype(np.int8)
+def _inverted(code: Int8) -> Int8:
+    """Return the codes of the inverted condition; a model in the band does not count as healthy."""
+    inverted = np.where(code == Code.OK, np.int8(Code.BREACHED), np.int8(Code.OK))
+    return np.where(code == Code.INCONCLUSIVE, code, inverted).astype(np.int8)

@@ -1,4 +1,4 @@
-"""Which models a signal is expected to report: remembered from what was seen, over restarts too."""
+"""Models that each signal is expected to report, learned from earlier responses and kept across restarts."""
 
 from __future__ import annotations
 
@@ -13,73 +13,77 @@ from bridge.domain.times import Duration, Timestamp
 from bridge.ports import Sighting
 
 Instants = NDArray[np.int64]
-ALWAYS: Timestamp = 1  # first seen before the bridge looked
+ALWAYS: Timestamp = 1  # first seen before the bridge started to watch
 
 
 @dataclass(slots=True)
 class ExpectedModels:
-    """The expected models of one signal, columns over model slots; instants in ms, first_seen 0 = not expected.
+    """Expected models of one signal, one row per model. Instants in ms.
 
-    left: models that are gone for good; `discover` alone does not bring them back.
+    first_seen: 0 = not expected.
+    missing_since: 0 = reporting.
+    retired: rows of models that were retired; `discover` alone does not make them expected again.
     """
 
     first_seen: Instants
     missing_since: Instants
-    left: set[int] = field(default_factory=set)
+    retired: set[int] = field(default_factory=set)
 
     @staticmethod
     def empty() -> ExpectedModels:
+        """Return columns without rows."""
         return ExpectedModels(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
     def copy(self) -> ExpectedModels:
-        return ExpectedModels(self.first_seen.copy(), self.missing_since.copy(), set(self.left))
+        """Return a deep copy."""
+        return ExpectedModels(self.first_seen.copy(), self.missing_since.copy(), set(self.retired))
 
     def grow(self, size: int) -> None:
-        """Make room for `size` model slots."""
+        """Extend the columns to `size` rows; new rows are not expected."""
         more = size - len(self.first_seen)
         if more > 0:
             self.first_seen = np.concatenate([self.first_seen, np.zeros(more, np.int64)])
             self.missing_since = np.concatenate([self.missing_since, np.zeros(more, np.int64)])
 
     def restore(self, sightings: Iterable[tuple[int, Sighting]]) -> None:
-        """Take over what is stored, by model slot."""
-        for slot, sighting in sightings:
-            self.grow(slot + 1)
-            self.first_seen[slot] = sighting.first_seen
-            self.missing_since[slot] = sighting.missing_since
+        """Load stored sightings, given with their rows."""
+        for row, sighting in sightings:
+            self.grow(row + 1)
+            self.first_seen[row] = sighting.first_seen
+            self.missing_since[row] = sighting.missing_since
 
     def see(self, present: NDArray[np.int32], slot: Timestamp) -> None:
-        """A whole answer came with the models `present`: new ones are expected from now on, absent ones are missing."""
+        """Record a complete response: models in `present` (rows) are expected from now on, others are missing."""
         known = self.first_seen > 0
         began = slot if known.any() else ALWAYS
         here = np.zeros(len(self.first_seen), np.bool_)
         here[present] = True
         self.first_seen[here & ~known] = began
         self.missing_since[here] = 0
-        if self.left:
-            self.left.difference_update(present.tolist())
+        if self.retired:
+            self.retired.difference_update(present.tolist())
         self.missing_since[known & ~here & (self.missing_since == 0)] = slot
 
     def discover(self, models: NDArray[np.int32], slot: Timestamp) -> None:
-        """Models that must report, whether they ever did or not: missing from now on until they do."""
+        """Expect models that must report even if they never have; they are missing until they do."""
         new = np.array(
-            [slot for slot in models.tolist() if not self.first_seen[slot] and slot not in self.left], np.int64
+            [row for row in models.tolist() if not self.first_seen[row] and row not in self.retired], np.int64
         )
         self.first_seen[new] = slot
         self.missing_since[new] = slot
 
     def overdue(self, slot: Timestamp, after: Duration) -> NDArray[np.int64]:
-        """Model slots that have been missing for `after` ms."""
+        """Return the rows of models that have been missing for at least `after` ms."""
         return np.flatnonzero((self.missing_since > 0) & (slot - self.missing_since >= after))
 
-    def drop(self, slots: NDArray[np.int64]) -> None:
-        """Expect these no longer."""
-        self.first_seen[slots] = 0
-        self.missing_since[slots] = 0
-        self.left.update(slots.tolist())
+    def drop(self, rows: NDArray[np.int64]) -> None:
+        """Stop expecting these models."""
+        self.first_seen[rows] = 0
+        self.missing_since[rows] = 0
+        self.retired.update(rows.tolist())
 
     def changes(self, before: ExpectedModels, group: str, signal: str, models: Sequence[ModelKey]) -> list[Sighting]:
-        """What differs from what is stored, to be stored."""
+        """Return the sightings that differ from `before`, the stored state."""
         size, grown = len(before.first_seen), len(self.first_seen)
         changed = np.zeros(grown, np.bool_)
         changed[:size] = (self.first_seen[:size] != before.first_seen) | (
@@ -87,14 +91,17 @@ class ExpectedModels:
         )
         changed[size:] = self.first_seen[size:] > 0
         return [
-            Sighting(group, signal, models[slot], int(self.first_seen[slot]), int(self.missing_since[slot]))
-            for slot in np.flatnonzero(changed).tolist()
+            Sighting(group, signal, models[row], int(self.first_seen[row]), int(self.missing_since[row]))
+            for row in np.flatnonzero(changed).tolist()
         ]
 
 
 @dataclass(slots=True)
 class ExpectedModelsState:
-    """A signal's roster at work: a tick works on `staged`, and commits or rolls back. name: as it is stored."""
+    """Live and staged expected models of a signal: a tick changes `staged`, then commits or rolls back.
+
+    name: key in the store.
+    """
 
     name: str
     live: ExpectedModels
@@ -102,17 +109,18 @@ class ExpectedModelsState:
 
     @staticmethod
     def fresh(name: str) -> ExpectedModelsState:
-        roster = ExpectedModels.empty()
-        return ExpectedModelsState(name, roster, roster)
+        """Return a state without models."""
+        models = ExpectedModels.empty()
+        return ExpectedModelsState(name, models, models)
 
     def begin(self) -> None:
-        """From now on changes go to a copy."""
+        """Start a tick on a copy."""
         self.staged = self.live.copy()
 
     def commit(self) -> None:
-        """They are stored."""
+        """Make the staged state live, once it is stored."""
         self.live = self.staged
 
     def rollback(self) -> None:
-        """They could not be stored: as if they had not been."""
+        """Discard the staged state."""
         self.staged = self.live

@@ -1,4 +1,4 @@
-"""A rule group at work: its rules, the models that its signals are expected to report, and its place in time."""
+"""Evaluator of a rule group: its rules, the expected models of its signals, and its last slot."""
 
 from __future__ import annotations
 
@@ -21,20 +21,23 @@ from bridge.engine.evaluation.subject import ModelSubject
 from bridge.ports import Sighting
 
 REPLACED_AFTER: Duration = 5 * MINUTE
-Places = NDArray[np.int64]
+Rows = NDArray[np.int64]
 
 
 @dataclass(slots=True)
 class GroupEvaluator:
-    """A group at work. last_slot None: never evaluated. missed: slots that were not evaluated on time, ever.
+    """Rule group with its state.
 
-    rosters: the expected models of every signal that a strategy judges.
+    expected_models: expected models of every signal that a strategy evaluates, by signal.
+    last_slot: None = never evaluated.
+    seconds: duration of the last evaluation.
+    missed: total number of slots that were not evaluated on time.
     """
 
     group: Group
     runs: list[RuleEvaluator]
     subject: ModelSubject
-    rosters: dict[str, ExpectedModelsState]
+    expected_models: dict[str, ExpectedModelsState]
     last_slot: Timestamp | None = None
     seconds: float = 0.0
     missed: int = 0
@@ -43,117 +46,122 @@ class GroupEvaluator:
     # ------------------------------------------------------------ a tick
 
     def begin(self, gap: Duration) -> None:
-        """From now on changes go to copies; `gap` ms were never evaluated."""
-        for roster in self.rosters.values():
-            roster.begin()
+        """Start a tick on copies of the state; `gap` ms before it were never evaluated."""
+        for expected in self.expected_models.values():
+            expected.begin()
         for rule in self.runs:
             rule.begin()
             rule.skip(gap)
 
     def commit(self) -> None:
-        """What changed is stored."""
+        """Make the staged state live, once it is stored."""
         for rule in self.runs:
             rule.commit()
             rule.forget_series()
-        for roster in self.rosters.values():
-            roster.commit()
+        for expected in self.expected_models.values():
+            expected.commit()
 
     def rollback(self) -> None:
-        """What changed could not be stored: as if it had not been."""
+        """Discard the staged state."""
         for rule in self.runs:
             rule.rollback()
-        for roster in self.rosters.values():
-            roster.rollback()
+        for expected in self.expected_models.values():
+            expected.rollback()
 
     def queries(self) -> dict[str, SignalQuery]:
-        """All that its rules read, by name."""
+        """Return every query of the group's rules, by name."""
         return {name: query for rule in self.runs for name, query in rule.queries.items()}
 
     def judges(self, signal: str) -> list[RuleEvaluator]:
-        """The rules that say whether a signal is healthy."""
+        """Return the rules that decide whether a signal is healthy."""
         return [rule for rule in self.runs if not rule.parts and rule.rule.query == signal]
 
     def alert_news(self) -> bool:
-        """Whether an `alert:` rule resolved in this slot."""
-        telling = (rule.evaluation for rule in self.runs if rule.notifies and rule.evaluation is not None)
-        return any(len(found.moves.resolved) for found in telling)
+        """Return whether an `alert:` rule resolved in this slot."""
+        evaluations = (rule.evaluation for rule in self.runs if rule.notifies and rule.evaluation is not None)
+        return any(len(evaluation.moves.resolved) for evaluation in evaluations)
 
     # ------------------------------------------------------------ expected models
 
     def meet(self, batch: EventBatch, slot: Timestamp) -> EventBatch:
-        """Remember which models the signal reports; an answer that may not be whole says nothing of the absent."""
-        roster = self.rosters.get(batch.name)
+        """Record which models the signal reports, and return the batch of those that report a number.
+
+        A response that may be incomplete says nothing about absent models.
+        """
+        expected = self.expected_models.get(batch.name)
         silent = batch.index[:0]
         if DISCOVER in batch.columns:
             batch, silent = batch.reporting()
-        if roster is not None:
-            roster.staged.grow(len(batch.table))
+        if expected is not None:
+            expected.staged.grow(len(batch.table))
             if batch.cause is Cause.NONE:
-                roster.staged.see(batch.index, slot)
-                roster.staged.discover(silent, slot)
-            silent = silent[roster.staged.first_seen[silent] > 0]  # one that is gone for good is not expected anew
-        for rule in self.runs if len(silent) else ():
-            if batch.name in rule.queries:
-                rule.expect(silent.astype(np.int64))
+                expected.staged.see(batch.index, slot)
+                expected.staged.discover(silent, slot)
+            silent = silent[expected.staged.first_seen[silent] > 0]  # a retired model does not become expected again
+        if len(silent):
+            for rule in self.runs:
+                if batch.name in rule.queries:
+                    rule.expect(silent.astype(np.int64))
         return batch
 
-    def departures(self, slot: Timestamp, retire_after: Duration) -> Iterator[tuple[str, RuleEvaluator, Places, str]]:
-        """Models that are gone: replaced by a newer version of their pipeline, or silent for too long.
+    def departures(self, slot: Timestamp, retire_after: Duration) -> Iterator[tuple[str, RuleEvaluator, Rows, str]]:
+        """Drop models that are gone, and yield (signal, rule, rows that leave the rule, reason).
 
-        Signal, rule, model slots that leave the rule, and the word for it; they are dropped from the rosters.
+        Reason "replaced": a newer version of the pipeline reports. Reason "retired": missing for `retire_after` ms.
         """
-        for name, roster in self.rosters.items():
-            overdue = roster.staged.overdue(slot, REPLACED_AFTER)
+        for name, expected in self.expected_models.items():
+            overdue = expected.staged.overdue(slot, REPLACED_AFTER)
             if not len(overdue):
                 continue
-            replaced = [place for place in overdue.tolist() if self._succeeded(roster, place)]
-            silent = set(roster.staged.overdue(slot, retire_after).tolist()) - set(replaced)
-            for places, why in ((replaced, "replaced"), (sorted(silent), "retired")):
-                gone = np.array(places, np.int64)
-                roster.staged.drop(gone)
-                for rule in self.runs if len(gone) else ():
-                    if name in rule.queries:
-                        yield name, rule, self._unexpected(rule, gone), why
+            replaced = [row for row in overdue.tolist() if self._succeeded(expected, row)]
+            silent = set(expected.staged.overdue(slot, retire_after).tolist()) - set(replaced)
+            for rows, why in ((replaced, "replaced"), (sorted(silent), "retired")):
+                gone = np.array(rows, np.int64)
+                expected.staged.drop(gone)
+                if len(gone):
+                    for rule in self.runs:
+                        if name in rule.queries:
+                            yield name, rule, self._unexpected(rule, gone), why
 
-    def _succeeded(self, roster: ExpectedModelsState, place: int) -> bool:
-        """Whether a version of the same pipeline came later and reports."""
-        seen = roster.staged
-        others = self.runs[0].table.versions(place)
+    def _succeeded(self, expected: ExpectedModelsState, row: int) -> bool:
+        """Return whether a later version of the same pipeline reports."""
+        seen = expected.staged
+        others = self.runs[0].table.versions(row)
         return any(
             other < len(seen.first_seen)
-            and seen.first_seen[other] > seen.first_seen[place]
+            and seen.first_seen[other] > seen.first_seen[row]
             and not seen.missing_since[other]
             for other in others
         )
 
-    def _unexpected(self, rule: RuleEvaluator, gone: Places) -> Places:
-        """Those of the models that none of the rule's signals is expected to report any more."""
-        rosters = [self.rosters[name].staged for name in rule.queries if name in self.rosters]
-        left = [
-            slot for slot in gone.tolist()
-            if not any(slot < len(roster.first_seen) and roster.first_seen[slot] for roster in rosters)
+    def _unexpected(self, rule: RuleEvaluator, gone: Rows) -> Rows:
+        """Return the rows that no signal of the rule is expected to report any more."""
+        expected_models = [self.expected_models[name].staged for name in rule.queries if name in self.expected_models]
+        unexpected = [
+            row for row in gone.tolist()
+            if not any(row < len(expected.first_seen) and expected.first_seen[row] for expected in expected_models)
         ]  # fmt: skip
-        return np.array(left, np.int64)
+        return np.array(unexpected, np.int64)
 
-    # ------------------------------------------------------------ what is stored of it
+    # ------------------------------------------------------------ changes to store
 
     def rows(self) -> list[AlertRow]:
-        """Life-cycle rows that changed."""
+        """Return the alert rows that changed."""
         return [row for rule in self.runs for row in changed_rows(rule)]
 
     def sightings(self) -> list[Sighting]:
-        """Expected models that changed."""
+        """Return the expected models that changed."""
         return [
             sighting
-            for roster in self.rosters.values()
-            for sighting in roster.staged.changes(
-                roster.live, self.group.name, roster.name, self.runs[0].table.models if self.runs else []
+            for expected in self.expected_models.values()
+            for sighting in expected.staged.changes(
+                expected.live, self.group.name, expected.name, self.runs[0].table.models if self.runs else []
             )
         ]
 
 
 def changed_rows(rule: RuleEvaluator) -> list[AlertRow]:
-    """Rows that differ from what is stored; a model that is new and inactive has none."""
+    """Return the alert rows that differ from the stored ones; a new, inactive model has none."""
     if rule.touched is not None:
         if not rule.touched:
             return []

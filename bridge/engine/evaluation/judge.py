@@ -1,4 +1,4 @@
-"""What makes a verdict of a strategy's one: evidence that is too thin, too old, or of a model that is too new."""
+"""Verdicts of a rule on a batch: the strategy's, unless the samples are too few, too old, or of too new a model."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ def judge(
     strategy: RetrainStrategy | None, batch: EventBatch, state: StateColumn | None, rule: Rule, query: SignalQuery,
     first_seen: FirstSeen,
 ) -> Verdicts:  # fmt: skip
-    """Verdicts (k,) over a batch: the strategy's, where its numbers are many, fresh and old enough to be judged.
+    """Return the verdicts (k,) on a batch. Raises StrategyError.
 
-    strategy None: being in the answer is the breach. state: (k,) of the batch's models, changed in place.
-    first_seen: (k,) when each model was first seen, 0 = never before; read for a warm-up only. Raises StrategyError.
+    strategy: None = every model in the response is breached.
+    state: (k,), strategy state of the batch's models; changed in place.
+    first_seen: (k,), when each model was first seen, 0 = never; read only for a warm-up.
     """
     if batch.cause is not Cause.NONE:
         return Verdicts.inconclusive(len(batch), batch.cause)
@@ -31,33 +32,34 @@ def judge(
         breached = np.full(len(batch), Code.BREACHED, np.int8)
         return Verdicts(breached, np.zeros(len(batch), np.int8), batch.values(), nan)
     stale, few = _stale(batch, query), _few(batch, rule)
-    verdicts = _asked(strategy, batch, state, stale | few)
+    verdicts = _evaluated(strategy, batch, state, stale | few)
     _withdraw(verdicts, stale, Cause.STALE)
     _withdraw(verdicts, few, Cause.INSUFFICIENT)
     if rule.warm_up:
         young = (first_seen == 0) | (batch.slot - first_seen < rule.warm_up)
         _withdraw(verdicts, young, Cause.WARMING_UP)
     if rule.fdr:
-        _hold_back(verdicts, rule.fdr)
+        _control_false_discoveries(verdicts, rule.fdr)
     return verdicts
 
 
 def learn(strategy: RetrainStrategy, batch: EventBatch, state: StateColumn, rule: Rule, query: SignalQuery) -> None:
-    """Let a strategy see numbers of the past, as `judge` does, without a verdict. Raises StrategyError."""
-    _asked(strategy, batch, state, _stale(batch, query) | _few(batch, rule))
+    """Update a strategy's state with past samples, as `judge` does, without verdicts. Raises StrategyError."""
+    _evaluated(strategy, batch, state, _stale(batch, query) | _few(batch, rule))
 
 
-def _asked(strategy: RetrainStrategy, batch: EventBatch, state: StateColumn | None, doubtful: Bools) -> Verdicts:
-    """The strategy's verdicts; of doubtful numbers it remembers nothing."""
-    if state is None or not doubtful.any():
+def _evaluated(strategy: RetrainStrategy, batch: EventBatch, state: StateColumn | None, unreliable: Bools) -> Verdicts:
+    """Return the strategy's verdicts; state of the elements in `unreliable` is restored afterwards."""
+    if state is None or not unreliable.any():
         return guarded(strategy, batch, state)
-    before = state[doubtful]
+    before = state[unreliable]
     verdicts = guarded(strategy, batch, state)
-    state[doubtful] = before
+    state[unreliable] = before
     return verdicts
 
 
 def _stale(batch: EventBatch, query: SignalQuery) -> Bools:
+    """Return which samples are stale, bool (k,)."""
     if not query.stale_after:
         return np.zeros(len(batch), np.bool_)
     age = batch.slot - batch.column(UPDATED) * 1000
@@ -65,19 +67,20 @@ def _stale(batch: EventBatch, query: SignalQuery) -> Bools:
 
 
 def _few(batch: EventBatch, rule: Rule) -> Bools:
+    """Return which samples have too few observations, bool (k,)."""
     return ~(batch.column(COUNT) >= rule.n_min) if rule.n_min else np.zeros(len(batch), np.bool_)
 
 
-def _hold_back(verdicts: Verdicts, rate: float) -> None:
-    """Breaches that may be chance, among so many models, start nothing; one that fires already goes on."""
+def _control_false_discoveries(verdicts: Verdicts, rate: float) -> None:
+    """Turn breaches that fail the false discovery rate `rate` into BAND: they start nothing and end nothing."""
     tested = np.flatnonzero(verdicts.code != Code.INCONCLUSIVE)
     p = np.full(len(tested), np.nan) if verdicts.p is None else verdicts.p[tested]
-    doubted = tested[~discoveries(p, rate)]
-    verdicts.code[doubted[verdicts.code[doubted] == Code.BREACHED]] = Code.BAND
+    insignificant = tested[~discoveries(p, rate)]
+    verdicts.code[insignificant[verdicts.code[insignificant] == Code.BREACHED]] = Code.BAND
 
 
-def _withdraw(verdicts: Verdicts, doubtful: Bools, cause: Cause) -> None:
-    """Take back what was said of doubtful elements; one that is inconclusive already keeps its cause."""
-    hit = doubtful & (verdicts.code != Code.INCONCLUSIVE)
+def _withdraw(verdicts: Verdicts, unreliable: Bools, cause: Cause) -> None:
+    """Make the `unreliable` verdicts inconclusive; one that already is keeps its cause."""
+    hit = unreliable & (verdicts.code != Code.INCONCLUSIVE)
     verdicts.code[hit] = Code.INCONCLUSIVE
     verdicts.cause[hit] = cause

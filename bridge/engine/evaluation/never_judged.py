@@ -1,4 +1,4 @@
-"""Models of which a rule has had numbers for long, and has not judged once: it guards them no better than no rule."""
+"""Detection of models with samples but no verdict for a long time: the rule does not protect them."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from bridge.strategies.base import RetrainStrategy
 
 Instants = NDArray[np.int64]
 JUDGED: Timestamp = -1
-LEAST: Duration = DAY  # of numbers without a verdict, however short a warm-up is: no traffic at night is no fault
+LEAST: Duration = DAY  # minimum patience: a model without traffic at night is no problem
 _NO_NUMBER = [Cause.NO_DATA, Cause.NAN, Cause.QUERY_ERROR, Cause.PARTIAL]
 
 
 def note(since: Instants, code: Int8, cause: Int8, slot: Timestamp) -> None:
-    """Note in `since` (n,) which models were judged in this slot, and from when on the others have had numbers.
+    """Update `since` (n,) in place after a slot.
 
-    since: the first slot with a number, 0 before it, JUDGED for ever after a verdict; changed in place.
+    since: first slot with a sample, 0 = none yet, JUDGED = the model has had a verdict.
     """
-    waits = since >= 0
-    if waits.any():
-        since[waits & (code != Code.INCONCLUSIVE)] = JUDGED
+    waiting = since >= 0
+    if waiting.any():
+        since[waiting & (code != Code.INCONCLUSIVE)] = JUDGED
         since[(since == 0) & ~np.isin(cause, _NO_NUMBER)] = slot
 
 
 def overdue(since: Instants, slot: Timestamp, patience: Duration) -> NDArray[np.int64]:
-    """Return the places of models that have had numbers for longer than `patience` and were never judged."""
+    """Return the rows of models that have had samples for longer than `patience` ms without any verdict."""
     return np.flatnonzero((since > 0) & (slot - since > patience))
 
 
 def patience_of(strategies: Iterable[RetrainStrategy | None], warm_up: Duration) -> Duration:
-    """Return two warm-ups of the slowest strategy, or of the rule, and a day at least."""
+    """Return twice the longest warm-up of the strategies or the rule, at least one day."""
     longest = max([warm_up, *(one.warm_up for one in strategies if one is not None)])
     return max(2 * longest, LEAST)

@@ -1,4 +1,4 @@
-"""The observer of the daemon: one rule over all models. The same idea as RetrainObserver, batch by batch."""
+"""Observer of the daemon: one rule over all models, batch by batch. The counterpart of RetrainObserver."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ from bridge.engine.evaluation.rule import RuleEvaluator
 
 
 class RuleObserver:
-    """Takes the batches of its rule's signals and judges them; others pass by. rosters: by signal."""
+    """Observer that evaluates the batches of its rule's signals and ignores others.
 
-    def __init__(self, run: RuleEvaluator, rosters: Mapping[str, ExpectedModelsState]) -> None:
+    expected_models: expected models by signal.
+    """
+
+    def __init__(self, run: RuleEvaluator, expected_models: Mapping[str, ExpectedModelsState]) -> None:
         self.run = run
-        self._rosters = rosters
+        self._expected_models = expected_models
         self._signals = frozenset(run.queries)
 
     def receive_batch(self, batch: EventBatch) -> None:
-        """Judge a batch of one of the rule's signals; raises StrategyError when the strategy could not."""
+        """Evaluate a batch of one of the rule's signals. Raises StrategyError."""
         if batch.name in self._signals:
             began = perf_counter()
-            roster = self._rosters.get(batch.name)
-            seen = np.zeros(len(batch.table), np.int64) if roster is None else roster.staged.first_seen
+            expected = self._expected_models.get(batch.name)
+            seen = np.zeros(len(batch.table), np.int64) if expected is None else expected.staged.first_seen
             try:
                 self.run.take(taken(batch, self.run.rule), seen)
             finally:

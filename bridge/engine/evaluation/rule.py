@@ -1,4 +1,4 @@
-"""One rule over all its models while the bridge runs: its columns, its readings, and how its last evaluation went."""
+"""Evaluator of one rule over all its models: columns, conditions, and the result of the last evaluation."""
 
 from __future__ import annotations
 
@@ -8,113 +8,44 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bridge.domain.alert import (
-    AlertRow,
-    Moves,
-    Positions,
-    advance,
-    apply_policies,
-    count_breaches,
-    skip_unseen,
-)
+from bridge.domain.alert import AlertRow, Moves, Positions, advance, apply_policies, count_breaches, skip_unseen
 from bridge.domain.batch import EventBatch
-from bridge.domain.limits import LONGEST_TEXT, cut
+from bridge.domain.limits import LARGEST_LABELS, LONGEST_TEXT, cut
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import Group, Mode, Rule, RuleKind, SignalQuery
-from bridge.domain.template import Template
-from bridge.domain.times import Duration, Timestamp, format_duration
+from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Cause, Code, Int8, Verdicts
 from bridge.engine.evaluation.columns import RuleColumns
 from bridge.engine.evaluation.conditions import ConditionColumns, ConditionEvaluator, combine, health
-from bridge.engine.evaluation.inheritance import succeed
+from bridge.engine.evaluation.evaluation import Evaluation
+from bridge.engine.evaluation.expansion import Expander
+from bridge.engine.evaluation.inheritance import inherit
 from bridge.engine.evaluation.judge import FirstSeen, judge
 from bridge.engine.evaluation.never_judged import note, overdue, patience_of
 from bridge.strategies.base import RetrainStrategy
 from bridge.strategies.registry import build
+from bridge.templates.alert import AlertTemplate
 
-_NOTHING = np.zeros(0, np.int64)
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """What one batch did to one rule: which model slots moved.
-
-    unsure: model slots of known models whose cause of being inconclusive changed (from or to NONE too).
-    """
-
-    run: RuleEvaluator
-    slot: Timestamp
-    moves: Moves
-    unsure: Positions
-    batch: EventBatch | None
-    verdicts: Verdicts | None
-    _places: dict[int, int] = field(default_factory=dict)
-
-    def describe(self, model_slot: int, *, waiting: bool = False) -> str:
-        """Why the model is breached, in one line; waiting: its `for` has only begun."""
-        rule = self.run.rule
-        suffix = ""
-        if rule.for_:
-            suffix = f"{', has to last' if waiting else ''} for {format_duration(rule.for_)}"
-        return f"{rule.name}: {self.facts(model_slot)}{suffix}"
-
-    def facts(self, model_slot: int) -> str:
-        """What the rule saw of the model, in one line."""
-        now = self.run.staged
-        if self.run.parts:
-            told = zip(self.run.parts, now.parts, strict=True)
-            return "; ".join(part.describe(columns, model_slot) for part, columns in told)
-        if cause := Cause(now.cause[model_slot]):
-            return f"{self.run.query.name} is inconclusive: {cause.word}, which this rule takes as a breach"
-        text = self._reading(model_slot) + self.chance(model_slot)
-        if (breaches := self.run.rule.breaches) is not None:
-            count = int(np.bitwise_count(now.alerts.recent[model_slot]))
-            text += f", breached in {count} of the last {breaches.of} slots"
-        return text
-
-    def chance(self, model_slot: int) -> str:
-        """How probable that is by chance, and among how many models, where `fdr` counts them."""
-        position = self.position(model_slot)
-        if not self.run.rule.fdr or self.verdicts is None or self.verdicts.p is None or position < 0:
-            return ""
-        tested = np.count_nonzero(self.verdicts.code != Code.INCONCLUSIVE)
-        return f", p {self.verdicts.p[position]:.2g} among {tested:,} models with fdr {self.run.rule.fdr:g}"
-
-    def _reading(self, model_slot: int) -> str:
-        strategy, position = self.run.strategy, self.position(model_slot)
-        if strategy is not None and self.batch is not None and self.verdicts is not None and position >= 0:
-            return strategy.describe(self.batch, position, self.verdicts)
-        expression = next(iter(self.run.query.exprs.values()))
-        return f"{expression} holds, value {self.run.staged.value[model_slot]:.6g}"
-
-    def position(self, model_slot: int) -> int:
-        """Where the model stands in the batch, -1 when it is not there."""
-        if self.batch is None:
-            return -1
-        if not self._places:  # most slots are never asked
-            self._places.update(zip(self.batch.index.tolist(), range(len(self.batch)), strict=True))
-        return self._places.get(model_slot, -1)
-
-    def series(self, model_slot: int) -> Mapping[str, str]:
-        """The label set that the model's sample came with; empty when it is not in the batch."""
-        position = self.position(model_slot)
-        if self.batch is None or position < 0 or position >= len(self.batch.series):
-            return {}
-        labels: dict[str, str] = json.loads(self.batch.series[position])
-        return labels
+_NO_ROWS = np.zeros(0, np.int64)
+MOST_LABELS = 8 * LARGEST_LABELS  # bytes of the labels of one alert or request as JSON
 
 
 @dataclass(slots=True)
 class RuleEvaluator:
-    """A rule at work. `live` is what is committed; a tick works on `staged` and commits or rolls back.
+    """Rule with its state. `live` is committed; a tick changes `staged`, then commits or rolls back.
 
-    health: "unknown" | "ok" | "err". series: labels of the samples of pending and firing models, by model slot.
-    seconds: what its last evaluation took, its queries included; spent: judging, in the tick that is under way.
-    failures: evaluations that failed in a row. raised: its strategy did, in this slot.
-    touched: models whose rows may differ from those that are stored; None: all of them.
-    state_slots: name of a chunk of strategy state -> the slot for which it was written. behind: of those that were
-    read at a start and are not brought up to the last slot yet (state/backfill.py); they see no present slot.
-    tries: of those whose history could not be asked, how often, and from which slot on it is asked again.
+    series: labels of the samples of pending and firing models, by row; frozen when the model begins to fire.
+    expanded: labels of the rule that are templates, expanded, by row; frozen likewise.
+    health: "unknown" | "ok" | "err".
+    seconds: duration of the last evaluation, its queries included.
+    spent: evaluation time so far in the current tick, in seconds, without queries.
+    failures: number of failed evaluations in a row.
+    raised: True if the strategy raised in this slot.
+    touched: rows that may differ from the stored ones; None = any row may.
+    state_slots: name of a strategy state chunk -> slot for which it was written.
+    behind: name of a chunk that is not caught up after a start -> last slot it includes (state/backfill.py). Its
+        strategy gets no live samples until then.
+    tries: name of a chunk whose history query failed -> (number of attempts, slot from which to retry).
     """
 
     rule: Rule
@@ -123,10 +54,13 @@ class RuleEvaluator:
     table: ModelTable
     strategy: RetrainStrategy | None
     parts: list[ConditionEvaluator]
-    annotations: Mapping[str, Template]
+    annotations: Mapping[str, AlertTemplate]
+    label_templates: Mapping[str, AlertTemplate]
     live: RuleColumns
     staged: RuleColumns
     series: dict[int, Mapping[str, str]] = field(default_factory=dict)
+    expanded: dict[int, Mapping[str, str]] = field(default_factory=dict)
+    expander: Expander = field(default_factory=Expander)
     health: str = "unknown"
     last_error: str = ""
     last_evaluation: Timestamp = 0
@@ -142,122 +76,124 @@ class RuleEvaluator:
 
     @staticmethod
     def of(group: Group, rule: Rule, table: ModelTable) -> RuleEvaluator:
-        """A rule that has seen nothing yet."""
+        """Return an evaluator without state."""
         strategy = None if rule.strategy is None else build(rule.strategy)
-        templates = {name: Template(text) for name, text in rule.annotations.items()}
+        templates = {name: AlertTemplate(text, rule.alertname) for name, text in rule.annotations.items()}
+        labels = {name: AlertTemplate(text, rule.alertname) for name, text in rule.labels.items() if "{{" in text}
         parts = [
             ConditionEvaluator(item, group.queries[item.query], None if item.strategy is None else build(item.strategy))
             for item in rule.conditions
         ]
         empty = RuleColumns.empty(strategy, parts)
         query = group.queries[rule.query]
-        return RuleEvaluator(rule, query, group.fingerprint(rule), table, strategy, parts, templates, empty, empty)
+        fingerprint = group.fingerprint(rule)
+        return RuleEvaluator(rule, query, fingerprint, table, strategy, parts, templates, labels, empty, empty)
 
     @property
     def queries(self) -> dict[str, SignalQuery]:
-        """All that it reads, by name."""
+        """Queries of everything the rule reads, by name."""
         return {part.query.name: part.query for part in self.parts} or {self.rule.query: self.query}
 
     @property
     def notifies(self) -> bool:
-        """Whether it is a live `alert:` rule, which notifies people and requests nothing."""
+        """True for a live `alert:` rule, which notifies people and requests nothing."""
         return self.rule.kind is RuleKind.ALERT and self.rule.mode is Mode.LIVE
 
     def continued(self, group: Group, rule: Rule) -> RuleEvaluator:
-        """This run under an edited rule of the same meaning: state stays, texts and durations are the new ones."""
+        """Return an evaluator for an edited rule of the same fingerprint: its state is kept."""
         fresh = RuleEvaluator.of(group, rule, self.table)
         fresh.live = fresh.staged = self.live
-        fresh.series, fresh.failures = self.series, self.failures
+        fresh.series, fresh.expanded, fresh.failures = self.series, self.expanded, self.failures
         fresh.state_slots, fresh.behind, fresh.tries = self.state_slots, self.behind, self.tries
         fresh.health, fresh.last_error, fresh.last_evaluation = self.health, self.last_error, self.last_evaluation
         fresh.seconds = self.seconds
         return fresh
 
     def restore(self, rows: list[AlertRow]) -> None:
-        """Take over stored rows of this rule and meaning."""
-        slots = [self.table.row(row.model) for row in rows]
+        """Load stored alert rows of this rule and fingerprint."""
+        indices = [self.table.row(row.model) for row in rows]
         self.live.grow(len(self.table), self.strategy, self.parts)
-        for slot, row in zip(slots, rows, strict=True):
+        for index, row in zip(indices, rows, strict=True):
             alerts = self.live.alerts
-            alerts.state[slot] = row.state
-            alerts.active_at[slot] = row.active_at
-            alerts.fired_at[slot] = row.fired_at
-            alerts.keep_since[slot] = row.keep_since
-            alerts.recent[slot] = row.recent
-            self.live.known[slot] = True
-            self.series[slot] = row.model.labels()
+            alerts.state[index] = row.state
+            alerts.active_at[index] = row.active_at
+            alerts.fired_at[index] = row.fired_at
+            alerts.keep_since[index] = row.keep_since
+            alerts.recent[index] = row.recent
+            self.live.known[index] = True
+            self.series[index] = row.model.labels()
         self.staged = self.live
 
-    def expect(self, models: Positions, told: Positions | None = None) -> None:
-        """Know models that its signal is expected to report; told: those of which was said that they do not."""
+    def expect(self, rows: Positions, missing: Positions | None = None) -> None:
+        """Add models that a signal must report; missing: rows whose absence is already in the decision log."""
         self.staged.grow(len(self.table), self.strategy, self.parts)
-        self.staged.known[models] = True
-        if told is not None:
-            self.staged.told[told] = Cause.NO_DATA
+        self.staged.known[rows] = True
+        if missing is not None:
+            self.staged.logged_cause[missing] = Cause.NO_DATA
 
-    def leave(self, slots: Positions) -> Positions:
-        """Models that are gone for good: not known any more. Those of them that were pending or firing are returned."""
+    def leave(self, rows: Positions) -> Positions:
+        """Reset models that were retired, and return the rows of those that were pending or firing."""
         self.staged.grow(len(self.table), self.strategy, self.parts)
         now = self.staged
-        active = slots[now.alerts.state[slots] != 0]
-        self._touch(slots)
-        now.known[slots] = False
-        now.told[slots] = Cause.NONE
-        now.since[slots] = 0
-        now.code[slots], now.cause[slots] = Code.INCONCLUSIVE, Cause.NO_DATA
+        active: Positions = rows[now.alerts.state[rows] != 0]
+        self._touch(rows)
+        now.known[rows] = False
+        now.logged_cause[rows] = Cause.NONE
+        now.since[rows] = 0
+        now.code[rows], now.cause[rows] = Code.INCONCLUSIVE, Cause.NO_DATA
         for column in (now.value, now.statistic, now.threshold):
-            column[slots] = np.nan
-        now.alerts.clear(slots)
+            column[rows] = np.nan
+        now.alerts.clear(rows)
         for state in (now.state, *(part.state for part in now.parts)):
             if state is not None:
-                state[slots] = np.zeros(1, state.dtype)
-        found: Positions = active
-        return found
+                state[rows] = np.zeros(1, state.dtype)
+        return active
 
     def begin(self) -> None:
-        """Start a tick: from now on changes go to a copy."""
+        """Start a tick on a copy of the state."""
         self.staged, self.touched = self.live.copy(), [] if self.rule.breaches is None else None
         self.spent = 0.0
         self.next_slot()
 
     def next_slot(self) -> None:
-        """Nothing was answered yet."""
+        """Discard the results of the previous slot."""
         self.evaluation, self.raised = None, False
         for part in self.parts:
             part.forget()
 
     def commit(self) -> None:
-        """The tick is stored: its readings are the live ones."""
+        """Make the staged state live, once it is stored."""
         self.live = self.staged
 
     def rollback(self) -> None:
-        """The tick could not be stored: as if it had not been."""
+        """Discard the staged state."""
         self.staged = self.live
         self.evaluation = None
 
     def skip(self, gap: Duration) -> None:
-        """`gap` ms were never evaluated: they count towards nothing."""
+        """Exclude `gap` ms that were never evaluated from `for` and `keep_firing_for`."""
         if gap:
             self.touched = None
             skip_unseen(self.staged.alerts, gap)
 
     def take(self, batch: EventBatch, first_seen: FirstSeen) -> None:
-        """One of its signals was answered: judge it. first_seen: (n,) of the models. Raises StrategyError."""
+        """Evaluate a batch of one of the rule's signals; first_seen: int64 (n,), per model. Raises StrategyError."""
         if not self.parts:
             self.evaluate(batch, first_seen)
             return
         self.staged.grow(len(self.table), self.strategy, self.parts)
-        for place, (part, columns) in enumerate(zip(self.parts, self.staged.parts, strict=True)):
+        for index, (part, columns) in enumerate(zip(self.parts, self.staged.parts, strict=True)):
             if part.query.name == batch.name and (part.strategy is not None or not part.condition.healthy):
-                name = f"{self.rule.name}[{place}]"
+                name = f"{self.rule.name}[{index}]"
                 part.take(columns, batch, self._judge(batch, part.strategy, columns, part.query, first_seen, name))
 
     def conclude(
         self, slot: Timestamp, causes: Mapping[str, Cause], siblings: Callable[[str], Iterable[RuleEvaluator]]
     ) -> Evaluation:
-        """Count a composite rule's conditions once all its signals were taken, and move the life cycle.
+        """Count a composite rule's conditions after all its signals were evaluated, and advance the alert state.
 
-        causes: by signal, why there was no answer. siblings: the rules of the group that judge a signal.
+        causes: signal -> why it has no response.
+        siblings: function from a signal to the group's rules on it.
         """
         self.staged.grow(len(self.table), self.strategy, self.parts)
         now = self.staged
@@ -270,8 +206,8 @@ class RuleEvaluator:
         now.value[:], now.threshold[:] = now.parts[0].value, now.parts[0].threshold
         now.statistic[:] = now.parts[0].value
         answered = not causes
-        unsure = np.flatnonzero(now.known & (now.cause != now.told) & answered)
-        now.told[unsure] = now.cause[unsure]
+        unsure = np.flatnonzero(now.known & (now.cause != now.logged_cause) & answered)
+        now.logged_cause[unsure] = now.cause[unsure]
         note(now.since, now.code, now.cause, slot)
         for part in self.parts:
             if part.batch is not None:
@@ -282,7 +218,7 @@ class RuleEvaluator:
         return self.evaluation
 
     def opinion(self) -> tuple[Int8, Int8, Int8]:
-        """Its code, cause and alert state columns; blind when its strategy raised in this slot."""
+        """Return code, cause and alert state columns; the cause is BLIND if the strategy raised in this slot."""
         self.staged.grow(len(self.table), self.strategy, self.parts)
         now = self.staged
         if self.evaluation is None:
@@ -291,20 +227,20 @@ class RuleEvaluator:
         return now.code, now.cause, now.alerts.state
 
     def evaluate(self, batch: EventBatch, first_seen: FirstSeen) -> Evaluation:
-        """Judge a batch and move the life cycle by its slot. Raises StrategyError; then nothing has changed."""
+        """Evaluate a batch and advance the alert state. Raises StrategyError, leaving the state unchanged."""
         self.staged.grow(len(self.table), self.strategy, self.parts)
         verdicts = self._judge(batch, self.strategy, self.staged, self.query, first_seen, self.rule.name)
-        now, index = self.staged, _places(batch, len(self.staged.code))
+        now, index = self.staged, _rows_of(batch, len(self.staged.code))
         now.code[:], now.cause[:] = self._absent(batch)
         now.code[index] = verdicts.code
         now.cause[index] = verdicts.cause
         now.value[index] = batch.values() if len(batch) else ()
         now.statistic[index] = verdicts.statistic
         now.threshold[index] = verdicts.threshold
-        unsure = _NOTHING
-        if batch.cause is Cause.NONE and not np.array_equal(now.cause, now.told):
-            unsure = np.flatnonzero(now.known & (now.cause != now.told))
-            now.told[unsure] = now.cause[unsure]
+        unsure = _NO_ROWS
+        if batch.cause is Cause.NONE and not np.array_equal(now.cause, now.logged_cause):
+            unsure = np.flatnonzero(now.known & (now.cause != now.logged_cause))
+            now.logged_cause[unsure] = now.cause[unsure]
         now.known[index] = True
         if self.strategy is not None:
             note(now.since, now.code, now.cause, batch.slot)
@@ -313,32 +249,31 @@ class RuleEvaluator:
         return self.evaluation
 
     def unanswered(self, slot: Timestamp, cause: Cause) -> Evaluation:
-        """There was no answer to judge: every model is inconclusive because of `cause`."""
+        """Record a slot without a response: every model is inconclusive with `cause`."""
         self.staged.grow(len(self.table), self.strategy, self.parts)
         self.staged.code[:] = Code.INCONCLUSIVE
         self.staged.cause[:] = cause
-        nothing = np.zeros(0, np.int64)
-        self.evaluation = Evaluation(self, slot, self._move(slot), nothing, None, None)
+        self.evaluation = Evaluation(self, slot, self._move(slot), _NO_ROWS, None, None)
         return self.evaluation
 
     def _judge(
-        self, batch: EventBatch, strategy: RetrainStrategy | None, holder: RuleColumns | ConditionColumns,
+        self, batch: EventBatch, strategy: RetrainStrategy | None, columns: RuleColumns | ConditionColumns,
         query: SignalQuery, first_seen: FirstSeen, name: str,
     ) -> Verdicts:  # fmt: skip
-        """Verdicts of a batch; `holder` keeps the strategy's state, under `name`."""
+        """Return the verdicts on a batch; `columns` hold the strategy's state, stored as chunk `name`."""
         if name in self.behind and batch.cause is Cause.NONE:
             return Verdicts.inconclusive(len(batch), Cause.WARMING_UP)
-        state = None if holder.state is None else holder.state[batch.index]
-        if strategy is not None and strategy.inherits and state is not None and holder.state is not None:
-            succeed(strategy, state, batch.index, holder.state, self.staged.known, self.table)
-        since = first_seen[batch.index] if self.rule.warm_up else _NOTHING  # of interest only then
+        state = None if columns.state is None else columns.state[batch.index]
+        if strategy is not None and strategy.inherits and state is not None and columns.state is not None:
+            inherit(strategy, state, batch.index, columns.state, self.staged.known, self.table)
+        since = first_seen[batch.index] if self.rule.warm_up else _NO_ROWS  # needed only then
         verdicts = judge(strategy, batch, state, self.rule, query, since)
-        if state is not None and holder.state is not None:
-            holder.state[batch.index] = state
+        if state is not None and columns.state is not None:
+            columns.state[batch.index] = state
         return verdicts
 
     def _absent(self, batch: EventBatch) -> tuple[Code, Cause]:
-        """What a model is that the batch does not hold: healthy for a plain expression, unknown for a signal."""
+        """Return code and cause of absent models: healthy for a plain expression, inconclusive for a signal."""
         if batch.cause is not Cause.NONE:
             return Code.INCONCLUSIVE, batch.cause
         if self.strategy is None:
@@ -354,43 +289,80 @@ class RuleEvaluator:
         self._touch(moves.touched)
         return moves
 
-    def _touch(self, slots: Positions) -> None:
-        if self.touched is not None and len(slots):
-            self.touched.append(slots)
+    def _touch(self, rows: Positions) -> None:
+        if self.touched is not None and len(rows):
+            self.touched.append(rows)
 
     def _remember_series(self, evaluation: Evaluation) -> None:
-        for slot in (*evaluation.moves.pending.tolist(), *evaluation.moves.fired.tolist()):
-            labels = {**evaluation.series(slot), **self.table[slot].labels()}
-            labels.pop("__name__", None)  # as in Prometheus: the name of a metric is no label of its alert
-            self.series[slot] = labels
+        """Freeze the labels of models that become pending, and of those that begin to fire."""
+        for row in (*evaluation.moves.pending.tolist(), *evaluation.moves.fired.tolist()):
+            self.series[row] = {**evaluation.series(row), **self.table[row].labels()}
+            if self.label_templates:
+                self.expanded[row] = self._expand(self.label_templates, row, evaluation.slot)
 
     def forget_series(self) -> None:
-        """Drop the labels of models that are neither pending nor firing any more."""
+        """Drop the labels of models that are neither pending nor firing."""
         moves = None if self.evaluation is None else self.evaluation.moves
         if moves is None or len(moves.reset) or len(moves.resolved):
             active = set(np.flatnonzero(self.live.alerts.state).tolist())
-            self.series = {slot: labels for slot, labels in self.series.items() if slot in active}
+            self.series = {row: labels for row, labels in self.series.items() if row in active}
+            self.expanded = {row: labels for row, labels in self.expanded.items() if row in active}
+
+    @property
+    def carries_series(self) -> bool:
+        """True if alerts and requests carry the labels of the series: for `expr` rules, as in Prometheus."""
+        return self.strategy is None and not self.parts
+
+    def alert_labels(self, row: int) -> dict[str, str]:
+        """Return the labels of a model's alert or request: the series', and over them the rule's.
+
+        Without the model's own and `alertname`, which the notification adds.
+        """
+        model = self.table[row].labels()
+        series = self.series.get(row, {}) if self.carries_series else {}
+        own: dict[str, str] = dict(self.rule.labels)
+        if self.label_templates:
+            own |= self.expanded.get(row) or self._expand(self.label_templates, row, self.last_evaluation)
+        more = {name: text for name, text in sorted(series.items()) if name not in {*model, *own, "__name__"}}
+        return _bounded({name: text for name, text in (own | more).items() if text})
 
     @property
     def patience(self) -> Duration:
-        """How long it may have numbers of a model without a verdict."""
+        """Time in ms that a model may have samples without any verdict."""
         return patience_of((self.strategy, *(part.strategy for part in self.parts)), self.rule.warm_up)
 
     def never_judged(self) -> Positions:
-        """Return the model slots of which it has had numbers for longer than that, and has not judged one."""
+        """Return the rows of models with samples for longer than `patience` and no verdict."""
         return overdue(self.live.since, self.last_evaluation, self.patience)
 
-    def rendered(self, model_slot: int) -> dict[str, str]:
-        """The rule's annotations for a model, with its present numbers."""
-        labels = self.series.get(model_slot) or self.table[model_slot].labels()
-        value, threshold = float(self.staged.value[model_slot]), float(self.staged.threshold[model_slot])
+    def rendered(self, row: int) -> dict[str, str]:
+        """Return the rule's annotations for a model, expanded with its current numbers."""
+        return self._expand(self.annotations, row, self.last_evaluation)
+
+    def _expand(self, templates: Mapping[str, AlertTemplate], row: int, at: Timestamp) -> dict[str, str]:
+        labels = self.series.get(row) or self.table[row].labels()
+        value, threshold = float(self.staged.value[row]), float(self.staged.threshold[row])
         limit = None if np.isnan(threshold) else threshold
-        texts = ((name, template.render(labels, value, limit)) for name, template in self.annotations.items())
+        texts = (
+            (name, self.expander.expand(template, labels, value, limit, at)) for name, template in templates.items()
+        )
         return {name: cut(text, LONGEST_TEXT) for name, text in texts}
 
 
-def _places(batch: EventBatch, size: int) -> Positions | slice:
-    """Where the batch's models are in a column; all of it when they are all there in order, which is much faster."""
+def _bounded(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return the first of the labels that fit into a request together."""
+    found: dict[str, str] = {}
+    size = 0
+    for name, text in labels.items():
+        size += len(json.dumps({name: text}, ensure_ascii=False).encode())
+        if size > MOST_LABELS:
+            break
+        found[name] = text
+    return found
+
+
+def _rows_of(batch: EventBatch, size: int) -> Positions | slice:
+    """Return the rows of the batch's models; a slice if that is all of them in order, which is much faster."""
     index = batch.index
     if len(index) == size and (index[1:] > index[:-1]).all():
         return slice(None)

@@ -1,4 +1,4 @@
-"""Which slots a group has to evaluate: the present one, and those that were missed."""
+"""Plan of the slots that a group has to evaluate: the present one, and missed ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from bridge.domain.times import Duration, Timestamp
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Slots to evaluate, oldest first; the last one is `slot`. gap: ms before them that are given up."""
+    """Slots to evaluate.
+
+    slot: the present slot, evaluated last.
+    missed: earlier slots to catch up, oldest first.
+    gap: time in ms before them that is never evaluated.
+    """
 
     slot: Timestamp
     missed: tuple[Timestamp, ...]
@@ -18,13 +23,16 @@ class Plan:
 
     @property
     def missed_count(self) -> int:
+        """Number of missed slots to catch up."""
         return len(self.missed)
 
 
 def plan(group: Group, last: Timestamp | None, now: Timestamp, limit: Duration) -> Plan | None:
-    """What to do at `now` when `last` was the last slot stored; None: the present slot is stored already.
+    """Return the slots to evaluate at `now`, or None if the present slot is stored already.
 
-    Missed slots are caught up as far back as `limit`; what is older counts as never evaluated.
+    Missed slots are caught up as far back as `limit` ms; older ones are never evaluated.
+
+    last: the last stored slot, None = never evaluated.
     """
     slot = group.slot_at(now)
     if last is None:

@@ -30,23 +30,30 @@ log = logging.getLogger(__name__)
 
 @runtime_checkable
 class EventObserver(Protocol):
-    """Is told of single events."""
+    """Observer of single events."""
 
-    def receive_event(self, event: ModelEvent) -> None: ...
+    def receive_event(self, event: ModelEvent) -> None:
+        """Handle one event."""
+        ...
 
 
 @runtime_checkable
 class BatchObserver(Protocol):
-    """Is told of batches: one signal of all models."""
+    """Observer of batches: one signal of all models."""
 
-    def receive_batch(self, batch: EventBatch) -> None: ...
+    def receive_batch(self, batch: EventBatch) -> None:
+        """Handle one batch."""
+        ...
 
 
 Observer = EventObserver | BatchObserver
 
 
 class RetrainObserver:
-    """Watches one model with one strategy; requests go to `channel`."""
+    """Observer that evaluates one model with one strategy.
+
+    channel: called with each request.
+    """
 
     def __init__(self, model: ModelKey, strategy: RetrainStrategy, channel: Callable[[RetrainRequest], None]) -> None:
         self.model = model
@@ -54,7 +61,7 @@ class RetrainObserver:
         self._channel = channel
 
     def receive_event(self, event: ModelEvent) -> None:
-        """Judge one event; StrategyError when the strategy could not."""
+        """Evaluate one event. Raises StrategyError."""
         try:
             request = self._strategy.analyse(self.model, event)
         except StrategyError:
@@ -65,17 +72,19 @@ class RetrainObserver:
             self._channel(request)
 
     def receive_batch(self, batch: EventBatch) -> None:
-        """Judge this model's sample of a batch, if it holds one."""
-        slot = batch.table.find(self.model)
-        for position in np.flatnonzero(batch.index == slot).tolist() if slot is not None else ():
-            self.receive_event(batch.event_at(position))
+        """Evaluate this model's sample of a batch, if there is one."""
+        row = batch.table.find(self.model)
+        if row is not None:
+            for position in np.flatnonzero(batch.index == row).tolist():
+                self.receive_event(batch.event_at(position))
 
 
 class ModelSubject:
-    """Hands events and batches to every attached observer; one that fails is logged and counted, the others go on.
+    """Subject that passes events and batches to its observers; a failing one is logged and does not stop the others.
 
-    failures: how many calls of an observer raised. on_error: told of each (observer, error). `attach` does not look
-    for duplicates, on purpose: an observer attached twice is told twice.
+    failures: number of observer calls that raised.
+    on_error: called with (observer, error) for each failure.
+    An observer that is attached twice is notified twice, on purpose.
     """
 
     def __init__(self, on_error: Callable[[Observer, Exception], None] | None = None) -> None:
@@ -84,29 +93,30 @@ class ModelSubject:
         self.failures = 0
 
     def attach(self, observer: Observer) -> None:
-        """Tell `observer` of everything from now on."""
-        takes = isinstance(observer, BatchObserver), isinstance(observer, EventObserver)  # slow to find out
-        self._observers.append((observer, *takes))
+        """Attach an observer; it is notified from now on."""
+        # Checked once: isinstance of a Protocol is slow.
+        kinds = isinstance(observer, BatchObserver), isinstance(observer, EventObserver)
+        self._observers.append((observer, *kinds))
 
     def notify(self, event: ModelEvent | EventBatch) -> None:
-        """Tell every observer, in the order in which they were attached."""
+        """Notify every observer, in the order of attachment."""
         batch = isinstance(event, EventBatch)
         for observer, takes_batches, takes_events in self._observers:
             if takes_batches if batch else takes_events:
                 try:
-                    _tell(observer, event)
+                    _notify(observer, event)
                 except Exception as error:  # noqa: BLE001 - an observer's failure never stops the others
                     self._failed(observer, error)
 
     def _failed(self, observer: Observer, error: Exception) -> None:
         self.failures += 1
-        known = isinstance(error, StrategyError)
-        log.warning("observer failed", extra={"error": str(error), "kind": type(error).__name__}, exc_info=not known)
+        expected = isinstance(error, StrategyError)
+        log.warning("observer failed", extra={"error": str(error), "kind": type(error).__name__}, exc_info=not expected)
         if self._on_error is not None:
             self._on_error(observer, error)
 
 
-def _tell(observer: Any, event: ModelEvent | EventBatch) -> None:
+def _notify(observer: Any, event: ModelEvent | EventBatch) -> None:
     if isinstance(event, EventBatch):
         observer.receive_batch(event)
     else:

@@ -1,4 +1,4 @@
-"""What a rule saw of its models over the last slots: a ring of columns in memory, for pictures. Nothing is stored."""
+"""Recent samples and limits of each rule, in a ring buffer in memory, for charts. Not stored."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ from numpy.typing import NDArray
 from bridge.domain.batch import EventKind
 from bridge.domain.verdict import Cause, Floats
 from bridge.engine.evaluation.columns import RuleColumns
-from bridge.engine.evaluation.rule import Evaluation, RuleEvaluator
+from bridge.engine.evaluation.evaluation import Evaluation
+from bridge.engine.evaluation.rule import RuleEvaluator
 
 log = logging.getLogger(__name__)
 
 NUMBERS = ("value", "statistic", "threshold", "lower", "upper")
-_BYTES = 4 * len(NUMBERS) + 1  # of one model in one slot
+_BYTES = 4 * len(NUMBERS) + 1  # per model and slot
 _NO_NUMBER = tuple(map(int, (Cause.NO_DATA, Cause.NAN, Cause.QUERY_ERROR, Cause.PARTIAL, Cause.BLIND)))
 
 
 @dataclass(frozen=True, slots=True)
 class TrailWindow:
-    """A rule and k models over s slots, oldest first. slots: (s,) instants in ms. All numbers (s, k), float32.
+    """Numbers of a rule for k models over s slots, oldest first.
 
-    value, and lower and upper of what is usual, in the signal's unit; statistic in the unit of threshold; NaN where
-    there is none. state: (s, k) of the alert, as domain.alert.State.
+    slots: (s,), instants in ms.
+    value, lower, upper: float32 (s, k), sample and expected range, in the signal's unit, NaN = none.
+    statistic, threshold: float32 (s, k), in the unit of threshold, NaN = none.
+    state: int8 (s, k), as domain.alert.State.
     """
 
     slots: NDArray[np.int64]
@@ -40,9 +43,10 @@ class TrailWindow:
 
 @dataclass(slots=True)
 class Trail:
-    """The ring of one rule. budget: bytes that it may take, as long as that is for `shortest` slots.
+    """Ring buffer of one rule. The more models, the fewer slots it keeps.
 
-    The more models there are, the fewer slots are kept.
+    budget: maximum size in bytes, unless `shortest` slots need more.
+    shortest, longest: minimum and maximum number of slots.
     """
 
     budget: int = 8 << 20
@@ -55,45 +59,48 @@ class Trail:
     _next: int = 0
 
     def note(self, run: RuleEvaluator) -> None:
-        """Remember the last evaluation of a rule, once it is committed."""
-        found = run.evaluation
-        if found is None:
+        """Record the last evaluation of a rule, after its commit."""
+        evaluation = run.evaluation
+        if evaluation is None:
             return
         live = run.live
         size = len(live.code)
-        if size > self._state.shape[1] or not len(self._slots):  # a rule may be evaluated before it knows a model
+        if size > self._state.shape[1] or not len(self._slots):  # a rule may be evaluated before it has a model
             self._grow(size)
-        place = self._next
-        self._slots[place] = found.slot
-        numbers, none = self._numbers[:, place], np.flatnonzero(_without_number(live))
+        index = self._next
+        self._slots[index] = evaluation.slot
+        numbers, none = self._numbers[:, index], np.flatnonzero(_without_number(live))
         numbers[:, size:] = np.nan
-        self._state[place, size:] = 0
+        self._state[index, size:] = 0
         for row, column in zip(numbers, (live.value, live.statistic, live.threshold), strict=False):
             row[:size] = column
         numbers[3:] = np.nan
-        _band(found, run.query.event, numbers[3], numbers[4])
+        _band(evaluation, run.query.event, numbers[3], numbers[4])
         numbers[:, none] = np.nan
         if run.strategy is None and not run.parts:
-            _only_answered(found, numbers)
-        self._state[place, :size] = live.alerts.state
-        self._next = (place + 1) % len(self._slots)
+            _only_answered(evaluation, numbers)
+        self._state[index, :size] = live.alerts.state
+        self._next = (index + 1) % len(self._slots)
 
     def course(self, models: Sequence[int], last: int = 0) -> TrailWindow:
-        """What is remembered of models by their slots in the table; last: only so many slots, 0 = all."""
+        """Return the recorded numbers of models, given by their rows.
+
+        last: maximum number of slots, 0 = all.
+        """
         order = np.roll(np.arange(len(self._slots)), -self._next)
         order = order[self._slots[order] > 0][-last:]
         known = [model for model in models if model < self._state.shape[1]]
         numbers = np.full((len(NUMBERS), len(order), len(models)), np.nan, np.float32)
         state = np.zeros((len(order), len(models)), np.int8)
-        at = [place for place, model in enumerate(models) if model < self._state.shape[1]]
+        targets = [index for index, model in enumerate(models) if model < self._state.shape[1]]
         if known and len(order):
-            numbers[:, :, at] = self._numbers[:, order][:, :, known]
-            state[:, at] = self._state[order][:, known]
+            numbers[:, :, targets] = self._numbers[:, order][:, :, known]
+            state[:, targets] = self._state[order][:, known]
         value, statistic, threshold, lower, upper = numbers
         return TrailWindow(self._slots[order], value, statistic, threshold, lower, upper, state)
 
     def _grow(self, size: int) -> None:
-        """Room for more models, a quarter more than asked for; what was remembered stays as far as it fits."""
+        """Extend the buffer to `size` models plus a quarter; recorded slots are kept as far as they fit."""
         room = max(size + size // 4, 64)
         depth = min(max(self.budget // (_BYTES * room), self.shortest), self.longest)
         before = self.course(range(self._state.shape[1]))
@@ -104,59 +111,62 @@ class Trail:
         self._state = np.zeros((depth, room), np.int8)
         if kept:
             self._slots[:kept] = before.slots[-kept:]
-            for place, name in enumerate(NUMBERS):
-                self._numbers[place, :kept, :old] = getattr(before, name)[-kept:]
+            for index, name in enumerate(NUMBERS):
+                self._numbers[index, :kept, :old] = getattr(before, name)[-kept:]
             self._state[:kept, :old] = before.state[-kept:]
         self._next = kept % depth
 
 
 def _without_number(live: RuleColumns) -> NDArray[np.bool_]:
-    """Compared one by one with plain ints: a table looked up by int8, or enum members, take several times as long."""
+    """Return which models have no number, bool (n,).
+
+    Each cause is compared with a plain int: a lookup table by int8, or enum members, take several times as long.
+    """
     none = ~live.known
     for cause in _NO_NUMBER:
         none |= live.cause == cause
     return none
 
 
-def _band(found: Evaluation, event: EventKind, lower: NDArray[np.float32], upper: NDArray[np.float32]) -> None:
-    """What is usual, where the strategy knows it; shares and times are never below 0."""
-    band = None if found.verdicts is None else found.verdicts.band()
-    if band is None or found.batch is None:
+def _band(evaluation: Evaluation, event: EventKind, lower: NDArray[np.float32], upper: NDArray[np.float32]) -> None:
+    """Write the expected range, if the strategy computes one; ratios and durations have a lower bound of 0."""
+    band = None if evaluation.verdicts is None else evaluation.verdicts.band()
+    if band is None or evaluation.batch is None:
         return
     low: Floats = band[0] if event is EventKind.CUSTOM else np.maximum(band[0], 0)
-    lower[found.batch.index], upper[found.batch.index] = low, band[1]
+    lower[evaluation.batch.index], upper[evaluation.batch.index] = low, band[1]
 
 
-def _only_answered(found: Evaluation, numbers: NDArray[np.float32]) -> None:
-    """An expression says nothing of the models that it does not return."""
+def _only_answered(evaluation: Evaluation, numbers: NDArray[np.float32]) -> None:
+    """Clear the numbers of models that an expression did not return."""
     absent = np.ones(numbers.shape[1], np.bool_)
-    if found.batch is not None:
-        absent[found.batch.index] = False
+    if evaluation.batch is not None:
+        absent[evaluation.batch.index] = False
     numbers[:, absent] = np.nan
 
 
 @dataclass(slots=True)
 class Trails:
-    """The trails of all rules, by name; a rule of another meaning begins a new one."""
+    """Trails of all rules, by name. A rule with a new fingerprint starts a new trail."""
 
     budget: int = 8 << 20
     _trails: dict[str, Trail] = field(default_factory=dict)
 
     def note(self, runs: Sequence[RuleEvaluator]) -> None:
-        """Remember what rules of one group saw in a slot that is committed."""
+        """Record the last evaluation of rules of one group, after its commit."""
         for run in runs:
             trail = self._trails.get(run.rule.name)
             if trail is None or trail.fingerprint != run.fingerprint:
                 trail = self._trails[run.rule.name] = Trail(self.budget, fingerprint=run.fingerprint)
             try:
                 trail.note(run)
-            except Exception:  # a plug-in's band; the slot is stored, and pictures are no reason to evaluate it again
-                log.exception("what a rule saw cannot be kept for pictures", extra={"rule": run.rule.name})
+            except Exception:  # a plug-in's band() failed; the slot is stored, so charts must not fail it
+                log.exception("chart data of a rule could not be recorded", extra={"rule": run.rule.name})
 
     def keep(self, names: set[str]) -> None:
-        """Forget the rules that are gone."""
+        """Drop the trails of all rules except `names`."""
         self._trails = {name: trail for name, trail in self._trails.items() if name in names}
 
     def course(self, rule: str, models: Sequence[int], last: int = 0) -> TrailWindow:
-        """Of one rule, as Trail.course."""
+        """Return `Trail.course` of one rule."""
         return self._trails.get(rule, Trail()).course(models, last)

@@ -1,6 +1,6 @@
-"""All that an engine knows between two slots, to go on from it exactly: a replay that was interrupted loses nothing.
+"""Checkpoint of a replay: the complete state of an engine between two slots.
 
-The store of a live bridge holds less, on purpose: what it does not hold is found again within a slot.
+The store of a live bridge holds less on purpose: an evaluation restores the rest within a slot.
 """
 
 from __future__ import annotations
@@ -13,20 +13,22 @@ import numpy as np
 from bridge.domain import alert
 from bridge.domain.model import ModelKey, ModelTable, PipelineKey
 from bridge.domain.times import Timestamp
+from bridge.engine.access import EngineState
 from bridge.engine.engine import Engine
 from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.state import strategy_state
 from bridge.ports import Sighting, Snapshot, StateChunk
 
-_COLUMNS = ("code", "cause", "value", "statistic", "threshold", "known", "told", "since")
+_COLUMNS = ("code", "cause", "value", "statistic", "threshold", "known", "logged_cause", "since")
 
 
 @dataclass(frozen=True, slots=True)
 class RuleMemory:
-    """What no store holds of a rule. columns: name -> bytes of the column, over the models of the checkpoint."""
+    """State of a rule that no store holds. columns: bytes by column name, over the models of the checkpoint."""
 
     columns: Mapping[str, bytes]
     series: Mapping[int, Mapping[str, str]]
+    expanded: Mapping[int, Mapping[str, str]]
     health: str
     last_error: str
     last_evaluation: Timestamp
@@ -35,9 +37,13 @@ class RuleMemory:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """models: in the order of their slots. last_end: when each pipeline was retrained last.
+    """Complete state of an engine.
 
-    left: group -> signal -> slots of the models that are gone for good.
+    models: in the order of their rows.
+    rules: by rule name.
+    storms: first and last instant of each group's storm.
+    last_end: start of each pipeline's cooldown.
+    left: rows of departed models by group and signal.
     """
 
     models: Sequence[ModelKey]
@@ -49,64 +55,66 @@ class Checkpoint:
 
 
 def take(engine: Engine) -> Checkpoint:
-    """Of an engine between two slots."""
-    size = len(engine.table)
-    runs = engine.runs()
-    for run in runs.values():
-        run.live.grow(size, run.strategy, run.parts)
-    return Checkpoint(
-        list(engine.table.models),
-        _snapshot(engine),
-        {name: _memory(run) for name, run in runs.items()},
-        dict(engine.keeper().storms),
-        list(engine.book.last_end.items()),
-        {
-            name: {signal: roster.live.left for signal, roster in group.rosters.items()}
-            for name, group in engine.groups.items()
-        },
-    )
+    """Return the checkpoint of an engine between two slots."""
+    with engine.read() as state:
+        size, rules = len(state.table), state.rules
+        for rule in rules.values():
+            rule.live.grow(size, rule.strategy, rule.parts)
+        return Checkpoint(
+            list(state.table.models),
+            _snapshot(state),
+            {name: _memory(rule) for name, rule in rules.items()},
+            dict(state.storms),
+            list(state.episode_index.last_end.items()),
+            {
+                name: {signal: expected.live.retired for signal, expected in group.expected_models.items()}
+                for name, group in state.groups.items()
+            },
+        )
 
 
 def prepare(table: ModelTable, checkpoint: Checkpoint) -> None:
-    """Give the models the slots that they had; `table` is empty."""
+    """Give the models the rows that they had; `table` must be empty."""
     for model in checkpoint.models:
         table.row(model)
 
 
 def put(engine: Engine, checkpoint: Checkpoint) -> None:
-    """Into an engine that was started from the checkpoint's snapshot and configured with the same rules."""
-    for name, run in engine.runs().items():
-        memory = checkpoint.rules[name]
-        run.live.grow(len(checkpoint.models), run.strategy, run.parts)
-        for column in _COLUMNS:
-            found = getattr(run.live, column)
-            setattr(run.live, column, np.frombuffer(memory.columns[column], found.dtype).copy())
-        run.series = dict(memory.series)
-        run.health, run.last_error = memory.health, memory.last_error
-        run.last_evaluation, run.failures = memory.last_evaluation, memory.failures
-    for name, group in engine.groups.items():
-        for signal, roster in group.rosters.items():
-            roster.live.left = set(checkpoint.left[name][signal])
-    engine.keeper().storms.clear()
-    engine.keeper().storms.update(checkpoint.storms)
-    engine.book.last_end.update(checkpoint.last_end)
+    """Restore a checkpoint in an engine that was started from its snapshot and configured with the same rules."""
+    with engine.read() as state:
+        for name, rule in state.rules.items():
+            _restore(rule, checkpoint.rules[name], len(checkpoint.models))
+        for name, group in state.groups.items():
+            for signal, expected in group.expected_models.items():
+                expected.live.retired = set(checkpoint.left[name][signal])
+    engine.restore_memory(checkpoint.storms, checkpoint.last_end)
+
+
+def _restore(rule: RuleEvaluator, memory: RuleMemory, size: int) -> None:
+    rule.live.grow(size, rule.strategy, rule.parts)
+    for name in _COLUMNS:
+        dtype = getattr(rule.live, name).dtype
+        setattr(rule.live, name, np.frombuffer(memory.columns[name], dtype).copy())
+    rule.series, rule.expanded = dict(memory.series), dict(memory.expanded)
+    rule.health, rule.last_error = memory.health, memory.last_error
+    rule.last_evaluation, rule.failures = memory.last_evaluation, memory.failures
 
 
 def _memory(run: RuleEvaluator) -> RuleMemory:
     columns = {name: getattr(run.live, name).tobytes() for name in _COLUMNS}
-    return RuleMemory(columns, run.series, run.health, run.last_error, run.last_evaluation, run.failures)
+    return RuleMemory(columns, run.series, run.expanded, run.health, run.last_error, run.last_evaluation, run.failures)
 
 
-def _snapshot(engine: Engine) -> Snapshot:
-    book = engine.book
-    sent = [(at, *key) for key, times in book.sent.times.items() if len(key) == 2 for at in times]
+def _snapshot(state: EngineState) -> Snapshot:
+    index = state.episode_index
+    sent = [(at, *key) for key, times in index.sent.times.items() if len(key) == 2 for at in times]
     return Snapshot(
-        {name: group.last_slot for name, group in engine.groups.items() if group.last_slot is not None},
-        [row for run in engine.runs().values() for row in _rows(run)],
-        [*book.episodes.values(), *book.ended.values()],
-        list(book.requests.values()),
-        [chunk for run in engine.runs().values() for chunk in _chunks(run)],
-        _sightings(engine),
+        {name: group.last_slot for name, group in state.groups.items() if group.last_slot is not None},
+        [row for rule in state.rules.values() for row in _rows(rule)],
+        [*index.episodes.values(), *index.ended.values()],
+        list(index.requests.values()),
+        [chunk for rule in state.rules.values() for chunk in _chunks(rule)],
+        _sightings(state),
         [(PipelineKey(project, pipeline), at) for at, project, pipeline in sorted(sent)],
     )
 
@@ -118,7 +126,7 @@ def _rows(run: RuleEvaluator) -> list[alert.AlertRow]:
 
 
 def _chunks(run: RuleEvaluator) -> list[StateChunk]:
-    """All of what its strategies remember, as of its last slot."""
+    """Return the state of the rule's strategies as of its last slot."""
     return [
         StateChunk(item.name, run.fingerprint, run.last_evaluation, tuple(run.table.models), item.live.state.tobytes())
         for item in strategy_state.kept(run)
@@ -126,16 +134,16 @@ def _chunks(run: RuleEvaluator) -> list[StateChunk]:
     ]
 
 
-def _sightings(engine: Engine) -> list[Sighting]:
+def _sightings(state: EngineState) -> list[Sighting]:
     return [
         Sighting(
             name,
-            roster.name,
-            engine.table[slot],
-            int(roster.live.first_seen[slot]),
-            int(roster.live.missing_since[slot]),
+            expected.name,
+            state.table[row],
+            int(expected.live.first_seen[row]),
+            int(expected.live.missing_since[row]),
         )
-        for name, group in engine.groups.items()
-        for roster in group.rosters.values()
-        for slot in np.flatnonzero(roster.live.first_seen).tolist()
+        for name, group in state.groups.items()
+        for expected in group.expected_models.values()
+        for row in np.flatnonzero(expected.live.first_seen).tolist()
     ]

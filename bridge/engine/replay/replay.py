@@ -1,4 +1,4 @@
-"""The live tick's code over past slots: history stands in for the present, and nothing is sent or stored."""
+"""Replay of past slots through the live engine, without storing or sending anything."""
 
 from __future__ import annotations
 
@@ -15,48 +15,60 @@ from bridge.domain.model import ModelTable
 from bridge.domain.route import Route
 from bridge.domain.rule import Gates, Group, SignalQuery
 from bridge.domain.times import Duration, Timestamp
-from bridge.engine.engine import RETIRE_AFTER, Engine, sameness
+from bridge.engine.access import RETIRE_AFTER, EngineSettings
+from bridge.engine.engine import Engine
+from bridge.engine.evaluation.expansion import External
+from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.replay import checkpoint, skip
 from bridge.engine.replay.checkpoint import Checkpoint
 from bridge.engine.requests.gates import Recipients
-from bridge.ports import MetricSource, Pause, Snapshot, TickChanges, TickReport
+from bridge.engine.steps import sameness
+from bridge.ports import MetricSource, Pause, Sample, Snapshot, TickChanges, TickReport
 from bridge.ports.history import HistoryChunk, close, pieces
 
-MOST_SLOTS = 10_000  # of one walk through history, so that a long replay holds no long list
+MOST_SLOTS = 10_000  # slots of one walk through history, which bounds memory
 
 
 @dataclass(slots=True)
 class NoDestinations:
-    """Routing without receivers: requests go to nobody, time intervals mute all the same. route None: none are set."""
+    """Routing without destinations: requests are sent nowhere, but time intervals still mute.
+
+    route: the configured route tree, None = no routes.
+    external_labels: labels added to every alert.
+    """
 
     route: Route | None = None
     external_labels: Mapping[str, str] = field(default_factory=dict)
 
     def way(self, labels: Mapping[str, str]) -> Recipients:
-        """The receivers by name, and no destination."""
+        """Return the receivers of the routes, without destinations."""
         return Recipients(() if self.route is None else self.route.receivers(self.identity(labels)), ())
 
     def muted_until(self, labels: Mapping[str, str], at: Timestamp) -> Timestamp:
-        """As the live bridge."""
+        """Return the end of the mute by time intervals, 0 = not muted."""
         if self.route is None or not self.route.timed:
             return 0
         return self.route.muted_until(self.identity(labels), at)
 
     def identity(self, labels: Mapping[str, str]) -> Mapping[str, str]:
-        """As the live bridge."""
+        """Return the labels with the external labels."""
         return {**self.external_labels, **labels}
 
     def tracked(self, destinations: Sequence[str]) -> bool:
-        """Nobody says what became of a request: it is over with its episode."""
+        """Return False: no receiver reports a status, so a request ends with its episode."""
         return False
 
     def wants_resolved(self, destination: str) -> bool:
-        """There is nobody to be told."""
+        """Return False: there is no destination."""
         return False
 
 
 class ReplayStore:
-    """A ports.TickStore that hands on what a tick changed, and keeps nothing. snapshot: what to continue from."""
+    """Store of a replay: a ports.TickStore that passes changes on and keeps nothing.
+
+    take: called with the changes of each evaluation.
+    snapshot: the state to continue from, None = empty.
+    """
 
     def __init__(self, take: Callable[[TickChanges], None], snapshot: Snapshot | None = None) -> None:
         self._take = take
@@ -64,36 +76,39 @@ class ReplayStore:
         self.doubts = 0
 
     def load(self, since: Timestamp, sent_since: Timestamp = 0) -> Snapshot:
-        """Where an earlier replay stopped, or nothing."""
+        """Return the snapshot to continue from."""
         return self._snapshot
 
     def commit(self, changes: TickChanges) -> None:
-        """Hand them on."""
+        """Pass the changes on."""
         self._take(changes)
 
     def save_pause(self, pause: Pause) -> None:
-        """Nobody pauses the past."""
+        """Do nothing: a replay has no pauses."""
 
 
 @dataclass(slots=True)
 class _Walk:
-    """Pieces of one query's history. begins: the slot at which the present piece begins; end: of the walk.
+    """Walk through the history of one query, chunk by chunk.
 
-    still: of the present piece, where no rule would find anything else than in the slot before.
+    begins: first slot of the current chunk.
+    end: end of the walk.
+    still: (p,) True for each slot of the current chunk in which no verdict changes.
     """
 
-    pieces: Iterator[HistoryChunk]
+    chunks: Iterator[HistoryChunk]
     begins: Timestamp
     end: Timestamp
-    piece: HistoryChunk | None = None
+    chunk: HistoryChunk | None = None
     still: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
 
 
 class ReplaySource:
-    """A ports.MetricSource whose instants come out of walks through the history of another one.
+    """Source of a replay: a ports.MetricSource that answers instants from the history of another source.
 
-    Slots are asked in order, each query at most once a slot. An error is that slot's; the next one begins a new walk.
-    still: (group, query, piece) -> (p,) where no rule would find anything else than in the slot before.
+    Slots must be queried in order, each query at most once a slot. After an error the next slot begins a new walk.
+
+    still: maps group name, query and chunk to (p,) True for each slot in which no verdict changes.
     """
 
     def __init__(
@@ -107,29 +122,29 @@ class ReplaySource:
         self._until: Timestamp = 0
 
     def turn(self, group: Group, until: Timestamp) -> None:
-        """The next questions are those of `group`, whose replay ends at `until`."""
+        """Set the group of the following queries. until: end of its replay."""
         self._group, self._until = group, until
 
     def close(self) -> None:
-        """Give up what was fetched ahead."""
+        """Cancel the chunks that are being fetched."""
         for walks in self._walks.values():
             for walk in walks.values():
-                close(walk.pieces)
+                close(walk.chunks)
         self._walks.clear()
 
     def still(self, group: Group, slot: Timestamp) -> bool:
-        """Whether no query of the group would give any rule anything else than in the slot before."""
+        """Return True if no verdict of the group changes in this slot."""
         walks = self._walks.get(group.name)
         if not walks:
             return False
         for walk in walks.values():
-            place = (slot - walk.begins) // group.interval
-            if place >= len(walk.still) or not walk.still[place]:
+            index = (slot - walk.begins) // group.interval
+            if index >= len(walk.still) or not walk.still[index]:
                 return False
         return True
 
     def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
-        """As `history` of the real source has it. Raises SourceError."""
+        """Return the batch of a slot from the history. Raises SourceError."""
         group = self._group
         if group is None:
             return self._source.instant(query, slot, at)
@@ -138,48 +153,52 @@ class ReplaySource:
             self._begin(walks, query, group, slot, slot - at)
         walk = walks[query.name]
         try:
-            while walk.piece is None or slot >= walk.begins + len(walk.piece.slots) * group.interval:
-                self._go_on(walk, group, query)
-            return walk.piece.batch((slot - walk.begins) // group.interval)
+            while walk.chunk is None or slot >= walk.begins + len(walk.chunk.slots) * group.interval:
+                self._advance(walk, group, query)
+            return walk.chunk.batch((slot - walk.begins) // group.interval)
         except SourceError:
-            close(walks.pop(query.name).pieces)
+            close(walks.pop(query.name).chunks)
             self._failed[group.name, query.name] = slot
             raise
 
-    def _go_on(self, walk: _Walk, group: Group, query: SignalQuery) -> None:
-        """The next piece."""
-        if walk.piece is not None:
-            walk.begins += len(walk.piece.slots) * group.interval
-            walk.piece = None
+    def _advance(self, walk: _Walk, group: Group, query: SignalQuery) -> None:
+        """Fetch the next chunk of a walk."""
+        if walk.chunk is not None:
+            walk.begins += len(walk.chunk.slots) * group.interval
+            walk.chunk = None
         try:
-            walk.piece = next(walk.pieces)
+            walk.chunk = next(walk.chunks)
         except StopIteration:
             raise RuntimeError(f"the history of {query.name!r} ended before slot {walk.begins}") from None
-        walk.still = self._still(group.name, query, walk.piece)
+        walk.still = self._still(group.name, query, walk.chunk)
 
     def _begin(
         self, walks: dict[str, _Walk], query: SignalQuery, group: Group, slot: Timestamp, offset: Duration
     ) -> None:
-        """New walks for the query, and for those that need one beside it."""
+        """Begin walks for the query and for the others of the group that need one, so that they share fetches."""
         end = min(self._until + 1, slot + MOST_SLOTS * group.interval)
         missing = [
             item
-            for name, item in _asked(group, query).items()
+            for name, item in _queries(group, query).items()
             if (name not in walks or slot >= walks[name].end) and self._failed.get((group.name, name)) != slot
         ]
         for old in (walks.pop(item.name, None) for item in missing):
             if old is not None:
-                close(old.pieces)
-        found = pieces(self._source, missing, range(slot, end, group.interval), offset)
-        walks |= {item.name: _Walk(walk, slot, end) for item, walk in zip(missing, found, strict=True)}
+                close(old.chunks)
+        chunks = pieces(self._source, missing, range(slot, end, group.interval), offset)
+        walks |= {item.name: _Walk(walk, slot, end) for item, walk in zip(missing, chunks, strict=True)}
 
     def history(self, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration) -> Iterator[EventBatch]:
-        """The real source's."""
+        """Return the history of the underlying source."""
         return self._source.history(query, slots, offset)
 
+    def evaluate(self, expr: str, at: Timestamp) -> Sequence[Sample]:
+        """Return the result of an instant query at a past slot. Raises SourceError."""
+        return self._source.evaluate(expr, at)
 
-def _asked(group: Group, query: SignalQuery) -> dict[str, SignalQuery]:
-    """What the group asks in a slot, by name: of several queries that are the same, the first; and `query`."""
+
+def _queries(group: Group, query: SignalQuery) -> dict[str, SignalQuery]:
+    """Return the queries of a slot by name: the first of equal ones, and `query` itself."""
     named = {name: group.queries[name] for rule in group.rules for name in rule.queries}
     first: dict[object, SignalQuery] = {}
     for item in named.values():
@@ -189,12 +208,14 @@ def _asked(group: Group, query: SignalQuery) -> dict[str, SignalQuery]:
 
 
 class Replay:
-    """Evaluates groups over past slots, by the engine that does it live.
+    """Replay of groups over past slots through the live engine.
 
-    Slots in which nothing can change are passed over; `passed` counts them.
+    Slots in which nothing can change are skipped and counted in `passed`.
 
-    table: an empty one. take: told of what each slot changed. resumed: where an earlier replay of the same groups was.
-    thorough: pass over nothing.
+    table: must be empty.
+    take: called with the changes of each evaluated slot.
+    resumed: checkpoint of an earlier replay of the same groups.
+    thorough: True skips no slot.
     """
 
     def __init__(
@@ -209,6 +230,7 @@ class Replay:
         retire_after: Duration = RETIRE_AFTER,
         resumed: Checkpoint | None = None,
         thorough: bool = False,
+        external: External | None = None,
     ) -> None:
         self.thorough = thorough
         self.groups = {group.name: group for group in groups}
@@ -218,58 +240,73 @@ class Replay:
         if resumed is not None:
             checkpoint.prepare(table, resumed)
         self.engine = Engine(self._feed, ReplayStore(take, resumed.snapshot if resumed else None), table)
-        self.engine.retire_after = retire_after
         self.engine.start(0)
-        self.engine.configure(groups, routing or NoDestinations(), gates or Gates())
+        settings = EngineSettings(
+            routing or NoDestinations(), gates or Gates(), retire_after=retire_after, external=external or External()
+        )
+        self.engine.configure(groups, settings)
         if resumed is not None:
             checkpoint.put(self.engine, resumed)
-        self._skippable = {name for name, run in self.engine.groups.items() if skip.skippable(run)}
+        with self.engine.read() as state:
+            self._skippable = {name for name, evaluator in state.groups.items() if skip.skippable(evaluator)}
 
     def walk(self, since: Timestamp, until: Timestamp, *, end: Timestamp = 0) -> Iterator[TickReport]:
-        """Evaluate every slot of every group in [since, until], in time order; reports of those that were.
+        """Evaluate every slot of every group in [since, until] in time order, and yield the reports.
 
-        end: how far the replay will go in all, so that a walk in parts fetches as one in a whole; 0 = `until`.
+        end: end of the whole replay when it runs in parts, which keeps its fetches the same; 0 = `until`.
         """
         for slot, _, name in heapq.merge(*self._schedules(since, until)):
-            group, run = self.groups[name], self.engine.groups[name]
+            group = self.groups[name]
             if not self.thorough and slot < self._wakes.get(name, 0) and self._feed.still(group, slot):
-                run.last_slot = slot
+                self.engine.pass_over(name, slot)
                 self.passed += 1
                 continue
             self._feed.turn(group, max(until, end))
             report = self.engine.evaluate(name, slot, clock=_no_clock)
-            self._wakes[name] = skip.wake(self.engine, run) if name in self._skippable else 0
+            if name in self._skippable:
+                with self.engine.read() as state:
+                    self._wakes[name] = skip.wake(state, name)
             if report is not None:
                 yield report
 
-    def _still(self, name: str, query: SignalQuery, piece: HistoryChunk) -> NDArray[np.bool_]:
+    def _still(self, name: str, query: SignalQuery, chunk: HistoryChunk) -> NDArray[np.bool_]:
         if self.thorough or name not in self._skippable:
             return np.zeros(0, np.bool_)
-        runs = [run for run in self.engine.groups[name].runs if sameness(run.query) == sameness(query)]
-        return skip.still(piece, runs)
+        rules = [rule for rule in self.rules(name) if sameness(rule.query) == sameness(query)]
+        return skip.still(chunk, rules)
+
+    def rules(self, group: str) -> list[RuleEvaluator]:
+        """Return the rule evaluators of a group."""
+        with self.engine.read() as state:
+            return state.groups[group].runs
+
+    def all_rules(self) -> dict[str, RuleEvaluator]:
+        """Return the rule evaluators of all groups by rule name."""
+        with self.engine.read() as state:
+            return state.rules
 
     def checkpoint(self) -> Checkpoint:
-        """All that is known between two slots."""
+        """Return a checkpoint of the state between two slots."""
         return checkpoint.take(self.engine)
 
     def _schedules(self, since: Timestamp, until: Timestamp) -> list[Iterator[tuple[Timestamp, int, str]]]:
-        """By group: slot, place of the group, its name."""
-        return [_schedule(group, place, since, until) for place, group in enumerate(self.groups.values())]
+        """Return for each group an iterator over slot, index of the group, and its name."""
+        return [_schedule(group, index, since, until) for index, group in enumerate(self.groups.values())]
 
     def close(self) -> None:
-        """Give up what was fetched ahead."""
+        """Cancel the chunks that are being fetched."""
         self._feed.close()
 
 
 def slots(group: Group, since: Timestamp, until: Timestamp) -> range:
-    """The group's slots in [since, until]."""
+    """Return the group's slots in [since, until]."""
     return range(group.slot_at(since + group.interval - 1), until + 1, group.interval)
 
 
-def _schedule(group: Group, place: int, since: Timestamp, until: Timestamp) -> Iterator[tuple[Timestamp, int, str]]:
-    return ((slot, place, group.name) for slot in slots(group, since, until))
+def _schedule(group: Group, index: int, since: Timestamp, until: Timestamp) -> Iterator[tuple[Timestamp, int, str]]:
+    return ((slot, index, group.name) for slot in slots(group, since, until))
 
 
 def _no_clock() -> float:
-    """How long a past slot takes to evaluate is of no interest."""
+    """Return 0: durations of a replay are not reported."""
     return 0.0

@@ -1,7 +1,7 @@
-"""Slots in which nothing can change: known beforehand for rules that look at each slot by itself.
+"""Skipping of slots in which nothing can change, for rules that judge each slot independently.
 
-A rule's verdicts on a piece of history are found for all its slots at once; where they are those of the slot before,
-only time can change anything, and when it next may is known.
+The verdicts on a chunk of history are computed for all its slots at once. Where they equal those of the previous slot,
+only time can change a state, and the next instant at which it may is known.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bridge.domain.batch import DISCOVER, UPDATED
 from bridge.domain.errors import StrategyError
 from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Int8
-from bridge.engine.engine import Engine
+from bridge.engine.access import EngineState
 from bridge.engine.evaluation.group import REPLACED_AFTER, GroupEvaluator
 from bridge.engine.evaluation.judge import judge
 from bridge.engine.evaluation.rule import RuleEvaluator
@@ -27,13 +27,13 @@ _NEVER: Timestamp = 1 << 62
 
 
 def skippable(run: GroupEvaluator) -> bool:
-    """Whether all rules of the group look at each slot by itself."""
-    return all(_alone(rule) for rule in run.runs)
+    """Return True if every rule of the group judges each slot independently."""
+    return all(_independent(rule) for rule in run.runs)
 
 
-def _alone(run: RuleEvaluator) -> bool:
+def _independent(run: RuleEvaluator) -> bool:
     rule, query = run.rule, run.query
-    remembers = run.strategy is not None and run.strategy.state_dtype is not None
+    stateful = run.strategy is not None and run.strategy.state_dtype is not None
     by_time = (
         rule.breaches is not None
         or rule.fdr
@@ -41,22 +41,22 @@ def _alone(run: RuleEvaluator) -> bool:
         or query.stale_after
         or {DISCOVER, UPDATED} & set(query.exprs)
     )
-    decided = any(policy != "keep" for policy in rule.policies.values())
-    return not (remembers or by_time or decided or run.parts)
+    has_policies = any(policy != "keep" for policy in rule.policies.values())
+    return not (stateful or by_time or has_policies or run.parts)
 
 
-def still(piece: HistoryChunk, runs: Sequence[RuleEvaluator]) -> NDArray[np.bool_]:
-    """(p,) where each rule's verdict on each model is that of the slot before, and the same models are there.
+def still(chunk: HistoryChunk, runs: Sequence[RuleEvaluator]) -> NDArray[np.bool_]:
+    """Return (p,) True for each slot with the same models and verdicts as the previous slot.
 
-    Never at the first slot of the piece; empty when it cannot be told.
+    The first slot of the chunk is always False. Empty if the chunk cannot be judged at once.
     """
-    whole = piece.whole()
+    whole = chunk.whole()
     if whole is None:
         return np.zeros(0, np.bool_)
-    batch, place = whole
-    table = _Table.of(len(piece.slots), batch.index, place)
-    found = np.ones(len(piece.slots), np.bool_)
-    found[:1] = False
+    batch, slot_index = whole
+    table = _Table.of(len(chunk.slots), batch.index, slot_index)
+    same = np.ones(len(chunk.slots), np.bool_)
+    same[:1] = False
     for run in runs:
         own = replace(batch, name=run.query.name, event=run.query.event, unit_ms=run.query.unit_ms)
         try:
@@ -64,56 +64,63 @@ def still(piece: HistoryChunk, runs: Sequence[RuleEvaluator]) -> NDArray[np.bool
         except StrategyError:
             return np.zeros(0, np.bool_)
         for column in (verdicts.code, verdicts.cause) if verdicts.cause.any() else (verdicts.code,):
-            said = table.spread(column)
-            found[1:] &= (said[1:] == said[:-1]).all(axis=1)
-    return found
+            spread = table.spread(column)
+            same[1:] &= (spread[1:] == spread[:-1]).all(axis=1)
+    return same
 
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """Samples of many slots laid out as slots by models. dense: every slot has the same models, in one order."""
+    """Layout of samples as a table of slots by models.
+
+    index: (n,) row of each sample's model.
+    slot_index: (n,) index of each sample's slot.
+    dense: True if every slot has the same models in one order.
+    """
 
     shape: tuple[int, int]
     index: NDArray[np.int32]
-    place: NDArray[np.intp]
+    slot_index: NDArray[np.intp]
     dense: bool
 
     @staticmethod
-    def of(slots: int, index: NDArray[np.int32], place: NDArray[np.intp]) -> _Table:
+    def of(slots: int, index: NDArray[np.int32], slot_index: NDArray[np.intp]) -> _Table:
         each, rest = divmod(len(index), slots)
         if each and not rest:
-            rows, places = index.reshape(slots, each), place.reshape(slots, each)
-            if (rows == rows[0]).all() and (places == np.arange(slots)[:, None]).all():
-                return _Table((slots, each), index, place, dense=True)
-        return _Table((slots, int(index.max(initial=-1)) + 1), index, place, dense=False)
+            rows, slots_of = index.reshape(slots, each), slot_index.reshape(slots, each)
+            if (rows == rows[0]).all() and (slots_of == np.arange(slots)[:, None]).all():
+                return _Table((slots, each), index, slot_index, dense=True)
+        return _Table((slots, int(index.max(initial=-1)) + 1), index, slot_index, dense=False)
 
     def spread(self, column: Int8) -> Int8:
-        """A column of all samples as a table; -1 where there is none."""
+        """Return a column of all samples as a table, -1 where there is no sample."""
         if self.dense:
             return column.reshape(self.shape)
-        found = np.full(self.shape, -1, np.int8)
-        found[self.place, self.index] = column
-        return found
+        table = np.full(self.shape, -1, np.int8)
+        table[self.slot_index, self.index] = column
+        return table
 
 
-def wake(engine: Engine, run: GroupEvaluator) -> Timestamp:
-    """The next slot time at which time alone may change something in the group; 0: at every slot."""
-    book = engine.book
-    if book.waiting or book.unjudged or any(rule.health != "ok" for rule in run.runs):
+def wake(state: EngineState, name: str) -> Timestamp:
+    """Return the next instant at which time alone may change the group's state, 0 = at every slot."""
+    run, index = state.groups[name], state.episode_index
+    if index.waiting or index.unjudged or any(rule.health != "ok" for rule in run.runs):
         return 0
     now = run.last_slot or 0
-    due = [book.next_overdue(engine.keeper().gates.in_flight_limit)]
+    due = [index.next_overdue(state.settings.gates.in_flight_limit)]
     for rule in run.runs:
         alerts = rule.live.alerts
         due.append(_next(alerts.active_at[alerts.state == State.PENDING], rule.rule.for_, now))
         due.append(_next(alerts.keep_since, rule.rule.keep_firing_for, now))
-    for roster in run.rosters.values():
-        due += [_next(roster.live.missing_since, after, now) for after in (REPLACED_AFTER, engine.retire_after)]
+    for expected in run.expected_models.values():
+        due += [
+            _next(expected.live.missing_since, after, now) for after in (REPLACED_AFTER, state.settings.retire_after)
+        ]
     return min(due)
 
 
 def _next(instants: NDArray[np.int64], after: Duration, now: Timestamp) -> Timestamp:
-    """The first end after `now` of waits that began at instants (0: none did)."""
+    """Return the first end after `now` of waits that began at `instants` (0 = no wait)."""
     if not instants.any():
         return _NEVER
     ends = instants[instants != 0] + after

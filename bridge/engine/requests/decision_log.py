@@ -1,4 +1,4 @@
-"""Decision records of moves: one rule, one model, with all that explains them."""
+"""Decision records: one rule, one model, with the numbers that explain the decision."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from bridge.domain.request import Decision, Evidence, HoldReason, Outcome, Reque
 from bridge.domain.rule import Group
 from bridge.domain.times import Timestamp
 from bridge.domain.verdict import Cause, Code
-from bridge.engine.evaluation.rule import Evaluation, RuleEvaluator
+from bridge.engine.evaluation.evaluation import Evaluation
+from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.requests.episodes import TickTransaction
 
 _OUTCOMES = {RequestState.REQUESTED: Outcome.REQUESTED, RequestState.RECORDED: Outcome.RECORDED}
@@ -16,26 +17,26 @@ _OVER = frozenset({Outcome.WITHDRAWN, Outcome.MISSED, Outcome.JUDGED})
 
 
 def note(
-    draft: TickTransaction, group: Group, run: RuleEvaluator, model_slot: int, outcome: Outcome, slot: Timestamp,
+    tick: TickTransaction, group: Group, run: RuleEvaluator, row: int, outcome: Outcome, slot: Timestamp,
     before: str, after: str, reason: str, request: str = "",
 ) -> None:  # fmt: skip
-    """A change of (state, reason) of a rule for one model."""
+    """Record a change of the state or reason of a rule for one model."""
     now = run.staged
-    draft.decisions.append(
+    tick.decisions.append(
         Decision(
             slot=slot,
             group=group.name,
             rule=run.rule.name,
-            model=run.table[model_slot],
+            model=run.table[row],
             outcome=outcome,
             before=before,
             after=after,
             reason=reason,
-            verdict=Code(now.code[model_slot]).name.lower(),
-            cause=Cause(now.cause[model_slot]).word,
-            value=known(now.value[model_slot]),
-            statistic=known(now.statistic[model_slot]),
-            threshold=known(now.threshold[model_slot]),
+            verdict=Code(now.code[row]).name.lower(),
+            cause=Cause(now.cause[row]).word,
+            value=known(now.value[row]),
+            statistic=known(now.statistic[row]),
+            threshold=known(now.threshold[row]),
             query=query_text(run),
             query_time=slot - group.offset,
             request_id=request,
@@ -44,40 +45,40 @@ def note(
 
 
 def decided(
-    draft: TickTransaction, group: str, record: RequestRecord, outcome: Outcome, reason: str, slot: Timestamp
+    tick: TickTransaction, group: str, record: RequestRecord, outcome: Outcome, reason: str, slot: Timestamp
 ) -> None:
-    """A decision about a request, outside a move of its rule."""
+    """Record a decision about a request that is no transition of its rule."""
     request = record.request
-    over = outcome in _OVER or draft.episode(request.model) is None
+    over = outcome in _OVER or tick.episode(request.model) is None
     after = "inactive" if over else "firing"
     before = after if outcome in {Outcome.NONE, Outcome.JUDGED} else "firing"
-    draft.decisions.append(
+    tick.decisions.append(
         Decision(slot, group, request.rule, request.model, outcome, before, after, reason, request_id=request.id)
     )
 
 
 def outcome(settled: RequestRecord) -> Outcome:
-    """How it is told that a request met the gates."""
+    """Return the outcome that records how a request passed the gates."""
     if settled.hold is HoldReason.ATTEMPTS:
         return Outcome.ESCALATED
     return _OUTCOMES.get(settled.state, Outcome.HELD)
 
 
-def evidence(evaluation: Evaluation, model_slot: int) -> list[Evidence]:
-    """What the rule saw: one for each of its signals."""
+def evidence(evaluation: Evaluation, row: int) -> list[Evidence]:
+    """Return what the rule saw of a model: one item for each of its signals."""
     run = evaluation.run
-    now, series = run.staged, evaluation.series(model_slot)
+    now, series = run.staged, evaluation.series(row)
     if not run.parts:
         return [
             Evidence(
-                run.rule.name, run.query.name, run.query.event.value, query_text(run), known(now.value[model_slot]),
-                known(now.statistic[model_slot]), known(now.threshold[model_slot]), run.query.unit, series,
+                run.rule.name, run.query.name, run.query.event.value, query_text(run), known(now.value[row]),
+                known(now.statistic[row]), known(now.threshold[row]), run.query.unit, series,
             )
         ]  # fmt: skip
     return [
         Evidence(
             run.rule.name, part.query.name, part.query.event.value, "\n".join(part.query.exprs.values()),
-            known(columns.value[model_slot]), known(columns.value[model_slot]), known(columns.threshold[model_slot]),
+            known(columns.value[row]), known(columns.value[row]), known(columns.threshold[row]),
             part.query.unit, series,
         )
         for part, columns in zip(run.parts, now.parts, strict=True)
@@ -85,11 +86,12 @@ def evidence(evaluation: Evaluation, model_slot: int) -> list[Evidence]:
 
 
 def known(number: np.float64) -> float | None:
+    """Return the number as a float, or None for NaN."""
     return None if np.isnan(number) else float(number)
 
 
 def query_text(run: RuleEvaluator) -> str:
-    """All expressions of a rule; several are named."""
+    """Return the expressions of a rule, one per line; several are prefixed with their name."""
     exprs = {
         (f"{query.name}.{name}" if run.parts else name): text
         for query in run.queries.values()

@@ -1,4 +1,4 @@
-"""Open episodes, live requests and what each pipeline is doing: a copy in memory of what the store holds."""
+"""Open episodes, live requests and retraining activity per pipeline: an index in memory of the store."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from bridge.domain.rule import Gates
 from bridge.domain.times import MINUTE, Duration, Timestamp
 from bridge.ports import NewDelivery, Pause
 
-_ASKED = {
+_RETRAINED = {
     RequestState.SUCCEEDED, RequestState.FAILED, RequestState.CANCELLED, RequestState.LOST, RequestState.CLOSED,
     RequestState.RECORDED,
 }  # fmt: skip
 _FAILED = {RequestState.FAILED, RequestState.LOST}
 _NEVER: Timestamp = 1 << 62
-_FORGET_EVERY: Duration = MINUTE  # where requests come fast, those of an hour are more than all that is needed
+_FORGET_EVERY: Duration = MINUTE  # limits memory where requests are frequent
 
 
 def retrained_at(record: RequestRecord) -> Timestamp:
-    """When the cooldown of the pipeline begins because of this request: its completion, else its delivery; 0 = not."""
-    if record.state not in _ASKED:
+    """Return when the request starts its pipeline's cooldown: its end, else its delivery; 0 = it does not."""
+    if record.state not in _RETRAINED:
         return 0
     return (record.delivered_at or record.sent_at) if record.state is RequestState.CLOSED else record.ended_at
 
 
-def _went(record: RequestRecord) -> tuple[Timestamp, Timestamp, int, str]:
-    """In which order requests went; those of one slot in an order that a restart does not change."""
+def _order(record: RequestRecord) -> tuple[Timestamp, Timestamp, int, str]:
+    """Return the sort key by sending time; within a slot it does not depend on restarts."""
     return record.sent_at, record.request.triggered_at, record.request.attempt, record.id
 
 
 def supersedes(record: RequestRecord, episode: Episode, known: RequestRecord | None) -> bool:
-    """Whether a request is the open episode's latest one, `known` being the one so far; older attempts change too."""
+    """Return whether a request is the open episode's latest one; `known` is the latest so far."""
     if episode.started_at != record.request.episode_start:
         return False
     same = known is not None and known.request.episode_start == episode.started_at
@@ -44,7 +44,7 @@ def supersedes(record: RequestRecord, episode: Episode, known: RequestRecord | N
 
 
 def unhelpful_after(record: RequestRecord | None) -> int:
-    """How many retrainings of a pipeline in a row did not help, its latest one included."""
+    """Return how many retrainings of a pipeline in a row did not help, up to its latest request `record`."""
     if record is None:
         return 0
     if record.state in _FAILED or record.verdict is RecoveryVerdict.NOT_RECOVERED:
@@ -56,34 +56,43 @@ def unhelpful_after(record: RequestRecord | None) -> int:
 
 @dataclass(slots=True)
 class Sent:
-    """When requests went, ascending, by pipeline, by project and in all: the keys are (), (project,), (both)."""
+    """Sending times of requests, ascending, in total, by project and by pipeline.
+
+    times: by (), (project,) and (project, pipeline).
+    """
 
     times: dict[tuple[str, ...], array[int]] = field(default_factory=dict)
 
     def add(self, owner: PipelineKey, at: Timestamp) -> None:
-        """One more, not earlier than those before."""
+        """Add a request; `at` is not before the existing times."""
         for key in ((), (owner.project,), (owner.project, owner.pipeline)):
             self.times.setdefault(key, array("q")).append(at)
 
     def forget(self, before: Timestamp) -> None:
-        """No budget looks back that far."""
+        """Drop the times before `before`."""
         for key, times in list(self.times.items()):
             if times[0] < before:
-                kept = times[bisect_left(times, before) :]
-                if kept:
-                    self.times[key] = kept
+                recent = times[bisect_left(times, before) :]
+                if recent:
+                    self.times[key] = recent
                 else:
                     del self.times[key]
 
 
 @dataclass(slots=True)
 class EpisodeIndex:
-    """What deciding needs to know.
+    """Index of episodes and requests for decisions.
 
-    episodes: open ones by model. ended: those that ended lately, by (model, start). requests: by id, those that are
-    open, belong to an open or lately ended episode, or are the latest of a pipeline. current: latest request id of the
-    open episode. waiting: models whose open episode has a request that is held or over. unjudged: retrainings that
-    succeeded, of which is not known yet whether they helped. latest: id of the request of a pipeline that went last.
+    episodes: open ones, by model.
+    ended: recently ended ones, by (model, start).
+    requests: by id; those that are open, belong to an episode above, or are the latest of a pipeline.
+    current: id of the open episode's latest request, by model.
+    waiting: models whose open episode has a held or terminal request.
+    in_flight: ids of the requests in flight, by pipeline.
+    last_end: end of the latest retraining, by pipeline.
+    last_sent: id of the request sent last, by model.
+    unjudged: successful retrainings without a recovery verdict, by request id.
+    latest: id of the request sent last, by pipeline.
     """
 
     episodes: dict[ModelKey, Episode] = field(default_factory=dict)
@@ -93,7 +102,7 @@ class EpisodeIndex:
     waiting: set[ModelKey] = field(default_factory=set)
     in_flight: dict[PipelineKey, set[str]] = field(default_factory=dict)
     last_end: dict[PipelineKey, Timestamp] = field(default_factory=dict)
-    last_asked: dict[ModelKey, str] = field(default_factory=dict)
+    last_sent: dict[ModelKey, str] = field(default_factory=dict)
     unjudged: dict[str, RequestRecord] = field(default_factory=dict)
     latest: dict[PipelineKey, str] = field(default_factory=dict)
     sent: Sent = field(default_factory=Sent)
@@ -108,7 +117,7 @@ class EpisodeIndex:
         sent: Iterable[tuple[PipelineKey, Timestamp]] = (),
         pauses: Iterable[Pause] = (),
     ) -> None:
-        """Continue from the store."""
+        """Load episodes, requests and pauses of the store."""
         self.pauses = list(pauses)
         for owner, at in sent:
             self.sent.add(owner, at)
@@ -118,7 +127,7 @@ class EpisodeIndex:
             self.put_request(record)
 
     def put_episode(self, episode: Episode) -> None:
-        """Take over an episode as it is now."""
+        """Add or update an episode."""
         model = episode.model
         if not episode.ended_at:
             self.episodes[model] = episode
@@ -131,20 +140,20 @@ class EpisodeIndex:
         self.ended[model, episode.started_at] = episode
 
     def put_request(self, record: RequestRecord) -> None:
-        """Take over a request as it is now."""
+        """Add or update a request."""
         model, state = record.request.model, record.state
         self.requests[record.id] = record
         if record.sent_at:
-            self.last_asked[model] = record.id
+            self.last_sent[model] = record.id
             last = self.requests.get(self.latest.get(record.owner, ""))
-            if last is None or _went(record) >= _went(last):
+            if last is None or _order(record) >= _order(last):
                 self.latest[record.owner] = record.id
         if state is RequestState.SUCCEEDED and record.verdict is None:
             self.unjudged[record.id] = record
         else:
             self.unjudged.pop(record.id, None)
-        flying = self.in_flight.setdefault(record.owner, set())
-        (flying.add if state.in_flight else flying.discard)(record.id)
+        in_flight_now = self.in_flight.setdefault(record.owner, set())
+        (in_flight_now.add if state.in_flight else in_flight_now.discard)(record.id)
         if state.in_flight:
             self._earliest = min(self._earliest, record.sent_at)
         self.last_end[record.owner] = max(retrained_at(record), self.last_end.get(record.owner, 0))
@@ -154,18 +163,12 @@ class EpisodeIndex:
             self.current[model] = record.id
             (self.waiting.discard if state.in_flight else self.waiting.add)(model)
 
-    def pipeline_load(self, owner: PipelineKey, in_flight_limit: Duration) -> PipelineLoad:
-        """What the gates need to know of a pipeline."""
-        flying = self.in_flight.get(owner, ())
-        busy = max((self.requests[id_].sent_at + in_flight_limit for id_ in flying), default=0)
-        return PipelineLoad(busy, self.last_end.get(owner, 0), unhelpful_after(self.latest_of(owner)))
-
     def latest_of(self, owner: PipelineKey) -> RequestRecord | None:
-        """The request of a pipeline that went last."""
+        """Return the request of a pipeline that was sent last."""
         return self.requests.get(self.latest.get(owner, ""))
 
     def rules_of(self, record: RequestRecord) -> tuple[str, ...]:
-        """The rules that led to a request, those that joined its episode later included."""
+        """Return the rules that led to a request, including those that joined its episode later."""
         key = (record.request.model, record.request.episode_start)
         episode = self.episodes.get(key[0])
         if episode is None or episode.started_at != key[1]:
@@ -174,45 +177,46 @@ class EpisodeIndex:
         return tuple(dict.fromkeys((record.request.rule, *(item.rule for item in record.request.evidence), *joined)))
 
     def paused_until(self, owner: PipelineKey, slot: Timestamp) -> Timestamp:
-        """When the longest pause of the pipeline is over; 0 = it is not paused."""
+        """Return when the longest pause of the pipeline ends; 0 = not paused."""
         return max((pause.until for pause in self.pauses if pause.covers(owner, slot)), default=0)
 
     def next_overdue(self, in_flight_limit: Duration) -> Timestamp:
-        """Before when no request in flight is overdue."""
+        """Return an instant before which no request in flight becomes overdue."""
         return self._earliest + in_flight_limit
 
     def overdue(self, slot: Timestamp, in_flight_limit: Duration) -> list[RequestRecord]:
-        """Requests in flight for longer than the limit."""
+        """Return the requests in flight for at least the limit."""
         if self._earliest + in_flight_limit > slot:
             return []
-        flying = [self.requests[id_] for ids in self.in_flight.values() for id_ in ids]
-        self._earliest = min((record.sent_at for record in flying), default=_NEVER)
-        return [record for record in flying if record.sent_at + in_flight_limit <= slot]
+        in_flight_now = [self.requests[id_] for ids in self.in_flight.values() for id_ in ids]
+        self._earliest = min((record.sent_at for record in in_flight_now), default=_NEVER)
+        return [record for record in in_flight_now if record.sent_at + in_flight_limit <= slot]
 
     def forget(self, before: Timestamp) -> None:
-        """Drop episodes that ended before `before`, with their requests, and requests nothing refers to any more.
+        """Drop episodes that ended before `before`, their requests, and requests without any reference.
 
-        The requests are looked through now and then only: there may be one for each pipeline.
+        Requests are scanned at most once per minute: there may be one for each pipeline.
         """
         for key in [key for key, episode in self.ended.items() if episode.ended_at < before]:
             del self.ended[key]
         if before < self._forgotten + _FORGET_EVERY:
             return
         self._forgotten = before
-        needed = set(self.current.values()) | set(self.last_asked.values()) | self.unjudged.keys()
+        needed = set(self.current.values()) | set(self.last_sent.values()) | self.unjudged.keys()
         needed |= set(self.latest.values())
         for id_, record in list(self.requests.items()):
             key = (record.request.model, record.request.episode_start)
-            over = record.state.terminal and record.ended_at < before  # an earlier attempt's alert must still be ended
+            # Until `before`, the alert of an earlier attempt still has to be resolved.
+            over = record.state.terminal and record.ended_at < before
             if over and id_ not in needed and key not in self.ended:
                 del self.requests[id_]
 
 
 @dataclass(slots=True)
 class TickTransaction:
-    """Changes to a book that are not stored yet: reads see them, the book does not until `apply`.
+    """Pending changes to an index: reads include them, the index itself changes only with `apply`.
 
-    unasked: requests of episodes that began while catching up, not decided before the present slot.
+    deferred: requests of episodes that began while catching up; decided at the present slot.
     """
 
     book: EpisodeIndex
@@ -220,25 +224,25 @@ class TickTransaction:
     requests: dict[str, RequestRecord] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
     deliveries: list[NewDelivery] = field(default_factory=list)
-    unasked: dict[ModelKey, RetrainRequest] = field(default_factory=dict)
+    deferred: dict[ModelKey, RetrainRequest] = field(default_factory=dict)
     sent: Sent = field(default_factory=Sent)
     _open: dict[ModelKey, Episode | None] = field(default_factory=dict)
     _current: dict[ModelKey, str] = field(default_factory=dict)
     _by_owner: dict[PipelineKey, dict[str, RequestRecord]] = field(default_factory=dict)
 
     def episode(self, model: ModelKey) -> Episode | None:
-        """The open episode of a model."""
+        """Return the open episode of a model."""
         return self._open[model] if model in self._open else self.book.episodes.get(model)
 
     def put_episode(self, episode: Episode) -> None:
-        """Open, change or end an episode."""
+        """Add or update an episode."""
         self.episodes[episode.model, episode.started_at] = episode
         self._open[episode.model] = None if episode.ended_at else episode
         if episode.ended_at:
             self._current.pop(episode.model, None)
 
     def request(self, model: ModelKey) -> RequestRecord | None:
-        """The latest request of the model's open episode."""
+        """Return the latest request of the model's open episode."""
         episode = self.episode(model)
         if episode is None:
             return None
@@ -247,7 +251,7 @@ class TickTransaction:
         return record if record is not None and record.request.episode_start == episode.started_at else None
 
     def put_request(self, record: RequestRecord) -> None:
-        """Make or change a request."""
+        """Add or update a request."""
         before = self.requests.get(record.id) or self.book.requests.get(record.id)
         if record.sent_at and (before is None or not before.sent_at):
             self.sent.add(record.owner, record.sent_at)
@@ -259,20 +263,20 @@ class TickTransaction:
             self._by_owner.setdefault(record.owner, {})[record.id] = record
 
     def load(self, owner: PipelineKey, in_flight_limit: Duration) -> PipelineLoad:
-        """What the gates need to know of a pipeline, with what this draft changes."""
+        """Return the retraining activity of a pipeline for the gates."""
         changed = self._by_owner.get(owner, {})
-        kept = (self.book.requests[id_] for id_ in self.book.in_flight.get(owner, ()) if id_ not in changed)
-        flying = (*kept, *(record for record in changed.values() if record.state.in_flight))
-        busy = max((record.sent_at + in_flight_limit for record in flying), default=0)
+        unchanged = (self.book.requests[id_] for id_ in self.book.in_flight.get(owner, ()) if id_ not in changed)
+        in_flight_now = (*unchanged, *(record for record in changed.values() if record.state.in_flight))
+        busy = max((record.sent_at + in_flight_limit for record in in_flight_now), default=0)
         ends = map(retrained_at, changed.values())
         last = self.book.requests.get(self.book.latest.get(owner, ""))
         for record in changed.values():
-            if record.sent_at and (last is None or _went(record) >= _went(last)):
+            if record.sent_at and (last is None or _order(record) >= _order(last)):
                 last = record
         return PipelineLoad(busy, max(self.book.last_end.get(owner, 0), *ends, 0), unhelpful_after(last))
 
     def budget_until(self, owner: PipelineKey, gates: Gates) -> Timestamp:
-        """From when every budget has room for one more request of the pipeline."""
+        """Return when every budget allows one more request of the pipeline."""
         scopes = ((), (owner.project,), (owner.project, owner.pipeline))
         rates = (gates.total, gates.per_project, gates.per_pipeline)
         known, new = self.book.sent.times, self.sent.times
@@ -283,7 +287,7 @@ class TickTransaction:
         )  # fmt: skip
 
     def waiting(self) -> Iterator[ModelKey]:
-        """Models whose open episode may need another look; what has waited longest comes first."""
+        """Yield the models whose open episode has no request in flight, the longest waiting first."""
         touched = {model for model, episode in self._open.items() if episode is not None}
         for model in sorted(self.book.waiting | touched, key=self._age):
             record = self.request(model)
@@ -295,7 +299,7 @@ class TickTransaction:
         return (0 if record is None else record.request.triggered_at), model
 
     def apply(self) -> None:
-        """The changes are stored: the book takes them over."""
+        """Apply the changes to the index, once they are stored."""
         for episode in self.episodes.values():
             if not episode.ended_at:
                 self.book.put_episode(episode)

@@ -1,4 +1,4 @@
-"""What the gates look at for one request, gathered; and what a request becomes when it has passed them or not."""
+"""Gates of a request: collection of their input, and the resulting state of the request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ REQUEST_ALERT = "ModelRetrainRequested"
 
 @dataclass(frozen=True, slots=True)
 class NotificationGroup:
-    """What a request goes together with: the values of these labels, within windows of `wait` ms."""
+    """Group of requests that share a message.
+
+    labels: common values of the `group_by` labels.
+    wait: time window in ms.
+    """
 
     labels: Mapping[str, str]
     wait: Duration
@@ -30,9 +34,11 @@ class NotificationGroup:
 
 @dataclass(frozen=True, slots=True)
 class Recipients:
-    """Where a request goes: receivers by name, and their destinations ("receiver/integration/index").
+    """Recipients of a request.
 
-    bundles: of the destinations that take several requests in one message.
+    receivers: names of receivers.
+    destinations: "receiver/integration/index" of each entry.
+    bundles: group of the request, by destination that accepts several requests in one message.
     """
 
     receivers: tuple[str, ...]
@@ -41,37 +47,40 @@ class Recipients:
 
 
 class Routing(Protocol):
-    """The configured routes."""
+    """Configured routes."""
 
-    def way(self, labels: Mapping[str, str]) -> Recipients: ...
+    def way(self, labels: Mapping[str, str]) -> Recipients:
+        """Return the recipients of a request with these labels."""
+        ...
 
     def muted_until(self, labels: Mapping[str, str], at: Timestamp) -> Timestamp:
-        """When the time intervals of the routes no longer mute such a request; 0 = they do not."""
+        """Return when the time intervals of the routes stop muting such a request; 0 = not muted."""
         ...
 
     def identity(self, labels: Mapping[str, str]) -> Mapping[str, str]:
-        """The labels of a request with those that every alert of this bridge has."""
+        """Return the request's labels plus the external labels of this bridge's alerts."""
         ...
 
     def tracked(self, destinations: Sequence[str]) -> bool:
-        """Whether one of them reports what became of a request."""
+        """Return whether one of the destinations reports the outcome of requests."""
         ...
 
     def wants_resolved(self, destination: str) -> bool:
-        """Whether the destination is told through the outbox that an episode ended."""
+        """Return whether the destination gets a notification through the outbox when an episode ends."""
         ...
 
 
 def unknown_silences() -> SilenceSnapshot | None:
-    """There is no Alertmanager to ask."""
+    """Return None: no Alertmanager is configured."""
     return None
 
 
 @dataclass(frozen=True, slots=True)
 class Gatekeeper:
-    """Lets requests through, or holds them. silences: what is known of them; None: nobody to ask, nothing is silenced.
+    """Evaluation of the gates for requests.
 
-    storms: group -> since when and until when requests that it makes are held.
+    silences: returns the known silences; None = no Alertmanager is configured, nothing is silenced.
+    storms: group -> start and end of the storm that holds its requests.
     """
 
     routing: Routing
@@ -79,42 +88,46 @@ class Gatekeeper:
     silences: Callable[[], SilenceSnapshot | None] = unknown_silences
     storms: dict[str, tuple[Timestamp, Timestamp]] = field(default_factory=dict)
 
-    def settle(self, draft: TickTransaction, record: RequestRecord, rule: Rule, slot: Timestamp) -> RequestRecord:
-        """Hold the request or let it go, and put it down."""
-        hold = self.hold(draft, record, rule, slot)
+    def settle(self, tick: TickTransaction, record: RequestRecord, rule: Rule, slot: Timestamp) -> RequestRecord:
+        """Send or hold the request according to the gates, and record the change."""
+        hold = self.hold(tick, record, rule, slot)
         if hold is not None:
             approval = hold.reason is HoldReason.APPROVAL
             state = RequestState.AWAITING_APPROVAL if approval else RequestState.HELD
             settled = replace(record, state=state, hold=hold.reason, hold_until=hold.until)
         else:
-            settled = self.let_go(draft, record, rule, slot)
+            settled = self.let_go(tick, record, rule, slot)
         if settled != record:
-            draft.put_request(settled)
+            tick.put_request(settled)
         return settled
 
-    def let_go(self, draft: TickTransaction, record: RequestRecord, rule: Rule, slot: Timestamp) -> RequestRecord:
-        """The request as sent, its deliveries queued; in a dry run it is only recorded."""
-        unhelpful = draft.load(record.owner, self.gates.in_flight_limit).unhelpful
-        gone = replace(record, hold=None, hold_until=0, sent_at=slot, updated_at=slot, unhelpful=unhelpful)
+    def let_go(self, tick: TickTransaction, record: RequestRecord, rule: Rule, slot: Timestamp) -> RequestRecord:
+        """Return the request as sent, with its deliveries queued; in a dry run it is only recorded."""
+        unhelpful = tick.load(record.owner, self.gates.in_flight_limit).unhelpful
+        sent = replace(record, hold=None, hold_until=0, sent_at=slot, updated_at=slot, unhelpful=unhelpful)
         if rule.mode is not Mode.LIVE:
-            return replace(gone, state=RequestState.RECORDED, ended_at=slot, message="dry run: sent to nobody")
-        way = self.routing.way(route_labels(record.request))
-        draft.deliveries.extend(_delivery(record.id, place, way, slot) for place in way.destinations)
-        return replace(gone, state=RequestState.REQUESTED, receivers=way.receivers, destinations=way.destinations)
+            return replace(sent, state=RequestState.RECORDED, ended_at=slot, message="dry run: not sent")
+        recipients = self.routing.way(route_labels(record.request))
+        tick.deliveries.extend(
+            _delivery(record.id, destination, recipients, slot) for destination in recipients.destinations
+        )
+        return replace(
+            sent, state=RequestState.REQUESTED, receivers=recipients.receivers, destinations=recipients.destinations
+        )
 
-    def hold(self, draft: TickTransaction, record: RequestRecord, rule: Rule, slot: Timestamp) -> Hold | None:
-        """The first closed gate; None when all are open, or when a person released it."""
-        return None if record.acted("release") else gate.check(self.situation(draft, record, rule, slot))
+    def hold(self, tick: TickTransaction, record: RequestRecord, rule: Rule, slot: Timestamp) -> Hold | None:
+        """Return the first closed gate; None if all are open or a person released the request."""
+        return None if record.acted("release") else gate.check(self.situation(tick, record, rule, slot))
 
-    def situation(self, draft: TickTransaction, record: RequestRecord, rule: Rule, slot: Timestamp) -> Situation:
-        """What the gates look at."""
-        load = draft.load(record.owner, self.gates.in_flight_limit)
+    def situation(self, tick: TickTransaction, record: RequestRecord, rule: Rule, slot: Timestamp) -> Situation:
+        """Return the input of the gates."""
+        load = tick.load(record.owner, self.gates.in_flight_limit)
         labels = route_labels(record.request)
         silenced, unknown = self._silenced(request_labels(record), slot)
         return Situation(
             slot, load, rule.cooldown.after(load.unhelpful), rule.max_attempts,
-            paused_until=draft.book.paused_until(record.owner, slot),
-            budget_until=draft.budget_until(record.owner, self.gates),
+            paused_until=tick.book.paused_until(record.owner, slot),
+            budget_until=tick.budget_until(record.owner, self.gates),
             storm_until=self._storm(record, rule),
             silenced_until=silenced, silences_unknown=unknown,
             muted_until=self.routing.muted_until(labels, slot),
@@ -122,13 +135,13 @@ class Gatekeeper:
         )  # fmt: skip
 
     def _storm(self, record: RequestRecord, rule: Rule) -> Timestamp:
-        """Until when a request waits that was made in a storm, whatever else held it meanwhile."""
+        """Return until when a request made in a storm is held, even if another gate has held it since."""
         since, until = self.storms.get(rule.group, (0, 0))
         during = since <= record.request.triggered_at < until
         return max(until if during else 0, record.hold_until if record.hold is HoldReason.STORM else 0)
 
     def _silenced(self, labels: Mapping[str, str], slot: Timestamp) -> tuple[Timestamp, bool]:
-        """Return until when a silence covers the request, and whether nobody knows if one does."""
+        """Return until when a silence matches the request, and whether it is unknown if one does."""
         known = self.silences()
         if known is None:
             return 0, False
@@ -139,35 +152,35 @@ class Gatekeeper:
         return until, bool(unclear(known.silences, identity, slot))
 
     def unclear(self, record: RequestRecord, slot: Timestamp) -> list[Silence]:
-        """Return the silences that may cover the request and cannot be understood."""
+        """Return the silences that may match the request and cannot be parsed."""
         known = self.silences()
         return unclear(known.silences, self.routing.identity(request_labels(record)), slot) if known else []
 
 
-def _delivery(request_id: str, destination: str, way: Recipients, slot: Timestamp) -> NewDelivery:
-    bundle = way.bundles.get(destination)
-    if bundle is None:
+def _delivery(request_id: str, destination: str, recipients: Recipients, slot: Timestamp) -> NewDelivery:
+    group = recipients.bundles.get(destination)
+    if group is None:
         return NewDelivery(request_id, destination, Kind.FIRING)
-    begins = slot // bundle.wait * bundle.wait
-    name = json.dumps({"at": begins, "labels": dict(bundle.labels)}, sort_keys=True)
-    return NewDelivery(request_id, destination, Kind.FIRING, name, begins + bundle.wait)
+    begins = slot // group.wait * group.wait
+    name = json.dumps({"at": begins, "labels": dict(group.labels)}, sort_keys=True)
+    return NewDelivery(request_id, destination, Kind.FIRING, name, begins + group.wait)
 
 
 def covering(silences: Sequence[Silence], labels: Mapping[str, str], at: Timestamp) -> list[Silence]:
-    """The silences that cover an alert with these labels."""
+    """Return the silences that match an alert with these labels."""
     return [item for item in silences if item.silences(labels, at)]
 
 
 def unclear(silences: Sequence[Silence], labels: Mapping[str, str], at: Timestamp) -> list[Silence]:
-    """Return the silences that may cover an alert with these labels, and cannot be understood."""
+    """Return the silences that may match an alert with these labels and cannot be parsed."""
     return [item for item in silences if item.may_silence(labels, at)]
 
 
 def route_labels(request: RetrainRequest) -> dict[str, str]:
-    """The labels that routes match: those of the alert, but for the request's id."""
+    """Return the labels that routes match: those of the alert without the request's id."""
     return {**request.labels, "alertname": REQUEST_ALERT, **request.model.labels(), "rule": request.rule}
 
 
 def request_labels(record: RequestRecord) -> dict[str, str]:
-    """The labels that silences match."""
+    """Return the labels that silences match."""
     return {**route_labels(record.request), "retrain_request_id": record.id}

@@ -1,4 +1,4 @@
-"""Did a retraining help? Judged by the rules that asked for it, over the version that it made. Pure."""
+"""Recovery verdicts: whether a retraining helped, judged by the rules that led to it, over the new version. Pure."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ def verdict(
     settle: Duration,
     limit: Duration,
 ) -> tuple[RecoveryVerdict, str] | None:
-    """Whether a retraining that succeeded helped, and why one thinks so; None: it is too early to say.
+    """Return whether a successful retraining helped, and why; None = too early to judge.
 
-    rules: that led to it, or joined its episode; of a request by hand, all that know the model count.
-    settle: how long after its end the rules are first looked at. limit: how long after it this is given up.
+    rules: rules that led to it or joined its episode. For a manual request, all rules that have seen the model count.
+    settle: time after its end before the rules are read, in ms.
+    limit: time after its end at which the verdict becomes inconclusive, in ms.
     """
     if slot - record.ended_at < settle:
         return None
@@ -34,40 +35,44 @@ def verdict(
     if record.request.rule == MANUAL:
         linked = [run for run in runs.values() if run.rule.kind is RuleKind.RETRAIN and _knows(run, model)]
     if not linked:
-        return RecoveryVerdict.INCONCLUSIVE, "there is no rule that could say"
-    found = {run.rule.name: _state(run, model, record.ended_at) for run in linked}
-    bad = [name for name, good in found.items() if good is False]
-    if bad:
-        return RecoveryVerdict.NOT_RECOVERED, f"{', '.join(bad)} fires for {model}"
+        return RecoveryVerdict.INCONCLUSIVE, "no rule can judge it"
+    states = {run.rule.name: _state(run, model, record.ended_at) for run in linked}
+    firing = [name for name, healthy in states.items() if healthy is False]
+    if firing:
+        return RecoveryVerdict.NOT_RECOVERED, f"{', '.join(firing)} firing for {model}"
     former = record.request.model
-    replaced = all(_state(run, former, record.ended_at) is not False for run in linked)  # else it serves on, and fires
-    if all(found.values()) and replaced:
-        return RecoveryVerdict.RECOVERED, f"{', '.join(found)} healthy for {model}"
+    # The former version may still serve, and fire.
+    replaced = all(_state(run, former, record.ended_at) is not False for run in linked)
+    if all(states.values()) and replaced:
+        return RecoveryVerdict.RECOVERED, f"{', '.join(states)} healthy for {model}"
     if slot - record.ended_at >= limit:
-        unsure = ", ".join(name for name, good in found.items() if good is None) or f"with {former} still firing, they"
-        return RecoveryVerdict.INCONCLUSIVE, f"{unsure} could not say within verdict_limit"
+        unsure = (
+            ", ".join(name for name, healthy in states.items() if healthy is None)
+            or f"with {former} still firing, the rules"
+        )
+        return RecoveryVerdict.INCONCLUSIVE, f"{unsure} gave no verdict within verdict_limit"
     return None
 
 
 def judged_model(record: RequestRecord) -> ModelKey:
-    """The version that the retraining made, if the coordinator said which."""
+    """Return the version that the retraining produced, if the coordinator reported it."""
     model = record.request.model
     return replace(model, version=record.new_version) if record.new_version else model
 
 
 def _state(run: RuleEvaluator, model: ModelKey, ended_at: Timestamp) -> bool | None:
-    """True: healthy, False: fires, None: not known, or on the way from one to the other."""
+    """Return True for healthy, False for firing, None for unknown or in between."""
     if run.last_evaluation <= ended_at or run.health != "ok":
         return None
-    place = run.table.find(model)
-    if place is None or place >= len(run.staged.code):
+    row = run.table.find(model)
+    if row is None or row >= len(run.staged.code):
         return True if run.strategy is None and not run.parts else None
-    state, code = run.staged.alerts.state[place], run.staged.code[place]
+    state, code = run.staged.alerts.state[row], run.staged.code[row]
     if state == State.FIRING:
         return None if code in {Code.OK, Code.INCONCLUSIVE} else False
     return True if state == State.INACTIVE and code in {Code.OK, Code.BAND} else None
 
 
 def _knows(run: RuleEvaluator, model: ModelKey) -> bool:
-    place = run.table.find(model)
-    return place is not None and place < len(run.staged.known) and bool(run.staged.known[place])
+    row = run.table.find(model)
+    return row is not None and row < len(run.staged.known) and bool(run.staged.known[row])

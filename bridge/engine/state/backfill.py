@@ -1,7 +1,7 @@
-"""Lets strategies see slots that they have not seen: after a restart the last few, at a cold start all they ask for.
+"""Backfill of strategy state from history: the slots since the last start, or the whole history of a new rule.
 
-Only their memory changes: what was decided stays decided, and nothing is decided of the past. A long history is seen
-in portions, tick by tick; until it has been seen, the rule says nothing (`warming_up`), and sees no present slot.
+Only strategy state changes: there are no decisions about past slots. A long history is read in portions, tick by
+tick. Until it is complete, the rule is inconclusive (`warming_up`) and the strategy gets no live samples.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bridge.domain.rule import Group
 from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Cause
 from bridge.engine.evaluation.answers import taken
-from bridge.engine.evaluation.inheritance import succeed
+from bridge.engine.evaluation.inheritance import inherit
 from bridge.engine.evaluation.judge import learn
 from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.state.strategy_state import COLD, StoredState, kept
@@ -26,17 +26,17 @@ from bridge.ports.history import close
 
 log = logging.getLogger(__name__)
 
-MOST_SLOTS = 10_000  # of a history: with one point for each, a single range query may hold it
-NEWEST = 5_000  # of them are every slot; before, some are left out
-MOST_TRIES = 6  # the waits between them double: about an hour at one slot a minute
+MOST_SLOTS = 10_000  # per history: within the limit of points of one range query
+NEWEST = 5_000  # the latest slots are read one by one, older ones are thinned out
+MOST_TRIES = 6  # with exponential backoff: about an hour at one slot a minute
 
 
 def recall(
     run: RuleEvaluator, group: Group, source: MetricSource, last: Timestamp, limit: Duration, enough: Callable[[], bool]
 ) -> None:
-    """Show strategies of `run` that are behind the slots up to `last`, until `enough` says to stop for now.
+    """Feed history up to slot `last` to the strategies of `run` that are behind, until `enough` returns True.
 
-    limit: ms that may be caught up of what a strategy that had seen its history has missed since.
+    limit: how far back a strategy that has seen its history is caught up, in ms.
     """
     for item in kept(run):
         tries, pause_until = run.tries.get(item.name, (0, 0))
@@ -44,11 +44,11 @@ def recall(
             continue
         since = run.behind[item.name]
         reach = item.strategy.history if since == COLD else max(item.strategy.history, limit)
-        long = since == COLD or last - since > limit
+        long_gap = since == COLD or last - since > limit
         try:
-            done = _show(run, item, group, source, _slots(group, since, last, reach), enough)
+            done = _replay(run, item, group, source, _slots(group, since, last, reach), enough)
         except SourceError as error:
-            done = not (long and item.strategy.history) or _failed(run, item, group, last, tries + 1, error)
+            done = not (long_gap and item.strategy.history) or _failed(run, item, group, last, tries + 1, error)
             if done:
                 log.warning("strategy state could not be rebuilt", extra={"rule": run.rule.name, "error": str(error)})
         except StrategyError as error:
@@ -60,7 +60,7 @@ def recall(
 
 
 def _slots(group: Group, since: Timestamp, last: Timestamp, reach: Duration) -> list[Sequence[Timestamp]]:
-    """The slots after `since`, none older than `reach` before `last`; of a long time, fewer of the older ones."""
+    """Return the slots after `since`, at most `reach` ms before `last`; of too many, the older ones are thinned out."""
     first = max(since, last - reach, 0) + group.interval
     whole = range(group.slot_at(first), last + 1, group.interval)
     if len(whole) <= MOST_SLOTS:
@@ -69,32 +69,33 @@ def _slots(group: Group, since: Timestamp, last: Timestamp, reach: Duration) -> 
     return [older[:: -(-len(older) // (MOST_SLOTS - NEWEST))], newest]
 
 
-def _show(
+def _replay(
     run: RuleEvaluator, item: StoredState, group: Group, source: MetricSource, parts: Sequence[Sequence[Timestamp]],
     enough: Callable[[], bool],
 ) -> bool:  # fmt: skip
-    """Whether all slots were seen. Raises SourceError, StrategyError."""
+    """Return True if all slots were read, False if `enough` stopped it. Raises SourceError, StrategyError."""
     for slots in parts:
-        walk = source.history(item.query, slots, group.offset) if slots else iter(())
+        batches = source.history(item.query, slots, group.offset) if slots else iter(())
         try:
-            for batch in walk:
-                _see(run, item, batch)
+            for batch in batches:
+                _learn(run, item, batch)
                 run.behind[item.name] = batch.slot
                 if batch.slot < parts[-1][-1] and enough():
                     return False
         finally:
-            close(walk)
+            close(batches)
     return True
 
 
-def _see(run: RuleEvaluator, item: StoredState, batch: EventBatch) -> None:
+def _learn(run: RuleEvaluator, item: StoredState, batch: EventBatch) -> None:
+    """Update a strategy's state with one batch of history."""
     run.live.grow(len(run.table), run.strategy, run.parts)
     batch = taken(batch, run.rule)
     if item.live.state is not None and len(batch) and batch.cause is Cause.NONE:
         state = item.live.state[batch.index]
         if item.strategy.inherits:
-            nobody = np.zeros(len(run.live.known), np.bool_)  # also of a known one the memory may be older than itself
-            succeed(item.strategy, state, batch.index, item.live.state, nobody, run.table)
+            none_known = np.zeros(len(run.live.known), np.bool_)  # the stored state may be older than a known model
+            inherit(item.strategy, state, batch.index, item.live.state, none_known, run.table)
         learn(item.strategy, batch, state, run.rule, item.query)
         item.live.state[batch.index] = state
 
@@ -102,15 +103,15 @@ def _see(run: RuleEvaluator, item: StoredState, batch: EventBatch) -> None:
 def _failed(
     run: RuleEvaluator, item: StoredState, group: Group, last: Timestamp, tries: int, error: SourceError
 ) -> bool:
-    """Whether it is given up."""
+    """Record a failed history query, and return True if it was the last attempt."""
     if tries == 1:
         extra = {"rule": run.rule.name, "error": str(error)}
-        log.warning("history for a strategy could not be asked and is asked again later", extra=extra)
+        log.warning("history query for a strategy failed and will be retried", extra=extra)
     run.tries[item.name] = (tries, last + group.interval * 2**tries)
     return tries >= MOST_TRIES
 
 
 def portions(interval: Duration, clock: Callable[[], float]) -> Callable[[], bool]:
-    """When a tick has spent enough on history: a fifth of the interval, between one second and ten."""
+    """Return a function that is True once a tick has spent its time on history: a fifth of `interval`, 1 to 10 s."""
     end = clock() + min(max(interval / 5000, 1.0), 10.0)
     return lambda: clock() >= end

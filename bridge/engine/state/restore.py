@@ -1,4 +1,4 @@
-"""What a start or a reload takes over: state under the same meaning goes on, the rest is to be dropped."""
+"""Restoration at a start or a reload: state with an equal fingerprint is kept, the rest is deleted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bridge.engine.evaluation.group import GroupEvaluator
 from bridge.engine.evaluation.observer import RuleObserver
 from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.evaluation.subject import ModelSubject, Observer
-from bridge.engine.state import strategy_state
+from bridge.engine.state import frozen_labels, strategy_state
 from bridge.ports import Sighting, Snapshot, StateChunk
 
 OldRuns = Mapping[tuple[str, str], RuleEvaluator]  # by name and fingerprint
@@ -26,7 +26,7 @@ OldGroups = Mapping[str, GroupEvaluator]
 
 @dataclass(slots=True)
 class StaleRows:
-    """Rows of rules and signals that are gone, as they are written to be deleted: by the next commit."""
+    """Stored rows of removed rules and signals, in the form that deletes them with the next commit."""
 
     alerts: list[AlertRow] = field(default_factory=list)
     sightings: list[Sighting] = field(default_factory=list)
@@ -34,7 +34,10 @@ class StaleRows:
 
 
 class Restorer:
-    """Builds groups at work from what is stored or runs already. failed: told of an observer that raised."""
+    """Builder of group evaluators from stored or running state.
+
+    failed: called with an observer that raised, and its error.
+    """
 
     def __init__(self, table: ModelTable, failed: Callable[[Observer, Exception], None]) -> None:
         self._table = table
@@ -45,7 +48,7 @@ class Restorer:
         self._chunks: dict[tuple[str, str], StateChunk] = {}
 
     def load(self, snapshot: Snapshot) -> None:
-        """What is stored."""
+        """Load the snapshot of the store."""
         self._slots = dict(snapshot.slots)
         for row in snapshot.alerts:
             self._stored.setdefault((row.rule, row.fingerprint), []).append(row)
@@ -54,18 +57,18 @@ class Restorer:
             self._seen.setdefault((sighting.group, sighting.signal), []).append(sighting)
 
     def groups(self, wanted: Iterable[Group], old: OldGroups) -> dict[str, GroupEvaluator]:
-        """The groups at work."""
+        """Return the evaluators of the groups `wanted`, with the state of `old` groups where it still applies."""
         old_runs = by_meaning(old)
         return {group.name: self._group_run(group, old.get(group.name), old_runs) for group in wanted}
 
     def left(self, groups: OldGroups, old: OldGroups) -> StaleRows:
-        """What nothing took over; `groups` are those in force now."""
+        """Return the rows that no evaluator kept; `groups` are those now in force."""
         kept, old_runs = by_meaning(groups), by_meaning(old)
         gone = {key: run for key, run in old_runs.items() if key not in kept}
-        return StaleRows(self._left_rows(gone), self._left_sightings(groups, old), self._left_chunks(gone))
+        return StaleRows(self._stale_alerts(gone), self._stale_sightings(groups, old), self._stale_chunks(gone))
 
-    def _left_rows(self, gone: OldRuns) -> list[AlertRow]:
-        """As inactive ones."""
+    def _stale_alerts(self, gone: OldRuns) -> list[AlertRow]:
+        """Return the alert rows of removed rules, as inactive ones."""
         rows = [row for stored in self._stored.values() for row in stored]
         self._stored = {}
         for key, run in gone.items():
@@ -73,68 +76,77 @@ class Restorer:
             rows += alert.rows(run.live.alerts, active, *key, self._table.models)
         return [replace(row, state=alert.State.INACTIVE, recent=0) for row in rows]
 
-    def _left_chunks(self, gone: OldRuns) -> list[StateChunk]:
+    def _stale_chunks(self, gone: OldRuns) -> list[StateChunk]:
+        """Return the strategy state of removed rules, as empty chunks."""
         chunks = list(self._chunks.values())
         self._chunks = {}
         for run in gone.values():
             chunks += [StateChunk(name, run.fingerprint, 0, (), b"") for name in run.state_slots]
         return [replace(chunk, models=(), data=b"") for chunk in chunks]
 
-    def _left_sightings(self, groups: OldGroups, old: OldGroups) -> list[Sighting]:
-        kept = {(group.group.name, roster.name) for group in groups.values() for roster in group.rosters.values()}
+    def _stale_sightings(self, groups: OldGroups, old: OldGroups) -> list[Sighting]:
+        """Return the expected models of removed signals, as sightings that delete their row."""
+        kept = {
+            (group.group.name, expected.name)
+            for group in groups.values()
+            for expected in group.expected_models.values()
+        }
         gone = [sighting for stored in self._seen.values() for sighting in stored]
         self._seen = {}
         for name, group in old.items():
-            for roster in group.rosters.values():
-                if (name, roster.name) not in kept:
-                    slots = np.flatnonzero(roster.live.first_seen).tolist()
-                    gone += [Sighting(name, roster.name, self._table[slot], 0) for slot in slots]
+            for expected in group.expected_models.values():
+                if (name, expected.name) not in kept:
+                    rows = np.flatnonzero(expected.live.first_seen).tolist()
+                    gone += [Sighting(name, expected.name, self._table[row], 0) for row in rows]
         return [replace(sighting, first_seen=0) for sighting in gone]
 
     def _group_run(self, group: Group, old: GroupEvaluator | None, old_runs: OldRuns) -> GroupEvaluator:
-        runs = [self._rule_run(group, place, old_runs) for place in range(len(group.rules))]
-        rosters = self._rosters(group, runs, old)
+        runs = [self._rule_run(group, index, old_runs) for index in range(len(group.rules))]
+        expected_models = self._expected_models(group, runs, old)
         subject = ModelSubject(self._failed)
         for run in runs:
-            subject.attach(RuleObserver(run, rosters))
+            subject.attach(RuleObserver(run, expected_models))
         if old is not None:
-            return GroupEvaluator(group, runs, subject, rosters, old.last_slot, old.seconds, old.missed, old.lock)
-        return GroupEvaluator(group, runs, subject, rosters, self._slots.get(group.name))
+            return GroupEvaluator(
+                group, runs, subject, expected_models, old.last_slot, old.seconds, old.missed, old.lock
+            )
+        return GroupEvaluator(group, runs, subject, expected_models, self._slots.get(group.name))
 
-    def _rosters(
+    def _expected_models(
         self, group: Group, runs: Iterable[RuleEvaluator], old: GroupEvaluator | None
     ) -> dict[str, ExpectedModelsState]:
-        """The rosters of the signals that strategies judge: as they were, or as they are stored."""
+        """Return the expected models of the signals that strategies evaluate, running ones before stored ones."""
         judged = {name for run in runs if run.strategy is not None or run.parts for name in run.queries}
-        before = {} if old is None else {roster.name: roster for roster in old.rosters.values()}
-        rosters: dict[str, ExpectedModelsState] = {}
+        before = {} if old is None else {expected.name: expected for expected in old.expected_models.values()}
+        expected_models: dict[str, ExpectedModelsState] = {}
         for name in sorted(judged):
             stored = f"{name}#{group.signal_meaning(name)}"
-            rosters[name] = before.get(stored) or self._restored(group.name, stored)
+            expected_models[name] = before.get(stored) or self._restored(group.name, stored)
         for run in runs:
             for name in run.queries:
-                if name in rosters:
-                    roster = rosters[name].live
-                    run.expect(np.flatnonzero(roster.first_seen), told=np.flatnonzero(roster.missing_since))
-        return rosters
+                if name in expected_models:
+                    expected = expected_models[name].live
+                    run.expect(np.flatnonzero(expected.first_seen), missing=np.flatnonzero(expected.missing_since))
+        return expected_models
 
     def _restored(self, group: str, signal: str) -> ExpectedModelsState:
-        found = ExpectedModelsState.fresh(signal)
+        state = ExpectedModelsState.fresh(signal)
         stored = self._seen.pop((group, signal), [])
-        found.live.restore((self._table.row(item.model), item) for item in stored)
-        return found
+        state.live.restore((self._table.row(item.model), item) for item in stored)
+        return state
 
-    def _rule_run(self, group: Group, place: int, old_runs: OldRuns) -> RuleEvaluator:
-        rule = group.rules[place]
+    def _rule_run(self, group: Group, index: int, old_runs: OldRuns) -> RuleEvaluator:
+        rule = group.rules[index]
         key = (rule.name, group.fingerprint(rule))
         if key in old_runs:
             return old_runs[key].continued(group, rule)
         run = RuleEvaluator.of(group, rule, self._table)
         run.restore(self._stored.pop(key, []))
         strategy_state.restore(run, self._chunks)
+        frozen_labels.restore(run, self._chunks)
         return run
 
 
 def by_meaning(groups: OldGroups) -> dict[tuple[str, str], RuleEvaluator]:
-    """Every rule by its name and fingerprint."""
+    """Return every rule evaluator by rule name and fingerprint."""
     return {(run.rule.name, run.fingerprint): run for group in groups.values() for run in group.runs}

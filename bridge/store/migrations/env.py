@@ -1,4 +1,4 @@
-"""Run by Alembic: migrates over the connection, and in the transaction, that bridge.store.opening hands in."""
+"""Alembic environment: migrates within the connection and transaction of bridge.store.opening."""
 
 from alembic import context
 

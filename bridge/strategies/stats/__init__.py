@@ -1,1 +1,1 @@
-"""Statistics that strategies share."""
+"""Statistics shared by strategies."""

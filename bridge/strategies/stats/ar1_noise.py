@@ -1,4 +1,4 @@
-"""The noise of a signal around its reference: AR(1) with a robust scale, learnt sample by sample for many models."""
+"""AR(1) noise of a signal around its reference, with a robust scale, learnt online for many models."""
 
 from __future__ import annotations
 
@@ -11,23 +11,27 @@ from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Floats
 
 Bools = NDArray[np.bool_]
-LEAST = 30  # samples before anything is said of the noise
-FEW = 10  # samples before the scale is sure enough to tell what an outlier is
-STEADIEST = 0.995  # coefficient: beyond, it is a level that moves
-HUBER = 2.5  # robust sigmas: what is further counts as this much
+LEAST = 30  # samples before the noise counts as known
+FEW = 10  # samples before the scale is good enough to detect outliers
+STEADIEST = 0.995  # largest coefficient; beyond it, the level itself moves
+HUBER = 2.5  # robust sigmas: clipping limit of Huber's estimator
 HUBER_MEAN = 0.9775599834528068  # E[min(Z^2, 2.5^2)] of a standard normal Z
-WEIGHED = 0.75  # what a sample is worth, as later ones count more
-CLIP = 4.0  # robust sigmas: a residual that is remembered is no further out
-ANEW = 100  # samples that what was learnt at another step counts for
-SAME = 0.25  # by how much two distances in time may differ and still be one step
+WEIGHED = 0.75  # effective samples per sample, because later ones weigh more
+CLIP = 4.0  # robust sigmas: clipping limit of the residual that the next one is compared with
+ANEW = 100  # effective samples of what was learnt at another sampling interval
+SAME = 0.25  # relative tolerance within which two intervals count as equal
 TINY = 1e-12
 
 
-class Look(NamedTuple):
-    """What a residual (k,) is beside the one before it.
+class Innovations(NamedTuple):
+    """Residuals compared with those before them; all (k,).
 
-    passed: ms since that one, 0 = there was none. carried: the share of it that is expected to be left. spread: robust
-    sigma of residuals. innovation: what is new, width: its robust sigma. phi: the coefficient, for one step.
+    passed: ms since the residual before, 0 = none.
+    carried: share of the residual before that is expected to remain.
+    spread: robust sigma of residuals.
+    innovation: residual minus its prediction.
+    width: robust sigma of innovations.
+    phi: AR(1) coefficient for one sampling interval.
     """
 
     passed: Floats
@@ -37,99 +41,105 @@ class Look(NamedTuple):
     width: Floats
     phi: Floats
 
-    def wider(self, factor: Floats) -> Look:
-        """With noise that is wider by a factor (k,)."""
+    def wider(self, factor: Floats) -> Innovations:
+        """Return a copy with noise that is wider by a factor (k,)."""
         return self._replace(spread=self.spread * factor, width=self.width * factor)
 
 
-Now = dict[str, Floats]
-"""What is remembered of each model, as columns (k,) that lie together: states of a kilobyte each are slow to walk."""
+NoiseState = dict[str, Floats]
+"""State of all models as contiguous columns (k,), because strided access to states of a kilobyte is slow."""
 
 
 class Noise:
-    """AR(1) noise. whiten: whether the coefficient is learnt, or taken for 0."""
+    """AR(1) noise. whiten: learn the coefficient instead of assuming 0."""
 
     names = ("last", "step", "gap", "count", "variance", "product", "square", "residual")
 
     def __init__(self, *, whiten: bool) -> None:
         self._whiten = whiten
 
-    def look(self, residual: Floats, slot: Timestamp, now: Now, least: Floats) -> Look:
-        """Compare residuals (k,) with what was expected of them; nothing is learnt. least: (k,) smallest spread."""
+    def compare(self, residual: Floats, slot: Timestamp, now: NoiseState, least: Floats) -> Innovations:
+        """Compare residuals (k,) with their predictions, without learning. least: (k,) smallest spread."""
         last = now["last"]
         passed = np.where(last > 0, np.maximum(slot - last, 1.0), 0.0)
         phi = self._coefficient(now)
         spread = np.maximum(np.sqrt(now["variance"] / (1 - phi * phi)), least)
         carried = np.where(passed > 0, phi, 0.0)
-        odd = np.flatnonzero((passed != now["step"]) & (passed > 0) & (now["step"] > 0))
-        if len(odd):
-            carried[odd] = phi[odd] ** (passed[odd] / now["step"][odd])
+        irregular = np.flatnonzero((passed != now["step"]) & (passed > 0) & (now["step"] > 0))
+        if len(irregular):
+            carried[irregular] = phi[irregular] ** (passed[irregular] / now["step"][irregular])
         innovation = residual - carried * now["residual"]
-        return Look(passed, carried, spread, innovation, spread * np.sqrt(1 - carried * carried), phi)
+        return Innovations(passed, carried, spread, innovation, spread * np.sqrt(1 - carried * carried), phi)
 
-    def learn(self, look: Look, residual: Floats, now: Now, which: Bools, window: Duration) -> None:
-        """Take residuals (k,) in, where `which`. window: memory in ms."""
-        follows = which & (look.passed > 0)
-        # Later samples count more at first: the first ones were measured from a poor level.
-        gain = np.minimum(np.maximum(2 / (now["count"] + 2), look.passed / window), 1.0)
+    def learn(
+        self, innovations: Innovations, residual: Floats, now: NoiseState, which: Bools, window: Duration
+    ) -> None:
+        """Learn from residuals (k,) where `which`. window: memory in ms."""
+        follows = which & (innovations.passed > 0)
+        # Later samples weigh more at first, because the first ones were measured from a poor level.
+        gain = np.minimum(np.maximum(2 / (now["count"] + 2), innovations.passed / window), 1.0)
         gain = np.where(follows, gain, 0.0)
         sure = now["count"] >= FEW
         if self._whiten:
-            self._learn_coefficient(look, residual, now, gain, sure)
-        self._learn_scale(look, now, gain, sure)
+            self._learn_coefficient(innovations, residual, now, gain, sure)
+        self._learn_scale(innovations, now, gain, sure)
         now["count"] = now["count"] + follows
 
-    def remember(self, look: Look, residual: Floats, slot: Timestamp, now: Now, seen: Bools) -> None:
-        """The residuals (k,) are those that the next ones are compared with, where `seen`."""
-        now["residual"] = np.where(seen, _tame(residual, look, now["count"] >= FEW, CLIP), now["residual"])
-        self._follow_step(look, now, seen)
+    def remember(
+        self, innovations: Innovations, residual: Floats, slot: Timestamp, now: NoiseState, seen: Bools
+    ) -> None:
+        """Store residuals (k,) for the next comparison, where `seen`."""
+        now["residual"] = np.where(seen, _clip(residual, innovations, now["count"] >= FEW, CLIP), now["residual"])
+        self._follow_step(innovations, now, seen)
         now["last"] = np.where(seen, slot, now["last"])
 
-    def _coefficient(self, now: Now) -> Floats:
+    def _coefficient(self, now: NoiseState) -> Floats:
         if not self._whiten:
             return np.zeros(len(now["count"]))
         raw = np.clip(now["product"] / np.maximum(now["square"], TINY * TINY), 0.0, STEADIEST)
-        # Too small a coefficient leaves noise that adds up: so the estimate's bias is taken out (Marriott and Pope,
-        # Biometrika 41, 1954), and its standard error is added, where there is much to be taken out.
+        # Too small a coefficient leaves correlated noise, so correct the bias of the estimate (Marriott and Pope,
+        # Biometrika 41, 1954), and add its standard error in proportion to the coefficient.
         n = WEIGHED * np.maximum(now["count"], LEAST)
-        careful = raw + raw * ((1 + 3 * raw) / n + np.sqrt((1 - raw * raw) / n))
-        return np.asarray(np.where(now["count"] >= LEAST, np.minimum(careful, STEADIEST), 0.0))
+        conservative = raw + raw * ((1 + 3 * raw) / n + np.sqrt((1 - raw * raw) / n))
+        return np.asarray(np.where(now["count"] >= LEAST, np.minimum(conservative, STEADIEST), 0.0))
 
-    def _learn_scale(self, look: Look, now: Now, gain: Floats, sure: Bools) -> None:
-        """Huber's proposal 2, one step of stochastic approximation a sample; plain squares while it is not sure."""
-        own = look.spread * look.spread * (1 - look.phi * look.phi)
-        bounded = np.minimum((look.innovation / look.width) ** 2, HUBER * HUBER) / HUBER_MEAN
-        fresh = np.where(sure, own * bounded, look.innovation**2)
+    def _learn_scale(self, innovations: Innovations, now: NoiseState, gain: Floats, sure: Bools) -> None:
+        """Update the scale by Huber's proposal 2, one step per sample; by plain squares while outliers are unknown."""
+        own = innovations.spread * innovations.spread * (1 - innovations.phi * innovations.phi)
+        bounded = np.minimum((innovations.innovation / innovations.width) ** 2, HUBER * HUBER) / HUBER_MEAN
+        fresh = np.where(sure, own * bounded, innovations.innovation**2)
         before = np.where(sure, own, now["variance"])
         now["variance"] = np.where(gain > 0, before + gain * (fresh - before), now["variance"])
 
-    def _learn_coefficient(self, look: Look, residual: Floats, now: Now, gain: Floats, sure: Bools) -> None:
-        here, before = (_tame(item, look, sure, HUBER) for item in (residual, now["residual"]))
-        regular = (gain > 0) & _alike(look.passed, now["step"])
+    def _learn_coefficient(
+        self, innovations: Innovations, residual: Floats, now: NoiseState, gain: Floats, sure: Bools
+    ) -> None:
+        here, before = (_clip(item, innovations, sure, HUBER) for item in (residual, now["residual"]))
+        regular = (gain > 0) & _close(innovations.passed, now["step"])
         now["product"] = np.where(regular, now["product"] + gain * (here * before - now["product"]), now["product"])
         now["square"] = np.where(regular, now["square"] + gain * (before * before - now["square"]), now["square"])
 
-    def _follow_step(self, look: Look, now: Now, seen: Bools) -> None:
-        """Another step twice in a row is the new one: coefficient and scale are those of that step from now on."""
-        came = seen & (look.passed > 0)
-        now["step"] = np.where(came & (now["step"] == 0), look.passed, now["step"])
-        moved = came & ~_alike(look.passed, now["step"]) & _alike(look.passed, now["gap"])
+    def _follow_step(self, innovations: Innovations, now: NoiseState, seen: Bools) -> None:
+        """Adopt a sampling interval that came twice in a row, and convert coefficient and scale to it."""
+        came = seen & (innovations.passed > 0)
+        now["step"] = np.where(came & (now["step"] == 0), innovations.passed, now["step"])
+        moved = came & ~_close(innovations.passed, now["step"]) & _close(innovations.passed, now["gap"])
         if moved.any():
             phi = self._coefficient(now)
-            other = phi ** (look.passed / np.maximum(now["step"], 1))
+            other = phi ** (innovations.passed / np.maximum(now["step"], 1))
             spread = now["variance"] / (1 - phi * phi)
             now["variance"] = np.where(moved, spread * (1 - other * other), now["variance"])
             now["product"] = np.where(moved, other * now["square"], now["product"])
             now["count"] = np.where(moved, np.minimum(now["count"], ANEW), now["count"])
-            now["step"] = np.where(moved, look.passed, now["step"])
-        now["gap"] = np.where(seen, look.passed, now["gap"])
+            now["step"] = np.where(moved, innovations.passed, now["step"])
+        now["gap"] = np.where(seen, innovations.passed, now["gap"])
 
 
-def _tame(residual: Floats, look: Look, sure: Bools, sigmas: float) -> Floats:
-    """No further out than so many sigmas, where it is known what a sigma is."""
-    bound = np.where(sure, sigmas * look.spread, np.inf)
+def _clip(residual: Floats, innovations: Innovations, sure: Bools, sigmas: float) -> Floats:
+    """Clip residuals at so many sigmas where the scale is known."""
+    bound = np.where(sure, sigmas * innovations.spread, np.inf)
     return np.asarray(np.minimum(np.maximum(residual, -bound), bound))
 
 
-def _alike(passed: Floats, step: Floats) -> Bools:
+def _close(passed: Floats, step: Floats) -> Bools:
     return np.asarray(np.abs(passed - step) <= SAME * step)

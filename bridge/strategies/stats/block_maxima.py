@@ -1,8 +1,8 @@
-"""How far a statistic is beyond the highest that it usually gets: in units of the spread of its own past peaks.
+"""Block maxima: score of a statistic against its own past peaks, in units of their spread.
 
-Peaks are maxima of blocks of four hours. Whatever the distribution of the statistic and however its samples hang
-together, peaks of long blocks follow a law of extremes (Gumbel's, for light tails), whose mean and spread tell how
-rare a higher one is: Coles, An Introduction to Statistical Modeling of Extreme Values, Springer 2001, chapter 3.
+Peaks are maxima of blocks of four hours. Whatever the distribution and autocorrelation of the statistic, maxima of
+long blocks follow an extreme value distribution (Gumbel for light tails), whose mean and spread show how rare a
+higher one is: Coles, An Introduction to Statistical Modeling of Extreme Values, Springer 2001, chapter 3.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ from bridge.strategies.base import StateColumn
 
 BLOCK = 4 * HOUR
 MEMORY = 7 * DAY
-ENOUGH = DAY // BLOCK  # blocks before a peak is called usual
+ENOUGH = DAY // BLOCK  # blocks before scores are known
 TINY = 1e-12
 
 
-class Extremes:
-    """Peaks of `count` statistics of many models, upwards and downwards apart. fields: of the state of one model."""
+class BlockMaxima:
+    """Peaks of `count` statistics of many models, for both directions.
+
+    fields: dtype fields of the state of one model.
+    """
 
     def __init__(self, count: int) -> None:
         sides = (count, 2)
@@ -33,9 +36,9 @@ class Extremes:
         ]  # fmt: skip
 
     def step(self, values: Floats, slot: Timestamp, own: StateColumn) -> Floats:
-        """Scores (k, count, 2) of values (k, count, 2), NaN while not known; own (k,) is changed in place.
+        """Return scores (k, count, 2) of values (k, count, 2), NaN while unknown; update the state own (k,) in place.
 
-        A value of the second side is the negative of the statistic, so that higher is further out on both.
+        Values of the second side are negated, so that higher is more extreme on both.
         """
         block = slot // BLOCK
         over = (own["block"] != block)[:, None, None] & own["some"]
@@ -45,14 +48,14 @@ class Extremes:
         with np.errstate(invalid="ignore"):
             scores = (values - own["mean"]) / (np.sqrt(own["variance"]) + 1e-9 * np.abs(own["mean"]) + TINY)
         scores[own["blocks"] < ENOUGH] = np.nan
-        here = ~np.isnan(values)
-        own["top"] = np.where(here & (~own["some"] | (values > own["top"])), values, own["top"])
-        own["some"] |= here
+        present = ~np.isnan(values)
+        own["top"] = np.where(present & (~own["some"] | (values > own["top"])), values, own["top"])
+        own["some"] |= present
         return np.asarray(scores)
 
     @staticmethod
     def _close(over: NDArray[np.bool_], own: StateColumn) -> None:
-        """The peaks of blocks that are over become part of what is usual."""
+        """Add the peaks of blocks that are over to mean and variance."""
         if not over.any():
             return
         blocks = own["blocks"] + over

@@ -1,4 +1,4 @@
-"""Error rates before and after a change that may have happened at any time, many histories at once."""
+"""Error rates before and after a single change point, averaged over its possible times, for many histories."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from numpy.typing import NDArray
 from bridge.domain.verdict import Floats
 
 CELLS = 64
-PRIOR = 0.3  # that there was a change at all
-STEP = 0.2  # standard deviation of a change, of angles: 0.2 is from 10 % to 17 % or 5 %
-MEDIAN = 0.4549  # of a chi-square with one degree of freedom
-LEAST = 8  # differences from which the noise is estimated; fewer are taken to be binomial
+PRIOR = 0.3  # prior probability of a change
+STEP = 0.2  # prior standard deviation of a change, in angles: 0.2 is from 10 % to 17 % or 5 %
+MEDIAN = 0.4549  # median of chi-square with one degree of freedom
+LEAST = 8  # differences needed to estimate the noise; with fewer, counts are assumed to be binomial
 
 
 class Change(NamedTuple):
-    """Expected error rates (k,) of the newest cell and the oldest; newest: how probably the last cell alone differs."""
+    """Result for histories; all (k,).
+
+    now, before: expected error rates of the newest and of the oldest cell.
+    newest: probability that only the last cell differs.
+    """
 
     now: Floats
     before: Floats
@@ -25,10 +29,11 @@ class Change(NamedTuple):
 
 
 def changes(errors: Floats, total: Floats, used: NDArray[np.int64]) -> Change:
-    """Average over all times of one change, and over none. errors, total: (k, n) counts; used: (k,) cells with some.
+    """Average over all times of one change, and over no change.
 
-    In angles 2 asin sqrt(p) (Anscombe, Biometrika 35, 1948) counts have nearly the variance 1 / n; more than that is
-    estimated from differences of neighbours. Changes are normal a priori, and equally probable between any two cells.
+    errors, total: (k, n) counts per cell. used: (k,) number of cells in use.
+    After the transform 2 asin sqrt(p) (Anscombe, Biometrika 35, 1948), counts have a variance of nearly 1 / n; excess
+    variance is estimated from differences of neighbours. The prior of a change is normal, and uniform over its times.
     """
     width = int(used.max(initial=1))
     has = np.arange(width) < used[:, None]
@@ -60,10 +65,10 @@ def _rate(angle: Floats) -> Floats:
 
 
 def _dispersion(angle: Floats, n: Floats, has: NDArray[np.bool_]) -> Floats:
-    """(k,) by how much more than counts the cells scatter around their neighbours; at least 1."""
+    """Return the overdispersion (k,) of cells relative to binomial counts; at least 1."""
     pairs = has[:, 1:]
-    apart = (angle[:, 1:] - angle[:, :-1]) ** 2 / (1 / n[:, 1:] + 1 / n[:, :-1])
-    ranked = np.sort(np.where(pairs, apart, np.inf), axis=1)
+    squared = (angle[:, 1:] - angle[:, :-1]) ** 2 / (1 / n[:, 1:] + 1 / n[:, :-1])
+    ranked = np.sort(np.where(pairs, squared, np.inf), axis=1)
     many = pairs.sum(axis=1)
     if not ranked.shape[1]:
         return np.ones(len(angle))

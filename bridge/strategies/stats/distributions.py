@@ -1,4 +1,4 @@
-"""Probabilities of the tails of known distributions, over arrays."""
+"""Tail probabilities of standard distributions, vectorised."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bridge.domain.verdict import Floats
 
-_KOLMOGOROV_TERMS = 4  # of either series, for 16 digits on its side of 1
+_KOLMOGOROV_TERMS = 4  # terms of either series, for 16 digits on its side of 1
 _TINY = 1e-300
 
 # Rational approximations of erf and erfc: Cody, Mathematics of Computation 23 (1969).
@@ -41,15 +41,15 @@ _FAR: Final = (
 
 
 def erfc(x: Floats) -> Floats:
-    """1 - erf(x) for x >= 0, to 15 digits."""
-    found = np.empty_like(x)
+    """Return 1 - erf(x) for x >= 0, to 15 digits."""
+    result = np.empty_like(x)
     near, far = x <= 0.5, x > 4
     middle = ~(near | far)
-    found[near] = 1 - x[near] * _ratio(_NEAR, x[near] ** 2)
-    found[middle] = np.exp(-(x[middle] ** 2)) * _ratio(_MIDDLE, x[middle])
+    result[near] = 1 - x[near] * _ratio(_NEAR, x[near] ** 2)
+    result[middle] = np.exp(-(x[middle] ** 2)) * _ratio(_MIDDLE, x[middle])
     z, square = x[far], 1 / np.maximum(x[far] ** 2, _TINY)
-    found[far] = np.exp(-(z**2)) / z * (1 / np.sqrt(np.pi) - square * _ratio(_FAR, square))
-    return found
+    result[far] = np.exp(-(z**2)) / z * (1 / np.sqrt(np.pi) - square * _ratio(_FAR, square))
+    return result
 
 
 def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], x: Floats) -> Floats:
@@ -59,45 +59,45 @@ def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], x: Floats)
 
 
 def _polynomial(coefficients: tuple[float, ...], x: Floats) -> Floats:
-    found = np.full_like(x, coefficients[0])
+    result = np.full_like(x, coefficients[0])
     for coefficient in coefficients[1:]:
-        found *= x
-        found += coefficient
-    return found
+        result *= x
+        result += coefficient
+    return result
 
 
 def normal(z: Floats) -> Floats:
-    """How probable it is that a standard normal number is further from 0 than z >= 0, on either side."""
+    """Return the two-sided tail probability of the standard normal distribution at z >= 0."""
     return erfc(z / np.sqrt(2.0))
 
 
 def chi_square(x: Floats, df: NDArray[np.int64]) -> Floats:
-    """How probable a chi-square number of df >= 1 degrees of freedom is above x >= 0.
+    """Return the upper tail probability of chi-square with df >= 1 degrees of freedom at x >= 0.
 
-    The finite sums for whole df: Abramowitz & Stegun 26.4.4 and 26.4.5.
+    Uses the finite sums for integer df: Abramowitz & Stegun 26.4.4 and 26.4.5.
     """
     half = x / 2
     odd = df % 2 == 1
     term = np.exp(-half)
     term[odd] *= np.sqrt(x[odd] * 2 / np.pi)
-    found = np.zeros_like(x)
-    found[odd] = erfc(np.sqrt(half[odd]))
+    result = np.zeros_like(x)
+    result[odd] = erfc(np.sqrt(half[odd]))
     divisor = np.where(odd, 1.5, 1.0)
     steps = df // 2
     for step in range(int(steps.max(initial=0))):
-        found += term * (step < steps)
+        result += term * (step < steps)
         term *= half / divisor
         divisor += 1
-    return found
+    return result
 
 
 def kolmogorov(x: Floats) -> Floats:
-    """How probable a number of Kolmogorov's distribution is above x >= 0."""
-    found = np.ones_like(x)
+    """Return the upper tail probability of Kolmogorov's distribution at x >= 0."""
+    result = np.ones_like(x)
     low, high = (x > 0.04) & (x < 1), x >= 1
     odd = np.arange(1, 2 * _KOLMOGOROV_TERMS, 2)[:, None]
     small = x[low]
-    found[low] = 1 - np.sqrt(2 * np.pi) / small * np.exp(-((odd * np.pi / small) ** 2) / 8).sum(axis=0)
+    result[low] = 1 - np.sqrt(2 * np.pi) / small * np.exp(-((odd * np.pi / small) ** 2) / 8).sum(axis=0)
     number = np.arange(1, _KOLMOGOROV_TERMS + 1)[:, None]
-    found[high] = 2 * ((-1.0) ** (number - 1) * np.exp(-2 * (number * x[high]) ** 2)).sum(axis=0)
-    return found
+    result[high] = 2 * ((-1.0) ** (number - 1) * np.exp(-2 * (number * x[high]) ** 2)).sum(axis=0)
+    return result

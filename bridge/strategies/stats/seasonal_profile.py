@@ -1,4 +1,4 @@
-"""What is usual in an hour of the day or of the week: one level per hour, drawn through the middles of the hours."""
+"""Seasonal profile: one level per hour of the day or of the week, interpolated between mid-hours."""
 
 from __future__ import annotations
 
@@ -15,31 +15,33 @@ from bridge.strategies.base import StateColumn
 from bridge.strategies.stats.ar1_noise import HUBER, HUBER_MEAN
 
 Bools = NDArray[np.bool_]
-SLOTS = {"day": 24, "week": 168}
-TYPICAL = 20  # samples that speak for an hour's noise being as usual
-LATEST = 1000  # samples of an hour that its noise is learnt from
-LEAST_VARIANCE = 0.01  # of usual: or a number that stands still at night would take ages to become noisy
-MEMORY = 4  # seasons: the level of an hour is the mean of the last four or so
+HOURS = {"day": 24, "week": 168}
+TYPICAL = 20  # prior weight, in samples, of an hour's noise being as usual
+LATEST = 1000  # effective samples behind the noise of an hour
+LEAST_VARIANCE = 0.01  # minimum, as a share of usual, so that a signal that is constant at night can become noisy again
+MEMORY = 4  # seasons: the level of an hour is a mean of about the last four
 
 
 def local(slot: Timestamp, zone: ZoneInfo) -> Timestamp:
-    """The instant as a clock on the wall of `zone` shows it, in ms."""
+    """Return the local wall-clock time of `slot` in `zone`, in ms."""
     offset = datetime.fromtimestamp(slot / 1000, zone).utcoffset()
     return slot if offset is None else slot + int(offset.total_seconds() * 1000)
 
 
-class Season:
-    """The levels of the hours of a season, for many models at once. slots: 24 or 168."""
+class SeasonalProfile:
+    """Hourly levels of many models. hours: 24 or 168."""
 
-    def __init__(self, slots: int, zone: str) -> None:
-        self._slots = slots
+    def __init__(self, hours: int, zone: str) -> None:
+        self._hours = hours
         self._zone = ZoneInfo(zone)
 
     @property
     def fields(self) -> list[Any]:
-        """Of the state: level and count of seasons per hour, excess of noise per hour of the day and the samples behind
-        it, and the hour that is being added up."""
-        hours = (self._slots,)
+        """State fields of one model.
+
+        Level and count of seasons per hour, excess noise and its samples per hour of the day, sums of the current hour.
+        """
+        hours = (self._hours,)
         return [
             ("levels", np.float32, hours), ("seasons", np.uint8, hours),
             ("excess", np.float32, (24,)), ("samples", np.uint16, (24,)),
@@ -47,20 +49,20 @@ class Season:
         ]  # fmt: skip
 
     def reference(self, slot: Timestamp, state: StateColumn) -> Floats:
-        """(k,) the level that is usual at `slot`; NaN where the hour was never seen."""
+        """Return the usual level (k,) at `slot`; NaN for an hour that was never seen."""
         hour, within = divmod(local(slot, self._zone), HOUR)
         share = within / HOUR - 0.5
-        here = self._level(hour, state)
-        beside = self._level(hour + (1 if share > 0 else -1), state)
-        return np.asarray(np.where(np.isnan(beside), here, here + abs(share) * (beside - here)))
+        level = self._level(hour, state)
+        neighbour = self._level(hour + (1 if share > 0 else -1), state)
+        return np.asarray(np.where(np.isnan(neighbour), level, level + abs(share) * (neighbour - level)))
 
     def seen(self, slot: Timestamp, state: StateColumn) -> Floats:
-        """(k,) how many seasons are behind the reference at `slot`."""
+        """Return the number of seasons (k,) behind the reference at `slot`."""
         hour = local(slot, self._zone) // HOUR
-        return np.asarray(state["seasons"][:, hour % self._slots].astype(np.float64))
+        return np.asarray(state["seasons"][:, hour % self._hours].astype(np.float64))
 
     def add(self, slot: Timestamp, state: StateColumn, numbers: Floats, which: Bools) -> None:
-        """Add numbers (k,) where `which` to the present hour; hours that are over become part of their level."""
+        """Add numbers (k,) to the current hour where `which`; fold hours that are over into their levels."""
         hour = local(slot, self._zone) // HOUR
         over = np.flatnonzero((state["added"] > 0) & (state["hour"] != hour))
         if len(over):
@@ -70,33 +72,33 @@ class Season:
         state["added"] += which
 
     def noise(self, slot: Timestamp, state: StateColumn) -> Floats:
-        """(k,) by what factor the noise of this hour of the day is wider than usual."""
+        """Return the factor (k,) by which the noise is wider than usual in this hour of the day."""
         return np.sqrt(1.0 + state["excess"][:, self._hour_of_day(slot)].astype(np.float64))
 
     def learn_noise(self, slot: Timestamp, state: StateColumn, innovation: Floats, which: Bools) -> None:
-        """Take innovations (k,) in, in usual sigmas, where `which`; outliers of the hour count for little."""
-        place = self._hour_of_day(slot)
-        samples, variance = state["samples"][:, place], 1.0 + state["excess"][:, place].astype(np.float64)
+        """Learn the noise of the hour from innovations (k,), in usual sigmas, where `which`; outliers are clipped."""
+        hour = self._hour_of_day(slot)
+        samples, variance = state["samples"][:, hour], 1.0 + state["excess"][:, hour].astype(np.float64)
         fresh = variance * np.minimum(innovation**2 / variance, HUBER * HUBER) / HUBER_MEAN
         moved = variance + (fresh - variance) / (TYPICAL + samples)
-        state["excess"][:, place] = np.where(which, np.maximum(moved, LEAST_VARIANCE) - 1.0, state["excess"][:, place])
-        state["samples"][:, place] = np.where(which, np.minimum(samples + 1, LATEST), samples)
+        state["excess"][:, hour] = np.where(which, np.maximum(moved, LEAST_VARIANCE) - 1.0, state["excess"][:, hour])
+        state["samples"][:, hour] = np.where(which, np.minimum(samples + 1, LATEST), samples)
 
     def _hour_of_day(self, slot: Timestamp) -> int:
         return local(slot, self._zone) // HOUR % 24
 
     def _level(self, hour: int, state: StateColumn) -> Floats:
-        place = hour % self._slots
-        level = state["levels"][:, place].astype(np.float64)
-        level[state["seasons"][:, place] == 0] = np.nan
+        index = hour % self._hours
+        level = state["levels"][:, index].astype(np.float64)
+        level[state["seasons"][:, index] == 0] = np.nan
         return np.asarray(level)
 
     def _fold(self, state: StateColumn, over: NDArray[np.int64]) -> None:
-        places = state["hour"][over] % self._slots
+        indices = state["hour"][over] % self._hours
         mean = state["sum"][over] / state["added"][over]
-        seen = np.minimum(state["seasons"][over, places], MEMORY - 1)
-        old = state["levels"][over, places]
-        state["levels"][over, places] = old + (mean - old) / (seen + 1)
-        state["seasons"][over, places] = seen + 1
+        seen = np.minimum(state["seasons"][over, indices], MEMORY - 1)
+        old = state["levels"][over, indices]
+        state["levels"][over, indices] = old + (mean - old) / (seen + 1)
+        state["seasons"][over, indices] = seen + 1
         state["sum"][over] = 0
         state["added"][over] = 0

@@ -1,7 +1,7 @@
-"""Whether the share of requests that fail has gone up: a CUSUM of log likelihood ratios for twice the odds.
+"""CUSUM of an error rate: log likelihood ratios for twice the usual odds.
 
-The usual share is learnt; errors that come in bursts count for less (quasi-likelihood: McCullagh and Nelder,
-Generalized Linear Models, 1989, chapter 9). The CUSUM is Page's, Biometrika 41 (1954).
+The usual error rate is learnt; overdispersed errors weigh less (quasi-likelihood: McCullagh and Nelder, Generalized
+Linear Models, 1989, chapter 9). The CUSUM is Page's, Biometrika 41 (1954).
 """
 
 from __future__ import annotations
@@ -15,19 +15,25 @@ from bridge.domain.times import HOUR
 from bridge.domain.verdict import Floats
 from bridge.strategies.base import StateColumn
 
-ODDS = 2.0  # the change that is looked for: so many times the usual odds
-LIMIT = 12.0  # of the sum: evidence of e to the 12th
-MEMORY = 24 * HOUR  # of requests are behind the usual share
+ODDS = 2.0  # odds ratio of the change to detect
+LIMIT = 12.0  # limit of the sum: evidence of e^12
+MEMORY = 24 * HOUR  # time constant of the usual error rate
 WARM_UP = 12 * HOUR
-LEAST, MOST = 1e-4, 0.5  # the usual share is taken to be between these
-ODD = 9.0  # a sample's squared deviation, in its variances, that teaches no more
-SINGLE = 0.1  # the most that one sample weighs in how bursty errors are
+LEAST, MOST = 1e-4, 0.5  # bounds of the usual error rate
+OUTLIER = 9.0  # clipping limit of a squared deviation, in variances
+SINGLE = 0.1  # greatest weight of one sample in the overdispersion
 
 Bools = NDArray[np.bool_]
 
 
-class Risen(NamedTuple):
-    """usual, now: (k,) shares before and since the sum began to rise. total: (k,) the sum. known: warmed up."""
+class ShareChange(NamedTuple):
+    """Result for k models; all (k,).
+
+    usual, now: error rates before and since the sum began to rise.
+    total: the CUSUM.
+    known: warmed up.
+    hit: the CUSUM exceeds its limit.
+    """
 
     usual: Floats
     now: Floats
@@ -36,8 +42,8 @@ class Risen(NamedTuple):
     hit: Bools
 
 
-class Shares:
-    """For many models at once. fields: of the state of one; zero = never seen."""
+class ShareCusum:
+    """CUSUM of the error rates of many models. fields: dtype fields of one model's state; zero = never seen."""
 
     fields: tuple[Any, ...] = (
         ("errors", np.float64), ("requests", np.float64), ("bursts", np.float64), ("sum", np.float64),
@@ -46,16 +52,17 @@ class Shares:
 
     def step(
         self, errors: Floats, requests: Floats, passed: NDArray[np.int64], seen: NDArray[np.int64], own: StateColumn
-    ) -> Risen:
-        """Look at errors (k,) of requests (k,) > 0, and learn from them; own (k,) is changed in place.
+    ) -> ShareChange:
+        """Evaluate errors (k,) of requests (k,) > 0, and learn from them; update the state own (k,) in place.
 
-        passed: (k,) ms since each model's last sample with requests; seen: of these, ms that were looked at. After a
-        hit the new share is the usual one.
+        passed: (k,) ms since each model's last sample with requests.
+        seen: (k,) ms of these for which the model was observed.
+        After a hit, the new error rate becomes the usual one.
         """
         own["lived"] += seen
         usual = np.clip((own["errors"] + 0.5) / (own["requests"] + 1.0), LEAST, MOST)
         odds = ODDS * usual / (1 - usual)
-        ratio = np.log1p(odds)  # of both shares of good requests, without the usual one's
+        ratio = np.log1p(odds)  # log ratio of the shares of good requests, without the term of the usual share
         evidence = errors * np.log(ODDS) - requests * (ratio + np.log1p(-usual))
         total = np.maximum(own["sum"] + evidence / np.maximum(1.0, own["bursts"]), 0.0)
         rising = total > 0
@@ -68,19 +75,19 @@ class Shares:
         own["sum"] = np.where(known & ~hit, total, 0.0)
         for name in ("new_errors", "new_requests"):
             own[name] = np.where(hit, 0.0, own[name])
-        return Risen(usual, now, total, known, hit)
+        return ShareChange(usual, now, total, known, hit)
 
     @staticmethod
     def _learn(
         errors: Floats, requests: Floats, passed: NDArray[np.int64], usual: Floats, doubtful: Bools, hit: Bools,
         own: StateColumn,
     ) -> None:  # fmt: skip
-        """The usual share and how bursty it is; not while a rise is likely."""
+        """Learn the usual error rate and its overdispersion, except while a rise is likely."""
         gain = np.where(doubtful, 0.0, -np.expm1(-passed / MEMORY))
         known = own["requests"]
-        variance = requests * usual * (1 - usual) * (1 + requests / (known + 1))  # the usual share is an estimate, too
-        odd = np.minimum((errors - requests * usual) ** 2 / variance, ODD)
-        own["bursts"] += np.where(known > 0, np.minimum(gain, SINGLE), 0.0) * (odd - own["bursts"])
+        variance = requests * usual * (1 - usual) * (1 + requests / (known + 1))  # includes the error of the usual rate
+        squared = np.minimum((errors - requests * usual) ** 2 / variance, OUTLIER)
+        own["bursts"] += np.where(known > 0, np.minimum(gain, SINGLE), 0.0) * (squared - own["bursts"])
         learnt = np.where(doubtful, 0.0, 1.0)
         own["errors"] = np.where(hit, own["new_errors"], (1 - gain) * own["errors"] + learnt * errors)
         own["requests"] = np.where(hit, own["new_requests"], (1 - gain) * own["requests"] + learnt * requests)

@@ -1,4 +1,4 @@
-"""Lines through series whose noise hangs together, with honest bounds; many series at once."""
+"""Linear trends of series with autocorrelated noise, with confidence bounds, for many series."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from numpy.typing import NDArray
 
 from bridge.domain.verdict import Floats
 
-LEAST = 8  # points, below which nothing is said
-HIGHEST = 0.98  # correlation of neighbours that is believed
-FREE = 4  # least degrees of freedom: measured to cover best where noise hangs together much
+LEAST = 8  # points needed for a line
+HIGHEST = 0.98  # upper bound of the correlation of autocorrelation
+FREE = 4  # least degrees of freedom, which gave the best measured coverage under strong autocorrelation
 STEPS = 4096
 
 
 class Lines(NamedTuple):
-    """Lines level + slope * x, (k,) each, with the covariances of level and slope, widened for correlated noise.
+    """Lines level + slope * x; all (k,).
 
+    var_level, cov, var_slope: covariances of level and slope, widened for autocorrelated noise.
     quantile: half the width of an interval in standard errors; 0 = no line.
     """
 
@@ -29,14 +30,14 @@ class Lines(NamedTuple):
     quantile: Floats
 
     def margin(self, x: float) -> Floats:
-        """Half the width of the interval of the line's height at x."""
+        """Return half the width of the confidence interval of the line at x."""
         var = self.var_level + 2 * x * self.cov + x * x * self.var_slope
         return np.asarray(self.quantile * np.sqrt(np.maximum(var, 0.0)))
 
     def crossing(self, limit: float) -> tuple[Floats, Floats]:
-        """Bounds of the x where the line has the height `limit`; NaN where they are not finite.
+        """Return bounds of the x where the line crosses `limit`; NaN where they are not finite.
 
-        Fieller: all x at which the limit lies within the interval of the line's height.
+        Fieller's method: all x at which the limit lies within the confidence interval of the line.
         """
         square, gap = self.quantile**2, limit - self.level
         a = self.slope**2 - square * self.var_slope
@@ -50,22 +51,22 @@ class Lines(NamedTuple):
 
 
 def fit(x: Floats, y: Floats, has: NDArray[np.bool_], quantiles: Floats) -> Lines:
-    """Least squares over y (k, n) at the ascending x (n,), where `has` (k, n); quantiles: by degrees of freedom.
+    """Fit least-squares lines to y (k, n) at ascending x (n,), where `has` (k, n). quantiles: by degrees of freedom.
 
-    The covariances are widened by (1 + r) / (1 - r), r being the correlation of neighbours' residuals, and the degrees
-    of freedom are those of the points that are fewer by as much.
+    Covariances are multiplied by (1 + r) / (1 - r), where r is the lag-1 autocorrelation of the residuals, and the
+    number of points is divided by the same factor for the degrees of freedom.
     """
     n = has.sum(axis=1).astype(np.float64)
     many = np.maximum(n, LEAST)
     y = np.where(has, y, 0.0)
     mean_x = (has * x).sum(axis=1) / many
-    away = np.where(has, x - mean_x[:, None], 0.0)
-    spread = np.maximum((away * away).sum(axis=1), 1e-12)
+    centred = np.where(has, x - mean_x[:, None], 0.0)
+    spread = np.maximum((centred * centred).sum(axis=1), 1e-12)
     mean_y = y.sum(axis=1) / many
-    slope = (away * y).sum(axis=1) / spread
-    rest = np.where(has, y - mean_y[:, None] - slope[:, None] * away, 0.0)
-    square = (rest * rest).sum(axis=1)
-    r = neighbours(rest, has, square, many)
+    slope = (centred * y).sum(axis=1) / spread
+    residuals = np.where(has, y - mean_y[:, None] - slope[:, None] * centred, 0.0)
+    square = (residuals * residuals).sum(axis=1)
+    r = autocorrelation(residuals, has, square, many)
     widened = square / (many - 2) * (1 + r) / (1 - r)
     var_slope = widened / spread
     free = np.clip(many * (1 - r) / (1 + r) - 2, FREE, len(quantiles) - 1).astype(np.int64)
@@ -74,26 +75,26 @@ def fit(x: Floats, y: Floats, has: NDArray[np.bool_], quantiles: Floats) -> Line
     return Lines(level, slope, var_level, -mean_x * var_slope, var_slope, quantile)
 
 
-def neighbours(rest: Floats, has: NDArray[np.bool_], square: Floats, n: Floats) -> Floats:
-    """Correlation (k,) of each residual (k, n) with the one before it, gaps left out; between 0 and HIGHEST.
+def autocorrelation(residuals: Floats, has: NDArray[np.bool_], square: Floats, n: Floats) -> Floats:
+    """Return the lag-1 autocorrelation (k,) of residuals (k, n), skipping gaps; between 0 and HIGHEST.
 
-    A line takes some of the correlation with it: about (2 + 4 r) / n, which is put back.
+    Fitting a line removes about (2 + 4 r) / n of the correlation, which is added back.
     """
-    place = np.maximum.accumulate(np.where(has, np.arange(rest.shape[1]), 0), axis=1)
-    before = np.take_along_axis(rest, place[:, :-1], axis=1)  # 0 before the first
-    product = (rest[:, 1:] * before).sum(axis=1)
+    index = np.maximum.accumulate(np.where(has, np.arange(residuals.shape[1]), 0), axis=1)
+    before = np.take_along_axis(residuals, index[:, :-1], axis=1)  # 0 before the first
+    product = (residuals[:, 1:] * before).sum(axis=1)
     raw = product / np.maximum(square, 1e-300)
     return np.asarray(np.clip((raw + 2 / n) / (1 - 4 / n), 0.0, HIGHEST))
 
 
 def student(probability: float, most: int) -> Floats:
-    """Quantiles of Student's t for 0, 1, ... most degrees of freedom (the first is infinite); probability > 0.5."""
-    found = [np.inf]
+    """Return quantiles of Student's t for 0, 1, ... most degrees of freedom, the first infinite; probability > 0.5."""
+    quantiles = [np.inf]
     angle = np.linspace(0, np.pi / 2, STEPS + 1)  # t = sqrt(v) tan(angle) has the density cos(angle)^(v - 1)
     middle = (angle[1:] + angle[:-1]) / 2
     for free in range(1, most + 1):
         ends, inner = np.cos(angle) ** (free - 1), np.cos(middle) ** (free - 1)
         share = np.concatenate([[0.0], np.cumsum(ends[1:] + ends[:-1] + 4 * inner)])
         at = np.interp((2 * probability - 1) * share[-1], share, angle)
-        found.append(float(np.sqrt(free) * np.tan(at)))
-    return np.array(found)
+        quantiles.append(float(np.sqrt(free) * np.tan(at)))
+    return np.array(quantiles)

@@ -1,4 +1,4 @@
-"""What one may ask of a bridge: reload, redrive, and to take a coordinator's word on a request."""
+"""Management endpoints: reload, retry, redrive, and status reports of coordinators."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from bridge.engine.api.views import Commands
 from bridge.net.session import NetError
 from bridge.net.signature import SignatureError, verify
 from bridge.ports import StatusReport
+from bridge.web.api import structs
 from bridge.web.http.responses import refusal, success
 from bridge.web.http.settings import is_loopback
 
 Secrets = Callable[[], Sequence[str]]
-_LONGEST = 4096
+_MAX_TEXT = 4096  # characters
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 STATES = [state.value for state in RequestState if RequestState.REQUESTED.may_become(state)]
 
 
 class StatusBody(msgspec.Struct):
-    """A report as it is sent; fields that are not known are passed over. `id`, when given, must be the URL's."""
+    """Body of a status report; unknown fields are ignored. id: if present, must equal the id in the URL."""
 
     state: str
     at: str | None = None
@@ -36,12 +37,12 @@ class StatusBody(msgspec.Struct):
     reference: str | None = None
 
 
-def acting_routes(commands: Commands, secrets: Secrets, now: Callable[[], Timestamp]) -> APIRouter:
-    """secrets: those that reports must be signed with; none: reports come from this machine only."""
+def management_routes(commands: Commands, secrets: Secrets, now: Callable[[], Timestamp]) -> APIRouter:
+    """Return the routes. secrets: keys that sign reports; without any, only reports from this host are accepted."""
     router = APIRouter()
 
     def reload() -> PlainTextResponse:
-        """Read the configuration again; the former one stays in force when it is wrong."""
+        """Reload the configuration; if it is invalid, the previous one stays in force."""
         result = commands.reload()
         text = "" if result.ok else f"failed to reload config: {result.message}\n"
         return PlainTextResponse(text, 200 if result.ok else 500)
@@ -56,63 +57,68 @@ def acting_routes(commands: Commands, secrets: Secrets, now: Callable[[], Timest
             operation_id=f"reload_{method.lower()}",
         )
 
-    @router.post("/api/v1/requests/{request_id}/redrive", tags=["acting"])
+    @router.post("/api/v1/requests/{request_id}/redrive", tags=["actions"])
     def redrive(request_id: str, destination: str | None = None) -> Response:
-        """Queue the dead deliveries of a request again, all or those of one destination."""
-        return success({"redriven": commands.redrive(request_id, destination)})
+        """Requeue the dead deliveries of a request: all, or those of one destination."""
+        return success(structs.Redriven(redriven=commands.redrive(request_id, destination)))
 
-    @router.post("/api/v1/requests/{request_id}/retry", tags=["acting"])
+    @router.post("/api/v1/requests/{request_id}/retry", tags=["actions"])
     def retry(request_id: str) -> Response:
-        """Try at once what waits for a retry, under the same id."""
-        return success({"retried": commands.retry(request_id)})
+        """Retry at once the deliveries that wait for their next attempt, under the same id."""
+        return success(structs.Retried(retried=commands.retry(request_id)))
 
-    @router.post("/api/v1/requests/{request_id}/status", tags=["acting"], openapi_extra=_described())
+    @router.post(
+        "/api/v1/requests/{request_id}/status", tags=["actions"], summary="Status report", openapi_extra=_body_schema()
+    )
     async def status(request_id: str, request: Request) -> Response:
-        """A coordinator's word on a request, signed when a secret is set, else from this machine only."""
+        """Report the status of a request; must be signed if a secret is set, else must come from this host."""
         body = await request.body()
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            return refusal(415, "send application/json")
-        return await run_in_threadpool(_take, commands, secrets, request, request_id, body, now())
+            return refusal(415, "Content-Type must be application/json")
+        return await run_in_threadpool(_process, commands, secrets, request, request_id, body, now())
 
     return router
 
 
-def _take(
+def _process(
     commands: Commands, secrets: Secrets, request: Request, request_id: str, body: bytes, now: Timestamp
 ) -> Response:
-    """In a thread: secrets are files, and the engine may be busy."""
+    """Check and record a report. Runs in a thread: secrets are files, and the engine may be busy."""
     try:
-        known = secrets()
+        keys = secrets()
     except (NetError, ValueError) as error:
-        return refusal(503, f"a secret cannot be read: {error}", {"Retry-After": "30"})
-    problem = _unsigned(request, known, body, now)
+        return refusal(503, f"cannot read a secret: {error}", {"Retry-After": "30"})
+    problem = _authenticate(request, keys, body, now)
     if problem is not None:
         return problem
     try:
-        found = _decode(body)
-        report = _report(request_id, found, now)
+        decoded = _decode(body)
+        report = _report(request_id, decoded, now)
     except ValueError as error:
         return refusal(400, str(error))
-    if known and not _is_signed_for(request_id, found, request.headers):
-        return refusal(401, "the signature is for another request: begin webhook-id with the id, or send it as `id`")
+    if keys and not _is_signed_for(request_id, decoded, request.headers):
+        return refusal(
+            401, "the signature does not cover this request: start webhook-id with its id, or include it as `id`"
+        )
     record = commands.report_status(report)
     if record.state.terminal and report.state.terminal and record.state is not report.state:
-        return refusal(409, f"the request has ended as {record.state.value}, and that is final")
-    return success({"id": record.id, "state": record.state.value})
+        return refusal(409, f"the request has already ended as {record.state.value}")
+    return success(structs.Status(id=record.id, state=record.state))
 
 
-def _unsigned(request: Request, secrets: Sequence[str], body: bytes, now: Timestamp) -> Response | None:
+def _authenticate(request: Request, secrets: Sequence[str], body: bytes, now: Timestamp) -> Response | None:
+    """Return None if the report may be accepted, else the response that refuses it."""
     if secrets:
         try:
             verify(secrets, request.headers, body, min(now, int(time.time() * 1000)))  # the bridge's may be ahead
         except SignatureError as error:
             return refusal(401, str(error))
         return None
-    # A proxy on this machine speaks for others.
+    # A proxy on this host forwards requests of other hosts.
     forwarded = any(name in request.headers for name in _FORWARDED)
     if request.client is not None and is_loopback(request.client.host) and not forwarded:
         return None
-    return refusal(403, "without a secret, status reports are taken from this machine only")
+    return refusal(403, "without a secret, status reports are accepted only from this host")
 
 
 def _decode(body: bytes) -> StatusBody:
@@ -126,19 +132,19 @@ def _report(request_id: str, body: StatusBody, now: Timestamp) -> StatusReport:
     if body.state not in STATES:
         raise ValueError(f"state must be one of {', '.join(STATES)}")
     if body.id not in {None, request_id}:
-        raise ValueError("the id in the body is not the one in the URL")
-    # A time in the future, by a wrong clock, would stretch the cooldown.
+        raise ValueError("the id in the body differs from the id in the URL")
+    # A time in the future, from a wrong clock, would extend the cooldown.
     at = min(parse_rfc3339(body.at), now) if body.at else now
-    texts = [(text or "")[:_LONGEST] for text in (body.message, body.new_version, body.reference)]
+    texts = [(text or "")[:_MAX_TEXT] for text in (body.message, body.new_version, body.reference)]
     return StatusReport(request_id, RequestState(body.state), max(1, at), *texts)
 
 
 def _is_signed_for(request_id: str, body: StatusBody, headers: Mapping[str, str]) -> bool:
-    """The URL is not signed: a report on one request, taken down, must not count for another."""
+    """Return whether the signed part names the request: the URL is unsigned, and must not allow a replay."""
     return body.id == request_id or headers.get("webhook-id", "").startswith(request_id)
 
 
-def _described() -> dict[str, object]:
+def _body_schema() -> dict[str, object]:
     text = {"type": "string"}
     properties = dict.fromkeys(StatusBody.__struct_fields__, text) | {"state": {**text, "enum": STATES}}
     schema = {"type": "object", "required": ["state"], "properties": properties}

@@ -1,29 +1,27 @@
-"""The published description of the API, as FastAPI knows it, put right where it knows less than the code does."""
+"""Corrections to the OpenAPI document that FastAPI generates: response schemas, error statuses, security."""
 
 from __future__ import annotations
 
-from copy import deepcopy
 from http import HTTPStatus
 from typing import Any
 
-from bridge.web.api.schemas import DATA, SCHEMAS, members, ref
+from bridge.web.api.structs import DATA, Problem, ref, schemas
 from bridge.web.http.responses import PROBLEM
 
-# Besides those of every operation: what each can answer when something is wrong.
-_ANY = (400, 401, 405, 408, 413, 421, 500, 503)
-_OF_CHANGES = (403,)
-_OF_BODIES = (415,)
-_OF_ONE = (404,)
+# Error statuses by kind of operation.
+_ALL = (400, 401, 405, 408, 413, 421, 500, 503)
+_CHANGES = (403, 415)
+_WITH_ID = (404,)
 _CONFLICTS = ("/redrive", "/retry", "/status", "/approve", "/release", "/withdraw", "/explain", "/api/v1/requests")
-_SECURITY = {"basic": {"type": "http", "scheme": "basic", "description": "Where --web.config.file names users."}}
+_SECURITY = {"basic": {"type": "http", "scheme": "basic", "description": "Required if --web.config.file lists users."}}
 
 
 def corrected(document: dict[str, Any], prefix: str) -> dict[str, Any]:
-    """Every status that an operation can answer with, and its body: data in the envelope, or a problem."""
-    schemas = document["components"]["schemas"]
-    for never_sent in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(never_sent, None)
-    schemas |= deepcopy(dict(SCHEMAS))
+    """Return the document with every status of each operation, and the schema of its body."""
+    components = document["components"]["schemas"]
+    for unused in ("HTTPValidationError", "ValidationError"):
+        components.pop(unused, None)
+    document["components"]["schemas"] = schemas() | components
     document["components"]["securitySchemes"] = _SECURITY
     document["security"] = [{}, {"basic": []}]
     document["servers"] = [{"url": prefix or "/"}]
@@ -32,30 +30,35 @@ def corrected(document: dict[str, Any], prefix: str) -> dict[str, Any]:
             responses = operation["responses"]
             responses.pop("422", None)
             if (data := DATA.get((method, path))) is not None:
-                envelope = members(status={"const": "success"}, data=deepcopy(data))
-                responses["200"] = {"description": "It is so.", "content": {"application/json": {"schema": envelope}}}
+                content = {"application/json": {"schema": _envelope(ref(data))}}
+                responses["200"] = {"description": "Success.", "content": content}
             elif path == "/-/ready":
-                responses["503"] = {"description": "Why it is not.", "content": {"text/plain": {"schema": _TEXT}}}
+                responses["503"] = {"description": "Not ready, with the reason.", "content": _PLAIN}
             for status in _problems(method, path):
                 responses.setdefault(str(status), _problem(status))
             if path == "/-/reload":
-                responses["500"]["content"] |= {"text/plain": {"schema": _TEXT}}
+                responses["500"]["content"] |= _PLAIN
     return document
 
 
-_TEXT = {"type": "string"}
+_PLAIN = {"text/plain": {"schema": {"type": "string"}}}
+
+
+def _envelope(data: dict[str, Any]) -> dict[str, Any]:
+    members = {"status": {"const": "success"}, "data": data}
+    return {"type": "object", "required": ["status", "data"], "properties": members, "additionalProperties": False}
 
 
 def _problems(method: str, path: str) -> list[int]:
-    found = list(_ANY)
+    statuses = list(_ALL)
     if method != "get":
-        found += [*_OF_CHANGES, *_OF_BODIES]
+        statuses += _CHANGES
     if "{" in path:
-        found += _OF_ONE
+        statuses += _WITH_ID
     if path.endswith(_CONFLICTS) and not (method == "get" and path == "/api/v1/requests"):
-        found.append(409)
-    return sorted(found)
+        statuses.append(409)
+    return sorted(statuses)
 
 
 def _problem(status: int) -> dict[str, Any]:
-    return {"description": HTTPStatus(status).phrase, "content": {PROBLEM: {"schema": ref("Problem")}}}
+    return {"description": HTTPStatus(status).phrase, "content": {PROBLEM: {"schema": ref(Problem)}}}

@@ -1,4 +1,4 @@
-"""What people may ask of a bridge: let a held request go, approve it, take it back, ask by hand, and pause."""
+"""Operator endpoints: approve, release, withdraw and create requests; pause and resume."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from bridge.domain.model import ModelKey
 from bridge.engine.api.views import Commands
-from bridge.web.api import encode
+from bridge.web.api import encode, structs
 from bridge.web.api.pauses import pause_length
 from bridge.web.http.identity import who
 from bridge.web.http.responses import refusal, success
@@ -25,7 +25,7 @@ class _Body(BaseModel):
 
 
 class ActBody(_Body):
-    """Who acts (when the server has no users of its own), and why."""
+    """Body of an operator action. by: name to record if the server has no users; note: reason to record."""
 
     note: Text = ""
 
@@ -34,7 +34,7 @@ _NO_BODY = ActBody()
 
 
 class CreateBody(_Body):
-    """A retraining to ask for by hand. force: through closed gates."""
+    """Retraining to request by hand. force: bypass closed gates."""
 
     project: Annotated[str, Field(min_length=1)]
     pipeline: Annotated[str, Field(min_length=1)]
@@ -44,7 +44,7 @@ class CreateBody(_Body):
 
 
 class PauseBody(_Body):
-    """What is paused ("" = any), and for how long, as Prometheus writes durations; "0s" goes on."""
+    """Scope ("" = any) and duration of a pause, in Prometheus format; "0s" ends the pause."""
 
     project: str = ""
     pipeline: str = ""
@@ -52,46 +52,46 @@ class PauseBody(_Body):
     note: Text = ""
 
 
-def people_routes(commands: Commands) -> APIRouter:
-    """Every act is recorded with who did it and when."""
-    router = APIRouter(prefix="/api/v1", tags=["acting"])
-    for what, text in (
-        ("approve", "Say yes to a request that awaits approval; the other gates still count."),
-        ("release", "Send a held request now, past every gate."),
-        ("withdraw", "Take back a request that is held; its episode asks no more."),
+def operator_routes(commands: Commands) -> APIRouter:
+    """Return the routes. Every action is recorded with its user and time."""
+    router = APIRouter(prefix="/api/v1", tags=["actions"])
+    for action, text in (
+        ("approve", "Approve a request that awaits approval; the other gates still apply."),
+        ("release", "Send a held request now, bypassing every gate."),
+        ("withdraw", "Withdraw a held request; its episode makes no further request."),
     ):
         router.add_api_route(
-            f"/requests/{{request_id}}/{what}", _act(commands, what), methods=["POST"], operation_id=what,
-            description=text,
+            f"/requests/{{request_id}}/{action}", _act(commands, action), methods=["POST"], operation_id=action,
+            summary=action.capitalize(), description=text,
         )  # fmt: skip
 
-    @router.post("/requests")
+    @router.post("/requests", summary="Create request")
     def create(request: Request, body: CreateBody) -> Response:
-        """Ask for a retraining by hand; a closed gate refuses it, unless forced."""
+        """Request a retraining by hand; a closed gate refuses it unless `force` is set."""
         model = ModelKey(body.project, body.pipeline, body.version)
         record = commands.create(model, body.reason, who(request, body.by), force=body.force)
         return success(encode.request(record))
 
-    @router.get("/pause")
+    @router.get("/pause", summary="Active pauses")
     def pauses() -> Response:
-        """The pauses that last."""
-        return success({"pauses": [encode.pause(item) for item in commands.pauses()]})
+        """List the active pauses."""
+        return success(structs.Pauses(pauses=[encode.pause(item) for item in commands.pauses()]))
 
     @router.post("/pause")
     def pause(request: Request, body: PauseBody) -> Response:
-        """Send no request of a pipeline, a project or of all for a time."""
+        """Pause sending for a pipeline, a project or everything; a duration of `0s` ends the pause."""
         try:
             length = pause_length(body.duration, body.project, body.pipeline)
         except ValueError as error:
             return refusal(400, str(error))
-        made = commands.pause(body.project, body.pipeline, length, who(request, body.by), body.note)
-        return success(encode.pause(made))
+        created = commands.pause(body.project, body.pipeline, length, who(request, body.by), body.note)
+        return success(encode.pause(created))
 
     return router
 
 
-def _act(commands: Commands, what: str):  # type: ignore[no-untyped-def]  # FastAPI reads the inner signature
+def _act(commands: Commands, action: str):  # type: ignore[no-untyped-def]  # FastAPI reads the inner signature
     def act(request_id: str, request: Request, body: Annotated[ActBody, Body()] = _NO_BODY) -> Response:
-        return success(encode.request(commands.act(request_id, what, who(request, body.by), body.note)))
+        return success(encode.request(commands.act(request_id, action, who(request, body.by), body.note)))
 
     return act

@@ -1,4 +1,4 @@
-"""How long a pause is: the same rules for the API and the page."""
+"""Validation of a pause, shared by API and web page."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ LONGEST: Duration = 30 * DAY
 
 
 def pause_length(duration: str, project: str, pipeline: str) -> Duration:
-    """The length of a pause of what is named ("" = any), as Prometheus writes it. ValueError says what is right."""
+    """Return the length of a pause with this scope ("" = any), from Prometheus format. Raises ValueError."""
     try:
         length = parse_duration(duration)
     except ValueError as error:
         raise ValueError(f"duration: {error}") from None
     if length > LONGEST:
-        raise ValueError("duration: a pause lasts at most 30d; repeat it")
+        raise ValueError("duration: at most 30d; extend a pause by setting it again")
     if pipeline and not project:
-        raise ValueError("a pipeline is named with its project")
+        raise ValueError("a pipeline needs its project")
     return length

@@ -1,4 +1,4 @@
-"""/api/v1/rules and /api/v1/alerts: what the rules say now, as Prometheus presents its own."""
+"""/api/v1/rules and /api/v1/alerts: present state of the rules, in the format of Prometheus."""
 
 from __future__ import annotations
 
@@ -8,30 +8,32 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
+from msgspec import UNSET
 from starlette.responses import Response
 
 from bridge.domain.matchers import Matcher
 from bridge.domain.regex import PROMETHEUS
 from bridge.engine.api.views import GroupView, Queries, RuleView
-from bridge.web.api import encode
+from bridge.web.api import encode, structs
 from bridge.web.http.responses import refusal, success
 
-MOST_SELECTORS = 4096  # characters: anybody may send them, and each is matched with every rule
+MOST_SELECTORS = 4096  # characters; bounds the cost, since each selector is matched against every rule
 Texts = list[str]
 State = Literal["firing", "pending", "inactive"]
 Health = Literal["ok", "err", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Wanted:
-    """Which rules to show; empty = any. selectors: one of them has to match, all matchers of it."""
+class _Filter:
+    """Filter for rules; empty = any. selectors: at least one must match, with all of its matchers."""
 
     names: Sequence[str]
     selectors: Sequence[Sequence[Matcher]]
     states: Sequence[str]
     healths: Sequence[str]
 
-    def takes(self, rule: RuleView) -> bool:
+    def accepts(self, rule: RuleView) -> bool:
+        """Return whether the rule passes the filter."""
         labels = {**rule.labels, "alertname": rule.name}
         return (
             (not self.names or rule.name in self.names)
@@ -42,7 +44,7 @@ class _Wanted:
 
 
 def rule_routes(queries: Queries) -> APIRouter:
-    """Groups and rules."""
+    """Return the route for rule groups."""
     router = APIRouter(prefix="/api/v1", tags=["rules"])
 
     @router.get("/rules")
@@ -58,7 +60,7 @@ def rule_routes(queries: Queries) -> APIRouter:
         group_limit: Annotated[int, Query(ge=0)] = 0,
         group_next_token: str = "",
     ) -> Response:
-        """Rule groups with their rules, and the pending and firing alerts of each."""
+        """List rule groups with their rules, and the pending and firing alerts of each rule."""
         try:
             selectors = _selectors(match)
         except ValueError as error:
@@ -66,50 +68,51 @@ def rule_routes(queries: Queries) -> APIRouter:
         groups = queries.groups() if type != "record" else []
         groups = [item for item in groups if _in(item.name, rule_group) and _in(item.file, file)]
         if group_next_token:
-            places = [place for place, item in enumerate(groups) if _token(item) == group_next_token]
-            if not places:
-                return refusal(400, "group_next_token: there is no such group any more; begin without it")
-            groups = groups[places[0] :]
-        wanted, verdicts = _Wanted(rule_name, selectors, state, health), queries.verdicts()
-        shown: list[dict[str, object]] = []
-        following = ""
+            indexes = [index for index, item in enumerate(groups) if _token(item) == group_next_token]
+            if not indexes:
+                return refusal(400, "group_next_token: the group no longer exists; start again without a token")
+            groups = groups[indexes[0] :]
+        wanted, verdicts = _Filter(rule_name, selectors, state, health), queries.verdicts()
+        page: list[structs.RuleGroup] = []
+        next_token = ""
         for item in groups:
-            found = [
+            encoded = [
                 encode.rule(rule, verdicts.get(rule.name, {}), with_alerts=not exclude_alerts)
                 for rule in item.rules
-                if wanted.takes(rule)
+                if wanted.accepts(rule)
             ]
-            if found and group_limit and len(shown) == group_limit:
-                following = _token(item)
+            if encoded and group_limit and len(page) == group_limit:
+                next_token = _token(item)
                 break
-            shown += [encode.group(item, found)] if found else []
-        return success({"groups": shown, **({"groupNextToken": following} if following else {})})
+            if encoded:
+                page.append(encode.group(item, encoded))
+        return success(structs.Rules(groups=page, next_token=next_token or UNSET))
 
     return router
 
 
 def alert_routes(queries: Queries) -> APIRouter:
-    """What is pending and firing."""
+    """Return the route for alerts."""
     router = APIRouter(prefix="/api/v1", tags=["rules"])
 
     @router.get("/alerts")
     def alerts() -> Response:
-        """Pending and firing alerts of all rules."""
-        found = [encode.alert(item) for group in queries.groups() for rule in group.rules for item in rule.alerts]
-        return success({"alerts": found})
+        """List the pending and firing alerts of all rules."""
+        encoded = [encode.alert(item) for group in queries.groups() for rule in group.rules for item in rule.alerts]
+        return success(structs.Alerts(alerts=encoded))
 
     return router
 
 
 def _selectors(texts: Sequence[str]) -> list[list[Matcher]]:
-    """Return the matchers of every selector; ValueError when one is wrong, or when they are very long together."""
+    """Return the matchers of every selector. Raises ValueError if one is invalid, or if they are too long in total."""
     if sum(map(len, texts)) > MOST_SELECTORS:
-        raise ValueError(f"selectors of more than {MOST_SELECTORS} characters; ask in several requests")
+        raise ValueError(f"selectors have more than {MOST_SELECTORS} characters in total; send several requests")
     return [Matcher.parse_list(text, PROMETHEUS) for text in texts]
 
 
 def _token(group: GroupView) -> str:
-    """Names a group without telling what it is called."""
+    """Return an opaque token for a group, as Prometheus does."""
     return hashlib.sha256(f"{group.file}\0{group.name}".encode()).hexdigest()[:32]
 
 

@@ -1,4 +1,4 @@
-"""/api/v1: what a bridge knows, in Prometheus' envelope."""
+"""/api/v1: models, decisions, explanations and requests, in the envelope of Prometheus."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bridge.domain.request import Outcome, RequestState
 from bridge.domain.times import Timestamp, parse_rfc3339
 from bridge.engine.api.views import ModelState, Queries
 from bridge.ports import DecisionFilter, RequestFilter
-from bridge.web.api import encode
+from bridge.web.api import encode, structs
 from bridge.web.http.responses import refusal, success
 
 Limit = Annotated[int, Query(ge=1, le=10_000)]
@@ -27,7 +27,7 @@ Offset = Annotated[int, Query(ge=0, le=2**31)]
 
 
 def state_routes(queries: Queries) -> APIRouter:
-    """Models, and the bridge itself."""
+    """Return the routes for models, and for the bridge itself."""
     router = APIRouter(prefix="/api/v1", tags=["state"])
 
     @router.get("/models")
@@ -35,28 +35,29 @@ def state_routes(queries: Queries) -> APIRouter:
         state: Annotated[list[ModelState], Query()] = [],  # noqa: B006
         project: str = "", pipeline: str = "", version: str = "", limit: Limit = 1000, offset: Offset = 0,
     ) -> Response:  # fmt: skip
-        """Models with their state and last readings, in order of project, pipeline and version."""
-        found = [
+        """List models with their state and latest readings, sorted by project, pipeline and version."""
+        matching = [
             item for item in queries.models()
-            if (not state or item.state in state) and _is_of(item.model, project, pipeline, version)
+            if (not state or item.state in state) and _matches(item.model, project, pipeline, version)
         ]  # fmt: skip
-        return success({"total": len(found), "models": [encode.model(item) for item in found[offset : offset + limit]]})
+        page = matching[offset : offset + limit]
+        return success(structs.Models(total=len(matching), models=[encode.model(item) for item in page]))
 
-    @router.get("/status/buildinfo")
+    @router.get("/status/buildinfo", summary="Build information")
     def buildinfo() -> Response:
-        """Version of the bridge."""
-        return success({"version": __version__, "pythonVersion": platform.python_version()})
+        """Return the version of the bridge."""
+        return success(structs.BuildInfo(version=__version__, python_version=platform.python_version()))
 
     @router.get("/status/config")
     def configuration() -> Response:
-        """The configuration in force, secrets hidden."""
-        return success({"yaml": queries.configuration()})
+        """Return the configuration in force, with secrets hidden."""
+        return success(structs.Configuration(yaml=queries.configuration()))
 
     return router
 
 
 def decision_routes(queries: Queries) -> APIRouter:
-    """What was decided, and why."""
+    """Return the routes for decisions and explanations."""
     router = APIRouter(prefix="/api/v1", tags=["history"])
 
     @router.get("/decisions")
@@ -66,38 +67,38 @@ def decision_routes(queries: Queries) -> APIRouter:
         since: Instant = "", until: Instant = "", before: Annotated[int, Query(ge=0, le=_GREATEST)] = 0,
         limit: Limit = 100,
     ) -> Response:  # fmt: skip
-        """Decisions, newest first; of one model when its parts are given. before: `next` of a list, to go on."""
+        """List decisions, newest first. `before`: value of `next` in the previous response, for the next page."""
         given = [bool(part) for part in (project, pipeline, version)]
         if any(given) and not all(given):
-            return refusal(400, "a model is project, pipeline and version")
+            return refusal(400, "a model needs project, pipeline and version")
         try:
             first, last = _instant("since", since), _instant("until", until)
         except ValueError as error:
             return refusal(400, str(error))
         model = ModelKey(project, pipeline, version) if all(given) else None
-        which = DecisionFilter(model, rule, tuple(outcome), first, last, before, limit + 1)
-        found = queries.decisions(which)
-        following = found[limit - 1].id if len(found) > limit else None
-        return success({"decisions": [encode.decision(item) for item in found[:limit]], "next": following})
+        query = DecisionFilter(model, rule, tuple(outcome), first, last, before, limit + 1)
+        records = queries.decisions(query)
+        next_id = records[limit - 1].id if len(records) > limit else None
+        return success(structs.Decisions(decisions=[encode.decision(item) for item in records[:limit]], next=next_id))
 
     @router.get("/explain")
     def explain(project: str, pipeline: str, version: str, rule: str = "", at: Instant = "") -> Response:
-        """Why there was (no) request for a model, check by check; a past instant is re-computed from history."""
+        """Explain, check by check, why a request was sent or not; a past instant is recomputed from history."""
         try:
             instant = _instant("at", at)
         except ValueError as error:
             return refusal(400, str(error))
         try:
-            found = queries.explain(ModelKey(project, pipeline, version), rule, instant)
+            explanations = queries.explain(ModelKey(project, pipeline, version), rule, instant)
         except SourceError as error:
-            return refusal(503, f"history cannot be asked: {error}")
-        return success({"explanations": [encode.explanation(item) for item in found]})
+            return refusal(503, f"cannot query history: {error}")
+        return success(structs.Explanations(explanations=[encode.explanation(item) for item in explanations]))
 
     return router
 
 
 def request_routes(queries: Queries) -> APIRouter:
-    """What was asked for."""
+    """Return the routes for requests."""
     router = APIRouter(prefix="/api/v1", tags=["history"])
 
     @router.get("/requests")
@@ -106,19 +107,18 @@ def request_routes(queries: Queries) -> APIRouter:
         project: str = "", pipeline: str = "", version: str = "",
         limit: Limit = 100, after: str = "",
     ) -> Response:  # fmt: skip
-        """Requests, newest first. after: `next` of a list, to go on."""
-        found = queries.requests(RequestFilter(tuple(state), project, pipeline, version, limit + 1, after))
-        following = found[limit - 1].id if len(found) > limit else None
-        return success({"requests": [encode.request(item) for item in found[:limit]], "next": following})
+        """List requests, newest first. `after`: value of `next` in the previous response, for the next page."""
+        records = queries.requests(RequestFilter(tuple(state), project, pipeline, version, limit + 1, after))
+        next_id = records[limit - 1].id if len(records) > limit else None
+        return success(structs.Requests(requests=[encode.request(item) for item in records[:limit]], next=next_id))
 
     @router.get("/requests/{request_id}")
     def request(request_id: str) -> Response:
-        """One request with its deliveries."""
+        """Return one request with its deliveries."""
         record = queries.request(request_id)
         if record is None:
-            return refusal(404, f"there is no request {request_id!r}")
-        deliveries = [encode.delivery(item) for item in queries.deliveries(request_id)]
-        return success({**encode.request(record), "deliveries": deliveries})
+            return refusal(404, f"request {request_id!r} not found")
+        return success(encode.request_with_deliveries(record, queries.deliveries(request_id)))
 
     return router
 
@@ -130,6 +130,6 @@ def _instant(name: str, text: str) -> Timestamp:
         raise ValueError(f"{name}: {error}") from None
 
 
-def _is_of(model: ModelKey, project: str, pipeline: str, version: str) -> bool:
+def _matches(model: ModelKey, project: str, pipeline: str, version: str) -> bool:
     pairs = ((project, model.project), (pipeline, model.pipeline), (version, model.version))
-    return all(wanted in {"", found} for wanted, found in pairs)
+    return all(wanted in {"", actual} for wanted, actual in pairs)

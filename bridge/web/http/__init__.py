@@ -1,1 +1,1 @@
-"""HTTP server: sockets, TLS, authentication, request limits, response envelopes."""
+"""HTTP server: sockets, TLS, authentication, request limits and response envelopes."""

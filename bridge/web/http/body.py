@@ -1,4 +1,4 @@
-"""Reads what a client sends, within limits."""
+"""Reading of request bodies, with limits on size and time."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
-MAX_BODY = 1 << 20
+MAX_BODY = 1 << 20  # bytes
 BODY_SECONDS = 10.0
-_DISCARDED = 8 * MAX_BODY
+_MAX_DISCARDED = 8 * MAX_BODY  # bytes
 _DISCARD_SECONDS = 2.0
 
 
 class BodyError(Exception):
-    """A body is not taken. status: the HTTP status that says why."""
+    """Rejected request body. status: the HTTP status to answer with."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -23,7 +23,7 @@ class BodyError(Exception):
 
 
 async def read_body(headers: Mapping[str, str], receive: Receive) -> bytes:
-    """The whole body. BodyError when it is too long or too slow; ClientDisconnect when the client went away."""
+    """Return the whole body. Raises BodyError if it is too large or too slow, ClientDisconnect if the client left."""
     length = headers.get("content-length", "")
     if not length and "transfer-encoding" not in headers:
         return b""
@@ -35,23 +35,23 @@ async def read_body(headers: Mapping[str, str], receive: Receive) -> bytes:
     except TimeoutError:
         raise BodyError(408, f"the body did not arrive within {BODY_SECONDS:g} seconds") from None
     except BodyError:
-        # A connection that is closed with unread bytes is reset, and the client never sees why.
+        # Closing a connection with unread bytes resets it, and the client would never see the response.
         await _discard(receive)
         raise
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that hands out `body` again, then goes on with the real one."""
-    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+    """Return a `receive` that first returns `body`, and then the messages of the original `receive`."""
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def again() -> Message:
-        return waiting.pop() if waiting else await receive()
+    async def replayed() -> Message:
+        return pending.pop() if pending else await receive()
 
-    return again
+    return replayed
 
 
 def _too_long() -> BodyError:
-    return BodyError(413, f"a body has at most {MAX_BODY} bytes")
+    return BodyError(413, f"the body is larger than {MAX_BODY} bytes")
 
 
 async def _read(receive: Receive) -> bytes:
@@ -65,12 +65,12 @@ async def _read(receive: Receive) -> bytes:
 
 
 async def _discard(receive: Receive) -> None:
-    left, more = _DISCARDED, True
+    remaining, more = _MAX_DISCARDED, True
     try:
         async with asyncio.timeout(_DISCARD_SECONDS):
-            while more and left > 0:
+            while more and remaining > 0:
                 part, more = await _next(receive)
-                left -= len(part)
+                remaining -= len(part)
     except TimeoutError:
         return
 

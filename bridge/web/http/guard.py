@@ -1,4 +1,4 @@
-"""Stands before every handler: who may ask, who may change, how much may be sent."""
+"""Middleware before every handler: host names, authentication, cross-site protection and body limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bridge.net.hosts import EVERY_HOST, Hosts, host_of, refused
-from bridge.web.http.auth import BasicAuth, TooManyAttempts
+from bridge.web.http.auth import BasicAuth, TooManyAttemptsError
 from bridge.web.http.body import BodyError, read_body, replay
 from bridge.web.http.responses import refusal
 from bridge.web.http.settings import URL_FLAG, WebSettings
@@ -21,12 +21,13 @@ from bridge.web.http.web_config import WebConfig, WebConfigFile
 
 log = logging.getLogger(__name__)
 
+_CHALLENGE = {"WWW-Authenticate": 'Basic realm="retrain-bridge", charset="UTF-8"'}
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 STATUS_PATH = re.compile(r"/api/v1/requests/[^/]+/status")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",  # with "no-referrer" a browser hides the origin of our own forms from us
+    "Referrer-Policy": "same-origin",  # with "no-referrer" a browser omits the origin of the pages' own forms
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -35,12 +36,12 @@ _HEADERS = {
 
 
 class Guard:
-    """Pure ASGI, around the application. config: as the server was started with."""
+    """Pure ASGI middleware around the application. config: the web config at the start of the server."""
 
     def __init__(self, app: ASGIApp, settings: WebSettings, config: WebConfig) -> None:
         self._app = app
         self._settings = settings
-        self._certificates = config.client_certificates  # TLS stays as it was started
+        self._certificates = config.client_certificates  # TLS settings are fixed until a restart
         self._file = WebConfigFile(settings.web_config_file, config)
         self._auth = BasicAuth()
         self._hosts = Hosts([host_of(settings.external_url), settings.host, *settings.allowed_hosts])
@@ -49,26 +50,26 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answer = _Answer(send, without_body=scope["method"] == "HEAD")
+        response = _ResponseSender(send, without_body=scope["method"] == "HEAD")
         try:
-            await self._serve(self._below_prefix(scope), receive, answer)
+            await self._serve(self._normalized(scope), receive, response)
         except ClientDisconnect:
             return
         except Exception:
-            log.exception("a request failed", extra={"method": scope["method"], "path": scope["path"]})
-            if answer.started:
+            log.exception("HTTP request failed", extra={"method": scope["method"], "path": scope["path"]})
+            if response.started:
                 raise
-            await refusal(500, "an error that is in the log")(scope, receive, answer)
+            await refusal(500, "internal error; see the log of the bridge")(scope, receive, response)
 
-    def _below_prefix(self, scope: Scope) -> Scope:
-        """Without --web.external-url's path, whether or not a proxy took it off; HEAD as the GET that it is of."""
+    def _normalized(self, scope: Scope) -> Scope:
+        """Return the scope without the path of --web.external-url, if a proxy has not stripped it, and HEAD as GET."""
         prefix, path = self._settings.prefix, scope["path"]
         if prefix and (path == prefix or path.startswith(f"{prefix}/")):
             path = path.removeprefix(prefix) or "/"
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         return {**scope, "path": path, "method": method}
 
-    async def _serve(self, scope: Scope, receive: Receive, answer: Send) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, response: Send) -> None:
         request = Request(scope)
         problem = await self._problem(request)
         if problem is None:
@@ -77,20 +78,20 @@ class Guard:
             except BodyError as error:
                 problem = refusal(error.status, str(error), {"Connection": "close"})
         if problem is not None:
-            await problem(scope, receive, answer)
+            await problem(scope, receive, response)
         else:
-            await self._app(scope, replay(body, receive), answer)
+            await self._app(scope, replay(body, receive), response)
 
     async def _problem(self, request: Request) -> Response | None:
         host = request.headers.get("host", "")
-        if request.url.path not in EVERY_HOST and not self._hosts.knows(host):
+        if request.url.path not in EVERY_HOST and not self._hosts.allows(host):
             return refusal(421, refused(host, f" or {URL_FLAG}"))
         users = self._file.current().basic_auth_users
         problem = await self._signed_in(request, users) if users else None
         if problem is not None or request.method in SAFE:
             return problem
         if self._is_foreign(request):
-            return refusal(403, "changes are not taken from another site")
+            return refusal(403, "cross-site requests may not change anything")
         open_to_all = not users and not self._certificates
         return self._unprotected(request) if open_to_all and not self._settings.loopback else None
 
@@ -99,10 +100,10 @@ class Guard:
         try:
             if await self._auth.signed_in(request.headers.get("authorization", ""), users, address):
                 return None
-        except TooManyAttempts as error:
-            detail = f"too many attempts to sign in from this address; ask again in {error.seconds} s"
+        except TooManyAttemptsError as error:
+            detail = f"too many sign-in attempts from this address; retry in {error.seconds} s"
             return refusal(429, detail, {"Retry-After": str(error.seconds)})
-        return refusal(401, "sign in", {"WWW-Authenticate": 'Basic realm="retrain-bridge", charset="UTF-8"'})
+        return refusal(401, "authentication required", _CHALLENGE)
 
     def _is_foreign(self, request: Request) -> bool:
         if request.headers.get("sec-fetch-site", "none") not in {"same-origin", "none"}:
@@ -113,17 +114,17 @@ class Guard:
 
     @staticmethod
     def _unprotected(request: Request) -> Response | None:
-        if STATUS_PATH.fullmatch(request.url.path):  # its handler asks for a signature
+        if STATUS_PATH.fullmatch(request.url.path):  # the handler requires a signature
             return None
         return refusal(
             403,
-            "anyone on the network can reach this address, so changes are refused: set basic_auth_users or client "
-            "certificates in --web.config.file, or listen on 127.0.0.1",
+            "changes are refused because the server is reachable from the network without authentication: set "
+            "basic_auth_users or client certificates in --web.config.file, or listen on 127.0.0.1",
         )
 
 
-class _Answer:
-    """A `send` that adds the headers of every answer, and leaves out the body where only the head was asked for."""
+class _ResponseSender:
+    """ASGI `send` that adds the security headers, and omits the body of responses to HEAD."""
 
     def __init__(self, send: Send, *, without_body: bool) -> None:
         self._send = send

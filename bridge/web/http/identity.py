@@ -1,4 +1,4 @@
-"""Who asks: recorded with everything that people do."""
+"""Identity of the caller, recorded with every operator action."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastapi import Request
 
 
 def signed_in(request: Request) -> str:
-    """The user that the guard let in; "" when the server has no users of its own."""
+    """Return the authenticated user; "" if the server has no users."""
     kind, _, credentials = request.headers.get("authorization", "").partition(" ")
     if kind.lower() != "basic":
         return ""
@@ -19,6 +19,6 @@ def signed_in(request: Request) -> str:
         return ""
 
 
-def who(request: Request, said: str) -> str:
-    """The user that signed in; else who the caller says it is, else its address."""
-    return signed_in(request) or said or (request.client.host if request.client is not None else "unknown")
+def who(request: Request, claimed: str) -> str:
+    """Return the authenticated user, else the name that the caller claims, else its address."""
+    return signed_in(request) or claimed or (request.client.host if request.client is not None else "unknown")

@@ -1,4 +1,4 @@
-"""Where the web server listens, and under which address people reach it."""
+"""Settings of the web server: listen address, external URL, allowed host names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OVERVIEW, DECISIONS = "/d/retrain-bridge-overview", "/d/retrain-bridge-decisions
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a name or address is this machine's own; "" stands for every address and is not."""
+    """Return whether a name or address is loopback; "" stands for every address, and is not."""
     try:
         address = ip_address(host.strip("[]"))
     except ValueError:
@@ -29,10 +29,13 @@ def is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """listen: HOST:PORT, ":9095" is every address. external_url: where people reach the page. ConfigError if wrong.
+    """Settings from the command line. Raises ConfigError.
 
-    grafana_url: of the server that has the dashboards of grafana/, "" = there is none. allowed_hosts: names that the
-    server may be called by, besides those of external_url and of the machine.
+    listen: HOST:PORT; ":9095" listens on every address.
+    external_url: URL under which users reach the web pages.
+    web_config_file: file with TLS and users; None without one.
+    grafana_url: URL of the Grafana server with the dashboards of grafana/; "" without one.
+    allowed_hosts: host names to accept besides those of external_url and of this host.
     """
 
     listen: str = "127.0.0.1:9095"
@@ -59,28 +62,30 @@ class WebSettings:
 
     @property
     def host(self) -> str:
+        """Host to listen on; "" = every address."""
         return self.listen.rpartition(":")[0].strip("[]")
 
     @property
     def port(self) -> int:
+        """Port to listen on; 0 = any free port."""
         return int(self.listen.rpartition(":")[2])
 
     @property
     def loopback(self) -> bool:
-        """Whether only this machine reaches the server."""
+        """True if only this host can reach the server."""
         return is_loopback(self.host)
 
     def dashboard(self, model: ModelKey | None = None) -> str:
-        """The dashboard of all models, or of one and what was decided on it; "" without a Grafana server."""
+        """Return the URL of the overview dashboard, or of one model's decisions; "" without a Grafana server."""
         if not self.grafana_url:
             return ""
         page = OVERVIEW if model is None else DECISIONS
-        chosen = {} if model is None else {f"var-{name}": value for name, value in model.labels().items()}
-        return self.grafana_url.rstrip("/") + page + (f"?{urlencode(chosen)}" if chosen else "")
+        variables = {} if model is None else {f"var-{name}": value for name, value in model.labels().items()}
+        return self.grafana_url.rstrip("/") + page + (f"?{urlencode(variables)}" if variables else "")
 
     @property
     def prefix(self) -> str:
-        """The path of the external URL, without a slash at its end."""
+        """Path of the external URL, without a trailing slash."""
         return urlsplit(self.external_url).path.rstrip("/")
 
 

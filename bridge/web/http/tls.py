@@ -1,4 +1,4 @@
-"""The server's side of TLS; a renewed certificate is taken up without a restart."""
+"""Server-side TLS; a renewed certificate takes effect without a restart."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 
 
 def server_context(config: TlsServer, file: Path) -> ssl.SSLContext:
-    """The TLS context that the web config file `file` asks for. ConfigError names what cannot be used.
+    """Return the TLS context for the web config in `file`. Raises ConfigError.
 
-    Certificate and key are read again at the first handshake after they changed; the rest needs a restart.
+    Certificate and key are reloaded at the first handshake after a change; other settings need a restart.
     """
     context = _build(config, file)
     pair = (file.parent / config.cert_file, file.parent / config.key_file)
@@ -27,17 +27,17 @@ def server_context(config: TlsServer, file: Path) -> ssl.SSLContext:
 
     def renew(socket: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
         nonlocal seen, latest
-        found = stamp(*pair)
-        if found != seen:
+        current = stamp(*pair)
+        if current != seen:
             try:
                 latest = _build(config, file)
-                seen = found
-                log.info("certificate read again", extra={"file": str(pair[0])})
+                seen = current
+                log.info("certificate reloaded", extra={"file": str(pair[0])})
             except ConfigError as error:  # half written: the next handshake tries again
-                log.warning("certificate cannot be used, the former one stays", extra={"error": str(error)})
+                log.warning("cannot load certificate, keeping the previous one", extra={"error": str(error)})
         socket.context = latest
 
-    context.sni_callback = renew  # called for clients without a server name too
+    context.sni_callback = renew  # also called for clients without a server name
     return context
 
 
@@ -64,9 +64,9 @@ def _build(config: TlsServer, file: Path) -> ssl.SSLContext:
 
 
 def _no_password() -> str:
-    """Without it OpenSSL would ask on the terminal and the start would hang."""
+    """Return no password; without this callback OpenSSL would prompt on the terminal and block the start."""
     return ""
 
 
 def _problem(file: Path, key: str, what: str, error: OSError) -> Problem:
-    return Problem(str(file), 0, f"tls_server_config.{key}", f"{what} cannot be used: {error.strerror or error}")
+    return Problem(str(file), 0, f"tls_server_config.{key}", f"cannot use {what}: {error.strerror or error}")

@@ -1,4 +1,4 @@
-"""The web config file, exporter-toolkit's: TLS and basic auth; read again when it changes."""
+"""Web config file in the format of exporter-toolkit: TLS and basic auth; reloaded when it changes."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from bridge.net.files import read_text
 log = logging.getLogger(__name__)
 
 _BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
-_MAKE_ONE = "make one with: htpasswd -nBC 10 USER"
+_HOW_TO = "create one with: htpasswd -nBC 10 USER"
 CHECK_MOST = 2.0  # seconds
-_ALWAYS, _NEVER, _MEASURED = 12, 17, 6  # bcrypt costs: taken everywhere; refused above; that is measured
+_ALWAYS, _NEVER, _MEASURED = 12, 17, 6  # bcrypt costs: accepted up to; refused above; used for the measurement
 _NOT_VERIFIED = {"RequestClientCert", "RequireClientCert", "RequireAnyClientCert"}
 
 
@@ -44,7 +44,7 @@ class TlsServer(_Part):
     @classmethod
     def _verified(cls, value: object) -> object:
         if value in _NOT_VERIFIED:
-            raise ValueError(f"{value} takes a certificate without checking it; write RequireAndVerifyClientCert")
+            raise ValueError(f"{value} accepts certificates without verification; use RequireAndVerifyClientCert")
         return value
 
     @model_validator(mode="after")
@@ -52,28 +52,28 @@ class TlsServer(_Part):
         if self.client_auth_type != "NoClientCert" and not self.client_ca_file:
             raise ValueError(f"client_auth_type {self.client_auth_type} needs client_ca_file")
         if self.client_ca_file and self.client_auth_type == "NoClientCert":
-            raise ValueError("client_ca_file is not used unless client_auth_type is RequireAndVerifyClientCert")
+            raise ValueError("client_ca_file has no effect unless client_auth_type is RequireAndVerifyClientCert")
         return self
 
 
 def _user(name: str) -> str:
     if ":" in name or not name:
-        raise ValueError(f"{name!r} is not a user name: basic auth has no way to send it")
+        raise ValueError(f"{name!r} is not a valid user name for basic auth: it is empty or contains a colon")
     return name
 
 
 def _hash(text: str) -> str:
-    """Refuse what is not a bcrypt hash, or would keep everybody who signs in waiting."""
-    found = _BCRYPT.fullmatch(text)
-    if found is None:
-        raise ValueError(f"is not a bcrypt hash; {_MAKE_ONE}")
-    if not affordable(int(found[1])):
-        raise ValueError(f"bcrypt's cost {found[1]} takes more than {CHECK_MOST:g} s for one sign-in here; {_MAKE_ONE}")
+    """Return the hash. Raises ValueError if it is no bcrypt hash, or if one check of it takes too long."""
+    match = _BCRYPT.fullmatch(text)
+    if match is None:
+        raise ValueError(f"is not a bcrypt hash; {_HOW_TO}")
+    if not affordable(int(match[1])):
+        raise ValueError(f"bcrypt cost {match[1]} takes more than {CHECK_MOST:g} s per sign-in on this host; {_HOW_TO}")
     return text
 
 
 def affordable(cost: int) -> bool:
-    """Return whether one check takes at most CHECK_MOST seconds; measured only where it depends on the machine."""
+    """Return whether one check takes at most CHECK_MOST seconds; measured only if it depends on the host."""
     if cost <= _ALWAYS or cost > _NEVER:
         return cost <= _ALWAYS
     return _seconds_of_a_check() * 2.0 ** (cost - _MEASURED) <= CHECK_MOST
@@ -81,49 +81,49 @@ def affordable(cost: int) -> bool:
 
 @functools.cache
 def _seconds_of_a_check() -> float:
-    """Processor time at cost _MEASURED, the least of three: a busy machine refuses no file."""
+    """Return the CPU time of one check at cost _MEASURED: the minimum of three, so that load does not matter."""
     times = []
     for _ in range(3):
-        began = time.thread_time()
+        start = time.thread_time()
         bcrypt.hashpw(b"", bcrypt.gensalt(_MEASURED))
-        times.append(time.thread_time() - began)
+        times.append(time.thread_time() - start)
     return min(times)
 
 
 class WebConfig(_Part):
-    """The web config file."""
+    """Content of the web config file. basic_auth_users: bcrypt hash by user name."""
 
     tls_server_config: TlsServer | None = None
     basic_auth_users: dict[Annotated[str, AfterValidator(_user)], Annotated[str, AfterValidator(_hash)]] = {}
 
     @property
     def client_certificates(self) -> bool:
-        """Whether only clients with a certificate of ours get through."""
+        """True if only clients with a verified certificate can connect."""
         tls = self.tls_server_config
         return tls is not None and tls.client_auth_type == "RequireAndVerifyClientCert"
 
     @property
     def protects(self) -> bool:
-        """Whether strangers are kept out."""
+        """True if clients must authenticate."""
         return bool(self.basic_auth_users) or self.client_certificates
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe, and a key that is there twice is an error: of two hashes of a user one would be lost silently."""
+    """Safe loader that rejects duplicate keys: of two hashes for one user, one would be lost silently."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
             if str(key.value) in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"{key.value!r} is there twice", key.start_mark
+                    None, None, f"duplicate key {key.value!r}", key.start_mark
                 )  # fmt: skip
             seen.add(str(key.value))
         return super().construct_mapping(node, deep)
 
 
 def load_web_config(path: Path | None) -> WebConfig:
-    """The checked file; an empty one for no file. ConfigError with every problem."""
+    """Return the validated file; the defaults without a file. Raises ConfigError with every problem."""
     if path is None:
         return WebConfig()
     node, value = _read(path)
@@ -134,7 +134,7 @@ def load_web_config(path: Path | None) -> WebConfig:
 
 
 def _read(path: Path) -> tuple[yaml.Node, Any]:
-    """The file as YAML, with the places of its lines. One that holds nothing was emptied, or cut off."""
+    """Return the YAML node, which has the line numbers, and its value. Raises ConfigError, also for an empty file."""
     try:
         loader = _Loader(read_text(path))
         node = loader.get_single_node()
@@ -148,31 +148,31 @@ def _read(path: Path) -> tuple[yaml.Node, Any]:
         what = error.strerror if isinstance(error, OSError) else str(error)
         raise ConfigError([Problem(str(path), 0, "", f"cannot be read: {what}")]) from None
     if node is None or value is None:
-        message, hint = "holds nothing", "write {} to serve without TLS and users, or leave --web.config.file out"
+        message, hint = "is empty", "write {} to serve without TLS and users, or omit --web.config.file"
         raise ConfigError([Problem(str(path), 0, "", message, hint)])
     return node, value
 
 
 def _problem(path: Path, node: yaml.Node, item: dict[str, Any]) -> Problem:
-    where = [str(part) for part in item["loc"] if part != "[key]"]
-    line = _line(node, where)
+    key_path = [str(part) for part in item["loc"] if part != "[key]"]
+    line = _line(node, key_path)
     if item["type"] != "extra_forbidden":
-        return Problem(str(path), line, ".".join(where), item["msg"].removeprefix("Value error, "))
-    part: type[BaseModel] = TlsServer if where[:-1] else WebConfig
-    known = list(part.model_fields)
-    near = difflib.get_close_matches(where[-1], known, 1)
-    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-    return Problem(str(path), line, ".".join(where), "is not known", hint)
+        return Problem(str(path), line, ".".join(key_path), item["msg"].removeprefix("Value error, "))
+    part: type[BaseModel] = TlsServer if key_path[:-1] else WebConfig
+    valid = list(part.model_fields)
+    near = difflib.get_close_matches(key_path[-1], valid, 1)
+    hint = f"did you mean {near[0]}?" if near else f"valid keys: {', '.join(valid)}"
+    return Problem(str(path), line, ".".join(key_path), "unknown key", hint)
 
 
-def _line(node: yaml.Node, where: list[str]) -> int:
-    """The line of the key at `where`, or of the last one on the way to it that is there."""
+def _line(node: yaml.Node, key_path: list[str]) -> int:
+    """Return the line of the key at `key_path`, or of its nearest ancestor that exists."""
     line = node.start_mark.line + 1
-    for name in where:
-        found = [(key, value) for key, value in node.value if key.value == name] if _is_mapping(node) else []
-        if not found:
+    for name in key_path:
+        entries = [(key, value) for key, value in node.value if key.value == name] if _is_mapping(node) else []
+        if not entries:
             break
-        line, node = found[0][0].start_mark.line + 1, found[0][1]
+        line, node = entries[0][0].start_mark.line + 1, entries[0][1]
     return line
 
 
@@ -181,43 +181,45 @@ def _is_mapping(node: yaml.Node) -> bool:
 
 
 def stamp(*paths: Path) -> tuple[object, ...]:
-    """What differs when a file was changed or exchanged; a missing file is its own stamp."""
-    found: list[object] = []
+    """Return a value that changes when a file is changed, replaced or removed."""
+    stamps: list[object] = []
     for path in paths:
         try:
             status = path.stat()
         except OSError:
-            found.append(None)
+            stamps.append(None)
         else:
-            found.append((status.st_mtime_ns, status.st_size, status.st_ino))
-    return tuple(found)
+            stamps.append((status.st_mtime_ns, status.st_size, status.st_ino))
+    return tuple(stamps)
 
 
 class WebConfigFile:
-    """The file as it is now. One that became wrong is logged once, and what was in force before stays."""
+    """Present content of the file. If it becomes invalid, the error is logged once and the previous content stays."""
 
     def __init__(self, path: Path | None, config: WebConfig) -> None:
         self._path = path
         self._config = config
-        self._seen: tuple[object, ...] = ()  # so the first use reads it again: it may have changed since `config`
+        self._seen: tuple[object, ...] = ()  # the first use reloads: the file may have changed since `config`
 
     def current(self) -> WebConfig:
-        """Costs one stat when nothing changed."""
+        """Return the present content; costs one stat if the file has not changed."""
         if self._path is None:
             return self._config
-        found = stamp(self._path)
-        if found != self._seen:
-            self._seen = found
+        current = stamp(self._path)
+        if current != self._seen:
+            self._seen = current
             try:
                 self._config = self._load(self._path)
             except ConfigError as error:
-                log.error("web config file cannot be used, the former one stays in force", extra={"error": str(error)})  # noqa: TRY400 - says it all
+                log.error(  # noqa: TRY400 - the message is complete without a traceback
+                    "cannot load web config file, keeping the previous one", extra={"error": str(error)}
+                )
         return self._config
 
     def _load(self, path: Path) -> WebConfig:
-        """A file that lost its users was cut off on the way: the door stays shut until somebody starts it so."""
+        """Load the file. Raises ConfigError if it has lost all users: a truncated file must not open the server."""
         config = load_web_config(path)
         if self._config.basic_auth_users and not config.basic_auth_users:
-            message, hint = "has no users any more", "a restart would serve without them"
+            message, hint = "no longer lists any users", "restart to serve without users"
             raise ConfigError([Problem(str(path), 0, "basic_auth_users", message, hint)])
         return config

@@ -1,4 +1,4 @@
-"""What people look at: every page works without scripts; they add live updates and charts."""
+"""Web pages for users. Every page works without scripts; scripts add live updates and interactive charts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PAGES = (models, model, decisions, request_actions, requests, rules, silences, 
 
 
 def page_routes(site: Site) -> APIRouter:
-    """Every page, and the files that they load."""
+    """Return the routes of every page and of the static files."""
     router = APIRouter(include_in_schema=False)
     for page in _PAGES:
         router.include_router(page.routes(site))

@@ -1,4 +1,4 @@
-"""`/docs`: the API's operations from its OpenAPI document, each GET with a form that asks it; no script is needed."""
+"""`/docs`: the operations of the OpenAPI document, with a form for each GET; works without scripts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ _METHODS = ("get", "put", "post", "delete")
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A parameter or a member of a body. where: "path" | "query" | "body". kind: its type and limits, in words."""
+    """Parameter, or property of a request body.
+
+    where: "path", "query" or "body".
+    kind: type and limits, as text.
+    choices: the allowed values; empty if any value is allowed.
+    """
 
     name: str
     where: str
@@ -30,7 +35,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method of one path. answers: status and description."""
+    """One method of one path. answers: status and description of each response."""
 
     method: str
     path: str
@@ -40,58 +45,58 @@ class Operation:
 
     @property
     def id(self) -> str:
-        """Of its place in the page."""
+        """Id of the operation's element in the page."""
         return f"{self.method}{self.path}".translate(str.maketrans("/{}", "---"))
 
 
 def routes(site: Site) -> APIRouter:
-    """/docs/try leads to the operation that a form names: only to those of the document, so to nowhere else."""
+    """Return the routes of /docs, and of /docs/try, which redirects a form only to operations of the document."""
     router = APIRouter()
 
     @router.get("/docs")
-    def several(request: Request) -> Response:
-        found: dict[str, list[Operation]] = {}
+    def index(request: Request) -> Response:
+        groups: dict[str, list[Operation]] = {}
         for tag, operation in operations(request.app.openapi()):
-            found.setdefault(tag, []).append(operation)
-        return site.page("api_docs.html", live=False, groups=found)
+            groups.setdefault(tag, []).append(operation)
+        return site.page("api_docs.html", live=False, groups=groups)
 
     @router.get("/docs/try")
     def attempt(request: Request) -> Response:
-        asked = request.query_params
+        parameters = request.query_params
         for _, operation in operations(request.app.openapi()):
-            if operation.method == "get" and operation.path == asked.get("_path"):
-                return RedirectResponse(site.settings.prefix + _filled(operation, asked.multi_items()), 303)
-        return site.error(404, "No such operation", "the API has no GET of this path; /docs lists what it has")
+            if operation.method == "get" and operation.path == parameters.get("_path"):
+                return RedirectResponse(site.settings.prefix + _url(operation, parameters.multi_items()), 303)
+        return site.error(404, "Operation not found", "The API has no GET for this path; /docs lists all operations.")
 
     return router
 
 
-def _filled(operation: Operation, given: list[tuple[str, str]]) -> str:
-    """Path and query; what was left empty is left out."""
+def _url(operation: Operation, values: list[tuple[str, str]]) -> str:
+    """Return path and query of the operation with these values; empty ones are omitted from the query."""
     path, query = operation.path, list[tuple[str, str]]()
-    known = {field.name: field.where for field in operation.fields}
-    for name, value in given:
-        if known.get(name) == "path":
+    locations = {field.name: field.where for field in operation.fields}
+    for name, value in values:
+        if locations.get(name) == "path":
             path = path.replace(f"{{{name}}}", quote(value, safe="") or "-")
-        elif value and known.get(name) == "query":
+        elif value and locations.get(name) == "query":
             query.append((name, value))
     return path + (f"?{urlencode(query)}" if query else "")
 
 
 def operations(document: Json) -> Iterator[tuple[str, Operation]]:
-    """Every operation of an OpenAPI document with its first tag, in the document's order."""
+    """Yield the first tag and the operation, for every operation of an OpenAPI document in its order."""
     for path, item in document["paths"].items():
         for method in _METHODS:
             if method not in item:
                 continue
-            found = item[method]
-            fields = [_parameter(document, entry) for entry in found.get("parameters", ())]
-            content = found.get("requestBody", {}).get("content", {})
+            entry = item[method]
+            fields = [_parameter(document, parameter) for parameter in entry.get("parameters", ())]
+            content = entry.get("requestBody", {}).get("content", {})
             for body in content.values():
                 fields += _members(document, body.get("schema", {}))
-            answers = tuple((status, answer["description"]) for status, answer in found["responses"].items())
-            text = found.get("description") or found.get("summary", "")
-            yield (found.get("tags") or ["other"])[0], Operation(method, path, text, tuple(fields), answers)
+            answers = tuple((status, answer["description"]) for status, answer in entry["responses"].items())
+            text = entry.get("description") or entry.get("summary", "")
+            yield (entry.get("tags") or ["other"])[0], Operation(method, path, text, tuple(fields), answers)
 
 
 def _parameter(document: Json, entry: Json) -> Field:
@@ -100,33 +105,37 @@ def _parameter(document: Json, entry: Json) -> Field:
 
 def _members(document: Json, schema: Json) -> list[Field]:
     schema = _resolved(document, schema)
-    needed = schema.get("required", ())
+    required = schema.get("required", ())
     members = schema.get("properties", {}).items()
-    return [_field(document, name, "body", found, required=name in needed) for name, found in members]
+    return [_field(document, name, "body", member, required=name in required) for name, member in members]
 
 
 def _field(document: Json, name: str, where: str, schema: Json, *, required: bool) -> Field:
     schema = _resolved(document, schema)
-    several = schema.get("type") == "array"
-    one = _resolved(document, schema["items"]) if several else schema
-    choices = tuple(str(item) for item in one.get("enum", ()))
-    limits = [f"{word} {one[key]}" for key, word in _LIMITS.items() if key in one]
-    kind = ", ".join([str(one.get("type", "any")), *limits, *(["may be repeated"] if several else [])])
-    default = schema.get("default", "")
-    shown = str(default).lower() if isinstance(default, bool) else "" if isinstance(default, list) else str(default)
-    return Field(name, where, required, kind, shown, choices)
+    repeatable = schema.get("type") == "array"
+    item = _resolved(document, schema["items"]) if repeatable else schema
+    choices = tuple(str(value) for value in item.get("enum", ()))
+    limits = [f"{phrase} {item[key]}" for key, phrase in _LIMITS.items() if key in item]
+    kind = ", ".join([str(item.get("type", "any")), *limits, *(["repeatable"] if repeatable else [])])
+    return Field(name, where, required, kind, _default_text(schema.get("default", "")), choices)
 
 
-_LIMITS = {"minimum": "at least", "maximum": "at most", "maxLength": "characters at most", "format": "as"}
+def _default_text(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if isinstance(value, list) else str(value)
+
+
+_LIMITS = {"minimum": "minimum", "maximum": "maximum", "maxLength": "maximum length", "format": "format"}
 
 
 def _resolved(document: Json, schema: Json) -> Json:
-    """Behind a reference; of alternatives the first that is not null."""
+    """Resolve references; of several alternatives take the first that is not null."""
     while "$ref" in schema or "anyOf" in schema or "allOf" in schema:
         if "$ref" in schema:
             schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
         else:
-            some = schema.get("anyOf") or schema["allOf"]
-            found: Json = next((item for item in some if item.get("type") != "null"), {})
-            schema = {**{key: value for key, value in schema.items() if key == "default"}, **found}
+            alternatives = schema.get("anyOf") or schema["allOf"]
+            chosen: Json = next((item for item in alternatives if item.get("type") != "null"), {})
+            schema = {**{key: value for key, value in schema.items() if key == "default"}, **chosen}
     return schema

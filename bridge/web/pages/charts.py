@@ -1,4 +1,4 @@
-"""Pictures of what rules saw, as SVG made here: they need no script, and style themselves from the page's own sheet."""
+"""SVG charts of signals over time, drawn on the server: no script is needed, and the page's stylesheet applies."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from markupsafe import Markup
 from bridge.domain.times import Timestamp
 from bridge.engine.api.views import TrailView
 
-SPARK_SLOTS = 36  # some 350 bytes: 50 models with two rules each stay a small page
+SPARK_SLOTS = 36  # about 350 bytes: a page of 50 models with two rules each stays small
 _NEAR = 1e-6
 
 
 class Frame(NamedTuple):
-    """Where numbers lie in a picture. low, high: the numbers at its lower and upper edge."""
+    """Mapping of numbers to pixels. low, high: the numbers at the lower and upper edge of the chart."""
 
     width: int
     height: int
@@ -27,18 +27,18 @@ class Frame(NamedTuple):
     high: float
 
     def y(self, number: float) -> int:
-        """Pixels from above."""
+        """Return the distance from the top, in pixels."""
         span = self.high - self.low
         share = (number - self.low) / span if span > 0 else 0.5
         return round(2 + (1 - share) * (self.height - 4))
 
-    def x(self, place: int, count: int) -> int:
-        """Pixels from the left."""
-        return round(place * (self.width - 4) / max(count - 1, 1)) + 1
+    def x(self, index: int, count: int) -> int:
+        """Return the distance from the left of point `index` of `count`, in pixels."""
+        return round(index * (self.width - 4) / max(count - 1, 1)) + 1
 
 
 def spark(trail: TrailView | None) -> Markup:
-    """The last values as a line, and the limit where it is one of the value; nothing when there is no number."""
+    """Return a sparkline of the last values, with the limit if it applies to the value; empty without any number."""
     if trail is None:
         return Markup()
     values, limits = trail.value[-SPARK_SLOTS:], _limits(trail)[-SPARK_SLOTS:]
@@ -53,7 +53,7 @@ def spark(trail: TrailView | None) -> Markup:
 
 
 def picture(trail: TrailView) -> Markup:
-    """The whole trail: value, limit, what is usual, and when the rule fired; what is shown without scripts."""
+    """Return the static chart of a whole trail: value, limit, expected range, and pending and firing periods."""
     limits = _limits(trail)
     frame = _frame(720, 160, [*trail.value, *limits, *trail.lower, *trail.upper])
     if frame is None:
@@ -72,45 +72,46 @@ def picture(trail: TrailView) -> Markup:
 
 
 def data(trail: TrailView, marks: Sequence[tuple[int, str]] = ()) -> str:
-    """For the script that draws the trail: JSON, times in seconds, null where there is no number. marks: what happened.
+    """Return the trail as JSON for charts.js: times in seconds, null for missing numbers.
 
-    own: whether the statistic is another number than the value, and is to have a scale of its own.
+    marks: instant and label of each event to mark.
+    The key `own` is true if the statistic differs from the value, and so needs a scale of its own.
     """
     columns = {name: _numbers(getattr(trail, name)) for name in ("value", "lower", "upper", "threshold", "statistic")}
-    found = {
+    chart = {
         "slots": [slot / 1000 for slot in trail.slots], **columns, "state": list(trail.state), "own": own_scale(trail),
         "marks": [(at / 1000, text) for at, text in marks],
     }  # fmt: skip
-    return msgspec.json.encode(found).decode()
+    return msgspec.json.encode(chart).decode()
 
 
 def own_scale(trail: TrailView) -> bool:
-    """Whether the statistic, and so the limit, is another number than the value."""
+    """Return whether the statistic, to which the limit applies, differs from the value."""
     pairs = zip(trail.value, trail.statistic, strict=True)
-    return any(abs(value - made) > _NEAR * max(abs(value), 1e-12) for value, made in pairs)
+    return any(abs(value - statistic) > _NEAR * max(abs(value), 1e-12) for value, statistic in pairs)
 
 
 def extent(numbers: Sequence[float]) -> tuple[float, float] | None:
-    """The smallest and the greatest that there is; None of none."""
+    """Return the smallest and the largest finite number; None if there is none."""
     finite = [number for number in numbers if math.isfinite(number)]
     return (min(finite), max(finite)) if finite else None
 
 
 def first(trail: TrailView) -> Timestamp:
-    """The slot in which it first had a value; 0 = it never had one."""
-    known = (slot for slot, value in zip(trail.slots, trail.value, strict=True) if math.isfinite(value))
-    return next(known, 0)
+    """Return the first slot with a value; 0 if there is none."""
+    with_value = (slot for slot, value in zip(trail.slots, trail.value, strict=True) if math.isfinite(value))
+    return next(with_value, 0)
 
 
 def since(trail: TrailView, slot: Timestamp) -> TrailView:
-    """What was seen from `slot` on."""
-    place = bisect_left(trail.slots, slot)
-    return TrailView(*(getattr(trail, item.name)[place:] for item in fields(trail)))
+    """Return the part of the trail from `slot` on."""
+    index = bisect_left(trail.slots, slot)
+    return TrailView(*(getattr(trail, item.name)[index:] for item in fields(trail)))
 
 
 def _last(numbers: Sequence[float]) -> int:
-    """Where the last number is, -1 = there is none."""
-    return next((place for place in range(len(numbers) - 1, -1, -1) if math.isfinite(numbers[place])), -1)
+    """Return the index of the last finite number; -1 if there is none."""
+    return next((index for index in range(len(numbers) - 1, -1, -1) if math.isfinite(numbers[index])), -1)
 
 
 def _limits(trail: TrailView) -> Sequence[float]:
@@ -118,50 +119,50 @@ def _limits(trail: TrailView) -> Sequence[float]:
 
 
 def _frame(width: int, height: int, numbers: Sequence[float]) -> Frame | None:
-    found = extent(numbers)
-    return None if found is None else Frame(width, height, *found)
+    edges = extent(numbers)
+    return None if edges is None else Frame(width, height, *edges)
 
 
 def _line(numbers: Sequence[float], frame: Frame) -> str:
-    """A path with gaps where there is no number; a number alone is a dot."""
-    parts, pen = list[str](), False
-    for place, number in enumerate(numbers):
+    """Return an SVG path with gaps for missing numbers; an isolated number becomes a dot."""
+    parts, drawing = list[str](), False
+    for index, number in enumerate(numbers):
         if math.isfinite(number):
-            at = f"{frame.x(place, len(numbers))} {frame.y(number)}"
-            parts.append(f"L{at}" if pen else f"M{at}h0")
-        pen = math.isfinite(number)
+            point = f"{frame.x(index, len(numbers))} {frame.y(number)}"
+            parts.append(f"L{point}" if drawing else f"M{point}h0")
+        drawing = math.isfinite(number)
     return "".join(parts)
 
 
 def _bands(trail: TrailView, frame: Frame) -> Iterator[str]:
-    """Closed shapes between lower and upper, one for each stretch where both are known."""
+    """Yield a closed path between lower and upper for each stretch in which both are finite."""
     count = len(trail.slots)
     for known, begin, end in _runs([math.isfinite(a + b) for a, b in zip(trail.lower, trail.upper, strict=True)]):
         if known:
-            places = range(begin, end + 1)
-            above = [f"{frame.x(place, count)} {frame.y(trail.upper[place])}" for place in places]
-            below = [f"{frame.x(place, count)} {frame.y(trail.lower[place])}" for place in reversed(places)]
+            indexes = range(begin, end + 1)
+            above = [f"{frame.x(index, count)} {frame.y(trail.upper[index])}" for index in indexes]
+            below = [f"{frame.x(index, count)} {frame.y(trail.lower[index])}" for index in reversed(indexes)]
             yield "M" + "L".join(above + below) + "Z"
 
 
 def _phases(state: Sequence[int]) -> Iterator[tuple[str, int, int]]:
-    """Stretches in which the rule was pending or firing: name, first and last place."""
+    """Yield state name, first and last index of each stretch in which the rule was pending or firing."""
     for value, begin, end in _runs(state):
         if value:
             yield ("pending", "firing")[int(value) - 1], begin, end
 
 
 def _runs(values: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-    """Stretches of equal values: the value, first and last place."""
+    """Yield value, first and last index of each stretch of equal values."""
     begin = 0
-    for place in range(1, len(values) + 1):
-        if place == len(values) or values[place] != values[begin]:
-            yield values[begin], begin, place - 1
-            begin = place
+    for index in range(1, len(values) + 1):
+        if index == len(values) or values[index] != values[begin]:
+            yield values[begin], begin, index - 1
+            begin = index
 
 
 def _svg(name: str, frame: Frame, body: str) -> Markup:
-    return Markup(  # noqa: S704 - numbers and names of ours alone
+    return Markup(  # noqa: S704 - contains only numbers and constant names
         f'<svg class="{name}" viewBox="0 0 {frame.width} {frame.height}" aria-hidden="true">{body}</svg>'
     )
 

@@ -1,4 +1,4 @@
-"""What pages that act share: a form as it is sent, and what was done, in words that are ours alone."""
+"""Form parsing, and fixed confirmation messages, for pages that change something."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ FORM = "application/x-www-form-urlencoded"
 _FIELDS = 50
 LONGEST_NAME, LONGEST_NOTE = 200, 1000
 
-# The address of the page that one comes to holds a key of these, never a text: nobody can put words into a link.
-DONE = {
-    "approve": "The request is approved. It is sent when the other gates are open.",
-    "release": "The request is released: it is sent now, past every gate.",
-    "withdraw": "The request is withdrawn: nothing is sent, and its episode asks no more.",
-    "retry": "What waited for a retry is tried now.",
-    "redrive": "What was given up is queued again.",
-    "create": "The request is made.",
-    "pause": "The pause is recorded.",
+# A URL carries a key of this mapping, never the text, so that a link cannot inject a message.
+CONFIRMATIONS = {
+    "approve": "Request approved. It is sent when the other gates are open.",
+    "release": "Request released. It is sent now, bypassing every gate.",
+    "withdraw": "Request withdrawn. Nothing is sent, and its episode makes no further request.",
+    "retry": "Deliveries that waited for their next attempt are being retried.",
+    "redrive": "Dead deliveries are queued again.",
+    "create": "Request created.",
+    "pause": "Requests are paused.",
     "resume": "The pause has ended.",
-    "reload": "The configuration was read again and is in force.",
+    "reload": "The configuration was reloaded.",
 }
 
 
 async def form(request: Request) -> dict[str, str]:
-    """The fields of a form, the last of each name, without blanks at their ends. HTTPException 400 or 415."""
+    """Return the stripped fields of a form, the last value of each name. Raises HTTPException 400 or 415."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != FORM:
         raise HTTPException(415, f"send {FORM}")
     try:
         fields = parse_qs((await request.body()).decode(), keep_blank_values=True, max_num_fields=_FIELDS)
     except ValueError as error:
-        raise HTTPException(400, f"this is not a form: {error}") from None
-    found = {name: values[-1].strip() for name, values in fields.items()}
+        raise HTTPException(400, f"not a valid form: {error}") from None
+    values = {name: given[-1].strip() for name, given in fields.items()}
     for name, limit in (("by", LONGEST_NAME), ("note", LONGEST_NOTE), ("reason", LONGEST_NOTE)):
-        if len(found.get(name, "")) > limit:
+        if len(values.get(name, "")) > limit:
             raise HTTPException(400, f"{name}: at most {limit} characters")
-    return found
+    return values
 
 
-def done(key: str) -> str:
-    """What to tell people; "" for a key that is not ours."""
-    return DONE.get(key, "")
+def confirmation(key: str) -> str:
+    """Return the message for a key; "" for an unknown key."""
+    return CONFIRMATIONS.get(key, "")

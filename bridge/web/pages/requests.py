@@ -1,4 +1,4 @@
-"""`/requests`: those that wait for somebody, and all; `/requests/ID`: one, from its reason to whether it helped."""
+"""`/requests`: waiting requests, and all requests; `/requests/ID`: one request with its timeline and deliveries."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from bridge.domain.errors import StoreError
 from bridge.domain.request import RequestRecord, RequestState
 from bridge.domain.times import Timestamp
 from bridge.ports import DeliveryRecord, DeliveryState, RequestFilter
-from bridge.web.pages.forms import done
-from bridge.web.pages.site import Site, tried, words
+from bridge.web.pages.forms import confirmation
+from bridge.web.pages.site import Site, read, words
 
 SHOWN, WAITING = 50, 100
 _WAITING = (RequestState.AWAITING_APPROVAL, RequestState.HELD)
@@ -23,19 +23,19 @@ Name = Annotated[str, Query(max_length=500)]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something that happened to a request."""
+    """Event in the life of a request."""
 
     at: Timestamp
-    what: str
+    event: str
     text: str = ""
 
 
 def routes(site: Site) -> APIRouter:
-    """The list is filtered by state and by the exact parts of a model's name."""
+    """Return the routes. The list can be filtered by state and by the exact parts of a model's name."""
     router = APIRouter()
 
     @router.get("/requests")
-    def several(
+    def index(
         state: Annotated[list[str] | None, Query()] = None,
         project: Name = "",
         pipeline: Name = "",
@@ -43,17 +43,17 @@ def routes(site: Site) -> APIRouter:
         after: Name = "",
     ) -> HTMLResponse:
         states = tuple(item for item in RequestState if item.value in (state or ()))
-        which = RequestFilter(states, project, pipeline, version, SHOWN + 1, after)
+        query = RequestFilter(states, project, pipeline, version, SHOWN + 1, after)
         problems: list[str] = []
-        found = tried(lambda: site.queries.requests(which), problems)
-        waiting = tried(lambda: site.queries.requests(RequestFilter(_WAITING, limit=WAITING)), problems)
+        requests = read(lambda: site.queries.requests(query), problems)
+        waiting = read(lambda: site.queries.requests(RequestFilter(_WAITING, limit=WAITING)), problems)
         chosen = [item.value for item in states]
-        asked = {"state": chosen, "project": project, "pipeline": pipeline, "version": version}
+        filters = {"state": chosen, "project": project, "pipeline": pipeline, "version": version}
         return site.page(
-            "requests.html", found=found[:SHOWN], waiting=waiting, problems=problems, chosen=chosen, asked=asked,
-            filtered=any(asked.values()), states=[item.value for item in RequestState],
-            older=site.link("/requests", **asked, after=found[SHOWN - 1].id) if len(found) > SHOWN else "",
-            newest=site.link("/requests", **asked) if after else "",
+            "requests.html", requests=requests[:SHOWN], waiting=waiting, problems=problems, chosen=chosen,
+            filters=filters, filtered=any(filters.values()), states=[item.value for item in RequestState],
+            older=site.link("/requests", **filters, after=requests[SHOWN - 1].id) if len(requests) > SHOWN else "",
+            newest=site.link("/requests", **filters) if after else "",
         )  # fmt: skip
 
     @router.get("/requests/{request_id}")
@@ -61,17 +61,17 @@ def routes(site: Site) -> APIRouter:
         try:
             record = site.queries.request(request_id)
         except StoreError as error:
-            return site.error(503, "The store cannot be read", f"{error}; the page is worth another try")
+            return site.error(503, "Store unavailable", f"{error}. Try again later.")
         if record is None:
             return site.error(
-                404, "No such request", f"{request_id!r} is not known: it was never made, or so long ago that it is "
-                "no longer kept",
+                404, "Request not found", f"There is no request {request_id!r}: it does not exist, or is older than "
+                "the retention time.",
             )  # fmt: skip
         problems: list[str] = []
-        deliveries = tried(lambda: site.queries.deliveries(request_id), problems)
+        deliveries = read(lambda: site.queries.deliveries(request_id), problems)
         return site.page(
             "request.html", record=record, request=record.request, deliveries=deliveries, problems=problems,
-            story=story(record, deliveries), result=done(result), actions=actions(record, deliveries),
+            timeline=timeline(record, deliveries), result=confirmation(result), actions=actions(record, deliveries),
             sent=msgspec.json.format(msgspec.json.encode(record.request.to_json()), indent=2).decode(),
         )  # fmt: skip
 
@@ -79,26 +79,26 @@ def routes(site: Site) -> APIRouter:
 
 
 def actions(record: RequestRecord, deliveries: list[DeliveryRecord]) -> list[str]:
-    """What people may do with it as it stands."""
-    found = ["approve"] if record.state is RequestState.AWAITING_APPROVAL else []
+    """Return the actions that are possible in the present state."""
+    possible = ["approve"] if record.state is RequestState.AWAITING_APPROVAL else []
     if record.state.waiting:
-        found += ["release", "withdraw"]
+        possible += ["release", "withdraw"]
     if any(item.state is DeliveryState.RETRY for item in deliveries):
-        found.append("retry")
+        possible.append("retry")
     if any(item.state is DeliveryState.DEAD for item in deliveries):
-        found.append("redrive")
-    return found
+        possible.append("redrive")
+    return possible
 
 
-def story(record: RequestRecord, deliveries: list[DeliveryRecord]) -> list[Step]:
-    """What happened, oldest first; what holds it now comes last."""
+def timeline(record: RequestRecord, deliveries: list[DeliveryRecord]) -> list[Step]:
+    """Return the events of a request, oldest first."""
     request = record.request
-    steps = [Step(request.episode_start, "episode began"), Step(request.triggered_at, "triggered", request.reason)]
+    steps = [Step(request.episode_start, "episode started"), Step(request.triggered_at, "triggered", request.reason)]
     steps += [Step(act.at, act.what, f"by {act.who}" + (f": {act.note}" if act.note else "")) for act in record.acts]
     if record.sent_at:
-        steps.append(Step(record.sent_at, "sent", "to " + (", ".join(record.destinations) or "nobody")))
+        steps.append(Step(record.sent_at, "sent", "to " + (", ".join(record.destinations) or "no destination")))
     steps += [
-        Step(item.updated_at, "delivered", f"to {item.destination}, at attempt {item.attempts}")
+        Step(item.updated_at, "delivered", f"to {item.destination}, attempt {item.attempts}")
         for item in deliveries if item.state is DeliveryState.DELIVERED
     ]  # fmt: skip
     if record.ended_at:
@@ -106,5 +106,5 @@ def story(record: RequestRecord, deliveries: list[DeliveryRecord]) -> list[Step]
     elif record.state in {RequestState.ACCEPTED, RequestState.RUNNING}:
         steps.append(Step(record.updated_at, words(record.state.value), record.message))
     if record.verdict is not None:
-        steps.append(Step(record.verdict_at, "judged", words(record.verdict.value)))
+        steps.append(Step(record.verdict_at, "recovery verdict", words(record.verdict.value)))
     return sorted(steps, key=lambda step: step.at)

@@ -1,4 +1,4 @@
-"""`/rules`: every rule group, how its last evaluation went, and what its rules say, as Prometheus' own page does."""
+"""`/rules`: rule groups with their last evaluation, rules and alerts, like the rules page of Prometheus."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from starlette.responses import HTMLResponse
 
 from bridge.domain.request import RecoveryVerdict
 from bridge.engine.api.views import GroupView, RuleView
-from bridge.web.pages.site import Paging, Site, tried
+from bridge.web.pages.site import Paging, Site, read
 
 SHOWN, ALERTS = 30, 5
 STATES, HEALTHS = ("firing", "pending", "inactive"), ("ok", "err", "unknown")
 
 
 def routes(site: Site) -> APIRouter:
-    """q: words of the names of rule, group and file; state, health: which; page: from 1, of rules."""
+    """Return the routes. q: words of rule, group and file name; page: page number of the rules, from 1."""
     router = APIRouter()
 
     @router.get("/rules")
-    def several(
+    def index(
         q: Annotated[str, Query(max_length=500)] = "",
         state: Annotated[str, Query(max_length=20)] = "",
         health: Annotated[str, Query(max_length=20)] = "",
@@ -30,15 +30,15 @@ def routes(site: Site) -> APIRouter:
     ) -> HTMLResponse:
         groups, problems = site.queries.groups(alerts=ALERTS), list[str]()
         every = [rule for group in groups for rule in group.rules]
-        found = [rule for rule in every if _fits(rule, q.lower().split(), state, health)]
-        rules = found[(page - 1) * SHOWN : page * SHOWN]
-        verdicts = dict(tried(lambda: list(site.queries.verdicts().items()), problems))
+        matching = [rule for rule in every if _matches(rule, q.lower().split(), state, health)]
+        rules = matching[(page - 1) * SHOWN : page * SHOWN]
+        verdicts = dict(read(lambda: list(site.queries.verdicts().items()), problems))
         return site.page(
-            "rules.html", groups=_grouped(groups, rules), problems=problems, asked={"q": q, "state": state,
+            "rules.html", groups=_grouped(groups, rules), problems=problems, filters={"q": q, "state": state,
             "health": health}, filtered=bool(q or state or health), rules=len(every), states=STATES, healths=HEALTHS,
             failing=[rule for rule in every if rule.health == "err"],
             helped={name: _helped(counts) for name, counts in verdicts.items()},
-            paging=Paging(page, SHOWN, len(found) > page * SHOWN, len(found)),
+            paging=Paging(page, SHOWN, len(matching) > page * SHOWN, len(matching)),
             at_page=lambda number: site.link(
                 "/rules", q=q, state=state, health=health, page=number if number > 1 else ""
             ),
@@ -47,20 +47,20 @@ def routes(site: Site) -> APIRouter:
     return router
 
 
-def _fits(rule: RuleView, words: list[str], state: str, health: str) -> bool:
+def _matches(rule: RuleView, words: list[str], state: str, health: str) -> bool:
     name = f"{rule.name} {rule.group} {rule.file}".lower()
     return state in {"", rule.state} and health in {"", rule.health} and all(word in name for word in words)
 
 
 def _grouped(groups: list[GroupView], rules: list[RuleView]) -> list[GroupView]:
-    """The groups of these rules, each with only them."""
-    kept = {(rule.group, rule.name) for rule in rules}
-    found = [
-        replace(group, rules=[rule for rule in group.rules if (rule.group, rule.name) in kept]) for group in groups
+    """Return the groups reduced to these rules, without empty groups."""
+    names = {(rule.group, rule.name) for rule in rules}
+    reduced = [
+        replace(group, rules=[rule for rule in group.rules if (rule.group, rule.name) in names]) for group in groups
     ]
-    return [group for group in found if group.rules]
+    return [group for group in reduced if group.rules]
 
 
 def _helped(counts: Mapping[RecoveryVerdict, int]) -> str:
     total = sum(counts.values())
-    return f"of {total} retrainings that it led to, {counts.get(RecoveryVerdict.RECOVERED, 0)} helped" if total else ""
+    return f"{counts.get(RecoveryVerdict.RECOVERED, 0)} of {total} retrainings helped" if total else ""

@@ -1,4 +1,4 @@
-"""`/silences`: what keeps requests back because people want it: pauses of the bridge, silences of Alertmanager."""
+"""`/silences`: pauses of the bridge and silences of Alertmanager, both of which hold requests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bridge.domain.errors import RequestError, StoreError
 from bridge.domain.times import Duration
 from bridge.web.api.pauses import pause_length
 from bridge.web.http.identity import signed_in, who
-from bridge.web.pages.forms import done, form
+from bridge.web.pages.forms import confirmation, form
 from bridge.web.pages.site import Paging, Site
 
 SHOWN = 50
@@ -20,15 +20,15 @@ Name = Annotated[str, Query(max_length=200)]
 
 
 def routes(site: Site) -> APIRouter:
-    """The list, and what people do about pauses: /pause makes one, /resume ends one; both are confirmed first."""
+    """Return the routes: the list, /pause to start a pause, and /resume to end one; both are confirmed first."""
     router = APIRouter()
 
     @router.get("/silences")
-    def several(page: Annotated[int, Query(ge=1, le=100_000)] = 1, result: str = "") -> HTMLResponse:
-        found = site.queries.silences((page - 1) * SHOWN, SHOWN)
-        total = found.total if found else 0
+    def index(page: Annotated[int, Query(ge=1, le=100_000)] = 1, result: str = "") -> HTMLResponse:
+        view = site.queries.silences((page - 1) * SHOWN, SHOWN)
+        total = view.total if view else 0
         return site.page(
-            "silences.html", found=found, pauses=site.commands.pauses(), result=done(result),
+            "silences.html", view=view, pauses=site.commands.pauses(), result=confirmation(result),
             paging=Paging(page, SHOWN, page * SHOWN < total, total),
             at_page=lambda number: site.link("/silences", page=number if number > 1 else ""),
         )  # fmt: skip
@@ -53,28 +53,28 @@ def routes(site: Site) -> APIRouter:
 
 
 def _page(
-    site: Site, request: Request, asked: dict[str, str], status: int = 200, problem: str = "", *, ends: bool = False
+    site: Site, request: Request, values: dict[str, str], status: int = 200, problem: str = "", *, ends: bool = False
 ) -> Response:
     user = signed_in(request)
-    return site.page("pause.html", status, live=False, asked=asked, ends=ends, user=user, problem=problem)
+    return site.page("pause.html", status, live=False, values=values, ends=ends, user=user, problem=problem)
 
 
-def _act(site: Site, request: Request, asked: dict[str, str], *, ends: bool = False) -> Response:
-    project, pipeline = asked.get("project", ""), asked.get("pipeline", "")
+def _act(site: Site, request: Request, values: dict[str, str], *, ends: bool = False) -> Response:
+    project, pipeline = values.get("project", ""), values.get("pipeline", "")
     try:
-        length = 0 if ends else _length(asked.get("duration", ""), project, pipeline)
-        site.commands.pause(project, pipeline, length, who(request, asked.get("by", "")), asked.get("note", ""))
+        length = 0 if ends else _length(values.get("duration", ""), project, pipeline)
+        site.commands.pause(project, pipeline, length, who(request, values.get("by", "")), values.get("note", ""))
     except ValueError as error:
-        return _page(site, request, asked, 400, str(error))
+        return _page(site, request, values, 400, str(error))
     except RequestError as error:
-        return site.error(409, "Nothing was changed", str(error))
+        return site.error(409, "Nothing changed", str(error))
     except StoreError as error:
-        return site.error(503, "Nothing was changed", f"the store cannot be written: {error}")
+        return site.error(503, "Nothing changed", f"Cannot write to the store: {error}")
     return RedirectResponse(site.link("/silences", result="resume" if ends else "pause"), 303)
 
 
 def _length(duration: str, project: str, pipeline: str) -> Duration:
     length = pause_length(duration, project, pipeline)
     if not length:
-        raise ValueError("duration: a pause lasts longer than nothing, for example 1h")
+        raise ValueError("duration: must be greater than 0, for example 1h")
     return length

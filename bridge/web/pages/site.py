@@ -1,4 +1,4 @@
-"""What all pages share: templates, words for instants and numbers, links to each other."""
+"""Shared parts of all pages: templates, formatting of times and numbers, links."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """now: the present instant. Every page is rendered by `page`."""
+    """Renderer of all pages. now: returns the present instant."""
 
     queries: Queries
     commands: Commands
@@ -48,36 +48,44 @@ class Site:
         }  # fmt: skip
         object.__setattr__(self, "_templates", templates)
 
-    def page(self, name: str, status: int = 200, *, live: bool = True, **found: object) -> HTMLResponse:
-        """A page from templates/`name`. live: it renews itself while somebody looks at it."""
+    def page(self, name: str, status: int = 200, *, live: bool = True, **values: object) -> HTMLResponse:
+        """Return the page of templates/`name` with these values. live: update it while it is visible."""
         text = self._templates.get_template(name).render(
-            **found, ready=self.queries.ready(), at=self.now(), live=LIVE_SECONDS if live else 0
+            **values, ready=self.queries.ready(), at=self.now(), live=LIVE_SECONDS if live else 0
         )
         return HTMLResponse(text, status)
 
     def error(self, status: int, title: str, text: str) -> HTMLResponse:
-        """A page that says what went wrong, and what would be right."""
+        """Return an error page. text: the cause, and how to fix it."""
         return self.page("error.html", status, live=False, title=title, text=text)
 
     def link(self, path: str, **query: object) -> str:
-        """The address of a page; parts of the query that are empty are left out."""
-        kept = {name: value for name, value in query.items() if value or value == 0}
-        return self.settings.prefix + path + (f"?{urlencode(kept, doseq=True)}" if kept else "")
+        """Return the URL of a page, without empty parts of the query."""
+        parameters = {name: value for name, value in query.items() if value or value == 0}
+        return self.settings.prefix + path + (f"?{urlencode(parameters, doseq=True)}" if parameters else "")
 
     def model_link(self, model: ModelKey) -> str:
-        """Every part of the name is in it, also one that is empty."""
+        """Return the URL of the model's page; it includes every label, even an empty one."""
         return f"{self.settings.prefix}/model?{urlencode(model.labels())}"
 
     def decision_link(self, decision: Decision) -> str:
+        """Return the URL of the decision's page."""
         return f"{self.settings.prefix}/decisions/{decision.id}"
 
     def request_link(self, request_id: str) -> str:
+        """Return the URL of the request's page."""
         return f"{self.settings.prefix}/requests/{quote(request_id, safe='')}"
 
 
 @dataclass(frozen=True, slots=True)
 class Paging:
-    """Where one is in a list. page: from 1. more: whether there is a next page."""
+    """Position in a paginated list.
+
+    page: number of this page, from 1.
+    size: items per page.
+    more: whether there is a next page.
+    total: number of all items; None if unknown.
+    """
 
     page: int
     size: int
@@ -86,36 +94,36 @@ class Paging:
 
     @property
     def first(self) -> int:
-        """The number of the first row shown, from 1."""
+        """Number of the first row of this page, from 1."""
         return (self.page - 1) * self.size + 1
 
 
-def tried(ask: Callable[[], list[T]], problems: list[str]) -> list[T]:
-    """What is asked for; when the store or Prometheus cannot be read, nothing, and the reason among `problems`."""
+def read(query: Callable[[], list[T]], problems: list[str]) -> list[T]:
+    """Return the result of `query`; if the store or Prometheus fails, return [] and append the error to `problems`."""
     try:
-        return ask()
+        return query()
     except (StoreError, SourceError) as error:
-        text = f"Not all can be shown: {error}"
+        text = f"This page is incomplete: {error}"
         if text not in problems:
             problems.append(text)
         return []
 
 
 def when(instant: Timestamp) -> str:
-    """Date and time to the second, UTC; a dash for what has not happened."""
+    """Format date and time in UTC, to the second; 0 as a dash."""
     return rfc3339(instant)[:19].replace("T", " ") if instant else "-"
 
 
 def figure(value: float | None) -> str:
-    """A number for people: six digits are enough; a dash where there is none."""
+    """Format a number with six significant digits; None and NaN as a dash."""
     return "-" if value is None or math.isnan(value) else f"{value:.6g}"
 
 
 def duration(length: Duration) -> str:
-    """As Prometheus writes it; a dash for none."""
+    """Format a duration as Prometheus does; 0 as a dash."""
     return format_duration(length) if length else "-"
 
 
 def words(text: str) -> str:
-    """A name of the code as people write it."""
+    """Replace the underscores of an identifier by spaces."""
     return text.replace("_", " ")

@@ -1,4 +1,4 @@
-"""`/status`: how the bridge itself is: readiness, evaluations, queues, and the configuration in force."""
+"""`/status`: status of the bridge itself: evaluations, delivery queues and the configuration in force."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from fastapi import APIRouter
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from bridge.domain.times import Timestamp
-from bridge.web.pages.forms import done
-from bridge.web.pages.site import Site, tried
+from bridge.web.pages.forms import confirmation
+from bridge.web.pages.site import Site, read
 
-LATE = 3  # intervals without an evaluation after which a group is called late
+LATE = 3  # intervals without an evaluation after which a group counts as late
 
 
 def routes(site: Site) -> APIRouter:
-    """And the reload of the configuration, confirmed first."""
+    """Return the routes: the page, and the reload of the configuration, which is confirmed first."""
     router, since = APIRouter(), site.now()
 
     @router.get("/status")
     def status(result: str = "") -> HTMLResponse:
-        return _page(site, since, done(result))
+        return _page(site, since, confirmation(result))
 
     @router.get("/reload")
     def confirm() -> HTMLResponse:
@@ -28,9 +28,9 @@ def routes(site: Site) -> APIRouter:
 
     @router.post("/reload")
     def reload() -> Response:
-        answer = site.commands.reload()
-        if not answer.ok:
-            return site.page("reload.html", 409, live=False, problem=answer.message)
+        outcome = site.commands.reload()
+        if not outcome.ok:
+            return site.page("reload.html", 409, live=False, problem=outcome.message)
         return RedirectResponse(site.link("/status", result="reload"), 303)
 
     return router
@@ -42,7 +42,7 @@ def _page(site: Site, since: Timestamp, result: str) -> HTMLResponse:
     return site.page(
         "status.html", result=result, problems=problems, since=since, python=platform.python_version(),
         groups=[(name, last, interval, _late(last or since, interval, now)) for name, last, interval in groups],
-        queues=tried(lambda: sorted(queries.queue_depths().items()), problems),
+        queues=read(lambda: sorted(queries.queue_depths().items()), problems),
         requests=queries.request_counts(), models=queries.model_counts(), configuration=queries.configuration(),
     )  # fmt: skip
 

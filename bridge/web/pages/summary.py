@@ -1,4 +1,4 @@
-"""How a model is, in words: one sentence on its state, and its episodes with what was asked in them."""
+"""Summary of a model in words, and its history of episodes and requests."""
 
 from __future__ import annotations
 
@@ -11,69 +11,73 @@ from bridge.engine.api.views import ModelState, ModelView, SignalView, TrailView
 from bridge.web.pages.charts import own_scale
 from bridge.web.pages.site import figure, when, words
 
-_TOLD = 3  # rules that the sentence names
+_NAMED = 3  # rules that the summary names
 
 
 @dataclass(frozen=True, slots=True)
-class Lived:
-    """An episode and one request of it. record None: nothing was asked; episode None: asked by hand, or forgotten."""
+class HistoryRow:
+    """Episode with one of its requests.
+
+    episode: None if the request was created by hand, or its episode is no longer stored.
+    record: None if the episode has no request.
+    """
 
     episode: Episode | None
     record: RequestRecord | None
 
     @property
     def _at(self) -> tuple[int, int]:
-        began = self.episode.started_at if self.episode is not None else 0
-        asked = self.record.request.triggered_at if self.record is not None else 0
-        return began or asked, asked
+        started = self.episode.started_at if self.episode is not None else 0
+        triggered = self.record.request.triggered_at if self.record is not None else 0
+        return started or triggered, triggered
 
 
-def lived(episodes: Sequence[Episode], requests: Sequence[RequestRecord]) -> list[Lived]:
-    """The newest first; an episode with several requests is there once for each."""
-    known = {episode.started_at: episode for episode in episodes}
-    found = [Lived(known.get(record.request.episode_start), record) for record in requests]
-    asked = {record.request.episode_start for record in requests}
-    found += [Lived(episode, None) for start, episode in known.items() if start not in asked]
-    return sorted(found, key=lambda item: item._at, reverse=True)
+def history(episodes: Sequence[Episode], requests: Sequence[RequestRecord]) -> list[HistoryRow]:
+    """Return the rows, newest first; an episode with several requests has one row for each."""
+    by_start = {episode.started_at: episode for episode in episodes}
+    rows = [HistoryRow(by_start.get(record.request.episode_start), record) for record in requests]
+    with_request = {record.request.episode_start for record in requests}
+    rows += [HistoryRow(episode, None) for start, episode in by_start.items() if start not in with_request]
+    return sorted(rows, key=lambda row: row._at, reverse=True)
 
 
 def sentence(view: ModelView, requests: Sequence[RequestRecord], trails: Mapping[str, TrailView]) -> str:
-    """How the model is, since when and why, and what is being done about it."""
+    """Describe the active rules of the model, since when and why, and the latest request."""
     active = sorted((item for item in view.signals if item.active_at), key=lambda item: item.active_at)
-    parts = [_active(item, trails.get(item.rule)) for item in active[:_TOLD]]
+    parts = [_active(item, trails.get(item.rule)) for item in active[:_NAMED]]
     if len(active) > len(parts):
-        parts.append(f"{len(active) - len(parts)} more rules are not at rest.")
+        parts.append(f"{len(active) - len(parts)} more rules are pending or firing.")
     if not active:
-        blind = view.state is ModelState.NO_DATA
-        parts.append("No rule can judge it now." if blind else "No rule is pending or firing.")
-    return " ".join([*parts, *(_asked(requests[0]) if requests else ())])
+        no_data = view.state is ModelState.NO_DATA
+        parts.append("No rule has data for this model." if no_data else "No rule is pending or firing.")
+    return " ".join([*parts, *(_latest(requests[0]) if requests else ())])
 
 
 def _active(item: SignalView, trail: TrailView | None) -> str:
-    """Why a rule is not at rest."""
+    """Describe why a rule is pending or firing."""
     unit = f" {item.unit}" if item.unit else ""
     known = item.cause == "none"
-    seen = f"{item.signal} {'is' if known else 'was last'} {figure(item.value)}{unit}{_against(item, trail)}"
-    doubt = "" if known else f", and now it is {item.verdict} ({words(item.cause)})"
-    return f"{item.rule} is {item.state}; since {when(item.active_at)} UTC {seen}{doubt}."
+    reading = f"{item.signal} {'is' if known else 'was last'} {figure(item.value)}{unit}{_comparison(item, trail)}"
+    doubt = "" if known else f", and is now {item.verdict} ({words(item.cause)})"
+    return f"{item.rule} is {item.state} since {when(item.active_at)} UTC: {reading}{doubt}."
 
 
-def _against(item: SignalView, trail: TrailView | None) -> str:
-    """On which side of its limit; of a limit on another number, that number as well."""
+def _comparison(item: SignalView, trail: TrailView | None) -> str:
+    """Compare the value with its limit; if the limit applies to a separate statistic, include that statistic."""
     if math.isnan(item.threshold):
         return ""
     if trail is not None and own_scale(trail):
-        made = next((number for number in reversed(trail.statistic) if math.isfinite(number)), math.nan)
-        return f", its statistic {figure(made)} with the limit {figure(item.threshold)}"
+        statistic = next((number for number in reversed(trail.statistic) if math.isfinite(number)), math.nan)
+        return f", its statistic {figure(statistic)} (limit {figure(item.threshold)})"
     side = "above" if item.value > item.threshold else "below" if item.value < item.threshold else "at"
     return f", {side} {figure(item.threshold)}"
 
 
-def _asked(record: RequestRecord) -> list[str]:
-    """What became of the latest request."""
+def _latest(record: RequestRecord) -> list[str]:
+    """Describe the state of the latest request."""
     hold = f" by {words(record.hold.value)}" if record.hold is not None and record.state.value == "held" else ""
     if not record.state.terminal:
-        return [f"A request is {words(record.state.value)}{hold} since {when(record.updated_at)} UTC."]
-    made = f", and made version {record.new_version}" if record.new_version else ""
-    judged = f"; it was judged {words(record.verdict.value)}" if record.verdict is not None else ""
-    return [f"The last request ended as {words(record.state.value)} at {when(record.ended_at)} UTC{made}{judged}."]
+        return [f"Latest request: {words(record.state.value)}{hold} since {when(record.updated_at)} UTC."]
+    version = f", new version {record.new_version}" if record.new_version else ""
+    verdict = f"; recovery verdict: {words(record.verdict.value)}" if record.verdict is not None else ""
+    return [f"Latest request: {words(record.state.value)} at {when(record.ended_at)} UTC{version}{verdict}."]

@@ -1,12 +1,12 @@
-// Renews what a page shows while somebody looks at it. Without this script a page is as it was loaded.
+// Live updates of the page content while the page is visible. Without this script the page stays as loaded.
 "use strict";
 
 (() => {
   const seconds = Number(document.body.dataset.live);
-  const place = document.getElementById("live");
-  if (!seconds || !place) return;
+  const controls = document.getElementById("live");
+  if (!seconds || !controls) return;
 
-  const LIMIT = 10_000; // ms that an answer may take
+  const TIMEOUT = 10_000; // ms per update
   let paused = false;
   let busy = false;
 
@@ -15,7 +15,7 @@
   button.className = "plain";
   const note = document.createElement("span");
   note.setAttribute("role", "status");
-  place.append(button, " ", note);
+  controls.append(button, " ", note);
 
   function label() {
     button.textContent = paused ? "Resume updates" : "Pause updates";
@@ -28,32 +28,32 @@
     if (!paused) void renew();
   });
 
-  // Somebody is typing, choosing or marking text: what they do must not vanish below their hands.
+  // Do not replace content while the user types, chooses an option or selects text.
   function isInUse(content) {
     const active = document.activeElement;
     if (content.contains(active) && active.matches("input, select, textarea")) return true;
-    const marked = document.getSelection();
-    return !!marked && !marked.isCollapsed && content.contains(marked.anchorNode);
+    const selection = document.getSelection();
+    return !!selection && !selection.isCollapsed && content.contains(selection.anchorNode);
   }
 
-  // A link or button keeps the focus, and a section stays open, over a renewal.
-  function signOf(element) {
+  // Identity of an element across updates: links and buttons keep the focus, and sections stay open.
+  function identityOf(element) {
     return element.id || element.getAttribute("href") || element.textContent.trim();
   }
 
   function swap(content, fresh) {
     const active = content.contains(document.activeElement) ? document.activeElement : null;
-    const sign = active && signOf(active);
-    const open = [...content.querySelectorAll("details[open]")].map(signOf);
+    const focused = active && identityOf(active);
+    const open = [...content.querySelectorAll("details[open]")].map(identityOf);
     const [x, y] = [window.scrollX, window.scrollY];
     document.dispatchEvent(new Event("renewing"));
     content.replaceChildren(...fresh.childNodes);
     for (const details of content.querySelectorAll("details")) {
-      if (open.includes(signOf(details))) details.open = true;
+      if (open.includes(identityOf(details))) details.open = true;
     }
-    if (sign) {
-      const again = [...content.querySelectorAll("a, button, summary")].find((item) => signOf(item) === sign);
-      again?.focus({ preventScroll: true });
+    if (focused) {
+      const target = [...content.querySelectorAll("a, button, summary")].find((item) => identityOf(item) === focused);
+      target?.focus({ preventScroll: true });
     }
     window.scrollTo(x, y);
     document.dispatchEvent(new Event("renewed"));
@@ -64,19 +64,19 @@
     if (busy || paused || document.hidden || isInUse(content)) return;
     busy = true;
     try {
-      const answer = await fetch(location.href, {
-        cache: "no-store", headers: { Accept: "text/html" }, signal: AbortSignal.timeout(LIMIT),
+      const response = await fetch(location.href, {
+        cache: "no-store", headers: { Accept: "text/html" }, signal: AbortSignal.timeout(TIMEOUT),
       });
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const page = new DOMParser().parseFromString(await response.text(), "text/html");
       const fresh = page.getElementById("content");
-      if (!fresh) throw new Error(`HTTP ${answer.status}`);
+      if (!fresh) throw new Error(`HTTP ${response.status}`);
       if (!paused && !isInUse(content)) {
         document.title = page.title;
         swap(content, fresh);
       }
       if (note.textContent) note.textContent = "";
     } catch (error) {
-      const text = `The bridge does not answer (${error.message}). What you see is old; it is tried again.`;
+      const text = `The bridge is not responding (${error.message}). This page may be out of date; retrying.`;
       if (note.textContent !== text) note.textContent = text;
     } finally {
       busy = false;

@@ -1,8 +1,8 @@
-// Draws what rules saw of a model. Without this script the pictures that the server made stay.
+// Interactive charts of the signals of a model. Without this script the SVG from the server stays.
 "use strict";
 
 (() => {
-  const drawn = new Map(); // figure's id -> {plot, data}
+  const drawn = new Map(); // figure id -> {plot, data}
   const HEIGHT = 220;
 
   function colour(name) {
@@ -14,19 +14,19 @@
   }
 
   function columns(data) {
-    const found = [data.slots, data.value, data.threshold];
-    if (data.own) found.push(data.statistic);
-    if (hasBand(data)) found.push(data.lower, data.upper);
-    return found;
+    const series = [data.slots, data.value, data.threshold];
+    if (data.own) series.push(data.statistic);
+    if (hasBand(data)) series.push(data.lower, data.upper);
+    return series;
   }
 
-  // Behind the lines: when the rule was pending or firing. Before them: what happened to requests.
+  // Background: periods in which the rule was pending or firing. Foreground: events of requests.
   function shade(plot, data) {
     const { ctx, bbox } = plot;
-    data.state.forEach((state, place) => {
+    data.state.forEach((state, index) => {
       if (!state) return;
-      const left = plot.valToPos(data.slots[place], "x", true);
-      const next = data.slots[place + 1] ?? data.slots[place];
+      const left = plot.valToPos(data.slots[index], "x", true);
+      const next = data.slots[index + 1] ?? data.slots[index];
       const right = Math.max(plot.valToPos(next, "x", true), left + 2);
       ctx.save();
       ctx.globalAlpha = state === 2 ? 0.14 : 0.08;
@@ -36,19 +36,19 @@
     });
   }
 
-  // What happened in the same moment is one mark; labels of neighbours are on rows of their own.
-  function together(marks) {
-    const found = new Map();
+  // Merge events of the same instant into one mark.
+  function merge(marks) {
+    const merged = new Map();
     for (const [at, text] of [...marks].sort((a, b) => a[0] - b[0])) {
-      found.set(at, found.has(at) ? `${found.get(at)}, ${text}` : text);
+      merged.set(at, merged.has(at) ? `${merged.get(at)}, ${text}` : text);
     }
-    return [...found];
+    return [...merged];
   }
 
   function mark(plot, data) {
     const { ctx, bbox } = plot;
-    let row = 0;
-    for (const [at, text] of together(data.marks)) {
+    let row = 0; // neighbouring labels are on different rows
+    for (const [at, text] of merge(data.marks)) {
       const x = plot.valToPos(at, "x", true);
       if (x < bbox.left || x > bbox.left + bbox.width) continue;
       ctx.save();
@@ -63,13 +63,13 @@
       ctx.textBaseline = "alphabetic";
       const wide = ctx.measureText(text).width;
       const room = x + wide + 8 < bbox.left + bbox.width;
-      const place = [text, room ? x + 4 : x - wide - 4, bbox.top + (14 + 14 * (row++ % 4)) * devicePixelRatio];
+      const label = [text, room ? x + 4 : x - wide - 4, bbox.top + (14 + 14 * (row++ % 4)) * devicePixelRatio];
       ctx.setLineDash([]);
       ctx.strokeStyle = colour("--ground");
       ctx.lineWidth = 4 * devicePixelRatio;
       ctx.lineJoin = "round";
-      ctx.strokeText(...place); // lines below the text do not make it unreadable
-      ctx.fillText(...place);
+      ctx.strokeText(...label); // an outline keeps the text readable above lines
+      ctx.fillText(...label);
       ctx.restore();
     }
   }
@@ -93,7 +93,7 @@
     const series = [
       { value: (_, v) => (v === null ? "-" : `${new Date(v * 1000).toISOString().slice(0, 19).replace("T", " ")} UTC`), label: "time" },
       line(unit ? `value (${unit})` : "value", "--link", { width: 2 }),
-      line(data.own ? "limit of the statistic" : "limit", "--bad", { scale, dash: [6, 4], points: { show: false } }),
+      line(data.own ? "statistic limit" : "limit", "--bad", { scale, dash: [6, 4], points: { show: false } }),
     ];
     const axes = [{ ...axis, size: 34, values: (_, splits, __, ___, incr) => splits.map((at) => clock(at, incr)) }, axis];
     if (data.own) {
@@ -103,7 +103,7 @@
     const bands = [];
     if (hasBand(data)) {
       const edge = { width: 0.5, points: { show: false } };
-      series.push(line("usual from", "--good", edge), line("usual to", "--good", edge));
+      series.push(line("expected min", "--good", edge), line("expected max", "--good", edge));
       bands.push({ series: [series.length - 1, series.length - 2], fill: colour("--band") });
     }
     return {
@@ -112,26 +112,26 @@
       tzDate: (at) => uPlot.tzDate(new Date(at * 1000), "Etc/UTC"),
       cursor: { drag: { x: true, y: false }, y: false },
       hooks: {
-        ready: [(plot) => tellNewest(plot, entry.data)],
-        setCursor: [(plot) => { if (plot.cursor.idx == null) tellNewest(plot, entry.data); }],
+        ready: [(plot) => showNewest(plot, entry.data)],
+        setCursor: [(plot) => { if (plot.cursor.idx == null) showNewest(plot, entry.data); }],
         drawClear: [(plot) => shade(plot, entry.data)],
         draw: [(plot) => mark(plot, entry.data)],
       },
     };
   }
 
-  // As long as nobody points at a slot, the text below is about the newest that is known.
-  function tellNewest(plot, data) {
+  // Show the newest known slot in the legend while the cursor is on none.
+  function showNewest(plot, data) {
     const newest = data.value.findLastIndex((number) => number !== null);
     plot.setLegend({ idx: newest < 0 ? data.slots.length - 1 : newest }, false);
   }
 
-  // With the keyboard: arrows, Home and End go from slot to slot, Escape goes back to the newest.
-  function steer(entry, figure) {
+  // Keyboard control: arrows, Home and End move between slots, Escape returns to the newest.
+  function addKeyboard(entry, figure) {
     const { root } = entry.plot;
     root.tabIndex = 0;
     root.setAttribute("role", "group");
-    root.setAttribute("aria-label", `Chart of ${figure.dataset.rule}: arrow keys tell the numbers of each slot`);
+    root.setAttribute("aria-label", `Chart of ${figure.dataset.rule}: use the arrow keys to read the values of each slot`);
     root.addEventListener("keydown", (event) => {
       const last = entry.data.slots.length - 1;
       const now = entry.plot.cursor.idx ?? last + 1;
@@ -139,12 +139,12 @@
       if (next === undefined && event.key !== "Escape") return;
       event.preventDefault();
       root.querySelector(".u-legend").setAttribute("aria-live", "polite");
-      const place = Math.min(Math.max(next, 0), last);
-      entry.plot.setCursor({ left: next === undefined ? -10 : entry.plot.valToPos(entry.data.slots[place], "x"), top: 0 });
+      const index = Math.min(Math.max(next, 0), last);
+      entry.plot.setCursor({ left: next === undefined ? -10 : entry.plot.valToPos(entry.data.slots[index], "x"), top: 0 });
     });
   }
 
-  // Who looks at a part of the time goes on to do so.
+  // Update the data, and keep the zoom range.
   function renew(entry, data) {
     const { plot } = entry;
     const { min, max } = plot.scales.x;
@@ -152,36 +152,36 @@
     entry.data = data;
     plot.setData(columns(data), whole);
     if (!whole) plot.redraw();
-    if (plot.cursor.idx == null) tellNewest(plot, data);
+    if (plot.cursor.idx == null) showNewest(plot, data);
   }
 
   function draw(figure) {
-    const place = figure.querySelector(".plot");
+    const container = figure.querySelector(".plot");
     const data = JSON.parse(figure.dataset.trail);
-    const known = drawn.get(figure.id);
-    if (known && known.data.own === data.own && hasBand(known.data) === hasBand(data)) {
-      place.replaceChildren(known.plot.root);
-      renew(known, data);
-      if (known.focused) known.plot.root.focus({ preventScroll: true });
-      watch(place, known);
+    const existing = drawn.get(figure.id);
+    if (existing && existing.data.own === data.own && hasBand(existing.data) === hasBand(data)) {
+      container.replaceChildren(existing.plot.root);
+      renew(existing, data);
+      if (existing.focused) existing.plot.root.focus({ preventScroll: true });
+      watch(container, existing);
       return;
     }
     const entry = { data, plot: null };
-    const width = place.clientWidth;
-    place.replaceChildren();
-    entry.plot = new uPlot(options(figure, entry, width), columns(data), place);
-    steer(entry, figure);
+    const width = container.clientWidth;
+    container.replaceChildren();
+    entry.plot = new uPlot(options(figure, entry, width), columns(data), container);
+    addKeyboard(entry, figure);
     drawn.set(figure.id, entry);
-    watch(place, entry);
+    watch(container, entry);
   }
 
-  function watch(place, entry) {
+  function watch(container, entry) {
     entry.watcher?.disconnect();
     entry.watcher = new ResizeObserver(() => {
-      const width = place.clientWidth;
+      const width = container.clientWidth;
       if (width && Math.abs(width - entry.plot.width) > 1) entry.plot.setSize({ width, height: HEIGHT });
     });
-    entry.watcher.observe(place);
+    entry.watcher.observe(container);
   }
 
   function all() {

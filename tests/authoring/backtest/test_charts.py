@@ -1,4 +1,4 @@
-"""Charts: what is drawn of what was recorded."""
+"""Charts of recorded signals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from bridge.authoring.backtest.recording import MOST_MODELS, STEPS, Line, Record
 from bridge.domain.batch import EventBatch, EventKind
 from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.times import HOUR
-from bridge.engine.evaluation.rule import Evaluation, RuleEvaluator
+from bridge.engine.evaluation.evaluation import Evaluation
+from bridge.engine.evaluation.rule import RuleEvaluator
 from tests.support.world import group, rule
 
 SINCE = 1_700_000_000_000
@@ -20,10 +21,10 @@ UNTIL = SINCE + STEPS * HOUR
 
 
 def cells(numbers: dict[int, float]) -> np.ndarray:
-    found = np.full(STEPS, np.nan, np.float32)
-    for place, number in numbers.items():
-        found[place] = number
-    return found
+    result = np.full(STEPS, np.nan, np.float32)
+    for position, number in numbers.items():
+        result[position] = number
+    return result
 
 
 def line(numbers: dict[int, float], statistic: dict[int, float] | None = None, limit: float = np.nan) -> Line:
@@ -36,24 +37,24 @@ def polylines(text: str, name: str) -> list[str]:
 
 
 def test_a_gap_in_a_signal_is_a_gap_in_its_line() -> None:
-    """Two stretches; a single point is a short line, so that it is seen."""
+    """Two stretches; a single point is drawn as a short line."""
     text = svg(Chart("t", SINCE, UNTIL, line({0: 1.0, 1: 2.0, 10: 3.0})))
-    found = polylines(text, "signal")
-    assert [len(points.split()) for points in found] == [2, 2]
-    (first, second) = found[1].split()
+    result = polylines(text, "signal")
+    assert [len(points.split()) for points in result] == [2, 2]
+    (first, second) = result[1].split()
     assert first.split(",")[1] == second.split(",")[1]
     assert float(second.split(",")[0]) - float(first.split(",")[0]) == pytest.approx(1.5)
 
 
 def test_each_step_goes_from_its_lowest_to_its_highest_number() -> None:
-    """Nothing that was in between is lost."""
+    """No extreme in between is lost."""
     low, high = cells({0: 1.0, 1: 1.0}), cells({0: 5.0, 1: 1.0})
     text = svg(Chart("t", SINCE, UNTIL, Line(low, high, low, cells({}))))
     assert len(polylines(text, "signal")[0].split()) == 3
 
 
 def test_a_statistic_of_its_own_has_a_picture_of_its_own() -> None:
-    """With the threshold that it is compared with; the signal's picture has none."""
+    """With its threshold; the picture of the signal has none."""
     text = svg(Chart("t", SINCE, UNTIL, line({0: 100.0, 1: 110.0}, {0: 0.5, 1: 3.0}, limit=2.0)))
     assert text.count("<svg") == 2
     signal, statistic = text.split("</svg>")[:2]
@@ -75,7 +76,7 @@ def test_nothing_to_draw_is_said() -> None:
 
 
 def test_windows_outside_the_span_are_not_drawn() -> None:
-    """And one that reaches over its edge ends there."""
+    """A window that reaches beyond the edge ends there."""
     windows = [(SINCE - 5 * HOUR, SINCE - 4 * HOUR), (UNTIL - HOUR, UNTIL + 50 * HOUR)]
     text = svg(Chart("t", SINCE, UNTIL, line({0: 1.0}), windows=windows))
     ((x, width),) = re.findall(r'<rect class="window" x="([0-9.]+)" y="10" width="([0-9.]+)"', text)
@@ -86,7 +87,7 @@ def test_windows_outside_the_span_are_not_drawn() -> None:
 
 
 def judged(table: ModelTable, run: RuleEvaluator, models: int, slot: int) -> RuleEvaluator:
-    """The rule after a slot in which so many models reported their number."""
+    """Return a rule after a slot in which so many models had a sample."""
     index = np.array([table.row(ModelKey("p", f"{number}", "1")) for number in range(models)], np.int32)
     batch = EventBatch("drift", EventKind.DRIFT, slot, table, index, {"value": np.arange(models, dtype=float)})
     run.begin()
@@ -96,7 +97,7 @@ def judged(table: ModelTable, run: RuleEvaluator, models: int, slot: int) -> Rul
 
 
 def test_models_beyond_the_first_thousand_are_not_recorded() -> None:
-    """What is recorded has a bound in models as in time."""
+    """The recording is bounded in models and in time."""
     table = ModelTable()
     run = RuleEvaluator.of(group(rule()), rule(), table)
     recorder = Recorder(SINCE, UNTIL, table)
@@ -117,10 +118,10 @@ def test_a_recording_goes_on_where_it_was() -> None:
     first.take([judged(table, run, 2, SINCE)], SINCE)
     second = Recorder(SINCE, UNTIL, table, first.recording())
     second.take([judged(table, run, 2, UNTIL)], UNTIL)
-    found = second.line("Drifted", 1)
-    assert found is not None
-    assert np.flatnonzero(np.isfinite(found.low)).tolist() == [0, STEPS - 1]
-    assert found.threshold[0] == pytest.approx(0.6)
+    result = second.line("Drifted", 1)
+    assert result is not None
+    assert np.flatnonzero(np.isfinite(result.low)).tolist() == [0, STEPS - 1]
+    assert result.threshold[0] == pytest.approx(0.6)
 
 
 def test_a_slot_without_an_answer_records_nothing() -> None:

@@ -1,4 +1,4 @@
-"""`retrain-bridge backtest`: what it takes, what it writes, what it refuses."""
+"""`retrain-bridge backtest`: arguments, output, errors."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def world(expr: str, at: int) -> list[tuple[Labels, str]]:
 
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
-    """The command in a folder with files, and a server that answers."""
+    """Run the command in a folder with files, with a server that answers."""
     (tmp_path / "rules.yml").write_text(RULES)
     (tmp_path / "bridge.yml").write_text(BRIDGE)
     monkeypatch.chdir(tmp_path)
@@ -60,15 +60,15 @@ def test_rules_by_themselves(command: Callable[..., Result], tmp_path: Path) -> 
     assert "│ High      │ retrain │     1 │        1 │" in result.output
     (line,) = [json.loads(text) for text in (tmp_path / "d.jsonl").read_text().splitlines()]
     assert (line["pipeline"], line["version"], line["rule"]) == ("fraud", "7", "High")
-    found = json.loads((tmp_path / "r.json").read_text())
-    assert found["slots"] == 72
-    assert found["requests"][0]["rules"] == ["High", "Higher"]
-    assert found["scores"] == {}
+    actual = json.loads((tmp_path / "r.json").read_text())
+    assert actual["slots"] == 72
+    assert actual["requests"][0]["rules"] == ["High", "Higher"]
+    assert actual["scores"] == {}
     assert (tmp_path / "h.html").read_text().startswith("<!doctype html>")
 
 
 def test_a_configuration_as_the_bridge_runs_it(command: Callable[..., Result], tmp_path: Path) -> None:
-    """Its own server, and nobody is sent anything (the receiver does not even exist)."""
+    """The configured server is used, and nothing is sent (the receiver does not even exist)."""
     result = command("--config.file", "bridge.yml", *SPAN, "--step", "10m", "--json", "r.json")
     assert result.exit_code == 0, result.output
     assert json.loads((tmp_path / "r.json").read_text())["slots"] == 36
@@ -97,21 +97,24 @@ def test_the_same_words_go_on_with_what_was_begun(command: Callable[..., Result]
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
-        (["--from", "now-1d"], "give --config.file, or --rules"),
+        (["--from", "now-1d"], "set either --config.file, or --rules"),
         (["--from", "now-1d", "--rules", "rules.yml"], "--rules needs --prometheus.url"),
-        (["--from", "now-1d", "--rules", "rules.yml", "--config.file", "bridge.yml"], "give --config.file, or --rules"),
-        (["--from", "yesterday", "--config.file", "bridge.yml"], "--from: 'yesterday' is no instant"),
+        (
+            ["--from", "now-1d", "--rules", "rules.yml", "--config.file", "bridge.yml"],
+            "set either --config.file, or --rules",
+        ),
+        (["--from", "yesterday", "--config.file", "bridge.yml"], "--from: 'yesterday' is not a time"),
         (["--from", "now", "--to", "now-1d", "--config.file", "bridge.yml"], "--from must be before --to"),
-        (["--from", "now-1d", "--config.file", "bridge.yml", "--step", "0s"], "--step must be more than 0"),
+        (["--from", "now-1d", "--config.file", "bridge.yml", "--step", "0s"], "--step must be greater than 0"),
     ],
 )
-def test_wrong_words_are_refused(command: Callable[..., Result], words: list[str], said: str) -> None:
-    """With exit code 2, saying what would be right."""
+def test_wrong_words_are_refused(command: Callable[..., Result], words: list[str], message: str) -> None:
+    """With exit code 2 and a hint."""
     result = command(*words)
     assert result.exit_code == 2
-    assert said in " ".join(result.output.replace("│", " ").split())
+    assert message in " ".join(result.output.replace("│", " ").split())
 
 
 def test_slots_that_could_not_be_judged_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,12 +123,12 @@ def test_slots_that_could_not_be_judged_are_told(tmp_path: Path, monkeypatch: py
     (tmp_path / "rules.yml").write_text(RULES.replace("drift > 0.8", "rates(drift) > 0.8"))
 
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
-        said = json.dumps({"status": "error", "errorType": "bad_data", "error": "unknown function rates"})
+        message = json.dumps({"status": "error", "errorType": "bad_data", "error": "unknown function rates"})
         url = "http://prometheus.test/api/v1/query_range"
         wrong = responses.matchers.query_param_matcher({"query": "rates(drift) > 0.8"}, strict_match=False)
-        mocked.get(url, status=400, body=said, match=[wrong])  # once: then the next one that matches
+        mocked.get(url, status=400, body=message, match=[wrong])  # once: then the next one that matches
         FakePrometheus(world).serve(mocked)
         result = CliRunner().invoke(app, ["backtest", "--rules", "rules.yml", *SERVER, *SPAN])
     assert result.exit_code == 0, result.output
-    assert "Higher: 1 slot could not be judged; the last:" in result.output
+    assert "Higher: 1 slot could not be evaluated; last error:" in result.output
     assert "unknown function rates" in result.output

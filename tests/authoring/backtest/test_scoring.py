@@ -16,7 +16,7 @@ HOUR, WEEK = 3600, 7 * 86400
 
 
 def labels(folder: Path, **more: Any) -> Path:
-    """One model with 1,000 hourly rows from 0 on; probation is over with row 150."""
+    """Return one model with 1,000 hourly rows from 0; probation ends at row 150."""
     one = {**MODEL.labels(), "rows": [[0, HOUR, 600], [600 * HOUR, HOUR, 400]], "windows": [], "ignore": [], **more}
     path = folder / "labels.json"
     path.write_text(json.dumps({"models": [one], "part": "x"}))
@@ -28,32 +28,32 @@ def scored(path: Path, *hours: float) -> Score:
 
 
 def test_a_request_inside_a_window_detects_it(tmp_path: Path) -> None:
-    """Its delay is the share of the window that had passed: the first request counts."""
-    found = scored(labels(tmp_path, windows=[[200 * HOUR, 220 * HOUR]]), 205, 215)
-    assert (found.windows, found.detected, found.false_alarms, found.median_delay) == (1, 1, 0, 0.25)
+    """The delay is the share of the window that had passed at the first request."""
+    result = scored(labels(tmp_path, windows=[[200 * HOUR, 220 * HOUR]]), 205, 215)
+    assert (result.windows, result.detected, result.false_alarms, result.median_delay) == (1, 1, 0, 0.25)
 
 
 def test_a_request_outside_is_a_false_alarm_once_a_row(tmp_path: Path) -> None:
-    """Two between the same two rows are one; one after the last row belongs to that."""
-    found = scored(labels(tmp_path, windows=[[200 * HOUR, 220 * HOUR]]), 300.1, 300.9, 301, 5000)
-    assert (found.detected, found.false_alarms, found.median_delay) == (0, 3, None)
+    """Two requests between the same rows count once; a request after the last row belongs to it."""
+    result = scored(labels(tmp_path, windows=[[200 * HOUR, 220 * HOUR]]), 300.1, 300.9, 301, 5000)
+    assert (result.detected, result.false_alarms, result.median_delay) == (0, 3, None)
 
 
 def test_probation_and_ignored_intervals_do_not_count(tmp_path: Path) -> None:
     """Neither right nor wrong."""
     windows = [[100 * HOUR, 110 * HOUR], [200 * HOUR, 210 * HOUR]]
     path = labels(tmp_path, windows=windows, ignore=[[211 * HOUR, 220 * HOUR]])
-    found = scored(path, -5, 105, 149, 215)
-    assert (found.windows, found.detected, found.false_alarms) == (1, 0, 0)
+    result = scored(path, -5, 105, 149, 215)
+    assert (result.windows, result.detected, result.false_alarms) == (1, 0, 0)
 
 
 def test_false_alarms_are_told_by_the_week_of_scored_time(tmp_path: Path) -> None:
     """From the end of probation to the last row, without windows and ignored intervals."""
     path = labels(tmp_path, windows=[[200 * HOUR, 220 * HOUR]], ignore=[[220 * HOUR, 230 * HOUR]])
-    found = scored(path, 300, 400)
-    assert found.weeks == pytest.approx((849 - 30) * HOUR / WEEK)
-    assert found.false_alarms_per_week == pytest.approx(2 / found.weeks)
-    assert found.shown() == {
+    result = scored(path, 300, 400)
+    assert result.weeks == pytest.approx((849 - 30) * HOUR / WEEK)
+    assert result.false_alarms_per_week == pytest.approx(2 / result.weeks)
+    assert result.shown() == {
         "windows": "1", "detected": "0", "false_alarms": "2", "false_alarms_per_model_week": "0.41",
         "median_delay": "-",
     }  # fmt: skip
@@ -61,13 +61,13 @@ def test_false_alarms_are_told_by_the_week_of_scored_time(tmp_path: Path) -> Non
 
 def test_nothing_scored_has_no_rate(tmp_path: Path) -> None:
     """A model without rows."""
-    found = scored(labels(tmp_path, rows=[]), 300)
-    assert (found.false_alarms, found.weeks, found.false_alarms_per_week) == (0, 0.0, None)
-    assert found.to_json()["false_alarms_per_model_week"] is None
+    result = scored(labels(tmp_path, rows=[]), 300)
+    assert (result.false_alarms, result.weeks, result.false_alarms_per_week) == (0, 0.0, None)
+    assert result.to_json()["false_alarms_per_model_week"] is None
 
 
 def test_less_than_a_model_week_has_no_rate(tmp_path: Path) -> None:
-    """Two hours with a false alarm are not 84 a week; another model beside it makes up the week."""
+    """A false alarm in two hours is not extrapolated to 84 per week; another model completes the week."""
     hour = [[0, 60, 120]]
     few = scored(labels(tmp_path, rows=hour), 1)
     assert few.false_alarms == 1
@@ -75,10 +75,10 @@ def test_less_than_a_model_week_has_no_rate(tmp_path: Path) -> None:
 
 
 def test_the_ways_to_do_without_a_bridge(tmp_path: Path) -> None:
-    """Never, at every row, and every 24 hours from the first row on."""
+    """Never, at every row, and every 24 hours from the first row."""
     path = labels(tmp_path, windows=[[200 * HOUR, 220 * HOUR]])
-    found = {name: score(read_labels(path), made) for name, made in baselines(read_labels(path)).items()}
-    assert [(name, item.detected, item.false_alarms) for name, item in found.items()] == [
+    result = {name: score(read_labels(path), made) for name, made in baselines(read_labels(path)).items()}
+    assert [(name, item.detected, item.false_alarms) for name, item in result.items()] == [
         ("never", 0, 0), ("always", 1, 829), ("every 24 h", 1, 34),
     ]  # fmt: skip
 
@@ -87,14 +87,14 @@ def test_the_ways_to_do_without_a_bridge(tmp_path: Path) -> None:
     "text", ["", "[]", '{"models": 1}', '{"models": [{"project": "a"}]}', '{"models": [{"rows": [[0, 1, 1e99]]}]}']
 )
 def test_what_is_no_file_of_labels_is_refused(tmp_path: Path, text: str) -> None:
-    """Naming the file."""
+    """The message names the file."""
     path = tmp_path / "labels.json"
     path.write_text(text)
-    with pytest.raises(LabelsError, match=r"labels\.json is not a file of labels"):
+    with pytest.raises(LabelsError, match=r"labels\.json is not a valid labels file"):
         read_labels(path)
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    """Naming it too."""
+    """The message names the file, too."""
     with pytest.raises(LabelsError, match="nowhere"):
         read_labels(tmp_path / "nowhere")

@@ -1,4 +1,4 @@
-"""`check`: what is wrong with files, before they run."""
+"""`check` of files."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ GOOD = Path(__file__).parents[2] / "data" / "good"
 
 
 def test_good_files_have_no_problems() -> None:
-    """Nothing is said, and nothing raised."""
+    """No problem and no exception."""
     assert check_config(GOOD / "bridge.yml") == []
     assert check_rules([GOOD / "rules" / "serving.yml"]) == []
 
 
 def test_a_file_that_cannot_be_read_is_a_problem_like_another(tmp_path: Path) -> None:
-    """Not a traceback."""
+    """A problem, not a traceback."""
     missing = tmp_path / "none.yml"
     assert [str(problem) for problem in check_config(missing)] == [
         f"{missing}: cannot be read: No such file or directory"

@@ -1,4 +1,4 @@
-"""Doubts: each seen where it is due, and not where it is not."""
+"""Warnings: each appears where it applies, and only there."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SIGNALS = """
 
 
 def doubts(folder: Path, rule: str, signals: str = SIGNALS, interval: str = "1m") -> list[str]:
-    """The names of the lints of one rule."""
+    """Return the names of the lints of one rule."""
     file = folder / "rules.yml"
     file.write_text(f"groups:\n- name: g\n  interval: {interval}{signals}  rules:\n  - {{{rule}}}\n")
     assert check_rules([file]) == []
@@ -60,7 +60,7 @@ def doubts(folder: Path, rule: str, signals: str = SIGNALS, interval: str = "1m"
     ],
 )  # fmt: skip
 def test_a_doubt_is_told_where_it_is_due(tmp_path: Path, rule: str, expected: list[str]) -> None:
-    """Just on the one side of its limit, and not on the other."""
+    """Just on one side of its limit, but not on the other."""
     assert doubts(tmp_path, rule) == expected
 
 
@@ -93,7 +93,7 @@ def test_the_name_of_a_metric_says_its_unit(tmp_path: Path, unit: str, expr: str
 def test_windows_of_a_reference_may_be_of_any_length(
     tmp_path: Path, window: str, reference: str, expected: list[str]
 ) -> None:
-    """Those of `buckets` are what the slots look at."""
+    """Only the ranges of `buckets` count."""
     signals = f"""
   signals:
     scores: {{event: custom, buckets: 'increase(m_bucket[{window}])', reference: 'increase(m_bucket[{reference}])'}}
@@ -103,7 +103,7 @@ def test_windows_of_a_reference_may_be_of_any_length(
 
 
 def test_an_alert_rule_that_nobody_hears_of_is_told(tmp_path: Path) -> None:
-    """Routed to a coordinator alone; to an Alertmanager it is fine."""
+    """Routed only to a coordinator; routed to an Alertmanager it is fine."""
     (tmp_path / "rules.yml").write_text("groups:\n- name: g\n  rules:\n  - {alert: A, expr: up, labels: {to: ops}}\n")
     config = """
 prometheus: {url: 'http://localhost:9090'}
@@ -116,8 +116,8 @@ receivers:
     (tmp_path / "bridge.yml").write_text(config % "c")
     (doubt,) = doubts_of_config(tmp_path / "bridge.yml")
     assert str(doubt) == (
-        f"{tmp_path}/rules.yml:4: A: warning: its labels are routed to c, which has no alertmanager_configs: "
-        "nobody is told (route it to an Alertmanager) [alert-to-nobody]"
+        f"{tmp_path}/rules.yml:4: A: warning: its labels route to c, which has no alertmanager_configs: "
+        "nobody is notified (route it to an Alertmanager) [alert-to-nobody]"
     )
     (tmp_path / "bridge.yml").write_text(config % "a")
     assert doubts_of_config(tmp_path / "bridge.yml") == []
@@ -136,7 +136,7 @@ def test_a_signal_that_no_rule_uses_is_told(tmp_path: Path) -> None:
     rule = f"{{retrain: A, all: [{{signal: drift, {part}}}, {{signal: errors, {part}}}]}}"
     file.write_text(f"groups:\n- name: g\n  interval: 1m{SIGNALS}  rules:\n  - {rule}\n")
     assert [str(problem) for problem in doubts_of_rules([file])] == [
-        f"{file}: warning: no rule of group 'g' uses the signal '{name}' (remove it, or write a rule) [unused-signal]"
+        f"{file}: warning: no rule of group 'g' uses the signal '{name}' (remove it or add a rule) [unused-signal]"
         for name in ("quick", "slow")
     ]
 
@@ -147,5 +147,5 @@ def test_every_lint_is_explained() -> None:
     code = "".join((ROOT / "bridge" / "authoring" / "check" / f"{name}.py").read_text() for name in names)
     named = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', code))
     rows = re.findall(r"^\| `([a-z-]+)` \|", (ROOT / "docs" / "check.md").read_text(), re.MULTILINE)
-    assert len(rows) == 21
+    assert len(rows) == 22
     assert sorted(named) == sorted(rows)

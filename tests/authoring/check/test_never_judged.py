@@ -1,4 +1,4 @@
-"""Rules that would never judge a model: `check --ask-prometheus` and `backtest` say so."""
+"""Rules that would never evaluate a model, as reported by `check --ask-prometheus` and `backtest`."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def looked(interval: Duration = 10 * MINUTE, down: SourceError | None = None) ->
 
 
 def test_the_last_days_tell_of_a_rule_before_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A model that has numbers since an hour is not counted; nobody is where that cannot be asked."""
+    """A model with samples for only an hour does not count; a failed query gives none."""
     assert looked() == []
     monkeypatch.setattr(blindness, "build", lambda _spec: OnlyLarge())
     assert looked() == [A]
@@ -48,7 +48,7 @@ def test_the_last_days_tell_of_a_rule_before_it_runs(monkeypatch: pytest.MonkeyP
 
 
 def test_a_backtest_has_a_column_of_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Three days of numbers without a verdict, also where it was interrupted; and none where a limit judges them."""
+    """Three days of samples without a verdict, also with gaps; none where a limit gives verdicts."""
     assert [row["unjudged"] for row in run().run().rows()] == [0, 0, 0, 0]
     monkeypatch.setattr(rule_run, "build", lambda _spec: OnlyLarge())
     assert [row["unjudged"] for row in run().run().rows()] == [3, 3, 3, 3]

@@ -1,4 +1,4 @@
-"""JSON Schemas take what the check takes, and refuse what it refuses by its form."""
+"""JSON Schemas accept what `check` accepts, and reject what it rejects by form."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_every_good_file_fits(kind: str, file: Path) -> None:
 
 
 def test_every_documented_example_fits() -> None:
-    """The long ones of the pages."""
+    """The long examples of the docs."""
     for kind, page in (("config", "configuration.md"), ("rules", "rules.md")):
         text = (ROOT / "docs" / page).read_text().split("```yaml\n")[1].split("```")[0]
         assert errors(kind, yaml.safe_load(text)) == []
@@ -52,42 +52,42 @@ BAD = [
 
 @pytest.mark.parametrize("file", BAD, ids=lambda file: file.stem)
 def test_no_file_of_a_wrong_form_fits(file: Path) -> None:
-    """The bad files of the check: keys that nobody knows, values of another kind, keys without a value."""
+    """The invalid files of the check: unknown keys, values of another type, keys without a value."""
     assert errors("config" if "bridge" in file.name else "rules", yaml.safe_load(file.read_text())) != []
 
 
-def _untyped(value: Any, place: str = "") -> list[str]:
-    """Places in a schema where anything is taken."""
+def _untyped(value: Any, path: str = "") -> list[str]:
+    """Return paths in a schema that accept anything."""
     if isinstance(value, list):
-        return [found for number, item in enumerate(value) for found in _untyped(item, f"{place}/{number}")]
+        return [result for number, item in enumerate(value) for result in _untyped(item, f"{path}/{number}")]
     if not isinstance(value, dict):
         return []
-    found = [found for key, item in value.items() for found in _untyped(item, f"{place}/{key}")]
+    result = [result for key, item in value.items() for result in _untyped(item, f"{path}/{key}")]
     for name, field in value.get("properties", {}).items():
         options = field.get("anyOf", [field])
-        found += [f"{place}/{name}" for option in options if not set(option) - {"title", "default", "description"}]
+        result += [f"{path}/{name}" for option in options if not set(option) - {"title", "default", "description"}]
     if "properties" in value and value.get("additionalProperties") is not False:
-        found.append(place)
-    return found
+        result.append(path)
+    return result
 
 
 @pytest.mark.parametrize("kind", GOOD)
 def test_every_key_says_what_it_takes(kind: str) -> None:
-    """A key that is added to a section, and takes anything, is no help in an editor; no section takes unknown keys."""
+    """A key that accepts anything does not help in an editor; no section accepts unknown keys."""
     assert _untyped(schema(kind)) == []
 
 
-def _changed(value: Any, *place: Any, to: Any) -> Any:
+def _changed(value: Any, *path: Any, to: Any) -> Any:
     whole = copy.deepcopy(value)
     here = whole
-    for step in place[:-1]:
+    for step in path[:-1]:
         here = here[step]
-    here[place[-1]] = to
+    here[path[-1]] = to
     return whole
 
 
 @pytest.mark.parametrize(
-    ("kind", "place", "to"),
+    ("kind", "path", "to"),
     [
         ("rules", ("groups", 0, "intervall"), "1m"),
         ("rules", ("groups", 0, "interval"), "10 minutes"),
@@ -105,8 +105,8 @@ def _changed(value: Any, *place: Any, to: Any) -> Any:
         ("tests", ("tests", 0, "retrain_rule_tests"), []),
     ],
 )
-def test_what_is_wrong_by_its_form_does_not_fit(kind: str, place: tuple[Any, ...], to: Any) -> None:
-    """Unknown keys and values of another kind, at every level."""
+def test_what_is_wrong_by_its_form_does_not_fit(kind: str, path: tuple[Any, ...], to: Any) -> None:
+    """Unknown keys and values of another type, at every level."""
     value = yaml.safe_load(GOOD[kind][0].read_text())
     assert errors(kind, value) == []
-    assert errors(kind, _changed(value, *place, to=to)) != []
+    assert errors(kind, _changed(value, *path, to=to)) != []

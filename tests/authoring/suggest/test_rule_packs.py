@@ -1,4 +1,4 @@
-"""Packs as texts: parts are taken out without harm to the rest, several are joined into one."""
+"""Packs as texts: removal of parts, and joining of several."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ groups:
 
 
 def test_a_signal_goes_with_its_comment_and_every_rule_on_it() -> None:
-    """What is left is as it was, comments included."""
+    """The rest is unchanged, including comments."""
     assert without(TEXT, "x", {"first.best"}) == TEXT.replace(
         """\
     # goes with `best`
@@ -66,9 +66,11 @@ def test_a_signal_goes_with_its_comment_and_every_rule_on_it() -> None:
 def test_a_group_without_signals_goes_as_a_whole() -> None:
     """The last one with the comment above it, the first one without the comment of the next."""
     assert without(TEXT, "x", {"second.other"}) == TEXT.partition("\n# Of other machines.")[0]
-    left = without(TEXT, "x", {"first.mean", "first.best"})
-    assert left.split() == ("# A server.\ngroups:\n\n# Of other machines." + TEXT.partition("machines.")[2]).split()
-    assert [group.name for group in read(left, "x")[1]] == ["second"]
+    remaining = without(TEXT, "x", {"first.mean", "first.best"})
+    assert (
+        remaining.split() == ("# A server.\ngroups:\n\n# Of other machines." + TEXT.partition("machines.")[2]).split()
+    )
+    assert [group.name for group in read(remaining, "x")[1]] == ["second"]
 
 
 def test_nothing_goes_when_nothing_is_named() -> None:
@@ -78,19 +80,19 @@ def test_nothing_goes_when_nothing_is_named() -> None:
 
 @pytest.mark.parametrize("pack", PACKS, ids=lambda pack: pack.name)
 def test_every_part_of_a_pack_can_go(pack: Pack) -> None:
-    """The rest is a good rule file with the other signals, whichever one is missing."""
+    """The rest is a valid rule file with the other signals, whichever one is missing."""
     text = pack.text()
     names = [f"{group.name}.{query}" for group in read(text, pack.name)[1] for query in group.queries]
     assert len(names) >= 1
     assert {*pack.advice, *pack.better, *pack.better.values()} <= set(names)
     for out in names if len(names) > 1 else ():
-        left = without(text, pack.name, {out})
-        rest = [f"{group.name}.{query}" for group in read(left, pack.name)[1] for query in group.queries]
+        remaining = without(text, pack.name, {out})
+        rest = [f"{group.name}.{query}" for group in read(remaining, pack.name)[1] for query in group.queries]
         assert rest == [name for name in names if name != out]
 
 
 def test_packs_become_one_file() -> None:
-    """Under one head, each with its own comment."""
+    """Under one header, each with its own comment."""
     text = joined({pack.name: pack.text() for pack in PACKS}, "# All.")
     _, groups = read(text, "all")
     assert len(groups) == 20
@@ -108,6 +110,6 @@ def test_a_constant_project_can_become_a_label() -> None:
 
 
 def test_a_wrong_label_is_refused() -> None:
-    """By the check of rule files, with its place."""
+    """By the check of rule files, with its line."""
     with pytest.raises(ConfigError, match="'a b' is not a label name"):
         read(PACKS[0].text("a b"), "triton")

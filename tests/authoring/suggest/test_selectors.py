@@ -1,4 +1,4 @@
-"""What an expression looks at, found without a parser."""
+"""Selectors in an expression."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bridge.authoring.suggest.selectors import Selector, metric_names, selectors
     ],
 )  # fmt: skip
 def test_only_metrics_are_taken_for_metrics(expression: str, names: set[str]) -> None:
-    """Not functions, aggregations, operators, labels, texts or durations."""
+    """Not functions, aggregations, operators, labels, strings or durations."""
     assert metric_names(expression) == names
 
 

@@ -1,4 +1,4 @@
-"""What `rules suggest` makes of answers that no healthy server gives."""
+"""`rules suggest` with the responses of unhealthy servers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FAILED = SourceError("the query was cut off", reason="timeout", transient=True)
 
 
 class Source:
-    """A Prometheus that knows some metrics. answers: name of a signal -> the answer to its query."""
+    """Prometheus with some metrics. answers: name of a signal -> result of its query."""
 
     def __init__(self, known: list[str], **answers: Any) -> None:
         self.names, self.answers = known, answers
@@ -61,18 +61,18 @@ def found(source: Source, models: ModelLabels | None = None, **more: Any) -> Sug
     [
         (["a"], State.FOUND, "1 model: p/a/1"),
         (["a", "b", "c", "d", "e"], State.FOUND, "5 models: p/a/1, p/b/1, p/c/1 and 2 more"),
-        ([], State.SILENT, "its metrics are known, and no model has a sample now"),
+        ([], State.SILENT, "its metrics exist, but no model has a sample now"),
     ],
 )
 def test_a_signal_with_known_metrics_is_used(answer: list[str], state: State, text: str) -> None:
-    """Also when it is silent: the rule waits for its models."""
+    """Also without samples: the rule waits for its models."""
     (pack,) = found(Source([EVIDENTLY], drift=answer)).packs
     (signal,) = pack.signals
     assert (signal.state, signal.models, signal.text) == (state, len(answer), text)
 
 
 def test_what_cannot_be_used_has_its_reason() -> None:
-    """An expression that is refused, and series without the labels of a model; the others are offered."""
+    """A failed query, and series without model labels; the other signals are offered."""
     names = [f"vllm:e2e_request_latency_seconds_{part}" for part in ("bucket", "count")]
     names += [f"vllm:time_to_first_token_seconds_{part}" for part in ("bucket", "count")]
     source = Source([*names, "vllm:request_success_total"], latency_p95=FAILED, first_token_p95=3, errors=["a"])
@@ -90,35 +90,35 @@ def test_what_cannot_be_used_has_its_reason() -> None:
 
 
 def test_a_pack_of_which_nothing_can_be_used_is_not_offered() -> None:
-    """Its metric may be somebody else's."""
+    """The metric may belong to another service."""
     suggestion = found(Source([EVIDENTLY], drift=2))
     assert (suggestion.packs, suggestion.rules) == ((), "")
     assert [item.metric for item in suggestion.candidates] == [EVIDENTLY]
 
 
 def test_only_the_time_that_is_asked_for_is_looked_at() -> None:
-    """The lists of names and labels are of the last day, or of the time that is given."""
+    """Names and labels are listed for the last day, or for the given time."""
     source = Source([EVIDENTLY], drift=["a"], labels=["namespace"])
     found(source)
     found(source, lookback=3_600_000)
     assert source.spans == [(NOW - 86_400_000, NOW)] * 3 + [(NOW - 3_600_000, NOW)] * 3
 
 
-@pytest.mark.parametrize(("labels", "told"), [(["namespace"], 1), (["pod"], 0), (FAILED, 0)])
-def test_a_label_of_teams_is_told_where_it_is_known(labels: Any, told: int) -> None:
-    """And nothing when that cannot be asked."""
-    assert len(found(Source([EVIDENTLY], drift=["a"], labels=labels)).notes) == told
+@pytest.mark.parametrize(("labels", "notes"), [(["namespace"], 1), (["pod"], 0), (FAILED, 0)])
+def test_a_label_of_teams_is_told_where_it_is_known(labels: Any, notes: int) -> None:
+    """No suggestion when the query fails."""
+    assert len(found(Source([EVIDENTLY], drift=["a"], labels=labels)).notes) == notes
     assert found(Source([EVIDENTLY], drift=["a"], labels=labels), project="namespace").notes == ()
 
 
 def test_candidates_without_an_answer_are_known_by_name_alone() -> None:
-    """The question for labelled metrics may be too much for a large server."""
+    """The query for labelled metrics may be too large for a server."""
     source = Source(["churn_model_accuracy", "churn_model_accuracy_created"], labelled=FAILED)
     assert [(item.metric, item.labelled) for item in found(source).candidates] == [("churn_model_accuracy", False)]
 
 
 def test_a_mapping_of_constants_labels_nothing() -> None:
-    """Every series would be the one model."""
+    """Every series would belong to the same model."""
     constant = ModelLabels(*(LabelRef(const="x"),) * 3)
     source = Source(["churn_model_accuracy"], labelled=["churn_model_accuracy"])
     assert [item.labelled for item in found(source, constant).candidates] == [False]
@@ -126,6 +126,8 @@ def test_a_mapping_of_constants_labels_nothing() -> None:
 
 
 def test_candidates_are_few() -> None:
-    """A list of hundreds would help nobody."""
-    source = Source([f"drift_of_feature_{place:03}" for place in range(300)])
-    assert [item.metric for item in found(source).candidates] == [f"drift_of_feature_{place:03}" for place in range(10)]
+    """A list of hundreds would not help."""
+    source = Source([f"drift_of_feature_{position:03}" for position in range(300)])
+    assert [item.metric for item in found(source).candidates] == [
+        f"drift_of_feature_{position:03}" for position in range(10)
+    ]

@@ -113,3 +113,28 @@ def test_several_files_are_read_before_any_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         read_unit_test_files([bad, good, tmp_path / "none.yml"])
     assert {problem.file for problem in caught.value.problems} == {str(bad), str(tmp_path / "none.yml")}
+
+
+def test_a_file_is_read_as_promtool_reads_it(tmp_path: Path) -> None:
+    """Numbers where text is wanted, empty keys, no rule_files, no eval_time, intervals of 0."""
+    path = tmp_path / "test.yml"
+    path.write_text(
+        "evaluation_interval: 0s\n"
+        "tests:\n"
+        "- interval: 0\n"
+        "  external_labels: {shard: 3}\n"
+        "  input_series: [{series: m, values: 1}]\n"
+        "  alert_rule_test:\n"
+        "  - alertname: A\n"
+        "    exp_alerts:\n"
+        "    - exp_labels: {pool_id: 3}\n"
+        "  promql_expr_test: [{expr: 1, exp_samples: [{value: 1}]}]\n"
+        "  retrain_rule_test:\n"
+    )
+    file = read_unit_test_file(path)
+    (test,) = file.section.tests
+    assert (file.rule_files, file.interval(test), file.evaluation_interval) == ((), 60_000, 60_000)
+    assert (test.input_series[0].values, test.external_labels) == ("1", {"shard": "3"})
+    (alert,) = test.alert_rule_test
+    assert (alert.eval_time, alert.exp_alerts[0].exp_labels) == (0, {"pool_id": "3"})
+    assert (test.promql_expr_test[0].expr, test.promql_expr_test[0].exp_samples[0].value) == ("1", 1.0)

@@ -10,6 +10,7 @@ from bridge.authoring.unit_tests.shifted import ShiftedSource
 from bridge.domain.batch import UPDATED, VALUE, EventBatch, EventKind
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import SignalQuery
+from bridge.ports import Sample
 from bridge.ports.history import HistoryChunk
 
 QUERY = SignalQuery("drift", {VALUE: "x"}, EventKind.DRIFT)
@@ -28,6 +29,9 @@ class Source:
 
     def history(self, query: SignalQuery, slots: Sequence[int], offset: int) -> Iterator[EventBatch]:
         return (self.instant(query, slot, slot - offset) for slot in slots)
+
+    def evaluate(self, expr: str, at: int) -> list[Sample]:
+        return [Sample({"expr": expr}, float(at))]
 
 
 class WholePiece:
@@ -58,6 +62,11 @@ class ChunkedHistorySource(Source):
             yield WholePiece(self, slots)
         finally:
             self.closed = True
+
+
+def test_the_query_of_a_template_reads_earlier() -> None:
+    """At the instant of the samples, not of the engine's clock."""
+    assert ShiftedSource(Source(), 1_000_000).evaluate("up", 1_060_000) == [Sample({"expr": "up"}, 60_000.0)]
 
 
 def test_what_is_asked_is_earlier_and_what_is_told_is_later() -> None:

@@ -1,4 +1,4 @@
-"""Why there was, or was no, request."""
+"""Explanation of why there was or was not a request."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def explain(world: World, model: ModelKey = A, at: Timestamp = 0, name: str = ""
 
 
 def answers(world: World, *steps: object) -> list[str]:
-    """The answer after each slot."""
+    """Return the answer after each slot."""
     found = []
     for step in steps:
         world.tick(step)  # type: ignore[arg-type]
@@ -32,11 +32,11 @@ def answers(world: World, *steps: object) -> list[str]:
 
 
 def test_the_first_check_that_does_not_lead_on_is_the_answer() -> None:
-    """From the query to the request, one after the other."""
+    """In order from the query to the request."""
     world = World(group(rule(for_=10 * SECOND)))
-    assert explain(world).answer == "query: the rule was not evaluated yet"
+    assert explain(world).answer == "query: the rule has not been evaluated yet"
     told = answers(world, QUERY_FAILED, {B: 0.1}, {A: 0.1, B: 0.1}, {B: 0.1}, {A: 0.7}, {A: 0.7})
-    asked = f"query: asked for {rfc3339(world.now - 50 * SECOND)}: HTTP 503 from the source; states are kept meanwhile"
+    asked = f"query: at {rfc3339(world.now - 50 * SECOND)}: HTTP 503 from the source; states are kept meanwhile"
     assert told[:5] == [
         asked,
         f"sample: {A} was never reported by the signal",
@@ -52,7 +52,7 @@ def test_the_first_check_that_does_not_lead_on_is_the_answer() -> None:
 
 
 def test_every_gate_is_told_and_the_closed_one_is_the_answer() -> None:
-    """In their order, with what is behind it."""
+    """Gates come in their order, with the reason."""
     world = World(group(rule(cooldown=HOUR)))
     world.tick({A: 0.7})
     world.report(world.requests()[0].id, "succeeded")
@@ -68,12 +68,12 @@ def test_every_gate_is_told_and_the_closed_one_is_the_answer() -> None:
 
 
 def test_a_silence_that_cannot_be_understood_is_named() -> None:
-    """With what is wrong in it: nobody finds it otherwise."""
+    """With its error, which is shown nowhere else."""
     world = World(group(rule()))
     odd = Silence("s1", (), 0, world.now + HOUR, unclear="a=~(: not a regular expression")
-    world.engine.silences = lambda: SilenceSnapshot((odd,), world.now)
+    world.change(silences=lambda: SilenceSnapshot((odd,), world.now))
     world.tick({A: 0.7})
-    expected = "gate silences_unknown: closed until somebody acts; silence s1: a=~(: not a regular expression"
+    expected = "gate silences_unknown: closed until an operator acts; silence s1: a=~(: not a regular expression"
     assert explain(world).answer == expected
 
 
@@ -81,11 +81,11 @@ def test_a_rule_that_asks_for_nothing_says_so() -> None:
     """An alert: rule that fires."""
     world = World(group(rule("Told", kind=RuleKind.ALERT)))
     world.tick({A: 0.7})
-    assert explain(world).answer == "episode: an `alert:` rule tells people and asks for nothing"
+    assert explain(world).answer == "episode: an `alert:` rule notifies people and requests nothing"
 
 
 def test_a_rule_that_joined_says_who_leads() -> None:
-    """The episode is another rule's."""
+    """Another rule leads the episode."""
     world = World(group(rule("First"), rule("Second", query="errors", limit=0.1)))
     world.say({A: 0.7}, signal="drift")
     world.tick({A: 0.3}, signal="errors")
@@ -94,7 +94,7 @@ def test_a_rule_that_joined_says_who_leads() -> None:
 
 
 def test_a_past_instant_is_computed_again_from_history() -> None:
-    """Its verdict and state are those of then, with the decision and the request that were kept."""
+    """Verdict and state are those of that instant; decision and request come from the store."""
     world = World(group(rule(for_=20 * SECOND)))
     for value in (0.1, 0.7, 0.7, 0.7, 0.1):
         world.tick({A: value})
@@ -127,17 +127,17 @@ def test_an_unknown_rule_is_an_error() -> None:
 
 
 def test_how_often_a_rule_was_right_is_told() -> None:
-    """Once a retraining of it was judged."""
+    """Once a retraining has a recovery verdict."""
     world = World(group(rule()), gates=Gates(settle=0))
     world.tick({A: 0.7})
     assert explain(world).helped == ""
     world.report(world.requests()[0].id, "succeeded")
     world.tick({A: 0.1})
-    assert explain(world).helped == "of 1 retrainings that this rule led to, 1 helped"
+    assert explain(world).helped == "1 of 1 retrainings led by this rule helped"
 
 
 def test_a_decision_says_how_to_ask_its_query_again() -> None:
-    """At its instant; the query as it was then, also when the rule is gone; several that run together are not."""
+    """At its instant, with the query of that time, even if the rule is gone; not for several queries in one text."""
     world = World(group(rule()))
     world.tick({A: 0.7})
     (found,) = world.decisions()

@@ -1,4 +1,4 @@
-"""Which silences are in force, and what they hold."""
+"""Silences in force, and the requests that they hold."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def silence(world: World, name: str, matcher: str, start: int = 0, end: int = HO
 
 
 def test_what_holds_comes_first_and_what_is_over_does_not_come() -> None:
-    """One that ended or begins later is not in force."""
+    """One that has ended or not begun is not in force."""
     world = World(group(rule()))
     listed = (
         silence(world, "over", 'pipeline="ranking"', -HOUR, 0), silence(world, "later", "a!=b", HOUR, 2 * HOUR),
         silence(world, "soon", "a=b", 0, 20 * SECOND), silence(world, "holds", 'pipeline="ranking"', 0),
     )  # fmt: skip
-    world.engine.silences = lambda: SilenceSnapshot(listed, world.now)
+    world.change(silences=lambda: SilenceSnapshot(listed, world.now))
     world.tick({A: 0.7, B: 0.7})
     view = in_force(world.engine, {}, world.now, 0, 10)
     assert view is not None
@@ -34,11 +34,11 @@ def test_what_holds_comes_first_and_what_is_over_does_not_come() -> None:
 
 
 def test_whether_the_list_is_fresh_is_told() -> None:
-    """Old, never read, or nobody to ask."""
+    """Old, never fetched, or without an Alertmanager."""
     world = World(group(rule()), gates=Gates(hold_unknown=True, settle=0))
     assert in_force(world.engine, {}, world.now, 0, 10) is None
     for fetched, fresh in ((world.now, True), (world.now - HOUR, False), (0, False)):
-        world.engine.silences = lambda at=fetched: SilenceSnapshot((), at)
+        world.change(silences=lambda at=fetched: SilenceSnapshot((), at))
         view = in_force(world.engine, {"http://am": "timeout"}, world.now, 0, 10)
         assert view is not None
         assert (view.fetched_at, view.fresh, view.holds_unknown) == (fetched, fresh, True)

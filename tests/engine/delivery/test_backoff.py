@@ -26,7 +26,7 @@ def test_the_ceiling_doubles_from_base_to_cap(attempt: int, ceiling: int) -> Non
 
 
 def test_waits_are_spread_from_zero_to_the_ceiling() -> None:
-    """Full jitter: many senders that failed together do not come back together."""
+    """Full jitter: senders that failed together do not retry together."""
     rng = random.Random(7)
     waits = [full_jitter(3, 5_000, 900_000, rng) for _ in range(2_000)]
     assert min(waits) < 500
@@ -35,7 +35,7 @@ def test_waits_are_spread_from_zero_to_the_ceiling() -> None:
 
 
 def test_no_rate_is_no_limit() -> None:
-    """A destination without `rate_limit` is never held up."""
+    """A destination without `rate_limit` never waits."""
     bucket = TokenBucket(None)
     for _ in range(1_000):
         bucket.take()

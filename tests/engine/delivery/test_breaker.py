@@ -1,4 +1,4 @@
-"""The circuit breaker's moves, one by one."""
+"""Transitions of the circuit breaker."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_third_failure_opens_it_for_half_a_probe_to_a_whole_one() -> None:
 
 
 def test_a_failed_probe_keeps_it_open_even_when_more_failures_are_allowed_now() -> None:
-    """A reload may have raised the threshold: what is down does not get a burst for it."""
+    """A reload may raise the threshold: a destination that is down gets no burst for it."""
     assert after(Breaker("a", 3, open_until=T0), DOWN, DeliverySettings(breaker_failures=9)).open_until > T0
 
 
@@ -51,7 +51,7 @@ def test_an_attempt_that_took_longer_than_the_probe_does_not_open_it_into_the_pa
 
 @pytest.mark.parametrize("result", [Result.DELIVERED, Result.DEAD])
 def test_any_proof_of_life_closes_it(result: Result) -> None:
-    """Also a refusal: it was read and judged."""
+    """Also a refusal: the receiver read it."""
     assert after(Breaker("a", 7, open_until=T0, paused_until=T0), Delivery(result)) == Breaker("a")
 
 
@@ -62,7 +62,7 @@ def test_a_wait_that_was_asked_for_is_a_pause_and_no_failure() -> None:
 
 
 def test_only_the_second_denial_in_a_row_pauses() -> None:
-    """The first one is answered by reading the credential again, at once."""
+    """After the first one the credential is read again at once."""
     denied = Delivery(Result.DENIED, "unauthorized", 401)
     assert after(Breaker("a", 2), denied) == Breaker("a")
     assert after(Breaker("a"), denied, denied_again=True) == Breaker("a", paused_until=T0 + 31 * SECOND)

@@ -1,4 +1,4 @@
-"""Couriers on a simulated clock: what each outcome does to the delivery, to its destination and to the others."""
+"""Couriers on a simulated clock: effect of each outcome on the delivery, its destination and the others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REFUSED = Delivery(Result.DEAD, "http_4xx", 400, "no such pipeline")
 
 
 def test_a_queued_delivery_is_sent_once_and_settled() -> None:
-    """One attempt, recorded as delivered, reported with its time, its request told of."""
+    """One attempt, recorded as delivered and reported with its duration; its request counts as settled."""
     work = bench(OK, takes=40)
     row = work.outbox.put(firing())
     work.run(HOUR)
@@ -41,7 +41,7 @@ def test_an_empty_queue_asks_for_no_more_work() -> None:
 
 
 def test_one_step_is_one_attempt() -> None:
-    """So that a stop is obeyed between two attempts."""
+    """So that a stop takes effect between two attempts."""
     work = bench(OK)
     for number in range(3):
         work.outbox.put(firing(numbered(number)))
@@ -78,7 +78,7 @@ def test_tries_of_a_destination_that_is_down_are_never_more_than_thirty_seconds_
 
 
 def test_a_success_pulls_the_queue_forward() -> None:
-    """After an outage of an hour everything that waits goes out at once, not when its own back-off ends."""
+    """After an outage of an hour all waiting deliveries are sent at once, not when their back-off ends."""
     work = bench(DOWN)
     for number in range(20):
         work.outbox.put(firing(numbered(number)))
@@ -99,7 +99,7 @@ def test_an_open_breaker_lets_one_probe_through() -> None:
 
 
 def test_the_breaker_outlives_the_process() -> None:
-    """A restarted bridge goes on probing, it does not begin with a burst of failures."""
+    """A restarted bridge continues to probe; it does not begin with a burst of failures."""
     work = bench(DOWN)
     for number in range(10):
         work.outbox.put(firing(numbered(number)))
@@ -114,7 +114,7 @@ def test_the_breaker_outlives_the_process() -> None:
 
 
 def test_a_fresh_process_probes_a_failing_destination_at_once() -> None:
-    """What backs off is asked for early when nobody knows when the last try was."""
+    """A delivery that backs off is pulled forward when the last attempt is unknown."""
     work = bench(OK)
     row = work.outbox.put(firing())
     row.next_at, row.state = T0 + 10 * MINUTE, DeliveryState.RETRY
@@ -154,7 +154,7 @@ def test_retry_after_pauses_the_whole_destination() -> None:
 
 
 def test_a_pause_outlives_the_process() -> None:
-    """The receiver asked for time: a restart is no excuse."""
+    """A restart does not shorten the pause of the receiver."""
     work = bench(BUSY, OK)
     work.outbox.put(firing())
     work.run(10 * SECOND)
@@ -166,7 +166,7 @@ def test_a_pause_outlives_the_process() -> None:
 
 
 def test_a_receiver_that_says_when_to_come_back_does_not_open_the_breaker() -> None:
-    """It is alive: the pause is the protection, and no back-off is put on top of it."""
+    """The receiver is up: the pause protects it, and no back-off is added."""
     work = bench(*[BUSY] * 12, OK)
     work.outbox.put(firing())
     work.run(HOUR)
@@ -182,7 +182,7 @@ def test_a_refused_credential_is_read_again_once_at_once_and_then_slowly(caplog:
     with caplog.at_level(logging.ERROR):
         work.run(11 * MINUTE)
     assert work.receiver.instants[:5] == [0, 0, 30_000, 60_000, 90_000]
-    assert [record.getMessage() for record in caplog.records] == ["delivery failed, will be repeated"]
+    assert [record.getMessage() for record in caplog.records] == ["delivery failed, will be retried"]
     assert caplog.records[0].__dict__["reason"] == "unauthorized"
 
 
@@ -217,7 +217,7 @@ def test_a_dead_letter_closes_an_open_breaker() -> None:
 
 
 def test_a_delivery_is_given_up_after_seventy_two_hours() -> None:
-    """Tried for three days, then dead with its last outcome, and the reason is kept for people."""
+    """Tried for three days, then dead with its last outcome and the reason."""
     work = bench(DOWN)
     row = work.outbox.put(firing())
     work.run(71 * HOUR)
@@ -241,7 +241,7 @@ def test_a_rate_limit_spaces_the_attempts() -> None:
 
 
 def test_a_sink_that_raises_is_retried_and_does_not_stop_the_courier(caplog: pytest.LogCaptureFixture) -> None:
-    """A defect in a sink costs neither the request nor the thread: RETRY with reason `internal`, logged."""
+    """A defect in a sink loses neither the request nor the thread: RETRY with reason `internal`, logged."""
     work = bench(RuntimeError("secret"), OK)
     work.outbox.put(firing())
     work.run(MINUTE)
@@ -273,7 +273,7 @@ def test_a_crash_between_send_and_settle_sends_the_same_request_again() -> None:
 
 
 def test_an_overtaken_worker_settles_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    """Its lease ran out while it hung and another one took over: its outcome changes nothing, and is not told of."""
+    """Its lease ended while it hung, and another worker sent it: its outcome changes nothing and is not reported."""
     work = bench(REFUSED, takes=31 * SECOND)
     row = work.outbox.put(firing())
 
@@ -289,7 +289,7 @@ def test_an_overtaken_worker_settles_nothing(caplog: pytest.LogCaptureFixture) -
 
 
 def test_a_dead_destination_holds_up_no_other() -> None:
-    """Two queues in one outbox: the one that is down keeps its own, the other is served at once."""
+    """Two queues in one outbox: one waits for its destination, the other is delivered at once."""
     down = bench(DOWN)
     good = Bench(Receiver(down.clock, [OK]), down.outbox, down.clock, destination="ops/coordinator/0")
     for number in range(5):
@@ -302,15 +302,15 @@ def test_a_dead_destination_holds_up_no_other() -> None:
 
 
 def test_a_destination_that_stays_down_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
-    """Logged when the outcome changes, not at every try; each delivered request is told of."""
+    """Logged when the outcome changes, not at every attempt; each delivered request is logged."""
     work = bench(*[DOWN] * 10, Delivery(Result.RETRY, "http_5xx", 503), OK)
     work.outbox.put(firing())
     with caplog.at_level(logging.INFO):
         work.run(HOUR)
     told = [(record.getMessage(), record.__dict__["reason"]) for record in caplog.records]
     assert told == [
-        ("delivery failed, will be repeated", "network"),
-        ("delivery failed, will be repeated", "http_5xx"),
+        ("delivery failed, will be retried", "network"),
+        ("delivery failed, will be retried", "http_5xx"),
         ("delivered", "ok"),
     ]
 
@@ -331,7 +331,7 @@ def test_what_is_due_but_cannot_be_claimed_is_not_asked_for_in_a_tight_loop() ->
 
 
 def test_a_probe_without_anything_to_claim_waits_for_its_next_turn() -> None:
-    """Everything leased by a killed process while the breaker is open: no busy loop."""
+    """All deliveries leased by a killed process while the breaker is open: no busy loop."""
     work = bench(OK)
     work = Bench(work.receiver, _Leased(), work.clock)
     row = work.outbox.put(firing())

@@ -1,4 +1,4 @@
-"""Couriers on the stores that ship: what the simulated outbox promises holds on them."""
+"""Couriers on the shipped stores, with the guarantees of the simulated outbox."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_the_end_of_an_episode_waits_for_its_beginning(store: Store) -> None:
 
 
 def test_the_end_of_what_was_refused_is_not_sent(store: Store) -> None:
-    """The receiver never heard of it; the courier comes to rest."""
+    """The receiver never got it; the courier has no more work."""
     queue(store, numbered(0))
     queue(store, numbered(0), Kind.RESOLVED, T0 + SECOND)
     work = desk(store, REFUSED, OK)

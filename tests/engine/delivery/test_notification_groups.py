@@ -1,4 +1,4 @@
-"""Several requests in one message: bundled at the commit, sent together, taken apart when that is refused."""
+"""Several requests in one message: grouped at the commit, sent together, and one by one after a refusal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REFUSED = Delivery(Result.DEAD, "http_4xx", 400, "no")
 
 @dataclass
 class Hook:
-    """A sink that takes bundles and answers as told."""
+    """Sink that sends groups, with scripted answers."""
 
     answers: list[Delivery] = field(default_factory=lambda: [OK])
     taken: list[tuple[Mapping[str, str], list[str]]] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Hook:
 
 
 def bench(hook: Hook, *answers: dict) -> tuple[World, Courier, Clock]:
-    """A world whose requests go to `hook`, bundled by project within 30 s, and its courier."""
+    """World whose requests go to `hook`, grouped by project within 30 s, and its courier."""
     root = Route("team", group_by=("project",), group_wait=30 * SECOND)
     world = World(group(rule()), routes=Routes(root, {"team/webhook/0": hook}, {"cluster": "eu"}))  # type: ignore[arg-type]
     for answer in answers:
@@ -64,7 +64,7 @@ def work(courier: Courier, clock: Clock, until: int) -> None:
 
 
 def test_requests_of_one_window_go_in_one_message() -> None:
-    """Made in different slots; sent when the window is over, not before."""
+    """Made in different slots; sent when the window has ended."""
     hook = Hook()
     world, courier, clock = bench(hook, {A: 0.1}, {A: 0.7}, {A: 0.7, B: 0.8})
     window_ends = (world.now // (30 * SECOND) + 1) * 30 * SECOND
@@ -76,7 +76,7 @@ def test_requests_of_one_window_go_in_one_message() -> None:
 
 
 def test_a_bundle_that_is_refused_is_tried_one_by_one() -> None:
-    """One of them may be what the receiver does not like: the others reach it."""
+    """The receiver may refuse one of them only: the others are delivered."""
     hook = Hook([REFUSED, OK, REFUSED, OK])
     world, courier, clock = bench(hook, {A: 0.7, B: 0.8})
     work(courier, clock, world.now + 120 * SECOND)

@@ -1,4 +1,4 @@
-"""However long a receiver was down, and in whatever way: the first try after its recovery comes within 30 s."""
+"""Recovery of receivers: the first attempt comes within 30 s, however and for however long they were down."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DOWN = {
 
 
 class Ill(Receiver):
-    """Ill until `until`, ms after T0; `takes` as long as it is."""
+    """Down until `until`, in ms after T0. takes: duration of an attempt until then."""
 
     def __init__(self, clock: Clock, answer: Delivery, takes: Duration, until: Duration) -> None:
         super().__init__(clock, [answer], takes)
@@ -54,7 +54,7 @@ def test_a_receiver_that_recovers_is_asked_within_30_seconds(way: str) -> None:
 
 
 def test_a_429_is_kept_to_the_letter() -> None:
-    """The receiver is well, and has said what it can bear."""
+    """The receiver is up and states its rate."""
     clock = Clock()
     work = Bench(
         Receiver(clock, [Delivery(Result.RETRY, "rate_limited", 429, retry_after=90 * SECOND), OK]), FakeOutbox(), clock

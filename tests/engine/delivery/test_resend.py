@@ -1,4 +1,4 @@
-"""Re-posting open episodes to an Alertmanager, on a simulated clock."""
+"""Resending of open alerts to an Alertmanager, on a simulated clock."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DOWN = Delivery(Result.RETRY, "network", answer="connection refused")
 
 @dataclass(slots=True)
 class Bench:
-    """A refresher over a changeable set of open alerts, and an Alertmanager that answers as told."""
+    """Resender over a changeable set of open alerts, and an Alertmanager with scripted answers."""
 
     known: list[OpenAlert] = field(default_factory=list)
     answers: list[Delivery | Exception] = field(default_factory=lambda: [OK])
@@ -92,7 +92,7 @@ OPEN = OpenAlert(REQUEST, T0, interval=30 * SECOND)
 
 
 def test_an_open_request_is_posted_every_minute_and_ends_four_intervals_ahead() -> None:
-    """Three lost re-posts in a row do not make Alertmanager resolve what is open."""
+    """After three lost resends in a row Alertmanager has not resolved an open alert."""
     bench = Bench([OPEN])
     bench.run(bench.refresher(), 3 * MINUTE)
     assert bench.instants == [0, 60_000, 120_000, 180_000]
@@ -108,7 +108,7 @@ def test_an_open_request_is_posted_every_minute_and_ends_four_intervals_ahead() 
         "severity": "page",
         "cluster": "eu1",
     }
-    assert alert.annotations["summary"] == "Retraining of shop/ranking/7 is asked for"
+    assert alert.annotations["summary"] == "Retraining requested for shop/ranking/7"
     assert alert.annotations["description"] == "drift 0.702 is above 0.6 (rule DriftHigh, attempt 1)."
     assert alert.annotations["runbook"] == "https://wiki.example/drift"
     assert alert.generator_url == f"http://bridge.example/api/v1/requests/{REQUEST.id}"
@@ -121,7 +121,7 @@ def test_a_slow_rule_is_kept_alive_for_four_of_its_own_intervals() -> None:
 
 
 def test_nothing_open_posts_nothing() -> None:
-    """No empty POST a minute; the next look is still a minute away."""
+    """No empty POST every minute; the next step is a minute away."""
     bench = Bench()
     assert bench.refresher().step(bench.clock) == T0 + MINUTE
     assert bench.posts == []
@@ -143,7 +143,7 @@ def test_the_engine_is_asked_for_what_ended_long_enough_ago() -> None:
 
 
 def test_an_episode_that_ended_before_its_delivery_fires_long_enough_to_be_notified() -> None:
-    """Alertmanager tells nobody of an alert that is resolved within group_wait: it stays firing for two minutes."""
+    """Alertmanager sends nothing for an alert that is resolved within group_wait: it stays firing for two minutes."""
     bench = Bench([OpenAlert(REQUEST, T0 - HOUR, ends_at=T0 - MINUTE, delivered_at=T0)])
     refresher = bench.refresher()
     assert refresher.due(T0 + MINUTE)[0].ends_at == T0 + 5 * MINUTE
@@ -151,7 +151,7 @@ def test_an_episode_that_ended_before_its_delivery_fires_long_enough_to_be_notif
 
 
 def test_the_end_of_a_request_that_was_never_delivered_is_not_posted() -> None:
-    """Its first post is still in the outbox, and must find it firing."""
+    """Its first post is still in the outbox, and must be firing."""
     bench = Bench([OpenAlert(REQUEST, T0 - HOUR, ends_at=T0)])
     assert bench.refresher().due(T0) == []
 
@@ -166,7 +166,7 @@ def test_a_held_request_says_so_until_it_is_released() -> None:
     assert alert.labels["retrain_request_id"] == REQUEST.id
     assert alert.annotations["reason"] == "cooldown"
     assert alert.annotations["until"] == "2023-11-14T23:13:20.000Z"
-    assert alert.annotations["summary"] == "Retraining of shop/ranking/7 is held back: cooldown"
+    assert alert.annotations["summary"] == "Retraining of shop/ranking/7 is held: cooldown"
     bench.known = [OPEN]
     after = refresher.due(T0 + MINUTE)
     assert [(item.labels["alertname"], item.ends_at - T0) for item in after] == [
@@ -195,7 +195,7 @@ def test_a_request_that_is_held_again_is_not_told_to_be_released() -> None:
 
 
 def test_failures_of_re_posts_open_the_breaker_of_the_destination(caplog: pytest.LogCaptureFixture) -> None:
-    """Re-posts and deliveries meet the same receiver; while it is down it is asked every 30 s at least, said once."""
+    """Resends and deliveries share the receiver; while it is down it is probed every 30 s at least, and logged once."""
     bench = Bench([OPEN], [DOWN])
     with caplog.at_level(logging.INFO):
         bench.run(bench.refresher(), 10 * MINUTE)
@@ -206,7 +206,7 @@ def test_failures_of_re_posts_open_the_breaker_of_the_destination(caplog: pytest
         bench.answers = [OK]
         bench.run(bench.refresher(), 11 * MINUTE)
     assert bench.outbox.breaker(PLACE) == Breaker(PLACE)
-    assert [record.getMessage() for record in caplog.records] == ["open alerts were not taken"]
+    assert [record.getMessage() for record in caplog.records] == ["open alerts were not accepted"]
 
 
 def test_a_refresher_says_when_the_receiver_is_back(caplog: pytest.LogCaptureFixture) -> None:
@@ -215,13 +215,13 @@ def test_a_refresher_says_when_the_receiver_is_back(caplog: pytest.LogCaptureFix
     with caplog.at_level(logging.INFO):
         bench.run(bench.refresher(), 10 * MINUTE)
     assert [record.getMessage() for record in caplog.records] == [
-        "open alerts were not taken",
-        "open alerts are taken again",
+        "open alerts were not accepted",
+        "open alerts are accepted again",
     ]
 
 
 def test_a_good_re_post_pulls_waiting_deliveries_forward() -> None:
-    """It proves that the receiver is back: deliveries need not find out by themselves."""
+    """It proves that the receiver is back, for deliveries too."""
     bench = Bench([OPEN])
     row = bench.outbox.put(firing(), PLACE)
     row.state, row.next_at = DeliveryState.RETRY, T0 + HOUR
@@ -231,7 +231,7 @@ def test_a_good_re_post_pulls_waiting_deliveries_forward() -> None:
 
 
 def test_a_paused_destination_is_left_alone_by_re_posts_too() -> None:
-    """Retry-After was asked by a delivery: the reminders wait as well."""
+    """Retry-After in the answer to a delivery: resends wait as well."""
     bench = Bench([OPEN])
     bench.outbox.save_breaker(Breaker(PLACE, paused_until=T0 + 90 * SECOND))
     bench.run(bench.refresher(), 2 * MINUTE)
@@ -263,7 +263,7 @@ def test_a_sink_that_raises_does_not_end_the_reminders(caplog: pytest.LogCapture
 
 
 def test_many_open_requests_go_out_in_one_call() -> None:
-    """Batching is the sink's: it gets all at once."""
+    """The sink gets all alerts at once, and splits them itself."""
     bench = Bench([OpenAlert(numbered(number), T0) for number in range(2_500)])
     bench.refresher().step(bench.clock)
     assert [len(alerts) for _, alerts in bench.posts] == [2_500]
@@ -280,7 +280,7 @@ SLOW = FiringAlert(
 
 
 def test_a_firing_alert_rule_is_posted_with_its_own_name_and_resolved_when_it_ends() -> None:
-    """External labels are added; the end is repeated for a while, then it is forgotten."""
+    """External labels are added; the end is repeated for a while."""
     bench = Bench(told=[SLOW])
     refresher = bench.refresher()
     bench.run(refresher, MINUTE)
@@ -295,7 +295,7 @@ def test_a_firing_alert_rule_is_posted_with_its_own_name_and_resolved_when_it_en
 
 
 def test_news_are_told_at_once_and_not_at_the_next_reminder() -> None:
-    """What fires between two reminders does not wait for the second."""
+    """An alert that fires between two resends does not wait for the second."""
     bench = Bench()
     refresher = bench.refresher()
     bench.run(refresher, 10 * SECOND)
@@ -308,14 +308,14 @@ def test_news_are_told_at_once_and_not_at_the_next_reminder() -> None:
 
 
 def test_a_storm_is_one_alert_and_not_one_for_each_model() -> None:
-    """Its label is the group; how many are held is told in the summary."""
+    """Its label is the group; the summary has the number of held requests."""
     held = [
         OpenAlert(numbered(number), T0, held=HoldReason.STORM, held_until=T0 + HOUR, group="serving")
         for number in range(3)
     ]
     (alert,) = Bench(held).refresher().due(T0)
     assert alert.labels == {"alertname": "ModelRetrainStorm", "group": "serving", "cluster": "eu1"}
-    assert alert.annotations["summary"] == "3 retrainings of group serving are held: they began in one storm"
+    assert alert.annotations["summary"] == "3 retraining requests of group serving are held because of a storm"
     assert alert.annotations["until"] == "2023-11-14T23:13:20.000Z"
 
 
@@ -324,12 +324,12 @@ def test_a_storm_is_one_alert_and_not_one_for_each_model() -> None:
     [
         (HoldReason.APPROVAL, "ModelRetrainAwaitingApproval", "Retraining of shop/ranking/7 awaits approval"),
         (HoldReason.ATTEMPTS, "ModelRetrainEscalated",
-         "Retraining of shop/ranking/7 is up to people: retraining did not help"),
-        (HoldReason.MUTED, "ModelRetrainHeld", "Retraining of shop/ranking/7 is held back: muted"),
+         "Retraining of shop/ranking/7 needs a human: retraining did not help"),
+        (HoldReason.MUTED, "ModelRetrainHeld", "Retraining of shop/ranking/7 is held: muted"),
     ],
 )  # fmt: skip
 def test_what_people_have_to_do_has_an_alert_name_of_its_own(reason: HoldReason, name: str, summary: str) -> None:
-    """So that it can be routed apart; when the reason changes, the former alert is resolved."""
+    """So that it can be routed separately; when the reason changes, the previous alert is resolved."""
     bench = Bench([OpenAlert(REQUEST, T0, held=HoldReason.COOLDOWN, held_until=T0 + HOUR)])
     refresher = bench.refresher()
     refresher.due(T0)

@@ -1,4 +1,4 @@
-"""Rules over several signals of one model, and rules that only tell."""
+"""Composite rules over several signals of one model, and `alert:` rules."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def slot(world: World, **answers: object) -> None:
 
 
 def test_all_conditions_of_one_model_have_to_hold() -> None:
-    """Both signals past their limits for A; only one each for B."""
+    """Both signals of A exceed their limits, only one at a time of B."""
     world = World(group(composite("Both", SLOW, DRIFTS)))
     slot(world, latency={A: 0.3, B: 0.3}, drift={A: 0.7, B: 0.1})
     slot(world, latency={A: 0.3, B: 0.05}, drift={A: 0.7, B: 0.8})
@@ -44,13 +44,13 @@ def test_all_conditions_of_one_model_have_to_hold() -> None:
 
 
 def test_any_condition_is_enough() -> None:
-    """One of them fires it; it resolves when none holds."""
+    """One condition fires the rule; it resolves when none holds."""
     world = World(group(composite("Either", SLOW, DRIFTS, at_least=1)))
     slot(world, latency={A: 0.05}, drift={A: 0.7})
     slot(world, latency={A: 0.3}, drift={A: 0.1})
-    assert len(world.engine.book.episodes) == 1
+    assert len(world.state.episode_index.episodes) == 1
     slot(world, latency={A: 0.05}, drift={A: 0.1})
-    assert world.engine.book.episodes == {}
+    assert world.state.episode_index.episodes == {}
 
 
 def test_at_least_two_of_three() -> None:
@@ -61,7 +61,7 @@ def test_at_least_two_of_three() -> None:
 
 
 def test_a_signal_without_an_answer_decides_nothing_that_it_could_change() -> None:
-    """`any` is sure when the other condition holds; `all` is not."""
+    """`any` is conclusive if the other condition holds; `all` is not."""
     for at_least, expected in ((1, 1), (2, 0)):
         world = World(group(composite("Two", SLOW, DRIFTS, at_least=at_least)))
         slot(world, latency={A: 0.3}, drift=QUERY_FAILED)
@@ -69,32 +69,32 @@ def test_a_signal_without_an_answer_decides_nothing_that_it_could_change() -> No
 
 
 def test_a_failing_signal_resolves_nothing() -> None:
-    """The firing composite rule stays as it is while one of its queries fails."""
+    """A firing composite rule keeps its state while one of its queries fails."""
     world = World(group(composite("Both", SLOW, DRIFTS)))
     slot(world, latency={A: 0.3}, drift={A: 0.7})
     for _ in range(3):
         slot(world, latency=QUERY_FAILED, drift={A: 0.7})
-    assert list(world.engine.book.episodes) == [A]
+    assert list(world.state.episode_index.episodes) == [A]
     assert world.decisions()[-1].outcome == "error"
 
 
 def test_slow_while_drift_is_healthy_tells_people_and_asks_nothing() -> None:
-    """`healthy` without a strategy is what the group's own rule on that signal says."""
-    told = composite("SlowButHealthy", SLOW, Condition("drift", healthy=True), kind=RuleKind.ALERT)
-    world = World(group(told, rule("Drifted")))
+    """`healthy` without a strategy takes the verdict of the group's own rule on that signal."""
+    alert_rule = composite("SlowButHealthy", SLOW, Condition("drift", healthy=True), kind=RuleKind.ALERT)
+    world = World(group(alert_rule, rule("Drifted")))
     slot(world, latency={A: 0.3, B: 0.3}, drift={A: 0.1, B: 0.7})
     assert [(item.model, item.rule, item.outcome) for item in world.decisions()] == [
         (A, "SlowButHealthy", "notified"),
         (B, "Drifted", "requested"),
     ]
     assert world.decisions()[0].reason == "SlowButHealthy: drift latency 0.3 above 0.2; drift healthy"
-    assert list(world.engine.book.episodes) == [B]
+    assert list(world.state.episode_index.episodes) == [B]
 
 
 def test_a_model_whose_rule_is_kept_firing_is_not_healthy() -> None:
-    """Within keep_firing_for the other rule has not resolved: it still says that drift is not healthy."""
-    told = composite("SlowButHealthy", SLOW, Condition("drift", healthy=True), kind=RuleKind.ALERT)
-    world = World(group(told, rule("Drifted", keep_firing_for=20 * SECOND)))
+    """Within keep_firing_for the other rule has not resolved, so drift is not healthy yet."""
+    alert_rule = composite("SlowButHealthy", SLOW, Condition("drift", healthy=True), kind=RuleKind.ALERT)
+    world = World(group(alert_rule, rule("Drifted", keep_firing_for=20 * SECOND)))
     slot(world, latency={A: 0.05}, drift={A: 0.7})
     for _ in range(2):
         slot(world, latency={A: 0.3}, drift={A: 0.1})
@@ -104,22 +104,22 @@ def test_a_model_whose_rule_is_kept_firing_is_not_healthy() -> None:
 
 
 def test_nobody_is_healthy_while_the_rule_that_says_so_cannot_judge() -> None:
-    """Its query failed: the composite rule does not know either."""
-    told = composite("SlowButHealthy", SLOW, Condition("drift", healthy=True), kind=RuleKind.ALERT)
-    world = World(group(told, rule("Drifted")))
+    """Its query failed, so the composite rule is inconclusive too."""
+    alert_rule = composite("SlowButHealthy", SLOW, Condition("drift", healthy=True), kind=RuleKind.ALERT)
+    world = World(group(alert_rule, rule("Drifted")))
     slot(world, latency={A: 0.3}, drift=QUERY_FAILED)
     assert [item.outcome for item in world.decisions() if item.rule == "SlowButHealthy" and item.model] == []
 
 
 def test_healthy_with_a_strategy_is_its_opposite() -> None:
-    """In the band it is not healthy yet."""
+    """A model in the band is not healthy yet."""
     world = World(group(composite("DriftsThoughFast", DRIFTS, Condition("latency", SLOW.strategy, healthy=True))))
     slot(world, drift={A: 0.7, B: 0.7}, latency={A: 0.05, B: 0.15})
     assert [item.request.model for item in world.requests()] == [A]
 
 
 def test_a_composite_rule_goes_on_after_a_restart() -> None:
-    """Pending time is kept; the model is known though it is silent now."""
+    """Pending time is kept, and the model stays known although it no longer reports."""
     world = World(group(composite("Both", SLOW, DRIFTS, for_=20 * SECOND)))
     slot(world, latency={A: 0.3}, drift={A: 0.7})
     world.restart()
@@ -130,7 +130,7 @@ def test_a_composite_rule_goes_on_after_a_restart() -> None:
 
 
 def test_an_alert_rule_ends_without_an_episode() -> None:
-    """Fires, resolves, and leaves two decisions."""
+    """It fires, resolves, and records two decisions."""
     world = World(group(rule("Told", kind=RuleKind.ALERT)))
     for value in (0.7, 0.7, 0.1):
         world.tick({A: value})
@@ -139,7 +139,7 @@ def test_an_alert_rule_ends_without_an_episode() -> None:
 
 
 def test_a_shadow_composite_asks_nothing() -> None:
-    """The mode counts for every kind of rule."""
+    """The mode applies to every kind of rule."""
     world = World(group(composite("Both", SLOW, DRIFTS, mode=Mode.SHADOW)))
     slot(world, latency={A: 0.3}, drift={A: 0.7})
     assert (world.requests(), [item.outcome for item in world.decisions()]) == ([], ["recorded"])
@@ -157,7 +157,7 @@ G, X, N, U = Code.OK, Code.BREACHED, Code.BAND, Code.INCONCLUSIVE
     ],
 )  # fmt: skip
 def test_conditions_are_counted_in_three_valued_logic(codes: tuple[Code, ...], at_least: int, expected: Code) -> None:
-    """The unknown ones decide only when either answer of theirs gives the same."""
+    """The result is conclusive only if no value of the inconclusive conditions could change it."""
     parts = []
     for code in codes:
         cause = Cause.NAN if code is U else Cause.NONE

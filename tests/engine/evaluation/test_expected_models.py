@@ -1,4 +1,4 @@
-"""Models that should report: remembered, missed, replaced, retired; and verdicts that say nothing yet."""
+"""Expected models: stored, missing, replaced, retired; and verdicts during a warm-up."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from tests.engine.api.test_queries import queries
 from tests.support.world import QUERY_FAILED, A, B, C, FixedRoutes, World, group, rule
 
 
-def told(world: World) -> list[tuple[ModelKey | None, str, str]]:
+def logged(world: World) -> list[tuple[ModelKey | None, str, str]]:
     return [(item.model, item.outcome.value, item.reason) for item in world.decisions()]
 
 
 def test_a_model_that_was_seen_before_the_restart_is_missed_after_it() -> None:
-    """Expected models are remembered: it is named though this process never saw it."""
+    """Expected models are stored: the decision names a model that this process never saw."""
     world = World(group(rule()))
     world.tick({A: 0.1, B: 0.1})
     world.restart()
     world.tick({B: 0.1})
-    assert told(world) == [(A, "inconclusive", "inconclusive: no_data")]
+    assert logged(world) == [(A, "inconclusive", "inconclusive: no_data")]
     world.restart()
     world.tick({B: 0.1})
-    assert len(told(world)) == 1  # it has been said
+    assert len(logged(world)) == 1  # it is logged once
 
 
 def test_no_data_can_be_a_breach() -> None:
-    """`no_data: fire`: the silence itself asks, and says so."""
+    """`no_data: fire`: the missing model itself causes a request, and the reason says so."""
     world = World(group(rule(policies={Cause.NO_DATA: "fire"})))
     world.tick({A: 0.1, B: 0.1})
     world.tick({B: 0.1})
     (record,) = world.requests()
-    text = "Drifted: drift is inconclusive: no_data, which this rule takes as a breach"
+    text = "Drifted: drift is inconclusive: no_data, which this rule treats as a breach"
     assert (record.request.model, record.request.reason) == (A, text)
 
 
 def test_no_data_can_be_healthy() -> None:
-    """`no_data: ok`: a model that is gone resolves."""
+    """`no_data: ok`: a missing model resolves."""
     world = World(group(rule(policies={Cause.NO_DATA: "ok"})), routes=FixedRoutes(reporting=False))
     world.tick({A: 0.7})
     world.tick({B: 0.1})
@@ -60,7 +60,7 @@ def test_an_error_fires_only_for_models_that_the_rule_has_seen() -> None:
 
 
 def test_a_version_that_stopped_is_replaced_by_the_one_that_came() -> None:
-    """Its open episode ends as replaced; the newer version's state is its own."""
+    """Its open episode ends as replaced; the newer version has its own state."""
     world = World(group(rule(), interval=MINUTE), routes=FixedRoutes(reporting=False))
     world.tick({A: 0.7, B: 0.1})
     world.tick({A: 0.7, B: 0.1, C: 0.1})
@@ -68,7 +68,7 @@ def test_a_version_that_stopped_is_replaced_by_the_one_that_came() -> None:
         world.tick({B: 0.1, C: 0.1})
     (record,) = world.requests()
     assert (record.state, record.message) == ("closed", "replaced")
-    assert told(world)[-1] == (A, "none", "replaced: drift does not report it any more")
+    assert logged(world)[-1] == (A, "none", "replaced: drift no longer reports it")
     world.restart()
     world.tick({B: 0.1, C: 0.1})
     assert world.store.load(0).sightings[0].model != A
@@ -76,7 +76,7 @@ def test_a_version_that_stopped_is_replaced_by_the_one_that_came() -> None:
 
 
 def test_a_model_that_came_back_is_missing_no_longer() -> None:
-    """Its silence is over: nothing retires it later."""
+    """It reports again, so nothing retires it later."""
     world = World(group(rule()))
     for answer in ({A: 0.1, B: 0.1}, {B: 0.1}, {A: 0.1, B: 0.1}):
         world.tick(answer)
@@ -90,29 +90,29 @@ def test_a_successor_that_went_silent_too_replaces_nobody() -> None:
     world.tick({A: 0.7, B: 0.1, C: 0.1})
     for _ in range(8):
         world.tick({B: 0.1})
-    assert list(world.engine.book.episodes) == [A]
+    assert list(world.state.episode_index.episodes) == [A]
 
 
 def test_a_canary_beside_the_old_version_replaces_nobody() -> None:
-    """Both report: both are judged."""
+    """Both report, so both are evaluated."""
     world = World(group(rule(), interval=MINUTE))
     world.tick({A: 0.7})
     for _ in range(10):
         world.tick({A: 0.7, C: 0.1})
-    assert list(world.engine.book.episodes) == [A]
+    assert list(world.state.episode_index.episodes) == [A]
 
 
 def test_a_silent_version_without_a_successor_is_kept_until_it_is_retired() -> None:
-    """It might come back: a week is the default; here an hour."""
+    """It may come back: the default is a week, here it is an hour."""
     world = World(group(rule(), interval=10 * MINUTE), routes=FixedRoutes(reporting=False))
-    world.engine.retire_after = 60 * MINUTE
+    world.change(retire_after=60 * MINUTE)
     world.tick({A: 0.7, B: 0.1})
     for _ in range(6):
         world.tick({B: 0.1})
-    assert list(world.engine.book.episodes) == [A]
+    assert list(world.state.episode_index.episodes) == [A]
     world.tick({B: 0.1})
     assert (world.requests()[0].state, world.requests()[0].message) == ("closed", "retired")
-    assert told(world)[-1] == (A, "none", "retired: drift does not report it any more")
+    assert logged(world)[-1] == (A, "none", "retired: drift no longer reports it")
     assert [view.model for view in world_models(world)] == [B]
 
 
@@ -121,7 +121,7 @@ def world_models(world: World) -> list:
 
 
 def test_a_partial_answer_makes_nobody_missing() -> None:
-    """What may not be whole says nothing of the absent."""
+    """A response that may be incomplete proves nothing about absent models."""
     world = World(group(rule()))
     world.tick({A: 0.1, B: 0.1})
     world.source.partial = True
@@ -130,7 +130,7 @@ def test_a_partial_answer_makes_nobody_missing() -> None:
 
 
 def test_a_discovered_model_that_never_reported_is_missed() -> None:
-    """The discover expression names it; the signal has no number for it."""
+    """The discover expression returns it, but the signal has no sample for it."""
     world = World(group(rule()))
     whole = type(world.source).instant
 
@@ -147,23 +147,23 @@ def test_a_discovered_model_that_never_reported_is_missed() -> None:
     world.source.instant = discovering.__get__(world.source)  # type: ignore[method-assign]
     world.tick({A: 0.1})
     world.tick({A: 0.1})
-    assert told(world) == [(C, "inconclusive", "inconclusive: no_data")]
+    assert logged(world) == [(C, "inconclusive", "inconclusive: no_data")]
 
 
 def test_a_new_version_warms_up_before_it_is_judged() -> None:
-    """Those of the first answer are old; one that comes later has to last."""
+    """Models in the first response are exempt; a later one waits for the warm-up."""
     world = World(group(rule(warm_up=30 * SECOND)))
     world.tick({A: 0.1})
     for _ in range(3):
         world.tick({A: 0.1, B: 0.9})
     assert world.requests() == []
-    assert told(world)[0] == (B, "inconclusive", "inconclusive: warming_up")
+    assert logged(world)[0] == (B, "inconclusive", "inconclusive: warming_up")
     world.tick({A: 0.7, B: 0.9})
     assert [item.request.model for item in world.requests()] == [A, B]
 
 
 def test_three_of_five_slots_fire_and_too_few_resolve() -> None:
-    """Flapping that `for` never sees; a restart in the middle forgets nothing."""
+    """Flapping that `for` never detects; a restart in the middle loses no counts."""
     world = World(group(rule(breaches=Breaches(3, 5))), routes=FixedRoutes(reporting=False))
     for value in (0.7, 0.1, 0.7, 0.1):
         world.tick({A: value})
@@ -209,18 +209,18 @@ def slot(world: World, drift: dict, lat: dict) -> None:
 
 
 def test_a_model_leaves_a_composite_rule_when_no_signal_of_it_reports_it() -> None:
-    """One of two signals has dropped it for a successor: the episode goes on, one request."""
+    """One of two signals has a successor: the episode continues with one request."""
     world = World(group(either()), routes=FixedRoutes(reporting=False))
     slot(world, {A: 0.9}, {A: 0.1})
     slot(world, {A: 0.9}, {A: 0.1, C: 0.1})
     for _ in range(35):
         slot(world, {A: 0.9}, {C: 0.1})
     assert world.states() == [(A, "requested")]
-    assert not [reason for _, _, reason in told(world) if reason.startswith("replaced")]
+    assert not [reason for _, _, reason in logged(world) if reason.startswith("replaced")]
 
 
 def test_a_replaced_version_stays_replaced_after_a_restart() -> None:
-    """With `no_data: fire`, and signals that dropped it at different times."""
+    """With `no_data: fire`, and signals that lost it at different times."""
     for restart in (False, True):
         world = World(group(either(policies={Cause.NO_DATA: "fire"}, for_=HOUR)))
         slot(world, {A: 0.1}, {A: 0.1})
@@ -236,7 +236,7 @@ def test_a_replaced_version_stays_replaced_after_a_restart() -> None:
 
 
 def test_another_expression_expects_its_own_models() -> None:
-    """The signal was edited: who reported to the old one is not missed in the new one."""
+    """The signal was edited: models of the old one are not expected by the new one."""
     world = World(group(rule(policies={Cause.NO_DATA: "fire"})))
     world.tick({A: 0.1})
     changed = group(rule(policies={Cause.NO_DATA: "fire"}))
@@ -248,7 +248,7 @@ def test_another_expression_expects_its_own_models() -> None:
 
 
 def test_a_discovered_version_that_was_replaced_is_not_missed_again() -> None:
-    """The discover expression goes on naming it for a while."""
+    """The discover expression still returns it for a while."""
     world = World(group(rule(), interval=MINUTE))
     whole = type(world.source).instant
 
@@ -266,5 +266,5 @@ def test_a_discovered_version_that_was_replaced_is_not_missed_again() -> None:
     world.tick({A: 0.1, C: 0.1})
     for _ in range(20):
         world.tick({C: 0.1})
-    reasons = [reason for model, _, reason in told(world) if model == A]
-    assert reasons == ["inconclusive: no_data", "replaced: drift does not report it any more"]
+    reasons = [reason for model, _, reason in logged(world) if model == A]
+    assert reasons == ["inconclusive: no_data", "replaced: drift no longer reports it"]

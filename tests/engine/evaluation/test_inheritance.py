@@ -1,4 +1,4 @@
-"""A new version begins with what its strategy makes of the version before it."""
+"""Inheritance: a new version starts with state that its strategy derives from the previous version."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from bridge.domain.batch import VALUE, EventBatch
 from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.verdict import Code, Verdicts
-from bridge.engine.evaluation.inheritance import succeed
+from bridge.engine.evaluation.inheritance import inherit
 from bridge.engine.state import strategy_state
 from bridge.strategies.base import RetrainStrategy, StateColumn, StrategyConfig
 from bridge.strategies.registry import strategies
@@ -18,7 +18,7 @@ STATE = np.dtype([("highest", np.float64), ("handed", np.float64)])
 
 
 class Learning(RetrainStrategy):
-    """Breached above the highest value that the version before it ever had."""
+    """Strategy that is breached above the highest value of the previous version."""
 
     name = "learning"
     needs = frozenset({VALUE})
@@ -42,7 +42,7 @@ class Learning(RetrainStrategy):
 
 
 def install(monkeypatch: pytest.MonkeyPatch, kind: type[Learning]) -> None:
-    """What the test's rules call threshold is this strategy."""
+    """Register this strategy under the name `threshold`."""
     known = dict(strategies())
     stand_in = type("StandIn", (kind,), {"Config": known["threshold"].Config})
     monkeypatch.setattr("bridge.strategies.registry.strategies", lambda: known | {"threshold": stand_in})
@@ -60,24 +60,24 @@ def filled(table: ModelTable, **highest: float) -> StateColumn:
 
 
 def handed(known: list[str], every: StateColumn, table: ModelTable, version: str) -> float:
-    slot = table.row(ModelKey("p", "q", version))
+    row = table.row(ModelKey("p", "q", version))
     state, seen = np.zeros(1, STATE), np.zeros(len(table), np.bool_)
     seen[[table.row(ModelKey("p", "q", item)) for item in known]] = True
-    succeed(learning(), state, np.array([slot], np.int32), every, seen, table)
+    inherit(learning(), state, np.array([row], np.int32), every, seen, table)
     return float(state["handed"][0])
 
 
 @pytest.fixture
 def table() -> ModelTable:
-    """Three versions of one pipeline, and a model of another one."""
-    found = ModelTable()
+    """Return a table with three versions of one pipeline and a model of another one."""
+    table = ModelTable()
     for model in (*(ModelKey("p", "q", version) for version in ("v1", "v2", "v3")), ModelKey("p", "other", "v1")):
-        found.row(model)
-    return found
+        table.row(model)
+    return table
 
 
 def test_the_latest_version_that_has_a_memory_hands_it_on(table: ModelTable) -> None:
-    """Not one of another pipeline, not one that was cleared, not itself."""
+    """It is not of another pipeline, not cleared, and not the model itself."""
     assert handed(["v1", "v2"], filled(table, v1=1.0, v2=2.0), table, "v3") == 2.0
     assert handed(["v1", "v2"], filled(table, v1=1.0), table, "v3") == 1.0
     assert handed([], filled(table), table, "v3") == 0.0
@@ -87,16 +87,16 @@ def test_the_latest_version_that_has_a_memory_hands_it_on(table: ModelTable) -> 
 
 
 def test_a_version_that_is_known_or_has_a_memory_of_its_own_keeps_it(table: ModelTable) -> None:
-    """One that reports again after a roll-back, and one that saw history before it was first asked of the present."""
+    """A model that reports again after a roll-back, and one with backfilled state before its first live slot."""
     assert handed(["v1", "v2", "v3"], filled(table, v1=1.0, v2=2.0), table, "v3") == 0.0
     state = filled(table, v3=5.0)[2:3]
-    succeed(learning(), state, np.array([2], np.int32), filled(table, v1=1.0), np.zeros(4, np.bool_), table)
+    inherit(learning(), state, np.array([2], np.int32), filled(table, v1=1.0), np.zeros(4, np.bool_), table)
     assert state["handed"][0] == 0.0
     assert state["highest"][0] == 5.0
 
 
 def test_the_engine_hands_on_at_the_first_sample_of_a_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    """C is the version after A: 0.5 was the highest that A had. B has no version before it."""
+    """C follows A, whose highest value was 0.5. B has no earlier version."""
     install(monkeypatch, Learning)
     world = World(group(rule()))
     for value in (0.5, 0.4):
@@ -108,7 +108,7 @@ def test_the_engine_hands_on_at_the_first_sample_of_a_version(monkeypatch: pytes
 
 
 def test_a_pause_between_two_versions_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten minutes without any, longer than a replaced version is waited for."""
+    """Ten minutes without samples, longer than the time until a version counts as replaced."""
     install(monkeypatch, Learning)
     world = World(group(rule()))
     world.tick({A: 0.5})
@@ -121,13 +121,13 @@ def test_a_pause_between_two_versions_loses_nothing(monkeypatch: pytest.MonkeyPa
 
 
 class LearningFromThePast(Learning):
-    """The same, with a minute of history."""
+    """The same strategy with a minute of history."""
 
     history = 60_000
 
 
 def test_versions_in_the_history_of_a_new_rule_hand_on_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A, and C after it, were seen by nobody: C is judged by what A had."""
+    """No live slot saw A or C: C is evaluated against A's values from history."""
     install(monkeypatch, LearningFromThePast)
     world = World(group(rule()))
     world.pass_slots({A: 0.5}, {A: 0.4}, {C: 0.3}, {C: 0.2})
@@ -136,7 +136,7 @@ def test_versions_in_the_history_of_a_new_rule_hand_on_too(monkeypatch: pytest.M
 
 
 def test_a_version_that_began_while_its_memory_was_not_written_inherits_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed two slots after C began, with a memory of before that: the slots since are seen again, as they were."""
+    """The process is killed two slots after C began; the slots since the stored state are read again."""
     monkeypatch.setattr(strategy_state, "SMALL", 0)
     install(monkeypatch, Learning)
     world = World(group(rule()))
@@ -151,7 +151,7 @@ def test_a_version_that_began_while_its_memory_was_not_written_inherits_again(mo
 
 
 def test_strategies_that_do_not_inherit_begin_with_nothing() -> None:
-    """Whatever the version before had."""
+    """The state of an earlier version does not matter."""
     plain = build_plain()
     assert not plain.inherits
     assert not plain.successor(np.ones(2, STATE))["handed"].any()

@@ -1,4 +1,4 @@
-"""Numbers that are too few, too old or of too new a model say nothing."""
+"""Verdicts on too few observations, stale samples, new models, and under `fdr`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STRATEGY = ThresholdStrategy(limits=Limits(max=0.6))
 def judged(
     rule_keys: dict, columns: dict, *, stale_after: int = 0, first_seen: tuple[int, ...] = (1, 1, 1)
 ) -> Verdicts:
-    """Three models over their limit, judged under these keys and columns."""
+    """Return the verdicts on three models over their limit, with these rule keys and columns."""
     table = ModelTable()
     index = np.array([table.row(model) for model in (A, B, C)], np.int32)
     values = {"value": np.array([0.7, 0.8, 0.9]), **{name: np.array(column) for name, column in columns.items()}}
@@ -39,34 +39,34 @@ BREACHED = (Code.BREACHED, Cause.NONE)
 
 
 def test_too_few_observations_say_nothing() -> None:
-    """At n_min they count; an unknown number of them does not."""
-    found = judged({"n_min": 30.0}, {"n": [29.0, 30.0, np.nan]})
+    """Exactly n_min observations suffice; an unknown number does not."""
+    verdicts = judged({"n_min": 30.0}, {"n": [29.0, 30.0, np.nan]})
     insufficient = (Code.INCONCLUSIVE, Cause.INSUFFICIENT)
-    assert causes(found) == [insufficient, BREACHED, insufficient]
+    assert causes(verdicts) == [insufficient, BREACHED, insufficient]
 
 
 def test_an_old_number_says_nothing() -> None:
-    """From stale_after on; one whose age nobody knows is stale."""
+    """A sample is stale from stale_after on, or if its age is unknown."""
     made = [NOW / 1000 - 59, NOW / 1000 - 60, np.nan]
     stale = (Code.INCONCLUSIVE, Cause.STALE)
     assert causes(judged({}, {"updated": made}, stale_after=60_000)) == [BREACHED, stale, stale]
 
 
 def test_a_model_that_is_new_says_nothing_until_it_is_warm() -> None:
-    """One that was never seen before, one that is as old as warm_up, one that is younger."""
-    found = judged({"warm_up": 60_000}, {}, first_seen=(0, NOW - 60_000, NOW - 59_999))
+    """Models: never seen before, as old as warm_up, and younger."""
+    verdicts = judged({"warm_up": 60_000}, {}, first_seen=(0, NOW - 60_000, NOW - 59_999))
     warming = (Code.INCONCLUSIVE, Cause.WARMING_UP)
-    assert causes(found) == [warming, BREACHED, warming]
+    assert causes(verdicts) == [warming, BREACHED, warming]
 
 
 def test_the_first_reason_is_kept() -> None:
-    """A number that is no number is that, however few observations it has."""
-    found = judged({"n_min": 30.0}, {"n": [1.0, 1.0, 1.0], "value": [np.nan, 0.8, 0.9]})
-    assert causes(found)[0] == (Code.INCONCLUSIVE, Cause.NAN)
+    """NaN keeps its own cause, even with too few observations."""
+    verdicts = judged({"n_min": 30.0}, {"n": [1.0, 1.0, 1.0], "value": [np.nan, 0.8, 0.9]})
+    assert causes(verdicts)[0] == (Code.INCONCLUSIVE, Cause.NAN)
 
 
 class WithP(ThresholdStrategy):
-    """Over the limit, with a p-value beside it."""
+    """Strategy with a fixed limit and given p-values."""
 
     name: ClassVar[str] = "tested"
 
@@ -75,40 +75,40 @@ class WithP(ThresholdStrategy):
         self._p = p
 
     def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Verdicts:
-        found = super().analyse_batch(batch, state)
-        return found if self._p is None else replace(found, p=np.array(self._p))
+        verdicts = super().analyse_batch(batch, state)
+        return verdicts if self._p is None else replace(verdicts, p=np.array(self._p))
 
 
 def gated(p: list[float] | None, values: tuple[float, ...] = (0.7, 0.8, 0.9)) -> list[Code]:
-    """Three models under `fdr: 0.05`."""
+    """Return the codes of three models under `fdr: 0.05`."""
     table = ModelTable()
     index = np.array([table.row(model) for model in (A, B, C)], np.int32)
     batch = EventBatch("drift", EventKind.DRIFT, NOW, table, index, {"value": np.array(values)})
-    found = judge(WithP(p), batch, None, rule(fdr=0.05), DRIFT, np.zeros(3, np.int64))
-    return [Code(code) for code in found.code]
+    verdicts = judge(WithP(p), batch, None, rule(fdr=0.05), DRIFT, np.zeros(3, np.int64))
+    return [Code(code) for code in verdicts.code]
 
 
 def test_a_breach_that_may_be_chance_among_so_many_starts_nothing() -> None:
-    """0.03 is enough of one model, and of three only when the others are as small."""
+    """A p-value of 0.03 suffices alone, but among three models only if the others are as small."""
     assert gated([0.03, 0.03, 0.03]) == [Code.BREACHED] * 3
     assert gated([0.03, 0.2, 0.9]) == [Code.BAND] * 3
     assert gated([0.001, 0.03, 0.9]) == [Code.BREACHED, Code.BREACHED, Code.BAND]
 
 
 def test_the_gate_takes_away_and_adds_nothing() -> None:
-    """A model within its limit stays healthy, however small its p-value; one that is not known is not counted."""
+    """A model within its limit stays healthy at any p-value; inconclusive models are not counted."""
     assert gated([0.001, 0.001, 0.9], (0.1, 0.7, 0.1)) == [Code.OK, Code.BREACHED, Code.OK]
     assert gated([0.02, np.nan, 0.9], (0.7, np.nan, 0.1)) == [Code.BREACHED, Code.INCONCLUSIVE, Code.OK]
 
 
 def test_a_breach_without_a_p_value_starts_nothing() -> None:
-    """Nobody knows how probable it is."""
+    """Without p-values no breach is significant."""
     assert gated(None) == [Code.BAND] * 3
     assert gated([0.001, np.nan, 0.001]) == [Code.BREACHED, Code.BAND, Code.BREACHED]
 
 
 class Counting(RetrainStrategy):
-    """Remembers how many numbers it has seen."""
+    """Strategy whose state counts its samples."""
 
     name = "counting"
     state_dtype = np.dtype([("seen", np.int64)])
@@ -120,7 +120,7 @@ class Counting(RetrainStrategy):
 
 
 def test_of_numbers_that_say_nothing_a_strategy_remembers_nothing() -> None:
-    """Too few or too old, live and in history; the others are learnt."""
+    """Samples that are too few or too old leave no trace in the state, live and in history."""
     table = ModelTable()
     index = np.array([table.row(model) for model in (A, B, C)], np.int32)
     columns = {"value": np.ones(3), "n": np.array([29.0, 30.0, 30.0]), "updated": NOW / 1000 - np.array([0, 60, 59.0])}

@@ -1,4 +1,4 @@
-"""A rule that has numbers of a model for long, and never says anything of it, says so."""
+"""Models with samples but no verdict for a long time are reported."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ NAN = float("nan")
 
 
 class OnlyLarge(RetrainStrategy):
-    """Knows nothing of numbers below one."""
+    """Strategy that is inconclusive for values below one."""
 
     name = "only_large"
 
     def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Verdicts:
         values = batch.values()
-        found = Verdicts.inconclusive(len(batch), Cause.WARMING_UP)
-        found.cause[np.isnan(values)] = Cause.NAN
-        found.code[values >= 1], found.cause[values >= 1] = Code.OK, Cause.NONE
-        return found
+        verdicts = Verdicts.inconclusive(len(batch), Cause.WARMING_UP)
+        verdicts.cause[np.isnan(values)] = Cause.NAN
+        verdicts.code[values >= 1], verdicts.cause[values >= 1] = Code.OK, Cause.NONE
+        return verdicts
 
 
 def silent_world() -> World:
-    """A rule with a strategy that is silent of small numbers, in slots of an hour."""
+    """Return a world with one rule on that strategy and hourly slots."""
     world = World(group(rule(), interval=HOUR))
-    world.engine.runs()["Drifted"].strategy = OnlyLarge()
+    world.rule("Drifted").strategy = OnlyLarge()
     return world
 
 
 def test_numbers_without_a_verdict_are_counted_from_the_first_one() -> None:
-    """No number is no number; one verdict is enough for ever."""
+    """Slots without a sample do not count; one verdict is enough forever."""
     since = np.zeros(4, np.int64)
     unknown = np.full(4, Code.INCONCLUSIVE, np.int8)
     note(since, unknown, np.array([Cause.NO_DATA, Cause.NAN, Cause.WARMING_UP, Cause.STALE], np.int8), 10)
@@ -54,7 +54,7 @@ def test_numbers_without_a_verdict_are_counted_from_the_first_one() -> None:
 
 
 def test_a_strategy_has_two_warm_ups_and_a_day_at_least() -> None:
-    """Of the slowest strategy, or of the rule."""
+    """The slowest strategy or the rule decides."""
     auto, limit = build(StrategySpec("auto", {})), build(StrategySpec("threshold", {"max": 1}))
     assert patience_of([limit], 0) == DAY
     assert patience_of([limit], 3 * DAY) == 6 * DAY
@@ -68,7 +68,7 @@ def test_a_strategy_has_two_warm_ups_and_a_day_at_least() -> None:
 
 
 def test_models_with_numbers_and_no_verdict_are_counted_and_explained() -> None:
-    """A is never judged, B has no number, C was judged once."""
+    """A has no verdict, B has no sample, C had one verdict."""
     world = silent_world()
     world.tick({A: 0.1, B: NAN, C: 1.0})
     for _ in range(24):
@@ -77,11 +77,11 @@ def test_models_with_numbers_and_no_verdict_are_counted_and_explained() -> None:
     world.tick({A: 0.1, B: NAN, C: 0.1})
     assert queries(world).never_judged() == [("g", "Drifted", 1)]
     explainer = Explainer(world.engine, world.store, lambda: "http://p:9090")
-    told = {model: explainer.explain(model, "", 0)[0].answer for model in (A, B, C)}
-    assert told[A] == (
-        "verdict: inconclusive: warming_up; the state is kept; it has had numbers for 1d1h and was never judged, which"
-        " should take no longer than 1d"
+    answers = {model: explainer.explain(model, "", 0)[0].answer for model in (A, B, C)}
+    assert answers[A] == (
+        "verdict: inconclusive: warming_up; the state is kept; there have been values for 1d1h without a verdict, which"
+        " should take at most 1d"
     )
-    assert "never judged" not in told[B] + told[C]
+    assert "without a verdict" not in answers[B] + answers[C]
     world.tick({A: 1.0, B: NAN, C: 0.1})
     assert queries(world).never_judged() == [("g", "Drifted", 0)]

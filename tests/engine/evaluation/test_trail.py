@@ -1,4 +1,4 @@
-"""What is remembered of the last slots."""
+"""Trails: the recorded samples and limits of the last slots."""
 
 from __future__ import annotations
 
@@ -24,9 +24,7 @@ def fleet(count: int) -> list[ModelKey]:
 
 
 def world_of(*rules: object) -> World:
-    world = World(group(*(rules or (rule(),))))  # type: ignore[arg-type]
-    world.engine.trails = Trails()
-    return world
+    return World(group(*(rules or (rule(),))), trails=Trails())  # type: ignore[arg-type]
 
 
 def trail(world: World, model: object = A, name: str = "Drifted", last: int = 0) -> TrailView:
@@ -34,8 +32,8 @@ def trail(world: World, model: object = A, name: str = "Drifted", last: int = 0)
         world.engine, world.store, world.store, configured=list, why_not_ready=str, configuration=str,
         now=lambda: world.now,
     )  # fmt: skip
-    (found,) = queries.trails([model], last)  # type: ignore[list-item]
-    return found[name]
+    (window,) = queries.trails([model], last)  # type: ignore[list-item]
+    return window[name]
 
 
 def shown(numbers: object) -> list[float | None]:
@@ -43,21 +41,21 @@ def shown(numbers: object) -> list[float | None]:
 
 
 def test_a_trail_is_what_was_seen_slot_by_slot() -> None:
-    """Value, limit and alert state; nothing where the source did not answer or the model did not report."""
+    """Sample, limit and alert state; NaN for a failed query or an absent model."""
     world = world_of(rule(for_=10 * SECOND))
     for answer in ({A: 0.1, B: 0.1}, {A: 0.7}, QUERY_FAILED, {A: 0.8, B: math.nan}, {A: 0.9}):
         world.tick(answer)  # type: ignore[arg-type]
-    found = trail(world)
-    assert shown(found.value) == [0.1, 0.7, None, 0.8, 0.9]
-    assert shown(found.threshold) == [0.6, 0.6, None, 0.6, 0.6]
-    assert found.state == [0, 1, 1, 2, 2]
-    assert list(found.slots) == [world.now - place * 10 * SECOND for place in (4, 3, 2, 1, 0)]
+    window = trail(world)
+    assert shown(window.value) == [0.1, 0.7, None, 0.8, 0.9]
+    assert shown(window.threshold) == [0.6, 0.6, None, 0.6, 0.6]
+    assert window.state == [0, 1, 1, 2, 2]
+    assert list(window.slots) == [world.now - steps * 10 * SECOND for steps in (4, 3, 2, 1, 0)]
     assert shown(trail(world, B).value) == [0.1, None, None, None, None]
     assert shown(trail(world, last=2).value) == [0.8, 0.9]
 
 
 def test_a_tick_that_could_not_be_stored_leaves_no_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if it had not been."""
+    """A tick that is not committed is not recorded."""
     world = world_of()
     world.tick({A: 0.1})
 
@@ -74,7 +72,7 @@ def test_a_tick_that_could_not_be_stored_leaves_no_point(monkeypatch: pytest.Mon
 
 
 def test_models_that_come_later_have_no_past() -> None:
-    """And the others keep theirs, also when room has to be made."""
+    """Other models keep their numbers, also when the buffer grows."""
     world = world_of()
     world.tick({A: 0.1})
     many = fleet(200)
@@ -84,13 +82,13 @@ def test_models_that_come_later_have_no_past() -> None:
 
 
 def test_the_band_is_what_the_detector_takes_as_usual() -> None:
-    """Three robust sigmas around the level, in the signal's unit, never below 0 for a share."""
+    """The band is three robust sigmas around the level, in the signal's unit, never below 0 for a ratio."""
     fixed = {"reference": "fixed", "level": 0.1, "spread": 0.05, "whiten": False, "transform": "none"}
     world = world_of(replace(rule(), strategy=StrategySpec("ewma", {"standardise": fixed})))
     world.tick({A: 0.11})
-    found = trail(world)
-    assert shown(found.lower) == [0.0]
-    assert shown(found.upper) == [0.25]
+    window = trail(world)
+    assert shown(window.lower) == [0.0]
+    assert shown(window.upper) == [0.25]
     assert shown(trail(world_with_threshold()).lower) == [None]
 
 
@@ -101,13 +99,13 @@ def world_with_threshold() -> World:
 
 
 def test_the_ring_keeps_the_newest_slots_and_its_budget() -> None:
-    """Against a list; the more models there are, the fewer slots."""
+    """The buffer equals a list of the last slots; more models mean fewer slots."""
     world = world_of()
     trails = Trail(budget=21 * 80 * 10, shortest=2)
     noted: list[tuple[int, float]] = []
     for step in range(35):
         world.tick({A: step / 100, B: 0.1} if step < 20 else {A: step / 100, **dict.fromkeys(fleet(80), 0.1)})
-        run = world.engine.runs()["Drifted"]
+        run = world.rule("Drifted")
         trails.note(run)
         noted.append((world.now, step / 100))
         course = trails.course([world.engine.table.row(A), 10_000])
@@ -120,7 +118,7 @@ def test_the_ring_keeps_the_newest_slots_and_its_budget() -> None:
 
 
 def test_a_rule_of_another_meaning_begins_a_new_trail() -> None:
-    """One that goes on keeps what it saw; one that is gone is forgotten."""
+    """An unchanged rule keeps its trail; the trail of a removed rule is dropped."""
     world = world_of()
     world.tick({A: 0.1})
     world.reconfigure(group(rule(labels={"team": "ml"})))
@@ -131,14 +129,14 @@ def test_a_rule_of_another_meaning_begins_a_new_trail() -> None:
     assert shown(trail(world).value) == [0.3]
     world.reconfigure(group(rule("Other")))
     world.tick({A: 0.4})
-    assert world.engine.trails is not None
-    assert len(world.engine.trails.course("Drifted", [0]).slots) == 0
+    assert world.trails is not None
+    assert len(world.trails.course("Drifted", [0]).slots) == 0
 
 
 def test_a_band_that_fails_costs_the_picture_alone(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The slot is stored by then; the next one is evaluated as ever."""
+    """The slot is already stored, and the next one is evaluated normally."""
 
     def broken(_: object) -> None:
         raise ZeroDivisionError("a plug-in's mistake")
@@ -148,11 +146,11 @@ def test_a_band_that_fails_costs_the_picture_alone(
     world.tick({A: 0.1})
     world.tick({A: 0.7})
     assert [record.request.model for record in world.requests()] == [A]
-    assert "cannot be kept for pictures" in caplog.text
+    assert "could not be recorded" in caplog.text
 
 
 def test_nothing_remembered_is_an_empty_course() -> None:
-    """Of an engine that keeps no trail, and of models that nobody knows."""
+    """It is empty for an engine without trails and for unknown models."""
     world = World(group(rule()))
     world.tick({A: 0.1})
     with pytest.raises(KeyError):
@@ -166,7 +164,7 @@ def test_nothing_remembered_is_an_empty_course() -> None:
 
 
 def test_an_expression_says_nothing_of_models_that_it_does_not_return() -> None:
-    """It returns those that are in trouble: a gap is not a value that stayed."""
+    """An expression returns only breached models: a gap is not a constant value."""
     world = world_of(rule(limit=None))
     for answer in ({A: 3.0, B: 1.0}, {B: 2.0}, {}, {A: 4.0}):
         world.tick(answer)
@@ -175,14 +173,14 @@ def test_an_expression_says_nothing_of_models_that_it_does_not_return() -> None:
 
 
 def test_a_rule_that_was_not_evaluated_leaves_no_point() -> None:
-    """There is nothing to remember of it."""
+    """Nothing is recorded."""
     kept, world = Trail(), world_of()
-    kept.note(world.engine.runs()["Drifted"])
+    kept.note(world.rule("Drifted"))
     assert len(kept.course([0]).slots) == 0
 
 
 def test_a_rule_that_has_seen_no_model_leaves_nothing_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    """The normal state of a pasted alert. Its first model finds the slots before it, without a number."""
+    """This is the normal state of a pasted alert. Its first model has NaN in earlier slots."""
     world = world_of(rule(limit=None))
     for answer in ({}, {}, {A: 0.7}):
         world.tick(answer)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A replay that is put down between two slots and taken up in another process, strategies' memory included."""
+"""Checkpoints: a replay stops between two slots and continues in another process, strategy state included."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_what_strategies_remember_is_in_the_checkpoint(seed: int) -> None:
 
 
 def test_models_keep_their_slots() -> None:
-    """In the order in which they were met first."""
+    """In the order in which they were first seen."""
     begin = group(rule()).slot_at(START)
     table = ModelTable()
     source = ScriptedSource(table, {("drift", begin): {B: 0.1, A: 0.1}})
@@ -121,11 +121,11 @@ def test_labels_of_samples_are_in_the_checkpoint() -> None:
     kept, table = Kept(), ModelTable()
     first = Replay(ScriptedSource(table, dict(script)), table, [one], kept.take)
     list(first.walk(begin, begin + 20 * SECOND))
-    run = first.engine.runs()["Drifted"]
+    run = first.all_rules()["Drifted"]
     saved = msgspec.msgpack.decode(msgspec.msgpack.encode(first.checkpoint()), type=Checkpoint)
     table = ModelTable()
     second = Replay(ScriptedSource(table, dict(script)), table, [one], kept.take, resumed=saved)
-    assert second.engine.runs()["Drifted"].series == run.series == {0: {"instance": "i1", **A.labels()}}
+    assert second.all_rules()["Drifted"].series == run.series == {0: {"instance": "i1", **A.labels()}}
     list(second.walk(begin + 30 * SECOND, begin + 50 * SECOND))
     (record,) = kept.requests.values()
     assert record.request.annotations == {"summary": "i1 of ranking"}

@@ -19,6 +19,7 @@ from bridge.domain.rule import Breaches, Budget, Cooldown, Gates, Group, Rule, S
 from bridge.domain.time_interval import Span, TimeInterval
 from bridge.domain.times import HOUR, SECOND, Duration, Timestamp
 from bridge.domain.verdict import Cause
+from bridge.engine.access import EngineSettings
 from bridge.engine.engine import Engine
 from bridge.engine.replay.checkpoint import Checkpoint
 from bridge.engine.replay.replay import NoDestinations, Replay, slots
@@ -32,7 +33,7 @@ END = START + 300 * 10 * SECOND
 
 @dataclass
 class Kept:
-    """What a replay was told."""
+    """Changes and reports of a replay."""
 
     decisions: list[Decision] = field(default_factory=list)
     requests: dict[str, RequestRecord] = field(default_factory=dict)
@@ -44,23 +45,24 @@ class Kept:
 
 
 def live(groups: Sequence[Group], script: Script, gates: Gates, until: Timestamp = END) -> Kept:
-    """Every slot, at its time, through an engine with the store's twin in memory."""
+    """Evaluate every slot at its time, with the memory store."""
     table, kept = ModelTable(), Kept()
     store = MemoryStore()
     engine = Engine(ScriptedSource(table, dict(script)), store, table)
-    engine.configure(groups, NoDestinations(), gates)
+    engine.configure(groups, EngineSettings(NoDestinations(), gates))
     due = sorted((slot, place) for place, item in enumerate(groups) for slot in slots(item, START, until))
     for slot, place in due:
         report = engine.evaluate(groups[place].name, slot)
         assert report is not None
         kept.reports.append(report)
     kept.decisions = store.decisions(DecisionFilter(limit=1_000_000))[::-1]
-    kept.requests = dict(engine.book.requests)
+    with engine.read() as state:
+        kept.requests = dict(state.episode_index.requests)
     return kept
 
 
 def replayed(groups: Sequence[Group], script: Script, gates: Gates, until: Timestamp = END) -> Kept:
-    """The same slots out of history."""
+    """Evaluate the same slots from history."""
     table, kept = ModelTable(), Kept()
     replay = Replay(ScriptedSource(table, dict(script)), table, groups, kept.take, gates=gates)
     kept.reports = list(replay.walk(START, until))
@@ -68,7 +70,7 @@ def replayed(groups: Sequence[Group], script: Script, gates: Gates, until: Times
 
 
 def scripted(rng: random.Random, signals: Sequence[str], groups: Sequence[Group], *, faults: float) -> Script:
-    """Values that go up and down, models that come and go, queries that fail."""
+    """Return a script with changing values, models that come and go, and queries that fail."""
     script: Script = {}
     for item in groups:
         high = dict.fromkeys((A, B, C), False)
@@ -166,7 +168,7 @@ def test_nothing_is_queued_for_anybody() -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_replay_in_new_processes_is_as_one_in_a_whole(seed: int) -> None:
-    """Put down and taken up again, through bytes, at random slots: the same decisions and requests."""
+    """Stopped and resumed from bytes at random slots: the same decisions and requests."""
     rng = random.Random(seed)
     print("seed", seed)
     rules = (*RULES, rule("Grows", cooldown=Cooldown(60 * SECOND, HOUR, 2.0), policies={Cause.NO_DATA: "fire"}))
@@ -193,14 +195,14 @@ def test_a_replay_in_new_processes_is_as_one_in_a_whole(seed: int) -> None:
 
 
 class Short(ScriptedSource):
-    """Forgets the last slot of every walk."""
+    """Source that omits the last slot of every walk."""
 
     def history(self, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration) -> Iterator[EventBatch]:
         return super().history(query, slots[:-1], offset)
 
 
 def test_a_history_that_ends_too_early_is_a_defect_and_not_silence() -> None:
-    """Nobody takes a missing slot for a healthy one."""
+    """A missing slot does not count as healthy."""
     table, begin = ModelTable(), group(rule()).slot_at(START)
     replay = Replay(Short(table), table, [group(rule())], Kept().take)
     with pytest.raises(RuntimeError, match="the history of 'drift' ended before slot"):
@@ -208,7 +210,7 @@ def test_a_history_that_ends_too_early_is_a_defect_and_not_silence() -> None:
 
 
 def test_long_replays_walk_in_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No list of slots grows with the span."""
+    """No list of slots grows with the period."""
     monkeypatch.setattr("bridge.engine.replay.replay.MOST_SLOTS", 4)
     table, begin = ModelTable(), group(rule()).slot_at(START)
     source = Broken(table, {})
@@ -220,7 +222,7 @@ def test_long_replays_walk_in_stretches(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_time_intervals_mute_the_past_as_they_do_the_present() -> None:
-    """Routes keep their intervals, though they lead to nobody."""
+    """Time intervals of routes mute without destinations too."""
     always = TimeInterval("always", (Span(),))
     routes = NoDestinations(Route("team", mute=(always,)), {"region": "eu"})
     begin = group(rule()).slot_at(START)

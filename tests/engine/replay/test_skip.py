@@ -1,4 +1,4 @@
-"""Slots in which nothing can change are passed over, and nobody can tell from what was decided."""
+"""Skipping of slots in which nothing can change: the decisions are the same."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ScriptedPiece:
 
 
 class ChunkedHistorySource(ScriptedSource):
-    """Gives pieces of seven slots."""
+    """Source whose history comes in chunks of seven slots."""
 
     def pieces(
         self, queries: Sequence[SignalQuery], slots: Sequence[Timestamp], offset: Duration
@@ -59,7 +59,7 @@ class ChunkedHistorySource(ScriptedSource):
 
 
 def replayed(groups: Sequence[Group], script: Script, gates: Gates, until: Timestamp = END) -> tuple[Kept, int]:
-    """What was told, and how many slots were passed over."""
+    """Return the changes and reports, and the number of skipped slots."""
     table, kept = ModelTable(), Kept()
     replay = Replay(ChunkedHistorySource(table, dict(script)), table, groups, kept.take, gates=gates)
     kept.reports = list(replay.walk(START, until))
@@ -67,7 +67,7 @@ def replayed(groups: Sequence[Group], script: Script, gates: Gates, until: Times
 
 
 def told(decisions: Sequence[Decision]) -> list[Decision]:
-    """All but the number of a model that is gone: it is that of the last slot that was looked at."""
+    """Return a decision without the value of a departed model, which is that of the last evaluated slot."""
     return [
         replace(item, value=None, statistic=None) if item.after == "inactive" or item.cause == "no_data" else item
         for item in decisions
@@ -75,7 +75,7 @@ def told(decisions: Sequence[Decision]) -> list[Decision]:
 
 
 def steady(rng: random.Random, signals: Sequence[str], item: Group, *, faults: float) -> Script:
-    """Values that stay for long, models that go for a while, queries that fail."""
+    """Return a script with steady values, models that go for a while, and queries that fail."""
     script: Script = {}
     for signal in signals:
         high, there = dict.fromkeys((A, B, C), False), dict.fromkeys((A, B, C), True)
@@ -139,7 +139,7 @@ def test_rules_that_look_at_more_than_one_slot_are_never_passed_over(more: dict[
 
 
 def test_a_quiet_day_is_passed_over() -> None:
-    """One healthy value all the time: the first slot of each piece is looked at, no other."""
+    """With one steady healthy value only the first slot of each chunk is evaluated."""
     one = group(rule())
     script: Script = {("drift", slot): {A: 0.2} for slot in slots(one, START, END)}
     now, passed = replayed([one], script, Gates())
@@ -172,6 +172,6 @@ def test_a_model_leaves_when_its_time_has_come() -> None:
     now, passed = replayed([one], script, Gates())
     assert told(now.decisions) == told(then.decisions)
     assert [(item.reason, (item.slot - START) // SECOND) for item in now.decisions] == [
-        ("inconclusive: no_data", 170), ("replaced: drift does not report it any more", 470),
+        ("inconclusive: no_data", 170), ("replaced: drift no longer reports it", 470),
     ]  # fmt: skip
     assert passed > 200

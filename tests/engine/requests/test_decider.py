@@ -1,4 +1,4 @@
-"""Episodes, gates and decisions beyond the first stories."""
+"""Episodes, gates and decisions of a group."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.world import QUERY_FAILED, A, B, C, FixedRoutes, World, group
 
 
 def test_rules_that_fire_together_make_one_request_led_by_the_first_in_file_order() -> None:
-    """Its id, labels and annotations are the leader's; the other is named in the reasons."""
+    """Id, labels and annotations are the leader's; the reasons name both rules."""
     first = rule("First", query="drift", labels={"severity": "page"})
     second = rule("Second", query="errors", limit=0.1)
     world = World(group(first, second))
@@ -38,11 +38,11 @@ def test_a_rule_that_fires_later_joins_the_open_request() -> None:
     world.say({A: 0.1}, signal="drift")
     world.tick({A: 0.3}, signal="errors")
     assert world.states() == [(A, "requested")]
-    assert world.engine.book.episodes[A].rules == ("First", "Second")
+    assert world.state.episode_index.episodes[A].rules == ("First", "Second")
     world.say({A: 0.1}, signal="drift")
     world.tick({A: 0.0}, signal="errors")
     assert world.states() == [(A, "closed")]
-    assert A not in world.engine.book.episodes
+    assert A not in world.state.episode_index.episodes
 
 
 def test_without_notify_the_daemon_decides_nothing(monkeypatch) -> None:
@@ -54,14 +54,14 @@ def test_without_notify_the_daemon_decides_nothing(monkeypatch) -> None:
 
 
 def test_two_models_of_one_pipeline_in_one_slot_are_taken_in_order() -> None:
-    """Ties are broken by ModelKey: the lower version goes, the other waits."""
+    """Ties are broken by ModelKey: the lower version is sent, the other waits."""
     world = World(group(rule()))
     world.tick({C: 0.9, A: 0.7})
     assert sorted(world.states()) == [(A, "requested"), (C, "held")]
 
 
 def test_a_pending_model_is_not_said_to_have_been_breached_for_long() -> None:
-    """The decision tells that `for` has begun, and that it is over when it is."""
+    """One decision records that `for` has begun, another that it has elapsed."""
     world = World(group(rule(for_=20 * SECOND)))
     for _ in range(3):
         world.tick({A: 0.7})
@@ -71,20 +71,20 @@ def test_a_pending_model_is_not_said_to_have_been_breached_for_long() -> None:
 
 
 def test_a_hold_is_recorded_once_and_its_release_too() -> None:
-    """Slots that change nothing leave no record."""
+    """Slots without a change have no record."""
     world = World(group(rule()))
     world.tick({A: 0.7})
     for _ in range(3):
         world.tick({A: 0.7, C: 0.8})
     world.report(world.requests()[0].id, "succeeded")
     world.tick({A: 0.1, C: 0.8})
-    told = [(decision.outcome, decision.reason) for decision in world.decisions() if decision.model == C]
-    assert [outcome for outcome, _ in told] == ["held", "requested"]
-    assert told[-1][1] == "released: in_flight is over"
+    log = [(decision.outcome, decision.reason) for decision in world.decisions() if decision.model == C]
+    assert [outcome for outcome, _ in log] == ["held", "requested"]
+    assert log[-1][1] == "released: in_flight ended"
 
 
 def test_a_request_held_for_too_long_expires_and_says_so() -> None:
-    """Nothing is held for ever without a visible end."""
+    """No request is held forever without a visible end."""
     gates = Gates(in_flight_limit=30 * DAY, hold_limit=2 * HOUR)
     world = World(group(rule(), interval=HOUR), gates=gates)
     world.tick({A: 0.7})
@@ -95,7 +95,7 @@ def test_a_request_held_for_too_long_expires_and_says_so() -> None:
 
 
 def test_a_cancelled_request_is_not_asked_again_in_its_episode() -> None:
-    """Somebody said no; the next episode may ask."""
+    """A person cancelled it; the next episode may make a request."""
     world = World(group(rule()))
     world.tick({A: 0.7})
     world.report(world.requests()[0].id, "cancelled")
@@ -119,7 +119,7 @@ def test_a_destination_that_wants_the_end_is_told_through_the_outbox() -> None:
 
 
 def test_a_plain_expression_is_breached_by_presence_and_healthy_by_absence() -> None:
-    """As in Prometheus: a series in the answer fires, an absent one resolves."""
+    """As in Prometheus, a series in the response fires, an absent one resolves."""
     world = World(group(rule("Pasted", limit=None)), routes=FixedRoutes(reporting=False))
     world.tick({A: 0.71})
     (record,) = world.requests()
@@ -129,7 +129,7 @@ def test_a_plain_expression_is_breached_by_presence_and_healthy_by_absence() -> 
 
 
 def test_a_model_that_a_signal_no_longer_reports_stays_as_it_was_and_is_named() -> None:
-    """Absent from a signal is not healthy: firing goes on, and the decision says no_data, once."""
+    """A missing model is not healthy: it keeps firing, and one decision records no_data."""
     world = World(group(rule()))
     world.tick({A: 0.7, B: 0.1})
     for _ in range(3):
@@ -137,7 +137,7 @@ def test_a_model_that_a_signal_no_longer_reports_stays_as_it_was_and_is_named() 
     assert world.states() == [(A, "requested")]
     assert world.outcomes() == [f"{A} requested", f"{A} inconclusive"]
     world.tick({A: 0.7, B: 0.1})
-    assert world.decisions()[-1].reason == "known again"
+    assert world.decisions()[-1].reason == "conclusive again"
 
 
 def test_a_partial_answer_freezes_the_rule() -> None:
@@ -159,7 +159,7 @@ def test_a_failing_query_is_recorded_when_it_begins_and_when_it_ends() -> None:
 
 
 def test_a_removed_rule_ends_its_episodes() -> None:
-    """Edited away: the episode is closed with that reason, receivers that want it are told."""
+    """The rule was removed: the episode ends with that reason, and receivers that want it are notified."""
     world = World(group(rule("Old")), routes=FixedRoutes(reporting=False))
     world.tick({A: 0.7})
     world.reconfigure(group(rule("New", limit=0.95)))
@@ -169,7 +169,7 @@ def test_a_removed_rule_ends_its_episodes() -> None:
 
 
 def test_a_held_request_whose_leading_rule_was_removed_still_has_its_end() -> None:
-    """The other rule of the episode goes on firing: the request is released by that rule, or expires."""
+    """The other rule of the episode keeps firing: it releases the request, or the request expires."""
     for flight_ends, state in ((True, "requested"), (False, "expired")):
         world = World(
             group(rule("First", cooldown=SECOND), rule("Second", query="errors", limit=0.1, cooldown=SECOND)),
@@ -191,7 +191,7 @@ def test_a_held_request_whose_leading_rule_was_removed_still_has_its_end() -> No
 
 
 def test_an_edit_that_keeps_the_meaning_keeps_the_state() -> None:
-    """Another annotation, another `for`: the episode goes on over the reload."""
+    """Another annotation or `for`: the episode continues after the reload."""
     world = World(group(rule()))
     world.tick({A: 0.7})
     world.reconfigure(group(rule(annotations={"summary": "new"}, for_=60 * SECOND)))
@@ -200,7 +200,7 @@ def test_an_edit_that_keeps_the_meaning_keeps_the_state() -> None:
 
 
 def test_an_edit_of_the_limit_starts_over() -> None:
-    """State under another meaning is not this rule's."""
+    """State with another fingerprint does not belong to this rule."""
     world = World(group(rule(for_=20 * SECOND)))
     world.tick({A: 0.7})
     world.tick({A: 0.7})
@@ -224,7 +224,7 @@ def test_a_status_report_that_is_older_than_what_is_known_changes_nothing() -> N
 
 
 def test_annotations_are_rendered_with_value_and_labels() -> None:
-    """Prometheus' templates, filled when the request is made."""
+    """They are rendered as in Prometheus when the request is made."""
     text = "{{ $labels.pipeline }} at {{ $value }} over {{ $threshold }}"
     world = World(group(rule(annotations={"summary": text})))
     world.tick({A: 0.75})
@@ -232,7 +232,7 @@ def test_annotations_are_rendered_with_value_and_labels() -> None:
 
 
 def test_identical_queries_of_two_rules_are_asked_once() -> None:
-    """Cost per signal, not per rule: also when both wrote the expression themselves."""
+    """One query per signal, not per rule: also if both rules contain the same expression."""
     base = group(rule("One", query="one", limit=None), rule("Two", query="two", limit=None))
     same = {name: replace(query, exprs={"value": "drift > 0.6"}) for name, query in base.queries.items()}
     world = World(replace(base, queries=same))
@@ -242,7 +242,7 @@ def test_identical_queries_of_two_rules_are_asked_once() -> None:
 
 
 def test_the_next_attempt_waits_for_the_cooldown_and_is_not_made_before() -> None:
-    """Succeeded and still breached: nothing is held, nothing is shown, until the cooldown is over."""
+    """Succeeded and still breached: no request is held or shown until the cooldown ends."""
     world = World(group(rule(cooldown=30 * SECOND)))
     world.tick({A: 0.7})
     world.report(world.requests()[0].id, "succeeded")
@@ -254,7 +254,7 @@ def test_the_next_attempt_waits_for_the_cooldown_and_is_not_made_before() -> Non
 
 
 def test_a_request_of_enormous_evidence_is_stored_cut() -> None:
-    """20 kB of PromQL, an annotation and labels without end: what is stored is what every receiver takes."""
+    """20 kB of PromQL, huge annotations and labels: the stored request fits every receiver's limit."""
     big = group(rule(query="x" * 70_000, annotations={"note": "n" * 50_000}))
     world = World(big)
     world.source.series = msgspec.json.encode({f"label_{number}": "v" * 100 for number in range(10_000)})

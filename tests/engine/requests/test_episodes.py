@@ -1,4 +1,4 @@
-"""What the book knows of a pipeline."""
+"""Retraining activity of a pipeline in the episode index."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def record(attempt: int = 1, state: RequestState = RequestState.REQUESTED, model
 
 
 def test_what_follows_a_retraining_that_helped_begins_anew() -> None:
-    """Failed, lost and not recovered count; recovered and closed reset; what nobody judged changes nothing."""
+    """Failed, lost and not recovered count; recovered and closed reset; without a verdict nothing changes."""
     state = RequestState
     cases = {
         (state.FAILED, None): 4, (state.LOST, None): 4, (state.SUCCEEDED, RecoveryVerdict.NOT_RECOVERED): 4,
@@ -29,7 +29,7 @@ def test_what_follows_a_retraining_that_helped_begins_anew() -> None:
 
 
 def test_news_of_an_earlier_attempt_do_not_make_it_the_present_one() -> None:
-    """Attempt 1 is judged, or delivered, after attempt 2 was made."""
+    """Attempt 1 gets its verdict or delivery after attempt 2 was made."""
     book = EpisodeIndex()
     book.put_episode(Episode(A, 100, "R", ("R",), 2))
     first, second = record(1, RequestState.FAILED), record(2)
@@ -42,7 +42,7 @@ def test_news_of_an_earlier_attempt_do_not_make_it_the_present_one() -> None:
 
 
 def test_requests_that_nothing_needs_are_forgotten_within_a_minute() -> None:
-    """Where they come fast, those of an hour would be many; the latest of the pipeline stays."""
+    """Frequent requests would take much memory; the latest one of the pipeline stays."""
     book = EpisodeIndex()
     for attempt in range(1, 51):
         book.put_request(record(attempt, RequestState.CLOSED, ended_at=100 * attempt))

@@ -1,4 +1,4 @@
-"""What holds a request, and what lets it go."""
+"""Gates: what holds a request, and what releases it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_rule_that_needs_approval_asks_nobody_before_somebody_said_yes() -> No
 
 
 def test_an_approved_request_still_waits_for_the_other_gates() -> None:
-    """Yes to this retraining is not yes to two at a time."""
+    """Approval of this retraining does not allow two at a time."""
     world = World(group(rule(), rule("Careful", query="errors", limit=0.1, approval=True)))
     world.tick({A: 0.7})
     world.say({A: 0.7}, signal="drift")
@@ -59,7 +59,7 @@ def test_an_approved_request_still_waits_for_the_other_gates() -> None:
 
 
 def test_a_person_releases_a_held_request_through_every_gate() -> None:
-    """Cooldown or not: it goes at once, and says who let it go."""
+    """It is sent at once despite a cooldown, and the record names the person."""
     world = World(group(rule(cooldown=DAY)))
     world.tick({A: 0.7})
     world.report(world.requests()[0].id, "succeeded")
@@ -71,7 +71,7 @@ def test_a_person_releases_a_held_request_through_every_gate() -> None:
 
 
 def test_a_withdrawn_request_is_over_and_its_episode_asks_no_more() -> None:
-    """Somebody said no."""
+    """A person withdrew it."""
     world = World(group(rule(approval=True)))
     world.tick({A: 0.7})
     (record,) = world.requests()
@@ -81,7 +81,7 @@ def test_a_withdrawn_request_is_over_and_its_episode_asks_no_more() -> None:
 
 
 def test_only_a_request_that_waits_can_be_acted_on() -> None:
-    """A sent one is the coordinator's; an unknown one nobody's."""
+    """A sent request belongs to the coordinator; an unknown id is an error."""
     world = World(group(rule()))
     world.tick({A: 0.7})
     with pytest.raises(RequestError, match="is requested; only one that is held can be released"):
@@ -91,7 +91,7 @@ def test_only_a_request_that_waits_can_be_acted_on() -> None:
 
 
 def test_a_request_by_hand_goes_out_unless_a_gate_is_closed() -> None:
-    """A closed gate refuses it, and says until when; force asks all the same."""
+    """A closed gate refuses it with the expected end; `force` sends it anyway."""
     world = World(group(rule()))
     world.tick({A: 0.7})
     with pytest.raises(RequestError, match="shop/ranking: gate in_flight is closed until 2023-11-15T"):
@@ -100,11 +100,11 @@ def test_a_request_by_hand_goes_out_unless_a_gate_is_closed() -> None:
     assert (forced.state, forced.request.rule, forced.request.reason) == ("requested", "manual", "fresh labels")
     other = world.commands.create(B, "fresh labels", "bob")
     assert [item.request_id for item in world.store.deliveries(other.id)] == [other.id]
-    assert world.decisions()[-1].reason == "asked by bob: fresh labels"
+    assert world.decisions()[-1].reason == "requested by bob: fresh labels"
 
 
 def test_a_pause_holds_what_it_covers_until_it_is_over_or_ended() -> None:
-    """Of one pipeline here; it survives a restart, and needs no Alertmanager."""
+    """The pause of one pipeline survives a restart and needs no Alertmanager."""
     world = World(group(rule()))
     world.commands.pause("shop", "ranking", HOUR, "ada", "migration")
     world.restart()
@@ -120,7 +120,7 @@ def test_a_pause_holds_what_it_covers_until_it_is_over_or_ended() -> None:
 
 
 def test_a_pause_of_everything_ends_by_itself() -> None:
-    """No end has to be remembered."""
+    """The end of a pause needs no action."""
     world = World(group(rule()))
     world.commands.pause("", "", 15 * SECOND, "ada")
     world.tick({A: 0.7})
@@ -151,14 +151,14 @@ def test_a_budget_lets_so_many_through_in_any_such_time(scope: str) -> None:
 
 
 def test_two_of_one_slot_share_the_budget() -> None:
-    """What the slot itself sends counts already; ties go by model."""
+    """Requests sent in the same slot count already; ties are broken by model."""
     world = World(group(rule()), gates=Gates(total=Budget(1, DAY), settle=0))
     world.tick({B: 0.7, A: 0.7})
     assert holds(world) == [(A, "requested", None), (B, "held", "budget")]
 
 
 def test_a_storm_holds_everybody_and_is_one_incident() -> None:
-    """9 of 20 at once: all held for the storm's time, one decision says so; then they go one after the other."""
+    """9 of 20 at once: all are held during the storm, with one decision; then they are sent one by one."""
     models = fleet(20)
     world = World(group(rule()), gates=Gates(storm=Storm(0.4, 20, 30 * SECOND), settle=0))
     world.tick(dict.fromkeys(models, 0.1))
@@ -166,7 +166,7 @@ def test_a_storm_holds_everybody_and_is_one_incident() -> None:
     world.tick(bad)
     assert {(state, hold) for _, state, hold in holds(world)} == {("held", "storm")}
     (incident,) = [item for item in world.decisions() if item.model is None]
-    assert incident.reason.startswith("storm: 9 of 20 models began to fire in one slot, more than 40%; their requests")
+    assert incident.reason.startswith("storm: 9 of 20 models started firing in one slot, more than 40%; their requests")
     for _ in range(2):
         world.tick(bad)
     assert {state for _, state, _ in holds(world)} == {"held"}
@@ -175,7 +175,7 @@ def test_a_storm_holds_everybody_and_is_one_incident() -> None:
 
 
 def test_few_models_or_a_small_share_are_no_storm() -> None:
-    """The share is of the models that are known, and a handful of models storms easily."""
+    """The share is that of the known models; a few models alone are never a storm."""
     for count, bad in ((20, 8), (10, 9)):
         models = fleet(count)
         world = World(group(rule()), gates=Gates(storm=Storm(0.4, 20, HOUR), settle=0))
@@ -188,11 +188,11 @@ def silence(world: World, *matchers: str, fetched: int | None = None) -> None:
     made = tuple(Matcher.parse(text) for text in matchers)
     listed = (Silence("s1", made, 0, world.now + 15 * SECOND),)
     at = world.now if fetched is None else fetched
-    world.engine.silences = lambda: SilenceSnapshot(listed, at)
+    world.change(silences=lambda: SilenceSnapshot(listed, at))
 
 
 def test_a_silence_holds_the_request_that_it_covers() -> None:
-    """Its labels are those of the alert; when the silence is over, the request goes."""
+    """Its labels are those of the alert; when the silence ends, the request is sent."""
     world = World(group(rule(labels={"severity": "page"})))
     silence(world, 'pipeline="ranking"', 'alertname="ModelRetrainRequested"', 'severity="page"')
     world.tick({A: 0.7, B: 0.7})
@@ -203,7 +203,7 @@ def test_a_silence_holds_the_request_that_it_covers() -> None:
 
 @pytest.mark.parametrize(("hold", "state"), [(False, "requested"), (True, "held")])
 def test_when_nobody_knows_the_silences_the_configuration_decides(hold: bool, state: str) -> None:
-    """An old list is no list: send and record, or hold."""
+    """An outdated list of silences is ignored with a record, or the request is held."""
     world = World(group(rule()), gates=Gates(hold_unknown=hold, settle=0))
     silence(world, 'pipeline="ranking"', fetched=world.now - HOUR)
     world.tick({A: 0.7})
@@ -212,11 +212,11 @@ def test_when_nobody_knows_the_silences_the_configuration_decides(hold: bool, st
 
 @pytest.mark.parametrize("hold", [False, True])
 def test_a_silence_that_cannot_be_understood_holds_what_it_may_cover(hold: bool) -> None:
-    """Whatever the configuration says of silences that nobody knows; once it ends, the request goes."""
+    """This is independent of the setting for unknown silences; when it ends, the request is sent."""
     world = World(group(rule()), gates=Gates(hold_unknown=hold, settle=0))
     made = (Matcher.parse('pipeline="ranking"'),)
     listed = (Silence("s1", made, 0, world.now + 15 * SECOND, unclear="not a regular expression"),)
-    world.engine.silences = lambda: SilenceSnapshot(listed, world.now)
+    world.change(silences=lambda: SilenceSnapshot(listed, world.now))
     world.tick({A: 0.7, B: 0.7})
     assert holds(world) == [(A, "held", "silences_unknown"), (B, "requested", None)]
     world.tick({A: 0.7, B: 0.7})
@@ -224,7 +224,7 @@ def test_a_silence_that_cannot_be_understood_holds_what_it_may_cover(hold: bool)
 
 
 def test_muted_routes_hold_until_their_time_is_over() -> None:
-    """A coordinator that is muted at night is asked in the morning, not never."""
+    """A request muted at night is sent in the morning, not dropped."""
     routes = FixedRoutes()
     world = World(group(rule()), routes=routes)
     routes.muted = world.now + 15 * SECOND
@@ -235,7 +235,7 @@ def test_muted_routes_hold_until_their_time_is_over() -> None:
 
 
 def test_the_cooldown_doubles_while_retraining_does_not_help() -> None:
-    """1, 2, 4 minutes, never more than max; a success that helped begins anew."""
+    """1, 2, 4 minutes, never more than max; a retraining that helped resets it."""
     world = World(group(rule(cooldown=Cooldown(MINUTE, 4 * MINUTE), max_attempts=0), interval=MINUTE))
     waits = []
     world.tick({A: 0.7})
@@ -264,22 +264,22 @@ def test_after_max_attempts_people_are_asked_instead() -> None:
 
 
 def test_a_dry_run_decides_and_records_everything_and_sends_nothing() -> None:
-    """Cooldown and all, as if; no destination hears of it."""
+    """It is decided like a live request, cooldown included, but not delivered."""
     world = World(group(rule(mode=Mode.DRY_RUN, cooldown=HOUR)))
     world.tick({A: 0.7})
     (record,) = world.requests()
     assert (record.state, record.destinations, world.store.deliveries(record.id)) == ("recorded", (), [])
-    assert world.decisions()[-1].reason == "Drifted: drift 0.7 above 0.6; dry run: sent to nobody"
+    assert world.decisions()[-1].reason == "Drifted: drift 0.7 above 0.6; dry run: not sent"
     world.tick({A: 0.7, C: 0.9})
     assert holds(world)[1] == (C, "held", "cooldown")
 
 
 def test_a_shadow_rule_is_decided_beside_the_others_and_touches_nothing() -> None:
-    """No episode, no request: a decision says what it would have done."""
+    """There is no episode and no request; a decision records what it would have done."""
     world = World(group(rule("Live"), rule("Shadow", query="errors", limit=0.1, mode=Mode.SHADOW)))
     world.say({A: 0.1}, signal="drift")
     world.tick({A: 0.3}, signal="errors")
-    assert (world.requests(), world.engine.book.episodes) == ([], {})
+    assert (world.requests(), world.state.episode_index.episodes) == ([], {})
     assert [(item.rule, item.outcome) for item in world.decisions()] == [("Shadow", "recorded")]
     world.say({A: 0.7}, signal="drift")
     world.tick({A: 0.3}, signal="errors")
@@ -288,7 +288,7 @@ def test_a_shadow_rule_is_decided_beside_the_others_and_touches_nothing() -> Non
 
 @pytest.mark.parametrize("was", [{"mode": Mode.SHADOW}, {"kind": RuleKind.ALERT}, {"mode": Mode.DRY_RUN}])
 def test_a_rule_that_begins_to_ask_asks_for_what_fires_already(was: dict) -> None:
-    """Promoted from a shadow, an alert or a dry run in the middle of a breach."""
+    """The rule was a shadow, an alert or a dry run until the middle of a breach."""
     world = World(group(rule(**was)))
     world.tick({A: 0.9})
     world.reconfigure(group(rule()))
@@ -297,7 +297,7 @@ def test_a_rule_that_begins_to_ask_asks_for_what_fires_already(was: dict) -> Non
 
 
 def test_a_dry_run_keeps_no_live_rule_from_asking() -> None:
-    """Whichever of them fires first."""
+    """The order in which they fire does not matter."""
     world = World(group(rule("Dry", mode=Mode.DRY_RUN), rule("Live", limit=0.7)))
     world.tick({A: 0.65})
     world.tick({A: 0.9})
@@ -323,7 +323,7 @@ def test_an_episode_whose_leader_was_removed_asks_again_by_another_rule() -> Non
 
 
 def test_a_held_request_has_its_end_though_its_strategy_raises() -> None:
-    """The gate that opened lets it go, and without an evaluation too."""
+    """It is sent when the gate opens, also in a slot without an evaluation."""
     world = World(group(rule()), gates=Gates(settle=0, hold_limit=60 * SECOND))
     world.commands.pause("", "", 20 * SECOND, "bob")
     world.tick({A: 0.9})
@@ -331,14 +331,14 @@ def test_a_held_request_has_its_end_though_its_strategy_raises() -> None:
     def broken(batch: object, state: object) -> None:
         raise ValueError("broken")
 
-    world.engine.runs()["Drifted"].strategy.analyse_batch = broken
+    world.rule("Drifted").strategy.analyse_batch = broken
     for _ in range(3):
         world.tick({A: 0.9})
     assert world.states() == [(A, "requested")]
 
 
 def test_a_pause_in_a_storm_does_not_end_the_storm() -> None:
-    """Paused and gone on: the storm's time still counts."""
+    """Paused and resumed: the storm still holds it."""
     models = fleet(4)
     world = World(group(rule()), gates=Gates(settle=0, storm=Storm(0.2, 4, 30 * MINUTE)))
     world.tick(dict.fromkeys(models, 0.1))
@@ -351,7 +351,7 @@ def test_a_pause_in_a_storm_does_not_end_the_storm() -> None:
 
 
 def test_a_storm_outlives_a_restart_for_those_that_follow() -> None:
-    """A fifth model begins to fire after the restart: held like the others."""
+    """A fifth model starts firing after the restart and is held like the others."""
     models = fleet(6)
     world = World(group(rule()), gates=Gates(settle=0, storm=Storm(0.4, 4, 30 * MINUTE)))
     world.tick(dict.fromkeys(models, 0.1))
@@ -363,7 +363,7 @@ def test_a_storm_outlives_a_restart_for_those_that_follow() -> None:
 
 
 def test_a_running_retraining_is_not_closed_because_its_receiver_was_removed() -> None:
-    """The coordinator has it: no second one beside it."""
+    """The coordinator has it, so there is no second request in parallel."""
     world = World(group(rule()))
     world.tick({A: 0.9})
     world.report(world.requests()[0].id, "running")
@@ -375,10 +375,10 @@ def test_a_running_retraining_is_not_closed_because_its_receiver_was_removed() -
 
 
 def test_a_dry_bridge_sends_nothing_whatever_is_released() -> None:
-    """The leading rule is gone: a rule of the episode says how far the request may go."""
+    """The leading rule was removed: another rule of the episode decides about the request."""
     joined = rule("Joined", limit=0.7, mode=Mode.DRY_RUN)
     world = World(group(rule("Leader", mode=Mode.DRY_RUN), joined))
-    world.engine.dry_run = True
+    world.change(dry_run=True)
     world.commands.pause("", "", HOUR, "bob")
     world.tick({A: 0.65})
     world.tick({A: 0.9})
@@ -392,7 +392,7 @@ def test_a_dry_bridge_sends_nothing_whatever_is_released() -> None:
 
 
 def test_a_model_that_is_healthy_again_is_not_asked_for_though_it_is_kept_firing() -> None:
-    """The gate opens within keep_firing_for: the request goes on waiting for a breach, or ends with the episode."""
+    """The gate opens within keep_firing_for: the request waits for a breach, or ends with the episode."""
     world = World(group(rule(keep_firing_for=HOUR)))
     world.commands.pause("", "", 20 * SECOND, "bob")
     world.tick({A: 0.9})
@@ -425,7 +425,7 @@ def test_the_cooldown_is_that_of_the_retraining_that_ended_last_after_a_restart_
 
 
 def test_every_attempt_is_told_to_be_over() -> None:
-    """The first one when the second is made, that one with the episode; one that was never sent to nobody."""
+    """The first is resolved when the second is made, the second with the episode; an unsent one never."""
     routes = FixedRoutes(("team/webhook/0",), resolved=("team/webhook/0",))
     world = World(group(rule()), routes=routes)
     world.tick({A: 0.9})
@@ -439,7 +439,7 @@ def test_every_attempt_is_told_to_be_over() -> None:
 
 
 def test_what_has_waited_longest_goes_first() -> None:
-    """Not what comes first in the alphabet."""
+    """The order is by time, not alphabetical."""
     world = World(group(rule()), gates=Gates(settle=0, total=Budget(1, MINUTE)))
     first, later = ModelKey("shop", "z", "1"), ModelKey("shop", "a", "1")
     world.commands.pause("", "", 15 * SECOND, "bob")
@@ -449,7 +449,7 @@ def test_what_has_waited_longest_goes_first() -> None:
 
 
 def test_a_clock_of_the_past_ends_no_cooldown() -> None:
-    """An end before the request went is taken as its sending."""
+    """An end before the sending time counts as the sending time."""
     world = World(group(rule(cooldown=HOUR)))
     world.tick({A: 0.9})
     (record,) = world.requests()
@@ -459,7 +459,7 @@ def test_a_clock_of_the_past_ends_no_cooldown() -> None:
 
 
 def test_requests_by_hand_have_ids_of_their_own_and_block_nobody_for_long() -> None:
-    """Two in one millisecond are two; without a receiver that reports, one is over when it went."""
+    """Two in one millisecond are two; without a reporting receiver, one ends when it is sent."""
     world = World(group(rule()), routes=FixedRoutes(reporting=False))
     made = [world.commands.create(A, "by hand", "ada", force=True) for _ in range(2)]
     assert len({item.id for item in made}) == 2

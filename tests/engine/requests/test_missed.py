@@ -1,4 +1,4 @@
-"""When an episode was last missed, as a bridge that is started again and again has to tell it."""
+"""Time of the last missed episode, which a crash loop must still report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def queries(world: World) -> EngineQueries:
 
 
 def test_a_missed_episode_is_told_by_every_process_that_follows() -> None:
-    """The process that found it may be gone before anybody scraped it."""
+    """The process that found it may end before a scrape."""
     world = World(group(rule()))
     world.tick({A: 0.1})
     assert queries(world).last_missed() == 0

@@ -1,4 +1,4 @@
-"""Whether a retraining helped."""
+"""Recovery verdicts: whether a retraining helped."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def succeed(world: World, version: str = "") -> None:
 
 
 def test_a_new_version_that_is_healthy_recovered() -> None:
-    """Judged by the rule that asked, over the version that the coordinator named, after it has settled."""
+    """The rule that made the request judges the version that the coordinator reported, after `settle`."""
     world = World(group(rule()), gates=SETTLED)
     world.tick({A: 0.7})
     succeed(world, C.version)
@@ -46,7 +46,7 @@ def test_a_new_version_that_fires_did_not_recover() -> None:
 
 
 def test_the_same_version_still_breached_is_asked_again_only_when_that_is_known() -> None:
-    """No new version was named: the model itself is looked at, after the time to settle."""
+    """No new version was reported: the model itself is judged, after `settle`."""
     world = World(group(rule()), gates=SETTLED)
     world.tick({A: 0.7})
     succeed(world)
@@ -58,7 +58,7 @@ def test_the_same_version_still_breached_is_asked_again_only_when_that_is_known(
 
 
 def test_a_version_that_never_shows_is_inconclusive() -> None:
-    """It is given up after verdict_limit, and asked again then."""
+    """The verdict is inconclusive after verdict_limit, and another request follows."""
     world = World(group(rule(), interval=10 * MINUTE), gates=SETTLED)
     world.tick({A: 0.7})
     succeed(world, "99")
@@ -68,12 +68,12 @@ def test_a_version_that_never_shows_is_inconclusive() -> None:
     world.tick({A: 0.7, B: 0.1})
     assert world.requests()[0].verdict == "inconclusive"
     assert [item.reason for item in world.decisions() if item.outcome == "judged"] == [
-        "inconclusive: Drifted could not say within verdict_limit"
+        "inconclusive: Drifted gave no verdict within verdict_limit"
     ]
 
 
 def test_a_failing_query_says_neither_yes_nor_no() -> None:
-    """The verdict waits for an answer, over a restart too."""
+    """The verdict waits for a successful query, also across a restart."""
     world = World(group(rule()), gates=Gates(settle=10 * SECOND, verdict_limit=HOUR))
     world.tick({A: 0.7})
     succeed(world)
@@ -86,7 +86,7 @@ def test_a_failing_query_says_neither_yes_nor_no() -> None:
 
 
 def test_a_rule_that_was_removed_cannot_say() -> None:
-    """The verdict is not left open for ever."""
+    """The verdict is not left open forever."""
     world = World(group(rule()), gates=SETTLED)
     world.tick({A: 0.7})
     succeed(world)
@@ -109,7 +109,7 @@ def test_a_rule_that_is_only_kept_firing_has_not_decided_yet() -> None:
 
 
 def test_a_good_new_version_has_not_helped_while_the_old_one_serves_on_and_fires() -> None:
-    """A canary, or for an expression a version that never appeared: it is judged when the old one is gone."""
+    """A canary, or for an expression a version that never appeared: the verdict follows when the old one is retired."""
     for one in (rule(), rule("Pasted", limit=None)):
         world = World(group(one), gates=Gates(settle=0, verdict_limit=HOUR))
         world.tick({A: 0.7})
@@ -122,7 +122,7 @@ def test_a_good_new_version_has_not_helped_while_the_old_one_serves_on_and_fires
 
 
 def test_a_rule_that_joined_later_is_asked_too() -> None:
-    """The leader is healthy again, the other rule of the episode is not: it did not help, and is asked for again."""
+    """The leader is healthy again, the other rule of the episode is not: not recovered, and another request."""
     world = World(group(rule("First"), rule("Second", query="errors", limit=0.5)))
     for drift, errors in ((0.9, 0.1), (0.9, 0.9)):
         world.say({A: errors}, signal="errors")
@@ -135,7 +135,7 @@ def test_a_rule_that_joined_later_is_asked_too() -> None:
 
 
 def test_a_retraining_by_hand_is_judged_by_all_rules_that_know_the_model() -> None:
-    """It helps, so what follows begins anew."""
+    """It helped, so later requests count from zero."""
     world = World(group(rule(max_attempts=1)))
     world.tick({A: 0.9})
     world.report(world.requests()[0].id, "failed")

@@ -1,4 +1,4 @@
-"""A request that no receiver took holds nothing: its pipeline is free, its episode asks again."""
+"""Undelivered requests: the pipeline is free, and the episode makes another request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEAD = Delivery(Result.DEAD, "http_4xx", 413, "the body is larger than 65096 byt
 
 
 def die(world: World, destination: str, delivery: Delivery = DEAD) -> None:
-    """The next delivery to a destination comes to an end."""
+    """Settle the next delivery to a destination."""
     (claim,) = world.store.claim(destination, "w", world.now, MINUTE)
     world.store.settle(claim, delivery, world.now, world.now)
     world.commands.settled(claim.notification.request.id)
@@ -33,7 +33,7 @@ def states(world: World) -> list[tuple[ModelKey, str, int]]:
 
 @pytest.mark.parametrize("restarted", [False, True])
 def test_the_pipeline_is_free_for_another_model(*, restarted: bool) -> None:
-    """At once, and no cooldown counts from it: nothing was retrained."""
+    """This happens at once and starts no cooldown, since nothing was retrained."""
     world = world_of(60 * MINUTE)
     world.tick({A: 0.7})
     die(world, ONE)
@@ -44,7 +44,7 @@ def test_the_pipeline_is_free_for_another_model(*, restarted: bool) -> None:
 
 
 def test_one_receiver_that_took_it_is_enough() -> None:
-    """In whichever order they end."""
+    """The order in which the deliveries end does not matter."""
     for first, second in ((ONE, TWO), (TWO, ONE)):
         world = world_of(0, ONE, TWO)
         world.tick({A: 0.7})
@@ -55,7 +55,7 @@ def test_one_receiver_that_took_it_is_enough() -> None:
 
 
 def test_the_episode_goes_on_when_the_cooldown_is_over() -> None:
-    """Without a cooldown after five minutes: a receiver that refuses everything is not asked in every slot."""
+    """Without a cooldown after five minutes: a refusing receiver does not get a request in every slot."""
     for cooldown, slots in ((0, 30), (10 * MINUTE, 60)):
         world = world_of(cooldown)
         world.tick({A: 0.7})
@@ -69,12 +69,12 @@ def test_the_episode_goes_on_when_the_cooldown_is_over() -> None:
 
 
 def test_what_is_driven_again_is_in_flight_again() -> None:
-    """A person mended the receiver: the same request goes, and what its coordinator reports counts."""
+    """A person repaired the receiver: the same request is sent, and the coordinator's reports count."""
     world = world_of()
     world.tick({A: 0.7})
     die(world, ONE)
     (request,) = world.requests()
-    assert (request.message, request.ended_at) == ("no receiver took it: every delivery is dead", world.now)
+    assert (request.message, request.ended_at) == ("no receiver accepted it: every delivery is dead", world.now)
     assert world.commands.redrive(request.id) == 1
     assert (world.requests()[0].state, world.requests()[0].ended_at) == (RequestState.REQUESTED, 0)
     world.tick({A: 0.7, C: 0.7})
@@ -84,7 +84,7 @@ def test_what_is_driven_again_is_in_flight_again() -> None:
 
 
 def test_a_report_proves_that_it_was_delivered_after_all() -> None:
-    """An attempt without an answer may have arrived: the coordinator knows better."""
+    """An attempt without a response may have arrived: the coordinator's report decides."""
     world = world_of()
     world.tick({A: 0.7})
     die(world, ONE)
@@ -94,7 +94,7 @@ def test_a_report_proves_that_it_was_delivered_after_all() -> None:
 
 
 def test_the_end_of_its_episode_is_told_to_nobody() -> None:
-    """No receiver ever heard of it."""
+    """No receiver has the request."""
     world = World(group(rule()), routes=FixedRoutes((TWO,), reporting=False, resolved=(TWO,)))
     world.tick({A: 0.7})
     die(world, TWO)
@@ -116,14 +116,14 @@ def test_a_tick_that_read_it_before_does_not_undo_it() -> None:
 
 
 def test_explain_and_the_counts_say_so() -> None:
-    """Until its episode asks again."""
+    """This lasts until the episode makes another request."""
     world = world_of()
     world.tick({A: 0.7})
     die(world, ONE)
-    (found,) = Explainer(world.engine, world.store, lambda: "http://p:9090").explain(A)
-    said = "every delivery is dead; it holds no other request"
-    assert found.answer.startswith("request: ")
-    assert said in found.answer
+    (explanation,) = Explainer(world.engine, world.store, lambda: "http://p:9090").explain(A)
+    said = "every delivery is dead; it does not hold other requests"
+    assert explanation.answer.startswith("request: ")
+    assert said in explanation.answer
     assert queries(world).request_counts()["undelivered"] == 1
     world.tick({A: 0.1})
     assert queries(world).request_counts()["undelivered"] == 0

@@ -1,4 +1,4 @@
-"""Strategies that want to see history see it once, in portions if it is long, and through kills and failures."""
+"""Backfill of strategy state: once, in portions if it is long, and across kills and failures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HIGH, LOW = {A: 0.9}, {A: 0.1}
 
 
 class Streak(RetrainStrategy):
-    """Breached from the 30th value above 0.5 in a row on."""
+    """Strategy that is breached from the 30th value in a row above 0.5."""
 
     name = "streak"
     Config = StrategyConfig
@@ -51,7 +51,7 @@ def streak(name: str = "Streak") -> Rule:
 
 
 def begun(*rules: Rule, slots: int = 50, answer=HIGH) -> World:
-    """A world with a past that nobody has looked at."""
+    """Return a world with unread history."""
     world = World(group(*(rules or (streak(),))))
     world.pass_slots(*[answer] * slots)
     world.source.asked.clear()
@@ -59,23 +59,23 @@ def begun(*rules: Rule, slots: int = 50, answer=HIGH) -> World:
 
 
 def verdict(world: World, name: str = "Streak") -> tuple[str, str, float]:
-    now = world.engine.runs()[name].live
-    slot = world.engine.table.row(A)
-    return Code(now.code[slot]).name, Cause(now.cause[slot]).name, float(now.statistic[slot])
+    now = world.rule(name).live
+    row = world.engine.table.row(A)
+    return Code(now.code[row]).name, Cause(now.cause[row]).name, float(now.statistic[row])
 
 
 def portions_of(monkeypatch, batches: int) -> None:
-    """Every tick has time for so many slots of history."""
+    """Limit each tick to `batches` slots of history."""
 
     def limited(interval, clock):
-        left = iter(range(batches - 1))
-        return lambda: next(left, None) is None
+        remaining = iter(range(batches - 1))
+        return lambda: next(remaining, None) is None
 
     monkeypatch.setattr(backfill, "portions", limited)
 
 
 def test_a_cold_start_sees_the_history_first() -> None:
-    """40 slots of it, and not the one before: the first live slot is the 41st in a row, and asks for a retraining."""
+    """The history has 40 slots: the first live slot is the 41st in a row and makes a request."""
     world = begun()
     world.tick(HIGH)
     assert verdict(world) == ("BREACHED", "NONE", 41.0)
@@ -85,7 +85,7 @@ def test_a_cold_start_sees_the_history_first() -> None:
 
 
 def test_nothing_is_decided_of_the_history() -> None:
-    """It was breached, and is not any more: nobody is asked, and no decision is recorded for a slot of the past."""
+    """The breach is over: there is no request, and no decision about a past slot."""
     world = begun()
     world.tick(LOW)
     assert world.requests() == []
@@ -93,7 +93,7 @@ def test_nothing_is_decided_of_the_history() -> None:
 
 
 def test_a_restart_does_not_ask_for_the_history_again() -> None:
-    """It was saved with the tick."""
+    """The state was stored with the tick."""
     world = begun()
     world.tick(HIGH)
     world.restart()
@@ -103,7 +103,7 @@ def test_a_restart_does_not_ask_for_the_history_again() -> None:
 
 
 def test_a_rarely_written_memory_asks_for_the_slots_since(monkeypatch) -> None:
-    """Three slots after it was written."""
+    """The state was written three slots before the restart."""
     monkeypatch.setattr(strategy_state, "SMALL", 0)
     world = begun()
     for _ in range(4):
@@ -115,20 +115,20 @@ def test_a_rarely_written_memory_asks_for_the_slots_since(monkeypatch) -> None:
 
 
 def test_a_long_history_is_seen_in_portions(monkeypatch) -> None:
-    """Warming up meanwhile; then as if it had been seen at once, the slots since included."""
+    """The rule warms up meanwhile; then the state is the same as after one read, recent slots included."""
     portions_of(monkeypatch, 15)
     world = begun()
-    told = []
+    causes = []
     for _ in range(4):
         world.tick(HIGH)
-        told.append(verdict(world)[:2])
-    assert told == [("INCONCLUSIVE", "WARMING_UP")] * 2 + [("BREACHED", "NONE")] * 2
+        causes.append(verdict(world)[:2])
+    assert causes == [("INCONCLUSIVE", "WARMING_UP")] * 2 + [("BREACHED", "NONE")] * 2
     assert verdict(world)[2] == 44.0
     assert len(world.source.asked) == 40 + 2 + 4  # no slot of the history twice; two that went by meanwhile
 
 
 def test_kills_while_it_is_seen_lose_nothing(monkeypatch) -> None:
-    """However small the portions are, and wherever the process is killed."""
+    """This holds for any portion size and any time of the kill."""
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     draw = random.Random(seed)
@@ -143,7 +143,7 @@ def test_kills_while_it_is_seen_lose_nothing(monkeypatch) -> None:
 
 
 def test_a_rule_that_is_new_in_a_running_bridge_sees_it_too() -> None:
-    """A reload adds it; the other rule goes on."""
+    """A reload adds it; the other rule continues."""
     world = World(group(rule()))
     for _ in range(45):
         world.tick(HIGH)
@@ -153,7 +153,7 @@ def test_a_rule_that_is_new_in_a_running_bridge_sees_it_too() -> None:
 
 
 def test_after_a_long_time_away_a_new_rule_sees_up_to_the_present() -> None:
-    """Also the slots that nobody evaluates any more, because they are older than the catch-up limit."""
+    """It also reads slots beyond the catch-up limit, which are never evaluated."""
     world = World(group(rule(), interval=5 * MINUTE))
     world.tick(HIGH)
     world.pass_slots(*[HIGH] * 60)
@@ -163,7 +163,7 @@ def test_after_a_long_time_away_a_new_rule_sees_up_to_the_present() -> None:
 
 
 def test_conditions_of_composite_rules_see_theirs() -> None:
-    """Each by its own signal."""
+    """Each condition reads its own signal."""
     conditions = (Condition("drift", StrategySpec("streak", {})), Condition("slow", StrategySpec("streak", {})))
     world = World(group(rule("Both", limit=None, conditions=conditions, at_least=2)))
     for _ in range(50):
@@ -176,14 +176,14 @@ def test_conditions_of_composite_rules_see_theirs() -> None:
 
 
 def test_models_that_are_gone_leave_nothing_behind() -> None:
-    """A model of the history that does not report any more is not expected to, either."""
+    """A model that occurs only in history is not expected to report."""
     world = begun(answer={A: 0.9, B: 0.9})
     world.tick(HIGH)
     assert [(item.model, item.after) for item in world.decisions()] == [(A, "firing")]
 
 
 class Forgetful(ScriptedSource):
-    """Answers for the present, and fails when it is asked for history so many times."""
+    """Source that answers live queries and fails the first `failures` history queries."""
 
     failures = 3
 
@@ -195,34 +195,35 @@ class Forgetful(ScriptedSource):
 
 
 def forgetful(world: World, failures: int) -> None:
-    world.source = world.engine.source = Forgetful(world.engine.table, world.script)
-    world.source.failures = failures
+    source = Forgetful(world.engine.table, world.script)
+    source.failures = failures
+    world.change(source=source)
 
 
 def test_history_that_cannot_be_asked_is_asked_again_later(caplog) -> None:
-    """After 2, 4 and 8 slots, said once, warming up meanwhile."""
+    """It retries after 2, 4 and 8 slots and logs once; the rule warms up meanwhile."""
     world = begun()
     forgetful(world, 3)
-    told = []
+    causes = []
     for _ in range(16):
         world.tick(HIGH)
-        told.append(verdict(world)[1])
-    assert told == ["WARMING_UP"] * 14 + ["NONE"] * 2
+        causes.append(verdict(world)[1])
+    assert causes == ["WARMING_UP"] * 14 + ["NONE"] * 2
     assert verdict(world)[2] == 41.0 + 1.0
     assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
-        "history for a strategy could not be asked and is asked again later"
+        "history query for a strategy failed and will be retried"
     ]
 
 
 def test_history_that_can_never_be_asked_is_given_up(caplog) -> None:
-    """After six tries: better to learn from the present than never to say anything."""
+    """After six attempts the strategy learns from live samples instead of warming up forever."""
     world = begun()
     forgetful(world, 100)
-    told = []
+    causes = []
     for _ in range(70):
         world.tick(LOW)
-        told.append(verdict(world)[1])
-    assert told == ["WARMING_UP"] * 62 + ["NONE"] * 8
+        causes.append(verdict(world)[1])
+    assert causes == ["WARMING_UP"] * 62 + ["NONE"] * 8
     assert world.source.failures == 94
     assert [record.message for record in caplog.records if record.levelname == "WARNING"][-1] == (
         "strategy state could not be rebuilt"
@@ -230,7 +231,7 @@ def test_history_that_can_never_be_asked_is_given_up(caplog) -> None:
 
 
 def test_an_answer_that_may_not_be_whole_is_not_learnt_from() -> None:
-    """As in the present."""
+    """The same rule applies to live slots."""
     world = begun()
     world.source.partial = True
     world.tick(HIGH)
@@ -240,7 +241,7 @@ def test_an_answer_that_may_not_be_whole_is_not_learnt_from() -> None:
 
 
 def test_a_strategy_that_fails_over_the_past_begins_anew(monkeypatch, caplog) -> None:
-    """It is told, and the present is judged."""
+    """The failure is logged, and live slots are evaluated."""
     world = begun()
     whole = Streak.analyse_batch
 
@@ -256,7 +257,7 @@ def test_a_strategy_that_fails_over_the_past_begins_anew(monkeypatch, caplog) ->
 
 
 def test_of_a_very_long_history_some_of_the_older_slots_are_left_out() -> None:
-    """Two weeks at one slot a minute: the latest 5,000, and every fourth before; at five minutes all of them."""
+    """Two weeks at one slot a minute: the latest 5,000 and every fourth before; at five minutes, all."""
     minutely = replace(group(streak()), interval=MINUTE)
     older, newest = backfill._slots(minutely, strategy_state.COLD, 30 * DAY, 14 * DAY)
     assert (newest[0], newest[-1], len(newest)) == (30 * DAY - 4999 * MINUTE, 30 * DAY, 5000)

@@ -1,4 +1,4 @@
-"""What strategies remember survives restarts."""
+"""Strategy state across restarts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.world import A, B, World, group, rule
 
 
 class Streak(RetrainStrategy):
-    """Breached from the third value above 0.5 in a row on."""
+    """Strategy that is breached from the third value in a row above 0.5."""
 
     name = "streak"
     Config = StrategyConfig
@@ -56,14 +56,14 @@ def history(seed: int) -> list[dict]:
 
 
 def story(world: World) -> list[tuple]:
-    """In one order: within a slot models are told in the order in which this process met them."""
-    told = ((item.slot, item.rule, item.model, item.before, item.after, item.statistic) for item in world.decisions())
-    return sorted(told, key=str)
+    """Return the decisions in a fixed order: within a slot, theirs depends on the row of each model."""
+    fields = ((item.slot, item.rule, item.model, item.before, item.after, item.statistic) for item in world.decisions())
+    return sorted(fields, key=str)
 
 
 @pytest.mark.parametrize("often", [True, False])
 def test_restarts_anywhere_give_the_verdicts_of_an_uninterrupted_run(monkeypatch, often: bool) -> None:
-    """Whether the memory is written in every slot, or rarely and rebuilt from history."""
+    """This holds for state written in every slot, and for state written rarely and caught up from history."""
     monkeypatch.setattr(strategy_state, "SMALL", strategy_state.SMALL if often else 0)
     seed = random.randrange(10**6)
     print(f"seed {seed}")
@@ -81,7 +81,7 @@ def test_restarts_anywhere_give_the_verdicts_of_an_uninterrupted_run(monkeypatch
 
 
 def test_a_slot_that_is_not_stored_is_not_remembered_either() -> None:
-    """The memory is committed with the decisions that it led to."""
+    """The state is committed with the decisions based on it."""
     world = World(group(streak()))
     world.tick({A: 0.9})
     (chunk,) = world.store.load(0).state
@@ -105,7 +105,7 @@ def test_the_memory_of_a_rule_that_is_gone_is_dropped() -> None:
 
 
 def test_bytes_of_another_form_begin_anew(monkeypatch) -> None:
-    """A newer version of the strategy remembers more: no crash, and no misread memory."""
+    """A newer version of the strategy has more state: no crash, and no misread bytes."""
     world = World(group(streak()))
     for _ in range(2):
         world.tick({A: 0.9})

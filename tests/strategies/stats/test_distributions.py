@@ -1,4 +1,4 @@
-"""Tails of distributions against scipy."""
+"""Tail probabilities against scipy."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ def test_chi_square_is_that_of_scipy(df: int) -> None:
     """To 12 digits, for even and odd numbers of cells, at 0 and far out."""
     x = np.concatenate([[0.0, 1e-12], np.linspace(0.01, 400, 4001)])
     expected = stats.chi2.sf(x, df)
-    found = tails.chi_square(x, np.full(len(x), df))
-    assert np.abs(found - expected).max() < 1e-13
-    assert np.abs(found / expected - 1).max() < 1e-12
+    result = tails.chi_square(x, np.full(len(x), df))
+    assert np.abs(result - expected).max() < 1e-13
+    assert np.abs(result / expected - 1).max() < 1e-12
 
 
 def test_degrees_of_freedom_differ_between_models() -> None:
     """Each element has its own."""
     df = np.array([1, 2, 7, 8, 30])
-    found = tails.chi_square(np.full(5, 6.5), df)
-    assert np.abs(found - stats.chi2.sf(6.5, df)).max() < 1e-14
+    result = tails.chi_square(np.full(5, 6.5), df)
+    assert np.abs(result - stats.chi2.sf(6.5, df)).max() < 1e-14
 
 
 def test_kolmogorov_is_that_of_scipy() -> None:
     """On both sides of 1, where two series meet; 1 at 0."""
     x = np.linspace(0, 8, 80_001)
     expected = stats.kstwobign.sf(x)
-    found = tails.kolmogorov(x)
-    assert np.abs(found - expected).max() < 1e-13
-    assert np.abs(found / expected - 1).max() < 1e-12
+    result = tails.kolmogorov(x)
+    assert np.abs(result - expected).max() < 1e-13
+    assert np.abs(result / expected - 1).max() < 1e-12
 
 
 def test_a_normal_number_is_far_on_either_side() -> None:
-    """1.96 is passed by one of twenty."""
+    """1.96 is exceeded by one in twenty."""
     z = np.array([0.0, 1.0, 1.959963984540054, 8.0])
     assert np.abs(tails.normal(z) / (2 * stats.norm.sf(z)) - 1).max() < 1e-13
 
 
 @pytest.mark.parametrize("tail", [tails.erfc, tails.kolmogorov, tails.normal])
 def test_nothing_has_no_tail(tail) -> None:
-    """No models, and no failure."""
+    """No models, no error."""
     assert tail(np.empty(0)).tolist() == []

@@ -1,4 +1,4 @@
-"""How long evaluations take, through the real engine and the API."""
+"""Evaluation times, measured through the real engine and the API."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SLOW = 0.05
 
 @dataclass
 class SlowSource(ScriptedSource):
-    """Needs SLOW seconds for each question about the signal `slow`."""
+    """Source that takes SLOW seconds for each query of the signal `slow`."""
 
     def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
         ends = perf_counter() + (SLOW if query.exprs["value"] == "slow" else 0)
@@ -32,12 +32,12 @@ class SlowSource(ScriptedSource):
 
 def world_of(group: Group) -> World:
     world = World(group)
-    world.engine.source = SlowSource(world.engine.table, world.script)
+    world.change(source=SlowSource(world.engine.table, world.script))
     return world
 
 
 def times(world: World) -> tuple[float, dict[str, float]]:
-    """Seconds of the group, and of its rules by name."""
+    """Return the seconds of the group, and of its rules by name."""
     queries = EngineQueries(
         world.engine, world.store, world.store, configured=list, why_not_ready=str, configuration=str,
         now=lambda: world.now,
@@ -51,7 +51,7 @@ TWO = group(rule("Slow", query="slow"), rule("Quick", query="quick"))
 
 
 def test_rules_and_groups_say_what_their_last_evaluation_took() -> None:
-    """A rule what its queries and its judging took, the group all of it; 0 before the first evaluation."""
+    """A rule counts its queries and its evaluation, the group everything; 0 before the first evaluation."""
     world = world_of(TWO)
     assert times(world) == (0, {"Slow": 0, "Quick": 0})
     world.say({A: 0.1}, signal="quick")
@@ -64,14 +64,14 @@ def test_rules_and_groups_say_what_their_last_evaluation_took() -> None:
 
 @pytest.mark.parametrize("answer", [{}, QUERY_FAILED], ids=["no model", "no answer"])
 def test_an_evaluation_without_a_sample_takes_its_time_as_well(answer: dict[Any, float] | SourceError) -> None:
-    """The query was made."""
+    """The query was still executed."""
     world = world_of(TWO)
     world.tick(answer, signal="slow")
     assert times(world)[1]["Slow"] > SLOW
 
 
 def test_a_query_that_rules_share_counts_for_each() -> None:
-    """Under one name or two: neither could be evaluated before it was answered."""
+    """Under one name or two: no rule could be evaluated before the response."""
     shared = group(rule("One", query="slow"), rule("Two", query="again"))
     same = replace(shared.queries["slow"], name="again")
     world = world_of(replace(shared, queries={**shared.queries, "again": same}))
@@ -82,7 +82,7 @@ def test_a_query_that_rules_share_counts_for_each() -> None:
 
 
 def test_conditions_on_several_signals_count_all_of_them() -> None:
-    """And an evaluation that catches up counts its questions about the past."""
+    """A catch-up evaluation also counts its range queries."""
     both = (
         Condition("slow", StrategySpec("threshold", {"max": 0.6})),
         Condition("quick", StrategySpec("threshold", {"max": 0.6})),
@@ -96,7 +96,7 @@ def test_conditions_on_several_signals_count_all_of_them() -> None:
 
 
 def test_it_stays_over_a_reload() -> None:
-    """A rule of the same meaning goes on."""
+    """An unchanged rule keeps its evaluation time."""
     world = world_of(TWO)
     world.tick({A: 0.7}, signal="slow")
     before = times(world)

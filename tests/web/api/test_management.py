@@ -1,4 +1,4 @@
-"""A coordinator's word on a request: who may say it, and what is taken of it."""
+"""Status reports of coordinators: authentication and content."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OTHER_ID = "0" * 32
 
 
 class Site:
-    """A bridge that coordinators report to."""
+    """Bridge that coordinators report to."""
 
     def __init__(self, *secrets: str, client: str = "127.0.0.1", listen: str = "127.0.0.1:9095") -> None:
         self.commands = FakeCommands()
@@ -57,7 +57,7 @@ def signed(body: bytes, secret: str = SECRET, message_id: str = f"{ID}-3") -> di
 
 @pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded", "x-real-ip", "via"])
 def test_a_proxy_on_this_machine_speaks_for_others(header: str) -> None:
-    """Without a secret, what it forwards is not taken."""
+    """Without a secret, forwarded reports are refused."""
     site = Site()
     assert site.post(headers={header: "127.0.0.1"}).status_code == 403
     assert site.post().status_code == 200
@@ -65,21 +65,21 @@ def test_a_proxy_on_this_machine_speaks_for_others(header: str) -> None:
 
 @pytest.mark.parametrize("client", ["::1", "127.0.0.7", "::ffff:127.0.0.1"])
 def test_this_machine_has_many_addresses(client: str) -> None:
-    """All of loopback."""
+    """Every loopback address is accepted."""
     assert Site(client=client).post().status_code == 200
 
 
 @pytest.mark.parametrize("client", ["10.0.0.5", "::ffff:10.0.0.5", "unix"])
 def test_without_a_secret_nobody_else_is_heard(client: str) -> None:
-    """Whatever address the server listens on."""
+    """This holds for every listen address."""
     site = Site(client=client, listen="0.0.0.0:9095")
     answer = site.post()
     assert (answer.status_code, site.commands.reports) == (403, [])
-    assert "this machine only" in answer.json()["detail"]
+    assert "only from this host" in answer.json()["detail"]
 
 
 def test_a_signature_opens_a_server_that_refuses_other_changes() -> None:
-    """Beyond loopback, without passwords: the callback proves itself."""
+    """Beyond loopback without passwords, a signed report is accepted."""
     site = Site(SECRET, client="10.0.0.5", listen="0.0.0.0:9095")
     body = b'{"state": "running"}'
     assert site.post(body, signed(body)).status_code == 200
@@ -87,31 +87,31 @@ def test_a_signature_opens_a_server_that_refuses_other_changes() -> None:
 
 
 def test_during_a_rotation_both_secrets_count() -> None:
-    """The old and the new."""
+    """Reports signed with the old or the new secret are accepted."""
     site, body = Site(OTHER_SECRET, SECRET), b'{"state": "running"}'
     assert site.post(body, signed(body)).status_code == site.post(body, signed(body, OTHER_SECRET)).status_code == 200
 
 
 def test_a_report_taken_down_does_not_count_for_another_request() -> None:
-    """The URL is not signed, so what is signed must name the request: by webhook-id or in the body."""
+    """The URL is unsigned, so webhook-id or the body must name the request."""
     site = Site(SECRET)
     plain, named = b'{"state": "succeeded"}', json.dumps({"state": "succeeded", "id": ID}).encode()
     for message_id in (f"{OTHER_ID}-1", "msg_1"):
         answer = site.post(plain, signed(plain, message_id=message_id))
-        assert (answer.status_code, "for another request" in answer.json()["detail"]) == (401, True)
+        assert (answer.status_code, "does not cover this request" in answer.json()["detail"]) == (401, True)
     assert site.commands.reports == []
     assert site.post(named, signed(named, message_id="msg_1")).status_code == 200
 
 
 def test_an_id_in_the_body_must_be_the_one_of_the_url() -> None:
-    """With or without a signature."""
+    """This holds with and without a signature."""
     answer = Site().post({"state": "running", "id": OTHER_ID})
-    assert (answer.status_code, answer.json()["detail"]) == (400, "the id in the body is not the one in the URL")
+    assert (answer.status_code, answer.json()["detail"]) == (400, "the id in the body differs from the id in the URL")
 
 
 @pytest.mark.parametrize("problem", [NetError("no such file", "credential"), ValueError("a signing secret is ...")])
 def test_a_secret_that_cannot_be_read_takes_nothing_and_asks_to_come_again(problem: Exception) -> None:
-    """Unsigned reports are not taken instead."""
+    """Unsigned reports are not accepted instead."""
     site = Site()
     site.secrets = problem
     answer = site.post()
@@ -119,7 +119,7 @@ def test_a_secret_that_cannot_be_read_takes_nothing_and_asks_to_come_again(probl
 
 
 def test_only_json_is_taken() -> None:
-    """A form of a web page is not."""
+    """An HTML form is refused."""
     assert Site().post(headers={"content-type": "text/plain"}).status_code == 415
     assert Site().post(headers={"content-type": "Application/JSON; charset=utf-8"}).status_code == 200
 
@@ -133,14 +133,14 @@ def test_only_json_is_taken() -> None:
     ],
 )  # fmt: skip
 def test_a_body_that_cannot_be_used_is_a_400(body: bytes) -> None:
-    """Deep, broken, half, of the wrong type, without a time zone, or a state that is ours alone."""
+    """Too deep, truncated, of the wrong type, without a time zone, or an internal state."""
     site = Site()
     assert site.post(body).status_code == 400
     assert site.commands.reports == []
 
 
 def test_what_is_not_known_is_passed_over_and_long_texts_are_cut() -> None:
-    """Coordinators may say more."""
+    """Coordinators may send additional fields."""
     site = Site()
     body = {"state": "running", "message": "m" * 9000, "reference": None, "extra": [1], "at": "1969-01-01T00:00:00Z"}
     assert site.post(body).status_code == 200
@@ -149,26 +149,26 @@ def test_what_is_not_known_is_passed_over_and_long_texts_are_cut() -> None:
 
 
 def test_an_end_is_final(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another end is a conflict; the same again, or a late report of the way there, is not."""
+    """A different final state is a conflict; a repeated or late report is not."""
     site = Site()
     ended = replace(REQUEST, state=RequestState.SUCCEEDED)
     monkeypatch.setattr(site.commands, "report_status", lambda report: ended)
     answer = site.post({"state": "failed"})
     assert (answer.status_code, answer.json()["detail"]) == (
         409,
-        "the request has ended as succeeded, and that is final",
+        "the request has already ended as succeeded",
     )
     for state in ("succeeded", "running"):
         assert site.post({"state": state}).json()["data"] == {"id": ID, "state": "succeeded"}
 
 
 def test_a_report_on_a_request_that_nobody_made_is_a_404() -> None:
-    """As a problem."""
+    """The body is problem details."""
     assert Site().post(request_id=OTHER_ID).status_code == 404
 
 
 def test_a_command_that_cannot_be_carried_out_is_a_409(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the reason."""
+    """The response gives the reason."""
 
     def refused(*_: object) -> None:
         raise RequestError("it was withdrawn")

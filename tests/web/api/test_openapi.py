@@ -1,4 +1,4 @@
-"""The API does what its OpenAPI document says, whatever is sent to it: schemathesis asks both."""
+"""Conformance of the API to its OpenAPI document, tested by schemathesis."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ schema = schemathesis.openapi.from_asgi("/openapi.json", app_of(), headers=OURS)
 @schema.parametrize()
 @ENOUGH
 def test_every_operation_answers_as_it_is_described(case: schemathesis.Case) -> None:
-    """Statuses, media types, headers and bodies; what is not allowed is refused, and nothing is a 500."""
+    """Statuses, media types, headers and bodies conform; invalid requests are refused, and nothing is a 500."""
     without = [positive_data_acceptance] if case.operation.path in MORE_THAN_A_SCHEMA_SAYS else []
     case.call_and_validate(headers=OURS, excluded_checks=without)
 
 
 def lying(change: Any) -> FastAPI:
-    """An app whose document was changed."""
+    """Return an app with a changed OpenAPI document."""
     app = app_of()
     described = app.openapi
 
@@ -74,7 +74,7 @@ def promise_another_type(document: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("lie", [forget_a_member, promise_another_status, promise_another_type])
 def test_a_lie_in_the_document_is_noticed(lie: Any) -> None:
-    """A member that is not described, a status or a media type that is not answered."""
+    """An undocumented member, and a status or media type that is never sent."""
     found = schemathesis.openapi.from_asgi("/openapi.json", lying(lie), headers=OURS)
     operation = found["/api/v1/decisions"]["GET"]
     with pytest.raises(FailureGroup):

@@ -1,4 +1,4 @@
-"""The HTTP API, over views that the test fills."""
+"""HTTP API over fake views."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def site() -> Site:
 
 
 def test_rules_are_presented_as_prometheus_presents_its_own(site: Site) -> None:
-    """Grafana and other tools list them unchanged."""
+    """Grafana and other tools can list them unchanged."""
     assert site.data("/api/v1/rules") == {
         "groups": [
             {
@@ -73,14 +73,14 @@ def test_rules_are_presented_as_prometheus_presents_its_own(site: Site) -> None:
      ("health=ok", 1), ("health=err", 0)],
 )  # fmt: skip
 def test_rules_can_be_filtered(site: Site, query: str, groups: int) -> None:
-    """With Prometheus' parameters."""
+    """The parameters of Prometheus work."""
     found = site.data(f"/api/v1/rules?{query}")
     assert isinstance(found, dict)
     assert len(found["groups"]) == groups
 
 
 def test_groups_are_given_page_by_page(site: Site) -> None:
-    """group_limit and group_next_token, as Prometheus has them; the last page has no token."""
+    """group_limit and group_next_token work as in Prometheus; the last page has no token."""
     site.queries.groups_ = [replace(GROUP, name=name) for name in ("a", "b", "c")]
     names, token = [], ""
     while True:
@@ -95,7 +95,7 @@ def test_groups_are_given_page_by_page(site: Site) -> None:
 
 
 def test_alerts_are_those_of_all_rules(site: Site) -> None:
-    """One firing alert."""
+    """The list has one firing alert."""
     found = site.data("/api/v1/alerts")
     assert isinstance(found, dict)
     assert [item["value"] for item in found["alerts"]] == ["7.02e-01"]
@@ -107,12 +107,12 @@ def test_alerts_are_those_of_all_rules(site: Site) -> None:
      (float("inf"), "+Inf"), (NAN, "NaN"), (-2.5e-7, "-2.5e-07")],
 )  # fmt: skip
 def test_values_are_written_as_go_writes_them(value: float, text: str) -> None:
-    """The form of Prometheus' alerts."""
+    """Alert values have the format of Prometheus."""
     assert go_exponent(value) == text
 
 
 def test_models_come_page_by_page_and_by_state(site: Site) -> None:
-    """Numbers that JSON has no word for are texts."""
+    """Numbers that JSON cannot represent are strings."""
     site.queries.views[0].signals[0:] = [signal(NAN, float("inf"))]  # type: ignore[index]
     found = site.data("/api/v1/models?limit=1")
     assert isinstance(found, dict)
@@ -135,7 +135,7 @@ def test_decisions_are_asked_for_by_model_rule_and_time(site: Site) -> None:
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("decisions?project=shop", "a model is project, pipeline and version"),
+        ("decisions?project=shop", "a model needs project, pipeline and version"),
         ("decisions?since=yesterday", "since: "),
         ("decisions?limit=0", "limit: "),
         ("requests?state=nope", "state.0: Input should be 'held', 'awaiting_approval'"),
@@ -144,7 +144,7 @@ def test_decisions_are_asked_for_by_model_rule_and_time(site: Site) -> None:
     ],
 )
 def test_wrong_parameters_are_named_in_a_problem(site: Site, path: str, message: str) -> None:
-    """400 with what would be right."""
+    """The 400 response explains how to fix them."""
     answer = site.http.get(f"/api/v1/{path}")
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/problem+json"
@@ -153,7 +153,7 @@ def test_wrong_parameters_are_named_in_a_problem(site: Site, path: str, message:
 
 
 def test_requests_are_listed_and_shown_with_their_deliveries(site: Site) -> None:
-    """The id, the reason, and where it is on its way to."""
+    """They include id, reason and destinations."""
     site.data("/api/v1/requests?state=held&state=requested&project=shop&limit=3&after=x")
     wanted = RequestFilter((RequestState.HELD, RequestState.REQUESTED), "shop", limit=4, after="x")
     assert site.queries.asked == [wanted]
@@ -164,7 +164,7 @@ def test_requests_are_listed_and_shown_with_their_deliveries(site: Site) -> None
 
 
 def test_build_and_configuration_are_shown(site: Site) -> None:
-    """Secrets were hidden before they came here."""
+    """Secrets are hidden before they reach the API."""
     build = site.data("/api/v1/status/buildinfo")
     assert isinstance(build, dict)
     assert build["version"] == "0.1.0"
@@ -172,7 +172,7 @@ def test_build_and_configuration_are_shown(site: Site) -> None:
 
 
 def test_health_is_alive_and_readiness_says_why_not(site: Site) -> None:
-    """An orchestrator restarts for the one and waits for the other."""
+    """An orchestrator restarts on the first and waits for the second."""
     assert site.http.get("/-/healthy").status_code == 200
     assert site.http.get("/-/ready").text == "retrain-bridge is ready.\n"
     site.queries.why = "the store cannot be written: full"
@@ -181,14 +181,14 @@ def test_health_is_alive_and_readiness_says_why_not(site: Site) -> None:
 
 
 def test_metrics_are_text(site: Site) -> None:
-    """Content type 0.0.4, at the present instant."""
+    """The content type is 0.0.4, and the instant is the present."""
     answer = site.http.get("/metrics")
     assert (answer.text, answer.headers["content-type"]) == (f"now {AT}\n", "text/plain; version=0.0.4; charset=utf-8")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 def test_reload_answers_200_or_says_why_not(site: Site, method: str) -> None:
-    """As Prometheus does."""
+    """The statuses are those of Prometheus."""
     assert site.http.request(method, "/-/reload").status_code == 200
     site.commands.reloaded = ReloadResult(ok=False, message="bridge.yml:3: unknown key")
     answer = site.http.request(method, "/-/reload")
@@ -222,7 +222,7 @@ def post_status(site: Site, body: bytes = REPORT, headers: dict[str, str] | None
 
 
 def test_an_unsigned_report_is_taken_from_this_machine_only() -> None:
-    """Without a secret."""
+    """This is the case without a secret."""
     near, far = Site(), Site(client="10.0.0.5")
     assert post_status(near).json()["data"] == {"id": ID, "state": "succeeded"}
     (report,) = near.commands.reports
@@ -232,7 +232,7 @@ def test_an_unsigned_report_is_taken_from_this_machine_only() -> None:
 
 
 def test_with_a_secret_only_signed_reports_are_taken() -> None:
-    """Signed by Standard Webhooks' own library, and not older than five minutes."""
+    """The Standard Webhooks library signs them, at most five minutes ago."""
     site = Site(secrets=(SECRET,), client="10.0.0.5")
     assert post_status(site).status_code == 401
     other = "whsec_" + base64.b64encode(b"x" * 32).decode()
@@ -248,19 +248,19 @@ def test_with_a_secret_only_signed_reports_are_taken() -> None:
     [b"", b"[]", b"{}", b'{"state": "held"}', b'{"state": 5}', b'{"state": "failed", "at": "yesterday"}', b"\xff"],
 )
 def test_a_report_that_says_nothing_usable_is_a_400(site: Site, body: bytes) -> None:
-    """Never a 500: the coordinator would hammer us."""
+    """A 500 would make the coordinator retry forever."""
     assert post_status(site, body).status_code == 400
     assert site.commands.reports == []
 
 
 def test_a_report_from_the_future_counts_as_now(site: Site) -> None:
-    """The cooldown must not begin tomorrow because of a wrong clock."""
+    """A wrong clock must not delay the start of the cooldown."""
     post_status(site, b'{"state": "failed", "at": "2099-01-01T00:00:00Z"}')
     assert site.commands.reports[0].at == AT
 
 
 def test_an_error_of_the_store_is_a_503_with_its_text(site: Site, monkeypatch) -> None:
-    """As a problem, without a traceback."""
+    """The body is problem details, without a traceback."""
 
     def full(*_: object) -> None:
         raise StoreFullError("no space left")
@@ -271,13 +271,13 @@ def test_an_error_of_the_store_is_a_503_with_its_text(site: Site, monkeypatch) -
 
 
 def test_an_unknown_path_is_a_404(site: Site) -> None:
-    """Also for people who guess."""
+    """The body is problem details."""
     answer = site.http.get("/api/v2/rules")
     assert (answer.status_code, answer.json()["errorType"]) == (404, "not_found")
 
 
 def test_the_openapi_document_is_served_and_nothing_from_a_cdn(site: Site) -> None:
-    """FastAPI's own pages would load scripts from elsewhere; ours loads nothing."""
+    """FastAPI's own pages would load scripts from other origins."""
     assert "/api/v1/requests/{request_id}" in site.http.get("/openapi.json").json()["paths"]
     page = site.http.get("/docs")
     assert page.status_code == 200
@@ -286,7 +286,7 @@ def test_the_openapi_document_is_served_and_nothing_from_a_cdn(site: Site) -> No
 
 
 def test_decisions_about_a_whole_rule_have_no_model(site: Site) -> None:
-    """Its query failed."""
+    """The rule's query failed."""
     site.queries.told = [replace(DECISION, model=None, outcome=Outcome.ERROR)]
     found = site.data("/api/v1/decisions")
     assert isinstance(found, dict)
@@ -295,7 +295,7 @@ def test_decisions_about_a_whole_rule_have_no_model(site: Site) -> None:
 
 
 def test_groups_that_were_never_evaluated_have_go_zero_time(site: Site) -> None:
-    """As Prometheus writes it."""
+    """Prometheus uses the same value."""
     site.queries.groups_ = [replace(GROUP, last_evaluation=0)]
     found = site.data("/api/v1/rules")
     assert isinstance(found, dict)
@@ -303,14 +303,14 @@ def test_groups_that_were_never_evaluated_have_go_zero_time(site: Site) -> None:
 
 
 def test_alerts_of_rules_can_be_left_out(site: Site) -> None:
-    """Prometheus' exclude_alerts."""
+    """The parameter is exclude_alerts, as in Prometheus."""
     found = site.data("/api/v1/rules?exclude_alerts=true")
     assert isinstance(found, dict)
     assert found["groups"][0]["rules"][0]["alerts"] == []
 
 
 def test_a_rule_that_failed_shows_its_error_and_an_alert_that_is_kept_since_when(site: Site) -> None:
-    """lastError and keepFiringSince are there only then."""
+    """lastError and keepFiringSince are present only then."""
     kept = replace(ALERT, keep_since=AT, labels={"b": "2", "a": "1"})
     rule = replace(RULE, health="err", last_error="HTTP 503", alerts=[kept])
     site.queries.groups_ = [replace(GROUP, rules=[rule])]
@@ -323,7 +323,7 @@ def test_a_rule_that_failed_shows_its_error_and_an_alert_that_is_kept_since_when
 
 
 def test_models_can_be_chosen_by_name(site: Site) -> None:
-    """Any of the three parts."""
+    """Any of the three labels can be given."""
     for query, count in (("project=shop", 2), ("pipeline=search", 1), ("version=7&state=healthy", 0), ("version=x", 0)):
         found = site.data(f"/api/v1/models?{query}")
         assert isinstance(found, dict)
@@ -331,7 +331,7 @@ def test_models_can_be_chosen_by_name(site: Site) -> None:
 
 
 def test_the_openapi_document_is_valid_and_knows_the_answers(site: Site) -> None:
-    """OpenAPI 3.1, with every status that is answered, and without the 422 that never is."""
+    """OpenAPI 3.1 with every status that is sent, and without the unused 422."""
     document = site.http.get("/openapi.json").json()
     validate(document)
     assert site.http.get("/openapi.json").json() == document
@@ -344,7 +344,7 @@ def test_the_openapi_document_is_valid_and_knows_the_answers(site: Site) -> None
 
 
 def test_acts_of_people_are_handed_on_with_who_and_why(site: Site) -> None:
-    """By the body here; with basic auth it is the user that signed in."""
+    """The body names the user here; with basic auth the authenticated user counts."""
     found = site.http.post(f"/api/v1/requests/{ID}/approve", json={"by": "ada", "note": "fine"}).json()["data"]
     assert [(act["what"], act["who"], act["note"]) for act in found["acts"]] == [("approve", "ada", "fine")]
     assert site.http.post(f"/api/v1/requests/{ID}/release", auth=("bob", "x"), json={"by": "ada"}).status_code == 200
@@ -355,7 +355,7 @@ def test_acts_of_people_are_handed_on_with_who_and_why(site: Site) -> None:
 
 
 def test_a_request_by_hand_names_its_model_and_why(site: Site) -> None:
-    """What is missing is told; a closed gate is a conflict."""
+    """Missing fields are reported; a closed gate is a conflict."""
     body = {"project": "shop", "pipeline": "ranking", "version": "7", "reason": "fresh labels", "by": "ada"}
     assert site.http.post("/api/v1/requests", json=body).status_code == 409
     assert site.http.post("/api/v1/requests", json={**body, "force": True}).json()["data"]["id"] == ID
@@ -367,7 +367,7 @@ def test_a_request_by_hand_names_its_model_and_why(site: Site) -> None:
 
 
 def test_pauses_have_a_scope_and_an_end(site: Site) -> None:
-    """Listed as they were made; a wrong length or scope is refused."""
+    """They are listed as created; an invalid length or scope is refused."""
     made = site.http.post("/api/v1/pause", json={"project": "shop", "duration": "2h", "by": "ada", "note": "why"})
     assert made.json()["data"] == {
         "project": "shop", "pipeline": "", "scope": "shop", "until": "2023-11-15T00:13:20.000Z", "who": "ada",
@@ -379,7 +379,7 @@ def test_pauses_have_a_scope_and_an_end(site: Site) -> None:
 
 
 def test_an_explanation_has_its_checks_in_order(site: Site) -> None:
-    """A model is named whole; an instant is RFC 3339."""
+    """A model needs all three labels; an instant is RFC 3339."""
     found = site.data("/api/v1/explain?project=shop&pipeline=ranking&version=7&at=2023-11-14T22:13:20Z")
     (one,) = found["explanations"]
     assert (one["rule"], one["answer"], one["repeat"]) == ("Drifted", "verdict: ok: drift 0.1, limit 0.6", ["curl x"])
@@ -391,7 +391,7 @@ def test_an_explanation_has_its_checks_in_order(site: Site) -> None:
 
 @pytest.mark.parametrize("query", ['match[]={a=~"x{600}"}&match[]={a=~"\\pL{1000}"}', "match[]=" + "a=b," * 2000])
 def test_selectors_stay_small(site: Site, query: str) -> None:
-    """Anybody may send them."""
+    """The limit protects against expensive requests."""
     answer = site.http.get(f"/api/v1/rules?{query}")
     assert answer.status_code == 400
-    assert "it is too large" in answer.text or "ask in several requests" in answer.text
+    assert "it is too large" in answer.text or "send several requests" in answer.text

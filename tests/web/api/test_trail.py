@@ -1,4 +1,4 @@
-"""What rules saw, for programs."""
+"""API of trails: recent values of a model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PATH = "/api/v1/trail?project=shop&pipeline=ranking&version=7"
 
 
 def test_a_trail_comes_in_columns_of_one_length() -> None:
-    """Times as RFC 3339, states by name, null where there was no number."""
+    """Times are RFC 3339, states are names, missing numbers are null."""
     assert Site().data(PATH) == {
         "trails": [
             {
@@ -28,7 +28,7 @@ def test_a_trail_comes_in_columns_of_one_length() -> None:
 
 
 def test_one_rule_and_the_last_slots_can_be_chosen() -> None:
-    """The number of slots is the engine's business, and asked for there."""
+    """The engine applies the number of slots."""
     site = Site()
     site.queries.views = [replace(model_view(), signals=[signal(), signal(rule="Slow")])]
     site.queries.seen = {MODEL: {"Drifted": TRAIL, "Slow": TRAIL}}
@@ -41,7 +41,7 @@ def test_one_rule_and_the_last_slots_can_be_chosen() -> None:
 
 
 def test_infinity_is_a_text_and_digits_beyond_float32_are_left_out() -> None:
-    """JSON has no word for it; 0.1 as float32 is 0.10000000149."""
+    """JSON has no infinity; 0.1 as float32 is 0.10000000149."""
     site = Site()
     limit = [math.inf, -math.inf, 0.10000000149011612, 0.0, math.nan]
     site.queries.seen = {MODEL: {"Drifted": replace(TRAIL, threshold=limit)}}
@@ -50,6 +50,6 @@ def test_infinity_is_a_text_and_digits_beyond_float32_are_left_out() -> None:
 
 
 def test_a_model_that_nobody_knows_has_no_trail() -> None:
-    """Nor one that no rule has seen since the start: both are empty lists, not errors."""
+    """An unknown model, and one without values since the start, have empty lists, not errors."""
     assert Site().data("/api/v1/trail?project=no&pipeline=such&version=1") == {"trails": []}
     assert Site().data(f"/api/v1/trail?project=shop&pipeline={QUIET.pipeline}&version=2") == {"trails": []}

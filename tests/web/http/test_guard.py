@@ -1,4 +1,4 @@
-"""Who may ask, who may change, and how much may be sent."""
+"""Middleware: access, changes and body limits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ EVERYWHERE = WebSettings("0.0.0.0:9095")
 
 
 class Site:
-    """An application behind the guard."""
+    """Application behind the guard."""
 
     def __init__(self, settings: WebSettings | None = None, config: WebConfig | None = None) -> None:
         self.commands, self.queries = FakeCommands(), FakeQueries()
@@ -64,7 +64,7 @@ def sign_in(user: str = "ada", password: str = "secret") -> str:
     ["localhost:9095", "LOCALHOST", "localhost.", "127.0.0.1", "[::1]:9095", "10.1.2.3:9095", "bridge.example.org"],
 )
 def test_names_that_a_page_cannot_point_at_us_are_served(host: str) -> None:
-    """Our own, addresses, and the one of the external URL."""
+    """The server's own names, addresses, and the host of the external URL."""
     site = Site(WebSettings(external_url="https://bridge.example.org/retrain"))
     assert site.http.get("/api/v1/models", headers={"host": host}).status_code == 200
 
@@ -77,7 +77,7 @@ EVIL = ["evil.example", "localhost.evil.example:9095", "127.0.0.1.nip.io", "[::1
     ("settings", "config"), [(WebSettings(), WebConfig()), (EVERYWHERE, WebConfig()), (None, USERS)]
 )
 def test_a_rebound_name_reads_nothing(host: str, settings: WebSettings | None, config: WebConfig) -> None:
-    """A web page that points its own name here gets no answer under it, wherever the bridge listens."""
+    """A page that resolves its own name to the bridge gets no data, on any listen address."""
     answer = Site(settings, config).http.get("/api/v1/models", headers={"host": host, "authorization": sign_in()})
     assert (answer.status_code, answer.json()["errorType"]) == (421, "bad_data")
     assert "allow it with --web.allowed-host or --web.external-url" in answer.json()["detail"]
@@ -85,13 +85,13 @@ def test_a_rebound_name_reads_nothing(host: str, settings: WebSettings | None, c
 
 @pytest.mark.parametrize("path", ["/-/healthy", "/-/ready", "/metrics", "/retrain/metrics"])
 def test_health_and_metrics_are_answered_under_every_name(path: str) -> None:
-    """Scrapers and orchestrators call a target by names of their own."""
+    """Scrapers and orchestrators use names of their own."""
     site = Site(WebSettings("0.0.0.0:9095", external_url="https://bridge.example.org/retrain"))
     assert site.http.get(path, headers={"host": "some.name.svc"}).status_code == 200
 
 
 def test_names_of_the_machine_and_those_that_are_allowed_are_served() -> None:
-    """Whatever their case, on every address."""
+    """Case does not matter, on every address."""
     settings = WebSettings("bridge.lan:9095", allowed_hosts=("Bridge", "retrain.svc"))
     for host in (socket.gethostname(), "bridge:9095", "RETRAIN.svc.", "bridge.lan", "10.1.2.3", "[fe80::1%eth0]"):
         assert Site(settings).http.get("/api/v1/models", headers={"host": host}).status_code == 200
@@ -113,10 +113,10 @@ def test_names_of_the_machine_and_those_that_are_allowed_are_served() -> None:
     ],
 )
 def test_a_page_of_another_site_changes_nothing(headers: dict[str, str]) -> None:
-    """Whichever of the two headers its browser sends."""
+    """Either of the two browser headers is enough."""
     site = Site()
     answer = site.reload(**headers)
-    assert (answer.status_code, answer.json()["detail"]) == (403, "changes are not taken from another site")
+    assert (answer.status_code, answer.json()["detail"]) == (403, "cross-site requests may not change anything")
     assert site.commands.reloads == 0
 
 
@@ -130,7 +130,7 @@ def test_a_page_of_another_site_changes_nothing(headers: dict[str, str]) -> None
     ],
 )
 def test_our_own_page_and_programs_may_change(headers: dict[str, str]) -> None:
-    """A proxy that ends TLS passes the origin of the external URL."""
+    """A TLS proxy sends the origin of the external URL."""
     site = Site(WebSettings(external_url="https://bridge.example.org/retrain"))
     assert site.reload(**headers).status_code == 200
     assert site.commands.reloads == 1
@@ -143,7 +143,7 @@ def test_reading_from_another_site_is_not_a_change() -> None:
 
 @pytest.mark.parametrize("path", ["/-/reload", f"/api/v1/requests/{ID}/redrive"])
 def test_beyond_loopback_nobody_unknown_changes_anything(path: str) -> None:
-    """The refusal says what to do; reading stays open."""
+    """The response explains how to fix it; reading stays open."""
     site = Site(EVERYWHERE)
     answer = site.http.post(path)
     assert answer.status_code == 403
@@ -154,12 +154,12 @@ def test_beyond_loopback_nobody_unknown_changes_anything(path: str) -> None:
 
 @pytest.mark.parametrize(("config", "headers"), [(USERS, {"authorization": sign_in()}), (CERTIFICATES, {})])
 def test_beyond_loopback_known_clients_may_change(config: WebConfig, headers: dict[str, str]) -> None:
-    """By password, or by a certificate that TLS has verified."""
+    """A password or a verified client certificate is enough."""
     assert Site(EVERYWHERE, config).reload(**headers).status_code == 200
 
 
 def test_a_certificate_that_is_not_required_lets_nobody_change() -> None:
-    """VerifyClientCertIfGiven admits strangers."""
+    """VerifyClientCertIfGiven admits unauthenticated clients."""
     tls = TlsServer(cert_file="c", key_file="k", client_auth_type="VerifyClientCertIfGiven", client_ca_file="ca")
     assert Site(EVERYWHERE, WebConfig(tls_server_config=tls)).reload().status_code == 403
 
@@ -176,7 +176,7 @@ def test_a_certificate_that_is_not_required_lets_nobody_change() -> None:
     ],
 )  # fmt: skip
 def test_without_the_right_password_there_is_nothing_to_see(header: str) -> None:
-    """Health and metrics included."""
+    """Health and metrics need a password too."""
     site = Site(config=USERS)
     for path in ("/", "/metrics", "/-/healthy", "/api/v1/models"):
         answer = site.http.get(path, headers={"authorization": header})
@@ -185,7 +185,7 @@ def test_without_the_right_password_there_is_nothing_to_see(header: str) -> None
 
 
 def test_the_right_password_opens(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And is computed once: a scrape every 15 s must not cost a tenth of a second each."""
+    """It is hashed once: a scrape every 15 s must not cost a tenth of a second each."""
     checked = []
     monkeypatch.setattr(auth.bcrypt, "checkpw", lambda *given: checked.append(threading.current_thread()) or True)
     site = Site(config=USERS)
@@ -196,7 +196,7 @@ def test_the_right_password_opens(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unknown_user_costs_as_much_as_a_wrong_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or the time taken would tell which names exist; and a wrong password is computed each time."""
+    """Timing must not reveal user names; a wrong password is hashed each time."""
     checked: list[bytes] = []
 
     def check(password: bytes, hashed: bytes) -> bool:
@@ -211,20 +211,20 @@ def test_an_unknown_user_costs_as_much_as_a_wrong_password(monkeypatch: pytest.M
 
 
 def test_a_long_password_counts_as_far_as_bcrypt_goes() -> None:
-    """72 bytes; the library refuses longer ones, other tools cut them."""
+    """72 bytes; the library refuses longer ones, other tools truncate them."""
     hashed = bcrypt.hashpw(b"p" * 72, bcrypt.gensalt(4)).decode()
     site = Site(config=WebConfig(basic_auth_users={"ada": hashed}))
     assert site.get(authorization=sign_in(password="p" * 100)).status_code == 200
 
 
 def test_a_hash_that_only_looks_like_one_lets_nobody_in() -> None:
-    """Its form was right, its salt is none."""
+    """Its format is valid, its salt is not."""
     site = Site(config=WebConfig(basic_auth_users={"ada": "$2b$04$" + "." * 21 + "z" + "." * 31}))
     assert site.get(authorization=sign_in()).status_code == 401
 
 
 def test_users_are_read_again_when_the_file_changes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A wrong file is logged once and leaves the former in force."""
+    """An invalid file is logged once, and the previous one stays in force."""
     caplog.set_level(logging.ERROR)
     file = tmp_path / "web.yml"
     file.write_text(f"basic_auth_users: {{ada: {HASH}}}\n")
@@ -236,13 +236,13 @@ def test_users_are_read_again_when_the_file_changes(tmp_path: Path, caplog: pyte
     file.write_text("basic_auth_users: {bob: secret}\n")
     assert [site.get(authorization=bob).status_code for _ in range(3)] == [200] * 3
     (record,) = caplog.records
-    assert "the former one stays in force" in record.message
+    assert "keeping the previous one" in record.message
     file.unlink()
     assert site.get(authorization=bob).status_code == 200
 
 
 def test_a_changed_hash_forgets_the_old_password(tmp_path: Path) -> None:
-    """Though it had been right."""
+    """The remembered digest no longer matches."""
     file = tmp_path / "web.yml"
     file.write_text(f"basic_auth_users: {{ada: {HASH}}}\n")
     site = Site(WebSettings(web_config_file=file), USERS)
@@ -256,7 +256,7 @@ def test_a_changed_hash_forgets_the_old_password(tmp_path: Path) -> None:
 def test_a_file_that_was_emptied_or_cut_off_opens_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str
 ) -> None:
-    """The former users stay, until a restart; the log says why."""
+    """The previous users stay until a restart; the log gives the reason."""
     file = tmp_path / "web.yml"
     file.write_text(f"basic_auth_users: {{ada: {HASH}}}\n")
     site = Site(WebSettings("0.0.0.0:9095", web_config_file=file), USERS)
@@ -265,11 +265,11 @@ def test_a_file_that_was_emptied_or_cut_off_opens_nothing(
     assert [site.get().status_code, site.reload().status_code] == [401, 401]
     assert site.get(authorization=sign_in()).status_code == 200
     (message,) = [item.message for item in caplog.records]
-    assert message == "web config file cannot be used, the former one stays in force"
+    assert message == "cannot load web config file, keeping the previous one"
 
 
 def test_a_file_is_safe_wherever_it_was_cut_off(tmp_path: Path) -> None:
-    """Byte by byte: who has no password sees nothing."""
+    """Truncated at any byte, it admits nobody without a password."""
     file = tmp_path / "web.yml"
     whole = f"# users\nbasic_auth_users:\n  ada: {HASH}\n  bob: {HASH}\n"
     site = Site(WebSettings("0.0.0.0:9095", web_config_file=file), USERS)
@@ -282,7 +282,7 @@ def test_a_file_is_safe_wherever_it_was_cut_off(tmp_path: Path) -> None:
 
 
 def test_every_answer_tells_the_browser_to_be_careful() -> None:
-    """Errors and refusals too."""
+    """Errors have the security headers too."""
     site = Site()
     answers = [
         site.get(), site.http.get("/"), site.http.get("/nothing"), site.http.get("/", headers={"host": "evil.example"}),
@@ -300,7 +300,7 @@ def test_every_answer_tells_the_browser_to_be_careful() -> None:
 def test_an_error_nobody_expected_is_a_500_and_in_the_log(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its text stays here."""
+    """The error text is not sent."""
 
     def broken() -> None:
         raise KeyError("internal detail")
@@ -310,7 +310,7 @@ def test_an_error_nobody_expected_is_a_500_and_in_the_log(
     answer = site.http.get("/api/v1/models")
     assert (answer.status_code, answer.json()) == (
         500, {"type": "about:blank", "title": "Internal Server Error", "status": 500,
-              "detail": "an error that is in the log", "errorType": "internal", "errors": []},
+              "detail": "internal error; see the log of the bridge", "errorType": "internal", "errors": []},
     )  # fmt: skip
     assert answer.headers["x-frame-options"] == "DENY"
     (record,) = [item for item in caplog.records if item.name == "bridge.web.http.guard"]
@@ -319,21 +319,21 @@ def test_an_error_nobody_expected_is_a_500_and_in_the_log(
 
 
 def test_a_method_that_is_not_there_is_a_405_that_names_those_that_are() -> None:
-    """As a problem."""
+    """The body is problem details."""
     answer = Site().http.get("/-/reload")
     assert (answer.status_code, answer.headers["allow"], answer.json()["status"]) == (405, "POST, PUT", 405)
 
 
 @pytest.mark.parametrize("path", ["/retrain", "/retrain/", "/", "/retrain/-/healthy", "/-/healthy"])
 def test_the_external_urls_path_is_served_with_and_without_it(path: str) -> None:
-    """A proxy may strip it or not; it is no part of another word."""
+    """A proxy may strip it or not; it matches whole path segments only."""
     site = Site(WebSettings(external_url="http://127.0.0.1:9095/retrain/"))
     assert site.http.get(path).status_code == 200
     assert site.http.get(f"/retraining{path}").status_code == 404
 
 
 def test_the_application_can_be_started_and_stopped_by_other_servers() -> None:
-    """The guard lets what is not HTTP pass."""
+    """The guard passes non-HTTP scopes through."""
     site = Site()
     with site.http:
         assert site.get().status_code == 200

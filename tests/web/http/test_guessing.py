@@ -1,4 +1,4 @@
-"""Somebody who guesses passwords: waits, and keeps nobody else waiting."""
+"""Password guessing: back-off for the guesser only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bridge.web.http.auth import (
     QUEUE,
     QUEUE_OF_ONE,
     BasicAuth,
-    TooManyAttempts,
+    TooManyAttemptsError,
 )
 from bridge.web.http.settings import WebSettings
 from bridge.web.http.web_config import WebConfig
@@ -36,7 +36,7 @@ def header(user: str, password: str) -> str:
 
 
 class Clock:
-    """Seconds that pass when told to."""
+    """Clock that advances on request."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -46,7 +46,7 @@ class Clock:
 
 
 class Door:
-    """Basic auth with users, outside of any server: each call says True, False or the seconds to wait."""
+    """Basic auth with users, without a server: each call returns True, False or the seconds to wait."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -55,7 +55,7 @@ class Door:
     async def ask(self, user: str, password: str, address: str = "10.0.0.1") -> bool | int:
         try:
             return await self.auth.signed_in(header(user, password), USERS, address)
-        except TooManyAttempts as error:
+        except TooManyAttemptsError as error:
             return error.seconds
 
     def one(self, user: str, password: str, address: str = "10.0.0.1") -> bool | int:
@@ -63,7 +63,7 @@ class Door:
 
 
 def test_after_some_wrong_passwords_each_has_to_wait_longer() -> None:
-    """Up to a minute; the waits themselves are not counted."""
+    """Up to a minute; refused attempts are not counted."""
     door, waits = Door(), []
     assert [door.one("ada", "x") for _ in range(FREE_OF_USER)] == [False] * FREE_OF_USER
     for _ in range(8):
@@ -76,7 +76,7 @@ def test_after_some_wrong_passwords_each_has_to_wait_longer() -> None:
 
 
 def test_who_guesses_keeps_out_nobody_else() -> None:
-    """Not another user of the same address, not the same user at another one, not one who is signed in there."""
+    """Other users, other addresses and signed-in users are not affected."""
     door = Door()
     assert door.one("bob", "secret") is True
     for user in ("ada", "bob"):
@@ -88,14 +88,14 @@ def test_who_guesses_keeps_out_nobody_else() -> None:
 
 
 def test_a_name_tells_nothing_of_whether_there_is_such_a_user() -> None:
-    """Unknown ones have to wait in the same way."""
+    """Unknown users have the same back-off."""
     door = Door()
     for user in ("ada", "nobody"):
         assert [door.one(user, "x") for _ in range(FREE_OF_USER + 1)] == [False] * FREE_OF_USER + [1]
 
 
 def test_an_address_that_guesses_names_has_to_wait_as_a_whole() -> None:
-    """It costs processor time; another address does not wait."""
+    """Guessing costs CPU time; another address does not wait."""
     door = Door()
     assert [door.one(f"user{number}", "x") for number in range(FREE_OF_ADDRESS)] == [False] * FREE_OF_ADDRESS
     assert door.one("ada", "secret") == 1
@@ -107,7 +107,7 @@ def test_an_address_that_guesses_names_has_to_wait_as_a_whole() -> None:
     ("::ffff:10.0.0.1", "10.0.0.1", True), ("10.0.0.1", "10.0.0.2", False), ("", "", True),
 ])  # fmt: skip
 def test_a_machine_cannot_change_its_address_within_its_network(first: str, second: str, same: bool) -> None:
-    """It has 2^64 of IPv6."""
+    """A host has 2^64 IPv6 addresses."""
     door = Door()
     for _ in range(FREE_OF_USER):
         door.one("ada", "x", first)
@@ -133,7 +133,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             await door.ask("ada", "secret", f"{address}9")
 
     asyncio.run(all_of_them())
-    assert len(door.auth._known) == 1000
+    assert len(door.auth._remembered) == 1000
     assert len(door.auth._failures._times) == 10_000
 
 
@@ -142,7 +142,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Checks do not end until the event is set."""
+    """Block all checks until the event is set."""
     go, real = threading.Event(), auth._matches
 
     def slow(password: bytes, hashed: str) -> bool:
@@ -157,7 +157,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
 
 async def together(go: threading.Event, door: Door, *calls: Callable[[], Awaitable[bool | int]]) -> list[bool | int]:
-    """All calls at once; the checks begin to end when every call waits or was refused."""
+    """Run all calls at once; checks finish after every call waits or was refused."""
     tasks = [asyncio.ensure_future(call()) for call in calls]
     for _ in range(5):
         await asyncio.sleep(0)
@@ -166,14 +166,14 @@ async def together(go: threading.Event, door: Door, *calls: Callable[[], Awaitab
 
 
 def test_the_same_password_is_computed_once_for_all_who_send_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page asks for several things at once."""
+    """A page sends several requests at once."""
     door = Door()
     with held(monkeypatch) as go:
         assert asyncio.run(together(go, door, *[lambda: door.ask("ada", "secret")] * 6)) == [True] * 6
 
 
 def test_guesses_at_once_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One of them is computed; another user of the same address is let in."""
+    """One is checked; another user of the same address is admitted."""
     door = Door()
     guesses = [lambda number=number: door.ask("bob", f"x{number}") for number in range(200)]
     with held(monkeypatch) as go:
@@ -200,7 +200,7 @@ def status(site: Site, user: str, password: str) -> tuple[int, dict[str, str]]:
 
 
 def test_200_wrong_passwords_keep_nobody_out() -> None:
-    """One after the other, each computed, they would take 200 checks."""
+    """Checked one by one, they would take 200 checks."""
     hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(10)).decode()
     users = WebConfig(basic_auth_users={"ada": hashed, "bob": hashed})
     with serving(WebSettings("127.0.0.1:0"), users) as site, ThreadPoolExecutor(50) as pool:

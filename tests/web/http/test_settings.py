@@ -1,4 +1,4 @@
-"""--web.listen-address, --web.external-url and the web config file."""
+"""Settings of the web server, and the web config file."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ HASH = "$2y$10$" + "a" * 53
     ],
 )
 def test_an_address_is_host_and_port(listen: str, host: str, port: int, loopback: bool) -> None:
-    """And whether only this machine reaches it."""
+    """It also determines whether only the local host can connect."""
     settings = WebSettings(listen)
     assert (settings.host, settings.port, settings.loopback) == (host, port, loopback)
 
 
 def test_an_ipv4_address_written_as_ipv6_is_what_it_is() -> None:
-    """A server on all addresses sees its IPv4 clients so."""
+    """A dual-stack server sees its IPv4 clients like this."""
     assert is_loopback("::ffff:127.0.0.1")
     assert not is_loopback("::ffff:10.0.0.1")
 
 
 @pytest.mark.parametrize("listen", ["9095", "", "localhost:", "localhost:http", "a:99999", "a:-1", "a:٣"])
 def test_what_is_no_address_is_refused_with_an_example(listen: str) -> None:
-    """By the flag's name."""
+    """The error names the flag."""
     with pytest.raises(ConfigError) as caught:
         WebSettings(listen)
     assert str(caught.value) == (
@@ -54,20 +54,20 @@ def test_what_is_no_address_is_refused_with_an_example(listen: str) -> None:
     "url", ["bridge.example.org", "ftp://x/", "http://", "http://x/?a=b", "http://x/#a", "http://u:p@x/", "http://[x"]
 )
 def test_what_is_no_base_url_is_refused_with_an_example(url: str) -> None:
-    """Links are made of it."""
+    """Links are built from it."""
     with pytest.raises(ConfigError) as caught:
         WebSettings(external_url=url)
     assert str(caught.value).startswith(f"--web.external-url: {url!r} is not a base URL (for example https://")
 
 
 def test_the_prefix_is_the_external_urls_path() -> None:
-    """Without a slash at its end."""
+    """It has no trailing slash."""
     assert WebSettings(external_url="https://x.example/a/b/").prefix == "/a/b"
     assert WebSettings(external_url="https://x.example").prefix == WebSettings().prefix == ""
 
 
 def test_a_complete_web_config_file_is_read(tmp_path: Path) -> None:
-    """Exporter-toolkit's keys."""
+    """All keys of exporter-toolkit that are supported."""
     file = tmp_path / "web.yml"
     file.write_text(
         "tls_server_config:\n"
@@ -87,39 +87,39 @@ def test_a_complete_web_config_file_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "# later\n", "---\n", "null"])
 def test_a_file_that_holds_nothing_is_a_mistake(tmp_path: Path, text: str) -> None:
-    """It was emptied: a start must not open the door either."""
+    """It was probably truncated, and must not open the server."""
     file = tmp_path / "web.yml"
     file.write_text(text)
     with pytest.raises(ConfigError) as caught:
         load_web_config(file)
-    assert str(caught.value).startswith(f"{file}: holds nothing (write {{}} to serve without TLS and users")
+    assert str(caught.value).startswith(f"{file}: is empty (write {{}} to serve without TLS and users")
 
 
 def test_a_pipe_is_no_file_that_can_be_read_again(tmp_path: Path) -> None:
-    """Opening it would wait for ever."""
+    """Opening it would block forever."""
     os.mkfifo(tmp_path / "web.yml")
-    with pytest.raises(ConfigError, match="is a pipe, not a file"):
+    with pytest.raises(ConfigError, match="is a pipe"):
         load_web_config(tmp_path / "web.yml")
 
 
 def test_no_file_and_one_that_says_so_protect_nothing(tmp_path: Path) -> None:
-    """The default."""
+    """This is the default."""
     file = tmp_path / "web.yml"
     file.write_text("{}\n")
     assert load_web_config(None) == load_web_config(file) == WebConfig()
     assert not WebConfig().protects
 
 
-UNCHECKED = "takes a certificate without checking it; write RequireAndVerifyClientCert"
+UNCHECKED = "accepts certificates without verification; use RequireAndVerifyClientCert"
 TLS = "tls_server_config: {cert_file: c, key_file: k"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("basic_auth_user: {}", "basic_auth_user: is not known (did you mean basic_auth_users?)"),
-        ("rate_limit: {}", "rate_limit: is not known (known are tls_server_config, basic_auth_users)"),
-        (TLS + ", min_versoin: TLS12}", "tls_server_config.min_versoin: is not known (did you mean min_version?)"),
+        ("basic_auth_user: {}", "basic_auth_user: unknown key (did you mean basic_auth_users?)"),
+        ("rate_limit: {}", "rate_limit: unknown key (valid keys: tls_server_config, basic_auth_users)"),
+        (TLS + ", min_versoin: TLS12}", "tls_server_config.min_versoin: unknown key (did you mean min_version?)"),
         (
             TLS + ", client_auth_type: RequireAnyClientCert}",
             f"tls_server_config.client_auth_type: RequireAnyClientCert {UNCHECKED}",
@@ -130,28 +130,28 @@ TLS = "tls_server_config: {cert_file: c, key_file: k"
         ),
         (
             TLS + ", client_ca_file: ca}",
-            "tls_server_config: client_ca_file is not used unless client_auth_type is RequireAndVerifyClientCert",
+            "tls_server_config: client_ca_file has no effect unless client_auth_type is RequireAndVerifyClientCert",
         ),
         (TLS + ", min_version: TLS10}", "tls_server_config.min_version: Input should be 'TLS12' or 'TLS13'"),
         ("tls_server_config: {cert_file: c}", "tls_server_config.key_file: Field required"),
         (
             "basic_auth_users: {ada: secret}",
-            "basic_auth_users.ada: is not a bcrypt hash; make one with: htpasswd -nBC 10 USER",
+            "basic_auth_users.ada: is not a bcrypt hash; create one with: htpasswd -nBC 10 USER",
         ),
         (
             f"basic_auth_users: {{ada: {HASH[:-1]}}}",
-            "basic_auth_users.ada: is not a bcrypt hash; make one with: htpasswd -nBC 10 USER",
+            "basic_auth_users.ada: is not a bcrypt hash; create one with: htpasswd -nBC 10 USER",
         ),
         (
             f"basic_auth_users: {{'a:b': {HASH}}}",
-            "basic_auth_users.a:b: 'a:b' is not a user name: basic auth has no way to send it",
+            "basic_auth_users.a:b: 'a:b' is not a valid user name for basic auth: it is empty or contains a colon",
         ),
         ("basic_auth_users: {7: x}", "basic_auth_users.7: Input should be a valid string"),
         ("[]", "Input should be a valid dictionary or instance of WebConfig"),
     ],
 )
 def test_every_mistake_is_named_with_its_place_and_never_with_a_secret(tmp_path: Path, text: str, message: str) -> None:
-    """At the start, not at the first call."""
+    """Errors are reported at startup, not at the first request."""
     file = tmp_path / "web.yml"
     file.write_text(text)
     with pytest.raises(ConfigError) as caught:
@@ -160,7 +160,7 @@ def test_every_mistake_is_named_with_its_place_and_never_with_a_secret(tmp_path:
 
 
 def test_two_mistakes_are_told_at_once(tmp_path: Path) -> None:
-    """All of them."""
+    """All errors are reported."""
     file = tmp_path / "web.yml"
     file.write_text("tls_server_config: {key_file: k}\nbasic_auth_users: {ada: x}\n")
     with pytest.raises(ConfigError) as caught:
@@ -176,12 +176,12 @@ def test_a_user_that_is_there_twice_is_a_mistake(tmp_path: Path) -> None:
     file.write_text(f"basic_auth_users:\n  ada: {HASH}\n  ada: {HASH}\n")
     with pytest.raises(ConfigError) as caught:
         load_web_config(file)
-    assert str(caught.value) == f"{file}:3: 'ada' is there twice"
+    assert str(caught.value) == f"{file}:3: duplicate key 'ada'"
 
 
 @pytest.mark.parametrize("content", [b"a: [", b"a: !!python/object:os.system {}", b"\xff\xfe\xff", None, b"\x00"])
 def test_a_file_that_cannot_be_read_is_a_mistake_too(tmp_path: Path, content: bytes | None) -> None:
-    """Missing, no YAML, no text, or YAML that would run something."""
+    """Missing, not YAML, not text, or YAML that would run code."""
     file = tmp_path / "web.yml"
     if content is not None:
         file.write_bytes(content)
@@ -191,7 +191,7 @@ def test_a_file_that_cannot_be_read_is_a_mistake_too(tmp_path: Path, content: by
 
 
 def test_a_grafana_address_with_a_query_is_refused() -> None:
-    """Links are made by adding to it."""
+    """Links are built by appending to it."""
     with pytest.raises(ConfigError, match=r"web\.grafana-url"):
         WebSettings(grafana_url="https://grafana.example/?orgId=1")
 
@@ -202,7 +202,7 @@ def test_a_grafana_address_with_a_query_is_refused() -> None:
 def test_a_hash_that_takes_more_than_two_seconds_is_refused_with_its_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cost: int, seconds: float, taken: bool
 ) -> None:
-    """seconds: what a check of cost 6 takes on the machine."""
+    """seconds: duration of a check of cost 6 on the host."""
     monkeypatch.setattr(web_config, "_seconds_of_a_check", lambda: seconds)
     file = tmp_path / "web.yml"
     file.write_text(f"basic_auth_users:\n  ada: {HASH}\n  bob: {HASH.replace('$10$', f'${cost}$')}\n")
@@ -211,16 +211,16 @@ def test_a_hash_that_takes_more_than_two_seconds_is_refused_with_its_line(
         return
     with pytest.raises(ConfigError) as caught:
         load_web_config(file)
-    assert str(caught.value).startswith(f"{file}:3: basic_auth_users.bob: bcrypt's cost {cost} takes more than 2 s")
+    assert str(caught.value).startswith(f"{file}:3: basic_auth_users.bob: bcrypt cost {cost} takes more than 2 s")
 
 
 def test_what_a_check_takes_is_measured() -> None:
-    """Longer than nothing."""
+    """The measurement is greater than zero."""
     assert 0 < web_config._seconds_of_a_check() < 60
 
 
 @pytest.mark.parametrize("name", ["", "http://a", "a:80", "a/b", "a b@c", "[::1"])
 def test_a_host_name_is_a_name_alone(name: str) -> None:
-    """Else it would never match, and nobody would know why."""
+    """Otherwise it would never match, for no visible reason."""
     with pytest.raises(ConfigError, match=r"^--web\.allowed-host: "):
         WebSettings(allowed_hosts=(name,))

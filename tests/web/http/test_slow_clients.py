@@ -1,4 +1,4 @@
-"""Clients that keep the server waiting: they are cut after a time, and earlier where others need their place."""
+"""Slow clients: disconnected after a timeout, or earlier at the connection limit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KEPT_ALIVE = b"GET /-/healthy HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 @contextlib.contextmanager
 def clients(site: Site, opening: bytes, number: int) -> Iterator[list[socket.socket]]:
-    """So many connections that have sent this, and one after the other have got their answer when it is KEPT_ALIVE."""
+    """Open this many connections, and send these bytes on each; KEPT_ALIVE is answered before the next is sent."""
     with contextlib.ExitStack() as stack:
         made = [stack.enter_context(site.connect()) for _ in range(number)]
         for client in made:
@@ -37,7 +37,7 @@ def clients(site: Site, opening: bytes, number: int) -> Iterator[list[socket.soc
 
 
 def ended(client: socket.socket) -> bool:
-    """Whether the server closes the connection, within 300 seconds."""
+    """Return whether the server closes the connection within 300 seconds."""
     client.settimeout(300)
     try:
         while client.recv(65_536):
@@ -50,7 +50,7 @@ def ended(client: socket.socket) -> bool:
 
 
 def is_open(client: socket.socket) -> bool:
-    """Whether the server has not closed the connection."""
+    """Return whether the connection is still open."""
     client.settimeout(0)
     try:
         while client.recv(65_536):
@@ -68,7 +68,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("opening", [b"", UNFINISHED_HEAD, UNFINISHED_BODY, KEPT_ALIVE + UNFINISHED_HEAD])
 def test_a_request_that_is_never_finished_is_cut(opening: bytes) -> None:
-    """Without a byte, in its head, in its body, after a request that was answered."""
+    """No byte, a partial header, a partial body, or silence after a complete request."""
     with serving() as site, clients(site, opening, 1) as (client,):
         assert ended(client)
 
@@ -76,7 +76,7 @@ def test_a_request_that_is_never_finished_is_cut(opening: bytes) -> None:
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("opening", [UNFINISHED_HEAD, UNFINISHED_BODY])
 def test_a_byte_now_and_then_wins_no_time(opening: bytes) -> None:
-    """The whole head and the whole body have to be there in time."""
+    """The whole header and body must arrive in time."""
     with serving() as site, clients(site, opening, 1) as (client,):
         client.settimeout(0.02)
 
@@ -94,7 +94,7 @@ def test_a_byte_now_and_then_wins_no_time(opening: bytes) -> None:
 
 @pytest.mark.usefixtures("impatient")
 def test_a_client_that_does_not_read_is_cut() -> None:
-    """Its answer would be kept in memory for ever."""
+    """Its response would stay in memory forever."""
     with serving() as site, socket.socket() as client:
         site.metrics = b"x" * 50_000_000
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -118,7 +118,7 @@ def test_a_handshake_that_never_ends_is_cut(tmp_path: Path) -> None:
 
 
 class Scripted:
-    """A connection that says what it is told to say."""
+    """Connection with scripted behaviour."""
 
     def __init__(self) -> None:
         self.awaited: tuple[str, object] = ("head", 1)
@@ -131,14 +131,14 @@ class Scripted:
 
 
 def test_the_time_of_a_client_begins_anew_with_each_request() -> None:
-    """Who asks again and again is never late; who waits on is."""
+    """A client that keeps sending requests is never late; an idle one is."""
     with Guest() as guest:
-        guest.left = lambda _: None
+        guest.on_close = lambda _: None
         guest.client = client = Scripted()
         waited = []
         for now, awaited in enumerate([("head", 1), ("head", 1), ("", 1), ("head", 2), ("body", 2), ("body", 2)]):
             client.awaited = awaited
-            guest.look(float(now + 100))
+            guest.refresh(float(now + 100))
             waited.append(now + 100 - guest.since)
     assert waited == [0, 1, 0, 0, 0, 1]
 
@@ -147,7 +147,7 @@ def test_the_time_of_a_client_begins_anew_with_each_request() -> None:
 def test_at_the_cap_who_keeps_us_waiting_gives_way(
     opening: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The longest first: the newest of them is still there. No time limit closes one meanwhile."""
+    """The longest waiting goes first: the newest stays, without any timeout."""
     monkeypatch.setattr(door, "LIMITS", dict.fromkeys(door.LIMITS, 3600.0))
     with serving() as site:
         site.server._server.config.timeout_keep_alive = 3600
@@ -157,11 +157,11 @@ def test_at_the_cap_who_keeps_us_waiting_gives_way(
             assert site.raw(GET.format("/-/healthy"))[0] == 200
             assert ended(held[0])
             assert is_open(held[-1])
-    assert "too many connections: those that wait longest give way" in caplog.messages
+    assert "too many connections: the longest waiting are closed" in caplog.messages
 
 
 def test_a_request_that_is_being_answered_never_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where all are, a new client is refused at once."""
+    """If all connections are busy, a new client is refused at once."""
     leave, inside = threading.Event(), threading.Semaphore(0)
 
     def slow() -> tuple[bool, str]:
@@ -183,7 +183,7 @@ def test_a_request_that_is_being_answered_never_gives_way(monkeypatch: pytest.Mo
 def test_without_descriptors_somebody_gives_way_and_one_line_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """asyncio would write two thousand lines a second, and wait with each."""
+    """asyncio would log two thousand lines per second, with a pause after each."""
     failures = iter([True, False])
     real = socket.socket.accept
 
@@ -200,7 +200,7 @@ def test_without_descriptors_somebody_gives_way_and_one_line_says_so(
         assert site.raw(GET.format("/-/healthy"))[0] == 200
         assert ended(three[0])
         monkeypatch.undo()
-    assert caplog.messages.count("no descriptors left for a connection") == 1
+    assert caplog.messages.count("no file descriptor left for a connection") == 1
     assert [item.name for item in caplog.records if item.name == "asyncio"] == []
 
 

@@ -1,4 +1,4 @@
-"""The page about the API."""
+"""Page of the API documentation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def site() -> Site:
 
 
 def test_every_operation_is_on_the_page(site: Site) -> None:
-    """With its parameters and its body."""
+    """The page has its parameters and its body."""
     page = site.http.get("/docs").text
     found = [operation for _, operation in operations(site.http.get("/openapi.json").json())]
     assert len(found) > 20
@@ -27,11 +27,11 @@ def test_every_operation_is_on_the_page(site: Site) -> None:
             assert field.name in page
     assert len({operation.id for operation in found}) == len(found)
     assert ">awaiting_approval</option>" in page
-    assert "<code>reason</code> (needed)" in page
+    assert "<code>reason</code> (required)" in page
 
 
 def test_a_form_asks_the_operation(site: Site) -> None:
-    """Empty fields are left out, path parameters are put in."""
+    """Empty fields are omitted, path parameters are inserted."""
     asked = f"/docs/try?_path={quote('/api/v1/decisions')}&rule=a%26b&limit=5&project=&other=1"
     assert site.http.get(asked, follow_redirects=False).headers["location"] == "/api/v1/decisions?rule=a%26b&limit=5"
     asked = f"/docs/try?_path={quote('/api/v1/requests/{request_id}')}&request_id={quote('../x?y')}"
@@ -44,7 +44,7 @@ def test_a_form_asks_the_operation(site: Site) -> None:
 
 @pytest.mark.parametrize("path", ["", "https://evil.example/", "//evil.example", "/-/reload", "/api/v1/nothing"])
 def test_a_form_leads_nowhere_else(site: Site, path: str) -> None:
-    """Only to a GET that the document has."""
+    """Only a GET of the document is a valid target."""
     answer = site.http.get(f"/docs/try?_path={quote(path)}", follow_redirects=False)
     assert answer.status_code == 404
     assert "location" not in answer.headers

@@ -1,4 +1,4 @@
-"""Pictures of what was seen."""
+"""Charts of signals."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def paths(svg: str) -> dict[str, str]:
 
 
 def test_a_spark_goes_up_where_the_value_does() -> None:
-    """With a gap where there was no number, the limit as a line, and the last value as a dot."""
+    """It has a gap for missing numbers, the limit as a line, and the last value as a dot."""
     svg = str(spark(TRAIL))
     line = paths(svg)[""]
     assert line.count("M") == 2
@@ -40,7 +40,7 @@ def test_a_spark_goes_up_where_the_value_does() -> None:
 
 
 def test_nothing_to_show_is_no_picture() -> None:
-    """No trail, no numbers, an infinite one alone."""
+    """No trail, no numbers, or only an infinite one."""
     nothing = replace(TRAIL, value=[math.nan] * 5, threshold=[math.inf] * 5)
     assert [
         str(spark(None)),
@@ -51,7 +51,7 @@ def test_nothing_to_show_is_no_picture() -> None:
 
 
 def test_a_spark_of_a_model_that_is_silent_keeps_its_last_point_and_limit() -> None:
-    """What it was is seen against its limit, with nothing to the right of it."""
+    """The last value is shown against its limit, with nothing to the right."""
     silent = replace(TRAIL, value=[0.1, 0.2, 0.3, math.nan, math.nan], threshold=[0.6, 0.6, 0.6, math.nan, math.nan])
     silent = replace(silent, statistic=silent.value)
     svg = str(spark(silent))
@@ -61,26 +61,26 @@ def test_a_spark_of_a_model_that_is_silent_keeps_its_last_point_and_limit() -> N
 
 
 def test_pictures_of_a_model_begin_where_it_did() -> None:
-    """All of them with the first value that any rule saw."""
+    """All charts start at the first value of any rule."""
     late = replace(TRAIL, value=[math.nan, math.nan, 0.3, 0.4, 0.5])
     assert [first(TRAIL), first(late), first(replace(late, value=[math.nan] * 5))] == [AT - 40_000, AT - 20_000, 0]
     assert since(late, first(late)).value == [0.3, 0.4, 0.5]
     assert since(late, first(late)).state == [0, 1, 2]
     site = Site()
     site.queries.seen = {MODEL: {"Drifted": late}}
-    assert "From 0.3 to 0.5 in 3 slots since 2023-11-14 22:13:00 UTC" in site.http.get(MODEL_PAGE).text
+    assert "0.3 to 0.5 in 3 slots since 2023-11-14 22:13:00 UTC" in site.http.get(MODEL_PAGE).text
     site.queries.seen = {MODEL: {"Drifted": replace(late, value=[math.nan] * 4 + [0.5])}}
-    assert "From 0.5 to 0.5 in 1 slot since" in site.http.get(MODEL_PAGE).text
+    assert "0.5 to 0.5 in 1 slot since" in site.http.get(MODEL_PAGE).text
 
 
 def test_a_signal_that_stays_the_same_is_a_line_in_the_middle() -> None:
-    """Not a division by zero."""
+    """A constant must not divide by zero."""
     flat = TrailView([AT, AT + 1], [0.5, 0.5], [0.5, 0.5], [math.nan] * 2, [math.nan] * 2, [math.nan] * 2, [0, 0])
     assert {y for _, y in numbers(paths(str(spark(flat)))[""])} == {10}
 
 
 def test_the_picture_shows_band_limit_value_and_when_it_fired() -> None:
-    """Each as a shape of its own class; a statistic on its own scale has no limit among the values."""
+    """Each is a shape with its own class; the limit of a separate statistic is not drawn."""
     svg = str(picture(TRAIL))
     assert {"band", "limit", "value"} <= set(paths(svg))
     assert [item.get("class") for item in ET.fromstring(svg).iter("rect")] == ["pending", "firing"]
@@ -92,7 +92,7 @@ def test_the_picture_shows_band_limit_value_and_when_it_fired() -> None:
 
 
 def test_what_the_script_draws_is_json_with_nulls() -> None:
-    """Times in seconds; marks of what happened."""
+    """Times are in seconds; events are marks."""
     found = json.loads(data(TRAIL, [(AT, "sent")]))
     assert found["value"] == [0.1, 0.2, None, 0.65, 0.702]
     assert found["slots"][-1] == AT / 1000
@@ -101,19 +101,19 @@ def test_what_the_script_draws_is_json_with_nulls() -> None:
 
 
 def test_the_model_page_draws_what_its_rules_saw() -> None:
-    """In words, as numbers, and as a picture for those without scripts; marked with what happened."""
+    """As text, as a table and as SVG without scripts, with events marked."""
     site = Site()
     page = site.http.get(MODEL_PAGE).text
-    assert "From 0.1 to 0.702 in 5 slots since 2023-11-14 22:12:40 UTC; usual is 0.05 to 0.25 now." in page
+    assert "0.1 to 0.702 in 5 slots since 2023-11-14 22:12:40 UTC; expected now: 0.05 to 0.25." in page
     assert '<svg class="chart"' in page
     assert "&#34;triggered&#34;" in page
     assert page.index('<td data-name="State">firing') < page.index('<td data-name="State">pending')
     site.queries.seen = {}
-    assert "Pictures begin with the next evaluation" in site.http.get(MODEL_PAGE).text
+    assert "Charts appear after the next evaluation" in site.http.get(MODEL_PAGE).text
 
 
 def test_the_models_page_asks_for_the_trails_of_its_models_at_once() -> None:
-    """Not one by one."""
+    """One call, not one per model."""
     site = Site()
     page = site.http.get("/").text
     assert page.count('<svg class="spark"') == 1
@@ -121,7 +121,7 @@ def test_the_models_page_asks_for_the_trails_of_its_models_at_once() -> None:
 
 
 def test_the_charting_library_is_the_one_that_was_published() -> None:
-    """Unchanged, with its licence; the note beside it says from where."""
+    """It is unchanged, with its licence and a note of its source."""
     note = (FOLDER / "README.md").read_text(encoding="utf-8")
     for name, digest in re.findall(r"`(uplot\.\w+)`.*SHA-256 `(\w+)`", note):
         assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == digest
@@ -131,7 +131,7 @@ def test_the_charting_library_is_the_one_that_was_published() -> None:
 
 
 def test_a_limit_of_the_statistic_is_called_so() -> None:
-    """Beside a value in another unit it would mislead."""
+    """Next to a value in another unit it would be misleading."""
     site = Site()
     site.queries.seen = {MODEL: {"Drifted": replace(TRAIL, statistic=[5.0] * 5, threshold=[30.0] * 5)}}
     for path in ("/", MODEL_PAGE):

@@ -1,4 +1,4 @@
-"""The pages of decisions."""
+"""Pages of decisions."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ def site() -> Site:
 
 
 def test_decisions_are_filtered_by_the_server(site: Site) -> None:
-    """By model, rule and outcome; the choice stays in the form."""
+    """By model, rule and outcome; the form keeps the selection."""
     page = site.http.get(f"/decisions?{MODEL_QUERY}&rule=Drifted&outcome=requested").text
     assert site.queries.asked == [DecisionFilter(MODEL, "Drifted", (Outcome.REQUESTED,), limit=51)]
     assert 'href="/decisions/9"' in page
     assert 'value="Drifted"' in page
     assert '<option value="requested" selected>' in page
-    assert "No decision fits" in site.http.get("/decisions?rule=Other").text
+    assert "No matching decisions" in site.http.get("/decisions?rule=Other").text
 
 
 def test_half_a_model_is_told_to_be_half(site: Site) -> None:
-    """It is not taken for any model."""
+    """It does not match any model."""
     page = site.http.get("/decisions?project=shop").text
-    assert "give all" in page
+    assert "Filter by project, pipeline and version together" in page
     assert "/decisions/9" not in page
 
 
 def test_a_list_goes_on_where_it_ended(site: Site) -> None:
-    """And leads back to the newest."""
+    """It also links back to the newest."""
     site.queries.told = [replace(DECISION, id=number) for number in range(100, 0, -1)]
     page = site.http.get("/decisions?rule=Drifted").text
     assert 'href="/decisions?rule=Drifted&amp;before=51"' in page
@@ -54,13 +54,13 @@ def test_a_list_goes_on_where_it_ended(site: Site) -> None:
 
 
 def test_an_empty_list_says_what_would_fill_it(site: Site) -> None:
-    """And a store that cannot be read is not an empty list."""
+    """A store that cannot be read is not an empty list."""
     site.queries.told = []
-    assert "Nothing was decided yet" in site.http.get("/decisions").text
+    assert "No decisions yet" in site.http.get("/decisions").text
 
 
 def test_a_store_that_cannot_be_read_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On every page of decisions."""
+    """This holds for every page of decisions."""
 
     def broken(_: object) -> None:
         raise StoreFullError("disk is full")
@@ -68,13 +68,13 @@ def test_a_store_that_cannot_be_read_is_told(site: Site, monkeypatch: pytest.Mon
     monkeypatch.setattr(site.queries, "decisions", broken)
     page = site.http.get("/decisions").text
     assert "disk is full" in page
-    assert "Nothing was decided yet" not in page
+    assert "No decisions yet" not in page
     for path in ("/decisions/9", f"/decision?rule=Drifted&slot={AT}"):
         assert site.http.get(path).status_code == 503
 
 
 def test_a_decision_is_explained_by_what_was_kept(site: Site) -> None:
-    """Numbers, states, the query and how to ask it again; Prometheus is not asked."""
+    """Numbers, states, and the query with a command to repeat it, without querying Prometheus."""
     earlier = replace(DECISION, id=5, slot=AT - 60_000, outcome=Outcome.NONE, reason="over the limit, waits")
     site.queries.told = [replace(DECISION, id=9), earlier, replace(DECISION, id=4, model=None, reason="no model")]
     page = site.http.get("/decisions/9").text
@@ -85,7 +85,7 @@ def test_a_decision_is_explained_by_what_was_kept(site: Site) -> None:
 
 
 def test_the_checks_are_computed_again_when_somebody_asks(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is kept is shown too when Prometheus does not answer, or the rule is gone."""
+    """Stored data is shown even if Prometheus fails or the rule is gone."""
     assert "ok: drift 0.1, limit 0.6" in site.http.get("/decisions/9?again=true").text
     assert (MODEL, "Drifted", AT) in site.queries.asked
     silent = SourceError("no answer", reason="timeout", transient=True)
@@ -102,15 +102,15 @@ def test_the_checks_are_computed_again_when_somebody_asks(site: Site, monkeypatc
 
 
 def test_a_decision_of_a_whole_rule_has_no_model(site: Site) -> None:
-    """Nor checks on the way to a request."""
+    """It has no checks either."""
     site.queries.told = [replace(DECISION, id=9, model=None, value=None, request_id="")]
     page = site.http.get("/decisions/9").text
-    assert "Of the rule as a whole" in page
-    assert "Every check" not in page
+    assert "This decision concerns the whole rule" in page
+    assert "All checks" not in page
 
 
 def test_a_decision_is_found_by_rule_model_and_slot(site: Site) -> None:
-    """The slot as an instant or in milliseconds."""
+    """The slot is RFC 3339 or milliseconds."""
     for slot in (str(AT), "2023-11-14T22:13:20Z"):
         answer = site.http.get(f"/decision?rule=Drifted&slot={slot}&{MODEL_QUERY}", follow_redirects=False)
         assert (answer.status_code, answer.headers["location"]) == (307, "/decisions/9")
@@ -123,14 +123,14 @@ def test_a_decision_is_found_by_rule_model_and_slot(site: Site) -> None:
 
 @pytest.mark.parametrize("number", ["8", "10", "0", "-1", str(2**70)])
 def test_a_decision_that_is_not_kept_is_not_found(site: Site, number: str) -> None:
-    """And the page says why that may be; the one before it is not shown instead."""
+    """The page explains why; the previous decision is not shown instead."""
     page = site.http.get(f"/decisions/{number}")
     assert page.status_code == 404
-    assert "no longer kept" in page.text
+    assert "older than the retention time" in page.text
 
 
 def test_hostile_texts_are_data(site: Site) -> None:
-    """In the list and on the page of one."""
+    """In the list and on the page of one decision."""
     model = ModelKey(HOSTILE, HOSTILE, HOSTILE)
     site.queries.told = [
         replace(

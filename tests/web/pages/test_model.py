@@ -1,4 +1,4 @@
-"""The page of one model, over views that the test fills."""
+"""Page of one model, over fake views."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ASKED = {"project": "shop", "pipeline": "ranking", "version": "7"}
 
 
 def test_a_model_has_a_page_with_every_check_and_what_repeats_the_query(site: Site) -> None:
-    """Reached from the first page; signals, explanation, requests, decisions."""
+    """It is linked from the first page and has signals, explanation, requests and decisions."""
     assert 'href="/model?project=shop&amp;pipeline=ranking&amp;version=7"' in site.http.get("/").text
     page = site.http.get("/model", params=ASKED)
     assert page.status_code == 200
@@ -29,7 +29,7 @@ def test_a_model_has_a_page_with_every_check_and_what_repeats_the_query(site: Si
 
 
 def test_the_page_of_a_hostile_model_escapes_it(site: Site) -> None:
-    """In the heading, the title and the links, which lead to it again."""
+    """In the heading, the title and the links, which still work."""
     model = ModelKey("<script>alert(1)</script>", 'a"b&c/d', "1?#")
     site.queries.views.append(model_view(model))
     (link,) = [
@@ -44,16 +44,16 @@ def test_the_page_of_a_hostile_model_escapes_it(site: Site) -> None:
 
 
 def test_a_model_that_nobody_knows_is_not_found(site: Site) -> None:
-    """And the page says what that may mean; without all three parts of its name it is no question."""
+    """The page explains why; a missing label is a 400."""
     site.queries.told, site.queries.records = [], []
     page = site.http.get("/model", params={**ASKED, "version": "99"})
     assert page.status_code == 404
-    assert "No rule sees this model now" in page.text
+    assert "No rule tracks this model now" in page.text
     assert site.http.get("/model", params={"project": "shop"}).status_code in {400, 422}
 
 
 def test_the_page_of_a_model_shows_what_can_be_read(site: Site, monkeypatch) -> None:
-    """While the store cannot."""
+    """The store is unavailable."""
 
     def broken(*_: object, **__: object) -> None:
         raise StoreFullError("disk is full")
@@ -62,5 +62,5 @@ def test_the_page_of_a_model_shows_what_can_be_read(site: Site, monkeypatch) -> 
     monkeypatch.setattr(site.queries, "requests", broken)
     page = site.http.get("/model", params=ASKED)
     assert page.status_code == 200
-    assert page.text.count("Not all can be shown: disk is full") == 1
+    assert page.text.count("This page is incomplete: disk is full") == 1
     assert "0.702" in page.text

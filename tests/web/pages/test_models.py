@@ -1,4 +1,4 @@
-"""The first page, over views that the test fills."""
+"""First page, over fake views."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def test_the_page_tells_the_story_and_escapes_hostile_labels(site: Site) -> None
 
 
 def test_an_empty_bridge_says_what_to_do(site: Site) -> None:
-    """Nothing known, nothing decided, nothing waiting."""
+    """There are no models, decisions or deliveries."""
     site.queries.views, site.queries.told, site.queries.waiting = [], [], []
     site.queries.why = "starting"
     page = site.http.get("/").text
-    for text in ("No rule has seen a model yet", "Nothing was decided yet", "Nothing waits", "Not ready"):
+    for text in ("No models yet", "No decisions yet", "No pending or dead deliveries", "Not ready"):
         assert text in page
 
 
 def test_the_page_loads_nothing_from_elsewhere(site: Site) -> None:
-    """Its style comes from here, and the policy forbids everything else."""
+    """The stylesheet is local, and the policy forbids everything else."""
     page = site.http.get("/")
     assert "default-src 'none'; script-src 'self'; style-src 'self'" in page.headers["content-security-policy"]
     assert "http://" not in page.text
@@ -56,7 +56,7 @@ def test_the_page_loads_nothing_from_elsewhere(site: Site) -> None:
 
 
 def test_links_carry_the_external_urls_path() -> None:
-    """Behind a proxy that serves us below a path."""
+    """A proxy serves the bridge below a path."""
     site = Site(WebSettings(external_url="http://127.0.0.1/bridge/"))
     for path in ("/", "/bridge/"):
         assert 'href="/bridge/rules"' in site.http.get(path).text
@@ -64,20 +64,20 @@ def test_links_carry_the_external_urls_path() -> None:
 
 
 def test_the_page_shows_the_models_while_the_store_cannot_be_read(site: Site, monkeypatch) -> None:
-    """And says that the rest is missing."""
+    """The page says that the rest is missing."""
 
     def broken(limit: int) -> None:
         raise StoreFullError("disk is full")
 
     monkeypatch.setattr(site.queries, "decisions", broken)
     page = site.http.get("/").text
-    assert "Not all can be shown: disk is full" in page
+    assert "This page is incomplete: disk is full" in page
     assert str(MODEL) in page
-    assert "Nothing was decided yet" not in page
+    assert "No decisions yet" not in page
 
 
 def test_the_page_names_the_rules_that_cannot_be_evaluated(site: Site) -> None:
-    """With the error, before the models whose states may be old."""
+    """The error comes before the models, whose states may be old."""
     assert "cannot be evaluated" not in site.http.get("/").text
     site.queries.groups_ = [replace(GROUP, rules=[replace(RULE, health="err", last_error="HTTP 503 <b>")])]
     page = site.http.get("/").text
@@ -85,10 +85,10 @@ def test_the_page_names_the_rules_that_cannot_be_evaluated(site: Site) -> None:
 
 
 def test_the_page_without_rules_says_where_they_belong(site: Site) -> None:
-    """The first thing a newcomer sees."""
+    """New users see this first."""
     site.queries.groups_, site.queries.views = [], []
     page = site.http.get("/").text
-    assert "There are no rules" in page
+    assert "No rules are configured" in page
     assert "retrain-bridge check config" in page
 
 
@@ -104,26 +104,26 @@ def test_the_page_shows_the_worst_first_and_leads_through_the_others(site: Site)
     last = site.http.get("/?page=6").text
     assert "251 to 300 of 300" in last
     assert 'rel="next"' not in last
-    assert "No model fits on this page" in site.http.get("/?page=7").text
+    assert "No matching models on this page" in site.http.get("/?page=7").text
 
 
 def test_the_page_is_searched_on_the_server(site: Site) -> None:
-    """By words of the name and by state, and paging keeps both."""
+    """By words of the name and by state; pagination keeps both."""
     site.queries.views = [model_view(ModelKey("shop", "ranking", f"{n:03}"), ModelState.HEALTHY) for n in range(60)]
     site.queries.views.append(model_view(ModelKey("bank", "fraud", "1"), ModelState.DEGRADED))
     found = site.http.get("/", params={"q": "BANK fraud"}).text
     assert "bank/fraud/1" in found
-    assert "shop/ranking" not in found[found.index("1 to 1 of 1") : found.index("Last decisions")]
+    assert "shop/ranking" not in found[found.index("1 to 1 of 1") : found.index("Latest decisions")]
     assert 'value="BANK fraud"' in found
     healthy = site.http.get("/", params={"q": "rank", "state": "healthy"}).text
     assert 'href="/?q=rank&amp;state=healthy&amp;page=2"' in healthy
     none = site.http.get("/", params={"q": "<b>nothing"}).text
-    assert "No model fits" in none
+    assert "No matching models" in none
     assert 'value="&lt;b&gt;nothing"' in none
 
 
 def test_the_page_leads_to_the_dashboards_that_grafana_has() -> None:
-    """All of them, and for each model its own, whatever its labels hold; without a Grafana there are no such links."""
+    """The overview, and one per model, whatever its labels contain; no links without Grafana."""
     site = Site(WebSettings(grafana_url="https://grafana.example/ops/"))
     site.queries.views = [model_view(ModelKey("a&b", 'x"y', "1 2"))]
     page = site.http.get("/").text

@@ -1,4 +1,4 @@
-"""The pages of requests, and what people do on them."""
+"""Pages of requests, and the actions on them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def show(site: Site, monkeypatch: pytest.MonkeyPatch, record: object) -> None:
 
 
 def test_a_request_that_waits_is_listed_with_what_one_can_do(site: Site) -> None:
-    """Approve, release, withdraw; each leads to its confirmation."""
+    """Approve, release and withdraw each lead to a confirmation."""
     site.queries.records = [WAITING]
     page = site.http.get("/requests").text
     for what in ("approve", "release", "withdraw"):
@@ -39,16 +39,16 @@ def test_a_request_that_waits_is_listed_with_what_one_can_do(site: Site) -> None
 
 
 def test_an_empty_list_says_what_it_means(site: Site) -> None:
-    """Nothing asked, nothing waiting; and a filter that fits nothing says so."""
+    """No requests, none waiting, or none that match the filter."""
     site.queries.records = []
     page = site.http.get("/requests").text
-    assert "Nothing was asked yet" in page
-    assert "No request waits" in page
-    assert "No request fits" in site.http.get("/requests?project=x").text
+    assert "No requests yet" in page
+    assert "No request is held" in page
+    assert "No matching requests" in site.http.get("/requests?project=x").text
 
 
 def test_the_list_is_filtered_and_paged_by_the_server(site: Site) -> None:
-    """And its links keep the filter."""
+    """Links keep the filter."""
     site.queries.records = [REQUEST] * 51
     page = site.http.get("/requests?state=requested&project=shop&after=x").text
     asked = next(item for item in site.queries.asked if getattr(item, "project", "") == "shop")
@@ -58,19 +58,19 @@ def test_the_list_is_filtered_and_paged_by_the_server(site: Site) -> None:
 
 
 def test_the_list_is_shown_as_far_as_it_can_be_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error is told once, and is not taken for an empty list."""
+    """An error is shown once, and is not an empty list."""
 
     def broken(_: object) -> None:
         raise StoreFullError("disk is full")
 
     monkeypatch.setattr(site.queries, "requests", broken)
     page = site.http.get("/requests").text
-    assert page.count("Not all can be shown: disk is full") == 1
-    assert "Nothing was asked yet" not in page
+    assert page.count("This page is incomplete: disk is full") == 1
+    assert "No requests yet" not in page
 
 
 def test_a_request_tells_its_story_in_order(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the episode to whether it helped."""
+    """From the episode to the recovery verdict."""
     record = replace(
         REQUEST, state=RequestState.SUCCEEDED, acts=(OperatorAction("approve", "kim", AT + 1000, "go on"),),
         sent_at=AT + 2000, ended_at=AT + 9000, new_version="8", verdict=RecoveryVerdict.RECOVERED,
@@ -81,18 +81,27 @@ def test_a_request_tells_its_story_in_order(site: Site, monkeypatch: pytest.Monk
         site.queries, "deliveries", lambda _: [replace(DELIVERY, state=DeliveryState.DELIVERED, updated_at=AT + 3000)]
     )
     page = site.http.get(f"/requests/{ID}").text
-    steps = ["episode began", "triggered", "by kim: go on", "sent", "delivered", "succeeded", "judged", "recovered"]
-    places = [page.index(step, page.index("What happened")) for step in steps]
+    steps = [
+        "episode started",
+        "triggered",
+        "by kim: go on",
+        "sent",
+        "delivered",
+        "succeeded",
+        "recovery verdict",
+        "recovered",
+    ]
+    places = [page.index(step, page.index("Timeline")) for step in steps]
     assert places == sorted(places)
     assert "New version" in page
     assert f'href="/requests/{ID}/approve"' not in page
 
 
 def test_a_request_that_nobody_knows_is_not_found(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And one that cannot be read is no answer."""
+    """An unavailable store is a 503."""
     page = site.http.get("/requests/nothing")
     assert page.status_code == 404
-    assert "no longer kept" in page.text
+    assert "older than the retention time" in page.text
 
     def broken(_: object) -> None:
         raise StoreFullError("disk is full")
@@ -102,7 +111,7 @@ def test_a_request_that_nobody_knows_is_not_found(site: Site, monkeypatch: pytes
 
 
 def test_hostile_texts_are_data(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In every page that shows a request."""
+    """On every page that shows a request."""
     request = replace(
         REQUEST.request, model=ModelKey(HOSTILE, HOSTILE, HOSTILE), reason=HOSTILE, reasons=(HOSTILE,),
         labels={HOSTILE: HOSTILE}, annotations={HOSTILE: HOSTILE},
@@ -119,18 +128,18 @@ def test_hostile_texts_are_data(site: Site, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("what", ["approve", "release", "withdraw"])
 def test_an_act_is_confirmed_and_recorded_with_who_did_it(site: Site, what: str) -> None:
-    """Looking changes nothing; the POST does it once and leads back."""
+    """GET changes nothing; the POST acts once and redirects back."""
     assert f'action="/requests/{ID}/{what}"' in site.http.get(f"/requests/{ID}/{what}").text
     assert site.commands.acts == []
     answer = site.http.post(f"/requests/{ID}/{what}", data={"by": " kim ", "note": "seen"}, follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, f"/requests/{ID}?result={what}")
     assert site.commands.acts == [(what, "kim", "seen")]
-    assert 'role="status">The request is' in site.http.get(answer.headers["location"]).text
+    assert 'role="status">Request ' in site.http.get(answer.headers["location"]).text
 
 
 @pytest.mark.parametrize("what", ["approve", "release", "withdraw", "retry", "redrive", "new"])
 def test_another_site_cannot_act(site: Site, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever it posts."""
+    """No form of another site is accepted."""
 
     def never(*_: object, **__: object) -> int:
         raise AssertionError("acted for another site")
@@ -144,7 +153,7 @@ def test_another_site_cannot_act(site: Site, what: str, monkeypatch: pytest.Monk
 
 
 def test_an_act_that_comes_too_late_says_why(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It has been sent meanwhile."""
+    """The request has been sent in the meantime."""
 
     def late(*_: object) -> None:
         raise RequestError("request is requested; only one that is held can be approved")
@@ -152,13 +161,13 @@ def test_an_act_that_comes_too_late_says_why(site: Site, monkeypatch: pytest.Mon
     monkeypatch.setattr(site.commands, "act", late)
     answer = site.http.post(f"/requests/{ID}/approve", data={"by": "kim"})
     assert answer.status_code == 409
-    assert "Nothing was changed" in answer.text
+    assert "Nothing changed" in answer.text
     assert "only one that is held can be approved" in answer.text
     assert site.http.post("/requests/none/withdraw", data=PRESSED).status_code in {404, 409}
 
 
 def test_a_retry_is_offered_for_what_waits_for_one(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And for nothing else; when it is too late, that is told."""
+    """Only then; if it is too late, the page says so."""
     assert f"/requests/{ID}/retry" in site.http.get(f"/requests/{ID}").text
     answer = site.http.post(f"/requests/{ID}/retry", data=PRESSED, follow_redirects=False)
     assert answer.headers["location"] == f"/requests/{ID}?result=retry"
@@ -170,7 +179,7 @@ def test_a_retry_is_offered_for_what_waits_for_one(site: Site, monkeypatch: pyte
 
 
 def test_redrive_is_offered_for_what_was_given_up(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And for nothing else."""
+    """Only for dead deliveries."""
     assert f"/requests/{ID}/redrive" not in site.http.get(f"/requests/{ID}").text
     monkeypatch.setattr(site.queries, "deliveries", lambda _: [replace(DELIVERY, state=DeliveryState.DEAD)])
     assert f"/requests/{ID}/redrive" in site.http.get(f"/requests/{ID}").text
@@ -181,7 +190,7 @@ def test_redrive_is_offered_for_what_was_given_up(site: Site, monkeypatch: pytes
 
 
 def test_a_request_by_hand_is_refused_by_a_closed_gate_and_keeps_what_was_filled_in(site: Site) -> None:
-    """Until it is forced; what is missing is named."""
+    """Unless it is forced; missing fields are named."""
     form = {"project": "shop", "pipeline": "ranking", "version": "7", "reason": "new data", "by": "kim"}
     refused = site.http.post("/requests/new", data=form)
     assert refused.status_code == 409
@@ -192,11 +201,11 @@ def test_a_request_by_hand_is_refused_by_a_closed_gate_and_keeps_what_was_filled
     assert site.commands.acts == [("shop/ranking/7", "new data", "kim")]
     missing = site.http.post("/requests/new", data={"project": "shop"})
     assert missing.status_code == 400
-    assert "fill in pipeline, version, reason" in missing.text
+    assert "missing: pipeline, version, reason" in missing.text
 
 
 def test_a_body_that_is_no_form_is_refused(site: Site) -> None:
-    """JSON belongs to the API; too much text is not cut silently."""
+    """JSON belongs to the API; long text is not truncated silently."""
     path = f"/requests/{ID}/approve"
     assert site.http.post(path, json={"by": "kim"}).status_code == 415
     assert site.http.post(path, data={"note": "x" * 1001}).status_code == 400
@@ -205,14 +214,14 @@ def test_a_body_that_is_no_form_is_refused(site: Site) -> None:
 
 
 def test_what_was_done_is_told_in_our_words_only(site: Site) -> None:
-    """A link cannot put a text onto the page."""
+    """A link cannot inject text into the page."""
     page = site.http.get(f"/requests/{ID}", params={"result": "You are hacked"}).text
     assert "hacked" not in page
     assert 'class="done"' not in page
 
 
 def test_links_and_forms_carry_the_external_urls_path() -> None:
-    """Behind a proxy that serves us below a path."""
+    """A proxy serves the bridge below a path."""
     site = Site(WebSettings(external_url="http://127.0.0.1/bridge/"))
     assert f'action="/bridge/requests/{ID}/approve"' in site.http.get(f"/bridge/requests/{ID}/approve").text
     answer = site.http.post(f"/bridge/requests/{ID}/approve", data=PRESSED, follow_redirects=False)

@@ -1,4 +1,4 @@
-"""The page of silences and pauses, and what people do about pauses."""
+"""Page of silences and pauses, and the actions on pauses."""
 
 from __future__ import annotations
 
@@ -37,37 +37,37 @@ def test_a_silence_is_shown_with_what_it_holds(site: Site) -> None:
 
 
 def test_a_silence_that_is_not_understood_says_why(site: Site) -> None:
-    """And that what it may cover waits."""
+    """It holds every request it might match."""
     odd = replace(SILENCE, matchers=(), unclear=f"{HOSTILE}: not a regular expression")
     site.queries.silenced = replace(VIEW, silences=[SilenceView(odd, [REQUEST])])
     page = site.http.get("/silences").text
-    assert "Not understood, so what it may cover waits" in page
+    assert "Cannot be parsed, so it holds every request it might match" in page
     assert "<script>alert" not in page
     assert "not a regular expression" in page
 
 
 def test_no_alertmanager_no_silence_and_no_answer_are_three_things(site: Site) -> None:
-    """Each is told in its own words."""
-    assert "There is nobody to ask" in site.http.get("/silences").text
+    """Each has its own message."""
+    assert "No receiver in the configuration is an Alertmanager" in site.http.get("/silences").text
     site.queries.silenced = replace(VIEW, silences=[], total=0)
-    assert "No silence is in force" in site.http.get("/silences").text
+    assert "No active silences" in site.http.get("/silences").text
     site.queries.silenced = replace(VIEW, silences=[], total=0, fetched_at=0, fresh=False, failing=SILENT)
     page = site.http.get("/silences").text
     assert "http://am:9093" in page
     assert "http 5xx" in page
-    assert "No silences could be read yet. Meanwhile no silence holds a request." in page
-    assert "No silence is in force" not in page
+    assert "No silences have been read yet. Until then, no silence holds a request." in page
+    assert "No active silences" not in page
 
 
 def test_an_old_list_says_that_it_does_not_count(site: Site) -> None:
-    """And what happens to requests meanwhile."""
+    """It also says what happens to requests until then."""
     site.queries.silenced = replace(VIEW, fresh=False, holds_unknown=True)
     page = site.http.get("/silences").text
-    assert "too long ago to count. Requests wait until they can be read again." in page
+    assert "and ignored. Requests are held until the silences can be read again." in page
 
 
 def test_many_silences_are_paged_by_the_server(site: Site) -> None:
-    """A page is asked for, not all."""
+    """The page reads one page, not all."""
     site.queries.silenced = replace(VIEW, total=120)
     page = site.http.get("/silences?page=2").text
     assert ("silences", 50, 50) in site.queries.asked
@@ -76,14 +76,14 @@ def test_many_silences_are_paged_by_the_server(site: Site) -> None:
 
 
 def test_a_pause_is_made_and_ended_on_the_page(site: Site) -> None:
-    """With who did it, for how long, and why."""
+    """With user, duration and note."""
     assert "Nothing is paused" in site.http.get("/silences").text
     asked = {"project": "shop", "pipeline": "", "duration": "2h", "by": "kim", "note": "release"}
     answer = site.http.post("/pause", data=asked, follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/silences?result=pause")
     assert site.commands.paused == [Pause("shop", "", AT + 2 * HOUR, "kim", AT, "release")]
     page = site.http.get("/silences?result=pause").text
-    assert "The pause is recorded." in page
+    assert "Requests are paused." in page
     assert "every pipeline of shop" in page
     assert 'href="/resume?project=shop&amp;pipeline="' in page
     assert 'name="project" value="shop"' in site.http.get("/resume?project=shop&pipeline=").text
@@ -97,9 +97,9 @@ def test_a_pause_is_made_and_ended_on_the_page(site: Site) -> None:
     [
         ({"duration": "soon"}, "duration"),
         ({"duration": ""}, "duration"),
-        ({"duration": "0s"}, "longer than nothing"),
+        ({"duration": "0s"}, "greater than 0"),
         ({"duration": "31d"}, "at most 30d"),
-        ({"duration": "1h", "pipeline": "ranking"}, "named with its project"),
+        ({"duration": "1h", "pipeline": "ranking"}, "a pipeline needs its project"),
     ],
 )
 def test_a_pause_that_cannot_be_is_refused_and_what_was_typed_stays(
@@ -114,7 +114,7 @@ def test_a_pause_that_cannot_be_is_refused_and_what_was_typed_stays(
 
 
 def test_a_pause_that_cannot_be_written_is_not_shown_as_made(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The store's error is told."""
+    """The error of the store is shown."""
 
     def broken(*_: object) -> None:
         raise StoreFullError("disk is full")
@@ -127,7 +127,7 @@ def test_a_pause_that_cannot_be_written_is_not_shown_as_made(site: Site, monkeyp
 
 @pytest.mark.parametrize("path", ["/pause", "/resume"])
 def test_looking_changes_nothing_and_a_foreign_page_neither(site: Site, path: str) -> None:
-    """GET asks; a form of another origin is refused."""
+    """GET asks for confirmation; a form of another origin is refused."""
     assert site.http.get(path).status_code == 200
     refused = site.http.post(path, data={"duration": "1h"}, headers={"Origin": "https://evil.example"})
     assert refused.status_code == 403

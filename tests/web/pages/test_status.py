@@ -1,4 +1,4 @@
-"""The page of the bridge itself."""
+"""Status page of the bridge."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def site() -> Site:
 
 
 def test_the_bridge_says_how_it_is(site: Site) -> None:
-    """Version, evaluations, queues with what was given up, configuration."""
+    """Version, evaluations, queues with dead deliveries, configuration."""
     page = site.http.get("/status").text
     for part in ("Python 3.", "2023-11-14 22:13:20", "team/coordinator/0", "on/call/webhook/1", "prometheus: {url:",
                  'href="/requests?state=requested"', 'href="/?state=healthy"'):  # fmt: skip
@@ -34,7 +34,7 @@ def test_the_bridge_says_how_it_is(site: Site) -> None:
 
 @pytest.mark.parametrize(("behind", "late"), [(3, False), (4, True)])
 def test_a_group_that_is_not_evaluated_is_late(site: Site, behind: int, late: bool) -> None:
-    """By its own interval; one that never ran counts from the start."""
+    """Measured by its own interval; without any evaluation, from the start."""
     site.queries.groups_ = [replace(GROUP, last_evaluation=AT - behind * MINUTE)]
     assert ("late:" in site.http.get("/status").text) is late
     site.queries.groups_ = [replace(GROUP, last_evaluation=0)]
@@ -47,7 +47,7 @@ def test_empty_parts_say_what_would_fill_them(site: Site, monkeypatch: pytest.Mo
     monkeypatch.setattr(site.queries, "queue_depths", dict)
     monkeypatch.setattr(site.queries, "request_counts", dict)
     page = site.http.get("/status").text
-    for part in ("There are no rule groups", "No receiver is configured", "none was seen yet"):
+    for part in ("No rule groups are configured", "No receivers are configured", "none yet"):
         assert part in page
 
 
@@ -60,18 +60,18 @@ def test_a_store_that_cannot_be_read_is_told(site: Site, monkeypatch: pytest.Mon
     monkeypatch.setattr(site.queries, "queue_depths", broken)
     page = site.http.get("/status").text
     assert "disk is full" in page
-    assert "No receiver is configured" not in page
+    assert "No receivers are configured" not in page
     assert "prometheus: {url:" in page
 
 
 def test_a_reload_is_confirmed_and_told(site: Site) -> None:
-    """Looking reloads nothing."""
-    assert "Configuration and rule files are read again" in site.http.get("/reload").text
+    """GET reloads nothing."""
+    assert "Reads the configuration and rule files again" in site.http.get("/reload").text
     assert site.commands.reloads == 0
     answer = site.http.post("/reload", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/status?result=reload")
     assert site.commands.reloads == 1
-    assert "is in force" in site.http.get("/status?result=reload").text
+    assert "was reloaded" in site.http.get("/status?result=reload").text
 
 
 def test_a_reload_that_is_refused_says_why(site: Site) -> None:
@@ -84,7 +84,7 @@ def test_a_reload_that_is_refused_says_why(site: Site) -> None:
 
 
 def test_no_page_shows_a_secret(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wherever a configuration may hold one."""
+    """Wherever a configuration may contain one."""
     (tmp_path / "bridge.yml").write_text(SECRETS)
     shown = load(tmp_path / "bridge.yml").redacted()
     monkeypatch.setattr(site.queries, "configuration", lambda: shown)
@@ -117,7 +117,7 @@ def test_hostile_texts_are_data(site: Site, monkeypatch: pytest.MonkeyPatch) -> 
 def test_what_cannot_be_shown_is_a_page_for_people_and_a_problem_for_programs(
     site: Site, path: str, status: int, said: str
 ) -> None:
-    """By what the client asks for; the API never answers with a page."""
+    """Depending on the Accept header; the API never answers with a page."""
     page = site.http.get(path, headers={"Accept": "text/html,*/*"})
     assert (page.status_code, page.headers["content-type"]) == (status, "text/html; charset=utf-8")
     assert said in page.text

@@ -1,4 +1,4 @@
-"""How a model is, in words."""
+"""Summary of a model in words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Episode, HoldReason, RecoveryVerdict, RequestState
 from bridge.engine.api.views import ModelState
-from bridge.web.pages.summary import lived, sentence
+from bridge.web.pages.summary import history, sentence
 from tests.support.fake_views import AT, EPISODE, ID, MODEL, REQUEST, TRAIL, model_view, signal
 from tests.support.web_app import Site
 
@@ -22,7 +22,7 @@ def told(*signals: object, **more: object) -> str:
 
 def test_the_sentence_says_since_when_and_on_which_side_of_the_limit() -> None:
     """With the unit; without a limit none is named."""
-    since = "Drifted is firing; since 2023-11-14 22:13:20 UTC drift is"
+    since = "Drifted is firing since 2023-11-14 22:13:20 UTC: drift is"
     assert told(ACTIVE) == f"{since} 0.702, above 0.6."
     assert told(replace(ACTIVE, value=0.5, unit="ms")) == f"{since} 0.5 ms, below 0.6."
     assert told(replace(ACTIVE, value=0.6)) == f"{since} 0.6, at 0.6."
@@ -30,68 +30,68 @@ def test_the_sentence_says_since_when_and_on_which_side_of_the_limit() -> None:
 
 
 def test_a_limit_on_a_statistic_is_not_held_against_the_value() -> None:
-    """Both are named, the last statistic that there was."""
+    """Both are named, with the last known statistic."""
     apart = {"Drifted": replace(TRAIL, statistic=[1.0, 2.0, 3.0, 31.5, math.nan])}
     view = replace(model_view(), signals=[replace(ACTIVE, threshold=30.0)])
-    assert sentence(view, [], apart).endswith("drift is 0.702, its statistic 31.5 with the limit 30.")
+    assert sentence(view, [], apart).endswith("drift is 0.702, its statistic 31.5 (limit 30).")
 
 
 def test_what_was_seen_last_is_not_told_as_the_present() -> None:
-    """Of a model that is silent."""
+    """The model has stopped reporting."""
     silent = replace(ACTIVE, verdict="inconclusive", cause="no_data")
-    assert told(silent).endswith("drift was last 0.702, above 0.6, and now it is inconclusive (no data).")
+    assert told(silent).endswith("drift was last 0.702, above 0.6, and is now inconclusive (no data).")
 
 
 def test_a_model_at_rest_and_one_that_nobody_can_judge() -> None:
-    """No rule pending or firing is good news only when there are numbers; of many rules three are named."""
+    """No active rule is good news only if there is data; at most three rules are named."""
     assert told(signal()) == "No rule is pending or firing."
-    assert told(signal(), state=ModelState.NO_DATA) == "No rule can judge it now."
-    assert told(*[ACTIVE] * 5).endswith("2 more rules are not at rest.")
+    assert told(signal(), state=ModelState.NO_DATA) == "No rule has data for this model."
+    assert told(*[ACTIVE] * 5).endswith("2 more rules are pending or firing.")
 
 
 def test_the_sentence_ends_with_what_was_asked() -> None:
-    """What waits, what holds it; how the last one ended, what it made and whether it helped."""
+    """The present state and its gate, or how the latest request ended, and its recovery verdict."""
     view = replace(model_view(), signals=[signal()])
     held = replace(REQUEST, state=RequestState.HELD, hold=HoldReason.COOLDOWN)
     done = replace(REQUEST, state=RequestState.SUCCEEDED, ended_at=AT)
     helped = replace(done, new_version="8", verdict=RecoveryVerdict.RECOVERED)
     at = "2023-11-14 22:13:20 UTC"
     for record, wanted in (
-        (REQUEST, f"A request is requested since {at}."),
-        (held, f"A request is held by cooldown since {at}."),
-        (done, f"The last request ended as succeeded at {at}."),
-        (helped, f"The last request ended as succeeded at {at}, and made version 8; it was judged recovered."),
+        (REQUEST, f"Latest request: requested since {at}."),
+        (held, f"Latest request: held by cooldown since {at}."),
+        (done, f"Latest request: succeeded at {at}."),
+        (helped, f"Latest request: succeeded at {at}, new version 8; recovery verdict: recovered."),
     ):
         assert sentence(view, [record], {}) == f"No rule is pending or firing. {wanted}"
 
 
 def test_episodes_are_told_with_their_requests_newest_first() -> None:
-    """One without a request too, and a request that belongs to none, as one that was asked for by hand."""
+    """Including an episode without a request, and a request created by hand."""
     first, second = (Episode(MODEL, AT - back, "Drifted", ("Drifted",), 1, AT - back + 5) for back in (900, 500))
     by_hand = replace(REQUEST, request=replace(REQUEST.request, episode_start=AT - 700, triggered_at=AT - 700))
     again = replace(REQUEST, request=replace(REQUEST.request, attempt=2, triggered_at=AT + 10))
-    found = [(item.episode, item.record) for item in lived([EPISODE, second, first], [again, REQUEST, by_hand])]
+    found = [(item.episode, item.record) for item in history([EPISODE, second, first], [again, REQUEST, by_hand])]
     assert found == [(EPISODE, again), (EPISODE, REQUEST), (second, None), (None, by_hand), (first, None)]
 
 
 def test_the_page_tells_episodes_with_their_ends() -> None:
-    """And of which nothing was asked."""
+    """Including an episode without a request."""
     site = Site()
     ended = Episode(MODEL, AT - 60_000, "Drifted", ("Drifted", "Slow"), 0, AT - 30_000, "resolved")
     site.queries.lived = [EPISODE, ended]
     page = site.http.get(MODEL_PAGE).text
-    assert '<time>2023-11-14 22:13:20</time> <span class="state firing">lasts</span>' in page
+    assert '<time>2023-11-14 22:13:20</time> <span class="state firing">ongoing</span>' in page
     assert 'to <time>2023-11-14 22:12:50</time> <span class="quiet">resolved</span>' in page
     assert "<bdi>Drifted, Slow</bdi>" in page
 
 
 def test_a_version_tells_which_request_it_was_made_for() -> None:
-    """With a link to it, and whether it helped."""
+    """With a link to the request, and its recovery verdict."""
     site = Site()
     site.queries.views.append(model_view(ModelKey("shop", "ranking", "8"), ModelState.HEALTHY))
     address = MODEL_PAGE.replace("7", "8")
-    assert "This version was made for" not in site.http.get(address).text
+    assert "This version came from" not in site.http.get(address).text
     site.queries.records = [replace(REQUEST, new_version="8", verdict=RecoveryVerdict.RECOVERED)]
     page = site.http.get(address).text
-    assert f'This version was made for <a href="/requests/{ID}">the request for <bdi>shop/ranking/7</bdi></a>' in page
-    assert ", judged recovered." in page
+    assert f'This version came from <a href="/requests/{ID}">the request for <bdi>shop/ranking/7</bdi></a>' in page
+    assert "; recovery verdict: recovered." in page

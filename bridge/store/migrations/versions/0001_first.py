@@ -1,4 +1,4 @@
-"""The first schema. Written out by itself: later changes of tables.py must not change what this one made."""
+"""First schema, independent of tables.py: later changes there must not affect this migration."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MODEL = ("project", "pipeline", "version")
 
 
 def upgrade() -> None:
-    """Create everything."""
+    """Create all tables."""
     _ticks()
     _requests()
     _decisions()

@@ -1,4 +1,4 @@
-"""Expected models, N of M, what people did, whether a retraining helped, pauses."""
+"""Second schema: expected models, N of M, operator actions, recovery verdicts, pauses."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ INSTANT = sa.BigInteger()
 
 
 def upgrade() -> None:
-    """Add columns with the values that old rows had, and two tables."""
+    """Add columns with defaults for existing rows, and two tables."""
     op.add_column("alerts", sa.Column("recent", INSTANT, nullable=False, server_default="0"))
     op.add_column("deliveries", sa.Column("bundle", sa.Text(), nullable=False, server_default=""))
     op.add_column("requests", sa.Column("acts", sa.Text(), nullable=False, server_default="[]"))
     op.add_column("requests", sa.Column("verdict", sa.String(), nullable=False, server_default=""))
     op.add_column("requests", sa.Column("verdict_at", INSTANT, nullable=False, server_default="0"))
     op.add_column("requests", sa.Column("unhelpful", sa.Integer(), nullable=False, server_default="0"))
-    # Those whose episode is over nobody will judge any more.
+    # Retrainings whose episode has ended will not get a verdict any more.
     op.execute(
         "UPDATE requests SET verdict = 'inconclusive', verdict_at = ended_at WHERE state = 'succeeded' AND NOT EXISTS ("
         "SELECT 1 FROM episodes WHERE episodes.project = requests.project AND episodes.pipeline = requests.pipeline "

@@ -1,0 +1,30 @@
+"""Fetching of Alertmanager's silences."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from bridge.app import clock
+from bridge.app.adapters import Adapters, silence_targets
+
+FIRST_FETCH = 2.0  # seconds that the start waits for the first fetch
+
+
+class SilenceFetcher:
+    """Fetches the silences of the Alertmanagers in use."""
+
+    def __init__(self, adapters: Callable[[], Adapters]) -> None:
+        self._adapters = adapters
+
+    def fetch(self) -> None:
+        """Fetch the silences, if an Alertmanager is configured."""
+        adapters = self._adapters()
+        if silence_targets(adapters.config):
+            adapters.silences.fetch(clock.now())
+
+    def fetch_first(self) -> None:
+        """Fetch the silences before the first evaluation, without waiting long for an Alertmanager that hangs."""
+        first = threading.Thread(target=self.fetch, name="first silences", daemon=True)
+        first.start()
+        first.join(FIRST_FETCH)

@@ -1,0 +1,31 @@
+"""Destination of deliveries: one entry of a receiver, with its own queue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One entry of a receiver. Its text, "receiver/integration/index", names its queue in the store, API and metrics.
+
+    receiver: may contain slashes. index: position among the receiver's entries of the same integration.
+    """
+
+    receiver: str
+    integration: str
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.receiver}/{self.integration}/{self.index}"
+
+    @property
+    def labels(self) -> tuple[str, str, str]:
+        """Values of the metric labels receiver, integration and index."""
+        return self.receiver, self.integration, str(self.index)
+
+    @classmethod
+    def parse(cls, text: str) -> Destination:
+        """Return the destination with this text. Raises ValueError for any other text."""
+        receiver, integration, index = text.rsplit("/", 2)
+        return cls(receiver, integration, int(index))

@@ -1,0 +1,89 @@
+"""Result of one evaluation of one rule, and its explanation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bridge.domain.alert import Moves, Positions
+from bridge.domain.batch import EventBatch
+from bridge.domain.times import Timestamp, format_duration
+from bridge.domain.verdict import Cause, Code, Verdicts
+
+if TYPE_CHECKING:
+    from bridge.engine.evaluation.rule import RuleEvaluator
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Result of one evaluation of one rule.
+
+    moves: rows whose alert state changed.
+    unsure: rows of known models whose cause of an inconclusive verdict changed (from or to NONE too).
+    batch, verdicts: of the slot, None without a response.
+    """
+
+    run: RuleEvaluator
+    slot: Timestamp
+    moves: Moves
+    unsure: Positions
+    batch: EventBatch | None
+    verdicts: Verdicts | None
+    _positions: dict[int, int] = field(default_factory=dict)
+
+    def describe(self, row: int, *, waiting: bool = False) -> str:
+        """Return why the model is breached, in one line; waiting: True while `for` has not elapsed."""
+        rule = self.run.rule
+        suffix = ""
+        if rule.for_:
+            suffix = f"{', has to last' if waiting else ''} for {format_duration(rule.for_)}"
+        return f"{rule.name}: {self.facts(row)}{suffix}"
+
+    def facts(self, row: int) -> str:
+        """Return the model's sample and limit, in one line."""
+        now = self.run.staged
+        if self.run.parts:
+            pairs = zip(self.run.parts, now.parts, strict=True)
+            return "; ".join(part.describe(columns, row) for part, columns in pairs)
+        if cause := Cause(now.cause[row]):
+            return f"{self.run.query.name} is inconclusive: {cause.word}, which this rule treats as a breach"
+        text = self._sample(row) + self.chance(row)
+        if (breaches := self.run.rule.breaches) is not None:
+            count = int(np.bitwise_count(now.alerts.recent[row]))
+            text += f", breached in {count} of the last {breaches.of} slots"
+        return text
+
+    def chance(self, row: int) -> str:
+        """Return the p-value and the number of tested models as text, under `fdr`; else ""."""
+        position = self.position(row)
+        if not self.run.rule.fdr or self.verdicts is None or self.verdicts.p is None or position < 0:
+            return ""
+        tested = np.count_nonzero(self.verdicts.code != Code.INCONCLUSIVE)
+        return f", p {self.verdicts.p[position]:.2g} among {tested:,} models with fdr {self.run.rule.fdr:g}"
+
+    def _sample(self, row: int) -> str:
+        strategy, position = self.run.strategy, self.position(row)
+        if strategy is not None and self.batch is not None and self.verdicts is not None and position >= 0:
+            return strategy.describe(self.batch, position, self.verdicts)
+        expression = next(iter(self.run.query.exprs.values()))
+        return f"{expression} holds, value {self.run.staged.value[row]:.6g}"
+
+    def position(self, row: int) -> int:
+        """Return the model's position in the batch; -1 = absent."""
+        if self.batch is None:
+            return -1
+        if not self._positions:  # most evaluations never need it
+            self._positions.update(zip(self.batch.index.tolist(), range(len(self.batch)), strict=True))
+        return self._positions.get(row, -1)
+
+    def series(self, row: int) -> Mapping[str, str]:
+        """Return the label set of the model's sample; empty if the model is not in the batch."""
+        position = self.position(row)
+        if self.batch is None or position < 0 or position >= len(self.batch.series):
+            return {}
+        labels: dict[str, str] = json.loads(self.batch.series[position])
+        return labels

@@ -1,0 +1,400 @@
+"""Response bodies of the API, as msgspec structs; their JSON Schemas are generated from the types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from bridge.domain.batch import EventKind
+from bridge.domain.request import HoldReason, Outcome, RecoveryVerdict, RequestState
+from bridge.engine.api.views import ModelState
+from bridge.ports import DeliveryState, Kind
+
+Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
+Count = Annotated[int, Meta(ge=0)]
+Seconds = Annotated[float, Meta(ge=0)]
+Number = float | Literal["NaN", "+Inf", "-Inf"]
+AlertState = Annotated[str, Meta(extra_json_schema={"enum": ["inactive", "pending", "firing"]})]
+Health = Annotated[str, Meta(extra_json_schema={"enum": ["ok", "err", "unknown"]})]
+Event = Annotated[str, Meta(extra_json_schema={"enum": [kind.value for kind in EventKind]})]
+Labels = dict[str, str]
+
+
+class Body(Struct, forbid_unknown_fields=True):
+    """Base of all response bodies; `forbid_unknown_fields` makes the schemas complete."""
+
+
+class FieldError(Body):
+    """Invalid parameter or body member."""
+
+    field: str
+    message: str
+
+
+class Problem(Body):
+    """Problem details (RFC 9457) with the error type of Prometheus."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    error_type: str = msgspec.field(name="errorType")
+    errors: list[FieldError]
+
+
+class Alert(Body, rename="camel"):
+    """Pending or firing alert. keepFiringSince: present only while `keep_firing_for` keeps it firing."""
+
+    active_at: Time
+    annotations: Labels
+    labels: Labels
+    state: AlertState
+    value: str
+    keep_firing_since: Time | UnsetType = UNSET
+
+
+class Retrainings(Body):
+    """Number of retrainings by recovery verdict."""
+
+    recovered: Count
+    not_recovered: Count
+    inconclusive: Count
+
+
+class Rule(Body, rename="camel", kw_only=True):
+    """Rule in the format of Prometheus, with the number of its retrainings by recovery verdict."""
+
+    type: Literal["alerting"]
+    name: str
+    query: str
+    duration: Seconds
+    keep_firing_for: Seconds
+    labels: Labels
+    annotations: Labels
+    alerts: list[Alert]
+    health: Health
+    last_error: str | UnsetType = UNSET
+    evaluation_time: Seconds
+    last_evaluation: Time
+    state: AlertState
+    retrainings: Retrainings
+
+
+class RuleGroup(Body, rename="camel"):
+    """Rule group in the format of Prometheus."""
+
+    name: str
+    file: str
+    interval: Seconds
+    limit: Count
+    rules: list[Rule]
+    evaluation_time: Seconds
+    last_evaluation: Time
+
+
+class Signal(Body):
+    """Latest reading of one rule for one model."""
+
+    rule: str
+    signal: str
+    event: Event
+    unit: str
+    value: Number | None
+    threshold: Number | None
+    verdict: str
+    cause: str
+    state: AlertState
+    at: Time | None
+
+
+class Model(Body):
+    """Model with its state and latest readings."""
+
+    project: str
+    pipeline: str
+    version: str
+    state: ModelState
+    last_request_at: Time | None
+    last_request_id: str | None
+    signals: list[Signal]
+
+
+class Decision(Body):
+    """Decision of one rule; project, pipeline and version are null if it concerns the whole rule."""
+
+    id: Count
+    slot: Time
+    group: str
+    rule: str
+    project: str | None
+    pipeline: str | None
+    version: str | None
+    outcome: Outcome
+    before: str
+    after: str
+    reason: str
+    verdict: str
+    cause: str
+    value: Number | None
+    statistic: Number | None
+    threshold: Number | None
+    query: str
+    query_time: Time | None
+    request_id: str | None
+    repeats: Count
+
+
+class Evidence(Body):
+    """Numbers behind a request."""
+
+    rule: str
+    signal: str
+    event: str
+    query: str
+    value: Number | None
+    statistic: Number | None
+    threshold: Number | None
+    unit: str
+    series: Labels
+
+
+class Act(Body):
+    """Operator action on a request."""
+
+    what: str
+    who: str
+    at: Time
+    note: str
+
+
+class Delivery(Body):
+    """Delivery of a request to one destination."""
+
+    id: Count
+    request_id: str
+    destination: str
+    kind: Kind
+    state: DeliveryState
+    attempts: Count
+    queued_at: Time
+    next_at: Time | None
+    updated_at: Time
+    reason: str
+    status: Count
+    answer: str
+
+
+class Request(Body):
+    """Retrain request with its state."""
+
+    id: str
+    project: str
+    pipeline: str
+    version: str
+    reason: str
+    reasons: list[str]
+    rule: str
+    attempt: Count
+    triggered_at: Time
+    episode_start: Time
+    late: bool
+    labels: Labels
+    annotations: Labels
+    evidence: list[Evidence]
+    state: RequestState
+    hold: HoldReason | None
+    receivers: list[str]
+    destinations: list[str]
+    hold_until: Time | None
+    sent_at: Time | None
+    delivered_at: Time | None
+    ended_at: Time | None
+    updated_at: Time | None
+    reference: str
+    message: str
+    new_version: str
+    acts: list[Act]
+    verdict: RecoveryVerdict | None
+    verdict_at: Time | None
+    unhelpful: Count
+
+
+class RequestWithDeliveries(Request):
+    """Retrain request with its state and deliveries."""
+
+    deliveries: list[Delivery]
+
+
+class Check(Body):
+    """Check before a request. passed: true continues, false stops here, null is unknown."""
+
+    name: str
+    passed: bool | None
+    text: str
+
+
+class Explanation(Body):
+    """Explanation why a request was sent or not."""
+
+    project: str
+    pipeline: str
+    version: str
+    rule: str
+    slot: Time | None
+    answer: str
+    recomputed: bool
+    repeat: list[str]
+    helped: str
+    checks: list[Check]
+
+
+class Trail(Body):
+    """Recent values of one model for one rule, in columns of equal length."""
+
+    rule: str
+    signal: str
+    unit: str
+    slots: list[Time]
+    value: list[Number | None]
+    statistic: list[Number | None]
+    threshold: list[Number | None]
+    lower: list[Number | None]
+    upper: list[Number | None]
+    state: list[AlertState]
+
+
+class Pause(Body):
+    """Pause of a pipeline, a project or everything ("" = any)."""
+
+    project: str
+    pipeline: str
+    until: Time
+    who: str
+    at: Time
+    note: str
+    scope: str
+
+
+class Rules(Body):
+    """Page of rule groups."""
+
+    groups: list[RuleGroup]
+    next_token: str | UnsetType = msgspec.field(name="groupNextToken", default=UNSET)
+
+
+class Alerts(Body):
+    """List of alerts."""
+
+    alerts: list[Alert]
+
+
+class Models(Body):
+    """Page of models. total: number of all matches."""
+
+    total: Count
+    models: list[Model]
+
+
+class Trails(Body):
+    """List of trails."""
+
+    trails: list[Trail]
+
+
+class BuildInfo(Body):
+    """Versions of bridge and Python."""
+
+    version: str
+    python_version: str = msgspec.field(name="pythonVersion")
+
+
+class Configuration(Body):
+    """Configuration in force."""
+
+    yaml: str
+
+
+class Decisions(Body):
+    """Page of decisions. next: value of `before` for the next page."""
+
+    decisions: list[Decision]
+    next: Count | None
+
+
+class Explanations(Body):
+    """List of explanations."""
+
+    explanations: list[Explanation]
+
+
+class Requests(Body):
+    """Page of requests. next: value of `after` for the next page."""
+
+    requests: list[Request]
+    next: str | None
+
+
+class Redriven(Body):
+    """Number of deliveries that were queued again."""
+
+    redriven: Count
+
+
+class Retried(Body):
+    """Number of deliveries that are retried at once."""
+
+    retried: Count
+
+
+class Status(Body):
+    """Present state of a request."""
+
+    id: str
+    state: RequestState
+
+
+class Pauses(Body):
+    """List of active pauses."""
+
+    pauses: list[Pause]
+
+
+_REQUEST = "/api/v1/requests/{request_id}"
+# (method, path) -> type of `data` in the envelope.
+DATA: Mapping[tuple[str, str], type[Body]] = {
+    ("get", "/api/v1/rules"): Rules,
+    ("get", "/api/v1/alerts"): Alerts,
+    ("get", "/api/v1/models"): Models,
+    ("get", "/api/v1/trail"): Trails,
+    ("get", "/api/v1/status/buildinfo"): BuildInfo,
+    ("get", "/api/v1/status/config"): Configuration,
+    ("get", "/api/v1/decisions"): Decisions,
+    ("get", "/api/v1/explain"): Explanations,
+    ("get", "/api/v1/requests"): Requests,
+    ("get", _REQUEST): RequestWithDeliveries,
+    ("post", "/api/v1/requests"): Request,
+    ("post", f"{_REQUEST}/redrive"): Redriven,
+    ("post", f"{_REQUEST}/retry"): Retried,
+    ("post", f"{_REQUEST}/status"): Status,
+    ("post", f"{_REQUEST}/approve"): Request,
+    ("post", f"{_REQUEST}/release"): Request,
+    ("post", f"{_REQUEST}/withdraw"): Request,
+    ("get", "/api/v1/pause"): Pauses,
+    ("post", "/api/v1/pause"): Pause,
+}
+
+
+def ref(body: type[Body]) -> dict[str, Any]:
+    """Return a reference to the schema of a body."""
+    return {"$ref": f"#/components/schemas/{body.__name__}"}
+
+
+def schemas() -> dict[str, Any]:
+    """Return the JSON Schemas of all bodies by name."""
+    _, components = msgspec.json.schema_components(
+        [Problem, *dict.fromkeys(DATA.values())], ref_template="#/components/schemas/{name}"
+    )
+    return components

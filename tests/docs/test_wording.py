@@ -1,0 +1,99 @@
+"""Wording: phrases that are not plain technical English do not return to files that users and contributors read."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.pages import ROOT
+
+# Phrase -> what to write instead. Whole words, in any case, also across a line break.
+BANNED = {
+    "asked for": "requested",
+    "asks for": "requests",
+    "asked again": "requested again; evaluated again",
+    "is asked": "is queried; is evaluated",
+    "is told": "is notified; is reported",
+    "are told": "are notified",
+    "tells": "reports; shows",
+    "told of": "notified of",
+    "says so": "reports it",
+    "it is so": "",
+    "goes on": "continues",
+    "go on": "continue",
+    "has to": "must",
+    "have to": "must",
+    "had to": "must",
+    "is up to people": "an operator decides",
+    "must have peace": "",
+    "what is usual": "the usual values",
+    "well again": "recovered",
+    "not well": "degraded",
+    "is well": "is healthy",
+    "for ever": "forever",
+    "somebody": "an operator; a user",
+    "a person": "an operator; a user",
+    "begins anew": "starts over",
+    "began anew": "started over",
+    "mend": "fix",
+    "mended": "fixed",
+    "given up": "dead",
+    "stand-in": "simulated; replacement",
+    "looked at": "checked; evaluated",
+    "let go": "released",
+    "the former is in force": "the previous configuration stays in force",
+    "judges nothing": "is inconclusive",
+    "knows of": "has",
+    "whoever": "anyone who",
+    "of ours": "",
+    "in peace": "",
+    "a quarter of an hour": "15 minutes",
+    "the page of the bridge": "the web interface",
+    "time of an evaluation": "evaluation duration",
+}
+# "has to last" is part of a reason that the engine records.
+PATTERN = re.compile(
+    r"\b(" + "|".join(re.escape(phrase).replace(r"\ ", r"\s+") for phrase in BANNED) + r")\b(?! last for)", re.I
+)
+GLOBS = (
+    "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "compose.yaml", "Dockerfile", "mkdocs.yml",
+    "tests/README.md", "grafana/**/*.yml", "grafana/kustomization.yaml",
+    *(f"docs/{name}.md" for name in (
+        "architecture", "concepts", "configuration", "coordinator", "delivery", "glossary", "http-config", "library",
+        "life-cycle", "metrics", "operations", "quickstart", "routing", "rules", "sources", "storage",
+        "testing-rules", "time-intervals", "troubleshooting",
+    )),
+    "docs/sinks/*.md", "docs/coordinator-openapi.json", "docs/runbooks/*.md", "docs/decisions/*.md",
+    "rules/**/*.yml", "rules/*.tmpl", "examples/**/*.yml",
+    "examples/**/*.py", "grafana/README.md", "grafana/generator/*.py", "grafana/dashboards/*.json",
+    "grafana/pictures/*.py", "scripts/*", "bridge/app/telemetry.py", "bridge/app/model_metrics.py",
+    "bridge/coordinator/*.py", "bridge/net/*.py", "bridge/sinks/*.py", "bridge/sources/*.py", "bridge/store/*.py",
+)  # fmt: skip
+FILES = sorted({path for glob in GLOBS for path in ROOT.glob(glob) if path.is_file()})
+
+
+def banned_in(text: str) -> list[str]:
+    """Return the banned phrases in a text, each with its replacement."""
+    phrases = [" ".join(match.lower().split()) for match in PATTERN.findall(text)]
+    return [f"{phrase!r}: write {BANNED[phrase] or 'something else'}" for phrase in dict.fromkeys(phrases)]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_banned_phrase_is_used(path: Path) -> None:
+    assert banned_in(path.read_text(encoding="utf-8")) == []
+
+
+def test_every_pattern_finds_files() -> None:
+    assert [glob for glob in GLOBS if not list(ROOT.glob(glob))] == []
+    assert len(FILES) > 100
+
+
+def test_a_planted_phrase_is_noticed() -> None:
+    assert banned_in("The model was asked\n  for by the rule, which tells people.") == [
+        "'asked for': write requested",
+        "'tells': write reports; shows",
+    ]
+    assert banned_in("Who is Told?") == ["'is told': write is notified; is reported"]
+    assert banned_in("The rule requested a retraining and notified the operator.") == []

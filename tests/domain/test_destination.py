@@ -1,0 +1,21 @@
+"""Destinations as values and as texts."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.domain.destination import Destination
+
+
+@pytest.mark.parametrize("receiver", ["oncall", "team/oncall", "with space"])
+def test_the_text_can_be_parsed_again(receiver: str) -> None:
+    destination = Destination(receiver, "webhook", 2)
+    assert str(destination) == f"{receiver}/webhook/2"
+    assert Destination.parse(str(destination)) == destination
+    assert destination.labels == (receiver, "webhook", "2")
+
+
+@pytest.mark.parametrize("text", ["oncall", "oncall/webhook", "oncall/webhook/first", ""])
+def test_another_text_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"invalid literal|not enough values"):
+        Destination.parse(text)

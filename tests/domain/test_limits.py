@@ -1,0 +1,16 @@
+"""Size limits: truncation with a mark."""
+
+from __future__ import annotations
+
+from bridge.domain.limits import cut, mark
+
+
+def test_a_text_within_the_limit_is_unchanged() -> None:
+    """The limit itself is allowed."""
+    assert cut("abcd", 4) == "abcd"
+
+
+def test_a_longer_text_says_how_much_is_kept() -> None:
+    """The mark names both numbers."""
+    assert cut("abcdefghi", 4) == "abcd… (cut, 4 of 9 characters)"
+    assert mark(1, 3, "labels") == "(cut, 1 of 3 labels)"

@@ -1,0 +1,43 @@
+"""Search for models: pages, words and states."""
+
+from __future__ import annotations
+
+from bridge.domain.model import ModelKey
+from bridge.engine.api.views import ModelState
+from tests.engine.api.test_queries import queries, view
+from tests.support.world import A, B, C, World, group, rule
+
+
+def test_a_page_of_models_has_the_worst_first_and_then_by_name() -> None:
+    """Whatever the order in which they were seen; the total includes other pages."""
+    world = World(group(rule()))
+    world.tick({C: 0.1, B: 0.7, A: 0.2})
+    asked = queries(world)
+    whole = asked.model_page()
+    assert [item.model for item in whole.models] == [B, A, C]
+    assert [item.model for item in asked.model_page(offset=1, limit=1).models] == [A]
+    assert [asked.model_page(offset=start, limit=2).total for start in (0, 2, 4)] == [3, 3, 3]
+    assert whole.models[1].signals == view(world, A).signals
+
+
+def test_models_are_found_by_words_of_their_name_and_by_state() -> None:
+    """It must contain every word, in any order and case; new models are found at once."""
+    world = World(group(rule()))
+    world.tick({A: 0.1})
+    asked = queries(world)
+    assert asked.model_page(text="nothing").total == 0
+    new = ModelKey("Bank", "Fraud", "2024-Q1")
+    world.tick({A: 0.1, new: 0.9})
+    assert [item.model for item in asked.model_page(text="q1  BANK").models] == [new]
+    assert [item.model for item in asked.model_page(text="fraud/2024").models] == [new]
+    assert asked.model_page(text="bank shop").total == 0
+    assert [item.model for item in asked.model_page(states=[ModelState.HEALTHY]).models] == [A]
+    assert asked.model_page(text="bank", states=[ModelState.HEALTHY]).total == 0
+
+
+def test_one_model_is_as_it_is_among_all() -> None:
+    """A model that no rule has seen is not listed."""
+    world = World(group(rule()))
+    world.tick({A: 0.7, B: 0.1})
+    assert queries(world).model(A) == view(world, A)
+    assert queries(world).model(C) is None
