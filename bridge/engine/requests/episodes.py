@@ -204,12 +204,17 @@ class EpisodeIndex:
         self._forgotten = before
         needed = set(self.current.values()) | set(self.last_sent.values()) | self.unjudged.keys()
         needed |= set(self.latest.values())
-        for id_, record in list(self.requests.items()):
-            key = (record.request.model, record.request.episode_start)
-            # Until `before`, the alert of an earlier attempt still has to be resolved.
-            over = record.state.terminal and record.ended_at < before
-            if over and id_ not in needed and key not in self.ended:
-                del self.requests[id_]
+        # New dictionaries: one that only loses its oldest entries keeps growing its table for the new ones.
+        self.ended = dict(self.ended)
+        self.requests = {
+            id_: record for id_, record in self.requests.items() if id_ in needed or not self._is_over(record, before)
+        }
+
+    def _is_over(self, record: RequestRecord, before: Timestamp) -> bool:
+        """Return whether a request ended before `before`, and its episode too."""
+        # Until `before`, the alert of an earlier attempt still has to be resolved.
+        key = (record.request.model, record.request.episode_start)
+        return record.state.terminal and record.ended_at < before and key not in self.ended
 
 
 @dataclass(slots=True)
