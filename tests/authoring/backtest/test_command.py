@@ -120,15 +120,15 @@ def test_wrong_words_are_refused(command: Callable[..., Result], words: list[str
 def test_slots_that_could_not_be_judged_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On standard error, rule by rule."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "rules.yml").write_text(RULES.replace("drift > 0.8", "rates(drift) > 0.8"))
+    (tmp_path / "rules.yml").write_text(RULES.replace("drift > 0.8", "abs(drift) > 0.8"))
 
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
-        message = json.dumps({"status": "error", "errorType": "bad_data", "error": "unknown function rates"})
+        message = json.dumps({"status": "error", "errorType": "bad_data", "error": "expected type instant vector"})
         url = "http://prometheus.test/api/v1/query_range"
-        wrong = responses.matchers.query_param_matcher({"query": "rates(drift) > 0.8"}, strict_match=False)
+        wrong = responses.matchers.query_param_matcher({"query": "abs(drift) > 0.8"}, strict_match=False)
         mocked.get(url, status=400, body=message, match=[wrong])  # once: then the next one that matches
         FakePrometheus(world).serve(mocked)
         result = CliRunner().invoke(app, ["backtest", "--rules", "rules.yml", *SERVER, *SPAN])
     assert result.exit_code == 0, result.output
     assert "Higher: 1 slot could not be evaluated; last error:" in result.output
-    assert "unknown function rates" in result.output
+    assert "expected type instant vector" in result.output

@@ -109,7 +109,7 @@ def test_a_constant_project_can_become_a_label() -> None:
     assert by_name["knative"].text("namespace") == by_name["knative"].text()
 
 
-def test_a_wrong_label_is_refused() -> None:
-    """By the check of rule files, with its line."""
-    with pytest.raises(ConfigError, match="'a b' is not a label name"):
-        read(PACKS[0].text("a b"), "triton")
+def test_a_label_of_any_name_is_taken() -> None:
+    """As Prometheus 3 does."""
+    _, groups = read(PACKS[0].text("cloud.region"), "triton")
+    assert {query.mapping.project.label for group in groups for query in group.queries.values()} == {"cloud.region"}
