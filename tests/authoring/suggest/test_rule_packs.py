@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from bridge.authoring.suggest.rule_packs import PACKS, Pack, joined, read, without
-from bridge.domain.errors import ConfigError
 
 TEXT = """\
 # A server.
