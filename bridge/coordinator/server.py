@@ -58,6 +58,7 @@ def _serve(config: CoordinatorConfig, coordinator: Coordinator, listener: Door) 
         http = HttpServer(config, coordinator, listener, stop.set)
     except OSError as error:
         _log.error("cannot use the TLS certificate and key", extra={"error": str(error)})
+        coordinator.stop()
         return 1
     try:
         with _signals(stop):

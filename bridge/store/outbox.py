@@ -275,13 +275,14 @@ _UNDELIVERED = (
     update(tables.requests)
     .where(_requests.id == bindparam("which"), _requests.state == RequestState.REQUESTED.value, ~_ALIVE)
     .values(
-        state=RequestState.UNDELIVERED.value, updated_at=bindparam("now"), ended_at=bindparam("now"), message=NOT_TAKEN
+        state=RequestState.UNDELIVERED.value, terminal=int(RequestState.UNDELIVERED.terminal),
+        updated_at=bindparam("now"), ended_at=bindparam("now"), message=NOT_TAKEN,
     )
 )  # fmt: skip
 _DRIVEN_AGAIN = (
     update(tables.requests)
     .where(_requests.id == bindparam("which"), _requests.state == RequestState.UNDELIVERED.value)
-    .values(state=RequestState.REQUESTED.value, updated_at=bindparam("now"), ended_at=0, message="")
+    .values(state=RequestState.REQUESTED.value, terminal=0, updated_at=bindparam("now"), ended_at=0, message="")
 )
 
 

@@ -157,10 +157,13 @@ class ServerLock:
     def _take(self) -> None:
         connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         connection.detach()  # close() must close it, not return it to the pool with the lock
-        if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": PROCESS_LOCK}).scalar():
+        try:
+            if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": PROCESS_LOCK}).scalar():
+                raise StoreBusyError(f"{self._name} is in use by another process; stop it, or use another database")
+            self._pid = connection.execute(text("SELECT pg_backend_pid()")).scalar()
+        except BaseException:
             _close(connection)
-            raise StoreBusyError(f"{self._name} is in use by another process; stop it, or use another database")
-        self._pid = connection.execute(text("SELECT pg_backend_pid()")).scalar()
+            raise
         self._connection = connection
 
     def verify(self, connection: Connection) -> None:

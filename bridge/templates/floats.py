@@ -29,6 +29,7 @@ def shortest(value: float) -> str:
 
 
 def hexadecimal(value: float, precision: int | None) -> str:
+    """Return a finite number in hexadecimal with a binary exponent; precision None = as many digits as needed."""
     if value == 0:
         sign = "-" if math.copysign(1, value) < 0 else ""
         return f"{sign}0x0{'.' + '0' * precision if precision else ''}p+00"

@@ -293,6 +293,19 @@ def test_dead_deliveries_can_be_driven_again(store: Store) -> None:
         store.redrive("0" * 32, None, 200)
 
 
+def test_a_redriven_request_is_open_after_a_load(store: Store) -> None:
+    """Though its episode is over, and later requests of its pipeline were sent and have ended."""
+    made = record_of()
+    queued(store, made)
+    (claim,) = store.claim(HOOK, "w", 100, LEASE)
+    store.settle(claim, Delivery(Result.DEAD, "http_4xx", 413), 110, 110)
+    later = record_of(start=300, state=RequestState.CLOSED, ended_at=400)
+    store.commit(TickChanges("g", 400, requests=[later], at=400))
+    assert made.id not in {record.id for record in store.load(500).requests}
+    store.redrive(made.id, None, 500)
+    assert made.id in {record.id for record in store.load(600).requests}
+
+
 def test_what_waits_for_a_retry_can_be_tried_at_once(store: Store) -> None:
     """Of every destination of the request, and of no other; what is leased or dead is left alone."""
     made, other = record_of(), record_of(B)

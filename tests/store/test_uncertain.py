@@ -83,8 +83,9 @@ def lived(
         stubborn(lambda: world.engine.evaluate("g", world.now))
         deliver(courier, world)
         act(world, rng)
-    world.now += 100 * SECOND  # leases of interrupted claims expire
-    deliver(courier, world)
+    for _ in range(5):  # leases of interrupted claims expire, also of those that are interrupted here
+        world.now += 100 * SECOND
+        deliver(courier, world)
     requests = [
         (item.id, item.state, item.acts, item.sent_at, item.ended_at, item.request.reasons, item.request.late)
         for item in stubborn(world.requests)

@@ -76,17 +76,18 @@ class _Pair:
             threading.Thread(target=pump, daemon=True).start()
 
     def _to_server(self) -> None:
+        answered = False
         with contextlib.suppress(OSError):
             while data := self._client.recv(65536):
                 fate = self._proxy.fate() if COMMIT in data else PASS
                 self._proxy.cuts += fate != PASS
                 if fate == BEFORE:
                     break
-                self._deaf = fate == AFTER
+                self._deaf, answered = fate in {AFTER, RACING}, fate == AFTER
                 self._server.sendall(data)
                 if fate == RACING:
                     _reset(self._client)  # the server reads what it has got, and learns of the end afterwards
-        self._end(self._server if not self._deaf else None)
+        self._end(None if answered else self._server)
 
     def _to_client(self) -> None:
         with contextlib.suppress(OSError):
