@@ -157,13 +157,12 @@ class ServerLock:
     def _take(self) -> None:
         connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         connection.detach()  # close() must close it, not return it to the pool with the lock
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(_close, connection)
             if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": PROCESS_LOCK}).scalar():
                 raise StoreBusyError(f"{self._name} is in use by another process; stop it, or use another database")
             self._pid = connection.execute(text("SELECT pg_backend_pid()")).scalar()
-        except BaseException:
-            _close(connection)
-            raise
+            undo.pop_all()
         self._connection = connection
 
     def verify(self, connection: Connection) -> None:
