@@ -95,7 +95,9 @@ def _element(item: Any, key: Any) -> Any:
         try:
             return data[_position(key, len(data), len(data) - 1)]
         except CallError as error:
-            raise CallError(str(error).replace("slice", "string") if isinstance(item, str) else str(error)) from None
+            raise CallError(
+                str(error).replace("reflect: slice", "reflect: string") if isinstance(item, str) else str(error)
+            ) from None
     raise CallError(f"can't index item of type {type_name(item)}")
 
 

@@ -103,3 +103,41 @@ def test_a_template_that_is_too_long_is_refused() -> None:
 def test_malformed_templates_end_with_an_error(text: str) -> None:
     with pytest.raises(TemplateError):
         AlertTemplate(text)
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ('{{ lt 1 "a" }}', "incompatible types for comparison"),
+        ("{{ lt nil 1 }}", "invalid type for comparison"),
+        ("{{ eq 1 $labels }}", "incompatible types for comparison"),
+        ("{{ index nil 1 }}", "index of untyped nil"),
+        ("{{ index 3 1 }}", "can't index item of type int"),
+        ('{{ index "a" nil }}', "cannot index slice/array with nil"),
+        ('{{ index "a" "b" }}', "cannot index slice/array with type string"),
+        ("{{ index $labels nil }}", "value is nil; should be of type string"),
+        ('{{ index "abc" 9 }}', "index out of range: 9"),
+        ("{{ slice nil }}", "slice of untyped nil"),
+        ('{{ slice "a" 1 2 3 4 }}', "too many slice indexes: 4"),
+        ("{{ slice 3 }}", "can't slice item of type int"),
+        ('{{ slice "abc" 0 1 2 }}', "cannot 3-index slice a string"),
+        ("{{ len nil }}", "len of nil pointer"),
+        ("{{ len true }}", "len of type bool"),
+        ("{{ toTime 1e300 }}", "cannot be represented as a nanoseconds timestamp"),
+        ("{{ (toTime 9e9).Nope }}", "can't evaluate field Nope in type \\*time.Time"),
+        ('{{ tmpl "nope" 1 }}', 'template "nope" not defined'),
+        ("{{ if 1 }}{{ $value.x }}{{ end }}", "can't evaluate field x in type float64"),
+        ("{{ 9223372036854775808 }}", "overflows int"),
+    ],
+)
+def test_an_error_is_worded_as_in_go(template: str, message: str) -> None:
+    with pytest.raises(TemplateError, match=message):
+        expand(template)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [("0", "0s"), ("0.25", "250ms"), ("0.000002", "2\u00b5s"), ("1e-9", "1ns"), ("-90", "-1m30s"), ("7200", "2h0m0s")],
+)
+def test_durations_print_as_in_go(seconds: str, shown: str) -> None:
+    assert expand(f"{{{{ toDuration {seconds} }}}}") == shown
