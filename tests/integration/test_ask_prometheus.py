@@ -89,13 +89,13 @@ def test_what_prometheus_or_the_mapping_refuses_is_told(server: Prometheus, tmp_
     )
     assert "R0: signal 's0': two series are the same model shop/ranking/7" in first
     assert second.startswith("R1: HTTP 422 execution: ")
-    assert third == "R2: warning: signal 's2' has no sample of any model now [no-sample]"
+    assert third == "R2: warning: signal 's2' has no sample for any model now [no-sample]"
 
 
 def test_a_label_that_no_series_has_is_told(server: Prometheus, tmp_path: Path) -> None:
     """The mapping has a slip."""
     found = asked(tmp_path, server.url, "model_drift_score", models="verson")
-    assert "R0: no series in Prometheus has the label 'verson' of a model (did you mean 'version'?)" in found
+    assert "R0: no series in Prometheus has the model label 'verson' (did you mean 'version'?)" in found
 
 
 def test_a_server_that_is_away_is_one_problem(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_conditions_and_signals_without_a_rule_are_asked_too(server: Prometheus,
     assert asked(tmp_path, server.url, group=group) == [
         "d: Prometheus has no metric 'modl_errors' (did you mean 'model_errors'?)",
         "Both: Prometheus has no metric 'model_drift_scor' (did you mean 'model_drift_score'?)",
-        "Both: warning: signal 'c' has no sample of any model now [no-sample]",
+        "Both: warning: signal 'c' has no sample for any model now [no-sample]",
     ]
 
 
@@ -190,7 +190,7 @@ def test_a_condition_is_held_against_what_was_measured(measured: Prometheus, tmp
     }  # fmt: skip
     found = asked(tmp_path, measured.url, group=group, more=doubts)
     assert [text.partition("warning: ")[2] for text in found] == [
-        f"{ALONE.partition(': ')[2]} (their series carry a model's labels) [uncovered-model]",
+        f"{ALONE.partition(': ')[2]} (their series carry model labels) [uncovered-model]",
         "s was never above 0.4 in the last 1d, but max is 200 (check the unit) [far-from-measured]",
     ]
 
