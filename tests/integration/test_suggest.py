@@ -109,7 +109,7 @@ def test_what_is_not_switched_on_falls_back_to_the_mean(some: Prometheus, tmp_pa
     (tmp_path / "rules.yml").write_text(rules)
     (group,) = load_rules([tmp_path / "rules.yml"])
     assert (group.name, [rule.name for rule in group.rules]) == ("triton", ["TritonSlow", "TritonFails"])
-    assert rules.startswith("# Rules for triton, by `retrain-bridge rules suggest` from the metrics that\n")
+    assert rules.startswith("# Rules for triton, written by `retrain-bridge rules suggest` from the metrics of\n")
 
 
 def test_series_without_a_models_label_are_told(some: Prometheus, tmp_path: Path) -> None:
