@@ -214,7 +214,7 @@ def test_credentials_come_from_a_file_and_a_hanging_server_is_given_up(tmp_path:
         code, _, told = bridge(tmp_path, *words)
         assert {request.headers["authorization"] for request in server.requests} == {"Basic YWRhOnN3b3JkZmlzaA=="}
     assert code == 1
-    assert "knows 0 metrics" in told
+    assert "has 0 metrics" in told
     with Receiver(HANG) as server:
         (tmp_path / "bridge.yml").write_text(
             f"global: {{query_timeout: 1s}}\nprometheus: {{url: '{server.url}'}}\n"
