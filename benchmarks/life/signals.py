@@ -20,6 +20,10 @@ SLOT = 5  # minutes between two slots
 WINDOW = 10  # minutes of an increase
 LOOKBACK = 5  # minutes after which a sample is stale, as in Prometheus
 SHORTEST = 21  # days: a week before a change, and room for two of the longest
+EVENTS = {
+    Observable.LATENCY: EventKind.LATENCY, Observable.SCORE: EventKind.DRIFT,
+    Observable.ERRORS: EventKind.INFERENCE_ERROR, Observable.VALUE: EventKind.CUSTOM,
+}  # fmt: skip
 LARGER = 3.0  # factor between a planted change and the larger one before it
 
 
@@ -54,10 +58,7 @@ class Signals:
         columns = {"value": self.values} if self.values is not None else {"errors": self.errors, "total": self.total}
         shown = {name: column for name, column in columns.items() if column is not None}
         first = next(iter(shown.values()))
-        event = {
-            Observable.LATENCY: EventKind.LATENCY, Observable.SCORE: EventKind.DRIFT,
-            Observable.ERRORS: EventKind.INFERENCE_ERROR, Observable.VALUE: EventKind.CUSTOM,
-        }[self.kind.observable]  # fmt: skip
+        event = EVENTS[self.kind.observable]
         for row in range(len(first)):
             present = ~np.isnan(first[row])
             index = np.flatnonzero(present).astype(np.int32)
@@ -67,14 +68,35 @@ class Signals:
             yield EventBatch(self.kind.observable.value, event, slot, table, index, parts, unit_ms=unit)
 
 
-def generate(kind: Kind, seed: int, models: int = 50, days: int = 28) -> Signals:
-    """Return the signals of `models` models of a kind over `days` days. Raises ValueError below SHORTEST days."""
+@dataclass(frozen=True, slots=True)
+class Incidents:
+    """Course of k models over m minutes: alive and effect, both (m, k), and the planted windows.
+
+    alive: when each model reports. effect: 0 without a change, 1 at its full size.
+    """
+
+    alive: NDArray[np.bool_]
+    effect: Floats
+    windows: list[Window]
+
+
+def incidents(kind: Kind, rng: np.random.Generator, models: int, days: int) -> Incidents:
+    """Return the lives of `models` models and their planted changes."""
+    alive = _alive(rng, kind, days * PER_DAY, models)
+    return Incidents(alive, *_effects(rng, kind.change, alive))
+
+
+def generate(kind: Kind, seed: int, models: int = 50, days: int = 28, shared: Incidents | None = None) -> Signals:
+    """Return the signals of `models` models of a kind over `days` days. Raises ValueError below SHORTEST days.
+
+    shared: incidents of these models that are given; by default they are drawn.
+    """
     if days < SHORTEST:
         raise ValueError(f"days must be at least {SHORTEST}: later changes come after a week")
     rng = np.random.default_rng([seed, kind.number])
     minutes = days * PER_DAY
-    alive = _alive(rng, kind, minutes, models)
-    effect, windows = _effects(rng, kind.change, alive)
+    own = shared or incidents(kind, rng, models, days)
+    alive, effect, windows = own.alive, own.effect, own.windows
     level = _season(rng, kind, minutes)[:, None] + _life(rng, kind, minutes, models)
     if kind.observable is Observable.ERRORS:
         errors, total = _counts(rng, kind, level, effect, alive)
@@ -306,4 +328,4 @@ def _scrapes(
     return at, ~missing
 
 
-__all__ = ["SLOT", "START", "WINDOW", "Signals", "Window", "generate"]
+__all__ = ["SLOT", "START", "WINDOW", "Incidents", "Signals", "Window", "generate", "incidents"]
