@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bridge.app import clock
+from bridge.app.config_watch import ConfigWatch
 from bridge.app.memory import collect_rarely, keep_large_buffers
 from bridge.app.scheduler import Scheduler
 from bridge.app.wiring import Bridge, Options
 from bridge.config.load import BridgeConfig, load
 from bridge.domain.errors import StoreError
-from bridge.domain.times import HOUR, SECOND
+from bridge.domain.times import HOUR, SECOND, Duration
 from bridge.net.files import read_text
 from bridge.net.signals import wait_for_signal
 from bridge.store.sql import SqlStore
@@ -37,11 +38,16 @@ QUERIES_LIMIT = 0.3  # seconds to wait for queries under way at the end
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """Options of the store and the web server. storage_url_file: file with a database URL, None = SQLite."""
+    """Options of the store, the web server and the reload.
+
+    storage_url_file: file with a database URL, None = SQLite.
+    auto_reload: time between two looks for changed configuration files, in ms; 0 = reload on request only.
+    """
 
     storage_path: Path
     storage_url_file: Path | None
     web: WebSettings
+    auto_reload: Duration = 0
 
 
 def open_store(options: ServeOptions) -> SqlStore:
@@ -62,6 +68,7 @@ def run_service(options: Options, serve: ServeOptions) -> int:
     """
     keep_large_buffers()
     signals = Signals()
+    watch = ConfigWatch(options.config_file, lambda: bridge.commands.reload())  # before the files are loaded
     config, web_config = load(options.config_file), load_web_config(serve.web.web_config_file)
     with ExitStack() as stack:
         _on_signals(signals)
@@ -88,6 +95,8 @@ def run_service(options: Options, serve: ServeOptions) -> int:
         bridge.start()
         collect_rarely()
         _schedule(scheduler, bridge, config)
+        if serve.auto_reload:
+            scheduler.every(serve.auto_reload, "configuration", watch.check)
         stack.callback(scheduler.stop)
         log.info("retrain-bridge started", extra={"address": server.address, "groups": len(config.groups)})
         _wait(signals, bridge)

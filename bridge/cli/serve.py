@@ -7,12 +7,20 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.options import AllowedHosts, ConfigFile, LogFormat, LogLevel, app, positive_duration
+from bridge.cli.options import AllowedHosts, ConfigFile, LogFormat, LogLevel, app, duration, positive_duration
 
 
 @app.command()
 def run(
     config_file: ConfigFile = Path("bridge.yml"),
+    auto_reload: Annotated[
+        int,
+        typer.Option(
+            "--config.auto-reload-interval",
+            parser=duration,
+            help="Reload when the configuration or a rule file changed, checked at this interval; 0s = never.",
+        ),
+    ] = "0s",  # type: ignore[assignment]  # the parser turns the text into milliseconds
     storage_path: Annotated[Path, typer.Option("--storage.path", help="Folder for the database.")] = Path("data"),
     storage_url_file: Annotated[
         Path | None, typer.Option("--storage.url-file", help="File with a PostgreSQL URL, instead of --storage.path.")
@@ -49,7 +57,7 @@ def run(
     url = external_url or f"http://{listen}"
     web = WebSettings(listen, url, web_config, grafana_url, tuple(allowed_hosts or ()))
     options = Options(config_file, url, model_metrics, retention)
-    raise typer.Exit(run_service(options, ServeOptions(storage_path, storage_url_file, web)))
+    raise typer.Exit(run_service(options, ServeOptions(storage_path, storage_url_file, web, auto_reload)))
 
 
 @app.command()

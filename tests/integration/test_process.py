@@ -199,6 +199,21 @@ def test_sighup_with_a_broken_file_keeps_the_old_rules_and_logs_why(source: Prom
         assert process.metric("retrain_bridge_config_last_reload_successful") == 1
 
 
+def test_changed_rule_file_is_reloaded_without_a_signal(source: Prometheus, webhook: KeyedReceiver) -> None:
+    """With --config.auto-reload-interval; a broken file is reported once and keeps the rules in force."""
+    flags = ["--config.auto-reload-interval=1s"]
+    with bridge(source.url, drift_rules(), hooks(webhook), flags=flags) as process:
+        process.start()
+        (process.folder / "rules.yml").write_text(json.dumps(drift_rules(annotations={"summary": "new"})))
+        wait_until(lambda: process.rule()["annotations"] == {"summary": "new"}, 15, "the new rules")
+        assert process.metric("retrain_bridge_config_last_reload_successful") == 1
+        broken(process)
+        wait_until(lambda: "configuration was not reloaded" in process.program.log, 15, "the refusal")
+        assert process.rule()["annotations"] == {"summary": "new"}
+        process.wait_slot(whole_second(3))
+        assert process.program.log.count("configuration was not reloaded") == 1
+
+
 def test_what_waits_for_a_receiver_that_was_taken_out_is_told(source: Prometheus) -> None:
     """Nothing is thrown away: it goes out when the receiver is put back."""
     with KeyedReceiver(lambda _: HANG_UP) as down, bridge(source.url, drift_rules(), hooks(down)) as process:
