@@ -118,11 +118,11 @@ def api(monkeypatch):
     asked: list[tuple[str, str]] = []
     answers: dict[str, object] = {}
 
-    def ask(access: client.Access, path: str, method: str = "GET") -> object:
+    def call_api(access: client.Access, path: str, method: str = "GET") -> object:
         asked.append((method, path))
         return answers["data"]
 
-    monkeypatch.setattr(client, "ask", ask)
+    monkeypatch.setattr(client, "call_api", call_api)
     return asked, answers
 
 

@@ -43,7 +43,7 @@ class Access:
         return Access(url, config, file.parent)
 
 
-def ask(access: Access, path: str, method: str = "GET", body: Any = None) -> Any:
+def call_api(access: Access, path: str, method: str = "GET", body: Any = None) -> Any:
     """Call the API and return the `data` of the answer. Raises ApiError with the bridge's error."""
     url = access.url
     status, text = _call(access, path, method, body)

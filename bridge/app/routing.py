@@ -57,7 +57,7 @@ class Routes:
         self._sinks = built
         self._external = external_labels
 
-    def way(self, labels: Mapping[str, str]) -> Recipients:
+    def recipients(self, labels: Mapping[str, str]) -> Recipients:
         """Return the receivers that the routes select, and all their destinations."""
         all_labels = {**self._external, **labels}
         nodes = self._route.matching(all_labels)

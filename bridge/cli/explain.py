@@ -25,14 +25,14 @@ def explain(
     """Show every check between a model's sample and a request, in order, and the one that decided."""
     import json
 
-    from bridge.app.client import Access, ask
+    from bridge.app.client import Access, call_api
 
     parts = model.split("/")
     if len(parts) != 3 or not all(parts):
         raise typer.BadParameter("MODEL must be PROJECT/PIPELINE/VERSION; if a name has a slash, use /api/v1/explain")
     parameters = dict(zip(("project", "pipeline", "version"), parts, strict=True)) | {"rule": rule, "at": at}
     query = urlencode({name: value for name, value in parameters.items() if value})
-    explanations = ask(Access.of(bridge_url, http_config), f"/api/v1/explain?{query}")["explanations"]
+    explanations = call_api(Access.of(bridge_url, http_config), f"/api/v1/explain?{query}")["explanations"]
     if output == "json":
         echo_lines(json.dumps(explanations, indent=2))
         return

@@ -26,9 +26,9 @@ def _user() -> str:
 
 
 def _post(url: str, http_config: HttpConfigFile, path: str, body: dict[str, Any]) -> Any:
-    from bridge.app.client import Access, ask
+    from bridge.app.client import Access, call_api
 
-    return ask(Access.of(url, http_config), path, "POST", body)
+    return call_api(Access.of(url, http_config), path, "POST", body)
 
 
 def _act(action: str, request_id: str, url: str, http_config: HttpConfigFile, by: str, note: str) -> None:

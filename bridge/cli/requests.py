@@ -16,9 +16,9 @@ app.add_typer(requests_app, name="requests")
 
 
 def _api(url: str, http_config: Path | None, path: str, method: str = "GET") -> Any:
-    from bridge.app.client import Access, ask
+    from bridge.app.client import Access, call_api
 
-    return ask(Access.of(url, http_config), path, method)
+    return call_api(Access.of(url, http_config), path, method)
 
 
 @requests_app.command("list")

@@ -18,7 +18,7 @@ from bridge.domain.time_interval import TimeInterval
 from bridge.domain.times import DAY, HOUR, MINUTE, SECOND, format_duration, parse_duration
 from bridge.files.shape import DurationField, PositiveDurationField, Section, checked, fixed, salvaged
 from bridge.files.wording import kind, near
-from bridge.files.yaml import Document, Place
+from bridge.files.yaml import Document, KeyPath
 from bridge.sinks.registry import sinks
 from bridge.sources.config import PrometheusConfig
 
@@ -180,103 +180,103 @@ def read_bridge_file(document: Document) -> BridgeFile | None:
 def _root(
     section: BridgeSection, receivers: Receivers, intervals: Mapping[str, TimeInterval], document: Document
 ) -> Route:
-    route, place = section.route, ("route",)
-    if place not in document.lines:
+    route, path = section.route, ("route",)
+    if path not in document.lines:
         return _NO_ROUTE
     if route.matchers:
-        document.add((*place, "matchers"), "the root route takes everything: it has no matchers")
+        document.add((*path, "matchers"), "the root route takes everything: it has no matchers")
     if route.continue_:
-        document.add((*place, "continue"), "the root route has no sibling to continue to", "remove it")
+        document.add((*path, "continue"), "the root route has no sibling to continue to", "remove it")
     for key in ("mute_time_intervals", "active_time_intervals"):
         if getattr(route, key):
-            document.add((*place, key), f"the root route has no {key}, as in Alertmanager", "write a route below it")
-    if (*place, "receiver") not in document.lines:
-        document.add(place, "key 'receiver' is missing", "the root route names the default receiver")
+            document.add((*path, key), f"the root route has no {key}, as in Alertmanager", "write a route below it")
+    if (*path, "receiver") not in document.lines:
+        document.add(path, "key 'receiver' is missing", "the root route names the default receiver")
     # When a receiver's name cannot be read, or there are none, other names would seem unknown: one mistake, not many.
     readable = bool(receivers) and not any(name.startswith("/") for name in receivers)
     known = receivers if readable else None
-    return _route(route, _NO_ROUTE, known, intervals, document, place)
+    return _route(route, _NO_ROUTE, known, intervals, document, path)
 
 
-def _check_group_by(names: tuple[str, ...], document: Document, place: Place) -> None:
+def _check_group_by(names: tuple[str, ...], document: Document, path: KeyPath) -> None:
     for number, name in enumerate(names):
         if name == EVERY_LABEL and len(names) > 1:
-            document.add((*place, number), "'...' is all labels and goes with no others", "write group_by: ['...']")
+            document.add((*path, number), "'...' is all labels and goes with no others", "write group_by: ['...']")
         elif name != EVERY_LABEL and not _LABEL.fullmatch(name):
-            document.add((*place, number), f"{name!r} is not a label name")
+            document.add((*path, number), f"{name!r} is not a label name")
 
 
 def _route(
     node: RouteSection, parent: Route, known: Receivers | None, intervals: Mapping[str, TimeInterval],
-    document: Document, place: Place,
+    document: Document, path: KeyPath,
 ) -> Route:  # fmt: skip
     receiver = parent.receiver if node.receiver is None else node.receiver
     group_by = parent.group_by if node.group_by is None else node.group_by
     group_wait = (parent.group_wait or 30 * SECOND) if node.group_wait is None else node.group_wait
     if node.group_wait is not None and not group_by:
-        document.add((*place, "group_wait"), "'group_wait' goes with 'group_by'", "write group_by: [project]")
-    _check_group_by(node.group_by or (), document, (*place, "group_by"))
+        document.add((*path, "group_wait"), "'group_wait' goes with 'group_by'", "write group_by: [project]")
+    _check_group_by(node.group_by or (), document, (*path, "group_by"))
     here = Route(receiver, group_by=group_by, group_wait=group_wait)
     if node.receiver is not None and known is not None and node.receiver not in known:
-        document.add((*place, "receiver"), f"there is no receiver {node.receiver!r}", near(node.receiver, known))
+        document.add((*path, "receiver"), f"there is no receiver {node.receiver!r}", near(node.receiver, known))
     matchers: list[Matcher] = []
     for number, text in enumerate(node.matchers):
         try:
             matchers += Matcher.parse_list(text)
         except ValueError as error:
-            document.add((*place, "matchers", number), str(error))
+            document.add((*path, "matchers", number), str(error))
     routes = (
-        _route(child, here, known, intervals, document, (*place, "routes", number))
+        _route(child, here, known, intervals, document, (*path, "routes", number))
         for number, child in enumerate(node.routes)
     )
     mute, active = (
-        tuple(_named_intervals(getattr(node, key), intervals, document, (*place, key)))
+        tuple(_named_intervals(getattr(node, key), intervals, document, (*path, key)))
         for key in ("mute_time_intervals", "active_time_intervals")
     )
     return Route(receiver, tuple(matchers), node.continue_, tuple(routes), group_by, group_wait, mute, active)
 
 
 def _named_intervals(
-    names: Sequence[str], known: Mapping[str, TimeInterval], document: Document, place: Place
+    names: Sequence[str], known: Mapping[str, TimeInterval], document: Document, path: KeyPath
 ) -> Iterator[TimeInterval]:
     for number, name in enumerate(names):
         if name in known:
             yield known[name]
-        elif not document.told(("time_intervals",)):
-            document.add((*place, number), f"there is no time interval {name!r}", near(name, known))
+        elif not document.reported(("time_intervals",)):
+            document.add((*path, number), f"there is no time interval {name!r}", near(name, known))
 
 
 def _receiver(
-    entry: object, known: Receivers, document: Document, place: Place
+    entry: object, known: Receivers, document: Document, path: KeyPath
 ) -> tuple[str, tuple[tuple[str, BaseModel], ...]]:
     """Read one receiver; an unusable name is replaced by one that no file can hold."""
     if not isinstance(entry, dict):
-        document.add(place, f"a receiver is a mapping, not {kind(entry)}", "- name: ...")
-        return f"/{place[-1]}", ()
-    name, where = entry.get("name"), (*place, "name")
+        document.add(path, f"a receiver is a mapping, not {kind(entry)}", "- name: ...")
+        return f"/{path[-1]}", ()
+    name, where = entry.get("name"), (*path, "name")
     if not isinstance(name, str) or not name.strip():
         hint = "quote it" if isinstance(name, int | float) else ""
         document.add(where, "a receiver needs a name (text)", hint)
-        name = f"/{place[-1]}"
+        name = f"/{path[-1]}"
     elif "/" in name:
         document.add(where, "a receiver's name has no '/'", "it separates the parts of a destination")
     elif name in known:
         document.add(where, f"receiver {name!r} is there twice", "write its entries into one")
-    return name, tuple(_entries(entry, document, place))
+    return name, tuple(_entries(entry, document, path))
 
 
-def _entries(entry: dict[str, Any], document: Document, place: Place) -> list[tuple[str, BaseModel]]:
+def _entries(entry: dict[str, Any], document: Document, path: KeyPath) -> list[tuple[str, BaseModel]]:
     known = {f"{integration}_configs": integration for integration in sinks()}
     found: list[tuple[str, BaseModel]] = []
     for key, value in entry.items():
         if key == "name":
             continue
         if key not in known:
-            document.add((*place, key), f"unknown key {key!r}", near(key, ("name", *known)))
+            document.add((*path, key), f"unknown key {key!r}", near(key, ("name", *known)))
         elif not isinstance(value, list):
-            document.add((*place, key), f"must be a list of entries, not {kind(value)}", f"{key}: [{{...}}]")
+            document.add((*path, key), f"must be a list of entries, not {kind(value)}", f"{key}: [{{...}}]")
         else:
             for number, item in enumerate(value):
-                config = checked(sinks()[known[key]].Config, item, document, (*place, key, number))
+                config = checked(sinks()[known[key]].Config, item, document, (*path, key, number))
                 found += [(known[key], config)] if config is not None else []
     return found

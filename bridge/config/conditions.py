@@ -11,7 +11,7 @@ from bridge.config.strategy import strategy_spec
 from bridge.domain.rule import Condition, SignalQuery
 from bridge.files.shape import Section, checked
 from bridge.files.wording import near
-from bridge.files.yaml import Document, Place
+from bridge.files.yaml import Document, KeyPath
 
 KEYS = ("all", "any", "at_least")
 _EXAMPLE = "for example {signal: drift, strategy: {threshold: {max: 0.6}}} or {signal: drift, healthy: true}"
@@ -44,11 +44,11 @@ class Signals(Protocol):
 
 
 def read_conditions(
-    rule: Mapping[str, Any], group: Signals, document: Document, place: Place
+    rule: Mapping[str, Any], group: Signals, document: Document, path: KeyPath
 ) -> tuple[tuple[Condition, ...], int]:
     """Return the conditions of a composite rule, and how many of them have to hold; problems are noted."""
     key = next(key for key in KEYS if rule.get(key) is not None)
-    entries, where = rule[key], (*place, key)
+    entries, where = rule[key], (*path, key)
     count = 1 if key == "any" else 0
     if key == "at_least":
         section = checked(AtLeastSection, entries, document, where)
@@ -59,14 +59,14 @@ def read_conditions(
         document.add(where, "must be a list of at least two conditions", _EXAMPLE)
         return (), 1
     if count > len(entries):
-        document.add((*place, key, "count"), f"there are only {len(entries)} conditions")
+        document.add((*path, key, "count"), f"there are only {len(entries)} conditions")
     found = tuple(_conditions(entries, group, document, where))
     return found, count or len(entries)
 
 
-def _conditions(entries: list[Any], group: Signals, document: Document, place: Place) -> Iterator[Condition]:
+def _conditions(entries: list[Any], group: Signals, document: Document, path: KeyPath) -> Iterator[Condition]:
     for number, entry in enumerate(entries):
-        where = (*place, number)
+        where = (*path, number)
         section = checked(ConditionSection, entry, document, where)
         if section is None:
             continue

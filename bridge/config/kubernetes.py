@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.files.yaml import Document, Place
+from bridge.files.yaml import Document, KeyPath
 
 OPERATOR = "PrometheusRule"
 _PLAIN = "rules are read from 'groups' of a rule file, or from 'spec' of a PrometheusRule"
@@ -15,7 +15,7 @@ def kind_of(document: Document) -> str:
     return found if isinstance(found, str) else ""
 
 
-def rules_of(document: Document) -> tuple[object, Place] | None:
+def rules_of(document: Document) -> tuple[object, KeyPath] | None:
     """Return the part of a document that holds groups, and its path; None: a problem was noted."""
     value, kind = document.value, kind_of(document)
     if kind == OPERATOR:

@@ -12,7 +12,7 @@ from bridge.domain.limits import LARGEST_LABELS, LONGEST_PART
 from bridge.domain.rule import LabelRef, ModelLabels
 from bridge.domain.times import DAY
 from bridge.files.shape import PositiveDurationField, Section
-from bridge.files.yaml import Document, Place
+from bridge.files.yaml import Document, KeyPath
 from bridge.ports.request_alerts import RESERVED_LABELS
 
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -67,27 +67,27 @@ class ModelsModel(Section):
 
 
 def check_labels(
-    labels: Mapping[str, str], document: Document, place: Place, taken: Mapping[str, str], *, templates: bool = False
+    labels: Mapping[str, str], document: Document, path: KeyPath, taken: Mapping[str, str], *, templates: bool = False
 ) -> None:
     """Note names that are invalid, reserved, or in `taken` (name -> where it is set).
 
     templates: values may be templates, which are checked elsewhere.
     """
-    check_names(labels, document, place)
+    check_names(labels, document, path)
     if sum(len(f"{name}{value}".encode()) for name, value in labels.items()) > LARGEST_LABELS:
-        document.add(place, f"labels have at most {LARGEST_LABELS} bytes in all: they go with every request")
+        document.add(path, f"labels have at most {LARGEST_LABELS} bytes in all: they go with every request")
     for name, value in labels.items():
         if name in RESERVED_LABELS:
-            document.add((*place, name), f"label {name!r} is set by the bridge itself", "choose another name")
+            document.add((*path, name), f"label {name!r} is set by the bridge itself", "choose another name")
         elif name in taken:
-            document.add((*place, name), f"label {name!r} is also set in {taken[name]}", "choose another name")
+            document.add((*path, name), f"label {name!r} is also set in {taken[name]}", "choose another name")
         if "{{" in value and not templates:
             hint = "templates belong into the labels and annotations of rules"
-            document.add((*place, name), f"label {name!r} holds a template", hint)
+            document.add((*path, name), f"label {name!r} holds a template", hint)
 
 
-def check_names(names: Iterable[str], document: Document, place: Place) -> None:
+def check_names(names: Iterable[str], document: Document, path: KeyPath) -> None:
     """Note names of labels or annotations that Prometheus and Alertmanager refuse."""
     for name in names:
         if not _NAME.fullmatch(name):
-            document.add((*place, name), f"{name!r} is not a label name", _NAME_HINT)
+            document.add((*path, name), f"{name!r} is not a label name", _NAME_HINT)

@@ -29,7 +29,7 @@ from bridge.domain.times import HOUR
 from bridge.domain.verdict import USE, Cause
 from bridge.files.shape import DurationField, PositiveDurationField, Section, fixed, salvaged
 from bridge.files.wording import near
-from bridge.files.yaml import Document, Place
+from bridge.files.yaml import Document, KeyPath
 from bridge.strategies.registry import strategies
 from bridge.templates.alert import AlertTemplate
 from bridge.templates.errors import TemplateError
@@ -111,28 +111,28 @@ class Surroundings(Protocol):
     queries: dict[str, SignalQuery | None]
     taken: dict[str, str]
 
-    def number(self, rule: str, place: Place) -> int:
+    def number(self, rule: str, path: KeyPath) -> int:
         """Return the rule's position over all files; a name that cannot be used is noted."""
 
 
 class RuleReader:
     """Reads one rule; every problem is noted in `document`."""
 
-    def __init__(self, value: object, document: Document, place: Place, group: Surroundings) -> None:
+    def __init__(self, value: object, document: Document, path: KeyPath, group: Surroundings) -> None:
         self._value = value
         self._document = document
-        self._place = place
+        self._path = path
         self._group = group
 
     def read(self) -> Rule | None:
         """Return the rule; None: nothing of it could be used."""
         if self._is_another_kind():
             return None
-        section = salvaged(RuleSection, self._value, self._document, self._place)
+        section = salvaged(RuleSection, self._value, self._document, self._path)
         if section is None:
             return None
         group = self._group
-        check_labels(section.labels, self._document, (*self._place, "labels"), group.taken, templates=True)
+        check_labels(section.labels, self._document, (*self._path, "labels"), group.taken, templates=True)
         self._check_annotations(section)
         name = section.retrain or section.alert or ""
         query, strategy, conditions, at_least = self._judgement(section, self._own_name(name))
@@ -151,9 +151,9 @@ class RuleReader:
             labels={**group.labels, **section.labels},
             annotations=dict(section.annotations),
             policies=self._policies(section),
-            order=group.number(name, (*self._place, self._name_key)),
+            order=group.number(name, (*self._path, self._name_key)),
             file=self._document.file,
-            line=self._document.line((*self._place, self._name_key)),
+            line=self._document.line((*self._path, self._name_key)),
             kind=RuleKind.ALERT if self._given("alert") else RuleKind.RETRAIN,
             mode=mode,
             breaches=None if breaches is None else Breaches(breaches.at_least, breaches.of),
@@ -183,7 +183,7 @@ class RuleReader:
 
     def _given(self, key: str) -> bool:
         """Return whether the rule has the key, with whatever value."""
-        return (*self._place, key) in self._document.lines
+        return (*self._path, key) in self._document.lines
 
     def _is_another_kind(self) -> bool:
         """Note a rule without a name, or with two; return whether nothing of it can be used."""
@@ -196,7 +196,7 @@ class RuleReader:
         return self._given("record")
 
     def _add(self, message: str, hint: str = "", *path: str | int) -> None:
-        self._document.add((*self._place, *path), message, hint)
+        self._document.add((*self._path, *path), message, hint)
 
     def _judgement(self, rule: RuleSection, name: str) -> tuple[str, StrategySpec | None, tuple[Condition, ...], int]:
         """Return the key of the rule's query (its signal, or its own for a plain `expr`), strategy and conditions."""
@@ -213,7 +213,7 @@ class RuleReader:
             for key in sorted({"strategy", "event"} & rule.model_fields_set):
                 self._add(f"{key!r} does not go with {given[0]!r}", "each condition has its own", key)
             conditions, at_least = read_conditions(
-                rule.model_dump(include=set(KEYS)), self._group, self._document, self._place
+                rule.model_dump(include=set(KEYS)), self._group, self._document, self._path
             )
             return conditions[0].query if conditions else "", None, conditions, at_least
         return "", None, (), 0
@@ -259,14 +259,14 @@ class RuleReader:
         known = self._group.signals
         if signal not in known:
             self._add(f"there is no signal {signal!r} in this group", near(signal, known), "signal")
-        where = (*self._place, "strategy")
+        where = (*self._path, "strategy")
         if not self._given("strategy"):
             if difflib.get_close_matches("strategy", self._keys, n=1, cutoff=0.7):
                 return None  # the slip has been told
             query = self._group.queries.get(signal)
             default = OF_HISTOGRAMS if query is not None and query.exprs.keys() >= HISTOGRAMS else DEFAULT
-            return strategy_spec(default, query, self._document, self._place)
-        if self._document.told(where):
+            return strategy_spec(default, query, self._document, self._path)
+        if self._document.reported(where):
             return None
         return strategy_spec(rule.strategy, self._group.queries.get(signal), self._document, where)
 
@@ -284,7 +284,7 @@ class RuleReader:
         self._group.queries[name] = query
 
     def _check_annotations(self, rule: RuleSection) -> None:
-        check_names(rule.annotations, self._document, (*self._place, "annotations"))
+        check_names(rule.annotations, self._document, (*self._path, "annotations"))
         name = rule.retrain or rule.alert or ""
         self._check_templates(rule.annotations, name, "annotations")
         self._check_templates(rule.labels, name, "labels")

@@ -18,7 +18,7 @@ from bridge.domain.rule import Group, ModelLabels, RecordingRule, Rule, SignalQu
 from bridge.domain.times import Duration
 from bridge.files.shape import DurationField, Section, fixed, salvaged
 from bridge.files.wording import kind
-from bridge.files.yaml import Document, Place
+from bridge.files.yaml import Document, KeyPath
 
 METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 SIGNAL_HINT = "for example {event: drift, expr: model_drift_score}"
@@ -86,33 +86,33 @@ def read_rule_file(document: Document, defaults: Defaults) -> list[Group]:
     found = rules_of(document)
     if found is None:
         return []
-    value, place = found
-    if isinstance(value, Mapping) and (*place, "groups") in document.empty:
+    value, path = found
+    if isinstance(value, Mapping) and (*path, "groups") in document.empty:
         return []
-    section = salvaged(RuleFileSection, value, document, place)
+    section = salvaged(RuleFileSection, value, document, path)
     entries = section.groups if section is not None else []
     return [
         group
         for number, entry in enumerate(entries)
-        if (group := _read_group(entry, document, (*place, "groups", number), defaults)) is not None
+        if (group := _read_group(entry, document, (*path, "groups", number), defaults)) is not None
     ]
 
 
-def _read_group(entry: object, document: Document, place: Place, defaults: Defaults) -> Group | None:
-    section = salvaged(GroupSection, entry, document, place)
+def _read_group(entry: object, document: Document, path: KeyPath, defaults: Defaults) -> Group | None:
+    section = salvaged(GroupSection, entry, document, path)
     if section is None:
         return None
-    _unique(defaults.groups, section.name, "group", document, (*place, "name"))
-    check_labels(section.labels, document, (*place, "labels"), defaults.taken, templates=True)
-    surroundings = _Surroundings(section, document, place, defaults)
+    _unique(defaults.groups, section.name, "group", document, (*path, "name"))
+    check_labels(section.labels, document, (*path, "labels"), defaults.taken, templates=True)
+    surroundings = _Surroundings(section, document, path, defaults)
     rules: list[Rule] = []
     recordings: list[RecordingRule] = []
     for number, value in enumerate(section.rules):
-        path = (*place, "rules", number)
+        where = (*path, "rules", number)
         if _is_recording(value):
-            recordings += _recording(value, section, document, path)
+            recordings += _recording(value, section, document, where)
         else:
-            rule = RuleReader(value, document, path, surroundings).read()
+            rule = RuleReader(value, document, where, surroundings).read()
             rules += [rule] if rule is not None else []
     queries = {name: query for name, query in surroundings.queries.items() if query is not None}
     interval = section.interval or defaults.interval
@@ -124,38 +124,38 @@ def _is_recording(value: object) -> bool:
     return isinstance(value, Mapping) and "record" in value and not {"alert", "retrain"} & value.keys()
 
 
-def _recording(value: object, group: GroupSection, document: Document, place: Place) -> Iterator[RecordingRule]:
+def _recording(value: object, group: GroupSection, document: Document, path: KeyPath) -> Iterator[RecordingRule]:
     """Check a recording rule, which the bridge leaves with Prometheus."""
-    section = salvaged(RecordingSection, value, document, place)
+    section = salvaged(RecordingSection, value, document, path)
     if section is None:
         return
     if not METRIC_NAME.fullmatch(section.record):
-        document.add((*place, "record"), f"{section.record!r} is not a metric name")
+        document.add((*path, "record"), f"{section.record!r} is not a metric name")
     if problem := promql_problem(section.expr):
-        document.add((*place, "expr"), problem)
-    check_names(section.labels, document, (*place, "labels"))
+        document.add((*path, "expr"), problem)
+    check_names(section.labels, document, (*path, "labels"))
     labels = {**group.labels, **section.labels}
-    yield RecordingRule(section.record, section.expr, labels, document.line((*place, "record")))
+    yield RecordingRule(section.record, section.expr, labels, document.line((*path, "record")))
 
 
-def _unique(known: dict[str, str], name: str, what: str, document: Document, place: Place) -> None:
-    if not _named(name, what, document, place):
+def _unique(known: dict[str, str], name: str, what: str, document: Document, path: KeyPath) -> None:
+    if not _named(name, what, document, path):
         return
     if name in known:
-        document.add(place, f"{what} {name!r} is there twice", f"first in {known[name]}")
+        document.add(path, f"{what} {name!r} is there twice", f"first in {known[name]}")
     else:
-        known[name] = f"{document.file}:{document.line(place)}"
+        known[name] = f"{document.file}:{document.line(path)}"
 
 
-def _named(name: str, what: str, document: Document, place: Place) -> bool:
+def _named(name: str, what: str, document: Document, path: KeyPath) -> bool:
     """Note a name that cannot be used; return whether it can."""
-    if place not in document.lines or document.told(place):
+    if path not in document.lines or document.reported(path):
         return False
     if not name.strip():
-        document.add(place, f"a {what} needs a name")
+        document.add(path, f"a {what} needs a name")
     elif len(name) > LONGEST_NAME:
-        document.add(place, f"the name of a {what} has at most {LONGEST_NAME} characters")
-    return not document.told(place)
+        document.add(path, f"the name of a {what} has at most {LONGEST_NAME} characters")
+    return not document.reported(path)
 
 
 def _judged(rules: list[Any]) -> Iterator[str]:
@@ -168,7 +168,7 @@ def _judged(rules: list[Any]) -> Iterator[str]:
 class _Surroundings:
     """Settings of a group for its rules."""
 
-    def __init__(self, group: GroupSection, document: Document, place: Place, defaults: Defaults) -> None:
+    def __init__(self, group: GroupSection, document: Document, path: KeyPath, defaults: Defaults) -> None:
         self.name = group.name
         self.labels = group.labels
         self.limit = group.limit
@@ -179,27 +179,27 @@ class _Surroundings:
         self._document = document
         self._defaults = defaults
         self.signals = frozenset(group.signals)
-        signals = ((name, (*place, "signals", name), value) for name, value in group.signals.items())
+        signals = ((name, (*path, "signals", name), value) for name, value in group.signals.items())
         self.queries: dict[str, SignalQuery | None] = {
             name: self._signal(name, where, value) for name, where, value in signals
         }
 
-    def _signal(self, name: str, place: Place, value: object) -> SignalQuery | None:
+    def _signal(self, name: str, path: KeyPath, value: object) -> SignalQuery | None:
         before = len(self._document.problems)
         if not name.strip():
-            self._document.add(place, "a signal needs a name")
+            self._document.add(path, "a signal needs a name")
         if not isinstance(value, dict):
-            self._document.add(place, f"a signal is a mapping, not {kind(value)}", SIGNAL_HINT)
+            self._document.add(path, f"a signal is a mapping, not {kind(value)}", SIGNAL_HINT)
             return None
-        signal = salvaged(SignalSection, value, self._document, place)
+        signal = salvaged(SignalSection, value, self._document, path)
         if signal is None:
             return None
-        check_columns(signal, self._document, place)
-        query = signal_query(name, signal, self.mapping, self.limit, self._document, place)
+        check_columns(signal, self._document, path)
+        query = signal_query(name, signal, self.mapping, self.limit, self._document, path)
         return query if len(self._document.problems) == before else None
 
-    def number(self, rule: str, place: Place) -> int:
+    def number(self, rule: str, path: KeyPath) -> int:
         """Return the rule's position over all files."""
-        _named(rule, "rule", self._document, place)
+        _named(rule, "rule", self._document, path)
         self._defaults.count += 1
         return self._defaults.count - 1

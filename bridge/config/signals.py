@@ -20,7 +20,7 @@ from bridge.domain.rule import ModelLabels, SignalQuery
 from bridge.domain.times import MINUTE, format_duration
 from bridge.files.shape import PositiveDurationField, Section, fixed
 from bridge.files.wording import near
-from bridge.files.yaml import Document, Place
+from bridge.files.yaml import Document, KeyPath
 
 UNIT_MS = {"microseconds": 0.001, "milliseconds": 1.0, "seconds": 1000.0, "minutes": 60_000.0}
 
@@ -62,7 +62,7 @@ class SignalSection(Section):
 
 
 def signal_query(
-    name: str, signal: SignalSection, mapping: ModelLabels, limit: int, document: Document, place: Place
+    name: str, signal: SignalSection, mapping: ModelLabels, limit: int, document: Document, path: KeyPath
 ) -> SignalQuery:
     """Return the query of a signal; problems are noted."""
     span = signal.window or 5 * MINUTE
@@ -70,41 +70,39 @@ def signal_query(
     exprs = {_COLUMNS[key]: text.replace(WINDOW, window) for key, text in signal.texts.items()}
     for key, text in signal.texts.items():
         if problem := promql_problem(text.replace(WINDOW, window)):
-            document.add((*place, key), problem)
+            document.add((*path, key), problem)
     if signal.window is not None and not any(WINDOW in text for text in signal.texts.values()):
-        document.add(
-            (*place, "window"), f"no expression of the signal uses {WINDOW}", f"write [{WINDOW}], or remove it"
-        )
-    unit_ms, stale_after = _unit_ms(signal, document, place), signal.stale_after or 0
+        document.add((*path, "window"), f"no expression of the signal uses {WINDOW}", f"write [{WINDOW}], or remove it")
+    unit_ms, stale_after = _unit_ms(signal, document, path), signal.stale_after or 0
     used = span if any(WINDOW in text for text in signal.texts.values()) else 0
     return SignalQuery(name, signal.event, exprs, mapping, signal.unit, unit_ms, limit, stale_after, used)
 
 
-def check_columns(signal: SignalSection, document: Document, place: Place) -> None:
+def check_columns(signal: SignalSection, document: Document, path: KeyPath) -> None:
     """Note expressions that do not go together; one with a wrong value counts as given."""
-    given = {key for key in _COLUMNS if (*place, key) in document.lines}
-    if ("updated" in given) != ((*place, "stale_after") in document.lines):
+    given = {key for key in _COLUMNS if (*path, key) in document.lines}
+    if ("updated" in given) != ((*path, "stale_after") in document.lines):
         hint = (
             "updated: when the number was made, in seconds since the epoch; stale_after: from which age it says nothing"
         )
-        document.add(place, "'updated' and 'stale_after' go together", hint)
+        document.add(path, "'updated' and 'stale_after' go together", hint)
     halves = [pair for pair in _PAIRS if len(given & set(pair)) == 1]
     for one, other in halves:
-        document.add(place, f"{one!r} and {other!r} go together")
+        document.add(path, f"{one!r} and {other!r} go together")
     if "sum" in given and "buckets" not in given:
-        document.add((*place, "sum"), "'sum' goes with 'buckets'")
+        document.add((*path, "sum"), "'sum' goes with 'buckets'")
     ways = len(given & {"expr", "errors", "buckets"})
-    if not halves and ways != 1 and (given or not document.told(place)):
-        document.add(place, _WAYS)
+    if not halves and ways != 1 and (given or not document.reported(path)):
+        document.add(path, _WAYS)
     if "errors" in given and signal.event is not EventKind.INFERENCE_ERROR:
-        document.add((*place, "event"), "'errors' with 'total' is an event 'inference_error'")
+        document.add((*path, "event"), "'errors' with 'total' is an event 'inference_error'")
 
 
-def _unit_ms(signal: SignalSection, document: Document, place: Place) -> float:
+def _unit_ms(signal: SignalSection, document: Document, path: KeyPath) -> float:
     if signal.event is not EventKind.LATENCY:
         return 1.0
-    if not signal.unit and (*place, "unit") not in document.lines:
-        document.add(place, "key 'unit' is missing: a latency has one", f"one of {', '.join(UNIT_MS)}")
+    if not signal.unit and (*path, "unit") not in document.lines:
+        document.add(path, "key 'unit' is missing: a latency has one", f"one of {', '.join(UNIT_MS)}")
     elif signal.unit not in UNIT_MS:
-        document.add((*place, "unit"), f"unknown unit {signal.unit!r} of a latency", near(signal.unit, UNIT_MS))
+        document.add((*path, "unit"), f"unknown unit {signal.unit!r} of a latency", near(signal.unit, UNIT_MS))
     return UNIT_MS.get(signal.unit, 1.0)

@@ -11,7 +11,7 @@ from bridge.domain.rule import SignalQuery, StrategySpec
 from bridge.domain.times import format_duration
 from bridge.files.shape import checked
 from bridge.files.wording import bare, kind, near
-from bridge.files.yaml import Document, Place
+from bridge.files.yaml import Document, KeyPath
 from bridge.strategies.base import RetrainStrategy
 from bridge.strategies.registry import strategies
 from bridge.strategies.stats.counts import CountingConfig
@@ -21,18 +21,18 @@ LENGTH = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(us|µs|ms|s|m|h)")
 _LENGTH_MS = {"us": "0.001", "µs": "0.001", "ms": "1", "s": "1000", "m": "60000", "h": "3600000"}
 
 
-def strategy_spec(value: object, query: SignalQuery | None, document: Document, place: Place) -> StrategySpec | None:
+def strategy_spec(value: object, query: SignalQuery | None, document: Document, path: KeyPath) -> StrategySpec | None:
     """Return the strategy that a rule names; None with the problem noted.
 
     query: of the rule's signal; None when that is wrong itself, so that nothing can be said of its unit and columns.
     """
     named = {value: {}} if isinstance(value, str) else value
     if not isinstance(named, dict) or len(named) != 1:
-        document.add(place, "must name exactly one strategy", _EXAMPLE)
+        document.add(path, "must name exactly one strategy", _EXAMPLE)
         return None
     ((name, params),) = named.items()
     known = strategies()
-    where = (*place, name) if (*place, name) in document.lines else place
+    where = (*path, name) if (*path, name) in document.lines else path
     if name not in known:
         document.add(where, f"unknown strategy {name!r}", near(name, known))
         return None
@@ -54,7 +54,7 @@ def strategy_spec(value: object, query: SignalQuery | None, document: Document, 
     return None if config is None else StrategySpec(name, config.model_dump(mode="json", exclude_none=True))
 
 
-def _check_needs(strategy: type[RetrainStrategy], query: SignalQuery, document: Document, place: Place) -> None:
+def _check_needs(strategy: type[RetrainStrategy], query: SignalQuery, document: Document, path: KeyPath) -> None:
     columns = frozenset(query.exprs)
     if {ERRORS, TOTAL} <= columns or BUCKETS in columns:  # errors over total is a value too, and so is a mean
         columns |= {VALUE}
@@ -62,7 +62,7 @@ def _check_needs(strategy: type[RetrainStrategy], query: SignalQuery, document: 
         message = (
             f"strategy {strategy.name!r} needs {_listed(missing)}, and signal {query.name!r} has {_listed(columns)}"
         )
-        document.add(place, message, "a signal's expr gives value; every other key of numbers gives itself")
+        document.add(path, message, "a signal's expr gives value; every other key of numbers gives itself")
 
 
 def _listed(columns: frozenset[str]) -> str:
@@ -70,7 +70,7 @@ def _listed(columns: frozenset[str]) -> str:
 
 
 def _in_unit(
-    strategy: type[RetrainStrategy], key: str, value: Any, query: SignalQuery | None, document: Document, place: Place
+    strategy: type[RetrainStrategy], key: str, value: Any, query: SignalQuery | None, document: Document, path: KeyPath
 ) -> Any:
     """Return a length of time in the signal's unit where the parameter is a number, and every other value as it is."""
     field = strategy.Config.model_fields.get(key)
@@ -81,14 +81,12 @@ def _in_unit(
         return value if length is None else 0.0
     if length is None:
         if query.event is EventKind.LATENCY:
-            document.add(
-                place, f"must be a number or a length of time, not {value!r}", "for example 0.2, 200ms or 1.5s"
-            )
+            document.add(path, f"must be a number or a length of time, not {value!r}", "for example 0.2, 200ms or 1.5s")
             return 0.0
         return value
     if query.event is not EventKind.LATENCY:
         message = f"{value!r} is a length of time, and signal {query.name!r} is no latency"
-        document.add(place, message, "write a number in the signal's unit")
+        document.add(path, message, "write a number in the signal's unit")
         return 0.0
     # Fractions, so that 70ms is 0.07 s and not the float beside it.
     return float(Fraction(length[1]) * Fraction(_LENGTH_MS[length[2]]) / Fraction(str(query.unit_ms)))

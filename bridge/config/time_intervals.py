@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo, available_timezones
 import tzlocal
 from pydantic import AfterValidator, BeforeValidator, PlainValidator, WithJsonSchema, model_validator
 
-from bridge.domain.time_interval import Range, Span, TimeInterval
+from bridge.domain.time_interval import Range, TimeInterval, TimePeriod
 from bridge.files.shape import Section, checked, fixed
 from bridge.files.wording import kind, near
-from bridge.files.yaml import Document, Place
+from bridge.files.yaml import Document, KeyPath
 
 T = TypeVar("T")
 
@@ -167,10 +167,10 @@ class SpanSection(Section):
     years: Annotated[tuple[Annotated[Range, PlainValidator(_years)], ...], _SOME] | None = None
     location: Annotated[str, BeforeValidator(_location)] = "UTC"
 
-    def span(self) -> Span:
+    def span(self) -> TimePeriod:
         times = tuple((part.start_time, part.end_time) for part in self.times or ())
         days = (self.weekdays or (), self.days_of_month or (), self.months or (), self.years or ())
-        return Span(times, *days, location=self.location)
+        return TimePeriod(times, *days, location=self.location)
 
 
 class IntervalSection(Section):
@@ -180,14 +180,14 @@ class IntervalSection(Section):
     time_intervals: Annotated[tuple[SpanSection, ...], _some("write [{}] for always")]
 
 
-def read_time_intervals(values: Iterable[Any], document: Document, place: Place) -> dict[str, TimeInterval]:
+def read_time_intervals(values: Iterable[Any], document: Document, path: KeyPath) -> dict[str, TimeInterval]:
     """Return the named intervals of a list; every problem is noted in `document`.
 
     A name whose interval is wrong is there too, so that what refers to it need not be a second problem.
     """
     found: dict[str, TimeInterval] = {}
     for number, value in enumerate(values):
-        where = (*place, number)
+        where = (*path, number)
         section = checked(IntervalSection, value, document, where)
         name = value.get("name") if isinstance(value, dict) else None
         if isinstance(name, str):
@@ -197,8 +197,8 @@ def read_time_intervals(values: Iterable[Any], document: Document, place: Place)
     return found
 
 
-def _check_name(name: str, known: dict[str, TimeInterval], document: Document, place: Place) -> None:
+def _check_name(name: str, known: dict[str, TimeInterval], document: Document, path: KeyPath) -> None:
     if not name.strip():
-        document.add(place, "a time interval needs a name")
+        document.add(path, "a time interval needs a name")
     elif name in known:
-        document.add(place, f"time interval {name!r} is there twice", "write its elements into one")
+        document.add(path, f"time interval {name!r} is there twice", "write its elements into one")

@@ -17,7 +17,7 @@ from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.times import Timestamp
 from bridge.domain.verdict import Cause, Floats
 
-Slots = NDArray[np.int32]
+Rows = NDArray[np.int32]
 VALUE, ERRORS, TOTAL, COUNT, UPDATED, DISCOVER = "value", "errors", "total", "n", "updated", "discover"
 BUCKETS, REFERENCE, SUM, REFERENCE_SUM = "buckets", "reference", "sum", "reference_sum"
 HISTOGRAMS = frozenset({BUCKETS, REFERENCE})
@@ -60,7 +60,7 @@ class EventBatch:
     event: EventKind
     slot: Timestamp
     table: ModelTable
-    index: Slots
+    index: Rows
     columns: Mapping[str, Floats]
     bounds: Floats | None = None
     unit_ms: float = 1.0
@@ -108,7 +108,7 @@ class EventBatch:
             case EventKind.CUSTOM:
                 return Custom(self.slot, self.name, {"value": value})
 
-    def reporting(self) -> tuple[EventBatch, Slots]:
+    def reporting(self) -> tuple[EventBatch, Rows]:
         """Return the models that report a number, and the rows of models that only `discover` lists."""
         others = [column for name, column in self.columns.items() if name not in {DISCOVER, UPDATED, COUNT}]
         silent = np.logical_and.reduce([np.isnan(column.T).reshape(-1, len(self)).all(axis=0) for column in others])

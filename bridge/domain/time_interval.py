@@ -16,7 +16,7 @@ YEAR: Duration = 366 * DAY
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TimePeriod:
     """Times that satisfy every field; an empty field matches any time. Ranges include both ends, except `times`.
 
     times: minutes of the day, the end excluded: (540, 1020) is 09:00 to 17:00, 1440 is 24:00.
@@ -89,7 +89,7 @@ class TimeInterval:
     """Union of the times of all spans; without spans it is empty."""
 
     name: str
-    spans: tuple[Span, ...]
+    spans: tuple[TimePeriod, ...]
 
     def contains(self, at: Timestamp) -> bool:
         """Return whether the instant's minute belongs to the interval."""

@@ -169,4 +169,4 @@ class EngineTransaction:
 
     def adopt(self, record: RequestRecord) -> None:
         """Put a request that is already stored into the engine's memory."""
-        self.draft.book.put_request(record)
+        self.draft.committed.put_request(record)

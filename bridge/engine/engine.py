@@ -172,7 +172,7 @@ class Engine:
             for name, group in self._groups.items():
                 group.seconds, group.missed = old[name].seconds, old[name].missed
             self._equip()
-            self._dropped, self._reconfigured = self._restorer.left(self._groups, {}), True
+            self._dropped, self._reconfigured = self._restorer.stale_rows(self._groups, {}), True
             self._resume_storms()
             self.generation += 1
         log.warning("reloaded the state from the store: the outcome of a write was unknown")
@@ -189,7 +189,7 @@ class Engine:
             old, self._groups = self._groups, self._restorer.groups(groups, self._groups)
             self._settings = settings
             self._equip()
-            stale = self._restorer.left(self._groups, old)
+            stale = self._restorer.stale_rows(self._groups, old)
             self._dropped = StaleRows(
                 [*self._dropped.alerts, *stale.alerts],
                 [*self._dropped.sightings, *stale.sightings],
@@ -303,12 +303,11 @@ class Engine:
             except BaseException:
                 group.rollback()
                 raise
-            news = group.alert_news() or any(decision.outcome in _NEWS for decision in tick.draft.decisions)
-            if news:
+            if group.alert_news() or any(decision.outcome in _NEWS for decision in tick.draft.decisions):
                 self.generation += 1
             self._apply(tick)
             tick.add_durations(clock() - began)
-        return tick.report(news=news)
+        return tick.report()
 
     def _begin(self, tick: Tick) -> None:
         """Begin changes on copies; end the episodes of rules that a reload removed."""

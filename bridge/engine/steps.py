@@ -63,8 +63,8 @@ class Tick:
             rule.seconds = rule.spent + sum(self.query_seconds[name] for name in rule.queries)
         self.group.seconds = seconds
 
-    def report(self, *, news: bool) -> TickReport:
-        """Return the report of a committed evaluation. news: alerts or requests changed."""
+    def report(self) -> TickReport:
+        """Return the report of a committed evaluation."""
         draft, plan, rules = self.draft, self.plan, self.group.runs
         decisions = Counter((decision.rule, decision.outcome.value) for decision in draft.decisions)
         return TickReport(
@@ -79,7 +79,6 @@ class Tick:
             self.errors,
             len(draft.deliveries),
             _recovery_verdicts(draft, plan.slot),
-            news,
             {rule.rule.name: quality(rule.rule, rule.queries, self.answers).value for rule in rules},
         )
 

@@ -20,7 +20,7 @@ from pydantic_core import ErrorDetails
 
 from bridge.domain.times import DAY, format_duration, parse_duration
 from bridge.files.wording import kind, note, note_empty, where
-from bridge.files.yaml import Document, Place
+from bridge.files.yaml import Document, KeyPath
 
 M = TypeVar("M", bound=BaseModel)
 S = TypeVar("S", bound="Section")
@@ -82,43 +82,45 @@ LongDurationField = Annotated[int, BeforeValidator(_any_duration), _SHOWN, _SCHE
 PositiveDurationField = Annotated[int, BeforeValidator(_duration), AfterValidator(_positive), _SHOWN, _SCHEMA]
 
 
-def checked(model: type[M], value: object, document: Document, place: Place) -> M | None:
+def checked(model: type[M], value: object, document: Document, path: KeyPath) -> M | None:
     """Return `value` as `model`, or None with every problem noted in `document`."""
-    return _validated(model, value, document, place)[0]
+    return _validated(model, value, document, path)[0]
 
 
-def salvaged(model: type[S], value: object, document: Document, place: Place) -> S | None:
+def salvaged(model: type[S], value: object, document: Document, path: KeyPath) -> S | None:
     """Return `value` as `model`, without what is wrong, and with stand-ins where keys are required.
 
     None: nothing could be saved. The problems are noted in either case, so the result must not be put in force.
     """
-    found, wrong, value = _validated(model, value, document, place)
+    found, wrong, value = _validated(model, value, document, path)
     if found is not None or not isinstance(value, Mapping):
         return found
-    rest = {**model.stand_ins, **_without(value, [where[len(place) :] for where in wrong])}
+    rest = {**model.stand_ins, **_without(value, [where[len(path) :] for where in wrong])}
     try:
         return model.model_validate_json(json.dumps(rest), strict=True)
     except ValidationError:
         return None
 
 
-def _validated(model: type[M], value: object, document: Document, place: Place) -> tuple[M | None, list[Place], object]:
+def _validated(
+    model: type[M], value: object, document: Document, path: KeyPath
+) -> tuple[M | None, list[KeyPath], object]:
     """Return the model, or the paths of the problems that were noted; and the value as it was read in the end."""
     if not isinstance(value, Mapping):
-        document.add(place, f"must be a mapping, not {kind(value)}")
-        return None, [place], value
-    note_empty(model, document, place)
+        document.add(path, f"must be a mapping, not {kind(value)}")
+        return None, [path], value
+    note_empty(model, document, path)
     try:
         return _model(model, value), [], value
     except ValidationError as error:
         problems = error.errors(include_url=False)
-    written = _as_written(value, problems, document, place) if document.lenient else None
+    written = _as_written(value, problems, document, path) if document.lenient else None
     if written is not None:
         try:
             return _model(model, written), [], written
         except ValidationError as error:
             value, problems = written, error.errors(include_url=False)
-    return None, [note(model, details, document, place) for details in problems], value
+    return None, [note(model, details, document, path) for details in problems], value
 
 
 def _model(model: type[M], value: Mapping[str, Any]) -> M:
@@ -127,37 +129,37 @@ def _model(model: type[M], value: Mapping[str, Any]) -> M:
 
 
 def _as_written(
-    value: Mapping[str, Any], problems: Iterable[ErrorDetails], document: Document, place: Place
+    value: Mapping[str, Any], problems: Iterable[ErrorDetails], document: Document, base: KeyPath
 ) -> dict[str, Any] | None:
     """Return a copy with numbers and booleans as text where text is wanted; None: there are none."""
-    paths = [where(details["loc"], document, place) for details in problems if details["type"] == "string_type"]
+    paths = [where(details["loc"], document, base) for details in problems if details["type"] == "string_type"]
     copied: dict[str, Any] = json.loads(json.dumps(value))
     changed = False
     for path in paths:
-        if path in document.texts and len(path) > len(place):
+        if path in document.texts and len(path) > len(base):
             here: Any = copied
-            for step in path[len(place) : -1]:
+            for step in path[len(base) : -1]:
                 here = here[step]
             here[path[-1]] = document.texts[path]
             changed = True
     return copied if changed else None
 
 
-def _without(value: Mapping[str, Any], wrong: Iterable[Place]) -> dict[str, Any]:
+def _without(value: Mapping[str, Any], wrong: Iterable[KeyPath]) -> dict[str, Any]:
     """Return a copy without the keys at or around the wrong paths; lists stay whole, or later elements would move."""
     rest: dict[str, Any] = json.loads(json.dumps(value))
-    for place in wrong:
-        holder, key = _holder(rest, place)
+    for path in wrong:
+        holder, key = _holder(rest, path)
         if key is not None:
             holder.pop(key, None)
     return rest
 
 
-def _holder(rest: dict[str, Any], place: Place) -> tuple[dict[str, Any], str | None]:
-    """Return the innermost mapping on the way to `place`, and its key there."""
+def _holder(rest: dict[str, Any], path: KeyPath) -> tuple[dict[str, Any], str | None]:
+    """Return the innermost mapping on the way to `path`, and its key there."""
     here: Any = rest
     found: tuple[dict[str, Any], str | None] = (rest, None)
-    for step in place:
+    for step in path:
         if isinstance(here, dict) and isinstance(step, str):
             found = (here, step)
             here = here.get(step)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from bridge.files.yaml import Document, Place
+from bridge.files.yaml import Document, KeyPath
 
 _TEXT, _LIST, _MAPPING = "must be text", "must be a list", "must be a mapping"
 _FLAG, _WHOLE, _NUMBER = "must be true or false", "must be a whole number", "must be a number"
@@ -43,9 +43,9 @@ def kind(value: object) -> str:
     return next((word for type_, word in words.items() if isinstance(value, type_)), type(value).__name__)
 
 
-def note(model: type[BaseModel], details: ErrorDetails, document: Document, place: Place) -> Place:
-    """Note one finding of pydantic about the value at `place`; return its path in the file."""
-    path = where(details["loc"], document, place)
+def note(model: type[BaseModel], details: ErrorDetails, document: Document, base: KeyPath) -> KeyPath:
+    """Note one finding of pydantic about the value at `base`; return its path in the file."""
+    path = where(details["loc"], document, base)
     type_, given, context = details["type"], details.get("input"), details.get("ctx", {})
     if type_ == "extra_forbidden":
         _unknown_key(model, details["loc"], document, path)
@@ -68,12 +68,12 @@ def note(model: type[BaseModel], details: ErrorDetails, document: Document, plac
     return path
 
 
-def note_empty(model: type[BaseModel], document: Document, place: Place) -> None:
-    """Note the keys of the mapping at `place` that have no value and need one."""
+def note_empty(model: type[BaseModel], document: Document, base: KeyPath) -> None:
+    """Note the keys of the mapping at `base` that have no value and need one."""
     allowed: frozenset[str] = getattr(model, "may_be_empty", frozenset())
     names = {field.alias or name for name, field in model.model_fields.items()}
     for path, line in list(document.empty.items()):
-        if path[:-1] != place or path[-1] in allowed:
+        if path[:-1] != base or path[-1] in allowed:
             continue
         document.lines[path] = line
         if path[-1] in names:
@@ -82,17 +82,17 @@ def note_empty(model: type[BaseModel], document: Document, place: Place) -> None
             _unknown_key(model, path[-1:], document, path)
 
 
-def where(loc: tuple[int | str, ...], document: Document, place: Place) -> Place:
+def where(loc: tuple[int | str, ...], document: Document, path: KeyPath) -> KeyPath:
     """Return the innermost path of the file on pydantic's way; its own steps (a union's member, ...) are left out."""
     for step in loc:
-        if (*place, step) in document.lines:
-            place = (*place, step)
-    return place
+        if (*path, step) in document.lines:
+            path = (*path, step)
+    return path
 
 
-def _given(value: object, place: Place, type_: str) -> str:
+def _given(value: object, path: KeyPath, type_: str) -> str:
     """Return the value's kind, with a number that should have been text, unless it may be a secret."""
-    secret = any(word in str(step).lower() for step in place for word in _SECRET_WORDS)
+    secret = any(word in str(step).lower() for step in path for word in _SECRET_WORDS)
     if type_ == "string_type" and isinstance(value, bool | int | float) and not secret:
         return f"the {'boolean' if isinstance(value, bool) else 'number'} {str(value).lower()}"
     return "a fraction" if type_ == "int_type" and isinstance(value, float) else kind(value)
@@ -106,7 +106,7 @@ def _hint(type_: str, given: object) -> str:
     return "write it unquoted" if type_ in {"int_type", "float_type"} and isinstance(given, str) else ""
 
 
-def _not_one_of(given: object, expected: str, document: Document, where: Place) -> None:
+def _not_one_of(given: object, expected: str, document: Document, where: KeyPath) -> None:
     # pydantic writes 'a', 'b' or 'c'
     known = [word.strip("' ") for word in expected.replace(" or ", ",").split(",") if word.strip("' ")]
     if isinstance(given, str):
@@ -115,7 +115,7 @@ def _not_one_of(given: object, expected: str, document: Document, where: Place) 
         document.add(where, f"must be one of {', '.join(known)}, not {kind(given)}")
 
 
-def _unknown_key(model: type[BaseModel], loc: tuple[int | str, ...], document: Document, where: Place) -> None:
+def _unknown_key(model: type[BaseModel], loc: tuple[int | str, ...], document: Document, where: KeyPath) -> None:
     key, owner = str(loc[-1]), _model_at(model, loc[:-1])
     fields = {} if owner is None else owner.model_fields
     names = {field.alias or name for name, field in fields.items()}

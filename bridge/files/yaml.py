@@ -15,7 +15,7 @@ from yaml.reader import ReaderError
 from bridge.domain.errors import ConfigError, Problem
 from bridge.net.files import MIB, read_bytes
 
-Place = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 MOST_BYTES, MOST_NODES, MOST_DEPTH = 4 * MIB, 500_000, 50
 MOST_DOCUMENTS = 1_000  # in one file
 
@@ -43,32 +43,32 @@ class Document:
 
     file: str
     value: Any = None
-    lines: dict[Place, int] = field(default_factory=dict)
+    lines: dict[KeyPath, int] = field(default_factory=dict)
     lenient: bool = False
-    texts: dict[Place, str] = field(default_factory=dict)
-    empty: dict[Place, int] = field(default_factory=dict)
+    texts: dict[KeyPath, str] = field(default_factory=dict)
+    empty: dict[KeyPath, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
-    def line(self, place: Place) -> int:
+    def line(self, path: KeyPath) -> int:
         """Return the line of a path, or of the nearest path around it."""
-        while place and place not in self.lines:
-            place = place[:-1]
-        return self.lines.get(place, 1)
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
 
-    def told(self, place: Place) -> bool:
+    def reported(self, path: KeyPath) -> bool:
         """Return whether a problem was noted at a path or inside it, so that what follows from it need not be."""
-        path = path_text(place)
+        text = path_text(path)
         return any(
-            problem.path == path or problem.path.startswith((f"{path}.", f"{path}[")) for problem in self.problems
+            problem.path == text or problem.path.startswith((f"{text}.", f"{text}[")) for problem in self.problems
         )
 
-    def add(self, place: Place, message: str, hint: str = "") -> None:
+    def add(self, path: KeyPath, message: str, hint: str = "") -> None:
         """Note a problem at a path."""
-        self.add_at(self.line(place), place, message, hint)
+        self.add_at(self.line(path), path, message, hint)
 
-    def add_at(self, line: int, place: Place, message: str, hint: str = "") -> None:
+    def add_at(self, line: int, path: KeyPath, message: str, hint: str = "") -> None:
         """Note a problem on a line of its own, once."""
-        problem = Problem(self.file, line, path_text(place), message, hint)
+        problem = Problem(self.file, line, path_text(path), message, hint)
         if problem not in self.problems:
             self.problems.append(problem)
 
@@ -77,10 +77,10 @@ class Document:
         return ConfigError([Problem(self.file, line, "", message, hint)])
 
 
-def path_text(place: Place) -> str:
+def path_text(path: KeyPath) -> str:
     """Return a path as text: groups[0].rules[2].for."""
     text = ""
-    for step in place:
+    for step in path:
         text += f"[{step}]" if isinstance(step, int) else (f".{step}" if text else step)
     return text
 
@@ -175,71 +175,71 @@ class _Builder:
         self._document = document
         self._count = 0
 
-    def build(self, node: yaml.Node, place: Place, depth: int) -> Any:
+    def build(self, node: yaml.Node, path: KeyPath, depth: int) -> Any:
         self._count += 1
         line = node.start_mark.line + 1
-        self._document.lines.setdefault(place, line)
+        self._document.lines.setdefault(path, line)
         if self._count > MOST_NODES:
             raise self._document.refused(line, f"has more than {MOST_NODES} values once its aliases are followed")
         if depth > MOST_DEPTH:
             raise self._document.refused(line, "is nested too deeply", f"at most {MOST_DEPTH} levels")
         if node.tag not in {"", _TEXT_TAG}:
-            self._document.add_at(line, place, f"tag {_short(node.tag)} is not allowed", "remove it")
+            self._document.add_at(line, path, f"tag {_short(node.tag)} is not allowed", "remove it")
             return _WRONG
         if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, place, depth)
+            return self._mapping(node, path, depth)
         if isinstance(node, yaml.SequenceNode):
-            items = [self.build(item, (*place, number), depth + 1) for number, item in enumerate(node.value)]
+            items = [self.build(item, (*path, number), depth + 1) for number, item in enumerate(node.value)]
             return _WRONG if any(item is _WRONG for item in items) else items
-        return self._scalar(node, line, place)
+        return self._scalar(node, line, path)
 
-    def _mapping(self, node: yaml.MappingNode, place: Place, depth: int) -> dict[str, Any]:
+    def _mapping(self, node: yaml.MappingNode, path: KeyPath, depth: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
-            key = self._key(key_node, line, place)
+            key = self._key(key_node, line, path)
             if key is None:
                 continue
-            if key in found or (*place, key) in self._document.lines:
-                first = self._document.lines[*place, key]
-                self._document.add_at(line, (*place, key), f"key {key!r} is there twice", f"first on line {first}")
+            if key in found or (*path, key) in self._document.lines:
+                first = self._document.lines[*path, key]
+                self._document.add_at(line, (*path, key), f"key {key!r} is there twice", f"first on line {first}")
                 continue
-            self._document.lines[*place, key] = line
-            value = self.build(value_node, (*place, key), depth + 1)
+            self._document.lines[*path, key] = line
+            value = self.build(value_node, (*path, key), depth + 1)
             if value is None and self._document.lenient:
-                self._document.empty[*place, key] = self._document.lines.pop((*place, key))
+                self._document.empty[*path, key] = self._document.lines.pop((*path, key))
             elif value is None:
-                self._document.add_at(line, (*place, key), "has no value", "write one, or remove the key")
+                self._document.add_at(line, (*path, key), "has no value", "write one, or remove the key")
             elif value is not _WRONG:
                 found[key] = value
         return found
 
-    def _key(self, node: yaml.Node, line: int, place: Place) -> str | None:
+    def _key(self, node: yaml.Node, line: int, path: KeyPath) -> str | None:
         """Return the key as text; None: it was wrong."""
         if not isinstance(node, yaml.ScalarNode):
-            self._document.add_at(line, place, "a key must be a plain word")
+            self._document.add_at(line, path, "a key must be a plain word")
             return None
         if node.value == "<<" and not node.style:
             hint = "write the keys out; an alias for a whole value is fine"
-            self._document.add_at(line, place, "merge keys (<<) are not part of YAML 1.2", hint)
+            self._document.add_at(line, path, "merge keys (<<) are not part of YAML 1.2", hint)
             return None
-        return self._text(node.value, line, place)
+        return self._text(node.value, line, path)
 
-    def _scalar(self, node: yaml.Node, line: int, place: Place) -> Any:
-        text = self._text(node.value, line, place)
+    def _scalar(self, node: yaml.Node, line: int, path: KeyPath) -> Any:
+        text = self._text(node.value, line, path)
         if text is None:
             return _WRONG
         if node.tag == _TEXT_TAG or getattr(node, "style", None):
             return text
         value = plain(text)
         if isinstance(value, float) and not math.isfinite(value):
-            self._document.add_at(line, place, f"{text} is not a finite number")
+            self._document.add_at(line, path, f"{text} is not a finite number")
             return _WRONG
         if value is not None and not isinstance(value, str):
-            self._document.texts[place] = text
+            self._document.texts[path] = text
         return value
 
-    def _text(self, text: str, line: int, place: Place) -> str | None:
+    def _text(self, text: str, line: int, path: KeyPath) -> str | None:
         """Text that stores, labels and headers can hold; None: it is not."""
         try:
             # JSON writes characters beyond U+FFFF as two escapes, which belong together.
@@ -248,7 +248,7 @@ class _Builder:
             whole = "\0"
         if "\0" not in whole:
             return whole
-        self._document.add_at(line, place, "text holds a NUL or half a surrogate pair", "remove it")
+        self._document.add_at(line, path, "text holds a NUL or half a surrogate pair", "remove it")
         return None
 
 

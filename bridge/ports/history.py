@@ -41,7 +41,7 @@ class HistoryChunk(Protocol):
 class ChunkedHistorySource(Protocol):
     """Source that can also return its history in chunks."""
 
-    def pieces(
+    def chunks(
         self, queries: Sequence[SignalQuery], slots: Sequence[Timestamp], offset: Duration
     ) -> Sequence[Iterator[HistoryChunk]]:
         """Return one iterator of chunks per query; the iterators are consumed in parallel.
@@ -70,12 +70,12 @@ class SingleSlotChunk:
         """Return None: the one slot is read with `batch`."""
 
 
-def pieces(
+def history_chunks(
     source: MetricSource, queries: Sequence[SignalQuery], slots: Sequence[Timestamp], offset: Duration
 ) -> Sequence[Iterator[HistoryChunk]]:
     """Return one iterator of chunks per query, for any source."""
     if isinstance(source, ChunkedHistorySource):
-        return source.pieces(queries, slots, offset)
+        return source.chunks(queries, slots, offset)
     return [(SingleSlotChunk(batch) for batch in source.history(query, slots, offset)) for query in queries]
 
 

@@ -40,7 +40,6 @@ class TickReport:
     errors: rule -> message.
     queued: number of queued deliveries, of requests and ends of episodes.
     verdicts: (rule, recovery verdict) -> number of retrainings.
-    told: True if something changed that is sent only with the next re-post of alerts.
     answers: rule -> quality of its responses (engine/evaluation/answers.py).
     """
 
@@ -55,7 +54,6 @@ class TickReport:
     errors: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     queued: int = 0
     verdicts: Mapping[tuple[str, str], int] = field(default_factory=lambda: MappingProxyType({}))
-    told: bool = False
     answers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 

@@ -77,7 +77,7 @@ def _positive(value: int) -> int:
     return value
 
 
-Span = Annotated[
+DurationField = Annotated[
     int,
     BeforeValidator(_duration),
     AfterValidator(_positive),
@@ -117,7 +117,7 @@ class RateLimitConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     requests: int = Field(gt=0)
-    per: Span = SECOND
+    per: DurationField = SECOND
 
 
 class SinkConfig(BaseModel):
@@ -130,7 +130,7 @@ class HttpSinkConfig(SinkConfig):
     """Settings of every entry with a URL. timeout: total time of one attempt, ms."""
 
     url: HttpUrl
-    timeout: Span = 10 * SECOND
+    timeout: DurationField = 10 * SECOND
     rate_limit: RateLimitConfig | None = None
     http_config: SinkHttpConfig = SinkHttpConfig()
 

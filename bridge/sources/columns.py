@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.domain.batch import ERRORS, HISTOGRAMS, REFERENCE, REFERENCE_SUM, TOTAL, EventBatch, Slots
+from bridge.domain.batch import ERRORS, HISTOGRAMS, REFERENCE, REFERENCE_SUM, TOTAL, EventBatch, Rows
 from bridge.domain.errors import SourceError
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import SignalQuery
@@ -28,7 +28,7 @@ class Column:
     series: the k label sets. elements, skipped, notes, partial: as in decode.Samples.
     """
 
-    index: Slots
+    index: Rows
     values: Floats
     series: Sequence[bytes]
     bounds: Floats | None = None
@@ -45,7 +45,7 @@ class Buckets:
     rows: int32, the model's row. ids: number of the label set, `le` included.
     """
 
-    rows: Slots
+    rows: Rows
     bounds: Floats | None
     series: Sequence[bytes]
     values: Floats
@@ -103,7 +103,7 @@ def refuse_flood(name: str, elements: int, limit: int) -> None:
         )
 
 
-def refuse_wide(name: str, rows: Slots, bounds: Floats) -> None:
+def refuse_wide(name: str, rows: Rows, bounds: Floats) -> None:
     """Raise SourceError `limit` when models x distinct bounds exceed MOST_CELLS."""
     models, different = 1 + int((rows[1:] != rows[:-1]).sum()), len(np.unique(bounds))
     if models * different > MOST_CELLS:
@@ -115,7 +115,7 @@ def refuse_wide(name: str, rows: Slots, bounds: Floats) -> None:
         )
 
 
-def bucket_matrix(rows: Slots, bounds: Floats, counts: Floats) -> tuple[NDArray[np.intp], Floats, Floats]:
+def bucket_matrix(rows: Rows, bounds: Floats, counts: Floats) -> tuple[NDArray[np.intp], Floats, Floats]:
     """Return the position of each model's first sample, the sorted union of bounds (b,), and the counts (k, b).
 
     rows, bounds, counts: (n,), ordered by row, then bound; counts at the same bound add up. Counts are made monotonic
@@ -177,7 +177,7 @@ def batch(query: SignalQuery, slot: Timestamp, table: ModelTable, columns: Mappi
     )
 
 
-def _union(columns: Sequence[Column]) -> tuple[Slots, Sequence[bytes]]:
+def _union(columns: Sequence[Column]) -> tuple[Rows, Sequence[bytes]]:
     first = columns[0]
     if all(np.array_equal(column.index, first.index) for column in columns[1:]):
         return first.index, first.series
@@ -189,7 +189,7 @@ def _union(columns: Sequence[Column]) -> tuple[Slots, Sequence[bytes]]:
     return np.array(rows, np.int32), [shown[row] for row in rows]
 
 
-def _spread(column: Column, index: Slots, bounds: Floats | None) -> Floats:
+def _spread(column: Column, index: Rows, bounds: Floats | None) -> Floats:
     """Return the column's values aligned to the rows `index` and to `bounds`, NaN where it has none."""
     if np.array_equal(column.index, index) and (
         column.bounds is None or bounds is None or np.array_equal(column.bounds, bounds)

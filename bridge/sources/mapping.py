@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.domain.batch import Slots
+from bridge.domain.batch import Rows
 from bridge.domain.limits import LONGEST_PART
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import ModelLabels
@@ -38,7 +38,7 @@ class Layout:
     """
 
     positions: NDArray[np.intp]
-    rows: Slots
+    rows: Rows
     bounds: Floats | None
     series: list[bytes]
     damaged: NDArray[np.intp]

@@ -54,7 +54,7 @@ class PrometheusSource:
         """
         return history.walk(self._reader, query, slots, offset, self._most_samples)
 
-    def pieces(
+    def chunks(
         self, queries: Sequence[SignalQuery], slots: Sequence[Timestamp], offset: Duration
     ) -> list[Iterator[HistoryChunk]]:
         """Return one iterator of chunks per query, like `history`, for several queries that are read in step."""

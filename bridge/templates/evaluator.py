@@ -79,8 +79,8 @@ class _Execution:
         before = self._tree.text[: self._node.position]
         line_start = before.rfind("\n") + 1
         column = len(before[line_start:].encode())
-        place = f"{self._tree.name}:{before.count(chr(10)) + 1}:{column}"
-        return TemplateError(f'template: {place}: executing "{self._name}" at <{self._node}>: {message}')
+        position = f"{self._tree.name}:{before.count(chr(10)) + 1}:{column}"
+        return TemplateError(f'template: {position}: executing "{self._name}" at <{self._node}>: {message}')
 
     def _at(self, node: Node) -> None:
         self._node = node
@@ -167,11 +167,11 @@ class _Execution:
     def _set_loop_variables(self, pipe: Pipe, key: Any, item: Any) -> None:
         names = pipe.declarations
         values = (item,) if len(names) == 1 else (key, item)
-        for place, (variable, value) in enumerate(zip(names, values, strict=False)):
+        for index, (variable, value) in enumerate(zip(names, values, strict=False)):
             if pipe.assigns:
                 self._set(variable.names[0], value)
             else:
-                at = len(self._variables) - len(names) + place
+                at = len(self._variables) - len(names) + index
                 self._variables[at] = (variable.names[0], value)
 
     def _invoke(self, dot: Any, node: Invocation) -> None:

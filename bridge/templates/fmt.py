@@ -24,8 +24,8 @@ _DIGITS = re.compile(r"\d+")
 def sprint(values: Sequence[Any]) -> str:
     """Return the values as text, with a space between two of which none is a string."""
     parts: list[str] = []
-    for place, value in enumerate(values):
-        if place and not isinstance(value, str) and not isinstance(values[place - 1], str):
+    for index, value in enumerate(values):
+        if index and not isinstance(value, str) and not isinstance(values[index - 1], str):
             parts.append(" ")
         parts.append(show(value))
     return "".join(parts)

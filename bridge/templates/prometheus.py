@@ -311,7 +311,7 @@ STATIC: Mapping[str, Function] = {
     "value": Function(_of_sample(lambda sample: sample.Value), (SAMPLE,)),
     "strvalue": Function(_of_sample(lambda sample: sample.Labels.get("__value__", "")), (SAMPLE,)),
     "sortByLabel": Function(_sorted, (STRING, VECTOR)),
-    "args": Function(lambda *values: Arguments({f"arg{place}": one for place, one in enumerate(values)}), (), ANY),
+    "args": Function(lambda *values: Arguments({f"arg{index}": one for index, one in enumerate(values)}), (), ANY),
     "humanize": Function(humanize, (ANY,)),
     "humanize1024": Function(humanize1024, (ANY,)),
     "humanizeDuration": Function(humanize_duration, (ANY,)),

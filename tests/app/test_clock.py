@@ -50,7 +50,7 @@ def test_a_clock_that_is_set_back_is_waited_for_at_half_pace(caplog: pytest.LogC
     assert "the wall clock was set back; evaluation continues" in caplog.text
     assert caplog.records[0].by == "1m"  # type: ignore[attr-defined]
     shown = [hands.passes(2) for _ in range(59)]
-    assert shown == pytest.approx([12 + place for place in range(59)])
+    assert shown == pytest.approx([12 + index for index in range(59)])
     assert hands.clock.lead() == 0
     assert hands.passes(2) == pytest.approx(72)
     assert hands.told == [-60_000], "told once"

@@ -41,19 +41,19 @@ def routes(tmp_path: Path):
 
 def test_every_entry_is_a_destination_counted_per_integration(routes: Routes) -> None:
     """Each address of a cluster has its own queue."""
-    way = routes.way({"severity": "page"})
+    way = routes.recipients({"severity": "page"})
     assert way.receivers == ("on call",)
     assert way.destinations == ("on call/alertmanager/0", "on call/alertmanager/1", "on call/webhook/0")
 
 
 def test_what_no_route_takes_goes_to_the_root(routes: Routes) -> None:
     """As in Alertmanager."""
-    assert routes.way({"severity": "info"}).destinations == ("coordinator/coordinator/0",)
+    assert routes.recipients({"severity": "info"}).destinations == ("coordinator/coordinator/0",)
 
 
 def test_continue_adds_the_next_sibling(routes: Routes) -> None:
     """Both receivers get the request."""
-    assert routes.way({"severity": "page", "team": "search"}).receivers == ("on call", "hooks")
+    assert routes.recipients({"severity": "page", "team": "search"}).receivers == ("on call", "hooks")
 
 
 def test_a_coordinator_tells_what_became_of_a_request_and_nobody_else(routes: Routes) -> None:

@@ -6,7 +6,7 @@ import pytest
 import tzlocal
 
 from bridge.config.time_intervals import read_time_intervals
-from bridge.domain.time_interval import Span, TimeInterval
+from bridge.domain.time_interval import TimeInterval, TimePeriod
 from bridge.files.yaml import Document, parse
 from tests.support.interval_files import BAD, GOOD, NEVER, named
 
@@ -79,7 +79,7 @@ def test_the_mistakes_of_all_intervals_are_told_at_once() -> None:
     ]
     assert found == {
         "night": TimeInterval("night", ()),
-        "good": TimeInterval("good", (Span(months=((5, 5),)), Span())),
+        "good": TimeInterval("good", (TimePeriod(months=((5, 5),)), TimePeriod())),
         "empty": TimeInterval("empty", ()),
     }
 
@@ -87,13 +87,13 @@ def test_the_mistakes_of_all_intervals_are_told_at_once() -> None:
 def test_of_two_intervals_of_a_name_the_first_stays() -> None:
     """The file is wrong either way."""
     found, _ = read("[{name: n, time_intervals: [{}]}, {name: n, time_intervals: [{months: [5]}]}]")
-    assert found == {"n": TimeInterval("n", (Span(),))}
+    assert found == {"n": TimeInterval("n", (TimePeriod(),))}
 
 
 def test_local_is_the_zone_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """By its name, as Alertmanager's `Local` is the zone of the machine it runs on."""
     monkeypatch.setattr(tzlocal, "get_localzone_name", lambda: "Asia/Tokyo")
-    assert read(named("location: Local")) == ({"n": TimeInterval("n", (Span(location="Asia/Tokyo"),))}, [])
+    assert read(named("location: Local")) == ({"n": TimeInterval("n", (TimePeriod(location="Asia/Tokyo"),))}, [])
 
 
 def test_a_machine_without_a_usable_zone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

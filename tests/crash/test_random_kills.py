@@ -123,11 +123,11 @@ def check_receiver(receiver: KeyedReceiver, sent: set[str]) -> None:
     assert set(receiver.taken) == sent | {f"{request_id}-resolved" for request_id in sent}
     assert set(receiver.keys()) == set(receiver.taken)
     first: dict[str, int] = {}
-    for place, post in enumerate(receiver.posts):
+    for index, post in enumerate(receiver.posts):
         if post.said in (TAKE, TAKE_AND_HANG_UP):
-            first.setdefault(post.key, place)
-    begun = {key: place for key, place in first.items() if not key.endswith("-resolved")}
-    assert all(place < first[f"{key}-resolved"] for key, place in begun.items())
+            first.setdefault(post.key, index)
+    begun = {key: index for key, index in first.items() if not key.endswith("-resolved")}
+    assert all(index < first[f"{key}-resolved"] for key, index in begun.items())
 
 
 def prepared(source: Prometheus, rng: random.Random, kills: int, startup: float, *, in_turns: bool = True) -> Flow:

@@ -133,9 +133,9 @@ def test_a_document_knows_what_was_told_of_a_place() -> None:
     """So that one mistake is not told twice in other words."""
     document = parsed("a: {b: [1]}\nab: 2\n")
     document.add(("a", "b", 0), "wrong")
-    assert document.told(("a",))
-    assert document.told(("a", "b"))
-    assert document.told(("a", "b", 0))
-    assert not document.told(("ab",))
+    assert document.reported(("a",))
+    assert document.reported(("a", "b"))
+    assert document.reported(("a", "b", 0))
+    assert not document.reported(("ab",))
     document.add(("a", "b", 0), "wrong")
     assert len(document.problems) == 1

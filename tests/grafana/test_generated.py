@@ -36,8 +36,8 @@ def lost(ours: Any, theirs: Any, path: str = "") -> Iterator[str]:
             else:
                 yield f"{path}.{key}"
     elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
-        for place, (one, other) in enumerate(zip(ours, theirs, strict=True)):
-            yield from lost(one, other, f"{path}[{place}]")
+        for index, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+            yield from lost(one, other, f"{path}[{index}]")
     elif ours != theirs:
         yield path
 

@@ -45,14 +45,14 @@ def asked(
 ) -> list[str]:  # fmt: skip
     """What is said of rules on these expressions, without the file's name."""
     rules: list[dict[str, object]] = [
-        {"retrain": f"R{place}", "signal": f"s{place}", "strategy": {"threshold": {"max": 0.6}}}
-        for place in range(len(signals))
+        {"retrain": f"R{index}", "signal": f"s{index}", "strategy": {"threshold": {"max": 0.6}}}
+        for index in range(len(signals))
     ]
     rules += [{"retrain": "Plain", "expr": expr}] if expr else []
     group = group or {
         "name": "g",
         "query_offset": "0s",
-        "signals": {f"s{place}": {"event": "custom", "expr": text} for place, text in enumerate(signals)},
+        "signals": {f"s{index}": {"event": "custom", "expr": text} for index, text in enumerate(signals)},
         "rules": rules,
     }
     (folder / "rules.yml").write_text(json.dumps({"groups": [group]}))
@@ -143,7 +143,7 @@ def doubted(
 def measured() -> Iterator[Prometheus]:
     """A day of drift between 0.2 and 0.4, a sample every ten minutes, and a model that nobody looks at."""
     times = range(NOW - 86_400_000, NOW, 600_000)
-    points = [(at, 0.2 + 0.2 * (place % 2)) for place, at in enumerate(times)]
+    points = [(at, 0.2 + 0.2 * (index % 2)) for index, at in enumerate(times)]
     with prometheus(flags=["--web.enable-remote-write-receiver"]) as running:
         for start in range(0, len(points), 3):  # no sample is an hour older than the newest
             buckets = [(labels("model_seconds_bucket", "7", le=le), points[start : start + 3]) for le in ("1", "+Inf")]

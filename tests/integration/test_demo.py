@@ -60,7 +60,7 @@ def test_one_request_reaches_the_coordinator_and_alertmanager_under_one_id(demo:
     assert demo.process is not None
     assert demo.process.wait(300) == 0, demo.log
     for told in (
-        " above 0.6, has to last for 10s",
+        " above 0.6, must last for 10s",
         "503, Retry-After: 2",
         "to team/coordinator/0, attempt 2 (HTTP 202)",
         "to team/alertmanager/0, attempt 1 (HTTP 200)",

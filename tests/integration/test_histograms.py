@@ -123,8 +123,8 @@ def test_native_histograms_are_compared_as_classic_ones(tmp_path: Path) -> None:
     at = range(1_700_000_000_000, 1_700_000_000_000 + 40 * INTERVAL, INTERVAL)
     labels = {"__name__": "n_seconds", "project": "shop", "pipeline": "ranking", "version": "1"}
     seen, native = np.zeros(4, int), []
-    for place, instant in enumerate(at):
-        seen = seen + ([10, 20, 0, 30] if place < 20 else [30, 20, 0, 10])
+    for index, instant in enumerate(at):
+        seen = seen + ([10, 20, 0, 30] if index < 20 else [30, 20, 0, 10])
         native.append((labels, instant, seen.tolist()))
     exprs = {
         "buckets": f"sum by ({BY}) (increase(n_seconds[5m]))",

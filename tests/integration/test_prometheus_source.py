@@ -38,8 +38,8 @@ def drifting(rng: random.Random) -> list[Series]:
     for version in range(12):
         first, last = sorted(rng.sample(range(SLOTS), 2)) if version % 2 else (0, SLOTS)
         samples = []
-        for place in range(first, last):
-            at = START - OFFSET + place * STEP + rng.choice([-4_321, -1, 0, 1])
+        for index in range(first, last):
+            at = START - OFFSET + index * STEP + rng.choice([-4_321, -1, 0, 1])
             value = rng.choice([rng.random(), rng.random() * 1e12, float("nan"), float("inf"), float("-inf"), 0.0])
             if rng.random() < 0.08:
                 value = STALE
@@ -47,13 +47,13 @@ def drifting(rng: random.Random) -> list[Series]:
                 samples.append((at, value))
         series.append((labels("drift", version), samples))
     lost = {"__name__": "drift", "project": "shop", "version": "v0"}
-    return [*series, (lost, [(START - OFFSET + place * STEP, 1.0) for place in range(0, SLOTS, 40)])]
+    return [*series, (lost, [(START - OFFSET + index * STEP, 1.0) for index in range(0, SLOTS, 40)])]
 
 
 def counting(rng: random.Random) -> list[Series]:
     """Counters of requests and, for some models and from some time on, of errors; buckets of two layouts."""
     series: list[Series] = []
-    times = [START - OFFSET + place * STEP for place in range(SLOTS)]
+    times = [START - OFFSET + index * STEP for index in range(SLOTS)]
     for version in range(4):
         series.append((labels("requests_total", version), [(at, 10.0 * i) for i, at in enumerate(times)]))
         if version % 2:
@@ -74,7 +74,7 @@ def server() -> Iterator[Prometheus]:
     with prometheus(flags=flags) as running:
         remote_write(running.url, drifting(rng))
         remote_write(running.url, counting(rng))
-        native = [(labels("drift", 99), START - OFFSET + place * STEP) for place in range(10, SLOTS, 30)]
+        native = [(labels("drift", 99), START - OFFSET + index * STEP) for index in range(10, SLOTS, 30)]
         remote_write(running.url, [], native)
         yield running
 
@@ -109,7 +109,7 @@ QUERIES = {
 @pytest.mark.parametrize("name", sorted(QUERIES))
 def test_a_past_slot_reads_exactly_as_it_did_when_it_was_present(source: PrometheusSource, name: str) -> None:
     """history() equals instant() slot by slot: NaN, Inf, stale markers, series that come and go, histograms."""
-    query, slots = QUERIES[name], [START + place * STEP for place in range(SLOTS)]
+    query, slots = QUERIES[name], [START + index * STEP for index in range(SLOTS)]
     past = [plain(batch) for batch in source.history(query, slots, OFFSET)]
     present = [plain(source.instant(query, slot, slot - OFFSET)) for slot in slots]
     assert past == present
@@ -120,11 +120,11 @@ def test_signals_that_are_walked_side_by_side_read_so_too(source: PrometheusSour
     """As a backtest reads them; expressions that differ in a limit at their end are asked once, unless it would lie."""
     exprs = ("drift @ end() > 0.5", "drift @ end() > 0.8", "drift > 0.5", "drift > 0.8")
     queries = [SignalQuery(f"q{n}", EventKind.DRIFT, {"value": expr}) for n, expr in enumerate(exprs)]
-    slots = [START + place * STEP for place in range(SLOTS)]
+    slots = [START + index * STEP for index in range(SLOTS)]
     past: list[list[dict[str, object]]] = [[] for _ in queries]
-    for step in zip_longest(*source.pieces(queries, slots, OFFSET)):
+    for step in zip_longest(*source.chunks(queries, slots, OFFSET)):
         for seen, piece in zip(past, step, strict=True):
-            seen.extend(plain(piece.batch(place)) for place in range(len(piece.slots) if piece else 0))
+            seen.extend(plain(piece.batch(index)) for index in range(len(piece.slots) if piece else 0))
     for query, seen in zip(queries, past, strict=True):
         assert seen == [plain(source.instant(query, slot, slot - OFFSET)) for slot in slots]
 

@@ -100,7 +100,7 @@ def test_what_is_not_as_expected_is_told_with_its_line(tmp_path: Path) -> None:
     assert code == 1
     lines = said.splitlines()
     number = 1 + next(
-        place for place, line in enumerate((tmp_path / "test.yml").read_text().splitlines()) if '"7m"' in line
+        index for index, line in enumerate((tmp_path / "test.yml").read_text().splitlines()) if '"7m"' in line
     )
     assert lines[0] == "test.yml: wrong: FAILED"
     assert lines[1] == f"  test.yml:{number - 1}: alerts of Drifted at 7m:"
@@ -218,7 +218,7 @@ def test_the_age_of_a_model_is_told_by_the_clock_of_the_test(tmp_path: Path) -> 
     (tmp_path / "old.yml").write_text(json.dumps(rules))
     series = SERIES["series"].replace("model_drift", "trained")
     expected = [{"eval_time": "1h", "exp_requests": [{"triggered_at": "28m"}]},
-                {"eval_time": "21m", "exp_decisions": [{"outcome": "none", "reason": "has to last"}]}]  # fmt: skip
+                {"eval_time": "21m", "exp_decisions": [{"outcome": "none", "reason": "must last"}]}]  # fmt: skip
     tests = [
         {"input_series": [{"series": series, "values": "0x60"}], "retrain_rule_test": expected},
         {"start_timestamp": "2024-02-29T00:00:13Z", "retrain_rule_test": expected,

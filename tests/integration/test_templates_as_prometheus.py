@@ -72,9 +72,9 @@ def test_every_template_expands_as_in_prometheus() -> None:
         }
     wrong = {
         (template, number): (theirs, mine)
-        for place, template in enumerate(templates)
+        for index, template in enumerate(templates)
         for number in range(len(VALUES))
-        if (theirs := expanded[f"T{place}", number]) != (mine := ours(template, f"T{place}", number, now))
+        if (theirs := expanded[f"T{index}", number]) != (mine := ours(template, f"T{index}", number, now))
     }
     assert wrong == {}
 

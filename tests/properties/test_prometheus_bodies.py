@@ -52,7 +52,7 @@ def element(rng: random.Random, kind: str) -> dict[str, Any]:
     if kind == "vector":
         return {"metric": metric, "value": [1794182400.5, number]}
     times = sorted(rng.sample(range(4), rng.randint(1, 4)))
-    return {"metric": metric, "values": [[1794182400 + 60 * place, number] for place in times]}
+    return {"metric": metric, "values": [[1794182400 + 60 * index, number] for index in times]}
 
 
 def answer(rng: random.Random) -> tuple[str, Any]:
@@ -118,16 +118,16 @@ def damaged_tree(rng: random.Random, tree: Any) -> bytes:
 def damaged_bytes(rng: random.Random, body: bytes) -> bytes:
     """The body cut, or with some bytes changed, dropped or put in: mostly no JSON any more."""
     data = bytearray(body)
-    place = rng.randrange(len(data))
+    index = rng.randrange(len(data))
     match rng.randrange(4):
         case 0:
-            del data[place:]
+            del data[index:]
         case 1:
-            data[place] = rng.randrange(256)
+            data[index] = rng.randrange(256)
         case 2:
-            del data[place : place + rng.randint(1, 9)]
+            del data[index : index + rng.randint(1, 9)]
         case _:
-            data[place:place] = rng.choice([b"\xff", b'"', b"{", b"]", b"\\", b"[" * 3000, b"\0", b"1e999"])
+            data[index:index] = rng.choice([b"\xff", b'"', b"{", b"]", b"\\", b"[" * 3000, b"\0", b"1e999"])
     return bytes(data)
 
 

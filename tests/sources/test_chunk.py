@@ -63,7 +63,7 @@ def test_queries_that_differ_only_in_a_limit_are_sent_once(
     """One query with the weakest limit; each gets the result of its own query."""
     fake = FakePrometheus(limited).serve(mocked)
     queries = [expr("a", "x > 0.7"), expr("b", "x > 0.2"), expr("c", "x > 0.95")]
-    together = [batches(walk) for walk in _in_turn(source.pieces(queries, SLOTS, 0))]
+    together = [batches(walk) for walk in _in_turn(source.chunks(queries, SLOTS, 0))]
     assert {params["query"] for _, params in fake.asked} == {"x > 0.2"}
     apart = [[plain(batch) for batch in source.history(query, SLOTS, 0)] for query in queries]
     assert together == apart
@@ -82,7 +82,7 @@ def test_queries_of_different_models_or_columns_are_sent_separately(
     """Queries that differ in more than a limit are sent separately."""
     fake = FakePrometheus(lambda text, at: []).serve(mocked)
     other = SignalQuery("two", EventKind.CUSTOM, {"value": "x > 1", "n": "rows"})
-    for walk in source.pieces([expr("a", "x > 1"), expr("b", "y > 1"), expr("c", "x < 1"), other], SLOTS[:3], 0):
+    for walk in source.chunks([expr("a", "x > 1"), expr("b", "y > 1"), expr("c", "x < 1"), other], SLOTS[:3], 0):
         assert len(batches(walk)) == 3
     assert sorted(params["query"] for _, params in fake.asked) == ["rows", "x < 1", "x > 1", "x > 1", "y > 1"]
 
@@ -92,7 +92,7 @@ def test_all_samples_of_a_piece_are_those_of_its_batches(
 ) -> None:
     """In the same order, slot by slot."""
     FakePrometheus(limited).serve(mocked)
-    (walk,) = source.pieces([expr("a", "x")], SLOTS, 0)
+    (walk,) = source.chunks([expr("a", "x")], SLOTS, 0)
     seen = 0
     for chunk in walk:
         whole = chunk.whole()
@@ -125,7 +125,7 @@ def test_what_is_not_simple_has_to_be_looked_at_slot_by_slot(
 ) -> None:
     """Several columns, duplicate models, more series than the limit, a partial answer."""
     FakePrometheus(twins, envelope=envelope).serve(mocked)
-    (walk,) = source.pieces([query], SLOTS[:5], 0)
+    (walk,) = source.chunks([query], SLOTS[:5], 0)
     assert [chunk.whole() for chunk in walk] == [None]
 
 
@@ -136,7 +136,7 @@ def test_one_error_is_that_of_all_that_share_a_walk(source: PrometheusSource, mo
         status=400,
         body='{"status":"error","errorType":"bad_data","error":"wrong"}',
     )
-    for walk in source.pieces([expr("a", "x > 1"), expr("b", "x > 2")], SLOTS, 0):
+    for walk in source.chunks([expr("a", "x > 1"), expr("b", "x > 2")], SLOTS, 0):
         with pytest.raises(SourceError, match="wrong"):
             next(walk)
 
@@ -181,7 +181,7 @@ def test_values_of_a_piece_are_not_changed_by_a_stricter_limit(
 ) -> None:
     """Chunks of several limits share one table of numbers."""
     FakePrometheus(limited).serve(mocked)
-    loose, strict = source.pieces([expr("a", "x > 0.1"), expr("b", "x > 0.9")], SLOTS[:5], 0)
+    loose, strict = source.chunks([expr("a", "x > 0.1"), expr("b", "x > 0.9")], SLOTS[:5], 0)
     one, other = next(loose), next(strict)
     assert np.shares_memory(one.columns[0].samples.values, other.columns[0].samples.values)
     assert one.batch(0).elements > other.batch(0).elements
@@ -194,7 +194,7 @@ def test_all_samples_of_a_piece_without_gaps_are_those_of_its_batches(
     FakePrometheus(lambda text, at: [(model(version), str(at % 1_000_003 + version)) for version in range(7)]).serve(
         mocked
     )
-    (walk,) = source.pieces([expr("a", "x")], SLOTS[:50], 0)
+    (walk,) = source.chunks([expr("a", "x")], SLOTS[:50], 0)
     for chunk in walk:
         whole = chunk.whole()
         assert whole is not None

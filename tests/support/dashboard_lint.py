@@ -144,11 +144,11 @@ def _names(board: Json) -> list[str]:
 def _variables(board: Json) -> Iterator[str]:
     """Defined where they are used, before other variables use them, and used where they are defined."""
     used: set[str] = set()
-    for place, variable in enumerate(board["templating"]["list"]):
+    for index, variable in enumerate(board["templating"]["list"]):
         query = variable["query"]["query"] if isinstance(variable["query"], dict) else ""
         used |= {name for name, _ in named(query)}
         for name, _ in named(query):
-            if name not in _names(board)[:place]:
+            if name not in _names(board)[:index]:
                 yield f"variable {variable['name']} needs {name}, which is not before it"
     texts = [target["expr"] for _, target in targets(board)] + [item["expr"] for item in board["annotations"]["list"]]
     texts += [url for _, url in _urls(board)]

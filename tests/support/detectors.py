@@ -30,7 +30,7 @@ class Story:
         self.state = self.detector.new_state(models)
         self.event, self.step, self.slot, self.signal, self.unit_ms = event, step, START, signal, unit_ms
         self.table = ModelTable()
-        self.index = np.array([self.table.row(ModelKey("p", "q", str(place))) for place in range(models)], np.int32)
+        self.index = np.array([self.table.row(ModelKey("p", "q", str(index))) for index in range(models)], np.int32)
         self.batch: EventBatch | None = None
         self.verdicts: Detected | None = None
 
@@ -77,4 +77,4 @@ def run_lengths(
 def hits(one: Detector, stream: NDArray[np.float64]) -> list[int]:
     """Places in the stream at which the bare statistic hits."""
     memory = np.zeros(1, one.state_dtype)["own"].copy()
-    return [place for place, z in enumerate(stream) if one.detect(np.array([z]), memory).hit[0]]
+    return [index for index, z in enumerate(stream) if one.detect(np.array([z]), memory).hit[0]]

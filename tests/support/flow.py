@@ -15,7 +15,7 @@ from itertools import pairwise
 from tests.support.bridge import Json, Model, expected_id, steps
 
 SECOND = 1000
-Span = tuple[int, int]
+TimePeriod = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Episode:
         return expected_id(self.model, self.rule, self.starts, attempt)
 
 
-def episodes(model: Model, rule: str, breaches: Sequence[Span]) -> list[Episode]:
+def episodes(model: Model, rule: str, breaches: Sequence[TimePeriod]) -> list[Episode]:
     """Those of one model, whose breaches [from, to) are in order."""
     timing, found = RULES[rule], list[Episode]()
     for begins, over in breaches:
@@ -79,7 +79,7 @@ class Flow:
 
     begins: int
     ends: int
-    breaches: Mapping[str, Mapping[Model, Sequence[Span]]]
+    breaches: Mapping[str, Mapping[Model, Sequence[TimePeriod]]]
 
     def expected(self) -> list[Episode]:
         return [
@@ -100,7 +100,7 @@ def flow(rng: random.Random, begins: int, seconds: int, *, in_turns: bool = True
     in_turns: these two are never breached together, so that neither request waits for the other.
     """
     ends = begins + seconds * SECOND
-    breaches: dict[str, dict[Model, list[Span]]] = {}
+    breaches: dict[str, dict[Model, list[TimePeriod]]] = {}
     for rule in RULES:
         found = breaches[rule] = {}
         for number in range(3):
@@ -113,7 +113,7 @@ def flow(rng: random.Random, begins: int, seconds: int, *, in_turns: bool = True
     return Flow(begins, last + 3 * SECOND, breaches)
 
 
-def _spans(rng: random.Random, begins: int, ends: int) -> Iterator[list[Span]]:
+def _spans(rng: random.Random, begins: int, ends: int) -> Iterator[list[TimePeriod]]:
     """Breaches in order; two at once: once more within keep_firing_for, or just after it."""
     at = begins + rng.randint(0, 4) * SECOND
     while at < ends:

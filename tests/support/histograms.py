@@ -22,7 +22,7 @@ def batch(
 ) -> EventBatch:
     """Cumulative counts of models at bounds in seconds; further columns as they are."""
     table = ModelTable()
-    index = np.array([table.row(ModelKey("p", "q", str(place))) for place in range(len(buckets))], np.int32)
+    index = np.array([table.row(ModelKey("p", "q", str(index))) for index in range(len(buckets))], np.int32)
     both = {"buckets": np.array(buckets, float), "reference": np.array(reference, float)}
     beside = {name: np.array(column, float) for name, column in columns.items()}
     return EventBatch("latency", event, 0, table, index, both | beside, np.array(bounds, float), unit_ms=1000.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.domain.time_interval import Span
+from bridge.domain.time_interval import TimePeriod
 
 
 def named(span: str) -> str:
@@ -11,28 +11,28 @@ def named(span: str) -> str:
 
 
 # Text of one element -> what it means; Alertmanager takes all of them.
-GOOD: dict[str, Span] = {
-    "": Span(),
-    "times: [{start_time: '09:00', end_time: '17:00'}]": Span(times=((540, 1020),)),
-    "times: [{start_time: 09:00, end_time: 17:30}]": Span(times=((540, 1050),)),
-    "times: [{start_time: '00:00', end_time: '24:00'}]": Span(times=((0, 1440),)),
-    "times: [{start_time: '00:00', end_time: '01:00'}, {start_time: '23:59', end_time: '24:00'}]": Span(
+GOOD: dict[str, TimePeriod] = {
+    "": TimePeriod(),
+    "times: [{start_time: '09:00', end_time: '17:00'}]": TimePeriod(times=((540, 1020),)),
+    "times: [{start_time: 09:00, end_time: 17:30}]": TimePeriod(times=((540, 1050),)),
+    "times: [{start_time: '00:00', end_time: '24:00'}]": TimePeriod(times=((0, 1440),)),
+    "times: [{start_time: '00:00', end_time: '01:00'}, {start_time: '23:59', end_time: '24:00'}]": TimePeriod(
         times=((0, 60), (1439, 1440))
     ),
-    "weekdays: [monday]": Span(weekdays=((1, 1),)),
-    "weekdays: ['monday:friday', 'sunday']": Span(weekdays=((1, 5), (0, 0))),
-    "weekdays: [Sunday:SATURDAY]": Span(weekdays=((0, 6),)),
-    "days_of_month: ['1:5', '-3:-1']": Span(days_of_month=((1, 5), (-3, -1))),
-    "days_of_month: [5, -1, 1:3, '+7']": Span(days_of_month=((5, 5), (-1, -1), (1, 3), (7, 7))),
-    "days_of_month: ['27:-1', '31', '-31:-1']": Span(days_of_month=((27, -1), (31, 31), (-31, -1))),
-    "months: ['january:march', '5', 12]": Span(months=((1, 3), (5, 5), (12, 12))),
-    "months: ['1:March', may]": Span(months=((1, 3), (5, 5))),
-    "years: ['2024:2026', 2030]": Span(years=((2024, 2026), (2030, 2030))),
-    "location: Europe/Berlin": Span(location="Europe/Berlin"),
-    "location: UTC": Span(),
-    "location: ''": Span(),
+    "weekdays: [monday]": TimePeriod(weekdays=((1, 1),)),
+    "weekdays: ['monday:friday', 'sunday']": TimePeriod(weekdays=((1, 5), (0, 0))),
+    "weekdays: [Sunday:SATURDAY]": TimePeriod(weekdays=((0, 6),)),
+    "days_of_month: ['1:5', '-3:-1']": TimePeriod(days_of_month=((1, 5), (-3, -1))),
+    "days_of_month: [5, -1, 1:3, '+7']": TimePeriod(days_of_month=((5, 5), (-1, -1), (1, 3), (7, 7))),
+    "days_of_month: ['27:-1', '31', '-31:-1']": TimePeriod(days_of_month=((27, -1), (31, 31), (-31, -1))),
+    "months: ['january:march', '5', 12]": TimePeriod(months=((1, 3), (5, 5), (12, 12))),
+    "months: ['1:March', may]": TimePeriod(months=((1, 3), (5, 5))),
+    "years: ['2024:2026', 2030]": TimePeriod(years=((2024, 2026), (2030, 2030))),
+    "location: Europe/Berlin": TimePeriod(location="Europe/Berlin"),
+    "location: UTC": TimePeriod(),
+    "location: ''": TimePeriod(),
     "times: [{start_time: '09:00', end_time: '17:00'}], weekdays: ['monday:friday'], months: [3], years: [2026], "
-    "days_of_month: [1], location: America/New_York": Span(
+    "days_of_month: [1], location: America/New_York": TimePeriod(
         ((540, 1020),), ((1, 5),), ((1, 1),), ((3, 3),), ((2026, 2026),), "America/New_York"
     ),
 }

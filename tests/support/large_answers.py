@@ -37,7 +37,7 @@ def vector(size: int, labels: int = 40) -> bytes:
 
 def matrix(size: int, points: int = 600) -> bytes:
     """Many series of `points` samples: 60 s, 120 s ..."""
-    values = ",".join(f'[{60 * (place + 1)},"0.{place:03d}"]' for place in range(points))
+    values = ",".join(f'[{60 * (index + 1)},"0.{index:03d}"]' for index in range(points))
     one = '{"metric":{"project":"p","pipeline":"q","version":"%08d"},"values":[' + values + "]},"
     result = "".join([one % number for number in range(size // len(one % 0))])[:-1]
     return f'{{"status":"success","data":{{"resultType":"matrix","result":[{result}]}}}}'.encode()

@@ -38,6 +38,6 @@ def written(pack: str, now: int, extra: dict[str, str] | None = None) -> list[Se
     for text, notation in SERIES[pack]:
         numbers = [number for number in values(notation) if number is not None]
         begins = now - 60_000 * (len(numbers) - 1)
-        samples = [(begins + 60_000 * place, number) for place, number in enumerate(numbers)]
+        samples = [(begins + 60_000 * index, number) for index, number in enumerate(numbers)]
         found.append(({**labels(text), **(extra or {})}, samples))
     return found

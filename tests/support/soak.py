@@ -75,7 +75,7 @@ def soak(
     models = [ModelKey("shop", f"pipeline-{number}", "1") for number in range(MODELS)]
     made = told = slot = 0
     while made < requests:
-        values = {model: 0.9 if (place + slot) % PERIOD == 0 else 0.1 for place, model in enumerate(models)}
+        values = {model: 0.9 if (index + slot) % PERIOD == 0 else 0.1 for index, model in enumerate(models)}
         report = world.tick(values)
         world.script.clear()
         world.source.asked.clear()

@@ -81,7 +81,7 @@ class FixedRoutes:
     resolved: tuple[str, ...] = ()
     muted: Timestamp = 0
 
-    def way(self, labels: Mapping[str, str]) -> Recipients:
+    def recipients(self, labels: Mapping[str, str]) -> Recipients:
         return Recipients(("team",), self.destinations)
 
     def muted_until(self, labels: Mapping[str, str], at: Timestamp) -> Timestamp:
@@ -110,7 +110,7 @@ def rule(name: str = "Drifted", *, query: str = "drift", limit: float | None = 0
 
 def group(*rules: Rule, interval: Duration = 10 * SECOND, **more: object) -> Group:
     """A group "g" with slots at whole intervals; queries are named after what the rules use."""
-    ordered = tuple(replace(item, order=place) for place, item in enumerate(rules))
+    ordered = tuple(replace(item, order=index) for index, item in enumerate(rules))
     names = [name for item in ordered for name in item.queries]
     queries = {name: replace(DRIFT, name=name, exprs={"value": name}) for name in names}
     return Group("g", interval, queries, ordered, **{"fixed_phase": 0, **more})  # type: ignore[arg-type]

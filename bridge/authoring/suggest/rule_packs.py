@@ -11,7 +11,7 @@ from bridge.config.rule_file import Defaults, read_rule_file
 from bridge.domain.errors import ConfigError
 from bridge.domain.rule import Group, ModelLabels
 from bridge.domain.times import MINUTE, SECOND
-from bridge.files.yaml import Document, Place, parse
+from bridge.files.yaml import Document, KeyPath, parse
 
 FOLDER = Path(__file__).parent / "packs"  # the project's rules/packs
 INTERVAL, OFFSET = MINUTE, 30 * SECOND  # of an empty bridge.yml
@@ -99,7 +99,7 @@ def without(text: str, name: str, signals: Set[str]) -> str:
     lines: list[str | None] = list(text.splitlines())
     for number, group in enumerate(groups):
         out = {query for query in group.queries if f"{group.name}.{query}" in signals}
-        path: Place = ("groups", number)
+        path: KeyPath = ("groups", number)
         if out == set(group.queries):
             _remove(lines, document.line(path))
             continue

@@ -36,7 +36,7 @@ class RuleTestRun:
 
     def __init__(self, file: UnitTestFile, number: int, groups: tuple[Group, ...], url: str) -> None:
         self._file = file
-        self._place = ("tests", number)
+        self._path = ("tests", number)
         self._test = file.section.tests[number]
         self._url = url
         self._ahead = 0 if self._test.start_timestamp else AHEAD
@@ -74,11 +74,11 @@ class RuleTestRun:
 
     def _looks(self) -> Iterator[tuple[Duration, Look]]:
         """Yield each instant with expectations, and the function that compares them."""
-        for place, alert in enumerate(self._test.alert_rule_test):
-            line = self._file.line(*self._place, "alert_rule_test", place)
+        for index, alert in enumerate(self._test.alert_rule_test):
+            line = self._file.line(*self._path, "alert_rule_test", index)
             yield alert.eval_time, partial(self._alerts, alert, line)
-        for place, retrain in enumerate(self._test.retrain_rule_test):
-            line = self._file.line(*self._place, "retrain_rule_test", place)
+        for index, retrain in enumerate(self._test.retrain_rule_test):
+            line = self._file.line(*self._path, "retrain_rule_test", index)
             yield retrain.eval_time, partial(self._retrains, retrain, line)
 
     def _unevaluated(self, problems: Mapping[tuple[str, str], list[Timestamp]]) -> Iterator[Failure]:
@@ -86,7 +86,7 @@ class RuleTestRun:
         for (rule, problem), slots in problems.items():
             first, more = format_duration(slots[0] - self._begins), len(slots) - 1
             when = f"at {first}" + (f" and {more} more times" if more else "")
-            yield Failure(self._file.line(*self._place), f"{when} rule {rule} was not evaluated: {problem}")
+            yield Failure(self._file.line(*self._path), f"{when} rule {rule} was not evaluated: {problem}")
 
     # ------------------------------------------------------------ what is compared
 

@@ -34,9 +34,9 @@ def difference(
 def matched(what: str, wanted: Sequence[Section], got: Sequence[Mapping[str, object]], line: int) -> Iterator[Failure]:
     """Yield a failure unless every expectation pairs with one result that fits it, and none is left over."""
     given = [_given(item) for item in wanted]
-    taken = _pairs([[place for place, one in enumerate(got) if _fits(item, one)] for item in given])
-    missing = [item for place, item in enumerate(given) if place not in taken.values()]
-    left = [one for place, one in enumerate(got) if place not in taken]
+    taken = _pairs([[index for index, one in enumerate(got) if _fits(item, one)] for item in given])
+    missing = [item for index, item in enumerate(given) if index not in taken.values()]
+    left = [one for index, one in enumerate(got) if index not in taken]
     if missing or left:
         yield Failure(line, _told(what, _shown(missing), _shown(left)))
 
@@ -53,11 +53,11 @@ def _pairs(fitting: Sequence[Sequence[int]]) -> dict[int, int]:
     taken: dict[int, int] = {}
 
     def find(expectation: int, tried: set[int]) -> bool:
-        for place in fitting[expectation]:
-            if place not in tried:
-                tried.add(place)
-                if place not in taken or find(taken[place], tried):
-                    taken[place] = expectation
+        for index in fitting[expectation]:
+            if index not in tried:
+                tried.add(index)
+                if index not in taken or find(taken[index], tried):
+                    taken[index] = expectation
                     return True
         return False
 

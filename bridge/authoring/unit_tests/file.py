@@ -15,7 +15,7 @@ from bridge.domain.errors import ConfigError, Problem
 from bridge.domain.request import HoldReason, Outcome, RequestState
 from bridge.domain.times import MINUTE, Duration, parse_rfc3339
 from bridge.files.shape import LONGEST, DurationField, LongDurationField, Section, salvaged
-from bridge.files.yaml import Document, Place, read
+from bridge.files.yaml import Document, KeyPath, read
 
 
 def _instant(value: object) -> int:
@@ -164,8 +164,8 @@ class UnitTestFile:
     rule_files: tuple[Path, ...]
     document: Document
 
-    def line(self, *place: str | int) -> int:
-        return self.document.line(place)
+    def line(self, *path: str | int) -> int:
+        return self.document.line(path)
 
     def interval(self, test: TestSection) -> Duration:
         """Between two samples."""
@@ -214,7 +214,7 @@ def _check_texts(document: Document) -> None:
     for number, test in _entries(document.value, "tests"):
         seen: dict[frozenset[tuple[str, str]], int] = {}
         for at, series in _entries(test, "input_series"):
-            where: Place = ("tests", number, "input_series", at)
+            where: KeyPath = ("tests", number, "input_series", at)
             labels = _try(series_notation.labels, series.get("series"), document, (*where, "series"))
             _try(series_notation.values, series.get("values"), document, (*where, "values"))
             if labels is not None and (first := seen.setdefault(frozenset(labels.items()), at)) != at:
@@ -230,8 +230,8 @@ def _check_sense(section: FileSection, document: Document) -> None:
     for number, test in enumerate(section.tests):
         for at, retrain in enumerate(test.retrain_rule_test):
             if retrain.exp_requests is None and retrain.exp_decisions is None:
-                place = ("tests", number, "retrain_rule_test", at)
-                document.add(place, "expects nothing", "give exp_requests or exp_decisions")
+                path = ("tests", number, "retrain_rule_test", at)
+                document.add(path, "expects nothing", "give exp_requests or exp_decisions")
     if document.problems:
         raise ConfigError(document.problems)
 
@@ -239,16 +239,16 @@ def _check_sense(section: FileSection, document: Document) -> None:
 def _entries(holder: object, key: str) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the mappings in a list of a mapping, with their indexes."""
     found = holder.get(key) if isinstance(holder, dict) else None
-    for place, item in enumerate(found if isinstance(found, list) else ()):
+    for path, item in enumerate(found if isinstance(found, list) else ()):
         if isinstance(item, dict):
-            yield place, item
+            yield path, item
 
 
-def _try(read_: Any, value: Any, document: Document, place: Place) -> Any:
+def _try(read_: Any, value: Any, document: Document, path: KeyPath) -> Any:
     if not isinstance(value, str):
         return None  # told by its type, or a number
     try:
         return read_(value)
     except ValueError as error:
-        document.add(place, str(error))
+        document.add(path, str(error))
     return None

@@ -23,8 +23,8 @@ _MOST = 1 << 26  # bytes
 def failures(file: UnitTestFile, number: int, session: requests.Session, url: str) -> Iterator[Failure]:
     """Yield the unmet expectations of test `number`. Raises NetError."""
     test = file.section.tests[number]
-    for place, asked in enumerate(test.promql_expr_test):
-        line = file.line("tests", number, "promql_expr_test", place)
+    for index, asked in enumerate(test.promql_expr_test):
+        line = file.line("tests", number, "promql_expr_test", index)
         form = urlencode({"query": asked.expr, "time": f"{(test.start_timestamp + asked.eval_time) / 1000:.3f}"})
         answer = call(session, "GET", f"{url}/api/v1/query?{form}", deadline=30.0, max_bytes=_MOST)
         if answer.truncated:

@@ -66,15 +66,15 @@ def labels(text: str) -> dict[str, str]:
     if match is None or (not match[1] and match[2] is None):
         raise ValueError(wrong)
     found = {"__name__": match[1]} if match[1] else {}
-    rest, place = (match[2] or "").rstrip(), 0
-    while place < len(rest):
-        pair = _LABEL.match(rest, place)
+    rest, position = (match[2] or "").rstrip(), 0
+    while position < len(rest):
+        pair = _LABEL.match(rest, position)
         if pair is None:
             raise ValueError(wrong)
         if pair[1] in found:
             raise ValueError(f"{text!r} names the label {pair[1]} twice")
         found[pair[1]] = _unquoted(pair[2])
-        place = pair.end()
+        position = pair.end()
     return {name: value for name, value in found.items() if value}
 
 

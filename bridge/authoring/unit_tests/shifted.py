@@ -12,7 +12,7 @@ from bridge.domain.batch import UPDATED, EventBatch
 from bridge.domain.rule import SignalQuery
 from bridge.domain.times import Duration, Timestamp
 from bridge.ports import MetricSource, Sample
-from bridge.ports.history import HistoryChunk, close, pieces
+from bridge.ports.history import HistoryChunk, close, history_chunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ class ShiftedSource:
         """Return the batches of earlier slots. Raises SourceError."""
         yield from map(self._moved, self.source.history(query, _slots(slots, -self.by), offset))
 
-    def pieces(
+    def chunks(
         self, queries: Sequence[SignalQuery], slots: Sequence[Timestamp], offset: Duration
     ) -> Sequence[Iterator[HistoryChunk]]:
         """Return the batches of earlier slots. Raises SourceError."""
-        return [self._walk(walk) for walk in pieces(self.source, queries, _slots(slots, -self.by), offset)]
+        return [self._walk(walk) for walk in history_chunks(self.source, queries, _slots(slots, -self.by), offset)]
 
     def evaluate(self, expr: str, at: Timestamp) -> Sequence[Sample]:
         """Return the result of an instant query at an earlier instant. Raises SourceError."""
@@ -60,8 +60,8 @@ class _ShiftedPiece:
     slots: Sequence[Timestamp]
     owner: ShiftedSource
 
-    def batch(self, place: int) -> EventBatch:
-        return self.owner._moved(self.piece.batch(place))
+    def batch(self, index: int) -> EventBatch:
+        return self.owner._moved(self.piece.batch(index))
 
     def whole(self) -> tuple[EventBatch, NDArray[np.intp]] | None:
         found = self.piece.whole()

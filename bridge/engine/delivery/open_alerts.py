@@ -83,7 +83,7 @@ class OpenAlertIndex:
                 if run.notifies
                 for item in firing(run, group.group.interval)
             ]
-        return [item for item in alerts if destination in self._routing.way(item.labels).destinations]
+        return [item for item in alerts if destination in self._routing.recipients(item.labels).destinations]
 
     def generation(self) -> int:
         """Return a number that changes when alerts should be sent before the next resend is due."""
@@ -94,7 +94,7 @@ class OpenAlertIndex:
             run = runs.get(record.request.rule)
             if run is not None and run.rule.mode is not Mode.LIVE:
                 return False
-            return destination in self._routing.way(route_labels(record.request)).destinations
+            return destination in self._routing.recipients(route_labels(record.request)).destinations
         return bool(record.sent_at) and destination in record.destinations
 
 

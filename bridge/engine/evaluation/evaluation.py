@@ -40,7 +40,7 @@ class Evaluation:
         rule = self.run.rule
         suffix = ""
         if rule.for_:
-            suffix = f"{', has to last' if waiting else ''} for {format_duration(rule.for_)}"
+            suffix = f"{', must last' if waiting else ''} for {format_duration(rule.for_)}"
         return f"{rule.name}: {self.facts(row)}{suffix}"
 
     def facts(self, row: int) -> str:

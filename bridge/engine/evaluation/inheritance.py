@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.domain.batch import Slots
+from bridge.domain.batch import Rows
 from bridge.domain.model import ModelTable
 from bridge.strategies.base import RetrainStrategy, StateColumn
 
 
 def inherit(
-    strategy: RetrainStrategy, state: StateColumn, index: Slots, every: StateColumn, known: NDArray[np.bool_],
+    strategy: RetrainStrategy, state: StateColumn, index: Rows, every: StateColumn, known: NDArray[np.bool_],
     table: ModelTable,
 ) -> None:  # fmt: skip
     """Fill the state of new models from the latest earlier version of their pipeline that has state.

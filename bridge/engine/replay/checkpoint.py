@@ -43,7 +43,7 @@ class Checkpoint:
     rules: by rule name.
     storms: first and last instant of each group's storm.
     last_end: start of each pipeline's cooldown.
-    left: rows of departed models by group and signal.
+    departed: rows of departed models by group and signal.
     """
 
     models: Sequence[ModelKey]
@@ -51,7 +51,7 @@ class Checkpoint:
     rules: Mapping[str, RuleMemory]
     storms: Mapping[str, tuple[Timestamp, Timestamp]]
     last_end: Sequence[tuple[PipelineKey, Timestamp]]
-    left: Mapping[str, Mapping[str, set[int]]]
+    departed: Mapping[str, Mapping[str, set[int]]]
 
 
 def take(engine: Engine) -> Checkpoint:
@@ -86,7 +86,7 @@ def put(engine: Engine, checkpoint: Checkpoint) -> None:
             _restore(rule, checkpoint.rules[name], len(checkpoint.models))
         for name, group in state.groups.items():
             for signal, expected in group.expected_models.items():
-                expected.live.retired = set(checkpoint.left[name][signal])
+                expected.live.retired = set(checkpoint.departed[name][signal])
     engine.restore_memory(checkpoint.storms, checkpoint.last_end)
 
 

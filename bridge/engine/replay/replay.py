@@ -24,7 +24,7 @@ from bridge.engine.replay.checkpoint import Checkpoint
 from bridge.engine.requests.gates import Recipients
 from bridge.engine.steps import sameness
 from bridge.ports import MetricSource, Pause, Sample, Snapshot, TickChanges, TickReport
-from bridge.ports.history import HistoryChunk, close, pieces
+from bridge.ports.history import HistoryChunk, close, history_chunks
 
 MOST_SLOTS = 10_000  # slots of one walk through history, which bounds memory
 
@@ -40,7 +40,7 @@ class NoDestinations:
     route: Route | None = None
     external_labels: Mapping[str, str] = field(default_factory=dict)
 
-    def way(self, labels: Mapping[str, str]) -> Recipients:
+    def recipients(self, labels: Mapping[str, str]) -> Recipients:
         """Return the receivers of the routes, without destinations."""
         return Recipients(() if self.route is None else self.route.receivers(self.identity(labels)), ())
 
@@ -185,7 +185,7 @@ class ReplaySource:
         for old in (walks.pop(item.name, None) for item in missing):
             if old is not None:
                 close(old.chunks)
-        chunks = pieces(self._source, missing, range(slot, end, group.interval), offset)
+        chunks = history_chunks(self._source, missing, range(slot, end, group.interval), offset)
         walks |= {item.name: _Walk(walk, slot, end) for item, walk in zip(missing, chunks, strict=True)}
 
     def history(self, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration) -> Iterator[EventBatch]:

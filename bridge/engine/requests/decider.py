@@ -201,7 +201,7 @@ class Decider:
 
     def end_orphans(self, tick: TickTransaction, slot: Timestamp) -> None:
         """End the open episodes that no rule keeps firing any more, after a change of the rules."""
-        for model, episode in sorted(tick.book.episodes.items()):
+        for model, episode in sorted(tick.committed.episodes.items()):
             if not any(self._fires(name, model) for name in episode.rules):
                 self.lifecycle.end_episode(tick, episode, slot, "its rules were removed or changed")
 

@@ -224,7 +224,7 @@ class TickTransaction:
     deferred: requests of episodes that began while catching up; decided at the present slot.
     """
 
-    book: EpisodeIndex
+    committed: EpisodeIndex
     episodes: dict[tuple[ModelKey, Timestamp], Episode] = field(default_factory=dict)
     requests: dict[str, RequestRecord] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
@@ -237,7 +237,7 @@ class TickTransaction:
 
     def episode(self, model: ModelKey) -> Episode | None:
         """Return the open episode of a model."""
-        return self._open[model] if model in self._open else self.book.episodes.get(model)
+        return self._open[model] if model in self._open else self.committed.episodes.get(model)
 
     def put_episode(self, episode: Episode) -> None:
         """Add or update an episode."""
@@ -251,13 +251,13 @@ class TickTransaction:
         episode = self.episode(model)
         if episode is None:
             return None
-        id_ = self._current.get(model) or self.book.current.get(model, "")
-        record = self.requests.get(id_) or self.book.requests.get(id_)
+        id_ = self._current.get(model) or self.committed.current.get(model, "")
+        record = self.requests.get(id_) or self.committed.requests.get(id_)
         return record if record is not None and record.request.episode_start == episode.started_at else None
 
     def put_request(self, record: RequestRecord) -> None:
         """Add or update a request."""
-        before = self.requests.get(record.id) or self.book.requests.get(record.id)
+        before = self.requests.get(record.id) or self.committed.requests.get(record.id)
         if record.sent_at and (before is None or not before.sent_at):
             self.sent.add(record.owner, record.sent_at)
         self.requests[record.id] = record
@@ -270,21 +270,23 @@ class TickTransaction:
     def load(self, owner: PipelineKey, in_flight_limit: Duration) -> PipelineLoad:
         """Return the retraining activity of a pipeline for the gates."""
         changed = self._by_owner.get(owner, {})
-        unchanged = (self.book.requests[id_] for id_ in self.book.in_flight.get(owner, ()) if id_ not in changed)
+        unchanged = (
+            self.committed.requests[id_] for id_ in self.committed.in_flight.get(owner, ()) if id_ not in changed
+        )
         in_flight_now = (*unchanged, *(record for record in changed.values() if record.state.in_flight))
         busy = max((record.sent_at + in_flight_limit for record in in_flight_now), default=0)
         ends = map(retrained_at, changed.values())
-        last = self.book.requests.get(self.book.latest.get(owner, ""))
+        last = self.committed.requests.get(self.committed.latest.get(owner, ""))
         for record in changed.values():
             if record.sent_at and (last is None or _order(record) >= _order(last)):
                 last = record
-        return PipelineLoad(busy, max(self.book.last_end.get(owner, 0), *ends, 0), unhelpful_after(last))
+        return PipelineLoad(busy, max(self.committed.last_end.get(owner, 0), *ends, 0), unhelpful_after(last))
 
     def budget_until(self, owner: PipelineKey, gates: Gates) -> Timestamp:
         """Return when every budget allows one more request of the pipeline."""
         scopes = ((), (owner.project,), (owner.project, owner.pipeline))
         rates = (gates.total, gates.per_project, gates.per_pipeline)
-        known, new = self.book.sent.times, self.sent.times
+        known, new = self.committed.sent.times, self.sent.times
         return max(
             (budget_until(known.get(scope, ()), new.get(scope, ()), rate)
              for scope, rate in zip(scopes, rates, strict=True) if rate is not None),
@@ -294,7 +296,7 @@ class TickTransaction:
     def waiting(self) -> Iterator[ModelKey]:
         """Yield the models whose open episode has no request in flight, the longest waiting first."""
         touched = {model for model, episode in self._open.items() if episode is not None}
-        for model in sorted(self.book.waiting | touched, key=self._age):
+        for model in sorted(self.committed.waiting | touched, key=self._age):
             record = self.request(model)
             if self.episode(model) is not None and (record is None or not record.state.in_flight):
                 yield model
@@ -307,12 +309,12 @@ class TickTransaction:
         """Apply the changes to the index, once they are stored."""
         for episode in self.episodes.values():
             if not episode.ended_at:
-                self.book.put_episode(episode)
+                self.committed.put_episode(episode)
         for record in self.requests.values():
-            self.book.put_request(record)
+            self.committed.put_request(record)
         for (project, pipeline), times in ((key, at) for key, at in self.sent.times.items() if len(key) == 2):
             for at in times:
-                self.book.sent.add(PipelineKey(project, pipeline), at)
+                self.committed.sent.add(PipelineKey(project, pipeline), at)
         for episode in self.episodes.values():
             if episode.ended_at:
-                self.book.put_episode(episode)
+                self.committed.put_episode(episode)

@@ -49,7 +49,7 @@ class Recipients:
 class Routing(Protocol):
     """Configured routes."""
 
-    def way(self, labels: Mapping[str, str]) -> Recipients:
+    def recipients(self, labels: Mapping[str, str]) -> Recipients:
         """Return the recipients of a request with these labels."""
         ...
 
@@ -107,7 +107,7 @@ class Gatekeeper:
         sent = replace(record, hold=None, hold_until=0, sent_at=slot, updated_at=slot, unhelpful=unhelpful)
         if rule.mode is not Mode.LIVE:
             return replace(sent, state=RequestState.RECORDED, ended_at=slot, message="dry run: not sent")
-        recipients = self.routing.way(route_labels(record.request))
+        recipients = self.routing.recipients(route_labels(record.request))
         tick.deliveries.extend(
             _delivery(record.id, destination, recipients, slot) for destination in recipients.destinations
         )
@@ -126,7 +126,7 @@ class Gatekeeper:
         silenced, unknown = self._silenced(request_labels(record), slot)
         return Situation(
             slot, load, rule.cooldown.after(load.unhelpful), rule.max_attempts,
-            paused_until=tick.book.paused_until(record.owner, slot),
+            paused_until=tick.committed.paused_until(record.owner, slot),
             budget_until=tick.budget_until(record.owner, self.gates),
             storm_until=self._storm(record, rule),
             silenced_until=silenced, silences_unknown=unknown,

@@ -141,7 +141,7 @@ class RequestLifecycle:
 
     def _expire_in_flight(self, tick: TickTransaction, slot: Timestamp) -> None:
         """Mark requests as lost whose outcome was not reported in time."""
-        for record in tick.book.overdue(slot, self.keeper.gates.in_flight_limit):
+        for record in tick.committed.overdue(slot, self.keeper.gates.in_flight_limit):
             if record.id not in tick.requests:
                 message = "no outcome was reported within in_flight_limit"
                 lost = replace(record, state=RequestState.LOST, updated_at=slot, ended_at=slot, message=message)
@@ -151,10 +151,10 @@ class RequestLifecycle:
     def _judge_recovery(self, tick: TickTransaction, slot: Timestamp) -> None:
         """Judge whether retrainings helped that this group's rules, or no remaining rule, led to."""
         gates, mine = self.keeper.gates, {rule.name for rule in self.group.rules}
-        for record in list(tick.book.unjudged.values()):
+        for record in list(tick.committed.unjudged.values()):
             if record.request.rule not in mine and record.request.rule in self.runs:
                 continue
-            rules = tick.book.rules_of(record)
+            rules = tick.committed.rules_of(record)
             result = recovery.verdict(record, rules, self.runs, slot, gates.settle, gates.verdict_limit)
             if result is not None:
                 verdict, why = result
@@ -166,7 +166,7 @@ class RequestLifecycle:
     @staticmethod
     def _count_unhelpful(tick: TickTransaction, judged: RequestRecord) -> None:
         """Count an unhelpful retraining in a later request that was sent before the verdict."""
-        latest = tick.book.latest_of(judged.owner)
+        latest = tick.committed.latest_of(judged.owner)
         later = latest is not None and latest.id != judged.id and latest.sent_at >= judged.sent_at
         if latest is not None and later and judged.verdict is RecoveryVerdict.NOT_RECOVERED:
             known = tick.requests.get(latest.id, latest)

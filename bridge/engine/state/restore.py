@@ -61,7 +61,7 @@ class Restorer:
         old_runs = by_meaning(old)
         return {group.name: self._group_run(group, old.get(group.name), old_runs) for group in wanted}
 
-    def left(self, groups: OldGroups, old: OldGroups) -> StaleRows:
+    def stale_rows(self, groups: OldGroups, old: OldGroups) -> StaleRows:
         """Return the rows that no evaluator kept; `groups` are those now in force."""
         kept, old_runs = by_meaning(groups), by_meaning(old)
         gone = {key: run for key, run in old_runs.items() if key not in kept}

@@ -59,11 +59,11 @@ def test_words_that_nothing_is_called_are_refused(tmp_path: Path) -> None:
     asked = [{"eval_time": "1m", "exp_requests": [{"state": "runing"}, {"hold": "cooldwn"}],
               "exp_decisions": [{"outcome": "requsted"}]}]  # fmt: skip
     found = problems(tmp_path, {"retrain_rule_test": asked})
-    place = "tests[0].retrain_rule_test[0]"
+    path = "tests[0].retrain_rule_test[0]"
     assert sorted(found) == [
-        f"{place}.exp_decisions[0].outcome: unknown outcome 'requsted' (did you mean 'requested'?)",
-        f"{place}.exp_requests[0].state: unknown state 'runing' (did you mean 'running'?)",
-        f"{place}.exp_requests[1].hold: unknown hold 'cooldwn' (did you mean 'cooldown'?)",
+        f"{path}.exp_decisions[0].outcome: unknown outcome 'requsted' (did you mean 'requested'?)",
+        f"{path}.exp_requests[0].state: unknown state 'runing' (did you mean 'running'?)",
+        f"{path}.exp_requests[1].hold: unknown hold 'cooldwn' (did you mean 'cooldown'?)",
     ]
 
 

@@ -100,10 +100,10 @@ def test_promtool_reads_the_same_values(tmp_path: Path) -> None:
     tests = []
     for text in texts:
         asked = []
-        for place, value in enumerate(values(text)):
+        for index, value in enumerate(values(text)):
             there = value is not None and value is not STALE
             shown = [{"labels": 'x{a="1"}', "value": value}] if there else []
-            asked.append({"expr": "last_over_time(x[59s])", "eval_time": f"{place}m", "exp_samples": shown})
+            asked.append({"expr": "last_over_time(x[59s])", "eval_time": f"{index}m", "exp_samples": shown})
         series = [{"series": 'x{a="1"}', "values": text}]
         tests.append({"interval": "1m", "input_series": series, "promql_expr_test": asked})
     assert promtool(tmp_path, tests) == (0, "")

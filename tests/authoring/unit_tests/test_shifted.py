@@ -41,8 +41,8 @@ class WholePiece:
         self.slots = slots
         self.source = source
 
-    def batch(self, place: int) -> EventBatch:
-        return self.source.instant(QUERY, self.slots[place], self.slots[place])
+    def batch(self, index: int) -> EventBatch:
+        return self.source.instant(QUERY, self.slots[index], self.slots[index])
 
     def whole(self) -> tuple[EventBatch, np.ndarray[tuple[int], np.dtype[np.intp]]]:
         return self.batch(0), np.array([0])
@@ -53,7 +53,7 @@ class ChunkedHistorySource(Source):
 
     closed = False
 
-    def pieces(self, queries: Sequence[SignalQuery], slots: Sequence[int], offset: int) -> list[Iterator[HistoryChunk]]:
+    def chunks(self, queries: Sequence[SignalQuery], slots: Sequence[int], offset: int) -> list[Iterator[HistoryChunk]]:
         return [self._walk(slots) for _ in queries]
 
     def _walk(self, slots: Sequence[int]) -> Iterator[HistoryChunk]:
@@ -89,7 +89,7 @@ def test_history_is_the_same_slot_by_slot() -> None:
 def test_pieces_move_as_a_whole() -> None:
     """Of a source that has pieces, and of one that has none; a walk that is given up is given up there too."""
     source = ChunkedHistorySource()
-    (walk,) = ShiftedSource(source, 1_000_000).pieces([QUERY], range(1_000_000, 1_120_000, 60_000), 0)
+    (walk,) = ShiftedSource(source, 1_000_000).chunks([QUERY], range(1_000_000, 1_120_000, 60_000), 0)
     piece = next(walk)
     assert piece.slots == range(1_000_000, 1_120_000, 60_000)
     assert piece.batch(1).slot == 1_060_000
@@ -98,6 +98,6 @@ def test_pieces_move_as_a_whole() -> None:
     assert (whole[0].slot, whole[0].columns[UPDATED].tolist()) == (1_000_000, [1000])
     walk.close()  # type: ignore[attr-defined]
     assert source.closed
-    (walk,) = ShiftedSource(Source(), 1_000_000).pieces([QUERY], [1_000_000], 0)
+    (walk,) = ShiftedSource(Source(), 1_000_000).chunks([QUERY], [1_000_000], 0)
     (piece,) = walk
     assert (list(piece.slots), piece.whole()) == ([1_000_000], None)

@@ -99,18 +99,18 @@ def test_other_labels_make_another_bundle_and_no_labels_none() -> None:
     plain = Route("team", (Matcher.parse("pipeline=search"),), group_wait=30 * SECOND)
     root = Route("team", routes=(plain,), group_by=("pipeline", "cluster"), group_wait=30 * SECOND)
     routes = Routes(root, {"team/webhook/0": Hook(), "team/log/0": object()}, {"cluster": "eu"})  # type: ignore[dict-item]
-    bundles = routes.way(labels).bundles
+    bundles = routes.recipients(labels).bundles
     assert {place: dict(item.labels) for place, item in bundles.items()} == {
         "team/webhook/0": {"pipeline": "ranking", "cluster": "eu"}
     }
-    assert routes.way({**labels, "pipeline": "search"}).bundles == {}
+    assert routes.recipients({**labels, "pipeline": "search"}).bundles == {}
 
 
 def test_three_dots_group_by_all_labels() -> None:
     """External ones too; so what has the same labels goes in one message, as in Alertmanager."""
     root = Route("team", group_by=("...",), group_wait=30 * SECOND)
     routes = Routes(root, {"team/webhook/0": Hook()}, {"cluster": "eu"})
-    bundle = routes.way({"project": "shop", "rule": "Drift"}).bundles["team/webhook/0"]
+    bundle = routes.recipients({"project": "shop", "rule": "Drift"}).bundles["team/webhook/0"]
     assert dict(bundle.labels) == {"cluster": "eu", "project": "shop", "rule": "Drift"}
 
 

@@ -35,7 +35,7 @@ def test_a_reason_names_rule_sample_limit_and_for() -> None:
     run.begin()
     evaluation = evaluate(run, {A: 0.7}, 0)
     assert evaluation.moves.pending.tolist() == [0]
-    assert evaluation.describe(0, waiting=True) == "Drifted: drift 0.7 above 0.6, has to last for 20s"
+    assert evaluation.describe(0, waiting=True) == "Drifted: drift 0.7 above 0.6, must last for 20s"
     later = evaluate(run, {A: 0.7}, 20 * SECOND)
     assert later.moves.fired.tolist() == [0]
     assert later.describe(0) == "Drifted: drift 0.7 above 0.6 for 20s"

@@ -99,7 +99,7 @@ def test_the_cooldown_goes_on_counting() -> None:
     """A request before the cut holds one after it."""
     patient = group(rule(cooldown=HOUR))
     begin = patient.slot_at(START)
-    script: Script = {("drift", begin + place * 10 * SECOND): {A: 0.1 if place == 2 else 0.7} for place in range(6)}
+    script: Script = {("drift", begin + index * 10 * SECOND): {A: 0.1 if index == 2 else 0.7} for index in range(6)}
     kept, table = Kept(), ModelTable()
     first = Replay(ScriptedSource(table, dict(script)), table, [patient], kept.take)
     list(first.walk(begin, begin + 20 * SECOND))
@@ -117,7 +117,7 @@ def test_labels_of_samples_are_in_the_checkpoint() -> None:
     text = {"summary": "{{ $labels.instance }} of {{ $labels.pipeline }}"}
     one = group(rule(for_=40 * SECOND, annotations=text))
     begin = one.slot_at(START)
-    script: Script = {("drift", begin + place * 10 * SECOND): {A: 0.7} for place in range(6)}
+    script: Script = {("drift", begin + index * 10 * SECOND): {A: 0.7} for index in range(6)}
     kept, table = Kept(), ModelTable()
     first = Replay(ScriptedSource(table, dict(script)), table, [one], kept.take)
     list(first.walk(begin, begin + 20 * SECOND))

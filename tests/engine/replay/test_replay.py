@@ -16,7 +16,7 @@ from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.request import Decision, RequestRecord
 from bridge.domain.route import Route
 from bridge.domain.rule import Breaches, Budget, Cooldown, Gates, Group, Rule, SignalQuery, Storm
-from bridge.domain.time_interval import Span, TimeInterval
+from bridge.domain.time_interval import TimeInterval, TimePeriod
 from bridge.domain.times import HOUR, SECOND, Duration, Timestamp
 from bridge.domain.verdict import Cause
 from bridge.engine.access import EngineSettings
@@ -50,9 +50,9 @@ def live(groups: Sequence[Group], script: Script, gates: Gates, until: Timestamp
     store = MemoryStore()
     engine = Engine(ScriptedSource(table, dict(script)), store, table)
     engine.configure(groups, EngineSettings(NoDestinations(), gates))
-    due = sorted((slot, place) for place, item in enumerate(groups) for slot in slots(item, START, until))
-    for slot, place in due:
-        report = engine.evaluate(groups[place].name, slot)
+    due = sorted((slot, index) for index, item in enumerate(groups) for slot in slots(item, START, until))
+    for slot, index in due:
+        report = engine.evaluate(groups[index].name, slot)
         assert report is not None
         kept.reports.append(report)
     kept.decisions = store.decisions(DecisionFilter(limit=1_000_000))[::-1]
@@ -128,7 +128,7 @@ def test_an_error_is_its_slots_and_the_walk_goes_on_with_the_next() -> None:
     """One slot is a query error; the walk is not begun anew for the others."""
     table, kept = ModelTable(), Kept()
     begin = group(rule()).slot_at(START + 9 * SECOND)
-    script: Script = {("drift", begin + place * 10 * SECOND): {A: 0.7} for place in range(6)}
+    script: Script = {("drift", begin + index * 10 * SECOND): {A: 0.7} for index in range(6)}
     script["drift", begin + 30 * SECOND] = QUERY_FAILED
     source = Broken(table, dict(script))
     source.walks = []
@@ -223,7 +223,7 @@ def test_long_replays_walk_in_stretches(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_time_intervals_mute_the_past_as_they_do_the_present() -> None:
     """Time intervals of routes mute without destinations too."""
-    always = TimeInterval("always", (Span(),))
+    always = TimeInterval("always", (TimePeriod(),))
     routes = NoDestinations(Route("team", mute=(always,)), {"region": "eu"})
     begin = group(rule()).slot_at(START)
     table, kept = ModelTable(), Kept()
@@ -232,6 +232,6 @@ def test_time_intervals_mute_the_past_as_they_do_the_present() -> None:
     (record,) = kept.requests.values()
     assert (record.state.value, record.hold and record.hold.value) == ("held", "muted")
     assert routes.identity({"a": "b"}) == {"region": "eu", "a": "b"}
-    assert routes.way({}).receivers == ("team",)
+    assert routes.recipients({}).receivers == ("team",)
     assert NoDestinations().muted_until({}, begin) == 0
     assert NoDestinations().wants_resolved("team/webhook/0") is False

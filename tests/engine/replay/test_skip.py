@@ -31,31 +31,31 @@ class ScriptedPiece:
     slots: Sequence[Timestamp]
     offset: Duration
 
-    def batch(self, place: int) -> EventBatch:
-        return self.source.instant(self.query, self.slots[place], self.slots[place] - self.offset)
+    def batch(self, index: int) -> EventBatch:
+        return self.source.instant(self.query, self.slots[index], self.slots[index] - self.offset)
 
     def whole(self) -> tuple[EventBatch, NDArray[np.intp]] | None:
         try:
-            found = [self.batch(place) for place in range(len(self.slots))]
+            found = [self.batch(index) for index in range(len(self.slots))]
         except SourceError:
             return None
         values = np.concatenate([batch.values() for batch in found])
         index = np.concatenate([batch.index for batch in found])
-        place = np.repeat(np.arange(len(found)), [len(batch) for batch in found])
-        return replace(found[0], index=index, columns={"value": values}), place
+        slot_index = np.repeat(np.arange(len(found)), [len(batch) for batch in found])
+        return replace(found[0], index=index, columns={"value": values}), slot_index
 
 
 class ChunkedHistorySource(ScriptedSource):
     """Source whose history comes in chunks of seven slots."""
 
-    def pieces(
+    def chunks(
         self, queries: Sequence[SignalQuery], slots: Sequence[Timestamp], offset: Duration
     ) -> list[Iterator[ScriptedPiece]]:
         return [self._walk(query, slots, offset) for query in queries]
 
     def _walk(self, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration) -> Iterator[ScriptedPiece]:
-        for place in range(0, len(slots), 7):
-            yield ScriptedPiece(self, query, slots[place : place + 7], offset)
+        for index in range(0, len(slots), 7):
+            yield ScriptedPiece(self, query, slots[index : index + 7], offset)
 
 
 def replayed(groups: Sequence[Group], script: Script, gates: Gates, until: Timestamp = END) -> tuple[Kept, int]:
@@ -149,7 +149,7 @@ def test_a_quiet_day_is_passed_over() -> None:
 def test_a_request_that_is_held_is_looked_at_in_every_slot() -> None:
     """Its gate may open at any time."""
     one = group(rule(cooldown=Cooldown(200 * SECOND)), rule("Again", query="late", cooldown=Cooldown(200 * SECOND)))
-    dips = [slot for place, slot in enumerate(slots(one, START, END)) if place % 40 == 2]
+    dips = [slot for index, slot in enumerate(slots(one, START, END)) if index % 40 == 2]
     script: Script = {("drift", slot): {A: 0.1 if slot in dips else 0.7} for slot in slots(one, START, END)}
     script |= {("late", slot): {A: 0.1} for slot in slots(one, START, END)}
     then = live([one], script, Gates())
@@ -165,8 +165,8 @@ def test_a_model_leaves_when_its_time_has_come() -> None:
     """Five minutes after it was last seen the older version is replaced, though nothing else changes in that slot."""
     one = group(rule())
     script: Script = {("drift", slot): {A: 0.1, B: 0.1} for slot in slots(one, START, END)}
-    for place, slot in enumerate(slots(one, START, END)):
-        if place >= 17:
+    for index, slot in enumerate(slots(one, START, END)):
+        if index >= 17:
             script["drift", slot] = {B: 0.1, C: 0.1}
     then = live([one], script, Gates())
     now, passed = replayed([one], script, Gates())

@@ -66,7 +66,7 @@ def test_a_pending_model_is_not_said_to_have_been_breached_for_long() -> None:
     for _ in range(3):
         world.tick({A: 0.7})
     first, second = world.decisions()
-    assert (first.after, first.reason) == ("pending", "Drifted: drift 0.7 above 0.6, has to last for 20s")
+    assert (first.after, first.reason) == ("pending", "Drifted: drift 0.7 above 0.6, must last for 20s")
     assert (second.after, second.reason) == ("firing", "Drifted: drift 0.7 above 0.6 for 20s")
 
 
