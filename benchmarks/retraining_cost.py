@@ -105,7 +105,7 @@ class OneCoordinator:
 
     route: Route | None = None
 
-    def way(self, labels: Mapping[str, str]) -> Recipients:
+    def recipients(self, labels: Mapping[str, str]) -> Recipients:
         return Recipients(("team",), ("team/coordinator/0",))
 
     def muted_until(self, labels: Mapping[str, str], at: Timestamp) -> Timestamp:

@@ -46,7 +46,7 @@ class Signals(Protocol):
 def read_conditions(
     rule: Mapping[str, Any], group: Signals, document: Document, path: KeyPath
 ) -> tuple[tuple[Condition, ...], int]:
-    """Return the conditions of a composite rule, and how many of them have to hold; problems are noted."""
+    """Return the conditions of a composite rule, and how many of them must hold; problems are noted."""
     key = next(key for key in KEYS if rule.get(key) is not None)
     entries, where = rule[key], (*path, key)
     count = 1 if key == "any" else 0

@@ -1,4 +1,4 @@
-"""Rules that share a name, as the severity tiers of one alert do: told apart by name, labels and expression."""
+"""Rules that share a name, as the severity tiers of one alert do: distinguished by name, labels and expression."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _Key = Callable[[Group, Rule], str]
 def told_apart(groups: Sequence[Group], problems: list[Problem]) -> tuple[Group, ...]:
     """Return the groups with a unique name for every rule; a name that is unique as written stays.
 
-    Rules of one group that nothing tells apart are noted in `problems`.
+    Rules of one group that nothing distinguishes are noted in `problems`.
     """
     names = _names([(group, rule) for group in groups for rule in group.rules])
     known: dict[str, Rule] = {}
@@ -39,7 +39,7 @@ def told_apart(groups: Sequence[Group], problems: list[Problem]) -> tuple[Group,
 
 
 def _names(rules: Sequence[tuple[Group, Rule]]) -> dict[int, str]:
-    """Return the unique name of each rule, by its order: with as much added as tells it apart."""
+    """Return the unique name of each rule, by its order: with as much added as distinguishes it."""
     found: dict[int, str] = {}
     left = list(rules)
     for key in (_name, _labelled, _with_expr, _with_group):

@@ -192,7 +192,7 @@ class RuleReader:
         elif self._given("record"):
             self._add("a rule is either 'record' or one that acts", "write two rules", "record")
         elif not self._given("retrain") and not self._given("alert") and isinstance(self._value, dict):
-            self._add("key 'retrain' is missing", "retrain: NAME asks for a retraining, alert: NAME only tells people")
+            self._add("key 'retrain' is missing", "retrain: NAME requests a retraining, alert: NAME only alerts")
         return self._given("record")
 
     def _add(self, message: str, hint: str = "", *path: str | int) -> None:
@@ -251,7 +251,7 @@ class RuleReader:
             self._add("max must not be shorter than base", "", "cooldown", "max")
         for key in _ONLY_RETRAIN if self._given("alert") else ():
             if self._given(key):
-                self._add(f"{key!r} does not go with 'alert': it asks for nothing", "remove it", key)
+                self._add(f"{key!r} does not go with 'alert': it requests no retraining", "remove it", key)
 
     def _strategy(self, rule: RuleSection, signal: str) -> StrategySpec | None:
         if self._given("event"):

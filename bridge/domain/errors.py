@@ -4,7 +4,7 @@ BridgeError
 ├── StrategyError             a strategy failed to evaluate; other observers are not affected
 │   ├── MissingDataError           the event or batch lacks data that the strategy needs
 │   └── InternalError              the strategy's own code failed
-├── SourceError               a query failed; `transient` tells whether a retry can help
+├── SourceError               a query failed; `transient`: whether a retry can help
 ├── StoreError                the store is not usable; no committed data is lost
 │   ├── StoreBusyError             another process holds the lock
 │   ├── StoreCorruptError          the file is not a database of the bridge, or is damaged

@@ -13,7 +13,7 @@ from typing import Any
 from bridge.domain.model import ModelKey, PipelineKey
 from bridge.domain.times import Timestamp, rfc3339
 
-MANUAL = "manual"  # rule name of a request created by a person
+MANUAL = "manual"  # rule name of a request created by an operator
 REQUEST_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -162,7 +162,7 @@ class HoldReason(StrEnum):
 
     PAUSED = "paused"
     IN_FLIGHT = "in_flight"
-    ATTEMPTS = "max_attempts"  # too many retrainings did not help: a person decides
+    ATTEMPTS = "max_attempts"  # too many retrainings did not help: an operator decides
     COOLDOWN = "cooldown"
     BUDGET = "budget"
     STORM = "storm"
@@ -182,7 +182,7 @@ class RecoveryVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OperatorAction:
-    """Action of a person on a request: `approve`, `release`, `withdraw` or `create`."""
+    """Action of an operator on a request: `approve`, `release`, `withdraw` or `create`."""
 
     what: str
     who: str
@@ -270,7 +270,7 @@ class Outcome(StrEnum):
     ERROR = "error"
     NOTIFIED = "notified"  # an `alert:` rule fired: a notification, no request
     RECORDED = "recorded"  # a dry run or a shadow rule would have made a request
-    ESCALATED = "escalated"  # max_attempts is reached: a person has to decide
+    ESCALATED = "escalated"  # max_attempts is reached: an operator must decide
     JUDGED = "judged"  # whether a retraining helped
 
 

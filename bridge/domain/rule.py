@@ -149,7 +149,7 @@ class Rule:
     n_min: minimum number of observations behind a sample, 0 = any.
     warm_up: time after a model's first sample without verdicts.
     conditions: of a composite rule, which is breached while `at_least` of them hold.
-    max_attempts: number of retrainings in a row that did not help before a person has to decide, 0 = no limit.
+    max_attempts: number of retrainings in a row that did not help before an operator must decide, 0 = no limit.
     name: unique over all files. alert_name: the name as written where `name` says more, because rules share it.
     fdr: false discovery rate among the models that are breached in one slot, 0 = no correction.
     """
@@ -181,7 +181,7 @@ class Rule:
 
     @property
     def alertname(self) -> str:
-        """The name as written, which several rules may share; `name` tells them apart."""
+        """The name as written, which several rules may share; `name` is unique."""
         return self.alert_name or self.name
 
     @property

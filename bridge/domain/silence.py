@@ -11,7 +11,7 @@ from bridge.domain.times import Timestamp
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """One silence. Instants in ms. All matchers have to match, as in Alertmanager.
+    """One silence. Instants in ms. All matchers must match, as in Alertmanager.
 
     matchers: those that could be parsed.
     unclear: description of what could not be parsed, "" = everything was. The scope of an unclear silence is unknown.

@@ -32,7 +32,7 @@ class HistoryChunk(Protocol):
 
         Elements are in the order of the slots, within a slot in the order of its own batch; a model may occur many
         times.
-        None = the slots have to be read one by one.
+        None = the slots must be read one by one.
         """
         ...
 

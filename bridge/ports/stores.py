@@ -48,7 +48,7 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Pause of all requests until `until`, created by a person.
+    """Pause of all requests until `until`, created by an operator.
 
     project, pipeline: scope, "" = all.
     until: end of the pause; in the past = resumed.
@@ -87,7 +87,7 @@ class NewDelivery:
 class TickChanges:
     """All changes of one evaluation of a group, committed in one transaction or not at all.
 
-    group: "" = an action of a person, outside the slots; no slot is recorded.
+    group: "" = an action of an operator, outside the slots; no slot is recorded.
     alerts: rows to upsert; a blank one deletes its row.
     episodes, requests: rows to upsert by (model, started_at) and by id.
     deliveries: inserted unless (request_id, destination, kind) exists.
@@ -348,7 +348,7 @@ class History(Protocol):
         ...
 
     def save_request(self, record: RequestRecord) -> None:
-        """Update a request outside a tick: after a status report or an action of a person."""
+        """Update a request outside a tick: after a status report or an action of an operator."""
         ...
 
     def deliveries(self, request_id: str) -> list[DeliveryRecord]:

@@ -138,7 +138,7 @@ class BurnRateStrategy(RetrainStrategy):
             ring[seen, window, 2, index] += 1
 
     def _evaluate(self, errors: Floats, total: Floats, seen: Bools) -> Verdicts:
-        """Verdicts of windows (k, w): one pair that burns is enough, and all have to be known to be healthy."""
+        """Verdicts of windows (k, w): one pair that burns is enough, and all must be known to be healthy."""
         known = seen & (total > 0)
         with np.errstate(divide="ignore", invalid="ignore"):
             rate = np.where(known, errors / total / self._budget, np.nan)

@@ -12,7 +12,7 @@ import pytest
 from bridge.domain.errors import StoreError, StoreLostError
 from bridge.ports import TickChanges
 from bridge.store.sql import SqlStore
-from tests.contracts.test_stores import HOOK, queued, record_of
+from tests.support.store_records import HOOK, queued, record_of
 
 
 def removed(path: Path) -> None:

@@ -23,9 +23,9 @@ from bridge.domain.errors import (
 from bridge.domain.request import RequestState
 from bridge.ports import DecisionFilter, RequestFilter, TickChanges
 from bridge.store.sql import SqlStore
-from tests.contracts.test_stores import decision, record_of
 from tests.support.postgres import postgres
 from tests.support.processes import free_port
+from tests.support.store_records import decision, record_of
 
 
 def test_a_new_file_is_made_with_its_folder_and_nobody_else_may_read_it(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ import sys
 from pathlib import Path
 from bridge.ports import TickChanges
 from bridge.store.sql import SqlStore
-from tests.contracts.test_stores import decision
+from tests.support.store_records import decision
 store = SqlStore.open_sqlite(Path(sys.argv[1]))
 slot = store.load(0).slots.get("g", 0)
 while True:

@@ -18,9 +18,9 @@ from bridge.engine.delivery.courier import Courier
 from bridge.ports import DecisionFilter, Delivery, DeliveryState, Kind, Notification, Result, Store, TickChanges
 from bridge.store.memory import MemoryStore
 from bridge.store.sql import SqlStore
-from tests.contracts.test_stores import record_of
 from tests.support.cutting_proxy import AFTER, BEFORE, PASS, RACING, CuttingProxy, cutting_proxy
 from tests.support.postgres import Postgres, postgres
+from tests.support.store_records import record_of
 from tests.support.world import A, B, C, World, group, rule
 
 PLACE = "team/coordinator/0"

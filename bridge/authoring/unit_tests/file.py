@@ -137,7 +137,7 @@ class TestSection(Section):
 
     @property
     def last(self) -> Duration:
-        """The last instant that anything is asked of."""
+        """The last instant that an expectation refers to."""
         times = [item.eval_time for item in self.alert_rule_test]
         times += [item.eval_time for item in self.promql_expr_test]
         times += [item.eval_time for item in self.retrain_rule_test]

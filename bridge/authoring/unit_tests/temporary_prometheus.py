@@ -55,7 +55,7 @@ def throwaway_prometheus(binary: str, session: requests.Session) -> Iterator[str
 
 
 class _PortTakenError(BridgeError):
-    """Somebody else was faster."""
+    """Another process took the port first."""
 
 
 @contextlib.contextmanager

@@ -31,7 +31,7 @@ def uses_partial(rule: Rule) -> bool:
 
 
 def taken(batch: EventBatch, rule: Rule) -> EventBatch:
-    """Return the batch as the rule reads it: a partial one counts as complete if the rule's policy says so."""
+    """Return the batch as the rule reads it: a partial one counts as complete if the rule's policy allows it."""
     return replace(batch, cause=Cause.NONE) if batch.cause is Cause.PARTIAL and uses_partial(rule) else batch
 
 

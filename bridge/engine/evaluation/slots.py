@@ -1,4 +1,4 @@
-"""Plan of the slots that a group has to evaluate: the present one, and missed ones."""
+"""Plan of the slots that a group must evaluate: the present one, and missed ones."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ class Decider:
     ) -> None:
         """Detect a storm and hold the requests of its models.
 
-        So many models that start firing at once most likely share one cause, which a person should look at.
+        So many models that start firing at once most likely share one cause, which an operator should check.
         """
         keeper, group = self.lifecycle.keeper, self.lifecycle.group
         storm = keeper.gates.storm

@@ -212,7 +212,7 @@ class EpisodeIndex:
 
     def _is_over(self, record: RequestRecord, before: Timestamp) -> bool:
         """Return whether a request ended before `before`, and its episode too."""
-        # Until `before`, the alert of an earlier attempt still has to be resolved.
+        # Until `before`, the alert of an earlier attempt must still be resolved.
         key = (record.request.model, record.request.episode_start)
         return record.state.terminal and record.ended_at < before and key not in self.ended
 

@@ -116,7 +116,7 @@ class Gatekeeper:
         )
 
     def hold(self, tick: TickTransaction, record: RequestRecord, rule: Rule, slot: Timestamp) -> Hold | None:
-        """Return the first closed gate; None if all are open or a person released the request."""
+        """Return the first closed gate; None if all are open or an operator released the request."""
         return None if record.acted("release") else gate.check(self.situation(tick, record, rule, slot))
 
     def situation(self, tick: TickTransaction, record: RequestRecord, rule: Rule, slot: Timestamp) -> Situation:
