@@ -1,0 +1,81 @@
+"""Client of a bridge's API, against a receiver on a real socket."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bridge.app.client import Access, ApiError, call_api, ready
+from bridge.domain.errors import ConfigError
+from tests.support.processes import free_port
+from tests.support.receiver import Raw, Receiver, Reply
+
+
+def answer(code: int, **body: object) -> Reply:
+    return Reply(code, json.dumps(body).encode(), {"Content-Type": "application/json"})
+
+
+def test_call_api_returns_the_data_of_the_answer() -> None:
+    with Receiver(answer(200, status="success", data={"requests": []})) as bridge:
+        assert call_api(Access(f"{bridge.url}/"), "/api/v1/requests") == {"requests": []}
+        (request,) = bridge.requests
+    assert (request.method, request.path, request.body) == ("GET", "/api/v1/requests", b"")
+
+
+def test_call_api_posts_a_body_as_json() -> None:
+    with Receiver(answer(200, data=None)) as bridge:
+        assert call_api(Access(bridge.url), "/api/v1/pause", "POST", {"project": "shop"}) is None
+        (request,) = bridge.requests
+    assert (request.method, request.json()) == ("POST", {"project": "shop"})
+    assert request.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        (answer(404, detail="there is no request 'x'"), r"there is no request 'x' \(HTTP 404\)"),
+        (answer(500), r"request refused \(HTTP 500\)"),
+        (Reply(200, b"<html>"), r"is not a retrain-bridge API \(HTTP 200\)"),
+        (Reply(200, b"[1]"), r"is not a retrain-bridge API \(HTTP 200\)"),
+        (Raw(b""), "no bridge at http://127.0.0.1"),
+    ],
+)
+def test_call_api_raises_api_error(reply: Reply | Raw, message: str) -> None:
+    with Receiver(reply) as bridge, pytest.raises(ApiError, match=message):
+        call_api(Access(bridge.url), "/api/v1/requests/x")
+
+
+def test_call_api_names_the_address_that_is_not_reached() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(ApiError, match=f"no bridge at {url}"):
+        call_api(Access(url), "/api/v1/status")
+
+
+def test_ready_is_empty_or_the_reason() -> None:
+    with Receiver(Reply(200, b"ready"), Reply(503, b"the store is lost\n")) as bridge:
+        assert ready(Access(bridge.url)) == ""
+        assert ready(Access(bridge.url)) == f"{bridge.url} is not ready: the store is lost"
+    assert ready(Access(f"http://127.0.0.1:{free_port()}")).startswith("no bridge at")
+
+
+def test_access_refuses_other_schemes() -> None:
+    with pytest.raises(ApiError, match="'localhost:9095' must be an http or https URL"):
+        Access.of("localhost:9095", None)
+
+
+def test_access_reads_http_config_relative_to_its_file(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("hunter2")
+    (tmp_path / "http.yml").write_text("basic_auth: {username: ada, password_file: password}")
+    with Receiver(answer(200, data={})) as bridge:
+        call_api(Access.of(bridge.url, tmp_path / "http.yml"), "/api/v1/status")
+        (request,) = bridge.requests
+    assert request.headers["authorization"] == "Basic YWRhOmh1bnRlcjI="
+
+
+def test_access_reports_every_error_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "http.yml").write_text("basic_auht: {}\nfollow_redirects: maybe\n")
+    with pytest.raises(ConfigError) as raised:
+        Access.of("http://127.0.0.1:9095", tmp_path / "http.yml")
+    assert [problem.line for problem in raised.value.problems] == [1, 2]

@@ -1,0 +1,140 @@
+"""Process of the daemon: its store, its signals, and its end. Real processes: tests/integration/test_process.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from bridge.app import service
+from bridge.app.service import ServeOptions, Signals, open_store, run_service
+from bridge.app.wiring import Bridge, Options
+from bridge.domain.errors import ConfigError, StoreError
+from bridge.web.http.settings import WebSettings
+
+
+def serve_options(folder: Path, url_file: Path | None = None) -> ServeOptions:
+    return ServeOptions(folder, url_file, WebSettings(listen="127.0.0.1:0"))
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Puts the signal handlers back."""
+    names = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = [signal.getsignal(name) for name in names]
+    yield
+    for name, handler in zip(names, before, strict=True):
+        signal.signal(name, handler)
+
+
+def test_open_store_creates_the_sqlite_file(tmp_path: Path) -> None:
+    store = open_store(serve_options(tmp_path))
+    store.close()
+    assert (tmp_path / "retrain-bridge.db").is_file()
+
+
+def test_open_store_names_the_file_that_it_cannot_read(tmp_path: Path) -> None:
+    missing = tmp_path / "url"
+    with pytest.raises(StoreError, match=f"cannot read --storage.url-file {missing}: No such file or directory"):
+        open_store(serve_options(tmp_path, missing))
+
+
+def test_run_service_with_a_wrong_file_leaves_no_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "keep_large_buffers", lambda: None)
+    (tmp_path / "bridge.yml").write_text("promethus: {}\n")
+    with pytest.raises(ConfigError, match="promethus"):
+        run_service(Options(tmp_path / "bridge.yml"), serve_options(tmp_path))
+    assert not (tmp_path / "retrain-bridge.db").exists()
+
+
+def test_run_service_starts_reloads_and_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, handlers: None
+) -> None:
+    """The signals arrive before the wait: the reload comes first, then the stop, with exit code 0."""
+    caplog.set_level("INFO", "bridge.app")
+    monkeypatch.setattr(service, "keep_large_buffers", lambda: None)
+    monkeypatch.setattr(service, "collect_rarely", lambda: os.kill(os.getpid(), signal.SIGHUP))
+    config = {
+        "prometheus": {"url": "http://127.0.0.1:1"}, "route": {"receiver": "team"},
+        "receivers": [{"name": "team", "webhook_configs": [{"url": "http://127.0.0.1:1"}]}],
+    }  # fmt: skip
+    (tmp_path / "bridge.yml").write_text(json.dumps(config))
+    waits = iter([lambda: None, lambda: os.kill(os.getpid(), signal.SIGTERM)])
+    wait = service.wait_for_signal
+
+    def wait_for_signal(came: threading.Event) -> None:
+        next(waits)()
+        wait(came)
+
+    monkeypatch.setattr(service, "wait_for_signal", wait_for_signal)
+    assert run_service(Options(tmp_path / "bridge.yml"), serve_options(tmp_path)) == 0
+    messages = [record.getMessage() for record in caplog.records]
+    order = [messages.index(text) for text in ("retrain-bridge started", "configuration reloaded", "stopping")]
+    assert order == sorted(order)
+
+
+def test_give_up_ends_with_exit_code_1() -> None:
+    signals = Signals()
+    signals.give_up()
+    assert (signals.stop, signals.code, signals.came.is_set()) == (True, 1, True)
+
+
+def test_a_second_stop_signal_exits_at_once(monkeypatch: pytest.MonkeyPatch, handlers: None) -> None:
+    exits: list[int] = []
+    monkeypatch.setattr(os, "_exit", exits.append)
+    signals = Signals()
+    service._on_signals(signals)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert (signals.stop, exits) == (True, [])
+    os.kill(os.getpid(), signal.SIGINT)
+    assert exits == [1]
+
+
+@dataclass
+class FakeCommands:
+    """Counts reloads; `then` runs in each."""
+
+    then: Any = None
+    reloads: list[bool] = field(default_factory=list)
+
+    def reload(self) -> None:
+        self.reloads.append(True)
+        self.then()
+
+
+def test_wait_reloads_once_for_each_hang_up() -> None:
+    """A stop that arrives during a reload ends the wait; no further reload begins."""
+    signals = Signals(hang_up=True)
+    signals.came.set()
+
+    def stop() -> None:
+        signals.stop = signals.hang_up = True
+        signals.came.set()
+
+    commands = FakeCommands(stop)
+    service._wait(signals, cast("Bridge", type("FakeBridge", (), {"commands": commands})))
+    assert commands.reloads == [True]
+
+
+def test_leave_does_not_wait_for_a_query_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a hanging query the process ends in the ordinary way."""
+    exits: list[int] = []
+    monkeypatch.setattr(os, "_exit", exits.append)
+    monkeypatch.setattr(service, "QUERIES_LIMIT", 0.01)
+    monkeypatch.setattr(service.logging, "shutdown", lambda: None)
+    service._leave(0)
+    assert exits == []
+    answered = threading.Event()
+    query = threading.Thread(target=answered.wait, args=(60,), name="ThreadPoolExecutor-9_0", daemon=True)
+    query.start()
+    service._leave(1)
+    assert exits == [1]
+    answered.set()
+    query.join(60)
