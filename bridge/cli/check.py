@@ -10,7 +10,7 @@ import typer
 
 from bridge.cli.options import app
 from bridge.cli.output import echo, echo_lines, warn
-from bridge.domain.errors import RECORDINGS, Problem
+from bridge.domain.errors import Problem
 
 check_app = typer.Typer(no_args_is_help=True, help="Check files without running anything.")
 app.add_typer(check_app, name="check")
@@ -78,13 +78,13 @@ def check_schema(
 def _report(files: list[Path], problems: list[Problem], lint: str, output: str) -> None:
     """Print the problems; exit 1 for errors, and for warnings if they are fatal."""
     reported = [problem for problem in problems if not problem.lint or lint != "none"]
-    errors = [problem for problem in reported if not problem.lint or (lint == "fatal" and problem.lint != RECORDINGS)]
+    errors = [problem for problem in reported if not problem.lint or (lint == "fatal" and not problem.is_note)]
     if output == "json":
         echo(json.dumps({"files": [str(file) for file in files], "problems": [_as_json(item) for item in reported]}))
     else:
         for problem in reported:
             warn(problem)
-        counted = [problem for problem in reported if problem.lint != RECORDINGS]
+        counted = [problem for problem in reported if not problem.is_note]
         if counted:
             warn(_summary(counted))
         if not errors:
@@ -95,7 +95,7 @@ def _report(files: list[Path], problems: list[Problem], lint: str, output: str) 
 
 
 def _severity(problem: Problem) -> str:
-    if problem.lint == RECORDINGS:
+    if problem.is_note:
         return "note"
     return "warning" if problem.lint else "error"
 

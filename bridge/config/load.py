@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,17 +14,21 @@ from bridge.config.distinct import told_apart
 from bridge.config.kubernetes import chosen
 from bridge.config.rule_file import Defaults, read_rule_file
 from bridge.config.shown import shown
-from bridge.domain.errors import ConfigError, Problem
+from bridge.domain.errors import HTTP2, ConfigError, Problem
 from bridge.domain.route import Route
 from bridge.domain.rule import Gates, Group, ModelLabels
 from bridge.domain.times import Duration
-from bridge.files.yaml import Document, read, read_several
+from bridge.files.yaml import Document, path_text, read, read_several
 from bridge.sources.config import PrometheusConfig
 
 
 @dataclass(frozen=True, slots=True)
 class BridgeConfig:
-    """Checked configuration. base_dir: folder of bridge.yml, to which paths in it are relative."""
+    """Checked configuration.
+
+    base_dir: folder of bridge.yml, to which paths in it are relative.
+    notes: keys that are taken and have no effect.
+    """
 
     global_: GlobalSection
     prometheus: PrometheusConfig
@@ -37,6 +41,7 @@ class BridgeConfig:
     gates: Gates
     base_dir: Path
     rule_paths: tuple[Path, ...]
+    notes: tuple[Problem, ...]
     _shown: str
 
     def redacted(self) -> str:
@@ -64,8 +69,16 @@ def load(path: Path) -> BridgeConfig:
         gates=file.gates,
         base_dir=base_dir,
         rule_paths=paths,
+        notes=tuple(_notes(document)),
         _shown=shown(file),
     )
+
+
+def _notes(document: Document) -> Iterator[Problem]:
+    for place, line in document.lines.items():
+        if place[-1:] == ("enable_http2",) and document.at(place) is True:
+            message = "has no effect: the bridge speaks HTTP/1.1, which HTTP/2 servers answer too"
+            yield Problem(document.file, line, path_text(place), message, "", HTTP2)
 
 
 def load_rules(

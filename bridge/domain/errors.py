@@ -24,7 +24,9 @@ from dataclasses import dataclass
 from bridge.domain.limits import cut
 from bridge.domain.verdict import Cause
 
-RECORDINGS = "recording-rules"  # the lint of a note, which is never fatal
+# Lints of notes, which are never fatal.
+RECORDINGS, HTTP2 = "recording-rules", "http2"
+_NOTES = frozenset({RECORDINGS, HTTP2})
 QUERY_SHOWN = 500  # characters of an expression in a message
 
 
@@ -125,11 +127,16 @@ class Problem:
     hint: str = ""
     lint: str = ""
 
+    @property
+    def is_note(self) -> bool:
+        """True if there is nothing to change."""
+        return self.lint in _NOTES
+
     def __str__(self) -> str:
         location = f"{self.file}:{self.line}: " if self.line else f"{self.file}: "
         location += f"{self.path}: " if self.path else ""
         text = self.message + (f" ({self.hint})" if self.hint else "")
-        if self.lint == RECORDINGS:
+        if self.is_note:
             return f"{location}note: {text}"
         return f"{location}warning: {text} [{self.lint}]" if self.lint else f"{location}{text}"
 

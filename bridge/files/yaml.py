@@ -55,6 +55,16 @@ class Document:
             path = path[:-1]
         return self.lines.get(path, 1)
 
+    def at(self, path: KeyPath) -> Any:
+        """Return the value at a path; None: there is none."""
+        value = self.value
+        for step in path:
+            try:
+                value = value[step]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return value
+
     def reported(self, path: KeyPath) -> bool:
         """Return whether a problem was noted at a path or inside it, so that what follows from it need not be."""
         text = path_text(path)

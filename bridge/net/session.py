@@ -22,10 +22,10 @@ from urllib3.poolmanager import ProxyManager
 
 from bridge import __version__
 from bridge.net.credentials import CredentialError, Credentials
-from bridge.net.files import readable
 from bridge.net.http_config import HttpConfig, OAuth2, Secret, TlsConfig, revealed
 from bridge.net.memory import give_back
 from bridge.net.redact import hide_url, redact
+from bridge.net.tls import limit, load_pair, trust
 from bridge.net.watchdog import WATCHDOG, Watch
 
 CHUNK = 1 << 20
@@ -33,7 +33,6 @@ LARGEST = 256 << 20  # default limit of a response, bytes
 ERROR_BYTES = 65536  # limit of a response that is not 2xx, which is only displayed
 TOKEN_TIME = 10.0  # limit for fetching a token, seconds
 _current = threading.local()
-_VERSIONS = {"TLS10": "TLSv1", "TLS11": "TLSv1_1", "TLS12": "TLSv1_2", "TLS13": "TLSv1_3", "": "TLSv1_2"}
 
 
 class NetError(Exception):
@@ -145,17 +144,20 @@ class Adapter(HTTPAdapter):
 
 def tls_context(tls: TlsConfig, base_dir: Path) -> ssl.SSLContext:
     """Return the SSL context for `tls`. Raises NetError (reason tls), which names an unusable file."""
-    context = ssl.create_default_context()
+    own = bool(tls.ca or tls.ca_file)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        readable(*(base_dir / file for file in (tls.ca_file, tls.cert_file, tls.key_file) if file))
-        if tls.ca_file:
-            context = ssl.create_default_context(cafile=str(base_dir / tls.ca_file))
-        if tls.cert_file:
-            context.load_cert_chain(base_dir / tls.cert_file, base_dir / tls.key_file)
+        if own:
+            trust(context, tls.ca, base_dir / tls.ca_file)
+        else:
+            context.load_default_certs()
+        if tls.cert or tls.cert_file:
+            load_pair(context, tls.cert, base_dir / tls.cert_file, tls.key.reveal(), base_dir / tls.key_file)
+        limit(context, tls.min_version or min(tls.max_version or "TLS12", "TLS12"), tls.max_version)
     except (OSError, ssl.SSLError) as error:
-        files = ", ".join(str(base_dir / file) for file in (tls.ca_file, tls.cert_file, tls.key_file) if file)
-        raise NetError(f"cannot use {files}: {error}", "tls") from None
-    context.minimum_version = ssl.TLSVersion[_VERSIONS[tls.min_version]]
+        names = ("ca", "ca_file", "cert", "cert_file", "key", "key_file")
+        used = [str(base_dir / getattr(tls, name)) if "_" in name else name for name in names if getattr(tls, name)]
+        raise NetError(f"cannot use {', '.join(used)}: {error}", "tls") from None
     if tls.insecure_skip_verify:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the operator chose it
         context.check_hostname = False
@@ -242,7 +244,7 @@ def forget_credentials(session: requests.Session) -> None:
 def _proxies(config: HttpConfig) -> dict[str, str]:
     if config.proxy_from_environment:
         return urllib.request.getproxies()
-    if config.proxy_url is None:
+    if not config.proxy_url:
         return {}
     return {"http": config.proxy_url, "https": config.proxy_url, "no_proxy": config.no_proxy}
 
@@ -344,7 +346,10 @@ def _fetch_token(auth: OAuth2, form: Mapping[str, str], base_dir: Path) -> bytes
     """POST the form to the token endpoint, within the deadline of the current attempt. Raises CredentialError."""
     outer: Watch | None = getattr(_current, "watch", None)
     limit = TOKEN_TIME if outer is None else max(0.01, min(TOKEN_TIME, outer.ends - time.monotonic()))
-    config = HttpConfig(tls_config=auth.tls_config)
+    config = HttpConfig(
+        tls_config=auth.tls_config, proxy_url=auth.proxy_url, no_proxy=auth.no_proxy,
+        proxy_from_environment=auth.proxy_from_environment, proxy_connect_header=auth.proxy_connect_header,
+    )  # fmt: skip
     try:
         with open_session(config, base_dir) as session:
             content = {"Content-Type": "application/x-www-form-urlencoded"}

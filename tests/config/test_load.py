@@ -263,3 +263,20 @@ def test_grouping_is_inherited_like_alertmanagers(tmp_path: Path) -> None:
     assert [(node.group_by, node.group_wait) for node in (root, *root.routes)] == [
         (("project",), 30_000), (("project",), 5_000), ((), 30_000),
     ]  # fmt: skip
+
+
+def test_a_key_without_effect_is_noted_with_its_line(tmp_path: Path) -> None:
+    """HTTP/2 is taken as in prometheus.yml, and not used; switched off, there is nothing to note."""
+    text = (
+        "prometheus:\n  url: http://a\n  enable_http2: true\nroute: {receiver: a}\n"
+        "receivers:\n- name: a\n  webhook_configs:\n  - url: http://b\n    http_config: {enable_http2: %s}\n"
+    )
+    file = tmp_path / "bridge.yml"
+    file.write_text(text % "true")
+    said = "has no effect: the bridge speaks HTTP/1.1, which HTTP/2 servers answer too"
+    assert [str(note) for note in load(file).notes] == [
+        f"{file}:3: prometheus.enable_http2: note: {said}",
+        f"{file}:9: receivers[0].webhook_configs[0].http_config.enable_http2: note: {said}",
+    ]
+    file.write_text(text % "false")
+    assert len(load(file).notes) == 1

@@ -25,7 +25,7 @@ def doubts_of_config(path: Path) -> list[Problem]:
     """Return the warnings about a valid configuration, in file order. Raises ConfigError."""
     config = load.load(path)
     notes = left_with_prometheus(load.load_rules(config.rule_paths))
-    return sorted([*lint(config.groups), *_unrouted_alerts(config), *notes])
+    return sorted([*lint(config.groups), *_unrouted_alerts(config), *notes, *config.notes])
 
 
 def doubts_of_rules(paths: Sequence[Path]) -> list[Problem]:
