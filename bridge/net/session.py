@@ -36,11 +36,15 @@ _current = threading.local()
 
 
 class NetError(Exception):
-    """Attempt without a usable response. reason: timeout | network | tls | too_large | credential. Redacted message."""
+    """Attempt without a usable response. reason: timeout | network | tls | too_large | credential. Redacted message.
 
-    def __init__(self, message: str, reason: str) -> None:
+    sent: False if the server certainly received nothing.
+    """
+
+    def __init__(self, message: str, reason: str, *, sent: bool = True) -> None:
         super().__init__(redact(message))
         self.reason = reason
+        self.sent = sent
 
 
 class TooLargeError(requests.RequestException):
@@ -279,7 +283,7 @@ def call(
                 wanted = max_bytes if good else min(max_bytes, ERROR_BYTES)
                 body, truncated = _read(response, wanted, must_fit=must_fit and good)
         except CredentialError as error:
-            raise NetError(str(error), "credential") from None
+            raise NetError(str(error), "credential", sent=False) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise _net_error(error, watch, url, named or url, deadline) from None
         finally:
@@ -323,12 +327,26 @@ def _proxies_for(session: requests.Session, url: str) -> dict[str, str]:
 
 
 def _net_error(error: Exception, watch: Watch, url: str, named: str, deadline: float) -> NetError:
+    sent = watch.expired or not _refused(error)
     if watch.expired or isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
-        return NetError(f"no full answer from {named} within {deadline:g} s", "timeout")
+        return NetError(f"no full answer from {named} within {deadline:g} s", "timeout", sent=sent)
     text = hide_url(what_happened(error), url.reveal()) if isinstance(url, Secret) else what_happened(error)
     if isinstance(error, requests.exceptions.SSLError | ssl.SSLError):
         return NetError(f"TLS with {named} failed: {text}", "tls")
-    return NetError(f"{named}: {text}", "network")
+    return NetError(f"{named}: {text}", "network", sent=sent)
+
+
+def _refused(error: BaseException) -> bool:
+    """Return whether no connection was made."""
+    for _ in range(10):
+        if isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError):
+            return True
+        around = (getattr(error, "reason", None), *error.args)
+        inner = next((item for item in around if isinstance(item, BaseException)), None)
+        if inner is None:
+            break
+        error = inner
+    return False
 
 
 def what_happened(error: BaseException) -> str:
