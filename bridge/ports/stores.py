@@ -12,7 +12,6 @@ from bridge.domain.alert import AlertRow
 from bridge.domain.model import ModelKey, PipelineKey
 from bridge.domain.request import Decision, Episode, Outcome, RecoveryVerdict, RequestRecord, RequestState
 from bridge.domain.times import Duration, Timestamp
-from bridge.ports.runs import RunLedger
 from bridge.ports.sinks import Delivery, Kind, Notification
 
 
@@ -378,7 +377,7 @@ class History(Protocol):
         ...
 
 
-class Store(TickStore, Outbox, History, RunLedger, Protocol):
+class Store(TickStore, Outbox, History, Protocol):
     """Complete store: all sides of one database."""
 
     def check(self) -> None:

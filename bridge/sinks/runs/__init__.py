@@ -1,1 +1,0 @@
-"""Runs in orchestrators: templates, calls, presets, and the state of a run."""

@@ -1,1 +1,0 @@
-"""Stubs of orchestrators that answer as their documentation says."""
