@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bridge.app.routing import build_sinks, close_all
 from bridge.config.load import BridgeConfig
 from bridge.domain.model import ModelTable
-from bridge.ports import SilenceSnapshot, Sink
+from bridge.ports import RunLedger, SilenceSnapshot, Sink
 from bridge.sinks.alertmanager import AlertmanagerConfig
 from bridge.sources.alertmanager_silences import AlertmanagerSilences, SilenceTarget
 from bridge.sources.prometheus import PrometheusSource
@@ -36,16 +36,17 @@ class Adapters:
 
 
 def build_adapters(
-    config: BridgeConfig, table: ModelTable, external_url: str, known: SilenceSnapshot = _UNKNOWN
+    config: BridgeConfig, table: ModelTable, external_url: str, ledger: RunLedger, known: SilenceSnapshot = _UNKNOWN
 ) -> Adapters:
     """Build the adapters of a configuration. Raises ConfigError and OSError.
 
     table: the models of all groups.
+    ledger: store of the runs that sinks start.
     known: silences to start from until the first fetch.
     """
     timeout = config.global_.query_timeout / 1000
     source = PrometheusSource(config.prometheus, table, config.base_dir, timeout=timeout)
-    sinks = build_sinks(config, external_url)
+    sinks = build_sinks(config, external_url, ledger)
     silences = AlertmanagerSilences(silence_targets(config), config.base_dir, known=known)
     return Adapters(config, source, sinks, silences)
 

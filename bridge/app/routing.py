@@ -10,13 +10,16 @@ from bridge.domain.destination import Destination
 from bridge.domain.route import Route
 from bridge.domain.times import Timestamp
 from bridge.engine.requests.gates import NotificationGroup, Recipients
-from bridge.ports import GroupedSink, Sink, request_alerts
+from bridge.ports import GroupedSink, RunLedger, Sink, request_alerts
 from bridge.sinks.base import SinkContext
 from bridge.sinks.registry import sinks
 
 
-def build_sinks(config: BridgeConfig, external_url: str) -> dict[str, Sink]:
-    """Return a sink for every entry of every receiver, by destination "receiver/integration/index"."""
+def build_sinks(config: BridgeConfig, external_url: str, ledger: RunLedger) -> dict[str, Sink]:
+    """Return a sink for every entry of every receiver, by destination "receiver/integration/index".
+
+    ledger: store of the runs that sinks start.
+    """
     built: dict[str, Sink] = {}
     known = sinks()
     for receiver, entries in config.receivers.items():
@@ -33,6 +36,7 @@ def build_sinks(config: BridgeConfig, external_url: str) -> dict[str, Sink]:
                 resolve_after=request_alerts.alert_lifetime(
                     max(config.global_.evaluation_interval, config.global_.resend_delay)
                 ),
+                ledger=ledger,
             )
             built[str(context.destination(integration))] = known[integration](entry, context)
     return built

@@ -15,6 +15,7 @@ from bridge.domain.model import ModelKey
 from bridge.domain.request import RetrainRequest, request_id
 from bridge.domain.times import Timestamp
 from bridge.ports import Delivery, Kind, Notification
+from bridge.store.memory import MemoryStore
 
 TEST_MODEL = ModelKey("retrain-bridge-test", "send-test", "0")
 RULE = "SendTest"
@@ -34,7 +35,7 @@ def send(config_file: Path, receiver: str) -> Iterator[tuple[str, Delivery]]:
         near = difflib.get_close_matches(receiver, config.receivers, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"it has: {', '.join(config.receivers)}"
         raise UnknownReceiverError(f"{config_file} has no receiver {receiver!r}; {hint}")
-    built = build_sinks(config, "")
+    built = build_sinks(config, "", MemoryStore())
     try:
         at = clock.now()
         for destination, sink in built.items():

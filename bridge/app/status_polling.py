@@ -1,17 +1,19 @@
-"""Polling of coordinators for the status of requests in flight."""
+"""Polling of coordinators and orchestrators for the status of requests in flight."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 
 from bridge.app import clock
+from bridge.domain.errors import UnknownRequestError
 from bridge.domain.request import RequestRecord
 from bridge.domain.times import SECOND, Duration
 from bridge.engine.api.commands import EngineCommands
 from bridge.engine.engine import Engine
 from bridge.net.session import NetError
-from bridge.ports import Sink, StatusSource
+from bridge.ports import RunFollower, Sink, StatusReport, StatusSource
 from bridge.sinks.coordinator import CoordinatorSink
 
 log = logging.getLogger(__name__)
@@ -20,7 +22,7 @@ POLL_TIME: Duration = 4 * SECOND  # limit of one round
 
 
 class StatusPoller:
-    """Reads status reports from the coordinators and records them.
+    """Reads status reports from coordinators and orchestrators, and records them.
 
     sinks: returns the sinks in use, by destination.
     """
@@ -33,6 +35,21 @@ class StatusPoller:
 
     def poll(self) -> None:
         """Poll the requests in flight for at most POLL_TIME; the next round continues where this one stopped."""
+        self._poll_coordinators()
+        self._follow_runs()
+
+    def _follow_runs(self) -> None:
+        """Follow the runs of every orchestrator, each for at most POLL_TIME."""
+        for sink in self._sinks().values():
+            if isinstance(sink, RunFollower):
+                sink.follow(clock.now, self._record, clock.now() + POLL_TIME)
+
+    def _record(self, report: StatusReport) -> None:
+        """Record a report; a request that was pruned has no record any more."""
+        with contextlib.suppress(UnknownRequestError):
+            self._commands.report_status(report)
+
+    def _poll_coordinators(self) -> None:
         sources = {name: sink for name, sink in self._sinks().items() if isinstance(sink, StatusSource)}
         if not sources:
             return

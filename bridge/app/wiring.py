@@ -70,7 +70,7 @@ class Bridge:
         self._store = store
         self._readiness = Readiness()
         table = ModelTable()
-        self._adapters = build_adapters(config, table, options.external_url)
+        self._adapters = build_adapters(config, table, options.external_url, store)
         self._engine = engine = Engine(self._adapters.source, store, table, trails=Trails())
         self.queries = EngineQueries(
             engine,
@@ -156,7 +156,7 @@ class Bridge:
         old = self._adapters
         try:
             config, known = load(self.options.config_file), old.silences.snapshot()
-            adapters = build_adapters(config, self._engine.table, self.options.external_url, known)
+            adapters = build_adapters(config, self._engine.table, self.options.external_url, self._store, known)
         except (ConfigError, OSError) as error:
             self.telemetry.reload(ok=False, at=at)
             log.error("configuration was not reloaded", extra={"error": str(error)})  # noqa: TRY400 - says it all

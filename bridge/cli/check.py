@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,7 +10,7 @@ import typer
 
 from bridge.cli.options import app
 from bridge.cli.output import echo, echo_lines, warn
-from bridge.domain.errors import RECORDINGS, Problem
+from bridge.domain.errors import Problem
 
 check_app = typer.Typer(no_args_is_help=True, help="Check files without running anything.")
 app.add_typer(check_app, name="check")
@@ -21,10 +20,7 @@ Lint = Annotated[
     Literal["all", "none", "fatal"],
     typer.Option("--lint", help="Lint warnings: report all, report none, or treat them as errors (fatal)."),
 ]
-Output = Annotated[
-    Literal["text", "json", "github"],
-    typer.Option("--output", help="Output format; github: annotations of a workflow run on GitHub."),
-]
+Output = Annotated[Literal["text", "json"], typer.Option("--output", help="Output format.")]
 
 
 @check_app.command("config")
@@ -42,33 +38,31 @@ def check_config_command(
 
 
 def _config_problems(file: Path, ask_prometheus: bool, lint: bool) -> list[Problem]:
-    """Return errors and warnings of a configuration; if it can be loaded, the results from Prometheus too."""
-    from bridge.app import clock
-    from bridge.authoring.check import online, online_lint
-    from bridge.authoring.check.check import check_config
-    from bridge.domain.errors import ConfigError
+    """Return the errors of a configuration; if there are none, its warnings and the results from Prometheus."""
+    from bridge.authoring.check.check import check_config, doubts_of_config
 
+    if errors := check_config(file):
+        return errors
+    problems = doubts_of_config(file) if lint else []
     if ask_prometheus:
-        with suppress(ConfigError):
-            answers = online.ask_prometheus(file, clock.now(), online_lint.doubts if lint else None)
-            return sorted([*check_config(file, lint=lint, parse=False), *answers])
-    return check_config(file, lint=lint)
+        from bridge.app import clock
+        from bridge.authoring.check import online, online_lint
+
+        problems += online.ask_prometheus(file, clock.now(), online_lint.doubts if lint else None)
+    return problems
 
 
 @check_app.command("rules")
 def check_rules_command(
-    files: Annotated[list[Path], typer.Argument(help="Rule files.")],
-    flavor: Annotated[
-        Literal["prometheus", "thanos", "mimir", "victoriametrics", "amazon", "google", "azure", "grafana_cloud"],
-        typer.Option("--prometheus.flavor", help="Server that evaluates the rules: what prometheus.flavor says."),
-    ] = "prometheus",
-    lint: Lint = "all",
-    output: Output = "text",
+    files: Annotated[list[Path], typer.Argument(help="Rule files.")], lint: Lint = "all", output: Output = "text"
 ) -> None:
     """Check rule files without a configuration."""
-    from bridge.authoring.check.check import check_rules
+    from bridge.authoring.check.check import check_rules, doubts_of_rules
 
-    _report(files, check_rules(files, lint=lint != "none", flavor=flavor), lint, output)
+    problems = check_rules(files)
+    if not problems and lint != "none":
+        problems = doubts_of_rules(files)
+    _report(files, problems, lint, output)
 
 
 @check_app.command("schema")
@@ -84,16 +78,13 @@ def check_schema(
 def _report(files: list[Path], problems: list[Problem], lint: str, output: str) -> None:
     """Print the problems; exit 1 for errors, and for warnings if they are fatal."""
     reported = [problem for problem in problems if not problem.lint or lint != "none"]
-    errors = [problem for problem in reported if not problem.lint or (lint == "fatal" and problem.lint != RECORDINGS)]
+    errors = [problem for problem in reported if not problem.lint or (lint == "fatal" and not problem.is_note)]
     if output == "json":
         echo(json.dumps({"files": [str(file) for file in files], "problems": [_as_json(item) for item in reported]}))
-    elif output == "github":
-        for problem in reported:
-            echo(_annotation(problem))
     else:
         for problem in reported:
             warn(problem)
-        counted = [problem for problem in reported if problem.lint != RECORDINGS]
+        counted = [problem for problem in reported if not problem.is_note]
         if counted:
             warn(_summary(counted))
         if not errors:
@@ -104,33 +95,16 @@ def _report(files: list[Path], problems: list[Problem], lint: str, output: str) 
 
 
 def _severity(problem: Problem) -> str:
-    if problem.lint == RECORDINGS:
+    if problem.is_note:
         return "note"
     return "warning" if problem.lint else "error"
 
 
 def _as_json(problem: Problem) -> dict[str, object]:
     return {
-        "file": problem.file, "line": problem.line, "column": problem.column, "path": problem.path,
-        "message": problem.message,
+        "file": problem.file, "line": problem.line, "path": problem.path, "message": problem.message,
         "hint": problem.hint, "severity": _severity(problem), "lint": problem.lint,
     }  # fmt: skip
-
-
-def _annotation(problem: Problem) -> str:
-    """Return a workflow command of GitHub Actions: an annotation of the file in a pull request."""
-    kind = {"note": "notice"}.get(_severity(problem), _severity(problem))
-    spot = {"file": problem.file, "line": problem.line, "col": problem.column, "title": problem.lint or problem.path}
-    given = ",".join(f"{name}={_escaped(str(value), ':,')}" for name, value in spot.items() if value)
-    text = f"{problem.path}: {problem.message}" if problem.path else problem.message
-    return f"::{kind} {given}::{_escaped(text + (f' ({problem.hint})' if problem.hint else ''))}"
-
-
-def _escaped(text: str, more: str = "") -> str:
-    """Return text as a workflow command has it: % and line ends as %XX, in a property `more` too."""
-    for char in f"%\r\n{more}":
-        text = text.replace(char, f"%{ord(char):02X}")
-    return text
 
 
 def _summary(problems: list[Problem]) -> str:

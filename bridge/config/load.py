@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -14,17 +14,21 @@ from bridge.config.distinct import told_apart
 from bridge.config.kubernetes import chosen
 from bridge.config.rule_file import Defaults, read_rule_file
 from bridge.config.shown import shown
-from bridge.domain.errors import ConfigError, Problem
+from bridge.domain.errors import HTTP2, ConfigError, Problem
 from bridge.domain.route import Route
 from bridge.domain.rule import Gates, Group, ModelLabels
 from bridge.domain.times import Duration
-from bridge.files.yaml import Document, KeyPath, read, read_several
+from bridge.files.yaml import Document, path_text, read, read_several
 from bridge.sources.config import PrometheusConfig
 
 
 @dataclass(frozen=True, slots=True)
 class BridgeConfig:
-    """Checked configuration. base_dir: folder of bridge.yml, to which paths in it are relative."""
+    """Checked configuration.
+
+    base_dir: folder of bridge.yml, to which paths in it are relative.
+    notes: keys that are taken and have no effect.
+    """
 
     global_: GlobalSection
     prometheus: PrometheusConfig
@@ -37,6 +41,7 @@ class BridgeConfig:
     gates: Gates
     base_dir: Path
     rule_paths: tuple[Path, ...]
+    notes: tuple[Problem, ...]
     _shown: str
 
     def redacted(self) -> str:
@@ -44,59 +49,36 @@ class BridgeConfig:
         return self._shown
 
 
-@dataclass(frozen=True, slots=True)
-class Expression:
-    """One PromQL expression of a rule file, for `check`. path: where it stands in `document`."""
-
-    document: Document
-    path: KeyPath
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Examined:
-    """Contents of files, mistakes included. groups: of the files without mistakes; config: None with any mistake."""
-
-    problems: list[Problem]
-    groups: tuple[Group, ...]
-    expressions: tuple[Expression, ...]
-    prometheus: PrometheusConfig | None = None
-    config: BridgeConfig | None = None
-
-
 def load(path: Path) -> BridgeConfig:
     """Read `path` and its rule files. ConfigError with every problem of all of them."""
-    found = examine(path)
-    if found.config is None:
-        raise ConfigError(found.problems)
-    return found.config
-
-
-def examine(path: Path) -> Examined:
-    """Read `path` and its rule files, with every problem of all of them. Raises ConfigError for no YAML."""
     document = read(path)
     file = read_bridge_file(document)
     base_dir = path.parent
-    paths, read_files = _rule_files(file, document, base_dir)
-    expressions = tuple(read_files.expressions)
-    prometheus = None if file is None else file.section.prometheus
+    paths, groups = _rule_files(file, document, base_dir)
     if document.problems or file is None:
-        return Examined(sorted(document.problems), read_files.groups, expressions, prometheus)
-    config = BridgeConfig(
+        raise ConfigError(document.problems)
+    return BridgeConfig(
         global_=file.section.global_,
         prometheus=file.section.prometheus,
         models=file.section.models.over(ModelLabels()),
         retire_after=file.section.models.retire_after,
         dry_run=file.section.dry_run,
-        groups=tuple(group for group in read_files.groups if group.rules or not group.recordings),
+        groups=groups,
         route=file.route,
         receivers=file.receivers,
         gates=file.gates,
         base_dir=base_dir,
         rule_paths=paths,
+        notes=tuple(_notes(document)),
         _shown=shown(file),
     )
-    return Examined([], read_files.groups, expressions, prometheus, config)
+
+
+def _notes(document: Document) -> Iterator[Problem]:
+    for place, line in document.lines.items():
+        if place[-1:] == ("enable_http2",) and document.at(place) is True:
+            message = "has no effect: the bridge speaks HTTP/1.1, which HTTP/2 servers answer too"
+            yield Problem(document.file, line, path_text(place), message, "", HTTP2)
 
 
 def load_rules(
@@ -110,21 +92,23 @@ def load_rules(
     defaults = _defaults(None)
     defaults.interval = defaults.interval if interval is None else interval
     defaults.offset = defaults.offset if offset is None else offset
-    groups = _read_all(paths, defaults, problems).groups
+    groups = _read_all(paths, defaults, problems)
     if problems:
         raise ConfigError(problems)
     return groups
 
 
-def examine_rules(paths: Iterable[Path]) -> Examined:
-    """Read rule files with the defaults of an empty bridge.yml, with every problem of all of them."""
+def check_rules(paths: Iterable[Path]) -> list[Problem]:
+    """Return the problems of rule files, with the defaults of an empty bridge.yml."""
     problems: list[Problem] = []
-    found = _read_all(paths, _defaults(None), problems)
-    return Examined(sorted(problems), found.groups, tuple(found.expressions))
+    _read_all(paths, _defaults(None), problems)
+    return sorted(problems)
 
 
-def _rule_files(file: BridgeFile | None, document: Document, base_dir: Path) -> tuple[tuple[Path, ...], _RuleFiles]:
-    """Return the rule files that the globs name, in order, and what they hold; problems go to `document`."""
+def _rule_files(
+    file: BridgeFile | None, document: Document, base_dir: Path
+) -> tuple[tuple[Path, ...], tuple[Group, ...]]:
+    """Return the rule files that the globs name, in order, and their groups; problems go to `document`."""
     defaults = _defaults(file)
     paths: dict[Path, None] = {}
     for number, pattern in enumerate(file.section.rule_files if file is not None else ()):
@@ -138,18 +122,11 @@ def _rule_files(file: BridgeFile | None, document: Document, base_dir: Path) -> 
                 document.add(("rule_files", number), message, "put rule files into a folder of their own")
             else:
                 paths[base_dir / name] = None
-    return tuple(paths), _read_all(paths, defaults, document.problems)
+    groups = _read_all(paths, defaults, document.problems)
+    return tuple(paths), tuple(group for group in groups if group.rules or not group.recordings)
 
 
-@dataclass(slots=True)
-class _RuleFiles:
-    """Contents of rule files. groups: all of them, or with mistakes those of the files without."""
-
-    groups: tuple[Group, ...] = ()
-    expressions: list[Expression] = field(default_factory=list)
-
-
-def _read_rules(path: Path, defaults: Defaults, problems: list[Problem], found: _RuleFiles) -> list[Group]:
+def _read_rules(path: Path, defaults: Defaults, problems: list[Problem]) -> list[Group]:
     try:
         documents = chosen(read_several(path, lenient=True))
     except ConfigError as error:
@@ -159,18 +136,13 @@ def _read_rules(path: Path, defaults: Defaults, problems: list[Problem], found: 
     for document in documents:
         groups += read_rule_file(document, defaults)
         problems.extend(document.problems)
-        found.expressions += [Expression(document, path, text) for path, text in document.expressions.items()]
     return groups
 
 
-def _read_all(paths: Iterable[Path], defaults: Defaults, problems: list[Problem]) -> _RuleFiles:
-    """Return what all files hold, every rule with a unique name."""
-    found = _RuleFiles()
-    groups = [group for path in paths for group in _read_rules(path, defaults, problems, found)]
-    groups_apart = told_apart(groups, problems)
-    wrong = {problem.file for problem in problems}
-    found.groups = tuple(group for group in groups_apart if group.file not in wrong)
-    return found
+def _read_all(paths: Iterable[Path], defaults: Defaults, problems: list[Problem]) -> tuple[Group, ...]:
+    """Return the groups of all files, every rule with a unique name."""
+    groups = [group for path in paths for group in _read_rules(path, defaults, problems)]
+    return told_apart(groups, problems)
 
 
 def _defaults(file: BridgeFile | None) -> Defaults:

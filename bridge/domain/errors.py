@@ -24,7 +24,9 @@ from dataclasses import dataclass
 from bridge.domain.limits import cut
 from bridge.domain.verdict import Cause
 
-RECORDINGS = "recording-rules"  # the lint of a note, which is never fatal
+# Lints of notes, which are never fatal.
+RECORDINGS, HTTP2 = "recording-rules", "http2"
+_NOTES = frozenset({RECORDINGS, HTTP2})
 QUERY_SHOWN = 500  # characters of an expression in a message
 
 
@@ -53,12 +55,10 @@ class SourceError(BridgeError):
     cause: cause of the slot's inconclusive verdicts.
     query: the PromQL expression; empty until the caller adds it.
     when: the evaluation time of the query, as text; empty until the caller adds it.
-    advice: the server's address and the likely cause; empty where the message says it all.
     """
 
     query: str = ""
     when: str = ""
-    advice: str = ""
 
     def __init__(self, message: str, *, reason: str, transient: bool, cause: Cause = Cause.QUERY_ERROR) -> None:
         super().__init__(message)
@@ -69,8 +69,7 @@ class SourceError(BridgeError):
     @property
     def fault(self) -> str:
         """Message without the time, so that the same failure has the same text at every slot."""
-        text = super().__str__() + (f" ({self.advice})" if self.advice else "")
-        return text + (f"; query: {cut(self.query, QUERY_SHOWN)}" if self.query else "")
+        return super().__str__() + (f"; query: {cut(self.query, QUERY_SHOWN)}" if self.query else "")
 
     def __str__(self) -> str:
         return self.fault + (f"; time: {self.when}" if self.when else "")
@@ -119,7 +118,6 @@ class Problem:
     line: 1-based, 0 = the file as a whole.
     path: key path in the file, such as `groups[0].rules[1].expr`.
     lint: name of the lint for a warning; "" = an error.
-    column: 1-based, in characters; 0 = the line as a whole.
     """
 
     file: str
@@ -128,13 +126,17 @@ class Problem:
     message: str
     hint: str = ""
     lint: str = ""
-    column: int = 0
+
+    @property
+    def is_note(self) -> bool:
+        """True if there is nothing to change."""
+        return self.lint in _NOTES
 
     def __str__(self) -> str:
-        location = ":".join(map(str, (self.file, *filter(None, (self.line, self.column))))) + ": "
+        location = f"{self.file}:{self.line}: " if self.line else f"{self.file}: "
         location += f"{self.path}: " if self.path else ""
         text = self.message + (f" ({self.hint})" if self.hint else "")
-        if self.lint == RECORDINGS:
+        if self.is_note:
             return f"{location}note: {text}"
         return f"{location}warning: {text} [{self.lint}]" if self.lint else f"{location}{text}"
 

@@ -199,7 +199,8 @@ class RequestRecord:
     hold: gate that holds it; hold_until: when that is expected to end, 0 = unknown.
     delivered_at: first 2xx of any destination.
     ended_at: when it became terminal.
-    reference: the coordinator's own id of the request.
+    reference: the receiver's own id of the request or run.
+    link: URL of the run for people.
     new_version: version that the retraining produced.
     acts: actions of people, oldest first.
     verdict: whether the retraining helped, None = no verdict yet; verdict_at: its slot.
@@ -217,6 +218,7 @@ class RequestRecord:
     delivered_at: Timestamp = 0
     ended_at: Timestamp = 0
     reference: str = ""
+    link: str = ""
     message: str = ""
     new_version: str = ""
     acts: tuple[OperatorAction, ...] = ()

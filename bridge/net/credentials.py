@@ -76,8 +76,8 @@ class Credentials(AuthBase):
         config = self._config
         if config.basic_auth is not None:
             return self._basic(config.basic_auth)
-        if config.authorization is not None:
-            return self._scheme(config.authorization)
+        if config.bearer is not None:
+            return self._scheme(config.bearer)
         if config.oauth2 is not None:
             return f"Bearer {self._oauth2_token(config.oauth2)}"
         return ""
@@ -90,7 +90,7 @@ class Credentials(AuthBase):
     def _scheme(self, auth: Authorization) -> str:
         file = auth.credentials_file
         value = read_secret(file, self._base_dir) if file else auth.credentials.reveal()
-        return f"{auth.type} {value}" if value else ""
+        return f"{auth.scheme} {value}" if value else ""
 
     def _values(self, entry: HeaderValues) -> list[str]:
         secrets = [secret.reveal() for secret in entry.secrets]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     AfterValidator,
@@ -17,12 +18,15 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from bridge.net.redact import SECRET
+from bridge.net.tls import Limit, check_versions
 
 RESERVED_HEADERS = frozenset(
     {
         "authorization", "host", "content-encoding", "content-length", "content-type", "user-agent", "connection",
         "keep-alive", "proxy-authenticate", "proxy-authorization", "www-authenticate", "accept-encoding",
         "transfer-encoding", "te", "trailer", "upgrade", "x-prometheus-remote-write-version",
+        "x-prometheus-remote-read-version", "x-prometheus-scrape-timeout-seconds",
+        "x-amz-date", "x-amz-security-token", "x-amz-content-sha256",
     }
 )  # fmt: skip
 
@@ -61,7 +65,7 @@ def revealed(text: str) -> str:
 
 
 def _proxy(value: str) -> str:
-    if not value.startswith(("http://", "https://")):
+    if value and not value.startswith(("http://", "https://")):
         raise ValueError("must be the http or https URL of a proxy")
     return value
 
@@ -70,7 +74,17 @@ ProxyUrl = Annotated[str, AfterValidator(_proxy)]
 
 
 class _Part(BaseModel):
+    """Mapping of a file. elsewhere: keys of Prometheus that the bridge does not take -> what to write instead."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    elsewhere: ClassVar[Mapping[str, str]] = MappingProxyType({})
+
+
+def _refs(*names: str) -> Mapping[str, str]:
+    """Return what to write instead of `NAME_ref`, which names an entry of a secret manager."""
+    return MappingProxyType(
+        {f"{name}_ref": f"the bridge has no secret manager; write the secret to a file: {name}_file" for name in names}
+    )
 
 
 def at_most_one(**given: object) -> None:
@@ -83,6 +97,7 @@ def at_most_one(**given: object) -> None:
 class BasicAuth(_Part):
     """`basic_auth`: user name and password, each inline or read from a file at every request."""
 
+    elsewhere = _refs("username", "password")
     username: str = ""
     username_file: str = ""
     password: Secret = Secret("")
@@ -98,6 +113,7 @@ class BasicAuth(_Part):
 class Authorization(_Part):
     """`authorization`: scheme and credential; the credential inline or read from a file at every request."""
 
+    elsewhere = _refs("credentials")
     type: str = "Bearer"
     credentials: Secret = Secret("")
     credentials_file: str = ""
@@ -105,31 +121,78 @@ class Authorization(_Part):
     @model_validator(mode="after")
     def _one_credential(self) -> Self:
         at_most_one(credentials=self.credentials, credentials_file=self.credentials_file)
-        if self.type.strip().lower() == "basic":
+        if self.scheme.lower() == "basic":
             raise ValueError("for type Basic use basic_auth")
         return self
 
+    @property
+    def scheme(self) -> str:
+        """Scheme of the header; Bearer unless `type` names another."""
+        return self.type.strip() or "Bearer"
+
 
 class TlsConfig(_Part):
-    """`tls_config`: trusted authorities, client certificate, and verification of the server's name."""
+    """`tls_config`: trusted authorities, client certificate (inline or in files), versions, name of the server."""
 
+    elsewhere = _refs("ca", "cert", "key")
+    ca: str = ""
     ca_file: str = ""
+    cert: str = ""
     cert_file: str = ""
+    key: Secret = Secret("")
     key_file: str = ""
     server_name: str = ""
     insecure_skip_verify: bool = False
-    min_version: Literal["", "TLS10", "TLS11", "TLS12", "TLS13"] = ""
+    min_version: Limit = ""
+    max_version: Limit = ""
 
     @model_validator(mode="after")
     def _pair(self) -> Self:
-        if bool(self.cert_file) != bool(self.key_file):
+        at_most_one(ca=self.ca, ca_file=self.ca_file)
+        at_most_one(cert=self.cert, cert_file=self.cert_file)
+        at_most_one(key=self.key, key_file=self.key_file)
+        if bool(self.cert or self.cert_file) != bool(self.key or self.key_file):
             raise ValueError("cert_file and key_file must be set together")
+        check_versions(self.min_version, self.max_version)
         return self
 
 
-class OAuth2(_Part):
+class ProxyConfig(_Part):
+    """Keys of a proxy, beside the others."""
+
+    proxy_url: ProxyUrl = ""
+    no_proxy: str = ""
+    proxy_from_environment: bool = False
+    proxy_connect_header: Mapping[str, tuple[Secret, ...]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_proxy(self) -> Self:
+        at_most_one(proxy_url=self.proxy_url, proxy_from_environment=self.proxy_from_environment)
+        if self.no_proxy and self.proxy_from_environment:
+            raise ValueError("no_proxy goes with proxy_url; proxy_from_environment reads NO_PROXY")
+        if self.no_proxy and not self.proxy_url:
+            raise ValueError("no_proxy requires proxy_url")
+        if self.proxy_connect_header and not (self.proxy_url or self.proxy_from_environment):
+            raise ValueError("proxy_connect_header requires proxy_url or proxy_from_environment")
+        return self
+
+
+_GRANT = "the bridge requests tokens with client_id and client_secret only (grant client_credentials)"
+
+
+class OAuth2(ProxyConfig):
     """`oauth2`: client credentials grant; the token is reused until shortly before it expires."""
 
+    elsewhere = MappingProxyType(
+        {
+            **_refs("client_secret"),
+            **dict.fromkeys(
+                ("grant_type", "client_certificate_key", "client_certificate_key_file", "client_certificate_key_id",
+                 "signature_algorithm", "iss", "audience", "claims"),
+                _GRANT,
+            ),
+        }
+    )  # fmt: skip
     client_id: str
     client_secret: Secret = Secret("")
     client_secret_file: str = ""
@@ -141,6 +204,8 @@ class OAuth2(_Part):
     @model_validator(mode="after")
     def _one_secret(self) -> Self:
         at_most_one(client_secret=self.client_secret, client_secret_file=self.client_secret_file)
+        if not self.client_id:
+            raise ValueError("client_id must not be empty")
         if not self.token_url.startswith(("http://", "https://")):
             raise ValueError("token_url must be an http or https URL")
         return self
@@ -154,30 +219,44 @@ class HeaderValues(_Part):
     files: tuple[str, ...] = ()
 
 
-class HttpConfig(_Part):
-    """Settings common to every HTTP client of the bridge. `*_file` paths are relative to the configuration file."""
+class HttpConfig(ProxyConfig):
+    """Settings common to every HTTP client of the bridge. `*_file` paths are relative to the configuration file.
+
+    bearer_token, bearer_token_file: older forms of `authorization`. enable_http2: taken, and without effect: the
+    bridge speaks HTTP/1.1.
+    """
 
     basic_auth: BasicAuth | None = None
     authorization: Authorization | None = None
     oauth2: OAuth2 | None = None
+    bearer_token: Secret = Secret("")
+    bearer_token_file: str = ""
     tls_config: TlsConfig = TlsConfig()
-    proxy_url: ProxyUrl | None = None
-    no_proxy: str = ""
-    proxy_from_environment: bool = False
-    proxy_connect_header: Mapping[str, tuple[Secret, ...]] = Field(default_factory=dict)
     follow_redirects: bool = True
+    enable_http2: bool = True
     http_headers: Mapping[str, HeaderValues] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        at_most_one(basic_auth=self.basic_auth, authorization=self.authorization, oauth2=self.oauth2)
-        at_most_one(proxy_url=self.proxy_url, proxy_from_environment=self.proxy_from_environment)
-        if self.no_proxy and not self.proxy_url:
-            raise ValueError("no_proxy requires proxy_url")
+        at_most_one(
+            basic_auth=self.basic_auth, authorization=self.authorization, oauth2=self.oauth2,
+            bearer_token=self.bearer_token, bearer_token_file=self.bearer_token_file,
+        )  # fmt: skip
+        seen: set[str] = set()
         for name in self.http_headers:
             if name.lower() in RESERVED_HEADERS:
                 raise ValueError(f"http_headers may not set {name}: it is reserved")
+            if name.lower() in seen:
+                raise ValueError(f"http_headers sets {name} twice; header names ignore case")
+            seen.add(name.lower())
         return self
+
+    @property
+    def bearer(self) -> Authorization | None:
+        """`authorization`, or what the older keys say."""
+        if not (self.bearer_token or self.bearer_token_file):
+            return self.authorization
+        return Authorization(credentials=self.bearer_token, credentials_file=self.bearer_token_file)
 
 
 class SinkHttpConfig(HttpConfig):

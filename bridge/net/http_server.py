@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import logging
 import ssl
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import h11
@@ -15,14 +17,20 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from bridge.net.door import BACKLOG, Door
 
 GRACE = 1.0  # seconds that responses in progress may still take when the server stops
+log = logging.getLogger(__name__)
+
+Admits = Callable[[Mapping[str, Any] | None], bool]  # certificate as getpeercert() has it -> may it connect
 _HEAD_MAX = 64 * 1024
 _AWAITED = {h11.IDLE: "head", h11.SEND_BODY: "body"}
 
 
 class BoundedServer(uvicorn.Server):
-    """Server of `app` behind `door`. It waits for the stop event instead of polling for it ten times a second."""
+    """Server of `app` behind `door`. It waits for the stop event instead of polling for it ten times a second.
 
-    def __init__(self, app: Any, door: Door, tls: ssl.SSLContext | None = None) -> None:
+    admits: whether a client with this verified certificate may send requests.
+    """
+
+    def __init__(self, app: Any, door: Door, tls: ssl.SSLContext | None = None, admits: Admits | None = None) -> None:
         options = uvicorn.Config(
             app, log_config=None, lifespan="off", timeout_graceful_shutdown=1, server_header=False, access_log=False,
             h11_max_incomplete_event_size=_HEAD_MAX, ws="none", http="h11", loop="asyncio", backlog=BACKLOG,
@@ -30,7 +38,7 @@ class BoundedServer(uvicorn.Server):
         )  # fmt: skip
         options.load()
         options.ssl = tls
-        options.http_protocol_class = functools.partial(_Connection, door)  # type: ignore[assignment]
+        options.http_protocol_class = functools.partial(_Connection, door, admits)  # type: ignore[assignment]
         super().__init__(options)
         self._door = door
         self._stop = asyncio.Event()
@@ -66,9 +74,10 @@ class BoundedServer(uvicorn.Server):
 class _Connection(H11Protocol):
     """Connection of uvicorn that reports what it waits for."""
 
-    def __init__(self, door: Door, **options: Any) -> None:
+    def __init__(self, door: Door, admits: Admits | None, **options: Any) -> None:
         super().__init__(**options)
         self._door = door
+        self._admits = admits
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Link the accepted socket with this connection."""
@@ -76,6 +85,9 @@ class _Connection(H11Protocol):
         guest = self._door.guest(transport.get_extra_info("socket").fileno())
         if guest is not None:
             guest.client = self
+        if self._admits is not None and not self._admits(transport.get_extra_info("peercert")):
+            log.warning("client certificate without an allowed name", extra={"client": self.client})
+            transport.abort()
 
     def waits_for(self) -> tuple[str, object]:
         """Return what the client must do next, and the request concerned."""

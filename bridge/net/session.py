@@ -22,10 +22,10 @@ from urllib3.poolmanager import ProxyManager
 
 from bridge import __version__
 from bridge.net.credentials import CredentialError, Credentials
-from bridge.net.files import readable
 from bridge.net.http_config import HttpConfig, OAuth2, Secret, TlsConfig, revealed
 from bridge.net.memory import give_back
 from bridge.net.redact import hide_url, redact
+from bridge.net.tls import limit, load_pair, trust
 from bridge.net.watchdog import WATCHDOG, Watch
 
 CHUNK = 1 << 20
@@ -33,15 +33,18 @@ LARGEST = 256 << 20  # default limit of a response, bytes
 ERROR_BYTES = 65536  # limit of a response that is not 2xx, which is only displayed
 TOKEN_TIME = 10.0  # limit for fetching a token, seconds
 _current = threading.local()
-_VERSIONS = {"TLS10": "TLSv1", "TLS11": "TLSv1_1", "TLS12": "TLSv1_2", "TLS13": "TLSv1_3", "": "TLSv1_2"}
 
 
 class NetError(Exception):
-    """Attempt without a usable response. reason: timeout | network | tls | too_large | credential. Redacted message."""
+    """Attempt without a usable response. reason: timeout | network | tls | too_large | credential. Redacted message.
 
-    def __init__(self, message: str, reason: str) -> None:
+    sent: False if the server certainly received nothing.
+    """
+
+    def __init__(self, message: str, reason: str, *, sent: bool = True) -> None:
         super().__init__(redact(message))
         self.reason = reason
+        self.sent = sent
 
 
 class TooLargeError(requests.RequestException):
@@ -145,17 +148,20 @@ class Adapter(HTTPAdapter):
 
 def tls_context(tls: TlsConfig, base_dir: Path) -> ssl.SSLContext:
     """Return the SSL context for `tls`. Raises NetError (reason tls), which names an unusable file."""
-    context = ssl.create_default_context()
+    own = bool(tls.ca or tls.ca_file)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        readable(*(base_dir / file for file in (tls.ca_file, tls.cert_file, tls.key_file) if file))
-        if tls.ca_file:
-            context = ssl.create_default_context(cafile=str(base_dir / tls.ca_file))
-        if tls.cert_file:
-            context.load_cert_chain(base_dir / tls.cert_file, base_dir / tls.key_file)
+        if own:
+            trust(context, tls.ca, base_dir / tls.ca_file)
+        else:
+            context.load_default_certs()
+        if tls.cert or tls.cert_file:
+            load_pair(context, tls.cert, base_dir / tls.cert_file, tls.key.reveal(), base_dir / tls.key_file)
+        limit(context, tls.min_version or min(tls.max_version or "TLS12", "TLS12"), tls.max_version)
     except (OSError, ssl.SSLError) as error:
-        files = ", ".join(str(base_dir / file) for file in (tls.ca_file, tls.cert_file, tls.key_file) if file)
-        raise NetError(f"cannot use {files}: {error}", "tls") from None
-    context.minimum_version = ssl.TLSVersion[_VERSIONS[tls.min_version]]
+        names = ("ca", "ca_file", "cert", "cert_file", "key", "key_file")
+        used = [str(base_dir / getattr(tls, name)) if "_" in name else name for name in names if getattr(tls, name)]
+        raise NetError(f"cannot use {', '.join(used)}: {error}", "tls") from None
     if tls.insecure_skip_verify:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the operator chose it
         context.check_hostname = False
@@ -242,7 +248,7 @@ def forget_credentials(session: requests.Session) -> None:
 def _proxies(config: HttpConfig) -> dict[str, str]:
     if config.proxy_from_environment:
         return urllib.request.getproxies()
-    if config.proxy_url is None:
+    if not config.proxy_url:
         return {}
     return {"http": config.proxy_url, "https": config.proxy_url, "no_proxy": config.no_proxy}
 
@@ -277,7 +283,7 @@ def call(
                 wanted = max_bytes if good else min(max_bytes, ERROR_BYTES)
                 body, truncated = _read(response, wanted, must_fit=must_fit and good)
         except CredentialError as error:
-            raise NetError(str(error), "credential") from None
+            raise NetError(str(error), "credential", sent=False) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise _net_error(error, watch, url, named or url, deadline) from None
         finally:
@@ -321,12 +327,26 @@ def _proxies_for(session: requests.Session, url: str) -> dict[str, str]:
 
 
 def _net_error(error: Exception, watch: Watch, url: str, named: str, deadline: float) -> NetError:
+    sent = watch.expired or not _refused(error)
     if watch.expired or isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
-        return NetError(f"no full answer from {named} within {deadline:g} s", "timeout")
+        return NetError(f"no full answer from {named} within {deadline:g} s", "timeout", sent=sent)
     text = hide_url(what_happened(error), url.reveal()) if isinstance(url, Secret) else what_happened(error)
     if isinstance(error, requests.exceptions.SSLError | ssl.SSLError):
         return NetError(f"TLS with {named} failed: {text}", "tls")
-    return NetError(f"{named}: {text}", "network")
+    return NetError(f"{named}: {text}", "network", sent=sent)
+
+
+def _refused(error: BaseException) -> bool:
+    """Return whether no connection was made."""
+    for _ in range(10):
+        if isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError):
+            return True
+        around = (getattr(error, "reason", None), *error.args)
+        inner = next((item for item in around if isinstance(item, BaseException)), None)
+        if inner is None:
+            break
+        error = inner
+    return False
 
 
 def what_happened(error: BaseException) -> str:
@@ -344,7 +364,10 @@ def _fetch_token(auth: OAuth2, form: Mapping[str, str], base_dir: Path) -> bytes
     """POST the form to the token endpoint, within the deadline of the current attempt. Raises CredentialError."""
     outer: Watch | None = getattr(_current, "watch", None)
     limit = TOKEN_TIME if outer is None else max(0.01, min(TOKEN_TIME, outer.ends - time.monotonic()))
-    config = HttpConfig(tls_config=auth.tls_config)
+    config = HttpConfig(
+        tls_config=auth.tls_config, proxy_url=auth.proxy_url, no_proxy=auth.no_proxy,
+        proxy_from_environment=auth.proxy_from_environment, proxy_connect_header=auth.proxy_connect_header,
+    )  # fmt: skip
     try:
         with open_session(config, base_dir) as session:
             content = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -6,6 +6,7 @@ All instants are ints of milliseconds since the epoch (domain/times.py). Impleme
 from __future__ import annotations
 
 from bridge.ports.reports import AttemptReport, QueryReport, TickReport
+from bridge.ports.runs import Previewable, Run, RunFollower, RunLedger, RunState, Testable
 from bridge.ports.sinks import (
     Alert,
     AlertSink,
@@ -58,11 +59,16 @@ __all__ = [
     "Notification",
     "Outbox",
     "Pause",
+    "Previewable",
     "QueryReport",
     "QueueDepth",
     "RateLimit",
     "RequestFilter",
     "Result",
+    "Run",
+    "RunFollower",
+    "RunLedger",
+    "RunState",
     "Sample",
     "Sighting",
     "SilenceSnapshot",
@@ -73,6 +79,7 @@ __all__ = [
     "StatusReport",
     "StatusSource",
     "Store",
+    "Testable",
     "TickChanges",
     "TickReport",
     "TickStore",

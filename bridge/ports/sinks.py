@@ -38,6 +38,7 @@ class Result(StrEnum):
     RETRY = "retry"  # may succeed later: network, deadline, 408, 425, 429, 5xx
     DENIED = "denied"  # 401, 403: one retry with the credential read again, then slow retries and an alert
     DEAD = "dead"  # never: 3xx, other 4xx
+    HELD = "held"  # the receiver answers, and nothing may be sent now: due again after retry_after, without an end
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Delivery:
     """Outcome of one attempt.
 
     reason: closed set of words for metrics (`ok`, `network`, `timeout`, `http_4xx`, `http_5xx`, `redirect`,
-        `rate_limited`, `unauthorized`, `invalid_answer`).
+        `rate_limited`, `unauthorized`, `invalid_answer`, `unknown_outcome`).
     status: HTTP status, 0 = none.
     answer: response or error, redacted and truncated.
     retry_after: delay that the receiver requested, in ms, 0 = none.
@@ -83,9 +84,9 @@ class GroupedSink(Protocol):
 class Sink(Protocol):
     """Destination. One call is one HTTP attempt with a total deadline; it never raises and never retries.
 
-    integration: "alertmanager", "webhook", "coordinator" or "log".
+    integration: "alertmanager", "webhook", "coordinator", "run" or "log".
     sends_resolved: True = the outbox also queues a RESOLVED notification when the episode ends.
-    reports_status: True for a coordinator, which reports the outcome of requests later.
+    reports_status: True for a coordinator or orchestrator, which reports the outcome of requests later.
     """
 
     integration: str
@@ -126,7 +127,7 @@ class AlertSink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """Coordinator's report on a request."""
+    """Report of a coordinator or orchestrator on a request. link: URL of its run for people."""
 
     request_id: str
     state: RequestState
@@ -134,6 +135,7 @@ class StatusReport:
     message: str = ""
     new_version: str = ""
     reference: str = ""
+    link: str = ""
 
 
 @runtime_checkable

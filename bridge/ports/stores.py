@@ -12,6 +12,7 @@ from bridge.domain.alert import AlertRow
 from bridge.domain.model import ModelKey, PipelineKey
 from bridge.domain.request import Decision, Episode, Outcome, RecoveryVerdict, RequestRecord, RequestState
 from bridge.domain.times import Duration, Timestamp
+from bridge.ports.runs import RunLedger
 from bridge.ports.sinks import Delivery, Kind, Notification
 
 
@@ -377,7 +378,7 @@ class History(Protocol):
         ...
 
 
-class Store(TickStore, Outbox, History, Protocol):
+class Store(TickStore, Outbox, History, RunLedger, Protocol):
     """Complete store: all sides of one database."""
 
     def check(self) -> None:

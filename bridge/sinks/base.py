@@ -30,7 +30,7 @@ from bridge.net.http_config import Secret, SinkHttpConfig
 from bridge.net.redact import hide_url, redact
 from bridge.net.retry_after import retry_after
 from bridge.net.session import Answer, NetError, call, forget_credentials, open_session
-from bridge.ports import Delivery, Notification, RateLimit, Result
+from bridge.ports import Delivery, Notification, RateLimit, Result, RunLedger
 from bridge.ports.request_alerts import Sender
 
 ANSWER_SHOWN = 512
@@ -43,6 +43,7 @@ class SinkContext:
 
     index: position among the receiver's entries of the same integration. external_url, external_labels: of the bridge.
     base_dir: folder of the configuration file. resolve_after: ms from now to an alert's endsAt.
+    ledger: store of runs, None for sinks that start none.
     """
 
     receiver: str
@@ -51,6 +52,7 @@ class SinkContext:
     external_labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     base_dir: Path = Path()
     resolve_after: Duration = 4 * MINUTE
+    ledger: RunLedger | None = None
 
     @property
     def sender(self) -> Sender:
@@ -179,18 +181,23 @@ class HttpSink(BaseSink):
         self._url = config.url if isinstance(config.url, Secret) else config.url.rstrip("/")
         self._sessions: dict[int, requests.Session] = {}
         self._lock = threading.Lock()
-        self.attempt_deadline = config.timeout
+        self._timeout = self.attempt_deadline = config.timeout
         self.rate = RateLimit(config.rate_limit.requests, config.rate_limit.per) if config.rate_limit else None
 
     def attempt(
-        self, method: str, url: str, *, data: bytes | None = None, headers: Mapping[str, str] | None = None
-    ) -> Answer:
-        """Make one HTTP request within the entry's timeout; never follows a redirect. Raises NetError."""
+        self, method: str, url: str, *, data: bytes | None = None, headers: Mapping[str, str] | None = None,
+        max_bytes: int = 65536,
+    ) -> Answer:  # fmt: skip
+        """Make one HTTP request within the entry's timeout; never follows a redirect. Raises NetError.
+
+        max_bytes: a longer body is truncated.
+        """
         return call(
             self._session(),
             method,
             url,
-            deadline=self.attempt_deadline / 1000,
+            deadline=self._timeout / 1000,
+            max_bytes=max_bytes,
             data=data,
             headers=headers,
             allow_redirects=False,

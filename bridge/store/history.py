@@ -100,6 +100,7 @@ class HistorySide(Side):
             )  # fmt: skip
             gone = select(request.c.id).where(old)
             count += connection.execute(delete(delivery).where(delivery.c.request_id.in_(gone))).rowcount
+            connection.execute(delete(tables.runs).where(tables.runs.c.request_id.in_(gone)))
             count += connection.execute(delete(request).where(old)).rowcount
             return count + _prune_episodes(connection, before)
 

@@ -22,13 +22,15 @@ from bridge.ports import (
     TickChanges,
 )
 from bridge.store.memory_outbox import OPEN, MemoryOutbox
+from bridge.store.memory_runs import MemoryRuns
 
 
-class MemoryStore(MemoryOutbox):
+class MemoryStore(MemoryOutbox, MemoryRuns):
     """All sides of the store in dictionaries, under one lock."""
 
     def __init__(self) -> None:
-        super().__init__()
+        MemoryRuns.__init__(self)
+        MemoryOutbox.__init__(self)
         self._slots: dict[str, Timestamp] = {}
         self._alerts: dict[tuple[str, str, ModelKey], AlertRow] = {}
         self._order: dict[str, int] = {}
@@ -203,6 +205,7 @@ class MemoryStore(MemoryOutbox):
     def _forget(self, gone: set[str]) -> None:
         self._requests = {id_: record for id_, record in self._requests.items() if id_ not in gone}
         self._rows = {id_: row for id_, row in self._rows.items() if row.record.request_id not in gone}
+        self._runs = {key: run for key, run in self._runs.items() if key[0] not in gone}
 
     def _size(self) -> int:
         return len(self._decisions) + len(self._requests) + len(self._rows) + len(self._episodes)
@@ -222,6 +225,7 @@ def merged(known: RequestRecord, new: RequestRecord) -> RequestRecord:
         state=known.state if overtaken else new.state,
         delivered_at=known.delivered_at or new.delivered_at,
         reference=new.reference or known.reference,
+        link=new.link or known.link,
     )
 
 

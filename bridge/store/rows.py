@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import RowMapping
@@ -22,7 +23,7 @@ from bridge.domain.request import (
     RequestState,
     RetrainRequest,
 )
-from bridge.ports import DeliveryRecord, DeliveryState, Kind, Pause, Sighting, StateChunk
+from bridge.ports import DeliveryRecord, DeliveryState, Kind, Pause, Run, RunState, Sighting, StateChunk
 
 Row = dict[str, Any]
 Fetched = Mapping[str, Any] | RowMapping
@@ -87,6 +88,7 @@ def request_row(record: RequestRecord) -> Row:
         "receivers": json.dumps(record.receivers), "destinations": json.dumps(record.destinations),
         "hold": record.hold or "", "hold_until": record.hold_until, "sent_at": record.sent_at,
         "delivered_at": record.delivered_at, "ended_at": record.ended_at, "reference": record.reference,
+        "link": record.link,
         "message": record.message, "new_version": record.new_version,
         "acts": json.dumps([[act.what, act.who, act.at, act.note] for act in record.acts]),
         "verdict": record.verdict or "", "verdict_at": record.verdict_at, "unhelpful": record.unhelpful,
@@ -106,7 +108,7 @@ def request_of(row: Fetched) -> RequestRecord:
         request=request, state=RequestState(row["state"]), updated_at=row["updated_at"],
         receivers=tuple(json.loads(row["receivers"])), destinations=tuple(json.loads(row["destinations"])),
         hold=HoldReason(row["hold"]) if row["hold"] else None, hold_until=row["hold_until"], sent_at=row["sent_at"],
-        delivered_at=row["delivered_at"], ended_at=row["ended_at"], reference=row["reference"],
+        delivered_at=row["delivered_at"], ended_at=row["ended_at"], reference=row["reference"], link=row["link"],
         message=row["message"], new_version=row["new_version"],
         acts=tuple(OperatorAction(*item) for item in json.loads(row["acts"])),
         verdict=RecoveryVerdict(row["verdict"]) if row["verdict"] else None, verdict_at=row["verdict_at"],
@@ -184,3 +186,13 @@ def chunk_of(row: Fetched) -> StateChunk:
     """Return the chunk of strategy state of a row."""
     models = tuple(ModelKey(*parts) for parts in json.loads(row["models"]))
     return StateChunk(row["rule"], row["fingerprint"], row["slot"], models, bytes(row["data"]))
+
+
+def run_row(run: Run) -> Row:
+    """Return the row of a run."""
+    return {**asdict(run), "state": run.state.value, "overdue": int(run.overdue)}
+
+
+def run_of(row: Fetched) -> Run:
+    """Return the run of a row."""
+    return Run(**{**row, "state": RunState(row["state"]), "overdue": bool(row["overdue"])})

@@ -13,10 +13,11 @@ from bridge.store.history import HistorySide
 from bridge.store.opening import open_sqlite, open_url, translated
 from bridge.store.outbox import OutboxSide
 from bridge.store.owning import Owner
+from bridge.store.runs import RunSide
 from bridge.store.ticks import TickSide
 
 
-class SqlStore(TickSide, OutboxSide, HistorySide):
+class SqlStore(TickSide, OutboxSide, HistorySide, RunSide):
     """All sides of the store on one database. Safe to use from several threads."""
 
     def __init__(self, engine: Engine, owner: Owner) -> None:

@@ -102,6 +102,7 @@ requests = Table(
     Column("delivered_at", _Instant, nullable=False),
     Column("ended_at", _Instant, nullable=False, index=True),
     Column("reference", Text, nullable=False),
+    Column("link", Text, nullable=False),
     Column("message", Text, nullable=False),
     Column("new_version", Text, nullable=False),
     Column("acts", Text, nullable=False),
@@ -171,4 +172,20 @@ strategy_state = Table(
     Column("slot", _Instant, nullable=False),
     Column("models", Text, nullable=False),
     Column("data", LargeBinary, nullable=False),
+)  # fmt: skip
+
+runs = Table(
+    "runs", metadata,
+    Column("request_id", String, primary_key=True),
+    Column("destination", String, primary_key=True),
+    Column("name", String, nullable=False),
+    Column("plan", Text, nullable=False),
+    Column("state", String, nullable=False),
+    *(Column(name, Text, nullable=False) for name in ("reference", "link", "message", "new_version")),
+    *(Column(name, _Instant, nullable=False) for name in (
+        "created_at", "sent_at", "seen_at", "started_at", "updated_at", "ended_at", "next_poll", "cancel_at",
+        "cancelled_at",
+    )),
+    *(Column(name, Integer, nullable=False) for name in ("lookups", "absent", "overdue")),
+    Index("runs_open", "destination", "ended_at"),
 )  # fmt: skip

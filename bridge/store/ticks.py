@@ -42,7 +42,7 @@ def _kept(statement: Insert) -> Mapping[str, ColumnElement[Any]]:
         **{name: case((dead, table.c[name]), else_=new[name]) for name in ends},
         "state": case((overtaken, table.c.state), else_=new.state),
         "delivered_at": case((table.c.delivered_at > 0, table.c.delivered_at), else_=new.delivered_at),
-        "reference": case((new.reference != "", new.reference), else_=table.c.reference),
+        **{name: case((new[name] != "", new[name]), else_=table.c[name]) for name in ("reference", "link")},
     }
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from bridge.app.routing import Routes, build_sinks, close_all
 from bridge.config.load import load
+from bridge.store.memory import MemoryStore
 
 CONFIG = """
 global: {external_labels: {cluster: eu1}}
@@ -34,7 +35,7 @@ def routes(tmp_path: Path):
     file = tmp_path / "bridge.yml"
     file.write_text(CONFIG)
     config = load(file)
-    built = build_sinks(config, "http://localhost:9095")
+    built = build_sinks(config, "http://localhost:9095", MemoryStore())
     yield Routes(config.route, built, config.global_.external_labels)
     close_all(built)
 

@@ -34,7 +34,7 @@ receivers:
 def adapters(tmp_path: Path) -> Iterator[Adapters]:
     file = tmp_path / "bridge.yml"
     file.write_text(CONFIG)
-    built = build_adapters(load(file), ModelTable(), "http://localhost:9095")
+    built = build_adapters(load(file), ModelTable(), "http://localhost:9095", MemoryStore())
     yield built
     built.close()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bridge.config.load import BridgeConfig, examine_rules, load, load_rules
+from bridge.config.load import BridgeConfig, check_rules, load, load_rules
 from bridge.domain.batch import EventKind
 from bridge.domain.errors import ConfigError
 from bridge.domain.rule import Gates, LabelRef, ModelLabels, StrategySpec
@@ -239,8 +239,8 @@ def test_a_rule_on_histograms_that_names_no_strategy_compares_them(tmp_path: Pat
 def test_rules_can_be_checked_without_a_configuration() -> None:
     """With the defaults; names are unique over all the files that are given."""
     path = GOOD.parent / "rules" / "serving.yml"
-    assert examine_rules([path]).problems == []
-    twice = examine_rules([path, Path(os.path.relpath(path))]).problems
+    assert check_rules([path]) == []
+    twice = check_rules([path, Path(os.path.relpath(path))])
     assert [problem.message for problem in twice][:2] == [
         "group 'serving' is there twice",
         "rule 'SustainedDrift' is there twice with the same labels and expression",
@@ -263,3 +263,20 @@ def test_grouping_is_inherited_like_alertmanagers(tmp_path: Path) -> None:
     assert [(node.group_by, node.group_wait) for node in (root, *root.routes)] == [
         (("project",), 30_000), (("project",), 5_000), ((), 30_000),
     ]  # fmt: skip
+
+
+def test_a_key_without_effect_is_noted_with_its_line(tmp_path: Path) -> None:
+    """HTTP/2 is taken as in prometheus.yml, and not used; switched off, there is nothing to note."""
+    text = (
+        "prometheus:\n  url: http://a\n  enable_http2: true\nroute: {receiver: a}\n"
+        "receivers:\n- name: a\n  webhook_configs:\n  - url: http://b\n    http_config: {enable_http2: %s}\n"
+    )
+    file = tmp_path / "bridge.yml"
+    file.write_text(text % "true")
+    said = "has no effect: the bridge speaks HTTP/1.1, which HTTP/2 servers answer too"
+    assert [str(note) for note in load(file).notes] == [
+        f"{file}:3: prometheus.enable_http2: note: {said}",
+        f"{file}:9: receivers[0].webhook_configs[0].http_config.enable_http2: note: {said}",
+    ]
+    file.write_text(text % "false")
+    assert len(load(file).notes) == 1

@@ -15,15 +15,22 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from bridge.ports import Delivery, Result
+from bridge.ports import Delivery, Result, RunFollower, StatusSource
 from bridge.sinks.base import BaseSink, SinkContext
 from bridge.sinks.registry import sinks
+from bridge.store.memory import MemoryStore
 from tests.support.notifications import REQUEST, T0, firing, request, resolved
 from tests.support.receiver import DRIP, HANG, HANG_UP, RESET, Behaviour, Receiver, Reply
 
 DOCS = Path(__file__).parents[2] / "docs" / "sinks"
 GOOD = Reply(200, b'{"reference": "r-1", "state": "accepted"}')
 ALL = sorted(sinks())
+REQUIRED: dict[str, dict[str, Any]] = {
+    "run": {
+        "start": {"path": "/runs", "json": {"id": "{{ .ID }}", "reason": "{{ .Reason }}"}, "run": "reference"},
+        "status": {"path": "/runs/{{ .Reference }}", "value": "state", "map": {"succeeded": ["done"]}},
+    }
+}  # keys that an entry needs beside `url`
 OVER_HTTP = [name for name in ALL if "url" in sinks()[name].Config.model_fields]
 REASONS = frozenset(
     {"ok", "network", "timeout", "tls", "credential", "http_4xx", "http_5xx", "redirect", "rate_limited"}
@@ -40,9 +47,9 @@ def receiver() -> Iterator[Receiver]:
 def build(name: str, receiver: Receiver, **entry: Any) -> BaseSink:
     kind = sinks()[name]
     if name in OVER_HTTP:
-        entry = {"url": receiver.url, "timeout": "5s", **entry}
+        entry = {"url": receiver.url, "timeout": "5s", **REQUIRED.get(name, {}), **entry}
     config = kind.Config.model_validate(entry)
-    return kind(config, SinkContext("ops", 0, "http://bridge.example", {"cluster": "eu1"}))
+    return kind(config, SinkContext("ops", 0, "http://bridge.example", {"cluster": "eu1"}, ledger=MemoryStore()))
 
 
 def attempt(name: str, receiver: Receiver, *plan: Behaviour) -> Delivery:
@@ -73,7 +80,7 @@ def test_a_sink_says_what_it_is(name: str, receiver: Receiver) -> None:
     assert isinstance(sink.sends_resolved, bool)
     assert isinstance(sink.reports_status, bool)
     assert sink.attempt_deadline > 0
-    assert sink.reports_status == hasattr(sink, "status")
+    assert sink.reports_status == isinstance(sink, StatusSource | RunFollower)
     sink.close()
     sink.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,9 @@ def problem(text: str, folder: Path) -> str:
         return said_by("amtool", "check-config", str(file))
     elif kind == "# prometheus.yml":
         return said_by("promtool", "check", "config", "--syntax-only", str(file))
+    elif kind == "# values.yaml":
+        helm = str(Path(sys.executable).parent / "helm")
+        return said_by(helm, "template", "bridge", str(ROOT / "charts/retrain-bridge"), "--values", str(file))
     elif re.search(r"^groups:", text, re.MULTILINE):
         return "\n".join(map(str, check_rules([file])))
     else:

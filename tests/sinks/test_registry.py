@@ -47,7 +47,7 @@ def install(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
 def test_every_shipped_sink_is_found_by_its_integration() -> None:
     """A new sink is a new file; nothing else changes."""
-    assert list(registry.sinks()) == ["alertmanager", "coordinator", "log", "webhook"]
+    assert list(registry.sinks()) == ["alertmanager", "coordinator", "log", "run", "webhook"]
     assert registry.sinks()["log"] is LogSink
 
 

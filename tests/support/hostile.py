@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 
 from bridge.app.logs import logfmt
 from bridge.authoring.check.check import check_rules
-from bridge.authoring.check.promql_errors import promql_error
 from bridge.authoring.suggest import selectors
 from bridge.authoring.unit_tests import series_notation
 from bridge.authoring.unit_tests.file import read_unit_test_file
@@ -192,8 +191,7 @@ def _of_bridge(text: str) -> None:
 
 
 def _promql(text: str) -> None:
-    if promql_problem(text) is None:
-        promql_error(text)
+    promql_problem(text)
     selectors.selectors(text)
     limit_of(text)
 

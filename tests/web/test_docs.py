@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import get_args
+from typing import Literal, get_args, get_origin
 
 from fastapi.testclient import TestClient
 
@@ -16,7 +16,7 @@ from bridge.engine.api.views import ModelState
 from bridge.web.api.management import STATES, StatusBody
 from bridge.web.app import create_app
 from bridge.web.http.settings import WebSettings, load_web_config
-from bridge.web.http.web_config import TlsServer, WebConfig
+from bridge.web.http.web_config import HttpServer, RateLimit, TlsServer, WebConfig
 from tests.support.fake_views import AT, FakeCommands, FakeQueries
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -97,20 +97,23 @@ def test_every_field_and_state_of_a_report_is_named() -> None:
 
 def test_every_key_of_the_web_config_file_has_its_line() -> None:
     """Every value of a fixed set is listed too."""
-    keys = [*WebConfig.model_fields, *(f"tls_server_config.{key}" for key in TlsServer.model_fields)]
+    parts = {"tls_server_config": TlsServer, "http_server_config": HttpServer, "rate_limit": RateLimit}
+    keys = [*WebConfig.model_fields, *(f"{name}.{key}" for name, part in parts.items() for key in part.model_fields)]
     for key in keys:
-        assert re.search(rf"^\| `{re.escape(key)}` \|", page("web-config"), re.MULTILINE), key
+        assert re.search(rf"^\| [^|]*`{re.escape(key)}`[^|]* \|", page("web-config"), re.MULTILINE), key
     for field in TlsServer.model_fields.values():
-        for value in get_args(field.annotation):
+        for value in get_args(field.annotation) if get_origin(field.annotation) is Literal else ():
             assert f"`{value}`" in page("web-config"), value
 
 
 def test_the_example_of_a_web_config_file_is_accepted(tmp_path: Path) -> None:
-    """It contains every key."""
+    """It contains every key but those that are inline instead of in a file."""
     [block] = re.findall(r"```yaml\n# web\.yml\n(.*?)```", page("web-config"), re.DOTALL)
     file = tmp_path / "web.yml"
     file.write_text(block)
     config = load_web_config(file)
     assert config.tls_server_config is not None
-    assert config.tls_server_config.model_fields_set == set(TlsServer.model_fields)
+    assert config.tls_server_config.model_fields_set == set(TlsServer.model_fields) - {"cert", "key", "client_ca"}
+    assert config.http_server_config.model_fields_set == set(HttpServer.model_fields)
+    assert config.rate_limit.model_fields_set == set(RateLimit.model_fields)
     assert list(config.basic_auth_users) == ["ada"]

@@ -99,7 +99,8 @@ class Backtest:
         results = saved.results if saved else Results.of(self.plan.groups, self.since, self.until)
         replay = self._replay(results, saved)
         if self.charts:
-            self.recorder = Recorder(self.since, self.until, self.table, saved.charts if saved else None)
+            intervals = {rule.name: group.interval for group in self.plan.groups for rule in group.rules}
+            self.recorder = Recorder(self.since, self.until, self.table, intervals, saved.charts if saved else None)
         try:
             for begins, ends in parts(self.since, self.until):
                 if saved is None or ends > saved.done:

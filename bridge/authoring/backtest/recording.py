@@ -1,15 +1,15 @@
-"""Recording of signals during a backtest, for charts: a fixed number of time steps, however long the backtest."""
+"""Recording of signals during a backtest, for charts: at most STEPS time steps, however long the backtest."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bridge.domain.model import ModelTable
-from bridge.domain.times import Timestamp
+from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Verdicts
 from bridge.engine.evaluation.rule import RuleEvaluator
 
@@ -23,16 +23,18 @@ class Track:
     """Recording of one rule.
 
     models: number of models.
-    data: four float32 planes (models, STEPS) as bytes: lowest and highest value, last statistic and last threshold.
+    steps: number of time steps; each has at least one slot of the rule's group, so that a gap is a missing sample.
+    data: four float32 planes (models, steps) as bytes: lowest and highest value, last statistic and last threshold.
     """
 
     models: int = 0
+    steps: int = STEPS
     data: bytes = b""
 
 
 @dataclass(slots=True)
 class Line:
-    """Recording of one rule and model: float32 (STEPS,) each, NaN without a sample."""
+    """Recording of one rule and model: float32 (steps,) each, NaN without a sample."""
 
     low: Cells
     high: Cells
@@ -54,21 +56,28 @@ class Recording:
 
 
 class Recorder:
-    """Recorder of a running replay, limited to the first MOST_MODELS models."""
+    """Recorder of a running replay, limited to the first MOST_MODELS models.
 
-    def __init__(self, since: Timestamp, until: Timestamp, table: ModelTable, before: Recording | None = None) -> None:
+    intervals: rule -> evaluation interval of its group.
+    """
+
+    def __init__(
+        self, since: Timestamp, until: Timestamp, table: ModelTable, intervals: Mapping[str, Duration],
+        before: Recording | None = None,
+    ) -> None:  # fmt: skip
         self._since, self._until, self._table = since, until, table
+        self._steps = {rule: max(1, min(STEPS, (until - since) // width)) for rule, width in intervals.items()}
         self._planes: dict[str, Cells] = {}
         if before is not None:
             for rule, track in before.tracks.items():
-                planes = np.frombuffer(track.data, np.float32).reshape(4, track.models, STEPS)
+                planes = np.frombuffer(track.data, np.float32).reshape(4, track.models, track.steps)
                 self._planes[rule] = planes.copy()
 
     def take(self, runs: Iterable[RuleEvaluator], slot: Timestamp) -> None:
         """Record the evaluations of a group's rules in a slot."""
-        step = min(STEPS - 1, (slot - self._since) * STEPS // max(1, self._until - self._since))
         for run in runs:
-            result = run.evaluation
+            result, steps = run.evaluation, self._steps[run.rule.name]
+            step = min(steps - 1, (slot - self._since) * steps // max(1, self._until - self._since))
             if result is not None and result.batch is not None and result.verdicts is not None and len(result.batch):
                 self._record(run.rule.name, result.batch.index, step, result.batch.values(), result.verdicts)
 
@@ -89,7 +98,7 @@ class Recorder:
         planes = self._planes.get(rule)
         known = 0 if planes is None else planes.shape[1]
         if planes is None or known < size:
-            grown = np.full((4, size, STEPS), np.nan, np.float32)
+            grown = np.full((4, size, self._steps[rule]), np.nan, np.float32)
             if planes is not None:
                 grown[:, :known] = planes
             planes = self._planes[rule] = grown
@@ -97,7 +106,9 @@ class Recorder:
 
     def recording(self) -> Recording:
         """Return what was recorded so far."""
-        tracks = {rule: Track(planes.shape[1], planes.tobytes()) for rule, planes in self._planes.items()}
+        tracks = {
+            rule: Track(planes.shape[1], planes.shape[2], planes.tobytes()) for rule, planes in self._planes.items()
+        }
         return Recording(self._since, self._until, tracks)
 
     def line(self, rule: str, model: int) -> Line | None:

@@ -1,44 +1,92 @@
-"""Report of a backtest as one self-contained HTML file, in light and dark."""
+"""Report of a backtest as one self-contained HTML file, in light and dark, with the charts of the web pages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 
-from bridge.authoring.backtest.charts import Chart, svg
-from bridge.authoring.backtest.recording import Recorder
+import numpy as np
+
+from bridge.authoring.backtest.recording import Line, Recorder
 from bridge.authoring.backtest.results import COLUMNS, BacktestRequest, Results, cell
 from bridge.authoring.backtest.scoring import SCORE_COLUMNS, Labels, Score
 from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.times import Timestamp, rfc3339
+from bridge.engine.api.views import TrailView
+from bridge.web.pages.charts import data, picture
+from bridge.web.pages.static import FOLDER
 
 MOST_CHARTS = 60
 MOST_REQUESTS = 1000
 _LEFT = frozenset({"rule", "kind", "name", "at", "model", "reason"})
 _REQUEST_COLUMNS = {"at": "at", "rule": "rule", "model": "model", "reason": "reason"}
+_MOST_MARKS = 12  # labels of requests on one chart; more would cover the lines
+_NEAR = 1e-5  # relative; recorded numbers are float32
+_LABELS = {"value": "middle", "lower": "lowest", "upper": "highest"}
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --soft: #68707a; --line: #d8dde3; --signal: #1f6feb; --page: #fff;
-  --statistic: #6f42c1; --request: #c62828; --limit: #b26a00; --window: #fbe7c3 }
-@media (prefers-color-scheme: dark) { :root { --ink: #e5e8eb; --soft: #98a2ad; --line: #333b44; --signal: #6cb0ff;
-  --page: #14171b; --statistic: #c39bff; --request: #ff7b72; --limit: #e3a008; --window: #43361c } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); max-width: 62rem;
-  margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere }
+body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; width: 100%; margin: 1rem 0 }
-th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top }
 .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap } tr.sum td { font-weight: 600 }
-svg { width: 100%; height: auto; display: block } svg text { font-size: 11px; fill: var(--soft) }
-polyline { fill: none; stroke-width: 1.2 } .signal { stroke: var(--signal) } .statistic { stroke: var(--statistic) }
-.grid { stroke: var(--line); stroke-width: .6 } .threshold { stroke: var(--limit); stroke-dasharray: 5 4 }
-.window { fill: var(--window) } .request line { stroke: var(--request) } .request circle { fill: var(--request) }
-h3 { margin: 1.6rem 0 .3rem; font-size: 1rem } .soft { color: var(--soft) }
-.key b { font-weight: 600 } .key .signal { color: var(--signal) } .key .statistic { color: var(--statistic) }
-.key .limit { color: var(--limit) } .key .asked { color: var(--request) }
+.soft { color: var(--quiet) }
 """
 _KEY = (
-    '<p class="soft key">Each chart shows the <b class="signal">signal</b> from the lowest to the highest value of '
-    'each step, the <b class="limit">threshold</b>, the <b class="statistic">statistic</b> if the strategy has one, '
-    'and <b class="asked">requests</b>; labelled windows are shaded.</p>'
+    '<p class="soft">Each chart shows the signal, the limit, the statistic if the strategy has one, and requests; '
+    "labelled windows are shaded. Where a step of the chart has several evaluations, a band shows the lowest and the "
+    "highest value.</p>"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Content of a chart; all times in ms.
+
+    line: what was recorded over [since, until].
+    requests: instants of requests.
+    windows: labelled windows, (start, end).
+    """
+
+    title: str
+    since: Timestamp
+    until: Timestamp
+    line: Line
+    requests: Sequence[Timestamp] = ()
+    windows: Sequence[tuple[Timestamp, Timestamp]] = ()
+
+    @property
+    def own_scale(self) -> bool:
+        """True when the statistic differs from the value."""
+        low, high, statistic = self.line.low, self.line.high, self.line.statistic
+        seen = np.isfinite(statistic) & np.isfinite(low)
+        slack = _NEAR * np.maximum(1.0, np.abs(high[seen]))
+        return bool(((statistic[seen] < low[seen] - slack) | (statistic[seen] > high[seen] + slack)).any())
+
+    def trail(self) -> TrailView:
+        """Return the recording as columns; a band only if a step has more than one value."""
+        low, high = (column.astype(np.float64) for column in (self.line.low, self.line.high))
+        steps = len(low)
+        slots = [self.since + (2 * step + 1) * (self.until - self.since) // (2 * steps) for step in range(steps)]
+        banded = bool((high > low).any())
+        lower, upper = (low, high) if banded else (np.full(steps, np.nan), np.full(steps, np.nan))
+        statistic, threshold = self.line.statistic.tolist(), self.line.threshold.tolist()
+        value = ((low + high) / 2).tolist()
+        return TrailView(slots, value, statistic, threshold, lower.tolist(), upper.tolist(), [0] * steps)
+
+
+def figure(chart: Chart, number: int) -> str:
+    """Return the figure of a chart for charts.js, with a static picture inside; all text is escaped."""
+    trail = chart.trail()
+    label = "request" if len(chart.requests) <= _MOST_MARKS else ""
+    windows = [window for window in chart.windows if window[1] >= chart.since and window[0] <= chart.until]
+    labels = _LABELS if np.isfinite(trail.lower).any() else {}
+    numbers = data(
+        trail, [(at, label) for at in chart.requests], own=chart.own_scale, windows=windows, labels=labels
+    )  # fmt: skip
+    title = escape(chart.title)
+    return (
+        f'<figure id="chart-{number}" data-trail="{escape(numbers)}" data-unit="" data-rule="{title}">'
+        f'<figcaption><h3>{title}</h3></figcaption><div class="plot">{picture(trail)}</div></figure>'
+    )
 
 
 def page(results: Results, scores: Mapping[str, Score], charts: Sequence[Chart], left_out: int = 0) -> str:
@@ -56,15 +104,22 @@ def page(results: Results, scores: Mapping[str, Score], charts: Sequence[Chart],
         body += ["<h2>Scores against labels</h2>", table(SCORE_COLUMNS, scored)]
     if charts:
         body += ["<h2>Models</h2>", _KEY]
-        body += [f"<h3>{escape(chart.title)}</h3>{svg(chart)}" for chart in charts]
+        body += [figure(chart, number) for number, chart in enumerate(charts)]
     if left_out:
         body.append(f'<p class="soft">{left_out} more charts are omitted.</p>')
     body += ["<h2>Requests</h2>", _requests(results.sent())]
     head = (
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>Backtest {span}</title><style>{_STYLE}</style>"
+        f"<title>Backtest {span}</title><style>{_file('style.css')}{_file('uplot.css')}{_STYLE}</style>"
     )
+    if charts:
+        body.append(f"<script>{_file('uplot.js')}</script><script>{_file('charts.js')}</script>")
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{"".join(body)}</body></html>\n'
+
+
+def _file(name: str) -> str:
+    """Return a style or script of the web pages."""
+    return (FOLDER / name).read_text(encoding="utf-8")
 
 
 def table(columns: Mapping[str, str], rows: Iterable[Mapping[str, object]], *, summed: bool = False) -> str:
@@ -97,9 +152,9 @@ def charts(
 ) -> tuple[list[Chart], int]:
     """Return charts of fired rules and models, in turn by rule, and the number of charts that are omitted."""
     windows = {item.model: [(round(a * 1000), round(b * 1000)) for a, b in item.spans] for item in labels}
-    requested: dict[tuple[str, ModelKey], list[tuple[Timestamp, str]]] = {}
+    requested: dict[tuple[str, ModelKey], list[Timestamp]] = {}
     for item in results.sent():
-        requested.setdefault((item.rule, item.model), []).append((item.sent_at, item.reason))
+        requested.setdefault((item.rule, item.model), []).append(item.sent_at)
     pairs = [
         (turn, rule, model)
         for rule, tally in results.rules.items()

@@ -10,6 +10,7 @@ from bridge.domain.errors import UnknownRequestError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import RequestRecord, RequestState
 from bridge.domain.times import Duration, Timestamp
+from bridge.engine.access import EngineTransaction
 from bridge.engine.api.operator_actions import OperatorActions
 from bridge.engine.api.views import ReloadResult
 from bridge.engine.engine import Engine
@@ -53,7 +54,7 @@ class EngineCommands:
         with self._engine.transact(self._now, self._history) as change:
             record = self._known(report.request_id)
             if not record.state.may_become(report.state):
-                return record
+                return self._add_facts(record, report, change)
             ended = max(report.at, record.sent_at) if report.state.terminal else 0
             changed = replace(
                 record,
@@ -63,6 +64,7 @@ class EngineCommands:
                 message=report.message or record.message,
                 new_version=report.new_version or record.new_version,
                 reference=report.reference or record.reference,
+                link=report.link or record.link,
             )
             self._history.save_request(changed)
             change.adopt(changed)
@@ -76,6 +78,15 @@ class EngineCommands:
             },
         )
         return changed
+
+    def _add_facts(self, record: RequestRecord, report: StatusReport, change: EngineTransaction) -> RequestRecord:
+        """Record the link and message of a report that does not change the state of a request in flight."""
+        facts = replace(record, link=report.link or record.link, message=report.message or record.message)
+        if facts == record or record.state is not report.state:
+            return record
+        self._history.save_request(facts)
+        change.adopt(facts)
+        return facts
 
     def settled(self, request_id: str) -> None:
         """Reload a request from the store after one of its deliveries has ended."""

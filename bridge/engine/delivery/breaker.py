@@ -76,8 +76,8 @@ def after(
     started, ended: instants of the attempt; probes are spaced by their starts.
     denied_again: True if the previous attempt was denied too, so that reading the credential again did not help.
     """
-    if delivery.result in (Result.DELIVERED, Result.DEAD):
-        # A final refusal of one delivery still proves that the receiver is up.
+    if delivery.result in (Result.DELIVERED, Result.DEAD, Result.HELD):
+        # A final refusal of one delivery, or a hold, still proves that the receiver is up.
         return Breaker(breaker.destination)
     if delivery.result is Result.DENIED:
         pause = ended + settings.denied_delay if denied_again else 0

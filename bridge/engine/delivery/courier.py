@@ -193,6 +193,8 @@ class Courier:
         """Return the outcome to record, and the instant of the next attempt."""
         if delivery.result in (Result.DELIVERED, Result.DEAD):
             return delivery, now
+        if delivery.result is Result.HELD:
+            return delivery, now + delivery.retry_after
         if now - claim.queued_at >= self._settings.give_up:
             given_up = f"gave up after {format_duration(self._settings.give_up)}: {delivery.answer}"
             return replace(delivery, result=Result.DEAD, answer=given_up), now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -15,9 +16,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bridge.net.hosts import EVERY_HOST, Hosts, host_of, refused
 from bridge.web.http.auth import BasicAuth, TooManyAttemptsError
 from bridge.web.http.body import BodyError, read_body, replay
+from bridge.web.http.rate_limit import TokenBucket
 from bridge.web.http.responses import refusal
 from bridge.web.http.settings import URL_FLAG, WebSettings
-from bridge.web.http.web_config import WebConfig, WebConfigFile
+from bridge.web.http.web_config import WebConfig
+from bridge.web.http.web_config_file import WebConfigFile
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +46,7 @@ class Guard:
         self._settings = settings
         self._certificates = config.client_certificates  # TLS settings are fixed until a restart
         self._file = WebConfigFile(settings.web_config_file, config)
+        self._limit = TokenBucket(config.rate_limit.interval, config.rate_limit.burst)
         self._auth = BasicAuth()
         self._hosts = Hosts([host_of(settings.external_url), settings.host, *settings.allowed_hosts])
 
@@ -50,7 +54,8 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        response = _ResponseSender(send, without_body=scope["method"] == "HEAD")
+        headers = {**_HEADERS, **{name: value for name, value in self._configured_headers().items() if value}}
+        response = _ResponseSender(send, headers, without_body=scope["method"] == "HEAD")
         try:
             await self._serve(self._normalized(scope), receive, response)
         except ClientDisconnect:
@@ -60,6 +65,9 @@ class Guard:
             if response.started:
                 raise
             await refusal(500, "internal error; see the log of the bridge")(scope, receive, response)
+
+    def _configured_headers(self) -> Mapping[str, str]:
+        return self._file.current().http_server_config.headers
 
     def _normalized(self, scope: Scope) -> Scope:
         """Return the scope without the path of --web.external-url, if a proxy has not stripped it, and HEAD as GET."""
@@ -83,6 +91,9 @@ class Guard:
             await self._app(scope, replay(body, receive), response)
 
     async def _problem(self, request: Request) -> Response | None:
+        if wait := self._limit.wait():
+            seconds = str(math.ceil(wait))
+            return refusal(429, f"rate_limit of the web config file: retry in {seconds} s", {"Retry-After": seconds})
         host = request.headers.get("host", "")
         if request.url.path not in EVERY_HOST and not self._hosts.allows(host):
             return refusal(421, refused(host, f" or {URL_FLAG}"))
@@ -126,8 +137,9 @@ class Guard:
 class _ResponseSender:
     """ASGI `send` that adds the security headers, and omits the body of responses to HEAD."""
 
-    def __init__(self, send: Send, *, without_body: bool) -> None:
+    def __init__(self, send: Send, headers: Mapping[str, str], *, without_body: bool) -> None:
         self._send = send
+        self._headers = headers
         self._without_body = without_body
         self.started = False
 
@@ -135,7 +147,7 @@ class _ResponseSender:
         if message["type"] == "http.response.start":
             self.started = True
             headers = MutableHeaders(scope=message)
-            for name, value in _HEADERS.items():
+            for name, value in self._headers.items():
                 headers.setdefault(name, value)
         elif self._without_body and message["type"] == "http.response.body":
             message = {**message, "body": b""}

@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 import threading
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -13,7 +14,7 @@ from bridge.domain.errors import BridgeError
 from bridge.net.door import Door, listen
 from bridge.net.http_server import GRACE, BoundedServer
 from bridge.web.http.settings import WebSettings
-from bridge.web.http.tls import server_context
+from bridge.web.http.tls import allowed, server_context
 from bridge.web.http.web_config import WebConfig
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,12 @@ class Server:
         context = server_context(tls, file) if tls is not None and file is not None else None
         self._socket = _listen(settings)
         self._address = _address_of(self._socket)
-        self._server = BoundedServer(app, self._socket, context)
+        names = tls.client_allowed_sans if tls is not None else None
+        self._server = BoundedServer(
+            app, self._socket, context, admits=partial(allowed, names=names) if names else None
+        )
+        for note in config.notes():
+            log.info("web config file", extra={"file": str(file), "note": note})
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
 
     @property

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import logging
 import ssl
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 from bridge.domain.errors import ConfigError, Problem
-from bridge.net.files import readable
-from bridge.web.http.web_config import TlsServer, stamp
+from bridge.net.tls import limit, limit_curves, load_pair, trust
+from bridge.web.http.web_config import TlsServer, line_of, load_web_config
+from bridge.web.http.web_config_file import stamp
 
 log = logging.getLogger(__name__)
 
 _MODES = {"RequireAndVerifyClientCert": ssl.CERT_REQUIRED, "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL}
-_VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 
 
 def server_context(config: TlsServer, file: Path) -> ssl.SSLContext:
@@ -22,17 +25,17 @@ def server_context(config: TlsServer, file: Path) -> ssl.SSLContext:
     Certificate and key are reloaded at the first handshake after a change; other settings need a restart.
     """
     context = _build(config, file)
-    pair = (file.parent / config.cert_file, file.parent / config.key_file)
-    seen, latest = stamp(*pair), context
+    sources = (file, file.parent / config.cert_file, file.parent / config.key_file)
+    seen, latest = stamp(*sources), context
 
     def renew(socket: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
         nonlocal seen, latest
-        current = stamp(*pair)
+        current = stamp(*sources)
         if current != seen:
             try:
-                latest = _build(config, file)
+                latest = _build(_inline(config, file), file)
                 seen = current
-                log.info("certificate reloaded", extra={"file": str(pair[0])})
+                log.info("certificate reloaded", extra={"file": str(sources[1])})
             except ConfigError as error:  # half written: the next handshake tries again
                 log.warning("cannot load certificate, keeping the previous one", extra={"error": str(error)})
         socket.context = latest
@@ -41,32 +44,69 @@ def server_context(config: TlsServer, file: Path) -> ssl.SSLContext:
     return context
 
 
+def _inline(config: TlsServer, file: Path) -> TlsServer:
+    """Return `config` with the present certificate and key, where they are inline. Raises ConfigError."""
+    if not (config.cert or config.key):
+        return config
+    present = load_web_config(file).tls_server_config
+    return config if present is None else config.model_copy(update={"cert": present.cert, "key": present.key})
+
+
 def _build(config: TlsServer, file: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = _VERSIONS[config.min_version]
+    folder = file.parent
     problems = []
-    pair = (file.parent / config.cert_file, file.parent / config.key_file)
     try:
-        readable(*pair)
-        context.load_cert_chain(*pair, password=_no_password)
+        load_pair(context, config.cert, folder / config.cert_file, config.key.reveal(), folder / config.key_file)
     except OSError as error:
-        problems.append(_problem(file, "cert_file", f"{config.cert_file} with {config.key_file}", error))
-    if config.client_ca_file:
-        try:
-            readable(file.parent / config.client_ca_file)
-            context.load_verify_locations(file.parent / config.client_ca_file)
-        except OSError as error:
-            problems.append(_problem(file, "client_ca_file", config.client_ca_file, error))
+        key = "cert" if config.cert else "cert_file"
+        names = f"{config.cert_file or 'cert'} with {config.key_file or 'key'}"
+        problems.append(_problem(file, key, f"cannot use {names}: {error.strerror or error}"))
+    try:
+        if config.has_client_ca:
+            trust(context, config.client_ca, folder / config.client_ca_file)
+        elif config.verifies:
+            context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
+    except OSError as error:
+        key = "client_ca" if config.client_ca else "client_ca_file"
+        problems.append(_problem(file, key, f"cannot use {config.client_ca_file or key}: {error.strerror or error}"))
+    problems += _limit(context, config, file)
     if problems:
         raise ConfigError(problems)
+    if not config.prefer_server_cipher_suites:
+        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     context.verify_mode = _MODES.get(config.client_auth_type, ssl.CERT_NONE)
     return context
 
 
-def _no_password() -> str:
-    """Return no password; without this callback OpenSSL would prompt on the terminal and block the start."""
-    return ""
+def _limit(context: ssl.SSLContext, config: TlsServer, file: Path) -> list[Problem]:
+    """Limit versions, cipher suites and curves; return what this host's OpenSSL does not have."""
+    problems = []
+    try:
+        limit(context, config.min_version, config.max_version, config.cipher_suites)
+    except (ssl.SSLError, ValueError) as error:
+        problems.append(_problem(file, "cipher_suites", f"OpenSSL of this host: {error}"))
+    try:
+        limit_curves(context, config.curve_preferences)
+    except (ssl.SSLError, ValueError):
+        text = f"OpenSSL of this host does not have {config.curve_preferences[0]}"
+        problems.append(_problem(file, "curve_preferences", text))
+    return problems
 
 
-def _problem(file: Path, key: str, what: str, error: OSError) -> Problem:
-    return Problem(str(file), 0, f"tls_server_config.{key}", f"cannot use {what}: {error.strerror or error}")
+def allowed(peer: Mapping[str, Any] | None, names: Sequence[str]) -> bool:
+    """Return whether a verified certificate, as ssl's getpeercert() has it, has one of `names` as its SAN."""
+    found = {_san(kind, value) for kind, value in (peer or {}).get("subjectAltName", ())}
+    return bool(found & set(names))
+
+
+def _san(kind: str, value: str) -> str:
+    """Return a name as Go writes it; OpenSSL writes addresses of IPv6 in full."""
+    try:
+        return str(ip_address(value.strip())) if kind == "IP Address" else value
+    except ValueError:
+        return value
+
+
+def _problem(file: Path, key: str, message: str) -> Problem:
+    return Problem(str(file), line_of(file, key), f"tls_server_config.{key}", message)

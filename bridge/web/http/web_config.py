@@ -1,58 +1,160 @@
-"""Web config file in the format of exporter-toolkit: TLS and basic auth; reloaded when it changes."""
+"""Web config file in the format of exporter-toolkit: what it may hold."""
 
 from __future__ import annotations
 
-import difflib
 import functools
-import logging
 import re
 import time
-from collections.abc import Hashable
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import bcrypt
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from bridge.domain.errors import ConfigError, Problem
-from bridge.net.files import read_text
-
-log = logging.getLogger(__name__)
+from bridge.domain.errors import ConfigError
+from bridge.files.shape import Section, checked
+from bridge.files.yaml import Document, read
+from bridge.net.http_config import Secret, at_most_one
+from bridge.net.tls import CURVES, HTTP2_SUITES, SUITES_12, SUITES_13, Version, check_curves, check_versions
 
 _BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
 _HOW_TO = "create one with: htpasswd -nBC 10 USER"
 CHECK_MOST = 2.0  # seconds
 _ALWAYS, _NEVER, _MEASURED = 12, 17, 6  # bcrypt costs: accepted up to; refused above; used for the measurement
-_NOT_VERIFIED = {"RequestClientCert", "RequireClientCert", "RequireAnyClientCert"}
+_VERIFIED = frozenset({"VerifyClientCertIfGiven", "RequireAndVerifyClientCert"})
+_ANY = frozenset({"RequireClientCert", "RequireAnyClientCert"})
+# Headers of responses that exporter-toolkit lets one set, and their values; () = any.
+_HEADERS = {
+    "Strict-Transport-Security": (), "X-Content-Type-Options": ("nosniff",),
+    "X-Frame-Options": ("deny", "sameorigin"), "X-XSS-Protection": (), "Content-Security-Policy": (),
+}  # fmt: skip
+_GO_PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)")
+_GO_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+def _client_auth(value: object) -> object:
+    if value in _ANY:
+        raise ValueError(
+            f"{value} would accept any certificate, even one that nobody signed, which this server cannot: "
+            "use RequireAndVerifyClientCert"
+        )
+    return value or "NoClientCert"
 
 
-class TlsServer(_Part):
+def _suite(value: str) -> str:
+    if value not in SUITES_12 and value not in SUITES_13:
+        raise ValueError(f"unknown cipher suite {value!r}; the names are Go's: {', '.join([*SUITES_12, *SUITES_13])}")
+    return value
+
+
+def _curve(value: str) -> str:
+    if value not in CURVES:
+        raise ValueError(f"unknown curve {value!r}; known are: {', '.join(CURVES)}")
+    return value
+
+
+ClientAuth = Annotated[
+    Literal["NoClientCert", "RequestClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert"],
+    BeforeValidator(_client_auth),
+]
+
+
+class TlsServer(Section):
     """`tls_server_config`. Paths are relative to the file's folder."""
 
-    cert_file: str
-    key_file: str
-    client_auth_type: Literal["NoClientCert", "VerifyClientCertIfGiven", "RequireAndVerifyClientCert"] = "NoClientCert"
+    cert: str = ""
+    cert_file: str = ""
+    key: Secret = Secret("")
+    key_file: str = ""
+    client_auth_type: ClientAuth = "NoClientCert"
+    client_ca: str = ""
     client_ca_file: str = ""
-    min_version: Literal["TLS12", "TLS13"] = "TLS12"
-
-    @field_validator("client_auth_type", mode="before")
-    @classmethod
-    def _verified(cls, value: object) -> object:
-        if value in _NOT_VERIFIED:
-            raise ValueError(f"{value} accepts certificates without verification; use RequireAndVerifyClientCert")
-        return value
+    client_allowed_sans: tuple[str, ...] | None = None
+    min_version: Version = "TLS12"
+    max_version: Version = "TLS13"
+    cipher_suites: tuple[Annotated[str, AfterValidator(_suite)], ...] = ()
+    prefer_server_cipher_suites: bool = True
+    curve_preferences: tuple[Annotated[str, AfterValidator(_curve)], ...] = ()
 
     @model_validator(mode="after")
-    def _client_ca(self) -> Self:
-        if self.client_auth_type != "NoClientCert" and not self.client_ca_file:
-            raise ValueError(f"client_auth_type {self.client_auth_type} needs client_ca_file")
-        if self.client_ca_file and self.client_auth_type == "NoClientCert":
+    def _whole(self) -> Self:
+        at_most_one(cert=self.cert, cert_file=self.cert_file)
+        at_most_one(key=self.key, key_file=self.key_file)
+        at_most_one(client_ca=self.client_ca, client_ca_file=self.client_ca_file)
+        if not (self.cert or self.cert_file):
+            raise ValueError("needs the server's certificate: cert_file, or cert")
+        if not (self.key or self.key_file):
+            raise ValueError("needs the key of the certificate: key_file, or key")
+        check_versions(self.min_version, self.max_version)
+        check_curves(self.curve_preferences)
+        if self.has_client_ca and self.client_auth_type == "NoClientCert":
             raise ValueError("client_ca_file has no effect unless client_auth_type is RequireAndVerifyClientCert")
+        self._check_sans()
+        return self
+
+    def _check_sans(self) -> None:
+        if self.client_allowed_sans is None:
+            return
+        if self.client_auth_type != "RequireAndVerifyClientCert":
+            raise ValueError("client_allowed_sans needs client_auth_type: RequireAndVerifyClientCert")
+        if not self.client_allowed_sans:
+            raise ValueError("client_allowed_sans is empty, so that no client could connect; list names, or remove it")
+
+    @property
+    def has_client_ca(self) -> bool:
+        """True if the file names the authorities of client certificates; else the system's are trusted."""
+        return bool(self.client_ca or self.client_ca_file)
+
+    @property
+    def verifies(self) -> bool:
+        """True if client certificates are requested and verified."""
+        return self.client_auth_type in _VERIFIED
+
+
+def _header(headers: Mapping[str, str]) -> Mapping[str, str]:
+    for name, value in headers.items():
+        if name not in _HEADERS:
+            raise ValueError(f"header {name} cannot be set here; those that can are {', '.join(_HEADERS)}")
+        if _HEADERS[name] and value not in _HEADERS[name]:
+            raise ValueError(f"{name} must be {' or '.join(_HEADERS[name])}, not {value!r}")
+        if not value.isprintable() or not value.isascii():
+            raise ValueError(f"{name} must be one line of ASCII text")
+    return headers
+
+
+class HttpServer(Section):
+    """`http_server_config`. http2: without effect, the server speaks HTTP/1.1. headers: of every response."""
+
+    may_be_empty = frozenset({"headers"})
+    http2: bool = True
+    headers: Annotated[Mapping[str, str], AfterValidator(_header)] = Field(default_factory=dict)
+
+
+def _interval(value: object) -> float:
+    """Return the seconds of a Go duration, such as 500ms or 1m30s."""
+    text = str(value).removeprefix("+")
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError("must be a duration such as 500ms or 1s")  # noqa: TRY004 - pydantic takes ValueErrors
+    if text in {"0", "0.0"}:
+        return 0.0
+    if re.fullmatch(rf"(?:{_GO_PART.pattern})+", text) is None:
+        raise ValueError(f"must be a duration with a unit (ms, s, m, h) such as 500ms or 1s, not {value!r}")
+    return sum(float(number) * _GO_UNITS[unit] for number, unit in _GO_PART.findall(text))
+
+
+class RateLimit(Section):
+    """`rate_limit`: token bucket over all requests. interval: seconds for one token, 0 = no limit."""
+
+    interval: Annotated[
+        float, BeforeValidator(_interval), WithJsonSchema({"type": ["string", "number"]}, mode="validation")
+    ] = 0.0
+    burst: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _open(self) -> Self:
+        if self.interval and not self.burst:
+            raise ValueError("burst 0 would refuse every request; write burst: 1 or more")
         return self
 
 
@@ -90,136 +192,70 @@ def _seconds_of_a_check() -> float:
     return min(times)
 
 
-class WebConfig(_Part):
+class WebConfig(Section):
     """Content of the web config file. basic_auth_users: bcrypt hash by user name."""
 
+    may_be_empty = frozenset({"tls_server_config", "http_server_config", "rate_limit", "basic_auth_users"})
     tls_server_config: TlsServer | None = None
-    basic_auth_users: dict[Annotated[str, AfterValidator(_user)], Annotated[str, AfterValidator(_hash)]] = {}
+    http_server_config: HttpServer = HttpServer()
+    rate_limit: RateLimit = RateLimit()
+    basic_auth_users: dict[Annotated[str, AfterValidator(_user)], Annotated[str, AfterValidator(_hash)]] = Field(
+        default_factory=dict
+    )
+
+    @model_validator(mode="after")
+    def _http2(self) -> Self:
+        tls = self.tls_server_config
+        limited = tls is not None and tls.cipher_suites and tls.min_version != "TLS13" and self.http_server_config.http2
+        if tls is not None and limited and not set(HTTP2_SUITES) & set(tls.cipher_suites):
+            raise ValueError(
+                f"HTTP/2 needs one of {' and '.join(HTTP2_SUITES)} among cipher_suites; "
+                "add it, or write http_server_config: {http2: false}"
+            )
+        return self
 
     @property
     def client_certificates(self) -> bool:
-        """True if only clients with a verified certificate can connect."""
+        """True if only clients with a certificate of authorities that the file names, or one of its SANs, can connect.
+
+        The system's authorities sign for everyone, so they alone protect nothing.
+        """
         tls = self.tls_server_config
-        return tls is not None and tls.client_auth_type == "RequireAndVerifyClientCert"
+        limited = tls is not None and (tls.has_client_ca or tls.client_allowed_sans)
+        return tls is not None and bool(limited) and tls.client_auth_type == "RequireAndVerifyClientCert"
 
     @property
     def protects(self) -> bool:
         """True if clients must authenticate."""
         return bool(self.basic_auth_users) or self.client_certificates
 
-
-class _Loader(yaml.SafeLoader):
-    """Safe loader that rejects duplicate keys: of two hashes for one user, one would be lost silently."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if str(key.value) in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"duplicate key {key.value!r}", key.start_mark
-                )  # fmt: skip
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
+    def notes(self) -> Iterator[str]:
+        """Yield what is taken and has no effect."""
+        tls = self.tls_server_config
+        if tls is not None and tls.client_auth_type == "RequestClientCert":
+            yield "client_auth_type RequestClientCert verifies no certificate, so none is requested"
+        if tls is not None and "http2" in self.http_server_config.model_fields_set and self.http_server_config.http2:
+            yield "http_server_config.http2 has no effect: this server speaks HTTP/1.1"
 
 
 def load_web_config(path: Path | None) -> WebConfig:
     """Return the validated file; the defaults without a file. Raises ConfigError with every problem."""
     if path is None:
         return WebConfig()
-    node, value = _read(path)
+    document = read(path, lenient=True)
+    if document.value is None:
+        hint = "write {} to serve without TLS and users, or omit --web.config.file"
+        raise document.refused(0, "is empty", hint)
+    config = checked(WebConfig, document.value, document, ())
+    if config is None or document.problems:
+        raise ConfigError(document.problems)
+    return config
+
+
+def line_of(path: Path, key: str) -> int:
+    """Return the line of a key of tls_server_config; 0 if the file cannot be read any more."""
     try:
-        return WebConfig.model_validate(value)
-    except ValidationError as error:
-        raise ConfigError([_problem(path, node, dict(item)) for item in error.errors(include_url=False)]) from None
-
-
-def _read(path: Path) -> tuple[yaml.Node, Any]:
-    """Return the YAML node, which has the line numbers, and its value. Raises ConfigError, also for an empty file."""
-    try:
-        loader = _Loader(read_text(path))
-        node = loader.get_single_node()
-        value = None if node is None else loader.construct_document(node)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise ConfigError([Problem(str(path), line, "", error.problem or "is not YAML")]) from None
-    except RecursionError:
-        raise ConfigError([Problem(str(path), 0, "", "is nested too deeply")]) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        what = error.strerror if isinstance(error, OSError) else str(error)
-        raise ConfigError([Problem(str(path), 0, "", f"cannot be read: {what}")]) from None
-    if node is None or value is None:
-        message, hint = "is empty", "write {} to serve without TLS and users, or omit --web.config.file"
-        raise ConfigError([Problem(str(path), 0, "", message, hint)])
-    return node, value
-
-
-def _problem(path: Path, node: yaml.Node, item: dict[str, Any]) -> Problem:
-    key_path = [str(part) for part in item["loc"] if part != "[key]"]
-    line = _line(node, key_path)
-    if item["type"] != "extra_forbidden":
-        return Problem(str(path), line, ".".join(key_path), item["msg"].removeprefix("Value error, "))
-    part: type[BaseModel] = TlsServer if key_path[:-1] else WebConfig
-    valid = list(part.model_fields)
-    near = difflib.get_close_matches(key_path[-1], valid, 1)
-    hint = f"did you mean {near[0]}?" if near else f"valid keys: {', '.join(valid)}"
-    return Problem(str(path), line, ".".join(key_path), "unknown key", hint)
-
-
-def _line(node: yaml.Node, key_path: list[str]) -> int:
-    """Return the line of the key at `key_path`, or of its nearest ancestor that exists."""
-    line = node.start_mark.line + 1
-    for name in key_path:
-        entries = [(key, value) for key, value in node.value if key.value == name] if _is_mapping(node) else []
-        if not entries:
-            break
-        line, node = entries[0][0].start_mark.line + 1, entries[0][1]
-    return line
-
-
-def _is_mapping(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.MappingNode)
-
-
-def stamp(*paths: Path) -> tuple[object, ...]:
-    """Return a value that changes when a file is changed, replaced or removed."""
-    stamps: list[object] = []
-    for path in paths:
-        try:
-            status = path.stat()
-        except OSError:
-            stamps.append(None)
-        else:
-            stamps.append((status.st_mtime_ns, status.st_size, status.st_ino))
-    return tuple(stamps)
-
-
-class WebConfigFile:
-    """Present content of the file. If it becomes invalid, the error is logged once and the previous content stays."""
-
-    def __init__(self, path: Path | None, config: WebConfig) -> None:
-        self._path = path
-        self._config = config
-        self._seen: tuple[object, ...] = ()  # the first use reloads: the file may have changed since `config`
-
-    def current(self) -> WebConfig:
-        """Return the present content; costs one stat if the file has not changed."""
-        if self._path is None:
-            return self._config
-        current = stamp(self._path)
-        if current != self._seen:
-            self._seen = current
-            try:
-                self._config = self._load(self._path)
-            except ConfigError as error:
-                log.error(  # noqa: TRY400 - the message is complete without a traceback
-                    "cannot load web config file, keeping the previous one", extra={"error": str(error)}
-                )
-        return self._config
-
-    def _load(self, path: Path) -> WebConfig:
-        """Load the file. Raises ConfigError if it has lost all users: a truncated file must not open the server."""
-        config = load_web_config(path)
-        if self._config.basic_auth_users and not config.basic_auth_users:
-            message, hint = "no longer lists any users", "restart to serve without users"
-            raise ConfigError([Problem(str(path), 0, "basic_auth_users", message, hint)])
-        return config
+        document: Document = read(path, lenient=True)
+    except ConfigError:
+        return 0
+    return document.lines.get(("tls_server_config", key), 0)

@@ -1,10 +1,10 @@
-"""SVG charts of signals over time, drawn on the server: no script is needed, and the page's stylesheet applies."""
+"""Charts of signals over time, for the pages and the backtest report: SVG without a script, and data for charts.js."""
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import NamedTuple
 
@@ -71,16 +71,22 @@ def picture(trail: TrailView) -> Markup:
     return _svg("chart", frame, body)
 
 
-def data(trail: TrailView, marks: Sequence[tuple[int, str]] = ()) -> str:
+def data(
+    trail: TrailView, marks: Sequence[tuple[Timestamp, str]] = (), *, own: bool | None = None,
+    windows: Sequence[tuple[Timestamp, Timestamp]] = (), labels: Mapping[str, str] | None = None,
+) -> str:  # fmt: skip
     """Return the trail as JSON for charts.js: times in seconds, null for missing numbers.
 
     marks: instant and label of each event to mark.
-    The key `own` is true if the statistic differs from the value, and so needs a scale of its own.
+    own: True if the statistic needs a scale of its own; by default, if it differs from the value.
+    windows: periods to shade, (start, end).
+    labels: names in the legend that replace those of the columns `value`, `lower` and `upper`.
     """
     columns = {name: _numbers(getattr(trail, name)) for name in ("value", "lower", "upper", "threshold", "statistic")}
     chart = {
-        "slots": [slot / 1000 for slot in trail.slots], **columns, "state": list(trail.state), "own": own_scale(trail),
-        "marks": [(at / 1000, text) for at, text in marks],
+        "slots": [slot / 1000 for slot in trail.slots], **columns, "state": list(trail.state),
+        "own": own_scale(trail) if own is None else own, "marks": [(at / 1000, text) for at, text in marks],
+        "windows": [(begins / 1000, ends / 1000) for begins, ends in windows], "labels": labels or {},
     }  # fmt: skip
     return msgspec.json.encode(chart).decode()
 

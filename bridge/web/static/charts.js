@@ -1,4 +1,4 @@
-// Interactive charts of the signals of a model. Without this script the SVG from the server stays.
+// Interactive charts of signals, on the page of a model and in the report of a backtest. Without this script the SVG from the server stays.
 "use strict";
 
 (() => {
@@ -20,9 +20,19 @@
     return series;
   }
 
-  // Background: periods in which the rule was pending or firing. Foreground: events of requests.
+  // Background: labelled windows, and periods in which the rule was pending or firing. Foreground: events of requests.
   function shade(plot, data) {
     const { ctx, bbox } = plot;
+    for (const [begins, ends] of data.windows) {
+      const left = Math.max(plot.valToPos(begins, "x", true), bbox.left);
+      const right = Math.min(Math.max(plot.valToPos(ends, "x", true), left + 2), bbox.left + bbox.width);
+      if (right <= left) continue;
+      ctx.save();
+      ctx.globalAlpha = 0.2;
+      ctx.fillStyle = colour("--warn");
+      ctx.fillRect(left, bbox.top, right - left, bbox.height);
+      ctx.restore();
+    }
     data.state.forEach((state, index) => {
       if (!state) return;
       const left = plot.valToPos(data.slots[index], "x", true);
@@ -92,7 +102,7 @@
     const axis = { stroke: colour("--quiet"), grid, ticks: grid, font: "12px system-ui, sans-serif", size: 60 };
     const series = [
       { value: (_, v) => (v === null ? "-" : `${new Date(v * 1000).toISOString().slice(0, 19).replace("T", " ")} UTC`), label: "time" },
-      line(unit ? `value (${unit})` : "value", "--link", { width: 2 }),
+      line(unit ? `value (${unit})` : data.labels.value ?? "value", "--link", { width: 2 }),
       line(data.own ? "statistic limit" : "limit", "--bad", { scale, dash: [6, 4], points: { show: false } }),
     ];
     const axes = [{ ...axis, size: 34, values: (_, splits, __, ___, incr) => splits.map((at) => clock(at, incr)) }, axis];
@@ -103,7 +113,7 @@
     const bands = [];
     if (hasBand(data)) {
       const edge = { width: 0.5, points: { show: false } };
-      series.push(line("expected min", "--good", edge), line("expected max", "--good", edge));
+      series.push(line(data.labels.lower ?? "expected min", "--good", edge), line(data.labels.upper ?? "expected max", "--good", edge));
       bands.push({ series: [series.length - 1, series.length - 2], fill: colour("--band") });
     }
     return {

@@ -1,0 +1,1 @@
+"""Runs in orchestrators: templates, calls, presets, and the state of a run."""

@@ -1,0 +1,100 @@
+"""Ledger side of the SQL store: runs in orchestrators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, case, delete, func, select, update
+
+from bridge.domain.times import Timestamp
+from bridge.ports import Run, RunState
+from bridge.store import rows, tables
+from bridge.store.base import Insert, Side, insert, upsert
+
+_table = tables.runs
+_KEY = ("request_id", "destination")
+
+
+def _kept(statement: Insert) -> Mapping[str, ColumnElement[Any]]:
+    """Return column expressions that keep what another thread recorded since the run was read."""
+    new = statement.excluded
+    return {
+        "cancel_at": case((_table.c.cancel_at > 0, _table.c.cancel_at), else_=new.cancel_at),
+        "reference": case((_table.c.reference != "", _table.c.reference), else_=new.reference),
+    }
+
+
+def _at(request_id: str, destination: str) -> ColumnElement[bool]:
+    return and_(_table.c.request_id == request_id, _table.c.destination == destination)
+
+
+class RunSide(Side):
+    """Implementation of ports.RunLedger."""
+
+    def run(self, request_id: str, destination: str) -> Run | None:
+        """Return the run of a request at a destination, None if there is none."""
+        with self._read() as connection:
+            row = connection.execute(select(_table).where(_at(request_id, destination))).mappings().first()
+        return None if row is None else rows.run_of(row)
+
+    def runs(self, request_id: str) -> list[Run]:
+        """Return the runs of a request."""
+        query = select(_table).where(_table.c.request_id == request_id).order_by(_table.c.destination)
+        with self._read() as connection:
+            return [rows.run_of(row) for row in connection.execute(query).mappings()]
+
+    def open_runs(self, destination: str) -> list[Run]:
+        """Return the runs of a destination that were seen and have not ended, the least recently polled first."""
+        is_open = and_(_table.c.destination == destination, _table.c.ended_at == 0, _table.c.reference != "")
+        query = select(_table).where(is_open).order_by(_table.c.next_poll, _table.c.request_id)
+        with self._read() as connection:
+            return [rows.run_of(row) for row in connection.execute(query).mappings()]
+
+    def save_run(self, run: Run) -> None:
+        """Insert or update a run; a request to cancel it is kept."""
+        with self._write() as connection:
+            upsert(connection, _table, _KEY, [rows.run_row(run)], _kept)
+
+    def forget_run(self, request_id: str, destination: str) -> None:
+        """Delete a run that was certainly not started."""
+        unseen = and_(_at(request_id, destination), _table.c.reference == "", _table.c.cancel_at == 0)
+        with self._write() as connection:
+            connection.execute(delete(_table).where(unseen))
+
+    def claim_start(self, run: Run, now: Timestamp) -> bool:
+        """Record that the start call is made now; return False if the run was cancelled or seen meanwhile."""
+        free = and_(_at(run.request_id, run.destination), _table.c.reference == "", _table.c.cancel_at == 0)
+        first = case((_table.c.sent_at > 0, _table.c.sent_at), else_=now)
+        with self._write() as connection:
+            return connection.execute(update(_table).where(free).values(sent_at=first, updated_at=now)).rowcount == 1
+
+    def cancel_run(self, request_id: str, destination: str, now: Timestamp) -> Run:
+        """Record that the run is to be cancelled, also one that is not prepared yet; return it."""
+        unprepared = rows.run_row(Run(request_id, destination, "", "", now))
+        with self._write() as connection:
+            connection.execute(
+                insert(connection.dialect.name, _table).on_conflict_do_nothing(index_elements=list(_KEY)), [unprepared]
+            )
+            asked = update(_table).where(_at(request_id, destination), _table.c.cancel_at == 0)
+            connection.execute(asked.values(cancel_at=now, next_poll=0))
+            never = and_(_at(request_id, destination), _table.c.sent_at == 0, _table.c.reference == "")
+            connection.execute(
+                update(_table).where(never).values(state=RunState.CANCELLED.value, ended_at=now, updated_at=now)
+            )
+            row = connection.execute(select(_table).where(_at(request_id, destination))).mappings().one()
+            return rows.run_of(row)
+
+    def run_counts(self) -> Mapping[tuple[str, RunState], int]:
+        """Count the runs that have not ended by destination and state."""
+        columns = (_table.c.destination, _table.c.state)
+        query = select(*columns, func.count()).where(_table.c.ended_at == 0).group_by(*columns)
+        with self._read() as connection:
+            return {(name, RunState(state)): int(count) for name, state, count in connection.execute(query)}
+
+    def overdue_runs(self) -> Mapping[str, int]:
+        """Count the runs by destination that have not started within start_deadline."""
+        late = and_(_table.c.ended_at == 0, _table.c.overdue == 1)
+        query = select(_table.c.destination, func.count()).where(late).group_by(_table.c.destination)
+        with self._read() as connection:
+            return {name: int(count) for name, count in connection.execute(query)}

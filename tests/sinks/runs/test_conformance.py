@@ -1,0 +1,390 @@
+"""What every preset promises: one run and a truthful state, whatever happens to the start call."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from bridge.domain.times import DAY, MINUTE
+from bridge.net.http_config import Secret
+from bridge.ports import Delivery, Result, RunState, StatusReport
+from bridge.sinks.base import SinkContext
+from bridge.sinks.run import RunSink
+from bridge.sinks.runs.config import RunConfig
+from bridge.store.memory import MemoryStore
+from tests.support.notifications import T0, firing, numbered, request
+from tests.support.orchestrators.stub import (
+    CUT_AFTER,
+    CUT_BEFORE,
+    ERROR_AFTER,
+    FORBIDDEN,
+    FOREIGN,
+    TOO_MANY,
+    UNAVAILABLE,
+    Stub,
+)
+
+EVIL = "a\"b\\c\r\n{{ .ID }}\u2028🦆 $(id) ${x} ' --"
+
+
+class Bench:
+    """A sink on a stub, and its ledger; `restart` is a kill -9 of the bridge."""
+
+    def __init__(self, stub: Stub, **entry: Any) -> None:
+        self.stub = stub
+        self.ledger = MemoryStore()
+        self.entry = {
+            "preset": stub.preset, "url": stub.url, "target": dict(stub.target), "timeout": "5s", **stub.entry, **entry,
+        }  # fmt: skip
+        self.reports: list[StatusReport] = []
+        self.now = T0
+        self.restart()
+
+    def restart(self) -> None:
+        self.sink = RunSink(RunConfig.model_validate(self.entry), SinkContext("ops", 0, ledger=self.ledger))
+
+    def send(self, number: int = 0) -> Delivery:
+        return self.sink.send(firing(numbered(number)), self.now)
+
+    def settle(self, number: int = 0, most: int = 6) -> Delivery:
+        """Attempts until the delivery ends or is held."""
+        for _ in range(most):
+            delivery = self.send(number)
+            if delivery.result in {Result.DELIVERED, Result.DEAD, Result.HELD}:
+                return delivery
+            self.now += MINUTE
+        return delivery
+
+    def follow(self, later: int = 10 * MINUTE) -> None:
+        self.now += later
+        self.sink.follow(lambda: self.now, self.reports.append, self.now + MINUTE)
+
+    def states(self) -> list[str]:
+        return [report.state.value for report in self.reports]
+
+    def state(self, number: int = 0) -> RunState:
+        run = self.ledger.run(numbered(number).id, "ops/run/0")
+        assert run is not None
+        return run.state
+
+
+@pytest.fixture
+def bench(stub: Stub) -> Bench:
+    return Bench(stub)
+
+
+def test_a_request_starts_one_run(bench: Bench) -> None:
+    """Its reference is the server's id; the parameters arrive."""
+    delivery = bench.send()
+    assert (delivery.result, delivery.reference) == (Result.DELIVERED, bench.stub.runs[0].id)
+    assert numbered(0).id in str(bench.stub.runs[0].body)
+
+
+def test_the_same_id_twice_and_after_the_end(bench: Bench) -> None:
+    """The ledger knows: nothing is asked, nothing is sent."""
+    first = bench.send()
+    calls = len(bench.stub.calls)
+    bench.restart()
+    assert bench.send().reference == first.reference
+    bench.stub.runs[0].state = "succeeded"
+    assert bench.send().reference == first.reference
+    assert len(bench.stub.calls) == calls
+    assert len(bench.stub.runs) == 1
+
+
+def test_a_server_that_knows_the_run_although_the_ledger_does_not(bench: Bench) -> None:
+    """As after a restored backup: found, not made again; also when it has ended."""
+    bench.send()
+    bench.stub.runs[0].state = "succeeded"
+    bench.ledger = MemoryStore()
+    bench.restart()
+    assert bench.settle().reference == bench.stub.runs[0].id
+    assert len(bench.stub.runs) == 1
+
+
+def test_six_in_parallel_make_one_run_if_the_guarantee_is_exact(stub: Stub) -> None:
+    """Six bridges with one id and a ledger each, as no sane setup has."""
+    if not stub.exact:
+        assert RunConfig.model_validate(Bench(stub).entry).guarantee == "lookup"
+        return
+    benches = [Bench(stub) for _ in range(6)]
+    threads = [threading.Thread(target=bench.settle) for bench in benches]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(stub.runs) == 1
+    assert {bench.settle().reference for bench in benches} == {stub.runs[0].id}
+
+
+@pytest.mark.parametrize("fault", [CUT_AFTER, ERROR_AFTER])
+def test_an_ambiguous_answer_is_settled_by_a_look_up(bench: Bench, fault: str) -> None:
+    """The run exists: it is found, and the start call is not repeated."""
+    bench.stub.faults = [fault]
+    assert bench.send().result is Result.RETRY
+    bench.restart()
+    assert bench.settle().reference == bench.stub.runs[0].id
+    assert (len(bench.stub.runs), bench.stub.starts) == (1, 1)
+
+
+@pytest.mark.parametrize("fault", [CUT_BEFORE, UNAVAILABLE])
+def test_an_unknown_outcome_without_a_run(bench: Bench, fault: str) -> None:
+    """Exact: repeated after a look-up. Lookup: held, since the call may still be under way."""
+    bench.stub.faults = [fault]
+    assert bench.send().result is Result.RETRY
+    bench.restart()
+    delivery = bench.settle()
+    if bench.stub.exact:
+        assert (delivery.result, len(bench.stub.runs)) == (Result.DELIVERED, 1)
+    else:
+        assert (delivery.result, delivery.reason, len(bench.stub.runs)) == (Result.HELD, "unknown_outcome", 0)
+        assert bench.state() is RunState.UNKNOWN
+
+
+def test_a_held_run_that_turns_up_is_followed(bench: Bench) -> None:
+    """The slow call was under way after all."""
+    if bench.stub.exact:
+        return
+    bench.stub.faults = [CUT_BEFORE]
+    bench.send()
+    assert bench.settle().result is Result.HELD
+    bench.stub.faults = []
+    Bench(bench.stub).send()
+    assert bench.settle().reference == bench.stub.runs[0].id
+    assert len(bench.stub.runs) == 1
+
+
+def test_on_unknown_resend_starts_again_after_the_look_ups(stub: Stub) -> None:
+    """For people who prefer a second run to none."""
+    bench = Bench(stub, on_unknown="resend")
+    stub.faults = [CUT_BEFORE]
+    bench.send()
+    for _ in range(10):
+        if bench.settle().result is Result.DELIVERED:
+            break
+    assert len(stub.runs) == 1
+
+
+def test_after_max_age_an_unknown_start_is_never_repeated(bench: Bench) -> None:
+    """Whatever the guarantee: the server may have forgotten the run."""
+    bench.stub.faults = [CUT_AFTER]
+    bench.send()
+    bench.stub.runs.clear()
+    bench.now += DAY + MINUTE
+    assert bench.settle().result is Result.HELD
+    assert bench.stub.runs == []
+
+
+def test_a_request_that_is_too_old_starts_nothing(bench: Bench) -> None:
+    """The server was down for longer than max_age."""
+    bench.now += DAY + MINUTE
+    delivery = bench.settle()
+    assert (delivery.result, delivery.reason) == (Result.DEAD, "too_old")
+    assert bench.stub.starts == 0
+
+
+def test_a_conflict_with_something_else_is_no_run(bench: Bench) -> None:
+    """After three look-ups it is final; a conflict that passes is not."""
+    bench.stub.faults = [FOREIGN]
+    delivery = bench.settle()
+    if delivery.result is Result.DEAD:  # said in the body, not by a 409
+        assert bench.stub.runs == []
+        return
+    assert len(bench.stub.runs) == 1
+    bench.stub.faults = [FOREIGN] * 5
+    delivery = bench.settle(1)
+    assert delivery.result is Result.DEAD
+    assert len(bench.stub.runs) == 1
+
+
+def test_too_many_requests_are_not_ambiguous(bench: Bench) -> None:
+    """The time that the server gave is kept, and the call is made again."""
+    bench.stub.faults = [TOO_MANY]
+    delivery = bench.send()
+    assert (delivery.result, delivery.retry_after) == (Result.RETRY, 7000)
+    assert bench.settle().result is Result.DELIVERED
+    assert len(bench.stub.runs) == 1
+
+
+def test_refused_credentials_are_not_ambiguous(bench: Bench) -> None:
+    """Denied, and started once the credential is right."""
+    bench.stub.faults = [FORBIDDEN]
+    assert bench.send().result is Result.DENIED
+    assert bench.settle().result is Result.DELIVERED
+    assert len(bench.stub.runs) == 1
+
+
+def test_a_server_that_is_down_is_not_ambiguous(stub: Stub) -> None:
+    """No connection, no run: nothing is held afterwards."""
+    bench = Bench(stub)
+    bench.entry["url"] = "http://127.0.0.1:9"
+    bench.restart()
+    assert bench.send().result is Result.RETRY
+    bench.entry["url"] = stub.url
+    bench.restart()
+    assert bench.settle().result is Result.DELIVERED
+
+
+def test_credentials_that_are_rotated(stub: Stub) -> None:
+    """A token that the server no longer accepts: logged in again, or the new one read."""
+    bench = Bench(stub)
+    if "login" not in stub.entry:
+        bench.entry["http_config"] = {"authorization": {"credentials": Secret("old").reveal()}}
+        bench.restart()
+        stub.token = "new"
+        assert bench.send().result is Result.DENIED
+        bench.entry["http_config"] = {"authorization": {"credentials": "new"}}
+        bench.restart()
+    else:
+        bench.send()
+        stub.token = "rotated"
+    assert bench.settle(1).result is Result.DELIVERED
+    assert len(stub.by(state="queued")) == (2 if "login" in stub.entry else 1)
+
+
+def test_the_life_of_a_run_comes_back(bench: Bench) -> None:
+    """Each state once, with the link and the version."""
+    bench.send()
+    run = bench.stub.runs[0]
+    for state in ("queued", "running", "running", "succeeded"):
+        run.state, run.version = state, "8" if state == "succeeded" else ""
+        bench.restart()
+        bench.follow()
+    assert bench.states() == ["accepted", "running", "succeeded"]
+    assert all(report.link.startswith("http") and report.reference == run.id for report in bench.reports)
+    if bench.stub.versions:
+        assert bench.reports[-1].new_version == "8"
+    calls = len(bench.stub.calls)
+    bench.follow()
+    assert len(bench.stub.calls) == calls
+
+
+@pytest.mark.parametrize("state", ["failed", "cancelled"])
+def test_an_unhappy_end(bench: Bench, state: str) -> None:
+    """Failed is failed; cancelled by somebody else is what the server says."""
+    bench.send()
+    bench.stub.runs[0].state = state
+    bench.follow()
+    said = "failed" if bench.stub.words[state] == bench.stub.words["failed"] else state
+    assert bench.states() == [said]
+
+
+def test_an_unknown_word_is_unknown_and_not_an_end(bench: Bench) -> None:
+    """A newer server may have states that the preset does not know."""
+    bench.send()
+    bench.stub.runs[0].state = "odd"
+    bench.follow()
+    assert bench.state() is RunState.UNKNOWN
+    bench.stub.runs[0].state = "succeeded"
+    bench.follow()
+    assert bench.states()[-1] == "succeeded"
+
+
+def test_a_run_that_was_deleted_is_lost_and_not_started_again(bench: Bench) -> None:
+    """Once a run was seen, nothing is started again, even if the server has forgotten it."""
+    bench.send()
+    bench.stub.runs.clear()
+    for _ in range(4):
+        bench.follow()
+    assert bench.states()[-1] == "lost"
+    assert bench.send().result is Result.DELIVERED
+    assert (bench.stub.runs, bench.stub.starts) == ([], 1)
+
+
+def test_a_run_that_never_starts_is_overdue(bench: Bench) -> None:
+    """Visible, with the server's reason where it gives one; no second start."""
+    bench.send()
+    bench.stub.paused = True
+    bench.follow(31 * MINUTE)
+    assert bench.ledger.overdue_runs() == {"ops/run/0": 1}
+    assert "not started within 30m" in bench.reports[-1].message
+    bench.stub.runs[0].state = "running"
+    bench.follow()
+    assert bench.ledger.overdue_runs() == {}
+    assert bench.stub.starts == 1
+
+
+def test_a_run_is_cancelled(bench: Bench) -> None:
+    """Asked once, reported as cancelled also by servers that call it failed."""
+    bench.send()
+    bench.stub.runs[0].state = "running"
+    bench.follow()
+    bench.ledger.cancel_run(numbered(0).id, "ops/run/0", bench.now)
+    bench.follow()
+    bench.follow()
+    assert bench.states()[-1] == "cancelled"
+    assert bench.send().result is Result.DELIVERED
+    assert bench.stub.starts == 1
+
+
+def test_a_run_that_is_cancelled_before_its_start_is_not_started(bench: Bench) -> None:
+    """Nothing is sent; also between the ledger's record and the call."""
+    bench.ledger.cancel_run(numbered(0).id, "ops/run/0", bench.now)
+    assert bench.send().result is Result.DELIVERED
+    assert bench.stub.starts == 0
+    assert bench.state() is RunState.CANCELLED
+
+
+def test_many_runs_are_read_in_one_call(bench: Bench) -> None:
+    """Where the server can list."""
+    for number in range(5):
+        bench.send(number)
+    calls = len(bench.stub.calls)
+    bench.follow()
+    assert len(bench.stub.calls) - calls == (1 if bench.stub.lists else 5)
+    assert bench.states() == ["accepted"] * 5
+
+
+def test_a_target_that_does_not_exist(bench: Bench) -> None:
+    """Retried for a while, since it may have been deployed a moment ago; then final. check says it too."""
+    bench.stub.gone = True
+    assert bench.send().result is Result.RETRY
+    bench.now += 11 * MINUTE
+    assert bench.send().result is Result.DEAD
+    assert bench.stub.runs == []
+    assert bench.sink.problems(bench.now)
+    bench.stub.gone = False
+    assert bench.sink.problems(bench.now) == []
+    assert bench.stub.starts == 0
+
+
+def test_hostile_values_stay_values(bench: Bench) -> None:
+    """Quotes, line breaks and templates in a reason are text, on the way and after it."""
+    bench.sink.send(firing(request(reason=EVIL)), T0)
+    body = bench.stub.runs[0].body
+    assert EVIL in _texts(body), body
+
+
+def _texts(value: Any) -> str:
+    if isinstance(value, dict):
+        return "\n".join(_texts(item) for item in value.values())
+    if isinstance(value, list):
+        return "\n".join(map(_texts, value))
+    if isinstance(value, str) and value.startswith("{"):
+        return _texts(json.loads(value))
+    return str(value)
+
+
+def test_the_body_is_frozen(bench: Bench) -> None:
+    """A changed configuration does not change a start call that may have arrived."""
+    bench.stub.faults = [CUT_BEFORE]
+    bench.send()
+    bench.entry["parameters"] = {"other": "x"}
+    bench.entry["on_unknown"] = "resend"
+    bench.restart()
+    for _ in range(10):
+        if bench.settle().result is Result.DELIVERED:
+            break
+    assert numbered(0).id in str(bench.stub.runs[0].body)
+
+
+def test_a_preview_sends_nothing(bench: Bench) -> None:
+    """It shows the whole call, without credentials."""
+    text = bench.sink.preview(firing(numbered(0)), T0)
+    assert "POST" in text
+    assert numbered(0).id in text
+    assert "pw" not in text.split()
+    assert bench.stub.starts == 0

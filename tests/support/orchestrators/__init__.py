@@ -1,0 +1,1 @@
+"""Stubs of orchestrators that answer as their documentation says."""
