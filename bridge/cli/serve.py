@@ -9,18 +9,20 @@ import typer
 
 from bridge.cli.options import AllowedHosts, ConfigFile, LogFormat, LogLevel, app, duration, positive_duration
 
+AutoReload = Annotated[
+    int,
+    typer.Option(
+        "--config.auto-reload-interval",
+        parser=duration,
+        help="Reload when the configuration or a rule file changed, checked at this interval; 0s = never.",
+    ),
+]
+
 
 @app.command()
 def run(
     config_file: ConfigFile = Path("bridge.yml"),
-    auto_reload: Annotated[
-        int,
-        typer.Option(
-            "--config.auto-reload-interval",
-            parser=duration,
-            help="Reload when the configuration or a rule file changed, checked at this interval; 0s = never.",
-        ),
-    ] = "0s",  # type: ignore[assignment]  # the parser turns the text into milliseconds
+    auto_reload: AutoReload = "0s",  # type: ignore[assignment]  # the parser turns the text into milliseconds
     storage_path: Annotated[Path, typer.Option("--storage.path", help="Folder for the database.")] = Path("data"),
     storage_url_file: Annotated[
         Path | None, typer.Option("--storage.url-file", help="File with a PostgreSQL URL, instead of --storage.path.")

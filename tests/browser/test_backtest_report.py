@@ -7,7 +7,7 @@ from pathlib import Path
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
-from tests.authoring.backtest.test_backtest import report
+from tests.authoring.backtest.test_report import report
 
 # Widest run of neighbouring columns of pixels in which the canvas is blue or green, as the value and its band are.
 WIDEST_LINE = """canvas => {

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from bridge.authoring.backtest import progress as resuming
-from bridge.authoring.backtest import report as backtest_report
 from bridge.authoring.backtest.backtest import Backtest, BacktestError, Plan, of_config, of_rules, parts
 from bridge.authoring.backtest.recording import STEPS
-from bridge.authoring.backtest.results import Results
-from bridge.authoring.backtest.scoring import read_labels, scores
 from bridge.authoring.backtest.spans import instant
 from bridge.domain.batch import EventBatch
 from bridge.domain.errors import ConfigError, SourceError
@@ -83,15 +78,6 @@ def test_what_a_week_is_comes_from_a_week_at_least(span: int, per_week: float | 
     result = run().run()
     results = replace(result, until=result.since + span)
     assert [row["per_week"] for row in results.rows() if row["requests"] == 12] == [per_week, per_week]
-
-
-def test_a_span_without_a_week_has_a_dash_in_the_report() -> None:
-    """It is null in the JSON."""
-    results = run().run()
-    assert results.to_json()["total"]["per_week"] is None
-    page = backtest_report.table({"rule": "rule", "per_week": "a week"}, results.rows())
-    assert '<td class="n">-</td>' in page
-    assert "None" not in page
 
 
 def test_decisions_are_lines_in_the_order_of_time() -> None:
@@ -224,85 +210,6 @@ def test_parts_are_of_an_hour_to_a_day() -> None:
     assert all(before[1] + 1 == after[0] for before, after in pairwise(result))
 
 
-# ---------------------------------------------------------------- the report
-
-
-class Page(HTMLParser):
-    """Elements with their attributes, and texts."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
-
-    def of_class(self, name: str) -> list[str]:
-        return [tag for tag, attributes in self.elements if attributes.get("class") == name]
-
-
-def report(tmp_path: Path) -> tuple[str, Results]:
-    test = run(charts=True)
-    results = test.run()
-    rows = [[FIRST // 1000, 300, 860]]
-    window = [(FIRST + 27 * HOUR) // 1000, (FIRST + 29 * HOUR) // 1000]
-    entry = {**A.labels(), "rows": rows, "windows": [window]}
-    (tmp_path / "labels.json").write_text(json.dumps({"models": [entry]}))
-    labels = read_labels(tmp_path / "labels.json")
-    assert test.recorder is not None
-    drawn, left_out = backtest_report.charts(results, test.recorder, test.table, labels)
-    return backtest_report.page(results, scores(labels, results), drawn, left_out), results
-
-
-def test_the_report_needs_nothing_else(tmp_path: Path) -> None:
-    """Its styles and scripts are inside: no file, image or font from elsewhere; a dark colour scheme."""
-    text, _ = report(tmp_path)
-    page = Page(text)
-    tags = [tag for tag, _ in page.elements]
-    assert not set(tags) & {"img", "link", "iframe", "object", "image", "use"}
-    assert [attributes for tag, attributes in page.elements if tag == "script"] == [{}, {}]
-    assert not [
-        name for _, attributes in page.elements for name in attributes if name in {"src", "href"} or name[:2] == "on"
-    ]
-    assert not re.search(r"https?:|url\(|@import", re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL))
-    assert "prefers-color-scheme: dark" in text
-
-
-def test_names_from_outside_are_texts_in_the_report(tmp_path: Path) -> None:
-    """A pipeline named like an HTML element is escaped."""
-    text, _ = report(tmp_path)
-    page = Page(text)
-    assert text.count("<script") == 2
-    assert str(HOSTILE) in "".join(page.texts)
-    assert f"Drifted: {HOSTILE}" in [attributes.get("data-rule") for _, attributes in page.elements]
-
-
-def test_a_chart_shows_signal_threshold_requests_and_windows(tmp_path: Path) -> None:
-    """For each rule and model that fired."""
-    text, results = report(tmp_path)
-    page = Page(text)
-    charts = [
-        json.loads(attributes["data-trail"] or "") for _, attributes in page.elements if "data-trail" in attributes
-    ]
-    assert len(charts) == len(page.of_class("chart")) == 6
-    assert all(set(chart["value"]) != {None} and set(chart["threshold"]) != {None} for chart in charts)
-    assert sum(len(chart["marks"]) for chart in charts) == len(results.sent()) == 12
-    assert sum(len(chart["windows"]) for chart in charts) == 3
-    assert "Drifted: drift 0.703 above 0.6 for 5m" in page.texts
-
-
-def test_the_scores_stand_beside_those_of_doing_without(tmp_path: Path) -> None:
-    """Never, always and daily."""
-    text, _ = report(tmp_path)
-    names = re.findall(r"<tr><td>([^<]*)</td>", text.partition("Scores against labels")[2].partition("</table>")[0])
-    assert names == ["Drifted", "Also", "Told", "all rules", "never", "always", "every 24 h"]
-
-
 def test_a_recording_is_of_a_fixed_size(tmp_path: Path) -> None:
     """For any range: a fixed number of steps, with the highest and lowest value of each."""
     test = run(charts=True)
@@ -362,37 +269,6 @@ def test_mistakes_in_rule_files_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         of_rules([tmp_path / "rules.yml"], "http://b.test")
     assert len(caught.value.problems) >= 2
-
-
-def test_tables_and_requests_of_the_report_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The report counts omitted charts and requests."""
-    monkeypatch.setattr(backtest_report, "MOST_CHARTS", 4)
-    monkeypatch.setattr(backtest_report, "MOST_REQUESTS", 10)
-    test = run(charts=True)
-    results = test.run()
-    assert test.recorder is not None
-    drawn, left_out = backtest_report.charts(results, test.recorder, test.table, [])
-    assert ([chart.title for chart in drawn], left_out) == (
-        [f"Also: {HOSTILE}", f"Drifted: {HOSTILE}", f"Drifted: {A}", f"Told: {HOSTILE}"], 2,
-    )  # fmt: skip
-    text = backtest_report.page(results, {}, drawn, left_out)
-    assert "2 more charts are omitted." in text
-    assert "and 2 more" in text
-
-
-def test_a_report_without_requests_says_so() -> None:
-    """Without charts there is no heading for them."""
-    quiet = replace(PLAN, groups=(group(rule("Drifted", limit=5.0), interval=5 * MINUTE),))
-    text = backtest_report.page(run(plan=quiet).run(), {}, [])
-    assert "<p>None.</p>" in text
-    assert "<h2>Models</h2>" not in text
-
-
-def test_what_could_not_be_judged_stands_in_the_report() -> None:
-    """With the server's words, as text."""
-    results = run().run()
-    results.errors["Drifted"] = "<b>bad</b>"
-    assert "Drifted: &lt;b&gt;bad&lt;/b&gt;" in backtest_report.page(results, {}, [])
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
