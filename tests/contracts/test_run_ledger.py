@@ -6,9 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 from bridge.ports import Run, RunState, Store
-from tests.contracts.test_stores import cluster, store
-
-__all__ = ["cluster", "store"]
 
 
 def run(number: int = 1, **changes: Any) -> Run:
