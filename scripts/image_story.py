@@ -30,6 +30,8 @@ PEERS = {"prometheus": "prometheus", "alertmanager": "prometheus-alertmanager"}
 USER = 65532
 BRIDGE = "http://localhost:9095"
 LIMIT = 180.0
+LARGEST = 150  # MB of the layer with the bridge and its dependencies
+LABELS = ("title", "description", "licenses", "base.name", "version", "revision", "source")
 CONFIG = """\
 prometheus: {url: http://127.0.0.1:9090}
 models: {labels: {project: project, pipeline: pipeline, version: version}}
@@ -162,6 +164,27 @@ def own_command(image: Image, work: Path) -> None:
         raise AssertionError("HEALTHCHECK succeeds without a bridge")
 
 
+def small_and_read_only(image: Image, began: float) -> None:
+    """Check size, labels and bill of the image, and that the runs wrote nowhere but to /tmp and the volume."""
+    layer = image.files() / "opt/retrain-bridge"
+    size = sum(file.stat().st_size for file in layer.rglob("*") if not file.is_symlink()) / 1e6
+    assert size <= LARGEST, f"the layer of the bridge has {size:.0f} MB"
+    labels = image.config["Labels"]
+    missing = [name for name in LABELS if not labels.get(f"org.opencontainers.image.{name}")]
+    assert not missing, missing
+    assert not list(layer.glob("bin/pip*"))
+    skipped = ("tmp", "var/lib/retrain-bridge", "run", "etc/retrain-bridge", "proc", "sys", "dev")
+    written = [
+        file
+        for file in image.files().rglob("*")
+        if file.is_file() and not file.is_symlink() and file.stat().st_mtime > began
+        and not str(file.relative_to(image.files())).startswith(skipped)
+        and file.name not in ("hosts", "resolv.conf", ".containerenv")
+    ]  # fmt: skip
+    assert not written, written
+    say(f"the layer of the bridge has {size:.0f} MB, and nothing was written to the root file system")
+
+
 def no_settings_of_this_machine(image: Image, work: Path) -> None:
     """Check that neither the image's configuration nor its files contain pip settings of this machine."""
     assert not [item for item in image.config["Env"] if "pip" in item.lower() or "proxy" in item.lower()]
@@ -279,7 +302,9 @@ def main() -> None:
     had_secret = secret.exists()
     image = Image(work, list(COMPOSE))
     try:
+        began = time.time()
         own_command(image, work)
+        small_and_read_only(image, began)
         no_settings_of_this_machine(image, work)
         compose(image, work)
     finally:
