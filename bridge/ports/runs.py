@@ -40,7 +40,7 @@ class Run:
     started_at: when it was first seen running.
     lookups: look-ups in a row that found no run.
     absent: polls in a row that found no run.
-    cancel_at: when a person or the bridge asked to cancel it; cancelled_at: when the server accepted that.
+    cancel_at: when an operator or the bridge asked to cancel it; cancelled_at: when the server accepted that.
     next_poll: earliest instant of the next poll.
     """
 

@@ -112,7 +112,7 @@ class LookupCall(Call):
     """`lookup`: finds the run by its name or tag after an ambiguous response.
 
     item: the run, or the list of candidates, within the response. match: expression over a candidate -> value that it
-    must have; a run that does not match is somebody else's. absent: status codes for "no such run". attempts, interval:
+    must have; a run that does not match is foreign. absent: status codes for "no such run". attempts, interval:
     look-ups before the run counts as absent.
     """
 
@@ -139,6 +139,7 @@ class StatusCall(Call):
     """`status`: reads the state of a run.
 
     item: the run within the response. value: its state, a word of `map`. message, link, model_version: further facts.
+    values: become `.Found.NAME` in `result`.
     absent: status codes for a run that the server has forgotten; an `item` that selects nothing says the same.
     interval, longest: wait between two polls; it grows with the age of the run.
     """
@@ -149,6 +150,7 @@ class StatusCall(Call):
     message: Expression = ""
     link: Expression = ""
     model_version: Expression = ""
+    values: dict[str, Expression] = Field(default_factory=dict)
     absent: tuple[Status, ...] = (404,)
     interval: DurationField = 15 * SECOND
     longest: DurationField = 5 * MINUTE

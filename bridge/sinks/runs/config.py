@@ -103,7 +103,7 @@ class CompleteRunConfig(HttpSinkConfig):
     def _consistent(self) -> Self:
         for where, template in self._templates():
             for root, rest in names(template):
-                problem = self._problem(root, rest)
+                problem = self._problem(root, rest, where)
                 if problem:
                     raise ValueError(f"{where}: {problem}")
         if self.login is not None and self.authenticated:
@@ -119,13 +119,16 @@ class CompleteRunConfig(HttpSinkConfig):
             if isinstance(call, Call):
                 yield name, [call.path, call.headers, call.body, call.form, getattr(call, "match", None)]
 
-    def _problem(self, root: str, rest: str) -> str:
+    def _problem(self, root: str, rest: str, where: str) -> str:
         """Return why a variable has no value, "" if it has one."""
         known: Mapping[str, Any]
         if root == "Target":
             known = self.target
         elif root == "Found":
-            known = self.find.values if self.find is not None else {}
+            known = {
+                **(self.find.values if self.find is not None else {}),
+                **(self.status.values if where == "result" else {}),
+            }
         else:
             return ""
         part, listed = rest.partition(".")[0], ", ".join(known) or "none"

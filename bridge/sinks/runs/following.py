@@ -203,13 +203,15 @@ class Follower:
         if self._config.status.model_version:
             yield find_text(self._config.status.model_version, item)
         if self._config.result is not None:
-            yield find_text(self._config.result.model_version, self._body(self._config.result, run))
+            yield find_text(self._config.result.model_version, self._body(self._config.result, run, item))
         if self._registry is not None:
             yield self._registry.version(of_run(run))
 
-    def _body(self, call: Call, run: Run) -> Any:
+    def _body(self, call: Call, run: Run, item: Any) -> Any:
         """Return the JSON of a response, None if there is none. Raises NetError if it may be there later."""
-        answer = self._caller.call(call, of_run(run))
+        variables = of_run(run)
+        values = {name: find(expression, item) for name, expression in self._config.status.values.items()}
+        answer = self._caller.call(call, {**variables, "Found": {**variables["Found"], **values}})
         _may_be_later(answer)
         return decoded(answer.body) if succeeded(call, answer) else None
 

@@ -1,4 +1,4 @@
-"""Reading of look-ups: is there a run of this name, and is it ours?"""
+"""Reading of look-ups: whether there is a run of this name, and whose it is."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Sighting:
 
 
 class Answered(Enum):
-    """Result of a look-up that found no run of ours."""
+    """Result of a look-up that found no run of this bridge."""
 
     ABSENT = "absent"
     FOREIGN = "foreign"  # a run of this name that does not match

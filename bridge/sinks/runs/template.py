@@ -57,6 +57,7 @@ def _items(value: Any) -> Iterator[tuple[str, str]]:
 FUNCTIONS: Mapping[str, Callable[[Any], Any]] = {
     "json": lambda value: json.dumps(value, ensure_ascii=False, sort_keys=True),
     "strings": _strings,
+    "number": lambda value: int(value) if isinstance(value, str) and value.isdecimal() else value,
     "pairs": lambda value: [f"{key}={text}" for key, text in _items(value)],
     "tags": lambda value: [{"key": key, "value": text} for key, text in _items(value)],
     "env": lambda value: [{"name": f"RB_{_upper(key)}", "value": text} for key, text in _items(value)],

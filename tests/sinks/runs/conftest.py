@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.orchestrators.python import Airflow3, Dagster, Prefect
+from tests.support.orchestrators.rest import Airflow2, Argo, Databricks, GitHub, Kubernetes
 from tests.support.orchestrators.stub import Stub
 
-STUBS = {kind.preset: kind for kind in (Airflow3, Prefect, Dagster)}
+STUBS = {kind.preset: kind for kind in (Airflow3, Prefect, Dagster, Airflow2, Argo, Kubernetes, Databricks, GitHub)}
 
 
 @pytest.fixture(params=sorted(STUBS))

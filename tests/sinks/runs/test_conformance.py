@@ -127,7 +127,8 @@ def test_an_ambiguous_answer_is_settled_by_a_look_up(bench: Bench, fault: str) -
     assert bench.send().result is Result.RETRY
     bench.restart()
     assert bench.settle().reference == bench.stub.runs[0].id
-    assert (len(bench.stub.runs), bench.stub.starts) == (1, 1)
+    # Without a look-up the repeat itself is the look-up: the server knows the key.
+    assert (len(bench.stub.runs), bench.stub.starts) == (1, 1 if bench.stub.looks_up else 2)
 
 
 @pytest.mark.parametrize("fault", [CUT_BEFORE, UNAVAILABLE])
@@ -254,7 +255,8 @@ def test_the_life_of_a_run_comes_back(bench: Bench) -> None:
         bench.restart()
         bench.follow()
     assert bench.states() == ["accepted", "running", "succeeded"]
-    assert all(report.link.startswith("http") and report.reference == run.id for report in bench.reports)
+    assert all(report.link.startswith("http") == bench.stub.has_link for report in bench.reports)
+    assert {report.reference for report in bench.reports} == {run.id}
     if bench.stub.versions:
         assert bench.reports[-1].new_version == "8"
     calls = len(bench.stub.calls)
@@ -274,6 +276,8 @@ def test_an_unhappy_end(bench: Bench, state: str) -> None:
 
 def test_an_unknown_word_is_unknown_and_not_an_end(bench: Bench) -> None:
     """A newer server may have states that the preset does not know."""
+    if not bench.stub.has_unknown_words:
+        return
     bench.send()
     bench.stub.runs[0].state = "odd"
     bench.follow()

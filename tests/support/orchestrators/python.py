@@ -67,6 +67,16 @@ class Airflow3(Stub):
         "cancelled": "failed", "odd": "up_for_lunch",
     }  # fmt: skip
 
+    api = "/api/v2"
+    result_key = "return_value"
+
+    def result(self, version: str) -> Any:
+        return {"value": {"model_version": version}}
+
+    def allowed(self, body: Any) -> bool:
+        extra = set(body) - {"dag_run_id", "logical_date", "conf", "note", "run_after", "partition_key"}
+        return "logical_date" in body and not extra
+
     def is_start(self, call: Call) -> bool:
         return call.method == "POST" and call.path.endswith("/dagRuns")
 
@@ -91,28 +101,28 @@ class Airflow3(Stub):
             self.tokens += 1
             self.token = f"jwt-{self.tokens}"
             return 201, {"access_token": self.token}
-        if call.fits("GET", "/api/v2/dags/retrain") and not self.gone:
+        if call.fits("GET", f"{self.api}/dags/retrain") and not self.gone:
             return 200, {"dag_id": "retrain", "is_paused": self.paused}
         if self.is_start(call):
             return self._start(call)
-        if call.fits("GET", "/api/v2/dags/retrain/dagRuns"):
+        if call.fits("GET", f"{self.api}/dags/retrain/dagRuns"):
             return 200, {"dag_runs": [self.view(run) for run in self.runs], "total_entries": len(self.runs)}
         found = call.fits(
-            call.method, "/api/v2/dags/retrain/dagRuns/([^/]+)(/taskInstances/retrain/xcomEntries/return_value)?"
+            call.method,
+            f"{self.api}/dags/retrain/dagRuns/([^/]+)(/taskInstances/retrain/xcomEntries/{self.result_key})?",
         )
         runs = self.by(id=found[1]) if found else []
         if not runs or found is None:
             return 404, {"detail": "The DagRun was not found"}
         if found[2]:
             version = runs[0].version
-            return (200, {"value": {"model_version": version}}) if version else NOT_FOUND
+            return (200, self.result(version)) if version else NOT_FOUND
         if call.method == "PATCH":
             runs[0].state = "failed"
         return 200, self.view(runs[0])
 
     def _start(self, call: Call) -> Answer:
-        extra = set(call.body) - {"dag_run_id", "logical_date", "conf", "note", "run_after", "partition_key"}
-        if "logical_date" not in call.body or extra:
+        if not self.allowed(call.body):
             return 422, {"detail": [{"type": "missing", "loc": ["body", "logical_date"], "msg": "Field required"}]}
         if self.gone:
             return 404, {"detail": "Dag with dag_id: 'retrain' not found"}

@@ -63,6 +63,9 @@ class Stub:
     exact: ClassVar[bool] = True
     lists: ClassVar[bool] = True  # one call reads many runs
     versions: ClassVar[bool] = True
+    has_unknown_words: ClassVar[bool] = True
+    looks_up: ClassVar[bool] = True
+    has_link: ClassVar[bool] = True
 
     runs: list[StubRun] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
