@@ -213,7 +213,7 @@ def test_check_asks_prometheus_only_when_it_is_told_to(command, files: Path) -> 
     config.write_text(CONFIG.format(url="http://localhost:1/hook").replace("localhost:9090", "127.0.0.1:1"))
     assert command("check", "config", str(config))[0] == 0
     code, _, err = command("check", "config", "--ask-prometheus", str(config))
-    assert (code, "prometheus: http://127.0.0.1:1: Connection refused" in err) == (1, True), err
+    assert (code, "prometheus.url: http://127.0.0.1:1: Connection refused" in err) == (1, True), err
 
 
 def test_a_file_with_the_databases_url_that_is_not_there_is_named(command, files: Path) -> None:
@@ -227,7 +227,7 @@ def test_a_file_with_the_databases_url_that_is_not_there_is_named(command, files
 def test_doubts_are_warnings_unless_they_are_fatal(command, tmp_path: Path) -> None:
     """Exit code 0 with warnings, 1 if they are fatal; none is printed on request."""
     file = tmp_path / "rules.yml"
-    file.write_text("groups:\n- name: g\n  interval: 5m\n  rules:\n  - {retrain: A, expr: up, for: 1m}\n")
+    file.write_text("groups:\n- name: g\n  interval: 5m\n  rules:\n  - {retrain: A, expr: up == 0, for: 1m}\n")
     code, out, err = command("check", "rules", str(file))
     assert (code, out) == (0, f"{file}: SUCCESS\n")
     assert err.endswith("[shorter-than-interval]\n1 warning found\n")
@@ -250,7 +250,7 @@ def test_an_error_in_one_configuration_hides_no_doubt_of_another(command, files:
 def test_problems_are_told_to_machines(command, tmp_path: Path) -> None:
     """Errors and warnings alike, with their positions."""
     file = tmp_path / "rules.yml"
-    file.write_text("groups:\n- name: g\n  rules:\n  - {retrain: A, expr: up, for: 10s}\n")
+    file.write_text("groups:\n- name: g\n  rules:\n  - {retrain: A, expr: up == 0, for: 10s}\n")
     code, out, _ = command("check", "rules", str(file), "--output=json")
     (problem,) = json.loads(out)["problems"]
     assert (code, problem["line"], problem["severity"], problem["lint"]) == (0, 4, "warning", "shorter-than-interval")
@@ -281,3 +281,20 @@ def test_where_the_bridge_is_is_a_url(command, url: str) -> None:
     assert (code, err) == (
         1, f"retrain-bridge: {url!r} must be an http or https URL, for example http://127.0.0.1:9095\n",
     )  # fmt: skip
+
+
+def test_problems_are_annotations_of_a_pull_request(command, tmp_path: Path) -> None:
+    """One workflow command a line, with place and title; what would end it early is escaped."""
+    file = tmp_path / "rules.yml"
+    file.write_text("groups:\n- name: g\n  rules:\n  - {record: a, expr: b}\n  - {alert: A, expr: 'up{a=~\"%(\"}'}\n")
+    code, out, _ = command("check", "rules", str(file), "--lint=none", "--output=github")
+    place = f"file={file},line=5,col=29,title=groups[0].rules[1].expr"
+    text = 'groups[0].rules[1].expr: =~"%25(": not a regular expression: missing ): %25('
+    assert (code, out.splitlines()) == (1, [f"::error {place}::{text}"])
+    file.write_text("groups:\n- name: g\n  rules:\n  - {record: a, expr: b}\n  - {alert: A, expr: up}\n")
+    code, out, _ = command("check", "rules", str(file), "--output=github")
+    heads = [line.split("::")[1] for line in out.splitlines()]
+    assert (code, heads) == (0, [
+        f"notice file={file},line=4,title=recording-rules",
+        f"warning file={file},line=5,title=always-in-result",
+    ])  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,7 +21,10 @@ Lint = Annotated[
     Literal["all", "none", "fatal"],
     typer.Option("--lint", help="Lint warnings: report all, report none, or treat them as errors (fatal)."),
 ]
-Output = Annotated[Literal["text", "json"], typer.Option("--output", help="Output format.")]
+Output = Annotated[
+    Literal["text", "json", "github"],
+    typer.Option("--output", help="Output format; github: annotations of a workflow run on GitHub."),
+]
 
 
 @check_app.command("config")
@@ -38,31 +42,33 @@ def check_config_command(
 
 
 def _config_problems(file: Path, ask_prometheus: bool, lint: bool) -> list[Problem]:
-    """Return the errors of a configuration; if there are none, its warnings and the results from Prometheus."""
-    from bridge.authoring.check.check import check_config, doubts_of_config
+    """Return errors and warnings of a configuration; if it can be loaded, the results from Prometheus too."""
+    from bridge.app import clock
+    from bridge.authoring.check import online, online_lint
+    from bridge.authoring.check.check import check_config
+    from bridge.domain.errors import ConfigError
 
-    if errors := check_config(file):
-        return errors
-    problems = doubts_of_config(file) if lint else []
     if ask_prometheus:
-        from bridge.app import clock
-        from bridge.authoring.check import online, online_lint
-
-        problems += online.ask_prometheus(file, clock.now(), online_lint.doubts if lint else None)
-    return problems
+        with suppress(ConfigError):
+            answers = online.ask_prometheus(file, clock.now(), online_lint.doubts if lint else None)
+            return sorted([*check_config(file, lint=lint, parse=False), *answers])
+    return check_config(file, lint=lint)
 
 
 @check_app.command("rules")
 def check_rules_command(
-    files: Annotated[list[Path], typer.Argument(help="Rule files.")], lint: Lint = "all", output: Output = "text"
+    files: Annotated[list[Path], typer.Argument(help="Rule files.")],
+    flavor: Annotated[
+        Literal["prometheus", "thanos", "mimir", "victoriametrics", "amazon", "google", "azure", "grafana_cloud"],
+        typer.Option("--prometheus.flavor", help="Server that evaluates the rules: what prometheus.flavor says."),
+    ] = "prometheus",
+    lint: Lint = "all",
+    output: Output = "text",
 ) -> None:
     """Check rule files without a configuration."""
-    from bridge.authoring.check.check import check_rules, doubts_of_rules
+    from bridge.authoring.check.check import check_rules
 
-    problems = check_rules(files)
-    if not problems and lint != "none":
-        problems = doubts_of_rules(files)
-    _report(files, problems, lint, output)
+    _report(files, check_rules(files, lint=lint != "none", flavor=flavor), lint, output)
 
 
 @check_app.command("schema")
@@ -81,6 +87,9 @@ def _report(files: list[Path], problems: list[Problem], lint: str, output: str) 
     errors = [problem for problem in reported if not problem.lint or (lint == "fatal" and not problem.is_note)]
     if output == "json":
         echo(json.dumps({"files": [str(file) for file in files], "problems": [_as_json(item) for item in reported]}))
+    elif output == "github":
+        for problem in reported:
+            echo(_annotation(problem))
     else:
         for problem in reported:
             warn(problem)
@@ -102,9 +111,26 @@ def _severity(problem: Problem) -> str:
 
 def _as_json(problem: Problem) -> dict[str, object]:
     return {
-        "file": problem.file, "line": problem.line, "path": problem.path, "message": problem.message,
+        "file": problem.file, "line": problem.line, "column": problem.column, "path": problem.path,
+        "message": problem.message,
         "hint": problem.hint, "severity": _severity(problem), "lint": problem.lint,
     }  # fmt: skip
+
+
+def _annotation(problem: Problem) -> str:
+    """Return a workflow command of GitHub Actions: an annotation of the file in a pull request."""
+    kind = {"note": "notice"}.get(_severity(problem), _severity(problem))
+    spot = {"file": problem.file, "line": problem.line, "col": problem.column, "title": problem.lint or problem.path}
+    given = ",".join(f"{name}={_escaped(str(value), ':,')}" for name, value in spot.items() if value)
+    text = f"{problem.path}: {problem.message}" if problem.path else problem.message
+    return f"::{kind} {given}::{_escaped(text + (f' ({problem.hint})' if problem.hint else ''))}"
+
+
+def _escaped(text: str, more: str = "") -> str:
+    """Return text as a workflow command has it: % and line ends as %XX, in a property `more` too."""
+    for char in f"%\r\n{more}":
+        text = text.replace(char, f"%{ord(char):02X}")
+    return text
 
 
 def _summary(problems: list[Problem]) -> str:

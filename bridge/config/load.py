@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -18,7 +18,7 @@ from bridge.domain.errors import HTTP2, ConfigError, Problem
 from bridge.domain.route import Route
 from bridge.domain.rule import Gates, Group, ModelLabels
 from bridge.domain.times import Duration
-from bridge.files.yaml import Document, path_text, read, read_several
+from bridge.files.yaml import Document, KeyPath, path_text, read, read_several
 from bridge.sources.config import PrometheusConfig
 
 
@@ -49,21 +49,51 @@ class BridgeConfig:
         return self._shown
 
 
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """One PromQL expression of a rule file, for `check`. path: where it stands in `document`."""
+
+    document: Document
+    path: KeyPath
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """Contents of files, mistakes included. groups: of the files without mistakes; config: None with any mistake."""
+
+    problems: list[Problem]
+    groups: tuple[Group, ...]
+    expressions: tuple[Expression, ...]
+    prometheus: PrometheusConfig | None = None
+    config: BridgeConfig | None = None
+
+
 def load(path: Path) -> BridgeConfig:
     """Read `path` and its rule files. ConfigError with every problem of all of them."""
+    found = examine(path)
+    if found.config is None:
+        raise ConfigError(found.problems)
+    return found.config
+
+
+def examine(path: Path) -> Examined:
+    """Read `path` and its rule files, with every problem of all of them. Raises ConfigError for no YAML."""
     document = read(path)
     file = read_bridge_file(document)
     base_dir = path.parent
-    paths, groups = _rule_files(file, document, base_dir)
+    paths, read_files = _rule_files(file, document, base_dir)
+    expressions = tuple(read_files.expressions)
+    prometheus = None if file is None else file.section.prometheus
     if document.problems or file is None:
-        raise ConfigError(document.problems)
-    return BridgeConfig(
+        return Examined(sorted(document.problems), read_files.groups, expressions, prometheus)
+    config = BridgeConfig(
         global_=file.section.global_,
         prometheus=file.section.prometheus,
         models=file.section.models.over(ModelLabels()),
         retire_after=file.section.models.retire_after,
         dry_run=file.section.dry_run,
-        groups=groups,
+        groups=tuple(group for group in read_files.groups if group.rules or not group.recordings),
         route=file.route,
         receivers=file.receivers,
         gates=file.gates,
@@ -72,6 +102,7 @@ def load(path: Path) -> BridgeConfig:
         notes=tuple(_notes(document)),
         _shown=shown(file),
     )
+    return Examined([], read_files.groups, expressions, prometheus, config)
 
 
 def _notes(document: Document) -> Iterator[Problem]:
@@ -92,23 +123,21 @@ def load_rules(
     defaults = _defaults(None)
     defaults.interval = defaults.interval if interval is None else interval
     defaults.offset = defaults.offset if offset is None else offset
-    groups = _read_all(paths, defaults, problems)
+    groups = _read_all(paths, defaults, problems).groups
     if problems:
         raise ConfigError(problems)
     return groups
 
 
-def check_rules(paths: Iterable[Path]) -> list[Problem]:
-    """Return the problems of rule files, with the defaults of an empty bridge.yml."""
+def examine_rules(paths: Iterable[Path]) -> Examined:
+    """Read rule files with the defaults of an empty bridge.yml, with every problem of all of them."""
     problems: list[Problem] = []
-    _read_all(paths, _defaults(None), problems)
-    return sorted(problems)
+    found = _read_all(paths, _defaults(None), problems)
+    return Examined(sorted(problems), found.groups, tuple(found.expressions))
 
 
-def _rule_files(
-    file: BridgeFile | None, document: Document, base_dir: Path
-) -> tuple[tuple[Path, ...], tuple[Group, ...]]:
-    """Return the rule files that the globs name, in order, and their groups; problems go to `document`."""
+def _rule_files(file: BridgeFile | None, document: Document, base_dir: Path) -> tuple[tuple[Path, ...], _RuleFiles]:
+    """Return the rule files that the globs name, in order, and what they hold; problems go to `document`."""
     defaults = _defaults(file)
     paths: dict[Path, None] = {}
     for number, pattern in enumerate(file.section.rule_files if file is not None else ()):
@@ -122,11 +151,18 @@ def _rule_files(
                 document.add(("rule_files", number), message, "put rule files into a folder of their own")
             else:
                 paths[base_dir / name] = None
-    groups = _read_all(paths, defaults, document.problems)
-    return tuple(paths), tuple(group for group in groups if group.rules or not group.recordings)
+    return tuple(paths), _read_all(paths, defaults, document.problems)
 
 
-def _read_rules(path: Path, defaults: Defaults, problems: list[Problem]) -> list[Group]:
+@dataclass(slots=True)
+class _RuleFiles:
+    """Contents of rule files. groups: all of them, or with mistakes those of the files without."""
+
+    groups: tuple[Group, ...] = ()
+    expressions: list[Expression] = field(default_factory=list)
+
+
+def _read_rules(path: Path, defaults: Defaults, problems: list[Problem], found: _RuleFiles) -> list[Group]:
     try:
         documents = chosen(read_several(path, lenient=True))
     except ConfigError as error:
@@ -136,13 +172,18 @@ def _read_rules(path: Path, defaults: Defaults, problems: list[Problem]) -> list
     for document in documents:
         groups += read_rule_file(document, defaults)
         problems.extend(document.problems)
+        found.expressions += [Expression(document, path, text) for path, text in document.expressions.items()]
     return groups
 
 
-def _read_all(paths: Iterable[Path], defaults: Defaults, problems: list[Problem]) -> tuple[Group, ...]:
-    """Return the groups of all files, every rule with a unique name."""
-    groups = [group for path in paths for group in _read_rules(path, defaults, problems)]
-    return told_apart(groups, problems)
+def _read_all(paths: Iterable[Path], defaults: Defaults, problems: list[Problem]) -> _RuleFiles:
+    """Return what all files hold, every rule with a unique name."""
+    found = _RuleFiles()
+    groups = [group for path in paths for group in _read_rules(path, defaults, problems, found)]
+    groups_apart = told_apart(groups, problems)
+    wrong = {problem.file for problem in problems}
+    found.groups = tuple(group for group in groups_apart if group.file not in wrong)
+    return found
 
 
 def _defaults(file: BridgeFile | None) -> Defaults:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
+from bridge.files.yaml import Document, KeyPath
+
 WINDOW = "$window"
+WINDOW_SHOWN = "5m".ljust(len(WINDOW))  # as long as the variable, so that offsets are those of the file
 _CLOSING = {")": "(", "]": "[", "}": "{"}
 # Texts (with their escapes) and comments hold anything; what is left over of them does not end.
 _PIECE = re.compile(
@@ -13,21 +16,34 @@ _PIECE = re.compile(
 )
 
 
-def promql_problem(text: str) -> str:
-    """Return the problem of an expression, or "" when none is found."""
-    opened: list[str] = []
+def check_expression(text: str, document: Document, path: KeyPath) -> None:
+    """Note the problem of an expression that is the value at a path; `$window` stands in it as written.
+
+    An expression without one is noted for `check`, which parses it.
+    """
+    as_written = text.replace(WINDOW, WINDOW_SHOWN)
+    found = promql_problem(as_written)
+    if found is not None:
+        document.add_in(path, text, *found)
+    else:
+        document.expressions[path] = as_written
+
+
+def promql_problem(text: str) -> tuple[int, str] | None:
+    """Return offset and message of the problem of an expression, or None when none is found."""
+    opened: list[tuple[int, str]] = []
     for piece in _PIECE.finditer(text):
-        found = piece.group()
+        found, offset = piece.group(), piece.start()
         if piece.lastgroup == "open_text":
-            return f"a text that begins with {found} does not end in the expression"
+            return offset, f"a text that begins with {found} does not end in the expression"
         if piece.lastgroup == "variable":
-            return f"{found} is not PromQL; the only variable is {WINDOW}, in signals"
+            return offset, f"{found} is not PromQL; the only variable is {WINDOW}, in signals"
         if piece.lastgroup == "bracket" and found in _CLOSING:
-            if not opened or opened.pop() != _CLOSING[found]:
-                return f"unexpected {found!r} in the expression"
+            if not opened or opened.pop()[1] != _CLOSING[found]:
+                return offset, f"unexpected {found!r} in the expression"
         elif piece.lastgroup == "bracket":
-            opened.append(found)
+            opened.append((offset, found))
     if opened:
-        return f"{opened[-1]!r} is not closed in the expression"
+        return opened[-1][0], f"{opened[-1][1]!r} is not closed in the expression"
     bare = _PIECE.sub(lambda piece: "" if piece.lastgroup == "comment" else piece.group(), text)
-    return "" if bare.strip() else "the expression is empty"
+    return None if bare.strip() else (0, "the expression is empty")

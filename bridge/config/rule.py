@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from bridge.config.conditions import KEYS, read_conditions
 from bridge.config.labels import check_labels, check_names
-from bridge.config.promql import promql_problem
+from bridge.config.promql import check_expression
 from bridge.config.strategy import strategy_spec
 from bridge.domain.batch import COUNT, HISTOGRAMS, VALUE, EventKind
 from bridge.domain.rule import (
@@ -277,8 +277,8 @@ class RuleReader:
         if name in self._group.signals:
             self._add(f"{name!r} is the name of a signal as well", "rename one", self._name_key)
             return
-        if rule.expr is not None and (problem := promql_problem(rule.expr)):
-            self._add(problem, "", "expr")
+        if rule.expr is not None:
+            check_expression(rule.expr, self._document, (*self._path, "expr"))
         event, exprs = rule.event or EventKind.CUSTOM, {VALUE: rule.expr or ""}
         query = SignalQuery(name, event, exprs, self._group.mapping, limit=self._group.limit)
         self._group.queries[name] = query

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from bridge.config.kubernetes import rules_of
 from bridge.config.labels import ModelsModel, check_labels, check_names
-from bridge.config.promql import promql_problem
+from bridge.config.promql import check_expression
 from bridge.config.rule import RuleReader
 from bridge.config.signals import SignalSection, check_columns, signal_query
 from bridge.domain.limits import LONGEST_NAME
@@ -131,8 +131,7 @@ def _recording(value: object, group: GroupSection, document: Document, path: Key
         return
     if not METRIC_NAME.fullmatch(section.record):
         document.add((*path, "record"), f"{section.record!r} is not a metric name")
-    if problem := promql_problem(section.expr):
-        document.add((*path, "expr"), problem)
+    check_expression(section.expr, document, (*path, "expr"))
     check_names(section.labels, document, (*path, "labels"))
     labels = {**group.labels, **section.labels}
     yield RecordingRule(section.record, section.expr, labels, document.line((*path, "record")))

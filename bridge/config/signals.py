@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.config.promql import WINDOW, promql_problem
+from bridge.config.promql import WINDOW, check_expression
 from bridge.domain.batch import (
     BUCKETS,
     COUNT,
@@ -69,8 +69,7 @@ def signal_query(
     window = format_duration(span)
     exprs = {_COLUMNS[key]: text.replace(WINDOW, window) for key, text in signal.texts.items()}
     for key, text in signal.texts.items():
-        if problem := promql_problem(text.replace(WINDOW, window)):
-            document.add((*path, key), problem)
+        check_expression(text, document, (*path, key))
     if signal.window is not None and not any(WINDOW in text for text in signal.texts.values()):
         document.add((*path, "window"), f"no expression of the signal uses {WINDOW}", f"write [{WINDOW}], or remove it")
     unit_ms, stale_after = _unit_ms(signal, document, path), signal.stale_after or 0

@@ -55,10 +55,12 @@ class SourceError(BridgeError):
     cause: cause of the slot's inconclusive verdicts.
     query: the PromQL expression; empty until the caller adds it.
     when: the evaluation time of the query, as text; empty until the caller adds it.
+    advice: the server's address and the likely cause; empty where the message says it all.
     """
 
     query: str = ""
     when: str = ""
+    advice: str = ""
 
     def __init__(self, message: str, *, reason: str, transient: bool, cause: Cause = Cause.QUERY_ERROR) -> None:
         super().__init__(message)
@@ -69,7 +71,8 @@ class SourceError(BridgeError):
     @property
     def fault(self) -> str:
         """Message without the time, so that the same failure has the same text at every slot."""
-        return super().__str__() + (f"; query: {cut(self.query, QUERY_SHOWN)}" if self.query else "")
+        text = super().__str__() + (f" ({self.advice})" if self.advice else "")
+        return text + (f"; query: {cut(self.query, QUERY_SHOWN)}" if self.query else "")
 
     def __str__(self) -> str:
         return self.fault + (f"; time: {self.when}" if self.when else "")
@@ -118,6 +121,7 @@ class Problem:
     line: 1-based, 0 = the file as a whole.
     path: key path in the file, such as `groups[0].rules[1].expr`.
     lint: name of the lint for a warning; "" = an error.
+    column: 1-based, in characters; 0 = the line as a whole.
     """
 
     file: str
@@ -126,6 +130,7 @@ class Problem:
     message: str
     hint: str = ""
     lint: str = ""
+    column: int = 0
 
     @property
     def is_note(self) -> bool:
@@ -133,7 +138,7 @@ class Problem:
         return self.lint in _NOTES
 
     def __str__(self) -> str:
-        location = f"{self.file}:{self.line}: " if self.line else f"{self.file}: "
+        location = ":".join(map(str, (self.file, *filter(None, (self.line, self.column))))) + ": "
         location += f"{self.path}: " if self.path else ""
         text = self.message + (f" ({self.hint})" if self.hint else "")
         if self.is_note:

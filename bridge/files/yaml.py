@@ -13,6 +13,7 @@ import yaml
 from yaml.reader import ReaderError
 
 from bridge.domain.errors import ConfigError, Problem
+from bridge.files.position import position
 from bridge.net.files import MIB, read_bytes
 
 KeyPath = tuple[str | int, ...]
@@ -38,7 +39,8 @@ class Document:
     lines: path -> line of its key (or of a list's element), counted from 1.
     lenient: read as Prometheus reads its own files: numbers and booleans are taken as written where text is wanted,
     and keys may be empty. texts: path -> an unquoted number or boolean as written. empty: path -> line of a key without
-    a value, which counts as absent.
+    a value, which counts as absent. spots: path of a text -> begin and end of its scalar in `source`, the file's text.
+    expressions: path -> PromQL.
     """
 
     file: str
@@ -48,6 +50,9 @@ class Document:
     texts: dict[KeyPath, str] = field(default_factory=dict)
     empty: dict[KeyPath, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    source: str = ""
+    spots: dict[KeyPath, tuple[int, int]] = field(default_factory=dict)
+    expressions: dict[KeyPath, str] = field(default_factory=dict)
 
     def line(self, path: KeyPath) -> int:
         """Return the line of a path, or of the nearest path around it."""
@@ -82,6 +87,17 @@ class Document:
         if problem not in self.problems:
             self.problems.append(problem)
 
+    def position(self, path: KeyPath, text: str, offset: int) -> tuple[int, int]:
+        """Return line and column, from 1, of `text[offset]`, where `text` is the value at a path. column 0: unknown."""
+        if path not in self.spots:
+            return self.line(path), 0
+        return position(self.source, *self.spots[path], text, offset)
+
+    def add_in(self, path: KeyPath, text: str, offset: int, message: str, hint: str = "") -> None:
+        """Note a problem at `text[offset]`, where `text` is the value at a path."""
+        line, column = self.position(path, text, offset)
+        self.problems.append(Problem(self.file, line, path_text(path), message, hint, column=column))
+
     def refused(self, line: int, message: str, hint: str = "") -> ConfigError:
         """Return the error for a file of which nothing can be used. line 0: none can be named."""
         return ConfigError([Problem(self.file, line, "", message, hint)])
@@ -105,7 +121,7 @@ def read_several(path: Path, *, lenient: bool = False) -> list[Document]:
     """Read every YAML document of a file that holds something, the first one always. Raises ConfigError."""
     first = Document(str(path), lenient=lenient)
     nodes = _composed(_text_of(path, first), first, several=True)
-    documents = [_built(node, Document(first.file, lenient=lenient)) for node in nodes]
+    documents = [_built(node, Document(first.file, lenient=lenient, source=first.source)) for node in nodes]
     return [document for document in documents if document.value is not None] or documents[:1] or [first]
 
 
@@ -130,6 +146,7 @@ def parse(text: str, document: Document) -> Document:
 
 def _composed(text: str, document: Document, *, several: bool = False) -> list[yaml.Node | None]:
     """Return the node of the text's only document, or of each. Raises ConfigError."""
+    document.source = text
     try:
         if not several:
             return [yaml.compose(text, Loader=_Loader)]
@@ -239,6 +256,7 @@ class _Builder:
         text = self._text(node.value, line, path)
         if text is None:
             return _WRONG
+        self._document.spots[path] = (node.start_mark.index, node.end_mark.index)
         if node.tag == _TEXT_TAG or getattr(node, "style", None):
             return text
         value = plain(text)

@@ -72,6 +72,7 @@ class Api:
                 wait = max(failure.wait / 1000, _PAUSES[min(attempts, len(_PAUSES)) - 1])
                 if attempts >= failure.tries or time.monotonic() + wait >= ends:
                     failure.query, failure.when = params.get("query", ""), _when(params)
+                    failure.advice = failures.advice(self.config.url, failure)
                     raise
                 log.debug("query is retried", extra={"reason": failure.reason, "wait": wait, "attempt": attempts})
             self._pause(wait)
@@ -125,9 +126,16 @@ class Api:
     def listing(self, request: Callable[[PrometheusConnect], T]) -> T:
         """Return the result of a call to prometheus-api-client; its failures become SourceError."""
         try:
+            return self._listing(request)
+        except AttemptError as failure:
+            failure.advice = failures.advice(self.config.url, failure)
+            raise
+
+    def _listing(self, request: Callable[[PrometheusConnect], T]) -> T:
+        try:
             return request(self.client)
         except PrometheusApiClientException as error:
-            raise failures.not_prometheus(str(error)[:300]) from None
+            raise failures.of_client(str(error)) from None
         except TooLargeError:
             raise failures.of_network(self._too_large(), "too_large") from None
         except requests.Timeout:

@@ -5,9 +5,12 @@ AttemptError: a SourceError with what the retry loop needs besides, attempts and
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -55,6 +58,8 @@ NETWORK = {
 # for these the status decides, whatever the body says: proxies write them
 _STATUS_FIRST = {401, 403, 429}
 _SHOWN = 300
+_PAGE = re.compile(r"/(?:graph|query|alerts|targets|rules|config|flags|status|vmui|api/v1.*|api)/?$")
+_CLIENT_STATUS = re.compile(r"HTTP Status Code (\d+) \((b['\"].*)\)", re.DOTALL)  # of prometheus-api-client
 
 
 class AttemptError(SourceError):
@@ -100,6 +105,33 @@ def of_status(status: int, headers: Mapping[str, str], body: bytes) -> AttemptEr
     message = f"HTTP {status}" + (f" {kind}" if kind else "") + (f": {detail}" if detail else "")
     wait = _retry_after(headers) if tries > ONCE else 0
     return AttemptError(message, reason, transient=transient, tries=tries, wait=wait, status=status)
+
+
+def of_client(text: str) -> AttemptError:
+    """Return the error for an exception of prometheus-api-client, which shows a body as Python bytes."""
+    found = _CLIENT_STATUS.fullmatch(text)
+    if found is None:
+        return not_prometheus(text[:_SHOWN])
+    try:
+        body = ast.literal_eval(found[2])
+    except (ValueError, SyntaxError):
+        body = b""
+    return of_status(int(found[1]), {}, body)
+
+
+def advice(url: str, failure: SourceError) -> str:
+    """Return the server's address and the likely cause where the address or its settings are probably wrong."""
+    text = str(failure.args[0]) if failure.args else ""
+    if "no org id" in text.lower():
+        return f"{url} has tenants: set http_headers: {{X-Scope-OrgID: {{values: [TENANT]}}}}"
+    if failure.reason == "unauthorized" and text.startswith("HTTP"):
+        return f"{url} wants other credentials: set basic_auth, authorization or oauth2"
+    if failure.reason != "not_prometheus":
+        return ""
+    if page := _PAGE.search(urlsplit(url).path):
+        return f"{url} is the address of a page: remove {page.group()}"
+    prefixes = "/prometheus for Mimir, /select/0/prometheus for a VictoriaMetrics cluster"
+    return f"{url}: is it the right server, and is its path prefix in the url, such as {prefixes}?"
 
 
 def of_error_type(kind: str, text: str) -> AttemptError:

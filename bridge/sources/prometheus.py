@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from bridge.domain.batch import EventBatch
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import SignalQuery
-from bridge.domain.times import MINUTE, Duration, Timestamp
+from bridge.domain.times import MINUTE, Duration, Timestamp, format_duration
 from bridge.ports import Sample
 from bridge.ports.history import HistoryChunk
 from bridge.sources import history
@@ -79,6 +80,22 @@ class PrometheusSource:
         """Return all metric names, or those of a selector's series, in a time range. Raises SourceError."""
         params = _time_range(since, until) | ({"match[]": selector} if selector else {})
         return names(self._api.listing(lambda client: client.all_metrics(params=params)))
+
+    def sample_times(self, metric: str, span: Duration, at: Timestamp) -> list[Timestamp]:
+        """Return the times of the samples within `span` before `at`, of the metric's series with most of them.
+
+        Empty without a series. Raises SourceError.
+        """
+        window, params = format_duration(span), {"time": f"{at / 1000:.3f}"}
+        most = self._api.listing(
+            lambda client: client.custom_query(f"topk(1, count_over_time({metric}[{window}]))", params=params)
+        )
+        if not most:
+            return []
+        matchers = ",".join(f"{name}={json.dumps(value)}" for name, value in sorted(most[0]["metric"].items()))
+        selector = f"{metric}{{{matchers}}}[{window}]"
+        series = self._api.listing(lambda client: client.custom_query(selector, params=params))
+        return [round(float(time) * 1000) for time, _ in series[0]["values"]] if series else []
 
 
 def _time_range(since: Timestamp | None, until: Timestamp | None) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bridge.config.load import BridgeConfig, check_rules, load, load_rules
+from bridge.config.load import BridgeConfig, examine_rules, load, load_rules
 from bridge.domain.batch import EventKind
 from bridge.domain.errors import ConfigError
 from bridge.domain.rule import Gates, LabelRef, ModelLabels, StrategySpec
@@ -239,8 +239,8 @@ def test_a_rule_on_histograms_that_names_no_strategy_compares_them(tmp_path: Pat
 def test_rules_can_be_checked_without_a_configuration() -> None:
     """With the defaults; names are unique over all the files that are given."""
     path = GOOD.parent / "rules" / "serving.yml"
-    assert check_rules([path]) == []
-    twice = check_rules([path, Path(os.path.relpath(path))])
+    assert examine_rules([path]).problems == []
+    twice = examine_rules([path, Path(os.path.relpath(path))]).problems
     assert [problem.message for problem in twice][:2] == [
         "group 'serving' is there twice",
         "rule 'SustainedDrift' is there twice with the same labels and expression",

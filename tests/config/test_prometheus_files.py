@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.authoring.check.check import check_rules, doubts_of_rules
+from bridge.authoring.check.check import check_rules
 from bridge.config.load import load_rules
 from bridge.domain.model import ModelKey
 from bridge.domain.request import request_id
@@ -100,7 +100,7 @@ groups:
     assert [item.name for item in group.rules] == ["A"]
     ((record,),) = [group.recordings]
     assert (record.name, record.expr, record.labels) == ("m:rate5m", "rate(m[5m])", {"team": "ml", "a": "b"})
-    notes = [str(problem).replace(f"{tmp_path}/", "") for problem in doubts_of_rules([tmp_path / "r.yml"])]
+    notes = [str(problem).replace(f"{tmp_path}/", "") for problem in check_rules([tmp_path / "r.yml"], lint=True)]
     assert "r.yml:6: g: note: 1 recording rule is left with Prometheus" in notes
 
 

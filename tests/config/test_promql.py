@@ -24,7 +24,7 @@ from bridge.config.promql import promql_problem
 )
 def test_a_right_expression_is_let_through(text: str) -> None:
     """Texts and comments may hold anything."""
-    assert promql_problem(text) == ""
+    assert promql_problem(text) is None
 
 
 @pytest.mark.parametrize(
@@ -44,4 +44,6 @@ def test_a_right_expression_is_let_through(text: str) -> None:
 )
 def test_a_wrong_expression_is_named(text: str, problem: str) -> None:
     """Before the first evaluation finds out."""
-    assert promql_problem(text) == problem
+    found = promql_problem(text)
+    assert found is not None
+    assert found[1] == problem

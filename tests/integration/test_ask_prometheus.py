@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+import responses
 
 from bridge.authoring.check.online import ask_prometheus
 from bridge.authoring.check.online_lint import doubts
+from bridge.authoring.check.prometheus_facts import PrometheusFacts
 from bridge.config.load import load
 from bridge.domain.errors import Problem
 from bridge.domain.model import ModelTable
-from bridge.sources.prometheus import PrometheusSource
+from bridge.sources.prometheus import PrometheusConfig, PrometheusSource
 from tests.support.remote_write import remote_write
 from tests.support.servers import Prometheus, prometheus
 
@@ -101,7 +103,7 @@ def test_a_label_that_no_series_has_is_told(server: Prometheus, tmp_path: Path) 
 def test_a_server_that_is_away_is_one_problem(tmp_path: Path) -> None:
     """Not one for each expression."""
     (found,) = asked(tmp_path, "http://127.0.0.1:1", "a", "b")
-    assert found.startswith("prometheus: ")
+    assert found.startswith("prometheus.url: ")
     assert found.endswith("Connection refused")
 
 
@@ -258,3 +260,64 @@ def test_nothing_is_doubted_of_what_cannot_be_asked(tmp_path: Path) -> None:
     source = PrometheusSource(config.prometheus, ModelTable(), tmp_path, timeout=60)
     assert doubts(config, source, NOW) == []
     source.close()
+
+
+def test_the_time_between_samples_is_that_of_the_samples(server: Prometheus, tmp_path: Path) -> None:
+    """Also of a series that began a few minutes ago, and of one with holes."""
+    every = [(NOW - 240_000 + at, 1.0) for at in range(0, 240_000, 5_000) if not 60_000 < at < 90_000]
+    remote_write(server.url, [(labels("young", "7"), every), (labels("young", "8"), every[::4])])
+    source = PrometheusSource(PrometheusConfig(url=server.url), ModelTable(), tmp_path)
+    facts = PrometheusFacts(source, NOW)
+    assert (facts.spacing("young"), facts.spacing("model_drift_score"), facts.spacing("none")) == (5_000, 0, 0)
+    source.close()
+
+
+def test_the_absence_of_an_unknown_metric_may_be_looked_for(server: Prometheus, tmp_path: Path) -> None:
+    """Only where the expression asks for it."""
+    assert asked(tmp_path, server.url, expr='absent(gone{project="shop",pipeline="ranking",version="7"})') == []
+    (found,) = asked(tmp_path, server.url, expr="absent(gone) and gone_too")
+    assert found == "Plain: Prometheus has no metric 'gone_too'"
+
+
+def test_what_only_the_parser_refuses_is_a_warning(server: Prometheus, tmp_path: Path) -> None:
+    """The server has the last word, and is asked for every expression that the parser refuses."""
+    (error,) = asked(tmp_path, server.url, expr="rat(model_drift_score[5m]) > 1")
+    assert error == "groups[0].rules[0].expr: unknown function 'rat' (did you mean 'rate'?)"
+
+
+def test_an_expression_that_the_server_takes_is_a_warning(tmp_path: Path) -> None:
+    """Such as MetricsQL."""
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
+        base = "http://metrics.test/api/v1"
+        for path in ("/labels", "/label/__name__/values"):
+            mocked.get(base + path, json={"status": "success", "data": ["x"]})
+        mocked.get(f"{base}/query", json={"status": "success", "data": {"resultType": "vector", "result": []}})
+        (warning,) = asked(tmp_path, "http://metrics.test", expr="median(x) > 1")
+    assert warning == (
+        "groups[0].rules[0].expr: warning: unknown function 'median'; the server takes the expression "
+        "(set prometheus.flavor) [promql-syntax]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("suffix", "cause"),
+    [
+        ("/graph", "{url}/graph is the address of a page: remove /graph"),
+        ("/prefix", "{url}/prefix: is it the right server, and is its path prefix in the url"),
+    ],
+)
+def test_a_wrong_address_gets_its_likely_cause(server: Prometheus, tmp_path: Path, suffix: str, cause: str) -> None:
+    """In one problem, without Python's bytes."""
+    (found,) = asked(tmp_path, server.url + suffix, "model_drift_score")
+    assert found.startswith("prometheus.url: HTTP 404: 404 page not found")
+    assert cause.format(url=server.url) in found
+    assert "b'" not in found
+
+
+def test_a_missing_tenant_is_told(tmp_path: Path) -> None:
+    """As Mimir answers."""
+    with responses.RequestsMock() as mocked:
+        mocked.get("http://mimir.test/prometheus/api/v1/label/__name__/values", status=401, body="no org id\n")
+        (found,) = asked(tmp_path, "http://mimir.test/prometheus", "x")
+    tenant = "http://mimir.test/prometheus has tenants: set http_headers: {X-Scope-OrgID: {values: [TENANT]}}"
+    assert found == f"prometheus.url: HTTP 401: no org id ({tenant})"

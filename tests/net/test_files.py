@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bridge.app.service import ServeOptions, open_store
-from bridge.config.load import check_rules, load
+from bridge.config.load import examine_rules, load
 from bridge.coordinator import config as coordinator
 from bridge.net.credentials import read_secret
 from bridge.net.files import MIB, read_bytes, read_text
@@ -114,5 +114,5 @@ def test_no_place_that_names_a_file_waits_for_a_pipe(use: Callable[[Path], objec
 
 def test_rule_files_by_themselves_do_not_wait_either(tmp_path: Path) -> None:
     """`check rules` reports it as a problem of the file."""
-    (problem,) = check_rules([pipe(tmp_path)])
+    (problem,) = examine_rules([pipe(tmp_path)]).problems
     assert problem.message == "cannot be read: is a pipe, not a file; name a regular file"

@@ -154,7 +154,7 @@ def test_an_html_page_is_not_prometheus(api: Api, mocked: responses.RequestsMock
 def test_an_html_error_is_named_not_quoted(api: Api, mocked: responses.RequestsMock) -> None:
     """Markup does not belong in a log line."""
     mocked.get(QUERY, status=404, body="<html><body>nginx</body></html>", content_type="text/html")
-    with pytest.raises(AttemptError, match=r"^HTTP 404: an HTML page; query: x$"):
+    with pytest.raises(AttemptError, match=r"^HTTP 404: an HTML page \(http.*path prefix.*\); query: x$"):
         ask(api)
 
 
@@ -302,7 +302,8 @@ def test_a_connection_that_breaks_in_the_middle_is_the_network(pauses: list[floa
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        ({"status": 500, "body": "no"}, "not_prometheus"),
+        ({"status": 500, "body": "no"}, "internal"),
+        ({"status": 404, "body": "404 page not found"}, "not_prometheus"),
         ({"body": requests.Timeout("slow")}, "timeout"),
         ({"body": requests.ConnectionError("http://me:hunter2@prometheus.test refused")}, "network"),
         ({"body": "<html>"}, "not_prometheus"),

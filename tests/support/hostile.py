@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from bridge.app.logs import logfmt
 from bridge.authoring.check.check import check_rules
+from bridge.authoring.check.promql_errors import promql_error
 from bridge.authoring.suggest import selectors
 from bridge.authoring.unit_tests import series_notation
 from bridge.authoring.unit_tests.file import read_unit_test_file
@@ -191,7 +192,8 @@ def _of_bridge(text: str) -> None:
 
 
 def _promql(text: str) -> None:
-    promql_problem(text)
+    if promql_problem(text) is None:
+        promql_error(text)
     selectors.selectors(text)
     limit_of(text)
 

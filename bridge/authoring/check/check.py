@@ -5,33 +5,59 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from bridge.authoring.check.lint import lint
+from bridge.authoring.check.lint import warnings
+from bridge.authoring.check.promql_errors import promql_error
 from bridge.config import load
-from bridge.config.load import BridgeConfig
+from bridge.config.load import BridgeConfig, Expression
 from bridge.domain.errors import RECORDINGS, ConfigError, Problem
 from bridge.domain.rule import Group, RuleKind
+from bridge.files.yaml import path_text
+from bridge.sources.config import Flavor
 
 
-def check_config(path: Path) -> list[Problem]:
-    """Return every error in bridge.yml and in the rule files that it names, in file order."""
+def check_config(path: Path, *, lint: bool = False, parse: bool = True) -> list[Problem]:
+    """Return every error in bridge.yml and in the rule files that it names, in file order; with `lint` warnings too.
+
+    parse: look for errors in PromQL (`ask_prometheus` does that itself).
+    """
     try:
-        load.load(path)
+        found = load.examine(path)
     except ConfigError as error:
         return error.problems
-    return []
+    flavor = "prometheus" if found.prometheus is None else found.prometheus.flavor
+    routed = [] if found.config is None else [*_unrouted_alerts(found.config), *found.config.notes]
+    syntax = [problem for _, problem in promql_problems(found.expressions, flavor)] if parse else []
+    return _all(found, syntax, routed, lint=lint, mapped=True)
 
 
-def doubts_of_config(path: Path) -> list[Problem]:
-    """Return the warnings about a valid configuration, in file order. Raises ConfigError."""
-    config = load.load(path)
-    notes = left_with_prometheus(load.load_rules(config.rule_paths))
-    return sorted([*lint(config.groups), *_unrouted_alerts(config), *notes, *config.notes])
+def check_rules(paths: Sequence[Path], *, lint: bool = False, flavor: Flavor = "prometheus") -> list[Problem]:
+    """Return every error in rule files alone, in file order; with `lint` warnings and notes too."""
+    found = load.examine_rules(paths)
+    syntax = [problem for _, problem in promql_problems(found.expressions, flavor)]
+    return _all(found, syntax, (), lint=lint, mapped=False)
 
 
-def doubts_of_rules(paths: Sequence[Path]) -> list[Problem]:
-    """Return the warnings and notes about valid rule files. Raises ConfigError."""
-    groups = load.load_rules(paths)
-    return sorted([*lint(groups), *left_with_prometheus(groups)])
+def _all(
+    found: load.Examined, syntax: list[Problem], more: Iterable[Problem], *, lint: bool, mapped: bool
+) -> list[Problem]:
+    """Return errors; with `lint` warnings too, also those of the files without errors beside files with some."""
+    problems = [*found.problems, *(problem for problem in syntax if lint or not problem.lint)]
+    if lint:
+        problems += [*warnings(found.groups, mapped=mapped), *left_with_prometheus(found.groups), *more]
+    return sorted(problems)
+
+
+def promql_problems(expressions: Iterable[Expression], flavor: Flavor) -> Iterator[tuple[Expression, Problem]]:
+    """Yield the expressions that Prometheus would refuse, with an error; for another flavor with a warning."""
+    for expression in expressions:
+        error = promql_error(expression.text)
+        if error is None:
+            continue
+        document, path = expression.document, expression.path
+        line, column = document.position(path, expression.text, error.offset)
+        lint, hint = ("", error.hint) if flavor == "prometheus" else ("promql-syntax", error.hint)
+        message = error.message if flavor == "prometheus" else f"{error.message}; {flavor} may take it"
+        yield expression, Problem(document.file, line, path_text(path), message, hint, lint, column)
 
 
 def left_with_prometheus(groups: Iterable[Group]) -> Iterator[Problem]:
@@ -55,8 +81,3 @@ def _unrouted_alerts(config: BridgeConfig) -> Iterator[Problem]:
                 f"its labels route to {', '.join(receivers)}, which has no alertmanager_configs: nobody is notified"
             )
             yield Problem(rule.file, rule.line, rule.name, message, "route it to an Alertmanager", "alert-to-nobody")
-
-
-def check_rules(paths: Sequence[Path]) -> list[Problem]:
-    """Return every error in rule files alone."""
-    return load.check_rules(paths)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
+from bridge.authoring.check.promql_lint import always_in_result, dropped_labels
+from bridge.authoring.check.warning import LintWarning
 from bridge.authoring.suggest.selectors import range_length
 from bridge.domain.batch import REFERENCE, REFERENCE_SUM, EventKind
 from bridge.domain.errors import Problem
-from bridge.domain.rule import Condition, Group, Rule, RuleKind, SignalQuery, StrategySpec
+from bridge.domain.rule import Condition, Group, ModelLabels, Rule, RuleKind, SignalQuery, StrategySpec
 from bridge.domain.times import MINUTE, Duration, format_duration
 
 _RANGE = re.compile(r"\[([0-9][0-9a-z]*)(?::[0-9a-z]*)?\]")
@@ -27,39 +28,33 @@ PAST = frozenset({REFERENCE, REFERENCE_SUM})  # columns whose windows may have a
 SLOW: Duration = MINUTE  # a higher limit is probably a number of milliseconds
 
 
-@dataclass(frozen=True, slots=True)
-class LintWarning:
-    """Warning of a lint, without file and line."""
-
-    lint: str
-    message: str
-    hint: str = ""
+def warnings(groups: Iterable[Group], *, mapped: bool) -> list[Problem]:
+    """Return every warning, in file order. mapped: the labels of models are those of a bridge.yml."""
+    return sorted(problem for group in groups for problem in _group_warnings(group, mapped=mapped))
 
 
-def lint(groups: Iterable[Group]) -> list[Problem]:
-    """Return every warning, in file order."""
-    return sorted(problem for group in groups for problem in _group_warnings(group))
-
-
-def _group_warnings(group: Group) -> Iterator[Problem]:
+def _group_warnings(group: Group, *, mapped: bool) -> Iterator[Problem]:
     for rule in group.rules:
-        for warning in of_rule(group, rule):
+        for warning in of_rule(group, rule, mapped=mapped):
             yield Problem(rule.file, rule.line, rule.name, warning.message, warning.hint, warning.lint)
     for name in sorted(set(group.queries).difference(*(rule.queries for rule in group.rules))):
         message = f"no rule of group {group.name!r} uses the signal {name!r}"
         yield Problem(group.file, 0, "", message, "remove it or add a rule", "unused-signal")
 
 
-def of_rule(group: Group, rule: Rule) -> Iterator[LintWarning]:
+def of_rule(group: Group, rule: Rule, *, mapped: bool) -> Iterator[LintWarning]:
     """Yield the warnings about one rule."""
     yield from _durations(group, rule)
     yield from _windows(group, rule)
     yield from _evidence(rule)
     for query, strategy in judged(group, rule):
         yield from _units(query)
+        if mapped or query.mapping != ModelLabels():
+            yield from dropped_labels(query)
         if strategy is not None:
             yield from _limits(query, strategy)
     if rule.strategy is None and not rule.conditions:
+        yield from always_in_result(rule, group.queries[rule.query])
         for name, text in rule.annotations.items():
             if "$threshold" in text:
                 message = f"annotation {name!r} uses $threshold, which rules with 'expr' do not have"

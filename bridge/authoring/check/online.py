@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from bridge.authoring.check.check import promql_problems
+from bridge.authoring.check.promql_errors import parsed, promql_error
+from bridge.authoring.check.promql_tree import metrics_with_absence
 from bridge.authoring.suggest.selectors import metric_names
-from bridge.config.load import BridgeConfig, load
-from bridge.domain.errors import Problem, SourceError
+from bridge.config.load import BridgeConfig, Expression, examine
+from bridge.domain.errors import ConfigError, Problem, SourceError
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import Group, ModelLabels, Rule, SignalQuery
 from bridge.domain.times import Timestamp
@@ -24,20 +28,40 @@ def ask_prometheus(
 ) -> list[Problem]:
     """Return every problem of a valid configuration with its Prometheus at `now`, in file order. Raises ConfigError.
 
-    doubts: function that returns warnings; called when there are no errors.
+    Expressions that only the offline parser refuses get a warning. doubts: function that returns warnings.
     """
-    config = load(path)
+    found = examine(path)
+    if found.config is None:
+        raise ConfigError(found.problems)
+    config = found.config
     timeout = config.global_.query_timeout / 1000
     source = PrometheusSource(config.prometheus, ModelTable(), config.base_dir, timeout=timeout)
     try:
-        problems = sorted(_problems(config, source, now))
-        if doubts is None or any(not item.lint for item in problems):
-            return problems
-        return sorted([*problems, *doubts(config, source, now)])
+        problems = [*_syntax(found.expressions, config, source, now), *_problems(config, source, now)]
+        return sorted([*problems, *(doubts(config, source, now) if doubts is not None else ())])
     except SourceError as error:
-        return [Problem(str(path), 0, "prometheus", str(error))]
+        return [Problem(str(path), 0, "prometheus.url", str(error))]
     finally:
         source.close()
+
+
+def _syntax(
+    expressions: Iterable[Expression], config: BridgeConfig, source: PrometheusSource, now: Timestamp
+) -> Iterator[Problem]:
+    """Yield what the offline parser refuses: errors, or warnings where the server takes the expression."""
+    for expression, problem in promql_problems(expressions, config.prometheus.flavor):
+        taken = True
+        try:
+            source.evaluate(expression.text, now)
+        except SourceError as error:
+            taken = error.reason not in {"bad_data", "execution"}
+        if taken and not problem.lint:
+            message = f"{problem.message}; the server takes the expression"
+            yield replace(
+                problem, message=message, lint="promql-syntax", hint="set prometheus.flavor if it is no Prometheus"
+            )
+        else:
+            yield problem if taken else replace(problem, lint="")
 
 
 def _problems(config: BridgeConfig, source: PrometheusSource, now: Timestamp) -> Iterator[Problem]:
@@ -58,7 +82,7 @@ def _of_query(
     metrics: list[str], labels: list[str], now: Timestamp,
 ) -> Iterator[tuple[str, str, str]]:  # fmt: skip
     """Yield message, hint and lint of every problem. strict: a rule that does not use partial results."""
-    unknown = sorted({name for text in query.exprs.values() for name in metric_names(text)} - set(metrics))
+    unknown = sorted({name for text in query.exprs.values() for name in _needed_metrics(text)} - set(metrics))
     for name in unknown:
         yield f"Prometheus has no metric {name!r}", _did_you_mean(name, metrics), ""
     if unknown:
@@ -66,7 +90,8 @@ def _of_query(
     try:
         batch = source.instant(query, now, now - group.offset)
     except SourceError as error:
-        yield str(error), "", ""
+        if error.reason != "bad_data" or not any(map(promql_error, query.exprs.values())):
+            yield str(error), "", ""
         return
     if batch.skipped.get("missing_label"):
         for label in (label for label in _mapped(query.mapping) if label not in labels):
@@ -77,6 +102,14 @@ def _of_query(
         yield message, f"fix the cause, or set inconclusive: {{partial: {USE}}}", "partial-answer"
     if not len(batch) and is_signal:
         yield f"signal {query.name!r} has no sample for any model now", "", "no-sample"
+
+
+def _needed_metrics(text: str) -> set[str]:
+    """Return the metrics of an expression, but for those of which it looks whether they are absent."""
+    tree = parsed(text)
+    if tree is None:
+        return metric_names(text)
+    return {name for name, sought in metrics_with_absence(tree) if not sought}
 
 
 def _mapped(mapping: ModelLabels) -> Iterator[str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bridge.authoring.check.lint import LintWarning, judged
+from bridge.authoring.check.lint import judged
 from bridge.authoring.check.never_judged import never_judged
 from bridge.authoring.check.prometheus_facts import LOOKED_AT, PrometheusFacts
+from bridge.authoring.check.warning import LintWarning
 from bridge.authoring.suggest.selectors import Selector, selectors
 from bridge.config.load import BridgeConfig
 from bridge.domain.batch import HISTOGRAMS, EventKind

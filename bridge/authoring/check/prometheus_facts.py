@@ -11,11 +11,13 @@ from bridge.domain.batch import VALUE, EventKind
 from bridge.domain.errors import SourceError
 from bridge.domain.model import ModelKey
 from bridge.domain.rule import ModelLabels, SignalQuery
-from bridge.domain.times import DAY, HOUR, Duration, Timestamp, format_duration
+from bridge.domain.times import DAY, HOUR, MINUTE, Duration, Timestamp, format_duration
 from bridge.sources.prometheus import PrometheusSource
 
 LOOKED_AT: Duration = DAY
 POINTS = 24
+SPANS = (10 * MINUTE, HOUR, DAY)  # within which samples are looked for, the shortest first
+FEW = 3  # samples, of which the time between two is not taken
 _PLAIN = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
 
@@ -69,9 +71,15 @@ class PrometheusFacts:
         return (low, high) if low <= high else None
 
     def _spacing(self, metric: str) -> Duration:
-        """Return the time between two samples of a metric, in ms; 0 = unknown."""
-        count = self._number(f"max(count_over_time({metric}[1h]))")
-        return round(HOUR / count) if count else 0
+        """Return the usual time between two samples of a metric, in ms; 0 = unknown."""
+        for span in SPANS:
+            try:
+                times = self._source.sample_times(metric, span, self._now)
+            except SourceError:
+                return 0
+            if len(times) > FEW:
+                return round(float(np.median(np.diff(times))))
+        return 0
 
     def _is_there(self, selector: str) -> bool:
         """Return True if a series had a sample, or if that is unknown."""
