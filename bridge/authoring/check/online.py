@@ -58,7 +58,7 @@ def _syntax(
         if taken and not problem.lint:
             message = f"{problem.message}; the server takes the expression"
             yield replace(
-                problem, message=message, lint="promql-syntax", hint="set prometheus.flavor if it is no Prometheus"
+                problem, message=message, lint="promql-syntax", hint="set prometheus.flavor"
             )
         else:
             yield problem if taken else replace(problem, lint="")
