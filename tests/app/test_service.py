@@ -67,7 +67,7 @@ def test_run_service_starts_reloads_and_stops(
     }  # fmt: skip
     (tmp_path / "bridge.yml").write_text(json.dumps(config))
     waits = iter([lambda: None, lambda: os.kill(os.getpid(), signal.SIGTERM)])
-    wait = service.wait_for_signal
+    wait = service.wait_for_signal  # type: ignore[attr-defined]
 
     def wait_for_signal(came: threading.Event) -> None:
         next(waits)()
@@ -128,7 +128,7 @@ def test_leave_does_not_wait_for_a_query_that_hangs(monkeypatch: pytest.MonkeyPa
     exits: list[int] = []
     monkeypatch.setattr(os, "_exit", exits.append)
     monkeypatch.setattr(service, "QUERIES_LIMIT", 0.01)
-    monkeypatch.setattr(service.logging, "shutdown", lambda: None)
+    monkeypatch.setattr(service.logging, "shutdown", lambda: None)  # type: ignore[attr-defined]
     service._leave(0)
     assert exits == []
     answered = threading.Event()

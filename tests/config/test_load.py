@@ -203,7 +203,7 @@ def test_the_shown_configuration_holds_no_secret(tmp_path: Path) -> None:
 def test_the_shown_configuration_can_be_loaded_again(tmp_path: Path) -> None:
     """With its secrets put in: what is shown is what is in force, in the file's own words."""
     config = load(GOOD)
-    url = next(entry.url for kind, entry in config.receivers["oncall"] if kind == "webhook")
+    url = next(entry.url for kind, entry in config.receivers["oncall"] if kind == "webhook")  # type: ignore[attr-defined]
     text = (
         config.redacted().replace("<secret>", url.reveal()).replace("rules/*.yml", str(GOOD.parent / "rules" / "*.yml"))
     )

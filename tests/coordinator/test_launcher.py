@@ -18,7 +18,7 @@ from bridge.coordinator import launcher
 def killed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[signal.Signals]]:
     """Record signals to the process group, which is the test's own; restore the handlers afterwards."""
     sent: list[signal.Signals] = []
-    monkeypatch.setattr(launcher.os, "killpg", lambda _, number: sent.append(number))
+    monkeypatch.setattr(launcher.os, "killpg", lambda _, number: sent.append(number))  # type: ignore[attr-defined]
     numbers = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
     before = {number: signal.getsignal(number) for number in numbers}
     yield sent

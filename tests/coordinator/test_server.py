@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -70,15 +71,15 @@ def _ready(url: str) -> bool:
 def test_old_requests_are_removed_while_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With their logs, and a ledger that fails meanwhile does not end the process."""
     monkeypatch.setattr(server, "_HOUSEKEEPING_SECONDS", 0.05)
-    real, calls = server.Coordinator.prune, []
+    real, calls = service.Coordinator.prune, []
 
-    def prune(coordinator: server.Coordinator) -> None:
+    def prune(coordinator: service.Coordinator) -> None:
         calls.append(1)
         if len(calls) == 2:
             raise StoreError("the ledger: database is locked")
         real(coordinator)
 
-    monkeypatch.setattr(server.Coordinator, "prune", prune)
+    monkeypatch.setattr(service.Coordinator, "prune", prune)
     port = free_port()
 
     def act() -> None:
@@ -139,7 +140,7 @@ def test_an_http_server_that_ends_by_itself_ends_the_process(
     def broken(*_: object, **__: object) -> None:
         raise OSError("no more descriptors")
 
-    monkeypatch.setattr(server.BoundedServer, "serve_door", broken)
+    monkeypatch.setattr(http_server.BoundedServer, "serve_door", broken)
     assert server.run(CoordinatorConfig.model_validate({"storage": tmp_path, "listen": "127.0.0.1:0"})) == 1
     assert "the HTTP server ended" in [record.message for record in caplog.records]
 
@@ -174,7 +175,7 @@ def test_what_ran_before_is_lost_at_the_start(tmp_path: Path) -> None:
     ledger.accept(Submission(ID, "shop", "churn", "3", "drift", "{}", Origin.API), NOON, runnable=True)
     ledger.start_next((), NOON)
     ledger.close()
-    coordinator = server.Coordinator(config, lambda: NOON + 2000)
+    coordinator = service.Coordinator(config, lambda: NOON + 2000)
     coordinator.start()
     found = coordinator.get(ID)
     text = coordinator.metrics.render().decode()
@@ -191,7 +192,7 @@ def test_what_ran_before_is_lost_at_the_start(tmp_path: Path) -> None:
 def test_flags_override_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[CoordinatorConfig] = []
     monkeypatch.setattr(__main__, "run", lambda config: seen.append(config) or 0)
-    monkeypatch.setattr(__main__.logging, "basicConfig", lambda **_: None)
+    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
     file = tmp_path / "coordinator.yml"
     file.write_text("listen: 127.0.0.1:1\nmax_parallel: 2\n")
     flags = ["--config.file", str(file), "--web.listen-address", "127.0.0.1:2", "--storage.path", str(tmp_path)]
@@ -204,13 +205,13 @@ def test_flags_override_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_wrong_configuration_is_reported_and_nothing_starts(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(__main__.logging, "basicConfig", lambda **_: None)
+    monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
     assert __main__.main(["--web.listen-address", "0.0.0.0:1"]) == 1
     assert capsys.readouterr().err.startswith("flags: listen: 0.0.0.0:1 is reachable from other machines")
 
 
 def test_fields_of_a_log_line_are_shown() -> None:
-    record = __main__.logging.makeLogRecord({"msg": "run ended", "state": "lost\nx"})
+    record = logging.makeLogRecord({"msg": "run ended", "state": "lost\nx"})
     assert __main__._Formatter("%(message)s").format(record) == r"run ended state='lost\nx'"
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import keyed
 from tests.support.bridge import (
     REMOTE_WRITE,
     Bridge,
@@ -28,7 +27,7 @@ from tests.support.bridge import (
 from tests.support.crash import LAUNCHER, TIMEOUT, died, launched
 from tests.support.keyed import HANG, TAKE, KeyedReceiver
 from tests.support.processes import wait_until
-from tests.support.receiver import Received
+from tests.support.receiver import Behaviour, Received
 from tests.support.servers import Prometheus, alertmanager, prometheus
 
 SECOND = 1000
@@ -124,7 +123,7 @@ def test_killed_while_the_receiver_holds_the_post_it_is_repeated_under_the_same_
     name = "held post"
     answers = iter([HANG])
 
-    def choose(_: Received) -> keyed.Behaviour:
+    def choose(_: Received) -> Behaviour:
         return next(answers, TAKE)
 
     with KeyedReceiver(choose) as coordinator:

@@ -183,7 +183,7 @@ def test_values_of_a_piece_are_not_changed_by_a_stricter_limit(
     FakePrometheus(limited).serve(mocked)
     loose, strict = source.chunks([expr("a", "x > 0.1"), expr("b", "x > 0.9")], SLOTS[:5], 0)
     one, other = next(loose), next(strict)
-    assert np.shares_memory(one.columns[0].samples.values, other.columns[0].samples.values)
+    assert np.shares_memory(one.columns[0].samples.values, other.columns[0].samples.values)  # type: ignore[attr-defined]
     assert one.batch(0).elements > other.batch(0).elements
 
 

@@ -131,7 +131,7 @@ def test_a_walk_that_ends_leaves_no_label_sets_behind(mocked: responses.Requests
         steps = walk(reader, query, slots(50), 0, 500_000)
         for _ in range(wanted):
             next(steps)
-        steps.close()
+        steps.close()  # type: ignore[attr-defined]
         reader.at_instant(
             SignalQuery("one", EventKind.CUSTOM, {"value": "pods"}, query.mapping), "value", AT, api.deadline()
         )

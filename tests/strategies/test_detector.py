@@ -67,7 +67,7 @@ def test_models_in_one_batch_do_not_mix(name: str) -> None:
     draw = np.random.default_rng(23)
     params: dict[str, Any] = {"standardise": {"season": "day", "warm_up": "4h"}}
     quicker = {"kswin": {"window": 20, "recent": 8, "alpha": 0.01}, "ewma": {"limit": 3}, "adwin": {"delta": 0.2}}
-    params |= quicker.get(name, {})
+    params |= quicker.get(name, {})  # type: ignore[call-overload]
     step = 20 * MINUTE
     together, alone = Story(name, params, 12, step=step), [Story(name, params, step=step) for _ in range(12)]
     numbers = 10 + draw.standard_normal((4 * 72, 12)) + 2 * np.sin(2 * np.pi * np.arange(4 * 72) / 72)[:, None]

@@ -99,7 +99,7 @@ def test_every_step_is_counted_once(window: int, every: int, periods: list[int],
     following, counted = np.zeros(1, np.int64), 0
     for slot in range(1000 - begin, int(steps[-1]) + 2 * window, every):
         seen = np.count_nonzero((steps > slot - window) & (steps <= slot))
-        counted += seen * int(take_due(following, np.array([seen > 0]), slot, window)[0])
+        counted += seen * int(take_due(following, np.array([seen > 0]), slot, window)[0])  # type: ignore[assignment]
     assert counted == len(steps)
 
 

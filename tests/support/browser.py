@@ -60,7 +60,7 @@ class Visit:
         self.page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))
         self.page.on("request", self._asked)
         self.page.on("response", self._answered)
-        self.page.on("dialog", lambda dialog: (self.problems.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        self.page.on("dialog", lambda dialog: (self.problems.append(f"dialog: {dialog.message}"), dialog.dismiss()))  # type: ignore[call-overload]
 
     def _said(self, message: ConsoleMessage) -> None:
         # A page that is not found is told to the console too; the tests look at its status.

@@ -40,4 +40,4 @@ def written(pack: str, now: int, extra: dict[str, str] | None = None) -> list[Se
         begins = now - 60_000 * (len(numbers) - 1)
         samples = [(begins + 60_000 * index, number) for index, number in enumerate(numbers)]
         found.append(({**labels(text), **(extra or {})}, samples))
-    return found
+    return found  # type: ignore[return-value]

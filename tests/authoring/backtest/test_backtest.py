@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from bridge.authoring.backtest import progress as resuming
-from bridge.authoring.backtest.backtest import Backtest, BacktestError, Plan, of_config, of_rules, parts
+from bridge.authoring.backtest.backtest import Backtest, Plan, of_config, of_rules, parts
+from bridge.authoring.backtest.progress import BacktestError
 from bridge.authoring.backtest.recording import STEPS
 from bridge.authoring.backtest.spans import instant
 from bridge.domain.batch import EventBatch

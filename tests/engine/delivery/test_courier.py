@@ -348,7 +348,7 @@ def test_random_outages_lose_nothing() -> None:
         for number in range(10):
             work.outbox.put(firing(numbered(number)), at=T0 + rng.randint(0, HOUR))
         answers = [OK, DOWN, BUSY, DENIED, Delivery(Result.RETRY, "http_5xx", 502), RuntimeError("x")]
-        work.receiver.answers = [rng.choice(answers) for _ in range(60)] + [OK]
+        work.receiver.answers = [rng.choice(answers) for _ in range(60)] + [OK]  # type: ignore[assignment]
         work.run(24 * HOUR)
         assert {row.state for row in work.outbox.rows} == {DeliveryState.DELIVERED}, f"seed {seed}"
         assert sorted(work.settled) == sorted(numbered(number).id for number in range(10)), f"seed {seed}"

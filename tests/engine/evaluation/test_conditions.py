@@ -164,5 +164,5 @@ def test_conditions_are_counted_in_three_valued_logic(codes: tuple[Code, ...], a
         parts.append(
             ConditionColumns(np.array([code], np.int8), np.array([cause], np.int8), np.zeros(1), np.zeros(1), None)
         )
-    code, cause = combine(parts, at_least)
-    assert (code.tolist(), cause.tolist()) == ([expected], [Cause.NAN if expected is U else Cause.NONE])
+    code, cause = combine(parts, at_least)  # type: ignore[assignment]
+    assert (code.tolist(), cause.tolist()) == ([expected], [Cause.NAN if expected is U else Cause.NONE])  # type: ignore[attr-defined]

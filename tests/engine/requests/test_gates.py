@@ -226,7 +226,7 @@ def test_a_held_request_has_its_end_though_its_strategy_raises() -> None:
     def broken(batch: object, state: object) -> None:
         raise ValueError("broken")
 
-    world.rule("Drifted").strategy.analyse_batch = broken
+    world.rule("Drifted").strategy.analyse_batch = broken  # type: ignore[method-assign]
     for _ in range(3):
         world.tick({A: 0.9})
     assert world.states() == [(A, "requested")]

@@ -224,7 +224,7 @@ def test_history_that_can_never_be_asked_is_given_up(caplog) -> None:
         world.tick(LOW)
         causes.append(verdict(world)[1])
     assert causes == ["WARMING_UP"] * 62 + ["NONE"] * 8
-    assert world.source.failures == 94
+    assert world.source.failures == 94  # type: ignore[attr-defined]
     assert [record.message for record in caplog.records if record.levelname == "WARNING"][-1] == (
         "strategy state could not be rebuilt"
     )

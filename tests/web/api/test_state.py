@@ -86,7 +86,7 @@ def test_groups_are_given_page_by_page(site: Site) -> None:
     while True:
         found = site.data(f"/api/v1/rules?group_limit=2&group_next_token={token}")
         names.append([group["name"] for group in found["groups"]])
-        token = found.get("groupNextToken")
+        token = found.get("groupNextToken")  # type: ignore[attr-defined]
         if token is None:
             break
     assert names == [["a", "b"], ["c"]]

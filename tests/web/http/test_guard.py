@@ -187,7 +187,7 @@ def test_without_the_right_password_there_is_nothing_to_see(header: str) -> None
 def test_the_right_password_opens(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is hashed once: a scrape every 15 s must not cost a tenth of a second each."""
     checked = []
-    monkeypatch.setattr(auth.bcrypt, "checkpw", lambda *given: checked.append(threading.current_thread()) or True)
+    monkeypatch.setattr(auth.bcrypt, "checkpw", lambda *given: checked.append(threading.current_thread()) or True)  # type: ignore[attr-defined]
     site = Site(config=USERS)
     for _ in range(3):
         assert site.get(authorization=sign_in()).status_code == 200
@@ -203,7 +203,7 @@ def test_an_unknown_user_costs_as_much_as_a_wrong_password(monkeypatch: pytest.M
         checked.append(hashed)
         return password == b"secret"
 
-    monkeypatch.setattr(auth.bcrypt, "checkpw", check)
+    monkeypatch.setattr(auth.bcrypt, "checkpw", check)  # type: ignore[attr-defined]
     site = Site(config=USERS)
     for user, password in (("bob", "secret"), ("bob", "secret"), ("ada", "x"), ("ada", "x")):
         assert site.get(authorization=sign_in(user, password)).status_code == 401

@@ -208,5 +208,5 @@ def test_without_descriptors_somebody_gives_way_and_one_line_says_so(
 def test_half_of_the_descriptors_are_kept_for_queries_and_deliveries(
     monkeypatch: pytest.MonkeyPatch, soft: int, most: int
 ) -> None:
-    monkeypatch.setattr(door.resource, "getrlimit", lambda _: (soft, soft))
+    monkeypatch.setattr(door.resource, "getrlimit", lambda _: (soft, soft))  # type: ignore[attr-defined]
     assert door.cap() == most

@@ -52,7 +52,7 @@ def test_the_list_is_filtered_and_paged_by_the_server(site: Site) -> None:
     site.queries.records = [REQUEST] * 51
     page = site.http.get("/requests?state=requested&project=shop&after=x").text
     asked = next(item for item in site.queries.asked if getattr(item, "project", "") == "shop")
-    assert (asked.states, asked.limit, asked.after) == ((RequestState.REQUESTED,), 51, "x")
+    assert (asked.states, asked.limit, asked.after) == ((RequestState.REQUESTED,), 51, "x")  # type: ignore[attr-defined]
     assert f'href="/requests?state=requested&amp;project=shop&amp;after={ID}"' in page
     assert 'href="/requests?state=requested&amp;project=shop"' in page
 
