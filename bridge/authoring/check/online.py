@@ -57,9 +57,7 @@ def _syntax(
             taken = error.reason not in {"bad_data", "execution"}
         if taken and not problem.lint:
             message = f"{problem.message}; the server takes the expression"
-            yield replace(
-                problem, message=message, lint="promql-syntax", hint="set prometheus.flavor"
-            )
+            yield replace(problem, message=message, lint="promql-syntax", hint="set prometheus.flavor")
         else:
             yield problem if taken else replace(problem, lint="")
 

@@ -186,9 +186,9 @@ class Databricks(Stub):
             body = call.body
             if body["job_id"] != 7 or len(body["idempotency_token"]) > 64 or self.gone:
                 return 400, {"error_code": "INVALID_PARAMETER_VALUE", "message": "Job does not exist"}
-            known = self.by(key=body["idempotency_token"])
-            run = known[0] if known else self.make(body["idempotency_token"], body["job_parameters"],
-                                                   str(455 + len(self.runs)))  # fmt: skip
+            runs = self.by(key=body["idempotency_token"])
+            run = runs[0] if runs else self.make(body["idempotency_token"], body["job_parameters"],
+                                                 str(455 + len(self.runs)))  # fmt: skip
             return 200, {"run_id": int(run.id), "number_in_job": int(run.id)}
         if call.fits("GET", "/api/2.2/jobs/runs/list"):
             return 200, {"runs": [self.view(run) for run in self.runs]} if self.runs else {}
