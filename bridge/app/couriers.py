@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from bridge.domain.errors import StoreError
 from bridge.domain.times import SECOND, Duration, Timestamp
 
 log = logging.getLogger(__name__)
@@ -21,6 +23,10 @@ class Worker(Protocol):
 
     def step(self, now: Callable[[], Timestamp]) -> Timestamp | None:
         """Do the work that is due and return the instant of the next work, None if nothing waits."""
+        ...
+
+    def finish(self, now: Callable[[], Timestamp]) -> None:
+        """End the work in progress, and begin none."""
         ...
 
 
@@ -82,6 +88,8 @@ class _Loop:
             # Clear before the step, not after it: a commit during the step must not be missed.
             self._woken.clear()
             self._wait(self._step())
+        with contextlib.suppress(StoreError):  # what was not stored is repeated when its lease ends
+            self._worker.finish(self._now)
 
     def _step(self) -> Timestamp | None:
         try:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import random
+import secrets
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from bridge.app.adapters import Adapters
@@ -29,22 +30,21 @@ def build_workers(
     external_url: str,
     *,
     report: Callable[[AttemptReport], None],
-    settled: Callable[[str], None],
+    settled: Callable[[Sequence[str]], None],
 ) -> dict[str, Worker]:
     """Return the workers by name.
 
     common: settings of every destination; a sink may set its deadline and rate.
     report: called after every attempt.
-    settled: called with the request's id when a delivery has ended.
+    settled: called with the ids of the requests of which deliveries have ended.
     """
     workers: dict[str, Worker] = {}
     global_ = adapters.config.global_
     sender = Sender(external_url, global_.external_labels)
     resend, rng = ResendSettings(resend_delay=global_.resend_delay), random.SystemRandom()
-    worker = f"{socket.gethostname()}:{os.getpid()}"
     for destination, sink in adapters.sinks.items():
         settings = _settings_of(sink, common)
-        workers[destination] = Courier(destination, sink, store, worker, settings, report, settled, rng)
+        workers[destination] = courier_of(destination, sink, store, common, report, settled)
         if isinstance(sink, AlertSink):
             workers[f"{destination} refresh"] = Resender(
                 destination, sink, alerts, store, sender, settings, resend, rng, report
@@ -52,11 +52,26 @@ def build_workers(
     return workers
 
 
+def courier_of(
+    destination: str,
+    sink: Sink,
+    store: Store,
+    common: DeliverySettings,
+    report: Callable[[AttemptReport], None],
+    settled: Callable[[Sequence[str]], None],
+) -> Courier:
+    """Return the courier of a destination; see build_workers."""
+    worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"  # no two hold the same lease
+    settings = _settings_of(sink, common)
+    return Courier(destination, sink, store, worker, settings, report, settled, random.SystemRandom())
+
+
 def _settings_of(sink: Sink, common: DeliverySettings) -> DeliverySettings:
     """Return the settings of one sink; a lease outlives the attempt that it covers."""
     deadline = getattr(sink, "attempt_deadline", common.attempt_deadline)
     lease = max(common.lease, 2 * deadline)
-    return replace(common, attempt_deadline=deadline, lease=lease, rate=getattr(sink, "rate", None))
+    rate, max_in_flight = getattr(sink, "rate", None), getattr(sink, "max_in_flight", common.max_in_flight)
+    return replace(common, attempt_deadline=deadline, lease=lease, rate=rate, max_in_flight=max_in_flight)
 
 
 def warn_of_unserved(store: Store, destinations: Iterable[str]) -> None:

@@ -97,13 +97,25 @@ class Engine:
             if change.pause is not None:
                 self._commit_pause(change.pause, change.at)
 
-    def refresh(self, request_id: str, history: History) -> RequestRecord | None:
-        """Read a request from the store into memory, and return it. Raises StoreError."""
-        with self._lock:
-            record = history.request(request_id)
-            if record is not None:
-                self._index.put_request(record)
-            return record
+    def refresh(self, request_ids: Sequence[str], history: History) -> list[RequestRecord]:
+        """Read requests from the store into memory, and return those that exist. Raises StoreError.
+
+        The store is read without the lock. A request that changed in memory meanwhile is read again.
+        """
+        found: list[RequestRecord] = []
+        left: Sequence[str] = request_ids
+        while left:
+            with self._lock:
+                before = {id_: self._index.requests.get(id_) for id_ in left}
+            records = history.requests_by_id(left)
+            with self._lock:
+                known = {record.id: self._index.requests.get(record.id) for record in records}
+                fresh = [record for record in records if known[record.id] is before[record.id]]
+                for record in fresh:
+                    self._index.put_request(record)
+            found += fresh
+            left = [id_ for id_, record in known.items() if record is not before[id_]]
+        return found
 
     def _state(self) -> EngineState:
         groups = MappingProxyType(self._groups)

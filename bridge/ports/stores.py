@@ -171,6 +171,7 @@ class Claim:
 
     attempt: counts from 1 and fences: settling with an older attempt has no effect.
     bundle: key of the group that shares a message, "" = none.
+    due_at: when the delivery became due; `release` restores it.
     """
 
     id: int
@@ -180,6 +181,24 @@ class Claim:
     attempt: int
     queued_at: Timestamp
     bundle: str = ""
+    due_at: Timestamp = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """Outcome of one attempt.
+
+    claims: what was sent: one delivery, or the deliveries of a bundle.
+    at: end of the attempt.
+    next_at: when the deliveries are due again after RETRY and DENIED.
+    apart: True = from now on each delivery of the bundle is sent separately.
+    """
+
+    claims: Sequence[Claim]
+    delivery: Delivery
+    at: Timestamp
+    next_at: Timestamp
+    apart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,29 +253,24 @@ class Outbox(Protocol):
     """
 
     def claim(self, destination: str, worker: str, now: Timestamp, lease: Duration, limit: int = 1) -> list[Claim]:
-        """Lease the due deliveries (next_at <= now, or expired lease), oldest first."""
+        """Lease the due deliveries (next_at <= now, or expired lease), the longest due first, in one transaction."""
         ...
 
-    def claim_rest(self, claim: Claim, now: Timestamp, lease: Duration) -> list[Claim]:
-        """Lease the other due deliveries of the claim's bundle for the same worker; at most 99."""
+    def claim_rest(self, claim: Claim, now: Timestamp, lease: Duration, limit: int = 99) -> list[Claim]:
+        """Lease the other due deliveries of the claim's bundle for the same worker."""
         ...
 
-    def settle_bundle(
-        self, claims: Sequence[Claim], delivery: Delivery, now: Timestamp, next_at: Timestamp, *, apart: bool
-    ) -> bool:
-        """Settle all claims like `settle`, or none.
+    def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+        """Record attempts in one transaction, and return for each whether it was recorded.
 
-        apart: True = from now on each is sent separately.
+        False: a later attempt has fenced off one of its claims; none of them has changed then. DELIVERED and DEAD end a
+        delivery; RETRY and DENIED make it due at next_at. The first DELIVERED of a FIRING delivery sets the request's
+        delivered_at.
         """
         ...
 
-    def settle(self, claim: Claim, delivery: Delivery, now: Timestamp, next_at: Timestamp) -> bool:
-        """Record an attempt, and return False if a later attempt fenced it off.
-
-        DELIVERED and DEAD end the delivery; RETRY and DENIED make it due at next_at. The first DELIVERED of a FIRING
-        delivery
-        sets the request's delivered_at.
-        """
+    def release(self, claims: Sequence[Claim]) -> None:
+        """Return leased deliveries that were not attempted to the queue, as if they had not been claimed."""
         ...
 
     def next_due(self, destination: str) -> Timestamp | None:
@@ -276,7 +290,7 @@ class Outbox(Protocol):
         ...
 
     def depths(self) -> Mapping[str, QueueDepth]:
-        """Return the queue size of each destination."""
+        """Return the queue size of each destination that has deliveries which are neither delivered nor pruned."""
         ...
 
     def breaker(self, destination: str) -> Breaker:
@@ -338,6 +352,10 @@ class History(Protocol):
 
     def request(self, request_id: str) -> RequestRecord | None:
         """Return one request, or None if the id is unknown."""
+        ...
+
+    def requests_by_id(self, ids: Sequence[str]) -> list[RequestRecord]:
+        """Return the requests with these ids, in any order; unknown ids are left out."""
         ...
 
     def requests(self, which: RequestFilter) -> list[RequestRecord]:

@@ -129,11 +129,16 @@ class SinkConfig(BaseModel):
 
 
 class HttpSinkConfig(SinkConfig):
-    """Settings of every entry with a URL. timeout: total time of one attempt, ms."""
+    """Settings of every entry with a URL.
+
+    timeout: total time of one attempt, ms.
+    max_in_flight: most attempts at once.
+    """
 
     url: HttpUrl
     timeout: DurationField = 10 * SECOND
     rate_limit: RateLimitConfig | None = None
+    max_in_flight: int = Field(default=8, ge=1, le=256)
     http_config: SinkHttpConfig = SinkHttpConfig()
 
     @field_validator("http_config")
@@ -150,7 +155,7 @@ class BaseSink(ABC):
 
     integration: receivers list its entries under `<integration>_configs`. Config: model of one entry.
     sends_resolved, reports_status: see ports.Sink. attempt_deadline: longest duration of one attempt, ms.
-    rate: rate limit of the attempts, None = unlimited.
+    rate: rate limit of the attempts, None = unlimited. max_in_flight: most attempts at once, each in its own thread.
     """
 
     integration: str
@@ -159,6 +164,7 @@ class BaseSink(ABC):
     reports_status: bool = False
     attempt_deadline: Duration = 10 * SECOND
     rate: RateLimit | None = None
+    max_in_flight: int = 1
 
     @abstractmethod
     def __init__(self, config: Any, context: SinkContext) -> None:
@@ -182,6 +188,7 @@ class HttpSink(BaseSink):
         self._sessions: dict[int, requests.Session] = {}
         self._lock = threading.Lock()
         self._timeout = self.attempt_deadline = config.timeout
+        self.max_in_flight = config.max_in_flight
         self.rate = RateLimit(config.rate_limit.requests, config.rate_limit.per) if config.rate_limit else None
 
     def attempt(

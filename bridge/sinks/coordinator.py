@@ -7,6 +7,7 @@ from typing import ClassVar
 from urllib.parse import quote
 
 import msgspec
+from pydantic import Field
 
 from bridge.domain.limits import cut
 from bridge.domain.request import RequestState, RetrainRequest
@@ -40,6 +41,7 @@ class CoordinatorConfig(SignedSinkConfig):
     """Entry of `coordinator_configs`; the API's path is appended to `url`."""
 
     url: ApiUrl
+    max_in_flight: int = Field(default=32, ge=1, le=256)
 
 
 class _Reply(msgspec.Struct):

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, select, tuple_
 
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, Episode, RecoveryVerdict, RequestRecord
 from bridge.domain.times import Timestamp
-from bridge.ports import DecisionFilter, DeliveryRecord, DeliveryState, RequestFilter
+from bridge.ports import DecisionFilter, DeliveryRecord, RequestFilter
 from bridge.store import rows, tables
 from bridge.store.base import Side
-from bridge.store.outbox import OPEN
 from bridge.store.ticks import latest_ended, latest_sent, save_requests
 
+_BY_ID = select(tables.requests).where(tables.requests.c.id.in_(bindparam("ids", expanding=True)))
 _MODEL = ("project", "pipeline", "version")
 
 
@@ -27,6 +27,12 @@ class HistorySide(Side):
             query = select(tables.requests).where(tables.requests.c.id == request_id)
             row = connection.execute(query).mappings().first()
         return None if row is None else rows.request_of(row)
+
+    def requests_by_id(self, ids: Sequence[str]) -> list[RequestRecord]:
+        """Return the requests with these ids."""
+        with self._read() as connection:
+            found = connection.execute(_BY_ID, {"ids": list(ids)}).mappings()
+            return [rows.request_of(row) for row in found]
 
     def requests(self, which: RequestFilter) -> list[RequestRecord]:
         """Return matching requests, newest first."""
@@ -76,7 +82,7 @@ class HistorySide(Side):
     def pending_deliveries(self, limit: int = 100) -> list[DeliveryRecord]:
         """Return deliveries that are pending or dead, oldest first."""
         table = tables.deliveries
-        query = select(table).where(table.c.state != DeliveryState.DELIVERED.value)
+        query = select(table).where(tables.PENDING)
         with self._read() as connection:
             page = connection.execute(query.order_by(table.c.queued_at, table.c.id).limit(limit)).mappings()
             return [rows.delivery_of(row) for row in page]
@@ -92,7 +98,7 @@ class HistorySide(Side):
         request, delivery, decision = tables.requests, tables.deliveries, tables.decisions
         with self._write() as connection:
             count = connection.execute(delete(decision).where(decision.c.slot < before)).rowcount
-            busy = select(delivery.c.request_id).where(delivery.c.state.in_(OPEN))
+            busy = select(delivery.c.request_id).where(tables.OPEN)
             old = and_(
                 request.c.terminal == 1, request.c.ended_at > 0, request.c.ended_at < before,
                 request.c.seq.not_in(latest_sent()), request.c.seq.not_in(latest_ended()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -130,6 +130,11 @@ class MemoryStore(MemoryOutbox, MemoryRuns):
         """Return a request by id; None if it is unknown."""
         with self._lock:
             return self._requests.get(request_id)
+
+    def requests_by_id(self, ids: Sequence[str]) -> list[RequestRecord]:
+        """Return the requests with these ids."""
+        with self._lock:
+            return [self._requests[id_] for id_ in ids if id_ in self._requests]
 
     def requests(self, which: RequestFilter) -> list[RequestRecord]:
         """Return matching requests, newest first."""

@@ -21,6 +21,7 @@ from bridge.ports import (
     Notification,
     QueueDepth,
     Result,
+    Settlement,
 )
 
 OPEN = frozenset({DeliveryState.QUEUED, DeliveryState.LEASED, DeliveryState.RETRY})
@@ -54,27 +55,35 @@ class MemoryOutbox:
             queued = DeliveryRecord(id_, *key, DeliveryState.QUEUED, 0, at, max(at, new.due), at)
             self._rows[id_] = _Row(queued, bundle=new.bundle if at < new.due else "")
 
-    def claim_rest(self, claim: Claim, now: Timestamp, lease: Duration) -> list[Claim]:
+    def claim_rest(self, claim: Claim, now: Timestamp, lease: Duration, limit: int = 99) -> list[Claim]:
         """Lease the other due deliveries of the claim's bundle."""
         with self._lock:
             rest = [
                 row for row in self._waiting(claim.destination)
                 if row.bundle == claim.bundle and row.record.id != claim.id and row.record.next_at <= now
             ]  # fmt: skip
-            rest.sort(key=lambda row: (row.record.queued_at, row.record.id))
-            return [self._lease(row, claim.worker, now, lease) for row in rest[:99]]
+            rest.sort(key=_order)
+            return [self._lease(row, claim.worker, now, lease) for row in rest[:limit]]
 
-    def settle_bundle(
-        self, claims: Sequence[Claim], delivery: Delivery, now: Timestamp, next_at: Timestamp, *, apart: bool
-    ) -> bool:
-        """Settle all of a bundle, or none. apart: dissolve the bundle. False when another worker settled one of it."""
+    def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+        """Record attempts. False where a lease has ended and another worker holds the delivery."""
         with self._lock:
-            if not all(self._holds(claim) for claim in claims):
-                return False
-            for claim in claims:
-                self.settle(claim, delivery, now, next_at)
-                self._rows[claim.id].bundle = "" if apart else claim.bundle
-            return True
+            return [self._settle(item) for item in settlements]
+
+    def _settle(self, item: Settlement) -> bool:
+        if not all(self._holds(claim) for claim in item.claims):
+            return False
+        for claim in item.claims:
+            self._settle_one(self._rows[claim.id], item)
+        return True
+
+    def release(self, claims: Sequence[Claim]) -> None:
+        """Return leased deliveries that were not attempted to the queue."""
+        with self._lock:
+            for claim in filter(self._holds, claims):
+                row, attempts = self._rows[claim.id], claim.attempt - 1
+                state = DeliveryState.RETRY if attempts else DeliveryState.QUEUED
+                row.record = replace(row.record, state=state, attempts=attempts, next_at=claim.due_at)
 
     def _holds(self, claim: Claim) -> bool:
         row = self._rows.get(claim.id)
@@ -88,7 +97,7 @@ class MemoryOutbox:
         """Lease the due deliveries of a destination."""
         with self._lock:
             due = [row for row in self._waiting(destination) if row.record.next_at <= now and not self._must_wait(row)]
-            due.sort(key=lambda row: (row.record.queued_at, row.record.id))
+            due.sort(key=_order)
             return [self._lease(row, worker, now, lease) for row in due[:limit]]
 
     def _waiting(self, destination: str) -> Iterator[_Row]:
@@ -106,11 +115,13 @@ class MemoryOutbox:
         return first is not None and first.record.state in OPEN
 
     def _lease(self, row: _Row, worker: str, now: Timestamp, lease: Duration) -> Claim:
-        attempt, ends = row.record.attempts + 1, now + lease
+        attempt, ends, due_at = row.record.attempts + 1, now + lease, row.record.next_at
         row.record = replace(row.record, state=DeliveryState.LEASED, attempts=attempt, updated_at=now, next_at=ends)
         row.worker, record = worker, row.record
         notification = self._notification(record)
-        return Claim(record.id, record.destination, notification, worker, record.attempts, record.queued_at, row.bundle)
+        return Claim(
+            record.id, record.destination, notification, worker, record.attempts, record.queued_at, row.bundle, due_at
+        )  # fmt: skip
 
     def _notification(self, record: DeliveryRecord) -> Notification:
         request = self._requests[record.request_id].request
@@ -118,22 +129,18 @@ class MemoryOutbox:
         ends = episode.ended_at if episode is not None and record.kind is Kind.RESOLVED else 0
         return Notification(request, record.kind, request.episode_start, ends)
 
-    def settle(self, claim: Claim, delivery: Delivery, now: Timestamp, next_at: Timestamp) -> bool:
-        """Record an attempt. False when the lease has ended and another worker holds the delivery."""
-        with self._lock:
-            if not self._holds(claim):
-                return False
-            row = self._rows[claim.id]
-            state = {Result.DELIVERED: DeliveryState.DELIVERED, Result.DEAD: DeliveryState.DEAD}.get(
-                delivery.result, DeliveryState.RETRY
-            )
-            row.record = replace(
-                row.record, state=state, next_at=next_at, updated_at=now, reason=delivery.reason,
-                status=delivery.status, answer=delivery.answer[:ANSWER_KEPT],
-            )  # fmt: skip
-            if row.record.kind is Kind.FIRING:
-                self._after_firing(row.record, delivery, now)
-            return True
+    def _settle_one(self, row: _Row, item: Settlement) -> None:
+        state = {Result.DELIVERED: DeliveryState.DELIVERED, Result.DEAD: DeliveryState.DEAD}.get(
+            item.delivery.result, DeliveryState.RETRY
+        )
+        row.record = replace(
+            row.record, state=state, next_at=item.next_at, updated_at=item.at, reason=item.delivery.reason,
+            status=item.delivery.status, answer=item.delivery.answer[:ANSWER_KEPT],
+        )  # fmt: skip
+        if item.apart:
+            row.bundle = ""
+        if row.record.kind is Kind.FIRING:
+            self._after_firing(row.record, item.delivery, item.at)
 
     def _after_firing(self, record: DeliveryRecord, delivery: Delivery, now: Timestamp) -> None:
         if record.state is DeliveryState.DEAD:
@@ -201,17 +208,16 @@ class MemoryOutbox:
             return len(dead)
 
     def depths(self) -> Mapping[str, QueueDepth]:
-        """Return the queue depth of each destination that has deliveries."""
+        """Return the queue depth of each destination that has open or dead deliveries."""
         with self._lock:
             depths: dict[str, QueueDepth] = {}
-            for row in self._rows.values():
-                record, known = row.record, depths.get(row.record.destination, QueueDepth(0, 0, 0))
+            for record in (row.record for row in self._rows.values()):
+                known = depths.get(record.destination, QueueDepth(0, 0, 0))
                 if record.state in OPEN:
                     oldest = min(known.oldest_at or record.queued_at, record.queued_at)
-                    known = QueueDepth(known.pending + 1, oldest, known.dead)
+                    depths[record.destination] = replace(known, pending=known.pending + 1, oldest_at=oldest)
                 elif record.state is DeliveryState.DEAD:
-                    known = QueueDepth(known.pending, known.oldest_at, known.dead + 1)
-                depths[record.destination] = known
+                    depths[record.destination] = replace(known, dead=known.dead + 1)
             return depths
 
     def breaker(self, destination: str) -> Breaker:
@@ -223,6 +229,10 @@ class MemoryOutbox:
         """Store a breaker."""
         with self._lock:
             self._breakers[breaker.destination] = breaker
+
+
+def _order(row: _Row) -> tuple[Timestamp, Timestamp, int]:
+    return row.record.next_at, row.record.queued_at, row.record.id
 
 
 def delivered(record: RequestRecord, delivery: Delivery, now: Timestamp) -> RequestRecord:

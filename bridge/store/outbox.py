@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Integer, RowMapping, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Integer,
+    RowMapping,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from bridge.domain.errors import UnknownRequestError
-from bridge.domain.request import NOT_TAKEN, RequestState
+from bridge.domain.request import RequestState
 from bridge.domain.times import Duration, Timestamp
-from bridge.ports import Breaker, Claim, Delivery, DeliveryState, Kind, Notification, QueueDepth, Result
-from bridge.store import rows, tables
+from bridge.ports import Breaker, Claim, DeliveryState, Kind, Notification, QueueDepth, Settlement
+from bridge.store import rows, settling, tables
 from bridge.store.base import Side, upsert
 
-OPEN = [state.value for state in (DeliveryState.QUEUED, DeliveryState.LEASED, DeliveryState.RETRY)]
-ANSWER_KEPT = 4096
 _table = tables.deliveries
+_OPEN = [state.value for state in (DeliveryState.QUEUED, DeliveryState.LEASED, DeliveryState.RETRY)]
+_ids: BindParameter[Any] = bindparam("ids", expanding=True)
 
 
 def _waiting() -> ColumnElement[bool]:
@@ -29,30 +40,44 @@ def _waiting() -> ColumnElement[bool]:
             first.c.request_id == _table.c.request_id,
             first.c.destination == _table.c.destination,
             first.c.kind == Kind.FIRING.value,
-            first.c.state.in_(OPEN),
+            first.c.state.in_(_OPEN),
         )
         .exists()
     )
     ready = or_(_table.c.kind == Kind.FIRING.value, ~begun)
-    return and_(_table.c.destination == bindparam("destination"), _table.c.state.in_(OPEN), ready)
+    return and_(_table.c.destination == bindparam("destination"), tables.OPEN, ready)
 
 
 # Building a statement costs ten times as much as running it: those needed for every attempt are built once.
 _DUE = _table.c.next_at <= bindparam("now")
+_ORDER = (_table.c.next_at, _table.c.queued_at, _table.c.id)  # the order of the index, so that nothing is sorted
 _ANY_DUE = select(_table.c.id).where(_waiting(), _DUE).limit(1)
-_CLAIM = (
+_MOST = bindparam("most", type_=Integer)
+_CLAIM = select(_table).where(_waiting(), _DUE).order_by(*_ORDER).limit(_MOST).with_for_update(skip_locked=True)
+_CLAIM_REST = (
     select(_table)
-    .where(_waiting(), _DUE)
-    .order_by(_table.c.queued_at, _table.c.id)
-    .limit(bindparam("most", type_=Integer))
+    .where(
+        _table.c.destination == bindparam("destination"),
+        tables.OPEN,
+        _DUE,
+        _table.c.bundle == bindparam("same"),
+        _table.c.id != bindparam("which"),
+    )
+    .order_by(*_ORDER)
+    .limit(_MOST)
     .with_for_update(skip_locked=True)
 )
 _LEASE = (
     update(_table)
-    .where(_table.c.id == bindparam("which"))
-    .values({name: bindparam(f"new_{name}") for name in ("state", "attempts", "worker", "next_at", "updated_at")})
+    .where(_table.c.id.in_(_ids))
+    .values(
+        {
+            "attempts": _table.c.attempts + 1,
+            **{name: bindparam(f"new_{name}") for name in ("state", "worker", "next_at", "updated_at")},
+        }
+    )
 )
-_SETTLE = (
+_RELEASE = (
     update(_table)
     .where(
         _table.c.id == bindparam("which"),
@@ -60,21 +85,22 @@ _SETTLE = (
         _table.c.worker == bindparam("holder"),
         _table.c.attempts == bindparam("fence"),
     )
-    .values(
-        {name: bindparam(f"new_{name}") for name in ("state", "next_at", "updated_at", "reason", "status", "answer")}
-    )
+    .values({name: bindparam(f"new_{name}") for name in ("state", "attempts", "next_at")})
 )
-_NEXT_DUE = select(func.min(_table.c.next_at)).where(_waiting())
+_NEXT_DUE = select(_table.c.next_at).where(_waiting()).order_by(_table.c.next_at).limit(1)
+_OPEN_COUNTS = (
+    select(_table.c.destination, func.count(), func.min(_table.c.queued_at))
+    .where(tables.OPEN)
+    .group_by(_table.c.destination)
+)
+_DEAD_COUNTS = select(_table.c.destination, func.count()).where(tables.DEAD).group_by(_table.c.destination)
 _BREAKER = select(tables.breakers).where(tables.breakers.c.destination == bindparam("destination"))
-_REQUEST = select(tables.requests).where(tables.requests.c.id == bindparam("which"))
-
-
-class _OvertakenError(Exception):
-    """Settlement of a bundle's delivery by another worker in the meantime."""
-
-
-def _new(**values: Any) -> dict[str, Any]:
-    return {f"new_{name}": value for name, value in values.items()}
+_REQUESTS = select(tables.requests).where(tables.requests.c.id.in_(_ids))
+_EPISODE_ENDS = (
+    select(tables.requests.c.id, tables.episodes.c.ended_at)
+    .where(*(tables.requests.c[name] == tables.episodes.c[name] for name in ("project", "pipeline", "version")))
+    .where(tables.requests.c.episode_start == tables.episodes.c.started_at, tables.requests.c.id.in_(_ids))
+)
 
 
 class OutboxSide(Side):
@@ -88,68 +114,38 @@ class OutboxSide(Side):
             return []
         with self._write() as connection:
             given = {"destination": destination, "now": now, "most": limit}
-            due = list(connection.execute(_CLAIM, given).mappings())
-            return [self._lease(connection, row, worker, now, lease) for row in due]
+            due = connection.execute(_CLAIM, given).mappings().all()
+            return _leased(connection, due, worker, now, lease)
 
     def _any_due(self, destination: str, now: Timestamp) -> bool:
         """Return whether anything is due, without a write lock: most calls find nothing."""
         with self._read() as connection:
             return connection.execute(_ANY_DUE, {"destination": destination, "now": now}).first() is not None
 
-    @staticmethod
-    def _lease(connection: Connection, row: RowMapping, worker: str, now: Timestamp, lease: Duration) -> Claim:
-        attempt, until = row["attempts"] + 1, now + lease
-        leased = _new(state=DeliveryState.LEASED.value, attempts=attempt, worker=worker, next_at=until, updated_at=now)
-        connection.execute(_LEASE, {"which": row["id"], **leased})
-        notification = _notification(connection, row["request_id"], Kind(row["kind"]))
-        return Claim(row["id"], row["destination"], notification, worker, attempt, row["queued_at"], row["bundle"])
-
-    def claim_rest(self, claim: Claim, now: Timestamp, lease: Duration) -> list[Claim]:
+    def claim_rest(self, claim: Claim, now: Timestamp, lease: Duration, limit: int = 99) -> list[Claim]:
         """Lease the other due deliveries of the claim's bundle."""
-        same = and_(
-            _table.c.destination == claim.destination, _table.c.bundle == claim.bundle, _table.c.id != claim.id,
-            _table.c.state.in_(OPEN), _table.c.next_at <= now,
-        )  # fmt: skip
-        query = select(_table).where(same).order_by(_table.c.queued_at, _table.c.id).limit(99)
+        given = {"destination": claim.destination, "same": claim.bundle, "which": claim.id, "now": now, "most": limit}
         with self._write() as connection:
-            rest = list(connection.execute(query.with_for_update(skip_locked=True)).mappings())
-            return [self._lease(connection, row, claim.worker, now, lease) for row in rest]
+            rest = connection.execute(_CLAIM_REST, given).mappings().all()
+            return _leased(connection, rest, claim.worker, now, lease)
 
-    def settle_bundle(
-        self, claims: Sequence[Claim], delivery: Delivery, now: Timestamp, next_at: Timestamp, *, apart: bool
-    ) -> bool:
-        """Settle all of a bundle in one transaction, or none. apart: dissolve the bundle.
-
-        False when another worker settled one of it.
-        """
-        with contextlib.suppress(_OvertakenError), self._write() as connection:
-            for claim in claims:
-                if not self._settle(connection, claim, delivery, now, next_at):
-                    raise _OvertakenError
-            if apart:
-                which = _table.c.id.in_([claim.id for claim in claims])
-                connection.execute(update(_table).where(which).values(bundle=""))
-            return True
-        return False
-
-    def settle(self, claim: Claim, delivery: Delivery, now: Timestamp, next_at: Timestamp) -> bool:
-        """Record an attempt. False when the lease has ended and another worker holds the delivery."""
+    def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+        """Record attempts in one transaction. False where a lease has ended and another worker holds the delivery."""
         with self._write() as connection:
-            return self._settle(connection, claim, delivery, now, next_at)
+            return settling.record(connection, settlements)
 
-    @staticmethod
-    def _settle(connection: Connection, claim: Claim, delivery: Delivery, now: Timestamp, next_at: Timestamp) -> bool:
-        ends = {Result.DELIVERED: DeliveryState.DELIVERED, Result.DEAD: DeliveryState.DEAD}
-        values = _new(
-            state=ends.get(delivery.result, DeliveryState.RETRY).value, next_at=next_at, updated_at=now,
-            reason=delivery.reason, status=delivery.status, answer=delivery.answer[:ANSWER_KEPT],
-        )  # fmt: skip
-        fence = {"which": claim.id, "holder": claim.worker, "fence": claim.attempt}
-        if connection.execute(_SETTLE, {**fence, **values}).rowcount != 1:
-            return False
-        if claim.notification.kind is Kind.FIRING:
-            _after_firing(connection, claim, delivery, now)
-        return True
+    def release(self, claims: Sequence[Claim]) -> None:
+        """Return leased deliveries that were not attempted to the queue."""
+        again = [
+            {
+                "which": claim.id, "holder": claim.worker, "fence": claim.attempt,
+                "new_state": (DeliveryState.RETRY if claim.attempt > 1 else DeliveryState.QUEUED).value,
+                "new_attempts": claim.attempt - 1, "new_next_at": claim.due_at,
+            }
+            for claim in claims
+        ]  # fmt: skip
+        with self._write() as connection:
+            connection.execute(_RELEASE, again)
 
     def next_due(self, destination: str) -> Timestamp | None:
         """Return when the next delivery becomes due; None when the queue is empty."""
@@ -159,8 +155,8 @@ class OutboxSide(Side):
     def pull_forward(self, destination: str, now: Timestamp) -> None:
         """Make every delivery that waits for a retry due now."""
         waits = and_(
-            _table.c.destination == destination, _table.c.next_at > now,
-            _table.c.state.in_([DeliveryState.QUEUED.value, DeliveryState.RETRY.value]),
+            _table.c.destination == destination, tables.OPEN, _table.c.next_at > now,
+            _table.c.state != DeliveryState.LEASED.value,
         )  # fmt: skip
         with self._write() as connection:
             connection.execute(update(_table).where(waits).values(next_at=now))
@@ -188,17 +184,11 @@ class OutboxSide(Side):
             return count
 
     def depths(self) -> Mapping[str, QueueDepth]:
-        """Return the queue depth of each destination that has deliveries."""
-        is_open, is_dead = _table.c.state.in_(OPEN), _table.c.state == DeliveryState.DEAD.value
-        counted = select(
-            _table.c.destination,
-            func.sum(case((is_open, 1), else_=0)),
-            func.min(case((is_open, _table.c.queued_at))),
-            func.sum(case((is_dead, 1), else_=0)),
-        ).group_by(_table.c.destination)
+        """Return the queue depth of each destination that has open or dead deliveries."""
         with self._read() as connection:
-            counts = connection.execute(counted).all()
-        return {name: QueueDepth(int(pending), oldest or 0, int(dead)) for name, pending, oldest, dead in counts}
+            waiting = {name: (count, oldest) for name, count, oldest in connection.execute(_OPEN_COUNTS)}
+            dead = dict(map(tuple, connection.execute(_DEAD_COUNTS)))
+        return {name: QueueDepth(*waiting.get(name, (0, 0)), dead.get(name, 0)) for name in sorted({*waiting, *dead})}
 
     def breaker(self, destination: str) -> Breaker:
         """Return the stored breaker, or a closed one. Cached: the store has one process, and every attempt needs it."""
@@ -220,65 +210,41 @@ class OutboxSide(Side):
         self._breakers[breaker.destination] = breaker
 
 
-def _notification(connection: Connection, request_id: str, kind: Kind) -> Notification:
-    row = connection.execute(_REQUEST, {"which": request_id}).mappings().one()
-    request = rows.request_of(row).request
-    ends = 0
-    if kind is Kind.RESOLVED:
-        episode, model = tables.episodes, request.model
-        ended = select(episode.c.ended_at).where(
-            episode.c.project == model.project,
-            episode.c.pipeline == model.pipeline,
-            episode.c.version == model.version,
-            episode.c.started_at == request.episode_start,
+def _leased(
+    connection: Connection, due: Sequence[RowMapping], worker: str, now: Timestamp, lease: Duration
+) -> list[Claim]:
+    """Lease the rows, and return them as claims."""
+    if not due:
+        return []
+    state, until = DeliveryState.LEASED.value, now + lease
+    leased = {"new_state": state, "new_worker": worker, "new_next_at": until, "new_updated_at": now}
+    connection.execute(_LEASE, {"ids": [row["id"] for row in due], **leased})
+    notifications = _notifications(connection, due)
+    return [
+        Claim(
+            row["id"], row["destination"], notification, worker, row["attempts"] + 1, row["queued_at"], row["bundle"],
+            row["next_at"],
         )
-        ends = connection.execute(ended).scalar() or 0
-    return Notification(request, kind, request.episode_start, ends)
+        for row, notification in zip(due, notifications, strict=True)
+    ]  # fmt: skip
 
 
-def _after_firing(connection: Connection, claim: Claim, delivery: Delivery, now: Timestamp) -> None:
-    """Update the request in the settlement's transaction: it was accepted, or this receiver will never get it."""
-    if delivery.result is Result.DEAD:
-        resolved = and_(
-            _table.c.request_id == claim.notification.request.id, _table.c.destination == claim.destination,
-            _table.c.kind == Kind.RESOLVED.value, _table.c.state.in_(OPEN),
-        )  # fmt: skip
-        dead = {"state": DeliveryState.DEAD.value, "updated_at": now, "reason": "firing_dead"}
-        connection.execute(update(_table).where(resolved).values(**dead))
-        connection.execute(_UNDELIVERED, {"which": claim.notification.request.id, "now": now})
-    if delivery.result is Result.DELIVERED:
-        accepted = {"which": claim.notification.request.id, "now": now, "their_reference": delivery.reference}
-        connection.execute(_ACCEPTED, accepted)
+def _notifications(connection: Connection, due: Iterable[RowMapping]) -> list[Notification]:
+    """Return what the deliveries send."""
+    ids = {row["request_id"] for row in due}
+    found = connection.execute(_REQUESTS, {"ids": list(ids)}).mappings()
+    requests = {row["id"]: rows.request_of(row).request for row in found}
+    over = [row["request_id"] for row in due if row["kind"] == Kind.RESOLVED.value]
+    ends = dict(map(tuple, connection.execute(_EPISODE_ENDS, {"ids": over}))) if over else {}
+    made = []
+    for row in due:
+        request, kind = requests[row["request_id"]], Kind(row["kind"])
+        ends_at = ends.get(request.id, 0) if kind is Kind.RESOLVED else 0
+        made.append(Notification(request, kind, request.episode_start, ends_at))
+    return made
 
 
 _requests = tables.requests.c
-_BY_COORDINATOR = and_(_requests.state == RequestState.REQUESTED.value, bindparam("their_reference") != "")
-_ACCEPTED = (
-    update(tables.requests)
-    .where(_requests.id == bindparam("which"))
-    .values(
-        state=case((_BY_COORDINATOR, RequestState.ACCEPTED.value), else_=_requests.state),
-        delivered_at=case((_requests.delivered_at > 0, _requests.delivered_at), else_=bindparam("now")),
-        reference=case((_requests.reference != "", _requests.reference), else_=bindparam("their_reference")),
-        updated_at=bindparam("now"),
-    )
-)
-
-
-_ALIVE = (
-    select(_table.c.id)
-    .where(_table.c.request_id == bindparam("which"), _table.c.kind == Kind.FIRING.value)
-    .where(_table.c.state != DeliveryState.DEAD.value)
-    .exists()
-)
-_UNDELIVERED = (
-    update(tables.requests)
-    .where(_requests.id == bindparam("which"), _requests.state == RequestState.REQUESTED.value, ~_ALIVE)
-    .values(
-        state=RequestState.UNDELIVERED.value, terminal=int(RequestState.UNDELIVERED.terminal),
-        updated_at=bindparam("now"), ended_at=bindparam("now"), message=NOT_TAKEN,
-    )
-)  # fmt: skip
 _DRIVEN_AGAIN = (
     update(tables.requests)
     .where(_requests.id == bindparam("which"), _requests.state == RequestState.UNDELIVERED.value)

@@ -14,12 +14,25 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TextClause,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
 _Instant = BigInteger
 _Serial = BigInteger().with_variant(Integer, "sqlite")  # in SQLite only INTEGER PRIMARY KEY auto-increments
+
+
+# Conditions of partial indexes. A query uses such an index only if it repeats the condition literally.
+OPEN = text("state IN ('queued', 'leased', 'retry')")
+DEAD = text("state = 'dead'")
+PENDING = text("state <> 'delivered'")
+
+
+def _only(condition: TextClause, name: str, *columns: str) -> Index:
+    """Return an index over the rows that fulfil a condition."""
+    return Index(name, *columns, sqlite_where=condition, postgresql_where=condition)
 
 
 def _model() -> tuple[Column[str], Column[str], Column[str]]:
@@ -129,7 +142,9 @@ deliveries = Table(
     Column("status", Integer, nullable=False),
     Column("answer", Text, nullable=False),
     UniqueConstraint("request_id", "destination", "kind"),
-    Index("deliveries_due", "destination", "state", "next_at"),
+    _only(OPEN, "deliveries_open", "destination", "next_at", "queued_at"),
+    _only(DEAD, "deliveries_dead", "destination"),
+    _only(PENDING, "deliveries_pending", "queued_at"),
 )  # fmt: skip
 
 decisions = Table(

@@ -25,12 +25,16 @@ class Work:
         self.act = act
         self.steps = 0
         self.stepped = threading.Condition()
+        self.finished = False
 
     def step(self, clock: Callable[[], int]) -> int | None:
         with self.stepped:
             self.steps += 1
             self.stepped.notify_all()
         return self.act(clock())
+
+    def finish(self, clock: Callable[[], int]) -> None:
+        self.finished = True
 
     def wait_for(self, steps: int, timeout: float = 300.0) -> bool:
         with self.stepped:

@@ -20,9 +20,11 @@ from bridge.ports import (
     NewDelivery,
     QueueDepth,
     Result,
+    Settlement,
     Store,
     TickChanges,
 )
+from tests.support.outbox import settle
 from tests.support.store_records import HOOK, LEASE, A, B, C, queued, record_of
 
 
@@ -31,7 +33,7 @@ def test_a_redriven_delivery_waits_since_then(store: Store) -> None:
     made = record_of()
     queued(store, made)
     (claim,) = store.claim(HOOK, "w", 100, LEASE)
-    store.settle(claim, Delivery(Result.DEAD, "http_4xx", 400), 200, 0)
+    settle(store, claim, Delivery(Result.DEAD, "http_4xx", 400), 200, 0)
     assert store.redrive(made.id, None, 5000) == 1
     (item,) = store.deliveries(made.id)
     assert (item.state, item.queued_at, item.next_at, item.attempts) == (DeliveryState.QUEUED, 5000, 5000, 1)
@@ -63,9 +65,9 @@ def test_a_worker_that_was_overtaken_changes_nothing(store: Store) -> None:
     queued(store, record_of())
     (first,) = store.claim(HOOK, "w1", 100, LEASE)
     (second,) = store.claim(HOOK, "w1", 1100, LEASE)
-    assert store.settle(first, Delivery(Result.DEAD, "http_4xx"), 1101, 1101) is False
-    assert store.settle(second, Delivery(Result.DELIVERED), 1102, 1102) is True
-    assert store.settle(second, Delivery(Result.DELIVERED), 1103, 1103) is False
+    assert settle(store, first, Delivery(Result.DEAD, "http_4xx"), 1101, 1101) is False
+    assert settle(store, second, Delivery(Result.DELIVERED), 1102, 1102) is True
+    assert settle(store, second, Delivery(Result.DELIVERED), 1103, 1103) is False
     assert [item.state for item in store.deliveries(record_of().id)] == [DeliveryState.DELIVERED]
 
 
@@ -83,7 +85,7 @@ def test_a_retry_is_due_when_it_was_told_and_can_be_pulled_forward(store: Store)
     """RETRY and DENIED wait until next_at; the answer is kept for people."""
     queued(store, record_of())
     (claim,) = store.claim(HOOK, "w", 100, LEASE)
-    store.settle(claim, Delivery(Result.RETRY, "http_5xx", 503, "busy"), 150, 5000)
+    settle(store, claim, Delivery(Result.RETRY, "http_5xx", 503, "busy"), 150, 5000)
     assert store.claim(HOOK, "w", 4999, LEASE) == []
     (waiting,) = store.pending_deliveries()
     assert (waiting.state, waiting.reason, waiting.status, waiting.answer) == ("retry", "http_5xx", 503, "busy")
@@ -112,7 +114,7 @@ def test_a_delivered_request_is_marked_and_a_reference_means_accepted(store: Sto
     made = record_of()
     queued(store, made)
     (claim,) = store.claim(HOOK, "w", 100, LEASE)
-    store.settle(claim, Delivery(Result.DELIVERED, reference="run-1"), 150, 150)
+    settle(store, claim, Delivery(Result.DELIVERED, reference="run-1"), 150, 150)
     found = store.request(made.id)
     assert found is not None
     assert (found.state, found.delivered_at, found.reference) == (RequestState.ACCEPTED, 150, "run-1")
@@ -123,7 +125,7 @@ def test_what_a_delivery_recorded_is_not_overwritten_by_an_older_reading(store: 
     made = record_of()
     queued(store, made)
     (claim,) = store.claim(HOOK, "w", 100, LEASE)
-    store.settle(claim, Delivery(Result.DELIVERED, reference="run-1"), 150, 150)
+    settle(store, claim, Delivery(Result.DELIVERED, reference="run-1"), 150, 150)
     store.save_request(replace(made, message="late"))
     found = store.request(made.id)
     assert found is not None
@@ -141,7 +143,7 @@ def test_the_end_is_told_after_the_beginning(store: Store) -> None:
     store.commit(TickChanges("g", 300, episodes=[Episode(A, 100, "R", ("R",), 1, 250)], at=300))
     (claim,) = store.claim(HOOK, "w", 300, LEASE, limit=5)
     assert claim.notification.kind is Kind.FIRING
-    store.settle(claim, Delivery(Result.DELIVERED), 310, 310)
+    settle(store, claim, Delivery(Result.DELIVERED), 310, 310)
     (claim,) = store.claim(HOOK, "w", 320, LEASE, limit=5)
     assert (claim.notification.kind, claim.notification.starts_at, claim.notification.ends_at) == (
         Kind.RESOLVED,
@@ -155,7 +157,7 @@ def test_the_end_of_what_was_never_heard_is_dropped(store: Store) -> None:
     made = record_of()
     queued(store, made, kinds=(Kind.FIRING, Kind.RESOLVED))
     (claim,) = store.claim(HOOK, "w", 100, LEASE)
-    store.settle(claim, Delivery(Result.DEAD, "http_4xx", 400), 110, 110)
+    settle(store, claim, Delivery(Result.DEAD, "http_4xx", 400), 110, 110)
     assert store.next_due(HOOK) is None
     assert [item.state for item in store.deliveries(made.id)] == ["dead", "dead"]
 
@@ -165,7 +167,7 @@ def test_dead_deliveries_can_be_driven_again(store: Store) -> None:
     made = record_of()
     queued(store, made)
     (claim,) = store.claim(HOOK, "w", 100, LEASE)
-    store.settle(claim, Delivery(Result.DEAD, "http_4xx", 400), 110, 110)
+    settle(store, claim, Delivery(Result.DEAD, "http_4xx", 400), 110, 110)
     assert store.redrive(made.id, "team/other/0", 200) == 0
     assert store.redrive(made.id, None, 200) == 1
     (claim,) = store.claim(HOOK, "w", 200, LEASE)
@@ -179,7 +181,7 @@ def test_a_redriven_request_is_open_after_a_load(store: Store) -> None:
     made = record_of()
     queued(store, made)
     (claim,) = store.claim(HOOK, "w", 100, LEASE)
-    store.settle(claim, Delivery(Result.DEAD, "http_4xx", 413), 110, 110)
+    settle(store, claim, Delivery(Result.DEAD, "http_4xx", 413), 110, 110)
     later = record_of(start=300, state=RequestState.CLOSED, ended_at=400)
     store.commit(TickChanges("g", 400, requests=[later], at=400))
     assert made.id not in {record.id for record in store.load(500).requests}
@@ -193,7 +195,7 @@ def test_what_waits_for_a_retry_can_be_tried_at_once(store: Store) -> None:
     queued(store, made)
     queued(store, other)
     for claim in store.claim(HOOK, "w", 100, LEASE, limit=10):
-        store.settle(claim, Delivery(Result.RETRY, "http_5xx", 503), 110, 10_000)
+        settle(store, claim, Delivery(Result.RETRY, "http_5xx", 503), 110, 10_000)
     assert store.retry(made.id, 200) == 1
     assert store.retry(made.id, 200) == 0
     (claim,) = store.claim(HOOK, "w", 200, LEASE, limit=10)
@@ -209,7 +211,7 @@ def test_depths_count_what_waits_and_what_died(store: Store) -> None:
     queued(store, first, at=100)
     queued(store, second, third, at=200)
     (claim,) = store.claim(HOOK, "w", 100, LEASE)
-    store.settle(claim, Delivery(Result.DEAD), 110, 110)
+    settle(store, claim, Delivery(Result.DEAD), 110, 110)
     assert dict(store.depths()) == {HOOK: QueueDepth(2, 200, 1)}
 
 
@@ -257,10 +259,10 @@ def test_a_bundle_is_settled_whole_or_not_at_all(store: Store) -> None:
     (claim,) = store.claim("team/webhook/0", "w", 200, 50)
     claims = [claim, *store.claim_rest(claim, 200, 50)]
     (stolen,) = store.claim("team/webhook/0", "other", 260, 50)
-    assert not store.settle_bundle(claims, Delivery(Result.DELIVERED), 270, 270, apart=False)
+    assert not store.settle([Settlement(claims, Delivery(Result.DELIVERED), 270, 270, apart=False)])[0]
     assert {item.state for item in store.pending_deliveries()} == {"leased"}
     again = [stolen, *store.claim_rest(stolen, 260, 50)]
-    assert store.settle_bundle(again, Delivery(Result.DELIVERED), 270, 270, apart=False)
+    assert store.settle([Settlement(again, Delivery(Result.DELIVERED), 270, 270, apart=False)])[0]
     assert store.pending_deliveries() == []
 
 
@@ -269,7 +271,7 @@ def test_a_bundle_that_was_refused_is_taken_apart(store: Store) -> None:
     bundled(store, A, C)
     (claim,) = store.claim("team/webhook/0", "w", 200, 50)
     claims = [claim, *store.claim_rest(claim, 200, 50)]
-    assert store.settle_bundle(claims, Delivery(Result.RETRY, "http_4xx", 400), 210, 210, apart=True)
+    assert store.settle([Settlement(claims, Delivery(Result.RETRY, "http_4xx", 400), 210, 210, apart=True)])[0]
     found = store.claim("team/webhook/0", "w", 210, 50, limit=5)
     assert [item.bundle for item in found] == ["", ""]
 
@@ -282,7 +284,7 @@ def test_a_request_whose_every_delivery_is_dead_is_undelivered(store: Store) -> 
     both = [NewDelivery(taken.id, place, Kind.FIRING) for place in (HOOK, other)]
     store.commit(TickChanges("g", 200, requests=[taken], deliveries=both, at=200))
     for claim in store.claim(HOOK, "w", 300, LEASE, limit=9):
-        store.settle(claim, Delivery(Result.DEAD, "http_4xx", 413), 310, 310)
+        settle(store, claim, Delivery(Result.DEAD, "http_4xx", 413), 310, 310)
     first, second = store.request(made.id), store.request(taken.id)
     assert first is not None
     assert second is not None

@@ -24,6 +24,7 @@ from bridge.ports import (
     NewDelivery,
     RequestFilter,
     Result,
+    Settlement,
     Store,
     TickChanges,
 )
@@ -153,7 +154,8 @@ class Stores(RuleBasedStateMachine):
     @rule(held=consumes(claims), result=st.sampled_from(list(Result)), wait=st.integers(0, 2000))
     def settle(self, held: list[Claim], result: Result, wait: int) -> None:
         for one in held:
-            self.both("settle", one, Delivery(result, "why", 500, "answer"), self._now, self._now + wait)
+            delivery = Delivery(result, "why", 500, "answer")
+            self.both("settle", [Settlement([one], delivery, self._now, self._now + wait)])
 
     @rule(place=places)
     def what_is_due_dies_and_is_driven_again(self, place: str) -> None:
@@ -161,7 +163,7 @@ class Stores(RuleBasedStateMachine):
         found = self.both("claim", place, "w", self._now, 500, 5)
         assert isinstance(found, list)
         for one in found:
-            self.both("settle", one, Delivery(Result.DEAD, "why", 400, "no"), self._now, self._now)
+            self.both("settle", [Settlement([one], Delivery(Result.DEAD, "why", 400, "no"), self._now, self._now)])
         self.everything_that_can_be_read_is_the_same()
         for one in found:
             self.both("redrive", one.notification.request.id, place, self._now)

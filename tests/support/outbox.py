@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bridge.domain.times import Duration, Timestamp
 from bridge.engine.delivery.breaker import DeliverySettings
 from bridge.engine.delivery.courier import Courier
-from bridge.ports import AttemptReport, Breaker, Claim, Delivery, DeliveryState, Notification, QueueDepth, Result
+from bridge.ports import (
+    AttemptReport,
+    Breaker,
+    Claim,
+    Delivery,
+    DeliveryState,
+    Notification,
+    Outbox,
+    QueueDepth,
+    Result,
+    Settlement,
+)
 from tests.support.notifications import T0
 
 
@@ -51,18 +62,36 @@ class FakeOutbox:
     def claim(self, destination: str, worker: str, now: Timestamp, lease: Duration, limit: int = 1) -> list[Claim]:
         claims = []
         for row in [row for row in self._waiting(destination) if row.next_at <= now][:limit]:
-            row.state, row.worker, row.next_at = DeliveryState.LEASED, worker, now + lease
+            due_at, row.next_at = row.next_at, now + lease
+            row.state, row.worker = DeliveryState.LEASED, worker
             row.attempt += 1
-            claims.append(Claim(row.id, destination, row.notification, worker, row.attempt, row.queued_at))
+            claims.append(
+                Claim(row.id, destination, row.notification, worker, row.attempt, row.queued_at, due_at=due_at)
+            )
         return claims
 
-    def settle(self, claim: Claim, delivery: Delivery, now: Timestamp, next_at: Timestamp) -> bool:
+    def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
+        return [self._settle(item.claims[0], item) for item in settlements]
+
+    def _settle(self, claim: Claim, item: Settlement) -> bool:
         row = self.rows[claim.id - 1]
-        if (row.worker, row.attempt, row.state) != (claim.worker, claim.attempt, DeliveryState.LEASED):
+        if not self._holds(row, claim):
             return False
         ends = {Result.DELIVERED: DeliveryState.DELIVERED, Result.DEAD: DeliveryState.DEAD}
-        row.state, row.next_at, row.last = ends.get(delivery.result, DeliveryState.RETRY), next_at, delivery
+        row.state, row.next_at = ends.get(item.delivery.result, DeliveryState.RETRY), item.next_at
+        row.last = item.delivery
         return True
+
+    @staticmethod
+    def _holds(row: Row, claim: Claim) -> bool:
+        return (row.worker, row.attempt, row.state) == (claim.worker, claim.attempt, DeliveryState.LEASED)
+
+    def release(self, claims: Sequence[Claim]) -> None:
+        for claim in claims:
+            row = self.rows[claim.id - 1]
+            if self._holds(row, claim):
+                row.attempt, row.next_at = claim.attempt - 1, claim.due_at
+                row.state = DeliveryState.RETRY if row.attempt else DeliveryState.QUEUED
 
     def next_due(self, destination: str) -> Timestamp | None:
         return min((row.next_at for row in self._waiting(destination)), default=None)
@@ -151,7 +180,7 @@ class Bench:
             self.worker,
             self.settings,
             self.reports.append,
-            self.settled.append,
+            self.settled.extend,
             random.Random(self.seed),
         )
 
@@ -164,6 +193,11 @@ class Bench:
                 return
             self.clock.at = max(self.clock.at, following)
         raise AssertionError(f"still busy after {most} steps at T0 + {self.clock.at - T0} ms")
+
+
+def settle(outbox: Outbox, claim: Claim, delivery: Delivery, at: Timestamp, next_at: Timestamp) -> bool:
+    """Settle one claim."""
+    return outbox.settle([Settlement([claim], delivery, at, next_at)])[0]
 
 
 def bench(*answers: Delivery | Exception, takes: Duration = 0, settings: DeliverySettings | None = None) -> Bench:

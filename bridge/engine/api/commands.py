@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from bridge.domain.errors import UnknownRequestError
@@ -88,16 +88,17 @@ class EngineCommands:
         change.adopt(facts)
         return facts
 
-    def settled(self, request_id: str) -> None:
-        """Reload a request from the store after one of its deliveries has ended."""
-        record = self._engine.refresh(request_id, self._history)
-        if record is not None and record.state is RequestState.UNDELIVERED:
-            log.error("request is undelivered", extra={"request_id": request_id, "model": str(record.request.model)})
+    def settled(self, request_ids: Sequence[str]) -> None:
+        """Reload requests from the store after some of their deliveries have ended."""
+        for record in self._engine.refresh(request_ids, self._history):
+            if record.state is RequestState.UNDELIVERED:
+                fields = {"request_id": record.id, "model": str(record.request.model)}
+                log.error("request is undelivered", extra=fields)
 
     def redrive(self, request_id: str, destination: str | None = None) -> int:
         """Queue dead deliveries again and return their number. destination: None for all."""
         count = self._outbox.redrive(request_id, destination, self._now())
-        self.settled(request_id)
+        self.settled([request_id])
         self._wake()
         log.info("deliveries queued again", extra={"request_id": request_id, "count": count})
         return count

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from bridge.domain.times import Duration, Timestamp
 from bridge.ports import RateLimit
 
+NO_LIMIT = 1 << 30
+
 
 def full_jitter(attempt: int, base: Duration, cap: Duration, rng: random.Random) -> Duration:
     """Return a random wait from 0 to min(cap, base x 2^(attempt - 1)) ms, which spreads the retries of many senders.
@@ -34,10 +36,21 @@ class TokenBucket:
         missing = 1.0 - self._tokens
         return 0 if missing <= 0 else max(1, round(missing * self.rate.per / self.rate.requests + 0.5))
 
+    def available(self, now: Timestamp) -> int:
+        """Return how many attempts are allowed now."""
+        if self.rate is None:
+            return NO_LIMIT
+        self._refill(self.rate, now)
+        return int(self._tokens)
+
     def take(self) -> None:
         """Count one attempt."""
+        self.give(-1)
+
+    def give(self, attempts: int) -> None:
+        """Take back the count of attempts that were not made."""
         if self.rate is not None:
-            self._tokens -= 1.0
+            self._tokens += attempts
 
     def _refill(self, rate: RateLimit, now: Timestamp) -> None:
         # A clock that was set back must not block the destination: the gap counts as 0.

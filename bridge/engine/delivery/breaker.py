@@ -31,6 +31,7 @@ class DeliverySettings:
     probe: longest time between two probes.
     denied_delay: pause of a destination that refused the credential twice in a row.
     rate: None = no limit.
+    max_in_flight: most attempts at once.
     """
 
     attempt_deadline: Duration = 10 * SECOND
@@ -42,6 +43,7 @@ class DeliverySettings:
     probe: Duration = 30 * SECOND
     denied_delay: Duration = 30 * SECOND
     rate: RateLimit | None = None
+    max_in_flight: int = 1
 
     def __post_init__(self) -> None:
         if self.lease <= self.attempt_deadline:
@@ -92,6 +94,16 @@ def after(
         return Breaker(breaker.destination, failures)
     wait = rng.randint(settings.probe // 2, settings.probe)
     return Breaker(breaker.destination, failures, open_until=max(started + wait, ended + 1))
+
+
+def worse(breaker: Breaker, after: Breaker) -> Breaker:
+    """Return the breaker after an attempt that began before the destination failed: it can only make it worse."""
+    return Breaker(
+        breaker.destination,
+        max(breaker.failures, after.failures),
+        max(breaker.open_until, after.open_until),
+        max(breaker.paused_until, after.paused_until),
+    )
 
 
 def save(outbox: Outbox, before: Breaker, after: Breaker, now: Timestamp) -> None:

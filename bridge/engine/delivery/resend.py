@@ -134,6 +134,9 @@ class Resender:
             self._post(alerts, breaker, now)
         return self._next_at
 
+    def finish(self, now: Callable[[], Timestamp]) -> None:
+        """Do nothing: a step leaves no work in progress."""
+
     def due(self, now: Timestamp) -> list[Alert]:
         """Return the alerts to post at `now`: open and held requests, firing `alert:` rules, and ended ones of each."""
         known = self._alerts.open_alerts(self.destination, now - self._refresh.resolved_for - self._refresh.settle)

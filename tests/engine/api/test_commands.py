@@ -7,6 +7,7 @@ import pytest
 from bridge.domain.errors import UnknownRequestError
 from bridge.ports import Delivery, Result, StatusReport
 from tests.engine.api.test_queries import PLACE
+from tests.support.outbox import settle
 from tests.support.world import A, World, group, rule
 
 
@@ -15,9 +16,9 @@ def test_commands_take_over_what_a_delivery_recorded() -> None:
     world = World(group(rule()))
     world.tick({A: 0.7})
     (claim,) = world.store.claim(PLACE, "w", world.now, 1000)
-    world.store.settle(claim, Delivery(Result.DELIVERED, reference="run-1"), world.now, world.now)
-    world.commands.settled(claim.notification.request.id)
-    world.commands.settled("0" * 32)
+    settle(world.store, claim, Delivery(Result.DELIVERED, reference="run-1"), world.now, world.now)
+    world.commands.settled([claim.notification.request.id])
+    world.commands.settled(["0" * 32])
     assert world.state.episode_index.requests[claim.notification.request.id].state == "accepted"
 
 
@@ -48,7 +49,7 @@ def test_what_waits_is_tried_at_once() -> None:
     world = World(group(rule()))
     world.tick({A: 0.7})
     (claim,) = world.store.claim(PLACE, "w", world.now, 1000)
-    world.store.settle(claim, Delivery(Result.RETRY), world.now, world.now + 60_000)
+    settle(world.store, claim, Delivery(Result.RETRY), world.now, world.now + 60_000)
     assert world.commands.retry(claim.notification.request.id) == 1
     assert world.store.next_due(PLACE) == world.now
 
@@ -58,5 +59,5 @@ def test_redriving_queues_the_dead_again() -> None:
     world = World(group(rule()))
     world.tick({A: 0.7})
     (claim,) = world.store.claim(PLACE, "w", world.now, 1000)
-    world.store.settle(claim, Delivery(Result.DEAD), world.now, world.now)
+    settle(world.store, claim, Delivery(Result.DEAD), world.now, world.now)
     assert world.commands.redrive(claim.notification.request.id) == 1

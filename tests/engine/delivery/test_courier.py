@@ -12,7 +12,7 @@ from bridge.domain.times import HOUR, MINUTE, SECOND
 from bridge.engine.delivery.breaker import DeliverySettings
 from bridge.ports import Breaker, Delivery, DeliveryState, RateLimit, Result
 from tests.support.notifications import REQUEST, T0, firing, numbered
-from tests.support.outbox import Bench, FakeOutbox, Receiver, bench
+from tests.support.outbox import Bench, FakeOutbox, Receiver, bench, settle
 
 PLACE = "ops/webhook/0"
 OK = Delivery(Result.DELIVERED, "ok", 200)
@@ -279,7 +279,7 @@ def test_an_overtaken_worker_settles_nothing(caplog: pytest.LogCaptureFixture) -
 
     def other_worker() -> None:
         claim = work.outbox.claim(PLACE, "w2", work.clock(), 30 * SECOND)[0]
-        work.outbox.settle(claim, OK, work.clock(), work.clock())
+        settle(work.outbox, claim, OK, work.clock(), work.clock())
 
     work.receiver.during = other_worker
     work.courier.step(work.clock)

@@ -14,7 +14,7 @@ from bridge.ports import Breaker, Delivery, DeliveryState, Kind, NewDelivery, Re
 from bridge.store.memory import MemoryStore
 from bridge.store.sql import SqlStore
 from tests.support.notifications import T0, numbered
-from tests.support.outbox import Bench, Clock, Receiver
+from tests.support.outbox import Bench, Clock, Receiver, settle
 
 PLACE = "ops/webhook/0"
 OK = Delivery(Result.DELIVERED, "ok", 200)
@@ -116,5 +116,5 @@ def test_a_killed_process_repeats_under_the_same_id(store: Store) -> None:
     work = desk(store, OK)
     work.run(MINUTE)
     assert work.receiver.instants == [30_000]
-    assert not store.settle(killed, REFUSED, T0 + MINUTE, T0 + MINUTE)
+    assert not settle(store, killed, REFUSED, T0 + MINUTE, T0 + MINUTE)
     assert state(store, numbered(0)) is DeliveryState.DELIVERED

@@ -86,7 +86,7 @@ def test_a_reminder_follows_its_limit_its_labels_its_request_and_its_rule() -> N
     assert found == [{"summary": "0.6 "}, {"summary": "0.5 "}, {"summary": "0.5 h2"}]
     (record,) = world.requests()
     world.store.save_request(replace(record, delivered_at=77))
-    world.engine.refresh(record.id, world.store)
+    world.engine.refresh([record.id], world.store)
     assert reminders.open_alerts(AM, 0)[0].delivered_at == 77
     world.reconfigure(group(rule(annotations={"summary": "new"})))
     assert reminders.open_alerts(AM, 0)[0].annotations == {"summary": "new"}

@@ -10,6 +10,7 @@ from bridge.domain.times import MINUTE
 from bridge.engine.api.explain import Explainer
 from bridge.ports import Delivery, Result
 from tests.engine.api.test_queries import queries
+from tests.support.outbox import settle
 from tests.support.world import A, C, FixedRoutes, World, group, rule
 
 ONE, TWO = "team/coordinator/0", "team/webhook/0"
@@ -19,8 +20,8 @@ DEAD = Delivery(Result.DEAD, "http_4xx", 413, "the body is larger than 65096 byt
 def die(world: World, destination: str, delivery: Delivery = DEAD) -> None:
     """Settle the next delivery to a destination."""
     (claim,) = world.store.claim(destination, "w", world.now, MINUTE)
-    world.store.settle(claim, delivery, world.now, world.now)
-    world.commands.settled(claim.notification.request.id)
+    settle(world.store, claim, delivery, world.now, world.now)
+    world.commands.settled([claim.notification.request.id])
 
 
 def world_of(cooldown: int = 0, *destinations: str) -> World:
@@ -110,7 +111,7 @@ def test_a_tick_that_read_it_before_does_not_undo_it() -> None:
     world.tick({A: 0.7})
     (request,) = world.requests()
     (claim,) = world.store.claim(ONE, "w", world.now, MINUTE)
-    world.store.settle(claim, DEAD, world.now, world.now)
+    settle(world.store, claim, DEAD, world.now, world.now)
     world.store.save_request(request)
     assert world.states() == [(A, "undelivered")]
 
