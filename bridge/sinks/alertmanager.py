@@ -12,7 +12,7 @@ from pydantic import AfterValidator
 
 from bridge.domain.times import Timestamp, rfc3339
 from bridge.ports import Alert, Delivery, Kind, Notification, Result, request_alerts
-from bridge.sinks.base import ApiUrl, HttpSink, HttpSinkConfig, SinkContext
+from bridge.sinks.base import ApiUrl, ConcurrentSinkConfig, HttpSink, SinkContext
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def _base(value: str) -> str:
     return value
 
 
-class AlertmanagerConfig(HttpSinkConfig):
+class AlertmanagerConfig(ConcurrentSinkConfig):
     """Entry of `alertmanager_configs`. url: its path is Alertmanager's route prefix."""
 
     url: Annotated[ApiUrl, AfterValidator(_base)]

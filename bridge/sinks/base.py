@@ -129,16 +129,11 @@ class SinkConfig(BaseModel):
 
 
 class HttpSinkConfig(SinkConfig):
-    """Settings of every entry with a URL.
-
-    timeout: total time of one attempt, ms.
-    max_in_flight: most attempts at once.
-    """
+    """Settings of every entry with a URL. timeout: total time of one attempt, ms."""
 
     url: HttpUrl
     timeout: DurationField = 10 * SECOND
     rate_limit: RateLimitConfig | None = None
-    max_in_flight: int = Field(default=8, ge=1, le=256)
     http_config: SinkHttpConfig = SinkHttpConfig()
 
     @field_validator("http_config")
@@ -148,6 +143,12 @@ class HttpSinkConfig(SinkConfig):
             if name.lower() == "idempotency-key" or name.lower().startswith(("ce-", "webhook-")):
                 raise ValueError(f"http_headers may not set {name}: the bridge sets it for every request")
         return value
+
+
+class ConcurrentSinkConfig(HttpSinkConfig):
+    """Settings of entries whose sink may be used by several threads. max_in_flight: most attempts at once."""
+
+    max_in_flight: int = Field(default=8, ge=1, le=256)
 
 
 class BaseSink(ABC):
@@ -188,7 +189,7 @@ class HttpSink(BaseSink):
         self._sessions: dict[int, requests.Session] = {}
         self._lock = threading.Lock()
         self._timeout = self.attempt_deadline = config.timeout
-        self.max_in_flight = config.max_in_flight
+        self.max_in_flight = config.max_in_flight if isinstance(config, ConcurrentSinkConfig) else 1
         self.rate = RateLimit(config.rate_limit.requests, config.rate_limit.per) if config.rate_limit else None
 
     def attempt(

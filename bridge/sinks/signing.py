@@ -14,7 +14,7 @@ from bridge.net.files import read_text
 from bridge.net.http_config import Secret
 from bridge.net.session import NetError
 from bridge.net.signature import check_secret, sign
-from bridge.sinks.base import HttpSinkConfig
+from bridge.sinks.base import ConcurrentSinkConfig
 
 
 def _checked(secret: Secret) -> Secret:
@@ -25,7 +25,7 @@ def _checked(secret: Secret) -> Secret:
 SigningSecret = Annotated[Secret, AfterValidator(_checked)]
 
 
-class SignedSinkConfig(HttpSinkConfig):
+class SignedSinkConfig(ConcurrentSinkConfig):
     """Entry whose messages can be signed, by one of `secret`, `secret_file` (one per line) and `secrets` (rotation)."""
 
     secret: SigningSecret | None = None
