@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from bridge import cli
 from bridge.app import client
+from bridge.cli import commands
 from bridge.web.http.web_config import WebConfig
 from tests.support.receiver import Receiver
 from tests.support.web import serving
@@ -186,7 +187,7 @@ def test_send_test_knows_the_receivers(command, files: Path) -> None:
 
 def test_help_names_every_command() -> None:
     """All commands are listed."""
-    text = CliRunner().invoke(cli.app, ["--help"]).output
+    text = CliRunner().invoke(commands.app, ["--help"]).output
     for name in ("run", "check", "coordinator", "requests", "strategies", "send-test", "healthcheck", "version"):
         assert name in text
 

@@ -7,8 +7,9 @@ from urllib.parse import urlencode
 
 import typer
 
-from bridge.cli.options import DEFAULT_URL, BridgeUrl, HttpConfigFile, app
+from bridge.cli.options import BridgeUrl, HttpConfigFile, app
 from bridge.cli.output import echo, echo_lines
+from bridge.cli.quick import DEFAULT_URL
 
 _MARKS = {True: "yes", False: "NO ", None: "?  "}
 

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from bridge import __version__
-from bridge.cli.options import DEFAULT_URL, BridgeUrl, ConfigFile, HttpConfigFile, app
+from bridge.cli.options import BridgeUrl, ConfigFile, HttpConfigFile, app
 from bridge.cli.output import echo, echo_lines, warn
+from bridge.cli.quick import DEFAULT_URL
 
 
 @app.command()

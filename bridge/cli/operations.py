@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 import typer
 
-from bridge.cli.options import DEFAULT_URL, BridgeUrl, HttpConfigFile, app
+from bridge.cli.options import BridgeUrl, HttpConfigFile, app
 from bridge.cli.output import echo
+from bridge.cli.quick import DEFAULT_URL
 from bridge.cli.requests import requests_app
 
 Note = Annotated[str, typer.Option("--note", help="Reason to record with the action.")]

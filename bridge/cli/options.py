@@ -12,10 +12,9 @@ from bridge.cli.output import warn
 from bridge.domain.errors import Problem
 from bridge.domain.times import parse_duration
 
-DEFAULT_URL = "http://127.0.0.1:9095"
-
 app = typer.Typer(
     name="retrain-bridge", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    rich_markup_mode=None, context_settings={"max_content_width": 120},  # rich takes longer to import than the rest
     help="From a bad metric in Prometheus to one durable, explained request to retrain the right model.",
 )  # fmt: skip
 

@@ -8,8 +8,9 @@ from urllib.parse import quote, urlencode
 
 import typer
 
-from bridge.cli.options import DEFAULT_URL, BridgeUrl, HttpConfigFile, app
+from bridge.cli.options import BridgeUrl, HttpConfigFile, app
 from bridge.cli.output import cells, echo, echo_lines
+from bridge.cli.quick import DEFAULT_URL
 
 requests_app = typer.Typer(no_args_is_help=True, help="Inspect and manage the requests of a running bridge.")
 app.add_typer(requests_app, name="requests")

@@ -21,8 +21,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bridge.domain.codes import Cause
 from bridge.domain.limits import cut
-from bridge.domain.verdict import Cause
 
 # Lints of notes, which are never fatal.
 RECORDINGS, HTTP2 = "recording-rules", "http2"

@@ -12,7 +12,7 @@ import typer
 from pydantic import BaseModel
 
 from bridge.authoring.unit_tests import file as unit_test_file
-from bridge.cli import app
+from bridge.cli.commands import app
 from bridge.config import bridge_file, conditions, labels, rule, rule_file, signals, time_intervals
 from bridge.files.shape import Section
 from bridge.net.http_config import HttpConfig

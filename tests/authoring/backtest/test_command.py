@@ -10,7 +10,7 @@ import pytest
 import responses
 from typer.testing import CliRunner, Result
 
-from bridge.cli import app
+from bridge.cli.commands import app
 from tests.support.fake_prometheus import FakePrometheus, Labels, model
 
 FIRST = 1_700_000_000 // 3600 * 3600

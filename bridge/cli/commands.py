@@ -1,0 +1,34 @@
+"""All commands. They import their dependencies when they run, so that `--help` starts fast."""
+
+from __future__ import annotations
+
+import sys
+
+from bridge.cli import (  # noqa: F401 - each module registers its commands, in the order of --help
+    backtest,
+    check,
+    explain,
+    misc,
+    operations,
+    requests,
+    serve,
+    suggest,
+    unit_tests,
+)
+from bridge.cli.options import app, print_problems
+from bridge.cli.output import echo_lines
+from bridge.domain.errors import BridgeError, ConfigError
+
+__all__ = ["app", "run"]
+
+
+def run() -> None:
+    """Run the command line, and print each expected error as a message instead of a traceback."""
+    try:
+        app()
+    except ConfigError as error:
+        print_problems(error.problems)
+        sys.exit(1)
+    except (BridgeError, OSError) as error:
+        echo_lines(f"retrain-bridge: {error}", sys.stderr)
+        sys.exit(1)
