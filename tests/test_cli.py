@@ -66,7 +66,7 @@ def test_good_files_are_a_success(command, files: Path) -> None:
     assert command("check", "rules", str(rules)) == (0, f"{rules}: SUCCESS\n", "")
 
 
-def test_wrong_files_are_told_with_file_and_line(command, files: Path) -> None:
+def test_wrong_files_are_reported_with_file_and_line(command, files: Path) -> None:
     """Exit code 1, with the number of problems."""
     rules = files / "rules.yml"
     rules.write_text(RULES.replace("retrain: Drifted, expr", "retrain: Drifted, exprs"))
@@ -99,7 +99,7 @@ def test_strategies_are_listed_with_their_parameters(command) -> None:
     )
 
 
-def test_a_bridge_that_is_not_there_is_said_so(command) -> None:
+def test_a_bridge_that_is_not_there_is_reported(command) -> None:
     """By every command that connects to a bridge."""
     for words in (("healthcheck",), ("requests", "list"), ("requests", "show", "x"), ("requests", "redrive", "x")):
         code, _, err = command(*words, "--bridge.url=http://127.0.0.1:1")
@@ -208,7 +208,7 @@ def test_a_bridge_with_users_is_reached_with_an_http_config(command, tmp_path: P
     assert (code, "http.yml:1" in err, "did you mean 'username'?" in err) == (1, True, True), err
 
 
-def test_check_asks_prometheus_only_when_it_is_told_to(command, files: Path) -> None:
+def test_check_asks_prometheus_only_with_its_flag(command, files: Path) -> None:
     """Then an unavailable server is a problem, after those of the files."""
     config = files / "bridge.yml"
     config.write_text(CONFIG.format(url="http://localhost:1/hook").replace("localhost:9090", "127.0.0.1:1"))
@@ -248,7 +248,7 @@ def test_an_error_in_one_configuration_hides_no_doubt_of_another(command, files:
     assert err.endswith("problems and 1 warning found\n")
 
 
-def test_problems_are_told_to_machines(command, tmp_path: Path) -> None:
+def test_problems_are_reported_to_machines(command, tmp_path: Path) -> None:
     """Errors and warnings alike, with their positions."""
     file = tmp_path / "rules.yml"
     file.write_text("groups:\n- name: g\n  rules:\n  - {retrain: A, expr: up == 0, for: 10s}\n")

@@ -66,13 +66,13 @@ def test_a_clock_that_is_set_right_again_is_followed_at_once() -> None:
     assert hands.clock.lead() == 0
 
 
-def test_a_machine_that_was_suspended_goes_on_at_the_present_instant() -> None:
+def test_a_machine_that_was_suspended_continues_at_the_present_instant() -> None:
     """The monotonic clock does not count the suspended time."""
     hands = Hands()
     assert hands.passes(0, set_by=3600) == pytest.approx(3600)
 
 
-def test_a_start_goes_on_after_the_last_slot_that_is_stored(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_start_continues_after_the_last_slot_that_is_stored(caplog: pytest.LogCaptureFixture) -> None:
     """The clock was set back while the bridge was down."""
     hands = Hands()
     hands.clock.not_before(START // 1_000_000 + 90_000)

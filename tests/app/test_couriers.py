@@ -84,7 +84,7 @@ def test_a_worker_is_called_at_the_instant_that_it_named(run: Callable[..., Cour
     assert time.monotonic() - begin > 0.25
 
 
-def test_nobody_sleeps_longer_than_the_longest_wait(
+def test_no_courier_sleeps_longer_than_the_longest_wait(
     run: Callable[..., Couriers], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A clock that was set ahead and back must not put a destination to sleep for days."""
@@ -94,7 +94,7 @@ def test_nobody_sleeps_longer_than_the_longest_wait(
     assert work.wait_for(5)
 
 
-def test_a_store_that_fails_ends_no_thread_and_is_told_once(
+def test_a_store_that_fails_ends_no_thread_and_is_reported_once(
     run: Callable[..., Couriers], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With a full disk, delivery continues once there is room again. The error is logged once, not at every step."""

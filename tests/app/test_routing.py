@@ -57,13 +57,13 @@ def test_continue_adds_the_next_sibling(routes: Routes) -> None:
     assert routes.recipients({"severity": "page", "team": "search"}).receivers == ("on call", "hooks")
 
 
-def test_a_coordinator_tells_what_became_of_a_request_and_nobody_else(routes: Routes) -> None:
+def test_a_coordinator_reports_what_became_of_a_request_and_nobody_else(routes: Routes) -> None:
     """Only then does a request stay open after its episode."""
     assert routes.tracked(["on call/webhook/0", "coordinator/coordinator/0"]) is True
     assert routes.tracked(["on call/alertmanager/0", "removed/coordinator/0"]) is False
 
 
-def test_webhooks_are_told_of_the_end_unless_they_do_not_want_it(routes: Routes) -> None:
+def test_webhooks_receive_the_end_unless_they_do_not_want_it(routes: Routes) -> None:
     """send_resolved is true by default."""
     wanted = [routes.wants_resolved(place) for place in ("hooks/webhook/0", "on call/webhook/0", "gone/webhook/0")]
     assert wanted == [True, False, False]

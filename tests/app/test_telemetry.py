@@ -280,7 +280,7 @@ def test_a_tick_in_which_something_happened_is_one_line(page: Page, caplog: pyte
     assert (first["requested"], first["seconds"], "missed" in first) == (1, 0.02, False)
 
 
-def test_an_error_is_a_warning_once_and_its_end_is_told(page: Page, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_is_a_warning_once_and_its_end_is_reported(page: Page, caplog: pytest.LogCaptureFixture) -> None:
     """Not at every slot of a long night."""
     caplog.set_level(logging.INFO)
     failing = replace(QUIET_TICK, errors={"Drifted": "HTTP 503"})
@@ -297,7 +297,7 @@ def test_an_error_is_a_warning_once_and_its_end_is_told(page: Page, caplog: pyte
     assert (line.levelname, vars(line)["repaired"]) == ("INFO", "Drifted")
 
 
-def test_a_new_error_beside_an_old_one_is_told_alone(page: Page, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_new_error_beside_an_old_one_is_reported_alone(page: Page, caplog: pytest.LogCaptureFixture) -> None:
     """Log once per new fact."""
     page.telemetry.tick(replace(QUIET_TICK, errors={"Drifted": "HTTP 503"}))
     caplog.clear()
@@ -305,7 +305,7 @@ def test_a_new_error_beside_an_old_one_is_told_alone(page: Page, caplog: pytest.
     assert [vars(item)["rule"] for item in caplog.records if item.levelname == "WARNING"] == ["Slow"]
 
 
-def test_missed_slots_are_told(page: Page, caplog: pytest.LogCaptureFixture) -> None:
+def test_missed_slots_are_reported(page: Page, caplog: pytest.LogCaptureFixture) -> None:
     """Also when nothing else happened."""
     caplog.set_level(logging.INFO)
     page.telemetry.tick(replace(QUIET_TICK, missed=4, caught_up=3))
@@ -337,7 +337,7 @@ def test_silences_that_are_not_understood_are_counted(page: Page) -> None:
     assert page.samples("silences_unclear") == {"": "1.0"}
 
 
-def test_steps_of_the_clock_are_counted_and_its_lead_is_told() -> None:
+def test_steps_of_the_clock_are_counted_and_its_lead_is_reported() -> None:
     """By direction."""
     telemetry = Telemetry(FakeQueries(), lead=lambda: 59_500)
     for step in (-60_000, 60_000, -1000):

@@ -40,7 +40,7 @@ def test_a_change_is_seen_without_loading_the_page(browser: Browser, site: Site,
         assert seen.problems == []
 
 
-def test_what_somebody_types_is_left_alone(browser: Browser, site: Site, hurried: None) -> None:
+def test_what_a_user_types_is_left_alone(browser: Browser, site: Site, hurried: None) -> None:
     """A page in use is not renewed, and is once it is not."""
     with visit(browser, site.url) as seen:
         page = seen.page
@@ -71,7 +71,7 @@ def test_updates_can_be_paused(browser: Browser, site: Site, hurried: None) -> N
         expect(page.get_by_text("No models yet")).to_be_visible()
 
 
-def test_a_bridge_that_is_gone_is_told_and_found_again(browser: Browser, site: Site, hurried: None) -> None:
+def test_a_bridge_that_is_gone_is_reported_and_found_again(browser: Browser, site: Site, hurried: None) -> None:
     """What is seen is old, and says so, until it is not."""
     with visit(browser, site.url) as seen:
         page = seen.page

@@ -41,7 +41,7 @@ def rule(folder: Path, lines: str) -> str:
     return f"groups:\n- name: g\n  rules:\n  - {lines}\n"
 
 
-def test_rules_of_one_name_are_told_apart_by_labels_expression_and_group(tmp_path: Path) -> None:
+def test_rules_of_one_name_are_distinguished_by_labels_expression_and_group(tmp_path: Path) -> None:
     found = groups(tmp_path, TIERS)
     rules = [item for group in found for item in group.rules]
     assert [item.alertname for item in rules] == ["High", "High", "High", "Other", "High"]
@@ -57,7 +57,7 @@ def test_rules_of_one_name_are_told_apart_by_labels_expression_and_group(tmp_pat
         assert all(group.queries[item.query].name == item.query for item in group.rules)
 
 
-def test_ids_under_a_unique_name_stay_and_others_take_what_tells_the_rules_apart(tmp_path: Path) -> None:
+def test_ids_under_a_unique_name_stay_and_others_take_what_distinguishes_the_rules(tmp_path: Path) -> None:
     model = ModelKey("p", "q", "1")
     rules = {item.alertname: item for group in groups(tmp_path, TIERS) for item in group.rules}
     assert request_id(model, rules["Other"].name, 1, 1) == request_id(model, "Other", 1, 1)
@@ -78,7 +78,7 @@ groups:
     assert len({item.name for item in group.rules}) == 2
 
 
-def test_rules_that_nothing_tells_apart_are_refused(tmp_path: Path) -> None:
+def test_rules_that_nothing_distinguishes_are_refused(tmp_path: Path) -> None:
     text = "groups:\n- name: g\n  rules:\n  - {alert: A, expr: m > 1}\n  - {alert: A, expr: m > 1}\n"
     assert problems(tmp_path, text) == [
         "r.yml:5: rule 'A' is there twice with the same labels and expression (first in " + f"{tmp_path}/r.yml:4)"

@@ -47,7 +47,7 @@ def test_a_length_of_time_is_for_latencies_alone() -> None:
     assert found == StrategySpec("threshold", {"max": 0.0})
 
 
-def test_of_a_wrong_signal_nothing_more_is_said() -> None:
+def test_of_a_wrong_signal_nothing_more_is_reported() -> None:
     """Its unit and columns are not known; the strategy's own mistakes are still told."""
     assert spec("{threshold: {max: 200ms}}", None)[1] == []
     assert spec("{threshold: {max: fast}}", None)[1] == ["must be a number, not text"]

@@ -27,7 +27,7 @@ def test_an_interval_is_read_as_alertmanager_reads_it(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", [*BAD, *NEVER])
-def test_a_mistake_is_told_with_its_place_and_what_would_be_right(text: str) -> None:
+def test_a_mistake_is_reported_with_its_place_and_what_would_be_right(text: str) -> None:
     """All mistakes of an element at once."""
     _, problems = read(named(text))
     assert problems == [f"1: {PLACE}{problem}" for problem in (BAD | NEVER)[text]]
@@ -65,7 +65,7 @@ def test_an_interval_has_a_name_of_its_own_and_elements(text: str, problems: lis
     assert read(text)[1] == problems
 
 
-def test_the_mistakes_of_all_intervals_are_told_at_once() -> None:
+def test_the_mistakes_of_all_intervals_are_reported_at_once() -> None:
     """Each on its own line; a wrong one keeps its name, so that a route that names it is not wrong too."""
     found, problems = read(
         "\n- name: night\n  time_intervals:\n  - weekdays: [mon]\n    location: X\n  - years: [x]\n"
@@ -96,7 +96,7 @@ def test_local_is_the_zone_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> No
     assert read(named("location: Local")) == ({"n": TimeInterval("n", (TimePeriod(location="Asia/Tokyo"),))}, [])
 
 
-def test_a_machine_without_a_usable_zone_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_a_usable_zone_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     """TZ may name a zone that is not there."""
     monkeypatch.setattr(tzlocal, "get_localzone_name", lambda: "Mars/Base")
     assert read(named("location: Local"))[1] == [

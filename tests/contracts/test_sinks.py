@@ -151,7 +151,7 @@ def test_every_misbehaviour_has_its_meaning(
 
 
 @pytest.mark.parametrize("name", OVER_HTTP)
-def test_nobody_listening_is_tried_again(name: str, receiver: Receiver) -> None:
+def test_a_closed_port_is_tried_again(name: str, receiver: Receiver) -> None:
     """Connection refused."""
     receiver.close()
     delivery = attempt(name, receiver, GOOD)
@@ -205,7 +205,7 @@ def test_a_sink_may_be_used_from_several_threads(name: str, receiver: Receiver) 
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if name != "coordinator"])
-def test_the_end_of_an_episode_can_be_told(name: str, receiver: Receiver) -> None:
+def test_the_end_of_an_episode_can_be_sent(name: str, receiver: Receiver) -> None:
     """Every sink for people takes a RESOLVED parcel; a coordinator has no use for one."""
     sink = build(name, receiver)
     assert sink.send(resolved(), T0 + 600_000).result is Result.DELIVERED

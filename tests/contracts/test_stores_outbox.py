@@ -81,7 +81,7 @@ def test_deliveries_are_claimed_oldest_first_and_per_destination(store: Store) -
     assert [item.notification.request.id for item in claims] == [first.id, second.id]
 
 
-def test_a_retry_is_due_when_it_was_told_and_can_be_pulled_forward(store: Store) -> None:
+def test_a_retry_is_due_when_it_was_scheduled_and_can_be_pulled_forward(store: Store) -> None:
     """RETRY and DENIED wait until next_at; the answer is kept for people."""
     queued(store, record_of())
     (claim,) = store.claim(HOOK, "w", 100, LEASE)
@@ -136,7 +136,7 @@ def test_what_a_delivery_recorded_is_not_overwritten_by_an_older_reading(store: 
     assert (found.state, found.delivered_at) == ("failed", 150)
 
 
-def test_the_end_is_told_after_the_beginning(store: Store) -> None:
+def test_the_end_is_sent_after_the_beginning(store: Store) -> None:
     """RESOLVED waits for FIRING, and carries the episode's end."""
     made = record_of()
     queued(store, made, kinds=(Kind.FIRING, Kind.RESOLVED))
@@ -152,7 +152,7 @@ def test_the_end_is_told_after_the_beginning(store: Store) -> None:
     )
 
 
-def test_the_end_of_what_was_never_heard_is_dropped(store: Store) -> None:
+def test_the_end_of_what_was_never_delivered_is_dropped(store: Store) -> None:
     """FIRING died: the receiver gets no RESOLVED for it."""
     made = record_of()
     queued(store, made, kinds=(Kind.FIRING, Kind.RESOLVED))

@@ -48,7 +48,7 @@ def test_a_held_request_is_not_run() -> None:
     assert found.ignored == {"other_alert": 1}
 
 
-def test_what_asks_for_nothing_is_counted_by_reason() -> None:
+def test_what_requests_nothing_is_counted_by_reason() -> None:
     found = parse(
         alert(status="resolved"),
         alert(labels={"alertname": "HostDown"}),

@@ -150,7 +150,7 @@ def test_what_may_pass_later_is_tried_again(office: Office, bridge: Bridge, stat
     assert 0 < office.callbacks.step() <= 1.0
 
 
-def test_a_bridge_that_asks_for_time_gets_it(office: Office, bridge: Bridge) -> None:
+def test_a_bridge_that_requests_time_gets_it(office: Office, bridge: Bridge) -> None:
     bridge.statuses, bridge.retry_after = [503], "120"
     office.callbacks.step()
     assert office.due_in() == 120_000

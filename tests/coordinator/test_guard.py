@@ -154,7 +154,7 @@ def test_a_body_that_does_not_come_is_408(start: Start, monkeypatch: pytest.Monk
         assert connection.recv(100).startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_caller_that_goes_away_harms_nobody(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_caller_that_goes_away_harms_no_other(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     _, client = start()
     with raw_call(client.url, HEAD):
         pass

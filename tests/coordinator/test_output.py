@@ -24,7 +24,7 @@ def test_a_long_output_keeps_its_start_and_its_end(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_bytes() == b"line 0\nlin\n[... 50 bytes omitted ...]\n 8\nline 9\n"
 
 
-def test_the_start_is_on_the_disk_while_the_run_goes_on(tmp_path: Path) -> None:
+def test_the_start_is_on_the_disk_while_the_run_continues(tmp_path: Path) -> None:
     """The log can be read while the training runs."""
     with RunLog(tmp_path / "log", 100) as log:
         log.write(b"epoch 1\n")

@@ -44,7 +44,7 @@ def test_a_command_that_reads_nothing_is_not_disturbed(tmp_path: Path) -> None:
     assert run(tmp_path, "exit 0", stdin=b"x" * 500_000).code == 0
 
 
-def test_a_command_that_does_not_exist_says_so(tmp_path: Path) -> None:
+def test_a_command_that_does_not_exist_reports_it(tmp_path: Path) -> None:
     with RunLog(tmp_path / "log", 1000) as log:
         ended = Process(["/no/such/thing"], {}, b"").run(log, 5, 1)
     assert (ended.code, ended.stderr) == (127, b"cannot start /no/such/thing: No such file or directory\n")

@@ -145,7 +145,7 @@ def test_an_http_server_that_ends_by_itself_ends_the_process(
     assert "the HTTP server ended" in [record.message for record in caplog.records]
 
 
-def test_it_listens_on_both_families_and_says_so(tmp_path: Path) -> None:
+def test_it_listens_on_both_families_and_reports_it(tmp_path: Path) -> None:
     with server._listen(":0") as listener:
         assert server._address(listener).startswith("[::]:")
     with server._listen("[::1]:0") as listener:

@@ -232,7 +232,7 @@ COOLDOWN = 4 * SECOND
 
 
 @pytest.mark.timeout(KILLS * 30 + 600)
-def test_killed_at_random_moments_a_pipeline_is_never_asked_for_twice_at_once(tmp_path: Path) -> None:
+def test_killed_at_random_moments_a_pipeline_is_never_requested_twice_at_once(tmp_path: Path) -> None:
     """With the real coordinator, a cooldown and versions that breach together: held, released, asked again.
 
     Whatever is killed: one first attempt for every episode, later ones numbered without a gap, each id run once, and

@@ -150,7 +150,7 @@ def test_time_that_was_never_evaluated_counts_towards_nothing() -> None:
     assert columns.state[0] == State.FIRING
 
 
-def test_rows_carry_the_columns_of_the_models_asked_for() -> None:
+def test_rows_carry_the_columns_of_the_models_requested() -> None:
     """The rows hold everything that a restart needs."""
     columns, models = AlertColumns.empty(2), [ModelKey("a", "b", "1"), ModelKey("a", "b", "2")]
     advance(columns, np.array([OK, BREACHED]), 5000, for_=0, keep=0)

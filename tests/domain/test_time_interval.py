@@ -111,7 +111,7 @@ def test_the_last_day_is_the_calendars(location: str, month: int, last: int) -> 
          "2026-11-23 00:00", False),
     ],
 )  # fmt: skip
-def test_every_field_has_to_hold(span: TimePeriod, text: str, inside: bool) -> None:
+def test_every_field_must_hold(span: TimePeriod, text: str, inside: bool) -> None:
     """A field holds when one of its ranges does."""
     assert holds(span, text) is inside
 

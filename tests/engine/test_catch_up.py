@@ -40,7 +40,7 @@ def test_an_episode_that_ended_inside_a_gap_is_recorded_and_not_sent() -> None:
     assert world.outcomes() == [f"{A} none", f"{A} missed"]
 
 
-def test_for_goes_on_counting_over_a_gap() -> None:
+def test_for_continues_counting_over_a_gap() -> None:
     """for: 30s, of which the bridge was up for one slot: it fires in the slot in which it would have."""
     world = World(group(rule(for_=30 * SECOND)))
     world.tick({A: 0.7})
@@ -115,7 +115,9 @@ def test_a_first_start_looks_at_the_present_only() -> None:
     assert (report.missed, len(world.source.asked)) == (0, 1)
 
 
-def test_an_episode_found_while_catching_up_is_asked_for_though_the_present_slot_cannot_be_judged(monkeypatch) -> None:
+def test_an_episode_found_while_catching_up_is_requested_though_the_present_slot_cannot_be_evaluated(
+    monkeypatch,
+) -> None:
     """The strategy raises in the slot in which the late request is due: the rule is still firing, so it is made."""
     world = World(group(rule()))
     world.tick({A: 0.1})

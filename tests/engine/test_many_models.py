@@ -26,7 +26,7 @@ def _p_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ThresholdStrategy, "analyse_batch", with_p)
 
 
-def test_a_breach_counts_by_how_many_models_were_looked_at() -> None:
+def test_a_breach_counts_by_how_many_models_were_evaluated() -> None:
     """0.03 is asked for of one model, and not of three when the other two are healthy."""
     alone, among = World(group(rule(fdr=0.05))), World(group(rule(fdr=0.05)))
     alone.tick({A: 0.97})
@@ -35,7 +35,7 @@ def test_a_breach_counts_by_how_many_models_were_looked_at() -> None:
     assert among.requests() == []
 
 
-def test_a_model_that_fires_goes_on_when_its_breach_alone_would_not_start_it() -> None:
+def test_a_model_that_fires_continues_when_its_breach_alone_would_not_start_it() -> None:
     """Which models are beside it may change from slot to slot; its episode does not end by that."""
     world = World(group(rule(fdr=0.05)))
     world.tick({A: 0.999, B: 0.1, C: 0.2})
@@ -45,7 +45,7 @@ def test_a_model_that_fires_goes_on_when_its_breach_alone_would_not_start_it() -
     assert world.outcomes() == [f"{A} requested", f"{A} none"]
 
 
-def test_people_are_told_how_probable_it_is_among_how_many_models() -> None:
+def test_people_are_notified_how_probable_it_is_among_how_many_models() -> None:
     """In the request's reason, and in the explanation of a breach that started nothing."""
     world = World(group(rule(fdr=0.05)))
     world.tick({A: 0.999, B: 0.97, C: 0.2})

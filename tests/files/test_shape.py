@@ -92,12 +92,12 @@ def said(text: str) -> list[str]:
         ("[a]", "must be a mapping, not a list"),
     ],
 )  # fmt: skip
-def test_a_problem_is_said_in_the_words_of_the_file(text: str, problem: str) -> None:
+def test_a_problem_is_reported_in_the_words_of_the_file(text: str, problem: str) -> None:
     """Not in pydantic's."""
     assert said(text) == [problem]
 
 
-def test_a_choice_between_types_tells_all_of_them() -> None:
+def test_a_choice_between_types_lists_all_of_them() -> None:
     """Each at the same place."""
     assert said("{needed: a, either: x}") == [
         "either: must be a whole number, not text (write it unquoted)", "either: must be a list, not text"

@@ -68,7 +68,7 @@ def test_an_alias_has_the_value_and_the_line_of_its_anchor() -> None:
     assert document.line(("c",)) == 2
 
 
-def test_a_wrong_element_leaves_its_list_out_and_is_told_once() -> None:
+def test_a_wrong_element_leaves_its_list_out_and_is_reported_once() -> None:
     """The list without it would mean something else."""
     document = parsed("a: [1, !own 2, 3]\nb: 4\n")
     assert document.value == {"b": 4}
@@ -129,7 +129,7 @@ def test_places_read_like_paths() -> None:
     assert path_text(()) == ""
 
 
-def test_a_document_knows_what_was_told_of_a_place() -> None:
+def test_a_document_knows_what_was_reported_of_a_place() -> None:
     """So that one mistake is not told twice in other words."""
     document = parsed("a: {b: [1]}\nab: 2\n")
     document.add(("a", "b", 0), "wrong")

@@ -20,7 +20,7 @@ def test_a_breach_leads_to_one_request_and_one_delivery() -> None:
     assert [item.destination for item in world.store.deliveries(record.id)] == ["team/coordinator/0"]
 
 
-def test_the_same_episode_asks_once_however_long_it_lasts() -> None:
+def test_the_same_episode_requests_once_however_long_it_lasts() -> None:
     """Ten breached slots in a row are one episode, so one request."""
     world = World(group(rule()))
     for _ in range(10):
@@ -38,14 +38,14 @@ def test_a_new_episode_is_a_new_request() -> None:
     assert (first.state, second.state) == ("closed", "requested")
 
 
-def test_for_waits_before_it_asks() -> None:
+def test_for_waits_before_it_requests() -> None:
     """for: 20s with slots every 10 s: asked at the third breach."""
     world = World(group(rule(for_=20 * SECOND)))
     asked = [len(world.tick({A: 0.7}).decisions) and len(world.requests()) for _ in range(3)]
     assert asked == [0, 0, 1]
 
 
-def test_a_failing_query_neither_resolves_nor_asks_again() -> None:
+def test_a_failing_query_neither_resolves_nor_requests_again() -> None:
     """The query fails for three slots while the rule fires: the episode goes on, one request in all."""
     world = World(group(rule()))
     world.tick({A: 0.7})
@@ -76,7 +76,7 @@ def test_a_pipeline_in_flight_holds_the_next_request() -> None:
     assert world.states() == [(A, "succeeded"), (C, "requested")]
 
 
-def test_a_model_in_cooldown_is_not_asked_again() -> None:
+def test_a_model_in_cooldown_is_not_requested_again() -> None:
     """A second episode within the cooldown is held until it is over."""
     world = World(group(rule(cooldown=60 * SECOND)))
     world.tick({A: 0.7})
@@ -111,7 +111,7 @@ def test_an_attempt_that_failed_is_followed_by_the_next_one() -> None:
     assert second.id != first.id
 
 
-def test_a_request_that_nobody_answers_is_lost_and_asked_again() -> None:
+def test_a_request_that_no_receiver_answers_is_lost_and_requested_again() -> None:
     """After in_flight_limit it no longer blocks the pipeline."""
     world = World(group(rule(), interval=600 * SECOND), gates=Gates(in_flight_limit=HOUR))
     for _ in range(8):

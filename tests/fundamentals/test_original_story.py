@@ -22,14 +22,14 @@ def observed(strategy: RetrainStrategy, model: ModelKey = RANKING) -> tuple[Mode
     return subject, requests
 
 
-def test_a_latency_within_its_limit_asks_for_nothing() -> None:
+def test_a_latency_within_its_limit_requests_nothing() -> None:
     """Limits 200 ms and 0.6: 123 ms is no reason."""
     subject, requests = observed(ThresholdStrategy(max_latency_ms=200, max_drift_p=0.6))
     subject.notify(Latency(0, 123.0))
     assert requests == []
 
 
-def test_a_drift_above_its_limit_asks_once_for_that_model_and_names_drift() -> None:
+def test_a_drift_above_its_limit_requests_once_for_that_model_and_names_drift() -> None:
     """Drift 0.702 above 0.6 gives one request, for the observed model, whose reason names drift."""
     subject, requests = observed(ThresholdStrategy(max_latency_ms=200, max_drift_p=0.6))
     subject.notify(Drift(1_700_000_000_000, 0.702))
@@ -94,7 +94,7 @@ def test_an_unknown_event_variant_does_not_break_observers() -> None:
     assert subject.failures == 1
 
 
-def test_an_observer_that_is_attached_twice_is_told_twice() -> None:
+def test_an_observer_that_is_attached_twice_is_notified_twice() -> None:
     """`attach` does not look for duplicates, on purpose."""
     requests: list[RetrainRequest] = []
     observer = RetrainObserver(RANKING, ThresholdStrategy(max_drift_p=0.6), requests.append)

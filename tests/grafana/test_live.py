@@ -45,7 +45,7 @@ def only(view: View, title: str) -> list[tuple[dict[str, str], list[float]]]:
     return view.shown(target)
 
 
-def test_somebody_on_call_finds_what_is_degraded_since_when_and_by_what(story: Story) -> None:
+def test_an_operator_on_call_finds_what_is_degraded_since_when_and_by_what(story: Story) -> None:
     """While the request is held: the model, its rule, since when, its gate."""
     during, after = views(story, "overview")
     ((labels, values),) = only(during, "Pending and firing rules")
@@ -56,7 +56,7 @@ def test_somebody_on_call_finds_what_is_degraded_since_when_and_by_what(story: S
     assert only(after, "Pending and firing rules") == only(after, "Held requests") == []
 
 
-def test_the_timeline_tells_the_whole_story(story: Story) -> None:
+def test_the_timeline_shows_the_whole_story(story: Story) -> None:
     """Healthy, degraded, held, retrained, healthy: the codes of the states in this order."""
     _, after = views(story, "overview")
     found = {labels["pipeline"] + labels["version"]: codes for labels, codes in only(after, "State of each model")}
@@ -67,7 +67,7 @@ def test_the_timeline_tells_the_whole_story(story: Story) -> None:
     assert passed[-1] in {0, 1}
 
 
-def test_it_says_what_was_asked_for_and_whether_it_helped(story: Story) -> None:
+def test_it_says_what_was_requested_and_whether_it_helped(story: Story) -> None:
     """One request in the log, at its own time; the one retraining that was judged did help."""
     _, after = views(story, "overview")
     ((labels, values),) = only(after, "Requested retrainings")
@@ -182,7 +182,7 @@ def test_a_variable_without_values_would_be_found(story: Story) -> None:
         View(board, story.source.url, story.begin, story.end)
 
 
-def test_every_panel_is_looked_at() -> None:
+def test_every_panel_is_checked() -> None:
     """Each has a query of its own."""
     for board in dashboards().values():
         assert [panel["title"] for panel in panels(board) if not panel["targets"]] == []

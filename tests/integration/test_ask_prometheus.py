@@ -75,7 +75,7 @@ def test_what_prometheus_answers_is_in_order(server: Prometheus, tmp_path: Path)
     assert asked(tmp_path, server.url, "model_drift_score", expr="model_drift_score > 0.9") == []
 
 
-def test_an_unknown_metric_is_told_with_what_may_be_meant(server: Prometheus, tmp_path: Path) -> None:
+def test_an_unknown_metric_is_reported_with_what_may_be_meant(server: Prometheus, tmp_path: Path) -> None:
     """Of signals and of plain expressions."""
     found = asked(tmp_path, server.url, "max by (project) (model_drift_scor)", expr="modl_errors > 1")
     assert found == [
@@ -84,7 +84,7 @@ def test_an_unknown_metric_is_told_with_what_may_be_meant(server: Prometheus, tm
     ]
 
 
-def test_what_prometheus_or_the_mapping_refuses_is_told(server: Prometheus, tmp_path: Path) -> None:
+def test_what_prometheus_or_the_mapping_refuses_is_reported(server: Prometheus, tmp_path: Path) -> None:
     """In the words that an evaluation would have."""
     first, second, third = asked(
         tmp_path, server.url, "model_latency_seconds", "model_drift_score + on () model_drift_score", "model_errors"
@@ -94,7 +94,7 @@ def test_what_prometheus_or_the_mapping_refuses_is_told(server: Prometheus, tmp_
     assert third == "R2: warning: signal 's2' has no sample for any model now [no-sample]"
 
 
-def test_a_label_that_no_series_has_is_told(server: Prometheus, tmp_path: Path) -> None:
+def test_a_label_that_no_series_has_is_reported(server: Prometheus, tmp_path: Path) -> None:
     """The mapping has a slip."""
     found = asked(tmp_path, server.url, "model_drift_score", models="verson")
     assert "R0: no series in Prometheus has the model label 'verson' (did you mean 'version'?)" in found
@@ -107,7 +107,7 @@ def test_a_server_that_is_away_is_one_problem(tmp_path: Path) -> None:
     assert found.endswith("Connection refused")
 
 
-def test_conditions_and_signals_without_a_rule_are_asked_too(server: Prometheus, tmp_path: Path) -> None:
+def test_conditions_and_signals_without_a_rule_are_queried_too(server: Prometheus, tmp_path: Path) -> None:
     """Every signal of the group, named by the rule that uses it, else by itself."""
     limit = {"threshold": {"max": 0.6}}
     signals = {"a": "model_drift_score", "b": "model_drift_scor", "c": "model_errors", "d": "modl_errors"}
@@ -197,14 +197,14 @@ def test_a_condition_is_held_against_what_was_measured(measured: Prometheus, tmp
     ]
 
 
-def test_a_lower_limit_far_below_all_is_told(measured: Prometheus, tmp_path: Path) -> None:
+def test_a_lower_limit_far_below_all_is_reported(measured: Prometheus, tmp_path: Path) -> None:
     """`min: 0.9` for an accuracy in percent."""
     told = "far-from-measured: s was never below 20 in the last 1d, but min is 0.3"
     assert doubted(tmp_path, measured.url, f"100 * {EXPR}", '{"min": 0.3}') == [ALONE, told]
     assert doubted(tmp_path, measured.url, f"100 * {EXPR}", '{"min": 0.5}') == [ALONE]
 
 
-def test_a_latency_of_another_size_is_told(measured: Prometheus, tmp_path: Path) -> None:
+def test_a_latency_of_another_size_is_reported(measured: Prometheus, tmp_path: Path) -> None:
     """Whatever the limit is."""
     cases = [
         ("milliseconds", EXPR, "unit-of-values: s was never above 0.4 milliseconds in the last 1d"),
@@ -215,21 +215,21 @@ def test_a_latency_of_another_size_is_told(measured: Prometheus, tmp_path: Path)
     assert doubted(tmp_path, measured.url, EXPR, '{"max": 2}', {"event": "latency", "unit": "seconds"}) == [ALONE]
 
 
-def test_a_selector_that_fits_nothing_is_told(measured: Prometheus, tmp_path: Path) -> None:
+def test_a_selector_that_fits_nothing_is_reported(measured: Prometheus, tmp_path: Path) -> None:
     """Of a known metric, in a part of an expression that gives numbers all the same."""
     expr = f'{EXPR} or model_drift_score{{pipeline="rankin"}}'
     told = 'no-series: no series matches model_drift_score{pipeline="rankin"} in the last 1d'
     assert doubted(tmp_path, measured.url, expr, '{"max": 0.5}') == [ALONE, told]
 
 
-def test_a_range_without_samples_is_told(measured: Prometheus, tmp_path: Path) -> None:
+def test_a_range_without_samples_is_reported(measured: Prometheus, tmp_path: Path) -> None:
     """A sample every ten minutes, and five minutes looked at."""
     expr = "avg_over_time(model_drift_score[5m]) or " + EXPR
     told = "empty-windows: the range [5m] is shorter than the time between two samples of model_drift_score (10m)"
     assert doubted(tmp_path, measured.url, expr, '{"max": 0.5}') == [ALONE, told]
 
 
-def test_a_histogram_of_few_scrapes_is_told(measured: Prometheus, tmp_path: Path) -> None:
+def test_a_histogram_of_few_scrapes_is_reported(measured: Prometheus, tmp_path: Path) -> None:
     """Six an hour: what `increase` makes of half an hour is in good part made up."""
     for window, doubtful in (("30m", True), ("40m", False)):
         buckets = "sum by (project, pipeline, version, le) (increase(model_seconds_bucket[$window]))"
@@ -251,7 +251,7 @@ def test_a_model_that_is_well_is_covered_by_a_plain_expression(measured: Prometh
     assert asked(tmp_path, measured.url, group=group, more=doubts) == []
 
 
-def test_nothing_is_doubted_of_what_cannot_be_asked(tmp_path: Path) -> None:
+def test_nothing_is_doubted_of_what_cannot_be_queried(tmp_path: Path) -> None:
     """A server that went away after the errors were looked for."""
     group = {"name": "g", "rules": [{"retrain": "R", "expr": "up > 5", "for": "5m"}],
              "signals": {"s": {"event": "custom", "expr": "up"}}}  # fmt: skip
@@ -314,7 +314,7 @@ def test_a_wrong_address_gets_its_likely_cause(server: Prometheus, tmp_path: Pat
     assert "b'" not in found
 
 
-def test_a_missing_tenant_is_told(tmp_path: Path) -> None:
+def test_a_missing_tenant_is_reported(tmp_path: Path) -> None:
     """As Mimir answers."""
     with responses.RequestsMock() as mocked:
         mocked.get("http://mimir.test/prometheus/api/v1/label/__name__/values", status=401, body="no org id\n")

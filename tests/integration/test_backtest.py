@@ -106,7 +106,7 @@ def test_requests_of_a_real_history(server: Prometheus) -> None:
         assert "<svg" in command.read("report.html")
 
 
-def test_a_run_that_is_killed_goes_on_and_ends_as_if_nothing_had_been(server: Prometheus) -> None:
+def test_a_run_that_is_killed_continues_and_ends_as_if_nothing_had_been(server: Prometheus) -> None:
     """kill -9 after the first part and after some more; then the same requests, results and report."""
     whole = Command(server)
     with kept_for_the_test(whole.program):
@@ -137,7 +137,7 @@ def test_what_is_passed_over_and_what_is_not_ask_for_the_same(server: Prometheus
         assert quick.read("results.json") == thorough.read("results.json")
 
 
-def test_an_expression_that_is_refused_is_told_and_ends_the_run(server: Prometheus) -> None:
+def test_an_expression_that_is_refused_is_reported_and_ends_the_run(server: Prometheus) -> None:
     """With the server's own words."""
     command = Command(server, rules=RULES.replace("rate(model_errors_total[5m])", "rates(model_errors_total[5m])"))
     with kept_for_the_test(command.program):

@@ -69,7 +69,7 @@ def range_starts(query_log: Path) -> list[int]:
 
 
 @pytest.mark.timeout(1200)
-def test_the_history_is_asked_for_once_and_gives_what_a_backtest_gives(tmp_path: Path) -> None:
+def test_the_history_is_requested_once_and_gives_what_a_backtest_gives(tmp_path: Path) -> None:
     """A model has been slower for 20 minutes when the bridge starts for the first time: its first words name it."""
     seed = random.randrange(10**6)
     print(f"seed {seed}")

@@ -106,7 +106,7 @@ def outcomes(process: Bridge) -> list[str]:
 # ---------------------------------------------------------------- 1: the query fails
 
 
-def test_a_query_that_fails_while_firing_resolves_nothing_and_asks_nothing_twice(
+def test_a_query_that_fails_while_firing_resolves_nothing_and_requests_nothing_twice(
     source: Prometheus, alerts: Alertmanager
 ) -> None:
     """State is frozen and the alert is kept alive until Prometheus is back."""
@@ -301,7 +301,7 @@ def test_killed_between_sending_and_recording_the_repeat_is_the_same_alert(
 # ---------------------------------------------------------------- 8: Retry-After
 
 
-def test_a_receiver_that_says_429_is_given_the_time_it_asked_for(source: Prometheus, tmp_path: Path) -> None:
+def test_a_receiver_that_says_429_is_given_the_time_it_requested(source: Prometheus, tmp_path: Path) -> None:
     """Not one try before Retry-After (4 s) is over, though the own back-off is 0.2 s; then it is delivered."""
     plan: list[Behaviour] = [Reply(429, headers={"Retry-After": "4"})]
 

@@ -61,7 +61,7 @@ class Guessing:
                 return
 
 
-def test_a_bridge_goes_on_while_passwords_are_guessed(tmp_path: Path) -> None:
+def test_a_bridge_continues_while_passwords_are_guessed(tmp_path: Path) -> None:
     """A user at another address is let in, a breached model is asked for, SIGTERM ends it, the log stays small."""
     hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(10)).decode()
     web = tmp_path / "web.yml"

@@ -32,7 +32,7 @@ def seconds(action: object, what: str) -> float:
 
 
 @pytest.mark.parametrize("openings", [(UNFINISHED_HEAD,), (b"", UNFINISHED_HEAD, UNFINISHED_BODY, NO_HANDSHAKE)])
-def test_a_bridge_goes_on_while_1200_clients_never_finish(openings: Sequence[bytes]) -> None:
+def test_a_bridge_continues_while_1200_clients_never_finish(openings: Sequence[bytes]) -> None:
     """It answers, asks for the breached model, delivers, stays small in its log and ends when told to."""
     command = (*LIMITED, sys.executable, "-m", "bridge.cli")
     with prometheus(flags=[REMOTE_WRITE]) as source, KeyedReceiver() as receiver:
@@ -63,7 +63,7 @@ def test_a_bridge_goes_on_while_1200_clients_never_finish(openings: Sequence[byt
     assert "Too many open files" not in attacked_one.program.log
 
 
-def test_a_coordinator_goes_on_while_1200_clients_never_finish(tmp_path: Path) -> None:
+def test_a_coordinator_continues_while_1200_clients_never_finish(tmp_path: Path) -> None:
     """It answers, takes a request, runs its command and ends when told to."""
     with process(tmp_path / "c", command=["true"], prefix=LIMITED) as coordinator:
         with attacked(int(coordinator.client.url.rpartition(":")[2]), (UNFINISHED_HEAD, UNFINISHED_BODY)) as attack:

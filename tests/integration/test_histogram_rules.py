@@ -48,7 +48,7 @@ def slope(before: float, after: float, drifts: int, ends: int) -> str:
     return f"0+{before}x{drifts} {before * drifts + after}+{after}x{ends - drifts - 1}"
 
 
-def test_a_histogram_that_changes_its_shape_is_asked_for_once_with_a_reason_in_units(tmp_path: Path) -> None:
+def test_a_histogram_that_changes_its_shape_is_requested_once_with_a_reason_in_units(tmp_path: Path) -> None:
     """Like a week ago for three hours, then slower: found when half of the window is, asked for after 30 minutes."""
     drifts = (WEEK + 180) // 5
     reason = "mean of latency +38 ms, 158 ms instead of 120 ms; chi-square "

@@ -73,7 +73,7 @@ def backtested(server: Prometheus, rules: Path) -> list[int]:
 
 
 @pytest.mark.parametrize("when", ["", " @ end()", " @ start()"])
-def test_only_what_lasts_is_asked_for_live_late_and_in_a_backtest(
+def test_only_what_lasts_is_requested_live_late_and_in_a_backtest(
     server: Prometheus, tmp_path: Path, when: str
 ) -> None:
     """A breach of 3 s is none of 30 s, wherever the pieces of a range query begin and end."""

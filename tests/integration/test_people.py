@@ -39,7 +39,7 @@ def cli(process: Bridge, *arguments: str) -> str:
     return done.stdout
 
 
-def test_an_alert_rule_pages_people_and_its_end_is_told(tmp_path: Path) -> None:
+def test_an_alert_rule_pages_people_and_its_end_is_sent(tmp_path: Path) -> None:
     """Slow while drift is healthy: an alert of its own name in Alertmanager, no request; then it is resolved.
 
     It stays slow until the alert was seen: Prometheus takes the last sample for five minutes.
@@ -90,7 +90,7 @@ def test_a_silence_of_alertmanager_holds_a_request_until_it_is_expired(tmp_path:
             wait_until(lambda: "ModelRetrainRequested" in names(target), 20, "the alert")
 
 
-def test_a_person_approves_on_the_command_line_what_alertmanager_asked_for(tmp_path: Path) -> None:
+def test_an_operator_approves_on_the_command_line_what_alertmanager_requested(tmp_path: Path) -> None:
     """ModelRetrainAwaitingApproval until somebody says yes; who did is in the request; then the usual alert."""
     with prometheus(flags=[REMOTE_WRITE]) as source, alertmanager() as target:
         script(source)

@@ -70,7 +70,7 @@ def source() -> Iterator[Prometheus]:
         yield server
 
 
-def test_a_bridge_asks_once_because_of_an_installed_strategy(env: dict[str, str], source: Prometheus) -> None:
+def test_a_bridge_requests_once_because_of_an_installed_strategy(env: dict[str, str], source: Prometheus) -> None:
     """The real process, a real Prometheus, a receiver that honours keys: 0.9 is further than 0.6 from 0.1."""
     model = ("shop", "plugged", "1")
     rules = drift_rules(strategy={"distance": {"target": 0.1, "most": 0.6}})

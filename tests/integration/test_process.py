@@ -214,7 +214,7 @@ def test_changed_rule_file_is_reloaded_without_a_signal(source: Prometheus, webh
         assert process.program.log.count("configuration was not reloaded") == 1
 
 
-def test_what_waits_for_a_receiver_that_was_taken_out_is_told(source: Prometheus) -> None:
+def test_what_waits_for_a_receiver_that_was_taken_out_is_reported(source: Prometheus) -> None:
     """Nothing is thrown away: it goes out when the receiver is put back."""
     with KeyedReceiver(lambda _: HANG_UP) as down, bridge(source.url, drift_rules(), hooks(down)) as process:
         process.start()
@@ -237,7 +237,7 @@ def test_what_waits_for_a_receiver_that_was_taken_out_is_told(source: Prometheus
 # ---------------------------------------------------------------- telling the end
 
 
-def test_the_end_of_an_episode_is_told_at_once(source: Prometheus, webhook: KeyedReceiver) -> None:
+def test_the_end_of_an_episode_is_sent_at_once(source: Prometheus, webhook: KeyedReceiver) -> None:
     """As the beginning is: not whenever the queue happens to be looked at again."""
     model = ("shop", "ending", "1")
     with bridge(source.url, drift_rules(), hooks(webhook)) as process:

@@ -89,7 +89,7 @@ def test_what_is_as_expected_passes(tmp_path: Path) -> None:
     assert (code, said) == (0, "test.yml: all of it: SUCCESS\n")
 
 
-def test_what_is_not_as_expected_is_told_with_its_line(tmp_path: Path) -> None:
+def test_what_is_not_as_expected_is_reported_with_its_line(tmp_path: Path) -> None:
     """Both sides, sorted; JUnit has them too."""
     code, said = run(tmp_path, {
         "name": "wrong",
@@ -210,7 +210,7 @@ def test_a_test_sees_nothing_of_the_one_before(tmp_path: Path) -> None:
     assert (code, said) == (0, "test.yml: first: SUCCESS\ntest.yml: second: SUCCESS\n")
 
 
-def test_the_age_of_a_model_is_told_by_the_clock_of_the_test(tmp_path: Path) -> None:
+def test_the_age_of_a_model_is_reported_by_the_clock_of_the_test(tmp_path: Path) -> None:
     """It begins at 0, or where the test says; slots are whole intervals from there on, 7 of which make no hour."""
     rules = {"groups": [{"name": "g", "interval": "7m", "rules": [
         {"retrain": "Old", "expr": "time() - trained > 1200", "for": "7m"},
@@ -231,7 +231,7 @@ def test_the_age_of_a_model_is_told_by_the_clock_of_the_test(tmp_path: Path) -> 
     assert (code, said) == (0, "".join(f"test.yml: test {number}: SUCCESS\n" for number in (1, 2, 3)))
 
 
-def test_nothing_passes_because_nothing_was_looked_at(tmp_path: Path) -> None:
+def test_nothing_passes_because_nothing_was_checked(tmp_path: Path) -> None:
     """Rules that are not there, instants between two slots, answers that are no samples."""
     code, said = run(tmp_path, {
         "name": "vain",
@@ -256,7 +256,7 @@ def test_nothing_passes_because_nothing_was_looked_at(tmp_path: Path) -> None:
     ]
 
 
-def test_a_rule_that_cannot_be_evaluated_is_told_once(tmp_path: Path) -> None:
+def test_a_rule_that_cannot_be_evaluated_is_reported_once(tmp_path: Path) -> None:
     """With the first instant, and how often more."""
     rules = {"groups": [{"name": "g", "interval": "1m", "rules": [
         {"retrain": "Bad", "expr": "a{project!=''} * on() group_left b > 0"},
@@ -282,7 +282,7 @@ def test_labels_of_a_request_can_be_expected(tmp_path: Path) -> None:
     assert '"exp_labels": {"severity": "page"}' in said
 
 
-def test_every_mistake_of_every_file_is_told_at_once(tmp_path: Path) -> None:
+def test_every_mistake_of_every_file_is_reported_at_once(tmp_path: Path) -> None:
     """Before anything is started; a rule file that several use is told once."""
     (tmp_path / "a.yml").write_text("rule_files: [none.yml]\n")
     (tmp_path / "b.yml").write_text("testz: []\n")

@@ -26,7 +26,7 @@ def test_an_installed_sink_is_configured_like_a_shipped_one(env: dict[str, str],
     assert (done.returncode, done.stdout) == (0, "bridge.yml: SUCCESS\n"), done.stderr
 
 
-def test_a_wrong_key_of_an_installed_sink_is_told_with_its_place(env: dict[str, str], tmp_path: Path) -> None:
+def test_a_wrong_key_of_an_installed_sink_is_reported_with_its_place(env: dict[str, str], tmp_path: Path) -> None:
     """With what would be right, from its own config class."""
     file = tmp_path / "bridge.yml"
     file.write_text(file.read_text().replace("path:", "pth:"))

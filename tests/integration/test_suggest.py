@@ -112,7 +112,7 @@ def test_what_is_not_switched_on_falls_back_to_the_mean(some: Prometheus, tmp_pa
     assert rules.startswith("# Rules for triton, written by `retrain-bridge rules suggest` from the metrics of\n")
 
 
-def test_series_without_a_models_label_are_told(some: Prometheus, tmp_path: Path) -> None:
+def test_series_without_a_models_label_are_reported(some: Prometheus, tmp_path: Path) -> None:
     """As JSON, with the state of every signal; a pack of which no signal can be used is not listed."""
     code, out, told = bridge(tmp_path, "rules", "suggest", "--prometheus", some.url, "--json")
     assert (code, told) == (0, "")
@@ -164,7 +164,7 @@ def test_nothing_found_is_not_success(tmp_path: Path) -> None:
     assert not (tmp_path / "rules.yml").exists()
 
 
-def test_a_server_that_is_away_is_said(tmp_path: Path) -> None:
+def test_a_server_that_is_away_is_reported(tmp_path: Path) -> None:
     """One line, no traceback."""
     code, out, told = bridge(tmp_path, "rules", "suggest", "--prometheus", "http://127.0.0.1:1")
     assert (code, out) == (1, "")

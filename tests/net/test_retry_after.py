@@ -25,6 +25,6 @@ NOW = 784_111_777_000  # Sun, 06 Nov 1994 08:49:37 GMT, the RFC's own example
         (None, 0), ("", 0), ("-5", 0), ("1.5", 0), ("soon", 0), ("٣", 0), ("Sun, 99 Nov 1994 08:49:37 GMT", 0),
     ],
 )  # fmt: skip
-def test_what_a_server_asks_for(value: str | None, wait: int) -> None:
+def test_what_a_server_requests(value: str | None, wait: int) -> None:
     """In ms, at most an hour, never an error."""
     assert retry_after(value, NOW) == wait

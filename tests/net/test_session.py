@@ -83,7 +83,7 @@ def test_an_unknown_host_is_reported() -> None:
     assert "_Pool" not in str(error)
 
 
-def test_a_large_answer_is_cut_off_and_says_so() -> None:
+def test_a_large_answer_is_cut_off_and_reports_it() -> None:
     """With and without Content-Length."""
     whole = b"x" * 100_000
     chunked = b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n186a0\r\n" + whole + b"\r\n0\r\n\r\n"

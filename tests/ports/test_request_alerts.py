@@ -32,7 +32,7 @@ def test_a_rules_own_summary_replaces_the_built_in_one() -> None:
     assert request_alerts.remarks(request(annotations={"summary": "Ranking drifts"}))["summary"] == "Ranking drifts"
 
 
-def test_every_reason_is_told_and_a_late_request_says_so() -> None:
+def test_every_reason_is_reported_and_a_late_request_reports_it() -> None:
     """Every linked rule's reason is included; a request found after downtime is marked."""
     text = request_alerts.remarks(request(reasons=("drift is high", "latency is high"), late=True))["description"]
     assert text == (

@@ -39,7 +39,7 @@ def test_machines_get_each_request_by_itself_and_people_get_them_together() -> N
         assert "*shop/ranking/8*" in text
 
 
-def test_each_pipeline_of_each_project_is_told_of_by_itself() -> None:
+def test_each_pipeline_of_each_project_is_notified_on_its_own() -> None:
     """People are grouped by project and pipeline."""
     with desk() as at:
         at.request("id-1")

@@ -133,7 +133,7 @@ def test_another_reason_is_logged_too(logged: pytest.LogCaptureFixture) -> None:
     assert [reason for _, reason in messages(logged)] == ["http_5xx", "unauthorized"]
 
 
-def test_nobody_listens(logged: pytest.LogCaptureFixture) -> None:
+def test_a_closed_port(logged: pytest.LogCaptureFixture) -> None:
     """The address is shown without secrets."""
     port = free_port()
     with source(f"http://user:geheim@127.0.0.1:{port}") as silences:

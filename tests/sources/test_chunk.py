@@ -120,7 +120,7 @@ def twins(text: str, at: int) -> list[tuple[Labels, str]]:
     ],
     ids=["columns", "twins", "limit", "partial"],
 )
-def test_what_is_not_simple_has_to_be_looked_at_slot_by_slot(
+def test_what_is_not_simple_must_be_checked_slot_by_slot(
     source: PrometheusSource, mocked: responses.RequestsMock, query: SignalQuery, envelope: dict[str, object]
 ) -> None:
     """Several columns, duplicate models, more series than the limit, a partial answer."""

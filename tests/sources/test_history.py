@@ -92,7 +92,7 @@ def test_pieces_grow_to_what_the_number_of_series_allows(
     assert [params["start"] for _, params in fake.asked[:3]] == ["1794182400", "1794182700", "1794185100"]
 
 
-def test_no_range_query_asks_for_more_than_11000_points(mocked: responses.RequestsMock) -> None:
+def test_no_range_query_requests_more_than_11000_points(mocked: responses.RequestsMock) -> None:
     """Prometheus refuses more, however few series there are."""
     fake = FakePrometheus(lambda expr, at: []).serve(mocked)
     with closing(PrometheusSource(PrometheusConfig(url="http://prometheus.test"), ModelTable(), Path())) as source:

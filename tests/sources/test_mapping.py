@@ -30,7 +30,7 @@ def test_models_come_in_the_order_of_their_slots_whatever_the_order_of_the_answe
     assert first.series == second.series == [series(2), series(0), series(1)]
 
 
-def test_the_same_answer_again_is_not_looked_at_again() -> None:
+def test_the_same_answer_again_is_not_checked_again() -> None:
     """Unchanged label sets cost one comparison of bytes."""
     index = SeriesIndex(BY_LABEL, ModelTable())
     assert index.arrange([series(1)], "drift") is index.arrange([series(1)], "drift")

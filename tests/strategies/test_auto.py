@@ -81,7 +81,7 @@ def drawn() -> int:
     return seed
 
 
-def test_a_quiet_latency_asks_for_nothing_and_a_slow_one_is_found_within_two_hours() -> None:
+def test_a_quiet_latency_requests_nothing_and_a_slow_one_is_found_within_two_hours() -> None:
     """A permanent +30 % after three weeks; no alarm before."""
     values = course(22, drawn())
     values[21 * 288 :] *= 1.3
@@ -91,7 +91,7 @@ def test_a_quiet_latency_asks_for_nothing_and_a_slow_one_is_found_within_two_hou
     assert len(begins) <= 2  # a false one in three weeks may be
 
 
-def test_a_shift_is_told_with_the_usual_value_for_the_hour() -> None:
+def test_a_shift_is_reported_with_the_usual_value_for_the_hour() -> None:
     """A seventh more, in noise as large: no single sample is an outlier."""
     values = course(10, 23, sigma=0.1)
     values[9 * 288 :] *= 1.2

@@ -174,7 +174,7 @@ def test_no_traffic_is_not_known() -> None:
     assert pausing.see(0, 0)[:2] == ("OK", "NONE")
 
 
-def test_a_model_does_not_change_what_is_said_of_another() -> None:
+def test_a_model_does_not_change_what_is_computed_for_another() -> None:
     """Ten models over random samples and gaps, in one batch and separately."""
     seed = random.randrange(10**6)
     print(f"seed {seed}")
@@ -215,7 +215,7 @@ def test_what_it_remembers_goes_through_bytes() -> None:
     assert story.see(50, 100)[0] == "BREACHED"
 
 
-def test_the_reason_is_told_in_factors_and_shares_of_the_budget() -> None:
+def test_the_reason_is_reported_in_factors_and_shares_of_the_budget() -> None:
     """20-fold for an hour is 20 of 720 hours: 2.78 % of the month."""
     story = Story(PLAIN)
     story.see(20, 100, 12)

@@ -53,7 +53,7 @@ def test_cells_are_merged_until_five_are_expected_in_both() -> None:
     assert chi_square_statistic(cells, pair.n, pair.m).tolist() == pytest.approx([0.0], abs=1e-12)
 
 
-def test_a_difference_has_to_be_significant_and_large() -> None:
+def test_a_difference_must_be_significant_and_large() -> None:
     """A tenth in different buckets: chance among 100, significant among 10,000, below a limit of 20 %."""
     few, many = (batch([[0.35 * n, 0.5 * n, 0.75 * n, n]], [CALM], BOUNDS) for n in (100, 10_000))
     assert judged("chi_square", few, min_effect=0.05) == [("OK", "NONE")]
@@ -93,7 +93,7 @@ def test_without_a_bucket_for_everything_no_model_is_judged() -> None:
     assert strategy.describe(one, 0, strategy.analyse_batch(one, None)) == "latency has no histograms to compare"
 
 
-def test_one_bucket_tells_nothing() -> None:
+def test_one_bucket_shows_nothing() -> None:
     """All observations are in one bucket, so changes within it are invisible."""
     inside = [0.0, 1000.0, 1000.0, 1000.0]
     assert judged("chi_square", batch([inside], [inside], BOUNDS)) == [("INCONCLUSIVE", "BLIND")]
@@ -124,7 +124,7 @@ def test_models_are_judged_by_themselves_over_the_borders_of_chunks() -> None:
     assert result == [("OK", "NONE"), ("BREACHED", "NONE"), ("INCONCLUSIVE", "NAN")] * 3000
 
 
-def test_the_reason_is_told_in_units() -> None:
+def test_the_reason_is_reported_in_units() -> None:
     """From exact sums, or as `about` from bucket midpoints; other events have no unit."""
     strategy = build(StrategySpec("chi_square", {}))
     sums = {"sum": [158.0], "reference_sum": [120.0]}

@@ -265,7 +265,7 @@ def test_the_average_is_that_of_all_changes_one_by_one(cells: int) -> None:
         assert result.before[row] == pytest.approx(before, rel=1e-6)
 
 
-def test_a_change_in_the_last_cell_alone_is_told() -> None:
+def test_a_change_in_the_last_cell_alone_is_reported() -> None:
     """An older one is not reported."""
     errors = np.full((3, 64), 50.0)
     errors[0, 19], errors[1, 18:20] = 200, 200

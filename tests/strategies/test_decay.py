@@ -118,7 +118,7 @@ def test_too_little_of_the_window_is_not_judged() -> None:
     assert story.code() == "BREACHED"
 
 
-def test_a_missing_sample_is_said_and_counts_nothing() -> None:
+def test_a_missing_sample_is_reported_and_counts_nothing() -> None:
     """The line is that of the other samples."""
     story, whole = Story(DAYS, 1), Story(DAYS, 1)
     for hour in range(60):

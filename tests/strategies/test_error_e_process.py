@@ -177,7 +177,7 @@ def test_a_proof_can_be_renewed() -> None:
     assert story.statistic > first
 
 
-def test_a_run_begins_anew() -> None:
+def test_a_run_starts_over() -> None:
     """After a day, without evidence."""
     story = Story(restart="1d")
     assert story.see(1, 1000, 288) == ("OK", "NONE")
@@ -305,7 +305,7 @@ def test_windows_that_overlap_are_counted_once() -> None:
     assert story.counted() == (3.0, 300.0)
 
 
-def test_a_model_does_not_change_what_is_said_of_another_and_bytes_bring_it_back() -> None:
+def test_a_model_does_not_change_what_is_computed_for_another_and_bytes_bring_it_back() -> None:
     """Random samples and gaps, in one batch whose state is serialised, and each model separately."""
     seed = random.randrange(10**6)
     print(f"seed {seed}")

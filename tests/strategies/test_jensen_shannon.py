@@ -36,7 +36,7 @@ def test_divergence_and_p_are_those_of_scipy() -> None:
     assert np.allclose(verdicts.p, p, rtol=0, atol=1e-10)
 
 
-def test_it_has_to_be_past_its_limit_and_no_chance() -> None:
+def test_it_must_be_past_its_limit_and_no_chance() -> None:
     """0.1 bit with 1000 observations; with 20 the same shares may be chance."""
     one = batch([MOVED], [CALM], BOUNDS)
     assert judged("jensen_shannon", one) == [("BREACHED", "NONE")]

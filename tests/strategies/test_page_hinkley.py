@@ -34,7 +34,7 @@ def test_river_finds_the_same_changes(delta: float, threshold: float, forget: fl
     assert hits(detector("page_hinkley", params), stream) == result
 
 
-def test_after_a_change_it_begins_anew_and_the_alarm_stays() -> None:
+def test_after_a_change_it_starts_over_and_the_alarm_stays() -> None:
     """The statistic restarts while the signal is still away from its reference."""
     story = Story("page_hinkley", {"standardise": PLAIN})
     for _ in range(30):

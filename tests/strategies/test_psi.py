@@ -27,7 +27,7 @@ def test_index_and_p_are_those_of_the_formula() -> None:
     assert verdicts.p[0] == pytest.approx(chi2.sf(expected / 0.002, 3), rel=1e-9)
 
 
-def test_it_has_to_be_past_its_limit_and_no_chance() -> None:
+def test_it_must_be_past_its_limit_and_no_chance() -> None:
     """The same index from 50 observations may be chance, and it does not exceed a limit of 0.5."""
     one = batch([MOVED], [CALM], BOUNDS)
     assert judged("psi", one) == [("BREACHED", "NONE")]
@@ -44,7 +44,7 @@ def test_an_empty_cell_is_not_infinite() -> None:
     assert verdicts.code.tolist() == [1]
 
 
-def test_one_cell_tells_nothing() -> None:
+def test_one_cell_shows_nothing() -> None:
     """As for chi-square."""
     assert judged("psi", batch([[0.0, 0.0, 0.0, 1000.0]], [[0.0, 0.0, 0.0, 500.0]], BOUNDS)) == [
         ("INCONCLUSIVE", "BLIND")

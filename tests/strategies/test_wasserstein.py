@@ -104,7 +104,7 @@ def test_a_single_bucket_with_sums_is_enough() -> None:
     assert judged("wasserstein", bare, min_effect=0.5) == [("INCONCLUSIVE", "BLIND")]
 
 
-def test_the_reason_is_told_in_units() -> None:
+def test_the_reason_is_reported_in_units() -> None:
     """Latencies in milliseconds, whatever the signal's unit is."""
     one = batch([MOVED], [CALM], BOUNDS, **SUMS)
     strategy = build(StrategySpec("wasserstein", {"min_effect": 0.02}))

@@ -57,7 +57,7 @@ def test_a_query_reads_at_the_instant_of_the_expansion() -> None:
     assert asked == [("up", NOON)]
 
 
-def test_a_query_that_fails_tells_why_in_the_annotation() -> None:
+def test_a_query_that_fails_shows_why_in_the_annotation() -> None:
     def query(expr: str, at: int) -> list[Sample]:
         raise CallError("connection refused")
 

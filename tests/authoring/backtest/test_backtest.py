@@ -92,7 +92,7 @@ def test_decisions_are_lines_in_the_order_of_time() -> None:
     assert [line["triggered_at"] for line in lines] == sorted(line["triggered_at"] for line in lines)
 
 
-def test_a_request_that_a_gate_held_is_told_at_the_time_at_which_it_would_have_gone() -> None:
+def test_a_request_that_a_gate_held_is_reported_at_the_time_at_which_it_would_have_gone() -> None:
     """A request held until its end is not sent; the cooldown holds both."""
     patient = replace(PLAN, groups=(group(rule("Drifted", cooldown=Cooldown(13 * HOUR)), interval=5 * MINUTE),))
     results = run(plan=patient).run()
@@ -121,7 +121,7 @@ def interrupted(folder: Path, after: int, **more: object) -> None:
 
 
 @pytest.mark.parametrize("charts", [False, True])
-def test_an_interrupted_run_goes_on_from_its_last_part(tmp_path: Path, charts: bool) -> None:
+def test_an_interrupted_run_continues_from_its_last_part(tmp_path: Path, charts: bool) -> None:
     """Three times; results and charts equal those of an uninterrupted run."""
     whole = run(charts=charts)
     expected = whole.run()
@@ -135,7 +135,7 @@ def test_an_interrupted_run_goes_on_from_its_last_part(tmp_path: Path, charts: b
         assert last.recorder.recording() == whole.recorder.recording()
 
 
-def test_what_is_complete_is_not_asked_again(tmp_path: Path) -> None:
+def test_what_is_complete_is_not_requested_again(tmp_path: Path) -> None:
     """Only the rest is queried; nothing for a completed run."""
     interrupted(tmp_path, 40)
     test = run(tmp_path)
@@ -165,7 +165,7 @@ def test_damaged_progress_is_refused(tmp_path: Path) -> None:
         run(tmp_path).run()
 
 
-def test_a_folder_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_used_is_reported(tmp_path: Path) -> None:
     """As the file that it is."""
     (tmp_path / "file").write_text("")
     with pytest.raises(BacktestError, match=r"cannot read .*: Not a directory"):
@@ -194,7 +194,7 @@ class Flaky(Wave):
         return super().instant(query, slot, at)
 
 
-def test_slots_that_could_not_be_judged_are_counted_and_told() -> None:
+def test_slots_that_could_not_be_evaluated_are_counted_and_reported() -> None:
     """The last message of each rule."""
     table = ModelTable()
     results = Backtest(PLAN, Flaky(table), table, FIRST, LAST).run()
@@ -264,7 +264,7 @@ def test_a_url_that_is_none_is_refused(tmp_path: Path, url: str) -> None:
     assert caught.value.problems[0].file == "--prometheus.url"
 
 
-def test_mistakes_in_rule_files_are_told_at_once(tmp_path: Path) -> None:
+def test_mistakes_in_rule_files_are_reported_at_once(tmp_path: Path) -> None:
     """All of them."""
     (tmp_path / "rules.yml").write_text("groups: [{name: g, rules: [{retrain: R}, {retrain: R, expr: ')'}]}]")
     with pytest.raises(ConfigError) as caught:
@@ -272,7 +272,7 @@ def test_mistakes_in_rule_files_are_told_at_once(tmp_path: Path) -> None:
     assert len(caught.value.problems) >= 2
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the disk that is full."""
 
     def full(descriptor: int) -> None:

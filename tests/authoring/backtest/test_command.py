@@ -117,7 +117,7 @@ def test_wrong_words_are_refused(command: Callable[..., Result], words: list[str
     assert message in " ".join(result.output.replace("│", " ").split())
 
 
-def test_slots_that_could_not_be_judged_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slots_that_could_not_be_evaluated_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On standard error, rule by rule."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rules.yml").write_text(RULES.replace("drift > 0.8", "abs(drift) > 0.8"))

@@ -42,7 +42,7 @@ def test_models_beyond_the_first_thousand_are_not_recorded() -> None:
     assert recorder.recording().tracks["Drifted"].models == MOST_MODELS
 
 
-def test_a_recording_goes_on_where_it_was() -> None:
+def test_a_recording_continues_where_it_was() -> None:
     """After an interruption, in another process."""
     table = ModelTable()
     run = RuleEvaluator.of(group(rule()), rule(), table)

@@ -195,7 +195,7 @@ def test_tables_and_requests_of_the_report_are_bounded(monkeypatch: pytest.Monke
     assert "and 2 more" in text
 
 
-def test_a_report_without_requests_says_so() -> None:
+def test_a_report_without_requests_reports_it() -> None:
     """Without charts there is no heading for them."""
     quiet = replace(PLAN, groups=(group(rule("Drifted", limit=5.0), interval=5 * MINUTE),))
     text = backtest_report.page(run(plan=quiet).run(), {}, [])
@@ -203,7 +203,7 @@ def test_a_report_without_requests_says_so() -> None:
     assert "<h2>Models</h2>" not in text
 
 
-def test_what_could_not_be_judged_stands_in_the_report() -> None:
+def test_what_could_not_be_evaluated_stands_in_the_report() -> None:
     """With the server's words, as text."""
     results = run().run()
     results.errors["Drifted"] = "<b>bad</b>"

@@ -47,7 +47,7 @@ def test_probation_and_ignored_intervals_do_not_count(tmp_path: Path) -> None:
     assert (result.windows, result.detected, result.false_alarms) == (1, 0, 0)
 
 
-def test_false_alarms_are_told_by_the_week_of_scored_time(tmp_path: Path) -> None:
+def test_false_alarms_are_reported_by_the_week_of_scored_time(tmp_path: Path) -> None:
     """From the end of probation to the last row, without windows and ignored intervals."""
     path = labels(tmp_path, windows=[[200 * HOUR, 220 * HOUR]], ignore=[[220 * HOUR, 230 * HOUR]])
     result = scored(path, 300, 400)

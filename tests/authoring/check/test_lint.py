@@ -59,7 +59,7 @@ def doubts(folder: Path, rule: str, signals: str = SIGNALS, interval: str = "1m"
         ("retrain: A, signal: drift, strategy: {threshold: {max: 1e-1}}, annotations: {a: '{{ $threshold }}'}", []),
     ],
 )  # fmt: skip
-def test_a_doubt_is_told_where_it_is_due(tmp_path: Path, rule: str, expected: list[str]) -> None:
+def test_a_doubt_is_reported_where_it_is_due(tmp_path: Path, rule: str, expected: list[str]) -> None:
     """Just on one side of its limit, but not on the other."""
     assert doubts(tmp_path, rule) == expected
 
@@ -102,7 +102,7 @@ def test_windows_of_a_reference_may_be_of_any_length(
     assert doubts(tmp_path, rule, signals) == expected
 
 
-def test_an_alert_rule_that_nobody_hears_of_is_told(tmp_path: Path) -> None:
+def test_an_alert_rule_without_a_receiver_is_reported(tmp_path: Path) -> None:
     """Routed only to a coordinator; routed to an Alertmanager it is fine."""
     (tmp_path / "rules.yml").write_text(
         "groups:\n- name: g\n  rules:\n  - {alert: A, expr: up == 0, labels: {to: ops}}\n"
@@ -131,7 +131,7 @@ def test_the_shipped_rules_raise_no_doubt() -> None:
     assert check_config(ROOT / "examples" / "bridge.yml", lint=True) == []
 
 
-def test_a_signal_that_no_rule_uses_is_told(tmp_path: Path) -> None:
+def test_a_signal_that_no_rule_uses_is_reported(tmp_path: Path) -> None:
     """Each by its name; parts of conditions are used."""
     file = tmp_path / "rules.yml"
     part = "strategy: {threshold: {max: 0.9}}"
@@ -165,7 +165,7 @@ def test_every_lint_is_explained() -> None:
         ("retrain: A, signal: drift", ""),
     ],
 )
-def test_what_is_always_in_the_result_is_told(tmp_path: Path, rule: str, expected: str) -> None:
+def test_what_is_always_in_the_result_is_reported(tmp_path: Path, rule: str, expected: str) -> None:
     """It would fire with every value; a dead man's switch is meant so."""
     file = tmp_path / "rules.yml"
     file.write_text(f"groups:\n- name: g\n  signals: {{drift: {{event: drift, expr: d}}}}\n  rules: [{{{rule}}}]\n")
@@ -174,7 +174,7 @@ def test_what_is_always_in_the_result_is_told(tmp_path: Path, rule: str, expecte
     assert "".join(problem.message for problem in found).startswith(expected)
 
 
-def test_an_aggregation_that_drops_a_model_label_is_told(tmp_path: Path) -> None:
+def test_an_aggregation_that_drops_a_model_label_is_reported(tmp_path: Path) -> None:
     """Where the labels of models are known: from bridge.yml, or from the group."""
     rules = """
 groups:

@@ -96,7 +96,7 @@ def test_a_pack_of_which_nothing_can_be_used_is_not_offered() -> None:
     assert [item.metric for item in suggestion.candidates] == [EVIDENTLY]
 
 
-def test_only_the_time_that_is_asked_for_is_looked_at() -> None:
+def test_only_the_time_that_is_requested_is_checked() -> None:
     """Names and labels are listed for the last day, or for the given time."""
     source = Source([EVIDENTLY], drift=["a"], labels=["namespace"])
     found(source)
@@ -105,7 +105,7 @@ def test_only_the_time_that_is_asked_for_is_looked_at() -> None:
 
 
 @pytest.mark.parametrize(("labels", "notes"), [(["namespace"], 1), (["pod"], 0), (FAILED, 0)])
-def test_a_label_of_teams_is_told_where_it_is_known(labels: Any, notes: int) -> None:
+def test_a_label_of_teams_is_reported_where_it_is_known(labels: Any, notes: int) -> None:
     """No suggestion when the query fails."""
     assert len(found(Source([EVIDENTLY], drift=["a"], labels=labels)).notes) == notes
     assert found(Source([EVIDENTLY], drift=["a"], labels=labels), project="namespace").notes == ()

@@ -69,7 +69,7 @@ def test_the_query_of_a_template_reads_earlier() -> None:
     assert ShiftedSource(Source(), 1_000_000).evaluate("up", 1_060_000) == [Sample({"expr": "up"}, 60_000.0)]
 
 
-def test_what_is_asked_is_earlier_and_what_is_told_is_later() -> None:
+def test_queries_are_earlier_and_results_are_later() -> None:
     """The slot and the time of an update move; the value does not."""
     source = Source()
     batch = ShiftedSource(source, 1_000_000).instant(QUERY, 1_060_000, 1_050_000)

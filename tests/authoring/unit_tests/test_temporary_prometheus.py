@@ -40,7 +40,7 @@ def test_it_is_empty_and_begins_at_the_epoch(session: requests.Session) -> None:
         call(session, "GET", f"{url}/-/ready", deadline=2.0)
 
 
-def test_when_somebody_takes_the_port_it_tries_another(tmp_path: Path, session: requests.Session) -> None:
+def test_when_another_process_takes_the_port_it_tries_another(tmp_path: Path, session: requests.Session) -> None:
     """A few times."""
     first = f"#!/bin/sh\nif [ ! -e {tmp_path}/second ]; then touch {tmp_path}/second\n{TAKEN[10:]}fi\n"
     with throwaway_prometheus(script(tmp_path, f'{first}exec {find_binary()} "$@"\n'), session) as url:
@@ -53,7 +53,7 @@ def test_when_somebody_takes_the_port_it_tries_another(tmp_path: Path, session: 
         pass
 
 
-def test_it_never_talks_to_a_prometheus_of_somebody_else(
+def test_it_never_talks_to_a_prometheus_of_another_user(
     tmp_path: Path, session: requests.Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that answers on the port, but has another store, would be filled with the samples of a test."""
@@ -67,7 +67,7 @@ def test_it_never_talks_to_a_prometheus_of_somebody_else(
             pass
 
 
-def test_a_binary_that_is_not_there_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_binary_that_is_not_there_is_reported_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """By name, or that there is none on PATH."""
     with pytest.raises(PrometheusNotFoundError, match=r"^/none is not a program: .*--prometheus.binary$"):
         find_binary("/none")

@@ -51,7 +51,7 @@ def test_the_first_check_that_does_not_lead_on_is_the_answer() -> None:
     ]  # fmt: skip
 
 
-def test_every_gate_is_told_and_the_closed_one_is_the_answer() -> None:
+def test_every_gate_is_reported_and_the_closed_one_is_the_answer() -> None:
     """Gates come in their order, with the reason."""
     world = World(group(rule(cooldown=HOUR)))
     world.tick({A: 0.7})
@@ -77,7 +77,7 @@ def test_a_silence_that_cannot_be_understood_is_named() -> None:
     assert explain(world).answer == expected
 
 
-def test_a_rule_that_asks_for_nothing_says_so() -> None:
+def test_a_rule_that_requests_nothing_reports_it() -> None:
     """An alert: rule that fires."""
     world = World(group(rule("Told", kind=RuleKind.ALERT)))
     world.tick({A: 0.7})
@@ -126,7 +126,7 @@ def test_an_unknown_rule_is_an_error() -> None:
         explain(World(group(rule())), name="Nope")
 
 
-def test_how_often_a_rule_was_right_is_told() -> None:
+def test_how_often_a_rule_was_right_is_reported() -> None:
     """Once a retraining has a recovery verdict."""
     world = World(group(rule()), gates=Gates(settle=0))
     world.tick({A: 0.7})

@@ -18,7 +18,7 @@ def holds(world: World) -> list[tuple[ModelKey, str, HoldReason | None]]:
     return [(record.request.model, record.state.value, record.hold) for record in world.requests()]
 
 
-def test_a_rule_that_needs_approval_asks_nobody_before_somebody_said_yes() -> None:
+def test_a_rule_that_needs_approval_sends_nothing_before_it_is_approved() -> None:
     """Awaiting approval is a state of its own; who approved and when is recorded."""
     world = World(group(rule(approval=True)))
     world.tick({A: 0.7})
@@ -51,7 +51,7 @@ def test_an_approved_request_still_waits_for_the_other_gates() -> None:
     assert (C, "requested") in world.states()
 
 
-def test_a_person_releases_a_held_request_through_every_gate() -> None:
+def test_an_operator_releases_a_held_request_through_every_gate() -> None:
     """It is sent at once despite a cooldown, and the record names the person."""
     world = World(group(rule(cooldown=DAY)))
     world.tick({A: 0.7})
@@ -63,7 +63,7 @@ def test_a_person_releases_a_held_request_through_every_gate() -> None:
     assert world.decisions()[-1].reason == "released by ada"
 
 
-def test_a_withdrawn_request_is_over_and_its_episode_asks_no_more() -> None:
+def test_a_withdrawn_request_is_over_and_its_episode_requests_no_more() -> None:
     """A person withdrew it."""
     world = World(group(rule(approval=True)))
     world.tick({A: 0.7})
@@ -139,7 +139,7 @@ def test_a_dry_bridge_sends_nothing_whatever_is_released() -> None:
     assert world.store.deliveries(record.id) == []
 
 
-def test_requests_by_hand_have_ids_of_their_own_and_block_nobody_for_long() -> None:
+def test_requests_by_hand_have_ids_of_their_own_and_block_no_model_for_long() -> None:
     """Two in one millisecond are two; without a reporting receiver, one ends when it is sent."""
     world = World(group(rule()), routes=FixedRoutes(reporting=False))
     made = [world.commands.create(A, "by hand", "ada", force=True) for _ in range(2)]

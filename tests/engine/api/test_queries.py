@@ -62,7 +62,7 @@ def test_a_model_has_one_state(answers: tuple, report: str, state: str) -> None:
     )
 
 
-def test_only_the_unhealthy_can_be_asked_for() -> None:
+def test_only_the_unhealthy_can_be_requested() -> None:
     """A scrape of 100,000 models creates objects for the unhealthy ones only; healthy ones are counted."""
     world = World(group(rule()))
     world.tick({A: 0.7, B: 0.2})

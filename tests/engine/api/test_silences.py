@@ -33,7 +33,7 @@ def test_what_holds_comes_first_and_what_is_over_does_not_come() -> None:
     assert ([item.silence.id for item in second.silences], second.total) == (["soon"], 2)
 
 
-def test_whether_the_list_is_fresh_is_told() -> None:
+def test_whether_the_list_is_fresh_is_reported() -> None:
     """Old, never fetched, or without an Alertmanager."""
     world = World(group(rule()), gates=Gates(hold_unknown=True, settle=0))
     assert in_force(world.engine, {}, world.now, 0, 10) is None

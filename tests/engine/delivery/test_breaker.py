@@ -55,7 +55,7 @@ def test_any_proof_of_life_closes_it(result: Result) -> None:
     assert after(Breaker("a", 7, open_until=T0, paused_until=T0), Delivery(result)) == Breaker("a")
 
 
-def test_a_wait_that_was_asked_for_is_a_pause_and_no_failure() -> None:
+def test_a_wait_that_was_requested_is_a_pause_and_no_failure() -> None:
     """503 with Retry-After: 20."""
     asked = Delivery(Result.RETRY, "http_5xx", 503, retry_after=20 * SECOND)
     assert after(Breaker("a", 2), asked) == Breaker("a", paused_until=T0 + 21 * SECOND)

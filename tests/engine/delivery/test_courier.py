@@ -35,7 +35,7 @@ def test_a_queued_delivery_is_sent_once_and_settled() -> None:
     assert work.settled == [REQUEST.id]
 
 
-def test_an_empty_queue_asks_for_no_more_work() -> None:
+def test_an_empty_queue_requests_no_more_work() -> None:
     """None: the thread sleeps until it is woken."""
     assert bench(OK).courier.step(lambda: T0) is None
 
@@ -195,7 +195,7 @@ def test_a_rotated_credential_is_used_at_the_second_try() -> None:
     assert work.outbox.rows[0].state is DeliveryState.DELIVERED
 
 
-def test_a_refusal_is_a_dead_letter_and_the_next_delivery_goes_on() -> None:
+def test_a_refusal_is_a_dead_letter_and_the_next_delivery_continues() -> None:
     """400 is final for this request, and no reason to doubt the receiver."""
     work = bench(REFUSED, OK)
     first, second = work.outbox.put(firing(numbered(0))), work.outbox.put(firing(numbered(1)))
@@ -301,7 +301,7 @@ def test_a_dead_destination_holds_up_no_other() -> None:
     assert good.outbox.breaker("ops/coordinator/0") == Breaker("ops/coordinator/0")
 
 
-def test_a_destination_that_stays_down_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_destination_that_stays_down_reports_it_once(caplog: pytest.LogCaptureFixture) -> None:
     """Logged when the outcome changes, not at every attempt; each delivered request is logged."""
     work = bench(*[DOWN] * 10, Delivery(Result.RETRY, "http_5xx", 503), OK)
     work.outbox.put(firing())
@@ -322,7 +322,7 @@ class _Leased(FakeOutbox):
         return []
 
 
-def test_what_is_due_but_cannot_be_claimed_is_not_asked_for_in_a_tight_loop() -> None:
+def test_what_is_due_but_cannot_be_claimed_is_not_requested_in_a_tight_loop() -> None:
     """Leased elsewhere, or waiting for its firing delivery: look again in a second."""
     work = bench(OK)
     work = Bench(work.receiver, _Leased(), work.clock)

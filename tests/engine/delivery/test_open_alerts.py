@@ -92,7 +92,7 @@ def test_a_reminder_follows_its_limit_its_labels_its_request_and_its_rule() -> N
     assert reminders.open_alerts(AM, 0)[0].annotations == {"summary": "new"}
 
 
-def test_the_end_of_an_episode_is_told_while_its_retraining_still_runs() -> None:
+def test_the_end_of_an_episode_is_sent_while_its_retraining_still_runs() -> None:
     """Request, rule and values are those of the last resend; the episode is not."""
     world = World(group(rule(), rule("Errors", query="errors", limit=0.1)), routes=FixedRoutes((AM,)))
     for drift, errors in ((0.7, 0.01), (0.7, 0.5), (0.1, 0.5)):

@@ -36,7 +36,7 @@ class Ill(Receiver):
 
 
 @pytest.mark.parametrize("way", DOWN)
-def test_a_receiver_that_recovers_is_asked_within_30_seconds(way: str) -> None:
+def test_a_receiver_that_recovers_is_tried_within_30_seconds(way: str) -> None:
     """Outages of 20 s to 2 h with one to five deliveries that wait (seeds 0 to 99)."""
     longest = 0
     for seed in range(100):

@@ -127,7 +127,7 @@ def test_nothing_open_posts_nothing() -> None:
     assert bench.posts == []
 
 
-def test_an_ended_episode_is_told_of_for_fifteen_minutes() -> None:
+def test_an_ended_episode_is_sent_for_fifteen_minutes() -> None:
     """Resolved at the episode's end, repeated 15 minutes so that no restart misses it, then silent."""
     bench = Bench([OpenAlert(REQUEST, T0 - HOUR, ends_at=T0, delivered_at=T0 - HOUR)])
     refresher = bench.refresher()
@@ -135,7 +135,7 @@ def test_an_ended_episode_is_told_of_for_fifteen_minutes() -> None:
     assert refresher.due(T0 + 15 * MINUTE + 1) == []
 
 
-def test_the_engine_is_asked_for_what_ended_long_enough_ago() -> None:
+def test_the_engine_is_requested_what_ended_long_enough_ago() -> None:
     """The window covers the fifteen minutes and the settling time."""
     bench = Bench()
     bench.refresher().step(bench.clock)
@@ -156,7 +156,7 @@ def test_the_end_of_a_request_that_was_never_delivered_is_not_posted() -> None:
     assert bench.refresher().due(T0) == []
 
 
-def test_a_held_request_says_so_until_it_is_released() -> None:
+def test_a_held_request_reports_it_until_it_is_released() -> None:
     """ModelRetrainHeld with reason and expected end; when the gate opens it ends and the request's own begins."""
     waiting = OpenAlert(REQUEST, T0, held=HoldReason.COOLDOWN, held_until=T0 + HOUR)
     bench = Bench([waiting])
@@ -181,7 +181,7 @@ def test_a_held_request_says_so_until_it_is_released() -> None:
     assert [item.labels["alertname"] for item in refresher.due(T0 + 16 * MINUTE + 1)] == ["ModelRetrainRequested"]
 
 
-def test_a_request_that_is_held_again_is_not_told_to_be_released() -> None:
+def test_a_request_that_is_held_again_is_not_reported_to_be_released() -> None:
     """Held, released, held: only the present state is posted."""
     waiting = OpenAlert(REQUEST, T0, held=HoldReason.IN_FLIGHT)
     bench = Bench([waiting])
@@ -294,7 +294,7 @@ def test_a_firing_alert_rule_is_posted_with_its_own_name_and_resolved_when_it_en
     assert max(at for at, items in bench.posts if items) == 17 * MINUTE
 
 
-def test_news_are_told_at_once_and_not_at_the_next_reminder() -> None:
+def test_news_are_sent_at_once_and_not_at_the_next_reminder() -> None:
     """An alert that fires between two resends does not wait for the second."""
     bench = Bench()
     refresher = bench.refresher()
@@ -328,7 +328,7 @@ def test_a_storm_is_one_alert_and_not_one_for_each_model() -> None:
         (HoldReason.MUTED, "ModelRetrainHeld", "Retraining of shop/ranking/7 is held: muted"),
     ],
 )  # fmt: skip
-def test_what_people_have_to_do_has_an_alert_name_of_its_own(reason: HoldReason, name: str, summary: str) -> None:
+def test_what_people_must_do_has_an_alert_name_of_its_own(reason: HoldReason, name: str, summary: str) -> None:
     """So that it can be routed separately; when the reason changes, the previous alert is resolved."""
     bench = Bench([OpenAlert(REQUEST, T0, held=HoldReason.COOLDOWN, held_until=T0 + HOUR)])
     refresher = bench.refresher()

@@ -78,7 +78,7 @@ def test_a_failing_signal_resolves_nothing() -> None:
     assert world.decisions()[-1].outcome == "error"
 
 
-def test_slow_while_drift_is_healthy_tells_people_and_asks_nothing() -> None:
+def test_slow_while_drift_is_healthy_notifies_people_and_requests_nothing() -> None:
     """`healthy` without a strategy takes the verdict of the group's own rule on that signal."""
     alert_rule = composite("SlowButHealthy", SLOW, Condition("drift", healthy=True), kind=RuleKind.ALERT)
     world = World(group(alert_rule, rule("Drifted")))
@@ -103,7 +103,7 @@ def test_a_model_whose_rule_is_kept_firing_is_not_healthy() -> None:
     assert [item.outcome for item in world.decisions() if item.rule == "SlowButHealthy"] == ["notified"]
 
 
-def test_nobody_is_healthy_while_the_rule_that_says_so_cannot_judge() -> None:
+def test_nobody_is_healthy_while_the_rule_that_reports_it_cannot_evaluate() -> None:
     """Its query failed, so the composite rule is inconclusive too."""
     alert_rule = composite("SlowButHealthy", SLOW, Condition("drift", healthy=True), kind=RuleKind.ALERT)
     world = World(group(alert_rule, rule("Drifted")))
@@ -118,7 +118,7 @@ def test_healthy_with_a_strategy_is_its_opposite() -> None:
     assert [item.request.model for item in world.requests()] == [A]
 
 
-def test_a_composite_rule_goes_on_after_a_restart() -> None:
+def test_a_composite_rule_continues_after_a_restart() -> None:
     """Pending time is kept, and the model stays known although it no longer reports."""
     world = World(group(composite("Both", SLOW, DRIFTS, for_=20 * SECOND)))
     slot(world, latency={A: 0.3}, drift={A: 0.7})
@@ -138,7 +138,7 @@ def test_an_alert_rule_ends_without_an_episode() -> None:
     assert world.requests() == []
 
 
-def test_a_shadow_composite_asks_nothing() -> None:
+def test_a_shadow_composite_requests_nothing() -> None:
     """The mode applies to every kind of rule."""
     world = World(group(composite("Both", SLOW, DRIFTS, mode=Mode.SHADOW)))
     slot(world, latency={A: 0.3}, drift={A: 0.7})

@@ -171,7 +171,7 @@ def test_labels_of_a_series_never_make_a_request_too_large() -> None:
     assert [*world.requests()[0].request.labels] == ["a"]
 
 
-def test_a_rule_that_shares_its_name_is_told_apart() -> None:
+def test_a_rule_that_shares_its_name_is_distinguished() -> None:
     """By its unique name; the alerts have the name as written."""
     tiers = (
         replace(rule(f'Drifted{{tier="{tier}"}}', limit=limit, kind=RuleKind.ALERT), alert_name="Drifted")

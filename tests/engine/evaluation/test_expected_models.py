@@ -83,7 +83,7 @@ def test_a_model_that_came_back_is_missing_no_longer() -> None:
     assert [item.missing_since for item in world.store.load(0).sightings] == [0, 0]
 
 
-def test_a_successor_that_went_silent_too_replaces_nobody() -> None:
+def test_a_successor_that_went_silent_too_replaces_no_version() -> None:
     """Both stopped: an outage, not a roll-out."""
     world = World(group(rule(), interval=MINUTE))
     world.tick({A: 0.7, B: 0.1})
@@ -93,7 +93,7 @@ def test_a_successor_that_went_silent_too_replaces_nobody() -> None:
     assert list(world.state.episode_index.episodes) == [A]
 
 
-def test_a_canary_beside_the_old_version_replaces_nobody() -> None:
+def test_a_canary_beside_the_old_version_replaces_no_version() -> None:
     """Both report, so both are evaluated."""
     world = World(group(rule(), interval=MINUTE))
     world.tick({A: 0.7})
@@ -120,7 +120,7 @@ def world_models(world: World) -> list:
     return queries(world).models()
 
 
-def test_a_partial_answer_makes_nobody_missing() -> None:
+def test_a_partial_answer_makes_no_model_missing() -> None:
     """A response that may be incomplete proves nothing about absent models."""
     world = World(group(rule()))
     world.tick({A: 0.1, B: 0.1})

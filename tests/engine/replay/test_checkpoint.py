@@ -95,7 +95,7 @@ def test_models_keep_their_slots() -> None:
     assert again.models == [B, A]
 
 
-def test_the_cooldown_goes_on_counting() -> None:
+def test_the_cooldown_continues_counting() -> None:
     """A request before the cut holds one after it."""
     patient = group(rule(cooldown=HOUR))
     begin = patient.slot_at(START)

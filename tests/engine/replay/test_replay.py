@@ -124,7 +124,7 @@ class Broken(ScriptedSource):
         return super().history(query, slots, offset)
 
 
-def test_an_error_is_its_slots_and_the_walk_goes_on_with_the_next() -> None:
+def test_an_error_is_its_slots_and_the_walk_continues_with_the_next() -> None:
     """One slot is a query error; the walk is not begun anew for the others."""
     table, kept = ModelTable(), Kept()
     begin = group(rule()).slot_at(START + 9 * SECOND)

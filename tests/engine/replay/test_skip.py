@@ -146,7 +146,7 @@ def test_a_quiet_day_is_passed_over() -> None:
     assert (len(now.reports), passed, now.decisions) == (43, 258, [])
 
 
-def test_a_request_that_is_held_is_looked_at_in_every_slot() -> None:
+def test_a_request_that_is_held_is_checked_in_every_slot() -> None:
     """Its gate may open at any time."""
     one = group(rule(cooldown=Cooldown(200 * SECOND)), rule("Again", query="late", cooldown=Cooldown(200 * SECOND)))
     dips = [slot for index, slot in enumerate(slots(one, START, END)) if index % 40 == 2]

@@ -83,7 +83,7 @@ def test_a_hold_is_recorded_once_and_its_release_too() -> None:
     assert log[-1][1] == "released: in_flight ended"
 
 
-def test_a_request_held_for_too_long_expires_and_says_so() -> None:
+def test_a_request_held_for_too_long_expires_and_reports_it() -> None:
     """No request is held forever without a visible end."""
     gates = Gates(in_flight_limit=30 * DAY, hold_limit=2 * HOUR)
     world = World(group(rule(), interval=HOUR), gates=gates)
@@ -94,7 +94,7 @@ def test_a_request_held_for_too_long_expires_and_says_so() -> None:
     assert world.decisions()[-1].reason == "held for longer than hold_limit"
 
 
-def test_a_cancelled_request_is_not_asked_again_in_its_episode() -> None:
+def test_a_cancelled_request_is_not_requested_again_in_its_episode() -> None:
     """A person cancelled it; the next episode may make a request."""
     world = World(group(rule()))
     world.tick({A: 0.7})
@@ -104,7 +104,7 @@ def test_a_cancelled_request_is_not_asked_again_in_its_episode() -> None:
     assert world.states() == [(A, "cancelled")]
 
 
-def test_a_destination_that_wants_the_end_is_told_through_the_outbox() -> None:
+def test_a_destination_that_wants_the_end_is_notified_through_the_outbox() -> None:
     """send_resolved: one RESOLVED delivery after the FIRING one, for that destination only."""
     routes = FixedRoutes(("team/webhook/0", "team/alertmanager/0"), reporting=False, resolved=("team/webhook/0",))
     world = World(group(rule()), routes=routes)
@@ -231,7 +231,7 @@ def test_annotations_are_rendered_with_value_and_labels() -> None:
     assert world.requests()[0].request.annotations == {"summary": "ranking at 0.75 over 0.6"}
 
 
-def test_identical_queries_of_two_rules_are_asked_once() -> None:
+def test_identical_queries_of_two_rules_are_sent_once() -> None:
     """One query per signal, not per rule: also if both rules contain the same expression."""
     base = group(rule("One", query="one", limit=None), rule("Two", query="two", limit=None))
     same = {name: replace(query, exprs={"value": "drift > 0.6"}) for name, query in base.queries.items()}

@@ -16,7 +16,7 @@ def record(attempt: int = 1, state: RequestState = RequestState.REQUESTED, model
     return RequestRecord(request, state, 100 * attempt, **{"sent_at": 100 * attempt, **more})  # type: ignore[arg-type]
 
 
-def test_what_follows_a_retraining_that_helped_begins_anew() -> None:
+def test_what_follows_a_retraining_that_helped_starts_over() -> None:
     """Failed, lost and not recovered count; recovered and closed reset; without a verdict nothing changes."""
     state = RequestState
     cases = {

@@ -25,7 +25,7 @@ def holds(world: World) -> list[tuple[ModelKey, str, HoldReason | None]]:
 
 
 @pytest.mark.parametrize("scope", ["per_pipeline", "per_project", "total"])
-def test_a_budget_lets_so_many_through_in_any_such_time(scope: str) -> None:
+def test_a_budget_allows_so_many_in_its_period(scope: str) -> None:
     """Two an hour: the third waits until the first is an hour old, over a restart too."""
     gates = Gates(settle=0, **{scope: Budget(2, HOUR)})
     models = [ModelKey("shop", "p", str(number)) for number in range(3)]
@@ -52,7 +52,7 @@ def test_two_of_one_slot_share_the_budget() -> None:
     assert holds(world) == [(A, "requested", None), (B, "held", "budget")]
 
 
-def test_a_storm_holds_everybody_and_is_one_incident() -> None:
+def test_a_storm_holds_every_model_and_is_one_incident() -> None:
     """9 of 20 at once: all are held during the storm, with one decision; then they are sent one by one."""
     models = fleet(20)
     world = World(group(rule()), gates=Gates(storm=Storm(0.4, 20, 30 * SECOND), settle=0))
@@ -97,7 +97,7 @@ def test_a_silence_holds_the_request_that_it_covers() -> None:
 
 
 @pytest.mark.parametrize(("hold", "state"), [(False, "requested"), (True, "held")])
-def test_when_nobody_knows_the_silences_the_configuration_decides(hold: bool, state: str) -> None:
+def test_when_the_silences_are_unknown_the_configuration_decides(hold: bool, state: str) -> None:
     """An outdated list of silences is ignored with a record, or the request is held."""
     world = World(group(rule()), gates=Gates(hold_unknown=hold, settle=0))
     silence(world, 'pipeline="ranking"', fetched=world.now - HOUR)
@@ -182,7 +182,7 @@ def test_a_shadow_rule_is_decided_beside_the_others_and_touches_nothing() -> Non
 
 
 @pytest.mark.parametrize("was", [{"mode": Mode.SHADOW}, {"kind": RuleKind.ALERT}, {"mode": Mode.DRY_RUN}])
-def test_a_rule_that_begins_to_ask_asks_for_what_fires_already(was: dict) -> None:
+def test_a_rule_that_begins_to_request_requests_what_fires_already(was: dict) -> None:
     """The rule was a shadow, an alert or a dry run until the middle of a breach."""
     world = World(group(rule(**was)))
     world.tick({A: 0.9})
@@ -191,7 +191,7 @@ def test_a_rule_that_begins_to_ask_asks_for_what_fires_already(was: dict) -> Non
     assert world.requests()[-1].state == "requested"
 
 
-def test_a_dry_run_keeps_no_live_rule_from_asking() -> None:
+def test_a_dry_run_keeps_no_live_rule_from_requesting() -> None:
     """The order in which they fire does not matter."""
     world = World(group(rule("Dry", mode=Mode.DRY_RUN), rule("Live", limit=0.7)))
     world.tick({A: 0.65})
@@ -205,7 +205,7 @@ def test_a_dry_run_keeps_no_live_rule_from_asking() -> None:
     assert [(item.request.rule, item.state) for item in both.requests()] == [("Live", "requested")]
 
 
-def test_an_episode_whose_leader_was_removed_asks_again_by_another_rule() -> None:
+def test_an_episode_whose_leader_was_removed_requests_again_by_another_rule() -> None:
     """The joined rule takes the lead of attempt 2."""
     world = World(group(rule("Leader"), rule("Joined", limit=0.7)))
     world.tick({A: 0.65})
@@ -269,7 +269,7 @@ def test_a_running_retraining_is_not_closed_because_its_receiver_was_removed() -
     assert holds(world) == [(A, "running", None), (A, "held", "in_flight")]
 
 
-def test_a_model_that_is_healthy_again_is_not_asked_for_though_it_is_kept_firing() -> None:
+def test_a_model_that_is_healthy_again_is_not_requested_though_it_is_kept_firing() -> None:
     """The gate opens within keep_firing_for: the request waits for a breach, or ends with the episode."""
     world = World(group(rule(keep_firing_for=HOUR)))
     world.commands.pause("", "", 20 * SECOND, "bob")
@@ -302,7 +302,7 @@ def test_the_cooldown_is_that_of_the_retraining_that_ended_last_after_a_restart_
         assert world.requests()[-1].hold == "cooldown"
 
 
-def test_every_attempt_is_told_to_be_over() -> None:
+def test_every_attempt_is_resolved() -> None:
     """The first is resolved when the second is made, the second with the episode; an unsent one never."""
     routes = FixedRoutes(("team/webhook/0",), resolved=("team/webhook/0",))
     world = World(group(rule()), routes=routes)

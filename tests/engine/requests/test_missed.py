@@ -13,7 +13,7 @@ def queries(world: World) -> EngineQueries:
     )  # fmt: skip
 
 
-def test_a_missed_episode_is_told_by_every_process_that_follows() -> None:
+def test_a_missed_episode_is_reported_by_every_process_that_follows() -> None:
     """The process that found it may end before a scrape."""
     world = World(group(rule()))
     world.tick({A: 0.1})

@@ -45,7 +45,7 @@ def test_a_new_version_that_fires_did_not_recover() -> None:
     assert (first.unhelpful, second.unhelpful) == (0, 1)
 
 
-def test_the_same_version_still_breached_is_asked_again_only_when_that_is_known() -> None:
+def test_the_same_version_still_breached_is_requested_again_only_when_that_is_known() -> None:
     """No new version was reported: the model itself is judged, after `settle`."""
     world = World(group(rule()), gates=SETTLED)
     world.tick({A: 0.7})

@@ -55,7 +55,7 @@ def test_one_receiver_that_took_it_is_enough() -> None:
         assert world.states() == [(A, "requested")]
 
 
-def test_the_episode_goes_on_when_the_cooldown_is_over() -> None:
+def test_the_episode_continues_when_the_cooldown_is_over() -> None:
     """Without a cooldown after five minutes: a refusing receiver does not get a request in every slot."""
     for cooldown, slots in ((0, 30), (10 * MINUTE, 60)):
         world = world_of(cooldown)
@@ -94,7 +94,7 @@ def test_a_report_proves_that_it_was_delivered_after_all() -> None:
     assert world.states() == [(A, "running")]
 
 
-def test_the_end_of_its_episode_is_told_to_nobody() -> None:
+def test_the_end_of_its_episode_is_not_sent() -> None:
     """No receiver has the request."""
     world = World(group(rule()), routes=FixedRoutes((TWO,), reporting=False, resolved=(TWO,)))
     world.tick({A: 0.7})

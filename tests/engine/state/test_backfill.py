@@ -102,7 +102,7 @@ def test_a_restart_does_not_ask_for_the_history_again() -> None:
     assert world.source.asked == [("drift", world.now)]
 
 
-def test_a_rarely_written_memory_asks_for_the_slots_since(monkeypatch) -> None:
+def test_a_rarely_written_memory_requests_the_slots_since(monkeypatch) -> None:
     """The state was written three slots before the restart."""
     monkeypatch.setattr(strategy_state, "SMALL", 0)
     world = begun()
@@ -200,7 +200,7 @@ def forgetful(world: World, failures: int) -> None:
     world.change(source=source)
 
 
-def test_history_that_cannot_be_asked_is_asked_again_later(caplog) -> None:
+def test_history_that_cannot_be_queried_is_queried_again_later(caplog) -> None:
     """It retries after 2, 4 and 8 slots and logs once; the rule warms up meanwhile."""
     world = begun()
     forgetful(world, 3)
@@ -215,7 +215,7 @@ def test_history_that_cannot_be_asked_is_asked_again_later(caplog) -> None:
     ]
 
 
-def test_history_that_can_never_be_asked_is_given_up(caplog) -> None:
+def test_history_that_can_never_be_queried_is_skipped(caplog) -> None:
     """After six attempts the strategy learns from live samples instead of warming up forever."""
     world = begun()
     forgetful(world, 100)
@@ -240,7 +240,7 @@ def test_an_answer_that_may_not_be_whole_is_not_learnt_from() -> None:
     assert verdict(world)[2] == 1.0
 
 
-def test_a_strategy_that_fails_over_the_past_begins_anew(monkeypatch, caplog) -> None:
+def test_a_strategy_that_fails_over_the_past_starts_over(monkeypatch, caplog) -> None:
     """The failure is logged, and live slots are evaluated."""
     world = begun()
     whole = Streak.analyse_batch

@@ -244,7 +244,7 @@ def test_another_step_is_noticed() -> None:
     assert abs(float((z[1:] * z[:-1]).mean())) < 0.07
 
 
-def test_after_a_gap_the_last_sample_tells_less() -> None:
+def test_after_a_gap_the_last_sample_shows_less() -> None:
     """After an hour's gap the correlation is gone: the innovation is the whole deviation."""
     models = Models(40, 12, phi=0.9, reference="version")
     models.live(4 * DAY)
@@ -254,7 +254,7 @@ def test_after_a_gap_the_last_sample_tells_less() -> None:
     assert result.z == pytest.approx(np.clip(result.deviation, -4, 4), abs=0.25)
 
 
-def test_a_model_does_not_change_what_is_said_of_another() -> None:
+def test_a_model_does_not_change_what_is_computed_for_another() -> None:
     """In one batch and separately, through gaps and alarms."""
     draw = np.random.default_rng(13)
     standardiser = Standardiser(StandardiseConfig(season="day", warm_up="2h"))

@@ -70,7 +70,7 @@ def test_this_machine_has_many_addresses(client: str) -> None:
 
 
 @pytest.mark.parametrize("client", ["10.0.0.5", "::ffff:10.0.0.5", "unix"])
-def test_without_a_secret_nobody_else_is_heard(client: str) -> None:
+def test_without_a_secret_no_other_caller_is_accepted(client: str) -> None:
     """This holds for every listen address."""
     site = Site(client=client, listen="0.0.0.0:9095")
     answer = site.post()
@@ -162,7 +162,7 @@ def test_an_end_is_final(monkeypatch: pytest.MonkeyPatch) -> None:
         assert site.post({"state": state}).json()["data"] == {"id": ID, "state": "succeeded"}
 
 
-def test_a_report_on_a_request_that_nobody_made_is_a_404() -> None:
+def test_a_report_on_a_request_that_does_not_exist_is_a_404() -> None:
     """The body is problem details."""
     assert Site().post(request_id=OTHER_ID).status_code == 404
 

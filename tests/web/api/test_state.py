@@ -123,7 +123,7 @@ def test_models_come_page_by_page_and_by_state(site: Site) -> None:
     assert [item["pipeline"] for item in healthy["models"]] == ["search"]
 
 
-def test_decisions_are_asked_for_by_model_rule_and_time(site: Site) -> None:
+def test_decisions_are_requested_by_model_rule_and_time(site: Site) -> None:
     """The filters reach the store."""
     path = "project=shop&pipeline=ranking&version=7&rule=Drifted&since=2023-11-14T22:13:20Z&limit=5"
     found = site.data(f"/api/v1/decisions?{path}")

@@ -49,7 +49,7 @@ def test_infinity_is_a_text_and_digits_beyond_float32_are_left_out() -> None:
     assert found["threshold"] == ["+Inf", "-Inf", 0.1, 0.0, None]
 
 
-def test_a_model_that_nobody_knows_has_no_trail() -> None:
+def test_an_unknown_model_has_no_trail() -> None:
     """An unknown model, and one without values since the start, have empty lists, not errors."""
     assert Site().data("/api/v1/trail?project=no&pipeline=such&version=1") == {"trails": []}
     assert Site().data(f"/api/v1/trail?project=shop&pipeline={QUIET.pipeline}&version=2") == {"trails": []}

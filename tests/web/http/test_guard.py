@@ -158,7 +158,7 @@ def test_beyond_loopback_known_clients_may_change(config: WebConfig, headers: di
     assert Site(EVERYWHERE, config).reload(**headers).status_code == 200
 
 
-def test_a_certificate_that_is_not_required_lets_nobody_change() -> None:
+def test_a_certificate_that_is_not_required_allows_no_change() -> None:
     """VerifyClientCertIfGiven admits unauthenticated clients."""
     tls = TlsServer(cert_file="c", key_file="k", client_auth_type="VerifyClientCertIfGiven", client_ca_file="ca")
     assert Site(EVERYWHERE, WebConfig(tls_server_config=tls)).reload().status_code == 403
@@ -217,7 +217,7 @@ def test_a_long_password_counts_as_far_as_bcrypt_goes() -> None:
     assert site.get(authorization=sign_in(password="p" * 100)).status_code == 200
 
 
-def test_a_hash_that_only_looks_like_one_lets_nobody_in() -> None:
+def test_a_hash_that_only_looks_like_one_lets_no_user_in() -> None:
     """Its format is valid, its salt is not."""
     site = Site(config=WebConfig(basic_auth_users={"ada": "$2b$04$" + "." * 21 + "z" + "." * 31}))
     assert site.get(authorization=sign_in()).status_code == 401
@@ -281,7 +281,7 @@ def test_a_file_is_safe_wherever_it_was_cut_off(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- every answer
 
 
-def test_every_answer_tells_the_browser_to_be_careful() -> None:
+def test_every_answer_instructs_the_browser_to_be_careful() -> None:
     """Errors have the security headers too."""
     site = Site()
     answers = [
@@ -297,7 +297,7 @@ def test_every_answer_tells_the_browser_to_be_careful() -> None:
         assert answer.headers["content-security-policy"].startswith("default-src 'none'; ")
 
 
-def test_an_error_nobody_expected_is_a_500_and_in_the_log(
+def test_an_unexpected_error_is_a_500_and_in_the_log(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The error text is not sent."""

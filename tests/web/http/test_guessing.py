@@ -75,7 +75,7 @@ def test_after_some_wrong_passwords_each_has_to_wait_longer() -> None:
     assert waits == [1, 2, 4, 8, 16, 32, LONGEST_WAIT, LONGEST_WAIT]
 
 
-def test_who_guesses_keeps_out_nobody_else() -> None:
+def test_who_guesses_keeps_out_no_other_user() -> None:
     """Other users, other addresses and signed-in users are not affected."""
     door = Door()
     assert door.one("bob", "secret") is True
@@ -87,7 +87,7 @@ def test_who_guesses_keeps_out_nobody_else() -> None:
     assert door.one("ada", "secret") == 1
 
 
-def test_a_name_tells_nothing_of_whether_there_is_such_a_user() -> None:
+def test_a_name_reveals_nothing_of_whether_there_is_such_a_user() -> None:
     """Unknown users have the same back-off."""
     door = Door()
     for user in ("ada", "nobody"):
@@ -199,7 +199,7 @@ def status(site: Site, user: str, password: str) -> tuple[int, dict[str, str]]:
     return site.raw(text)[:2]
 
 
-def test_200_wrong_passwords_keep_nobody_out() -> None:
+def test_200_wrong_passwords_keep_no_user_out() -> None:
     """Checked one by one, they would take 200 checks."""
     hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(10)).decode()
     users = WebConfig(basic_auth_users={"ada": hashed, "bob": hashed})

@@ -198,7 +198,7 @@ def test_rubbish_is_a_400() -> None:
         assert site.raw(GET.format("/-/healthy"))[0] == 200
 
 
-def test_a_server_that_dies_says_so(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_server_that_dies_reports_it(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """It runs in its own thread, where a failure would go unnoticed."""
     app = create_app(FakeQueries(), FakeCommands(), WebSettings(), lambda _: b"", WebConfig(), lambda: AT)
     server = Server(app, WebSettings("127.0.0.1:0"), WebConfig())
@@ -282,7 +282,7 @@ def test_client_certificates_keep_strangers_out(folder: Path) -> None:
                 get(site, folder, certificate=certificate)
 
 
-def test_a_certificate_that_is_given_is_verified_even_if_none_is_asked_for(folder: Path) -> None:
+def test_a_certificate_that_is_given_is_verified_even_if_none_is_requested(folder: Path) -> None:
     """This is VerifyClientCertIfGiven."""
     more = {"client_auth_type": "VerifyClientCertIfGiven", "client_ca_file": "client.pem"}
     with serving(*secured(folder, **more)) as site:

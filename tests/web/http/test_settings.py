@@ -83,7 +83,7 @@ def test_a_pipe_is_no_file_that_can_be_read_again(tmp_path: Path) -> None:
         load_web_config(tmp_path / "web.yml")
 
 
-def test_no_file_and_one_that_says_so_protect_nothing(tmp_path: Path) -> None:
+def test_no_file_and_one_that_reports_it_protect_nothing(tmp_path: Path) -> None:
     """This is the default."""
     file = tmp_path / "web.yml"
     file.write_text("{}\n")
@@ -91,7 +91,7 @@ def test_no_file_and_one_that_says_so_protect_nothing(tmp_path: Path) -> None:
     assert not WebConfig().protects
 
 
-def test_two_mistakes_are_told_at_once(tmp_path: Path) -> None:
+def test_two_mistakes_are_reported_at_once(tmp_path: Path) -> None:
     """All errors are reported."""
     file = tmp_path / "web.yml"
     file.write_text("tls_server_config: {key_file: k}\nbasic_auth_users: {ada: x}\n")

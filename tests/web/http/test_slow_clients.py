@@ -130,7 +130,7 @@ class Scripted:
         raise AssertionError
 
 
-def test_the_time_of_a_client_begins_anew_with_each_request() -> None:
+def test_the_time_of_a_client_starts_over_with_each_request() -> None:
     """A client that keeps sending requests is never late; an idle one is."""
     with Guest() as guest:
         guest.on_close = lambda _: None
@@ -180,7 +180,7 @@ def test_a_request_that_is_being_answered_never_gives_way(monkeypatch: pytest.Mo
             assert [client.recv(12) for client in held] == [b"HTTP/1.1 200"] * 4
 
 
-def test_without_descriptors_somebody_gives_way_and_one_line_says_so(
+def test_without_descriptors_a_client_gives_way_and_one_line_reports_it(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """asyncio would log two thousand lines per second, with a pause after each."""

@@ -198,7 +198,7 @@ def test_a_name_is_compared_as_go_writes_it() -> None:
     assert not allowed({}, ["a"])
 
 
-def test_what_openssl_cannot_use_is_told_with_its_line(folder: Path) -> None:
+def test_what_openssl_cannot_use_is_reported_with_its_line(folder: Path) -> None:
     """All of it, when the server starts."""
     (folder / "empty.pem").write_text("")
     with (

@@ -145,7 +145,7 @@ def test_a_client_certificate_protects_if_not_everyone_has_one(tmp_path: Path) -
     assert loaded(tmp_path, f"basic_auth_users: {{ada: {HASH}}}").protects
 
 
-def test_what_has_no_effect_is_told(tmp_path: Path) -> None:
+def test_what_has_no_effect_is_reported(tmp_path: Path) -> None:
     """The server logs it at its start."""
     text = TLS + ", client_auth_type: RequestClientCert}\nhttp_server_config: {http2: true}"
     assert list(loaded(tmp_path, text).notes()) == [

@@ -112,7 +112,7 @@ def test_the_model_page_draws_what_its_rules_saw() -> None:
     assert "Charts appear after the next evaluation" in site.http.get(MODEL_PAGE).text
 
 
-def test_the_models_page_asks_for_the_trails_of_its_models_at_once() -> None:
+def test_the_models_page_requests_the_trails_of_its_models_at_once() -> None:
     """One call, not one per model."""
     site = Site()
     page = site.http.get("/").text

@@ -34,14 +34,14 @@ def test_decisions_are_filtered_by_the_server(site: Site) -> None:
     assert "No matching decisions" in site.http.get("/decisions?rule=Other").text
 
 
-def test_half_a_model_is_told_to_be_half(site: Site) -> None:
+def test_half_a_model_is_reported_as_half(site: Site) -> None:
     """It does not match any model."""
     page = site.http.get("/decisions?project=shop").text
     assert "Filter by project, pipeline and version together" in page
     assert "/decisions/9" not in page
 
 
-def test_a_list_goes_on_where_it_ended(site: Site) -> None:
+def test_a_list_continues_where_it_ended(site: Site) -> None:
     """It also links back to the newest."""
     site.queries.told = [replace(DECISION, id=number) for number in range(100, 0, -1)]
     page = site.http.get("/decisions?rule=Drifted").text
@@ -59,7 +59,7 @@ def test_an_empty_list_says_what_would_fill_it(site: Site) -> None:
     assert "No decisions yet" in site.http.get("/decisions").text
 
 
-def test_a_store_that_cannot_be_read_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_cannot_be_read_is_reported(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """This holds for every page of decisions."""
 
     def broken(_: object) -> None:
@@ -84,7 +84,7 @@ def test_a_decision_is_explained_by_what_was_kept(site: Site) -> None:
     assert not [item for item in site.queries.asked if isinstance(item, tuple)]
 
 
-def test_the_checks_are_computed_again_when_somebody_asks(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_checks_are_computed_again_on_request(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stored data is shown even if Prometheus fails or the rule is gone."""
     assert "ok: drift 0.1, limit 0.6" in site.http.get("/decisions/9?again=true").text
     assert (MODEL, "Drifted", AT) in site.queries.asked

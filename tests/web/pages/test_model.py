@@ -43,7 +43,7 @@ def test_the_page_of_a_hostile_model_escapes_it(site: Site) -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;/a&#34;b&amp;c/d/1?#" in page.text
 
 
-def test_a_model_that_nobody_knows_is_not_found(site: Site) -> None:
+def test_an_unknown_model_is_not_found(site: Site) -> None:
     """The page explains why; a missing label is a 400."""
     site.queries.told, site.queries.records = [], []
     page = site.http.get("/model", params={**ASKED, "version": "99"})

@@ -24,7 +24,7 @@ def site() -> Site:
     return Site()
 
 
-def test_the_page_tells_the_story_and_escapes_hostile_labels(site: Site) -> None:
+def test_the_page_shows_the_story_and_escapes_hostile_labels(site: Site) -> None:
     """A label value is data, never markup."""
     site.queries.views.append(model_view(ModelKey("<script>alert(1)</script>", 'a"b', "1")))
     page = site.http.get("/")

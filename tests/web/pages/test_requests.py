@@ -69,7 +69,7 @@ def test_the_list_is_shown_as_far_as_it_can_be_read(site: Site, monkeypatch: pyt
     assert "No requests yet" not in page
 
 
-def test_a_request_tells_its_story_in_order(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_shows_its_story_in_order(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the episode to the recovery verdict."""
     record = replace(
         REQUEST, state=RequestState.SUCCEEDED, acts=(OperatorAction("approve", "kim", AT + 1000, "go on"),),
@@ -97,7 +97,7 @@ def test_a_request_tells_its_story_in_order(site: Site, monkeypatch: pytest.Monk
     assert f'href="/requests/{ID}/approve"' not in page
 
 
-def test_a_request_that_nobody_knows_is_not_found(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_request_is_not_found(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unavailable store is a 503."""
     page = site.http.get("/requests/nothing")
     assert page.status_code == 404
@@ -213,7 +213,7 @@ def test_a_body_that_is_no_form_is_refused(site: Site) -> None:
     assert site.commands.acts == []
 
 
-def test_what_was_done_is_told_in_our_words_only(site: Site) -> None:
+def test_what_was_done_is_reported_in_our_words_only(site: Site) -> None:
     """A link cannot inject text into the page."""
     page = site.http.get(f"/requests/{ID}", params={"result": "You are hacked"}).text
     assert "hacked" not in page

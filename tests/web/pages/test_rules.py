@@ -43,7 +43,7 @@ def test_rules_are_filtered_by_the_server(site: Site) -> None:
     assert "No matching rules" in site.http.get("/rules?q=nothing").text
 
 
-def test_failing_rules_are_told_first_with_what_to_do(site: Site) -> None:
+def test_failing_rules_are_reported_first_with_what_to_do(site: Site) -> None:
     """Before any table, including those on other pages."""
     many(site, [*(replace(RULE, name=f"R{number}") for number in range(40)), BROKEN])
     page = site.http.get("/rules").text
@@ -67,7 +67,7 @@ def test_big_rule_sets_stay_small_pages(site: Site) -> None:
     assert "and 5 more" in page.text
 
 
-def test_no_rules_is_told_with_what_to_do(site: Site) -> None:
+def test_no_rules_is_reported_with_what_to_do(site: Site) -> None:
     """The empty page explains how to add rules."""
     site.queries.groups_ = []
     page = site.http.get("/rules").text
@@ -75,7 +75,7 @@ def test_no_rules_is_told_with_what_to_do(site: Site) -> None:
     assert "retrain-bridge check config" in page
 
 
-def test_a_rule_that_never_ran_says_so(site: Site) -> None:
+def test_a_rule_that_never_ran_reports_it(site: Site) -> None:
     """An instant of 0 is not shown as 1970; missed evaluations are counted."""
     site.queries.groups_ = [replace(GROUP, last_evaluation=0, missed=7, rules=[replace(BROKEN, last_evaluation=0)])]
     page = site.http.get("/rules").text

@@ -51,7 +51,7 @@ def test_empty_parts_say_what_would_fill_them(site: Site, monkeypatch: pytest.Mo
         assert part in page
 
 
-def test_a_store_that_cannot_be_read_is_told(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_cannot_be_read_is_reported(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rest is shown."""
 
     def broken() -> None:
@@ -64,7 +64,7 @@ def test_a_store_that_cannot_be_read_is_told(site: Site, monkeypatch: pytest.Mon
     assert "prometheus: {url:" in page
 
 
-def test_a_reload_is_confirmed_and_told(site: Site) -> None:
+def test_a_reload_is_confirmed_and_reported(site: Site) -> None:
     """GET reloads nothing."""
     assert "Reads the configuration and rule files again" in site.http.get("/reload").text
     assert site.commands.reloads == 0

@@ -36,13 +36,13 @@ def test_a_limit_on_a_statistic_is_not_held_against_the_value() -> None:
     assert sentence(view, [], apart).endswith("drift is 0.702, its statistic 31.5 (limit 30).")
 
 
-def test_what_was_seen_last_is_not_told_as_the_present() -> None:
+def test_what_was_seen_last_is_not_reported_as_the_present() -> None:
     """The model has stopped reporting."""
     silent = replace(ACTIVE, verdict="inconclusive", cause="no_data")
     assert told(silent).endswith("drift was last 0.702, above 0.6, and is now inconclusive (no data).")
 
 
-def test_a_model_at_rest_and_one_that_nobody_can_judge() -> None:
+def test_a_model_at_rest_and_one_that_cannot_be_evaluated() -> None:
     """No active rule is good news only if there is data; at most three rules are named."""
     assert told(signal()) == "No rule is pending or firing."
     assert told(signal(), state=ModelState.NO_DATA) == "No rule has data for this model."
@@ -65,7 +65,7 @@ def test_the_sentence_ends_with_what_was_asked() -> None:
         assert sentence(view, [record], {}) == f"No rule is pending or firing. {wanted}"
 
 
-def test_episodes_are_told_with_their_requests_newest_first() -> None:
+def test_episodes_are_reported_with_their_requests_newest_first() -> None:
     """Including an episode without a request, and a request created by hand."""
     first, second = (Episode(MODEL, AT - back, "Drifted", ("Drifted",), 1, AT - back + 5) for back in (900, 500))
     by_hand = replace(REQUEST, request=replace(REQUEST.request, episode_start=AT - 700, triggered_at=AT - 700))
@@ -74,7 +74,7 @@ def test_episodes_are_told_with_their_requests_newest_first() -> None:
     assert found == [(EPISODE, again), (EPISODE, REQUEST), (second, None), (None, by_hand), (first, None)]
 
 
-def test_the_page_tells_episodes_with_their_ends() -> None:
+def test_the_page_lists_episodes_with_their_ends() -> None:
     """Including an episode without a request."""
     site = Site()
     ended = Episode(MODEL, AT - 60_000, "Drifted", ("Drifted", "Slow"), 0, AT - 30_000, "resolved")
@@ -85,7 +85,7 @@ def test_the_page_tells_episodes_with_their_ends() -> None:
     assert "<bdi>Drifted, Slow</bdi>" in page
 
 
-def test_a_version_tells_which_request_it_was_made_for() -> None:
+def test_a_version_names_which_request_it_was_made_for() -> None:
     """With a link to the request, and its recovery verdict."""
     site = Site()
     site.queries.views.append(model_view(ModelKey("shop", "ranking", "8"), ModelState.HEALTHY))
