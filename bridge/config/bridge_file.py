@@ -28,6 +28,13 @@ _SCRAPE = "the bridge scrapes nothing"
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _RATE = re.compile(r"([0-9]{1,6})/([0-9a-z]+)")
 _UNITS = {"hour": HOUR, "day": DAY, "week": 7 * DAY}
+_OF_ALERTMANAGER = frozenset(
+    f"{name}_configs"
+    for name in (
+        "discord", "email", "incidentio", "jira", "mattermost", "msteams", "msteamsv2", "opsgenie", "pagerduty",
+        "pushover", "rocketchat", "slack", "sns", "telegram", "victorops", "webex", "wechat",
+    )
+)  # fmt: skip
 # Stands in for a route that could not be read; such a configuration is never put in force.
 _NO_ROUTE = Route("")
 
@@ -271,7 +278,10 @@ def _entries(entry: dict[str, Any], document: Document, path: KeyPath) -> list[t
     for key, value in entry.items():
         if key == "name":
             continue
-        if key not in known:
+        if key in _OF_ALERTMANAGER:
+            hint = "send to an Alertmanager (alertmanager_configs), or to a webhook of yours (webhook_configs)"
+            document.add((*path, key), f"{key!r} belongs to the configuration of Alertmanager", hint)
+        elif key not in known:
             document.add((*path, key), f"unknown key {key!r}", near(key, ("name", *known)))
         elif not isinstance(value, list):
             document.add((*path, key), f"must be a list of entries, not {kind(value)}", f"{key}: [{{...}}]")

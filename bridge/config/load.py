@@ -60,11 +60,15 @@ class Expression:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """Contents of files, mistakes included. groups: of the files without mistakes; config: None with any mistake."""
+    """Contents of files, mistakes included.
+
+    groups: of the files without mistakes. config: None with any mistake. document: bridge.yml.
+    """
 
     problems: list[Problem]
     groups: tuple[Group, ...]
     expressions: tuple[Expression, ...]
+    document: Document | None = None
     prometheus: PrometheusConfig | None = None
     config: BridgeConfig | None = None
 
@@ -86,7 +90,7 @@ def examine(path: Path) -> Examined:
     expressions = tuple(read_files.expressions)
     prometheus = None if file is None else file.section.prometheus
     if document.problems or file is None:
-        return Examined(sorted(document.problems), read_files.groups, expressions, prometheus)
+        return Examined(sorted(document.problems), read_files.groups, expressions, document, prometheus)
     config = BridgeConfig(
         global_=file.section.global_,
         prometheus=file.section.prometheus,
@@ -102,7 +106,7 @@ def examine(path: Path) -> Examined:
         notes=tuple(_notes(document)),
         _shown=shown(file),
     )
-    return Examined([], read_files.groups, expressions, prometheus, config)
+    return Examined([], read_files.groups, expressions, document, prometheus, config)
 
 
 def _notes(document: Document) -> Iterator[Problem]:

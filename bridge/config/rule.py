@@ -39,6 +39,7 @@ DEFAULT, OF_HISTOGRAMS = "auto", "chi_square"  # the strategy of a rule on a sig
 _EITHER = "a rule has one of: 'expr', 'signal', 'all', 'any', 'at_least'"
 _WAYS = ("expr", "signal", *KEYS)
 _ONLY_RETRAIN = ("cooldown", "max_attempts", "approval", "dry_run")
+_LABEL, _ANNOTATION = "write it under 'labels'", "write it under 'annotations'"
 _POLICIES = ("keep", "ok", "fire", USE)
 _POLICIES_SCHEMA = {
     "type": "object", "propertyNames": {"enum": sorted(_CAUSES)}, "additionalProperties": {"enum": list(_POLICIES)}
@@ -71,6 +72,13 @@ class RuleSection(Section):
     not_built = frozenset({"min_samples", "gates", "discover", "active_time_intervals", "mute_time_intervals"})
     stand_ins = fixed()
     may_be_empty = frozenset({"labels", "annotations", "for", "keep_firing_for"})
+    elsewhere = fixed(
+        severity=_LABEL, priority=_LABEL, team=_LABEL, service=_LABEL, env=_LABEL, environment=_LABEL,
+        summary=_ANNOTATION, description=_ANNOTATION, message=_ANNOTATION, runbook_url=_ANNOTATION,
+        dashboard_url=_ANNOTATION, interval="write it beside the group's name", name="write retrain: NAME",
+        query="write expr", condition="write expr", threshold="write strategy: {threshold: {max: ...}}",
+        receiver="write a route in bridge.yml",
+    )  # fmt: skip
     retrain: str | None = None
     alert: str | None = None
     expr: str | None = None

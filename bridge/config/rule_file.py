@@ -30,6 +30,11 @@ class GroupSection(Section):
     not_built = frozenset({"gates", "storm", "budget", "shadow", "dry_run"})
     stand_ins = fixed(name="")
     may_be_empty = frozenset({"interval", "limit", "query_offset", "labels", "rules"})
+    elsewhere = fixed(
+        **{"for": "write it in the rules", "expr": "write it in the rules", "severity": "write it under 'labels'"},
+        partial_response_strategy="write prometheus.partial_response in bridge.yml",
+        source_tenants="set http_headers: {X-Scope-OrgID: {values: [...]}} under prometheus",
+    )
     name: str
     interval: DurationField | None = None
     limit: Annotated[int, Field(ge=0)] = 0

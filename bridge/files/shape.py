@@ -97,7 +97,13 @@ def salvaged(model: type[S], value: object, document: Document, path: KeyPath) -
         return found
     rest = {**model.stand_ins, **_without(value, [where[len(path) :] for where in wrong])}
     try:
-        return model.model_validate_json(json.dumps(rest), strict=True)
+        return _model(model, rest)
+    except ValidationError as error:
+        # what is left of a section lacks a required key
+        damaged = {str(details["loc"][0]) for details in error.errors(include_url=False) if details["loc"]}
+    rest = {key: item for key, item in rest.items() if key not in damaged}
+    try:
+        return _model(model, {**rest, **{key: model.stand_ins[key] for key in damaged & model.stand_ins.keys()}})
     except ValidationError:
         return None
 

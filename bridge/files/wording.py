@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -23,6 +24,7 @@ _LIMITS = {
     "greater_than": ("must be more than", "gt"), "greater_than_equal": ("must be at least", "ge"),
     "less_than": ("must be less than", "lt"), "less_than_equal": ("must be at most", "le"),
 }  # fmt: skip
+_VARIABLE = re.compile(r"\$\{\w+\}|\$\(\w+\)|(?:^|://)\$[A-Z][A-Z0-9_]+|\{\{[^}]*\bEnv\b[^}]*\}\}|\{\{ *env [^}]*\}\}")
 _SECRET_WORDS = ("password", "secret", "credential", "token", "header", "auth")
 
 
@@ -43,6 +45,12 @@ def kind(value: object) -> str:
     return next((word for type_, word in words.items() if isinstance(value, type_)), type(value).__name__)
 
 
+def variable_hint(value: object) -> str:
+    """Return the hint for a text with a variable of the environment in it; "" without one."""
+    found = isinstance(value, str) and _VARIABLE.search(value)
+    return "variables of the environment are not replaced: write the value, or fill the file in first" if found else ""
+
+
 def note(model: type[BaseModel], details: ErrorDetails, document: Document, base: KeyPath) -> KeyPath:
     """Note one finding of pydantic about the value at `base`; return its path in the file."""
     path = where(details["loc"], document, base)
@@ -61,7 +69,7 @@ def note(model: type[BaseModel], details: ErrorDetails, document: Document, base
         words, key = _LIMITS[type_]
         document.add(path, f"{words} {context[key]}")
     elif type_ == "value_error":
-        document.add(path, str(context["error"]))
+        document.add(path, str(context["error"]), variable_hint(given))
     else:
         text = details["msg"].removeprefix("Input ")
         document.add(path, f"{text[:1].lower()}{text[1:]}")

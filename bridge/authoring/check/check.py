@@ -11,7 +11,8 @@ from bridge.config import load
 from bridge.config.load import BridgeConfig, Expression
 from bridge.domain.errors import RECORDINGS, ConfigError, Problem
 from bridge.domain.rule import Group, RuleKind
-from bridge.files.yaml import path_text
+from bridge.files.wording import variable_hint
+from bridge.files.yaml import Document, path_text
 from bridge.sources.config import Flavor
 
 
@@ -26,6 +27,7 @@ def check_config(path: Path, *, lint: bool = False, parse: bool = True) -> list[
         return error.problems
     flavor = "prometheus" if found.prometheus is None else found.prometheus.flavor
     routed = [] if found.config is None else [*_unrouted_alerts(found.config), *found.config.notes]
+    routed += _variables(found.document)
     syntax = [problem for _, problem in promql_problems(found.expressions, flavor)] if parse else []
     return _all(found, syntax, routed, lint=lint, mapped=True)
 
@@ -67,6 +69,16 @@ def left_with_prometheus(groups: Iterable[Group]) -> Iterator[Problem]:
             count, first = len(group.recordings), group.recordings[0]
             message = f"{count} recording rule{'s are' if count > 1 else ' is'} left with Prometheus"
             yield Problem(group.file, first.line, group.name, message, "", RECORDINGS)
+
+
+def _variables(document: Document | None) -> Iterator[Problem]:
+    """Yield a warning for each text of bridge.yml that holds a variable of the environment, and is right otherwise."""
+    if document is None:
+        return
+    for path in document.spots:
+        if (hint := variable_hint(document.at(path))) and not document.reported(path):
+            message = "holds a variable of the environment"
+            yield Problem(document.file, document.line(path), path_text(path), message, hint, "unexpanded-variable")
 
 
 def _unrouted_alerts(config: BridgeConfig) -> Iterator[Problem]:
