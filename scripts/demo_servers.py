@@ -1,4 +1,4 @@
-"""Servers of scripts/demo: an exporter, a real Prometheus and Alertmanager, the bridge and its coordinator."""
+"""Servers of scripts/demo: an exporter, a real Prometheus and Alertmanager, the bridge and a pipeline."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
+
+if TYPE_CHECKING:
+    from demo_pipelines import Pipeline
 
 TOP = Path(__file__).resolve().parent.parent
 MODELS = [("shop", "ranking", "7"), ("shop", "search", "2"), ("fraud", "scoring", "12")]
@@ -195,15 +198,20 @@ class Programs:
         self.folder = folder
         self.running: list[tuple[str, subprocess.Popen[bytes]]] = []
 
-    def start(self, name: str, *command: str, ready: str) -> None:
-        """Start a program and wait until `ready` answers 200; raises DemoError with the end of its log."""
+    def start(
+        self, name: str, *command: str, ready: str, env: dict[str, str] | None = None, limit: float = 30.0
+    ) -> None:
+        """Start a program and wait until `ready` answers 200; raises DemoError with the end of its log.
+
+        env: its environment, default this process's. limit: seconds until it must be ready.
+        """
         with (self.folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
-                guarded(command), cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                guarded(command), cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env,
                 start_new_session=True,  # Ctrl-C reaches only the demo, which then stops them in order
             )  # fmt: skip
         self.running.append((name, process))
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + limit
         while not answers(ready):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise DemoError(f"{name} did not start; the end of its log:\n{self.tail(name)}")
@@ -224,24 +232,15 @@ class Programs:
                 process.wait(5)
 
 
-TRAIN = """
-import json, sys, time
-request = json.load(sys.stdin)
-time.sleep(2)
-print(json.dumps({"new_version": str(int(request["version"]) + 1)}))
-"""
-
-
 class Servers:
     """All servers of the demo, on free loopback ports, with their files in one folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, pipeline: Pipeline) -> None:
         self.folder = folder
+        self.pipeline = pipeline
         self.programs = Programs(folder)
         self.models = Models()
-        self.prometheus, self.alertmanager, self.coordinator, self.bridge = (
-            f"http://127.0.0.1:{free_port()}" for _ in range(4)
-        )
+        self.prometheus, self.alertmanager, self.bridge = (f"http://127.0.0.1:{free_port()}" for _ in range(3))
         self._servers: list[ThreadingHTTPServer] = []
 
     def set_up(self) -> None:
@@ -249,14 +248,14 @@ class Servers:
         self._servers.append(exporter(self.models))
         self._start_prometheus(self._servers[0].server_address[1])
         self._start_alertmanager()
-        self._start_coordinator()
-        proxy = busy_proxy(self.coordinator, lambda text: say("coordinator", text, "yellow"))
+        self.pipeline.start(self.programs, self.bridge)
+        proxy = busy_proxy(self.pipeline.url, lambda text: say(self.pipeline.name, text, "yellow"))
         self._servers.append(proxy)
         self._start_bridge(f"http://127.0.0.1:{proxy.server_address[1]}")
         say("open", f"{self.bridge}/ in a browser to follow the demo in the web interface", "bold")
         say("see also", f"Prometheus   {self.prometheus}/graph?g0.expr=model_drift_score&g0.tab=0&g0.range_input=15m")
         say("", f"Alertmanager {self.alertmanager}/#/alerts")
-        say("", f"coordinator  {self.coordinator}/api/v1/retrain-requests")
+        say("", f"{self.pipeline.name:<12} {self.pipeline.page()}")
 
     def _start_prometheus(self, port: int) -> None:
         folder = self.folder
@@ -292,18 +291,7 @@ class Servers:
             ready=f"{self.alertmanager}/-/ready",
         )  # fmt: skip
 
-    def _start_coordinator(self) -> None:
-        config = {
-            "listen": address(self.coordinator), "storage": str(self.folder / "coordinator-data"),
-            "command": [sys.executable, "-c", TRAIN], "bridge_url": self.bridge,
-        }  # fmt: skip
-        (self.folder / "coordinator.yml").write_text(json.dumps(config))
-        self.programs.start(
-            "coordinator", sys.executable, "-m", "bridge.cli", "coordinator", "--config.file=coordinator.yml",
-            ready=f"{self.coordinator}/-/ready",
-        )  # fmt: skip
-
-    def _start_bridge(self, coordinator: str) -> None:
+    def _start_bridge(self, pipeline: str) -> None:
         (self.folder / "rules").mkdir()
         shutil.copy(TOP / "rules" / "demo.yml", self.folder / "rules")
         config = {
@@ -315,7 +303,7 @@ class Servers:
             "receivers": [
                 {
                     "name": "team",
-                    "coordinator_configs": [{"url": coordinator}],
+                    **self.pipeline.receiver(pipeline),
                     "alertmanager_configs": [{"url": self.alertmanager}],
                 }
             ],

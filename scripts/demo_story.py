@@ -1,12 +1,13 @@
 """Console output of scripts/demo, from the servers' own APIs.
 
-With --once it exits on its own, with code 0 if exactly one request reached both the coordinator and Alertmanager under
-one id within 60 seconds.
+With --once it exits on its own, with code 0 if exactly one request reached both the coordinator (or Prefect) and
+Alertmanager under one id within 60 seconds (180).
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import signal
 import sys
@@ -15,10 +16,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from demo_pipelines import EmbeddedCoordinator, PrefectFlow
 from demo_servers import DRIFTING, DemoError, Servers, console, get, say
 
 CALM_SECONDS = 8.0
-LIMIT_SECONDS = 58.0
 
 
 class Report:
@@ -35,7 +36,7 @@ class Report:
         """
         say("models", f"all healthy; {'/'.join(DRIFTING)} starts to drift in {CALM_SECONDS:g} s", "green")
         self._servers.models.drift_at = time.time() + CALM_SECONDS
-        deadline = time.monotonic() + LIMIT_SECONDS
+        deadline = time.monotonic() + self._servers.pipeline.limit
         while not once or (not {"alert", "end"} <= self._reported and time.monotonic() < deadline):
             self._poll()
             time.sleep(0.25)
@@ -86,7 +87,9 @@ class Report:
                 self._once(key, "delivered", text, "green")
         if request["state"] in {"accepted", "running", "succeeded", "failed"}:
             extra = f", new version {request['new_version']}" if request["new_version"] else ""
-            self._once(f"{request_id} {request['state']}", "coordinator", f"{request['state']}{extra}", "green")
+            self._once(
+                f"{request_id} {request['state']}", self._servers.pipeline.name, f"{request['state']}{extra}", "green"
+            )
             if request["state"] in {"succeeded", "failed"}:
                 self._reported.add("end")
             if request["new_version"] and not self._servers.models.new_version:
@@ -108,14 +111,12 @@ class Report:
     def _result(self) -> bool:
         """Return whether exactly one request reached both receivers under one id."""
         ours = [item["id"] for item in self._data("requests").get("requests", [])]
-        theirs = [
-            item["id"]
-            for item in (get(f"{self._servers.coordinator}/api/v1/retrain-requests") or {}).get("requests", [])
-        ]
+        pipeline = self._servers.pipeline
+        theirs = pipeline.requests()
         alerts = get(f"{self._servers.alertmanager}/api/v2/alerts") or []
         alerted = [item["labels"]["retrain_request_id"] for item in alerts if "retrain_request_id" in item["labels"]]
         good = len(ours) == 1 and ours == theirs == alerted
-        say("result", f"bridge {ours}, coordinator {theirs}, Alertmanager {alerted}")
+        say("result", f"bridge {ours}, {pipeline.name} {theirs}, Alertmanager {alerted}")
         if good:
             say("result", "exactly one request reached both receivers under one id", "bold green")
         else:
@@ -128,11 +129,13 @@ def main() -> int:
     """Run the demo and return its exit code."""
     parser = argparse.ArgumentParser(description="Run Retrain Bridge end to end with real servers on this machine.")
     parser.add_argument("--once", action="store_true", help="exit on its own, with code 0 on success")
+    parser.add_argument("--prefect", action="store_true", help="start runs in a real Prefect instead of a command")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored if started in the background
     folder = Path(tempfile.mkdtemp(prefix="retrain-bridge-demo-"))
-    servers = Servers(folder)
+    home = os.environ.get("ORCHESTRATOR_PREFECT", "")
+    servers = Servers(folder, PrefectFlow(Path(home)) if options.prefect else EmbeddedCoordinator())
     try:
         servers.set_up()
         good = Report(servers).run(once=options.once)

@@ -121,3 +121,37 @@ TEXT
 use_unpacked() { export PATH="$PATH:$1/bin"; }
 
 missing() { ! command -v "$1" > /dev/null 2>&1; }
+
+# make_orchestrator NAME: create the environment of an orchestrator outside the project, and set $orchestrator to its
+# folder. Its packages are pinned in tests/orchestrators/environments; a second run waits for the first.
+make_orchestrator() {
+    wanted=tests/orchestrators/environments/$1.txt
+    cache=${XDG_CACHE_HOME:-$HOME/.cache}/retrain-bridge/orchestrators
+    orchestrator=$cache/$1-$(cksum < "$wanted" | tr ' ' -)
+    mkdir -p "$cache"
+    (
+        exec 8> "$cache/lock"
+        flock 8
+        if [ -e "$orchestrator/.made" ]; then exit; fi
+        section "$1 in $orchestrator (once)"
+        find_python
+        rm -rf "$orchestrator"
+        "$python" -m venv "$orchestrator" || fail "cannot make a virtual environment in $orchestrator"
+        install_pinned "$orchestrator" "$wanted"
+        touch "$orchestrator/.made"
+    )
+}
+
+# install_pinned ENVIRONMENT FILE: install the packages of FILE with uv, which takes seconds, otherwise with pip.
+install_pinned() {
+    if quiet_pip "$1" uv==0.13.9; then
+        if "$1/bin/uv" pip install -q --no-cache --python "$1/bin/python" -r "$2"; then return; fi
+    fi
+    quiet_pip "$1" -r "$2"
+}
+
+quiet_pip() {
+    in_environment=$1/bin/python
+    shift
+    "$in_environment" -m pip install -q --disable-pip-version-check --root-user-action=ignore "$@"
+}

@@ -21,6 +21,8 @@ from bridge import cli
 from bridge.app import service
 from bridge.engine.delivery.breaker import DeliverySettings
 from bridge.sinks.base import HttpSink
+from bridge.sinks.run import RunSink
+from bridge.sinks.runs.following import Follower
 from bridge.store import ticks
 from bridge.store.sql import SqlStore
 
@@ -69,6 +71,10 @@ def _always(_args: Any, _result: Any) -> bool:
     return True
 
 
+def _saves_end(args: Any, _result: Any) -> bool:
+    return bool(args[1].state.terminal)
+
+
 # step: (whose method, its name, whether the call matters, after it). In the order of a request's path.
 STEPS: dict[str, tuple[Any, str, Callable[..., bool], bool]] = {
     "before commit": (SqlStore, "commit", _asks, False),
@@ -81,11 +87,23 @@ STEPS: dict[str, tuple[Any, str, Callable[..., bool], bool]] = {
     "before status": (SqlStore, "save_request", _always, False),
     "after status": (SqlStore, "save_request", _always, True),
 }
+# The same for a run in an orchestrator, from the frozen plan to the record of its end.
+RUN_STEPS: dict[str, tuple[Any, str, Callable[..., bool], bool]] = {
+    "before plan": (RunSink, "_prepare", _always, False),
+    "after plan": (RunSink, "_prepare", _found, True),
+    "before start": (SqlStore, "claim_start", _found, True),
+    "after start": (RunSink, "_after_start", _always, False),
+    "after sighting": (RunSink, "_seen", _always, True),
+    "after delivery": (SqlStore, "settle", _found, True),
+    "before state": (Follower, "_settle", _always, False),
+    "after report": (SqlStore, "save_run", _saves_end, False),
+    "after state": (Follower, "_settle", _always, True),
+}
 
 
 def arm(step: str) -> None:
     """Make `step` deadly."""
-    owner, name, matters, after = STEPS[step]
+    owner, name, matters, after = (STEPS | RUN_STEPS)[step]
     _wrap(owner, name, step, matters, after=after)
 
 

@@ -1,0 +1,35 @@
+"""Fixtures of the tests with real orchestrators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.orchestrators.front import Front
+from tests.orchestrators.servers import KINDS, Orchestrator
+from tests.orchestrators.world import World, world
+
+
+@pytest.fixture(scope="session", params=KINDS, ids=[kind.name for kind in KINDS])
+def here(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Each orchestrator in turn: all tests of one run before the next one starts."""
+    kind: type[Orchestrator] = request.param
+    with world(kind, tmp_path_factory.mktemp(kind.name)) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def waiting(here: World) -> Iterator[World]:
+    """An orchestrator that starts none of its queued runs."""
+    here.orchestrator.pause(paused=True)
+    yield here
+    here.orchestrator.pause(paused=False)
+
+
+@pytest.fixture
+def stub(waiting: World) -> Iterator[Front]:
+    """A front of its own for each test of the stubs' suite; the runs are deleted afterwards."""
+    with Front(waiting.orchestrator) as front:
+        yield front
+        front.runs.clear()

@@ -1,0 +1,54 @@
+"""Runs in a real Airflow, Prefect and Dagster: one run per request, and a truthful state, whatever happens."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.orchestrators.servers import LIMIT_SECONDS
+from tests.orchestrators.world import World
+from tests.support.orchestrators.stub import CUT_AFTER, ERROR_AFTER, TOO_MANY
+from tests.support.processes import wait_until
+
+pytestmark = pytest.mark.timeout(900)
+
+
+def test_a_request_starts_a_run_that_brings_back_its_version_and_helps(here: World) -> None:
+    """The whole life: accepted, running, succeeded with the version that the pipeline returned, recovered."""
+    with here.orchestrator.training.held():
+        (request_id,) = here.breach("life", lasts=110)
+        here.wait_training(request_id)
+        assert here.wait_state(request_id, "running")["new_version"] == ""
+    found = here.wait_state(request_id, "succeeded")
+    assert found["new_version"] == "8"
+    assert found["reference"] == here.one_run(request_id).key
+    here.heal("life", "8")
+    wait_until(lambda: here.request(request_id)["verdict"] == "recovered", LIMIT_SECONDS, f"{here.request(request_id)}")
+
+
+def test_a_run_that_fails_is_reported_as_failed(here: World) -> None:
+    """No version, and the server's own state."""
+    with here.orchestrator.training.failing():
+        (request_id,) = here.breach("fails")
+        found = here.wait_state(request_id, "failed")
+    assert found["new_version"] == ""
+    here.one_run(request_id)
+
+
+def test_six_requests_at_once_get_a_run_each(here: World) -> None:
+    """Six pipelines drift in the same second."""
+    wanted = here.breach(*(f"parallel-{number}" for number in range(6)))
+    found = [here.wait_state(request_id, "succeeded") for request_id in wanted]
+    assert {one["new_version"] for one in found} == {"8"}
+    assert len({here.one_run(request_id).key for request_id in wanted}) == 6
+
+
+@pytest.mark.parametrize("fault", [CUT_AFTER, ERROR_AFTER, TOO_MANY])
+def test_an_answer_that_is_lost_or_refused_leads_to_one_run(here: World, fault: str) -> None:
+    """Cut or 500 after the server has carried it out: looked up. 429: repeated."""
+    here.front.faults = [fault]
+    (request_id,) = here.breach(f"fault-{fault.replace(' ', '-')}")
+    here.wait_run(request_id)
+    here.wait_state(request_id, "succeeded")
+    here.one_run(request_id)
+    assert here.front.faults == []
+    assert here.front.taken(request_id) == 1
