@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from bridge.authoring.backtest.results import Results
     from bridge.authoring.backtest.scoring import Score
 
+Step = Annotated[
+    int | None, typer.Option("--step", parser=duration, help="Evaluation interval, instead of each group's own.")
+]
 _LEFT_ALIGNED = frozenset({"rule", "kind", "name"})
 
 
@@ -31,9 +34,7 @@ def backtest(
     url: Annotated[
         str, typer.Option("--prometheus.url", help="Prometheus server to query; required with --rules.")
     ] = "",
-    step: Annotated[
-        int | None, typer.Option("--step", parser=duration, help="Evaluation interval, instead of each group's own.")
-    ] = None,
+    step: Step = None,
     labels: Annotated[
         Path | None, typer.Option("--labels", help="File of labelled windows to score the requests against.")
     ] = None,

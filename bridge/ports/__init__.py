@@ -5,6 +5,16 @@ All instants are ints of milliseconds since the epoch (domain/times.py). Impleme
 
 from __future__ import annotations
 
+from bridge.ports.outbox import (
+    Breaker,
+    Claim,
+    DeliveryRecord,
+    DeliveryState,
+    NewDelivery,
+    Outbox,
+    QueueDepth,
+    Settlement,
+)
 from bridge.ports.reports import AttemptReport, QueryReport, TickReport
 from bridge.ports.runs import Previewable, Run, RunFollower, RunLedger, RunState, Testable
 from bridge.ports.sinks import (
@@ -22,18 +32,10 @@ from bridge.ports.sinks import (
 )
 from bridge.ports.sources import MetricSource, Sample, Silences, SilenceSnapshot
 from bridge.ports.stores import (
-    Breaker,
-    Claim,
     DecisionFilter,
-    DeliveryRecord,
-    DeliveryState,
     History,
-    NewDelivery,
-    Outbox,
     Pause,
-    QueueDepth,
     RequestFilter,
-    Settlement,
     Sighting,
     Snapshot,
     StateChunk,

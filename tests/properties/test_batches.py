@@ -263,7 +263,7 @@ def test_killed_between_any_two_steps_of_a_batch_everything_arrives(new_store: C
     writes = {"claim", "settle", "release", "pull_forward", "save_breaker"}
     for last in count():
         store, sink, clock, steps = filled(new_store(), requests), Scripted(3), Clock(), count()
-        sink.send = _taking(sink)  # type: ignore[method-assign]
+        sink.send = _taking(sink)  # type: ignore[method-assign, assignment]
         work = courier_of(
             Deadly(store, steps, last, writes), Deadly(sink, steps, last, {"send"}), DeliverySettings(), 1
         )
