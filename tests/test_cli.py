@@ -72,7 +72,7 @@ def test_wrong_files_are_reported_with_file_and_line(command, files: Path) -> No
     rules.write_text(RULES.replace("retrain: Drifted, expr", "retrain: Drifted, exprs"))
     code, out, err = command("check", "rules", str(rules))
     assert (code, out) == (1, "")
-    assert f"{rules}:5: groups[0].rules[0].exprs: unknown key 'exprs' (did you mean 'expr'?)" in err
+    assert f"{rules}:5:24: groups[0].rules[0].exprs: unknown key 'exprs' (did you mean 'expr'?)" in err
     assert "found" in err
 
 

@@ -112,8 +112,7 @@ def _severity(problem: Problem) -> str:
 def _as_json(problem: Problem) -> dict[str, object]:
     return {
         "file": problem.file, "line": problem.line, "column": problem.column, "path": problem.path,
-        "message": problem.message,
-        "hint": problem.hint, "severity": _severity(problem), "lint": problem.lint,
+        "message": problem.message, "hint": problem.hint, "severity": _severity(problem), "lint": problem.lint,
     }  # fmt: skip
 
 

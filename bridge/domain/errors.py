@@ -19,7 +19,7 @@ BridgeError
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bridge.domain.codes import Cause
 from bridge.domain.limits import cut
@@ -119,18 +119,18 @@ class Problem:
     """One mistake in a file: its location, what is wrong, and how to fix it.
 
     line: 1-based, 0 = the file as a whole.
+    column: 1-based, in characters; 0 = unknown.
     path: key path in the file, such as `groups[0].rules[1].expr`.
     lint: name of the lint for a warning; "" = an error.
-    column: 1-based, in characters; 0 = the line as a whole.
     """
 
     file: str
     line: int
+    column: int = field(default=0, kw_only=True)
     path: str
     message: str
     hint: str = ""
     lint: str = ""
-    column: int = 0
 
     @property
     def is_note(self) -> bool:

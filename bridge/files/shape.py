@@ -82,9 +82,11 @@ LongDurationField = Annotated[int, BeforeValidator(_any_duration), _SHOWN, _SCHE
 PositiveDurationField = Annotated[int, BeforeValidator(_duration), AfterValidator(_positive), _SHOWN, _SCHEMA]
 
 
-def checked(model: type[M], value: object, document: Document, path: KeyPath) -> M | None:
-    """Return `value` as `model`, or None with every problem noted in `document`."""
-    return _validated(model, value, document, path)[0]
+def checked(
+    model: type[M], value: object, document: Document, path: KeyPath, context: Mapping[str, Any] | None = None
+) -> M | None:
+    """Return `value` as `model`, or None with every problem noted in `document`. context: for its validators."""
+    return _validated(model, value, document, path, context)[0]
 
 
 def salvaged(model: type[S], value: object, document: Document, path: KeyPath) -> S | None:
@@ -109,7 +111,7 @@ def salvaged(model: type[S], value: object, document: Document, path: KeyPath) -
 
 
 def _validated(
-    model: type[M], value: object, document: Document, path: KeyPath
+    model: type[M], value: object, document: Document, path: KeyPath, context: Mapping[str, Any] | None = None
 ) -> tuple[M | None, list[KeyPath], object]:
     """Return the model, or the paths of the problems that were noted; and the value as it was read in the end."""
     if not isinstance(value, Mapping):
@@ -117,21 +119,21 @@ def _validated(
         return None, [path], value
     note_empty(model, document, path)
     try:
-        return _model(model, value), [], value
+        return _model(model, value, context), [], value
     except ValidationError as error:
         problems = error.errors(include_url=False)
     written = _as_written(value, problems, document, path) if document.lenient else None
     if written is not None:
         try:
-            return _model(model, written), [], written
+            return _model(model, written, context), [], written
         except ValidationError as error:
             value, problems = written, error.errors(include_url=False)
     return None, [note(model, details, document, path) for details in problems], value
 
 
-def _model(model: type[M], value: Mapping[str, Any]) -> M:
+def _model(model: type[M], value: Mapping[str, Any], context: Mapping[str, Any] | None) -> M:
     # As JSON: in pydantic's strict mode only there a list may become a tuple; without it "yes" becomes True.
-    return model.model_validate_json(json.dumps(value), strict=True)
+    return model.model_validate_json(json.dumps(value), strict=True, context=context)
 
 
 def _as_written(

@@ -85,7 +85,7 @@ def note_empty(model: type[BaseModel], document: Document, base: KeyPath) -> Non
             continue
         document.lines[path] = line
         if path[-1] in names:
-            document.add_at(line, path, "has no value", "write one, or remove the key")
+            document.add(path, "has no value", "write one, or remove the key")
         else:
             _unknown_key(model, path[-1:], document, path)
 

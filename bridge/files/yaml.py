@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from codecs import BOM_UTF8
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -36,7 +37,7 @@ _WRONG: Any = object()
 class Document:
     """One file, or one YAML document of a file.
 
-    lines: path -> line of its key (or of a list's element), counted from 1.
+    lines, columns: path -> line and column of its key (or of a list's element), counted from 1.
     lenient: read as Prometheus reads its own files: numbers and booleans are taken as written where text is wanted,
     and keys may be empty. texts: path -> an unquoted number or boolean as written. empty: path -> line of a key without
     a value, which counts as absent. spots: path of a text -> begin and end of its scalar in `source`, the file's text.
@@ -46,6 +47,7 @@ class Document:
     file: str
     value: Any = None
     lines: dict[KeyPath, int] = field(default_factory=dict)
+    columns: dict[KeyPath, int] = field(default_factory=dict)
     lenient: bool = False
     texts: dict[KeyPath, str] = field(default_factory=dict)
     empty: dict[KeyPath, int] = field(default_factory=dict)
@@ -56,9 +58,16 @@ class Document:
 
     def line(self, path: KeyPath) -> int:
         """Return the line of a path, or of the nearest path around it."""
+        return self.lines.get(self._known(path), 1)
+
+    def column(self, path: KeyPath) -> int:
+        """Return the column of a path, or of the nearest path around it; 0: unknown."""
+        return self.columns.get(self._known(path), 0)
+
+    def _known(self, path: KeyPath) -> KeyPath:
         while path and path not in self.lines:
             path = path[:-1]
-        return self.lines.get(path, 1)
+        return path
 
     def at(self, path: KeyPath) -> Any:
         """Return the value at a path; None: there is none."""
@@ -79,18 +88,18 @@ class Document:
 
     def add(self, path: KeyPath, message: str, hint: str = "") -> None:
         """Note a problem at a path."""
-        self.add_at(self.line(path), path, message, hint)
+        self.add_at(self.line(path), self.column(path), path, message, hint)
 
-    def add_at(self, line: int, path: KeyPath, message: str, hint: str = "") -> None:
-        """Note a problem on a line of its own, once."""
-        problem = Problem(self.file, line, path_text(path), message, hint)
+    def add_at(self, line: int, column: int, path: KeyPath, message: str, hint: str = "") -> None:
+        """Note a problem at a position of its own, once."""
+        problem = Problem(self.file, line, path_text(path), message, hint, column=column)
         if problem not in self.problems:
             self.problems.append(problem)
 
     def position(self, path: KeyPath, text: str, offset: int) -> tuple[int, int]:
-        """Return line and column, from 1, of `text[offset]`, where `text` is the value at a path. column 0: unknown."""
+        """Return line and column, from 1, of `text[offset]`, where `text` is the value at a path."""
         if path not in self.spots:
-            return self.line(path), 0
+            return self.line(path), self.column(path)
         return position(self.source, *self.spots[path], text, offset)
 
     def add_in(self, path: KeyPath, text: str, offset: int, message: str, hint: str = "") -> None:
@@ -98,9 +107,9 @@ class Document:
         line, column = self.position(path, text, offset)
         self.problems.append(Problem(self.file, line, path_text(path), message, hint, column=column))
 
-    def refused(self, line: int, message: str, hint: str = "") -> ConfigError:
+    def refused(self, line: int, message: str, hint: str = "", column: int = 0) -> ConfigError:
         """Return the error for a file of which nothing can be used. line 0: none can be named."""
-        return ConfigError([Problem(self.file, line, "", message, hint)])
+        return ConfigError([Problem(self.file, line, "", message, hint, column=column)])
 
 
 def path_text(path: KeyPath) -> str:
@@ -130,12 +139,22 @@ def _text_of(path: Path, document: Document) -> str:
         data = read_bytes(path, MOST_BYTES)
     except OSError as error:
         raise document.refused(0, f"cannot be read: {error.strerror}") from None
+    data = data.removeprefix(BOM_UTF8)
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode()
     except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise document.refused(line, "is not UTF-8", "save the file as UTF-8") from None
+        line, column = _position(data[: error.start].decode())
+        raise document.refused(line, "is not UTF-8", "save the file as UTF-8", column) from None
     return text
+
+
+def _position(before: str) -> tuple[int, int]:
+    """Return line and column, counted from 1, of what follows a text."""
+    return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+
+
+def _position_of(mark: yaml.Mark) -> tuple[int, int]:
+    return mark.line + 1, mark.column + 1
 
 
 def parse(text: str, document: Document) -> Document:
@@ -152,11 +171,12 @@ def _composed(text: str, document: Document, *, several: bool = False) -> list[y
             return [yaml.compose(text, Loader=_Loader)]
         nodes: list[yaml.Node | None] = list(islice(yaml.compose_all(text, Loader=_Loader), MOST_DOCUMENTS + 1))
     except ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
-        raise document.refused(line, f"holds the control character U+{error.character:04X}", "remove it") from None
+        line, column = _position(text[: error.position])
+        message = f"holds the control character U+{error.character:04X}"
+        raise document.refused(line, message, "remove it", column) from None
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark is not None else 0
-        raise document.refused(line, *_syntax(error, text, line)) from None
+        line, column = _position_of(error.problem_mark) if error.problem_mark is not None else (0, 0)
+        raise document.refused(line, *_syntax(error, text, line), column) from None
     except RecursionError:
         raise document.refused(0, "is nested too deeply", f"at most {MOST_DEPTH} levels") from None
     if len(nodes) > MOST_DOCUMENTS:
@@ -204,56 +224,60 @@ class _Builder:
 
     def build(self, node: yaml.Node, path: KeyPath, depth: int) -> Any:
         self._count += 1
-        line = node.start_mark.line + 1
-        self._document.lines.setdefault(path, line)
+        line, column = _position_of(node.start_mark)
+        if path not in self._document.lines:
+            self._document.lines[path], self._document.columns[path] = line, column
         if self._count > MOST_NODES:
-            raise self._document.refused(line, f"has more than {MOST_NODES} values once its aliases are followed")
+            message = f"has more than {MOST_NODES} values once its aliases are followed"
+            raise self._document.refused(line, message, "", column)
         if depth > MOST_DEPTH:
-            raise self._document.refused(line, "is nested too deeply", f"at most {MOST_DEPTH} levels")
+            raise self._document.refused(line, "is nested too deeply", f"at most {MOST_DEPTH} levels", column)
         if node.tag not in {"", _TEXT_TAG}:
-            self._document.add_at(line, path, f"tag {_short(node.tag)} is not allowed", "remove it")
+            self._document.add_at(line, column, path, f"tag {_short(node.tag)} is not allowed", "remove it")
             return _WRONG
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path, depth)
         if isinstance(node, yaml.SequenceNode):
             items = [self.build(item, (*path, number), depth + 1) for number, item in enumerate(node.value)]
             return _WRONG if any(item is _WRONG for item in items) else items
-        return self._scalar(node, line, path)
+        return self._scalar(node, path)
 
     def _mapping(self, node: yaml.MappingNode, path: KeyPath, depth: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            line = key_node.start_mark.line + 1
-            key = self._key(key_node, line, path)
+            position = _position_of(key_node.start_mark)
+            key = self._key(key_node, path)
             if key is None:
                 continue
-            if key in found or (*path, key) in self._document.lines:
-                first = self._document.lines[*path, key]
-                self._document.add_at(line, (*path, key), f"key {key!r} is there twice", f"first on line {first}")
+            inner = (*path, key)
+            if key in found or inner in self._document.lines:
+                hint = f"first on line {self._document.lines[inner]}"
+                self._document.add_at(*position, inner, f"key {key!r} is there twice", hint)
                 continue
-            self._document.lines[*path, key] = line
-            value = self.build(value_node, (*path, key), depth + 1)
+            self._document.lines[inner], self._document.columns[inner] = position
+            value = self.build(value_node, inner, depth + 1)
             if value is None and self._document.lenient:
-                self._document.empty[*path, key] = self._document.lines.pop((*path, key))
+                self._document.empty[inner] = self._document.lines.pop(inner)
             elif value is None:
-                self._document.add_at(line, (*path, key), "has no value", "write one, or remove the key")
+                self._document.add_at(*position, inner, "has no value", "write one, or remove the key")
             elif value is not _WRONG:
                 found[key] = value
         return found
 
-    def _key(self, node: yaml.Node, line: int, path: KeyPath) -> str | None:
+    def _key(self, node: yaml.Node, path: KeyPath) -> str | None:
         """Return the key as text; None: it was wrong."""
+        position = _position_of(node.start_mark)
         if not isinstance(node, yaml.ScalarNode):
-            self._document.add_at(line, path, "a key must be a plain word")
+            self._document.add_at(*position, path, "a key must be a plain word")
             return None
         if node.value == "<<" and not node.style:
             hint = "write the keys out; an alias for a whole value is fine"
-            self._document.add_at(line, path, "merge keys (<<) are not part of YAML 1.2", hint)
+            self._document.add_at(*position, path, "merge keys (<<) are not part of YAML 1.2", hint)
             return None
-        return self._text(node.value, line, path)
+        return self._text(node, path)
 
-    def _scalar(self, node: yaml.Node, line: int, path: KeyPath) -> Any:
-        text = self._text(node.value, line, path)
+    def _scalar(self, node: yaml.Node, path: KeyPath) -> Any:
+        text = self._text(node, path)
         if text is None:
             return _WRONG
         self._document.spots[path] = (node.start_mark.index, node.end_mark.index)
@@ -261,14 +285,15 @@ class _Builder:
             return text
         value = plain(text)
         if isinstance(value, float) and not math.isfinite(value):
-            self._document.add_at(line, path, f"{text} is not a finite number")
+            self._document.add_at(*_position_of(node.start_mark), path, f"{text} is not a finite number")
             return _WRONG
         if value is not None and not isinstance(value, str):
             self._document.texts[path] = text
         return value
 
-    def _text(self, text: str, line: int, path: KeyPath) -> str | None:
-        """Text that stores, labels and headers can hold; None: it is not."""
+    def _text(self, node: yaml.Node, path: KeyPath) -> str | None:
+        """Return text that stores, labels and headers can hold; None: it is not."""
+        text: str = node.value
         try:
             # JSON writes characters beyond U+FFFF as two escapes, which belong together.
             whole = text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16")
@@ -276,7 +301,8 @@ class _Builder:
             whole = "\0"
         if "\0" not in whole:
             return whole
-        self._document.add_at(line, path, "text holds a NUL or half a surrogate pair", "remove it")
+        position = _position_of(node.start_mark)
+        self._document.add_at(*position, path, "text holds a NUL or half a surrogate pair", "remove it")
         return None
 
 

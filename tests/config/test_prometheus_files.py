@@ -135,7 +135,7 @@ def test_numbers_and_booleans_are_taken_as_written_where_text_is_wanted(tmp_path
 
 def test_a_number_beside_a_mistake_is_no_second_mistake(tmp_path: Path) -> None:
     text = rule(tmp_path, "{alert: A, expr: m > 1, labels: {tier: 1}, fr: 5m}")
-    assert problems(tmp_path, text) == ["r.yml:4: groups[0].rules[0].fr: unknown key 'fr' (did you mean 'for'?)"]
+    assert problems(tmp_path, text) == ["r.yml:4:48: groups[0].rules[0].fr: unknown key 'fr' (did you mean 'for'?)"]
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_two_rule_files_in_one_are_refused(tmp_path: Path) -> None:
 def test_a_template_that_cannot_be_parsed_is_refused_with_its_place(tmp_path: Path, key: str) -> None:
     text = f"groups:\n- name: g\n  rules:\n  - alert: A\n    expr: m > 1\n    {key}:\n      text: '{{{{ $label }}}}'\n"
     assert problems(tmp_path, text) == [
-        f'r.yml:7: groups[0].rules[0].{key}.text: template: __alert_A:1: undefined variable "$label"'
+        f'r.yml:7:7: groups[0].rules[0].{key}.text: template: __alert_A:1: undefined variable "$label"'
     ]
 
 

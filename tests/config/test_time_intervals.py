@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import tzlocal
 
@@ -17,7 +19,7 @@ def read(text: str) -> tuple[dict[str, TimeInterval], list[str]]:
     """The intervals of a list, and the problems."""
     document = parse(f"time_intervals: {text}\n", Document("bridge.yml"))
     found = read_time_intervals(document.value.get("time_intervals", []), document, ("time_intervals",))
-    return found, [str(problem).removeprefix("bridge.yml:") for problem in document.problems]
+    return found, [re.sub(r"^bridge\.yml:([0-9]+):[0-9]+: ", r"\1: ", str(item)) for item in document.problems]
 
 
 @pytest.mark.parametrize("text", GOOD)

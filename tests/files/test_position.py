@@ -24,7 +24,7 @@ PLACES = ("key",)
         ("key: &name !!str 5!", "!", (1, 19)),
         ("key: |\r\n  a\r\n  b!\r\n", "!", (3, 4)),
         ("# é\nkey: 'é!'", "!", (2, 8)),
-        ("{key: [x], key2: 5}", "2", (1, 0)),
+        ("{key: [x], key2: 5}", "2", (1, 2)),
     ],
 )
 def test_a_character_is_found_in_every_style(text: str, char: str, expected: tuple[int, int]) -> None:

@@ -40,7 +40,7 @@ def test_a_key_without_a_value_is_a_mistake(text: str) -> None:
     document = parsed(f"a: 1\nb: {text}\n")
     assert document.value == {"a": 1}
     assert [str(problem) for problem in document.problems] == [
-        "a.yml:2: b: has no value (write one, or remove the key)"
+        "a.yml:2:1: b: has no value (write one, or remove the key)"
     ]
 
 
@@ -73,7 +73,7 @@ def test_a_wrong_element_leaves_its_list_out_and_is_reported_once() -> None:
     document = parsed("a: [1, !own 2, 3]\nb: 4\n")
     assert document.value == {"b": 4}
     assert ("a",) in document.lines
-    assert [str(problem) for problem in document.problems] == ["a.yml:1: a[1]: tag !own is not allowed (remove it)"]
+    assert [str(problem) for problem in document.problems] == ["a.yml:1:8: a[1]: tag !own is not allowed (remove it)"]
 
 
 def test_a_wrong_document_is_an_empty_one() -> None:
@@ -139,3 +139,33 @@ def test_a_document_knows_what_was_reported_of_a_place() -> None:
     assert not document.reported(("ab",))
     document.add(("a", "b", 0), "wrong")
     assert len(document.problems) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "position"),
+    [
+        ("a: 1\nb:\n  - c: !own 2\n", "3:8"),
+        ("a: {b: 1, c: .inf}", "1:14"),
+        ("a: 1\n  b: 2\n", "2:4"),
+        ("é: 1\né: 2", "2:1"),
+        ("a: 'ä\x07'", "1:6"),
+    ],
+)
+def test_a_mistake_is_told_with_line_and_column(text: str, position: str) -> None:
+    """Columns count characters, from 1."""
+    document = Document("a.yml")
+    try:
+        parse(text, document)
+        problems = document.problems
+    except ConfigError as error:
+        problems = error.problems
+    assert [str(problem).split(": ")[0] for problem in problems] == [f"a.yml:{position}"]
+
+
+def test_a_file_that_is_not_utf_8_is_told_with_the_place_of_the_first_wrong_byte(tmp_path: Path) -> None:
+    """Line and column, after a byte order mark too."""
+    file = tmp_path / "a.yml"
+    file.write_bytes(b"\xef\xbb\xbfa: 1\nb: \xc3\xa9\xff")
+    with pytest.raises(ConfigError) as caught:
+        read(file)
+    assert str(caught.value).startswith(f"{file}:2:5: is not UTF-8")

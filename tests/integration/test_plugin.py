@@ -58,8 +58,8 @@ def test_wrong_parameters_of_an_installed_strategy_are_refused_with_their_place(
     done = cli(env, tmp_path, "check", "rules", "rules.yml")
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        "rules.yml:8: groups[0].rules[0].strategy.distance.most: must be more than 0.0",
-        "rules.yml:8: groups[0].rules[0].strategy.distance.mots: unknown key 'mots' (did you mean 'most'?)",
+        "rules.yml:8:40: groups[0].rules[0].strategy.distance.most: must be more than 0.0",
+        "rules.yml:8:50: groups[0].rules[0].strategy.distance.mots: unknown key 'mots' (did you mean 'most'?)",
         "2 problems found",
     ]
 

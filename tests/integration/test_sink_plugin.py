@@ -32,7 +32,7 @@ def test_a_wrong_key_of_an_installed_sink_is_reported_with_its_place(env: dict[s
     file.write_text(file.read_text().replace("path:", "pth:"))
     done = cli(env, tmp_path, "check", "config", "bridge.yml")
     assert done.returncode == 1
-    assert "bridge.yml:6: receivers[0].file_configs[0].pth: unknown key 'pth' (did you mean 'path'?)" in done.stderr
+    assert "bridge.yml:6:19: receivers[0].file_configs[0].pth: unknown key 'pth' (did you mean 'path'?)" in done.stderr
 
 
 def test_an_installed_sink_sends(env: dict[str, str], tmp_path: Path) -> None:

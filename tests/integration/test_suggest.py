@@ -189,7 +189,7 @@ def test_the_server_and_its_labels_can_be_those_of_a_bridge(some: Prometheus, tm
     (tmp_path / "http.yml").write_text("basic_auth: {usernam: ada}\n")
     code, _, told = bridge(tmp_path, "rules", "suggest", "--prometheus", some.url, "--http.config.file", "http.yml")
     assert code == 1
-    assert "http.yml:1: basic_auth.usernam: unknown key 'usernam'" in told
+    assert "http.yml:1:14: basic_auth.usernam: unknown key 'usernam'" in told
 
 
 def test_metrics_of_former_times_are_left_out(tmp_path: Path) -> None:

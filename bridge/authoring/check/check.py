@@ -59,7 +59,7 @@ def promql_problems(expressions: Iterable[Expression], flavor: Flavor) -> Iterat
         line, column = document.position(path, expression.text, error.offset)
         lint, hint = ("", error.hint) if flavor == "prometheus" else ("promql-syntax", error.hint)
         message = error.message if flavor == "prometheus" else f"{error.message}; {flavor} may take it"
-        yield expression, Problem(document.file, line, path_text(path), message, hint, lint, column)
+        yield expression, Problem(document.file, line, path_text(path), message, hint, lint, column=column)
 
 
 def left_with_prometheus(groups: Iterable[Group]) -> Iterator[Problem]:

@@ -108,7 +108,7 @@ def test_a_user_that_is_there_twice_is_a_mistake(tmp_path: Path) -> None:
     file.write_text(f"basic_auth_users:\n  ada: {HASH}\n  ada: {HASH}\n")
     with pytest.raises(ConfigError) as caught:
         load_web_config(file)
-    assert str(caught.value) == f"{file}:3: basic_auth_users.ada: key 'ada' is there twice (first on line 2)"
+    assert str(caught.value) == f"{file}:3:3: basic_auth_users.ada: key 'ada' is there twice (first on line 2)"
 
 
 @pytest.mark.parametrize("content", [b"a: [", b"a: !!python/object:os.system {}", b"\xff\xfe\xff", None, b"\x00"])
@@ -143,7 +143,7 @@ def test_a_hash_that_takes_more_than_two_seconds_is_refused_with_its_line(
         return
     with pytest.raises(ConfigError) as caught:
         load_web_config(file)
-    assert str(caught.value).startswith(f"{file}:3: basic_auth_users.bob: bcrypt cost {cost} takes more than 2 s")
+    assert str(caught.value).startswith(f"{file}:3:3: basic_auth_users.bob: bcrypt cost {cost} takes more than 2 s")
 
 
 def test_what_a_check_takes_is_measured() -> None:

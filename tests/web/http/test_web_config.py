@@ -131,7 +131,7 @@ def test_what_exporter_toolkit_refuses_is_refused(tmp_path: Path, text: str, mes
     with pytest.raises(ConfigError) as caught:
         loaded(tmp_path, text)
     assert message in str(caught.value)
-    assert str(caught.value).startswith(f"{tmp_path}/web.yml:1: ")
+    assert str(caught.value).startswith(f"{tmp_path}/web.yml:1:")
     assert not any(secret in str(caught.value) for secret in ("12345", "$2y$", ": secret"))
 
 
