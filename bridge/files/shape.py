@@ -131,7 +131,7 @@ def _validated(
     return None, [note(model, details, document, path) for details in problems], value
 
 
-def _model(model: type[M], value: Mapping[str, Any], context: Mapping[str, Any] | None) -> M:
+def _model(model: type[M], value: Mapping[str, Any], context: Mapping[str, Any] | None = None) -> M:
     # As JSON: in pydantic's strict mode only there a list may become a tuple; without it "yes" becomes True.
     return model.model_validate_json(json.dumps(value), strict=True, context=context)
 
