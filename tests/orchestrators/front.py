@@ -23,7 +23,7 @@ class Front(Stub):
         self.behind = server
         self._before = {run.key for run in server.all_runs()}
         super().__init__()
-        self.lock = contextlib.nullcontext()  # type: ignore[assignment] - the server has its own
+        self.lock = contextlib.nullcontext()  # type: ignore[assignment]  # the server has its own
         entry = server.entry()
         self.preset, self.target, self.exact = entry["preset"], entry["target"], server.exact
         self.words = server.words
@@ -31,7 +31,7 @@ class Front(Stub):
         self.statuses: list[tuple[Call, int]] = []
 
     @property
-    def runs(self) -> list[StubRun]:  # type: ignore[override] - of the server, as they are now
+    def runs(self) -> list[StubRun]:  # type: ignore[override]  # of the server, as they are now
         return Runs(self.behind, [run for run in self.behind.all_runs() if run.key not in self._before])
 
     @runs.setter
