@@ -89,10 +89,10 @@ class Caller:
         return self.send(rendered(call, variables))
 
     def send(self, request: Rendered) -> Answer:
-        """Make a request; after a 401 log in again and repeat it once. Raises NetError, LoginError."""
+        """Make a request; after a 401 or 403 log in again and repeat it once. Raises NetError, LoginError."""
         token = self._fresh("")
         answer = self._once(request, token)
-        if answer.status == 401 and self._login is not None:
+        if answer.status in {401, 403} and self._login is not None:  # Airflow answers 403 to an expired token
             answer = self._once(request, self._fresh(token))
         return answer
 

@@ -62,7 +62,7 @@ class Call(Part):
 class LoginCall(Call):
     """`login`: gets a token, which the other calls send as `Authorization: Bearer`.
 
-    token: expression over the response. ttl: how long the token is used. After a 401 the bridge logs in again.
+    token: expression over the response. ttl: how long the token is used. After a 401 or 403 the bridge logs in again.
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"

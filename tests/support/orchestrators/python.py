@@ -57,7 +57,12 @@ class Prefect(Stub):
 
 
 class Airflow3(Stub):
-    """Airflow 3: dag_run_id is unique for each DAG, and a repeat answers 409 without naming the run."""
+    """Airflow 3: dag_run_id is unique for each DAG, and a repeat answers 409 without naming the run.
+
+    A token that has expired, or that another secret signed, is refused with 403.
+    """
+
+    unauthorized: ClassVar = (403, {"detail": "Invalid JWT token"})
 
     preset = "airflow3"
     target: ClassVar = {"dag_id": "retrain"}

@@ -63,6 +63,7 @@ class Stub:
     exact: ClassVar[bool] = True
     lists: ClassVar[bool] = True  # one call reads many runs
     versions: ClassVar[bool] = True
+    unauthorized: ClassVar[Answer] = (401, {"detail": "who are you"})
     has_unknown_words: ClassVar[bool] = True
     looks_up: ClassVar[bool] = True
     has_link: ClassVar[bool] = True
@@ -163,7 +164,7 @@ class Stub:
         }  # fmt: skip
         if fault in refusals:
             return refusals[fault]
-        answer = self.handle(call) if self.authorized(call) or self.is_login(call) else (401, {"detail": "who are you"})
+        answer = self.handle(call) if self.authorized(call) or self.is_login(call) else self.unauthorized
         return {CUT_AFTER: None, ERROR_AFTER: (500, {"detail": "oops"})}.get(fault, answer)
 
     def is_login(self, call: Call) -> bool:
