@@ -22,7 +22,7 @@ from bridge.domain.request import Outcome, RecoveryVerdict
 from bridge.domain.times import Duration, Timestamp, rfc3339
 from bridge.engine.api.views import Queries
 from bridge.engine.evaluation.answers import Quality
-from bridge.ports import AttemptReport, Result, TickReport
+from bridge.ports import AttemptReport, Result, RunState, TickReport
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ QUERY_REASONS = frozenset({
 SKIP_REASONS = frozenset({"missing_label", "malformed", "histogram", OTHER})
 DELIVERY_REASONS = frozenset({
     "network", "timeout", "tls", "credential", "http_4xx", "http_5xx", "redirect", "rate_limited", "unauthorized",
-    "invalid_answer", "internal", OTHER,
+    "invalid_answer", "internal", "unknown_outcome", "conflict", "too_old", OTHER,
 })  # fmt: skip
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -78,6 +78,7 @@ class _StateCollector(Collector):
         """Yield the gauges from the store, or none while it cannot be read: the other metrics stay available."""
         try:
             depths, missed = self._queries.queue_depths(), self._queries.last_missed()
+            counts, overdue = self._queries.run_counts(), self._queries.overdue_runs()
         except StoreError as error:
             log.warning("cannot count the delivery queues", extra={"error": str(error)})
             return
@@ -93,7 +94,16 @@ class _StateCollector(Collector):
             "last_missed_episode_timestamp_seconds", "End of the last episode that the bridge missed while it was down."
         )
         last.add_metric([], missed / 1000)
-        yield from (pending, age, dead, last)
+        yield from (pending, age, dead, last, *self._runs(counts, overdue))
+
+    def _runs(self, counts: Mapping[tuple[str, RunState], int], late: Mapping[str, int]) -> Iterator[GaugeMetricFamily]:
+        runs = _family("runs", "Number of runs that have not ended, by state.", *DESTINATION_LABELS, "state")
+        for (destination, state), count in sorted(counts.items()):
+            runs.add_metric([*Destination.parse(destination).labels, state.value], count)
+        overdue = _family("runs_overdue", "Number of runs that have not started in time.", *DESTINATION_LABELS)
+        for destination, count in sorted(late.items()):
+            overdue.add_metric(Destination.parse(destination).labels, count)
+        yield from (runs, overdue)
 
 
 class Telemetry:

@@ -76,6 +76,7 @@ class Bridge:
             engine,
             store,
             store,
+            store,
             configured=lambda: list(self._adapters.sinks),
             why_not_ready=lambda: self._readiness.problem,
             configuration=lambda: self._adapters.config.redacted(),
@@ -84,7 +85,7 @@ class Bridge:
             silent=lambda: self._adapters.silences.failing(),
         )
         self.commands = EngineCommands(
-            engine, store, store, reload=self.reload, wake=lambda: self._couriers.wake(), now=clock.now
+            engine, store, store, store, reload=self.reload, wake=lambda: self._couriers.wake(), now=clock.now
         )
         self.telemetry = Telemetry(self.queries, options.model_metrics, options.external_url, clock.lead)
         self.store_watch = StoreWatch(store, engine, self.telemetry, self._readiness, taken)

@@ -1,4 +1,4 @@
-"""Operator commands for a running bridge: `requests approve|release|withdraw|create`, `pause` and `resume`."""
+"""Operator commands for a running bridge: `requests approve|release|withdraw|cancel|create`, `pause` and `resume`."""
 
 from __future__ import annotations
 
@@ -62,8 +62,17 @@ def withdraw(
     request_id: str, bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None, by: By = "",
     note: Note = "",
 ) -> None:  # fmt: skip
-    """Withdraw a held request; its episode makes no further request."""
+    """Withdraw a held request, or cancel its runs; its episode makes no further request."""
     _act("withdraw", request_id, bridge_url, http_config, by, note)
+
+
+@requests_app.command("cancel")
+def cancel(
+    request_id: str, bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None, by: By = "",
+    note: Note = "",
+) -> None:  # fmt: skip
+    """Cancel the runs that a request started in orchestrators."""
+    _act("cancel", request_id, bridge_url, http_config, by, note)
 
 
 @requests_app.command("create")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+RUN = "run"  # integration of receivers that start runs in orchestrators
+
 
 @dataclass(frozen=True, slots=True)
 class Destination:

@@ -20,7 +20,7 @@ from bridge.sinks.base import HttpSink, SinkContext, classify, shown, unreached
 from bridge.sinks.runs import following, sighting
 from bridge.sinks.runs.caller import Caller, LoginError, refused, succeeded
 from bridge.sinks.runs.config import RunConfig
-from bridge.sinks.runs.expression import decoded, find, find_text
+from bridge.sinks.runs.expression import decoded, find, find_link, find_text
 from bridge.sinks.runs.plan import Plan, basic, freeze
 from bridge.sinks.runs.presets import presets
 
@@ -185,7 +185,7 @@ class RunSink(HttpSink):
         reference = find_text(call.run, body) if call.run else run.name
         if not reference:
             return Delivery(Result.RETRY, "invalid_answer", answer.status, shown(answer))
-        seen = sighting.Sighting(reference, find_text(call.link, body) if call.link else "")
+        seen = sighting.Sighting(reference, find_link(call.link, body))
         return self._seen(run, plan, seen, now, answer.status)
 
     def _not_started(self, run: Run, delivery: Delivery, *, forget: bool = False) -> Delivery:

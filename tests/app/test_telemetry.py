@@ -85,7 +85,7 @@ WANTED = {
     "outbox_oldest_age_seconds", "outbox_dead", "requests", "config_last_reload_successful",
     "config_last_reload_success_timestamp_seconds", "model_held", "rule_active_timestamp_seconds", "web_info",
     "rule_models", "rule_answers_total", "clock_lead_seconds", "clock_steps_total", "store_usable",
-    "last_missed_episode_timestamp_seconds", "rule_models_never_judged",
+    "last_missed_episode_timestamp_seconds", "rule_models_never_judged", "runs", "runs_overdue",
 }  # fmt: skip
 
 
@@ -106,13 +106,20 @@ def test_counters_begin_at_zero_for_every_rule_and_destination(page: Page) -> No
     }
     assert page.samples("deliveries_total") == page.samples("delivery_requests_total") == {TEAM: "0.0", CALL: "0.0"}
     assert set(page.samples("delivery_failures_total").values()) == {"0.0"}
-    assert len(page.samples("delivery_failures_total")) == 2 * 12
+    assert len(page.samples("delivery_failures_total")) == 2 * 15
     assert page.samples("evaluations_missed_total") == {'group="serving"': "0.0"}
     assert page.samples("events_total")['event="latency"'] == "0.0"
     assert page.samples("rule_answers_total") == {
         f'answer="{answer}",group="serving",rule="{rule}"': "0.0" for rule in ("Drifted", "Slow") for answer in Quality
     }
     assert page.samples("query_failures_total")['reason="timeout"'] == "0.0"
+
+
+def test_runs_are_counted_by_state(page: Page) -> None:
+    """And those that have not started in time."""
+    labels = 'index="0",integration="run",receiver="team"'
+    assert page.samples("runs") == {f'{labels},state="queued"': "1.0", f'{labels},state="running"': "2.0"}
+    assert page.samples("runs_overdue") == {labels: "1.0"}
 
 
 def test_a_tick_is_counted(page: Page) -> None:

@@ -44,3 +44,13 @@ def test_without_an_external_url_there_is_no_link() -> None:
     """A link that cannot be opened is worse than none."""
     assert Sender().link("0" * 32) == ""
     assert Sender("http://bridge.example/x/").link("ab") == "http://bridge.example/x/api/v1/requests/ab"
+
+
+def test_the_run_of_a_request_is_an_annotation() -> None:
+    """Its labels stay, so that nobody is notified again."""
+    with_run = request_alerts.requested(
+        request(), Sender(), starts_at=1, ends_at=2, link="https://prefect.example/runs/1"
+    )
+    without = request_alerts.requested(request(), Sender(), starts_at=1, ends_at=2)
+    assert with_run.annotations == {**without.annotations, "run_url": "https://prefect.example/runs/1"}
+    assert with_run.labels == without.labels

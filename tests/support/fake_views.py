@@ -41,6 +41,8 @@ from bridge.ports import (
     Pause,
     QueueDepth,
     RequestFilter,
+    Run,
+    RunState,
     StatusReport,
 )
 
@@ -96,6 +98,7 @@ class FakeQueries:
     waiting: list[DeliveryRecord] = field(default_factory=lambda: [DELIVERY])
     seen: dict[ModelKey, dict[str, TrailView]] = field(default_factory=lambda: {MODEL: {"Drifted": TRAIL}})
     silenced: SilencesView | None = None
+    started: list[Run] = field(default_factory=list)
     lived: list[Episode] = field(default_factory=lambda: [EPISODE])
 
     def ready(self) -> tuple[bool, str]:
@@ -147,6 +150,15 @@ class FakeQueries:
 
     def deliveries(self, request_id: str) -> list[DeliveryRecord]:
         return [DELIVERY]
+
+    def runs(self, request_id: str) -> list[Run]:
+        return self.started if request_id == ID else []
+
+    def run_counts(self) -> Mapping[tuple[str, RunState], int]:
+        return {("team/run/0", RunState.QUEUED): 1, ("team/run/0", RunState.RUNNING): 2}
+
+    def overdue_runs(self) -> Mapping[str, int]:
+        return {"team/run/0": 1}
 
     def pending_deliveries(self, limit: int = 100) -> list[DeliveryRecord]:
         return self.waiting

@@ -11,10 +11,10 @@ from bridge.domain.model import ModelKey
 from bridge.domain.request import RequestRecord, RequestState
 from bridge.domain.times import Duration, Timestamp
 from bridge.engine.access import EngineTransaction
-from bridge.engine.api.operator_actions import OperatorActions
+from bridge.engine.api.operator_actions import CANCEL, OperatorActions, run_destinations
 from bridge.engine.api.views import ReloadResult
 from bridge.engine.engine import Engine
-from bridge.ports import History, Outbox, Pause, StatusReport
+from bridge.ports import History, Outbox, Pause, RunLedger, RunState, StatusReport
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,7 @@ class EngineCommands:
         engine: Engine,
         history: History,
         outbox: Outbox,
+        ledger: RunLedger,
         *,
         reload: Callable[[], ReloadResult],
         wake: Callable[[], None],
@@ -40,10 +41,11 @@ class EngineCommands:
         self._engine = engine
         self._history = history
         self._outbox = outbox
+        self._ledger = ledger
         self._reload = reload
         self._wake = wake
         self._now = now
-        self._operator = OperatorActions(engine, history, now)
+        self._operator = OperatorActions(engine, history, ledger, now)
 
     def reload(self) -> ReloadResult:
         """Load and apply the configuration; on an error keep the old one and return the reason."""
@@ -94,6 +96,19 @@ class EngineCommands:
             if record.state is RequestState.UNDELIVERED:
                 fields = {"request_id": record.id, "model": str(record.request.model)}
                 log.error("request is undelivered", extra=fields)
+            if record.state.in_flight:
+                self._end_cancelled(record)
+
+    def _end_cancelled(self, record: RequestRecord) -> RequestRecord:
+        """End a request in flight whose runs were all cancelled before one of them was seen."""
+        runs = self._ledger.runs(record.id) if run_destinations(record) else []
+        if not runs or any(run.reference or run.state is not RunState.CANCELLED for run in runs):
+            return record
+        if len(runs) < len(run_destinations(record)):
+            return record
+        return self.report_status(
+            StatusReport(record.id, RequestState.CANCELLED, self._now(), "cancelled before a run was started")
+        )
 
     def redrive(self, request_id: str, destination: str | None = None) -> int:
         """Queue dead deliveries again and return their number. destination: None for all."""
@@ -113,6 +128,9 @@ class EngineCommands:
     def act(self, request_id: str, what: str, who: str, note: str = "") -> RequestRecord:
         """Apply an operator's action as OperatorActions.act does, and deliver a released request at once."""
         record = self._operator.act(request_id, what, who, note)
+        if record.state.in_flight and record.acted(CANCEL):
+            record = self._end_cancelled(record)
+            self._outbox.retry(request_id, self._now())
         self._wake()
         return record
 

@@ -1,4 +1,4 @@
-"""Operator actions: approve, release and withdraw requests, create them by hand, and pause."""
+"""Operator actions: approve, release, withdraw and cancel requests, create them by hand, and pause."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from bridge.domain.destination import RUN, Destination
 from bridge.domain.errors import RequestError, UnknownRequestError
 from bridge.domain.fitting import fitted
 from bridge.domain.limits import LONGEST_PART
@@ -24,12 +25,13 @@ from bridge.domain.times import Duration, Timestamp, format_duration, rfc3339
 from bridge.engine.access import EngineState, EngineTransaction
 from bridge.engine.engine import Engine
 from bridge.engine.requests import decision_log
-from bridge.ports import History, Pause
+from bridge.ports import History, Pause, RunLedger
 
 log = logging.getLogger(__name__)
 
 _BY_HAND = Rule(MANUAL, "", "", cooldown=Cooldown(0))
-_PAST = {"approve": "approved", "release": "released", "withdraw": "withdrawn"}
+CANCEL = "cancel"
+_PAST = {"approve": "approved", "release": "released", "withdraw": "withdrawn", CANCEL: "cancelled"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +43,24 @@ class OperatorActions:
 
     engine: Engine
     history: History
+    ledger: RunLedger
     now: Callable[[], Timestamp]
 
     def act(self, request_id: str, what: str, who: str, note: str = "") -> RequestRecord:
-        """Approve, release or withdraw a held request, and return the request after it.
+        """Approve, release or withdraw a held request, or cancel the runs of one in flight; return the request.
 
         `approve` opens the gate `approval` only. `release` opens every gate. `withdraw` ends the request; its episode
-        makes no other one.
+        makes no other one. `cancel`, and `withdraw` of a request in flight, cancel its runs: the request ends when the
+        orchestrators report that.
         """
         with self.engine.transact(self.now, self.history) as change:
             record = self.history.request(request_id)
             if record is None:
                 raise UnknownRequestError(f"there is no request {request_id!r}")
+            if what in {CANCEL, "withdraw"} and record.state.in_flight:
+                return self._cancel(change, record, who, note)
+            if what == CANCEL:
+                raise RequestError(f"request {request_id} is {record.state}; only one in flight can be cancelled")
             if not record.state.waiting:
                 raise RequestError(
                     f"request {request_id} is {record.state}; only one that is held can be {_PAST[what]}"
@@ -63,6 +71,19 @@ class OperatorActions:
             settled = self._settled(change, acted, what, said)
         log.info("operator action applied", extra={"request_id": request_id, "act": what, "who": who})
         return settled
+
+    def _cancel(self, change: EngineTransaction, record: RequestRecord, who: str, note: str) -> RequestRecord:
+        """Record that the runs of a request in flight are to be cancelled."""
+        destinations = run_destinations(record)
+        if not destinations:
+            raise RequestError(f"request {record.id} started no run that the bridge could cancel")
+        at = change.at
+        for destination in destinations:
+            self.ledger.cancel_run(record.id, destination, at)
+        acted = replace(record, acts=(*record.acts, OperatorAction(CANCEL, who, at, note)), updated_at=at)
+        change.draft.put_request(acted)
+        log.info("operator action applied", extra={"request_id": record.id, "act": CANCEL, "who": who})
+        return acted
 
     def _settled(self, change: EngineTransaction, acted: RequestRecord, what: str, said: str) -> RequestRecord:
         draft, at, rule = change.draft, change.at, _rule_of(change.state, acted)
@@ -121,6 +142,11 @@ class OperatorActions:
         """Return the pauses that have not ended."""
         with self.engine.read() as state:
             return [item for item in state.episode_index.pauses if item.until > self.now()]
+
+
+def run_destinations(record: RequestRecord) -> list[str]:
+    """Return the destinations of a request that start runs."""
+    return [item for item in record.destinations if Destination.parse(item).integration == RUN]
 
 
 def _rule_of(state: EngineState, record: RequestRecord) -> Rule:

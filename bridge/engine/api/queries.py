@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.domain.alert import State
+from bridge.domain.destination import RUN, Destination
 from bridge.domain.explain import Explanation
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, Episode, RecoveryVerdict, RequestRecord, RequestState
@@ -36,7 +37,17 @@ from bridge.engine.engine import Engine
 from bridge.engine.evaluation.group import GroupEvaluator
 from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.evaluation.trail import TrailWindow
-from bridge.ports import DecisionFilter, DeliveryRecord, History, Outbox, QueueDepth, RequestFilter
+from bridge.ports import (
+    DecisionFilter,
+    DeliveryRecord,
+    History,
+    Outbox,
+    QueueDepth,
+    RequestFilter,
+    Run,
+    RunLedger,
+    RunState,
+)
 
 _STATE_WORDS = [state.name.lower() for state in State]
 _VERDICT_WORDS = [code.name.lower() for code in Code]
@@ -60,6 +71,7 @@ class EngineQueries:
         engine: Engine,
         history: History,
         outbox: Outbox,
+        ledger: RunLedger,
         *,
         configured: Callable[[], Iterable[str]],
         why_not_ready: Callable[[], str],
@@ -73,6 +85,7 @@ class EngineQueries:
         self._finder = Finder(engine.table)
         self._history = history
         self._outbox = outbox
+        self._ledger = ledger
         self._configured = configured
         self._why_not_ready = why_not_ready
         self._configuration = configuration
@@ -187,6 +200,21 @@ class EngineQueries:
     def deliveries(self, request_id: str) -> list[DeliveryRecord]:
         """Return the deliveries of a request."""
         return self._history.deliveries(request_id)
+
+    def runs(self, request_id: str) -> list[Run]:
+        """Return the runs that a request started in orchestrators."""
+        return self._ledger.runs(request_id)
+
+    def run_counts(self) -> Mapping[tuple[str, RunState], int]:
+        """Count the runs that have not ended by destination and state; every state of every receiver has an entry."""
+        receivers = [name for name in self._configured() if Destination.parse(name).integration == RUN]
+        known = {(name, state): 0 for name in receivers for state in RunState if not state.terminal}
+        return {**known, **self._ledger.run_counts()}
+
+    def overdue_runs(self) -> Mapping[str, int]:
+        """Count the runs that have not started within start_deadline by destination."""
+        receivers = [name for name in self._configured() if Destination.parse(name).integration == RUN]
+        return {**dict.fromkeys(receivers, 0), **self._ledger.overdue_runs()}
 
     def pending_deliveries(self, limit: int = 100) -> list[DeliveryRecord]:
         """Return deliveries that are not made yet."""

@@ -15,7 +15,7 @@ from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, Episode, RecoveryVerdict, RequestRecord
 from bridge.domain.silence import Silence
 from bridge.domain.times import Duration, Timestamp
-from bridge.ports import DecisionFilter, DeliveryRecord, Pause, QueueDepth, RequestFilter, StatusReport
+from bridge.ports import DecisionFilter, DeliveryRecord, Pause, QueueDepth, RequestFilter, Run, RunState, StatusReport
 
 
 class ModelState(StrEnum):
@@ -270,6 +270,18 @@ class Queries(Protocol):
         """Return the deliveries of a request."""
         ...
 
+    def runs(self, request_id: str) -> list[Run]:
+        """Return the runs that a request started in orchestrators."""
+        ...
+
+    def run_counts(self) -> Mapping[tuple[str, RunState], int]:
+        """Count the runs that have not ended by destination and state; every state of every receiver has an entry."""
+        ...
+
+    def overdue_runs(self) -> Mapping[str, int]:
+        """Count the runs that have not started within start_deadline by destination."""
+        ...
+
     def pending_deliveries(self, limit: int = 100) -> list[DeliveryRecord]:
         """Return deliveries that are not made yet."""
         ...
@@ -343,7 +355,7 @@ class Commands(Protocol):
         ...
 
     def act(self, request_id: str, what: str, who: str, note: str = "") -> RequestRecord:
-        """Approve, release or withdraw a held request. what: `approve`, `release` or `withdraw`."""
+        """Approve, release or withdraw a held request, or cancel the runs of one in flight. what: that verb."""
         ...
 
     def create(self, model: ModelKey, reason: str, who: str, *, force: bool = False) -> RequestRecord:

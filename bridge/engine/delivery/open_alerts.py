@@ -134,6 +134,7 @@ def _alert(
         record.hold_until,
         annotations,
         "" if run is None else run.rule.group,
+        record.link,
     )
     lasting = not (record.state.waiting or record.ended_at or episode.ended_at)
     if lasting and run is not None and row is not None:

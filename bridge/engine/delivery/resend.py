@@ -35,6 +35,7 @@ class OpenAlert:
     held_until: expected end of the hold, 0 = unknown.
     annotations: annotations of the rule with present values, None = those of the request.
     group: group of the leading rule.
+    link: URL of the run, "" = unknown.
     """
 
     request: RetrainRequest
@@ -46,6 +47,7 @@ class OpenAlert:
     held_until: Timestamp = 0
     annotations: Mapping[str, str] | None = None
     group: str = ""
+    link: str = ""
 
 
 class OpenAlerts(Protocol):
@@ -211,8 +213,9 @@ class Resender:
             self._made[request.id] = known
             return Alert(last.labels, last.annotations, last.starts_at, ends_at, last.generator_url)
         alert = request_alerts.requested(
-            request, self._sender, starts_at=item.starts_at, ends_at=ends_at, annotations=item.annotations
-        )
+            request, self._sender, starts_at=item.starts_at, ends_at=ends_at, annotations=item.annotations,
+            link=item.link,
+        )  # fmt: skip
         self._made[request.id] = item, alert
         return alert
 

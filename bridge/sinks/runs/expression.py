@@ -43,6 +43,12 @@ def find_text(expression: str, value: Any) -> str:
     return json.dumps(found)
 
 
+def find_link(expression: str, value: Any) -> str:
+    """Return the http or https URL that the expression selects; "" for anything else, which a page must not link to."""
+    found = find_text(expression, value)
+    return found if found.startswith(("http://", "https://")) else ""
+
+
 def decoded(body: bytes) -> Any:
     """Return the JSON of a body, None if it is not JSON."""
     try:

@@ -16,7 +16,7 @@ from bridge.sinks.base import SinkContext
 from bridge.sinks.runs.caller import Caller, LoginError, succeeded
 from bridge.sinks.runs.calls import Call
 from bridge.sinks.runs.config import RunConfig
-from bridge.sinks.runs.expression import decoded, find, find_text
+from bridge.sinks.runs.expression import decoded, find, find_link, find_text
 from bridge.sinks.runs.plan import of_run
 from bridge.sinks.runs.registry import RegistrySearch
 from bridge.sinks.runs.template import render_path
@@ -169,7 +169,7 @@ class Follower:
         if state is RunState.FAILED and run.cancelled_at:
             state = RunState.CANCELLED  # several servers have no other word for it
         started = run.started_at or (now if state not in {RunState.QUEUED, RunState.UNKNOWN} else 0)
-        link = find_text(status.link, item) or run.link
+        link = find_link(status.link, item) or run.link
         return replace(run, state=state, message=message, link=link, absent=0, started_at=started)
 
     def _deadline(self, run: Run, now: Timestamp) -> Run:

@@ -9,7 +9,7 @@ from typing import Any
 from bridge.net.session import Answer
 from bridge.sinks.runs.caller import succeeded
 from bridge.sinks.runs.calls import LookupCall
-from bridge.sinks.runs.expression import decoded, find, find_text
+from bridge.sinks.runs.expression import decoded, find, find_link, find_text
 from bridge.sinks.runs.template import Variables, render
 
 
@@ -42,7 +42,7 @@ def sighted(call: LookupCall, answer: Answer, variables: Variables, name: str) -
     for candidate in ours:
         reference = find_text(call.run, candidate) if call.run else name
         if reference:
-            return Sighting(reference, find_text(call.link, candidate))
+            return Sighting(reference, find_link(call.link, candidate))
     return Answered.FOREIGN if candidates and not isinstance(item, list) else Answered.ABSENT
 
 

@@ -9,12 +9,13 @@ from typing import Any
 from msgspec import UNSET
 
 from bridge.domain.explain import Explanation
-from bridge.domain.request import Decision, RecoveryVerdict, RequestRecord
+from bridge.domain.request import Decision, OperatorAction, RecoveryVerdict, RequestRecord
 from bridge.domain.times import Timestamp, rfc3339
 from bridge.engine.api.views import AlertView, GroupView, ModelView, RuleView
-from bridge.ports import DeliveryRecord, Pause
+from bridge.ports import DeliveryRecord, Pause, Run
 from bridge.templates import fmt
-from bridge.web.api import structs
+from bridge.web.api import request_structs, structs
+from bridge.web.api.fields import Number
 
 ZERO_TIME = "0001-01-01T00:00:00Z"
 
@@ -29,7 +30,7 @@ def time_or_zero(instant: Timestamp) -> str:
     return rfc3339(instant) if instant else ZERO_TIME
 
 
-def number(value: float | None) -> structs.Number | None:
+def number(value: float | None) -> Number | None:
     """Return a number as JSON can represent it: NaN and infinities as text."""
     if value is None or math.isfinite(value):
         return value
@@ -105,28 +106,41 @@ def decision(item: Decision) -> structs.Decision:
     )  # fmt: skip
 
 
-def request(record: RequestRecord) -> structs.Request:
+def request(record: RequestRecord) -> request_structs.Request:
     """Encode a request with its state."""
-    return structs.Request(**_request_fields(record))
+    return request_structs.Request(**_request_fields(record))
 
 
 def request_with_deliveries(
-    record: RequestRecord, deliveries: Iterable[DeliveryRecord]
-) -> structs.RequestWithDeliveries:
-    """Encode a request with its state and deliveries."""
-    return structs.RequestWithDeliveries(**_request_fields(record), deliveries=[delivery(item) for item in deliveries])
+    record: RequestRecord, deliveries: Iterable[DeliveryRecord], runs: Iterable[Run]
+) -> request_structs.RequestWithDeliveries:
+    """Encode a request with its state, deliveries and runs."""
+    return request_structs.RequestWithDeliveries(
+        **_request_fields(record), deliveries=[delivery(item) for item in deliveries], runs=[run(item) for item in runs]
+    )
+
+
+def run(item: Run) -> request_structs.Run:
+    """Encode a run."""
+    return request_structs.Run(
+        destination=item.destination, name=item.name, state=item.state, reference=item.reference, link=item.link,
+        message=item.message, new_version=item.new_version, sent_at=time_or_none(item.sent_at),
+        seen_at=time_or_none(item.seen_at), started_at=time_or_none(item.started_at),
+        ended_at=time_or_none(item.ended_at), cancel_at=time_or_none(item.cancel_at), overdue=item.overdue,
+    )  # fmt: skip
 
 
 def _request_fields(record: RequestRecord) -> dict[str, Any]:
     body = record.request.to_json()
     return {
-        **body, "evidence": [structs.Evidence(**item) for item in body["evidence"]], "state": record.state,
+        **body, "evidence": [request_structs.Evidence(**item) for item in body["evidence"]], "state": record.state,
         "hold": record.hold, "receivers": list(record.receivers), "destinations": list(record.destinations),
         "hold_until": time_or_none(record.hold_until), "sent_at": time_or_none(record.sent_at),
         "delivered_at": time_or_none(record.delivered_at), "ended_at": time_or_none(record.ended_at),
-        "updated_at": time_or_none(record.updated_at), "reference": record.reference, "message": record.message,
+        "updated_at": time_or_none(record.updated_at), "reference": record.reference, "link": record.link,
+        "message": record.message,
         "new_version": record.new_version,
-        "acts": [structs.Act(what=act.what, who=act.who, at=rfc3339(act.at), note=act.note) for act in record.acts],
+        "acts": [_act(act) for act in record.acts],
         "verdict": record.verdict, "verdict_at": time_or_none(record.verdict_at), "unhelpful": record.unhelpful,
     }  # fmt: skip
 
@@ -148,10 +162,14 @@ def pause(item: Pause) -> structs.Pause:
     )  # fmt: skip
 
 
-def delivery(item: DeliveryRecord) -> structs.Delivery:
+def delivery(item: DeliveryRecord) -> request_structs.Delivery:
     """Encode a delivery."""
-    return structs.Delivery(
+    return request_structs.Delivery(
         id=item.id, request_id=item.request_id, destination=item.destination, kind=item.kind, state=item.state,
         attempts=item.attempts, queued_at=rfc3339(item.queued_at), next_at=time_or_none(item.next_at),
         updated_at=rfc3339(item.updated_at), reason=item.reason, status=item.status, answer=item.answer,
     )  # fmt: skip
+
+
+def _act(act: OperatorAction) -> request_structs.Act:
+    return request_structs.Act(what=act.what, who=act.who, at=rfc3339(act.at), note=act.note)

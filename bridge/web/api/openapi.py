@@ -12,7 +12,17 @@ from bridge.web.http.responses import PROBLEM
 _ALL = (400, 401, 405, 408, 413, 421, 500, 503)
 _CHANGES = (403, 415)
 _WITH_ID = (404,)
-_CONFLICTS = ("/redrive", "/retry", "/status", "/approve", "/release", "/withdraw", "/explain", "/api/v1/requests")
+_CONFLICTS = (
+    "/redrive",
+    "/retry",
+    "/status",
+    "/approve",
+    "/release",
+    "/withdraw",
+    "/cancel",
+    "/explain",
+    "/api/v1/requests",
+)
 _SECURITY = {"basic": {"type": "http", "scheme": "basic", "description": "Required if --web.config.file lists users."}}
 
 

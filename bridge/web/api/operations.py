@@ -1,4 +1,4 @@
-"""Operator endpoints: approve, release, withdraw and create requests; pause and resume."""
+"""Operator endpoints: approve, release, withdraw, cancel and create requests; pause and resume."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def operator_routes(commands: Commands) -> APIRouter:
     for action, text in (
         ("approve", "Approve a request that awaits approval; the other gates still apply."),
         ("release", "Send a held request now, bypassing every gate."),
-        ("withdraw", "Withdraw a held request; its episode makes no further request."),
+        ("withdraw", "Withdraw a held request, or cancel its runs; its episode makes no further request."),
+        ("cancel", "Cancel the runs of a request in flight."),
     ):
         router.add_api_route(
             f"/requests/{{request_id}}/{action}", _act(commands, action), methods=["POST"], operation_id=action,

@@ -114,11 +114,11 @@ def request_routes(queries: Queries) -> APIRouter:
 
     @router.get("/requests/{request_id}")
     def request(request_id: str) -> Response:
-        """Return one request with its deliveries."""
+        """Return one request with its deliveries and runs."""
         record = queries.request(request_id)
         if record is None:
             return refusal(404, f"request {request_id!r} not found")
-        return success(encode.request_with_deliveries(record, queries.deliveries(request_id)))
+        return success(encode.request_with_deliveries(record, queries.deliveries(request_id), queries.runs(request_id)))
 
     return router
 

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, UnsetType
 
-from bridge.domain.batch import EventKind
-from bridge.domain.request import HoldReason, Outcome, RecoveryVerdict, RequestState
+from bridge.domain.request import Outcome, RequestState
 from bridge.engine.api.views import ModelState
-from bridge.ports import DeliveryState, Kind
-
-Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
-Count = Annotated[int, Meta(ge=0)]
-Seconds = Annotated[float, Meta(ge=0)]
-Number = float | Literal["NaN", "+Inf", "-Inf"]
-AlertState = Annotated[str, Meta(extra_json_schema={"enum": ["inactive", "pending", "firing"]})]
-Health = Annotated[str, Meta(extra_json_schema={"enum": ["ok", "err", "unknown"]})]
-Event = Annotated[str, Meta(extra_json_schema={"enum": [kind.value for kind in EventKind]})]
-Labels = dict[str, str]
-
-
-class Body(Struct, forbid_unknown_fields=True):
-    """Base of all response bodies; `forbid_unknown_fields` makes the schemas complete."""
+from bridge.web.api.fields import AlertState, Body, Count, Event, Health, Labels, Number, Seconds, Time
+from bridge.web.api.request_structs import Request, RequestWithDeliveries
 
 
 class FieldError(Body):
@@ -145,87 +132,6 @@ class Decision(Body):
     query_time: Time | None
     request_id: str | None
     repeats: Count
-
-
-class Evidence(Body):
-    """Numbers behind a request."""
-
-    rule: str
-    signal: str
-    event: str
-    query: str
-    value: Number | None
-    statistic: Number | None
-    threshold: Number | None
-    unit: str
-    series: Labels
-
-
-class Act(Body):
-    """Operator action on a request."""
-
-    what: str
-    who: str
-    at: Time
-    note: str
-
-
-class Delivery(Body):
-    """Delivery of a request to one destination."""
-
-    id: Count
-    request_id: str
-    destination: str
-    kind: Kind
-    state: DeliveryState
-    attempts: Count
-    queued_at: Time
-    next_at: Time | None
-    updated_at: Time
-    reason: str
-    status: Count
-    answer: str
-
-
-class Request(Body):
-    """Retrain request with its state."""
-
-    id: str
-    project: str
-    pipeline: str
-    version: str
-    reason: str
-    reasons: list[str]
-    rule: str
-    attempt: Count
-    triggered_at: Time
-    episode_start: Time
-    late: bool
-    labels: Labels
-    annotations: Labels
-    evidence: list[Evidence]
-    state: RequestState
-    hold: HoldReason | None
-    receivers: list[str]
-    destinations: list[str]
-    hold_until: Time | None
-    sent_at: Time | None
-    delivered_at: Time | None
-    ended_at: Time | None
-    updated_at: Time | None
-    reference: str
-    message: str
-    new_version: str
-    acts: list[Act]
-    verdict: RecoveryVerdict | None
-    verdict_at: Time | None
-    unhelpful: Count
-
-
-class RequestWithDeliveries(Request):
-    """Retrain request with its state and deliveries."""
-
-    deliveries: list[Delivery]
 
 
 class Check(Body):
@@ -382,6 +288,7 @@ DATA: Mapping[tuple[str, str], type[Body]] = {
     ("post", f"{_REQUEST}/approve"): Request,
     ("post", f"{_REQUEST}/release"): Request,
     ("post", f"{_REQUEST}/withdraw"): Request,
+    ("post", f"{_REQUEST}/cancel"): Request,
     ("get", "/api/v1/pause"): Pauses,
     ("post", "/api/v1/pause"): Pause,
 }

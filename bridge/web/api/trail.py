@@ -13,6 +13,7 @@ from bridge.domain.model import ModelKey
 from bridge.domain.times import rfc3339
 from bridge.engine.api.views import Queries, SignalView, TrailView
 from bridge.web.api import encode, structs
+from bridge.web.api.fields import Number
 from bridge.web.http.responses import success
 
 COLUMNS = ("value", "statistic", "threshold", "lower", "upper")
@@ -44,6 +45,6 @@ def _trail(signal: SignalView, trail: TrailView) -> structs.Trail:
     )  # fmt: skip
 
 
-def _numbers(column: Sequence[float]) -> list[structs.Number | None]:
+def _numbers(column: Sequence[float]) -> list[Number | None]:
     """Encode a column with the seven digits of float32; more would be noise."""
     return [None if math.isnan(number) else encode.number(float(f"{number:.7g}")) for number in column]

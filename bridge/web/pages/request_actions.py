@@ -25,6 +25,7 @@ ACTIONS = {
         "Withdraw",
         "The request is never sent, and its episode makes no further request. A new episode can request again.",
     ),
+    "cancel": ("Cancel", "The runs of this request are cancelled in their orchestrators. Nothing is started again."),
     "retry": ("Retry", "Deliveries that wait for their next attempt are retried at once, under the same id."),
     "redrive": (
         "Redrive",
@@ -36,7 +37,7 @@ Name = Annotated[str, Query(max_length=500)]
 
 
 def routes(site: Site) -> APIRouter:
-    """Return the routes: /requests/new and /requests/ID/{approve,release,withdraw,retry,redrive}."""
+    """Return the routes: /requests/new and /requests/ID/{approve,release,withdraw,cancel,retry,redrive}."""
     router, creation = APIRouter(), _Creation(site)
 
     @router.get("/requests/new")

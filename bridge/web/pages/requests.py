@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse
 from bridge.domain.errors import StoreError
 from bridge.domain.request import RequestRecord, RequestState
 from bridge.domain.times import Timestamp
+from bridge.engine.api.operator_actions import run_destinations
 from bridge.ports import DeliveryRecord, DeliveryState, RequestFilter
 from bridge.web.pages.forms import confirmation
 from bridge.web.pages.site import Site, read, words
@@ -69,8 +70,9 @@ def routes(site: Site) -> APIRouter:
             )  # fmt: skip
         problems: list[str] = []
         deliveries = read(lambda: site.queries.deliveries(request_id), problems)
+        runs = read(lambda: site.queries.runs(request_id), problems)
         return site.page(
-            "request.html", record=record, request=record.request, deliveries=deliveries, problems=problems,
+            "request.html", runs=runs, record=record, request=record.request, deliveries=deliveries, problems=problems,
             timeline=timeline(record, deliveries), result=confirmation(result), actions=actions(record, deliveries),
             sent=msgspec.json.format(msgspec.json.encode(record.request.to_json()), indent=2).decode(),
         )  # fmt: skip
@@ -83,6 +85,8 @@ def actions(record: RequestRecord, deliveries: list[DeliveryRecord]) -> list[str
     possible = ["approve"] if record.state is RequestState.AWAITING_APPROVAL else []
     if record.state.waiting:
         possible += ["release", "withdraw"]
+    if record.state.in_flight and run_destinations(record) and not record.acted("cancel"):
+        possible.append("cancel")
     if any(item.state is DeliveryState.RETRY for item in deliveries):
         possible.append("retry")
     if any(item.state is DeliveryState.DEAD for item in deliveries):

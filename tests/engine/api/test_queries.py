@@ -15,8 +15,8 @@ PLACE = "team/coordinator/0"
 
 def queries(world: World) -> EngineQueries:
     return EngineQueries(
-        world.engine, world.store, world.store, configured=lambda: [PLACE, "team/log/0"], why_not_ready=lambda: "",
-        configuration=lambda: "yaml", now=lambda: world.now,
+        world.engine, world.store, world.store, world.store, configured=lambda: [PLACE, "team/log/0"],
+        why_not_ready=lambda: "", configuration=lambda: "yaml", now=lambda: world.now,
     )  # fmt: skip
 
 

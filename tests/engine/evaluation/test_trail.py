@@ -29,7 +29,7 @@ def world_of(*rules: object) -> World:
 
 def trail(world: World, model: object = A, name: str = "Drifted", last: int = 0) -> TrailView:
     queries = EngineQueries(
-        world.engine, world.store, world.store, configured=list, why_not_ready=str, configuration=str,
+        world.engine, world.store, world.store, world.store, configured=list, why_not_ready=str, configuration=str,
         now=lambda: world.now,
     )  # fmt: skip
     (window,) = queries.trails([model], last)  # type: ignore[list-item]

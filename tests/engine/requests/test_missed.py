@@ -8,7 +8,7 @@ from tests.support.world import A, World, group, rule
 
 def queries(world: World) -> EngineQueries:
     return EngineQueries(
-        world.engine, world.store, world.store,
+        world.engine, world.store, world.store, world.store,
         configured=list, why_not_ready=str, configuration=str, now=lambda: world.now,
     )  # fmt: skip
 

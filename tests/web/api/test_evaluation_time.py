@@ -39,7 +39,7 @@ def world_of(group: Group) -> World:
 def times(world: World) -> tuple[float, dict[str, float]]:
     """Return the seconds of the group, and of its rules by name."""
     queries = EngineQueries(
-        world.engine, world.store, world.store, configured=list, why_not_ready=str, configuration=str,
+        world.engine, world.store, world.store, world.store, configured=list, why_not_ready=str, configuration=str,
         now=lambda: world.now,
     )  # fmt: skip
     answer: Any = Site(queries=queries).data("/api/v1/rules")
