@@ -30,7 +30,7 @@ from tests.support.servers import Prometheus, prometheus
 SECOND = 1000
 # A killed bridge's lease ends eight timeouts later. An answer that takes longer is one more that is lost.
 DELIVERY = {"attempt_deadline": 2000, "lease": 4000, "backoff_base": 200, "backoff_max": 1000, "probe": 1000}
-OFTEN = {"status": {"interval": "1s", "longest": "1s"}, "timeout": "4s", "start_deadline": "15s"}
+OFTEN = {"status": {"interval": "1s", "longest": "1s"}, "timeout": "3s", "start_deadline": "10s"}
 
 
 @dataclass

@@ -96,6 +96,9 @@ class Follower:
         if call is None:
             ledger.save_run(replace(run, cancelled_at=now, message="this receiver cannot cancel runs"))
             return
+        item = self._one(run)
+        if item is not None and self._present(run, item, now).state.terminal:
+            return  # Airflow would turn a success into a failure
         answer = self._caller.call(call, of_run(run))
         if succeeded(call, answer) or (400 <= answer.status < 500 and answer.status not in {401, 403, 408, 425, 429}):
             ledger.save_run(replace(run, cancelled_at=now, updated_at=now))

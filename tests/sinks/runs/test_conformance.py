@@ -324,6 +324,16 @@ def test_a_run_is_cancelled(bench: Bench) -> None:
     assert bench.stub.starts == 1
 
 
+def test_a_run_that_has_ended_is_not_cancelled(bench: Bench) -> None:
+    """Some servers would turn its success into a failure."""
+    bench.send()
+    bench.stub.runs[0].state = "succeeded"
+    bench.ledger.cancel_run(numbered(0).id, "ops/run/0", bench.now)
+    bench.follow()
+    assert bench.states() == ["succeeded"]
+    assert bench.stub.runs[0].state == "succeeded"
+
+
 def test_a_run_that_is_cancelled_before_its_start_is_not_started(bench: Bench) -> None:
     """Nothing is sent; also between the ledger's record and the call."""
     bench.ledger.cancel_run(numbered(0).id, "ops/run/0", bench.now)
