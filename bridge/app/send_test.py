@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from bridge.app import clock
@@ -14,7 +15,7 @@ from bridge.domain.errors import BridgeError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import RetrainRequest, request_id
 from bridge.domain.times import Timestamp
-from bridge.ports import Delivery, Kind, Notification
+from bridge.ports import Delivery, Kind, Notification, Previewable, Sink
 from bridge.store.memory import MemoryStore
 
 TEST_MODEL = ModelKey("retrain-bridge-test", "send-test", "0")
@@ -30,6 +31,29 @@ def send(config_file: Path, receiver: str) -> Iterator[tuple[str, Delivery]]:
 
     Raises ConfigError, UnknownReceiverError.
     """
+    at = clock.now()
+    with _sinks_of(config_file, receiver) as built:
+        for destination, sink in built.items():
+            yield destination, sink.send(test_notification(at), at)
+
+
+def preview(config_file: Path, receiver: str) -> Iterator[tuple[str, str]]:
+    """Yield each destination of `receiver`, and the exact request that a test would send. Sends no request.
+
+    Raises ConfigError, UnknownReceiverError.
+    """
+    at = clock.now()
+    with _sinks_of(config_file, receiver) as built:
+        for destination, sink in built.items():
+            if isinstance(sink, Previewable):
+                yield destination, sink.preview(test_notification(at), at)
+            else:
+                yield destination, "shows no request in advance"
+
+
+@contextlib.contextmanager
+def _sinks_of(config_file: Path, receiver: str) -> Iterator[Mapping[str, Sink]]:
+    """Yield the sinks of one receiver by destination, and close them."""
     config = load(config_file)
     if receiver not in config.receivers:
         near = difflib.get_close_matches(receiver, config.receivers, 1)
@@ -37,10 +61,7 @@ def send(config_file: Path, receiver: str) -> Iterator[tuple[str, Delivery]]:
         raise UnknownReceiverError(f"{config_file} has no receiver {receiver!r}; {hint}")
     built = build_sinks(config, "", MemoryStore())
     try:
-        at = clock.now()
-        for destination, sink in built.items():
-            if Destination.parse(destination).receiver == receiver:
-                yield destination, sink.send(test_notification(at), at)
+        yield {name: sink for name, sink in built.items() if Destination.parse(name).receiver == receiver}
     finally:
         close_all(built)
 

@@ -33,11 +33,20 @@ def check_config_command(
     ask_prometheus: Annotated[
         bool, typer.Option("--ask-prometheus", help="Also run every expression once on the configured Prometheus.")
     ] = False,
+    ask_receivers: Annotated[
+        bool,
+        typer.Option(
+            "--ask-receivers",
+            help="Also test targets and credentials of run_configs; nothing is started.",
+        ),
+    ] = False,
     lint: Lint = "all",
     output: Output = "text",
 ) -> None:
     """Check bridge.yml and every rule file it references."""
     problems = [problem for file in files for problem in _config_problems(file, ask_prometheus, lint != "none")]
+    if ask_receivers:
+        problems += [problem for file in files for problem in _receiver_problems(file)]
     _report(files, problems, lint, output)
 
 
@@ -53,6 +62,17 @@ def _config_problems(file: Path, ask_prometheus: bool, lint: bool) -> list[Probl
             answers = online.ask_prometheus(file, clock.now(), online_lint.doubts if lint else None)
             return sorted([*check_config(file, lint=lint, parse=False), *answers])
     return check_config(file, lint=lint)
+
+
+def _receiver_problems(file: Path) -> list[Problem]:
+    """Return what is wrong with the receivers of a configuration that can be loaded."""
+    from bridge.app import clock
+    from bridge.authoring.check.receivers import ask_receivers
+    from bridge.domain.errors import ConfigError
+
+    with suppress(ConfigError):
+        return ask_receivers(file, clock.now())
+    return []
 
 
 @check_app.command("rules")

@@ -28,12 +28,19 @@ def strategies() -> None:
 
 @app.command("send-test")
 def send_test(
-    receiver: Annotated[str, typer.Option(help="Receiver to test; a coordinator really runs its command.")],
+    receiver: Annotated[str, typer.Option(help="Receiver to test; a coordinator or orchestrator really starts a run.")],
     config_file: ConfigFile = Path("bridge.yml"),
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Send nothing; print the exact request of run_configs.")
+    ] = False,
 ) -> None:
     """Send one marked test request to a receiver, at once and bypassing the outbox, and print each response."""
-    from bridge.app.send_test import send
+    from bridge.app.send_test import preview, send
 
+    if dry_run:
+        for destination, text in preview(config_file, receiver):
+            echo_lines(f"{destination}:\n{text}\n")
+        return
     failed = False
     for destination, delivery in send(config_file, receiver):
         failed |= delivery.result.value != "delivered"

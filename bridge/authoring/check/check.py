@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bridge.authoring.check.lint import warnings
 from bridge.authoring.check.promql_errors import promql_error
+from bridge.authoring.check.receivers import unproven_presets
 from bridge.config import load
 from bridge.config.load import BridgeConfig, Expression
 from bridge.domain.errors import RECORDINGS, ConfigError, Problem
@@ -27,7 +28,7 @@ def check_config(path: Path, *, lint: bool = False, parse: bool = True) -> list[
         return error.problems
     flavor = "prometheus" if found.prometheus is None else found.prometheus.flavor
     routed = [] if found.config is None else [*_unrouted_alerts(found.config), *found.config.notes]
-    routed += _variables(found.document)
+    routed += [*_variables(found.document), *unproven_presets(found)]
     syntax = [problem for _, problem in promql_problems(found.expressions, flavor)] if parse else []
     return _all(found, syntax, routed, lint=lint, mapped=True)
 

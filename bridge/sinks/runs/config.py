@@ -25,7 +25,7 @@ from bridge.sinks.runs.calls import (
     Text,
 )
 from bridge.sinks.runs.presets import CALLS, complete, presets
-from bridge.sinks.runs.template import Structure, Template, names
+from bridge.sinks.runs.template import Structure, Template, names, near
 
 _TARGET = re.compile(r"[A-Za-z][\w-]*")
 DEFAULT_PARAMETERS: Mapping[str, Any] = {
@@ -55,7 +55,7 @@ class CompleteRunConfig(HttpSinkConfig):
 
     url: ApiUrl
     preset: str = ""
-    target: dict[str, Text] = Field(default_factory=dict)
+    target: dict[str, Text] = Field(default_factory=dict, validate_default=True)
     run_id: Template = "rb-{{ .ID }}"
     parameters: dict[str, Structure] = Field(default_factory=lambda: dict(DEFAULT_PARAMETERS))
     login: LoginCall | None = None
@@ -78,7 +78,7 @@ class CompleteRunConfig(HttpSinkConfig):
     @classmethod
     def _known(cls, value: str) -> str:
         if value and value not in presets():
-            raise ValueError(f"there is no preset {value!r}; known are: {', '.join(presets())}")
+            raise ValueError(f"there is no preset {value!r}; {near(value, presets())}")
         return value
 
     @field_validator("target")

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Annotated, Any
 
 import jmespath
-from jmespath.exceptions import JMESPathError
+from jmespath.exceptions import IncompleteExpressionError, JMESPathError, ParseError
 from jmespath.parser import ParsedResult
 from pydantic import AfterValidator
 
@@ -17,9 +17,13 @@ _compiled = lru_cache(maxsize=1024)(jmespath.compile)
 def _checked(text: str) -> str:
     try:
         _compiled(text)
-    except JMESPathError as error:
-        where = str(error).splitlines()[0]
+    except IncompleteExpressionError:
+        raise ValueError(f"is not a JMESPath expression: {text!r} ends too early") from None
+    except ParseError as error:
+        where = f"unexpected {error.token_value!r} at column {error.lex_position + 1}"
         raise ValueError(f"is not a JMESPath expression: {where}") from None
+    except JMESPathError as error:
+        raise ValueError(f"is not a JMESPath expression: {str(error).splitlines()[0]}") from None
     return text
 
 

@@ -7,13 +7,14 @@ they are percent-encoded.
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 
 BASE = "$base"  # key of a mapping: value that the other keys are merged into
 _SLOT = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
@@ -74,6 +75,13 @@ def _text(value: Any) -> str:
     return "" if value is None else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
+def near(word: str, known: Iterable[str]) -> str:
+    """Return a hint that names the nearest known word, or all of them."""
+    names_ = sorted(known)
+    found = difflib.get_close_matches(word, names_, 1, 0.5)
+    return f"did you mean {found[0]!r}?" if found else f"known are: {', '.join(names_)}"
+
+
 class TemplateError(ValueError):
     """Invalid template, or one that names an unknown variable."""
 
@@ -106,7 +114,7 @@ def _parsed(slot: str) -> tuple[str, str, list[str]]:
         raise TemplateError(f"{{{{{slot}}}}} is not a variable: write {{{{ .ID }}}} or {{{{ .Target.name }}}}")
     root, rest, functions = found[1], found[2][1:], [word.strip() for word in found[3].split("|")[1:]]
     if root not in TEXTS and root not in MAPPINGS:
-        raise TemplateError(f"unknown variable .{root}; known are: {', '.join(sorted({*TEXTS, *MAPPINGS}))}")
+        raise TemplateError(f"unknown variable .{root}; {near(root, {*TEXTS, *MAPPINGS})}")
     if rest and root in TEXTS:
         raise TemplateError(f".{root} has no parts: write {{{{ .{root} }}}}")
     unknown = [word for word in functions if word not in FUNCTIONS]
@@ -175,4 +183,5 @@ def _checked(template: Any) -> Any:
 
 
 Template = Annotated[str, AfterValidator(_checked)]
-Structure = Annotated[Any, AfterValidator(_checked)]  # mappings, lists and texts, nested
+_ANY = {"format": "json"}  # any value
+Structure = Annotated[Any, AfterValidator(_checked), WithJsonSchema(_ANY)]  # mappings, lists and texts, nested
