@@ -89,6 +89,8 @@ def _source(url: str, config_file: Path | None, http_config: Path | None) -> tup
 
 
 def _print(suggestion: Suggestion, url: str, output: Path | None, out: TextIO) -> None:
+    from bridge.authoring.suggest.mappings import mapping_text
+
     def line(text: str = "") -> None:
         echo(text, out)
 
@@ -104,7 +106,8 @@ def _print(suggestion: Suggestion, url: str, output: Path | None, out: TextIO) -
     if suggestion.candidates:
         line("other metrics that look like model signals, but have no pack (docs/rules.md: how to write a rule):")
     for item in suggestion.candidates:
-        line(f"  {item.metric}: {item.kind}{'' if item.labelled else ', without model labels'}")
+        models = "" if item.mapping is None else f", models: {{labels: {mapping_text(item.mapping)}}}"
+        line(f"  {item.metric}: {item.kind}{models if item.labelled else ', without model labels'}")
         if item.labelled:
             line(f"      {item.expr}")
     if suggestion.rules:

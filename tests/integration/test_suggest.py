@@ -21,7 +21,7 @@ from tests.support.servers import Prometheus, prometheus
 
 ALL = [
     "triton", "torchserve", "tfserving", "kserve", "knative", "seldon-v1", "seldon-v2", "mlserver", "bentoml",
-    "ray-serve", "vllm", "evidently",
+    "ray-serve", "vllm", "ray-vllm", "nim", "sglang", "tgi", "litellm", "evidently",
 ]  # fmt: skip
 
 
@@ -79,9 +79,9 @@ def test_every_pack_is_found_and_its_rules_are_taken_by_the_check(full: Promethe
     """`check config --ask-prometheus` on that very server: no error, and no doubt about a metric or a model."""
     code, out, _ = bridge(tmp_path, "rules", "suggest", "--prometheus", full.url, "--output", "rules.yml")
     assert code == 0, out
-    assert [line.partition(":")[0] for line in out.splitlines() if line[0] != " "] == [*ALL, "rules of 12 packs"]
+    assert [line.partition(":")[0] for line in out.splitlines() if line[0] != " "] == [*ALL, "rules of 17 packs"]
     assert "  NO  triton.latency_mean: latency_p95 is available and more informative" in out
-    assert out.count("  yes ") == 31
+    assert out.count("  yes ") == 78
     assert out.count("  NO  ") == 1
     (tmp_path / "bridge.yml").write_text(
         f"global: {{query_offset: 0s}}\nprometheus: {{url: '{full.url}'}}\nrule_files: [rules.yml]\n"

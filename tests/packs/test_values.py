@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.packs import llm_values
 from tests.support.packs import FILES, SERIES, queries
 
 AT = "35m"
@@ -90,10 +91,8 @@ EXPECTED: dict[str, dict[str, dict[str, float]]] = {
     "ray-serve.errors": {
         "errors": {'{application="a",deployment="d"}': 125}, "total": {'{application="a",deployment="d"}': 500},
     },
-    "vllm.latency_p95": {"value": {'{model_name="m"}': 1.9}, "n": {'{model_name="m"}': 500}},
-    "vllm.first_token_p95": {"value": {'{model_name="m"}': 0.19}, "n": {'{model_name="m"}': 500}},
-    "vllm.errors": {"errors": {'{model_name="m"}': 50}, "total": {'{model_name="m"}': 500}},
     "evidently.drift": {"value": {'{dataset_name="d"}': 0.4}},
+    **llm_values.EXPECTED,
 }  # fmt: skip
 
 

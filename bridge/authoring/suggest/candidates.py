@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bridge.domain.errors import SourceError
+from bridge.authoring.suggest.mappings import completed, labelled_metrics, mapping_text
 from bridge.domain.rule import ModelLabels
 from bridge.domain.times import Timestamp
 from bridge.sources.prometheus import PrometheusSource
@@ -23,7 +23,7 @@ _MODEL = re.compile(r"model|predict|inference|infer_|serving|classif|recommend|r
 _KINDS = (
     ("drift", r"drift|(?:^|_)psi(?:_|$)|divergence|wasserstein|skew"),
     ("quality", r"accuracy|precision|recall|(?:^|_)(?:auc|f1|mae|mape)(?:_|$)|rmse|log_?loss"),
-    ("errors", r"(?:error|fail|exception)\w*_total$"),
+    ("errors", r"(?:error|fail|exception|abort)\w*_total$"),
     ("latency", r"latency|duration|_seconds|_milliseconds|_ms(?:_|$)|_microseconds"),
 )
 
@@ -33,31 +33,40 @@ class Candidate:
     """Metric that could become a signal.
 
     expr: suggested expression.
-    labelled: its series carry model labels.
+    labelled: its series name a model.
+    mapping: labels that name the model; None where the configured ones do.
     """
 
     metric: str
     kind: str
     expr: str
     labelled: bool
+    mapping: ModelLabels | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Return the candidate as JSON types; `models` is the mapping as YAML."""
+        found = {"metric": self.metric, "kind": self.kind, "expr": self.expr, "labelled": self.labelled}
+        return found | ({} if self.mapping is None else {"models": mapping_text(self.mapping)})
 
 
 def candidates(
     source: PrometheusSource, names: Iterable[str], models: ModelLabels, span: tuple[Timestamp, Timestamp]
 ) -> list[Candidate]:
-    """Return up to MOST candidates, those with the labels of `models` first; failed queries are ignored."""
+    """Return up to MOST candidates, those whose series name a model first; failed queries are ignored."""
     known = {name for name in names if len(name) <= LONGEST_NAME and _OTHERS.match(name) is None}
-    labelled = _labelled(source, models, span)
-    by = [part.label for part in (models.project, models.pipeline, models.version) if part.const is None]
-    ranked = [*_of(known & labelled, True, by), *_of(known - labelled, False, by)]
-    return ranked[:MOST]
-
-
-def _of(names: Set[str], labelled: bool, by: list[str]) -> Iterator[Candidate]:
-    for name in sorted(names):
+    labelled = labelled_metrics(source, models, span)
+    ranked = sorted(known, key=lambda name: (labelled.get(name) != models, name not in labelled, name))
+    found: list[Candidate] = []
+    for name in ranked:
         kind = _kind(name)
-        if kind and (labelled or kind in {"drift", "quality"} or _MODEL.search(name)):
-            yield Candidate(name, kind, _expr(name, kind, by), labelled)
+        if len(found) < MOST and kind and (name in labelled or kind in {"drift", "quality"} or _MODEL.search(name)):
+            mapping = labelled.get(name, models)
+            if mapping != models:
+                mapping = completed(source, name, mapping, span)
+            by = [part.label for part in (mapping.project, mapping.pipeline, mapping.version) if part.const is None]
+            own = None if mapping == models else mapping
+            found.append(Candidate(name, kind, _expr(name, kind, by), name in labelled, own))
+    return found
 
 
 def _kind(name: str) -> str:
@@ -74,13 +83,3 @@ def _expr(name: str, kind: str, by: list[str]) -> str:
     if kind == "errors":
         return f"sum by ({', '.join(by)}) (increase({name}[$window]))"
     return f"{'avg' if kind == 'quality' else 'max'} by ({', '.join(by)}) ({name})"
-
-
-def _labelled(source: PrometheusSource, models: ModelLabels, span: tuple[Timestamp, Timestamp]) -> set[str]:
-    """Return names of metrics whose series carry all labels of a model."""
-    parts = (models.project, models.pipeline, models.version)
-    matchers = ",".join(f'{part.label}!=""' for part in parts if part.const is None)
-    try:
-        return set(source.metric_names(f"{{{matchers}}}", *span)) if matchers else set()
-    except SourceError:
-        return set()

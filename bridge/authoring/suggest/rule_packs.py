@@ -79,7 +79,26 @@ PACKS = (
         "bentoml.latency_p95": "it appears after the first request",
     }),
     Pack("ray-serve", "Ray Serve", ("ray_",)),
-    Pack("vllm", "vLLM", ("vllm:",)),
+    Pack("vllm", "vLLM", ("vllm:",), {
+        "vllm-engine.kv_cache": "older releases write gpu_cache_usage_perc",
+        "vllm-engine.kv_cache_v0": "newer releases write kv_cache_usage_perc",
+    }),
+    Pack("ray-vllm", "vLLM under Ray", ("ray_vllm",)),
+    Pack("nim", "NVIDIA NIM", (
+        "e2e_request_latency_seconds", "time_to_first_token_seconds", "time_per_output_token_seconds", "num_request_",
+        "num_requests_", "gpu_cache_usage_perc", "generation_tokens_total", "prompt_tokens_total", "request_success_",
+        "request_failure_", "request_finish_", "request_prompt_tokens", "request_generation_tokens",
+    )),
+    Pack("sglang", "SGLang", ("sglang:",), {
+        "sglang-engine.preemptions": "older releases do not count retracted requests",
+    }),
+    Pack("tgi", "Text Generation Inference", ("tgi_",), {
+        "tgi.errors": "it appears after the first failed request",
+    }),
+    Pack("litellm", "LiteLLM", ("litellm_",), {
+        "litellm.errors": "it appears after the first failed request",
+        "litellm-first-token.first_token_p95": "it appears after the first streamed answer",
+    }),
     Pack("evidently", "Evidently", ("evidently:",)),
 )  # fmt: skip
 

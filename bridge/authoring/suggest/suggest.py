@@ -9,6 +9,7 @@ from typing import Any
 
 from bridge.authoring.suggest import rule_packs
 from bridge.authoring.suggest.candidates import Candidate, candidates
+from bridge.authoring.suggest.plausible import implausible, look_alikes
 from bridge.authoring.suggest.rule_packs import PACKS, Pack
 from bridge.authoring.suggest.selectors import metric_names
 from bridge.domain.batch import EventBatch
@@ -85,7 +86,7 @@ class Suggestion:
 
     def to_json(self) -> dict[str, Any]:
         """Return the suggestion as JSON types."""
-        return asdict(self)
+        return asdict(self) | {"candidates": [item.to_json() for item in self.candidates]}
 
 
 def suggest(
@@ -108,7 +109,7 @@ def suggest(
             reports.append(report)
             texts[pack.name] = text
     matched = [pack for pack in PACKS if pack.name in texts]
-    notes = tuple(_notes(matched, texts, source, names, span, project))
+    notes = (*_notes(matched, texts, source, names, span, project), *look_alikes(names))
     rest = names - {name for name in names if any(name.startswith(pack.own) for pack in matched)}
     others = candidates(source, rest, models, span)
     return Suggestion(len(names), tuple(reports), tuple(others), notes, _rules(reports, texts, url, lookback))
@@ -122,7 +123,13 @@ def _pack_report(pack: Pack, text: str, source: PrometheusSource, names: set[str
         for query in group.queries.values()
         for name in [f"{group.name}.{query.name}"]
     }
+    queries = {f"{group.name}.{query.name}": query for group in groups for query in group.queries.values()}
     for better, worse in pack.better.items():
+        if reports[better].state is State.FOUND and reports[worse].state is State.FOUND:
+            doubt = implausible(source, queries[better], queries[worse], now)
+            if doubt:
+                advice = "the server's own quantiles are wrong; the mean is used"
+                reports[better] = SignalReport(better, State.REFUSED, reports[better].models, doubt, advice)
         if reports[better].state is State.FOUND and reports[worse].used:
             reason = f"{better.partition('.')[2]} is available and more informative"
             reports[worse] = SignalReport(worse, State.REPLACED, reports[worse].models, reason)

@@ -94,7 +94,7 @@ def test_packs_become_one_file() -> None:
     """Under one header, each with its own comment."""
     text = joined({pack.name: pack.text() for pack in PACKS}, "# All.")
     _, groups = read(text, "all")
-    assert len(groups) == 20
+    assert len(groups) == 33
     assert text.startswith("# All.\ngroups:\n\n# NVIDIA Triton")
     assert text.count("\ngroups:") == 1
 

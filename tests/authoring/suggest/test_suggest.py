@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, cast
 
 import numpy as np
@@ -78,14 +79,16 @@ def test_what_cannot_be_used_has_its_reason() -> None:
     source = Source([*names, "vllm:request_success_total"], latency_p95=FAILED, first_token_p95=3, errors=["a"])
     suggestion = found(source)
     (pack,) = suggestion.packs
-    assert [(signal.state, signal.text) for signal in pack.signals] == [
+    assert [(signal.state, signal.text) for signal in pack.signals if signal.name.startswith("vllm.")] == [
         (State.REFUSED, "the query was cut off"),
         (State.UNLABELLED, "no series has all of the labels model_name"),
         (State.FOUND, "1 model: p/a/1"),
     ]
-    assert [line for line in suggestion.rules.splitlines() if "- alert:" in line] == ["  - alert: VLLMFails"]
-    assert [signal["state"] for signal in suggestion.to_json()["packs"][0]["signals"]] == [
-        "refused", "unlabelled", "found",
+    assert [line for line in suggestion.rules.splitlines() if "- alert:" in line] == [
+        "  - alert: VLLMFails", "  - alert: VLLMTruncates",
+    ]  # fmt: skip
+    assert [signal["state"] for signal in suggestion.to_json()["packs"][0]["signals"]][:4] == [
+        "refused", "unlabelled", "found", "missing",
     ]  # fmt: skip
 
 
@@ -101,7 +104,7 @@ def test_only_the_time_that_is_requested_is_checked() -> None:
     source = Source([EVIDENTLY], drift=["a"], labels=["namespace"])
     found(source)
     found(source, lookback=3_600_000)
-    assert source.spans == [(NOW - 86_400_000, NOW)] * 3 + [(NOW - 3_600_000, NOW)] * 3
+    assert source.spans == [(NOW - 86_400_000, NOW)] * 4 + [(NOW - 3_600_000, NOW)] * 4
 
 
 @pytest.mark.parametrize(("labels", "notes"), [(["namespace"], 1), (["pod"], 0), (FAILED, 0)])
@@ -131,3 +134,49 @@ def test_candidates_are_few() -> None:
     assert [item.metric for item in found(source).candidates] == [
         f"drift_of_feature_{position:03}" for position in range(10)
     ]
+
+
+class Labelled(Source):
+    """Prometheus whose metrics carry labels. series: metric -> its labels."""
+
+    def __init__(self, series: dict[str, list[str]]) -> None:
+        super().__init__(list(series))
+        self.series = series
+
+    def metric_names(self, selector: str = "", since: int | None = None, until: int | None = None) -> list[str]:
+        wanted = re.findall(r'(\w+)!=""', selector)
+        return [name for name, labels in self.series.items() if set(wanted) <= set(labels)]
+
+    def label_names(self, selector: str = "", since: int | None = None, until: int | None = None) -> list[str]:
+        return sorted({label for name, labels in self.series.items() if name in selector or not selector
+                       for label in labels})  # fmt: skip
+
+
+def test_the_mapping_of_a_candidate_is_read_from_its_series() -> None:
+    """The usual labels of models, versions and projects; what has none is a constant."""
+    source = Labelled({
+        "chat_latency_seconds_bucket": ["model_name", "le"],
+        "churn_model_accuracy": ["project", "pipeline", "version"],
+        "request_abort_total": ["model", "namespace", "version"],
+        "queue_latency_seconds": ["queue"],
+    })  # fmt: skip
+    assert [item.to_json() for item in found(source).candidates] == [
+        {"metric": "churn_model_accuracy", "kind": "quality", "labelled": True,
+         "expr": "avg by (project, pipeline, version) (churn_model_accuracy)"},
+        {"metric": "chat_latency_seconds_bucket", "kind": "latency", "labelled": True,
+         "expr": "histogram_quantile(0.95, sum by (model_name, le) (rate(chat_latency_seconds_bucket[$window])))",
+         "models": '{project: {const: "default"}, pipeline: model_name, version: {const: "live"}}'},
+        {"metric": "request_abort_total", "kind": "errors", "labelled": True,
+         "expr": "sum by (namespace, model, version) (increase(request_abort_total[$window]))",
+         "models": "{project: namespace, pipeline: model, version: version}"},
+    ]  # fmt: skip
+
+
+def test_metrics_of_a_known_server_under_another_prefix_are_reported() -> None:
+    """Once for each prefix; the packs' own metrics are no look-alikes."""
+    source = Source(
+        ["acme_vllm_generation_tokens_total", "acme_vllm_num_requests_waiting", "vllm:num_requests_waiting"]
+    )
+    (note,) = (note for note in found(source).notes if "looks like" in note)
+    first = "acme_vllm_generation_tokens_total looks like a metric of vLLM"
+    assert note == f"{first}: copy its pack, with acme_vllm_ in place of vllm:"
