@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
+PORTION = 5_000  # rows of one statement: its parameters are kept in memory several times
 Insert = sqlite.Insert | postgresql.Insert
 
 
@@ -56,4 +57,5 @@ def upsert(
     """Insert rows, or overwrite those with the same key. special: returns expressions for columns that differ."""
     if rows:
         statement = _upsert_statement(connection.dialect.name, table, key, tuple(rows[0]), special)
-        connection.execute(statement, list(rows))
+        for start in range(0, len(rows), PORTION):
+            connection.execute(statement, list(rows[start : start + PORTION]))

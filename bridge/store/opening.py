@@ -8,11 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
@@ -105,25 +101,44 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
 
+def revisions() -> list[str]:
+    """Return the known revisions of the schema, oldest first; each migration's file name begins with its revision."""
+    return sorted(path.name.split("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
 def migrate(engine: Engine, name: str) -> None:
     """Upgrade the schema in one transaction. Raises SchemaTooNewError when the database is newer than this version."""
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    script = ScriptDirectory.from_config(config)
-    head = script.get_current_head()
+    known = revisions()
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-        current = MigrationContext.configure(connection).get_current_revision()
-        known = {revision.revision for revision in script.walk_revisions()}
+        current = _revision(connection)
         if current is not None and current not in known:
             raise SchemaTooNewError(
-                f"{name} has schema {current}, this version supports up to {head}; "
+                f"{name} has schema {current}, this version supports up to {known[-1]}; "
                 "run the newer version of retrain-bridge"
             )
-        if current != head:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        if current != known[-1]:
+            _upgrade(connection)
+
+
+def _revision(connection: Connection) -> str | None:
+    """Return the revision of the schema, None for an empty database."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return revision
+
+
+def _upgrade(connection: Connection) -> None:
+    """Run the migrations that are missing. Alembic is imported only here: it takes a quarter of a start."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 @contextlib.contextmanager

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import event
 
 from bridge.domain.errors import (
@@ -22,6 +24,7 @@ from bridge.domain.errors import (
 )
 from bridge.domain.request import RequestState
 from bridge.ports import DecisionFilter, RequestFilter, TickChanges
+from bridge.store.opening import MIGRATIONS, revisions
 from bridge.store.sql import SqlStore
 from tests.support.postgres import postgres
 from tests.support.processes import free_port
@@ -210,3 +213,22 @@ def test_every_acknowledged_commit_survives_kill_9_and_none_is_there_in_part(tmp
         assert slot >= printed[-1]
         assert len(store.decisions(DecisionFilter(limit=100_000))) == 50 * slot
         store.close()
+
+
+def test_an_up_to_date_database_opens_without_alembic(tmp_path: Path) -> None:
+    """Its import takes a quarter of a start."""
+    SqlStore.open_sqlite(tmp_path / "bridge.db").close()
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom bridge.store.sql import SqlStore\n"
+        "SqlStore.open_sqlite(Path(sys.argv[1])).close()\nassert 'alembic' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "bridge.db")], check=True)
+
+
+def test_the_file_names_of_migrations_are_their_revisions() -> None:
+    """The revision of a database is compared with them."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    script = ScriptDirectory.from_config(config)
+    assert revisions()[-1] == script.get_current_head()
+    assert set(revisions()) == {item.revision for item in script.walk_revisions()}

@@ -47,10 +47,11 @@ class ExpectedModels:
 
     def restore(self, sightings: Iterable[tuple[int, Sighting]]) -> None:
         """Load stored sightings, given with their rows."""
-        for row, sighting in sightings:
-            self.grow(row + 1)
-            self.first_seen[row] = sighting.first_seen
-            self.missing_since[row] = sighting.missing_since
+        stored = list(sightings)
+        rows = np.array([row for row, _ in stored], np.int64)
+        self.grow(int(rows.max(initial=-1)) + 1)
+        self.first_seen[rows] = [sighting.first_seen for _, sighting in stored]
+        self.missing_since[rows] = [sighting.missing_since for _, sighting in stored]
 
     def see(self, present: NDArray[np.int32], slot: Timestamp) -> None:
         """Record a complete response: models in `present` (rows) are expected from now on, others are missing."""
