@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, bindparam, func, select, tuple_
 
 from bridge.domain.model import ModelKey
-from bridge.domain.request import Decision, Episode, RecoveryVerdict, RequestRecord
+from bridge.domain.request import Decision, Episode, Outcome, RecoveryVerdict, RequestRecord, RequestState
 from bridge.domain.times import Timestamp
 from bridge.ports import DecisionFilter, DeliveryRecord, RequestFilter
-from bridge.store import rows, tables
+from bridge.store import pruning, rows, tables
 from bridge.store.base import Side
-from bridge.store.ticks import latest_ended, latest_sent, save_requests
+from bridge.store.ticks import save_requests
 
 _BY_ID = select(tables.requests).where(tables.requests.c.id.in_(bindparam("ids", expanding=True)))
 _MODEL = ("project", "pipeline", "version")
 
 
+PAUSE = 0.02  # seconds between two portions of a pruning
+
+
 class HistorySide(Side):
     """Implementation of ports.History."""
+
+    @property
+    @abstractmethod
+    def closed(self) -> bool:
+        """Return whether the store was closed."""
 
     def request(self, request_id: str) -> RequestRecord | None:
         """Return a request by id; None if it is unknown."""
@@ -36,19 +48,12 @@ class HistorySide(Side):
 
     def requests(self, which: RequestFilter) -> list[RequestRecord]:
         """Return matching requests, newest first."""
-        table = tables.requests
-        query = select(table).order_by(table.c.triggered_at.desc(), table.c.seq.desc())
-        for name in _MODEL:
-            if wanted := getattr(which, name):
-                query = query.where(table.c[name] == wanted)
-        if which.states:
-            query = query.where(table.c.state.in_([state.value for state in which.states]))
-        if which.after:
-            last = select(table.c.triggered_at, table.c.seq).where(table.c.id == which.after)
-            query = query.where(tuple_(table.c.triggered_at, table.c.seq) < last.scalar_subquery())
         with self._read() as connection:
-            page = connection.execute(query.limit(which.limit)).mappings()
-            return [rows.request_of(row) for row in page]
+            # One query for each state, so that an index gives the order of each.
+            states: Sequence[RequestState | None] = which.states or (None,)
+            pages = [connection.execute(_page(which, state)).mappings().all() for state in states]
+        newest = sorted(chain(*pages), key=lambda row: (row["triggered_at"], row["seq"]), reverse=True)
+        return [rows.request_of(row) for row in newest[: which.limit]]
 
     def episodes(self, model: ModelKey, limit: int = 20) -> list[Episode]:
         """Return the episodes of one model, newest first."""
@@ -66,7 +71,7 @@ class HistorySide(Side):
     def verdicts(self) -> Mapping[str, Mapping[RecoveryVerdict, int]]:
         """Return, by rule, how many of its retrainings have each recovery verdict."""
         table, counts = tables.requests, dict[str, dict[RecoveryVerdict, int]]()
-        counted = select(table.c.rule, table.c.verdict, func.count()).where(table.c.verdict != "")
+        counted = select(table.c.rule, table.c.verdict, func.count()).where(tables.JUDGED)
         with self._read() as connection:
             for rule, verdict, count in connection.execute(counted.group_by(table.c.rule, table.c.verdict)):
                 counts.setdefault(rule, {})[RecoveryVerdict(verdict)] = count
@@ -90,31 +95,72 @@ class HistorySide(Side):
     def decisions(self, which: DecisionFilter) -> list[Decision]:
         """Return matching decisions, newest first."""
         query = select(tables.decisions).where(*_wanted(which)).order_by(tables.decisions.c.seq.desc())
+        outcomes: Sequence[Outcome | None] = which.outcomes or (None,)
         with self._read() as connection:
-            return [rows.decision_of(row) for row in connection.execute(query.limit(which.limit)).mappings()]
+            pages = [
+                connection.execute(_of_outcome(query, outcome).limit(which.limit)).mappings().all()
+                for outcome in outcomes
+            ]
+        newest = sorted(chain(*pages), key=lambda row: row["seq"], reverse=True)
+        return [rows.decision_of(row) for row in newest[: which.limit]]
 
     def prune(self, before: Timestamp) -> int:
-        """Delete what ended before `before`, except the latest request of each pipeline; return the number of rows."""
-        request, delivery, decision = tables.requests, tables.deliveries, tables.decisions
-        with self._write() as connection:
-            count = connection.execute(delete(decision).where(decision.c.slot < before)).rowcount
-            busy = select(delivery.c.request_id).where(tables.OPEN)
-            old = and_(
-                request.c.terminal == 1, request.c.ended_at > 0, request.c.ended_at < before,
-                request.c.seq.not_in(latest_sent()), request.c.seq.not_in(latest_ended()),
-                request.c.id.not_in(busy),
-            )  # fmt: skip
-            gone = select(request.c.id).where(old)
-            count += connection.execute(delete(delivery).where(delivery.c.request_id.in_(gone))).rowcount
-            connection.execute(delete(tables.runs).where(tables.runs.c.request_id.in_(gone)))
-            count += connection.execute(delete(request).where(old)).rowcount
-            return count + _prune_episodes(connection, before)
+        """Delete what ended before `before`, except the latest request of each pipeline; return the number of rows.
+
+        What to delete is read without the write lock, and deleted in portions with a pause after each, so that no
+        commit waits for long.
+        """
+        return sum(self._portions(before))
+
+    def _portions(self, before: Timestamp) -> Iterator[int]:
+        """Delete one portion after the other, and yield the number of rows of each."""
+        while not self.closed:
+            with self._write() as connection:
+                count = pruning.delete_decisions(connection, before)
+            yield count
+            if count < pruning.PORTION:
+                break
+            time.sleep(PAUSE)
+        steps: Sequence[tuple[Callable[..., Sequence[Any]], Callable[..., int]]] = (
+            (pruning.old_requests, pruning.delete_requests),
+            (pruning.old_episodes, pruning.delete_episodes),
+        )
+        for select_old, delete_old in steps:
+            with self._read() as connection:
+                old = select_old(connection, before)
+            for start in range(0, len(old), pruning.PORTION):
+                if self.closed:
+                    return
+                with self._write() as connection:
+                    count = delete_old(connection, before, old[start : start + pruning.PORTION])
+                yield count
+                time.sleep(PAUSE)
+
+
+def _page(which: RequestFilter, state: RequestState | None) -> Select[Any]:
+    """Return the query of a page of requests with a state, None = any."""
+    table = tables.requests
+    query = select(table).order_by(table.c.triggered_at.desc(), table.c.seq.desc())
+    for name in _MODEL:
+        if wanted := getattr(which, name):
+            query = query.where(table.c[name] == wanted)
+    if state is not None:
+        query = query.where(table.c.state == state.value)
+    if which.after:
+        last = select(table.c.triggered_at, table.c.seq).where(table.c.id == which.after)
+        query = query.where(tuple_(table.c.triggered_at, table.c.seq) < last.scalar_subquery())
+    return query.limit(which.limit)
+
+
+def _of_outcome(query: Select[Any], outcome: Outcome | None) -> Select[Any]:
+    return query if outcome is None else query.where(tables.decisions.c.outcome == outcome.value)
 
 
 def _wanted(which: DecisionFilter) -> Iterator[ColumnElement[bool]]:
     """Yield the conditions of a filter."""
     column = tables.decisions.c
-    yield column.slot >= which.since
+    if which.since:
+        yield column.slot >= which.since
     if which.until:
         yield column.slot <= which.until
     if which.before:
@@ -123,18 +169,3 @@ def _wanted(which: DecisionFilter) -> Iterator[ColumnElement[bool]]:
         yield from (column[name] == value for name, value in which.model.labels().items())
     if which.rule:
         yield column.rule == which.rule
-    if which.outcomes:
-        yield column.outcome.in_([item.value for item in which.outcomes])
-
-
-def _prune_episodes(connection: Connection, before: Timestamp) -> int:
-    episode, request = tables.episodes, tables.requests
-    needed = (
-        select(request.c.seq)
-        .where(
-            *(request.c[name] == episode.c[name] for name in _MODEL), request.c.episode_start == episode.c.started_at
-        )
-        .exists()
-    )
-    over = and_(episode.c.ended_at > 0, episode.c.ended_at < before, ~needed)
-    return connection.execute(delete(episode).where(over)).rowcount

@@ -80,6 +80,11 @@ class SqlStore(TickSide, OutboxSide, HistorySide, RunSide):
                     self._owner.alone(reading)
                 yield reading
 
+    @property
+    def closed(self) -> bool:
+        """Return whether the store was closed."""
+        return self._owner is None
+
     def close(self) -> None:
         """Close the database, and allow another process to use it."""
         self._engine.dispose()

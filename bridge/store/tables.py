@@ -28,6 +28,9 @@ _Serial = BigInteger().with_variant(Integer, "sqlite")  # in SQLite only INTEGER
 OPEN = text("state IN ('queued', 'leased', 'retry')")
 DEAD = text("state = 'dead'")
 PENDING = text("state <> 'delivered'")
+SENT = text("sent_at > 0")
+JUDGED = text("verdict <> ''")
+UNJUDGED = text("state = 'succeeded' AND verdict = ''")
 
 
 def _only(condition: TextClause, name: str, *columns: str) -> Index:
@@ -103,7 +106,7 @@ requests = Table(
     Column("episode_start", _Instant, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("triggered_at", _Instant, nullable=False, index=True),
-    Column("state", String, nullable=False, index=True),
+    Column("state", String, nullable=False),
     Column("terminal", SmallInteger, nullable=False),
     Column("body", Text, nullable=False),  # the request's immutable part
     Column("updated_at", _Instant, nullable=False),
@@ -123,6 +126,11 @@ requests = Table(
     Column("verdict_at", _Instant, nullable=False),
     Column("unhelpful", Integer, nullable=False),
     Index("requests_of_model", "project", "pipeline", "version", "episode_start"),
+    Index("requests_of_state", "state", "triggered_at", "seq"),
+    _only(SENT, "requests_sent", "project", "pipeline", "sent_at"),
+    _only(SENT, "requests_ended", "project", "pipeline", "ended_at"),
+    _only(UNJUDGED, "requests_unjudged", "seq"),
+    _only(JUDGED, "requests_judged", "rule", "verdict"),
 )  # fmt: skip
 
 deliveries = Table(
@@ -170,6 +178,8 @@ decisions = Table(
     Column("request_id", String, nullable=False),
     Column("repeats", Integer, nullable=False),
     Index("decisions_of_model", "project", "pipeline", "version"),
+    Index("decisions_of_rule", "rule", "seq"),
+    Index("decisions_of_outcome", "outcome", "seq"),
 )  # fmt: skip
 
 breakers = Table(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     Connection,
     Table,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    union,
 )
 
 from bridge.domain.model import PipelineKey
@@ -28,6 +30,7 @@ from bridge.store.base import Insert, Side, insert, upsert
 
 _MODEL = ("project", "pipeline", "version")
 _SEEN = ("group_name", "signal", *_MODEL)
+_OPEN = [state.value for state in RequestState if not state.terminal]
 _SETTLED = [state.value for state in RequestState if state.in_flight or state is RequestState.UNDELIVERED]
 
 
@@ -71,7 +74,7 @@ class TickSide(Side):
             pauses = [rows.pause_of(row) for row in connection.execute(select(tables.pauses)).mappings()]
             table = tables.requests
             query = select(table.c.project, table.c.pipeline, table.c.sent_at)
-            query = query.where(table.c.sent_at > max(0, sent_since - 1)).order_by(table.c.sent_at, table.c.seq)
+            query = query.where(tables.SENT, table.c.sent_at >= sent_since).order_by(table.c.sent_at, table.c.seq)
             sent = [(PipelineKey(row.project, row.pipeline), row.sent_at) for row in connection.execute(query)]
         return Snapshot(slots, alerts, episodes, requests, state, seen, sent, pauses)
 
@@ -80,13 +83,15 @@ class TickSide(Side):
         """Return open requests, those of open and recent episodes, and each pipeline's latest sent and ended one."""
         table, episode = tables.requests, tables.episodes
         same = [table.c[name] == episode.c[name] for name in _MODEL]
-        of_recent = (
-            select(literal_column("1")).where(*same, table.c.episode_start == episode.c.started_at, recent).exists()
+        wanted = union(
+            select(table.c.seq).where(table.c.state.in_(_OPEN)),
+            select(table.c.seq).join(episode, and_(*same, table.c.episode_start == episode.c.started_at)).where(recent),
+            select(table.c.seq).where(tables.UNJUDGED),
+            latest_sent(),
+            latest_ended(),
         )
-        unjudged = and_(table.c.state == RequestState.SUCCEEDED.value, table.c.verdict == "")
-        lately = or_(table.c.seq.in_(latest_sent()), table.c.seq.in_(latest_ended()))
-        wanted = or_(table.c.terminal == 0, of_recent, unjudged, lately)
-        return list(connection.execute(select(table).where(wanted).order_by(table.c.seq)).mappings())
+        chosen = select(table).where(table.c.seq.in_(wanted)).order_by(table.c.seq)
+        return list(connection.execute(chosen).mappings())
 
     def commit(self, changes: TickChanges) -> None:
         """Write the changes of one tick in one transaction: all of them, or none."""
@@ -154,13 +159,27 @@ def latest_ended() -> Any:
     return _latest(tables.requests.c.ended_at)
 
 
-def _latest(by: ColumnElement[Any]) -> Any:
-    table = tables.requests
-    order = func.row_number().over(
-        partition_by=(table.c.project, table.c.pipeline), order_by=(by.desc(), table.c.seq.desc())
+def _latest(by: Column[Any]) -> Any:
+    """Select the last `seq` with the greatest `by` of each pipeline; an index holds all that this reads."""
+    table, last = tables.requests, tables.requests.alias("last")
+    owner = (last.c.project, last.c.pipeline)
+    sent: ColumnElement[int] = literal_column("0")
+    greatest = (
+        select(*owner, func.max(last.c[by.name]).label("greatest")).where(last.c.sent_at > sent).group_by(*owner)
+    ).subquery()
+    return (
+        select(func.max(table.c.seq))
+        .join(
+            greatest,
+            and_(
+                table.c.project == greatest.c.project,
+                table.c.pipeline == greatest.c.pipeline,
+                by == greatest.c.greatest,
+                table.c.sent_at > sent,
+            ),
+        )
+        .group_by(table.c.project, table.c.pipeline)
     )
-    ranked = select(table.c.seq, order.label("rank")).where(table.c.sent_at > 0).subquery()
-    return select(ranked.c.seq).where(ranked.c.rank == 1)
 
 
 def _queue(connection: Connection, new: Sequence[NewDelivery], at: Timestamp) -> None:

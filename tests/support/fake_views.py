@@ -116,6 +116,28 @@ class FakeQueries:
     def model(self, model: ModelKey) -> ModelView | None:
         return next((view for view in self.views if view.model == model), None)
 
+    def models_by_name(
+        self,
+        *,
+        project: str = "",
+        pipeline: str = "",
+        version: str = "",
+        states: Collection[ModelState] = (),
+        offset: int = 0,
+        limit: int = 1000,
+    ) -> ModelPage:
+        wanted = (project, pipeline, version)
+        found = [
+            view
+            for view in sorted(self.models(), key=lambda view: view.model)
+            if (not states or view.state in states)
+            and all(
+                part in {"", own}
+                for part, own in zip(wanted, (view.model.project, view.model.pipeline, view.model.version), strict=True)
+            )
+        ]
+        return ModelPage(found[offset : offset + limit], len(found), {})
+
     def model_page(
         self, *, text: str = "", states: Collection[ModelState] = (), offset: int = 0, limit: int = 50
     ) -> ModelPage:

@@ -116,6 +116,22 @@ class EngineQueries:
             rows = sorted(np.flatnonzero(chosen).tolist(), key=state.table.__getitem__)
             return self._views(state, states, rows)
 
+    def models_by_name(
+        self,
+        *,
+        project: str = "",
+        pipeline: str = "",
+        version: str = "",
+        states: Collection[ModelState] = (),
+        offset: int = 0,
+        limit: int = 1000,
+    ) -> ModelPage:
+        """Return a page of models, by name."""
+        with self._engine.read() as state:
+            present, parts = self._states(state), (project, pipeline, version)
+            rows, total = self._finder.by_name(present, parts, states, offset, offset + limit)
+            return ModelPage(self._views(state, present, rows.tolist()), total, model_states.counted(present))
+
     def model(self, model: ModelKey) -> ModelView | None:
         """Return one model, None if no rule has seen it."""
         with self._engine.read() as state:

@@ -232,6 +232,19 @@ class Queries(Protocol):
         """Return one model, None if no rule has seen it."""
         ...
 
+    def models_by_name(
+        self,
+        *,
+        project: str = "",
+        pipeline: str = "",
+        version: str = "",
+        states: Collection[ModelState] = (),
+        offset: int = 0,
+        limit: int = 1000,
+    ) -> ModelPage:
+        """Return a page of models, by name. project, pipeline, version: exact, "" for any."""
+        ...
+
     def model_page(
         self, *, text: str = "", states: Collection[ModelState] = (), offset: int = 0, limit: int = 50
     ) -> ModelPage:

@@ -36,12 +36,10 @@ def state_routes(queries: Queries) -> APIRouter:
         project: str = "", pipeline: str = "", version: str = "", limit: Limit = 1000, offset: Offset = 0,
     ) -> Response:  # fmt: skip
         """List models with their state and latest readings, sorted by project, pipeline and version."""
-        matching = [
-            item for item in queries.models()
-            if (not state or item.state in state) and _matches(item.model, project, pipeline, version)
-        ]  # fmt: skip
-        page = matching[offset : offset + limit]
-        return success(structs.Models(total=len(matching), models=[encode.model(item) for item in page]))
+        page = queries.models_by_name(
+            project=project, pipeline=pipeline, version=version, states=state, offset=offset, limit=limit
+        )
+        return success(structs.Models(total=page.total, models=[encode.model(item) for item in page.models]))
 
     @router.get("/status/buildinfo", summary="Build information")
     def buildinfo() -> Response:
@@ -128,8 +126,3 @@ def _instant(name: str, text: str) -> Timestamp:
         return parse_rfc3339(text) if text else 0
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
-
-
-def _matches(model: ModelKey, project: str, pipeline: str, version: str) -> bool:
-    pairs = ((project, model.project), (pipeline, model.pipeline), (version, model.version))
-    return all(wanted in {"", actual} for wanted, actual in pairs)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from bridge.domain.model import ModelKey
+import random
+
+import numpy as np
+
+from bridge.domain.model import ModelKey, ModelTable
+from bridge.engine.api.model_search import Finder
+from bridge.engine.api.model_states import STATES, UNSEEN
 from bridge.engine.api.views import ModelState
 from tests.engine.api.test_queries import queries, view
 from tests.support.world import A, B, C, World, group, rule
@@ -41,3 +47,27 @@ def test_one_model_is_as_it_is_among_all() -> None:
     world.tick({A: 0.7, B: 0.1})
     assert queries(world).model(A) == view(world, A)
     assert queries(world).model(C) is None
+
+
+def test_a_page_by_name_has_what_a_filter_of_all_models_has() -> None:
+    """Any combination of project, pipeline, version and state, on every page, after the table has grown (seed 1)."""
+    rng = random.Random(1)
+    table, finder = ModelTable(), None
+    for size in (7, 60):
+        while len(table) < size:
+            table.row(ModelKey(rng.choice("ab"), rng.choice("pqr"), str(rng.randrange(9))))
+        finder = finder or Finder(table)
+        states = np.array([rng.randrange(-1, len(STATES)) for _ in range(size)], np.int8)
+        for _ in range(100):
+            parts = tuple(rng.choice(["", *names]) for names in ("abz", "pqr", "0123"))
+            wanted = rng.sample(list(STATES), rng.randrange(3))
+            matching = sorted(
+                (table[row], row)
+                for row in range(size)
+                if states[row] != UNSEEN
+                and (not wanted or STATES[states[row]] in wanted)
+                and all(part in {"", own} for part, own in zip(parts, table[row].labels().values(), strict=True))
+            )
+            first = rng.randrange(size)
+            rows, total = finder.by_name(states, parts, wanted, first, first + 5)
+            assert (rows.tolist(), total) == ([row for _, row in matching][first : first + 5], len(matching))
