@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from bridge.app import clock
 from bridge.domain.errors import UnknownRequestError
 from bridge.domain.request import RequestRecord
-from bridge.domain.times import SECOND, Duration
+from bridge.domain.times import MINUTE, SECOND, Duration, Timestamp
 from bridge.engine.api.commands import EngineCommands
 from bridge.engine.engine import Engine
 from bridge.net.session import NetError
@@ -19,6 +19,8 @@ from bridge.sinks.coordinator import CoordinatorSink
 log = logging.getLogger(__name__)
 
 POLL_TIME: Duration = 4 * SECOND  # limit of one round
+SHORTEST: Duration = 5 * SECOND  # interval between two polls of a request
+LONGEST: Duration = 5 * MINUTE
 
 
 class StatusPoller:
@@ -31,10 +33,10 @@ class StatusPoller:
         self._engine = engine
         self._commands = commands
         self._sinks = sinks
-        self._last = -1
+        self._next: dict[str, tuple[Timestamp, Timestamp]] = {}  # next poll, and last change then, by request id
 
     def poll(self) -> None:
-        """Poll the requests in flight for at most POLL_TIME; the next round continues where this one stopped."""
+        """Poll the requests that are due for at most POLL_TIME; the next round begins with those that are left."""
         self._poll_coordinators()
         self._follow_runs()
 
@@ -50,24 +52,26 @@ class StatusPoller:
             self._commands.report_status(report)
 
     def _poll_coordinators(self) -> None:
+        """Query the requests that are due, the longest due first."""
         sources = {name: sink for name, sink in self._sinks().items() if isinstance(sink, StatusSource)}
-        if not sources:
-            return
-        due = [
-            (record.id, sources[destination])
-            for record in self._in_flight()
-            for destination in record.destinations
-            if destination in sources
-        ]
-        deadline = clock.now() + POLL_TIME
-        for _ in range(len(due)):
-            self._last = (self._last + 1) % len(due)
-            request_id, source = due[self._last]
-            report = source.status(request_id, clock.now())
-            if report is not None:
-                self._commands.report_status(report)
-            if clock.now() > deadline:
-                break
+        started, records = clock.now(), self._in_flight() if sources else {}
+        self._next = {id_: item for id_, item in self._next.items() if id_ in records}
+        due = sorted((self._due_at(record), id_) for id_, record in records.items())
+        ids = [id_ for at, id_ in due if at <= started]
+        for destination, source in sources.items():
+            mine = [id_ for id_ in ids if destination in records[id_].destinations]
+            for id_, report in source.statuses(mine, started):
+                now = clock.now()
+                self._next[id_] = now + _interval(records[id_], now), records[id_].updated_at
+                if report is not None and _has_news(report, records[id_]):
+                    self._record(report)
+                if now > started + POLL_TIME:
+                    return
+
+    def _due_at(self, record: RequestRecord) -> Timestamp:
+        """Return when a request is polled next: soon after a change that a call-back reported, else as scheduled."""
+        scheduled, changed_at = self._next.get(record.id, (0, record.updated_at))
+        return scheduled if record.updated_at == changed_at else record.updated_at + SHORTEST
 
     def secrets(self) -> list[str]:
         """Return the secrets that coordinators sign status reports with; log a file that cannot be read."""
@@ -80,6 +84,26 @@ class StatusPoller:
                     log.warning("cannot read a secret", extra={"destination": destination, "error": str(error)})
         return secrets
 
-    def _in_flight(self) -> list[RequestRecord]:
+    def _in_flight(self) -> dict[str, RequestRecord]:
+        """Return the requests in flight by id."""
         with self._engine.read() as state:
-            return [record for record in state.episode_index.requests.values() if record.state.in_flight]
+            index = state.episode_index
+            return {id_: index.requests[id_] for ids in index.in_flight.values() for id_ in ids}
+
+
+def _interval(record: RequestRecord, now: Timestamp) -> Duration:
+    """Return the time between two polls: a tenth of the time since the request changed, within bounds."""
+    return min(max((now - record.updated_at) // 10, SHORTEST), LONGEST)
+
+
+def _has_news(report: StatusReport, record: RequestRecord) -> bool:
+    """Return whether a report says more than the record."""
+    return report.state is not record.state or any(
+        new and new != known
+        for new, known in (
+            (report.message, record.message),
+            (report.new_version, record.new_version),
+            (report.reference, record.reference),
+            (report.link, record.link),
+        )
+    )

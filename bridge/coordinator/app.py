@@ -23,6 +23,7 @@ from bridge.domain.errors import RequestError, UnknownRequestError
 from bridge.domain.request import RequestState
 
 REQUESTS = "/api/v1/retrain-requests"
+MOST_IDS = 100  # a URL of 4 kB
 ALERTS = "/api/v1/alertmanager"
 Reported = Literal["accepted", "running", "succeeded", "failed", "cancelled", "lost"]
 
@@ -119,6 +120,7 @@ def _writing(router: APIRouter, coordinator: Coordinator) -> None:
 def _reading(router: APIRouter, coordinator: Coordinator) -> None:
     @router.get(REQUESTS, summary="List requests, newest first", responses=_problems(400, 421, 503))
     def list_requests(
+        id: Annotated[list[str], Query(max_length=MOST_IDS)] = [],  # noqa: A002, B006
         state: Reported | None = None,
         project: str = "",
         pipeline: str = "",
@@ -126,7 +128,7 @@ def _reading(router: APIRouter, coordinator: Coordinator) -> None:
         offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
     ) -> answers.ListAnswer:
         records, total = coordinator.page(
-            ListFilter(RequestState(state) if state else None, project, pipeline, limit, offset)
+            ListFilter(tuple(id), RequestState(state) if state else None, project, pipeline, limit, offset)
         )
         return answers.ListAnswer(requests=[answers.of(record) for record in records], total=total)
 

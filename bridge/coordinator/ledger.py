@@ -205,12 +205,15 @@ class Ledger:
         """Return one page, newest first, and the number of all matching requests."""
         wanted = {"state": which.state, "project": which.project, "pipeline": which.pipeline}
         terms = {name: value for name, value in wanted.items() if value}
-        where = " AND ".join(f"{name} = ?" for name in terms) or "1"
+        conditions = [f"{name} = ?" for name in terms]
+        if which.ids:
+            conditions.append(f"id IN ({', '.join('?' * len(which.ids))})")
+        where, given = " AND ".join(conditions) or "1", (*terms.values(), *which.ids)
         with self._guard():
-            total = self._scalar(f"SELECT count(*) FROM requests WHERE {where}", *terms.values())  # noqa: S608
+            total = self._scalar(f"SELECT count(*) FROM requests WHERE {where}", *given)  # noqa: S608
             rows = self._db.execute(
                 f"SELECT {_COLUMNS} FROM requests WHERE {where} ORDER BY number DESC LIMIT ? OFFSET ?",  # noqa: S608
-                (*terms.values(), which.limit, which.offset),
+                (*given, which.limit, which.offset),
             ).fetchall()
         return [_record(row) for row in rows], total or 0
 

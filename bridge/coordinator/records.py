@@ -91,6 +91,7 @@ class Receipt:
 class ListFilter:
     """Filter for listing requests, newest first; empty = any."""
 
+    ids: tuple[str, ...] = ()
     state: RequestState | None = None
     project: str = ""
     pipeline: str = ""

@@ -72,6 +72,11 @@ class EpisodeIndexView(Protocol):
         ...
 
     @property
+    def in_flight(self) -> Mapping[PipelineKey, set[str]]:
+        """Ids of the requests in flight, by pipeline."""
+        ...
+
+    @property
     def last_end(self) -> Mapping[PipelineKey, Timestamp]:
         """Start of the cooldown of each pipeline."""
         ...

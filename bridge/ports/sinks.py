@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
@@ -140,8 +140,11 @@ class StatusReport:
 
 @runtime_checkable
 class StatusSource(Protocol):
-    """Coordinator that can be queried for the state of a request."""
+    """Coordinator that can be queried for the state of requests."""
 
-    def status(self, request_id: str, now: Timestamp) -> StatusReport | None:
-        """Return the state of a request; None if the coordinator does not have it or cannot be reached."""
+    def statuses(self, request_ids: Sequence[str], now: Timestamp) -> Iterator[tuple[str, StatusReport | None]]:
+        """Yield the state of each request; None if the coordinator does not have it or cannot be reached.
+
+        Calls are made as the results are read; the caller may stop between two.
+        """
         ...

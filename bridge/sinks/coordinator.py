@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 from urllib.parse import quote
 
@@ -19,6 +20,7 @@ from bridge.sinks.signing import SignedSinkConfig, Signer
 
 log = logging.getLogger(__name__)
 
+LISTED = 100  # requests of one list
 SUBJECT = 200  # characters of the model in a header: servers accept 16 kB of headers or less
 EVENT_TYPE = "io.retrain-bridge.retrain.requested.v1"
 SOURCE = "/retrain-bridge"
@@ -53,6 +55,12 @@ class _Reply(msgspec.Struct):
     message: str = ""
     new_version: str = ""
     updated_at: str = ""
+
+
+class _Replies(msgspec.Struct):
+    """Coordinator's list of records."""
+
+    requests: list[_Reply] = []
 
 
 class CoordinatorSink(HttpSink):
@@ -96,6 +104,25 @@ class CoordinatorSink(HttpSink):
             "ce-time": rfc3339(request.triggered_at),
         }
 
+    def statuses(self, request_ids: Sequence[str], now: Timestamp) -> Iterator[tuple[str, StatusReport | None]]:
+        """Yield the records of requests: by lists, and each alone that a list does not have."""
+        for start in range(0, len(request_ids), LISTED):
+            ids = request_ids[start : start + LISTED]
+            listed = self._listed(ids, now) if len(ids) > 1 else {}
+            for request_id in ids:
+                yield request_id, listed.get(request_id) or self.status(request_id, now)
+
+    def _listed(self, request_ids: Sequence[str], now: Timestamp) -> Mapping[str, StatusReport]:
+        """Return the records that one call lists; none if the coordinator cannot list requests by id."""
+        wanted = "&".join(f"id={quote(request_id, safe='')}" for request_id in request_ids)
+        try:
+            answer = self.attempt("GET", f"{self._requests_url}?{wanted}&limit={len(request_ids)}")
+            replies = msgspec.json.decode(answer.body, type=_Replies).requests if answer.status == 200 else []
+        except (NetError, msgspec.DecodeError):
+            return {}
+        usable = (reply for reply in replies if reply.id in set(request_ids) and reply.state in _STATES)
+        return {reply.id: _report(reply, reply.id, now) for reply in usable}
+
     def status(self, request_id: str, now: Timestamp) -> StatusReport | None:
         """Return the coordinator's current record of a request; None if it is unknown or the response is unusable."""
         try:
@@ -106,10 +133,7 @@ class CoordinatorSink(HttpSink):
         reply = _reply(answer)
         usable = answer.status == 200 and reply is not None and reply.state in _STATES and reply.id in {"", request_id}
         self._warn_once("" if usable or answer.status == 404 else f"status {answer.status} without a usable body")
-        if not usable or reply is None:
-            return None
-        at = _instant(reply, now)
-        return StatusReport(request_id, _STATES[reply.state], at, reply.message, reply.new_version, reply.reference)
+        return _report(reply, request_id, now) if usable and reply is not None else None
 
     def _warn_once(self, problem: str) -> None:
         """Log a new problem once ("" = none): an unreachable coordinator is polled for every open request."""
@@ -119,6 +143,11 @@ class CoordinatorSink(HttpSink):
                 extra={"receiver": self._context.receiver, "error": problem},
             )
         self._problem = problem
+
+
+def _report(reply: _Reply, request_id: str, now: Timestamp) -> StatusReport:
+    at = _instant(reply, now)
+    return StatusReport(request_id, _STATES[reply.state], at, reply.message, reply.new_version, reply.reference)
 
 
 def _accepted(delivery: Delivery, answer: Answer, request_id: str) -> Delivery:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from bridge.app.status_polling import StatusPoller
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import pytest
+
+from bridge.app import clock
+from bridge.app.status_polling import POLL_TIME, StatusPoller
 from bridge.domain.request import RequestState
-from bridge.domain.times import Timestamp
+from bridge.domain.times import HOUR, MINUTE, SECOND, Timestamp
+from bridge.engine.api.commands import EngineCommands
 from bridge.ports import Delivery, Notification, Result, StatusReport
 from tests.support.world import A, B, C, World, group, rule
 
@@ -23,9 +30,10 @@ class Coordinator:
     def send(self, notification: Notification, now: Timestamp) -> Delivery:
         return Delivery(Result.DELIVERED)
 
-    def status(self, request_id: str, now: Timestamp) -> StatusReport | None:
-        self.polled.append(request_id)
-        return StatusReport(request_id, RequestState.ACCEPTED, now)
+    def statuses(self, request_ids: Sequence[str], now: Timestamp) -> Iterator[tuple[str, StatusReport | None]]:
+        for request_id in request_ids:
+            self.polled.append(request_id)
+            yield request_id, StatusReport(request_id, RequestState.ACCEPTED, now)
 
     def close(self) -> None:
         pass
@@ -48,3 +56,84 @@ def test_a_request_of_another_destination_is_not_polled() -> None:
     StatusPoller(world.engine, world.commands, lambda: {"other/coordinator/0": coordinator}).poll()
     StatusPoller(world.engine, world.commands, dict).poll()
     assert coordinator.polled == []
+
+
+class At:
+    """Clock of the poller that a test sets."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, now: Timestamp) -> None:
+        self.now = now
+        monkeypatch.setattr(clock, "now", lambda: self.now)
+
+
+def polls(poller: StatusPoller, coordinator: Coordinator, at: At, length: int) -> list[int]:
+    """Poll every five seconds; return the ages in seconds at which the coordinator was called."""
+    began, ages = at.now, []
+    while at.now < began + length:
+        before = len(coordinator.polled)
+        poller.poll()
+        ages += [(at.now - began) // SECOND] * (len(coordinator.polled) - before)
+        at.now += 5 * SECOND
+    return ages
+
+
+def test_a_request_is_polled_less_often_the_longer_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every five seconds at first, at last every five minutes."""
+    world, coordinator = World(group(rule())), Coordinator()
+    world.tick({A: 0.7})
+    at = At(monkeypatch, world.now)
+    poller = StatusPoller(world.engine, world.commands, lambda: {DESTINATION: coordinator})
+    ages = polls(poller, coordinator, at, 3 * HOUR)
+    gaps = [later - age for age, later in pairwise(ages)]
+    assert gaps[:5] == [5] * 5
+    assert gaps == sorted(gaps)
+    assert gaps[-1] == 300
+    assert len(ages) < 100
+
+
+def test_a_call_back_brings_frequent_polls_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has begun to run an hour later: its end may come soon."""
+    world, coordinator = World(group(rule())), Coordinator()
+    world.tick({A: 0.7})
+    at = At(monkeypatch, world.now)
+    poller = StatusPoller(world.engine, world.commands, lambda: {DESTINATION: coordinator})
+    polls(poller, coordinator, at, HOUR)
+    world.now = at.now
+    (record,) = world.requests()
+    world.commands.report_status(StatusReport(record.id, RequestState.RUNNING, at.now))
+    assert polls(poller, coordinator, at, MINUTE)[:3] == [5, 10, 15]
+
+
+def test_a_round_that_takes_too_long_goes_on_with_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every request has its turn, however slow the coordinator is."""
+    world, coordinator = World(group(rule())), Coordinator()
+    world.tick({A: 0.7, B: 0.7})
+    at = At(monkeypatch, world.now)
+    original = coordinator.statuses
+
+    def slow(request_ids: Sequence[str], now: Timestamp) -> Iterator[tuple[str, StatusReport | None]]:
+        for item in original(request_ids, now):
+            at.now += POLL_TIME + 1
+            yield item
+
+    monkeypatch.setattr(coordinator, "statuses", slow)
+    poller = StatusPoller(world.engine, world.commands, lambda: {DESTINATION: coordinator})
+    for _ in range(2):
+        poller.poll()
+    assert sorted(coordinator.polled) == sorted(record.id for record in world.requests())
+
+
+def test_a_report_without_news_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most reports: neither the store nor the engine's lock is needed."""
+    world, coordinator = World(group(rule())), Coordinator()
+    world.tick({A: 0.7})
+    recorded, at = list[StatusReport](), At(monkeypatch, world.now)
+    monkeypatch.setattr(world.commands, "report_status", recorded.append)
+    poller = StatusPoller(world.engine, world.commands, lambda: {DESTINATION: coordinator})
+    poller.poll()
+    assert len(recorded) == 1
+    EngineCommands.report_status(world.commands, recorded[0])
+    at.now += MINUTE
+    poller.poll()
+    assert len(coordinator.polled) == 2
+    assert len(recorded) == 1

@@ -153,6 +153,9 @@ def test_a_list_is_paged_and_filtered(start: Start) -> None:
     assert ([item["id"] for item in found["requests"]], found["total"]) == ([an_id(3)], 2)
     found = client.call("GET", f"{REQUESTS}?pipeline=churn&limit=1&offset=1&project=shop").json()
     assert [item["id"] for item in found["requests"]] == [an_id(1)]
+    found = client.call("GET", f"{REQUESTS}?id={an_id(3)}&id={an_id(2)}&id={an_id(9)}&pipeline=churn").json()
+    assert ([item["id"] for item in found["requests"]], found["total"]) == ([an_id(3)], 1)
+    assert client.call("GET", f"{REQUESTS}?{'&'.join(['id=x'] * 101)}").status_code == 400
 
 
 def test_a_wrong_parameter_is_400_and_named(start: Start) -> None:

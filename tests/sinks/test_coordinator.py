@@ -194,3 +194,18 @@ def test_the_headers_stay_small_whatever_the_model_is_called(sink: CoordinatorSi
     (got,) = receiver.requests
     assert sum(len(name) + len(value) for name, value in got.headers.items()) < 4_000
     assert got.json()["version"] == model.version
+
+
+def test_many_records_are_listed_by_one_call() -> None:
+    """What the list does not have is asked for alone: another coordinator may ignore the ids, or list nothing."""
+    ids = [f"{number:032x}" for number in range(3)]
+    listed = [{"id": ids[0], "state": "running"}, {"id": ids[1], "state": "odd"}, {"id": "f" * 32, "state": "failed"}]
+    alone = Reply(200, json.dumps({"id": ids[1], "state": "succeeded"}).encode())
+    with Receiver(Reply(200, json.dumps({"requests": listed, "total": 3}).encode()), alone, Reply(404)) as server:
+        sink = CoordinatorSink(CoordinatorConfig(url=server.url), SinkContext("ops", 0))
+        found = {id_: report.state.value if report else None for id_, report in sink.statuses(ids, T0)}
+        assert found == {ids[0]: "running", ids[1]: "succeeded", ids[2]: None}
+        query = "&".join(f"id={id_}" for id_ in ids)
+        paths = [request.path for request in server.requests]
+        base = "/api/v1/retrain-requests"
+        assert paths == [f"{base}?{query}&limit=3", f"{base}/{ids[1]}", f"{base}/{ids[2]}"]

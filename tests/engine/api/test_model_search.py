@@ -53,7 +53,7 @@ def test_a_page_by_name_has_what_a_filter_of_all_models_has() -> None:
     """Any combination of project, pipeline, version and state, on every page, after the table has grown (seed 1)."""
     rng = random.Random(1)
     table, finder = ModelTable(), None
-    for size in (7, 60):
+    for size in (7, 40):
         while len(table) < size:
             table.row(ModelKey(rng.choice("ab"), rng.choice("pqr"), str(rng.randrange(9))))
         finder = finder or Finder(table)
