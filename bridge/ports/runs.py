@@ -38,7 +38,7 @@ class Run:
     sent_at: first start call whose outcome is or was unknown. A run is never started twice without a look-up.
     reference: the server's id of the run, "" = never seen. Once it is set, nothing is started again.
     started_at: when it was first seen running.
-    lookups: look-ups in a row that found no run.
+    lookups: look-ups in a row without success: of the run before it was seen, of its result afterwards.
     absent: polls in a row that found no run.
     cancel_at: when an operator or the bridge asked to cancel it; cancelled_at: when the server accepted that.
     next_poll: earliest instant of the next poll.

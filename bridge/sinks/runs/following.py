@@ -23,6 +23,7 @@ from bridge.sinks.runs.template import render_path
 
 log = logging.getLogger(__name__)
 
+RESULT_TRIES = 10  # polls after which a successful run is reported without its version
 LOST_AFTER = 3  # polls in a row without the run
 MANY = 100  # runs of one call
 TEXT = 500  # characters of a message
@@ -141,7 +142,7 @@ class Follower:
         """Record what a poll found. The report comes first: after a crash in between it is repeated."""
         changed = self._absent(run, now) if item is None else self._present(run, item, now)
         if changed.state is RunState.SUCCEEDED:
-            changed = replace(changed, new_version=self._version(changed, item))
+            changed = self._with_version(run, changed, item)
         changed = self._deadline(changed, now)
         if changed.state.terminal:
             changed = replace(changed, ended_at=now, overdue=False)
@@ -197,6 +198,20 @@ class Follower:
         except (NetError, LoginError):
             return ""
         return find_text(call.problem, find(call.item, decoded(answer.body)))
+
+    def _with_version(self, run: Run, changed: Run, item: Any) -> Run:
+        """Return the run with its version; while that cannot be read, the run before with a message.
+
+        After RESULT_TRIES the run succeeds without a version.
+        """
+        try:
+            return replace(changed, new_version=self._version(changed, item), lookups=0)
+        except (NetError, LoginError) as error:
+            if run.lookups >= RESULT_TRIES:
+                return replace(changed, message=f"its result cannot be read: {error}")
+            message = f"succeeded; its result cannot be read yet: {error}"
+            started = changed.started_at
+            return replace(run, state=RunState.RUNNING, message=message, lookups=run.lookups + 1, started_at=started)
 
     def _version(self, run: Run, item: Any) -> str:
         """Return the version that a successful run made: of its output, else of the model registry, else ""."""
