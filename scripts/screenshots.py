@@ -2,6 +2,8 @@
 
 scripts/demo &                                      # prints the URL of the web interface
 python scripts/screenshots.py http://127.0.0.1:PORT
+
+From scripts/demo --prefect: the request's page, and its run in Prefect's own web interface.
 """
 
 from __future__ import annotations
@@ -25,6 +27,14 @@ SHOTS = (
 )
 
 
+RUN_SHOTS = (
+    ("run", "{request}", 1200, 1120, "light"),
+    ("prefect", "{run}", 1200, 760, "light"),
+)
+PAUSE_MS = 500
+PAUSE_OF_PREFECT_MS = 5000  # its page loads in steps
+
+
 def evaluated_request(client: APIRequestContext) -> dict[str, Any]:
     """Wait for a recovery verdict, and return its request."""
     deadline = time.monotonic() + LIMIT_SECONDS
@@ -37,7 +47,7 @@ def evaluated_request(client: APIRequestContext) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Take all screenshots of SHOTS."""
+    """Take all screenshots of SHOTS, or of RUN_SHOTS if the request has a run."""
     base = sys.argv[1].rstrip("/")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
@@ -47,15 +57,16 @@ def main() -> None:
         paths = {
             "model": f"/model?project={request['project']}&pipeline={request['pipeline']}&version={request['version']}",
             "request": f"/requests/{request['id']}", "decision": f"/decisions/{decisions[0]['id']}?again=true",
+            "run": request["link"],
         }  # fmt: skip
-        for name, path, width, height, colours in SHOTS:
+        for name, path, width, height, colours in RUN_SHOTS if request["link"] else SHOTS:
             page = browser.new_context(
                 base_url=base, viewport={"width": width, "height": height}, color_scheme=colours
             ).new_page()
             answer = page.goto(path.format(**paths))
             if answer is None or not answer.ok:
                 sys.exit(f"{path}: no page")
-            page.wait_for_timeout(500)
+            page.wait_for_timeout(PAUSE_OF_PREFECT_MS if path == "{run}" else PAUSE_MS)
             page.screenshot(path=FOLDER / f"page-{name}.png")
         browser.close()
 

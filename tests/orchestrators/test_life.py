@@ -8,6 +8,7 @@ from tests.orchestrators.servers import LIMIT_SECONDS
 from tests.orchestrators.world import World
 from tests.support.orchestrators.stub import CUT_AFTER, ERROR_AFTER, TOO_MANY
 from tests.support.processes import wait_until
+from tests.support.servers import http
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -17,7 +18,9 @@ def test_a_request_starts_a_run_that_brings_back_its_version_and_helps(here: Wor
     with here.orchestrator.training.held():
         (request_id,) = here.breach("life", lasts=110)
         here.wait_training(request_id)
-        assert here.wait_state(request_id, "running")["new_version"] == ""
+        found = here.wait_state(request_id, "running")
+        assert found["link"].startswith(here.front.url)
+        assert found["new_version"] == ""
     found = here.wait_state(request_id, "succeeded")
     assert found["new_version"] == "8"
     assert found["reference"] == here.one_run(request_id).key
@@ -52,3 +55,16 @@ def test_an_answer_that_is_lost_or_refused_leads_to_one_run(here: World, fault: 
     here.one_run(request_id)
     assert here.front.faults == []
     assert here.front.taken(request_id) == 1
+
+
+def test_a_run_is_cancelled_from_the_web_interface(here: World) -> None:
+    """The server stops it, and the request says so; the same is done by the command line."""
+    with here.orchestrator.training.held():
+        (request_id,) = here.breach("cancelled")
+        here.wait_training(request_id)
+        here.wait_state(request_id, "running")
+        status, text = http("POST", f"{here.process.url}/api/v1/requests/{request_id}/cancel", {})
+        assert status == 200, text
+        found = here.wait_state(request_id, "cancelled")
+    assert found["new_version"] == ""
+    wait_until(lambda: here.one_run(request_id).state in {"cancelled", "failed"}, LIMIT_SECONDS, "the run's end")
