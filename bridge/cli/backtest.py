@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Step = Annotated[
     int | None, typer.Option("--step", parser=duration, help="Evaluation interval, instead of each group's own.")
 ]
-_LEFT_ALIGNED = frozenset({"rule", "kind", "name"})
+_LEFT_ALIGNED = frozenset({"rule", "kind", "name", "settings"})
 
 
 @app.command()
@@ -53,11 +53,11 @@ def backtest(
     from bridge.authoring.backtest.backtest import Backtest
     from bridge.domain.model import ModelTable
 
-    plan = _plan(config_file, rules or [], url, step)
+    plan = plan_of_files(config_file, rules or [], url, step)
     labelled = [] if labels is None else scoring.read_labels(labels)
-    start, end = _range(since, until, resume)
+    start, end = instants(since, until, resume)
     table = ModelTable()
-    with closing(plan.source(table)) as source, _progress(start, end) as progress:
+    with closing(plan.source(table)) as source, progress_bar(start, end) as progress:
         run = Backtest(plan, source, table, start, end, resume, (since, until), charts=html is not None)
         results = run.run(progress)
     scores = scoring.scores(labelled, results) if labelled else {}
@@ -71,7 +71,8 @@ def backtest(
     _print(results, scores)
 
 
-def _plan(config_file: Path | None, rules: list[Path], url: str, step: int | None) -> Plan:
+def plan_of_files(config_file: Path | None, rules: list[Path], url: str, step: int | None = None) -> Plan:
+    """Return the plan of a configuration, or of rule files alone. Raises ConfigError and BadParameter."""
     from bridge.authoring.backtest.backtest import of_config, of_rules
 
     if bool(rules) == (config_file is not None):
@@ -84,7 +85,7 @@ def _plan(config_file: Path | None, rules: list[Path], url: str, step: int | Non
     return plan if step is None else plan.at_step(step)
 
 
-def _range(since: str, until: str, resume: Path | None) -> tuple[int, int]:
+def instants(since: str, until: str, resume: Path | None = None) -> tuple[int, int]:
     """Return start and end; those of the run saved in `resume` if it was started with the same arguments."""
     from bridge.app import clock
     from bridge.authoring.backtest import progress as resuming
@@ -107,7 +108,7 @@ def _instant(text: str, now: int, flag: str) -> int:
 
 
 @contextmanager
-def _progress(start: int, end: int) -> Iterator[Callable[[int], None]]:
+def progress_bar(start: int, end: int) -> Iterator[Callable[[int], None]]:
     """Show a progress bar on a terminal, and nothing elsewhere."""
     from rich.console import Console
     from rich.progress import Progress
@@ -139,16 +140,17 @@ def _print(results: Results, scores: Mapping[str, Score]) -> None:
 
     rows = list(results.rows())
     rows[-1]["rule"] = "all rules"
-    _table(rows, COLUMNS)
+    show_table(rows, COLUMNS)
     if scores:
-        _table([{"name": name, **score.shown()} for name, score in scores.items()], SCORE_COLUMNS)
+        show_table([{"name": name, **score.shown()} for name, score in scores.items()], SCORE_COLUMNS)
     for rule, message in results.errors.items():
         failed = results.rules[rule].failed
         slots = "slot" if failed == 1 else "slots"
         warn(f"{rule}: {failed} {slots} could not be evaluated; last error: {message}")
 
 
-def _table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
+def show_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
+    """Print a table. columns: key -> title."""
     from rich.console import Console
     from rich.table import Column, Table
 

@@ -13,6 +13,7 @@ from bridge.cli import (  # noqa: F401 - each module registers its commands, in 
     requests,
     serve,
     suggest,
+    tune,
     unit_tests,
 )
 from bridge.cli.options import app, print_problems

@@ -18,7 +18,7 @@ from bridge.domain.rule import Gates, Group
 from bridge.domain.times import DAY, HOUR, Duration, Timestamp
 from bridge.engine.access import RETIRE_AFTER
 from bridge.engine.replay.replay import NoDestinations, Replay
-from bridge.ports import MetricSource
+from bridge.ports import MetricSource, TickChanges
 from bridge.sources.config import PrometheusConfig
 from bridge.sources.prometheus import PrometheusSource
 
@@ -80,6 +80,7 @@ class Backtest:
     folder: where to save progress, None = nowhere.
     asked: the range as the user wrote it.
     charts: record signals for charts, in `recorder`.
+    takes: called with the changes of every evaluated slot.
     """
 
     plan: Plan
@@ -91,6 +92,7 @@ class Backtest:
     asked: tuple[str, str] = ("", "")
     charts: bool = False
     recorder: Recorder | None = None
+    takes: Callable[[TickChanges], None] = lambda _changes: None
     _silent: int = 0
 
     def run(self, progress: Callable[[Timestamp], None] = lambda _at: None) -> Results:
@@ -139,8 +141,13 @@ class Backtest:
 
     def _replay(self, results: Results, saved: resuming.Progress | None) -> Replay:
         plan = self.plan
+
+        def take(changes: TickChanges) -> None:
+            results.take(changes)
+            self.takes(changes)
+
         return Replay(
-            self.source, self.table, plan.groups, results.take, gates=plan.gates, retire_after=plan.retire_after,
+            self.source, self.table, plan.groups, take, gates=plan.gates, retire_after=plan.retire_after,
             routing=NoDestinations(plan.route, plan.external_labels), resumed=saved.engine if saved else None,
             thorough=self.charts,
         )  # fmt: skip

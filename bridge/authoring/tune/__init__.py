@@ -1,0 +1,1 @@
+"""Comparison of settings of one rule on one's own history."""
