@@ -119,7 +119,7 @@ def api(monkeypatch):
     asked: list[tuple[str, str]] = []
     answers: dict[str, object] = {}
 
-    def call_api(access: client.Access, path: str, method: str = "GET") -> object:
+    def call_api(access: client.Access, path: str, method: str = "GET", body: object = None) -> object:
         asked.append((method, path))
         return answers["data"]
 
@@ -166,6 +166,17 @@ def test_redriving_says_how_many(command, api) -> None:
     answers["data"] = {"redriven": 2}
     assert command("requests", "redrive", "x", "--destination=a/b/0")[1] == "2 deliveries requeued\n"
     assert asked[-1] == ("POST", "/api/v1/requests/x/redrive?destination=a%2Fb%2F0")
+
+
+def test_feedback_is_sent_with_its_author(command, api) -> None:
+    """An opinion that there is not is refused before anything is sent."""
+    asked, answers = api
+    answers["data"] = {"id": "x", "feedback": "false"}
+    assert command("feedback", "x", "false", "--by=ada", "--note=a blip")[1] == "x: false\n"
+    assert asked[-1] == ("POST", "/api/v1/requests/x/feedback")
+    count = len(asked)
+    assert command("feedback", "x", "superb")[0] == 2
+    assert len(asked) == count
 
 
 def test_send_test_says_what_each_destination_answered(command, files: Path) -> None:

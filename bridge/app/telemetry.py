@@ -67,18 +67,22 @@ class _StateCollector(Collector):
             models.add_metric([group, rule], count)
         unclear = _family("silences_unclear", "Number of active silences that cannot be interpreted.")
         unclear.add_metric([], self._queries.unclear_silences())
+        causes = _family("shared_causes", "Number of present shared causes of breaches, by label.", "label")
+        for label, count in self._queries.shared_causes().items():
+            causes.add_metric([label], count)
         silent = _family(
             "rule_models_never_judged", "Number of models with values but without any verdict.", "group", "rule"
         )
         for group, rule, count in self._queries.never_judged():
             silent.add_metric([group, rule], count)
-        yield from (requests, last, interval, models, unclear, silent)
+        yield from (requests, last, interval, models, unclear, causes, silent)
 
     def _stored(self) -> Iterator[GaugeMetricFamily]:
         """Yield the gauges from the store, or none while it cannot be read: the other metrics stay available."""
         try:
             depths, missed = self._queries.queue_depths(), self._queries.last_missed()
             counts, overdue = self._queries.run_counts(), self._queries.overdue_runs()
+            opinions_by_rule = self._queries.feedback()
         except StoreError as error:
             log.warning("cannot count the delivery queues", extra={"error": str(error)})
             return
@@ -94,7 +98,11 @@ class _StateCollector(Collector):
             "last_missed_episode_timestamp_seconds", "End of the last episode that the bridge missed while it was down."
         )
         last.add_metric([], missed / 1000)
-        yield from (pending, age, dead, last, *self._runs(counts, overdue))
+        feedback = _family("requests_feedback", "Number of requests with feedback of operators.", "rule", "feedback")
+        for rule, opinions in sorted(opinions_by_rule.items()):
+            for opinion, count in opinions.items():
+                feedback.add_metric([rule, opinion.value], count)
+        yield from (pending, age, dead, last, feedback, *self._runs(counts, overdue))
 
     def _runs(self, counts: Mapping[tuple[str, RunState], int], late: Mapping[str, int]) -> Iterator[GaugeMetricFamily]:
         runs = _family("runs", "Number of runs that have not ended, by state.", *DESTINATION_LABELS, "state")

@@ -1,4 +1,4 @@
-"""Operator commands for a running bridge: `requests approve|release|withdraw|cancel|create`, `pause` and `resume`."""
+"""Operator commands for a running bridge: `requests approve`, `release`, ..., `feedback`, `pause` and `resume`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from bridge.cli.options import BridgeUrl, HttpConfigFile, app
 from bridge.cli.output import echo
 from bridge.cli.quick import DEFAULT_URL
 from bridge.cli.requests import requests_app
+from bridge.domain.request import Feedback
 
 Note = Annotated[str, typer.Option("--note", help="Reason to record with the action.")]
 By = Annotated[str, typer.Option("--by", help="Name to record with the action, if the bridge has no users.")]
@@ -90,6 +91,22 @@ def create(
     body = {"project": project, "pipeline": pipeline, "version": version, "reason": reason, "force": force}
     request = _post(bridge_url, http_config, "/api/v1/requests", {**body, "by": by or _user()})
     echo(f"{request['id']}: {request['state']}")
+
+
+@app.command()
+def feedback(
+    request_id: str,
+    opinion: Annotated[Feedback, typer.Argument(help="false: no retraining was needed. late: needed it earlier.")],
+    bridge_url: BridgeUrl = DEFAULT_URL,
+    http_config: HttpConfigFile = None,
+    by: By = "",
+    note: Note = "",
+) -> None:
+    """Record whether a request was useful, false or late; the latest opinion counts."""
+    path = f"/api/v1/requests/{quote(request_id, safe='')}/feedback"
+    body = {"feedback": opinion.value, "by": by or _user(), "note": note}
+    request = _post(bridge_url, http_config, path, body)
+    echo(f"{request['id']}: {request['feedback']}")
 
 
 @app.command()

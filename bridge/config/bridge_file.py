@@ -13,7 +13,7 @@ from bridge.config.labels import ModelsModel, check_labels
 from bridge.config.time_intervals import read_time_intervals
 from bridge.domain.matchers import Matcher
 from bridge.domain.route import EVERY_LABEL, Route
-from bridge.domain.rule import Budget, Gates, Storm
+from bridge.domain.rule import Budget, Gates, SharedCauses, Storm
 from bridge.domain.time_interval import TimeInterval
 from bridge.domain.times import DAY, HOUR, MINUTE, SECOND, format_duration, parse_duration
 from bridge.files.shape import DurationField, PositiveDurationField, Section, checked, fixed, salvaged
@@ -90,6 +90,26 @@ class StormSection(Section):
     hold: PositiveDurationField = 30 * MINUTE
 
 
+def _sibling_label(value: object) -> str:
+    if not isinstance(value, str) or not _LABEL.fullmatch(value):
+        raise ValueError(f"{value!r} is not a label name")
+    if value in {"pipeline", "version"}:
+        raise ValueError(f"{value} is different for every model; name a label whose value several models share")
+    return value
+
+
+class SharedCauseSection(Section):
+    """`shared_cause: {labels: [node, project], share: 0.2}`: breaches are weighed against those of siblings."""
+
+    labels: tuple[
+        Annotated[Any, AfterValidator(_sibling_label), WithJsonSchema({"type": "string"}, mode="validation")], ...
+    ] = ()
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    min_models: Annotated[int, Field(ge=2)] = 3
+    window: PositiveDurationField = HOUR
+    wait: DurationField = 15 * MINUTE
+
+
 class VerdictSection(Section):
     """`verdict`: when it is judged whether a retraining helped."""
 
@@ -105,6 +125,7 @@ class GatesSection(Section):
     in_flight_limit: PositiveDurationField = DAY
     budget: BudgetSection = BudgetSection()
     storm: StormSection | None = None
+    shared_cause: SharedCauseSection | None = None
     on_silences_unknown: Literal["send", "hold"] = "send"
     silences_max_age: PositiveDurationField = 5 * MINUTE
     verdict: VerdictSection = VerdictSection()
@@ -155,7 +176,7 @@ class BridgeFile:
     @property
     def gates(self) -> Gates:
         gates = self.section.gates
-        budget, storm = gates.budget, gates.storm
+        budget, storm, shared = gates.budget, gates.storm, gates.shared_cause
         return Gates(
             gates.in_flight_limit,
             gates.hold_limit,
@@ -167,6 +188,7 @@ class BridgeFile:
             gates.verdict.limit,
             gates.silences_max_age,
             gates.on_silences_unknown == "hold",
+            None if shared is None else SharedCauses(**dict(shared)),
         )
 
 

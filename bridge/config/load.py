@@ -26,7 +26,8 @@ from bridge.sources.config import PrometheusConfig
 class BridgeConfig:
     """Checked configuration.
 
-    base_dir: folder of bridge.yml, to which paths in it are relative.
+    path: of bridge.yml.
+    base_dir: its folder, to which paths in it are relative.
     notes: keys that are taken and have no effect.
     """
 
@@ -39,6 +40,7 @@ class BridgeConfig:
     route: Route
     receivers: Mapping[str, tuple[tuple[str, BaseModel], ...]]
     gates: Gates
+    path: Path
     base_dir: Path
     rule_paths: tuple[Path, ...]
     notes: tuple[Problem, ...]
@@ -101,6 +103,7 @@ def examine(path: Path) -> Examined:
         route=file.route,
         receivers=file.receivers,
         gates=file.gates,
+        path=path,
         base_dir=base_dir,
         rule_paths=paths,
         notes=tuple(_notes(document)),

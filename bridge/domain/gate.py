@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bridge.domain.request import HoldReason
 from bridge.domain.rule import Budget
+from bridge.domain.shared_cause import SharedCause
 from bridge.domain.times import Duration, Timestamp
 
 
@@ -41,6 +42,8 @@ class Situation:
 
     ..._until: instants in ms; the gate is closed while `slot` is earlier.
     attempts: number of retrainings in a row without success that closes the gate, 0 = never.
+    shared_cause: the cause that the model's breach shares with its siblings; None = the breach is its own.
+    shared_until: when that gate opens, 0 = while the siblings are unhealthy.
     silences_unknown: True if the request is held because it is unknown whether it is silenced: the list of silences is
         outdated and the configuration holds requests then, or a silence that may match has a matcher that cannot be
         parsed.
@@ -54,6 +57,9 @@ class Situation:
     paused_until: Timestamp = 0
     budget_until: Timestamp = 0
     storm_until: Timestamp = 0
+    weighing_until: Timestamp = 0
+    shared_cause: SharedCause | None = None
+    shared_until: Timestamp = 0
     silenced_until: Timestamp = 0
     silences_unknown: bool = False
     muted_until: Timestamp = 0
@@ -71,6 +77,8 @@ def gates(now: Situation) -> tuple[tuple[HoldReason, bool, Timestamp], ...]:
         (HoldReason.COOLDOWN, cooled > slot, cooled),
         (HoldReason.BUDGET, now.budget_until > slot, now.budget_until),
         (HoldReason.STORM, now.storm_until > slot, now.storm_until),
+        (HoldReason.WEIGHING, now.weighing_until > slot, now.weighing_until),
+        (HoldReason.NOT_THE_MODEL, now.shared_cause is not None, now.shared_until),
         (HoldReason.SILENCED, now.silenced_until > slot, now.silenced_until),
         (HoldReason.SILENCES_UNKNOWN, now.silences_unknown, 0),
         (HoldReason.MUTED, now.muted_until > slot, now.muted_until),

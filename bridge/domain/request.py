@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bridge.domain.model import ModelKey, PipelineKey
+from bridge.domain.shared_cause import SharedCause
 from bridge.domain.times import Timestamp, rfc3339
 
 MANUAL = "manual"  # rule name of a request created by an operator
@@ -166,6 +167,8 @@ class HoldReason(StrEnum):
     COOLDOWN = "cooldown"
     BUDGET = "budget"
     STORM = "storm"
+    WEIGHING = "weighing"  # siblings may still follow
+    NOT_THE_MODEL = "not_the_model"  # siblings breach too: a shared cause
     SILENCED = "silenced"
     SILENCES_UNKNOWN = "silences_unknown"
     MUTED = "muted"
@@ -180,9 +183,17 @@ class RecoveryVerdict(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
+class Feedback(StrEnum):
+    """Opinion of an operator on a request. A closed set, so it is safe as a metric label."""
+
+    USEFUL = "useful"
+    FALSE = "false"  # the model needed no retraining
+    LATE = "late"  # useful, but too late
+
+
 @dataclass(frozen=True, slots=True)
 class OperatorAction:
-    """Action of an operator on a request: `approve`, `release`, `withdraw` or `create`."""
+    """Action of an operator on a request: `approve`, `release`, `withdraw`, `create`, or feedback such as `useful`."""
 
     what: str
     who: str
@@ -205,6 +216,8 @@ class RequestRecord:
     acts: actions of people, oldest first.
     verdict: whether the retraining helped, None = no verdict yet; verdict_at: its slot.
     unhelpful: number of retrainings of the pipeline in a row that had not helped when this request was made.
+    shared_cause: the latest shared cause that held it.
+    feedback: latest opinion of an operator, None = none.
     """
 
     request: RetrainRequest
@@ -225,6 +238,8 @@ class RequestRecord:
     verdict: RecoveryVerdict | None = None
     verdict_at: Timestamp = 0
     unhelpful: int = 0
+    shared_cause: SharedCause | None = None
+    feedback: Feedback | None = None
 
     def acted(self, what: str) -> bool:
         """Return whether someone performed the action `what` on the request."""

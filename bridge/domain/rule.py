@@ -279,6 +279,24 @@ class Storm:
 
 
 @dataclass(frozen=True, slots=True)
+class SharedCauses:
+    """Settings for weighing breaches against those of sibling models. Durations in ms.
+
+    labels: labels of series, or `project`, whose equal values make models siblings.
+    share: smallest unhealthy share of the siblings.
+    min_models: smallest number of unhealthy siblings, the model included.
+    window: largest time between the breaches of siblings; also how long the siblings must be healthy again.
+    wait: time from a model's breach to its request, in which its siblings may follow.
+    """
+
+    labels: tuple[str, ...] = ()
+    share: float = 0.2
+    min_models: int = 3
+    window: Duration = HOUR
+    wait: Duration = 15 * MINUTE
+
+
+@dataclass(frozen=True, slots=True)
 class Gates:
     """Limits on requests over all rules. Durations in ms.
 
@@ -287,6 +305,7 @@ class Gates:
     verdict_limit: time after which the recovery verdict becomes inconclusive.
     silences_max_age: age from which the list of silences counts as unknown.
     hold_unknown: True = hold requests while the silences are unknown.
+    shared_cause: None = breaches are not weighed against siblings.
     """
 
     in_flight_limit: Duration = DAY
@@ -299,3 +318,4 @@ class Gates:
     verdict_limit: Duration = DAY
     silences_max_age: Duration = 5 * MINUTE
     hold_unknown: bool = False
+    shared_cause: SharedCauses | None = None

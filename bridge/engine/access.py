@@ -9,6 +9,7 @@ from typing import Protocol
 from bridge.domain.model import ModelKey, ModelTable, PipelineKey
 from bridge.domain.request import Episode, RequestRecord
 from bridge.domain.rule import Gates
+from bridge.domain.shared_cause import SharedCause
 from bridge.domain.times import DAY, HOUR, Duration, Timestamp
 from bridge.engine.evaluation.expansion import External
 from bridge.engine.evaluation.group import GroupEvaluator
@@ -16,6 +17,7 @@ from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.evaluation.trail import Trails
 from bridge.engine.requests.episodes import EpisodeIndex, Sent, TickTransaction
 from bridge.engine.requests.gates import Gatekeeper, Routing, unknown_silences
+from bridge.engine.requests.siblings import Placement, Weigher, present_causes
 from bridge.ports import MetricSource, Pause, SilenceSnapshot
 
 RETIRE_AFTER: Duration = 7 * DAY
@@ -123,6 +125,7 @@ class EngineState:
     _index: EpisodeIndex
     _settings: EngineSettings | None
     _storms: dict[str, tuple[Timestamp, Timestamp]]
+    _placement: Placement
 
     @property
     def episode_index(self) -> EpisodeIndexView:
@@ -145,7 +148,15 @@ class EngineState:
     def gatekeeper(self) -> Gatekeeper:
         """Gates in force. Raises RuntimeError before the first configure()."""
         settings = self.settings
-        return Gatekeeper(settings.routing, settings.gates, settings.silences, self._storms)
+        weigher = Weigher(
+            settings.gates.shared_cause, self._placement, lambda: self.rules.values(), self.table, self._index
+        )
+        return Gatekeeper(settings.routing, settings.gates, settings.silences, self._storms, weigher.weigh)
+
+    @property
+    def shared_causes(self) -> list[SharedCause]:
+        """Present shared causes: those that hold requests and whose siblings have not recovered."""
+        return present_causes(self._index)
 
     @property
     def storms(self) -> Mapping[str, tuple[Timestamp, Timestamp]]:

@@ -27,6 +27,7 @@ from bridge.engine.evaluation.trail import Trails
 from bridge.engine.requests.decider import Decider
 from bridge.engine.requests.episodes import EpisodeIndex, TickTransaction
 from bridge.engine.requests.lifecycle import RequestLifecycle
+from bridge.engine.requests.siblings import Placement
 from bridge.engine.state import frozen_labels, strategy_state
 from bridge.engine.state.restore import Restorer, StaleRows
 from bridge.engine.steps import Tick
@@ -65,6 +66,7 @@ class Engine:
         self._template_queries = TemplateQueries(lambda expr, at: self._source.evaluate(expr, at))
         self._storms: dict[str, tuple[Timestamp, Timestamp]] = {}
         self._stormy: list[RequestRecord] = []
+        self._placement = Placement((), table)
         self._restorer = Restorer(table, self._observer_failed)
         self._dropped = StaleRows()
         self._reconfigured = False
@@ -119,7 +121,9 @@ class Engine:
 
     def _state(self) -> EngineState:
         groups = MappingProxyType(self._groups)
-        return EngineState(self._source, self.table, groups, self._trails, self._index, self._settings, self._storms)
+        return EngineState(
+            self._source, self.table, groups, self._trails, self._index, self._settings, self._storms, self._placement
+        )
 
     def _commit_draft(self, change: EngineTransaction, history: History) -> None:
         """Commit in one transaction of the store, then in memory."""
@@ -200,6 +204,9 @@ class Engine:
             self._source = source or self._source
             old, self._groups = self._groups, self._restorer.groups(groups, self._groups)
             self._settings = settings
+            weighed = settings.gates.shared_cause
+            if weighed is not None and weighed.labels != self._placement.labels:
+                self._placement = Placement(weighed.labels, self.table)
             self._equip()
             stale = self._restorer.stale_rows(self._groups, old)
             self._dropped = StaleRows(
@@ -301,12 +308,14 @@ class Engine:
         with self._lock:
             if self._store.doubts != doubts:
                 raise StoreUncertainError("the state must be reloaded from the store")
-            if self._groups.get(group.group.name) is not group:
+            name = group.group.name
+            if self._groups.get(name) is not group:
                 return None  # reloaded meanwhile: the new rules evaluate this slot
             tick.draft = TickTransaction(self._index)  # the index may have been reloaded meanwhile
             try:
                 self._begin(tick)
                 for slot, answers, live in tick.slots():
+                    self._placement.note(name, answers)
                     batches = steps.expect(tick, slot, answers)
                     steps.judge(tick, batches)
                     evaluations = steps.advance(tick, slot, answers)

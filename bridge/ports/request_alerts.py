@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from bridge.domain.model import ModelKey
 from bridge.domain.request import HoldReason, RetrainRequest
+from bridge.domain.shared_cause import SharedCause
 from bridge.domain.times import MINUTE, Duration, Timestamp, rfc3339
 from bridge.ports import Alert
 
@@ -20,6 +21,7 @@ HELD = "ModelRetrainHeld"
 AWAITING_APPROVAL = "ModelRetrainAwaitingApproval"
 ESCALATED = "ModelRetrainEscalated"
 STORM = "ModelRetrainStorm"
+SHARED_CAUSE = "ModelRetrainSharedCause"
 _NAMES = {HoldReason.APPROVAL: AWAITING_APPROVAL, HoldReason.ATTEMPTS: ESCALATED}
 _SUMMARIES = {
     HoldReason.APPROVAL: "awaits approval",
@@ -137,6 +139,25 @@ def storm(
     texts = {
         "summary": f"{count} retraining requests of group {group} are held because of a storm",
         "description": "So many models firing at once most likely share one cause that retraining does not fix.",
+        "until": rfc3339(until) if until else "",
+    }
+    return Alert(labels, texts, starts_at, ends_at, sender.external_url)
+
+
+def shared_cause(
+    cause: SharedCause, count: int, sender: Sender, *, until: Timestamp, starts_at: Timestamp, ends_at: Timestamp
+) -> Alert:
+    """Return the alert for models that are unhealthy together: their requests are held as one incident.
+
+    count: number of held requests.
+    """
+    labels = {
+        **sender.external_labels, "alertname": SHARED_CAUSE, "cause_label": cause.label, "cause_value": cause.value,
+    }  # fmt: skip
+    texts = {
+        "summary": str(cause),
+        "description": f"Retraining would not help: {count} retraining requests are held until these models recover.",
+        "models": ", ".join(cause.models),
         "until": rfc3339(until) if until else "",
     }
     return Alert(labels, texts, starts_at, ends_at, sender.external_url)

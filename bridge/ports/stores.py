@@ -9,7 +9,7 @@ from typing import Protocol
 
 from bridge.domain.alert import AlertRow
 from bridge.domain.model import ModelKey, PipelineKey
-from bridge.domain.request import Decision, Episode, Outcome, RecoveryVerdict, RequestRecord, RequestState
+from bridge.domain.request import Decision, Episode, Feedback, Outcome, RecoveryVerdict, RequestRecord, RequestState
 from bridge.domain.times import Timestamp
 from bridge.ports.outbox import DeliveryRecord, NewDelivery, Outbox
 from bridge.ports.runs import RunLedger
@@ -216,6 +216,10 @@ class History(Protocol):
 
     def verdicts(self) -> Mapping[str, Mapping[RecoveryVerdict, int]]:
         """Return the number of recovery verdicts of each kind, by rule."""
+        ...
+
+    def feedback(self) -> Mapping[str, Mapping[Feedback, int]]:
+        """Return the number of requests with each feedback, by rule."""
         ...
 
     def decisions(self, which: DecisionFilter) -> list[Decision]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import StrEnum
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, TextClause, bindparam, func, select, tuple_
 
 from bridge.domain.model import ModelKey
-from bridge.domain.request import Decision, Episode, Outcome, RecoveryVerdict, RequestRecord, RequestState
+from bridge.domain.request import Decision, Episode, Feedback, Outcome, RecoveryVerdict, RequestRecord, RequestState
 from bridge.domain.times import Timestamp
 from bridge.ports import DecisionFilter, DeliveryRecord, RequestFilter
 from bridge.store import pruning, rows, tables
@@ -19,6 +20,7 @@ from bridge.store.base import Side
 from bridge.store.ticks import save_requests
 
 _BY_ID = select(tables.requests).where(tables.requests.c.id.in_(bindparam("ids", expanding=True)))
+Word = TypeVar("Word", bound=StrEnum)
 _MODEL = ("project", "pipeline", "version")
 
 
@@ -70,11 +72,19 @@ class HistorySide(Side):
 
     def verdicts(self) -> Mapping[str, Mapping[RecoveryVerdict, int]]:
         """Return, by rule, how many of its retrainings have each recovery verdict."""
-        table, counts = tables.requests, dict[str, dict[RecoveryVerdict, int]]()
-        counted = select(table.c.rule, table.c.verdict, func.count()).where(tables.JUDGED)
+        return self._counted(tables.requests.c.verdict, RecoveryVerdict, tables.JUDGED)
+
+    def feedback(self) -> Mapping[str, Mapping[Feedback, int]]:
+        """Return, by rule, how many of its requests have each feedback."""
+        return self._counted(tables.requests.c.feedback, Feedback, tables.RATED)
+
+    def _counted(self, column: ColumnElement[str], kind: type[Word], known: TextClause) -> dict[str, dict[Word, int]]:
+        """Count the requests that are `known` by rule and by the words in a column."""
+        rule, counts = tables.requests.c.rule, dict[str, dict[Word, int]]()
         with self._read() as connection:
-            for rule, verdict, count in connection.execute(counted.group_by(table.c.rule, table.c.verdict)):
-                counts.setdefault(rule, {})[RecoveryVerdict(verdict)] = count
+            query = select(rule, column, func.count()).where(known).group_by(rule, column)
+            for name, word, count in connection.execute(query):
+                counts.setdefault(name, {})[kind(word)] = count
         return counts
 
     def deliveries(self, request_id: str) -> list[DeliveryRecord]:

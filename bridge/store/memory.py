@@ -8,7 +8,7 @@ from itertools import islice
 
 from bridge.domain.alert import AlertRow
 from bridge.domain.model import ModelKey
-from bridge.domain.request import Decision, Episode, RecoveryVerdict, RequestRecord, RequestState
+from bridge.domain.request import Decision, Episode, Feedback, RecoveryVerdict, RequestRecord, RequestState
 from bridge.domain.times import Timestamp
 from bridge.ports import (
     DecisionFilter,
@@ -170,6 +170,16 @@ class MemoryStore(MemoryOutbox, MemoryRuns):
                 if record.verdict is not None:
                     of_rule = counts.setdefault(record.request.rule, {})
                     of_rule[record.verdict] = of_rule.get(record.verdict, 0) + 1
+        return counts
+
+    def feedback(self) -> Mapping[str, Mapping[Feedback, int]]:
+        """Return, by rule, how many of its requests have each feedback."""
+        counts: dict[str, dict[Feedback, int]] = {}
+        with self._lock:
+            for record in self._requests.values():
+                if record.feedback is not None:
+                    of_rule = counts.setdefault(record.request.rule, {})
+                    of_rule[record.feedback] = of_rule.get(record.feedback, 0) + 1
         return counts
 
     def deliveries(self, request_id: str) -> list[DeliveryRecord]:

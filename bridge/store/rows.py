@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from typing import Any
 
 from sqlalchemy import RowMapping
@@ -15,6 +15,7 @@ from bridge.domain.request import (
     Decision,
     Episode,
     Evidence,
+    Feedback,
     HoldReason,
     OperatorAction,
     Outcome,
@@ -23,6 +24,7 @@ from bridge.domain.request import (
     RequestState,
     RetrainRequest,
 )
+from bridge.domain.shared_cause import SharedCause
 from bridge.ports import DeliveryRecord, DeliveryState, Kind, Pause, Run, RunState, Sighting, StateChunk
 
 Row = dict[str, Any]
@@ -92,6 +94,8 @@ def request_row(record: RequestRecord) -> Row:
         "message": record.message, "new_version": record.new_version,
         "acts": json.dumps([[act.what, act.who, act.at, act.note] for act in record.acts]),
         "verdict": record.verdict or "", "verdict_at": record.verdict_at, "unhelpful": record.unhelpful,
+        "shared_cause": "" if record.shared_cause is None else json.dumps(astuple(record.shared_cause)),
+        "feedback": record.feedback or "",
     }  # fmt: skip
 
 
@@ -113,7 +117,17 @@ def request_of(row: Fetched) -> RequestRecord:
         acts=tuple(OperatorAction(*item) for item in json.loads(row["acts"])),
         verdict=RecoveryVerdict(row["verdict"]) if row["verdict"] else None, verdict_at=row["verdict_at"],
         unhelpful=row["unhelpful"],
+        shared_cause=shared_cause_of(row["shared_cause"]),
+        feedback=Feedback(row["feedback"]) if row["feedback"] else None,
     )  # fmt: skip
+
+
+def shared_cause_of(text: str) -> SharedCause | None:
+    """Return the shared cause of a column, None for an empty one."""
+    if not text:
+        return None
+    label, value, breached, total, others_breached, others, since, models = json.loads(text)
+    return SharedCause(label, value, breached, total, others_breached, others, since, tuple(models))
 
 
 def decision_row(decision: Decision) -> Row:

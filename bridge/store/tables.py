@@ -30,6 +30,7 @@ DEAD = text("state = 'dead'")
 PENDING = text("state <> 'delivered'")
 SENT = text("sent_at > 0")
 JUDGED = text("verdict <> ''")
+RATED = text("feedback <> ''")
 UNJUDGED = text("state = 'succeeded' AND verdict = ''")
 
 
@@ -125,12 +126,15 @@ requests = Table(
     Column("verdict", String, nullable=False),
     Column("verdict_at", _Instant, nullable=False),
     Column("unhelpful", Integer, nullable=False),
+    Column("shared_cause", Text, nullable=False),
+    Column("feedback", String, nullable=False),
     Index("requests_of_model", "project", "pipeline", "version", "episode_start"),
     Index("requests_of_state", "state", "triggered_at", "seq"),
     _only(SENT, "requests_sent", "project", "pipeline", "sent_at"),
     _only(SENT, "requests_ended", "project", "pipeline", "ended_at"),
     _only(UNJUDGED, "requests_unjudged", "seq"),
     _only(JUDGED, "requests_judged", "rule", "verdict"),
+    _only(RATED, "requests_rated", "rule", "feedback"),
 )  # fmt: skip
 
 deliveries = Table(

@@ -15,7 +15,9 @@ MODEL_COLUMNS = {name: name for name in ("project", "pipeline", "version")}
 GATES = {
     "paused": "an operator paused it", "in_flight": "another retraining of the pipeline is running",
     "max_attempts": "retraining did not help; an operator decides", "cooldown": "the last retraining was too recent",
-    "budget": "the budget is spent", "storm": "too many models at once", "silenced": "a silence matches it",
+    "budget": "the budget is spent", "storm": "too many models at once",
+    "weighing": "its siblings may follow", "not_the_model": "its siblings are unhealthy too",
+    "silenced": "a silence matches it",
     "silences_unknown": "the active silences are unknown or cannot be interpreted", "muted": "its route is muted",
     "approval": "it requires approval",
 }  # fmt: skip

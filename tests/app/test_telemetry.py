@@ -85,7 +85,8 @@ WANTED = {
     "outbox_oldest_age_seconds", "outbox_dead", "requests", "config_last_reload_successful",
     "config_last_reload_success_timestamp_seconds", "model_held", "rule_active_timestamp_seconds", "web_info",
     "rule_models", "rule_answers_total", "clock_lead_seconds", "clock_steps_total", "store_usable",
-    "last_missed_episode_timestamp_seconds", "rule_models_never_judged", "runs", "runs_overdue",
+    "last_missed_episode_timestamp_seconds", "rule_models_never_judged", "runs", "runs_overdue", "requests_feedback",
+    "shared_causes",
 }  # fmt: skip
 
 
@@ -96,6 +97,14 @@ def test_exactly_the_documented_metrics_are_there(page: Page) -> None:
     assert ours == WANTED
     assert {name.partition("_")[0] for name in names} == {"retrain", "process"}
     assert set(re.findall(r"^(\w+?)(?:_bucket|_sum|_count)?[{ ]", page.text, re.MULTILINE)) <= names
+
+
+def test_feedback_and_shared_causes_are_counted(page: Page) -> None:
+    """Opinions by rule; causes by label, "" for those of every model."""
+    assert page.samples("requests_feedback") == {
+        'feedback="useful",rule="Drifted"': "2.0", 'feedback="false",rule="Drifted"': "1.0"
+    }  # fmt: skip
+    assert page.samples("shared_causes") == {'label="node"': "1.0", 'label=""': "0.0"}
 
 
 def test_counters_begin_at_zero_for_every_rule_and_destination(page: Page) -> None:

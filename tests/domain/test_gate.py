@@ -9,6 +9,7 @@ import pytest
 from bridge.domain.gate import Hold, PipelineLoad, Situation, budget_until, check, gates
 from bridge.domain.request import HoldReason
 from bridge.domain.rule import Budget
+from bridge.domain.shared_cause import SharedCause
 
 OPEN = Situation(slot=1000, load=PipelineLoad(), cooldown=0)
 
@@ -28,6 +29,8 @@ def test_open_gates_hold_nothing() -> None:
         ({"cooldown": 600, "load": PipelineLoad(last_end=500)}, Hold(HoldReason.COOLDOWN, 1100)),
         ({"budget_until": 1500}, Hold(HoldReason.BUDGET, 1500)),
         ({"storm_until": 1500}, Hold(HoldReason.STORM, 1500)),
+        ({"weighing_until": 1500}, Hold(HoldReason.WEIGHING, 1500)),
+        ({"shared_cause": SharedCause("node", "n7", 17, 20, 0, 80, 900)}, Hold(HoldReason.NOT_THE_MODEL, 0)),
         ({"silenced_until": 1500}, Hold(HoldReason.SILENCED, 1500)),
         ({"silences_unknown": True}, Hold(HoldReason.SILENCES_UNKNOWN, 0)),
         ({"muted_until": 1500}, Hold(HoldReason.MUTED, 1500)),

@@ -44,6 +44,7 @@ def server() -> Iterator[Prometheus]:
 def asked(
     folder: Path, url: str, *signals: str, expr: str = "", models: str = "version",
     group: dict[str, object] | None = None, more: Callable[..., list[Problem]] | None = None,
+    shared: list[str] | None = None,
 ) -> list[str]:  # fmt: skip
     """What is said of rules on these expressions, without the file's name."""
     rules: list[dict[str, object]] = [
@@ -58,13 +59,15 @@ def asked(
         "rules": rules,
     }
     (folder / "rules.yml").write_text(json.dumps({"groups": [group]}))
-    config = {
+    config: dict[str, object] = {
         "prometheus": {"url": url},
         "models": {"labels": {"version": models}},
         "rule_files": ["rules.yml"],
         "route": {"receiver": "team"},
         "receivers": [{"name": "team", "log_configs": [{}]}],
     }
+    if shared is not None:
+        config["gates"] = {"shared_cause": {"labels": shared}}
     (folder / "bridge.yml").write_text(json.dumps(config))
     found = ask_prometheus(folder / "bridge.yml", NOW, more)
     return [str(problem).partition(": ")[2] for problem in found]
@@ -321,3 +324,23 @@ def test_a_missing_tenant_is_reported(tmp_path: Path) -> None:
         (found,) = asked(tmp_path, "http://mimir.test/prometheus", "x")
     tenant = "http://mimir.test/prometheus has tenants: set http_headers: {X-Scope-OrgID: {values: [TENANT]}}"
     assert found == f"prometheus.url: HTTP 401: no org id ({tenant})"
+
+
+def test_labels_under_which_models_are_siblings_are_found(server: Prometheus, tmp_path: Path) -> None:
+    """Only those whose values several models share; a configured label must be on a signal."""
+    placed = [
+        ({"__name__": "placed", "project": "p", "pipeline": f"m{number}", "version": "1", "pod": f"pod{number}",
+          "node": f"n{number % 2}"}, [(NOW - 1000, 0.5)])
+        for number in range(6)
+    ]  # fmt: skip
+    remote_write(server.url, placed)
+    found = [text for text in asked(tmp_path, server.url, "placed", more=doubts) if "[sibling-labels]" in text]
+    (told,) = found
+    assert "models have label values in common: node (2 values with 3 models or more)" in told
+    assert "gates: {shared_cause: {labels: [node]}}" in told
+    by_node = "max by (project, pipeline, version, node) (placed)"
+    ok = asked(tmp_path, server.url, by_node, more=doubts, shared=["node", "project"])
+    assert [text for text in ok if "[sibling-labels]" in text] == []
+    lost = asked(tmp_path, server.url, "max by (project, pipeline, version) (placed)", more=doubts, shared=["node"])
+    (told,) = [text for text in lost if "[sibling-labels]" in text]
+    assert "no signal of a rule has the label 'node', so models are not weighed by it" in told

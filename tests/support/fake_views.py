@@ -13,6 +13,7 @@ from bridge.domain.model import ModelKey
 from bridge.domain.request import (
     Decision,
     Episode,
+    Feedback,
     OperatorAction,
     Outcome,
     RecoveryVerdict,
@@ -214,6 +215,12 @@ class FakeQueries:
     def verdicts(self) -> Mapping[str, Mapping[RecoveryVerdict, int]]:
         return {"Drifted": {RecoveryVerdict.RECOVERED: 3, RecoveryVerdict.NOT_RECOVERED: 1}}
 
+    def feedback(self) -> Mapping[str, Mapping[Feedback, int]]:
+        return {"Drifted": {Feedback.USEFUL: 2, Feedback.FALSE: 1}}
+
+    def shared_causes(self) -> Mapping[str, int]:
+        return {"node": 1, "": 0}
+
     def unclear_silences(self) -> int:
         found = self.silenced.silences if self.silenced is not None else []
         return sum(bool(item.silence.unclear) for item in found)
@@ -253,6 +260,12 @@ class FakeCommands:
             raise UnknownRequestError(f"there is no request {request_id!r}")
         self.acts.append((what, who, note))
         return replace(REQUEST, acts=(OperatorAction(what, who, AT, note),))
+
+    def feedback(self, request_id: str, opinion: Feedback, who: str, note: str = "") -> RequestRecord:
+        if request_id != ID:
+            raise UnknownRequestError(f"there is no request {request_id!r}")
+        self.acts.append((opinion.value, who, note))
+        return replace(REQUEST, feedback=opinion)
 
     def create(self, model: ModelKey, reason: str, who: str, *, force: bool = False) -> RequestRecord:
         if not force:

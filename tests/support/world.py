@@ -44,6 +44,7 @@ class ScriptedSource:
     down: SourceError | None = None
     partial: bool = False
     series: bytes = b'{"instance":"i1"}'
+    places: dict[ModelKey, bytes] = field(default_factory=dict)
     results: dict[str, list[Sample] | SourceError] = field(default_factory=dict)
     evaluated: list[tuple[str, Timestamp]] = field(default_factory=list)
 
@@ -53,7 +54,7 @@ class ScriptedSource:
         if isinstance(answer, SourceError):
             raise answer
         index = np.array([self.table.row(model) for model in answer], np.int32)
-        series = [self.series for _ in answer]
+        series = [self.places.get(model, self.series) for model in answer]
         return EventBatch(
             query.name, query.event, slot, self.table, index, {"value": np.array(list(answer.values()), np.float64)},
             unit_ms=query.unit_ms, series=series, elements=len(answer),
@@ -132,12 +133,13 @@ class World:
         self.trails = trails
         self.now = group.slot_at(START)
         self.script: dict[tuple[str, Timestamp], Answer] = {}
+        self.places: dict[ModelKey, bytes] = {}
         self.restart()
 
     def restart(self) -> None:
         """As after kill -9: only what the store holds is left."""
         table = ModelTable()
-        self.source = ScriptedSource(table, self.script)
+        self.source = ScriptedSource(table, self.script, places=self.places)
         self.engine = Engine(self.source, self.store, table, trails=self.trails)
         self.engine.start(self.now)
         self.engine.configure([self.group], self.settings)

@@ -8,6 +8,7 @@ from typing import Any
 from bridge.authoring.check.lint import judged
 from bridge.authoring.check.never_judged import never_judged
 from bridge.authoring.check.prometheus_facts import LOOKED_AT, PrometheusFacts
+from bridge.authoring.check.sibling_labels import sibling_labels
 from bridge.authoring.check.warning import LintWarning
 from bridge.authoring.suggest.selectors import Selector, selectors
 from bridge.config.load import BridgeConfig
@@ -33,6 +34,7 @@ def doubts(config: BridgeConfig, source: PrometheusSource, now: Timestamp) -> li
         for rule in group.rules
         for warning in (*_of_rule(group, rule, facts), *_never_judged(group, rule, source, now))
     ]
+    warnings += sibling_labels(config, source, now)
     return sorted([*warnings, *_uncovered(config, PrometheusFacts(source, now - MINUTE), _covered(config, facts))])
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from bridge.domain.errors import UnknownRequestError
 from bridge.domain.model import ModelKey
-from bridge.domain.request import RequestRecord, RequestState
+from bridge.domain.request import Feedback, RequestRecord, RequestState
 from bridge.domain.times import Duration, Timestamp
 from bridge.engine.access import EngineTransaction
 from bridge.engine.api.operator_actions import CANCEL, OperatorActions, run_destinations
@@ -133,6 +133,10 @@ class EngineCommands:
             self._outbox.retry(request_id, self._now())
         self._wake()
         return record
+
+    def feedback(self, request_id: str, opinion: Feedback, who: str, note: str = "") -> RequestRecord:
+        """Record feedback as OperatorActions.feedback does."""
+        return self._operator.feedback(request_id, opinion, who, note)
 
     def create(self, model: ModelKey, reason: str, who: str, *, force: bool = False) -> RequestRecord:
         """Create a request as OperatorActions.create does, and deliver it at once."""

@@ -94,6 +94,9 @@ class Explainer:
             situation = keeper.situation(state.draft(), record, leader, slot)
             for reason, closed, until in gate.gates(situation):
                 text = _until(closed=closed, until=until)
+                if closed and reason is HoldReason.NOT_THE_MODEL:
+                    until_healthy = "" if until else " or its siblings recover"
+                    text += f"{until_healthy}: {situation.shared_cause}"
                 if closed and reason is HoldReason.SILENCES_UNKNOWN:
                     text += "".join(f"; silence {item.id}: {item.unclear}" for item in keeper.unclear(record, slot))
                 yield Check(f"gate {reason.value}", not closed, text)

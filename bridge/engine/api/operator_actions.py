@@ -13,6 +13,7 @@ from bridge.domain.limits import LONGEST_PART
 from bridge.domain.model import ModelKey
 from bridge.domain.request import (
     MANUAL,
+    Feedback,
     OperatorAction,
     Outcome,
     RequestRecord,
@@ -84,6 +85,23 @@ class OperatorActions:
         change.draft.put_request(acted)
         log.info("operator action applied", extra={"request_id": record.id, "act": CANCEL, "who": who})
         return acted
+
+    def feedback(self, request_id: str, opinion: Feedback, who: str, note: str = "") -> RequestRecord:
+        """Record an operator's opinion on a request in any state, and return the request; the latest one counts."""
+        with self.engine.transact(self.now, self.history) as change:
+            record = self.history.request(request_id)
+            if record is None:
+                raise UnknownRequestError(f"there is no request {request_id!r}")
+            action = OperatorAction(opinion.value, who, change.at, note)
+            said = replace(record, acts=(*record.acts, action), feedback=opinion)
+            self.history.save_request(said)
+            if request_id in change.state.episode_index.requests:
+                change.adopt(said)
+            text = f"feedback of {who}: {opinion}" + (f": {note}" if note else "")
+            group = _rule_of(change.state, said).group
+            decision_log.decided(change.draft, group, said, Outcome.NONE, text, change.at)
+        log.info("feedback recorded", extra={"request_id": request_id, "feedback": opinion.value, "who": who})
+        return said
 
     def _settled(self, change: EngineTransaction, acted: RequestRecord, what: str, said: str) -> RequestRecord:
         draft, at, rule = change.draft, change.at, _rule_of(change.state, acted)

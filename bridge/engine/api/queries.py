@@ -13,7 +13,8 @@ from bridge.domain.alert import State
 from bridge.domain.destination import RUN, Destination
 from bridge.domain.explain import Explanation
 from bridge.domain.model import ModelKey
-from bridge.domain.request import Decision, Episode, RecoveryVerdict, RequestRecord, RequestState
+from bridge.domain.request import Decision, Episode, Feedback, RecoveryVerdict, RequestRecord, RequestState
+from bridge.domain.shared_cause import EVERY_MODEL
 from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Cause, Code
 from bridge.engine.access import EngineState, EpisodeIndexView
@@ -282,6 +283,17 @@ class EngineQueries:
     def verdicts(self) -> Mapping[str, Mapping[RecoveryVerdict, int]]:
         """Count the recovery verdicts of retrainings by leading rule."""
         return self._history.verdicts()
+
+    def feedback(self) -> Mapping[str, Mapping[Feedback, int]]:
+        """Count the feedback on requests by leading rule."""
+        return self._history.feedback()
+
+    def shared_causes(self) -> Mapping[str, int]:
+        """Count the present shared causes by label; without `shared_cause` in the configuration there is none."""
+        with self._engine.read() as state:
+            settings = state.settings.gates.shared_cause
+            counts = Counter(cause.label for cause in state.shared_causes)
+        return {} if settings is None else {label: counts[label] for label in (*settings.labels, EVERY_MODEL)}
 
     def unclear_silences(self) -> int:
         """Count the silences in force whose matchers cannot be evaluated."""

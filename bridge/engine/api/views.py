@@ -12,7 +12,7 @@ from typing import Protocol
 
 from bridge.domain.explain import Explanation
 from bridge.domain.model import ModelKey
-from bridge.domain.request import Decision, Episode, RecoveryVerdict, RequestRecord
+from bridge.domain.request import Decision, Episode, Feedback, RecoveryVerdict, RequestRecord
 from bridge.domain.silence import Silence
 from bridge.domain.times import Duration, Timestamp
 from bridge.ports import DecisionFilter, DeliveryRecord, Pause, QueueDepth, RequestFilter, Run, RunState, StatusReport
@@ -335,6 +335,14 @@ class Queries(Protocol):
         """Count the recovery verdicts of retrainings by leading rule."""
         ...
 
+    def feedback(self) -> Mapping[str, Mapping[Feedback, int]]:
+        """Count the feedback on requests by leading rule."""
+        ...
+
+    def shared_causes(self) -> Mapping[str, int]:
+        """Count the present shared causes by label, "" for those of every model; configured labels have an entry."""
+        ...
+
     def unclear_silences(self) -> int:
         """Count the silences in force whose matchers cannot be evaluated."""
         ...
@@ -369,6 +377,10 @@ class Commands(Protocol):
 
     def act(self, request_id: str, what: str, who: str, note: str = "") -> RequestRecord:
         """Approve, release or withdraw a held request, or cancel the runs of one in flight. what: that verb."""
+        ...
+
+    def feedback(self, request_id: str, opinion: Feedback, who: str, note: str = "") -> RequestRecord:
+        """Record an operator's opinion on a request in any state; the latest one counts."""
         ...
 
     def create(self, model: ModelKey, reason: str, who: str, *, force: bool = False) -> RequestRecord:

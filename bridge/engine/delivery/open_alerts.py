@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bridge.domain.request import Episode, RequestRecord
+from bridge.domain.request import Episode, HoldReason, RequestRecord
 from bridge.domain.rule import Mode
 from bridge.domain.times import Duration, Timestamp
 from bridge.engine.access import EngineState, EpisodeIndexView
@@ -135,6 +135,7 @@ def _alert(
         annotations,
         "" if run is None else run.rule.group,
         record.link,
+        record.shared_cause if record.hold is HoldReason.NOT_THE_MODEL else None,
     )
     lasting = not (record.state.waiting or record.ended_at or episode.ended_at)
     if lasting and run is not None and row is not None:

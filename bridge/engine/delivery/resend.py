@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bridge.domain.request import HoldReason, RetrainRequest
+from bridge.domain.shared_cause import SharedCause
 from bridge.domain.times import MINUTE, Duration, Timestamp
 from bridge.engine.delivery import breaker as circuit
 from bridge.engine.delivery.breaker import DeliverySettings
@@ -36,6 +37,7 @@ class OpenAlert:
     annotations: annotations of the rule with present values, None = those of the request.
     group: group of the leading rule.
     link: URL of the run, "" = unknown.
+    shared_cause: the shared cause that holds it.
     """
 
     request: RetrainRequest
@@ -48,6 +50,7 @@ class OpenAlert:
     annotations: Mapping[str, str] | None = None
     group: str = ""
     link: str = ""
+    shared_cause: SharedCause | None = None
 
 
 class OpenAlerts(Protocol):
@@ -166,24 +169,40 @@ class Resender:
         return list(self._passed.values())
 
     def _held_alerts(self, held: Sequence[OpenAlert], now: Timestamp) -> list[Alert]:
-        """Return an alert for each held request, and one for each group whose requests a storm holds."""
+        """Return an alert for each held request, one for each storm, and one for each shared cause.
+
+        A request that waits for its model's siblings has none: a storm of alerts would precede that of the cause.
+        """
         storms: dict[str, list[OpenAlert]] = {}
+        causes: dict[tuple[str, str], list[OpenAlert]] = {}
         alerts: list[Alert] = []
         for item in held:
             if item.held is HoldReason.STORM:
                 storms.setdefault(item.group, []).append(item)
-            else:
+            elif item.held is HoldReason.NOT_THE_MODEL and item.shared_cause is not None:
+                causes.setdefault(item.shared_cause.key, []).append(item)
+            elif item.held is not HoldReason.WEIGHING:
                 alerts.append(self._held_alert(item, self._open_until(item.interval, now)))
         for group, items in storms.items():
-            first = min(items, key=lambda item: item.starts_at)
-            until = max(item.held_until for item in items)
-            ends_at = self._open_until(first.interval, now)
+            starts_at, until, ends_at = self._together(items, now)
             alerts.append(
-                request_alerts.storm(
-                    group, len(items), self._sender, until=until, starts_at=first.starts_at, ends_at=ends_at
+                request_alerts.storm(group, len(items), self._sender, until=until, starts_at=starts_at, ends_at=ends_at)
+            )
+        for items in causes.values():
+            starts_at, until, ends_at = self._together(items, now)
+            largest = max((item.shared_cause for item in items if item.shared_cause), key=lambda cause: cause.breached)
+            alerts.append(
+                request_alerts.shared_cause(
+                    largest, len(items), self._sender, until=until, starts_at=starts_at, ends_at=ends_at
                 )
             )
         return alerts
+
+    def _together(self, items: Sequence[OpenAlert], now: Timestamp) -> tuple[Timestamp, Timestamp, Timestamp]:
+        """Return start, expected end of the hold, and `endsAt` of one alert for several held requests."""
+        first = min(items, key=lambda item: item.starts_at)
+        until = max(item.held_until for item in items)
+        return first.starts_at, until, self._open_until(first.interval, now)
 
     def _notices(self, now: Timestamp) -> list[Alert]:
         return [

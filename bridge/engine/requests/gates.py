@@ -15,6 +15,7 @@ from bridge.domain.rule import Gates, Mode, Rule
 from bridge.domain.silence import Silence
 from bridge.domain.times import Duration, Timestamp
 from bridge.engine.requests.episodes import TickTransaction
+from bridge.engine.requests.siblings import Weighing
 from bridge.ports import Kind, NewDelivery, SilenceSnapshot
 
 REQUEST_ALERT = "ModelRetrainRequested"
@@ -70,6 +71,11 @@ class Routing(Protocol):
         ...
 
 
+def not_weighed(_record: RequestRecord, _slot: Timestamp) -> Weighing:
+    """Return that the breach is the model's own: no siblings are configured."""
+    return Weighing()
+
+
 def unknown_silences() -> SilenceSnapshot | None:
     """Return None: no Alertmanager is configured."""
     return None
@@ -81,20 +87,24 @@ class Gatekeeper:
 
     silences: returns the known silences; None = no Alertmanager is configured, nothing is silenced.
     storms: group -> start and end of the storm that holds its requests.
+    weigh: weighs a request against its model's siblings at a slot.
     """
 
     routing: Routing
     gates: Gates
     silences: Callable[[], SilenceSnapshot | None] = unknown_silences
     storms: dict[str, tuple[Timestamp, Timestamp]] = field(default_factory=dict)
+    weigh: Callable[[RequestRecord, Timestamp], Weighing] = not_weighed
 
     def settle(self, tick: TickTransaction, record: RequestRecord, rule: Rule, slot: Timestamp) -> RequestRecord:
         """Send or hold the request according to the gates, and record the change."""
-        hold = self.hold(tick, record, rule, slot)
-        if hold is not None:
+        now = None if record.acted("release") else self.situation(tick, record, rule, slot)
+        hold = None if now is None else gate.check(now)
+        if now is not None and hold is not None:
             approval = hold.reason is HoldReason.APPROVAL
             state = RequestState.AWAITING_APPROVAL if approval else RequestState.HELD
-            settled = replace(record, state=state, hold=hold.reason, hold_until=hold.until)
+            cause = now.shared_cause if hold.reason is HoldReason.NOT_THE_MODEL else record.shared_cause
+            settled = replace(record, state=state, hold=hold.reason, hold_until=hold.until, shared_cause=cause)
         else:
             settled = self.let_go(tick, record, rule, slot)
         if settled != record:
@@ -124,11 +134,13 @@ class Gatekeeper:
         load = tick.load(record.owner, self.gates.in_flight_limit)
         labels = route_labels(record.request)
         silenced, unknown = self._silenced(request_labels(record), slot)
+        weighed = self.weigh(record, slot)
         return Situation(
             slot, load, rule.cooldown.after(load.unhelpful), rule.max_attempts,
             paused_until=tick.committed.paused_until(record.owner, slot),
             budget_until=tick.budget_until(record.owner, self.gates),
             storm_until=self._storm(record, rule),
+            weighing_until=weighed.wait_until, shared_cause=weighed.cause, shared_until=weighed.until,
             silenced_until=silenced, silences_unknown=unknown,
             muted_until=self.routing.muted_until(labels, slot),
             unapproved=rule.approval and not record.acted("approve"),

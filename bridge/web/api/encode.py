@@ -9,7 +9,8 @@ from typing import Any
 from msgspec import UNSET
 
 from bridge.domain.explain import Explanation
-from bridge.domain.request import Decision, OperatorAction, RecoveryVerdict, RequestRecord
+from bridge.domain.request import Decision, Feedback, OperatorAction, RecoveryVerdict, RequestRecord
+from bridge.domain.shared_cause import SharedCause
 from bridge.domain.times import Timestamp, rfc3339
 from bridge.engine.api.views import AlertView, GroupView, ModelView, RuleView
 from bridge.ports import DeliveryRecord, Pause, Run
@@ -56,8 +57,14 @@ def alert(view: AlertView) -> structs.Alert:
     )  # fmt: skip
 
 
-def rule(view: RuleView, verdicts: Mapping[RecoveryVerdict, int], *, with_alerts: bool = True) -> structs.Rule:
-    """Encode a rule; lastError is absent if there is none, as in Prometheus. verdicts: its retrainings by verdict."""
+def rule(
+    view: RuleView, verdicts: Mapping[RecoveryVerdict, int], feedback: Mapping[Feedback, int], *,
+    with_alerts: bool = True,
+) -> structs.Rule:  # fmt: skip
+    """Encode a rule; lastError is absent if there is none, as in Prometheus.
+
+    verdicts: its retrainings by verdict. feedback: its requests by feedback.
+    """
     return structs.Rule(
         type="alerting", name=view.name, query=view.query, duration=view.for_ / 1000,
         keep_firing_for=view.keep_firing_for / 1000,
@@ -66,6 +73,7 @@ def rule(view: RuleView, verdicts: Mapping[RecoveryVerdict, int], *, with_alerts
         last_error=view.last_error or UNSET, evaluation_time=view.seconds,
         last_evaluation=time_or_zero(view.last_evaluation), state=view.state,
         retrainings=structs.Retrainings(**{verdict.value: verdicts.get(verdict, 0) for verdict in RecoveryVerdict}),
+        feedback=structs.FeedbackCounts(**{word.value: feedback.get(word, 0) for word in Feedback}),
     )  # fmt: skip
 
 
@@ -142,7 +150,18 @@ def _request_fields(record: RequestRecord) -> dict[str, Any]:
         "new_version": record.new_version,
         "acts": [_act(act) for act in record.acts],
         "verdict": record.verdict, "verdict_at": time_or_none(record.verdict_at), "unhelpful": record.unhelpful,
+        "shared_cause": None if record.shared_cause is None else shared_cause(record.shared_cause),
+        "feedback": record.feedback,
     }  # fmt: skip
+
+
+def shared_cause(cause: SharedCause) -> request_structs.SharedCause:
+    """Encode the evidence of a shared cause."""
+    return request_structs.SharedCause(
+        label=cause.label, value=cause.value, breached=cause.breached, total=cause.total,
+        others_breached=cause.others_breached, others=cause.others, since=rfc3339(cause.since),
+        models=list(cause.models), text=str(cause),
+    )  # fmt: skip
 
 
 def explanation(item: Explanation) -> structs.Explanation:

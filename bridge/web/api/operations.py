@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from bridge.domain.model import ModelKey
+from bridge.domain.request import Feedback
 from bridge.engine.api.views import Commands
 from bridge.web.api import encode, structs
 from bridge.web.api.pauses import pause_length
@@ -31,6 +32,12 @@ class ActBody(_Body):
 
 
 _NO_BODY = ActBody()
+
+
+class FeedbackBody(ActBody):
+    """Opinion on a request. feedback: `useful`, `false` or `late`."""
+
+    feedback: Feedback
 
 
 class CreateBody(_Body):
@@ -65,6 +72,11 @@ def operator_routes(commands: Commands) -> APIRouter:
             f"/requests/{{request_id}}/{action}", _act(commands, action), methods=["POST"], operation_id=action,
             summary=action.capitalize(), description=text,
         )  # fmt: skip
+
+    @router.post("/requests/{request_id}/feedback", summary="Feedback")
+    def feedback(request_id: str, request: Request, body: FeedbackBody) -> Response:
+        """Record whether a request was useful, false (no retraining was needed) or late; the latest opinion counts."""
+        return success(encode.request(commands.feedback(request_id, body.feedback, who(request, body.by), body.note)))
 
     @router.post("/requests", summary="Create request")
     def create(request: Request, body: CreateBody) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.domain.request import HoldReason, RecoveryVerdict, RequestState
+from bridge.domain.request import Feedback, HoldReason, RecoveryVerdict, RequestState
 from bridge.ports import DeliveryState, Kind, RunState
 from bridge.web.api.fields import Body, Count, Labels, Number, Time
 
@@ -47,6 +47,23 @@ class Delivery(Body):
     answer: str
 
 
+class SharedCause(Body):
+    """Evidence that a breach is not the model's own: unhealthy siblings with the same label value.
+
+    label: "" if all models are meant. models: some of the unhealthy ones, as project/pipeline.
+    """
+
+    label: str
+    value: str
+    breached: Count
+    total: Count
+    others_breached: Count
+    others: Count
+    since: Time
+    models: list[str]
+    text: str
+
+
 class Request(Body):
     """Retrain request with its state."""
 
@@ -81,6 +98,8 @@ class Request(Body):
     verdict: RecoveryVerdict | None
     verdict_at: Time | None
     unhelpful: Count
+    shared_cause: SharedCause | None
+    feedback: Feedback | None
 
 
 class Run(Body):

@@ -72,12 +72,15 @@ def rule_routes(queries: Queries) -> APIRouter:
             if not indexes:
                 return refusal(400, "group_next_token: the group no longer exists; start again without a token")
             groups = groups[indexes[0] :]
-        wanted, verdicts = _Filter(rule_name, selectors, state, health), queries.verdicts()
+        wanted = _Filter(rule_name, selectors, state, health)
+        verdicts, feedback = queries.verdicts(), queries.feedback()
         page: list[structs.RuleGroup] = []
         next_token = ""
         for item in groups:
             encoded = [
-                encode.rule(rule, verdicts.get(rule.name, {}), with_alerts=not exclude_alerts)
+                encode.rule(
+                    rule, verdicts.get(rule.name, {}), feedback.get(rule.name, {}), with_alerts=not exclude_alerts
+                )
                 for rule in item.rules
                 if wanted.accepts(rule)
             ]

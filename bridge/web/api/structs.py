@@ -43,6 +43,14 @@ class Alert(Body, rename="camel"):
     keep_firing_since: Time | UnsetType = UNSET
 
 
+class FeedbackCounts(Body):
+    """Number of requests by feedback."""
+
+    useful: Count
+    false: Count
+    late: Count
+
+
 class Retrainings(Body):
     """Number of retrainings by recovery verdict."""
 
@@ -52,7 +60,7 @@ class Retrainings(Body):
 
 
 class Rule(Body, rename="camel", kw_only=True):
-    """Rule in the format of Prometheus, with the number of its retrainings by recovery verdict."""
+    """Rule in the format of Prometheus, with the number of its retrainings by recovery verdict, and of its feedback."""
 
     type: Literal["alerting"]
     name: str
@@ -68,6 +76,7 @@ class Rule(Body, rename="camel", kw_only=True):
     last_evaluation: Time
     state: AlertState
     retrainings: Retrainings
+    feedback: FeedbackCounts
 
 
 class RuleGroup(Body, rename="camel"):
@@ -286,6 +295,7 @@ DATA: Mapping[tuple[str, str], type[Body]] = {
     ("post", f"{_REQUEST}/retry"): Retried,
     ("post", f"{_REQUEST}/status"): Status,
     ("post", f"{_REQUEST}/approve"): Request,
+    ("post", f"{_REQUEST}/feedback"): Request,
     ("post", f"{_REQUEST}/release"): Request,
     ("post", f"{_REQUEST}/withdraw"): Request,
     ("post", f"{_REQUEST}/cancel"): Request,

@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from bridge.domain.errors import RequestError, StoreError, UnknownRequestError
 from bridge.domain.model import ModelKey
+from bridge.domain.request import Feedback
 from bridge.web.http.identity import signed_in, who
 from bridge.web.pages.forms import form
 from bridge.web.pages.site import Site
@@ -32,12 +33,17 @@ ACTIONS = {
         "Dead deliveries are queued again, under the same id, so that receivers can recognize the request.",
     ),
 }
+FEEDBACK = {
+    "useful": ("Useful", "The model needed this retraining. The rules page and the metrics count it for the rule."),
+    "false": ("False", "The model needed no retraining. The rules page and the metrics count it for the rule."),
+    "late": ("Late", "The model needed it earlier. The rules page and the metrics count it for the rule."),
+}
 _MODEL = ("project", "pipeline", "version")
 Name = Annotated[str, Query(max_length=500)]
 
 
 def routes(site: Site) -> APIRouter:
-    """Return the routes: /requests/new and /requests/ID/{approve,release,withdraw,cancel,retry,redrive}."""
+    """Return the routes: /requests/new, and /requests/ID/... for each of ACTIONS and FEEDBACK."""
     router, creation = APIRouter(), _Creation(site)
 
     @router.get("/requests/new")
@@ -48,7 +54,7 @@ def routes(site: Site) -> APIRouter:
     async def create(request: Request) -> Response:
         return await run_in_threadpool(creation.create, request, await form(request))
 
-    for name in ACTIONS:
+    for name in (*ACTIONS, *FEEDBACK):
         _add(router, _Action(site, name))
     return router
 
@@ -67,7 +73,7 @@ def _add(router: APIRouter, action: _Action) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Action:
-    """One action on a request. name: a key of ACTIONS."""
+    """One action on a request. name: a key of ACTIONS or FEEDBACK."""
 
     site: Site
     name: str
@@ -80,10 +86,12 @@ class _Action:
             return self.site.error(503, "Store unavailable", str(error))
         if record is None:
             return self.site.error(404, "Request not found", f"There is no request {request_id!r}.")
-        title, text = ACTIONS[self.name]
+        title, text = (ACTIONS | FEEDBACK)[self.name]
+        heading = f"Mark a request as {self.name}" if self.name in FEEDBACK else ""
         return self.site.page(
-            "confirm.html", live=False, title=title, text=text, record=record, what=self.name, user=signed_in(request)
-        )
+            "confirm.html", live=False, title=title, heading=heading, text=text, record=record, what=self.name,
+            user=signed_in(request),
+        )  # fmt: skip
 
     def act(self, request_id: str, request: Request, values: dict[str, str]) -> Response:
         """Perform the action, and redirect to the request's page."""
@@ -95,6 +103,8 @@ class _Action:
             elif self.name == "retry":
                 if not commands.retry(request_id):
                     return self.site.error(409, "Nothing changed", "No delivery of this request waits for a retry.")
+            elif self.name in FEEDBACK:
+                commands.feedback(request_id, Feedback(self.name), by, values.get("note", ""))
             else:
                 commands.act(request_id, self.name, by, values.get("note", ""))
         except (RequestError, StoreError) as error:

@@ -37,6 +37,7 @@ def routes(site: Site) -> APIRouter:
             "rules.html", groups=_grouped(groups, rules), problems=problems, filters={"q": q, "state": state,
             "health": health}, filtered=bool(q or state or health), rules=len(every), states=STATES, healths=HEALTHS,
             failing=[rule for rule in every if rule.health == "err"],
+            opinions=dict(read(lambda: list(site.queries.feedback().items()), problems)),
             helped={name: _helped(counts) for name, counts in verdicts.items()},
             paging=Paging(page, SHOWN, len(matching) > page * SHOWN, len(matching)),
             at_page=lambda number: site.link(

@@ -9,7 +9,8 @@ import pytest
 from bridge.domain.errors import RequestError
 from bridge.domain.explain import Explanation, curl
 from bridge.domain.model import ModelKey
-from bridge.domain.rule import Gates, RuleKind
+from bridge.domain.request import HoldReason
+from bridge.domain.rule import Gates, RuleKind, SharedCauses
 from bridge.domain.silence import Silence
 from bridge.domain.times import HOUR, SECOND, Timestamp, rfc3339
 from bridge.engine.api.explain import Explainer
@@ -64,7 +65,19 @@ def test_every_gate_is_reported_and_the_closed_one_is_the_answer() -> None:
         ("gate paused", True), ("gate in_flight", True), ("gate max_attempts", True), ("gate cooldown", False),
         ("gate budget", True),
     ]  # fmt: skip
-    assert len(gates) == 10
+    assert len(gates) == len(HoldReason)
+
+
+def test_a_shared_cause_is_explained_with_its_evidence() -> None:
+    """Not the model: four of four are unhealthy."""
+    world = World(group(rule()), gates=Gates(settle=0, shared_cause=SharedCauses(wait=0)))
+    fleet = [ModelKey("shop", name, "1") for name in "abcd"]
+    world.tick(dict.fromkeys(fleet, 0.7))
+    found = explain(world, fleet[0])
+    assert (
+        found.answer
+        == "gate not_the_model: closed until an operator acts or its siblings recover: 4 of all 4 models are unhealthy"
+    )
 
 
 def test_a_silence_that_cannot_be_understood_is_named() -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from bridge.domain.model import ModelKey
 from bridge.domain.request import HoldReason
+from bridge.domain.shared_cause import SharedCause
 from bridge.domain.times import HOUR, MINUTE, SECOND, Timestamp
 from bridge.engine.delivery.breaker import DeliverySettings
 from bridge.engine.delivery.resend import OpenAlert, Resender, ResendSettings
@@ -317,6 +318,23 @@ def test_a_storm_is_one_alert_and_not_one_for_each_model() -> None:
     assert alert.labels == {"alertname": "ModelRetrainStorm", "group": "serving", "cluster": "eu1"}
     assert alert.annotations["summary"] == "3 retraining requests of group serving are held because of a storm"
     assert alert.annotations["until"] == "2023-11-14T23:13:20.000Z"
+
+
+def test_a_shared_cause_is_one_alert_with_its_evidence() -> None:
+    """Models that still wait for their siblings have none."""
+    cause = SharedCause("node", "n7", 17, 20, 1, 80, T0, ("shop/ranking", "shop/search"))
+    held = [
+        OpenAlert(numbered(number), T0, held=HoldReason.NOT_THE_MODEL, shared_cause=replace(cause, breached=number))
+        for number in (15, 17, 16)
+    ]
+    waiting = OpenAlert(numbered(9), T0, held=HoldReason.WEIGHING)
+    (alert,) = Bench([*held, waiting]).refresher().due(T0)
+    assert alert.labels == {
+        "alertname": "ModelRetrainSharedCause", "cause_label": "node", "cause_value": "n7", "cluster": "eu1"
+    }  # fmt: skip
+    assert alert.annotations["summary"] == '17 of 20 models with node="n7" are unhealthy, and 1 of 80 others'
+    assert alert.annotations["models"] == "shop/ranking, shop/search"
+    assert "3 retraining requests are held until these models recover" in alert.annotations["description"]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from bridge.domain.errors import RequestError, StoreFullError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import HoldReason, OperatorAction, RecoveryVerdict, RequestState
+from bridge.domain.shared_cause import SharedCause
 from bridge.ports import DeliveryState
 from bridge.web.http.settings import WebSettings
 from tests.support.fake_views import AT, DELIVERY, ID, REQUEST
@@ -126,6 +127,33 @@ def test_hostile_texts_are_data(site: Site, monkeypatch: pytest.MonkeyPatch) -> 
         assert "&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;&amp;" in page.text
 
 
+def test_a_shared_cause_is_told_with_its_evidence(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What speaks against the model itself, and what happens next."""
+    cause = SharedCause("node", "n7", 17, 20, 1, 80, AT, ("shop/ranking", "shop/search"))
+    record = replace(REQUEST, state=RequestState.HELD, hold=HoldReason.NOT_THE_MODEL, shared_cause=cause, sent_at=0)
+    show(site, monkeypatch, record)
+    site.queries.records = [record]
+    page = site.http.get(f"/requests/{ID}").text
+    assert "17 of 20 models with node=&#34;n7&#34; are unhealthy, and 1 of 80 others" in page
+    assert "The request is sent if they recover and this model does not." in page
+    assert "shop/ranking, shop/search" in page
+    assert "not the model: <bdi>17 of 20 models" in site.http.get("/requests").text
+    show(site, monkeypatch, replace(record, hold_until=AT))
+    assert "They have recovered; if this model does not by" in site.http.get(f"/requests/{ID}").text
+    show(site, monkeypatch, replace(record, hold=HoldReason.WEIGHING, shared_cause=None))
+    assert "may still become unhealthy" in site.http.get(f"/requests/{ID}").text
+
+
+@pytest.mark.parametrize("what", ["useful", "false", "late"])
+def test_feedback_is_confirmed_and_recorded(site: Site, what: str) -> None:
+    """On every request; GET changes nothing."""
+    assert f'href="/requests/{ID}/{what}"' in site.http.get(f"/requests/{ID}").text
+    assert f"Mark a request as {what}" in site.http.get(f"/requests/{ID}/{what}").text
+    answer = site.http.post(f"/requests/{ID}/{what}", data={"by": "kim", "note": ""}, follow_redirects=False)
+    assert site.commands.acts == [(what, "kim", "")]
+    assert f"Feedback recorded: {what}." in site.http.get(answer.headers["location"]).text
+
+
 @pytest.mark.parametrize("what", ["approve", "release", "withdraw"])
 def test_an_act_is_confirmed_and_recorded_with_who_did_it(site: Site, what: str) -> None:
     """GET changes nothing; the POST acts once and redirects back."""
@@ -137,14 +165,14 @@ def test_an_act_is_confirmed_and_recorded_with_who_did_it(site: Site, what: str)
     assert 'role="status">Request ' in site.http.get(answer.headers["location"]).text
 
 
-@pytest.mark.parametrize("what", ["approve", "release", "withdraw", "retry", "redrive", "new"])
+@pytest.mark.parametrize("what", ["approve", "release", "withdraw", "retry", "redrive", "late", "new"])
 def test_another_site_cannot_act(site: Site, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """No form of another site is accepted."""
 
     def never(*_: object, **__: object) -> int:
         raise AssertionError("acted for another site")
 
-    for name in ("act", "retry", "redrive", "create"):
+    for name in ("act", "feedback", "retry", "redrive", "create"):
         monkeypatch.setattr(site.commands, name, never)
     path = "/requests/new" if what == "new" else f"/requests/{ID}/{what}"
     form = {"project": "a", "pipeline": "b", "version": "1", "reason": "x", "force": "yes"}
