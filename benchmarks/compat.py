@@ -1,11 +1,13 @@
 """How much of Prometheus' own rule and test files is taken, beside promtool's verdicts.
 
-    python -m benchmarks.compat --data DIR [--no-tests]
+    python -m benchmarks.compat --data DIR [--no-tests] [--fire SECONDS]
 
 DIR/rules holds the files and expected.tsv: path, `rules` or `test`, promtool's exit code and last words. Each rule file
 is checked by itself, as `retrain-bridge check rules` does; each test file is run as `retrain-bridge test rules` does.
 Every file and alert that promtool takes and the bridge refuses is named with the reason, and so is every test file that
-ends otherwise than with promtool. The last line is one JSON object.
+ends otherwise than with promtool. Then, for at most about SECONDS, alerts are made to fire by series written for them,
+and compared with a real Prometheus (benchmarks/firing.py). An alert whose series have no labels of a model runs with a
+constant one, whose labels are left out of the comparison. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from pathlib import Path
 
 import yaml
 
+from benchmarks import firing
 from bridge.authoring.check.check import check_rules
 from bridge.domain.errors import Problem
 
@@ -114,6 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--no-tests", action="store_true", help="check rule files only")
+    parser.add_argument("--fire", type=float, default=90.0, help="seconds for alerts that fire, 0 = none (default 90)")
     args = parser.parse_args()
     rules, tests = Tally(), Tally()
     for entry in entries(args.data / "rules"):
@@ -129,10 +133,17 @@ def main() -> None:
     print(f"rule files taken: {rules.files_taken} of {rules.files}; alerts: {rules.alerts_taken} of {rules.alerts}")
     print(f"same verdict as promtool: {rules.agreed} of {rules.compared} rule files, "
           f"{tests.agreed} of {tests.compared} test files")  # fmt: skip
+    files = [entry.path for entry in entries(args.data / "rules") if entry.kind == "rules" and entry.taken]
+    fired = firing.compare(files, args.data / "rules", args.fire)
+    for line in fired.different:
+        print(line)
+    print(f"alerts that fired: {fired.fired} of {fired.tried} in {fired.rounds} rounds; the same here: {fired.same}, "
+          f"{fired.mapped} of them with a model of their own")  # fmt: skip
     print(json.dumps({
         "files": rules.files, "files_taken": rules.files_taken, "alerts": rules.alerts,
         "alerts_taken": rules.alerts_taken, "alerts_share": round(share, 4), "rules_agreed": rules.agreed,
         "rules_compared": rules.compared, "tests_agreed": tests.agreed, "tests_compared": tests.compared,
+        "fired": fired.fired, "fired_same": fired.same, "fired_same_with_model": fired.mapped,
     }))  # fmt: skip
 
 
