@@ -28,6 +28,9 @@ def run_rule_tests(
         str, typer.Option("--run", help="Run only tests whose name contains a match of this regular expression.")
     ] = "",
     junit: Annotated[Path | None, typer.Option("--junit", help="Write the results to this file as JUnit XML.")] = None,
+    config_file: Annotated[
+        Path | None, typer.Option("--config.file", help="bridge.yml whose `models` map series labels to models.")
+    ] = None,
     binary: Annotated[str, typer.Option("--prometheus.binary", help="Prometheus binary that evaluates PromQL.")] = "",
 ) -> None:
     """Run unit tests for rules, with a temporary Prometheus and the live engine. Exits 1 if a test fails."""
@@ -35,6 +38,7 @@ def run_rule_tests(
     from bridge.authoring.unit_tests.file import read_unit_test_files
     from bridge.authoring.unit_tests.junit import junit as as_junit
     from bridge.authoring.unit_tests.temporary_prometheus import find_binary
+    from bridge.config.load import load
     from bridge.domain.regex import Regex
 
     try:
@@ -42,7 +46,8 @@ def run_rule_tests(
     except ValueError as error:
         raise typer.BadParameter(f"--run: {error}") from None
     outcomes = []
-    running = runner.run(read_unit_test_files(files), find_binary(binary), pattern)
+    models = load(config_file).models if config_file is not None else None
+    running = runner.run(read_unit_test_files(files), find_binary(binary), pattern, models)
     with _exit_on_sigterm(), contextlib.closing(running):
         for outcome in running:
             outcomes.append(outcome)
@@ -59,6 +64,8 @@ def _print(outcome: Outcome) -> None:
     echo(f"{outcome.file}: {outcome.name}: {'SUCCESS' if outcome.passed else 'FAILED'}")
     if outcome.error:
         echo_lines(f"  {outcome.error}")
+    for note in outcome.notes:
+        echo_lines(f"  note: {note}")
     for failure in outcome.failures:
         echo_lines(f"  {outcome.file}:{failure.line}: {failure.text}")
 

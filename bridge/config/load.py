@@ -120,14 +120,16 @@ def _notes(document: Document) -> Iterator[Problem]:
 
 
 def load_rules(
-    paths: Iterable[Path], *, interval: Duration | None = None, offset: Duration | None = None
-) -> tuple[Group, ...]:
+    paths: Iterable[Path], *, interval: Duration | None = None, offset: Duration | None = None,
+    models: ModelLabels | None = None,
+) -> tuple[Group, ...]:  # fmt: skip
     """Return the groups of rule files, with the defaults of an empty bridge.yml. Raises ConfigError.
 
-    interval, offset: of groups that set none; None = as in an empty bridge.yml.
+    interval, offset, models: of groups that set none; None = as in an empty bridge.yml.
     """
     problems: list[Problem] = []
     defaults = _defaults(None)
+    defaults.models = models or defaults.models
     defaults.interval = defaults.interval if interval is None else interval
     defaults.offset = defaults.offset if offset is None else offset
     groups = _read_all(paths, defaults, problems).groups

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
+from bridge.authoring.unit_tests.alerting import PrometheusAlert
 from bridge.authoring.unit_tests.diff import Failure, difference, matched
 from bridge.authoring.unit_tests.file import AlertTest, RetrainTest, UnitTestFile
 from bridge.authoring.unit_tests.shifted import ShiftedSource
 from bridge.domain.model import ModelTable
 from bridge.domain.request import Decision, RequestRecord
-from bridge.domain.rule import Group
+from bridge.domain.rule import Group, Rule, RuleKind
 from bridge.domain.times import DAY, Duration, Timestamp, format_duration, parse_rfc3339, rfc3339
 from bridge.engine.api.queries import rule_views
 from bridge.engine.evaluation.expansion import External
@@ -32,9 +34,18 @@ Look = Callable[[Replay], Iterator[Failure]]
 
 
 class RuleTestRun:
-    """Test `number` of a file, whose samples the Prometheus at `url` has."""
+    """Test `number` of a file, whose samples the Prometheus at `url` has.
 
-    def __init__(self, file: UnitTestFile, number: int, groups: tuple[Group, ...], url: str) -> None:
+    unmapped: instant -> firing alerts of series without a model, which the bridge skips and Prometheus has.
+    notes: what differs from the live bridge.
+    """
+
+    def __init__(
+        self, file: UnitTestFile, number: int, groups: tuple[Group, ...], url: str,
+        unmapped: Mapping[Timestamp, Sequence[tuple[Rule, PrometheusAlert]]] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
+        self._unmapped = unmapped
+        self.notes: set[str] = set()
         self._file = file
         self._path = ("tests", number)
         self._test = file.section.tests[number]
@@ -102,15 +113,28 @@ class RuleTestRun:
             for alert in view.alerts
             if alert.state == "firing"
         ]
+        got += self._of_prometheus(name, expected.eval_time)
+        whole = any(rule.alertname == name and rule.kind is RuleKind.ALERT for rule in self._rules())
         wanted = [
             {"labels": dict(item.exp_labels),
-             **({} if item.exp_annotations is None else {"annotations": dict(item.exp_annotations)})}
+             **({"annotations": dict(item.exp_annotations or {})} if whole or item.exp_annotations is not None else {})}
             for item in expected.exp_alerts
         ]  # fmt: skip
         for item in got:
             if not any(one["labels"] == item["labels"] and "annotations" in one for one in wanted):
                 item.pop("annotations")
         yield from difference(f"alerts of {name} at {format_duration(expected.eval_time)}", wanted, got, line)
+
+    def _of_prometheus(self, name: str, at: Duration) -> Iterator[dict[str, dict[str, str]]]:
+        """Yield the alerts that only Prometheus has, because their series belong to no model."""
+        every = self._file.evaluation_interval
+        for rule, alert in self._unmapped.get(self._test.start_timestamp + at // every * every, ()):
+            if rule.alertname == name:
+                self.notes.add(
+                    f"the series of {name} are of no model, so the bridge skips them live; "
+                    "map their labels with models or --config.file"
+                )
+                yield {"labels": _without_name(alert.labels), "annotations": dict(alert.annotations)}
 
     def _retrains(self, expected: RetrainTest, line: int, _: Replay) -> Iterator[Failure]:
         named = [expected.rule, *(item.rule for item in expected.exp_requests or ())]
@@ -160,8 +184,12 @@ class RuleTestRun:
         """Return the text with instants of the test's own clock."""
         return _INSTANT.sub(lambda found: rfc3339(parse_rfc3339(found[0]) - self._ahead), text) if self._ahead else text
 
+    def _rules(self) -> Iterator[Rule]:
+        for group in self._groups:
+            yield from group.rules
+
     def _unknown(self, rule: str | None) -> str:
-        names = {name for group in self._groups for item in group.rules for name in (item.name, item.alertname)}
+        names = {name for item in self._rules() for name in (item.name, item.alertname)}
         if rule is None or rule in names:
             return ""
         hint = near(rule, names)

@@ -11,10 +11,11 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from bridge.authoring.unit_tests import series_notation
+from bridge.config.labels import ModelsModel
 from bridge.domain.errors import ConfigError, Problem
 from bridge.domain.request import HoldReason, Outcome, RequestState
 from bridge.domain.times import MINUTE, Duration, parse_rfc3339
-from bridge.files.shape import LONGEST, DurationField, LongDurationField, Section, salvaged
+from bridge.files.shape import LONGEST, DurationField, LongDurationField, Section, fixed, salvaged
 from bridge.files.yaml import Document, KeyPath, read
 
 
@@ -48,6 +49,7 @@ class ExpectedAlert(Section):
 class AlertTest(Section):
     """`alert_rule_test`: the firing alerts of a rule at an instant."""
 
+    elsewhere = fixed(ignore_annotations="promtool has no such key; a retrain rule's annotations may be left out")
     may_be_empty = frozenset({"eval_time", "exp_alerts"})
     eval_time: LongDurationField = 0
     alertname: str
@@ -145,9 +147,10 @@ class TestSection(Section):
 
 
 class FileSection(Section):
-    """The whole file."""
+    """The whole file. models: label mapping of groups that set none, as in bridge.yml; not in promtool's files."""
 
     may_be_empty = frozenset({"rule_files", "evaluation_interval", "group_eval_order", "fuzzy_compare", "tests"})
+    models: ModelsModel = ModelsModel()
     rule_files: tuple[str, ...] = ()
     evaluation_interval: DurationField = MINUTE
     group_eval_order: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from pathlib import Path
 import requests
 
 from bridge.authoring.unit_tests import promql, remote_write, series_notation
+from bridge.authoring.unit_tests.alerting import SERIES
 from bridge.authoring.unit_tests.case import RuleTestRun
 from bridge.authoring.unit_tests.diff import Failure
 from bridge.authoring.unit_tests.file import TestSection, UnitTestFile
@@ -20,8 +21,9 @@ from bridge.authoring.unit_tests.temporary_prometheus import throwaway_prometheu
 from bridge.config.load import load_rules
 from bridge.domain.errors import BridgeError, ConfigError, Problem
 from bridge.domain.regex import Regex
-from bridge.domain.rule import Group
+from bridge.domain.rule import Group, ModelLabels
 from bridge.domain.times import HOUR, Duration, Timestamp
+from bridge.engine.evaluation.expansion import External
 from bridge.net.http_config import HttpConfig
 from bridge.net.session import open_session
 
@@ -30,24 +32,28 @@ _PIECE = HOUR // 2  # Prometheus takes samples of all series up to an hour old
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One test. error: it could not be run."""
+    """One test. error: it could not be run. notes: what a test that passes does not say of the live bridge."""
 
     file: Path
     name: str
     failures: tuple[Failure, ...]
     error: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
         return not self.failures and not self.error
 
 
-def run(files: Sequence[UnitTestFile], binary: str, wanted: Regex | None = None) -> Generator[Outcome, None, None]:
+def run(
+    files: Sequence[UnitTestFile], binary: str, wanted: Regex | None = None, models: ModelLabels | None = None
+) -> Generator[Outcome, None, None]:
     """Run every test whose name `wanted` matches, in order, each with a Prometheus of its own.
 
+    models: label mapping of the bridge, None = the default; a file's own `models` come first.
     Raises PrometheusNotFoundError, and ConfigError for a wrong rule file.
     """
-    groups = _groups(files)
+    groups = _groups(files, models or ModelLabels())
     with open_session(HttpConfig(), Path()) as session:
         for file in files:
             for number, test in enumerate(file.section.tests):
@@ -57,13 +63,15 @@ def run(files: Sequence[UnitTestFile], binary: str, wanted: Regex | None = None)
                         yield _run_one(file, number, name, groups[file.path], session, url)
 
 
-def _groups(files: Sequence[UnitTestFile]) -> dict[Path, tuple[Group, ...]]:
+def _groups(files: Sequence[UnitTestFile], models: ModelLabels) -> dict[Path, tuple[Group, ...]]:
     """Return the groups of each test file. Raises ConfigError with every problem, once."""
     found: dict[Path, tuple[Group, ...]] = {}
     problems: dict[Problem, None] = {}
     for file in files:
         try:
-            groups = load_rules(file.rule_files, interval=file.evaluation_interval, offset=0)
+            groups = load_rules(
+                file.rule_files, interval=file.evaluation_interval, offset=0, models=file.section.models.over(models)
+            )
             order = {name: index for index, name in enumerate(file.section.group_eval_order)}
             found[file.path] = tuple(sorted(groups, key=lambda group: order.get(group.name, 0)))
         except ConfigError as error:
@@ -78,13 +86,30 @@ def _run_one(
 ) -> Outcome:
     test = file.section.tests[number]
     try:
-        recorder = Recorder(session, url, groups, test.start_timestamp)
-        _write(session, url, test, file.interval(test), recorder, file.evaluation_interval)
-        failures = [*RuleTestRun(file, number, groups, url).failures(),
-                    *promql.failures(file, number, session, url)]  # fmt: skip
+        begins, every = test.start_timestamp, file.evaluation_interval
+        asked = {alert.alertname for alert in test.alert_rule_test}
+        instants = {begins + alert.eval_time // every * every for alert in test.alert_rule_test}
+        external = External(test.external_labels, test.external_url)
+        names = None if _read_alerts(test, groups) else asked
+        recorder = Recorder(session, url, groups, begins, external, names, instants)
+        _write(session, url, test, file.interval(test), recorder, every)
+        rules = RuleTestRun(file, number, groups, url, recorder.unmapped)
+        failures = [*rules.failures(), *promql.failures(file, number, session, url)]
     except (BridgeError, OSError) as error:
         return Outcome(file.path, name, (), str(error))
-    return Outcome(file.path, name, tuple(sorted(failures, key=lambda failure: failure.line)))
+    return Outcome(
+        file.path, name, tuple(sorted(failures, key=lambda failure: failure.line)), notes=tuple(sorted(rules.notes))
+    )
+
+
+def _read_alerts(test: TestSection, groups: Sequence[Group]) -> bool:
+    """Return whether anything reads the series that alerting rules write."""
+    texts = [asked.expr for asked in test.promql_expr_test]
+    for group in groups:
+        texts += [rule.expr for rule in group.recordings]
+        texts += [expr for query in group.queries.values() for expr in query.exprs.values()]
+        texts += [text for rule in group.rules for text in (*rule.labels.values(), *rule.annotations.values())]
+    return any(SERIES[0] in text or "__name__" in text for text in texts)
 
 
 def _write(
