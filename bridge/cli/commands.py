@@ -8,6 +8,7 @@ from bridge.cli import (  # noqa: F401 - each module registers its commands, in 
     backtest,
     check,
     explain,
+    init,
     misc,
     operations,
     requests,

@@ -47,7 +47,7 @@ def suggest_command(
     from bridge.net.redact import redact_url
 
     logging.getLogger("bridge").addHandler(logging.NullHandler())  # the output already reports skipped series
-    source, models, server = _source(url, config_file, http_config)
+    source, models, server = source_at(url, config_file, http_config)
     with closing(source):
         suggestion = suggest(source, redact_url(server), clock.now(), models=models, lookback=lookback, project=project)
     if output is not None and suggestion.rules:
@@ -63,7 +63,9 @@ def suggest_command(
         raise typer.Exit(1)
 
 
-def _source(url: str, config_file: Path | None, http_config: Path | None) -> tuple[PrometheusSource, ModelLabels, str]:
+def source_at(
+    url: str, config_file: Path | None, http_config: Path | None
+) -> tuple[PrometheusSource, ModelLabels, str]:
     """Return the source, the labels that identify a model, and the server's URL. Raises ConfigError."""
     from bridge.config.load import load
     from bridge.domain.errors import ConfigError

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from bridge.domain.batch import EventBatch
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import SignalQuery
@@ -96,6 +98,27 @@ class PrometheusSource:
         selector = f"{metric}{{{matchers}}}[{window}]"
         series = self._api.listing(lambda client: client.custom_query(selector, params=params))
         return [round(float(time) * 1000) for time, _ in series[0]["values"]] if series else []
+
+    def alertmanagers(self) -> list[str]:
+        """Return the base URLs of the Alertmanagers that the server sends alerts to. Raises SourceError."""
+        body = self._api.query("/api/v1/alertmanagers", {}, self._api.deadline())
+        try:
+            active = msgspec.json.decode(body, type=_Alertmanagers).data.active
+        except msgspec.DecodeError:
+            return []
+        return [item.url.partition("/api/")[0] for item in active]
+
+
+class _Alertmanager(msgspec.Struct):
+    url: str
+
+
+class _ActiveAlertmanagers(msgspec.Struct, rename={"active": "activeAlertmanagers"}):
+    active: list[_Alertmanager]
+
+
+class _Alertmanagers(msgspec.Struct):
+    data: _ActiveAlertmanagers
 
 
 def _time_range(since: Timestamp | None, until: Timestamp | None) -> dict[str, str]:
