@@ -345,7 +345,7 @@ class Engine:
 
     def _decider(self, group: GroupEvaluator) -> Decider:
         state = self._state()
-        return Decider(RequestLifecycle(group.group, state.rules, state.gatekeeper))
+        return Decider(RequestLifecycle(group.group, state.rules, state.gatekeeper, group.version_since))
 
     def _persist(self, tick: Tick, now: Timestamp) -> None:
         """Commit the changes of the evaluation in one transaction of the store. Raises StoreError."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bridge.domain import alert
 from bridge.domain.alert import AlertRow
 from bridge.domain.batch import DISCOVER, EventBatch
+from bridge.domain.model import ModelKey
 from bridge.domain.rule import Group, SignalQuery
 from bridge.domain.times import MINUTE, Duration, Timestamp
 from bridge.domain.verdict import Cause
@@ -122,6 +123,22 @@ class GroupEvaluator:
                     for rule in self.runs:
                         if name in rule.queries:
                             yield name, rule, self._unexpected(rule, gone), why
+
+    def version_since(self, model: ModelKey, since: Timestamp) -> str:
+        """Return the version of the model's pipeline that a signal first reported after `since`, the last of several.
+
+        "" if there is none.
+        """
+        if not self.runs:
+            return ""
+        table = self.runs[0].table
+        first_seen = {
+            int(expected.staged.first_seen[row]): table.models[row].version
+            for expected in self.expected_models.values()
+            for row in table.of(model.owner)
+            if row < len(expected.staged.first_seen) and expected.staged.first_seen[row] > since
+        }
+        return first_seen[max(first_seen)] if first_seen else ""
 
     def _succeeded(self, expected: ExpectedModelsState, row: int) -> bool:
         """Return whether a later version of the same pipeline reports."""

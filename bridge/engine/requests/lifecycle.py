@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bridge.domain.fitting import fitted
@@ -36,11 +36,13 @@ class RequestLifecycle:
     """Life cycle of the requests of one group.
 
     runs: every rule of the bridge, by name: an episode may link rules of other groups.
+    version_since: returns the version of the model's pipeline that was first seen after an instant, "" if none.
     """
 
     group: Group
     runs: Mapping[str, RuleEvaluator]
     keeper: Gatekeeper
+    version_since: Callable[[ModelKey, Timestamp], str]
 
     def request(
         self, episode: Episode, fired: Sequence[Evaluation], slot: Timestamp, *, attempt: int, late: bool
@@ -151,9 +153,10 @@ class RequestLifecycle:
     def _judge_recovery(self, tick: TickTransaction, slot: Timestamp) -> None:
         """Judge whether retrainings helped that this group's rules, or no remaining rule, led to."""
         gates, mine = self.keeper.gates, {rule.name for rule in self.group.rules}
-        for record in list(tick.committed.unjudged.values()):
-            if record.request.rule not in mine and record.request.rule in self.runs:
+        for known in list(tick.committed.unjudged.values()):
+            if known.request.rule not in mine and known.request.rule in self.runs:
                 continue
+            record = self._with_version(tick, known)
             rules = tick.committed.rules_of(record)
             result = recovery.verdict(record, rules, self.runs, slot, gates.settle, gates.verdict_limit)
             if result is not None:
@@ -162,6 +165,15 @@ class RequestLifecycle:
                 tick.put_request(judged)
                 self._decided(tick, judged, Outcome.JUDGED, f"{verdict.replace('_', ' ')}: {why}", slot)
                 self._count_unhelpful(tick, judged)
+
+    def _with_version(self, tick: TickTransaction, record: RequestRecord) -> RequestRecord:
+        """Return a successful request with its new version: the reported one, else the one that the series show."""
+        version = "" if record.new_version else self.version_since(record.request.model, record.sent_at)
+        if not version:
+            return record
+        found = replace(record, new_version=version)
+        tick.put_request(found)
+        return found
 
     @staticmethod
     def _count_unhelpful(tick: TickTransaction, judged: RequestRecord) -> None:

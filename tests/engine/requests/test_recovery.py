@@ -165,3 +165,18 @@ def test_versions_that_follow_too_fast_to_be_judged_are_counted_when_they_are() 
                     )
         assert len(world.requests()) <= 4
         assert world.requests()[-1].hold == "max_attempts"
+
+
+def test_without_a_reported_version_the_one_that_the_series_show_counts() -> None:
+    """A version that is first seen after the request; one that served before it is no result."""
+    world = World(group(rule()), gates=SETTLED)
+    other = ModelKey(A.project, A.pipeline, "6")
+    world.tick({A: 0.1, other: 0.1})
+    world.tick({A: 0.7, other: 0.1})
+    succeed(world)
+    world.tick({A: 0.7, other: 0.1})
+    assert world.requests()[0].new_version == ""
+    for _ in range(7):
+        world.tick({C: 0.1, other: 0.1})
+    (record,) = world.requests()
+    assert (record.new_version, record.verdict) == (C.version, "recovered")
