@@ -21,17 +21,24 @@ EXPLAINED = {
     "rule": EVIL, "slot": EVIL, "answer": EVIL, "checks": [CHECK], "repeat": [EVIL], "recomputed": True, "helped": EVIL,
 }  # fmt: skip
 REQUEST = dict.fromkeys(
-    ("id", "project", "pipeline", "version", "state", "triggered_at", "reason", "hold", "until", "scope"), EVIL
-)
+    (
+        "id", "project", "pipeline", "version", "state", "triggered_at", "reason", "hold", "hold_until", "ended_at",
+        "verdict", "until", "scope", "who", "at", "note",
+    ),
+    EVIL,
+)  # fmt: skip
+PAUSE = REQUEST | {"project": "", "pipeline": ""}
+MODEL = {"state": EVIL, "last_request_at": EVIL, "signals": []}
 CASES: list[tuple[list[str], Any]] = [
-    (["explain", "a/b/c"], {"explanations": [EXPLAINED]}),
-    (["explain", "a/b/c", "--output=json"], {"explanations": [EXPLAINED]}),
+    (["explain", "a/b/c"], {"explanations": [EXPLAINED], "models": [MODEL]}),
+    (["explain", "a/b/c", "--output=json"], {"explanations": [EXPLAINED], "models": [MODEL]}),
     (["requests", "list"], {"requests": [REQUEST]}),
     (["requests", "show", "x"], REQUEST),
     (["requests", "approve", "x"], REQUEST),
-    (["requests", "create", "--project=a", "--pipeline=b", "--version=c", "--reason=d"], REQUEST),
-    (["pause"], REQUEST),
-    (["resume"], REQUEST),
+    (["requests", "create", "--project=a", "--pipeline=b", "--version=c", "--reason=d"], REQUEST | {"models": [MODEL]}),
+    (["pause", "--project=a"], REQUEST),
+    (["pause", "list"], {"pauses": [REQUEST]}),
+    (["resume"], REQUEST | {"pauses": [PAUSE, REQUEST]}),
 ]
 
 

@@ -40,6 +40,15 @@ def test_a_health_check_needs_the_standard_library_only() -> None:
         assert [request.path for request in bridge.requests] == ["/sub/-/ready"]
 
 
+def test_a_health_check_takes_the_url_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the full command does."""
+    with Receiver(Reply(200, b"ready")) as bridge:
+        monkeypatch.setenv("RETRAIN_BRIDGE_URL", bridge.url)
+        code, modules = imported("healthcheck")
+        assert (code, modules & HEAVY) == (0, set())
+        assert [request.path for request in bridge.requests] == ["/-/ready"]
+
+
 def test_help_does_without_numpy_and_rich() -> None:
     """Nor does it need what only one command uses."""
     code, modules = imported("--help")

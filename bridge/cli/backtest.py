@@ -18,33 +18,51 @@ if TYPE_CHECKING:
     from bridge.authoring.backtest.scoring import Score
 
 Step = Annotated[
-    int | None, typer.Option("--step", parser=duration, help="Evaluation interval, instead of each group's own.")
+    int | None,
+    typer.Option(
+        "--step", parser=duration, metavar="DURATION", help="Evaluation interval, instead of each group's own."
+    ),
 ]
 _LEFT_ALIGNED = frozenset({"rule", "kind", "name", "settings"})
 
 
 @app.command()
 def backtest(
-    since: Annotated[str, typer.Option("--from", help="Start: RFC 3339, Unix seconds, or relative (now-30d).")],
-    until: Annotated[str, typer.Option("--to", help="End: RFC 3339, Unix seconds, now, or relative (now-1d).")] = "now",
-    config_file: Annotated[Path | None, typer.Option("--config.file", help="Configuration file (bridge.yml).")] = None,
+    since: Annotated[
+        str, typer.Option("--from", metavar="TIME", help="Start: RFC 3339, Unix seconds, or relative (now-30d).")
+    ],
+    until: Annotated[
+        str, typer.Option("--to", metavar="TIME", help="End: RFC 3339, Unix seconds, now, or relative (now-1d).")
+    ] = "now",
+    config_file: Annotated[
+        Path | None, typer.Option("--config.file", metavar="FILE", help="Configuration file (bridge.yml).")
+    ] = None,
     rules: Annotated[
-        list[Path] | None, typer.Option("--rules", help="Rule file to use without a configuration; repeatable.")
+        list[Path] | None,
+        typer.Option("--rules", metavar="FILE", help="Rule file to use without a configuration; repeatable."),
     ] = None,
     url: Annotated[
-        str, typer.Option("--prometheus.url", help="Prometheus server to query; required with --rules.")
+        str, typer.Option("--prometheus.url", metavar="URL", help="Prometheus server to query; required with --rules.")
     ] = "",
     step: Step = None,
     labels: Annotated[
-        Path | None, typer.Option("--labels", help="File of labelled windows to score the requests against.")
+        Path | None,
+        typer.Option("--labels", metavar="FILE", help="File of labelled windows to score the requests against."),
     ] = None,
     decisions: Annotated[
-        Path | None, typer.Option("--decisions", help="Write the requests to this file as JSON lines.")
+        Path | None, typer.Option("--decisions", metavar="FILE", help="Write the requests to this file as JSON lines.")
     ] = None,
-    html: Annotated[Path | None, typer.Option("--html", help="Write a report with charts to this file.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write all results to this file as JSON.")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a report with charts to this file.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write all results to this file as JSON.")
+    ] = None,
     resume: Annotated[
-        Path | None, typer.Option("--resume", help="Folder for progress; rerun the same command to continue from it.")
+        Path | None,
+        typer.Option(
+            "--resume", metavar="FOLDER", help="Folder for progress; rerun the same command to continue from it."
+        ),
     ] = None,
 ) -> None:
     """Evaluate rules over historical data, with the live engine and all its gates. Nothing is sent."""

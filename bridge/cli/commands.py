@@ -10,7 +10,9 @@ from bridge.cli import (  # noqa: F401 - each module registers its commands, in 
     explain,
     init,
     misc,
+    models,
     operations,
+    pauses,
     requests,
     serve,
     suggest,
@@ -27,7 +29,7 @@ __all__ = ["app", "run"]
 def run() -> None:
     """Run the command line, and print each expected error as a message instead of a traceback."""
     try:
-        app()
+        app(prog_name="retrain-bridge")
     except ConfigError as error:
         print_problems(error.problems)
         sys.exit(1)

@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-from urllib.parse import urlencode
+from typing import Annotated, Literal
 
 import typer
 
+from bridge.cli.calls import get, require_model, require_rule
 from bridge.cli.options import BridgeUrl, HttpConfigFile, app
 from bridge.cli.output import echo, echo_lines
 from bridge.cli.quick import DEFAULT_URL
 
 _MARKS = {True: "yes", False: "NO ", None: "?  "}
+_PARTS = ("project", "pipeline", "version")
 
 
 @app.command()
 def explain(
-    model: Annotated[str, typer.Argument(help="PROJECT/PIPELINE/VERSION.")],
-    rule: Annotated[str, typer.Option("--rule", help="Explain only this rule.")] = "",
-    at: Annotated[str, typer.Option("--at", help="Instant to explain (RFC 3339); default: now.")] = "",
-    output: Annotated[str, typer.Option("--output", help="Output format: text or json.")] = "text",
+    model: Annotated[
+        str, typer.Argument(metavar="PROJECT/PIPELINE/VERSION", help="Model, unless the options name it.")
+    ] = "",
+    project: Annotated[str, typer.Option("--project", metavar="NAME", help="Project; may contain a slash.")] = "",
+    pipeline: Annotated[str, typer.Option("--pipeline", metavar="NAME", help="Pipeline; may contain a slash.")] = "",
+    version: Annotated[str, typer.Option("--version", metavar="NAME", help="Version; may contain a slash.")] = "",
+    rule: Annotated[str, typer.Option("--rule", metavar="NAME", help="Explain only this rule.")] = "",
+    at: Annotated[
+        str,
+        typer.Option(
+            "--at", metavar="TIME", help="Instant to explain: RFC 3339, Unix seconds or now-5m; default: now."
+        ),
+    ] = "",
+    output: Annotated[Literal["text", "json"], typer.Option("--output", "-o", help="Output format.")] = "text",
     bridge_url: BridgeUrl = DEFAULT_URL,
     http_config: HttpConfigFile = None,
 ) -> None:
     """Show every check between a model's sample and a request, in order, and the one that decided."""
     import json
 
-    from bridge.app.client import Access, call_api
-
-    parts = model.split("/")
-    if len(parts) != 3 or not all(parts):
-        raise typer.BadParameter("MODEL must be PROJECT/PIPELINE/VERSION; if a name has a slash, use /api/v1/explain")
-    parameters = dict(zip(("project", "pipeline", "version"), parts, strict=True)) | {"rule": rule, "at": at}
-    query = urlencode({name: value for name, value in parameters.items() if value})
-    explanations = call_api(Access.of(bridge_url, http_config), f"/api/v1/explain?{query}")["explanations"]
+    key = _key(model, (project, pipeline, version))
+    when = _instant(at)
+    require_model(bridge_url, http_config, key)
+    if rule:
+        require_rule(bridge_url, http_config, rule)
+    explanations = get(bridge_url, http_config, "explain", {**key, "rule": rule, "at": when})["explanations"]
     if output == "json":
         echo_lines(json.dumps(explanations, indent=2))
         return
@@ -46,3 +55,28 @@ def explain(
             echo(f"      {item['helped']}")
         for command in item["repeat"]:
             echo_lines(f"      {command}")
+
+
+def _key(model: str, options: tuple[str, str, str]) -> dict[str, str]:
+    """Return project, pipeline and version, from the argument or the options. Raises BadParameter."""
+    if model and any(options):
+        raise typer.BadParameter("name the model either as PROJECT/PIPELINE/VERSION or with the options")
+    parts = tuple(model.split("/")) if model else options
+    if len(parts) != 3 or not all(parts):
+        raise typer.BadParameter(
+            "name the model as PROJECT/PIPELINE/VERSION, or with --project, --pipeline and --version, "
+            "which also take names with slashes"
+        )
+    return dict(zip(_PARTS, parts, strict=True))
+
+
+def _instant(text: str) -> str:
+    """Return a time of the command line as RFC 3339, "" for none. Raises BadParameter."""
+    from bridge.app import clock
+    from bridge.authoring.backtest.spans import instant
+    from bridge.domain.times import rfc3339
+
+    try:
+        return rfc3339(instant(text, clock.now())) if text else ""
+    except ValueError as error:
+        raise typer.BadParameter(f"--at: {error}") from None

@@ -28,7 +28,10 @@ def strategies() -> None:
 
 @app.command("send-test")
 def send_test(
-    receiver: Annotated[str, typer.Option(help="Receiver to test; a coordinator or orchestrator really starts a run.")],
+    receiver: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Receiver to test; a coordinator or orchestrator really starts a run."),
+    ],
     config_file: ConfigFile = Path("bridge.yml"),
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Send nothing; print the exact request of run_configs.")

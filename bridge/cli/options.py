@@ -8,27 +8,58 @@ from typing import Annotated
 
 import typer
 
-from bridge.cli.output import warn
+from bridge import __version__
+from bridge.cli.output import echo, warn
+from bridge.cli.quick import URL_VARIABLE
 from bridge.domain.errors import Problem
 from bridge.domain.times import parse_duration
 
 app = typer.Typer(
-    name="retrain-bridge", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-    rich_markup_mode=None, context_settings={"max_content_width": 120},  # rich takes longer to import than the rest
+    name="retrain-bridge", no_args_is_help=True, pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich takes longer to import than the rest
+    context_settings={"max_content_width": 120, "help_option_names": ["-h", "--help"]},
     help="From a bad metric in Prometheus to one durable, explained request to retrain the right model.",
 )  # fmt: skip
 
-ConfigFile = Annotated[Path, typer.Option("--config.file", help="Configuration file (bridge.yml).")]
-LogLevel = Annotated[str, typer.Option("--log.level", help="Log level: debug, info, warn or error.")]
-LogFormat = Annotated[str, typer.Option("--log.format", help="Log format: logfmt or json.")]
+ConfigFile = Annotated[Path, typer.Option("--config.file", metavar="FILE", help="Configuration file (bridge.yml).")]
+LogLevel = Annotated[str, typer.Option("--log.level", metavar="LEVEL", help="Log level: debug, info, warn or error.")]
+LogFormat = Annotated[str, typer.Option("--log.format", metavar="FORMAT", help="Log format: logfmt or json.")]
 AllowedHosts = Annotated[
     list[str] | None,
-    typer.Option("--web.allowed-host", help="Additional host name that clients may use; repeatable."),
+    typer.Option("--web.allowed-host", metavar="NAME", help="Additional host name that clients may use; repeatable."),
 ]
 HttpConfigFile = Annotated[
-    Path | None, typer.Option("--http.config.file", help="File with an http_config for the connection (users, TLS).")
+    Path | None,
+    typer.Option(
+        "--http.config.file", metavar="FILE", help="File with an http_config for the connection (users, TLS)."
+    ),
 ]
-BridgeUrl = Annotated[str, typer.Option("--bridge.url", help="URL of the running bridge.")]
+BridgeUrl = Annotated[
+    str, typer.Option("--bridge.url", metavar="URL", envvar=URL_VARIABLE, help="URL of the running bridge.")
+]
+Project = Annotated[str, typer.Option("--project", metavar="NAME", help="Only this project.")]
+Pipeline = Annotated[str, typer.Option("--pipeline", metavar="NAME", help="Only this pipeline.")]
+Version = Annotated[str, typer.Option("--version", metavar="NAME", help="Only this version.")]
+RuleName = Annotated[str, typer.Option("--rule", metavar="NAME", help="Only this rule.")]
+Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="Reason to record with the action.")]
+By = Annotated[
+    str, typer.Option("--by", metavar="NAME", help="Name to record with the action, if the bridge has no users.")
+]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        echo(f"retrain-bridge {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Accept the options before the command."""
 
 
 def duration(text: str) -> int:

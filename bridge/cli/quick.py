@@ -5,12 +5,14 @@ Each other form of these commands, such as one with an http_config, is left to t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from bridge import __version__
 from bridge.cli.output import echo
 
 DEFAULT_URL = "http://127.0.0.1:9095"
+URL_VARIABLE = "RETRAIN_BRIDGE_URL"
 DEADLINE = 10.0  # seconds
 
 
@@ -20,8 +22,8 @@ def run(arguments: Sequence[str]) -> int | None:
         case ["version"] | ["--version"]:
             echo(f"retrain-bridge {__version__}")
             return 0
-        case ["healthcheck"]:
-            return _healthcheck(DEFAULT_URL)
+        case ["healthcheck"] if (url := os.environ.get(URL_VARIABLE) or DEFAULT_URL).lower().startswith("http://"):
+            return _healthcheck(url)
         case ["healthcheck", "--bridge.url", url] if url.lower().startswith("http://"):
             return _healthcheck(url)
     return None

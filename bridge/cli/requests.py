@@ -2,75 +2,93 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote, urlencode
 
 import typer
 
-from bridge.cli.options import BridgeUrl, HttpConfigFile, app
-from bridge.cli.output import cells, echo, echo_lines
+from bridge.cli.calls import get, model_name, post
+from bridge.cli.listing import Limit, Output, print_listing
+from bridge.cli.options import BridgeUrl, HttpConfigFile, Pipeline, Project, RuleName, Version, app
+from bridge.cli.output import echo, echo_lines
 from bridge.cli.quick import DEFAULT_URL
 
 requests_app = typer.Typer(no_args_is_help=True, help="Inspect and manage the requests of a running bridge.")
 app.add_typer(requests_app, name="requests")
 
-
-def _api(url: str, http_config: Path | None, path: str, method: str = "GET") -> Any:
-    from bridge.app.client import Access, call_api
-
-    return call_api(Access.of(url, http_config), path, method)
+RequestId = Annotated[str, typer.Argument(metavar="ID", help="Id of the request.")]
+_COLUMNS = ("id", "model", "state", "triggered", "reason")
+_WIDE = ("rule", "attempt", "held until", "ended", "helped", "message")
 
 
 @requests_app.command("list")
 def requests_list(
     bridge_url: BridgeUrl = DEFAULT_URL,
     http_config: HttpConfigFile = None,
-    state: Annotated[str, typer.Option(help="List only requests in this state.")] = "",
-    limit: Annotated[int, typer.Option(help="Maximum number of requests.")] = 50,
+    project: Project = "",
+    pipeline: Pipeline = "",
+    version: Version = "",
+    rule: RuleName = "",
+    state: Annotated[
+        list[str] | None, typer.Option("--state", metavar="STATE", help="Only this state; repeatable.")
+    ] = None,
+    limit: Limit = 50,
+    output: Output = "table",
 ) -> None:
     """List the latest requests, newest first."""
-    from rich.console import Console
-    from rich.table import Column, Table
+    parameters = {
+        "limit": limit, "state": state, "project": project, "pipeline": pipeline, "version": version, "rule": rule,
+    }  # fmt: skip
+    found = get(bridge_url, http_config, "requests", parameters)["requests"]
+    rows = [
+        {
+            **item, "model": model_name(item), "triggered": item["triggered_at"], "held until": item["hold_until"],
+            "ended": item["ended_at"], "helped": item["verdict"], "state": _state(item["state"], item["hold"]),
+        }
+        for item in found
+    ]  # fmt: skip
+    print_listing(found, rows, _COLUMNS, _WIDE, output, "no requests")
 
-    parameters = {"limit": limit, **({"state": state} if state else {})}
-    path = f"/api/v1/requests?{urlencode(parameters)}"
-    rows = _api(bridge_url, http_config, path)["requests"]
-    table = Table(Column("id", no_wrap=True, min_width=32), "model", "state", "triggered at", "reason")
-    for row in rows:
-        model = f"{row['project']}/{row['pipeline']}/{row['version']}"
-        table.add_row(*cells((row["id"], model, row["state"], row["triggered_at"], row["reason"])))
-    if rows:
-        Console().print(table)
-    else:
-        echo("no requests")
+
+def _state(state: str, hold: str | None) -> str:
+    """Return the state, and the gate that holds the request unless the state says it."""
+    return f"{state} ({hold})" if hold and state == "held" else state
 
 
 @requests_app.command("show")
-def requests_show(request_id: str, bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None) -> None:
+def requests_show(
+    request_id: RequestId, bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None
+) -> None:
     """Show one request with its deliveries, as JSON."""
     import json
 
-    echo_lines(json.dumps(_api(bridge_url, http_config, f"/api/v1/requests/{quote(request_id, safe='')}"), indent=2))
+    echo_lines(json.dumps(get(bridge_url, http_config, _path(request_id)), indent=2))
 
 
 @requests_app.command("retry")
-def requests_retry(request_id: str, bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None) -> None:
+def requests_retry(
+    request_id: RequestId, bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None
+) -> None:
     """Retry at once the deliveries of a request that wait for their next attempt."""
-    count = _api(bridge_url, http_config, f"/api/v1/requests/{quote(request_id, safe='')}/retry", "POST")["retried"]
+    count = post(bridge_url, http_config, f"{_path(request_id)}/retry")["retried"]
     echo(f"{count} deliver{'y' if count == 1 else 'ies'} retried")
 
 
 @requests_app.command("redrive")
 def requests_redrive(
-    request_id: str,
+    request_id: RequestId,
     bridge_url: BridgeUrl = DEFAULT_URL,
     http_config: HttpConfigFile = None,
-    destination: Annotated[str, typer.Option(help="Only this destination: receiver/integration/index.")] = "",
+    destination: Annotated[
+        str,
+        typer.Option("--destination", metavar="NAME", help="Only this destination: receiver/integration/index."),
+    ] = "",
 ) -> None:
     """Requeue the dead deliveries of a request."""
-    path = f"/api/v1/requests/{quote(request_id, safe='')}/redrive" + (
-        f"?{urlencode({'destination': destination})}" if destination else ""
-    )
-    count = _api(bridge_url, http_config, path, "POST")["redriven"]
+    query = f"?{urlencode({'destination': destination})}" if destination else ""
+    count = post(bridge_url, http_config, f"{_path(request_id)}/redrive{query}")["redriven"]
     echo(f"{count} deliver{'y' if count == 1 else 'ies'} requeued")
+
+
+def _path(request_id: str) -> str:
+    return f"requests/{quote(request_id, safe='')}"

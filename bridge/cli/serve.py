@@ -14,6 +14,7 @@ AutoReload = Annotated[
     typer.Option(
         "--config.auto-reload-interval",
         parser=duration,
+        metavar="DURATION",
         help="Reload when the configuration or a rule file changed, checked at this interval; 0s = never.",
     ),
 ]
@@ -23,28 +24,48 @@ AutoReload = Annotated[
 def run(
     config_file: ConfigFile = Path("bridge.yml"),
     auto_reload: AutoReload = "0s",  # type: ignore[assignment]  # the parser turns the text into milliseconds
-    storage_path: Annotated[Path, typer.Option("--storage.path", help="Folder for the database.")] = Path("data"),
+    storage_path: Annotated[
+        Path, typer.Option("--storage.path", metavar="FOLDER", help="Folder for the database.")
+    ] = Path("data"),
     storage_url_file: Annotated[
-        Path | None, typer.Option("--storage.url-file", help="File with a PostgreSQL URL, instead of --storage.path.")
+        Path | None,
+        typer.Option(
+            "--storage.url-file", metavar="FILE", help="File with a PostgreSQL URL, instead of --storage.path."
+        ),
     ] = None,
     retention: Annotated[
-        int, typer.Option("--storage.retention.time", parser=positive_duration, help="How long to keep history.")
+        int,
+        typer.Option(
+            "--storage.retention.time", parser=positive_duration, metavar="DURATION", help="How long to keep history."
+        ),
     ] = "90d",  # type: ignore[assignment]  # the parser turns the text into milliseconds
     listen: Annotated[
-        str, typer.Option("--web.listen-address", help="Address to listen on, HOST:PORT.")
+        str, typer.Option("--web.listen-address", metavar="HOST:PORT", help="Address to listen on.")
     ] = "127.0.0.1:9095",
     external_url: Annotated[
-        str, typer.Option("--web.external-url", help="URL under which users reach the web page; used in links.")
+        str,
+        typer.Option(
+            "--web.external-url", metavar="URL", help="URL under which users reach the web page; used in links."
+        ),
     ] = "",
     allowed_hosts: AllowedHosts = None,
     grafana_url: Annotated[
-        str, typer.Option("--web.grafana-url", help="Grafana server that has the dashboards; used in links.")
+        str,
+        typer.Option("--web.grafana-url", metavar="URL", help="Grafana server that has the dashboards; used in links."),
     ] = "",
     web_config: Annotated[
-        Path | None, typer.Option("--web.config.file", help="File with TLS and basic auth (exporter-toolkit format).")
+        Path | None,
+        typer.Option(
+            "--web.config.file", metavar="FILE", help="File with TLS and basic auth (exporter-toolkit format)."
+        ),
     ] = None,
     model_metrics: Annotated[
-        str, typer.Option("--web.model-metrics", help="Models with series of their own: auto, all, unhealthy or none.")
+        str,
+        typer.Option(
+            "--web.model-metrics",
+            metavar="WHICH",
+            help="Models with series of their own: auto, all, unhealthy or none.",
+        ),
     ] = "auto",
     log_level: LogLevel = "info",
     log_format: LogFormat = "logfmt",
@@ -65,14 +86,21 @@ def run(
 @app.command()
 def coordinator(
     config_file: Annotated[
-        Path | None, typer.Option("--config.file", help="Configuration file (coordinator.yml).")
+        Path | None, typer.Option("--config.file", metavar="FILE", help="Configuration file (coordinator.yml).")
     ] = None,
-    listen: Annotated[str, typer.Option("--web.listen-address", help="Address to listen on, HOST:PORT.")] = "",
-    storage_path: Annotated[Path | None, typer.Option("--storage.path", help="Folder for the ledger.")] = None,
+    listen: Annotated[
+        str, typer.Option("--web.listen-address", metavar="HOST:PORT", help="Address to listen on.")
+    ] = "",
+    storage_path: Annotated[
+        Path | None, typer.Option("--storage.path", metavar="FOLDER", help="Folder for the ledger.")
+    ] = None,
     command: Annotated[
-        list[str] | None, typer.Option("--command", help="Program to run; repeat --command for each argument.")
+        list[str] | None,
+        typer.Option("--command", metavar="WORD", help="Program to run; repeat --command for each argument."),
     ] = None,
-    bridge_url: Annotated[str, typer.Option("--bridge.url", help="Bridge that receives the status reports.")] = "",
+    bridge_url: Annotated[
+        str, typer.Option("--bridge.url", metavar="URL", help="Bridge that receives the status reports.")
+    ] = "",
     allowed_hosts: AllowedHosts = None,
     log_level: LogLevel = "info",
     log_format: LogFormat = "logfmt",

@@ -27,17 +27,30 @@ _MARKS = {"found": "yes", "silent": "?  "}
 
 @rules_app.command("suggest")
 def suggest_command(
-    url: Annotated[str, typer.Option("--prometheus", "--prometheus.url", help="Prometheus server to inspect.")] = "",
+    url: Annotated[
+        str, typer.Option("--prometheus", "--prometheus.url", metavar="URL", help="Prometheus server to inspect.")
+    ] = "",
     config_file: Annotated[
-        Path | None, typer.Option("--config.file", help="Use Prometheus and model labels of this bridge.yml instead.")
+        Path | None,
+        typer.Option(
+            "--config.file", metavar="FILE", help="Use Prometheus and model labels of this bridge.yml instead."
+        ),
     ] = None,
     http_config: HttpConfigFile = None,
-    output: Annotated[Path | None, typer.Option("--output", help="Write the rules to this file.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="Write the rules to this file.")
+    ] = None,
     project: Annotated[
-        str, typer.Option("--project", help="Label that holds the project, for packs that set a constant one.")
+        str,
+        typer.Option(
+            "--project", metavar="LABEL", help="Label that holds the project, for packs that set a constant one."
+        ),
     ] = "",
     lookback: Annotated[
-        int, typer.Option("--lookback", parser=positive_duration, help="Consider metrics seen within this time.")
+        int,
+        typer.Option(
+            "--lookback", parser=positive_duration, metavar="DURATION", help="Consider metrics seen within this time."
+        ),
     ] = "1d",  # type: ignore[assignment] # the parser makes it a number
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
 ) -> None:

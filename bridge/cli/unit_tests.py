@@ -25,13 +25,21 @@ app.add_typer(test_app, name="test")
 def run_rule_tests(
     files: Annotated[list[Path], typer.Argument(help="Unit-test files in promtool's format.")],
     run: Annotated[
-        str, typer.Option("--run", help="Run only tests whose name contains a match of this regular expression.")
+        str,
+        typer.Option(
+            "--run", metavar="REGEX", help="Run only tests whose name contains a match of this regular expression."
+        ),
     ] = "",
-    junit: Annotated[Path | None, typer.Option("--junit", help="Write the results to this file as JUnit XML.")] = None,
-    config_file: Annotated[
-        Path | None, typer.Option("--config.file", help="bridge.yml whose `models` map series labels to models.")
+    junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="Write the results to this file as JUnit XML.")
     ] = None,
-    binary: Annotated[str, typer.Option("--prometheus.binary", help="Prometheus binary that evaluates PromQL.")] = "",
+    binary: Annotated[
+        str, typer.Option("--prometheus.binary", metavar="FILE", help="Prometheus binary that evaluates PromQL.")
+    ] = "",
+    config_file: Annotated[
+        Path | None,
+        typer.Option("--config.file", metavar="FILE", help="bridge.yml whose `models` map series labels to models."),
+    ] = None,
 ) -> None:
     """Run unit tests for rules, with a temporary Prometheus and the live engine. Exits 1 if a test fails."""
     from bridge.authoring.unit_tests import runner

@@ -144,6 +144,7 @@ class RequestFilter:
 
     limit: maximum number of results.
     after: id of the last request of the previous page; an unknown id gives an empty page.
+    rule: name of the leading rule.
     """
 
     states: tuple[RequestState, ...] = ()
@@ -152,6 +153,7 @@ class RequestFilter:
     version: str = ""
     limit: int = 100
     after: str = ""
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)

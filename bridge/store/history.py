@@ -151,7 +151,7 @@ def _page(which: RequestFilter, state: RequestState | None) -> Select[Any]:
     """Return the query of a page of requests with a state, None = any."""
     table = tables.requests
     query = select(table).order_by(table.c.triggered_at.desc(), table.c.seq.desc())
-    for name in _MODEL:
+    for name in (*_MODEL, "rule"):
         if wanted := getattr(which, name):
             query = query.where(table.c[name] == wanted)
     if state is not None:

@@ -251,4 +251,5 @@ def _matches(record: RequestRecord, which: RequestFilter) -> bool:
         and which.project in {"", model.project}
         and which.pipeline in {"", model.pipeline}
         and which.version in {"", model.version}
+        and which.rule in {"", record.request.rule}
     )

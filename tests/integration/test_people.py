@@ -116,7 +116,7 @@ def test_a_pause_outlives_kill_9_and_ends_by_a_word(tmp_path: Path) -> None:
         bridge(source.url, drift_rules(), {"alertmanager_configs": [{"url": target.url}]}) as process,
     ):
         process.start()
-        assert cli(process, "pause", "--for=1h", "--by=ada").endswith(": everything\n")
+        assert cli(process, "pause", "--for=1h", "--by=ada", "--all", "--note=move").endswith(": everything\n")
         script(source)
         wait_until(lambda: [item for item in process.requests() if item["hold"] == "paused"], 20, "a hold")
         process.kill()
@@ -129,7 +129,7 @@ def test_a_pause_outlives_kill_9_and_ends_by_a_word(tmp_path: Path) -> None:
         assert process.requests()[0]["id"] == held["id"]
         made = cli(
             process, "requests", "create", "--project=shop", "--pipeline=search", "--version=2",
-            "--reason=by hand", "--by=ada",
+            "--reason=by hand", "--by=ada", "--force",
         )  # fmt: skip
         assert made.endswith(": closed\n")  # an Alertmanager reports no end
 

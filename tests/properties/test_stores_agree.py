@@ -203,6 +203,7 @@ class Stores(RuleBasedStateMachine):
         self.both("depths")
         self.both("pending_deliveries", 50)
         self.both("requests", RequestFilter())
+        self.both("requests", RequestFilter(rule="R"))
         self.both("requests", RequestFilter((RequestState.HELD, RequestState.LOST), "shop", limit=2))
         self.both("decisions", DecisionFilter(limit=50))
         self.both("decisions", DecisionFilter(MODELS[0], "R", since=self._now - 2000, limit=3))

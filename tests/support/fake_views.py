@@ -123,6 +123,7 @@ class FakeQueries:
         project: str = "",
         pipeline: str = "",
         version: str = "",
+        rule: str = "",
         states: Collection[ModelState] = (),
         offset: int = 0,
         limit: int = 1000,
@@ -132,6 +133,7 @@ class FakeQueries:
             view
             for view in sorted(self.models(), key=lambda view: view.model)
             if (not states or view.state in states)
+            and (not rule or any(signal.rule == rule for signal in view.signals))
             and all(
                 part in {"", own}
                 for part, own in zip(wanted, (view.model.project, view.model.pipeline, view.model.version), strict=True)

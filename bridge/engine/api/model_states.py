@@ -66,3 +66,13 @@ def unhealthy(states: NDArray[np.int8]) -> NDArray[np.bool_]:
     """Return (n,) True where a model was seen and is not healthy."""
     chosen: NDArray[np.bool_] = (states != UNSEEN) & (states != _CODE[ModelState.HEALTHY])
     return chosen
+
+
+def known_by(run: RuleEvaluator | None, states: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Return the states with UNSEEN for every model that a rule does not know. run: None = no such rule."""
+    shown = np.full_like(states, UNSEEN)
+    if run is not None:
+        rows = min(len(run.live.known), len(states))
+        known = np.flatnonzero(run.live.known[:rows])
+        shown[known] = states[known]
+    return shown

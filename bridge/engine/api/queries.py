@@ -123,14 +123,16 @@ class EngineQueries:
         project: str = "",
         pipeline: str = "",
         version: str = "",
+        rule: str = "",
         states: Collection[ModelState] = (),
         offset: int = 0,
         limit: int = 1000,
     ) -> ModelPage:
-        """Return a page of models, by name."""
+        """Return a page of models, by name. rule: only models that this rule knows."""
         with self._engine.read() as state:
             present, parts = self._states(state), (project, pipeline, version)
-            rows, total = self._finder.by_name(present, parts, states, offset, offset + limit)
+            shown = model_states.known_by(state.rules.get(rule), present) if rule else present
+            rows, total = self._finder.by_name(shown, parts, states, offset, offset + limit)
             return ModelPage(self._views(state, present, rows.tolist()), total, model_states.counted(present))
 
     def model(self, model: ModelKey) -> ModelView | None:

@@ -238,6 +238,7 @@ class Queries(Protocol):
         project: str = "",
         pipeline: str = "",
         version: str = "",
+        rule: str = "",
         states: Collection[ModelState] = (),
         offset: int = 0,
         limit: int = 1000,

@@ -33,11 +33,12 @@ def state_routes(queries: Queries) -> APIRouter:
     @router.get("/models")
     def models(
         state: Annotated[list[ModelState], Query()] = [],  # noqa: B006
-        project: str = "", pipeline: str = "", version: str = "", limit: Limit = 1000, offset: Offset = 0,
+        project: str = "", pipeline: str = "", version: str = "", rule: str = "",
+        limit: Limit = 1000, offset: Offset = 0,
     ) -> Response:  # fmt: skip
         """List models with their state and latest readings, sorted by project, pipeline and version."""
         page = queries.models_by_name(
-            project=project, pipeline=pipeline, version=version, states=state, offset=offset, limit=limit
+            project=project, pipeline=pipeline, version=version, rule=rule, states=state, offset=offset, limit=limit
         )
         return success(structs.Models(total=page.total, models=[encode.model(item) for item in page.models]))
 
@@ -102,11 +103,11 @@ def request_routes(queries: Queries) -> APIRouter:
     @router.get("/requests")
     def requests(
         state: Annotated[list[RequestState], Query()] = [],  # noqa: B006
-        project: str = "", pipeline: str = "", version: str = "",
+        project: str = "", pipeline: str = "", version: str = "", rule: str = "",
         limit: Limit = 100, after: str = "",
     ) -> Response:  # fmt: skip
         """List requests, newest first. `after`: value of `next` in the previous response, for the next page."""
-        records = queries.requests(RequestFilter(tuple(state), project, pipeline, version, limit + 1, after))
+        records = queries.requests(RequestFilter(tuple(state), project, pipeline, version, limit + 1, after, rule))
         next_id = records[limit - 1].id if len(records) > limit else None
         return success(structs.Requests(requests=[encode.request(item) for item in records[:limit]], next=next_id))
 

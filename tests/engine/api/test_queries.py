@@ -62,6 +62,18 @@ def test_a_model_has_one_state(answers: tuple, report: str, state: str) -> None:
     )
 
 
+def test_models_are_filtered_by_the_rule_that_knows_them() -> None:
+    """A rule that does not exist knows none."""
+    world = World(group(rule(), rule("Errors", query="errors", limit=0.1)))
+    world.say({A: 0.01}, signal="errors")
+    world.tick({A: 0.7, B: 0.2})
+    found = {name: queries(world).models_by_name(rule=name) for name in ("", "Drifted", "Errors", "Other")}
+    assert {name: [item.model for item in page.models] for name, page in found.items()} == {
+        "": [A, B], "Drifted": [A, B], "Errors": [A], "Other": [],
+    }  # fmt: skip
+    assert found["Errors"].total == 1
+
+
 def test_only_the_unhealthy_can_be_requested() -> None:
     """A scrape of 100,000 models creates objects for the unhealthy ones only; healthy ones are counted."""
     world = World(group(rule()))

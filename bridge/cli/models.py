@@ -1,0 +1,88 @@
+"""`models list` and `rules list`: the present state of a running bridge, over its API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from bridge.cli.calls import get, model_name
+from bridge.cli.listing import Limit, Output, print_listing
+from bridge.cli.options import BridgeUrl, HttpConfigFile, Pipeline, Project, RuleName, Version, app
+from bridge.cli.quick import DEFAULT_URL
+from bridge.cli.suggest import rules_app
+
+models_app = typer.Typer(no_args_is_help=True, help="Inspect the models of a running bridge.")
+app.add_typer(models_app, name="models")
+
+State = Annotated[list[str] | None, typer.Option("--state", metavar="STATE", help="Only this state; repeatable.")]
+
+
+@models_app.command("list")
+def models_list(
+    bridge_url: BridgeUrl = DEFAULT_URL,
+    http_config: HttpConfigFile = None,
+    project: Project = "",
+    pipeline: Pipeline = "",
+    version: Version = "",
+    rule: RuleName = "",
+    state: State = None,
+    limit: Limit = 1000,
+    output: Output = "table",
+) -> None:
+    """List the models with their state and latest values, sorted by name."""
+    parameters = {
+        "limit": limit, "state": state, "project": project, "pipeline": pipeline, "version": version, "rule": rule,
+    }  # fmt: skip
+    found = get(bridge_url, http_config, "models", parameters)["models"]
+    rows = [
+        {
+            "model": model_name(item), "state": item["state"], "last request": item["last_request_at"],
+            "values": ", ".join(sorted({_value(signal) for signal in item["signals"]})),
+            "request": item["last_request_id"],
+            "rules": ", ".join(f"{signal['rule']}: {signal['verdict']}" for signal in item["signals"]),
+        }
+        for item in found
+    ]  # fmt: skip
+    print_listing(found, rows, ("model", "state", "last request", "values"), ("request", "rules"), output, "no models")
+
+
+def _value(signal: Mapping[str, Any]) -> str:
+    """Return the latest value of a signal with its limit."""
+    value, threshold = (_number(signal[key]) for key in ("value", "threshold"))
+    unit = f" {signal['unit']}" if signal["unit"] and value else ""
+    return f"{signal['signal']} {value or 'no data'}{unit}" + (f" (limit {threshold})" if value and threshold else "")
+
+
+def _number(value: float | str | None) -> str:
+    return f"{value:.4g}" if isinstance(value, int | float) else value or ""
+
+
+@rules_app.command("list")
+def rules_list(
+    bridge_url: BridgeUrl = DEFAULT_URL,
+    http_config: HttpConfigFile = None,
+    rule: RuleName = "",
+    state: State = None,
+    output: Output = "table",
+) -> None:
+    """List the rules of a running bridge with their alerts and the results of their retrainings."""
+    parameters = {"rule_name[]": rule, "state": state}
+    groups = get(bridge_url, http_config, "rules", parameters)["groups"]
+    found = [{"group": group["name"], **item} for group in groups for item in group["rules"]]
+    rows = [
+        {
+            "rule": item["name"], "group": item["group"], "state": item["state"], "health": item["health"],
+            "pending": _count(item, "pending"), "firing": _count(item, "firing"),
+            "helped": item["retrainings"]["recovered"], "did not help": item["retrainings"]["not_recovered"],
+            "inconclusive": item["retrainings"]["inconclusive"], "query": " ".join(item["query"].split()),
+        }
+        for item in found
+    ]  # fmt: skip
+    columns = ("rule", "group", "state", "health", "pending", "firing", "helped", "did not help")
+    print_listing(found, rows, columns, ("inconclusive", "query"), output, "no rules")
+
+
+def _count(rule: Mapping[str, Any], state: str) -> int:
+    return sum(alert["state"] == state for alert in rule["alerts"])
