@@ -159,6 +159,7 @@ class Engine:
         in_scope = _in_scope(pause)
         others = [item for item in self._index.pauses if not in_scope(item)]
         self._index.pauses = [*others, pause] if lasting else others
+        self._index.rechecks.everything_changed()
 
     def _resolve(self, error: StoreUncertainError, at: Timestamp) -> None:
         """Load what the store holds. Raises `error` when the store cannot be read either."""
@@ -202,6 +203,7 @@ class Engine:
         """
         with self._lock:
             self._source = source or self._source
+            self._index.rechecks.everything_changed()
             old, self._groups = self._groups, self._restorer.groups(groups, self._groups)
             self._settings = settings
             weighed = settings.gates.shared_cause

@@ -12,6 +12,7 @@ from bridge.domain.model import ModelKey, PipelineKey
 from bridge.domain.request import Decision, Episode, RecoveryVerdict, RequestRecord, RequestState, RetrainRequest
 from bridge.domain.rule import Gates
 from bridge.domain.times import MINUTE, Duration, Timestamp
+from bridge.engine.requests.rechecks import Rechecks
 from bridge.ports import NewDelivery, Pause
 
 _RETRAINED = {
@@ -107,6 +108,7 @@ class EpisodeIndex:
     latest: dict[PipelineKey, str] = field(default_factory=dict)
     sent: Sent = field(default_factory=Sent)
     pauses: list[Pause] = field(default_factory=list)
+    rechecks: Rechecks = field(default_factory=Rechecks)
     _earliest: Timestamp = _NEVER
     _forgotten: Timestamp = 0
 
@@ -143,6 +145,7 @@ class EpisodeIndex:
         """Add or update a request."""
         model, state = record.request.model, record.state
         self.requests[record.id] = record
+        self.rechecks.pipeline_changed(record.owner)
         if record.sent_at:
             self.last_sent[model] = record.id
             last = self.requests.get(self.latest.get(record.owner, ""))
@@ -222,6 +225,7 @@ class TickTransaction:
     """Pending changes to an index: reads include them, the index itself changes only with `apply`.
 
     deferred: requests of episodes that began while catching up; decided at the present slot.
+    postponed: when held requests are rechecked, unless something changes before.
     """
 
     committed: EpisodeIndex
@@ -231,6 +235,7 @@ class TickTransaction:
     deliveries: list[NewDelivery] = field(default_factory=list)
     deferred: dict[ModelKey, RetrainRequest] = field(default_factory=dict)
     sent: Sent = field(default_factory=Sent)
+    postponed: dict[ModelKey, Timestamp] = field(default_factory=dict)
     _open: dict[ModelKey, Episode | None] = field(default_factory=dict)
     _current: dict[ModelKey, str] = field(default_factory=dict)
     _by_owner: dict[PipelineKey, dict[str, RequestRecord]] = field(default_factory=dict)
@@ -296,7 +301,8 @@ class TickTransaction:
     def waiting(self) -> Iterator[ModelKey]:
         """Yield the models whose open episode has no request in flight, the longest waiting first."""
         touched = {model for model, episode in self._open.items() if episode is not None}
-        for model in sorted(self.committed.waiting | touched, key=self._age):
+        waiting = self.committed.waiting - self.committed.rechecks.postponed
+        for model in sorted(waiting | touched, key=self._age):
             record = self.request(model)
             if self.episode(model) is not None and (record is None or not record.state.in_flight):
                 yield model
@@ -307,6 +313,11 @@ class TickTransaction:
 
     def apply(self) -> None:
         """Apply the changes to the index, once they are stored."""
+        # First, so that the changes below undo what was postponed before they were made.
+        for model, until in self.postponed.items():
+            self.committed.rechecks.postpone(model, until)
+        if self.sent.times:
+            self.committed.rechecks.sent()
         for episode in self.episodes.values():
             if not episode.ended_at:
                 self.committed.put_episode(episode)

@@ -25,6 +25,7 @@ from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.requests import decision_log, recovery
 from bridge.engine.requests.episodes import TickTransaction
 from bridge.engine.requests.gates import Gatekeeper
+from bridge.engine.requests.rechecks import POSTPONED
 from bridge.ports import Kind, NewDelivery
 
 _FAILED = {RequestState.FAILED, RequestState.LOST, RequestState.UNDELIVERED}
@@ -133,6 +134,9 @@ class RequestLifecycle:
 
     def advance(self, tick: TickTransaction, evaluations: Mapping[str, Evaluation], slot: Timestamp) -> None:
         """Update existing requests before new ones: expire, judge recovery, recheck the held ones."""
+        gates = self.keeper.gates
+        budgets = any((gates.total, gates.per_project, gates.per_pipeline))
+        tick.committed.rechecks.begin(slot, self.keeper.storms, budgets=budgets)
         self._expire_in_flight(tick, slot)
         self._judge_recovery(tick, slot)
         self._reconsider(tick, evaluations, slot, waiting=True)
@@ -265,3 +269,6 @@ class RequestLifecycle:
             self._decided(tick, settled, decision_log.outcome(settled), f"released: {record.hold} ended", slot)
         elif settled.hold != record.hold:
             self._decided(tick, settled, decision_log.outcome(settled), f"held: {settled.hold}", slot)
+        elif settled == record and settled.hold in POSTPONED:
+            expires = record.request.triggered_at + self.keeper.gates.hold_limit
+            tick.postponed[record.request.model] = min(settled.hold_until or expires, expires)
