@@ -26,7 +26,13 @@ class Steps:
 
     def __init__(self, wall: Nanoseconds = time.time_ns, monotonic: Nanoseconds = time.monotonic_ns) -> None:
         self._read_wall, self._read_monotonic = wall, monotonic
+        self.offset = 0  # ns to add to the wall clock
         self.wall, self._monotonic = self._read()
+
+    def shift(self, offset: int) -> None:
+        """Add `offset` ns to the wall clock from now on; that is no step."""
+        self.wall += offset - self.offset
+        self.offset = offset
 
     def look(self) -> tuple[int, int]:
         """Return the elapsed time and the step of the wall clock since the previous call, in ns; < 0: set back."""
@@ -39,7 +45,7 @@ class Steps:
     def _read(self) -> tuple[int, int]:
         """Read both clocks at one instant; try again if the thread was suspended in between."""
         for _ in range(5):
-            before, wall, after = self._read_monotonic(), self._read_wall(), self._read_monotonic()
+            before, wall, after = self._read_monotonic(), self._read_wall() + self.offset, self._read_monotonic()
             if after - before < _TOGETHER:
                 break
         return wall, after
@@ -70,6 +76,16 @@ class BridgeClock:
         with self._lock:
             return (self._time - self._steps.wall) // _MS
 
+    def offset(self) -> Duration:
+        """Return how far the clock that this one follows is ahead of this host's, in ms."""
+        return self._steps.offset // _MS
+
+    def follow(self, offset: Duration, *, anew: bool) -> None:
+        """Follow a clock that is `offset` ms ahead of this host's. anew: even if this time then goes back."""
+        with self._lock:
+            self._steps.shift(offset * _MS)
+            self._time = self._steps.wall if anew else max(self._time, self._steps.wall)
+
     def not_before(self, instant: Timestamp) -> None:
         """Continue from `instant` if the wall clock is behind it, because slots up to it are stored already."""
         with self._lock:
@@ -88,6 +104,7 @@ class BridgeClock:
 
 _clock = BridgeClock()
 now, lead, not_before = _clock.now, _clock.lead, _clock.not_before
+offset, follow = _clock.offset, _clock.follow
 
 
 def watch(on_step: Callable[[Duration], None]) -> None:

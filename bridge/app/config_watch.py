@@ -22,24 +22,22 @@ class ConfigWatch:
     events of the files say nothing, so the content is compared.
 
     config_file: bridge.yml.
-    reload: called once for each change, whether or not the new files can be loaded.
     """
 
-    def __init__(self, config_file: Path, reload: Callable[[], object]) -> None:
+    def __init__(self, config_file: Path) -> None:
         self._config_file = config_file
-        self._reload = reload
-        self._loaded = self._digest()
+        self._loaded = self.digest()
 
-    def check(self) -> None:
-        """Reload if a file was added, removed or changed since the last check."""
-        present = self._digest()
+    def check(self, reload: Callable[[], object]) -> None:
+        """Call `reload` if a file was added, removed or changed since the last check, whether or not it succeeds."""
+        present = self.digest()
         if present == self._loaded:
             return
         self._loaded = present
         log.info("configuration files changed", extra={"file": str(self._config_file)})
-        self._reload()
+        reload()
 
-    def _digest(self) -> bytes:
+    def digest(self) -> str:
         """Return a digest of all files' names and content; a file that cannot be read counts as its error."""
         digest = hashlib.sha256()
         for path in self._files():
@@ -49,7 +47,7 @@ class ConfigWatch:
                 content = f"error {error.errno}".encode()
             for part in (str(path).encode(errors="surrogateescape"), content):
                 digest.update(len(part).to_bytes(8, "big") + part)
-        return digest.digest()
+        return digest.hexdigest()
 
     def _files(self) -> list[Path]:
         """Return bridge.yml and the rule files that its patterns match, in order."""

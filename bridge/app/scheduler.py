@@ -32,26 +32,30 @@ LONGEST_SLEEP = 1.0  # seconds until a step of the clock is noticed
 class SlotTrigger(BaseTrigger):  # type: ignore[misc]  # APScheduler ships no types
     """Slots of a group, aligned to its interval and shifted by its phase.
 
-    lead: returns how far the bridge's clock is ahead of the wall clock, in ms.
+    lead: returns how far the bridge's clock is ahead of the clock that it follows, in ms.
+    offset: returns how far the clock that it follows is ahead of this host's, in ms.
     """
 
-    def __init__(self, group: Group, lead: Callable[[], Duration] = lambda: 0) -> None:
+    def __init__(
+        self, group: Group, lead: Callable[[], Duration] = lambda: 0, offset: Callable[[], Duration] = lambda: 0
+    ) -> None:
         self._group = group
         self._lead = lead
+        self._offset = offset
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
         """Return the next slot that is not past, or `now` for the first evaluation."""
         if previous_fire_time is None:
             return now
-        lead = self._lead()
-        at = from_datetime(now) + lead
+        lead, offset = self._lead(), self._offset()
+        at = from_datetime(now) + offset + lead
         slot = self._group.slot_at(at)
         if lead:
             remaining = slot + self._group.interval - at
             return now + timedelta(milliseconds=remaining + min(remaining, lead))  # at half pace while ahead
-        previous = from_datetime(previous_fire_time)
+        previous = from_datetime(previous_fire_time) + offset
         following = slot if slot > previous and slot >= at else slot + self._group.interval
-        return datetime.fromtimestamp(following / 1000, UTC)
+        return datetime.fromtimestamp((following - offset) / 1000, UTC)
 
 
 class _StepAwareScheduler(BackgroundScheduler):  # type: ignore[misc]  # APScheduler ships no types
@@ -87,7 +91,7 @@ class Scheduler:
     limit, its next run counts the missed slots and catches up.
 
     evaluate: called with a group's name at its slots.
-    lead: returns how far the bridge's clock is ahead of the wall clock, in ms.
+    lead, offset: as for SlotTrigger.
     """
 
     def __init__(
@@ -97,10 +101,11 @@ class Scheduler:
         timezone: tzinfo = UTC,
         *,
         lead: Callable[[], Duration] = lambda: 0,
+        offset: Callable[[], Duration] = lambda: 0,
         steps: Steps | None = None,
     ) -> None:
         self._evaluate = evaluate
-        self._lead = lead
+        self._lead, self._offset = lead, offset
         self._scheduler = _StepAwareScheduler(
             steps or Steps(),
             timezone=timezone,
@@ -116,7 +121,7 @@ class Scheduler:
             if job.id.startswith(EVALUATE) and job.id not in names:
                 job.remove()
         for group in groups:
-            trigger, name = SlotTrigger(group, self._lead), EVALUATE + group.name
+            trigger, name = SlotTrigger(group, self._lead, self._offset), EVALUATE + group.name
             self._scheduler.add_job(self._evaluate, trigger, args=[group.name], id=name, replace_existing=True)
 
     def every(self, interval: Duration, name: str, job: Callable[[], None]) -> None:

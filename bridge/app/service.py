@@ -7,24 +7,31 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fastapi import FastAPI
+
 from bridge.app import clock
 from bridge.app.config_watch import ConfigWatch
+from bridge.app.fleet import Fleet, FleetOptions
+from bridge.app.forwarding import Forwarder
 from bridge.app.memory import collect_rarely, keep_large_buffers
 from bridge.app.scheduler import Scheduler
 from bridge.app.wiring import Bridge, Options
 from bridge.config.load import BridgeConfig, load
-from bridge.domain.errors import StoreError
+from bridge.domain.errors import ConfigError, StoreError
 from bridge.domain.times import HOUR, SECOND, Duration
 from bridge.net.files import read_text
 from bridge.net.signals import wait_for_signal
+from bridge.store.leases import Fence
 from bridge.store.sql import SqlStore
 from bridge.web.app import create_app
 from bridge.web.http.server import Server
-from bridge.web.http.settings import WebSettings, load_web_config
+from bridge.web.http.settings import WebConfig, WebSettings, load_web_config
+from bridge.web.standby import Switch, create_standby_app
 
 log = logging.getLogger(__name__)
 
@@ -42,23 +49,28 @@ class ServeOptions:
 
     storage_url_file: file with a database URL, None = SQLite.
     auto_reload: time between two looks for changed configuration files, in ms; 0 = reload on request only.
+    fleet: this process is one of several replicas on a PostgreSQL database; None = it is alone.
     """
 
     storage_path: Path
     storage_url_file: Path | None
     web: WebSettings
     auto_reload: Duration = 0
+    fleet: FleetOptions | None = None
 
 
 def open_store(options: ServeOptions) -> SqlStore:
     """Open the store of the command line. Raises StoreError."""
     if options.storage_url_file is not None:
-        try:
-            url = read_text(options.storage_url_file).strip()
-        except OSError as error:
-            raise StoreError(f"cannot read --storage.url-file {options.storage_url_file}: {error.strerror}") from None
-        return SqlStore.open_url(url)
+        return SqlStore.open_url(_url_of(options.storage_url_file))
     return SqlStore.open_sqlite(options.storage_path / DATABASE)
+
+
+def _url_of(file: Path) -> str:
+    try:
+        return read_text(file).strip()
+    except OSError as error:
+        raise StoreError(f"cannot read --storage.url-file {file}: {error.strerror}") from None
 
 
 def run_service(options: Options, serve: ServeOptions) -> int:
@@ -68,41 +80,152 @@ def run_service(options: Options, serve: ServeOptions) -> int:
     """
     keep_large_buffers()
     signals = Signals()
-    watch = ConfigWatch(options.config_file, lambda: bridge.commands.reload())  # before the files are loaded
+    watch = ConfigWatch(options.config_file)  # before the files are loaded
     config, web_config = load(options.config_file), load_web_config(serve.web.web_config_file)
     with ExitStack() as stack:
         _on_signals(signals)
-        store = open_store(serve)
-        stack.callback(store.close)
-        workers = max(4, len(config.groups) + 2)
-        scheduler = Scheduler(lambda group: bridge.evaluate(group), workers=workers, lead=clock.lead)
-        bridge = Bridge(
-            options, config, store, rescheduled=lambda new: scheduler.schedule(new.groups), taken=signals.give_up
-        )
-        stack.callback(bridge.stop)
-        app = create_app(
-            bridge.queries,
-            bridge.commands,
-            serve.web,
-            bridge.telemetry.render,
-            web_config,
-            clock.now,
-            bridge.statuses.secrets,
-        )
-        server = Server(app, serve.web, web_config)
-        server.start()
-        stack.callback(server.stop, SERVER_LIMIT)
-        bridge.start()
-        collect_rarely()
-        _schedule(scheduler, bridge, config)
-        if serve.auto_reload:
-            scheduler.every(serve.auto_reload, "configuration", watch.check)
-        stack.callback(scheduler.stop)
-        log.info("retrain-bridge started", extra={"address": server.address, "groups": len(config.groups)})
-        _wait(signals, bridge)
+        if serve.fleet is not None:
+            _run_replica(stack, signals, options, serve, serve.fleet, web_config)
+        else:
+            store = open_store(serve)
+            stack.callback(store.close)
+            _run_alone(stack, signals, options, serve, Loaded(config, web_config, watch), store)
         log.info("stopping")
     _leave(signals.code)
     return signals.code
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Configuration at the start of an evaluation, and the watch over its files."""
+
+    config: BridgeConfig
+    web_config: WebConfig
+    watch: ConfigWatch
+
+
+def _run_alone(
+    stack: ExitStack, signals: Signals, options: Options, serve: ServeOptions, loaded: Loaded, store: SqlStore
+) -> None:
+    """Evaluate and serve until a signal; this process alone uses the database."""
+
+    def publish(app: FastAPI) -> str:
+        server = Server(app, serve.web, loaded.web_config)
+        server.start()
+        stack.callback(server.stop, SERVER_LIMIT)
+        return server.address
+
+    bridge, _ = _start(stack, options, serve, loaded, store, Hooks(publish, signals.give_up))
+    _wait(signals, bridge, lambda: False)
+
+
+def _run_replica(
+    stack: ExitStack, signals: Signals, options: Options, serve: ServeOptions, about: FleetOptions, web: WebConfig
+) -> None:
+    """Serve as a standby, and evaluate whenever this replica has the lease, until a signal."""
+    if serve.storage_url_file is None:
+        raise StoreError("--fleet needs PostgreSQL: name a file with its URL in --storage.url-file")
+    url, watch = _url_of(serve.storage_url_file), ConfigWatch(options.config_file)
+    fleet = Fleet(url, about, watch.digest, signals.came.set)
+    forward = Forwarder(about.address.rstrip("/"), lambda: fleet.owner_address, about.http_config_file)
+    standby = create_standby_app(serve.web, web, fleet.metrics.render, forward)
+    switch = Switch(standby)
+    server = Server(switch, serve.web, web)
+    server.start()
+    stack.callback(server.stop, SERVER_LIMIT)
+    fleet.start()
+    stack.callback(fleet.stop)
+    log.info("retrain-bridge started as a standby", extra={"address": server.address, "replica": fleet.id})
+    while not signals.stop:
+        fence = fleet.fence
+        if fence is None:
+            wait_for_signal(signals.came)
+            signals.came.clear()
+            continue
+        with ExitStack() as owning:
+            try:
+                _own(owning, signals, options, serve, fleet, fence, switch, web)
+            except (ConfigError, StoreError) as error:
+                log.error("this replica cannot be the owner", extra={"error": str(error)})  # noqa: TRY400 - says it all
+                fleet.lose(fence, str(error))
+                wait_for_signal(signals.came, about.lease / 1000)
+            switch.app = standby
+
+
+def _own(
+    owning: ExitStack, signals: Signals, options: Options, serve: ServeOptions, fleet: Fleet, fence: Fence,
+    switch: Switch, web: WebConfig,
+) -> None:  # fmt: skip
+    """Evaluate and deliver while the fence is this replica's. Raises ConfigError and StoreError at the start."""
+
+    def publish(app: FastAPI) -> str:
+        switch.app = app
+        return ""
+
+    watch = ConfigWatch(options.config_file)
+    loaded = Loaded(load(options.config_file), web, watch)
+    store = SqlStore.open_fleet(_url_of(serve.storage_url_file or Path()), fence, fleet.idle_limit)
+    owning.callback(store.close)
+    hooks = Hooks(
+        publish, lambda: fleet.lose(fence, "another replica has taken over"), fleet.reloaded, fleet.metrics.render
+    )
+    bridge, scheduler = _start(owning, options, serve, loaded, store, hooks)
+    scheduler.every(fleet.check_interval, "lease", fleet.check)
+    _wait(signals, bridge, lambda: fleet.fence is not fence)
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Differences between a process that is alone and the owner of a fleet.
+
+    publish: serves the application, and returns its address.
+    taken: called when another process has the database.
+    reloaded: called when a reload was applied.
+    metrics: returns further metrics.
+    """
+
+    publish: Callable[[FastAPI], str]
+    taken: Callable[[], None]
+    reloaded: Callable[[], None] = lambda: None
+    metrics: Callable[[], bytes] = bytes
+
+
+def _start(
+    stack: ExitStack, options: Options, serve: ServeOptions, loaded: Loaded, store: SqlStore, hooks: Hooks
+) -> tuple[Bridge, Scheduler]:
+    """Start evaluating, delivering and serving; `stack` ends it."""
+    config = loaded.config
+    workers = max(4, len(config.groups) + 2)
+    scheduler = Scheduler(
+        lambda group: bridge.evaluate(group), workers=workers, lead=clock.lead, offset=clock.offset
+    )  # fmt: skip
+
+    def rescheduled(new: BridgeConfig) -> None:
+        scheduler.schedule(new.groups)
+        hooks.reloaded()
+
+    bridge = Bridge(options, config, store, rescheduled=rescheduled, taken=hooks.taken)
+    stack.callback(bridge.stop)
+    app = create_app(
+        bridge.queries,
+        bridge.commands,
+        serve.web,
+        lambda now: bridge.telemetry.render(now) + hooks.metrics(),
+        loaded.web_config,
+        clock.now,
+        bridge.statuses.secrets,
+    )
+    address = hooks.publish(app)
+    bridge.start()
+    collect_rarely()
+    _schedule(scheduler, bridge, config)
+    if serve.auto_reload:
+        scheduler.every(
+            serve.auto_reload, "configuration", lambda: loaded.watch.check(bridge.commands.reload)
+        )  # fmt: skip
+    stack.callback(scheduler.stop)
+    log.info("retrain-bridge started", extra={"address": address, "groups": len(config.groups)})
+    return bridge, scheduler
 
 
 def _leave(code: int) -> None:
@@ -125,9 +248,9 @@ def _schedule(scheduler: Scheduler, bridge: Bridge, config: BridgeConfig) -> Non
     scheduler.start()
 
 
-def _wait(signals: Signals, bridge: Bridge) -> None:
-    """Wait for signals; the main thread does nothing else, so that it handles them at once."""
-    while not signals.stop:
+def _wait(signals: Signals, bridge: Bridge, lost: Callable[[], bool]) -> None:
+    """Wait for signals, or until `lost`; the main thread does nothing else, so that it handles them at once."""
+    while not signals.stop and not lost():
         wait_for_signal(signals.came)
         signals.came.clear()
         if signals.hang_up and not signals.stop:

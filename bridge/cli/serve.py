@@ -39,6 +39,26 @@ def run(
             "--storage.retention.time", parser=positive_duration, metavar="DURATION", help="How long to keep history."
         ),
     ] = "90d",  # type: ignore[assignment]  # the parser turns the text into milliseconds
+    fleet: Annotated[
+        bool, typer.Option("--fleet", help="Run as one of several replicas on a PostgreSQL database; one evaluates.")
+    ] = False,
+    fleet_lease: Annotated[
+        int,
+        typer.Option(
+            "--fleet.lease",
+            parser=positive_duration,
+            help="Time after which another replica takes over.",
+        ),
+    ] = "15s",  # type: ignore[assignment]  # the parser turns the text into milliseconds
+    fleet_id: Annotated[
+        str, typer.Option("--fleet.id", help="Name of this replica; default: host name and random digits.")
+    ] = "",
+    fleet_address: Annotated[
+        str, typer.Option("--fleet.advertise-address", help="URL at which other replicas reach this one.")
+    ] = "",
+    fleet_http_config: Annotated[
+        Path | None, typer.Option("--fleet.http.config.file", help="http_config with which replicas reach each other.")
+    ] = None,
     listen: Annotated[
         str, typer.Option("--web.listen-address", metavar="HOST:PORT", help="Address to listen on.")
     ] = "127.0.0.1:9095",
@@ -71,6 +91,7 @@ def run(
     log_format: LogFormat = "logfmt",
 ) -> None:
     """Evaluate the rules and deliver requests until SIGTERM. SIGHUP reloads the configuration and rules."""
+    from bridge.app.fleet import FleetOptions
     from bridge.app.logs import setup_logging
     from bridge.app.service import ServeOptions, run_service
     from bridge.app.wiring import Options
@@ -79,8 +100,11 @@ def run(
     setup_logging(log_level, log_format)
     url = external_url or f"http://{listen}"
     web = WebSettings(listen, url, web_config, grafana_url, tuple(allowed_hosts or ()))
+    about = FleetOptions(fleet_lease, fleet_id, fleet_address or f"http://{listen}", fleet_http_config)
     options = Options(config_file, url, model_metrics, retention)
-    raise typer.Exit(run_service(options, ServeOptions(storage_path, storage_url_file, web, auto_reload)))
+    raise typer.Exit(
+        run_service(options, ServeOptions(storage_path, storage_url_file, web, auto_reload, about if fleet else None))
+    )
 
 
 @app.command()

@@ -5,25 +5,32 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, NullPool, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from bridge.domain.errors import SchemaTooNewError, StoreCorruptError, StoreError, StoreFullError
+from bridge.domain.times import Duration
 from bridge.net.private import private_file, private_folder
 from bridge.net.redact import redact
 from bridge.store.owning import FileLock, ServerLock
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT = 5.0
-# The server closes a connection whose client is gone after a minute, and thereby releases the lock.
-_SETTINGS = (
-    "-c lock_timeout=10000 -c statement_timeout=30000 "
-    "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
+# For one transaction each: a pooler in transaction mode refuses startup options, and hands sessions to others.
+_LIMITS = (
+    "SELECT set_config('lock_timeout', '10000', true), set_config('statement_timeout', '30000', true), "
+    "set_config('idle_in_transaction_session_timeout', '%d', true)"
 )
+_IDLE_LIMIT = 60_000  # ms that a transaction may wait for its client
+_NO_SERVER = (
+    "postgresql://user:password@host/name, or several hosts: postgresql://user:password@/name?host=a:5432&host=b"
+)
+READ_ONLY = "25006"  # SQLSTATE of a write to a standby
 MIGRATION_LOCK = 7_259_217  # an arbitrary key; two processes that start together migrate one after the other
 
 
@@ -60,26 +67,57 @@ def open_sqlite(path: Path) -> tuple[Engine, FileLock]:
 
 def open_url(url: str) -> tuple[Engine, ServerLock]:
     """Return the engine for a PostgreSQL URL, migrated to the current schema, and its lock. Raises StoreError."""
+    parsed = parse_url(url)
+    engine = server_engine(parsed)
+    name = parsed.render_as_string()
     try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise StoreError("the database URL is invalid; write postgresql://user:password@host/name") from None
-    if parsed.get_backend_name() != "postgresql":
-        raise StoreError(
-            f"a database URL must be PostgreSQL, not {parsed.get_backend_name()}; for SQLite use --storage.path"
-        )
-    engine = create_engine(
-        parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, pool_size=16, max_overflow=16,
-        connect_args={"connect_timeout": 5, "options": _SETTINGS},
-    )  # fmt: skip
-    try:
-        with translated(parsed.render_as_string()):
-            lock = ServerLock(engine, parsed.render_as_string())
-            migrate(engine, parsed.render_as_string())
+        with translated(name):
+            lock = ServerLock(engine, name)
+            migrate(engine, name)
     except BaseException:
         engine.dispose()
         raise
     return engine, lock
+
+
+def parse_url(url: str) -> URL:
+    """Return the URL of a PostgreSQL database. Raises StoreError."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise StoreError(f"the database URL is invalid; write {_NO_SERVER}") from None
+    if parsed.get_backend_name() != "postgresql":
+        raise StoreError(
+            f"a database URL must be PostgreSQL, not {parsed.get_backend_name()}; for SQLite use --storage.path"
+        )
+    several = isinstance(parsed.query.get("host"), tuple) or "," in str(parsed.query.get("host", ""))
+    if several and "target_session_attrs" not in parsed.query:
+        parsed = parsed.update_query_dict({"target_session_attrs": "read-write"})
+    return parsed.set(drivername="postgresql+psycopg")
+
+
+def server_engine(url: URL, idle_limit: Duration = _IDLE_LIMIT, *, pooled: bool = True) -> Engine:
+    """Return an engine that works through a pooler in transaction mode, and follows the primary of several hosts.
+
+    idle_limit: ms after which the server ends a transaction whose client is silent. pooled: keep connections.
+    """
+    pool = {"pool_pre_ping": True, "pool_size": 16, "max_overflow": 16} if pooled else {"poolclass": NullPool}
+    keepalives = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+    engine = create_engine(url, **pool, connect_args={"connect_timeout": 5, "prepare_threshold": None, **keepalives})
+    event.listen(engine, "begin", partial(_begin_server, limits=_LIMITS % idle_limit))
+    event.listen(engine, "handle_error", _on_read_only)
+    return engine
+
+
+def _begin_server(connection: Connection, limits: str) -> None:
+    connection.exec_driver_sql(limits)
+
+
+def _on_read_only(context: ExceptionContext) -> None:
+    """Close every connection of the pool after a fail-over: the server that they reach is no longer the primary."""
+    if getattr(context.original_exception, "sqlstate", "") == READ_ONLY:
+        context.is_disconnect = True
+        context.invalidate_pool_on_disconnect = True
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -144,6 +144,10 @@ _HELD = text(
 )
 
 
+# The server closes a connection whose client is gone after a minute, and thereby releases the lock.
+_KEEPALIVES = {"tcp_keepalives_idle": 30, "tcp_keepalives_interval": 10, "tcp_keepalives_count": 3}
+
+
 class ServerLock:
     """Advisory lock of a PostgreSQL database, held as long as its connection lasts."""
 
@@ -159,6 +163,8 @@ class ServerLock:
         connection.detach()  # close() must close it, not return it to the pool with the lock
         with contextlib.ExitStack() as undo:
             undo.callback(_close, connection)
+            for name, seconds in _KEEPALIVES.items():
+                connection.exec_driver_sql(f"SET {name} = {seconds}")
             if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": PROCESS_LOCK}).scalar():
                 raise StoreBusyError(f"{self._name} is in use by another process; stop it, or use another database")
             self._pid = connection.execute(text("SELECT pg_backend_pid()")).scalar()

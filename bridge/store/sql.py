@@ -9,8 +9,10 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine
 
 from bridge.domain.errors import StoreError, StoreUncertainError
+from bridge.domain.times import Duration
 from bridge.store.history import HistorySide
-from bridge.store.opening import open_sqlite, open_url, translated
+from bridge.store.leases import Fence
+from bridge.store.opening import open_sqlite, open_url, parse_url, server_engine, translated
 from bridge.store.outbox import OutboxSide
 from bridge.store.owning import Owner
 from bridge.store.runs import RunSide
@@ -35,6 +37,11 @@ class SqlStore(TickSide, OutboxSide, HistorySide, RunSide):
     def open_url(cls, url: str) -> SqlStore:
         """Open a PostgreSQL database by URL. Raises StoreError and its subclasses."""
         return cls(*open_url(url))
+
+    @classmethod
+    def open_fleet(cls, url: str, fence: Fence, idle_limit: Duration) -> SqlStore:
+        """Open the PostgreSQL database of a fleet as its owner. idle_limit: see opening.server_engine."""
+        return cls(server_engine(parse_url(url), idle_limit), fence)
 
     @contextlib.contextmanager
     def _write(self) -> Iterator[Connection]:

@@ -218,3 +218,23 @@ runs = Table(
     *(Column(name, Integer, nullable=False) for name in ("lookups", "absent", "overdue")),
     Index("runs_open", "destination", "ended_at"),
 )  # fmt: skip
+
+leases = Table(
+    "leases", metadata,
+    Column("name", String, primary_key=True),
+    Column("owner", String, nullable=False),
+    *(Column(name, _Instant, nullable=False) for name in ("fence", "expires_at", "since", "config_seq")),
+)  # fmt: skip
+
+replicas = Table(
+    "replicas", metadata,
+    Column("id", String, primary_key=True),
+    *(Column(name, String, nullable=False) for name in ("address", "release", "config_hash")),
+    *(Column(name, _Instant, nullable=False) for name in ("config_seq", "started_at", "seen_at")),
+)  # fmt: skip
+
+configurations = Table(
+    "configurations", metadata,
+    Column("seq", _Serial, primary_key=True, autoincrement=True),
+    Column("hash", String, nullable=False),
+)  # fmt: skip

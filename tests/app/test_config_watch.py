@@ -43,10 +43,21 @@ def publish(folder: Path, version: str, files: dict[str, str]) -> None:
     link.rename(folder / "..data")
 
 
-def watch(folder: Path) -> tuple[ConfigWatch, Reloads]:
+class Watched:
+    """Watch over a folder's bridge.yml that counts its reloads."""
+
+    def __init__(self, folder: Path, reloads: Reloads) -> None:
+        self._watch, self._reloads = ConfigWatch(folder / "bridge.yml"), reloads
+
+    def check(self) -> None:
+        """Check once."""
+        self._watch.check(self._reloads)
+
+
+def watch(folder: Path) -> tuple[Watched, Reloads]:
     """Return a watch over the folder's bridge.yml and its counter."""
     reloads = Reloads()
-    return ConfigWatch(folder / "bridge.yml", reloads), reloads
+    return Watched(folder, reloads), reloads
 
 
 def test_unchanged_files_are_not_reloaded(folder: Path) -> None:

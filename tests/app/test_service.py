@@ -119,7 +119,7 @@ def test_wait_reloads_once_for_each_hang_up() -> None:
         signals.came.set()
 
     commands = FakeCommands(stop)
-    service._wait(signals, cast("Bridge", type("FakeBridge", (), {"commands": commands})))
+    service._wait(signals, cast("Bridge", type("FakeBridge", (), {"commands": commands})), lambda: False)
     assert commands.reloads == [True]
 
 

@@ -79,7 +79,7 @@ def test_each_values_file_has_its_manifests(rendered: Path) -> None:
     """No golden file is left over from values that are gone."""
     written = sorted(path.name for path in (rendered / "tests" / "charts" / "golden").iterdir())
     assert written == [path.name for path in GOLDEN]
-    assert len(GOLDEN) == 5
+    assert len(GOLDEN) == 6
 
 
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
@@ -165,6 +165,24 @@ def test_selectors_find_the_pods(path: Path) -> None:
             assert item["spec"]["selector"]["matchLabels"].items() <= service
     for selector in selectors:
         assert selector.items() <= labels
+
+
+def test_fleet_needs_postgresql() -> None:
+    """Two pods on two SQLite volumes would each decide; Helm refuses them with the value to set."""
+    done = helm("template", "bridge", str(CHART), "--set-json=fleet.enabled=true")
+    assert done.returncode != 0
+    assert "database.existingSecret" in done.stderr
+
+
+def test_fleet_updates_without_a_gap() -> None:
+    """A new replica is ready before an old one ends; each says its own address and a name that does not repeat."""
+    found = render('database.existingSecret="d"', 'fleet={"enabled": true, "replicas": 3}')
+    spec = only(found, "Deployment")["spec"]
+    assert spec["replicas"] == 3
+    assert spec["strategy"] == {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    arguments = spec["template"]["spec"]["containers"][0]["args"]
+    assert "--fleet.advertise-address=http://$(POD_IP):9095" in arguments
+    assert "--fleet.id=$(POD_NAME)-$(POD_UID)" in arguments
 
 
 def test_dashboards_are_the_projects() -> None:

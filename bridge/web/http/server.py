@@ -8,7 +8,7 @@ import socket
 import threading
 from functools import partial
 
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from bridge.domain.errors import BridgeError
 from bridge.net.door import Door, listen
@@ -27,7 +27,7 @@ class AddressInUseError(BridgeError):
 class Server:
     """Web server. Binds its address and loads certificates at once; raises AddressInUseError or ConfigError."""
 
-    def __init__(self, app: FastAPI, settings: WebSettings, config: WebConfig) -> None:
+    def __init__(self, app: ASGIApp, settings: WebSettings, config: WebConfig) -> None:
         tls, file = config.tls_server_config, settings.web_config_file
         context = server_context(tls, file) if tls is not None and file is not None else None
         self._socket = _listen(settings)

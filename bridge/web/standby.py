@@ -1,0 +1,100 @@
+"""Application of a standby: its own health and metrics; every other request goes to the fleet's owner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from bridge import __version__
+from bridge.web.app import METRICS_TYPE
+from bridge.web.http.guard import Guard
+from bridge.web.http.responses import refusal
+from bridge.web.http.settings import WebSettings
+from bridge.web.http.web_config import WebConfig
+
+RETRY_AFTER = {"Retry-After": "5"}
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+# Headers of one connection, and those that the answer's own body sets.
+_HOP = frozenset({
+    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding",
+    "upgrade", "content-length", "content-encoding", "accept-encoding", "expect",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """Answer of the owner."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class NoOwnerError(Exception):
+    """Owner that is not known or does not answer. sent: whether the request may have reached it."""
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class Forward(Protocol):
+    """Way to the owner. Raises NoOwnerError."""
+
+    def __call__(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Forwarded:
+        """Send a request to the owner, and return its answer. path: with the query."""
+        ...
+
+
+class Switch:
+    """ASGI application that passes every request to the present application."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        await self.app(scope, receive, send)
+
+
+def create_standby_app(
+    settings: WebSettings, config: WebConfig, metrics: Callable[[], bytes], forward: Forward
+) -> FastAPI:
+    """Build the application of a standby. Hosts, users and origins are checked here and by the owner."""
+    app = FastAPI(title="Retrain Bridge", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(Guard, settings=settings, config=config)
+
+    @app.get("/-/healthy")
+    async def healthy() -> PlainTextResponse:
+        return PlainTextResponse("retrain-bridge is healthy.\n")
+
+    @app.get("/-/ready")
+    async def ready() -> PlainTextResponse:
+        return PlainTextResponse("retrain-bridge is ready: a standby of its fleet.\n")
+
+    @app.get("/metrics")
+    def exposition() -> Response:
+        return Response(metrics(), media_type=METRICS_TYPE)
+
+    @app.api_route("/{path:path}", methods=METHODS)
+    async def others(request: Request) -> Response:
+        headers = {name: value for name, value in request.headers.items() if name not in _HOP}
+        target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        body = await request.body()
+        try:
+            answer = await run_in_threadpool(forward, request.method, target, headers, body)
+        except NoOwnerError as error:
+            if error.sent and request.method not in {"GET", "HEAD", "OPTIONS"}:
+                return refusal(504, f"{error}; look whether the change was made before you repeat it")
+            return refusal(503, f"{error}; another replica takes over, try again", RETRY_AFTER)
+        kept = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP}
+        return Response(answer.body, answer.status, kept)
+
+    return app

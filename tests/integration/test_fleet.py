@@ -1,0 +1,123 @@
+"""Tests of fail-over: several real replicas on one PostgreSQL database."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from tests.support.bridge import REMOTE_WRITE, drift_rules, expected_id, steps, whole_second, write_script
+from tests.support.fleet import LEASE, Fleet, fleet
+from tests.support.keyed import KeyedReceiver
+from tests.support.postgres import Postgres, postgres
+from tests.support.processes import wait_until
+from tests.support.servers import Prometheus, prometheus
+
+SECOND = 1000
+
+
+@pytest.fixture(scope="module")
+def source() -> Iterator[Prometheus]:
+    with prometheus(flags=[REMOTE_WRITE]) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Postgres]:
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def webhook() -> Iterator[KeyedReceiver]:
+    with KeyedReceiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def pair(source: Prometheus, cluster: Postgres, webhook: KeyedReceiver) -> Iterator[Fleet]:
+    """Return two replicas, of which the first is the owner."""
+    hooks = {"webhook_configs": [{"url": webhook.url}]}
+    with fleet(source.url, drift_rules(), hooks, cluster.database()) as made:
+        yield made
+
+
+def breach(source: Prometheus, pipeline: str) -> str:
+    """Let a model drift from two seconds on; return the id of its request."""
+    model = ("shop", pipeline, "1")
+    begins = whole_second(2)
+    write_script(source, {model: steps(begins - 5 * SECOND, begins + 120 * SECOND, [(begins, begins + 90 * SECOND)])})
+    return expected_id(model, "Drifted", begins)
+
+
+def test_standby_takes_over_from_a_killed_owner(pair: Fleet, source: Prometheus, webhook: KeyedReceiver) -> None:
+    """The request of an episode that began under the old owner is sent once, by the new one if it must be."""
+    first = pair.owner()
+    assert first.name == "r1"
+    wanted = breach(source, "killed")
+    _, fence = pair.lease()
+    first.kill()
+    second = pair.owner()
+    assert second.name == "r2"
+    assert pair.lease()[1] == fence + 1
+    wait_until(lambda: wanted in webhook.taken, 60, second.program.log[-3000:])
+    pair.wait_slot(whole_second(1))
+    assert [row[0] for row in pair.rows("SELECT id FROM requests WHERE pipeline = 'killed'")] == [wanted]
+
+
+def test_stopped_owner_writes_nothing_after_it_wakes(pair: Fleet, source: Prometheus, webhook: KeyedReceiver) -> None:
+    """SIGSTOP for longer than the lease: the other takes over; the woken one finds the fence and becomes a standby."""
+    first = pair.owner()
+    _, fence = pair.lease()
+    first.send(signal.SIGSTOP)
+    wait_until(lambda: pair.lease()[1] == fence + 1, 4 * LEASE + 30, "the take-over")
+    wanted = breach(source, "stopped")
+    wait_until(lambda: wanted in webhook.taken, 60, "the request")
+    first.send(signal.SIGCONT)
+    wait_until(lambda: first.metric("retrain_bridge_fleet_owner") == 0, 30, first.program.log[-3000:])
+    assert pair.lease() == ("r2", fence + 1)
+    pair.wait_slot(whole_second(2))
+    assert pair.lease() == ("r2", fence + 1)
+    assert [row[0] for row in pair.rows("SELECT id FROM requests WHERE pipeline = 'stopped'")] == [wanted]
+
+
+def test_terminated_owner_hands_over_at_once(pair: Fleet) -> None:
+    """SIGTERM gives the lease up: the other one does not wait for its end."""
+    first = pair.owner()
+    first.send(signal.SIGTERM)
+    wait_until(lambda: not first.program.running, 30, "the end")
+    assert first.program.process is not None
+    assert first.program.process.returncode == 0
+    assert pair.owner().name == "r2"
+    assert [row[0] for row in pair.rows("SELECT id FROM replicas")] == ["r2"]
+
+
+def test_standby_serves_page_api_and_acts(pair: Fleet, source: Prometheus, webhook: KeyedReceiver) -> None:
+    """Every request to a standby is answered by the owner: pages, API, and a person's act."""
+    (standby,) = pair.standbys()
+    wanted = breach(source, "forwarded")
+    wait_until(lambda: wanted in webhook.taken, 60, "the request")
+    page = requests.get(f"{standby.url}/", timeout=30)
+    assert page.status_code == 200
+    assert "forwarded" in page.text
+    found = requests.get(f"{standby.url}/api/v1/requests/{wanted}", timeout=30).json()
+    assert found["data"]["id"] == wanted
+    assert requests.get(f"{standby.url}/api/v1/requests/none", timeout=30).status_code == 404
+    done = requests.post(f"{standby.url}/api/v1/pauses", json={"project": "shop", "for": "1h"}, timeout=30)
+    assert done.status_code in (200, 201, 404, 405), done.text
+    style = requests.get(f"{standby.url}/static/style.css", timeout=30)
+    assert style.headers["Content-Type"].startswith("text/css")
+
+
+def test_standby_without_owner_says_so(pair: Fleet) -> None:
+    """503 with Retry-After while the owner is gone and its lease lasts; health and readiness stay green."""
+    (standby,) = pair.standbys()
+    pair.owner().kill()
+    answer = requests.get(f"{standby.url}/api/v1/requests", timeout=30)
+    if answer.status_code != 200:  # else it has taken over already
+        assert answer.status_code == 503
+        assert answer.headers["Retry-After"] == "5"
+        assert "did not answer" in answer.json()["detail"]
+    assert requests.get(f"{standby.url}/-/ready", timeout=30).status_code == 200

@@ -1,0 +1,167 @@
+"""Tests of the lease and its fence on a real PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import text
+
+from bridge.domain.errors import StoreBusyError
+from bridge.domain.times import Duration
+from bridge.ports import TickChanges
+from bridge.store.leases import SHARD, Fence, Leases, Member
+from bridge.store.opening import migrate, parse_url, server_engine
+from bridge.store.sql import SqlStore
+from tests.support.postgres import Postgres, postgres
+
+LEASE: Duration = 60_000
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Postgres]:
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def url(cluster: Postgres) -> str:
+    """Return the URL of an empty database with the current schema."""
+    address = cluster.database()
+    engine = server_engine(parse_url(address), pooled=False)
+    migrate(engine, "test")
+    engine.dispose()
+    return address
+
+
+def leases(url: str, name: str, config: str = "a", lease: Duration = LEASE) -> Leases:
+    member = Member(name, f"http://{name}", "1", config)
+    return Leases(server_engine(parse_url(url), pooled=False), member, lease)
+
+
+def taken(found: Fence | None) -> Fence:
+    assert found is not None
+    return found
+
+
+def expire(url: str) -> None:
+    """End the present lease, as time would."""
+    engine = server_engine(parse_url(url), pooled=False)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE leases SET expires_at = 1"))
+    engine.dispose()
+
+
+def slot(store: SqlStore) -> int:
+    return store.load(0).slots.get("g", 0)
+
+
+def change(number: int) -> TickChanges:
+    return TickChanges(at=number, group="g", slot=number)
+
+
+def test_only_one_replica_takes_the_lease(url: str) -> None:
+    """The second one gets nothing while the lease lasts; the fence counts the owners."""
+    first, second = leases(url, "r1"), leases(url, "r2")
+    fence = taken(first.take(1))
+    assert fence.number == 1
+    assert second.take(1) is None
+    assert first.look(1).owner == "r1"
+    assert second.look(1).owner_address == "http://r1"
+    expire(url)
+    assert second.look(1).free
+    assert taken(second.take(1)).number == 2
+
+
+def test_former_owner_writes_nothing(url: str) -> None:
+    """Its transaction begins with the fence: StoreBusyError, and the slot stays the new owner's."""
+    first, second = leases(url, "r1"), leases(url, "r2")
+    old = taken(first.take(1))
+    store = SqlStore.open_fleet(url, old, 1000)
+    store.commit(change(1))
+    expire(url)
+    new = SqlStore.open_fleet(url, taken(second.take(1)), 1000)
+    new.commit(change(2))
+    with pytest.raises(StoreBusyError, match="another replica has taken over from r1"):
+        store.commit(change(3))
+    with pytest.raises(StoreBusyError):
+        store.check()
+    assert slot(new) == 2
+    assert old.fenced == 2
+    assert not first.renew(old.number)
+    store.close()
+    new.close()
+
+
+def test_transaction_of_the_owner_delays_a_take_over(url: str) -> None:
+    """A transaction that has passed the fence commits before another replica can take the lease."""
+    first, second = leases(url, "r1"), leases(url, "r2")
+    store = SqlStore.open_fleet(url, taken(first.take(1)), 30_000)
+    expire(url)
+    with store._write() as connection:
+        assert second.take(1) is None  # the row is in use
+        connection.execute(text("INSERT INTO slots (group_name, slot) VALUES ('g', 7)"))
+    assert second.take(1) is None  # the transaction has renewed the lease
+    assert slot(store) == 7
+    store.close()
+
+
+def test_suspended_transaction_is_ended_by_the_server(url: str) -> None:
+    """After the idle limit the server rolls it back, and another replica takes the lease."""
+    first, second = leases(url, "r1", lease=1000), leases(url, "r2")
+    engine = server_engine(parse_url(url), idle_limit=100, pooled=False)
+    fence = taken(first.take(1))
+    connection = engine.connect()
+    connection.begin()
+    fence.verify(connection)
+    connection.execute(text("INSERT INTO slots (group_name, slot) VALUES ('g', 7)"))
+    watching = server_engine(parse_url(url), pooled=False)
+    gone = text("SELECT pg_sleep(0.05), count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'")
+    with watching.connect().execution_options(isolation_level="AUTOCOMMIT") as look:
+        for _ in range(400):
+            if look.execute(gone).one()[1] == 0:
+                break
+    expire(url)
+    store = SqlStore.open_fleet(url, taken(second.take(1)), 1000)
+    assert slot(store) == 0
+    store.close()
+    connection.invalidate()
+    engine.dispose()
+
+
+def test_released_lease_is_free_at_once(url: str) -> None:
+    """And a release under an old fence changes nothing."""
+    first, second = leases(url, "r1"), leases(url, "r2")
+    old = taken(first.take(1))
+    first.release(old.number)
+    new = taken(second.take(1))
+    first.release(old.number)
+    assert second.look(1).owner == "r2"
+    assert second.renew(new.number)
+
+
+def test_configurations_are_numbered_in_the_order_of_use(url: str) -> None:
+    """A start keeps the number of files that were used before; a reload is the newest, even back to old files."""
+    old, new = leases(url, "r1", "old"), leases(url, "r2", "new")
+    assert old.config_seq(reloaded=False) == 1
+    assert new.config_seq(reloaded=False) == 2
+    assert old.config_seq(reloaded=False) == 1
+    assert old.config_seq(reloaded=True) == 3
+    assert old.config_seq(reloaded=True) == 3
+    assert new.config_seq(reloaded=False) == 2
+
+
+def test_silent_replicas_are_not_among_the_living(url: str) -> None:
+    """A replica that was not seen for two leases is left out; leaving removes it."""
+    first, second = leases(url, "r1"), leases(url, "r2")
+    first.look(1)
+    assert [item.id for item in second.look(1).replicas] == ["r1", "r2"]
+    engine = server_engine(parse_url(url), pooled=False)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE replicas SET seen_at = seen_at - 130000 WHERE id = 'r1'"))
+    assert [item.id for item in second.look(1).replicas] == ["r2"]
+    second.leave()
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT id FROM replicas")).scalars().all() == ["r1"]
+        assert connection.execute(text("SELECT name FROM leases")).scalars().all() == [SHARD]
+    engine.dispose()
