@@ -21,7 +21,7 @@ from bridge import __version__
 from bridge.app import clock
 from bridge.app.fleet_metrics import FleetMetrics
 from bridge.domain.errors import StoreError
-from bridge.domain.times import Duration
+from bridge.domain.times import SECOND, Duration
 from bridge.net.redact import redact
 from bridge.store.leases import SILENT_LEASES, Fence, FleetState, Leases, Member
 from bridge.store.opening import migrate, parse_url, server_engine, translated
@@ -29,6 +29,7 @@ from bridge.store.opening import migrate, parse_url, server_engine, translated
 log = logging.getLogger(__name__)
 
 LOOKS = 3  # looks at the database during one lease
+SHORTEST_IDLE = 2 * SECOND  # a busy host may pause between two statements
 FOLLOWED = 250  # ms; a smaller difference to the database's clock is the round trip's
 
 
@@ -73,10 +74,11 @@ class Fleet:
         self.state: FleetState | None = None
         self.metrics = FleetMetrics()
         name = self._url.render_as_string()
+        migrating = server_engine(self._url, pooled=False)
         engine = server_engine(self._url, self.idle_limit, pooled=False)
         try:
             with translated(name):
-                migrate(engine, name)
+                migrate(migrating, name)
                 self._leases = Leases(engine, self._member, options.lease)
                 self._config_seq = self._leases.config_seq(reloaded=False)
         except BaseException:
@@ -92,7 +94,7 @@ class Fleet:
     @property
     def idle_limit(self) -> Duration:
         """Time after which the database ends a transaction of a silent replica, in ms."""
-        return max(1, self._options.lease // 2)
+        return max(SHORTEST_IDLE, self._options.lease // 2)
 
     @property
     def check_interval(self) -> Duration:

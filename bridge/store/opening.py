@@ -99,18 +99,20 @@ def parse_url(url: str) -> URL:
 def server_engine(url: URL, idle_limit: Duration = _IDLE_LIMIT, *, pooled: bool = True) -> Engine:
     """Return an engine that works through a pooler in transaction mode, and follows the primary of several hosts.
 
-    idle_limit: ms after which the server ends a transaction whose client is silent. pooled: keep connections.
+    idle_limit: ms after which the server ends a transaction that writes if its client is silent. pooled: keep
+    connections.
     """
     pool = {"pool_pre_ping": True, "pool_size": 16, "max_overflow": 16} if pooled else {"poolclass": NullPool}
     keepalives = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
     engine = create_engine(url, **pool, connect_args={"connect_timeout": 5, "prepare_threshold": None, **keepalives})
-    event.listen(engine, "begin", partial(_begin_server, limits=_LIMITS % idle_limit))
+    event.listen(engine, "begin", partial(_begin_server, idle_limit=idle_limit))
     event.listen(engine, "handle_error", _on_read_only)
     return engine
 
 
-def _begin_server(connection: Connection, limits: str) -> None:
-    connection.exec_driver_sql(limits)
+def _begin_server(connection: Connection, idle_limit: Duration) -> None:
+    reads_only = connection.get_execution_options().get("reads_only", False)
+    connection.exec_driver_sql(_LIMITS % (_IDLE_LIMIT if reads_only else idle_limit))
 
 
 def _on_read_only(context: ExceptionContext) -> None:
