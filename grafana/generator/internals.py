@@ -103,6 +103,9 @@ def _deliveries() -> list[timeseries.Panel]:
               [query(f"sum by ({DESTINATION}) ({metric('outbox_pending')})", f"waiting: {DESTINATION_LEGEND}", ref="A"),
                query(f"sum by ({DESTINATION}) ({metric('outbox_dead')})", f"dead: {DESTINATION_LEGEND}", ref="B")],
               width=8),
+        lines("Runs", "Runs in orchestrators that have not ended, by state; overdue: not started in time.",
+              [query(f"sum by (receiver,state) ({metric('runs')})", "{{receiver}}: {{state}}", ref="A"),
+               query(f"sum by (receiver) ({metric('runs_overdue')})", "{{receiver}}: overdue", ref="B")], width=24),
     ]  # fmt: skip
 
 
