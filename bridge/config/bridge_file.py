@@ -25,7 +25,7 @@ from bridge.sources.config import PrometheusConfig
 _REPEATS = "an open request is repeated to Alertmanagers every global.resend_delay"
 _MATCH = "write matchers"
 _SCRAPE = "the bridge scrapes nothing"
-_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_LABEL = re.compile(r"""[^\s{}!=~,\\"'`]+""")  # any UTF-8, without the characters of matchers
 _RATE = re.compile(r"([0-9]{1,6})/([0-9a-z]+)")
 _UNITS = {"hour": HOUR, "day": DAY, "week": 7 * DAY}
 _OF_ALERTMANAGER = frozenset(

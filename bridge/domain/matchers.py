@@ -11,7 +11,9 @@ from bridge.domain.regex import ALERTMANAGER, Dialect, Regex
 
 LONGEST = 256 * 1024
 _SHOWN = 200
-_MATCHER = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)\s*(=~|!~|!=|=)\s*(.*)", re.DOTALL)
+# A name is any UTF-8 text: between quotes, or as it is unless it has a character of the syntax.
+_MATCHER = re.compile(r"""("(?:[^"\\]|\\.)+"|[^\s{}!=~,\\"'`]+)\s*(=~|!~|!=|=)\s*(.*)""", re.DOTALL)
+_PLAIN_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 # Text between commas; a quoted string may contain commas and escaped quotes.
 _PIECE = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^,"\\]|\\.|["\\])+', re.DOTALL)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
@@ -39,7 +41,7 @@ class Matcher:
         if match is None:
             raise ValueError(f"{_shown(text)} is not a matcher; {_EXAMPLE}")
         name, op, written = match.groups()
-        matcher = Matcher(name, op, _unquoted(written, text), dialect)
+        matcher = Matcher(_unquoted(name, text), op, _unquoted(written, text), dialect)
         try:
             matcher.compile()
         except ValueError as error:
@@ -74,12 +76,17 @@ class Matcher:
         return self._regex.matches(value) == (self.op == "=~")
 
     def __str__(self) -> str:
-        quoted = self.value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return f'{self.name}{self.op}"{quoted}"'
+        name = self.name if _PLAIN_NAME.fullmatch(self.name) else _quoted(self.name)
+        return f"{name}{self.op}{_quoted(self.value)}"
 
 
 def _shown(text: str) -> str:
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+
+
+def _quoted(text: str) -> str:
+    inner = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{inner}"'
 
 
 def _unquoted(written: str, text: str) -> str:

@@ -23,6 +23,11 @@ from bridge.domain.regex import ALERTMANAGER, PROMETHEUS, Dialect, Regex
         ('a=" b "', "a", "=", " b "),
         ("a:b=c", "a:b", "=", "c"),
         ('a="{b,c}"', "a", "=", "{b,c}"),
+        ("gen_ai.request.model=x", "gen_ai.request.model", "=", "x"),
+        ('"gen_ai.request.model" =~ "x.*"', "gen_ai.request.model", "=~", "x.*"),
+        ('"a, \\"b\\""!=c', 'a, "b"', "!=", "c"),
+        ("größe=1", "größe", "=", "1"),
+        ('2nd="x"', "2nd", "=", "x"),
     ],
 )
 def test_a_matcher_is_read_as_in_alertmanager(text: str, name: str, op: str, value: str) -> None:
@@ -30,7 +35,7 @@ def test_a_matcher_is_read_as_in_alertmanager(text: str, name: str, op: str, val
     assert Matcher.parse(text) == Matcher(name, op, value)
 
 
-@pytest.mark.parametrize("text", ["", "severity", "=page", '2nd="x"', "a-b=c", 'a="b', 'a=b"', 'a="b"c"', 'a="b"c'])
+@pytest.mark.parametrize("text", ["", "severity", "=page", '""="x"', '"a="b"', "a b=c", 'a=b"', 'a="b"c"', 'a="b"c'])
 def test_what_is_no_matcher_is_refused_with_an_example(text: str) -> None:
     """The error shows a valid example."""
     with pytest.raises(ValueError, match='for example severity="page"'):

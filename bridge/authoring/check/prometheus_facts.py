@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 
 import numpy as np
 
 from bridge.domain.batch import VALUE, EventKind
 from bridge.domain.errors import SourceError
+from bridge.domain.label_names import in_promql
 from bridge.domain.model import ModelKey
 from bridge.domain.rule import ModelLabels, SignalQuery
 from bridge.domain.times import DAY, HOUR, MINUTE, Duration, Timestamp, format_duration
@@ -18,7 +18,6 @@ LOOKED_AT: Duration = DAY
 POINTS = 24
 SPANS = (10 * MINUTE, HOUR, DAY)  # within which samples are looked for, the shortest first
 FEW = 3  # samples, of which the time between two is not taken
-_PLAIN = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 
 
 class PrometheusFacts:
@@ -48,9 +47,10 @@ class PrometheusFacts:
         """Return the models of series that match `selector` now; empty when the mapping uses no label."""
         parts = (mapping.project, mapping.pipeline, mapping.version)
         names = [part.label for part in parts if part.const is None]
-        if not names or not all(_PLAIN.fullmatch(name) for name in names):
+        if not names:
             return set()
-        query = SignalQuery("models", EventKind.CUSTOM, {VALUE: f"group by ({','.join(names)}) ({selector})"}, mapping)
+        by = ",".join(map(in_promql, names))
+        query = SignalQuery("models", EventKind.CUSTOM, {VALUE: f"group by ({by}) ({selector})"}, mapping)
         try:
             batch = self._source.instant(query, self._now, self._now)
         except SourceError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -10,6 +9,7 @@ import msgspec
 
 from bridge.config.load import BridgeConfig
 from bridge.domain.errors import Problem, SourceError
+from bridge.domain.label_names import in_promql
 from bridge.domain.rule import RuleKind, SharedCauses
 from bridge.domain.times import Timestamp
 from bridge.sources.prometheus import PrometheusSource
@@ -18,7 +18,6 @@ LINT = "sibling-labels"
 MOST_LABELS = 40  # label names that are checked
 SHOWN = 4
 _NO_CAUSE = {"__name__", "job", "le", "quantile"}  # say what a series measures, not where its model runs
-_PLAIN = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _labels = msgspec.json.Decoder(dict[str, str])
 
 
@@ -38,16 +37,18 @@ def sibling_labels(config: BridgeConfig, source: PrometheusSource, now: Timestam
 def candidates(config: BridgeConfig, source: PrometheusSource, now: Timestamp) -> list[tuple[str, int]]:
     """Return labels that at least two values share among three pipelines each, with the number of such values."""
     parts = [part.label for part in (config.models.project, config.models.pipeline) if part.const is None]
-    if not parts or not all(map(_PLAIN.fullmatch, parts)):
+    if not parts:
         return []
+    parts_of_model, parts = parts, [in_promql(part) for part in parts]
     version = config.models.version.label if config.models.version.const is None else ""
     matchers = ",".join(f'{part}!=""' for part in parts)
     found = []
     try:
         names = source.label_names(f"{{{matchers}}}", now - 3_600_000, now)
-        usable = [name for name in names if _PLAIN.fullmatch(name) and name not in {*parts, version, *_NO_CAUSE}]
+        usable = [name for name in names if name not in {*parts_of_model, version, *_NO_CAUSE}]
         for label in usable[:MOST_LABELS]:
-            expr = f'count by ({label}) (group by ({",".join((label, *parts))}) ({{{matchers},{label}!=""}}))'
+            name = in_promql(label)
+            expr = f'count by ({name}) (group by ({",".join((name, *parts))}) ({{{matchers},{name}!=""}}))'
             sets = sum(sample.value >= SharedCauses().min_models for sample in source.evaluate(expr, now))
             if sets >= 2:
                 found.append((label, sets))

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bridge.authoring.suggest.mappings import completed, labelled_metrics, mapping_text
+from bridge.domain.label_names import in_promql
 from bridge.domain.rule import ModelLabels
 from bridge.domain.times import Timestamp
 from bridge.sources.prometheus import PrometheusSource
@@ -63,7 +64,11 @@ def candidates(
             mapping = labelled.get(name, models)
             if mapping != models:
                 mapping = completed(source, name, mapping, span)
-            by = [part.label for part in (mapping.project, mapping.pipeline, mapping.version) if part.const is None]
+            by = [
+                in_promql(part.label)
+                for part in (mapping.project, mapping.pipeline, mapping.version)
+                if part.const is None
+            ]
             own = None if mapping == models else mapping
             found.append(Candidate(name, kind, _expr(name, kind, by), name in labelled, own))
     return found

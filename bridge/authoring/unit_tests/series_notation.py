@@ -14,9 +14,9 @@ _STEPS = re.compile(rf"([+-]?{_UNSIGNED})(?:([+-])({_UNSIGNED}))?x([0-9]+)")
 _ONE = re.compile(rf"[+-]?{_UNSIGNED}")
 _GAP = re.compile(r"_(?:x([0-9]+))?")
 _METRIC = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)?\s*(?:\{(.*)\})?", re.DOTALL)
-_LABEL = re.compile(
-    r"""\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`)\s*(,|$)""", re.DOTALL
-)
+_TEXT = r"""(?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`)"""
+_LABEL = re.compile(rf"\s*([a-zA-Z_][a-zA-Z0-9_]*|{_TEXT})\s*=\s*({_TEXT})\s*(,|$)", re.DOTALL)
+_QUOTED_NAME = re.compile(rf"\s*({_TEXT})\s*(,|$)", re.DOTALL)
 _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{3}|.)", re.DOTALL)
 _ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\"}
 
@@ -59,7 +59,7 @@ def _count(text: str) -> int:
 def labels(text: str) -> dict[str, str]:
     """Return the labels of a series, with `__name__` when it has one. Raises ValueError.
 
-    Labels without a value are as if they were not there.
+    Labels without a value are as if they were not there. Names between quotes are any UTF-8: {"a.b", "c.d"="e"}.
     """
     wrong = f'{text!r} is not a series; write name{{label="value"}}'
     match = _METRIC.fullmatch(text.strip())
@@ -67,13 +67,16 @@ def labels(text: str) -> dict[str, str]:
         raise ValueError(wrong)
     found = {"__name__": match[1]} if match[1] else {}
     rest, position = (match[2] or "").rstrip(), 0
+    if not match[1] and (name := _QUOTED_NAME.match(rest)):
+        found["__name__"], position = _unquoted(name[1]), name.end()
     while position < len(rest):
         pair = _LABEL.match(rest, position)
         if pair is None:
             raise ValueError(wrong)
-        if pair[1] in found:
-            raise ValueError(f"{text!r} names the label {pair[1]} twice")
-        found[pair[1]] = _unquoted(pair[2])
+        label = _unquoted(pair[1]) if pair[1][0] in "\"'`" else pair[1]
+        if label in found:
+            raise ValueError(f"{text!r} names the label {label} twice")
+        found[label] = _unquoted(pair[2])
         position = pair.end()
     return {name: value for name, value in found.items() if value}
 

@@ -115,3 +115,18 @@ def _part(draw: random.Random) -> str:
     if draw.random() < 0.1:
         return draw.choice(["INF", "-Inf", f"inf+1x{count}"])
     return draw.choice([str(number), f"{number}x{count}", f"{number}{step}x{count}", "_", f"_x{count + 1}", "stale"])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"gen_ai.tokens", "gen_ai.request.model"="x", b="c"}',
+         {"__name__": "gen_ai.tokens", "gen_ai.request.model": "x", "b": "c"}),
+        ('m{"größe"=\'1\'}', {"__name__": "m", "größe": "1"}),
+        ('{"only.a.name"}', {"__name__": "only.a.name"}),
+        ('{"a.b"="c",}', {"a.b": "c"}),
+    ],
+)  # fmt: skip
+def test_names_between_quotes_are_any_text(text: str, expected: dict[str, str]) -> None:
+    """As in Prometheus 3."""
+    assert labels(text) == expected
