@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from bridge.authoring.unit_tests import series_notation
-from bridge.config.labels import ModelsModel
+from bridge.config.labels import LabelsModel
 from bridge.domain.errors import ConfigError, Problem
 from bridge.domain.request import HoldReason, Outcome, RequestState
 from bridge.domain.times import MINUTE, Duration, parse_rfc3339
@@ -146,11 +146,17 @@ class TestSection(Section):
         return max(times, default=0)
 
 
+class ModelsSection(Section):
+    """`models: {labels: {version: instance}}`, as in bridge.yml."""
+
+    labels: LabelsModel = LabelsModel()
+
+
 class FileSection(Section):
     """The whole file. models: label mapping of groups that set none, as in bridge.yml; not in promtool's files."""
 
     may_be_empty = frozenset({"rule_files", "evaluation_interval", "group_eval_order", "fuzzy_compare", "tests"})
-    models: ModelsModel = ModelsModel()
+    models: ModelsSection = ModelsSection()
     rule_files: tuple[str, ...] = ()
     evaluation_interval: DurationField = MINUTE
     group_eval_order: tuple[str, ...] = ()

@@ -70,7 +70,10 @@ def _groups(files: Sequence[UnitTestFile], models: ModelLabels) -> dict[Path, tu
     for file in files:
         try:
             groups = load_rules(
-                file.rule_files, interval=file.evaluation_interval, offset=0, models=file.section.models.over(models)
+                file.rule_files,
+                interval=file.evaluation_interval,
+                offset=0,
+                models=file.section.models.labels.over(models),
             )
             order = {name: index for index, name in enumerate(file.section.group_eval_order)}
             found[file.path] = tuple(sorted(groups, key=lambda group: order.get(group.name, 0)))
