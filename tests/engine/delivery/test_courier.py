@@ -19,6 +19,7 @@ OK = Delivery(Result.DELIVERED, "ok", 200)
 DOWN = Delivery(Result.RETRY, "network", answer="connection refused")
 BUSY = Delivery(Result.RETRY, "rate_limited", 429, retry_after=90 * SECOND)
 DENIED = Delivery(Result.DENIED, "unauthorized", 401)
+HELD = Delivery(Result.HELD, "unknown_outcome", retry_after=MINUTE)
 REFUSED = Delivery(Result.DEAD, "http_4xx", 400, "no such pipeline")
 
 
@@ -365,3 +366,13 @@ def test_settings_that_cannot_work_are_refused(changes: dict[str, int], message:
     """A lease that ends before the attempt does would send everything twice."""
     with pytest.raises(ValueError, match=message):
         DeliverySettings(**changes)  # type: ignore[arg-type]
+
+
+def test_a_held_delivery_waits_without_an_end_and_holds_up_nothing() -> None:
+    """It is tried again after the time that the sink gave, also after give_up, and the breaker stays closed."""
+    work = bench(HELD)
+    row = work.outbox.put(firing())
+    work.run(80 * HOUR)
+    assert row.state is DeliveryState.RETRY
+    assert work.receiver.instants[:3] == [0, MINUTE, 2 * MINUTE]
+    assert work.outbox.breaker(PLACE) == Breaker(PLACE)
