@@ -72,7 +72,9 @@ class PromqlError:
 
 
 @dataclass(frozen=True, slots=True)
-class _Token:
+class Token:
+    """Token of an expression. kind: text, blank, number, name or operator. begin: index of its first character."""
+
     kind: str
     text: str
     begin: int
@@ -85,7 +87,7 @@ class _Token:
 @lru_cache(maxsize=4096)
 def promql_error(text: str) -> PromqlError | None:
     """Return the error of an expression, None without one; what cannot be decided here has none."""
-    tokens = [token for token in _tokens(text) if token.kind != "blank"]
+    tokens = [token for token in tokens_of(text) if token.kind != "blank"]
     if _nested(tokens) > MOST_NESTED:
         return None
     known = _as_known(text, tokens)
@@ -103,7 +105,7 @@ def promql_error(text: str) -> PromqlError | None:
 
 def parsed(text: str) -> promql_parser.Expr | None:
     """Return the syntax tree of an expression, None where the parser has none."""
-    tokens = [token for token in _tokens(text) if token.kind != "blank"]
+    tokens = [token for token in tokens_of(text) if token.kind != "blank"]
     if _nested(tokens) > MOST_WALKED:
         return None
     known = _as_known(text, tokens)
@@ -115,12 +117,13 @@ def parsed(text: str) -> promql_parser.Expr | None:
     return None
 
 
-def _tokens(text: str) -> Iterator[_Token]:
+def tokens_of(text: str) -> Iterator[Token]:
+    """Yield the tokens of an expression, blanks and comments among them."""
     for match in _TOKEN.finditer(text):
-        yield _Token(match.lastgroup or "", match.group(), match.start())
+        yield Token(match.lastgroup or "", match.group(), match.start())
 
 
-def _nested(tokens: list[_Token]) -> int:
+def _nested(tokens: list[Token]) -> int:
     """Return an upper bound for the depth of the tree."""
     flat = {",", "{", "}", "]", ")", "=~", "!~", "="}
     return sum(
@@ -137,7 +140,7 @@ def _refusal(text: str) -> str:
     return ""
 
 
-def _as_known(text: str, tokens: list[_Token]) -> str:
+def _as_known(text: str, tokens: list[Token]) -> str:
     """Return the expression as long as before, with what newer and older Prometheus have written as the parser has it.
 
     Digits may be grouped by `_`; `smoothed` and `anchored` follow a selector; `holt_winters` was renamed.
@@ -156,7 +159,7 @@ def _as_known(text: str, tokens: list[_Token]) -> str:
     return text
 
 
-def _ends_operand(token: _Token) -> bool:
+def _ends_operand(token: Token) -> bool:
     return token.text in {")", "]", "}"} or (token.kind == "name" and token.text.lower() not in _WORDS)
 
 
@@ -164,7 +167,7 @@ _BINARY = frozenset({"and", "or", "unless", "atan2"})
 _WORDS = _BINARY | frozenset({"by", "without", "on", "ignoring", "bool", "offset"})
 
 
-def _wrong_regexes(tokens: list[_Token]) -> Iterator[PromqlError]:
+def _wrong_regexes(tokens: list[Token]) -> Iterator[PromqlError]:
     for before, token in _regexes(tokens):
         try:
             Regex(token.text[1:-1] if token.text[0] == "`" else _unescaped(token.text[1:-1]), PROMETHEUS)
@@ -172,7 +175,7 @@ def _wrong_regexes(tokens: list[_Token]) -> Iterator[PromqlError]:
             yield PromqlError(token.begin, f"{before.text}{token.text}: {error}")
 
 
-def _regexes(tokens: list[_Token]) -> Iterator[tuple[_Token, _Token]]:
+def _regexes(tokens: list[Token]) -> Iterator[tuple[Token, Token]]:
     for before, token in pairwise(tokens):
         if token.kind == "text" and before.text in {"=~", "!~"}:
             yield before, token
@@ -182,7 +185,7 @@ def _unescaped(text: str) -> str:
     return re.sub(r"\\([\\\"'])", r"\1", text)
 
 
-def _without_regexes(text: str, tokens: list[_Token]) -> str:
+def _without_regexes(text: str, tokens: list[Token]) -> str:
     """Return the expression as long as before, with a plain word for each regular expression: RE2 takes more."""
     for _, token in _regexes(tokens):
         if any(not char.isalnum() for char in token.text[1:-1]) and token.text[1:-1] not in {".*", ".+"}:
@@ -191,7 +194,7 @@ def _without_regexes(text: str, tokens: list[_Token]) -> str:
     return text
 
 
-def _metricsql(tokens: list[_Token]) -> PromqlError | None:
+def _metricsql(tokens: list[Token]) -> PromqlError | None:
     """Return the error for what the parser takes and Prometheus refuses: alternatives in a selector."""
     depth = 0
     for token in tokens:
@@ -202,12 +205,12 @@ def _metricsql(tokens: list[_Token]) -> PromqlError | None:
     return None
 
 
-def _is_alternative(tokens: list[_Token], token: _Token) -> bool:
+def _is_alternative(tokens: list[Token], token: Token) -> bool:
     index = tokens.index(token)
     return index > 0 and tokens[index - 1].kind == "text"
 
 
-def _located(text: str, message: str, tokens: list[_Token]) -> PromqlError:
+def _located(text: str, message: str, tokens: list[Token]) -> PromqlError:
     if unknown := _UNKNOWN.search(message):
         name = unknown[1]
         begin = next((token.begin for token in tokens if token.text == name), 0)
@@ -222,7 +225,7 @@ def _located(text: str, message: str, tokens: list[_Token]) -> PromqlError:
     return PromqlError(begin, message)
 
 
-def _misplaced(text: str, tokens: list[_Token]) -> PromqlError:
+def _misplaced(text: str, tokens: list[Token]) -> PromqlError:
     """Return the error for the first token that no expression has at this place."""
     low, high = 0, len(tokens)  # the first `low` tokens begin an expression; the first `high` do not, or are all
     while low < high:
@@ -232,7 +235,7 @@ def _misplaced(text: str, tokens: list[_Token]) -> PromqlError:
         else:
             high = middle - 1
     if low == len(tokens):
-        last = tokens[-1] if tokens else _Token("", "", 0)
+        last = tokens[-1] if tokens else Token("", "", 0)
         hint = "write 5 % as 0.05" if last.text == "%" else ""
         return PromqlError(last.begin, f"the expression ends too early, after {last.text!r}", hint)
     token = tokens[low]
@@ -242,7 +245,7 @@ def _misplaced(text: str, tokens: list[_Token]) -> PromqlError:
     return PromqlError(token.begin, f"unexpected {token.text!r} in the expression", hint)
 
 
-def _begins_expression(text: str, tokens: list[_Token]) -> bool:
+def _begins_expression(text: str, tokens: list[Token]) -> bool:
     begin = text[: tokens[-1].end] if tokens else ""
     opened: list[str] = []
     for token in tokens:
@@ -258,14 +261,14 @@ def _begins_expression(text: str, tokens: list[_Token]) -> bool:
     )
 
 
-def _smallest(text: str, message: str, tokens: list[_Token]) -> int:
+def _smallest(text: str, message: str, tokens: list[Token]) -> int:
     """Return where the smallest call, selector or bracketed part begins that alone gives the same message."""
     parts = sorted(_parts(tokens), key=lambda part: part[1] - part[0])
     same: Callable[[tuple[int, int]], bool] = lambda part: _refusal(text[part[0] : part[1]]) == message  # noqa: E731
     return next((begin for begin, end in parts if same((begin, end))), tokens[0].begin if tokens else 0)
 
 
-def _parts(tokens: list[_Token]) -> Iterator[tuple[int, int]]:
+def _parts(tokens: list[Token]) -> Iterator[tuple[int, int]]:
     """Yield begin and end of every bracketed part, without and with the name before and the range behind it."""
     opened: list[int] = []
     for index, token in enumerate(tokens):

@@ -15,6 +15,7 @@ from bridge.authoring.unit_tests.alerting import SERIES
 from bridge.authoring.unit_tests.case import RuleTestRun
 from bridge.authoring.unit_tests.diff import Failure
 from bridge.authoring.unit_tests.file import TestSection, UnitTestFile
+from bridge.authoring.unit_tests.order import as_evaluated
 from bridge.authoring.unit_tests.recordings import Recorder
 from bridge.authoring.unit_tests.remote_write import Series
 from bridge.authoring.unit_tests.temporary_prometheus import throwaway_prometheus
@@ -96,7 +97,7 @@ def _run_one(
         names = None if _read_alerts(test, groups) else asked
         recorder = Recorder(session, url, groups, begins, external, names, instants)
         _write(session, url, test, file.interval(test), recorder, every)
-        rules = RuleTestRun(file, number, groups, url, recorder.unmapped)
+        rules = RuleTestRun(file, number, as_evaluated(groups), url, recorder.unmapped)
         failures = [*rules.failures(), *promql.failures(file, number, session, url)]
     except (BridgeError, OSError) as error:
         return Outcome(file.path, name, (), str(error))
