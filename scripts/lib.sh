@@ -72,7 +72,7 @@ make_startable() {
         if [ -e "$program" ]; then relocate "$program"; fi
     done
     mkdir -p bin
-    for program in root/usr/bin/* root/usr/lib/postgresql/*/bin/* root/usr/lib/chromium/chromium; do
+    for program in root/usr/bin/* root/usr/sbin/* root/usr/lib/postgresql/*/bin/* root/usr/lib/chromium/chromium; do
         if [ -x "$program" ]; then ln -sf ../start "bin/${program##*/}"; fi
     done
     find root -name 'lib*.so*' | sed 's#/[^/]*$##' | sort -u > libraries
@@ -109,7 +109,8 @@ export LD_LIBRARY_PATH
 if [ -d "$top/root/usr/share/fonts" ]; then export FONTCONFIG_FILE="$top/fonts.conf"; fi
 if [ -d "$top/root/usr/share/zoneinfo" ]; then export ZONEINFO="$top/root/usr/share/zoneinfo"; fi
 if [ -d "$top/root/usr/share/prometheus" ]; then exec 9< "$top/root/usr/share/prometheus"; fi
-for program in "$top"/root/usr/lib/chromium/"$name" "$top"/root/usr/lib/postgresql/*/bin/"$name" "$top/root/usr/bin/$name"; do
+for program in "$top"/root/usr/lib/chromium/"$name" "$top"/root/usr/lib/postgresql/*/bin/"$name" "$top/root/usr/bin/$name" \
+    "$top/root/usr/sbin/$name"; do
     if [ -x "$program" ]; then exec "$program" "$@"; fi
 done
 echo "$0: $name is not unpacked in $top" >&2

@@ -26,8 +26,9 @@ from bridge.domain.errors import ConfigError, StoreError
 from bridge.domain.times import HOUR, SECOND, Duration
 from bridge.net.files import read_text
 from bridge.net.signals import wait_for_signal
-from bridge.store.leases import Fence
+from bridge.store.leases import Fence, FleetState
 from bridge.store.sql import SqlStore
+from bridge.web.api.fleet import no_fleet
 from bridge.web.app import create_app
 from bridge.web.http.server import Server
 from bridge.web.http.settings import WebConfig, WebSettings, load_web_config
@@ -167,7 +168,11 @@ def _own(
     store = SqlStore.open_fleet(_url_of(serve.storage_url_file or Path()), fence, fleet.idle_limit)
     owning.callback(store.close)
     hooks = Hooks(
-        publish, lambda: fleet.lose(fence, "another replica has taken over"), fleet.reloaded, fleet.metrics.render
+        publish,
+        lambda: fleet.lose(fence, "another replica has taken over"),
+        fleet.reloaded,
+        fleet.metrics.render,
+        lambda: fleet.state,
     )
     bridge, scheduler = _start(owning, options, serve, loaded, store, hooks)
     scheduler.every(fleet.check_interval, "lease", fleet.check)
@@ -182,12 +187,14 @@ class Hooks:
     taken: called when another process has the database.
     reloaded: called when a reload was applied.
     metrics: returns further metrics.
+    fleet: returns the fleet's state, None without one.
     """
 
     publish: Callable[[FastAPI], str]
     taken: Callable[[], None]
     reloaded: Callable[[], None] = lambda: None
     metrics: Callable[[], bytes] = bytes
+    fleet: Callable[[], FleetState | None] = no_fleet
 
 
 def _start(
@@ -214,6 +221,7 @@ def _start(
         loaded.web_config,
         clock.now,
         bridge.statuses.secrets,
+        hooks.fleet,
     )
     address = hooks.publish(app)
     bridge.start()

@@ -11,6 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from bridge import __version__
 from bridge.domain.times import Timestamp
 from bridge.engine.api.views import Commands, Queries
+from bridge.web.api.fleet import Fleet, no_fleet
 from bridge.web.api.management import Secrets, management_routes
 from bridge.web.api.openapi import corrected
 from bridge.web.api.operations import operator_routes
@@ -34,18 +35,21 @@ def create_app(
     config: WebConfig,
     now: Callable[[], Timestamp],
     secrets: Secrets = tuple,
+    fleet: Fleet = no_fleet,
 ) -> FastAPI:
     """Build the application.
 
     metrics: returns the exposition for /metrics at an instant.
     secrets: returns the secrets that sign status reports.
+    fleet: returns the state of the fleet, None without one.
     """
     # FastAPI's own API pages load scripts from other origins; pages/api_docs.py replaces them.
     app = FastAPI(title="Retrain Bridge", version=__version__, docs_url=None, redoc_url=None)
     app.add_middleware(Guard, settings=settings, config=config)
-    site = Site(queries, commands, settings, now)
+    site = Site(queries, commands, settings, now, fleet)
     responses.install(app, site.error)
-    for routes in (rule_routes, alert_routes, state_routes, trail_routes, decision_routes, request_routes):
+    app.include_router(state_routes(queries, fleet))
+    for routes in (rule_routes, alert_routes, trail_routes, decision_routes, request_routes):
         app.include_router(routes(queries))
     app.include_router(management_routes(commands, secrets, now))
     app.include_router(operator_routes(commands))

@@ -120,3 +120,15 @@ def test_standby_without_owner_says_so(pair: Fleet) -> None:
         assert answer.headers["Retry-After"] == "5"
         assert "did not answer" in answer.json()["detail"]
     assert requests.get(f"{standby.url}/-/ready", timeout=30).status_code == 200
+
+
+def test_status_page_and_api_list_the_replicas(pair: Fleet) -> None:
+    """At every replica: who is the owner, since when, with which configuration."""
+    owner, (standby,) = pair.owner(), pair.standbys()
+    for item in (owner, standby):
+        data = requests.get(f"{item.url}/api/v1/status/fleet", timeout=30).json()["data"]
+        assert data["owner"] == owner.name
+        assert {one["id"]: one["owner"] for one in data["replicas"]} == {owner.name: True, standby.name: False}
+        page = requests.get(f"{item.url}/status", timeout=30).text
+        assert 'id="fleet"' in page
+        assert "standby" in page

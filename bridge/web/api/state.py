@@ -17,6 +17,7 @@ from bridge.domain.times import Timestamp, parse_rfc3339
 from bridge.engine.api.views import ModelState, Queries
 from bridge.ports import DecisionFilter, RequestFilter
 from bridge.web.api import encode, structs
+from bridge.web.api.fleet import Fleet, encoded
 from bridge.web.http.responses import refusal, success
 
 Limit = Annotated[int, Query(ge=1, le=10_000)]
@@ -26,7 +27,7 @@ _GREATEST = 2**62
 Offset = Annotated[int, Query(ge=0, le=2**31)]
 
 
-def state_routes(queries: Queries) -> APIRouter:
+def state_routes(queries: Queries, fleet: Fleet) -> APIRouter:
     """Return the routes for models, and for the bridge itself."""
     router = APIRouter(prefix="/api/v1", tags=["state"])
 
@@ -51,6 +52,11 @@ def state_routes(queries: Queries) -> APIRouter:
     def configuration() -> Response:
         """Return the configuration in force, with secrets hidden."""
         return success(structs.Configuration(yaml=queries.configuration()))
+
+    @router.get("/status/fleet", summary="Fleet")
+    def status_of_fleet() -> Response:
+        """Return the replicas and the owner; empty for a process that is alone."""
+        return success(encoded(fleet()))
 
     return router
 

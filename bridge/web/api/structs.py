@@ -232,6 +232,27 @@ class Configuration(Body):
     yaml: str
 
 
+class Replica(Body):
+    """Replica of the fleet. config_seq: number of its configuration, in the order of use."""
+
+    id: str
+    address: str
+    release: str
+    owner: bool
+    config_seq: Count = msgspec.field(name="configSeq")
+    started_at: Time = msgspec.field(name="startedAt")
+    seen_at: Time = msgspec.field(name="seenAt")
+
+
+class Fleet(Body):
+    """Fleet: owner ("" without one), its fence and the start of its ownership, and the replicas seen lately."""
+
+    owner: str
+    fence: Count
+    since: Time | None
+    replicas: list[Replica]
+
+
 class Decisions(Body):
     """Page of decisions. next: value of `before` for the next page."""
 
@@ -286,6 +307,7 @@ DATA: Mapping[tuple[str, str], type[Body]] = {
     ("get", "/api/v1/trail"): Trails,
     ("get", "/api/v1/status/buildinfo"): BuildInfo,
     ("get", "/api/v1/status/config"): Configuration,
+    ("get", "/api/v1/status/fleet"): Fleet,
     ("get", "/api/v1/decisions"): Decisions,
     ("get", "/api/v1/explain"): Explanations,
     ("get", "/api/v1/requests"): Requests,

@@ -17,6 +17,7 @@ from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision
 from bridge.domain.times import Duration, Timestamp, format_duration, rfc3339
 from bridge.engine.api.views import Commands, Queries
+from bridge.web.api.fleet import Fleet, no_fleet
 from bridge.web.http.settings import WebSettings
 from bridge.web.pages.charts import own_scale, spark
 from bridge.web.pages.static import versioned
@@ -27,12 +28,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Renderer of all pages. now: returns the present instant."""
+    """Renderer of all pages. now: returns the present instant. fleet: returns the fleet's state, None without one."""
 
     queries: Queries
     commands: Commands
     settings: WebSettings
     now: Callable[[], Timestamp]
+    fleet: Fleet = no_fleet
     _templates: Environment = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

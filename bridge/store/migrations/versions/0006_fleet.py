@@ -1,12 +1,12 @@
-"""Fifth schema: leases and replicas of a fleet."""
+"""Sixth schema: leases and replicas of a fleet."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 
 
 def upgrade() -> None:
