@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.orchestrators.front import Front
-from tests.orchestrators.servers import KINDS, Orchestrator
+from tests.orchestrators.kinds import KINDS
+from tests.orchestrators.servers import Orchestrator
 from tests.orchestrators.world import World, world
 
 
@@ -30,6 +31,6 @@ def waiting(here: World) -> Iterator[World]:
 @pytest.fixture
 def stub(waiting: World) -> Iterator[Front]:
     """A front of its own for each test of the stubs' suite; the runs are deleted afterwards."""
-    with Front(waiting.orchestrator) as front:
+    with Front(waiting.orchestrator, patient=True) as front:
         yield front
         front.runs.clear()

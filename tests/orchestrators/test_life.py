@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(900)
 def test_a_request_starts_a_run_that_brings_back_its_version_and_helps(here: World) -> None:
     """The whole life: accepted, running, succeeded with the version that the pipeline returned, recovered."""
     with here.orchestrator.training.held():
-        (request_id,) = here.breach("life", lasts=110)
+        (request_id,) = here.breach("life", lasts=20)
         here.wait_training(request_id)
         found = here.wait_state(request_id, "running")
         assert found["link"].startswith(here.front.url)

@@ -12,7 +12,7 @@ from collections import Counter
 
 import pytest
 
-from tests.orchestrators.servers import KINDS
+from tests.orchestrators.kinds import KINDS
 from tests.orchestrators.world import World, pass_time
 from tests.support.orchestrators.stub import CUT_AFTER, CUT_BEFORE, ERROR_AFTER, TOO_MANY
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.orchestrators.front import Front
-from tests.orchestrators.servers import LIMIT_SECONDS, Airflow, Orchestrator, ServerRun, orchestrator
+from tests.orchestrators.kinds import Airflow, orchestrator
+from tests.orchestrators.servers import LIMIT_SECONDS, Orchestrator, ServerRun
 from tests.support.bridge import (
     REMOTE_WRITE,
     Bridge,

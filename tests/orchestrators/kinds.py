@@ -1,0 +1,240 @@
+"""Airflow, Prefect and Dagster for tests."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tests.orchestrators.servers import LIMIT_SECONDS, Group, Json, Orchestrator, ServerRun, call
+from tests.support.processes import free_port, wait_until
+
+
+class Airflow(Orchestrator):
+    """Airflow 3: API server, scheduler and DAG processor on SQLite."""
+
+    name = "airflow"
+    exact = True
+    words: ClassVar = {
+        "queued": "queued", "running": "running", "succeeded": "success", "failed": "failed", "cancelled": "failed",
+    }  # fmt: skip
+    password = "one"
+    _token = ""
+
+    def entry(self, **changes: object) -> Json:
+        login = {"username": "bridge", "password_file": str(self.password_file)}
+        return super().entry(**{"login": login, **changes})
+
+    def start(self) -> None:
+        env = self._environment()
+        (self.folder / "dags").mkdir()
+        (self.folder / "dags" / "retrain.py").write_text(self.pipeline())
+        self.set_password("one")
+        migration = Group([f"{self._home()}/bin/airflow", "db", "migrate"], self.folder, "migrate", env)
+        migration.start()
+        assert migration.process is not None
+        assert migration.process.wait(LIMIT_SECONDS) == 0, migration.log
+        for name in ("api-server", "scheduler", "dag-processor"):
+            self.program(name, "airflow", name, env=env).start()
+        self.wait_ready()
+
+    def _environment(self) -> dict[str, str]:
+        settings = {
+            "CORE__DAGS_FOLDER": f"{self.folder}/dags", "CORE__LOAD_EXAMPLES": "False", "CORE__PARALLELISM": "6",
+            "CORE__SIMPLE_AUTH_MANAGER_USERS": "bridge:admin",
+            "CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "API__HOST": "127.0.0.1", "API__PORT": str(self.port), "API__BASE_URL": self.url, "API__WORKERS": "1",
+            "API_AUTH__JWT_SECRET": "0123456789abcdef" * 4, "API_AUTH__JWT_EXPIRATION_TIME": "60",
+            "USAGE_DATA_COLLECTION__ENABLED": "False",
+            "LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()), "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+        }  # fmt: skip
+        names = {f"AIRFLOW__{key}": value for key, value in settings.items()}
+        return self.environment(AIRFLOW_HOME=str(self.folder), **names)
+
+    def set_password(self, password: str) -> None:
+        """Change the user's password on the server; the bridge's file keeps the old one."""
+        self.password, self._token = password, ""
+        file = self.folder / "simple_auth_manager_passwords.json.generated"
+        file.write_text(json.dumps({"bridge": password}))
+
+    def api(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        if not self._token:
+            login = {"username": "bridge", "password": self.password}
+            self._token = (call("POST", f"{self.url}/auth/token", login)[1] or {}).get("access_token", "")
+        url, headers = f"{self.url}/api/v2/dags/retrain{path}", {"Authorization": f"Bearer {self._token}"}
+        status, found = call(method, url, body, headers)
+        if status in {401, 403} and self._token:  # tokens live for a minute
+            self._token = ""
+            return self.api(method, path, body)
+        return status, found
+
+    def ready(self) -> bool:
+        return self.api("GET", "")[0] == 200
+
+    def starts(self, method: str, path: str, body: str) -> bool:
+        return method == "POST" and path.endswith("/dagRuns")
+
+    def all_runs(self) -> list[ServerRun]:
+        found = self.api("GET", "/dagRuns?limit=1000&order_by=-run_after")[1]["dag_runs"]
+        return [ServerRun(run["dag_run_id"], self._state(run["state"]), run["conf"]) for run in found]
+
+    def set_state(self, run: ServerRun, state: str) -> None:
+        assert self.api("PATCH", f"/dagRuns/{run.key}", {"state": self.words[state]})[0] == 200
+
+    def delete(self, run: ServerRun) -> None:
+        assert self.api("DELETE", f"/dagRuns/{run.key}")[0] == 204
+
+    def pause(self, *, paused: bool) -> None:
+        assert self.api("PATCH", "", {"is_paused": paused})[0] == 200
+
+
+class Prefect(Orchestrator):
+    """Prefect 3: server on SQLite, and the process that serves the flow."""
+
+    name = "prefect"
+    exact = True
+    words: ClassVar = {
+        "queued": "SCHEDULED", "running": "RUNNING", "succeeded": "COMPLETED", "failed": "FAILED",
+        "cancelled": "CANCELLED",
+    }  # fmt: skip
+
+    def start(self) -> None:
+        env = self.environment(
+            PREFECT_HOME=f"{self.folder}/home", PREFECT_API_URL=f"{self.url}/api", PREFECT_SERVER_UI_ENABLED="false",
+            PREFECT_SERVER_ANALYTICS_ENABLED="false", PREFECT_RUNNER_POLL_FREQUENCY="1",
+        )  # fmt: skip
+        (self.folder / "retrain.py").write_text(self.pipeline())
+        server = self.program(
+            "server", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port), env=env
+        )
+        server.start()
+        server.wait_ready(lambda: call("GET", f"{self.url}/api/health")[0] == 200, LIMIT_SECONDS)
+        self.program("flow", "python", "retrain.py", env=env).start()
+        self.wait_ready()
+
+    def api(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        """Return status and JSON of one request; repeated while SQLite is too busy for it."""
+
+        def answered() -> tuple[int, Any] | None:
+            found = call(method, f"{self.url}/api/{path}", body)
+            return None if found[0] == 503 else found
+
+        return wait_until(answered, LIMIT_SECONDS, f"an answer to {method} {path}")
+
+    def ready(self) -> bool:
+        return call("GET", f"{self.url}/api/deployments/name/retrain/prod")[0] == 200
+
+    def starts(self, method: str, path: str, body: str) -> bool:
+        return path.endswith("/create_flow_run")
+
+    def all_runs(self) -> list[ServerRun]:
+        found = self.api("POST", "flow_runs/filter", {"limit": 200, "sort": "EXPECTED_START_TIME_DESC"})[1]
+        return [ServerRun(run["id"], self._state(run["state_type"]), run["parameters"]) for run in found]
+
+    def set_state(self, run: ServerRun, state: str) -> None:
+        body = {"state": {"type": self.words[state]}, "force": True}
+        assert self.api("POST", f"flow_runs/{run.key}/set_state", body)[0] == 201
+
+    def delete(self, run: ServerRun) -> None:
+        assert self.api("DELETE", f"flow_runs/{run.key}")[0] in {204, 404}
+
+    def pause(self, *, paused: bool) -> None:
+        """Stop the process that serves the flow, or let it continue; a paused deployment would still run."""
+        self.programs[1].signal(signal.SIGSTOP if paused else signal.SIGCONT)
+
+
+class Dagster(Orchestrator):
+    """Dagster: webserver, and the daemon that starts queued runs."""
+
+    name = "dagster"
+    exact = False
+    words: ClassVar = {
+        "queued": "QUEUED", "running": "STARTED", "succeeded": "SUCCESS", "failed": "FAILURE", "cancelled": "CANCELED",
+    }  # fmt: skip
+
+    def start(self) -> None:
+        home = self.folder / "home"
+        home.mkdir()
+        (home / "dagster.yaml").write_text("telemetry: {enabled: false}\nrun_queue: {dequeue_interval_seconds: 1}\n")
+        (self.folder / "pipeline.py").write_text(self.pipeline())
+        env = self._environment()
+        self.program(
+            "webserver", "dagster-webserver", "-f", "pipeline.py", "-h", "127.0.0.1", "-p", str(self.port), env=env
+        ).start()
+        self.wait_ready()  # before the daemon: both create the tables of a fresh home
+        self.program("daemon", "dagster-daemon", "run", "-f", "pipeline.py", env=env).start()
+
+    def _environment(self) -> dict[str, str]:
+        return self.environment(DAGSTER_HOME=f"{self.folder}/home", DAGSTER_DISABLE_TELEMETRY="yes")
+
+    def graphql(self, query: str, **variables: object) -> Any:
+        body = {"query": query, "variables": variables}
+        return (call("POST", f"{self.url}/graphql", body)[1] or {}).get("data")
+
+    def ready(self) -> bool:
+        found = self.graphql("{ repositoriesOrError { ... on RepositoryConnection { nodes { jobs { name } } } } }")
+        return bool(found and found["repositoriesOrError"].get("nodes"))
+
+    def starts(self, method: str, path: str, body: str) -> bool:
+        return "launchRun(" in body
+
+    def all_runs(self) -> list[ServerRun]:
+        query = "{ runsOrError { ... on Runs { results { runId status tags { key value } } } } }"
+        found = self.graphql(query)["runsOrError"]["results"]
+        return [ServerRun(run["runId"], self._state(run["status"]), _parameters(run["tags"])) for run in found]
+
+    def set_state(self, run: ServerRun, state: str) -> None:
+        event = {"succeeded": "PIPELINE_SUCCESS", "failed": "PIPELINE_FAILURE"}[state]
+        command = [f"{self._home()}/bin/python", "-c", REPORT, run.key, event]
+        subprocess.run(command, check=True, env=self._environment(), timeout=LIMIT_SECONDS)
+
+    def delete(self, run: ServerRun) -> None:
+        deleted = self.graphql("mutation($run: String!) { deletePipelineRun(runId: $run) { __typename } }", run=run.key)
+        assert deleted["deletePipelineRun"]["__typename"] == "DeletePipelineRunSuccess", deleted
+
+    def pause(self, *, paused: bool) -> None:
+        """Kill the daemon, or start it again."""
+        if paused:
+            self.programs[1].kill()
+        elif not self.programs[1].running:
+            self.programs[1].start()
+
+
+def _parameters(tags: list[Json]) -> Json:
+    """Return the parameters that the preset puts into a tag."""
+    texts = [tag["value"] for tag in tags if tag["key"] == "retrain_bridge.parameters"]
+    return dict(json.loads(texts[0])) if texts else {}
+
+
+# Reports an event of a run, as the run itself would.
+REPORT = """
+import sys
+from dagster import DagsterEvent, DagsterInstance
+with DagsterInstance.get() as instance:
+    run = instance.get_run_by_id(sys.argv[1])
+    instance.report_dagster_event(DagsterEvent(event_type_value=sys.argv[2], job_name=run.job_name), run.run_id)
+"""
+KINDS: tuple[type[Orchestrator], ...] = (Airflow, Prefect, Dagster)
+
+
+@contextlib.contextmanager
+def orchestrator(kind: type[Orchestrator]) -> Iterator[Orchestrator]:
+    """A running orchestrator; on a failure to start its logs are printed."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{kind.name}-"))
+    found = kind(folder)
+    try:
+        found.start()
+        yield found
+    except BaseException:
+        for program in found.programs:
+            print(f"---- {program.name} ----\n{program.log[-3000:]}")
+        raise
+    finally:
+        found.stop()
+        shutil.rmtree(folder, ignore_errors=True)
