@@ -105,6 +105,7 @@ def source_at(
 
 def _print(suggestion: Suggestion, url: str, output: Path | None, out: TextIO) -> None:
     from bridge.authoring.suggest.mappings import mapping_text
+    from bridge.authoring.suggest.run_receivers import run_receivers
 
     def line(text: str = "") -> None:
         echo(text, out)
@@ -129,3 +130,4 @@ def _print(suggestion: Suggestion, url: str, output: Path | None, out: TextIO) -
         count = len(suggestion.packs)
         title = f"rules of {count} pack{'s' if count > 1 else ''}"
         line(f"{title}: {output}" if output is not None else f"{title} follow")
+        line(f"receivers that start runs (run_configs): {', '.join(run_receivers())}")

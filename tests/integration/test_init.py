@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bridge.authoring.suggest.run_receivers import run_receivers
 from tests.support.processes import Program, free_port, kept_for_the_test, wait_until
 from tests.support.servers import Prometheus, alertmanager, exporter, http, prometheus
 
@@ -64,7 +65,9 @@ def test_the_first_configuration_passes_the_check_and_runs(server: Prometheus, t
     assert code == 0, err
     assert "vllm: vLLM, 1 of 9 signals\n" in out
     assert "churn_accuracy: 1 model, rule ChurnAccuracyUnusual\n" in out
-    config = yaml.safe_load((tmp_path / "bridge.yml").read_text())
+    text = (tmp_path / "bridge.yml").read_text()
+    assert all(f"#   {line}  # {title}\n" in text for title, line in run_receivers().items())
+    config = yaml.safe_load(text)
     assert (config["prometheus"], config["dry_run"]) == ({"url": server.url}, True)
     assert config["global"] == {"evaluation_interval": "15s", "query_offset": "7s"}
     assert len(config["receivers"][0]["alertmanager_configs"]) == 1

@@ -207,7 +207,7 @@ class Orchestrator(ABC):
         self.server.kill()
 
     def restart(self) -> None:
-        """Start the killed server again, on the same port and data, and what gave up meanwhile, as a supervisor does."""
+        """Start the killed server again, on the same port and data, and what gave up while it was down."""
         self.server.start()
         self.wait_ready()
         for program in self.programs[1:]:

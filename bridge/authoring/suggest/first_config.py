@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from bridge.authoring.suggest.candidate_rules import CandidateRule, candidate_rules, rule_file
+from bridge.authoring.suggest.run_receivers import run_receivers
 from bridge.authoring.suggest.suggest import LOOKBACK, Suggestion, suggest
 from bridge.domain.errors import SourceError
 from bridge.domain.rule import ModelLabels
@@ -73,8 +74,13 @@ def _bridge_file(
     return (
         f"# First configuration, written by `retrain-bridge init` from the metrics of {url}.\n"
         "# `dry_run`: decisions are recorded, and no retraining is requested. Look at the decisions for some days,\n"
-        f"# add a receiver that retrains (coordinator_configs or webhook_configs), then remove it.\n{body}"
+        "# add to the receiver what starts your pipeline, then remove it. One of these lines (replace the words in\n"
+        f"# capitals, and add credentials), or coordinator_configs for a script of your own:\n{_choices()}{body}"
     )
+
+
+def _choices() -> str:
+    return "".join(f"#   {line}  # {title}\n" for title, line in run_receivers().items())
 
 
 def _interval(
