@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import glob
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -20,6 +21,8 @@ from bridge.domain.rule import Gates, Group, ModelLabels
 from bridge.domain.times import Duration
 from bridge.files.yaml import Document, KeyPath, path_text, read, read_several
 from bridge.sources.config import PrometheusConfig
+
+_RULE = re.compile(r"(spec\.)?groups\[(\d+)\]\.rules\[(\d+)\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class Expression:
 class Examined:
     """Contents of files, mistakes included.
 
-    groups: of the files without mistakes. config: None with any mistake. document: bridge.yml.
+    groups: without the rules that have mistakes. config: None with any mistake. document: bridge.yml.
     """
 
     problems: list[Problem]
@@ -165,10 +168,14 @@ def _rule_files(file: BridgeFile | None, document: Document, base_dir: Path) -> 
 
 @dataclass(slots=True)
 class _RuleFiles:
-    """Contents of rule files. groups: all of them, or with mistakes those of the files without."""
+    """Contents of rule files. groups: without the rules that have mistakes.
+
+    wrong: file and line of the rules with mistakes; line 0 for a file with mistakes outside of rules.
+    """
 
     groups: tuple[Group, ...] = ()
     expressions: list[Expression] = field(default_factory=list)
+    wrong: set[tuple[str, int]] = field(default_factory=set)
 
 
 def _read_rules(path: Path, defaults: Defaults, problems: list[Problem], found: _RuleFiles) -> list[Group]:
@@ -181,6 +188,7 @@ def _read_rules(path: Path, defaults: Defaults, problems: list[Problem], found: 
     for document in documents:
         groups += read_rule_file(document, defaults)
         problems.extend(document.problems)
+        found.wrong |= {_place_of(problem, document) for problem in document.problems}
         found.expressions += [Expression(document, path, text) for path, text in document.expressions.items()]
     return groups
 
@@ -189,10 +197,30 @@ def _read_all(paths: Iterable[Path], defaults: Defaults, problems: list[Problem]
     """Return what all files hold, every rule with a unique name."""
     found = _RuleFiles()
     groups = [group for path in paths for group in _read_rules(path, defaults, problems, found)]
+    before = len(problems)
     groups_apart = told_apart(groups, problems)
-    wrong = {problem.file for problem in problems}
-    found.groups = tuple(group for group in groups_apart if group.file not in wrong)
+    found.wrong |= {(problem.file, problem.line) for problem in problems[before:]}
+    found.groups = tuple(_without(group, found.wrong) for group in groups_apart if (group.file, 0) not in found.wrong)
     return found
+
+
+def _without(group: Group, wrong: set[tuple[str, int]]) -> Group:
+    """Return the group without wrong rules, and without the signals that only they use."""
+    kept = tuple(rule for rule in group.rules if (rule.file, rule.line) not in wrong)
+    used = {name for rule in kept for name in rule.queries}
+    lost = {name for rule in group.rules for name in rule.queries} - used
+    queries = {name: query for name, query in group.queries.items() if name not in lost}
+    return replace(group, rules=kept, queries=queries)
+
+
+def _place_of(problem: Problem, document: Document) -> tuple[str, int]:
+    """Return file and line of the rule that a problem is in; line 0 for one outside of rules."""
+    inside = _RULE.match(problem.path)
+    if inside is None:
+        return document.file, 0
+    path: KeyPath = (*(["spec"] if inside[1] else []), "groups", int(inside[2]), "rules", int(inside[3]))
+    name = next((key for key in ("retrain", "alert") if (*path, key) in document.lines), "")
+    return document.file, document.line((*path, name))
 
 
 def _defaults(file: BridgeFile | None) -> Defaults:

@@ -229,3 +229,19 @@ def test_promql_errors_are_warnings_where_the_server_is_no_prometheus(tmp_path: 
         f"{file}:3:28: groups[0].rules[0].expr: warning: unknown function 'median'; victoriametrics may take it "
         "(write quantile(0.5, ...)) [promql-syntax]"
     )
+
+
+def test_warnings_of_right_rules_are_there_beside_errors_of_wrong_ones(tmp_path: Path) -> None:
+    """Also in one file; the signals of a wrong rule do not seem unused."""
+    file = tmp_path / "rules.yml"
+    file.write_text("""
+groups:
+- name: g
+  signals: {drift: {event: drift, expr: d}, other: {event: drift, expr: e}}
+  rules:
+  - {retrain: A, expr: up}
+  - {retrain: B, expr: 'sum(up'}
+  - {retrain: C, signal: drift, strategy: {threshold: {maxx: 1}}}
+""")
+    found = [(problem.line, problem.lint) for problem in check_rules([file], lint=True)]
+    assert found == [(0, "unused-signal"), (6, "always-in-result"), (7, ""), (8, "")]
