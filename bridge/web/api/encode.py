@@ -12,6 +12,7 @@ from bridge.domain.explain import Explanation
 from bridge.domain.request import Decision, Feedback, OperatorAction, RecoveryVerdict, RequestRecord
 from bridge.domain.shared_cause import SharedCause
 from bridge.domain.times import Timestamp, rfc3339
+from bridge.engine.api.lifetimes import NextRetraining
 from bridge.engine.api.views import AlertView, GroupView, ModelView, RuleView
 from bridge.ports import DeliveryRecord, Pause, Run
 from bridge.templates import fmt
@@ -170,6 +171,18 @@ def explanation(item: Explanation) -> structs.Explanation:
         **item.model.labels(), rule=item.rule, slot=time_or_none(item.slot), answer=item.answer,
         recomputed=item.recomputed, repeat=list(item.repeat), helped=item.helped,
         checks=[structs.Check(name=check.name, passed=check.passed, text=check.text) for check in item.checks],
+    )  # fmt: skip
+
+
+def forecast(found: NextRetraining | None) -> structs.Forecast:
+    """Encode the forecast of a pipeline."""
+    if found is None:
+        return structs.Forecast(next_retraining=None)
+    return structs.Forecast(
+        next_retraining=structs.NextRetraining(
+            since=rfc3339(found.since), earliest=rfc3339(found.earliest), latest=rfc3339(found.latest),
+            own=found.own, others=found.others,
+        )
     )  # fmt: skip
 
 

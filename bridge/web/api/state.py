@@ -11,9 +11,10 @@ from starlette.responses import Response
 
 from bridge import __version__
 from bridge.domain.errors import SourceError
-from bridge.domain.model import ModelKey
+from bridge.domain.model import ModelKey, PipelineKey
 from bridge.domain.request import Outcome, RequestState
 from bridge.domain.times import Timestamp, parse_rfc3339
+from bridge.engine.api.lifetimes import MOST_REQUESTS, next_retraining
 from bridge.engine.api.views import ModelState, Queries
 from bridge.ports import DecisionFilter, RequestFilter
 from bridge.web.api import encode, structs
@@ -116,6 +117,13 @@ def request_routes(queries: Queries) -> APIRouter:
         records = queries.requests(RequestFilter(tuple(state), project, pipeline, version, limit + 1, after, rule))
         next_id = records[limit - 1].id if len(records) > limit else None
         return success(structs.Requests(requests=[encode.request(item) for item in records[:limit]], next=next_id))
+
+    @router.get("/forecast")
+    def forecast(project: str, pipeline: str) -> Response:
+        """Forecast when a pipeline needs its next retraining, from how long those of its project lasted."""
+        records = queries.requests(RequestFilter((), project, limit=MOST_REQUESTS))
+        now = max((last for _, last, _ in queries.group_times()), default=0)
+        return success(encode.forecast(next_retraining(records, PipelineKey(project, pipeline), now)))
 
     @router.get("/requests/{request_id}")
     def request(request_id: str) -> Response:

@@ -166,6 +166,25 @@ class Explanation(Body):
     checks: list[Check]
 
 
+class NextRetraining(Body):
+    """Interval (90 %) in which a pipeline is expected to need its next retraining.
+
+    since: end of the latest one. own, others: ended lifetimes of this pipeline, and of the others of its project.
+    """
+
+    since: Time
+    earliest: Time
+    latest: Time
+    own: Count
+    others: Count
+
+
+class Forecast(Body):
+    """Forecast for a pipeline; null while too little is known."""
+
+    next_retraining: NextRetraining | None
+
+
 class Trail(Body):
     """Recent values of one model for one rule, in columns of equal length."""
 
@@ -310,6 +329,7 @@ DATA: Mapping[tuple[str, str], type[Body]] = {
     ("get", "/api/v1/status/fleet"): Fleet,
     ("get", "/api/v1/decisions"): Decisions,
     ("get", "/api/v1/explain"): Explanations,
+    ("get", "/api/v1/forecast"): Forecast,
     ("get", "/api/v1/requests"): Requests,
     ("get", _REQUEST): RequestWithDeliveries,
     ("post", "/api/v1/requests"): Request,

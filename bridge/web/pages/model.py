@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse
 
 from bridge.domain.model import ModelKey
 from bridge.domain.request import RequestRecord
+from bridge.engine.api.lifetimes import MOST_REQUESTS, next_retraining
 from bridge.engine.api.views import ModelView, SignalView, TrailView
 from bridge.ports import DecisionFilter, RequestFilter
 from bridge.web.pages import charts
@@ -46,12 +47,15 @@ def routes(site: Site) -> APIRouter:
         decisions = read(lambda: queries.decisions(DecisionFilter(model, limit=DECISIONS)), problems)
         explanations = read(lambda: queries.explain(model), problems) if view is not None else []
         known = view is not None or requests or episodes or decisions or problems
+        of_project = read(lambda: queries.requests(RequestFilter((), project, limit=MOST_REQUESTS)), problems)
+        slot = max((last for _, last, _ in queries.group_times()), default=0)
         trails = queries.trails([model])[0]
         return site.page(
             "model.html", 200 if known else 404, live=bool(known), model=model, view=view,
             history=history(episodes, requests),
             origin=next((item for item in siblings if item.new_version == version), None),
             decisions=decisions, explanations=explanations, problems=problems, trails=trails,
+            forecast=next_retraining(of_project, model.owner, slot),
             sentence="" if view is None else sentence(view, requests, trails),
             charts=[] if view is None else _charts(view, trails, requests),
         )  # fmt: skip

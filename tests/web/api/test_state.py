@@ -25,6 +25,7 @@ from tests.support.fake_views import (
     DECISION,
     GROUP,
     ID,
+    MODEL,
     NAN,
     REQUEST,
     RULE,
@@ -344,6 +345,26 @@ def test_the_openapi_document_is_valid_and_knows_the_answers(site: Site) -> None
     states = status["requestBody"]["content"]["application/json"]["schema"]["properties"]["state"]["enum"]
     assert states == ["accepted", "running", "succeeded", "failed", "cancelled", "lost"]
     assert document["servers"] == [{"url": "/"}]
+
+
+def test_a_forecast_is_given_once_enough_is_known(site: Site) -> None:
+    """From the requests of the project; null before."""
+    path = f"/api/v1/forecast?project={MODEL.project}&pipeline={MODEL.pipeline}"
+    assert site.http.get(path).json()["data"] == {"next_retraining": None}
+    day = 86_400_000
+    site.queries.records = [
+        replace(
+            REQUEST, request=replace(REQUEST.request, triggered_at=AT - day * age, episode_start=AT - day * age),
+            state=RequestState.SUCCEEDED, sent_at=AT - day * age, ended_at=AT - day * age + 1,
+        )
+        for age in (50, 40, 30, 20, 10, 1)
+    ]  # fmt: skip
+    found = site.http.get(path).json()["data"]["next_retraining"]
+    assert (found["since"], found["own"], found["others"]) == ("2023-11-13T22:13:20.001Z", 5, 0)
+    assert "2023-11-14" < found["earliest"] < found["latest"] < "2024-01"
+    page = site.http.get("/model", params=MODEL.labels()).text
+    assert "The pipeline is expected to need its next retraining between <time>2023-11-" in page
+    assert site.http.get("/api/v1/forecast?project=shop").status_code == 400
 
 
 def test_feedback_is_recorded_and_counted(site: Site) -> None:
