@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 import pytest
@@ -137,3 +137,27 @@ def test_a_report_without_news_is_not_recorded(monkeypatch: pytest.MonkeyPatch) 
     poller.poll()
     assert len(coordinator.polled) == 2
     assert len(recorded) == 1
+
+
+class Orchestrator(Coordinator):
+    """A sink that follows runs: one of the world's first request, and one of a request that was pruned."""
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__()
+        self.request_id = request_id
+
+    def follow(self, now: Callable[[], Timestamp], report: Callable[[StatusReport], object], until: Timestamp) -> None:
+        assert until > now()
+        report(StatusReport("0" * 32, RequestState.RUNNING, now()))
+        report(StatusReport(self.request_id, RequestState.ACCEPTED, now(), link="https://x.example/1"))
+        report(StatusReport(self.request_id, RequestState.ACCEPTED, now(), "not started within 30m"))
+
+
+def test_runs_are_followed_and_what_they_report_is_recorded() -> None:
+    """A link and a message change no state, and an unknown request no other one."""
+    world = World(group(rule()))
+    world.tick({A: 0.7})
+    orchestrator = Orchestrator(world.requests()[0].id)
+    StatusPoller(world.engine, world.commands, lambda: {"team/run/0": orchestrator}).poll()
+    (record,) = world.requests()
+    assert (record.state, record.link, record.message) == ("accepted", "https://x.example/1", "not started within 30m")
