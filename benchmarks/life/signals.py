@@ -97,9 +97,10 @@ def generate(kind: Kind, seed: int, models: int = 50, days: int = 28, shared: In
     minutes = days * PER_DAY
     own = shared or incidents(kind, rng, models, days)
     alive, effect, windows = own.alive, own.effect, own.windows
-    level = _season(rng, kind, minutes)[:, None] + _life(rng, kind, minutes, models)
+    season = _season(rng, kind, minutes)[:, None]
+    level = season + _life(rng, kind, minutes, models)
     if kind.observable is Observable.ERRORS:
-        errors, total = _counts(rng, kind, level, effect, alive)
+        errors, total = _counts(rng, kind, level, kind.season.of_noise * season, effect, alive)
         return Signals(kind, None, errors, total, windows, kind.admissible)
     values = _values(rng, kind, level, effect)
     values[~alive] = np.nan
@@ -237,14 +238,17 @@ def _noise(rng: np.random.Generator, kind: Kind, shape: tuple[int, ...]) -> Floa
 
 
 def _counts(
-    rng: np.random.Generator, kind: Kind, level: Floats, effect: Floats, alive: NDArray[np.bool_]
+    rng: np.random.Generator, kind: Kind, level: Floats, wave: Floats, effect: Floats, alive: NDArray[np.bool_]
 ) -> tuple[Floats, Floats]:
-    """Return increases of errors and requests over WINDOW at each slot (slots, models)."""
+    """Return increases of errors and requests over WINDOW at each slot (slots, models).
+
+    wave: season of the odds of an error (minutes, 1), in units of their logarithm.
+    """
     traffic = kind.traffic * np.exp(np.clip(level, -3, 3))
     if kind.counts is Counts.DISPERSED:
         traffic = traffic * rng.gamma(4, 1 / 4, traffic.shape)
     requests = rng.poisson(np.where(alive, traffic, 0.0)).astype(float)
-    odds = kind.share / (1 - kind.share) * kind.change.size ** np.clip(effect, -1, LARGER)
+    odds = kind.share / (1 - kind.share) * np.exp(wave) * kind.change.size ** np.clip(effect, -1, LARGER)
     share = odds / (1 + odds)
     if kind.counts is Counts.DISPERSED:
         share = rng.beta(20 * share, 20 * (1 - share))
@@ -306,9 +310,11 @@ def _one_increase(counter: Floats, times: NDArray[np.int64], slots: NDArray[np.i
     last = np.searchsorted(times, slots, side="right") - 1
     enough = last > first
     low, high = np.where(enough, first, 0), np.where(enough, last, 1)
-    span = (times[high] - times[low]).astype(float)
-    increase = gained[high] - gained[low]
-    return np.where(enough, increase * WINDOW / np.maximum(span, 1.0), np.nan)
+    span = np.maximum(times[high] - times[low], 1).astype(float)
+    spacing = span / np.maximum(high - low, 1)
+    before, after = times[low] - (slots - WINDOW), slots - times[high]  # Prometheus extrapolates to a near edge only
+    reach = sum(np.where(gap < 1.1 * spacing, gap, spacing / 2) for gap in (before, after))
+    return np.where(enough, (gained[high] - gained[low]) * (span + reach) / span, np.nan)
 
 
 def _scrapes(
