@@ -15,7 +15,7 @@ from benchmarks.life.signals import Signals, generate
 from benchmarks.life.streams import SETTINGS, detect
 
 Bools = NDArray[np.bool_]
-SENSITIVITIES = ("normal",)
+SENSITIVITIES = ("low", "normal", "high")
 PROMISED = {"low": 0.3, "normal": 1.0, "high": 6.0}  # false requests per model and quarter
 
 
@@ -36,7 +36,7 @@ def drawn(seed: int, kinds: int, models: int) -> Seed:
 def add_auto(seed: Seed, sensitivities: Iterable[str]) -> None:
     """Run `auto` with each sensitivity."""
     for sensitivity in sensitivities:
-        breached = run(seed.parts, "auto", {})
+        breached = run(seed.parts, "auto", {"sensitivity": sensitivity})
         seed.results[f"auto {sensitivity}"] = [
             measure(part, each) for part, each in zip(seed.parts, breached, strict=True)
         ]

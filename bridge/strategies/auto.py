@@ -13,16 +13,20 @@ from bridge.domain.times import DAY, HOUR, MINUTE, Timestamp, parse_duration
 from bridge.domain.verdict import Cause, Code, Floats, Verdicts
 from bridge.strategies.base import RetrainStrategy, StateColumn, signal_word
 from bridge.strategies.detector import in_unit
-from bridge.strategies.stats.block_maxima import BlockMaxima
+from bridge.strategies.stats.block_maxima import BlockMaxima, Peaks, forget
 from bridge.strategies.stats.counts import CountingConfig, Counts, counts, take_due
-from bridge.strategies.stats.seasonal_baseline import SeasonalBaseline
-from bridge.strategies.stats.share_cusum import LIMIT, ShareCusum
+from bridge.strategies.stats.hourly_range import HourlyRange
+from bridge.strategies.stats.seasonal_baseline import MAD, SeasonalBaseline
+from bridge.strategies.stats.share_cusum import ShareCusum
 
 WINDOW = 5 * MINUTE  # samples that arrive more often are combined
 STATISTICS = ("value", "change", "shift")
 VALUE_INDEX, CHANGE_INDEX, SHIFT_INDEX = range(3)
-SCORE = 5.5  # alarm limit: standard deviations above the mean of past block maxima
-CALM = 3.0  # the signal is calm again when its score is this far below SCORE
+RATES = {"low": 0.3, "normal": 2.0, "high": 6.0}  # quiet days of a statistic in QUARTER whose peak exceeds the limit
+QUARTER = 90  # days
+EVIDENCE = {"low": 10.0, "normal": 8.5, "high": 6.5}  # limit of the CUSUM of errors: logarithm of a likelihood ratio
+FEW_DAYS, FEW_ERRORS = 3, 5
+CALM = 2.0  # the signal is calm again when its score is this far below the limit
 LASTS = HOUR  # how long an alarm continues after the last sample that was not calm
 ALLOWANCE, LEAST_SUM = 0.45, 9.5  # CUSUM of the shift: allowance and minimum, in sigmas
 LARGEST = 1e30  # values of this magnitude or more, infinities included, count as missing
@@ -38,9 +42,11 @@ class AutoConfig(CountingConfig):
 
     - `side`: direction that counts; by default `up` for latency, drift and error rate, `both` for custom signals
     - `window`: range of the expressions; samples more frequent than this, or than every five minutes, are combined
+    - `sensitivity`: false requests per model and quarter that are accepted: `low` 0.3, `normal` 1, `high` 6
     """
 
     side: Literal["up", "down", "both"] | None = None
+    sensitivity: Literal["low", "normal", "high"] = "normal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +57,20 @@ class AutoVerdicts(Verdicts):
     side: 1 for up, -1 for down.
     usual: usual level, in the signal's unit.
     highest: highest score since the alarm began.
+    low, high: bounds beyond which a single value is breached, in the signal's unit; where only one direction counts,
+        the other bound is the usual level; NaN while unknown.
     """
 
     which: Int8
     side: Int8
     usual: Floats
     highest: Floats
+    low: Floats
+    high: Floats
 
     def band(self) -> tuple[Floats, Floats]:
-        """Return the usual level of breached models as both bounds; NaN elsewhere."""
-        level = np.where(self.code == Code.BREACHED, self.usual, np.nan)
-        return level, level
+        """Return `low` and `high`."""
+        return self.low, self.high
 
 
 class AutoStrategy(RetrainStrategy):
@@ -77,23 +86,42 @@ class AutoStrategy(RetrainStrategy):
     Config = AutoConfig
     needs = frozenset({VALUE})
     history = 14 * DAY
-    warm_up = DAY
+    warm_up = 8 * HOUR
+    inherits = True
 
     def __init__(self, config: AutoConfig) -> None:
         self._config = config
         self._range = parse_duration(config.window)
         self._window = max(self._range, WINDOW)
-        self._maxima = BlockMaxima(len(STATISTICS))
-        self._baseline, self._cusum = SeasonalBaseline(), ShareCusum()
+        self._limit = EVIDENCE[config.sensitivity]
+        self._maxima = BlockMaxima(len(STATISTICS), RATES[config.sensitivity] / QUARTER / len(STATISTICS))
+        self._baseline, self._range_by_hour, self._cusum = SeasonalBaseline(), HourlyRange(), ShareCusum()
         self.state_dtype = np.dtype([
             ("at", np.int64), ("cell", np.int64), ("seen", np.int64), ("sum", np.float64), ("samples", np.int32),
             ("looked", np.int64), ("last", np.float64), ("sums", np.float64, (2,)), ("on", np.bool_),
             ("loud", np.int64), ("known", np.bool_),
             ("score", np.float64), ("highest", np.float64), ("usual", np.float64), ("which", np.int8),
             ("side", np.int8), ("next", np.int64), ("requests", np.float64),
+            ("low", np.float64), ("high", np.float64),
             ("habits", list(SeasonalBaseline.fields)), ("extremes", self._maxima.fields),
+            ("hours", list(HourlyRange.fields)),
             ("shares", list(ShareCusum.fields)),
         ])  # fmt: skip
+
+    def successor(self, former: StateColumn) -> StateColumn:
+        """Return the state of new versions: season, noise, usual peaks of change and shift, and the usual error rate.
+
+        The level is their own, and is learnt anew.
+        """
+        state = np.zeros(len(former), former.dtype)
+        for name in ("habits", "extremes", "shares"):
+            state[name] = former[name]
+        habits, extremes, shares = state["habits"], state["extremes"], state["shares"]
+        SeasonalBaseline.move(habits)
+        forget(extremes, VALUE_INDEX)
+        ShareCusum.restart(shares)
+        state["habits"], state["extremes"], state["shares"] = habits, extremes, shares
+        return state
 
     def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> AutoVerdicts:
         """Evaluate models whose window ends, and return verdicts from the alarms that are on then."""
@@ -101,7 +129,7 @@ class AutoStrategy(RetrainStrategy):
         counted = VALUE not in batch.columns and ERRORS in batch.columns
         values = batch.values()
         sample = counts(batch, self._config) if counted else None
-        usable = np.abs(values) < LARGEST if sample is None else sample.usable
+        usable = _usable(values, batch) if sample is None else sample.usable
         self._finish(usable, batch, memory, counted=counted)
         due = self._due(usable, batch.slot, memory)
         if sample is None:
@@ -111,7 +139,7 @@ class AutoStrategy(RetrainStrategy):
             self._count(sample, batch.slot, memory)
         self._end(due, batch.slot, batch, memory, counted=counted)
         memory["on"] &= batch.slot - memory["loud"] < LASTS + self._window
-        return self._verdicts(values, usable, memory, LIMIT if counted else SCORE)
+        return self._verdicts(batch, usable, memory, counted=counted)
 
     # ------------------------------------------------------------ windows
 
@@ -169,14 +197,29 @@ class AutoStrategy(RetrainStrategy):
 
     def _look_at_counts(self, slot: Timestamp, _batch: EventBatch, own: StateColumn) -> None:
         passed = np.where(own["looked"] > 0, slot - own["looked"], self._window)
-        shares = own["shares"]
-        change = self._cusum.step(own["sum"], own["requests"], passed, own["seen"], shares)
-        own["shares"] = shares
+        shares, hours, extremes = own["shares"], own["hours"], own["extremes"]
+        errors, requests = own["sum"], own["requests"]
+        change = self._cusum.step(errors, requests, slot, passed, own["seen"], shares)
         own["looked"], own["seen"] = slot, 0
         own["known"] = change.known
-        self._score(change.total, own)
-        own["usual"] = np.where(own["on"] & ~change.hit, own["usual"], change.usual)
-        self._alarm(change.hit, change.total > LIMIT / 2, slot, own)
+        days = extremes["days"][:, 0, 0]
+        news = self._range_by_hour.step(change.near, change.error * (0.5 + 2.0 / (days + 1.0)) / 3, slot, passed, hours)
+        statistics = np.stack([change.near, change.excess, np.full(len(own), np.nan)], axis=1)[:, :, None]
+        scores = self._maxima.step(statistics, slot, extremes, slice(0, 1)).score[:, :, 0]
+        odd = news.sample[:, 0] & ((days < FEW_DAYS) | (scores[:, 0] > 0))
+        burst = np.where((days > 0) & (errors >= FEW_ERRORS), scores[:, 1], -np.inf) / self._maxima.limit
+        score = np.maximum(
+            np.where(odd, change.total, np.minimum(change.total, 0.99 * self._limit)), burst * self._limit
+        )
+        score /= np.where(days == 0, 2.5, np.where(days < FEW_DAYS, 1.5, 1.0))  # before waves and bursts are known
+        hit = change.known & (score > self._limit)
+        self._cusum.learn(errors, requests, slot, passed, change, self._limit, odd, hit, shares)
+        self._score(score, own)
+        own["usual"] = np.where(own["on"] & ~hit, own["usual"], change.usual)
+        own["low"] = own["high"] = np.where(change.known, change.usual, np.nan)
+        self._alarm(hit, odd & (change.total > self._limit / 2), slot, own)
+        self._range_by_hour.mark(own["on"], hours)
+        own["shares"], own["hours"], own["extremes"] = shares, hours, extremes
 
     def _look_at_values(self, slot: Timestamp, batch: EventBatch, own: StateColumn) -> None:
         mean = own["sum"] / np.maximum(own["samples"], 1)
@@ -189,11 +232,41 @@ class AutoStrategy(RetrainStrategy):
         own["last"], own["looked"] = mean, slot
         shift = self._add(surprise.z, own)
         statistics = np.stack([np.stack([numbers, -numbers], 1), np.stack([change, -change], 1), shift], 1)
-        extremes = own["extremes"]
-        means = extremes["mean"].copy()
-        scores = self._maxima.step(statistics, slot, extremes)
+        extremes, sides = own["extremes"], self._sides(batch)
+        peaks = self._maxima.step(statistics[:, :, sides], slot, extremes, sides)
         own["extremes"] = extremes
-        self._evaluate(scores, shift, means, surprise.expected, slot, batch, own)
+        hours, days = own["hours"], extremes["days"][:, CHANGE_INDEX, sides.start]
+        margin = MAD * habits["spread"] * (0.5 + 2.0 / (days + 1.0))
+        news = self._range_by_hour.step(numbers, margin, slot, passed, hours)
+        self._mask(
+            peaks.score, news.sample[:, sides], news.level[:, sides] & (shift[:, sides] > LEAST_SUM),
+            extremes["days"][:, :, sides],
+        )  # fmt: skip
+        own["known"] |= ~np.isnan(peaks.mean[:, CHANGE_INDEX, 0])
+        self._bounds(peaks, surprise.expected, batch, own)
+        self._evaluate(peaks, surprise.expected, slot, batch, own)
+        self._range_by_hour.mark(own["on"], hours)
+        own["hours"] = hours
+
+    @staticmethod
+    def _mask(scores: Floats, jumped: Bools, moved: Bools, days: NDArray[np.uint16]) -> None:
+        """Lower scores (k, 3, s) that are no evidence: returns to a level, small sums, and levels on a first day.
+
+        jumped, moved: (k, s), whether a change, and a shift, leaves the range that is known.
+        """
+        for statistic, real in ((CHANGE_INDEX, jumped), (SHIFT_INDEX, moved)):
+            scores[:, statistic] = np.where(real, scores[:, statistic], np.minimum(scores[:, statistic], 0.0))
+        for statistic in (VALUE_INDEX, SHIFT_INDEX):
+            scores[:, statistic] = np.where(days[:, statistic] > 0, scores[:, statistic], np.nan)
+
+    def _bounds(self, peaks: Peaks, expected: Floats, batch: EventBatch, own: StateColumn) -> None:
+        """Store the bounds of single values."""
+        sides = self._sides(batch)
+        young = own["extremes"]["days"][:, VALUE_INDEX, sides.start] == 0
+        limits = np.where(young[:, None], np.nan, peaks.limit[:, VALUE_INDEX])
+        usual = np.where(young, np.nan, expected)
+        own["high"] = limits[:, 0] if sides.start == 0 else np.maximum(usual, -limits[:, 0])
+        own["low"] = -limits[:, -1] if sides.stop == 2 else np.minimum(usual, limits[:, 0])
 
     @staticmethod
     def _add(z: Floats, own: StateColumn) -> Floats:
@@ -203,28 +276,28 @@ class AutoStrategy(RetrainStrategy):
         own["sums"] = np.where(known, np.maximum(own["sums"] + np.where(known, step, 0.0), 0.0), own["sums"])
         return np.where(known, own["sums"], np.nan)
 
-    def _evaluate(
-        self, scores: Floats, shift: Floats, means: Floats, expected: Floats, slot: Timestamp, batch: EventBatch,
-        own: StateColumn,
-    ) -> None:  # fmt: skip
-        """Set alarms by the highest score (k, 3, 2) among the sides that count."""
-        scores[:, SHIFT_INDEX][~(shift > LEAST_SUM)] = np.minimum(scores[:, SHIFT_INDEX], 0.0)[~(shift > LEAST_SUM)]
-        own["known"] |= ~np.isnan(scores[:, VALUE_INDEX, 0])
+    def _sides(self, batch: EventBatch) -> slice:
+        """Return which sides count, of up and down."""
         wanted = self._config.side or ("up" if batch.event in _WORSE else "both")
-        counted = {"up": slice(0, 1), "down": slice(1, 2), "both": slice(0, 2)}[wanted]
-        seen = np.where(np.isnan(scores), -np.inf, scores)[:, :, counted].reshape(len(own), -1)
-        index = seen.argmax(1)
-        best = seen[np.arange(len(own)), index]
-        width = counted.stop - counted.start
-        which, side = index // width, index % width + counted.start
-        hit = best > SCORE
+        return {"up": slice(0, 1), "down": slice(1, 2), "both": slice(0, 2)}[wanted]
+
+    def _evaluate(self, peaks: Peaks, expected: Floats, slot: Timestamp, batch: EventBatch, own: StateColumn) -> None:
+        """Set alarms by the highest score (k, 3, s) among the sides that count."""
+        sides, limit = self._sides(batch), self._maxima.limit
+        seen = np.where(np.isnan(peaks.score), -np.inf, peaks.score).reshape(len(own), -1)
+        index, rows = seen.argmax(1), np.arange(len(own))
+        best, width = seen[rows, index], peaks.score.shape[2]
+        which, side = index // width, index % width
+        hit = best > limit
         begins = hit & ~own["on"]
-        peak = np.where(side == 0, 1, -1) * means[np.arange(len(own)), which, side]
-        usual = np.where(which == VALUE_INDEX, backward(peak, batch), backward(expected, batch))
-        for name, column in (("which", which), ("side", 1 - 2 * side), ("usual", usual)):
-            own[name] = np.where(begins, column, own[name])
+        if begins.any():
+            sign = 1 - 2 * (side + sides.start)
+            mean = backward(sign * peaks.mean[rows, which, side], batch)
+            usual = np.where(which == VALUE_INDEX, mean, backward(expected, batch))
+            for name, column in (("which", which), ("side", sign), ("usual", usual)):
+                own[name] = np.where(begins, column, own[name])
         self._score(np.maximum(best, -99.0), own)
-        self._alarm(hit, best > SCORE - CALM, slot, own)
+        self._alarm(hit, best > limit - CALM, slot, own)
         past = begins[:, None] & (own["sums"] > LEAST_SUM)
         own["sums"] = np.where(past, 0.0, own["sums"])
 
@@ -240,15 +313,17 @@ class AutoStrategy(RetrainStrategy):
 
     # ------------------------------------------------------------ verdicts and reasons
 
-    @staticmethod
-    def _verdicts(values: Floats, usable: Bools, memory: StateColumn, limit: float) -> AutoVerdicts:
+    def _verdicts(self, batch: EventBatch, usable: Bools, memory: StateColumn, *, counted: bool) -> AutoVerdicts:
         known = memory["known"]
         code = np.where(memory["on"], np.int8(Code.BREACHED), np.int8(Code.OK))
         cause = np.where(usable, np.int8(Cause.WARMING_UP), np.int8(Cause.NAN))
         conclusive = known & usable
         code[~conclusive], cause[conclusive] = Code.INCONCLUSIVE, Cause.NONE
+        limit = np.full(len(batch), self._limit if counted else self._maxima.limit)
         details = (memory[name].copy() for name in ("which", "side", "usual", "highest"))
-        return AutoVerdicts(code, cause, memory["score"].copy(), np.full(len(values), limit), *details)
+        bounds = (np.where(known, memory[name], np.nan) for name in ("low", "high"))
+        shown = bounds if counted else (backward(bound, batch) for bound in bounds)
+        return AutoVerdicts(code, cause, memory["score"].copy(), limit, *details, *shown)
 
     def describe(self, batch: EventBatch, position: int, verdicts: Verdicts) -> str:
         """Return how the value differs from its usual behaviour, in the signal's unit."""
@@ -261,11 +336,17 @@ class AutoStrategy(RetrainStrategy):
             return f"{word} {in_unit(value, batch)}, usually {usual} (CUSUM {score:.3g}, limit {limit:g})"
         up = verdicts.side[position] > 0
         text = {
-            VALUE_INDEX: f"is {'higher' if up else 'lower'} than ever; usual {'highs' if up else 'lows'} are {usual}",
+            VALUE_INDEX: f"is {'higher' if up else 'lower'} than usual {'highs' if up else 'lows'} of {usual}",
             CHANGE_INDEX: f"{'rose' if up else 'fell'} more steeply than ever; {usual} was expected",
             SHIFT_INDEX: f"has stayed {'above' if up else 'below'} its usual {usual} for this hour",
         }[int(verdicts.which[position])]
-        return f"{word} {in_unit(value, batch)} {text} (score {score:.3g}, limit {limit:g})"
+        return f"{word} {in_unit(value, batch)} {text} ({score:.3g} spreads above usual daily peaks, limit {limit:.3g})"
+
+
+def _usable(values: Floats, batch: EventBatch) -> Bools:
+    """Return which values are numbers; a latency of 0 is none."""
+    usable = np.abs(values) < LARGEST
+    return np.asarray(usable & (values > 0) if batch.event is EventKind.LATENCY else usable)
 
 
 def forward(values: Floats, batch: EventBatch) -> Floats:

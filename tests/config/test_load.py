@@ -220,7 +220,10 @@ def test_a_rule_on_a_signal_that_names_no_strategy_has_auto(tmp_path: Path) -> N
     (group,) = load_rules([tmp_path / "rules.yml"])
     strategy = group.rules[0].strategy
     assert strategy is not None
-    assert (strategy.name, dict(strategy.params)) == ("auto", {"window": "5m", "samples": "increase"})
+    assert (strategy.name, dict(strategy.params)) == (
+        "auto",
+        {"window": "5m", "samples": "increase", "sensitivity": "normal"},
+    )
 
 
 def test_a_rule_on_histograms_that_names_no_strategy_compares_them(tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ class SeasonalBaseline:
         ("day", np.float32, (24,)), ("seen", np.bool_, (24,)), ("week", np.float32, (168,)), ("wander", np.float64),
         ("count", np.float64), ("spread", np.float64), ("variance", np.float64), ("product", np.float64),
         ("before", np.float64), ("noise", np.float64), ("drift", np.float64), ("excess", np.float64),
+        ("moved", np.bool_),
     )  # fmt: skip
 
     def step(self, values: Floats, slot: Timestamp, passed: NDArray[np.int64], own: StateColumn) -> Deviation:
@@ -59,6 +60,9 @@ class SeasonalBaseline:
         known = ~np.isnan(base)
         beyond = np.where(known, values - base, 0.0)
         usual = own["week"][:, hour_of_week].astype(np.float64)
+        if own["moved"].any():
+            own["wander"] = np.where(own["moved"] & known, beyond - usual, own["wander"])
+            own["moved"] = False
         residual = beyond - usual - own["wander"]
         expected = base + usual + own["wander"]
         z = self._deflated(self._innovation(residual, known, passed, own), passed, own)
@@ -70,6 +74,11 @@ class SeasonalBaseline:
         own["day"][:, hour] = np.where(first, values, level + _share(passed, DAYS) * (values - level))
         own["seen"][:, hour] = True
         return Deviation(z, expected)
+
+    @staticmethod
+    def move(own: StateColumn) -> None:
+        """Keep season and noise, and take the next sample as the usual level; own (k,) is changed in place."""
+        own["moved"], own["before"], own["drift"] = own["count"] > 0, 0.0, 0.0
 
     @staticmethod
     def _base(slot: Timestamp, own: StateColumn) -> Floats:

@@ -1,7 +1,8 @@
-"""CUSUM of an error rate: log likelihood ratios for twice the usual odds.
+"""CUSUMs of an error rate: log likelihood ratios for twice, 1.3 times and half the usual odds.
 
 The usual error rate is learnt; overdispersed errors weigh less (quasi-likelihood: McCullagh and Nelder, Generalized
-Linear Models, 1989, chapter 9). The CUSUM is Page's, Biometrika 41 (1954).
+Linear Models, 1989, chapter 9). The CUSUM is Page's, Biometrika 41 (1954). A rate that has fallen becomes the usual one
+silently.
 """
 
 from __future__ import annotations
@@ -11,16 +12,24 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.domain.times import HOUR
+from bridge.domain.times import HOUR, Timestamp
 from bridge.domain.verdict import Floats
 from bridge.strategies.base import StateColumn
 
-ODDS = 2.0  # odds ratio of the change to detect
-LIMIT = 12.0  # limit of the sum: evidence of e^12
+ODDS = np.array([2.0, 1.3, 0.5])  # odds ratios of the changes to detect; the last is a fall
+FALL = 2  # index of the fall
+FALLEN = 6.0  # limit of its sum
+SLIGHT = 1.3  # greatest overdispersion at which the small rise is looked for
 MEMORY = 24 * HOUR  # time constant of the usual error rate
-WARM_UP = 12 * HOUR
+NEAR = HOUR  # time constant of the present error rate
+HOURS = 5 * HOUR  # time constant of the error rate of one hour of the day: samples of about five days
+PRIOR, STEEPEST = 20.0, 4.0  # errors by which the factor of an hour is shrunk to 1, and its bound
+WARM_UP = 4 * HOUR
+SETTLED = 72 * HOUR  # then the small rise is looked for
 LEAST, MOST = 1e-4, 0.5  # bounds of the usual error rate
 OUTLIER = 9.0  # clipping limit of a squared deviation, in variances
+TAIL = 1.5  # power of the overdispersion by which evidence is divided: bursts are skewed
+UNKNOWN, UNTIL = 2.0, 12 * HOUR  # overdispersion that is assumed at first, and the time constant of its end
 SINGLE = 0.1  # greatest weight of one sample in the overdispersion
 
 Bools = NDArray[np.bool_]
@@ -29,65 +38,117 @@ Bools = NDArray[np.bool_]
 class ShareChange(NamedTuple):
     """Result for k models; all (k,).
 
-    usual, now: error rates before and since the sum began to rise.
-    total: the CUSUM.
+    usual: error rate before the window, a standard error above the estimate.
+    factor: usual error rate of this hour of the day, as a multiple of that of the day.
+    total: the higher of the CUSUMs of rises.
+    excess: errors above the usual number, on a scale where their variance is about 1.
+    near, error: error rate of about an hour, and its standard error, both as the arcsine of the square root.
     known: warmed up.
-    hit: the CUSUM exceeds its limit.
     """
 
     usual: Floats
-    now: Floats
+    factor: Floats
     total: Floats
+    excess: Floats
+    near: Floats
+    error: Floats
     known: Bools
-    hit: Bools
 
 
 class ShareCusum:
-    """CUSUM of the error rates of many models. fields: dtype fields of one model's state; zero = never seen."""
+    """CUSUMs of the error rates of many models. fields: dtype fields of one model's state; zero = never seen."""
 
     fields: tuple[Any, ...] = (
-        ("errors", np.float64), ("requests", np.float64), ("bursts", np.float64), ("sum", np.float64),
-        ("new_errors", np.float64), ("new_requests", np.float64), ("lived", np.float64),
+        ("errors", np.float64), ("requests", np.float64), ("bursts", np.float64), ("sums", np.float64, (3,)),
+        ("new_errors", np.float64, (3,)), ("new_requests", np.float64, (3,)), ("near_errors", np.float64),
+        ("near_requests", np.float64), ("lived", np.float64),
+        ("hour_errors", np.float32, (24,)), ("hour_expected", np.float32, (24,)),
     )  # fmt: skip
 
     def step(
-        self, errors: Floats, requests: Floats, passed: NDArray[np.int64], seen: NDArray[np.int64], own: StateColumn
-    ) -> ShareChange:
-        """Evaluate errors (k,) of requests (k,) > 0, and learn from them; update the state own (k,) in place.
+        self, errors: Floats, requests: Floats, slot: Timestamp, passed: NDArray[np.int64], seen: NDArray[np.int64],
+        own: StateColumn,
+    ) -> ShareChange:  # fmt: skip
+        """Add errors (k,) of requests (k,) > 0 to the sums; update the state own (k,) in place.
 
         passed: (k,) ms since each model's last sample with requests.
         seen: (k,) ms of these for which the model was observed.
-        After a hit, the new error rate becomes the usual one.
+        Then call `learn`.
         """
         own["lived"] += seen
-        usual = np.clip((own["errors"] + 0.5) / (own["requests"] + 1.0), LEAST, MOST)
-        odds = ODDS * usual / (1 - usual)
-        ratio = np.log1p(odds)  # log ratio of the shares of good requests, without the term of the usual share
-        evidence = errors * np.log(ODDS) - requests * (ratio + np.log1p(-usual))
-        total = np.maximum(own["sum"] + evidence / np.maximum(1.0, own["bursts"]), 0.0)
-        rising = total > 0
-        own["new_errors"] = np.where(rising, own["new_errors"] + errors, 0.0)
-        own["new_requests"] = np.where(rising, own["new_requests"] + requests, 0.0)
+        few = own["errors"] + 0.5
+        level, factor = (few + np.sqrt(few)) / (own["requests"] + 1.0), self._factor(slot, own)
+        usual = np.clip(level * factor, LEAST, MOST)
+        dispersion = np.maximum(1.0, own["bursts"]) ** TAIL + UNKNOWN * np.exp(-own["lived"] / UNTIL)
+        evidence = log_ratios(errors, requests, usual) / dispersion[:, None]
+        sums = np.maximum(own["sums"] + evidence, 0.0)
+        sums[(own["bursts"] > SLIGHT) | (own["lived"] < SETTLED), 1] = 0.0
+        moving = sums > 0
+        own["new_errors"] = np.where(moving, own["new_errors"] + errors[:, None], 0.0)
+        own["new_requests"] = np.where(moving, own["new_requests"] + (requests * factor)[:, None], 0.0)
+        own["sums"] = sums
+        kept = np.exp(-passed / NEAR)
+        own["near_errors"] = kept * own["near_errors"] + errors
+        own["near_requests"] = kept * own["near_requests"] + requests
+        near = np.arcsin(np.sqrt(np.clip(own["near_errors"] / own["near_requests"], 0.0, 1.0)))
+        error = 0.5 / np.sqrt(own["near_requests"])
+        excess = 2 * (np.sqrt(errors + 0.375) - np.sqrt(requests * usual + 0.375))
         known = (own["lived"] >= WARM_UP) & (own["requests"] > 0)
-        hit = known & (total > LIMIT)
-        now = np.where(rising, own["new_errors"] / np.maximum(own["new_requests"], 1.0), errors / requests)
-        self._learn(errors, requests, passed, usual, known & (total > LIMIT / 2), hit, own)
-        own["sum"] = np.where(known & ~hit, total, 0.0)
-        for name in ("new_errors", "new_requests"):
-            own[name] = np.where(hit, 0.0, own[name])
-        return ShareChange(usual, now, total, known, hit)
+        return ShareChange(usual, factor, sums[:, :FALL].max(axis=1), excess, near, error, known)
 
     @staticmethod
-    def _learn(
-        errors: Floats, requests: Floats, passed: NDArray[np.int64], usual: Floats, doubtful: Bools, hit: Bools,
-        own: StateColumn,
+    def _factor(slot: Timestamp, own: StateColumn) -> Floats:
+        """Return the usual error rate of this hour of the day, as a multiple of that of the day (k,)."""
+        hour = slot // HOUR % 24
+        seen, expected = (own[name][:, hour].astype(np.float64) for name in ("hour_errors", "hour_expected"))
+        return np.asarray(np.clip((seen + PRIOR) / (expected + PRIOR), 1 / STEEPEST, STEEPEST))
+
+    @staticmethod
+    def restart(own: StateColumn) -> None:
+        """Clear the sums and keep the usual error rate; own (k,) is changed in place."""
+        for name in ("sums", "new_errors", "new_requests", "near_errors", "near_requests"):
+            own[name] = 0.0
+
+    @staticmethod
+    def learn(
+        errors: Floats, requests: Floats, slot: Timestamp, passed: NDArray[np.int64], found: ShareChange, limit: float,
+        odd: Bools, hit: Bools, own: StateColumn,
     ) -> None:  # fmt: skip
-        """Learn the usual error rate and its overdispersion, except while a rise is likely."""
-        gain = np.where(doubtful, 0.0, -np.expm1(-passed / MEMORY))
-        known = own["requests"]
+        """Learn the usual error rate and its overdispersion.
+
+        odd: (k,) the present error rate is higher than it has been at such times.
+        hit: (k,) an alarm begins or continues: the new error rate becomes the usual one.
+        """
+        doubtful = found.known & odd & (found.total > limit / 2) & (own["lived"] > MEMORY)
+        memory = np.clip(own["lived"] / 4, 3 * HOUR, MEMORY)  # a first day may be half of a wave
+        gain = np.where(doubtful, 0.0, -np.expm1(-passed / memory))
+        known, usual = own["requests"], found.usual
         variance = requests * usual * (1 - usual) * (1 + requests / (known + 1))  # includes the error of the usual rate
         squared = np.minimum((errors - requests * usual) ** 2 / variance, OUTLIER)
         own["bursts"] += np.where(known > 0, np.minimum(gain, SINGLE), 0.0) * (squared - own["bursts"])
         learnt = np.where(doubtful, 0.0, 1.0)
-        own["errors"] = np.where(hit, own["new_errors"], (1 - gain) * own["errors"] + learnt * errors)
-        own["requests"] = np.where(hit, own["new_requests"], (1 - gain) * own["requests"] + learnt * requests)
+        fallen = found.known & (own["sums"][:, FALL] > FALLEN)
+        which = np.where(hit, own["sums"][:, :FALL].argmax(axis=1), FALL)
+        rows = np.arange(len(own))
+        hour, kept = slot // HOUR % 24, np.exp(-passed / HOURS)
+        level = (own["errors"] + 0.5) / (own["requests"] + 1.0)
+        bounded = np.minimum(errors, 2 * requests * usual)
+        for name, numbers in (("hour_errors", bounded), ("hour_expected", requests * level)):
+            column = own[name][:, hour]
+            own[name][:, hour] = np.where(found.known, kept * column + numbers, column)
+        for name, numbers in (("errors", errors), ("requests", requests * found.factor)):
+            fresh = own[f"new_{name}"][rows, which]
+            own[name] = np.where(hit | fallen, fresh, (1 - gain) * own[name] + learnt * numbers)
+        over = (hit | fallen | ~found.known)[:, None]
+        sums = np.where(over, 0.0, own["sums"])
+        sums[:, :FALL] = np.minimum(sums[:, :FALL], 3 * limit)
+        own["sums"] = sums
+        for name in ("new_errors", "new_requests"):
+            own[name] = np.where(over, 0.0, own[name])
+
+
+def log_ratios(errors: Floats, requests: Floats, usual: Floats) -> Floats:
+    """Return log likelihood ratios (k, 3) of ODDS times the usual odds, given binomial errors among requests (k,)."""
+    odds = ODDS * (usual / (1 - usual))[:, None]
+    good = np.log1p(odds) + np.log1p(-usual)[:, None]  # log ratio of the shares of good requests, negated
+    return np.asarray(errors[:, None] * np.log(ODDS) - requests[:, None] * good)

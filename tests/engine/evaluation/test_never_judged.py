@@ -58,10 +58,10 @@ def test_a_strategy_has_two_warm_ups_and_a_day_at_least() -> None:
     auto, limit = build(StrategySpec("auto", {})), build(StrategySpec("threshold", {"max": 1}))
     assert patience_of([limit], 0) == DAY
     assert patience_of([limit], 3 * DAY) == 6 * DAY
-    assert patience_of([limit, auto, None], HOUR) == 2 * DAY
+    assert patience_of([limit, auto, None], 13 * HOUR) == 26 * HOUR
     for name, params, warm_up in (
         ("burn_rate", {"slo": 0.99}, 36 * HOUR), ("ewma", {"standardise": {"warm_up": "2d"}}, 2 * DAY),
-        ("vote", {"at_least": 1, "of": [{"auto": {}}, {"threshold": {"max": 1}}]}, DAY),
+        ("vote", {"at_least": 1, "of": [{"auto": {}}, {"threshold": {"max": 1}}]}, 8 * HOUR),
         ("decay", {"min": 0.9, "window": "8d", "min_coverage": 0.5, "lead_time": "1d"}, 4 * DAY),
     ):  # fmt: skip
         assert build(StrategySpec(name, params)).warm_up == warm_up, name

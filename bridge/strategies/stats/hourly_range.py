@@ -1,0 +1,81 @@
+"""Range of a signal by hour of the day: where it has been at this hour within the last week or so.
+
+A level to which a signal returns is no news: Monday after a weekend, or the end of an incident.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bridge.domain.times import HOUR, Timestamp
+from bridge.domain.verdict import Floats
+from bridge.strategies.base import StateColumn
+
+LASTS = 9  # days that a bound is kept; then it halves its distance to the signal every day
+SMOOTH = HOUR  # time constant of the level
+
+Bools = NDArray[np.bool_]
+
+
+class News(NamedTuple):
+    """Comparison of a signal with its range at this hour: outside it above (0), and below (1); bool (k, 2).
+
+    sample: the sample itself. level: its mean of about an hour. Both are True where the range is unknown.
+    """
+
+    sample: Bools
+    level: Bools
+
+
+class HourlyRange:
+    """Range of the hourly level of many models. fields: dtype fields of one model's state; zero = never seen."""
+
+    fields: tuple[Any, ...] = (
+        ("bound", np.float32, (24, 2)), ("age", np.uint8, (24, 2)), ("level", np.float64), ("hour", np.int32),
+        ("odd", np.bool_),
+    )  # fmt: skip
+
+    def step(
+        self, values: Floats, margin: Floats, slot: Timestamp, passed: NDArray[np.int64], own: StateColumn
+    ) -> News:
+        """Compare values (k,) with the range of their hour, and add hours that are over; update own (k,) in place.
+
+        margin: (k,), distance beyond the range that is no news yet, three times as much for a single sample.
+        passed: (k,) ms since each model's last sample. Hours marked as odd are not added.
+        """
+        hour = slot // HOUR
+        new = own["hour"] == 0
+        over = ~new & (own["hour"] != hour)
+        if over.any():
+            self._close(np.flatnonzero(over), own)
+        own["hour"] = hour
+        share = -np.expm1(-passed / SMOOTH)
+        own["level"] = np.where(new, values, own["level"] + share * (values - own["level"]))
+        bound, unknown = own["bound"][:, hour % 24], own["age"][:, hour % 24] == 0
+        near = margin[:, None]
+        return News(unknown | (_both(values) > bound + 3 * near), unknown | (_both(own["level"]) > bound + near))
+
+    @staticmethod
+    def mark(odd: Bools, own: StateColumn) -> None:
+        """Mark the current hour of some models (k,) as odd."""
+        own["odd"] |= odd
+
+    @staticmethod
+    def _close(over: NDArray[np.int64], own: StateColumn) -> None:
+        """Add the level at the end of an hour to the range of that hour of the day."""
+        normal = over[~own["odd"][over]]
+        own["odd"][over] = False
+        hour = own["hour"][normal] % 24
+        bound, age = own["bound"][normal, hour], own["age"][normal, hour]
+        level = _both(own["level"][normal])
+        wider = (age == 0) | (level >= bound)
+        old = age >= LASTS
+        own["bound"][normal, hour] = np.where(wider, level, np.where(old, (bound + level) / 2, bound))
+        own["age"][normal, hour] = np.where(wider, 1, np.minimum(age + 1, LASTS))
+
+
+def _both(values: Floats) -> Floats:
+    return np.stack([values, -values], axis=1)
