@@ -8,11 +8,13 @@ from bridge.domain.alert import AlertRow, State
 from bridge.domain.model import ModelKey
 from bridge.domain.request import (
     Episode,
+    Feedback,
     HoldReason,
     Outcome,
     RecoveryVerdict,
     RequestState,
 )
+from bridge.domain.shared_cause import SharedCause
 from bridge.ports import (
     DecisionFilter,
     Kind,
@@ -84,6 +86,21 @@ def test_a_request_survives_with_everything_it_says(store: Store) -> None:
     store.save_request(made)
     assert store.request(made.id) == made
     assert store.request("0" * 32) is None
+
+
+def test_a_shared_cause_and_feedback_survive(store: Store) -> None:
+    """With the evidence, by the tick and by a later change; feedback is counted by rule, one opinion per request."""
+    cause = SharedCause("node", 'n"7', 17, 20, 1, 80, 9, ("shop/ranking", "shop/search"))
+    held = record_of(state=RequestState.HELD, hold=HoldReason.NOT_THE_MODEL, shared_cause=cause)
+    store.commit(TickChanges("g", 100, requests=[held], at=100))
+    assert list(store.load(0).requests) == [held]
+    assert store.feedback() == {}
+    for opinion in (Feedback.FALSE, Feedback.LATE):
+        said = replace(held, feedback=opinion)
+        store.save_request(said)
+        assert store.request(held.id) == said
+    store.save_request(record_of(B, feedback=Feedback.LATE))
+    assert store.feedback() == {"R": {Feedback.LATE: 2}}
 
 
 def test_decisions_are_found_by_model_rule_and_time_newest_first(store: Store) -> None:
