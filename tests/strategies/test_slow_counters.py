@@ -103,6 +103,32 @@ def test_every_step_is_counted_once(window: int, every: int, periods: list[int],
     assert counted == len(steps)
 
 
+@seed(SEED)
+@settings(max_examples=200, deadline=None)
+@given(
+    window=st.integers(2, 60), rests=st.lists(st.integers(0, 300), min_size=1, max_size=40), share=st.floats(0.05, 1.0),
+    drawn=st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_gaps_and_late_answers_count_no_step_twice_and_lose_none_that_is_seen(
+    window: int, rests: list[int], share: float, drawn: int
+) -> None:
+    """Slots are missing at random, or their answers are unusable: what any other slot of the window shows counts once.
+
+    Steps are at least two windows apart.
+    """
+    print(f"seed {SEED}")
+    rng = np.random.default_rng(drawn)
+    steps = np.cumsum([2 * window + rest for rest in rests]) + 1000
+    slots = np.arange(1000, int(steps[-1]) + 2 * window)
+    slots = slots[rng.random(len(slots)) < share]
+    following, counted = np.zeros(1, np.int64), 0
+    for slot in slots.tolist():
+        seen = np.count_nonzero((steps > slot - window) & (steps <= slot))
+        counted += seen * int(take_due(following, np.array([seen > 0]), slot, window)[0])  # type: ignore[assignment]
+    shown = [bool(((slots >= step) & (slots < step + window)).any()) for step in steps.tolist()]
+    assert counted == sum(shown)
+
+
 def test_a_window_whose_last_number_never_comes_is_judged() -> None:
     """A sample per minute, with the last of each five missing: evaluated when the next window begins."""
     one = build(StrategySpec("auto", {}))
