@@ -32,19 +32,20 @@ _RULE = re.compile(r"(?:spec\.)?groups\[(\d+)\]\.rules\[(\d+)\]")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file and promtool's verdict on it."""
+    """A file and promtool's verdict on it, with its last words."""
 
     path: Path
     name: str
     kind: str
     taken: bool
+    words: str
 
 
 def entries(folder: Path) -> list[Entry]:
     """Return the files of expected.tsv."""
     lines = (folder / "expected.tsv").read_text(encoding="utf-8").splitlines()
     rows = (line.split("\t") for line in lines if line.strip())
-    return [Entry(folder / row[0], row[0], row[1], row[2] == "0") for row in rows]
+    return [Entry(folder / row[0], row[0], row[1], row[2] == "0", row[3].strip()) for row in rows]
 
 
 @dataclass(slots=True)
@@ -110,6 +111,7 @@ def test_file(entry: Entry, tally: Tally) -> Iterator[str]:
         said = (done.stdout + done.stderr).strip().splitlines()
         wanted = "passes" if entry.taken else "fails"
         yield f"{entry.name}: {wanted} with promtool, and not here: {' | '.join(said[:4])[:600]}"
+        yield f"{entry.name}: promtool's words: {entry.words[-300:]}"
 
 
 def main() -> None:

@@ -126,3 +126,29 @@ def test_labels_are_mapped_to_models_by_the_test_file_or_a_configuration(folder:
         "receivers: [{name: a, log_configs: [{}]}]\n"
     )
     assert run_tests(folder, "--config.file=bridge.yml") == (0, ["test.yml: test 1: SUCCESS"])
+
+
+HISTOGRAMS = """
+tests:
+- interval: 1m
+  input_series:
+  - series: h
+    values: '{{schema:1 sum:-0.3 count:29 z_bucket:7 z_bucket_w:0.05 buckets:[5 10 3] offset:-3 n_buckets:[4]}}x1'
+  - {series: grows, values: '{{sum:3 count:2 buckets:[2]}}+{{sum:1.3 count:1 buckets:[1]}}x2'}
+  promql_expr_test:
+  - expr: h
+    eval_time: 1m
+    exp_samples:
+    - labels: h
+      histogram: '{{schema:1 sum:-0.3 count:29 z_bucket:7 z_bucket_w:0.05 buckets:[5 10 3] offset:-3 n_buckets:[4]}}'
+  - {expr: grows, eval_time: 2m, exp_samples: [{labels: grows, histogram: '{{sum:5.6 count:4 buckets:[4]}}'}]}
+  - {expr: histogram_count(grows), eval_time: 1m, exp_samples: [{value: 3}]}
+"""
+
+
+def test_native_histograms_are_written_and_compared(folder: Path) -> None:
+    """As far as the Prometheus at hand has them."""
+    (folder / "test.yml").write_text(HISTOGRAMS)
+    assert run_tests(folder) == (0, ["test.yml: test 1: SUCCESS"])
+    (folder / "test.yml").write_text(HISTOGRAMS.replace("buckets:[4]}}", "buckets:[3]}}"))
+    assert run_tests(folder)[0] == 1

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from bridge.authoring.unit_tests import series_notation
+from bridge.authoring.unit_tests import histogram_notation, series_notation
 from bridge.config.labels import LabelsModel
 from bridge.domain.errors import ConfigError, Problem
 from bridge.domain.request import HoldReason, Outcome, RequestState
@@ -57,11 +57,12 @@ class AlertTest(Section):
 
 
 class ExpectedSample(Section):
-    """A sample of a query's answer."""
+    """A sample of a query's answer. histogram: a native one, "" = the value."""
 
-    may_be_empty = frozenset({"labels", "value"})
+    may_be_empty = frozenset({"labels", "value", "histogram"})
     labels: str = "{}"
     value: float | str = 0.0
+    histogram: str = ""
 
 
 class ExprTest(Section):
@@ -233,6 +234,7 @@ def _check_texts(document: Document) -> None:
                 where = ("tests", number, "promql_expr_test", at, "exp_samples", one)
                 _try(series_notation.labels_or_none, sample.get("labels"), document, (*where, "labels"))
                 _try(float, sample.get("value"), document, (*where, "value"))
+                _try(histogram_notation.parse, sample.get("histogram"), document, (*where, "histogram"))
 
 
 def _check_sense(section: FileSection, document: Document) -> None:

@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 
 import requests
 
-from bridge.authoring.unit_tests import series_notation
+from bridge.authoring.unit_tests import histogram_notation, series_notation
 from bridge.authoring.unit_tests.diff import Failure, difference
-from bridge.authoring.unit_tests.file import ExprTest, UnitTestFile
+from bridge.authoring.unit_tests.file import ExpectedSample, ExprTest, UnitTestFile
 from bridge.domain.errors import BridgeError
 from bridge.domain.times import format_duration
 from bridge.net.session import call
@@ -42,15 +42,22 @@ def _compared(asked: ExprTest, body: Mapping[str, Any], line: int, *, fuzzy: boo
     elif type_ != "vector":
         yield Failure(line, f"{asked.expr}: is a {'range vector' if type_ == 'matrix' else type_}, which is no samples")
         return
-    values = ((item["metric"], float(item["value"][1]) if "value" in item else "a histogram") for item in result)
-    got: list[Mapping[str, object]] = [_sample(labels, value) for labels, value in values]
-    wanted = [_sample(series_notation.labels_or_none(item.labels), float(item.value)) for item in asked.exp_samples]
+    got: list[Mapping[str, object]] = [_sample(item["metric"], _value(item)) for item in result]
+    wanted = [_sample(series_notation.labels_or_none(item.labels), _expected(item)) for item in asked.exp_samples]
     if fuzzy:
         got = [dict(_nearest(item, wanted)) for item in got]
     yield from difference(f"{asked.expr} at {format_duration(asked.eval_time)}", wanted, got, line)
 
 
-def _sample(labels: Mapping[str, str], value: float | str) -> dict[str, object]:
+def _value(item: Mapping[str, Any]) -> object:
+    return float(item["value"][1]) if "value" in item else histogram_notation.shown(item["histogram"][1])
+
+
+def _expected(sample: ExpectedSample) -> object:
+    return histogram_notation.parse(sample.histogram).shown() if sample.histogram else float(sample.value)
+
+
+def _sample(labels: Mapping[str, str], value: object) -> dict[str, object]:
     return {"labels": dict(labels), "value": value}
 
 

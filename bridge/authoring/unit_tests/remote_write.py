@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import requests
 
+from bridge.authoring.unit_tests.histogram_notation import NativeHistogram
 from bridge.net.session import call
 
-Series = tuple[Mapping[str, str], Sequence[tuple[int, float]]]
+Series = tuple[Mapping[str, str], Sequence[tuple[int, float | NativeHistogram]]]
 _HEADERS = {
     "Content-Type": "application/x-protobuf",
     "Content-Encoding": "snappy",
@@ -27,11 +28,17 @@ def write(session: requests.Session, url: str, series: Iterable[Series], deadlin
     return "" if answer.status in {200, 204} else f"HTTP {answer.status}: {answer.body.decode(errors='replace')[:500]}"
 
 
-def _series(labels: Mapping[str, str], samples: Sequence[tuple[int, float]]) -> bytes:
-    # A double is packed as it came: the stale marker is one NaN among many.
-    points = (field(2, b"\x09" + struct.pack("<d", value) + b"\x10" + varint(at)) for at, value in samples)
+def _series(labels: Mapping[str, str], samples: Sequence[tuple[int, float | NativeHistogram]]) -> bytes:
+    points = (_point(at, value) for at, value in samples)
     pairs = (field(1, field(1, name.encode()) + field(2, value.encode())) for name, value in sorted(labels.items()))
     return b"".join((*pairs, *points))
+
+
+def _point(at: int, value: float | NativeHistogram) -> bytes:
+    if isinstance(value, NativeHistogram):
+        return field(4, value.encoded(at))
+    # A double is packed as it came: the stale marker is one NaN among many.
+    return field(2, b"\x09" + struct.pack("<d", value) + b"\x10" + varint(at))
 
 
 def field(number: int, data: bytes) -> bytes:

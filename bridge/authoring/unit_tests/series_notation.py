@@ -6,12 +6,16 @@ import re
 import struct
 from collections.abc import Iterator
 
+from bridge.authoring.unit_tests.histogram_notation import NativeHistogram, parse
+
 STALE: float = struct.unpack("<d", struct.pack("<Q", 0x7FF0000000000002))[0]  # the NaN that ends a series
 MOST = 1_000_000
 
 _UNSIGNED = r"(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:inf|nan))"
 _STEPS = re.compile(rf"([+-]?{_UNSIGNED})(?:([+-])({_UNSIGNED}))?x([0-9]+)")
 _ONE = re.compile(rf"[+-]?{_UNSIGNED}")
+_HISTOGRAM = re.compile(r"(\{\{.*?\}\})(?:(?:([+-])(\{\{.*?\}\}))?x([0-9]+))?", re.DOTALL)
+_PARTS = re.compile(r"\{\{.*?\}\}(?:[+-]\{\{.*?\}\})?\S*|\S+", re.DOTALL)
 _GAP = re.compile(r"_(?:x([0-9]+))?")
 _METRIC = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)?\s*(?:\{(.*)\})?", re.DOTALL)
 _TEXT = r"""(?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`)"""
@@ -21,14 +25,29 @@ _ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{
 _ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\"}
 
 
-def values(text: str) -> list[float | None]:
-    """Return one entry for each interval: a number, STALE, or None for no sample. Raises ValueError."""
-    found: list[float | None] = []
-    for part in text.split():
-        found += _part(part)
+Value = float | NativeHistogram
+
+
+def values(text: str) -> list[Value | None]:
+    """Return one entry for each interval: a number or histogram, STALE, or None for no sample. Raises ValueError."""
+    found: list[Value | None] = []
+    for part in _PARTS.findall(text):
+        found += _histograms(part) if part.startswith("{{") else _part(part)
         if len(found) > MOST:
             raise ValueError(f"more than {MOST} samples")
     return found
+
+
+def _histograms(part: str) -> Iterator[NativeHistogram]:
+    match = _HISTOGRAM.fullmatch(part)
+    if match is None:
+        raise ValueError(f"{part!r} is none of {{{{...}}}}, {{{{...}}}}x3, {{{{...}}}}+{{{{...}}}}x3")
+    histogram = parse(match[1])
+    yield histogram
+    for _ in range(_count(match[4] or "0")):
+        if match[3]:
+            histogram = histogram.plus(parse(match[3]), -1 if match[2] == "-" else 1)
+        yield histogram
 
 
 def _part(part: str) -> Iterator[float | None]:

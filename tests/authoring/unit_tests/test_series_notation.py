@@ -27,7 +27,7 @@ def test_the_forms_of_values() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["1+x3", "a", "1x", "_x", "1+2", "x3", "1x9999999", "_x9999999", "1+-2x3", "1,2", "1X3", "{{schema:1}}"]
+    "text", ["1+x3", "a", "1x", "_x", "1+2", "x3", "1x9999999", "_x9999999", "1+-2x3", "1,2", "1X3", "{schema:1}"]
 )
 def test_what_is_no_value_is_refused(text: str) -> None:
     """With a word on what is one."""
