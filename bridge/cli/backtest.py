@@ -126,14 +126,14 @@ def _instant(text: str, now: int, flag: str) -> int:
 
 
 @contextmanager
-def progress_bar(start: int, end: int) -> Iterator[Callable[[int], None]]:
+def progress_bar(start: int, end: int, title: str = "backtest") -> Iterator[Callable[[int], None]]:
     """Show a progress bar on a terminal, and nothing elsewhere."""
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task("backtest", total=end - start)
+        task = progress.add_task(title, total=end - start)
         yield lambda at: progress.update(task, completed=at - start)
 
 

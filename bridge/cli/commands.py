@@ -16,6 +16,7 @@ from bridge.cli import (  # noqa: F401 - each module registers its commands, in 
     requests,
     serve,
     suggest,
+    trial,
     tune,
     unit_tests,
 )

@@ -95,8 +95,13 @@ class Backtest:
     takes: Callable[[TickChanges], None] = lambda _changes: None
     _silent: int = 0
 
-    def run(self, progress: Callable[[Timestamp], None] = lambda _at: None) -> Results:
-        """Replay the range, or the rest of it. Raises BacktestError, also when Prometheus stops answering."""
+    def run(
+        self, progress: Callable[[Timestamp], None] = lambda _at: None, stop: Callable[[], bool] = lambda: False
+    ) -> Results:
+        """Replay the range, or the rest of it. Raises BacktestError, also when Prometheus stops answering.
+
+        stop: asked after each part; True ends the replay there, and `until` of the results is its end.
+        """
         saved = resuming.read(self.folder, self._meaning) if self.folder is not None else None
         results = saved.results if saved else Results.of(self.plan.groups, self.since, self.until)
         replay = self._replay(results, saved)
@@ -108,6 +113,9 @@ class Backtest:
                 if saved is None or ends > saved.done:
                     self._part(replay, results, begins, ends)
                 progress(ends)
+                if stop():
+                    results.until = ends
+                    break
         finally:
             replay.close()
         return results

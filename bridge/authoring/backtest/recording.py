@@ -43,7 +43,13 @@ class Line:
 
     @property
     def known(self) -> bool:
+        """True if there is any value."""
         return bool(np.isfinite(self.low).any())
+
+    @property
+    def first(self) -> int:
+        """Index of the first step with a value, of a line that has one."""
+        return int(np.argmax(np.isfinite(self.low)))
 
 
 @dataclass(slots=True)

@@ -29,8 +29,9 @@ body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; width: 100%; margin: 1rem 0 }
 .n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap } tr.sum td { font-weight: 600 }
 .soft { color: var(--quiet) }
+@media (min-width: 48rem) { th, td { overflow-wrap: break-word } }
 """
-_KEY = (
+KEY = (
     '<p class="soft">Each chart shows the signal, the limit, the statistic if the strategy has one, and requests; '
     "labelled windows are shaded. Where a step of the chart has several evaluations, a band shows the lowest and the "
     "highest value.</p>"
@@ -103,18 +104,24 @@ def page(results: Results, scores: Mapping[str, Score], charts: Sequence[Chart],
         scored = [{"name": name, **score.shown()} for name, score in scores.items()]
         body += ["<h2>Scores against labels</h2>", table(SCORE_COLUMNS, scored)]
     if charts:
-        body += ["<h2>Models</h2>", _KEY]
+        body += ["<h2>Models</h2>", KEY]
         body += [figure(chart, number) for number, chart in enumerate(charts)]
     if left_out:
         body.append(f'<p class="soft">{left_out} more charts are omitted.</p>')
     body += ["<h2>Requests</h2>", _requests(results.sent())]
+    return document(f"Backtest {span}", body)
+
+
+def document(title: str, body: Iterable[str]) -> str:
+    """Return a self-contained page. body: HTML; charts in it are drawn by the scripts of the web pages."""
+    text = "".join(body)
     head = (
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>Backtest {span}</title><style>{_file('style.css')}{_file('uplot.css')}{_STYLE}</style>"
+        f"<title>{escape(title)}</title><style>{_file('style.css')}{_file('uplot.css')}{_STYLE}</style>"
     )
-    if charts:
-        body.append(f"<script>{_file('uplot.js')}</script><script>{_file('charts.js')}</script>")
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{"".join(body)}</body></html>\n'
+    if "data-trail=" in text:
+        text += f"<script>{_file('uplot.js')}</script><script>{_file('charts.js')}</script>"
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{text}</body></html>\n'
 
 
 def _file(name: str) -> str:

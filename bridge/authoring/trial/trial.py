@@ -1,0 +1,123 @@
+"""Trial of first rules on the history of a Prometheus: discover, backtest within a time limit, and summarise."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from bridge.authoring.backtest.backtest import Backtest, Plan, of_config
+from bridge.authoring.backtest.recording import Line, Recorder
+from bridge.authoring.backtest.results import WEEK, BacktestRequest, Results
+from bridge.authoring.suggest.first_config import FirstConfig
+from bridge.domain.model import ModelKey, ModelTable
+from bridge.domain.rule import Mode
+from bridge.domain.times import MINUTE, SECOND, Duration, Timestamp
+
+MOST_SLOTS = 3000  # of one group; a longer range is evaluated at longer intervals
+_STEPS = tuple(minutes * MINUTE for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 240))
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What the first rules would have done over [since, until].
+
+    url: the Prometheus, without credentials.
+    step: evaluation interval of the trial.
+    interval: evaluation interval of bridge.yml.
+    asked_until: end of the range that was asked for; `results.until` is earlier if the time limit ended the backtest.
+    """
+
+    url: str
+    config: FirstConfig
+    results: Results
+    recorder: Recorder
+    table: ModelTable
+    step: Duration
+    interval: Duration
+    asked_until: Timestamp
+
+    @property
+    def stopped(self) -> bool:
+        """True if the time limit ended the backtest."""
+        return self.results.until < self.asked_until
+
+    @property
+    def without_verdict(self) -> list[ModelKey]:
+        """Models with values, but too few for a verdict of any rule."""
+        return sorted(
+            self.table[row]
+            for row in range(len(self.table))
+            if (lines := self._lines(row)) and not any(np.isfinite(line.statistic).any() for line in lines)
+        )
+
+    @property
+    def begins(self) -> Timestamp:
+        """First instant with a value, 0 if there is none."""
+        span = self.asked_until - self.results.since
+        found = [
+            self.results.since + line.first * span // len(line.low)
+            for row in range(len(self.table))
+            for line in self._lines(row)
+        ]
+        return min(found, default=0)
+
+    def _lines(self, row: int) -> list[Line]:
+        """Return the recordings of a model that have a value."""
+        lines = (self.recorder.line(rule, row) for rule in self.results.rules)
+        return [line for line in lines if line is not None and line.known]
+
+
+def run(
+    config: FirstConfig, folder: Path, url: str, since: Timestamp, until: Timestamp, time_limit: float,
+    progress: Callable[[Timestamp], None] = lambda _at: None,
+) -> Trial:  # fmt: skip
+    """Backtest a first configuration. Raises ConfigError, SourceError and BacktestError.
+
+    folder: where its files have been written.
+    url: of the Prometheus, without credentials.
+    time_limit: seconds; where they end, the results cover what was reached.
+    """
+    plan = _live(of_config(folder / "bridge.yml"))
+    interval = max(group.interval for group in plan.groups)
+    step = evaluation_step(interval, until - since)
+    table = ModelTable()
+    with closing(plan.source(table)) as source:
+        test = Backtest(plan.at_step(step), source, table, since, until, charts=True)
+        deadline = time.monotonic() + time_limit
+        results = test.run(progress, lambda: time.monotonic() > deadline)
+    recorder = test.recorder or Recorder(since, until, table, {})
+    return Trial(url, config, results, recorder, table, step, interval, until)
+
+
+def waiting(sent: Sequence[BacktestRequest], period: Duration = WEEK) -> list[BacktestRequest]:
+    """Return the requests that a budget of one in `period` would have held when they were sent, oldest first."""
+    held, last = [], -period
+    for item in sent:
+        if item.sent_at - last < period:
+            held.append(item)
+        else:
+            last = item.sent_at
+    return held
+
+
+def _live(plan: Plan) -> Plan:
+    """Return the plan as it acts once `dry_run` is removed."""
+    return replace(
+        plan,
+        groups=tuple(
+            replace(group, rules=tuple(replace(rule, mode=Mode.LIVE) for rule in group.rules)) for group in plan.groups
+        ),
+    )
+
+
+def evaluation_step(interval: Duration, span: Duration) -> Duration:
+    """Return the interval at which a span has at most MOST_SLOTS slots."""
+    steps = [interval, *(step for step in _STEPS if step > interval)]
+    return next(
+        (step for step in steps if span // step <= MOST_SLOTS), max(steps[-1], span // MOST_SLOTS // SECOND * SECOND)
+    )

@@ -1,0 +1,70 @@
+"""`try`: what the shipped rules would have done on the history of a Prometheus."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bridge.cli.backtest import progress_bar
+from bridge.cli.options import HttpConfigFile, app, positive_duration
+from bridge.cli.output import echo, warn
+
+PAGE = "report.html"
+
+
+@app.command("try")
+def try_command(
+    url: Annotated[
+        str, typer.Option("--prometheus", "--prometheus.url", metavar="URL", help="Prometheus server to look at.")
+    ],
+    last: Annotated[
+        int, typer.Option("--last", parser=positive_duration, metavar="DURATION", help="How much of its history.")
+    ] = "30d",  # type: ignore[assignment]  # the parser turns the text into milliseconds
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FOLDER", help="New folder for the page and the files.")
+    ] = Path("retrain-bridge-try"),
+    http_config: HttpConfigFile = None,
+    project: Annotated[
+        str,
+        typer.Option("--project", metavar="LABEL", help="Label that holds the project, for packs that set a constant."),
+    ] = "",
+    time_limit: Annotated[
+        int, typer.Option("--time-limit", parser=positive_duration, metavar="DURATION", help="Limit of the backtest.")
+    ] = "90s",  # type: ignore[assignment]  # the parser turns the text into milliseconds
+) -> None:
+    """Try rules on the history of a Prometheus: writes a page, bridge.yml and rule files. Nothing is sent."""
+    from bridge.app import clock
+    from bridge.authoring.suggest.first_config import first_config
+    from bridge.authoring.trial.page import page, sentences
+    from bridge.authoring.trial.trial import run
+    from bridge.cli.suggest import source_at
+    from bridge.files.yaml import read
+    from bridge.net.redact import redact_url
+
+    logging.getLogger("bridge").addHandler(logging.NullHandler())  # the page reports what failed
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise typer.BadParameter(f"{output} exists; set --output to a new folder")
+    source, _, server = source_at(url, None, http_config)
+    http, now, shown = {} if http_config is None else read(http_config).value, clock.now(), redact_url(server)
+    with closing(source):
+        found = first_config(source, server, now, http=http, lookback=last, project=project)
+    if not found.files:
+        warn(f"{shown} has {found.suggestion.metrics} metrics, and none of them looks like a signal of a model")
+        warn("no rule can be tried: scrape your model servers, or write a rule on your own metrics (docs/rules.md)")
+        raise typer.Exit(1)
+    for name, text in found.files.items():
+        (output / name).parent.mkdir(parents=True, exist_ok=True)
+        (output / name).write_text(text, encoding="utf-8")
+    with progress_bar(now - last, now, "try") as progress:
+        trial = run(found, output, shown, now - last, now, time_limit / 1000, progress)
+    (output / PAGE).write_text(page(trial), encoding="utf-8")
+    for line in sentences(trial):
+        echo(line)
+    for item in trial.results.sent():
+        echo(f"  {item.line()['triggered_at']}  {item.model}  {item.reason}")
+    echo(f"written: {', '.join(str(output / name) for name in (PAGE, *found.files))}")
+    echo(f"next: open {output / PAGE}; retrain-bridge run --config.file={output / 'bridge.yml'}")
