@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, Outcome, RequestRecord
 from bridge.domain.rule import Group, RuleKind
@@ -74,6 +76,7 @@ class RuleTally:
     failed: slots in which the evaluation failed.
     models: models that the rule fired for.
     unjudged: models with enough samples that the rule never evaluated.
+    early: models with values, however few, that the rule has reached no verdict for so far.
     """
 
     fired: int = 0
@@ -82,6 +85,7 @@ class RuleTally:
     failed: int = 0
     models: set[ModelKey] = field(default_factory=set)
     unjudged: set[ModelKey] = field(default_factory=set)
+    early: set[ModelKey] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -128,6 +132,8 @@ class Results:
         for name, run in runs.items():
             unjudged = self.rules[name].unjudged
             unjudged.update(run.table[row] for row in run.never_judged().tolist())
+            early = np.flatnonzero(run.live.known & (run.live.since != JUDGED)).tolist()
+            self.rules[name].early = {run.table[row] for row in early}
             for model in list(unjudged):
                 row = run.table.find(model)
                 if row is not None and run.live.since[row] == JUDGED:

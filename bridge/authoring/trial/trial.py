@@ -8,8 +8,6 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from bridge.authoring.backtest.backtest import Backtest, Plan, of_config
 from bridge.authoring.backtest.recording import Line, Recorder
 from bridge.authoring.backtest.results import WEEK, BacktestRequest, Results
@@ -49,11 +47,14 @@ class Trial:
     @property
     def without_verdict(self) -> list[ModelKey]:
         """Models with values, but too few for a verdict of any rule."""
-        return sorted(
+        early = [tally.early for tally in self.results.rules.values()]
+        judged = {
             self.table[row]
             for row in range(len(self.table))
-            if (lines := self._lines(row)) and not any(np.isfinite(line.statistic).any() for line in lines)
-        )
+            for rule, tally in self.results.rules.items()
+            if self.table[row] not in tally.early and self._line(rule, row) is not None
+        }
+        return sorted(set().union(*early) - judged)
 
     @property
     def begins(self) -> Timestamp:
@@ -68,8 +69,11 @@ class Trial:
 
     def _lines(self, row: int) -> list[Line]:
         """Return the recordings of a model that have a value."""
-        lines = (self.recorder.line(rule, row) for rule in self.results.rules)
-        return [line for line in lines if line is not None and line.known]
+        return [line for rule in self.results.rules if (line := self._line(rule, row)) is not None]
+
+    def _line(self, rule: str, row: int) -> Line | None:
+        line = self.recorder.line(rule, row)
+        return line if line is not None and line.known else None
 
 
 def run(
