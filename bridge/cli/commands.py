@@ -13,6 +13,7 @@ from bridge.cli import (  # noqa: F401 - each module registers its commands, in 
     models,
     operations,
     pauses,
+    report,
     requests,
     serve,
     suggest,

@@ -18,16 +18,24 @@ if TYPE_CHECKING:
 
 @app.command("init")
 def init_command(
-    url: Annotated[str, typer.Option("--prometheus", "--prometheus.url", help="Prometheus server to inspect.")],
+    url: Annotated[
+        str, typer.Option("--prometheus", "--prometheus.url", metavar="URL", help="Prometheus server to inspect.")
+    ],
     output: Annotated[
-        Path, typer.Option("--output", help="Folder to write to; files in it are not replaced.")
+        Path, typer.Option("--output", metavar="FOLDER", help="Folder to write to; files in it are not replaced.")
     ] = Path(),
     http_config: HttpConfigFile = None,
     project: Annotated[
-        str, typer.Option("--project", help="Label that holds the project, for packs that set a constant one.")
+        str,
+        typer.Option(
+            "--project", metavar="LABEL", help="Label that holds the project, for packs that set a constant one."
+        ),
     ] = "",
     lookback: Annotated[
-        int, typer.Option("--lookback", parser=positive_duration, help="Consider metrics seen within this time.")
+        int,
+        typer.Option(
+            "--lookback", parser=positive_duration, metavar="DURATION", help="Consider metrics seen within this time."
+        ),
     ] = "1d",  # type: ignore[assignment] # the parser makes it a number
 ) -> None:
     """Write a first bridge.yml and rule files from the metrics of a Prometheus. Exits 1 if no rule can be made."""

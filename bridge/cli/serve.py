@@ -46,18 +46,24 @@ def run(
         int,
         typer.Option(
             "--fleet.lease",
+            metavar="DURATION",
             parser=positive_duration,
             help="Time after which another replica takes over.",
         ),
     ] = "15s",  # type: ignore[assignment]  # the parser turns the text into milliseconds
     fleet_id: Annotated[
-        str, typer.Option("--fleet.id", help="Name of this replica; default: host name and random digits.")
+        str,
+        typer.Option("--fleet.id", metavar="NAME", help="Name of this replica; default: host name and random digits."),
     ] = "",
     fleet_address: Annotated[
-        str, typer.Option("--fleet.advertise-address", help="URL at which other replicas reach this one.")
+        str,
+        typer.Option("--fleet.advertise-address", metavar="URL", help="URL at which other replicas reach this one."),
     ] = "",
     fleet_http_config: Annotated[
-        Path | None, typer.Option("--fleet.http.config.file", help="http_config with which replicas reach each other.")
+        Path | None,
+        typer.Option(
+            "--fleet.http.config.file", metavar="FILE", help="http_config with which replicas reach each other."
+        ),
     ] = None,
     listen: Annotated[
         str, typer.Option("--web.listen-address", metavar="HOST:PORT", help="Address to listen on.")

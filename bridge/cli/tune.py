@@ -20,32 +20,65 @@ Values = Annotated[str, typer.Option(help="Values, separated by commas.")]
 @app.command()
 def tune(
     rule: Annotated[str, typer.Argument(help="Name of the rule.")],
-    since: Annotated[str, typer.Option("--from", help="Start: RFC 3339, Unix seconds, or relative (now-30d).")],
-    until: Annotated[str, typer.Option("--to", help="End: RFC 3339, Unix seconds, now, or relative (now-1d).")] = "now",
-    config_file: Annotated[Path | None, typer.Option("--config.file", help="Configuration file (bridge.yml).")] = None,
+    since: Annotated[
+        str, typer.Option("--from", metavar="TIME", help="Start: RFC 3339, Unix seconds, or relative (now-30d).")
+    ],
+    until: Annotated[
+        str, typer.Option("--to", metavar="TIME", help="End: RFC 3339, Unix seconds, now, or relative (now-1d).")
+    ] = "now",
+    config_file: Annotated[
+        Path | None, typer.Option("--config.file", metavar="FILE", help="Configuration file (bridge.yml).")
+    ] = None,
     rules: Annotated[
-        list[Path] | None, typer.Option("--rules", help="Rule file to use without a configuration; repeatable.")
+        list[Path] | None,
+        typer.Option("--rules", metavar="FILE", help="Rule file to use without a configuration; repeatable."),
     ] = None,
     url: Annotated[
-        str, typer.Option("--prometheus.url", help="Prometheus server to query; required with --rules.")
+        str, typer.Option("--prometheus.url", metavar="URL", help="Prometheus server to query; required with --rules.")
     ] = "",
-    limit: Annotated[str, typer.Option(help="Limits to compare, separated by commas: 0.1,0.2 or 200ms,1s.")] = "",
-    wait: Annotated[str, typer.Option("--for", help="Values of `for` to compare: 0s,10m,1h.")] = "",
-    sensitivity: Annotated[str, typer.Option(help="Sensitivities to compare, for strategies that have it.")] = "",
-    strategy: Annotated[str, typer.Option(help="Strategies to compare: threshold,auto.")] = "",
+    limit: Annotated[
+        str,
+        typer.Option("--limit", metavar="VALUES", help="Limits to compare, separated by commas: 0.1,0.2 or 200ms,1s."),
+    ] = "",
+    wait: Annotated[str, typer.Option("--for", metavar="VALUES", help="Values of `for` to compare: 0s,10m,1h.")] = "",
+    sensitivity: Annotated[
+        str,
+        typer.Option("--sensitivity", metavar="VALUES", help="Sensitivities to compare, for strategies that have it."),
+    ] = "",
+    strategy: Annotated[
+        str, typer.Option("--strategy", metavar="NAMES", help="Strategies to compare: threshold,auto.")
+    ] = "",
     param: Annotated[
-        list[str] | None, typer.Option("--param", help="Another parameter with its values: NAME=V1,V2; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--param", metavar="NAME=VALUES", help="Another parameter with its values: NAME=V1,V2; repeatable."
+        ),
     ] = None,
     incidents: Annotated[
-        Path | None, typer.Option(help="CSV of times in which retraining was due: project,pipeline,version,start,end.")
+        Path | None,
+        typer.Option(
+            "--incidents",
+            metavar="FILE",
+            help="CSV of times in which retraining was due: project,pipeline,version,start,end.",
+        ),
     ] = None,
-    annotations: Annotated[Path | None, typer.Option(help="Annotations exported from Grafana's API, as JSON.")] = None,
+    annotations: Annotated[
+        Path | None,
+        typer.Option("--annotations", metavar="FILE", help="Annotations exported from Grafana's API, as JSON."),
+    ] = None,
     feedback: Annotated[
-        str, typer.Option("--feedback.url", help="Running bridge whose feedback on the rule's requests are labels.")
+        str,
+        typer.Option(
+            "--feedback.url", metavar="URL", help="Running bridge whose feedback on the rule's requests are labels."
+        ),
     ] = "",
     http_config: HttpConfigFile = None,
-    html: Annotated[Path | None, typer.Option("--html", help="Write a report with charts to this file.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the results to this file as JSON.")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a report with charts to this file.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the results to this file as JSON.")
+    ] = None,
 ) -> None:
     """Compare settings of a rule on historical data: requests a week against detection and delay. Nothing is sent."""
     from bridge.authoring.tune import grid as grids

@@ -1,0 +1,91 @@
+"""`report`: what the requested retrainings were worth, from the history of a running bridge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from bridge.cli.calls import get
+from bridge.cli.listing import print_listing
+from bridge.cli.options import BridgeUrl, HttpConfigFile, Pipeline, Project, RuleName, app, positive_duration
+from bridge.cli.output import echo, echo_lines, warn
+from bridge.cli.quick import DEFAULT_URL
+
+_PAGE, _MOST = 1000, 20_000  # entries in one call, and in all
+
+
+@app.command()
+def report(
+    last: Annotated[
+        int, typer.Option("--last", parser=positive_duration, metavar="DURATION", help="Period before now.")
+    ] = "90d",  # type: ignore[assignment]  # the parser turns the text into milliseconds
+    project: Project = "",
+    pipeline: Pipeline = "",
+    rule: RuleName = "",
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page to this file.")] = None,
+    output: Annotated[Literal["text", "json"], typer.Option("--output", "-o", help="Output format.")] = "text",
+    bridge_url: BridgeUrl = DEFAULT_URL,
+    http_config: HttpConfigFile = None,
+) -> None:
+    """Report what the retrainings of a period were worth, and which rules to change."""
+    import json
+
+    from bridge.app import clock
+    from bridge.authoring.impact.impact import COLUMNS, advice, impact, sentences
+    from bridge.authoring.impact.page import page
+    from bridge.domain.times import format_duration, rfc3339
+
+    since, period = rfc3339(clock.now() - last), format_duration(last)
+    filters = {"project": project, "pipeline": pipeline, "rule": rule}
+    requests = _requests(bridge_url, http_config, filters, since)
+    held = _held(bridge_url, http_config, rule, since)
+    found = impact(requests, held)
+    if html is not None:
+        html.write_text(page(found, period), encoding="utf-8")
+    if output == "json":
+        echo_lines(json.dumps(found.to_json(), indent=2))
+        return
+    for text in sentences(found, period):
+        echo(text)
+    for title, tallies in (("rule", found.rules), ("pipeline", found.pipelines)):
+        columns = [title, *(text for key, text in COLUMNS.items() if key != "name")]
+        rows = [dict(zip(columns, item.row(name).values(), strict=True)) for name, item in tallies.items()]
+        echo()
+        print_listing([], rows, columns, (), "table", f"no {title}s")
+    echo()
+    for name, tally in found.rules.items():
+        what, why = advice(tally)
+        echo(f"{name}: {what} ({why})")
+
+
+def _requests(url: str, http_config: Path | None, filters: dict[str, str], since: str) -> list[Any]:
+    """Return the requests that were triggered since an instant."""
+    found: list[Any] = []
+    after = ""
+    while len(found) < _MOST:
+        data = get(url, http_config, "requests", {**filters, "limit": _PAGE, "after": after})
+        recent = [item for item in data["requests"] if item["triggered_at"] >= since]
+        found += recent
+        after = data["next"] or ""
+        if not after or len(recent) < len(data["requests"]):
+            return found
+    warn(f"only the latest {len(found)} requests are counted; choose a shorter --last")
+    return found
+
+
+def _held(url: str, http_config: Path | None, rule: str, since: str) -> list[Any]:
+    """Return the decisions that held a request since an instant."""
+    found: list[Any] = []
+    before = 0
+    outcomes = ["held", "escalated"]
+    while len(found) < _MOST:
+        parameters = {"outcome": outcomes, "since": since, "rule": rule, "limit": _PAGE, "before": before}
+        data = get(url, http_config, "decisions", parameters)
+        found += data["decisions"]
+        before = data["next"] or 0
+        if not before:
+            return found
+    warn(f"only the latest {len(found)} decisions about held requests are counted; choose a shorter --last")
+    return found
