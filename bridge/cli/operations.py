@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import quote
 
 import typer
@@ -12,7 +12,6 @@ from bridge.cli.options import BridgeUrl, By, HttpConfigFile, Note, app
 from bridge.cli.output import echo
 from bridge.cli.quick import DEFAULT_URL
 from bridge.cli.requests import RequestId, requests_app
-from bridge.domain.request import Feedback
 
 
 def _act(action: str, request_id: str, url: str, http_config: HttpConfigFile, by: str, note: str) -> None:
@@ -83,7 +82,10 @@ def create(
 @app.command()
 def feedback(
     request_id: RequestId,
-    opinion: Annotated[Feedback, typer.Argument(help="false: no retraining was needed. late: needed it earlier.")],
+    opinion: Annotated[
+        Literal["useful", "false", "late"],
+        typer.Argument(help="false: no retraining was needed. late: needed it earlier."),
+    ],
     bridge_url: BridgeUrl = DEFAULT_URL,
     http_config: HttpConfigFile = None,
     by: By = "",
@@ -91,6 +93,6 @@ def feedback(
 ) -> None:
     """Record whether a request was useful, false or late; the latest opinion counts."""
     path = f"requests/{quote(request_id, safe='')}/feedback"
-    body = {"feedback": opinion.value, "by": by or user(), "note": note}
+    body = {"feedback": opinion, "by": by or user(), "note": note}
     request = post(bridge_url, http_config, path, body)
     echo(f"{request['id']}: {request['feedback']}")

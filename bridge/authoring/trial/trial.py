@@ -22,12 +22,12 @@ _STEPS = tuple(minutes * MINUTE for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 24
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What the first rules would have done over [since, until].
+    """Results of the first rules over a range.
 
     url: the Prometheus, without credentials.
     step: evaluation interval of the trial.
     interval: evaluation interval of bridge.yml.
-    asked_until: end of the range that was asked for; `results.until` is earlier if the time limit ended the backtest.
+    asked_until: end of the requested range; `results.until` is earlier if the time limit ended the backtest.
     """
 
     url: str
@@ -46,7 +46,7 @@ class Trial:
 
     @property
     def without_verdict(self) -> list[ModelKey]:
-        """Models with values, but too few for a verdict of any rule."""
+        """Return the models with values, but too few for a verdict of any rule."""
         early = [tally.early for tally in self.results.rules.values()]
         judged = {
             self.table[row]
@@ -58,7 +58,7 @@ class Trial:
 
     @property
     def begins(self) -> Timestamp:
-        """First instant with a value, 0 if there is none."""
+        """Return the first instant with a value, 0 if there is none."""
         span = self.asked_until - self.results.since
         found = [
             self.results.since + line.first * span // len(line.low)
