@@ -254,7 +254,7 @@ def test_a_model_that_is_well_is_covered_by_a_plain_expression(measured: Prometh
     assert asked(tmp_path, measured.url, group=group, more=doubts) == []
 
 
-def test_nothing_is_doubted_of_what_cannot_be_queried(tmp_path: Path) -> None:
+def test_nothing_is_unseenof_what_cannot_be_queried(tmp_path: Path) -> None:
     """A server that went away after the errors were looked for."""
     group = {"name": "g", "rules": [{"retrain": "R", "expr": "up > 5", "for": "5m"}],
              "signals": {"s": {"event": "custom", "expr": "up"}}}  # fmt: skip
@@ -280,6 +280,9 @@ def test_the_absence_of_an_unknown_metric_may_be_looked_for(server: Prometheus, 
     assert asked(tmp_path, server.url, expr='absent(gone{project="shop",pipeline="ranking",version="7"})') == []
     (found,) = asked(tmp_path, server.url, expr="absent(gone) and gone_too")
     assert found == "Plain: Prometheus has no metric 'gone_too'"
+    expr = "absent(gone) or gone_too > 5 or model_drift_score > 5"
+    unseen = [text for text in asked(tmp_path, server.url, expr=expr, more=doubts) if "no-series" in text]
+    assert unseen == []
 
 
 def test_what_only_the_parser_refuses_is_a_warning(server: Prometheus, tmp_path: Path) -> None:

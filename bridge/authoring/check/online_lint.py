@@ -8,6 +8,8 @@ from typing import Any
 from bridge.authoring.check.lint import judged
 from bridge.authoring.check.never_judged import never_judged
 from bridge.authoring.check.prometheus_facts import LOOKED_AT, PrometheusFacts
+from bridge.authoring.check.promql_errors import parsed
+from bridge.authoring.check.promql_tree import metrics_with_absence
 from bridge.authoring.check.sibling_labels import sibling_labels
 from bridge.authoring.check.warning import LintWarning
 from bridge.authoring.suggest.selectors import Selector, selectors
@@ -45,11 +47,19 @@ def _of_rule(group: Group, rule: Rule, facts: PrometheusFacts) -> Iterator[LintW
             yield from _unit(query, *measured)
             if strategy is not None and strategy.name == "threshold":
                 yield from _against(query, strategy.params, *measured)
-        for selector in dict.fromkeys(item for text in query.exprs.values() for item in selectors(text)):
-            yield from _samples(rule, selector, facts)
+        for selector in dict.fromkeys(item for text in query.exprs.values() for item in _needed(text)):
+            if facts.knows(selector.metric):
+                yield from _samples(rule, selector, facts)
         histograms = [text for column, text in query.exprs.items() if column in HISTOGRAMS]
         for selector in dict.fromkeys(item for text in histograms for item in selectors(text)):
             yield from _few_scrapes(selector, facts)
+
+
+def _needed(text: str) -> list[Selector]:
+    """Return the selectors of an expression, but for those of which it looks whether they are absent."""
+    tree = parsed(text)
+    sought = set() if tree is None else {name for name, absent in metrics_with_absence(tree) if absent}
+    return [selector for selector in selectors(text) if selector.metric not in sought]
 
 
 def _never_judged(group: Group, rule: Rule, source: PrometheusSource, now: Timestamp) -> Iterator[LintWarning]:

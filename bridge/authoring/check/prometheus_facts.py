@@ -28,8 +28,18 @@ class PrometheusFacts:
         self._now = now
         self._measured: dict[tuple[str, ...], tuple[float, float] | None] = {}
         self._models: set[ModelKey] = set()
+        self._metrics: frozenset[str] | None = None
         self.spacing = cache(self._spacing)
         self.is_there = cache(self._is_there)
+
+    def knows(self, metric: str) -> bool:
+        """Return whether the server has a metric: others are errors already. True for "", or if that is unknown."""
+        if self._metrics is None:
+            try:
+                self._metrics = frozenset(self._source.metric_names())
+            except SourceError:
+                self._metrics = frozenset()
+        return not metric or not self._metrics or metric in self._metrics
 
     @property
     def seen(self) -> set[ModelKey]:
