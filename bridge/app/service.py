@@ -32,6 +32,7 @@ from bridge.web.api.fleet import no_fleet
 from bridge.web.app import create_app
 from bridge.web.http.server import Server
 from bridge.web.http.settings import WebConfig, WebSettings, load_web_config
+from bridge.web.http.starting import create_starting_app
 from bridge.web.standby import Switch, create_standby_app
 
 log = logging.getLogger(__name__)
@@ -109,11 +110,14 @@ def _run_alone(
     stack: ExitStack, signals: Signals, options: Options, serve: ServeOptions, loaded: Loaded, store: SqlStore
 ) -> None:
     """Evaluate and serve until a signal; this process alone uses the database."""
+    switch = Switch(create_starting_app(serve.web, loaded.web_config))
+    server = Server(switch, serve.web, loaded.web_config)
+    server.start()
+    stack.callback(server.stop, SERVER_LIMIT)
 
     def publish(app: FastAPI) -> str:
-        server = Server(app, serve.web, loaded.web_config)
-        server.start()
-        stack.callback(server.stop, SERVER_LIMIT)
+        switch.app = app
+        stack.callback(server.stop, SERVER_LIMIT)  # before the bridge
         return server.address
 
     bridge, _ = _start(stack, options, serve, loaded, store, Hooks(publish, signals.give_up))
