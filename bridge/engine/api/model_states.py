@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.domain.model import ModelTable
-from bridge.domain.request import RequestState
+from bridge.domain.request import RequestRecord, RequestState
 from bridge.domain.times import Timestamp
 from bridge.domain.verdict import Code
 from bridge.engine.access import EpisodeIndexView
@@ -76,3 +76,13 @@ def known_by(run: RuleEvaluator | None, states: NDArray[np.int8]) -> NDArray[np.
         known = np.flatnonzero(run.live.known[:rows])
         shown[known] = states[known]
     return shown
+
+
+def replacement(last: RequestRecord) -> tuple[str, str]:
+    """Return the version that a request's retraining put in place of its model, and whether it helped; "" = none.
+
+    last: the latest request of the model.
+    """
+    if last.state is not RequestState.SUCCEEDED or last.new_version == last.request.model.version:
+        return "", ""
+    return last.new_version, last.verdict.value if last.verdict is not None else ""

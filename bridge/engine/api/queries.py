@@ -198,7 +198,8 @@ class EngineQueries:
         if last is None:
             return ModelView(model, state, signals, 0, "", "", held)
         event = last.request.evidence[0].event if last.request.evidence else ""
-        return ModelView(model, state, signals, last.sent_at, last.id, event, held)
+        replacement = model_states.replacement(last)
+        return ModelView(model, state, signals, last.sent_at, last.id, event, held, *replacement)
 
     def decisions(self, which: DecisionFilter) -> list[Decision]:
         """Return decisions, newest first."""

@@ -154,6 +154,7 @@ class ModelView:
     last_request_at: 0 = never requested.
     last_request_event: kind of event that led to the last request.
     held: the gate that holds its request, "" = none.
+    replaced_by: version that its last retraining produced, "" = none; recovery: whether that helped, "" = unknown.
     """
 
     model: ModelKey
@@ -163,6 +164,8 @@ class ModelView:
     last_request_id: str
     last_request_event: str
     held: str = ""
+    replaced_by: str = ""
+    recovery: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from bridge.domain.request import RequestState
 from bridge.domain.times import MINUTE, SECOND
 from bridge.engine.api.queries import EngineQueries
 from bridge.engine.api.views import ModelView
-from bridge.ports import DecisionFilter, QueueDepth, RequestFilter
+from bridge.ports import DecisionFilter, QueueDepth, RequestFilter, StatusReport
 from tests.support.world import QUERY_FAILED, A, B, C, World, group, rule
 
 PLACE = "team/coordinator/0"
@@ -60,6 +61,18 @@ def test_a_model_has_one_state(answers: tuple, report: str, state: str) -> None:
     assert {item.value: count for item, count in counts.items() if count} == (
         {state: 1} if len(world.engine.table) == 1 else {"retrain_requested": 1, state: 1}
     )
+
+
+def test_a_model_names_the_version_that_replaced_it() -> None:
+    """Once its retraining succeeded with a new version; until then it names none."""
+    world = World(group(rule(cooldown=MINUTE)))
+    world.tick({A: 0.7})
+    (record,) = world.requests()
+    assert view(world).replaced_by == ""
+    world.commands.report_status(StatusReport(record.id, RequestState.SUCCEEDED, world.now, new_version="8"))
+    world.tick({A: 0.7})
+    found = view(world)
+    assert (found.replaced_by, found.recovery, found.state) == ("8", "", "degraded")
 
 
 def test_models_are_filtered_by_the_rule_that_knows_them() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bridge.domain.errors import StoreFullError
 from bridge.domain.model import ModelKey
+from bridge.engine.api.views import ModelState
 from tests.support.fake_views import MODEL, model_view
 from tests.support.web_app import Site
 
@@ -64,3 +67,15 @@ def test_the_page_of_a_model_shows_what_can_be_read(site: Site, monkeypatch) -> 
     assert page.status_code == 200
     assert page.text.count("This page is incomplete: disk is full") == 1
     assert "0.702" in page.text
+
+
+@pytest.mark.parametrize("path", ["/", "/model"])
+def test_a_version_that_was_replaced_is_not_called_degraded(site: Site, path: str) -> None:
+    """Its old series still breach the rule; a request that is open again says more."""
+    view = replace(model_view(state=ModelState.DEGRADED), replaced_by="8", recovery="recovered")
+    site.queries.views = [view]
+    text = site.http.get(path, params=ASKED if path == "/model" else {}).text
+    assert "replaced by <bdi>8</bdi>, recovered</span>" in text
+    assert '<span class="state degraded">degraded</span> ' not in text.partition("Signals</th>")[2]
+    site.queries.views = [replace(view, state=ModelState.HELD)]
+    assert "replaced by" not in site.http.get(path, params=ASKED if path == "/model" else {}).text
