@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +15,7 @@ from bridge.domain.times import DAY, HOUR, SECOND
 from bridge.files.shape import PositiveDurationField, Section, checked
 from bridge.files.yaml import Document, read
 from bridge.net.files import read_text, readable
-from bridge.net.hosts import check_name
+from bridge.net.hosts import check_name, is_loopback
 from bridge.net.http_config import SinkHttpConfig
 from bridge.net.signature import check_secret
 
@@ -143,14 +142,6 @@ class CoordinatorConfig(Section):
     def token(self) -> str | None:
         """Return the bearer token currently in its file. Raises ValueError."""
         return _text_of(self.token_file) if self.token_file else None
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can connect; host names other than localhost count as public."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def load_config(file: Path | None = None, overrides: Mapping[str, Any] | None = None) -> CoordinatorConfig:

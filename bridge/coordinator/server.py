@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import socket
 import ssl
 import threading
 import time
@@ -17,7 +16,7 @@ from bridge.coordinator.config import CoordinatorConfig, split_listen
 from bridge.coordinator.service import Coordinator
 from bridge.domain.errors import StoreError
 from bridge.domain.times import Timestamp
-from bridge.net.door import Door, listen
+from bridge.net.door import Door, address_of, listen
 from bridge.net.http_server import BoundedServer
 from bridge.net.session import NetError
 from bridge.net.signals import wait_for_signal
@@ -64,7 +63,7 @@ def _serve(config: CoordinatorConfig, coordinator: Coordinator, listener: Door) 
         with _signals(stop):
             coordinator.start()
             http.start()
-            _log.info("coordinator is listening", extra={"address": _address(listener)})
+            _log.info("coordinator is listening", extra={"address": address_of(listener)})
             _keep_house(coordinator, stop)
     finally:
         _log.info("coordinator is stopping")
@@ -133,11 +132,6 @@ def _tls(config: CoordinatorConfig) -> ssl.SSLContext | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(config.tls.cert_file, config.tls.key_file, password=lambda: "")  # never prompt
     return context
-
-
-def _address(listener: socket.socket) -> str:
-    host, port, *_ = listener.getsockname()
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 @contextmanager

@@ -160,3 +160,9 @@ def listen(host: str, port: int) -> Door:
     # asyncio does not set it on a listening socket that it did not create; accepted connections inherit it.
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return Door(made.family, made.type, made.proto, fileno=made.detach())
+
+
+def address_of(listening: socket.socket) -> str:
+    """Return the address that a socket listens on, HOST:PORT."""
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -46,6 +46,15 @@ def host_of(url: str) -> str:
         return "?"
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether a name or address is loopback; "" stands for every address, and is not."""
+    try:
+        address = ip_address(host.strip("[]"))
+    except ValueError:
+        return host.rstrip(".").lower() == "localhost"
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
 @functools.cache
 def _own_names() -> set[str]:
     names = {"localhost", _plain(socket.gethostname())} - {""}

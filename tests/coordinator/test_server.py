@@ -24,6 +24,7 @@ from bridge.coordinator.ledger import Ledger
 from bridge.coordinator.records import Origin, Submission
 from bridge.domain.errors import StoreError
 from bridge.net import http_server
+from bridge.net.door import address_of
 from tests.support.coordinator import ID, NOON, Client, listening_bridge, process
 from tests.support.processes import free_port, wait_until
 
@@ -147,9 +148,9 @@ def test_an_http_server_that_ends_by_itself_ends_the_process(
 
 def test_it_listens_on_both_families_and_reports_it(tmp_path: Path) -> None:
     with server._listen(":0") as listener:
-        assert server._address(listener).startswith("[::]:")
+        assert address_of(listener).startswith("[::]:")
     with server._listen("[::1]:0") as listener:
-        assert server._address(listener).startswith("[::1]:")
+        assert address_of(listener).startswith("[::1]:")
 
 
 def test_it_serves_https(tmp_path: Path) -> None:

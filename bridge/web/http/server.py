@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import threading
 from functools import partial
 
 from starlette.types import ASGIApp
 
 from bridge.domain.errors import BridgeError
-from bridge.net.door import Door, listen
+from bridge.net.door import Door, address_of, listen
 from bridge.net.http_server import GRACE, BoundedServer
 from bridge.web.http.settings import WebSettings
 from bridge.web.http.tls import allowed, server_context
@@ -31,7 +30,7 @@ class Server:
         tls, file = config.tls_server_config, settings.web_config_file
         context = server_context(tls, file) if tls is not None and file is not None else None
         self._socket = _listen(settings)
-        self._address = _address_of(self._socket)
+        self._address = address_of(self._socket)
         names = tls.client_allowed_sans if tls is not None else None
         self._server = BoundedServer(
             app, self._socket, context, admits=partial(allowed, names=names) if names else None
@@ -70,8 +69,3 @@ def _listen(settings: WebSettings) -> Door:
         is_errno = error.errno is not None and error.errno > 0  # else a name that does not resolve
         reason = os.strerror(error.errno or 0) if is_errno else error.strerror
         raise AddressInUseError(f"cannot listen on {settings.listen}: {reason}") from None
-
-
-def _address_of(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

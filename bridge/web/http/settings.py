@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 from bridge.domain.errors import ConfigError, Problem
 from bridge.domain.model import ModelKey
-from bridge.net.hosts import FLAG, check_name
+from bridge.net.hosts import FLAG, check_name, is_loopback
 from bridge.web.http.web_config import WebConfig, load_web_config
 
 __all__ = ["WebConfig", "WebSettings", "is_loopback", "load_web_config"]
 
 LISTEN_FLAG, URL_FLAG, GRAFANA_FLAG = "--web.listen-address", "--web.external-url", "--web.grafana-url"
 OVERVIEW, DECISIONS = "/d/retrain-bridge-overview", "/d/retrain-bridge-decisions"
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a name or address is loopback; "" stands for every address, and is not."""
-    try:
-        address = ip_address(host.strip("[]"))
-    except ValueError:
-        return host.rstrip(".").lower() == "localhost"
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 @dataclass(frozen=True, slots=True)
