@@ -101,7 +101,7 @@ class PrefectFlow:
         env = {
             **os.environ, "PATH": f"{self._home}/bin:{os.environ['PATH']}", "PREFECT_HOME": str(folder / "prefect"),
             "PREFECT_API_URL": f"{self.url}/api", "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1",
-            "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+            "PREFECT_RUNNER_POLL_FREQUENCY": "1", "TMPDIR": str(folder),
         }  # fmt: skip
         port = self.url.rpartition(":")[2]
         programs.start(

@@ -116,7 +116,9 @@ class World:
         self.folder = self.folder / "next"
         self.folder.mkdir()
         self.process.program.env.update(launched(self.folder, step, delivery=DELIVERY))
-        self.process.start()
+        self.process.launch()
+        # An earlier request that is sent again may reach the step before the bridge is ready.
+        wait_until(lambda: self.process.ready() or (step and not self.process.program.running), LIMIT_SECONDS)
 
     def wait_death(self, step: str) -> None:
         """Wait until the bridge died at a step."""
