@@ -50,7 +50,7 @@ def test_the_page_loads_nothing_from_elsewhere(site: Site) -> None:
     assert "default-src 'none'; script-src 'self'; style-src 'self'" in page.headers["content-security-policy"]
     assert "http://" not in page.text
     assert "https://" not in page.text
-    for name in ("style.css", "app.js"):
+    for name in ("style.css", "favicon.svg", "app.js"):
         assert f"/static/{name}?v=" in page.text
         assert site.http.get(f"/static/{name}").status_code == 200
 
