@@ -37,7 +37,7 @@ class Front(Stub):
 
     def __enter__(self) -> Self:
         front = super().__enter__()
-        self.server.handle_error = lambda *_: None  # type: ignore[method-assign] - a killed bridge resets connections
+        self.server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a killed bridge
         return front
 
     @property

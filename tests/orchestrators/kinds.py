@@ -121,11 +121,11 @@ class Prefect(Orchestrator):
     def api(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """Return status and JSON of one request; repeated while SQLite is too busy for it."""
 
-        def answered() -> tuple[int, Any] | None:
+        def answered() -> list[tuple[int, Any]]:
             found = call(method, f"{self.url}/api/{path}", body)
-            return None if found[0] == 503 else found
+            return [] if found[0] == 503 else [found]
 
-        return wait_until(answered, LIMIT_SECONDS, f"an answer to {method} {path}")
+        return wait_until(answered, LIMIT_SECONDS, f"an answer to {method} {path}")[0]
 
     def ready(self) -> bool:
         return call("GET", f"{self.url}/api/deployments/name/retrain/prod")[0] == 200

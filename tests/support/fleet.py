@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import sys
 import tempfile
@@ -110,20 +111,22 @@ class Fleet:
 
 
 def replica(
-    folder: Path, name: str, *, command: Sequence[str] = (), flags: Sequence[str] = (), config: str = "bridge.yml",
-    lease: float = LEASE,
+    folder: Path, name: str, *, env: Mapping[str, str] | None = None, flags: Sequence[str] = (),
+    config: str = "bridge.yml", lease: float = LEASE,
 ) -> Replica:  # fmt: skip
-    """Return a replica that is not started yet. command: before the interpreter, for example faketime."""
+    """Return a replica that is not started yet. env: added to the environment."""
     listen = f"127.0.0.1:{free_port()}"
     arguments = [
-        *command, sys.executable, "-m", "bridge.cli", "run", f"--config.file={folder / config}",
+        sys.executable, "-m", "bridge.cli", "run", f"--config.file={folder / config}",
         f"--storage.url-file={folder / 'database'}", f"--web.listen-address={listen}", "--fleet",
         f"--fleet.lease={int(lease * 1000)}ms", f"--fleet.id={name}", *flags,
     ]  # fmt: skip
     path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(ROOT)]))
     own = folder / name
     own.mkdir()
-    return Replica(name, f"http://{listen}", Program(arguments, own, name, {**os.environ, "PYTHONPATH": path}))
+    return Replica(
+        name, f"http://{listen}", Program(arguments, own, name, {**os.environ, "PYTHONPATH": path, **(env or {})})
+    )
 
 
 @contextlib.contextmanager
@@ -146,3 +149,4 @@ def fleet(
             with contextlib.suppress(OSError, AssertionError):
                 item.send(signal.SIGCONT)
             item.kill()
+        shutil.rmtree(folder, ignore_errors=True)
