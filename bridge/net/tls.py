@@ -7,6 +7,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -76,10 +77,26 @@ def limit(context: ssl.SSLContext, lowest: str, highest: str = "", suites: Seque
         context.set_ciphers(":".join(named or ["DEFAULT"]) + (":@SECLEVEL=0" if old else ""))
 
 
+@cache
+def can_limit_curves() -> bool:
+    """Return whether this Python limits key exchange to a curve: that of Debian 12 only adds one for TLS 1.2."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).set_ecdh_curve(CURVES["X25519"])
+    except (ssl.SSLError, ValueError):
+        return False
+    return True
+
+
 def limit_curves(context: ssl.SSLContext, curves: Sequence[str]) -> None:
     """Limit key exchange to a curve; Python sets one, so `check_curves` takes one or all. Raises ValueError."""
-    if curves and not set(curves) >= USUAL_CURVES:
+    if not curves or set(curves) >= USUAL_CURVES:
+        return
+    if not can_limit_curves():
+        raise ValueError("Python of this host cannot limit key exchange to a curve; remove the key, or use a newer one")
+    try:
         context.set_ecdh_curve(CURVES[curves[0]])
+    except (ssl.SSLError, ValueError):
+        raise ValueError(f"OpenSSL of this host does not have {curves[0]}") from None
 
 
 def check_curves(curves: Sequence[str]) -> None:

@@ -88,9 +88,8 @@ def _limit(context: ssl.SSLContext, config: TlsServer, file: Path) -> list[Probl
         problems.append(_problem(file, "cipher_suites", f"OpenSSL of this host: {error}"))
     try:
         limit_curves(context, config.curve_preferences)
-    except (ssl.SSLError, ValueError):
-        text = f"OpenSSL of this host does not have {config.curve_preferences[0]}"
-        problems.append(_problem(file, "curve_preferences", text))
+    except ValueError as error:
+        problems.append(_problem(file, "curve_preferences", str(error)))
     return problems
 
 

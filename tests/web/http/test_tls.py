@@ -14,7 +14,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from bridge.domain.errors import ConfigError
-from bridge.net.tls import CURVES, SUITES_12, VERSIONS, limit, limit_curves
+from bridge.net import tls
+from bridge.net.tls import CURVES, SUITES_12, VERSIONS, can_limit_curves, limit, limit_curves
 from bridge.web.http.rate_limit import TokenBucket
 from bridge.web.http.settings import WebSettings
 from bridge.web.http.tls import allowed
@@ -119,14 +120,36 @@ def test_the_cipher_suites_are_those_of_the_file(folder: Path) -> None:
 def test_the_curve_is_that_of_the_file(folder: Path, version: str) -> None:
     """A client that offers another one is refused; with all of them, every client is served."""
     usual = ("CurveP256", "CurveP384", "CurveP521", "X25519")
-    for listed in (*((curve,) for curve in usual), usual):
+    for listed in (*((curve,) for curve in usual if can_limit_curves()), usual):
         with site_of(folder, f", curve_preferences: [{', '.join(listed)}]") as site:
             for curve in usual:
                 context = client()
                 limit(context, version, version)
-                limit_curves(context, [curve])
+                if can_limit_curves():
+                    limit_curves(context, [curve])
                 assert enters(site, context) == (curve in listed), (curve, listed)
     assert set(usual) < set(CURVES)
+
+
+def test_python_that_cannot_limit_curves_refuses_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian 12's Python adds the curve for TLS 1.2 and keeps all others: no limit, so the server does not start."""
+    monkeypatch.setattr(tls, "can_limit_curves", lambda: False)
+    with (
+        pytest.raises(ConfigError, match="cannot limit key exchange"),
+        site_of(folder, ", curve_preferences: [X25519]"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("error", [ssl.SSLError("unknown group"), ValueError("unknown curve")])
+def test_whether_python_limits_curves_is_found_out(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Where X25519 is refused, other names are taken without effect."""
+
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ssl.SSLContext, "set_ecdh_curve", refuse)
+    assert tls.can_limit_curves.__wrapped__() is False
 
 
 def test_each_type_of_client_authentication(folder: Path) -> None:
