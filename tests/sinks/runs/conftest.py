@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,13 +15,16 @@ from tests.support.orchestrators.rest import Airflow2, Argo, Databricks, GitHub,
 from tests.support.orchestrators.stub import Stub
 
 
-@pytest.fixture(autouse=True, scope="session")
-def one_tls_context() -> Iterator[None]:
+@pytest.fixture(scope="session")
+def context() -> ssl.SSLContext:
+    """Return a context with the certificate authorities, which take most of the time of opening a session."""
+    return session.tls_context(TlsConfig(), Path())
+
+
+@pytest.fixture(autouse=True)
+def one_tls_context(context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read the certificate authorities once: every restart of a sink opens a session, and all of them speak HTTP."""
-    context = session.tls_context(TlsConfig(), Path())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "tls_context", lambda *_: context)
-        yield
+    monkeypatch.setattr(session, "tls_context", lambda *_: context)
 
 
 STUBS = {kind.preset: kind for kind in (Airflow3, Prefect, Dagster, Airflow2, Argo, Kubernetes, Databricks, GitHub)}
