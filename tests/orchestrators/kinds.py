@@ -103,6 +103,7 @@ class Prefect(Orchestrator):
         "queued": "SCHEDULED", "running": "RUNNING", "succeeded": "COMPLETED", "failed": "FAILED",
         "cancelled": "CANCELLED",
     }  # fmt: skip
+    further_words: ClassVar = {"CRASHED": "failed"}
 
     def start(self) -> None:
         env = self.environment(
@@ -147,6 +148,12 @@ class Prefect(Orchestrator):
     def pause(self, *, paused: bool) -> None:
         """Stop the process that serves the flow, or let it continue; a paused deployment would still run."""
         self.programs[1].signal(signal.SIGSTOP if paused else signal.SIGCONT)
+
+    def restart_worker(self) -> None:
+        """Start the process that serves the flow anew: it misses cancellations after a restart of the server."""
+        self.programs[1].kill()
+        self.programs[1].start()
+        self.wait_ready()
 
 
 class Dagster(Orchestrator):

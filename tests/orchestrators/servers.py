@@ -122,6 +122,7 @@ class Orchestrator(ABC):
     name: ClassVar[str]
     exact: ClassVar[bool]
     words: ClassVar[Mapping[str, str]]  # state in the bridge's words -> in the server's
+    further_words: ClassVar[Mapping[str, str]] = {}  # a server's second word for a state -> in the bridge's
     folder: Path
     port: int = field(default_factory=free_port)
     programs: list[Group] = field(default_factory=list)
@@ -185,7 +186,11 @@ class Orchestrator(ABC):
         return [run for run in self.all_runs() if run.episode == episode]
 
     def _state(self, word: str) -> str:
-        return next((state for state, known in self.words.items() if known == word), word)
+        words = {known: state for state, known in self.words.items()} | self.further_words
+        return words.get(word, word)
+
+    def restart_worker(self) -> None:  # noqa: B027 - most have a scheduler that reconnects
+        """Start the process anew that runs the pipeline, where it does not reconnect to a restarted server."""
 
     @abstractmethod
     def set_state(self, run: ServerRun, state: str) -> None:

@@ -59,6 +59,7 @@ def test_an_answer_that_is_lost_or_refused_leads_to_one_run(here: World, fault: 
 
 def test_a_run_is_cancelled_from_the_web_interface(here: World) -> None:
     """The server stops it, and the request says so; the same is done by the command line."""
+    here.orchestrator.restart_worker()
     with here.orchestrator.training.held():
         (request_id,) = here.breach("cancelled")
         here.wait_training(request_id)
