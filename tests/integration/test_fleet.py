@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from tests.support.bridge import REMOTE_WRITE, drift_rules, expected_id, steps, whole_second, write_script
-from tests.support.fleet import LEASE, Fleet, fleet
+from tests.support.fleet import LEASE, Fleet, Replica, fleet
 from tests.support.keyed import KeyedReceiver
 from tests.support.postgres import Postgres, postgres
 from tests.support.processes import wait_until
@@ -126,9 +126,13 @@ def test_status_page_and_api_list_the_replicas(pair: Fleet) -> None:
     """At every replica: who is the owner, since when, with which configuration."""
     owner, (standby,) = pair.owner(), pair.standbys()
     for item in (owner, standby):
-        data = requests.get(f"{item.url}/api/v1/status/fleet", timeout=30).json()["data"]
-        assert data["owner"] == owner.name
-        assert {one["id"]: one["owner"] for one in data["replicas"]} == {owner.name: True, standby.name: False}
+
+        def roles(item: Replica = item) -> dict[str, bool]:
+            data = requests.get(f"{item.url}/api/v1/status/fleet", timeout=30).json()["data"]
+            assert data["owner"] == owner.name
+            return {one["id"]: one["owner"] for one in data["replicas"]}
+
+        wait_until(lambda roles=roles: roles() == {owner.name: True, standby.name: False}, 30, "both replicas")
         page = requests.get(f"{item.url}/status", timeout=30).text
         assert 'id="fleet"' in page
         assert "standby" in page
