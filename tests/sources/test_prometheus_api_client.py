@@ -61,7 +61,7 @@ def test_listings_go_through_the_client(monkeypatch: pytest.MonkeyPatch, source:
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        ({"status": 401, "body": "no"}, "HTTP Status Code 401"),
+        ({"status": 401, "body": "no"}, "HTTP 401: no .*set basic_auth"),
         ({"status": 200, "body": "<html>"}, "not JSON"),
         ({"status": 200, "body": json.dumps({"hello": 1})}, "not from Prometheus' API"),
         ({"status": 200, "body": json.dumps({"status": "success", "data": {"a": 1}})}, "not a list of names"),

@@ -9,6 +9,7 @@ from typing import Literal, get_args, get_origin
 from fastapi.testclient import TestClient
 
 from bridge.app import telemetry
+from bridge.app.fleet_metrics import FleetMetrics
 from bridge.app.model_metrics import CHOICES
 from bridge.domain.batch import EventKind
 from bridge.domain.request import HoldReason, Outcome
@@ -37,7 +38,7 @@ def section(name: str, heading: str) -> str:
 
 def test_every_metric_has_its_heading_and_its_type() -> None:
     """No heading is left over from a removed metric."""
-    text = telemetry.Telemetry(FakeQueries()).render(AT).decode()
+    text = telemetry.Telemetry(FakeQueries()).render(AT).decode() + FleetMetrics().render().decode()
     kinds = dict(re.findall(r"^# TYPE (retrain_bridge_\S+) (\S+)$", text, re.MULTILINE))
     assert sorted(headings("metrics")) == sorted(kinds)
     for name, kind in kinds.items():
@@ -85,7 +86,7 @@ def test_every_parameter_is_named() -> None:
                     named += 1
                     text = section("api", f"{method.upper()} {path.replace('{request_id}', '{id}')}")
                     assert f"`{parameter['name']}`" in text, (path, parameter["name"])
-    assert named == 42
+    assert named == 46
 
 
 def test_every_field_and_state_of_a_report_is_named() -> None:
