@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import psycopg
 import pytest
 
-from tests.crash.test_random_kills import Moody, pass_time
+from tests.crash.test_random_kills import pass_time
 from tests.support import flow as flows
 from tests.support.bridge import REMOTE_WRITE, whole_second, write_script
 from tests.support.fleet import Fleet, Replica, fleet
@@ -98,7 +98,7 @@ def test_fleet_hurt_at_random_moments_makes_each_request_once() -> None:
     with (
         postgres() as cluster,
         prometheus(flags=[REMOTE_WRITE]) as source,
-        KeyedReceiver(Moody(random.Random(seed + 1))) as receiver,
+        KeyedReceiver() as receiver,
     ):
         hooks = {"webhook_configs": [{"url": receiver.url, "timeout": "5s"}]}
         with fleet(source.url, flows.rules(), hooks, cluster.database(), 3, LEASE) as made:
