@@ -17,6 +17,22 @@ if TYPE_CHECKING:
     from bridge.authoring.backtest.results import Results
     from bridge.authoring.backtest.scoring import Score
 
+Since = Annotated[
+    str, typer.Option("--from", metavar="TIME", help="Start: RFC 3339, Unix seconds, or relative (now-30d).")
+]
+Until = Annotated[
+    str, typer.Option("--to", metavar="TIME", help="End: RFC 3339, Unix seconds, now, or relative (now-1d).")
+]
+OwnConfigFile = Annotated[
+    Path | None, typer.Option("--config.file", metavar="FILE", help="Configuration file (bridge.yml).")
+]
+RuleFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--rules", metavar="FILE", help="Rule file to use without a configuration; repeatable."),
+]
+PrometheusUrl = Annotated[
+    str, typer.Option("--prometheus.url", metavar="URL", help="Prometheus server to query; required with --rules.")
+]
 Step = Annotated[
     int | None,
     typer.Option(
@@ -28,22 +44,11 @@ _LEFT_ALIGNED = frozenset({"rule", "kind", "name", "settings"})
 
 @app.command()
 def backtest(
-    since: Annotated[
-        str, typer.Option("--from", metavar="TIME", help="Start: RFC 3339, Unix seconds, or relative (now-30d).")
-    ],
-    until: Annotated[
-        str, typer.Option("--to", metavar="TIME", help="End: RFC 3339, Unix seconds, now, or relative (now-1d).")
-    ] = "now",
-    config_file: Annotated[
-        Path | None, typer.Option("--config.file", metavar="FILE", help="Configuration file (bridge.yml).")
-    ] = None,
-    rules: Annotated[
-        list[Path] | None,
-        typer.Option("--rules", metavar="FILE", help="Rule file to use without a configuration; repeatable."),
-    ] = None,
-    url: Annotated[
-        str, typer.Option("--prometheus.url", metavar="URL", help="Prometheus server to query; required with --rules.")
-    ] = "",
+    since: Since,
+    until: Until = "now",
+    config_file: OwnConfigFile = None,
+    rules: RuleFiles = None,
+    url: PrometheusUrl = "",
     step: Step = None,
     labels: Annotated[
         Path | None,

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bridge.cli.backtest import instants, plan_of_files, progress_bar, show_table
+from bridge.cli.backtest import (
+    OwnConfigFile,
+    PrometheusUrl,
+    RuleFiles,
+    Since,
+    Until,
+    instants,
+    plan_of_files,
+    progress_bar,
+    show_table,
+)
 from bridge.cli.options import HttpConfigFile, app
 
 if TYPE_CHECKING:
@@ -20,22 +30,11 @@ Values = Annotated[str, typer.Option(help="Values, separated by commas.")]
 @app.command()
 def tune(
     rule: Annotated[str, typer.Argument(help="Name of the rule.")],
-    since: Annotated[
-        str, typer.Option("--from", metavar="TIME", help="Start: RFC 3339, Unix seconds, or relative (now-30d).")
-    ],
-    until: Annotated[
-        str, typer.Option("--to", metavar="TIME", help="End: RFC 3339, Unix seconds, now, or relative (now-1d).")
-    ] = "now",
-    config_file: Annotated[
-        Path | None, typer.Option("--config.file", metavar="FILE", help="Configuration file (bridge.yml).")
-    ] = None,
-    rules: Annotated[
-        list[Path] | None,
-        typer.Option("--rules", metavar="FILE", help="Rule file to use without a configuration; repeatable."),
-    ] = None,
-    url: Annotated[
-        str, typer.Option("--prometheus.url", metavar="URL", help="Prometheus server to query; required with --rules.")
-    ] = "",
+    since: Since,
+    until: Until = "now",
+    config_file: OwnConfigFile = None,
+    rules: RuleFiles = None,
+    url: PrometheusUrl = "",
     limit: Annotated[
         str,
         typer.Option("--limit", metavar="VALUES", help="Limits to compare, separated by commas: 0.1,0.2 or 200ms,1s."),
