@@ -29,7 +29,7 @@ Values = Annotated[str, typer.Option(help="Values, separated by commas.")]
 
 @app.command()
 def tune(
-    rule: Annotated[str, typer.Argument(help="Name of the rule.")],
+    rule: Annotated[str, typer.Argument(metavar="RULE", help="Name of the rule.")],
     since: Since,
     until: Until = "now",
     config_file: OwnConfigFile = None,
