@@ -13,24 +13,35 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from bridge import __version__
 from bridge.app import clock
 from bridge.app.fleet_metrics import FleetMetrics
-from bridge.domain.errors import StoreError
-from bridge.domain.times import SECOND, Duration
+from bridge.domain.errors import ConfigError, Problem, StoreError
+from bridge.domain.times import SECOND, Duration, format_duration
 from bridge.net.redact import redact
 from bridge.store.leases import SILENT_LEASES, Fence, FleetState, Leases, Member
-from bridge.store.opening import migrate, parse_url, server_engine, translated
+from bridge.store.opening import migrate, parse_url, server_engine, shown, translated
 
 log = logging.getLogger(__name__)
 
+SHORTEST_LEASE = 1 * SECOND
 LOOKS = 3  # looks at the database during one lease
 SHORTEST_IDLE = 2 * SECOND  # a busy host may pause between two statements
 FOLLOWED = 250  # ms; a smaller difference to the database's clock is the round trip's
+
+
+def _every_address(host: str) -> bool:
+    """Return whether a host stands for all addresses, as 0.0.0.0 does."""
+    try:
+        return ip_address(host).is_unspecified
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +58,19 @@ class FleetOptions:
     id: str
     address: str
     http_config_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for an option that cannot work."""
+        problems = []
+        if self.lease < SHORTEST_LEASE:
+            text, hint = "is too short to be renewed in time", f"at least {format_duration(SHORTEST_LEASE)}"
+            problems.append(Problem("--fleet.lease", 0, "", f"{format_duration(self.lease)} {text}", hint))
+        parts = urlsplit(self.address)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or _every_address(parts.hostname):
+            text, hint = "is no URL at which other replicas reach this one", "for example http://10.0.0.1:9095"
+            problems.append(Problem("--fleet.advertise-address", 0, "", f"{self.address!r} {text}", hint))
+        if problems:
+            raise ConfigError(problems)
 
 
 class Fleet:
@@ -73,7 +97,7 @@ class Fleet:
         self.fence: Fence | None = None
         self.state: FleetState | None = None
         self.metrics = FleetMetrics()
-        name = self._url.render_as_string()
+        name = shown(self._url)
         migrating = server_engine(self._url, pooled=False)
         engine = server_engine(self._url, self.idle_limit, pooled=False)
         try:

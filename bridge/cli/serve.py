@@ -106,11 +106,10 @@ def run(
     setup_logging(log_level, log_format)
     url = external_url or f"http://{listen}"
     web = WebSettings(listen, url, web_config, grafana_url, tuple(allowed_hosts or ()))
-    about = FleetOptions(fleet_lease, fleet_id, fleet_address or f"http://{listen}", fleet_http_config)
+    address = fleet_address or f"http://{listen}"
+    about = FleetOptions(fleet_lease, fleet_id, address, fleet_http_config) if fleet else None
     options = Options(config_file, url, model_metrics, retention)
-    raise typer.Exit(
-        run_service(options, ServeOptions(storage_path, storage_url_file, web, auto_reload, about if fleet else None))
-    )
+    raise typer.Exit(run_service(options, ServeOptions(storage_path, storage_url_file, web, auto_reload, about)))
 
 
 @app.command()

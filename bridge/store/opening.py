@@ -69,7 +69,7 @@ def open_url(url: str) -> tuple[Engine, ServerLock]:
     """Return the engine for a PostgreSQL URL, migrated to the current schema, and its lock. Raises StoreError."""
     parsed = parse_url(url)
     engine = server_engine(parsed)
-    name = parsed.render_as_string()
+    name = shown(parsed)
     try:
         with translated(name):
             lock = ServerLock(engine, name)
@@ -94,6 +94,11 @@ def parse_url(url: str) -> URL:
     if several and "target_session_attrs" not in parsed.query:
         parsed = parsed.update_query_dict({"target_session_attrs": "read-write"})
     return parsed.set(drivername="postgresql+psycopg")
+
+
+def shown(url: URL) -> str:
+    """Return a URL for messages, as it is written in the file: without the driver and the password."""
+    return url.set(drivername="postgresql").render_as_string()
 
 
 def server_engine(url: URL, idle_limit: Duration = _IDLE_LIMIT, *, pooled: bool = True) -> Engine:
@@ -195,7 +200,7 @@ def translated(name: str = "the database") -> Iterator[None]:
 
 
 def _translate(error: BaseException | None, name: str) -> StoreError:
-    message = redact(str(error).strip())
+    message = redact(" ".join(str(error).split()))  # libpq's messages have several lines
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL or "No space left" in message or getattr(error, "sqlstate", "") == "53100":
         return StoreFullError(f"{name}: no space left to write; committed data is safe, free some space")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from bridge.app import clock, fleet
 from bridge.app.fleet import Fleet, FleetOptions
-from bridge.domain.errors import StoreError
+from bridge.domain.errors import ConfigError, StoreError
 from bridge.store.leases import FleetState, Replica
 from tests.support.postgres import Postgres, postgres
 
@@ -188,3 +189,18 @@ def test_wrong_url_is_a_clear_error(bad: str) -> None:
     """Whatever SQLAlchemy raises; the message shows both forms."""
     with pytest.raises(StoreError, match=r"postgresql://|PostgreSQL"):
         member(bad, "r1")
+
+
+@pytest.mark.parametrize(
+    ("lease", "address", "said"),
+    [
+        (999, "http://r1", "--fleet.lease: 999ms is too short"),
+        (LEASE, "r1:9095", "--fleet.advertise-address: 'r1:9095' is no URL"),
+        (LEASE, "http://:9095", "at which other replicas reach this one"),
+        (LEASE, "http://0.0.0.0:9095", "for example http://10.0.0.1:9095"),
+    ],
+)
+def test_option_that_cannot_work_is_refused(lease: int, address: str, said: str) -> None:
+    """Before a database is opened; the default address of a server on all addresses is none."""
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        FleetOptions(lease, "r1", address)
