@@ -79,7 +79,8 @@ def _call(access: Access, path: str, method: str, body: Any = None) -> tuple[int
                 max_bytes=MAX_ANSWER,
                 data=data,
                 headers=headers,
+                named=access.url,
             )
     except NetError as error:
-        raise ApiError(f"no bridge at {access.url}: {error}") from None
+        raise ApiError(f"no bridge at {error}" if error.reason == "network" else str(error)) from None
     return answer.status, answer.body
