@@ -72,6 +72,9 @@ def grid(group: Group, rule: Rule, chosen: Mapping[str, Sequence[str]]) -> list[
             if len(variants) > MOST_VARIANTS:
                 raise TuneError(f"more than {MOST_VARIANTS} combinations; give fewer values")
     unused = [name for name in axes if not any(name in variant.settings for variant in variants)]
+    if unused and names == [""]:
+        hint = "write the limit into the expression, or vary --for or --strategy"
+        raise TuneError(f"{rule.name} has no strategy, and therefore no parameter {unused[0]!r}; {hint}")
     if unused:
         raise TuneError(f"no strategy of {', '.join(names)} has the parameter {unused[0]!r}")
     return [replace(item, rule=_trial(item.rule, number)) for number, item in enumerate(_distinct(variants))]

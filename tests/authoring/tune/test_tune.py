@@ -108,6 +108,8 @@ def test_only_retrain_rules_are_tuned() -> None:
     plain = group(rule("Plain", limit=None))
     with pytest.raises(TuneError, match="Plain has no limit to vary"):
         grid(*find([plain], "Plain"), {})
+    with pytest.raises(TuneError, match="Plain has no strategy, and therefore no parameter 'limit'"):
+        grid(*find([plain], "Plain"), {"limit": ["1"]})
 
 
 def test_requests_are_weighed_against_detection_and_delay() -> None:
