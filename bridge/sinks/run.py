@@ -97,7 +97,10 @@ class RunSink(HttpSink):
             return self._not_found(answer, since, now)
         if not succeeded(call, answer):
             return self._classified(answer, now)
-        return {name: find(expression, item) for name, expression in call.values.items()}
+        values = call.found(item)
+        if lacking := call.lacking(values):
+            return Delivery(Result.RETRY, "invalid_answer", answer.status, f"{lacking}: {shown(answer)}")
+        return values
 
     def _not_found(self, answer: Answer, since: Timestamp, now: Timestamp) -> Delivery:
         """Return the outcome for a target that does not exist, or does not exist yet."""
@@ -263,7 +266,8 @@ class RunSink(HttpSink):
         item = find(self._config.find.item, decoded(answer.body))
         if answer.status in self._config.find.absent or item in (None, False, [], ""):
             return [self._not_found(answer, 0, now).answer]
-        problem = find_text(self._config.find.problem, item)
+        call = self._config.find
+        problem = call.lacking(call.found(item)) or find_text(call.problem, item)
         return [problem] if problem else []
 
     def _login_problems(self) -> list[str]:

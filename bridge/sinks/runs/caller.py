@@ -66,10 +66,10 @@ def _holds(expression: str, answer: Answer) -> bool:
 
 
 class LoginError(Exception):
-    """Refused login. answer: the server's response."""
+    """Refused login. answer: the server's response. token: expression that found no token in it, "" = not tried."""
 
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(f"login: HTTP {answer.status}")
+    def __init__(self, answer: Answer, token: str = "") -> None:
+        super().__init__(f"login: HTTP {answer.status}" + (f", and no token at {token!r}" if token else ""))
         self.answer = answer
 
 
@@ -124,9 +124,11 @@ class Caller:
             answer = self._once(request, "")
         except NetError as error:
             raise NetError(f"login: {error}", error.reason, sent=False) from None
-        token = find_text(login.token, decoded(answer.body)) if succeeded(login, answer) else ""
-        if not token:
+        if not succeeded(login, answer):
             raise LoginError(answer)
+        token = find_text(login.token, decoded(answer.body))
+        if not token:
+            raise LoginError(answer, login.token)
         return token
 
     def _read(self, text: str, file: str, key: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -9,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from bridge.domain.times import HOUR, MINUTE, SECOND
 from bridge.net.http_config import Secret, SinkHttpConfig, at_most_one
 from bridge.sinks.base import ApiUrl, DurationField
-from bridge.sinks.runs.expression import Expression
+from bridge.sinks.runs.expression import Expression, find
 from bridge.sinks.runs.template import Structure, Template
 
 
@@ -91,6 +92,16 @@ class FindCall(Call):
     absent: tuple[Status, ...] = (404,)
     values: dict[str, Expression] = Field(default_factory=dict)
     problem: Expression = ""
+
+    def found(self, item: object) -> dict[str, Any]:
+        """Return the values of a target."""
+        return {name: find(expression, item) for name, expression in self.values.items()}
+
+    def lacking(self, found: Mapping[str, Any]) -> str:
+        """Return what a response lacks that has none of the values, so that it is about something else; else ""."""
+        if not found or any(value is not None for value in found.values()):
+            return ""
+        return "the response about the target lacks " + ", ".join(f"{name} ({self.values[name]})" for name in found)
 
 
 class StartCall(Call):

@@ -46,6 +46,9 @@ def test_what_is_wrong_is_named_with_its_entry(tmp_path: Path) -> None:
         assert all(problem.line > 1 for problem in told)
         refused = ask_receivers(configured(tmp_path, airflow, login={"username": "bridge", "password": "no"}), T0)
         assert [problem.message for problem in refused] == ["login: HTTP 401"]
+        token = {"username": "bridge", "password": "pw", "token": "no_such_key"}
+        lost = ask_receivers(configured(tmp_path, airflow, login=token), T0)
+        assert [problem.message for problem in lost] == ["login: HTTP 201, and no token at 'no_such_key'"]
 
 
 def test_an_unproven_preset_is_a_warning(tmp_path: Path) -> None:

@@ -323,6 +323,20 @@ def test_a_target_that_does_not_exist(bench: Bench) -> None:
     assert bench.stub.starts == 0
 
 
+@pytest.mark.parametrize("stub", ["prefect", "kubernetes_job"], indirect=True)
+def test_a_response_about_something_else_starts_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """JSON without any value of the target, as of a proxy: retried, and a problem for the check."""
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.stub, "handle", lambda _: (200, [1, {"id": None}]))
+        sent = bench.send()
+        assert (sent.result, sent.reason) == (Result.RETRY, "invalid_answer")
+        assert bench.stub.starts == 0
+        (problem,) = bench.sink.problems(bench.now)
+        assert "lacks" in problem
+    assert bench.sink.problems(bench.now) == []
+    assert bench.send().result is Result.DELIVERED
+
+
 def test_hostile_values_stay_values(bench: Bench) -> None:
     """Quotes, line breaks and templates in a reason are text, on the way and after it."""
     bench.sink.send(firing(request(reason=EVIL)), T0)
