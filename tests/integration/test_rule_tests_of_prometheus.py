@@ -16,7 +16,8 @@ OF_P = {"project": "s", "pipeline": "p", "version": "1"}
 def both(folder: Path, rules: str, test: dict[str, Any]) -> tuple[int, str, int, str]:
     """Exit code and output of our test command, and of promtool's, over the same files."""
     (folder / "rules.yml").write_text(rules)
-    file = {"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": [{"interval": "1m", **test}]}
+    interval = test.get("interval", "1m")
+    file = {"rule_files": ["rules.yml"], "evaluation_interval": interval, "tests": [{"interval": interval, **test}]}
     (folder / "test.yml").write_text(json.dumps(file, indent=1))
     (out, err), code = command(folder, "test.yml")
     theirs = subprocess.run(
@@ -53,6 +54,19 @@ groups:
         ],
         "promql_expr_test": [
             {"expr": "sum(m:rate)", "eval_time": "3h10m", "exp_samples": [{"value": 0.5}]},
+        ],
+    })  # fmt: skip
+
+
+def test_series_may_last_for_centuries(tmp_path: Path) -> None:
+    """As long as Go's durations, from 1970 on."""
+    longest = 106_700  # days from 1970
+    agree(tmp_path, "groups: []", {
+        "interval": "100d",
+        "input_series": [{"series": MADE, "values": f"0+1x{longest // 100}"}],
+        "promql_expr_test": [
+            {"expr": "timestamp(m)", "eval_time": at, "exp_samples": [{"labels": "{" + MADE[2:], "value": value}]}
+            for at, value in (("0m", 0), ("100d", 100 * 86_400), (f"{longest}d", longest * 86_400))
         ],
     })  # fmt: skip
 

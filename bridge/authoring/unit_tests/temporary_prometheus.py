@@ -64,7 +64,7 @@ def _running(binary: str, folder: Path, session: requests.Session) -> Iterator[s
     command = [
         binary, f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data",
         f"--web.listen-address={address}", "--web.enable-remote-write-receiver",
-        "--storage.tsdb.retention.time=100y", "--log.level=error", "--enable-feature=native-histograms",
+        "--storage.tsdb.retention.time=106751d", "--log.level=error", "--enable-feature=native-histograms",
     ]  # fmt: skip
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603 - the user's own

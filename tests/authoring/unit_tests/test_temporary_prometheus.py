@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import requests
 
 from bridge.authoring.unit_tests import temporary_prometheus
 from bridge.authoring.unit_tests.temporary_prometheus import PrometheusNotFoundError, find_binary, throwaway_prometheus
+from bridge.domain.times import DAY, parse_duration
 from bridge.net.http_config import HttpConfig
 from bridge.net.session import call, open_session
 
@@ -74,3 +76,10 @@ def test_a_binary_that_is_not_there_is_reported_with_what_to_do(monkeypatch: pyt
     monkeypatch.setenv("PATH", "/none")
     with pytest.raises(PrometheusNotFoundError, match=r"^there is no prometheus on PATH: .*apt-get install prometheus"):
         find_binary()
+
+
+def test_it_keeps_every_sample_that_a_test_may_have(session: requests.Session) -> None:
+    """From 1970 to the greatest duration of Go: a shorter retention deletes the first samples of a slow test."""
+    with throwaway_prometheus(find_binary(), session) as url:
+        flags = json.loads(call(session, "GET", f"{url}/api/v1/status/flags", deadline=5.0).body)["data"]
+    assert parse_duration(flags["storage.tsdb.retention.time"]) >= 106_700 * DAY
