@@ -53,7 +53,9 @@ def run(
     ] = "15s",  # type: ignore[assignment]  # the parser turns the text into milliseconds
     fleet_id: Annotated[
         str,
-        typer.Option("--fleet.id", metavar="NAME", help="Unique name of this replica; default: host name and random digits."),
+        typer.Option(
+            "--fleet.id", metavar="NAME", help="Unique name of this replica; default: host name and random digits."
+        ),
     ] = "",
     fleet_address: Annotated[
         str,
