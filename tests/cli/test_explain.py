@@ -1,0 +1,39 @@
+"""Command `explain`."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.domain.model import ModelKey
+from tests.cli.conftest import Command
+from tests.support.fake_views import model_view
+from tests.support.web import Site
+
+pytestmark = pytest.mark.usefixtures("site")
+
+
+def test_an_unknown_rule_gets_a_suggestion(command: Command) -> None:
+    """Exit code 1."""
+    code, out, err = command("explain", "shop/ranking/7", "--rule=Drifed")
+    assert (code, out) == (1, "")
+    assert err.endswith("there is no rule 'Drifed'; did you mean 'Drifted'?\n")
+
+
+def test_a_replaced_model_can_be_explained(command: Command, site: Site) -> None:
+    """It is no longer listed, and has decisions."""
+    site.queries.views = []
+    assert command("explain", "shop/ranking/7")[0] == 0
+
+
+def test_explain_takes_names_with_slashes(command: Command, site: Site) -> None:
+    """As options; an instant may be relative."""
+    model = ModelKey("team/shop", "ranking", "7")
+    site.queries.views = [model_view(model)]
+    options = ("--project=team/shop", "--pipeline=ranking", "--version=7")
+    assert command("explain", *options, "--at=now-5m")[0] == 0
+    asked = site.queries.asked[-1]
+    assert isinstance(asked, tuple)
+    assert asked[0] == model
+    assert asked[2] > 0
+    for words in (("explain",), ("explain", "a/b"), ("explain", "a/b/c", *options), ("explain", "a/b/c", "--at=soon")):
+        assert command(*words)[0] == 2

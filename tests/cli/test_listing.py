@@ -1,0 +1,38 @@
+"""Listings: columns, wide columns and JSON."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bridge.cli.listing import print_listing
+from tests.cli.conftest import Command
+
+pytestmark = pytest.mark.usefixtures("site")
+
+
+def test_json_contains_the_fields_of_the_api(command: Command) -> None:
+    """A list with the fields of the API."""
+    found = json.loads(command("models", "list", "-o", "json")[1])
+    assert [item["pipeline"] for item in found] == ["ranking", "search"]
+    assert json.loads(command("rules", "list", "-o", "json")[1])[0]["group"] == "serving"
+    assert json.loads(command("pause", "list", "-o", "json")[1]) == []
+
+
+def test_columns_are_aligned_and_never_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    """Empty cells are dashes; zero is a value; control characters are escaped."""
+    rows = [{"a": "x" * 300, "b": 0, "c": "w"}, {"a": None, "b": "", "c": "\x1b"}]
+    print_listing([], rows, ("a", "b"), ("c",), "wide", "none")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["A", "B", "C"]
+    assert lines[1] == f"{'x' * 300}  0  w"
+    assert lines[2].split() == ["-", "-", "\\u001b"]
+    assert lines[2].index("\\u001b") == lines[1].index("w")
+
+
+def test_an_empty_table_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    """As JSON, it is an empty list."""
+    print_listing([], [], ("a",), (), "table", "no models")
+    print_listing([], [], ("a",), (), "json", "no models")
+    assert capsys.readouterr().out == "no models\n[]\n"

@@ -1,0 +1,43 @@
+"""Shared options: durations, help, printing of problems."""
+
+from __future__ import annotations
+
+import pytest
+import typer
+
+from bridge.cli import options
+from bridge.domain.errors import Problem
+from tests.cli.conftest import Command
+
+
+@pytest.mark.parametrize("words", [("-h",), ("run", "-h"), ("requests", "list", "-h"), ("--version",)])
+def test_help_and_version_have_short_options(command: Command, words: tuple[str, ...]) -> None:
+    """Types are written as people write them."""
+    code, out, _ = command(*words)
+    assert code == 0
+    assert "<int>" not in out
+    assert "<str>" not in out
+    assert words != ("run", "-h") or "--storage.retention.time DURATION" in out
+
+
+@pytest.mark.parametrize(("text", "length"), [("90d", 90 * 86_400_000), ("1h30m", 5_400_000), ("0s", 0)])
+def test_durations_are_milliseconds(text: str, length: int) -> None:
+    assert options.duration(text) == length
+
+
+@pytest.mark.parametrize("text", ["0s", "soon", "-1h", ""])
+def test_a_positive_duration_rejects_other_texts(text: str) -> None:
+    """With the error of typer, which exits with 2."""
+    with pytest.raises(typer.BadParameter):
+        options.positive_duration(text)
+
+
+def test_problems_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    """No line without a problem."""
+    options.print_problems([])
+    assert capsys.readouterr().err == ""
+    problem = Problem("bridge.yml", 3, 1, "route", "unknown key")
+    options.print_problems([problem])
+    assert capsys.readouterr().err == f"{problem}\n1 problem found\n"
+    options.print_problems([problem, problem])
+    assert capsys.readouterr().err.endswith("2 problems found\n")

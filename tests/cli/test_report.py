@@ -1,0 +1,32 @@
+"""Command `report`."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bridge.domain.request import RecoveryVerdict
+from tests.cli.conftest import Command, columns
+from tests.support.web import Site
+
+pytestmark = pytest.mark.usefixtures("site")
+
+
+def test_the_report_counts_the_requests_of_the_period(command: Command, site: Site, tmp_path: Path) -> None:
+    """As text with advice, as JSON, and as a page."""
+    record = site.queries.records[0]
+    now = int(time.time() * 1000)
+    recent = replace(record, request=replace(record.request, triggered_at=now), verdict=RecoveryVerdict.RECOVERED)
+    site.queries.records = [recent, record]  # the second is older than the period
+    code, out, err = command("report", "--last=7d", f"--html={tmp_path / 'report.html'}")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].startswith("In the last 1w: 1 request, 1 sent; 1 retraining helped")
+    assert lines[-1] == "Drifted: wait (outcomes of 1 retraining; advice needs 5)"
+    assert ["Drifted", "1", "1", "1", "0", "0", "0", "0", "0"] in columns(out)
+    assert "What retraining was worth" in (tmp_path / "report.html").read_text()
+    assert json.loads(command("report", "-o", "json")[1])["total"]["helped"] == 1

@@ -1,0 +1,63 @@
+"""Commands `run` and `coordinator`: errors before the start, and the options that they pass on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bridge.app import service
+from bridge.app.fleet import FleetOptions
+from bridge.coordinator import server
+from bridge.domain.times import DAY
+from tests.cli.conftest import CONFIG
+
+
+def test_run_reports_configuration_errors_without_a_traceback(command, files: Path) -> None:
+    """No traceback is printed."""
+    code, _, err = command("run", f"--config.file={files / 'nope.yml'}", f"--storage.path={files / 'data'}")
+    assert code == 1
+    assert "nope.yml: cannot be read: No such file or directory" in err
+
+
+def test_a_missing_storage_url_file_is_reported(command, files: Path) -> None:
+    """The error names the flag."""
+    config = files / "bridge.yml"
+    config.write_text(CONFIG.format(url="http://localhost:1/hook"))
+    code, _, err = command("run", f"--config.file={config}", "--storage.url-file=none.url")
+    assert (code, err) == (1, "retrain-bridge: cannot read --storage.url-file none.url: No such file or directory\n")
+
+
+def test_a_retention_of_zero_is_rejected(command, files: Path) -> None:
+    """A retention of 0 would delete every request at once. The message is in a box, wrapped at the terminal width."""
+    code, _, err = command("run", f"--config.file={files / 'bridge.yml'}", "--storage.retention.time=0s")
+    assert code == 2
+    assert "must be greater than 0, for example 90d" in " ".join(err.replace("│", " ").split())
+
+
+def test_the_options_of_run_are_passed_on(command, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Links use the listen address unless --web.external-url is set; replicas only with --fleet."""
+    seen = []
+    monkeypatch.setattr(service, "run_service", lambda options, serve: seen.append((options, serve)) or 7)
+    config = f"--config.file={files / 'bridge.yml'}"
+    assert command("run", config, "--web.listen-address=127.0.0.1:1", "--config.auto-reload-interval=5s")[0] == 7
+    options, serve = seen.pop()
+    assert (options.external_url, options.retention) == ("http://127.0.0.1:1", 90 * DAY)
+    assert (serve.auto_reload, serve.fleet) == (5000, None)
+    words = ("--fleet", "--fleet.lease=30s", "--fleet.id=a", "--web.external-url=https://bridge.example")
+    assert command("run", config, *words)[0] == 7
+    options, serve = seen.pop()
+    assert options.external_url == serve.web.external_url == "https://bridge.example"
+    assert serve.fleet == FleetOptions(30_000, "a", "http://127.0.0.1:9095", None)
+
+
+def test_flags_override_the_coordinators_file(command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flag that is not set leaves the value of the file."""
+    seen = []
+    monkeypatch.setattr(server, "run", lambda config: seen.append(config) or 0)
+    file = tmp_path / "coordinator.yml"
+    file.write_text("listen: 127.0.0.1:1\nstorage: ledger\ncommand: [cat]\n")
+    flags = ("--web.listen-address=127.0.0.1:2", "--command=true", "--command=x")
+    assert command("coordinator", f"--config.file={file}", *flags)[0] == 0
+    (config,) = seen
+    assert (config.listen, config.command, config.storage.name) == ("127.0.0.1:2", ("true", "x"), "ledger")
