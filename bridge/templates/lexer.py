@@ -12,8 +12,10 @@ SPACES = " \t\r\n"
 KEYWORDS = frozenset(
     {"block", "break", "continue", "define", "else", "end", "if", "range", "nil", "template", "with"}
 )  # fmt: skip
-_NUMBER = re.compile(r"[+-]?(?:0[xX][0-9a-fA-F_]*|0[oO][0-7_]*|0[bB][01_]*|[0-9_]*)(?:\.[0-9a-fA-F_]*)?")
-_EXPONENT = re.compile(r"[eEpP][+-]?[0-9_]*")
+_NUMBER = re.compile(
+    r"[+-]?(?:0[xX][0-9a-fA-F_]*(?:\.[0-9a-fA-F_]*)?(?:[pP][+-]?[0-9_]*)?|0[oO][0-7_]*(?:\.[0-7_]*)?"
+    r"|0[bB][01_]*(?:\.[01_]*)?|[0-9_]*(?:\.[0-9_]*)?(?:[eE][+-]?[0-9_]*)?)"
+)
 _OPENING = re.compile(r"\{\{(-[ \t\r\n])?")
 
 
@@ -227,9 +229,6 @@ class Lexer:
         text, at = self._text, self._at
         match = _NUMBER.match(text, at)
         end = at if match is None else match.end()
-        exponent = _EXPONENT.match(text, end)
-        if exponent is not None:
-            end = exponent.end()
         if text[end : end + 1] == "i":
             end += 1
         if end == at or _is_word(text[end : end + 1]):

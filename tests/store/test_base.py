@@ -1,0 +1,64 @@
+"""Upserts of the SQL store, in both dialects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Column, Connection, Integer, MetaData, Table, create_engine, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from bridge.store import base
+from bridge.store.base import insert, upsert
+
+COUNTS = Table(
+    "counts", MetaData(), Column("id", Integer, primary_key=True), Column("n", Integer), Column("m", Integer)
+)
+
+
+@pytest.fixture
+def connection() -> Iterator[Connection]:
+    engine = create_engine("sqlite://")
+    with engine.begin() as opened:
+        COUNTS.create(opened)
+        yield opened
+    engine.dispose()
+
+
+def contents(connection: Connection) -> list[tuple[int, ...]]:
+    return [tuple(row) for row in connection.execute(select(COUNTS).order_by(COUNTS.c.id))]
+
+
+def row(key: int, n: int, m: int = 0) -> dict[str, int]:
+    return {"id": key, "n": n, "m": m}
+
+
+def test_rows_with_a_known_key_are_overwritten(connection: Connection) -> None:
+    """Others are inserted, and rows that are not named stay."""
+    upsert(connection, COUNTS, ("id",), [row(1, 10, 5), row(2, 20)])
+    upsert(connection, COUNTS, ("id",), [row(2, 21), row(3, 30)])
+    upsert(connection, COUNTS, ("id",), [])
+    assert contents(connection) == [(1, 10, 5), (2, 21, 0), (3, 30, 0)]
+
+
+def test_a_column_may_have_an_expression(connection: Connection) -> None:
+    """It reads the stored and the new value."""
+
+    def summed(statement: base.Insert) -> dict[str, object]:
+        return {"n": COUNTS.c.n + statement.excluded.n}
+
+    upsert(connection, COUNTS, ("id",), [row(1, 10, 1)], summed)
+    upsert(connection, COUNTS, ("id",), [row(1, 5, 2)], summed)
+    assert contents(connection) == [(1, 15, 2)]
+
+
+def test_many_rows_are_written_in_portions(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last portion may be shorter; none is lost or repeated."""
+    monkeypatch.setattr(base, "PORTION", 3)
+    upsert(connection, COUNTS, ("id",), [row(key, key) for key in range(7)])
+    assert contents(connection) == [(key, key, 0) for key in range(7)]
+
+
+def test_the_insert_is_the_dialects() -> None:
+    assert isinstance(insert("sqlite", COUNTS), sqlite.Insert)
+    assert isinstance(insert("postgresql", COUNTS), postgresql.Insert)

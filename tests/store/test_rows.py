@@ -1,0 +1,73 @@
+"""Conversion between records and rows: each record comes back equal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bridge.domain.alert import AlertRow, State
+from bridge.domain.model import ModelKey
+from bridge.domain.request import (
+    Episode,
+    Feedback,
+    HoldReason,
+    OperatorAction,
+    RecoveryVerdict,
+    RequestState,
+)
+from bridge.domain.shared_cause import SharedCause
+from bridge.ports import Pause, Run, RunState, Sighting, StateChunk
+from bridge.store import rows
+from tests.support.store_records import decision, record_of
+
+MODEL = ModelKey("shöp", 'a"b', "7\n8")
+CAUSE = SharedCause("node", "n1", 3, 4, 1, 90, 1000, ("a", "b"))
+FULL = record_of(
+    MODEL, state=RequestState.FAILED, hold=HoldReason.COOLDOWN, hold_until=1, delivered_at=2, ended_at=3,
+    reference="r/1", link="http://x", message="m", new_version="8", verdict=RecoveryVerdict.NOT_RECOVERED, verdict_at=4,
+    unhelpful=2, acts=(OperatorAction("release", "ada", 5, "now"),), shared_cause=CAUSE, feedback=Feedback.LATE,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("record", "to_row", "of_row"),
+    [
+        (AlertRow("R", "f", MODEL, State.FIRING, 1, 2, 3, 0b101), rows.alert_row, rows.alert_of),
+        (Episode(MODEL, 1, "R", ("R", "S"), 2, 3, "ended"), rows.episode_row, rows.episode_of),
+        (FULL, rows.request_row, rows.request_of),
+        (record_of(MODEL), rows.request_row, rows.request_of),
+        (Sighting("g", "drift", MODEL, 1, 2), rows.sighting_row, rows.sighting_of),
+        (Pause("shop", "", 1, "ada", 2, "note"), rows.pause_row, rows.pause_of),
+        (StateChunk("R", "f", 1, (MODEL, ModelKey("a", "b", "c")), b"\x00\xff"), rows.chunk_row, rows.chunk_of),
+        (Run("id", "team/run/0", "rb-id", "{}", 1, RunState.LOST, overdue=True), rows.run_row, rows.run_of),
+    ],
+)
+def test_a_record_comes_back_equal(record: Any, to_row: Callable[..., Any], of_row: Callable[..., Any]) -> None:
+    assert of_row(to_row(record)) == record
+
+
+@pytest.mark.parametrize("model", [MODEL, None])
+def test_a_decision_comes_back_with_its_number(model: ModelKey | None) -> None:
+    """Its number is the database's; a decision on a whole rule has no model."""
+    made = decision(10, model, statistic=math.inf)
+    assert rows.decision_of({**rows.decision_row(made), "seq": 7}) == replace(made, id=7)
+
+
+def test_numbers_that_json_does_not_know_survive() -> None:
+    """Evidence may hold infinities."""
+    (evidence,) = rows.request_of(rows.request_row(record_of())).request.evidence
+    assert (evidence.statistic, evidence.threshold) == (math.inf, -math.inf)
+
+
+@pytest.mark.parametrize(("state", "terminal"), [(RequestState.REQUESTED, 0), (RequestState.FAILED, 1)])
+def test_the_row_says_whether_the_request_ended(state: RequestState, terminal: int) -> None:
+    """An index reads it."""
+    assert rows.request_row(record_of(state=state))["terminal"] == terminal
+
+
+def test_an_empty_column_is_no_shared_cause() -> None:
+    assert rows.shared_cause_of("") is None
