@@ -1,25 +1,27 @@
-"""The conformance suite of the stubs, against real servers: see tests/sinks/runs/test_conformance.py."""
+"""The conformance suite of the stubs, against real servers: tests/sinks/test_run.py and runs/test_following.py."""
 
 from __future__ import annotations
 
-from tests.sinks.runs import test_conformance as suite
-from tests.sinks.runs.test_conformance import bench
+from tests.sinks import test_run as starting
+from tests.sinks.runs import test_following as following
+from tests.sinks.test_run import bench
 
 __all__ = ["bench"]
 
 # They need a state that a real server cannot be put into; test_life and test_faults cover them with real runs.
 ONLY_STUBS = {
-    "test_an_unknown_word_is_unknown_and_not_an_end",
-    "test_the_life_of_a_run_comes_back",
-    "test_an_unhappy_end",
+    "test_an_unknown_state_does_not_end_a_run",
+    "test_each_state_is_reported_once",
+    "test_a_run_that_failed_or_was_cancelled_is_reported",
     "test_a_run_is_cancelled",
     "test_a_run_that_never_starts_is_overdue",
 }
-CASES = {name: test for name, test in vars(suite).items() if name.startswith("test_") and name not in ONLY_STUBS}
+SUITE = {name: test for name, test in {**vars(starting), **vars(following)}.items() if name.startswith("test_")}
+CASES = {name: test for name, test in SUITE.items() if name not in ONLY_STUBS}
 globals().update(CASES)
 
 
 def test_the_suite_is_here() -> None:
     """Or nothing above would be tested."""
     assert len(CASES) >= 20
-    assert set(vars(suite)) > ONLY_STUBS
+    assert set(SUITE) > ONLY_STUBS

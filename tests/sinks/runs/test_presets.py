@@ -10,7 +10,7 @@ import pytest
 
 from bridge.sinks.runs.config import RunConfig
 from bridge.sinks.runs.presets import Preset, presets
-from tests.sinks.runs.conftest import STUBS
+from tests.sinks.conftest import STUBS
 
 PAGE = Path(__file__).parents[3] / "docs" / "sinks" / "run.md"
 KINDS = sorted(presets())

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import TypeAdapter, ValidationError
 
-from bridge.sinks.runs.expression import Expression, find, find_link, find_text
 from bridge.sinks.runs.template import TemplateError, names, render, render_path, render_text
 
 VARIABLES = {"ID": "a/b?c", "Reason": 'x"\n{{ .ID }}', "Attempt": 2, "Parameters": {"a": 1, "b-c": ["x"], "d": "e"}}
@@ -50,19 +48,3 @@ def test_a_wrong_template_is_refused(text: str) -> None:
     """When the configuration is read, not when a run is started."""
     with pytest.raises(TemplateError):
         list(names({"deep": [text]}))
-
-
-@pytest.mark.parametrize("text", ["a..b", "[", "foo(", "`1", "unknown_function(@) |"])
-def test_a_wrong_expression_is_refused(text: str) -> None:
-    """With its column, or that it ends too early."""
-    with pytest.raises(ValidationError, match="is not a JMESPath expression"):
-        TypeAdapter(Expression).validate_python(text)
-
-
-def test_an_expression_that_does_not_fit_finds_nothing() -> None:
-    """An error page, null, or a value of another type is no exception."""
-    for value in (None, "page", 7, [], {"a": None}):
-        assert find("join('-', a)", value) is None
-        assert find_text("a.b", value) == ""
-    assert find_text("a", {"a": 455}) == "455"
-    assert find_link("a", {"a": "javascript:alert(1)"}) == ""

@@ -21,7 +21,7 @@ def context() -> ssl.SSLContext:
     return session.tls_context(TlsConfig(), Path())
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def one_tls_context(context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read the certificate authorities once: every restart of a sink opens a session, and all of them speak HTTP."""
     monkeypatch.setattr(session, "tls_context", lambda *_: context)
@@ -31,6 +31,6 @@ STUBS = {kind.preset: kind for kind in (Airflow3, Prefect, Dagster, Airflow2, Ar
 
 
 @pytest.fixture(params=sorted(STUBS))
-def stub(request: pytest.FixtureRequest) -> Iterator[Stub]:
+def stub(request: pytest.FixtureRequest, one_tls_context: None) -> Iterator[Stub]:
     with STUBS[request.param]() as server:
         yield server

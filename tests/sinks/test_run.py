@@ -1,4 +1,4 @@
-"""What every preset promises: one run and a truthful state, whatever happens to the start call."""
+"""Start of runs, for every preset: one run, whatever happens to the start call."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_a_request_starts_one_run(bench: Bench) -> None:
     assert numbered(0).id in str(bench.stub.runs[0].body)
 
 
-def test_the_same_id_twice_and_after_the_end(bench: Bench) -> None:
+def test_a_known_request_is_not_sent_again(bench: Bench) -> None:
     """The ledger knows: nothing is asked, nothing is sent."""
     first = bench.send()
     calls = len(bench.stub.calls)
@@ -53,7 +53,7 @@ def test_the_same_id_twice_and_after_the_end(bench: Bench) -> None:
     assert len(bench.stub.runs) == 1
 
 
-def test_a_server_that_knows_the_run_although_the_ledger_does_not(bench: Bench) -> None:
+def test_a_run_that_only_the_server_knows_is_found(bench: Bench) -> None:
     """As after a restored backup: found, not made again; also when it has ended."""
     bench.send()
     bench.stub.runs[0].state = "succeeded"
@@ -204,110 +204,12 @@ def test_credentials_that_are_rotated(stub: Stub) -> None:
     assert len(stub.by(state="queued")) == (2 if "login" in stub.entry else 1)
 
 
-def test_the_life_of_a_run_comes_back(bench: Bench) -> None:
-    """Each state once, with the link and the version."""
-    bench.send()
-    run = bench.stub.runs[0]
-    for state in ("queued", "running", "running", "succeeded"):
-        run.state, run.version = state, "8" if state == "succeeded" else ""
-        bench.restart()
-        bench.follow()
-    assert bench.states() == ["accepted", "running", "succeeded"]
-    assert all(report.link.startswith("http") == bench.stub.has_link for report in bench.reports)
-    assert {report.reference for report in bench.reports} == {run.id}
-    if bench.stub.versions:
-        assert bench.reports[-1].new_version == "8"
-    calls = len(bench.stub.calls)
-    bench.follow()
-    assert len(bench.stub.calls) == calls
-
-
-@pytest.mark.parametrize("state", ["failed", "cancelled"])
-def test_an_unhappy_end(bench: Bench, state: str) -> None:
-    """Failed is failed; cancelled by somebody else is what the server says."""
-    bench.send()
-    bench.stub.runs[0].state = state
-    bench.follow()
-    said = "failed" if bench.stub.words[state] == bench.stub.words["failed"] else state
-    assert bench.states() == [said]
-
-
-def test_an_unknown_word_is_unknown_and_not_an_end(bench: Bench) -> None:
-    """A newer server may have states that the preset does not know."""
-    if not bench.stub.has_unknown_words:
-        return
-    bench.send()
-    bench.stub.runs[0].state = "odd"
-    bench.follow()
-    assert bench.state() is RunState.UNKNOWN
-    bench.stub.runs[0].state = "succeeded"
-    bench.follow()
-    assert bench.states()[-1] == "succeeded"
-
-
-def test_a_run_that_was_deleted_is_lost_and_not_started_again(bench: Bench) -> None:
-    """Once a run was seen, nothing is started again, even if the server has forgotten it."""
-    bench.send()
-    bench.stub.runs.clear()
-    for _ in range(4):
-        bench.follow()
-    assert bench.states()[-1] == "lost"
-    assert bench.send().result is Result.DELIVERED
-    assert (bench.stub.runs, bench.stub.starts) == ([], 1)
-
-
-def test_a_run_that_never_starts_is_overdue(bench: Bench) -> None:
-    """Visible, with the server's reason where it gives one; no second start."""
-    bench.send()
-    bench.stub.paused = True
-    bench.follow(31 * MINUTE)
-    assert bench.ledger.overdue_runs() == {"ops/run/0": 1}
-    assert "not started within 30m" in bench.reports[-1].message
-    bench.stub.runs[0].state = "running"
-    bench.follow()
-    assert bench.ledger.overdue_runs() == {}
-    assert bench.stub.starts == 1
-
-
-def test_a_run_is_cancelled(bench: Bench) -> None:
-    """Asked once, reported as cancelled also by servers that call it failed."""
-    bench.send()
-    bench.stub.runs[0].state = "running"
-    bench.follow()
-    bench.ledger.cancel_run(numbered(0).id, "ops/run/0", bench.now)
-    bench.follow()
-    bench.follow()
-    assert bench.states()[-1] == "cancelled"
-    assert bench.send().result is Result.DELIVERED
-    assert bench.stub.starts == 1
-
-
-def test_a_run_that_has_ended_is_not_cancelled(bench: Bench) -> None:
-    """Some servers would turn its success into a failure."""
-    bench.send()
-    bench.stub.runs[0].state = "succeeded"
-    bench.ledger.cancel_run(numbered(0).id, "ops/run/0", bench.now)
-    bench.follow()
-    assert bench.states() == ["succeeded"]
-    assert bench.stub.runs[0].state == "succeeded"
-
-
 def test_a_run_that_is_cancelled_before_its_start_is_not_started(bench: Bench) -> None:
     """Nothing is sent; also between the ledger's record and the call."""
     bench.ledger.cancel_run(numbered(0).id, "ops/run/0", bench.now)
     assert bench.send().result is Result.DELIVERED
     assert bench.stub.starts == 0
     assert bench.state() is RunState.CANCELLED
-
-
-def test_many_runs_are_read_in_one_call(bench: Bench) -> None:
-    """Where the server can list."""
-    for number in range(5):
-        bench.send(number)
-    calls = len(bench.stub.calls)
-    bench.follow()
-    assert len(bench.stub.calls) - calls == (1 if bench.stub.lists else 5)
-    assert bench.states() == ["accepted"] * 5
 
 
 def test_a_target_that_does_not_exist(bench: Bench) -> None:
@@ -337,7 +239,7 @@ def test_a_response_about_something_else_starts_nothing(bench: Bench, monkeypatc
     assert bench.send().result is Result.DELIVERED
 
 
-def test_hostile_values_stay_values(bench: Bench) -> None:
+def test_special_characters_of_values_are_quoted(bench: Bench) -> None:
     """Quotes, line breaks and templates in a reason are text, on the way and after it."""
     bench.sink.send(firing(request(reason=EVIL)), T0)
     body = bench.stub.runs[0].body
@@ -354,7 +256,7 @@ def _texts(value: Any) -> str:
     return str(value)
 
 
-def test_the_body_is_frozen(bench: Bench) -> None:
+def test_a_reload_does_not_change_a_start_call_that_was_made(bench: Bench) -> None:
     """A changed configuration does not change a start call that may have arrived."""
     bench.stub.faults = [CUT_BEFORE]
     bench.send()
