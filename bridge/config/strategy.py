@@ -13,6 +13,7 @@ from bridge.files.shape import checked
 from bridge.files.wording import bare, kind, near
 from bridge.files.yaml import Document, KeyPath
 from bridge.strategies.base import RetrainStrategy
+from bridge.strategies.histograms import HistogramConfig
 from bridge.strategies.registry import strategies
 from bridge.strategies.stats.counts import CountingConfig
 
@@ -42,7 +43,7 @@ def strategy_spec(value: object, query: SignalQuery | None, document: Document, 
         return None
     if query is not None:
         _check_needs(known[name], query, document, where)
-        if query.window and issubclass(known[name].Config, CountingConfig):
+        if query.window and issubclass(known[name].Config, (CountingConfig, HistogramConfig)):
             params = {"window": format_duration(query.window), **params}
     if (members := known[name].members) in params and isinstance(params[members], list):
         inner = [strategy_spec(item, query, document, (*where, members, i)) for i, item in enumerate(params[members])]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -13,8 +13,11 @@ from pydantic import Field
 
 from bridge.domain.batch import BUCKETS, REFERENCE, REFERENCE_SUM, SUM, EventBatch, EventKind
 from bridge.domain.histogram import means
+from bridge.domain.times import parse_duration
 from bridge.domain.verdict import Cause, Code, Floats, Int8, Verdicts
 from bridge.strategies.base import RetrainStrategy, StateColumn, StrategyConfig, signal_word
+from bridge.strategies.stats import histogram_pool
+from bridge.strategies.stats.counts import DurationText
 
 EXPECTED = 5.0  # expected observations per cell; with fewer, chi-square does not fit the statistic
 _CHUNK = 4096  # models processed together, so that their columns fit into the CPU cache
@@ -28,10 +31,12 @@ class HistogramConfig(StrategyConfig):
 
     - `alpha`: significance level, the accepted share of false positives among equal distributions
     - `n_min`: least number of observations in each histogram
+    - `window`: range of the signal's expressions; with it, windows with fewer observations are added up
     """
 
     alpha: float = Field(default=0.0001, gt=0, lt=1)
     n_min: int = Field(default=100, ge=20)
+    window: DurationText | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,8 +77,18 @@ class Comparison(NamedTuple):
     blind: Bools
 
 
+@dataclass(frozen=True, slots=True)
+class HistogramVerdicts(Verdicts):
+    """Verdicts with the histograms behind those that took several windows, if any."""
+
+    pooled: histogram_pool.Pooled | None = None
+
+
 class HistogramStrategy(RetrainStrategy):
-    """Strategy that compares each histogram with its reference, chunk by chunk."""
+    """Strategy that compares each histogram with its reference, chunk by chunk.
+
+    Where a window holds too few observations, windows are added up until they suffice.
+    """
 
     needs = frozenset({BUCKETS, REFERENCE})
     gives_p: ClassVar[bool] = True
@@ -81,6 +96,8 @@ class HistogramStrategy(RetrainStrategy):
     def __init__(self, config: HistogramConfig, limit: float) -> None:
         """Set the parameters; limit: least effect size that matters."""
         self._alpha, self._n_min, self._limit = config.alpha, config.n_min, limit
+        self._window = 0 if config.window is None else parse_duration(config.window)
+        self.state_dtype = histogram_pool.POOL if self._window else None
 
     @abstractmethod
     def compare(self, pair: HistogramPair) -> Comparison:
@@ -90,8 +107,43 @@ class HistogramStrategy(RetrainStrategy):
     def summarise(self, batch: EventBatch, pair: HistogramPair) -> str:
         """Return statistic, p and limits of a pair of one model, for the reason of a request."""
 
-    def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Verdicts:
+    def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> HistogramVerdicts:
         """Compare the histograms of all models with their references."""
+        verdicts = self._compared(batch)
+        if state is None or not self._window:
+            return verdicts
+        histogram_pool.settle(state, np.flatnonzero(verdicts.code != Code.INCONCLUSIVE))
+        few = np.flatnonzero(verdicts.cause == Cause.INSUFFICIENT)
+        pooled = histogram_pool.add(batch, few, state, self._window, self._n_min)
+        if pooled is None:
+            return verdicts
+        several = self._compared(pooled.batch)
+        for whole, part in (
+            (verdicts.code, several.code), (verdicts.cause, several.cause), (verdicts.statistic, several.statistic),
+            (verdicts.p, several.p),
+        ):  # fmt: skip
+            if whole is not None and part is not None:
+                whole[pooled.positions] = part
+        histogram_pool.settle(state, pooled.positions)
+        return replace(verdicts, pooled=pooled)
+
+    def describe(self, batch: EventBatch, position: int, verdicts: Verdicts) -> str:
+        """Return the change of the mean, the result of the test, and the numbers of observations."""
+        several = ""
+        if isinstance(verdicts, HistogramVerdicts) and verdicts.pooled is not None:
+            found = np.flatnonzero(verdicts.pooled.positions == position)
+            if len(found):
+                batch, position, several = verdicts.pooled.batch, int(found[0]), " (several windows)"
+        pair = histogram_pair(batch, slice(position, position + 1), 0)
+        if pair is None:
+            return f"{signal_word(batch)} has no histograms to compare"
+        return (
+            f"{mean_change(batch, position)}; {self.summarise(batch, pair)};"
+            f" {pair.n[0]:.0f} observations, {pair.m[0]:.0f} in the reference{several}"
+        )
+
+    def _compared(self, batch: EventBatch) -> HistogramVerdicts:
+        """Compare the histograms of this batch alone."""
         size = len(batch)
         verdicts = Verdicts.inconclusive(size, Cause.NAN)
         p = np.full(size, np.nan)
@@ -108,23 +160,13 @@ class HistogramStrategy(RetrainStrategy):
             verdicts.code[part], verdicts.cause[part] = code, cause
             verdicts.statistic[part] = np.where(known, comparison.statistic, np.nan)
             p[part] = np.where(known, comparison.p, np.nan)
-        return Verdicts(verdicts.code, verdicts.cause, verdicts.statistic, np.full(size, self._limit), p=p)
-
-    def describe(self, batch: EventBatch, position: int, verdicts: Verdicts) -> str:
-        """Return the change of the mean, the result of the test, and the numbers of observations."""
-        pair = histogram_pair(batch, slice(position, position + 1), 0)
-        if pair is None:
-            return f"{signal_word(batch)} has no histograms to compare"
-        return (
-            f"{mean_change(batch, position)}; {self.summarise(batch, pair)};"
-            f" {pair.n[0]:.0f} observations, {pair.m[0]:.0f} in the reference"
-        )
+        return HistogramVerdicts(verdicts.code, verdicts.cause, verdicts.statistic, np.full(size, self._limit), p=p)
 
 
 def histogram_pair(batch: EventBatch, part: slice, n_min: int) -> HistogramPair | None:
     """Return the histograms of a part of the batch; None without a +Inf bucket, as no model can have one then."""
     bounds = batch.bounds
-    columns = [np.ascontiguousarray(batch.column(name)[part].T) for name in (BUCKETS, REFERENCE)]
+    columns = [np.array(batch.column(name)[part].T, order="C") for name in (BUCKETS, REFERENCE)]  # always a copy
     if bounds is None or not len(bounds) or bounds[-1] != np.inf:
         return None
     missing = [np.isnan(column) for column in columns]

@@ -133,7 +133,11 @@ def test_an_empty_batch_is_judged_empty(strategy: RetrainStrategy) -> None:
 
 
 def test_the_batch_is_not_changed(strategy: RetrainStrategy) -> None:
-    """Other rules read the same columns."""
+    """Other rules read the same columns; a batch of one model is laid out in memory as a batch of one bucket."""
+    single = batch_of([0.1])
+    for column in single.columns.values():
+        column.flags.writeable = False
+    guarded(strategy, single, strategy.new_state(1))
     batch = batch_of([0.1, 0.9])
     guarded(strategy, batch, strategy.new_state(2))
     assert {name: column.tolist() for name, column in batch.columns.items()} == {

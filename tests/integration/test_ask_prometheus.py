@@ -200,6 +200,26 @@ def test_a_condition_is_held_against_what_was_measured(measured: Prometheus, tmp
     ]
 
 
+def test_a_rule_that_would_never_reach_a_verdict_is_reported(tmp_path: Path) -> None:
+    """Histograms with 60 observations an hour, for two days: too few where nothing is added up."""
+    hours = [(NOW - hour * 3_600_000, 60.0 + hour % 2) for hour in range(50, -1, -1)]
+    with prometheus(flags=["--web.enable-remote-write-receiver"]) as running:
+        for start in range(0, len(hours), 3):
+            part = hours[start : start + 3]
+            half = [(at, count / 2) for at, count in part]
+            buckets = {"1": half, "+Inf": part}
+            remote_write(running.url, [(labels("sizes_bucket", "7", le=le), buckets[le]) for le in buckets])
+        signal = {"event": "custom", "buckets": "last_over_time(sizes_bucket[1h])"}
+        signal["reference"] = f"{signal['buckets']} * 1"
+        rule = {"retrain": "R", "signal": "s", "strategy": "chi_square"}
+        group = {"name": "g", "query_offset": "0s", "interval": "1h", "signals": {"s": signal}, "rules": [rule]}
+        never = "R: warning: chi_square would never have evaluated shop/ranking/7, although s has samples"
+        found = asked(tmp_path, running.url, group=group, more=doubts)
+        assert [line.partition(" (see docs/runbooks/")[0] for line in found if "never" in line] == [never], found
+        rule["strategy"] = {"chi_square": {"n_min": 50}}  # type: ignore[assignment]
+        assert not [line for line in asked(tmp_path, running.url, group=group, more=doubts) if "never" in line]
+
+
 def test_a_lower_limit_far_below_all_is_reported(measured: Prometheus, tmp_path: Path) -> None:
     """`min: 0.9` for an accuracy in percent."""
     told = "far-from-measured: s was never below 20 in the last 1d, but min is 0.3"
