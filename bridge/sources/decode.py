@@ -6,9 +6,11 @@ fail are counted. elements = used + skipped, always.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from operator import is_
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -18,10 +20,13 @@ from bridge.domain.verdict import Floats
 from bridge.net.memory import LARGE
 from bridge.sources.failures import UNREADABLE, broken_answer, not_prometheus, of_error_type
 
+T = TypeVar("T")
 MOST_SERIES = 1_000_000
 HISTOGRAM, MALFORMED = "histogram", "malformed"
 ENGINE_NOTES = ("PromQL info:", "PromQL warning:")
 _PLUS_INF, _INF = b',"+Inf"]', b',"Inf"]'  # inside JSON only a value: in a string its quotes would be escaped
+_RESULT, _BORDER = b'"result":[', b'},{"metric":'  # likewise: the unescaped quotes cannot stand in a string
+PIECE = 1 << 20  # bytes of a large answer that are decoded at a time
 
 
 class _Point(msgspec.Struct, array_like=True, gc=False):
@@ -75,6 +80,7 @@ _text_element = msgspec.json.Decoder(_TextElement)
 _any_answer = msgspec.json.Decoder(_AnyAnswer)
 _any_data = msgspec.json.Decoder(_AnyData)
 _elements = msgspec.json.Decoder(list[msgspec.Raw])
+_fast_elements = msgspec.json.Decoder(list[_Element], strict=False)
 _single = msgspec.json.Decoder(tuple[float, str])
 
 
@@ -131,11 +137,12 @@ def samples(body: bytes, before: LabelSets | None = None) -> Samples:
     before: label sets of the last answer; if they are unchanged, `metrics` is the same list and nothing is copied.
     """
     refuse_many(body)
-    answer = _whole(body)
+    if len(body) >= LARGE and (result := _in_pieces(body, before)) is not None:
+        return result
+    answer = _decoded(_fast, body)
     if answer is None or answer.status != "success" or answer.data.result_type != "vector":
         return _piecewise(body)
-    notes = tuple(answer.warnings + answer.infos)
-    return _of_elements(answer.data.result, notes, is_partial(answer.warnings) or answer.is_partial, 0, before)
+    return _of_elements(answer.data.result, _notes(answer), _partial(answer), 0, before)
 
 
 def refuse_many(body: bytes) -> None:
@@ -146,16 +153,64 @@ def refuse_many(body: bytes) -> None:
         raise SourceError(text, reason="limit", transient=False)
 
 
-def _whole(body: bytes) -> _VectorAnswer | None:
-    """Decode the answer in one go; None when anything in it is unusual."""
+def _decoded(decoder: msgspec.json.Decoder[T], body: bytes) -> T | None:
+    """Return the body decoded in one go; None when anything in it is unusual."""
     try:
-        return _fast.decode(body)
+        return decoder.decode(body)
     except UNREADABLE:
         plain = body.replace(_PLUS_INF, _INF)
     try:
-        return _fast.decode(plain) if len(plain) < len(body) else None
+        return decoder.decode(plain) if len(plain) < len(body) else None
     except UNREADABLE:
         return None
+
+
+def _notes(answer: _VectorAnswer) -> tuple[str, ...]:
+    return tuple(answer.warnings + answer.infos)
+
+
+def _partial(answer: _VectorAnswer) -> bool:
+    return is_partial(answer.warnings) or answer.is_partial
+
+
+def _in_pieces(body: bytes, before: LabelSets | None) -> Samples | None:
+    """Decode a large answer a piece at a time, so that few of its elements exist at once; None for anything unusual."""
+    begin = start = body.find(_RESULT) + len(_RESULT)
+    if start < len(_RESULT):
+        return None
+    total, values = Samples([], np.empty(0)), []
+    while (end := body.find(_BORDER, begin + PIECE) + 1) > 0:
+        elements = _decoded(_fast_elements, b"[%b]" % body[begin:end])
+        if elements is None:
+            return None
+        values.append(_add(total, elements, before))
+        begin = end + 1
+    rest = _decoded(_fast, body[:start] + body[begin:])
+    if rest is None or rest.status != "success" or rest.data.result_type != "vector":
+        return None
+    values.append(_add(total, rest.data.result, before))
+    total.values, total.notes, total.partial = np.concatenate(values), _notes(rest), _partial(rest)
+    if (
+        before is not None
+        and len(before.metrics) == len(total.metrics)
+        and all(map(is_, before.metrics, total.metrics))
+    ):
+        total.metrics = before.metrics
+    return total
+
+
+def _add(total: Samples, elements: list[_Element], before: LabelSets | None) -> Floats:
+    """Add a piece to everything of `total` but the values, which are returned."""
+    known = None
+    if before is not None:
+        here = slice(len(total.metrics), len(total.metrics) + len(elements))
+        known = LabelSets(before.metrics[here], before.raws[here])
+    piece = _of_elements(elements, (), False, 0, known)
+    total.metrics += piece.metrics
+    total.natives += piece.natives
+    total.elements += piece.elements
+    total.skipped = Counter(total.skipped) + Counter(piece.skipped)
+    return piece.values
 
 
 def _of_elements(
