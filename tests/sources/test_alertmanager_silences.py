@@ -113,7 +113,7 @@ def test_an_alertmanager_that_does_not_answer_changes_nothing(
 ) -> None:
     """The last snapshot stays, with its age; nothing is raised; the failure and its end are each logged once."""
     good = Reply(200, body("a"))
-    with Receiver(good, behaviour, behaviour, good) as server, source(server.url, timeout=0.5) as silences:
+    with Receiver(good, behaviour, behaviour, good) as server, source(server.url, timeout=4.0) as silences:
         known = silences.fetch(NOW)
         assert ids(known) == ["a"]
         for minute in (1, 2):
@@ -155,10 +155,10 @@ def test_those_that_answer_are_united(logged: pytest.LogCaptureFixture) -> None:
 def test_one_that_hangs_leaves_time_for_the_others() -> None:
     """All are queried within one deadline, whichever of them hangs."""
     plans: list[tuple[Behaviour, ...]] = [(HANG,), (Reply(200, body("a")),), (DRIP,)]
-    with receivers(*plans) as servers, source(*[server.url for server in servers], timeout=0.9) as silences:
+    with receivers(*plans) as servers, source(*[server.url for server in servers], timeout=6.0) as silences:
         began = time.monotonic()
         assert ids(silences.fetch(NOW)) == ["a"]
-        assert time.monotonic() - began >= 0.6
+        assert time.monotonic() - began >= 4.0
         assert silences.failing() == {servers[0].url: "timeout", servers[2].url: "timeout"}
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.domain.verdict import Floats
 from bridge.sources import decode
 from bridge.sources.decode import LabelSets, Samples
 
@@ -75,7 +76,7 @@ def test_a_large_answer_is_decoded_in_pieces(monkeypatch: pytest.MonkeyPatch) ->
     cut: list[int] = []
     add = decode._add
 
-    def counted(total: Samples, elements: list[decode._Element], before: LabelSets | None) -> decode.Floats:
+    def counted(total: Samples, elements: list[decode._Element], before: LabelSets | None) -> Floats:
         cut.append(len(elements))
         return add(total, elements, before)
 
