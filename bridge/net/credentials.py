@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import requests
@@ -20,6 +21,54 @@ EARLY = 30.0  # seconds before its expiry from which a token is no longer used
 
 class CredentialError(Exception):
     """Credential that could not be obtained."""
+
+
+class Authorizer(Protocol):
+    """Authorization of whole requests, in place of a fixed header. headers: those that it sets."""
+
+    headers: tuple[str, ...]
+
+    def authorize(self, request: requests.PreparedRequest) -> None:
+        """Add the headers to a request that is complete otherwise. Raises CredentialError."""
+        ...
+
+    def forget(self) -> None:
+        """Drop what may have caused a refusal."""
+        ...
+
+
+class TokenCache:
+    """Token that is reused until shortly before it expires. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._token = ""
+        self._ends = 0.0
+
+    def get(self, fetch: Callable[[], tuple[str, float]]) -> str:
+        """Return the token. fetch: returns a new one and its lifetime in seconds."""
+        with self._lock:
+            if self._token and time.monotonic() < self._ends:
+                return self._token
+        token, lifetime = fetch()  # without the lock, so that other attempts do not wait for it
+        with self._lock:
+            self._token, self._ends = token, time.monotonic() + max(0.0, lifetime - EARLY)
+        return token
+
+    def forget(self) -> None:
+        """Drop the token: the server refused it."""
+        with self._lock:
+            self._token = ""
+
+
+def token_of(body: bytes, url: str) -> tuple[str, float]:
+    """Return token and lifetime (seconds) from a token server's answer. Raises CredentialError."""
+    try:
+        answer = json.loads(body)
+        return str(answer["access_token"]), float(answer.get("expires_in", 3600))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        host = urlsplit(url).netloc.rpartition("@")[2]
+        raise CredentialError(f"{host} answered without an access_token") from None
 
 
 def read_secret(path: str, base_dir: Path) -> str:
@@ -45,13 +94,18 @@ def usable(name: str, value: str) -> str:
 class Credentials(AuthBase):
     """Authentication and extra headers of one session, for its own host only (dropped on a redirect elsewhere)."""
 
-    def __init__(self, config: HttpConfig, base_dir: Path, fetch: Callable[[OAuth2, Mapping[str, str]], bytes]) -> None:
+    def __init__(
+        self,
+        config: HttpConfig,
+        base_dir: Path,
+        fetch: Callable[[OAuth2, Mapping[str, str]], bytes],
+        authorizer: Authorizer | None = None,
+    ) -> None:
         self._config = config
         self._base_dir = base_dir
         self._fetch = fetch
-        self._lock = threading.Lock()
-        self._token = ""
-        self._token_ends = 0.0
+        self._tokens = TokenCache()
+        self._authorizer = authorizer
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Add the headers; requests calls this for every request that it prepares."""
@@ -60,17 +114,21 @@ class Credentials(AuthBase):
             request.headers["Authorization"] = usable("Authorization", header)
         for name, entry in self._config.http_headers.items():
             request.headers[name] = usable(name, ", ".join(self._values(entry)))
+        if self._authorizer is not None:
+            self._authorizer.authorize(request)
         return request
 
     def strip(self, request: requests.PreparedRequest) -> None:
         """Remove the headers again: the request goes to another host."""
-        for name in ("Authorization", *self._config.http_headers):
+        more = () if self._authorizer is None else self._authorizer.headers
+        for name in ("Authorization", *self._config.http_headers, *more):
             request.headers.pop(name, None)
 
     def forget(self) -> None:
         """Drop the fetched token: the server refused it."""
-        with self._lock:
-            self._token = ""
+        self._tokens.forget()
+        if self._authorizer is not None:
+            self._authorizer.forget()
 
     def _authorization(self) -> str:
         config = self._config
@@ -79,7 +137,8 @@ class Credentials(AuthBase):
         if config.bearer is not None:
             return self._scheme(config.bearer)
         if config.oauth2 is not None:
-            return f"Bearer {self._oauth2_token(config.oauth2)}"
+            auth = config.oauth2
+            return f"Bearer {self._tokens.get(lambda: self._request_token(auth))}"
         return ""
 
     def _basic(self, auth: BasicAuth) -> str:
@@ -96,15 +155,6 @@ class Credentials(AuthBase):
         secrets = [secret.reveal() for secret in entry.secrets]
         return [*entry.values, *secrets, *(read_secret(file, self._base_dir) for file in entry.files)]
 
-    def _oauth2_token(self, auth: OAuth2) -> str:
-        with self._lock:
-            if self._token and time.monotonic() < self._token_ends:
-                return self._token
-        token, lifetime = self._request_token(auth)  # without the lock, so that other attempts do not wait for it
-        with self._lock:
-            self._token, self._token_ends = token, time.monotonic() + max(0.0, lifetime - EARLY)
-        return token
-
     def _request_token(self, auth: OAuth2) -> tuple[str, float]:
         file = auth.client_secret_file
         secret = read_secret(file, self._base_dir) if file else auth.client_secret.reveal()
@@ -112,10 +162,4 @@ class Credentials(AuthBase):
         if auth.scopes:
             form["scope"] = " ".join(auth.scopes)
         more = {name: value.reveal() for name, value in auth.endpoint_params.items()}
-        body = self._fetch(auth, {**form, **more})
-        try:
-            answer = json.loads(body)
-            return str(answer["access_token"]), float(answer.get("expires_in", 3600))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            host = urlsplit(auth.token_url).netloc.rpartition("@")[2]
-            raise CredentialError(f"{host} answered without an access_token") from None
+        return token_of(self._fetch(auth, {**form, **more}), auth.token_url)

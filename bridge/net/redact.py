@@ -12,7 +12,12 @@ _URL = re.compile(r"https?://(?:<secret>|[^\s'\"<>\\)])+")
 # requests prints only the path and query string of a failed URL, which may contain secrets too.
 _BARE_QUERY = re.compile(r"(?<=[\w/])\?(?:<secret>|[^\s'\"<>()])*")
 # Query parameters of Prometheus' API are not secret; without them one could not tell which query failed.
-_SHOWN = frozenset({"query", "time", "start", "end", "step", "timeout", "match[]", "nocache", "partial_response"})
+_SHOWN = frozenset(
+    {
+        "query", "time", "start", "end", "step", "timeout", "match[]", "nocache", "partial_response",
+        "deny_partial_response", "dedup", "max_source_resolution",
+    }
+)  # fmt: skip
 _MIN_PART = 6  # characters; longer parts of a secret URL are hidden wherever they occur
 _WHSEC = re.compile(r"whsec_[A-Za-z0-9+/=_-]+")
 _HEADER = re.compile(r"(?i)\b(authorization['\"]?\s*[:=]\s*['\"]?)([A-Za-z]+\s+)?[^\s'\",}]+")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ssl
 import threading
 import time
@@ -21,7 +22,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.poolmanager import ProxyManager
 
 from bridge import __version__
-from bridge.net.credentials import CredentialError, Credentials
+from bridge.net.credentials import Authorizer, CredentialError, Credentials
 from bridge.net.http_config import HttpConfig, OAuth2, Secret, TlsConfig, revealed
 from bridge.net.memory import give_back
 from bridge.net.redact import hide_url, redact
@@ -59,9 +60,6 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
     truncated: bool = False
-
-
-# ------------------------------------------------------------ connections that the watchdog can shut down
 
 
 def _announce(connection: Any) -> None:
@@ -214,7 +212,7 @@ class Session(requests.Session):
             self.credentials.strip(prepared_request)
 
 
-def open_session(config: HttpConfig, base_dir: Path) -> Session:
+def open_session(config: HttpConfig, base_dir: Path, authorizer: Authorizer | None = None) -> Session:
     """Return a session with the configured TLS, proxies and credentials; the caller closes it. Raises NetError."""
     session = Session()
     session.trust_env = False  # otherwise a .netrc entry would override the Authorization header
@@ -223,7 +221,8 @@ def open_session(config: HttpConfig, base_dir: Path) -> Session:
     session.headers.update({"Accept-Encoding": "identity", "User-Agent": f"retrain-bridge/{__version__}"})
     session.headers.pop("Accept", None)
     mount(session, config, base_dir)
-    session.credentials = Credentials(config, base_dir, lambda auth, form: _fetch_token(auth, form, base_dir))
+    fetch = functools.partial(_fetch_token, base_dir=base_dir)
+    session.credentials = Credentials(config, base_dir, fetch, authorizer)
     session.auth = session.credentials
     session.proxies.update(_proxies(config))
     return session
@@ -361,26 +360,47 @@ def what_happened(error: BaseException) -> str:
 
 
 def _fetch_token(auth: OAuth2, form: Mapping[str, str], base_dir: Path) -> bytes:
-    """POST the form to the token endpoint, within the deadline of the current attempt. Raises CredentialError."""
-    outer: Watch | None = getattr(_current, "watch", None)
-    limit = TOKEN_TIME if outer is None else max(0.01, min(TOKEN_TIME, outer.ends - time.monotonic()))
+    """POST the form to the token endpoint. Raises CredentialError."""
     config = HttpConfig(
         tls_config=auth.tls_config, proxy_url=auth.proxy_url, no_proxy=auth.no_proxy,
         proxy_from_environment=auth.proxy_from_environment, proxy_connect_header=auth.proxy_connect_header,
     )  # fmt: skip
+    return request_token(config, base_dir, auth.token_url, form=form)
+
+
+def request_token(
+    config: HttpConfig, base_dir: Path, url: str, *,
+    form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None,
+) -> bytes:  # fmt: skip
+    """Return the answer of a token server to a GET, or to a POST of `form`, within the deadline of the current attempt.
+
+    Raises CredentialError.
+    """
+    outer: Watch | None = getattr(_current, "watch", None)
+    limit = TOKEN_TIME if outer is None else max(0.01, min(TOKEN_TIME, outer.ends - time.monotonic()))
+    named = url.partition("?")[0]
+    method, data = ("GET", None) if form is None else ("POST", urlencode(form).encode())
+    if form is not None:
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
     try:
         with open_session(config, base_dir) as session:
-            content = {"Content-Type": "application/x-www-form-urlencoded"}
-            answer = call(
-                session, "POST", auth.token_url, deadline=limit, data=urlencode(form).encode(), headers=content
-            )
+            answer = call(session, method, url, deadline=limit, data=data, headers=headers)
     except NetError as error:
-        raise CredentialError(f"no token from {auth.token_url}: {error}") from None
+        raise CredentialError(f"no token from {named}: {error}") from None
     finally:
         _current.watch = outer
     if answer.status != 200:
-        raise CredentialError(f"no token from {auth.token_url}: HTTP {answer.status}")
+        raise CredentialError(f"no token from {named}: HTTP {answer.status}")
     return answer.body
 
 
-__all__ = ["Answer", "NetError", "call", "forget_credentials", "mount", "open_session", "what_happened"]
+__all__ = [
+    "Answer",
+    "NetError",
+    "call",
+    "forget_credentials",
+    "mount",
+    "open_session",
+    "request_token",
+    "what_happened",
+]

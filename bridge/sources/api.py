@@ -16,6 +16,8 @@ from prometheus_api_client.exceptions import PrometheusApiClientException
 
 from bridge.domain.errors import ConfigError, Problem
 from bridge.domain.times import Timestamp, rfc3339
+from bridge.net.cloud import AzureToken, GoogleToken, MissingExtraError, SigV4Signer, proxies_of
+from bridge.net.credentials import Authorizer
 from bridge.net.session import Answer, NetError, TooLargeError, call, forget_credentials, open_session, what_happened
 from bridge.sources import failures
 from bridge.sources.config import PrometheusConfig
@@ -44,7 +46,7 @@ class Api:
         ours = self.session.get_adapter(config.url)
         self.client = PrometheusConnect(url=config.url, session=self.session, timeout=timeout)
         self.session.mount(self.client.url, ours)  # replaces the client's own adapter, which sleeps between its retries
-        self._post_refused = False
+        self._post_refused = not config.back_end.post
         self._last_date: tuple[float, float] | None = None  # the server's Date, and our monotonic clock at that moment
 
     def close(self) -> None:
@@ -72,7 +74,7 @@ class Api:
                 wait = max(failure.wait / 1000, _PAUSES[min(attempts, len(_PAUSES)) - 1])
                 if attempts >= failure.tries or time.monotonic() + wait >= ends:
                     failure.query, failure.when = params.get("query", ""), _when(params)
-                    failure.advice = failures.advice(self.config.url, failure)
+                    failure.advice = failures.advice(self.config, failure)
                     raise
                 log.debug("query is retried", extra={"reason": failure.reason, "wait": wait, "attempt": attempts})
             self._pause(wait)
@@ -128,7 +130,7 @@ class Api:
         try:
             return self._listing(request)
         except AttemptError as failure:
-            failure.advice = failures.advice(self.config.url, failure)
+            failure.advice = failures.advice(self.config, failure)
             raise
 
     def _listing(self, request: Callable[[PrometheusConnect], T]) -> T:
@@ -156,11 +158,25 @@ def _when(params: Mapping[str, str]) -> str:
 
 def _session(config: PrometheusConfig, base_dir: Path) -> requests.Session:
     try:
-        session = open_session(config, base_dir)
+        session = open_session(config.http, base_dir, _authorizer(config, base_dir))
     except NetError as error:
         raise ConfigError([Problem("configuration", 0, "prometheus.tls_config", str(error))]) from None
     session.most = config.max_answer_bytes
     return session
+
+
+def _authorizer(config: PrometheusConfig, base_dir: Path) -> Authorizer | None:
+    try:
+        if config.sigv4 is not None:
+            return SigV4Signer(config.sigv4)
+        if config.azuread is not None:
+            return AzureToken(config.azuread, proxies_of(config), base_dir)
+        if config.google_iam is not None:
+            return GoogleToken(config.google_iam, proxies_of(config), base_dir)
+    except (MissingExtraError, ValueError) as error:
+        key = "google_iam" if config.google_iam is not None else "sigv4"
+        raise ConfigError([Problem("configuration", 0, f"prometheus.{key}", str(error))]) from None
+    return None
 
 
 def _date(header: str) -> float | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
-from bridge.net.http_config import HttpConfig
+from bridge.net.cloud_config import AzureAd, GoogleIam, SigV4
+from bridge.net.http_config import HeaderValues, HttpConfig, at_most_one
+from bridge.sources.back_ends import BACK_ENDS, BackEnd, Flavor
 
 
 def _server(url: str) -> str:
@@ -30,21 +32,52 @@ def _server(url: str) -> str:
 ServerUrl = Annotated[str, AfterValidator(_server)]
 
 
-Flavor = Literal["prometheus", "thanos", "mimir", "victoriametrics", "amazon", "google", "azure", "grafana_cloud"]
-FLAVORS: tuple[Flavor, ...] = get_args(Flavor)
-
-
 class PrometheusConfig(HttpConfig):
     """Server that is queried: `url`, and the http_config keys of prometheus.yml beside it.
 
-    flavor: kind of server behind the url. `check` reports PromQL errors as warnings where it is not Prometheus.
-    partial_response: sent as the query parameter of that name if set (Thanos: false refuses partial answers; Prometheus
-    ignores it). max_samples: upper bound for the samples of one range query. max_answer_bytes: larger answers are
-    refused.
+    flavor: kind of server behind the url: parameters, tenant header, advice on errors.
+    tenant: sent in the tenant header of the flavor.
+    partial_response: whether the server may answer without some of its stores; sent as the flavor's parameter.
+    sigv4, azuread, google_iam: as in `remote_write` of prometheus.yml.
+    max_samples: upper bound for the samples of one range query. max_answer_bytes: larger answers are refused.
     """
 
     url: ServerUrl
     flavor: Flavor = "prometheus"
+    tenant: str = ""
     partial_response: bool | None = None
+    sigv4: SigV4 | None = None
+    azuread: AzureAd | None = None
+    google_iam: GoogleIam | None = None
     max_samples: Annotated[int, Field(ge=1_000)] = 500_000
     max_answer_bytes: Annotated[int, Field(ge=65_536)] = 256 * 1024 * 1024
+
+    @model_validator(mode="after")
+    def _fits_the_flavor(self) -> Self:
+        ways = ("basic_auth", "authorization", "oauth2", "bearer_token", "bearer_token_file")
+        at_most_one(
+            sigv4=self.sigv4 is not None, azuread=self.azuread is not None, google_iam=self.google_iam is not None,
+            **{way: bool(getattr(self, way)) for way in ways},
+        )  # fmt: skip
+        kind = BACK_ENDS[self.flavor]
+        if self.tenant and not kind.tenant_header:
+            named = [name for name, item in BACK_ENDS.items() if item.tenant_header]
+            raise ValueError(f"tenant goes with flavor {' or '.join(named)}; {kind.tenants}")
+        if self.tenant and kind.tenant_header.lower() in {name.lower() for name in self.http_headers}:
+            raise ValueError(f"tenant and http_headers both set {kind.tenant_header}")
+        if self.partial_response is not None and not kind.partial:
+            raise ValueError(f"partial_response does not go with flavor {self.flavor}, which never answers in part")
+        return self
+
+    @property
+    def back_end(self) -> BackEnd:
+        """Parameters and headers that the flavor needs."""
+        return BACK_ENDS[self.flavor]
+
+    @property
+    def http(self) -> HttpConfig:
+        """HTTP settings with the tenant's header."""
+        if not self.tenant:
+            return self
+        headers = {**self.http_headers, self.back_end.tenant_header: HeaderValues(values=(self.tenant,))}
+        return self.model_copy(update={"http_headers": headers})

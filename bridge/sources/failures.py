@@ -18,6 +18,7 @@ from bridge.domain.errors import SourceError
 from bridge.domain.times import Duration, Timestamp, from_datetime
 from bridge.net.redact import redact
 from bridge.net.retry_after import retry_after
+from bridge.sources.config import PrometheusConfig
 
 ONCE, TWICE, SEVERAL = 1, 2, 4
 UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)  # everything msgspec raises, found by fuzzing
@@ -41,6 +42,7 @@ STATUSES = {
     405: ("not_prometheus", False, ONCE),
     408: ("timeout", True, SEVERAL),
     413: ("limit", False, ONCE),
+    414: ("limit", False, ONCE),
     422: ("execution", True, TWICE),
     429: ("rate_limited", True, SEVERAL),
     499: ("canceled", True, ONCE),
@@ -55,6 +57,13 @@ NETWORK = {
     "too_large": ("limit", False, ONCE),
     "credential": ("unauthorized", False, ONCE),
 }
+# Texts by which a server says that a query exceeds one of its limits: it fails again, unless its range is shorter.
+_LIMITS = re.compile(
+    r"err-mimir-max-[a-z-]+|err-mimir-query-blocked|exceeded (?:series|samples|chunks|bytes) limit|"
+    r"-search\.max(?!Concurrent|Queue|Query)\w*|"
+    r"the query (?:hit|exceeded) the (?:max|aggregated)|max_samples_processed_error_threshold|"
+    r"too many samples into memory",
+)
 # for these the status decides, whatever the body says: proxies write them
 _STATUS_FIRST = {401, 403, 429}
 _SHOWN = 300
@@ -102,7 +111,9 @@ def of_status(status: int, headers: Mapping[str, str], body: bytes) -> AttemptEr
     else:
         reason, transient, tries = ERROR_TYPES[kind]
     detail = text or _first_words(headers, body)
-    message = f"HTTP {status}" + (f" {kind}" if kind else "") + (f": {detail}" if detail else "")
+    if status not in _STATUS_FIRST and _LIMITS.search(detail):
+        reason, transient, tries = "limit", False, ONCE
+    message = f"HTTP {status}" + (f" {kind}" if kind else "") + (f": {_short(detail)}" if detail else "")
     wait = _retry_after(headers) if tries > ONCE else 0
     return AttemptError(message, reason, transient=transient, tries=tries, wait=wait, status=status)
 
@@ -119,13 +130,13 @@ def of_client(text: str) -> AttemptError:
     return of_status(int(found[1]), {}, body)
 
 
-def advice(url: str, failure: SourceError) -> str:
+def advice(config: PrometheusConfig, failure: SourceError) -> str:
     """Return the server's address and the likely cause where the address or its settings are probably wrong."""
-    text = str(failure.args[0]) if failure.args else ""
+    text, url = str(failure.args[0]) if failure.args else "", config.url
     if "no org id" in text.lower():
-        return f"{url} has tenants: set http_headers: {{X-Scope-OrgID: {{values: [TENANT]}}}}"
+        return f"{url} has tenants: set flavor: mimir and tenant: NAME"
     if failure.reason == "unauthorized" and text.startswith("HTTP"):
-        return f"{url} wants other credentials: set basic_auth, authorization or oauth2"
+        return f"{url} wants other credentials: {config.back_end.login}"
     if failure.reason != "not_prometheus":
         return ""
     if page := _PAGE.search(urlsplit(url).path):
@@ -145,15 +156,23 @@ def _other(status: int) -> tuple[str, bool, int]:
 
 
 def _envelope(body: bytes) -> tuple[str, str]:
-    """Return (errorType, error) of Prometheus' envelope; empty strings when the body is not one."""
+    """Return (errorType, error) of Prometheus' envelope, or a cloud's code and message; empty strings for neither."""
     try:
         answer: Any = msgspec.json.decode(body)
     except UNREADABLE:
         return "", ""
     if not isinstance(answer, dict):
         return "", ""
-    kind, text = answer.get("errorType", ""), answer.get("error", "")
-    return (kind if isinstance(kind, str) else "", text[:_SHOWN] if isinstance(text, str) else "")
+    kind, error = answer.get("errorType", ""), answer.get("error", "")
+    if isinstance(error, dict):  # of Google and Azure, around their servers
+        kind, error = error.get("status") or error.get("code", ""), error.get("message", "")
+    text = error or answer.get("message") or answer.get("Message") or ""  # the last two of Amazon
+    return (kind if isinstance(kind, str) else "", text if isinstance(text, str) else "")
+
+
+def _short(text: str) -> str:
+    """Return both ends of a long text: some servers wrap the cause into where it occurred."""
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]} ... {text[-_SHOWN // 2 :]}"
 
 
 def _first_words(headers: Mapping[str, str], body: bytes) -> str:

@@ -101,8 +101,7 @@ class Reader:
         params = self._params(
             query.exprs[name], start=seconds(grid.start), end=seconds(grid.end), step=seconds(grid.step)
         )
-        # nocache: VictoriaMetrics would otherwise align start and end to multiples of the step; others ignore it
-        body = [self.api.query("/api/v1/query_range", {**params, "nocache": "1"}, ends)]
+        body = [self.api.query("/api/v1/query_range", params, ends)]
         samples = _decoded(body, lambda text: matrix.matrix(text, grid, natives=name in HISTOGRAMS))
         return GridColumn(name, samples, self._arrange(query, name, samples.metrics, f"{query.name}/{name} over time"))
 
@@ -174,10 +173,9 @@ class Reader:
             )
 
     def _params(self, expr: str, **more: str) -> dict[str, str]:
-        params = {"query": expr, **more, "timeout": f"{self.api.timeout:g}"}
-        if self.api.config.partial_response is not None:
-            params["partial_response"] = str(self.api.config.partial_response).lower()
-        return params
+        config = self.api.config
+        own = config.back_end.parameters(config.partial_response, over_time="step" in more)
+        return {"query": expr, **more, "timeout": f"{self.api.timeout:g}", **own}
 
 
 def _decoded(body: list[bytes], decoder: Callable[[bytes], T]) -> T:

@@ -73,9 +73,17 @@ def test_every_key_of_a_mapping_has_its_row(model: type[BaseModel]) -> None:
     """In the table of its section; a group's `models` are those of bridge.yml, `http_config` has a page of its own."""
     page, heading = PLACES[model]
     text = section(page, heading)
-    elsewhere = re.compile(r"models\..*")
+    elsewhere = re.compile(r"models\..*|(sigv4|azuread|google_iam)\..*")
     named = [key for key in keys(model) if key.split(".")[0] not in HTTP_KEYS and not elsewhere.fullmatch(key)]
     assert len(named) >= 2
+    assert [key for key in named if not has_row(text, key)] == []
+
+
+def test_every_key_of_a_cloud_provider_has_its_row() -> None:
+    """On the page of the HTTP settings."""
+    text = section(HTTP, "Cloud providers")
+    named = [key for key in keys(PrometheusConfig) if re.match(r"sigv4|azuread|google_iam", key)]
+    assert len(named) > 20
     assert [key for key in named if not has_row(text, key)] == []
 
 

@@ -345,7 +345,7 @@ def test_a_missing_tenant_is_reported(tmp_path: Path) -> None:
     with responses.RequestsMock() as mocked:
         mocked.get("http://mimir.test/prometheus/api/v1/label/__name__/values", status=401, body="no org id\n")
         (found,) = asked(tmp_path, "http://mimir.test/prometheus", "x")
-    tenant = "http://mimir.test/prometheus has tenants: set http_headers: {X-Scope-OrgID: {values: [TENANT]}}"
+    tenant = "http://mimir.test/prometheus has tenants: set flavor: mimir and tenant: NAME"
     assert found == f"prometheus.url: HTTP 401: no org id ({tenant})"
 
 

@@ -54,3 +54,24 @@ def test_limits_that_would_stop_everything_are_refused(key: str) -> None:
     """A limit that is too small is refused."""
     with pytest.raises(ValidationError, match=key):
         PrometheusConfig.model_validate({"url": "http://p", key: 10})
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"tenant": "a"}, "tenant goes with flavor thanos or mimir; Prometheus has no tenants"),
+        ({"flavor": "victoriametrics", "tenant": "1"}, "has the tenant in its url: /select/TENANT/prometheus"),
+        (
+            {"flavor": "mimir", "tenant": "a", "http_headers": {"x-scope-orgid": {"values": ["b"]}}},
+            "tenant and http_headers both set X-Scope-OrgID",
+        ),
+        ({"flavor": "mimir", "partial_response": True}, "partial_response does not go with flavor mimir"),
+        ({"sigv4": {}, "basic_auth": {"username": "a"}}, "at most one of sigv4, basic_auth may be set"),
+        ({"azuread": {"managed_identity": {}}, "google_iam": {}}, "at most one of azuread, google_iam may be set"),
+        ({"sigv4": {}, "bearer_token_file": "t"}, "at most one of sigv4, bearer_token_file"),
+    ],
+)
+def test_settings_that_do_not_fit_the_flavor_are_refused(settings: dict[str, object], says: str) -> None:
+    """With what would be right."""
+    with pytest.raises(ValidationError, match=says):
+        PrometheusConfig.model_validate({"url": "http://p", **settings})

@@ -14,7 +14,7 @@ from bridge.domain.errors import RECORDINGS, ConfigError, Problem
 from bridge.domain.rule import Group, RuleKind
 from bridge.files.wording import variable_hint
 from bridge.files.yaml import Document, path_text
-from bridge.sources.config import Flavor
+from bridge.sources.back_ends import Flavor
 
 
 def check_config(path: Path, *, lint: bool = False, parse: bool = True) -> list[Problem]:
