@@ -64,6 +64,10 @@ def _requests(shown: list[tuple[ModelView, str]]) -> Iterator[str]:
         if view.last_request_at:
             reason = escape(view.last_request_event or "unknown")
             yield f'{PREFIX}{name}{{{labels},reason="{reason}"}} {number(view.last_request_at / 1000)}\n'
+    yield _header("last_run_info", "URL of the run of the last retrain request for a model; always 1.")
+    for view, labels in shown:
+        if view.run_url:
+            yield f'{PREFIX}last_run_info{{{labels},run_url="{escape(view.run_url)}"}} 1\n'
 
 
 def _labels(view: ModelView) -> str:

@@ -36,7 +36,7 @@ QUERY_REASONS = frozenset({
 SKIP_REASONS = frozenset({"missing_label", "malformed", "histogram", OTHER})
 DELIVERY_REASONS = frozenset({
     "network", "timeout", "tls", "credential", "http_4xx", "http_5xx", "redirect", "rate_limited", "unauthorized",
-    "invalid_answer", "internal", "unknown_outcome", "conflict", "too_old", OTHER,
+    "invalid_answer", "internal", "unknown_outcome", "conflict", "too_old", "too_large", OTHER,
 })  # fmt: skip
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 

@@ -57,6 +57,15 @@ def cancel(
     _act("cancel", request_id, bridge_url, http_config, by, note)
 
 
+@requests_app.command("start-again")
+def start_again(
+    request_id: RequestId, bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None, by: By = "",
+    note: Note = "",
+) -> None:  # fmt: skip
+    """Repeat the start call of a run that may have been started and is not found."""
+    _act("start-again", request_id, bridge_url, http_config, by, note)
+
+
 @requests_app.command("create")
 def create(
     project: Annotated[str, typer.Option("--project", metavar="NAME", help="Project of the model.")],

@@ -36,11 +36,13 @@ class Run:
     name: name that the bridge chose, such as rb-<id>.
     plan: JSON of the start call and its variables, frozen before the first attempt.
     sent_at: first start call whose outcome is or was unknown. A run is never started twice without a look-up.
-    reference: the server's id of the run, "" = never seen. Once it is set, nothing is started again.
+    reference: the server's id of the run, "" = never seen. Once it is set, nothing is started again. Where the server
+        makes the run later than the start call, it is the name until the run is found.
     started_at: when it was first seen running.
     lookups: look-ups in a row without success: of the run before it was seen, of its result afterwards.
     absent: polls in a row that found no run.
     cancel_at: when an operator or the bridge asked to cancel it; cancelled_at: when the server accepted that.
+    again_at: when an operator allowed one more start call, although the first may have arrived; 0 once it was made.
     next_poll: earliest instant of the next poll.
     """
 
@@ -64,7 +66,14 @@ class Run:
     absent: int = 0
     cancel_at: Timestamp = 0
     cancelled_at: Timestamp = 0
+    again_at: Timestamp = 0
     overdue: bool = False
+
+    @property
+    def held(self) -> bool:
+        """True if an operator may ask for one more start call: the first may have arrived, and no run is found."""
+        unseen = self.state is RunState.UNKNOWN and not self.reference
+        return unseen and not self.ended_at and not self.cancel_at and not self.again_at
 
 
 class RunLedger(Protocol):
@@ -83,7 +92,7 @@ class RunLedger(Protocol):
         ...
 
     def save_run(self, run: Run) -> None:
-        """Insert or update a run; a request to cancel it is kept."""
+        """Insert or update a run; requests to cancel it or to start it again are kept."""
         ...
 
     def forget_run(self, request_id: str, destination: str) -> None:
@@ -91,7 +100,14 @@ class RunLedger(Protocol):
         ...
 
     def claim_start(self, run: Run, now: Timestamp) -> bool:
-        """Record that the start call is made now; return False if the run was cancelled or seen meanwhile."""
+        """Record that the start call is made now; return False if the run was cancelled or seen meanwhile.
+
+        It uses up a request to start the run again, from which on the age of the start call counts anew.
+        """
+        ...
+
+    def start_again(self, request_id: str, destination: str, now: Timestamp) -> bool:
+        """Allow one more start call of a held run; return False if the run is not held."""
         ...
 
     def cancel_run(self, request_id: str, destination: str, now: Timestamp) -> Run:

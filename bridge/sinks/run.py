@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 CALLS_OF_AN_ATTEMPT = 4  # of average length; the lease is twice as long
 FOREIGN_AFTER = 3  # look-ups without a run that make a 409 a conflict with something else
 SHORTEST_HOLD, LONGEST_HOLD = 15 * SECOND, 15 * MINUTE
+LATEST = 15 * MINUTE  # a start call arrives by then, or never
 _CERTAIN = (Result.DENIED, Result.DEAD)
 
 
@@ -82,6 +83,10 @@ class RunSink(HttpSink):
         if isinstance(found, Delivery):
             return found
         plan = freeze(self._config, variables, found)
+        most, size = self._config.max_payload_bytes, len((plan.start.data or "").encode())
+        if 0 < most < size:
+            text = f"the start call has {size} bytes, more than max_payload_bytes ({most}): pass fewer parameters"
+            return Delivery(Result.DEAD, "too_large", answer=text)
         run = Run(request.id, self._destination, str(variables["RunID"]), plan.encode(), now, updated_at=now)
         self.ledger.save_run(run)
         return run
@@ -123,7 +128,7 @@ class RunSink(HttpSink):
                 return seen
             run = replace(run, lookups=run.lookups + 1)
         if run.sent_at and not self._may_repeat(run, now):
-            return self._held(run, now)
+            return self._ended(run, now) if self._is_given_up(run, now) else self._held(run, now)
         age = now - notification.request.triggered_at
         if not run.sent_at and age > self._config.max_age:
             self.ledger.forget_run(run.request_id, run.destination)
@@ -134,11 +139,26 @@ class RunSink(HttpSink):
     def _may_repeat(self, run: Run, now: Timestamp) -> bool:
         """Return whether the start call of a run that was not found may be made again."""
         config = self._config
-        if run.cancel_at or now - run.sent_at > config.max_age:
+        if run.cancel_at:
+            return False
+        if run.again_at:
+            return True
+        if now - run.sent_at > config.max_age:
             return False
         if config.guarantee == "exact":
             return True
         return config.on_unknown == "resend" and config.lookup is not None and run.lookups >= self._attempts
+
+    def _is_given_up(self, run: Run, now: Timestamp) -> bool:
+        """Return whether a cancelled run that a look-up did not find will not turn up any more."""
+        return bool(run.cancel_at) and self._config.lookup is not None and now - run.sent_at >= LATEST
+
+    def _ended(self, run: Run, now: Timestamp) -> Delivery:
+        """Return the outcome for a cancelled run that does not exist."""
+        text = "cancelled; no run was found"
+        ended = replace(run, state=RunState.CANCELLED, ended_at=now, updated_at=now, message=text)
+        self.ledger.save_run(ended)
+        return Delivery(Result.DELIVERED, answer=text)
 
     def _held(self, run: Run, now: Timestamp) -> Delivery:
         """Return the outcome for a run that may exist and is not found: look again later, start nothing."""
@@ -205,7 +225,7 @@ class RunSink(HttpSink):
         if seen is not None:
             return seen
         lookups = run.lookups + 1
-        self.ledger.save_run(replace(run, lookups=lookups))
+        self.ledger.save_run(replace(run, lookups=lookups, again_at=0))
         text = f"the server reports a conflict, and there is no run {run.name}: {shown(answer)}"
         result = Result.DEAD if lookups >= FOREIGN_AFTER and not run.sent_at else Result.RETRY
         delivery = Delivery(result, "conflict", answer.status, text)

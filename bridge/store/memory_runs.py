@@ -36,11 +36,13 @@ class MemoryRuns:
         return sorted(is_open, key=lambda run: (run.next_poll, run.request_id))
 
     def save_run(self, run: Run) -> None:
-        """Insert or update a run; a request to cancel it is kept."""
+        """Insert or update a run; requests to cancel it or to start it again are kept."""
         with self._lock:
             known = self._runs.get((run.request_id, run.destination), run)
-            kept = replace(run, cancel_at=known.cancel_at or run.cancel_at, reference=known.reference or run.reference)
-            self._runs[run.request_id, run.destination] = kept
+            self._runs[run.request_id, run.destination] = replace(
+                run, cancel_at=known.cancel_at or run.cancel_at, reference=run.reference or known.reference,
+                again_at=known.again_at or run.again_at,
+            )  # fmt: skip
 
     def forget_run(self, request_id: str, destination: str) -> None:
         """Delete a run that was certainly not started."""
@@ -55,8 +57,18 @@ class MemoryRuns:
             known = self._runs[run.request_id, run.destination]
             if known.reference or known.cancel_at:
                 return False
-            claimed = replace(known, sent_at=known.sent_at or now, updated_at=now)
+            first = 0 if known.again_at else known.sent_at
+            claimed = replace(known, sent_at=first or now, again_at=0, updated_at=now)
             self._runs[run.request_id, run.destination] = claimed
+            return True
+
+    def start_again(self, request_id: str, destination: str, now: Timestamp) -> bool:
+        """Allow one more start call of a held run; return False if the run is not held."""
+        with self._lock:
+            known = self._runs.get((request_id, destination))
+            if known is None or not known.held:
+                return False
+            self._runs[request_id, destination] = replace(known, again_at=now)
             return True
 
     def cancel_run(self, request_id: str, destination: str, now: Timestamp) -> Run:

@@ -21,7 +21,8 @@ def _kept(statement: Insert) -> Mapping[str, ColumnElement[Any]]:
     new = statement.excluded
     return {
         "cancel_at": case((_table.c.cancel_at > 0, _table.c.cancel_at), else_=new.cancel_at),
-        "reference": case((_table.c.reference != "", _table.c.reference), else_=new.reference),
+        "again_at": case((_table.c.again_at > 0, _table.c.again_at), else_=new.again_at),
+        "reference": case((new.reference != "", new.reference), else_=_table.c.reference),
     }
 
 
@@ -52,7 +53,7 @@ class RunSide(Side):
             return [rows.run_of(row) for row in connection.execute(query).mappings()]
 
     def save_run(self, run: Run) -> None:
-        """Insert or update a run; a request to cancel it is kept."""
+        """Insert or update a run; requests to cancel it or to start it again are kept."""
         with self._write() as connection:
             upsert(connection, _table, _KEY, [rows.run_row(run)], _kept)
 
@@ -65,9 +66,18 @@ class RunSide(Side):
     def claim_start(self, run: Run, now: Timestamp) -> bool:
         """Record that the start call is made now; return False if the run was cancelled or seen meanwhile."""
         free = and_(_at(run.request_id, run.destination), _table.c.reference == "", _table.c.cancel_at == 0)
-        first = case((_table.c.sent_at > 0, _table.c.sent_at), else_=now)
+        kept = and_(_table.c.sent_at > 0, _table.c.again_at == 0)
+        claimed = {"sent_at": case((kept, _table.c.sent_at), else_=now), "again_at": 0, "updated_at": now}
         with self._write() as connection:
-            return connection.execute(update(_table).where(free).values(sent_at=first, updated_at=now)).rowcount == 1
+            return connection.execute(update(_table).where(free).values(**claimed)).rowcount == 1
+
+    def start_again(self, request_id: str, destination: str, now: Timestamp) -> bool:
+        """Allow one more start call of a held run; return False if the run is not held."""
+        unseen = and_(_table.c.state == RunState.UNKNOWN.value, _table.c.reference == "", _table.c.ended_at == 0)
+        unasked = and_(_table.c.cancel_at == 0, _table.c.again_at == 0)
+        held = and_(_at(request_id, destination), unseen, unasked)
+        with self._write() as connection:
+            return connection.execute(update(_table).where(held).values(again_at=now)).rowcount == 1
 
     def cancel_run(self, request_id: str, destination: str, now: Timestamp) -> Run:
         """Record that the run is to be cancelled, also one that is not prepared yet; return it."""

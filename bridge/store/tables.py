@@ -215,6 +215,7 @@ runs = Table(
         "created_at", "sent_at", "seen_at", "started_at", "updated_at", "ended_at", "next_poll", "cancel_at",
         "cancelled_at",
     )),
+    Column("again_at", _Instant, nullable=False, server_default="0"),
     *(Column(name, Integer, nullable=False) for name in ("lookups", "absent", "overdue")),
     Index("runs_open", "destination", "ended_at"),
 )  # fmt: skip

@@ -19,6 +19,9 @@ def _link(title: str, url: str, *, outside: bool = False) -> build.DashboardLink
     return build.DashboardLink(title).url(url).target_blank(outside)
 
 
+RUN_LINK = _link("Run in the orchestrator", "${__data.fields.run:raw}", outside=True)
+
+
 def model_links(prefix: str, *, decisions: bool = True) -> list[build.DashboardLink]:
     """Return links from a model to its decisions and to its pages in the web interface."""
     model = _model(prefix)

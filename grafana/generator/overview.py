@@ -45,7 +45,7 @@ def overview() -> build.Dashboard:
             ("", False, now),
             ("Models", False, [shared.state_timeline(), shared.active_rules(), shared.held_now()]),
             ("Signals", False, [shared.distance()]),
-            ("Retrainings", False, [shared.decided(), shared.request_log()]),
+            ("Retrainings", False, [shared.decided(width=8), shared.request_log(width=8), shared.last_runs(width=8)]),
             ("Recovery, and alerts on the bridge", False, [shared.verdicts(), _bridge_alerts()]),
         ],
         since="now-6h",

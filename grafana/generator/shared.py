@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from grafana.generator.links import model_links
+from grafana.generator.links import RUN_LINK, model_links
 from grafana.generator.panels import bars, lines, number, organize, query, rows, states
 from grafana.generator.sdk import build, table, timeseries
 from grafana.generator.variables import MODEL, OF_MODEL, metric
@@ -86,6 +86,16 @@ def request_log(*, width: int = 12, height: int = 8, limit: int = 100) -> table.
         ],
         units={"requested at": "dateTimeAsIso"}, none="No retraining was requested", width=width, height=height,
         links=ROW_LINKS,
+    )  # fmt: skip
+
+
+def last_runs(*, width: int = 12, height: int = 8) -> table.Panel:
+    """Return a table of the runs that the last requests started, with links to the orchestrator."""
+    return rows(
+        "Runs in orchestrators", "The run of the last request of each model; click to open it in the orchestrator.",
+        [query(f"max by ({MODEL},run_url) ({metric('last_run_info', model=True)})", instant=True, rows=True)],
+        steps=[organize({**MODEL_COLUMNS, "run_url": "run"}, hide=("Time", "Value"))],
+        none="No run is known", width=width, height=height, links=[RUN_LINK, *ROW_LINKS],
     )  # fmt: skip
 
 

@@ -86,7 +86,7 @@ WANTED = {
     "config_last_reload_success_timestamp_seconds", "model_held", "rule_active_timestamp_seconds", "web_info",
     "rule_models", "rule_answers_total", "clock_lead_seconds", "clock_steps_total", "store_usable",
     "last_missed_episode_timestamp_seconds", "rule_models_never_judged", "runs", "runs_overdue", "requests_feedback",
-    "shared_causes",
+    "shared_causes", "last_run_info",
 }  # fmt: skip
 
 
@@ -115,7 +115,7 @@ def test_counters_begin_at_zero_for_every_rule_and_destination(page: Page) -> No
     }
     assert page.samples("deliveries_total") == page.samples("delivery_requests_total") == {TEAM: "0.0", CALL: "0.0"}
     assert set(page.samples("delivery_failures_total").values()) == {"0.0"}
-    assert len(page.samples("delivery_failures_total")) == 2 * 15
+    assert len(page.samples("delivery_failures_total")) == 2 * 16
     assert page.samples("evaluations_missed_total") == {'group="serving"': "0.0"}
     assert page.samples("events_total")['event="latency"'] == "0.0"
     assert page.samples("rule_answers_total") == {
@@ -225,6 +225,8 @@ def test_a_model_shows_its_state_value_limit_and_last_request(page: Page) -> Non
     assert page.samples("signal_threshold")[f'{KEY},rule="Drifted"'] == "0.6"
     assert page.samples("signal_value").keys() == page.samples("signal_threshold").keys()
     assert page.samples("last_retrain_request_timestamp_seconds") == {f'{KEY},reason="drift"': "1700000000.0"}
+    url = r"https://prefect.example/runs/\"1\""
+    assert page.samples("last_run_info") == {f'{KEY},run_url="{url}"': "1"}
 
 
 def test_models_are_counted_by_state_also_where_there_are_none(page: Page) -> None:

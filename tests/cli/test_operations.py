@@ -16,7 +16,7 @@ def test_feedback_is_sent_with_its_author(command, api) -> None:
     assert len(asked) == count
 
 
-@pytest.mark.parametrize("action", ["approve", "release", "withdraw", "cancel"])
+@pytest.mark.parametrize("action", ["approve", "release", "withdraw", "cancel", "start-again"])
 def test_an_action_is_posted_and_the_new_state_is_printed(command, api, action: str) -> None:
     """The id is quoted in the path, and the gate that still holds the request is printed."""
     calls, answers = api

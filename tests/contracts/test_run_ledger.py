@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from bridge.ports import Run, RunState, Store
 
 
@@ -18,7 +20,7 @@ def test_a_run_survives_with_everything_it_says(store: Store) -> None:
     full = run(
         state=RunState.RUNNING, sent_at=2, reference="r/1", link="http://x/1", message='a"b\n🦆', new_version="8",
         seen_at=3, started_at=4, updated_at=5, next_poll=6, lookups=1, absent=2, cancel_at=7, cancelled_at=8,
-        overdue=True,
+        again_at=9, overdue=True,
     )  # fmt: skip
     store.save_run(run())
     store.save_run(full)
@@ -40,6 +42,36 @@ def test_a_start_is_claimed_unless_the_run_was_cancelled_or_seen(store: Store) -
     store.save_run(run(2))
     store.save_run(run(2, reference="r"))
     assert not store.claim_start(run(2), 5000)
+
+
+def test_a_held_run_is_started_again_once(store: Store) -> None:
+    """Only a run that may have been started and is not found; the next claim uses it up and sets the time anew."""
+    id_, at = run().request_id, "team/run/0"
+    assert not store.start_again(id_, at, 10)
+    store.save_run(run(sent_at=2000))
+    assert not store.start_again(id_, at, 10)
+    held = run(sent_at=2000, state=RunState.UNKNOWN)
+    store.save_run(held)
+    assert held.held
+    assert store.start_again(id_, at, 3000)
+    assert not store.start_again(id_, at, 3001)
+    store.save_run(held)  # an older reading
+    known = store.run(id_, at)
+    assert known is not None
+    assert (known.again_at, known.held) == (3000, False)
+    assert store.claim_start(known, 4000)
+    known = store.run(id_, at)
+    assert known is not None
+    assert (known.again_at, known.sent_at) == (0, 4000)
+
+
+@pytest.mark.parametrize("changes", [{"reference": "r"}, {"ended_at": 5}, {"cancel_at": 5}])
+def test_a_run_that_was_seen_ended_or_cancelled_is_not_started_again(store: Store, changes: dict[str, Any]) -> None:
+    """Its state says the same."""
+    other = run(sent_at=1, state=RunState.UNKNOWN, **changes)
+    store.save_run(other)
+    assert not other.held
+    assert not store.start_again(other.request_id, other.destination, 10)
 
 
 def test_what_another_thread_recorded_of_a_run_is_kept(store: Store) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,12 @@ from tests.orchestrators.front import Front
 from tests.orchestrators.kinds import KINDS
 from tests.orchestrators.servers import Orchestrator
 from tests.orchestrators.world import World, world
+
+
+def pytest_configure() -> None:
+    """End all servers when the run is ended; in the background of a shell, Ctrl-C would be ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", params=KINDS, ids=[kind.name for kind in KINDS])

@@ -178,7 +178,9 @@ class Dagster(Orchestrator):
         self.program("daemon", "dagster-daemon", "run", "-f", "pipeline.py", env=env).start()
 
     def _environment(self) -> dict[str, str]:
-        return self.environment(DAGSTER_HOME=f"{self.folder}/home", DAGSTER_DISABLE_TELEMETRY="yes")
+        return self.environment(
+            DAGSTER_HOME=f"{self.folder}/home", DAGSTER_DISABLE_TELEMETRY="yes", RETRAIN_BRIDGE_URL=self.bridge_url
+        )
 
     def graphql(self, query: str, **variables: object) -> Any:
         body = {"query": query, "variables": variables}
@@ -189,7 +191,7 @@ class Dagster(Orchestrator):
         return bool(found and found["repositoriesOrError"].get("nodes"))
 
     def starts(self, method: str, path: str, body: str) -> bool:
-        return "launchRun(" in body
+        return "launchRun(" in body or "addDynamicPartition(" in body
 
     def all_runs(self) -> list[ServerRun]:
         query = "{ runsOrError { ... on Runs { results { runId status tags { key value } } } } }"
@@ -211,6 +213,16 @@ class Dagster(Orchestrator):
             self.programs[1].kill()
         elif not self.programs[1].running:
             self.programs[1].start()
+
+
+class DagsterPartition(Dagster):
+    """Dagster whose sensor launches a run for each partition key."""
+
+    page = "dagster-partitions"
+    exact = True
+
+    def pipeline(self) -> str:
+        return super().pipeline().replace("minimum_interval_seconds=5", "minimum_interval_seconds=1")
 
 
 def _parameters(tags: list[Json]) -> Json:

@@ -120,6 +120,7 @@ class Orchestrator(ABC):
     """A running orchestrator. `server` answers the API; the other programs do the work."""
 
     name: ClassVar[str]
+    page: ClassVar[str] = ""  # of docs/orchestrators, default the name
     exact: ClassVar[bool]
     words: ClassVar[Mapping[str, str]]  # state in the bridge's words -> in the server's
     further_words: ClassVar[Mapping[str, str]] = {}  # a server's second word for a state -> in the bridge's
@@ -130,6 +131,7 @@ class Orchestrator(ABC):
     def __post_init__(self) -> None:
         self.training = Training(self.folder / "training")
         self.password_file = self.folder / "password"  # the bridge's, not the server's
+        self.bridge_url = f"http://127.0.0.1:{free_port()}"
 
     @property
     def url(self) -> str:
@@ -141,12 +143,19 @@ class Orchestrator(ABC):
 
     def entry(self, **changes: object) -> Json:
         """Return the entry of run_configs on the page, with this server's address."""
-        config = yaml.safe_load(blocks(PAGES / f"{self.name}.md", "yaml")[0])
+        config = yaml.safe_load(blocks(self._page(), "yaml")[0])
         return {**config["receivers"][0]["run_configs"][0], "url": self.url, **changes}
+
+    @property
+    def preset(self) -> str:
+        return str(self.entry()["preset"])
 
     def pipeline(self) -> str:
         """Return the pipeline's code on the page."""
-        return blocks(PAGES / f"{self.name}.md", "python")[0]
+        return blocks(self._page(), "python")[0]
+
+    def _page(self) -> Path:
+        return PAGES / f"{self.page or self.name}.md"
 
     def environment(self, **settings: str) -> dict[str, str]:
         """Return variables for the programs: paths, no telemetry."""

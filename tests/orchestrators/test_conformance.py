@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.sinks import test_run as starting
+from tests.sinks import test_run_held as held
 from tests.sinks.runs import test_following as following
 from tests.sinks.test_run import bench
 
@@ -16,7 +17,8 @@ ONLY_STUBS = {
     "test_a_run_is_cancelled",
     "test_a_run_that_never_starts_is_overdue",
 }
-SUITE = {name: test for name, test in {**vars(starting), **vars(following)}.items() if name.startswith("test_")}
+ALL = {**vars(starting), **vars(held), **vars(following)}
+SUITE = {name: test for name, test in ALL.items() if name.startswith("test_")}
 CASES = {name: test for name, test in SUITE.items() if name not in ONLY_STUBS}
 globals().update(CASES)
 

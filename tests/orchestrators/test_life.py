@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from bridge.store.memory import MemoryStore
+from tests.orchestrators.front import Front
 from tests.orchestrators.servers import LIMIT_SECONDS
 from tests.orchestrators.world import World
+from tests.support.notifications import numbered
+from tests.support.orchestrators.bench import Bench
 from tests.support.orchestrators.stub import CUT_AFTER, ERROR_AFTER, TOO_MANY
 from tests.support.processes import wait_until
 from tests.support.servers import http
 
 pytestmark = pytest.mark.timeout(900)
+OTHER = 50  # a request that no other test has
 
 
 def test_a_request_starts_a_run_that_brings_back_its_version_and_helps(here: World) -> None:
@@ -43,6 +48,27 @@ def test_six_requests_at_once_get_a_run_each(here: World) -> None:
     found = [here.wait_state(request_id, "succeeded") for request_id in wanted]
     assert {one["new_version"] for one in found} == {"8"}
     assert len({here.one_run(request_id).key for request_id in wanted}) == 6
+
+
+def test_a_repeat_while_it_runs_and_after_its_end_finds_the_same_run(here: World) -> None:
+    """Of a bridge that has lost its ledger: the server, or the look-up, knows the run."""
+    request_id = numbered(OTHER).id
+    with Front(here.orchestrator, patient=True) as front:
+        bench = Bench(front)
+        with here.orchestrator.training.held():
+            bench.settle(OTHER)
+            here.wait_training(request_id)
+            wait_until(lambda: front.runs[0].state == "running", LIMIT_SECONDS, "the run")
+            _repeat(bench)
+        wait_until(lambda: front.runs[0].state == "succeeded", LIMIT_SECONDS, "the run's end")
+        _repeat(bench)
+    here.one_run(request_id)
+
+
+def _repeat(bench: Bench) -> None:
+    bench.ledger = MemoryStore()
+    bench.restart()
+    assert bench.stub.named(bench.settle(OTHER).reference) == bench.stub.runs[:1]
 
 
 @pytest.mark.parametrize("fault", [CUT_AFTER, ERROR_AFTER, TOO_MANY])

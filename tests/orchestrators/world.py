@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -76,6 +78,13 @@ class World:
         except AssertionError as error:
             raise AssertionError(f"{error}\n{found}\n{self.process.program.log[-3000:]}") from None
         return found
+
+    def command(self, *arguments: str) -> str:
+        """Run retrain-bridge for this bridge, and return its output."""
+        command = [sys.executable, "-m", "bridge.cli", *arguments, "--bridge.url", self.process.url]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def runs(self, request_id: str) -> list[ServerRun]:
         return self.orchestrator.runs(request_id)
@@ -152,6 +161,7 @@ def _bridged(server: Orchestrator, front: Front, entry: Json, folder: Path) -> I
         bridge(
             source.url, drift_rules(), {"run_configs": [entry]},
             command=LAUNCHER, env=launched(folder, delivery=DELIVERY), log_level="debug",
+            listen=server.bridge_url.removeprefix("http://"),
         ) as process,
     ):  # fmt: skip
         process.start()

@@ -10,7 +10,7 @@ import pytest
 
 from bridge.net import session
 from bridge.net.http_config import TlsConfig
-from tests.support.orchestrators.python import Airflow3, Dagster, Prefect
+from tests.support.orchestrators.python import Airflow3, Dagster, DagsterPartition, Prefect
 from tests.support.orchestrators.rest import Airflow2, Argo, Databricks, GitHub, Kubernetes
 from tests.support.orchestrators.stub import Stub
 
@@ -27,7 +27,8 @@ def one_tls_context(context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(session, "tls_context", lambda *_: context)
 
 
-STUBS = {kind.preset: kind for kind in (Airflow3, Prefect, Dagster, Airflow2, Argo, Kubernetes, Databricks, GitHub)}
+KINDS = (Airflow3, Prefect, Dagster, DagsterPartition, Airflow2, Argo, Kubernetes, Databricks, GitHub)
+STUBS = {kind.preset: kind for kind in KINDS}
 
 
 @pytest.fixture(params=sorted(STUBS))

@@ -169,11 +169,18 @@ def _urls(board: Json) -> Iterator[tuple[str, str]]:
             yield panel["title"], link["url"]
 
 
+def _columns(board: Json, title: str) -> set[str]:
+    """References to the columns of a table: one of them may hold a URL."""
+    steps = [step for panel in panels(board) if panel["title"] == title for step in panel.get("transformations", ())]
+    names = {name for step in steps for name in step["options"].get("renameByName", {}).values()}
+    return {f"${{__data.fields.{name}:raw}}" for name in names}
+
+
 def _links(board: Json, others: Mapping[str, Json]) -> Iterator[str]:
-    """To dashboards that there are, with variables that they have; else to the bridge."""
+    """To dashboards that there are, with variables that they have; else to the bridge, or to a URL in a column."""
     for title, url in _urls(board):
         path, _, query = url.partition("?")
-        if path.startswith("${bridge:raw}/"):
+        if path.startswith("${bridge:raw}/") or path in _columns(board, title):
             continue
         target = others.get(path.removeprefix("/d/"))
         if target is None:

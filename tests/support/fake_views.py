@@ -83,7 +83,9 @@ def signal(value: float = 0.702, threshold: float = 0.6, **more: object) -> Sign
 
 def model_view(model: ModelKey = MODEL, state: ModelState = ModelState.RETRAIN_REQUESTED) -> ModelView:
     asked = state is ModelState.RETRAIN_REQUESTED
-    return ModelView(model, state, [signal()], AT if asked else 0, ID if asked else "", "drift" if asked else "")
+    if not asked:
+        return ModelView(model, state, [signal()], 0, "", "")
+    return ModelView(model, state, [signal()], AT, ID, "drift", run_url='https://prefect.example/runs/"1"')
 
 
 @dataclass

@@ -11,7 +11,7 @@ from bridge.domain.model import ModelKey
 from bridge.domain.request import Feedback, RequestRecord, RequestState
 from bridge.domain.times import Duration, Timestamp
 from bridge.engine.access import EngineTransaction
-from bridge.engine.api.operator_actions import CANCEL, OperatorActions, run_destinations
+from bridge.engine.api.operator_actions import CANCEL, START_AGAIN, OperatorActions, run_destinations
 from bridge.engine.api.views import ReloadResult
 from bridge.engine.engine import Engine
 from bridge.ports import History, Outbox, Pause, RunLedger, RunState, StatusReport
@@ -82,8 +82,11 @@ class EngineCommands:
         return changed
 
     def _add_facts(self, record: RequestRecord, report: StatusReport, change: EngineTransaction) -> RequestRecord:
-        """Record the link and message of a report that does not change the state of a request in flight."""
-        facts = replace(record, link=report.link or record.link, message=report.message or record.message)
+        """Record what else a report says that does not change the state of a request in flight."""
+        facts = replace(
+            record, link=report.link or record.link, message=report.message or record.message,
+            reference=report.reference or record.reference,
+        )  # fmt: skip
         if facts == record or record.state is not report.state:
             return record
         self._history.save_request(facts)
@@ -128,8 +131,10 @@ class EngineCommands:
     def act(self, request_id: str, what: str, who: str, note: str = "") -> RequestRecord:
         """Apply an operator's action as OperatorActions.act does, and deliver a released request at once."""
         record = self._operator.act(request_id, what, who, note)
-        if record.state.in_flight and record.acted(CANCEL):
+        cancelled = record.state.in_flight and record.acted(CANCEL)
+        if cancelled:
             record = self._end_cancelled(record)
+        if cancelled or what == START_AGAIN:
             self._outbox.retry(request_id, self._now())
         self._wake()
         return record

@@ -1,4 +1,4 @@
-"""Operator actions: approve, release, withdraw and cancel requests, create them by hand, and pause."""
+"""Operator actions: approve, release, withdraw and cancel requests, start runs again, create requests, and pause."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from bridge.ports import History, Pause, RunLedger
 log = logging.getLogger(__name__)
 
 _BY_HAND = Rule(MANUAL, "", "", cooldown=Cooldown(0))
-CANCEL = "cancel"
+CANCEL, START_AGAIN = "cancel", "start-again"
 _PAST = {"approve": "approved", "release": "released", "withdraw": "withdrawn", CANCEL: "cancelled"}
 
 
@@ -48,11 +48,12 @@ class OperatorActions:
     now: Callable[[], Timestamp]
 
     def act(self, request_id: str, what: str, who: str, note: str = "") -> RequestRecord:
-        """Approve, release or withdraw a held request, or cancel the runs of one in flight; return the request.
+        """Approve, release or withdraw a held request, or cancel or start again the runs of one in flight; return it.
 
         `approve` opens the gate `approval` only. `release` opens every gate. `withdraw` ends the request; its episode
         makes no other one. `cancel`, and `withdraw` of a request in flight, cancel its runs: the request ends when the
-        orchestrators report that.
+        orchestrators report that. `start-again` allows one more start call of the runs that may have been started and
+        are not found.
         """
         with self.engine.transact(self.now, self.history) as change:
             record = self.history.request(request_id)
@@ -60,6 +61,8 @@ class OperatorActions:
                 raise UnknownRequestError(f"there is no request {request_id!r}")
             if what in {CANCEL, "withdraw"} and record.state.in_flight:
                 return self._cancel(change, record, who, note)
+            if what == START_AGAIN:
+                return self._start_again(change, record, who, note)
             if what == CANCEL:
                 raise RequestError(f"request {request_id} is {record.state}; only one in flight can be cancelled")
             if not record.state.waiting:
@@ -84,6 +87,17 @@ class OperatorActions:
         acted = replace(record, acts=(*record.acts, OperatorAction(CANCEL, who, at, note)), updated_at=at)
         change.draft.put_request(acted)
         log.info("operator action applied", extra={"request_id": record.id, "act": CANCEL, "who": who})
+        return acted
+
+    def _start_again(self, change: EngineTransaction, record: RequestRecord, who: str, note: str) -> RequestRecord:
+        """Record that the held runs of a request may be started once more."""
+        at = change.at
+        destinations = run_destinations(record) if record.state.in_flight else []
+        if not [item for item in destinations if self.ledger.start_again(record.id, item, at)]:
+            raise RequestError(f"request {record.id} has no run that may have been started and is not found")
+        acted = replace(record, acts=(*record.acts, OperatorAction(START_AGAIN, who, at, note)), updated_at=at)
+        change.draft.put_request(acted)
+        log.warning("operator action applied", extra={"request_id": record.id, "act": START_AGAIN, "who": who})
         return acted
 
     def feedback(self, request_id: str, opinion: Feedback, who: str, note: str = "") -> RequestRecord:

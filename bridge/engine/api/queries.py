@@ -199,7 +199,7 @@ class EngineQueries:
             return ModelView(model, state, signals, 0, "", "", held)
         event = last.request.evidence[0].event if last.request.evidence else ""
         replacement = model_states.replacement(last)
-        return ModelView(model, state, signals, last.sent_at, last.id, event, held, *replacement)
+        return ModelView(model, state, signals, last.sent_at, last.id, event, held, *replacement, last.link)
 
     def decisions(self, which: DecisionFilter) -> list[Decision]:
         """Return decisions, newest first."""

@@ -151,9 +151,8 @@ class TrailView:
 class ModelView:
     """Present state of one model.
 
-    last_request_at: 0 = never requested.
-    last_request_event: kind of event that led to the last request.
-    held: the gate that holds its request, "" = none.
+    last_request_at: 0 = never requested; last_request_event: kind of event that led to it.
+    run_url: run of the last request, "" = unknown; held: the gate that holds its request, "" = none.
     replaced_by: version that its last retraining produced, "" = none; recovery: whether that helped, "" = unknown.
     """
 
@@ -166,6 +165,7 @@ class ModelView:
     held: str = ""
     replaced_by: str = ""
     recovery: str = ""
+    run_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,7 +380,7 @@ class Commands(Protocol):
         ...
 
     def act(self, request_id: str, what: str, who: str, note: str = "") -> RequestRecord:
-        """Approve, release or withdraw a held request, or cancel the runs of one in flight. what: that verb."""
+        """Approve, release or withdraw a held request, or cancel or start again the runs of one in flight."""
         ...
 
     def feedback(self, request_id: str, opinion: Feedback, who: str, note: str = "") -> RequestRecord:

@@ -150,6 +150,8 @@ class StatusCall(Call):
     """`status`: reads the state of a run.
 
     item: the run within the response. value: its state, a word of `map`. message, link, model_version: further facts.
+    run: the server's id of the run, for servers that make the run later than `start`: until a poll finds it, the run is
+    queued, and its reference is the name that the bridge chose.
     values: become `.Found.NAME` in `result`.
     absent: status codes for a run that the server has forgotten; an `item` that selects nothing says the same.
     interval, longest: wait between two polls; it grows with the age of the run.
@@ -158,6 +160,7 @@ class StatusCall(Call):
     item: Expression = "@"
     value: Expression
     map: StatesConfig
+    run: Expression = ""
     message: Expression = ""
     link: Expression = ""
     model_version: Expression = ""

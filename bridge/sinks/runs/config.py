@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, ModelWrapValidatorHandler, ValidationInfo, field_validator, model_validator
 
@@ -51,6 +51,7 @@ class CompleteRunConfig(HttpSinkConfig):
     on_unknown: when it is not known whether a start arrived and no run is found: hold, or start again.
     start_deadline: time after which a run that has not started is reported.
     max_age: age of a request from which nothing is started.
+    max_payload_bytes: largest body of the start call, 0 = no limit.
     """
 
     url: ApiUrl
@@ -73,6 +74,7 @@ class CompleteRunConfig(HttpSinkConfig):
     on_unknown: Literal["hold", "resend"] = "hold"
     start_deadline: DurationField = 30 * MINUTE
     max_age: DurationField = DAY
+    max_payload_bytes: Annotated[int, Field(ge=0)] = 0
 
     @field_validator("preset")
     @classmethod

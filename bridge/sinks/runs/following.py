@@ -49,7 +49,9 @@ class Follower:
         self._problem = ""
 
     def link(self, variables: Mapping[str, Any]) -> str:
-        """Return the URL of a run for people, "" if the entry has none."""
+        """Return the URL of a run for people, "" if the entry has none, or the server has not made the run yet."""
+        if self._config.status.run and variables["Reference"] == variables["RunID"]:
+            return ""
         base = (self._config.ui_url or self._config.url).rstrip("/")
         return base + render_path(self._config.link, variables) if self._config.link else ""
 
@@ -73,6 +75,10 @@ class Follower:
             self._said(str(error))
             for run in due:
                 self._postpone(ledger, run, now())
+
+    def _is_to_come(self, run: Run) -> bool:
+        """Return whether the server makes the run later than the start call, and no poll has found it yet."""
+        return bool(self._config.status.run) and run.reference == run.name
 
     def _said(self, problem: str) -> None:
         """Log a new problem once."""
@@ -98,9 +104,12 @@ class Follower:
             ledger.save_run(replace(run, cancelled_at=now, message="this receiver cannot cancel runs"))
             return
         item = self._one(run)
-        if item is not None and self._present(run, item, now).state.terminal:
+        if item is None and self._is_to_come(run):
+            return  # cancelled once the server has made it
+        found = run if item is None else self._present(run, item, now)
+        if found.state.terminal:
             return  # Airflow would turn a success into a failure
-        answer = self._caller.call(call, of_run(run))
+        answer = self._caller.call(call, of_run(found))
         if succeeded(call, answer) or (400 <= answer.status < 500 and answer.status not in {401, 403, 408, 425, 429}):
             ledger.save_run(replace(run, cancelled_at=now, updated_at=now))
             fields = {"destination": self._destination, "request_id": run.request_id, "status": answer.status}
@@ -140,7 +149,7 @@ class Follower:
 
     def _settle(self, ledger: RunLedger, run: Run, item: Any, report: Report, now: Timestamp) -> None:
         """Record what a poll found. The report comes first: after a crash in between it is repeated."""
-        changed = self._absent(run, now) if item is None else self._present(run, item, now)
+        changed = self._absent(run) if item is None else self._present(run, item, now)
         if changed.state is RunState.SUCCEEDED:
             changed = self._with_version(run, changed, item)
         changed = self._deadline(changed, now)
@@ -148,15 +157,15 @@ class Follower:
             changed = replace(changed, ended_at=now, overdue=False)
         state = _REPORTED.get(changed.state)
         first = run.next_poll == run.seen_at
-        if state is not None and (first or (changed.state, changed.message) != (run.state, run.message)):
-            report(
-                StatusReport(
-                    run.request_id, state, now, changed.message, changed.new_version, run.reference, changed.link
-                )
-            )
+        news = any(getattr(changed, name) != getattr(run, name) for name in ("state", "message", "reference"))
+        if state is not None and (first or news):
+            facts = (changed.message, changed.new_version, changed.reference, changed.link)
+            report(StatusReport(run.request_id, state, now, *facts))
         ledger.save_run(replace(changed, updated_at=now, next_poll=self._next(changed, now)))
 
-    def _absent(self, run: Run, now: Timestamp) -> Run:
+    def _absent(self, run: Run) -> Run:
+        if self._is_to_come(run):
+            return replace(run, state=RunState.QUEUED)
         absent = run.absent + 1
         if absent < LOST_AFTER:
             return replace(run, absent=absent)
@@ -173,7 +182,9 @@ class Follower:
         if state is RunState.FAILED and run.cancelled_at:
             state = RunState.CANCELLED  # several servers have no other word for it
         started = run.started_at or (now if state not in {RunState.QUEUED, RunState.UNKNOWN} else 0)
-        link = find_link(status.link, item) or run.link
+        if self._is_to_come(run):
+            run = replace(run, reference=find_text(status.run, item) or run.reference)
+        link = find_link(status.link, item) or run.link or self.link(of_run(run))
         return replace(run, state=state, message=message, link=link, absent=0, started_at=started)
 
     def _deadline(self, run: Run, now: Timestamp) -> Run:

@@ -20,6 +20,7 @@ _CONFLICTS = (
     "/release",
     "/withdraw",
     "/cancel",
+    "/start-again",
     "/explain",
     "/api/v1/requests",
 )

@@ -1,4 +1,4 @@
-"""Operator endpoints: approve, release, withdraw, cancel and create requests; pause and resume."""
+"""Operator endpoints: approve, release, withdraw, cancel and create requests, start runs again; pause and resume."""
 
 from __future__ import annotations
 
@@ -67,10 +67,11 @@ def operator_routes(commands: Commands) -> APIRouter:
         ("release", "Send a held request now, bypassing every gate."),
         ("withdraw", "Withdraw a held request, or cancel its runs; its episode makes no further request."),
         ("cancel", "Cancel the runs of a request in flight."),
+        ("start-again", "Repeat the start call of the runs that may have been started and are not found."),
     ):
         router.add_api_route(
-            f"/requests/{{request_id}}/{action}", _act(commands, action), methods=["POST"], operation_id=action,
-            summary=action.capitalize(), description=text,
+            f"/requests/{{request_id}}/{action}", _act(commands, action), methods=["POST"],
+            operation_id=action.replace("-", "_"), summary=action.replace("-", " ").capitalize(), description=text,
         )  # fmt: skip
 
     @router.post("/requests/{request_id}/feedback", summary="Feedback")

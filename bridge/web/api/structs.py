@@ -341,6 +341,7 @@ DATA: Mapping[tuple[str, str], type[Body]] = {
     ("post", f"{_REQUEST}/release"): Request,
     ("post", f"{_REQUEST}/withdraw"): Request,
     ("post", f"{_REQUEST}/cancel"): Request,
+    ("post", f"{_REQUEST}/start-again"): Request,
     ("get", "/api/v1/pause"): Pauses,
     ("post", "/api/v1/pause"): Pause,
 }

@@ -16,6 +16,8 @@ CONFIRMATIONS = {
     "approve": "Request approved. It is sent when the other gates are open.",
     "release": "Request released. It is sent now, bypassing every gate.",
     "withdraw": "Request withdrawn. Nothing is sent, and its episode makes no further request.",
+    "cancel": "The runs of this request are being cancelled.",
+    "start-again": "The start call is made once more, unless the run is found.",
     "retry": "Deliveries that waited for their next attempt are being retried.",
     "redrive": "Dead deliveries are queued again.",
     "useful": "Feedback recorded: useful.",

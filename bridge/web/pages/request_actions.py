@@ -27,6 +27,10 @@ ACTIONS = {
         "The request is never sent, and its episode makes no further request. A new episode can request again.",
     ),
     "cancel": ("Cancel", "The runs of this request are cancelled in their orchestrators. Nothing is started again."),
+    "start-again": (
+        "Start again",
+        "If the run is still not found, it is started once more. If the first call arrives late, there are two runs.",
+    ),
     "retry": ("Retry", "Deliveries that wait for their next attempt are retried at once, under the same id."),
     "redrive": (
         "Redrive",

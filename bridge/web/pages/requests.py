@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from bridge.domain.errors import StoreError
 from bridge.domain.request import RequestRecord, RequestState
 from bridge.domain.times import Timestamp
 from bridge.engine.api.operator_actions import run_destinations
-from bridge.ports import DeliveryRecord, DeliveryState, RequestFilter
+from bridge.ports import DeliveryRecord, DeliveryState, RequestFilter, Run
 from bridge.web.pages.forms import confirmation
 from bridge.web.pages.site import Site, read, words
 
@@ -73,20 +74,23 @@ def routes(site: Site) -> APIRouter:
         runs = read(lambda: site.queries.runs(request_id), problems)
         return site.page(
             "request.html", runs=runs, record=record, request=record.request, deliveries=deliveries, problems=problems,
-            timeline=timeline(record, deliveries), result=confirmation(result), actions=actions(record, deliveries),
+            timeline=timeline(record, deliveries), result=confirmation(result),
+            actions=actions(record, deliveries, runs),
             sent=msgspec.json.format(msgspec.json.encode(record.request.to_json()), indent=2).decode(),
         )  # fmt: skip
 
     return router
 
 
-def actions(record: RequestRecord, deliveries: list[DeliveryRecord]) -> list[str]:
+def actions(record: RequestRecord, deliveries: Sequence[DeliveryRecord], runs: Sequence[Run] = ()) -> list[str]:
     """Return the actions that are possible in the present state."""
     possible = ["approve"] if record.state is RequestState.AWAITING_APPROVAL else []
     if record.state.waiting:
         possible += ["release", "withdraw"]
     if record.state.in_flight and run_destinations(record) and not record.acted("cancel"):
         possible.append("cancel")
+    if record.state.in_flight and any(run.held for run in runs):
+        possible.append("start-again")
     if any(item.state is DeliveryState.RETRY for item in deliveries):
         possible.append("retry")
     if any(item.state is DeliveryState.DEAD for item in deliveries):

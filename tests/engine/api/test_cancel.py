@@ -1,4 +1,4 @@
-"""Cancelling the runs of a request in flight."""
+"""Cancelling the runs of a request in flight, and starting them again."""
 
 from __future__ import annotations
 
@@ -50,3 +50,19 @@ def test_only_a_request_in_flight_with_a_run_can_be_cancelled() -> None:
     other.commands.act(other.requests()[0].id, "cancel", "ann")
     with pytest.raises(RequestError, match="is cancelled; only one in flight can be cancelled"):
         other.commands.act(other.requests()[0].id, "cancel", "ann")
+
+
+def test_a_held_run_is_started_again() -> None:
+    """The next attempt, at once, may make one more start call."""
+    here = world(TRAIN)
+    id_ = here.requests()[0].id
+    with pytest.raises(RequestError, match="no run that may have been started and is not found"):
+        here.commands.act(id_, "start-again", "ann")
+    here.store.save_run(Run(id_, TRAIN, "rb", "{}", here.now, RunState.UNKNOWN, sent_at=here.now))
+    record = here.commands.act(id_, "start-again", "ann", "looked: it is not there")
+    assert (record.state, record.acts[-1].what, record.acts[-1].who) == (RequestState.REQUESTED, "start-again", "ann")
+    run = here.store.run(id_, TRAIN)
+    assert run is not None
+    assert (run.again_at, run.held) == (here.now, False)
+    with pytest.raises(RequestError, match="no run"):
+        here.commands.act(id_, "start-again", "ann")

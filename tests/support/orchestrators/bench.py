@@ -21,7 +21,8 @@ class Bench:
         self.stub = stub
         self.ledger = MemoryStore()
         self.entry = {
-            "preset": stub.preset, "url": stub.url, "target": dict(stub.target), "timeout": "5s", **stub.entry, **entry,
+            "preset": stub.preset, "url": stub.url, "target": dict(stub.target), "timeout": "30s",
+            **stub.entry, **entry,
         }  # fmt: skip
         self.reports: list[StatusReport] = []
         self.now = T0

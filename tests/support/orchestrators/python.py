@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from tests.support.orchestrators.stub import NOT_FOUND, Answer, Call, Stub, StubRun
@@ -185,3 +186,53 @@ class Dagster(Stub):
             runs = self.by(id=variables["run"])
             return 200, {"data": {"runOrError": self.view(runs[0]) if runs else {"__typename": "RunNotFoundError"}}}
         return 500, {"errors": [{"message": "Field is not defined by type"}]}
+
+
+@dataclass
+class DagsterPartition(Dagster):
+    """Dagster with a sensor: a partition key is accepted once, and becomes a run at once, or when `work` is called."""
+
+    preset = "dagster_partition"
+    target: ClassVar = {
+        "sensor": "retrain", "partitions": "requests", "repository": "__repository__", "location": "jobs.py",
+    }  # fmt: skip
+    exact = True
+    later = True
+
+    waits: bool = False  # the sensor has not run
+    keys: list[str] = field(default_factory=list)
+
+    def is_start(self, call: Call) -> bool:
+        return call.body is not None and "addDynamicPartition(" in call.body["query"]
+
+    def conflict(self) -> Answer:
+        return 200, {"data": {"addDynamicPartition": {"__typename": "UnauthorizedError", "message": "no definition"}}}
+
+    def work(self) -> None:
+        """Make a run of each key that has none."""
+        for key in self.keys:
+            if not self.by(key=key):
+                self.make(key, {"key": key})
+
+    def handle(self, call: Call) -> Answer:
+        query, variables = call.body["query"], call.body["variables"]
+        if "sensorOrError(" in query:
+            status = {"status": "STOPPED" if self.paused else "RUNNING"}
+            sensor = {"__typename": "Sensor", "name": "retrain", "sensorState": status}
+            return 200, {"data": {"sensorOrError": {"__typename": "SensorNotFoundError"} if self.gone else sensor}}
+        if self.is_start(call):
+            key = variables["key"]
+            known = "DuplicateDynamicPartitionError" if key in self.keys else "AddDynamicPartitionSuccess"
+            self.keys += [] if key in self.keys else [key]
+            if not self.waits:
+                self.work()
+            return 200, {"data": {"addDynamicPartition": {"__typename": known}}}
+        tagged = [run for tag in variables.get("tags", ()) for run in reversed(self.by(key=tag["value"]))]
+        runs = {"__typename": "Runs", "results": [self.view(run) for run in tagged]}
+        if "runOrError(" in query:
+            found = self.by(id=variables["run"])
+            one = self.view(found[0]) if found else {"__typename": "RunNotFoundError"}
+            return 200, {"data": {"runOrError": one, "runsOrError": runs}}
+        if "tags" in variables:
+            return 200, {"data": {"runsOrError": runs}}
+        return super().handle(call)

@@ -67,6 +67,7 @@ class Stub:
     has_unknown_words: ClassVar[bool] = True
     looks_up: ClassVar[bool] = True
     has_link: ClassVar[bool] = True
+    later: ClassVar[bool] = False  # the server makes the run after the start call, with parameters that it reads itself
 
     runs: list[StubRun] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
@@ -97,6 +98,10 @@ class Stub:
     def by(self, **wanted: str) -> list[StubRun]:
         """The runs with these fields."""
         return [run for run in self.runs if all(getattr(run, key) == value for key, value in wanted.items())]
+
+    def named(self, reference: str) -> list[StubRun]:
+        """The runs that the reference of a delivery can mean."""
+        return [run for run in self.runs if reference == run.id or (self.later and reference == run.key)]
 
     def make(self, key: str, body: Any = None, id_: str = "") -> StubRun:
         """A new run."""

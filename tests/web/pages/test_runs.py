@@ -43,6 +43,19 @@ def test_a_run_can_be_cancelled_from_the_page(site: Site) -> None:
     assert site.commands.acts[0][0] == "cancel"
 
 
+def test_a_held_run_can_be_started_again_from_the_page(site: Site) -> None:
+    """Only while it is not known whether it was started."""
+    assert "/start-again" not in site.http.get(f"/requests/{ID}").text
+    site.queries.started = [replace(RUN, state=RunState.UNKNOWN, reference="", seen_at=0, started_at=0)]
+    page = site.http.get(f"/requests/{ID}").text
+    assert f'href="/requests/{ID}/start-again"' in page
+    assert ">Start again</a>" in page
+    assert "there are two runs" in site.http.get(f"/requests/{ID}/start-again").text
+    done = site.http.post(f"/requests/{ID}/start-again", data={"by": "ann"})
+    assert done.status_code in {200, 303}, done.text
+    assert site.commands.acts[0][0] == "start-again"
+
+
 def test_the_api_has_the_runs_of_a_request(site: Site) -> None:
     """As on the page."""
     body = site.http.get(f"/api/v1/requests/{ID}").json()["data"]
