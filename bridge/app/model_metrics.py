@@ -39,7 +39,7 @@ def _states(shown: list[tuple[ModelView, str]]) -> Iterator[str]:
 
 def _signals(shown: list[tuple[ModelView, str]]) -> Iterator[str]:
     """Yield values, thresholds and start times; value and threshold have the same labels, for use in one panel."""
-    values, thresholds, active = [], [], []
+    values, thresholds, active, crossings = [], [], [], []
     for view, labels in shown:
         for signal in view.signals:
             series = f'{{{labels},rule="{escape(signal.rule)}"}}'
@@ -49,12 +49,20 @@ def _signals(shown: list[tuple[ModelView, str]]) -> Iterator[str]:
             if signal.active_at:
                 of_state = f'{series[:-1]},state="{signal.state}"}}'
                 active.append(f"{PREFIX}rule_active_timestamp_seconds{of_state} {number(signal.active_at / 1000)}\n")
+            if signal.crossing is not None:
+                bounds = (("earliest", signal.crossing.earliest), ("latest", signal.crossing.latest))
+                crossings += [
+                    f'{PREFIX}signal_crossing_timestamp_seconds{series[:-1]},bound="{bound}"}} {number(at / 1000)}\n'
+                    for bound, at in bounds
+                ]
     yield _header("signal_value", "Last value that a rule evaluated for a model, in the signal's unit.")
     yield from values
     yield _header("signal_threshold", "Limit that the value is compared with, in the signal's unit.")
     yield from thresholds
     yield _header("rule_active_timestamp_seconds", "Time since which a rule has been pending or firing for a model.")
     yield from active
+    yield _header("signal_crossing_timestamp_seconds", "Bounds of when a value is expected to cross its limit.")
+    yield from crossings
 
 
 def _requests(shown: list[tuple[ModelView, str]]) -> Iterator[str]:

@@ -8,11 +8,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.domain.codes import USE, Cause, Code
+from bridge.domain.times import Timestamp
 
 __all__ = ["USE", "Cause", "Code", "Floats", "Int8", "Verdicts"]
 
 Int8 = NDArray[np.int8]
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """Forecast of when a value crosses a limit.
+
+    limit: in the signal's unit. earliest, latest: bounds. confidence: probability that they hold the crossing.
+    """
+
+    limit: float
+    earliest: Timestamp
+    latest: Timestamp
+    confidence: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,8 @@ from bridge.domain.errors import InternalError, StrategyError
 from bridge.domain.event import ModelEvent
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Evidence, RetrainRequest, request_id
-from bridge.domain.times import Duration
-from bridge.domain.verdict import Cause, Code, Verdicts
+from bridge.domain.times import Duration, Timestamp
+from bridge.domain.verdict import Cause, Code, Floats, Verdicts
 
 StateColumn = NDArray[np.void]
 
@@ -24,6 +24,20 @@ class StrategyConfig(BaseModel):
     """Parameters of a strategy as written in a rule file; numbers are in the signal's unit."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Crossings(NamedTuple):
+    """Forecast of when the values of k models cross a limit.
+
+    limit: (k,) in the signal's unit.
+    earliest, latest: (k,) bounds in ms since the epoch; NaN = no crossing is forecast.
+    confidence: probability that the interval holds the crossing.
+    """
+
+    limit: Floats
+    earliest: Floats
+    latest: Floats
+    confidence: float
 
 
 class RetrainStrategy(ABC):
@@ -37,6 +51,7 @@ class RetrainStrategy(ABC):
     state_dtype: NumPy dtype of the state of one model between slots (at most 2 KB), or None; the engine stores it.
     history: ms of history to evaluate before the first live slot, 0 = none.
     warm_up: ms of samples before the first verdict, 0 = none.
+    forecasts: `crossings` returns when values are expected to cross a limit.
     gives_p: the verdicts carry p-values, so that rules may use `fdr`.
     inherits: a new version starts with the state that `successor` derives from the version before.
     members: name of the parameter that lists other strategies, "" = none.
@@ -47,6 +62,7 @@ class RetrainStrategy(ABC):
     needs: frozenset[str] = frozenset({VALUE})
     members: ClassVar[str] = ""
     gives_p: ClassVar[bool] = False
+    forecasts: ClassVar[bool] = False
     state_dtype: np.dtype[np.void] | None = None
     history: Duration = 0
     warm_up: Duration = 0
@@ -70,6 +86,10 @@ class RetrainStrategy(ABC):
     def successor(self, former: StateColumn) -> StateColumn:
         """Return the initial state (k,) of new versions, given the state `former` (k,) of the versions before them."""
         return np.zeros(len(former), former.dtype)
+
+    def crossings(self, state: StateColumn, slot: Timestamp) -> Crossings | None:
+        """Return when the models of `state` (k,) are expected to cross a limit, seen from `slot`."""
+        return None
 
     def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Verdicts:
         """Return verdicts (k,) for the k elements of `batch` and update their `state` (k,) in place.

@@ -11,11 +11,12 @@ from pydantic import Field, model_validator
 from bridge.domain.batch import EventBatch
 from bridge.domain.times import DAY, HOUR, MINUTE, SECOND, Timestamp, parse_duration
 from bridge.domain.verdict import Cause, Code, Floats, Verdicts
-from bridge.strategies.base import RetrainStrategy, StateColumn, StrategyConfig, signal_word
+from bridge.strategies.base import Crossings, RetrainStrategy, StateColumn, StrategyConfig, signal_word
 from bridge.strategies.detector import in_unit
 from bridge.strategies.stats.counts import DurationText
 from bridge.strategies.stats.trend import LEAST, Lines, fit, student
 
+FAR = 4  # windows after which a crossing is not forecast any more: the trend was observed for only one
 CELLS = 64  # cell means per window; the last cell is still being filled
 UNITS = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"))
 
@@ -75,6 +76,7 @@ class DecayStrategy(RetrainStrategy):
 
     name = "decay"
     Config = DecayConfig
+    forecasts = True
     state_dtype = np.dtype([
         ("cell", np.int64), ("sum", np.float64), ("count", np.int32), ("has", np.bool_, (CELLS,)),
         ("mean", np.float64, (CELLS,)), ("line", np.float64, (6,)),
@@ -116,6 +118,16 @@ class DecayStrategy(RetrainStrategy):
         within = f"within {max(first, 0.0) / unit:.2g} to {last / unit:.2g} {word}s"
         lead = f"a retraining takes {self._config.lead_time}"
         return f"{signal_word(batch)} {in_unit(level, batch)} {pace} and reaches {limit} {within}; {lead}"
+
+    def crossings(self, state: StateColumn, slot: Timestamp) -> Crossings:
+        """Return when the lines cross the limits; none where the limit is past, or further away than FAR windows."""
+        forecast = self._forecast(Lines(*state["line"].T), slot)
+        known = (state["line"][:, 5] > 0) & (forecast.latest > 0) & (forecast.latest <= FAR * self._window)
+        first, last = slot + np.maximum(forecast.earliest, 0.0), slot + forecast.latest
+        return Crossings(
+            np.where(known, forecast.limit, np.nan), np.where(known, first, np.nan), np.where(known, last, np.nan),
+            self._config.confidence,
+        )  # fmt: skip
 
     def _turn(self, memory: StateColumn, cell: int) -> None:
         """Complete the cells that are over, drop those that are too old, and fit a line to the others."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from grafana.generator import shared
 from grafana.generator.links import DECISIONS, model_links
 from grafana.generator.making import made
-from grafana.generator.panels import lines, query, timeline, words
-from grafana.generator.sdk import build, dashboard, statetimeline, timeseries
+from grafana.generator.panels import lines, organize, query, rows, timeline, words
+from grafana.generator.sdk import build, dashboard, statetimeline, table, timeseries
 from grafana.generator.variables import MODEL, metric
 
 _LINKS = model_links("__field.labels", decisions=False)
@@ -57,6 +57,25 @@ def _rules_over_time() -> statetimeline.Panel:
     )  # fmt: skip
 
 
+def _crossings() -> table.Panel:
+    """Return a table of values that are expected to cross their limits, with both bounds of the time."""
+    bounds = [
+        query(f"max by ({MODEL},rule) ({_crossing(bound)}) * 1000", ref=bound, instant=True, rows=True)
+        for bound in ("earliest", "latest")
+    ]
+    names = {**shared.MODEL_COLUMNS, "rule": "rule", "Value #earliest": "earliest", "Value #latest": "latest"}
+    return rows(
+        "Expected crossings", "When the trend of a value is expected to cross its limit (strategy decay).", bounds,
+        steps=[("merge", {}), organize(names)], none="No crossing is expected", width=24,
+        units={"earliest": "dateTimeAsIso", "latest": "dateTimeAsIso"}, sort=("latest", False),
+        links=model_links("__data.fields", decisions=False),
+    )  # fmt: skip
+
+
+def _crossing(bound: str) -> str:
+    return metric("signal_crossing_timestamp_seconds", f'bound="{bound}",{shared.OF_RULE}', model=True)
+
+
 def decisions() -> build.Dashboard:
     """Return the dashboard for one incident."""
     counts = [
@@ -86,7 +105,7 @@ def decisions() -> build.Dashboard:
             ("Models and rules", False, [
                 shared.state_timeline(decisions=False, height=7), _rules_over_time(), _held(),
             ]),
-            ("Signals", False, [_signals()]),
+            ("Signals", False, [_signals(), _crossings()]),
             ("Decisions", False, [shared.decided(shared.OF_RULE), shared.request_log(), open_requests,
                                   shared.verdicts(shared.OF_RULE)]),
         ],

@@ -14,6 +14,7 @@ from bridge.domain.errors import StoreCorruptError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Outcome
 from bridge.domain.silence import Silence
+from bridge.domain.verdict import Crossing
 from bridge.engine.api.views import ModelState, ModelView, SilencesView, SilenceView
 from bridge.engine.evaluation.answers import Quality
 from bridge.ports import AttemptReport, Delivery, QueryReport, QueueDepth, Result, TickReport
@@ -86,7 +87,7 @@ WANTED = {
     "config_last_reload_success_timestamp_seconds", "model_held", "rule_active_timestamp_seconds", "web_info",
     "rule_models", "rule_answers_total", "clock_lead_seconds", "clock_steps_total", "store_usable",
     "last_missed_episode_timestamp_seconds", "rule_models_never_judged", "runs", "runs_overdue", "requests_feedback",
-    "shared_causes", "last_run_info",
+    "shared_causes", "last_run_info", "signal_crossing_timestamp_seconds",
 }  # fmt: skip
 
 
@@ -246,6 +247,16 @@ def test_numbers_that_are_none_are_written_as_prometheus_reads_them(page: Page) 
         f'{KEY},rule="Drifted"': "NaN", f'{KEY},rule="Slow"': "+Inf", f'{KEY},rule="Plain"': "1.0",
     }  # fmt: skip
     assert page.samples("signal_threshold") == {f'{KEY},rule="Drifted"': "0.6", f'{KEY},rule="Slow"': "-Inf"}
+
+
+def test_a_forecast_crossing_has_two_bounds(page: Page) -> None:
+    """Nothing where none is forecast."""
+    assert page.samples("signal_crossing_timestamp_seconds") == {}
+    page.queries.views = [replace(model_view(), signals=[signal(crossing=Crossing(0.6, AT, AT + 60_000, 0.9))])]
+    assert page.samples("signal_crossing_timestamp_seconds") == {
+        f'{KEY},rule="Drifted",bound="earliest"': "1700000000.0",
+        f'{KEY},rule="Drifted",bound="latest"': "1700000060.0",
+    }
 
 
 def test_label_values_are_escaped(page: Page) -> None:

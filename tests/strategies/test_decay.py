@@ -100,6 +100,27 @@ def test_a_level_past_the_limit_is_a_breach_without_a_trend() -> None:
     assert "is past 0.85 by its trend" in story.reason()
 
 
+def test_a_crossing_is_forecast_with_bounds_of_its_time() -> None:
+    """On the line's side only, not past the limit, not far beyond what was seen, and not without a line."""
+    near, away, past, far, unknown = (Story(DAYS) for _ in range(5))
+    ramp(near, 0.90, -0.012, 60, noise=0.0005)
+    ramp(away, 0.90, 0.012, 60)
+    ramp(past, 0.80, -0.012, 60)
+    ramp(far, 1.90, -0.012, 60)
+    ramp(unknown, 0.90, -0.012, 3)
+    found = []
+    for story in (near, away, past, far, unknown):
+        assert story.state is not None
+        found.append(story.strategy.crossings(story.state, story.slot))
+    first = found[0]
+    assert first is not None
+    truth = START + HOUR + (0.90 - 0.85) / 0.012 * DAY
+    assert first.limit[0] == 0.85
+    assert first.earliest[0] < truth < first.latest[0] < first.earliest[0] + 12 * HOUR
+    assert first.confidence == 0.9
+    assert all(other is not None and np.isnan([*other.limit, *other.latest]).all() for other in found[1:])
+
+
 def test_the_reason_says_when_in_units() -> None:
     """Level, slope, interval and lead time."""
     story = Story(DAYS)

@@ -16,12 +16,12 @@ from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, Episode, Feedback, RecoveryVerdict, RequestRecord, RequestState
 from bridge.domain.shared_cause import EVERY_MODEL
 from bridge.domain.times import Duration, Timestamp
-from bridge.domain.verdict import Cause, Code
 from bridge.engine.access import EngineState, EpisodeIndexView
 from bridge.engine.api import model_states
 from bridge.engine.api import silences as silencing
 from bridge.engine.api.explain import Explainer
 from bridge.engine.api.model_search import Finder
+from bridge.engine.api.signal_views import signals_of
 from bridge.engine.api.views import (
     AlertView,
     GroupView,
@@ -51,9 +51,7 @@ from bridge.ports import (
 )
 
 _STATE_WORDS = [state.name.lower() for state in State]
-_VERDICT_WORDS = [code.name.lower() for code in Code]
 _OPEN_STATES = [state for state in RequestState if not state.terminal]
-_CAUSE_WORDS = [cause.word for cause in Cause]
 
 
 class EngineQueries:
@@ -157,7 +155,7 @@ class EngineQueries:
         chosen[rows] = True
         signals: dict[int, list[SignalView]] = {row: [] for row in rows}
         for run in state.rules.values():
-            for row, view in _signals(run, chosen):
+            for row, view in signals_of(run, chosen):
                 signals[row].append(view)
         return [
             self._model(state.episode_index, state.table[row], model_states.STATES[states[row]], signals[row])
@@ -327,34 +325,6 @@ def _trails(course: TrailWindow) -> Iterator[TrailView]:
     for index in range(course.state.shape[1]):
         value, statistic, threshold, lower, upper = (column[:, index].tolist() for column in columns)
         yield TrailView(slots, value, statistic, threshold, lower, upper, course.state[:, index].tolist())
-
-
-def _signals(run: RuleEvaluator, chosen: NDArray[np.bool_]) -> Iterator[tuple[int, SignalView]]:
-    """Yield row and view of each model chosen. Columns become lists first: single elements of arrays are slow.
-
-    chosen: (n,) True for the models to include.
-    """
-    now, query, name = run.live, run.query, run.rule.name
-    rows = np.flatnonzero(now.known & chosen[: len(now.known)])
-    columns = (now.value, now.threshold, now.code, now.cause, now.alerts.state, now.alerts.active_at)
-    values = zip(*(column[rows].tolist() for column in columns), strict=True)
-    for row, (value, threshold, code, cause, state, active_at) in zip(rows.tolist(), values, strict=True):
-        yield (
-            row,
-            SignalView(
-                name,
-                query.name,
-                query.event.value,
-                query.unit,
-                value,
-                threshold,
-                _VERDICT_WORDS[code],
-                _CAUSE_WORDS[cause],
-                _STATE_WORDS[state],
-                run.last_evaluation,
-                active_at if state else 0,
-            ),
-        )
 
 
 def _rule_view(run: RuleEvaluator, most: int | None = None) -> RuleView:

@@ -15,6 +15,7 @@ from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, Episode, Feedback, RecoveryVerdict, RequestRecord
 from bridge.domain.silence import Silence
 from bridge.domain.times import Duration, Timestamp
+from bridge.domain.verdict import Crossing
 from bridge.ports import DecisionFilter, DeliveryRecord, Pause, QueueDepth, RequestFilter, Run, RunState, StatusReport
 
 
@@ -109,10 +110,8 @@ class GroupView:
 class SignalView:
     """Latest value of one rule for one model.
 
-    value, threshold: in the signal's unit, NaN = none.
-    verdict: name of the verdict code in lower case.
-    at: slot of the evaluation.
-    active_at: begin of the pending or firing state, 0 = inactive.
+    value, threshold: in the signal's unit, NaN = none. verdict: verdict code in lower case. at: slot of the evaluation.
+    active_at: begin of the pending or firing state, 0 = inactive. crossing: None = no crossing is forecast.
     """
 
     rule: str
@@ -126,6 +125,7 @@ class SignalView:
     state: str
     at: Timestamp
     active_at: Timestamp = 0
+    crossing: Crossing | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from bridge.domain.explain import Explanation
 from bridge.domain.request import Decision, Feedback, OperatorAction, RecoveryVerdict, RequestRecord
 from bridge.domain.shared_cause import SharedCause
 from bridge.domain.times import Timestamp, rfc3339
+from bridge.domain.verdict import Crossing
 from bridge.engine.api.lifetimes import NextRetraining
 from bridge.engine.api.views import AlertView, GroupView, ModelView, RuleView
 from bridge.ports import DeliveryRecord, Pause, Run
@@ -95,11 +96,19 @@ def model(view: ModelView) -> structs.Model:
             structs.Signal(
                 rule=item.rule, signal=item.signal, event=item.event, unit=item.unit, value=number(item.value),
                 threshold=number(item.threshold), verdict=item.verdict, cause=item.cause, state=item.state,
-                at=time_or_none(item.at),
+                at=time_or_none(item.at), crossing=_crossing(item.crossing),
             )
             for item in view.signals
         ],
     )  # fmt: skip
+
+
+def _crossing(item: Crossing | None) -> structs.Crossing | None:
+    if item is None:
+        return None
+    return structs.Crossing(
+        limit=item.limit, earliest=rfc3339(item.earliest), latest=rfc3339(item.latest), confidence=item.confidence
+    )
 
 
 def decision(item: Decision) -> structs.Decision:

@@ -91,8 +91,17 @@ class RuleGroup(Body, rename="camel"):
     last_evaluation: Time
 
 
+class Crossing(Body):
+    """Interval in which a value is expected to cross a limit. confidence: probability that it holds the crossing."""
+
+    limit: Number
+    earliest: Time
+    latest: Time
+    confidence: Number
+
+
 class Signal(Body):
-    """Latest reading of one rule for one model."""
+    """Latest reading of one rule for one model. crossing: null while no crossing is forecast."""
 
     rule: str
     signal: str
@@ -104,6 +113,7 @@ class Signal(Body):
     cause: str
     state: AlertState
     at: Time | None
+    crossing: Crossing | None
 
 
 class Model(Body):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
@@ -40,7 +41,14 @@ class Site:
     def __post_init__(self) -> None:
         templates = Environment(loader=PackageLoader("bridge.web"), autoescape=select_autoescape(["html"]))
         templates.trim_blocks = templates.lstrip_blocks = True
-        templates.filters |= {"when": when, "figure": figure, "words": words, "duration": duration, "spark": spark}
+        templates.filters |= {
+            "when": when,
+            "figure": figure,
+            "words": words,
+            "duration": duration,
+            "spark": spark,
+            "day": day,
+        }
         templates.tests["apart"] = lambda trail: trail is not None and own_scale(trail)
         settings = self.settings
         templates.globals |= {
@@ -114,6 +122,11 @@ def read(query: Callable[[], list[T]], problems: list[str]) -> list[T]:
 def when(instant: Timestamp) -> str:
     """Format date and time in UTC, to the second; 0 as a dash."""
     return rfc3339(instant)[:19].replace("T", " ") if instant else "-"
+
+
+def day(instant: Timestamp) -> str:
+    """Format weekday, date and minute in UTC, such as `Tuesday 2026-12-01 14:05`."""
+    return datetime.fromtimestamp(instant / 1000, UTC).strftime("%A %Y-%m-%d %H:%M")
 
 
 def figure(value: float | None) -> str:

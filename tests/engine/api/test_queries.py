@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bridge.domain.request import RequestState
-from bridge.domain.times import MINUTE, SECOND
+from bridge.domain.rule import StrategySpec
+from bridge.domain.times import HOUR, MINUTE, SECOND
 from bridge.engine.api.queries import EngineQueries
 from bridge.engine.api.views import ModelView
 from bridge.ports import DecisionFilter, QueueDepth, RequestFilter, StatusReport
@@ -33,6 +36,21 @@ def test_a_model_shows_its_readings() -> None:
     signals = [(item.rule, item.value, item.threshold, item.verdict, item.state) for item in view(world).signals]
     assert signals == [("Drifted", 0.7, 0.6, "breached", "firing"), ("Errors", 0.01, 0.1, "ok", "inactive")]
     assert [item.model for item in queries(world).models()] == [A, B]
+
+
+def test_a_rule_that_forecasts_says_when_a_value_crosses_its_limit() -> None:
+    """A falls by 0.01 an hour towards 0.5, B rises; a rule without a forecast has none."""
+    decay = StrategySpec("decay", {"min": 0.5, "lead_time": "1h", "window": "64h", "min_coverage": 0.25})
+    world = World(group(replace(rule(), strategy=decay), rule("Other", limit=2.0), interval=HOUR))
+    for hour in range(40):
+        world.tick({A: 1.0 - 0.01 * hour, B: 1.0 + 0.01 * hour})
+    signals = {(item.rule, model): item.crossing for model in (A, B) for item in view(world, model).signals}
+    crossing = signals.pop(("Drifted", A))
+    assert crossing is not None
+    assert (crossing.limit, crossing.confidence) == (0.5, 0.9)
+    assert abs(crossing.earliest - world.now - 11 * HOUR) < 2 * HOUR
+    assert crossing.earliest <= crossing.latest
+    assert set(signals.values()) == {None}
 
 
 @pytest.mark.parametrize(

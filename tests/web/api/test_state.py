@@ -15,6 +15,7 @@ from standardwebhooks.webhooks import Webhook
 from bridge.domain.errors import StoreFullError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Outcome, RequestState
+from bridge.domain.verdict import Crossing
 from bridge.engine.api.views import ReloadResult
 from bridge.ports import DecisionFilter, RequestFilter
 from bridge.web.api.encode import go_exponent
@@ -119,6 +120,14 @@ def test_models_come_page_by_page_and_by_state(site: Site) -> None:
     assert isinstance(found, dict)
     assert (found["total"], len(found["models"])) == (2, 1)
     assert [found["models"][0]["signals"][0][key] for key in ("value", "threshold")] == ["NaN", "+Inf"]
+    assert found["models"][0]["signals"][0]["crossing"] is None
+    crossing = Crossing(0.6, 1_764_600_000_000, 1_764_860_000_000, 0.9)
+    site.queries.views[0].signals[0:] = [signal(crossing=crossing)]  # type: ignore[index]
+    found = site.data("/api/v1/models?limit=1")
+    assert isinstance(found, dict)
+    assert found["models"][0]["signals"][0]["crossing"] == {
+        "limit": 0.6, "earliest": "2025-12-01T14:40:00.000Z", "latest": "2025-12-04T14:53:20.000Z", "confidence": 0.9,
+    }  # fmt: skip
     healthy = site.data("/api/v1/models?state=healthy")
     assert isinstance(healthy, dict)
     assert [item["pipeline"] for item in healthy["models"]] == ["search"]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from html import unescape
 
 import pytest
 
 from bridge.domain.errors import StoreFullError
 from bridge.domain.model import ModelKey
+from bridge.domain.verdict import Crossing
 from bridge.engine.api.views import ModelState
-from tests.support.fake_views import MODEL, model_view
+from tests.support.fake_views import MODEL, model_view, signal
 from tests.support.web_app import Site
 
 
@@ -29,6 +32,18 @@ def test_a_model_has_a_page_with_every_check_and_what_repeats_the_query(site: Si
     for text in (str(MODEL), "0.702", "verdict: ok: drift 0.1, limit 0.6", "answered", "curl x", "retrain requested"):
         assert text in page.text
     assert "http://" not in page.text
+
+
+def test_the_page_says_when_a_value_is_expected_to_cross_its_limit(site: Site) -> None:
+    """By weekday, and nothing where no crossing is forecast."""
+    assert "is expected to cross" not in site.http.get("/model", params=ASKED).text
+    crossing = Crossing(0.6, 1_764_600_000_000, 1_764_860_000_000, 0.9)
+    site.queries.views[0] = replace(model_view(), signals=[signal(unit="s", crossing=crossing)])
+    page = unescape(re.sub("<[^>]+>", "", site.http.get("/model", params=ASKED).text))
+    assert (
+        "Drifted: drift is expected to cross 0.6 s between Monday 2025-12-01 14:40 and Thursday 2025-12-04 14:53"
+        " (UTC, 90 %)."
+    ) in page
 
 
 def test_the_page_of_a_hostile_model_escapes_it(site: Site) -> None:
