@@ -301,8 +301,8 @@ def _evaluated(group: Group, url: str, at: int) -> list[Any]:
     routing, external = NoDestinations(external_labels=_EXTERNAL), External(_EXTERNAL, _URL, 0)
     replay = Replay(source, table, phased, lambda _: None, routing=routing, external=external)
     try:
-        for report in replay.walk(at, at, end=at):
-            errors += report.errors.values()
+        for evaluation in replay.walk(at, at, end=at):
+            errors += evaluation.report.errors.values()
         views = [alert for view in rule_views(replay.engine) for alert in view.alerts if alert.state == "firing"]
         return errors or sorted(([_own(item.labels), _own_text(item.annotations)] for item in views), key=str)
     finally:

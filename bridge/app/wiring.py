@@ -136,15 +136,15 @@ class Bridge:
         """Evaluate a group, report to telemetry, and wake the couriers if there is something to send."""
         generation = self._engine.generation
         try:
-            report = self._engine.evaluate(group, clock.now())
+            evaluation = self._engine.evaluate(group, clock.now())
         except StoreError as error:
             log.exception("evaluation was not stored; it will be repeated", extra={"group": group, "error": str(error)})
             self.store_watch.failed(error)
             return
         self.store_watch.succeeded()
-        if report is not None:
-            self.telemetry.tick(report)
-        if (report is not None and report.queued) or self._engine.generation != generation:
+        if evaluation is not None:
+            self.telemetry.tick(evaluation.report)
+        if (evaluation is not None and evaluation.report.queued) or self._engine.generation != generation:
             self._couriers.wake()
 
     def prune(self) -> None:

@@ -123,7 +123,7 @@ class Moves:
 
 _MOVES = ("pending", "fired", "resolved", "reset", "touched")
 _SETTLED = np.array([State.INACTIVE, State.FIRING], np.int8)
-_NO_MOVES = Moves(*(np.zeros(0, np.int64) for _ in range(5)))
+NO_MOVES = Moves(*(np.zeros(0, np.int64) for _ in range(5)))
 
 
 def apply_policies(code: Int8, cause: Int8, policies: Mapping[Cause, str], known: NDArray[np.bool_]) -> Int8:
@@ -163,7 +163,7 @@ def advance(columns: AlertColumns, code: Int8, slot: Timestamp, *, for_: Duratio
     """
     state = columns.state
     if not columns.keep_since.any() and np.array_equal(state, _SETTLED[(code == Code.BREACHED).view(np.int8)]):
-        return _NO_MOVES  # exactly the breached models are firing, so nothing changes
+        return NO_MOVES  # exactly the breached models are firing, so nothing changes
     some = np.flatnonzero((state != State.INACTIVE) | (code == Code.BREACHED))  # no other row can change
     if len(some) == len(state):
         return _moved(columns, code, slot, for_, keep)

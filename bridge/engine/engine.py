@@ -16,13 +16,11 @@ from bridge.domain.rule import Group
 from bridge.domain.times import DAY, MINUTE, Duration, Timestamp
 from bridge.engine import steps
 from bridge.engine.access import EngineSettings, EngineState, EngineTransaction
-from bridge.engine.evaluation.evaluation import Evaluation
+from bridge.engine.evaluation.evaluation import GroupEvaluation
 from bridge.engine.evaluation.expansion import Expander, TemplateQueries
 from bridge.engine.evaluation.group import GroupEvaluator
-from bridge.engine.evaluation.observer import RuleObserver
 from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.evaluation.slots import Plan, plan
-from bridge.engine.evaluation.subject import Observer
 from bridge.engine.evaluation.trail import Trails
 from bridge.engine.requests.decider import Decider
 from bridge.engine.requests.episodes import EpisodeIndex, TickTransaction
@@ -31,7 +29,7 @@ from bridge.engine.requests.siblings import Placement
 from bridge.engine.state import frozen_labels, strategy_state
 from bridge.engine.state.restore import Restorer, StaleRows
 from bridge.engine.steps import Tick
-from bridge.ports import History, MetricSource, Pause, TickChanges, TickReport, TickStore
+from bridge.ports import History, MetricSource, Pause, TickChanges, TickStore
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +65,7 @@ class Engine:
         self._storms: dict[str, tuple[Timestamp, Timestamp]] = {}
         self._stormy: list[RequestRecord] = []
         self._placement = Placement((), table)
-        self._restorer = Restorer(table, self._observer_failed)
+        self._restorer = Restorer(table)
         self._dropped = StaleRows()
         self._reconfigured = False
         self._doubts = 0
@@ -270,13 +268,11 @@ class Engine:
     def _rules(self) -> dict[str, RuleEvaluator]:
         return self._state().rules
 
-    def _observer_failed(self, observer: Observer, error: Exception) -> None:
-        if isinstance(observer, RuleObserver):
-            observer.run.last_error, observer.run.raised = str(error), True
-
     # ------------------------------------------------------------ an evaluation
 
-    def evaluate(self, name: str, now: Timestamp, *, clock: Callable[[], float] = perf_counter) -> TickReport | None:
+    def evaluate(
+        self, name: str, now: Timestamp, *, clock: Callable[[], float] = perf_counter
+    ) -> GroupEvaluation | None:
         """Evaluate group `name` up to its present slot; return None if that is stored already or the group is gone.
 
         Raises StoreError when the evaluation could not be stored: nothing has changed then, and the next evaluation
@@ -292,7 +288,7 @@ class Engine:
             self.recover(now)
             return self._evaluate(name, now, clock)
 
-    def _evaluate(self, name: str, now: Timestamp, clock: Callable[[], float]) -> TickReport | None:
+    def _evaluate(self, name: str, now: Timestamp, clock: Callable[[], float]) -> GroupEvaluation | None:
         group, doubts = self._groups.get(name), self._doubts
         if group is None:
             return None
@@ -302,7 +298,7 @@ class Engine:
 
     def _run(
         self, group: GroupEvaluator, slots: Plan, now: Timestamp, doubts: int, clock: Callable[[], float]
-    ) -> TickReport | None:
+    ) -> GroupEvaluation | None:
         """Run the steps: fetch without the lock, all others with it."""
         began = clock()
         tick = Tick(group, slots, TickTransaction(self._index), clock)
@@ -319,18 +315,18 @@ class Engine:
                 for slot, answers, live in tick.slots():
                     self._placement.note(name, answers)
                     batches = steps.expect(tick, slot, answers)
-                    steps.judge(tick, batches)
-                    evaluations = steps.advance(tick, slot, answers)
-                    self._decide(tick, slot, evaluations, live=live)
+                    judged = steps.judge(tick, batches)
+                    tick.evaluations = steps.advance(tick, slot, answers, judged)
+                    self._decide(tick, slot, live=live)
                 self._persist(tick, now)
             except BaseException:
                 group.rollback()
                 raise
-            if group.alert_news() or any(decision.outcome in _NEWS for decision in tick.draft.decisions):
+            if tick.alert_news() or any(decision.outcome in _NEWS for decision in tick.draft.decisions):
                 self.generation += 1
             self._apply(tick)
             tick.add_durations(clock() - began)
-        return tick.report()
+        return tick.result()
 
     def _begin(self, tick: Tick) -> None:
         """Begin changes on copies; end the episodes of rules that a reload removed."""
@@ -338,10 +334,10 @@ class Engine:
         if self._reconfigured:
             self._decider(tick.group).end_orphans(tick.draft, tick.plan.slot)
 
-    def _decide(self, tick: Tick, slot: Timestamp, evaluations: list[Evaluation], *, live: bool) -> None:
+    def _decide(self, tick: Tick, slot: Timestamp, *, live: bool) -> None:
         """Open, change and end episodes and requests. live: False for a missed slot, in which nothing is sent."""
         decider = self._decider(tick.group)
-        decider.slot(tick.draft, evaluations, slot, live=live)
+        decider.slot(tick.draft, list(tick.evaluations.values()), slot, live=live)
         for name, rule, gone, why in tick.group.departures(slot, self._state().settings.retire_after):
             decider.leave(tick.draft, rule, name, gone, slot, why)
 
@@ -374,14 +370,14 @@ class Engine:
     def _apply(self, tick: Tick) -> None:
         """Apply the committed changes to memory."""
         slot = tick.plan.slot
-        tick.group.commit()
+        tick.group.commit(tick.evaluations)
         tick.draft.apply()
         self._index.forget(slot - RESOLVED_FOR)
         self._index.sent.forget(slot - SENT_KEPT)
         self._dropped, self._reconfigured = StaleRows(), False
         tick.group.last_slot = slot
         if self._trails is not None:
-            self._trails.note(tick.group.runs)
+            self._trails.note(tick.group.runs, tick.evaluations)
         tick.group.missed += tick.plan.missed_count
 
 

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from time import perf_counter
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bridge.domain.batch import EventBatch
-from bridge.domain.errors import SourceError
+from bridge.domain.errors import SourceError, StrategyError
 from bridge.domain.request import Decision, Outcome
 from bridge.domain.rule import SignalQuery
 from bridge.domain.times import Duration, Timestamp
-from bridge.domain.verdict import Cause
-from bridge.engine.evaluation.answers import Answer, Answers, quality, taken_all
-from bridge.engine.evaluation.evaluation import Evaluation
+from bridge.domain.verdict import Cause, Int8
+from bridge.engine.evaluation.answers import Answer, Answers, quality, taken, taken_all
+from bridge.engine.evaluation.conditions import ConditionJudgement
+from bridge.engine.evaluation.evaluation import Evaluation, GroupEvaluation
 from bridge.engine.evaluation.group import GroupEvaluator
 from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.evaluation.slots import Plan
 from bridge.engine.requests.episodes import TickTransaction
 from bridge.engine.state import backfill, strategy_state
 from bridge.ports import MetricSource, QueryReport, TickReport
+
+log = logging.getLogger(__name__)
 
 Seconds = Callable[[], float]
 
@@ -34,6 +42,7 @@ class Tick:
     past: answers for the missed slots, by signal.
     answers: answers for the present slot, by signal.
     query_seconds: duration of the queries of each signal.
+    evaluations: of the latest slot, by rule.
     """
 
     group: GroupEvaluator
@@ -46,6 +55,7 @@ class Tick:
     query_seconds: dict[str, float] = field(default_factory=dict)
     events: Counter[str] = field(default_factory=Counter)
     errors: dict[str, str] = field(default_factory=dict)
+    evaluations: Mapping[str, Evaluation] = field(default_factory=dict)
 
     def slots(self) -> Iterator[tuple[Timestamp, Answers, bool]]:
         """Yield each slot in order with its answers, and True for the present one."""
@@ -63,8 +73,16 @@ class Tick:
             rule.seconds = rule.spent + sum(self.query_seconds[name] for name in rule.queries)
         self.group.seconds = seconds
 
-    def report(self) -> TickReport:
-        """Return the report of a committed evaluation."""
+    def alert_news(self) -> bool:
+        """Return whether an `alert:` rule resolved in the latest slot."""
+        notifying = (self.evaluations.get(rule.rule.name) for rule in self.group.runs if rule.notifies)
+        return any(evaluation is not None and len(evaluation.moves.resolved) for evaluation in notifying)
+
+    def result(self) -> GroupEvaluation:
+        """Return the result of a committed evaluation."""
+        return GroupEvaluation(self._report(), MappingProxyType(self.evaluations))
+
+    def _report(self) -> TickReport:
         draft, plan, rules = self.draft, self.plan, self.group.runs
         decisions = Counter((decision.rule, decision.outcome.value) for decision in draft.decisions)
         return TickReport(
@@ -166,8 +184,6 @@ def _renamed(answer: Answer, query: SignalQuery) -> Answer:
 
 def expect(tick: Tick, slot: Timestamp, answers: Answers) -> Iterator[EventBatch]:
     """Update the expected models with each answer, and yield its batch without the models that report no value."""
-    for rule in tick.group.runs:
-        rule.next_slot()
     for answer in answers.values():
         if isinstance(answer, EventBatch):
             batch = tick.group.meet(answer, slot)
@@ -175,50 +191,103 @@ def expect(tick: Tick, slot: Timestamp, answers: Answers) -> Iterator[EventBatch
             yield batch
 
 
-def judge(tick: Tick, batches: Iterable[EventBatch]) -> None:
-    """Notify the group's subject of every batch: each rule judges the batches of its signals."""
+@dataclass(slots=True)
+class Judgements:
+    """Results of the rules that judged the batches of one slot, by rule.
+
+    evaluations: of rules on one signal.
+    conditions: judgements of composite rules, by index of the condition.
+    failures: messages of strategies that raised.
+    """
+
+    evaluations: dict[str, Evaluation] = field(default_factory=dict)
+    conditions: dict[str, dict[int, ConditionJudgement]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+
+def judge(tick: Tick, batches: Iterable[EventBatch]) -> Judgements:
+    """Judge every batch by each rule that reads its signal. A rule that fails does not stop the others."""
+    judged = Judgements()
     for batch in batches:
-        tick.group.subject.notify(batch)
+        for rule in tick.group.runs:
+            if batch.name in rule.queries:
+                began = perf_counter()
+                try:
+                    _judge(rule, taken(batch, rule.rule), tick.group.first_seen(batch), judged)
+                except Exception as error:  # noqa: BLE001 - a rule's failure never stops the others
+                    judged.failures[rule.rule.name] = str(error)
+                    _log_failure(rule.rule.name, error)
+                rule.spent += perf_counter() - began
+    return judged
+
+
+def _judge(rule: RuleEvaluator, batch: EventBatch, first_seen: NDArray[np.int64], judged: Judgements) -> None:
+    name = rule.rule.name
+    if rule.parts:
+        judged.conditions.setdefault(name, {}).update(rule.judge_conditions(batch, first_seen))
+    else:
+        judged.evaluations[name] = rule.evaluate(batch, first_seen)
+
+
+def _log_failure(rule: str, error: Exception) -> None:
+    fields = {"rule": rule, "error": str(error), "kind": type(error).__name__}
+    log.warning("rule could not be evaluated", extra=fields, exc_info=not isinstance(error, StrategyError))
 
 
 # ---------------------------------------------------------------- advance
 
 
-def advance(tick: Tick, slot: Timestamp, answers: Answers) -> list[Evaluation]:
+def advance(tick: Tick, slot: Timestamp, answers: Answers, judged: Judgements) -> dict[str, Evaluation]:
     """Finish the slot for every rule, composite rules last since their conditions read other rules.
 
-    Return the evaluations; record each rule's health and a decision when that changed.
+    Return the evaluations by rule; record each rule's health and a decision when that changed.
     """
-    evaluations = []
+    evaluations: dict[str, Evaluation] = {}
     for rule in sorted(tick.group.runs, key=lambda rule: bool(rule.parts)):
         began = perf_counter()
-        evaluation = _advance_rule(tick, rule, slot, answers)
+        evaluation = _advance_rule(tick, rule, slot, answers, judged, evaluations)
         rule.spent += perf_counter() - began
         if evaluation is not None:
-            evaluations.append(evaluation)
+            evaluations[rule.rule.name] = evaluation
     return evaluations
 
 
-def _advance_rule(tick: Tick, rule: RuleEvaluator, slot: Timestamp, answers: Answers) -> Evaluation | None:
-    problem, answers = "", taken_all(answers, rule.rule)
+def _advance_rule(
+    tick: Tick,
+    rule: RuleEvaluator,
+    slot: Timestamp,
+    answers: Answers,
+    judged: Judgements,
+    earlier: Mapping[str, Evaluation],
+) -> Evaluation | None:
+    """Return the rule's evaluation, None if its strategy raised. earlier: evaluations of the slot so far."""
+    name, problem, answers = rule.rule.name, "", taken_all(answers, rule.rule)
+    evaluation = judged.evaluations.get(name)
     failed: SourceError | None = None
-    for name in rule.queries:
-        answer = answers.get(name)
+    for signal in rule.queries:
+        answer = answers.get(signal)
         failed = answer if isinstance(answer, SourceError) else None
         problem = _problem(answer)
         if problem:
             break
-    if rule.parts and not rule.raised:
-        rule.conclude(slot, _causes(rule, answers), tick.group.judges)
+    if rule.parts and name not in judged.failures:
+        conditions = judged.conditions.get(name, {})
+        evaluation = rule.conclude(slot, conditions, _causes(rule, answers), lambda on: _opinions(tick, on, earlier))
     elif failed is not None:
-        rule.unanswered(slot, failed.cause)
-    elif rule.evaluation is None:
-        problem = rule.last_error or "nothing was evaluated"
+        evaluation = rule.unanswered(slot, failed.cause)
+    elif evaluation is None:
+        problem = judged.failures.get(name, "nothing was evaluated")
     rule.last_evaluation = slot
-    _record_health(tick, rule, problem, slot)
+    _record_health(tick, rule, problem, slot, raised=name in judged.failures)
     if problem:
-        tick.errors[rule.rule.name] = problem
-    return rule.evaluation
+        tick.errors[name] = problem
+    return evaluation
+
+
+def _opinions(tick: Tick, signal: str, evaluations: Mapping[str, Evaluation]) -> Iterator[tuple[Int8, Int8, Int8]]:
+    """Yield code, cause and alert state columns of the rules that decide whether a signal is healthy."""
+    for rule in tick.group.judges(signal):
+        yield rule.opinion(evaluated=rule.rule.name in evaluations)
 
 
 def _problem(answer: Answer | None) -> str:
@@ -236,8 +305,10 @@ def _causes(rule: RuleEvaluator, answers: Answers) -> Mapping[str, Cause]:
     return {name: cause for name, cause in causes.items() if cause is not Cause.NONE}
 
 
-def _record_health(tick: Tick, rule: RuleEvaluator, problem: str, slot: Timestamp) -> None:
-    changed = bool(problem) != (rule.health == "err") or (problem and problem != rule.last_error and rule.failures)
+def _record_health(tick: Tick, rule: RuleEvaluator, problem: str, slot: Timestamp, *, raised: bool) -> None:
+    """Record whether the rule was evaluated. raised: the problem is a strategy's, whose text may vary by slot."""
+    other_text = problem and problem != rule.last_error and rule.failures and not raised
+    changed = bool(problem) != (rule.health == "err") or other_text
     if changed and (problem or rule.failures):
         outcome = Outcome.ERROR if problem else Outcome.NONE
         text = problem or f"answered again after {rule.failures} failed evaluations; states were kept meanwhile"

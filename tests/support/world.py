@@ -18,6 +18,7 @@ from bridge.engine.access import EngineSettings, EngineState
 from bridge.engine.api.commands import EngineCommands
 from bridge.engine.api.views import ReloadResult
 from bridge.engine.engine import Engine
+from bridge.engine.evaluation.evaluation import GroupEvaluation
 from bridge.engine.evaluation.expansion import External
 from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.evaluation.trail import Trails
@@ -178,9 +179,13 @@ class World:
         if answer is not None:
             self.say(answer, signal=signal)
         self.now += self.group.interval
-        report = self.engine.evaluate(self.group.name, self.now)
-        assert report is not None
-        return report
+        return self.evaluate().report
+
+    def evaluate(self) -> GroupEvaluation:
+        """The evaluation of the present slot."""
+        evaluation = self.engine.evaluate(self.group.name, self.now)
+        assert evaluation is not None
+        return evaluation
 
     def pass_slots(self, *answers: Answer) -> None:
         """Slots that nobody evaluates, with what the source held then."""

@@ -122,10 +122,11 @@ class Backtest:
 
     def _part(self, replay: Replay, results: Results, begins: Timestamp, ends: Timestamp) -> None:
         passed = replay.passed
-        for report in replay.walk(begins, ends, end=self.until):
+        for evaluation in replay.walk(begins, ends, end=self.until):
+            report = evaluation.report
             results.count(report)
             if self.recorder is not None:
-                self.recorder.take(replay.rules(report.group), report.slot)
+                self.recorder.take(evaluation.evaluations)
             unanswered = bool(report.queries) and all(item.error for item in report.queries)
             self._silent = self._silent + 1 if unanswered else 0
             if self._silent >= PATIENCE:

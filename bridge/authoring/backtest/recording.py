@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bridge.domain.model import ModelTable
 from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Verdicts
-from bridge.engine.evaluation.rule import RuleEvaluator
+from bridge.engine.evaluation.evaluation import Evaluation
 
 STEPS = 300
 MOST_MODELS = 1000
@@ -79,13 +79,13 @@ class Recorder:
                 planes = np.frombuffer(track.data, np.float32).reshape(4, track.models, track.steps)
                 self._planes[rule] = planes.copy()
 
-    def take(self, runs: Iterable[RuleEvaluator], slot: Timestamp) -> None:
-        """Record the evaluations of a group's rules in a slot."""
-        for run in runs:
-            result, steps = run.evaluation, self._steps[run.rule.name]
-            step = min(steps - 1, (slot - self._since) * steps // max(1, self._until - self._since))
-            if result is not None and result.batch is not None and result.verdicts is not None and len(result.batch):
-                self._record(run.rule.name, result.batch.index, step, result.batch.values(), result.verdicts)
+    def take(self, evaluations: Mapping[str, Evaluation]) -> None:
+        """Record the evaluations of a group's rules in a slot, by rule."""
+        for rule, result in evaluations.items():
+            steps = self._steps[rule]
+            step = min(steps - 1, (result.slot - self._since) * steps // max(1, self._until - self._since))
+            if result.batch is not None and result.verdicts is not None and len(result.batch):
+                self._record(rule, result.batch.index, step, result.batch.values(), result.verdicts)
 
     def _record(
         self, rule: str, index: NDArray[np.int32], step: int, values: NDArray[np.float64], verdicts: Verdicts

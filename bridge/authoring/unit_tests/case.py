@@ -69,9 +69,9 @@ class RuleTestRun:
         try:
             since, end = self._begins, self._begins + self._test.last
             for at, look in sorted(self._looks(), key=lambda item: item[0]):
-                for report in replay.walk(since, self._begins + at, end=end):
-                    for problem in report.errors.items():
-                        problems.setdefault(problem, []).append(report.slot)
+                for evaluation in replay.walk(since, self._begins + at, end=end):
+                    for problem in evaluation.report.errors.items():
+                        problems.setdefault(problem, []).append(evaluation.report.slot)
                 since = max(since, self._begins + at + 1)
                 yield from look(replay)
         finally:

@@ -16,6 +16,8 @@ from bridge.domain.times import HOUR, Duration, Timestamp, format_duration, rfc3
 from bridge.domain.verdict import Cause, Code
 from bridge.engine.access import EngineState
 from bridge.engine.engine import Engine
+from bridge.engine.evaluation.evaluation import Evaluation
+from bridge.engine.evaluation.group import GroupEvaluator
 from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.replay.replay import Replay
 from bridge.engine.requests.decision_log import query_text
@@ -43,35 +45,33 @@ class Explainer:
         """
         with self.engine.read() as state:
             selected = [
-                (group.group, run)
-                for group in state.groups.values()
-                for run in group.runs
-                if rule in {"", run.rule.name}
+                (group, run) for group in state.groups.values() for run in group.runs if rule in {"", run.rule.name}
             ]
             if not selected:
                 raise RequestError(f"there is no rule {rule!r}" if rule else "there are no rules")
             if not at:
                 return [self._now(state, group, run, model) for group, run in selected]
         source = state.source
-        return [self._then(source, group, run, model, at) for group, run in selected]
+        return [self._then(source, group.group, run, model, at) for group, run in selected]
 
     def repeat(self, decision: Decision) -> list[str]:
         """Return shell commands that repeat the decision's queries at its instant, none if the queries are unknown."""
         with self.engine.read() as state:
             run = state.rules.get(decision.rule)
             exprs = [text for query in run.queries.values() for text in query.exprs.values()] if run is not None else []
-            same = run is not None and query_text(run) == decision.query
+            same = run is not None and query_text(run.rule, run.queries) == decision.query
         if not same:
             exprs = [decision.query] if decision.query and "\n" not in decision.query else []
         return [curl(self.prometheus_url(), text, decision.query_time) for text in exprs]
 
     # ------------------------------------------------------------ now
 
-    def _now(self, state: EngineState, group: Group, run: RuleEvaluator, model: ModelKey) -> Explanation:
-        checks = [*_of_rule(group, run, model, run.last_evaluation)]
+    def _now(self, state: EngineState, group: GroupEvaluator, run: RuleEvaluator, model: ModelKey) -> Explanation:
+        evaluation = group.evaluations.get(run.rule.name)
+        checks = [*_of_rule(group.group, run, evaluation, model, run.last_evaluation)]
         if all(check.passed for check in checks):
             checks += self._of_request(state, run, model)
-        return self._explanation(group, run, model, run.last_evaluation, checks)
+        return self._explanation(group.group, run, model, run.last_evaluation, checks)
 
     def _of_request(self, state: EngineState, run: RuleEvaluator, model: ModelKey) -> Iterator[Check]:
         """Yield the checks of the episode, the gates and the request of a firing rule."""
@@ -109,13 +109,14 @@ class Explainer:
     ) -> Explanation:
         slot = group.slot_at(at)
         replay = Replay(source, self.engine.table, [group], lambda _: None)
+        evaluation: Evaluation | None = None
         try:
-            for _ in replay.walk(max(slot - _look_back(group, run), slot - LONGEST_SLOTS * group.interval), slot):
-                pass
+            for result in replay.walk(max(slot - _look_back(group, run), slot - LONGEST_SLOTS * group.interval), slot):
+                evaluation = result.evaluations.get(run.rule.name)
         finally:
             replay.close()
         again = replay.all_rules()[run.rule.name]
-        checks = [*_of_rule(group, again, model, slot), *self._recorded(run, model, slot)]
+        checks = [*_of_rule(group, again, evaluation, model, slot), *self._recorded(run, model, slot)]
         return self._explanation(group, again, model, slot, checks, recomputed=True)
 
     def _recorded(self, run: RuleEvaluator, model: ModelKey, slot: Timestamp) -> Iterator[Check]:
@@ -156,8 +157,10 @@ def _helped(verdicts: Mapping[RecoveryVerdict, int]) -> str:
     return f"{good} of {total} retrainings led by this rule helped" if total else ""
 
 
-def _of_rule(group: Group, run: RuleEvaluator, model: ModelKey, slot: Timestamp) -> Iterator[Check]:
-    """Yield the checks from the query to the firing rule."""
+def _of_rule(
+    group: Group, run: RuleEvaluator, evaluation: Evaluation | None, model: ModelKey, slot: Timestamp
+) -> Iterator[Check]:
+    """Yield the checks from the query to the firing rule. evaluation: the rule's last one."""
     at = f"at {rfc3339(slot - group.offset)}"
     if not slot or run.health == "unknown":
         yield Check("query", passed=None, text="the rule has not been evaluated yet")
@@ -183,9 +186,11 @@ def _of_rule(group: Group, run: RuleEvaluator, model: ModelKey, slot: Timestamp)
         text = f"inconclusive: {cause.word}; the state is kept{_never_judged(run, row)}"
         yield Check("verdict", passed=False, text=text)
     elif code is not Code.BREACHED:
-        yield Check("verdict", passed=False, text=f"{code.name.lower()}: {_numbers(run, row)}{_chance(run, row)}")
+        yield Check(
+            "verdict", passed=False, text=f"{code.name.lower()}: {_numbers(run, row)}{_chance(evaluation, row)}"
+        )
     else:
-        facts = run.evaluation.facts(row) if run.evaluation is not None else _numbers(run, row)
+        facts = evaluation.facts(row) if evaluation is not None else _numbers(run, row)
         yield Check("verdict", passed=True, text=f"breached: {facts}")
     yield _of_state(run, row, slot)
 
@@ -217,8 +222,8 @@ def _numbers(run: RuleEvaluator, row: int) -> str:
     return f"{run.query.name} {value:.6g}{made}{against}"
 
 
-def _chance(run: RuleEvaluator, row: int) -> str:
-    return "" if run.evaluation is None else run.evaluation.chance(row)
+def _chance(evaluation: Evaluation | None, row: int) -> str:
+    return "" if evaluation is None else evaluation.chance(row)
 
 
 def _no_episode(run: RuleEvaluator) -> str:

@@ -14,6 +14,23 @@ from bridge.engine.evaluation.conditions import ConditionColumns, ConditionEvalu
 from bridge.strategies.base import RetrainStrategy, StateColumn
 
 
+@dataclass(frozen=True, slots=True)
+class EvaluatedColumns:
+    """Columns of one rule as an evaluation left them: read-only, and never changed afterwards. All (n,).
+
+    state, recent: as in AlertColumns; the others as in RuleColumns.
+    """
+
+    code: Int8
+    cause: Int8
+    value: Floats
+    statistic: Floats
+    threshold: Floats
+    known: NDArray[np.bool_]
+    state: Int8
+    recent: NDArray[np.int64]
+
+
 @dataclass(slots=True)
 class RuleColumns:
     """State of one rule for every model, one row per model: alert state, last verdict, strategy state. All (n,).
@@ -67,6 +84,30 @@ class RuleColumns:
             state,
             [part.copy() for part in self.parts],
         )
+
+    def freeze(self) -> EvaluatedColumns:
+        """Make what an evaluation holds read-only, and return it."""
+        alerts = self.alerts
+        frozen = EvaluatedColumns(
+            self.code, self.cause, self.value, self.statistic, self.threshold, self.known, alerts.state, alerts.recent
+        )
+        for column in (
+            self.code, self.cause, self.value, self.statistic, self.threshold, self.known, alerts.state, alerts.recent
+        ):  # fmt: skip
+            column.setflags(write=False)
+        for part in self.parts:
+            part.freeze()
+        return frozen
+
+    def thaw(self) -> None:
+        """Replace what an evaluation holds by copies that may be changed."""
+        if self.code.flags.writeable:
+            return
+        self.code, self.cause, self.known = self.code.copy(), self.cause.copy(), self.known.copy()
+        self.value, self.statistic, self.threshold = self.value.copy(), self.statistic.copy(), self.threshold.copy()
+        self.alerts.state, self.alerts.recent = self.alerts.state.copy(), self.alerts.recent.copy()
+        for part in self.parts:
+            part.thaw()
 
     def grow(self, size: int, strategy: RetrainStrategy | None, parts: Sequence[ConditionEvaluator] = ()) -> None:
         """Extend the columns to `size` rows; new rows are unknown and inconclusive."""

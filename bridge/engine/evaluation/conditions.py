@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,16 @@ class ConditionColumns:
         if self.state is not None and fresh is not None:
             self.state = np.concatenate([self.state, fresh])
 
+    def freeze(self) -> None:
+        """Make what an evaluation holds read-only."""
+        for column in (self.code, self.cause, self.value, self.threshold):
+            column.setflags(write=False)
+
+    def thaw(self) -> None:
+        """Replace what an evaluation holds by copies that may be changed."""
+        self.code, self.cause = self.code.copy(), self.cause.copy()
+        self.value, self.threshold = self.value.copy(), self.threshold.copy()
+
     def unknown(self, cause: Cause) -> None:
         """Set every model to inconclusive with the given cause."""
         self.code[:] = Code.INCONCLUSIVE
@@ -65,48 +75,74 @@ class ConditionColumns:
         self.threshold[:] = np.nan
 
 
-@dataclass(slots=True)
-class ConditionEvaluator:
-    """Evaluator of one condition.
+@dataclass(frozen=True, slots=True)
+class ConditionJudgement:
+    """Verdicts of one condition in one slot.
 
-    batch, verdicts: of the current slot, for explanations; None without a response.
     positions: int64 (n,), position of each model in `batch`, -1 = absent.
     """
+
+    batch: EventBatch
+    verdicts: Verdicts
+    positions: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionEvaluator:
+    """Evaluator of one condition."""
 
     condition: Condition
     query: SignalQuery
     strategy: RetrainStrategy | None
-    batch: EventBatch | None = None
-    verdicts: Verdicts | None = None
-    positions: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
-    def take(self, columns: ConditionColumns, batch: EventBatch, verdicts: Verdicts) -> None:
-        """Store this slot's batch and verdicts; a model that is not in the batch has no data."""
+    def take(self, columns: ConditionColumns, batch: EventBatch, verdicts: Verdicts) -> ConditionJudgement:
+        """Write this slot's verdicts to the columns, and return them; a model that is not in the batch has no data."""
         index = batch.index
         columns.unknown(Cause.NO_DATA if batch.cause is Cause.NONE else batch.cause)
         columns.code[index] = _inverted(verdicts.code) if self.condition.healthy else verdicts.code
         columns.cause[index] = verdicts.cause
         columns.value[index] = batch.values() if len(index) else ()
         columns.threshold[index] = verdicts.threshold
-        self.batch, self.verdicts = batch, verdicts
-        self.positions = np.full(len(columns.code), -1, np.int64)
-        self.positions[index] = np.arange(len(index))
+        positions = np.full(len(columns.code), -1, np.int64)
+        positions[index] = np.arange(len(index))
+        return ConditionJudgement(batch, verdicts, positions)
 
-    def forget(self) -> None:
-        """Discard the batch and verdicts of the previous slot."""
-        self.batch = self.verdicts = None
 
-    def describe(self, columns: ConditionColumns, row: int) -> str:
+@dataclass(frozen=True, slots=True)
+class ConditionResult:
+    """Result of one condition in one slot. Columns are read-only, (n,), and as in ConditionColumns.
+
+    judgement: None without a response, and for a `healthy` condition without a strategy.
+    """
+
+    condition: Condition
+    query: SignalQuery
+    strategy: RetrainStrategy | None
+    judgement: ConditionJudgement | None
+    code: Int8
+    cause: Int8
+    value: Floats
+    threshold: Floats
+
+    @staticmethod
+    def of(
+        part: ConditionEvaluator, judgement: ConditionJudgement | None, columns: ConditionColumns
+    ) -> ConditionResult:
+        """Return the result of a condition, whose columns are frozen."""
+        numbers = (columns.code, columns.cause, columns.value, columns.threshold)
+        return ConditionResult(part.condition, part.query, part.strategy, judgement, *numbers)
+
+    def describe(self, row: int) -> str:
         """Return the condition's result for the model at `row`, in one line."""
-        word = Code(columns.code[row]).name.lower()
-        if columns.code[row] == Code.INCONCLUSIVE:
-            return f"{self.query.name} {word}: {Cause(columns.cause[row]).word}"
+        word, judgement = Code(self.code[row]).name.lower(), self.judgement
+        if self.code[row] == Code.INCONCLUSIVE:
+            return f"{self.query.name} {word}: {Cause(self.cause[row]).word}"
         if self.condition.healthy:
-            number = "" if np.isnan(columns.value[row]) else f" {columns.value[row]:.6g}"
-            return f"{self.query.name}{number} {'healthy' if columns.code[row] == Code.BREACHED else 'not healthy'}"
-        if self.strategy is None or self.batch is None or self.verdicts is None:
+            number = "" if np.isnan(self.value[row]) else f" {self.value[row]:.6g}"
+            return f"{self.query.name}{number} {'healthy' if self.code[row] == Code.BREACHED else 'not healthy'}"
+        if self.strategy is None or judgement is None:
             return f"{self.query.name} {word}"
-        return self.strategy.describe(self.batch, int(self.positions[row]), self.verdicts)
+        return self.strategy.describe(judgement.batch, int(judgement.positions[row]), judgement.verdicts)
 
 
 def health(columns: ConditionColumns, siblings: Iterable[tuple[Int8, Int8, Int8]]) -> None:

@@ -1,76 +1,88 @@
-"""Result of one evaluation of one rule, and its explanation."""
+"""Result of one evaluation of one rule and of its group, and its explanation."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bridge.domain.alert import Moves, Positions
 from bridge.domain.batch import EventBatch
+from bridge.domain.model import ModelTable
+from bridge.domain.rule import Rule, SignalQuery
 from bridge.domain.times import Timestamp, format_duration
 from bridge.domain.verdict import Cause, Code, Verdicts
-
-if TYPE_CHECKING:
-    from bridge.engine.evaluation.rule import RuleEvaluator
+from bridge.engine.evaluation.columns import EvaluatedColumns
+from bridge.engine.evaluation.conditions import ConditionResult
+from bridge.ports import TickReport
+from bridge.strategies.base import RetrainStrategy
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Result of one evaluation of one rule.
+    """Result of one evaluation of one rule. Later evaluations do not change it.
 
+    query: of the rule, or of the first condition of a composite rule.
+    strategy: None for a plain expression and for a composite rule.
+    conditions: of a composite rule, else empty.
     moves: rows whose alert state changed.
     unsure: rows of known models whose cause of an inconclusive verdict changed (from or to NONE too).
     batch, verdicts: of the slot, None without a response.
     """
 
-    run: RuleEvaluator
+    rule: Rule
+    query: SignalQuery
+    strategy: RetrainStrategy | None
+    table: ModelTable
     slot: Timestamp
+    columns: EvaluatedColumns
+    conditions: tuple[ConditionResult, ...]
     moves: Moves
     unsure: Positions
     batch: EventBatch | None
     verdicts: Verdicts | None
-    _positions: dict[int, int] = field(default_factory=dict)
+    _positions: dict[int, int] = field(default_factory=dict)  # of the batch's rows, filled on first use
+
+    @property
+    def queries(self) -> dict[str, SignalQuery]:
+        """Queries of everything the rule reads, by name."""
+        return {item.query.name: item.query for item in self.conditions} or {self.rule.query: self.query}
 
     def describe(self, row: int, *, waiting: bool = False) -> str:
         """Return why the model is breached, in one line; waiting: True while `for` has not elapsed."""
-        rule = self.run.rule
         suffix = ""
-        if rule.for_:
-            suffix = f"{', must last' if waiting else ''} for {format_duration(rule.for_)}"
-        return f"{rule.name}: {self.facts(row)}{suffix}"
+        if self.rule.for_:
+            suffix = f"{', must last' if waiting else ''} for {format_duration(self.rule.for_)}"
+        return f"{self.rule.name}: {self.facts(row)}{suffix}"
 
     def facts(self, row: int) -> str:
         """Return the model's sample and limit, in one line."""
-        now = self.run.staged
-        if self.run.parts:
-            pairs = zip(self.run.parts, now.parts, strict=True)
-            return "; ".join(part.describe(columns, row) for part, columns in pairs)
-        if cause := Cause(now.cause[row]):
-            return f"{self.run.query.name} is inconclusive: {cause.word}, which this rule treats as a breach"
+        if self.conditions:
+            return "; ".join(item.describe(row) for item in self.conditions)
+        if cause := Cause(self.columns.cause[row]):
+            return f"{self.query.name} is inconclusive: {cause.word}, which this rule treats as a breach"
         text = self._sample(row) + self.chance(row)
-        if (breaches := self.run.rule.breaches) is not None:
-            count = int(np.bitwise_count(now.alerts.recent[row]))
+        if (breaches := self.rule.breaches) is not None:
+            count = int(np.bitwise_count(self.columns.recent[row]))
             text += f", breached in {count} of the last {breaches.of} slots"
         return text
 
     def chance(self, row: int) -> str:
         """Return the p-value and the number of tested models as text, under `fdr`; else ""."""
         position = self.position(row)
-        if not self.run.rule.fdr or self.verdicts is None or self.verdicts.p is None or position < 0:
+        if not self.rule.fdr or self.verdicts is None or self.verdicts.p is None or position < 0:
             return ""
         tested = np.count_nonzero(self.verdicts.code != Code.INCONCLUSIVE)
-        return f", p {self.verdicts.p[position]:.2g} among {tested:,} models with fdr {self.run.rule.fdr:g}"
+        return f", p {self.verdicts.p[position]:.2g} among {tested:,} models with fdr {self.rule.fdr:g}"
 
     def _sample(self, row: int) -> str:
-        strategy, position = self.run.strategy, self.position(row)
+        strategy, position = self.strategy, self.position(row)
         if strategy is not None and self.batch is not None and self.verdicts is not None and position >= 0:
             return strategy.describe(self.batch, position, self.verdicts)
-        expression = next(iter(self.run.query.exprs.values()))
-        return f"{expression} holds, value {self.run.staged.value[row]:.6g}"
+        expression = next(iter(self.query.exprs.values()))
+        return f"{expression} holds, value {self.columns.value[row]:.6g}"
 
     def position(self, row: int) -> int:
         """Return the model's position in the batch; -1 = absent."""
@@ -87,3 +99,15 @@ class Evaluation:
             return {}
         labels: dict[str, str] = json.loads(self.batch.series[position])
         return labels
+
+
+@dataclass(frozen=True, slots=True)
+class GroupEvaluation:
+    """Result of a committed evaluation of a group.
+
+    report: what telemetry shows of it.
+    evaluations: of the present slot, by rule; a rule that could not be evaluated has none.
+    """
+
+    report: TickReport
+    evaluations: Mapping[str, Evaluation]

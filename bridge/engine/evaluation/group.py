@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,9 +16,9 @@ from bridge.domain.model import ModelKey
 from bridge.domain.rule import Group, SignalQuery
 from bridge.domain.times import MINUTE, Duration, Timestamp
 from bridge.domain.verdict import Cause
+from bridge.engine.evaluation.evaluation import Evaluation
 from bridge.engine.evaluation.expected_models import ExpectedModelsState
 from bridge.engine.evaluation.rule import RuleEvaluator
-from bridge.engine.evaluation.subject import ModelSubject
 from bridge.ports import Sighting
 
 REPLACED_AFTER: Duration = 5 * MINUTE
@@ -30,6 +30,7 @@ class GroupEvaluator:
     """Rule group with its state.
 
     expected_models: expected models of every signal that a strategy evaluates, by signal.
+    evaluations: the rules' evaluations of the last committed slot, by rule.
     last_slot: None = never evaluated.
     seconds: duration of the last evaluation.
     missed: total number of slots that were not evaluated on time.
@@ -37,12 +38,12 @@ class GroupEvaluator:
 
     group: Group
     runs: list[RuleEvaluator]
-    subject: ModelSubject
     expected_models: dict[str, ExpectedModelsState]
     last_slot: Timestamp | None = None
     seconds: float = 0.0
     missed: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
+    evaluations: Mapping[str, Evaluation] = field(default_factory=dict)
 
     # ------------------------------------------------------------ a tick
 
@@ -54,11 +55,12 @@ class GroupEvaluator:
             rule.begin()
             rule.skip(gap)
 
-    def commit(self) -> None:
-        """Make the staged state live, once it is stored."""
+    def commit(self, evaluations: Mapping[str, Evaluation]) -> None:
+        """Make the staged state live, once it is stored. evaluations: of the last slot, by rule."""
+        self.evaluations = evaluations
         for rule in self.runs:
             rule.commit()
-            rule.forget_series()
+            rule.forget_series(evaluations.get(rule.rule.name))
         for expected in self.expected_models.values():
             expected.commit()
 
@@ -77,12 +79,12 @@ class GroupEvaluator:
         """Return the rules that decide whether a signal is healthy."""
         return [rule for rule in self.runs if not rule.parts and rule.rule.query == signal]
 
-    def alert_news(self) -> bool:
-        """Return whether an `alert:` rule resolved in this slot."""
-        evaluations = (rule.evaluation for rule in self.runs if rule.notifies and rule.evaluation is not None)
-        return any(len(evaluation.moves.resolved) for evaluation in evaluations)
-
     # ------------------------------------------------------------ expected models
+
+    def first_seen(self, batch: EventBatch) -> Rows:
+        """Return when each model was first seen by a batch's signal, (n,), 0 = never."""
+        expected = self.expected_models.get(batch.name)
+        return np.zeros(len(batch.table), np.int64) if expected is None else expected.staged.first_seen
 
     def meet(self, batch: EventBatch, slot: Timestamp) -> EventBatch:
         """Record which models the signal reports, and return the batch of those that report a number.

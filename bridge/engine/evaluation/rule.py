@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
-from bridge.domain.alert import AlertRow, Moves, Positions, advance, apply_policies, count_breaches, skip_unseen
+from bridge.domain.alert import (
+    NO_MOVES,
+    AlertRow,
+    Moves,
+    Positions,
+    advance,
+    apply_policies,
+    count_breaches,
+    skip_unseen,
+)
 from bridge.domain.batch import EventBatch
-from bridge.domain.limits import LARGEST_LABELS, LONGEST_TEXT, cut
+from bridge.domain.limits import LONGEST_TEXT, bounded, cut
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import Group, Mode, Rule, RuleKind, SignalQuery
 from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Cause, Code, Int8, Verdicts
 from bridge.engine.evaluation.columns import RuleColumns
-from bridge.engine.evaluation.conditions import ConditionColumns, ConditionEvaluator, combine, health
+from bridge.engine.evaluation.conditions import (
+    ConditionColumns,
+    ConditionEvaluator,
+    ConditionJudgement,
+    ConditionResult,
+    combine,
+    health,
+)
 from bridge.engine.evaluation.evaluation import Evaluation
 from bridge.engine.evaluation.expansion import Expander
 from bridge.engine.evaluation.inheritance import inherit
@@ -26,8 +42,9 @@ from bridge.strategies.base import RetrainStrategy
 from bridge.strategies.registry import build
 from bridge.templates.alert import AlertTemplate
 
+ConditionJudgements = Mapping[int, ConditionJudgement]  # by index of the condition
+
 _NO_ROWS = np.zeros(0, np.int64)
-MOST_LABELS = 8 * LARGEST_LABELS  # bytes of the labels of one alert or request as JSON
 
 
 @dataclass(slots=True)
@@ -40,7 +57,6 @@ class RuleEvaluator:
     seconds: duration of the last evaluation, its queries included.
     spent: evaluation time so far in the current tick, in seconds, without queries.
     failures: number of failed evaluations in a row.
-    raised: True if the strategy raised in this slot.
     touched: rows that may differ from the stored ones; None = any row may.
     state_slots: name of a strategy state chunk -> slot for which it was written.
     behind: name of a chunk that is not caught up after a start -> last slot it includes (state/backfill.py). Its
@@ -67,8 +83,6 @@ class RuleEvaluator:
     seconds: float = 0.0
     spent: float = 0.0
     failures: int = 0
-    evaluation: Evaluation | None = None
-    raised: bool = False
     touched: list[Positions] | None = field(default_factory=list)
     state_slots: dict[str, Timestamp] = field(default_factory=dict)
     behind: dict[str, Timestamp] = field(default_factory=dict)
@@ -126,15 +140,14 @@ class RuleEvaluator:
 
     def expect(self, rows: Positions, missing: Positions | None = None) -> None:
         """Add models that a signal must report; missing: rows whose absence is already in the decision log."""
-        self.staged.grow(len(self.table), self.strategy, self.parts)
-        self.staged.known[rows] = True
+        now = self._writable()
+        now.known[rows] = True
         if missing is not None:
-            self.staged.logged_cause[missing] = Cause.NO_DATA
+            now.logged_cause[missing] = Cause.NO_DATA
 
     def leave(self, rows: Positions) -> Positions:
         """Reset models that were retired, and return the rows of those that were pending or firing."""
-        self.staged.grow(len(self.table), self.strategy, self.parts)
-        now = self.staged
+        now = self._writable()
         active: Positions = rows[now.alerts.state[rows] != 0]
         self._touch(rows)
         now.known[rows] = False
@@ -153,13 +166,6 @@ class RuleEvaluator:
         """Start a tick on a copy of the state."""
         self.staged, self.touched = self.live.copy(), [] if self.rule.breaches is None else None
         self.spent = 0.0
-        self.next_slot()
-
-    def next_slot(self) -> None:
-        """Discard the results of the previous slot."""
-        self.evaluation, self.raised = None, False
-        for part in self.parts:
-            part.forget()
 
     def commit(self) -> None:
         """Make the staged state live, once it is stored."""
@@ -168,7 +174,6 @@ class RuleEvaluator:
     def rollback(self) -> None:
         """Discard the staged state."""
         self.staged = self.live
-        self.evaluation = None
 
     def skip(self, gap: Duration) -> None:
         """Exclude `gap` ms that were never evaluated from `for` and `keep_firing_for`."""
@@ -176,31 +181,42 @@ class RuleEvaluator:
             self.touched = None
             skip_unseen(self.staged.alerts, gap)
 
-    def take(self, batch: EventBatch, first_seen: FirstSeen) -> None:
-        """Evaluate a batch of one of the rule's signals; first_seen: int64 (n,), per model. Raises StrategyError."""
-        if not self.parts:
-            self.evaluate(batch, first_seen)
-            return
+    def _writable(self) -> RuleColumns:
+        """Return the staged columns with a row for every model, which no evaluation holds."""
         self.staged.grow(len(self.table), self.strategy, self.parts)
-        for index, (part, columns) in enumerate(zip(self.parts, self.staged.parts, strict=True)):
+        self.staged.thaw()
+        return self.staged
+
+    def judge_conditions(self, batch: EventBatch, first_seen: FirstSeen) -> ConditionJudgements:
+        """Judge a batch by the conditions of a composite rule on its signal. Raises StrategyError.
+
+        first_seen: int64 (n,), per model.
+        """
+        judged: dict[int, ConditionJudgement] = {}
+        for index, (part, columns) in enumerate(zip(self.parts, self._writable().parts, strict=True)):
             if part.query.name == batch.name and (part.strategy is not None or not part.condition.healthy):
                 name = f"{self.rule.name}[{index}]"
-                part.take(columns, batch, self._judge(batch, part.strategy, columns, part.query, first_seen, name))
+                verdicts = self._judge(batch, part.strategy, columns, part.query, first_seen, name)
+                judged[index] = part.take(columns, batch, verdicts)
+        return judged
 
     def conclude(
-        self, slot: Timestamp, causes: Mapping[str, Cause], siblings: Callable[[str], Iterable[RuleEvaluator]]
+        self,
+        slot: Timestamp,
+        judged: ConditionJudgements,
+        causes: Mapping[str, Cause],
+        siblings: Callable[[str], Iterable[tuple[Int8, Int8, Int8]]],
     ) -> Evaluation:
-        """Count a composite rule's conditions after all its signals were evaluated, and advance the alert state.
+        """Count a composite rule's conditions after all its signals were judged, and advance the alert state.
 
         causes: signal -> why it has no response.
-        siblings: function from a signal to the group's rules on it.
+        siblings: function from a signal to the opinions of the group's rules on it.
         """
-        self.staged.grow(len(self.table), self.strategy, self.parts)
-        now = self.staged
-        for part, columns in zip(self.parts, now.parts, strict=True):
+        now = self._writable()
+        for index, (part, columns) in enumerate(zip(self.parts, now.parts, strict=True)):
             if part.condition.healthy and part.strategy is None:
-                health(columns, (run.opinion() for run in siblings(part.query.name)))
-            elif part.batch is None:
+                health(columns, siblings(part.query.name))
+            elif index not in judged:
                 columns.unknown(causes.get(part.query.name) or Cause.NO_DATA)
         now.code, now.cause = combine(now.parts, self.rule.at_least)
         now.value[:], now.threshold[:] = now.parts[0].value, now.parts[0].threshold
@@ -209,28 +225,27 @@ class RuleEvaluator:
         unsure = np.flatnonzero(now.known & (now.cause != now.logged_cause) & answered)
         now.logged_cause[unsure] = now.cause[unsure]
         note(now.since, now.code, now.cause, slot)
-        for part in self.parts:
-            if part.batch is not None:
-                now.known[part.batch.index] = True
-        first = self.parts[0]
-        self.evaluation = Evaluation(self, slot, self._move(slot), unsure, first.batch, first.verdicts)
-        self._remember_series(self.evaluation)
-        return self.evaluation
+        for judgement in judged.values():
+            now.known[judgement.batch.index] = True
+        first = judged.get(0)
+        if first is None:
+            return self._evaluation(slot, unsure, judged=judged)
+        return self._evaluation(slot, unsure, first.batch, first.verdicts, judged=judged)
 
-    def opinion(self) -> tuple[Int8, Int8, Int8]:
-        """Return code, cause and alert state columns; the cause is BLIND if the strategy raised in this slot."""
+    def opinion(self, *, evaluated: bool) -> tuple[Int8, Int8, Int8]:
+        """Return code, cause and alert state columns; the cause is BLIND if the rule was not evaluated in this slot."""
         self.staged.grow(len(self.table), self.strategy, self.parts)
         now = self.staged
-        if self.evaluation is None:
+        if not evaluated:
             size = len(now.code)
             return np.full(size, Code.INCONCLUSIVE, np.int8), np.full(size, Cause.BLIND, np.int8), now.alerts.state
         return now.code, now.cause, now.alerts.state
 
     def evaluate(self, batch: EventBatch, first_seen: FirstSeen) -> Evaluation:
         """Evaluate a batch and advance the alert state. Raises StrategyError, leaving the state unchanged."""
-        self.staged.grow(len(self.table), self.strategy, self.parts)
-        verdicts = self._judge(batch, self.strategy, self.staged, self.query, first_seen, self.rule.name)
-        now, index = self.staged, _rows_of(batch, len(self.staged.code))
+        now = self._writable()
+        verdicts = self._judge(batch, self.strategy, now, self.query, first_seen, self.rule.name)
+        index = _rows_of(batch, len(now.code))
         now.code[:], now.cause[:] = self._absent(batch)
         now.code[index] = verdicts.code
         now.cause[index] = verdicts.cause
@@ -244,17 +259,41 @@ class RuleEvaluator:
         now.known[index] = True
         if self.strategy is not None:
             note(now.since, now.code, now.cause, batch.slot)
-        self.evaluation = Evaluation(self, batch.slot, self._move(batch.slot), unsure, batch, verdicts)
-        self._remember_series(self.evaluation)
-        return self.evaluation
+        return self._evaluation(batch.slot, unsure, batch, verdicts)
 
     def unanswered(self, slot: Timestamp, cause: Cause) -> Evaluation:
         """Record a slot without a response: every model is inconclusive with `cause`."""
-        self.staged.grow(len(self.table), self.strategy, self.parts)
-        self.staged.code[:] = Code.INCONCLUSIVE
-        self.staged.cause[:] = cause
-        self.evaluation = Evaluation(self, slot, self._move(slot), _NO_ROWS, None, None)
-        return self.evaluation
+        now = self._writable()
+        now.code[:] = Code.INCONCLUSIVE
+        now.cause[:] = cause
+        return self._evaluation(slot, _NO_ROWS)
+
+    def _evaluation(
+        self, slot: Timestamp, unsure: Positions, batch: EventBatch | None = None, verdicts: Verdicts | None = None,
+        *, judged: ConditionJudgements = MappingProxyType({}),
+    ) -> Evaluation:  # fmt: skip
+        """Advance the alert state, and return the evaluation."""
+        moves = self._move(slot)
+        evaluation = self._result(slot, moves, unsure, batch, verdicts, judged)
+        self._remember_series(evaluation)
+        return evaluation
+
+    def unmoved(self, slot: Timestamp) -> Evaluation:
+        """Return the present state as an evaluation in which no model moves."""
+        return self._result(slot, NO_MOVES, _NO_ROWS, None, None, {})
+
+    def _result(
+        self, slot: Timestamp, moves: Moves, unsure: Positions, batch: EventBatch | None, verdicts: Verdicts | None,
+        judged: ConditionJudgements,
+    ) -> Evaluation:  # fmt: skip
+        columns = self.staged.freeze()
+        conditions = tuple(
+            ConditionResult.of(part, judged.get(index), self.staged.parts[index])
+            for index, part in enumerate(self.parts)
+        )
+        return Evaluation(
+            self.rule, self.query, self.strategy, self.table, slot, columns, conditions, moves, unsure, batch, verdicts
+        )
 
     def _judge(
         self, batch: EventBatch, strategy: RetrainStrategy | None, columns: RuleColumns | ConditionColumns,
@@ -300,9 +339,9 @@ class RuleEvaluator:
             if self.label_templates:
                 self.expanded[row] = self._expand(self.label_templates, row, evaluation.slot)
 
-    def forget_series(self) -> None:
-        """Drop the labels of models that are neither pending nor firing."""
-        moves = None if self.evaluation is None else self.evaluation.moves
+    def forget_series(self, evaluation: Evaluation | None) -> None:
+        """Drop the labels of models that are neither pending nor firing. evaluation: the last one."""
+        moves = None if evaluation is None else evaluation.moves
         if moves is None or len(moves.reset) or len(moves.resolved):
             active = set(np.flatnonzero(self.live.alerts.state).tolist())
             self.series = {row: labels for row, labels in self.series.items() if row in active}
@@ -324,7 +363,7 @@ class RuleEvaluator:
         if self.label_templates:
             own |= self.expanded.get(row) or self._expand(self.label_templates, row, self.last_evaluation)
         more = {name: text for name, text in sorted(series.items()) if name not in {*model, *own, "__name__"}}
-        return _bounded({name: text for name, text in (own | more).items() if text})
+        return bounded({name: text for name, text in (own | more).items() if text})
 
     @property
     def patience(self) -> Duration:
@@ -347,18 +386,6 @@ class RuleEvaluator:
             (name, self.expander.expand(template, labels, value, limit, at)) for name, template in templates.items()
         )
         return {name: cut(text, LONGEST_TEXT) for name, text in texts}
-
-
-def _bounded(labels: Mapping[str, str]) -> dict[str, str]:
-    """Return the first of the labels that fit into a request together."""
-    found: dict[str, str] = {}
-    size = 0
-    for name, text in labels.items():
-        size += len(json.dumps({name: text}, ensure_ascii=False).encode())
-        if size > MOST_LABELS:
-            break
-        found[name] = text
-    return found
 
 
 def _rows_of(batch: EventBatch, size: int) -> Positions | slice:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -58,11 +58,8 @@ class Trail:
     _state: NDArray[np.int8] = field(default_factory=lambda: np.zeros((0, 0), np.int8))
     _next: int = 0
 
-    def note(self, run: RuleEvaluator) -> None:
+    def note(self, run: RuleEvaluator, evaluation: Evaluation) -> None:
         """Record the last evaluation of a rule, after its commit."""
-        evaluation = run.evaluation
-        if evaluation is None:
-            return
         live = run.live
         size = len(live.code)
         if size > self._state.shape[1] or not len(self._slots):  # a rule may be evaluated before it has a model
@@ -152,14 +149,16 @@ class Trails:
     budget: int = 8 << 20
     _trails: dict[str, Trail] = field(default_factory=dict)
 
-    def note(self, runs: Sequence[RuleEvaluator]) -> None:
-        """Record the last evaluation of rules of one group, after its commit."""
+    def note(self, runs: Sequence[RuleEvaluator], evaluations: Mapping[str, Evaluation]) -> None:
+        """Record the last evaluation of rules of one group, after its commit. evaluations: by rule."""
         for run in runs:
+            evaluation = evaluations.get(run.rule.name)
             trail = self._trails.get(run.rule.name)
             if trail is None or trail.fingerprint != run.fingerprint:
                 trail = self._trails[run.rule.name] = Trail(self.budget, fingerprint=run.fingerprint)
             try:
-                trail.note(run)
+                if evaluation is not None:
+                    trail.note(run, evaluation)
             except Exception:  # a plug-in's band() failed; the slot is stored, so charts must not fail it
                 log.exception("chart data of a rule could not be recorded", extra={"rule": run.rule.name})
 

@@ -17,13 +17,14 @@ from bridge.domain.rule import Gates, Group, SignalQuery
 from bridge.domain.times import Duration, Timestamp
 from bridge.engine.access import RETIRE_AFTER, EngineSettings
 from bridge.engine.engine import Engine
+from bridge.engine.evaluation.evaluation import GroupEvaluation
 from bridge.engine.evaluation.expansion import External
 from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.replay import checkpoint, skip
 from bridge.engine.replay.checkpoint import Checkpoint
 from bridge.engine.requests.gates import Recipients
 from bridge.engine.steps import sameness
-from bridge.ports import MetricSource, Pause, Sample, Snapshot, TickChanges, TickReport
+from bridge.ports import MetricSource, Pause, Sample, Snapshot, TickChanges
 from bridge.ports.history import HistoryChunk, close, history_chunks
 
 MOST_SLOTS = 10_000  # slots of one walk through history, which bounds memory
@@ -250,8 +251,8 @@ class Replay:
         with self.engine.read() as state:
             self._skippable = {name for name, evaluator in state.groups.items() if skip.skippable(evaluator)}
 
-    def walk(self, since: Timestamp, until: Timestamp, *, end: Timestamp = 0) -> Iterator[TickReport]:
-        """Evaluate every slot of every group in [since, until] in time order, and yield the reports.
+    def walk(self, since: Timestamp, until: Timestamp, *, end: Timestamp = 0) -> Iterator[GroupEvaluation]:
+        """Evaluate every slot of every group in [since, until] in time order, and yield the evaluations.
 
         end: end of the whole replay when it runs in parts, which keeps its fetches the same; 0 = `until`.
         """
@@ -262,12 +263,12 @@ class Replay:
                 self.passed += 1
                 continue
             self._feed.turn(group, max(until, end))
-            report = self.engine.evaluate(name, slot, clock=_no_clock)
+            evaluation = self.engine.evaluate(name, slot, clock=_no_clock)
             if name in self._skippable:
                 with self.engine.read() as state:
                     self._wakes[name] = skip.wake(state, name)
-            if report is not None:
-                yield report
+            if evaluation is not None:
+                yield evaluation
 
     def _still(self, name: str, query: SignalQuery, chunk: HistoryChunk) -> NDArray[np.bool_]:
         if self.thorough or name not in self._skippable:

@@ -11,7 +11,7 @@ import numpy as np
 from bridge.domain.alert import State
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, Episode, Outcome, RequestState
-from bridge.domain.rule import Mode, RuleKind
+from bridge.domain.rule import Mode, Rule, RuleKind
 from bridge.domain.times import Timestamp, rfc3339
 from bridge.domain.verdict import Cause
 from bridge.engine.evaluation.evaluation import Evaluation
@@ -35,12 +35,12 @@ class Decider:
         by_model: dict[ModelKey, list[Evaluation]] = {}
         for evaluation in evaluations:
             self._note_moves(tick, evaluation)
-            if _requests_retraining(evaluation.run):
+            if _requests_retraining(evaluation.rule):
                 for row in evaluation.moves.fired.tolist():
-                    by_model.setdefault(evaluation.run.table[row], []).append(evaluation)
+                    by_model.setdefault(evaluation.table[row], []).append(evaluation)
             else:
                 self._note_fired(tick, evaluation)
-        by_rule = {evaluation.run.rule.name: evaluation for evaluation in evaluations}
+        by_rule = {evaluation.rule.name: evaluation for evaluation in evaluations}
         if live:
             self.lifecycle.advance(tick, by_rule, slot)
         self._storm(tick, by_model, evaluations, slot)
@@ -56,22 +56,21 @@ class Decider:
 
     def _note_moves(self, tick: TickTransaction, evaluation: Evaluation) -> None:
         """Record transitions that lead to no request: pending, back to inactive, and inconclusive verdicts."""
-        run = evaluation.run
         for row in evaluation.moves.pending.tolist():
             reason = evaluation.describe(row, waiting=True)
             self._note(tick, evaluation, row, Outcome.NONE, "inactive", "pending", reason)
         for row in evaluation.moves.reset.tolist():
             self._note(tick, evaluation, row, Outcome.NONE, "pending", "inactive", "healthy again before `for` elapsed")
         for row in evaluation.unsure.tolist():
-            cause = Cause(run.staged.cause[row])
-            state = State(run.staged.alerts.state[row]).name.lower()
+            cause = Cause(evaluation.columns.cause[row])
+            state = State(evaluation.columns.state[row]).name.lower()
             outcome = Outcome.NONE if cause is Cause.NONE else Outcome.INCONCLUSIVE
             reason = "conclusive again" if cause is Cause.NONE else f"inconclusive: {cause.word}"
             self._note(tick, evaluation, row, outcome, state, state, reason)
 
     def _note_fired(self, tick: TickTransaction, evaluation: Evaluation) -> None:
         """Record a firing rule that makes no requests: an `alert:` or a shadow rule."""
-        shadow = evaluation.run.rule.mode is Mode.SHADOW
+        shadow = evaluation.rule.mode is Mode.SHADOW
         for row in evaluation.moves.fired.tolist():
             text = evaluation.describe(row)
             outcome = Outcome.RECORDED if shadow else Outcome.NOTIFIED
@@ -83,10 +82,7 @@ class Decider:
         self, tick: TickTransaction, evaluation: Evaluation, row: int, outcome: Outcome,
         before: str, after: str, reason: str, request: str = "",
     ) -> None:  # fmt: skip
-        run = evaluation.run
-        decision_log.note(
-            tick, self.lifecycle.group, run, row, outcome, evaluation.slot, before, after, reason, request
-        )
+        decision_log.note(tick, self.lifecycle.group, evaluation, row, outcome, before, after, reason, request)
 
     def _storm(
         self,
@@ -104,21 +100,21 @@ class Decider:
         new = [model for model in fired if tick.episode(model) is None]
         if storm is None or len(new) <= storm.share * storm.min_models:
             return
-        seen = np.zeros(max(len(item.run.staged.known) for item in evaluations), np.bool_)
+        seen = np.zeros(max(len(item.columns.known) for item in evaluations), np.bool_)
         for item in evaluations:
-            seen[: len(item.run.staged.known)] |= item.run.staged.known
+            seen[: len(item.columns.known)] |= item.columns.known
         total = int(seen.sum())
         if total < storm.min_models or len(new) <= storm.share * total:
             return
         since, until = keeper.storms.get(group.name, (slot, 0))
         keeper.storms[group.name] = (since if until > slot else slot, slot + storm.hold)
-        leader = min(chain.from_iterable(fired.values()), key=lambda item: item.run.rule.order)
+        leader = min(chain.from_iterable(fired.values()), key=lambda item: item.rule.order)
         text = (
             f"storm: {len(new)} of {total} models started firing in one slot, more than {storm.share:.0%}; "
             f"their requests are held until {rfc3339(slot + storm.hold)}"
         )
         tick.decisions.append(
-            Decision(slot, group.name, leader.run.rule.name, None, Outcome.HELD, "inactive", "firing", text)
+            Decision(slot, group.name, leader.rule.name, None, Outcome.HELD, "inactive", "firing", text)
         )
 
     # ------------------------------------------------------------ episodes
@@ -127,8 +123,8 @@ class Decider:
         self, tick: TickTransaction, model: ModelKey, fired: list[Evaluation], slot: Timestamp, *, live: bool
     ) -> None:
         """Open an episode for a model whose rules started firing, or join the open one."""
-        fired = sorted(fired, key=lambda item: (item.run.rule.mode is not Mode.LIVE, item.run.rule.order))
-        names = tuple(evaluation.run.rule.name for evaluation in fired)
+        fired = sorted(fired, key=lambda item: (item.rule.mode is not Mode.LIVE, item.rule.order))
+        names = tuple(evaluation.rule.name for evaluation in fired)
         episode = tick.episode(model)
         if episode is not None:
             self._join(tick, episode, fired, slot, live=live)
@@ -144,14 +140,14 @@ class Decider:
     def _join(
         self, tick: TickTransaction, episode: Episode, fired: list[Evaluation], slot: Timestamp, *, live: bool
     ) -> None:
-        names = (evaluation.run.rule.name for evaluation in fired)
+        names = (evaluation.rule.name for evaluation in fired)
         rules = (*episode.rules, *(name for name in names if name not in episode.rules))
         tick.put_episode(replace(episode, rules=rules))
         record = tick.request(episode.model)
         if live and record is not None and record.state is RequestState.RECORDED:
-            live_ones = [evaluation for evaluation in fired if evaluation.run.rule.mode is Mode.LIVE]
+            live_ones = [evaluation for evaluation in fired if evaluation.rule.mode is Mode.LIVE]
             if live_ones:  # the dry run's request was not sent, so a live rule makes one
-                leader = live_ones[0].run.rule.name
+                leader = live_ones[0].rule.name
                 episode = replace(episode, rules=rules, leader=leader)
                 tick.put_episode(episode)
                 attempt = record.request.attempt + 1
@@ -160,7 +156,7 @@ class Decider:
                 )
                 return
         for evaluation in fired:
-            row = evaluation.run.table.row(episode.model)
+            row = evaluation.table.row(episode.model)
             self._note(
                 tick, evaluation, row, Outcome.JOINED, "pending", "firing",
                 f"{evaluation.describe(row)}; joins the open episode led by {episode.leader}",
@@ -169,9 +165,9 @@ class Decider:
 
     def _resolved(self, tick: TickTransaction, evaluation: Evaluation, row: int, slot: Timestamp) -> None:
         """Record a resolved rule; the last one to resolve ends the episode."""
-        model = evaluation.run.table[row]
+        model = evaluation.table[row]
         self._note(tick, evaluation, row, Outcome.NONE, "firing", "inactive", "healthy again")
-        if _requests_retraining(evaluation.run):
+        if _requests_retraining(evaluation.rule):
             self._end_if_resolved(tick, model, slot, "resolved")
 
     def _end_if_resolved(self, tick: TickTransaction, model: ModelKey, slot: Timestamp, why: str) -> None:
@@ -184,7 +180,7 @@ class Decider:
         row = None if run is None else run.table.find(model)
         if run is None or row is None or row >= len(run.staged.code):
             return False
-        return bool(run.staged.alerts.state[row] == State.FIRING) and _requests_retraining(run)
+        return bool(run.staged.alerts.state[row] == State.FIRING) and _requests_retraining(run.rule)
 
     def leave(
         self, tick: TickTransaction, run: RuleEvaluator, signal: str, rows: np.ndarray, slot: Timestamp, why: str
@@ -192,11 +188,12 @@ class Decider:
         """Drop the state of retired models and end their episodes."""
         states = run.staged.alerts.state[rows].tolist()
         run.leave(rows)
+        evaluation = run.unmoved(slot)
         for row, state in zip(rows.tolist(), states, strict=True):
             text = f"{why}: {signal} no longer reports it"
             before = State(state).name.lower()
-            decision_log.note(tick, self.lifecycle.group, run, row, Outcome.NONE, slot, before, "inactive", text)
-            if state == State.FIRING and _requests_retraining(run):
+            self._note(tick, evaluation, row, Outcome.NONE, before, "inactive", text)
+            if state == State.FIRING and _requests_retraining(run.rule):
                 self._end_if_resolved(tick, run.table[row], slot, why)
 
     def end_orphans(self, tick: TickTransaction, slot: Timestamp) -> None:
@@ -206,6 +203,6 @@ class Decider:
                 self.lifecycle.end_episode(tick, episode, slot, "its rules were removed or changed")
 
 
-def _requests_retraining(run: RuleEvaluator) -> bool:
+def _requests_retraining(rule: Rule) -> bool:
     """Return whether the rule makes requests."""
-    return run.rule.kind is RuleKind.RETRAIN and run.rule.mode is not Mode.SHADOW
+    return rule.kind is RuleKind.RETRAIN and rule.mode is not Mode.SHADOW

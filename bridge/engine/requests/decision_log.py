@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from bridge.domain.request import Decision, Evidence, HoldReason, Outcome, RequestRecord, RequestState
-from bridge.domain.rule import Group
+from bridge.domain.rule import Group, Rule, SignalQuery
 from bridge.domain.times import Timestamp
 from bridge.domain.verdict import Cause, Code
 from bridge.engine.evaluation.evaluation import Evaluation
-from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.requests.episodes import TickTransaction
 
 _OUTCOMES = {RequestState.REQUESTED: Outcome.REQUESTED, RequestState.RECORDED: Outcome.RECORDED}
@@ -17,17 +18,17 @@ _OVER = frozenset({Outcome.WITHDRAWN, Outcome.MISSED, Outcome.JUDGED})
 
 
 def note(
-    tick: TickTransaction, group: Group, run: RuleEvaluator, row: int, outcome: Outcome, slot: Timestamp,
-    before: str, after: str, reason: str, request: str = "",
+    tick: TickTransaction, group: Group, evaluation: Evaluation, row: int, outcome: Outcome, before: str, after: str,
+    reason: str, request: str = "",
 ) -> None:  # fmt: skip
     """Record a change of the state or reason of a rule for one model."""
-    now = run.staged
+    now, slot = evaluation.columns, evaluation.slot
     tick.decisions.append(
         Decision(
             slot=slot,
             group=group.name,
-            rule=run.rule.name,
-            model=run.table[row],
+            rule=evaluation.rule.name,
+            model=evaluation.table[row],
             outcome=outcome,
             before=before,
             after=after,
@@ -37,7 +38,7 @@ def note(
             value=known(now.value[row]),
             statistic=known(now.statistic[row]),
             threshold=known(now.threshold[row]),
-            query=query_text(run),
+            query=query_text(evaluation.rule, evaluation.queries),
             query_time=slot - group.offset,
             request_id=request,
         )
@@ -66,22 +67,20 @@ def outcome(settled: RequestRecord) -> Outcome:
 
 def evidence(evaluation: Evaluation, row: int) -> list[Evidence]:
     """Return what the rule saw of a model: one item for each of its signals."""
-    run = evaluation.run
-    now, series = run.staged, evaluation.series(row)
-    if not run.parts:
+    rule, query, now, series = evaluation.rule, evaluation.query, evaluation.columns, evaluation.series(row)
+    if not evaluation.conditions:
         return [
             Evidence(
-                run.rule.name, run.query.name, run.query.event.value, query_text(run), known(now.value[row]),
-                known(now.statistic[row]), known(now.threshold[row]), run.query.unit, series,
+                rule.name, query.name, query.event.value, query_text(rule, evaluation.queries), known(now.value[row]),
+                known(now.statistic[row]), known(now.threshold[row]), query.unit, series,
             )
         ]  # fmt: skip
     return [
         Evidence(
-            run.rule.name, part.query.name, part.query.event.value, "\n".join(part.query.exprs.values()),
-            known(columns.value[row]), known(columns.value[row]), known(columns.threshold[row]),
-            part.query.unit, series,
+            rule.name, item.query.name, item.query.event.value, "\n".join(item.query.exprs.values()),
+            known(item.value[row]), known(item.value[row]), known(item.threshold[row]), item.query.unit, series,
         )
-        for part, columns in zip(run.parts, now.parts, strict=True)
+        for item in evaluation.conditions
     ]  # fmt: skip
 
 
@@ -90,11 +89,11 @@ def known(number: np.float64) -> float | None:
     return None if np.isnan(number) else float(number)
 
 
-def query_text(run: RuleEvaluator) -> str:
-    """Return the expressions of a rule, one per line; several are prefixed with their name."""
+def query_text(rule: Rule, queries: Mapping[str, SignalQuery]) -> str:
+    """Return the expressions of a rule's queries, one per line; several are prefixed with their name."""
     exprs = {
-        (f"{query.name}.{name}" if run.parts else name): text
-        for query in run.queries.values()
+        (f"{query.name}.{name}" if rule.conditions else name): text
+        for query in queries.values()
         for name, text in query.exprs.items()
     }
     return (

@@ -63,7 +63,7 @@ class RequestLifecycle:
             reasons=reasons,
             evidence=tuple(item for evaluation in fired for item in decision_log.evidence(evaluation, model_slot)),
             labels=leader.alert_labels(model_slot),
-            annotations=fired[0].run.rendered(model_slot),
+            annotations=self.runs[fired[0].rule.name].rendered(model_slot),
             late=late,
         )
         return fitted(made)
@@ -81,7 +81,7 @@ class RequestLifecycle:
         if not fired:
             self._decided(tick, settled, outcome, f"{request.reason}; caught up after downtime", slot)
         for index, evaluation in enumerate(fired):
-            row = evaluation.run.table.row(request.model)
+            row = evaluation.table.row(request.model)
             text = evaluation.describe(row) + ("; caught up after downtime" if request.late else "")
             if settled.hold is not None:
                 text += f"; held: {settled.hold}"
@@ -90,9 +90,7 @@ class RequestLifecycle:
             before, own = "firing" if request.attempt > 1 or request.late else "pending", outcome
             if index:
                 own, text = Outcome.JOINED, f"{text}; joins the request led by {request.rule}"
-            decision_log.note(
-                tick, self.group, evaluation.run, row, own, evaluation.slot, before, "firing", text, request.id
-            )
+            decision_log.note(tick, self.group, evaluation, row, own, before, "firing", text, request.id)
 
     def _rule(self, name: str, fallback: Rule | None = None) -> Rule:
         return fallback if fallback is not None and name not in self.runs else self.runs[name].rule
@@ -214,7 +212,7 @@ class RequestLifecycle:
             elif breached and self._may_retry(tick, record, rules[0], slot):
                 self._send_resolved(tick, record)
                 if episode.leader not in self.runs:
-                    episode = replace(episode, leader=breached[0].run.rule.name)
+                    episode = replace(episode, leader=breached[0].rule.name)
                     tick.put_episode(episode)
                 attempt = record.request.attempt + 1
                 retry = self.request(episode, breached, slot, attempt=attempt, late=False)
@@ -243,11 +241,11 @@ class RequestLifecycle:
 
     @staticmethod
     def _code(evaluation: Evaluation, model: ModelKey) -> int:
-        return int(evaluation.run.staged.code[evaluation.run.table.row(model)])
+        return int(evaluation.columns.code[evaluation.table.row(model)])
 
     @staticmethod
     def _breached(evaluation: Evaluation, model: ModelKey) -> bool:
-        return bool(evaluation.run.staged.code[evaluation.run.table.row(model)] == Code.BREACHED)
+        return bool(evaluation.columns.code[evaluation.table.row(model)] == Code.BREACHED)
 
     def _recheck(
         self, tick: TickTransaction, record: RequestRecord, linked: Rule, slot: Timestamp, *, healthy: bool

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,9 +14,7 @@ from bridge.domain.rule import Group
 from bridge.domain.times import Timestamp
 from bridge.engine.evaluation.expected_models import ExpectedModelsState
 from bridge.engine.evaluation.group import GroupEvaluator
-from bridge.engine.evaluation.observer import RuleObserver
 from bridge.engine.evaluation.rule import RuleEvaluator
-from bridge.engine.evaluation.subject import ModelSubject, Observer
 from bridge.engine.state import frozen_labels, strategy_state
 from bridge.ports import Sighting, Snapshot, StateChunk
 
@@ -34,14 +32,10 @@ class StaleRows:
 
 
 class Restorer:
-    """Builder of group evaluators from stored or running state.
+    """Builder of group evaluators from stored or running state."""
 
-    failed: called with an observer that raised, and its error.
-    """
-
-    def __init__(self, table: ModelTable, failed: Callable[[Observer, Exception], None]) -> None:
+    def __init__(self, table: ModelTable) -> None:
         self._table = table
-        self._failed = failed
         self._slots: dict[str, Timestamp] = {}
         self._stored: dict[tuple[str, str], list[AlertRow]] = {}
         self._seen: dict[tuple[str, str], list[Sighting]] = {}
@@ -103,14 +97,9 @@ class Restorer:
     def _group_run(self, group: Group, old: GroupEvaluator | None, old_runs: OldRuns) -> GroupEvaluator:
         runs = [self._rule_run(group, index, old_runs) for index in range(len(group.rules))]
         expected_models = self._expected_models(group, runs, old)
-        subject = ModelSubject(self._failed)
-        for run in runs:
-            subject.attach(RuleObserver(run, expected_models))
         if old is not None:
-            return GroupEvaluator(
-                group, runs, subject, expected_models, old.last_slot, old.seconds, old.missed, old.lock
-            )
-        return GroupEvaluator(group, runs, subject, expected_models, self._slots.get(group.name))
+            return GroupEvaluator(group, runs, expected_models, old.last_slot, old.seconds, old.missed, old.lock)
+        return GroupEvaluator(group, runs, expected_models, self._slots.get(group.name))
 
     def _expected_models(
         self, group: Group, runs: Iterable[RuleEvaluator], old: GroupEvaluator | None

@@ -79,6 +79,7 @@ def test_a_reminder_follows_its_limit_its_labels_its_request_and_its_rule() -> N
     reminders, run = OpenAlertIndex(world.engine, world.routes), world.rule("Drifted")
     slot = world.engine.table.row(A)
     found = [reminders.open_alerts(AM, 0)[0].annotations]
+    run.staged.thaw()
     run.staged.threshold[slot] = 0.5
     found.append(reminders.open_alerts(AM, 0)[0].annotations)
     run.series[slot] = {"host": "h2"}

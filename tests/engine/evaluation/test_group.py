@@ -54,5 +54,5 @@ def test_a_resolved_alert_rule_is_news() -> None:
     news = []
     for value in (0.7, 0.1, 0.1):
         world.tick({A: value})
-        news.append(evaluator(world).alert_news())
+        news.append(len(evaluator(world).evaluations["Drifted"].moves.resolved) > 0)
     assert news == [False, True, False]

@@ -105,8 +105,7 @@ def test_the_ring_keeps_the_newest_slots_and_its_budget() -> None:
     noted: list[tuple[int, float]] = []
     for step in range(35):
         world.tick({A: step / 100, B: 0.1} if step < 20 else {A: step / 100, **dict.fromkeys(fleet(80), 0.1)})
-        run = world.rule("Drifted")
-        trails.note(run)
+        trails.note(world.rule("Drifted"), world.state.groups["g"].evaluations["Drifted"])
         noted.append((world.now, step / 100))
         course = trails.course([world.engine.table.row(A), 10_000])
         kept = len(course.slots)
@@ -174,9 +173,9 @@ def test_an_expression_says_nothing_of_models_that_it_does_not_return() -> None:
 
 def test_a_rule_that_was_not_evaluated_leaves_no_point() -> None:
     """Nothing is recorded."""
-    kept, world = Trail(), world_of()
-    kept.note(world.rule("Drifted"))
-    assert len(kept.course([0]).slots) == 0
+    kept, world = Trails(), world_of()
+    kept.note([world.rule("Drifted")], {})
+    assert len(kept.course("Drifted", [0]).slots) == 0
 
 
 def test_a_rule_that_has_seen_no_model_leaves_nothing_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -64,7 +64,7 @@ def in_parts(script: Script, cuts: list[int]) -> Kept:
         resumed = msgspec.msgpack.decode(saved, type=Checkpoint) if saved else None
         source = ScriptedSource(table, dict(script))
         replay = Replay(source, table, [group(*RULES)], kept.take, gates=Gates(), resumed=resumed)
-        kept.reports += replay.walk(since, until - 1)
+        kept.reports += (item.report for item in replay.walk(since, until - 1))
         saved = msgspec.msgpack.encode(replay.checkpoint())
     return kept
 

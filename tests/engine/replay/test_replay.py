@@ -52,9 +52,9 @@ def live(groups: Sequence[Group], script: Script, gates: Gates, until: Timestamp
     engine.configure(groups, EngineSettings(NoDestinations(), gates))
     due = sorted((slot, index) for index, item in enumerate(groups) for slot in slots(item, START, until))
     for slot, index in due:
-        report = engine.evaluate(groups[index].name, slot)
-        assert report is not None
-        kept.reports.append(report)
+        evaluation = engine.evaluate(groups[index].name, slot)
+        assert evaluation is not None
+        kept.reports.append(evaluation.report)
     kept.decisions = store.decisions(DecisionFilter(limit=1_000_000))[::-1]
     with engine.read() as state:
         kept.requests = dict(state.episode_index.requests)
@@ -65,7 +65,7 @@ def replayed(groups: Sequence[Group], script: Script, gates: Gates, until: Times
     """Evaluate the same slots from history."""
     table, kept = ModelTable(), Kept()
     replay = Replay(ScriptedSource(table, dict(script)), table, groups, kept.take, gates=gates)
-    kept.reports = list(replay.walk(START, until))
+    kept.reports = [item.report for item in replay.walk(START, until)]
     return kept
 
 
@@ -133,7 +133,7 @@ def test_an_error_is_its_slots_and_the_walk_continues_with_the_next() -> None:
     source = Broken(table, dict(script))
     source.walks = []
     replay = Replay(source, table, [group(rule())], kept.take)
-    reports = list(replay.walk(begin, begin + 50 * SECOND))
+    reports = [item.report for item in replay.walk(begin, begin + 50 * SECOND)]
     assert [bool(report.errors) for report in reports] == [False, False, False, True, False, False]
     assert source.walks == [begin, begin + 40 * SECOND]
     assert [decision.outcome.value for decision in kept.decisions] == ["requested", "error", "none"]
@@ -183,7 +183,7 @@ def test_a_replay_in_new_processes_is_as_one_in_a_whole(seed: int) -> None:
         resumed = None if saved is None else msgspec.msgpack.decode(saved, type=Checkpoint)
         source = ScriptedSource(table, dict(script))
         replay = Replay(source, table, [one], parts.take, gates=gates, resumed=resumed)
-        parts.reports += replay.walk(since, until - 1)
+        parts.reports += (item.report for item in replay.walk(since, until - 1))
         saved = msgspec.msgpack.encode(replay.checkpoint())
     assert parts.decisions == whole.decisions
     assert parts.requests == whole.requests

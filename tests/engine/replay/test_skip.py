@@ -62,7 +62,7 @@ def replayed(groups: Sequence[Group], script: Script, gates: Gates, until: Times
     """Return the changes and reports, and the number of skipped slots."""
     table, kept = ModelTable(), Kept()
     replay = Replay(ChunkedHistorySource(table, dict(script)), table, groups, kept.take, gates=gates)
-    kept.reports = list(replay.walk(START, until))
+    kept.reports = [item.report for item in replay.walk(START, until)]
     return kept, replay.passed
 
 

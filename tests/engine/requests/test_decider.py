@@ -10,6 +10,7 @@ from bridge.domain.fitting import size
 from bridge.domain.limits import LARGEST_REQUEST
 from bridge.domain.rule import Gates
 from bridge.domain.times import DAY, HOUR, SECOND
+from bridge.engine.steps import Judgements
 from bridge.ports import Kind
 from tests.support.world import QUERY_FAILED, A, B, C, FixedRoutes, World, group, rule
 
@@ -45,9 +46,9 @@ def test_a_rule_that_fires_later_joins_the_open_request() -> None:
     assert A not in world.state.episode_index.episodes
 
 
-def test_without_notify_the_daemon_decides_nothing(monkeypatch) -> None:
-    """The one code path: everything goes through ModelSubject.notify."""
-    monkeypatch.setattr("bridge.engine.evaluation.subject.ModelSubject.notify", lambda self, event: None)
+def test_without_a_judgement_the_daemon_decides_nothing(monkeypatch) -> None:
+    """The one code path: every decision comes from a strategy's verdicts."""
+    monkeypatch.setattr("bridge.engine.steps.judge", lambda tick, batches: Judgements())
     world = World(group(rule()))
     report = world.tick({A: 0.7})
     assert (world.requests(), report.decisions) == ([], {("Drifted", "error"): 1})

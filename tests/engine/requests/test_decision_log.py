@@ -45,8 +45,8 @@ def test_a_composite_rule_names_its_queries() -> None:
     limit = StrategySpec("threshold", {"max": 0.6})
     both = rule("Both", limit=None, conditions=(Condition("drift", limit), Condition("errors", limit)), at_least=2)
     runs = World(group(rule(), both)).state.rules
-    assert decision_log.query_text(runs["Drifted"]) == "drift"
-    assert decision_log.query_text(runs["Both"]) == "drift.value: drift\nerrors.value: errors"
+    texts = {name: decision_log.query_text(run.rule, run.queries) for name, run in runs.items()}
+    assert texts == {"Drifted": "drift", "Both": "drift.value: drift\nerrors.value: errors"}
 
 
 def test_a_missing_number_is_none() -> None:
