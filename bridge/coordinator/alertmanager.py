@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bridge.coordinator.body import BodyError, RequestBody, decode, path, problems, submission
+from bridge.coordinator.body import BodyError, RequestBody, decode, problems, submission
 from bridge.coordinator.records import Origin, Submission
+from bridge.net.problem import path
 
 ID_LABEL = "retrain_request_id"
 ALERT_NAME = "ModelRetrainRequested"

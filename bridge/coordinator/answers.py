@@ -1,48 +1,77 @@
-"""Response bodies of the API."""
+"""Response bodies of the API, as msgspec structs; their JSON Schemas are generated from the types."""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from bridge.coordinator.problem import FieldProblem
+import msgspec
+from msgspec import Meta
+from starlette.responses import Response
+
 from bridge.coordinator.records import Record
 from bridge.domain.times import Timestamp, rfc3339
+from bridge.net.problem import Body, FieldError, Problem
+
+_STATES = ["accepted", "running", "succeeded", "failed", "cancelled", "lost"]
+State = Annotated[str, Meta(examples=_STATES)]
+Reference = Annotated[str, Meta(description="The coordinator's name for the request.", examples=["run-17"])]
+NewVersion = Annotated[str, Meta(description="Version of the retrained model, as printed by the command.")]
+Origin = Annotated[str, Meta(description="How the request arrived first.", examples=["api", "alertmanager"])]
+Repeats = Annotated[int, Meta(description="How many times the id was received again.")]
+Ignored = Annotated[dict[str, int], Meta(examples=[{"resolved": 2, "no_request_id": 1}])]
 
 
-class RequestAnswer(BaseModel):
+class RequestAnswer(Body):
     """Retrain request with its status. Instants are RFC 3339, null = has not happened."""
 
     id: str
-    state: str = Field(examples=["accepted", "running", "succeeded", "failed", "cancelled", "lost"])
-    reference: str = Field(description="The coordinator's name for the request.", examples=["run-17"])
+    state: State
+    reference: Reference
     message: str
-    new_version: str = Field(description="Version of the retrained model, as printed by the command.")
+    new_version: NewVersion
     updated_at: str
     project: str
     pipeline: str
     version: str
     reason: str
-    origin: str = Field(description="How the request arrived first.", examples=["api", "alertmanager"])
-    repeats: int = Field(description="How many times the id was received again.")
+    origin: Origin
+    repeats: Repeats
     received_at: str
     started_at: str | None
     ended_at: str | None
 
 
-class ListAnswer(BaseModel):
+class ListAnswer(Body):
     """One page of requests; `total` counts all that match."""
 
     requests: list[RequestAnswer]
     total: int
 
 
-class AlertsAnswer(BaseModel):
+class AlertsAnswer(Body):
     """Outcome of a notification: request ids by outcome, and the number of ignored alerts by reason."""
 
     accepted: list[str]
     known: list[str]
-    ignored: dict[str, int] = Field(examples=[{"resolved": 2, "no_request_id": 1}])
-    errors: list[FieldProblem] = Field(default_factory=list)
+    ignored: Ignored
+    errors: list[FieldError]
+
+
+def response(body: Body, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a response with this body."""
+    return Response(msgspec.json.encode(body), status, headers, "application/json")
+
+
+def schemas() -> dict[str, Any]:
+    """Return the JSON Schemas of all bodies by name."""
+    bodies = [Problem, RequestAnswer, ListAnswer, AlertsAnswer]
+    return msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")[1]
+
+
+def content(body: type[Body], media_type: str = "application/json") -> dict[str, Any]:
+    """Return the content of a response in OpenAPI, with a reference to the schema of its body."""
+    return {"content": {media_type: {"schema": {"$ref": f"#/components/schemas/{body.__name__}"}}}}
 
 
 def of(record: Record) -> RequestAnswer:

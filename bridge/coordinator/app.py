@@ -11,20 +11,21 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from bridge import __version__
-from bridge.coordinator import answers, problem
+from bridge.coordinator import answers
 from bridge.coordinator.alertmanager import Notification, parse_notification
 from bridge.coordinator.body import MAX_ALERTS_BODY, MAX_BODY, BodyError, parse_request
 from bridge.coordinator.config import CoordinatorConfig
 from bridge.coordinator.guard import HostGuard, authenticate, read_json_body, read_nothing, refuse_browsers
-from bridge.coordinator.problem import ProblemBody, ProblemError
 from bridge.coordinator.records import ListFilter, Receipt, Record, Submission, SubmissionOutcome
 from bridge.coordinator.service import Coordinator
-from bridge.domain.errors import RequestError, UnknownRequestError
 from bridge.domain.request import RequestState
+from bridge.net import problem
+from bridge.net.problem import ProblemError
 
 REQUESTS = "/api/v1/retrain-requests"
 MOST_IDS = 100  # a URL of 4 kB
 ALERTS = "/api/v1/alertmanager"
+RETRY_SECONDS = 5
 Reported = Literal["accepted", "running", "succeeded", "failed", "cancelled", "lost"]
 
 
@@ -39,7 +40,7 @@ def create_app(coordinator: Coordinator, config: CoordinatorConfig) -> FastAPI:
         openapi_url=None,
         dependencies=[Depends(HostGuard(config)), Depends(refuse_browsers)],
     )
-    problem.install(app)
+    problem.install(app, RETRY_SECONDS)
     app.include_router(_requests(coordinator))
     app.include_router(_alerts(coordinator))
     app.include_router(_management(coordinator))
@@ -58,7 +59,12 @@ def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         421: "The host name is not allowed; see `--web.allowed-host`.",
         503: "Nothing was accepted; retry after `Retry-After` seconds.",
     }
-    return {status: {"model": ProblemBody, "description": texts[status]} for status in statuses}
+    content = answers.content(problem.Problem, problem.PROBLEM)
+    return {status: {**content, "description": texts[status]} for status in statuses}
+
+
+def _success(body: type[problem.Body], description: str = "Success.") -> dict[str, Any]:
+    return {**answers.content(body), "description": description}
 
 
 def _body(schema: str) -> dict[str, Any]:
@@ -87,38 +93,42 @@ def _writing(router: APIRouter, coordinator: Coordinator) -> None:
         REQUESTS,
         status_code=202,
         summary="Request a retraining; repeats of an id do not start another run",
-        response_model=answers.RequestAnswer,
         responses={
-            200: {"model": answers.RequestAnswer, "description": "The id is known; the body is its current record."},
+            202: _success(answers.RequestAnswer, "The request was accepted."),
+            200: _success(answers.RequestAnswer, "The id is known; the body is its current record."),
             **_problems(400, 401, 403, 409, 413, 415, 421, 503),
         },
         openapi_extra={**_body("RetrainRequest"), "parameters": [_KEY]},
     )
-    async def submit(request: Request) -> JSONResponse:
+    async def submit(request: Request) -> Response:
         raw = await read_json_body(request, MAX_BODY)
         receipt = await run_in_threadpool(_accept, coordinator, request, raw)
         headers = {"Location": f"{REQUESTS}/{receipt.record.id}"}
         status = 202 if receipt.outcome is SubmissionOutcome.NEW else 200
-        return JSONResponse(answers.of(receipt.record).model_dump(), status, headers)
+        return answers.response(answers.of(receipt.record), status, headers)
 
     @router.post(
         f"{REQUESTS}/{{request_id}}/cancel",
         summary="Cancel a waiting request, or stop its run",
-        response_model=answers.RequestAnswer,
         responses={
-            202: {"model": answers.RequestAnswer, "description": "It is running; its processes are being stopped."},
+            200: _success(answers.RequestAnswer),
+            202: _success(answers.RequestAnswer, "It is running; its processes are being stopped."),
             **_problems(400, 401, 403, 404, 409, 421, 503),
         },
     )
-    async def cancel(request_id: str, request: Request) -> JSONResponse:
+    async def cancel(request_id: str, request: Request) -> Response:
         await read_nothing(request)
         record = await run_in_threadpool(_cancel, coordinator, request, request_id)
         status = 200 if record.state is RequestState.CANCELLED else 202
-        return JSONResponse(answers.of(record).model_dump(), status)
+        return answers.response(answers.of(record), status)
 
 
 def _reading(router: APIRouter, coordinator: Coordinator) -> None:
-    @router.get(REQUESTS, summary="List requests, newest first", responses=_problems(400, 421, 503))
+    @router.get(
+        REQUESTS,
+        summary="List requests, newest first",
+        responses={200: _success(answers.ListAnswer), **_problems(400, 421, 503)},
+    )
     def list_requests(
         id: Annotated[list[str], Query(max_length=MOST_IDS)] = [],  # noqa: A002, B006
         state: Reported | None = None,
@@ -126,17 +136,19 @@ def _reading(router: APIRouter, coordinator: Coordinator) -> None:
         pipeline: str = "",
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
-    ) -> answers.ListAnswer:
+    ) -> Response:
         records, total = coordinator.page(
             ListFilter(tuple(id), RequestState(state) if state else None, project, pipeline, limit, offset)
         )
-        return answers.ListAnswer(requests=[answers.of(record) for record in records], total=total)
+        return answers.response(answers.ListAnswer([answers.of(record) for record in records], total))
 
     @router.get(
-        f"{REQUESTS}/{{request_id}}", summary="Get a request and its status", responses=_problems(404, 421, 503)
+        f"{REQUESTS}/{{request_id}}",
+        summary="Get a request and its status",
+        responses={200: _success(answers.RequestAnswer), **_problems(404, 421, 503)},
     )
-    def get_request(request_id: str) -> answers.RequestAnswer:
-        return answers.of(_known(coordinator, request_id))
+    def get_request(request_id: str) -> Response:
+        return answers.response(answers.of(_known(coordinator, request_id)))
 
     @router.get(
         f"{REQUESTS}/{{request_id}}/body",
@@ -152,9 +164,9 @@ def _accept(coordinator: Coordinator, request: Request, raw: bytes) -> Receipt:
     authenticate(coordinator.config, request.headers, raw, coordinator.now())
     try:
         submission = parse_request(raw)
-    except BodyError as error:
+    except BodyError:
         coordinator.metrics.received.labels("api", "invalid").inc()
-        raise ProblemError(400, error.detail, error.fields) from None
+        raise
     _check_key(request, submission)
     receipt = coordinator.submit(submission)
     if receipt.outcome is SubmissionOutcome.CONFLICT:
@@ -171,12 +183,7 @@ def _check_key(request: Request, submission: Submission) -> None:
 
 def _cancel(coordinator: Coordinator, request: Request, request_id: str) -> Record:
     authenticate(coordinator.config, request.headers, b"", coordinator.now(), message_id=request_id)
-    try:
-        return coordinator.cancel(request_id)
-    except UnknownRequestError as error:
-        raise ProblemError(404, str(error)) from None
-    except RequestError as error:
-        raise ProblemError(409, str(error)) from None
+    return coordinator.cancel(request_id)
 
 
 def _known(coordinator: Coordinator, request_id: str) -> Record:
@@ -196,13 +203,12 @@ def _alerts(coordinator: Coordinator) -> APIRouter:
     @router.post(
         ALERTS,
         summary="Accept Alertmanager's webhook payload, version 4; the label retrain_request_id is the id",
-        response_model=answers.AlertsAnswer,
-        responses=_problems(400, 401, 403, 413, 415, 421, 503),
+        responses={200: _success(answers.AlertsAnswer), **_problems(400, 401, 403, 413, 415, 421, 503)},
         openapi_extra=_body("AlertmanagerNotification"),
     )
-    async def take_alerts(request: Request) -> answers.AlertsAnswer:
+    async def take_alerts(request: Request) -> Response:
         raw = await read_json_body(request, MAX_ALERTS_BODY)
-        return await run_in_threadpool(_take_alerts, coordinator, request, raw)
+        return answers.response(await run_in_threadpool(_take_alerts, coordinator, request, raw))
 
     return router
 
@@ -211,9 +217,9 @@ def _take_alerts(coordinator: Coordinator, request: Request, raw: bytes) -> answ
     authenticate(coordinator.config, request.headers, raw, coordinator.now())
     try:
         notification = parse_notification(raw)
-    except BodyError as error:
+    except BodyError:
         coordinator.metrics.received.labels("alertmanager", "invalid").inc()
-        raise ProblemError(400, error.detail, error.fields) from None
+        raise
     return _submit_all(coordinator, notification)
 
 
@@ -227,7 +233,7 @@ def _submit_all(coordinator: Coordinator, notification: Notification) -> answers
         ignored["conflict"] = len(ids[SubmissionOutcome.CONFLICT])
     for reason, count in ignored.items():
         coordinator.metrics.ignored.labels(reason).inc(count)
-    mistakes = [problem.FieldProblem(field=field, message=text) for field, text in notification.mistakes]
+    mistakes = [problem.FieldError(field, text) for field, text in notification.mistakes]
     return answers.AlertsAnswer(
         accepted=ids[SubmissionOutcome.NEW], known=ids[SubmissionOutcome.KNOWN], ignored=dict(ignored), errors=mistakes
     )

@@ -13,19 +13,18 @@ from bridge.coordinator.records import Origin, Submission
 from bridge.domain.limits import LARGEST_REQUEST, LONGEST_LINK, LONGEST_PART
 from bridge.domain.request import REQUEST_ID
 from bridge.domain.times import parse_rfc3339
+from bridge.net.problem import ProblemError, path
 
 MAX_BODY = LARGEST_REQUEST + LONGEST_LINK + 1_000  # bytes of one request: a bridge's largest, and its link
 MAX_ALERTS_BODY = 100 * LARGEST_REQUEST  # bytes of one Alertmanager notification
 _MAX_KEPT = 2 * LARGEST_REQUEST  # bytes as stored, with defaults; an environment variable holds 128 KiB at most
 
 
-class BodyError(Exception):
+class BodyError(ProblemError):
     """Invalid body. fields: (path, message) of each wrong field, may be empty."""
 
     def __init__(self, detail: str, fields: Iterable[tuple[str, str]] = ()) -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.fields = tuple(fields)
+        super().__init__(400, detail, fields)
 
 
 def _instant(text: str) -> str:
@@ -136,11 +135,3 @@ def _not_json(name: str) -> NoReturn:
 def problems(error: ValidationError) -> list[tuple[str, str]]:
     """Return (path, message) of every error, in the order of the fields."""
     return [(path(item["loc"]), item["msg"].removeprefix("Value error, ")) for item in error.errors()]
-
-
-def path(parts: Iterable[int | str]) -> str:
-    """Format a location: ("evidence", 0, "rule") -> "evidence[0].rule"."""
-    text = ""
-    for part in parts:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text

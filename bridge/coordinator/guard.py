@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
-from bridge.coordinator.body import MAX_BODY
 from bridge.coordinator.config import CoordinatorConfig, split_listen
-from bridge.coordinator.problem import ProblemError
 from bridge.domain.times import Timestamp
 from bridge.net.hosts import EVERY_HOST, Hosts, refused
+from bridge.net.problem import ProblemError
+from bridge.net.request_body import is_json, read_body
 from bridge.net.signature import SignatureError, verify
 
-BODY_SECONDS = 10.0
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -41,38 +39,18 @@ class HostGuard:
 
 
 async def read_json_body(request: Request, limit: int) -> bytes:
-    """Read a JSON body of at most `limit` bytes within ten seconds. Raises ProblemError."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
+    """Read a JSON body of at most `limit` bytes. Raises ProblemError, and ClientDisconnect if the client left."""
+    if not is_json(request.headers):
         raise ProblemError(415, "send application/json")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise ProblemError(415, "send the body without a content encoding")
-    return await _in_time(_read(request, limit))
+    return await read_body(request.headers, request.receive, limit)
 
 
 async def read_nothing(request: Request) -> None:
     """Refuse a body, so that a signature over the body of another call cannot be reused here."""
-    if await _in_time(_read(request, MAX_BODY)):
+    if await read_body(request.headers, request.receive):
         raise ProblemError(400, "this call must not have a body")
-
-
-async def _in_time(reading: Awaitable[bytes]) -> bytes:
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            return await reading
-    except TimeoutError:
-        raise ProblemError(408, "the body did not arrive in time") from None
-    except ClientDisconnect:
-        raise ProblemError(400, "the connection ended before the body") from None
-
-
-async def _read(request: Request, limit: int) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise ProblemError(413, f"the body is larger than {limit} bytes")
-    return bytes(body)
 
 
 def authenticate(

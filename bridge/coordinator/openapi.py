@@ -8,11 +8,11 @@ from typing import Any, cast
 
 from pydantic.json_schema import models_json_schema
 
+from bridge.coordinator import answers
 from bridge.coordinator.alertmanager import NotificationBody
 from bridge.coordinator.app import create_app
 from bridge.coordinator.body import RequestBody
 from bridge.coordinator.config import CoordinatorConfig
-from bridge.coordinator.problem import MEDIA_TYPE
 from bridge.coordinator.service import Coordinator
 
 
@@ -26,12 +26,13 @@ def document() -> dict[str, Any]:
     named = {model["title"]: model for model in bodies["$defs"].values()}
     renames = {name: model["title"] for name, model in bodies["$defs"].items()}
     schemas = document_["components"]["schemas"]
+    schemas.update(answers.schemas())
     schemas.update(json.loads(_renamed(json.dumps(named), renames)))
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     for path in document_["paths"].values():
         for operation in path.values():
-            _correct(operation["responses"])
+            operation["responses"].pop("422", None)  # invalid parameters are 400
     document_["components"]["schemas"] = dict(sorted(schemas.items()))
     return document_
 
@@ -45,14 +46,6 @@ def _renamed(text: str, renames: dict[str, str]) -> str:
     for name, title in renames.items():
         text = text.replace(f'"#/components/schemas/{name}"', f'"#/components/schemas/{title}"')
     return text
-
-
-def _correct(responses: dict[str, Any]) -> None:
-    """Describe invalid parameters as 400 instead of 422, and use the problem media type for errors."""
-    responses.pop("422", None)
-    for status, response in responses.items():
-        if status >= "400":
-            response["content"] = {MEDIA_TYPE: next(iter(response["content"].values()))}
 
 
 if __name__ == "__main__":

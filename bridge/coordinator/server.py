@@ -7,7 +7,7 @@ import signal
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -17,7 +17,7 @@ from bridge.coordinator.service import Coordinator
 from bridge.domain.errors import StoreError
 from bridge.domain.times import Timestamp
 from bridge.net.door import Door, address_of, listen
-from bridge.net.http_server import BoundedServer
+from bridge.net.http_server import BoundedServer, ServerThread
 from bridge.net.session import NetError
 from bridge.net.signals import wait_for_signal
 
@@ -53,12 +53,14 @@ def run(config: CoordinatorConfig) -> int:
 
 def _serve(config: CoordinatorConfig, coordinator: Coordinator, listener: Door) -> int:
     stop = threading.Event()
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # starts and stops are logged by this module
     try:
-        http = HttpServer(config, coordinator, listener, stop.set)
+        server = BoundedServer(create_app(coordinator, config), listener, _tls(config))
     except OSError as error:
         _log.error("cannot use the TLS certificate and key", extra={"error": str(error)})
         coordinator.stop()
         return 1
+    http = ServerThread(server, "http", stop.set)
     try:
         with _signals(stop):
             coordinator.start()
@@ -79,47 +81,6 @@ def _keep_house(coordinator: Coordinator, stop: threading.Event) -> None:
             coordinator.prune()
         except StoreError as error:
             _log.error("cannot delete old requests", extra={"error": str(error)})
-
-
-class HttpServer:
-    """HTTP server in its own thread, so that the main thread handles signals.
-
-    ended: called when the server stops. failed: it stopped without a request to.
-    """
-
-    def __init__(
-        self, config: CoordinatorConfig, coordinator: Coordinator, listener: Door, ended: Callable[[], None]
-    ) -> None:
-        logging.getLogger("uvicorn").setLevel(logging.WARNING)  # starts and stops are logged by this module
-        self._server = BoundedServer(create_app(coordinator, config), listener, _tls(config))
-        self._ended = ended
-        self._thread: threading.Thread | None = None
-        self._stopping = False
-        self.failed = False
-
-    def start(self) -> None:
-        """Start serving."""
-        self._thread = threading.Thread(target=self._run, name="http", daemon=True)
-        self._thread.start()
-
-    def request_stop(self) -> None:
-        """Tell the server to stop."""
-        self._stopping = True
-        self._server.request_stop()
-
-    def join(self, limit: float) -> None:
-        """Wait for the server's end, `limit` seconds at most."""
-        if self._thread:
-            self._thread.join(limit)
-
-    def _run(self) -> None:
-        try:
-            self._server.serve_door()
-        except (OSError, SystemExit) as error:
-            _log.error("the HTTP server ended", extra={"error": str(error)})
-        finally:
-            self.failed = not self._stopping
-            self._ended()
 
 
 def _listen(address: str) -> Door:

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import logging
 import ssl
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -69,6 +70,49 @@ class BoundedServer(uvicorn.Server):
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop has ended already
                 self._loop.call_soon_threadsafe(self._stop.set)
+
+
+class ServerThread:
+    """Server in a thread of its own, so that the main thread handles signals.
+
+    ended: called when the server stops.
+    failed: True after it stopped without a request to.
+    """
+
+    def __init__(self, server: BoundedServer, name: str, ended: Callable[[], None] = lambda: None) -> None:
+        self._server = server
+        self._ended = ended
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self.failed = False
+
+    def start(self) -> None:
+        """Start serving, and return at once."""
+        self._thread.start()
+
+    def request_stop(self, grace: float = GRACE) -> None:
+        """Stop the server; responses in progress may take `grace` seconds."""
+        self._stopping = True
+        self._server.request_stop(grace)
+
+    @property
+    def alive(self) -> bool:
+        """True while it serves."""
+        return self._thread.is_alive()
+
+    def join(self, limit: float) -> None:
+        """Wait for the server's end, `limit` seconds at most."""
+        if self._thread.ident is not None:
+            self._thread.join(limit)
+
+    def _run(self) -> None:
+        try:
+            self._server.serve_door()
+        except (Exception, SystemExit):
+            log.exception("the HTTP server failed")
+        finally:
+            self.failed = not self._stopping
+            self._ended()
 
 
 class _Connection(H11Protocol):

@@ -13,9 +13,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bridge import __version__
+from bridge.net.problem import refusal
 from bridge.web.app import METRICS_TYPE
 from bridge.web.http.guard import Guard
-from bridge.web.http.responses import refusal
 from bridge.web.http.settings import WebSettings
 from bridge.web.http.web_config import WebConfig
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from bridge.coordinator.app import create_app
 from bridge.coordinator.config import CoordinatorConfig
-from bridge.coordinator.server import HttpServer, now
+from bridge.coordinator.server import now
 from bridge.coordinator.service import Coordinator
 from bridge.net.door import listen
+from bridge.net.http_server import BoundedServer, ServerThread
 from tests.support.coordinator import Client
 
 Start = Callable[..., tuple[Coordinator, Client]]
@@ -29,7 +31,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             stack.callback(coordinator.stop)
             coordinator.start()
             listener = stack.enter_context(listen("127.0.0.1", 0))
-            http = HttpServer(made, coordinator, listener, lambda: None)
+            http = ServerThread(BoundedServer(create_app(coordinator, made), listener), "http")
             http.start()
             stack.callback(http.join, 5.0)
             stack.callback(http.request_stop)

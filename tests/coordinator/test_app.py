@@ -104,6 +104,7 @@ def test_a_wrong_body_is_400_with_the_fields(start: Start) -> None:
         "title": "Bad Request",
         "status": 400,
         "detail": "the body is not a retrain request",
+        "errorType": "bad_data",
         "errors": [
             {"field": "version", "message": "Input should be a valid string"},
             {"field": "labels.a", "message": "Input should be a valid string"},

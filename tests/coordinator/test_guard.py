@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from bridge.coordinator import guard
+from bridge.net import request_body
 from tests.coordinator.conftest import Start
 from tests.support.coordinator import ID, OTHER_SECRET, REQUESTS, SECRET, TOKEN, alert, an_id, body
 
@@ -148,7 +148,7 @@ HEAD = f"POST {REQUESTS} HTTP/1.1\nHost: 127.0.0.1\nContent-Type: application/js
 
 
 def test_a_body_that_does_not_come_is_408(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "BODY_SECONDS", 0.1)
+    monkeypatch.setattr(request_body, "BODY_SECONDS", 0.1)
     _, client = start()
     with raw_call(client.url, HEAD) as connection:
         assert connection.recv(100).startswith(b"HTTP/1.1 408 ")

@@ -52,7 +52,7 @@ def test_bodies_and_answers_conform_to_it(start: Start) -> None:
     conforms(client.submit().json(), "RequestAnswer")
     conforms(client.call("GET", REQUESTS).json(), "ListAnswer")
     conforms(client.notify(alert("x")).json(), "AlertsAnswer")
-    conforms(client.submit(version=3).json(), "ProblemBody")
+    conforms(client.submit(version=3).json(), "Problem")
 
 
 def test_a_wrong_body_does_not_conform() -> None:

@@ -143,7 +143,7 @@ def test_an_http_server_that_ends_by_itself_ends_the_process(
 
     monkeypatch.setattr(http_server.BoundedServer, "serve_door", broken)
     assert server.run(CoordinatorConfig.model_validate({"storage": tmp_path, "listen": "127.0.0.1:0"})) == 1
-    assert "the HTTP server ended" in [record.message for record in caplog.records]
+    assert "the HTTP server failed" in [record.message for record in caplog.records]
 
 
 def test_it_listens_on_both_families_and_reports_it(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def serving(settings: WebSettings | None = None, config: WebConfig | None = None
 def ends(site: Site) -> bool:
     """Stop the server; return whether it ended. A client that held it up would do so for longer than it may take."""
     site.server.stop(300.0)
-    return not site.server._thread.is_alive()
+    return not site.server._thread.alive
 
 
 def make_certificate(folder: Path, name: str, host: str = "localhost") -> None:

@@ -1,10 +1,10 @@
-"""Types of the members of response bodies, and their base."""
+"""Types of the members of response bodies."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from bridge.domain.batch import EventKind
 
@@ -16,7 +16,3 @@ AlertState = Annotated[str, Meta(extra_json_schema={"enum": ["inactive", "pendin
 Health = Annotated[str, Meta(extra_json_schema={"enum": ["ok", "err", "unknown"]})]
 Event = Annotated[str, Meta(extra_json_schema={"enum": [kind.value for kind in EventKind]})]
 Labels = dict[str, str]
-
-
-class Body(Struct, forbid_unknown_fields=True):
-    """Base of all response bodies; `forbid_unknown_fields` makes the schemas complete."""

@@ -13,11 +13,13 @@ from starlette.responses import PlainTextResponse, Response
 from bridge.domain.request import RequestState
 from bridge.domain.times import Timestamp, parse_rfc3339
 from bridge.engine.api.views import Commands
+from bridge.net.problem import refusal
+from bridge.net.request_body import is_json
 from bridge.net.session import NetError
 from bridge.net.signature import SignatureError, verify
 from bridge.ports import StatusReport
 from bridge.web.api import structs
-from bridge.web.http.responses import refusal, success
+from bridge.web.http.responses import success
 from bridge.web.http.settings import is_loopback
 
 Secrets = Callable[[], Sequence[str]]
@@ -73,7 +75,7 @@ def management_routes(commands: Commands, secrets: Secrets, now: Callable[[], Ti
     async def status(request_id: str, request: Request) -> Response:
         """Report the status of a request; must be signed if a secret is set, else must come from this host."""
         body = await request.body()
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        if not is_json(request.headers):
             return refusal(415, "Content-Type must be application/json")
         return await run_in_threadpool(_process, commands, secrets, request, request_id, body, now())
 

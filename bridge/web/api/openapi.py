@@ -5,8 +5,8 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from bridge.web.api.structs import DATA, Problem, ref, schemas
-from bridge.web.http.responses import PROBLEM
+from bridge.net.problem import PROBLEM, Problem
+from bridge.web.api.structs import DATA, ref, schemas
 
 # Error statuses by kind of operation.
 _ALL = (400, 401, 405, 408, 413, 421, 500, 503)

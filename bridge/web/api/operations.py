@@ -11,10 +11,11 @@ from starlette.responses import Response
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Feedback
 from bridge.engine.api.views import Commands
+from bridge.net.problem import refusal
 from bridge.web.api import encode, structs
 from bridge.web.api.pauses import pause_length
 from bridge.web.http.identity import who
-from bridge.web.http.responses import refusal, success
+from bridge.web.http.responses import success
 
 Text = Annotated[str, Field(max_length=1000)]
 Name = Annotated[str, Field(max_length=200)]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bridge.domain.request import Feedback, HoldReason, RecoveryVerdict, RequestState
+from bridge.net.problem import Body
 from bridge.ports import DeliveryState, Kind, RunState
-from bridge.web.api.fields import Body, Count, Labels, Number, Time
+from bridge.web.api.fields import Count, Labels, Number, Time
 
 
 class Evidence(Body):

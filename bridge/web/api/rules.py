@@ -14,8 +14,9 @@ from starlette.responses import Response
 from bridge.domain.matchers import Matcher
 from bridge.domain.regex import PROMETHEUS
 from bridge.engine.api.views import GroupView, Queries, RuleView
+from bridge.net.problem import refusal
 from bridge.web.api import encode, structs
-from bridge.web.http.responses import refusal, success
+from bridge.web.http.responses import success
 
 MOST_SELECTORS = 4096  # characters; bounds the cost, since each selector is matched against every rule
 Texts = list[str]

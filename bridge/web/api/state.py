@@ -16,10 +16,11 @@ from bridge.domain.request import Outcome, RequestState
 from bridge.domain.times import Timestamp, parse_rfc3339
 from bridge.engine.api.lifetimes import MOST_REQUESTS, next_retraining
 from bridge.engine.api.views import ModelState, Queries
+from bridge.net.problem import refusal
 from bridge.ports import DecisionFilter, RequestFilter
 from bridge.web.api import encode, structs
 from bridge.web.api.fleet import Fleet, encoded
-from bridge.web.http.responses import refusal, success
+from bridge.web.http.responses import success
 
 Limit = Annotated[int, Query(ge=1, le=10_000)]
 _OR_NONE: dict[str, JsonValue] = {"anyOf": [{"format": "date-time"}, {"maxLength": 0}]}

@@ -10,26 +10,9 @@ from msgspec import UNSET, UnsetType
 
 from bridge.domain.request import Outcome, RequestState
 from bridge.engine.api.views import ModelState
-from bridge.web.api.fields import AlertState, Body, Count, Event, Health, Labels, Number, Seconds, Time
+from bridge.net.problem import Body, Problem
+from bridge.web.api.fields import AlertState, Count, Event, Health, Labels, Number, Seconds, Time
 from bridge.web.api.request_structs import Request, RequestWithDeliveries
-
-
-class FieldError(Body):
-    """Invalid parameter or body member."""
-
-    field: str
-    message: str
-
-
-class Problem(Body):
-    """Problem details (RFC 9457) with the error type of Prometheus."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    error_type: str = msgspec.field(name="errorType")
-    errors: list[FieldError]
 
 
 class Alert(Body, rename="camel"):

@@ -14,10 +14,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bridge.net.hosts import EVERY_HOST, Hosts, host_of, refused
+from bridge.net.problem import ProblemError, answer, refusal
+from bridge.net.request_body import read_body, replay
 from bridge.web.http.auth import BasicAuth, TooManyAttemptsError
-from bridge.web.http.body import BodyError, read_body, replay
 from bridge.web.http.rate_limit import TokenBucket
-from bridge.web.http.responses import refusal
 from bridge.web.http.settings import URL_FLAG, WebSettings
 from bridge.web.http.web_config import WebConfig
 from bridge.web.http.web_config_file import WebConfigFile
@@ -83,8 +83,8 @@ class Guard:
         if problem is None:
             try:
                 body = await read_body(request.headers, receive)
-            except BodyError as error:
-                problem = refusal(error.status, str(error), {"Connection": "close"})
+            except ProblemError as error:
+                problem = answer(error)
         if problem is not None:
             await problem(scope, receive, response)
         else:

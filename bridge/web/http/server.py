@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 from functools import partial
 
 from starlette.types import ASGIApp
 
 from bridge.domain.errors import BridgeError
 from bridge.net.door import Door, address_of, listen
-from bridge.net.http_server import GRACE, BoundedServer
+from bridge.net.http_server import GRACE, BoundedServer, ServerThread
 from bridge.web.http.settings import WebSettings
 from bridge.web.http.tls import allowed, server_context
 from bridge.web.http.web_config import WebConfig
@@ -32,12 +31,11 @@ class Server:
         self._socket = _listen(settings)
         self._address = address_of(self._socket)
         names = tls.client_allowed_sans if tls is not None else None
-        self._server = BoundedServer(
-            app, self._socket, context, admits=partial(allowed, names=names) if names else None
-        )
+        admits = partial(allowed, names=names) if names else None
+        self._server = BoundedServer(app, self._socket, context, admits)
+        self._thread = ServerThread(self._server, "web")
         for note in config.notes():
             log.info("web config file", extra={"file": str(file), "note": note})
-        self._thread = threading.Thread(target=self._run, name="web", daemon=True)
 
     @property
     def address(self) -> str:
@@ -50,16 +48,9 @@ class Server:
 
     def stop(self, timeout: float) -> None:
         """Stop serving within `timeout` seconds: running requests may finish, slow clients are disconnected."""
-        self._server.request_stop(max(0.0, min(GRACE, timeout - 0.5)))
-        if self._thread.ident is not None:
-            self._thread.join(timeout)
+        self._thread.request_stop(max(0.0, min(GRACE, timeout - 0.5)))
+        self._thread.join(timeout)
         self._socket.close()
-
-    def _run(self) -> None:
-        try:
-            self._server.serve_door()
-        except Exception:
-            log.exception("web server failed")
 
 
 def _listen(settings: WebSettings) -> Door:

@@ -148,8 +148,8 @@ def test_decisions_are_requested_by_model_rule_and_time(site: Site) -> None:
         ("decisions?project=shop", "a model needs project, pipeline and version"),
         ("decisions?since=yesterday", "since: "),
         ("decisions?limit=0", "limit: "),
-        ("requests?state=nope", "state.0: Input should be 'held', 'awaiting_approval'"),
-        ("models?state=nope", "state.0: Input should be 'retraining'"),
+        ("requests?state=nope", "state[0]: Input should be 'held', 'awaiting_approval'"),
+        ("models?state=nope", "state[0]: Input should be 'retraining'"),
         ("rules?type=x", "type: "),
     ],
 )

@@ -174,8 +174,8 @@ def test_a_long_body_of_a_get_is_refused_too() -> None:
 
 def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """The timeout is ten seconds, shortened here."""
-    monkeypatch.setattr("bridge.web.http.body.BODY_SECONDS", 0.05)
-    monkeypatch.setattr("bridge.web.http.body._DISCARD_SECONDS", 0.05)
+    monkeypatch.setattr("bridge.net.request_body.BODY_SECONDS", 0.05)
+    monkeypatch.setattr("bridge.net.request_body._DISCARD_SECONDS", 0.05)
     with serving() as site:
         assert site.raw("POST /-/reload HTTP/1.1\nHost: 127.0.0.1\nContent-Length: 10\n\n", b"abc")[0] == 408
         assert site.commands.reloads == 0
@@ -203,13 +203,13 @@ def test_a_server_that_dies_reports_it(monkeypatch: pytest.MonkeyPatch, caplog: 
     app = create_app(FakeQueries(), FakeCommands(), WebSettings(), lambda _: b"", WebConfig(), lambda: AT)
     server = Server(app, WebSettings("127.0.0.1:0"), WebConfig())
 
-    def broken() -> None:
+    def broken(_: object) -> None:
         raise RuntimeError("no loop")
 
-    monkeypatch.setattr(server._server, "serve_door", broken)
+    monkeypatch.setattr("bridge.net.http_server.BoundedServer.serve_door", broken)
     server.start()
     server.stop(2.0)
-    assert [item.message for item in caplog.records] == ["web server failed"]
+    assert [item.message for item in caplog.records] == ["the HTTP server failed"]
 
 
 # ---------------------------------------------------------------- TLS

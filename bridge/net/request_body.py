@@ -8,33 +8,36 @@ from collections.abc import Mapping
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
+from bridge.net.problem import ProblemError
+
 MAX_BODY = 1 << 20  # bytes
 BODY_SECONDS = 10.0
 _MAX_DISCARDED = 8 * MAX_BODY  # bytes
 _DISCARD_SECONDS = 2.0
+_CLOSE = {"Connection": "close"}
 
 
-class BodyError(Exception):
-    """Rejected request body. status: the HTTP status to answer with."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
+def is_json(headers: Mapping[str, str]) -> bool:
+    """Return whether the media type is that of JSON."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json"
 
 
-async def read_body(headers: Mapping[str, str], receive: Receive) -> bytes:
-    """Return the whole body. Raises BodyError if it is too large or too slow, ClientDisconnect if the client left."""
+async def read_body(headers: Mapping[str, str], receive: Receive, limit: int = MAX_BODY) -> bytes:
+    """Return the whole body, of at most `limit` bytes.
+
+    Raises ProblemError if it is too large or too slow, ClientDisconnect if the client left.
+    """
     length = headers.get("content-length", "")
     if not length and "transfer-encoding" not in headers:
         return b""
     try:
-        if length.isdecimal() and (len(length) > 9 or int(length) > MAX_BODY):
-            raise _too_long()
+        if length.isdecimal() and (len(length) > 9 or int(length) > limit):
+            raise _too_long(limit)
         async with asyncio.timeout(BODY_SECONDS):
-            return await _read(receive)
+            return await _read(receive, limit)
     except TimeoutError:
-        raise BodyError(408, f"the body did not arrive within {BODY_SECONDS:g} seconds") from None
-    except BodyError:
+        raise ProblemError(408, f"the body did not arrive within {BODY_SECONDS:g} seconds", headers=_CLOSE) from None
+    except ProblemError:
         # Closing a connection with unread bytes resets it, and the client would never see the response.
         await _discard(receive)
         raise
@@ -50,17 +53,17 @@ def replay(body: bytes, receive: Receive) -> Receive:
     return replayed
 
 
-def _too_long() -> BodyError:
-    return BodyError(413, f"the body is larger than {MAX_BODY} bytes")
+def _too_long(limit: int) -> ProblemError:
+    return ProblemError(413, f"the body is larger than {limit} bytes", headers=_CLOSE)
 
 
-async def _read(receive: Receive) -> bytes:
+async def _read(receive: Receive, limit: int) -> bytes:
     body, more = bytearray(), True
     while more:
         part, more = await _next(receive)
         body += part
-        if len(body) > MAX_BODY:
-            raise _too_long()
+        if len(body) > limit:
+            raise _too_long(limit)
     return bytes(body)
 
 
