@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bridge.cli.options import HttpConfigFile, app, positive_duration
+from bridge.cli.options import HttpConfigFile, InspectedUrl, Lookback, ProjectLabel, app
 from bridge.cli.output import echo, warn
 
 if TYPE_CHECKING:
@@ -18,25 +18,13 @@ if TYPE_CHECKING:
 
 @app.command("init")
 def init_command(
-    url: Annotated[
-        str, typer.Option("--prometheus", "--prometheus.url", metavar="URL", help="Prometheus server to inspect.")
-    ],
+    url: InspectedUrl,
     output: Annotated[
         Path, typer.Option("--output", metavar="FOLDER", help="Folder to write to; files in it are not replaced.")
     ] = Path(),
     http_config: HttpConfigFile = None,
-    project: Annotated[
-        str,
-        typer.Option(
-            "--project", metavar="LABEL", help="Label that holds the project, for packs that set a constant one."
-        ),
-    ] = "",
-    lookback: Annotated[
-        int,
-        typer.Option(
-            "--lookback", parser=positive_duration, metavar="DURATION", help="Consider metrics seen within this time."
-        ),
-    ] = "1d",  # type: ignore[assignment] # the parser makes it a number
+    project: ProjectLabel = "",
+    lookback: Lookback = "1d",  # type: ignore[assignment] # the parser makes it a number
 ) -> None:
     """Write a first bridge.yml and rule files from the metrics of a Prometheus. Exits 1 if no rule can be made."""
     from bridge.app import clock

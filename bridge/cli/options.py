@@ -78,6 +78,21 @@ def positive_duration(text: str) -> int:
     return length
 
 
+InspectedUrl = Annotated[
+    str, typer.Option("--prometheus", "--prometheus.url", metavar="URL", help="Prometheus server to inspect.")
+]
+ProjectLabel = Annotated[
+    str,
+    typer.Option("--project", metavar="LABEL", help="Label that holds the project, for packs that set a constant one."),
+]
+Lookback = Annotated[
+    int,
+    typer.Option(
+        "--lookback", parser=positive_duration, metavar="DURATION", help="Consider metrics seen within this time."
+    ),
+]
+
+
 def print_problems(problems: Iterable[Problem]) -> None:
     """Print every problem, and their number, to stderr."""
     problems = list(problems)

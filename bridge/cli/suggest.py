@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from bridge.cli.options import HttpConfigFile, app, positive_duration
+from bridge.cli.options import HttpConfigFile, InspectedUrl, Lookback, ProjectLabel, app
 from bridge.cli.output import echo, echo_lines
 
 if TYPE_CHECKING:
@@ -27,9 +27,7 @@ _MARKS = {"found": "yes", "silent": "?  "}
 
 @rules_app.command("suggest")
 def suggest_command(
-    url: Annotated[
-        str, typer.Option("--prometheus", "--prometheus.url", metavar="URL", help="Prometheus server to inspect.")
-    ] = "",
+    url: InspectedUrl = "",
     config_file: Annotated[
         Path | None,
         typer.Option(
@@ -40,18 +38,8 @@ def suggest_command(
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="Write the rules to this file.")
     ] = None,
-    project: Annotated[
-        str,
-        typer.Option(
-            "--project", metavar="LABEL", help="Label that holds the project, for packs that set a constant one."
-        ),
-    ] = "",
-    lookback: Annotated[
-        int,
-        typer.Option(
-            "--lookback", parser=positive_duration, metavar="DURATION", help="Consider metrics seen within this time."
-        ),
-    ] = "1d",  # type: ignore[assignment] # the parser makes it a number
+    project: ProjectLabel = "",
+    lookback: Lookback = "1d",  # type: ignore[assignment] # the parser makes it a number
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
 ) -> None:
     """Find the rule packs that fit the metrics of a Prometheus, and print their rules. Exits 1 if none fits."""

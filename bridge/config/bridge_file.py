@@ -175,6 +175,7 @@ class BridgeFile:
 
     @property
     def gates(self) -> Gates:
+        """Gates of the configuration."""
         gates = self.section.gates
         budget, storm, shared = gates.budget, gates.storm, gates.shared_cause
         return Gates(

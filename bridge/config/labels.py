@@ -63,6 +63,7 @@ class ModelsModel(Section):
     retire_after: PositiveDurationField = 7 * DAY
 
     def over(self, base: ModelLabels) -> ModelLabels:
+        """Return the labels, with `base` for the parts that are not given."""
         return self.labels.over(base)
 
 

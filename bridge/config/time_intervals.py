@@ -168,6 +168,7 @@ class SpanSection(Section):
     location: Annotated[str, BeforeValidator(_location)] = "UTC"
 
     def span(self) -> TimePeriod:
+        """Return the value of this part of an interval."""
         times = tuple((part.start_time, part.end_time) for part in self.times or ())
         days = (self.weekdays or (), self.days_of_month or (), self.months or (), self.years or ())
         return TimePeriod(times, *days, location=self.location)

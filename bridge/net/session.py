@@ -69,7 +69,7 @@ def _announce(connection: Any) -> None:
 
 
 class _Connection(HTTPConnection):
-    """HTTP connection that registers itself with the current watch."""
+    """Connection that registers itself with the current watch."""
 
     def connect(self) -> None:
         _announce(self)
@@ -81,17 +81,8 @@ class _Connection(HTTPConnection):
         super().request(*args, **kwargs)
 
 
-class _SecureConnection(HTTPSConnection):
-    """HTTPS connection that registers itself with the current watch."""
-
-    def connect(self) -> None:
-        _announce(self)
-        super().connect()
-        _announce(self)
-
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        _announce(self)
-        super().request(*args, **kwargs)
+class _SecureConnection(_Connection, HTTPSConnection):
+    """The same over TLS."""
 
 
 class _Pool(HTTPConnectionPool):

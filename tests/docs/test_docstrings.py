@@ -70,10 +70,17 @@ def complaints(code: str, name: str = "module") -> list[str]:
 
 
 def undocumented(code: str) -> list[str]:
-    """Return the public functions and classes of a module that have no docstring."""
-    public = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-    names = [node for node in ast.parse(code).body if isinstance(node, public) and not node.name.startswith("_")]
-    return [node.name for node in names if ast.get_docstring(node) is None]
+    """Return the public functions and classes of a module, and public methods, that have no docstring."""
+    return [node.name for node in _public(ast.parse(code)) if ast.get_docstring(node) is None]
+
+
+def _public(node: ast.Module | ast.ClassDef) -> Iterator[ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]:
+    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for item in node.body:
+        if isinstance(item, kinds) and not item.name.startswith("_"):
+            yield item
+            if isinstance(item, ast.ClassDef):
+                yield from _public(item)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -89,8 +96,9 @@ def test_every_public_name_has_a_docstring(path: Path) -> None:
 def test_the_rule_notices_what_it_forbids() -> None:
     code = (
         '"""What a module is."""\n\nclass A:\n    """How it is."""\n\n'
-        'def look():\n    """The number."""\n\ndef bare(): ...\n'
+        'def look():\n    """The number."""\n\ndef bare(): ...\n\n'
+        'class B:\n    """A thing."""\n\n    def inner(self): ...\n\n    def _own(self): ...\n'
     )
     assert complaints(code) == ["module: What a module is.", "A: How it is.", "look: The number."]
-    assert undocumented(code) == ["bare"]
+    assert undocumented(code) == ["bare", "inner"]
     assert complaints('"""A module."""\n\ndef look():\n    """Return the number."""\n') == []

@@ -100,6 +100,7 @@ class Score:
 
     @property
     def median_delay(self) -> float | None:
+        """Median delay of the detections, None without one."""
         return statistics.median(self.delays) if self.delays else None
 
     def to_json(self) -> dict[str, Any]:

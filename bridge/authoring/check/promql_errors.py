@@ -81,6 +81,7 @@ class Token:
 
     @property
     def end(self) -> int:
+        """Index of the first character after it."""
         return self.begin + len(self.text)
 
 

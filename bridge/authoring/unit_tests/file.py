@@ -175,10 +175,11 @@ class UnitTestFile:
     document: Document
 
     def line(self, *path: str | int) -> int:
+        """Return the line number of a key."""
         return self.document.line(path)
 
     def interval(self, test: TestSection) -> Duration:
-        """Between two samples."""
+        """Return the time between two samples of a test, in ms."""
         return test.interval or self.evaluation_interval
 
     @property

@@ -43,6 +43,7 @@ class Outcome:
 
     @property
     def passed(self) -> bool:
+        """True without a failure and an error."""
         return not self.failures and not self.error
 
 
