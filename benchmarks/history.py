@@ -1,15 +1,17 @@
-"""Benchmark of a store with a long history: every query of pages, API and scrapes, start, and pruning.
+"""Benchmark of a store with a long history: every query, page and API path, scrapes, start, and pruning.
 
     python -m benchmarks.history [--requests 300000] [--decisions 1000000] [--pipelines 10000]
 
-CPU time is that of the process, the least of five runs; the wait of commits beside a pruning is wall time. The last
-line is one JSON object.
+Queries are measured in this process, the least of five runs; pages, API, scrapes and start with a real bridge that
+evaluates as many models as there are pipelines. CPU time, and wall time for the commits beside a pruning. The last line
+is one JSON object.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import tempfile
 import threading
 import time
@@ -17,6 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.peers import Scenario, Side
+from benchmarks.reads import HISTORY, MODELS, measured, running
+from bridge.app import clock
 from bridge.domain.model import ModelKey
 from bridge.domain.request import (
     Decision,
@@ -33,21 +38,28 @@ from bridge.domain.times import DAY, MINUTE, SECOND
 from bridge.ports import DecisionFilter, Delivery, Kind, NewDelivery, RequestFilter, Result, Settlement, TickChanges
 from bridge.store.sql import SqlStore
 
-BEGINS = 1_790_000_000_000
 SPAN = 30 * DAY
-DESTINATION = "ops/coordinator/0"
+BEGINS = clock.now() // DAY * DAY - SPAN
+DESTINATION = "team/alertmanager/0"
+RULE = "Drift0"
 PORTION = 5_000
 STATES = (RequestState.SUCCEEDED, RequestState.CLOSED, RequestState.FAILED)
 OUTCOMES = (Outcome.NONE, Outcome.REQUESTED, Outcome.HELD, Outcome.JOINED)
 
 
+def model_of(number: int, args: argparse.Namespace) -> ModelKey:
+    """Return the model of a request or decision, one of those that are evaluated."""
+    number %= args.pipelines
+    return ModelKey(f"p{number % 20}", f"pipeline-{number}", "1")
+
+
 def request(number: int, args: argparse.Namespace) -> RequestRecord:
     """Return an ended request; their instants are spread evenly over the span."""
     at = BEGINS + SPAN * number // args.requests
-    model = ModelKey("shop", f"pipeline-{number % args.pipelines:06}", "7")
-    item = Evidence("Drifted", "drift", "drift", "model_drift", 0.93, 0.93, 0.6, "", {})
-    id_ = request_id(model, "Drifted", at, 1)
-    made = RetrainRequest(model, "drift 0.93 > 0.6", at, id_, "Drifted", at, 1, ("drift",), (item,), {}, {})
+    model = model_of(number, args)
+    item = Evidence(RULE, "drift", "drift", "model_drift", 0.93, 0.93, 0.6, "", {})
+    id_ = request_id(model, RULE, at, 1)
+    made = RetrainRequest(model, "drift 0.93 > 0.6", at, id_, RULE, at, 1, ("drift",), (item,), {}, {})
     state = STATES[number % 3]
     verdict = RecoveryVerdict.RECOVERED if state is RequestState.SUCCEEDED else None
     ended = at + 10 * MINUTE
@@ -58,9 +70,9 @@ def request(number: int, args: argparse.Namespace) -> RequestRecord:
 
 def decision(number: int, args: argparse.Namespace) -> Decision:
     """Return a decision of some model."""
-    model = ModelKey("shop", f"pipeline-{number % args.pipelines:06}", "7")
+    model = model_of(number, args)
     slot = BEGINS + SPAN * number // args.decisions
-    return Decision(slot, "group", "Drifted", model, OUTCOMES[number % 4], "inactive", "pending", "drift 0.93 > 0.6")
+    return Decision(slot, "group", RULE, model, OUTCOMES[number % 4], "inactive", "pending", "drift 0.93 > 0.6")
 
 
 def fill(store: SqlStore, args: argparse.Namespace) -> None:
@@ -69,9 +81,7 @@ def fill(store: SqlStore, args: argparse.Namespace) -> None:
         records = [request(number, args) for number in range(start, min(start + PORTION, args.requests))]
         at = records[0].request.triggered_at
         episodes = [
-            Episode(
-                item.request.model, item.request.episode_start, "Drifted", ("Drifted",), 1, item.ended_at, "resolved"
-            )
+            Episode(item.request.model, item.request.episode_start, RULE, (RULE,), 1, item.ended_at, "resolved")
             for item in records
         ]
         queued = [NewDelivery(item.id, DESTINATION, Kind.FIRING) for item in records]
@@ -94,7 +104,7 @@ def paths(args: argparse.Namespace) -> dict[str, Callable[[SqlStore], object]]:
         "requests closed": lambda store: store.requests(RequestFilter((RequestState.CLOSED,))),
         "requests of two states": lambda store: store.requests(RequestFilter(STATES[:2])),
         "requests of a pipeline": lambda store: store.requests(
-            RequestFilter(project="shop", pipeline=one.request.model.pipeline)
+            RequestFilter(project=one.request.model.project, pipeline=one.request.model.pipeline)
         ),
         "requests, a later page": lambda store: store.requests(RequestFilter((RequestState.CLOSED,), after=one.id)),
         "decisions": lambda store: store.decisions(DecisionFilter()),
@@ -143,6 +153,27 @@ def prune(store: SqlStore, before: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def served(args: argparse.Namespace, database: Path) -> dict[str, Any]:
+    """Return what the start of a bridge on this history costs, and each page, API path and scrape."""
+    scenario = Scenario("history", 0.01, signal=True, models=args.pipelines, interval=60)
+
+    def prepare(side: Side) -> None:
+        assert side.database is not None
+        side.database.parent.mkdir(parents=True)
+        shutil.copy(database, side.database)
+
+    with running(scenario, prepare=prepare) as (side, start):
+        print("start", start)
+        one = request(args.requests // 2, args)
+        paths = {
+            **MODELS,
+            **HISTORY,
+            "/requests of one": f"/requests/{one.id}",
+            "one request": f"/api/v1/requests/{one.id}",
+        }
+        return {"start": start, "paths": measured(side, paths)}
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -157,6 +188,9 @@ def main() -> None:
         for name, act in paths(args).items():
             result[name] = cpu_ms(lambda act=act: act(store), 1 if name == "load" else 5)  # type: ignore[misc]
             print(name, result[name], "ms")
+        store.close()
+        result["served"] = served(args, Path(folder) / "bridge.db")
+        store = SqlStore.open_sqlite(Path(folder) / "bridge.db")
         result["prune of nothing"] = prune(store, BEGINS - SECOND)
         result["prune of a day"] = prune(store, BEGINS + DAY)
         print(result["prune of nothing"], result["prune of a day"])

@@ -1,11 +1,12 @@
-"""Benchmark of one tick of 10,000 models against vmalert, on the same Prometheus, in one run.
+"""Benchmark of one tick of 10,000 or 100,000 models against vmalert, on the same Prometheus, in one run.
 
-    python -m benchmarks.tick [--models 10000] [--blocks 5] [--ticks 20] [--scenario NAME ...]
+    python -m benchmarks.tick [--scenario NAME ...] [--blocks N] [--ticks N] [--models N]
 
 Both sides evaluate the same rules against the same Prometheus in alternating blocks (the other one is stopped by
 SIGSTOP meanwhile), render annotations and re-send every firing alert every tick to the same kind of receiver, and
-have their /metrics read once a block. Counted is each process's own CPU, user and system, by its CPU clock, and
-Prometheus' apart. Medians over the blocks. The last line is one JSON object.
+have their /metrics read once a block. Blocks begin when the bridge has delivered its first alerts; that phase is
+measured by itself. Counted is each process's own CPU, user and system, by its CPU clock, and Prometheus' apart. Medians
+over the blocks. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -18,179 +19,116 @@ import shutil
 import signal
 import statistics
 import subprocess
-import sys
-import tempfile
-import threading
 import time
-import urllib.request
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tests.support.processes import Program, free_port, kept_for_the_test, wait_until
+from benchmarks.peers import Page, Scenario, Side, answers, cpu, expositions, ours, receiver, rss_mb, vmalert
+from tests.support.processes import kept_for_the_test, wait_until
 from tests.support.servers import Prometheus, prometheus
 
-LIMITS = (0.60, 0.61, 0.62, 0.63, 0.64)
-SUMMARY = "Drift {{ $value }} on {{ $labels.pipeline }}"
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """Scenario. share: of breached models. interval: seconds between ticks, the same for both sides."""
-
-    name: str
-    share: float
-    signal: bool
-    limits: Sequence[float] = LIMITS[:1]
-    interval: int = 1
-    gogc: int | None = None
-
-
+LONGEST = 150.0  # seconds that first deliveries may take before blocks begin
+MANY = 100_000
 SCENARIOS = (
     Scenario("signal_1pct", 0.01, signal=True),
     Scenario("expr_1pct", 0.01, signal=False),
-    Scenario("5rules", 0.01, signal=True, limits=LIMITS, interval=2),
-    Scenario("100pct", 1.0, signal=True, interval=4),
-    Scenario("100pct_gogc100", 1.0, signal=True, interval=4, gogc=100),
+    Scenario("signal_1pct_moving", 0.01, signal=True, moving=True),
+    Scenario("5rules", 0.01, signal=True, rules=5, interval=2, ticks=8),
+    Scenario("10rules", 0.01, signal=True, rules=10, interval=2, ticks=8, blocks=2),
+    Scenario("50rules", 0.01, signal=True, rules=50, interval=10, ticks=3, blocks=2),
+    Scenario("100pct", 1.0, signal=True, interval=4, ticks=5),
+    Scenario("100pct_moving", 1.0, signal=True, interval=4, ticks=5, moving=True),
+    Scenario("delivery", 1.0, signal=True, interval=4, ticks=5, blocks=1, grouped=False),
+    Scenario("1m", 0.01, signal=True, interval=60, ticks=2, blocks=1),
+    Scenario("100k_signal_1pct", 0.01, signal=True, interval=10, models=MANY, ticks=2, blocks=2),
+    Scenario("100k_expr_1pct", 0.01, signal=False, interval=10, models=MANY, ticks=2, blocks=2),
+    Scenario("100k_5rules_1pct", 0.01, signal=True, rules=5, interval=15, models=MANY, ticks=2, blocks=2),
+    Scenario("100k_100pct", 1.0, signal=True, interval=60, models=MANY, ticks=1, blocks=1),
+    Scenario(
+        "100k_5rules_100pct", 1.0, signal=True, rules=5, interval=60, models=MANY, ticks=2, blocks=1, beside=False
+    ),
 )
+ON_DEMAND = (Scenario("100pct_gogc100", 1.0, signal=True, interval=4, ticks=5, gogc=100),)
 
 
 @dataclass
-class Side:
-    """One of the two programs, with CPU seconds per tick of each block, its own and Prometheus'."""
+class Bench:
+    """Prometheus, its page, and the sides of one scenario, stopped unless they are measured."""
 
-    name: str
-    program: Program
-    metrics: str
-    own: list[float] = field(default_factory=list)
-    store: list[float] = field(default_factory=list)
-    rss_mb: float = 0.0
+    scenario: Scenario
+    page: Page
+    server: Prometheus
+    stack: contextlib.ExitStack
+    result: dict[str, float] = field(default_factory=dict)
 
+    def start(self, side: Side) -> None:
+        """Start one side, and wait until it answers."""
+        self.stack.enter_context(kept_for_the_test(side.program))
+        side.program.start()
+        side.program.wait_ready(lambda: answers(side.metrics), 120)
 
-def cpu(pid: int) -> float:
-    """Return CPU seconds of a process and all its threads, to the nanosecond, by clock_getcpuclockid(3)."""
-    return time.clock_gettime((~pid << 3) | 2)
+    def show(self, share: float) -> None:
+        """Let the page have that share of breached models, and wait until Prometheus has it."""
+        self.page.texts = expositions(self.scenario, share)
+        breached = int(self.scenario.models * share)
+        wait_until(lambda: self._breached() == breached, 120, "a scrape")
 
-
-def rss_mb(pid: int) -> float:
-    """Return the resident memory."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-class Page(BaseHTTPRequestHandler):
-    """HTTP handler of /metrics; the scenario sets the text."""
-
-    text = b""
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4")
-        self.send_header("Content-Length", str(len(self.text)))
-        self.end_headers()
-        self.wfile.write(self.text)
-
-    def log_message(self, *_: object) -> None:
-        """Suppress logging."""
-
-
-def exposition(models: int, share: float) -> bytes:
-    """Return `models` series, of which `share` is above every limit and the others are below."""
-    high = int(models * share)
-    lines = ["# TYPE model_drift_score gauge"]
-    for number in range(models):
-        value = 0.7 + number / models / 10 if number < high else 0.1 + number / models / 10
-        labels = f'project="p{number % 20}",pipeline="pipeline-{number}",version="1"'
-        lines.append(f"model_drift_score{{{labels}}} {value:.6f}")
-    return "\n".join([*lines, ""]).encode()
-
-
-RECEIVER = """
-import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-class Receiver(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    def do_POST(self):
-        left = int(self.headers.get("Content-Length") or 0)
-        while left:
-            left -= len(self.rfile.read(min(left, 1 << 20)))
-        self.send_response(200); self.send_header("Content-Length", "0"); self.end_headers()
-    def do_GET(self):
-        self.do_POST()
-    def log_message(self, *_): pass
-ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Receiver).serve_forever()
-"""
+    def _breached(self) -> int:
+        found = self.server.query("count(model_drift_score > 0.65)")
+        return int(found[0]["value"][1]) if found else 0 if self.server.query("count(model_drift_score)") else -1
 
 
 @contextlib.contextmanager
-def receiver() -> Iterator[str]:
-    """Start a process that receives and discards alerts: its CPU time counts for neither side."""
-    port = free_port()
-    program = Program([sys.executable, "-c", RECEIVER, str(port)], Path(tempfile.mkdtemp()), "receiver")
-    with kept_for_the_test(program):
-        program.start()
-        url = f"http://127.0.0.1:{port}"
-        program.wait_ready(lambda: answers(url))
-        yield url
+def bench(scenario: Scenario) -> Iterator[Bench]:
+    """Start Prometheus with a page of which nothing is breached."""
+    with contextlib.ExitStack() as stack:
+        page = Page(expositions(scenario, 0.0))
+        stack.callback(page.close)
+        every = "10s" if scenario.models > 10_000 else "5s"
+        if scenario.moving:
+            every = f"{max(1, scenario.interval // 2)}s"
+        server = stack.enter_context(prometheus(targets=[page.target], scrape_interval=every))
+        made = Bench(scenario, page, server, stack)
+        made.show(0.0)
+        yield made
 
 
-def answers(url: str) -> bool:
-    """Return whether the URL answers 200."""
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            answer.read()
-            return bool(answer.status == 200)
-    except OSError:
-        return False
+def seconds_used(side: Side, until: str, check: int) -> tuple[float, float]:
+    """Wait until an attribute of the side exceeds `check`; return its CPU seconds so far, and the wall time."""
+    began = time.monotonic()
+    wait_until(lambda: getattr(side, until) > check, LONGEST, until)
+    return cpu(side.program.pid), time.monotonic() - began
 
 
-def vmalert(scenario: Scenario, source: str, alerts: str) -> Side:
-    """Start vmalert, with the same rules as alerts."""
-    folder, port = Path(tempfile.mkdtemp()), free_port()
-    rules = [
-        {"alert": f"Drift{index}", "expr": f"model_drift_score > {limit}", "annotations": {"summary": SUMMARY}}
-        for index, limit in enumerate(scenario.limits)
-    ]
-    groups = {"groups": [{"name": "g", "interval": f"{scenario.interval}s", "rules": rules}]}
-    (folder / "rules.yml").write_text(json.dumps(groups))
-    env = dict(os.environ) if scenario.gogc is None else {**os.environ, "GOGC": str(scenario.gogc)}
-    command = [
-        "vmalert", f"-rule={folder}/rules.yml", f"-datasource.url={source}", f"-notifier.url={alerts}",
-        f"-httpListenAddr=127.0.0.1:{port}", "-datasource.queryTimeAlignment=false",
-    ]  # fmt: skip
-    return Side("vmalert", Program(command, folder, "vmalert", env), f"http://127.0.0.1:{port}/metrics")
+def first_breaches(made: Bench, side: Side) -> None:
+    """Measure the tick in which all breaches begin, and the delivery of their requests."""
+    scenario, pid, result = made.scenario, side.program.pid, made.result
+    seconds_used(side, "slot", side.slot)
+    before, slot = cpu(pid), side.slot
+    made.show(scenario.share)
+    committed, _ = seconds_used(side, "requests", 0)
+    ticks = max(1.0, (side.slot - slot) / 1000 / scenario.interval)
+    result["first_tick_s"] = committed - before  # with the ticks since the last one without breaches
+    began, used, slot = time.monotonic(), cpu(pid), side.slot
+    while (left := side.pending) and time.monotonic() - began < LONGEST:
+        time.sleep(0.2 if scenario.breached < MANY else 2.0)
+    wall, used = time.monotonic() - began, cpu(pid) - used
+    ticks = max(1.0, (side.slot - slot) / 1000 / scenario.interval)
+    done = scenario.breached - left
+    result |= {
+        "delivery_s": wall, "delivered": done, "delivery_ms": 1000 * used / max(done, 1),
+        "delivery_tick_ms": 1000 * used / ticks, "rss_peak_mb": rss_mb(pid, peak=True),
+    }  # fmt: skip
 
 
-def ours(scenario: Scenario, source: str, alerts: str) -> Side:
-    """Start the bridge, with the same rules as `signal` or `expr` rules."""
-    folder, port = Path(tempfile.mkdtemp()), free_port()
-    common = {"annotations": {"summary": SUMMARY}, "cooldown": "1h"}
-    rules: list[dict[str, object]] = []
-    for index, limit in enumerate(scenario.limits):
-        what: dict[str, object] = {"expr": f"model_drift_score > {limit}"}
-        if scenario.signal:
-            what = {"signal": "drift", "strategy": {"threshold": {"max": limit}}}
-        rules.append({"retrain": f"Drift{index}", **what, **common})
-    group: dict[str, object] = {"name": "g", "interval": f"{scenario.interval}s", "rules": rules}
-    if scenario.signal:
-        group["signals"] = {"drift": {"event": "drift", "expr": "model_drift_score"}}
-    (folder / "rules.yml").write_text(json.dumps({"groups": [group]}))
-    every = f"{scenario.interval}s"
-    config = {
-        "global": {"evaluation_interval": every, "query_offset": "0s", "resend_delay": every, "catch_up_limit": every},
-        "prometheus": {"url": source},
-        "rule_files": ["rules.yml"],
-        "route": {"receiver": "team"},
-        "receivers": [{"name": "team", "alertmanager_configs": [{"url": alerts}]}],
-    }
-    (folder / "bridge.yml").write_text(json.dumps(config))
-    command = [
-        sys.executable, "-m", "bridge.cli", "run", f"--config.file={folder}/bridge.yml",
-        f"--storage.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}",
-    ]  # fmt: skip
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
-    return Side("ours", Program(command, folder, "bridge", env), f"http://127.0.0.1:{port}/metrics")
+def restart(made: Bench, side: Side) -> None:
+    """Measure the CPU until the first tick is stored after kill -9."""
+    slot = side.slot
+    side.program.signal(signal.SIGCONT)
+    side.program.kill()
+    side.program.start()
+    made.result["restart_s"], made.result["restart_wall_s"] = seconds_used(side, "slot", slot)
 
 
 def measure(side: Side, server: Prometheus, seconds: float) -> None:
@@ -218,33 +156,28 @@ def idle(server: Prometheus, seconds: float) -> float:
 
 def run(scenario: Scenario, options: argparse.Namespace) -> dict[str, float]:
     """Measure one scenario: milliseconds of CPU time per tick of each side."""
-    Page.text = exposition(options.models, scenario.share)
-    pages = ThreadingHTTPServer(("127.0.0.1", 0), Page)
-    threading.Thread(target=pages.serve_forever, daemon=True).start()
-    target = f"127.0.0.1:{pages.server_address[1]}"
-    with contextlib.ExitStack() as stack:
-        stack.callback(pages.server_close)
-        stack.callback(pages.shutdown)
-        server = stack.enter_context(prometheus(targets=[target], scrape_interval="5s"))
-        wait_until(lambda: server.query("count(model_drift_score)"), 30, "first scrape")
-        sides = []
-        for make in (vmalert, ours):
-            alerts = stack.enter_context(receiver())
-            side = make(scenario, server.url, alerts)
-            stack.enter_context(kept_for_the_test(side.program))
-            side.program.start()
-            side.program.wait_ready(lambda side=side: answers(side.metrics))
-            # Warmed up: the first ticks make every alert and request, which happens once and not per tick.
-            time.sleep(options.warm_up + 3 * scenario.interval)
-            side.program.signal(signal.SIGSTOP)
-            sides.append(side)
-        alone = idle(server, 10.0)
-        for _ in range(options.blocks):
+    began = time.monotonic()
+    with bench(scenario) as made:
+        own = ours(scenario, made.server.url, made.stack.enter_context(receiver()))
+        made.start(own)
+        first_breaches(made, own)
+        own.program.signal(signal.SIGSTOP)
+        sides = [own]
+        if scenario.beside:
+            peer = vmalert(scenario, made.server.url, made.stack.enter_context(receiver()))
+            made.start(peer)
+            time.sleep(15 + min(scenario.interval, 60))  # its first ticks make every alert
+            peer.program.signal(signal.SIGSTOP)
+            sides.append(peer)
+        alone = idle(made.server, 20.0 if scenario.models > 10_000 else 10.0)
+        for _ in range(scenario.blocks):
             for side in sides:
-                measure(side, server, options.ticks * scenario.interval)
+                measure(side, made.server, scenario.ticks * scenario.interval)
+        if scenario.name in ("100k_signal_1pct", "100k_100pct"):
+            restart(made, own)
         if options.keep_log:
-            shutil.copy(sides[1].program.log_file, options.keep_log)
-    return figures(scenario, sides, alone)
+            shutil.copy(own.program.log_file, options.keep_log)
+    return {**figures(scenario, sides, alone), **made.result, "minutes": (time.monotonic() - began) / 60}
 
 
 def figures(scenario: Scenario, sides: Sequence[Side], alone: float) -> dict[str, float]:
@@ -255,47 +188,34 @@ def figures(scenario: Scenario, sides: Sequence[Side], alone: float) -> dict[str
         store = statistics.median(side.store) - alone
         result[f"{side.name}_prometheus_ms"] = store * scenario.interval * 1000
         result[f"{side.name}_rss_mb"] = side.rss_mb
-    result["ratio"] = result["ours_ms"] / result["vmalert_ms"]
-    ours_total = result["ours_ms"] + result["ours_prometheus_ms"]
-    result["ratio_total"] = ours_total / (result["vmalert_ms"] + result["vmalert_prometheus_ms"])
+    if scenario.beside:
+        result["ratio"] = result["ours_ms"] / result["vmalert_ms"]
+        total = result["ours_ms"] + result["ours_prometheus_ms"]
+        result["ratio_total"] = total / (result["vmalert_ms"] + result["vmalert_prometheus_ms"])
     return result
 
 
 def main() -> None:
     """Run the scenarios; print a line for each, and the summary last."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", type=int, default=10_000)
-    parser.add_argument("--blocks", type=int, default=5)
-    parser.add_argument("--ticks", type=int, default=20)
-    parser.add_argument("--warm-up", type=float, default=15.0, dest="warm_up")
-    parser.add_argument("--scenario", action="append", choices=[item.name for item in SCENARIOS])
-    parser.add_argument("--keep-log", default="", dest="keep_log", help="copy the bridge's log there")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", type=int, default=0, help="instead of the scenario's")
+    parser.add_argument("--blocks", type=int, default=0, help="instead of the scenario's")
+    parser.add_argument("--ticks", type=int, default=0, help="of a block, instead of the scenario's")
+    parser.add_argument("--alone", action="store_true", help="without vmalert")
+    parser.add_argument("--scenario", action="append", choices=[item.name for item in (*SCENARIOS, *ON_DEMAND)])
+    parser.add_argument("--keep-log", type=Path, dest="keep_log", help="copy the bridge's log there")
     options = parser.parse_args()
     version = subprocess.run(["vmalert", "-version"], capture_output=True, text=True, check=False)
     print("peer:", (version.stdout or version.stderr).strip().split("\n")[0])
     print("(vmalert writes no series here; it runs with GOGC=30 unless the scenario says otherwise)")
+    chosen = [item for item in (*SCENARIOS, *ON_DEMAND) if item.name in (options.scenario or ())] or SCENARIOS
     results: dict[str, dict[str, float]] = {}
-    for scenario in SCENARIOS:
-        if options.scenario and scenario.name not in options.scenario:
-            continue
-        results[scenario.name] = result = run(scenario, options)
-        print(f"{scenario.name:16}", "  ".join(f"{key} {value:.3f}" for key, value in result.items()), flush=True)
-    print(json.dumps(summary(results)))
-
-
-def summary(results: dict[str, dict[str, float]]) -> dict[str, object]:
-    """Return the figures by name, without those of scenarios that did not run."""
-    names: dict[str, tuple[str, str]] = {
-        "ratio_signal_1pct": ("signal_1pct", "ratio"),
-        "ratio_expr_1pct": ("expr_1pct", "ratio"),
-        "ratio_100pct": ("100pct", "ratio"),
-        "ratio_100pct_gogc100": ("100pct_gogc100", "ratio"),
-        "ratio_5rules_total": ("5rules", "ratio_total"),
-    }
-    picked: Callable[[tuple[str, str]], float] = lambda index: round(results[index[0]][index[1]], 4)  # noqa: E731
-    short: dict[str, object] = {name: picked(index) for name, index in names.items() if index[0] in results}
-    short["rss_mb"] = round(max(result["ours_rss_mb"] for result in results.values()), 1)
-    return {**short, "scenarios": results}
+    for scenario in chosen:
+        given = {name: value for name in ("models", "blocks", "ticks") if (value := getattr(options, name))}
+        result = run(replace(scenario, **given, beside=scenario.beside and not options.alone), options)
+        results[scenario.name] = {**result, "load": os.getloadavg()[1]}
+        print(f"{scenario.name:18}", "  ".join(f"{key} {value:.3f}" for key, value in result.items()), flush=True)
+    print(json.dumps({name: {key: round(value, 4) for key, value in item.items()} for name, item in results.items()}))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.poolmanager import ProxyManager
 
 from bridge import __version__
+from bridge.net import attempt
 from bridge.net.credentials import Authorizer, CredentialError, Credentials
 from bridge.net.http_config import HttpConfig, OAuth2, Secret, TlsConfig, revealed
 from bridge.net.memory import give_back
@@ -29,7 +30,6 @@ from bridge.net.redact import hide_url, redact
 from bridge.net.tls import limit, load_pair, trust
 from bridge.net.watchdog import WATCHDOG, Watch
 
-CHUNK = 1 << 20
 LARGEST = 256 << 20  # default limit of a response, bytes
 ERROR_BYTES = 65536  # limit of a response that is not 2xx, which is only displayed
 TOKEN_TIME = 10.0  # limit for fetching a token, seconds
@@ -177,7 +177,7 @@ class Session(requests.Session):
             return super().send(request, **settings)
         response = super().send(request, **{**settings, "stream": True})
         with response:
-            body, truncated = _read(response, self.most, must_fit=True)
+            body, truncated = attempt.read(response, self.most, must_fit=True)
         if truncated:
             give_back(self.most)
             raise TooLargeError(f"the answer is larger than {self.most} bytes")
@@ -264,14 +264,13 @@ def call(
     with WATCHDOG.watching(deadline) as watch:
         _current.watch = watch
         try:
-            response = session.request(
-                method, revealed(url), data=data, headers=dict(headers or {}), stream=True, timeout=deadline,
-                allow_redirects=allow_redirects, proxies=_proxies_for(session, revealed(url)),
-            )  # fmt: skip
+            response = attempt.send(
+                session, method, revealed(url), data, headers or {}, deadline, redirects=allow_redirects
+            )
             with response:
                 good = 200 <= response.status_code < 300
                 wanted = max_bytes if good else min(max_bytes, ERROR_BYTES)
-                body, truncated = _read(response, wanted, must_fit=must_fit and good)
+                body, truncated = attempt.read(response, wanted, must_fit=must_fit and good)
         except CredentialError as error:
             raise NetError(str(error), "credential", sent=False) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
@@ -285,35 +284,6 @@ def call(
     if truncated and must_fit and good:
         raise NetError(f"the answer of {named or url} is larger than {max_bytes} bytes", "too_large")
     return Answer(response.status_code, response.headers, body, truncated)
-
-
-def _read(response: requests.Response, max_bytes: int, *, must_fit: bool) -> tuple[bytes, bool]:
-    """Return the body up to `max_bytes` and whether it was truncated, from the raw stream (requests copies in 10 kB).
-
-    The limit applies to the decompressed size, checked chunk by chunk. must_fit: nothing of a larger body is returned,
-    and nothing is read if Content-Length already exceeds the limit.
-    """
-    length = response.headers.get("Content-Length", "")
-    size = int(length) if length.isdecimal() else 0
-    if must_fit and size > max_bytes:
-        return b"", True
-    if 0 < size <= max_bytes and "Content-Encoding" not in response.headers:
-        return response.raw.read(), False  # in one read: joining chunks would copy a large body twice more
-    parts, remaining = [], max_bytes + 1
-    while remaining > 0 and (part := response.raw.read(min(CHUNK, remaining), decode_content=True)):
-        parts.append(part)
-        remaining -= len(part)
-    if remaining > 0:
-        return b"".join(parts), False
-    return (b"", True) if must_fit else (b"".join(parts)[:max_bytes], True)
-
-
-def _proxies_for(session: requests.Session, url: str) -> dict[str, str]:
-    """Return settings that bypass the proxy for hosts in `no_proxy` (requests only reads it from the environment)."""
-    without = session.proxies.get("no_proxy") or session.proxies.get("no") or ""
-    if without and requests.utils.should_bypass_proxies(url, without):
-        return {"http": "", "https": ""}
-    return {}
 
 
 def _net_error(error: Exception, watch: Watch, url: str, named: str, deadline: float) -> NetError:

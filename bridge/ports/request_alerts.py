@@ -95,16 +95,19 @@ def remarks(request: RetrainRequest, annotations: Mapping[str, str] | None = Non
 
 def requested(
     request: RetrainRequest, sender: Sender, *, starts_at: Timestamp, ends_at: Timestamp, name: str = REQUESTED,
-    annotations: Mapping[str, str] | None = None, link: str = "",
+    annotations: Mapping[str, str] | None = None, link: str = "", labels: Mapping[str, str] | None = None,
 ) -> Alert:  # fmt: skip
     """Return the alert that requests the retraining.
 
     ends_at: in the future while the episode is open.
     annotations: replace those that the request was created with.
     link: URL of the run, which becomes the annotation `run_url`.
+    labels: those of an earlier alert of the same request and name; they never change.
     """
-    texts = remarks(request, annotations) | ({"run_url": link} if link else {})
-    return Alert(identity(request, sender, name), texts, starts_at, ends_at, sender.link(request.id))
+    texts = remarks(request, annotations)
+    if link:
+        texts["run_url"] = link
+    return Alert(labels or identity(request, sender, name), texts, starts_at, ends_at, sender.link(request.id))
 
 
 def held(

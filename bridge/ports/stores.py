@@ -91,6 +91,12 @@ class TickChanges:
     sightings: Sequence[Sighting] = ()
     at: Timestamp = 0
 
+    @property
+    def only_slot(self) -> bool:
+        """Return whether nothing changes but the slot of a group."""
+        rows = (self.alerts, self.episodes, self.requests, self.deliveries, self.decisions, self.state, self.sightings)
+        return bool(self.group) and not any(rows)
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:

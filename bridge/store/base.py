@@ -23,6 +23,10 @@ class Side(ABC):
         """Begin a transaction that may write, immediately."""
 
     @abstractmethod
+    def _write_plainly(self, statement: str, values: tuple[Any, ...]) -> bool:
+        """Run one statement in a transaction of SQLite's driver; return False, with nothing done, for PostgreSQL."""
+
+    @abstractmethod
     def _read(self, *, alone: bool = False) -> AbstractContextManager[Connection]:
         """Begin a read-only transaction. alone: wait for every writer first, including those of lost connections."""
 

@@ -64,7 +64,7 @@ class FileLock:
         """Record the identity of the database's files, to be verified from now on."""
         self._watched = _Watched(self._database)
 
-    def verify(self, connection: Connection) -> None:
+    def verify(self, connection: Connection | None = None) -> None:
         """Raise StoreLostError when a file of the database, or the lock, was removed, replaced or emptied."""
         if self._watched is not None:
             self._watched.verify()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 
@@ -14,9 +16,11 @@ from bridge.store.history import HistorySide
 from bridge.store.leases import Fence
 from bridge.store.opening import open_sqlite, open_url, parse_url, server_engine, translated
 from bridge.store.outbox import OutboxSide
-from bridge.store.owning import Owner
+from bridge.store.owning import FileLock, Owner
 from bridge.store.runs import RunSide
 from bridge.store.ticks import TickSide
+
+T = TypeVar("T")
 
 
 class SqlStore(TickSide, OutboxSide, HistorySide, RunSide):
@@ -45,10 +49,37 @@ class SqlStore(TickSide, OutboxSide, HistorySide, RunSide):
 
     @contextlib.contextmanager
     def _write(self) -> Iterator[Connection]:
+        with self._settled(self._engine.begin) as connection:
+            self._verify(connection)
+            yield connection
+
+    def _write_plainly(self, statement: str, values: tuple[Any, ...]) -> bool:
+        """Run one statement in a transaction of SQLite's driver, several times faster; return False for PostgreSQL."""
+        if not isinstance(self._owner, FileLock):
+            return False
+        with self._settled(self._plain) as connection:
+            self._owner.verify()
+            connection.execute(statement, values)
+        return True
+
+    @contextlib.contextmanager
+    def _plain(self) -> Iterator[Any]:
+        """Begin a transaction of SQLite's driver that writes."""
+        pooled = self._engine.raw_connection()
+        try:
+            connection: Any = pooled.driver_connection
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute("COMMIT")
+        finally:
+            pooled.close()  # rolls back what was not committed
+
+    @contextlib.contextmanager
+    def _settled(self, begin: Callable[[], AbstractContextManager[T]]) -> Iterator[T]:
+        """Run a transaction. Raises StoreUncertainError when its commit failed: it may have succeeded."""
         committing = False
         try:
-            with translated(), self._engine.begin() as connection:
-                self._verify(connection)
+            with translated(), begin() as connection:
                 yield connection
                 committing = True
         except StoreUncertainError:

@@ -33,6 +33,9 @@ _SEEN = ("group_name", "signal", *_MODEL)
 _OPEN = [state.value for state in RequestState if not state.terminal]
 _SETTLED = [state.value for state in RequestState if state.in_flight or state is RequestState.UNDELIVERED]
 
+# Most ticks change nothing else: SQLAlchemy would take most of the time of such a commit.
+_SLOT = "INSERT INTO slots (group_name, slot) VALUES (?, ?) ON CONFLICT (group_name) DO UPDATE SET slot = excluded.slot"
+
 
 def _kept(statement: Insert) -> Mapping[str, ColumnElement[Any]]:
     """Return column expressions that keep what deliveries recorded since the request was read."""
@@ -95,6 +98,8 @@ class TickSide(Side):
 
     def commit(self, changes: TickChanges) -> None:
         """Write the changes of one tick in one transaction: all of them, or none."""
+        if changes.only_slot and self._write_plainly(_SLOT, (changes.group, changes.slot)):
+            return
         with self._write() as connection:
             if changes.group:
                 upsert(connection, tables.slots, ("group_name",), [{"group_name": changes.group, "slot": changes.slot}])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from bridge.templates.builtins import BUILTINS
@@ -9,6 +10,7 @@ from bridge.templates.errors import CallError, TemplateError
 from bridge.templates.evaluator import Limits, execute
 from bridge.templates.nodes import Tree
 from bridge.templates.parser import parse
+from bridge.templates.plain import compiled
 from bridge.templates.prometheus import DYNAMIC, STATIC, Context, functions_of
 from bridge.templates.values import ANY, STRING, AlertData, Function, Html
 
@@ -18,6 +20,7 @@ DEFINITIONS = (
 THRESHOLD = "{{$threshold := .Threshold}}"
 NAMES = frozenset({*BUILTINS, *STATIC, *DYNAMIC})
 LONGEST = 64 * 1024
+_FUNCTIONS = {**BUILTINS, **STATIC}
 
 
 class AlertTemplate:
@@ -30,17 +33,28 @@ class AlertTemplate:
         if len(text) > LONGEST:
             raise TemplateError(f"template longer than {LONGEST} characters")
         self.text = text
-        self._plain = "{{" not in text
-        self._tree = None if self._plain else self._parsed(name)
+        self._tree: Tree | None = None
+        self._compiled: Callable[[AlertData], str] | None = None
+        if "{{" in text:
+            definitions = DEFINITIONS + THRESHOLD if "$threshold" in text else DEFINITIONS
+            self._tree = parse(f"__alert_{name}", definitions + text, NAMES)
+            self._compiled = compiled(self._tree.body[definitions.count("{{") :], _FUNCTIONS)
 
-    def _parsed(self, name: str) -> Tree:
-        definitions = DEFINITIONS + THRESHOLD if "$threshold" in self.text else DEFINITIONS
-        return parse(f"__alert_{name}", definitions + self.text, NAMES)
+    def inserted(self, data: AlertData) -> str | None:
+        """Return the text of a template that only inserts values, None where the evaluator is needed."""
+        if self._compiled is None:
+            return self.text if self._tree is None else None
+        try:
+            return self._compiled(data)
+        except Exception:  # noqa: BLE001 - the evaluator words the error
+            return None
 
     def expand(self, data: AlertData, context: Context, limits: Limits | None = None) -> str:
         """Return the text for one alert. Raises TemplateError."""
         if self._tree is None:
             return self.text
+        if limits is None and (text := self.inserted(data)) is not None:
+            return text
         tree = self._tree
         functions = {**BUILTINS, **STATIC, **functions_of(context)}
 

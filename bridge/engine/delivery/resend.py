@@ -233,7 +233,7 @@ class Resender:
             return Alert(last.labels, last.annotations, last.starts_at, ends_at, last.generator_url)
         alert = request_alerts.requested(
             request, self._sender, starts_at=item.starts_at, ends_at=ends_at, annotations=item.annotations,
-            link=item.link,
+            link=item.link, labels=known[1].labels if known is not None and known[0].request is request else None,
         )  # fmt: skip
         self._made[request.id] = item, alert
         return alert

@@ -52,6 +52,8 @@ class Expander:
     ) -> str:
         """Return the text, or Prometheus' message about the error in its place: a request is never lost by it."""
         data = values.AlertData(labels, self.external.labels, self.external.url, value, limit)
+        if (text := template.inserted(data)) is not None:
+            return text
         context = Context(at - self.external.ahead, self.external.url, self._query)
         try:
             return template.expand_or_tell(data, context)

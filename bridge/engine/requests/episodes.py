@@ -71,6 +71,8 @@ class Sent:
 
     def forget(self, before: Timestamp) -> None:
         """Drop the times before `before`."""
+        if not self.times or self.times[()][0] >= before:
+            return
         for key, times in list(self.times.items()):
             if times[0] < before:
                 recent = times[bisect_left(times, before) :]
