@@ -17,8 +17,8 @@ from bridge.engine.evaluation.rule import RuleEvaluator
 
 log = logging.getLogger(__name__)
 
-NUMBERS = ("value", "statistic", "threshold", "lower", "upper")
-_BYTES = 4 * len(NUMBERS) + 1  # per model and slot
+NUMBERS, BAND = ("value", "statistic", "threshold"), ("lower", "upper")
+MOST: int = 8 << 20  # bytes of one trail
 _NO_NUMBER = tuple(map(int, (Cause.NO_DATA, Cause.NAN, Cause.QUERY_ERROR, Cause.PARTIAL, Cause.BLIND)))
 
 
@@ -45,11 +45,11 @@ class TrailWindow:
 class Trail:
     """Ring buffer of one rule. The more models, the fewer slots it keeps.
 
-    budget: maximum size in bytes, unless `shortest` slots need more.
+    budget: maximum size in bytes, unless `shortest` slots need more. A new one applies from the next slot.
     shortest, longest: minimum and maximum number of slots.
     """
 
-    budget: int = 8 << 20
+    budget: int = MOST
     shortest: int = 8
     longest: int = 240
     fingerprint: str = ""
@@ -57,13 +57,17 @@ class Trail:
     _numbers: NDArray[np.float32] = field(default_factory=lambda: np.zeros((len(NUMBERS), 0, 0), np.float32))
     _state: NDArray[np.int8] = field(default_factory=lambda: np.zeros((0, 0), np.int8))
     _next: int = 0
+    _planned: int = 0
 
     def note(self, run: RuleEvaluator, evaluation: Evaluation) -> None:
         """Record the last evaluation of a rule, after its commit."""
         live = run.live
         size = len(live.code)
-        if size > self._state.shape[1] or not len(self._slots):  # a rule may be evaluated before it has a model
-            self._grow(size)
+        band = None if evaluation.verdicts is None or evaluation.batch is None else evaluation.verdicts.band()
+        names = NUMBERS if band is None and len(self._numbers) == len(NUMBERS) else (*NUMBERS, *BAND)
+        # A rule may be evaluated before it has a model.
+        if size > self._state.shape[1] or self.budget != self._planned or len(names) != len(self._numbers):
+            self._resize(max(size, self._state.shape[1]), len(names))
         index = self._next
         self._slots[index] = evaluation.slot
         numbers, none = self._numbers[:, index], np.flatnonzero(_without_number(live))
@@ -71,8 +75,9 @@ class Trail:
         self._state[index, size:] = 0
         for row, column in zip(numbers, (live.value, live.statistic, live.threshold), strict=False):
             row[:size] = column
-        numbers[3:] = np.nan
-        _band(evaluation, run.query.event, numbers[3], numbers[4])
+        numbers[len(NUMBERS) :] = np.nan
+        if band is not None and evaluation.batch is not None:
+            _put_band(band, evaluation.batch.index, run.query.event, numbers[len(NUMBERS) :])
         numbers[:, none] = np.nan
         if run.strategy is None and not run.parts:
             _only_answered(evaluation, numbers)
@@ -87,31 +92,34 @@ class Trail:
         order = np.roll(np.arange(len(self._slots)), -self._next)
         order = order[self._slots[order] > 0][-last:]
         known = [model for model in models if model < self._state.shape[1]]
-        numbers = np.full((len(NUMBERS), len(order), len(models)), np.nan, np.float32)
+        numbers = np.full((len(NUMBERS) + len(BAND), len(order), len(models)), np.nan, np.float32)
         state = np.zeros((len(order), len(models)), np.int8)
         targets = [index for index, model in enumerate(models) if model < self._state.shape[1]]
         if known and len(order):
-            numbers[:, :, targets] = self._numbers[:, order][:, :, known]
+            numbers[: len(self._numbers), :, targets] = self._numbers[:, order][:, :, known]
             state[:, targets] = self._state[order][:, known]
         value, statistic, threshold, lower, upper = numbers
         return TrailWindow(self._slots[order], value, statistic, threshold, lower, upper, state)
 
-    def _grow(self, size: int) -> None:
-        """Extend the buffer to `size` models plus a quarter; recorded slots are kept as far as they fit."""
-        room = max(size + size // 4, 64)
-        depth = min(max(self.budget // (_BYTES * room), self.shortest), self.longest)
-        before = self.course(range(self._state.shape[1]))
-        kept = min(len(before.slots), depth)
+    def _resize(self, size: int, count: int) -> None:
+        """Make room for `size` models plus a quarter, and `count` numbers; recorded slots are kept as far as they fit.
+
+        count: of NUMBERS, or of those and BAND: most strategies have no band.
+        """
         old = self._state.shape[1]
+        room = old if size <= old else max(size + size // 4, 64)
+        each = (4 * count + 1) * room
+        depth = min(max(self.budget // max(each, 1), self.shortest), self.longest)
+        order = np.roll(np.arange(len(self._slots)), -self._next)
+        order = order[self._slots[order] > 0][-depth:]
+        slots, numbers, state = self._slots[order], self._numbers[:, order], self._state[order]
+        kept = len(order)
         self._slots = np.zeros(depth, np.int64)
-        self._numbers = np.full((len(NUMBERS), depth, room), np.nan, np.float32)
+        self._numbers = np.full((count, depth, room), np.nan, np.float32)
         self._state = np.zeros((depth, room), np.int8)
-        if kept:
-            self._slots[:kept] = before.slots[-kept:]
-            for index, name in enumerate(NUMBERS):
-                self._numbers[index, :kept, :old] = getattr(before, name)[-kept:]
-            self._state[:kept, :old] = before.state[-kept:]
-        self._next = kept % depth
+        self._slots[:kept], self._state[:kept, :old] = slots, state
+        self._numbers[: len(numbers), :kept, :old] = numbers
+        self._next, self._planned = kept % depth, self.budget
 
 
 def _without_number(live: RuleColumns) -> NDArray[np.bool_]:
@@ -125,13 +133,12 @@ def _without_number(live: RuleColumns) -> NDArray[np.bool_]:
     return none
 
 
-def _band(evaluation: Evaluation, event: EventKind, lower: NDArray[np.float32], upper: NDArray[np.float32]) -> None:
-    """Write the expected range, if the strategy computes one; ratios and durations have a lower bound of 0."""
-    band = None if evaluation.verdicts is None else evaluation.verdicts.band()
-    if band is None or evaluation.batch is None:
-        return
+def _put_band(
+    band: tuple[Floats, Floats], index: NDArray[np.int32], event: EventKind, numbers: NDArray[np.float32]
+) -> None:
+    """Write the expected range of a strategy; ratios and durations have a lower bound of 0."""
     low: Floats = band[0] if event is EventKind.CUSTOM else np.maximum(band[0], 0)
-    lower[evaluation.batch.index], upper[evaluation.batch.index] = low, band[1]
+    numbers[0, index], numbers[1, index] = low, band[1]
 
 
 def _only_answered(evaluation: Evaluation, numbers: NDArray[np.float32]) -> None:
@@ -144,10 +151,14 @@ def _only_answered(evaluation: Evaluation, numbers: NDArray[np.float32]) -> None
 
 @dataclass(slots=True)
 class Trails:
-    """Trails of all rules, by name. A rule with a new fingerprint starts a new trail."""
+    """Trails of all rules, by name. A rule with a new fingerprint starts a new trail.
 
-    budget: int = 8 << 20
+    budget: maximum size of all trails together, in bytes; one has MOST at most.
+    """
+
+    budget: int = 4 * MOST
     _trails: dict[str, Trail] = field(default_factory=dict)
+    _rules: int = 1
 
     def note(self, runs: Sequence[RuleEvaluator], evaluations: Mapping[str, Evaluation]) -> None:
         """Record the last evaluation of rules of one group, after its commit. evaluations: by rule."""
@@ -155,7 +166,8 @@ class Trails:
             evaluation = evaluations.get(run.rule.name)
             trail = self._trails.get(run.rule.name)
             if trail is None or trail.fingerprint != run.fingerprint:
-                trail = self._trails[run.rule.name] = Trail(self.budget, fingerprint=run.fingerprint)
+                trail = self._trails[run.rule.name] = Trail(fingerprint=run.fingerprint)
+            trail.budget = min(MOST, self.budget // self._rules)
             try:
                 if evaluation is not None:
                     trail.note(run, evaluation)
@@ -163,8 +175,9 @@ class Trails:
                 log.exception("chart data of a rule could not be recorded", extra={"rule": run.rule.name})
 
     def keep(self, names: set[str]) -> None:
-        """Drop the trails of all rules except `names`."""
+        """Drop the trails of all rules except `names`, and divide the budget among these."""
         self._trails = {name: trail for name, trail in self._trails.items() if name in names}
+        self._rules = max(1, len(names))
 
     def course(self, rule: str, models: Sequence[int], last: int = 0) -> TrailWindow:
         """Return `Trail.course` of one rule."""

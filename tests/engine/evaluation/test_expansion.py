@@ -49,7 +49,7 @@ def test_a_defect_of_the_template_engine_never_loses_the_request(monkeypatch: py
         raise KeyError("x")
 
     monkeypatch.setattr("bridge.templates.alert.AlertTemplate.expand_or_tell", broken)
-    assert texts("{{ $value }}") == "<error expanding template: KeyError: 'x'>"
+    assert texts("{{ if $value }}{{ end }}") == "<error expanding template: KeyError: 'x'>"
 
 
 def test_a_query_reads_at_the_slot_and_each_expression_once() -> None:

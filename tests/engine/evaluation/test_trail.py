@@ -101,7 +101,7 @@ def world_with_threshold() -> World:
 def test_the_ring_keeps_the_newest_slots_and_its_budget() -> None:
     """The buffer equals a list of the last slots; more models mean fewer slots."""
     world = world_of()
-    trails = Trail(budget=21 * 80 * 10, shortest=2)
+    trails = Trail(budget=13 * 80 * 10, shortest=2)
     noted: list[tuple[int, float]] = []
     for step in range(35):
         world.tick({A: step / 100, B: 0.1} if step < 20 else {A: step / 100, **dict.fromkeys(fleet(80), 0.1)})
@@ -114,6 +114,33 @@ def test_the_ring_keeps_the_newest_slots_and_its_budget() -> None:
         assert np.isnan(course.value[:, 1]).all()
         assert kept == min(step + 1, 12) if step < 20 else kept <= 12
     assert kept == 7
+
+
+def test_all_trails_share_one_budget() -> None:
+    """Each rule keeps its share; a rule that is added takes part of it from the next slot."""
+    trails = Trails(budget=13 * 64 * 20)
+    world = World(group(rule("First")), trails=trails)
+    for _ in range(22):
+        world.tick(dict.fromkeys(fleet(40), 0.1))
+    assert len(trails.course("First", [0]).slots) == 20
+    world.reconfigure(group(rule("First"), rule("Second")))
+    for _ in range(12):
+        world.tick(dict.fromkeys(fleet(40), 0.2))
+    windows = [trails.course(name, [0, 39]) for name in ("First", "Second")]
+    assert [len(window.slots) for window in windows] == [10, 10]
+    assert all(np.allclose(window.value, 0.2) for window in windows)
+    assert windows[0].slots.tolist() == windows[1].slots.tolist()
+
+
+def test_a_band_that_comes_later_keeps_what_was_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The buffer has no room for bands until a strategy has one."""
+    world = world_of()
+    world.tick({A: 0.1})
+    monkeypatch.setattr(Verdicts, "band", lambda _: (np.array([-1.0]), np.array([2.0])))
+    world.tick({A: 0.2})
+    window = trail(world)
+    assert shown(window.value) == [0.1, 0.2]
+    assert (shown(window.lower), shown(window.upper)) == ([None, 0.0], [None, 2.0])
 
 
 def test_a_rule_of_another_meaning_begins_a_new_trail() -> None:
