@@ -19,7 +19,8 @@ from bridge.sinks.coordinator import CoordinatorSink
 log = logging.getLogger(__name__)
 
 POLL_TIME: Duration = 4 * SECOND  # limit of one round
-SHORTEST: Duration = 5 * SECOND  # interval between two polls of a request
+SHORTEST: Duration = 5 * SECOND  # interval between two polls of a request, unless very many are in flight
+EACH: Duration = 3  # interval for every request in flight: 10,000 are polled every 30 s, for 2 % of a core
 LONGEST: Duration = 5 * MINUTE
 
 
@@ -34,6 +35,7 @@ class StatusPoller:
         self._commands = commands
         self._sinks = sinks
         self._next: dict[str, tuple[Timestamp, Timestamp]] = {}  # next poll, and last change then, by request id
+        self._shortest = SHORTEST
 
     def poll(self) -> None:
         """Poll the requests that are due for at most POLL_TIME; the next round begins with those that are left."""
@@ -55,6 +57,7 @@ class StatusPoller:
         """Query the requests that are due, the longest due first."""
         sources = {name: sink for name, sink in self._sinks().items() if isinstance(sink, StatusSource)}
         started, records = clock.now(), self._in_flight() if sources else {}
+        self._shortest = max(SHORTEST, EACH * len(records))
         self._next = {id_: item for id_, item in self._next.items() if id_ in records}
         due = sorted((self._due_at(record), id_) for id_, record in records.items())
         ids = [id_ for at, id_ in due if at <= started]
@@ -62,7 +65,7 @@ class StatusPoller:
             mine = [id_ for id_ in ids if destination in records[id_].destinations]
             for id_, report in source.statuses(mine, started):
                 now = clock.now()
-                self._next[id_] = now + _interval(records[id_], now), records[id_].updated_at
+                self._next[id_] = now + self._interval(records[id_], now), records[id_].updated_at
                 if report is not None and _has_news(report, records[id_]):
                     self._record(report)
                 if now > started + POLL_TIME:
@@ -71,7 +74,11 @@ class StatusPoller:
     def _due_at(self, record: RequestRecord) -> Timestamp:
         """Return when a request is polled next: soon after a change that a call-back reported, else as scheduled."""
         scheduled, changed_at = self._next.get(record.id, (0, record.updated_at))
-        return scheduled if record.updated_at == changed_at else record.updated_at + SHORTEST
+        return scheduled if record.updated_at == changed_at else record.updated_at + self._shortest
+
+    def _interval(self, record: RequestRecord, now: Timestamp) -> Duration:
+        """Return the time between two polls: a tenth of the time since the request changed, within bounds."""
+        return min(max((now - record.updated_at) // 10, self._shortest), max(LONGEST, self._shortest))
 
     def secrets(self) -> list[str]:
         """Return the secrets that coordinators sign status reports with; log a file that cannot be read."""
@@ -89,11 +96,6 @@ class StatusPoller:
         with self._engine.read() as state:
             index = state.episode_index
             return {id_: index.requests[id_] for ids in index.in_flight.values() for id_ in ids}
-
-
-def _interval(record: RequestRecord, now: Timestamp) -> Duration:
-    """Return the time between two polls: a tenth of the time since the request changed, within bounds."""
-    return min(max((now - record.updated_at) // 10, SHORTEST), LONGEST)
 
 
 def _has_news(report: StatusReport, record: RequestRecord) -> bool:

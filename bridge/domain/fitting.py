@@ -23,12 +23,31 @@ def fitted(request: RetrainRequest) -> RetrainRequest:
 
     id, model, leading rule and labels stay unchanged: configuration and sources limit their size.
     """
+    if _certainly_fits(request):
+        return request
     fitting = request
     for characters, entries in _LEVELS:
         if size(fitting) <= LARGEST_REQUEST:
             break
         fitting = _smaller(request, characters, entries)
     return fitting
+
+
+def _certainly_fits(request: RetrainRequest) -> bool:
+    """Return whether the request fits whatever its characters are; nearly all do.
+
+    A character takes at most 6 bytes, and what surrounds a text less than 40.
+    """
+    model, texts = request.model, [request.reason, request.rule, request.id, *request.reasons]
+    texts += (model.project, model.pipeline, model.version)
+    mappings = [request.labels, request.annotations, *(item.series for item in request.evidence)]
+    for mapping in mappings:
+        texts += mapping
+        texts += mapping.values()
+    for item in request.evidence:
+        texts += (item.rule, item.signal, item.event, item.query, item.unit)
+    fixed = 1_000 + 400 * len(request.evidence)
+    return fixed + sum(6 * len(text) + 40 for text in texts) <= LARGEST_REQUEST
 
 
 def _smaller(request: RetrainRequest, characters: int, entries: int) -> RetrainRequest:

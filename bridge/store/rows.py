@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, astuple
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import RowMapping
@@ -30,6 +31,18 @@ from bridge.ports import DeliveryRecord, DeliveryState, Kind, Pause, Run, RunSta
 Row = dict[str, Any]
 Fetched = Mapping[str, Any] | RowMapping
 _PARTS = ("project", "pipeline", "version")
+
+
+@lru_cache(maxsize=4096)
+def _listed(texts: tuple[str, ...]) -> str:
+    """Return texts as a JSON list; most rows have the same ones."""
+    return json.dumps(texts)
+
+
+@lru_cache(maxsize=4096)
+def _texts(listed: str) -> tuple[str, ...]:
+    """Return the texts of a JSON list."""
+    return tuple(json.loads(listed))
 
 
 def model_of(row: Fetched) -> ModelKey:
@@ -58,14 +71,14 @@ def episode_row(episode: Episode) -> Row:
     """Return the row of an episode."""
     return {
         **episode.model.labels(), "started_at": episode.started_at, "leader": episode.leader,
-        "rules": json.dumps(episode.rules), "attempts": episode.attempts, "ended_at": episode.ended_at,
+        "rules": _listed(episode.rules), "attempts": episode.attempts, "ended_at": episode.ended_at,
         "end_reason": episode.end_reason,
     }  # fmt: skip
 
 
 def episode_of(row: Fetched) -> Episode:
     """Return the episode of a row."""
-    rules = tuple(json.loads(row["rules"]))
+    rules = _texts(row["rules"])
     return Episode(
         model_of(row), row["started_at"], row["leader"], rules, row["attempts"], row["ended_at"], row["end_reason"]
     )
@@ -87,12 +100,12 @@ def request_row(record: RequestRecord) -> Row:
         "id": request.id, **request.model.labels(), "rule": request.rule, "episode_start": request.episode_start,
         "attempt": request.attempt, "triggered_at": request.triggered_at, "state": record.state.value,
         "terminal": int(record.state.terminal), "body": json.dumps(body), "updated_at": record.updated_at,
-        "receivers": json.dumps(record.receivers), "destinations": json.dumps(record.destinations),
+        "receivers": _listed(record.receivers), "destinations": _listed(record.destinations),
         "hold": record.hold or "", "hold_until": record.hold_until, "sent_at": record.sent_at,
         "delivered_at": record.delivered_at, "ended_at": record.ended_at, "reference": record.reference,
         "link": record.link,
         "message": record.message, "new_version": record.new_version,
-        "acts": json.dumps([[act.what, act.who, act.at, act.note] for act in record.acts]),
+        "acts": json.dumps([[act.what, act.who, act.at, act.note] for act in record.acts]) if record.acts else "[]",
         "verdict": record.verdict or "", "verdict_at": record.verdict_at, "unhelpful": record.unhelpful,
         "shared_cause": "" if record.shared_cause is None else json.dumps(astuple(record.shared_cause)),
         "feedback": record.feedback or "",
@@ -110,11 +123,11 @@ def request_of(row: Fetched) -> RequestRecord:
     )  # fmt: skip
     return RequestRecord(
         request=request, state=RequestState(row["state"]), updated_at=row["updated_at"],
-        receivers=tuple(json.loads(row["receivers"])), destinations=tuple(json.loads(row["destinations"])),
+        receivers=_texts(row["receivers"]), destinations=_texts(row["destinations"]),
         hold=HoldReason(row["hold"]) if row["hold"] else None, hold_until=row["hold_until"], sent_at=row["sent_at"],
         delivered_at=row["delivered_at"], ended_at=row["ended_at"], reference=row["reference"], link=row["link"],
         message=row["message"], new_version=row["new_version"],
-        acts=tuple(OperatorAction(*item) for item in json.loads(row["acts"])),
+        acts=tuple(OperatorAction(*item) for item in json.loads(row["acts"])) if row["acts"] != "[]" else (),
         verdict=RecoveryVerdict(row["verdict"]) if row["verdict"] else None, verdict_at=row["verdict_at"],
         unhelpful=row["unhelpful"],
         shared_cause=shared_cause_of(row["shared_cause"]),

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from bridge.app import clock
+from bridge.app import clock, status_polling
 from bridge.app.status_polling import POLL_TIME, StatusPoller
 from bridge.domain.request import RequestState
 from bridge.domain.times import HOUR, MINUTE, SECOND, Timestamp
@@ -89,6 +89,16 @@ def test_a_request_is_polled_less_often_the_longer_nothing_changes(monkeypatch: 
     assert gaps == sorted(gaps)
     assert gaps[-1] == 300
     assert len(ages) < 100
+
+
+def test_very_many_requests_are_polled_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interval grows with the number of requests in flight, so that polling has a limited rate."""
+    world, coordinator = World(group(rule())), Coordinator()
+    world.tick({A: 0.7, B: 0.7})
+    at = At(monkeypatch, world.now)
+    monkeypatch.setattr(status_polling, "EACH", 10 * SECOND)
+    poller = StatusPoller(world.engine, world.commands, lambda: {DESTINATION: coordinator})
+    assert polls(poller, coordinator, at, MINUTE) == [0, 0, 20, 20, 40, 40]
 
 
 def test_a_call_back_brings_frequent_polls_again(monkeypatch: pytest.MonkeyPatch) -> None:
