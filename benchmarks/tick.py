@@ -131,18 +131,20 @@ def restart(made: Bench, side: Side) -> None:
     made.result["restart_s"], made.result["restart_wall_s"] = seconds_used(side, "slot", slot)
 
 
-def measure(side: Side, server: Prometheus, seconds: float) -> None:
-    """Run one side for a block, and record its cost per second."""
+def measure(side: Side, server: Prometheus, seconds: float, alone: float) -> None:
+    """Run one side for a block, and record its cost per tick. alone: Prometheus' cost per second without queries."""
     side.program.signal(signal.SIGCONT)
     time.sleep(1.0)  # what piled up while it was stopped is not part of a block
+    ticks, began = side.ticks, time.monotonic()
     before, store = cpu(side.program.pid), cpu(server.program.pid)
-    began = time.monotonic()
     time.sleep(seconds / 2)
     answers(side.metrics)
     time.sleep(max(0.0, seconds - (time.monotonic() - began)))
+    used, store = cpu(side.program.pid) - before, cpu(server.program.pid) - store
     took = time.monotonic() - began
-    side.own.append((cpu(side.program.pid) - before) / took)
-    side.store.append((cpu(server.program.pid) - store) / took)
+    ticks = max(1.0, side.ticks - ticks)
+    side.own.append(used / ticks)
+    side.store.append((store - alone * took) / ticks)
     side.rss_mb = max(side.rss_mb, rss_mb(side.program.pid))
     side.program.signal(signal.SIGSTOP)
 
@@ -172,21 +174,20 @@ def run(scenario: Scenario, options: argparse.Namespace) -> dict[str, float]:
         alone = idle(made.server, 20.0 if scenario.models > 10_000 else 10.0)
         for _ in range(scenario.blocks):
             for side in sides:
-                measure(side, made.server, scenario.ticks * scenario.interval)
+                measure(side, made.server, scenario.ticks * scenario.interval, alone)
         if scenario.name in ("100k_signal_1pct", "100k_100pct"):
             restart(made, own)
         if options.keep_log:
             shutil.copy(own.program.log_file, options.keep_log)
-    return {**figures(scenario, sides, alone), **made.result, "minutes": (time.monotonic() - began) / 60}
+    return {**figures(scenario, sides), **made.result, "minutes": (time.monotonic() - began) / 60}
 
 
-def figures(scenario: Scenario, sides: Sequence[Side], alone: float) -> dict[str, float]:
+def figures(scenario: Scenario, sides: Sequence[Side]) -> dict[str, float]:
     """Return medians per tick, in milliseconds of CPU time."""
     result: dict[str, float] = {}
     for side in sides:
-        result[f"{side.name}_ms"] = statistics.median(side.own) * scenario.interval * 1000
-        store = statistics.median(side.store) - alone
-        result[f"{side.name}_prometheus_ms"] = store * scenario.interval * 1000
+        result[f"{side.name}_ms"] = statistics.median(side.own) * 1000
+        result[f"{side.name}_prometheus_ms"] = statistics.median(side.store) * 1000
         result[f"{side.name}_rss_mb"] = side.rss_mb
     if scenario.beside:
         result["ratio"] = result["ours_ms"] / result["vmalert_ms"]

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 from starlette.responses import HTMLResponse
 
-from bridge.engine.api.views import ModelState
+from bridge.engine.api.views import ModelState, SignalView
 from bridge.ports import DecisionFilter
 from bridge.web.pages.charts import SPARK_SLOTS
 from bridge.web.pages.site import Paging, Site, read
 
 MODELS, DECISIONS, DELIVERIES = 50, 15, 15
+SIGNALS = 3  # rules that a row shows; more would make a page with many rules too large
+_STATES = ("firing", "pending")
+
+
+def foremost(signals: Sequence[SignalView]) -> list[SignalView]:
+    """Return the signals that a row shows: firing and pending ones first, then breached and inconclusive ones."""
+    return sorted(
+        signals, key=lambda item: (item.state not in _STATES, item.state != _STATES[0], item.verdict == "ok")
+    )[:SIGNALS]
 
 
 def routes(site: Site) -> APIRouter:
@@ -35,6 +45,7 @@ def routes(site: Site) -> APIRouter:
         return site.page(
             "models.html",
             listing=listing, trails=trails, counts=counts, q=q, chosen=chosen, rules=len(rules), problems=problems,
+            foremost=foremost, most=SIGNALS,
             paging=Paging(page, MODELS, listing.total > page * MODELS, listing.total),
             failing=[rule for rule in rules if rule.health == "err"],
             decisions=read(lambda: site.queries.decisions(DecisionFilter(limit=DECISIONS)), problems),

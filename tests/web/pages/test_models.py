@@ -15,6 +15,7 @@ from tests.support.fake_views import (
     MODEL,
     RULE,
     model_view,
+    signal,
 )
 from tests.support.web_app import Site
 
@@ -131,3 +132,17 @@ def test_the_page_leads_to_the_dashboards_that_grafana_has() -> None:
     query = "var-project=a%26b&amp;var-pipeline=x%22y&amp;var-version=1+2"
     assert f'href="https://grafana.example/ops/d/retrain-bridge-decisions?{query}"' in page
     assert "over time" not in Site().http.get("/").text
+
+
+def test_a_row_shows_the_rules_that_matter_most_and_counts_the_others(site: Site) -> None:
+    """A page of fifty rules is not larger than one of three."""
+    quiet = [signal(0.1, rule=f"Quiet{number}", state="inactive", verdict="ok") for number in range(50)]
+    loud = [
+        signal(rule="Breached", state="inactive"), signal(rule="Pending", state="pending"), signal(rule="Firing"),
+    ]  # fmt: skip
+    site.queries.views = [replace(model_view(MODEL), signals=[*quiet, *loud])]
+    page = site.http.get("/").text
+    row = page[page.index("<tbody>") : page.index("</tbody>")]
+    assert row.index("Firing") < row.index("Pending") < row.index("Breached")
+    assert "Quiet" not in row
+    assert "50 more" in row
