@@ -100,6 +100,14 @@ def cara(rates: Floats, begin: int, ratio: float, *, total: bool) -> list[int]:
     return threshold_times(rates, begin, rates.shape[1], best, total=total)
 
 
+def cara_periodic(rates: Floats, begin: int, ratio: float) -> list[int]:
+    """Return the times of the period (or of none) that would have cost least over the batches before `begin`."""
+    periods = [*(period for period in PERIODS if period < begin), rates.shape[1]]
+    past = rates[:begin, :begin]
+    best = min(periods, key=lambda period: (cost(past, 1, every(period, 1, begin), ratio), -period))
+    return every(best, begin, rates.shape[1])
+
+
 def oracle(rates: Floats, begin: int, ratio: float) -> list[int]:
     """Return the optimal times with hindsight, by dynamic programming from the end."""
     end = rates.shape[1]

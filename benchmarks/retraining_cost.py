@@ -5,8 +5,9 @@
 Models of scikit-learn serve streams whose concept changes (benchmarks/streams.py); each training gets a new version,
 and its errors are the series that Prometheus would hold, one sample every six hours. The bridge's own engine evaluates
 rules with `cost_aware` and `auto` on them, and a request of it brings the next version. Beside it: never, every k
-batches (the best k of each cell, chosen afterwards), river's ADWIN, DDM and KSWIN, and our own implementation of CARA's
-thresholds; and the cheapest times of all, known afterwards. A cell is one stream at one cost ratio: what a retraining
+batches (the best k of each cell, chosen afterwards), river's ADWIN, DDM and KSWIN, and our own implementations of CARA
+(both thresholds and the period) and of UPF (benchmarks/upf.py); and the cheapest times of all, known afterwards.
+A cell is one stream at one cost ratio: what a retraining
 costs, in batches whose requests all fail. Cells in which nobody gains by any retraining are left out. --write puts the
 tables into docs/retraining-cost.md. The last line is one JSON object.
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +26,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import policies
+from benchmarks import policies, upf
 from benchmarks.streams import BATCHES, DRIFTS, EACH, Served, Stream, serve, streams
 from bridge.domain.batch import EventBatch, EventKind
 from bridge.domain.model import ModelKey, ModelTable
@@ -179,12 +181,14 @@ def rival_times(one: Served) -> dict[float, tuple[dict[str, list[int]], int]]:
     """Return by ratio when each baseline policy retrains, and the best k."""
     rates = one.errors / EACH
     fixed = {name: policies.detected(one.wrong, BEGIN, fresh) for name, fresh in policies.detectors().items()}
-    result = {}
+    result, forecast = {}, upf.times(rates, BEGIN, RATIOS)
     for ratio in RATIOS:
         periods = {k: policies.every(k, BEGIN, BATCHES) for k in policies.PERIODS}
         best = min(periods, key=lambda k: (policies.cost(rates, BEGIN, periods[k], ratio), -k))
         times = {"never": [], HINDSIGHT: periods[best], **fixed}
         times["CARA-T"] = policies.cara(rates, BEGIN, ratio, total=False)
+        times["CARA-P"] = policies.cara_periodic(rates, BEGIN, ratio)
+        times["UPF"] = forecast[ratio]
         times["CARA-CT"] = policies.cara(rates, BEGIN, ratio, total=True)
         times["oracle"] = policies.oracle(rates, BEGIN, ratio)
         result[ratio] = (times, best)
@@ -278,9 +282,10 @@ def main() -> None:
     """Simulate and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--first-seed", type=int, default=1)
+    parser.add_argument("--first-seed", type=int, default=1, help="0 = draw and print one")
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
+    args.first_seed = args.first_seed or secrets.randbelow(10**6) + 10_000
     print(f"seeds {args.first_seed} to {args.first_seed + args.seeds - 1}")
     served = [serve(stream) for stream in streams(args.first_seed, args.seeds)]
     result = cells(served, print)

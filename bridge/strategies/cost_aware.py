@@ -14,11 +14,13 @@ from bridge.domain.verdict import Cause, Code, Floats, Verdicts
 from bridge.strategies.base import RetrainStrategy, StateColumn, signal_word
 from bridge.strategies.stats.change_point import CELLS, Change, changes
 from bridge.strategies.stats.counts import Bools, CountingConfig, Counts, DurationText, counts, take_due
+from bridge.strategies.stats.rate_history import comebacks, newest_rise
 
 CHUNK = 2048  # models processed together, so that their histories fit into the CPU cache
 FORGET = 0.8  # factor on the weight of older versions, per version
 MEMORY = 0.4  # share of a model's usual lifetime after which its initial error rate no longer predicts the next one's
 SURE = 0.95  # a higher share of fulfilled predictions is not mentioned
+PATIENCE = 0.3  # share of the time in which a retraining pays, for which a rise may continue before it is requested
 LEAST = 0.02  # weight of a training that directly followed another one
 
 
@@ -177,7 +179,28 @@ class CostAwareStrategy(RetrainStrategy):
         each_ms = mine["total"].sum(axis=1) * self._config.error_cost / (mine["windows"] * self._window)
         saved = (change.now - reach) * each_ms * self._kept(mine)
         mine["reach"] = reach
-        mine["saving"] = np.where(self._settling(change, mine, saved), 0.0, saved * self._life(mine))
+        wait = self._settling(change, mine, saved) | self._rising(mine, saved)
+        mine["saving"] = np.where(wait, 0.0, saved * self._lasting(mine))
+
+    def _lasting(self, mine: StateColumn) -> Floats:
+        """Return for how long (k,) the present error rate is expected to last, in ms: that of a version, or shorter.
+
+        Where the rate came back by itself before, the concept recurs: it lasts as long as the levels of this version.
+        """
+        returned = comebacks(mine["errors"].astype(np.float64), mine["total"].astype(np.float64), _used(mine))
+        level = self._age(mine) / (2 * returned + 1)
+        life = self._life(mine)
+        return np.asarray(np.where(returned > 0, np.minimum(life, level), life))
+
+    def _rising(self, mine: StateColumn, saved: Floats) -> Bools:
+        """Return where (k,) a gradual change is under way, and waiting for its end costs less than a second retraining.
+
+        A training in its middle learns the mixture. The wait is a share of the time in which a retraining pays.
+        """
+        rise = newest_rise(mine["errors"].astype(np.float64), mine["total"].astype(np.float64), _used(mine))
+        samples = mine["filled"] + mine["cells"].astype(np.int64) * mine["each"]
+        waited = rise.cells * mine["each"] * self._window * mine["windows"] / samples
+        return np.asarray(rise.rising & (saved * waited < PATIENCE * self._config.retraining_cost))
 
     def _settling(self, change: Change, mine: StateColumn, saved: Floats) -> Bools:
         """Return where (k,) a change is too recent for a training to learn from it, and waiting costs little."""

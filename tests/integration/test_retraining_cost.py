@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks import policies, retraining_cost
+from benchmarks import policies, retraining_cost, upf
 from benchmarks.streams import BATCHES, EACH, Served, Stream, serve
 from bridge.domain.rule import StrategySpec
 
@@ -51,6 +51,29 @@ def test_a_threshold_is_the_one_that_was_cheapest_before() -> None:
         rates[:at, at:] = np.where(rates[:at, at:] > 0, 0.6, 0)
     assert policies.cara(rates, BEGIN, 0.5, total=False) == [70, 110]
     assert policies.cara(rates, BEGIN, 50.0, total=False) == []
+
+
+def test_a_period_is_the_one_that_was_cheapest_before() -> None:
+    """Models age by 2 % a batch: the period of the first 40 batches is kept; none where no retraining is worth it."""
+    age = np.arange(BATCHES)[None, :] - np.arange(BATCHES)[:, None]
+    rates = np.where(age > 0, 0.02 * age, 0.0).clip(0, 1)
+    found = policies.cara_periodic(rates, BEGIN, 0.16)  # the square root of 2 * 0.16 / 0.02: 4
+    assert found == policies.every(4, BEGIN, BATCHES)
+    assert policies.cara_periodic(rates, BEGIN, 1e3) == []
+
+
+def test_upf_retrains_models_that_age_and_no_others() -> None:
+    """What an elastic net forecasts: ageing is linear, and a retraining dearer than the horizon saves nothing."""
+    rng = np.random.default_rng(7)
+    age = np.arange(BATCHES)[None, :] - np.arange(BATCHES)[:, None]
+    rates = np.where(age > 0, 0.1 + 0.005 * age + rng.normal(0, 0.005, age.shape), 0.0).clip(0, 1)
+    found = upf.times(rates, BEGIN, [0.5, 100.0])
+    assert found[100.0] == []
+    assert 5 < len(found[0.5]) < 60
+    flat = np.where(age > 0, 0.1 + rng.normal(0, 0.005, age.shape), 0.0)
+    assert upf.times(flat, BEGIN, [0.5])[0.5] == []
+    assert upf.quantile(0.3, 0.01) > 0.3
+    assert upf.quantile(0.3, 1.0) == upf.QUANTILE
 
 
 def test_detectors_are_shown_the_errors_of_the_model_in_service() -> None:

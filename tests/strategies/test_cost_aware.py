@@ -134,6 +134,32 @@ def test_the_first_sample_after_a_change_waits_for_the_second() -> None:
     assert story.see(250) == "BREACHED"
 
 
+def test_a_gradual_change_is_waited_out_while_that_costs_little() -> None:
+    """While the rate still rises a dear retraining waits, a cheap one does not; both come after the rise has ended."""
+    first = {}
+    for cost in (50, 1500):
+        story = Story({"retraining_cost": cost, "window": "1h"})
+        story.see(50, times=30)
+        codes = [story.see(50 + 5 * step) for step in range(1, 13)]
+        codes += [story.see(110) for _ in range(30)]
+        first[cost] = codes.index("BREACHED")
+    assert first[50] < 8
+    assert 12 <= first[1500] < 30
+
+
+def test_a_concept_that_returns_by_itself_is_worth_less() -> None:
+    """After two comebacks of levels that last 12 hours, a rise is expected to last no longer."""
+    steady, recurring = Story(HOURLY), Story(HOURLY)
+    steady.see(50, times=60)
+    for errors in (50, 90, 50, 90, 50):
+        recurring.see(errors, times=12)
+    for story in (steady, recurring):
+        story.see(90, times=6)
+    assert steady.last.code[0] == Code.BREACHED
+    assert recurring.last.code[0] == Code.OK
+    assert recurring.saving < 0.4 * steady.saving
+
+
 def test_models_that_never_last_are_not_retrained_for_a_gain_that_does_not_last() -> None:
     """The same jump pays after a long life, and not when the versions before it lasted a few hours each."""
     steady, restless = Story(HOURLY | {"retraining_cost": 1500}), Story(HOURLY | {"retraining_cost": 1500})
