@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
 
+from bridge.config.time_intervals import SpanSection
 from bridge.domain.batch import BUCKETS, ERRORS, TOTAL, VALUE, EventKind
 from bridge.domain.rule import SignalQuery, StrategySpec
 from bridge.domain.times import format_duration
@@ -17,6 +19,7 @@ from bridge.strategies.histograms import HistogramConfig
 from bridge.strategies.registry import strategies
 from bridge.strategies.stats.counts import CountingConfig
 
+CHEAP = "cheap_times"  # parameter in the words of time_intervals
 _EXAMPLE = "for example strategy: {threshold: {max: 0.6}}"
 LENGTH = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(us|µs|ms|s|m|h)")
 _LENGTH_MS = {"us": "0.001", "µs": "0.001", "ms": "1", "s": "1000", "m": "60000", "h": "3600000"}
@@ -45,6 +48,9 @@ def strategy_spec(value: object, query: SignalQuery | None, document: Document, 
         _check_needs(known[name], query, document, where)
         if query.window and issubclass(known[name].Config, (CountingConfig, HistogramConfig)):
             params = {"window": format_duration(query.window), **params}
+    if CHEAP in known[name].Config.model_fields and isinstance(params.get(CHEAP), list):
+        spans = [checked(SpanSection, item, document, (*where, CHEAP, i)) for i, item in enumerate(params[CHEAP])]
+        params = params | {CHEAP: [asdict(span.span()) for span in spans if span is not None]}
     if (members := known[name].members) in params and isinstance(params[members], list):
         inner = [strategy_spec(item, query, document, (*where, members, i)) for i, item in enumerate(params[members])]
         if None in inner:

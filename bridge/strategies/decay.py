@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Annotated, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from numpy.typing import NDArray
+from pydantic import Field, WithJsonSchema, model_validator
 
 from bridge.domain.batch import EventBatch
+from bridge.domain.time_interval import TimeInterval, TimePeriod
 from bridge.domain.times import DAY, HOUR, MINUTE, SECOND, Timestamp, parse_duration
 from bridge.domain.verdict import Cause, Code, Floats, Verdicts
 from bridge.strategies.base import Crossings, RetrainStrategy, StateColumn, StrategyConfig, signal_word
@@ -17,6 +19,7 @@ from bridge.strategies.stats.counts import DurationText
 from bridge.strategies.stats.trend import LEAST, Lines, fit, student
 
 FAR = 4  # windows after which a crossing is not forecast any more: the trend was observed for only one
+EVE = DAY  # before the end of a cheap time: an early request is made no sooner, since the forecast still improves
 CELLS = 64  # cell means per window; the last cell is still being filled
 UNITS = ((DAY, "day"), (HOUR, "hour"), (MINUTE, "minute"))
 
@@ -28,6 +31,8 @@ class DecayConfig(StrategyConfig):
     - `lead_time`: time from a request to the new version in service
     - `confidence`: of the interval of the crossing time
     - `min_coverage`: share of the window that must have samples
+    - `cheap_times`: times in which a retraining is cheaper, as in `time_intervals`
+    - `cheap_saving`: share of the cost of a retraining that a cheap time saves
     """
 
     max: float | None = None
@@ -36,6 +41,8 @@ class DecayConfig(StrategyConfig):
     window: DurationText = "7d"
     confidence: float = Field(default=0.9, ge=0.5, lt=1)
     min_coverage: float = Field(default=0.5, ge=LEAST / CELLS, le=1)
+    cheap_times: tuple[Annotated[TimePeriod, WithJsonSchema({"type": "object"})], ...] = ()
+    cheap_saving: float = Field(default=0.25, ge=0, le=1)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -56,6 +63,7 @@ class Forecast(Verdicts):
     level: height of the line at this slot.
     slope: slope of the line, per ms.
     earliest, latest: bounds of the crossing, in ms from the slot; NaN where the line moves away or is too uncertain.
+    early: breached only because the cheap time before the crossing is ending.
     """
 
     limit: Floats
@@ -63,6 +71,7 @@ class Forecast(Verdicts):
     slope: Floats
     earliest: Floats
     latest: Floats
+    early: NDArray[np.bool_]
 
 
 class DecayStrategy(RetrainStrategy):
@@ -79,12 +88,13 @@ class DecayStrategy(RetrainStrategy):
     forecasts = True
     state_dtype = np.dtype([
         ("cell", np.int64), ("sum", np.float64), ("count", np.int32), ("has", np.bool_, (CELLS,)),
-        ("mean", np.float64, (CELLS,)), ("line", np.float64, (6,)),
+        ("mean", np.float64, (CELLS,)), ("line", np.float64, (6,)), ("began", np.int64), ("asked", np.int64),
     ])  # fmt: skip
 
     def __init__(self, config: DecayConfig) -> None:
         self._config = config
         self._lead, self._window = parse_duration(config.lead_time), parse_duration(config.window)
+        self._cheap = TimeInterval("cheap", config.cheap_times)
         self.history = self._window
         self._student = student((1 + config.confidence) / 2, CELLS)
         self._least = max(LEAST, round(config.min_coverage * CELLS))
@@ -98,7 +108,9 @@ class DecayStrategy(RetrainStrategy):
         self._turn(memory, batch.slot * CELLS // self._window)
         memory["sum"] += np.where(usable, values, 0.0)
         memory["count"] += usable
+        memory["began"][usable & (memory["began"] == 0)] = batch.slot
         forecast = self._forecast(Lines(*memory["line"].T), batch.slot)
+        self._ask_early(forecast, memory, batch.slot)
         unknown = memory["line"][:, 5] == 0
         for doubtful, cause in ((unknown, Cause.WARMING_UP), (~usable, Cause.NAN)):
             forecast.code[doubtful], forecast.cause[doubtful] = Code.INCONCLUSIVE, cause
@@ -117,6 +129,8 @@ class DecayStrategy(RetrainStrategy):
             return f"{signal_word(batch)} {in_unit(level, batch)} is past {limit} by its trend and {pace}"
         within = f"within {max(first, 0.0) / unit:.2g} to {last / unit:.2g} {word}s"
         lead = f"a retraining takes {self._config.lead_time}"
+        if verdicts.early[position]:
+            lead += ", and is cheaper now than when it is due"
         return f"{signal_word(batch)} {in_unit(level, batch)} {pace} and reaches {limit} {within}; {lead}"
 
     def crossings(self, state: StateColumn, slot: Timestamp) -> Crossings:
@@ -157,12 +171,30 @@ class DecayStrategy(RetrainStrategy):
         forecast = Forecast(
             np.zeros(size, np.int8), np.zeros(size, np.int8), np.full(size, np.nan), np.full(size, self._lead / SECOND),
             np.full(size, np.nan), lines.level + lines.slope * since, lines.slope / width,
-            np.full(size, np.nan), np.full(size, np.nan),
+            np.full(size, np.nan), np.full(size, np.nan), np.zeros(size, np.bool_),
         )  # fmt: skip
         for limit, side in ((self._config.max, 1), (self._config.min, -1)):
             if limit is not None:
                 self._cross(forecast, lines, since, limit, side)
         return forecast
+
+    def _ask_early(self, forecast: Forecast, memory: StateColumn, slot: Timestamp) -> None:
+        """Breach in the last cheap time before a retraining is due, where that saves more than the lifetime it costs.
+
+        A retraining that comes a share x of a lifetime too early costs x of a retraining.
+        """
+        if not self._cheap.spans:
+            return
+        due = forecast.latest - self._lead  # ms from the slot
+        ends = self._cheap.until(slot) - slot if self._cheap.contains(slot) else 0
+        if 0 < ends <= EVE:
+            again = self._cheap.begins(slot + ends) or slot + FAR * self._window
+            life = slot - memory["began"] + due
+            worth = (due >= ends) & (slot + due < again) & (due <= self._config.cheap_saving * life)
+            memory["asked"][worth] = again
+        memory["asked"][~(slot + due < memory["asked"])] = 0  # the trend has improved
+        forecast.early[:] = (memory["asked"] > 0) & (forecast.code == Code.OK)
+        forecast.code[forecast.early] = Code.BREACHED
 
     def _cross(self, forecast: Forecast, lines: Lines, since: float, limit: float, side: int) -> None:
         """Record the crossing of one limit, where it is the only one or the one that is crossed first."""

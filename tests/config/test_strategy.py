@@ -11,9 +11,11 @@ from bridge.config import strategy as module
 from bridge.config.strategy import strategy_spec
 from bridge.domain.batch import EventKind
 from bridge.domain.rule import SignalQuery, StrategySpec
-from bridge.domain.times import MINUTE
+from bridge.domain.times import HOUR, MINUTE
 from bridge.files.yaml import Document, parse
 from bridge.strategies.base import RetrainStrategy, StrategyConfig
+from bridge.strategies.decay import DecayStrategy
+from bridge.strategies.registry import build
 from bridge.strategies.threshold import ThresholdStrategy
 
 
@@ -112,3 +114,26 @@ def test_the_range_of_a_signal_is_known_to_strategies_that_count() -> None:
         for one in (signal, replace(signal, window=0))
     ]  # fmt: skip
     assert [item.params["window"] for item in found if item is not None] == ["10m", "5m", "1m", "1m"]
+
+
+def test_histograms_are_added_up_where_the_range_is_known() -> None:
+    """The signal's `$window`; without it nothing is known of the samples' range."""
+    signal = replace(query(buckets="b", reference="r"), window=HOUR)
+    found = [spec("chi_square", one)[0] for one in (signal, replace(signal, window=0))]
+    assert [item.params.get("window") for item in found if item is not None] == ["1h", None]
+
+
+def test_cheap_times_are_written_as_time_intervals() -> None:
+    """The strategy gets them as calendar spans; a wrong word is reported at its place."""
+    text = "{decay: {max: 1, lead_time: 1d, cheap_times: [{times: [{start_time: '22:00', end_time: '24:00'}]}]}}"
+    found, said = spec(text, query(value="v"))
+    assert (said, found is not None) == ([], True)
+    assert found is not None
+    strategy = build(found)
+    assert isinstance(strategy, DecayStrategy)
+    assert found.params["cheap_times"][0]["times"] == [[1320, 1440]]
+    wrong = text.replace("22:00", "22h")
+    assert spec(wrong, query(value="v"))[1] == [
+        "'22h' is not a time; write hours and minutes with two digits each, 00:00 to 24:00"
+    ]
+    assert "must be a list" in spec("{decay: {max: 1, lead_time: 1d, cheap_times: nights}}", query(value="v"))[1][0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,51 @@ def test_a_crossing_is_forecast_with_bounds_of_its_time() -> None:
     assert first.earliest[0] < truth < first.latest[0] < first.earliest[0] + 12 * HOUR
     assert first.confidence == 0.9
     assert all(other is not None and np.isnan([*other.limit, *other.latest]).all() for other in found[1:])
+
+
+NIGHT: list[dict[str, Any]] = [{"times": [(0, 360)]}]  # 00:00 to 06:00
+
+
+def early(saving: float, cheap: list[dict[str, Any]], hours: int = 61) -> list[tuple[int, str]]:
+    """Return hour and reason of each breach of a fall by 0.012 a day; the request is due at noon of the fourth day."""
+    story = Story(DAYS | {"lead_time": "18h", "cheap_times": cheap, "cheap_saving": saving})
+    found = []
+    for hour in range(hours):
+        story.see(0.90 - 0.012 * hour / 24)
+        if story.code() == "BREACHED":
+            found.append((hour, story.reason()))
+    return found
+
+
+def test_a_retraining_that_is_due_at_an_expensive_time_is_asked_for_in_the_cheap_one_before() -> None:
+    """Due on the fourth day at noon: asked for in the night before, and breached from then on."""
+    due = early(0, NIGHT, 100)[0][0]
+    clock = (START // HOUR + 1 + due) % 24
+    nights = early(0.25, NIGHT, 100)
+    assert 6 <= clock <= 23  # an expensive hour
+    first, reason = nights[0]
+    assert due - 30 < first < due
+    assert (START // HOUR + 1 + first) % 24 < 6
+    assert reason.endswith("a retraining takes 18h, and is cheaper now than when it is due")
+    assert [hour for hour, _ in nights] == list(range(first, 100))
+    assert not nights[-1][1].endswith("due")
+
+
+def test_early_is_only_as_early_as_it_saves() -> None:
+    """A small saving buys little lifetime; times that are always cheap, or never before it is due, change nothing."""
+    due = early(0, NIGHT, 100)[0][0]
+    assert early(0.01, NIGHT, 100)[0][0] == due
+    assert early(1, [{}], 100)[0][0] == due
+    assert early(1, [{"years": [(1999, 1999)]}], 100)[0][0] == due
+
+
+def test_a_freeze_is_avoided_on_its_eve() -> None:
+    """Everything before the freeze is cheap: the request comes in its last day, not at once."""
+    day = (START + 70 * HOUR) // DAY * DAY
+    moment = datetime.fromtimestamp(day / 1000, UTC)
+    before = [{"days_of_month": [(1, moment.day - 1)], "months": [(moment.month, moment.month)]}]
+    first = early(1, before, 100)[0][0]
+    assert day - DAY <= START + (first + 1) * HOUR < day
 
 
 def test_the_reason_says_when_in_units() -> None:

@@ -13,8 +13,9 @@ from bridge.config.conditions import AtLeastSection, ConditionSection
 from bridge.config.rule import RuleSection
 from bridge.config.rule_file import GroupSection, RecordingSection, RuleFileSection
 from bridge.config.signals import SignalSection
-from bridge.config.strategy import LENGTH
-from bridge.config.time_intervals import IntervalSection
+from bridge.config.strategy import CHEAP, LENGTH
+from bridge.config.time_intervals import IntervalSection, SpanSection
+from bridge.domain.time_interval import TimePeriod
 from bridge.sinks.registry import sinks
 from bridge.strategies.registry import strategies
 
@@ -37,10 +38,14 @@ def _rules() -> Json:
     models: list[type[BaseModel]] = [
         RuleFileSection, GroupSection, RuleSection, RecordingSection, SignalSection, ConditionSection, AtLeastSection,
     ]  # fmt: skip
-    names, definitions = _definitions([*models, *configs.values()])
+    names, definitions = _definitions([*models, SpanSection, *configs.values()])
     for config in configs.values():
-        for field in definitions[names[config]].get("properties", {}).values():
+        properties = definitions[names[config]].get("properties", {})
+        for field in properties.values():
             _also_length(field)
+        if CHEAP in properties:
+            properties[CHEAP]["items"] = _ref(names[SpanSection])
+            definitions.pop(TimePeriod.__name__, None)
     judged = {
         "anyOf": [
             {"enum": sorted(configs)},
