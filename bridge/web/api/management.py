@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Request
+from msgspec import Meta
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response
 
@@ -31,7 +33,7 @@ STATES = [state.value for state in RequestState if RequestState.REQUESTED.may_be
 class StatusBody(msgspec.Struct):
     """Body of a status report; unknown fields are ignored. id: if present, must equal the id in the URL."""
 
-    state: str
+    state: Annotated[str, Meta(extra_json_schema={"enum": STATES})]
     at: str | None = None
     id: str | None = None
     message: str | None = None
@@ -147,7 +149,5 @@ def _is_signed_for(request_id: str, body: StatusBody, headers: Mapping[str, str]
 
 
 def _body_schema() -> dict[str, object]:
-    text = {"type": "string"}
-    properties = dict.fromkeys(StatusBody.__struct_fields__, text) | {"state": {**text, "enum": STATES}}
-    schema = {"type": "object", "required": ["state"], "properties": properties}
+    schema = msgspec.json.schema_components([StatusBody])[1]["StatusBody"]
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
