@@ -56,5 +56,6 @@ class Verdicts:
     @staticmethod
     def inconclusive(size: int, cause: Cause) -> Verdicts:
         """Return `size` inconclusive verdicts with the given cause."""
-        nan = np.full(size, np.nan)
-        return Verdicts(np.full(size, Code.INCONCLUSIVE, np.int8), np.full(size, cause, np.int8), nan, nan)
+        code, causes = np.full(size, Code.INCONCLUSIVE, np.int8), np.full(size, cause, np.int8)
+        # An array each: strategies fill in the statistic.
+        return Verdicts(code, causes, np.full(size, np.nan), np.full(size, np.nan))

@@ -12,21 +12,16 @@ import pytest
 from openapi_spec_validator import validate
 from standardwebhooks.webhooks import Webhook
 
-from bridge.domain.errors import StoreFullError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Outcome, RequestState
 from bridge.domain.verdict import Crossing
 from bridge.engine.api.views import ReloadResult
 from bridge.ports import DecisionFilter, RequestFilter
-from bridge.web.api.encode import go_exponent
 from tests.support.fake_views import (
-    ALERT,
     AT,
     DECISION,
-    GROUP,
     ID,
     NAN,
-    RULE,
     signal,
 )
 from tests.support.web_app import Site
@@ -37,80 +32,6 @@ SECRET = "whsec_" + base64.b64encode(b"k" * 32).decode()
 @pytest.fixture
 def site() -> Site:
     return Site()
-
-
-def test_rules_are_presented_as_prometheus_presents_its_own(site: Site) -> None:
-    """Grafana and other tools can list them unchanged."""
-    assert site.data("/api/v1/rules") == {
-        "groups": [
-            {
-                "name": "serving", "file": "rules.yml", "interval": 60.0, "limit": 500, "evaluationTime": 0.02,
-                "lastEvaluation": "2023-11-14T22:13:20.000Z",
-                "rules": [
-                    {
-                        "type": "alerting", "name": "Drifted", "query": "model_drift", "duration": 10.0,
-                        "keepFiringFor": 0.0, "labels": {"severity": "page"}, "annotations": {}, "health": "ok",
-                        "evaluationTime": 0.01, "lastEvaluation": "2023-11-14T22:13:20.000Z", "state": "firing",
-                        "alerts": [
-                            {
-                                "activeAt": "2023-11-14T22:13:20.000Z", "annotations": {"summary": "Drift"},
-                                "labels": {"alertname": "Drifted"}, "state": "firing", "value": "7.02e-01",
-                            }
-                        ],
-                        "retrainings": {"recovered": 3, "not_recovered": 1, "inconclusive": 0},
-                        "feedback": {"useful": 2, "false": 1, "late": 0},
-                    }
-                ],
-            }
-        ]
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("query", "groups"),
-    [("type=record", 0), ("type=alert", 1), ("rule_name[]=Drifted", 1), ("rule_name[]=Other", 0),
-     ("rule_group[]=serving", 1), ("rule_group[]=x", 0), ("file[]=x", 0),
-     ('match[]={severity="page"}', 1), ('match[]={severity="page",team="x"}', 0),
-     ('match[]={team="x"}&match[]={alertname=~"Dri.*"}', 1), ("state=firing", 1), ("state=pending&state=inactive", 0),
-     ("health=ok", 1), ("health=err", 0)],
-)  # fmt: skip
-def test_rules_can_be_filtered(site: Site, query: str, groups: int) -> None:
-    """The parameters of Prometheus work."""
-    found = site.data(f"/api/v1/rules?{query}")
-    assert isinstance(found, dict)
-    assert len(found["groups"]) == groups
-
-
-def test_groups_are_given_page_by_page(site: Site) -> None:
-    """group_limit and group_next_token work as in Prometheus; the last page has no token."""
-    site.queries.groups_ = [replace(GROUP, name=name) for name in ("a", "b", "c")]
-    names, token = [], ""
-    while True:
-        found = site.data(f"/api/v1/rules?group_limit=2&group_next_token={token}")
-        names.append([group["name"] for group in found["groups"]])
-        token = found.get("groupNextToken")  # type: ignore[attr-defined]
-        if token is None:
-            break
-    assert names == [["a", "b"], ["c"]]
-    assert site.http.get("/api/v1/rules?group_next_token=gone").status_code == 400
-    assert site.http.get("/api/v1/rules?match[]=x").json()["detail"].startswith("match[]: 'x' is not a matcher")
-
-
-def test_alerts_are_those_of_all_rules(site: Site) -> None:
-    """The list has one firing alert."""
-    found = site.data("/api/v1/alerts")
-    assert isinstance(found, dict)
-    assert [item["value"] for item in found["alerts"]] == ["7.02e-01"]
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(1.0, "1e+00"), (0.702, "7.02e-01"), (1234.5, "1.2345e+03"), (0.1 + 0.2, "3.0000000000000004e-01"), (0.0, "0e+00"),
-     (float("inf"), "+Inf"), (NAN, "NaN"), (-2.5e-7, "-2.5e-07")],
-)  # fmt: skip
-def test_values_are_written_as_go_writes_them(value: float, text: str) -> None:
-    """Alert values have the format of Prometheus."""
-    assert go_exponent(value) == text
 
 
 def test_models_come_page_by_page_and_by_state(site: Site) -> None:
@@ -179,21 +100,6 @@ def test_build_and_configuration_are_shown(site: Site) -> None:
     assert isinstance(build, dict)
     assert build["version"] == "0.1.0"
     assert site.data("/api/v1/status/config") == {"yaml": "prometheus: {url: http://localhost:9090}\n"}
-
-
-def test_health_is_alive_and_readiness_says_why_not(site: Site) -> None:
-    """An orchestrator restarts on the first and waits for the second."""
-    assert site.http.get("/-/healthy").status_code == 200
-    assert site.http.get("/-/ready").text == "retrain-bridge is ready.\n"
-    site.queries.why = "the store cannot be written: full"
-    answer = site.http.get("/-/ready")
-    assert (answer.status_code, "the store cannot be written: full" in answer.text) == (503, True)
-
-
-def test_metrics_are_text(site: Site) -> None:
-    """The content type is 0.0.4, and the instant is the present."""
-    answer = site.http.get("/metrics")
-    assert (answer.text, answer.headers["content-type"]) == (f"now {AT}\n", "text/plain; version=0.0.4; charset=utf-8")
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
@@ -269,32 +175,6 @@ def test_a_report_from_the_future_counts_as_now(site: Site) -> None:
     assert site.commands.reports[0].at == AT
 
 
-def test_an_error_of_the_store_is_a_503_with_its_text(site: Site, monkeypatch) -> None:
-    """The body is problem details, without a traceback."""
-
-    def full(*_: object) -> None:
-        raise StoreFullError("no space left")
-
-    monkeypatch.setattr(site.queries, "decisions", full)
-    answer = site.http.get("/api/v1/decisions")
-    assert (answer.status_code, answer.json()["detail"]) == (503, "no space left")
-
-
-def test_an_unknown_path_is_a_404(site: Site) -> None:
-    """The body is problem details."""
-    answer = site.http.get("/api/v2/rules")
-    assert (answer.status_code, answer.json()["errorType"]) == (404, "not_found")
-
-
-def test_the_openapi_document_is_served_and_nothing_from_a_cdn(site: Site) -> None:
-    """FastAPI's own pages would load scripts from other origins."""
-    assert "/api/v1/requests/{request_id}" in site.http.get("/openapi.json").json()["paths"]
-    page = site.http.get("/docs")
-    assert page.status_code == 200
-    assert "//" not in page.text.replace("//localhost", "")
-    assert site.http.get("/redoc").status_code == 404
-
-
 def test_decisions_about_a_whole_rule_have_no_model(site: Site) -> None:
     """The rule's query failed."""
     site.queries.told = [replace(DECISION, model=None, outcome=Outcome.ERROR)]
@@ -302,34 +182,6 @@ def test_decisions_about_a_whole_rule_have_no_model(site: Site) -> None:
     assert isinstance(found, dict)
     assert (found["decisions"][0]["project"], found["decisions"][0]["outcome"]) == (None, "error")
     assert "all" in site.http.get("/").text
-
-
-def test_groups_that_were_never_evaluated_have_go_zero_time(site: Site) -> None:
-    """Prometheus uses the same value."""
-    site.queries.groups_ = [replace(GROUP, last_evaluation=0)]
-    found = site.data("/api/v1/rules")
-    assert isinstance(found, dict)
-    assert found["groups"][0]["lastEvaluation"] == "0001-01-01T00:00:00Z"
-
-
-def test_alerts_of_rules_can_be_left_out(site: Site) -> None:
-    """The parameter is exclude_alerts, as in Prometheus."""
-    found = site.data("/api/v1/rules?exclude_alerts=true")
-    assert isinstance(found, dict)
-    assert found["groups"][0]["rules"][0]["alerts"] == []
-
-
-def test_a_rule_that_failed_shows_its_error_and_an_alert_that_is_kept_since_when(site: Site) -> None:
-    """lastError and keepFiringSince are present only then."""
-    kept = replace(ALERT, keep_since=AT, labels={"b": "2", "a": "1"})
-    rule = replace(RULE, health="err", last_error="HTTP 503", alerts=[kept])
-    site.queries.groups_ = [replace(GROUP, rules=[rule])]
-    found = site.data("/api/v1/rules")
-    assert isinstance(found, dict)
-    shown = found["groups"][0]["rules"][0]
-    assert (shown["health"], shown["lastError"]) == ("err", "HTTP 503")
-    assert shown["alerts"][0]["keepFiringSince"] == "2023-11-14T22:13:20.000Z"
-    assert list(shown["alerts"][0]["labels"]) == ["a", "b"]
 
 
 def test_models_can_be_chosen_by_name(site: Site) -> None:
@@ -353,41 +205,6 @@ def test_the_openapi_document_is_valid_and_knows_the_answers(site: Site) -> None
     assert document["servers"] == [{"url": "/"}]
 
 
-def test_acts_of_people_are_handed_on_with_who_and_why(site: Site) -> None:
-    """The body names the user here; with basic auth the authenticated user counts."""
-    found = site.http.post(f"/api/v1/requests/{ID}/approve", json={"by": "ada", "note": "fine"}).json()["data"]
-    assert [(act["what"], act["who"], act["note"]) for act in found["acts"]] == [("approve", "ada", "fine")]
-    assert site.http.post(f"/api/v1/requests/{ID}/release", auth=("bob", "x"), json={"by": "ada"}).status_code == 200
-    assert site.http.post(f"/api/v1/requests/{ID}/withdraw").status_code == 200
-    assert site.commands.acts == [("approve", "ada", "fine"), ("release", "bob", ""), ("withdraw", "127.0.0.1", "")]
-    assert site.http.post(f"/api/v1/requests/{ID[::-1]}/approve").status_code == 404
-    assert site.http.post(f"/api/v1/requests/{ID}/approve", json={"from": "ada"}).status_code == 400
-
-
-def test_a_request_by_hand_names_its_model_and_why(site: Site) -> None:
-    """Missing fields are reported; a closed gate is a conflict."""
-    body = {"project": "shop", "pipeline": "ranking", "version": "7", "reason": "fresh labels", "by": "ada"}
-    assert site.http.post("/api/v1/requests", json=body).status_code == 409
-    assert site.http.post("/api/v1/requests", json={**body, "force": True}).json()["data"]["id"] == ID
-    assert site.commands.acts == [("shop/ranking/7", "fresh labels", "ada")]
-    refused = site.http.post("/api/v1/requests", json={**body, "reason": ""})
-    assert (refused.status_code, refused.json()["detail"]) == (
-        400, "reason: String should have at least 1 character",
-    )  # fmt: skip
-
-
-def test_pauses_have_a_scope_and_an_end(site: Site) -> None:
-    """They are listed as created; an invalid length or scope is refused."""
-    made = site.http.post("/api/v1/pause", json={"project": "shop", "duration": "2h", "by": "ada", "note": "why"})
-    assert made.json()["data"] == {
-        "project": "shop", "pipeline": "", "scope": "shop", "until": "2023-11-15T00:13:20.000Z", "who": "ada",
-        "at": "2023-11-14T22:13:20.000Z", "note": "why",
-    }  # fmt: skip
-    assert site.data("/api/v1/pause") == {"pauses": [made.json()["data"]]}
-    for body in ({"duration": "long"}, {"duration": "31d"}, {"pipeline": "ranking"}):
-        assert site.http.post("/api/v1/pause", json=body).status_code == 400
-
-
 def test_an_explanation_has_its_checks_in_order(site: Site) -> None:
     """A model needs all three labels; an instant is RFC 3339."""
     found = site.data("/api/v1/explain?project=shop&pipeline=ranking&version=7&at=2023-11-14T22:13:20Z")
@@ -397,11 +214,3 @@ def test_an_explanation_has_its_checks_in_order(site: Site) -> None:
     assert site.queries.asked == [(ModelKey("shop", "ranking", "7"), "", AT)]
     assert site.http.get("/api/v1/explain?project=shop").status_code == 400
     assert site.http.get("/api/v1/explain?project=a&pipeline=b&version=c&at=x").status_code == 400
-
-
-@pytest.mark.parametrize("query", ['match[]={a=~"x{600}"}&match[]={a=~"\\pL{1000}"}', "match[]=" + "a=b," * 2000])
-def test_selectors_stay_small(site: Site, query: str) -> None:
-    """The limit protects against expensive requests."""
-    answer = site.http.get(f"/api/v1/rules?{query}")
-    assert answer.status_code == 400
-    assert "it is too large" in answer.text or "send several requests" in answer.text

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import logging
 import socket
 import threading
-from pathlib import Path
 
 import bcrypt
 import httpx2 as httpx
@@ -223,61 +221,6 @@ def test_a_hash_that_only_looks_like_one_lets_no_user_in() -> None:
     assert site.get(authorization=sign_in()).status_code == 401
 
 
-def test_users_are_read_again_when_the_file_changes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """An invalid file is logged once, and the previous one stays in force."""
-    caplog.set_level(logging.ERROR)
-    file = tmp_path / "web.yml"
-    file.write_text(f"basic_auth_users: {{ada: {HASH}}}\n")
-    site = Site(WebSettings(web_config_file=file), USERS)
-    ada, bob = sign_in(), sign_in("bob")
-    assert (site.get(authorization=ada).status_code, site.get(authorization=bob).status_code) == (200, 401)
-    file.write_text(f"basic_auth_users: {{bob: {HASH}}}  # instead of ada\n")
-    assert (site.get(authorization=ada).status_code, site.get(authorization=bob).status_code) == (401, 200)
-    file.write_text("basic_auth_users: {bob: secret}\n")
-    assert [site.get(authorization=bob).status_code for _ in range(3)] == [200] * 3
-    (record,) = caplog.records
-    assert "keeping the previous one" in record.message
-    file.unlink()
-    assert site.get(authorization=bob).status_code == 200
-
-
-def test_a_changed_hash_forgets_the_old_password(tmp_path: Path) -> None:
-    """The remembered digest no longer matches."""
-    file = tmp_path / "web.yml"
-    file.write_text(f"basic_auth_users: {{ada: {HASH}}}\n")
-    site = Site(WebSettings(web_config_file=file), USERS)
-    assert site.get(authorization=sign_in()).status_code == 200
-    file.write_text(f"basic_auth_users: {{ada: {bcrypt.hashpw(b'new', bcrypt.gensalt(4)).decode()}}} # new\n")
-    assert site.get(authorization=sign_in()).status_code == 401
-    assert site.get(authorization=sign_in(password="new")).status_code == 200
-
-
-@pytest.mark.parametrize("text", ["", "# later\n", "{}", "basic_auth_users: {}\n", "basic_auth_users:\n", "basic_au"])
-def test_a_file_that_was_emptied_or_cut_off_opens_nothing(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, text: str
-) -> None:
-    """The previous users stay until a restart; the log gives the reason."""
-    file = tmp_path / "web.yml"
-    file.write_text(f"basic_auth_users: {{ada: {HASH}}}\n")
-    site = Site(WebSettings("0.0.0.0:9095", web_config_file=file), USERS)
-    assert site.get(authorization=sign_in()).status_code == 200
-    file.write_text(text)
-    assert [site.get().status_code, site.reload().status_code] == [401, 401]
-    assert site.get(authorization=sign_in()).status_code == 200
-    (message,) = [item.message for item in caplog.records]
-    assert message == "cannot load web config file, keeping the previous one"
-
-
-def test_a_file_is_safe_wherever_it_was_cut_off(tmp_path: Path) -> None:
-    """Truncated at any byte, it admits nobody without a password."""
-    file = tmp_path / "web.yml"
-    whole = f"# users\nbasic_auth_users:\n  ada: {HASH}\n  bob: {HASH}\n"
-    site = Site(WebSettings("0.0.0.0:9095", web_config_file=file), USERS)
-    for size in range(len(whole) + 1):
-        file.write_text(whole[:size])
-        assert site.get().status_code == 401
-
-
 # ---------------------------------------------------------------- every answer
 
 
@@ -316,12 +259,6 @@ def test_an_unexpected_error_is_a_500_and_in_the_log(
     (record,) = [item for item in caplog.records if item.name == "bridge.web.http.guard"]
     assert record.exc_info is not None
     assert (vars(record)["method"], vars(record)["path"]) == ("GET", "/api/v1/models")
-
-
-def test_a_method_that_is_not_there_is_a_405_that_names_those_that_are() -> None:
-    """The body is problem details."""
-    answer = Site().http.get("/-/reload")
-    assert (answer.status_code, answer.headers["allow"], answer.json()["status"]) == (405, "POST, PUT", 405)
 
 
 @pytest.mark.parametrize("path", ["/retrain", "/retrain/", "/", "/retrain/-/healthy", "/-/healthy"])

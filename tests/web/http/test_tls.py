@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from bridge.domain.errors import ConfigError
 from bridge.net import tls
 from bridge.net.tls import CURVES, SUITES_12, VERSIONS, can_limit_curves, limit, limit_curves
-from bridge.web.http.rate_limit import TokenBucket
 from bridge.web.http.settings import WebSettings
 from bridge.web.http.tls import allowed
 from bridge.web.http.web_config import load_web_config
@@ -258,15 +257,3 @@ def test_requests_beyond_the_rate_limit_are_answered_with_429(folder: Path) -> N
         answers = [plain(site, path) for path in ("/-/healthy", "/none", "/-/healthy")]
         assert [status for status, _ in answers] == [200, 404, 429]
         assert 3000 < int(answers[2][1]["retry-after"]) <= 3600
-
-
-def test_a_bucket_fills_by_one_token_an_interval() -> None:
-    """Up to its burst; without an interval it never empties."""
-    clock = [0.0]
-    bucket = TokenBucket(2.0, 2, lambda: clock[0])
-    assert [bucket.wait(), bucket.wait(), bucket.wait()] == [0.0, 0.0, 2.0]
-    clock[0] = 1.5
-    assert bucket.wait() == 0.5
-    clock[0] = 100.0
-    assert [bucket.wait(), bucket.wait(), bucket.wait()] == [0.0, 0.0, 2.0]
-    assert {TokenBucket(0.0, 0).wait() for _ in range(5)} == {0.0}

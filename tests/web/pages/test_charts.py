@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
@@ -11,7 +10,6 @@ from dataclasses import replace
 
 from bridge.engine.api.views import TrailView
 from bridge.web.pages.charts import data, extent, first, own_scale, picture, since, spark
-from bridge.web.pages.static import FOLDER
 from tests.support.fake_views import AT, MODEL, TRAIL
 from tests.support.web_app import Site
 
@@ -118,16 +116,6 @@ def test_the_models_page_requests_the_trails_of_its_models_at_once() -> None:
     page = site.http.get("/").text
     assert page.count('<svg class="spark"') == 1
     assert len([item for item in site.queries.asked if isinstance(item, tuple) and item[0] == "trails"]) == 1
-
-
-def test_the_charting_library_is_the_one_that_was_published() -> None:
-    """It is unchanged, with its licence and a note of its source."""
-    note = (FOLDER / "README.md").read_text(encoding="utf-8")
-    for name, digest in re.findall(r"`(uplot\.\w+)`.*SHA-256 `(\w+)`", note):
-        assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == digest
-    assert note.count("SHA-256") == 2
-    assert "uplot.LICENSE.txt" in note
-    assert "MIT" in (FOLDER / "uplot.LICENSE.txt").read_text(encoding="utf-8")
 
 
 def test_a_limit_of_the_statistic_is_called_so() -> None:

@@ -1,0 +1,75 @@
+"""Series of single models, as text."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from bridge.app import model_metrics
+from bridge.app.model_metrics import CHOICES, escape, model_lines, number
+from bridge.domain.model import ModelKey
+from bridge.engine.api.views import ModelState
+from tests.support.fake_views import AT, MODEL, QUIET, FakeQueries, model_view, signal
+
+P = "retrain_bridge_"
+
+
+def series(queries: FakeQueries, which: str) -> dict[tuple[str, ...], float]:
+    text = "".join(model_lines(queries, which))
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return {(item.name.removeprefix(P), *sorted(item.labels.values())): item.value for item in samples}
+
+
+def pipelines(queries: FakeQueries, which: str) -> set[str]:
+    found = {part for name, *parts in series(queries, which) if name == "model_info" for part in parts}
+    return found & {MODEL.pipeline, QUIET.pipeline}
+
+
+def test_which_models_have_series(monkeypatch: pytest.MonkeyPatch) -> None:
+    """auto: all while they are few."""
+    both, unhealthy = {MODEL.pipeline, QUIET.pipeline}, {MODEL.pipeline}
+    found = {which: pipelines(FakeQueries(), which) for which in CHOICES}
+    assert found == {"auto": both, "all": both, "unhealthy": unhealthy, "none": set()}
+    monkeypatch.setattr(model_metrics, "ALL_UP_TO", 1)
+    assert pipelines(FakeQueries(), "auto") == unhealthy
+
+
+def test_every_state_is_counted() -> None:
+    """Also those without a model, and with `none`."""
+    found = series(FakeQueries(), "none")
+    assert {key[1]: value for key, value in found.items()} == {
+        state.value: float(state in {ModelState.RETRAIN_REQUESTED, ModelState.HEALTHY}) for state in ModelState
+    }
+
+
+def test_a_signal_without_a_limit_has_no_threshold() -> None:
+    """And NaN as its value."""
+    queries = FakeQueries()
+    view = model_view()
+    queries.views = [type(view)(MODEL, view.state, [signal(math.nan, math.nan, active_at=AT)], 0, "", "")]
+    found = series(queries, "all")
+    names = {key[0] for key in found}
+    assert "signal_threshold" not in names
+    assert "last_retrain_request_timestamp_seconds" not in names
+    (value,) = [value for key, value in found.items() if key[0] == "signal_value"]
+    assert math.isnan(value)
+    (active,) = [value for key, value in found.items() if key[0] == "rule_active_timestamp_seconds"]
+    assert active == AT / 1000
+
+
+def test_names_are_escaped() -> None:
+    """A parser reads them back."""
+    queries = FakeQueries()
+    odd = ModelKey('a"b', "c\\d", "e\nf")
+    queries.views = [model_view(odd)]
+    assert ("model_info", 'a"b', "c\\d", "e\nf") in series(queries, "all")
+    assert escape('"\\\n') == '\\"\\\\\\n'
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0.1, "0.1"), (math.nan, "NaN"), (math.inf, "+Inf"), (-math.inf, "-Inf"), (1e22, "1e+22")]
+)
+def test_numbers_have_the_text_format(value: float, text: str) -> None:
+    assert number(value) == text

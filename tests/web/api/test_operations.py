@@ -1,0 +1,50 @@
+"""Operator endpoints: actions on requests, requests by hand, pauses."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.fake_views import (
+    ID,
+)
+from tests.support.web_app import Site
+
+
+@pytest.fixture
+def site() -> Site:
+    return Site()
+
+
+def test_operator_actions_are_recorded_with_user_and_note(site: Site) -> None:
+    """The body names the user here; with basic auth the authenticated user counts."""
+    found = site.http.post(f"/api/v1/requests/{ID}/approve", json={"by": "ada", "note": "fine"}).json()["data"]
+    assert [(act["what"], act["who"], act["note"]) for act in found["acts"]] == [("approve", "ada", "fine")]
+    assert site.http.post(f"/api/v1/requests/{ID}/release", auth=("bob", "x"), json={"by": "ada"}).status_code == 200
+    assert site.http.post(f"/api/v1/requests/{ID}/withdraw").status_code == 200
+    assert site.commands.acts == [("approve", "ada", "fine"), ("release", "bob", ""), ("withdraw", "127.0.0.1", "")]
+    assert site.http.post(f"/api/v1/requests/{ID[::-1]}/approve").status_code == 404
+    assert site.http.post(f"/api/v1/requests/{ID}/approve", json={"from": "ada"}).status_code == 400
+
+
+def test_a_request_by_hand_needs_a_model_and_a_reason(site: Site) -> None:
+    """Missing fields are reported; a closed gate is a conflict."""
+    body = {"project": "shop", "pipeline": "ranking", "version": "7", "reason": "fresh labels", "by": "ada"}
+    assert site.http.post("/api/v1/requests", json=body).status_code == 409
+    assert site.http.post("/api/v1/requests", json={**body, "force": True}).json()["data"]["id"] == ID
+    assert site.commands.acts == [("shop/ranking/7", "fresh labels", "ada")]
+    refused = site.http.post("/api/v1/requests", json={**body, "reason": ""})
+    assert (refused.status_code, refused.json()["detail"]) == (
+        400, "reason: String should have at least 1 character",
+    )  # fmt: skip
+
+
+def test_pauses_have_a_scope_and_an_end(site: Site) -> None:
+    """They are listed as created; an invalid length or scope is refused."""
+    made = site.http.post("/api/v1/pause", json={"project": "shop", "duration": "2h", "by": "ada", "note": "why"})
+    assert made.json()["data"] == {
+        "project": "shop", "pipeline": "", "scope": "shop", "until": "2023-11-15T00:13:20.000Z", "who": "ada",
+        "at": "2023-11-14T22:13:20.000Z", "note": "why",
+    }  # fmt: skip
+    assert site.data("/api/v1/pause") == {"pauses": [made.json()["data"]]}
+    for body in ({"duration": "long"}, {"duration": "31d"}, {"pipeline": "ranking"}):
+        assert site.http.post("/api/v1/pause", json=body).status_code == 400
