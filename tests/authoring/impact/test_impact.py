@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
 from bridge.authoring.impact.impact import Tally, advice, impact, sentences
-from bridge.authoring.impact.intervals import difference, share
-from bridge.authoring.impact.page import page
 
 
 def request(number: int, state: str = "succeeded", verdict: str | None = "recovered", **more: Any) -> dict[str, Any]:
@@ -22,23 +19,6 @@ def request(number: int, state: str = "succeeded", verdict: str | None = "recove
 
 def alone(number: int, state: str = "withdrawn", **more: Any) -> dict[str, Any]:
     return request(number, state, None, **more)
-
-
-def test_a_share_has_wilsons_interval() -> None:
-    """Numbers of a textbook: 81 of 263."""
-    found = share(81, 263)
-    assert found is not None
-    assert (round(found.low, 4), round(found.high, 4)) == (0.2553, 0.3662)
-    assert share(0, 0) is None
-
-
-def test_a_difference_has_newcombes_interval() -> None:
-    """Newcombe's example: 56 of 70 against 48 of 80, without continuity correction."""
-    one, other = share(56, 70), share(48, 80)
-    assert one is not None
-    assert other is not None
-    found = difference(one, other)
-    assert (round(found.value, 4), round(found.low, 4), round(found.high, 4)) == (0.2, 0.0524, 0.3339)
 
 
 def test_retrained_breaches_are_compared_with_those_that_were_held() -> None:
@@ -99,13 +79,3 @@ def test_holds_are_counted_once_for_a_request_and_gate() -> None:
 def test_a_rule_gets_advice_from_its_outcomes(tally: Tally, what: str) -> None:
     """A few outcomes are not enough."""
     assert advice(tally)[0] == what
-
-
-def test_the_report_is_a_page_and_json() -> None:
-    """Names are escaped; the assumptions are stated."""
-    found = impact([request(1, rule="<b>"), alone(2)], [])
-    text = page(found, "90d")
-    assert "<td>&lt;b&gt;</td>" in text
-    assert "<td><b>" not in text
-    assert "only if what gates held would have gone on" in text
-    assert json.loads(json.dumps(found.to_json()))["rules"][0]["advice"] == "wait"

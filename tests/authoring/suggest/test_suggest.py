@@ -12,7 +12,7 @@ from bridge.authoring.suggest.suggest import State, Suggestion, suggest
 from bridge.domain.batch import VALUE, EventBatch
 from bridge.domain.errors import SourceError
 from bridge.domain.model import ModelKey, ModelTable
-from bridge.domain.rule import LabelRef, ModelLabels, SignalQuery
+from bridge.domain.rule import ModelLabels, SignalQuery
 from bridge.sources.prometheus import PrometheusSource
 
 NOW = 1_800_000_000_000
@@ -114,28 +114,6 @@ def test_a_label_of_teams_is_reported_where_it_is_known(labels: Any, notes: int)
     assert found(Source([EVIDENTLY], drift=["a"], labels=labels), project="namespace").notes == ()
 
 
-def test_candidates_without_an_answer_are_known_by_name_alone() -> None:
-    """The query for labelled metrics may be too large for a server."""
-    source = Source(["churn_model_accuracy", "churn_model_accuracy_created"], labelled=FAILED)
-    assert [(item.metric, item.labelled) for item in found(source).candidates] == [("churn_model_accuracy", False)]
-
-
-def test_a_mapping_of_constants_labels_nothing() -> None:
-    """Every series would belong to the same model."""
-    constant = ModelLabels(*(LabelRef(const="x"),) * 3)
-    source = Source(["churn_model_accuracy"], labelled=["churn_model_accuracy"])
-    assert [item.labelled for item in found(source, constant).candidates] == [False]
-    assert [item.labelled for item in found(source).candidates] == [True]
-
-
-def test_candidates_are_few() -> None:
-    """A list of hundreds would not help."""
-    source = Source([f"drift_of_feature_{position:03}" for position in range(300)])
-    assert [item.metric for item in found(source).candidates] == [
-        f"drift_of_feature_{position:03}" for position in range(10)
-    ]
-
-
 class Labelled(Source):
     """Prometheus whose metrics carry labels. series: metric -> its labels."""
 
@@ -150,26 +128,6 @@ class Labelled(Source):
     def label_names(self, selector: str = "", since: int | None = None, until: int | None = None) -> list[str]:
         return sorted({label for name, labels in self.series.items() if name in selector or not selector
                        for label in labels})  # fmt: skip
-
-
-def test_the_mapping_of_a_candidate_is_read_from_its_series() -> None:
-    """The usual labels of models, versions and projects; what has none is a constant."""
-    source = Labelled({
-        "chat_latency_seconds_bucket": ["model_name", "le"],
-        "churn_model_accuracy": ["project", "pipeline", "version"],
-        "request_abort_total": ["model", "namespace", "version"],
-        "queue_latency_seconds": ["queue"],
-    })  # fmt: skip
-    assert [item.to_json() for item in found(source).candidates] == [
-        {"metric": "churn_model_accuracy", "kind": "quality", "labelled": True,
-         "expr": "avg by (project, pipeline, version) (churn_model_accuracy)"},
-        {"metric": "chat_latency_seconds_bucket", "kind": "latency", "labelled": True,
-         "expr": "histogram_quantile(0.95, sum by (model_name, le) (rate(chat_latency_seconds_bucket[$window])))",
-         "models": '{project: {const: "default"}, pipeline: model_name, version: {const: "live"}}'},
-        {"metric": "request_abort_total", "kind": "errors", "labelled": True,
-         "expr": "sum by (namespace, model, version) (increase(request_abort_total[$window]))",
-         "models": "{project: namespace, pipeline: model, version: version}"},
-    ]  # fmt: skip
 
 
 def test_metrics_of_a_known_server_under_another_prefix_are_reported() -> None:

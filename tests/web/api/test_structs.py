@@ -7,8 +7,8 @@ from typing import Any
 import jsonschema
 import pytest
 
+from bridge.net.problem import Body
 from bridge.web.api import structs
-from bridge.web.api.fields import Body
 from tests.support.fake_views import ID
 from tests.support.web_app import Site
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
-from bridge.domain.errors import BridgeError, RequestError, StoreError, StoreFullError, UnknownRequestError
-from bridge.web.http.responses import failure, refusal
+from bridge.domain.errors import StoreFullError
 from tests.support.web_app import Site
 
 
@@ -39,24 +36,6 @@ def test_a_405_lists_the_allowed_methods() -> None:
     assert (answer.status_code, answer.headers["allow"], answer.json()["status"]) == (405, "POST, PUT", 405)
 
 
-@pytest.mark.parametrize(
-    ("error", "status"),
-    [
-        (UnknownRequestError("no such"), 404),
-        (RequestError("held"), 409),
-        (StoreError("full"), 503),
-        (BridgeError("x"), 500),
-    ],
-)
-def test_expected_errors_have_a_status(error: BridgeError, status: int) -> None:
-    """The text is that of the error; only a store may work again later."""
-    answer = failure(error)
-    body = json.loads(answer.body)
-    assert (answer.status_code, body["status"], body["detail"]) == (status, status, str(error))
-    assert answer.headers.get("retry-after") == ("30" if status == 503 else None)
-    assert answer.media_type == "application/problem+json"
-
-
 def test_a_browser_gets_a_page(site: Site) -> None:
     """Except from paths for programs; HTML in a path stays text."""
     browser = {"accept": "text/html,*/*"}
@@ -73,8 +52,3 @@ def test_each_invalid_parameter_is_named(site: Site) -> None:
     assert [item["field"] for item in answer["errors"]] == ["limit"] or {"limit"} < {
         item["field"].partition(".")[0] for item in answer["errors"]
     }
-
-
-def test_unknown_statuses_are_bad_data() -> None:
-    body = json.loads(refusal(418, "no", fields=[("a", "b")]).body)
-    assert (body["errorType"], body["errors"]) == ("bad_data", [{"field": "a", "message": "b"}])
