@@ -20,7 +20,7 @@ def test_a_request_reaches_the_owner_and_its_answer_comes_back() -> None:
     assert (answer.status, answer.body, answer.headers["X-Reason"]) == (409, b"held", "pause")
 
 
-def test_the_present_owner_is_asked() -> None:
+def test_the_present_owner_gets_each_request() -> None:
     """Also over one session."""
     with Receiver(Reply(200, b"one")) as first, Receiver(Reply(200, b"two")) as second:
         owners = [first.url, second.url]

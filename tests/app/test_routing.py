@@ -57,7 +57,7 @@ def test_continue_adds_the_next_sibling(routes: Routes) -> None:
     assert routes.recipients({"severity": "page", "team": "search"}).receivers == ("on call", "hooks")
 
 
-def test_a_coordinator_reports_what_became_of_a_request_and_nobody_else(routes: Routes) -> None:
+def test_only_coordinators_report_the_end_of_a_request(routes: Routes) -> None:
     """Only then does a request stay open after its episode."""
     assert routes.tracked(["on call/webhook/0", "coordinator/coordinator/0"]) is True
     assert routes.tracked(["on call/alertmanager/0", "removed/coordinator/0"]) is False

@@ -80,7 +80,7 @@ def test_run_service_starts_reloads_and_stops(
     assert order == sorted(order)
 
 
-def test_give_up_ends_with_exit_code_1() -> None:
+def test_a_fatal_error_ends_with_exit_code_1() -> None:
     signals = Signals()
     signals.give_up()
     assert (signals.stop, signals.code, signals.came.is_set()) == (True, 1, True)

@@ -72,7 +72,7 @@ def test_fetch_first_waits_for_the_answer(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(silences.fetched) == 1
 
 
-def test_fetch_first_gives_up_an_alertmanager_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_fetch_abandons_an_alertmanager_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The start continues; the fetch ends on its own thread."""
     monkeypatch.setattr(silence_fetching, "FIRST_FETCH", 0.01)
     silences = Silences()

@@ -114,7 +114,7 @@ def test_a_call_back_brings_frequent_polls_again(monkeypatch: pytest.MonkeyPatch
     assert polls(poller, coordinator, at, MINUTE)[:3] == [5, 10, 15]
 
 
-def test_a_round_that_takes_too_long_goes_on_with_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_round_that_takes_too_long_continues_with_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every request has its turn, however slow the coordinator is."""
     world, coordinator = World(group(rule())), Coordinator()
     world.tick({A: 0.7, B: 0.7})

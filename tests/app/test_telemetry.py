@@ -342,7 +342,7 @@ def test_missed_slots_are_reported(page: Page, caplog: pytest.LogCaptureFixture)
     assert (vars(line)["missed"], vars(line)["caught_up"]) == (4, 3)
 
 
-def test_a_breached_rule_says_since_when_and_a_gate_what_it_holds(page: Page) -> None:
+def test_a_breached_rule_has_its_start_and_a_gate_its_held_requests(page: Page) -> None:
     """Only while it is so: a model that is well has neither series."""
     pending = signal(rule="Slow", state="pending", active_at=AT - 5_000)
     page.queries.views = [replace(model_view(), signals=[signal(state="inactive"), pending], held="cooldown")]

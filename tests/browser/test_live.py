@@ -83,7 +83,7 @@ def test_a_bridge_that_is_gone_is_reported_and_found_again(browser: Browser, sit
         expect(page.get_by_text("The bridge is not responding")).to_have_count(0)
 
 
-def test_charts_are_drawn_and_go_on(browser: Browser, site: Site, hurried: None) -> None:
+def test_charts_are_drawn_and_updated(browser: Browser, site: Site, hurried: None) -> None:
     """One for each rule, with values at the cursor as text; renewing keeps the chart and adds what is new."""
     with visit(browser, site.url) as seen:
         page = seen.page

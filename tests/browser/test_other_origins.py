@@ -88,7 +88,7 @@ def test_a_foreign_script_is_refused_and_reads_nothing(browser: Browser, site: S
     assert nothing_was_done(site)
 
 
-def test_a_foreign_page_cannot_frame_ours(browser: Browser, site: Site) -> None:
+def test_a_page_of_another_origin_cannot_frame_the_web_interface(browser: Browser, site: Site) -> None:
     """So that nobody is led to press a button that he does not see."""
     with hostile_page(site.url) as elsewhere, visit(browser, elsewhere) as seen:
         seen.page.goto("/")

@@ -248,7 +248,7 @@ def test_probes_sign_in_where_there_are_users(tmp_path: Path) -> None:
         program.kill()
 
 
-def test_helm_test_asks_the_service() -> None:
+def test_helm_test_queries_the_service() -> None:
     """The pod of `helm test` checks the bridge's health through its Service, under the same restrictions."""
     pod = only(render("service.port=80"), "Pod")
     kubernetes_validate.validate(pod, NEWEST, strict=True)

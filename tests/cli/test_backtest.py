@@ -87,7 +87,7 @@ def test_labels_score_the_requests(command: Callable[..., Result], tmp_path: Pat
     ]  # fmt: skip
 
 
-def test_the_same_words_go_on_with_what_was_begun(command: Callable[..., Result], tmp_path: Path) -> None:
+def test_the_same_arguments_continue_an_interrupted_run(command: Callable[..., Result], tmp_path: Path) -> None:
     """`now` is that of the first run."""
     words = ["--rules", "rules.yml", *SERVER, "--from", "now-2h", "--json", "r.json", "--resume", "progress"]
     assert command(*words).exit_code == 0

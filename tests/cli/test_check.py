@@ -25,7 +25,7 @@ def test_errors_have_file_and_line(command, files: Path) -> None:
     assert "found" in err
 
 
-def test_prometheus_is_queried_only_with_ask_prometheus(command, files: Path) -> None:
+def test_prometheus_is_queried_only_with_its_flag(command, files: Path) -> None:
     """Then an unavailable server is a problem, after those of the files."""
     config = files / "bridge.yml"
     config.write_text(CONFIG.format(url="http://localhost:1/hook").replace("localhost:9090", "127.0.0.1:1"))

@@ -109,7 +109,7 @@ def test_a_relative_path_is_relative_to_the_working_folder(tmp_path: Path, monke
     assert (config.base_dir, config.rule_paths) == (Path(), (Path("a.yml"),))
 
 
-def test_an_unreadable_rule_file_is_reported_with_all_other_mistakes(tmp_path: Path) -> None:
+def test_an_unreadable_rule_file_is_reported_with_all_other_errors(tmp_path: Path) -> None:
     """A folder in the place of a file, beside a wrong key."""
     (tmp_path / "a.yml").mkdir()
     with pytest.raises(ConfigError) as caught:

@@ -29,7 +29,7 @@ def test_an_interval_is_read_as_alertmanager_reads_it(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", [*BAD, *NEVER])
-def test_a_mistake_is_reported_with_its_place_and_what_would_be_right(text: str) -> None:
+def test_an_error_has_its_position_and_a_hint(text: str) -> None:
     """All mistakes of an element at once."""
     _, problems = read(named(text))
     assert problems == [f"1: {PLACE}{problem}" for problem in (BAD | NEVER)[text]]
@@ -67,7 +67,7 @@ def test_an_interval_has_a_name_of_its_own_and_elements(text: str, problems: lis
     assert read(text)[1] == problems
 
 
-def test_the_mistakes_of_all_intervals_are_reported_at_once() -> None:
+def test_the_errors_of_all_intervals_are_reported_at_once() -> None:
     """Each on its own line; a wrong one keeps its name, so that a route that names it is not wrong too."""
     found, problems = read(
         "\n- name: night\n  time_intervals:\n  - weekdays: [mon]\n    location: X\n  - years: [x]\n"

@@ -15,7 +15,7 @@ def run(number: int = 1, **changes: Any) -> Run:
     return replace(Run(f"{number:032x}", "team/run/0", f"rb-{number:032x}", '{"start": {}}', 1000), **changes)
 
 
-def test_a_run_survives_with_everything_it_says(store: Store) -> None:
+def test_every_field_of_a_run_is_stored(store: Store) -> None:
     """Also after an update; there is none of another request or destination."""
     full = run(
         state=RunState.RUNNING, sent_at=2, reference="r/1", link="http://x/1", message='a"b\n🦆', new_version="8",

@@ -72,7 +72,7 @@ def test_a_request_is_delivered_in_one_attempt(name: str, receiver: Receiver) ->
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_sink_says_what_it_is(name: str, receiver: Receiver) -> None:
+def test_a_sink_declares_its_integration(name: str, receiver: Receiver) -> None:
     """Its integration is what receivers call it; what it wants and how long an attempt lasts is known."""
     sink = build(name, receiver)
     assert sink.integration == name

@@ -80,7 +80,7 @@ def test_a_load_brings_what_is_open_lately_ended_or_the_latest_of_its_pipeline(s
     assert len(store.load(90).requests) == 3
 
 
-def test_a_request_survives_with_everything_it_says(store: Store) -> None:
+def test_every_field_of_a_request_is_stored(store: Store) -> None:
     """Text of any kind and numbers that JSON has no word for."""
     made = record_of(state=RequestState.HELD, hold=HoldReason.COOLDOWN, hold_until=7, message="m", new_version="9")
     store.save_request(made)

@@ -155,6 +155,6 @@ def test_state_survives_a_round_trip(strategy: RetrainStrategy) -> None:
     assert (state is None) == (strategy.state_dtype is None)
 
 
-def test_every_strategy_says_what_it_is(strategy: RetrainStrategy) -> None:
+def test_every_strategy_has_a_name_and_a_summary(strategy: RetrainStrategy) -> None:
     """The first line of its docstring is what `retrain-bridge strategies` prints."""
     assert (strategy.__doc__ or "").strip().split("\n")[0].endswith(".")

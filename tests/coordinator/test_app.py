@@ -255,7 +255,7 @@ def test_a_request_routed_both_ways_runs_once(start: Start, tmp_path: Path, firs
     assert (tmp_path / "runs").read_text() == "run\n"
 
 
-def test_alerts_that_ask_for_nothing_are_answered_200_and_counted(start: Start) -> None:
+def test_alerts_without_a_request_are_answered_200_and_counted(start: Start) -> None:
     _, client = start()
     client.submit(version="9")
     answer = client.notify(alert(status="resolved"), alert(labels={"alertname": "x"}), alert(), alert("bad"))
@@ -304,6 +304,6 @@ def test_a_dead_dispatcher_is_not_ready(start: Start) -> None:
     assert (answer.status_code, answer.json()["detail"]) == (503, "the thread that starts runs has died")
 
 
-def test_a_notification_is_what_the_helper_says() -> None:
+def test_the_helper_builds_a_valid_notification() -> None:
     """Guards the tests above: the helper's payload has the keys of Alertmanager's."""
     assert {"version", "groupKey", "status", "receiver", "alerts"} <= notification().keys()

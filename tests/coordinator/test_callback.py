@@ -66,7 +66,7 @@ def office(tmp_path: Path, bridge: Bridge) -> Iterator[Office]:
     made.close()
 
 
-def test_a_report_says_what_became_of_a_request(office: Office, bridge: Bridge) -> None:
+def test_a_report_has_the_state_of_a_request(office: Office, bridge: Bridge) -> None:
     assert office.callbacks.step() == 0.0
     [call] = bridge.calls
     assert call.path == f"/api/v1/requests/{ID}/status"
@@ -127,7 +127,7 @@ def test_the_next_state_is_another_message(office: Office, bridge: Bridge) -> No
     assert bridge.states() == ["accepted", "running"]
 
 
-def test_a_bridge_that_was_away_hears_the_present_state_only(office: Office, bridge: Bridge) -> None:
+def test_a_bridge_that_was_down_gets_the_present_state_only(office: Office, bridge: Bridge) -> None:
     bridge.statuses = [503]
     office.callbacks.step()
     office.ledger.start_next((), NOON)
@@ -157,7 +157,7 @@ def test_a_bridge_that_requests_time_gets_it(office: Office, bridge: Bridge) -> 
 
 
 @pytest.mark.parametrize("status", [400, 404, 409, 302])
-def test_what_cannot_pass_is_given_up(office: Office, bridge: Bridge, status: int) -> None:
+def test_a_permanently_refused_report_is_abandoned(office: Office, bridge: Bridge, status: int) -> None:
     """404: it is not that bridge's request. 409: an end is final there. 302: a redirect is never followed."""
     bridge.statuses = [status]
     office.callbacks.step()

@@ -107,7 +107,7 @@ PYTHON = "tag:yaml.org,2002:python/name:os.system"
         (f"storage: !<{PYTHON}> x", "1: storage: tag !!python/name:os.system is not allowed (remove it)"),
     ],
 )
-def test_a_mistake_says_what_would_be_right(tmp_path: Path, text: str, problem: str) -> None:
+def test_an_error_has_a_hint(tmp_path: Path, text: str, problem: str) -> None:
     assert refused(tmp_path, text) == [f"coordinator.yml:{problem}"]
 
 

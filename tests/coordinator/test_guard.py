@@ -87,7 +87,7 @@ def test_a_wrong_signature_is_401_and_writes_nothing(start: Start, secret_file: 
     assert client.call("GET", REQUESTS).json()["total"] == 0
 
 
-def test_the_response_to_an_unsigned_call_says_what_is_required(
+def test_the_response_to_an_unsigned_call_names_the_requirement(
     start: Start, secret_file: Path, tmp_path: Path
 ) -> None:
     token = tmp_path / "token"

@@ -16,7 +16,7 @@ from tests.support.coordinator import ID, REQUESTS, alert, body, notification
 PUBLISHED = Path(__file__).parents[2] / "docs" / "coordinator-openapi.json"
 
 
-def test_what_is_published_is_what_the_code_says() -> None:
+def test_the_published_document_equals_the_generated_one() -> None:
     """Otherwise: python -m bridge.coordinator.openapi > docs/coordinator-openapi.json"""
     assert PUBLISHED.read_text(encoding="utf-8") == render()
 

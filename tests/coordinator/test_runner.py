@@ -134,7 +134,7 @@ def test_a_ledger_that_fails_for_a_while_loses_no_run(
     assert failures == {"start_next": 0, "move": 0}
 
 
-def test_a_stop_gives_up_on_a_ledger_that_stays_broken(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_does_not_wait_for_a_broken_ledger(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """At the next start the request is still marked as running, and becomes lost."""
     coordinator, client = start(command=["true"])
     calls = []

@@ -88,7 +88,7 @@ def test_examples_are_found() -> None:
     assert {"README.md", "docs/configuration.md", "docs/rules.md", "docs/sinks/webhook.md"} < named
 
 
-def test_the_check_says_what_the_page_shows(
+def test_the_page_shows_the_output_of_check(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """docs/rules.md: a file with mistakes, and the output for it, word for word."""

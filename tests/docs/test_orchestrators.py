@@ -36,7 +36,7 @@ def test_the_table_lists_every_preset_with_its_guarantee() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_page_says_whether_its_preset_is_proven(page: Path) -> None:
+def test_a_page_states_whether_its_preset_is_proven(page: Path) -> None:
     """As check does."""
     proven = presets()[entry(page)["preset"]].proven
     assert ("`unproven`" in page.read_text().partition("## ")[0]) != bool(proven)

@@ -1,7 +1,8 @@
-"""Wording: phrases that are not plain technical English do not return to files that users and contributors read."""
+"""Wording: phrases that are not plain technical English return neither to files that are read nor to names of tests."""
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -53,6 +54,43 @@ BANNED = {
     "the page of the bridge": "the web interface",
     "time of an evaluation": "evaluation duration",
 }
+# Words of test names -> what to write instead; between underscores, in any place.
+BANNED_IN_NAMES = {
+    "ask": "query; request",
+    "asked": "queried; requested",
+    "asks": "queries; requests",
+    "believed": "accepted",
+    "dies": "fails",
+    "doubt": "warning",
+    "doubts": "warnings",
+    "gives_up": "abandons; times out",
+    "given_up": "dead; abandoned",
+    "go_on": "continue",
+    "goes_on": "continues",
+    "guest": "connection",
+    "hands_on": "passes; inherits",
+    "hears": "receives",
+    "mistake": "error",
+    "mistakes": "errors",
+    "nobody": "no user; no model",
+    "ours": "own",
+    "people": "operators; users",
+    "promise": "state",
+    "promises": "states",
+    "said": "reported; configured",
+    "say": "report; have",
+    "says": "has; names; shows",
+    "somebody": "an operator; a user",
+    "speaks": "reports",
+    "strangers": "unknown clients",
+    "tells": "reports; shows",
+    "that_is_none": "invalid",
+    "there_twice": "duplicate",
+    "told": "reported",
+    "what_is_no": "an invalid",
+    "who_comes": "the first; the second",
+}
+NAME_PATTERN = re.compile(r"_(" + "|".join(BANNED_IN_NAMES) + r")(?=_|$)")
 PATTERN = re.compile(r"\b(" + "|".join(re.escape(phrase).replace(r"\ ", r"\s+") for phrase in BANNED) + r")\b", re.I)
 GLOBS = (
     "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "compose.yaml", "Dockerfile", "mkdocs.yml",
@@ -62,6 +100,7 @@ GLOBS = (
     "examples/**/*.py", "grafana/README.md", "grafana/generator/*.py", "grafana/dashboards/*.json",
     "grafana/pictures/*.py", "scripts/*", "bridge/**/*.py", "bridge/web/templates/*.html", "bridge/web/static/*.js",
 )  # fmt: skip
+TEST_FILES = sorted((ROOT / "tests").rglob("test_*.py"))
 FILES = sorted({path for glob in GLOBS for path in ROOT.glob(glob) if path.is_file()})
 
 
@@ -74,6 +113,32 @@ def banned_in(text: str) -> list[str]:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_banned_phrase_is_used(path: Path) -> None:
     assert banned_in(path.read_text(encoding="utf-8")) == []
+
+
+def banned_in_names(code: str) -> list[str]:
+    """Return the test functions of a module whose names have a banned word, each with its replacement."""
+    functions = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+    return [
+        f"{node.name}: write {BANNED_IN_NAMES[word]} for {word!r}"
+        for node in functions
+        if node.name.startswith("test_")
+        for word in NAME_PATTERN.findall(node.name)
+    ]
+
+
+def test_names_of_tests_state_the_behaviour() -> None:
+    """In the terms of the field; a name is what a newcomer reads first when a test fails."""
+    assert len(TEST_FILES) > 400
+    assert [item for path in TEST_FILES for item in banned_in_names(path.read_text(encoding="utf-8"))] == []
+
+
+def test_a_planted_name_is_noticed() -> None:
+    """Words within other words are allowed, and so are names of helpers."""
+    assert banned_in_names("def test_what_is_no_url_says_so(): ...") == [
+        "test_what_is_no_url_says_so: write an invalid for 'what_is_no'",
+        "test_what_is_no_url_says_so: write has; names; shows for 'says'",
+    ]
+    assert banned_in_names("def test_a_task_is_masked(): ...\n\ndef asks(): ...") == []
 
 
 def test_every_pattern_finds_files() -> None:

@@ -10,7 +10,7 @@ from bridge.domain.discovery import discoveries
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 100, 5000])
-def test_the_same_are_believed_as_by_scipy(size: int) -> None:
+def test_the_accepted_hypotheses_are_those_of_scipy(size: int) -> None:
     """Over random p-values with and without ties, some of them tiny; seed 4."""
     rng = np.random.default_rng(4)
     for _ in range(50):
@@ -20,14 +20,14 @@ def test_the_same_are_believed_as_by_scipy(size: int) -> None:
             assert (discoveries(p, rate) == (false_discovery_control(p) <= rate)).all()
 
 
-def test_a_p_value_that_is_not_known_is_not_believed_but_counts() -> None:
+def test_an_unknown_p_value_counts_as_a_test_and_is_never_rejected() -> None:
     """0.02 among two tests is significant at 5 %; with a third test of unknown p it is not."""
     assert discoveries(np.array([0.02, 0.9]), 0.05).tolist() == [True, False]
     assert discoveries(np.array([0.02, 0.9, np.nan]), 0.05).tolist() == [False, False, False]
     assert discoveries(np.array([]), 0.05).tolist() == []
 
 
-def test_evidence_is_believed_as_by_its_own_rule() -> None:
+def test_evidence_is_accepted_by_its_own_rule() -> None:
     """e-BH: the k greatest e-values are significant if the k-th is at least m / (k rate)."""
     rng = np.random.default_rng(6)
     for _ in range(200):

@@ -22,7 +22,7 @@ def test_observations_count_as_the_middle_of_their_bucket() -> None:
     assert shown([[2, 4, 6, 8], [0, 0, 0, 5]]) == ["2.25", "4"]  # (2 * .5 + 2 * 1.5 + 2 * 3 + 2 * 4) / 8
 
 
-def test_a_bound_that_is_not_there_makes_a_wider_bucket() -> None:
+def test_a_missing_bound_makes_a_wider_bucket() -> None:
     """From 1 to 4 the middle is 2.5; without the first bound, from 0 to 2 it is 1."""
     assert shown([[2, NAN, 6, 6], [NAN, 4, 6, 6]]) == ["1.833", "1.667"]
 

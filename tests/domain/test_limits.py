@@ -10,7 +10,7 @@ def test_a_text_within_the_limit_is_unchanged() -> None:
     assert cut("abcd", 4) == "abcd"
 
 
-def test_a_longer_text_says_how_much_is_kept() -> None:
+def test_a_cut_text_states_its_kept_length() -> None:
     """The mark names both numbers."""
     assert cut("abcdefghi", 4) == "abcd… (cut, 4 of 9 characters)"
     assert mark(1, 3, "labels") == "(cut, 1 of 3 labels)"

@@ -36,7 +36,7 @@ def test_a_matcher_is_read_as_in_alertmanager(text: str, name: str, op: str, val
 
 
 @pytest.mark.parametrize("text", ["", "severity", "=page", '""="x"', '"a="b"', "a b=c", 'a=b"', 'a="b"c"', 'a="b"c'])
-def test_what_is_no_matcher_is_refused_with_an_example(text: str) -> None:
+def test_an_invalid_matcher_is_refused_with_an_example(text: str) -> None:
     """The error shows a valid example."""
     with pytest.raises(ValueError, match='for example severity="page"'):
         Matcher.parse(text)

@@ -54,7 +54,7 @@ def test_every_matcher_of_a_route_must_match() -> None:
     assert tree.receivers({"a": "1", "b": "2"}) == ("both",)
 
 
-def test_a_receiver_that_is_met_twice_is_asked_once() -> None:
+def test_a_receiver_of_two_routes_gets_a_request_once() -> None:
     """Two routes to one receiver must not be two retrainings."""
     tree = node("default", routes=(node("log", go_on=True), node("default", go_on=True), node("log")))
     assert tree.receivers({}) == ("log", "default")

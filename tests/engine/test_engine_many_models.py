@@ -45,7 +45,7 @@ def test_a_model_that_fires_continues_when_its_breach_alone_would_not_start_it()
     assert world.outcomes() == [f"{A} requested", f"{A} none"]
 
 
-def test_people_are_notified_how_probable_it_is_among_how_many_models() -> None:
+def test_the_reason_has_the_p_value_and_the_number_of_models() -> None:
     """In the request's reason, and in the explanation of a breach that started nothing."""
     world = World(group(rule(fdr=0.05)))
     world.tick({A: 0.999, B: 0.97, C: 0.2})

@@ -124,7 +124,7 @@ def test_what_is_right_is_saved_from_a_wrong_section() -> None:
     assert len(found.problems) == 5
 
 
-def test_nothing_is_saved_from_what_is_no_mapping() -> None:
+def test_nothing_is_salvaged_from_other_values_than_mappings() -> None:
     """There is nothing to go on with."""
     found = document("[a]")
     assert salvaged(Outer, found.value, found, ()) is None

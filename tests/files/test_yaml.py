@@ -35,7 +35,7 @@ def test_a_plain_value_is_read_by_yaml_1_2(text: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "~", "null", "Null", "NULL"])
-def test_a_key_without_a_value_is_a_mistake(text: str) -> None:
+def test_a_key_without_a_value_is_an_error(text: str) -> None:
     """What was meant is unknown: a forgotten limit must not be no limit."""
     document = parsed(f"a: 1\nb: {text}\n")
     assert document.value == {"a": 1}
@@ -151,7 +151,7 @@ def test_a_document_knows_what_was_reported_of_a_place() -> None:
         ("a: 'ä\x07'", "1:6"),
     ],
 )
-def test_a_mistake_is_told_with_line_and_column(text: str, position: str) -> None:
+def test_an_error_has_line_and_column(text: str, position: str) -> None:
     """Columns count characters, from 1."""
     document = Document("a.yml")
     try:
@@ -162,7 +162,7 @@ def test_a_mistake_is_told_with_line_and_column(text: str, position: str) -> Non
     assert [str(problem).split(": ")[0] for problem in problems] == [f"a.yml:{position}"]
 
 
-def test_a_file_that_is_not_utf_8_is_told_with_the_place_of_the_first_wrong_byte(tmp_path: Path) -> None:
+def test_a_file_that_is_not_utf_8_is_reported_with_its_first_wrong_byte(tmp_path: Path) -> None:
     """Line and column, after a byte order mark too."""
     file = tmp_path / "a.yml"
     file.write_bytes(b"\xef\xbb\xbfa: 1\nb: \xc3\xa9\xff")

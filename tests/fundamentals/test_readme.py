@@ -8,7 +8,7 @@ from pathlib import Path
 TEXT = (Path(__file__).parents[2] / "README.md").read_text()
 
 
-def test_the_library_example_runs_and_prints_what_its_comment_says(capsys) -> None:
+def test_the_library_example_prints_its_documented_output(capsys) -> None:
     """Pasted as it stands."""
     (code,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
     exec(code, {})

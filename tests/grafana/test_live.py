@@ -67,7 +67,7 @@ def test_the_timeline_shows_the_whole_story(story: Story) -> None:
     assert passed[-1] in {0, 1}
 
 
-def test_it_says_what_was_requested_and_whether_it_helped(story: Story) -> None:
+def test_the_dashboard_shows_requests_and_their_results(story: Story) -> None:
     """One request in the log, at its own time; the one retraining that was judged did help."""
     _, after = views(story, "overview")
     ((labels, values),) = only(after, "Requested retrainings")
@@ -131,7 +131,7 @@ def test_the_shipped_rules_see_the_retraining_that_runs_and_nothing_wrong(story:
         "up == 1",
     ],
 )
-def test_alerts_that_people_have_for_all_their_tools_hold_for_the_bridge(story: Story, expr: str) -> None:
+def test_common_alerts_on_all_tools_work_for_the_bridge(story: Story, expr: str) -> None:
     """It names its metrics as Prometheus' own tools do."""
     found = story.source.query(expr, story.end)
     assert "retrain-bridge" in {item["metric"]["job"] for item in found}

@@ -78,7 +78,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_alerts_are_those_of_promtool_and_a_note_tells_that_they_are_of_no_model(folder: Path) -> None:
+def test_alerts_equal_those_of_promtool_with_a_note_on_unmapped_series(folder: Path) -> None:
     """Pending, firing and resolved; read by a recording rule, an alert and a template."""
     promtool = shutil.which("promtool")
     assert promtool is not None

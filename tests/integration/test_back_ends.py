@@ -219,7 +219,7 @@ def test_broken_and_compressed_answers(made: StandIn, source: PrometheusSource, 
     ("flavor", "words"),
     [("prometheus", "too many samples"), ("victoriametrics", "at vmselect")],
 )
-def test_real_server_says_which_limit_a_query_exceeds(
+def test_real_server_names_the_limit_that_a_query_exceeds(
     made: StandIn, source: PrometheusSource, flavor: str, words: str
 ) -> None:
     """The real text has reason `limit`, and is not repeated."""

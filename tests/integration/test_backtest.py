@@ -127,7 +127,7 @@ def test_a_run_that_is_killed_continues_and_ends_as_if_nothing_had_been(server: 
                 assert command.read(name) == whole.read(name)
 
 
-def test_what_is_passed_over_and_what_is_not_ask_for_the_same(server: Prometheus) -> None:
+def test_skipping_quiet_slots_does_not_change_the_requests(server: Prometheus) -> None:
     """With a report every slot is looked at, without one only those in which something can change."""
     thorough, quick = Command(server), Command(server)
     quick.program.command = [flag for flag in quick.program.command if not flag.startswith("--html")]

@@ -59,7 +59,7 @@ def test_a_request_by_alertmanager_and_by_the_sink_runs_once(tmp_path: Path) -> 
     assert (tmp_path / "runs").read_text() == "run\n"
 
 
-def test_a_sink_sends_signs_and_asks(tmp_path: Path) -> None:
+def test_a_sink_sends_signs_and_polls(tmp_path: Path) -> None:
     """The whole conversation between the two sides of the wire."""
     (tmp_path / "secret").write_text(SECRET)
     with process(tmp_path / "c", command=command(tmp_path), secret_file="../secret") as coordinator:

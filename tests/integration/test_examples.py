@@ -93,7 +93,7 @@ def test_compose_names_only_hosts_that_it_starts() -> None:
     assert hosts | targets <= set(COMPOSE["services"])
 
 
-def test_compose_lets_people_act_and_its_programs_sign_in() -> None:
+def test_compose_allows_operator_actions_and_authenticates_programs() -> None:
     """The page needs users, or every act is refused; whoever calls the bridge has a password that its users have."""
     users = load_web_config(TOP / "examples/compose/web.yml").basic_auth_users
     assert "--web.config.file=/etc/retrain-bridge/web.yml" in COMPOSE["services"]["bridge"]["command"]

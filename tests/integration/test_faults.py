@@ -301,7 +301,7 @@ def test_killed_between_sending_and_recording_the_repeat_is_the_same_alert(
 # ---------------------------------------------------------------- 8: Retry-After
 
 
-def test_a_receiver_that_says_429_is_given_the_time_it_requested(source: Prometheus, tmp_path: Path) -> None:
+def test_a_429_delays_deliveries_by_its_retry_after(source: Prometheus, tmp_path: Path) -> None:
     """Not one try before Retry-After (4 s) is over, though the own back-off is 0.2 s; then it is delivered."""
     plan: list[Behaviour] = [Reply(429, headers={"Retry-After": "4"})]
 

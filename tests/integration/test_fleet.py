@@ -110,7 +110,7 @@ def test_standby_serves_page_api_and_acts(pair: Fleet, source: Prometheus, webho
     assert style.headers["Content-Type"].startswith("text/css")
 
 
-def test_standby_without_owner_says_so(pair: Fleet) -> None:
+def test_standby_without_owner_reports_it(pair: Fleet) -> None:
     """503 with Retry-After while the owner is gone and its lease lasts; health and readiness stay green."""
     (standby,) = pair.standbys()
     pair.owner().kill()

@@ -109,7 +109,7 @@ def test_every_model_has_its_number(
     assert [found[model] for model in models] == pytest.approx(expected, rel=1e-6)
 
 
-def test_latencies_are_in_the_unit_that_the_pack_says(story: Story) -> None:
+def test_latencies_are_in_the_unit_of_the_pack(story: Story) -> None:
     """Both servers measure in seconds."""
     assert {batch.unit_ms for (_, name), batch in story.items() if "latency" in name} == {1000.0}
 

@@ -104,7 +104,7 @@ def test_a_partial_answer_that_may_not_be_used_is_counted() -> None:
         ),
     ],
 )
-def test_check_says_what_would_never_be_judged(
+def test_check_reports_models_that_would_never_be_evaluated(
     tmp_path: Path, texts: tuple[str, ...], more: dict[str, object], said: list[str]
 ) -> None:
     """With the answer before it; notes of the engine are none."""

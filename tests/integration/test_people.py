@@ -39,7 +39,7 @@ def cli(process: Bridge, *arguments: str) -> str:
     return done.stdout
 
 
-def test_an_alert_rule_pages_people_and_its_end_is_sent(tmp_path: Path) -> None:
+def test_an_alert_rule_notifies_and_resolves(tmp_path: Path) -> None:
     """Slow while drift is healthy: an alert of its own name in Alertmanager, no request; then it is resolved.
 
     It stays slow until the alert was seen: Prometheus takes the last sample for five minutes.
@@ -134,7 +134,7 @@ def test_a_pause_outlives_kill_9_and_ends_by_a_word(tmp_path: Path) -> None:
         assert made.endswith(": closed\n")  # an Alertmanager reports no end
 
 
-def test_explain_says_on_the_command_line_what_decided_now_and_then(tmp_path: Path) -> None:
+def test_explain_shows_present_and_past_decisions(tmp_path: Path) -> None:
     """Now from the engine, then from Prometheus' history; its curl command repeats the query."""
     with prometheus(flags=[REMOTE_WRITE]) as source, alertmanager() as target:
         begins = script(source)

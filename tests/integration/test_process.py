@@ -96,7 +96,7 @@ def test_sigterm_ends_it_even_while_a_receiver_hangs(source: Prometheus, tmp_pat
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_with_code_0_when_it_is_asked_to(source: Prometheus, webhook: KeyedReceiver, number: int) -> None:
+def test_a_stop_signal_ends_with_exit_code_0(source: Prometheus, webhook: KeyedReceiver, number: int) -> None:
     """Idle, it is gone at once, and the store is free for the next one."""
     with bridge(source.url, drift_rules(), hooks(webhook)) as process:
         process.start()
@@ -108,7 +108,7 @@ def test_it_ends_with_code_0_when_it_is_asked_to(source: Prometheus, webhook: Ke
 # ---------------------------------------------------------------- not starting
 
 
-def test_a_second_process_on_the_same_store_says_who_has_it_and_exits_1(
+def test_a_second_process_on_the_same_store_names_the_first_and_exits_1(
     source: Prometheus, webhook: KeyedReceiver
 ) -> None:
     """Two bridges on one file would settle each other's deliveries. The first goes on as if nothing had been."""
@@ -164,7 +164,7 @@ def broken(process: Bridge) -> None:
     (process.folder / "rules.yml").write_text(json.dumps(rules))
 
 
-def test_a_reload_of_a_broken_file_says_why_and_keeps_the_old_rules(source: Prometheus, webhook: KeyedReceiver) -> None:
+def test_a_failed_reload_has_a_reason_and_keeps_the_old_rules(source: Prometheus, webhook: KeyedReceiver) -> None:
     """POST /-/reload answers with the problem; the metric says so; the old rules are evaluated on."""
     with bridge(source.url, drift_rules(), hooks(webhook)) as process:
         process.start()

@@ -164,7 +164,7 @@ def test_unevenly_spaced_slots_are_read_too(source: PrometheusSource) -> None:
         ("{__name__=~'drift|requests_total'}", "duplicate_model", "requests_total"),
     ],
 )
-def test_what_prometheus_or_we_refuse_is_a_source_error_that_says_why(
+def test_refused_queries_are_source_errors_with_a_reason(
     source: PrometheusSource, expr: str, reason: str, says: str
 ) -> None:
     """Each error of a real server has its class, and people read its own words."""

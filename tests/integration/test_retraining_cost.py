@@ -85,7 +85,7 @@ def test_detectors_are_shown_the_errors_of_the_model_in_service() -> None:
     assert 61 in found["KSWIN"]
 
 
-def test_the_engine_asks_when_it_pays_and_the_next_version_serves() -> None:
+def test_retraining_is_requested_when_it_pays() -> None:
     """Of two streams one jumps: one retraining, after the second batch of it, near the oracle's cost."""
     served = [jump(80, 0.05, 0.4, 3), jump(BATCHES, 0.05, 0.4, 4)]
     spec = StrategySpec("cost_aware", {"retraining_cost": 1.0 * EACH, "window": "6h"})

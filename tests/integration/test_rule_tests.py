@@ -282,7 +282,7 @@ def test_labels_of_a_request_can_be_expected(tmp_path: Path) -> None:
     assert '"exp_labels": {"severity": "page"}' in said
 
 
-def test_every_mistake_of_every_file_is_reported_at_once(tmp_path: Path) -> None:
+def test_every_error_of_every_file_is_reported_at_once(tmp_path: Path) -> None:
     """Before anything is started; a rule file that several use is told once."""
     (tmp_path / "a.yml").write_text("rule_files: [none.yml]\n")
     (tmp_path / "b.yml").write_text("testz: []\n")
@@ -322,7 +322,7 @@ def test_a_run_that_is_ended_leaves_nothing_behind(tmp_path: Path) -> None:
     assert list(folders.iterdir()) == []
 
 
-def test_without_a_prometheus_it_says_what_to_do(tmp_path: Path) -> None:
+def test_a_missing_prometheus_is_reported_with_a_hint(tmp_path: Path) -> None:
     """Nothing is evaluated by code of ours."""
     code, said = run(tmp_path, {}, env={"PATH": str(tmp_path)})
     assert code == 1
@@ -332,7 +332,7 @@ def test_without_a_prometheus_it_says_what_to_do(tmp_path: Path) -> None:
     assert (code, said) == (1, "retrain-bridge: Prometheus did not start: no word of it\n")
 
 
-def test_a_wrong_file_names_every_mistake(tmp_path: Path) -> None:
+def test_every_error_of_an_invalid_file_is_reported(tmp_path: Path) -> None:
     """With line and path, before anything is started."""
     code, said = run(tmp_path, {
         "input_series": [{"series": "x{", "values": "1+x"}],

@@ -103,7 +103,7 @@ def test_nothing_shows_the_url_of_a_webhook(source: Prometheus) -> None:
 @pytest.mark.parametrize(
     "url", ["htps://hooks.test/T0TOPSECRET", "http://me:T0TOPSECRET@hooks.test", "[T0TOPSECRET", "http://[T0TOPSECRET"]
 )
-def test_a_mistake_in_a_url_does_not_show_it(tmp_path: Path, url: str) -> None:
+def test_an_error_in_a_url_does_not_show_the_url(tmp_path: Path, url: str) -> None:
     """`check` says what is wrong, and where."""
     receivers = [{"name": "team", "webhook_configs": [{"url": url}]}]
     config = {"prometheus": {"url": "http://p:1"}, "route": {"receiver": "team"}, "receivers": receivers}

@@ -205,7 +205,7 @@ def test_metrics_of_former_times_are_left_out(tmp_path: Path) -> None:
     assert "- retrain: EvidentlyDrift" in rules
 
 
-def test_credentials_come_from_a_file_and_a_hanging_server_is_given_up(tmp_path: Path) -> None:
+def test_credentials_come_from_a_file_and_a_hanging_server_times_out(tmp_path: Path) -> None:
     """--http.config.file, whose own files are beside it; `query_timeout` of a bridge.yml is the limit."""
     folder = tmp_path / "access"
     folder.mkdir()

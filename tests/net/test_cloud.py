@@ -118,7 +118,7 @@ def test_role_arn_is_assumed_with_the_keys(monkeypatch: pytest.MonkeyPatch) -> N
     assert (asked["RoleArn"], asked["ExternalId"]) == (role, "x1")
 
 
-def test_missing_credentials_and_region_say_what_to_set() -> None:
+def test_missing_credentials_and_region_have_a_hint() -> None:
     """Without any, and with a profile that does not exist."""
     with pytest.raises(CredentialError, match="set sigv4"):
         signer().authorize(prepared())
@@ -146,7 +146,7 @@ def azure(folder: Path, **settings: Any) -> AzureToken:
     return AzureToken(AzureAd.model_validate(settings), HttpConfig(), folder)
 
 
-def test_managed_identity_asks_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_managed_identity_queries_the_metadata_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Once, until the token is refused."""
     answer = Reply(200, json.dumps({"access_token": "t1", "expires_in": "86399"}).encode())
     with Receiver(answer) as machine:

@@ -63,7 +63,7 @@ def test_basic_authentication_is_utf_8(tmp_path: Path, settings: dict[str, str])
         assert (scheme, base64.b64decode(value).decode()) == ("Basic", "ada:p:ä")
 
 
-def test_a_secret_file_that_is_not_there_fails_the_attempt_and_is_named(tmp_path: Path) -> None:
+def test_a_missing_secret_file_fails_the_attempt_and_is_named(tmp_path: Path) -> None:
     """Nothing is sent without it."""
     with Receiver() as server:
         error = failure({"authorization": {"credentials_file": "token"}}, server.url, tmp_path)
@@ -95,7 +95,7 @@ def test_a_secret_of_two_lines_is_refused_and_not_shown(tmp_path: Path, settings
         assert "secret" not in str(error)
 
 
-def test_no_header_of_ours_goes_to_another_host(tmp_path: Path) -> None:
+def test_no_own_header_is_sent_to_another_host(tmp_path: Path) -> None:
     """A redirect may lead anywhere; credentials are kept only on the same host."""
     settings = {"http_headers": {"X-Key": {"secrets": ["topsecret"]}}, "authorization": {"credentials": "topsecret"}}
     with Receiver() as elsewhere, Receiver(Reply(302, headers={"Location": elsewhere.url})) as server:

@@ -62,7 +62,7 @@ def listening(folder: Path) -> Path:
         (lambda folder: folder / "missing", "No such file"),
     ],
 )  # fmt: skip
-def test_what_is_no_file_is_refused_at_once(make: Callable[[Path], Path], kind: str, tmp_path: Path) -> None:
+def test_other_paths_than_files_are_refused_at_once(make: Callable[[Path], Path], kind: str, tmp_path: Path) -> None:
     """The message says what it is."""
     with pytest.raises(OSError) as raised:  # noqa: PT011 - its text differs
         read_bytes(make(tmp_path))

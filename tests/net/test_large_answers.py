@@ -49,7 +49,7 @@ def test_what_is_too_large_is_not_read(how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["instant", "listing"])
-def test_what_does_not_say_how_large_it_is_is_read_up_to_the_limit(how: str) -> None:
+def test_an_answer_without_a_length_is_read_up_to_the_limit(how: str) -> None:
     """The size is checked chunk by chunk."""
     with served(names(SIZE), Transfer_Encoding="chunked") as url:
         checked(url, 8 * MB, how, 3 * 8 * MB, "limit: the answer is larger than max_answer_bytes: 8388608")

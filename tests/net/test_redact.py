@@ -27,7 +27,7 @@ def test_secrets_are_redacted(text: str, shown: str) -> None:
     assert redact(text) == shown
 
 
-def test_a_url_that_is_none_is_not_shown_at_all() -> None:
+def test_an_invalid_url_is_not_shown_at_all() -> None:
     """Its content is unknown."""
     assert redact_url("http://[topsecret") == "<secret>"
 

@@ -61,7 +61,7 @@ def test_after_the_period_a_line_is_written_again(log: Log) -> None:
     assert log.lines == ["bridge.x query failed"] * (2 * ALLOWED)
 
 
-def test_lines_of_ours_that_differ_in_a_field_are_all_written(log: Log) -> None:
+def test_own_lines_that_differ_in_a_field_are_all_written(log: Log) -> None:
     """A thousand different deliveries are not repeats."""
     for number in range(3000):
         log.say("delivered", request_id=number)

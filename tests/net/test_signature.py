@@ -93,7 +93,7 @@ def test_an_old_or_early_message_is_refused(late: int, good: bool) -> None:
 @pytest.mark.parametrize(
     "text", ["topsecret", "whsec_topsecret!", "whsec_", "whsec_" + base64.b64encode(b"k" * 65).decode()]
 )
-def test_a_secret_that_is_none_is_described_and_not_shown(text: str) -> None:
+def test_an_invalid_secret_is_described_and_not_shown(text: str) -> None:
     """The message describes the format."""
     with pytest.raises(ValueError, match="whsec_ followed by base64 of 24 to 64 random bytes") as caught:
         check_secret(text)

@@ -25,7 +25,7 @@ def muted(at: Desk, count: int = 1) -> None:
     )
 
 
-def test_machines_get_each_request_by_itself_and_people_get_them_together() -> None:
+def test_pipelines_get_single_requests_and_operators_get_groups() -> None:
     """Two versions of one pipeline: two messages to the coordinator, one to people that tells of both."""
     with desk(group_wait="1s") as at:
         at.request("id-1")
@@ -52,7 +52,7 @@ def test_each_pipeline_of_each_project_is_notified_on_its_own() -> None:
         ]  # fmt: skip
 
 
-def test_a_message_says_what_why_since_when_and_where_to_read_on() -> None:
+def test_a_message_has_reason_start_and_link() -> None:
     """One request, and its end."""
     with desk() as at:
         at.request()
@@ -74,7 +74,7 @@ def test_a_message_says_what_why_since_when_and_where_to_read_on() -> None:
         assert [ids(item) for item in at.wait("coordinator", 2)] == [["id-1"], ["id-2"]], "an end ends no run"
 
 
-def test_a_held_request_says_by_what_and_until_when() -> None:
+def test_a_held_request_has_its_gate_and_its_end() -> None:
     """And somebody who can approve is told, not everybody."""
     with desk() as at:
         remarks = {"reason": "approval", "until": "2099-01-01T00:00:00Z"}
@@ -96,7 +96,7 @@ def test_a_silence_holds_a_request_and_its_end_sends_it() -> None:
         assert message["alerts"][0]["status"] == "firing"
 
 
-def test_nothing_more_is_asked_of_a_model_while_its_retraining_runs() -> None:
+def test_a_model_has_no_further_request_while_its_retraining_runs() -> None:
     """Muted for that version alone; sent when the retraining is over."""
     with desk() as at:
         at.post("ModelRetrainInProgress", severity="none", **MODEL)
@@ -138,7 +138,7 @@ def test_the_bridges_health_reaches_its_operators_alone() -> None:
         assert sorted(at.told()) == ["bridge-operators"]
 
 
-def test_send_test_shows_the_way_to_people_and_retrains_nothing(tmp_path: Path) -> None:
+def test_send_test_shows_the_route_and_retrains_nothing(tmp_path: Path) -> None:
     """The verify command of docs/routing.md, as a user runs it."""
     with desk() as at:
         config = {

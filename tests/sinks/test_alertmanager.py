@@ -217,7 +217,7 @@ def test_a_rate_limit_and_a_timeout_reach_the_courier() -> None:
     assert (sink.attempt_deadline, sink.rate.requests, sink.rate.per) == (3_000, 5, 60_000)
 
 
-def test_an_alert_that_is_posted_again_says_its_new_end(sink: AlertmanagerSink, receiver: Receiver) -> None:
+def test_a_resent_alert_has_its_new_end(sink: AlertmanagerSink, receiver: Receiver) -> None:
     """Everything but the end is reused from the last post."""
     first = alert()
     sink.post_alerts([first], T0)

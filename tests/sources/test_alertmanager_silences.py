@@ -185,7 +185,7 @@ def test_an_alertmanager_of_several_receivers_is_queried_once(mocked: responses.
     assert [call.request.headers.get("Authorization") for call in mocked.calls] == [None, "Basic b3BzOg=="]
 
 
-def test_nobody_to_ask_is_nothing_known() -> None:
+def test_without_an_alertmanager_no_silences_are_known() -> None:
     """Without an Alertmanager there is no answer either."""
     with source() as silences:
         assert silences.fetch(NOW) == SilenceSnapshot((), 0)

@@ -174,7 +174,7 @@ def test_redirects_are_followed_when_that_is_configured(api: Api, mocked: respon
     assert ask(api) == GOOD.encode()
 
 
-def test_a_redirect_that_may_not_be_followed_says_where_it_leads(mocked: responses.RequestsMock) -> None:
+def test_a_refused_redirect_names_its_target(mocked: responses.RequestsMock) -> None:
     """The target is named without its secrets."""
     mocked.get(QUERY, status=307, headers={"Location": "https://me:hunter2@other.test/api?token=s3cret"})
     with closing(Api(PrometheusConfig(url=URL, follow_redirects=False), Path(), 5.0)) as api:

@@ -166,7 +166,7 @@ def test_the_next_piece_is_fetched_while_one_is_used() -> None:
     assert ended.is_set()
 
 
-def test_a_walk_that_is_given_up_leaves_no_thread() -> None:
+def test_an_abandoned_walk_leaves_no_thread() -> None:
     """The prefetched chunk is discarded."""
     before, ended = threading.active_count(), threading.Event()
     walk = ahead(numbers([], ended))

@@ -75,7 +75,7 @@ def test_a_message_is_short_and_hides_secrets() -> None:
         (400, {"Retry-After": "7"}, 0),  # not tried again
     ],
 )
-def test_a_server_may_ask_for_time(status: int, headers: dict[str, str], wait: int) -> None:
+def test_a_server_may_set_retry_after(status: int, headers: dict[str, str], wait: int) -> None:
     """A date counts from the server's own clock."""
     assert of_status(status, headers, b"").wait == wait
 

@@ -96,7 +96,7 @@ def test_label_sets_that_come_no_more_are_forgotten() -> None:
     assert len(table) == 101
 
 
-def test_what_no_longer_asks_keeps_nothing_alive() -> None:
+def test_removed_queries_keep_nothing_alive() -> None:
     """A finished read of the history does not keep its label sets."""
     index = SeriesIndex(BY_LABEL, ModelTable())
     index.arrange([series(version) for version in range(3000)], "drift over time")

@@ -118,13 +118,13 @@ def test_the_regular_expressions_of_alertmanager_are_understood(value: str) -> N
     "body",
     [b"", b"null", b"{}", b'{"status": "error"}', b"<html></html>", b"[1", b"[] []", b'"\xff"', b"[" * 100_000],
 )
-def test_what_is_no_list_is_an_error(body: bytes) -> None:
+def test_other_answers_than_lists_are_errors(body: bytes) -> None:
     """Otherwise the response of some other server would lift every silence."""
     with pytest.raises(NotAListError, match="the answer is not a list of silences: "):
         read_silences(body)
 
 
-def test_an_empty_list_says_that_nothing_is_silenced() -> None:
+def test_an_empty_list_means_that_nothing_is_silenced() -> None:
     """It is a valid response."""
     assert read_silences(b"[]") == Listing(())
 

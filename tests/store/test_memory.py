@@ -43,7 +43,7 @@ def test_a_page_after_an_unknown_request_is_empty() -> None:
     assert len(store.requests(RequestFilter(limit=1))) == 1
 
 
-def test_no_commit_is_ever_in_doubt() -> None:
+def test_no_commit_is_ever_uncertain() -> None:
     store = MemoryStore()
     store.check()
     store.close()

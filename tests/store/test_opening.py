@@ -31,7 +31,7 @@ from tests.support.processes import free_port
 from tests.support.store_records import decision, record_of
 
 
-def test_a_new_file_is_made_with_its_folder_and_nobody_else_may_read_it(tmp_path: Path) -> None:
+def test_a_new_file_is_created_with_its_folder_and_private(tmp_path: Path) -> None:
     """Requests may contain confidential names."""
     path = tmp_path / "deep" / "bridge.db"
     SqlStore.open_sqlite(path).close()

@@ -64,7 +64,7 @@ def test_numbers_that_json_does_not_know_survive() -> None:
 
 
 @pytest.mark.parametrize(("state", "terminal"), [(RequestState.REQUESTED, 0), (RequestState.FAILED, 1)])
-def test_the_row_says_whether_the_request_ended(state: RequestState, terminal: int) -> None:
+def test_the_row_marks_ended_requests(state: RequestState, terminal: int) -> None:
     """An index reads it."""
     assert rows.request_row(record_of(state=state))["terminal"] == terminal
 

@@ -230,7 +230,7 @@ def test_the_lock_is_reacquired_after_a_restart_of_the_server() -> None:
         SqlStore.open_url(url).close()
 
 
-def test_who_comes_second_after_a_restart_of_the_server_writes_nothing() -> None:
+def test_the_second_process_after_a_restart_of_the_server_writes_nothing() -> None:
     """Another bridge was faster: the first one must not write anything."""
     with postgres() as server:
         url = server.database()

@@ -114,7 +114,7 @@ def test_a_value_that_was_never_there_is_found_at_once() -> None:
      (EventKind.LATENCY, {"side": "down"}, 5, "OK"), (EventKind.CUSTOM, {}, 0.2, "BREACHED"),
      (EventKind.CUSTOM, {}, 5, "BREACHED"), (EventKind.CUSTOM, {"side": "up"}, 0.2, "OK")],
 )  # fmt: skip
-def test_only_changes_for_the_worse_count_unless_said_otherwise(
+def test_only_changes_for_the_worse_count_by_default(
     event: EventKind, params: dict[str, Any], factor: float, code: str
 ) -> None:
     """A fast response is no fault; for a custom signal the bad direction is unknown."""
@@ -184,7 +184,7 @@ def test_a_repeated_peak_becomes_usual() -> None:
 
 
 @pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf, 1e300, -1e31])
-def test_what_is_no_number_is_neither_judged_nor_learnt(odd: float) -> None:
+def test_nan_is_neither_evaluated_nor_learnt(odd: float) -> None:
     """The state is unchanged for the next sample."""
     values = course(3, 17)
     one, other = Story(), Story()
@@ -219,7 +219,7 @@ def test_the_reason_of_an_error_rate_has_both_shares() -> None:
     assert story.reason().startswith("error rate p95 10 %, usually 1")
 
 
-def test_windows_without_requests_say_nothing_new() -> None:
+def test_windows_without_requests_keep_the_verdict() -> None:
     """No traffic is neither good nor bad: the verdict stays."""
     story = Story(EventKind.INFERENCE_ERROR)
     for _ in range(288):
@@ -273,7 +273,7 @@ def test_a_new_version_knows_season_and_noise_but_not_its_level() -> None:
     assert story.see(value=6 * values[10 * 288 + 36]) == ["BREACHED"]
 
 
-def test_a_more_sensitive_rule_asks_earlier() -> None:
+def test_a_more_sensitive_rule_requests_earlier() -> None:
     """The limits in spreads are in order, for values and for counts."""
     limits = [build(StrategySpec("auto", {"sensitivity": name})) for name in ("low", "normal", "high")]
     values = [strategy._maxima.limit for strategy in limits]  # type: ignore[attr-defined]

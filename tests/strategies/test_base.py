@@ -102,7 +102,7 @@ def test_new_versions_start_from_zero_bits() -> None:
         ("anything", EventKind.CUSTOM, "anything"),
     ],
 )
-def test_the_word_for_a_signal_says_its_kind_once(name: str, event: EventKind, word: str) -> None:
+def test_the_words_for_a_signal_name_its_kind_once(name: str, event: EventKind, word: str) -> None:
     assert signal_word(batch(1.0, name=name, event=event)) == word
 
 

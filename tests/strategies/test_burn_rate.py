@@ -150,7 +150,7 @@ def test_rates_are_made_counts_again() -> None:
 @pytest.mark.parametrize(
     ("errors", "total"), [(NAN, 100.0), (1.0, NAN), (NAN, NAN), (float("inf"), 100.0), (-1.0, 100.0), (0.0, -1.0)]
 )
-def test_what_is_no_count_says_nothing_and_is_not_remembered(errors: float, total: float) -> None:
+def test_invalid_counts_are_inconclusive_and_not_stored(errors: float, total: float) -> None:
     """It neither fires nor resolves; the next valid sample continues from the last one."""
     story = Story(PLAIN)
     story.see(20, 100, 12)

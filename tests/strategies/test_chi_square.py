@@ -61,7 +61,7 @@ def test_a_difference_must_be_significant_and_large() -> None:
     assert judged("chi_square", many, min_effect=0.2) == [("OK", "NONE")]
 
 
-def test_few_observations_on_either_side_say_nothing() -> None:
+def test_few_observations_on_either_side_are_inconclusive() -> None:
     """`increase` overestimates slightly: 100.9 count as 100, and 99.9 as 99."""
     small = [count * 0.0999 for count in CALM]
     rows = [[count * 0.1009 for count in CALM], small, CALM]

@@ -222,7 +222,7 @@ def test_slots_between_two_samples_are_not_counted() -> None:
     assert story.state["total"].sum() == 15_000
 
 
-def test_a_version_without_a_sample_hands_on_what_it_was_given() -> None:
+def test_a_version_without_a_sample_passes_inherited_state_to_the_next() -> None:
     """There was nothing to learn."""
     story = Story(HOURLY)
     story.see(50, times=48)

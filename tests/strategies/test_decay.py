@@ -136,7 +136,7 @@ def early(saving: float, cheap: list[dict[str, Any]], hours: int = 61) -> list[t
     return found
 
 
-def test_a_retraining_that_is_due_at_an_expensive_time_is_asked_for_in_the_cheap_one_before() -> None:
+def test_a_retraining_due_at_an_expensive_time_is_requested_earlier() -> None:
     """Due on the fourth day at noon: asked for in the night before, and breached from then on."""
     due = early(0, NIGHT, 100)[0][0]
     clock = (START // HOUR + 1 + due) % 24
@@ -167,7 +167,7 @@ def test_a_freeze_is_avoided_on_its_eve() -> None:
     assert day - DAY <= START + (first + 1) * HOUR < day
 
 
-def test_the_reason_says_when_in_units() -> None:
+def test_the_reason_has_the_time_of_the_crossing() -> None:
     """Level, slope, interval and lead time."""
     story = Story(DAYS)
     ramp(story, 0.90, -0.012, 60, noise=0.002)
@@ -246,7 +246,7 @@ def test_parameters_that_make_no_sense_are_refused(params: dict[str, Any]) -> No
         build(StrategySpec("decay", params))
 
 
-def test_it_wants_to_see_one_window_before_it_speaks() -> None:
+def test_verdicts_begin_after_one_window() -> None:
     """A new rule need not wait for it."""
     assert Story(DAYS).strategy.history == 64 * HOUR
 
@@ -304,7 +304,7 @@ def test_the_crossing_bounds_are_where_the_limit_enters_and_leaves_the_band() ->
 
 
 @pytest.mark.parametrize(("phi", "seen"), [(0.0, 0.915), (0.5, 0.894), (0.9, 0.850)])
-def test_the_interval_covers_what_it_promises(phi: float, seen: float) -> None:
+def test_the_interval_has_its_nominal_coverage(phi: float, seen: float) -> None:
     """90 % intervals cover the true crossing in 80 to 95 %, also in autocorrelated noise (63 cells, seed 1)."""
     rng, models, cells = np.random.default_rng(1), 20_000, 63
     z = rng.normal(size=(models, cells))

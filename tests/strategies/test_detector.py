@@ -21,7 +21,7 @@ def of(event: EventKind, unit_ms: float = 1.0) -> EventBatch:
     return EventBatch("x", event, START, Story("ewma", {}).table, np.zeros(0, np.int32), {}, unit_ms=unit_ms)
 
 
-def test_numbers_are_written_as_people_write_them() -> None:
+def test_numbers_have_few_digits() -> None:
     """Latencies in ms or s, whatever the signal's unit is; error rates in per cent."""
     assert in_unit(0.2121, of(EventKind.LATENCY, 1000)) == "212.1 ms"
     assert in_unit(212_100, of(EventKind.LATENCY, 0.001)) == "212.1 ms"
@@ -40,7 +40,7 @@ def test_numbers_are_written_as_people_write_them() -> None:
         ({"season": "week", "warm_up": "1h"}, " for Thursday 02:30 ("),
     ],
 )
-def test_a_reason_says_what_is_usual_and_when(standardise: dict[str, Any], when: str) -> None:
+def test_a_reason_has_the_usual_level_and_its_season(standardise: dict[str, Any], when: str) -> None:
     """By the kind of reference, in its time zone."""
     story = Story("seasonal_cusum", {"standardise": standardise}, step=30 * MINUTE)
     for index in range(8 * 48):

@@ -262,7 +262,7 @@ def test_silence_neither_fires_nor_resolves() -> None:
 
 
 @pytest.mark.parametrize(("errors", "total"), [(NAN, 9.0), (9.0, NAN), (float("inf"), 9.0), (-1.0, 9.0), (0.0, -9.0)])
-def test_what_is_no_count_is_not_counted(errors: float, total: float) -> None:
+def test_invalid_counts_are_ignored(errors: float, total: float) -> None:
     """It is inconclusive."""
     story = Story()
     story.see(1, 100)
@@ -277,7 +277,7 @@ def test_a_model_without_requests_is_not_known() -> None:
     assert story.see(0, 10) == ("OK", "NONE")
 
 
-def test_parts_of_a_request_are_a_rate_and_say_nothing() -> None:
+def test_fractional_counts_are_inconclusive() -> None:
     """0.5 is requests per second: as counts they would never fire, so the verdict is inconclusive."""
     wrong, right = Story(), Story(samples="rate")
     assert wrong.see(0.25, 0.5) == ("INCONCLUSIVE", "INSUFFICIENT")
@@ -338,7 +338,7 @@ def test_it_remembers_little() -> None:
     assert dtype.itemsize == 113
 
 
-def test_the_reason_says_how_strong_the_evidence_is() -> None:
+def test_the_reason_has_the_strength_of_the_evidence() -> None:
     """As odds, beside the required odds."""
     story = Story()
     story.see(20, 500)

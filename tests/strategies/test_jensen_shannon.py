@@ -52,7 +52,7 @@ def test_histograms_without_anything_in_common_are_almost_one_bit_apart() -> Non
     assert verdicts.statistic[0] == pytest.approx(0.99, abs=0.01)
 
 
-def test_the_reason_says_bits() -> None:
+def test_the_reason_has_the_unit_bits() -> None:
     """Divergence, p and their limits."""
     one = batch([MOVED], [CALM], BOUNDS, sum=[158.0], reference_sum=[120.0])
     strategy = build(StrategySpec("jensen_shannon", {}))

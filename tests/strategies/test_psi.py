@@ -51,7 +51,7 @@ def test_one_cell_shows_nothing() -> None:
     ]
 
 
-def test_the_reason_says_the_index() -> None:
+def test_the_reason_has_the_index() -> None:
     """Index, p and their limits."""
     one = batch([MOVED], [CALM], BOUNDS, sum=[158.0], reference_sum=[120.0])
     strategy = build(StrategySpec("psi", {}))

@@ -53,14 +53,14 @@ def limits(*most: float, **more: Any) -> dict[str, Any]:
     return {"of": [{"threshold": {"max": limit, **more}} for limit in most]}
 
 
-def test_so_many_have_to_say_it_in_one_slot() -> None:
+def test_the_required_votes_must_come_in_one_slot() -> None:
     """Two of three limits."""
     story = Story(at_least=2, **limits(0.5, 0.7, 0.9))
     assert [story.see(value) for value in (0.4, 0.6, 0.8, 0.95)] == ["OK 0", "OK 1", "BREACHED 2", "BREACHED 3"]
     assert story.last.threshold[0] == 2
 
 
-def test_a_vote_counts_for_as_many_slots_as_are_said() -> None:
+def test_a_vote_counts_for_the_configured_slots() -> None:
     """A jump and a fall, in one slot or two slots later, but not three slots later."""
     both = {"at_least": 2, "of": [{"threshold": {"max": 0.8}}, {"threshold": {"min": 0.2}}], "within": 3}
     story = Story(**both)
@@ -97,7 +97,7 @@ def test_the_band_keeps_and_does_not_start() -> None:
     assert [story.see(value) for value in (0.6, 0.8, 0.2)] == ["BAND 1", "BREACHED 2", "OK 0"]
 
 
-def test_the_reason_is_what_the_voters_say() -> None:
+def test_the_reason_lists_the_reasons_of_the_voters() -> None:
     """With the number of slots, if more than one."""
     story = Story(at_least=2, within=3, of=[{"threshold": {"max": 0.8}}, {"threshold": {"min": 0.2}}])
     story.see(0.9)

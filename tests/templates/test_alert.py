@@ -87,7 +87,7 @@ def test_no_template_costs_more_than_its_bounds(template: str, limits: Limits, m
         expand(template, limits=limits)
 
 
-def test_a_template_may_not_ask_without_end() -> None:
+def test_the_number_of_queries_of_a_template_is_bounded() -> None:
     with pytest.raises(TemplateError, match="more than 20 queries"):
         expand('{{ query "up" }}' * 25)
 

@@ -52,7 +52,7 @@ def test_verbs_print_as_in_go(form: str, values: list[Any], text: str) -> None:
         ("%s", [True], "%!s(bool=true)"),
     ],
 )
-def test_mistakes_are_printed_as_in_go(form: str, values: list[Any], text: str) -> None:
+def test_errors_are_printed_as_in_go(form: str, values: list[Any], text: str) -> None:
     assert fmt.sprintf(form, values) == text
 
 

@@ -73,7 +73,7 @@ def test_foreign_request_is_refused_before_it_is_forwarded(client: TestClient, o
 @pytest.mark.parametrize(
     ("method", "sent", "status"), [("GET", True, 503), ("GET", False, 503), ("POST", False, 503), ("POST", True, 504)]
 )
-def test_missing_owner_is_told(client: TestClient, owner: Owner, method: str, sent: bool, status: int) -> None:
+def test_missing_owner_is_reported(client: TestClient, owner: Owner, method: str, sent: bool, status: int) -> None:
     """503 to repeat; 504 where a change may have been made."""
     owner.error = NoOwnerError("the owner at http://r1 did not answer (timeout)", sent=sent)
     answer = client.request(method, "/api/v1/requests")

@@ -127,7 +127,7 @@ def test_a_configuration_gives_rules_gates_routes_and_server(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("url", ["ftp://a.test", "http://a:b@c.test"])
-def test_a_url_that_is_none_is_refused(tmp_path: Path, url: str) -> None:
+def test_an_invalid_url_is_refused(tmp_path: Path, url: str) -> None:
     """The message names the flag."""
     (tmp_path / "rules.yml").write_text("groups: [{name: g, rules: [{retrain: R, expr: x > 1}]}]")
     with pytest.raises(ConfigError) as caught:
@@ -135,7 +135,7 @@ def test_a_url_that_is_none_is_refused(tmp_path: Path, url: str) -> None:
     assert caught.value.problems[0].file == "--prometheus.url"
 
 
-def test_mistakes_in_rule_files_are_reported_at_once(tmp_path: Path) -> None:
+def test_all_errors_of_rule_files_are_reported_at_once(tmp_path: Path) -> None:
     """All of them."""
     (tmp_path / "rules.yml").write_text("groups: [{name: g, rules: [{retrain: R}, {retrain: R, expr: ')'}]}]")
     with pytest.raises(ConfigError) as caught:

@@ -86,7 +86,7 @@ def test_the_ways_to_do_without_a_bridge(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "[]", '{"models": 1}', '{"models": [{"project": "a"}]}', '{"models": [{"rows": [[0, 1, 1e99]]}]}']
 )
-def test_what_is_no_file_of_labels_is_refused(tmp_path: Path, text: str) -> None:
+def test_an_invalid_file_of_labels_is_refused(tmp_path: Path, text: str) -> None:
     """The message names the file."""
     path = tmp_path / "labels.json"
     path.write_text(text)
@@ -94,7 +94,7 @@ def test_what_is_no_file_of_labels_is_refused(tmp_path: Path, text: str) -> None
         read_labels(path)
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     """The message names the file, too."""
     with pytest.raises(LabelsError, match="nowhere"):
         read_labels(tmp_path / "nowhere")

@@ -59,7 +59,7 @@ def doubts(folder: Path, rule: str, signals: str = SIGNALS, interval: str = "1m"
         ("retrain: A, signal: drift, strategy: {threshold: {max: 1e-1}}, annotations: {a: '{{ $threshold }}'}", []),
     ],
 )  # fmt: skip
-def test_a_doubt_is_reported_where_it_is_due(tmp_path: Path, rule: str, expected: list[str]) -> None:
+def test_a_warning_has_the_rule_that_it_is_about(tmp_path: Path, rule: str, expected: list[str]) -> None:
     """Just on one side of its limit, but not on the other."""
     assert doubts(tmp_path, rule) == expected
 
@@ -75,7 +75,7 @@ def test_a_doubt_is_reported_where_it_is_due(tmp_path: Path, rule: str, expected
         ("seconds", "models_total", []),
     ],
 )
-def test_the_name_of_a_metric_says_its_unit(tmp_path: Path, unit: str, expr: str, expected: list[str]) -> None:
+def test_the_unit_is_read_from_the_name_of_a_metric(tmp_path: Path, unit: str, expr: str, expected: list[str]) -> None:
     """Unless the expression converts it."""
     signals = f"\n  signals:\n    s: {{event: latency, unit: {unit}, expr: '{expr}'}}\n"
     assert doubts(tmp_path, "retrain: A, signal: s, strategy: {threshold: {max: 200ms}}", signals) == expected
@@ -125,7 +125,7 @@ receivers:
     assert check_config(tmp_path / "bridge.yml", lint=True) == []
 
 
-def test_the_shipped_rules_raise_no_doubt() -> None:
+def test_the_shipped_rules_have_no_warning() -> None:
     """Those of the demo and of the examples."""
     assert check_rules([ROOT / "rules" / "demo.yml"], lint=True) == []
     assert check_config(ROOT / "examples" / "bridge.yml", lint=True) == []

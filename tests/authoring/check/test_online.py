@@ -116,7 +116,7 @@ def test_an_unreachable_server_is_one_problem(tmp_path: Path, source: Source) ->
     assert (problem.path, "Connection refused" in problem.message, source.closed) == ("prometheus.url", True, True)
 
 
-def test_an_invalid_configuration_is_not_asked_about(tmp_path: Path, source: Source) -> None:
+def test_an_invalid_configuration_sends_no_query(tmp_path: Path, source: Source) -> None:
     (tmp_path / "bridge.yml").write_text("{}")
     with pytest.raises(ConfigError):
         ask_prometheus(tmp_path / "bridge.yml", NOW)

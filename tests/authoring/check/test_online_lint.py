@@ -100,7 +100,7 @@ LIMIT = "signal: s, strategy: {threshold: {max: 0.6}}"
         ),
     ],
 )  # fmt: skip
-def test_one_warning_for_each_doubt(
+def test_each_suspicious_setting_has_one_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], signal: str, rule: str, lint: str,
     message: str,
 ) -> None:  # fmt: skip

@@ -72,7 +72,7 @@ def _untyped(value: Any, path: str = "") -> list[str]:
 
 
 @pytest.mark.parametrize("kind", GOOD)
-def test_every_key_says_what_it_takes(kind: str) -> None:
+def test_every_key_has_a_description(kind: str) -> None:
     """A key that accepts anything does not help in an editor; no section accepts unknown keys."""
     assert _untyped(schema(kind)) == []
 

@@ -44,7 +44,7 @@ class Source:
         (3, SourceError("away", reason="network", transient=True), ""),
     ],
 )
-def test_a_quantile_far_below_the_mean_is_not_believed(
+def test_a_quantile_far_below_the_mean_is_implausible(
     quantile: float, mean: float | SourceError, expected: str
 ) -> None:
     """Each in its own unit."""

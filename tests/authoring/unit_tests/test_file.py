@@ -26,7 +26,7 @@ def problems(folder: Path, test: dict[str, Any], **more: Any) -> list[str]:
     return [str(problem).partition(": ")[2] for problem in caught.value.problems]
 
 
-def test_samples_come_as_often_as_rules_are_evaluated_unless_it_says(tmp_path: Path) -> None:
+def test_the_default_interval_of_samples_is_the_evaluation_interval(tmp_path: Path) -> None:
     """As promtool's documentation has it; a minute when nothing is said."""
     file = read(tmp_path, {}, evaluation_interval="5s")
     assert file.interval(file.section.tests[0]) == 5_000
@@ -41,13 +41,13 @@ def test_samples_come_as_often_as_rules_are_evaluated_unless_it_says(tmp_path: P
     [(0, 0), (1609459200, 1609459200_000), (1.5, 1500), ("1609459200", 1609459200_000),
      ("2021-01-01T00:00:00Z", 1609459200_000), ("2021-01-01T01:00:00+01:00", 1609459200_000)],
 )  # fmt: skip
-def test_a_test_begins_where_it_says(tmp_path: Path, given: object, instant: int) -> None:
+def test_a_test_begins_at_its_start_timestamp(tmp_path: Path, given: object, instant: int) -> None:
     """Seconds since 1970, or RFC 3339."""
     assert read(tmp_path, {"start_timestamp": given}).section.tests[0].start_timestamp == instant
 
 
 @pytest.mark.parametrize("given", [-1, True, "soon", "2021-01-01", "1960-01-01T00:00:00Z", 1e300, []])
-def test_what_is_no_beginning_is_refused(tmp_path: Path, given: object) -> None:
+def test_an_invalid_start_timestamp_is_refused(tmp_path: Path, given: object) -> None:
     """With an example of one."""
     assert problems(tmp_path, {"start_timestamp": given}) == [
         "tests[0].start_timestamp: must be seconds since 1970, or an instant such as 2026-01-31T00:00:00Z"

@@ -21,7 +21,7 @@ def test_every_property_is_read() -> None:
 @pytest.mark.parametrize(
     "text", ["1", "{{", "{{sum}}", "{{sum:x}}", "{{sum:1 sum:2}}", "{{size:1}}", "{{buckets:[a]}}", "{{schema:1.5}}"]
 )
-def test_what_is_no_histogram_is_refused_with_an_example(text: str) -> None:
+def test_an_invalid_histogram_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a histogram; write \{\{schema:0 sum:3 count:2 buckets:\[1 1\]\}\}"):
         parse(text)
 

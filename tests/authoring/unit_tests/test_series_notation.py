@@ -29,7 +29,7 @@ def test_the_forms_of_values() -> None:
 @pytest.mark.parametrize(
     "text", ["1+x3", "a", "1x", "_x", "1+2", "x3", "1x9999999", "_x9999999", "1+-2x3", "1,2", "1X3", "{schema:1}"]
 )
-def test_what_is_no_value_is_refused(text: str) -> None:
+def test_an_invalid_value_is_refused(text: str) -> None:
     """With a word on what is one."""
     with pytest.raises(ValueError, match=r"is none of 1, 1x3|more than 1000000 samples"):
         values(text)
@@ -49,7 +49,7 @@ def test_the_forms_of_series() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "1x", 'up{a="b"', "up{a=b}", 'up{a="b" c="d"}', 'up{1="b"}', "up down"])
-def test_what_is_no_series_is_refused(text: str) -> None:
+def test_an_invalid_series_is_refused(text: str) -> None:
     """With an example of one."""
     with pytest.raises(ValueError, match="is not a series; write name"):
         labels(text)

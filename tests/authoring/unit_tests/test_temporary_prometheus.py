@@ -69,7 +69,7 @@ def test_it_never_talks_to_a_prometheus_of_another_user(
             pass
 
 
-def test_a_binary_that_is_not_there_is_reported_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_binary_is_reported_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     """By name, or that there is none on PATH."""
     with pytest.raises(PrometheusNotFoundError, match=r"^/none is not a program: .*--prometheus.binary$"):
         find_binary("/none")

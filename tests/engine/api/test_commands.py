@@ -29,7 +29,7 @@ def test_a_report_on_an_unknown_request_is_an_error() -> None:
         world.report("0" * 32, "running")
 
 
-def test_a_report_carries_the_new_version_and_keeps_what_it_does_not_say() -> None:
+def test_a_report_sets_the_new_version_and_keeps_other_fields() -> None:
     """Later reports may omit fields."""
     world = World(group(rule()))
     world.tick({A: 0.7})

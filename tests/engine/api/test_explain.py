@@ -97,7 +97,7 @@ def test_a_rule_that_requests_nothing_reports_it() -> None:
     assert explain(world).answer == "episode: an `alert:` rule notifies people and requests nothing"
 
 
-def test_a_rule_that_joined_says_who_leads() -> None:
+def test_a_joined_rule_names_the_leader() -> None:
     """Another rule leads the episode."""
     world = World(group(rule("First"), rule("Second", query="errors", limit=0.1)))
     world.say({A: 0.7}, signal="drift")
@@ -149,7 +149,7 @@ def test_how_often_a_rule_was_right_is_reported() -> None:
     assert explain(world).helped == "1 of 1 retrainings led by this rule helped"
 
 
-def test_a_decision_says_how_to_ask_its_query_again() -> None:
+def test_a_decision_has_the_commands_that_repeat_its_query() -> None:
     """At its instant, with the query of that time, even if the rule is gone; not for several queries in one text."""
     world = World(group(rule()))
     world.tick({A: 0.7})

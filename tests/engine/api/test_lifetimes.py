@@ -64,7 +64,7 @@ def test_too_little_is_no_forecast() -> None:
     assert next_retraining([*every(OWNER, 10, 9), running], OWNER, at(91)) is None
 
 
-def test_what_is_no_decay_ends_no_lifetime() -> None:
+def test_only_a_decay_ends_a_lifetime() -> None:
     """Retrainings by hand censor; those that did not help have none; shared causes are not the model's."""
     by_hand = [retrained(OWNER, day, rule=MANUAL) for day in range(0, 100, 2)]
     assert next_retraining(by_hand, OWNER, at(101)) is None

@@ -38,7 +38,7 @@ def test_a_model_shows_its_readings() -> None:
     assert [item.model for item in queries(world).models()] == [A, B]
 
 
-def test_a_rule_that_forecasts_says_when_a_value_crosses_its_limit() -> None:
+def test_a_forecasting_rule_has_the_time_of_a_crossing() -> None:
     """A falls by 0.01 an hour towards 0.5, B rises; a rule without a forecast has none."""
     decay = StrategySpec("decay", {"min": 0.5, "lead_time": "1h", "window": "64h", "min_coverage": 0.25})
     world = World(group(replace(rule(), strategy=decay), rule("Other", limit=2.0), interval=HOUR))
@@ -114,7 +114,7 @@ def test_only_the_unhealthy_can_be_requested() -> None:
     assert counts == {"healthy": 1, "retrain_requested": 1}
 
 
-def test_a_model_says_since_when_a_rule_is_active_and_what_holds_its_request() -> None:
+def test_a_model_has_the_start_of_its_alert_and_the_gate_of_its_request() -> None:
     """C is requested first, so A of the same pipeline is held; B is healthy."""
     world = World(group(rule()))
     world.tick({C: 0.7, B: 0.2})
@@ -161,7 +161,7 @@ def test_a_group_that_was_never_evaluated_is_unknown() -> None:
     assert (found.last_evaluation, found.rules[0].health, found.rules[0].state) == (0, "unknown", "inactive")
 
 
-def test_rules_on_signals_say_how_many_models_they_know() -> None:
+def test_rules_on_signals_count_their_models() -> None:
     """None before the first answer; an absent model still counts. Rules on expressions are left out."""
     world = World(group(rule(), rule("Plain", query="plain", limit=None)))
     assert queries(world).rule_models() == [("g", "Drifted", 0)]

@@ -166,7 +166,7 @@ def test_a_pause_outlives_the_process() -> None:
     assert work.receiver.instants == [0, 90_000]
 
 
-def test_a_receiver_that_says_when_to_come_back_does_not_open_the_breaker() -> None:
+def test_a_retry_after_does_not_open_the_breaker() -> None:
     """The receiver is up: the pause protects it, and no back-off is added."""
     work = bench(*[BUSY] * 12, OK)
     work.outbox.put(firing())
@@ -217,7 +217,7 @@ def test_a_dead_letter_closes_an_open_breaker() -> None:
     assert work.receiver.instants[3] == work.receiver.instants[5]
 
 
-def test_a_delivery_is_given_up_after_seventy_two_hours() -> None:
+def test_a_delivery_is_dead_after_seventy_two_hours() -> None:
     """Tried for three days, then dead with its last outcome and the reason."""
     work = bench(DOWN)
     row = work.outbox.put(firing())

@@ -210,7 +210,7 @@ def test_failures_of_re_posts_open_the_breaker_of_the_destination(caplog: pytest
     assert [record.getMessage() for record in caplog.records] == ["open alerts were not accepted"]
 
 
-def test_a_refresher_says_when_the_receiver_is_back(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_refresher_reports_the_recovery_of_a_receiver(caplog: pytest.LogCaptureFixture) -> None:
     """Once per new fact, both ways."""
     bench = Bench([OPEN], [DOWN, DOWN, OK])
     with caplog.at_level(logging.INFO):
@@ -346,7 +346,7 @@ def test_a_shared_cause_is_one_alert_with_its_evidence() -> None:
         (HoldReason.MUTED, "ModelRetrainHeld", "Retraining of shop/ranking/7 is held: muted"),
     ],
 )  # fmt: skip
-def test_what_people_must_do_has_an_alert_name_of_its_own(reason: HoldReason, name: str, summary: str) -> None:
+def test_alerts_that_need_an_operator_have_names_of_their_own(reason: HoldReason, name: str, summary: str) -> None:
     """So that it can be routed separately; when the reason changes, the previous alert is resolved."""
     bench = Bench([OpenAlert(REQUEST, T0, held=HoldReason.COOLDOWN, held_until=T0 + HOUR)])
     refresher = bench.refresher()

@@ -78,7 +78,7 @@ def test_a_failing_signal_resolves_nothing() -> None:
     assert world.decisions()[-1].outcome == "error"
 
 
-def test_slow_while_drift_is_healthy_notifies_people_and_requests_nothing() -> None:
+def test_slow_while_drift_is_healthy_notifies_and_requests_nothing() -> None:
     """`healthy` without a strategy takes the verdict of the group's own rule on that signal."""
     alert_rule = composite("SlowButHealthy", SLOW, Condition("drift", healthy=True), kind=RuleKind.ALERT)
     world = World(group(alert_rule, rule("Drifted")))
@@ -103,7 +103,7 @@ def test_a_model_whose_rule_is_kept_firing_is_not_healthy() -> None:
     assert [item.outcome for item in world.decisions() if item.rule == "SlowButHealthy"] == ["notified"]
 
 
-def test_nobody_is_healthy_while_the_rule_that_reports_it_cannot_evaluate() -> None:
+def test_no_model_is_healthy_while_its_rule_is_not_evaluated() -> None:
     """Its query failed, so the composite rule is inconclusive too."""
     alert_rule = composite("SlowButHealthy", SLOW, Condition("drift", healthy=True), kind=RuleKind.ALERT)
     world = World(group(alert_rule, rule("Drifted")))

@@ -41,7 +41,7 @@ def test_a_plain_expression_holds_with_its_value() -> None:
     assert [item.request.reason for item in world.requests()] == ["Drifted: drift holds, value 0.9"]
 
 
-def test_a_pending_rule_says_how_long_it_must_last() -> None:
+def test_a_pending_reason_has_the_required_duration() -> None:
     world, requests = reasons(rule(for_=20 * SECOND))
     assert requests == []
     (decision,) = [item for item in world.decisions() if item.model == A]
@@ -61,7 +61,7 @@ def test_every_condition_is_named() -> None:
     assert "; " in request.request.reason
 
 
-def test_an_inconclusive_verdict_that_counts_as_a_breach_says_so() -> None:
+def test_an_inconclusive_verdict_that_counts_as_a_breach_has_its_cause() -> None:
     world = World(group(rule(policies={Cause.QUERY_ERROR: "fire", Cause.NO_DATA: "fire"})))
     world.tick({A: 0.1})
     world.tick(QUERY_FAILED)

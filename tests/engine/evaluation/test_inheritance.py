@@ -95,7 +95,7 @@ def test_a_version_that_is_known_or_has_a_memory_of_its_own_keeps_it(table: Mode
     assert state["highest"][0] == 5.0
 
 
-def test_the_engine_hands_on_at_the_first_sample_of_a_version(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_state_is_inherited_at_the_first_sample_of_a_version(monkeypatch: pytest.MonkeyPatch) -> None:
     """C follows A, whose highest value was 0.5. B has no earlier version."""
     install(monkeypatch, Learning)
     world = World(group(rule()))

@@ -38,21 +38,21 @@ def causes(verdicts: Verdicts) -> list[tuple[Code, Cause]]:
 BREACHED = (Code.BREACHED, Cause.NONE)
 
 
-def test_too_few_observations_say_nothing() -> None:
+def test_too_few_observations_are_inconclusive() -> None:
     """Exactly n_min observations suffice; an unknown number does not."""
     verdicts = judged({"n_min": 30.0}, {"n": [29.0, 30.0, np.nan]})
     insufficient = (Code.INCONCLUSIVE, Cause.INSUFFICIENT)
     assert causes(verdicts) == [insufficient, BREACHED, insufficient]
 
 
-def test_an_old_number_says_nothing() -> None:
+def test_a_stale_number_is_inconclusive() -> None:
     """A sample is stale from stale_after on, or if its age is unknown."""
     made = [NOW / 1000 - 59, NOW / 1000 - 60, np.nan]
     stale = (Code.INCONCLUSIVE, Cause.STALE)
     assert causes(judged({}, {"updated": made}, stale_after=60_000)) == [BREACHED, stale, stale]
 
 
-def test_a_model_that_is_new_says_nothing_until_it_is_warm() -> None:
+def test_a_new_model_is_inconclusive_until_it_is_warm() -> None:
     """Models: never seen before, as old as warm_up, and younger."""
     verdicts = judged({"warm_up": 60_000}, {}, first_seen=(0, NOW - 60_000, NOW - 59_999))
     warming = (Code.INCONCLUSIVE, Cause.WARMING_UP)
@@ -119,7 +119,7 @@ class Counting(RetrainStrategy):
         return Verdicts.inconclusive(len(batch), Cause.BLIND)
 
 
-def test_of_numbers_that_say_nothing_a_strategy_remembers_nothing() -> None:
+def test_inconclusive_samples_do_not_change_the_state() -> None:
     """Samples that are too few or too old leave no trace in the state, live and in history."""
     table = ModelTable()
     index = np.array([table.row(model) for model in (A, B, C)], np.int32)

@@ -189,7 +189,7 @@ def test_nothing_remembered_is_an_empty_course() -> None:
     assert (course.value.shape, course.state.shape) == ((0, 2), (0, 2))
 
 
-def test_an_expression_says_nothing_of_models_that_it_does_not_return() -> None:
+def test_models_absent_from_a_result_have_no_value() -> None:
     """An expression returns only breached models: a gap is not a constant value."""
     world = world_of(rule(limit=None))
     for answer in ({A: 3.0, B: 1.0}, {B: 2.0}, {}, {A: 4.0}):

@@ -61,7 +61,7 @@ def test_two_models_of_one_pipeline_in_one_slot_are_taken_in_order() -> None:
     assert sorted(world.states()) == [(A, "requested"), (C, "held")]
 
 
-def test_a_pending_model_is_not_said_to_have_been_breached_for_long() -> None:
+def test_a_pending_reason_does_not_claim_a_long_breach() -> None:
     """One decision records that `for` has begun, another that it has elapsed."""
     world = World(group(rule(for_=20 * SECOND)))
     for _ in range(3):

@@ -145,7 +145,7 @@ def test_the_cooldown_doubles_while_retraining_does_not_help() -> None:
     assert [item.unhelpful for item in world.requests()] == [0, 1, 2, 3, 4]
 
 
-def test_after_max_attempts_people_are_asked_instead() -> None:
+def test_after_max_attempts_an_operator_is_notified() -> None:
     """The next request is held for a person, who may release or withdraw it."""
     world = World(group(rule(max_attempts=2)))
     world.tick({A: 0.7})

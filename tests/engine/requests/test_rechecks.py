@@ -111,7 +111,7 @@ def untils(world: World) -> dict[ModelKey, int]:
     return {item.request.model: item.hold_until for item in world.requests() if item.state is RequestState.HELD}
 
 
-def test_a_storm_that_goes_on_moves_the_end_of_its_holds() -> None:
+def test_a_continued_storm_moves_the_end_of_its_holds() -> None:
     """More models start firing a slot later: all are held until the storm of that slot ends."""
     world = World(group(rule()), gates=Gates(settle=0, storm=Storm(0.3, 4, 3 * MINUTE)))
     models = [ModelKey("shop", f"q{number}", "1") for number in range(18)]  # a pipeline each

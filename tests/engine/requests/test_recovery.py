@@ -72,7 +72,7 @@ def test_a_version_that_never_shows_is_inconclusive() -> None:
     ]
 
 
-def test_a_failing_query_says_neither_yes_nor_no() -> None:
+def test_a_failed_query_gives_no_recovery_verdict() -> None:
     """The verdict waits for a successful query, also across a restart."""
     world = World(group(rule()), gates=Gates(settle=10 * SECOND, verdict_limit=HOUR))
     world.tick({A: 0.7})
@@ -85,7 +85,7 @@ def test_a_failing_query_says_neither_yes_nor_no() -> None:
     assert world.requests()[0].verdict == "recovered"
 
 
-def test_a_rule_that_was_removed_cannot_say() -> None:
+def test_a_removed_rule_gives_no_recovery_verdict() -> None:
     """The verdict is not left open forever."""
     world = World(group(rule()), gates=SETTLED)
     world.tick({A: 0.7})
@@ -121,7 +121,7 @@ def test_a_good_new_version_has_not_helped_while_the_old_one_serves_on_and_fires
         assert world.requests()[0].verdict == "recovered"
 
 
-def test_a_rule_that_joined_later_is_asked_too() -> None:
+def test_a_rule_that_joined_later_counts_for_the_recovery() -> None:
     """The leader is healthy again, the other rule of the episode is not: not recovered, and another request."""
     world = World(group(rule("First"), rule("Second", query="errors", limit=0.5)))
     for drift, errors in ((0.9, 0.1), (0.9, 0.9)):

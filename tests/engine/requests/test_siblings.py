@@ -37,7 +37,7 @@ def run(world: World, bad: list[ModelKey], slots: int) -> None:
         world.tick(values(bad))
 
 
-def test_a_full_node_retrains_nobody() -> None:
+def test_a_cause_shared_by_a_node_requests_no_retraining() -> None:
     """The first model waits for its siblings; then all are held with the evidence, and nothing was sent."""
     world = two_nodes()
     run(world, N1[:1], 1)

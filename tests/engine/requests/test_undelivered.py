@@ -116,7 +116,7 @@ def test_a_tick_that_read_it_before_does_not_undo_it() -> None:
     assert world.states() == [(A, "undelivered")]
 
 
-def test_explain_and_the_counts_say_so() -> None:
+def test_explain_and_the_counts_report_undelivered_requests() -> None:
     """This lasts until the episode makes another request."""
     world = world_of()
     world.tick({A: 0.7})

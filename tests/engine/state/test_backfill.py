@@ -92,7 +92,7 @@ def test_nothing_is_decided_of_the_history() -> None:
     assert {item.slot for item in world.decisions()} <= {world.now}
 
 
-def test_a_restart_does_not_ask_for_the_history_again() -> None:
+def test_a_restart_does_not_query_the_history_again() -> None:
     """The state was stored with the tick."""
     world = begun()
     world.tick(HIGH)

@@ -40,7 +40,7 @@ def test_a_change_in_the_last_cell_alone_is_marked() -> None:
     assert rates(*[0.1] * 17, 0.3, 0.3, 0.3).newest[0] < 0.1
 
 
-def test_few_requests_say_little() -> None:
+def test_few_requests_give_a_small_change() -> None:
     """The same shares with a hundredth of the requests are less far apart."""
     shares = [0.1] * 10 + [0.2] * 10
     sure, unsure = rates(*shares), rates(*shares, requests=10.0)

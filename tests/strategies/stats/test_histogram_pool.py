@@ -148,7 +148,7 @@ def test_bounds_that_change_start_again() -> None:
     assert state["counts"][0, 0, 1] == 40.0
 
 
-def test_means_and_missing_bounds_are_of_all_windows_and_the_reason_says_so() -> None:
+def test_means_and_missing_bounds_are_of_all_windows() -> None:
     """Sums are added like counts; a bound that one window lacks is left out."""
     strategy = build(StrategySpec("chi_square", {"window": "1h", "min_effect": 0.05}))
     state = strategy.new_state(1)

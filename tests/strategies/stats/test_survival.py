@@ -62,7 +62,7 @@ def test_few_ended_lifetimes_are_not_enough() -> None:
     assert fit([0] * 9, [10.0] * 9, [True] * (LEAST - 1) + [False] * (10 - LEAST)) is None
 
 
-def test_intervals_cover_what_they_promise() -> None:
+def test_intervals_have_their_nominal_coverage() -> None:
     """90 % intervals on an unseen seed, over three laws of which two are not the model's."""
     print(f"seed {SEED}")
     rng, total = np.random.default_rng(SEED), Counter[str]()

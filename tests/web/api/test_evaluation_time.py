@@ -50,7 +50,7 @@ def times(world: World) -> tuple[float, dict[str, float]]:
 TWO = group(rule("Slow", query="slow"), rule("Quick", query="quick"))
 
 
-def test_rules_and_groups_say_what_their_last_evaluation_took() -> None:
+def test_rules_and_groups_have_their_evaluation_time() -> None:
     """A rule counts its queries and its evaluation, the group everything; 0 before the first evaluation."""
     world = world_of(TWO)
     assert times(world) == (0, {"Slow": 0, "Quick": 0})

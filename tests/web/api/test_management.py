@@ -56,7 +56,7 @@ def signed(body: bytes, secret: str = SECRET, message_id: str = f"{ID}-3") -> di
 
 
 @pytest.mark.parametrize("header", ["x-forwarded-for", "forwarded", "x-real-ip", "via"])
-def test_a_proxy_on_this_machine_speaks_for_others(header: str) -> None:
+def test_a_proxy_on_this_machine_forwards_other_clients(header: str) -> None:
     """Without a secret, forwarded reports are refused."""
     site = Site()
     assert site.post(headers={header: "127.0.0.1"}).status_code == 403
@@ -110,7 +110,7 @@ def test_an_id_in_the_body_must_be_the_one_of_the_url() -> None:
 
 
 @pytest.mark.parametrize("problem", [NetError("no such file", "credential"), ValueError("a signing secret is ...")])
-def test_a_secret_that_cannot_be_read_takes_nothing_and_asks_to_come_again(problem: Exception) -> None:
+def test_an_unreadable_secret_is_a_503_with_retry_after(problem: Exception) -> None:
     """Unsigned reports are not accepted instead."""
     site = Site()
     site.secrets = problem

@@ -73,7 +73,7 @@ def promise_another_type(document: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("lie", [forget_a_member, promise_another_status, promise_another_type])
-def test_a_lie_in_the_document_is_noticed(lie: Any) -> None:
+def test_an_error_in_the_document_is_detected(lie: Any) -> None:
     """An undocumented member, and a status or media type that is never sent."""
     found = schemathesis.openapi.from_asgi("/openapi.json", lying(lie), headers=OURS)
     operation = found["/api/v1/decisions"]["GET"]

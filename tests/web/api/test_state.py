@@ -103,7 +103,7 @@ def test_build_and_configuration_are_shown(site: Site) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-def test_reload_answers_200_or_says_why_not(site: Site, method: str) -> None:
+def test_reload_answers_200_or_has_a_reason(site: Site, method: str) -> None:
     """The statuses are those of Prometheus."""
     assert site.http.request(method, "/-/reload").status_code == 200
     site.commands.reloaded = ReloadResult(ok=False, message="bridge.yml:3: unknown key")
@@ -163,7 +163,7 @@ def test_with_a_secret_only_signed_reports_are_taken() -> None:
     "body",
     [b"", b"[]", b"{}", b'{"state": "held"}', b'{"state": 5}', b'{"state": "failed", "at": "yesterday"}', b"\xff"],
 )
-def test_a_report_that_says_nothing_usable_is_a_400(site: Site, body: bytes) -> None:
+def test_an_unusable_report_is_a_400(site: Site, body: bytes) -> None:
     """A 500 would make the coordinator retry forever."""
     assert post_status(site, body).status_code == 400
     assert site.commands.reports == []

@@ -75,7 +75,7 @@ def test_after_some_wrong_passwords_each_has_to_wait_longer() -> None:
     assert waits == [1, 2, 4, 8, 16, 32, LONGEST_WAIT, LONGEST_WAIT]
 
 
-def test_who_guesses_keeps_out_no_other_user() -> None:
+def test_password_guessing_does_not_block_other_users() -> None:
     """Other users, other addresses and signed-in users are not affected."""
     door = Door()
     assert door.one("bob", "secret") is True

@@ -140,7 +140,7 @@ def test_reading_from_another_site_is_not_a_change() -> None:
 
 
 @pytest.mark.parametrize("path", ["/-/reload", f"/api/v1/requests/{ID}/redrive"])
-def test_beyond_loopback_nobody_unknown_changes_anything(path: str) -> None:
+def test_beyond_loopback_unknown_clients_change_nothing(path: str) -> None:
     """The response explains how to fix it; reading stays open."""
     site = Site(EVERYWHERE)
     answer = site.http.post(path)

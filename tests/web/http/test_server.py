@@ -144,7 +144,7 @@ def test_a_head_request_gets_the_head_of_the_get() -> None:
         assert site.raw(GET.format("/-/reload").replace("GET", "HEAD"))[0] == 405
 
 
-def test_a_body_that_is_announced_too_long_is_refused_and_the_client_hears_why() -> None:
+def test_a_body_with_a_large_content_length_gets_a_response() -> None:
     """The client keeps sending."""
     body = b"x" * (3 << 20)
     head = f"POST /-/reload HTTP/1.1\nHost: 127.0.0.1\nContent-Length: {len(body)}\n\n"
@@ -172,7 +172,7 @@ def test_a_long_body_of_a_get_is_refused_too() -> None:
         assert site.raw(head, b"x" * 1_048_577)[0] == 413
 
 
-def test_a_body_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_body_that_does_not_arrive_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The timeout is ten seconds, shortened here."""
     monkeypatch.setattr("bridge.net.request_body.BODY_SECONDS", 0.05)
     monkeypatch.setattr("bridge.net.request_body._DISCARD_SECONDS", 0.05)
@@ -198,7 +198,7 @@ def test_rubbish_is_a_400() -> None:
         assert site.raw(GET.format("/-/healthy"))[0] == 200
 
 
-def test_a_server_that_dies_reports_it(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_server_reports_it(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """It runs in its own thread, where a failure would go unnoticed."""
     app = create_app(FakeQueries(), FakeCommands(), WebSettings(), lambda _: b"", WebConfig(), lambda: AT)
     server = Server(app, WebSettings("127.0.0.1:0"), WebConfig())
@@ -271,7 +271,7 @@ def test_a_renewed_certificate_is_served_without_a_restart(folder: Path) -> None
         assert get(site, folder, trusted="renewed") == 200
 
 
-def test_client_certificates_keep_strangers_out(folder: Path) -> None:
+def test_clients_without_a_certificate_are_refused(folder: Path) -> None:
     """RequireAndVerifyClientCert: without a certificate of the CA there is no connection."""
     more = {"client_auth_type": "RequireAndVerifyClientCert", "client_ca_file": "client.pem"}
     settings, config = secured(folder, **more)

@@ -41,7 +41,7 @@ def test_an_ipv4_address_written_as_ipv6_is_what_it_is() -> None:
 
 
 @pytest.mark.parametrize("listen", ["9095", "", "localhost:", "localhost:http", "a:99999", "a:-1", "a:٣"])
-def test_what_is_no_address_is_refused_with_an_example(listen: str) -> None:
+def test_an_invalid_address_is_refused_with_an_example(listen: str) -> None:
     """The error names the flag."""
     with pytest.raises(ConfigError) as caught:
         WebSettings(listen)
@@ -53,7 +53,7 @@ def test_what_is_no_address_is_refused_with_an_example(listen: str) -> None:
 @pytest.mark.parametrize(
     "url", ["bridge.example.org", "ftp://x/", "http://", "http://x/?a=b", "http://x/#a", "http://u:p@x/", "http://[x"]
 )
-def test_what_is_no_base_url_is_refused_with_an_example(url: str) -> None:
+def test_an_invalid_base_url_is_refused_with_an_example(url: str) -> None:
     """Links are built from it."""
     with pytest.raises(ConfigError) as caught:
         WebSettings(external_url=url)
@@ -67,7 +67,7 @@ def test_the_prefix_is_the_external_urls_path() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "# later\n", "---\n", "null"])
-def test_a_file_that_holds_nothing_is_a_mistake(tmp_path: Path, text: str) -> None:
+def test_an_empty_file_is_an_error(tmp_path: Path, text: str) -> None:
     """It was probably truncated, and must not open the server."""
     file = tmp_path / "web.yml"
     file.write_text(text)
@@ -91,7 +91,7 @@ def test_no_file_and_one_that_reports_it_protect_nothing(tmp_path: Path) -> None
     assert not WebConfig().protects
 
 
-def test_two_mistakes_are_reported_at_once(tmp_path: Path) -> None:
+def test_two_errors_are_reported_at_once(tmp_path: Path) -> None:
     """All errors are reported."""
     file = tmp_path / "web.yml"
     file.write_text("tls_server_config: {key_file: k}\nbasic_auth_users: {ada: x}\n")
@@ -102,7 +102,7 @@ def test_two_mistakes_are_reported_at_once(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_a_user_that_is_there_twice_is_a_mistake(tmp_path: Path) -> None:
+def test_a_duplicate_user_is_an_error(tmp_path: Path) -> None:
     """One of the two passwords would be lost silently."""
     file = tmp_path / "web.yml"
     file.write_text(f"basic_auth_users:\n  ada: {HASH}\n  ada: {HASH}\n")
@@ -112,7 +112,7 @@ def test_a_user_that_is_there_twice_is_a_mistake(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"a: [", b"a: !!python/object:os.system {}", b"\xff\xfe\xff", None, b"\x00"])
-def test_a_file_that_cannot_be_read_is_a_mistake_too(tmp_path: Path, content: bytes | None) -> None:
+def test_an_unreadable_file_is_an_error_too(tmp_path: Path, content: bytes | None) -> None:
     """Missing, not YAML, not text, or YAML that would run code."""
     file = tmp_path / "web.yml"
     if content is not None:

@@ -55,7 +55,7 @@ def test_a_truncated_file_does_not_open_the_server(tmp_path: Path, caplog: pytes
     assert message == "cannot load web config file, keeping the previous one"
 
 
-def test_a_file_truncated_at_any_byte_admits_nobody(tmp_path: Path) -> None:
+def test_a_file_truncated_at_any_byte_admits_no_client(tmp_path: Path) -> None:
     """Truncated at any byte, it admits nobody without a password."""
     file = tmp_path / "web.yml"
     whole = f"# users\nbasic_auth_users:\n  ada: {HASH}\n  bob: {HASH}\n"

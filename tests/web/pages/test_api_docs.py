@@ -30,7 +30,7 @@ def test_every_operation_is_on_the_page(site: Site) -> None:
     assert "<code>reason</code> (required)" in page
 
 
-def test_a_form_asks_the_operation(site: Site) -> None:
+def test_a_form_calls_the_operation(site: Site) -> None:
     """Empty fields are omitted, path parameters are inserted."""
     asked = f"/docs/try?_path={quote('/api/v1/decisions')}&rule=a%26b&limit=5&project=&other=1"
     assert site.http.get(asked, follow_redirects=False).headers["location"] == "/api/v1/decisions?rule=a%26b&limit=5"

@@ -53,7 +53,7 @@ def test_a_list_continues_where_it_ended(site: Site) -> None:
     assert ">Older<" not in second
 
 
-def test_an_empty_list_says_what_would_fill_it(site: Site) -> None:
+def test_an_empty_list_has_a_hint(site: Site) -> None:
     """A store that cannot be read is not an empty list."""
     site.queries.told = []
     assert "No decisions yet" in site.http.get("/decisions").text

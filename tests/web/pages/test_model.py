@@ -34,7 +34,7 @@ def test_a_model_has_a_page_with_every_check_and_what_repeats_the_query(site: Si
     assert "http://" not in page.text
 
 
-def test_the_page_says_when_a_value_is_expected_to_cross_its_limit(site: Site) -> None:
+def test_the_page_shows_the_expected_crossing(site: Site) -> None:
     """By weekday, and nothing where no crossing is forecast."""
     assert "is expected to cross" not in site.http.get("/model", params=ASKED).text
     crossing = Crossing(0.6, 1_764_600_000_000, 1_764_860_000_000, 0.9)

@@ -36,7 +36,7 @@ def test_the_page_shows_the_story_and_escapes_hostile_labels(site: Site) -> None
     assert "&lt;script&gt;" in page.text
 
 
-def test_an_empty_bridge_says_what_to_do(site: Site) -> None:
+def test_an_empty_bridge_shows_the_next_step(site: Site) -> None:
     """There are no models, decisions or deliveries."""
     site.queries.views, site.queries.told, site.queries.waiting = [], [], []
     site.queries.why = "starting"
@@ -85,7 +85,7 @@ def test_the_page_names_the_rules_that_cannot_be_evaluated(site: Site) -> None:
     assert page.index("HTTP 503 &lt;b&gt;") < page.index("<table>")
 
 
-def test_the_page_without_rules_says_where_they_belong(site: Site) -> None:
+def test_the_page_without_rules_names_the_rule_files(site: Site) -> None:
     """New users see this first."""
     site.queries.groups_, site.queries.views = [], []
     page = site.http.get("/").text

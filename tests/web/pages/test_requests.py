@@ -38,7 +38,7 @@ def test_a_request_that_waits_is_listed_with_what_one_can_do(site: Site) -> None
     assert "drift 0.702 above 0.6" in page
 
 
-def test_an_empty_list_says_what_it_means(site: Site) -> None:
+def test_an_empty_list_has_an_explanation(site: Site) -> None:
     """No requests, none waiting, or none that match the filter."""
     site.queries.records = []
     page = site.http.get("/requests").text
@@ -126,7 +126,7 @@ def test_hostile_texts_are_data(site: Site, monkeypatch: pytest.MonkeyPatch) -> 
         assert "&lt;script&gt;alert(1)&lt;/script&gt;&#34;&#39;&amp;" in page.text
 
 
-def test_a_shared_cause_is_told_with_its_evidence(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shared_cause_is_shown_with_its_evidence(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """What speaks against the model itself, and what happens next."""
     cause = SharedCause("node", "n7", 17, 20, 1, 80, AT, ("shop/ranking", "shop/search"))
     record = replace(REQUEST, state=RequestState.HELD, hold=HoldReason.NOT_THE_MODEL, shared_cause=cause, sent_at=0)

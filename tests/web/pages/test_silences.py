@@ -36,7 +36,7 @@ def test_a_silence_is_shown_with_what_it_holds(site: Site) -> None:
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") == 3
 
 
-def test_a_silence_that_is_not_understood_says_why(site: Site) -> None:
+def test_an_unclear_silence_has_a_reason(site: Site) -> None:
     """It holds every request it might match."""
     odd = replace(SILENCE, matchers=(), unclear=f"{HOSTILE}: not a regular expression")
     site.queries.silenced = replace(VIEW, silences=[SilenceView(odd, [REQUEST])])
@@ -59,7 +59,7 @@ def test_no_alertmanager_no_silence_and_no_answer_are_three_things(site: Site) -
     assert "No active silences" not in page
 
 
-def test_an_old_list_says_that_it_does_not_count(site: Site) -> None:
+def test_an_outdated_list_is_marked(site: Site) -> None:
     """It also says what happens to requests until then."""
     site.queries.silenced = replace(VIEW, fresh=False, holds_unknown=True)
     page = site.http.get("/silences").text

@@ -23,7 +23,7 @@ def site() -> Site:
     return Site()
 
 
-def test_the_bridge_says_how_it_is(site: Site) -> None:
+def test_the_status_page_shows_the_state_of_the_bridge(site: Site) -> None:
     """Version, evaluations, queues with dead deliveries, configuration."""
     page = site.http.get("/status").text
     for part in ("Python 3.", "2023-11-14 22:13:20", "team/coordinator/0", "on/call/webhook/1", "prometheus: {url:",
@@ -41,7 +41,7 @@ def test_a_group_that_is_not_evaluated_is_late(site: Site, behind: int, late: bo
     assert "late:" not in site.http.get("/status").text
 
 
-def test_empty_parts_say_what_would_fill_them(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_parts_have_hints(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """No rules, no receivers, no models."""
     site.queries.groups_, site.queries.views = [], []
     monkeypatch.setattr(site.queries, "queue_depths", dict)
@@ -74,7 +74,7 @@ def test_a_reload_is_confirmed_and_reported(site: Site) -> None:
     assert "was reloaded" in site.http.get("/status?result=reload").text
 
 
-def test_a_reload_that_is_refused_says_why(site: Site) -> None:
+def test_a_refused_reload_shows_the_reason(site: Site) -> None:
     """The reason is data, not markup."""
     site.commands.reloaded = ReloadResult(ok=False, message=f"bridge.yml:3: {HOSTILE}")
     page = site.http.post("/reload")
@@ -114,9 +114,7 @@ def test_hostile_texts_are_data(site: Site, monkeypatch: pytest.MonkeyPatch) -> 
     ("path", "status", "said"),
     [("/nothing", 404, "/nothing: Not Found"), ("/?page=x", 400, "page: "), ("/decisions/x", 400, "number: ")],
 )
-def test_what_cannot_be_shown_is_a_page_for_people_and_a_problem_for_programs(
-    site: Site, path: str, status: int, said: str
-) -> None:
+def test_errors_are_pages_for_browsers_and_problems_for_programs(site: Site, path: str, status: int, said: str) -> None:
     """Depending on the Accept header; the API never answers with a page."""
     page = site.http.get(path, headers={"Accept": "text/html,*/*"})
     assert (page.status_code, page.headers["content-type"]) == (status, "text/html; charset=utf-8")

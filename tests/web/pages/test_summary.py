@@ -20,7 +20,7 @@ def told(*signals: object, **more: object) -> str:
     return sentence(replace(model_view(), signals=list(signals), **more), [], {"Drifted": TRAIL})  # type: ignore[arg-type]
 
 
-def test_the_sentence_says_since_when_and_on_which_side_of_the_limit() -> None:
+def test_the_sentence_has_the_start_and_the_side_of_the_limit() -> None:
     """With the unit; without a limit none is named."""
     since = "Drifted is firing since 2023-11-14 22:13:20 UTC: drift is"
     assert told(ACTIVE) == f"{since} 0.702, above 0.6."
@@ -49,7 +49,7 @@ def test_a_model_at_rest_and_one_that_cannot_be_evaluated() -> None:
     assert told(*[ACTIVE] * 5).endswith("2 more rules are pending or firing.")
 
 
-def test_the_sentence_ends_with_what_was_asked() -> None:
+def test_the_sentence_ends_with_the_request() -> None:
     """The present state and its gate, or how the latest request ended, and its recovery verdict."""
     view = replace(model_view(), signals=[signal()])
     held = replace(REQUEST, state=RequestState.HELD, hold=HoldReason.COOLDOWN)
