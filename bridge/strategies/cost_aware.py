@@ -179,8 +179,11 @@ class CostAwareStrategy(RetrainStrategy):
         each_ms = mine["total"].sum(axis=1) * self._config.error_cost / (mine["windows"] * self._window)
         saved = (change.now - reach) * each_ms * self._kept(mine)
         mine["reach"] = reach
-        wait = self._settling(change, mine, saved) | self._rising(mine, saved)
-        mine["saving"] = np.where(wait, 0.0, saved * self._lasting(mine))
+        mine["saving"] = np.where(self._settling(change, mine, saved), 0.0, saved * self._life(mine))
+        worth = np.flatnonzero(mine["saving"] > self._config.retraining_cost)  # the rest waits in any case
+        if len(worth):
+            some, gain = mine[worth], saved[worth]
+            mine["saving"][worth] = np.where(self._rising(some, gain), 0.0, gain * self._lasting(some))
 
     def _lasting(self, mine: StateColumn) -> Floats:
         """Return for how long (k,) the present error rate is expected to last, in ms: that of a version, or shorter.
