@@ -186,7 +186,7 @@ def fetch_alone(url: str, begins: int, ends: int) -> None:
         Reader(api, ModelTable()), group.queries["drift"], slots(group, begins * 1000, ends * 1000), 0,
         plan.prometheus.max_samples,
     ):  # fmt: skip
-        samples += sum(int(stretch.samples.present.sum()) for stretch in piece.stretches)
+        samples += sum(int(column.samples.present.sum()) for column in piece.columns)
     api.close()
     print(samples, resource.getrusage(resource.RUSAGE_SELF).ru_utime)
 

@@ -35,5 +35,9 @@ def overdue(since: Instants, slot: Timestamp, patience: Duration) -> NDArray[np.
 
 def patience_of(strategies: Iterable[RetrainStrategy | None], warm_up: Duration) -> Duration:
     """Return twice the longest warm-up of the strategies or the rule, at least one day."""
-    longest = max([warm_up, *(one.warm_up for one in strategies if one is not None)])
-    return max(2 * longest, LEAST)
+    return max(2 * longest_of(strategies, warm_up), LEAST)
+
+
+def longest_of(strategies: Iterable[RetrainStrategy | None], warm_up: Duration) -> Duration:
+    """Return the longest warm-up of the strategies or the rule."""
+    return max([warm_up, *(one.warm_up for one in strategies if one is not None)])

@@ -6,7 +6,7 @@ import numpy as np
 
 from bridge.domain.batch import EventBatch
 from bridge.domain.rule import StrategySpec
-from bridge.domain.times import DAY, HOUR
+from bridge.domain.times import DAY, HOUR, rfc3339
 from bridge.domain.verdict import Cause, Code, Verdicts
 from bridge.engine.api.explain import Explainer
 from bridge.engine.evaluation.never_judged import JUDGED, note, overdue, patience_of
@@ -65,6 +65,23 @@ def test_a_strategy_has_two_warm_ups_and_a_day_at_least() -> None:
         ("decay", {"min": 0.9, "window": "8d", "min_coverage": 0.5, "lead_time": "1d"}, 4 * DAY),
     ):  # fmt: skip
         assert build(StrategySpec(name, params)).warm_up == warm_up, name
+
+
+def test_a_model_that_warms_up_is_told_from_when_on_it_is_judged() -> None:
+    """The first sample plus the warm-up of the strategy; nothing where the strategy states none."""
+    world = silent_world()
+    strategy = OnlyLarge()
+    world.rule("Drifted").strategy = strategy
+    world.tick({A: 0.1})
+    explainer = Explainer(world.engine, world.store, lambda: "http://p:9090")
+    assert explainer.explain(A, "", 0)[0].answer == "verdict: inconclusive: warming_up; the state is kept"
+    strategy.warm_up = 8 * HOUR
+    world.tick({A: 0.1})
+    first = rfc3339(world.now - HOUR + 8 * HOUR)
+    assert explainer.explain(A, "", 0)[0].answer == (
+        "verdict: inconclusive: warming_up; the state is kept; nothing can be seen yet: verdicts are expected from"
+        f" {first} on, after 8h of values"
+    )
 
 
 def test_models_with_numbers_and_no_verdict_are_counted_and_explained() -> None:
