@@ -180,11 +180,11 @@ def fetch_alone(url: str, begins: int, ends: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         plan = of_rules([rule_file(Path(folder), signal=True, rules=1)], url)
     (group,) = plan.groups
-    api = Api(plan.prometheus, Path(), 30.0)
+    api = Api(plan.servers["prometheus"], Path(), 30.0)
     samples = 0
     for piece in history.fetched(
         Reader(api, ModelTable()), group.queries["drift"], slots(group, begins * 1000, ends * 1000), 0,
-        plan.prometheus.max_samples,
+        plan.servers["prometheus"].max_samples,
     ):  # fmt: skip
         samples += sum(int(column.samples.present.sum()) for column in piece.columns)
     api.close()

@@ -90,7 +90,7 @@ class ServedModels:
             columns = {"errors": np.zeros(0), "total": np.zeros(0)}
             yield EventBatch(query.name, query.event, slot, self.table, nobody, columns)
 
-    def evaluate(self, expr: str, at: Timestamp) -> Sequence[Sample]:
+    def evaluate(self, expr: str, at: Timestamp, server: str = "") -> Sequence[Sample]:
         """Return nothing: no template queries."""
         return []
 

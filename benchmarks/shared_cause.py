@@ -233,7 +233,7 @@ class Source:
         """Return nothing: no slot is missed."""
         return []
 
-    def evaluate(self, expr: str, at: Timestamp) -> list[Sample]:
+    def evaluate(self, expr: str, at: Timestamp, server: str = "") -> list[Sample]:
         """Return nothing: no template queries."""
         return []
 

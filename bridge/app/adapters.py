@@ -11,7 +11,7 @@ from bridge.domain.model import ModelTable
 from bridge.ports import RunLedger, SilenceSnapshot, Sink
 from bridge.sinks.alertmanager import AlertmanagerConfig
 from bridge.sources.alertmanager_silences import AlertmanagerSilences, SilenceTarget
-from bridge.sources.prometheus import PrometheusSource
+from bridge.sources.servers import PrometheusServers
 
 _UNKNOWN = SilenceSnapshot()
 
@@ -24,7 +24,7 @@ class Adapters:
     """
 
     config: BridgeConfig
-    source: PrometheusSource
+    source: PrometheusServers
     sinks: Mapping[str, Sink]
     silences: AlertmanagerSilences
 
@@ -45,7 +45,7 @@ def build_adapters(
     known: silences to start from until the first fetch.
     """
     timeout = config.global_.query_timeout / 1000
-    source = PrometheusSource(config.prometheus, table, config.base_dir, timeout=timeout)
+    source = PrometheusServers(config.servers, table, config.base_dir, timeout=timeout)
     sinks = build_sinks(config, external_url, ledger)
     silences = AlertmanagerSilences(silence_targets(config), config.base_dir, known=known)
     return Adapters(config, source, sinks, silences)

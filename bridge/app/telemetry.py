@@ -174,6 +174,9 @@ class Telemetry:
             "evaluation_duration_seconds", "Duration of one evaluation of a group.", "group"
         )
         self._queried = self._histogram("query_duration_seconds", "Duration of the queries of one signal.")
+        self._server_queries = self._counter(
+            "server_queries", "Queries of signals, by Prometheus server and result.", "server", "result"
+        )
         self._query_failures = self._counter("query_failures", "Signals without an answer, by reason.", "reason")
         for counter, words in (
             (self._skipped, SKIP_REASONS), (self._query_failures, QUERY_REASONS), (self._events, EventKind),
@@ -204,6 +207,12 @@ class Telemetry:
 
     # ------------------------------------------------------------ reports
 
+    def expect_servers(self, servers: Iterable[str]) -> None:
+        """Initialise the counters of Prometheus servers at 0."""
+        for server in servers:
+            for result in ("success", "failure"):
+                self._server_queries.labels(server, result)
+
     def expect(self, rules: Mapping[str, str], groups: Iterable[str], destinations: Iterable[str]) -> None:
         """Initialise counters at 0, or increase() would miss the first event. rules: group by rule name."""
         for rule, group in rules.items():
@@ -229,6 +238,7 @@ class Telemetry:
         self._missed.labels(report.group).inc(report.missed)
         for query in report.queries:
             self._queried.observe(query.seconds)
+            self._server_queries.labels(query.server, "failure" if query.error else "success").inc()
             self._fetched.inc(query.elements)
             for reason, count in query.skipped.items():
                 self._skipped.labels(_known(reason, SKIP_REASONS)).inc(count)

@@ -81,7 +81,7 @@ class Bridge:
             why_not_ready=lambda: self._readiness.problem,
             configuration=lambda: self._adapters.config.redacted(),
             now=clock.now,
-            prometheus_url=lambda: redact_url(self._adapters.config.prometheus.url),
+            prometheus_url=lambda server: redact_url(self._adapters.config.servers[server].url),
             silent=lambda: self._adapters.silences.failing(),
         )
         self.commands = EngineCommands(
@@ -115,6 +115,7 @@ class Bridge:
         self._adapters = adapters
         rules = {rule.name: group.name for group in config.groups for rule in group.rules}
         self.telemetry.expect(rules, [group.name for group in config.groups], adapters.sinks)
+        self.telemetry.expect_servers(config.servers)
         workers = build_workers(
             adapters,
             OpenAlertIndex(self._engine, routes),

@@ -13,7 +13,7 @@ from bridge.config.labels import ModelsModel, check_labels
 from bridge.config.time_intervals import read_time_intervals
 from bridge.domain.matchers import Matcher
 from bridge.domain.route import EVERY_LABEL, Route
-from bridge.domain.rule import Budget, Gates, SharedCauses, Storm
+from bridge.domain.rule import DEFAULT_SERVER, Budget, Gates, SharedCauses, Storm
 from bridge.domain.time_interval import TimeInterval
 from bridge.domain.times import DAY, HOUR, MINUTE, SECOND, format_duration, parse_duration
 from bridge.files.shape import DurationField, PositiveDurationField, Section, checked, fixed, salvaged
@@ -153,6 +153,7 @@ class BridgeSection(Section):
     stand_ins = fixed(prometheus={"url": "http://unknown"}, route={}, receivers=[])
     global_: Annotated[GlobalSection, Field(alias="global")] = GlobalSection()
     prometheus: PrometheusConfig
+    prometheus_servers: Mapping[str, PrometheusConfig] = Field(default_factory=dict)
     models: ModelsModel = ModelsModel()
     rule_files: tuple[str, ...] = ()
     route: RouteSection
@@ -172,6 +173,11 @@ class BridgeFile:
     section: BridgeSection
     route: Route = _NO_ROUTE
     receivers: Receivers = field(default_factory=dict)
+
+    @property
+    def servers(self) -> Mapping[str, PrometheusConfig]:
+        """Servers that are queried, by name."""
+        return {DEFAULT_SERVER: self.section.prometheus, **self.section.prometheus_servers}
 
     @property
     def gates(self) -> Gates:
@@ -199,6 +205,9 @@ def read_bridge_file(document: Document) -> BridgeFile | None:
     if section is None:
         return None
     intervals = read_time_intervals(section.time_intervals, document, ("time_intervals",))
+    if DEFAULT_SERVER in section.prometheus_servers:
+        text = f"{DEFAULT_SERVER!r} is the name of the server of the section 'prometheus'"
+        document.add(("prometheus_servers", DEFAULT_SERVER), text, "give it another name")
     check_labels(section.global_.external_labels, document, ("global", "external_labels"), {})
     receivers: Receivers = {}
     for number, entry in enumerate(section.receivers):

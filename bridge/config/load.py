@@ -13,11 +13,11 @@ from pydantic import BaseModel
 from bridge.config.bridge_file import BridgeFile, GlobalSection, read_bridge_file
 from bridge.config.distinct import told_apart
 from bridge.config.kubernetes import chosen
-from bridge.config.rule_file import Defaults, read_rule_file
+from bridge.config.rule_file import SERVER_KEY, Defaults, read_rule_file
 from bridge.config.shown import shown
 from bridge.domain.errors import HTTP2, ConfigError, Problem
 from bridge.domain.route import Route
-from bridge.domain.rule import Gates, Group, ModelLabels
+from bridge.domain.rule import DEFAULT_SERVER, Gates, Group, ModelLabels
 from bridge.domain.times import Duration
 from bridge.files.yaml import Document, KeyPath, path_text, read, read_several
 from bridge.sources.config import PrometheusConfig
@@ -32,10 +32,11 @@ class BridgeConfig:
     path: of bridge.yml.
     base_dir: its folder, to which paths in it are relative.
     notes: keys that are taken and have no effect.
+    servers: Prometheus servers by name; signals that name none use `prometheus`.
     """
 
     global_: GlobalSection
-    prometheus: PrometheusConfig
+    servers: Mapping[str, PrometheusConfig]
     models: ModelLabels
     retire_after: Duration
     dry_run: bool
@@ -48,6 +49,11 @@ class BridgeConfig:
     rule_paths: tuple[Path, ...]
     notes: tuple[Problem, ...]
     _shown: str
+
+    @property
+    def prometheus(self) -> PrometheusConfig:
+        """Server of the section `prometheus`."""
+        return self.servers[DEFAULT_SERVER]
 
     def redacted(self) -> str:
         """Return bridge.yml in force as YAML; secrets are `<secret>`, defaults are spelled out."""
@@ -62,6 +68,14 @@ class Expression:
     path: KeyPath
     text: str
 
+    @property
+    def server(self) -> str:
+        """Name of the server that its signal or its group chooses."""
+        for length in range(len(self.path) - 1, 0, -1):
+            if isinstance(name := self.document.at((*self.path[:length], SERVER_KEY)), str):
+                return name
+        return DEFAULT_SERVER
+
 
 @dataclass(frozen=True, slots=True)
 class Examined:
@@ -74,7 +88,7 @@ class Examined:
     groups: tuple[Group, ...]
     expressions: tuple[Expression, ...]
     document: Document | None = None
-    prometheus: PrometheusConfig | None = None
+    servers: Mapping[str, PrometheusConfig] = field(default_factory=dict)
     config: BridgeConfig | None = None
 
 
@@ -93,12 +107,12 @@ def examine(path: Path) -> Examined:
     base_dir = path.parent
     paths, read_files = _rule_files(file, document, base_dir)
     expressions = tuple(read_files.expressions)
-    prometheus = None if file is None else file.section.prometheus
+    servers = {} if file is None else file.servers
     if document.problems or file is None:
-        return Examined(sorted(document.problems), read_files.groups, expressions, document, prometheus)
+        return Examined(sorted(document.problems), read_files.groups, expressions, document, servers)
     config = BridgeConfig(
         global_=file.section.global_,
-        prometheus=file.section.prometheus,
+        servers=servers,
         models=file.section.models.over(ModelLabels()),
         retire_after=file.section.models.retire_after,
         dry_run=file.section.dry_run,
@@ -112,7 +126,7 @@ def examine(path: Path) -> Examined:
         notes=tuple(_notes(document)),
         _shown=shown(file),
     )
-    return Examined([], read_files.groups, expressions, document, prometheus, config)
+    return Examined([], read_files.groups, expressions, document, servers, config)
 
 
 def _notes(document: Document) -> Iterator[Problem]:
@@ -227,4 +241,7 @@ def _defaults(file: BridgeFile | None) -> Defaults:
     common = GlobalSection() if file is None else file.section.global_
     models = ModelLabels() if file is None else file.section.models.over(ModelLabels())
     dry_run = file is not None and file.section.dry_run
-    return Defaults(common.evaluation_interval, common.query_offset, models, common.external_labels, dry_run=dry_run)
+    return Defaults(
+        common.evaluation_interval, common.query_offset, models, common.external_labels, dry_run=dry_run,
+        servers=None if file is None else frozenset(file.servers),
+    )  # fmt: skip

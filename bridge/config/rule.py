@@ -113,6 +113,7 @@ class Surroundings(Protocol):
     labels: Mapping[str, str]
     limit: int
     dry_run: bool
+    server: str
     mapping: ModelLabels
     signals: frozenset[str]
     judged: frozenset[str]
@@ -288,7 +289,7 @@ class RuleReader:
         if rule.expr is not None:
             check_expression(rule.expr, self._document, (*self._path, "expr"))
         event, exprs = rule.event or EventKind.CUSTOM, {VALUE: rule.expr or ""}
-        query = SignalQuery(name, event, exprs, self._group.mapping, limit=self._group.limit)
+        query = SignalQuery(name, event, exprs, self._group.mapping, limit=self._group.limit, server=self._group.server)
         self._group.queries[name] = query
 
     def _check_annotations(self, rule: RuleSection) -> None:

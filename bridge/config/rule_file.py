@@ -14,13 +14,14 @@ from bridge.config.promql import check_expression
 from bridge.config.rule import RuleReader
 from bridge.config.signals import SignalSection, check_columns, signal_query
 from bridge.domain.limits import LONGEST_NAME
-from bridge.domain.rule import Group, ModelLabels, RecordingRule, Rule, SignalQuery
+from bridge.domain.rule import DEFAULT_SERVER, Group, ModelLabels, RecordingRule, Rule, SignalQuery
 from bridge.domain.times import Duration
 from bridge.files.shape import DurationField, Section, fixed, salvaged
-from bridge.files.wording import kind
+from bridge.files.wording import kind, near
 from bridge.files.yaml import Document, KeyPath
 
 METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+SERVER_KEY = "prometheus_server"
 SIGNAL_HINT = "for example {event: drift, expr: model_drift_score}"
 
 
@@ -33,7 +34,7 @@ class GroupSection(Section):
     elsewhere = fixed(
         **{"for": "write it in the rules", "expr": "write it in the rules", "severity": "write it under 'labels'"},
         partial_response_strategy="write prometheus.partial_response in bridge.yml",
-        source_tenants="set http_headers: {X-Scope-OrgID: {values: [...]}} under prometheus",
+        source_tenants="set prometheus.tenant, or a server of prometheus_servers for each, in bridge.yml",
     )
     name: str
     interval: DurationField | None = None
@@ -41,6 +42,7 @@ class GroupSection(Section):
     query_offset: DurationField | None = None
     labels: Mapping[str, str] = Field(default_factory=dict)
     models: ModelsModel = ModelsModel()
+    prometheus_server: str | None = None
     signals: dict[str, Any] = Field(default_factory=dict)
     rules: list[Any] = Field(default_factory=list)
 
@@ -65,7 +67,7 @@ class RecordingSection(Section):
 class Defaults:
     """Settings of bridge.yml for rule files, and the names that were read so far (name -> where).
 
-    taken: external label -> where it is set.
+    taken: external label -> where it is set. servers: names of the Prometheus servers, None = not known.
     """
 
     def __init__(
@@ -76,7 +78,9 @@ class Defaults:
         external_labels: Mapping[str, str],
         *,
         dry_run: bool = False,
+        servers: frozenset[str] | None = None,
     ) -> None:
+        self.servers = servers
         self.dry_run = dry_run
         self.interval = interval
         self.offset = offset
@@ -182,6 +186,7 @@ class _Surroundings:
         self.mapping = group.models.over(defaults.models)
         self._document = document
         self._defaults = defaults
+        self.server = self._server(group.prometheus_server, DEFAULT_SERVER, path)
         self.signals = frozenset(group.signals)
         signals = ((name, (*path, "signals", name), value) for name, value in group.signals.items())
         self.queries: dict[str, SignalQuery | None] = {
@@ -199,8 +204,16 @@ class _Surroundings:
         if signal is None:
             return None
         check_columns(signal, self._document, path)
-        query = signal_query(name, signal, self.mapping, self.limit, self._document, path)
+        server = self._server(signal.prometheus_server, self.server, path)
+        query = signal_query(name, signal, self.mapping, self.limit, server, self._document, path)
         return query if len(self._document.problems) == before else None
+
+    def _server(self, name: str | None, otherwise: str, path: KeyPath) -> str:
+        known = self._defaults.servers
+        if name is not None and known is not None and name not in known:
+            hint = near(name, known) if len(known) > 1 else "define it under prometheus_servers in bridge.yml"
+            self._document.add((*path, SERVER_KEY), f"there is no Prometheus server {name!r}", hint)
+        return otherwise if name is None else name
 
     def number(self, rule: str, path: KeyPath) -> int:
         """Return the rule's position over all files."""

@@ -20,9 +20,12 @@ def shown(file: BridgeFile) -> str:
     section = file.section
     models = section.models.over(ModelLabels())
     labels = {"project": models.project, "pipeline": models.pipeline, "version": models.version}
+    servers = section.prometheus_servers.items()
+    others = {name: item.model_dump(mode="json", by_alias=True, exclude_defaults=True) for name, item in servers}
     values = {
         "global": section.global_.model_dump(mode="json"),
         "prometheus": section.prometheus.model_dump(mode="json", by_alias=True, exclude_defaults=True),
+        **({"prometheus_servers": others} if others else {}),
         "models": {
             "labels": {part: _reference(ref) for part, ref in labels.items()},
             "retire_after": format_duration(section.models.retire_after),

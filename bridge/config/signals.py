@@ -53,6 +53,7 @@ class SignalSection(Section):
     stale_after: PositiveDurationField | None = None
     discover: str | None = None
     window: PositiveDurationField | None = None
+    prometheus_server: str | None = None
 
     @property
     def texts(self) -> dict[str, str]:
@@ -62,9 +63,9 @@ class SignalSection(Section):
 
 
 def signal_query(
-    name: str, signal: SignalSection, mapping: ModelLabels, limit: int, document: Document, path: KeyPath
+    name: str, signal: SignalSection, mapping: ModelLabels, limit: int, server: str, document: Document, path: KeyPath
 ) -> SignalQuery:
-    """Return the query of a signal; problems are noted."""
+    """Return the query of a signal; problems are noted. server: of the group."""
     span = signal.window or 5 * MINUTE
     window = format_duration(span)
     exprs = {_COLUMNS[key]: text.replace(WINDOW, window) for key, text in signal.texts.items()}
@@ -74,7 +75,7 @@ def signal_query(
         document.add((*path, "window"), f"no expression of the signal uses {WINDOW}", f"write [{WINDOW}], or remove it")
     unit_ms, stale_after = _unit_ms(signal, document, path), signal.stale_after or 0
     used = span if any(WINDOW in text for text in signal.texts.values()) else 0
-    return SignalQuery(name, signal.event, exprs, mapping, signal.unit, unit_ms, limit, stale_after, used)
+    return SignalQuery(name, signal.event, exprs, mapping, signal.unit, unit_ms, limit, stale_after, used, server)
 
 
 def check_columns(signal: SignalSection, document: Document, path: KeyPath) -> None:

@@ -19,7 +19,7 @@ BridgeError
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bridge.domain.codes import Cause
 from bridge.domain.limits import cut
@@ -152,3 +152,8 @@ class ConfigError(BridgeError):
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = sorted(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    def below(self, old: str, new: str) -> ConfigError:
+        """Return the error with key paths that begin with `new` in place of `old`."""
+        paths = [(problem, new + problem.path.removeprefix(old)) for problem in self.problems]
+        return ConfigError([replace(problem, path=path) for problem, path in paths])

@@ -48,6 +48,9 @@ class ModelLabels:
         return ModelKey(*parts)
 
 
+DEFAULT_SERVER = "prometheus"  # the server of the `prometheus` section
+
+
 @dataclass(frozen=True, slots=True)
 class SignalQuery:
     """Queries of one signal for all models, one per column.
@@ -58,6 +61,7 @@ class SignalQuery:
     limit: maximum number of series in a response, 0 = no limit.
     stale_after: age of the `updated` column in ms from which a sample is stale, 0 = never.
     window: value of `$window` in ms, 0 = no expression uses it.
+    server: name of the server that is queried.
     """
 
     name: str
@@ -69,6 +73,7 @@ class SignalQuery:
     limit: int = 0
     stale_after: Duration = 0
     window: Duration = 0
+    server: str = DEFAULT_SERVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +260,7 @@ class Group:
             [[ref.label, ref.const] for ref in (query.mapping.project, query.mapping.pipeline, query.mapping.version)],
             query.unit_ms,
             None if strategy is None else [strategy.name, dict(strategy.params)],
+            *([query.server] if query.server != DEFAULT_SERVER else []),
         ]
 
 

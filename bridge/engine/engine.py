@@ -6,6 +6,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from time import perf_counter
 from types import MappingProxyType
 
@@ -61,7 +62,7 @@ class Engine:
         self._groups: dict[str, GroupEvaluator] = {}
         self._index = EpisodeIndex()
         self._settings: EngineSettings | None = None
-        self._template_queries = TemplateQueries(lambda expr, at: self._source.evaluate(expr, at))
+        self._template_queries = TemplateQueries(lambda *query: self._source.evaluate(*query))
         self._storms: dict[str, tuple[Timestamp, Timestamp]] = {}
         self._stormy: list[RequestRecord] = []
         self._placement = Placement((), table)
@@ -223,9 +224,9 @@ class Engine:
         """Give every rule the external labels and queries of its templates."""
         if self._settings is None:
             return
-        expander = Expander(self._settings.external, self._template_queries)
         for rule in self._rules().values():
-            rule.expander = expander
+            query = partial(self._template_queries, server=rule.query.server)
+            rule.expander = Expander(self._settings.external, query)
 
     def restore_memory(
         self,

@@ -140,7 +140,7 @@ def _fetch_past(tick: Tick, source: MetricSource) -> None:
         try:
             tick.past[name] = list(source.history(query, missed, tick.group.group.offset))
         except SourceError as error:
-            tick.queries.append(QueryReport(name, tick.clock() - began, 0, {}, error.reason, str(error)))
+            tick.queries.append(_failed(tick, query, error, began))
             tick.past[name] = error
         tick.query_seconds[name] = tick.clock() - began
 
@@ -162,15 +162,20 @@ def _fetch_one(tick: Tick, source: MetricSource, query: SignalQuery) -> Answer:
     try:
         batch = source.instant(query, slot, slot - tick.group.group.offset)
     except SourceError as error:
-        tick.queries.append(QueryReport(query.name, tick.clock() - began, 0, {}, error.reason, str(error)))
+        tick.queries.append(_failed(tick, query, error, began))
         return error
-    tick.queries.append(QueryReport(query.name, tick.clock() - began, batch.elements, batch.skipped))
+    seconds = tick.clock() - began
+    tick.queries.append(QueryReport(query.name, seconds, batch.elements, batch.skipped, server=query.server))
     return batch
+
+
+def _failed(tick: Tick, query: SignalQuery, error: SourceError, began: float) -> QueryReport:
+    return QueryReport(query.name, tick.clock() - began, 0, {}, error.reason, str(error), query.server)
 
 
 def sameness(query: SignalQuery) -> tuple[object, ...]:
     """Return a key that is equal for queries with the same answer."""
-    return (tuple(sorted(query.exprs.items())), query.mapping, query.limit)
+    return (query.server, tuple(sorted(query.exprs.items())), query.mapping, query.limit)
 
 
 def _renamed(answer: Answer, query: SignalQuery) -> Answer:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from bridge.domain.rule import DEFAULT_SERVER
 from bridge.domain.times import Timestamp
 from bridge.ports.sinks import Delivery
 
@@ -19,6 +20,7 @@ class QueryReport:
     skipped: reason -> number of series that were not used.
     error: SourceError.reason, "" = success.
     message: message of the error.
+    server: name of the server that was queried.
     """
 
     name: str
@@ -27,6 +29,7 @@ class QueryReport:
     skipped: Mapping[str, int]
     error: str = ""
     message: str = ""
+    server: str = DEFAULT_SERVER
 
 
 @dataclass(frozen=True, slots=True)

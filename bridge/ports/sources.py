@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bridge.domain.batch import EventBatch
-from bridge.domain.rule import SignalQuery
+from bridge.domain.rule import DEFAULT_SERVER, SignalQuery
 from bridge.domain.silence import Silence
 from bridge.domain.times import Duration, Timestamp
 
@@ -31,8 +31,8 @@ class MetricSource(Protocol):
         """Yield one batch per slot, in order, equal to `instant(query, slot, slot - offset)`; even spacing."""
         ...
 
-    def evaluate(self, expr: str, at: Timestamp) -> Sequence[Sample]:
-        """Return the result of an instant query at `at`, for `query` in templates."""
+    def evaluate(self, expr: str, at: Timestamp, server: str = DEFAULT_SERVER) -> Sequence[Sample]:
+        """Return the result of an instant query at `at`, for `query` in templates. server: name of the server."""
         ...
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from bridge.domain.batch import EventBatch
 from bridge.domain.model import ModelTable
-from bridge.domain.rule import SignalQuery
+from bridge.domain.rule import DEFAULT_SERVER, SignalQuery
 from bridge.domain.times import MINUTE, Duration, Timestamp, format_duration
 from bridge.ports import Sample
 from bridge.ports.history import HistoryChunk
@@ -63,7 +63,7 @@ class PrometheusSource:
         """Return one iterator of chunks per query, like `history`, for several queries that are read in step."""
         return history.together(self._reader, queries, slots, offset, self._most_samples)
 
-    def evaluate(self, expr: str, at: Timestamp) -> list[Sample]:
+    def evaluate(self, expr: str, at: Timestamp, server: str = DEFAULT_SERVER) -> list[Sample]:
         """Return the result of an instant query at `at`, for `query` in templates. Raises SourceError."""
         return self._reader.evaluate(expr, at, min(self._api.deadline(), time.monotonic() + TEMPLATE_QUERY))
 

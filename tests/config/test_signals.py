@@ -16,7 +16,7 @@ def read(text: str) -> tuple[SignalQuery, list[str]]:
     signal = salvaged(SignalSection, document.value, document, ())
     assert signal is not None
     check_columns(signal, document, ())
-    query = signal_query("s", signal, ModelLabels(), 7, document, ())
+    query = signal_query("s", signal, ModelLabels(), 7, "prometheus", document, ())
     return query, [problem.message for problem in document.problems]
 
 

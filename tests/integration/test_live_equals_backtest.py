@@ -75,7 +75,7 @@ class Faulty:
     def instant(self, query: SignalQuery, slot: int, at: int) -> EventBatch:
         raise NotImplementedError("a replay asks for history")
 
-    def evaluate(self, expr: str, at: int) -> Sequence[Sample]:
+    def evaluate(self, expr: str, at: int, server: str = "") -> Sequence[Sample]:
         return self._source.evaluate(expr, at)
 
     def history(self, query: SignalQuery, slots: Sequence[int], offset: int) -> Iterator[EventBatch]:

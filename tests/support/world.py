@@ -66,7 +66,7 @@ class ScriptedSource:
         for slot in slots:
             yield self.instant(query, slot, slot - offset)
 
-    def evaluate(self, expr: str, at: Timestamp) -> list[Sample]:
+    def evaluate(self, expr: str, at: Timestamp, server: str = "") -> list[Sample]:
         self.evaluated.append((expr, at))
         found = self.results.get(expr, [])
         if isinstance(found, SourceError):

@@ -14,13 +14,13 @@ from bridge.config.load import load, load_rules
 from bridge.domain.errors import ConfigError, Problem
 from bridge.domain.model import ModelTable
 from bridge.domain.route import Route
-from bridge.domain.rule import Gates, Group
+from bridge.domain.rule import DEFAULT_SERVER, Gates, Group
 from bridge.domain.times import DAY, HOUR, Duration, Timestamp
 from bridge.engine.access import RETIRE_AFTER
 from bridge.engine.replay.replay import NoDestinations, Replay
 from bridge.ports import MetricSource, TickChanges
 from bridge.sources.config import PrometheusConfig
-from bridge.sources.prometheus import PrometheusSource
+from bridge.sources.servers import PrometheusServers
 
 PARTS = 50
 PATIENCE = 20  # consecutive slots without any answer before the backtest stops
@@ -30,11 +30,12 @@ PATIENCE = 20  # consecutive slots without any answer before the backtest stops
 class Plan:
     """Rules and gates to replay, as the live bridge would have them.
 
+    servers: Prometheus servers by name.
     timeout: of a query, in seconds.
     """
 
     groups: tuple[Group, ...]
-    prometheus: PrometheusConfig
+    servers: Mapping[str, PrometheusConfig]
     gates: Gates = field(default_factory=Gates)
     route: Route | None = None
     external_labels: Mapping[str, str] = field(default_factory=dict)
@@ -46,24 +47,27 @@ class Plan:
         """Return the plan with every group evaluated at `step` instead of its own interval."""
         return replace(self, groups=tuple(replace(group, interval=step) for group in self.groups))
 
-    def source(self, table: ModelTable) -> PrometheusSource:
-        """Return the Prometheus server to query."""
-        return PrometheusSource(self.prometheus, table, self.base_dir, timeout=self.timeout)
+    def source(self, table: ModelTable) -> PrometheusServers:
+        """Return the Prometheus servers to query."""
+        return PrometheusServers(self.servers, table, self.base_dir, timeout=self.timeout)
 
 
 def of_config(path: Path, url: str = "") -> Plan:
-    """Return the plan of a bridge.yml, with `url` instead of its Prometheus if given. Raises ConfigError."""
+    """Return the plan of a bridge.yml, with `url` instead of its Prometheus servers if given. Raises ConfigError."""
     config = load(path)
-    server = config.prometheus.model_copy(update={"url": _server(url).url}) if url else config.prometheus
+    changed = {"url": _server(url).url} if url else {}
+    servers = {name: server.model_copy(update=changed) for name, server in config.servers.items()}
     return Plan(
-        config.groups, server, config.gates, config.route, config.global_.external_labels, config.retire_after,
+        config.groups, servers, config.gates, config.route, config.global_.external_labels, config.retire_after,
         config.base_dir, config.global_.query_timeout / 1000,
     )  # fmt: skip
 
 
 def of_rules(paths: Sequence[Path], url: str) -> Plan:
     """Return the plan of rule files alone, with the defaults of an empty bridge.yml. Raises ConfigError."""
-    return Plan(load_rules(paths), _server(url))
+    groups = load_rules(paths)
+    named = {query.server for group in groups for query in group.queries.values()}
+    return Plan(groups, dict.fromkeys({DEFAULT_SERVER, *named}, _server(url)))
 
 
 def _server(url: str) -> PrometheusConfig:
@@ -140,7 +144,8 @@ class Backtest:
     def _meaning(self) -> str:
         plan = self.plan
         return meaning(
-            plan.groups, plan.gates, plan.route, dict(plan.external_labels), plan.retire_after, plan.prometheus.url,
+            plan.groups, plan.gates, plan.route, dict(plan.external_labels), plan.retire_after,
+            [server.url for server in plan.servers.values()],
             self.since, self.until, self.charts,
         )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bridge.authoring.check.lint import warnings
@@ -26,17 +26,17 @@ def check_config(path: Path, *, lint: bool = False, parse: bool = True) -> list[
         found = load.examine(path)
     except ConfigError as error:
         return error.problems
-    flavor = "prometheus" if found.prometheus is None else found.prometheus.flavor
+    flavors = {name: server.flavor for name, server in found.servers.items()}
     routed = [] if found.config is None else [*_unrouted_alerts(found.config), *found.config.notes]
     routed += [*_variables(found.document), *unproven_presets(found)]
-    syntax = [problem for _, problem in promql_problems(found.expressions, flavor)] if parse else []
+    syntax = [problem for _, problem in promql_problems(found.expressions, flavors)] if parse else []
     return _all(found, syntax, routed, lint=lint, mapped=True)
 
 
 def check_rules(paths: Sequence[Path], *, lint: bool = False, flavor: Flavor = "prometheus") -> list[Problem]:
     """Return every error in rule files alone, in file order; with `lint` warnings and notes too."""
     found = load.examine_rules(paths)
-    syntax = [problem for _, problem in promql_problems(found.expressions, flavor)]
+    syntax = [problem for _, problem in promql_problems(found.expressions, {}, flavor)]
     return _all(found, syntax, (), lint=lint, mapped=False)
 
 
@@ -50,9 +50,15 @@ def _all(
     return sorted(problems)
 
 
-def promql_problems(expressions: Iterable[Expression], flavor: Flavor) -> Iterator[tuple[Expression, Problem]]:
-    """Yield the expressions that Prometheus would refuse, with an error; for another flavor with a warning."""
+def promql_problems(
+    expressions: Iterable[Expression], flavors: Mapping[str, Flavor], default: Flavor = "prometheus"
+) -> Iterator[tuple[Expression, Problem]]:
+    """Yield the expressions that Prometheus would refuse, with an error; for another flavor with a warning.
+
+    flavors: by server. default: of the others.
+    """
     for expression in expressions:
+        flavor = flavors.get(expression.server, default)
         error = promql_error(expression.text)
         if error is None:
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +15,12 @@ from bridge.authoring.suggest.selectors import metric_names
 from bridge.config.load import BridgeConfig, Expression, examine
 from bridge.domain.errors import ConfigError, Problem, SourceError
 from bridge.domain.model import ModelTable
-from bridge.domain.rule import Group, ModelLabels, Rule, SignalQuery
+from bridge.domain.rule import DEFAULT_SERVER, Group, ModelLabels, Rule, SignalQuery
 from bridge.domain.times import Timestamp
 from bridge.domain.verdict import USE, Cause
 from bridge.engine.evaluation.answers import uses_partial
 from bridge.sources.prometheus import PrometheusSource
+from bridge.sources.servers import PrometheusServers, section_of
 
 
 def ask_prometheus(
@@ -35,21 +37,41 @@ def ask_prometheus(
         raise ConfigError(found.problems)
     config = found.config
     timeout = config.global_.query_timeout / 1000
-    source = PrometheusSource(config.prometheus, ModelTable(), config.base_dir, timeout=timeout)
-    try:
-        problems = [*_syntax(found.expressions, config, source, now), *_problems(config, source, now)]
-        return sorted([*problems, *(doubts(config, source, now) if doubts is not None else ())])
-    except SourceError as error:
-        return [Problem(str(path), 0, "prometheus.url", str(error))]
-    finally:
-        source.close()
+    problems: list[Problem] = []
+    with closing(PrometheusServers(config.servers, ModelTable(), config.base_dir, timeout=timeout)) as servers:
+        for name in used_servers(config):
+            part, source = of_server(config, name), servers.of(name)
+            mine = [expression for expression in found.expressions if expression.server == name]
+            try:
+                problems += [*_syntax(mine, config, source, now), *_problems(part, source, now)]
+                problems += doubts(part, source, now) if doubts is not None else ()
+            except SourceError as error:
+                problems.append(Problem(str(path), 0, f"{section_of(name)}.url", str(error)))
+    return sorted(problems)
+
+
+def used_servers(config: BridgeConfig) -> list[str]:
+    """Return the servers that signals name, the first one always included."""
+    named = {query.server for group in config.groups for query in group.queries.values()}
+    return [name for name in config.servers if name == DEFAULT_SERVER or name in named]
+
+
+def of_server(config: BridgeConfig, name: str) -> BridgeConfig:
+    """Return the configuration with the signals of one server, and the rules that use no others."""
+    groups = []
+    for group in config.groups:
+        queries = {key: query for key, query in group.queries.items() if query.server == name}
+        rules = tuple(rule for rule in group.rules if set(rule.queries) <= queries.keys())
+        groups += [replace(group, queries=queries, rules=rules)] if queries else []
+    return replace(config, groups=tuple(groups))
 
 
 def _syntax(
     expressions: Iterable[Expression], config: BridgeConfig, source: PrometheusSource, now: Timestamp
 ) -> Iterator[Problem]:
     """Yield what the offline parser refuses: errors, or warnings where the server takes the expression."""
-    for expression, problem in promql_problems(expressions, config.prometheus.flavor):
+    flavors = {name: server.flavor for name, server in config.servers.items()}
+    for expression, problem in promql_problems(expressions, flavors):
         taken = True
         try:
             source.evaluate(expression.text, now)

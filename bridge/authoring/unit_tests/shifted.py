@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.domain.batch import UPDATED, EventBatch
-from bridge.domain.rule import SignalQuery
+from bridge.domain.rule import DEFAULT_SERVER, SignalQuery
 from bridge.domain.times import Duration, Timestamp
 from bridge.ports import MetricSource, Sample
 from bridge.ports.history import HistoryChunk, close, history_chunks
@@ -36,9 +36,9 @@ class ShiftedSource:
         """Return the batches of earlier slots. Raises SourceError."""
         return [self._walk(walk) for walk in history_chunks(self.source, queries, _slots(slots, -self.by), offset)]
 
-    def evaluate(self, expr: str, at: Timestamp) -> Sequence[Sample]:
+    def evaluate(self, expr: str, at: Timestamp, server: str = DEFAULT_SERVER) -> Sequence[Sample]:
         """Return the result of an instant query at an earlier instant. Raises SourceError."""
-        return self.source.evaluate(expr, at - self.by)
+        return self.source.evaluate(expr, at - self.by, server)
 
     def _walk(self, walk: Iterator[HistoryChunk]) -> Iterator[HistoryChunk]:
         try:

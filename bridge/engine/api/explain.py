@@ -11,7 +11,7 @@ from bridge.domain.errors import RequestError
 from bridge.domain.explain import Check, Explanation, curl
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, HoldReason, RecoveryVerdict, RequestRecord, RequestState
-from bridge.domain.rule import Group, Mode, RuleKind
+from bridge.domain.rule import DEFAULT_SERVER, Group, Mode, RuleKind
 from bridge.domain.times import HOUR, Duration, Timestamp, format_duration, rfc3339
 from bridge.domain.verdict import Cause, Code
 from bridge.engine.access import EngineState
@@ -30,11 +30,11 @@ LONGEST_SLOTS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Explainer:
-    """Explanations of a running engine. prometheus_url: shown in commands, without secrets."""
+    """Explanations of a running engine. prometheus_url: of a server by name, without secrets, for commands."""
 
     engine: Engine
     history: History
-    prometheus_url: Callable[[], str]
+    prometheus_url: Callable[[str], str]
 
     def explain(self, model: ModelKey, rule: str = "", at: Timestamp = 0) -> list[Explanation]:
         """Return one explanation for each rule, or for `rule` only. Raises RequestError, SourceError and StoreError.
@@ -59,11 +59,13 @@ class Explainer:
         """Return shell commands that repeat the decision's queries at its instant, none if the queries are unknown."""
         with self.engine.read() as state:
             run = state.rules.get(decision.rule)
-            exprs = [text for query in run.queries.values() for text in query.exprs.values()] if run is not None else []
+            queries = [] if run is None else list(run.queries.values())
+            server = DEFAULT_SERVER if run is None else run.query.server
+            found = [(query.server, text) for query in queries for text in query.exprs.values()]
             same = run is not None and query_text(run.rule, run.queries) == decision.query
         if not same:
-            exprs = [decision.query] if decision.query and "\n" not in decision.query else []
-        return [curl(self.prometheus_url(), text, decision.query_time) for text in exprs]
+            found = [(server, decision.query)] if decision.query and "\n" not in decision.query else []
+        return [curl(self.prometheus_url(name), text, decision.query_time) for name, text in found]
 
     # ------------------------------------------------------------ now
 
@@ -146,7 +148,9 @@ class Explainer:
         answer = "a request was made: " + checks[-1].text if stopped is None else f"{stopped.name}: {stopped.text}"
         at = slot - group.offset
         repeat = tuple(
-            curl(self.prometheus_url(), text, at) for query in run.queries.values() for text in query.exprs.values()
+            curl(self.prometheus_url(query.server), text, at)
+            for query in run.queries.values()
+            for text in query.exprs.values()
         )
         helped = _helped(self.history.verdicts().get(run.rule.name, {}))
         return Explanation(run.rule.name, model, slot, answer, tuple(checks), repeat, recomputed, helped)

@@ -61,7 +61,7 @@ class EngineQueries:
     why_not_ready: returns the reason, "" when the bridge is ready.
     configuration: returns YAML without secrets.
     now: the clock.
-    prometheus_url: shown in commands that repeat a query.
+    prometheus_url: returns the URL of a server by name, shown in commands that repeat a query.
     silent: returns the error by address of each Alertmanager that does not answer.
     """
 
@@ -76,7 +76,7 @@ class EngineQueries:
         why_not_ready: Callable[[], str],
         configuration: Callable[[], str],
         now: Callable[[], Timestamp],
-        prometheus_url: Callable[[], str] = lambda: "http://prometheus",
+        prometheus_url: Callable[[str], str] = lambda _: "http://prometheus",
         silent: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._explainer = Explainer(engine, history, prometheus_url)

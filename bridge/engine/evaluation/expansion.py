@@ -9,6 +9,7 @@ from time import perf_counter
 from types import MappingProxyType
 
 from bridge.domain.errors import SourceError
+from bridge.domain.rule import DEFAULT_SERVER
 from bridge.domain.times import Duration, Timestamp
 from bridge.ports import Sample
 from bridge.templates import values
@@ -66,9 +67,9 @@ class Expander:
 
 @dataclass(slots=True)
 class _Instant:
-    """Queries at one instant. results: expression -> samples, or the error message."""
+    """Queries at one instant. results: (server, expression) -> samples, or the error message."""
 
-    results: dict[str, list[values.Sample] | str] = field(default_factory=dict)
+    results: dict[tuple[str, str], list[values.Sample] | str] = field(default_factory=dict)
     seconds: float = 0.0
 
 
@@ -78,22 +79,22 @@ class TemplateQueries:
     It is called while the engine's lock is held, so the budget covers all templates of an instant together.
     """
 
-    def __init__(self, evaluate: Callable[[str, Timestamp], Sequence[Sample]]) -> None:
+    def __init__(self, evaluate: Callable[[str, Timestamp, str], Sequence[Sample]]) -> None:
         self._evaluate = evaluate
         self._instants: OrderedDict[Timestamp, _Instant] = OrderedDict()
         self._samples = 0
 
-    def __call__(self, expr: str, at: Timestamp) -> list[values.Sample]:
+    def __call__(self, expr: str, at: Timestamp, server: str = DEFAULT_SERVER) -> list[values.Sample]:
         """Return the samples. Raises CallError."""
-        instant = self._instant(at)
-        if expr not in instant.results:
+        instant, key = self._instant(at), (server, expr)
+        if key not in instant.results:
             self._refuse_more(instant)
             began = perf_counter()
-            found = self._evaluated(expr, at)
+            found = self._evaluated(expr, at, server)
             instant.seconds += perf_counter() - began
-            instant.results[expr] = found
+            instant.results[key] = found
             self._samples += len(found) if isinstance(found, list) else 0
-        known = instant.results[expr]
+        known = instant.results[key]
         if isinstance(known, str):
             raise CallError(known)
         return known
@@ -116,8 +117,8 @@ class TemplateQueries:
         if instant.seconds >= MOST_SECONDS:
             raise CallError(f"the queries of templates took more than {MOST_SECONDS:g} s in this slot")
 
-    def _evaluated(self, expr: str, at: Timestamp) -> list[values.Sample] | str:
+    def _evaluated(self, expr: str, at: Timestamp, server: str) -> list[values.Sample] | str:
         try:
-            return [values.Sample(item.labels, item.value) for item in self._evaluate(expr, at)]
+            return [values.Sample(item.labels, item.value) for item in self._evaluate(expr, at, server)]
         except SourceError as error:
             return error.fault

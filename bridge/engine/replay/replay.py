@@ -13,7 +13,7 @@ from bridge.domain.batch import EventBatch
 from bridge.domain.errors import SourceError
 from bridge.domain.model import ModelTable
 from bridge.domain.route import Route
-from bridge.domain.rule import Gates, Group, SignalQuery
+from bridge.domain.rule import DEFAULT_SERVER, Gates, Group, SignalQuery
 from bridge.domain.times import Duration, Timestamp
 from bridge.engine.access import RETIRE_AFTER, EngineSettings
 from bridge.engine.engine import Engine
@@ -193,9 +193,9 @@ class ReplaySource:
         """Return the history of the underlying source."""
         return self._source.history(query, slots, offset)
 
-    def evaluate(self, expr: str, at: Timestamp) -> Sequence[Sample]:
+    def evaluate(self, expr: str, at: Timestamp, server: str = DEFAULT_SERVER) -> Sequence[Sample]:
         """Return the result of an instant query at a past slot. Raises SourceError."""
-        return self._source.evaluate(expr, at)
+        return self._source.evaluate(expr, at, server)
 
 
 def _queries(group: Group, query: SignalQuery) -> dict[str, SignalQuery]:

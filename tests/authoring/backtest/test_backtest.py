@@ -46,7 +46,7 @@ PLAN = Plan(
             interval=5 * MINUTE,
         ),
     ),
-    PrometheusConfig(url="http://prometheus.test"),
+    {"prometheus": PrometheusConfig(url="http://prometheus.test")},
 )
 
 
@@ -120,9 +120,10 @@ def test_a_configuration_gives_rules_gates_routes_and_server(tmp_path: Path) -> 
         "gates: {in_flight_limit: 2h}\nroute: {receiver: team}\nreceivers: [{name: team}]\n"
     )
     plan = of_config(tmp_path / "bridge.yml", "http://b.test/")
-    assert (plan.prometheus.url, plan.prometheus.max_samples) == ("http://b.test", 5000)
+    server = plan.servers["prometheus"]
+    assert (server.url, server.max_samples) == ("http://b.test", 5000)
     assert (plan.timeout, plan.gates.in_flight_limit, plan.groups[0].rules[0].name) == (7.0, 2 * HOUR, "R")
-    assert of_config(tmp_path / "bridge.yml").prometheus.url == "http://a.test"
+    assert of_config(tmp_path / "bridge.yml").servers["prometheus"].url == "http://a.test"
     assert of_rules([tmp_path / "rules.yml"], "http://b.test").groups == plan.groups
 
 

@@ -46,7 +46,10 @@ class Source(ScriptedSource):
     def label_names(self) -> list[str]:
         return self.labels
 
-    def evaluate(self, expr: str, at: int) -> list[Any]:
+    def of(self, name: str) -> Source:
+        return self
+
+    def evaluate(self, expr: str, at: int, server: str = "") -> list[Any]:
         if self.refuses:
             raise SourceError("refused", reason=self.refuses, transient=False)
         return []
@@ -59,7 +62,7 @@ class Source(ScriptedSource):
 def source(monkeypatch: pytest.MonkeyPatch) -> Source:
     made = Source(ModelTable())
     made.script["s", NOW] = {A: 0.5}
-    monkeypatch.setattr(online, "PrometheusSource", lambda *_, **__: made)
+    monkeypatch.setattr(online, "PrometheusServers", lambda *_, **__: made)
     return made
 
 

@@ -30,7 +30,7 @@ class Source:
     def history(self, query: SignalQuery, slots: Sequence[int], offset: int) -> Iterator[EventBatch]:
         return (self.instant(query, slot, slot - offset) for slot in slots)
 
-    def evaluate(self, expr: str, at: int) -> list[Sample]:
+    def evaluate(self, expr: str, at: int, server: str = "") -> list[Sample]:
         return [Sample({"expr": expr}, float(at))]
 
 

@@ -68,7 +68,7 @@ def test_a_query_that_fails_shows_why_and_is_not_repeated_in_the_slot() -> None:
 def test_queries_have_a_budget_of_number_and_time(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
-    def evaluate(expr: str, at: int) -> list[Sample]:
+    def evaluate(expr: str, at: int, server: str) -> list[Sample]:
         asked.append(expr)
         return []
 
@@ -88,7 +88,7 @@ def test_queries_have_a_budget_of_number_and_time(monkeypatch: pytest.MonkeyPatc
 def test_results_that_are_too_many_are_forgotten() -> None:
     asked: list[str] = []
 
-    def evaluate(expr: str, at: int) -> list[Sample]:
+    def evaluate(expr: str, at: int, server: str) -> list[Sample]:
         asked.append(expr)
         return [Sample({}, 1.0)] * 60_000
 
