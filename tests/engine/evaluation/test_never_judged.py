@@ -67,7 +67,7 @@ def test_a_strategy_has_two_warm_ups_and_a_day_at_least() -> None:
         assert build(StrategySpec(name, params)).warm_up == warm_up, name
 
 
-def test_a_model_that_warms_up_is_told_from_when_on_it_is_judged() -> None:
+def test_explain_names_the_time_of_the_first_verdict_of_a_model_that_warms_up() -> None:
     """The first sample plus the warm-up of the strategy; nothing where the strategy states none."""
     world = silent_world()
     strategy = OnlyLarge()
