@@ -298,6 +298,7 @@ class Servers:
             "global": {"evaluation_interval": "5s", "query_offset": "0s", "resend_delay": "5s"},
             "prometheus": {"url": self.prometheus},
             "rule_files": ["rules/*.yml"],
+            "models": {"retire_after": "30s"},  # the version that was replaced leaves within a minute
             "gates": {"verdict": {"settle": "10s"}},  # shows within a minute whether it helped
             "route": {"receiver": "team"},
             "receivers": [

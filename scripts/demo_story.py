@@ -54,8 +54,11 @@ class Report:
     def _poll(self) -> None:
         if time.time() > self._servers.models.drift_at:
             self._once("drift", "models", f"{'/'.join(DRIFTING)} drifts", "yellow")
-        for model in self._data("models").get("models", []):
+        models = self._data("models").get("models", [])
+        for model in models:
             self._report_model(model)
+        if "recovered" in self._reported and models and {item["state"] for item in models} <= {"healthy", "cooldown"}:
+            self._once("calm", "models", "all healthy again; Ctrl-C ends the demo", "bold green")
         for decision in reversed(self._data("decisions").get("decisions", [])):
             key = f"decision {decision['slot']} {decision['rule']} {decision['pipeline']} {decision['outcome']}"
             change = f"{decision['before']} -> {decision['after']}"
@@ -67,7 +70,7 @@ class Report:
     def _report_model(self, model: dict[str, Any]) -> None:
         name = f"{model['project']}/{model['pipeline']}/{model['version']}"
         for item in model["signals"]:
-            if item["state"] != "inactive":
+            if item["verdict"] == "breached":
                 text = f"{name}: {item['event']} event, value {float(item['value']):.3f}, limit {item['threshold']}"
                 self._once(f"event {name} {item['at']}", "event", f"{text} -> {item['verdict']}")
 
@@ -99,6 +102,7 @@ class Report:
             page = f"{self._servers.bridge}/requests/{request_id}"
             text = f"{request['verdict'].replace('_', ' ')}; {page}"
             self._once(f"{request_id} recovery", "recovery", text, "bold green")
+            self._reported.add("recovered")
 
     def _report_alerts(self) -> None:
         for alert in get(f"{self._servers.alertmanager}/api/v2/alerts") or []:

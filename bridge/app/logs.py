@@ -46,9 +46,10 @@ def setup_logging(level: str, form: str) -> None:
     _one_of("--log.level", level, LEVELS)
     _one_of("--log.format", form, dict.fromkeys(FORMATS))
     handler = CountingHandler()
-    handler.setFormatter(_formatter(form))
+    handler.setFormatter(formatter(form))
     root = logging.getLogger()
     root.handlers[:] = [handler]
+    logging.getLogger("bridge").handlers.clear()  # those of a command
     root.setLevel(LEVELS[level])
     for name, least in _QUIET.items():
         logging.getLogger(name).setLevel(max(LEVELS[level], least))
@@ -61,7 +62,8 @@ def _one_of(flag: str, value: str, known: Mapping[str, object]) -> None:
         raise LogSettingsError(f"{flag} is {value!r}; it must be one of {', '.join(known)}")
 
 
-def _formatter(form: str) -> logging.Formatter:
+def formatter(form: str) -> logging.Formatter:
+    """Return the formatter of `logfmt` or `json` lines."""
     renderer: Any = logfmt if form == "logfmt" else structlog.processors.JSONRenderer(serializer=_json)
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[

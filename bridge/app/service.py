@@ -226,6 +226,7 @@ def _start(
         clock.now,
         bridge.statuses.secrets,
         hooks.fleet,
+        bridge.upstream(),
     )
     address = hooks.publish(app)
     bridge.start()

@@ -1,4 +1,4 @@
-"""Fetching of Alertmanager's silences."""
+"""Fetching of Alertmanager's silences, and their creation."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from bridge.app import clock
 from bridge.app.adapters import Adapters, silence_targets
+from bridge.ports.silencing import NewSilence
 
 FIRST_FETCH = 2.0  # seconds that the start waits for the first fetch
 
@@ -28,3 +29,21 @@ class SilenceFetcher:
         first = threading.Thread(target=self.fetch, name="first silences", daemon=True)
         first.start()
         first.join(FIRST_FETCH)
+
+
+class SilenceCreator:
+    """Creator of silences in the Alertmanagers in use, which are read again afterwards."""
+
+    def __init__(self, adapters: Callable[[], Adapters]) -> None:
+        self._adapters = adapters
+
+    def addresses(self) -> list[str]:
+        """Return the address of each Alertmanager, without secrets."""
+        return self._adapters().silences.addresses()
+
+    def create(self, address: str, silence: NewSilence) -> str:
+        """Create a silence in the Alertmanager at `address`, and return its id. Raises SilencingError."""
+        silences = self._adapters().silences
+        made = silences.create(address, silence)
+        silences.fetch(clock.now())
+        return made

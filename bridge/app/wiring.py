@@ -6,12 +6,13 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from bridge.app import clock
 from bridge.app.adapters import Adapters, build_adapters, silence_targets
 from bridge.app.couriers import Couriers
 from bridge.app.routing import Routes
-from bridge.app.silence_fetching import SilenceFetcher
+from bridge.app.silence_fetching import SilenceCreator, SilenceFetcher
 from bridge.app.status_polling import StatusPoller
 from bridge.app.store_watch import Readiness, StoreWatch
 from bridge.app.telemetry import Telemetry
@@ -23,6 +24,7 @@ from bridge.domain.times import DAY, Duration, Timestamp
 from bridge.engine.access import EngineSettings
 from bridge.engine.api.commands import EngineCommands
 from bridge.engine.api.queries import EngineQueries
+from bridge.engine.api.signal_history import SignalHistories
 from bridge.engine.api.views import ReloadResult
 from bridge.engine.delivery.breaker import DeliverySettings
 from bridge.engine.delivery.open_alerts import OpenAlertIndex
@@ -32,6 +34,7 @@ from bridge.engine.evaluation.trail import Trails
 from bridge.engine.requests.gates import unknown_silences
 from bridge.net.redact import redact_url
 from bridge.ports import Store
+from bridge.web.upstream import Upstream
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +100,15 @@ class Bridge:
         clock.not_before(max((last for _, last, _ in self.queries.group_times()), default=0))
         self.telemetry.reload(ok=True, at=clock.now())
         warn_of_unserved(store, self._adapters.sinks)
+
+    def upstream(self) -> Upstream:
+        """Return Prometheus and Alertmanager as the pages and the API use them."""
+
+        def url() -> str:
+            address = self._adapters.config.prometheus.url
+            return "" if urlsplit(address).username or urlsplit(address).query else address
+
+        return Upstream(SignalHistories(self._engine, clock.now), SilenceCreator(lambda: self._adapters), url)
 
     def _apply(self, adapters: Adapters) -> Couriers:
         """Apply rules, routes and receivers; return couriers that are not started yet."""

@@ -115,13 +115,14 @@ def instants(since: str, until: str, resume: Path | None = None) -> tuple[int, i
 
     saved = None if resume is None else resuming.span(resume, (since, until))
     now = clock.now()
-    start, end = saved or (_instant(since, now, "--from"), _instant(until, now, "--to"))
+    start, end = saved or (instant_of(since, now, "--from"), instant_of(until, now, "--to"))
     if start >= end:
         raise typer.BadParameter("--from must be before --to")
     return start, end
 
 
-def _instant(text: str, now: int, flag: str) -> int:
+def instant_of(text: str, now: int, flag: str) -> int:
+    """Return the instant of an option in ms. Raises BadParameter."""
     from bridge.authoring.backtest.spans import instant
 
     try:

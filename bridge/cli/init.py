@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bridge.cli.options import HttpConfigFile, InspectedUrl, Lookback, ProjectLabel, app
-from bridge.cli.output import echo, warn
+from bridge.cli.output import echo, log_to_stderr, warn
 
 if TYPE_CHECKING:
     from bridge.authoring.suggest.first_config import FirstConfig
@@ -32,7 +31,7 @@ def init_command(
     from bridge.cli.suggest import source_at
     from bridge.files.yaml import read
 
-    logging.getLogger("bridge").addHandler(logging.NullHandler())  # the output already reports skipped series
+    log_to_stderr(quiet=True)  # the output already reports skipped series
     source, _, server = source_at(url, None, http_config)
     http = {} if http_config is None else read(http_config).value
     with closing(source):

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from bridge import __version__
-from bridge.cli.output import echo, warn
+from bridge.cli.output import echo, log_to_stderr, warn
 from bridge.cli.quick import URL_VARIABLE
 from bridge.domain.errors import Problem
 from bridge.domain.times import parse_duration
@@ -59,7 +59,9 @@ def options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Accept the options before the command."""
+    """Accept the options before the command, and print what it logs."""
+    del version  # its callback has printed it
+    log_to_stderr()
 
 
 def duration(text: str) -> int:

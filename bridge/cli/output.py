@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
@@ -28,6 +29,35 @@ def echo_lines(text: object, to: TextIO | None = None) -> None:
 def warn(line: object) -> None:
     """Print one line to standard error."""
     echo(line, sys.stderr)
+
+
+class CommandLog(logging.Handler):
+    """Handler that prints warnings of a command to standard error, with their fields. quiet: print none."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.quiet = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record as one line of logfmt, as the bridge does."""
+        if self.quiet:
+            return
+        from bridge.app.logs import formatter
+
+        if self.formatter is None:
+            self.setFormatter(formatter("logfmt"))
+        warn(self.format(record))
+
+
+_LOG = CommandLog()
+
+
+def log_to_stderr(*, quiet: bool = False) -> None:
+    """Print what the package logs while a command runs, unless the command itself reports it (`quiet`)."""
+    _LOG.quiet = quiet
+    logger = logging.getLogger("bridge")
+    if _LOG not in logger.handlers:
+        logger.addHandler(_LOG)
 
 
 def cells(row: Iterable[object]) -> list[Text]:

@@ -25,16 +25,24 @@ def report(
     pipeline: Pipeline = "",
     rule: RuleName = "",
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page to this file.")] = None,
+    signals: Annotated[
+        bool, typer.Option("--signals/--no-signals", help="Compare values of signals, read from Prometheus.")
+    ] = True,
     output: Annotated[Literal["text", "json"], typer.Option("--output", "-o", help="Output format.")] = "text",
     bridge_url: BridgeUrl = DEFAULT_URL,
     http_config: HttpConfigFile = None,
 ) -> None:
     """Report what the retrainings of a period were worth, and which rules to change."""
     import json
+    from dataclasses import replace
+    from datetime import UTC, datetime
 
     from bridge.app import clock
+    from bridge.app.client import ApiError
+    from bridge.authoring.impact.differences import differences
     from bridge.authoring.impact.impact import COLUMNS, advice, impact, sentences
     from bridge.authoring.impact.page import page
+    from bridge.cli.signal_changes import Changes
     from bridge.domain.times import format_duration, rfc3339
 
     since, period = rfc3339(clock.now() - last), format_duration(last)
@@ -42,6 +50,13 @@ def report(
     requests = _requests(bridge_url, http_config, filters, since)
     held = _held(bridge_url, http_config, rule, since)
     found = impact(requests, held)
+    if signals:
+        reader = Changes(bridge_url, http_config, datetime.now(UTC))
+        try:
+            changes = differences(list(reader.treated(requests)), list(reader.untreated(requests)))
+            found = replace(found, changes=changes)
+        except ApiError as error:
+            warn(f"values of signals are not compared: {error}")
     if html is not None:
         html.write_text(page(found, period), encoding="utf-8")
     if output == "json":

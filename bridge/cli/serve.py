@@ -81,6 +81,12 @@ def run(
         str,
         typer.Option("--web.grafana-url", metavar="URL", help="Grafana server that has the dashboards; used in links."),
     ] = "",
+    prometheus_url: Annotated[
+        str,
+        typer.Option(
+            "--web.prometheus-url", metavar="URL", help="URL of Prometheus for links.  [default: prometheus.url]"
+        ),
+    ] = "",
     web_config: Annotated[
         Path | None,
         typer.Option(
@@ -107,7 +113,7 @@ def run(
 
     setup_logging(log_level, log_format)
     url = external_url or f"http://{listen}"
-    web = WebSettings(listen, url, web_config, grafana_url, tuple(allowed_hosts or ()))
+    web = WebSettings(listen, url, web_config, grafana_url, prometheus_url, tuple(allowed_hosts or ()))
     address = fleet_address or f"http://{listen}"
     about = FleetOptions(fleet_lease, fleet_id, address, fleet_http_config) if fleet else None
     options = Options(config_file, url, model_metrics, retention)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from bridge.cli.options import HttpConfigFile, InspectedUrl, Lookback, ProjectLabel, app
-from bridge.cli.output import echo, echo_lines
+from bridge.cli.output import echo, echo_lines, log_to_stderr
 
 if TYPE_CHECKING:
     from bridge.authoring.suggest.suggest import Suggestion
@@ -47,7 +46,7 @@ def suggest_command(
     from bridge.authoring.suggest.suggest import suggest
     from bridge.net.redact import redact_url
 
-    logging.getLogger("bridge").addHandler(logging.NullHandler())  # the output already reports skipped series
+    log_to_stderr(quiet=True)  # the output already reports skipped series
     source, models, server = source_at(url, config_file, http_config)
     with closing(source):
         suggestion = suggest(source, redact_url(server), clock.now(), models=models, lookback=lookback, project=project)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bridge.cli.backtest import progress_bar
+from bridge.cli.backtest import instant_of, progress_bar
 from bridge.cli.options import HttpConfigFile, app, positive_duration
-from bridge.cli.output import echo, warn
+from bridge.cli.output import echo, log_to_stderr, warn
 
 PAGE = "report.html"
 
@@ -24,6 +23,9 @@ def try_command(
     last: Annotated[
         int, typer.Option("--last", parser=positive_duration, metavar="DURATION", help="How much of its history.")
     ] = "30d",  # type: ignore[assignment]  # the parser turns the text into milliseconds
+    until: Annotated[
+        str, typer.Option("--until", metavar="TIME", help="End: RFC 3339, Unix seconds, or relative (now-1d).")
+    ] = "now",
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="New folder for the page and the files.")
     ] = Path("retrain-bridge-try"),
@@ -42,17 +44,24 @@ def try_command(
     from bridge.authoring.trial.page import page, sentences
     from bridge.authoring.trial.trial import run
     from bridge.cli.suggest import source_at
+    from bridge.domain.times import rfc3339
     from bridge.files.yaml import read
     from bridge.net.redact import redact_url
 
-    logging.getLogger("bridge").addHandler(logging.NullHandler())  # the page reports what failed
+    log_to_stderr(quiet=True)  # the page reports what failed
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise typer.BadParameter(f"{output} exists; set --output to a new folder")
+    now = instant_of(until, clock.now(), "--until")
     source, _, server = source_at(url, None, http_config)
-    http, now, shown = {} if http_config is None else read(http_config).value, clock.now(), redact_url(server)
+    http, shown = {} if http_config is None else read(http_config).value, redact_url(server)
     with closing(source):
         found = first_config(source, server, now, http=http, lookback=last, project=project)
     if not found.files:
+        alike = [item.metric for item in found.suggestion.candidates if item.labelled]
+        if alike:
+            warn(f"{shown} has metrics like signals of models ({', '.join(alike[:3])}), but no value at {rfc3339(now)}")
+            warn("no rule can be tried: set --until to an instant at which the models reported")
+            raise typer.Exit(1)
         warn(f"{shown} has {found.suggestion.metrics} metrics, and none of them looks like a signal of a model")
         warn("no rule can be tried: scrape your model servers, or write a rule on your own metrics (docs/rules.md)")
         raise typer.Exit(1)

@@ -9,17 +9,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import requests
 
-from bridge.domain.times import HOUR, Duration, Timestamp
+from bridge.domain.times import HOUR, Duration, Timestamp, rfc3339
 from bridge.net.http_config import HttpConfig
 from bridge.net.redact import redact_url
 from bridge.net.session import Answer, NetError, call, forget_credentials, open_session
 from bridge.ports import SilenceSnapshot
+from bridge.ports.silencing import NewSilence, SilencingError
 from bridge.sources.silence_list import Listing, NotAListError, latest, read_silences
 
 log = logging.getLogger(__name__)
 
+CREATE_LIMIT = 10.0  # seconds to create a silence
 MOST_BYTES = 32 * 1024 * 1024
 # Slots lie in the past; a silence that ended longer ago covers none of them.
 KEPT_AFTER_END: Duration = HOUR
@@ -35,6 +38,10 @@ class SilenceTarget:
 
     url: str
     http: HttpConfig = field(default_factory=HttpConfig)
+
+
+class _Created(msgspec.Struct):
+    silence_id: str = msgspec.field(name="silenceID")
 
 
 class _FetchError(Exception):
@@ -99,6 +106,17 @@ class AlertmanagerSilences:
         """Return address -> reason of the Alertmanagers that failed in the last fetch."""
         return {client.shown: client.reason for client in self._clients if client.reason}
 
+    def addresses(self) -> list[str]:
+        """Return the address of each Alertmanager, without secrets."""
+        return [client.shown for client in self._clients]
+
+    def create(self, address: str, silence: NewSilence) -> str:
+        """Create a silence in the Alertmanager at `address`, and return its id. Raises SilencingError."""
+        for client in self._clients:
+            if client.shown == address:
+                return client.create(silence)
+        raise SilencingError(f"{address!r} is not an Alertmanager of the configuration")
+
     def close(self) -> None:
         """Close the connections without waiting: a fetch in progress closes them when it ends."""
         self._closed = True
@@ -134,6 +152,33 @@ class _Client:
             return None
         self._answered(listing)
         return listing
+
+    def create(self, silence: NewSilence) -> str:
+        """Create a silence and return its id. Raises SilencingError."""
+        body = {
+            "matchers": [
+                {"name": name, "value": value, "isRegex": False, "isEqual": True}
+                for name, value in silence.labels.items()
+            ],
+            "startsAt": rfc3339(silence.starts_at), "endsAt": rfc3339(silence.ends_at),
+            "createdBy": silence.created_by, "comment": silence.comment,
+        }  # fmt: skip
+        try:
+            with open_session(self._target.http, self._base_dir) as session:
+                answer = call(
+                    session, "POST", self._url, deadline=CREATE_LIMIT, data=msgspec.json.encode(body),
+                    headers={"Content-Type": "application/json"},
+                )  # fmt: skip
+        except NetError as error:
+            doubt = "; it may have been created" if error.sent else ""
+            raise SilencingError(f"{self.shown} did not answer: {error}{doubt}") from None
+        if answer.status != 200:
+            told = answer.body.decode(errors="replace").strip()[:200]
+            raise SilencingError(f"{self.shown} answered HTTP {answer.status}: {told}")
+        try:
+            return msgspec.json.decode(answer.body, type=_Created).silence_id
+        except msgspec.DecodeError:
+            raise SilencingError(f"{self.shown} answered, but not with the id of a silence") from None
 
     def close(self) -> None:
         """Close the session; the next fetch opens another."""

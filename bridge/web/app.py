@@ -17,12 +17,14 @@ from bridge.web.api.openapi import corrected
 from bridge.web.api.operations import operator_routes
 from bridge.web.api.rules import alert_routes, rule_routes
 from bridge.web.api.state import decision_routes, request_routes, state_routes
-from bridge.web.api.trail import trail_routes
+from bridge.web.api.trail import history_routes, trail_routes
 from bridge.web.http import responses
 from bridge.web.http.guard import Guard
 from bridge.web.http.settings import WebSettings
 from bridge.web.http.web_config import WebConfig
+from bridge.web.http.web_config_file import WebConfigFile
 from bridge.web.pages import Site, page_routes
+from bridge.web.upstream import NO_UPSTREAM, Upstream
 
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -36,21 +38,24 @@ def create_app(
     now: Callable[[], Timestamp],
     secrets: Secrets = tuple,
     fleet: Fleet = no_fleet,
+    upstream: Upstream = NO_UPSTREAM,
 ) -> FastAPI:
     """Build the application.
 
     metrics: returns the exposition for /metrics at an instant.
     secrets: returns the secrets that sign status reports.
     fleet: returns the state of the fleet, None without one.
+    upstream: Prometheus and Alertmanager as the pages and the API use them.
     """
     # FastAPI's own API pages load scripts from other origins; pages/api_docs.py replaces them.
     app = FastAPI(title="Retrain Bridge", version=__version__, docs_url=None, redoc_url=None)
     app.add_middleware(Guard, settings=settings, config=config)
-    site = Site(queries, commands, settings, now, fleet)
+    site = Site(queries, commands, settings, now, fleet, _read_only(settings, config), upstream)
     responses.install(app, site.error)
     app.include_router(state_routes(queries, fleet))
     for routes in (rule_routes, alert_routes, trail_routes, decision_routes, request_routes):
         app.include_router(routes(queries))
+    app.include_router(history_routes(queries, upstream.histories))
     app.include_router(management_routes(commands, secrets, now))
     app.include_router(operator_routes(commands))
     app.include_router(page_routes(site))
@@ -62,6 +67,13 @@ def create_app(
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document
     return app
+
+
+def _read_only(settings: WebSettings, config: WebConfig) -> Callable[[], bool]:
+    """Return a function that returns whether Guard refuses every change, because nobody can sign in."""
+    file = WebConfigFile(settings.web_config_file, config)
+    safe = settings.loopback or bool(config.client_certificates)
+    return lambda: not safe and not file.current().basic_auth_users
 
 
 def _management(queries: Queries, metrics: Callable[[Timestamp], bytes], now: Callable[[], Timestamp]) -> APIRouter:

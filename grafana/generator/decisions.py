@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana.generator import shared
 from grafana.generator.links import DECISIONS, model_links
 from grafana.generator.making import made
-from grafana.generator.panels import lines, organize, query, rows, timeline, words
+from grafana.generator.panels import coloured, lines, organize, query, rows, timeline, words
 from grafana.generator.sdk import build, dashboard, statetimeline, table, timeseries
 from grafana.generator.variables import MODEL, metric
 
@@ -93,10 +93,10 @@ def decisions() -> build.Dashboard:
         ),
         shared.helped(shared.OF_RULE),
     ]
-    open_requests = lines(
+    open_requests = coloured(lines(
         "Unfinished requests", "All pipelines, by state.",
         [query(f"sum by (state) ({metric('requests')})", "{{state}}")],
-    )  # fmt: skip
+    ), shared.REQUESTS)  # fmt: skip
     return made(
         DECISIONS, "Retrain Bridge / Decisions",
         "Signals, decisions, requests, gates and recovery of the selected models.",

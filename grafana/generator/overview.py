@@ -20,7 +20,7 @@ def _bridge_alerts() -> table.Panel:
     return rows(
         "Alerts on the bridge", "Alerts of rules/prometheus-retrain-bridge.yml, if your Prometheus loads them.",
         [query(expr, instant=True, rows=True)], none="No alert: the bridge is healthy",
-        steps=[organize({"alertname": "alert", "alertstate": "state"}, hide=("Time", "Value"))],
+        steps=[organize({"alertname": "Alert", "alertstate": "State"}, hide=("Time", "Value"))],
     )  # fmt: skip
 
 

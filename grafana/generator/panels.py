@@ -98,6 +98,14 @@ def bars(
     return panel.show_points(common.VisibilityMode.NEVER)
 
 
+def coloured(panel: timeseries.Panel, colours: Mapping[str, str]) -> timeseries.Panel:
+    """Return the panel with a fixed colour for each series by its name."""
+    for name, colour in colours.items():
+        value = {"mode": "fixed", "fixedColor": colour}
+        panel = panel.override_by_name(name, [dashboard.DynamicConfigValue(id_val="color", value=value)])
+    return panel
+
+
 def states(title: str, about: str, *, links: Sequence[Any], height: int = 8) -> statetimeline.Panel:
     """Return a state timeline of the selected models."""
     chosen = [metric("model_state", f'state="{state}"', model=True) for state, _ in STATES]

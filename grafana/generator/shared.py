@@ -5,13 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from grafana.generator.links import RUN_LINK, model_links
-from grafana.generator.panels import bars, lines, number, organize, query, rows, states
+from grafana.generator.panels import bars, coloured, lines, number, organize, query, rows, states
 from grafana.generator.sdk import build, table, timeseries
 from grafana.generator.variables import MODEL, OF_MODEL, metric
 
 ROW_LINKS = model_links("__data.fields")
 SERIES_LINKS = model_links("__field.labels")
-MODEL_COLUMNS = {name: name for name in ("project", "pipeline", "version")}
+MODEL_COLUMNS = {name: name.capitalize() for name in ("project", "pipeline", "version")}
+OUTCOMES = {
+    "requested": "blue", "held": "purple", "joined": "light-blue", "withdrawn": "green", "judged": "green",
+    "inconclusive": "#808080", "recorded": "#808080", "escalated": "red", "error": "red", "missed": "red",
+    "expired": "red",
+}  # fmt: skip
+REQUESTS = {
+    "held": "purple", "awaiting_approval": "light-purple", "requested": "light-blue", "accepted": "light-blue",
+    "running": "blue", "undelivered": "red",
+}  # fmt: skip
 GATES = {
     "paused": "an operator paused it", "in_flight": "another retraining of the pipeline is running",
     "max_attempts": "retraining did not help; an operator decides", "cooldown": "the last retraining was too recent",
@@ -42,8 +51,8 @@ def active_rules(*, width: int = 14, decisions: bool = True) -> table.Panel:
     only_active = f"and on ({MODEL},rule) {active}"
     readings = [f"max by ({MODEL},rule) ({metric(name, model=True)})" for name in ("signal_value", "signal_threshold")]
     names = {
-        **MODEL_COLUMNS, "rule": "rule", "state": "rule state", "Value #Since": "since", "Value #Signal": "value",
-        "Value #Limit": "limit",
+        **MODEL_COLUMNS, "rule": "Rule", "state": "State", "Value #Since": "Since", "Value #Signal": "Value",
+        "Value #Limit": "Limit",
     }  # fmt: skip
     return rows(
         "Pending and firing rules",
@@ -54,7 +63,7 @@ def active_rules(*, width: int = 14, decisions: bool = True) -> table.Panel:
             query(f"{readings[1]} {only_active}", ref="Limit", instant=True, rows=True),
         ],
         steps=[("merge", {}), organize(names)], none="No rule is pending or firing", width=width,
-        units={"since": "dateTimeFromNow", "value": "short", "limit": "short"}, sort=("since", False),
+        units={"Since": "dateTimeFromNow", "Value": "short", "Limit": "short"}, sort=("Since", False),
         links=model_links("__data.fields", decisions=decisions),
     )  # fmt: skip
 
@@ -65,7 +74,7 @@ def held_now(*, width: int = 10) -> table.Panel:
     return rows(
         "Held requests", f"Requests and the gate that holds each of them. {gates}",
         [query(f"max by ({MODEL},reason) ({metric('model_held', model=True)})", instant=True, rows=True)],
-        steps=[organize({**MODEL_COLUMNS, "reason": "gate"}, hide=("Time", "Value"))],
+        steps=[organize({**MODEL_COLUMNS, "reason": "Gate"}, hide=("Time", "Value"))],
         none="No request is held", width=width, links=ROW_LINKS,
     )  # fmt: skip
 
@@ -82,9 +91,9 @@ def request_log(*, width: int = 12, height: int = 8, limit: int = 100) -> table.
             ("groupBy", {"fields": fields}),
             ("sortBy", {"fields": {}, "sort": [{"field": "Value", "desc": True}]}),
             ("limit", {"limitField": limit}),
-            organize({"Value": "requested at", **MODEL_COLUMNS, "reason": "reason"}, hide=()),
+            organize({"Value": "Requested at", **MODEL_COLUMNS, "reason": "Reason"}, hide=()),
         ],
-        units={"requested at": "dateTimeAsIso"}, none="No retraining was requested", width=width, height=height,
+        units={"Requested at": "dateTimeAsIso"}, none="No retraining was requested", width=width, height=height,
         links=ROW_LINKS,
     )  # fmt: skip
 
@@ -102,12 +111,13 @@ def last_runs(*, width: int = 12, height: int = 8) -> table.Panel:
 def decided(more: str = "", *, width: int = 12) -> timeseries.Panel:
     """Return a panel of decisions over time by outcome."""
     counted = metric("decisions_total", ",".join(filter(None, ['outcome!="none"', more])))
-    return bars(
+    panel = bars(
         "Decisions by outcome",
         "Number of decisions per bar, by outcome.",
         [query(f"sum by (outcome) ({counted}) - sum by (outcome) ({counted} offset $__interval) > 0", "{{outcome}}")],
         width=width,
     )  # fmt: skip
+    return coloured(panel, OUTCOMES)
 
 
 def verdicts(more: str = "", *, width: int = 12, height: int = 8) -> table.Panel:
@@ -117,7 +127,10 @@ def verdicts(more: str = "", *, width: int = 12, height: int = 8) -> table.Panel
     return rows(
         "Did it help?", "Retrainings in the time range, by rule and by whether the model recovered.",
         [query(f"round(sum by (rule,verdict) (increase({judged}[$__range])))", instant=True, rows=True)],
-        steps=[("groupingToMatrix", matrix), organize({"rule\\verdict": "rule"}, hide=())],
+        steps=[("groupingToMatrix", matrix), organize(
+            {"rule\\verdict": "Rule", "recovered": "Recovered", "not_recovered": "Not recovered",
+             "inconclusive": "Inconclusive"}, hide=(),
+        )],
         none="No recovery verdict yet", width=width, height=height,
     )  # fmt: skip
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from grafana.generator.sdk import build, common, dashboard
 
 DATASOURCE = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
-OF_JOB = 'job=~"$job"'
+OF_PLACE = 'cluster=~"$cluster",namespace=~"$namespace"'
+OF_JOB = f'job=~"$job",{OF_PLACE}'
 OF_MODEL = f'{OF_JOB},project=~"$project",pipeline=~"$pipeline",version=~"$version"'
 MODEL = "project,pipeline,version"
 
@@ -38,12 +39,17 @@ def _values(of: str, label: str) -> str:
 
 
 def variables(*, rule: bool = False) -> list[build.DatasourceVariable | build.QueryVariable]:
-    """Return data source, job, project, pipeline and version, each filtered by those before, and web interface."""
+    """Return data source, cluster to version, each filtered by those before, and web interface."""
     found: list[build.DatasourceVariable | build.QueryVariable] = [
         build.DatasourceVariable("datasource").label("Data source").type("prometheus")
         .description("The Prometheus that scrapes the bridge"),
+        _query("cluster", "Cluster", "Label of the scrape; without it, all",
+               _values("retrain_bridge_build_info", "cluster")).all_value(".*"),
+        _query("namespace", "Namespace", "Label of the scrape; without it, all",
+               _values('retrain_bridge_build_info{cluster=~"$cluster"}', "namespace")).all_value(".*"),
         # No allValue: ".*" would include the metrics of all other processes.
-        _query("job", "Job", "The scrape job of the bridge", _values("retrain_bridge_build_info", "job")),
+        _query("job", "Job", "The scrape job of the bridge",
+               _values(f"retrain_bridge_build_info{{{OF_PLACE}}}", "job")),
     ]  # fmt: skip
     chain = [OF_JOB]
     for name in ("project", "pipeline", "version"):

@@ -15,7 +15,8 @@ from bridge.domain.model import ModelKey
 from bridge.domain.request import Outcome
 from bridge.domain.silence import Silence
 from bridge.domain.verdict import Crossing
-from bridge.engine.api.views import ModelState, ModelView, SilencesView, SilenceView
+from bridge.engine.api.silence_views import SilencesView, SilenceView
+from bridge.engine.api.views import ModelState, ModelView
 from bridge.engine.evaluation.answers import Quality
 from bridge.ports import AttemptReport, Delivery, QueryReport, QueueDepth, Result, TickReport
 from tests.support.fake_views import AT, MODEL, NAN, FakeQueries, model_view, signal

@@ -12,7 +12,7 @@ from bridge.domain.model import ModelKey
 from bridge.domain.request import HoldReason, OperatorAction, RequestState
 from bridge.domain.silence import Silence
 from bridge.domain.times import HOUR
-from bridge.engine.api.views import SilencesView, SilenceView
+from bridge.engine.api.silence_views import SilencesView, SilenceView
 from bridge.ports import Pause
 from tests.support.browser import visit
 from tests.support.fake_views import ALERT, AT, DECISION, DELIVERY, GROUP, ID, REQUEST, RULE, TRAIL, model_view, signal
@@ -25,7 +25,8 @@ MODEL_PAGE = "/model?project=shop&pipeline=ranking&version=7"
 PAGES = [
     "/", "/?q=nothing", MODEL_PAGE, "/model?project=a&pipeline=b&version=c", "/rules", "/requests", f"/requests/{ID}",
     f"/requests/{ID}/approve", f"/requests/{ID}/redrive", "/requests/new", "/requests/unknown", "/decisions",
-    "/decisions/9", "/decisions/9?again=true", "/silences", "/pause", "/resume", "/status", "/reload", "/docs",
+    "/decisions/9", "/decisions/9?again=true", "/silences", "/silences/new?project=shop", "/pause", "/resume",
+    "/requests/bulk?what=approve&all=yes", "/status", "/reload", "/docs",
 ]  # fmt: skip
 WINDOWS = [("light", 1280), ("dark", 360)]
 

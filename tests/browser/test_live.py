@@ -45,13 +45,14 @@ def test_what_a_user_types_is_left_alone(browser: Browser, site: Site, hurried: 
     with visit(browser, site.url) as seen:
         page = seen.page
         page.goto("/")
-        page.get_by_role("searchbox").fill("rank")
+        page.get_by_role("combobox", name="Project, pipeline or version").fill("rank")
+        expect(page.locator("datalist option")).to_have_attribute("value", "shop/ranking/7")
         asked = len(site.queries.asked)
         site.queries.views = [model_view(QUIET, ModelState.DEGRADED)]
         with pytest.raises(AssertionError):
             expect(page.locator("tbody").first.get_by_text("degraded")).to_be_visible(timeout=700)
         assert len(site.queries.asked) == asked
-        assert page.get_by_role("searchbox").input_value() == "rank"
+        assert page.get_by_role("combobox", name="Project, pipeline or version").input_value() == "rank"
         page.evaluate("document.activeElement.blur()")
         expect(page.locator("tbody").first.get_by_text("degraded")).to_be_visible()
 
@@ -103,7 +104,7 @@ def test_charts_are_drawn_and_updated(browser: Browser, site: Site, hurried: Non
         assert box is not None
         page.mouse.move(box["x"] + box["width"] - 2, box["y"] + box["height"] / 2)
         expect(legend).to_contain_text("0.9")
-        expect(legend).to_contain_text("2023-11-14 22:13:30 UTC")
+        expect(legend).to_contain_text("2023-11-14 22:13:30")
         assert seen.problems == []
 
 
@@ -113,17 +114,17 @@ def test_a_chart_goes_with_the_keyboard(browser: Browser, site: Site, hurried: N
         page = seen.page
         page.goto(MODEL_PAGE)
         chart, legend = page.locator("figure .uplot"), page.locator(".u-legend")
-        expect(legend).to_contain_text("2023-11-14 22:13:20 UTC")
+        expect(legend).to_contain_text("2023-11-14 22:13:20")
         chart.focus()
         for key, told in (("ArrowLeft", "22:13:20"), ("ArrowLeft", "22:13:10"), ("Home", "22:12:40"),
                           ("ArrowLeft", "22:12:40"), ("ArrowRight", "22:12:50"), ("End", "22:13:20")):  # fmt: skip
             page.keyboard.press(key)
-            expect(legend).to_contain_text(f"2023-11-14 {told} UTC")
+            expect(legend).to_contain_text(f"2023-11-14 {told}")
         site.queries.seen = {MODEL: {"Drifted": longer()}}
         expect(page.get_by_text("in 6 slots")).to_be_visible()
         assert chart.evaluate("element => element === document.activeElement")
         page.keyboard.press("Escape")
-        expect(legend).to_contain_text("2023-11-14 22:13:30 UTC")
+        expect(legend).to_contain_text("2023-11-14 22:13:30")
         assert seen.problems == []
 
 

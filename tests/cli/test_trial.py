@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bridge.authoring.suggest import first_config
+from bridge.authoring.suggest.candidates import Candidate
 from bridge.authoring.suggest.first_config import FirstConfig
 from bridge.authoring.suggest.suggest import Suggestion
 from tests.cli.conftest import Command
@@ -35,6 +36,20 @@ def test_an_empty_folder_may_be_the_output(command: Command, tmp_path: Path) -> 
     assert (code, out) == (1, "")
     assert "has 12 metrics, and none of them looks like a signal of a model" in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_signals_without_a_present_value_are_named(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The models stopped reporting; another end of the period finds them."""
+    suggestion = Suggestion(4, candidates=(Candidate("model_drift_score", "drift", "x", labelled=True),))
+    monkeypatch.setattr(first_config, "first_config", lambda *_, **__: FirstConfig(suggestion, {}))
+    options = ("--until=2026-01-01T00:00:00Z", f"--output={tmp_path}")
+    code, out, err = command("try", "--prometheus=http://127.0.0.1:1", *options)
+    assert (code, out) == (1, "")
+    assert "(model_drift_score), but no value at 2026-01-01T00:00:00.000Z" in err
+    assert "set --until" in err
+    assert command("try", "--prometheus=http://127.0.0.1:1", "--until=soon", f"--output={tmp_path}")[0] == 2
 
 
 def test_a_trial_of_no_time_is_rejected(command: Command) -> None:

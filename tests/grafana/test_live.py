@@ -95,7 +95,7 @@ def test_the_links_to_the_bridge_lead_to_its_pages(story: Story) -> None:
         view = views(story, name)[1]
         view.values |= {f"{prefix}.{key}": value for prefix in ("__field.labels", "__data.fields")
                         for key, value in model.items()}  # fmt: skip
-        view.values |= {"bridge:raw": view.values["bridge"], "__data.fields.run:raw": "https://prefect.example/runs/1"}
+        view.values |= {"bridge:raw": view.values["bridge"], "__data.fields.run": "https://prefect.example/runs/1"}
         urls |= set(view.links())
     ours = sorted(url for url in urls if url.startswith(story.process.url))
     asked = "project=shop&pipeline=ranking&version=7"

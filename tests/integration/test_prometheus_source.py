@@ -13,8 +13,9 @@ import pytest
 
 from bridge.domain.batch import EventKind
 from bridge.domain.errors import SourceError
-from bridge.domain.model import ModelTable
+from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.rule import LabelRef, ModelLabels, SignalQuery
+from bridge.engine.api.signal_history import of_model
 from bridge.sources.prometheus import PrometheusConfig, PrometheusSource
 from tests.support.batches import plain
 from tests.support.remote_write import STALE, Series, remote_write
@@ -181,3 +182,23 @@ def test_the_listings_of_the_client_work(source: PrometheusSource) -> None:
     """`check` can see what the server holds."""
     assert source.label_names() == ["__name__", "le", "pipeline", "project", "version"]
     assert source.metric_names() == ["drift", "errors_total", "load", "requests_total", "seconds_bucket"]
+
+
+def test_the_chart_of_one_model_asks_for_that_model_only() -> None:
+    """Whatever its labels contain; the answer is the one of the whole query."""
+    hostile = ModelKey('quo"te', "back\\slash $1", "é\n# 7")
+    names = hostile.labels()
+    series: list[Series] = [
+        ({"__name__": "drift", **names}, [(START + index * STEP, index / SLOTS) for index in range(SLOTS)]),
+        *((labels("drift", version), [(START + index * STEP, 9.0) for index in range(SLOTS)]) for version in range(3)),
+    ]
+    query = SignalQuery("drift", EventKind.DRIFT, {"value": "drift >= 0 # all of them"})
+    flags = ["--web.enable-remote-write-receiver"]
+    with prometheus(flags=flags) as server:
+        remote_write(server.url, series)
+        table = ModelTable()
+        with closing(PrometheusSource(PrometheusConfig(url=server.url), table, Path())) as source:
+            slots = range(START, END + 1, STEP)
+            batches = list(source.history(of_model(query, hostile), slots, 0))
+    assert table.models == [hostile]
+    assert [round(float(batch.values()[0]) * SLOTS) for batch in batches] == list(range(SLOTS))

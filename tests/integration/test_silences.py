@@ -8,10 +8,13 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from bridge.domain.matchers import Matcher
 from bridge.domain.silence import Silence
 from bridge.domain.times import HOUR
 from bridge.ports import SilenceSnapshot
+from bridge.ports.silencing import NewSilence, SilencingError
 from bridge.sources.alertmanager_silences import AlertmanagerSilences, SilenceTarget
 from tests.support.servers import Alertmanager, alertmanager
 
@@ -57,6 +60,23 @@ def test_a_silence_covers_from_when_it_is_made_until_it_is_ended() -> None:
         assert covering(silences.fetch(now()), RANKING, now()) == []
         assert silences.snapshot().silences[0].id == made
         assert not any(silence.unclear for silence in silences.snapshot().silences)
+
+
+def test_a_silence_is_created_as_amtool_would() -> None:
+    """It covers at once; what Alertmanager refuses is said, and one that is away too."""
+    with alertmanager() as server, closing(AlertmanagerSilences([SilenceTarget(server.url)], Path())) as silences:
+        (address,) = silences.addresses()
+        labels = {"project": "shop", "pipeline": 'ran"king\\'}
+        made = silences.create(address, NewSilence(labels, now(), now() + HOUR, "kim", "release"))
+        assert made in amtool(server, "query")
+        (silence,) = covering(silences.fetch(now()), {**RANKING, **labels}, now())
+        assert (silence.id, silence.created_by, silence.comment) == (made, "kim", "release")
+        with pytest.raises(SilencingError, match="answered HTTP 4"):
+            silences.create(address, NewSilence({}, now(), now() + HOUR, "kim", "release"))
+        with pytest.raises(SilencingError, match="is not an Alertmanager"):
+            silences.create("http://elsewhere", NewSilence(labels, now(), now() + HOUR, "kim", "x"))
+    with pytest.raises(SilencingError, match="did not answer"):
+        silences.create(address, NewSilence(labels, now(), now() + HOUR, "kim", "x"))
 
 
 def test_a_silence_that_is_still_to_come_covers_then() -> None:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from bridge.config.load import load
+from tests.support.remote_write import remote_write
 from tests.support.servers import prometheus
 
 ROOT = Path(__file__).parents[2]
@@ -63,6 +64,18 @@ def test_a_trial_reports_what_the_rules_would_have_done(tmp_path: Path) -> None:
     assert "http" not in page.partition("<style>")[0]
     code, _, err = run(tmp_path, "--prometheus", server.url, "-o", "trial")
     assert (code, "trial exists; set --output to a new folder" in " ".join(err.split())) == (2, True), err
+
+
+def test_a_history_that_is_too_short_is_named_as_the_reason(tmp_path: Path) -> None:
+    """The samples are younger than the first evaluated time."""
+    labels = {"__name__": "churn_drift", "project": "shop", "pipeline": "new", "version": "1"}
+    with prometheus(flags=["--web.enable-remote-write-receiver"]) as server:
+        now = int(time.time()) * 1000
+        remote_write(server.url, [(labels, [(now - 2000, 0.1), (now, 0.2)])])
+        code, out, err = run(tmp_path, "--prometheus", server.url, "--last=1h", "-o", "trial")
+    assert code == 0, err
+    assert "One model has a value now: the history is too short." in out
+    assert "No model had a value at an evaluated time" in (tmp_path / "trial" / "report.html").read_text()
 
 
 def test_an_empty_prometheus_is_reported(tmp_path: Path) -> None:

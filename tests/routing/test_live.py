@@ -129,12 +129,12 @@ def test_an_open_request_is_repeated_to_the_machine_under_its_id() -> None:
 def test_the_bridges_health_reaches_its_operators_alone() -> None:
     """With its runbook."""
     with desk() as at:
-        runbook = {"runbook": "docs/runbooks/RetrainBridgeDeliveriesDead.md"}
+        runbook = {"runbook_url": "https://docs.example.org/runbooks/RetrainBridgeDeliveriesDead/"}
         at.post("RetrainBridgeDeliveriesDead", remarks=runbook, job="retrain-bridge", receiver="team")
         ((title, text),) = texts(at.wait("bridge-operators"))
         assert title == "[1 FIRING] RetrainBridgeDeliveriesDead"
         assert text.startswith("*RetrainBridgeDeliveriesDead*: RetrainBridgeDeliveriesDead summary")
-        assert text.strip().endswith("Runbook: docs/runbooks/RetrainBridgeDeliveriesDead.md")
+        assert text.strip().endswith("Runbook: https://docs.example.org/runbooks/RetrainBridgeDeliveriesDead/")
         assert sorted(at.told()) == ["bridge-operators"]
 
 

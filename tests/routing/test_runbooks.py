@@ -29,8 +29,9 @@ def test_every_alert_has_its_page_and_every_page_its_alert() -> None:
     assert len(alerts()) >= 12
     assert unpaged(PAGES) == set()
     for name, rule in alerts().items():
-        assert rule["annotations"]["runbook"] == f"docs/runbooks/{name}.md"
+        assert rule["annotations"]["runbook_url"] == f"https://docs.example.org/retrain-bridge/runbooks/{name}/"
         assert rule["annotations"]["summary"]
+        assert len(rule["annotations"]["description"]) > 20
         assert rule["labels"]["severity"] in {"critical", "warning", "none"}
         assert headings(PAGES / f"{name}.md") == [name, "What it means", "What to do", "When it resolves"]
 

@@ -22,6 +22,7 @@ from bridge.domain.request import (
     RetrainRequest,
 )
 from bridge.domain.times import Timestamp
+from bridge.engine.api.silence_views import SilencesView
 from bridge.engine.api.views import (
     AlertView,
     GroupView,
@@ -31,7 +32,6 @@ from bridge.engine.api.views import (
     ReloadResult,
     RuleView,
     SignalView,
-    SilencesView,
     TrailView,
 )
 from bridge.ports import (
@@ -55,7 +55,7 @@ ID = "ca89dedfb2e65b5454c3a4a7e1d301aa"
 ALERT = AlertView("Drifted", MODEL, "firing", AT, AT, 0, 0.702, {"alertname": "Drifted"}, {"summary": "Drift"})
 RULE = RuleView(
     "Drifted", "serving", "rules.yml", "model_drift", "threshold", 10_000, 0, {"severity": "page"}, {}, "firing", "ok",
-    "", AT, 0.01, 2, [ALERT], firing=1,
+    "", AT, 0.01, 2, [ALERT], firing=1, params={"max": 0.6},
 )  # fmt: skip
 GROUP = GroupView("serving", "rules.yml", 60_000, 500, AT, 0.02, 0, [RULE])
 REQUEST = RequestRecord(
@@ -248,6 +248,7 @@ class FakeCommands:
     paused: list[Pause] = field(default_factory=list)
     retried: int = 0
     waiting_for_retry: int = 1
+    refused: str = ""
 
     def reload(self) -> ReloadResult:
         self.reloads += 1
@@ -276,6 +277,9 @@ class FakeCommands:
             raise RequestError("gate cooldown is closed")
         self.acts.append((str(model), reason, who))
         return REQUEST
+
+    def refusal(self, model: ModelKey) -> str:
+        return self.refused
 
     def pause(self, project: str, pipeline: str, length: int, who: str, note: str = "") -> Pause:
         made = Pause(project, pipeline, AT + length, who, AT, note)

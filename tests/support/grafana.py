@@ -60,6 +60,9 @@ def interpolate(text: str, values: Mapping[str, str]) -> str:
     return _VARIABLE.sub(put, text)
 
 
+OPTIONAL = {"cluster", "namespace"}  # labels that a scrape need not have: all stands for "without" too
+
+
 @dataclass
 class View:
     """A dashboard that looks at a Prometheus, at a time range [start, end] in seconds."""
@@ -85,7 +88,7 @@ class View:
         if variable["type"] == "datasource":
             return "prometheus"
         found = self.options(variable)
-        if not found:
+        if not found and variable["name"] not in OPTIONAL:
             raise DashboardError(f"variable {variable['name']} has no values")
         if not variable["includeAll"]:
             return found[0]

@@ -7,6 +7,7 @@ from fastapi.testclient import TestClient
 from bridge.engine.api.views import Queries
 from bridge.web.app import create_app
 from bridge.web.http.settings import WebConfig, WebSettings
+from bridge.web.upstream import NO_UPSTREAM, Upstream
 from tests.support.fake_views import AT, FakeCommands, FakeQueries
 
 
@@ -15,12 +16,12 @@ class Site:
 
     def __init__(
         self, settings: WebSettings | None = None, secrets: tuple[str, ...] = (), client: str = "127.0.0.1",
-        queries: Queries | None = None,
+        queries: Queries | None = None, upstream: Upstream = NO_UPSTREAM,
     ) -> None:  # fmt: skip
         self.queries, self.commands = FakeQueries(), FakeCommands()
         app = create_app(
             queries or self.queries, self.commands, settings or WebSettings(), lambda now: f"now {now}\n".encode(),
-            WebConfig(), lambda: AT, lambda: secrets,
+            WebConfig(), lambda: AT, lambda: secrets, upstream=upstream,
         )  # fmt: skip
         self.http = TestClient(app, base_url="http://127.0.0.1:9095", client=(client, 50_000))
 

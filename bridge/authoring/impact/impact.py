@@ -6,16 +6,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bridge.authoring.impact import differences
+from bridge.authoring.impact.differences import Differences
 from bridge.authoring.impact.intervals import Estimate, difference, share
 
 COLUMNS = {
     "name": "name", "requests": "requests", "sent": "sent", "helped": "helped", "not_helped": "did not help",
     "inconclusive": "inconclusive", "failed": "failed", "ended_alone": "ended unsent", "expired": "expired held",
 }  # fmt: skip
+WINDOW = "6h"  # before and after, over which signals are compared
 ENOUGH = 5  # observations, for advice
 HALF, MANY = 0.5, 0.3
 _HELD = re.compile(r"\bheld: (\w+)")
@@ -24,7 +27,7 @@ ASSUMPTIONS = (
     "A breach without a retraining is a request that a gate held until the breach ended (it recovered by itself).",
     "A request that was held until hold_limit counts as a breach that did not recover by itself.",
     "The difference is the effect of retraining only if what gates held would have gone on like the rest.",
-    "Values of signals are not compared; breaches that fade by themselves count on both sides.",
+    "Breaches that fade by themselves count on both sides of this comparison.",
 )
 
 
@@ -74,6 +77,7 @@ class Impact:
 
     retrained, alone: shares of breaches that ended with a retraining, and without one; None without observations.
     effect: their difference, None if either is unknown.
+    changes: how signals changed, compared with models and breaches without a retraining; None if not read.
     """
 
     total: Tally
@@ -82,6 +86,7 @@ class Impact:
     retrained: Estimate | None
     alone: Estimate | None
     effect: Estimate | None
+    changes: Differences | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return everything as JSON types."""
@@ -93,8 +98,13 @@ class Impact:
             "pipelines": [item.row(name) | {"held": dict(item.held)} for name, item in self.pipelines.items()],
             "held": dict(self.total.held),
             "retrained": _json(self.retrained), "alone": _json(self.alone), "effect": _json(self.effect),
-            "assumptions": list(ASSUMPTIONS),
+            "difference_in_differences": _changes_json(self.changes), "assumptions": self.assumptions(),
         }  # fmt: skip
+
+    def assumptions(self) -> list[str]:
+        """Return what the comparisons assume."""
+        more = [text.format(window=WINDOW) for text in differences.ASSUMPTIONS] if self.changes is not None else []
+        return [*ASSUMPTIONS, *more]
 
     def _advice(self, rule: str) -> dict[str, str]:
         what, why = advice(self.rules[rule])
@@ -153,14 +163,39 @@ def sentences(found: Impact, last: str) -> list[str]:
         )
     else:
         said.append("Retrained and other breaches cannot be compared yet: one of the two groups has no outcome.")
+    if found.changes is not None:
+        said += _changed(found.changes)
     if total.held:
         gates = ", ".join(f"{name} {count}" for name, count in total.held.most_common())
         said.append(f"Held by gates (requests): {gates}.")
     return said
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def _changed(found: Differences) -> Iterator[str]:
+    """Yield the differences in differences in sentences."""
+    of = f"Signals, in the {WINDOW} before and after {_count(found.retrainings, 'retraining')}"
+    for estimate, whom, few in (
+        (found.siblings, f"siblings (of {found.with_siblings})", "with siblings"),
+        (found.breaches, _count(found.untreated, "breach", "es") + " without a retraining", "breaches without one"),
+    ):
+        if estimate is None:
+            yield f"{of}, cannot be compared with {whom} yet: at least {differences.LEAST} {few} are needed."
+        else:
+            value, low, high = (f"{round(100 * number):+d}" for number in (estimate.value, estimate.low, estimate.high))
+            yield f"{of}: changed by {value} % of the limit more than those of {whom} (95 % interval {low} to {high})."
+
+
+def _changes_json(found: Differences | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "retrainings": found.retrainings, "with_siblings": found.with_siblings, "untreated": found.untreated,
+        "siblings": _json(found.siblings), "breaches": _json(found.breaches),
+    }  # fmt: skip
+
+
+def _count(number: int, noun: str, plural: str = "s") -> str:
+    return f"{number} {noun}{'' if number == 1 else plural}"
 
 
 def _sorted(tallies: Mapping[str, Tally]) -> dict[str, Tally]:

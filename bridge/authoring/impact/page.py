@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from bridge.authoring.backtest.report import document, table
-from bridge.authoring.impact.impact import ASSUMPTIONS, COLUMNS, Impact, advice, sentences
+from bridge.authoring.impact.impact import COLUMNS, Impact, advice, sentences
 
 _ADVICE = {"rule": "rule", "kind": "what to do", "reason": "why"}
 
@@ -22,6 +22,6 @@ def page(found: Impact, last: str) -> str:
         "<h2>What to change</h2>", table(_ADVICE, rows),
         "<h2>Pipelines</h2>",
         table({**COLUMNS, "name": "pipeline"}, [item.row(name) for name, item in found.pipelines.items()]),
-        "<h2>Assumptions</h2>", f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in ASSUMPTIONS)}</ul>",
+        "<h2>Assumptions</h2>", f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in found.assumptions())}</ul>",
     ]  # fmt: skip
     return document("What retraining was worth", body)

@@ -22,7 +22,9 @@ def sentences(trial: Trial) -> Iterator[str]:
     span = format_duration((results.until - results.since) // 60_000 * 60_000)
     models = len(trial.table)
     if not models:
-        yield f"No model had a value in the last {span}, so no rule was evaluated."
+        yield f"No model had a value at an evaluated time in the last {span}, so no rule was evaluated."
+        yield _why_no_model(trial)
+        yield from (f"{rule}: {message}" for rule, message in results.errors.items())
         return
     whom = f", for {_count(len({item.model for item in sent}), 'model')}" if sent else ""
     asked = f"{_count(len(sent), 'retraining')}{whom}"
@@ -39,6 +41,18 @@ def sentences(trial: Trial) -> Iterator[str]:
         few = "has" if len(missing) == 1 else "have"
         yield f"{_count(len(missing), 'model').capitalize()} {few} too few values for a verdict so far."
     yield from _limits(trial)
+
+
+def _why_no_model(trial: Trial) -> str:
+    """Return why no model had a value."""
+    if not trial.present:
+        return "Their metrics are known to this Prometheus, but their queries return no series, now or in this period."
+    own, offset = format_duration(trial.interval), format_duration(trial.offset)
+    whose = "has a value now: the" if trial.present == 1 else "have values now: their"
+    return (
+        f"{_count(trial.present, 'model').capitalize()} {whose} history is too short. Rules are "
+        f"evaluated every {own}, {offset} in the past; try again in {format_duration(trial.interval + trial.offset)}."
+    )
 
 
 def _limits(trial: Trial) -> Iterator[str]:

@@ -12,6 +12,7 @@ from bridge.authoring.backtest.backtest import Backtest, Plan, of_config
 from bridge.authoring.backtest.recording import Line, Recorder
 from bridge.authoring.backtest.results import WEEK, BacktestRequest, Results
 from bridge.authoring.suggest.first_config import FirstConfig
+from bridge.domain.errors import SourceError
 from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.rule import Mode
 from bridge.domain.times import MINUTE, SECOND, Duration, Timestamp
@@ -27,6 +28,8 @@ class Trial:
     url: the Prometheus, without credentials.
     step: evaluation interval of the trial.
     interval: evaluation interval of bridge.yml.
+    offset: query offset of bridge.yml.
+    present: number of models that have a value now, though none had one at an evaluated time; 0 if some had.
     asked_until: end of the requested range; `results.until` is earlier if the time limit ended the backtest.
     """
 
@@ -37,6 +40,8 @@ class Trial:
     table: ModelTable
     step: Duration
     interval: Duration
+    offset: Duration
+    present: int
     asked_until: Timestamp
 
     @property
@@ -94,8 +99,22 @@ def run(
         test = Backtest(plan.at_step(step), source, table, since, until, charts=True)
         deadline = time.monotonic() + time_limit
         results = test.run(progress, lambda: time.monotonic() > deadline)
+    present = 0 if len(table) else _present(plan, until)
     recorder = test.recorder or Recorder(since, until, table, {})
-    return Trial(url, config, results, recorder, table, step, interval, until)
+    offset = max(group.offset for group in plan.groups)
+    return Trial(url, config, results, recorder, table, step, interval, offset, present, until)
+
+
+def _present(plan: Plan, now: Timestamp) -> int:
+    """Return the number of models that have a value at `now`."""
+    table = ModelTable()
+    with closing(plan.source(table)) as source:
+        for query in (query for group in plan.groups for query in group.queries.values()):
+            try:
+                source.instant(query, now, now)
+            except SourceError:
+                continue  # the backtest has reported it
+    return len(table)
 
 
 def waiting(sent: Sequence[BacktestRequest], period: Duration = WEEK) -> list[BacktestRequest]:

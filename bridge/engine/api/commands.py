@@ -149,6 +149,10 @@ class EngineCommands:
         self._wake()
         return record
 
+    def refusal(self, model: ModelKey) -> str:
+        """Return why a request by hand would be refused now, as OperatorActions.refusal does."""
+        return self._operator.refusal(model)
+
     def pause(self, project: str, pipeline: str, length: Duration, who: str, note: str = "") -> Pause:
         """Pause requests as OperatorActions.pause does."""
         return self._operator.pause(project, pipeline, length, who, note)

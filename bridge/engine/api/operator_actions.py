@@ -14,6 +14,7 @@ from bridge.domain.model import ModelKey
 from bridge.domain.request import (
     MANUAL,
     Feedback,
+    HoldReason,
     OperatorAction,
     Outcome,
     RequestRecord,
@@ -147,10 +148,7 @@ class OperatorActions:
             draft, keeper = change.draft, change.state.gatekeeper
             hold = None if force else keeper.hold(draft, record, _BY_HAND, at)
             if hold is not None:
-                until = f" until {rfc3339(hold.until)}" if hold.until else ""
-                raise RequestError(
-                    f"{model.owner}: gate {hold.reason} is closed{until}; use force to request it anyway"
-                )
+                raise RequestError(f"{_closed(model, hold.reason, hold.until)}; use force to request it anyway")
             sent = keeper.let_go(draft, record, _by_hand(change.state), at)
             if sent.state is RequestState.REQUESTED and not keeper.routing.tracked(sent.destinations):
                 sent = replace(sent, state=RequestState.CLOSED, ended_at=at, message="no receiver reports its end")
@@ -158,6 +156,14 @@ class OperatorActions:
             decision_log.decided(draft, "", sent, decision_log.outcome(sent), f"requested by {who}: {reason}", at)
         log.info("manual request created", extra={"request_id": sent.id, "who": who, "model": str(model)})
         return sent
+
+    def refusal(self, model: ModelKey) -> str:
+        """Return why `create` would refuse a request now without `force`; "" if it would not."""
+        at = self.now()
+        request = RetrainRequest(model, "", at, "", MANUAL, at)
+        with self.engine.read() as state:
+            hold = state.gatekeeper.hold(state.draft(), RequestRecord(request, RequestState.HELD, at), _BY_HAND, at)
+        return "" if hold is None else _closed(model, hold.reason, hold.until)
 
     def pause(self, project: str, pipeline: str, length: Duration, who: str, note: str = "") -> Pause:
         """Send no request of a pipeline or project ("" = any) for `length` ms; 0 ends the pause."""
@@ -174,6 +180,10 @@ class OperatorActions:
         """Return the pauses that have not ended."""
         with self.engine.read() as state:
             return [item for item in state.episode_index.pauses if item.until > self.now()]
+
+
+def _closed(model: ModelKey, reason: HoldReason, until: Timestamp) -> str:
+    return f"{model.owner}: gate {reason} is closed" + (f" until {rfc3339(until)}" if until else "")
 
 
 def run_destinations(record: RequestRecord) -> list[str]:

@@ -22,6 +22,7 @@ from bridge.engine.api import silences as silencing
 from bridge.engine.api.explain import Explainer
 from bridge.engine.api.model_search import Finder
 from bridge.engine.api.signal_views import signals_of
+from bridge.engine.api.silence_views import SilencesView
 from bridge.engine.api.views import (
     AlertView,
     GroupView,
@@ -30,7 +31,6 @@ from bridge.engine.api.views import (
     ModelView,
     RuleView,
     SignalView,
-    SilencesView,
     TrailView,
 )
 from bridge.engine.delivery.alert_rules import notice_labels
@@ -328,15 +328,15 @@ def _trails(course: TrailWindow) -> Iterator[TrailView]:
 
 
 def _rule_view(run: RuleEvaluator, most: int | None = None) -> RuleView:
-    rule, states = run.rule, run.live.alerts.state
+    rule, states, exprs = run.rule, run.live.alerts.state, run.query.exprs
     worst = State(int(states.max())) if len(states) else State.INACTIVE
-    exprs = run.query.exprs
     return RuleView(
         name=rule.name,
         group=rule.group,
         file=rule.file,
         query="\n".join(exprs.values()),
         strategy="" if rule.strategy is None else rule.strategy.name,
+        params={} if rule.strategy is None else rule.strategy.params,
         for_=rule.for_,
         keep_firing_for=rule.keep_firing_for,
         labels=rule.labels,

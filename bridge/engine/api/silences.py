@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from bridge.domain.request import HoldReason, RequestRecord
 from bridge.domain.silence import Silence
 from bridge.domain.times import Timestamp
-from bridge.engine.api.views import SilencesView, SilenceView
+from bridge.engine.api.silence_views import SilencesView, SilenceView
 from bridge.engine.engine import Engine
 from bridge.engine.requests.gates import Gatekeeper, request_labels
 

@@ -6,16 +6,17 @@ The implementations are in engine/api/queries.py and engine/api/commands.py.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Protocol
 
 from bridge.domain.explain import Explanation
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, Episode, Feedback, RecoveryVerdict, RequestRecord
-from bridge.domain.silence import Silence
 from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Crossing
+from bridge.engine.api.silence_views import SilencesView
 from bridge.ports import DecisionFilter, DeliveryRecord, Pause, QueueDepth, RequestFilter, Run, RunState, StatusReport
 
 
@@ -63,6 +64,7 @@ class RuleView:
     alerts: pending and firing models, at most as many as were requested.
     pending, firing: number of models in that state.
     alertname: name of its alerts, which several rules may share.
+    params: parameters of the strategy.
     """
 
     name: str
@@ -84,6 +86,7 @@ class RuleView:
     pending: int = 0
     firing: int = 0
     alertname: str = ""
+    params: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,33 +182,6 @@ class ModelPage:
     models: Sequence[ModelView]
     total: int
     counts: Mapping[ModelState, int]
-
-
-@dataclass(frozen=True, slots=True)
-class SilenceView:
-    """Silence of Alertmanager in force, and at most 100 requests that it holds or may cover."""
-
-    silence: Silence
-    requests: Sequence[RequestRecord]
-
-
-@dataclass(frozen=True, slots=True)
-class SilencesView:
-    """Page of the silences in force, those that hold requests first.
-
-    total: number of silences in force.
-    fetched_at: last successful fetch, 0 = never.
-    fresh: True if that is recent enough. If not, no silence holds a request, and `holds_unknown` decides.
-    holds_unknown: True if every request is held while the silences are not fresh.
-    failing: error by address of each Alertmanager that does not answer.
-    """
-
-    silences: Sequence[SilenceView]
-    total: int
-    fetched_at: Timestamp
-    fresh: bool
-    holds_unknown: bool
-    failing: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,6 +365,10 @@ class Commands(Protocol):
 
     def create(self, model: ModelKey, reason: str, who: str, *, force: bool = False) -> RequestRecord:
         """Request a retraining by hand; a closed gate refuses it, unless `force` is set."""
+        ...
+
+    def refusal(self, model: ModelKey) -> str:
+        """Return why a request by hand would be refused now without `force`; "" if it would not."""
         ...
 
     def pause(self, project: str, pipeline: str, length: Duration, who: str, note: str = "") -> Pause:

@@ -113,9 +113,9 @@ class GroupEvaluator:
         Reason "replaced": a newer version of the pipeline reports. Reason "retired": missing for `retire_after` ms.
         """
         for name, expected in self.expected_models.items():
-            overdue = expected.staged.overdue(slot, REPLACED_AFTER)
-            if not len(overdue):
+            if not len(expected.staged.overdue(slot, min(REPLACED_AFTER, retire_after))):
                 continue
+            overdue = expected.staged.overdue(slot, REPLACED_AFTER)
             replaced = [row for row in overdue.tolist() if self._succeeded(expected, row)]
             silent = set(expected.staged.overdue(slot, retire_after).tolist()) - set(replaced)
             for rows, why in ((replaced, "replaced"), (sorted(silent), "retired")):

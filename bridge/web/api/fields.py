@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from fastapi import Query
 from msgspec import Meta
+from pydantic import JsonValue
 
 from bridge.domain.batch import EventKind
 
@@ -16,3 +18,5 @@ AlertState = Annotated[str, Meta(extra_json_schema={"enum": ["inactive", "pendin
 Health = Annotated[str, Meta(extra_json_schema={"enum": ["ok", "err", "unknown"]})]
 Event = Annotated[str, Meta(extra_json_schema={"enum": [kind.value for kind in EventKind]})]
 Labels = dict[str, str]
+_OR_NONE: dict[str, JsonValue] = {"anyOf": [{"format": "date-time"}, {"maxLength": 0}]}
+Instant = Annotated[str, Query(description="RFC 3339", json_schema_extra=_OR_NONE)]

@@ -64,7 +64,7 @@ def _problems(method: str, path: str) -> list[int]:
     statuses = list(_ALL)
     if method != "get":
         statuses += _CHANGES
-    if "{" in path:
+    if "{" in path or path == "/api/v1/history":
         statuses += _WITH_ID
     if path.endswith(_CONFLICTS) and not (method == "get" and path == "/api/v1/requests"):
         statuses.append(409)

@@ -6,7 +6,6 @@ import platform
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import JsonValue
 from starlette.responses import Response
 
 from bridge import __version__
@@ -19,12 +18,11 @@ from bridge.engine.api.views import ModelState, Queries
 from bridge.net.problem import refusal
 from bridge.ports import DecisionFilter, RequestFilter
 from bridge.web.api import encode, structs
+from bridge.web.api.fields import Instant
 from bridge.web.api.fleet import Fleet, encoded
 from bridge.web.http.responses import success
 
 Limit = Annotated[int, Query(ge=1, le=10_000)]
-_OR_NONE: dict[str, JsonValue] = {"anyOf": [{"format": "date-time"}, {"maxLength": 0}]}
-Instant = Annotated[str, Query(description="RFC 3339", json_schema_extra=_OR_NONE)]
 _GREATEST = 2**62
 Offset = Annotated[int, Query(ge=0, le=2**31)]
 
@@ -37,9 +35,12 @@ def state_routes(queries: Queries, fleet: Fleet) -> APIRouter:
     def models(
         state: Annotated[list[ModelState], Query()] = [],  # noqa: B006
         project: str = "", pipeline: str = "", version: str = "", rule: str = "",
-        limit: Limit = 1000, offset: Offset = 0,
+        q: Annotated[str, Query(max_length=500)] = "", limit: Limit = 1000, offset: Offset = 0,
     ) -> Response:  # fmt: skip
-        """List models with their state and latest readings, sorted by project, pipeline and version."""
+        """List models with their state and latest readings, sorted by name; with words in `q` alone, worst first."""
+        if q and not (project or pipeline or version or rule):
+            page = queries.model_page(text=q, states=state, offset=offset, limit=limit)
+            return success(structs.Models(total=page.total, models=[encode.model(item) for item in page.models]))
         page = queries.models_by_name(
             project=project, pipeline=pipeline, version=version, rule=rule, states=state, offset=offset, limit=limit
         )

@@ -225,6 +225,13 @@ class Models(Body):
     models: list[Model]
 
 
+class SignalHistory(Body):
+    """Earlier values of a signal for one model, oldest first."""
+
+    slots: list[Time]
+    value: list[Number | None]
+
+
 class Trails(Body):
     """List of trails."""
 
@@ -317,6 +324,7 @@ DATA: Mapping[tuple[str, str], type[Body]] = {
     ("get", "/api/v1/alerts"): Alerts,
     ("get", "/api/v1/models"): Models,
     ("get", "/api/v1/trail"): Trails,
+    ("get", "/api/v1/history"): SignalHistory,
     ("get", "/api/v1/status/buildinfo"): BuildInfo,
     ("get", "/api/v1/status/config"): Configuration,
     ("get", "/api/v1/status/fleet"): Fleet,

@@ -13,7 +13,8 @@ from bridge.web.http.web_config import WebConfig, load_web_config
 
 __all__ = ["WebConfig", "WebSettings", "is_loopback", "load_web_config"]
 
-LISTEN_FLAG, URL_FLAG, GRAFANA_FLAG = "--web.listen-address", "--web.external-url", "--web.grafana-url"
+LISTEN_FLAG, URL_FLAG = "--web.listen-address", "--web.external-url"
+GRAFANA_FLAG, PROMETHEUS_FLAG = "--web.grafana-url", "--web.prometheus-url"
 OVERVIEW, DECISIONS = "/d/retrain-bridge-overview", "/d/retrain-bridge-decisions"
 
 
@@ -25,6 +26,7 @@ class WebSettings:
     external_url: URL under which users reach the web pages.
     web_config_file: file with TLS and users; None without one.
     grafana_url: URL of the Grafana server with the dashboards of grafana/; "" without one.
+    prometheus_url: URL under which users reach Prometheus; "" = the URL in the configuration.
     allowed_hosts: host names to accept besides those of external_url and of this host.
     """
 
@@ -32,6 +34,7 @@ class WebSettings:
     external_url: str = ""
     web_config_file: Path | None = None
     grafana_url: str = ""
+    prometheus_url: str = ""
     allowed_hosts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -39,7 +42,9 @@ class WebSettings:
         if not colon or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
             message = f"{self.listen!r} is not HOST:PORT"
             raise ConfigError([Problem(LISTEN_FLAG, 0, "", message, "for example 127.0.0.1:9095, or :9095 for all")])
-        for flag, url in ((URL_FLAG, self.external_url), (GRAFANA_FLAG, self.grafana_url)):
+        for flag, url in (
+            (URL_FLAG, self.external_url), (GRAFANA_FLAG, self.grafana_url), (PROMETHEUS_FLAG, self.prometheus_url),
+        ):  # fmt: skip
             if url and not _is_base_url(url):
                 message, example = f"{url!r} is not a base URL", "for example https://ops.example.org/retrain"
                 raise ConfigError([Problem(flag, 0, "", message, example)])

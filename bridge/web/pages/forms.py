@@ -26,6 +26,7 @@ CONFIRMATIONS = {
     "create": "Request created.",
     "pause": "Requests are paused.",
     "resume": "The pause has ended.",
+    "silence": "The silence was created.",
     "reload": "The configuration was reloaded.",
 }
 

@@ -15,7 +15,8 @@ from bridge.engine.api.lifetimes import MOST_REQUESTS, next_retraining
 from bridge.engine.api.views import ModelView, SignalView, TrailView
 from bridge.ports import DecisionFilter, RequestFilter
 from bridge.web.pages import charts
-from bridge.web.pages.site import Site, figure, read, when, words
+from bridge.web.pages.formats import clock, reading, unit_of, words
+from bridge.web.pages.site import Site, read
 from bridge.web.pages.summary import history, sentence
 
 DECISIONS, REQUESTS, ROWS = 30, 20, 20
@@ -23,10 +24,19 @@ DECISIONS, REQUESTS, ROWS = 30, 20, 20
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Chart of one rule. rows: (slot, value, statistic, limit, state) of the last slots, newest first."""
+    """Chart of one rule.
+
+    unit: unit of the values, "" for none.
+    graph: URL of its query in Prometheus, "" if unknown.
+    apart: whether the limit applies to a separate statistic.
+    rows: (slot, value, statistic, limit, state) of the last slots, newest first.
+    """
 
     signal: SignalView
-    summary: str
+    unit: str
+    graph: str
+    apart: bool
+    summary: Markup
     drawing: Markup
     data: str
     rows: Sequence[tuple[int, float, float, float, str]]
@@ -56,37 +66,46 @@ def routes(site: Site) -> APIRouter:
             origin=next((item for item in siblings if item.new_version == version), None),
             decisions=decisions, explanations=explanations, problems=problems, trails=trails,
             forecast=next_retraining(of_project, model.owner, slot),
-            sentence="" if view is None else sentence(view, requests, trails),
-            charts=[] if view is None else _charts(view, trails, requests),
+            sentence=Markup() if view is None else sentence(view, requests, trails),
+            charts=[] if view is None else _charts(site, view, trails, requests),
         )  # fmt: skip
 
     return router
 
 
-def _charts(view: ModelView, trails: Mapping[str, TrailView], requests: Sequence[RequestRecord]) -> list[Chart]:
+def _charts(
+    site: Site, view: ModelView, trails: Mapping[str, TrailView], requests: Sequence[RequestRecord]
+) -> list[Chart]:
     """Return a chart for each rule with a value; all start at the first slot with a value of any rule."""
     marks = [mark for record in requests for mark in _marks(record)]
     start = min((slot for trail in trails.values() if (slot := charts.first(trail))), default=0)
+    rules = {rule.name: rule.query for group in site.queries.groups(alerts=0) for rule in group.rules}
     result = []
     for signal in view.signals:
         trail = trails.get(signal.rule)
         if trail is not None and charts.extent(trail.value) is not None:
             trail = charts.since(trail, start)
             columns = zip(trail.slots, trail.value, trail.statistic, trail.threshold, trail.state, strict=True)
-            rows = [(*row[:4], ("inactive", "pending", "firing")[row[4]]) for row in columns]
+            rows = [(*row[:4], ("inactive", "pending", "firing")[row[4]]) for row in columns][: -ROWS - 1 : -1]
             drawing, data = charts.picture(trail), charts.data(trail, marks)
-            result.append(Chart(signal, _summary(trail), drawing, data, rows[: -ROWS - 1 : -1]))
+            graph, apart = site.graph(rules.get(signal.rule, "")), charts.own_scale(trail)
+            unit = unit_of(signal.unit, signal.event)
+            result.append(Chart(signal, unit, graph, apart, _summary(trail, unit), drawing, data, rows))
     return result
 
 
-def _summary(trail: TrailView) -> str:
+def _summary(trail: TrailView, unit: str) -> Markup:
     """Describe the chart in words, for screen readers."""
     low, high = charts.extent(trail.value) or (0.0, 0.0)
     expected = charts.extent([*trail.lower[-1:], *trail.upper[-1:]])
     count = len(trail.slots)
     slots = "1 slot" if count == 1 else f"{count} slots"
-    text = f"{figure(low)} to {figure(high)} in {slots} since {when(trail.slots[0])} UTC"
-    return text + (f"; expected now: {figure(expected[0])} to {figure(expected[1])}." if expected else ".")
+    text = Markup("{} to {} in {} since {}").format(
+        reading(low, unit), reading(high, unit), slots, clock(trail.slots[0])
+    )  # fmt: skip
+    if expected is None:
+        return text + "."
+    return text + f"; expected now: {reading(expected[0], unit)} to {reading(expected[1], unit)}."
 
 
 def _marks(record: RequestRecord) -> list[tuple[int, str]]:

@@ -11,9 +11,12 @@ from starlette.responses import RedirectResponse, Response
 
 from bridge.domain.errors import RequestError, StoreError, UnknownRequestError
 from bridge.domain.model import ModelKey
-from bridge.domain.request import Feedback
+from bridge.domain.request import Feedback, RequestRecord
 from bridge.web.http.identity import signed_in, who
+from bridge.web.pages import bulk
+from bridge.web.pages.formats import words
 from bridge.web.pages.forms import form
+from bridge.web.pages.requests import actions
 from bridge.web.pages.site import Site
 
 ACTIONS = {
@@ -42,6 +45,15 @@ FEEDBACK = {
     "false": ("False", "The model needed no retraining. The rules page and the metrics count it for the rule."),
     "late": ("Late", "The model needed it earlier. The rules page and the metrics count it for the rule."),
 }
+_NEEDED = {
+    "approve": "only one that awaits approval can be approved.",
+    "release": "only one that is held or awaits approval can be released.",
+    "withdraw": "only one that is held or awaits approval can be withdrawn.",
+    "cancel": "only one whose runs can be cancelled, and were not yet, can be cancelled.",
+    "start-again": "none of its runs is held.",
+    "retry": "none of its deliveries waits for a retry.",
+    "redrive": "none of its deliveries is dead.",
+}
 _MODEL = ("project", "pipeline", "version")
 Name = Annotated[str, Query(max_length=500)]
 
@@ -58,6 +70,7 @@ def routes(site: Site) -> APIRouter:
     async def create(request: Request) -> Response:
         return await run_in_threadpool(creation.create, request, await form(request))
 
+    bulk.add(router, site)
     for name in (*ACTIONS, *FEEDBACK):
         _add(router, _Action(site, name))
     return router
@@ -94,8 +107,17 @@ class _Action:
         heading = f"Mark a request as {self.name}" if self.name in FEEDBACK else ""
         return self.site.page(
             "confirm.html", live=False, title=title, heading=heading, text=text, record=record, what=self.name,
-            user=signed_in(request),
+            user=signed_in(request), why_not=self._why_not(record),
         )  # fmt: skip
+
+    def _why_not(self, record: RequestRecord) -> str:
+        """Return why the action is not possible in the present state; "" if it is."""
+        queries = self.site.queries
+        if self.name in FEEDBACK or self.name in actions(
+            record, queries.deliveries(record.id), queries.runs(record.id)
+        ):
+            return ""
+        return f"the request is {words(record.state.value)}, and {_NEEDED[self.name]}"
 
     def act(self, request_id: str, request: Request, values: dict[str, str]) -> Response:
         """Perform the action, and redirect to the request's page."""
@@ -125,7 +147,11 @@ class _Creation:
     def page(self, request: Request, values: dict[str, str], status: int = 200, problem: str = "") -> Response:
         """Return the form, filled with `values`."""
         user = signed_in(request)
-        return self.site.page("request_new.html", status, live=False, values=values, user=user, problem=problem)
+        model = [values.get(name, "") for name in _MODEL]
+        refusal = self.site.commands.refusal(ModelKey(*model)) if all(model) and not problem else ""
+        return self.site.page(
+            "request_new.html", status, live=False, values=values, user=user, problem=problem, refusal=refusal
+        )
 
     def create(self, request: Request, values: dict[str, str]) -> Response:
         """Create the request, and redirect to its page; return the form again if it is refused."""

@@ -15,11 +15,12 @@ from bridge.domain.request import RequestRecord, RequestState
 from bridge.domain.times import Timestamp
 from bridge.engine.api.operator_actions import run_destinations
 from bridge.ports import DeliveryRecord, DeliveryState, RequestFilter, Run
+from bridge.web.pages.formats import words
 from bridge.web.pages.forms import confirmation
-from bridge.web.pages.site import Site, read, words
+from bridge.web.pages.site import Site, read
 
 SHOWN, WAITING = 50, 100
-_WAITING = (RequestState.AWAITING_APPROVAL, RequestState.HELD)
+WAITING_STATES = (RequestState.AWAITING_APPROVAL, RequestState.HELD)
 Name = Annotated[str, Query(max_length=500)]
 
 
@@ -48,7 +49,7 @@ def routes(site: Site) -> APIRouter:
         query = RequestFilter(states, project, pipeline, version, SHOWN + 1, after)
         problems: list[str] = []
         requests = read(lambda: site.queries.requests(query), problems)
-        waiting = read(lambda: site.queries.requests(RequestFilter(_WAITING, limit=WAITING)), problems)
+        waiting = read(lambda: site.queries.requests(RequestFilter(WAITING_STATES, limit=WAITING)), problems)
         chosen = [item.value for item in states]
         filters = {"state": chosen, "project": project, "pipeline": pipeline, "version": version}
         return site.page(

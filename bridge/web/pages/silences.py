@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -9,7 +11,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from bridge.domain.errors import RequestError, StoreError
-from bridge.domain.times import Duration
+from bridge.domain.times import Duration, Timestamp
+from bridge.ports.silencing import NewSilence, SilencingError
 from bridge.web.api.pauses import pause_length
 from bridge.web.http.identity import signed_in, who
 from bridge.web.pages.forms import confirmation, form
@@ -17,6 +20,7 @@ from bridge.web.pages.site import Paging, Site
 
 SHOWN = 50
 Name = Annotated[str, Query(max_length=200)]
+Long = Annotated[str, Query(max_length=500)]
 
 
 def routes(site: Site) -> APIRouter:
@@ -29,6 +33,7 @@ def routes(site: Site) -> APIRouter:
         total = view.total if view else 0
         return site.page(
             "silences.html", view=view, pauses=site.commands.pauses(), result=confirmation(result),
+            silencer=bool(site.upstream.silencer and site.upstream.silencer.addresses()),
             paging=Paging(page, SHOWN, page * SHOWN < total, total),
             at_page=lambda number: site.link("/silences", page=number if number > 1 else ""),
         )  # fmt: skip
@@ -49,7 +54,59 @@ def routes(site: Site) -> APIRouter:
     async def resumed(request: Request) -> Response:
         return await run_in_threadpool(_act, site, request, await form(request), ends=True)
 
+    creation = _Creation(site)
+
+    @router.get("/silences/new")
+    def new(request: Request, project: Long = "", pipeline: Long = "", version: Long = "") -> Response:
+        values = {"project": project, "pipeline": pipeline, "version": version, "duration": "1h"}
+        return creation.page(request, values)
+
+    @router.post("/silences/new")
+    async def create(request: Request) -> Response:
+        return await run_in_threadpool(creation.create, request, await form(request))
+
     return router
+
+
+@dataclass(frozen=True, slots=True)
+class _Creation:
+    """Creation of a silence in Alertmanager."""
+
+    site: Site
+
+    def _addresses(self) -> Sequence[str]:
+        return self.site.upstream.silencer.addresses() if self.site.upstream.silencer is not None else ()
+
+    def page(self, request: Request, values: dict[str, str], status: int = 200, problem: str = "") -> Response:
+        """Return the form, filled with `values`."""
+        return self.site.page(
+            "silence_new.html", status, live=False, values=values, user=signed_in(request), problem=problem,
+            addresses=self._addresses(),
+        )  # fmt: skip
+
+    def create(self, request: Request, values: dict[str, str]) -> Response:
+        """Create the silence, and redirect to the list; return the form again if it was not created."""
+        addresses, silencer = self._addresses(), self.site.upstream.silencer
+        if silencer is None or not addresses:
+            return self.page(request, values, 409)
+        try:
+            silence = _silence(values, self.site.now(), who(request, values.get("by", "")))
+            silencer.create(values.get("address") or addresses[0], silence)
+        except ValueError as error:
+            return self.page(request, values, 400, str(error))
+        except SilencingError as error:
+            return self.page(request, values, 502, str(error))
+        return RedirectResponse(self.site.link("/silences", result="silence"), 303)
+
+
+def _silence(values: dict[str, str], now: Timestamp, by: str) -> NewSilence:
+    """Return the silence that the form describes. Raises ValueError."""
+    labels = {name: values[name] for name in ("project", "pipeline", "version") if values.get(name)}
+    if not labels:
+        raise ValueError("give a project, a pipeline or a version: a silence needs at least one")
+    if not values.get("note"):
+        raise ValueError("comment: Alertmanager requires one")
+    return NewSilence(labels, now, now + _length(values.get("duration", "")), by, values["note"])
 
 
 def _page(
@@ -73,7 +130,7 @@ def _act(site: Site, request: Request, values: dict[str, str], *, ends: bool = F
     return RedirectResponse(site.link("/silences", result="resume" if ends else "pause"), 303)
 
 
-def _length(duration: str, project: str, pipeline: str) -> Duration:
+def _length(duration: str, project: str = "", pipeline: str = "") -> Duration:
     length = pause_length(duration, project, pipeline)
     if not length:
         raise ValueError("duration: must be greater than 0, for example 1h")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
@@ -15,45 +13,53 @@ from starlette.responses import HTMLResponse
 from bridge import __version__
 from bridge.domain.errors import SourceError, StoreError
 from bridge.domain.model import ModelKey
-from bridge.domain.request import Decision
-from bridge.domain.times import Duration, Timestamp, format_duration, rfc3339
+from bridge.domain.request import Decision, RequestState
+from bridge.domain.times import Timestamp
 from bridge.engine.api.views import Commands, Queries
 from bridge.web.api.fleet import Fleet, no_fleet
 from bridge.web.http.settings import WebSettings
 from bridge.web.pages.charts import own_scale, spark
+from bridge.web.pages.formats import clock, day, duration, figure, parameter, reading, words
 from bridge.web.pages.static import versioned
+from bridge.web.upstream import NO_UPSTREAM, Upstream
 
 LIVE_SECONDS = 5
+GRAPH_RANGE = "6h"
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Renderer of all pages. now: returns the present instant. fleet: returns the fleet's state, None without one."""
+    """Renderer of all pages.
+
+    now: returns the present instant.
+    fleet: returns the fleet's state, None without one.
+    read_only: returns whether the server refuses every change.
+    upstream: other servers.
+    """
 
     queries: Queries
     commands: Commands
     settings: WebSettings
     now: Callable[[], Timestamp]
     fleet: Fleet = no_fleet
+    read_only: Callable[[], bool] = bool
+    upstream: Upstream = NO_UPSTREAM
     _templates: Environment = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         templates = Environment(loader=PackageLoader("bridge.web"), autoescape=select_autoescape(["html"]))
         templates.trim_blocks = templates.lstrip_blocks = True
         templates.filters |= {
-            "when": when,
-            "figure": figure,
-            "words": words,
-            "duration": duration,
-            "spark": spark,
-            "day": day,
-        }
+            "clock": clock, "figure": figure, "reading": reading, "words": words, "duration": duration, "spark": spark,
+            "parameter": parameter, "day": day,
+        }  # fmt: skip
         templates.tests["apart"] = lambda trail: trail is not None and own_scale(trail)
         settings = self.settings
         templates.globals |= {
             "prefix": settings.prefix, "version": __version__, "dashboard": settings.dashboard,
-            "model_link": self.model_link, "request_link": self.request_link, "decision_link": self.decision_link,
+            "model_link": self.model_link, "history_link": self.history_link, "graph": self.graph,
+            "request_link": self.request_link, "decision_link": self.decision_link, "read_only": self.read_only,
             "static": lambda name: f"{settings.prefix}/static/{versioned(name)}",
         }  # fmt: skip
         object.__setattr__(self, "_templates", templates)
@@ -61,13 +67,30 @@ class Site:
     def page(self, name: str, status: int = 200, *, live: bool = True, **values: object) -> HTMLResponse:
         """Return the page of templates/`name` with these values. live: update it while it is visible."""
         text = self._templates.get_template(name).render(
-            **values, ready=self.queries.ready(), at=self.now(), live=LIVE_SECONDS if live else 0
-        )
+            **values, ready=self.queries.ready(), at=self.now(), live=LIVE_SECONDS if live else 0,
+            badges=self._badges(),
+        )  # fmt: skip
         return HTMLResponse(text, status)
+
+    def _badges(self) -> dict[str, tuple[int, str]]:
+        """Return by page how many items wait there for an operator, and what they are."""
+        counts = self.queries.request_counts()
+        waiting = sum(counts.get(state.value, 0) for state in (RequestState.HELD, RequestState.AWAITING_APPROVAL))
+        return {"/requests": (waiting, "waiting"), "/silences": (len(self.commands.pauses()), "paused")}
 
     def error(self, status: int, title: str, text: str) -> HTMLResponse:
         """Return an error page. text: the cause, and how to fix it."""
         return self.page("error.html", status, live=False, title=title, text=text)
+
+    def graph(self, query: str) -> str:
+        """Return the URL of a query's graph in Prometheus, a line of `query` a panel; "" if its URL is unknown."""
+        base = self.settings.prometheus_url or self.upstream.prometheus_url()
+        if not base or not query:
+            return ""
+        panels = [{"expr": text, "tab": "0", "range_input": GRAPH_RANGE} for text in query.split("\n")]
+        return f"{base.rstrip('/')}/graph?" + urlencode(
+            {f"g{index}.{name}": value for index, panel in enumerate(panels) for name, value in panel.items()}
+        )
 
     def link(self, path: str, **query: object) -> str:
         """Return the URL of a page, without empty parts of the query."""
@@ -77,6 +100,12 @@ class Site:
     def model_link(self, model: ModelKey) -> str:
         """Return the URL of the model's page; it includes every label, even an empty one."""
         return f"{self.settings.prefix}/model?{urlencode(model.labels())}"
+
+    def history_link(self, model: ModelKey, rule: str) -> str:
+        """Return the URL of earlier values of a rule's signal; "" without a Prometheus."""
+        if self.upstream.histories is None:
+            return ""
+        return f"{self.settings.prefix}/api/v1/history?{urlencode({**model.labels(), 'rule': rule})}"
 
     def decision_link(self, decision: Decision) -> str:
         """Return the URL of the decision's page."""
@@ -117,28 +146,3 @@ def read(query: Callable[[], list[T]], problems: list[str]) -> list[T]:
         if text not in problems:
             problems.append(text)
         return []
-
-
-def when(instant: Timestamp) -> str:
-    """Format date and time in UTC, to the second; 0 as a dash."""
-    return rfc3339(instant)[:19].replace("T", " ") if instant else "-"
-
-
-def day(instant: Timestamp) -> str:
-    """Format weekday, date and minute in UTC, such as `Tuesday 2026-12-01 14:05`."""
-    return datetime.fromtimestamp(instant / 1000, UTC).strftime("%A %Y-%m-%d %H:%M")
-
-
-def figure(value: float | None) -> str:
-    """Format a number with six significant digits; None and NaN as a dash."""
-    return "-" if value is None or math.isnan(value) else f"{value:.6g}"
-
-
-def duration(length: Duration) -> str:
-    """Format a duration as Prometheus does; 0 as a dash."""
-    return format_duration(length) if length else "-"
-
-
-def words(text: str) -> str:
-    """Replace the underscores of an identifier by spaces."""
-    return text.replace("_", " ")

@@ -6,11 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from bridge.domain.request import Episode, RequestRecord
 from bridge.engine.api.views import ModelState, ModelView, SignalView, TrailView
 from bridge.web.pages.charts import own_scale
-from bridge.web.pages.site import figure, when, words
+from bridge.web.pages.formats import clock, figure, reading, words
 
+_NO_DATA, _AT_REST = Markup("No rule has data for this model."), Markup("No rule is pending or firing.")
 _NAMED = 3  # rules that the summary names
 
 
@@ -41,25 +44,25 @@ def history(episodes: Sequence[Episode], requests: Sequence[RequestRecord]) -> l
     return sorted(rows, key=lambda row: row._at, reverse=True)
 
 
-def sentence(view: ModelView, requests: Sequence[RequestRecord], trails: Mapping[str, TrailView]) -> str:
+def sentence(view: ModelView, requests: Sequence[RequestRecord], trails: Mapping[str, TrailView]) -> Markup:
     """Describe the active rules of the model, since when and why, and the latest request."""
     active = sorted((item for item in view.signals if item.active_at), key=lambda item: item.active_at)
     parts = [_active(item, trails.get(item.rule)) for item in active[:_NAMED]]
     if len(active) > len(parts):
-        parts.append(f"{len(active) - len(parts)} more rules are pending or firing.")
+        parts.append(Markup("{} more rules are pending or firing.").format(len(active) - len(parts)))
     if not active:
-        no_data = view.state is ModelState.NO_DATA
-        parts.append("No rule has data for this model." if no_data else "No rule is pending or firing.")
-    return " ".join([*parts, *(_latest(requests[0]) if requests else ())])
+        parts.append(_NO_DATA if view.state is ModelState.NO_DATA else _AT_REST)
+    return Markup(" ").join([*parts, *(_latest(requests[0]) if requests else ())])
 
 
-def _active(item: SignalView, trail: TrailView | None) -> str:
+def _active(item: SignalView, trail: TrailView | None) -> Markup:
     """Describe why a rule is pending or firing."""
-    unit = f" {item.unit}" if item.unit else ""
     known = item.cause == "none"
-    reading = f"{item.signal} {'is' if known else 'was last'} {figure(item.value)}{unit}{_comparison(item, trail)}"
+    value = f"{item.signal} {'is' if known else 'was last'} {reading(item.value, item.unit, item.event)}"
     doubt = "" if known else f", and is now {item.verdict} ({words(item.cause)})"
-    return f"{item.rule} is {item.state} since {when(item.active_at)} UTC: {reading}{doubt}."
+    return Markup("{} is {} since {}: {}{}{}.").format(
+        item.rule, item.state, clock(item.active_at), value, _comparison(item, trail), doubt
+    )
 
 
 def _comparison(item: SignalView, trail: TrailView | None) -> str:
@@ -70,14 +73,15 @@ def _comparison(item: SignalView, trail: TrailView | None) -> str:
         statistic = next((number for number in reversed(trail.statistic) if math.isfinite(number)), math.nan)
         return f", its statistic {figure(statistic)} (limit {figure(item.threshold)})"
     side = "above" if item.value > item.threshold else "below" if item.value < item.threshold else "at"
-    return f", {side} {figure(item.threshold)}"
+    return f", {side} {reading(item.threshold, item.unit, item.event)}"
 
 
-def _latest(record: RequestRecord) -> list[str]:
+def _latest(record: RequestRecord) -> list[Markup]:
     """Describe the state of the latest request."""
-    hold = f" by {words(record.hold.value)}" if record.hold is not None and record.state.value == "held" else ""
+    state = words(record.state.value)
     if not record.state.terminal:
-        return [f"Latest request: {words(record.state.value)}{hold} since {when(record.updated_at)} UTC."]
+        hold = f" by {words(record.hold.value)}" if record.hold is not None and record.state.value == "held" else ""
+        return [Markup("Latest request: {}{} since {}.").format(state, hold, clock(record.updated_at))]
     version = f", new version {record.new_version}" if record.new_version else ""
     verdict = f"; recovery verdict: {words(record.verdict.value)}" if record.verdict is not None else ""
-    return [f"Latest request: {words(record.state.value)} at {when(record.ended_at)} UTC{version}{verdict}."]
+    return [Markup("Latest request: {} at {}{}{}.").format(state, clock(record.ended_at), version, verdict)]

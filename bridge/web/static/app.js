@@ -38,7 +38,7 @@
 
   // Identity of an element across updates: links and buttons keep the focus, and sections stay open.
   function identityOf(element) {
-    return element.id || element.getAttribute("href") || element.textContent.trim();
+    return element.id || element.getAttribute("href") || element.getAttribute("aria-label") || element.textContent.trim();
   }
 
   function swap(content, fresh) {
@@ -51,12 +51,12 @@
     for (const details of content.querySelectorAll("details")) {
       if (open.includes(identityOf(details))) details.open = true;
     }
-    if (focused) {
+    document.dispatchEvent(new Event("renewed"));
+    if (focused && document.activeElement === document.body) {
       const target = [...content.querySelectorAll("a, button, summary")].find((item) => identityOf(item) === focused);
       target?.focus({ preventScroll: true });
     }
     window.scrollTo(x, y);
-    document.dispatchEvent(new Event("renewed"));
   }
 
   async function renew() {
@@ -72,6 +72,9 @@
       if (!fresh) throw new Error(`HTTP ${response.status}`);
       if (!paused && !isInUse(content)) {
         document.title = page.title;
+        const navigation = page.querySelector("nav");
+        const shown = document.querySelector("nav");
+        if (!shown.contains(document.activeElement)) shown.replaceChildren(...navigation.childNodes);
         swap(content, fresh);
       }
       if (note.textContent) note.textContent = "";

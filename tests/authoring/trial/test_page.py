@@ -34,8 +34,16 @@ def test_a_trial_without_models_has_no_result() -> None:
     test = run(charts=True)
     results = replace(test.run(), requests={})
     assert test.recorder is not None
-    empty = Trial("u", FirstConfig(Suggestion(1), FILES), results, test.recorder, type(test.table)(), 1, 1, LAST)
-    assert list(sentences(empty)) == ["No model had a value in the last 3d, so no rule was evaluated."]
+    nobody, found = type(test.table)(), FirstConfig(Suggestion(1), FILES)
+    empty = Trial("u", found, results, test.recorder, nobody, MINUTE, MINUTE, 30_000, 0, LAST)
+    nothing = "No model had a value at an evaluated time in the last 3d, so no rule was evaluated."
+    assert list(sentences(empty)) == [
+        nothing,
+        "Their metrics are known to this Prometheus, but their queries return no series, now or in this period.",
+    ]
+    _, why = sentences(replace(empty, present=2))
+    assert why.startswith("Two models have values now: their history is too short.")
+    assert why.endswith("Rules are evaluated every 1m, 30s in the past; try again in 1m30s.")
 
 
 def test_the_page_has_requests_charts_and_files() -> None:

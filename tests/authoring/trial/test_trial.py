@@ -20,7 +20,7 @@ def trial(until: int = LAST, step: int = MINUTE) -> Trial:
     results = test.run()
     assert test.recorder is not None
     found = FirstConfig(Suggestion(12), FILES, (), ("Prometheus names no Alertmanager",))
-    return Trial("http://prometheus:9090", found, results, test.recorder, test.table, step, MINUTE, until)
+    return Trial("http://prometheus:9090", found, results, test.recorder, test.table, step, MINUTE, 30_000, 0, until)
 
 
 def test_a_budget_holds_what_comes_too_early() -> None:

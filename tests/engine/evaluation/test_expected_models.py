@@ -116,6 +116,18 @@ def test_a_silent_version_without_a_successor_is_kept_until_it_is_retired() -> N
     assert [view.model for view in world_models(world)] == [B]
 
 
+def test_a_version_may_be_retired_sooner_than_it_would_be_replaced() -> None:
+    """`retire_after` counts, however short it is."""
+    world = World(group(rule(), interval=10 * SECOND), routes=FixedRoutes(reporting=False))
+    world.change(retire_after=30 * SECOND)
+    world.tick({A: 0.7, B: 0.1})
+    for _ in range(3):
+        world.tick({B: 0.1})
+    assert list(world.state.episode_index.episodes) == [A]
+    world.tick({B: 0.1})
+    assert world.state.episode_index.episodes == {}
+
+
 def world_models(world: World) -> list:
     return queries(world).models()
 

@@ -33,7 +33,7 @@ def test_a_forecast_is_given_once_enough_is_known(site: Site) -> None:
     assert (found["since"], found["own"], found["others"]) == ("2023-11-13T22:13:20.001Z", 5, 0)
     assert "2023-11-14" < found["earliest"] < found["latest"] < "2024-01"
     page = site.http.get("/model", params=MODEL.labels()).text
-    assert "The pipeline is expected to need its next retraining between <time>2023-11-" in page
+    assert 'The pipeline is expected to need its next retraining between <time datetime="2023-11-' in page
     assert site.http.get("/api/v1/forecast?project=shop").status_code == 400
 
 

@@ -7,11 +7,18 @@ from dataclasses import replace
 import pytest
 
 from bridge.domain.errors import RequestError
+from bridge.domain.request import RequestState
 from bridge.ports import DeliveryState
-from tests.support.fake_views import DELIVERY, ID
+from tests.support.fake_views import DELIVERY, ID, REQUEST
 from tests.support.web_app import Site
 
 PRESSED = {"by": ""}  # a form as a browser sends it when nothing was filled in
+
+
+def possible(site: Site) -> None:
+    """Let the request await approval."""
+    waiting = replace(REQUEST, state=RequestState.AWAITING_APPROVAL)
+    site.queries.request = lambda request_id: waiting if request_id == ID else None  # type: ignore[method-assign]
 
 
 @pytest.fixture
@@ -32,6 +39,7 @@ def test_feedback_is_confirmed_and_recorded(site: Site, what: str) -> None:
 @pytest.mark.parametrize("what", ["approve", "release", "withdraw"])
 def test_an_action_is_confirmed_and_recorded_with_its_user(site: Site, what: str) -> None:
     """GET changes nothing; the POST acts once and redirects back."""
+    possible(site)
     assert f'action="/requests/{ID}/{what}"' in site.http.get(f"/requests/{ID}/{what}").text
     assert site.commands.acts == []
     answer = site.http.post(f"/requests/{ID}/{what}", data={"by": " kim ", "note": "seen"}, follow_redirects=False)
@@ -105,3 +113,20 @@ def test_a_request_refused_by_a_gate_keeps_the_form(site: Site) -> None:
     missing = site.http.post("/requests/new", data={"project": "shop"})
     assert missing.status_code == 400
     assert "missing: pipeline, version, reason" in missing.text
+
+
+def test_an_impossible_action_explains_why_before_the_form(site: Site) -> None:
+    """The request is in flight, so approving it would be refused."""
+    page = site.http.get(f"/requests/{ID}/approve").text
+    assert "the request is requested, and only one that awaits approval can be approved." in page
+    assert "<form" not in page
+
+
+def test_a_closed_gate_is_named_before_a_request_by_hand(site: Site) -> None:
+    """Only for a model that is named in full."""
+    query = "project=shop&pipeline=ranking&version=7"
+    assert "would be refused" not in site.http.get(f"/requests/new?{query}").text
+    site.commands.refused = "shop/ranking: gate cooldown is closed"
+    page = site.http.get(f"/requests/new?{query}").text
+    assert "would be refused now: <bdi>shop/ranking: gate cooldown is closed" in page
+    assert "would be refused" not in site.http.get("/requests/new").text

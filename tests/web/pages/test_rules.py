@@ -28,8 +28,8 @@ def many(site: Site, rules: list[RuleView]) -> None:
 def test_a_rule_is_shown_with_its_evaluation_and_its_alerts(site: Site) -> None:
     """Like the page of Prometheus, plus whether retrainings helped."""
     page = site.http.get("/rules").text
-    for part in ("rules.yml", "every 1m", "2023-11-14 22:13:20", "model_drift", "strategy threshold", "for 10s",
-                 'severity="page"', "shop/ranking/7", "3 of 4 retrainings helped"):  # fmt: skip
+    for part in ("rules.yml", "every 1m", "2023-11-14 22:13:20", "model_drift", "<b>threshold</b>: max 0.6; ",
+                 "for 10s", 'severity="page"', "shop/ranking/7", "3 of 4 retrainings helped"):  # fmt: skip
         assert part.replace('"', "&#34;") in page or part in page, part
 
 

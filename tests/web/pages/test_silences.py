@@ -10,7 +10,7 @@ from bridge.domain.errors import StoreFullError
 from bridge.domain.matchers import Matcher
 from bridge.domain.silence import Silence
 from bridge.domain.times import HOUR
-from bridge.engine.api.views import SilencesView, SilenceView
+from bridge.engine.api.silence_views import SilencesView, SilenceView
 from bridge.ports import Pause
 from tests.support.fake_views import AT, ID, REQUEST
 from tests.support.web_app import Site

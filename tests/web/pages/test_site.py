@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 
 import pytest
 
 from bridge.domain.errors import StoreError
 from bridge.domain.model import ModelKey
+from bridge.domain.request import RequestState
 from bridge.web.http.settings import WebSettings
 from bridge.web.pages import site as pages
-from bridge.web.pages.site import duration, figure, read, when, words
-from tests.support.fake_views import AT, ID, FakeCommands, FakeQueries
+from bridge.web.pages.site import read
+from tests.support.fake_views import AT, ID, REQUEST, FakeCommands, FakeQueries
 from tests.support.web_app import Site
 
 PRESSED = {"by": ""}  # a form as a browser sends it when nothing was filled in
@@ -20,23 +21,11 @@ PRESSED = {"by": ""}  # a form as a browser sends it when nothing was filled in
 def test_links_and_forms_have_the_path_of_the_external_url() -> None:
     """A proxy serves the bridge below a path."""
     site = Site(WebSettings(external_url="http://127.0.0.1/bridge/"))
+    waiting = replace(REQUEST, state=RequestState.AWAITING_APPROVAL)
+    site.queries.request = lambda request_id: waiting if request_id == ID else None  # type: ignore[method-assign]
     assert f'action="/bridge/requests/{ID}/approve"' in site.http.get(f"/bridge/requests/{ID}/approve").text
     answer = site.http.post(f"/bridge/requests/{ID}/approve", data=PRESSED, follow_redirects=False)
     assert answer.headers["location"] == f"/bridge/requests/{ID}?result=approve"
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(None, "-"), (math.nan, "-"), (0.0, "0"), (1234567.0, "1.23457e+06"), (0.70200001, "0.702")]
-)
-def test_numbers_have_six_digits(value: float | None, text: str) -> None:
-    assert figure(value) == text
-
-
-def test_instants_and_durations() -> None:
-    """Zero is a dash: it has not happened, or there is no limit."""
-    assert (when(AT), when(0)) == ("2023-11-14 22:13:20", "-")
-    assert (duration(90_000), duration(0)) == ("1m30s", "-")
-    assert words("retrain_requested") == "retrain requested"
 
 
 def test_an_error_of_a_query_is_shown_once() -> None:
