@@ -12,12 +12,15 @@ def test_a_run_that_is_not_prepared_cannot_be_claimed(sqlite: SqlStore) -> None:
     assert sqlite.run(run().request_id, "team/run/0") is None
 
 
-def test_the_first_reference_of_a_run_is_kept(sqlite: SqlStore) -> None:
+def test_a_reference_is_replaced_and_never_removed(sqlite: SqlStore) -> None:
     """Other columns are the newest."""
     sqlite.save_run(run(reference="first", state=RunState.QUEUED))
+    sqlite.save_run(run(state=RunState.UNKNOWN))
+    (kept,) = sqlite.runs(run().request_id)
     sqlite.save_run(run(reference="second", state=RunState.RUNNING, cancel_at=7))
     (found,) = sqlite.runs(run().request_id)
-    assert (found.reference, found.state, found.cancel_at) == ("first", RunState.RUNNING, 7)
+    assert (kept.reference, kept.state) == ("first", RunState.UNKNOWN)
+    assert (found.reference, found.state, found.cancel_at) == ("second", RunState.RUNNING, 7)
 
 
 def test_a_seen_run_is_cancelled_by_its_poll(sqlite: SqlStore) -> None:
