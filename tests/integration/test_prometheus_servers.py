@@ -102,7 +102,7 @@ def test_each_signal_is_read_from_its_server(servers: dict[str, Prometheus], tmp
         assert source.evaluate("drift", now, "far")[0].value == VALUES["far"]
 
 
-def test_running_bridge_uses_both_and_says_which(servers: dict[str, Prometheus]) -> None:
+def test_running_bridge_uses_both_and_names_the_server(servers: dict[str, Prometheus]) -> None:
     """Requests of the far server only; templates query the group's server; metrics count by server."""
     with bridge(servers["near"].url, RULES, {"log_configs": [{}]}) as process:
         config(servers, process.folder)
@@ -135,7 +135,7 @@ def test_dead_server_leaves_the_rules_of_the_other_alone(servers: dict[str, Prom
             source.instant(far["Far"], now, now)
 
 
-def test_check_asks_each_server(servers: dict[str, Prometheus], tmp_path: Path) -> None:
+def test_check_queries_each_server(servers: dict[str, Prometheus], tmp_path: Path) -> None:
     """A metric that only one has; a server that does not answer; syntax by the flavor of each."""
     now = int(time.time()) * 1000
     assert [item for item in ask_prometheus(config(servers, tmp_path), now, online_lint.doubts) if not item.lint] == []

@@ -184,7 +184,7 @@ def test_the_listings_of_the_client_work(source: PrometheusSource) -> None:
     assert source.metric_names() == ["drift", "errors_total", "load", "requests_total", "seconds_bucket"]
 
 
-def test_the_chart_of_one_model_asks_for_that_model_only() -> None:
+def test_the_chart_of_one_model_queries_that_model_only() -> None:
     """Whatever its labels contain; the answer is the one of the whole query."""
     hostile = ModelKey('quo"te', "back\\slash $1", "é\n# 7")
     names = hostile.labels()
