@@ -12,7 +12,7 @@ from tests.orchestrators.test_life import (
     test_six_requests_at_once_get_a_run_each,
 )
 from tests.orchestrators.test_random_kills import KILLS, kill_at_random
-from tests.orchestrators.world import World
+from tests.orchestrators.world import LONG, World
 from tests.support.orchestrators.stub import CUT_AFTER, CUT_BEFORE, ERROR_AFTER
 
 pytestmark = [
@@ -41,7 +41,7 @@ def test_an_ambiguous_answer_is_repeated_and_makes_no_second_run(here: World, fa
 def test_killed_around_the_start_call_the_request_has_its_one_run(here: World, step: str) -> None:
     """With the plain preset, the first of them holds the request."""
     here.restart(step)
-    (request_id,) = here.breach(step.replace(" ", "-"), lasts=60)
+    (request_id,) = here.breach(step.replace(" ", "-"), lasts=LONG)
     here.wait_death(step)
     here.restart()
     found = here.wait_state(request_id, "succeeded")

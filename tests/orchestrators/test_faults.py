@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.orchestrators.servers import LIMIT_SECONDS
-from tests.orchestrators.world import World
+from tests.orchestrators.world import LONG, World
 from tests.support.orchestrators.stub import CUT_AFTER
 from tests.support.processes import wait_until
 
@@ -76,7 +76,7 @@ def test_a_server_that_is_killed_and_started_again_keeps_its_runs(here: World) -
         (under_way,) = here.breach("under-way")
         here.wait_training(under_way)
         here.orchestrator.kill()
-        (meanwhile,) = here.breach("meanwhile", lasts=60)
+        (meanwhile,) = here.breach("meanwhile", lasts=LONG)
         wait_until(lambda: here.request(meanwhile), LIMIT_SECONDS, "a request while the server is down")
         here.orchestrator.restart()
     for request_id in (under_way, meanwhile):

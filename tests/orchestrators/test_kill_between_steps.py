@@ -6,7 +6,7 @@ import pytest
 
 from tests.crash.launcher import RUN_STEPS
 from tests.orchestrators.servers import LIMIT_SECONDS
-from tests.orchestrators.world import World
+from tests.orchestrators.world import LONG, World
 from tests.support.processes import wait_until
 
 
@@ -20,7 +20,7 @@ def test_killed_at_every_step_each_request_has_its_one_run(here: World) -> None:
     wanted = {}
     for step in RUN_STEPS:
         here.restart(step)
-        (wanted[step],) = here.breach(step.replace(" ", "-"), lasts=60)
+        (wanted[step],) = here.breach(step.replace(" ", "-"), lasts=LONG)
         here.wait_death(step)
     here.restart()
     settled = {step: wait_settled(here, request_id) for step, request_id in wanted.items()}

@@ -13,12 +13,11 @@ from collections import Counter
 import pytest
 
 from tests.orchestrators.kinds import KINDS
-from tests.orchestrators.world import World, pass_time
+from tests.orchestrators.world import LONG, World, pass_time
 from tests.support.orchestrators.stub import CUT_AFTER, CUT_BEFORE, ERROR_AFTER, TOO_MANY
 
 KILLS = int(os.environ.get("ORCHESTRATOR_KILLS", "7"))
 EVERY = 4  # one of so many kills hits the orchestrator
-LASTS = 60  # seconds of a breach: longer than the bridge is down
 EXACT = [kind for kind in KINDS if kind.exact]
 ENDED = {"succeeded", "failed"}
 
@@ -54,7 +53,7 @@ def kill_at_random(here: World) -> None:
     rng.shuffle(victims)
     for number, victim in enumerate(victims):
         here.front.faults = rng.choices(["", CUT_AFTER, CUT_BEFORE, ERROR_AFTER, TOO_MANY], [6, 2, 1, 1, 1])
-        wanted += here.breach(*(f"kills-{seed}-{number}-{one}" for one in range(rng.randint(1, 2))), lasts=LASTS)
+        wanted += here.breach(*(f"kills-{seed}-{number}-{one}" for one in range(rng.randint(1, 2))), lasts=LONG)
         kill(here, victim, rng)
     here.front.faults = []
     here.process.wait_ready()

@@ -31,6 +31,7 @@ from tests.support.processes import wait_until
 from tests.support.servers import Prometheus, prometheus
 
 SECOND = 1000
+LONG = 900  # seconds: a breach that outlasts every outage of a test, also on a busy machine
 # A killed bridge's lease ends eight timeouts later. An answer that takes longer is one more that is lost.
 DELIVERY = {"attempt_deadline": 2000, "lease": 4000, "backoff_base": 200, "backoff_max": 1000, "probe": 1000}
 OFTEN = {"status": {"interval": "1s", "longest": "1s"}, "timeout": "3s", "start_deadline": "10s"}
@@ -49,7 +50,8 @@ class World:
     def breach(self, *pipelines: str, lasts: int = 3) -> list[str]:
         """Let models drift at the same time, and return the ids of their requests."""
         begins = whole_second(2)
-        points = steps(begins - 5 * SECOND, begins + 120 * SECOND, [(begins, begins + lasts * SECOND)])
+        ends = begins + lasts * SECOND
+        points = steps(begins - 5 * SECOND, ends + 120 * SECOND, [(begins, ends)])
         models: list[Model] = [("shop", pipeline, "7") for pipeline in pipelines]
         write_script(self.source, dict.fromkeys(models, points))
         return [expected_id(model, "Drifted", begins) for model in models]
@@ -159,7 +161,7 @@ def _bridged(server: Orchestrator, front: Front, entry: Json, folder: Path) -> I
     with (
         prometheus(flags=[REMOTE_WRITE]) as source,
         bridge(
-            source.url, drift_rules(), {"run_configs": [entry]},
+            source.url, drift_rules(cooldown="1h"), {"run_configs": [entry]},
             command=LAUNCHER, env=launched(folder, delivery=DELIVERY), log_level="debug",
             listen=server.bridge_url.removeprefix("http://"),
         ) as process,
