@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 
 from bridge.domain.errors import RequestError, SourceError
-from bridge.domain.model import ModelKey
-from bridge.engine.api.signal_history import SignalHistory
 from bridge.web.upstream import Upstream
+from tests.support.fake_histories import FakeHistories
 from tests.support.fake_views import AT, MODEL
 from tests.support.web_app import Site
 
 PATH = "/api/v1/history?project=shop&pipeline=ranking&version=7&rule=Drifted"
-
-
-class FakeHistories:
-    """History that remembers what was asked, or fails."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.asked: list[object] = []
-        self.error = error
-
-    def read(self, model: ModelKey, rule: str, last: int, until: int = 0) -> SignalHistory:
-        self.asked.append((model, rule, last, until))
-        if self.error is not None:
-            raise self.error
-        return SignalHistory([AT - 60_000, AT], [math.nan, 0.5])
 
 
 def test_values_before_the_start_are_read_from_prometheus() -> None:

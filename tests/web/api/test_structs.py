@@ -9,12 +9,15 @@ import pytest
 
 from bridge.net.problem import Body
 from bridge.web.api import structs
+from bridge.web.upstream import Upstream
+from tests.support.fake_histories import FakeHistories
 from tests.support.fake_views import ID
 from tests.support.web_app import Site
 
 GETS = [path for method, path in structs.DATA if method == "get"]
 QUERIES = {
     "/api/v1/trail": "?project=shop&pipeline=ranking&version=7",
+    "/api/v1/history": "?project=shop&pipeline=ranking&version=7&rule=Drifted",
     "/api/v1/explain": "?project=shop&pipeline=ranking&version=7",
     "/api/v1/forecast": "?project=shop&pipeline=ranking",
 }
@@ -27,7 +30,7 @@ def schema(body: type[Body]) -> dict[str, Any]:
 @pytest.mark.parametrize("path", GETS)
 def test_data_has_its_schema(path: str) -> None:
     """Of every GET, with an unknown member refused."""
-    data = Site().data(path.replace("{request_id}", ID) + QUERIES.get(path, ""))
+    data = Site(upstream=Upstream(FakeHistories())).data(path.replace("{request_id}", ID) + QUERIES.get(path, ""))
     wanted = schema(structs.DATA["get", path])
     jsonschema.validate(data, wanted)
     assert isinstance(data, dict)
