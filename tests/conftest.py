@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 
 # A busy machine makes a slow example, not a wrong one. A failure prints how to see it again.
 settings.register_profile("project", deadline=None, print_blob=True)
 settings.load_profile("project")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the longest files first: otherwise a parallel run ends with one worker that is busy for minutes."""
+    items.sort(key=lambda item: "crash" not in item.path.parts)

@@ -41,8 +41,9 @@ class WallClock:
         new.replace(self._file)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def source() -> Iterator[Prometheus]:
+    """A server for each test: the models that another one breached would be breached here, too."""
     with prometheus(flags=[REMOTE_WRITE]) as server:
         yield server
 
