@@ -195,7 +195,8 @@ class Orchestrator(ABC):
         return [run for run in self.all_runs() if run.episode == episode]
 
     def _state(self, word: str) -> str:
-        words = {known: state for state, known in self.words.items()} | self.further_words
+        # backwards: the first of several states with one word wins, such as `failed` before `cancelled`
+        words = {known: state for state, known in [*self.words.items()][::-1]} | self.further_words
         return words.get(word, word)
 
     def restart_worker(self) -> None:  # noqa: B027 - most have a scheduler that reconnects
