@@ -200,6 +200,14 @@ def test_nothing_names_a_place_of_one_machine() -> None:
     assert found == []
 
 
+def test_every_decision_has_a_number_of_its_own() -> None:
+    """The one of its file, which its title repeats."""
+    files = sorted((DOCS / "decisions").glob("0*.md"))
+    assert [int(file.name[:4]) for file in files] == list(range(1, len(files) + 1))
+    for file in files:
+        assert file.read_text().startswith(f"# {int(file.name[:4])}. "), file.name
+
+
 def test_every_key_of_a_unit_test_file_is_named() -> None:
     """In the tables of its page."""
     text = (DOCS / "testing-rules.md").read_text(encoding="utf-8")
