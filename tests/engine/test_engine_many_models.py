@@ -54,7 +54,7 @@ def test_the_reason_has_the_p_value_and_the_number_of_models() -> None:
         "Drifted: drift 0.97 above 0.6, p 0.03 among 3 models with fdr 0.05",
     ]
     world.tick({A: 0.2, B: 0.2, C: 0.97})
-    (found,) = Explainer(world.engine, world.store, lambda: "http://p:9090").explain(C, "", 0)
+    (found,) = Explainer(world.engine, world.store, lambda _: "http://p:9090").explain(C, "", 0)
     assert found.answer == "verdict: band: drift 0.97, limit 0.6, p 0.03 among 3 models with fdr 0.05"
 
 

@@ -19,7 +19,7 @@ from tests.support.world import QUERY_FAILED, A, B, C, World, group, rule
 
 
 def explain(world: World, model: ModelKey = A, at: Timestamp = 0, name: str = "") -> Explanation:
-    (found,) = Explainer(world.engine, world.store, lambda: "http://p:9090/x").explain(model, name, at)
+    (found,) = Explainer(world.engine, world.store, lambda _: "http://p:9090/x").explain(model, name, at)
     return found
 
 
@@ -154,7 +154,7 @@ def test_a_decision_has_the_commands_that_repeat_its_query() -> None:
     world = World(group(rule()))
     world.tick({A: 0.7})
     (found,) = world.decisions()
-    repeat = Explainer(world.engine, world.store, lambda: "http://p:9090/x").repeat
+    repeat = Explainer(world.engine, world.store, lambda _: "http://p:9090/x").repeat
     (command,) = repeat(found)
     assert found.query in command
     assert f"time={found.query_time / 1000:.3f}" in command

@@ -73,7 +73,7 @@ def test_explain_names_the_time_of_the_first_verdict_of_a_model_that_warms_up() 
     strategy = OnlyLarge()
     world.rule("Drifted").strategy = strategy
     world.tick({A: 0.1})
-    explainer = Explainer(world.engine, world.store, lambda *_: "http://p:9090")
+    explainer = Explainer(world.engine, world.store, lambda _: "http://p:9090")
     assert explainer.explain(A, "", 0)[0].answer == "verdict: inconclusive: warming_up; the state is kept"
     strategy.warm_up = 8 * HOUR
     world.tick({A: 0.1})
@@ -93,7 +93,7 @@ def test_models_with_numbers_and_no_verdict_are_counted_and_explained() -> None:
     assert queries(world).never_judged() == [("g", "Drifted", 0)]
     world.tick({A: 0.1, B: NAN, C: 0.1})
     assert queries(world).never_judged() == [("g", "Drifted", 1)]
-    explainer = Explainer(world.engine, world.store, lambda *_: "http://p:9090")
+    explainer = Explainer(world.engine, world.store, lambda _: "http://p:9090")
     answers = {model: explainer.explain(model, "", 0)[0].answer for model in (A, B, C)}
     assert answers[A] == (
         "verdict: inconclusive: warming_up; the state is kept; there have been values for 1d1h without a verdict, which"

@@ -121,7 +121,7 @@ def test_explain_and_the_counts_report_undelivered_requests() -> None:
     world = world_of()
     world.tick({A: 0.7})
     die(world, ONE)
-    (explanation,) = Explainer(world.engine, world.store, lambda: "http://p:9090").explain(A)
+    (explanation,) = Explainer(world.engine, world.store, lambda _: "http://p:9090").explain(A)
     said = "every delivery is dead; it does not hold other requests"
     assert explanation.answer.startswith("request: ")
     assert said in explanation.answer
