@@ -205,9 +205,12 @@ def read_bridge_file(document: Document) -> BridgeFile | None:
     if section is None:
         return None
     intervals = read_time_intervals(section.time_intervals, document, ("time_intervals",))
-    if DEFAULT_SERVER in section.prometheus_servers:
-        text = f"{DEFAULT_SERVER!r} is the name of the server of the section 'prometheus'"
-        document.add(("prometheus_servers", DEFAULT_SERVER), text, "give it another name")
+    for name in section.prometheus_servers:
+        if name == DEFAULT_SERVER:
+            text = f"{DEFAULT_SERVER!r} is the name of the server of the section 'prometheus'"
+            document.add(("prometheus_servers", name), text, "give it another name")
+        elif not (name.strip() and name.isprintable()):
+            document.add(("prometheus_servers", name), "a server needs a name of printable characters")
     check_labels(section.global_.external_labels, document, ("global", "external_labels"), {})
     receivers: Receivers = {}
     for number, entry in enumerate(section.receivers):

@@ -128,7 +128,17 @@ def _validated(
             return _model(model, written, context), [], written
         except ValidationError as error:
             value, problems = written, error.errors(include_url=False)
-    return None, [note(model, details, document, path) for details in problems], value
+    return None, [note(model, details, document, path) for details in _told_once(problems, document, path)], value
+
+
+def _told_once(problems: list[ErrorDetails], document: Document, base: KeyPath) -> list[ErrorDetails]:
+    """Return the problems without those of a union's mapping where the value is a wrong word of the union."""
+    words = {where(details["loc"], document, base) for details in problems if details["type"] == "literal_error"}
+    return [
+        details
+        for details in problems
+        if details["type"] != "model_type" or where(details["loc"], document, base) not in words
+    ]
 
 
 def _model(model: type[M], value: Mapping[str, Any], context: Mapping[str, Any] | None = None) -> M:
