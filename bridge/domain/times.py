@@ -61,7 +61,10 @@ def rfc3339(instant: Timestamp) -> str:
 
 def parse_rfc3339(text: str) -> Timestamp:
     """Return the instant of an RFC 3339 text. Raises ValueError if it is invalid or has no offset."""
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not an RFC 3339 time such as 2026-01-31T12:00:00Z") from None
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no time zone; add Z or an offset")
     return from_datetime(moment)

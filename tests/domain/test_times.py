@@ -54,6 +54,8 @@ def test_a_time_without_a_zone_names_no_instant() -> None:
     """Guessing one would move requests by hours."""
     with pytest.raises(ValueError, match="no time zone"):
         times.parse_rfc3339("2023-11-14T23:13:20")
+    with pytest.raises(ValueError, match="'yesterday' is not an RFC 3339 time such as 2026-01-31T12:00:00Z"):
+        times.parse_rfc3339("yesterday")
     with pytest.raises(ValueError, match="without a time zone"):
         times.from_datetime(datetime(2023, 11, 14))  # noqa: DTZ001 - the naive one is the case
 
