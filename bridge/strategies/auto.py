@@ -206,8 +206,10 @@ class AutoStrategy(RetrainStrategy):
         news = self._range_by_hour.step(change.near, change.error * (0.5 + 2.0 / (days + 1.0)) / 3, slot, passed, hours)
         statistics = np.stack([change.near, change.excess, np.full(len(own), np.nan)], axis=1)[:, :, None]
         scores = self._maxima.step(statistics, slot, extremes, slice(0, 1)).score[:, :, 0]
-        odd = news.sample[:, 0] & ((days < FEW_DAYS) | (scores[:, 0] > 0))
-        burst = np.where((days > 0) & (errors >= FEW_ERRORS), scores[:, 1], -np.inf) / self._maxima.limit
+        # The peaks of a counter that seldom steps stay unknown (NaN); nothing then speaks against a rise.
+        odd = news.sample[:, 0] & ((days < FEW_DAYS) | ~(scores[:, 0] <= 0))
+        enough = (days > 0) & (errors >= FEW_ERRORS) & ~np.isnan(scores[:, 1])
+        burst = np.where(enough, scores[:, 1], -np.inf) / self._maxima.limit
         score = np.maximum(
             np.where(odd, change.total, np.minimum(change.total, 0.99 * self._limit)), burst * self._limit
         )

@@ -199,14 +199,19 @@ def test_nan_is_neither_evaluated_nor_learnt(odd: float) -> None:
 
 
 def test_an_error_rate_that_trebles_is_found_and_becomes_usual() -> None:
-    """Within an hour at 200 requests per window; after the alarm the new rate is the usual one."""
+    """Within an hour at 200 requests per window; after the alarm the new rate is the usual one.
+
+    Chance may add an alarm of an hour: of about twenty series one has it.
+    """
     draw = np.random.default_rng(drawn())
     story = Story(EventKind.INFERENCE_ERROR)
     codes = [story.see(errors=draw.binomial(200, 0.02), total=200)[0] for _ in range(3 * 288)]
     assert set(codes[150:]) == {"OK"}
     codes = [story.see(errors=draw.binomial(200, 0.06), total=200)[0] for _ in range(288)]
     assert "BREACHED" in codes[:12]
-    assert codes[100:] == ["OK"] * 188
+    assert codes[100:].count("OK") > 150
+    usual = float(story.state["shares"]["errors"][0] / story.state["shares"]["requests"][0])
+    assert 0.04 < usual < 0.08
 
 
 def test_the_reason_of_an_error_rate_has_both_shares() -> None:

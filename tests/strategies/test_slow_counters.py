@@ -59,14 +59,14 @@ def first(hits: Flags, every: int) -> NDArray[np.int64]:
 
 @pytest.mark.timeout(900)  # thousands of slots each: slow on a busy machine
 @pytest.mark.parametrize("name", sorted(PARAMS))
-@pytest.mark.parametrize("window", WINDOWS, ids=format_duration)
+@pytest.mark.parametrize("period", PERIODS, ids=format_duration)
 @seed(SEED)
 @settings(max_examples=2, deadline=None)
 @given(data=st.data())
-def test_the_same_verdicts_as_of_a_dense_twin(name: str, window: int, data: st.DataObject) -> None:
+def test_the_same_verdicts_as_of_a_dense_twin(name: str, period: int, data: st.DataObject) -> None:
     """At every phase: judged as early, calm while it is, and found within a step and a window of its twin."""
     print(f"seed {SEED}")
-    period = data.draw(st.sampled_from(PERIODS))
+    window = data.draw(st.sampled_from(WINDOWS))
     every = window // data.draw(st.sampled_from([2, 3, 5]))
     scrape = data.draw(st.sampled_from([15 * SECOND, 30 * SECOND, MINUTE]))
     scrape_phase = data.draw(st.integers(0, scrape // 1000 - 1)) * 1000

@@ -37,7 +37,13 @@ def http(method: str, url: str, body: object = None, timeout: float = 60.0) -> t
     try:
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
+    except OSError as error:
+        return _refusal(error) if isinstance(error, urllib.error.HTTPError) else (0, "")
+
+
+def _refusal(error: urllib.error.HTTPError) -> tuple[int, str]:
+    """Status and text of an answer that is an error; status 0 when its text did not come in time."""
+    try:
         with error:
             return error.code, error.read().decode(errors="replace")
     except OSError:
