@@ -12,7 +12,7 @@ RUN python3 -m venv /opt/retrain-bridge && \
     /opt/retrain-bridge/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
         --constraint=constraints.txt '.[postgresql]' && \
     mkdir /data
-# What the bridge never runs: installers, tests, type stubs, C sources, and syntax colours of other languages.
+# What the bridge never runs: installers, tests, type stubs, C sources, syntax colours and dates of other languages.
 # hadolint ignore=DL3003
 RUN cd /opt/retrain-bridge/lib/python3*/site-packages && \
     rm -rf pip pip-* setuptools setuptools-* pkg_resources _distutils_hack distutils-precedence.pth \
@@ -20,7 +20,16 @@ RUN cd /opt/retrain-bridge/lib/python3*/site-packages && \
     find . -type d -name tests -prune -exec rm -rf {} + && \
     find . \( -name '*.pyi' -o -name '*.a' -o -name '*.pxd' -o -name '*.pyx' -o -name '*.h' -o -name '*.c' \) -delete && \
     find pygments/lexers -type f ! -name '__init__*' ! -name '_mapping*' ! -name 'python*' ! -name 'special*' -delete && \
+    find dateparser/data/date_translation_data -type f ! -name '__init__*' ! -name 'en.*' -delete && \
     rm -f /opt/retrain-bridge/bin/pip* /opt/retrain-bridge/bin/*activate*
+
+# The software bill of materials of what is left, made by a tool that does not stay.
+RUN export PYTHONDONTWRITEBYTECODE=1 && \
+    python3 -m venv /opt/sbom && \
+    /opt/sbom/bin/python -m pip install --no-cache-dir --disable-pip-version-check cyclonedx-bom==7.5.0 && \
+    mkdir -p /opt/retrain-bridge/share && \
+    /opt/sbom/bin/cyclonedx-py environment --validate --output-reproducible --output-format JSON \
+        --output-file /opt/retrain-bridge/share/sbom.cdx.json /opt/retrain-bridge/bin/python
 
 # hadolint ignore=DL3006 - the tag is in BASE
 FROM ${BASE}

@@ -10,6 +10,7 @@ import base64
 import fcntl
 import json
 import os
+import re
 import signal
 import socket
 import struct
@@ -199,6 +200,24 @@ def no_settings_of_this_machine(image: Image, work: Path) -> None:
     say("the image contains no pip settings of this machine")
 
 
+def bill_of_materials(image: Image) -> None:
+    """Check that the image's CycloneDX document, validated by its tool, lists every distribution with its version."""
+    folder = image.files() / "opt/retrain-bridge"
+    found = json.loads((folder / "share/sbom.cdx.json").read_text())
+    assert found["bomFormat"] == "CycloneDX", found["bomFormat"]
+
+    def plain(name: str) -> str:
+        return re.sub(r"[-_.]+", "-", name).lower()
+
+    named = {(plain(item["name"]), item["version"]) for item in found["components"]}
+    metadata = [file.read_text() for file in folder.glob("lib/python3*/site-packages/*.dist-info/METADATA")]
+    heads = [dict(re.findall(r"^(Name|Version): (.+)$", text.partition("\n\n")[0], re.M)) for text in metadata]
+    installed = {(plain(head["Name"]), head["Version"]) for head in heads}
+    assert installed <= named, installed - named
+    assert len(installed) > 30, installed
+    say(f"the software bill of materials (CycloneDX {found['specVersion']}) lists all {len(installed)} distributions")
+
+
 def volumes_of(name: str, work: Path) -> list[str]:
     """Return the volumes of a service: project files unchanged, named volumes as folders below `work`."""
     found = []
@@ -306,6 +325,7 @@ def main() -> None:
         own_command(image, work)
         small_and_read_only(image, began)
         no_settings_of_this_machine(image, work)
+        bill_of_materials(image)
         compose(image, work)
     finally:
         if not had_secret:
