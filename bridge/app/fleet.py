@@ -128,6 +128,8 @@ class Fleet:
     @property
     def owner_address(self) -> str:
         """Address of the present owner, "" if none is known."""
+        if self.fence is not None:
+            return self._member.address
         return self.state.owner_address if self.state is not None else ""
 
     def start(self) -> None:

@@ -41,6 +41,7 @@ DATABASE = "retrain-bridge.db"
 POLL_INTERVAL = 5 * SECOND
 SILENCES_INTERVAL = 15 * SECOND
 STORE_INTERVAL = 5 * SECOND
+TAKE_OVER_LEASES = 2  # a take-over ends within so many leases
 SERVER_LIMIT = 1.0  # seconds that the web server may take to stop
 QUERIES_LIMIT = 0.3  # seconds to wait for queries under way at the end
 
@@ -132,7 +133,8 @@ def _run_replica(
         raise StoreError("--fleet needs PostgreSQL: name a file with its URL in --storage.url-file")
     url, watch = _url_of(serve.storage_url_file), ConfigWatch(options.config_file)
     fleet = Fleet(url, about, watch.digest, signals.came.set)
-    forward = Forwarder(about.address.rstrip("/"), lambda: fleet.owner_address, about.http_config_file)
+    patience = TAKE_OVER_LEASES * about.lease / SECOND
+    forward = Forwarder(about.address.rstrip("/"), lambda: fleet.owner_address, about.http_config_file, patience)
     standby = create_standby_app(serve.web, web, fleet.metrics.render, forward)
     switch = Switch(standby)
     server = Server(switch, serve.web, web)

@@ -193,12 +193,16 @@ class Feedback(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OperatorAction:
-    """Action of an operator on a request: `approve`, `release`, `withdraw`, `create`, or feedback such as `useful`."""
+    """Action of an operator on a request: `approve`, `release`, `withdraw`, `create`, or feedback such as `useful`.
+
+    key: idempotency key of the call, "" = none. It is stored with the action, so that a repeated call finds it.
+    """
 
     what: str
     who: str
     at: Timestamp
     note: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +248,10 @@ class RequestRecord:
     def acted(self, what: str) -> bool:
         """Return whether someone performed the action `what` on the request."""
         return any(act.what == what for act in self.acts)
+
+    def act_of(self, key: str) -> OperatorAction | None:
+        """Return the action that a call with this idempotency key performed; None if there is none."""
+        return next((act for act in self.acts if key and act.key == key), None)
 
     @property
     def id(self) -> str:

@@ -176,12 +176,21 @@ class EngineTransaction:
     draft: episodes, requests, deliveries and decisions to commit.
     at: instant of the transaction.
     pause: a pause to store; one that ends at `at` removes the pauses of its scope.
+    aside: requests to commit that the engine does not have in memory.
     """
 
     state: EngineState
     draft: TickTransaction
     at: Timestamp
     pause: Pause | None = None
+    aside: list[RequestRecord] = field(default_factory=list)
+
+    def put_request(self, record: RequestRecord) -> None:
+        """Commit a changed request, whether the engine has it in memory or not."""
+        if record.id in self.state.episode_index.requests:
+            self.draft.put_request(record)
+        else:
+            self.aside.append(record)
 
     def adopt(self, record: RequestRecord) -> None:
         """Put a request that is already stored into the engine's memory."""

@@ -126,12 +126,12 @@ class Engine:
 
     def _commit_draft(self, change: EngineTransaction, history: History) -> None:
         """Commit in one transaction of the store, then in memory."""
-        draft = change.draft
+        draft, requests = change.draft, [*change.draft.requests.values(), *change.aside]
         changes = TickChanges(
             "",
             0,
             episodes=list(draft.episodes.values()),
-            requests=list(draft.requests.values()),
+            requests=requests,
             deliveries=draft.deliveries,
             decisions=draft.decisions,
             at=change.at,
@@ -140,7 +140,7 @@ class Engine:
             self._store.commit(changes)
         except StoreUncertainError as error:
             self._resolve(error, change.at)
-            if not all(_is_stored(record, history) for record in draft.requests.values()):
+            if not all(_is_stored(record, history) for record in requests):
                 raise StoreError(_NOT_STORED) from error
         else:
             draft.apply()

@@ -105,7 +105,7 @@ def request_row(record: RequestRecord) -> Row:
         "delivered_at": record.delivered_at, "ended_at": record.ended_at, "reference": record.reference,
         "link": record.link,
         "message": record.message, "new_version": record.new_version,
-        "acts": json.dumps([[act.what, act.who, act.at, act.note] for act in record.acts]) if record.acts else "[]",
+        "acts": json.dumps([astuple(act) for act in record.acts]) if record.acts else "[]",
         "verdict": record.verdict or "", "verdict_at": record.verdict_at, "unhelpful": record.unhelpful,
         "shared_cause": "" if record.shared_cause is None else json.dumps(astuple(record.shared_cause)),
         "feedback": record.feedback or "",

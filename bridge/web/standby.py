@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,12 +16,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bridge import __version__
 from bridge.net.problem import refusal
 from bridge.web.app import METRICS_TYPE
-from bridge.web.http.guard import Guard
+from bridge.web.http.guard import SAFE, Guard
+from bridge.web.http.identity import FORWARDED_BY, IDEMPOTENCY_KEY
 from bridge.web.http.settings import WebSettings
 from bridge.web.http.web_config import WebConfig
 
 RETRY_AFTER = {"Retry-After": "5"}
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+_ONCE = frozenset({"/silences/new"})  # Alertmanager would create a second silence
 # Headers of one connection, and those that the answer's own body sets.
 _HOP = frozenset({
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding",
@@ -48,9 +51,23 @@ class NoOwnerError(Exception):
 class Forward(Protocol):
     """Way to the owner. Raises NoOwnerError."""
 
-    def __call__(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Forwarded:
-        """Send a request to the owner, and return its answer. path: with the query."""
+    def __call__(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes, *, repeatable: bool = False
+    ) -> Forwarded:
+        """Send a request to the owner, and return its answer.
+
+        path: with the query.
+        repeatable: a repeat changes nothing, so repeat it while there is no answer, at the next owner too.
+        """
         ...
+
+
+def _advice(headers: Mapping[str, str], *, repeatable: bool) -> str:
+    """Return what to do after a change whose outcome is unknown."""
+    if not repeatable:
+        return "look whether the change was made before you repeat it"
+    key = headers[IDEMPOTENCY_KEY.lower()]
+    return f"repeat it with the header {IDEMPOTENCY_KEY}: {key}, so that it is applied once"
 
 
 class Switch:
@@ -85,14 +102,21 @@ def create_standby_app(
 
     @app.api_route("/{path:path}", methods=METHODS)
     async def others(request: Request) -> Response:
+        if FORWARDED_BY in request.headers:
+            return refusal(503, "this replica is a standby, and the request was forwarded to it", RETRY_AFTER)
+        changes = request.method not in SAFE
         headers = {name: value for name, value in request.headers.items() if name not in _HOP}
+        headers[FORWARDED_BY] = "1"
+        if changes:
+            headers.setdefault(IDEMPOTENCY_KEY.lower(), secrets.token_hex(16))
         target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         body = await request.body()
         try:
-            answer = await run_in_threadpool(forward, request.method, target, headers, body)
+            repeatable = changes and request.url.path not in _ONCE
+            answer = await run_in_threadpool(forward, request.method, target, headers, body, repeatable=repeatable)
         except NoOwnerError as error:
-            if error.sent and request.method not in {"GET", "HEAD", "OPTIONS"}:
-                return refusal(504, f"{error}; look whether the change was made before you repeat it")
+            if error.sent and changes:
+                return refusal(504, f"{error}; {_advice(headers, repeatable=repeatable)}")
             return refusal(503, f"{error}; another replica takes over, try again", RETRY_AFTER)
         kept = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP}
         return Response(answer.body, answer.status, kept)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bridge.app import forwarding
 from bridge.app.forwarding import Forwarder
 from bridge.web.standby import NoOwnerError
 from tests.support.receiver import HANG_UP, Receiver, Reply
@@ -28,12 +29,44 @@ def test_the_present_owner_gets_each_request() -> None:
         assert [forward("GET", "/", {}, b"").body for _ in range(2)] == [b"one", b"two"]
 
 
-@pytest.mark.parametrize("owner", ["", OWN])
-def test_nothing_is_forwarded_without_another_owner(owner: str) -> None:
-    """Least of all to itself, in a circle."""
+def test_nothing_is_forwarded_without_an_owner() -> None:
+    """The error says that nothing was sent."""
     with pytest.raises(NoOwnerError, match="no owner at present") as caught:
-        Forwarder(OWN, lambda: owner, None)("GET", "/", {}, b"")
+        Forwarder(OWN, lambda: "", None)("GET", "/", {}, b"")
     assert not caught.value.sent
+
+
+def test_change_is_repeated_at_the_next_owner() -> None:
+    """After an owner that cut the answer, and one that is not ready yet; with the same body and headers."""
+    with Receiver(HANG_UP) as first, Receiver(Reply(503, b"starting"), Reply(200, b"done")) as second:
+        owners = [first.url, "", second.url, second.url]
+        forward = Forwarder(OWN, lambda: owners.pop(0), None, patience=60)
+        assert forward("POST", "/x", {"X-Key": "k"}, b"{}", repeatable=True).body == b"done"
+        seen = [(item.headers["x-key"], item.body) for item in (*first.requests, *second.requests)]
+    assert seen == [("k", b"{}")] * 3
+
+
+def test_refusal_is_not_repeated() -> None:
+    """An answer of the owner is the answer."""
+    with Receiver(Reply(409, b"held")) as owner:
+        forward = Forwarder(OWN, lambda: owner.url, None, patience=60)
+        assert forward("POST", "/x", {}, b"{}", repeatable=True).status == 409
+        assert len(owner.requests) == 1
+
+
+@pytest.mark.parametrize(("first", "sent"), [(Reply(503, b"starting"), False), (HANG_UP, True)])
+def test_repeats_end(monkeypatch: pytest.MonkeyPatch, first: Reply, sent: bool) -> None:
+    """With the owner's answer if nothing else was tried; as an unknown outcome after an attempt without an answer."""
+    monkeypatch.setattr(forwarding, "ATTEMPT", 1.0)
+    with Receiver(first, Reply(503, b"starting"), Reply(503, b"starting")) as owner:
+        forward = Forwarder(OWN, lambda: owner.url, None)
+        if not sent:
+            assert forward("POST", "/x", {}, b"{}", repeatable=True).body == b"starting"
+        else:
+            with pytest.raises(NoOwnerError, match="the next one is unavailable") as caught:
+                forward("POST", "/x", {}, b"{}", repeatable=True)
+            assert caught.value.sent
+        assert len(owner.requests) >= 2
 
 
 @pytest.mark.parametrize(("url", "sent"), [("http://127.0.0.1:1/x", False), ("", True)])

@@ -1,4 +1,4 @@
-"""Fail-over of the database, poolers, clocks, updates and people's acts, with real replicas."""
+"""Fail-over of the database, poolers, clocks and updates, with real replicas."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import json
 import shutil
 import signal
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
-import requests
 
 from tests.support.bridge import REMOTE_WRITE, drift_rules, expected_id, steps, whole_second, write_script
 from tests.support.fleet import Fleet, fleet, replica
@@ -227,27 +225,3 @@ def test_older_configuration_does_not_end_the_episodes_of_a_newer_one(
         wait_until(lambda: made.lease()[0] == "new" and made.lease()[1] > fence, 120, new.program.log[-2000:])
         made.wait_slot(whole_second(1))
         assert made.rows(firing) == [(1,)]
-
-
-def test_approval_at_a_standby_is_applied_once(source: Prometheus, cluster: Postgres, webhook: KeyedReceiver) -> None:
-    """While the owner is killed: the answer says what happened, and repeating it until it holds approves once."""
-    hooks = {"webhook_configs": [{"url": webhook.url}]}
-    with fleet(source.url, drift_rules(approval="required"), hooks, cluster.database(), 2) as made:
-        wanted = breach(source, "approved", lasts=240)
-        waiting = "SELECT count(*) FROM requests WHERE id = %s AND state = 'awaiting_approval'"
-        wait_until(lambda: made.rows(waiting, wanted) == [(1,)], 60, "the request")
-        owner, (standby,) = made.owner(), made.standbys()
-        killer = threading.Thread(target=owner.kill)
-        killer.start()
-        url = f"{standby.url}/api/v1/requests/{wanted}/approve"
-        seen: list[int] = []
-
-        def approved() -> bool:
-            seen.append(requests.post(url, json={}, timeout=60).status_code)
-            return made.rows(waiting, wanted) == [(0,)]
-
-        wait_until(approved, 120, standby.program.log[-2000:])
-        killer.join(30)
-        wait_until(lambda: wanted in webhook.taken, 60, "the delivery")
-        assert set(seen) <= {200, 409, 503, 504}, seen
-        assert made.rows("SELECT count(*) FROM deliveries WHERE request_id = %s AND kind = 'firing'", wanted) == [(1,)]

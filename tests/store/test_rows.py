@@ -29,7 +29,7 @@ CAUSE = SharedCause("node", "n1", 3, 4, 1, 90, 1000, ("a", "b"))
 FULL = record_of(
     MODEL, state=RequestState.FAILED, hold=HoldReason.COOLDOWN, hold_until=1, delivered_at=2, ended_at=3,
     reference="r/1", link="http://x", message="m", new_version="8", verdict=RecoveryVerdict.NOT_RECOVERED, verdict_at=4,
-    unhelpful=2, acts=(OperatorAction("release", "ada", 5, "now"),), shared_cause=CAUSE, feedback=Feedback.LATE,
+    unhelpful=2, acts=(OperatorAction("release", "ada", 5, "now", "k1"),), shared_cause=CAUSE, feedback=Feedback.LATE,
 )  # fmt: skip
 
 

@@ -245,6 +245,7 @@ class FakeCommands:
     reports: list[StatusReport] = field(default_factory=list)
     reloads: int = 0
     acts: list[tuple[str, str, str]] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
     paused: list[Pause] = field(default_factory=list)
     retried: int = 0
     waiting_for_retry: int = 1
@@ -260,22 +261,25 @@ class FakeCommands:
         self.reports.append(report)
         return replace(REQUEST, state=report.state)
 
-    def act(self, request_id: str, what: str, who: str, note: str = "") -> RequestRecord:
+    def act(self, request_id: str, what: str, who: str, note: str = "", key: str = "") -> RequestRecord:
         if request_id != ID:
             raise UnknownRequestError(f"there is no request {request_id!r}")
         self.acts.append((what, who, note))
-        return replace(REQUEST, acts=(OperatorAction(what, who, AT, note),))
+        self.keys.append(key)
+        return replace(REQUEST, acts=(OperatorAction(what, who, AT, note, key),))
 
-    def feedback(self, request_id: str, opinion: Feedback, who: str, note: str = "") -> RequestRecord:
+    def feedback(self, request_id: str, opinion: Feedback, who: str, note: str = "", key: str = "") -> RequestRecord:
         if request_id != ID:
             raise UnknownRequestError(f"there is no request {request_id!r}")
         self.acts.append((opinion.value, who, note))
+        self.keys.append(key)
         return replace(REQUEST, feedback=opinion)
 
-    def create(self, model: ModelKey, reason: str, who: str, *, force: bool = False) -> RequestRecord:
+    def create(self, model: ModelKey, reason: str, who: str, *, force: bool = False, key: str = "") -> RequestRecord:
         if not force:
             raise RequestError("gate cooldown is closed")
         self.acts.append((str(model), reason, who))
+        self.keys.append(key)
         return REQUEST
 
     def refusal(self, model: ModelKey) -> str:

@@ -16,11 +16,15 @@ class Owner:
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, str, Mapping[str, str], bytes]] = []
+        self.repeatable: list[bool] = []
         self.error: NoOwnerError | None = None
 
-    def __call__(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Forwarded:
+    def __call__(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes, *, repeatable: bool = False
+    ) -> Forwarded:
         """Answer a request."""
         self.seen.append((method, path, headers, body))
+        self.repeatable.append(repeatable)
         if self.error is not None:
             raise self.error
         answer = {"Content-Type": "text/x", "Location": "/there", "Connection": "close", "Content-Encoding": "gzip"}
@@ -80,6 +84,36 @@ def test_missing_owner_is_reported(client: TestClient, owner: Owner, method: str
     assert answer.status_code == status
     assert "the owner at http://r1" in answer.json()["detail"]
     assert answer.headers.get("retry-after") == ("5" if status == 503 else None)
+
+
+def test_change_gets_a_key_that_its_repeats_share(client: TestClient, owner: Owner) -> None:
+    """A new one for each call, unless the caller has one; after a cut the answer names it."""
+    owner.error = NoOwnerError("the owner did not answer", sent=True)
+    for headers in ({}, {}, {"Idempotency-Key": "mine"}):
+        answer = client.post("/api/v1/requests/7/approve", headers=headers)
+        key = owner.seen[-1][2]["idempotency-key"]
+        assert f"Idempotency-Key: {key}, so that it is applied once" in answer.json()["detail"]
+    keys = [headers["idempotency-key"] for _, _, headers, _ in owner.seen]
+    assert len(set(keys)) == 3
+    assert keys[2] == "mine"
+    assert owner.repeatable == [True] * 3
+
+
+def test_silence_is_never_repeated(client: TestClient, owner: Owner) -> None:
+    """Alertmanager would create a second one. Reads are not repeated either: the caller does that."""
+    owner.error = NoOwnerError("the owner did not answer", sent=True)
+    assert "look whether the change was made" in client.post("/silences/new").json()["detail"]
+    client.get("/")
+    assert owner.repeatable == [False, False]
+
+
+def test_forwarded_request_is_not_forwarded_again(client: TestClient, owner: Owner) -> None:
+    """Two standbys that take each other for the owner would send it in a circle."""
+    client.get("/")
+    _, _, headers, _ = owner.seen.pop()
+    answer = client.get("/", headers={"x-retrain-bridge-forwarded": headers["x-retrain-bridge-forwarded"]})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert owner.seen == []
 
 
 def test_switch_passes_to_the_present_application(owner: Owner) -> None:

@@ -128,9 +128,9 @@ class EngineCommands:
         log.info("deliveries retried at once", extra={"request_id": request_id, "count": count})
         return count
 
-    def act(self, request_id: str, what: str, who: str, note: str = "") -> RequestRecord:
+    def act(self, request_id: str, what: str, who: str, note: str = "", key: str = "") -> RequestRecord:
         """Apply an operator's action as OperatorActions.act does, and deliver a released request at once."""
-        record = self._operator.act(request_id, what, who, note)
+        record = self._operator.act(request_id, what, who, note, key)
         cancelled = record.state.in_flight and record.acted(CANCEL)
         if cancelled:
             record = self._end_cancelled(record)
@@ -139,13 +139,13 @@ class EngineCommands:
         self._wake()
         return record
 
-    def feedback(self, request_id: str, opinion: Feedback, who: str, note: str = "") -> RequestRecord:
+    def feedback(self, request_id: str, opinion: Feedback, who: str, note: str = "", key: str = "") -> RequestRecord:
         """Record feedback as OperatorActions.feedback does."""
-        return self._operator.feedback(request_id, opinion, who, note)
+        return self._operator.feedback(request_id, opinion, who, note, key)
 
-    def create(self, model: ModelKey, reason: str, who: str, *, force: bool = False) -> RequestRecord:
+    def create(self, model: ModelKey, reason: str, who: str, *, force: bool = False, key: str = "") -> RequestRecord:
         """Create a request as OperatorActions.create does, and deliver it at once."""
-        record = self._operator.create(model, reason, who, force=force)
+        record = self._operator.create(model, reason, who, force=force, key=key)
         self._wake()
         return record
 

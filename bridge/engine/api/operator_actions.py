@@ -27,7 +27,7 @@ from bridge.domain.times import Duration, Timestamp, format_duration, rfc3339
 from bridge.engine.access import EngineState, EngineTransaction
 from bridge.engine.engine import Engine
 from bridge.engine.requests import decision_log
-from bridge.ports import History, Pause, RunLedger
+from bridge.ports import History, Pause, RequestFilter, RunLedger
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,9 @@ _PAST = {"approve": "approved", "release": "released", "withdraw": "withdrawn", 
 class OperatorActions:
     """Operator actions on one engine. Each is committed with its author and instant before it takes effect.
 
+    An action is committed with the idempotency key of its call. A call with the same key changes nothing, and returns
+    the request as it is now: a caller whose answer was lost repeats the call, also at the next owner of a fleet.
+
     Every method raises RequestError (UnknownRequestError) when the present state does not allow it, and StoreError.
     """
 
@@ -48,7 +51,7 @@ class OperatorActions:
     ledger: RunLedger
     now: Callable[[], Timestamp]
 
-    def act(self, request_id: str, what: str, who: str, note: str = "") -> RequestRecord:
+    def act(self, request_id: str, what: str, who: str, note: str = "", key: str = "") -> RequestRecord:
         """Approve, release or withdraw a held request, or cancel or start again the runs of one in flight; return it.
 
         `approve` opens the gate `approval` only. `release` opens every gate. `withdraw` ends the request; its episode
@@ -57,27 +60,33 @@ class OperatorActions:
         are not found.
         """
         with self.engine.transact(self.now, self.history) as change:
-            record = self.history.request(request_id)
-            if record is None:
-                raise UnknownRequestError(f"there is no request {request_id!r}")
+            record = self._known(request_id)
+            if _repeated(record, key, what):
+                return record
+            action = OperatorAction(what, who, change.at, note, key)
             if what in {CANCEL, "withdraw"} and record.state.in_flight:
-                return self._cancel(change, record, who, note)
+                return self._cancel(change, record, replace(action, what=CANCEL))
             if what == START_AGAIN:
-                return self._start_again(change, record, who, note)
+                return self._start_again(change, record, action)
             if what == CANCEL:
                 raise RequestError(f"request {request_id} is {record.state}; only one in flight can be cancelled")
             if not record.state.waiting:
                 raise RequestError(
                     f"request {request_id} is {record.state}; only one that is held can be {_PAST[what]}"
                 )
-            at = change.at
-            acted = replace(record, acts=(*record.acts, OperatorAction(what, who, at, note)), updated_at=at)
+            acted = replace(record, acts=(*record.acts, action), updated_at=change.at)
             said = f"{_PAST[what]} by {who}" + (f": {note}" if note else "")
             settled = self._settled(change, acted, what, said)
         log.info("operator action applied", extra={"request_id": request_id, "act": what, "who": who})
         return settled
 
-    def _cancel(self, change: EngineTransaction, record: RequestRecord, who: str, note: str) -> RequestRecord:
+    def _known(self, request_id: str) -> RequestRecord:
+        record = self.history.request(request_id)
+        if record is None:
+            raise UnknownRequestError(f"there is no request {request_id!r}")
+        return record
+
+    def _cancel(self, change: EngineTransaction, record: RequestRecord, action: OperatorAction) -> RequestRecord:
         """Record that the runs of a request in flight are to be cancelled."""
         destinations = run_destinations(record)
         if not destinations:
@@ -85,33 +94,31 @@ class OperatorActions:
         at = change.at
         for destination in destinations:
             self.ledger.cancel_run(record.id, destination, at)
-        acted = replace(record, acts=(*record.acts, OperatorAction(CANCEL, who, at, note)), updated_at=at)
+        acted = replace(record, acts=(*record.acts, action), updated_at=at)
         change.draft.put_request(acted)
-        log.info("operator action applied", extra={"request_id": record.id, "act": CANCEL, "who": who})
+        log.info("operator action applied", extra={"request_id": record.id, "act": CANCEL, "who": action.who})
         return acted
 
-    def _start_again(self, change: EngineTransaction, record: RequestRecord, who: str, note: str) -> RequestRecord:
+    def _start_again(self, change: EngineTransaction, record: RequestRecord, action: OperatorAction) -> RequestRecord:
         """Record that the held runs of a request may be started once more."""
         at = change.at
         destinations = run_destinations(record) if record.state.in_flight else []
         if not [item for item in destinations if self.ledger.start_again(record.id, item, at)]:
             raise RequestError(f"request {record.id} has no run that may have been started and is not found")
-        acted = replace(record, acts=(*record.acts, OperatorAction(START_AGAIN, who, at, note)), updated_at=at)
+        acted = replace(record, acts=(*record.acts, action), updated_at=at)
         change.draft.put_request(acted)
-        log.warning("operator action applied", extra={"request_id": record.id, "act": START_AGAIN, "who": who})
+        log.warning("operator action applied", extra={"request_id": record.id, "act": START_AGAIN, "who": action.who})
         return acted
 
-    def feedback(self, request_id: str, opinion: Feedback, who: str, note: str = "") -> RequestRecord:
+    def feedback(self, request_id: str, opinion: Feedback, who: str, note: str = "", key: str = "") -> RequestRecord:
         """Record an operator's opinion on a request in any state, and return the request; the latest one counts."""
         with self.engine.transact(self.now, self.history) as change:
-            record = self.history.request(request_id)
-            if record is None:
-                raise UnknownRequestError(f"there is no request {request_id!r}")
-            action = OperatorAction(opinion.value, who, change.at, note)
+            record = self._known(request_id)
+            if _repeated(record, key, opinion.value):
+                return record
+            action = OperatorAction(opinion.value, who, change.at, note, key)
             said = replace(record, acts=(*record.acts, action), feedback=opinion)
-            self.history.save_request(said)
-            if request_id in change.state.episode_index.requests:
-                change.adopt(said)
+            change.put_request(said)
             text = f"feedback of {who}: {opinion}" + (f": {note}" if note else "")
             group = _rule_of(change.state, said).group
             decision_log.decided(change.draft, group, said, Outcome.NONE, text, change.at)
@@ -133,18 +140,22 @@ class OperatorActions:
         decision_log.decided(draft, group, settled, outcome, text, at)
         return settled
 
-    def create(self, model: ModelKey, reason: str, who: str, *, force: bool = False) -> RequestRecord:
+    def create(self, model: ModelKey, reason: str, who: str, *, force: bool = False, key: str = "") -> RequestRecord:
         """Request a retraining by hand. A closed gate refuses it, unless `force` is set."""
         if max(map(len, model.labels().values())) > LONGEST_PART:
             raise RequestError(f"project, pipeline and version have at most {LONGEST_PART} characters")
         with self.engine.transact(self.now, self.history) as change:
+            if (created := self._created(model, key)) is not None:
+                return created
             at = change.at
             attempt = 1
             while self.history.request(request_id(model, MANUAL, at, attempt)) is not None:
                 attempt += 1  # a second request in the same millisecond gets its own id
             id_ = request_id(model, MANUAL, at, attempt)
             request = fitted(RetrainRequest(model, reason, at, id_, MANUAL, at, attempt, reasons=(reason,)))
-            record = RequestRecord(request, RequestState.HELD, at, acts=(OperatorAction("create", who, at, reason),))
+            record = RequestRecord(
+                request, RequestState.HELD, at, acts=(OperatorAction("create", who, at, reason, key),)
+            )
             draft, keeper = change.draft, change.state.gatekeeper
             hold = None if force else keeper.hold(draft, record, _BY_HAND, at)
             if hold is not None:
@@ -156,6 +167,12 @@ class OperatorActions:
             decision_log.decided(draft, "", sent, decision_log.outcome(sent), f"requested by {who}: {reason}", at)
         log.info("manual request created", extra={"request_id": sent.id, "who": who, "model": str(model)})
         return sent
+
+    def _created(self, model: ModelKey, key: str) -> RequestRecord | None:
+        """Return the request that a call with this key created; None if there is none among the latest ones."""
+        which = RequestFilter(project=model.project, pipeline=model.pipeline, version=model.version, rule=MANUAL)
+        latest = self.history.requests(which) if key else []
+        return next((record for record in latest if record.act_of(key) is not None), None)
 
     def refusal(self, model: ModelKey) -> str:
         """Return why `create` would refuse a request now without `force`; "" if it would not."""
@@ -184,6 +201,14 @@ class OperatorActions:
 
 def _closed(model: ModelKey, reason: HoldReason, until: Timestamp) -> str:
     return f"{model.owner}: gate {reason} is closed" + (f" until {rfc3339(until)}" if until else "")
+
+
+def _repeated(record: RequestRecord, key: str, what: str) -> bool:
+    """Return whether a call with this key has performed the action. Raises RequestError if it performed another."""
+    done = record.act_of(key)
+    if done is not None and done.what not in {what, CANCEL if what == "withdraw" else what}:
+        raise RequestError(f"the Idempotency-Key was used for another action on request {record.id}: {done.what}")
+    return done is not None
 
 
 def run_destinations(record: RequestRecord) -> list[str]:

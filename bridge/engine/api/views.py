@@ -337,7 +337,11 @@ class Queries(Protocol):
 
 
 class Commands(Protocol):
-    """Write access. Raises RequestError when the present state does not allow it, StoreError when it is not stored."""
+    """Write access. Raises RequestError when the present state does not allow it, StoreError when it is not stored.
+
+    key: idempotency key of the call, "" = none. A repeated call with the same key changes nothing, and returns the
+    request as it is now.
+    """
 
     def reload(self) -> ReloadResult:
         """Load and apply the configuration."""
@@ -355,15 +359,15 @@ class Commands(Protocol):
         """Try deliveries that wait for a retry at once and return their number; open breakers still block them."""
         ...
 
-    def act(self, request_id: str, what: str, who: str, note: str = "") -> RequestRecord:
+    def act(self, request_id: str, what: str, who: str, note: str = "", key: str = "") -> RequestRecord:
         """Approve, release or withdraw a held request, or cancel or start again the runs of one in flight."""
         ...
 
-    def feedback(self, request_id: str, opinion: Feedback, who: str, note: str = "") -> RequestRecord:
+    def feedback(self, request_id: str, opinion: Feedback, who: str, note: str = "", key: str = "") -> RequestRecord:
         """Record an operator's opinion on a request in any state; the latest one counts."""
         ...
 
-    def create(self, model: ModelKey, reason: str, who: str, *, force: bool = False) -> RequestRecord:
+    def create(self, model: ModelKey, reason: str, who: str, *, force: bool = False, key: str = "") -> RequestRecord:
         """Request a retraining by hand; a closed gate refuses it, unless `force` is set."""
         ...
 

@@ -21,12 +21,13 @@ from bridge.net.session import NetError
 from bridge.net.signature import SignatureError, verify
 from bridge.ports import StatusReport
 from bridge.web.api import structs
+from bridge.web.http.identity import FORWARDED_BY
 from bridge.web.http.responses import success
 from bridge.web.http.settings import is_loopback
 
 Secrets = Callable[[], Sequence[str]]
 _MAX_TEXT = 4096  # characters
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via", FORWARDED_BY)
 STATES = [state.value for state in RequestState if RequestState.REQUESTED.may_become(state)]
 
 
@@ -118,7 +119,7 @@ def _authenticate(request: Request, secrets: Sequence[str], body: bytes, now: Ti
         except SignatureError as error:
             return refusal(401, str(error))
         return None
-    # A proxy on this host forwards requests of other hosts.
+    # A proxy or a standby on this host forwards requests of other hosts.
     forwarded = any(name in request.headers for name in _FORWARDED)
     if request.client is not None and is_loopback(request.client.host) and not forwarded:
         return None

@@ -14,7 +14,7 @@ from bridge.engine.api.views import Commands
 from bridge.net.problem import refusal
 from bridge.web.api import encode, structs
 from bridge.web.api.pauses import pause_length
-from bridge.web.http.identity import who
+from bridge.web.http.identity import Key, who
 from bridge.web.http.responses import success
 
 Text = Annotated[str, Field(max_length=1000)]
@@ -76,15 +76,16 @@ def operator_routes(commands: Commands) -> APIRouter:
         )  # fmt: skip
 
     @router.post("/requests/{request_id}/feedback", summary="Feedback")
-    def feedback(request_id: str, request: Request, body: FeedbackBody) -> Response:
+    def feedback(request_id: str, request: Request, body: FeedbackBody, key: Key = "") -> Response:
         """Record whether a request was useful, false (no retraining was needed) or late; the latest opinion counts."""
-        return success(encode.request(commands.feedback(request_id, body.feedback, who(request, body.by), body.note)))
+        by = who(request, body.by)
+        return success(encode.request(commands.feedback(request_id, body.feedback, by, body.note, key)))
 
     @router.post("/requests", summary="Create request")
-    def create(request: Request, body: CreateBody) -> Response:
+    def create(request: Request, body: CreateBody, key: Key = "") -> Response:
         """Request a retraining by hand; a closed gate refuses it unless `force` is set."""
         model = ModelKey(body.project, body.pipeline, body.version)
-        record = commands.create(model, body.reason, who(request, body.by), force=body.force)
+        record = commands.create(model, body.reason, who(request, body.by), force=body.force, key=key)
         return success(encode.request(record))
 
     @router.get("/pause", summary="Active pauses")
@@ -106,7 +107,7 @@ def operator_routes(commands: Commands) -> APIRouter:
 
 
 def _act(commands: Commands, action: str):  # type: ignore[no-untyped-def]  # FastAPI reads the inner signature
-    def act(request_id: str, request: Request, body: Annotated[ActBody, Body()] = _NO_BODY) -> Response:
-        return success(encode.request(commands.act(request_id, action, who(request, body.by), body.note)))
+    def act(request_id: str, request: Request, body: Annotated[ActBody, Body()] = _NO_BODY, key: Key = "") -> Response:
+        return success(encode.request(commands.act(request_id, action, who(request, body.by), body.note, key)))
 
     return act

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from bridge.domain.errors import RequestError, StoreError
 from bridge.domain.request import RequestRecord, RequestState
 from bridge.ports import RequestFilter
-from bridge.web.http.identity import signed_in, who
+from bridge.web.http.identity import call_key, signed_in, who
 from bridge.web.pages.forms import form
 from bridge.web.pages.requests import WAITING, WAITING_STATES
 from bridge.web.pages.site import Site, read
@@ -64,10 +64,11 @@ class _Bulk:
         what, ids = values.get("what", ""), list(dict.fromkeys(values.get("ids", "").split()))
         if what not in TEXTS or not ids or len(ids) > WAITING:
             raise HTTPException(400, f"what: one of {', '.join(TEXTS)}; ids: 1 to {WAITING} requests")
-        done, problems, by = list[RequestRecord](), list[str](), who(request, values.get("by", ""))
+        done, problems = list[RequestRecord](), list[str]()
+        by, key = who(request, values.get("by", "")), call_key(request)
         for request_id in ids:
             try:
-                done.append(self.site.commands.act(request_id, what, by, values.get("note", "")))
+                done.append(self.site.commands.act(request_id, what, by, values.get("note", ""), key))
             except (RequestError, StoreError) as error:
                 problems.append(f"Not changed: {error}")
         text = f"{len(done)} of {len(ids)} requests {TEXTS[what][1]}."

@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from bridge.domain.errors import RequestError, StoreError, UnknownRequestError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Feedback, RequestRecord
-from bridge.web.http.identity import signed_in, who
+from bridge.web.http.identity import call_key, signed_in, who
 from bridge.web.pages import bulk
 from bridge.web.pages.formats import words
 from bridge.web.pages.forms import form
@@ -121,7 +121,7 @@ class _Action:
 
     def act(self, request_id: str, request: Request, values: dict[str, str]) -> Response:
         """Perform the action, and redirect to the request's page."""
-        commands, by = self.site.commands, who(request, values.get("by", ""))
+        commands, by, key = self.site.commands, who(request, values.get("by", "")), call_key(request)
         try:
             if self.name == "redrive":
                 if not commands.redrive(request_id, values.get("destination") or None):
@@ -130,9 +130,9 @@ class _Action:
                 if not commands.retry(request_id):
                     return self.site.error(409, "Nothing changed", "No delivery of this request waits for a retry.")
             elif self.name in FEEDBACK:
-                commands.feedback(request_id, Feedback(self.name), by, values.get("note", ""))
+                commands.feedback(request_id, Feedback(self.name), by, values.get("note", ""), key)
             else:
-                commands.act(request_id, self.name, by, values.get("note", ""))
+                commands.act(request_id, self.name, by, values.get("note", ""), key)
         except (RequestError, StoreError) as error:
             return _failed(self.site, error)
         return RedirectResponse(f"{self.site.request_link(request_id)}?result={self.name}", 303)
@@ -158,10 +158,10 @@ class _Creation:
         missing = [name for name in (*_MODEL, "reason") if not values.get(name)]
         if missing:
             return self.page(request, values, 400, f"missing: {', '.join(missing)}")
-        model = ModelKey(*(values[name] for name in _MODEL))
-        force = values.get("force") == "yes"
+        model, by = ModelKey(*(values[name] for name in _MODEL)), who(request, values.get("by", ""))
+        force, key = values.get("force") == "yes", call_key(request)
         try:
-            record = self.site.commands.create(model, values["reason"], who(request, values.get("by", "")), force=force)
+            record = self.site.commands.create(model, values["reason"], by, force=force, key=key)
         except RequestError as error:
             return self.page(request, values, 409, str(error))
         except StoreError as error:

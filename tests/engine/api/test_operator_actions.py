@@ -6,7 +6,7 @@ import pytest
 
 from bridge.domain.errors import RequestError, UnknownRequestError
 from bridge.domain.model import ModelKey
-from bridge.domain.request import HoldReason
+from bridge.domain.request import Feedback, HoldReason, RequestRecord
 from bridge.domain.rule import Mode
 from bridge.domain.times import DAY, HOUR, SECOND
 from tests.support.world import A, B, C, FixedRoutes, World, group, rule
@@ -166,3 +166,50 @@ def test_a_model_name_that_is_too_long_is_refused() -> None:
     with pytest.raises(RequestError, match="project, pipeline and version have at most 1024 characters"):
         world.commands.create(ModelKey("shop", "p" * 1025, "1"), "fresh labels", "ada")
     assert world.requests() == []
+
+
+@pytest.mark.parametrize("what", ["approve", "release", "withdraw", "useful"])
+@pytest.mark.parametrize("restarted", [False, True])
+def test_action_with_the_same_key_is_applied_once(what: str, restarted: bool) -> None:
+    """The repeat returns the request as it is now, also at another owner, and changes nothing."""
+    world = World(group(rule(approval=True)))
+    world.tick({A: 0.7})
+    (record,) = world.requests()
+
+    def act(key: str) -> RequestRecord:
+        if what == "useful":
+            return world.commands.feedback(record.id, Feedback.USEFUL, "ada", "", key)
+        return world.commands.act(record.id, what, "ada", "", key)
+
+    first = act("k1")
+    decided, sent = world.decisions(), world.store.deliveries(record.id)
+    if restarted:
+        world.restart()
+    assert act("k1") == first
+    assert (world.decisions(), world.store.deliveries(record.id)) == (decided, sent)
+    assert [(item.what, item.key) for item in first.acts] == [(what, "k1")]
+    if what == "useful":
+        assert len(act("k2").acts) == 2
+    else:
+        with pytest.raises(RequestError, match="only one that is held"):
+            act("k2")
+
+
+def test_key_of_another_action_is_refused() -> None:
+    """A caller that uses a key twice would take the first outcome for the second one's."""
+    world = World(group(rule(approval=True)))
+    world.tick({A: 0.7})
+    (record,) = world.requests()
+    world.commands.act(record.id, "approve", "ada", "", "k1")
+    with pytest.raises(RequestError, match="was used for another action"):
+        world.commands.act(record.id, "withdraw", "ada", "", "k1")
+
+
+def test_request_by_hand_with_the_same_key_is_made_once() -> None:
+    """Without a key, each call makes a request."""
+    world = World(group(rule()))
+    first = world.commands.create(A, "fresh labels", "ada", force=True, key="k1")
+    world.restart()
+    assert world.commands.create(A, "fresh labels", "ada", force=True, key="k1").id == first.id
+    assert world.commands.create(A, "fresh labels", "ada", force=True, key="k2").id != first.id
+    assert len(world.requests()) == 2

@@ -48,3 +48,27 @@ def test_pauses_have_a_scope_and_an_end(site: Site) -> None:
     assert site.data("/api/v1/pause") == {"pauses": [made.json()["data"]]}
     for body in ({"duration": "long"}, {"duration": "31d"}, {"pipeline": "ranking"}):
         assert site.http.post("/api/v1/pause", json=body).status_code == 400
+
+
+def test_key_of_a_call_reaches_the_action(site: Site) -> None:
+    """From the API and from a form; one that is too long is refused."""
+    key = {"Idempotency-Key": "k1"}
+    model = {"project": "shop", "pipeline": "ranking", "version": "7", "reason": "fresh labels"}
+    for url, body in (
+        (f"/api/v1/requests/{ID}/approve", {}), (f"/api/v1/requests/{ID}/feedback", {"feedback": "late"}),
+        ("/api/v1/requests", {**model, "force": True}),
+    ):  # fmt: skip
+        assert site.http.post(url, json=body, headers=key).status_code == 200
+        assert site.http.post(url, json=body).status_code == 200
+        assert site.http.post(url, json=body, headers={"Idempotency-Key": "k" * 201}).status_code == 400
+    assert site.commands.keys == ["k1", "", "k1", "", "k1", ""]
+    site.commands.keys.clear()
+    for path, form in (
+        (f"/requests/{ID}/approve", {}), (f"/requests/{ID}/useful", {}), ("/requests/new", {**model, "force": "yes"}),
+        ("/requests/bulk", {"what": "approve", "ids": ID}),
+    ):  # fmt: skip
+        site.http.post(path, data={"note": "", **form}, headers=key, follow_redirects=False)
+        assert (
+            site.http.post(path, data={"note": "", **form}, headers={"Idempotency-Key": "k" * 201}).status_code == 400
+        )
+    assert site.commands.keys == ["k1"] * 4
