@@ -171,7 +171,7 @@ def test_act_whose_answer_is_cut_is_applied_once(
         assert by_hand == [(made_by_hand.json()["data"]["id"],)]
 
 
-def test_act_of_an_owner_that_dies_before_it_answers_is_applied_once(
+def test_act_of_an_owner_killed_before_its_answer_is_applied_once(
     source: Prometheus, cluster: Postgres, webhook: KeyedReceiver, front: Front
 ) -> None:
     """Killed between its commit and its answer: the standby takes over, and answers the call itself."""
