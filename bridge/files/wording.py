@@ -128,7 +128,7 @@ def _unknown_key(model: type[BaseModel], loc: tuple[int | str, ...], document: D
     fields = {} if owner is None else owner.model_fields
     names = {field.alias or name for name, field in fields.items()}
     if key in getattr(owner, "not_built", ()):
-        document.add(where, f"{key!r} is not built yet", "remove it")
+        document.add(where, f"{key!r} is not supported yet", "remove it")
     else:
         document.add(where, f"unknown key {key!r}", getattr(owner, "elsewhere", {}).get(key) or near(key, names))
 
