@@ -112,10 +112,10 @@ class Fleet:
 
 def replica(
     folder: Path, name: str, *, env: Mapping[str, str] | None = None, flags: Sequence[str] = (),
-    config: str = "bridge.yml", lease: float = LEASE,
+    config: str = "bridge.yml", lease: float = LEASE, host: str = "127.0.0.1",
 ) -> Replica:  # fmt: skip
     """Return a replica that is not started yet. env: added to the environment."""
-    listen = f"127.0.0.1:{free_port()}"
+    listen = f"{host}:{free_port()}"
     arguments = [
         sys.executable, "-m", "bridge.cli", "run", f"--config.file={folder / config}",
         f"--storage.url-file={folder / 'database'}", f"--web.listen-address={listen}", "--fleet",

@@ -57,6 +57,11 @@ class Postgres:
         self.program.start()
         self.program.wait_ready(self._answers)
 
+    def reload(self) -> None:
+        """Read the server's files again."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute("SELECT pg_reload_conf()")
+
     def _answers(self) -> bool:
         try:
             psycopg.connect(self.url("postgres"), connect_timeout=2).close()
