@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from bridge.app import clock
 from bridge.app.adapters import Adapters, build_adapters, silence_targets
+from bridge.app.config_changes import ConfigChanges
 from bridge.app.couriers import Couriers
 from bridge.app.routing import Routes
 from bridge.app.silence_fetching import SilenceCreator, SilenceFetcher
@@ -74,6 +75,7 @@ class Bridge:
         self._readiness = Readiness()
         table = ModelTable()
         self._adapters = build_adapters(config, table, options.external_url, store)
+        self._config_changes = ConfigChanges(config)
         self._engine = engine = Engine(self._adapters.source, store, table, trails=Trails())
         self.queries = EngineQueries(
             engine,
@@ -86,6 +88,7 @@ class Bridge:
             now=clock.now,
             prometheus_url=lambda server: redact_url(self._adapters.config.servers[server].url),
             silent=lambda: self._adapters.silences.failing(),
+            changes=self._config_changes.latest,
         )
         self.commands = EngineCommands(
             engine, store, store, store, reload=self.reload, wake=lambda: self._couriers.wake(), now=clock.now
@@ -173,6 +176,7 @@ class Bridge:
             adapters = build_adapters(config, self._engine.table, self.options.external_url, self._store, known)
         except (ConfigError, OSError) as error:
             self.telemetry.reload(ok=False, at=at)
+            self._config_changes.refused(str(error), at)
             log.error("configuration was not reloaded", extra={"error": str(error)})  # noqa: TRY400 - says it all
             return ReloadResult(ok=False, message=str(error))
         self._couriers.stop(4.0)
@@ -182,6 +186,7 @@ class Bridge:
         self.silences.fetch()
         self._rescheduled(config)
         self.telemetry.reload(ok=True, at=at)
+        self._config_changes.applied(config, at)
         warn_of_unserved(self._store, adapters.sinks)
         log.info("configuration reloaded", extra={"file": str(self.options.config_file)})
         return ReloadResult(ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ from urllib.parse import urlencode
 
 from bridge.domain.errors import BridgeError
 
-CANDIDATES = 1000  # models to look for a near name in
+CANDIDATES = 1000  # models or requests to look for a name in
+PARTS = ("project", "pipeline", "version")
+ID_LENGTH = 32  # hexadecimal digits
+SHORT_ID = re.compile(r"[0-9a-f]{4,}")
 
 
 class UnknownNameError(BridgeError):
@@ -44,6 +48,36 @@ def user() -> str:
 def model_name(entry: Mapping[str, Any]) -> str:
     """Return PROJECT/PIPELINE/VERSION of an entry of the API."""
     return f"{entry['project']}/{entry['pipeline']}/{entry['version']}"
+
+
+def model_of(text: str, options: tuple[str, str, str]) -> dict[str, str]:
+    """Return project, pipeline and version of PROJECT/PIPELINE/VERSION, or of the options. Raises BadParameter."""
+    import typer
+
+    if text and any(options):
+        raise typer.BadParameter("name the model either as PROJECT/PIPELINE/VERSION or with the options")
+    parts = tuple(text.split("/")) if text else options
+    if len(parts) != len(PARTS) or not all(parts):
+        raise typer.BadParameter(
+            "name the model as PROJECT/PIPELINE/VERSION, or with --project, --pipeline and --version, "
+            "which also take names with slashes"
+        )
+    return dict(zip(PARTS, parts, strict=True))
+
+
+def full_id(url: str, http_config: Path | None, text: str) -> str:
+    """Return the id of the request that begins with a text; a text of another form is returned as it is.
+
+    Raises UnknownNameError if no request, or several, among the latest ones begin with it.
+    """
+    if len(text) >= ID_LENGTH or not SHORT_ID.fullmatch(text):
+        return text
+    ids: list[str] = [item["id"] for item in get(url, http_config, "requests", {"limit": CANDIDATES})["requests"]]
+    found = [one for one in ids if one.startswith(text)]
+    if len(found) != 1:
+        names = f": {', '.join(found[:5])}" if found else ""
+        raise UnknownNameError(f"{len(found) or 'none'} of the latest {len(ids)} requests begin with {text!r}{names}")
+    return found[0]
 
 
 def require_model(url: str, http_config: Path | None, model: Mapping[str, str], advice: str = "") -> None:

@@ -7,6 +7,7 @@ import sys
 from bridge.cli import (  # noqa: F401 - each module registers its commands, in the order of --help
     backtest,
     check,
+    config,
     explain,
     init,
     misc,
@@ -16,6 +17,7 @@ from bridge.cli import (  # noqa: F401 - each module registers its commands, in 
     report,
     requests,
     serve,
+    silence,
     suggest,
     trial,
     tune,

@@ -6,13 +6,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from bridge.cli.calls import get, require_model, require_rule
+from bridge.cli.calls import get, model_of, require_model, require_rule
 from bridge.cli.options import BridgeUrl, HttpConfigFile, app
 from bridge.cli.output import echo, echo_lines
 from bridge.cli.quick import DEFAULT_URL
 
 _MARKS = {True: "yes", False: "NO ", None: "?  "}
-_PARTS = ("project", "pipeline", "version")
 
 
 @app.command()
@@ -37,7 +36,7 @@ def explain(
     """Show every check between a model's sample and a request, in order, and the one that decided."""
     import json
 
-    key = _key(model, (project, pipeline, version))
+    key = model_of(model, (project, pipeline, version))
     when = _instant(at)
     require_model(bridge_url, http_config, key)
     if rule:
@@ -55,19 +54,6 @@ def explain(
             echo(f"      {item['helped']}")
         for command in item["repeat"]:
             echo_lines(f"      {command}")
-
-
-def _key(model: str, options: tuple[str, str, str]) -> dict[str, str]:
-    """Return project, pipeline and version, from the argument or the options. Raises BadParameter."""
-    if model and any(options):
-        raise typer.BadParameter("name the model either as PROJECT/PIPELINE/VERSION or with the options")
-    parts = tuple(model.split("/")) if model else options
-    if len(parts) != 3 or not all(parts):
-        raise typer.BadParameter(
-            "name the model as PROJECT/PIPELINE/VERSION, or with --project, --pipeline and --version, "
-            "which also take names with slashes"
-        )
-    return dict(zip(_PARTS, parts, strict=True))
 
 
 def _instant(text: str) -> str:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from bridge.cli.calls import get, model_name
+from bridge.cli.calls import get, model_name, model_of, require_model
 from bridge.cli.listing import Limit, Output, print_listing
 from bridge.cli.options import BridgeUrl, HttpConfigFile, Pipeline, Project, RuleName, Version, app
+from bridge.cli.output import echo, echo_lines
 from bridge.cli.quick import DEFAULT_URL
 from bridge.cli.suggest import rules_app
 
 models_app = typer.Typer(no_args_is_help=True, help="Inspect the models of a running bridge.")
 app.add_typer(models_app, name="models")
 
+ModelArgument = Annotated[str, typer.Argument(metavar="PROJECT/PIPELINE/VERSION", help="Model to show.")]
 State = Annotated[list[str] | None, typer.Option("--state", metavar="STATE", help="Only this state; repeatable.")]
 
 
@@ -46,6 +48,55 @@ def models_list(
         for item in found
     ]  # fmt: skip
     print_listing(found, rows, ("model", "state", "last request", "values"), ("request", "rules"), output, "no models")
+
+
+@models_app.command("show")
+def models_show(
+    model: ModelArgument,
+    bridge_url: BridgeUrl = DEFAULT_URL,
+    http_config: HttpConfigFile = None,
+    output: Annotated[Literal["text", "json"], typer.Option("--output", "-o", help="Output format.")] = "text",
+) -> None:
+    """Show one model: state, signals, last request, and when its next retraining is expected."""
+    import json
+
+    key = model_of(model, ("", "", ""))
+    require_model(bridge_url, http_config, key)
+    found = get(bridge_url, http_config, "models", {**key, "limit": 1})["models"]
+    owner = {"project": key["project"], "pipeline": key["pipeline"]}
+    forecast = get(bridge_url, http_config, "forecast", owner)["next_retraining"]
+    if output == "json":
+        echo_lines(json.dumps({"model": found[0] if found else None, "next_retraining": forecast}, indent=2))
+        return
+    if not found:
+        echo(f"{model}: no rule tracks it now; it was replaced or retired")
+    for item in found:
+        echo(f"{model_name(item)}: {item['state']}")
+        last = item["last_request_id"]
+        echo(f"last request: {last} at {item['last_request_at']}" if last else "last request: never")
+        for signal in item["signals"]:
+            echo(f"{signal['rule']}: {_value(signal)}, {signal['verdict']}, {signal['state']}{_crossing(signal)}")
+    echo(f"next retraining: {_expected(forecast)}")
+
+
+def _crossing(signal: Mapping[str, Any]) -> str:
+    found = signal["crossing"]
+    if not found:
+        return ""
+    return f"; expected to cross {_number(found['limit'])} between {found['earliest']} and {found['latest']}"
+
+
+def _expected(forecast: Mapping[str, Any] | None) -> str:
+    if not forecast:
+        return (
+            "no forecast; it needs a retraining that lasts, and three earlier ones of the project that were followed"
+            " by another breach"
+        )
+    return f"expected between {forecast['earliest']} and {forecast['latest']} (90 %), {_lives(forecast)}"
+
+
+def _lives(forecast: Mapping[str, Any]) -> str:
+    return f"from {forecast['own']} earlier ones of this pipeline and {forecast['others']} of its project"
 
 
 def _value(signal: Mapping[str, Any]) -> str:

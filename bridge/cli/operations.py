@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import typer
 
-from bridge.cli.calls import post, require_model, user
+from bridge.cli.calls import full_id, post, require_model, user
 from bridge.cli.options import BridgeUrl, By, HttpConfigFile, Note, app
 from bridge.cli.output import echo
 from bridge.cli.quick import DEFAULT_URL
@@ -15,7 +15,7 @@ from bridge.cli.requests import RequestId, requests_app
 
 
 def _act(action: str, request_id: str, url: str, http_config: HttpConfigFile, by: str, note: str) -> None:
-    path = f"requests/{quote(request_id, safe='')}/{action}"
+    path = f"requests/{quote(full_id(url, http_config, request_id), safe='')}/{action}"
     request = post(url, http_config, path, {"by": by or user(), "note": note})
     held = f", held: {request['hold']}" if request.get("hold") else ""
     echo(f"{request['id']}: {request['state']}{held}")
@@ -101,7 +101,7 @@ def feedback(
     note: Note = "",
 ) -> None:
     """Record whether a request was useful, false or late; the latest opinion counts."""
-    path = f"requests/{quote(request_id, safe='')}/feedback"
+    path = f"requests/{quote(full_id(bridge_url, http_config, request_id), safe='')}/feedback"
     body = {"feedback": opinion, "by": by or user(), "note": note}
     request = post(bridge_url, http_config, path, body)
     echo(f"{request['id']}: {request['feedback']}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote, urlencode
 
 import typer
 
-from bridge.cli.calls import get, model_name, post
+from bridge.cli.calls import full_id, get, model_name, post
 from bridge.cli.listing import Limit, Output, print_listing
 from bridge.cli.options import BridgeUrl, HttpConfigFile, Pipeline, Project, RuleName, Version, app
 from bridge.cli.output import echo, echo_lines
@@ -16,7 +17,7 @@ from bridge.cli.quick import DEFAULT_URL
 requests_app = typer.Typer(no_args_is_help=True, help="Inspect and manage the requests of a running bridge.")
 app.add_typer(requests_app, name="requests")
 
-RequestId = Annotated[str, typer.Argument(metavar="ID", help="Id of the request.")]
+RequestId = Annotated[str, typer.Argument(metavar="ID", help="Id of the request, or its first digits.")]
 _COLUMNS = ("id", "model", "state", "triggered", "reason")
 _WIDE = ("rule", "attempt", "held until", "ended", "helped", "message")
 
@@ -62,7 +63,7 @@ def requests_show(
     """Show one request with its deliveries, as JSON."""
     import json
 
-    echo_lines(json.dumps(get(bridge_url, http_config, _path(request_id)), indent=2))
+    echo_lines(json.dumps(get(bridge_url, http_config, _path(bridge_url, http_config, request_id)), indent=2))
 
 
 @requests_app.command("retry")
@@ -70,7 +71,7 @@ def requests_retry(
     request_id: RequestId, bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None
 ) -> None:
     """Retry at once the deliveries of a request that wait for their next attempt."""
-    count = post(bridge_url, http_config, f"{_path(request_id)}/retry")["retried"]
+    count = post(bridge_url, http_config, f"{_path(bridge_url, http_config, request_id)}/retry")["retried"]
     echo(f"{count} deliver{'y' if count == 1 else 'ies'} retried")
 
 
@@ -86,9 +87,9 @@ def requests_redrive(
 ) -> None:
     """Requeue the dead deliveries of a request."""
     query = f"?{urlencode({'destination': destination})}" if destination else ""
-    count = post(bridge_url, http_config, f"{_path(request_id)}/redrive{query}")["redriven"]
+    count = post(bridge_url, http_config, f"{_path(bridge_url, http_config, request_id)}/redrive{query}")["redriven"]
     echo(f"{count} deliver{'y' if count == 1 else 'ies'} requeued")
 
 
-def _path(request_id: str) -> str:
-    return f"requests/{quote(request_id, safe='')}"
+def _path(url: str, http_config: Path | None, request_id: str) -> str:
+    return f"requests/{quote(full_id(url, http_config, request_id), safe='')}"

@@ -31,6 +31,7 @@ class BridgeConfig:
 
     path: of bridge.yml.
     base_dir: its folder, to which paths in it are relative.
+    rule_texts: text of each rule file.
     notes: keys that are taken and have no effect.
     servers: Prometheus servers by name; signals that name none use `prometheus`.
     """
@@ -47,6 +48,7 @@ class BridgeConfig:
     path: Path
     base_dir: Path
     rule_paths: tuple[Path, ...]
+    rule_texts: Mapping[Path, str]
     notes: tuple[Problem, ...]
     _shown: str
 
@@ -123,6 +125,7 @@ def examine(path: Path) -> Examined:
         path=path,
         base_dir=base_dir,
         rule_paths=paths,
+        rule_texts=read_files.texts,
         notes=tuple(_notes(document)),
         _shown=shown(file),
     )
@@ -185,11 +188,13 @@ class _RuleFiles:
     """Contents of rule files. groups: without the rules that have mistakes.
 
     wrong: file and line of the rules with mistakes; line 0 for a file with mistakes outside of rules.
+    texts: of each file.
     """
 
     groups: tuple[Group, ...] = ()
     expressions: list[Expression] = field(default_factory=list)
     wrong: set[tuple[str, int]] = field(default_factory=set)
+    texts: dict[Path, str] = field(default_factory=dict)
 
 
 def _read_rules(path: Path, defaults: Defaults, problems: list[Problem], found: _RuleFiles) -> list[Group]:
@@ -199,6 +204,7 @@ def _read_rules(path: Path, defaults: Defaults, problems: list[Problem], found: 
         problems.extend(error.problems)
         return []
     groups: list[Group] = []
+    found.texts[path] = documents[0].source if documents else ""
     for document in documents:
         groups += read_rule_file(document, defaults)
         problems.extend(document.problems)

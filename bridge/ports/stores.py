@@ -222,6 +222,10 @@ class History(Protocol):
         """Return the deliveries that are queued, retried or dead, the oldest first."""
         ...
 
+    def sent(self, since: Timestamp) -> Mapping[str, int]:
+        """Return the number of requests that were triggered since an instant and sent, by rule."""
+        ...
+
     def verdicts(self) -> Mapping[str, Mapping[RecoveryVerdict, int]]:
         """Return the number of recovery verdicts of each kind, by rule."""
         ...

@@ -9,7 +9,7 @@ from enum import StrEnum
 from itertools import chain
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, TextClause, bindparam, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, TextClause, and_, bindparam, func, select, tuple_
 
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, Episode, Feedback, Outcome, RecoveryVerdict, RequestRecord, RequestState
@@ -69,6 +69,14 @@ class HistorySide(Side):
         """Update a request outside a tick."""
         with self._write() as connection:
             save_requests(connection, [record])
+
+    def sent(self, since: Timestamp) -> Mapping[str, int]:
+        """Return the number of requests that were triggered since an instant and sent, by rule."""
+        rule = tables.requests.c.rule
+        recent = and_(tables.requests.c.triggered_at >= since, tables.SENT)
+        with self._read() as connection:
+            found = connection.execute(select(rule, func.count()).where(recent).group_by(rule))
+            return {row[0]: row[1] for row in found}
 
     def verdicts(self) -> Mapping[str, Mapping[RecoveryVerdict, int]]:
         """Return, by rule, how many of its retrainings have each recovery verdict."""

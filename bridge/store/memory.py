@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -161,6 +162,15 @@ class MemoryStore(MemoryOutbox, MemoryRuns):
             known = self._requests.get(record.id)
             self._order.setdefault(record.id, len(self._order))
             self._requests[record.id] = record if known is None else merged(known, record)
+
+    def sent(self, since: Timestamp) -> Mapping[str, int]:
+        """Return the number of requests that were triggered since an instant and sent, by rule."""
+        with self._lock:
+            return Counter(
+                item.request.rule
+                for item in self._requests.values()
+                if item.sent_at and item.request.triggered_at >= since
+            )
 
     def verdicts(self) -> Mapping[str, Mapping[RecoveryVerdict, int]]:
         """Return, by rule, how many of its retrainings have each recovery verdict."""

@@ -16,6 +16,7 @@ from bridge.web.api.management import Secrets, management_routes
 from bridge.web.api.openapi import corrected
 from bridge.web.api.operations import operator_routes
 from bridge.web.api.rules import alert_routes, rule_routes
+from bridge.web.api.silences import silence_routes
 from bridge.web.api.state import decision_routes, request_routes, state_routes
 from bridge.web.api.trail import history_routes, trail_routes
 from bridge.web.http import responses
@@ -58,6 +59,7 @@ def create_app(
     app.include_router(history_routes(queries, upstream.histories))
     app.include_router(management_routes(commands, secrets, now))
     app.include_router(operator_routes(commands))
+    app.include_router(silence_routes(upstream, now))
     app.include_router(page_routes(site))
     app.include_router(_management(queries, metrics, now))
     generated = app.openapi

@@ -99,6 +99,8 @@ def test_reload_applies_the_new_files(tmp_path: Path) -> None:
         assert bridge.reload().ok
         assert group_of(bridge) == "renamed"
         assert [config.groups[0].name for config in rescheduled] == ["renamed"]
+        (change,) = bridge.queries.config_changes()
+        assert "renamed" in change.diff
 
 
 def test_reload_with_an_error_keeps_the_configuration(tmp_path: Path) -> None:
@@ -113,4 +115,5 @@ def test_reload_with_an_error_keeps_the_configuration(tmp_path: Path) -> None:
         assert not result.ok
         assert "unknown key 'nme'" in result.message
         assert (group_of(bridge), rescheduled) == (before, [])
+        assert [change.error for change in bridge.queries.config_changes()] == [result.message]
         assert "retrain_bridge_config_last_reload_successful 0.0" in bridge.telemetry.render(0).decode()

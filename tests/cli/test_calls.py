@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import bcrypt
@@ -9,6 +10,7 @@ import pytest
 
 from bridge.web.http.web_config import WebConfig
 from tests.cli.conftest import Command
+from tests.support.fake_views import ID, REQUEST
 from tests.support.web import Site, serving
 
 
@@ -56,3 +58,15 @@ def test_an_unknown_model_gets_a_suggestion(command: Command, site: Site) -> Non
     assert site.commands.acts == []
     assert command(*words, "--force")[0] == 0
     assert site.commands.acts == [("shop/rankng/7", "x", "ada")]
+
+
+def test_a_request_is_named_by_the_first_digits_of_its_id(command: Command, site: Site) -> None:
+    """As the page shows them; an ambiguous or unknown beginning is an error."""
+    assert command("requests", "approve", ID[:8], "--by=ada")[:2] == (0, f"{ID}: requested\n")
+    assert site.commands.acts == [("approve", "ada", "")]
+    code, _, err = command("requests", "approve", "ffff")
+    assert (code, err) == (1, "retrain-bridge: none of the latest 1 requests begin with 'ffff'\n")
+    other = ID[:8] + "0" * 24
+    site.queries.records = [REQUEST, replace(REQUEST, request=replace(REQUEST.request, id=other))]
+    code, _, err = command("requests", "show", ID[:8])
+    assert err == f"retrain-bridge: 2 of the latest 2 requests begin with {ID[:8]!r}: {ID}, {other}\n"

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 
-from bridge.domain.times import rfc3339
+from bridge.domain.times import DAY, rfc3339
+from bridge.domain.verdict import Crossing
 from tests.cli.conftest import Command, columns
-from tests.support.fake_views import AT, ID
+from tests.support.fake_views import AT, ID, model_view, signal
+from tests.support.web import Site
 
 pytestmark = pytest.mark.usefixtures("site")
 
@@ -40,3 +45,34 @@ def test_rules_are_listed_with_the_results_of_retrainings(command: Command) -> N
     rows = columns(command("rules", "list", "--rule=Drifted")[1])
     assert rows[0] == ["RULE", "GROUP", "STATE", "HEALTH", "PENDING", "FIRING", "HELPED", "DID NOT HELP"]
     assert (rows[1][0], rows[1][-2:]) == ("Drifted", ["3", "1"])
+
+
+def test_one_model_is_shown_with_its_forecast(command: Command, site: Site) -> None:
+    """State, signals, last request and crossing; without a forecast, what it needs."""
+    crossing = Crossing(0.6, AT + DAY, AT + 2 * DAY, 0.9)
+    site.queries.views = [replace(model_view(), signals=[signal(crossing=crossing)])]
+    code, out, _ = command("models", "show", "shop/ranking/7")
+    begin, end = rfc3339(AT + DAY), rfc3339(AT + 2 * DAY)
+    assert code == 0
+    assert out.splitlines()[:-1] == [
+        "shop/ranking/7: retrain_requested", f"last request: {ID} at {rfc3339(AT)}",
+        f"Drifted: drift 0.702 (limit 0.6), breached, firing; expected to cross 0.6 between {begin} and {end}",
+    ]  # fmt: skip
+    assert out.splitlines()[-1].startswith("next retraining: no forecast; it needs")
+    assert json.loads(command("models", "show", "shop/ranking/7", "-o", "json")[1])["next_retraining"] is None
+    code, _, err = command("models", "show", "shop/rankng/7")
+    assert (code, "did you mean 'shop/ranking/7'?" in err) == (1, True)
+
+
+def test_a_forecast_is_printed_with_its_evidence(
+    command: Command, api: tuple[list[tuple[str, str]], dict[str, object]]
+) -> None:
+    """An interval, and how many earlier retrainings it was learnt from."""
+    forecast = {"earliest": "2026-12-03", "latest": "2026-12-20", "own": 2, "others": 5}
+    api[1]["data"] = {"models": [], "decisions": [{}], "next_retraining": forecast}
+    out = command("models", "show", "shop/ranking/7")[1]
+    evidence = "from 2 earlier ones of this pipeline and 5 of its project"
+    assert out.splitlines() == [
+        "shop/ranking/7: no rule tracks it now; it was replaced or retired",
+        f"next retraining: expected between 2026-12-03 and 2026-12-20 (90 %), {evidence}",
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bridge.domain.request import Feedback, Outcome, RecoveryVerdict, RequestState
 from bridge.ports import DecisionFilter, RequestFilter, TickChanges
+from bridge.store.memory import MemoryStore
 from bridge.store.sql import SqlStore
 from tests.support.store_records import A, B, C, decision, record_of
 
@@ -39,6 +40,18 @@ def test_verdicts_and_feedback_are_counted_by_rule(sqlite: SqlStore) -> None:
     sqlite.commit(TickChanges("g", 1, requests=records, at=1))
     assert sqlite.verdicts() == {"R": {RecoveryVerdict.RECOVERED: 2}}
     assert sqlite.feedback() == {"R": {Feedback.LATE: 1}}
+
+
+def test_sent_requests_are_counted_by_rule(sqlite: SqlStore) -> None:
+    """Those that are held, or older, are not counted; the store in memory counts the same."""
+    records = [record_of(A, sent_at=20), record_of(B, sent_at=20), record_of(C, sent_at=0)]
+    since = records[0].request.triggered_at
+    memory = MemoryStore()
+    stores: tuple[SqlStore | MemoryStore, ...] = (sqlite, memory)
+    for store in stores:
+        store.commit(TickChanges("g", 1, requests=records, at=1))
+        assert store.sent(since) == {"R": 2}
+        assert store.sent(since + 1) == {}
 
 
 def test_unknown_ids_are_left_out(sqlite: SqlStore) -> None:

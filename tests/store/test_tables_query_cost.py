@@ -115,6 +115,7 @@ PATHS: dict[str, Callable[[SqlStore], object]] = {
     "requests of a pipeline": lambda store: store.requests(RequestFilter(project="shop", pipeline="ranking")),
     "episodes": lambda store: store.episodes(MODEL),
     "deliveries": lambda store: store.deliveries(numbered(1).id),
+    "sent": lambda store: store.sent(T0),
     "verdicts": lambda store: store.verdicts(),
     "decisions": lambda store: store.decisions(DecisionFilter()),
     "decisions of a model": lambda store: store.decisions(DecisionFilter(MODEL)),

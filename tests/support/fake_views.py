@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from bridge.domain.config_change import ConfigChange
 from bridge.domain.errors import RequestError, UnknownRequestError
 from bridge.domain.explain import Check, Explanation
 from bridge.domain.model import ModelKey
@@ -103,6 +104,7 @@ class FakeQueries:
     silenced: SilencesView | None = None
     started: list[Run] = field(default_factory=list)
     lived: list[Episode] = field(default_factory=lambda: [EPISODE])
+    changes: list[ConfigChange] = field(default_factory=list)
 
     def ready(self) -> tuple[bool, str]:
         return not self.why, self.why
@@ -235,6 +237,12 @@ class FakeQueries:
 
     def configuration(self) -> str:
         return "prometheus: {url: http://localhost:9090}\n"
+
+    def config_changes(self) -> Sequence[ConfigChange]:
+        return self.changes
+
+    def sent(self, since: Timestamp) -> Mapping[str, int]:
+        return {"Drifted": 5}
 
 
 @dataclass

@@ -58,7 +58,7 @@ def _why_no_model(trial: Trial) -> str:
 def _limits(trial: Trial) -> Iterator[str]:
     """Yield what makes the results less than a full answer."""
     results = trial.results
-    if trial.begins - results.since > (results.until - results.since) // 10:
+    if trial.begins - trial.asked_since > (results.until - trial.asked_since) // 10:
         yield f"The history of these models begins at {_when(trial.begins)}."
     if trial.step > trial.interval:
         step, own = format_duration(trial.step), format_duration(trial.interval)

@@ -14,9 +14,11 @@ from bridge.authoring.backtest.results import WEEK, BacktestRequest, Results
 from bridge.authoring.suggest.first_config import FirstConfig
 from bridge.domain.errors import SourceError
 from bridge.domain.model import ModelKey, ModelTable
-from bridge.domain.rule import Mode
+from bridge.domain.rule import Mode, SignalQuery
 from bridge.domain.times import MINUTE, SECOND, Duration, Timestamp
+from bridge.ports import MetricSource
 
+PROBES, ROUNDS = 48, 3  # instants at which the begin of the history is looked for
 MOST_SLOTS = 3000  # of one group; a longer range is evaluated at longer intervals
 _STEPS = tuple(minutes * MINUTE for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 240))
 
@@ -30,6 +32,7 @@ class Trial:
     interval: evaluation interval of bridge.yml.
     offset: query offset of bridge.yml.
     present: number of models that have a value now, though none had one at an evaluated time; 0 if some had.
+    asked_since: start of the requested range; `results.since` is later if the history begins later.
     asked_until: end of the requested range; `results.until` is earlier if the time limit ended the backtest.
     """
 
@@ -42,6 +45,7 @@ class Trial:
     interval: Duration
     offset: Duration
     present: int
+    asked_since: Timestamp
     asked_until: Timestamp
 
     @property
@@ -93,6 +97,7 @@ def run(
     """
     plan = _live(of_config(folder / "bridge.yml"))
     interval = max(group.interval for group in plan.groups)
+    asked_since, since = since, _begin(plan, since, until, interval)
     step = evaluation_step(interval, until - since)
     table = ModelTable()
     with closing(plan.source(table)) as source:
@@ -102,7 +107,47 @@ def run(
     present = 0 if len(table) else _present(plan, until)
     recorder = test.recorder or Recorder(since, until, table, {})
     offset = max(group.offset for group in plan.groups)
-    return Trial(url, config, results, recorder, table, step, interval, offset, present, until)
+    return Trial(url, config, results, recorder, table, step, interval, offset, present, asked_since, until)
+
+
+def _begin(plan: Plan, since: Timestamp, until: Timestamp, interval: Duration) -> Timestamp:
+    """Return an instant shortly before the first value of any query; `since` if there is none."""
+    table = ModelTable()
+    with closing(plan.source(table)) as source:
+        queries = [query for group in plan.groups for query in group.queries.values()]
+
+        def answered(at: Timestamp) -> bool:
+            return any(_has_values(source, query, at) for query in queries)
+
+        return first_value(answered, since, until, interval)
+
+
+def first_value(
+    answered: Callable[[Timestamp], bool], since: Timestamp, until: Timestamp, interval: Duration
+) -> Timestamp:
+    """Return an instant shortly before the first one with a value; `since` if none is found.
+
+    answered: returns whether there is a value at an instant; called for at most ROUNDS * PROBES instants.
+    interval: precision that is enough.
+    """
+    low, high, found = since, until, False
+    for _ in range(ROUNDS):
+        step = (high - low) // PROBES
+        if step < interval:
+            break
+        begin = next((at for at in range(low, high + 1, step) if answered(at)), None)
+        if begin == low:
+            return low
+        found = found or begin is not None
+        low, high = max(low, (begin or high) - step), begin or high
+    return low if found else since
+
+
+def _has_values(source: MetricSource, query: SignalQuery, at: Timestamp) -> bool:
+    try:
+        return len(source.instant(query, at, at)) > 0
+    except SourceError:
+        return False  # the backtest will report it
 
 
 def _present(plan: Plan, now: Timestamp) -> int:

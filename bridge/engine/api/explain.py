@@ -22,6 +22,7 @@ from bridge.engine.evaluation.never_judged import longest_of
 from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.replay.replay import Replay
 from bridge.engine.requests.decision_log import query_text
+from bridge.engine.requests.lifecycle import FAILED
 from bridge.ports import DecisionFilter, History, MetricSource, RequestFilter
 
 SHORTEST: Duration = HOUR  # least history that is replayed before a past instant
@@ -104,6 +105,8 @@ class Explainer:
                     text += "".join(f"; silence {item.id}: {item.unclear}" for item in keeper.unclear(record, slot))
                 yield Check(f"gate {reason.value}", not closed, text)
         yield _of_record(record)
+        if record.state.terminal and record.state is not RequestState.UNDELIVERED:
+            yield from _of_next(keeper.hold(state.draft(), record, leader, slot), record)
 
     # ------------------------------------------------------------ then
 
@@ -253,7 +256,7 @@ def _no_episode(run: RuleEvaluator) -> str:
 
 
 def _of_record(record: RequestRecord) -> Check:
-    text = f"{record.id} is {record.state.value}, attempt {record.request.attempt}"
+    text = f"{record.id}: {record.state.value}, attempt {record.request.attempt}"
     if record.sent_at:
         text += f", sent {rfc3339(record.sent_at)}"
     if record.hold is not None:
@@ -262,8 +265,15 @@ def _of_record(record: RequestRecord) -> Check:
     if undelivered:
         text += f": {record.message}; it does not hold other requests"
     if record.verdict is not None:
-        text += f", verdict {record.verdict.value}"
+        text += f", {record.verdict.value.replace('_', ' ')}"
     return Check("request", passed=not (record.state.waiting or undelivered), text=text)
+
+
+def _of_next(hold: gate.Hold | None, record: RequestRecord) -> Iterator[Check]:
+    """Yield when another attempt of the same episode follows. hold: the first gate that would hold it."""
+    if record.state in FAILED or record.verdict not in {None, RecoveryVerdict.RECOVERED}:
+        text = "due" if hold is None else f"{hold.reason.value}, {_until(closed=True, until=hold.until)}"
+        yield Check("next attempt", passed=False, text=text)
 
 
 def _until(*, closed: bool, until: Timestamp) -> str:

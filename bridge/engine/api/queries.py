@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bridge.domain.alert import State
+from bridge.domain.config_change import ConfigChange
 from bridge.domain.destination import RUN, Destination
 from bridge.domain.explain import Explanation
 from bridge.domain.model import ModelKey
@@ -63,6 +64,7 @@ class EngineQueries:
     now: the clock.
     prometheus_url: returns the URL of a server by name, shown in commands that repeat a query.
     silent: returns the error by address of each Alertmanager that does not answer.
+    changes: returns the latest reloads, newest first.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class EngineQueries:
         now: Callable[[], Timestamp],
         prometheus_url: Callable[[str], str] = lambda _: "http://prometheus",
         silent: Callable[[], Mapping[str, str]] = dict,
+        changes: Callable[[], Sequence[ConfigChange]] = tuple,
     ) -> None:
         self._explainer = Explainer(engine, history, prometheus_url)
         self._engine = engine
@@ -90,6 +93,7 @@ class EngineQueries:
         self._configuration = configuration
         self._now = now
         self._silent = silent
+        self._changes = changes
 
     def ready(self) -> tuple[bool, str]:
         """Return True if the bridge is ready, else the reason."""
@@ -285,6 +289,10 @@ class EngineQueries:
         """Count the recovery verdicts of retrainings by leading rule."""
         return self._history.verdicts()
 
+    def sent(self, since: Timestamp) -> Mapping[str, int]:
+        """Count the requests that were triggered since an instant and sent, by leading rule."""
+        return self._history.sent(since)
+
     def feedback(self) -> Mapping[str, Mapping[Feedback, int]]:
         """Count the feedback on requests by leading rule."""
         return self._history.feedback()
@@ -310,6 +318,10 @@ class EngineQueries:
     def configuration(self) -> str:
         """Return the loaded configuration as YAML, secrets as `<secret>`."""
         return self._configuration()
+
+    def config_changes(self) -> Sequence[ConfigChange]:
+        """Return the latest reloads since the start, newest first."""
+        return self._changes()
 
 
 def rule_views(engine: Engine) -> list[RuleView]:
@@ -351,6 +363,8 @@ def _rule_view(run: RuleEvaluator, most: int | None = None) -> RuleView:
         pending=int((states == State.PENDING).sum()),
         firing=int((states == State.FIRING).sum()),
         alertname=rule.alertname,
+        cooldown=rule.cooldown.base,
+        approval=rule.approval,
     )
 
 

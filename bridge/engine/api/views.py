@@ -11,6 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Protocol
 
+from bridge.domain.config_change import ConfigChange
 from bridge.domain.explain import Explanation
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, Episode, Feedback, RecoveryVerdict, RequestRecord
@@ -65,6 +66,8 @@ class RuleView:
     pending, firing: number of models in that state.
     alertname: name of its alerts, which several rules may share.
     params: parameters of the strategy.
+    cooldown: after its first retraining.
+    approval: whether its requests await one.
     """
 
     name: str
@@ -87,6 +90,8 @@ class RuleView:
     firing: int = 0
     alertname: str = ""
     params: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    cooldown: Duration = 0
+    approval: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +320,10 @@ class Queries(Protocol):
         """Count the recovery verdicts of retrainings by leading rule."""
         ...
 
+    def sent(self, since: Timestamp) -> Mapping[str, int]:
+        """Count the requests that were triggered since an instant and sent, by leading rule."""
+        ...
+
     def feedback(self) -> Mapping[str, Mapping[Feedback, int]]:
         """Count the feedback on requests by leading rule."""
         ...
@@ -333,6 +342,10 @@ class Queries(Protocol):
 
     def configuration(self) -> str:
         """Return the loaded configuration as YAML, secrets as `<secret>`."""
+        ...
+
+    def config_changes(self) -> Sequence[ConfigChange]:
+        """Return the latest reloads since the start, newest first."""
         ...
 
 

@@ -28,7 +28,7 @@ from bridge.engine.requests.gates import Gatekeeper
 from bridge.engine.requests.rechecks import POSTPONED
 from bridge.ports import Kind, NewDelivery
 
-_FAILED = {RequestState.FAILED, RequestState.LOST, RequestState.UNDELIVERED}
+FAILED = {RequestState.FAILED, RequestState.LOST, RequestState.UNDELIVERED}
 REFUSED_FOR = 5 * MINUTE  # minimum time before an undelivered request of an episode is followed by another
 
 
@@ -230,7 +230,7 @@ class RequestLifecycle:
     def _may_retry(self, tick: TickTransaction, record: RequestRecord, linked: Rule, slot: Timestamp) -> bool:
         """Return whether the last attempt ended without success and its cooldown is over."""
         helped = record.verdict in {None, RecoveryVerdict.RECOVERED}
-        if record.state not in _FAILED and helped:
+        if record.state not in FAILED and helped:
             return False
         rule = self._rule(record.request.rule, linked)
         if record.state is RequestState.UNDELIVERED:

@@ -23,6 +23,7 @@ _CONFLICTS = (
     "/start-again",
     "/explain",
     "/api/v1/requests",
+    "/api/v1/silences",
 )
 _SECURITY = {"basic": {"type": "http", "scheme": "basic", "description": "Required if --web.config.file lists users."}}
 

@@ -56,6 +56,15 @@ def state_routes(queries: Queries, fleet: Fleet) -> APIRouter:
         """Return the configuration in force, with secrets hidden."""
         return success(structs.Configuration(yaml=queries.configuration()))
 
+    @router.get("/status/config/changes", summary="Configuration changes")
+    def changes() -> Response:
+        """List the latest 20 reloads since the start, newest first, with what each changed; secrets are hidden."""
+        found = [
+            structs.ConfigChange(at=encode.time_or_zero(item.at), diff=item.diff, error=item.error or None)
+            for item in queries.config_changes()
+        ]
+        return success(structs.ConfigChanges(changes=found))
+
     @router.get("/status/fleet", summary="Fleet")
     def status_of_fleet() -> Response:
         """Return the replicas and the owner; empty for a process that is alone."""

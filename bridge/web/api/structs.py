@@ -251,6 +251,27 @@ class Configuration(Body):
     yaml: str
 
 
+class CreatedSilence(Body):
+    """Silence in Alertmanager."""
+
+    id: str
+    until: Time
+
+
+class ConfigChange(Body):
+    """Reload of the configuration. diff: unified difference of bridge.yml and the rule files; error: why it failed."""
+
+    at: Time
+    diff: str
+    error: str | None
+
+
+class ConfigChanges(Body):
+    """Reloads since the start, newest first."""
+
+    changes: list[ConfigChange]
+
+
 class Replica(Body):
     """Replica of the fleet. config_seq: number of its configuration, in the order of use."""
 
@@ -327,6 +348,8 @@ DATA: Mapping[tuple[str, str], type[Body]] = {
     ("get", "/api/v1/history"): SignalHistory,
     ("get", "/api/v1/status/buildinfo"): BuildInfo,
     ("get", "/api/v1/status/config"): Configuration,
+    ("get", "/api/v1/status/config/changes"): ConfigChanges,
+    ("post", "/api/v1/silences"): CreatedSilence,
     ("get", "/api/v1/status/fleet"): Fleet,
     ("get", "/api/v1/decisions"): Decisions,
     ("get", "/api/v1/explain"): Explanations,

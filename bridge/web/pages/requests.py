@@ -43,15 +43,16 @@ def routes(site: Site) -> APIRouter:
         project: Name = "",
         pipeline: Name = "",
         version: Name = "",
+        rule: Name = "",
         after: Name = "",
     ) -> HTMLResponse:
         states = tuple(item for item in RequestState if item.value in (state or ()))
-        query = RequestFilter(states, project, pipeline, version, SHOWN + 1, after)
+        query = RequestFilter(states, project, pipeline, version, SHOWN + 1, after, rule)
         problems: list[str] = []
         requests = read(lambda: site.queries.requests(query), problems)
         waiting = read(lambda: site.queries.requests(RequestFilter(WAITING_STATES, limit=WAITING)), problems)
         chosen = [item.value for item in states]
-        filters = {"state": chosen, "project": project, "pipeline": pipeline, "version": version}
+        filters = {"state": chosen, "project": project, "pipeline": pipeline, "version": version, "rule": rule}
         return site.page(
             "requests.html", requests=requests[:SHOWN], waiting=waiting, problems=problems, chosen=chosen,
             filters=filters, filtered=any(filters.values()), states=[item.value for item in RequestState],

@@ -10,10 +10,12 @@ from fastapi import APIRouter, Query
 from starlette.responses import HTMLResponse
 
 from bridge.domain.request import RecoveryVerdict
+from bridge.domain.times import DAY
 from bridge.engine.api.views import GroupView, RuleView
 from bridge.web.pages.site import Paging, Site, read
 
 SHOWN, ALERTS = 30, 5
+RECENT = 7 * DAY  # in which the requests of a rule are counted
 STATES, HEALTHS = ("firing", "pending", "inactive"), ("ok", "err", "unknown")
 
 
@@ -38,6 +40,7 @@ def routes(site: Site) -> APIRouter:
             "health": health}, filtered=bool(q or state or health), rules=len(every), states=STATES, healths=HEALTHS,
             failing=[rule for rule in every if rule.health == "err"],
             opinions=dict(read(lambda: list(site.queries.feedback().items()), problems)),
+            sent=dict(read(lambda: list(site.queries.sent(site.now() - RECENT).items()), problems)),
             helped={name: _helped(counts) for name, counts in verdicts.items()},
             paging=Paging(page, SHOWN, len(matching) > page * SHOWN, len(matching)),
             at_page=lambda number: site.link(

@@ -11,9 +11,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from bridge.domain.errors import RequestError, StoreError
-from bridge.domain.times import Duration, Timestamp
-from bridge.ports.silencing import NewSilence, SilencingError
+from bridge.domain.times import Duration
+from bridge.ports.silencing import SilencingError
 from bridge.web.api.pauses import pause_length
+from bridge.web.api.silences import new_silence
 from bridge.web.http.identity import signed_in, who
 from bridge.web.pages.forms import confirmation, form
 from bridge.web.pages.site import Paging, Site
@@ -90,23 +91,13 @@ class _Creation:
         if silencer is None or not addresses:
             return self.page(request, values, 409)
         try:
-            silence = _silence(values, self.site.now(), who(request, values.get("by", "")))
+            silence = new_silence(values, self.site.now(), who(request, values.get("by", "")))
             silencer.create(values.get("address") or addresses[0], silence)
         except ValueError as error:
             return self.page(request, values, 400, str(error))
         except SilencingError as error:
             return self.page(request, values, 502, str(error))
         return RedirectResponse(self.site.link("/silences", result="silence"), 303)
-
-
-def _silence(values: dict[str, str], now: Timestamp, by: str) -> NewSilence:
-    """Return the silence that the form describes. Raises ValueError."""
-    labels = {name: values[name] for name in ("project", "pipeline", "version") if values.get(name)}
-    if not labels:
-        raise ValueError("give a project, a pipeline or a version: a silence needs at least one")
-    if not values.get("note"):
-        raise ValueError("comment: Alertmanager requires one")
-    return NewSilence(labels, now, now + _length(values.get("duration", "")), by, values["note"])
 
 
 def _page(

@@ -44,7 +44,7 @@ def _page(site: Site, since: Timestamp, result: str) -> HTMLResponse:
         groups=[(name, last, interval, _late(last or since, interval, now)) for name, last, interval in groups],
         queues=read(lambda: sorted(queries.queue_depths().items()), problems),
         requests=queries.request_counts(), models=queries.model_counts(), configuration=queries.configuration(),
-        fleet=site.fleet(),
+        changes=queries.config_changes(),        fleet=site.fleet(),
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from bridge.authoring.suggest.suggest import Suggestion
 from bridge.authoring.trial.page import page, sentences
 from bridge.authoring.trial.trial import Trial
 from bridge.domain.times import DAY, MINUTE
-from tests.authoring.backtest.test_backtest import LAST, run
+from tests.authoring.backtest.test_backtest import FIRST, LAST, run
 from tests.authoring.trial.test_trial import FILES, trial
 
 
@@ -35,7 +35,7 @@ def test_a_trial_without_models_has_no_result() -> None:
     results = replace(test.run(), requests={})
     assert test.recorder is not None
     nobody, found = type(test.table)(), FirstConfig(Suggestion(1), FILES)
-    empty = Trial("u", found, results, test.recorder, nobody, MINUTE, MINUTE, 30_000, 0, LAST)
+    empty = Trial("u", found, results, test.recorder, nobody, MINUTE, MINUTE, 30_000, 0, FIRST, LAST)
     nothing = "No model had a value at an evaluated time in the last 3d, so no rule was evaluated."
     assert list(sentences(empty)) == [
         nothing,

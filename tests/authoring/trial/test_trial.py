@@ -8,7 +8,7 @@ import pytest
 
 from bridge.authoring.suggest.first_config import FirstConfig
 from bridge.authoring.suggest.suggest import Suggestion
-from bridge.authoring.trial.trial import Trial, evaluation_step, waiting
+from bridge.authoring.trial.trial import PROBES, ROUNDS, Trial, evaluation_step, first_value, waiting
 from bridge.domain.times import DAY, HOUR, MINUTE
 from tests.authoring.backtest.test_backtest import FIRST, LAST, run
 
@@ -20,7 +20,9 @@ def trial(until: int = LAST, step: int = MINUTE) -> Trial:
     results = test.run()
     assert test.recorder is not None
     found = FirstConfig(Suggestion(12), FILES, (), ("Prometheus names no Alertmanager",))
-    return Trial("http://prometheus:9090", found, results, test.recorder, test.table, step, MINUTE, 30_000, 0, until)
+    return Trial(
+        "http://prometheus:9090", found, results, test.recorder, test.table, step, MINUTE, 30_000, 0, FIRST, until
+    )
 
 
 def test_a_budget_holds_what_comes_too_early() -> None:
@@ -34,3 +36,23 @@ def test_a_budget_holds_what_comes_too_early() -> None:
 def test_a_long_range_is_evaluated_at_longer_intervals(days: int, step: int) -> None:
     """At most 3000 slots."""
     assert evaluation_step(MINUTE, days * DAY) == step * MINUTE
+
+
+@pytest.mark.parametrize("ago", [30 * DAY, 29 * DAY, 7 * DAY, 6 * HOUR, 20 * MINUTE])
+def test_the_begin_of_a_short_history_is_found(ago: int) -> None:
+    """Closely enough that most of the trial has values, in a bounded number of queries."""
+    asked: list[int] = []
+
+    def answered(at: int) -> bool:
+        asked.append(at)
+        return at >= LAST - ago
+
+    begin = first_value(answered, LAST - 30 * DAY, LAST, MINUTE)
+    assert LAST - ago - max(MINUTE, ago) <= begin <= LAST - ago
+    assert len(asked) <= ROUNDS * (PROBES + 1)
+
+
+def test_without_a_value_the_whole_range_is_tried() -> None:
+    """Also in a range that is too short to look into."""
+    assert first_value(lambda _: False, FIRST, LAST, MINUTE) == FIRST
+    assert first_value(lambda at: at >= FIRST + MINUTE, FIRST, FIRST + 2 * MINUTE, MINUTE) == FIRST

@@ -46,7 +46,7 @@ def test_the_first_check_that_does_not_lead_on_is_the_answer() -> None:
         f"state: pending since {rfc3339(world.now - 10 * SECOND)}: `for` needs 10s more",
     ]
     (record,) = world.requests()
-    assert told[5] == f"a request was made: {record.id} is requested, attempt 1, sent {rfc3339(world.now)}"
+    assert told[5] == f"a request was made: {record.id}: requested, attempt 1, sent {rfc3339(world.now)}"
     assert [(check.name, check.passed) for check in explain(world).checks] == [
         ("query", True), ("verdict", True), ("state", True), ("episode", True), ("request", True),
     ]  # fmt: skip
@@ -66,6 +66,18 @@ def test_every_gate_is_reported_and_the_closed_one_is_the_answer() -> None:
         ("gate budget", True),
     ]  # fmt: skip
     assert len(gates) == len(HoldReason)
+
+
+def test_after_an_attempt_that_failed_the_next_one_is_explained() -> None:
+    """A model that stays breached waits for its cooldown, or for another gate."""
+    world = World(group(rule(cooldown=HOUR)))
+    world.tick({A: 0.7})
+    world.report(world.requests()[0].id, "failed")
+    ended = world.requests()[0].ended_at
+    world.tick({A: 0.7})
+    found = explain(world)
+    assert found.answer == f"next attempt: cooldown, closed until {rfc3339(ended + HOUR)}"
+    assert [check.name for check in found.checks][-2:] == ["request", "next attempt"]
 
 
 def test_a_shared_cause_is_explained_with_its_evidence() -> None:
@@ -116,7 +128,7 @@ def test_a_past_instant_is_computed_again_from_history() -> None:
     assert pending.answer == f"state: pending since {rfc3339(world.now - 30 * SECOND)}: `for` needs 20s more"
     fired = explain(world, at=world.now - 10 * SECOND)
     assert [check.text for check in fired.checks if check.name == "verdict"] == ["breached: drift 0.7 above 0.6"]
-    assert fired.answer.startswith(f"a request was made: {world.requests()[0].id} is requested")
+    assert fired.answer.startswith(f"a request was made: {world.requests()[0].id}: requested")
     assert explain(world, at=world.now).answer == "verdict: ok: drift 0.1, limit 0.6"
     assert explain(world).recomputed is False
 

@@ -99,6 +99,7 @@ def test_build_and_configuration_are_shown(site: Site) -> None:
     build = site.data("/api/v1/status/buildinfo")
     assert isinstance(build, dict)
     assert build["version"] == "0.1.0"
+    assert site.data("/api/v1/status/config/changes") == {"changes": []}
     assert site.data("/api/v1/status/config") == {"yaml": "prometheus: {url: http://localhost:9090}\n"}
 
 

@@ -50,11 +50,11 @@ def test_an_empty_list_has_an_explanation(site: Site) -> None:
 def test_the_list_is_filtered_and_paged_by_the_server(site: Site) -> None:
     """Links keep the filter."""
     site.queries.records = [REQUEST] * 51
-    page = site.http.get("/requests?state=requested&project=shop&after=x").text
+    page = site.http.get("/requests?state=requested&project=shop&rule=Drifted&after=x").text
     asked = next(item for item in site.queries.asked if getattr(item, "project", "") == "shop")
-    assert (asked.states, asked.limit, asked.after) == ((RequestState.REQUESTED,), 51, "x")  # type: ignore[attr-defined]
-    assert f'href="/requests?state=requested&amp;project=shop&amp;after={ID}"' in page
-    assert 'href="/requests?state=requested&amp;project=shop"' in page
+    assert (asked.states, asked.limit, asked.after, asked.rule) == ((RequestState.REQUESTED,), 51, "x", "Drifted")  # type: ignore[attr-defined]
+    assert f'href="/requests?state=requested&amp;project=shop&amp;rule=Drifted&amp;after={ID}"' in page
+    assert 'href="/requests?state=requested&amp;project=shop&amp;rule=Drifted"' in page
 
 
 def test_the_list_is_shown_as_far_as_it_can_be_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,8 +29,17 @@ def test_a_rule_is_shown_with_its_evaluation_and_its_alerts(site: Site) -> None:
     """Like the page of Prometheus, plus whether retrainings helped."""
     page = site.http.get("/rules").text
     for part in ("rules.yml", "every 1m", "2023-11-14 22:13:20", "model_drift", "<b>threshold</b>: max 0.6; ",
-                 "for 10s", 'severity="page"', "shop/ranking/7", "3 of 4 retrainings helped"):  # fmt: skip
+                 "for 10s", 'severity="page"', "shop/ranking/7", "3 of 4 retrainings helped",
+                 'href="/requests?rule=Drifted" aria-label="Requests by Drifted">5</a>'):  # fmt: skip
         assert part.replace('"', "&#34;") in page or part in page, part
+
+
+def test_a_rule_shows_its_cooldown_and_approval(site: Site) -> None:
+    """With the strategy's parameters; a missed evaluation is counted in the singular."""
+    site.queries.groups_ = [replace(GROUP, missed=1, rules=[replace(RULE, cooldown=3_600_000, approval=True)])]
+    page = site.http.get("/rules").text
+    for part in ("for 10s, cooldown 1h, needs approval", "1 evaluation missed"):
+        assert part in page
 
 
 def test_rules_are_filtered_by_the_server(site: Site) -> None:
