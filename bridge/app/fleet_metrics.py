@@ -20,7 +20,7 @@ class FleetMetrics:
             return Gauge(PREFIX + name, about, registry=registry)
 
         self._owner = gauge("owner", "Whether this replica is the owner: it evaluates and delivers.")
-        self._replicas = gauge("replicas", "Number of replicas that were seen within two leases.")
+        self._replicas = gauge("replicas", "Number of replicas that were seen within twice the lease.")
         self._offset = gauge("clock_offset_seconds", "Database's clock minus this host's.")
         self._config_seq = gauge("config_seq", "Number of this replica's configuration, in the order of use.")
         self._expires = gauge("lease_expiry_timestamp_seconds", "End of the present lease, on the database's clock.")

@@ -42,7 +42,7 @@ Step = Annotated[
 _LEFT_ALIGNED = frozenset({"rule", "kind", "name", "settings"})
 
 
-@app.command()
+@app.command(short_help="Evaluate rules over historical data.")
 def backtest(
     since: Since,
     until: Until = "now",
@@ -52,7 +52,7 @@ def backtest(
     step: Step = None,
     labels: Annotated[
         Path | None,
-        typer.Option("--labels", metavar="FILE", help="File of labelled windows to score the requests against."),
+        typer.Option("--labels", metavar="FILE", help="File of periods in which retraining was due or not, to score the requests against."),
     ] = None,
     decisions: Annotated[
         Path | None, typer.Option("--decisions", metavar="FILE", help="Write the requests to this file as JSON lines.")

@@ -14,7 +14,7 @@ from bridge.cli.quick import DEFAULT_URL
 _MARKS = {True: "yes", False: "NO ", None: "?  "}
 
 
-@app.command()
+@app.command(short_help="Show every check from a model's sample to a request.")
 def explain(
     model: Annotated[
         str, typer.Argument(metavar="PROJECT/PIPELINE/VERSION", help="Model, unless the options name it.")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bridge.authoring.suggest.first_config import FirstConfig
 
 
-@app.command("init")
+@app.command("init", short_help="Write a first bridge.yml and rule files.")
 def init_command(
     url: InspectedUrl,
     output: Annotated[

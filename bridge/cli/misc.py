@@ -13,7 +13,7 @@ from bridge.cli.output import echo, echo_lines, warn
 from bridge.cli.quick import DEFAULT_URL
 
 
-@app.command()
+@app.command(short_help="List the strategies that rules can use.")
 def strategies() -> None:
     """List the strategies that rules can use, built-in and installed, with their parameters."""
     from bridge.strategies.registry import strategies as available
@@ -26,7 +26,7 @@ def strategies() -> None:
         )
 
 
-@app.command("send-test")
+@app.command("send-test", short_help="Send one marked test request to a receiver.")
 def send_test(
     receiver: Annotated[
         str,
@@ -52,7 +52,7 @@ def send_test(
     raise typer.Exit(1 if failed else 0)
 
 
-@app.command()
+@app.command(short_help="Exit 0 if the bridge or coordinator is ready.")
 def healthcheck(bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None) -> None:
     """Exit 0 if the bridge (or coordinator) at the URL is ready; for container health checks."""
     from bridge.app.client import Access, ready

@@ -21,7 +21,7 @@ ModelArgument = Annotated[str, typer.Argument(metavar="PROJECT/PIPELINE/VERSION"
 State = Annotated[list[str] | None, typer.Option("--state", metavar="STATE", help="Only this state; repeatable.")]
 
 
-@models_app.command("list")
+@models_app.command("list", short_help="List the models with their state and latest values.")
 def models_list(
     bridge_url: BridgeUrl = DEFAULT_URL,
     http_config: HttpConfigFile = None,
@@ -110,7 +110,7 @@ def _number(value: float | str | None) -> str:
     return f"{value:.4g}" if isinstance(value, int | float) else value or ""
 
 
-@rules_app.command("list")
+@rules_app.command("list", short_help="List the rules of a running bridge.")
 def rules_list(
     bridge_url: BridgeUrl = DEFAULT_URL,
     http_config: HttpConfigFile = None,

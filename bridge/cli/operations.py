@@ -21,7 +21,7 @@ def _act(action: str, request_id: str, url: str, http_config: HttpConfigFile, by
     echo(f"{request['id']}: {request['state']}{held}")
 
 
-@requests_app.command("approve")
+@requests_app.command("approve", short_help="Approve a request that awaits approval.")
 def approve(
     request_id: RequestId, bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None, by: By = "",
     note: Note = "",
@@ -39,7 +39,7 @@ def release(
     _act("release", request_id, bridge_url, http_config, by, note)
 
 
-@requests_app.command("withdraw")
+@requests_app.command("withdraw", short_help="Withdraw a held request, or cancel its runs.")
 def withdraw(
     request_id: RequestId, bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None, by: By = "",
     note: Note = "",
@@ -57,12 +57,12 @@ def cancel(
     _act("cancel", request_id, bridge_url, http_config, by, note)
 
 
-@requests_app.command("start-again")
+@requests_app.command("start-again", short_help="Repeat the start call of a run that cannot be found.")
 def start_again(
     request_id: RequestId, bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None, by: By = "",
     note: Note = "",
 ) -> None:  # fmt: skip
-    """Repeat the start call of a run that may have been started and is not found."""
+    """Repeat the start call of a run that may have been started but cannot be found."""
     _act("start-again", request_id, bridge_url, http_config, by, note)
 
 
@@ -88,12 +88,15 @@ def create(
     echo(f"{request['id']}: {request['state']}")
 
 
-@app.command()
+@app.command(short_help="Record whether a request was useful, false or late.")
 def feedback(
     request_id: RequestId,
     opinion: Annotated[
         Literal["useful", "false", "late"],
-        typer.Argument(help="false: no retraining was needed. late: needed it earlier."),
+        typer.Argument(
+            metavar="OPINION",
+            help="useful. false: no retraining was needed. late: a retraining was needed earlier.",
+        ),
     ],
     bridge_url: BridgeUrl = DEFAULT_URL,
     http_config: HttpConfigFile = None,

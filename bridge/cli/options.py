@@ -18,7 +18,8 @@ app = typer.Typer(
     name="retrain-bridge", no_args_is_help=True, pretty_exceptions_enable=False,
     rich_markup_mode=None,  # rich takes longer to import than the rest
     context_settings={"max_content_width": 120, "help_option_names": ["-h", "--help"]},
-    help="From a bad metric in Prometheus to one durable, explained request to retrain the right model.",
+    help="Watch ML models through Prometheus, and request retraining when one degrades: one durable request, with its "
+    "reason.",
 )  # fmt: skip
 
 ConfigFile = Annotated[Path, typer.Option("--config.file", metavar="FILE", help="Configuration file (bridge.yml).")]
@@ -31,7 +32,7 @@ AllowedHosts = Annotated[
 HttpConfigFile = Annotated[
     Path | None,
     typer.Option(
-        "--http.config.file", metavar="FILE", help="File with an http_config for the connection (users, TLS)."
+        "--http.config.file", metavar="FILE", help="File with an http_config for the connection (credentials, TLS)."
     ),
 ]
 BridgeUrl = Annotated[
@@ -43,7 +44,7 @@ Version = Annotated[str, typer.Option("--version", metavar="NAME", help="Only th
 RuleName = Annotated[str, typer.Option("--rule", metavar="NAME", help="Only this rule.")]
 Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="Reason to record with the action.")]
 By = Annotated[
-    str, typer.Option("--by", metavar="NAME", help="Name to record with the action, if the bridge has no users.")
+    str, typer.Option("--by", metavar="NAME", help="Name to record with the action, if the bridge has no login.")
 ]
 
 

@@ -14,7 +14,10 @@ from bridge.cli.options import BridgeUrl, By, HttpConfigFile, Note, app
 from bridge.cli.output import echo, warn
 from bridge.cli.quick import DEFAULT_URL
 
-pause_app = typer.Typer(invoke_without_command=True, help="Pause sending for a while, or list the pauses.")
+pause_app = typer.Typer(
+    invoke_without_command=True, short_help="Hold requests for a while, or list the pauses.",
+    help="Hold requests instead of sending them for a while, or list the pauses.",
+)  # fmt: skip
 app.add_typer(pause_app, name="pause")
 
 Project = Annotated[str, typer.Option("--project", metavar="NAME", help="Limit to this project.")]
@@ -35,7 +38,7 @@ def pause(
     by: By = "",
     note: Note = "",
 ) -> None:
-    """Pause sending for a while; rules are still evaluated, and new requests are held."""
+    """Hold requests instead of sending them for a while; rules are still evaluated."""
     if context.invoked_subcommand:
         return
     if everything and (project or pipeline):
@@ -63,7 +66,7 @@ def pause_list(
     print_listing(found, rows, ("scope", "until", "paused by", "note"), ("since",), output, "no pauses")
 
 
-@app.command()
+@app.command(short_help="End a pause early.")
 def resume(
     project: Project = "",
     pipeline: Pipeline = "",

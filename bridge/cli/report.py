@@ -16,7 +16,7 @@ from bridge.cli.quick import DEFAULT_URL
 _PAGE, _MOST = 1000, 20_000  # entries in one call, and in all
 
 
-@app.command()
+@app.command(short_help="Report which retrainings helped, and which rules to change.")
 def report(
     last: Annotated[
         int, typer.Option("--last", parser=positive_duration, metavar="DURATION", help="Period before now.")

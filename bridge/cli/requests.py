@@ -66,7 +66,7 @@ def requests_show(
     echo_lines(json.dumps(get(bridge_url, http_config, _path(bridge_url, http_config, request_id)), indent=2))
 
 
-@requests_app.command("retry")
+@requests_app.command("retry", short_help="Retry the waiting deliveries of a request at once.")
 def requests_retry(
     request_id: RequestId, bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None
 ) -> None:

@@ -120,7 +120,7 @@ def run(
     raise typer.Exit(run_service(options, ServeOptions(storage_path, storage_url_file, web, auto_reload, about)))
 
 
-@app.command()
+@app.command(short_help="Run the embedded coordinator.")
 def coordinator(
     config_file: Annotated[
         Path | None, typer.Option("--config.file", metavar="FILE", help="Configuration file (coordinator.yml).")

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from bridge.domain.rule import ModelLabels
     from bridge.sources.prometheus import PrometheusSource
 
-rules_app = typer.Typer(no_args_is_help=True, help="Get started with rules.")
+rules_app = typer.Typer(no_args_is_help=True, help="Suggest rules, or list the rules of a running bridge.")
 app.add_typer(rules_app, name="rules")
 
 _MARKS = {"found": "yes", "silent": "?  "}
 
 
-@rules_app.command("suggest")
+@rules_app.command("suggest", short_help="Find the rule packs that fit a Prometheus server.")
 def suggest_command(
     url: InspectedUrl = "",
     config_file: Annotated[

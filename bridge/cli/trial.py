@@ -15,10 +15,10 @@ from bridge.cli.output import echo, log_to_stderr, warn
 PAGE = "report.html"
 
 
-@app.command("try")
+@app.command("try", short_help="Try rules on the history of a Prometheus server.")
 def try_command(
     url: Annotated[
-        str, typer.Option("--prometheus", "--prometheus.url", metavar="URL", help="Prometheus server to look at.")
+        str, typer.Option("--prometheus", "--prometheus.url", metavar="URL", help="Prometheus server to read.")
     ],
     last: Annotated[
         int, typer.Option("--last", parser=positive_duration, metavar="DURATION", help="How much of its history.")
@@ -35,10 +35,10 @@ def try_command(
         typer.Option("--project", metavar="LABEL", help="Label that holds the project, for packs that set a constant."),
     ] = "",
     time_limit: Annotated[
-        int, typer.Option("--time-limit", parser=positive_duration, metavar="DURATION", help="Limit of the backtest.")
+        int, typer.Option("--time-limit", parser=positive_duration, metavar="DURATION", help="Longest time that the backtest may take.")
     ] = "90s",  # type: ignore[assignment]  # the parser turns the text into milliseconds
 ) -> None:
-    """Try rules on the history of a Prometheus: writes a page, bridge.yml and rule files. Nothing is sent."""
+    """Try rules on the history of a Prometheus server, and write a report page, bridge.yml and rule files. Nothing is sent."""
     from bridge.app import clock
     from bridge.authoring.suggest.first_config import first_config
     from bridge.authoring.trial.page import page, sentences

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Values = Annotated[str, typer.Option(help="Values, separated by commas.")]
 
 
-@app.command()
+@app.command(short_help="Compare settings of a rule on historical data.")
 def tune(
     rule: Annotated[str, typer.Argument(metavar="RULE", help="Name of the rule.")],
     since: Since,
@@ -42,7 +42,7 @@ def tune(
     wait: Annotated[str, typer.Option("--for", metavar="VALUES", help="Values of `for` to compare: 0s,10m,1h.")] = "",
     sensitivity: Annotated[
         str,
-        typer.Option("--sensitivity", metavar="VALUES", help="Sensitivities to compare, for strategies that have it."),
+        typer.Option("--sensitivity", metavar="VALUES", help="Sensitivities to compare, for strategies that have one."),
     ] = "",
     strategy: Annotated[
         str, typer.Option("--strategy", metavar="NAMES", help="Strategies to compare: threshold,auto.")
@@ -68,7 +68,7 @@ def tune(
     feedback: Annotated[
         str,
         typer.Option(
-            "--feedback.url", metavar="URL", help="Running bridge whose feedback on the rule's requests are labels."
+            "--feedback.url", metavar="URL", help="Running bridge; its feedback on the rule's requests is used as ground truth."
         ),
     ] = "",
     http_config: HttpConfigFile = None,

@@ -21,7 +21,7 @@ test_app = typer.Typer(no_args_is_help=True, help="Test rules before you deploy 
 app.add_typer(test_app, name="test")
 
 
-@test_app.command("rules")
+@test_app.command("rules", short_help="Run unit tests for rules.")
 def run_rule_tests(
     files: Annotated[list[Path], typer.Argument(help="Unit-test files in promtool's format.")],
     run: Annotated[

@@ -45,7 +45,7 @@ def test_a_start_is_claimed_unless_the_run_was_cancelled_or_seen(store: Store) -
 
 
 def test_a_held_run_is_started_again_once(store: Store) -> None:
-    """Only a run that may have been started and is not found; the next claim uses it up and sets the time anew."""
+    """Only a run that may have been started but cannot be found; the next claim uses it up and sets the time anew."""
     id_, at = run().request_id, "team/run/0"
     assert not store.start_again(id_, at, 10)
     store.save_run(run(sent_at=2000))

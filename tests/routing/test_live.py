@@ -69,7 +69,7 @@ def test_a_message_has_reason_start_and_link() -> None:
         )  # fmt: skip
         (_, (title, text)) = texts(at.wait("people", 2))
         assert title == "[RESOLVED] ModelRetrainRequested shop/ranking/7"
-        assert text.startswith("*shop/ranking/7* is over: ")
+        assert text.startswith("*shop/ranking/7* resolved: ")
         at.request("id-2")
         assert [ids(item) for item in at.wait("coordinator", 2)] == [["id-1"], ["id-2"]], "an end ends no run"
 

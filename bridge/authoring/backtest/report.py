@@ -33,7 +33,7 @@ table { border-collapse: collapse; width: 100%; margin: 1rem 0 }
 """
 KEY = (
     '<p class="soft">Each chart shows the signal, the limit, the statistic if the strategy has one, and requests; '
-    "labelled windows are shaded. Where a step of the chart has several evaluations, a band shows the lowest and the "
+    "periods in which retraining was due are shaded. Where a step of the chart has several evaluations, a band shows the lowest and the "
     "highest value.</p>"
 )
 
@@ -44,7 +44,7 @@ class Chart:
 
     line: what was recorded over [since, until].
     requests: instants of requests.
-    windows: labelled windows, (start, end).
+    windows: periods in which retraining was due, (start, end).
     """
 
     title: str
@@ -91,7 +91,7 @@ def figure(chart: Chart, number: int) -> str:
 
 
 def page(results: Results, scores: Mapping[str, Score], charts: Sequence[Chart], left_out: int = 0) -> str:
-    """Return the report. scores: by name, empty without labels. left_out: number of charts that are omitted."""
+    """Return the report. scores: by name, empty without ground truth. left_out: number of charts that are omitted."""
     span = f"{rfc3339(results.since)} to {rfc3339(results.until)}"
     rows = list(results.rows())
     rows[-1]["rule"] = "all rules"
@@ -102,7 +102,7 @@ def page(results: Results, scores: Mapping[str, Score], charts: Sequence[Chart],
     ]
     if scores:
         scored = [{"name": name, **score.shown()} for name, score in scores.items()]
-        body += ["<h2>Scores against labels</h2>", table(SCORE_COLUMNS, scored)]
+        body += ["<h2>Scores against ground truth</h2>", table(SCORE_COLUMNS, scored)]
     if charts:
         body += ["<h2>Models</h2>", KEY]
         body += [figure(chart, number) for number, chart in enumerate(charts)]

@@ -1,4 +1,4 @@
-"""Scores of decisions against labelled windows: detections, false alarms and delays.
+"""Scores of decisions against ground truth, the windows of `--labels`: detections, false alarms and delays.
 
 A decision belongs to the last row at or before it; several decisions on one row count once. The first 15 % of the
 rows (at most 750) are probation and do not count; neither do `ignore` intervals. A decision inside a window detects
@@ -26,18 +26,18 @@ from bridge.net.files import MIB, read_text
 
 _PROBATION, _MOST = 0.15, 750
 SCORE_COLUMNS = {
-    "name": "scored by the labels", "windows": "windows", "detected": "detected", "false_alarms": "false alarms",
+    "name": "scored against ground truth", "windows": "windows", "detected": "detected", "false_alarms": "false alarms",
     "false_alarms_per_model_week": "per model-week", "median_delay": "median delay",
 }  # fmt: skip
 _WEEK = 7 * DAY / 1000
 
 
 class LabelsError(BridgeError):
-    """Error in a labels file."""
+    """Error in a file of ground truth."""
 
 
 class _Labelled(BaseModel):
-    """Labels of one model; times in seconds.
+    """Ground truth of one model; times in seconds.
 
     rows: [start, step, count], ...
     windows, ignore: [from, to], ...
@@ -59,7 +59,7 @@ class _File(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """Labelled windows of one model.
+    """Ground truth of one model.
 
     times: of the rows, in seconds.
     windows, ignored: as row numbers, both ends included.
@@ -121,11 +121,11 @@ class Score:
 
 
 def read_labels(path: Path) -> list[Labels]:
-    """Read a labels file. Raises LabelsError."""
+    """Read a file of ground truth. Raises LabelsError."""
     try:
         file = _File.model_validate(json.loads(read_text(path, most=256 * MIB)))
     except (OSError, ValueError, ValidationError) as error:
-        raise LabelsError(f"{path} is not a valid labels file: {str(error)[:300]}") from None
+        raise LabelsError(f"{path} is not a valid file of --labels: {str(error)[:300]}") from None
     return [_labels(item) for item in file.models]
 
 

@@ -20,7 +20,7 @@ MARGIN = 10  # extra slots before the time in which a strategy must reach a verd
 def never_judged(
     group: Group, rule: Rule, query: SignalQuery, spec: StrategySpec, source: MetricSource, now: Timestamp
 ) -> list[ModelKey]:
-    """Return models with samples for more than two warm-ups before `now` and without a single verdict.
+    """Return models with samples for longer than twice the warm-up before `now` and without a single verdict.
 
     Empty where Prometheus or the strategy fails, or where the replay would be too long.
     """

@@ -1,4 +1,4 @@
-"""Labels for tuning: incidents as CSV, exported annotations, and feedback on requests."""
+"""Ground truth for tuning: incidents as CSV, exported annotations, and feedback on requests."""
 
 from __future__ import annotations
 

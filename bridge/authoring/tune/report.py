@@ -35,7 +35,7 @@ def page(rule: str, outcomes: Sequence[Outcome]) -> str:
         delays = [(outcome.per_week, outcome.delay_hours) for outcome in outcomes]
         body += ["<h2>Delay</h2>", scatter(delays, "requests a week", "median delay (h)")]
     else:
-        body.append("<p>Without labels only requests are counted; labels are incidents, annotations or feedback.</p>")
+        body.append("<p>Without ground truth (incidents, annotations or feedback) only requests are counted.</p>")
     body += ["<h2>All settings</h2>", table({"number": "", **COLUMNS}, rows)]
     style = (FOLDER / "style.css").read_text(encoding="utf-8")
     head = (

@@ -57,7 +57,7 @@ class OperatorActions:
         `approve` opens the gate `approval` only. `release` opens every gate. `withdraw` ends the request; its episode
         makes no other one. `cancel`, and `withdraw` of a request in flight, cancel its runs: the request ends when the
         orchestrators report that. `start-again` allows one more start call of the runs that may have been started and
-        are not found.
+        cannot be found.
         """
         with self.engine.transact(self.now, self.history) as change:
             record = self._known(request_id)
@@ -104,7 +104,7 @@ class OperatorActions:
         at = change.at
         destinations = run_destinations(record) if record.state.in_flight else []
         if not [item for item in destinations if self.ledger.start_again(record.id, item, at)]:
-            raise RequestError(f"request {record.id} has no run that may have been started and is not found")
+            raise RequestError(f"request {record.id} has no run that may have been started but cannot be found")
         acted = replace(record, acts=(*record.acts, action), updated_at=at)
         change.draft.put_request(acted)
         log.warning("operator action applied", extra={"request_id": record.id, "act": START_AGAIN, "who": action.who})

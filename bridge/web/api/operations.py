@@ -68,7 +68,7 @@ def operator_routes(commands: Commands) -> APIRouter:
         ("release", "Send a held request now, bypassing every gate."),
         ("withdraw", "Withdraw a held request, or cancel its runs; its episode makes no further request."),
         ("cancel", "Cancel the runs of a request in flight."),
-        ("start-again", "Repeat the start call of the runs that may have been started and are not found."),
+        ("start-again", "Repeat the start call of the runs that may have been started but cannot be found."),
     ):
         router.add_api_route(
             f"/requests/{{request_id}}/{action}", _act(commands, action), methods=["POST"],

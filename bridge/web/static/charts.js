@@ -28,7 +28,7 @@
     return series;
   }
 
-  // Background: labelled windows, and periods in which the rule was pending or firing. Foreground: events of requests.
+  // Background: periods in which retraining was due, and periods in which the rule was pending or firing. Foreground: events of requests.
   function shade(plot, data) {
     const { ctx, bbox } = plot;
     for (const [begins, ends] of data.windows) {

@@ -1,4 +1,4 @@
-"""Requests against labelled windows."""
+"""Requests against ground truth."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_an_invalid_file_of_labels_is_refused(tmp_path: Path, text: str) -> None
     """The message names the file."""
     path = tmp_path / "labels.json"
     path.write_text(text)
-    with pytest.raises(LabelsError, match=r"labels\.json is not a valid labels file"):
+    with pytest.raises(LabelsError, match=r"labels\.json is not a valid file of --labels"):
         read_labels(path)
 
 

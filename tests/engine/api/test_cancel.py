@@ -56,7 +56,7 @@ def test_a_held_run_is_started_again() -> None:
     """The next attempt, at once, may make one more start call."""
     here = world(TRAIN)
     id_ = here.requests()[0].id
-    with pytest.raises(RequestError, match="no run that may have been started and is not found"):
+    with pytest.raises(RequestError, match="no run that may have been started but cannot be found"):
         here.commands.act(id_, "start-again", "ann")
     here.store.save_run(Run(id_, TRAIN, "rb", "{}", here.now, RunState.UNKNOWN, sent_at=here.now))
     record = here.commands.act(id_, "start-again", "ann", "looked: it is not there")
