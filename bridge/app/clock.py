@@ -30,7 +30,7 @@ class Steps:
         self.wall, self._monotonic = self._read()
 
     def shift(self, offset: int) -> None:
-        """Add `offset` ns to the wall clock from now on; that is no step."""
+        """Add `offset` ns to the wall clock from now on; this does not count as a step."""
         self.wall += offset - self.offset
         self.offset = offset
 

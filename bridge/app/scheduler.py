@@ -1,6 +1,7 @@
 """Scheduler of group evaluations and housekeeping jobs. The only user of APScheduler.
 
-APScheduler uses the wall clock; when that is set, its jobs are moved, so that nothing waits for it.
+APScheduler uses the wall clock. When someone sets the clock, the jobs are rescheduled, so that none waits for the old
+time.
 """
 
 from __future__ import annotations

@@ -52,7 +52,11 @@ def backtest(
     step: Step = None,
     labels: Annotated[
         Path | None,
-        typer.Option("--labels", metavar="FILE", help="File of periods in which retraining was due or not, to score the requests against."),
+        typer.Option(
+            "--labels",
+            metavar="FILE",
+            help="File of periods in which retraining was due or not, to score the requests against.",
+        ),
     ] = None,
     decisions: Annotated[
         Path | None, typer.Option("--decisions", metavar="FILE", help="Write the requests to this file as JSON lines.")

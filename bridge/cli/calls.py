@@ -60,7 +60,7 @@ def model_of(text: str, options: tuple[str, str, str]) -> dict[str, str]:
     if len(parts) != len(PARTS) or not all(parts):
         raise typer.BadParameter(
             "name the model as PROJECT/PIPELINE/VERSION, or with --project, --pipeline and --version, "
-            "which also take names with slashes"
+            "which also accept names with slashes"
         )
     return dict(zip(PARTS, parts, strict=True))
 

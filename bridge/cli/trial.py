@@ -35,10 +35,19 @@ def try_command(
         typer.Option("--project", metavar="LABEL", help="Label that holds the project, for packs that set a constant."),
     ] = "",
     time_limit: Annotated[
-        int, typer.Option("--time-limit", parser=positive_duration, metavar="DURATION", help="Longest time that the backtest may take.")
+        int,
+        typer.Option(
+            "--time-limit",
+            parser=positive_duration,
+            metavar="DURATION",
+            help="Longest time that the backtest may take.",
+        ),
     ] = "90s",  # type: ignore[assignment]  # the parser turns the text into milliseconds
 ) -> None:
-    """Try rules on the history of a Prometheus server, and write a report page, bridge.yml and rule files. Nothing is sent."""
+    """Try rules on the history of a Prometheus server, and write a report page, bridge.yml and rule files.
+
+    Nothing is sent.
+    """
     from bridge.app import clock
     from bridge.authoring.suggest.first_config import first_config
     from bridge.authoring.trial.page import page, sentences

@@ -68,7 +68,9 @@ def tune(
     feedback: Annotated[
         str,
         typer.Option(
-            "--feedback.url", metavar="URL", help="Running bridge; its feedback on the rule's requests is used as ground truth."
+            "--feedback.url",
+            metavar="URL",
+            help="Running bridge; its feedback on the rule's requests is used as ground truth.",
         ),
     ] = "",
     http_config: HttpConfigFile = None,

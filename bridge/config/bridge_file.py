@@ -54,11 +54,11 @@ class GlobalSection(Section):
 def _rate(value: object) -> Budget:
     found = _RATE.fullmatch(value.replace(" ", "")) if isinstance(value, str) else None
     if found is None or int(found[1]) < 1:
-        raise ValueError(f"must be a number of requests in a time, such as 2/day or 10/12h, not {value!r}")
+        raise ValueError(f"must be a rate of requests, such as 2/day or 10/12h, not {value!r}")
     word = found[2]
     window = _UNITS[word] if word in _UNITS else parse_duration(word)
     if not 0 < window <= 30 * DAY:
-        raise ValueError(f"must be in a time of at most 30d: {value}")
+        raise ValueError(f"the period must be more than 0 and at most 30d: {value}")
     return Budget(int(found[1]), window)
 
 
@@ -226,14 +226,14 @@ def _root(
     if path not in document.lines:
         return _NO_ROUTE
     if route.matchers:
-        document.add((*path, "matchers"), "the root route takes everything: it has no matchers")
+        document.add((*path, "matchers"), "the root route matches everything: it must not have matchers")
     if route.continue_:
         document.add((*path, "continue"), "the root route has no sibling to continue to", "remove it")
     for key in ("mute_time_intervals", "active_time_intervals"):
         if getattr(route, key):
             document.add((*path, key), f"the root route has no {key}, as in Alertmanager", "write a route below it")
     if (*path, "receiver") not in document.lines:
-        document.add(path, "key 'receiver' is missing", "the root route names the default receiver")
+        document.add(path, "key 'receiver' is missing", "the root route must name the default receiver")
     # When a receiver's name cannot be read, or there are none, other names would seem unknown: one mistake, not many.
     readable = bool(receivers) and not any(name.startswith("/") for name in receivers)
     known = receivers if readable else None
@@ -243,7 +243,8 @@ def _root(
 def _check_group_by(names: tuple[str, ...], document: Document, path: KeyPath) -> None:
     for number, name in enumerate(names):
         if name == EVERY_LABEL and len(names) > 1:
-            document.add((*path, number), "'...' is all labels and goes with no others", "write group_by: ['...']")
+            message = "'...' means all labels, and cannot be combined with others"
+            document.add((*path, number), message, "write group_by: ['...']")
         elif name != EVERY_LABEL and not _LABEL.fullmatch(name):
             document.add((*path, number), f"{name!r} is not a label name")
 
@@ -256,7 +257,7 @@ def _route(
     group_by = parent.group_by if node.group_by is None else node.group_by
     group_wait = (parent.group_wait or 30 * SECOND) if node.group_wait is None else node.group_wait
     if node.group_wait is not None and not group_by:
-        document.add((*path, "group_wait"), "'group_wait' goes with 'group_by'", "write group_by: [project]")
+        document.add((*path, "group_wait"), "'group_wait' requires 'group_by'", "write group_by: [project]")
     _check_group_by(node.group_by or (), document, (*path, "group_by"))
     here = Route(receiver, group_by=group_by, group_wait=group_wait)
     if node.receiver is not None and known is not None and node.receiver not in known:
@@ -301,9 +302,9 @@ def _receiver(
         document.add(where, "a receiver needs a name (text)", hint)
         name = f"/{path[-1]}"
     elif "/" in name:
-        document.add(where, "a receiver's name has no '/'", "it separates the parts of a destination")
+        document.add(where, "a receiver's name must not contain '/'", "it separates the parts of a destination")
     elif name in known:
-        document.add(where, f"receiver {name!r} is there twice", "write its entries into one")
+        document.add(where, f"receiver {name!r} is defined twice", "write its entries into one")
     return name, tuple(_entries(entry, document, path))
 
 
@@ -314,7 +315,7 @@ def _entries(entry: dict[str, Any], document: Document, path: KeyPath) -> list[t
         if key == "name":
             continue
         if key in _OF_ALERTMANAGER:
-            hint = "send to an Alertmanager (alertmanager_configs), or to a webhook of yours (webhook_configs)"
+            hint = "send to an Alertmanager (alertmanager_configs), or to your own webhook (webhook_configs)"
             document.add((*path, key), f"{key!r} belongs to the configuration of Alertmanager", hint)
         elif key not in known:
             document.add((*path, key), f"unknown key {key!r}", near(key, ("name", *known)))

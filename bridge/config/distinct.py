@@ -30,7 +30,7 @@ def told_apart(groups: Sequence[Group], problems: list[Problem]) -> tuple[Group,
             if name in known:
                 first = known[name]
                 hint = f"first in {first.file}:{first.line}"
-                message = f"rule {rule.name!r} is there twice with the same labels and expression"
+                message = f"rule {rule.name!r} is defined twice with the same labels and expression"
                 problems.append(Problem(rule.file, rule.line, "", message, hint))
             known[name] = rule
             rules.append(rule if name == rule.name else _renamed(rule, name, queries))

@@ -28,7 +28,7 @@ def rules_of(document: Document) -> tuple[object, KeyPath] | None:
         document.add(("kind",), "this is a VMRule of the VictoriaMetrics operator, which is not read", hint)
         return None
     if kind:
-        document.add(("kind",), f"a {kind} of Kubernetes is no rule file", _PLAIN)
+        document.add(("kind",), f"a {kind} of Kubernetes is not a rule file", _PLAIN)
         return None
     if isinstance(value, dict) and "apiVersion" in value:
         hint = "write the PromQL of its rules into a rule file: its own queries and conditions are Grafana's"
@@ -40,7 +40,7 @@ def rules_of(document: Document) -> tuple[object, KeyPath] | None:
 def chosen(documents: list[Document]) -> list[Document]:
     """Return the documents of a file that hold rules: beside a PrometheusRule, other objects are passed over.
 
-    Raises ConfigError where a file that is no list of objects has more than one document.
+    Raises ConfigError where a file that is not a list of objects has more than one document.
     """
     if len(documents) > 1 and not all(map(kind_of, documents)):
         second = documents[1]

@@ -76,14 +76,14 @@ def check_labels(
     """
     check_names(labels, document, path)
     if sum(len(f"{name}{value}".encode()) for name, value in labels.items()) > LARGEST_LABELS:
-        document.add(path, f"labels have at most {LARGEST_LABELS} bytes in all: they go with every request")
+        document.add(path, f"labels have at most {LARGEST_LABELS} bytes in all: they are sent with every request")
     for name, value in labels.items():
         if name in RESERVED_LABELS:
             document.add((*path, name), f"label {name!r} is set by the bridge itself", "choose another name")
         elif name in taken:
             document.add((*path, name), f"label {name!r} is also set in {taken[name]}", "choose another name")
         if "{{" in value and not templates:
-            hint = "templates belong into the labels and annotations of rules"
+            hint = "templates belong in the labels and annotations of rules"
             document.add((*path, name), f"label {name!r} holds a template", hint)
 
 

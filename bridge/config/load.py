@@ -176,7 +176,7 @@ def _rule_files(file: BridgeFile | None, document: Document, base_dir: Path) -> 
             document.add(("rule_files", number), message, f"looked in {base_dir}")
         for name in found:
             if (base_dir / name).resolve() == Path(document.file).resolve():
-                message = f"{pattern!r} matches the configuration itself, which is no rule file"
+                message = f"{pattern!r} matches the configuration itself, which is not a rule file"
                 document.add(("rule_files", number), message, "put rule files into a folder of their own")
             else:
                 paths[base_dir / name] = None

@@ -35,7 +35,7 @@ def promql_problem(text: str) -> tuple[int, str] | None:
     for piece in _PIECE.finditer(text):
         found, offset = piece.group(), piece.start()
         if piece.lastgroup == "open_text":
-            return offset, f"a text that begins with {found} does not end in the expression"
+            return offset, f"a string that begins with {found} is not closed in the expression"
         if piece.lastgroup == "variable":
             return offset, f"{found} is not PromQL; the only variable is {WINDOW}, in signals"
         if piece.lastgroup == "bracket" and found in _CLOSING:

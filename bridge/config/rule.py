@@ -199,7 +199,7 @@ class RuleReader:
         if self._given("retrain") and self._given("alert"):
             self._add("a rule is either 'retrain' or 'alert'", "write two rules", "alert")
         elif self._given("record"):
-            self._add("a rule is either 'record' or one that acts", "write two rules", "record")
+            self._add("a rule has either 'record', or 'retrain' or 'alert'", "write two rules", "record")
         elif not self._given("retrain") and not self._given("alert") and isinstance(self._value, dict):
             self._add("key 'retrain' is missing", "retrain: NAME requests a retraining, alert: NAME only alerts")
         return self._given("record")
@@ -220,7 +220,7 @@ class RuleReader:
                 return rule.signal, self._strategy(rule, rule.signal), (), 0
         else:
             for key in sorted({"strategy", "event"} & rule.model_fields_set):
-                self._add(f"{key!r} does not go with {given[0]!r}", "each condition has its own", key)
+                self._add(f"{key!r} cannot be combined with {given[0]!r}", "each condition has its own", key)
             conditions, at_least = read_conditions(
                 rule.model_dump(include=set(KEYS)), self._group, self._document, self._path
             )
@@ -233,24 +233,24 @@ class RuleReader:
                 text = f"at_least ({rule.breaches.at_least}) must not be more than of ({rule.breaches.of})"
                 self._add(text, "", "breaches", "at_least")
             if self._given("for"):
-                self._add("'for' does not go with 'breaches'", "remove one", "for")
+                self._add("'for' cannot be combined with 'breaches'", "remove one", "for")
 
     def _check_fdr(self, rule: RuleSection, strategy: StrategySpec | None) -> None:
         """Note an `fdr` without the p-values of one strategy."""
         if rule.fdr is None:
             return
         if not self._given("signal"):
-            self._add("'fdr' goes with 'signal' and a 'strategy' only", "", "fdr")
+            self._add("'fdr' requires 'signal' and a strategy that supports p-values", "", "fdr")
         elif strategy is not None and not strategies()[strategy.name].gives_p:
-            hint = "take a strategy whose page says that it gives one"
-            self._add(f"strategy {strategy.name!r} gives no p-value", hint, "fdr")
+            hint = "choose a strategy whose page says that it supports them"
+            self._add(f"strategy {strategy.name!r} does not support p-values", hint, "fdr")
 
     def _check_together(self, rule: RuleSection, query: str, conditions: tuple[Condition, ...]) -> None:
-        """Note keys that do not go together, or not with what the rule reads."""
+        """Note keys that cannot be combined, with each other or with what the rule reads."""
         self._check_breaches(rule)
         for key in ("n_min", "warm_up") if self._given("expr") else ():
             if self._given(key):
-                self._add(f"{key!r} does not go with 'expr'", "write the expression as a signal", key)
+                self._add(f"{key!r} cannot be combined with 'expr'", "write the expression as a signal", key)
         judged = {query, *(item.query for item in conditions)} if not self._given("expr") else set()
         for name in sorted(judged) if rule.n_min is not None else ():
             signal = self._group.queries.get(name)
@@ -260,11 +260,11 @@ class RuleReader:
             self._add("max must not be shorter than base", "", "cooldown", "max")
         for key in _ONLY_RETRAIN if self._given("alert") else ():
             if self._given(key):
-                self._add(f"{key!r} does not go with 'alert': it requests no retraining", "remove it", key)
+                self._add(f"{key!r} cannot be combined with 'alert', which requests no retraining", "remove it", key)
 
     def _strategy(self, rule: RuleSection, signal: str) -> StrategySpec | None:
         if self._given("event"):
-            self._add("'event' goes with 'expr'; the signal has its own", "remove it", "event")
+            self._add("'event' requires 'expr'; the signal has its own", "remove it", "event")
         known = self._group.signals
         if signal not in known:
             self._add(f"there is no signal {signal!r} in this group", near(signal, known), "signal")
@@ -282,7 +282,7 @@ class RuleReader:
     def _own_query(self, rule: RuleSection, name: str) -> None:
         if self._given("strategy"):
             hint = "the expression decides; make it a signal to use a strategy"
-            self._add("'strategy' does not go with 'expr'", hint, "strategy")
+            self._add("'strategy' cannot be combined with 'expr'", hint, "strategy")
         if name in self._group.signals:
             self._add(f"{name!r} is the name of a signal as well", "rename one", self._name_key)
             return

@@ -150,7 +150,7 @@ def _unique(known: dict[str, str], name: str, what: str, document: Document, pat
     if not _named(name, what, document, path):
         return
     if name in known:
-        document.add(path, f"{what} {name!r} is there twice", f"first in {known[name]}")
+        document.add(path, f"{what} {name!r} is defined twice", f"first in {known[name]}")
     else:
         known[name] = f"{document.file}:{document.line(path)}"
 

@@ -79,18 +79,19 @@ def signal_query(
 
 
 def check_columns(signal: SignalSection, document: Document, path: KeyPath) -> None:
-    """Note expressions that do not go together; one with a wrong value counts as given."""
+    """Note expressions that cannot be combined, or lack another; one with a wrong value counts as given."""
     given = {key for key in _COLUMNS if (*path, key) in document.lines}
     if ("updated" in given) != ((*path, "stale_after") in document.lines):
         hint = (
-            "updated: when the number was made, in seconds since the epoch; stale_after: from which age it says nothing"
+            "updated: time at which the value was computed, in seconds since the epoch; "
+            "stale_after: age from which it counts as stale"
         )
-        document.add(path, "'updated' and 'stale_after' go together", hint)
+        document.add(path, "'updated' and 'stale_after' require each other", hint)
     halves = [pair for pair in _PAIRS if len(given & set(pair)) == 1]
     for one, other in halves:
-        document.add(path, f"{one!r} and {other!r} go together")
+        document.add(path, f"{one!r} and {other!r} require each other")
     if "sum" in given and "buckets" not in given:
-        document.add((*path, "sum"), "'sum' goes with 'buckets'")
+        document.add((*path, "sum"), "'sum' requires 'buckets'")
     ways = len(given & {"expr", "errors", "buckets"})
     if not halves and ways != 1 and (given or not document.reported(path)):
         document.add(path, _WAYS)

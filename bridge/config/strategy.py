@@ -66,20 +66,20 @@ def _check_needs(strategy: type[RetrainStrategy], query: SignalQuery, document: 
     if {ERRORS, TOTAL} <= columns or BUCKETS in columns:  # errors over total is a value too, and so is a mean
         columns |= {VALUE}
     if missing := strategy.needs - columns:
-        message = (
-            f"strategy {strategy.name!r} needs {_listed(missing)}, and signal {query.name!r} has {_listed(columns)}"
-        )
-        document.add(path, message, "a signal's expr gives value; every other key of numbers gives itself")
+        found = f"has only {_listed(columns)}" if columns else "has none"
+        message = f"strategy {strategy.name!r} needs the columns {_listed(missing)}, but signal {query.name!r} {found}"
+        hint = "`expr` provides the column value; the other keys, such as buckets, provide the column of their own name"
+        document.add(path, message, hint)
 
 
 def _listed(columns: frozenset[str]) -> str:
-    return ", ".join(sorted(columns)) or "nothing"
+    return ", ".join(sorted(columns))
 
 
 def _in_unit(
     strategy: type[RetrainStrategy], key: str, value: Any, query: SignalQuery | None, document: Document, path: KeyPath
 ) -> Any:
-    """Return a length of time in the signal's unit where the parameter is a number, and every other value as it is."""
+    """Return a duration in the signal's unit where the parameter is a number, and every other value as it is."""
     field = strategy.Config.model_fields.get(key)
     if field is None or bare(field.annotation) is not float or not isinstance(value, str):
         return value
@@ -88,11 +88,11 @@ def _in_unit(
         return value if length is None else 0.0
     if length is None:
         if query.event is EventKind.LATENCY:
-            document.add(path, f"must be a number or a length of time, not {value!r}", "for example 0.2, 200ms or 1.5s")
+            document.add(path, f"must be a number or a duration, not {value!r}", "for example 0.2, 200ms or 1.5s")
             return 0.0
         return value
     if query.event is not EventKind.LATENCY:
-        message = f"{value!r} is a length of time, and signal {query.name!r} is no latency"
+        message = f"{value!r} is a duration, but signal {query.name!r} is not a latency"
         document.add(path, message, "write a number in the signal's unit")
         return 0.0
     # Fractions, so that 70ms is 0.07 s and not the float beside it.

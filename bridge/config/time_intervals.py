@@ -126,17 +126,17 @@ def _location(value: object) -> str:
 
 
 def _some(hint: str) -> AfterValidator:
-    """Alertmanager takes an empty list, and never matches it: nobody can have meant that."""
+    """Validator that refuses an empty list: Alertmanager accepts it, and never matches it."""
 
     def check(values: tuple[T, ...]) -> tuple[T, ...]:
         if not values:
-            raise ValueError(f"an empty list would never hold; {hint}")
+            raise ValueError(f"an empty list never matches; {hint}")
         return values
 
     return AfterValidator(check)
 
 
-_SOME = _some("remove the key where any will do")
+_SOME = _some("to match any value, remove the key")
 
 
 _TIME_SCHEMA = {"type": "string", "pattern": f"^({_TIME.pattern})$"}
@@ -202,4 +202,4 @@ def _check_name(name: str, known: dict[str, TimeInterval], document: Document, p
     if not name.strip():
         document.add(path, "a time interval needs a name")
     elif name in known:
-        document.add(path, f"time interval {name!r} is there twice", "write its elements into one")
+        document.add(path, f"time interval {name!r} is defined twice", "write its elements into one")

@@ -59,7 +59,7 @@ class Notification:
 
 
 def parse_notification(raw: bytes) -> Notification:
-    """Parse the body of POST /api/v1/alertmanager. Raises BodyError when it is no such payload."""
+    """Parse the body of POST /api/v1/alertmanager. Raises BodyError when it is not such a payload."""
     payload = decode(raw)
     try:
         body = NotificationBody.model_validate(payload)

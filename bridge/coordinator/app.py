@@ -224,7 +224,7 @@ def _take_alerts(coordinator: Coordinator, request: Request, raw: bytes) -> answ
 
 
 def _submit_all(coordinator: Coordinator, notification: Notification) -> answers.AlertsAnswer:
-    """Submit every request. A conflict is counted but is no error: Alertmanager could not resolve it."""
+    """Submit every request. A conflict is counted but is not an error: Alertmanager could not resolve it."""
     ignored = Counter(notification.ignored)
     ids: dict[SubmissionOutcome, list[str]] = {outcome: [] for outcome in SubmissionOutcome}
     for submission in notification.submissions:

@@ -125,7 +125,7 @@ def _signal(popen: subprocess.Popen[bytes], number: signal.Signals) -> None:
 
 
 class _Watch:
-    """Reader of both outputs and the lifeline, until the launcher closes its end."""
+    """Reader of the two outputs and the lifeline, until the launcher closes its end."""
 
     def __init__(
         self, popen: subprocess.Popen[bytes], lifeline: socket.socket, woken: socket.socket, log: RunLog

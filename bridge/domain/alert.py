@@ -111,7 +111,7 @@ class AlertColumns:
 class Moves:
     """Rows whose state one `advance` changed, by kind of transition.
 
-    touched: every row whose stored state changed, including changes that are no transition.
+    touched: every row whose stored state changed, including changes that are not transitions.
     """
 
     pending: Positions

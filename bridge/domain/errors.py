@@ -134,7 +134,7 @@ class Problem:
 
     @property
     def is_note(self) -> bool:
-        """True if there is nothing to change."""
+        """True if the message only informs, and the user need not change anything."""
         return self.lint in _NOTES
 
     def __str__(self) -> str:

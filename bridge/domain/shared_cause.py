@@ -218,7 +218,7 @@ class Siblings:
     def _causes_at(self, at: Timestamp) -> list[tuple[SharedCause, NDArray[np.bool_]]]:
         """Return the shared causes of breaches at about `at`, with the pipelines that each explains, the largest first.
 
-        Each pipeline is explained once: what a full node explains is no evidence against a feature source, nor against
+        Each pipeline is explained once: what a full node explains is not evidence against a feature source, nor against
         the models of other nodes.
         """
         if at not in self._causes:

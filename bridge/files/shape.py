@@ -59,7 +59,7 @@ def _any_duration(value: object) -> int:
     if isinstance(value, int | float) and not isinstance(value, bool) and value != 0:
         raise ValueError(f"must be a duration with a unit, not the number {value}: write {value}s if seconds are meant")
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        # ValueError, also for a wrong type: that is what pydantic takes from a validator.
+        # ValueError, also for a wrong type: that is what pydantic expects from a validator.
         raise ValueError(f"must be a duration such as 30s, 5m or 1h30m, not {kind(value)}")  # noqa: TRY004
     if str(value).startswith("-"):
         raise ValueError(f"must not be negative: {value}")

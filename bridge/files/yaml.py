@@ -252,7 +252,7 @@ class _Builder:
             inner = (*path, key)
             if key in found or inner in self._document.lines:
                 hint = f"first on line {self._document.lines[inner]}"
-                self._document.add_at(*position, inner, f"key {key!r} is there twice", hint)
+                self._document.add_at(*position, inner, f"key {key!r} is defined twice", hint)
                 continue
             self._document.lines[inner], self._document.columns[inner] = position
             value = self.build(value_node, inner, depth + 1)

@@ -74,7 +74,7 @@ ProxyUrl = Annotated[str, AfterValidator(_proxy)]
 
 
 class _Part(BaseModel):
-    """Mapping of a file. elsewhere: keys of Prometheus that the bridge does not take -> what to write instead."""
+    """Mapping of a file. elsewhere: keys of Prometheus that the bridge does not accept -> what to write instead."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
     elsewhere: ClassVar[Mapping[str, str]] = MappingProxyType({})
@@ -169,7 +169,7 @@ class ProxyConfig(_Part):
     def _one_proxy(self) -> Self:
         at_most_one(proxy_url=self.proxy_url, proxy_from_environment=self.proxy_from_environment)
         if self.no_proxy and self.proxy_from_environment:
-            raise ValueError("no_proxy goes with proxy_url; proxy_from_environment reads NO_PROXY")
+            raise ValueError("no_proxy requires proxy_url; proxy_from_environment reads NO_PROXY")
         if self.no_proxy and not self.proxy_url:
             raise ValueError("no_proxy requires proxy_url")
         if self.proxy_connect_header and not (self.proxy_url or self.proxy_from_environment):

@@ -88,7 +88,7 @@ def can_limit_curves() -> bool:
 
 
 def limit_curves(context: ssl.SSLContext, curves: Sequence[str]) -> None:
-    """Limit key exchange to a curve; Python sets one, so `check_curves` takes one or all. Raises ValueError."""
+    """Limit key exchange to a curve; Python sets one, so `check_curves` accepts one or all. Raises ValueError."""
     if not curves or set(curves) >= USUAL_CURVES:
         return
     if not can_limit_curves():
@@ -102,7 +102,7 @@ def limit_curves(context: ssl.SSLContext, curves: Sequence[str]) -> None:
 def check_curves(curves: Sequence[str]) -> None:
     """Raise ValueError for a choice that Python cannot make."""
     if len(set(curves)) > 1 and not set(curves) >= USUAL_CURVES:
-        raise ValueError("takes one curve, or all of CurveP256, CurveP384, CurveP521 and X25519; name one")
+        raise ValueError("must be one curve, or all of CurveP256, CurveP384, CurveP521 and X25519; name one")
 
 
 @contextmanager

@@ -127,7 +127,7 @@ class AlertmanagerSink(HttpSink):
         return delivery
 
     def _encode(self, alerts: Sequence[Alert]) -> list[_Encoded]:
-        """Return the alerts encoded; only those that the last post did not contain with the same mappings are new."""
+        """Return the encoded alerts; one that the last POST contained with the same mappings reuses its encoding."""
         before, self._posted = self._posted, {}
         encoded: list[_Encoded] = []
         for alert in alerts:

@@ -69,7 +69,7 @@ def assemble(
 def refuse_duplicates(name: str, table: ModelTable, buckets: Buckets) -> None:
     """Raise SourceError `duplicate_model` when one model (and bucket) has two samples.
 
-    Buckets whose `le` differs only as text are no duplicates: clients write "1" and "1.0", and the counts add up.
+    Buckets whose `le` differs only as text are not duplicates: clients write "1" and "1.0", and the counts add up.
     """
     rows, bounds, series, ids = buckets.rows, buckets.bounds, buckets.series, buckets.ids
     if len(rows) < 2:

@@ -37,7 +37,8 @@ class PrometheusConfig(HttpConfig):
 
     flavor: kind of server behind the url: parameters, tenant header, advice on errors.
     tenant: sent in the tenant header of the flavor.
-    partial_response: whether the server may answer without some of its stores; sent as the flavor's parameter.
+    partial_response: whether the server may answer although some of its storage nodes do not respond; sent as the
+        flavor's parameter.
     sigv4, azuread, google_iam: as in `remote_write` of prometheus.yml.
     max_samples: upper bound for the samples of one range query. max_answer_bytes: larger answers are refused.
     """
@@ -62,11 +63,13 @@ class PrometheusConfig(HttpConfig):
         kind = BACK_ENDS[self.flavor]
         if self.tenant and not kind.tenant_header:
             named = [name for name, item in BACK_ENDS.items() if item.tenant_header]
-            raise ValueError(f"tenant goes with flavor {' or '.join(named)}; {kind.tenants}")
+            raise ValueError(f"tenant requires flavor {' or '.join(named)}; {kind.tenants}")
         if self.tenant and kind.tenant_header.lower() in {name.lower() for name in self.http_headers}:
             raise ValueError(f"tenant and http_headers both set {kind.tenant_header}")
         if self.partial_response is not None and not kind.partial:
-            raise ValueError(f"partial_response does not go with flavor {self.flavor}, which never answers in part")
+            raise ValueError(
+                f"partial_response cannot be combined with flavor {self.flavor}, which never answers in part"
+            )
         return self
 
     @property

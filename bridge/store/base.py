@@ -1,4 +1,4 @@
-"""Base of the sides of the SQL store: transactions, and upserts in both dialects."""
+"""Base of the sides of the SQL store: transactions, and upserts in the two dialects."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class AdwinStrategy(Detector):
         self._delta, self._clock = config.delta, config.clock
 
     def detect(self, z: Floats, own: StateColumn, uncertainty: Uncertainty = NO_UNCERTAINTY) -> Detection:
-        """Add the samples, compare both parts of every cut where a check is due, and restart after a change."""
+        """Add the samples, compare the two parts of every cut where a check is due, and restart after a change."""
         _add(own, z)
         own["ticks"] += 1
         due = np.flatnonzero((own["ticks"] % self._clock == 0) & (own["width"] > GRACE))

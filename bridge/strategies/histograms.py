@@ -101,7 +101,7 @@ class HistogramStrategy(RetrainStrategy):
 
     @abstractmethod
     def compare(self, pair: HistogramPair) -> Comparison:
-        """Compare both histograms of every model; models with a `cause` have no observations."""
+        """Compare the two histograms of every model; models with a `cause` have no observations."""
 
     @abstractmethod
     def summarise(self, batch: EventBatch, pair: HistogramPair) -> str:
@@ -279,7 +279,7 @@ def merged(pair: HistogramPair, expected: float = EXPECTED) -> Cells:
 
 
 def chi_square_statistic(cells: Cells, n: Floats, m: Floats) -> Floats:
-    """Return Pearson's statistic (k,) for the homogeneity of both rows of cells."""
+    """Return Pearson's statistic (k,) for the homogeneity of the two rows of cells."""
     share = n / np.maximum(n + m, 1)
     statistic = np.zeros_like(share)
     for one, other in zip(cells.current, cells.reference, strict=True):

@@ -61,7 +61,7 @@ class KswinStrategy(Detector):
         self._limit = critical(self._earlier, self._recent, config.alpha) or 0
 
     def detect(self, z: Floats, own: StateColumn, uncertainty: Uncertainty = NO_UNCERTAINTY) -> Detection:
-        """Append the samples to their windows, and compare both parts of the windows that are full."""
+        """Append the samples to their windows, and compare the two parts of the windows that are full."""
         # The window is kept in order: moving 400 bytes costs less than reordering it for every comparison.
         ring, count = own["ring"], own["count"]
         ring[:, :-1] = ring[:, 1:].copy()
@@ -80,7 +80,7 @@ class KswinStrategy(Detector):
         return Detection(distance / scale, limit, np.where(rise, np.int8(1), np.int8(-1)), hit)
 
     def _distances(self, rings: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Return the greatest distance (k,) of both distribution functions times both sizes, and True for a rise."""
+        """Return the greatest distance (k,) between the distributions times both sizes, and True for a rise."""
         # Sort integers whose last bit marks the part of a sample: sorting indices as well is much slower.
         bits = rings.view(np.int32)
         keys = (bits ^ ((bits >> 31) & 0x7FFFFFFF)) & ~1

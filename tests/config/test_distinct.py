@@ -62,7 +62,7 @@ groups:
 def test_rules_that_nothing_distinguishes_are_refused(tmp_path: Path) -> None:
     text = "groups:\n- name: g\n  rules:\n  - {alert: A, expr: m > 1}\n  - {alert: A, expr: m > 1}\n"
     assert problems(tmp_path, text) == [
-        "r.yml:5: rule 'A' is there twice with the same labels and expression (first in " + f"{tmp_path}/r.yml:4)"
+        "r.yml:5: rule 'A' is defined twice with the same labels and expression (first in " + f"{tmp_path}/r.yml:4)"
     ] or problems(tmp_path, text) == [
-        "r.yml:5: rule 'A' is there twice with the same labels and expression (first in r.yml:4)"
+        "r.yml:5: rule 'A' is defined twice with the same labels and expression (first in r.yml:4)"
     ]

@@ -39,7 +39,7 @@ def test_prometheus_rules_of_the_operator_are_read(tmp_path: Path) -> None:
     ("text", "sentence"),
     [
         ("apiVersion: x/v1\nkind: VMRule\nspec: {groups: []}\n", "this is a VMRule of the VictoriaMetrics operator"),
-        ("apiVersion: v1\nkind: ConfigMap\n", "a ConfigMap of Kubernetes is no rule file"),
+        ("apiVersion: v1\nkind: ConfigMap\n", "a ConfigMap of Kubernetes is not a rule file"),
         ("apiVersion: x/v1\nkind: PrometheusRule\n", "this PrometheusRule has no 'spec'"),
         ("apiVersion: 1\ngroups: [{orgId: 1, folder: f, rules: []}]\n", "this is a Grafana provisioning file"),
     ],

@@ -245,8 +245,8 @@ def test_rules_can_be_checked_without_a_configuration() -> None:
     assert examine_rules([path]).problems == []
     twice = examine_rules([path, Path(os.path.relpath(path))]).problems
     assert [problem.message for problem in twice][:2] == [
-        "group 'serving' is there twice",
-        "rule 'SustainedDrift' is there twice with the same labels and expression",
+        "group 'serving' is defined twice",
+        "rule 'SustainedDrift' is defined twice with the same labels and expression",
     ]
 
 

@@ -25,7 +25,7 @@ groups:
     ((record,),) = [group.recordings]
     assert (record.name, record.expr, record.labels) == ("m:rate5m", "rate(m[5m])", {"team": "ml", "a": "b"})
     notes = [str(problem).replace(f"{tmp_path}/", "") for problem in check_rules([tmp_path / "r.yml"], lint=True)]
-    assert "r.yml:6: g: note: 1 recording rule is left with Prometheus" in notes
+    assert "r.yml:6: g: note: 1 recording rule is not read: Prometheus evaluates it" in notes
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,10 @@ groups:
             "{record: m, expr: m, for: 5m}",
             "groups[0].rules[0].for: unknown key 'for' (known are: expr, labels, record)",
         ),
-        ("{record: m, alert: A, expr: m}", "groups[0].rules[0].record: a rule is either 'record' or one that acts"),
+        (
+            "{record: m, alert: A, expr: m}",
+            "groups[0].rules[0].record: a rule has either 'record', or 'retrain' or 'alert'",
+        ),
     ],
 )
 def test_a_wrong_recording_rule_is_an_error(tmp_path: Path, line: str, message: str) -> None:
@@ -79,7 +82,7 @@ def test_required_keys_must_have_a_value(tmp_path: Path, text: str, message: str
     [
         (
             "groups:\n- {name: g}\n- {name: g}\n",
-            "groups[1].name: group 'g' is there twice (first in r.yml:2)",
+            "groups[1].name: group 'g' is defined twice (first in r.yml:2)",
         ),
         ("groups:\n- {name: ' '}\n", "groups[0].name: a group needs a name"),
         ("groups:\n- {name: " + "x" * 300 + "}\n", "the name of a group has at most"),

@@ -36,11 +36,11 @@ def test_columns_are_the_expressions(text: str, columns: dict[str, str]) -> None
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{event: inference_error, errors: e}", "'errors' and 'total' go together"),
-        ("{event: drift, buckets: b}", "'buckets' and 'reference' go together"),
-        ("{event: drift, expr: d, sum: a, reference_sum: b}", "'sum' goes with 'buckets'"),
-        ("{event: drift, expr: d, updated: u}", "'updated' and 'stale_after' go together"),
-        ("{event: drift, expr: d, stale_after: 1h}", "'updated' and 'stale_after' go together"),
+        ("{event: inference_error, errors: e}", "'errors' and 'total' require each other"),
+        ("{event: drift, buckets: b}", "'buckets' and 'reference' require each other"),
+        ("{event: drift, expr: d, sum: a, reference_sum: b}", "'sum' requires 'buckets'"),
+        ("{event: drift, expr: d, updated: u}", "'updated' and 'stale_after' require each other"),
+        ("{event: drift, expr: d, stale_after: 1h}", "'updated' and 'stale_after' require each other"),
         ("{event: drift, expr: d, buckets: b, reference: r}", "a signal has one of"),
         ("{event: drift}", "a signal has one of"),
         ("{event: drift, errors: e, total: t}", "'errors' with 'total' is an event 'inference_error'"),

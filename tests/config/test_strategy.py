@@ -45,7 +45,7 @@ def test_a_limit_of_a_latency_may_be_a_length_of_time(text: str, unit_ms: float,
 def test_a_length_of_time_is_for_latencies_alone() -> None:
     """200ms of drift means nothing."""
     found, said = spec("{threshold: {max: 200ms}}", query(1.0, EventKind.DRIFT))
-    assert said == ["'200ms' is a length of time, and signal 'p95' is no latency"]
+    assert said == ["'200ms' is a duration, but signal 'p95' is not a latency"]
     assert found == StrategySpec("threshold", {"max": 0.0})
 
 

@@ -45,7 +45,7 @@ def test_an_error_has_its_position_and_a_hint(text: str) -> None:
         ("[{name: n}]", ["1: time_intervals[0]: key 'time_intervals' is missing"]),
         (
             "[{name: n, time_intervals: []}]",
-            ["1: time_intervals[0].time_intervals: an empty list would never hold; write [{}] for always"],
+            ["1: time_intervals[0].time_intervals: an empty list never matches; write [{}] for always"],
         ),
         (
             "[{name: n, time_intervals: {}}]",
@@ -58,7 +58,7 @@ def test_an_error_has_its_position_and_a_hint(text: str) -> None:
         ),
         (
             "\n- {name: n, time_intervals: [{}]}\n- {name: n, time_intervals: [{months: [5]}]}",
-            ["3: time_intervals[1].name: time interval 'n' is there twice (write its elements into one)"],
+            ["3: time_intervals[1].name: time interval 'n' is defined twice (write its elements into one)"],
         ),
     ],
 )

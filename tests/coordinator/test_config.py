@@ -93,7 +93,10 @@ PYTHON = "tag:yaml.org,2002:python/name:os.system"
         ("bridge_url: localhost:9095", "1: bridge_url: must be an http:// or https:// URL with a host"),
         ("bridge_url: http://u:p@localhost", f"1: bridge_url: {NO_URL}"),
         ("command:\n- sh\n- 5\n", "3: command[1]: must be text, not the number 5 (quote it)"),
-        ("max_parallel: 1\nmax_parallel: 1\n", "2: max_parallel: key 'max_parallel' is there twice (first on line 1)"),
+        (
+            "max_parallel: 1\nmax_parallel: 1\n",
+            "2: max_parallel: key 'max_parallel' is defined twice (first on line 1)",
+        ),
         (
             "bridge_http_config: {htp_headers: {}}",
             "1: bridge_http_config.htp_headers: unknown key 'htp_headers' (did you mean 'http_headers'?)",

@@ -50,7 +50,7 @@ def test_the_exit_code_goes_through_the_lifeline(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_signal_to_the_launcher_ends_nothing(monkeypatch: pytest.MonkeyPatch, killed: list[signal.Signals]) -> None:
-    """SIGTERM is for the command, which may take its time."""
+    """SIGTERM is for the command, which may accept its time."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         launch(monkeypatch, theirs, "sh", "-c", f"kill -TERM {os.getpid()}; exit 4")

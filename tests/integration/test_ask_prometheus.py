@@ -320,7 +320,7 @@ def test_an_expression_that_the_server_takes_is_a_warning(tmp_path: Path) -> Non
         mocked.get(f"{base}/query", json={"status": "success", "data": {"resultType": "vector", "result": []}})
         (warning,) = asked(tmp_path, "http://metrics.test", expr="median(x) > 1")
     assert warning == (
-        "groups[0].rules[0].expr: warning: unknown function 'median'; the server takes the expression "
+        "groups[0].rules[0].expr: warning: unknown function 'median'; the server accepts the expression "
         "(set prometheus.flavor) [promql-syntax]"
     )
 
@@ -366,4 +366,4 @@ def test_labels_under_which_models_are_siblings_are_found(server: Prometheus, tm
     assert [text for text in ok if "[sibling-labels]" in text] == []
     lost = asked(tmp_path, server.url, "max by (project, pipeline, version) (placed)", more=doubts, shared=["node"])
     (told,) = [text for text in lost if "[sibling-labels]" in text]
-    assert "no signal of a rule has the label 'node', so models are not weighed by it" in told
+    assert "no signal of a rule has the label 'node', so it makes no models siblings" in told

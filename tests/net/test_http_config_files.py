@@ -72,7 +72,7 @@ REFUSED = {
     "versions": ("tls_config: {min_version: TLS13, max_version: TLS12}", "max_version TLS12 is below min_version"),
     "proxy header alone": ("proxy_connect_header: {A: [b]}", "proxy_connect_header requires proxy_url or proxy_from"),
     "no_proxy alone": ("no_proxy: a", "no_proxy requires proxy_url"),
-    "no_proxy of the environment": ("{proxy_from_environment: true, no_proxy: a}", "no_proxy goes with proxy_url"),
+    "no_proxy of the environment": ("{proxy_from_environment: true, no_proxy: a}", "no_proxy requires proxy_url"),
     "two proxies": ("{proxy_url: http://p, proxy_from_environment: true}", f"{AUTH} proxy_url, proxy_from_environment"),
     "other proxy": ("proxy_url: socks5://p", "must be the http or https URL of a proxy"),
     "header twice": ("http_headers: {one: {values: [a]}, ONE: {values: [b]}}", "http_headers sets ONE twice"),

@@ -59,13 +59,13 @@ def test_limits_that_would_stop_everything_are_refused(key: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"tenant": "a"}, "tenant goes with flavor thanos or mimir; Prometheus has no tenants"),
+        ({"tenant": "a"}, "tenant requires flavor thanos or mimir; Prometheus has no tenants"),
         ({"flavor": "victoriametrics", "tenant": "1"}, "has the tenant in its url: /select/TENANT/prometheus"),
         (
             {"flavor": "mimir", "tenant": "a", "http_headers": {"x-scope-orgid": {"values": ["b"]}}},
             "tenant and http_headers both set X-Scope-OrgID",
         ),
-        ({"flavor": "mimir", "partial_response": True}, "partial_response does not go with flavor mimir"),
+        ({"flavor": "mimir", "partial_response": True}, "partial_response cannot be combined with flavor mimir"),
         ({"sigv4": {}, "basic_auth": {"username": "a"}}, "at most one of sigv4, basic_auth may be set"),
         ({"azuread": {"managed_identity": {}}, "google_iam": {}}, "at most one of azuread, google_iam may be set"),
         ({"sigv4": {}, "bearer_token_file": "t"}, "at most one of sigv4, bearer_token_file"),

@@ -110,8 +110,8 @@ BAD: dict[str, tuple[str, ...]] = {
 
 # What Alertmanager takes, and never matches; here it is a mistake.
 NEVER: dict[str, tuple[str, ...]] = {
-    "times: []": (".times: an empty list would never hold; remove the key where any will do",),
-    "weekdays: []": (".weekdays: an empty list would never hold; remove the key where any will do",),
+    "times: []": (".times: an empty list never matches; to match any value, remove the key",),
+    "weekdays: []": (".weekdays: an empty list never matches; to match any value, remove the key",),
     "months: [0, 13]": (
         ".months[0]: there is no month 0; write a number from 1 to 12",
         ".months[1]: there is no month 13; write a number from 1 to 12",

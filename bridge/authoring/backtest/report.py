@@ -33,8 +33,8 @@ table { border-collapse: collapse; width: 100%; margin: 1rem 0 }
 """
 KEY = (
     '<p class="soft">Each chart shows the signal, the limit, the statistic if the strategy has one, and requests; '
-    "periods in which retraining was due are shaded. Where a step of the chart has several evaluations, a band shows the lowest and the "
-    "highest value.</p>"
+    "periods in which retraining was due are shaded. Where a step of the chart has several evaluations, a band shows "
+    "the lowest and the highest value.</p>"
 )
 
 

@@ -65,7 +65,7 @@ def promql_problems(
         document, path = expression.document, expression.path
         line, column = document.position(path, expression.text, error.offset)
         lint, hint = ("", error.hint) if flavor == "prometheus" else ("promql-syntax", error.hint)
-        message = error.message if flavor == "prometheus" else f"{error.message}; {flavor} may take it"
+        message = error.message if flavor == "prometheus" else f"{error.message}; {flavor} may accept it"
         yield expression, Problem(document.file, line, path_text(path), message, hint, lint, column=column)
 
 
@@ -74,17 +74,18 @@ def left_with_prometheus(groups: Iterable[Group]) -> Iterator[Problem]:
     for group in groups:
         if group.recordings:
             count, first = len(group.recordings), group.recordings[0]
-            message = f"{count} recording rule{'s are' if count > 1 else ' is'} left with Prometheus"
+            what, whom = ("rules are", "them") if count > 1 else ("rule is", "it")
+            message = f"{count} recording {what} not read: Prometheus evaluates {whom}"
             yield Problem(group.file, first.line, group.name, message, "", RECORDINGS)
 
 
 def _variables(document: Document | None) -> Iterator[Problem]:
-    """Yield a warning for each text of bridge.yml that holds a variable of the environment, and is right otherwise."""
+    """Yield a warning for each text of bridge.yml that contains an environment variable and is otherwise correct."""
     if document is None:
         return
     for path in document.spots:
         if (hint := variable_hint(document.at(path))) and not document.reported(path):
-            message = "holds a variable of the environment"
+            message = "contains an environment variable"
             yield Problem(document.file, document.line(path), path_text(path), message, hint, "unexpanded-variable")
 
 

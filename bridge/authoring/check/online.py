@@ -69,7 +69,7 @@ def of_server(config: BridgeConfig, name: str) -> BridgeConfig:
 def _syntax(
     expressions: Iterable[Expression], config: BridgeConfig, source: PrometheusSource, now: Timestamp
 ) -> Iterator[Problem]:
-    """Yield what the offline parser refuses: errors, or warnings where the server takes the expression."""
+    """Yield what the offline parser refuses: errors, or warnings where the server accepts the expression."""
     flavors = {name: server.flavor for name, server in config.servers.items()}
     for expression, problem in promql_problems(expressions, flavors):
         taken = True
@@ -78,7 +78,7 @@ def _syntax(
         except SourceError as error:
             taken = error.reason not in {"bad_data", "execution"}
         if taken and not problem.lint:
-            message = f"{problem.message}; the server takes the expression"
+            message = f"{problem.message}; the server accepts the expression"
             yield replace(problem, message=message, lint="promql-syntax", hint="set prometheus.flavor")
         else:
             yield problem if taken else replace(problem, lint="")

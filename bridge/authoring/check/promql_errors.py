@@ -133,7 +133,7 @@ def _nested(tokens: list[Token]) -> int:
 
 
 def _refusal(text: str) -> str:
-    """Return the parser's message; "" if it takes the text."""
+    """Return the parser's message; "" if it accepts the text."""
     try:
         promql_parser.parse(text)
     except ValueError as error:
@@ -187,7 +187,7 @@ def _unescaped(text: str) -> str:
 
 
 def _without_regexes(text: str, tokens: list[Token]) -> str:
-    """Return the expression as long as before, with a plain word for each regular expression: RE2 takes more."""
+    """Return the expression as long as before, with a plain word for each regular expression: RE2 accepts more."""
     for _, token in _regexes(tokens):
         if any(not char.isalnum() for char in token.text[1:-1]) and token.text[1:-1] not in {".*", ".+"}:
             word = "a" * (len(token.text) - 2)
@@ -196,12 +196,12 @@ def _without_regexes(text: str, tokens: list[Token]) -> str:
 
 
 def _metricsql(tokens: list[Token]) -> PromqlError | None:
-    """Return the error for what the parser takes and Prometheus refuses: alternatives in a selector."""
+    """Return the error for what the parser accepts and Prometheus refuses: alternatives in a selector."""
     depth = 0
     for token in tokens:
         depth += {"{": 1, "}": -1}.get(token.text, 0)
         if depth and token.kind == "name" and token.text.lower() == "or" and _is_alternative(tokens, token):
-            hint = "Prometheus has no 'or' in a selector; write two selectors, joined by 'or'"
+            hint = "a selector of Prometheus must not contain 'or'; write two selectors, joined by 'or'"
             return PromqlError(token.begin, "unexpected 'or' in a selector", hint)
     return None
 
@@ -242,7 +242,7 @@ def _misplaced(text: str, tokens: list[Token]) -> PromqlError:
     token = tokens[low]
     hint = _INSTEAD.get(token.text, "")
     if not hint and low and tokens[low - 1].kind == "name" and token.text == "(":
-        hint = f"{tokens[low - 1].text!r} is no function"
+        hint = f"{tokens[low - 1].text!r} is not a function"
     return PromqlError(token.begin, f"unexpected {token.text!r} in the expression", hint)
 
 

@@ -16,7 +16,7 @@ def always_in_result(rule: Rule, query: SignalQuery) -> Iterator[LintWarning]:
     if tree is None or can_be_empty(tree) or (rule.kind is RuleKind.ALERT and is_always_firing(tree)):
         return
     if has_bool(tree):
-        message = "with 'bool' a comparison is always in the result, as 0 or 1, and also 0 fires"
+        message = "with 'bool', a comparison always returns a series (0 or 1), and a series fires also with value 0"
         yield LintWarning("always-in-result", message, "remove 'bool'")
     else:
         message = "the expression has no comparison: every series in the result fires, also with value 0"
@@ -36,6 +36,7 @@ def dropped_labels(query: SignalQuery) -> Iterator[LintWarning]:
         if missing:
             names = ", ".join(missing)
             of = f"the model label{'s' if len(missing) > 1 else ''} {names}"
-            hint = f"keep {names} in by (...), or map them in models.labels: {{const: ...}} for a fixed one"
+            given = "fixed values" if len(missing) > 1 else "a fixed value"
+            hint = f"keep {names} in by (...), or set {given} in models.labels: {{const: TEXT}}"
             yield LintWarning("drops-model-label", f"{query.name}: the expression drops {of}", hint)
             return

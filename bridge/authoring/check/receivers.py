@@ -23,7 +23,7 @@ def unproven_presets(found: load.Examined) -> Iterator[Problem]:
     for path, _, _, _, entry in _entries(found):
         preset = presets().get(entry.preset) if isinstance(entry, RunConfig) else None
         if preset is not None and not preset.proven and found.document is not None:
-            message = f"preset {preset.name} follows {preset.follows}, and was run against a stub only"
+            message = f"preset {preset.name} was written from {preset.follows}, and tested against a stub only"
             hint = "try it with send-test --dry-run, then send-test"
             yield _problem(found.document, (*path, "preset"), message, hint, "unproven-preset")
 

@@ -74,6 +74,6 @@ def _missing(
     present = set().union(*seen.values())
     for label in settings.labels:
         if label not in present and label != "project" and present:
-            message = f"no signal of a rule has the label {label!r}, so models are not weighed by it"
+            message = f"no signal of a rule has the label {label!r}, so it makes no models siblings"
             hint = f"add {label} to `by (...)` of the signals, or join it with group_left"
             yield Problem(str(config.path), 0, "gates.shared_cause.labels", message, hint, LINT)

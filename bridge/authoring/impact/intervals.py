@@ -1,4 +1,4 @@
-"""Intervals of shares: Wilson's score interval, and Newcombe's interval of a difference of two shares."""
+"""Confidence intervals of proportions: Wilson's score interval, and Newcombe's for the difference of two."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def scatter(points: Sequence[tuple[float, float | None]], across: str, up: str) 
 
 
 def _at(x: float, y: float) -> tuple[float, float]:
-    """Return the position of shares of both axes."""
+    """Return the position of a point, given as shares of the two axes."""
     return _LEFT + x * (_WIDTH - _LEFT - 30), _HEIGHT - _BOTTOM - y * (_HEIGHT - _BOTTOM - 24)
 
 

@@ -40,7 +40,8 @@ def _compared(asked: ExprTest, body: Mapping[str, Any], line: int, *, fuzzy: boo
     if type_ == "scalar":
         result = [{"metric": {}, "value": result}]
     elif type_ != "vector":
-        yield Failure(line, f"{asked.expr}: is a {'range vector' if type_ == 'matrix' else type_}, which is no samples")
+        given = "range vector" if type_ == "matrix" else type_
+        yield Failure(line, f"{asked.expr}: must return an instant vector or a scalar, not a {given}")
         return
     got: list[Mapping[str, object]] = [_sample(item["metric"], _value(item)) for item in result]
     wanted = [_sample(series_notation.labels_or_none(item.labels), _expected(item)) for item in asked.exp_samples]

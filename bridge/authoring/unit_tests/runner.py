@@ -28,7 +28,7 @@ from bridge.engine.evaluation.expansion import External
 from bridge.net.http_config import HttpConfig
 from bridge.net.session import open_session
 
-_PIECE = HOUR // 2  # Prometheus takes samples of all series up to an hour old
+_PIECE = HOUR // 2  # Prometheus accepts samples of all series up to an hour old
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def _write(
 ) -> None:
     """Write all samples, and what recording rules make of them, every `every` ms.
 
-    In pieces of time, since Prometheus takes no sample that is much older than its newest.
+    In pieces of time, since Prometheus accepts no sample that is much older than its newest.
     """
     series = [(series_notation.labels(item.series), series_notation.values(item.values)) for item in test.input_series]
     length = max((len(values) for _, values in series), default=0)

@@ -13,7 +13,7 @@ from bridge.strategies.base import RetrainStrategy
 
 Instants = NDArray[np.int64]
 JUDGED: Timestamp = -1
-LEAST: Duration = DAY  # minimum patience: a model without traffic at night is no problem
+LEAST: Duration = DAY  # minimum patience: a model without traffic at night is not a problem
 _NO_NUMBER = [Cause.NO_DATA, Cause.NAN, Cause.QUERY_ERROR, Cause.PARTIAL]
 
 

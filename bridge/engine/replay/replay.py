@@ -163,7 +163,7 @@ class ReplaySource:
             raise
 
     def _advance(self, walk: _Walk, group: Group, query: SignalQuery) -> None:
-        """Fetch the next chunk of a walk."""
+        """Fetch the next chunk of a query's history."""
         if walk.chunk is not None:
             walk.begins += len(walk.chunk.slots) * group.interval
             walk.chunk = None

@@ -48,7 +48,7 @@ def note(
 def decided(
     tick: TickTransaction, group: str, record: RequestRecord, outcome: Outcome, reason: str, slot: Timestamp
 ) -> None:
-    """Record a decision about a request that is no transition of its rule."""
+    """Record a decision about a request that is not a transition of its rule."""
     request = record.request
     over = outcome in _OVER or tick.episode(request.model) is None
     after = "inactive" if over else "firing"

@@ -161,7 +161,7 @@ class Weigher:
         return _OWN
 
     def _snapshot(self) -> Siblings:
-        """Return the siblings of the slot, and find the shared causes that are not over."""
+        """Return the siblings at this slot, and find the shared causes that are still present."""
         if self._siblings is None and self.settings is not None:
             self._siblings = self.placement.siblings(self.settings, self.runs())
             self._active = {cause.key for cause in present_causes(self.index) if cause is not None}

@@ -1,6 +1,6 @@
 """Range of a signal by hour of the day: where it has been at this hour within the last week or so.
 
-A level to which a signal returns is no news: Monday after a weekend, or the end of an incident.
+A level to which a signal returns is not new: Monday after a weekend, or the end of an incident.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class HourlyRange:
     ) -> News:
         """Compare values (k,) with the range of their hour, and add hours that are over; update own (k,) in place.
 
-        margin: (k,), distance beyond the range that is no news yet, three times as much for a single sample.
+        margin: (k,), distance beyond the range that does not count yet, three times as much for a single sample.
         passed: (k,) ms since each model's last sample. Hours marked as odd are not added.
         """
         hour = slot // HOUR

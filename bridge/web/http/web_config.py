@@ -135,7 +135,7 @@ def _interval(value: object) -> float:
     """Return the seconds of a Go duration, such as 500ms or 1m30s."""
     text = str(value).removeprefix("+")
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError("must be a duration such as 500ms or 1s")  # noqa: TRY004 - pydantic takes ValueErrors
+        raise ValueError("must be a duration such as 500ms or 1s")  # noqa: TRY004 - pydantic expects ValueErrors
     if text in {"0", "0.0"}:
         return 0.0
     if re.fullmatch(rf"(?:{_GO_PART.pattern})+", text) is None:
@@ -165,7 +165,7 @@ def _user(name: str) -> str:
 
 
 def _hash(text: str) -> str:
-    """Return the hash. Raises ValueError if it is no bcrypt hash, or if one check of it takes too long."""
+    """Return the hash. Raises ValueError if it is not a bcrypt hash, or if one check of it takes too long."""
     match = _BCRYPT.fullmatch(text)
     if match is None:
         raise ValueError(f"is not a bcrypt hash; {_HOW_TO}")

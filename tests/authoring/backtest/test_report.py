@@ -175,7 +175,9 @@ def test_a_chart_shows_signal_threshold_requests_and_windows(tmp_path: Path) -> 
 def test_the_scores_stand_beside_those_of_doing_without(tmp_path: Path) -> None:
     """Never, always and daily."""
     text, _ = report(tmp_path)
-    names = re.findall(r"<tr><td>([^<]*)</td>", text.partition("Scores against ground truth")[2].partition("</table>")[0])
+    names = re.findall(
+        r"<tr><td>([^<]*)</td>", text.partition("Scores against ground truth")[2].partition("</table>")[0]
+    )
     assert names == ["Drifted", "Also", "Told", "all rules", "never", "always", "every 24 h"]
 
 

@@ -226,7 +226,7 @@ def test_promql_errors_are_warnings_where_the_server_is_no_prometheus(tmp_path: 
     assert check_rules([file], flavor="victoriametrics") == []
     (problem,) = check_rules([file], flavor="victoriametrics", lint=True)
     assert str(problem) == (
-        f"{file}:3:28: groups[0].rules[0].expr: warning: unknown function 'median'; victoriametrics may take it "
+        f"{file}:3:28: groups[0].rules[0].expr: warning: unknown function 'median'; victoriametrics may accept it "
         "(write quantile(0.5, ...)) [promql-syntax]"
     )
 

@@ -108,7 +108,7 @@ def test_a_duplicate_user_is_an_error(tmp_path: Path) -> None:
     file.write_text(f"basic_auth_users:\n  ada: {HASH}\n  ada: {HASH}\n")
     with pytest.raises(ConfigError) as caught:
         load_web_config(file)
-    assert str(caught.value) == f"{file}:3:3: basic_auth_users.ada: key 'ada' is there twice (first on line 2)"
+    assert str(caught.value) == f"{file}:3:3: basic_auth_users.ada: key 'ada' is defined twice (first on line 2)"
 
 
 @pytest.mark.parametrize("content", [b"a: [", b"a: !!python/object:os.system {}", b"\xff\xfe\xff", None, b"\x00"])

@@ -94,7 +94,7 @@ REFUSED = {
         "write http_server_config: {http2: false}",
     ),
     "invented curve": (TLS + ", curve_preferences: [CurveP257]}", "unknown curve 'CurveP257'; known are: CurveP256"),
-    "two curves": (TLS + ", curve_preferences: [CurveP256, X25519]}", "takes one curve, or all of CurveP256"),
+    "two curves": (TLS + ", curve_preferences: [CurveP256, X25519]}", "must be one curve, or all of CurveP256"),
     "frame option": ("http_server_config: {headers: {X-Frame-Options: allow}}", "must be deny or sameorigin, not"),
     "content type option": ("http_server_config: {headers: {X-Content-Type-Options: sniff}}", "must be nosniff, not"),
     "other header": ("http_server_config: {headers: {Server: x}}", "header Server cannot be set here; those that can"),
