@@ -50,7 +50,7 @@ def models_list(
     print_listing(found, rows, ("model", "state", "last request", "values"), ("request", "rules"), output, "no models")
 
 
-@models_app.command("show")
+@models_app.command("show", short_help="Show one model: state, signals and last request.")
 def models_show(
     model: ModelArgument,
     bridge_url: BridgeUrl = DEFAULT_URL,

@@ -12,7 +12,7 @@ from bridge.cli.output import echo
 from bridge.cli.quick import DEFAULT_URL
 
 
-@app.command()
+@app.command(short_help="Silence models in Alertmanager for a while.")
 def silence(
     models: Annotated[
         str,

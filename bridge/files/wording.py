@@ -48,7 +48,7 @@ def kind(value: object) -> str:
 def variable_hint(value: object) -> str:
     """Return the hint for a text with a variable of the environment in it; "" without one."""
     found = isinstance(value, str) and _VARIABLE.search(value)
-    return "variables of the environment are not replaced: write the value, or fill the file in first" if found else ""
+    return "environment variables are not replaced: write the value, or fill the file in first" if found else ""
 
 
 def note(model: type[BaseModel], details: ErrorDetails, document: Document, base: KeyPath) -> KeyPath:

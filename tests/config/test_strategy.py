@@ -82,7 +82,7 @@ def rate(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_strategy_gets_the_columns_that_it_needs(rate: None) -> None:
     """Or the rule is refused, with what the signal has."""
     assert spec("rate", query(errors="e", total="t"))[1] == [
-        "strategy 'rate' needs n, and signal 'p95' has errors, total, value"
+        "strategy 'rate' needs the columns n, but signal 'p95' has only errors, total, value"
     ]
     defaults = StrategySpec("rate", {"share": 0.5, "count": 3, "window": "1h"})
     assert spec("rate", query(errors="e", total="t", n="n")) == (defaults, [])
@@ -93,7 +93,7 @@ def test_the_mean_of_a_histogram_is_a_number_like_others() -> None:
     signal = query(buckets="b", reference="r")
     assert spec("{threshold: {max: 200ms}}", signal) == (StrategySpec("threshold", {"max": 0.2}), [])
     assert spec("{burn_rate: {slo: 0.99}}", signal)[1] == [
-        "strategy 'burn_rate' needs errors, total, and signal 'p95' has buckets, reference, value"
+        "strategy 'burn_rate' needs the columns errors, total, but signal 'p95' has only buckets, reference, value"
     ]
 
 

@@ -23,7 +23,7 @@ EXAMPLE: dict[str, Any] = {
 }
 WEARS = {"decay": {"min": 0.85, "lead_time": "3d", "window": "64h"}}
 NAN = float("nan")
-NO_COUNTS = "strategy 'burn_rate' needs errors, total, and signal 'p95' has value"
+NO_COUNTS = "strategy 'burn_rate' needs the columns errors, total, but signal 'p95' has only value"
 
 
 class Story:

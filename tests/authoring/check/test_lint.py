@@ -156,7 +156,7 @@ def test_every_lint_is_explained() -> None:
 @pytest.mark.parametrize(
     ("rule", "expected"),
     [
-        ("retrain: A, expr: model_drift_score > bool 5", "with 'bool' a comparison is always in the result"),
+        ("retrain: A, expr: model_drift_score > bool 5", "with 'bool', a comparison always returns a series"),
         ("retrain: A, expr: model_drift_score", "the expression has no comparison"),
         ("alert: A, expr: sum(up)", "the expression has no comparison"),
         ("retrain: A, expr: vector(1)", "the expression has no comparison"),

@@ -18,7 +18,7 @@ def query(expr: str, mapping: ModelLabels | None = None) -> SignalQuery:
     ("expr", "message"),
     [
         ("drift > 0.6", ""),
-        ("drift > bool 0.6", "with 'bool' a comparison is always in the result"),
+        ("drift > bool 0.6", "with 'bool', a comparison always returns a series"),
         ("drift", "the expression has no comparison"),
         ("rate(errors_total[5m])", "the expression has no comparison"),
         ("absent(drift)", ""),

@@ -78,8 +78,14 @@ def test_a_scalar_has_no_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     [
         ({"status": "error", "error": "parse error"}, "m: parse error"),
         ({"status": "error"}, "m: refused"),
-        ({"status": "success", "data": {"resultType": "matrix", "result": []}}, "m: is a range vector"),
-        ({"status": "success", "data": {"resultType": "string", "result": []}}, "m: is a string"),
+        (
+            {"status": "success", "data": {"resultType": "matrix", "result": []}},
+            "m: must return an instant vector or a scalar, not a range vector",
+        ),
+        (
+            {"status": "success", "data": {"resultType": "string", "result": []}},
+            "m: must return an instant vector or a scalar, not a string",
+        ),
     ],
 )
 def test_other_results_are_failures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: Any, text: str) -> None:
