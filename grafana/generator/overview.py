@@ -8,6 +8,7 @@ from grafana.generator.making import made
 from grafana.generator.panels import PLAIN, bad_above, number, organize, query, rows, steps
 from grafana.generator.sdk import build, stat, table
 from grafana.generator.variables import metric
+from grafana.generator.worth import worth
 
 
 def _models(title: str, about: str, states: str = "", limits: build.ThresholdsConfig = PLAIN) -> stat.Panel:
@@ -46,7 +47,7 @@ def overview() -> build.Dashboard:
             ("Models", False, [shared.state_timeline(), shared.active_rules(), shared.held_now()]),
             ("Signals", False, [shared.distance()]),
             ("Retrainings", False, [shared.decided(width=8), shared.request_log(width=8), shared.last_runs(width=8)]),
-            ("Recovery, and alerts on the bridge", False, [shared.verdicts(), _bridge_alerts()]),
+            ("Recovery, and alerts on the bridge", False, [worth(), _bridge_alerts()]),
         ],
         since="now-6h",
     )  # fmt: skip

@@ -14,6 +14,7 @@ from tests.support.servers import http
 QUIET = frozenset({
     "Alerts on the bridge / A", "Failed queries, by reason / A", "Failed attempts / A",
     "Series fetched and skipped / B", "Runs / A", "Runs / B", "Runs in orchestrators / A",  # the story starts no run
+    "What retrainings were worth / Effect",  # it takes hours: test_worth.py
     "Expected crossings / earliest", "Expected crossings / latest",  # and has no rule with `decay`
 })  # fmt: skip
 NAMES = ["decisions", "internals", "overview"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import Program, kept_for_the_test, wait_until
+from tests.support.servers import http
 
 DEMO = Path(__file__).parents[2] / "scripts" / "demo"
 
@@ -25,11 +28,13 @@ def temporary(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def demo(tmp_path: Path, temporary: Path) -> Iterator[Program]:
+def demo(tmp_path: Path, temporary: Path, request: pytest.FixtureRequest) -> Iterator[Program]:
+    """A started demo, which ends by itself unless a parameter says otherwise."""
     folder = tmp_path / "demo"
     folder.mkdir()
     env = {**os.environ, "DEMO_PYTHON": sys.executable, "TMPDIR": str(temporary)}
-    with kept_for_the_test(Program([str(DEMO), "--once"], folder, "demo", env)) as program:
+    words = getattr(request, "param", ("--once",))
+    with kept_for_the_test(Program([str(DEMO), *words], folder, "demo", env)) as program:
         program.start()
         yield program
 
@@ -80,4 +85,26 @@ def test_stopped_in_the_middle_it_leaves_nothing_behind(demo: Program, temporary
     demo.signal(number)
     assert demo.process is not None
     assert demo.process.wait(300) == code, demo.log
+    assert left_behind(temporary) == []
+
+
+@pytest.mark.parametrize("demo", [()], indirect=True)
+def test_left_to_itself_it_ends_green_and_quiet(demo: Program, temporary: Path) -> None:
+    """Every model is healthy, nothing waits, and the page says so."""
+    with telling(demo):
+        wait_until(lambda: "all healthy again" in demo.log, 240, "all models are healthy")
+        found = re.search(r"open +(http://\S+)/ in a browser", demo.log)
+        assert found
+        models = json.loads(http("GET", f"{found[1]}/api/v1/models")[1])["data"]["models"]
+        served = {(item["pipeline"], item["version"]) for item in models}
+        # The version that was replaced may remain, healthy, while the window of its last errors lasts.
+        assert served - {("ranking", "7")} == {("ranking", "8"), ("search", "2"), ("scoring", "12")}
+        assert {item["state"] for item in models} <= {"healthy", "cooldown"}
+        page = http("GET", f"{found[1]}/")[1]
+    assert "No pending or dead deliveries" in page
+    for text in ("badge", 'class="state degraded"', "cannot be evaluated"):
+        assert text not in page
+    demo.signal(signal.SIGINT)
+    assert demo.process is not None
+    assert demo.process.wait(300) == 130, demo.log
     assert left_behind(temporary) == []

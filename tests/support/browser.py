@@ -95,11 +95,21 @@ class Visit:
 
 @contextlib.contextmanager
 def visit(
-    browser: Browser, base: str, *, scheme: Literal["light", "dark"] = "light", width: int = 1280, scripts: bool = True
+    browser: Browser,
+    base: str,
+    *,
+    scheme: Literal["light", "dark"] = "light",
+    width: int = 1280,
+    scripts: bool = True,
+    zone: str | None = None,
 ) -> Iterator[Visit]:
-    """A fresh window on `base`; every wait of it has a limit."""
+    """A fresh window on `base`, in a time zone; every wait of it has a limit."""
     context = browser.new_context(
-        base_url=base, color_scheme=scheme, viewport={"width": width, "height": 800}, java_script_enabled=scripts
+        base_url=base,
+        color_scheme=scheme,
+        viewport={"width": width, "height": 800},
+        java_script_enabled=scripts,
+        timezone_id=zone,
     )
     context.set_default_timeout(LIMIT_MS)
     try:
