@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from bridge.cli.calls import get, model_name, model_of, require_model
+from bridge.cli.calls import get, model_name, model_of, require_model, require_rule
 from bridge.cli.listing import Limit, Output, print_listing
 from bridge.cli.options import BridgeUrl, HttpConfigFile, Pipeline, Project, RuleName, Version, app
 from bridge.cli.output import echo, echo_lines
@@ -30,13 +30,21 @@ def models_list(
     version: Version = "",
     rule: RuleName = "",
     state: State = None,
+    without_rule: Annotated[
+        str, typer.Option("--without-rule", metavar="NAME", help="Only models that this rule does not evaluate.")
+    ] = "",
     limit: Limit = 1000,
     output: Output = "table",
 ) -> None:
     """List the models with their state and latest values, sorted by name."""
     parameters = {
         "limit": limit, "state": state, "project": project, "pipeline": pipeline, "version": version, "rule": rule,
+        "without_rule": without_rule,
     }  # fmt: skip
+    if without_rule:
+        if project or pipeline or version or rule:
+            raise typer.BadParameter("--without-rule goes with --state and --limit only")
+        require_rule(bridge_url, http_config, without_rule)
     found = get(bridge_url, http_config, "models", parameters)["models"]
     rows = [
         {

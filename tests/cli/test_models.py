@@ -9,6 +9,7 @@ import pytest
 
 from bridge.domain.times import DAY, rfc3339
 from bridge.domain.verdict import Crossing
+from bridge.engine.api.views import ModelState
 from tests.cli.conftest import Command, columns
 from tests.support.fake_views import AT, ID, model_view, signal
 from tests.support.web import Site
@@ -45,6 +46,15 @@ def test_rules_are_listed_with_the_results_of_retrainings(command: Command) -> N
     rows = columns(command("rules", "list", "--rule=Drifted")[1])
     assert rows[0] == ["RULE", "GROUP", "STATE", "HEALTH", "PENDING", "FIRING", "HELPED", "DID NOT HELP"]
     assert (rows[1][0], rows[1][-2:]) == ("Drifted", ["3", "1"])
+
+
+def test_models_that_a_rule_does_not_evaluate_are_listed(command: Command, site: Site) -> None:
+    """An unknown rule gets a suggestion; other names cannot be combined."""
+    assert command("models", "list", "--without-rule=Drifted", "--state=healthy")[0] == 0
+    assert site.queries.asked[-1] == ("", (ModelState.HEALTHY,), 0, 1000, "Drifted")
+    code, _, err = command("models", "list", "--without-rule=Drifed")
+    assert (code, "did you mean 'Drifted'?" in err) == (1, True)
+    assert command("models", "list", "--without-rule=Drifted", "--project=shop")[0] == 2
 
 
 def test_one_model_is_shown_with_its_forecast(command: Command, site: Site) -> None:

@@ -146,9 +146,15 @@ class FakeQueries:
         return ModelPage(found[offset : offset + limit], len(found), {})
 
     def model_page(
-        self, *, text: str = "", states: Collection[ModelState] = (), offset: int = 0, limit: int = 50
+        self,
+        *,
+        text: str = "",
+        states: Collection[ModelState] = (),
+        without: str = "",
+        offset: int = 0,
+        limit: int = 50,
     ) -> ModelPage:
-        self.asked.append((text, tuple(states), offset, limit))
+        self.asked.append((text, tuple(states), offset, limit, *([without] if without else [])))
         order = list(ModelState)
         fit = [view for view in self.views if not states or view.state in states]
         found = [view for view in fit if all(word in str(view.model).lower() for word in text.lower().split())]

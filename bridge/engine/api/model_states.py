@@ -78,6 +78,11 @@ def known_by(run: RuleEvaluator | None, states: NDArray[np.int8]) -> NDArray[np.
     return shown
 
 
+def unknown_by(run: RuleEvaluator | None, states: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Return the states with UNSEEN for every model that a rule knows. run: None = no such rule."""
+    return np.where(known_by(run, states) == UNSEEN, states, UNSEEN).astype(np.int8)
+
+
 def replacement(last: RequestRecord) -> tuple[str, str]:
     """Return the version that a request's retraining put in place of its model, and whether it helped; "" = none.
 

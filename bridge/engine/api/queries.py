@@ -145,12 +145,14 @@ class EngineQueries:
             return self._views(state, states, [row])[0] if seen and row is not None else None
 
     def model_page(
-        self, *, text: str = "", states: Collection[ModelState] = (), offset: int = 0, limit: int = 50
-    ) -> ModelPage:
-        """Return a page of models, worst state first, then by name."""
+        self, *, text: str = "", states: Collection[ModelState] = (), without: str = "", offset: int = 0,
+        limit: int = 50,
+    ) -> ModelPage:  # fmt: skip
+        """Return a page of models, worst state first, then by name. without: a rule that does not know them."""
         with self._engine.read() as state:
             present = self._states(state)
-            rows, total = self._finder.find(present, text, states, offset, offset + limit)
+            shown = model_states.unknown_by(state.rules.get(without), present) if without else present
+            rows, total = self._finder.find(shown, text, states, offset, offset + limit)
             return ModelPage(self._views(state, present, rows.tolist()), total, model_states.counted(present))
 
     def _views(self, state: EngineState, states: NDArray[np.int8], rows: list[int]) -> list[ModelView]:

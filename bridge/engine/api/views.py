@@ -231,12 +231,13 @@ class Queries(Protocol):
         ...
 
     def model_page(
-        self, *, text: str = "", states: Collection[ModelState] = (), offset: int = 0, limit: int = 50
-    ) -> ModelPage:
+        self, *, text: str = "", states: Collection[ModelState] = (), without: str = "", offset: int = 0,
+        limit: int = 50,
+    ) -> ModelPage:  # fmt: skip
         """Return a page of models, worst first.
 
         text: words that the model's name must contain.
-        states: states to include, empty for all.
+        states: states to include, empty for all. without: only models that this rule does not know.
         """
         ...
 

@@ -35,11 +35,15 @@ def state_routes(queries: Queries, fleet: Fleet) -> APIRouter:
     def models(
         state: Annotated[list[ModelState], Query()] = [],  # noqa: B006
         project: str = "", pipeline: str = "", version: str = "", rule: str = "",
-        q: Annotated[str, Query(max_length=500)] = "", limit: Limit = 1000, offset: Offset = 0,
+        q: Annotated[str, Query(max_length=500)] = "", without_rule: Annotated[str, Query(max_length=500)] = "",
+        limit: Limit = 1000, offset: Offset = 0,
     ) -> Response:  # fmt: skip
-        """List models with their state and latest readings, sorted by name; with words in `q` alone, worst first."""
-        if q and not (project or pipeline or version or rule):
-            page = queries.model_page(text=q, states=state, offset=offset, limit=limit)
+        """List models with their state and latest readings, sorted by name.
+
+        With words in `q`, or `without_rule` (a rule that does not evaluate them), and no other name: worst first.
+        """
+        if (q or without_rule) and not (project or pipeline or version or rule):
+            page = queries.model_page(text=q, states=state, without=without_rule, offset=offset, limit=limit)
             return success(structs.Models(total=page.total, models=[encode.model(item) for item in page.models]))
         page = queries.models_by_name(
             project=project, pipeline=pipeline, version=version, rule=rule, states=state, offset=offset, limit=limit

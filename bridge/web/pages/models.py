@@ -26,17 +26,24 @@ def foremost(signals: Sequence[SignalView]) -> list[SignalView]:
 
 
 def routes(site: Site) -> APIRouter:
-    """Return the routes. q: words of the model's name; state: states to show; page: page number from 1."""
+    """Return the routes.
+
+    q: words of the model's name. state: states to show. without: rule that does not evaluate them.
+    page: page number from 1.
+    """
     router = APIRouter()
 
     @router.get("/")
     def index(
         q: Annotated[str, Query(max_length=500)] = "",
         state: Annotated[list[str] | None, Query()] = None,
+        without: Annotated[str, Query(max_length=500)] = "",
         page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     ) -> HTMLResponse:
         states = [item for item in ModelState if item.value in (state or ())]
-        listing = site.queries.model_page(text=q, states=states, offset=(page - 1) * MODELS, limit=MODELS)
+        listing = site.queries.model_page(
+            text=q, states=states, without=without, offset=(page - 1) * MODELS, limit=MODELS
+        )
         counts = {name: count for name, count in listing.counts.items() if count or name in states}
         rules = [rule for group in site.queries.groups(alerts=0) for rule in group.rules]
         problems: list[str] = []
@@ -44,13 +51,15 @@ def routes(site: Site) -> APIRouter:
         trails = site.queries.trails([view.model for view in listing.models], SPARK_SLOTS)
         return site.page(
             "models.html",
-            listing=listing, trails=trails, counts=counts, q=q, chosen=chosen, rules=len(rules), problems=problems,
-            foremost=foremost, most=SIGNALS,
+            listing=listing, trails=trails, counts=counts, q=q, chosen=chosen, without=without, rules=len(rules),
+            problems=problems, foremost=foremost, most=SIGNALS,
             paging=Paging(page, MODELS, listing.total > page * MODELS, listing.total),
             failing=[rule for rule in rules if rule.health == "err"],
             decisions=read(lambda: site.queries.decisions(DecisionFilter(limit=DECISIONS)), problems),
             deliveries=read(lambda: site.queries.pending_deliveries(DELIVERIES), problems),
-            at_page=lambda number: site.link("/", q=q, state=chosen, page=number if number > 1 else ""),
+            at_page=lambda number: site.link(
+                "/", q=q, state=chosen, without=without, page=number if number > 1 else ""
+            ),
             of_state=lambda name: site.link("/", q=q, state=name),
         )  # fmt: skip
 

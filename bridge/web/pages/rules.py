@@ -40,6 +40,7 @@ def routes(site: Site) -> APIRouter:
             "health": health}, filtered=bool(q or state or health), rules=len(every), states=STATES, healths=HEALTHS,
             failing=[rule for rule in every if rule.health == "err"],
             opinions=dict(read(lambda: list(site.queries.feedback().items()), problems)),
+            models=sum(site.queries.model_counts().values()),
             sent=dict(read(lambda: list(site.queries.sent(site.now() - RECENT).items()), problems)),
             helped={name: _helped(counts) for name, counts in verdicts.items()},
             paging=Paging(page, SHOWN, len(matching) > page * SHOWN, len(matching)),

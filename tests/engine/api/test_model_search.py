@@ -41,6 +41,18 @@ def test_models_are_found_by_words_of_their_name_and_by_state() -> None:
     assert asked.model_page(text="bank", states=[ModelState.HEALTHY]).total == 0
 
 
+def test_models_that_a_rule_does_not_know_are_found() -> None:
+    """Only of those that another rule has seen; an unknown rule knows none."""
+    world = World(group(rule("First"), rule("Second", query="errors")))
+    world.say({A: 0.1, B: 0.1}, signal="drift")
+    world.tick({B: 0.1, C: 0.1}, signal="errors")
+    asked = queries(world)
+    for without, expected in (("First", [C]), ("Second", [A]), ("Nope", [A, B, C])):
+        page = asked.model_page(without=without)
+        assert (sorted(item.model for item in page.models), page.total) == (sorted(expected), len(expected))
+    assert sum(asked.model_page(without="First").counts.values()) == 3
+
+
 def test_one_model_is_as_it_is_among_all() -> None:
     """A model that no rule has seen is not listed."""
     world = World(group(rule()))

@@ -42,6 +42,18 @@ def test_a_rule_shows_its_cooldown_and_approval(site: Site) -> None:
         assert part in page
 
 
+def test_models_that_a_rule_does_not_evaluate_are_linked(site: Site) -> None:
+    """The list says why it is short."""
+    site.queries.groups_ = [replace(GROUP, rules=[replace(RULE, models=1)])]
+    page = site.http.get("/rules").text
+    assert "1 of 2 <a" in page
+    assert 'href="/?without=Drifted"' in page
+    assert "The rule <b>" not in site.http.get("/").text
+    listed = site.http.get("/?without=Drifted").text
+    assert "Models that the rule <b><bdi>Drifted</bdi></b> does not evaluate" in listed
+    assert ("", (), 0, 50, "Drifted") in site.queries.asked
+
+
 def test_rules_are_filtered_by_the_server(site: Site) -> None:
     """By words of the name, state and health; empty groups are omitted."""
     many(site, [RULE, BROKEN])
