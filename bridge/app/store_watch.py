@@ -43,8 +43,8 @@ class StoreWatch:
     def check(self) -> None:
         """Verify that the database is ours and writable; reload the state if a write had an unknown outcome."""
         try:
+            self._engine.recover(clock.now())  # first: until then a store that has lost commits accepts no write
             self._store.check()
-            self._engine.recover(clock.now())
         except StoreError as error:
             self.failed(error)
         else:

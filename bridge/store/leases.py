@@ -2,17 +2,24 @@
 
 Replicas compare instants of the database's clock only. A lease ends by itself. The next owner increments its fence: a
 transaction of the former owner, which begins by renewing the lease under its fence, finds no row and writes nothing.
+
+Each transaction that writes also increments a number in the lease's row. An owner that finds a smaller number than that
+of its last commit knows that the database has lost commits, as after a fail-over with asynchronous replication.
 """
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, TextClause, text
 
-from bridge.domain.errors import StoreBusyError, StoreError
+from bridge.domain.errors import StoreBusyError, StoreError, StoreUncertainError
 from bridge.domain.times import Duration, Timestamp
+
+log = logging.getLogger(__name__)
 
 SHARD = "shard/0"
 SILENT_LEASES = 2  # a replica that has not renewed for so many leases is gone
@@ -35,11 +42,11 @@ _TAKE = _sql(
     "AND (owner = '' OR expires_at < {now}) FOR UPDATE SKIP LOCKED) RETURNING fence"
 )
 _RENEW = _sql(
-    "UPDATE leases SET expires_at = {now} + :lease WHERE name = :name AND owner = :owner AND fence = :fence "
-    "RETURNING {now}"
+    "UPDATE leases SET expires_at = {now} + :lease, writes = writes + :writes "
+    "WHERE name = :name AND owner = :owner AND fence = :fence RETURNING writes"
 )
 _RELEASE = _sql("UPDATE leases SET owner = '', expires_at = 0 WHERE name = :name AND owner = :owner AND fence = :fence")
-_BLOCK = _sql("SELECT fence FROM leases WHERE name = :name FOR UPDATE")
+_BLOCK = _sql("SELECT fence, writes FROM leases WHERE name = :name FOR UPDATE")
 _SEEN = _sql(
     "INSERT INTO replicas (id, address, release, config_hash, config_seq, started_at, seen_at) "
     "VALUES (:id, :address, :release, :config_hash, :config_seq, {now}, {now}) "
@@ -176,12 +183,16 @@ class Leases:
     def renew(self, fence: int) -> bool:
         """Renew the lease; False when another replica has taken it. Raises SQLAlchemyError."""
         with self._engine.begin() as connection:
-            return self.renewed(connection, fence)
+            return self.renewed(connection, fence, writes=0) is not None
 
-    def renewed(self, connection: Connection, fence: int) -> bool:
-        """Renew the lease within a transaction; False when another replica has taken it."""
-        values = {"name": SHARD, "owner": self.member.id, "fence": fence, "lease": self.lease}
-        return connection.execute(_RENEW, values).first() is not None
+    def renewed(self, connection: Connection, fence: int, *, writes: int) -> int | None:
+        """Renew the lease within a transaction; None when another replica has taken it.
+
+        Return the number of transactions that wrote. writes: those to add, 1 for one that writes more than the lease.
+        """
+        values = {"name": SHARD, "owner": self.member.id, "fence": fence, "lease": self.lease, "writes": writes}
+        row = connection.execute(_RENEW, values).first()
+        return None if row is None else int(row.writes)
 
     def release(self, fence: int) -> None:
         """Release the lease, so that another replica takes it at its next look. Raises SQLAlchemyError."""
@@ -205,17 +216,40 @@ class Fence:
         self._leases = leases
         self.number = number
         self.fenced = 0  # transactions that were refused
+        self._lock = threading.Lock()
+        self._committed = 0  # number of this replica's last commit
 
-    def verify(self, connection: Connection) -> None:
-        """Renew the lease as part of a transaction that writes; StoreBusyError when another replica has taken it."""
-        if not self._leases.renewed(connection, self.number):
+    def verify(self, connection: Connection) -> int:
+        """Renew the lease as part of a transaction that writes, and return the transaction's number.
+
+        Raises StoreBusyError when another replica has taken it, and StoreUncertainError until the next `alone` when the
+        database has lost commits.
+        """
+        number = self._leases.renewed(connection, self.number, writes=1)
+        if number is None:
             self.fenced += 1
             raise StoreBusyError(f"another replica has taken over from {self._leases.member.id}; nothing was written")
+        if number <= self._committed:
+            lost = self._committed - number + 1
+            log.error("the database has lost commits", extra={"commits": lost})
+            raise StoreUncertainError(
+                f"the database has lost the last {lost} commits, as after a fail-over with asynchronous replication; "
+                "the state is loaded again"
+            )
+        return number
+
+    def committed(self, number: int) -> None:
+        """Record the number of a transaction that was committed."""
+        with self._lock:
+            self._committed = max(self._committed, number)
 
     def alone(self, connection: Connection) -> None:
         """Wait for transactions of this replica that write, and block new ones; those of others can write nothing."""
-        if connection.execute(_BLOCK, {"name": SHARD}).scalar() != self.number:
+        row = connection.execute(_BLOCK, {"name": SHARD}).first()
+        if row is None or row.fence != self.number:
             raise StoreError(f"another replica has taken over from {self._leases.member.id}")
+        with self._lock:
+            self._committed = row.writes
 
     def release(self) -> None:
         """Do nothing: the fleet releases the lease once the couriers have stopped."""

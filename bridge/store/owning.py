@@ -27,8 +27,15 @@ _AGAIN = "stop the bridge, restore the database, and start the bridge again"
 class Owner(Protocol):
     """Exclusive ownership of a database."""
 
-    def verify(self, connection: Connection) -> None:
-        """Raise StoreError unless this process still owns the database. connection: in a transaction that writes."""
+    def verify(self, connection: Connection) -> int:
+        """Return a number for `committed`; raise StoreError unless this process still owns the database.
+
+        connection: in a transaction that writes.
+        """
+        ...
+
+    def committed(self, number: int) -> None:
+        """Record that the transaction with this number was committed."""
         ...
 
     def alone(self, connection: Connection) -> None:
@@ -64,7 +71,7 @@ class FileLock:
         """Record the identity of the database's files, to be verified from now on."""
         self._watched = _Watched(self._database)
 
-    def verify(self, connection: Connection | None = None) -> None:
+    def verify(self, connection: Connection | None = None) -> int:
         """Raise StoreLostError when a file of the database, or the lock, was removed, replaced or emptied."""
         if self._watched is not None:
             self._watched.verify()
@@ -73,6 +80,10 @@ class FileLock:
                 f"{self._path} was removed or replaced while the bridge was running, and another bridge may be using "
                 "the database; make sure that none is, and start this one again"
             )
+        return 0
+
+    def committed(self, number: int) -> None:
+        """Do nothing: a file loses no commits."""
 
     def alone(self, connection: Connection) -> None:
         """Do nothing: a transaction of SQLite ends with its connection."""
@@ -171,7 +182,7 @@ class ServerLock:
             undo.pop_all()
         self._connection = connection
 
-    def verify(self, connection: Connection) -> None:
+    def verify(self, connection: Connection) -> int:
         """Raise StoreUncertainError when the lock was lost and reacquired, StoreBusyError when another process has it.
 
         The server is queried within the transaction: the next holder waits for a transaction that began before the lock
@@ -185,6 +196,10 @@ class ServerLock:
                 f"{self._name}: the lock against a second process was lost and reacquired; another process may have "
                 "written in between, so the state is loaded again"
             )
+        return 0
+
+    def committed(self, number: int) -> None:
+        """Do nothing: a server that lost commits has lost the lock, too."""
 
     def _retake(self, lost: object) -> None:
         with self._mutex:

@@ -50,8 +50,10 @@ class SqlStore(TickSide, OutboxSide, HistorySide, RunSide):
     @contextlib.contextmanager
     def _write(self) -> Iterator[Connection]:
         with self._settled(self._engine.begin) as connection:
-            self._verify(connection)
+            number = self._verify(connection)
             yield connection
+        if self._owner is not None:
+            self._owner.committed(number)
 
     def _write_plainly(self, statement: str, values: tuple[Any, ...]) -> bool:
         """Run one statement in a transaction of SQLite's driver, several times faster; return False for PostgreSQL."""
@@ -91,9 +93,8 @@ class SqlStore(TickSide, OutboxSide, HistorySide, RunSide):
             self._doubt()
             raise StoreUncertainError(f"{error}; the commit may or may not have succeeded: loading again") from error
 
-    def _verify(self, connection: Connection) -> None:
-        if self._owner is not None:
-            self._owner.verify(connection)
+    def _verify(self, connection: Connection) -> int:
+        return 0 if self._owner is None else self._owner.verify(connection)
 
     def _doubt(self) -> None:
         self._doubts += 1

@@ -225,6 +225,7 @@ leases = Table(
     Column("name", String, primary_key=True),
     Column("owner", String, nullable=False),
     *(Column(name, _Instant, nullable=False) for name in ("fence", "expires_at", "since", "config_seq")),
+    Column("writes", BigInteger, nullable=False, server_default="0"),
 )  # fmt: skip
 
 replicas = Table(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import text
 
-from bridge.domain.errors import StoreBusyError
+from bridge.domain.errors import StoreBusyError, StoreUncertainError
 from bridge.domain.times import Duration
 from bridge.ports import TickChanges
 from bridge.store.leases import SHARD, Fence, Leases, Member
@@ -165,3 +165,34 @@ def test_silent_replicas_are_not_among_the_living(url: str) -> None:
         assert connection.execute(text("SELECT id FROM replicas")).scalars().all() == ["r1"]
         assert connection.execute(text("SELECT name FROM leases")).scalars().all() == [SHARD]
     engine.dispose()
+
+
+def test_owner_notices_that_the_database_has_lost_commits(url: str) -> None:
+    """Every write is uncertain until the state was loaded again; what the database has is the truth."""
+    store = SqlStore.open_fleet(url, taken(leases(url, "r1").take(1)), 1000)
+    for number in (1, 2, 3):
+        store.commit(change(number))
+    engine = server_engine(parse_url(url), pooled=False)
+    with engine.begin() as connection:  # as a standby that has not received the last two commits
+        connection.execute(text("UPDATE leases SET writes = writes - 2"))
+        connection.execute(text("UPDATE slots SET slot = 1"))
+    engine.dispose()
+    for _ in range(2):
+        with pytest.raises(StoreUncertainError, match="has lost the last 2 commits"):
+            store.commit(change(4))
+    assert store.doubts == 2
+    assert slot(store) == 1
+    store.commit(change(2))
+    assert (slot(store), store.doubts) == (2, 2)
+    store.close()
+
+
+def test_transaction_that_is_rolled_back_is_no_lost_commit(url: str) -> None:
+    """Its number is used again."""
+    store = SqlStore.open_fleet(url, taken(leases(url, "r1").take(1)), 1000)
+    store.commit(change(1))
+    with pytest.raises(RuntimeError), store._write():
+        raise RuntimeError
+    store.commit(change(2))
+    assert (slot(store), store.doubts) == (2, 0)
+    store.close()

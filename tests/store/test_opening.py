@@ -97,7 +97,7 @@ def test_a_newer_schema_is_refused_with_both_versions(tmp_path: Path) -> None:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()
     with pytest.raises(
-        SchemaTooNewError, match="has schema 9999, this version supports up to 0007; run the newer version"
+        SchemaTooNewError, match="has schema 9999, this version supports up to 0008; run the newer version"
     ):
         SqlStore.open_sqlite(path)
 
