@@ -5,11 +5,32 @@ from __future__ import annotations
 import logging
 
 import pytest
+import requests
 from hypothesis import settings
+from requests.adapters import HTTPAdapter
+from urllib3 import BaseHTTPResponse
+
+from bridge.net.adapter import Adapter
 
 # A busy machine makes a slow example, not a wrong one. A failure prints how to see it again.
 settings.register_profile("project", deadline=None, print_blob=True)
 settings.load_profile("project")
+
+
+_send, _exchange = HTTPAdapter.send, Adapter.exchange
+
+
+def _exchange_or_mock(
+    self: Adapter, request: requests.PreparedRequest, server: str, target: str, deadline: float
+) -> BaseHTTPResponse:
+    """Send a request through requests while `responses` mocks it; otherwise as always."""
+    if HTTPAdapter.send is _send:
+        return _exchange(self, request, server, target, deadline)
+    raw: BaseHTTPResponse = self.send(request, stream=True, timeout=deadline).raw
+    return raw
+
+
+Adapter.exchange = _exchange_or_mock  # type: ignore[method-assign]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,38 +1,68 @@
-"""One HTTP exchange over a requests session: sending without requests' preparation where it adds nothing, and reading.
+"""One HTTP exchange over a requests session: sending without what requests adds where it adds nothing, and reading.
 
-A request to a plain URL without a proxy goes to the session's adapter as it is, with the session's headers and
-credentials; all others, and redirects, go through requests.
+A request to a plain URL without a proxy goes directly to the connection pools of the session's adapter, with the
+session's headers and credentials; all others, and redirects, go through requests.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import requests
 from requests.structures import CaseInsensitiveDict
+from urllib3 import BaseHTTPResponse
+
+from bridge.net.adapter import Adapter
 
 CHUNK = 1 << 20
 # A URL that requests would send as it is: ASCII host, a path, no user, no fragment, nothing to quote.
-_PLAIN = re.compile(r"https?://[a-z0-9.:\[\]-]+/(?:[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=]+|%[0-9A-Fa-f]{2})*")
+_PLAIN = re.compile(r"(https?://[a-z0-9.:\[\]-]+)(/(?:[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=]+|%[0-9A-Fa-f]{2})*)")
 
 
-def send(
+@contextlib.contextmanager
+def exchange(
     session: requests.Session, method: str, url: str, data: bytes | None, headers: Mapping[str, str], deadline: float,
     *, redirects: bool,
-) -> requests.Response:  # fmt: skip
-    """Make one request and return the response, its body unread. redirects: whether they are followed."""
-    if session.proxies or session.params or not _PLAIN.fullmatch(url):
-        return session.request(
+) -> Iterator[BaseHTTPResponse]:  # fmt: skip
+    """Make one request and yield the response, its body unread; its connection is reused if the block reads it whole.
+
+    redirects: whether they are followed.
+    """
+    response = _send(session, method, url, data, headers, deadline, redirects=redirects)
+    try:
+        yield response
+    finally:
+        response.close()
+        response.release_conn()
+
+
+def _send(
+    session: requests.Session, method: str, url: str, data: bytes | None, headers: Mapping[str, str], deadline: float,
+    *, redirects: bool,
+) -> BaseHTTPResponse:  # fmt: skip
+    plain = None if session.proxies or session.params else _PLAIN.fullmatch(url)
+    adapter = session.get_adapter(url)
+    if plain is None or not isinstance(adapter, Adapter):
+        answer = session.request(
             method, url, data=data, headers=dict(headers), stream=True, timeout=deadline, allow_redirects=redirects,
             proxies=_proxies_for(session, url),
         )  # fmt: skip
+        return _raw(answer)
     request = _prepared(session, method, url, data, headers)
-    response: requests.Response = session.get_adapter(url).send(request, stream=True, timeout=deadline)
-    if redirects and response.is_redirect:
-        response = [response, *session.resolve_redirects(response, request, stream=True, timeout=deadline)][-1]
+    response = adapter.exchange(request, plain[1], plain[2], deadline)
+    if redirects and response.get_redirect_location():
+        request.prepare_cookies(session.cookies)  # which requests needs to follow it
+        first = adapter.build_response(request, response)
+        *_, last = session.resolve_redirects(first, request, stream=True, timeout=deadline)
+        return _raw(last)
     return response
+
+
+def _raw(response: requests.Response) -> BaseHTTPResponse:
+    raw: BaseHTTPResponse = response.raw
+    return raw
 
 
 def _prepared(
@@ -44,15 +74,16 @@ def _prepared(
     request.headers = CaseInsensitiveDict()
     request.headers.update({name: str(value) for name, value in session.headers.items()})
     request.headers.update(headers)
-    request.prepare_cookies(session.cookies)
+    if len(session.cookies):
+        request.prepare_cookies(session.cookies)
     request.prepare_content_length(data)
     if callable(session.auth):
         session.auth(request)
     return request
 
 
-def read(response: requests.Response, max_bytes: int, *, must_fit: bool) -> tuple[bytes, bool]:
-    """Return the body up to `max_bytes` and whether it was truncated, from the raw stream (requests copies in 10 kB).
+def read(response: BaseHTTPResponse, max_bytes: int, *, must_fit: bool) -> tuple[bytes, bool]:
+    """Return the body up to `max_bytes` and whether it was truncated.
 
     The limit applies to the decompressed size, checked piece by piece. must_fit: nothing of a larger body is returned,
     and nothing is read if Content-Length already exceeds the limit.
@@ -62,7 +93,7 @@ def read(response: requests.Response, max_bytes: int, *, must_fit: bool) -> tupl
     if must_fit and size > max_bytes:
         return b"", True
     if 0 < size <= max_bytes and "Content-Encoding" not in response.headers:
-        return response.raw.read(), False  # in one read: joining chunks would copy a large body twice more
+        return response.read(), False  # in one read: joining chunks would copy a large body twice more
     parts, remaining = list[bytes](), max_bytes + 1
     for part in _pieces(response, remaining):
         parts.append(part)
@@ -72,13 +103,12 @@ def read(response: requests.Response, max_bytes: int, *, must_fit: bool) -> tupl
     return (parts[0] if len(parts) == 1 else b"".join(parts)), False
 
 
-def _pieces(response: requests.Response, most: int) -> Iterator[bytes]:
+def _pieces(response: BaseHTTPResponse, most: int) -> Iterator[bytes]:
     """Yield the body in pieces of at most `most` bytes: chunks as the server made them, where it did."""
-    raw: Any = response.raw
-    if getattr(raw, "chunked", False) and "Content-Encoding" not in response.headers:
-        yield from raw.read_chunked(most)  # Prometheus sends a large body as one chunk
+    if getattr(response, "chunked", False) and "Content-Encoding" not in response.headers:
+        yield from response.read_chunked(most)  # Prometheus sends a large body as one chunk
         return
-    while part := raw.read(min(CHUNK, most), decode_content=True):
+    while part := response.read(min(CHUNK, most), decode_content=True):
         yield part
 
 

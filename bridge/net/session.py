@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import ssl
-import threading
 import time
 import urllib.request
 from collections.abc import Mapping
@@ -16,36 +15,19 @@ from urllib.parse import urlencode, urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.poolmanager import ProxyManager
 
 from bridge import __version__
-from bridge.net import attempt
+from bridge.net import adapter, attempt
+from bridge.net.adapter import Adapter, NetError
 from bridge.net.credentials import Authorizer, CredentialError, Credentials
-from bridge.net.http_config import HttpConfig, OAuth2, Secret, TlsConfig, revealed
+from bridge.net.http_config import HttpConfig, OAuth2, Secret, revealed
 from bridge.net.memory import give_back
-from bridge.net.redact import hide_url, redact
-from bridge.net.tls import limit, load_pair, trust
+from bridge.net.redact import hide_url
 from bridge.net.watchdog import WATCHDOG, Watch
 
 LARGEST = 256 << 20  # default limit of a response, bytes
 ERROR_BYTES = 65536  # limit of a response that is not 2xx, which is only displayed
 TOKEN_TIME = 10.0  # limit for fetching a token, seconds
-_current = threading.local()
-
-
-class NetError(Exception):
-    """Attempt without a usable response. reason: timeout | network | tls | too_large | credential. Redacted message.
-
-    sent: False if the server certainly received nothing.
-    """
-
-    def __init__(self, message: str, reason: str, *, sent: bool = True) -> None:
-        super().__init__(redact(message))
-        self.reason = reason
-        self.sent = sent
 
 
 class TooLargeError(requests.RequestException):
@@ -60,105 +42,6 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
     truncated: bool = False
-
-
-def _announce(connection: Any) -> None:
-    watch: Watch | None = getattr(_current, "watch", None)
-    if watch is not None:
-        watch.use(connection)
-
-
-class _Connection(HTTPConnection):
-    """Connection that registers itself with the current watch."""
-
-    def connect(self) -> None:
-        _announce(self)
-        super().connect()
-        _announce(self)
-
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        _announce(self)
-        super().request(*args, **kwargs)
-
-
-class _SecureConnection(_Connection, HTTPSConnection):
-    """The same over TLS."""
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
-
-
-_POOLS = {"http": _Pool, "https": _SecurePool}
-
-
-class Adapter(HTTPAdapter):
-    """requests' adapter with configured TLS, connections for the watchdog, and no retries."""
-
-    def __init__(self, tls: TlsConfig, base_dir: Path, proxy_headers: Mapping[str, str]) -> None:
-        self._tls = tls
-        self._base_dir = base_dir
-        self._proxy_headers = dict(proxy_headers)
-        super().__init__(max_retries=urllib3.Retry(0, read=False), pool_connections=4, pool_maxsize=16)
-
-    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
-        """Create the pool manager with our TLS settings and connections."""
-        super().init_poolmanager(connections, maxsize, block, **kwargs, **self._pool_settings())
-        self.poolmanager.pool_classes_by_scheme = _POOLS
-
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> ProxyManager:
-        """Return the pool manager of a proxy, with our TLS settings and connections."""
-        manager: ProxyManager = super().proxy_manager_for(proxy, **kwargs, **self._pool_settings())
-        manager.pool_classes_by_scheme = _POOLS
-        return manager
-
-    def proxy_headers(self, proxy: str) -> dict[str, str]:
-        """Return the headers for a proxy, those of `proxy_connect_header` included."""
-        return {**super().proxy_headers(proxy), **self._proxy_headers}
-
-    def build_connection_pool_key_attributes(self, request: Any, verify: Any, cert: Any = None) -> Any:
-        """Return the pool key without TLS parameters: requests' own certificates would override the SSL context."""
-        host_params, _ = super().build_connection_pool_key_attributes(request, verify, cert)
-        return host_params, {}
-
-    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Do nothing: verification is configured in the SSL context."""
-
-    def _pool_settings(self) -> dict[str, Any]:
-        settings: dict[str, Any] = {"ssl_context": tls_context(self._tls, self._base_dir)}
-        if self._tls.server_name:
-            settings |= {"server_hostname": self._tls.server_name, "assert_hostname": self._tls.server_name}
-        return settings
-
-
-def tls_context(tls: TlsConfig, base_dir: Path) -> ssl.SSLContext:
-    """Return the SSL context for `tls`. Raises NetError (reason tls), which names an unusable file."""
-    own = bool(tls.ca or tls.ca_file)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    try:
-        if own:
-            trust(context, tls.ca, base_dir / tls.ca_file)
-        else:
-            context.load_default_certs()
-        if tls.cert or tls.cert_file:
-            load_pair(context, tls.cert, base_dir / tls.cert_file, tls.key.reveal(), base_dir / tls.key_file)
-        limit(context, tls.min_version or min(tls.max_version or "TLS12", "TLS12"), tls.max_version)
-    except (OSError, ssl.SSLError) as error:
-        names = ("ca", "ca_file", "cert", "cert_file", "key", "key_file")
-        used = [str(base_dir / getattr(tls, name)) if "_" in name else name for name in names if getattr(tls, name)]
-        raise NetError(f"cannot use {', '.join(used)}: {error}", "tls") from None
-    if tls.insecure_skip_verify:
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the operator chose it
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-# ------------------------------------------------------------ sessions and calls
 
 
 class Session(requests.Session):
@@ -177,7 +60,7 @@ class Session(requests.Session):
             return super().send(request, **settings)
         response = super().send(request, **{**settings, "stream": True})
         with response:
-            body, truncated = attempt.read(response, self.most, must_fit=True)
+            body, truncated = attempt.read(response.raw, self.most, must_fit=True)
         if truncated:
             give_back(self.most)
             raise TooLargeError(f"the answer is larger than {self.most} bytes")
@@ -224,9 +107,9 @@ def mount(session: requests.Session, config: HttpConfig, base_dir: Path) -> None
     proxy_headers = {
         name: ", ".join(value.reveal() for value in values) for name, values in config.proxy_connect_header.items()
     }
-    adapter = Adapter(config.tls_config, base_dir, proxy_headers)
+    ours = Adapter(config.tls_config, base_dir, proxy_headers)
     for scheme in ("http://", "https://"):
-        session.mount(scheme, adapter)
+        session.mount(scheme, ours)
 
 
 def forget_credentials(session: requests.Session) -> None:
@@ -262,13 +145,12 @@ def call(
     max_bytes: limit of the body; a longer one is truncated, or with `must_fit` a NetError (too_large).
     """
     with WATCHDOG.watching(deadline) as watch:
-        _current.watch = watch
+        adapter.current.watch = watch
         try:
-            response = attempt.send(
+            with attempt.exchange(
                 session, method, revealed(url), data, headers or {}, deadline, redirects=allow_redirects
-            )
-            with response:
-                good = 200 <= response.status_code < 300
+            ) as response:
+                good = 200 <= response.status < 300
                 wanted = max_bytes if good else min(max_bytes, ERROR_BYTES)
                 body, truncated = attempt.read(response, wanted, must_fit=must_fit and good)
         except CredentialError as error:
@@ -276,24 +158,33 @@ def call(
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise _net_error(error, watch, url, named or url, deadline) from None
         finally:
-            _current.watch = None
+            adapter.current.watch = None
         if watch.expired:
             raise NetError(f"no full answer from {named or url} within {deadline:g} s", "timeout")
     if truncated:
         give_back(max_bytes)
     if truncated and must_fit and good:
         raise NetError(f"the answer of {named or url} is larger than {max_bytes} bytes", "too_large")
-    return Answer(response.status_code, response.headers, body, truncated)
+    return Answer(response.status, response.headers, body, truncated)
 
 
 def _net_error(error: Exception, watch: Watch, url: str, named: str, deadline: float) -> NetError:
+    if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason is not None:
+        error = error.reason
     sent = watch.expired or not _refused(error)
-    if watch.expired or isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
+    if watch.expired or _timed_out(error):
         return NetError(f"no full answer from {named} within {deadline:g} s", "timeout", sent=sent)
     text = hide_url(what_happened(error), url.reveal()) if isinstance(url, Secret) else what_happened(error)
-    if isinstance(error, requests.exceptions.SSLError | ssl.SSLError):
+    if isinstance(error, requests.exceptions.SSLError | urllib3.exceptions.SSLError | ssl.SSLError):
         return NetError(f"TLS with {named} failed: {text}", "tls")
     return NetError(f"{named}: {text}", "network", sent=sent)
+
+
+def _timed_out(error: Exception) -> bool:
+    """Return whether the server did not answer in time. urllib3 calls a refused connection a timeout too."""
+    if isinstance(error, urllib3.exceptions.NewConnectionError):
+        return False
+    return isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError)
 
 
 def _refused(error: BaseException) -> bool:
@@ -337,7 +228,7 @@ def request_token(
 
     Raises CredentialError.
     """
-    outer: Watch | None = getattr(_current, "watch", None)
+    outer: Watch | None = getattr(adapter.current, "watch", None)
     limit = TOKEN_TIME if outer is None else max(0.01, min(TOKEN_TIME, outer.ends - time.monotonic()))
     named = url.partition("?")[0]
     method, data = ("GET", None) if form is None else ("POST", urlencode(form).encode())
@@ -349,7 +240,7 @@ def request_token(
     except NetError as error:
         raise CredentialError(f"no token from {named}: {error}") from None
     finally:
-        _current.watch = outer
+        adapter.current.watch = outer
     if answer.status != 200:
         raise CredentialError(f"no token from {named}: HTTP {answer.status}")
     return answer.body

@@ -13,10 +13,10 @@ import pytest
 from bridge.app.service import ServeOptions, open_store
 from bridge.config.load import examine_rules, load
 from bridge.coordinator import config as coordinator
+from bridge.net.adapter import tls_context
 from bridge.net.credentials import read_secret
 from bridge.net.files import MIB, read_bytes, read_text
 from bridge.net.http_config import TlsConfig
-from bridge.net.session import tls_context
 from bridge.sinks.signing import SignedSinkConfig, Signer
 from bridge.web.http.settings import WebSettings
 from bridge.web.http.tls import server_context

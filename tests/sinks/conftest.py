@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.net import session
+from bridge.net import adapter
 from bridge.net.http_config import TlsConfig
 from tests.support.orchestrators.python import Airflow3, Dagster, DagsterPartition, Prefect
 from tests.support.orchestrators.rest import Airflow2, Argo, Databricks, GitHub, Kubernetes
@@ -18,13 +18,13 @@ from tests.support.orchestrators.stub import Stub
 @pytest.fixture(scope="session")
 def context() -> ssl.SSLContext:
     """Return a context with the certificate authorities, which take most of the time of opening a session."""
-    return session.tls_context(TlsConfig(), Path())
+    return adapter.tls_context(TlsConfig(), Path())
 
 
 @pytest.fixture
 def one_tls_context(context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch) -> None:
     """Read the certificate authorities once: every restart of a sink opens a session, and all of them speak HTTP."""
-    monkeypatch.setattr(session, "tls_context", lambda *_: context)
+    monkeypatch.setattr(adapter, "tls_context", lambda *_: context)
 
 
 KINDS = (Airflow3, Prefect, Dagster, DagsterPartition, Airflow2, Argo, Kubernetes, Databricks, GitHub)
