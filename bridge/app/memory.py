@@ -5,20 +5,22 @@ from __future__ import annotations
 import ctypes
 import gc
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # malloc.h of glibc
 KEPT = 64 * 1024 * 1024
 
 
 def keep_large_buffers() -> bool:
-    """Keep large freed buffers in the process. Return False where the C library has no mallopt.
+    """Keep large freed buffers in the process, for all threads. Return False where the C library has no mallopt.
 
     An answer of 10,000 series is a buffer of 2 MB. Allocated from the system each time, each of its pages faults in
-    every evaluation: measured, a quarter of the time of a query.
+    every evaluation: measured, a quarter of the time of a query. By default each thread keeps buffers of its own, and
+    the evaluations take turns on several threads; as only one of them runs Python at a time, they do not compete.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    return bool(mallopt(_MMAP_THRESHOLD, KEPT // 2)) and bool(mallopt(_TRIM_THRESHOLD, KEPT))
+    settings = {_MMAP_THRESHOLD: KEPT // 2, _TRIM_THRESHOLD: KEPT, _ARENA_MAX: 1}
+    return all(mallopt(name, value) for name, value in settings.items())
 
 
 def collect_rarely() -> None:

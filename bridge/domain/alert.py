@@ -84,10 +84,20 @@ class AlertColumns:
             self.recent = np.concatenate([self.recent, np.zeros(more, np.int64)])
 
     def copy(self) -> AlertColumns:
-        """Return a deep copy."""
-        return AlertColumns(
-            self.state.copy(), self.active_at.copy(), self.fired_at.copy(), self.keep_since.copy(), self.recent.copy()
-        )
+        """Return a copy, which shares all but `state` until `own`: most slots change none of it."""
+        shared = (self.active_at, self.fired_at, self.keep_since, self.recent)
+        for column in shared:
+            column.setflags(write=False)
+        return AlertColumns(self.state.copy(), *shared)
+
+    def own(self) -> None:
+        """Replace the columns that are shared with another copy, so that they may be changed."""
+        if not self.active_at.flags.writeable:
+            self.active_at, self.fired_at, self.keep_since = (
+                column.copy() for column in (self.active_at, self.fired_at, self.keep_since)
+            )
+        if not self.recent.flags.writeable:
+            self.recent = self.recent.copy()
 
     def part(self, which: Positions) -> AlertColumns:
         """Return a copy of the given rows, without `recent`."""
@@ -96,12 +106,14 @@ class AlertColumns:
 
     def put(self, which: Positions, part: AlertColumns) -> None:
         """Write a copy made by `part` back to the given rows."""
+        self.own()
         self.state[which] = part.state
         self.active_at[which], self.fired_at[which] = part.active_at, part.fired_at
         self.keep_since[which] = part.keep_since
 
     def clear(self, which: Positions) -> None:
         """Reset the given rows to inactive."""
+        self.own()
         self.state[which] = State.INACTIVE
         for instants in (self.active_at, self.fired_at, self.keep_since, self.recent):
             instants[which] = 0
@@ -148,6 +160,7 @@ def count_breaches(columns: AlertColumns, code: Int8, at_least: int, of: int) ->
     counted
     and stays inconclusive.
     """
+    columns.own()
     known, breached = code != Code.INCONCLUSIVE, code == Code.BREACHED
     window = (1 << of) - 1
     columns.recent[known] = (columns.recent[known] << 1 | breached[known]) & window
@@ -166,6 +179,7 @@ def advance(columns: AlertColumns, code: Int8, slot: Timestamp, *, for_: Duratio
         return NO_MOVES  # exactly the breached models are firing, so nothing changes
     some = np.flatnonzero((state != State.INACTIVE) | (code == Code.BREACHED))  # no other row can change
     if len(some) == len(state):
+        columns.own()
         return _moved(columns, code, slot, for_, keep)
     chosen = columns.part(some)
     moves = _moved(chosen, code[some], slot, for_, keep)
@@ -204,6 +218,7 @@ def _moved(columns: AlertColumns, code: Int8, slot: Timestamp, for_: Duration, k
 
 def skip_unseen(columns: AlertColumns, gap: Duration) -> None:
     """Shift running `for` and `keep_firing_for` timers by `gap` ms that were never evaluated."""
+    columns.own()
     waiting = columns.state == State.PENDING
     columns.active_at[waiting] += gap
     columns.keep_since[columns.keep_since != 0] += gap

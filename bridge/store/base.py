@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import cache
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
+T = TypeVar("T")
 PORTION = 5_000  # rows of one statement: its parameters are kept in memory several times
 Insert = sqlite.Insert | postgresql.Insert
 
@@ -55,11 +57,17 @@ def upsert(
     connection: Connection,
     table: Table,
     key: tuple[str, ...],
-    rows: Sequence[Mapping[str, Any]],
+    rows: Iterable[Mapping[str, Any]],
     special: Special | None = None,
 ) -> None:
     """Insert rows, or overwrite those with the same key. special: returns expressions for columns that differ."""
-    if rows:
-        statement = _upsert_statement(connection.dialect.name, table, key, tuple(rows[0]), special)
-        for start in range(0, len(rows), PORTION):
-            connection.execute(statement, list(rows[start : start + PORTION]))
+    for portion in portions(rows):
+        statement = _upsert_statement(connection.dialect.name, table, key, tuple(portion[0]), special)
+        connection.execute(statement, portion)
+
+
+def portions(rows: Iterable[T]) -> Iterator[list[T]]:
+    """Yield the rows as lists of at most PORTION, so that no more of them exist at a time."""
+    source = iter(rows)
+    while portion := list(islice(source, PORTION)):
+        yield portion

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -26,7 +26,7 @@ from bridge.domain.request import RequestRecord, RequestState
 from bridge.domain.times import Timestamp
 from bridge.ports import DeliveryState, NewDelivery, Pause, Snapshot, TickChanges
 from bridge.store import rows, tables
-from bridge.store.base import Insert, Side, insert, upsert
+from bridge.store.base import Insert, Side, insert, portions, upsert
 
 _MODEL = ("project", "pipeline", "version")
 _SEEN = ("group_name", "signal", *_MODEL)
@@ -54,7 +54,7 @@ def _kept(statement: Insert) -> Mapping[str, ColumnElement[Any]]:
 
 def save_requests(connection: Connection, records: Sequence[RequestRecord]) -> None:
     """Insert or update requests."""
-    upsert(connection, tables.requests, ("id",), [rows.request_row(record) for record in records], _kept)
+    upsert(connection, tables.requests, ("id",), map(rows.request_row, records), _kept)
 
 
 class TickSide(Side):
@@ -105,15 +105,14 @@ class TickSide(Side):
                 upsert(connection, tables.slots, ("group_name",), [{"group_name": changes.group, "slot": changes.slot}])
             self._commit_alerts(connection, changes)
             key = (*_MODEL, "started_at")
-            upsert(connection, tables.episodes, key, [rows.episode_row(episode) for episode in changes.episodes])
+            upsert(connection, tables.episodes, key, map(rows.episode_row, changes.episodes))
             save_requests(connection, changes.requests)
             _queue(connection, changes.deliveries, changes.at)
-            if changes.decisions:
-                decided = [rows.decision_row(decision) for decision in changes.decisions]
-                connection.execute(tables.decisions.insert(), decided)
-            gone = [rows.chunk_row(chunk) for chunk in changes.state if not chunk.models]
+            for portion in portions(map(rows.decision_row, changes.decisions)):
+                connection.execute(tables.decisions.insert(), portion)
+            gone = (rows.chunk_row(chunk) for chunk in changes.state if not chunk.models)
             _delete(connection, tables.strategy_state, ("rule", "fingerprint"), gone)
-            chunks = [rows.chunk_row(chunk) for chunk in changes.state if chunk.models]
+            chunks = (rows.chunk_row(chunk) for chunk in changes.state if chunk.models)
             upsert(connection, tables.strategy_state, ("rule", "fingerprint"), chunks)
             self._commit_sightings(connection, changes)
 
@@ -131,9 +130,9 @@ class TickSide(Side):
     @staticmethod
     def _commit_sightings(connection: Connection, changes: TickChanges) -> None:
         last = {(item.group, item.signal, item.model): item for item in changes.sightings}
-        gone = [item for item in last.values() if not item.first_seen]
-        kept = [rows.sighting_row(item) for item in last.values() if item.first_seen]
-        _delete(connection, tables.sightings, _SEEN, [rows.sighting_row(item) for item in gone])
+        gone = (rows.sighting_row(item) for item in last.values() if not item.first_seen)
+        kept = (rows.sighting_row(item) for item in last.values() if item.first_seen)
+        _delete(connection, tables.sightings, _SEEN, gone)
         upsert(connection, tables.sightings, _SEEN, kept)
 
     @staticmethod
@@ -141,17 +140,17 @@ class TickSide(Side):
         table, key = tables.alerts, ("rule", "fingerprint", *_MODEL)
         # The last change of a key wins: a stale row may be removed and created again in one tick.
         last = {(row.rule, row.fingerprint, row.model): row for row in changes.alerts}
-        gone = [rows.alert_row(row) for row in last.values() if row.blank]
-        kept = [rows.alert_row(row) for row in last.values() if not row.blank]
+        gone = (rows.alert_row(row) for row in last.values() if row.blank)
+        kept = (rows.alert_row(row) for row in last.values() if not row.blank)
         _delete(connection, table, key, gone)
         upsert(connection, table, key, kept)
 
 
-def _delete(connection: Connection, table: Table, key: tuple[str, ...], gone: Sequence[rows.Row]) -> None:
+def _delete(connection: Connection, table: Table, key: tuple[str, ...], gone: Iterable[rows.Row]) -> None:
     """Delete the rows with the keys of `gone`."""
-    if gone:
+    for portion in portions({f"at_{name}": row[name] for name in key} for row in gone):
         matching = [table.c[name] == bindparam(f"at_{name}") for name in key]
-        connection.execute(delete(table).where(*matching), [{f"at_{name}": row[name] for name in key} for row in gone])
+        connection.execute(delete(table).where(*matching), portion)
 
 
 def latest_sent() -> Any:
@@ -188,9 +187,7 @@ def _latest(by: Column[Any]) -> Any:
 
 
 def _queue(connection: Connection, new: Sequence[NewDelivery], at: Timestamp) -> None:
-    if not new:
-        return
-    values = [
+    values = (
         {
             "request_id": item.request_id, "destination": item.destination, "kind": item.kind.value,
             "bundle": item.bundle if at < item.due else "",
@@ -199,5 +196,6 @@ def _queue(connection: Connection, new: Sequence[NewDelivery], at: Timestamp) ->
             "worker": "", "reason": "", "status": 0, "answer": "",
         }
         for item in new
-    ]  # fmt: skip
-    connection.execute(insert(connection.dialect.name, tables.deliveries).on_conflict_do_nothing(), values)
+    )  # fmt: skip
+    for portion in portions(values):
+        connection.execute(insert(connection.dialect.name, tables.deliveries).on_conflict_do_nothing(), portion)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import subprocess
+import sys
 
 from bridge.app.memory import collect_rarely, keep_large_buffers
 
@@ -11,6 +13,36 @@ from bridge.app.memory import collect_rarely, keep_large_buffers
 def test_glibc_takes_the_settings() -> None:
     """Both thresholds are accepted."""
     assert keep_large_buffers() is True
+
+
+THREADS = """
+import ctypes, threading
+from bridge.app.memory import keep_large_buffers
+if {kept}:
+    keep_large_buffers()
+barrier = threading.Barrier(4)
+def allocate():
+    bytearray(100_000)
+    barrier.wait()
+threads = [threading.Thread(target=allocate) for _ in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+libc = ctypes.CDLL(None)
+libc.fdopen.restype = ctypes.c_void_p
+out = ctypes.c_void_p(libc.fdopen(1, b"w"))
+libc.malloc_info(0, out)
+libc.fflush(out)
+"""
+
+
+def test_all_threads_use_the_same_buffers() -> None:
+    """An evaluation would otherwise have its own on each thread that it ever ran on."""
+
+    def heaps(*, kept: bool) -> int:
+        command = [sys.executable, "-c", THREADS.format(kept=kept)]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.count("<heap nr=")
+
+    assert (heaps(kept=True), heaps(kept=False) > 1) == (1, True)
 
 
 def test_a_c_library_without_mallopt_changes_nothing(monkeypatch) -> None:

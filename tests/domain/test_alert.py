@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.domain.alert import AlertColumns, State, advance, apply_policies, rows, skip_unseen
+from bridge.domain.alert import AlertColumns, State, advance, apply_policies, count_breaches, rows, skip_unseen
 from bridge.domain.model import ModelKey
 from bridge.domain.verdict import Cause, Code
 
@@ -156,3 +158,43 @@ def test_rows_carry_the_columns_of_the_models_requested() -> None:
     advance(columns, np.array([OK, BREACHED]), 5000, for_=0, keep=0)
     (row,) = rows(columns, np.array([1]), "Rule", "f1", models)
     assert (row.model, row.state, row.active_at, row.fired_at) == (models[1], State.FIRING, 5000, 5000)
+
+
+INSTANTS = ("active_at", "fired_at", "keep_since", "recent")
+ALL = np.arange(3)
+CODES_OF_THREE = np.array([BREACHED, OK, UNKNOWN])
+
+
+def firing() -> AlertColumns:
+    columns = AlertColumns.empty(3)
+    advance(columns, CODES_OF_THREE, 10, for_=0, keep=5)
+    return columns
+
+
+def test_a_copy_shares_the_instants_while_nothing_changes() -> None:
+    """A slot in which all stays as it is copies a byte of each model, and not 33."""
+    before = firing()
+    after = before.copy()
+    advance(after, CODES_OF_THREE, 20, for_=0, keep=5)
+    assert all(getattr(after, name) is getattr(before, name) for name in INSTANTS)
+    assert after.state is not before.state
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda columns: advance(columns, np.array([OK, BREACHED, UNKNOWN]), 20, for_=0, keep=5),
+        lambda columns: advance(columns, np.array([OK, BREACHED, BREACHED]), 20, for_=0, keep=5),
+        lambda columns: count_breaches(columns, CODES_OF_THREE, 1, 3),
+        lambda columns: skip_unseen(columns, 7),
+        lambda columns: columns.clear(ALL[:1]),
+        lambda columns: columns.put(ALL[:1], AlertColumns.empty(1)),
+    ],
+)
+def test_a_change_of_a_copy_leaves_the_original(change: Callable[[AlertColumns], object]) -> None:
+    """Whatever changes it, and the copy of a copy too."""
+    before, expected = firing(), firing()
+    for columns in (before.copy(), before.copy().copy()):
+        change(columns)
+        columns.grow(5)
+    assert all(np.array_equal(getattr(before, name), getattr(expected, name)) for name in ("state", *INSTANTS))

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import event
 
 from bridge.domain.alert import AlertRow, State
+from bridge.domain.model import ModelKey
 from bridge.domain.request import RequestState
-from bridge.ports import Pause, Sighting, StateChunk, TickChanges
+from bridge.ports import DecisionFilter, Kind, NewDelivery, Pause, RequestFilter, Sighting, StateChunk, TickChanges
+from bridge.store import base
 from bridge.store.sql import SqlStore
-from tests.support.store_records import A, B, C, record_of
+from tests.support.store_records import HOOK, A, B, C, decision, record_of
 
 FIRING = AlertRow("R", "f", A, State.FIRING, 1, 2, 0)
 BLANK = AlertRow("R", "f", A, State.INACTIVE, 0, 0, 0)
@@ -47,6 +50,40 @@ def test_a_pause_ends_early_or_by_itself(sqlite: SqlStore) -> None:
     assert [(item.project, item.pipeline) for item in sqlite.load(0).pauses] == [("shop", "")]
     sqlite.save_pause(Pause("other", "", 900, "ada", 501))
     assert [item.project for item in sqlite.load(0).pauses] == ["other"]
+
+
+def test_very_many_changes_are_written_in_portions(sqlite: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one transaction, but no statement has more rows than a portion, whatever a tick changes."""
+    monkeypatch.setattr(base, "PORTION", 4)
+    models = [ModelKey("shop", f"pipeline-{number}", "1") for number in range(11)]
+    records = [record_of(model) for model in models]
+    begun, sizes = list[object](), list[int]()
+    event.listen(sqlite._engine, "begin", begun.append)
+
+    def executed(
+        connection: object, cursor: object, statement: str, rows: list[object], context: object, many: bool
+    ) -> None:
+        sizes.append(len(rows) if many else 1)
+
+    event.listen(sqlite._engine, "before_cursor_execute", executed)
+    changes = TickChanges(
+        "g",
+        1,
+        alerts=[replace(FIRING, model=model) for model in models],
+        requests=records,
+        deliveries=[NewDelivery(record.id, HOOK, Kind.FIRING) for record in records],
+        decisions=[decision(1, model) for model in models],
+        sightings=[Sighting("g", "drift", model, 5, 0) for model in models],
+        at=1,
+    )
+    sqlite.commit(changes)
+    assert len(begun) == 1
+    assert max(sizes) == 4
+    sqlite.commit(replace(changes, slot=2, alerts=[replace(BLANK, model=model) for model in models]))
+    assert max(sizes) == 4
+    assert len(sqlite.requests(RequestFilter())) == len(sqlite.load(0).sightings) == sqlite.depths()[HOOK].pending == 11
+    assert len(sqlite.decisions(DecisionFilter())) == 22
+    assert sqlite.load(0).alerts == []
 
 
 def test_a_failed_commit_writes_nothing(sqlite: SqlStore) -> None:

@@ -69,7 +69,7 @@ class RuleColumns:
         )  # fmt: skip
 
     def copy(self) -> RuleColumns:
-        """Return a deep copy."""
+        """Return a copy that may be changed by its own methods, and shares some columns until then."""
         state = None if self.state is None else self.state.copy()
         return RuleColumns(
             self.alerts.copy(),
@@ -105,7 +105,7 @@ class RuleColumns:
             return
         self.code, self.cause, self.known = self.code.copy(), self.cause.copy(), self.known.copy()
         self.value, self.statistic, self.threshold = self.value.copy(), self.statistic.copy(), self.threshold.copy()
-        self.alerts.state, self.alerts.recent = self.alerts.state.copy(), self.alerts.recent.copy()
+        self.alerts.state = self.alerts.state.copy()
         for part in self.parts:
             part.thaw()
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 
 from bridge.domain.alert import Moves, Positions
@@ -18,6 +18,8 @@ from bridge.engine.evaluation.columns import EvaluatedColumns
 from bridge.engine.evaluation.conditions import ConditionResult
 from bridge.ports import TickReport
 from bridge.strategies.base import RetrainStrategy
+
+_labels = msgspec.json.Decoder(dict[str, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +99,7 @@ class Evaluation:
         position = self.position(row)
         if self.batch is None or position < 0 or position >= len(self.batch.series):
             return {}
-        labels: dict[str, str] = json.loads(self.batch.series[position])
-        return labels
+        return _labels.decode(self.batch.series[position])
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,8 +127,9 @@ class RuleEvaluator:
         """Load stored alert rows of this rule and fingerprint."""
         indices = [self.table.row(row.model) for row in rows]
         self.live.grow(len(self.table), self.strategy, self.parts)
+        alerts = self.live.alerts
+        alerts.own()
         for index, row in zip(indices, rows, strict=True):
-            alerts = self.live.alerts
             alerts.state[index] = row.state
             alerts.active_at[index] = row.active_at
             alerts.fired_at[index] = row.fired_at

@@ -145,23 +145,23 @@ class EpisodeIndex:
 
     def put_request(self, record: RequestRecord) -> None:
         """Add or update a request."""
-        model, state = record.request.model, record.state
+        model, owner, state = record.request.model, record.owner, record.state
         self.requests[record.id] = record
-        self.rechecks.pipeline_changed(record.owner)
+        self.rechecks.pipeline_changed(owner)
         if record.sent_at:
             self.last_sent[model] = record.id
-            last = self.requests.get(self.latest.get(record.owner, ""))
+            last = self.requests.get(self.latest.get(owner, ""))
             if last is None or _order(record) >= _order(last):
-                self.latest[record.owner] = record.id
+                self.latest[owner] = record.id
         if state is RequestState.SUCCEEDED and record.verdict is None:
             self.unjudged[record.id] = record
         else:
             self.unjudged.pop(record.id, None)
-        in_flight_now = self.in_flight.setdefault(record.owner, set())
+        in_flight_now = self.in_flight.setdefault(owner, set())
         (in_flight_now.add if state.in_flight else in_flight_now.discard)(record.id)
         if state.in_flight:
             self._earliest = min(self._earliest, record.sent_at)
-        self.last_end[record.owner] = max(retrained_at(record), self.last_end.get(record.owner, 0))
+        self.last_end[owner] = max(retrained_at(record), self.last_end.get(owner, 0))
         episode = self.episodes.get(model)
         known = self.requests.get(self.current.get(model, ""))
         if episode is not None and supersedes(record, episode, known):
@@ -304,10 +304,14 @@ class TickTransaction:
         """Yield the models whose open episode has no request in flight, the longest waiting first."""
         touched = {model for model, episode in self._open.items() if episode is not None}
         waiting = self.committed.waiting - self.committed.rechecks.postponed
-        for model in sorted(waiting | touched, key=self._age):
-            record = self.request(model)
-            if self.episode(model) is not None and (record is None or not record.state.in_flight):
+        for model in sorted(filter(self._waits, waiting | touched), key=self._age):
+            if self._waits(model):  # a change meanwhile may have sent its request
                 yield model
+
+    def _waits(self, model: ModelKey) -> bool:
+        """Return whether the model's open episode has no request in flight."""
+        record = self.request(model)
+        return self.episode(model) is not None and (record is None or not record.state.in_flight)
 
     def _age(self, model: ModelKey) -> tuple[Timestamp, ModelKey]:
         record = self.request(model)

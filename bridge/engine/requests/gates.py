@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
 from bridge.domain import gate
 from bridge.domain.gate import Hold, Situation
@@ -114,16 +114,18 @@ class Gatekeeper:
     def let_go(self, tick: TickTransaction, record: RequestRecord, rule: Rule, slot: Timestamp) -> RequestRecord:
         """Return the request as sent, with its deliveries queued; in a dry run it is only recorded."""
         unhelpful = tick.load(record.owner, self.gates.in_flight_limit).unhelpful
-        sent = replace(record, hold=None, hold_until=0, sent_at=slot, updated_at=slot, unhelpful=unhelpful)
+        at = {"sent_at": slot, "updated_at": slot}
+        sent: dict[str, Any] = {"hold": None, "hold_until": 0, "unhelpful": unhelpful, **at}
         if rule.mode is not Mode.LIVE:
-            return replace(sent, state=RequestState.RECORDED, ended_at=slot, message="dry run: not sent")
+            return replace(record, **sent, state=RequestState.RECORDED, ended_at=slot, message="dry run: not sent")
         recipients = self.routing.recipients(route_labels(record.request))
         tick.deliveries.extend(
             _delivery(record.id, destination, recipients, slot) for destination in recipients.destinations
         )
         return replace(
-            sent, state=RequestState.REQUESTED, receivers=recipients.receivers, destinations=recipients.destinations
-        )
+            record, **sent, state=RequestState.REQUESTED, receivers=recipients.receivers,
+            destinations=recipients.destinations,
+        )  # fmt: skip
 
     def hold(self, tick: TickTransaction, record: RequestRecord, rule: Rule, slot: Timestamp) -> Hold | None:
         """Return the first closed gate; None if all are open or an operator released the request."""
@@ -131,14 +133,15 @@ class Gatekeeper:
 
     def situation(self, tick: TickTransaction, record: RequestRecord, rule: Rule, slot: Timestamp) -> Situation:
         """Return the input of the gates."""
-        load = tick.load(record.owner, self.gates.in_flight_limit)
+        owner = record.owner
+        load = tick.load(owner, self.gates.in_flight_limit)
         labels = route_labels(record.request)
         silenced, unknown = self._silenced(request_labels(record), slot)
         weighed = self.weigh(record, slot)
         return Situation(
             slot, load, rule.cooldown.after(load.unhelpful), rule.max_attempts,
-            paused_until=tick.committed.paused_until(record.owner, slot),
-            budget_until=tick.budget_until(record.owner, self.gates),
+            paused_until=tick.committed.paused_until(owner, slot),
+            budget_until=tick.budget_until(owner, self.gates),
             storm_until=self._storm(record, rule),
             weighing_until=weighed.wait_until, shared_cause=weighed.cause, shared_until=weighed.until,
             silenced_until=silenced, silences_unknown=unknown,
