@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -16,8 +16,9 @@ from bridge.app.adapters import Adapters
 from bridge.app.silence_fetching import SilenceFetcher
 from bridge.config.load import BridgeConfig, load
 
-ALERTMANAGER = {"alertmanager_configs": [{"url": "http://127.0.0.1:1"}]}
-WEBHOOK = {"webhook_configs": [{"url": "http://127.0.0.1:1"}]}
+Json = dict[str, Any]
+ALERTMANAGER: Json = {"alertmanager_configs": [{"url": "http://127.0.0.1:1"}]}
+WEBHOOK: Json = {"webhook_configs": [{"url": "http://127.0.0.1:1"}]}
 
 
 @dataclass
@@ -38,7 +39,7 @@ class FakeAdapters:
     silences: Silences
 
 
-def fetcher(folder: Path, receiver: dict[str, object], silences: Silences) -> SilenceFetcher:
+def fetcher(folder: Path, receiver: Json, silences: Silences) -> SilenceFetcher:
     config = {
         "prometheus": {"url": "http://127.0.0.1:1"}, "route": {"receiver": "team"},
         "receivers": [{"name": "team", **receiver}],

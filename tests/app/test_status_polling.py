@@ -21,6 +21,7 @@ DESTINATION = "team/coordinator/0"
 class Coordinator:
     """A sink that reports every request as accepted, and counts the calls."""
 
+    integration = "coordinator"
     reports_status = True
     sends_resolved = False
 

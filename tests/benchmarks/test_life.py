@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from enum import StrEnum
 from itertools import islice
 
 import numpy as np
@@ -37,8 +38,8 @@ def test_a_seed_gives_the_same_kinds_and_signals_and_another_seed_others() -> No
 
 
 @pytest.mark.parametrize("choice", [*Observable, *Noise, *Counts, *Life, *Shape, *Moment])
-def test_every_choice_of_the_grammar_is_drawn(choice: object) -> None:
-    names = {Shape: "shape", Moment: "moment"}
+def test_every_choice_of_the_grammar_is_drawn(choice: StrEnum) -> None:
+    names: dict[type[StrEnum], str] = {Shape: "shape", Moment: "moment"}
     if type(choice) in names:
         assert any(getattr(kind.change, names[type(choice)]) == choice for kind in KINDS)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ def test_json_contains_the_fields_of_the_api(command: Command) -> None:
 
 def test_columns_are_aligned_and_never_cut(capsys: pytest.CaptureFixture[str]) -> None:
     """Empty cells are dashes; zero is a value; control characters are escaped."""
-    rows = [{"a": "x" * 300, "b": 0, "c": "w"}, {"a": None, "b": "", "c": "\x1b"}]
+    rows: list[dict[str, Any]] = [{"a": "x" * 300, "b": 0, "c": "w"}, {"a": None, "b": "", "c": "\x1b"}]
     print_listing([], rows, ("a", "b"), ("c",), "wide", "none")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["A", "B", "C"]

@@ -36,7 +36,7 @@ def test_problems_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     """No line without a problem."""
     options.print_problems([])
     assert capsys.readouterr().err == ""
-    problem = Problem("bridge.yml", 3, 1, "route", "unknown key")
+    problem = Problem("bridge.yml", 3, "route", "unknown key", column=1)
     options.print_problems([problem])
     assert capsys.readouterr().err == f"{problem}\n1 problem found\n"
     options.print_problems([problem, problem])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bridge.app import service
 from bridge.app.fleet import FleetOptions
 from bridge.coordinator import server
+from bridge.coordinator.config import CoordinatorConfig
 from bridge.domain.times import DAY
 from tests.cli.conftest import CONFIG
 
@@ -38,7 +40,12 @@ def test_a_retention_of_zero_is_rejected(command, files: Path) -> None:
 def test_the_options_of_run_are_passed_on(command, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Links use the listen address unless --web.external-url is set; replicas only with --fleet."""
     seen = []
-    monkeypatch.setattr(service, "run_service", lambda options, serve: seen.append((options, serve)) or 7)
+
+    def run_service(*given: Any) -> int:
+        seen.append(given)
+        return 7
+
+    monkeypatch.setattr(service, "run_service", run_service)
     config = f"--config.file={files / 'bridge.yml'}"
     assert command("run", config, "--web.listen-address=127.0.0.1:1", "--config.auto-reload-interval=5s")[0] == 7
     options, serve = seen.pop()
@@ -54,7 +61,12 @@ def test_the_options_of_run_are_passed_on(command, files: Path, monkeypatch: pyt
 def test_flags_override_the_coordinators_file(command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A flag that is not set leaves the value of the file."""
     seen = []
-    monkeypatch.setattr(server, "run", lambda config: seen.append(config) or 0)
+
+    def run(config: CoordinatorConfig) -> int:
+        seen.append(config)
+        return 0
+
+    monkeypatch.setattr(server, "run", run)
     file = tmp_path / "coordinator.yml"
     file.write_text("listen: 127.0.0.1:1\nstorage: ledger\ncommand: [cat]\n")
     flags = ("--web.listen-address=127.0.0.1:2", "--command=true", "--command=x")

@@ -29,6 +29,10 @@ def request(**more: Any) -> dict[str, Any]:
     } | more  # fmt: skip
 
 
+def about(before: float, after: float) -> Change:
+    return Change(pytest.approx(before), pytest.approx(after))  # type: ignore[arg-type]  # compared as numbers
+
+
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Histories that were asked for: 0.9 before a retraining, 0.3 after it; siblings stay at 0.3."""
@@ -49,7 +53,7 @@ def test_a_retrained_model_is_compared_with_siblings_that_were_not(asked: list[d
     """Before, its old version; after, the new one; a pipeline that was requested at that time is no sibling."""
     other = request(pipeline="ads", version="1", state="failed")
     found = list(Changes("", None, NOW).treated([request(), other]))
-    assert found == [(Change(pytest.approx(1.5), pytest.approx(0.5)), [Change(pytest.approx(0.5), pytest.approx(0.5))])]
+    assert found == [(about(1.5, 0.5), [about(0.5, 0.5)])]
     assert [(item["pipeline"], item["version"], item["until"]) for item in asked[:2]] == [
         ("ranking", "7", "2026-02-27T00:00:00Z"), ("ranking", "8", "2026-02-27T07:05:00Z"),
     ]  # fmt: skip
@@ -67,6 +71,4 @@ def test_what_cannot_be_compared_is_left_out(asked: list[dict[str, Any]]) -> Non
 def test_a_breach_that_a_gate_held_is_a_time_without_a_retraining(asked: list[dict[str, Any]]) -> None:
     """The same version before and after."""
     held = request(sent_at=None, state="withdrawn", new_version="")
-    assert list(Changes("", None, NOW).untreated([held, request()])) == [
-        Change(pytest.approx(1.5), pytest.approx(1.5))
-    ]  # fmt: skip
+    assert list(Changes("", None, NOW).untreated([held, request()])) == [about(1.5, 1.5)]

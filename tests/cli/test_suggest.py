@@ -18,7 +18,7 @@ SERVER = "--prometheus=http://127.0.0.1:1"
 
 
 def suggesting(monkeypatch: pytest.MonkeyPatch, rules: str) -> None:
-    found = Suggestion(12, rules=rules, notes=["a note"])
+    found = Suggestion(12, rules=rules, notes=("a note",))
     monkeypatch.setattr(suggest, "suggest", lambda *_, **__: found)
 
 

@@ -25,7 +25,8 @@ gates: {budget: {total: 2/day}}
 def as_shown() -> tuple[str, dict]:
     document = parse(TEXT, Document("bridge.yml"))
     file = read_bridge_file(document)
-    assert (file is not None, document.problems) == (True, [])
+    assert document.problems == []
+    assert file is not None
     text = shown(file)
     return text, yaml.safe_load(text)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
 
 import pytest
 
@@ -60,7 +59,7 @@ class Rate(RetrainStrategy):
     """A strategy that wants counts, a whole number, and a duration of its own."""
 
     name = "rate"
-    needs: ClassVar[frozenset[str]] = frozenset({"errors", "n"})
+    needs = frozenset({"errors", "n"})
 
     class Config(StrategyConfig):
         """Parameters of three kinds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from bridge.domain.alert import AlertRow, State
 from bridge.domain.model import ModelKey
@@ -58,7 +59,7 @@ def test_later_ticks_overwrite_and_an_inactive_row_is_gone(store: Store) -> None
 
 def test_the_latest_request_of_a_pipeline_is_the_one_that_was_sent_last(store: Store) -> None:
     """It was held and made before the other: its end is what the cooldown counts from, after a restart too."""
-    done = {"state": RequestState.SUCCEEDED, "verdict": RecoveryVerdict.INCONCLUSIVE}
+    done: dict[str, Any] = {"state": RequestState.SUCCEEDED, "verdict": RecoveryVerdict.INCONCLUSIVE}
     held = record_of(start=10, **done, sent_at=80, ended_at=90)
     other = record_of(B, start=20, **done, sent_at=20, ended_at=30)
     store.commit(TickChanges("g", 100, requests=[held, other], at=100))
@@ -71,7 +72,7 @@ def test_the_latest_request_of_a_pipeline_is_the_one_that_was_sent_last(store: S
 def test_a_load_brings_what_is_open_lately_ended_or_the_latest_of_its_pipeline(store: Store) -> None:
     """Old closed episodes stay behind; the pipeline's latest request comes along, for the cooldown."""
     old, latest, other = record_of(start=10), record_of(B, start=50), record_of(C, start=60)
-    done = {"state": RequestState.SUCCEEDED, "ended_at": 90, "verdict": RecoveryVerdict.RECOVERED}
+    done: dict[str, Any] = {"state": RequestState.SUCCEEDED, "ended_at": 90, "verdict": RecoveryVerdict.RECOVERED}
     episodes = [Episode(item.request.model, item.request.episode_start, "R", ("R",), 1, 90) for item in (old, latest)]
     records = [replace(item, **done) for item in (old, latest)]
     store.commit(TickChanges("g", 100, episodes=episodes, requests=[*records, other], at=100))
@@ -159,7 +160,7 @@ def test_requests_are_found_by_state_and_model_page_by_page(store: Store) -> Non
 
 def test_pruning_drops_what_is_over_and_old_and_nothing_else(store: Store) -> None:
     """Kept: open requests, the latest of a pipeline, requests with deliveries that wait, recent decisions."""
-    done: dict[str, object] = {"state": RequestState.SUCCEEDED, "ended_at": 50}
+    done: dict[str, Any] = {"state": RequestState.SUCCEEDED, "ended_at": 50}
     old, latest = record_of(A, start=10, **done), record_of(A, start=20, **done)
     waiting, still_open = record_of(C, start=5, **done), record_of(C, start=15)
     episodes = [Episode(A, 10, "R", ("R",), 1, 40), Episode(A, 20, "R", ("R",), 1)]

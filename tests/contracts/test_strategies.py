@@ -120,8 +120,11 @@ def test_a_band_is_in_the_unit_of_the_signal(name: str) -> None:
         for minute, value in enumerate(series, start=1):
             batch = replace(batch_of([value * factor]), slot=minute * 60_000, event=EventKind.CUSTOM)
             bands.append(guarded(one, batch, state).band())
-        assert np.isnan(bands[30]).all()
-        found.append([float(edge[0]) for edge in bands[-1]])
+        first, last = bands[30], bands[-1]
+        assert first is not None
+        assert last is not None
+        assert np.isnan(first).all()
+        found.append([float(edge[0]) for edge in last])
     (low, high), scaled = found
     assert 0.25 < low < 0.45 < 0.55 < high < 0.75
     assert scaled == pytest.approx([1000 * low, 1000 * high], rel=0.02)

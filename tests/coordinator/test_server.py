@@ -192,7 +192,12 @@ def test_what_ran_before_is_lost_at_the_start(tmp_path: Path) -> None:
 
 def test_flags_override_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[CoordinatorConfig] = []
-    monkeypatch.setattr(__main__, "run", lambda config: seen.append(config) or 0)
+
+    def run(config: CoordinatorConfig) -> int:
+        seen.append(config)
+        return 0
+
+    monkeypatch.setattr(__main__, "run", run)
     monkeypatch.setattr(logging, "basicConfig", lambda **_: None)
     file = tmp_path / "coordinator.yml"
     file.write_text("listen: 127.0.0.1:1\nmax_parallel: 2\n")

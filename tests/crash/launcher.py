@@ -113,7 +113,7 @@ def _shorten(delivery: dict[str, Any]) -> None:
     def run_service(options: Any, serve: Any) -> int:
         return original(replace(options, delivery=DeliverySettings(**delivery)), serve)
 
-    service.run_service = run_service  # type: ignore[assignment]
+    service.run_service = run_service
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import random
 import signal
 import threading
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -87,7 +88,7 @@ def test_killed_at_random_moments_each_request_runs_at_most_once_and_none_is_for
                 done.wait(0.02)
 
     sender = threading.Thread(target=send)
-    config = {"command": command(tmp_path, "sleep 0.05"), "max_parallel": 3}
+    config: dict[str, Any] = {"command": command(tmp_path, "sleep 0.05"), "max_parallel": 3}
     try:
         for round_ in range(8):
             with process(tmp_path / "c", **config) as coordinator:

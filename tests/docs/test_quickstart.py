@@ -72,7 +72,7 @@ def test_the_quickstart_leads_to_the_first_request(tmp_path: Path) -> None:
     }  # fmt: skip
     files(tmp_path, ports)
     shutil.copy(ROOT / "examples" / "compose" / "models.py", tmp_path)
-    before, after = [], []
+    before, after = list[str](), list[str]()
     for line in commands(lasting=False):
         (before if line.split()[1] in {"check", "test", "backtest"} else after).append(line)
     assert (len(before), len(after)) == (3, 3)

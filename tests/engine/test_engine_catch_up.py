@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from bridge.domain.batch import EventBatch
@@ -126,7 +128,7 @@ def test_an_episode_found_while_catching_up_is_requested_though_the_present_slot
     (run,) = world.state.rules.values()
     judge, last = type(run)._judge, world.now + 10 * SECOND
 
-    def failing(self: RuleEvaluator, batch: EventBatch, *rest: object) -> Verdicts:
+    def failing(self: RuleEvaluator, batch: EventBatch, *rest: Any) -> Verdicts:
         if batch.slot == last:
             raise StrategyError("broken")
         return judge(self, batch, *rest)

@@ -43,7 +43,7 @@ def server() -> Iterator[Prometheus]:
 
 def asked(
     folder: Path, url: str, *signals: str, expr: str = "", models: str = "version",
-    group: dict[str, object] | None = None, more: Callable[..., list[Problem]] | None = None,
+    group: Mapping[str, object] | None = None, more: Callable[..., list[Problem]] | None = None,
     shared: list[str] | None = None,
 ) -> list[str]:  # fmt: skip
     """What is said of rules on these expressions, without the file's name."""
@@ -130,11 +130,12 @@ CUSTOM = {"event": "custom"}
 
 
 def doubted(
-    folder: Path, url: str, expr: str, limit: str, signal: Mapping[str, object] = CUSTOM, **rule: object
+    folder: Path, url: str, expr: str, limit: str, signal: Mapping[str, object] = CUSTOM, for_: str = ""
 ) -> list[str]:
     """The lints that a Prometheus raises of one rule."""
     one = {"retrain": "R", "signal": "s", "strategy": {"threshold": json.loads(limit)}}
-    group = {"name": "g", "query_offset": "0s", "signals": {"s": {**signal, "expr": expr}}, "rules": [one | rule]}
+    timing = {"for": for_} if for_ else {}
+    group = {"name": "g", "query_offset": "0s", "signals": {"s": {**signal, "expr": expr}}, "rules": [one | timing]}
     (folder / "rules.yml").write_text(json.dumps({"groups": [group]}))
     config = {
         "prometheus": {"url": url}, "rule_files": ["rules.yml"], "route": {"receiver": "team"},
@@ -177,10 +178,10 @@ def test_a_limit_is_held_against_what_was_measured(measured: Prometheus, tmp_pat
 
 def test_for_is_held_against_the_time_between_samples(measured: Prometheus, tmp_path: Path) -> None:
     """Six an hour: `for: 5m` would be decided by one of them."""
-    found = doubted(tmp_path, measured.url, EXPR, '{"max": 0.5}', **{"for": "5m"})
+    found = doubted(tmp_path, measured.url, EXPR, '{"max": 0.5}', for_="5m")
     told = "for (5m) is shorter than the time between two samples of model_drift_score (10m)"
     assert f"shorter-than-scrape: {told}" in found
-    assert len(doubted(tmp_path, measured.url, EXPR, '{"max": 0.5}', **{"for": "10m"})) == 1
+    assert len(doubted(tmp_path, measured.url, EXPR, '{"max": 0.5}', for_="10m")) == 1
 
 
 ALONE = "uncovered-model: no rule has samples of shop/ranking/9"
@@ -211,12 +212,12 @@ def test_a_rule_that_would_never_reach_a_verdict_is_reported(tmp_path: Path) -> 
             remote_write(running.url, [(labels("sizes_bucket", "7", le=le), buckets[le]) for le in buckets])
         signal = {"event": "custom", "buckets": "last_over_time(sizes_bucket[1h])"}
         signal["reference"] = f"{signal['buckets']} * 1"
-        rule = {"retrain": "R", "signal": "s", "strategy": "chi_square"}
+        rule: dict[str, object] = {"retrain": "R", "signal": "s", "strategy": "chi_square"}
         group = {"name": "g", "query_offset": "0s", "interval": "1h", "signals": {"s": signal}, "rules": [rule]}
         never = "R: warning: chi_square would never have evaluated shop/ranking/7, although s has samples"
         found = asked(tmp_path, running.url, group=group, more=doubts)
         assert [line.partition(" (see docs/runbooks/")[0] for line in found if "never" in line] == [never], found
-        rule["strategy"] = {"chi_square": {"n_min": 50}}  # type: ignore[assignment]
+        rule["strategy"] = {"chi_square": {"n_min": 50}}
         assert not [line for line in asked(tmp_path, running.url, group=group, more=doubts) if "never" in line]
 
 
@@ -267,7 +268,7 @@ def test_a_histogram_of_few_scrapes_is_reported(measured: Prometheus, tmp_path: 
 def test_a_model_that_is_well_is_covered_by_a_plain_expression(measured: Prometheus, tmp_path: Path) -> None:
     """Its answer is empty while all is well; its selectors are not."""
     drift = "last_over_time(model_drift_score[1h]) > 5"
-    group = {"name": "g", "query_offset": "0s", "rules": [{"retrain": "R", "expr": drift}]}
+    group: dict[str, object] = {"name": "g", "query_offset": "0s", "rules": [{"retrain": "R", "expr": drift}]}
     (found,) = asked(tmp_path, measured.url, group=group, more=doubts)
     assert "no rule has samples of shop/ranking/9" in found
     group["rules"] = [{"retrain": "R", "expr": f"{drift} or other > 5"}]

@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,11 @@ def test_requests_of_a_real_history(server: Prometheus) -> None:
         assert "<svg" in command.read("report.html")
 
 
+def written_after(file: Path, at: int) -> bool:
+    """Whether the file is there and newer than `at`, in nanoseconds."""
+    return file.exists() and file.stat().st_mtime_ns > at
+
+
 def test_a_run_that_is_killed_continues_and_ends_as_if_nothing_had_been(server: Prometheus) -> None:
     """kill -9 after the first part and after some more; then the same requests, results and report."""
     whole = Command(server)
@@ -117,9 +123,7 @@ def test_a_run_that_is_killed_continues_and_ends_as_if_nothing_had_been(server: 
             for _ in range(2):
                 before = progress.stat().st_mtime_ns if progress.exists() else 0
                 command.program.start()
-                wait_until(
-                    lambda before=before: progress.exists() and progress.stat().st_mtime_ns > before, 30, "a part"
-                )
+                wait_until(partial(written_after, progress, before), 30, "a part")
                 command.program.kill()
                 assert not (command.folder / "decisions.jsonl").exists()
             assert command.run() == 0, command.program.log

@@ -127,12 +127,12 @@ def test_status_page_and_api_list_the_replicas(pair: Fleet) -> None:
     owner, (standby,) = pair.owner(), pair.standbys()
     for item in (owner, standby):
 
-        def roles(item: Replica = item) -> tuple[str, dict[str, bool]]:
+        def are_known(item: Replica = item) -> bool:
             data = requests.get(f"{item.url}/api/v1/status/fleet", timeout=30).json()["data"]
-            return data["owner"], {one["id"]: one["owner"] for one in data["replicas"]}
+            roles = {one["id"]: one["owner"] for one in data["replicas"]}
+            return (data["owner"], roles) == (owner.name, {owner.name: True, standby.name: False})
 
-        expected = owner.name, {owner.name: True, standby.name: False}
-        wait_until(lambda roles=roles, expected=expected: roles() == expected, 30, "both replicas")
+        wait_until(are_known, 30, "both replicas")
         page = requests.get(f"{item.url}/status", timeout=30).text
         assert 'id="fleet"' in page
         assert "standby" in page

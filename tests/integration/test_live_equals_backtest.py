@@ -6,6 +6,7 @@ import contextlib
 import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,7 @@ from bridge.domain.request import RequestRecord
 from bridge.domain.rule import SignalQuery
 from bridge.domain.times import parse_rfc3339
 from bridge.engine.replay.replay import Replay
-from bridge.ports import Sample, TickChanges
-from bridge.sources.prometheus import PrometheusSource
+from bridge.ports import MetricSource, Sample, TickChanges
 from tests.support.bridge import REMOTE_WRITE, Bridge, Json, Model, bridge, whole_second, write_script
 from tests.support.processes import wait_until
 from tests.support.receiver import Receiver, Reply
@@ -39,7 +39,7 @@ def rules() -> Json:
         "latency": {"event": "latency", "unit": "seconds", "expr": "m_latency"},
     }
     both = [{"signal": "latency", "strategy": SLOW}, {"signal": "drift", "strategy": {"threshold": {"max": 0.6}}}]
-    one_group = [
+    one_group: list[Json] = [
         {"retrain": "Drifted", "signal": "drift", "strategy": {"threshold": {"max": 0.6}}, "for": "3s"},
         {"retrain": "Often", "signal": "latency", "strategy": SLOW, "breaches": {"at_least": 3, "of": 6}},
         {"retrain": "Both", "all": both, "keep_firing_for": "4s"},
@@ -68,7 +68,7 @@ def script(draw: random.Random, begins: int, ends: int) -> dict[Model, list[tupl
 class Faulty:
     """A source that fails where it failed when the slot was live."""
 
-    def __init__(self, source: PrometheusSource, faults: set[tuple[str, int]]) -> None:
+    def __init__(self, source: MetricSource, faults: set[tuple[str, int]]) -> None:
         self._source = source
         self._faults = faults
 
@@ -102,9 +102,13 @@ def live(process: Bridge, source: Prometheus, draw: random.Random, begins: int) 
         print(f"killed at slot {(int(time.time() * 1000) - begins) / 1000}")
         process.kill()
         now = int(time.time()) * SECOND
-        wait_until(lambda now=now: time.time() * 1000 > now + 3 * SECOND, 10, "some slots to be missed")
+        wait_until(partial(is_past, now + 3 * SECOND), 10, "some slots to be missed")
         process.start()
     process.wait_slot(begins + SLOTS * SECOND, 120)
+
+
+def is_past(at: int) -> bool:
+    return time.time() * 1000 > at
 
 
 def failed(process: Bridge, queries: Mapping[str, Sequence[str]]) -> set[tuple[str, int]]:

@@ -138,7 +138,7 @@ def test_retry_after_is_waited_for_and_then_delivered(yard: Yard) -> None:
 
 def test_receivers_in_trouble_hold_up_no_other(yard: Yard) -> None:
     """Ten destinations in every kind of trouble: fifty requests to the healthy one arrive while two of them hang."""
-    troubles = [HANG, DRIP, RESET, Reply(503), Reply(429, b"", {"Retry-After": "30"})]
+    troubles: list[Behaviour] = [HANG, DRIP, RESET, Reply(503), Reply(429, b"", {"Retry-After": "30"})]
     troubles += [Reply(302), Reply(400), Reply(401), Reply(200, b"rubbish"), Reply(500)]
     for number, trouble in enumerate(troubles):
         yard.add(f"bad-{number}", trouble, timeout=3600)

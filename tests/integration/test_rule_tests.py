@@ -39,7 +39,7 @@ def run(folder: Path, test: dict[str, Any], *flags: str, env: dict[str, str] | N
     return code, "".join(told)
 
 
-def run_all(folder: Path, tests: list[dict[str, Any]], rule_files: Sequence[str] = ("rules.yml",)) -> tuple[int, str]:
+def run_all(folder: Path, tests: Sequence[object], rule_files: Sequence[str] = ("rules.yml",)) -> tuple[int, str]:
     """Exit code and output of several tests, at a minute's interval."""
     (folder / "rules.yml").write_text(RULES)
     file = {"rule_files": list(rule_files), "evaluation_interval": "1m", "tests": tests}

@@ -16,7 +16,7 @@ import requests
 from bridge.net.cloud import AzureToken, MissingExtraError, SigV4Signer
 from bridge.net.cloud_config import AzureAd, SigV4
 from bridge.net.credentials import CredentialError
-from bridge.net.http_config import HttpConfig
+from bridge.net.http_config import HttpConfig, Secret
 from tests.support import aws
 from tests.support.receiver import Receiver, Reply
 
@@ -123,7 +123,7 @@ def test_missing_credentials_and_region_have_a_hint() -> None:
     with pytest.raises(CredentialError, match="set sigv4"):
         signer().authorize(prepared())
     with pytest.raises(ValueError, match="region is not set"):
-        SigV4Signer(SigV4(access_key="a", secret_key="b"))
+        SigV4Signer(SigV4(access_key="a", secret_key=Secret("b")))
     with pytest.raises(CredentialError, match="nobody"):
         signer(profile="nobody").authorize(prepared())
 

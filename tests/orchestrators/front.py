@@ -41,7 +41,7 @@ class Front(Stub):
         return front
 
     @property
-    def runs(self) -> list[StubRun]:  # type: ignore[override]  # of the server, as they are now
+    def runs(self) -> list[StubRun]:  # of the server, as they are now
         return Runs(self.behind, [run for run in self.behind.all_runs() if run.key not in self._before])
 
     @runs.setter

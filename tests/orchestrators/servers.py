@@ -196,8 +196,8 @@ class Orchestrator(ABC):
 
     def _state(self, word: str) -> str:
         # backwards: the first of several states with one word wins, such as `failed` before `cancelled`
-        words = {known: state for state, known in [*self.words.items()][::-1]} | self.further_words
-        return words.get(word, word)
+        words = {known: state for state, known in [*self.words.items()][::-1]}
+        return {**words, **self.further_words}.get(word, word)
 
     def restart_worker(self) -> None:  # noqa: B027 - most have a scheduler that reconnects
         """Start the process anew that runs the pipeline, where it does not reconnect to a restarted server."""

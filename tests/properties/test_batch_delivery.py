@@ -84,7 +84,7 @@ def delivered(
 
     monkeypatch.setattr(store, "settle", faulty)
     worker = 0
-    bench = Bench(receiver, store, clock, settings, worker="w0", seed=seed)  # type: ignore[arg-type]
+    bench = Bench(receiver, store, clock, settings, worker="w0", seed=seed)
     for _ in range(5_000):
         try:
             following = bench.courier.step(clock)
@@ -93,7 +93,7 @@ def delivered(
         if faults and rng.random() < 0.05:
             worker += 1
             clock.at += 10 * MINUTE  # the leases of the killed worker end
-            bench = Bench(receiver, store, clock, settings, worker=f"w{worker}", seed=seed)  # type: ignore[arg-type]
+            bench = Bench(receiver, store, clock, settings, worker=f"w{worker}", seed=seed)
         elif following is None:
             break
         else:

@@ -6,11 +6,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from tests.support.processes import wait_until
 from tests.support.routing import Desk, desk, ids
 
-MODEL = {"project": "shop", "pipeline": "ranking", "version": "7"}
+MODEL: dict[str, Any] = {"project": "shop", "pipeline": "ranking", "version": "7"}
 
 
 def texts(messages: list[dict]) -> list[tuple[str, str]]:

@@ -45,7 +45,7 @@ def test_a_page_that_is_missing_or_left_over_would_be_found(tmp_path: Path) -> N
 
 def test_every_alert_is_tested_with_promtool_both_ways() -> None:
     """It fires in one place of the tests, and does not in another."""
-    fires, quiet = set(), set()
+    fires, quiet = set[str](), set[str]()
     for file in (ROOT / "rules" / "tests" / "promtool").glob("*.yml"):
         for test in yaml.safe_load(file.read_text())["tests"]:
             for check in test.get("alert_rule_test", []):

@@ -86,7 +86,7 @@ def test_secrets_in_an_answer_are_hidden() -> None:
 )
 def test_an_attempt_without_an_answer_is_tried_again(reason: str, shown_as: str) -> None:
     """Any failure may be temporary: no delivery is abandoned because of the network."""
-    delivery = unreached(NetError("it failed", reason))  # type: ignore[arg-type]
+    delivery = unreached(NetError("it failed", reason))
     assert (delivery.result, delivery.reason, delivery.answer) == (Result.RETRY, shown_as, "it failed")
 
 

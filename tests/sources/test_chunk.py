@@ -18,7 +18,8 @@ from bridge.domain.errors import SourceError
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import SignalQuery
 from bridge.domain.times import MINUTE
-from bridge.sources.chunk import FetchedChunk, ahead
+from bridge.ports.history import HistoryChunk
+from bridge.sources.chunk import ahead
 from bridge.sources.prometheus import PrometheusConfig, PrometheusSource
 from tests.support.batches import plain
 from tests.support.fake_prometheus import FakePrometheus, Labels, model
@@ -53,7 +54,7 @@ def source() -> Iterator[PrometheusSource]:
         yield made
 
 
-def batches(chunks: Iterator[FetchedChunk]) -> list[dict[str, object]]:
+def batches(chunks: Iterator[HistoryChunk]) -> list[dict[str, object]]:
     return [plain(chunk.batch(index)) for chunk in chunks for index in range(len(chunk.slots))]
 
 
@@ -70,7 +71,7 @@ def test_queries_that_differ_only_in_a_limit_are_sent_once(
     assert len({repr(found) for found in together}) == 3
 
 
-def _in_turn(walks: list[Iterator[FetchedChunk]]) -> list[Iterator[FetchedChunk]]:
+def _in_turn(walks: list[Iterator[HistoryChunk]]) -> list[Iterator[HistoryChunk]]:
     """Advance several iterators in step, as a replay does."""
     rows = list(zip(*walks, strict=True))
     return [iter(column) for column in zip(*rows, strict=True)]

@@ -27,7 +27,7 @@ class Dated(FakePrometheus):
 
     date: str = ""
 
-    def _answer(self, request):  # type: ignore[no-untyped-def]
+    def _answer(self, request):
         status, _, body = super()._answer(request)
         return status, ({"Date": self.date} if self.date else {}), body
 

@@ -49,9 +49,12 @@ def test_check_prometheus_connection_gives_no_reason() -> None:
 def test_listings_go_through_the_client(monkeypatch: pytest.MonkeyPatch, source: PrometheusSource) -> None:
     called: list[str] = []
     for name in ("all_metrics", "get_label_names"):
-        monkeypatch.setattr(
-            PrometheusConnect, name, lambda self, params, name=name: called.append(f"{name} {params}") or ["x"]
-        )
+
+        def listed(self: PrometheusConnect, params: dict[str, str], name: str = name) -> list[str]:
+            called.append(f"{name} {params}")
+            return ["x"]
+
+        monkeypatch.setattr(PrometheusConnect, name, listed)
     assert source.metric_names('{job="a"}', 1_500) == ["x"]
     assert source.label_names() == ["x"]
     assert called == ["all_metrics {'start': '1.500', 'match[]': '{job=\"a\"}'}", "get_label_names {}"]
@@ -70,6 +73,6 @@ def test_listings_go_through_the_client(monkeypatch: pytest.MonkeyPatch, source:
 def test_the_first_listing_is_a_connection_check_with_a_reason(
     source: PrometheusSource, answer: dict[str, object], reason: str
 ) -> None:
-    responses.get(f"{URL}/api/v1/label/__name__/values", **answer)  # type: ignore[arg-type]
+    responses.get(f"{URL}/api/v1/label/__name__/values", **answer)
     with pytest.raises(SourceError, match=reason):
         source.metric_names()

@@ -14,7 +14,7 @@ from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.rule import DEFAULT_SERVER
 from bridge.sources.config import PrometheusConfig
 from bridge.sources.servers import PrometheusServers, section_of
-from tests.support.fake_prometheus import FakePrometheus, model
+from tests.support.fake_prometheus import FakePrometheus, Labels, model
 from tests.support.world import DRIFT
 
 AT = 1_700_000_000_000
@@ -26,7 +26,11 @@ def servers() -> Iterator[PrometheusServers]:
     """Two servers, whose only model is named after their address."""
     with responses.RequestsMock(assert_all_requests_are_fired=False) as mocked:
         for url in URLS.values():
-            FakePrometheus(lambda expr, at, url=url: [(model(url), "0.5")], url=url).serve(mocked)
+
+            def answer(expr: str, at: int, url: str = url) -> list[tuple[Labels, str]]:
+                return [(model(url), "0.5")]
+
+            FakePrometheus(answer, url=url).serve(mocked)
         configs = {name: PrometheusConfig(url=url) for name, url in URLS.items()}
         made = PrometheusServers(configs, ModelTable(), Path())
         yield made

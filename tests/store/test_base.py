@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from sqlalchemy import Column, Connection, Integer, MetaData, Table, create_engine, select
+from sqlalchemy import Column, ColumnElement, Connection, Integer, MetaData, Table, create_engine, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bridge.store import base
@@ -44,7 +45,7 @@ def test_rows_with_a_known_key_are_overwritten(connection: Connection) -> None:
 def test_a_column_may_have_an_expression(connection: Connection) -> None:
     """It reads the stored and the new value."""
 
-    def summed(statement: base.Insert) -> dict[str, object]:
+    def summed(statement: base.Insert) -> dict[str, ColumnElement[Any]]:
         return {"n": COUNTS.c.n + statement.excluded.n}
 
     upsert(connection, COUNTS, ("id",), [row(1, 10, 1)], summed)

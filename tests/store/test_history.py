@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from bridge.domain.request import Feedback, Outcome, RecoveryVerdict, RequestState
 from bridge.ports import DecisionFilter, RequestFilter, TickChanges
 from bridge.store.memory import MemoryStore
@@ -35,7 +37,7 @@ def test_several_outcomes_are_one_list(sqlite: SqlStore) -> None:
 
 def test_verdicts_and_feedback_are_counted_by_rule(sqlite: SqlStore) -> None:
     """Requests without one are not counted."""
-    done = {"state": RequestState.SUCCEEDED, "verdict": RecoveryVerdict.RECOVERED}
+    done: dict[str, Any] = {"state": RequestState.SUCCEEDED, "verdict": RecoveryVerdict.RECOVERED}
     records = [record_of(A, **done, feedback=Feedback.LATE), record_of(B, **done), record_of(C)]
     sqlite.commit(TickChanges("g", 1, requests=records, at=1))
     assert sqlite.verdicts() == {"R": {RecoveryVerdict.RECOVERED: 2}}

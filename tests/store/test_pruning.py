@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from bridge.domain.request import Episode, RequestState
@@ -12,7 +14,7 @@ from tests.contracts.test_run_ledger import run
 from tests.support.outbox import settle
 from tests.support.store_records import HOOK, LEASE, A, decision, queued, record_of
 
-DONE: dict[str, object] = {"state": RequestState.SUCCEEDED, "ended_at": 500}
+DONE: dict[str, Any] = {"state": RequestState.SUCCEEDED, "ended_at": 500}
 
 
 @pytest.fixture(autouse=True)

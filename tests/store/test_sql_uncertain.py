@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -15,7 +15,17 @@ from bridge.domain.errors import StoreBusyError, StoreError, StoreUncertainError
 from bridge.domain.times import SECOND
 from bridge.engine.delivery.breaker import DeliverySettings
 from bridge.engine.delivery.courier import Courier
-from bridge.ports import DecisionFilter, Delivery, DeliveryState, Kind, Notification, Result, Store, TickChanges
+from bridge.ports import (
+    AttemptReport,
+    DecisionFilter,
+    Delivery,
+    DeliveryState,
+    Kind,
+    Notification,
+    Result,
+    Store,
+    TickChanges,
+)
 from bridge.store.memory import MemoryStore
 from bridge.store.sql import SqlStore
 from tests.support.cutting_proxy import AFTER, BEFORE, PASS, RACING, CuttingProxy, cutting_proxy
@@ -52,6 +62,9 @@ class Taking:
         self.ids.append(notification.request.id)
         return Delivery(Result.DELIVERED, status=202, reference=f"run-{notification.request.id}")
 
+    def close(self) -> None:
+        pass
+
 
 def stubborn(act: Callable[[], T]) -> T:
     """Repeat a failed call, as a scheduler, a courier's thread or an operator does."""
@@ -65,7 +78,7 @@ def stubborn(act: Callable[[], T]) -> T:
 
 def lived(
     store: Store, seed: int, begins: Callable[[], None] = lambda: None
-) -> tuple[list[list[object]], list[str], World]:
+) -> tuple[tuple[Sequence[object], Sequence[object]], list[str], World]:
     """Run twenty slots with ticks, deliveries, coordinators and operators; return requests, decisions, deliveries."""
     rng = random.Random(seed)
     rules = group(
@@ -91,7 +104,7 @@ def lived(
         for item in stubborn(world.requests)
     ]
     decisions = [replace(item, id=0) for item in stubborn(world.decisions)]
-    return [requests, decisions], receiver.ids, world
+    return (requests, decisions), receiver.ids, world
 
 
 def deliver(courier: Courier, world: World) -> None:
@@ -156,7 +169,8 @@ def test_a_commit_without_a_response_is_uncertain(cluster: Postgres, fate: str) 
         proxy.fate = lambda: PASS
         assert store.doubts == 1
         found = dict(store.load(0).slots)
-        assert found in ({BEFORE: [{}], AFTER: [{"g": 7}], RACING: [{}, {"g": 7}]}[fate])
+        possible: dict[str, list[dict[str, int]]] = {BEFORE: [{}], AFTER: [{"g": 7}], RACING: [{}, {"g": 7}]}
+        assert found in possible[fate]
         assert dict(store.load(0).slots) == found
         store.close()
 
@@ -169,7 +183,7 @@ def test_a_settlement_without_an_answer_is_made_again_and_nothing_is_sent_twice(
         world = World(group(rule()), store=store)
         world.tick({A: 0.9})
         (record,) = world.requests()
-        receiver, reports = Taking(), []
+        receiver, reports = Taking(), list[AttemptReport]()
         courier = Courier(
             PLACE, receiver, store, "w", DeliverySettings(), reports.append, world.commands.settled, random.Random(1)
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import event
@@ -97,7 +98,7 @@ def test_a_failed_commit_writes_nothing(sqlite: SqlStore) -> None:
 
 def test_sent_requests_are_listed_from_an_instant(sqlite: SqlStore) -> None:
     """By when they were sent, not by when they were triggered; a held one is not among them."""
-    done = {"state": RequestState.SUCCEEDED, "ended_at": 90}
+    done: dict[str, Any] = {"state": RequestState.SUCCEEDED, "ended_at": 90}
     records = [record_of(A, start=50, sent_at=80, **done), record_of(C, start=60, sent_at=70, **done)]
     held = record_of(B, start=61, state=RequestState.HELD, sent_at=0)
     sqlite.commit(TickChanges("g", 1, requests=[*records, held], at=1))

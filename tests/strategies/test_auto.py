@@ -210,6 +210,7 @@ def test_an_error_rate_that_trebles_is_found_and_becomes_usual() -> None:
     codes = [story.see(errors=draw.binomial(200, 0.06), total=200)[0] for _ in range(288)]
     assert "BREACHED" in codes[:12]
     assert codes[100:].count("OK") > 150
+    assert story.state is not None
     usual = float(story.state["shares"]["errors"][0] / story.state["shares"]["requests"][0])
     assert 0.04 < usual < 0.08
 

@@ -127,7 +127,7 @@ def test_models_are_judged_by_themselves_over_the_borders_of_chunks() -> None:
 def test_the_reason_is_reported_in_units() -> None:
     """From exact sums, or as `about` from bucket midpoints; other events have no unit."""
     strategy = build(StrategySpec("chi_square", {}))
-    sums = {"sum": [158.0], "reference_sum": [120.0]}
+    sums: dict[str, Any] = {"sum": [158.0], "reference_sum": [120.0]}
     exact = batch([MOVED], [CALM], BOUNDS, **sums)
     assert strategy.describe(exact, 0, strategy.analyse_batch(exact, None)) == (
         "mean of latency +38 ms, 158 ms instead of 120 ms; chi-square 278.2 (df 3), p 5.1e-60 (limit 0.0001);"

@@ -27,9 +27,11 @@ NAN = float("nan")
 class Story:
     """Hourly samples of one model, of 1,000 requests each."""
 
-    def __init__(self, params: dict[str, Any], state: Any = None) -> None:
+    def __init__(self, params: dict[str, Any], state: NDArray[np.void] | None = None) -> None:
         self.strategy = build(StrategySpec("cost_aware", params))
-        self.state = self.strategy.new_state(1) if state is None else state
+        state = self.strategy.new_state(1) if state is None else state
+        assert state is not None
+        self.state = state
         self.slot = START
 
     def see(self, errors: float, total: float = 1000.0, times: int = 1, step: int = HOUR) -> str:
@@ -53,7 +55,6 @@ class Story:
 
     def retrain(self) -> None:
         """Start a new version with the next sample."""
-        assert self.state is not None
         self.state = self.strategy.successor(self.state)
 
 
@@ -104,7 +105,7 @@ def test_trainings_that_brought_nothing_make_the_next_one_less_promising() -> No
     """20 % for good reasons: trainings do not help, so the waits get longer; a training that helps is distinguished."""
     story = Story(HOURLY | {"retraining_cost": 1000})
     story.see(50, times=100)
-    waits = []
+    waits: list[int] = []
     while len(waits) < 4:
         waits.append(next(hour for hour in range(1, 400) if story.see(200) == "BREACHED"))
         reason = story.reason()

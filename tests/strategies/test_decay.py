@@ -310,7 +310,7 @@ def test_the_interval_has_its_nominal_coverage(phi: float, seen: float) -> None:
     z = rng.normal(size=(models, cells))
     for cell in range(1, cells):
         z[:, cell] = phi * z[:, cell - 1] + np.sqrt(1 - phi**2) * z[:, cell]
-    x = np.arange(cells) - cells + 0.5
+    x = np.arange(cells, dtype=np.float64) - cells + 0.5
     lines = fit(x, z + 0.1 * x, np.ones(z.shape, np.bool_), student(0.95, 64))
     ahead = 30.0  # where the true line is at the limit
     limit = 0.1 * ahead

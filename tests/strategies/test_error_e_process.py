@@ -148,7 +148,7 @@ def test_no_more_errors_than_allowed_are_no_evidence() -> None:
 
 
 @pytest.mark.parametrize(("params", "b"), [({"p0": 0.001}, 300.0), ({"p0": 0.5}, 1.0), ({"prior_b": 5.0}, 5.0)])
-def test_the_prior_follows_p0_unless_it_is_given(params: dict[str, float], b: float) -> None:
+def test_the_prior_follows_p0_unless_it_is_given(params: dict[str, Any], b: float) -> None:
     """0.3 / p0, and at least 1."""
     story = Story(**params)
     story.see(8, 10)

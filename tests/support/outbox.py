@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from bridge.domain.times import Duration, Timestamp
 from bridge.engine.delivery.breaker import DeliverySettings
@@ -22,6 +23,8 @@ from bridge.ports import (
     Settlement,
 )
 from tests.support.notifications import T0
+
+OutboxT = TypeVar("OutboxT", bound=Outbox)
 
 
 @dataclass(slots=True)
@@ -70,6 +73,9 @@ class FakeOutbox:
             )
         return claims
 
+    def claim_rest(self, claim: Claim, now: Timestamp, lease: Duration, limit: int = 99) -> list[Claim]:
+        raise NotImplementedError
+
     def settle(self, settlements: Sequence[Settlement]) -> list[bool]:
         return [self._settle(item.claims[0], item) for item in settlements]
 
@@ -101,6 +107,9 @@ class FakeOutbox:
         for row in self._waiting(destination):
             if row.state is DeliveryState.RETRY:
                 row.next_at = now
+
+    def retry(self, request_id: str, now: Timestamp) -> int:
+        raise NotImplementedError
 
     def redrive(self, request_id: str, destination: str | None, now: Timestamp) -> int:
         raise NotImplementedError
@@ -151,6 +160,9 @@ class Receiver:
             raise answer
         return answer
 
+    def close(self) -> None:
+        pass
+
     @property
     def instants(self) -> list[int]:
         """When the attempts began, in ms after T0."""
@@ -158,11 +170,11 @@ class Receiver:
 
 
 @dataclass(slots=True)
-class Bench:
+class Bench(Generic[OutboxT]):
     """A courier on an outbox, a clock and a receiver, with what it reported."""
 
     receiver: Receiver
-    outbox: FakeOutbox
+    outbox: OutboxT
     clock: Clock
     settings: DeliverySettings = field(default_factory=DeliverySettings)
     destination: str = "ops/webhook/0"
@@ -200,7 +212,9 @@ def settle(outbox: Outbox, claim: Claim, delivery: Delivery, at: Timestamp, next
     return outbox.settle([Settlement([claim], delivery, at, next_at)])[0]
 
 
-def bench(*answers: Delivery | Exception, takes: Duration = 0, settings: DeliverySettings | None = None) -> Bench:
+def bench(
+    *answers: Delivery | Exception, takes: Duration = 0, settings: DeliverySettings | None = None
+) -> Bench[FakeOutbox]:
     """A courier whose receiver answers as told."""
     clock = Clock()
     return Bench(Receiver(clock, answers, takes), FakeOutbox(), clock, settings or DeliverySettings())

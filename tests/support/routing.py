@@ -44,7 +44,7 @@ class Desk:
 
     def request(self, request_id: str = "id-1", **labels: str) -> Json:
         """ModelRetrainRequested of shop/ranking/7."""
-        model = {"project": "shop", "pipeline": "ranking", "version": "7"}
+        model: dict[str, Any] = {"project": "shop", "pipeline": "ranking", "version": "7"}
         return self.post("ModelRetrainRequested", rule="Drifted", retrain_request_id=request_id, **{**model, **labels})
 
     def silence(self, seconds: float) -> None:

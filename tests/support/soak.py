@@ -42,6 +42,9 @@ class Taking:
     def post_alerts(self, alerts: Sequence[Alert], now: Timestamp) -> Delivery:
         return Delivery(Result.DELIVERED, status=200)
 
+    def close(self) -> None:
+        pass
+
 
 @dataclass(frozen=True)
 class Reading:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 from bridge.domain.model import ModelKey
 from bridge.domain.request import (
@@ -29,14 +30,14 @@ HOOK = "team/webhook/0"
 LEASE = 1000
 
 
-def record_of(model: ModelKey = A, *, start: int = 100, attempt: int = 1, **more: object) -> RequestRecord:
+def record_of(model: ModelKey = A, *, start: int = 100, attempt: int = 1, **more: Any) -> RequestRecord:
     evidence = Evidence("R", "s", "drift", "up", 0.7, math.inf, -math.inf, "score", {"instance": "a"})
     request = RetrainRequest(
         model, "why", start, request_id(model, "R", start, attempt), "R", start, attempt, ("why", "and"), (evidence,),
         {"severity": "page"}, {"summary": "ümläut\n\"quote\""}, late=True,
     )  # fmt: skip
     made = RequestRecord(request, RequestState.REQUESTED, start, ("team",), (HOOK,), sent_at=start)
-    return replace(made, **more)  # type: ignore[arg-type]
+    return replace(made, **more)
 
 
 def queued(store: Store, *records: RequestRecord, kinds: tuple[Kind, ...] = (Kind.FIRING,), at: int = 100) -> None:
@@ -45,9 +46,9 @@ def queued(store: Store, *records: RequestRecord, kinds: tuple[Kind, ...] = (Kin
     store.commit(TickChanges("g", at, requests=records, deliveries=deliveries, at=at))
 
 
-def decision(slot: int, model: ModelKey | None = A, rule: str = "R", **more: object) -> Decision:
+def decision(slot: int, model: ModelKey | None = A, rule: str = "R", **more: Any) -> Decision:
     base = Decision(
         slot, "g", rule, model, Outcome.HELD, "pending", "firing", "because", "breached", "none", 0.7, None, 0.6,
         "up", slot, "id", 2,
     )  # fmt: skip
-    return replace(base, **more)  # type: ignore[arg-type]
+    return replace(base, **more)

@@ -30,7 +30,7 @@ def install() -> None:
         shutil.copy(TYPES / name, INSTALLED)
     options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
     done = npm(["ci", *options], True, cwd=INSTALLED, capture_output=True, text=True, timeout=500)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 0, str(done.stdout) + str(done.stderr)
     (INSTALLED / "done").touch()
 
 
@@ -45,7 +45,8 @@ def source(board: Json) -> str:
 
 def _panels(board: Json) -> Iterator[str]:
     for number, panel in enumerate(panels(board)):
-        kind = _NAMES.get(panel["type"], panel["type"])
+        kind = str(panel["type"])
+        kind = _NAMES.get(kind, kind)
         options, custom = json.dumps(panel["options"]), panel["fieldConfig"]["defaults"].get("custom")
         yield f"export const options{number}: Plain<{kind}.Options> = {options};"
         if KINDS[kind][1]:
@@ -71,6 +72,6 @@ def check(texts: dict[str, str], folder: Path) -> list[str]:
     ]
     command = ["node_modules/typescript/bin/tsc", *options, *[f"{name}.ts" for name in texts]]
     done = node(command, True, cwd=folder, capture_output=True, text=True, timeout=500)
-    found = re.findall(r"^(\w+)\.ts\(.*?\): error (TS\d+: .*)$", done.stdout, re.MULTILINE)
-    assert found or done.returncode == 0, done.stdout + done.stderr
+    found = re.findall(r"^(\w+)\.ts\(.*?\): error (TS\d+: .*)$", str(done.stdout), re.MULTILINE)
+    assert found or done.returncode == 0, str(done.stdout) + str(done.stderr)
     return [f"{name}: {message}" for name, message in found]

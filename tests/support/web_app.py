@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi.testclient import TestClient
 
 from bridge.engine.api.views import Queries
@@ -25,7 +27,7 @@ class Site:
         )  # fmt: skip
         self.http = TestClient(app, base_url="http://127.0.0.1:9095", client=(client, 50_000))
 
-    def data(self, path: str) -> object:
+    def data(self, path: str) -> Any:
         answer = self.http.get(path)
         assert answer.status_code == 200, answer.text
         assert answer.json()["status"] == "success"

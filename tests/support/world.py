@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -102,20 +103,20 @@ class FixedRoutes:
 DRIFT = SignalQuery("drift", EventKind.DRIFT, {"value": "model_drift"})
 
 
-def rule(name: str = "Drifted", *, query: str = "drift", limit: float | None = 0.6, **more: object) -> Rule:
+def rule(name: str = "Drifted", *, query: str = "drift", limit: float | None = 0.6, **more: Any) -> Rule:
     """A threshold rule on `query`, or a plain expression when `limit` is None."""
     spec = None if limit is None else StrategySpec("threshold", {"max": limit})
     cooldown = more.pop("cooldown", 0)
-    wait = cooldown if isinstance(cooldown, Cooldown) else Cooldown(cooldown)  # type: ignore[arg-type]
-    return Rule(name, "g", query, spec, **{"cooldown": wait, **more})  # type: ignore[arg-type]
+    wait = cooldown if isinstance(cooldown, Cooldown) else Cooldown(cooldown)
+    return Rule(name, "g", query, spec, **{"cooldown": wait, **more})
 
 
-def group(*rules: Rule, interval: Duration = 10 * SECOND, **more: object) -> Group:
+def group(*rules: Rule, interval: Duration = 10 * SECOND, **more: Any) -> Group:
     """A group "g" with slots at whole intervals; queries are named after what the rules use."""
     ordered = tuple(replace(item, order=index) for index, item in enumerate(rules))
     names = [name for item in ordered for name in item.queries]
     queries = {name: replace(DRIFT, name=name, exprs={"value": name}) for name in names}
-    return Group("g", interval, queries, ordered, **{"fixed_phase": 0, **more})  # type: ignore[arg-type]
+    return Group("g", interval, queries, ordered, **{"fixed_phase": 0, **more})
 
 
 class World:

@@ -70,7 +70,12 @@ def test_texts_are_read_as_go_reads_floats(text: Any, value: float) -> None:
 def test_queries_of_one_expansion_are_counted() -> None:
     """Each runs at the instant of the expansion; another expansion counts anew."""
     seen: list[tuple[str, int]] = []
-    context = Context(5000, "http://p/x/y", lambda expr, at: seen.append((expr, at)) or [], max_queries=1)
+
+    def nothing(expr: str, at: int) -> list[Sample]:
+        seen.append((expr, at))
+        return []
+
+    context = Context(5000, "http://p/x/y", nothing, max_queries=1)
     functions = functions_of(context)
     assert functions["query"].call("up") == []
     with pytest.raises(CallError, match="more than 1 queries"):

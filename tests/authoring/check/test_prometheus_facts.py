@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, cast
+from typing import cast
 
 import pytest
 
@@ -23,10 +23,12 @@ FAILED = SourceError("cut off", reason="timeout", transient=True)
 class Source(ScriptedSource):
     """Scripted source with metrics and times of samples. failing: every query fails."""
 
-    names: ClassVar[list[str] | SourceError] = []
-    times: ClassVar[dict[int, list[int]]] = {}
-    answers: ClassVar[dict[str, float]] = {}
-    exprs: list[str]
+    def __init__(self) -> None:
+        super().__init__(ModelTable())
+        self.names: list[str] | SourceError = []
+        self.times: dict[int, list[int]] = {}
+        self.answers: dict[str, float] = {}
+        self.exprs: list[str] = []
 
     def metric_names(self) -> list[str]:
         if isinstance(self.names, SourceError):
@@ -48,9 +50,7 @@ class Source(ScriptedSource):
 
 @pytest.fixture
 def source() -> Source:
-    made = Source(ModelTable())
-    made.exprs = []
-    return made
+    return Source()
 
 
 def facts(source: Source) -> PrometheusFacts:

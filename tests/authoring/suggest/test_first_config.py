@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -26,8 +26,10 @@ CANDIDATE = Candidate("churn_drift", "drift", "max by (project, pipeline, versio
 class Source(ScriptedSource):
     """Scripted source with times of samples and Alertmanagers."""
 
-    times: ClassVar[list[int] | SourceError] = []
-    receivers: ClassVar[list[str] | SourceError] = []
+    def __init__(self) -> None:
+        super().__init__(ModelTable())
+        self.times: list[int] | SourceError = []
+        self.receivers: list[str] | SourceError = []
 
     def sample_times(self, metric: str, span: int, now: int) -> list[int]:
         if isinstance(self.times, SourceError):
@@ -43,14 +45,14 @@ class Source(ScriptedSource):
 @pytest.fixture
 def source(monkeypatch: pytest.MonkeyPatch) -> Source:
     """A Prometheus with one drift metric."""
-    made = Source(ModelTable())
+    made = Source()
     made.script["churn_drift", NOW] = {A: 0.5}
     monkeypatch.setattr(module, "suggest", lambda *_, **__: Suggestion(9, candidates=(CANDIDATE,), notes=("a note",)))
     return made
 
 
-def made(source: Source, **more: object) -> FirstConfig:
-    return first_config(cast("PrometheusSource", source), "http://p:9090", NOW, **more)  # type: ignore[arg-type]
+def made(source: Source, **more: Any) -> FirstConfig:
+    return first_config(cast("PrometheusSource", source), "http://p:9090", NOW, **more)
 
 
 def test_the_files_are_valid_and_request_nothing(source: Source, tmp_path: Path) -> None:

@@ -45,10 +45,9 @@ class Source:
         answer = self.answers.get(query.name, [])
         if isinstance(answer, SourceError):
             raise answer
-        table, skipped = ModelTable(), {}
-        if isinstance(answer, int):
-            answer, skipped = [], {"missing_label": answer}
-        index = np.array([table.row(ModelKey("p", name, "1")) for name in answer], np.int32)
+        skipped = {"missing_label": answer} if isinstance(answer, int) else {}
+        table, names = ModelTable(), [] if isinstance(answer, int) else answer
+        index = np.array([table.row(ModelKey("p", name, "1")) for name in names], np.int32)
         values = {VALUE: np.zeros(len(index))}
         return EventBatch(query.name, query.event, slot, table, index, values, skipped=skipped)
 

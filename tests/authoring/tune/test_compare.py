@@ -82,6 +82,6 @@ def test_a_pipeline_has_one_retraining_at_a_time() -> None:
 
 def test_known_false_requests_are_counted() -> None:
     """B's blip of day 5 was called false."""
-    windows = [*WINDOWS, Window(at(5, 11), at(5, 14), *B.labels().values(), needed=False)]
+    windows = [*WINDOWS, Window(at(5, 11), at(5, 14), **B.labels(), needed=False)]
     (outcome, *_) = run(drifted(limit=["0.6"], for_=["5m"]), windows)
     assert (outcome.false, outcome.windows) == (1, 2)

@@ -16,7 +16,7 @@ MAPPING = ModelLabels(LabelRef("project"), LabelRef("pipeline"), LabelRef("versi
 
 
 def expander() -> Expander:
-    return Expander(External({}, ""), TemplateQueries(lambda expr, at: []))
+    return Expander(External({}, ""), TemplateQueries(lambda *_: []))
 
 
 def alerting(**keys: Any) -> AlertingRule:
@@ -72,7 +72,7 @@ def test_two_series_with_the_same_labels_are_an_error() -> None:
 
 def test_firing_alerts_of_no_model_are_listed() -> None:
     one = alerting(for_=MINUTE)
-    model = {"project": "p", "pipeline": "q", "version": "1"}
+    model: dict[str, Any] = {"project": "p", "pipeline": "q", "version": "1"}
     one.advance([sample(), sample(**model)], MINUTE, expander())
     assert one.unmapped() == []
     one.advance([sample(), sample(**model)], 2 * MINUTE, expander())

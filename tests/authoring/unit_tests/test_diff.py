@@ -9,6 +9,11 @@ SEVEN = {"pipeline": "ranking", "version": "7", "reason": "drift 0.7 above 0.6",
 EIGHT = {**SEVEN, "version": "8"}
 
 
+def expected(**keys: str) -> ExpectedRequest:
+    """An expectation as a test file has it."""
+    return ExpectedRequest.model_validate(keys)
+
+
 def test_order_is_of_no_importance() -> None:
     """On either side."""
     assert list(difference("alerts", [{"a": 1}, {"b": 2}], [{"b": 2}, {"a": 1}], 3)) == []
@@ -39,8 +44,8 @@ def test_a_wide_expectation_leaves_the_one_that_a_narrow_one_needs() -> None:
 
 def test_instants_and_parts_of_reasons_fit() -> None:
     """A reason by a part of it, an instant exactly."""
-    assert list(matched("requests", [ExpectedRequest(reason="above", triggered_at="40s")], [SEVEN], 1)) == []
-    (failure,) = matched("requests", [ExpectedRequest(triggered_at="41s")], [SEVEN], 1)
+    assert list(matched("requests", [expected(reason="above", triggered_at="40s")], [SEVEN], 1)) == []
+    (failure,) = matched("requests", [expected(triggered_at="41s")], [SEVEN], 1)
     assert 'expected, and not there: {"triggered_at": "41s"}' in failure.text
 
 

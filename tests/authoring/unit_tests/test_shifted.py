@@ -13,7 +13,7 @@ from bridge.domain.rule import SignalQuery
 from bridge.ports import Sample
 from bridge.ports.history import HistoryChunk
 
-QUERY = SignalQuery("drift", {VALUE: "x"}, EventKind.DRIFT)
+QUERY = SignalQuery("drift", EventKind.DRIFT, {VALUE: "x"})
 
 
 class Source:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
-from bridge.domain.batch import EventKind
+from bridge.domain.batch import EventBatch, EventKind
 from bridge.domain.errors import RequestError, SourceError
 from bridge.domain.model import ModelKey
 from bridge.domain.rule import LabelRef, ModelLabels, SignalQuery
@@ -27,7 +29,12 @@ def test_the_values_of_one_model_are_read_and_kept_for_a_minute(monkeypatch: pyt
     histories = SignalHistories(world.engine, lambda: world.now, lambda: clock[0])
     asked = []
     read = world.source.history
-    monkeypatch.setattr(world.source, "history", lambda *args: asked.append(args) or read(*args))
+
+    def recorded(*args: Any) -> Iterator[EventBatch]:
+        asked.append(args)
+        return read(*args)
+
+    monkeypatch.setattr(world.source, "history", recorded)
     found = histories.read(A, name, 30 * SECOND)
     assert [round(number, 6) for number in found.value if not math.isnan(number)] == [0.1, 0.2, 0.3]
     assert math.isnan(found.value[2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
@@ -38,8 +39,8 @@ class Held(Receiver):
             return super().send(notification, now)
 
 
-def work(receiver: Receiver, requests: int, **settings: object) -> Bench:
-    bench = Bench(receiver, FakeOutbox(), receiver.clock, DeliverySettings(**settings))  # type: ignore[arg-type]
+def work(receiver: Receiver, requests: int, **settings: Any) -> Bench[FakeOutbox]:
+    bench = Bench(receiver, FakeOutbox(), receiver.clock, DeliverySettings(**settings))
     for number in range(requests):
         bench.outbox.put(firing(numbered(number)))
     return bench

@@ -10,7 +10,7 @@ import pytest
 
 from bridge.domain.times import HOUR, MINUTE, SECOND
 from bridge.engine.delivery.breaker import DeliverySettings
-from bridge.ports import Breaker, Delivery, DeliveryState, RateLimit, Result
+from bridge.ports import Breaker, Claim, Delivery, DeliveryState, RateLimit, Result
 from tests.support.notifications import REQUEST, T0, firing, numbered
 from tests.support.outbox import Bench, FakeOutbox, Receiver, bench, settle
 
@@ -320,7 +320,7 @@ def test_a_destination_that_stays_down_reports_it_once(caplog: pytest.LogCapture
 class _Leased(FakeOutbox):
     """Always something due, never anything to claim."""
 
-    def claim(self, *_: object, **__: object) -> list[object]:  # type: ignore[override]
+    def claim(self, destination: str, worker: str, now: int, lease: int, limit: int = 1) -> list[Claim]:
         return []
 
 

@@ -36,9 +36,9 @@ def queue(store: Store, request: RetrainRequest, kind: Kind = Kind.FIRING, at: i
     store.commit(TickChanges("group", at, requests=[record], deliveries=[delivery], at=at))
 
 
-def desk(store: Store, *answers: Delivery | Exception, clock: Clock | None = None, worker: str = "w1") -> Bench:
+def desk(store: Store, *answers: Delivery | Exception, clock: Clock | None = None, worker: str = "w1") -> Bench[Store]:
     clock = clock or Clock()
-    return Bench(Receiver(clock, answers), store, clock, worker=worker)  # type: ignore[arg-type]
+    return Bench(Receiver(clock, answers), store, clock, worker=worker)
 
 
 def state(store: Store, request: RetrainRequest, kind: Kind = Kind.FIRING) -> DeliveryState:
@@ -50,7 +50,8 @@ def test_random_outages_lose_nothing_and_repeat_nothing(store: Store) -> None:
     for seed in range(5):
         rng = random.Random(seed)
         wanted = [numbered(100 * seed + number) for number in range(6)]
-        answers: list[Delivery | Exception] = [rng.choice([OK, DOWN, BUSY, RuntimeError("x")]) for _ in range(20)]
+        outcomes: list[Delivery | Exception] = [OK, DOWN, BUSY, RuntimeError("x")]
+        answers = [rng.choice(outcomes) for _ in range(20)]
         clock = Clock(T0 + seed * 24 * HOUR)
         for request in wanted:
             queue(store, request, at=clock.at)

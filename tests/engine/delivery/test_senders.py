@@ -12,7 +12,12 @@ from bridge.engine.delivery.senders import AtOnce, InTurn
 
 def test_tasks_run_one_at_each_collect() -> None:
     ran: list[int] = []
-    one = InTurn[int, int](lambda task: ran.append(task) or task * 10)
+
+    def run(task: int) -> int:
+        ran.append(task)
+        return task * 10
+
+    one = InTurn(run)
     for task in (1, 2, 3):
         one.submit(task)
     assert (one.busy, ran) == (3, [])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from bridge.domain.alert import AlertRow, State
@@ -16,7 +18,7 @@ from tests.support.world import A, B, group, rule
 NEVER_SEEN = np.zeros(2, np.int64)
 
 
-def evaluator(**more: object) -> RuleEvaluator:
+def evaluator(**more: Any) -> RuleEvaluator:
     wanted = group(rule(**more))
     return RuleEvaluator.of(wanted, wanted.rules[0], ModelTable())
 

@@ -44,7 +44,7 @@ def test_a_trail_is_what_was_seen_slot_by_slot() -> None:
     """Sample, limit and alert state; NaN for a failed query or an absent model."""
     world = world_of(rule(for_=10 * SECOND))
     for answer in ({A: 0.1, B: 0.1}, {A: 0.7}, QUERY_FAILED, {A: 0.8, B: math.nan}, {A: 0.9}):
-        world.tick(answer)  # type: ignore[arg-type]
+        world.tick(answer)
     window = trail(world)
     assert shown(window.value) == [0.1, 0.7, None, 0.8, 0.9]
     assert shown(window.threshold) == [0.6, 0.6, None, 0.6, 0.6]
@@ -209,6 +209,6 @@ def test_a_rule_that_has_seen_no_model_leaves_nothing_in_the_log(caplog: pytest.
     """This is the normal state of a pasted alert. Its first model has NaN in earlier slots."""
     world = world_of(rule(limit=None))
     for answer in ({}, {}, {A: 0.7}):
-        world.tick(answer)  # type: ignore[arg-type]
+        world.tick(answer)
     assert [record.message for record in caplog.records] == []
     assert shown(trail(world).value) == [None, None, 0.7]

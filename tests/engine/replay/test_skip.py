@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,7 +130,7 @@ def test_what_is_passed_over_changes_no_decision(seed: int, faults: float) -> No
     ],
     ids=["breaches", "warm_up", "policies", "fdr"],
 )
-def test_rules_that_look_at_more_than_one_slot_are_never_passed_over(more: dict[str, object]) -> None:
+def test_rules_that_look_at_more_than_one_slot_are_never_passed_over(more: dict[str, Any]) -> None:
     """N of M counts slots, warm-up counts time, a policy may be for a model that is gone, `fdr` compares models."""
     one = group(rule(), rule("Other", query="late", **more))
     script = steady(random.Random(1), ["drift", "late"], one, faults=0.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from bridge.domain.matchers import Matcher
@@ -27,7 +29,8 @@ def holds(world: World) -> list[tuple[ModelKey, str, HoldReason | None]]:
 @pytest.mark.parametrize("scope", ["per_pipeline", "per_project", "total"])
 def test_a_budget_allows_so_many_in_its_period(scope: str) -> None:
     """Two an hour: the third waits until the first is an hour old, over a restart too."""
-    gates = Gates(settle=0, **{scope: Budget(2, HOUR)})
+    budget: dict[str, Any] = {scope: Budget(2, HOUR)}
+    gates = Gates(settle=0, **budget)
     models = [ModelKey("shop", "p", str(number)) for number in range(3)]
     world = World(group(rule(), interval=MINUTE), gates=gates)
     sent_first = 0
@@ -226,7 +229,9 @@ def test_a_held_request_has_its_end_though_its_strategy_raises() -> None:
     def broken(batch: object, state: object) -> None:
         raise ValueError("broken")
 
-    world.rule("Drifted").strategy.analyse_batch = broken  # type: ignore[method-assign]
+    strategy = world.rule("Drifted").strategy
+    assert strategy is not None
+    strategy.analyse_batch = broken  # type: ignore[method-assign, assignment]
     for _ in range(3):
         world.tick({A: 0.9})
     assert world.states() == [(A, "requested")]

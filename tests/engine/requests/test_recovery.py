@@ -146,7 +146,9 @@ def test_a_retraining_by_hand_is_judged_by_all_rules_that_know_the_model() -> No
     world.tick({A: 0.1})
     world.tick({A: 0.9})
     last = world.requests()[-1]
-    assert (world.store.request(made.id).verdict, last.state, last.unhelpful) == ("recovered", "requested", 0)
+    first = world.store.request(made.id)
+    assert first is not None
+    assert (first.verdict, last.state, last.unhelpful) == ("recovered", "requested", 0)
 
 
 def test_versions_that_follow_too_fast_to_be_judged_are_counted_when_they_are() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ SETTINGS = SharedCauses(("node",), window=2 * MINUTE, wait=30 * SECOND)
 Answer = dict[ModelKey, float]
 
 
-def two_nodes(settings: SharedCauses = SETTINGS, **more: object) -> World:
+def two_nodes(settings: SharedCauses = SETTINGS, **more: Any) -> World:
     world = World(group(rule(**more)), gates=Gates(settle=0, shared_cause=settings))
     world.places.update({model: json.dumps({"node": "n1" if model in N1 else "n2"}).encode() for model in MODELS})
     return world

@@ -17,7 +17,8 @@ def test_a_wrong_expression_is_refused(text: str) -> None:
 
 def test_an_expression_that_does_not_apply_finds_nothing() -> None:
     """An error page, null, or a value of another type is no exception."""
-    for value in (None, "page", 7, [], {"a": None}):
+    values: list[object] = [None, "page", 7, [], {"a": None}]
+    for value in values:
         assert find("join('-', a)", value) is None
         assert find_text("a.b", value) == ""
     assert find_text("a", {"a": 455}) == "455"

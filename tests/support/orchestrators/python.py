@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -12,8 +13,8 @@ class Prefect(Stub):
     """Prefect 3: idempotency_key is unique for each flow, and a repeat answers 200 with the same run."""
 
     preset = "prefect"
-    target: ClassVar = {"flow": "train", "deployment": "prod"}
-    words: ClassVar = {
+    target: Mapping[str, Any] = {"flow": "train", "deployment": "prod"}
+    words: Mapping[str, str] = {
         "queued": "SCHEDULED", "running": "RUNNING", "succeeded": "COMPLETED", "failed": "CRASHED",
         "cancelled": "CANCELLED", "odd": "SLEEPING",
     }  # fmt: skip
@@ -66,9 +67,9 @@ class Airflow3(Stub):
     unauthorized: ClassVar = (403, {"detail": "Invalid JWT token"})
 
     preset = "airflow3"
-    target: ClassVar = {"dag_id": "retrain"}
-    entry: ClassVar = {"login": {"username": "bridge", "password": "pw"}}
-    words: ClassVar = {
+    target: Mapping[str, Any] = {"dag_id": "retrain"}
+    entry: Mapping[str, Any] = {"login": {"username": "bridge", "password": "pw"}}
+    words: Mapping[str, str] = {
         "queued": "queued", "running": "running", "succeeded": "success", "failed": "failed",
         "cancelled": "failed", "odd": "up_for_lunch",
     }  # fmt: skip
@@ -142,8 +143,8 @@ class Dagster(Stub):
     """Dagster: launchRun has no key, and everything is GraphQL."""
 
     preset = "dagster"
-    target: ClassVar = {"job": "train", "repository": "__repository__", "location": "jobs.py"}
-    words: ClassVar = {
+    target: Mapping[str, Any] = {"job": "train", "repository": "__repository__", "location": "jobs.py"}
+    words: Mapping[str, str] = {
         "queued": "QUEUED", "running": "STARTED", "succeeded": "SUCCESS", "failed": "FAILURE",
         "cancelled": "CANCELED", "odd": "DREAMING",
     }  # fmt: skip
@@ -188,14 +189,17 @@ class Dagster(Stub):
         return 500, {"errors": [{"message": "Field is not defined by type"}]}
 
 
+PARTITIONS = {
+    "sensor": "retrain", "partitions": "requests", "repository": "__repository__", "location": "jobs.py",
+}  # fmt: skip
+
+
 @dataclass
 class DagsterPartition(Dagster):
     """Dagster with a sensor: a partition key is accepted once, and becomes a run at once, or when `work` is called."""
 
     preset = "dagster_partition"
-    target: ClassVar = {
-        "sensor": "retrain", "partitions": "requests", "repository": "__repository__", "location": "jobs.py",
-    }  # fmt: skip
+    target = PARTITIONS
     exact = True
     later = True
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any
 
 from tests.support.orchestrators.python import Airflow3
 from tests.support.orchestrators.stub import NOT_FOUND, Answer, Call, Stub, StubRun
@@ -33,7 +34,7 @@ class Airflow2(Airflow3):
     """Airflow 2: API v1 without a login; a conflict names the run."""
 
     preset = "airflow2"
-    entry: ClassVar = {}
+    entry: Mapping[str, Any] = {}
     api = "/api/v1"
 
     def is_login(self, call: Call) -> bool:
@@ -58,8 +59,8 @@ class Kubernetes(Stub):
     """Kubernetes: the name is unique in the namespace."""
 
     preset = "kubernetes_job"
-    target: ClassVar = {"namespace": "ml", "cronjob": "train"}
-    words: ClassVar = {
+    target: Mapping[str, Any] = {"namespace": "ml", "cronjob": "train"}
+    words: Mapping[str, str] = {
         "queued": "Pending", "running": "Active", "succeeded": "Complete", "failed": "Failed",
         "cancelled": "Cancelled", "odd": "Odd",
     }  # fmt: skip
@@ -112,8 +113,8 @@ class Argo(Stub):
     """Argo Workflows: a repeat answers 409 with gRPC's code 6."""
 
     preset = "argo_workflows"
-    target: ClassVar = {"namespace": "ml", "template": "train"}
-    words: ClassVar = {
+    target: Mapping[str, Any] = {"namespace": "ml", "template": "train"}
+    words: Mapping[str, str] = {
         "queued": "Pending", "running": "Running", "succeeded": "Succeeded", "failed": "Failed",
         "cancelled": "Failed!", "odd": "Odd",
     }  # fmt: skip
@@ -158,8 +159,8 @@ class Databricks(Stub):
     """Databricks: a repeated token answers with the same run; there is no look-up by token."""
 
     preset = "databricks"
-    target: ClassVar = {"job_id": 7}
-    words: ClassVar = {
+    target: Mapping[str, Any] = {"job_id": 7}
+    words: Mapping[str, str] = {
         "queued": "QUEUED", "running": "RUNNING", "succeeded": "SUCCESS", "failed": "RUN_EXECUTION_ERROR",
         "cancelled": "USER_CANCELED", "odd": "ODD",
     }  # fmt: skip
@@ -209,8 +210,8 @@ class GitHub(Stub):
     """GitHub Actions: no key; a run is found by the name that its workflow gives it."""
 
     preset = "github"
-    target: ClassVar = {"owner": "acme", "repo": "models", "workflow": "train.yml"}
-    words: ClassVar = {
+    target: Mapping[str, Any] = {"owner": "acme", "repo": "models", "workflow": "train.yml"}
+    words: Mapping[str, str] = {
         "queued": "queued", "running": "in_progress", "succeeded": "success", "failed": "timed_out",
         "cancelled": "cancelled", "odd": "odd",
     }  # fmt: skip

@@ -52,15 +52,20 @@ Answer = tuple[int, Any]
 NOT_FOUND: Answer = (404, {"detail": "Not Found"})
 
 
+class Facts:
+    """Facts of a kind of orchestrator, or of one server."""
+
+    preset: str
+    target: Mapping[str, Any]
+    entry: Mapping[str, Any] = {}
+    words: Mapping[str, str]  # state of the bridge -> the server's word
+    exact: bool = True
+
+
 @dataclass
-class Stub:
+class Stub(Facts):
     """An orchestrator. `handle` answers everything but the faults."""
 
-    preset: ClassVar[str]
-    target: ClassVar[Mapping[str, Any]]
-    entry: ClassVar[Mapping[str, Any]] = {}
-    words: ClassVar[Mapping[str, str]]  # state of the bridge -> the server's word
-    exact: ClassVar[bool] = True
     lists: ClassVar[bool] = True  # one call reads many runs
     versions: ClassVar[bool] = True
     unauthorized: ClassVar[Answer] = (401, {"detail": "who are you"})

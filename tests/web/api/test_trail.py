@@ -32,10 +32,10 @@ def test_one_rule_and_the_last_slots_can_be_chosen() -> None:
     site = Site()
     site.queries.views = [replace(model_view(), signals=[signal(), signal(rule="Slow")])]
     site.queries.seen = {MODEL: {"Drifted": TRAIL, "Slow": TRAIL}}
-    rules = [item["rule"] for item in site.data(f"{PATH}&rule=Slow&last=3")["trails"]]  # type: ignore[index]
+    rules = [item["rule"] for item in site.data(f"{PATH}&rule=Slow&last=3")["trails"]]
     assert rules == ["Slow"]
     assert ("trails", (MODEL,), 3) in site.queries.asked
-    assert len(site.data(PATH)["trails"]) == 2  # type: ignore[index]
+    assert len(site.data(PATH)["trails"]) == 2
     assert site.data(f"{PATH}&rule=Gone") == {"trails": []}
     assert site.http.get(f"{PATH}&last=-1").status_code == 400
 
@@ -45,7 +45,7 @@ def test_infinity_is_a_text_and_digits_beyond_float32_are_left_out() -> None:
     site = Site()
     limit = [math.inf, -math.inf, 0.10000000149011612, 0.0, math.nan]
     site.queries.seen = {MODEL: {"Drifted": replace(TRAIL, threshold=limit)}}
-    (found,) = site.data(PATH)["trails"]  # type: ignore[index]
+    (found,) = site.data(PATH)["trails"]
     assert found["threshold"] == ["+Inf", "-Inf", 0.1, 0.0, None]
 
 

@@ -42,7 +42,7 @@ def test_an_answer_does_not_wait_for_the_one_before_to_be_acknowledged() -> None
         client.request("GET", "/-/healthy")
         assert client.getresponse().read()
         (connection,) = site.server._server.server_state.connections
-        accepted = connection.transport.get_extra_info("socket")  # type: ignore[union-attr]
+        accepted = connection.transport.get_extra_info("socket")
         assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
 
 
