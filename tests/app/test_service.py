@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -66,7 +66,8 @@ def test_run_service_starts_reloads_and_stops(
         "receivers": [{"name": "team", "webhook_configs": [{"url": "http://127.0.0.1:1"}]}],
     }  # fmt: skip
     (tmp_path / "bridge.yml").write_text(json.dumps(config))
-    waits = iter([lambda: None, lambda: os.kill(os.getpid(), signal.SIGTERM)])
+    ends: list[Callable[[], None]] = [lambda: None, lambda: os.kill(os.getpid(), signal.SIGTERM)]
+    waits = iter(ends)
     wait = service.wait_for_signal  # type: ignore[attr-defined]
 
     def wait_for_signal(came: threading.Event) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import Browser, expect
 
-from bridge.engine.api.views import ModelState
+from bridge.engine.api.views import ModelState, TrailView
 from tests.support.browser import visit
 from tests.support.fake_views import AT, MODEL, QUIET, TRAIL, model_view
 from tests.support.web import Site
@@ -140,7 +140,7 @@ def test_a_statistic_has_its_own_scale(browser: Browser, site: Site) -> None:
         assert seen.problems == []
 
 
-def longer():
+def longer() -> TrailView:
     """The trail, one slot later."""
     columns = {
         name: [*getattr(TRAIL, name), getattr(TRAIL, name)[-1]] for name in ("lower", "upper", "threshold", "state")

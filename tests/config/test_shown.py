@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import yaml
 
 from bridge.config.bridge_file import read_bridge_file
@@ -22,7 +24,7 @@ gates: {budget: {total: 2/day}}
 """
 
 
-def as_shown() -> tuple[str, dict]:
+def as_shown() -> tuple[str, dict[str, Any]]:
     document = parse(TEXT, Document("bridge.yml"))
     file = read_bridge_file(document)
     assert document.problems == []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -243,7 +245,7 @@ def test_cancel_takes_no_body(start: Start) -> None:
 def test_a_request_routed_both_ways_runs_once(start: Start, tmp_path: Path, first: str) -> None:
     """The first arrival creates the record."""
     _, client = start(command=["sh", "-c", f"echo run >> {tmp_path}/runs"])
-    doors = [lambda: client.submit().status_code, lambda: client.notify(alert()).json()]
+    doors: list[Callable[[], Any]] = [lambda: client.submit().status_code, lambda: client.notify(alert()).json()]
     if first == "api":
         assert [door() for door in doors] == [202, {"accepted": [], "known": [ID], "ignored": {}, "errors": []}]
     else:

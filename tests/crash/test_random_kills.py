@@ -47,7 +47,7 @@ class Moody:
         self._rng = rng
 
     def __call__(self, _: Received) -> Behaviour:
-        moods, weights = zip(*self.MOODS, strict=True)
+        moods, weights = [mood for mood, _ in self.MOODS], [weight for _, weight in self.MOODS]
         return self._rng.choices(moods, weights)[0]
 
 

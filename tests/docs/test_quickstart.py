@@ -15,6 +15,7 @@ import subprocess
 import sys
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 from tests.support.pages import ROOT, blocks
 from tests.support.processes import Program, free_port, kept_for_the_test, wait_until
@@ -96,7 +97,7 @@ def test_the_quickstart_leads_to_the_first_request(tmp_path: Path) -> None:
         for line, url in zip(lasting[2:], ready[2:], strict=True):
             start(line, url)
 
-        def asked() -> list[dict]:
+        def asked() -> list[dict[str, Any]]:
             status, text = http("GET", f"http://{bridge}/api/v1/requests")
             found = json.loads(text)["data"]["requests"] if status == 200 else []
             return [item for item in found if item["state"] == "succeeded"]

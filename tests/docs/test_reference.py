@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ def test_a_change_of_the_schemas_is_noticed(
 ) -> None:
     """A new key, and a default that moved."""
 
-    def changed(kind: str) -> dict:
+    def changed(kind: str) -> dict[str, Any]:
         found = schema(kind)
         if kind == "config":
             found["$defs"]["GlobalSection"]["properties"]["query_offset"]["default"] = "31s"

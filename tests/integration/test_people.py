@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from bridge.domain.times import rfc3339
@@ -27,7 +28,7 @@ def script(source: Prometheus) -> int:
     return begins
 
 
-def names(target: Alertmanager) -> dict[str, dict]:
+def names(target: Alertmanager) -> dict[str, dict[str, Any]]:
     """The alerts that are open there, by name."""
     return {alert["labels"]["alertname"]: alert for alert in target.alerts()}
 

@@ -54,7 +54,9 @@ def client() -> Iterator[TestClient]:
         ("bridge", 500, "internal", {}),
     ],
 )
-def test_an_error_has_its_status(client: TestClient, name: str, status: int, kind: str, headers: dict) -> None:
+def test_an_error_has_its_status(
+    client: TestClient, name: str, status: int, kind: str, headers: dict[str, str]
+) -> None:
     """Text, kind and headers included; the body is what the schema says."""
     answer = client.get(f"/fail/{name}")
     problem = msgspec.json.decode(answer.content, type=Problem)

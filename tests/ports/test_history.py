@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from bridge.domain.model import ModelTable
 from bridge.ports import history
 from tests.support.world import DRIFT, A, ScriptedSource
@@ -20,7 +22,7 @@ def test_closing_ends_a_generator_and_ignores_other_iterators() -> None:
     """A generator's `finally` runs; a plain iterator has nothing to close."""
     ended = []
 
-    def numbers():
+    def numbers() -> Iterator[int]:
         try:
             yield 1
             yield 2

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.domain.errors import SourceError
-from bridge.domain.rule import Breaches, Condition, StrategySpec
+from bridge.domain.model import ModelKey
+from bridge.domain.rule import Breaches, Condition, Group, StrategySpec
 from bridge.domain.times import SECOND
 from bridge.domain.verdict import Cause
 from tests.support.world import QUERY_FAILED, A, B, FixedRoutes, World, group, rule
@@ -19,7 +21,7 @@ SLOTS = st.lists(st.tuples(VALUES, VALUES), min_size=2, max_size=25)
 FATES = st.lists(st.sampled_from(["tick", "tick", "restart", "down", "down"]), min_size=25, max_size=25)
 
 
-def rules():
+def rules() -> Group:
     slow = Condition("slow", StrategySpec("threshold", {"max": 0.6, "clear": 0.3}))
     drifts = Condition("drift", StrategySpec("threshold", {"max": 0.6}))
     return group(
@@ -31,7 +33,7 @@ def rules():
     )
 
 
-def answer(values: tuple[float | None, float | None]) -> dict:
+def answer(values: tuple[float | None, float | None]) -> dict[ModelKey, float]:
     return {model: value for model, value in zip((A, B), values, strict=True) if value is not None}
 
 
@@ -47,7 +49,7 @@ def world_of(history: list[tuple[float | None, float | None]]) -> World:
     return world
 
 
-def story(world: World) -> tuple[list[tuple], ...]:
+def story(world: World) -> tuple[Sequence[object], ...]:
     """Episodes, requests and transitions, without what lateness may change."""
     seen = sorted((item.signal, item.model, item.missing_since) for item in world.store.load(0).sightings)
     requests = [

@@ -14,7 +14,7 @@ from tests.support.routing import Desk, desk, ids
 MODEL: dict[str, Any] = {"project": "shop", "pipeline": "ranking", "version": "7"}
 
 
-def texts(messages: list[dict]) -> list[tuple[str, str]]:
+def texts(messages: list[dict[str, Any]]) -> list[tuple[str, str]]:
     """Title and text of messages to people."""
     return [(item["attachments"][0]["title"], item["attachments"][0]["text"]) for item in messages]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -13,7 +14,7 @@ RULES = sorted((ROOT / "rules").glob("prometheus-*.yml"))
 PAGES = ROOT / "docs" / "runbooks"
 
 
-def alerts() -> dict[str, dict]:
+def alerts() -> dict[str, dict[str, Any]]:
     """Name -> rule, of every shipped file for Prometheus."""
     rules = [rule for file in RULES for group in yaml.safe_load(file.read_text())["groups"] for rule in group["rules"]]
     return {rule["alert"]: rule for rule in rules if "alert" in rule}

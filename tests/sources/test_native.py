@@ -115,7 +115,7 @@ def table(found: Column, reader: Reader) -> dict[str, object]:
      *({"count": "1", "buckets": [bucket]} for bucket in
        ([0, "0", "1", "+Inf"], [0, "0", "1", "NaN"], [0, "0", "1", "-2"], [0, "1", "0", "1"], [0, "NaN", "1", "1"]))],
 )  # fmt: skip
-def test_numbers_that_count_nothing_damage_their_own_histogram_only(odd: dict) -> None:
+def test_numbers_that_count_nothing_damage_their_own_histogram_only(odd: dict[str, Any]) -> None:
     """Infinite, negative or invalid counts; invalid bounds, or bounds in the wrong order."""
     found = read(NATIVE, odd, NATIVE)
     assert found.malformed == 1

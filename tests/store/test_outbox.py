@@ -75,6 +75,7 @@ def test_depths_name_destinations_with_dead_deliveries_only(sqlite: SqlStore) ->
 
 
 def test_an_unknown_request_is_an_error(sqlite: SqlStore) -> None:
-    for act in (lambda: sqlite.retry("nope", 1), lambda: sqlite.redrive("nope", None, 1)):
-        with pytest.raises(UnknownRequestError, match="'nope'"):
-            act()
+    with pytest.raises(UnknownRequestError, match="'nope'"):
+        sqlite.retry("nope", 1)
+    with pytest.raises(UnknownRequestError, match="'nope'"):
+        sqlite.redrive("nope", None, 1)

@@ -262,7 +262,10 @@ def by_definition(errors: NDArray[np.float64], total: NDArray[np.float64]) -> tu
     apart = (angle[1:] - angle[:-1]) ** 2 / (var[1:] + var[:-1])
     if len(apart) >= 8:
         var = var * max(1.0, np.sort(apart)[len(apart) // 2] / 0.4549)
-    rate = lambda y: np.sin(y / 2) ** 2  # noqa: E731 - two words
+
+    def rate(y: float) -> float:
+        return float(np.sin(y / 2) ** 2)
+
     mean = (angle / var).sum() / (1 / var).sum()
     weights, now, before = [1 - PRIOR], [rate(mean)], [rate(mean)]
     for cut in range(1, len(angle)):

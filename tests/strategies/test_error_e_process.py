@@ -15,7 +15,7 @@ from bridge.domain.batch import EventBatch, EventKind
 from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.rule import StrategySpec
 from bridge.domain.times import DAY, HOUR, MINUTE
-from bridge.domain.verdict import Cause, Code, Verdicts
+from bridge.domain.verdict import Cause, Code, Floats, Verdicts
 from bridge.strategies.base import RetrainStrategy
 from bridge.strategies.error_e_process import log_evidence
 from bridge.strategies.registry import build
@@ -64,10 +64,10 @@ class Story:
         return float(self.state["errors"][0, 0]), float(self.state["total"][0, 0])
 
 
-def closed_form(errors: np.ndarray, total: np.ndarray, p0: float, b: float) -> np.ndarray:
+def closed_form(errors: Floats, total: Floats, p0: float, b: float) -> Floats:
     """B(1+k, b+n-k) P(Beta(1+k, b+n-k) > p0) over B(1, b) P(Beta(1, b) > p0) p0^k (1-p0)^(n-k), as a logarithm."""
-    above = betaln(1 + errors, b + total - errors) + beta.logsf(p0, 1 + errors, b + total - errors)
-    below = betaln(1, b) + beta.logsf(p0, 1, b) + errors * np.log(p0) + (total - errors) * np.log1p(-p0)
+    above: Floats = betaln(1 + errors, b + total - errors) + beta.logsf(p0, 1 + errors, b + total - errors)
+    below: Floats = betaln(1, b) + beta.logsf(p0, 1, b) + errors * np.log(p0) + (total - errors) * np.log1p(-p0)
     return above - below
 
 

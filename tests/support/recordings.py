@@ -24,10 +24,11 @@ class Recording:
 
     def mock(self, mocked: responses.RequestsMock, base: str, params: dict[str, str]) -> responses.BaseResponse:
         """Answer GET base + path with the recording, when the query string is exactly `params`."""
-        return mocked.get(
+        answer: responses.BaseResponse = mocked.get(
             base + self.path, body=self.body, status=self.status, content_type=self.content_type,
             match=[responses.matchers.query_param_matcher(params)],
         )  # fmt: skip
+        return answer
 
 
 def recording(server: str, name: str) -> Recording:

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 import yaml
 
-from bridge.authoring.suggest.candidate_rules import candidate_rules, rule_file
+from bridge.authoring.suggest.candidate_rules import CandidateRule, candidate_rules, rule_file
 from bridge.authoring.suggest.candidates import Candidate
 from bridge.authoring.suggest.suggest import Suggestion
 from bridge.domain.errors import SourceError
@@ -24,7 +24,7 @@ def candidate(metric: str, kind: str, mapping: ModelLabels | None = None, *, lab
     return Candidate(metric, kind, f"max by (pipeline) ({metric})", labelled, mapping)
 
 
-def rules(*items: Candidate, failing: str = "") -> list:
+def rules(*items: Candidate, failing: str = "") -> list[CandidateRule]:
     source = ScriptedSource(ModelTable())
     for item in items:
         source.script[item.metric, NOW] = {A: 0.5, B: 0.5} if item.kind != "none" else {}

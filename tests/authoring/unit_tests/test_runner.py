@@ -42,7 +42,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     def write(_: object, __: str, series: list[Any]) -> str:
         seen["written"] += [(dict(labels), len(points), points[0][0], points[-1][0]) for labels, points in series]
-        return seen["refuses"]
+        return str(seen["refuses"])
 
     class Run:
         notes: frozenset[str] = frozenset({"a note"})

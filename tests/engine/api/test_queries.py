@@ -12,7 +12,7 @@ from bridge.domain.times import HOUR, MINUTE, SECOND
 from bridge.engine.api.queries import EngineQueries
 from bridge.engine.api.views import ModelView
 from bridge.ports import DecisionFilter, QueueDepth, RequestFilter, StatusReport
-from tests.support.world import QUERY_FAILED, A, B, C, World, group, rule
+from tests.support.world import QUERY_FAILED, A, Answer, B, C, World, group, rule
 
 PLACE = "team/coordinator/0"
 
@@ -67,7 +67,7 @@ def test_a_forecasting_rule_has_the_time_of_a_crossing() -> None:
         (({C: 0.7}, {C: 0.7, A: 0.8}), "", "held"),
     ],
 )
-def test_a_model_has_one_state(answers: tuple, report: str, state: str) -> None:
+def test_a_model_has_one_state(answers: tuple[Answer, ...], report: str, state: str) -> None:
     """The worst state wins."""
     world = World(group(rule(cooldown=MINUTE)))
     for answer in answers:

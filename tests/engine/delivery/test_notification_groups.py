@@ -15,7 +15,7 @@ from bridge.engine.delivery.breaker import DeliverySettings
 from bridge.engine.delivery.courier import Courier
 from bridge.ports import Delivery, Notification, Result
 from tests.support.outbox import Clock
-from tests.support.world import A, B, World, group, rule
+from tests.support.world import A, Answer, B, World, group, rule
 
 OK = Delivery(Result.DELIVERED, "ok", 200)
 REFUSED = Delivery(Result.DEAD, "http_4xx", 400, "no")
@@ -44,7 +44,7 @@ class Hook:
     def close(self) -> None: ...
 
 
-def bench(hook: Hook, *answers: dict) -> tuple[World, Courier, Clock]:
+def bench(hook: Hook, *answers: Answer) -> tuple[World, Courier, Clock]:
     """World whose requests go to `hook`, grouped by project within 30 s, and its courier."""
     root = Route("team", group_by=("project",), group_wait=30 * SECOND)
     world = World(group(rule()), routes=Routes(root, {"team/webhook/0": hook}, {"cluster": "eu"}))  # type: ignore[arg-type]

@@ -6,13 +6,16 @@ from dataclasses import replace
 
 import pytest
 
+from bridge.domain.model import ModelKey
+from bridge.domain.request import HoldReason
+from bridge.domain.times import Timestamp
 from bridge.engine.delivery.open_alerts import OpenAlertIndex
 from tests.support.world import A, B, C, FixedRoutes, World, group, rule
 
 AM = "team/alertmanager/0"
 
 
-def reminded(world: World, since: int = 0) -> list[tuple]:
+def reminded(world: World, since: int = 0) -> list[tuple[ModelKey, Timestamp, HoldReason | None]]:
     found = OpenAlertIndex(world.engine, world.routes).open_alerts(AM, since)
     return [(item.request.model, item.ends_at, item.held) for item in found]
 

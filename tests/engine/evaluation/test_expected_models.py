@@ -11,8 +11,9 @@ from bridge.domain.model import ModelKey
 from bridge.domain.rule import Breaches, Condition, Rule, StrategySpec
 from bridge.domain.times import HOUR, MINUTE, SECOND
 from bridge.domain.verdict import Cause
+from bridge.engine.api.views import ModelView
 from tests.engine.api.test_queries import queries
-from tests.support.world import QUERY_FAILED, A, B, C, FixedRoutes, World, group, rule
+from tests.support.world import QUERY_FAILED, A, Answer, B, C, FixedRoutes, World, group, rule
 
 
 def logged(world: World) -> list[tuple[ModelKey | None, str, str]]:
@@ -128,7 +129,7 @@ def test_a_version_may_be_retired_sooner_than_it_would_be_replaced() -> None:
     assert world.state.episode_index.episodes == {}
 
 
-def world_models(world: World) -> list:
+def world_models(world: World) -> list[ModelView]:
     return queries(world).models()
 
 
@@ -214,7 +215,7 @@ def either(**more: object) -> Rule:
     return rule("Any", query="drift", limit=None, conditions=(DRIFTS, SLOW), at_least=1, **more)
 
 
-def slot(world: World, drift: dict, lat: dict) -> None:
+def slot(world: World, drift: Answer, lat: Answer) -> None:
     world.say(drift, signal="drift")
     world.say(lat, signal="lat")
     world.tick()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,7 +20,7 @@ STRATEGY = ThresholdStrategy(limits=Limits(max=0.6))
 
 
 def judged(
-    rule_keys: dict, columns: dict, *, stale_after: int = 0, first_seen: tuple[int, ...] = (1, 1, 1)
+    rule_keys: dict[str, Any], columns: dict[str, Any], *, stale_after: int = 0, first_seen: tuple[int, ...] = (1, 1, 1)
 ) -> Verdicts:
     """Return the verdicts on three models over their limit, with these rule keys and columns."""
     table = ModelTable()

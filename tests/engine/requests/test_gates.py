@@ -185,7 +185,7 @@ def test_a_shadow_rule_is_decided_beside_the_others_and_touches_nothing() -> Non
 
 
 @pytest.mark.parametrize("was", [{"mode": Mode.SHADOW}, {"kind": RuleKind.ALERT}, {"mode": Mode.DRY_RUN}])
-def test_a_rule_that_begins_to_request_requests_what_fires_already(was: dict) -> None:
+def test_a_rule_that_begins_to_request_requests_what_fires_already(was: dict[str, Any]) -> None:
     """The rule was a shadow, an alert or a dry run until the middle of a breach."""
     world = World(group(rule(**was)))
     world.tick({A: 0.9})

@@ -9,8 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bridge.domain.batch import EventBatch
 from bridge.domain.errors import SourceError
-from bridge.domain.rule import Condition, Rule, StrategySpec
+from bridge.domain.rule import Condition, Rule, SignalQuery, StrategySpec
 from bridge.domain.times import DAY, HOUR, MINUTE, SECOND
 from bridge.domain.verdict import Cause, Code, Verdicts
 from bridge.engine.state import backfill, strategy_state
@@ -187,7 +188,7 @@ class Forgetful(ScriptedSource):
 
     failures = 3
 
-    def history(self, query, slots: Sequence[int], offset: int) -> Iterator:
+    def history(self, query: SignalQuery, slots: Sequence[int], offset: int) -> Iterator[EventBatch]:
         if self.failures:
             self.failures -= 1
             raise SourceError("HTTP 503 from the source", reason="unavailable", transient=True)

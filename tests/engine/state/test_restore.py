@@ -10,7 +10,7 @@ from tests.support.world import A, B, World, group, rule
 
 
 def states(world: World, name: str = "Drifted") -> list[int]:
-    return world.rule(name).live.alerts.state.tolist()
+    return [int(state) for state in world.rule(name).live.alerts.state]
 
 
 def test_a_restart_restores_alerts_slots_and_expected_models() -> None:

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bridge.domain.rule import Condition, StrategySpec
+from bridge.domain.model import ModelKey
+from bridge.domain.rule import Condition, Rule, StrategySpec
 from bridge.domain.verdict import Cause, Code, Verdicts
 from bridge.engine.state import strategy_state
 from bridge.strategies import registry
@@ -41,21 +42,21 @@ def installed(monkeypatch) -> None:
     return
 
 
-def streak(name: str = "Streak"):
+def streak(name: str = "Streak") -> Rule:
     return replace(rule(name), strategy=StrategySpec("streak", {}))
 
 
-def both():
+def both() -> Rule:
     conditions = (Condition("drift", StrategySpec("streak", {})), Condition("slow", StrategySpec("streak", {})))
     return rule("Both", limit=None, conditions=conditions, at_least=2)
 
 
-def history(seed: int) -> list[dict]:
+def history(seed: int) -> list[dict[ModelKey, float]]:
     draw = random.Random(seed)
     return [{A: draw.choice([0.1, 0.9, 0.9]), B: draw.choice([0.1, 0.9, 0.9])} for _ in range(40)]
 
 
-def story(world: World) -> list[tuple]:
+def story(world: World) -> list[tuple[object, ...]]:
     """Return the decisions in a fixed order: within a slot, theirs depends on the row of each model."""
     fields = ((item.slot, item.rule, item.model, item.before, item.after, item.statistic) for item in world.decisions())
     return sorted(fields, key=str)

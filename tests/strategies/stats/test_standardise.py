@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from bridge.domain.batch import EventKind
@@ -28,11 +29,12 @@ class Models:
         self.draw, self.phi, self.wave, self.step = np.random.default_rng(seed), phi, wave, step
         self.slot, self.noise = START, np.zeros(count)
 
-    def sample(self) -> np.ndarray:
+    def sample(self) -> NDArray[np.float64]:
         self.slot += self.step
         fresh = np.sqrt(1 - self.phi**2) * self.draw.standard_normal(len(self.noise))
         self.noise = self.phi * self.noise + fresh
-        return np.exp(5 + 0.1 * self.noise + self.wave * np.sin(2 * np.pi * self.slot / DAY))
+        values: NDArray[np.float64] = np.exp(5 + 0.1 * self.noise + self.wave * np.sin(2 * np.pi * self.slot / DAY))
+        return values
 
     def look(self, values: np.ndarray, *, freeze: bool = False) -> Standardised:
         frozen = np.full(len(values), freeze)

@@ -42,8 +42,8 @@ class Prefect(Stub):
         if call.fits("POST", "/api/flow_runs/filter"):
             wanted = call.body["flow_runs"]
             field = next(iter(wanted))
-            values = {"id": lambda run: run.id, "idempotency_key": lambda run: run.key}[field]
-            return 200, [self.view(run) for run in self.runs if values(run) in wanted[field]["any_"]]
+            name = {"id": "id", "idempotency_key": "key"}[field]
+            return 200, [self.view(run) for run in self.runs if getattr(run, name) in wanted[field]["any_"]]
         if call.fits("POST", "/api/artifacts/filter"):
             id_ = call.body["artifacts"]["flow_run_id"]["any_"][0]
             return 200, [{"key": "model-version", "data": run.version} for run in self.by(id=id_) if run.version]

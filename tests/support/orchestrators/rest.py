@@ -76,7 +76,7 @@ class Kubernetes(Stub):
         return 409, {**reason, "message": "Operation cannot be fulfilled on resourcequotas"}
 
     def view(self, run: StubRun) -> dict[str, Any]:
-        job = copy.deepcopy(run.body)
+        job: dict[str, Any] = copy.deepcopy(run.body)
         if run.version:
             job["metadata"]["annotations"]["retrain-bridge.io/model-version"] = run.version
         job["status"] = {"active": 1} if run.state == "running" else {}

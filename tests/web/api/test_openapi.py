@@ -36,7 +36,7 @@ schema = schemathesis.openapi.from_asgi("/openapi.json", app_of(), headers=OURS)
 
 @schema.parametrize()
 @ENOUGH
-def test_every_operation_answers_as_it_is_described(case: schemathesis.Case) -> None:
+def test_every_operation_answers_as_it_is_described(case: schemathesis.Case[Any]) -> None:
     """Statuses, media types, headers and bodies conform; invalid requests are refused, and nothing is a 500."""
     without: list[CheckFunction] = [positive_data_acceptance] if case.operation.path in MORE_THAN_A_SCHEMA_SAYS else []
     case.call_and_validate(headers=OURS, excluded_checks=without)
