@@ -7,6 +7,8 @@ import gc
 import subprocess
 import sys
 
+import pytest
+
 from bridge.app.memory import collect_rarely, keep_large_buffers
 
 
@@ -45,7 +47,7 @@ def test_all_threads_use_the_same_buffers() -> None:
     assert (heaps(kept=True), heaps(kept=False) > 1) == (1, True)
 
 
-def test_a_c_library_without_mallopt_changes_nothing(monkeypatch) -> None:
+def test_a_c_library_without_mallopt_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """musl, for example."""
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
     assert keep_large_buffers() is False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ receivers:
 
 
 @pytest.fixture
-def routes(tmp_path: Path):
+def routes(tmp_path: Path) -> Iterator[Routes]:
     file = tmp_path / "bridge.yml"
     file.write_text(CONFIG)
     config = load(file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -51,8 +52,11 @@ def test_slots_follow_the_bridges_time_while_it_is_ahead_of_the_wall_clock(lead:
     assert trigger.get_next_fire_time(at(3600), at(0)) == at(wait)
 
 
+Start = Callable[[Scheduler], Scheduler]
+
+
 @pytest.fixture
-def running():
+def running() -> Iterator[Start]:
     """Yield a factory of schedulers, and stop them at the end."""
     started: list[Scheduler] = []
 
@@ -66,7 +70,7 @@ def running():
         scheduler.stop()
 
 
-def test_groups_are_evaluated_at_their_slots(running) -> None:
+def test_groups_are_evaluated_at_their_slots(running: Start) -> None:
     """Two groups, one second apart: each is evaluated repeatedly by name."""
     called: list[str] = []
     scheduler = running(Scheduler(called.append))
@@ -74,7 +78,9 @@ def test_groups_are_evaluated_at_their_slots(running) -> None:
     wait_until(lambda: called.count("a") >= 3 and called.count("b") >= 3, 10, "three evaluations of both groups")
 
 
-def test_an_overrun_is_not_started_twice_and_the_next_slot_runs(running, caplog) -> None:
+def test_an_overrun_is_not_started_twice_and_the_next_slot_runs(
+    running: Start, caplog: pytest.LogCaptureFixture
+) -> None:
     """A job that overruns a slot logs one warning, gets no second thread, and continues afterwards."""
     calls: list[int] = []
     hanging, entered = threading.Event(), threading.Event()
@@ -94,7 +100,7 @@ def test_an_overrun_is_not_started_twice_and_the_next_slot_runs(running, caplog)
     wait_until(lambda: len(calls) >= 3, 10, "evaluations after the overrun")
 
 
-def test_a_job_that_raises_is_logged_and_fired_again(running, caplog) -> None:
+def test_a_job_that_raises_is_logged_and_fired_again(running: Start, caplog: pytest.LogCaptureFixture) -> None:
     """One bad evaluation does not end the group."""
     calls: list[int] = []
 
@@ -108,7 +114,7 @@ def test_a_job_that_raises_is_logged_and_fired_again(running, caplog) -> None:
     assert "job failed" in caplog.text
 
 
-def test_rescheduling_drops_groups_that_are_gone(running) -> None:
+def test_rescheduling_drops_groups_that_are_gone(running: Start) -> None:
     """After a reload only the new groups are evaluated."""
     called: list[str] = []
     scheduler = running(Scheduler(called.append))
@@ -119,7 +125,7 @@ def test_rescheduling_drops_groups_that_are_gone(running) -> None:
     assert [job.id for job in scheduler._scheduler.get_jobs()] == [EVALUATE + "new"]
 
 
-def test_chores_run_at_their_interval(running) -> None:
+def test_chores_run_at_their_interval(running: Start) -> None:
     """Polling and pruning."""
     done: list[int] = []
     scheduler = Scheduler(lambda name: None)
@@ -140,7 +146,7 @@ class Wall(Steps):
         return 0, found * 1_000_000
 
 
-def test_a_clock_that_is_set_back_makes_nothing_wait(running) -> None:
+def test_a_clock_that_is_set_back_makes_nothing_wait(running: Start) -> None:
     """A job that is an hour away after a step back by an hour was due now: it runs within seconds."""
     done: list[str] = []
     wall = Wall()
@@ -153,7 +159,7 @@ def test_a_clock_that_is_set_back_makes_nothing_wait(running) -> None:
     wait_until(lambda: sorted(done) == ["chore", "slot", "slot"], 10, "both, though their time has not come")
 
 
-def test_a_clock_that_is_set_forward_makes_everything_due_once(running) -> None:
+def test_a_clock_that_is_set_forward_makes_everything_due_once(running: Start) -> None:
     """Also after a night of suspension: jobs that were due run at once, and once."""
     done: list[str] = []
     wall = Wall()

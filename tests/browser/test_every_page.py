@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser
@@ -64,7 +65,9 @@ def fill(site: Site, text: str = "") -> None:
 
 
 @pytest.mark.parametrize(("scheme", "width"), WINDOWS)
-def test_every_page_is_usable_and_stays_at_home(browser: Browser, site: Site, scheme, width: int) -> None:
+def test_every_page_is_usable_and_stays_at_home(
+    browser: Browser, site: Site, scheme: Literal["light", "dark"], width: int
+) -> None:
     """axe-core finds nothing serious, nothing is wider than the window, nothing comes from elsewhere or is refused."""
     fill(site)
     found = []
@@ -78,7 +81,7 @@ def test_every_page_is_usable_and_stays_at_home(browser: Browser, site: Site, sc
 
 
 @pytest.mark.parametrize(("scheme", "width"), WINDOWS)
-def test_hostile_labels_are_data(browser: Browser, site: Site, scheme, width: int) -> None:
+def test_hostile_labels_are_data(browser: Browser, site: Site, scheme: Literal["light", "dark"], width: int) -> None:
     """No script of theirs runs, no policy is broken, no page falls apart; they are shown as they are."""
     fill(site, HOSTILE)
     found = []

@@ -33,6 +33,7 @@ REQUEST = {
     "ended_at": None, "verdict": None,
 }  # fmt: skip
 Command = Callable[..., tuple[int, str, str]]
+Api = tuple[list[tuple[str, str]], dict[str, object]]
 
 
 def columns(out: str) -> list[list[str]]:
@@ -63,7 +64,7 @@ def files(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> tuple[list[tuple[str, str]], dict[str, object]]:
+def api(monkeypatch: pytest.MonkeyPatch) -> Api:
     """Fake API: list of the calls, and the data to return."""
     calls: list[tuple[str, str]] = []
     answers: dict[str, object] = {}

@@ -14,7 +14,7 @@ from tests.support.fake_views import ID, REQUEST
 from tests.support.web import Site, serving
 
 
-def test_an_unreachable_bridge_is_reported(command) -> None:
+def test_an_unreachable_bridge_is_reported(command: Command) -> None:
     """By every command that connects to a bridge."""
     for words in (("healthcheck",), ("requests", "list"), ("requests", "show", "x"), ("requests", "redrive", "x")):
         code, _, err = command(*words, "--bridge.url=http://127.0.0.1:1")
@@ -22,7 +22,7 @@ def test_an_unreachable_bridge_is_reported(command) -> None:
         assert "no bridge at http://127.0.0.1:1" in err
 
 
-def test_http_config_authenticates_at_the_bridge(command, tmp_path: Path) -> None:
+def test_http_config_authenticates_at_the_bridge(command: Command, tmp_path: Path) -> None:
     """The file has the format of amtool's and promtool's --http.config.file; its paths are relative to it."""
     file = tmp_path / "http.yml"
     file.write_text("basic_auth: {username: ada, password_file: password}\n")
@@ -39,7 +39,7 @@ def test_http_config_authenticates_at_the_bridge(command, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:9095", "ftp://127.0.0.1"])
-def test_the_bridge_url_must_be_a_url(command, url: str) -> None:
+def test_the_bridge_url_must_be_a_url(command: Command, url: str) -> None:
     """The message is plain, without library terms."""
     code, _, err = command("healthcheck", f"--bridge.url={url}")
     assert (code, err) == (

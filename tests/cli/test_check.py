@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.cli.conftest import CONFIG, RULES
+from tests.cli.conftest import CONFIG, RULES, Command
 
 
-def test_valid_files_succeed(command, files: Path) -> None:
+def test_valid_files_succeed(command: Command, files: Path) -> None:
     """Exit code 0, and each file is named."""
     config, rules = files / "bridge.yml", files / "rules.yml"
     assert command("check", "config", str(config)) == (0, f"{config}: SUCCESS\n", "")
     assert command("check", "rules", str(rules)) == (0, f"{rules}: SUCCESS\n", "")
 
 
-def test_errors_have_file_and_line(command, files: Path) -> None:
+def test_errors_have_file_and_line(command: Command, files: Path) -> None:
     """Exit code 1, with the number of problems."""
     rules = files / "rules.yml"
     rules.write_text(RULES.replace("retrain: Drifted, expr", "retrain: Drifted, exprs"))
@@ -25,7 +25,7 @@ def test_errors_have_file_and_line(command, files: Path) -> None:
     assert "found" in err
 
 
-def test_prometheus_is_queried_only_with_its_flag(command, files: Path) -> None:
+def test_prometheus_is_queried_only_with_its_flag(command: Command, files: Path) -> None:
     """Then an unavailable server is a problem, after those of the files."""
     config = files / "bridge.yml"
     config.write_text(CONFIG.format(url="http://localhost:1/hook").replace("localhost:9090", "127.0.0.1:1"))
@@ -34,7 +34,7 @@ def test_prometheus_is_queried_only_with_its_flag(command, files: Path) -> None:
     assert (code, "prometheus.url: http://127.0.0.1:1: Connection refused" in err) == (1, True), err
 
 
-def test_lint_findings_are_warnings_unless_fatal(command, tmp_path: Path) -> None:
+def test_lint_findings_are_warnings_unless_fatal(command: Command, tmp_path: Path) -> None:
     """Exit code 0 with warnings, 1 if they are fatal; none is printed on request."""
     file = tmp_path / "rules.yml"
     file.write_text("groups:\n- name: g\n  interval: 5m\n  rules:\n  - {retrain: A, expr: up == 0, for: 1m}\n")
@@ -46,7 +46,7 @@ def test_lint_findings_are_warnings_unless_fatal(command, tmp_path: Path) -> Non
     assert (code, out) == (1, "")
 
 
-def test_an_error_in_one_file_does_not_hide_warnings_of_another(command, files: Path) -> None:
+def test_an_error_in_one_file_does_not_hide_warnings_of_another(command: Command, files: Path) -> None:
     """Each file is checked as far as possible."""
     (files / "rules.yml").write_text(RULES.replace("}\n", ", for: 1s}\n"))
     wrong = files / "wrong.yml"
@@ -57,7 +57,7 @@ def test_an_error_in_one_file_does_not_hide_warnings_of_another(command, files: 
     assert err.endswith("problems and 1 warning found\n")
 
 
-def test_problems_are_printed_as_json(command, tmp_path: Path) -> None:
+def test_problems_are_printed_as_json(command: Command, tmp_path: Path) -> None:
     """Errors and warnings alike, with their positions."""
     file = tmp_path / "rules.yml"
     file.write_text("groups:\n- name: g\n  rules:\n  - {retrain: A, expr: up == 0, for: 10s}\n")
@@ -70,14 +70,14 @@ def test_problems_are_printed_as_json(command, tmp_path: Path) -> None:
     assert (code, problem["severity"], problem["lint"], problem["path"]) == (1, "error", "", "groups")
 
 
-def test_schemas_are_printed(command) -> None:
+def test_schemas_are_printed(command: Command) -> None:
     """One for each kind of file."""
     for kind in ("config", "rules", "tests"):
         code, out, _ = command("check", "schema", kind)
         assert (code, json.loads(out)["$schema"]) == (0, "https://json-schema.org/draft/2020-12/schema")
 
 
-def test_problems_are_printed_as_github_annotations(command, tmp_path: Path) -> None:
+def test_problems_are_printed_as_github_annotations(command: Command, tmp_path: Path) -> None:
     """One workflow command a line, with place and title; what would end it early is escaped."""
     file = tmp_path / "rules.yml"
     file.write_text("groups:\n- name: g\n  rules:\n  - {record: a, expr: b}\n  - {alert: A, expr: 'up{a=~\"%(\"}'}\n")

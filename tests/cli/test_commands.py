@@ -10,7 +10,7 @@ from tests.cli.conftest import Command
 
 
 @pytest.mark.parametrize("words", [("nonsense",), ("run", "--nonsense"), ("run", "--storage.retention.time=soon")])
-def test_wrong_usage_exits_2(command, words: tuple[str, ...]) -> None:
+def test_wrong_usage_exits_2(command: Command, words: tuple[str, ...]) -> None:
     """This holds for every command."""
     assert command(*words)[0] == 2
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tests.cli.conftest import Api, Command
 
-def test_feedback_is_sent_with_its_author(command, api) -> None:
+
+def test_feedback_is_sent_with_its_author(command: Command, api: Api) -> None:
     """An opinion that there is not is refused before anything is sent."""
     asked, answers = api
     answers["data"] = {"id": "x", "feedback": "false"}
@@ -17,7 +19,7 @@ def test_feedback_is_sent_with_its_author(command, api) -> None:
 
 
 @pytest.mark.parametrize("action", ["approve", "release", "withdraw", "cancel", "start-again"])
-def test_an_action_is_posted_and_the_new_state_is_printed(command, api, action: str) -> None:
+def test_an_action_is_posted_and_the_new_state_is_printed(command: Command, api: Api, action: str) -> None:
     """The id is quoted in the path, and the gate that still holds the request is printed."""
     calls, answers = api
     answers["data"] = {"id": "a/b", "state": "held", "hold": "cooldown"}
@@ -25,7 +27,7 @@ def test_an_action_is_posted_and_the_new_state_is_printed(command, api, action: 
     assert calls == [("POST", f"/api/v1/requests/a%2Fb/{action}")]
 
 
-def test_a_forced_request_does_not_look_the_model_up(command, api) -> None:
+def test_a_forced_request_does_not_look_the_model_up(command: Command, api: Api) -> None:
     """One call: it creates the request."""
     calls, answers = api
     answers["data"] = {"id": "x", "state": "requested"}

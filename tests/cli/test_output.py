@@ -55,7 +55,9 @@ def harmless(text: str) -> bool:
 
 
 @pytest.mark.parametrize(("words", "data"), CASES, ids=lambda value: " ".join(value) if isinstance(value, list) else "")
-def test_answers_of_a_bridge_are_printed_harmlessly(words, data, capfd, monkeypatch) -> None:
+def test_answers_of_a_bridge_are_printed_harmlessly(
+    words: list[str], data: object, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Model names and reasons come from labels and annotations."""
     body = json.dumps({"status": "success", "data": data}).encode()
     with Receiver(Reply(200, body)) as server:
@@ -66,7 +68,7 @@ def test_answers_of_a_bridge_are_printed_harmlessly(words, data, capfd, monkeypa
     assert harmless(out) or words == ["explain", "a/b/c"]  # a command to copy keeps its lines
 
 
-def test_refusals_are_printed_harmlessly(capfd, monkeypatch) -> None:
+def test_refusals_are_printed_harmlessly(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The server may be untrusted."""
     body = json.dumps({"status": "error", "detail": EVIL}).encode()
     with Receiver(Reply(409, body)) as server:
@@ -76,7 +78,9 @@ def test_refusals_are_printed_harmlessly(capfd, monkeypatch) -> None:
     assert not DRIVES & set(err)
 
 
-def test_problems_of_files_are_printed_harmlessly(capfd, monkeypatch, tmp_path: Path) -> None:
+def test_problems_of_files_are_printed_harmlessly(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """The rule file may come from another team."""
     rules = {"groups": [{"name": "a", "rules": [{"retrain": "A", "expr": "up", "labels": {EVIL: "x"}, EVIL: 1}]}]}
     (tmp_path / "rules.yml").write_text(json.dumps(rules))
@@ -86,7 +90,7 @@ def test_problems_of_files_are_printed_harmlessly(capfd, monkeypatch, tmp_path: 
         assert harmless(out + err)
 
 
-def test_the_plain_coordinator_logs_harmlessly(capfd, tmp_path: Path) -> None:
+def test_the_plain_coordinator_logs_harmlessly(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Its configuration and its log fields."""
     (tmp_path / "c.yml").write_text(json.dumps({EVIL: 1}))
     handlers = logging.root.handlers[:]

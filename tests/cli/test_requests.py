@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from bridge.domain.times import rfc3339
 from bridge.ports import RequestFilter
-from tests.cli.conftest import REQUEST, Command, columns
+from tests.cli.conftest import REQUEST, Api, Command, columns
 from tests.support.fake_views import AT, ID
 from tests.support.web import Site
 
 
-def test_requests_are_listed_in_columns(command, api) -> None:
+def test_requests_are_listed_in_columns(command: Command, api: Api) -> None:
     """Markup in a reason is text; nothing is cut, and a listing without requests says so."""
     asked, answers = api
     answers["data"] = {"requests": [REQUEST]}
@@ -23,13 +23,13 @@ def test_requests_are_listed_in_columns(command, api) -> None:
     assert command("requests", "list")[1] == "no requests\n"
 
 
-def test_a_request_is_shown_as_json(command, api) -> None:
+def test_a_request_is_shown_as_json(command: Command, api: Api) -> None:
     """It can be piped into jq."""
     api[1]["data"] = REQUEST
     assert json.loads(command("requests", "show", "a" * 32)[1]) == REQUEST
 
 
-def test_retry_prints_the_number_of_deliveries(command, api) -> None:
+def test_retry_prints_the_number_of_deliveries(command: Command, api: Api) -> None:
     """The call goes to the retry endpoint."""
     asked, answers = api
     answers["data"] = {"retried": 1}
@@ -37,7 +37,7 @@ def test_retry_prints_the_number_of_deliveries(command, api) -> None:
     assert asked[-1] == ("POST", "/api/v1/requests/x/retry")
 
 
-def test_redrive_prints_the_number_of_deliveries(command, api) -> None:
+def test_redrive_prints_the_number_of_deliveries(command: Command, api: Api) -> None:
     """One destination, or all."""
     asked, answers = api
     answers["data"] = {"redriven": 1}

@@ -12,17 +12,17 @@ from bridge.app.fleet import FleetOptions
 from bridge.coordinator import server
 from bridge.coordinator.config import CoordinatorConfig
 from bridge.domain.times import DAY
-from tests.cli.conftest import CONFIG
+from tests.cli.conftest import CONFIG, Command
 
 
-def test_run_reports_configuration_errors_without_a_traceback(command, files: Path) -> None:
+def test_run_reports_configuration_errors_without_a_traceback(command: Command, files: Path) -> None:
     """No traceback is printed."""
     code, _, err = command("run", f"--config.file={files / 'nope.yml'}", f"--storage.path={files / 'data'}")
     assert code == 1
     assert "nope.yml: cannot be read: No such file or directory" in err
 
 
-def test_a_missing_storage_url_file_is_reported(command, files: Path) -> None:
+def test_a_missing_storage_url_file_is_reported(command: Command, files: Path) -> None:
     """The error names the flag."""
     config = files / "bridge.yml"
     config.write_text(CONFIG.format(url="http://localhost:1/hook"))
@@ -30,14 +30,14 @@ def test_a_missing_storage_url_file_is_reported(command, files: Path) -> None:
     assert (code, err) == (1, "retrain-bridge: cannot read --storage.url-file none.url: No such file or directory\n")
 
 
-def test_a_retention_of_zero_is_rejected(command, files: Path) -> None:
+def test_a_retention_of_zero_is_rejected(command: Command, files: Path) -> None:
     """A retention of 0 would delete every request at once. The message is in a box, wrapped at the terminal width."""
     code, _, err = command("run", f"--config.file={files / 'bridge.yml'}", "--storage.retention.time=0s")
     assert code == 2
     assert "must be greater than 0, for example 90d" in " ".join(err.replace("│", " ").split())
 
 
-def test_the_options_of_run_are_passed_on(command, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_options_of_run_are_passed_on(command: Command, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Links use the listen address unless --web.external-url is set; replicas only with --fleet."""
     seen = []
 
@@ -58,7 +58,9 @@ def test_the_options_of_run_are_passed_on(command, files: Path, monkeypatch: pyt
     assert serve.fleet == FleetOptions(30_000, "a", "http://127.0.0.1:9095", None)
 
 
-def test_flags_override_the_coordinators_file(command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flags_override_the_coordinators_file(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A flag that is not set leaves the value of the file."""
     seen = []
 

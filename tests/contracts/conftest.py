@@ -22,7 +22,7 @@ def cluster() -> Iterator[Postgres]:
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
-def store(request, tmp_path: Path) -> Iterator[Store]:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     opened: Store
     if request.param == "memory":
         opened = MemoryStore()

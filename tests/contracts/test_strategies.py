@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ VALUES = st.lists(st.floats(-1, 2) | st.just(float("nan")), min_size=1, max_size
 
 
 @pytest.fixture(params=sorted(strategies()))
-def strategy(request) -> RetrainStrategy:
+def strategy(request: pytest.FixtureRequest) -> RetrainStrategy:
     """Each strategy with the EXAMPLE of tests/strategies/test_<name>.py."""
     return build(StrategySpec(request.param, EXAMPLES[request.param]))
 
@@ -78,7 +79,7 @@ def test_a_batch_equals_its_singles(values: list[float]) -> None:
 
 
 @given(VALUES, st.randoms())
-def test_the_order_of_models_does_not_matter(values: list[float], random) -> None:
+def test_the_order_of_models_does_not_matter(values: list[float], random: Random) -> None:
     """A permuted batch gives the permuted verdicts."""
     order = list(range(len(values)))
     random.shuffle(order)

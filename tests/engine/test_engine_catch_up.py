@@ -82,7 +82,7 @@ def test_the_same_slot_is_evaluated_once() -> None:
     assert world.engine.evaluate("g", world.now + 5 * SECOND) is None
 
 
-def test_a_tick_that_cannot_be_stored_changes_nothing_and_is_caught_up(monkeypatch) -> None:
+def test_a_tick_that_cannot_be_stored_changes_nothing_and_is_caught_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk is full for one slot: no state moved in memory, and the next tick evaluates both slots."""
     world = World(group(rule()))
     world.tick({A: 0.1})
@@ -118,7 +118,7 @@ def test_a_first_start_looks_at_the_present_only() -> None:
 
 
 def test_an_episode_found_while_catching_up_is_requested_though_the_present_slot_cannot_be_evaluated(
-    monkeypatch,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The strategy raises in the slot in which the late request is due: the rule is still firing, so it is made."""
     world = World(group(rule()))

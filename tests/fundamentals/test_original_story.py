@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pytest
+
 from bridge.domain.event import Custom, Drift, InferenceError, Latency, ModelEvent
 from bridge.domain.model import ModelKey
 from bridge.domain.request import RetrainRequest
@@ -66,7 +68,9 @@ class Raises(RetrainStrategy):
         raise ZeroDivisionError("broken")
 
 
-def test_a_strategy_that_raises_is_counted_and_logged_and_the_other_observers_still_run(caplog) -> None:
+def test_a_strategy_that_raises_is_counted_and_logged_and_the_other_observers_still_run(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """One broken strategy costs its own observer only."""
     requests: list[RetrainRequest] = []
     failed: list[str] = []

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 TEXT = (Path(__file__).parents[2] / "README.md").read_text()
 
 
-def test_the_library_example_prints_its_documented_output(capsys) -> None:
+def test_the_library_example_prints_its_documented_output(capsys: pytest.CaptureFixture[str]) -> None:
     """Pasted as it stands."""
     (code,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
     exec(code, {})

@@ -5,12 +5,14 @@ from __future__ import annotations
 import resource
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
 
 from bridge.net.door import MOST, Door, Guest, address_of, cap, listen
+
+Connect = Callable[[], socket.socket]
 
 
 class Client:
@@ -36,20 +38,20 @@ def door() -> Iterator[Door]:
 
 
 @pytest.fixture
-def connect(door: Door) -> Iterator[object]:
+def connect(door: Door) -> Iterator[Connect]:
     """Open connections that are closed after the test."""
     with ExitStack() as stack:
         yield lambda: stack.enter_context(socket.create_connection(door.getsockname()))
 
 
-def admitted(door: Door, connect) -> tuple[socket.socket, Guest]:
+def admitted(door: Door, connect: Connect) -> tuple[socket.socket, Guest]:
     client = connect()
     guest = door.accept()[0]
     assert isinstance(guest, Guest)
     return client, guest
 
 
-def test_a_connection_is_known_until_it_is_closed(door: Door, connect) -> None:
+def test_a_connection_is_known_until_it_is_closed(door: Door, connect: Connect) -> None:
     _, guest = admitted(door, connect)
     descriptor = guest.fileno()
     assert door.guest(descriptor) is guest
@@ -57,7 +59,7 @@ def test_a_connection_is_known_until_it_is_closed(door: Door, connect) -> None:
     assert door.guest(descriptor) is None
 
 
-def test_at_the_cap_the_longest_waiting_client_is_closed(door: Door, connect) -> None:
+def test_at_the_cap_the_longest_waiting_client_is_closed(door: Door, connect: Connect) -> None:
     """One whose request is being answered never is."""
     door.most = 2
     _, busy = admitted(door, connect)
@@ -72,7 +74,7 @@ def test_at_the_cap_the_longest_waiting_client_is_closed(door: Door, connect) ->
     busy.close()
 
 
-def test_when_all_are_busy_a_new_connection_is_refused(door: Door, connect) -> None:
+def test_when_all_are_busy_a_new_connection_is_refused(door: Door, connect: Connect) -> None:
     door.most = 1
     _, guest = admitted(door, connect)
     Client(guest, "")
@@ -84,7 +86,7 @@ def test_when_all_are_busy_a_new_connection_is_refused(door: Door, connect) -> N
     guest.close()
 
 
-def test_slow_clients_are_closed(door: Door, connect, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_clients_are_closed(door: Door, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each step of a request has its own time, which begins when the step does."""
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
@@ -102,7 +104,7 @@ def test_slow_clients_are_closed(door: Door, connect, monkeypatch: pytest.Monkey
     assert client.aborted
 
 
-def test_a_handshake_is_cut_like_a_head(door: Door, connect, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_handshake_is_cut_like_a_head(door: Door, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before it is complete, the connection has no client."""
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
@@ -114,7 +116,7 @@ def test_a_handshake_is_cut_like_a_head(door: Door, connect, monkeypatch: pytest
     guest.close()
 
 
-def test_every_connection_can_be_closed(door: Door, connect) -> None:
+def test_every_connection_can_be_closed(door: Door, connect: Connect) -> None:
     clients = [Client(admitted(door, connect)[1], "") for _ in range(3)]
     door.cut_all()
     assert [client.aborted for client in clients] == [True] * 3

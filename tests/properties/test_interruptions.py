@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,8 @@ from bridge.domain.times import SECOND
 from bridge.domain.verdict import Cause
 from tests.support.world import QUERY_FAILED, A, B, FixedRoutes, World, group, rule
 
+Values = tuple[float | None, float | None]
+History = list[Values]
 VALUES = st.sampled_from([0.1, 0.55, 0.7, 0.9, None])
 SLOTS = st.lists(st.tuples(VALUES, VALUES), min_size=2, max_size=25)
 # What happens at each slot: it is evaluated, evaluated after a restart, or not evaluated (down or overrun).
@@ -33,11 +36,11 @@ def rules() -> Group:
     )
 
 
-def answer(values: tuple[float | None, float | None]) -> dict[ModelKey, float]:
+def answer(values: Values) -> dict[ModelKey, float]:
     return {model: value for model, value in zip((A, B), values, strict=True) if value is not None}
 
 
-def world_of(history: list[tuple[float | None, float | None]]) -> World:
+def world_of(history: History) -> World:
     """A world whose whole future is written down."""
     world = World(rules(), routes=FixedRoutes(reporting=False))
     for number, values in enumerate(history, 1):
@@ -65,7 +68,7 @@ def story(world: World) -> tuple[Sequence[object], ...]:
 
 
 @given(SLOTS, FATES)
-def test_any_split_into_ticks_restarts_and_gaps_gives_the_same_episodes(history, fates) -> None:
+def test_any_split_into_ticks_restarts_and_gaps_gives_the_same_episodes(history: History, fates: list[str]) -> None:
     """The same request ids, episode starts and ends, and life-cycle rows; missed ones are named, not sent."""
     straight, broken = world_of(history), world_of(history)
     for _ in history:
@@ -85,7 +88,7 @@ def test_any_split_into_ticks_restarts_and_gaps_gives_the_same_episodes(history,
 
 
 @given(SLOTS, st.randoms())
-def test_failing_slots_freeze_and_never_resolve(history, random) -> None:
+def test_failing_slots_freeze_and_never_resolve(history: History, random: Random) -> None:
     """With failures injected anywhere, no episode ends in a slot whose query failed."""
     world = World(group(rule("Signal")), routes=FixedRoutes(reporting=False))
     failed: set[int] = set()
@@ -101,7 +104,7 @@ def test_failing_slots_freeze_and_never_resolve(history, random) -> None:
 
 
 @given(SLOTS)
-def test_adding_a_model_never_changes_anothers_decisions(history) -> None:
+def test_adding_a_model_never_changes_anothers_decisions(history: History) -> None:
     """Model A's story is the same with and without B beside it."""
     both = world_of(history)
     alone = world_of([(first, None) for first, _ in history])
@@ -113,7 +116,7 @@ def test_adding_a_model_never_changes_anothers_decisions(history) -> None:
 
 
 @given(SLOTS, st.randoms())
-def test_the_order_of_series_in_an_answer_does_not_matter(history, random) -> None:
+def test_the_order_of_series_in_an_answer_does_not_matter(history: History, random: Random) -> None:
     """However Prometheus orders its answer, requests, episodes and rows are the same."""
     straight, shuffled = world_of(history), world_of(history)
     for key, said in shuffled.script.items():
@@ -128,7 +131,7 @@ def test_the_order_of_series_in_an_answer_does_not_matter(history, random) -> No
 
 
 @given(SLOTS, FATES)
-def test_reloads_that_change_no_meaning_change_no_story(history, fates) -> None:
+def test_reloads_that_change_no_meaning_change_no_story(history: History, fates: list[str]) -> None:
     """Other annotations in the middle of an episode: state goes on."""
     straight, edited = world_of(history), world_of(history)
     for _ in history:

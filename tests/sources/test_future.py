@@ -9,6 +9,7 @@ from email.utils import formatdate
 from pathlib import Path
 
 import pytest
+import requests
 import responses
 
 from bridge.domain.batch import EventKind
@@ -27,7 +28,7 @@ class Dated(FakePrometheus):
 
     date: str = ""
 
-    def _answer(self, request):
+    def _answer(self, request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
         status, _, body = super()._answer(request)
         return status, ({"Date": self.date} if self.date else {}), body
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
 
 import pytest
 
+from bridge.domain.batch import EventBatch
 from bridge.domain.errors import InternalError, StrategyError
 from bridge.domain.event import Drift, ModelEvent
 from bridge.domain.model import ModelKey
 from bridge.domain.request import RetrainRequest
 from bridge.domain.rule import StrategySpec
+from bridge.domain.verdict import Verdicts
 from bridge.strategies import registry
-from bridge.strategies.base import RetrainStrategy, StrategyConfig, guarded
+from bridge.strategies.base import RetrainStrategy, StateColumn, StrategyConfig, guarded
 from bridge.strategies.threshold import ThresholdStrategy
 from tests.contracts.test_strategies import batch_of
 
@@ -35,8 +38,11 @@ class Fussy(RetrainStrategy):
         return self._inner.analyse(model, event)
 
 
+Install = Callable[..., None]
+
+
 @pytest.fixture
-def installed(monkeypatch):
+def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     """Pretend that packages with these entry points are installed."""
 
     def install(*values: str) -> None:
@@ -49,7 +55,7 @@ def installed(monkeypatch):
     registry.strategies.cache_clear()
 
 
-def test_a_strategy_of_a_users_package_is_used_by_name(installed) -> None:
+def test_a_strategy_of_a_users_package_is_used_by_name(installed: Install) -> None:
     """An entry point suffices; `analyse` alone works for batches."""
     installed("tests.strategies.test_registry:Fussy")
     fussy = registry.build(StrategySpec("fussy", {"above": 0.5}))
@@ -58,7 +64,7 @@ def test_a_strategy_of_a_users_package_is_used_by_name(installed) -> None:
     assert fussy.analyse(ModelKey("a", "b", "c"), Drift(0, 0.7)) is not None
 
 
-def test_an_unknown_strategy_is_answered_with_the_nearest(installed) -> None:
+def test_an_unknown_strategy_is_answered_with_the_nearest(installed: Install) -> None:
     """A typo gets a suggestion."""
     with pytest.raises(StrategyError, match="unknown strategy 'treshold'; did you mean 'threshold'"):
         registry.build(StrategySpec("treshold"))
@@ -90,7 +96,7 @@ class Nameless(RetrainStrategy):
         ("tests.strategies.test_registry:batch_of", "is not a RetrainStrategy"),
     ],
 )
-def test_a_wrong_plug_in_is_refused_at_once(installed, value: str, message: str) -> None:
+def test_a_wrong_plug_in_is_refused_at_once(installed: Install, value: str, message: str) -> None:
     """With two of one name, the import order would decide."""
     installed(value)
     with pytest.raises(StrategyError, match=message):
@@ -109,7 +115,7 @@ def test_wrongly_shaped_verdicts_are_the_strategys_failure() -> None:
     class Short(RetrainStrategy):
         name = "short"
 
-        def analyse_batch(self, batch, state):
+        def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Verdicts:
             return ThresholdStrategy(max_drift_p=1).analyse_batch(batch_of([1.0]), None)
 
     with pytest.raises(InternalError, match="returned 1 verdicts for 2 models"):

@@ -8,12 +8,12 @@ import numpy as np
 
 from bridge.domain.batch import DISCOVER, EventBatch
 from bridge.domain.model import ModelKey
-from bridge.domain.rule import Breaches, Condition, Rule, StrategySpec
+from bridge.domain.rule import Breaches, Condition, Rule, SignalQuery, StrategySpec
 from bridge.domain.times import HOUR, MINUTE, SECOND
 from bridge.domain.verdict import Cause
 from bridge.engine.api.views import ModelView
 from tests.engine.api.test_queries import queries
-from tests.support.world import QUERY_FAILED, A, Answer, B, C, FixedRoutes, World, group, rule
+from tests.support.world import QUERY_FAILED, A, Answer, B, C, FixedRoutes, ScriptedSource, World, group, rule
 
 
 def logged(world: World) -> list[tuple[ModelKey | None, str, str]]:
@@ -147,7 +147,7 @@ def test_a_discovered_model_that_never_reported_is_missed() -> None:
     world = World(group(rule()))
     whole = type(world.source).instant
 
-    def discovering(self, query, slot, at) -> EventBatch:
+    def discovering(self: ScriptedSource, query: SignalQuery, slot: int, at: int) -> EventBatch:
         batch = whole(self, query, slot, at)
         models = [*batch.index.tolist(), self.table.row(C)]
         value = np.append(batch.columns["value"], np.nan)
@@ -265,7 +265,7 @@ def test_a_discovered_version_that_was_replaced_is_not_missed_again() -> None:
     world = World(group(rule(), interval=MINUTE))
     whole = type(world.source).instant
 
-    def discovering(self, query, slot, at) -> EventBatch:
+    def discovering(self: ScriptedSource, query: SignalQuery, slot: int, at: int) -> EventBatch:
         batch = whole(self, query, slot, at)
         named = self.table.row(A)
         models = [*batch.index.tolist(), *([named] if named not in batch.index else [])]

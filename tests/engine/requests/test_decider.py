@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import msgspec
+import pytest
 
 from bridge.domain.fitting import size
 from bridge.domain.limits import LARGEST_REQUEST
@@ -46,7 +47,7 @@ def test_a_rule_that_fires_later_joins_the_open_request() -> None:
     assert A not in world.state.episode_index.episodes
 
 
-def test_without_a_judgement_the_daemon_decides_nothing(monkeypatch) -> None:
+def test_without_a_judgement_the_daemon_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The one code path: every decision comes from a strategy's verdicts."""
     monkeypatch.setattr("bridge.engine.steps.judge", lambda tick, batches: Judgements())
     world = World(group(rule()))

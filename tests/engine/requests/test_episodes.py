@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+from bridge.domain.model import ModelKey
 from bridge.domain.request import Episode, RecoveryVerdict, RequestRecord, RequestState, RetrainRequest
 from bridge.domain.rule import Budget, Gates
 from bridge.domain.times import DAY, HOUR, MINUTE
@@ -11,9 +13,11 @@ from bridge.engine.requests.episodes import EpisodeIndex, TickTransaction, unhel
 from tests.support.world import A, B
 
 
-def record(attempt: int = 1, state: RequestState = RequestState.REQUESTED, model=A, **more: object) -> RequestRecord:
+def record(
+    attempt: int = 1, state: RequestState = RequestState.REQUESTED, model: ModelKey = A, **more: Any
+) -> RequestRecord:
     request = RetrainRequest(model, "why", 100 * attempt, f"{model}-{attempt}", "R", 100, attempt)
-    return RequestRecord(request, state, 100 * attempt, **{"sent_at": 100 * attempt, **more})  # type: ignore[arg-type]
+    return RequestRecord(request, state, 100 * attempt, **{"sent_at": 100 * attempt, **more})
 
 
 def test_what_follows_a_retraining_that_helped_starts_over() -> None:

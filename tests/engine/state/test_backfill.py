@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,8 +16,8 @@ from bridge.domain.times import DAY, HOUR, MINUTE, SECOND
 from bridge.domain.verdict import Cause, Code, Verdicts
 from bridge.engine.state import backfill, strategy_state
 from bridge.strategies import registry
-from bridge.strategies.base import RetrainStrategy, StrategyConfig
-from tests.support.world import A, B, ScriptedSource, World, group, rule
+from bridge.strategies.base import RetrainStrategy, StateColumn, StrategyConfig
+from tests.support.world import A, Answer, B, ScriptedSource, World, group, rule
 
 HIGH, LOW = {A: 0.9}, {A: 0.1}
 
@@ -33,7 +33,8 @@ class Streak(RetrainStrategy):
     def __init__(self, config: StrategyConfig) -> None:
         self.config = config
 
-    def analyse_batch(self, batch, state) -> Verdicts:
+    def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Verdicts:
+        assert state is not None
         high = batch.values() > 0.5
         state["count"] = np.where(high, state["count"] + 1, 0)
         count = state["count"].astype(float)
@@ -42,7 +43,7 @@ class Streak(RetrainStrategy):
 
 
 @pytest.fixture(autouse=True)
-def installed(monkeypatch) -> None:
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     known = {**registry.strategies(), "streak": Streak}
     monkeypatch.setattr(registry, "strategies", lambda: known)
 
@@ -51,7 +52,7 @@ def streak(name: str = "Streak") -> Rule:
     return replace(rule(name), strategy=StrategySpec("streak", {}))
 
 
-def begun(*rules: Rule, slots: int = 50, answer=HIGH) -> World:
+def begun(*rules: Rule, slots: int = 50, answer: Answer = HIGH) -> World:
     """Return a world with unread history."""
     world = World(group(*(rules or (streak(),))))
     world.pass_slots(*[answer] * slots)
@@ -65,10 +66,10 @@ def verdict(world: World, name: str = "Streak") -> tuple[str, str, float]:
     return Code(now.code[row]).name, Cause(now.cause[row]).name, float(now.statistic[row])
 
 
-def portions_of(monkeypatch, batches: int) -> None:
+def portions_of(monkeypatch: pytest.MonkeyPatch, batches: int) -> None:
     """Limit each tick to `batches` slots of history."""
 
-    def limited(interval, clock):
+    def limited(interval: int, clock: object) -> Callable[[], bool]:
         remaining = iter(range(batches - 1))
         return lambda: next(remaining, None) is None
 
@@ -103,7 +104,7 @@ def test_a_restart_does_not_query_the_history_again() -> None:
     assert world.source.asked == [("drift", world.now)]
 
 
-def test_a_rarely_written_memory_requests_the_slots_since(monkeypatch) -> None:
+def test_a_rarely_written_memory_requests_the_slots_since(monkeypatch: pytest.MonkeyPatch) -> None:
     """The state was written three slots before the restart."""
     monkeypatch.setattr(strategy_state, "SMALL", 0)
     world = begun()
@@ -115,7 +116,7 @@ def test_a_rarely_written_memory_requests_the_slots_since(monkeypatch) -> None:
     assert len(world.source.asked) == 4
 
 
-def test_a_long_history_is_seen_in_portions(monkeypatch) -> None:
+def test_a_long_history_is_seen_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rule warms up meanwhile; then the state is the same as after one read, recent slots included."""
     portions_of(monkeypatch, 15)
     world = begun()
@@ -128,7 +129,7 @@ def test_a_long_history_is_seen_in_portions(monkeypatch) -> None:
     assert len(world.source.asked) == 40 + 2 + 4  # no slot of the history twice; two that went by meanwhile
 
 
-def test_kills_while_it_is_seen_lose_nothing(monkeypatch) -> None:
+def test_kills_while_it_is_seen_lose_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """This holds for any portion size and any time of the kill."""
     seed = random.randrange(10**6)
     print(f"seed {seed}")
@@ -201,7 +202,7 @@ def forgetful(world: World, failures: int) -> None:
     world.change(source=source)
 
 
-def test_history_that_cannot_be_queried_is_queried_again_later(caplog) -> None:
+def test_history_that_cannot_be_queried_is_queried_again_later(caplog: pytest.LogCaptureFixture) -> None:
     """It retries after 2, 4 and 8 slots and logs once; the rule warms up meanwhile."""
     world = begun()
     forgetful(world, 3)
@@ -216,7 +217,7 @@ def test_history_that_cannot_be_queried_is_queried_again_later(caplog) -> None:
     ]
 
 
-def test_history_that_can_never_be_queried_is_skipped(caplog) -> None:
+def test_history_that_can_never_be_queried_is_skipped(caplog: pytest.LogCaptureFixture) -> None:
     """After six attempts the strategy learns from live samples instead of warming up forever."""
     world = begun()
     forgetful(world, 100)
@@ -241,12 +242,14 @@ def test_an_answer_that_may_not_be_whole_is_not_learnt_from() -> None:
     assert verdict(world)[2] == 1.0
 
 
-def test_a_strategy_that_fails_over_the_past_starts_over(monkeypatch, caplog) -> None:
+def test_a_strategy_that_fails_over_the_past_starts_over(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """The failure is logged, and live slots are evaluated."""
     world = begun()
     whole = Streak.analyse_batch
 
-    def failing(self, batch, state):
+    def failing(self: Streak, batch: EventBatch, state: StateColumn | None) -> Verdicts:
         if batch.slot < world.now:
             raise ValueError("cannot")
         return whole(self, batch, state)

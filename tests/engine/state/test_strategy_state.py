@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bridge.domain.batch import EventBatch
 from bridge.domain.model import ModelKey
 from bridge.domain.rule import Condition, Rule, StrategySpec
 from bridge.domain.verdict import Cause, Code, Verdicts
 from bridge.engine.state import strategy_state
 from bridge.strategies import registry
-from bridge.strategies.base import RetrainStrategy, StrategyConfig
+from bridge.strategies.base import RetrainStrategy, StateColumn, StrategyConfig
 from tests.support.world import A, B, World, group, rule
 
 
@@ -27,7 +28,8 @@ class Streak(RetrainStrategy):
     def __init__(self, config: StrategyConfig) -> None:
         self.config = config
 
-    def analyse_batch(self, batch, state) -> Verdicts:
+    def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Verdicts:
+        assert state is not None
         high = batch.values() > 0.5
         state["count"] = np.where(high, state["count"] + 1, 0)
         count = state["count"].astype(float)
@@ -36,7 +38,7 @@ class Streak(RetrainStrategy):
 
 
 @pytest.fixture(autouse=True)
-def installed(monkeypatch) -> None:
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     known = {**registry.strategies(), "streak": Streak}
     monkeypatch.setattr(registry, "strategies", lambda: known)
     return
@@ -63,7 +65,9 @@ def story(world: World) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("often", [True, False])
-def test_restarts_anywhere_give_the_verdicts_of_an_uninterrupted_run(monkeypatch, often: bool) -> None:
+def test_restarts_anywhere_give_the_verdicts_of_an_uninterrupted_run(
+    monkeypatch: pytest.MonkeyPatch, often: bool
+) -> None:
     """This holds for state written in every slot, and for state written rarely and caught up from history."""
     monkeypatch.setattr(strategy_state, "SMALL", strategy_state.SMALL if often else 0)
     seed = random.randrange(10**6)
@@ -105,7 +109,7 @@ def test_the_memory_of_a_rule_that_is_gone_is_dropped() -> None:
     assert world.store.load(0).state == []
 
 
-def test_bytes_of_another_form_begin_anew(monkeypatch) -> None:
+def test_bytes_of_another_form_begin_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """A newer version of the strategy has more state: no crash, and no misread bytes."""
     world = World(group(streak()))
     for _ in range(2):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from scipy import special, stats
 
+from bridge.domain.verdict import Floats
 from bridge.strategies.stats import distributions as tails
 
 
@@ -48,6 +51,6 @@ def test_a_normal_number_is_far_on_either_side() -> None:
 
 
 @pytest.mark.parametrize("tail", [tails.erfc, tails.kolmogorov, tails.normal])
-def test_nothing_has_no_tail(tail) -> None:
+def test_nothing_has_no_tail(tail: Callable[[Floats], Floats]) -> None:
     """No models, no error."""
     assert tail(np.empty(0)).tolist() == []

@@ -13,7 +13,7 @@ def site() -> Site:
     return Site()
 
 
-def test_a_store_error_is_a_503_with_its_text(site: Site, monkeypatch) -> None:
+def test_a_store_error_is_a_503_with_its_text(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The body is problem details, without a traceback."""
 
     def full(*_: object) -> None:

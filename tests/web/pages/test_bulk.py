@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from bridge.domain.errors import RequestError
 from bridge.domain.request import HoldReason, RequestRecord, RequestState
 from tests.support.fake_views import REQUEST
@@ -38,7 +40,7 @@ def test_selected_requests_are_confirmed_together() -> None:
     assert site.commands.acts == []
 
 
-def test_every_selected_request_is_acted_on(monkeypatch) -> None:
+def test_every_selected_request_is_acted_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that fails stops none of the others, and is named."""
     site, acted = waiting(), []
 

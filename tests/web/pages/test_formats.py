@@ -30,7 +30,7 @@ from bridge.web.pages.formats import clock, day, duration, figure, parameter, re
         (None, "", "drift", "-"),
     ],
 )
-def test_numbers_have_few_digits(value, unit: str, event: str, text: str) -> None:
+def test_numbers_have_few_digits(value: float | None, unit: str, event: str, text: str) -> None:
     """With the unit that suits their size."""
     assert reading(value, unit, event) == text
 

@@ -70,7 +70,7 @@ def test_an_unknown_model_is_not_found(site: Site) -> None:
     assert site.http.get("/model", params={"project": "shop"}).status_code in {400, 422}
 
 
-def test_the_page_of_a_model_shows_what_can_be_read(site: Site, monkeypatch) -> None:
+def test_the_page_of_a_model_shows_what_can_be_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The store is unavailable."""
 
     def broken(*_: object, **__: object) -> None:

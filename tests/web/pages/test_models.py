@@ -64,7 +64,7 @@ def test_links_carry_the_external_urls_path() -> None:
     assert site.http.get("/bridge/-/healthy").status_code == 200
 
 
-def test_the_page_shows_the_models_while_the_store_cannot_be_read(site: Site, monkeypatch) -> None:
+def test_the_page_shows_the_models_while_the_store_cannot_be_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page says that the rest is missing."""
 
     def broken(limit: int) -> None:
