@@ -19,7 +19,7 @@ from bridge.domain.model import ModelTable
 from bridge.domain.rule import StrategySpec
 from bridge.domain.times import DAY, HOUR, MINUTE
 from bridge.domain.verdict import Code
-from bridge.strategies.detector import Detected, Detector
+from bridge.strategies.detector import Detector, DetectorVerdicts
 from bridge.strategies.registry import build
 
 Floats = NDArray[np.float64]
@@ -49,7 +49,7 @@ def looked_at(name: str, at: Floats, values: Floats) -> dict[str, Floats]:
         one = EventBatch(
             "p95", EventKind.LATENCY, slot, ModelTable(), np.zeros(1, np.int32), {"value": np.array([value])}
         )
-        found: Detected = strategy.analyse_batch(one, state)
+        found: DetectorVerdicts = strategy.analyse_batch(one, state)
         usual = found.standardised
         text = (usual.level, usual.spread, found.statistic, found.threshold, found.code == Code.BREACHED)
         rows.append([float(column[0]) for column in text])

@@ -127,10 +127,10 @@ def instants(since: str, until: str, resume: Path | None = None) -> tuple[int, i
 
 def instant_of(text: str, now: int, flag: str) -> int:
     """Return the instant of an option in ms. Raises BadParameter."""
-    from bridge.authoring.backtest.spans import instant
+    from bridge.authoring.backtest.time_argument import parse_time
 
     try:
-        return instant(text, now)
+        return parse_time(text, now)
     except ValueError as error:
         raise typer.BadParameter(f"{flag}: {error}") from None
 

@@ -59,10 +59,10 @@ def explain(
 def _instant(text: str) -> str:
     """Return a time of the command line as RFC 3339, "" for none. Raises BadParameter."""
     from bridge.app import clock
-    from bridge.authoring.backtest.spans import instant
+    from bridge.authoring.backtest.time_argument import parse_time
     from bridge.domain.times import rfc3339
 
     try:
-        return rfc3339(instant(text, clock.now())) if text else ""
+        return rfc3339(parse_time(text, clock.now())) if text else ""
     except ValueError as error:
         raise typer.BadParameter(f"--at: {error}") from None

@@ -11,10 +11,10 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from bridge.config.bridge_file import BridgeFile, GlobalSection, read_bridge_file
-from bridge.config.distinct import told_apart
 from bridge.config.kubernetes import chosen
 from bridge.config.rule_file import SERVER_KEY, Defaults, read_rule_file
 from bridge.config.shown import shown
+from bridge.config.unique_rule_names import with_unique_names
 from bridge.domain.errors import HTTP2, ConfigError, Problem
 from bridge.domain.route import Route
 from bridge.domain.rule import DEFAULT_SERVER, Gates, Group, ModelLabels
@@ -218,9 +218,9 @@ def _read_all(paths: Iterable[Path], defaults: Defaults, problems: list[Problem]
     found = _RuleFiles()
     groups = [group for path in paths for group in _read_rules(path, defaults, problems, found)]
     before = len(problems)
-    groups_apart = told_apart(groups, problems)
+    named_groups = with_unique_names(groups, problems)
     found.wrong |= {(problem.file, problem.line) for problem in problems[before:]}
-    found.groups = tuple(_without(group, found.wrong) for group in groups_apart if (group.file, 0) not in found.wrong)
+    found.groups = tuple(_without(group, found.wrong) for group in named_groups if (group.file, 0) not in found.wrong)
     return found
 
 

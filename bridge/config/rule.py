@@ -106,7 +106,7 @@ class RuleSection(Section):
     )
 
 
-class Surroundings(Protocol):
+class GroupContext(Protocol):
     """Settings of the group of a rule. queries: name -> query, None for a signal that is wrong itself."""
 
     name: str
@@ -127,7 +127,7 @@ class Surroundings(Protocol):
 class RuleReader:
     """Reads one rule; every problem is noted in `document`."""
 
-    def __init__(self, value: object, document: Document, path: KeyPath, group: Surroundings) -> None:
+    def __init__(self, value: object, document: Document, path: KeyPath, group: GroupContext) -> None:
         self._value = value
         self._document = document
         self._path = path

@@ -37,7 +37,7 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class GateInput:
     """Input of the gates for one request.
 
     ..._until: instants in ms; the gate is closed while `slot` is earlier.
@@ -66,7 +66,7 @@ class Situation:
     unapproved: bool = False
 
 
-def gates(now: Situation) -> tuple[tuple[HoldReason, bool, Timestamp], ...]:
+def gates(now: GateInput) -> tuple[tuple[HoldReason, bool, Timestamp], ...]:
     """Return every gate in order: its reason, whether it is closed, and until when (0 = until someone acts)."""
     load, slot = now.load, now.slot
     cooled = load.last_end + now.cooldown if load.last_end else 0
@@ -86,7 +86,7 @@ def gates(now: Situation) -> tuple[tuple[HoldReason, bool, Timestamp], ...]:
     )
 
 
-def check(now: Situation) -> Hold | None:
+def check(now: GateInput) -> Hold | None:
     """Return the first closed gate, or None if the request may be sent."""
     return next((Hold(reason, until) for reason, closed, until in gates(now) if closed), None)
 

@@ -120,14 +120,14 @@ def fetch(tick: Tick, source: MetricSource, catch_up_limit: Duration) -> None:
 def _backfill(tick: Tick, source: MetricSource, catch_up_limit: Duration) -> None:
     """Bring stored strategy state up to the last slot; give cold strategies the history that they need."""
     group = tick.group
-    enough = backfill.portions(group.group.interval, tick.clock)
+    enough = backfill.time_budget(group.group.interval, tick.clock)
     first = (tick.plan.missed or (tick.plan.slot,))[0]
     for rule in group.runs:
         if rule.behind:
             last = group.last_slot
             if last is None or strategy_state.COLD in rule.behind.values():
                 last = first - group.group.interval
-            backfill.recall(rule, group.group, source, last, catch_up_limit, enough)
+            backfill.backfill(rule, group.group, source, last, catch_up_limit, enough)
 
 
 def _fetch_past(tick: Tick, source: MetricSource) -> None:

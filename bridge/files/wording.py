@@ -46,7 +46,7 @@ def kind(value: object) -> str:
 
 
 def variable_hint(value: object) -> str:
-    """Return the hint for a text with a variable of the environment in it; "" without one."""
+    """Return the hint for a text with an environment variable in it; "" without one."""
     found = isinstance(value, str) and _VARIABLE.search(value)
     return "environment variables are not replaced: write the value, or fill the file in first" if found else ""
 

@@ -63,7 +63,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """Token bucket: bursts of at most `requests` HTTP attempts, refilled evenly over `per` ms."""
+    """Token bucket: bursts of at most `requests` HTTP attempts, and as many per `per` ms on average."""
 
     requests: int
     per: Duration = SECOND

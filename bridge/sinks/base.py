@@ -115,7 +115,7 @@ SecretUrl = Annotated[Secret, AfterValidator(_http_url)]  # any part of it may b
 
 
 class RateLimitConfig(BaseModel):
-    """Token bucket `rate_limit: {requests: 10, per: 1s}`: at most that many HTTP attempts, refilled evenly."""
+    """Token bucket `rate_limit: {requests: 10, per: 1s}`: bursts of at most that many attempts, as many on average."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     requests: int = Field(gt=0)
@@ -146,7 +146,7 @@ class HttpSinkConfig(SinkConfig):
 
 
 class ConcurrentSinkConfig(HttpSinkConfig):
-    """Settings of entries whose sink may be used by several threads. max_in_flight: most attempts at once."""
+    """Settings of entries whose sink may be used by several threads. max_in_flight: most parallel attempts."""
 
     max_in_flight: int = Field(default=8, ge=1, le=256)
 

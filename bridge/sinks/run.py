@@ -17,7 +17,7 @@ from bridge.net.redact import redact
 from bridge.net.session import Answer, NetError, forget_credentials
 from bridge.ports import Delivery, Notification, Result, Run, RunLedger, RunState, StatusReport
 from bridge.sinks.base import HttpSink, SinkContext, classify, shown, unreached
-from bridge.sinks.runs import following, sighting
+from bridge.sinks.runs import following, lookup
 from bridge.sinks.runs.caller import Caller, LoginError, refused, succeeded
 from bridge.sinks.runs.config import RunConfig
 from bridge.sinks.runs.expression import decoded, find, find_link, find_text
@@ -208,7 +208,7 @@ class RunSink(HttpSink):
         reference = find_text(call.run, body) if call.run else run.name
         if not reference:
             return Delivery(Result.RETRY, "invalid_answer", answer.status, shown(answer))
-        seen = sighting.Sighting(reference, find_link(call.link, body))
+        seen = lookup.FoundRun(reference, find_link(call.link, body))
         return self._seen(run, plan, seen, now, answer.status)
 
     def _not_started(self, run: Run, delivery: Delivery, *, forget: bool = False) -> Delivery:
@@ -237,18 +237,18 @@ class RunSink(HttpSink):
         if call is None:
             return None
         answer = self._caller.call(call, plan.variables)
-        found = sighting.sighted(call, answer, plan.variables, run.name)
-        if isinstance(found, sighting.Sighting):
+        found = lookup.find_run(call, answer, plan.variables, run.name)
+        if isinstance(found, lookup.FoundRun):
             return self._seen(run, plan, found, now, answer.status)
-        if found is sighting.Answered.ABSENT:
+        if found is lookup.Answered.ABSENT:
             return None
-        if found is sighting.Answered.FOREIGN:
+        if found is lookup.Answered.FOREIGN:
             text = f"another run has the name {run.name}: {shown(answer)}"
             return Delivery(Result.DEAD, "conflict", answer.status, text)
         outcome = self._classified(answer, now)
         return replace(outcome, result=Result.RETRY) if outcome.result is Result.DEAD else outcome
 
-    def _seen(self, run: Run, plan: Plan, seen: sighting.Sighting, now: Timestamp, status: int) -> Delivery:
+    def _seen(self, run: Run, plan: Plan, seen: lookup.FoundRun, now: Timestamp, status: int) -> Delivery:
         """Record the server's id of the run: from now on nothing is started again."""
         variables = {**plan.variables, "Reference": seen.reference}
         link = seen.link or self._follower.link(variables)

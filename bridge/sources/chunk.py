@@ -74,7 +74,7 @@ def _filtered(column: GridColumn, limit: Limit) -> GridColumn:
     return replace(column, samples=replace(samples, present=present))
 
 
-def ahead(chunks: Generator[T, None, None]) -> Iterator[T]:
+def prefetch(chunks: Generator[T, None, None]) -> Iterator[T]:
     """Yield the same chunks while a thread fetches the next one. An exception is raised at the chunk it concerns."""
     end = object()
     with ThreadPoolExecutor(1, "history") as pool:

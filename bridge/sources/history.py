@@ -12,7 +12,7 @@ from bridge.domain.batch import VALUE, EventBatch
 from bridge.domain.rule import SignalQuery
 from bridge.domain.times import Duration, Timestamp
 from bridge.ports.history import HistoryChunk, SingleSlotChunk
-from bridge.sources.chunk import FetchedChunk, Shared, ahead
+from bridge.sources.chunk import FetchedChunk, Shared, prefetch
 from bridge.sources.failures import AttemptError
 from bridge.sources.limits import Limit, limit_of, weakest
 from bridge.sources.matrix import Grid
@@ -47,7 +47,7 @@ def walk(
             yield chunk.batch(index)
 
 
-def together(
+def walk_in_step(
     reader: Reader, queries: Sequence[SignalQuery], slots: Sequence[Timestamp], offset: Duration, most_samples: int
 ) -> list[Iterator[HistoryChunk]]:
     """Return one iterator of chunks per query, to be advanced in step; the next chunks are prefetched.
@@ -64,10 +64,10 @@ def together(
         least = weakest(limit for _, limit in same)
         base = next(query for query, limit in same if limit == least)
         if len(same) > 1:
-            shared = Shared(ahead(fetched(reader, base, slots, offset, most_samples)))
+            shared = Shared(prefetch(fetched(reader, base, slots, offset, most_samples)))
             walks |= {query.name: shared.derived(query, limit) for query, limit in same}
     return [
-        walks.get(query.name) or ahead(_chunks(reader, query, slots, offset, most_samples)) for query in queries
+        walks.get(query.name) or prefetch(_chunks(reader, query, slots, offset, most_samples)) for query in queries
     ]  # fmt: skip
 
 

@@ -61,7 +61,7 @@ class PrometheusSource:
         self, queries: Sequence[SignalQuery], slots: Sequence[Timestamp], offset: Duration
     ) -> list[Iterator[HistoryChunk]]:
         """Return one iterator of chunks per query, like `history`, for several queries that are read in step."""
-        return history.together(self._reader, queries, slots, offset, self._most_samples)
+        return history.walk_in_step(self._reader, queries, slots, offset, self._most_samples)
 
     def evaluate(self, expr: str, at: Timestamp, server: str = DEFAULT_SERVER) -> list[Sample]:
         """Return the result of an instant query at `at`, for `query` in templates. Raises SourceError."""

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from bridge.domain.verdict import Floats
 from bridge.strategies.base import StateColumn
-from bridge.strategies.detector import Detection, Detector, DetectorConfig
+from bridge.strategies.detector import Detector, DetectorConfig, DetectorOutput
 from bridge.strategies.stats.standardise import NO_UNCERTAINTY, Uncertainty
 
 ROWS, WIDE = 12, 6  # buckets of 1, 2, 4, ... 2048 samples; up to five of each size, a sixth merges the oldest two
@@ -49,7 +49,7 @@ class AdwinStrategy(Detector):
         super().__init__(config, fields)
         self._delta, self._clock = config.delta, config.clock
 
-    def detect(self, z: Floats, own: StateColumn, uncertainty: Uncertainty = NO_UNCERTAINTY) -> Detection:
+    def detect(self, z: Floats, own: StateColumn, uncertainty: Uncertainty = NO_UNCERTAINTY) -> DetectorOutput:
         """Add the samples, compare the two parts of every cut where a check is due, and restart after a change."""
         _add(own, z)
         own["ticks"] += 1
@@ -62,7 +62,7 @@ class AdwinStrategy(Detector):
             own["side"][rows] = np.where(gap >= 0, np.int8(1), np.int8(-1))
             hit[rows] = np.abs(gap) > limit
         # Copies, because the state is cleared below where a change was detected.
-        detection = Detection(
+        detection = DetectorOutput(
             own["statistic"].astype(np.float64), np.where(own["limit"] > 0, own["limit"], np.nan).astype(np.float64),
             own["side"].copy(), hit,
         )  # fmt: skip

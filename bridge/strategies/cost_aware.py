@@ -12,9 +12,9 @@ from bridge.domain.batch import ERRORS, TOTAL, EventBatch
 from bridge.domain.times import DAY, HOUR, Timestamp, format_duration, parse_duration
 from bridge.domain.verdict import Cause, Code, Floats, Verdicts
 from bridge.strategies.base import RetrainStrategy, StateColumn, signal_word
-from bridge.strategies.stats.change_point import CELLS, Change, changes
+from bridge.strategies.stats.averaged_change_point import CELLS, RateEstimate, rates_before_and_after
 from bridge.strategies.stats.counts import Bools, CountingConfig, Counts, DurationText, counts, take_due
-from bridge.strategies.stats.rate_history import comebacks, newest_rise
+from bridge.strategies.stats.rate_history import count_recoveries, newest_rise
 
 CHUNK = 2048  # models processed together, so that their histories fit into the CPU cache
 FORGET = 0.8  # factor on the weight of older versions, per version
@@ -170,7 +170,9 @@ class CostAwareStrategy(RetrainStrategy):
 
     def _weigh(self, mine: StateColumn) -> None:
         """Update the expected saving from histories that have new samples."""
-        change = changes(mine["errors"].astype(np.float64), mine["total"].astype(np.float64), _used(mine))
+        change = rates_before_and_after(
+            mine["errors"].astype(np.float64), mine["total"].astype(np.float64), _used(mine)
+        )
         mine["now"], mine["fresh"], mine["known"] = change.now, change.before, True
         own = np.where(mine["versions"] > 0, mine["own"], 1.0)
         usual = (mine["past"] + own * change.before) / (mine["weight"] + own)
@@ -190,7 +192,7 @@ class CostAwareStrategy(RetrainStrategy):
 
         Where the rate came back by itself before, the concept recurs: it lasts as long as the levels of this version.
         """
-        returned = comebacks(mine["errors"].astype(np.float64), mine["total"].astype(np.float64), _used(mine))
+        returned = count_recoveries(mine["errors"].astype(np.float64), mine["total"].astype(np.float64), _used(mine))
         level = self._age(mine) / (2 * returned + 1)
         life = self._life(mine)
         return np.asarray(np.where(returned > 0, np.minimum(life, level), life))
@@ -205,7 +207,7 @@ class CostAwareStrategy(RetrainStrategy):
         waited = rise.cells * mine["each"] * self._window * mine["windows"] / samples
         return np.asarray(rise.rising & (saved * waited < PATIENCE * self._config.retraining_cost))
 
-    def _settling(self, change: Change, mine: StateColumn, saved: Floats) -> Bools:
+    def _settling(self, change: RateEstimate, mine: StateColumn, saved: Floats) -> Bools:
         """Return where (k,) a change is too recent for a training to learn from it, and waiting costs little."""
         single = np.where(mine["filled"] > 0, mine["filled"], mine["each"]) == 1
         samples = mine["filled"] + mine["cells"].astype(np.int64) * mine["each"]

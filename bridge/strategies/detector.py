@@ -44,7 +44,7 @@ class DetectorConfig(StrategyConfig):
     standardise: StandardiseConfig = Field(default_factory=StandardiseConfig)
 
 
-class Detection(NamedTuple):
+class DetectorOutput(NamedTuple):
     """Result of a detector; all (k,).
 
     side: direction of the possible change, 1 or -1.
@@ -58,7 +58,7 @@ class Detection(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Detected(Verdicts):
+class DetectorVerdicts(Verdicts):
     """Verdicts with the standardised samples behind them."""
 
     standardised: Standardised
@@ -93,10 +93,10 @@ class Detector(RetrainStrategy):
         )  # fmt: skip
 
     @abstractmethod
-    def detect(self, z: Floats, own: StateColumn, uncertainty: Uncertainty = NO_UNCERTAINTY) -> Detection:
+    def detect(self, z: Floats, own: StateColumn, uncertainty: Uncertainty = NO_UNCERTAINTY) -> DetectorOutput:
         """Process standardised samples z (k,), none of them NaN, and update the state own (k,) in place."""
 
-    def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Detected:
+    def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> DetectorVerdicts:
         """Standardise the samples, run the detector, and return verdicts from the alarms that are on then."""
         memory = np.zeros(len(batch), self.state_dtype) if state is None else state
         values, alarm = batch.values(), memory["alarm"]
@@ -108,13 +108,13 @@ class Detector(RetrainStrategy):
         code = np.where(alarm["side"] != 0, np.int8(Code.BREACHED), np.int8(Code.OK))
         cause = np.where(np.isnan(values), np.int8(Cause.NAN), np.int8(Cause.WARMING_UP))
         code[~known], cause[known] = Code.INCONCLUSIVE, Cause.NONE
-        return Detected(code, cause, detection.statistic, detection.limit, usual)
+        return DetectorVerdicts(code, cause, detection.statistic, detection.limit, usual)
 
     def describe(self, batch: EventBatch, position: int, verdicts: Verdicts) -> str:
         """Return the distance from the usual level, in the signal's unit, with statistic and limit."""
         detail = f"{self.title} {verdicts.statistic[position]:.4g}, limit {verdicts.threshold[position]:.4g}"
         value = float(batch.values()[position])
-        if not isinstance(verdicts, Detected):
+        if not isinstance(verdicts, DetectorVerdicts):
             return f"{signal_word(batch)} {in_unit(value, batch)} ({detail})"
         usual = verdicts.standardised
         sigmas = float(usual.deviation[position])
@@ -126,7 +126,7 @@ class Detector(RetrainStrategy):
             f"{self._when(batch.slot)} ({detail})"
         )
 
-    def _detect(self, usual: Standardised, known: Bools, memory: StateColumn) -> Detection:
+    def _detect(self, usual: Standardised, known: Bools, memory: StateColumn) -> DetectorOutput:
         """Run `detect` on models with a known sample; the result is NaN elsewhere."""
         z = usual.z
         if known.all():
@@ -135,7 +135,7 @@ class Detector(RetrainStrategy):
         own = memory["own"][which]
         detection = self.detect(z[which], own, usual.uncertainty.rows(which))
         memory["own"][which] = own
-        return Detection(
+        return DetectorOutput(
             _scatter(detection.statistic, which, np.full(len(z), np.nan)),
             _scatter(detection.limit, which, np.full(len(z), np.nan)),
             _scatter(detection.side, which, np.zeros(len(z), np.int8)),
@@ -143,7 +143,7 @@ class Detector(RetrainStrategy):
         )
 
     def _alarm(
-        self, detection: Detection, deviation: Floats, known: Bools, alarm: StateColumn, kind: EventKind
+        self, detection: DetectorOutput, deviation: Floats, known: Bools, alarm: StateColumn, kind: EventKind
     ) -> None:
         """Start alarms where a change in a direction that counts is detected, and end them where the signal is back."""
         side, recent = alarm["side"], alarm["recent"]

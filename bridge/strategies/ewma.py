@@ -9,7 +9,7 @@ from pydantic import Field
 
 from bridge.domain.verdict import Floats
 from bridge.strategies.base import StateColumn
-from bridge.strategies.detector import Detection, Detector, DetectorConfig
+from bridge.strategies.detector import Detector, DetectorConfig, DetectorOutput
 from bridge.strategies.stats.standardise import NO_UNCERTAINTY, Uncertainty
 
 
@@ -41,7 +41,7 @@ class EwmaStrategy(Detector):
         self._weight = config.weight
         self._limit = config.limit * sqrt(config.weight / (2 - config.weight))
 
-    def detect(self, z: Floats, own: StateColumn, uncertainty: Uncertainty = NO_UNCERTAINTY) -> Detection:
+    def detect(self, z: Floats, own: StateColumn, uncertainty: Uncertainty = NO_UNCERTAINTY) -> DetectorOutput:
         """Update the mean and compare it with the limit."""
         mean = own["mean"].astype(np.float64)
         mean += self._weight * (z - mean)
@@ -49,4 +49,4 @@ class EwmaStrategy(Detector):
         statistic = np.abs(mean)
         side = (mean >= 0).view(np.int8) * np.int8(2) - np.int8(1)
         limit = self._limit * np.sqrt(1 + uncertainty.error**2 * ((2 - self._weight) / self._weight))
-        return Detection(statistic, np.broadcast_to(limit, len(z)), side, statistic > limit)
+        return DetectorOutput(statistic, np.broadcast_to(limit, len(z)), side, statistic > limit)

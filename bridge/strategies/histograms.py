@@ -112,7 +112,7 @@ class HistogramStrategy(RetrainStrategy):
         verdicts = self._compared(batch)
         if state is None or not self._window:
             return verdicts
-        histogram_pool.settle(state, np.flatnonzero(verdicts.code != Code.INCONCLUSIVE))
+        histogram_pool.clear_compared(state, np.flatnonzero(verdicts.code != Code.INCONCLUSIVE))
         few = np.flatnonzero(verdicts.cause == Cause.INSUFFICIENT)
         pooled = histogram_pool.add(batch, few, state, self._window, self._n_min)
         if pooled is None:
@@ -124,7 +124,7 @@ class HistogramStrategy(RetrainStrategy):
         ):  # fmt: skip
             if whole is not None and part is not None:
                 whole[pooled.positions] = part
-        histogram_pool.settle(state, pooled.positions)
+        histogram_pool.clear_compared(state, pooled.positions)
         return replace(verdicts, pooled=pooled)
 
     def describe(self, batch: EventBatch, position: int, verdicts: Verdicts) -> str:

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from bridge.domain.verdict import Floats
 from bridge.strategies.base import StateColumn
-from bridge.strategies.detector import Detection, Detector, DetectorConfig
+from bridge.strategies.detector import Detector, DetectorConfig, DetectorOutput
 from bridge.strategies.stats.standardise import NO_UNCERTAINTY, Uncertainty
 
 CHUNK = 4096  # models processed together, so that their windows fit into the CPU cache
@@ -60,7 +60,7 @@ class KswinStrategy(Detector):
         self._earlier = config.window - config.recent
         self._limit = critical(self._earlier, self._recent, config.alpha) or 0
 
-    def detect(self, z: Floats, own: StateColumn, uncertainty: Uncertainty = NO_UNCERTAINTY) -> Detection:
+    def detect(self, z: Floats, own: StateColumn, uncertainty: Uncertainty = NO_UNCERTAINTY) -> DetectorOutput:
         """Append the samples to their windows, and compare the two parts of the windows that are full."""
         # The window is kept in order: moving 400 bytes costs less than reordering it for every comparison.
         ring, count = own["ring"], own["count"]
@@ -77,7 +77,7 @@ class KswinStrategy(Detector):
         scale = self._earlier * self._recent
         # Distances are multiples of 1 / scale: with the limit half a multiple lower, reaching it means exceeding it.
         limit = np.full(len(z), (self._limit - 0.5) / scale)
-        return Detection(distance / scale, limit, np.where(rise, np.int8(1), np.int8(-1)), hit)
+        return DetectorOutput(distance / scale, limit, np.where(rise, np.int8(1), np.int8(-1)), hit)
 
     def _distances(self, rings: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return the greatest distance (k,) between the distributions times both sizes, and True for a rise."""

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from bridge.domain.verdict import Floats
 from bridge.strategies.base import StateColumn
-from bridge.strategies.detector import Detection, Detector, DetectorConfig
+from bridge.strategies.detector import Detector, DetectorConfig, DetectorOutput
 from bridge.strategies.stats.standardise import NO_UNCERTAINTY, Uncertainty
 
 
@@ -42,7 +42,7 @@ class PageHinkleyStrategy(Detector):
         super().__init__(config, [("past", np.float64, (6,))])  # n, mean, both sums, their minimum and maximum
         self._config, self._limit = config, np.array(config.threshold)
 
-    def detect(self, z: Floats, own: StateColumn, uncertainty: Uncertainty = NO_UNCERTAINTY) -> Detection:
+    def detect(self, z: Floats, own: StateColumn, uncertainty: Uncertainty = NO_UNCERTAINTY) -> DetectorOutput:
         """Update mean, sums and extremes, and restart where a change is detected."""
         config = self._config
         past = np.ascontiguousarray(own["past"].T)
@@ -62,4 +62,4 @@ class PageHinkleyStrategy(Detector):
         hit = (n >= config.min_samples) & (statistic > config.threshold)
         past[:, hit] = 0
         own["past"] = past.T
-        return Detection(statistic, np.broadcast_to(self._limit, len(z)), side, hit)
+        return DetectorOutput(statistic, np.broadcast_to(self._limit, len(z)), side, hit)

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from bridge.domain.verdict import Floats
 from bridge.strategies.base import StateColumn
-from bridge.strategies.detector import Detection, Detector, DetectorConfig
+from bridge.strategies.detector import Detector, DetectorConfig, DetectorOutput
 from bridge.strategies.stats.standardise import NO_UNCERTAINTY, Uncertainty
 
 SURE = 3.0  # standard deviations allowed for a permanent bias of the reference
@@ -53,7 +53,7 @@ class SeasonalCusumStrategy(Detector):
         self._h, self._limit = config.h, np.array(config.h)
         self._speeds = _speeds(config.k, config.h)
 
-    def detect(self, z: Floats, own: StateColumn, uncertainty: Uncertainty = NO_UNCERTAINTY) -> Detection:
+    def detect(self, z: Floats, own: StateColumn, uncertainty: Uncertainty = NO_UNCERTAINTY) -> DetectorOutput:
         """Update all sums; those of the slower pairs are scaled so that their limit is h, too."""
         index = (uncertainty.phi * PARTS).astype(np.intp)
         sums = np.ascontiguousarray(own["sums"].T)  # (2 pairs, k): sums of one kind are adjacent
@@ -66,7 +66,7 @@ class SeasonalCusumStrategy(Detector):
         rise, fall = worst
         statistic = np.maximum(rise, fall).astype(np.float64)
         side = (rise >= fall).view(np.int8) * np.int8(2) - np.int8(1)
-        return Detection(statistic, np.broadcast_to(self._limit, len(z)), side, statistic > self._h)
+        return DetectorOutput(statistic, np.broadcast_to(self._limit, len(z)), side, statistic > self._h)
 
 
 @lru_cache(maxsize=64)

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from bridge.domain.gate import Hold, PipelineLoad, Situation, budget_until, check, gates
+from bridge.domain.gate import GateInput, Hold, PipelineLoad, budget_until, check, gates
 from bridge.domain.request import HoldReason
 from bridge.domain.rule import Budget
 from bridge.domain.shared_cause import SharedCause
 
-OPEN = Situation(slot=1000, load=PipelineLoad(), cooldown=0)
+OPEN = GateInput(slot=1000, load=PipelineLoad(), cooldown=0)
 
 
 def test_open_gates_hold_nothing() -> None:

@@ -19,7 +19,7 @@ from bridge.domain.model import ModelTable
 from bridge.domain.rule import SignalQuery
 from bridge.domain.times import MINUTE
 from bridge.ports.history import HistoryChunk
-from bridge.sources.chunk import ahead
+from bridge.sources.chunk import prefetch
 from bridge.sources.prometheus import PrometheusConfig, PrometheusSource
 from tests.support.batches import plain
 from tests.support.fake_prometheus import FakePrometheus, Labels, model
@@ -158,7 +158,7 @@ def numbers(began: list[int], ended: threading.Event) -> Generator[int, None, No
 def test_the_next_piece_is_fetched_while_one_is_used() -> None:
     """One chunk ahead, not more; an error is raised at the chunk that it concerns."""
     began, ended = list[int](), threading.Event()
-    walk = ahead(numbers(began, ended))
+    walk = prefetch(numbers(began, ended))
     assert began == []
     assert next(walk) == 0
     assert [next(walk) for _ in range(4)] == [1, 2, 3, 4]
@@ -170,7 +170,7 @@ def test_the_next_piece_is_fetched_while_one_is_used() -> None:
 def test_an_abandoned_walk_leaves_no_thread() -> None:
     """The prefetched chunk is discarded."""
     before, ended = threading.active_count(), threading.Event()
-    walk = ahead(numbers([], ended))
+    walk = prefetch(numbers([], ended))
     next(walk)
     walk.close()  # type: ignore[attr-defined]
     assert ended.is_set()

@@ -16,7 +16,7 @@ from bridge.domain.rule import StrategySpec
 from bridge.domain.times import HOUR
 from bridge.domain.verdict import Cause, Code
 from bridge.strategies.registry import build
-from bridge.strategies.stats.change_point import PRIOR, STEP, changes
+from bridge.strategies.stats.averaged_change_point import PRIOR, STEP, rates_before_and_after
 
 EXAMPLE: dict[str, Any] = {"retraining_cost": 0.5}
 HOURLY: dict[str, Any] = {"retraining_cost": 500, "window": "1h"}
@@ -198,7 +198,7 @@ def test_a_history_that_gets_long_keeps_its_beginning() -> None:
     assert story.state["each"][0] == 4
     assert story.state["total"].sum() == 200_000
     errors, total = np.repeat([50.0, 100.0], [160, 40])[None], np.full((1, 200), 1000.0)
-    whole = changes(errors, total, np.array([200]))
+    whole = rates_before_and_after(errors, total, np.array([200]))
     assert story.state["now"][0] == pytest.approx(whole.now[0], abs=0.001)
     assert story.state["fresh"][0] == pytest.approx(whole.before[0], abs=0.001)
 
@@ -288,7 +288,7 @@ def test_the_average_is_that_of_all_changes_one_by_one(cells: int) -> None:
     errors = rng.binomial(total.astype(np.int64), rng.uniform(0.01, 0.3, (6, 1))).astype(np.float64)
     errors[:, cells // 2 :] = np.minimum(errors[:, cells // 2 :] * 1.3, total[:, cells // 2 :])
     used = np.array([cells, max(cells - 1, 1), cells, 1, cells, min(cells + 3, 64)])
-    result = changes(errors, total, used)
+    result = rates_before_and_after(errors, total, used)
     for row, many in enumerate(used.tolist()):
         now, before = by_definition(errors[row, :many], total[row, :many])
         assert result.now[row] == pytest.approx(now, rel=1e-6)
@@ -299,5 +299,5 @@ def test_a_change_in_the_last_cell_alone_is_reported() -> None:
     """An older one is not reported."""
     errors = np.full((3, 64), 50.0)
     errors[0, 19], errors[1, 18:20] = 200, 200
-    result = changes(errors, np.full((3, 64), 1000.0), np.full(3, 20))
+    result = rates_before_and_after(errors, np.full((3, 64), 1000.0), np.full(3, 20))
     assert [round(float(share), 2) for share in result.newest] == [1.0, 0.0, 0.0]

@@ -12,7 +12,7 @@ from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.rule import StrategySpec
 from bridge.domain.times import MINUTE
 from bridge.domain.verdict import Cause, Code
-from bridge.strategies.detector import Detected, Detector
+from bridge.strategies.detector import Detector, DetectorVerdicts
 from bridge.strategies.registry import build
 
 START = 1_700_006_400_000  # Wednesday, 15 November 2023, 00:00 UTC
@@ -32,7 +32,7 @@ class Story:
         self.table = ModelTable()
         self.index = np.array([self.table.row(ModelKey("p", "q", str(index))) for index in range(models)], np.int32)
         self.batch: EventBatch | None = None
-        self.verdicts: Detected | None = None
+        self.verdicts: DetectorVerdicts | None = None
 
     def see(self, *values: float | NDArray[np.float64]) -> list[str]:
         """One number for each model; code of each, or the cause of not knowing."""

@@ -19,7 +19,7 @@ Cells = NDArray[np.float32]
 
 
 @dataclass(slots=True)
-class Track:
+class RuleRecording:
     """Recording of one rule.
 
     models: number of models.
@@ -33,7 +33,7 @@ class Track:
 
 
 @dataclass(slots=True)
-class Line:
+class ModelSeries:
     """Recording of one rule and model: float32 (steps,) each, NaN without a sample."""
 
     low: Cells
@@ -58,7 +58,7 @@ class Recording:
 
     since: Timestamp
     until: Timestamp
-    tracks: dict[str, Track] = field(default_factory=dict)
+    rules: dict[str, RuleRecording] = field(default_factory=dict)
 
 
 class Recorder:
@@ -75,8 +75,8 @@ class Recorder:
         self._steps = {rule: max(1, min(STEPS, (until - since) // width)) for rule, width in intervals.items()}
         self._planes: dict[str, Cells] = {}
         if before is not None:
-            for rule, track in before.tracks.items():
-                planes = np.frombuffer(track.data, np.float32).reshape(4, track.models, track.steps)
+            for rule, recorded in before.rules.items():
+                planes = np.frombuffer(recorded.data, np.float32).reshape(4, recorded.models, recorded.steps)
                 self._planes[rule] = planes.copy()
 
     def take(self, evaluations: Mapping[str, Evaluation]) -> None:
@@ -112,14 +112,15 @@ class Recorder:
 
     def recording(self) -> Recording:
         """Return what was recorded so far."""
-        tracks = {
-            rule: Track(planes.shape[1], planes.shape[2], planes.tobytes()) for rule, planes in self._planes.items()
+        rules = {
+            rule: RuleRecording(planes.shape[1], planes.shape[2], planes.tobytes())
+            for rule, planes in self._planes.items()
         }
-        return Recording(self._since, self._until, tracks)
+        return Recording(self._since, self._until, rules)
 
-    def line(self, rule: str, model: int) -> Line | None:
+    def line(self, rule: str, model: int) -> ModelSeries | None:
         """Return the recording of a rule and model row; None if nothing was recorded."""
         planes = self._planes.get(rule)
         if planes is None or model >= planes.shape[1]:
             return None
-        return Line(*(plane[model] for plane in planes))
+        return ModelSeries(*(plane[model] for plane in planes))

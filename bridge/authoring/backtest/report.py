@@ -8,7 +8,7 @@ from html import escape
 
 import numpy as np
 
-from bridge.authoring.backtest.recording import Line, Recorder
+from bridge.authoring.backtest.recording import ModelSeries, Recorder
 from bridge.authoring.backtest.results import COLUMNS, BacktestRequest, Results, cell
 from bridge.authoring.backtest.scoring import SCORE_COLUMNS, Labels, Score
 from bridge.domain.model import ModelKey, ModelTable
@@ -50,7 +50,7 @@ class Chart:
     title: str
     since: Timestamp
     until: Timestamp
-    line: Line
+    line: ModelSeries
     requests: Sequence[Timestamp] = ()
     windows: Sequence[tuple[Timestamp, Timestamp]] = ()
 

@@ -112,7 +112,7 @@ def read(text: str, name: str) -> tuple[Document, list[Group]]:
     return document, groups
 
 
-def without(text: str, name: str, signals: Set[str]) -> str:
+def remove_signals(text: str, name: str, signals: Set[str]) -> str:
     """Return the text without some signals (`group.signal`), the rules on them, and groups that become empty."""
     document, groups = read(text, name)
     lines: list[str | None] = list(text.splitlines())
@@ -146,7 +146,7 @@ def _indent(line: str) -> int:
     return len(line) - len(line.lstrip())
 
 
-def joined(texts: Mapping[str, str], head: str) -> str:
+def join_rule_files(texts: Mapping[str, str], head: str) -> str:
     """Join several rule files into one; each file's comment stays above its groups."""
     parts = [f"{head}\ngroups:"]
     for text in texts.values():

@@ -196,13 +196,13 @@ def _rules(reports: Iterable[PackReport], texts: dict[str, str], url: str, lookb
     kept = {}
     for report in reports:
         out = {signal.name for signal in report.signals if not signal.used}
-        kept[report.name] = rule_packs.without(texts[report.name], report.name, out)
+        kept[report.name] = rule_packs.remove_signals(texts[report.name], report.name, out)
     if not kept:
         return ""
     head = (
         f"# Rules for {', '.join(kept)}, written by `retrain-bridge rules suggest` from the metrics of\n"
         f"# {url} in the last {format_duration(lookback)}. Review every limit."
     )
-    text = rule_packs.joined(kept, head)
+    text = rule_packs.join_rule_files(kept, head)
     rule_packs.read(text, "suggested rules")
     return text

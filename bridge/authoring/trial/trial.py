@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bridge.authoring.backtest.backtest import Backtest, Plan, of_config
-from bridge.authoring.backtest.recording import Line, Recorder
+from bridge.authoring.backtest.recording import ModelSeries, Recorder
 from bridge.authoring.backtest.results import WEEK, BacktestRequest, Results
 from bridge.authoring.suggest.first_config import FirstConfig
 from bridge.domain.errors import SourceError
@@ -76,11 +76,11 @@ class Trial:
         ]
         return min(found, default=0)
 
-    def _lines(self, row: int) -> list[Line]:
+    def _lines(self, row: int) -> list[ModelSeries]:
         """Return the recordings of a model that have a value."""
         return [line for rule in self.results.rules if (line := self._line(rule, row)) is not None]
 
-    def _line(self, rule: str, row: int) -> Line | None:
+    def _line(self, rule: str, row: int) -> ModelSeries | None:
         line = self.recorder.line(rule, row)
         return line if line is not None and line.known else None
 

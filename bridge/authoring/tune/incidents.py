@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bridge.authoring.backtest.spans import instant
+from bridge.authoring.backtest.time_argument import parse_time
 from bridge.authoring.tune.grid import TuneError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Feedback
@@ -57,7 +57,7 @@ def read_csv(path: Path, now: Timestamp) -> list[Window]:
     for row in reader:
         where = f"{path}:{reader.line_num}"
         try:
-            start, end = (instant((row[name] or "").strip(), now) for name in ("start", "end"))
+            start, end = (parse_time((row[name] or "").strip(), now) for name in ("start", "end"))
         except ValueError as error:
             raise TuneError(f"{where}: {error}") from None
         found.append(_window(where, start, end, {part: (row.get(part) or "").strip() for part in _PARTS}))

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 from bridge.domain.destination import RUN, Destination
 from bridge.domain.errors import RequestError, UnknownRequestError
-from bridge.domain.fitting import fitted
 from bridge.domain.limits import LONGEST_PART
 from bridge.domain.model import ModelKey
 from bridge.domain.request import (
@@ -24,6 +23,7 @@ from bridge.domain.request import (
 )
 from bridge.domain.rule import Cooldown, Mode, Rule
 from bridge.domain.times import Duration, Timestamp, format_duration, rfc3339
+from bridge.domain.truncation import truncated_request
 from bridge.engine.access import EngineState, EngineTransaction
 from bridge.engine.engine import Engine
 from bridge.engine.requests import decision_log
@@ -121,7 +121,7 @@ class OperatorActions:
             change.put_request(said)
             text = f"feedback of {who}: {opinion}" + (f": {note}" if note else "")
             group = _rule_of(change.state, said).group
-            decision_log.decided(change.draft, group, said, Outcome.NONE, text, change.at)
+            decision_log.record_request_decision(change.draft, group, said, Outcome.NONE, text, change.at)
         log.info("feedback recorded", extra={"request_id": request_id, "feedback": opinion.value, "who": who})
         return said
 
@@ -131,13 +131,13 @@ class OperatorActions:
         if what == "withdraw":
             ended = replace(acted, state=RequestState.WITHDRAWN, ended_at=at, hold=None, hold_until=0, message=said)
             draft.put_request(ended)
-            decision_log.decided(draft, group, ended, Outcome.WITHDRAWN, said, at)
+            decision_log.record_request_decision(draft, group, ended, Outcome.WITHDRAWN, said, at)
             return ended
         draft.put_request(acted)
         settled = change.state.gatekeeper.settle(draft, acted, rule, at)
         outcome = decision_log.outcome(settled)
         text = said if settled.hold is None else f"{said}; held: {settled.hold}"
-        decision_log.decided(draft, group, settled, outcome, text, at)
+        decision_log.record_request_decision(draft, group, settled, outcome, text, at)
         return settled
 
     def create(self, model: ModelKey, reason: str, who: str, *, force: bool = False, key: str = "") -> RequestRecord:
@@ -152,7 +152,7 @@ class OperatorActions:
             while self.history.request(request_id(model, MANUAL, at, attempt)) is not None:
                 attempt += 1  # a second request in the same millisecond gets its own id
             id_ = request_id(model, MANUAL, at, attempt)
-            request = fitted(RetrainRequest(model, reason, at, id_, MANUAL, at, attempt, reasons=(reason,)))
+            request = truncated_request(RetrainRequest(model, reason, at, id_, MANUAL, at, attempt, reasons=(reason,)))
             record = RequestRecord(
                 request, RequestState.HELD, at, acts=(OperatorAction("create", who, at, reason, key),)
             )
@@ -164,7 +164,9 @@ class OperatorActions:
             if sent.state is RequestState.REQUESTED and not keeper.routing.tracked(sent.destinations):
                 sent = replace(sent, state=RequestState.CLOSED, ended_at=at, message="no receiver reports its end")
             draft.put_request(sent)
-            decision_log.decided(draft, "", sent, decision_log.outcome(sent), f"requested by {who}: {reason}", at)
+            decision_log.record_request_decision(
+                draft, "", sent, decision_log.outcome(sent), f"requested by {who}: {reason}", at
+            )
         log.info("manual request created", extra={"request_id": sent.id, "who": who, "model": str(model)})
         return sent
 

@@ -145,7 +145,7 @@ class ConditionResult:
         return self.strategy.describe(judgement.batch, int(judgement.positions[row]), judgement.verdicts)
 
 
-def health(columns: ConditionColumns, siblings: Iterable[tuple[Int8, Int8, Int8]]) -> None:
+def evaluate_healthy_condition(columns: ConditionColumns, siblings: Iterable[tuple[Int8, Int8, Int8]]) -> None:
     """Set a `healthy` condition from the group's rules on its signal.
 
     It holds if none of them is breached or firing; it is inconclusive if one of them is and none is breached.

@@ -31,7 +31,7 @@ from bridge.engine.evaluation.conditions import (
     ConditionJudgement,
     ConditionResult,
     combine,
-    health,
+    evaluate_healthy_condition,
 )
 from bridge.engine.evaluation.evaluation import Evaluation
 from bridge.engine.evaluation.expansion import Expander
@@ -216,7 +216,7 @@ class RuleEvaluator:
         now = self._writable()
         for index, (part, columns) in enumerate(zip(self.parts, now.parts, strict=True)):
             if part.condition.healthy and part.strategy is None:
-                health(columns, siblings(part.query.name))
+                evaluate_healthy_condition(columns, siblings(part.query.name))
             elif index not in judged:
                 columns.unknown(causes.get(part.query.name) or Cause.NO_DATA)
         now.code, now.cause = combine(now.parts, self.rule.at_least)

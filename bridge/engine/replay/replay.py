@@ -266,7 +266,7 @@ class Replay:
             evaluation = self.engine.evaluate(name, slot, clock=_no_clock)
             if name in self._skippable:
                 with self.engine.read() as state:
-                    self._wakes[name] = skip.wake(state, name)
+                    self._wakes[name] = skip.next_time_event(state, name)
             if evaluation is not None:
                 yield evaluation
 
@@ -274,7 +274,7 @@ class Replay:
         if self.thorough or name not in self._skippable:
             return np.zeros(0, np.bool_)
         rules = [rule for rule in self.rules(name) if sameness(rule.query) == sameness(query)]
-        return skip.still(chunk, rules)
+        return skip.unchanged_slots(chunk, rules)
 
     def rules(self, group: str) -> list[RuleEvaluator]:
         """Return the rule evaluators of a group."""

@@ -45,7 +45,7 @@ def _independent(run: RuleEvaluator) -> bool:
     return not (stateful or by_time or has_policies or run.parts)
 
 
-def still(chunk: HistoryChunk, runs: Sequence[RuleEvaluator]) -> NDArray[np.bool_]:
+def unchanged_slots(chunk: HistoryChunk, runs: Sequence[RuleEvaluator]) -> NDArray[np.bool_]:
     """Return (p,) True for each slot with the same models and verdicts as the previous slot.
 
     The first slot of the chunk is always False. Empty if the chunk cannot be judged at once.
@@ -101,7 +101,7 @@ class _Table:
         return table
 
 
-def wake(state: EngineState, name: str) -> Timestamp:
+def next_time_event(state: EngineState, name: str) -> Timestamp:
     """Return the next instant at which time alone may change the group's state, 0 = at every slot."""
     run, index = state.groups[name], state.episode_index
     if index.waiting or index.unjudged or any(rule.health != "ok" for rule in run.runs):

@@ -82,7 +82,9 @@ class Decider:
         self, tick: TickTransaction, evaluation: Evaluation, row: int, outcome: Outcome,
         before: str, after: str, reason: str, request: str = "",
     ) -> None:  # fmt: skip
-        decision_log.note(tick, self.lifecycle.group, evaluation, row, outcome, before, after, reason, request)
+        decision_log.record_transition(
+            tick, self.lifecycle.group, evaluation, row, outcome, before, after, reason, request
+        )
 
     def _storm(
         self,

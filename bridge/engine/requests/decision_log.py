@@ -17,7 +17,7 @@ _OUTCOMES = {RequestState.REQUESTED: Outcome.REQUESTED, RequestState.RECORDED: O
 _OVER = frozenset({Outcome.WITHDRAWN, Outcome.MISSED, Outcome.JUDGED})
 
 
-def note(
+def record_transition(
     tick: TickTransaction, group: Group, evaluation: Evaluation, row: int, outcome: Outcome, before: str, after: str,
     reason: str, request: str = "",
 ) -> None:  # fmt: skip
@@ -35,9 +35,9 @@ def note(
             reason=reason,
             verdict=Code(now.code[row]).name.lower(),
             cause=Cause(now.cause[row]).word,
-            value=known(now.value[row]),
-            statistic=known(now.statistic[row]),
-            threshold=known(now.threshold[row]),
+            value=none_if_nan(now.value[row]),
+            statistic=none_if_nan(now.statistic[row]),
+            threshold=none_if_nan(now.threshold[row]),
             query=query_text(evaluation.rule, evaluation.queries),
             query_time=slot - group.offset,
             request_id=request,
@@ -45,7 +45,7 @@ def note(
     )
 
 
-def decided(
+def record_request_decision(
     tick: TickTransaction, group: str, record: RequestRecord, outcome: Outcome, reason: str, slot: Timestamp
 ) -> None:
     """Record a decision about a request that is not a transition of its rule."""
@@ -71,20 +71,22 @@ def evidence(evaluation: Evaluation, row: int) -> list[Evidence]:
     if not evaluation.conditions:
         return [
             Evidence(
-                rule.name, query.name, query.event.value, query_text(rule, evaluation.queries), known(now.value[row]),
-                known(now.statistic[row]), known(now.threshold[row]), query.unit, series,
+                rule.name, query.name, query.event.value, query_text(rule, evaluation.queries),
+                none_if_nan(now.value[row]), none_if_nan(now.statistic[row]), none_if_nan(now.threshold[row]),
+                query.unit, series,
             )
         ]  # fmt: skip
     return [
         Evidence(
             rule.name, item.query.name, item.query.event.value, "\n".join(item.query.exprs.values()),
-            known(item.value[row]), known(item.value[row]), known(item.threshold[row]), item.query.unit, series,
+            none_if_nan(item.value[row]), none_if_nan(item.value[row]), none_if_nan(item.threshold[row]),
+            item.query.unit, series,
         )
         for item in evaluation.conditions
     ]  # fmt: skip
 
 
-def known(number: np.float64) -> float | None:
+def none_if_nan(number: np.float64) -> float | None:
     """Return the number as a float, or None for NaN."""
     return None if np.isnan(number) else float(number)
 

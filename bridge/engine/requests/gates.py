@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from bridge.domain import gate
-from bridge.domain.gate import Hold, Situation
+from bridge.domain.gate import GateInput, Hold
 from bridge.domain.request import HoldReason, RequestRecord, RequestState, RetrainRequest
 from bridge.domain.rule import Gates, Mode, Rule
 from bridge.domain.silence import Silence
@@ -131,14 +131,14 @@ class Gatekeeper:
         """Return the first closed gate; None if all are open or an operator released the request."""
         return None if record.acted("release") else gate.check(self.situation(tick, record, rule, slot))
 
-    def situation(self, tick: TickTransaction, record: RequestRecord, rule: Rule, slot: Timestamp) -> Situation:
+    def situation(self, tick: TickTransaction, record: RequestRecord, rule: Rule, slot: Timestamp) -> GateInput:
         """Return the input of the gates."""
         owner = record.owner
         load = tick.load(owner, self.gates.in_flight_limit)
         labels = route_labels(record.request)
         silenced, unknown = self._silenced(request_labels(record), slot)
         weighed = self.weigh(record, slot)
-        return Situation(
+        return GateInput(
             slot, load, rule.cooldown.after(load.unhelpful), rule.max_attempts,
             paused_until=tick.committed.paused_until(owner, slot),
             budget_until=tick.budget_until(owner, self.gates),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bridge.domain.fitting import fitted
 from bridge.domain.model import ModelKey
 from bridge.domain.request import (
     Episode,
@@ -19,6 +18,7 @@ from bridge.domain.request import (
 )
 from bridge.domain.rule import Group, Rule
 from bridge.domain.times import MINUTE, Timestamp
+from bridge.domain.truncation import truncated_request
 from bridge.domain.verdict import Code
 from bridge.engine.evaluation.evaluation import Evaluation
 from bridge.engine.evaluation.rule import RuleEvaluator
@@ -66,7 +66,7 @@ class RequestLifecycle:
             annotations=self.runs[fired[0].rule.name].rendered(model_slot),
             late=late,
         )
-        return fitted(made)
+        return truncated_request(made)
 
     def submit(
         self, tick: TickTransaction, request: RetrainRequest, fired: Sequence[Evaluation], slot: Timestamp
@@ -90,7 +90,7 @@ class RequestLifecycle:
             before, own = "firing" if request.attempt > 1 or request.late else "pending", outcome
             if index:
                 own, text = Outcome.JOINED, f"{text}; joins the request led by {request.rule}"
-            decision_log.note(tick, self.group, evaluation, row, own, before, "firing", text, request.id)
+            decision_log.record_transition(tick, self.group, evaluation, row, own, before, "firing", text, request.id)
 
     def _rule(self, name: str, fallback: Rule | None = None) -> Rule:
         return fallback if fallback is not None and name not in self.runs else self.runs[name].rule
@@ -98,7 +98,7 @@ class RequestLifecycle:
     def _decided(
         self, tick: TickTransaction, record: RequestRecord, outcome: Outcome, reason: str, slot: Timestamp
     ) -> None:
-        decision_log.decided(tick, self.group.name, record, outcome, reason, slot)
+        decision_log.record_request_decision(tick, self.group.name, record, outcome, reason, slot)
 
     # ------------------------------------------------------------ the end of an episode
 

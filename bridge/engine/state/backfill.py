@@ -31,7 +31,7 @@ NEWEST = 5_000  # the latest slots are read one by one, older ones are thinned o
 MOST_TRIES = 6  # with exponential backoff: about an hour at one slot a minute
 
 
-def recall(
+def backfill(
     run: RuleEvaluator, group: Group, source: MetricSource, last: Timestamp, limit: Duration, enough: Callable[[], bool]
 ) -> None:
     """Feed history up to slot `last` to the strategies of `run` that are behind, until `enough` returns True.
@@ -111,7 +111,7 @@ def _failed(
     return tries >= MOST_TRIES
 
 
-def portions(interval: Duration, clock: Callable[[], float]) -> Callable[[], bool]:
+def time_budget(interval: Duration, clock: Callable[[], float]) -> Callable[[], bool]:
     """Return a function that is True once a tick has spent its time on history: a fifth of `interval`, 1 to 10 s."""
     end = clock() + min(max(interval / 5000, 1.0), 10.0)
     return lambda: clock() >= end

@@ -52,12 +52,12 @@ class Restorer:
 
     def groups(self, wanted: Iterable[Group], old: OldGroups) -> dict[str, GroupEvaluator]:
         """Return the evaluators of the groups `wanted`, with the state of `old` groups where it still applies."""
-        old_runs = by_meaning(old)
+        old_runs = by_name_and_fingerprint(old)
         return {group.name: self._group_run(group, old.get(group.name), old_runs) for group in wanted}
 
     def stale_rows(self, groups: OldGroups, old: OldGroups) -> StaleRows:
         """Return the rows that no evaluator kept; `groups` are those now in force."""
-        kept, old_runs = by_meaning(groups), by_meaning(old)
+        kept, old_runs = by_name_and_fingerprint(groups), by_name_and_fingerprint(old)
         gone = {key: run for key, run in old_runs.items() if key not in kept}
         return StaleRows(self._stale_alerts(gone), self._stale_sightings(groups, old), self._stale_chunks(gone))
 
@@ -136,6 +136,6 @@ class Restorer:
         return run
 
 
-def by_meaning(groups: OldGroups) -> dict[tuple[str, str], RuleEvaluator]:
+def by_name_and_fingerprint(groups: OldGroups) -> dict[tuple[str, str], RuleEvaluator]:
     """Return every rule evaluator by rule name and fingerprint."""
     return {(run.rule.name, run.fingerprint): run for group in groups.values() for run in group.runs}

@@ -36,7 +36,7 @@ class Pooled(NamedTuple):
     batch: EventBatch
 
 
-def settle(state: StateColumn, positions: Positions) -> None:
+def clear_compared(state: StateColumn, positions: Positions) -> None:
     """Empty the pools of models that have been compared; their `next` stays, so no window is added twice."""
     filled = positions[state["bounds"][positions] != 0]
     for field in _CONTENT:

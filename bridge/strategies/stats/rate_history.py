@@ -28,7 +28,7 @@ class Rise(NamedTuple):
     rising: Bools
 
 
-def comebacks(errors: Floats, total: Floats, used: Counts) -> Counts:
+def count_recoveries(errors: Floats, total: Floats, used: Counts) -> Counts:
     """Return how often (k,) a clearly higher error rate has fallen back to the lower level.
 
     errors, total: (k, n) counts per cell. used: (k,) number of cells in use.

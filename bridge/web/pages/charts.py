@@ -103,13 +103,13 @@ def extent(numbers: Sequence[float]) -> tuple[float, float] | None:
     return (min(finite), max(finite)) if finite else None
 
 
-def first(trail: TrailView) -> Timestamp:
+def first_slot_with_value(trail: TrailView) -> Timestamp:
     """Return the first slot with a value; 0 if there is none."""
     with_value = (slot for slot, value in zip(trail.slots, trail.value, strict=True) if math.isfinite(value))
     return next(with_value, 0)
 
 
-def since(trail: TrailView, slot: Timestamp) -> TrailView:
+def trail_from(trail: TrailView, slot: Timestamp) -> TrailView:
     """Return the part of the trail from `slot` on."""
     index = bisect_left(trail.slots, slot)
     return TrailView(*(getattr(trail, item.name)[index:] for item in fields(trail)))

@@ -78,13 +78,13 @@ def _charts(
 ) -> list[Chart]:
     """Return a chart for each rule with a value; all start at the first slot with a value of any rule."""
     marks = [mark for record in requests for mark in _marks(record)]
-    start = min((slot for trail in trails.values() if (slot := charts.first(trail))), default=0)
+    start = min((slot for trail in trails.values() if (slot := charts.first_slot_with_value(trail))), default=0)
     rules = {rule.name: rule.query for group in site.queries.groups(alerts=0) for rule in group.rules}
     result = []
     for signal in view.signals:
         trail = trails.get(signal.rule)
         if trail is not None and charts.extent(trail.value) is not None:
-            trail = charts.since(trail, start)
+            trail = charts.trail_from(trail, start)
             columns = zip(trail.slots, trail.value, trail.statistic, trail.threshold, trail.state, strict=True)
             rows = [(*row[:4], ("inactive", "pending", "firing")[row[4]]) for row in columns][: -ROWS - 1 : -1]
             drawing, data = charts.picture(trail), charts.data(trail, marks)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from bridge.authoring.backtest import report as backtest_report
-from bridge.authoring.backtest.recording import Line
+from bridge.authoring.backtest.recording import ModelSeries
 from bridge.authoring.backtest.report import Chart, figure
 from bridge.authoring.backtest.results import Results
 from bridge.authoring.backtest.scoring import read_labels, scores
@@ -32,9 +32,9 @@ def cells(*numbers: float) -> np.ndarray:
     return np.array([*numbers, *[np.nan] * (STEPS - len(numbers))], np.float32)
 
 
-def line(*numbers: float, statistic: tuple[float, ...] = (), limit: float = NAN) -> Line:
+def line(*numbers: float, statistic: tuple[float, ...] = (), limit: float = NAN) -> ModelSeries:
     value = cells(*numbers)
-    return Line(value, value, cells(*(statistic or numbers)), cells(*[limit] * len(numbers)))
+    return ModelSeries(value, value, cells(*(statistic or numbers)), cells(*[limit] * len(numbers)))
 
 
 def trail(chart: Chart) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def test_a_gap_in_a_signal_is_a_gap_in_its_line() -> None:
 def test_a_step_with_several_values_has_a_band() -> None:
     """No extreme in between is lost; without several values there is no band."""
     low, high = cells(1.0, 1.0), cells(5.0, 1.0)
-    numbers = trail(Chart("t", SINCE, UNTIL, Line(low, high, low, cells())))
+    numbers = trail(Chart("t", SINCE, UNTIL, ModelSeries(low, high, low, cells())))
     assert (numbers["lower"][:2], numbers["value"][:2], numbers["upper"][:2]) == ([1, 1], [3, 1], [5, 1])
     assert numbers["labels"] == {"value": "middle", "lower": "lowest", "upper": "highest"}
     plain = trail(Chart("t", SINCE, UNTIL, line(1.0, 2.0)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.authoring.suggest.rule_packs import PACKS, Pack, joined, read, without
+from bridge.authoring.suggest.rule_packs import PACKS, Pack, join_rule_files, read, remove_signals
 
 TEXT = """\
 # A server.
@@ -43,7 +43,7 @@ groups:
 
 def test_a_signal_goes_with_its_comment_and_every_rule_on_it() -> None:
     """The rest is unchanged, including comments."""
-    assert without(TEXT, "x", {"first.best"}) == TEXT.replace(
+    assert remove_signals(TEXT, "x", {"first.best"}) == TEXT.replace(
         """\
     # goes with `best`
     best:
@@ -64,8 +64,8 @@ def test_a_signal_goes_with_its_comment_and_every_rule_on_it() -> None:
 
 def test_a_group_without_signals_goes_as_a_whole() -> None:
     """The last one with the comment above it, the first one without the comment of the next."""
-    assert without(TEXT, "x", {"second.other"}) == TEXT.partition("\n# Of other machines.")[0]
-    remaining = without(TEXT, "x", {"first.mean", "first.best"})
+    assert remove_signals(TEXT, "x", {"second.other"}) == TEXT.partition("\n# Of other machines.")[0]
+    remaining = remove_signals(TEXT, "x", {"first.mean", "first.best"})
     assert (
         remaining.split() == ("# A server.\ngroups:\n\n# Of other machines." + TEXT.partition("machines.")[2]).split()
     )
@@ -74,7 +74,7 @@ def test_a_group_without_signals_goes_as_a_whole() -> None:
 
 def test_nothing_goes_when_nothing_is_named() -> None:
     """Not even a blank line."""
-    assert without(TEXT, "x", frozenset()) == TEXT
+    assert remove_signals(TEXT, "x", frozenset()) == TEXT
 
 
 @pytest.mark.parametrize("pack", PACKS, ids=lambda pack: pack.name)
@@ -85,14 +85,14 @@ def test_every_part_of_a_pack_can_go(pack: Pack) -> None:
     assert len(names) >= 1
     assert {*pack.advice, *pack.better, *pack.better.values()} <= set(names)
     for out in names if len(names) > 1 else ():
-        remaining = without(text, pack.name, {out})
+        remaining = remove_signals(text, pack.name, {out})
         rest = [f"{group.name}.{query}" for group in read(remaining, pack.name)[1] for query in group.queries]
         assert rest == [name for name in names if name != out]
 
 
 def test_packs_become_one_file() -> None:
     """Under one header, each with its own comment."""
-    text = joined({pack.name: pack.text() for pack in PACKS}, "# All.")
+    text = join_rule_files({pack.name: pack.text() for pack in PACKS}, "# All.")
     _, groups = read(text, "all")
     assert len(groups) == 33
     assert text.startswith("# All.\ngroups:\n\n# NVIDIA Triton")

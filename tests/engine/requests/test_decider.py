@@ -7,10 +7,10 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from bridge.domain.fitting import size
 from bridge.domain.limits import LARGEST_REQUEST
 from bridge.domain.rule import Gates
 from bridge.domain.times import DAY, HOUR, SECOND
+from bridge.domain.truncation import size
 from bridge.engine.steps import Judgements
 from bridge.ports import Kind
 from tests.support.world import QUERY_FAILED, A, B, C, FixedRoutes, World, group, rule

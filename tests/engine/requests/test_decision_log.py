@@ -51,4 +51,4 @@ def test_a_composite_rule_names_its_queries() -> None:
 
 def test_a_missing_number_is_none() -> None:
     """Decisions never hold a NaN."""
-    assert (decision_log.known(np.float64("nan")), decision_log.known(np.float64(0.5))) == (None, 0.5)
+    assert (decision_log.none_if_nan(np.float64("nan")), decision_log.none_if_nan(np.float64(0.5))) == (None, 0.5)

@@ -73,7 +73,7 @@ def portions_of(monkeypatch: pytest.MonkeyPatch, batches: int) -> None:
         remaining = iter(range(batches - 1))
         return lambda: next(remaining, None) is None
 
-    monkeypatch.setattr(backfill, "portions", limited)
+    monkeypatch.setattr(backfill, "time_budget", limited)
 
 
 def test_a_cold_start_sees_the_history_first() -> None:
@@ -275,5 +275,5 @@ def test_a_tick_gives_a_fifth_of_its_interval_to_history() -> None:
     """At least a second, at most ten."""
     for interval, seconds in ((SECOND, 1.0), (10 * SECOND, 2.0), (MINUTE, 10.0), (HOUR, 10.0)):
         times = iter([100.0, 100.0 + seconds - 0.01, 100.0 + seconds])
-        enough = backfill.portions(interval, times.__next__)
+        enough = backfill.time_budget(interval, times.__next__)
         assert [enough(), enough()] == [False, True]

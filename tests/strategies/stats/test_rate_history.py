@@ -6,8 +6,8 @@ import random
 
 import numpy as np
 
-from bridge.strategies.stats.change_point import CELLS
-from bridge.strategies.stats.rate_history import comebacks, newest_rise
+from bridge.strategies.stats.averaged_change_point import CELLS
+from bridge.strategies.stats.rate_history import count_recoveries, newest_rise
 
 EACH = 1000.0
 
@@ -24,7 +24,9 @@ def test_a_rate_that_came_back_by_itself_is_counted() -> None:
     """Up, down, up: one comeback. Two of them, one jump, a ramp, a flat history: two, none, none, none."""
     low, high = [0.05] * 8, [0.2] * 8
     ramp = [0.05 + 0.005 * step for step in range(30)]
-    found = comebacks(*cells([low + high + low + high, low + high + low + high + low, low + high, ramp, low, [0.1]]))
+    found = count_recoveries(
+        *cells([low + high + low + high, low + high + low + high + low, low + high, ramp, low, [0.1]])
+    )
     assert found.tolist() == [1, 2, 0, 0, 0, 0]
 
 
@@ -35,9 +37,9 @@ def test_noise_is_no_comeback() -> None:
     rng = np.random.default_rng(seed)
     total, used = np.full((2000, CELLS), EACH), np.full(2000, 40)
     flat = rng.binomial(1000, 0.1, (2000, CELLS)).astype(float)
-    assert np.mean(comebacks(flat, total, used) > 0) < 0.2
+    assert np.mean(count_recoveries(flat, total, used) > 0) < 0.2
     waves = rng.binomial(1000, np.where(np.arange(CELLS) // 8 % 2 == 0, 0.05, 0.2), (2000, CELLS)).astype(float)
-    assert (comebacks(waves, total, used) == 2).mean() > 0.99
+    assert (count_recoveries(waves, total, used) == 2).mean() > 0.99
 
 
 def test_a_gradual_change_rises_and_a_jump_does_not() -> None:

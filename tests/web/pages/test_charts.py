@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 from bridge.engine.api.views import TrailView
-from bridge.web.pages.charts import data, extent, first, own_scale, picture, since, spark
+from bridge.web.pages.charts import data, extent, first_slot_with_value, own_scale, picture, spark, trail_from
 from tests.support.fake_views import AT, MODEL, TRAIL
 from tests.support.web_app import Site
 
@@ -61,9 +61,13 @@ def test_a_spark_of_a_model_that_is_silent_keeps_its_last_point_and_limit() -> N
 def test_pictures_of_a_model_begin_where_it_did() -> None:
     """All charts start at the first value of any rule."""
     late = replace(TRAIL, value=[math.nan, math.nan, 0.3, 0.4, 0.5])
-    assert [first(TRAIL), first(late), first(replace(late, value=[math.nan] * 5))] == [AT - 40_000, AT - 20_000, 0]
-    assert since(late, first(late)).value == [0.3, 0.4, 0.5]
-    assert since(late, first(late)).state == [0, 1, 2]
+    assert [
+        first_slot_with_value(TRAIL),
+        first_slot_with_value(late),
+        first_slot_with_value(replace(late, value=[math.nan] * 5)),
+    ] == [AT - 40_000, AT - 20_000, 0]
+    assert trail_from(late, first_slot_with_value(late)).value == [0.3, 0.4, 0.5]
+    assert trail_from(late, first_slot_with_value(late)).state == [0, 1, 2]
     site = Site()
     site.queries.seen = {MODEL: {"Drifted": late}}
     assert (

@@ -14,7 +14,7 @@ from bridge.sinks.runs.template import Variables, render
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class FoundRun:
     """Run that exists on the server. reference: the server's id. link: its URL, "" = unknown."""
 
     reference: str
@@ -29,7 +29,7 @@ class Answered(Enum):
     UNCLEAR = "unclear"  # the response does not say
 
 
-def sighted(call: LookupCall, answer: Answer, variables: Variables, name: str) -> Sighting | Answered:
+def find_run(call: LookupCall, answer: Answer, variables: Variables, name: str) -> FoundRun | Answered:
     """Return the run that a look-up found; of several the first. name: name of the run."""
     if answer.status in call.absent:
         return Answered.ABSENT
@@ -42,7 +42,7 @@ def sighted(call: LookupCall, answer: Answer, variables: Variables, name: str) -
     for candidate in ours:
         reference = find_text(call.run, candidate) if call.run else name
         if reference:
-            return Sighting(reference, find_link(call.link, candidate))
+            return FoundRun(reference, find_link(call.link, candidate))
     return Answered.FOREIGN if candidates and not isinstance(item, list) else Answered.ABSENT
 
 

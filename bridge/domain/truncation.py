@@ -18,19 +18,19 @@ def size(request: RetrainRequest) -> int:
     return len(json.dumps(request.to_json(), ensure_ascii=False).encode())
 
 
-def fitted(request: RetrainRequest) -> RetrainRequest:
+def truncated_request(request: RetrainRequest) -> RetrainRequest:
     """Return the request, truncated only as far as needed to fit into LARGEST_REQUEST bytes.
 
     id, model, leading rule and labels stay unchanged: configuration and sources limit their size.
     """
     if _certainly_fits(request):
         return request
-    fitting = request
+    shortened = request
     for characters, entries in _LEVELS:
-        if size(fitting) <= LARGEST_REQUEST:
+        if size(shortened) <= LARGEST_REQUEST:
             break
-        fitting = _smaller(request, characters, entries)
-    return fitting
+        shortened = _smaller(request, characters, entries)
+    return shortened
 
 
 def _certainly_fits(request: RetrainRequest) -> bool:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bridge.strategies.stats.change_point import CELLS, Change, changes
+from bridge.strategies.stats.averaged_change_point import CELLS, RateEstimate, rates_before_and_after
 
 
-def rates(*shares: float, requests: float = 1000.0) -> Change:
+def rates(*shares: float, requests: float = 1000.0) -> RateEstimate:
     """Return the result for one history with these shares of errors."""
     errors = np.zeros((1, CELLS))
     total = np.zeros((1, CELLS))
     errors[0, : len(shares)] = np.array(shares) * requests
     total[0, : len(shares)] = requests
-    return changes(errors, total, np.array([len(shares)]))
+    return rates_before_and_after(errors, total, np.array([len(shares)]))
 
 
 def test_a_constant_rate_has_not_changed() -> None:
@@ -58,7 +58,7 @@ def test_histories_of_different_lengths_are_independent() -> None:
     errors, total = np.full((2, CELLS), 500.0), np.full((2, CELLS), 1000.0)
     errors[0, :20] = [100.0] * 10 + [200.0] * 10
     errors[1, 0] = 100.0
-    found = changes(errors, total, np.array([20, 1]))
+    found = rates_before_and_after(errors, total, np.array([20, 1]))
     alone = rates(*[0.1] * 10, *[0.2] * 10)
     assert [item[0] for item in found] == pytest.approx([item[0] for item in alone])
     assert (found.now[1], found.newest[1]) == (pytest.approx(0.1, abs=0.001), 0.0)

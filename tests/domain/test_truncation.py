@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.coordinator.body import MAX_BODY, parse_request
-from bridge.domain.fitting import fitted, size
 from bridge.domain.limits import (
     LARGEST_LABELS,
     LARGEST_REQUEST,
@@ -21,6 +20,7 @@ from bridge.domain.limits import (
 )
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Evidence, RetrainRequest, request_id
+from bridge.domain.truncation import size, truncated_request
 
 MODEL = ModelKey("shop", "ranking", "7")
 DEAREST = "\x01"  # six bytes as JSON: no character costs more
@@ -45,7 +45,7 @@ def test_the_largest_request_of_a_bridge_is_taken_by_a_coordinator() -> None:
     part, name = DEAREST * LONGEST_PART, DEAREST * LONGEST_NAME
     long = DEAREST * 50_000
     one = replace(evidence(long, **{long: long}), rule=name, signal=long)
-    request = fitted(
+    request = truncated_request(
         request_of(
             ModelKey(part, part, part), name, reason=long, reasons=(long,) * 500, evidence=(one,) * 500,
             labels={"g": DEAREST * (LARGEST_LABELS - 1), "r": DEAREST * (LARGEST_LABELS - 1)},
@@ -71,7 +71,7 @@ def test_the_largest_request_of_a_bridge_is_taken_by_a_coordinator() -> None:
 )
 def test_evidence_is_cut_with_a_mark(seen: Evidence) -> None:
     """These cases used to get HTTP 413 from the coordinator."""
-    request = fitted(request_of(evidence=(seen,)))
+    request = truncated_request(request_of(evidence=(seen,)))
     assert len(body(request)) <= MAX_BODY
     assert parse_request(body(request)).id == request.id
     if size(request_of(evidence=(seen,))) > LARGEST_REQUEST:
@@ -82,8 +82,8 @@ def test_evidence_is_cut_with_a_mark(seen: Evidence) -> None:
 def test_what_fits_is_left_as_it_is() -> None:
     """Every truncation has a mark with the missing amount."""
     small = request_of(evidence=(evidence(),))
-    assert fitted(small) is small
-    request = fitted(request_of(evidence=(evidence("x" * 100_000, a="b"),) * 120, reasons=("why", "and")))
+    assert truncated_request(small) is small
+    request = truncated_request(request_of(evidence=(evidence("x" * 100_000, a="b"),) * 120, reasons=("why", "and")))
     assert request.reasons == ("why", "and", "(cut, 20 of 120 pieces of evidence)")
     assert request.evidence[0].query == "x" * 1000 + "… (cut, 1000 of 100000 characters)"
     assert cut("abc", 3) == "abc"
@@ -101,7 +101,7 @@ _maps = st.dictionaries(_words, _long, max_size=5)
 )
 def test_any_request_fits(reasons: list[str], seen: list[Evidence], annotations: dict[str, str]) -> None:
     """A second truncation changes nothing: the stored request is what is sent."""
-    request = fitted(request_of(reasons=tuple(reasons), evidence=tuple(seen), annotations=annotations))
+    request = truncated_request(request_of(reasons=tuple(reasons), evidence=tuple(seen), annotations=annotations))
     assert size(request) <= LARGEST_REQUEST
     assert len(body(request)) <= MAX_BODY
-    assert fitted(request) is request
+    assert truncated_request(request) is request

@@ -16,7 +16,7 @@ MEDIAN = 0.4549  # median of chi-square with one degree of freedom
 LEAST = 8  # differences needed to estimate the noise; with fewer, counts are assumed to be binomial
 
 
-class Change(NamedTuple):
+class RateEstimate(NamedTuple):
     """Result for histories; all (k,).
 
     now, before: expected error rates of the newest and of the oldest cell.
@@ -28,8 +28,8 @@ class Change(NamedTuple):
     newest: Floats
 
 
-def changes(errors: Floats, total: Floats, used: NDArray[np.int64]) -> Change:
-    """Average over all times of one change, and over no change.
+def rates_before_and_after(errors: Floats, total: Floats, used: NDArray[np.int64]) -> RateEstimate:
+    """Return the error rates before and after a change, averaged over all its times and over no change.
 
     errors, total: (k, n) counts per cell. used: (k,) number of cells in use.
     After the transform 2 asin sqrt(p) (Anscombe, Biometrika 35, 1948), counts have a variance of nearly 1 / n; excess
@@ -57,7 +57,7 @@ def changes(errors: Floats, total: Floats, used: NDArray[np.int64]) -> Change:
     now = none * _rate(mean) + (odds * _rate(first + shrunk)).sum(axis=1)
     before = none * _rate(mean) + (odds * _rate(first)).sum(axis=1)
     newest = np.take_along_axis(odds, np.maximum(used - 2, 0)[:, None], axis=1)[:, 0] if width > 1 else 0.0 * none
-    return Change(now / sure, before / sure, np.where(used > 1, newest / sure, 0.0))
+    return RateEstimate(now / sure, before / sure, np.where(used > 1, newest / sure, 0.0))
 
 
 def _rate(angle: Floats) -> Floats:

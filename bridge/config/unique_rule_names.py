@@ -15,7 +15,7 @@ from bridge.domain.rule import Group, Rule, SignalQuery
 _Key = Callable[[Group, Rule], str]
 
 
-def told_apart(groups: Sequence[Group], problems: list[Problem]) -> tuple[Group, ...]:
+def with_unique_names(groups: Sequence[Group], problems: list[Problem]) -> tuple[Group, ...]:
     """Return the groups with a unique name for every rule; a name that is unique as written stays.
 
     Rules of one group that nothing distinguishes are noted in `problems`.
