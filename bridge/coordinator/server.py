@@ -16,8 +16,8 @@ from bridge.coordinator.config import CoordinatorConfig, split_listen
 from bridge.coordinator.service import Coordinator
 from bridge.domain.errors import StoreError
 from bridge.domain.times import Timestamp
-from bridge.net.door import Door, address_of, listen
 from bridge.net.http_server import BoundedServer, ServerThread
+from bridge.net.listener import BoundedListener, address_of, listen
 from bridge.net.session import NetError
 from bridge.net.signals import wait_for_signal
 
@@ -51,7 +51,7 @@ def run(config: CoordinatorConfig) -> int:
         return _serve(config, coordinator, listener)
 
 
-def _serve(config: CoordinatorConfig, coordinator: Coordinator, listener: Door) -> int:
+def _serve(config: CoordinatorConfig, coordinator: Coordinator, listener: BoundedListener) -> int:
     stop = threading.Event()
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # starts and stops are logged by this module
     try:
@@ -83,7 +83,7 @@ def _keep_house(coordinator: Coordinator, stop: threading.Event) -> None:
             _log.error("cannot delete old requests", extra={"error": str(error)})
 
 
-def _listen(address: str) -> Door:
+def _listen(address: str) -> BoundedListener:
     return listen(*split_listen(address))
 
 

@@ -15,7 +15,7 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from bridge.net.door import BACKLOG, Door
+from bridge.net.listener import BACKLOG, BoundedListener
 
 GRACE = 1.0  # seconds that responses in progress may still take when the server stops
 log = logging.getLogger(__name__)
@@ -26,12 +26,14 @@ _AWAITED = {h11.IDLE: "head", h11.SEND_BODY: "body"}
 
 
 class BoundedServer(uvicorn.Server):
-    """Server of `app` behind `door`. It waits for the stop event instead of polling for it ten times a second.
+    """Server of `app` behind `listener`. It waits for the stop event instead of polling for it ten times a second.
 
     admits: whether a client with this verified certificate may send requests.
     """
 
-    def __init__(self, app: Any, door: Door, tls: ssl.SSLContext | None = None, admits: Admits | None = None) -> None:
+    def __init__(
+        self, app: Any, listener: BoundedListener, tls: ssl.SSLContext | None = None, admits: Admits | None = None
+    ) -> None:
         options = uvicorn.Config(
             app, log_config=None, lifespan="off", timeout_graceful_shutdown=1, server_header=False, access_log=False,
             h11_max_incomplete_event_size=_HEAD_MAX, ws="none", http="h11", loop="asyncio", backlog=BACKLOG,
@@ -39,28 +41,28 @@ class BoundedServer(uvicorn.Server):
         )  # fmt: skip
         options.load()
         options.ssl = tls
-        options.http_protocol_class = functools.partial(_Connection, door, admits)  # type: ignore[assignment]
+        options.http_protocol_class = functools.partial(_Connection, listener, admits)  # type: ignore[assignment]
         super().__init__(options)
-        self._door = door
+        self._listener = listener
         self._stop = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def serve_door(self) -> None:
+    def serve_listener(self) -> None:
         """Serve until request_stop()."""
-        self.run([self._door])
+        self.run([self._listener])
 
     async def main_loop(self) -> None:
         """Refresh the Date header and close slow connections, once a second."""
         self._loop = asyncio.get_running_loop()
         while not await self.on_tick(0):
-            self._door.cut_late()
+            self._listener.cut_late()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), 1.0)
 
     async def shutdown(self, sockets: Any = None) -> None:
         """Wait for responses in progress, then close every connection, even one whose client does not read."""
         await super().shutdown(sockets)
-        self._door.cut_all()
+        self._listener.cut_all()
         await asyncio.sleep(0)  # lets the transports close their sockets
 
     def request_stop(self, grace: float = GRACE) -> None:
@@ -107,7 +109,7 @@ class ServerThread:
 
     def _run(self) -> None:
         try:
-            self._server.serve_door()
+            self._server.serve_listener()
         except (Exception, SystemExit):
             log.exception("the HTTP server failed")
         finally:
@@ -118,17 +120,17 @@ class ServerThread:
 class _Connection(H11Protocol):
     """Connection of uvicorn that reports what it waits for."""
 
-    def __init__(self, door: Door, admits: Admits | None, **options: Any) -> None:
+    def __init__(self, listener: BoundedListener, admits: Admits | None, **options: Any) -> None:
         super().__init__(**options)
-        self._door = door
+        self._listener = listener
         self._admits = admits
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Link the accepted socket with this connection."""
         super().connection_made(transport)
-        guest = self._door.guest(transport.get_extra_info("socket").fileno())
-        if guest is not None:
-            guest.client = self
+        connection = self._listener.connection(transport.get_extra_info("socket").fileno())
+        if connection is not None:
+            connection.client = self
         if self._admits is not None and not self._admits(transport.get_extra_info("peercert")):
             log.warning("client certificate without an allowed name", extra={"client": self.client})
             transport.abort()

@@ -13,8 +13,8 @@ from bridge.coordinator.app import create_app
 from bridge.coordinator.config import CoordinatorConfig
 from bridge.coordinator.server import now
 from bridge.coordinator.service import Coordinator
-from bridge.net.door import listen
 from bridge.net.http_server import BoundedServer, ServerThread
+from bridge.net.listener import listen
 from tests.support.coordinator import Client
 
 Start = Callable[..., tuple[Coordinator, Client]]

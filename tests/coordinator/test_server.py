@@ -24,7 +24,7 @@ from bridge.coordinator.ledger import Ledger
 from bridge.coordinator.records import Origin, Submission
 from bridge.domain.errors import StoreError
 from bridge.net import http_server
-from bridge.net.door import address_of
+from bridge.net.listener import address_of
 from tests.support.coordinator import ID, NOON, Client, listening_bridge, process
 from tests.support.processes import free_port, wait_until
 
@@ -141,7 +141,7 @@ def test_an_http_server_that_ends_by_itself_ends_the_process(
     def broken(*_: object, **__: object) -> None:
         raise OSError("no more descriptors")
 
-    monkeypatch.setattr(http_server.BoundedServer, "serve_door", broken)
+    monkeypatch.setattr(http_server.BoundedServer, "serve_listener", broken)
     assert server.run(CoordinatorConfig.model_validate({"storage": tmp_path, "listen": "127.0.0.1:0"})) == 1
     assert "the HTTP server failed" in [record.message for record in caplog.records]
 

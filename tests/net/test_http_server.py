@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.net import door
-from bridge.net.door import Guest
+from bridge.net import listener
+from bridge.net.listener import AcceptedConnection
 from bridge.web.http.settings import WebSettings
 from bridge.web.http.web_config import TlsServer, WebConfig
 from tests.support.attack import NO_HANDSHAKE, UNFINISHED_BODY, UNFINISHED_HEAD
@@ -62,7 +62,7 @@ def is_open(client: socket.socket) -> bool:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "LIMITS", dict.fromkeys(door.LIMITS, 0.2))
+    monkeypatch.setattr(listener, "LIMITS", dict.fromkeys(listener.LIMITS, 0.2))
 
 
 @pytest.mark.usefixtures("impatient")
@@ -102,7 +102,7 @@ def test_a_client_that_does_not_read_is_cut() -> None:
         client.connect(("127.0.0.1", site.port))
         client.sendall(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         assert client.recv(100).startswith(b"HTTP/1.1 200 OK")
-        wait_until(lambda: not site.server._socket._guests, 30, "the connection being cut")
+        wait_until(lambda: not site.server._socket._connections, 30, "the connection being cut")
 
 
 @pytest.mark.usefixtures("impatient")
@@ -114,7 +114,7 @@ def test_a_handshake_that_never_ends_is_cut(tmp_path: Path) -> None:
     tls = WebConfig(tls_server_config=TlsServer(cert_file="server.pem", key_file="server.key"))
     with serving(settings, tls) as site, clients(site, NO_HANDSHAKE, 2) as both:
         assert [ended(client) for client in both] == [True, True]
-        wait_until(lambda: not site.server._socket._guests, 30, "both being forgotten")
+        wait_until(lambda: not site.server._socket._connections, 30, "both being forgotten")
 
 
 class Scripted:
@@ -132,14 +132,14 @@ class Scripted:
 
 def test_the_time_of_a_client_starts_over_with_each_request() -> None:
     """A client that keeps sending requests is never late; an idle one is."""
-    with Guest() as guest:
-        guest.on_close = lambda _: None
-        guest.client = client = Scripted()
+    with AcceptedConnection() as connection:
+        connection.on_close = lambda _: None
+        connection.client = client = Scripted()
         waited = []
         for now, awaited in enumerate([("head", 1), ("head", 1), ("", 1), ("head", 2), ("body", 2), ("body", 2)]):
             client.awaited = awaited
-            guest.refresh(float(now + 100))
-            waited.append(now + 100 - guest.since)
+            connection.refresh(float(now + 100))
+            waited.append(now + 100 - connection.since)
     assert waited == [0, 1, 0, 0, 0, 1]
 
 
@@ -148,12 +148,12 @@ def test_at_the_cap_who_keeps_us_waiting_gives_way(
     opening: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The longest waiting goes first: the newest stays, without any timeout."""
-    monkeypatch.setattr(door, "LIMITS", dict.fromkeys(door.LIMITS, 3600.0))
+    monkeypatch.setattr(listener, "LIMITS", dict.fromkeys(listener.LIMITS, 3600.0))
     with serving() as site:
         site.server._server.config.timeout_keep_alive = 3600
         site.server._socket.most = 8
         with clients(site, opening, 8) as held:
-            wait_until(lambda: len(site.server._socket._guests) == 8, 10, "eight connections")
+            wait_until(lambda: len(site.server._socket._connections) == 8, 10, "eight connections")
             assert site.raw(GET.format("/-/healthy"))[0] == 200
             assert ended(held[0])
             assert is_open(held[-1])
@@ -194,7 +194,7 @@ def test_without_descriptors_a_client_gives_way_and_one_line_reports_it(
 
     held: list[socket.socket] = []
     with serving() as site, clients(site, UNFINISHED_HEAD, 3) as three:
-        wait_until(lambda: len(site.server._socket._guests) == 3, 10, "three connections")
+        wait_until(lambda: len(site.server._socket._connections) == 3, 10, "three connections")
         monkeypatch.setattr(socket.socket, "accept", accept)
         held += three
         assert site.raw(GET.format("/-/healthy"))[0] == 200
@@ -208,5 +208,5 @@ def test_without_descriptors_a_client_gives_way_and_one_line_reports_it(
 def test_half_of_the_descriptors_are_kept_for_queries_and_deliveries(
     monkeypatch: pytest.MonkeyPatch, soft: int, most: int
 ) -> None:
-    monkeypatch.setattr(door.resource, "getrlimit", lambda _: (soft, soft))  # type: ignore[attr-defined]
-    assert door.cap() == most
+    monkeypatch.setattr(listener.resource, "getrlimit", lambda _: (soft, soft))  # type: ignore[attr-defined]
+    assert listener.cap() == most

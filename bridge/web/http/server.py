@@ -9,8 +9,8 @@ from functools import partial
 from starlette.types import ASGIApp
 
 from bridge.domain.errors import BridgeError
-from bridge.net.door import Door, address_of, listen
 from bridge.net.http_server import GRACE, BoundedServer, ServerThread
+from bridge.net.listener import BoundedListener, address_of, listen
 from bridge.web.http.settings import WebSettings
 from bridge.web.http.tls import allowed, server_context
 from bridge.web.http.web_config import WebConfig
@@ -53,7 +53,7 @@ class Server:
         self._socket.close()
 
 
-def _listen(settings: WebSettings) -> Door:
+def _listen(settings: WebSettings) -> BoundedListener:
     try:
         return listen(settings.host, settings.port)
     except OSError as error:

@@ -40,7 +40,7 @@ def test_models_beyond_the_first_thousand_are_not_recorded() -> None:
     assert last is not None
     assert last.high[:3].tolist() == pytest.approx([np.nan, MOST_MODELS - 1, np.nan], nan_ok=True)
     assert recorder.line("Drifted", MOST_MODELS) is None
-    assert recorder.recording().tracks["Drifted"].models == MOST_MODELS
+    assert recorder.recording().rules["Drifted"].models == MOST_MODELS
 
 
 def test_a_recording_continues_where_it_was() -> None:
@@ -77,4 +77,4 @@ def test_a_step_is_never_shorter_than_the_interval() -> None:
     result = recorder.line("Drifted", 0)
     assert result is not None
     assert np.isfinite(result.low).tolist() == [True] * 12
-    assert recorder.recording().tracks["Drifted"].steps == 12
+    assert recorder.recording().rules["Drifted"].steps == 12

@@ -206,7 +206,7 @@ def test_a_failing_server_reports_it(monkeypatch: pytest.MonkeyPatch, caplog: py
     def broken(_: object) -> None:
         raise RuntimeError("no loop")
 
-    monkeypatch.setattr("bridge.net.http_server.BoundedServer.serve_door", broken)
+    monkeypatch.setattr("bridge.net.http_server.BoundedServer.serve_listener", broken)
     server.start()
     server.stop(2.0)
     assert [item.message for item in caplog.records] == ["the HTTP server failed"]

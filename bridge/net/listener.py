@@ -32,7 +32,7 @@ class Client(Protocol):
         """Close the connection at once."""
 
 
-class Guest(socket.socket):
+class AcceptedConnection(socket.socket):
     """Accepted connection.
 
     client: None until the TLS handshake is complete. on_close: called when the socket closes. awaited: what the client
@@ -40,7 +40,7 @@ class Guest(socket.socket):
     """
 
     client: Client | None = None
-    on_close: Callable[[Guest], None]
+    on_close: Callable[[AcceptedConnection], None]
     since = 0.0
     awaited: tuple[str, object] = ("head", None)
 
@@ -62,12 +62,12 @@ class Guest(socket.socket):
                 log.debug("a client closed its connection")
 
     def close(self) -> None:
-        """Close the socket and report it to the door."""
+        """Close the socket and report it to the listener."""
         self.on_close(self)
         super().close()
 
 
-class Door(socket.socket):
+class BoundedListener(socket.socket):
     """Listening socket for asyncio, whose accept() never admits more than `most` connections at a time.
 
     At the cap, the clients that have kept the server waiting longest are closed: idle connections, unfinished requests
@@ -77,8 +77,8 @@ class Door(socket.socket):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.most = cap()
-        self._guests: dict[int, Guest] = {}
-        self._cut: set[Guest] = set()  # the loop has not closed them yet
+        self._connections: dict[int, AcceptedConnection] = {}
+        self._cut: set[AcceptedConnection] = set()  # the loop has not closed them yet
 
     def accept(self) -> tuple[socket.socket, Any]:
         """Return the next connection. Raises BlockingIOError while there is none, or closed ones are still open."""
@@ -93,54 +93,54 @@ class Door(socket.socket):
             if not self._make_room():
                 time.sleep(_PAUSE)  # none can be freed here: without a pause the loop would spin
             raise BlockingIOError from None
-        if len(self._guests) >= self.most and not self._make_room():
+        if len(self._connections) >= self.most and not self._make_room():
             accepted.close()
             log.warning("too many connections, all of them busy: a new one is refused", extra={"cap": self.most})
             raise ConnectionAbortedError
         return self._admit(accepted), address
 
-    def guest(self, descriptor: int) -> Guest | None:
+    def connection(self, descriptor: int) -> AcceptedConnection | None:
         """Return the accepted connection with this file descriptor."""
-        return self._guests.get(descriptor)
+        return self._connections.get(descriptor)
 
     def cut_late(self) -> None:
         """Close every connection whose client has kept the server waiting longer than LIMITS."""
         now = time.monotonic()
-        for guest in list(self._guests.values()):
-            awaited = guest.refresh(now)
-            if awaited and now - guest.since > LIMITS[awaited]:
-                self._end(guest)
+        for connection in list(self._connections.values()):
+            awaited = connection.refresh(now)
+            if awaited and now - connection.since > LIMITS[awaited]:
+                self._end(connection)
 
     def cut_all(self) -> None:
         """Close every connection."""
-        for guest in list(self._guests.values()):
-            self._end(guest)
+        for connection in list(self._connections.values()):
+            self._end(connection)
 
-    def _admit(self, accepted: socket.socket) -> Guest:
+    def _admit(self, accepted: socket.socket) -> AcceptedConnection:
         family, kind, protocol = accepted.family, accepted.type, accepted.proto
-        guest = Guest(family, kind, protocol, fileno=accepted.detach())
-        guest.since, guest.on_close = time.monotonic(), self._forget
-        self._guests[guest.fileno()] = guest
-        return guest
+        connection = AcceptedConnection(family, kind, protocol, fileno=accepted.detach())
+        connection.since, connection.on_close = time.monotonic(), self._forget
+        self._connections[connection.fileno()] = connection
+        return connection
 
-    def _end(self, guest: Guest) -> None:
-        del self._guests[guest.fileno()]
-        self._cut.add(guest)
-        guest.cut()
+    def _end(self, connection: AcceptedConnection) -> None:
+        del self._connections[connection.fileno()]
+        self._cut.add(connection)
+        connection.cut()
 
-    def _forget(self, guest: Guest) -> None:
-        self._cut.discard(guest)
-        if self._guests.get(guest.fileno()) is guest:
-            del self._guests[guest.fileno()]
+    def _forget(self, connection: AcceptedConnection) -> None:
+        self._cut.discard(connection)
+        if self._connections.get(connection.fileno()) is connection:
+            del self._connections[connection.fileno()]
 
     def _make_room(self) -> int:
         """Close the connections that have kept the server waiting longest; return how many."""
         now = time.monotonic()
-        waiting = [guest for guest in self._guests.values() if guest.refresh(now)]
-        waiting.sort(key=lambda guest: guest.since)
+        waiting = [connection for connection in self._connections.values() if connection.refresh(now)]
+        waiting.sort(key=lambda connection: connection.since)
         late = waiting[: max(1, self.most // _SHARE_CUT)]
-        for guest in late:
-            self._end(guest)
+        for connection in late:
+            self._end(connection)
         if late:
             log.warning("too many connections: the longest waiting are closed", extra={"cap": self.most})
         return len(late)
@@ -152,14 +152,14 @@ def cap() -> int:
     return MOST if soft == resource.RLIM_INFINITY else max(4, min(MOST, soft // 2))
 
 
-def listen(host: str, port: int) -> Door:
-    """Return a door listening on that address, "" = every address. Raises OSError."""
+def listen(host: str, port: int) -> BoundedListener:
+    """Return a listener listening on that address, "" = every address. Raises OSError."""
     both = not host and socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if ":" in host or both else socket.AF_INET
     made = socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
     # asyncio does not set it on a listening socket that it did not create; accepted connections inherit it.
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return Door(made.family, made.type, made.proto, fileno=made.detach())
+    return BoundedListener(made.family, made.type, made.proto, fileno=made.detach())
 
 
 def address_of(listening: socket.socket) -> str:
