@@ -43,7 +43,7 @@ def models_list(
     }  # fmt: skip
     if without_rule:
         if project or pipeline or version or rule:
-            raise typer.BadParameter("--without-rule goes with --state and --limit only")
+            raise typer.BadParameter("--without-rule can be combined with --state and --limit only")
         require_rule(bridge_url, http_config, without_rule)
     found = get(bridge_url, http_config, "models", parameters)["models"]
     rows = [
