@@ -45,7 +45,8 @@ class BackEnd:
         return found
 
 
-# VictoriaMetrics would move start and end to multiples of the step; Prometheus ignores the parameter.
+# VictoriaMetrics would move start and end to multiples of the step, and hide the last 30 s (-search.latencyOffset);
+# Prometheus ignores the parameter.
 _EXACT = MappingProxyType({"nocache": "1"})
 
 BACK_ENDS: Mapping[Flavor, BackEnd] = MappingProxyType(
@@ -59,7 +60,7 @@ BACK_ENDS: Mapping[Flavor, BackEnd] = MappingProxyType(
         ),
         "mimir": BackEnd(tenant_header="X-Scope-OrgID"),
         "victoriametrics": BackEnd(
-            range_params=_EXACT, partial=("deny_partial_response", "1", "0"), partial_default=False,
+            params=_EXACT, partial=("deny_partial_response", "1", "0"), partial_default=False,
             tenants="a cluster has the tenant in its url: /select/TENANT/prometheus",
         ),
         "amazon": BackEnd(

@@ -60,7 +60,7 @@ def victoria_metrics() -> Iterator[str]:
     program = Program(
         [
             "victoria-metrics", f"-httpListenAddr={listen}", f"-storageDataPath={folder}/data", "-retentionPeriod=100y",
-            "-search.maxUniqueTimeseries=100", "-search.latencyOffset=0s",
+            "-search.maxUniqueTimeseries=100",
         ],
         folder, "victoria-metrics",
     )  # fmt: skip
@@ -235,3 +235,17 @@ def test_real_victoria_metrics_reads_as_prometheus_without_a_stand_in(servers: d
         wanted = direct(servers["prometheus"], DRIFT)
         assert [read(source.instant(DRIFT, slot, slot - OFFSET)) for slot in SLOTS] == wanted
         assert [read(batch) for batch in source.history(DRIFT, SLOTS, OFFSET)] == wanted
+
+
+def test_real_victoria_metrics_hides_no_fresh_sample(servers: dict[str, str]) -> None:
+    """Its -search.latencyOffset of 30 s does not apply: a slot answers the same at its time and in catch-up."""
+    query, now = SignalQuery("fresh", EventKind.DRIFT, {"value": "fresh"}), int(time.time()) * 1000
+    labels = {"__name__": "fresh", "project": "shop", "pipeline": "fraud", "version": "v1"}
+    points = [(at, 1.0) for at in range(now - 60_000, now - 10_000, 1000)]
+    points += [(at, 2.0) for at in range(now - 10_000, now + 120_000, 1000)]
+    for url in servers.values():
+        remote_write(url, [(labels, points)])
+    http("GET", f"{servers['victoriametrics']}/internal/force_flush")
+    config = PrometheusConfig(url=servers["victoriametrics"], flavor="victoriametrics")
+    with closing(PrometheusSource(config, ModelTable(), Path())) as source:
+        assert source.instant(query, now, now).columns["value"].tolist() == [2.0]

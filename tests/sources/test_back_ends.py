@@ -17,7 +17,7 @@ from bridge.sources.back_ends import BACK_ENDS, Flavor
         ("prometheus", True, False, {"partial_response": "true"}),
         ("thanos", None, False, {"dedup": "true", "max_source_resolution": "0s", "partial_response": "false"}),
         ("victoriametrics", None, True, {"nocache": "1", "deny_partial_response": "1"}),
-        ("victoriametrics", True, False, {"deny_partial_response": "0"}),
+        ("victoriametrics", True, False, {"nocache": "1", "deny_partial_response": "0"}),
         ("mimir", True, True, {}),
     ],
 )
