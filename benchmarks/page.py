@@ -71,6 +71,11 @@ class Client:
             sys.exit(f"{path}: HTTP {answer.status}: {body[:200]!r}")
         return body
 
+    def renew(self, path: str) -> None:
+        """Open the connection again, which the server closes when it is idle for long, and request a page once."""
+        self._connection.close()
+        self.get(path)
+
     def seconds(self, path: str) -> float:
         """Return the time of a response."""
         began = time.perf_counter()
@@ -108,6 +113,7 @@ def measure(small: Client, big: Client, blocks: int, asks: int) -> dict[str, dic
         times: dict[str, list[float]] = {"small": [], "big": []}
         for _ in range(blocks):
             for side, client in (("small", small), ("big", big)):
+                client.renew(path)
                 times[side] += [client.seconds(path) for _ in range(asks)]
         one, many = (statistics.median(times[side]) * 1000 for side in ("small", "big"))
         result[name] = {"small_ms": round(one, 2), "big_ms": round(many, 2), "growth": round(many / one, 2)}

@@ -256,11 +256,10 @@ def _no_episode(run: RuleEvaluator) -> str:
 
 
 def _of_record(record: RequestRecord) -> Check:
-    text = f"{record.id}: {record.state.value}, attempt {record.request.attempt}"
+    held = f" by {record.hold.value}" if record.hold is not None and record.state is RequestState.HELD else ""
+    text = f"{record.id}: {record.state.value}{held}, attempt {record.request.attempt}"
     if record.sent_at:
         text += f", sent {rfc3339(record.sent_at)}"
-    if record.hold is not None:
-        text += f", held: {record.hold.value}"
     undelivered = record.state is RequestState.UNDELIVERED
     if undelivered:
         text += f": {record.message}; it does not hold other requests"

@@ -66,6 +66,7 @@ def test_every_gate_is_reported_and_the_closed_one_is_the_answer() -> None:
         ("gate budget", True),
     ]  # fmt: skip
     assert len(gates) == len(HoldReason)
+    assert found.checks[-1].text == f"{world.requests()[-1].id}: held by cooldown, attempt 1"
 
 
 def test_after_an_attempt_that_failed_the_next_one_is_explained() -> None:
