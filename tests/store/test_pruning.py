@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, event
 
 from bridge.domain.request import Episode, RequestState
 from bridge.ports import DecisionFilter, Delivery, Result, TickChanges
@@ -71,3 +73,35 @@ def test_a_store_that_is_closing_stops_pruning(sqlite: SqlStore, monkeypatch: py
     monkeypatch.setattr(type(sqlite), "closed", property(lambda _: True))
     assert sqlite.prune(100) == 0
     assert len(sqlite.decisions(DecisionFilter())) == 5
+
+
+def longest_write(path: Path, requests: int) -> tuple[int, int]:
+    """Return the steps of the longest transaction that writes in a pruning, and the number of those transactions."""
+    store = SqlStore.open_sqlite(path)
+    records = [record_of(A, start=start, **DONE) for start in range(requests)]
+    decisions = [decision(slot) for slot in range(3 * requests)]
+    episodes = [Episode(A, start, "R", ("R",), 1, 500) for start in range(requests)]
+    store.commit(TickChanges("g", 500, requests=records, episodes=episodes, decisions=decisions, at=500))
+    writes = list[int]()
+
+    def step() -> int:
+        writes[-1] += 1
+        return 0
+
+    def begun(connection: Connection) -> None:
+        reads = connection.get_execution_options().get("reads_only", False)
+        writes.extend([] if reads else [0])
+        connection.connection.dbapi_connection.set_progress_handler(None if reads else step, 1)  # type: ignore[union-attr]
+
+    event.listen(store._engine, "begin", begun)
+    store.prune(600)
+    store.close()
+    return max(writes), len(writes)
+
+
+def test_a_portion_takes_the_same_steps_however_much_is_deleted(tmp_path: Path) -> None:
+    """A commit beside a pruning waits for one portion at most."""
+    few, some = longest_write(tmp_path / "few.db", 10)
+    many, more = longest_write(tmp_path / "many.db", 80)
+    assert more > 6 * some
+    assert many < 1.5 * few
