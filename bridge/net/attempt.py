@@ -51,7 +51,8 @@ def _send(
         )  # fmt: skip
         return _raw(answer)
     request = _prepared(session, method, url, data, headers)
-    response = adapter.exchange(request, plain[1], plain[2], deadline)
+    target = str(request.url).removeprefix(plain[1])  # a signer may have encoded the query anew
+    response = adapter.exchange(request, plain[1], target, deadline)
     if redirects and response.get_redirect_location():
         request.prepare_cookies(session.cookies)  # which requests needs to follow it
         first = adapter.build_response(request, response)
