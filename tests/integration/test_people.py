@@ -144,7 +144,7 @@ def test_explain_shows_present_and_past_decisions(tmp_path: Path) -> None:
             wait_until(process.requests, 20, "a request")
             said = cli(process, "explain", "shop/ranking/7")
             assert "yes verdict: breached: drift 0.9 above 0.6\n" in said
-            assert f"a request was made: {process.requests()[0]['id']} is requested" in said
+            assert f"a request was made: {process.requests()[0]['id']}: requested, attempt 1, " in said
             then = cli(process, "explain", "shop/ranking/7", f"--at={rfc3339(begins - SECOND)}", "--output=json")
             (found,) = json.loads(then)
             assert (found["recomputed"], found["answer"]) == (True, "verdict: ok: drift 0.1, limit 0.6")

@@ -44,17 +44,18 @@ def test_every_selected_request_is_acted_on(monkeypatch: pytest.MonkeyPatch) -> 
     """One that fails stops none of the others, and is named."""
     site, acted = waiting(), []
 
-    def act(request_id: str, what: str, who: str, note: str = "") -> RequestRecord:
+    def act(request_id: str, what: str, who: str, note: str = "", key: str = "") -> RequestRecord:
         if request_id.endswith("2"):
             raise RequestError("request 2 is requested")
-        acted.append((request_id[-1], what, who, note))
+        acted.append((request_id[-1], what, who, note, key))
         return record(int(request_id, 16), RequestState.REQUESTED)
 
     monkeypatch.setattr(site.commands, "act", act)
     ids = " ".join(f"{number:032x}" for number in (1, 2, 3))
-    answer = site.http.post("/requests/bulk", data={"what": "release", "ids": ids, "by": "kim", "note": "all"})
+    form = {"what": "release", "ids": ids, "by": "kim", "note": "all"}
+    answer = site.http.post("/requests/bulk", data=form, headers={"Idempotency-Key": "k1"})
     assert answer.status_code == 200
-    assert acted == [("1", "release", "kim", "all"), ("3", "release", "kim", "all")]
+    assert acted == [("1", "release", "kim", "all", "k1"), ("3", "release", "kim", "all", "k1")]
     assert "2 of 3 requests released." in answer.text
     assert "Not changed: request 2 is requested" in answer.text
 
