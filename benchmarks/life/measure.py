@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from benchmarks.life.grammar import Observable, Shape
-from benchmarks.life.signals import EVENTS, PER_DAY, SLOT, Signals
+from benchmarks.life.signals import EVENTS, PER_DAY, SLOT, WINDOW, Signals
 from bridge.domain.batch import EventBatch, EventKind
 from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.rule import StrategySpec
@@ -99,11 +99,11 @@ def measure(signals: Signals, breached: Bools) -> Measured:
     harmless = kind.change.shape is Shape.DIP and EVENTS[kind.observable] not in BOTH  # a change for the better
     planted = detected = false = 0
     counted, delays = 0, []
-    present = ~np.isnan(shown(signals))
+    alive = lives(signals)
     for model, slots in enumerate(requests(breached)):
         minutes = (slots + 1) * SLOT
         free = np.ones(len(slots), np.bool_)
-        quiet = present[:, model].copy()
+        quiet = alive[:, model].copy()
         for window in (each for each in signals.windows if each.model == model):
             free &= (minutes < window.start) | (minutes > window.end + AFTER)
             quiet[window.start // SLOT : (window.end + AFTER) // SLOT] = False
@@ -117,6 +117,15 @@ def measure(signals: Signals, breached: Bools) -> Measured:
         false += max(int(free.sum()) - signals.admissible, 0)
         counted += int(quiet.sum())
     return Measured(false, counted / QUARTER, planted, detected, tuple(delays))
+
+
+def lives(signals: Signals) -> Bools:
+    """Return the life (n, k) of each model, from its first to its last sample: a quarter is one of the calendar."""
+    column = signals.values if signals.values is not None else signals.total
+    assert column is not None
+    present = ~np.isnan(column)
+    begun, goes_on = np.logical_or.accumulate(present), np.logical_or.accumulate(present[::-1])[::-1]
+    return np.asarray(begun & goes_on)
 
 
 def shown(signals: Signals) -> Floats:
@@ -138,7 +147,8 @@ def run(parts: Sequence[Signals], strategy: str, params: dict[str, object]) -> l
             continue
         merged = _merged([parts[at] for at in chosen])
         widths = [breached[at].shape[1] for at in chosen]
-        result = _evaluate(merged, strategy, params)
+        counted = {"window": f"{WINDOW}m"} if observable is Observable.ERRORS else {}  # as the engine does
+        result = _evaluate(merged, strategy, {**counted, **params})
         for at, columns in zip(chosen, np.split(result, np.cumsum(widths)[:-1], axis=1), strict=True):
             breached[at] = columns
     return breached

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,15 +18,16 @@ from bridge.strategies.stats.block_maxima import BlockMaxima, Peaks, forget
 from bridge.strategies.stats.counts import CountingConfig, Counts, counts, take_due
 from bridge.strategies.stats.hourly_range import HourlyRange
 from bridge.strategies.stats.seasonal_baseline import MAD, SeasonalBaseline
-from bridge.strategies.stats.share_cusum import ShareCusum
+from bridge.strategies.stats.share_cusum import FALL, ShareCusum
 
 WINDOW = 5 * MINUTE  # samples that arrive more often are combined
 STATISTICS = ("value", "change", "shift")
 VALUE_INDEX, CHANGE_INDEX, SHIFT_INDEX = range(3)
 RATES = {"low": 0.3, "normal": 2.0, "high": 6.0}  # quiet days of a statistic in QUARTER whose peak exceeds the limit
 QUARTER = 90  # days
-EVIDENCE = {"low": 10.0, "normal": 8.5, "high": 6.5}  # limit of the CUSUM of errors: logarithm of a likelihood ratio
-FEW_DAYS, FEW_ERRORS = 3, 5
+PROMISED = {"low": 0.3, "normal": 1.0, "high": 6.0}  # false requests of a model in QUARTER
+FEW_DAYS, UNSURE = 3, 1.5  # days until waves and bursts of an error rate are known, and the factor of the limit before
+FEW_ERRORS = 5
 CALM = 2.0  # the signal is calm again when its score is this far below the limit
 LASTS = HOUR  # how long an alarm continues after the last sample that was not calm
 ALLOWANCE, LEAST_SUM = 0.45, 9.5  # CUSUM of the shift: allowance and minimum, in sigmas
@@ -93,7 +95,7 @@ class AutoStrategy(RetrainStrategy):
         self._config = config
         self._range = parse_duration(config.window)
         self._window = max(self._range, WINDOW)
-        self._limit = EVIDENCE[config.sensitivity]
+        self._limit = math.log(FALL * QUARTER * DAY / self._window / PROMISED[config.sensitivity])  # Lorden's bound
         self._maxima = BlockMaxima(len(STATISTICS), RATES[config.sensitivity] / QUARTER / len(STATISTICS))
         self._baseline, self._range_by_hour, self._cusum = SeasonalBaseline(), HourlyRange(), ShareCusum()
         self.state_dtype = np.dtype([
@@ -199,7 +201,7 @@ class AutoStrategy(RetrainStrategy):
         passed = np.where(own["looked"] > 0, slot - own["looked"], self._window)
         shares, hours, extremes = own["shares"], own["hours"], own["extremes"]
         errors, requests = own["sum"], own["requests"]
-        change = self._cusum.step(errors, requests, slot, passed, own["seen"], shares)
+        change = self._cusum.step(errors, requests, slot, passed, own["seen"], self._limit, shares)
         own["looked"], own["seen"] = slot, 0
         own["known"] = change.known
         days = extremes["days"][:, 0, 0]
@@ -213,14 +215,14 @@ class AutoStrategy(RetrainStrategy):
         score = np.maximum(
             np.where(odd, change.total, np.minimum(change.total, 0.99 * self._limit)), burst * self._limit
         )
-        score /= np.where(days == 0, 2.5, np.where(days < FEW_DAYS, 1.5, 1.0))  # before waves and bursts are known
-        hit = change.known & (score > self._limit)
+        score /= np.where(days < FEW_DAYS, UNSURE, 1.0)
+        hit = change.known & (score >= self._limit)
         self._cusum.learn(errors, requests, slot, passed, change, self._limit, odd, hit, shares)
         self._score(score, own)
         own["usual"] = np.where(own["on"] & ~hit, own["usual"], change.usual)
         own["low"] = own["high"] = np.where(change.known, change.usual, np.nan)
         self._alarm(hit, odd & (change.total > self._limit / 2), slot, own)
-        self._range_by_hour.mark(own["on"], hours)
+        self._range_by_hour.mark(own["on"] | ((own["loud"] > 0) & (slot - own["loud"] < DAY)), hours)
         own["shares"], own["hours"], own["extremes"] = shares, hours, extremes
 
     def _look_at_values(self, slot: Timestamp, batch: EventBatch, own: StateColumn) -> None:
@@ -335,7 +337,7 @@ class AutoStrategy(RetrainStrategy):
         usual, score = in_unit(float(verdicts.usual[position]), batch), float(verdicts.highest[position])
         limit = float(verdicts.threshold[position])
         if ERRORS in batch.columns and VALUE not in batch.columns:
-            return f"{word} {in_unit(value, batch)}, usually {usual} (CUSUM {score:.3g}, limit {limit:g})"
+            return f"{word} {in_unit(value, batch)}, usually {usual} (CUSUM {score:.3g}, limit {limit:.3g})"
         up = verdicts.side[position] > 0
         text = {
             VALUE_INDEX: f"is {'higher' if up else 'lower'} than usual {'highs' if up else 'lows'} of {usual}",

@@ -50,6 +50,15 @@ def test_a_change_is_detected_within_its_window_and_the_day_after_is_neither_rig
     assert (later.detected, later.false) == (0, 1)
 
 
+def test_a_quarter_is_one_of_the_calendar_from_the_first_to_the_last_sample() -> None:
+    """Gaps, nights and slots between the steps of a slow counter belong to it; the time before birth does not."""
+    total = np.full((SLOTS, 2), np.nan)
+    total[PER_DAY // SLOT :: 12, 0] = 60.0
+    total[: 2 * PER_DAY // SLOT, 1] = 0.0
+    part = Signals(replace(PLAIN, observable=Observable.ERRORS), None, np.zeros_like(total), total, [], 0)
+    assert measure(part, alarms()).quarters == pytest.approx((27 + 2) / 90, rel=0.01)
+
+
 def test_admissible_requests_and_harmless_dips_are_not_counted() -> None:
     deployed = replace(PLAIN, life=Life.DEPLOYED, change=Change(Shape.NONE, Moment.LATER, 1.0, 0.0))
     breached = alarms((0, 1000, 1001), (0, 2000, 2001), (0, 3000, 3001))

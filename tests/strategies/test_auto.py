@@ -201,7 +201,7 @@ def test_nan_is_neither_evaluated_nor_learnt(odd: float) -> None:
 def test_an_error_rate_that_trebles_is_found_and_becomes_usual() -> None:
     """Within an hour at 200 requests per window; after the alarm the new rate is the usual one.
 
-    Chance may add an alarm of an hour: of about twenty series one has it.
+    Chance may add an alarm of an hour: of about eighty series one has it.
     """
     draw = np.random.default_rng(drawn())
     story = Story(EventKind.INFERENCE_ERROR)
@@ -213,6 +213,51 @@ def test_an_error_rate_that_trebles_is_found_and_becomes_usual() -> None:
     assert story.state is not None
     usual = float(story.state["shares"]["errors"][0] / story.state["shares"]["requests"][0])
     assert 0.04 < usual < 0.08
+
+
+def test_a_second_alarm_by_chance_is_as_rare_as_the_limit_states() -> None:
+    """On the day after a rise, in 300 models: at most 288 * 2 * exp(-limit) of them are expected, which is 3."""
+    draw = np.random.default_rng(drawn())
+    story, begins, before = Story(EventKind.INFERENCE_ERROR, models=300), np.zeros(300, np.int64), np.zeros(300, bool)
+    for window in range(4 * 288):
+        rate = 0.02 if window < 3 * 288 else 0.06
+        now = np.array(story.see(errors=draw.binomial(200, rate, 300), total=np.full(300, 200.0))) == "BREACHED"
+        begins += (now & ~before) * (window >= 3 * 288)
+        before = now
+    assert begins.min() >= 1
+    assert (begins > 1).sum() <= 10
+
+
+def test_bursts_of_single_windows_are_no_lasting_rise() -> None:
+    """One window in a hundred with ten times the errors, from the first window on; a lasting rise is still found."""
+    draw = np.random.default_rng(drawn())
+    story, begins, before = Story(EventKind.INFERENCE_ERROR, models=20), 0, np.zeros(20, np.bool_)
+    for _ in range(7 * 288):
+        rate = np.where(draw.random(20) < 0.01, 0.05, 0.005)
+        now = np.array(story.see(errors=draw.binomial(600, rate), total=np.full(20, 600.0))) == "BREACHED"
+        begins += int((now & ~before).sum())
+        before = now
+    assert begins <= 10
+    found = np.zeros(20, np.bool_)
+    for _ in range(12 * 6):
+        codes = story.see(errors=draw.binomial(600, np.full(20, 0.02)), total=np.full(20, 600.0))
+        found |= np.array(codes) == "BREACHED"
+    assert found.all()
+
+
+def test_a_large_incident_hides_no_second_one() -> None:
+    """From 0.1 to 0.9 for a day and a half, back for as long, and again: found within an hour, silent in between."""
+    draw = np.random.default_rng(drawn())
+    story = Story(EventKind.INFERENCE_ERROR)
+
+    def codes(rate: float, windows: int) -> list[str]:
+        return [story.see(errors=draw.binomial(100, rate), total=100)[0] for _ in range(windows)]
+
+    codes(0.1, 4 * 288)
+    assert "BREACHED" in codes(0.9, 12)
+    assert codes(0.9, 432).count("BREACHED") <= 60
+    assert codes(0.1, 432).count("BREACHED") <= 24
+    assert "BREACHED" in codes(0.9, 12)
 
 
 def test_the_reason_of_an_error_rate_has_both_shares() -> None:

@@ -1,8 +1,10 @@
 """CUSUMs of an error rate: log likelihood ratios for twice, 1.3 times and half the usual odds.
 
-The usual error rate is learnt; overdispersed errors weigh less (quasi-likelihood: McCullagh and Nelder, Generalized
-Linear Models, 1989, chapter 9). The CUSUM is Page's, Biometrika 41 (1954). A rate that has fallen becomes the usual one
-silently.
+The CUSUM is Page's, Biometrika 41 (1954). If the mean of exp(evidence) is at most 1 without a change, the mean time
+between false alarms is at least exp(limit) windows: Lorden, Annals of Mathematical Statistics 42 (1971). Binomial
+errors satisfy that; others do not. So the weight of the evidence is learnt: the largest exponent for which the mean of
+the likelihood ratio to that power has been at most 1. The evidence of one window is bounded, so that a burst is no
+lasting rise: Huber, Annals of Mathematical Statistics 36 (1965). A rate that has fallen becomes the usual one silently.
 """
 
 from __future__ import annotations
@@ -12,25 +14,25 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.domain.times import HOUR, Timestamp
+from bridge.domain.times import DAY, HOUR, Timestamp
 from bridge.domain.verdict import Floats
 from bridge.strategies.base import StateColumn
 
 ODDS = np.array([2.0, 1.3, 0.5])  # odds ratios of the changes to detect; the last is a fall
-FALL = 2  # index of the fall
+FALL = 2  # index of the fall, and number of the rises
 FALLEN = 6.0  # limit of its sum
-SLIGHT = 1.3  # greatest overdispersion at which the small rise is looked for
 MEMORY = 24 * HOUR  # time constant of the usual error rate
 NEAR = HOUR  # time constant of the present error rate
 HOURS = 5 * HOUR  # time constant of the error rate of one hour of the day: samples of about five days
 PRIOR, STEEPEST = 20.0, 4.0  # errors by which the factor of an hour is shrunk to 1, and its bound
 WARM_UP = 4 * HOUR
 SETTLED = 72 * HOUR  # then the small rise is looked for
-LEAST, MOST = 1e-4, 0.5  # bounds of the usual error rate
-OUTLIER = 9.0  # clipping limit of a squared deviation, in variances
-TAIL = 1.5  # power of the overdispersion by which evidence is divided: bursts are skewed
-UNKNOWN, UNTIL = 2.0, 12 * HOUR  # overdispersion that is assumed at first, and the time constant of its end
-SINGLE = 0.1  # greatest weight of one sample in the overdispersion
+LEAST, MOST = 1e-4, 1 - 1e-4  # bounds of the usual error rate
+EXPONENTS = np.exp2(-np.arange(8, dtype=np.float32))  # candidates for the weight of evidence
+CALIBRATION = 14 * DAY  # time constant of the means of likelihood ratios
+LESSON = 0.25  # greatest increase of such a mean by one window, once the time constant has passed
+LARGEST = 1 / 3  # greatest evidence of a window, as a share of the limit; longer windows may have more, up to the limit
+UNKNOWN, UNTIL = 2.0, 12 * HOUR  # overdispersion that is added at first, and the time constant of its end
 
 Bools = NDArray[np.bool_]
 
@@ -59,7 +61,8 @@ class ShareCusum:
     """CUSUMs of the error rates of many models. fields: dtype fields of one model's state; zero = never seen."""
 
     fields: tuple[Any, ...] = (
-        ("errors", np.float64), ("requests", np.float64), ("bursts", np.float64), ("sums", np.float64, (3,)),
+        ("errors", np.float64), ("requests", np.float64), ("sums", np.float64, (3,)),
+        ("moments", np.float32, (3, EXPONENTS.size)),
         ("new_errors", np.float64, (3,)), ("new_requests", np.float64, (3,)), ("near_errors", np.float64),
         ("near_requests", np.float64), ("lived", np.float64),
         ("hour_errors", np.float32, (24,)), ("hour_expected", np.float32, (24,)),
@@ -67,22 +70,24 @@ class ShareCusum:
 
     def step(
         self, errors: Floats, requests: Floats, slot: Timestamp, passed: NDArray[np.int64], seen: NDArray[np.int64],
-        own: StateColumn,
+        limit: float, own: StateColumn,
     ) -> ShareChange:  # fmt: skip
         """Add errors (k,) of requests (k,) > 0 to the sums; update the state own (k,) in place.
 
         passed: (k,) ms since each model's last sample with requests.
         seen: (k,) ms of these for which the model was observed.
+        limit: of the sums of rises.
         Then call `learn`.
         """
         own["lived"] += seen
         few = own["errors"] + 0.5
         level, factor = (few + np.sqrt(few)) / (own["requests"] + 1.0), self._factor(slot, own)
         usual = np.clip(level * factor, LEAST, MOST)
-        dispersion = np.maximum(1.0, own["bursts"]) ** TAIL + UNKNOWN * np.exp(-own["lived"] / UNTIL)
-        evidence = log_ratios(errors, requests, usual) / dispersion[:, None]
-        sums = np.maximum(own["sums"] + evidence, 0.0)
-        sums[(own["bursts"] > SLIGHT) | (own["lived"] < SETTLED), 1] = 0.0
+        ratios, most = log_ratios(errors, requests, usual), limit * np.clip(passed / HOUR, LARGEST, 1.0)
+        weight = 1 / (1 / weights(own["moments"]) + UNKNOWN * np.exp(-own["lived"] / UNTIL)[:, None])
+        self._calibrate(ratios, most, passed, own)
+        sums = np.maximum(own["sums"] + np.minimum(weight * ratios, most[:, None]), 0.0)
+        sums[own["lived"] < SETTLED, 1] = 0.0
         moving = sums > 0
         own["new_errors"] = np.where(moving, own["new_errors"] + errors[:, None], 0.0)
         own["new_requests"] = np.where(moving, own["new_requests"] + (requests * factor)[:, None], 0.0)
@@ -95,6 +100,18 @@ class ShareCusum:
         excess = 2 * (np.sqrt(errors + 0.375) - np.sqrt(requests * usual + 0.375))
         known = (own["lived"] >= WARM_UP) & (own["requests"] > 0)
         return ShareChange(usual, factor, sums[:, :FALL].max(axis=1), excess, near, error, known)
+
+    @staticmethod
+    def _calibrate(ratios: Floats, most: Floats, passed: NDArray[np.int64], own: StateColumn) -> None:
+        """Learn the means of likelihood ratios, each to the power of EXPONENTS.
+
+        ratios: (k, 3), their logarithms. most: (k,), greatest logarithm of a power.
+        """
+        gain = np.where(own["requests"] > 0, -np.expm1(-passed / np.clip(own["lived"], HOUR, CALIBRATION)), 0.0)
+        lesson = np.minimum(most, np.log1p(LESSON * CALIBRATION / passed))
+        powers = ratios.astype(np.float32)[:, :, None] * EXPONENTS
+        bounded = np.minimum(powers, lesson.astype(np.float32)[:, None, None])
+        own["moments"] += gain.astype(np.float32)[:, None, None] * (np.exp(bounded) - own["moments"])
 
     @staticmethod
     def _factor(slot: Timestamp, own: StateColumn) -> Floats:
@@ -114,7 +131,7 @@ class ShareCusum:
         errors: Floats, requests: Floats, slot: Timestamp, passed: NDArray[np.int64], found: ShareChange, limit: float,
         odd: Bools, hit: Bools, own: StateColumn,
     ) -> None:  # fmt: skip
-        """Learn the usual error rate and its overdispersion.
+        """Learn the usual error rate.
 
         odd: (k,) the present error rate is higher than it has been at such times.
         hit: (k,) an alarm begins or continues: the new error rate becomes the usual one.
@@ -122,17 +139,13 @@ class ShareCusum:
         doubtful = found.known & odd & (found.total > limit / 2) & (own["lived"] > MEMORY)
         memory = np.clip(own["lived"] / 4, 3 * HOUR, MEMORY)  # a first day may be half of a wave
         gain = np.where(doubtful, 0.0, -np.expm1(-passed / memory))
-        known, usual = own["requests"], found.usual
-        variance = requests * usual * (1 - usual) * (1 + requests / (known + 1))  # includes the error of the usual rate
-        squared = np.minimum((errors - requests * usual) ** 2 / variance, OUTLIER)
-        own["bursts"] += np.where(known > 0, np.minimum(gain, SINGLE), 0.0) * (squared - own["bursts"])
         learnt = np.where(doubtful, 0.0, 1.0)
         fallen = found.known & (own["sums"][:, FALL] > FALLEN)
         which = np.where(hit, own["sums"][:, :FALL].argmax(axis=1), FALL)
         rows = np.arange(len(own))
         hour, kept = slot // HOUR % 24, np.exp(-passed / HOURS)
         level = (own["errors"] + 0.5) / (own["requests"] + 1.0)
-        bounded = np.minimum(errors, 2 * requests * usual)
+        bounded = np.minimum(errors, 2 * requests * found.usual)
         for name, numbers in (("hour_errors", bounded), ("hour_expected", requests * level)):
             column = own[name][:, hour]
             own[name][:, hour] = np.where(found.known, kept * column + numbers, column)
@@ -145,6 +158,17 @@ class ShareCusum:
         own["sums"] = sums
         for name in ("new_errors", "new_requests"):
             own[name] = np.where(over, 0.0, own[name])
+
+
+def weights(moments: NDArray[np.float32]) -> Floats:
+    """Return the largest exponents (k, 3) whose moments (k, 3, 8) are at most 1, interpolated; at least the last."""
+    fine = moments <= 1
+    first = np.where(fine.any(-1), fine.argmax(-1), EXPONENTS.size - 1)
+    here, above = (
+        np.take_along_axis(moments, np.maximum(place, 0)[..., None], -1)[..., 0] for place in (first, first - 1)
+    )
+    share = (1 - here) / np.maximum(above - here, 1e-6)
+    return np.asarray(EXPONENTS[first] * 2.0 ** np.where(first > 0, np.clip(share, 0.0, 1.0), 0.0))
 
 
 def log_ratios(errors: Floats, requests: Floats, usual: Floats) -> Floats:

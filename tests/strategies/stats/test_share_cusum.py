@@ -1,13 +1,15 @@
-"""CUSUMs of an error rate: evidence, overdispersion, and a fallen rate."""
+"""CUSUMs of an error rate: evidence, its weight and bound, and a fallen rate."""
 
 from __future__ import annotations
+
+import random
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from bridge.domain.times import MINUTE
-from bridge.strategies.stats.share_cusum import ShareCusum, log_ratios
+from bridge.domain.times import DAY, HOUR, MINUTE
+from bridge.strategies.stats.share_cusum import CALIBRATION, EXPONENTS, LESSON, ShareCusum, log_ratios, weights
 
 
 @pytest.mark.parametrize(("index", "ratio"), [(0, 2.0), (1, 1.3), (2, 0.5)])
@@ -29,7 +31,7 @@ def run(cusum: ShareCusum, own: np.ndarray, shares: list[float], first: int = 0,
     passed = np.full(1, STEP)
     for number, share in enumerate(shares, first):
         errors, requests, slot = np.array([1000 * share]), np.array([1000.0]), START + number * STEP
-        found = cusum.step(errors, requests, slot, passed, passed, own)
+        found = cusum.step(errors, requests, slot, passed, passed, limit, own)
         nothing = np.zeros(1, np.bool_)
         cusum.learn(errors, requests, slot, passed, found, limit, nothing, nothing, own)
         totals.append(float(found.total[0]))
@@ -41,9 +43,59 @@ def test_a_doubled_rate_adds_up_and_a_usual_one_does_not() -> None:
     own = np.zeros(1, list(cusum.fields))
     usual = run(cusum, own, [0.05] * 2 * 288)
     assert max(usual[288:]) < 1.0
-    doubled = run(cusum, own, [0.1] * 3, 2 * 288)
+    doubled = run(cusum, own, [0.1] * 4, 2 * 288)
     assert doubled == sorted(doubled)
     assert doubled[-1] > 8.0
+
+
+@pytest.mark.parametrize(("passed", "share"), [(STEP, 1 / 3), (30 * MINUTE, 1 / 2), (HOUR, 1.0), (DAY, 1.0)])
+def test_evidence_of_one_window_has_an_upper_bound(passed: int, share: float) -> None:
+    """By a share of the limit that grows with the time between windows; small evidence is added as it is."""
+    own, errors, requests = np.zeros(2, list(ShareCusum.fields)), np.array([9.0, 200.0]), np.full(2, 1000.0)
+    own["errors"], own["requests"], own["lived"] = 400.0, 100_000.0, 30 * DAY
+    time = np.full(2, passed)
+    usual = float(ShareCusum().step(errors, requests, START, time, time, 9.0, own).usual[0])
+    odds = 2 * usual / (1 - usual)
+    small = stats.binom.logpmf(9, 1000, odds / (1 + odds)) - stats.binom.logpmf(9, 1000, usual)
+    assert own["sums"][:, 0] == pytest.approx([max(small, 0.0), 9.0 * share], abs=1e-9)
+
+
+def learnt(errors: np.ndarray) -> np.ndarray:
+    """Return the weights (3,) after samples of 1000 requests with these errors (n,), every ten minutes."""
+    own, time = np.zeros(1, list(ShareCusum.fields)), np.full(1, 2 * STEP)
+    requests, nothing = np.full(1, 1000.0), np.zeros(1, np.bool_)
+    for number, count in enumerate(errors.tolist()):
+        slot = START + number * 2 * STEP
+        found = ShareCusum().step(np.array([count]), requests, slot, time, time, 10.0, own)
+        ShareCusum.learn(np.array([count]), requests, slot, time, found, 10.0, nothing, nothing, own)
+    return np.asarray(weights(own["moments"])[0])
+
+
+def test_binomial_errors_keep_their_weight_and_overdispersed_ones_lose_it() -> None:
+    """Twenty times the binomial variance: the evidence of a rise weighs about a twentieth, and never the whole."""
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    draw = np.random.default_rng(seed)
+    assert learnt(draw.binomial(1000, 0.05, 2000).astype(float))[0] == 1.0
+    shares = draw.beta(0.05 * 50, 0.95 * 50, 2000)
+    weight = learnt(draw.binomial(1000, shares).astype(float))[0]
+    assert 0.02 < weight < 0.2
+
+
+def test_the_weight_is_interpolated_where_the_moment_passes_one() -> None:
+    """The largest exponent at first; the last if none fits; between 1/2 and 1/4, the logarithm is halved."""
+    moments = np.full((1, 3, EXPONENTS.size), 0.9, np.float32)
+    moments[0, 1] = 2.0
+    moments[0, 2, :2] = 1.1
+    assert weights(moments)[0] == pytest.approx([1.0, EXPONENTS[-1], EXPONENTS[2] * 2**0.5], rel=1e-5)
+
+
+def test_one_step_of_a_daily_counter_teaches_a_bounded_lesson() -> None:
+    """A jump to ten times the rate raises no mean of likelihood ratios by more than LESSON."""
+    own, time = np.zeros(1, list(ShareCusum.fields)), np.full(1, DAY)
+    own["errors"], own["requests"], own["lived"] = 400.0, 100_000.0, 60 * DAY
+    ShareCusum().step(np.array([40_000.0]), np.array([1e6]), START, time, time, 10.0, own)
+    assert 0 < own["moments"][0, 0].max() <= LESSON + DAY / CALIBRATION
 
 
 def test_a_restart_clears_the_sums_and_keeps_the_usual_rate() -> None:
