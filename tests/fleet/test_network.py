@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ def possible() -> bool:
     return subprocess.run(probe, capture_output=True, timeout=60, check=False).returncode == 0
 
 
+@pytest.mark.skipif("FLEET_LEASE" not in os.environ, reason="takes more than a minute: scripts/soak fleet runs it")
 @pytest.mark.skipif(not possible(), reason="network namespaces need root, iproute2 and iptables")
 def test_standby_takes_over_from_an_owner_without_network() -> None:
     """Owner and database cut in both directions and in one; owner and Prometheus cut. See cut_network."""
