@@ -1,4 +1,4 @@
-"""Story of a fleet whose owner loses its network: python -m tests.fleet.cut_network, in network and mount namespaces.
+"""Story of a fleet whose owner loses its network: python -m tests.soak.cut_network, in network and mount namespaces.
 
 The owner "far" runs in a namespace of its own, 10.9.0.2; the servers and the standby "near" stay here, 10.9.0.1. A cut
 drops packets, so that sockets hang instead of being refused.

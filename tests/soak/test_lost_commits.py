@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -45,7 +44,6 @@ def stop_replication(standby: str, primary: str) -> None:
         wait_until(lambda: connection.execute(senders).fetchone() == (0,), 60, "the end of the replication")
 
 
-@pytest.mark.skipif("FLEET_LEASE" not in os.environ, reason="takes more than a minute: scripts/soak fleet runs it")
 def test_request_whose_commit_is_lost_is_made_again_under_its_id(source: Prometheus, cluster: Postgres) -> None:
     """One was delivered, and arrives again with its id; one was not, and is delivered after all."""
     down = ["unsent"]

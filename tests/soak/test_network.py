@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -22,12 +21,11 @@ def possible() -> bool:
     return subprocess.run(probe, capture_output=True, timeout=60, check=False).returncode == 0
 
 
-@pytest.mark.skipif("FLEET_LEASE" not in os.environ, reason="takes more than a minute: scripts/soak fleet runs it")
 @pytest.mark.skipif(not possible(), reason="network namespaces need root, iproute2 and iptables")
 def test_standby_takes_over_from_an_owner_without_network() -> None:
     """Owner and database cut in both directions and in one; owner and Prometheus cut. See cut_network."""
     story = subprocess.run(
-        [*NAMESPACES, sys.executable, "-m", "tests.fleet.cut_network"], cwd=ROOT, capture_output=True, text=True,
+        [*NAMESPACES, sys.executable, "-m", "tests.soak.cut_network"], cwd=ROOT, capture_output=True, text=True,
         timeout=500, check=False,
     )  # fmt: skip
     print(story.stdout)
