@@ -246,13 +246,13 @@ def test_nothing_passes_because_nothing_was_checked(tmp_path: Path) -> None:
     assert code == 1
     told = sorted(re.sub(r"^ *test\.yml:\d+: ", "", line) for line in said.splitlines()[1:])
     assert told == [
-        '"x": is a string, which is no samples',
+        '"x": must return an instant vector or a scalar, not a string',
         "no rule is evaluated at 1m30s: group g is every 1m",
         'sum(: invalid parameter "query": 1:5: parse error: unclosed left parenthesis',
         "there is no rule 'Drifte' in the rule files (did you mean 'Drifted'?)",
         "there is no rule 'Dritfed' in the rule files (did you mean 'Drifted'?)",
         "there is no rule 'Hihg' in the rule files (did you mean 'High'?)",
-        "x[1m]: is a range vector, which is no samples",
+        "x[1m]: must return an instant vector or a scalar, not a range vector",
     ]
 
 
