@@ -246,7 +246,7 @@ def test_bursts_of_single_windows_are_no_lasting_rise() -> None:
 
 
 def test_a_large_incident_hides_no_second_one() -> None:
-    """From 0.1 to 0.9 for a day and a half, back for as long, and again: found within an hour; the alarm ends in between.
+    """From 0.1 to 0.9 for a day and a half, back for as long, and again: found within an hour; each alarm ends.
 
     Chance may add an alarm of some hours while the new rate is learnt: of thirty series two had one.
     """
