@@ -10,33 +10,21 @@ from typing import Any, Self
 import pytest
 import requests
 
-from tests.support.bridge import REMOTE_WRITE, drift_rules, expected_id, steps, whole_second, write_script
+from tests.support.bridge import drift_rules, expected_id, steps, whole_second, write_script
 from tests.support.fleet import Fleet, Replica, fleet, replica
 from tests.support.keyed import KeyedReceiver
 from tests.support.postgres import Postgres, postgres
 from tests.support.processes import wait_until
-from tests.support.servers import Prometheus, prometheus
+from tests.support.servers import Prometheus
 
 SECOND = 1000
 Json = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def source() -> Iterator[Prometheus]:
-    with prometheus(flags=[REMOTE_WRITE]) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
 def cluster() -> Iterator[Postgres]:
     with postgres() as server:
         yield server
-
-
-@pytest.fixture
-def webhook() -> Iterator[KeyedReceiver]:
-    with KeyedReceiver() as receiver:
-        yield receiver
 
 
 class Front:

@@ -12,32 +12,20 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.support.bridge import REMOTE_WRITE, drift_rules, expected_id, steps, whole_second, write_script
+from tests.support.bridge import drift_rules, expected_id, steps, whole_second, write_script
 from tests.support.fleet import Fleet, fleet, replica
 from tests.support.keyed import KeyedReceiver
 from tests.support.postgres import Postgres, _as_user, binaries, postgres
 from tests.support.processes import Program, free_port, kept_for_the_test, wait_until
-from tests.support.servers import Prometheus, prometheus
+from tests.support.servers import Prometheus
 
 SECOND = 1000
-
-
-@pytest.fixture(scope="module")
-def source() -> Iterator[Prometheus]:
-    with prometheus(flags=[REMOTE_WRITE]) as server:
-        yield server
 
 
 @pytest.fixture
 def cluster() -> Iterator[Postgres]:
     with postgres() as server:
         yield server
-
-
-@pytest.fixture
-def webhook() -> Iterator[KeyedReceiver]:
-    with KeyedReceiver() as receiver:
-        yield receiver
 
 
 def breach(source: Prometheus, pipeline: str, lasts: int = 90) -> str:
