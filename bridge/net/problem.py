@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request
@@ -110,7 +111,7 @@ def install(app: FastAPI, retry_seconds: int, page: Page = no_page) -> None:
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> Response:
-        fields = [(path(item["loc"][1:]), item["msg"]) for item in error.errors()]
+        fields = [(_field(item), item["msg"]) for item in error.errors()]
         detail = "; ".join(f"{name}: {message}" for name, message in fields)
         return page(request, 400, "Invalid parameters", detail) or refusal(400, detail, None, fields)
 
@@ -131,6 +132,12 @@ def _expected(request: Request, error: BridgeError, retry_seconds: int) -> Respo
         log.error("cannot use the store", extra={"path": request.scope["path"], "error": str(error)})
         return refusal(503, str(error), {"Retry-After": str(retry_seconds)})
     return refusal(500, str(error))
+
+
+def _field(error: Mapping[str, Any]) -> str:
+    """Return the field of an error of FastAPI; "body" where the whole body is wrong."""
+    where, *parts = error["loc"]
+    return path([] if error["type"] == "json_invalid" else parts) or str(where)
 
 
 def path(parts: Iterable[int | str]) -> str:

@@ -40,6 +40,10 @@ def client() -> Iterator[TestClient]:
     def change(name: str) -> None:
         raise ERRORS[name]
 
+    @app.post("/body")
+    def take(values: dict[str, int]) -> None:
+        """Take numbers by name."""
+
     with TestClient(app) as made:
         yield made
 
@@ -72,6 +76,16 @@ def test_wrong_fields_are_listed(client: TestClient) -> None:
         [{"field": "evidence[0].rule", "message": "is missing"}],
         [{"field": "limit", "message": "Input should be greater than or equal to 1"}],
     ]
+
+
+@pytest.mark.parametrize(
+    ("body", "field"), [(b"", "body"), (b"[]", "body"), (b'{"a": ]', "body"), (b'{"a": "b"}', "a")]
+)
+def test_a_wrong_body_is_named(client: TestClient, body: bytes, field: str) -> None:
+    """The whole body, or the field in it."""
+    problem = client.post("/body", content=body, headers={"Content-Type": "application/json"}).json()
+    assert problem["detail"].startswith(f"{field}: ")
+    assert [error["field"] for error in problem["errors"]] == [field]
 
 
 def test_an_unknown_path_and_method_are_named(client: TestClient) -> None:
