@@ -251,7 +251,8 @@ def measure(
         alone = [sys.executable, "-m", "benchmarks.backtest", "--fetch-alone", url, str(begins), str(ends)]
         command = ours(rule_file(folder, signal=True, rules=5), url, begins, ends)
         scenarios["signal"] = both = compare({"fetch alone": alone, "ours": command}, url, store, rounds)
-        result["ratio_signal_wall"] = round(both["ours"]["wall"] / both["fetch alone"]["wall"], 3)
+        for figure in ("wall", "own"):
+            result[f"ratio_signal_{figure}"] = round(both["ours"][figure] / both["fetch alone"][figure], 3)
     if "rss" in expected:
         rules_file = rule_file(folder, signal=True, rules=1)
         tenth = ends - (ends - begins) // 10

@@ -163,7 +163,10 @@ def milliseconds(call: Callable[[], object], times: int = 15) -> float:
 
 
 def speed(name: str, size: int) -> dict[str, float]:
-    """Return milliseconds per tick over `size` models: detector alone, with standardisation, one np.add; and bytes."""
+    """Return milliseconds over `size` models: the detector alone, a tick while all models learn, one np.add; and bytes.
+
+    A tick in which all models are `warming_up` only standardises.
+    """
     stream = Stream(size, 0.5, 0.0, 5)
     strategy = build(StrategySpec(name, {}))
     assert isinstance(strategy, Detector)
@@ -195,7 +198,10 @@ def speed(name: str, size: int) -> dict[str, float]:
 def tables(result: dict[str, Any]) -> str:
     """Return the tables of the page."""
     lines = [
-        "| detector | stream | ARL0 | false alarms a quarter, at 5m, at 1m | 1 sigma: median, p90 | 2 sigmas |",
+        (
+            "| detector | stream | ARL0 | false alarms per quarter: at 5m, at 1m"
+            " | shift by 1 sigma: median, p90 | shift by 2 sigmas: median, p90 |"
+        ),
         "|---|---|---|---|---|---|",
     ]
     for name in DETECTORS:
@@ -211,21 +217,25 @@ def tables(result: dict[str, Any]) -> str:
                 f" {_delay(cell['delay_1'])} | {_delay(cell['delay_2'])} |"
             )
     lines += [
-        "", "| detector | bytes a model, of these its own | detector alone | with standardisation | both in np.add |",
+        "",
+        (
+            "| detector | state of a model in bytes: total, own | time: detector | time: standardisation"
+            " | both times, as multiples of one `np.add` |"
+        ),
         "|---|---|---|---|---|",
-    ]  # fmt: skip
+    ]
     for name, cost in result["speed"].items():
         alone, whole = (cost[key] / cost["np_add"] for key in ("detector", "tick"))
         size = f"{cost['bytes']}, {cost['bytes_own']}"
         lines.append(
-            f"| `{name}` | {size} | {cost['detector']:.1f} ms | {cost['tick']:.0f} ms | {alone:.0f}, {whole:,.0f} |"
+            f"| `{name}` | {size} | {cost['detector']:.1f} ms | {cost['tick']:.0f} ms | {alone:,.0f}, {whole:,.0f} |"
         )
     return "\n".join(lines)
 
 
 def _delay(cell: dict[str, float]) -> str:
     numbers = ", ".join("-" if np.isinf(cell[key]) else f"{cell[key]:.0f}" for key in ("median", "p90"))
-    return numbers if cell["found"] > 0.995 else f"{numbers} ({100 * cell['result']:.0f} % found)"
+    return numbers if cell["found"] > 0.995 else f"{numbers} ({100 * cell['found']:.0f} % found)"
 
 
 def write(result: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
     python -m benchmarks.histogram_pictures [--seed 4]
 
 Writes docs/img/<strategy>.svg. Latencies with a daily wave, 2,000 an hour, in buckets that clients have by default;
-they become 40 % slower on the second of three days, for fourteen hours. Windows of an hour, one every 15 minutes, are
+they are 40 % slower for fourteen hours of the second of three days. Windows of an hour, one every 15 minutes, are
 compared with the same hour of a week before.
 """
 

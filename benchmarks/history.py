@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers import Scenario, Side
+from benchmarks.peers import MeasuredProgram, Scenario
 from benchmarks.reads import HISTORY, MODELS, measured, running
 from bridge.app import clock
 from bridge.domain.model import ModelKey
@@ -157,7 +157,7 @@ def served(args: argparse.Namespace, database: Path) -> dict[str, Any]:
     """Return what the start of a bridge on this history costs, and each page, API path and scrape."""
     scenario = Scenario("history", 0.01, signal=True, models=args.pipelines, interval=60)
 
-    def prepare(side: Side) -> None:
+    def prepare(side: MeasuredProgram) -> None:
         assert side.database is not None
         side.database.parent.mkdir(parents=True)
         shutil.copy(database, side.database)

@@ -1,11 +1,12 @@
 """Benchmark of the outbox: requests of one slot delivered to a coordinator, a webhook or an Alertmanager.
 
     python -m benchmarks.outbox [--requests 10000] [--latency 0 50] [--sinks coordinator webhook alertmanager]
-        [--store sqlite postgresql]
+        [--store sqlite postgresql] [--seconds 420]
 
 Couriers, sinks, store and engine are those of the bridge; the receiver is a process of its own that answers after
 `latency` ms. Meanwhile a slot is committed every second, as by a tick. CPU is that of the bridge's process. PostgreSQL
-is started from the installed programs. The last line is one JSON object.
+is started from the installed programs. A delivery that is not done after `seconds` ends, and the figures are those of
+what was delivered by then. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import contextlib
 import io
 import json
 import logging
+import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -145,8 +148,8 @@ def sink_of(kind: str, url: str) -> Sink:
     return built
 
 
-def deliver(kind: str, latency: int, store_kind: str, count: int) -> dict[str, Any]:
-    """Deliver `count` requests and return the figures."""
+def deliver(kind: str, latency: int, store_kind: str, count: int, limit: float) -> dict[str, Any]:
+    """Deliver `count` requests, or what can be delivered in `limit` seconds, and return the figures."""
     destination, delivered, done = f"ops/{kind}/0", 0, threading.Event()
 
     def report(attempt: AttemptReport) -> None:
@@ -172,18 +175,23 @@ def deliver(kind: str, latency: int, store_kind: str, count: int) -> dict[str, A
         memory, began, cpu = rss_mb(), time.perf_counter(), time.process_time()
         ticker.start()
         couriers.start()
-        while not done.wait(5.0):
+        ends, early = began + limit, 0.0
+        while not done.wait(min(5.0, max(0.0, ends - time.perf_counter()))) and time.perf_counter() < ends:
+            early = early or rss_mb()
             print(f"  {delivered} delivered, {rss_mb():.0f} MB", file=sys.stderr)
         seconds, used = time.perf_counter() - began, time.process_time() - cpu
-        grown = rss_mb() - memory
+        sent, grown, late = delivered, rss_mb() - memory, rss_mb() - (early or memory)
         stop.set()
         couriers.stop(10.0)
         ticker.join()
         with urllib.request.urlopen(url) as answer:
             counts = json.loads(answer.read())
     return {
-        "seconds": round(seconds, 1), "per_second": round(count / seconds), "cpu_ms": round(1000 * used / count, 2),
-        "commit_ms_max": round(max(waits, default=0.0), 1), "grown_mb": round(grown, 1), **counts,
+        "delivered": sent, "seconds": round(seconds, 1), "per_second": round(sent / seconds),
+        "cpu_ms": round(1000 * used / max(sent, 1), 2), "commits": len(waits),
+        "commit_ms_median": round(statistics.median(waits or [0.0]), 1),
+        "commit_ms_max": round(max(waits, default=0.0), 1), "grown_mb": round(grown, 1),
+        "grown_later_mb": round(late, 1), "load": os.getloadavg()[0], **counts,
     }  # fmt: skip
 
 
@@ -206,6 +214,7 @@ def main() -> None:
     parser.add_argument("--latency", type=int, nargs="*", default=[0, 50])
     parser.add_argument("--sinks", nargs="*", default=["coordinator", "webhook", "alertmanager"])
     parser.add_argument("--store", nargs="*", default=["sqlite", "postgresql"])
+    parser.add_argument("--seconds", type=float, default=420.0, help="limit of each delivery")
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=Discarded())  # lines are formatted as in production
     result: dict[str, Any] = {"requests": args.requests, "aims": AIMS}
@@ -213,8 +222,8 @@ def main() -> None:
         for kind in args.sinks:
             for latency in args.latency:
                 name = f"{kind} {latency} ms {store}"
-                result[name] = figures = deliver(kind, latency, store, args.requests)
-                print(name, figures)
+                result[name] = figures = deliver(kind, latency, store, args.requests, args.seconds)
+                print(name, figures, flush=True)
     print(json.dumps(result))
 
 

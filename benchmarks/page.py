@@ -27,18 +27,22 @@ from tests.support.servers import exporter, prometheus
 SMALL = 100
 AIM_GROWTH, AIM_BYTES, AIM_RSS = 1.5, 100_000, 1.05
 WARM = 30
-PATHS = {"first page": "/", "search": "/?q=pipeline-00", "degraded": "/?state=degraded", "last page": "/?page=2"}
+BREACHED = 50  # in both fleets, so that every path shows as many rows at both sizes
+PATHS = {
+    "first page": "/", "search": "/?q=pipeline-00", "by state": "/?state=retrain_requested", "second page": "/?page=2",
+}  # fmt: skip
 
 
 def exposition(models: int) -> str:
-    """Return both fleets; every hundredth model is breached."""
+    """Return both fleets, with as many breached models in each."""
     lines = []
     for fleet, count in (("small", SMALL), ("big", models)):
         for number in range(count):
             labels = (
                 f'fleet="{fleet}",project="project-{number % 20}",pipeline="pipeline-{number:05}",version="2026.11"'
             )
-            lines.append(f"model_drift_score{{{labels}}} {0.9 if number % 100 == 0 else 0.1 + number % 7 / 100}")
+            drift = 0.9 if number % (count // BREACHED) == 0 else 0.1 + number % 7 / 100
+            lines.append(f"model_drift_score{{{labels}}} {drift}")
             lines.append(f"model_latency_seconds{{{labels}}} {0.1 + number % 13 / 1000}")
     return "\n".join(lines) + "\n"
 

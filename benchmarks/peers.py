@@ -61,7 +61,7 @@ class Scenario:
 
 
 @dataclass
-class Side:
+class MeasuredProgram:
     """One of the two programs, with CPU seconds per tick of each block, its own and Prometheus'.
 
     counter: metric that counts its ticks; on a busy machine some are skipped.
@@ -207,7 +207,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def vmalert(scenario: Scenario, source: str, alerts: str) -> Side:
+def vmalert(scenario: Scenario, source: str, alerts: str) -> MeasuredProgram:
     """Return vmalert, with the same rules as alerts."""
     folder, port = Path(tempfile.mkdtemp()), free_port()
     rules = [
@@ -222,10 +222,16 @@ def vmalert(scenario: Scenario, source: str, alerts: str) -> Side:
         f"-httpListenAddr=127.0.0.1:{port}", "-datasource.queryTimeAlignment=false",
     ]  # fmt: skip
     program = Program(command, folder, "vmalert", env)
-    return Side("vmalert", program, f"http://127.0.0.1:{port}/metrics", "vmalert_iteration_total{")
+    return MeasuredProgram("vmalert", program, f"http://127.0.0.1:{port}/metrics", "vmalert_iteration_total{")
 
 
-def ours(scenario: Scenario, source: str, alerts: str) -> Side:
+def environment(source: Path) -> dict[str, str]:
+    """Return the environment for the bridge of a source tree. Python caches its bytecode, as in an installation."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPATH": str(source)}
+
+
+def ours(scenario: Scenario, source: str, alerts: str) -> MeasuredProgram:
     """Return the bridge, with the same rules as `signal` or `expr` rules."""
     folder, port = Path(tempfile.mkdtemp()), free_port()
     common = {"annotations": {"summary": SUMMARY}, "cooldown": "1h"}
@@ -252,8 +258,7 @@ def ours(scenario: Scenario, source: str, alerts: str) -> Side:
         sys.executable, "-m", "bridge.cli", "run", f"--config.file={folder}/bridge.yml",
         f"--storage.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}",
     ]  # fmt: skip
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
-    program = Program(command, folder, "bridge", env)
+    program = Program(command, folder, "bridge", environment(Path(__file__).resolve().parent.parent))
     counter = "retrain_bridge_evaluation_duration_seconds_count{"
     database = folder / "data" / "retrain-bridge.db"
-    return Side("ours", program, f"http://127.0.0.1:{port}/metrics", counter, database)
+    return MeasuredProgram("ours", program, f"http://127.0.0.1:{port}/metrics", counter, database)

@@ -3,7 +3,7 @@
     python -m benchmarks.pictures [--seed 4]
 
 Writes docs/img/<strategy>.svg. The signal is a p95 latency with a daily wave and AR(0.5) noise, a sample every five
-minutes, of which three days are drawn; it rises by 20 % on the second one, for fourteen hours.
+minutes, of which three days are drawn; it is 20 % higher for fourteen hours of the second one.
 """
 
 from __future__ import annotations

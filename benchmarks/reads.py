@@ -21,15 +21,15 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from benchmarks.peers import Page, Scenario, Side, answers, cpu, expositions, ours, receiver, rss_mb
+from benchmarks.peers import MeasuredProgram, Page, Scenario, answers, cpu, expositions, ours, receiver, rss_mb
 from tests.support.processes import free_port, kept_for_the_test, wait_until
 from tests.support.servers import prometheus
 
 RUNS = 7
 SCENARIOS = (
-    Scenario("100,000 models", 0.01, signal=True, models=100_000, interval=60),
-    Scenario("50 rules", 0.01, signal=True, rules=50, interval=60),
-    Scenario("100,000 deliveries wait", 1.0, signal=True, models=100_000, interval=60, grouped=False),
+    Scenario("100k_models", 0.01, signal=True, models=100_000, interval=60),
+    Scenario("50_rules", 0.01, signal=True, rules=50, interval=60),
+    Scenario("100k_deliveries_wait", 1.0, signal=True, models=100_000, interval=60, grouped=False),
 )
 MODEL = "project=p7&pipeline=pipeline-7&version=1"
 MODELS = {
@@ -54,8 +54,9 @@ HISTORY = {
     "/decisions expired": "/decisions?outcome=expired",
     "/status": "/status",
     "/silences": "/silences",
-    "rules": "/api/v1/rules",
-    "alerts": "/api/v1/alerts",
+    "rules without alerts": "/api/v1/rules?exclude_alerts=true",
+    "rules, limited": "/api/v1/rules?limit_alerts=100",
+    "alerts, limited": "/api/v1/alerts?limit=1000&offset=50000",
     "requests": "/api/v1/requests",
     "requests closed": "/api/v1/requests?state=closed",
     "requests of two states": "/api/v1/requests?state=closed&state=failed",
@@ -70,6 +71,8 @@ HISTORY = {
     "trail": f"/api/v1/trail?{MODEL}&rule=Drift0",
     "config": "/api/v1/status/config",
     "ready": "/-/ready",
+    "rules": "/api/v1/rules",
+    "alerts": "/api/v1/alerts",
 }
 
 
@@ -83,8 +86,8 @@ def get(connection: http.client.HTTPConnection, path: str) -> bytes:
     return body
 
 
-def measured(side: Side, paths: Mapping[str, str], runs: int = RUNS) -> dict[str, dict[str, float]]:
-    """Return median wall and CPU milliseconds and the bytes of each path."""
+def measured(side: MeasuredProgram, paths: Mapping[str, str], runs: int = RUNS) -> dict[str, dict[str, float]]:
+    """Return of each path the median wall and CPU milliseconds, the bytes, and the memory of the bridge after it."""
     connection = http.client.HTTPConnection(urlsplit(side.metrics).netloc, timeout=120)
     result = {}
     for name, path in paths.items():
@@ -96,6 +99,7 @@ def measured(side: Side, paths: Mapping[str, str], runs: int = RUNS) -> dict[str
             cpus.append(1000 * (cpu(side.program.pid) - used))
         result[name] = {
             "cpu_ms": round(statistics.median(cpus), 1), "wall_ms": round(statistics.median(walls), 1), "bytes": size,
+            "rss_mb": round(rss_mb(side.program.pid), 1),
         }  # fmt: skip
         print(f"  {name:24} {result[name]}", flush=True)
     connection.close()
@@ -104,8 +108,8 @@ def measured(side: Side, paths: Mapping[str, str], runs: int = RUNS) -> dict[str
 
 @contextlib.contextmanager
 def running(
-    scenario: Scenario, *, alerts: str = "", prepare: Callable[[Side], object] = id
-) -> Iterator[tuple[Side, dict[str, float]]]:
+    scenario: Scenario, *, alerts: str = "", prepare: Callable[[MeasuredProgram], object] = id
+) -> Iterator[tuple[MeasuredProgram, dict[str, float]]]:
     """Start a bridge and wait for its first tick; yield it, and what its start cost.
 
     alerts: URL of its Alertmanager, by default one that discards them.
@@ -116,6 +120,8 @@ def running(
         stack.callback(page.close)
         server = stack.enter_context(prometheus(targets=[page.target], scrape_interval="10s"))
         wait_until(lambda: server.query("count(model_drift_score)"), 60, "a scrape")
+        scraped = time.time()
+        wait_until(lambda: time.time() // scenario.interval * scenario.interval > scraped, 60, "a slot with samples")
         side = ours(scenario, server.url, alerts or stack.enter_context(receiver()))
         prepare(side)
         stack.enter_context(kept_for_the_test(side.program))
@@ -128,7 +134,7 @@ def running(
         yield side, start
 
 
-def page_bytes(side: Side) -> int:
+def page_bytes(side: MeasuredProgram) -> int:
     """Return the size of the models page with all that it loads."""
     connection = http.client.HTTPConnection(urlsplit(side.metrics).netloc, timeout=120)
     body = get(connection, "/")
@@ -143,6 +149,8 @@ def run(scenario: Scenario) -> dict[str, Any]:
     waits = scenario.share == 1.0
     with running(scenario, alerts=f"http://127.0.0.1:{free_port()}" if waits else "") as (side, start):
         print(scenario.name, start)
+        # The slot of the first tick may be before the first scrape.
+        wait_until(lambda: side.read("SELECT count(*) FROM sightings") >= scenario.models, 150, "models with samples")
         if waits:
             wait_until(lambda: side.pending >= scenario.models - 1000, 60, "queued deliveries")
         paths = measured(side, MODELS | (HISTORY if waits else {}))

@@ -106,6 +106,7 @@ class OneCoordinator:
     """Routing to a single destination that reports the state of its runs."""
 
     route: Route | None = None
+    timed = False
 
     def recipients(self, labels: Mapping[str, str]) -> Recipients:
         return Recipients(("team",), ("team/coordinator/0",))

@@ -193,7 +193,9 @@ def _victims(rng: np.random.Generator, fleet: Fleet, kind: str) -> list[int]:
 class Routes:
     """One destination that reports outcomes."""
 
-    def way(self, labels: Mapping[str, str]) -> Recipients:
+    timed = False
+
+    def recipients(self, labels: Mapping[str, str]) -> Recipients:
         """Return the destination."""
         return Recipients(("all",), ("all/coordinator/0",))
 

@@ -24,7 +24,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from benchmarks.peers import Page, Scenario, Side, answers, cpu, expositions, ours, receiver, rss_mb, vmalert
+from benchmarks.peers import MeasuredProgram, Page, Scenario, answers, cpu, expositions, ours, receiver, rss_mb, vmalert
 from tests.support.processes import kept_for_the_test, wait_until
 from tests.support.servers import Prometheus, prometheus
 
@@ -62,7 +62,7 @@ class Bench:
     stack: contextlib.ExitStack
     result: dict[str, float] = field(default_factory=dict)
 
-    def start(self, side: Side) -> None:
+    def start(self, side: MeasuredProgram) -> None:
         """Start one side, and wait until it answers."""
         self.stack.enter_context(kept_for_the_test(side.program))
         side.program.start()
@@ -94,14 +94,14 @@ def bench(scenario: Scenario) -> Iterator[Bench]:
         yield made
 
 
-def seconds_used(side: Side, until: str, check: int) -> tuple[float, float]:
+def seconds_used(side: MeasuredProgram, until: str, check: int) -> tuple[float, float]:
     """Wait until an attribute of the side exceeds `check`; return its CPU seconds so far, and the wall time."""
     began = time.monotonic()
     wait_until(lambda: getattr(side, until) > check, LONGEST, until)
     return cpu(side.program.pid), time.monotonic() - began
 
 
-def first_breaches(made: Bench, side: Side) -> None:
+def first_breaches(made: Bench, side: MeasuredProgram) -> None:
     """Measure the tick in which all breaches begin, and the delivery of their requests."""
     scenario, pid, result = made.scenario, side.program.pid, made.result
     seconds_used(side, "slot", side.slot)
@@ -122,7 +122,7 @@ def first_breaches(made: Bench, side: Side) -> None:
     }  # fmt: skip
 
 
-def restart(made: Bench, side: Side) -> None:
+def restart(made: Bench, side: MeasuredProgram) -> None:
     """Measure the CPU until the first tick is stored after kill -9."""
     slot = side.slot
     side.program.signal(signal.SIGCONT)
@@ -131,7 +131,7 @@ def restart(made: Bench, side: Side) -> None:
     made.result["restart_s"], made.result["restart_wall_s"] = seconds_used(side, "slot", slot)
 
 
-def measure(side: Side, server: Prometheus, seconds: float, alone: float) -> None:
+def measure(side: MeasuredProgram, server: Prometheus, seconds: float, alone: float) -> None:
     """Run one side for a block, and record its cost per tick. alone: Prometheus' cost per second without queries."""
     side.program.signal(signal.SIGCONT)
     time.sleep(1.0)  # what piled up while it was stopped is not part of a block
@@ -182,7 +182,7 @@ def run(scenario: Scenario, options: argparse.Namespace) -> dict[str, float]:
     return {**figures(scenario, sides), **made.result, "minutes": (time.monotonic() - began) / 60}
 
 
-def figures(scenario: Scenario, sides: Sequence[Side]) -> dict[str, float]:
+def figures(scenario: Scenario, sides: Sequence[MeasuredProgram]) -> dict[str, float]:
     """Return medians per tick, in milliseconds of CPU time."""
     result: dict[str, float] = {}
     for side in sides:
