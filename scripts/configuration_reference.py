@@ -21,11 +21,12 @@ HEAD = """# Configuration reference
 
 Every key of [bridge.yml](configuration.md), of [rule files](rules.md) and of every [strategy](strategies/README.md),
 with its type and its default, in the notation of Prometheus' configuration page: brackets mark optional keys, and
-`<name>` stands for a type or for the section of that name. The linked pages explain the keys. This page is generated
-from the code that reads the files; `retrain-bridge check schema config` and `check schema rules` print the same as JSON
-Schema for editors.
+`<name>` stands for a type or for the section of that name. The linked pages explain the keys; [HTTP
+settings](http-config.md) explains those for authentication, TLS and proxies, and the [sink run](sinks/run.md) those of
+calls. This page is generated from the code that reads the files; `retrain-bridge check schema config` and `check schema
+rules` print the same as JSON Schema for editors.
 
-Types: `<duration>` is a string such as `30s` or `1h30m`; `<value>` a number in the signal's unit, or a duration such as
+Types: `<duration>` is a string such as `30s` or `1h30m`; `<value>` a number in the signal's unit, or a string such as
 `500ms` for a latency; `<rate>` a string such as `2/day`; `<secret>` a string that is never displayed; `<strategy>` the
 name of a [strategy](strategies/README.md).
 """
@@ -33,6 +34,7 @@ FILES = (
     ("config", "bridge.yml", "[Guide](configuration.md)."),
     ("rules", "Rule files", "[Guide](rules.md)."),
 )
+GUIDES = ("strategies", "sinks")  # folders with a page for each strategy and each sink
 _DURATION = re.compile(r"\[smhdwy\]")
 _LATENCY = re.compile(r"us\|µs\|ms")
 MANY = 10  # an enumeration with more values holds the names of strategies
@@ -75,6 +77,8 @@ def _section(name: str, found: Json) -> Iterator[str]:
     yield f"### `<{_word(name)}>`\n"
     if text := found.get("description", ""):
         yield f"{text}\n"
+    if guide := next((f"{place}/{_word(name)}.md" for place in GUIDES if _has_page(place, name)), ""):
+        yield f"[Guide]({guide}).\n"
     yield "```text"
     needed = found.get("required", ())
     for key, value in found.get("properties", {}).items():
@@ -82,10 +86,14 @@ def _section(name: str, found: Json) -> Iterator[str]:
     yield "```\n"
 
 
+def _has_page(place: str, name: str) -> bool:
+    return (PAGE.parent / place / f"{_word(name)}.md").exists()
+
+
 def _key(key: str, value: Json, *, required: bool) -> Iterator[str]:
     lines = _type(value).split("\n")
     default = _default(value)
-    suffix = f" | default = {default}" if default else ""
+    suffix = f" | default = {default}" if default and default != lines[0] else ""
     text = "\n".join([f"{key}: {lines[0]}".rstrip(), *lines[1:]])
     yield text + suffix if required else f"[ {text}{suffix} ]"
 
@@ -95,21 +103,28 @@ def _type(value: Json) -> str:
     if "$ref" in value:
         return f"<{_word(value['$ref'].rpartition('/')[2])}>"
     if "anyOf" in value or "oneOf" in value:
-        some = [_type(item) for item in value.get("anyOf") or value["oneOf"] if item.get("type") != "null"]
+        some = [_member(item) for item in value.get("anyOf") or value["oneOf"] if item.get("type") != "null"]
         some = [item for item in dict.fromkeys(some) if item != "0"]
         return " | ".join(some)
     if len(value.get("enum", ())) > MANY:
         return "<strategy>"
     if "enum" in value:
-        return " | ".join(str(item) for item in dict.fromkeys(map(str, value["enum"])))
+        return " | ".join(item for item in dict.fromkeys(map(str, value["enum"])) if item)
     if "const" in value:
-        return str(value["const"])
+        return str(value["const"]).lower() if isinstance(value["const"], bool) else str(value["const"])
     pattern = value.get("pattern", "")
     if _DURATION.search(pattern):
         return "<duration>"
     if _LATENCY.search(pattern):
-        return "<value>"
+        return "<value>" if "examples" in value else "<number>"
     return _plain(value)
+
+
+def _member(value: Json) -> str:
+    """Return the type of a member of a union, in one line."""
+    if "properties" in value and value.get("maxProperties") != 1:
+        return "{ " + ", ".join(f"{key}: {_type(item)}" for key, item in value["properties"].items()) + " }"
+    return _type(value)
 
 
 def _plain(value: Json) -> str:

@@ -1,4 +1,4 @@
-"""What the demo's requests start: the embedded coordinator's command, or a flow in a real Prefect."""
+"""What the demo's requests start: the command of the bridge's coordinator, or a flow in a real Prefect."""
 
 from __future__ import annotations
 

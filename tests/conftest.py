@@ -6,14 +6,14 @@ import logging
 
 import pytest
 import requests
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from requests.adapters import HTTPAdapter
 from urllib3 import BaseHTTPResponse
 
 from bridge.net.adapter import Adapter
 
 # A busy machine makes a slow example, not a wrong one. A failure prints how to see it again.
-settings.register_profile("project", deadline=None, print_blob=True)
+settings.register_profile("project", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")
 
 

@@ -6,14 +6,16 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from bridge.domain import waits
 from bridge.domain.errors import BridgeError, ConfigError
-from bridge.files.shape import checked
+from bridge.files.validation import checked
 from bridge.files.yaml import read
 from bridge.net.http_config import HttpConfig
 from bridge.net.session import NetError, call, open_session
 
-DEADLINE = 10.0
+NOT_READY = b"retrain-bridge is not ready"  # beginning of a bridge's answer while it starts
 MAX_ANSWER = 16 * 1024 * 1024
 
 
@@ -32,7 +34,12 @@ class Access:
     @staticmethod
     def of(url: str, file: Path | None) -> Access:
         """Return the access with the http_config of a file, as for amtool. Raises ConfigError and ApiError."""
-        if not url.lower().startswith(("http://", "https://")):
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        except ValueError:
+            usable = None
+        if not usable:
             raise ApiError(f"{url!r} must be an http or https URL, for example http://127.0.0.1:9095")
         if file is None:
             return Access(url)
@@ -46,11 +53,13 @@ class Access:
 def call_api(access: Access, path: str, method: str = "GET", body: Any = None) -> Any:
     """Call the API and return the `data` of the answer. Raises ApiError with the bridge's error."""
     url = access.url
-    status, text = _call(access, path, method, body)
+    status, text = _call(access, path, method, waits.of_client(method, path), body)
     try:
         answer = json.loads(text)
         data = answer.get("data")
     except (ValueError, AttributeError):
+        if text.startswith(NOT_READY):
+            raise ApiError(f"{url}: {text.decode(errors='replace').strip()} (HTTP {status}); try again") from None
         raise ApiError(f"{url} is not a retrain-bridge API (HTTP {status})") from None
     if status >= 400:
         raise ApiError(f"{url}: {answer.get('detail', 'request refused')} (HTTP {status})")
@@ -60,13 +69,13 @@ def call_api(access: Access, path: str, method: str = "GET", body: Any = None) -
 def ready(access: Access) -> str:
     """Return why the server is not ready, "" when it is."""
     try:
-        status, body = _call(access, "/-/ready", "GET")
+        status, body = _call(access, "/-/ready", "GET", waits.READY)
     except ApiError as error:
         return str(error)
     return "" if status == 200 else f"{access.url} is not ready: {body.decode(errors='replace').strip()}"
 
 
-def _call(access: Access, path: str, method: str, body: Any = None) -> tuple[int, bytes]:
+def _call(access: Access, path: str, method: str, deadline: float, body: Any = None) -> tuple[int, bytes]:
     data = None if body is None else json.dumps(body).encode()
     headers = {} if body is None else {"Content-Type": "application/json"}
     try:
@@ -75,7 +84,7 @@ def _call(access: Access, path: str, method: str, body: Any = None) -> tuple[int
                 session,
                 method,
                 access.url.rstrip("/") + path,
-                deadline=DEADLINE,
+                deadline=deadline,
                 max_bytes=MAX_ANSWER,
                 data=data,
                 headers=headers,

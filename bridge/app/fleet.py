@@ -22,11 +22,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from bridge import __version__
 from bridge.app import clock
 from bridge.app.fleet_metrics import FleetMetrics
-from bridge.domain.errors import ConfigError, Problem, StoreError
+from bridge.domain.errors import ConfigError, Problem, SchemaTooNewError, StoreError
 from bridge.domain.times import SECOND, Duration, format_duration
 from bridge.net.redact import redact
 from bridge.store.leases import SILENT_LEASES, Fence, FleetState, Leases, Member
-from bridge.store.opening import migrate, parse_url, server_engine, shown, translated
+from bridge.store.opening import migrate, parse_url, server_engine, shown, translated, verify_schema
 
 log = logging.getLogger(__name__)
 
@@ -77,15 +77,24 @@ class Fleet:
     """This replica among the others.
 
     url: of the database. config_hash: returns the digest of the configuration files.
+    verify: loads these files; raises ConfigError.
     changed: called when the lease was taken or lost, and at every stop.
     """
 
     def __init__(
-        self, url: str, options: FleetOptions, config_hash: Callable[[], str], changed: Callable[[], None]
+        self,
+        url: str,
+        options: FleetOptions,
+        config_hash: Callable[[], str],
+        verify: Callable[[], object],
+        changed: Callable[[], None],
     ) -> None:
         self._url = parse_url(url)
         self._options = options
         self._config_hash = config_hash
+        self._verify = verify
+        self._refused = ""  # digest of changed files that have errors
+        self._outdated = False  # a newer version has migrated the database, and this one cannot use it
         self._changed = changed
         member_id = options.id or f"{socket.gethostname()}-{secrets.token_hex(4)}"
         self._member = Member(member_id, options.address.rstrip("/"), __version__, config_hash())
@@ -186,10 +195,14 @@ class Fleet:
 
     def _look(self) -> None:
         before = time.monotonic()
+        if self.fence is None:
+            self._reread()
         try:
             with translated():
                 self.state = state = self._leases.look(self._config_seq)
                 self._follow(state.offset)
+                self._agree(state)
+                self._compare(state.schema)
                 if (fence := self.fence) is not None:
                     self._renew(fence, before)
                 elif self._may_take(state):
@@ -198,6 +211,37 @@ class Fleet:
             self.metrics.renewed("error")
             log.warning("the fleet's database does not answer", extra={"error": str(error)})
         self.metrics.looked(self.state, self._config_seq, owner=self.fence is not None)
+
+    def _reread(self) -> None:
+        """Number the configuration of a standby anew if its files have changed: it loads them when it takes over.
+
+        Changed files that have errors leave the number as it is.
+        """
+        found = self._config_hash()
+        if found in (self._member.config_hash, self._refused):
+            return
+        try:
+            self._verify()
+        except ConfigError as error:
+            self._refused = found
+            log.error("changed configuration files have errors; the owner keeps its own", extra={"error": str(error)})  # noqa: TRY400 - says it all
+            return
+        self.reloaded()
+
+    def _agree(self, state: FleetState) -> None:
+        """Take the number of a replica that has given the same configuration a higher one."""
+        same = [item.config_seq for item in state.replicas if item.config_hash == self._member.config_hash]
+        self._config_seq = max([self._config_seq, *same])
+
+    def _compare(self, schema: str) -> None:
+        """Stay a standby from now on if a newer version has migrated the database so that this one cannot use it."""
+        if self._outdated:
+            return
+        try:
+            verify_schema(schema, shown(self._url))
+        except SchemaTooNewError as error:
+            self._outdated = True
+            log.error("this replica cannot be the owner any more; update it", extra={"error": str(error)})  # noqa: TRY400 - says it all
 
     def _follow(self, offset: Duration) -> None:
         """Follow the database's clock; a standby may go back, because it has decided nothing."""
@@ -219,7 +263,7 @@ class Fleet:
         A replica with an older configuration waits until no newer one was seen for SILENT_LEASES leases, so that a
         rolling update does not hand the episodes of new rules to a replica that does not have these rules.
         """
-        if not state.free:
+        if self._outdated or not state.free:
             self._free_since = 0.0
             return False
         if any(item.config_seq > self._config_seq for item in state.replicas):
@@ -230,7 +274,10 @@ class Fleet:
         return state.config_seq <= self._config_seq or now - self._free_since >= self._silence
 
     def _take(self, before: float) -> None:
-        fence = self._leases.take(self._config_seq)
+        try:
+            fence = self._leases.take(self._config_seq)
+        except SchemaTooNewError:
+            return  # migrated since the look; the next one reports it
         if fence is None:
             return
         with self._lock:

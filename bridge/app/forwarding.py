@@ -8,11 +8,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bridge.app.client import Access
+from bridge.domain import waits
 from bridge.net.session import NetError, Session, call, open_session
 from bridge.web.standby import Forwarded, NoOwnerError
 
-DEADLINE = 20.0  # seconds for an answer of the owner
-ATTEMPT = 10.0  # seconds for one of several attempts
 PAUSE = 0.5  # seconds before a change is repeated
 MOST_REPEATED = 8  # changes at the same time: while there is no owner, each holds a thread of the server
 UNAVAILABLE = 503  # also of a replica that is not the owner yet
@@ -25,7 +24,7 @@ class Forwarder:
     own: base URL of this replica.
     owner: returns the owner's base URL, "" if none is known.
     http_config_file: http_config of the connection; None = none.
-    patience: time in seconds for which a change that may be repeated is repeated, after a first ATTEMPT.
+    patience: time in seconds for which a change that may be repeated is repeated, after a first waits.ATTEMPT.
     """
 
     def __init__(
@@ -43,7 +42,7 @@ class Forwarder:
     ) -> Forwarded:
         """Send a request to the owner, and return its answer; see web.standby.Forward. Raises NoOwnerError."""
         if not repeatable or not self._repeating.acquire(blocking=False):
-            return self._send(method, path, headers, body, DEADLINE)
+            return self._send(method, path, headers, body, waits.of_standby(path))
         try:
             return self._repeat(method, path, headers, body)
         finally:
@@ -51,12 +50,12 @@ class Forwarder:
 
     def _repeat(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Forwarded:
         """Send a request until an owner answers, and return its answer. Raises NoOwnerError."""
-        until, sent = time.monotonic() + ATTEMPT + self._patience, False
+        until, sent = time.monotonic() + waits.ATTEMPT + self._patience, False
         while True:
             failure = NoOwnerError("the owner did not answer, and the next one is unavailable", sent=True)
             answer: Forwarded | None = None
             try:
-                answer = self._send(method, path, headers, body, ATTEMPT)
+                answer = self._send(method, path, headers, body, waits.ATTEMPT)
             except NoOwnerError as error:
                 failure, sent = error, sent or error.sent
             if answer is not None and answer.status != UNAVAILABLE:

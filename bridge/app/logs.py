@@ -1,6 +1,6 @@
 """Logging in logfmt or JSON: one line for each entry, whatever its values, and no secrets.
 
-Modules log with the standard library and pass fields by `extra=`; structlog renders them here.
+Modules log with the standard library and pass fields by `extra=`.
 """
 
 from __future__ import annotations
@@ -10,24 +10,22 @@ import logging
 import math
 import re
 import threading
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any
-
-import structlog
-from structlog.typing import EventDict
 
 from bridge.domain.errors import BridgeError
 from bridge.domain.printable import HOSTILE, escaped
 from bridge.net.redact import redact
-from bridge.net.repeats import CountingHandler
+from bridge.net.repeats import STANDARD_FIELDS, CountingHandler
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 FORMATS = ("logfmt", "json")
 _PLAIN = re.compile(rf"[^\s\"=\\{HOSTILE}]+")
 _HOSTILE = re.compile(rf"[{HOSTILE}\"\\]")
-_RESERVED = frozenset(
-    {"ts", "timestamp", "level", "caller", "logger", "msg", "event", "exception", "exc_info", "_record"}
-)
+# Fields of every line, and names that log collectors take for them.
+_RESERVED = frozenset({"ts", "timestamp", "level", "caller", "logger", "msg", "event", "exception", "exc_info"})
+_OMITTED = STANDARD_FIELDS | {"color_message"}
 # These log each job, connection and start, which the bridge logs itself.
 _QUIET = {
     "apscheduler": logging.ERROR,
@@ -64,21 +62,30 @@ def _one_of(flag: str, value: str, known: Mapping[str, object]) -> None:
 
 def formatter(form: str) -> logging.Formatter:
     """Return the formatter of `logfmt` or `json` lines."""
-    renderer: Any = logfmt if form == "logfmt" else structlog.processors.JSONRenderer(serializer=_json)
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[
-            structlog.stdlib.add_log_level,
-            structlog.stdlib.add_logger_name,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _add_fields,
-        ],
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.format_exc_info,
-            _ordered,
-            renderer,
-        ],
-    )
+    return _LineFormatter(logfmt if form == "logfmt" else _json)
+
+
+class _LineFormatter(logging.Formatter):
+    """Formatter that puts ts, level, caller and msg first, as Prometheus does, then the fields of `extra=`."""
+
+    def __init__(self, render: Callable[[Mapping[str, Any]], str]) -> None:
+        super().__init__()
+        self._render = render
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of a record, with all values redacted."""
+        entry: dict[str, Any] = {
+            "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")[:-6] + "Z",
+            "level": record.levelname.lower(),
+            "caller": record.name,
+            "msg": redact(record.getMessage()),
+        }
+        for key, value in vars(record).items():
+            if key not in _OMITTED:  # a field with a reserved name would replace that one
+                entry[f"{key}_" if key in _RESERVED else key] = _clean(value)
+        if record.exc_info:
+            entry["exception"] = redact(self.formatException(record.exc_info))
+        return self._render(entry)
 
 
 def _thread_ended(args: threading.ExceptHookArgs) -> None:
@@ -86,27 +93,6 @@ def _thread_ended(args: threading.ExceptHookArgs) -> None:
     name = args.thread.name if args.thread else ""
     trace = (args.exc_type, args.exc_value or args.exc_type(), args.exc_traceback)
     logging.getLogger(__name__).critical("thread failed", extra={"thread_name": name}, exc_info=trace)
-
-
-# ---------------------------------------------------------------- processors
-
-_fields_of = structlog.stdlib.ExtraAdder()
-
-
-def _add_fields(logger: Any, name: str, entry: EventDict) -> EventDict:
-    """Add the fields of `extra=`. One with a reserved name gets an underscore, or it would replace that field."""
-    fields = _fields_of(logger, name, {"_record": entry["_record"]})
-    for key, value in fields.items():
-        if key not in {"_record", "color_message"}:
-            entry[f"{key}_" if key in _RESERVED else key] = value
-    return entry
-
-
-def _ordered(_logger: object, _method: str, entry: EventDict) -> EventDict:
-    """Put ts, level, caller and msg first, as Prometheus does, and redact all values."""
-    first = {"ts": entry.pop("timestamp", ""), "level": entry.pop("level", ""), "caller": entry.pop("logger", "")}
-    message = redact(str(entry.pop("event", "")))
-    return {**first, "msg": message, **{key: _clean(value) for key, value in entry.items()}}
 
 
 def _clean(value: Any) -> Any:
@@ -127,7 +113,7 @@ def _clean(value: Any) -> Any:
 # ---------------------------------------------------------------- renderers
 
 
-def logfmt(_logger: object, _method: str, entry: MutableMapping[str, Any]) -> str:
+def logfmt(entry: Mapping[str, Any]) -> str:
     """Render one logfmt line; values are quoted and escaped where necessary."""
     return " ".join(f"{_key(key)}={_value(value)}" for key, value in entry.items())
 
@@ -146,6 +132,6 @@ def _value(value: object) -> str:
     return text if _PLAIN.fullmatch(text) else f'"{_HOSTILE.sub(escaped, text)}"'
 
 
-def _json(entry: object, **_: object) -> str:
+def _json(entry: Mapping[str, Any]) -> str:
     """Encode as ASCII; json escapes all control characters but DEL."""
     return json.dumps(entry, ensure_ascii=True).replace("\x7f", "\\u007f")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from bridge.engine.api.views import ModelView, Queries
+from bridge.engine.api.views import ModelState, ModelView, Queries
 
 PREFIX = "retrain_bridge_"
-ALL_UP_TO = 1_000
+AUTO_MODELS = 1_000  # bounds the size of a scrape when every model is unhealthy
+_NO_LIMIT = 1 << 31
+_UNHEALTHY = tuple(state for state in ModelState if state is not ModelState.HEALTHY)
 CHOICES = ("auto", "all", "unhealthy", "none")
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
@@ -18,14 +20,21 @@ def model_lines(queries: Queries, which: str) -> Iterator[str]:
     counts = queries.model_counts()
     yield _header("models", "Number of models by state.")
     yield from (f'{PREFIX}models{{state="{state.value}"}} {count}\n' for state, count in counts.items())
-    if which == "none":
-        return
-    all_models = which == "all" or (which == "auto" and sum(counts.values()) <= ALL_UP_TO)
-    shown = [(view, _labels(view)) for view in queries.models(unhealthy_only=not all_models)]
+    shown = [] if which == "none" else [(view, _labels(view)) for view in _chosen(queries, which, sum(counts.values()))]
+    unhealthy = sum(count for state, count in counts.items() if state in _UNHEALTHY)
+    yield _header("models_omitted", f"Number of unhealthy models without series of their own, beyond {AUTO_MODELS:,}.")
+    yield f"{PREFIX}models_omitted {max(0, unhealthy - AUTO_MODELS) if which == 'auto' else 0}\n"
     if shown:
         yield from _states(shown)
         yield from _signals(shown)
         yield from _requests(shown)
+
+
+def _chosen(queries: Queries, which: str, total: int) -> Sequence[ModelView]:
+    """Return the models with their own series, worst state first. total: number of all models."""
+    every = which == "all" or (which == "auto" and total <= AUTO_MODELS)
+    limit = AUTO_MODELS if which == "auto" else _NO_LIMIT
+    return queries.model_page(states=() if every else _UNHEALTHY, limit=limit).models
 
 
 def _states(shown: list[tuple[ModelView, str]]) -> Iterator[str]:
@@ -57,7 +66,7 @@ def _signals(shown: list[tuple[ModelView, str]]) -> Iterator[str]:
                 ]
     yield _header("signal_value", "Last value that a rule evaluated for a model, in the signal's unit.")
     yield from values
-    yield _header("signal_threshold", "Limit that the value is compared with, in the signal's unit.")
+    yield _header("signal_threshold", "Threshold of a rule's strategy, which need not be in the signal's unit.")
     yield from thresholds
     yield _header("rule_active_timestamp_seconds", "Time since which a rule has been pending or firing for a model.")
     yield from active

@@ -48,6 +48,9 @@ def close_all(built: Mapping[str, Sink]) -> None:
         sink.close()
 
 
+_KNOWN = 1024  # label values whose recipients are kept
+
+
 class Routes:
     """Routing by the configured route tree.
 
@@ -57,13 +60,27 @@ class Routes:
 
     def __init__(self, route: Route, built: Mapping[str, Sink], external_labels: Mapping[str, str]) -> None:
         self._route = route
-        self._timed = route.timed
+        self.timed = route.timed
         self._sinks = built
         self._external = external_labels
+        self._names = route.label_names
+        self._grouped = {name for name, sink in built.items() if isinstance(sink, GroupedSink)}
+        self._known: dict[tuple[str, ...], Recipients] = {}
 
     def recipients(self, labels: Mapping[str, str]) -> Recipients:
         """Return the receivers that the routes select, and all their destinations."""
         all_labels = {**self._external, **labels}
+        if self._names is None:
+            return self._recipients(all_labels)
+        values = tuple([all_labels.get(name, "") for name in self._names])
+        found = self._known.get(values)
+        if found is None:
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            found = self._known[values] = self._recipients(all_labels)
+        return found
+
+    def _recipients(self, all_labels: Mapping[str, str]) -> Recipients:
         nodes = self._route.matching(all_labels)
         receivers = tuple(dict.fromkeys(node.receiver for node in nodes))
         destinations = [item for name in receivers for item in self._sinks if _receiver(item) == name]
@@ -73,13 +90,13 @@ class Routes:
                 continue
             group = node.group(all_labels)
             for item in destinations:
-                if _receiver(item) == node.receiver and isinstance(self._sinks[item], GroupedSink):
+                if _receiver(item) == node.receiver and item in self._grouped:
                     bundles.setdefault(item, NotificationGroup(group, node.group_wait))
         return Recipients(receivers, tuple(destinations), bundles)
 
     def muted_until(self, labels: Mapping[str, str], at: Timestamp) -> Timestamp:
         """Return the end of the mute by time intervals, 0 = not muted."""
-        return self._route.muted_until({**self._external, **labels}, at) if self._timed else 0
+        return self._route.muted_until({**self._external, **labels}, at) if self.timed else 0
 
     def identity(self, labels: Mapping[str, str]) -> Mapping[str, str]:
         """Return the labels with the external labels."""

@@ -79,4 +79,4 @@ def test_notification(at: Timestamp) -> Notification:
         reasons=(reason,),
         labels={"test": "true"},
     )
-    return Notification(request, Kind.FIRING, at)
+    return Notification(request, Kind.FIRING, at, at)

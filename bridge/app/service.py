@@ -9,16 +9,13 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-from fastapi import FastAPI
+from typing import TYPE_CHECKING
 
 from bridge.app import clock
 from bridge.app.config_watch import ConfigWatch
-from bridge.app.fleet import Fleet, FleetOptions
-from bridge.app.forwarding import Forwarder
-from bridge.app.memory import collect_rarely, keep_large_buffers
+from bridge.app.memory import exclude_start, keep_large_buffers
 from bridge.app.scheduler import Scheduler
 from bridge.app.wiring import Bridge, Options
 from bridge.config.load import BridgeConfig, load
@@ -28,12 +25,15 @@ from bridge.net.files import read_text
 from bridge.net.signals import wait_for_signal
 from bridge.store.leases import Fence, FleetState
 from bridge.store.sql import SqlStore
-from bridge.web.api.fleet import no_fleet
-from bridge.web.app import create_app
 from bridge.web.http.server import Server
 from bridge.web.http.settings import WebConfig, WebSettings, load_web_config
 from bridge.web.http.starting import create_starting_app
-from bridge.web.standby import Switch, create_standby_app
+from bridge.web.http.switch import Switch
+
+if TYPE_CHECKING:  # these import FastAPI, which takes a quarter of the start and is not needed to evaluate
+    from fastapi import FastAPI
+
+    from bridge.app.fleet import Fleet, FleetOptions
 
 log = logging.getLogger(__name__)
 
@@ -129,10 +129,14 @@ def _run_replica(
     stack: ExitStack, signals: Signals, options: Options, serve: ServeOptions, about: FleetOptions, web: WebConfig
 ) -> None:
     """Serve as a standby, and evaluate whenever this replica has the lease, until a signal."""
+    from bridge.app.fleet import Fleet  # noqa: PLC0415 - see above
+    from bridge.app.forwarding import Forwarder  # noqa: PLC0415 - see above
+    from bridge.web.standby import create_standby_app  # noqa: PLC0415 - see above
+
     if serve.storage_url_file is None:
         raise StoreError("--fleet needs PostgreSQL: name a file with its URL in --storage.url-file")
     url, watch = _url_of(serve.storage_url_file), ConfigWatch(options.config_file)
-    fleet = Fleet(url, about, watch.digest, signals.came.set)
+    fleet = Fleet(url, about, watch.digest, lambda: load(options.config_file), signals.came.set)
     patience = TAKE_OVER_LEASES * about.lease / SECOND
     forward = Forwarder(about.address.rstrip("/"), lambda: fleet.owner_address, about.http_config_file, patience)
     standby = create_standby_app(serve.web, web, fleet.metrics.render, forward)
@@ -180,7 +184,7 @@ def _own(
         fleet.metrics.render,
         lambda: fleet.state,
     )
-    bridge, scheduler = _start(owning, options, serve, loaded, store, hooks)
+    bridge, scheduler = _start(owning, replace(options, replica=fleet.id), serve, loaded, store, hooks)
     scheduler.every(fleet.check_interval, "lease", fleet.check)
     _wait(signals, bridge, lambda: fleet.fence is not fence)
 
@@ -200,7 +204,7 @@ class Hooks:
     taken: Callable[[], None]
     reloaded: Callable[[], None] = lambda: None
     metrics: Callable[[], bytes] = bytes
-    fleet: Callable[[], FleetState | None] = no_fleet
+    fleet: Callable[[], FleetState | None] = lambda: None
 
 
 def _start(
@@ -219,7 +223,23 @@ def _start(
 
     bridge = Bridge(options, config, store, rescheduled=rescheduled, taken=hooks.taken)
     stack.callback(bridge.stop)
-    app = create_app(
+    bridge.start()
+    stack.callback(scheduler.stop)
+    _schedule(scheduler, bridge, config)
+    if serve.auto_reload:
+        scheduler.every(
+            serve.auto_reload, "configuration", lambda: loaded.watch.check(bridge.commands.reload)
+        )  # fmt: skip
+    address = hooks.publish(_create_app(bridge, serve, loaded, hooks))  # after the first evaluation has started
+    exclude_start()
+    log.info("retrain-bridge started", extra={"address": address, "groups": len(config.groups)})
+    return bridge, scheduler
+
+
+def _create_app(bridge: Bridge, serve: ServeOptions, loaded: Loaded, hooks: Hooks) -> FastAPI:
+    from bridge.web.app import create_app  # noqa: PLC0415 - see above
+
+    return create_app(
         bridge.queries,
         bridge.commands,
         serve.web,
@@ -230,17 +250,6 @@ def _start(
         hooks.fleet,
         bridge.upstream(),
     )
-    address = hooks.publish(app)
-    bridge.start()
-    collect_rarely()
-    _schedule(scheduler, bridge, config)
-    if serve.auto_reload:
-        scheduler.every(
-            serve.auto_reload, "configuration", lambda: loaded.watch.check(bridge.commands.reload)
-        )  # fmt: skip
-    stack.callback(scheduler.stop)
-    log.info("retrain-bridge started", extra={"address": address, "groups": len(config.groups)})
-    return bridge, scheduler
 
 
 def _leave(code: int) -> None:

@@ -32,7 +32,7 @@ class SilenceFetcher:
 
 
 class SilenceCreator:
-    """Creator of silences in the Alertmanagers in use, which are read again afterwards."""
+    """Creation and end of silences in the Alertmanagers in use, which are read again afterwards."""
 
     def __init__(self, adapters: Callable[[], Adapters]) -> None:
         self._adapters = adapters
@@ -47,3 +47,9 @@ class SilenceCreator:
         made = silences.create(address, silence)
         silences.fetch(clock.now())
         return made
+
+    def expire(self, silence_id: str) -> None:
+        """End a silence in each Alertmanager that has it. Raises UnknownSilenceError and SilencingError."""
+        silences = self._adapters().silences
+        silences.expire(silence_id)
+        silences.fetch(clock.now())

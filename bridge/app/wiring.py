@@ -44,13 +44,14 @@ DELIVERIES_LIMIT = 3.0  # seconds that deliveries in progress may take at the en
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Options of the command line. retention: in ms."""
+    """Options of the command line. retention: in ms. replica: name of this replica of a fleet, "" without one."""
 
     config_file: Path
     external_url: str = ""
     model_metrics: str = "auto"
     retention: Duration = 90 * DAY
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
+    replica: str = ""
 
 
 class Bridge:
@@ -75,7 +76,7 @@ class Bridge:
         self._readiness = Readiness()
         table = ModelTable()
         self._adapters = build_adapters(config, table, options.external_url, store)
-        self._config_changes = ConfigChanges(config)
+        self._config_changes = ConfigChanges(store, options.replica)
         self._engine = engine = Engine(self._adapters.source, store, table, trails=Trails())
         self.queries = EngineQueries(
             engine,
@@ -102,6 +103,7 @@ class Bridge:
         self._couriers = self._apply(self._adapters)
         clock.not_before(max((last for _, last, _ in self.queries.group_times()), default=0))
         self.telemetry.reload(ok=True, at=clock.now())
+        self._config_changes.started(config, clock.now())
         warn_of_unserved(store, self._adapters.sinks)
 
     def upstream(self) -> Upstream:

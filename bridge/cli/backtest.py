@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bridge.cli.options import app, duration
+from bridge.cli.options import app, duration, require_writable
 from bridge.cli.output import cells, warn
 
 if TYPE_CHECKING:
@@ -55,11 +55,12 @@ def backtest(
         typer.Option(
             "--labels",
             metavar="FILE",
-            help="File of periods in which retraining was due or not, to score the requests against.",
+            help="File of periods in which a retraining was needed or not, to score the requests against.",
         ),
     ] = None,
     decisions: Annotated[
-        Path | None, typer.Option("--decisions", metavar="FILE", help="Write the requests to this file as JSON lines.")
+        Path | None,
+        typer.Option("--decisions", metavar="FILE", help="File to write the sent requests to, as JSON lines."),
     ] = None,
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write a report with charts to this file.")
@@ -80,6 +81,7 @@ def backtest(
     from bridge.authoring.backtest.backtest import Backtest
     from bridge.domain.model import ModelTable
 
+    require_writable({"--decisions": decisions, "--json": json_file, "--html": html})
     plan = plan_of_files(config_file, rules or [], url, step)
     labelled = [] if labels is None else scoring.read_labels(labels)
     start, end = instants(since, until, resume)

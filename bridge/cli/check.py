@@ -11,9 +11,10 @@ import typer
 
 from bridge.cli.options import app
 from bridge.cli.output import echo, echo_lines, warn
+from bridge.cli.usage import Commands
 from bridge.domain.errors import Problem
 
-check_app = typer.Typer(no_args_is_help=True, help="Check files without running anything.")
+check_app = Commands(no_args_is_help=True, help="Check files without running anything.")
 app.add_typer(check_app, name="check")
 
 
@@ -29,7 +30,7 @@ Output = Annotated[
 
 @check_app.command("config")
 def check_config_command(
-    files: Annotated[list[Path], typer.Argument(help="Configuration files.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Configuration files.")],
     ask_prometheus: Annotated[
         bool, typer.Option("--ask-prometheus", help="Also run every expression once on the configured Prometheus.")
     ] = False,
@@ -77,10 +78,10 @@ def _receiver_problems(file: Path) -> list[Problem]:
 
 @check_app.command("rules")
 def check_rules_command(
-    files: Annotated[list[Path], typer.Argument(help="Rule files.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Rule files.")],
     flavor: Annotated[
         Literal["prometheus", "thanos", "mimir", "victoriametrics", "amazon", "google", "azure", "grafana_cloud"],
-        typer.Option("--prometheus.flavor", help="Server that evaluates the rules: what prometheus.flavor says."),
+        typer.Option("--prometheus.flavor", help="Server that evaluates the rules: the value of prometheus.flavor."),
     ] = "prometheus",
     lint: Lint = "all",
     output: Output = "text",
@@ -93,7 +94,10 @@ def check_rules_command(
 
 @check_app.command("schema")
 def check_schema(
-    kind: Annotated[Literal["config", "rules", "tests"], typer.Argument(help="Kind of file: config, rules or tests.")],
+    kind: Annotated[
+        Literal["config", "rules", "tests"],
+        typer.Argument(metavar="KIND", help="Kind of file: config, rules or tests."),
+    ],
 ) -> None:
     """Print the JSON Schema of one kind of file, for editors."""
     from bridge.authoring.check.schema import schema

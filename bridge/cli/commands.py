@@ -8,6 +8,7 @@ from bridge.cli import (  # noqa: F401 - each module registers its commands, in 
     backtest,
     check,
     config,
+    decisions,
     explain,
     init,
     misc,
@@ -37,6 +38,9 @@ def run() -> None:
     except ConfigError as error:
         print_problems(error.problems)
         sys.exit(1)
+    except UnicodeEncodeError as error:  # bytes of a word that are not UTF-8 stand for themselves as surrogates
+        echo_lines(f"retrain-bridge: {error.object!r} is not UTF-8", sys.stderr)
+        sys.exit(2)
     except (BridgeError, OSError) as error:
         echo_lines(f"retrain-bridge: {error}", sys.stderr)
         sys.exit(1)

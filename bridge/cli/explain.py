@@ -6,8 +6,19 @@ from typing import Annotated, Literal
 
 import typer
 
-from bridge.cli.calls import get, model_of, require_model, require_rule
-from bridge.cli.options import BridgeUrl, HttpConfigFile, app
+from bridge.cli.calls import get
+from bridge.cli.names import (
+    MODEL,
+    ModelArgument,
+    Pipeline,
+    Project,
+    RuleName,
+    Version,
+    named,
+    require_known,
+    require_rule,
+)
+from bridge.cli.options import BridgeUrl, HttpConfigFile, app, instant
 from bridge.cli.output import echo, echo_lines
 from bridge.cli.quick import DEFAULT_URL
 
@@ -16,13 +27,11 @@ _MARKS = {True: "yes", False: "NO ", None: "?  "}
 
 @app.command(short_help="Show every check from a model's sample to a request.")
 def explain(
-    model: Annotated[
-        str, typer.Argument(metavar="PROJECT/PIPELINE/VERSION", help="Model, unless the options name it.")
-    ] = "",
-    project: Annotated[str, typer.Option("--project", metavar="NAME", help="Project; may contain a slash.")] = "",
-    pipeline: Annotated[str, typer.Option("--pipeline", metavar="NAME", help="Pipeline; may contain a slash.")] = "",
-    version: Annotated[str, typer.Option("--version", metavar="NAME", help="Version; may contain a slash.")] = "",
-    rule: Annotated[str, typer.Option("--rule", metavar="NAME", help="Explain only this rule.")] = "",
+    model: ModelArgument = "",
+    project: Project = "",
+    pipeline: Pipeline = "",
+    version: Version = "",
+    rule: RuleName = "",
     at: Annotated[
         str,
         typer.Option(
@@ -36,9 +45,9 @@ def explain(
     """Show every check between a model's sample and a request, in order, and the one that decided."""
     import json
 
-    key = model_of(model, (project, pipeline, version))
-    when = _instant(at)
-    require_model(bridge_url, http_config, key)
+    key = named(model, project, pipeline, version, form=MODEL)
+    when = instant("--at", at)
+    require_known(bridge_url, http_config, key)
     if rule:
         require_rule(bridge_url, http_config, rule)
     explanations = get(bridge_url, http_config, "explain", {**key, "rule": rule, "at": when})["explanations"]
@@ -54,15 +63,3 @@ def explain(
             echo(f"      {item['helped']}")
         for command in item["repeat"]:
             echo_lines(f"      {command}")
-
-
-def _instant(text: str) -> str:
-    """Return a time of the command line as RFC 3339, "" for none. Raises BadParameter."""
-    from bridge.app import clock
-    from bridge.authoring.backtest.time_argument import parse_time
-    from bridge.domain.times import rfc3339
-
-    try:
-        return rfc3339(parse_time(text, clock.now())) if text else ""
-    except ValueError as error:
-        raise typer.BadParameter(f"--at: {error}") from None

@@ -15,7 +15,7 @@ from bridge.cli.quick import DEFAULT_URL
 
 @app.command(short_help="List the strategies that rules can use.")
 def strategies() -> None:
-    """List the strategies that rules can use, built-in and installed, with their parameters."""
+    """List the strategies that rules can use, built-in and installed, with their parameters and signal columns."""
     from bridge.strategies.registry import strategies as available
 
     for name, strategy in available().items():
@@ -30,7 +30,7 @@ def strategies() -> None:
 def send_test(
     receiver: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Receiver to test; a coordinator or orchestrator really starts a run."),
+        typer.Option(metavar="NAME", help="Receiver to test; a coordinator or orchestrator starts a run."),
     ],
     config_file: ConfigFile = Path("bridge.yml"),
     dry_run: Annotated[

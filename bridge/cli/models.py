@@ -7,29 +7,57 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from bridge.cli.calls import get, model_name, model_of, require_model, require_rule
+from bridge.cli.calls import get
 from bridge.cli.listing import Limit, Output, print_listing
-from bridge.cli.options import BridgeUrl, HttpConfigFile, Pipeline, Project, RuleName, Version, app
+from bridge.cli.names import (
+    MODEL,
+    ModelArgument,
+    ModelsArgument,
+    Pipeline,
+    Project,
+    RuleName,
+    Version,
+    explain_nothing,
+    model_name,
+    named,
+    require_known,
+    require_rule,
+)
+from bridge.cli.options import BridgeUrl, HttpConfigFile, app
 from bridge.cli.output import echo, echo_lines
 from bridge.cli.quick import DEFAULT_URL
 from bridge.cli.suggest import rules_app
+from bridge.cli.usage import Commands
 
-models_app = typer.Typer(no_args_is_help=True, help="Inspect the models of a running bridge.")
+models_app = Commands(no_args_is_help=True, help="Inspect the models of a running bridge.")
 app.add_typer(models_app, name="models")
 
-ModelArgument = Annotated[str, typer.Argument(metavar="PROJECT/PIPELINE/VERSION", help="Model to show.")]
-State = Annotated[list[str] | None, typer.Option("--state", metavar="STATE", help="Only this state; repeatable.")]
+_STATE_HELP = "Only {}; repeatable."
+ModelStates = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--state", metavar="STATE",
+        help=_STATE_HELP.format(
+            "healthy, cooldown, no_data, degraded, held, awaiting_approval, retrain_requested or retraining"
+        ),
+    ),
+]  # fmt: skip
+AlertStates = Annotated[
+    list[str] | None,
+    typer.Option("--state", metavar="STATE", help=_STATE_HELP.format("inactive, pending or firing")),
+]
 
 
 @models_app.command("list", short_help="List the models with their state and latest values.")
 def models_list(
+    models: ModelsArgument = "",
     bridge_url: BridgeUrl = DEFAULT_URL,
     http_config: HttpConfigFile = None,
     project: Project = "",
     pipeline: Pipeline = "",
     version: Version = "",
     rule: RuleName = "",
-    state: State = None,
+    state: ModelStates = None,
     without_rule: Annotated[
         str, typer.Option("--without-rule", metavar="NAME", help="Only models that this rule does not evaluate.")
     ] = "",
@@ -37,15 +65,15 @@ def models_list(
     output: Output = "table",
 ) -> None:
     """List the models with their state and latest values, sorted by name."""
-    parameters = {
-        "limit": limit, "state": state, "project": project, "pipeline": pipeline, "version": version, "rule": rule,
-        "without_rule": without_rule,
-    }  # fmt: skip
+    names = named(models, project, pipeline, version)
+    parameters = {"limit": limit, "state": state, **names, "rule": rule, "without_rule": without_rule}
     if without_rule:
-        if project or pipeline or version or rule:
+        if any(names.values()) or rule:
             raise typer.BadParameter("--without-rule can be combined with --state and --limit only")
         require_rule(bridge_url, http_config, without_rule)
     found = get(bridge_url, http_config, "models", parameters)["models"]
+    if not found:
+        explain_nothing(bridge_url, http_config, names, rule)
     rows = [
         {
             "model": model_name(item), "state": item["state"], "last request": item["last_request_at"],
@@ -60,7 +88,10 @@ def models_list(
 
 @models_app.command("show", short_help="Show one model: state, signals and last request.")
 def models_show(
-    model: ModelArgument,
+    model: ModelArgument = "",
+    project: Project = "",
+    pipeline: Pipeline = "",
+    version: Version = "",
     bridge_url: BridgeUrl = DEFAULT_URL,
     http_config: HttpConfigFile = None,
     output: Annotated[Literal["text", "json"], typer.Option("--output", "-o", help="Output format.")] = "text",
@@ -68,8 +99,8 @@ def models_show(
     """Show one model: state, signals, last request, and when its next retraining is expected."""
     import json
 
-    key = model_of(model, ("", "", ""))
-    require_model(bridge_url, http_config, key)
+    key = named(model, project, pipeline, version, form=MODEL)
+    require_known(bridge_url, http_config, key)
     found = get(bridge_url, http_config, "models", {**key, "limit": 1})["models"]
     owner = {"project": key["project"], "pipeline": key["pipeline"]}
     forecast = get(bridge_url, http_config, "forecast", owner)["next_retraining"]
@@ -77,7 +108,7 @@ def models_show(
         echo_lines(json.dumps({"model": found[0] if found else None, "next_retraining": forecast}, indent=2))
         return
     if not found:
-        echo(f"{model}: no rule tracks it now; it was replaced or retired")
+        echo(f"{model_name(key)}: no rule tracks it now; it was replaced or retired")
     for item in found:
         echo(f"{model_name(item)}: {item['state']}")
         last = item["last_request_id"]
@@ -123,13 +154,15 @@ def rules_list(
     bridge_url: BridgeUrl = DEFAULT_URL,
     http_config: HttpConfigFile = None,
     rule: RuleName = "",
-    state: State = None,
+    state: AlertStates = None,
     output: Output = "table",
 ) -> None:
     """List the rules of a running bridge with their alerts and the results of their retrainings."""
     parameters = {"rule_name[]": rule, "state": state}
     groups = get(bridge_url, http_config, "rules", parameters)["groups"]
     found = [{"group": group["name"], **item} for group in groups for item in group["rules"]]
+    if not found:
+        explain_nothing(bridge_url, http_config, {}, rule)
     rows = [
         {
             "rule": item["name"], "group": item["group"], "state": item["state"], "health": item["health"],

@@ -7,7 +7,8 @@ from urllib.parse import quote
 
 import typer
 
-from bridge.cli.calls import full_id, post, require_model, user
+from bridge.cli.calls import post, user
+from bridge.cli.names import MODEL, ModelArgument, Pipeline, Project, Version, full_id, named, require_known
 from bridge.cli.options import BridgeUrl, By, HttpConfigFile, Note, app
 from bridge.cli.output import echo
 from bridge.cli.quick import DEFAULT_URL
@@ -39,12 +40,12 @@ def release(
     _act("release", request_id, bridge_url, http_config, by, note)
 
 
-@requests_app.command("withdraw", short_help="Withdraw a held request, or cancel its runs.")
+@requests_app.command("withdraw", short_help="Withdraw a held request, or cancel the runs of a sent one.")
 def withdraw(
     request_id: RequestId, bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None, by: By = "",
     note: Note = "",
 ) -> None:  # fmt: skip
-    """Withdraw a held request, or cancel its runs; its episode makes no further request."""
+    """Withdraw a held request, or cancel the runs of a sent one; its episode makes no further request."""
     _act("withdraw", request_id, bridge_url, http_config, by, note)
 
 
@@ -68,22 +69,23 @@ def start_again(
 
 @requests_app.command("create")
 def create(
-    project: Annotated[str, typer.Option("--project", metavar="NAME", help="Project of the model.")],
-    pipeline: Annotated[str, typer.Option("--pipeline", metavar="NAME", help="Pipeline of the model.")],
-    version: Annotated[str, typer.Option("--version", metavar="NAME", help="Version of the model.")],
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Reason, sent to the receivers.")],
+    model: ModelArgument = "",
+    project: Project = "",
+    pipeline: Pipeline = "",
+    version: Version = "",
     force: Annotated[
-        bool, typer.Option("--force", help="Bypass closed gates, and accept a model that no signal has reported.")
+        bool, typer.Option("--force", help="Bypass every gate, and accept a model that no signal has reported.")
     ] = False,
     bridge_url: BridgeUrl = DEFAULT_URL,
     http_config: HttpConfigFile = None,
     by: By = "",
 ) -> None:
     """Request a retraining by hand."""
-    model = {"project": project, "pipeline": pipeline, "version": version}
+    names = named(model, project, pipeline, version, form=MODEL)
     if not force:
-        require_model(bridge_url, http_config, model, " (--force requests it anyway)")
-    body = {**model, "reason": reason, "force": force, "by": by or user()}
+        require_known(bridge_url, http_config, names, force=False)
+    body = {**names, "reason": reason, "force": force, "by": by or user()}
     request = post(bridge_url, http_config, "requests", body)
     echo(f"{request['id']}: {request['state']}")
 
@@ -95,7 +97,7 @@ def feedback(
         Literal["useful", "false", "late"],
         typer.Argument(
             metavar="OPINION",
-            help="useful. false: no retraining was needed. late: a retraining was needed earlier.",
+            help="useful; false: no retraining was needed; late: a retraining was needed earlier.",
         ),
     ],
     bridge_url: BridgeUrl = DEFAULT_URL,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -11,10 +12,11 @@ import typer
 from bridge import __version__
 from bridge.cli.output import echo, log_to_stderr, warn
 from bridge.cli.quick import URL_VARIABLE
+from bridge.cli.usage import Commands
 from bridge.domain.errors import Problem
 from bridge.domain.times import parse_duration
 
-app = typer.Typer(
+app = Commands(
     name="retrain-bridge", no_args_is_help=True, pretty_exceptions_enable=False,
     rich_markup_mode=None,  # rich takes longer to import than the rest
     context_settings={"max_content_width": 120, "help_option_names": ["-h", "--help"]},
@@ -38,10 +40,6 @@ HttpConfigFile = Annotated[
 BridgeUrl = Annotated[
     str, typer.Option("--bridge.url", metavar="URL", envvar=URL_VARIABLE, help="URL of the running bridge.")
 ]
-Project = Annotated[str, typer.Option("--project", metavar="NAME", help="Only this project.")]
-Pipeline = Annotated[str, typer.Option("--pipeline", metavar="NAME", help="Only this pipeline.")]
-Version = Annotated[str, typer.Option("--version", metavar="NAME", help="Only this version.")]
-RuleName = Annotated[str, typer.Option("--rule", metavar="NAME", help="Only this rule.")]
 Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="Reason to record with the action.")]
 By = Annotated[
     str, typer.Option("--by", metavar="NAME", help="Name to record with the action, if the bridge has no login.")
@@ -81,17 +79,45 @@ def positive_duration(text: str) -> int:
     return length
 
 
+def require_writable(files: Mapping[str, Path | None]) -> None:
+    """Check that files can be written, before the work that fills them. files: by flag. Raises BadParameter."""
+    for flag, file in files.items():
+        if file is None:
+            continue
+        if file.is_dir():
+            raise typer.BadParameter(f"{flag}: {file} is a folder; name a file")
+        if not file.parent.is_dir():
+            raise typer.BadParameter(f"{flag}: there is no folder {file.parent}")
+        if not os.access(file if file.exists() else file.parent, os.W_OK):
+            raise typer.BadParameter(f"{flag}: no permission to write {file}")
+
+
+def instant(flag: str, text: str) -> str:
+    """Return a time of the command line as RFC 3339, "" for none. Raises BadParameter."""
+    from bridge.app import clock
+    from bridge.authoring.backtest.time_argument import parse_time
+    from bridge.domain.times import rfc3339
+
+    try:
+        return rfc3339(parse_time(text, clock.now())) if text else ""
+    except ValueError as error:
+        raise typer.BadParameter(f"{flag}: {error}") from None
+
+
 InspectedUrl = Annotated[
     str, typer.Option("--prometheus", "--prometheus.url", metavar="URL", help="Prometheus server to inspect.")
 ]
 ProjectLabel = Annotated[
     str,
-    typer.Option("--project", metavar="LABEL", help="Label that holds the project, for packs that set a constant one."),
+    typer.Option("--project", metavar="LABEL", help="Label that holds the project; replaces the packs' fixed one."),
 ]
 Lookback = Annotated[
     int,
     typer.Option(
-        "--lookback", parser=positive_duration, metavar="DURATION", help="Consider metrics seen within this time."
+        "--lookback",
+        parser=positive_duration,
+        metavar="DURATION",
+        help="Consider metrics seen in this period before now.",
     ),
 ]
 

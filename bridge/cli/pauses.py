@@ -10,50 +10,68 @@ import typer
 
 from bridge.cli.calls import get, post, user
 from bridge.cli.listing import Output, print_listing
+from bridge.cli.names import (
+    NOT_SEEN,
+    PIPELINES,
+    ArgumentOrCommand,
+    Force,
+    Pipeline,
+    PipelinesArgument,
+    Project,
+    named,
+    require_known,
+    shown,
+)
 from bridge.cli.options import BridgeUrl, By, HttpConfigFile, Note, app
 from bridge.cli.output import echo, warn
 from bridge.cli.quick import DEFAULT_URL
+from bridge.cli.usage import Commands
 
-pause_app = typer.Typer(
-    invoke_without_command=True, short_help="Hold requests for a while, or list the pauses.",
+pause_app = Commands(
+    cls=ArgumentOrCommand, invoke_without_command=True, short_help="Hold requests for a while, or list the pauses.",
     help="Hold requests instead of sending them for a while, or list the pauses.",
+    subcommand_metavar="| list",
 )  # fmt: skip
 app.add_typer(pause_app, name="pause")
-
-Project = Annotated[str, typer.Option("--project", metavar="NAME", help="Limit to this project.")]
-Pipeline = Annotated[str, typer.Option("--pipeline", metavar="NAME", help="Limit to this pipeline (needs --project).")]
 
 
 @pause_app.callback()
 def pause(
     context: typer.Context,
-    length: Annotated[
-        str, typer.Option("--for", metavar="DURATION", help="Length of the pause, such as 2h; at most 30d.")
-    ] = "1d",
+    pipelines: PipelinesArgument = "",
     project: Project = "",
     pipeline: Pipeline = "",
     everything: Annotated[bool, typer.Option("--all", help="Pause every pipeline; needs --note.")] = False,
+    length: Annotated[
+        str, typer.Option("--for", metavar="DURATION", help="Length of the pause, such as 2h; at most 30d.")
+    ] = "1d",
+    note: Note = "",
+    force: Force = False,
     bridge_url: BridgeUrl = DEFAULT_URL,
     http_config: HttpConfigFile = None,
     by: By = "",
-    note: Note = "",
 ) -> None:
     """Hold requests instead of sending them for a while; rules are still evaluated."""
     if context.invoked_subcommand:
         return
-    if everything and (project or pipeline):
-        raise typer.BadParameter("set either --all, or --project and --pipeline")
-    if not (everything or project or pipeline):
+    names = named(pipelines, project, pipeline, form=PIPELINES)
+    scoped = any(names.values())
+    if everything and scoped:
+        raise typer.BadParameter("set either --all, or name a project or pipeline")
+    if not (everything or scoped):
         if not sys.stdin.isatty():
-            raise typer.BadParameter("name a --project (and --pipeline), or pause everything with --all and --note")
+            raise typer.BadParameter(f"name a project or pipeline ({PIPELINES}), or use --all with --note")
         typer.confirm(f"Pause sending for every pipeline of {bridge_url}?", abort=True)
-    if not (note or project or pipeline):
+    if not (note or scoped):
         if not sys.stdin.isatty():
             raise typer.BadParameter("a pause of everything needs a --note for those who wonder why nothing is sent")
         note = typer.prompt("Reason")
-    body = {"project": project, "pipeline": pipeline, "duration": length, "by": by or user(), "note": note}
+    known = require_known(bridge_url, http_config, names, force=force)
+    body = {**names, "duration": length, "by": by or user(), "note": note, "force": force}
     created = post(bridge_url, http_config, "pause", body)
     echo(f"paused until {created['until']}: {created['scope']}")
+    if not known:
+        echo(NOT_SEEN)
 
 
 @pause_app.command("list")
@@ -68,21 +86,22 @@ def pause_list(
 
 @app.command(short_help="End a pause early.")
 def resume(
+    pipelines: PipelinesArgument = "",
     project: Project = "",
     pipeline: Pipeline = "",
     bridge_url: BridgeUrl = DEFAULT_URL,
     http_config: HttpConfigFile = None,
     by: By = "",
 ) -> None:
-    """End a pause early; give the project and pipeline that the pause has. Exits 1 if there is none."""
+    """End a pause early: the one of exactly these pipelines, or of everything. Exits 1 if there is none."""
+    names = named(pipelines, project, pipeline, form=PIPELINES)
     pauses = get(bridge_url, http_config, "pause")["pauses"]
-    ended = [item for item in pauses if (item["project"], item["pipeline"]) == (project, pipeline)]
+    ended = [item for item in pauses if all(item[part] == name for part, name in names.items())]
     if not ended:
-        scope = "/".join(filter(None, (project, pipeline))) or "everything"
-        warn(f"there is no pause of {scope}; {_paused(pauses) or 'nothing is paused'}")
+        warn(f"there is no pause of {shown(names) or 'everything'}; {_paused(pauses) or 'nothing is paused'}")
         raise typer.Exit(1)
-    body = {"project": project, "pipeline": pipeline, "duration": "0s", "by": by or user()}
-    echo(f"resumed: {post(bridge_url, http_config, 'pause', body)['scope']}")
+    created = post(bridge_url, http_config, "pause", {**names, "duration": "0s", "by": by or user()})
+    echo(f"resumed: {created['scope']}")
     rest = _paused([item for item in pauses if item not in ended])
     if rest:
         echo(rest)
@@ -90,5 +109,5 @@ def resume(
 
 def _paused(pauses: Sequence[Mapping[str, Any]]) -> str:
     """Return which pauses remain, "" if none."""
-    named = ", ".join(f"{item['scope']} until {item['until']}" for item in pauses)
-    return f"still paused: {named}" if named else ""
+    remaining = ", ".join(f"{item['scope']} until {item['until']}" for item in pauses)
+    return f"still paused: {remaining}" if remaining else ""

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 from bridge import __version__
 from bridge.cli.output import echo
+from bridge.domain import waits
 
 DEFAULT_URL = "http://127.0.0.1:9095"
 URL_VARIABLE = "RETRAIN_BRIDGE_URL"
-DEADLINE = 10.0  # seconds
 
 
 def run(arguments: Sequence[str]) -> int | None:
@@ -36,7 +36,7 @@ def _healthcheck(url: str) -> int | None:
     host, slash, path = url[len("http://") :].rstrip("/").partition("/")
     if "@" in host:
         return None
-    connection = http.client.HTTPConnection(host, timeout=DEADLINE)
+    connection = http.client.HTTPConnection(host, timeout=waits.READY)
     try:
         connection.request("GET", f"{slash}{path}/-/ready")
         answer = connection.getresponse()

@@ -9,7 +9,8 @@ import typer
 
 from bridge.cli.calls import get
 from bridge.cli.listing import print_listing
-from bridge.cli.options import BridgeUrl, HttpConfigFile, Pipeline, Project, RuleName, app, positive_duration
+from bridge.cli.names import PIPELINES, Pipeline, PipelinesArgument, Project, RuleName, explain_nothing, named
+from bridge.cli.options import BridgeUrl, HttpConfigFile, app, positive_duration, require_writable
 from bridge.cli.output import echo, echo_lines, warn
 from bridge.cli.quick import DEFAULT_URL
 
@@ -18,6 +19,7 @@ _PAGE, _MOST = 1000, 20_000  # entries in one call, and in all
 
 @app.command(short_help="Report which retrainings helped, and which rules to change.")
 def report(
+    pipelines: PipelinesArgument = "",
     last: Annotated[
         int, typer.Option("--last", parser=positive_duration, metavar="DURATION", help="Period before now.")
     ] = "90d",  # type: ignore[assignment]  # the parser turns the text into milliseconds
@@ -45,10 +47,13 @@ def report(
     from bridge.cli.signal_changes import Changes
     from bridge.domain.times import format_duration, rfc3339
 
+    require_writable({"--html": html})
     since, period = rfc3339(clock.now() - last), format_duration(last)
-    filters = {"project": project, "pipeline": pipeline, "rule": rule}
-    requests = _requests(bridge_url, http_config, filters, since)
-    held = _held(bridge_url, http_config, rule, since)
+    names = named(pipelines, project, pipeline, form=PIPELINES)
+    requests = _requests(bridge_url, http_config, {**names, "rule": rule}, since)
+    if not requests:
+        explain_nothing(bridge_url, http_config, names, rule)
+    held = _held(bridge_url, http_config, {**names, "rule": rule}, since)
     found = impact(requests, held)
     if signals:
         reader = Changes(bridge_url, http_config, datetime.now(UTC))
@@ -90,13 +95,13 @@ def _requests(url: str, http_config: Path | None, filters: dict[str, str], since
     return found
 
 
-def _held(url: str, http_config: Path | None, rule: str, since: str) -> list[Any]:
+def _held(url: str, http_config: Path | None, filters: dict[str, str], since: str) -> list[Any]:
     """Return the decisions that held a request since an instant."""
     found: list[Any] = []
     before = 0
     outcomes = ["held", "escalated"]
     while len(found) < _MOST:
-        parameters = {"outcome": outcomes, "since": since, "rule": rule, "limit": _PAGE, "before": before}
+        parameters = {**filters, "outcome": outcomes, "since": since, "limit": _PAGE, "before": before}
         data = get(url, http_config, "decisions", parameters)
         found += data["decisions"]
         before = data["next"] or 0

@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import quote, urlencode
 
 import typer
 
-from bridge.cli.calls import full_id, get, model_name, post
-from bridge.cli.listing import Limit, Output, print_listing
-from bridge.cli.options import BridgeUrl, HttpConfigFile, Pipeline, Project, RuleName, Version, app
+from bridge.cli.calls import get, post
+from bridge.cli.listing import From, Limit, Output, To, period, print_listing, warn_of_more
+from bridge.cli.names import (
+    ModelsArgument,
+    Pipeline,
+    Project,
+    RuleName,
+    Version,
+    explain_nothing,
+    full_id,
+    model_name,
+    named,
+)
+from bridge.cli.options import BridgeUrl, HttpConfigFile, app
 from bridge.cli.output import echo, echo_lines
 from bridge.cli.quick import DEFAULT_URL
+from bridge.cli.usage import Commands
 
-requests_app = typer.Typer(no_args_is_help=True, help="Inspect and manage the requests of a running bridge.")
+requests_app = Commands(no_args_is_help=True, help="Inspect and manage the requests of a running bridge.")
 app.add_typer(requests_app, name="requests")
 
 RequestId = Annotated[str, typer.Argument(metavar="ID", help="Id of the request, or its first digits.")]
 _COLUMNS = ("id", "model", "state", "triggered", "reason")
-_WIDE = ("rule", "attempt", "held until", "ended", "helped", "message")
+_WIDE = ("rule", "attempt", "held until", "ended", "helped", "feedback", "actions", "message")
 
 
 @requests_app.command("list")
 def requests_list(
+    models: ModelsArgument = "",
     bridge_url: BridgeUrl = DEFAULT_URL,
     http_config: HttpConfigFile = None,
     project: Project = "",
@@ -31,24 +44,36 @@ def requests_list(
     version: Version = "",
     rule: RuleName = "",
     state: Annotated[
-        list[str] | None, typer.Option("--state", metavar="STATE", help="Only this state; repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--state",
+            metavar="STATE",
+            help="Only held, awaiting_approval, requested, accepted, running, succeeded, failed, cancelled, withdrawn, "
+            "expired, undelivered ...; repeatable.",
+        ),
     ] = None,
+    since: From = "",
+    until: To = "",
     limit: Limit = 50,
     output: Output = "table",
 ) -> None:
     """List the latest requests, newest first."""
-    parameters = {
-        "limit": limit, "state": state, "project": project, "pipeline": pipeline, "version": version, "rule": rule,
-    }  # fmt: skip
-    found = get(bridge_url, http_config, "requests", parameters)["requests"]
+    names = named(models, project, pipeline, version)
+    parameters = {"limit": limit, "state": state, **names, "rule": rule, **period(since, until)}
+    data = get(bridge_url, http_config, "requests", parameters)
+    found = data["requests"]
+    if not found:
+        explain_nothing(bridge_url, http_config, names, rule)
     rows = [
         {
             **item, "model": model_name(item), "triggered": item["triggered_at"], "held until": item["hold_until"],
             "ended": item["ended_at"], "helped": item["verdict"], "state": _state(item["state"], item["hold"]),
+            "actions": "; ".join(f"{act['what']} by {act['who']}" for act in item["acts"]),
         }
         for item in found
     ]  # fmt: skip
     print_listing(found, rows, _COLUMNS, _WIDE, output, "no requests")
+    warn_of_more("requests", len(found), data["next"])
 
 
 def _state(state: str, hold: str | None) -> str:
@@ -56,21 +81,51 @@ def _state(state: str, hold: str | None) -> str:
     return f"{state} ({hold})" if hold and state == "held" else state
 
 
-@requests_app.command("show")
+@requests_app.command("show", short_help="Show one request with its reason and deliveries.")
 def requests_show(
-    request_id: RequestId, bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None
+    request_id: RequestId,
+    bridge_url: BridgeUrl = DEFAULT_URL,
+    http_config: HttpConfigFile = None,
+    output: Annotated[Literal["text", "json"], typer.Option("--output", "-o", help="Output format.")] = "text",
 ) -> None:
-    """Show one request with its deliveries, as JSON."""
+    """Show one request: its reason, the gate that holds it, its deliveries with their next attempts, runs, feedback."""
     import json
 
-    echo_lines(json.dumps(get(bridge_url, http_config, _path(bridge_url, http_config, request_id)), indent=2))
+    from bridge.cli.request_text import request_lines
+
+    found = get(bridge_url, http_config, _path(bridge_url, http_config, request_id))
+    if output == "json":
+        echo_lines(json.dumps(found, indent=2))
+        return
+    for line in request_lines(found):
+        echo(line)
 
 
-@requests_app.command("retry", short_help="Retry the waiting deliveries of a request at once.")
+@requests_app.command("deliveries", short_help="List the deliveries that wait or are dead.")
+def requests_deliveries(
+    bridge_url: BridgeUrl = DEFAULT_URL,
+    http_config: HttpConfigFile = None,
+    limit: Limit = 100,
+    output: Output = "table",
+) -> None:
+    """List the deliveries that wait for an attempt or are dead, oldest first, with the reason and the next attempt."""
+    found = get(bridge_url, http_config, "deliveries", {"limit": limit})["deliveries"]
+    rows = [
+        {
+            **item, "request": item["request_id"], "next attempt": None if item["state"] == "dead" else item["next_at"],
+            "response": item["answer"], "status": item["status"] or None, "queued": item["queued_at"],
+        }
+        for item in found
+    ]  # fmt: skip
+    columns = ("request", "destination", "state", "attempts", "next attempt", "reason", "status")
+    print_listing(found, rows, columns, ("kind", "queued", "response"), output, "no delivery waits, and none is dead")
+
+
+@requests_app.command("retry", short_help="Immediately retry the deliveries of a request.")
 def requests_retry(
     request_id: RequestId, bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None
 ) -> None:
-    """Retry at once the deliveries of a request that wait for their next attempt."""
+    """Immediately retry the deliveries of a request that are waiting to be retried."""
     count = post(bridge_url, http_config, f"{_path(bridge_url, http_config, request_id)}/retry")["retried"]
     echo(f"{count} deliver{'y' if count == 1 else 'ies'} retried")
 

@@ -48,7 +48,7 @@ def run(
             "--fleet.lease",
             metavar="DURATION",
             parser=positive_duration,
-            help="Time after which another replica takes over.",
+            help="Length of the lease: another replica takes over when the active one stops renewing it.",
         ),
     ] = "15s",  # type: ignore[assignment]  # the parser turns the text into milliseconds
     fleet_id: Annotated[
@@ -63,9 +63,7 @@ def run(
     ] = "",
     fleet_http_config: Annotated[
         Path | None,
-        typer.Option(
-            "--fleet.http.config.file", metavar="FILE", help="http_config with which replicas reach each other."
-        ),
+        typer.Option("--fleet.http.config.file", metavar="FILE", help="http_config for requests between replicas."),
     ] = None,
     listen: Annotated[
         str, typer.Option("--web.listen-address", metavar="HOST:PORT", help="Address to listen on.")
@@ -98,14 +96,16 @@ def run(
         typer.Option(
             "--web.model-metrics",
             metavar="WHICH",
-            help="Models with series of their own: auto, all, unhealthy or none.",
+            help="Models that get their own series in /metrics: auto, all, unhealthy or none.",
         ),
     ] = "auto",
     log_level: LogLevel = "info",
     log_format: LogFormat = "logfmt",
 ) -> None:
     """Evaluate the rules and deliver requests until SIGTERM. SIGHUP reloads the configuration and rules."""
-    from bridge.app.fleet import FleetOptions
+    from bridge.app.memory import collect_rarely
+
+    collect_rarely()  # before the other imports
     from bridge.app.logs import setup_logging
     from bridge.app.service import ServeOptions, run_service
     from bridge.app.wiring import Options
@@ -115,12 +115,16 @@ def run(
     url = external_url or f"http://{listen}"
     web = WebSettings(listen, url, web_config, grafana_url, prometheus_url, tuple(allowed_hosts or ()))
     address = fleet_address or f"http://{listen}"
-    about = FleetOptions(fleet_lease, fleet_id, address, fleet_http_config) if fleet else None
+    about = None
+    if fleet:
+        from bridge.app.fleet import FleetOptions
+
+        about = FleetOptions(fleet_lease, fleet_id, address, fleet_http_config)
     options = Options(config_file, url, model_metrics, retention)
     raise typer.Exit(run_service(options, ServeOptions(storage_path, storage_url_file, web, auto_reload, about)))
 
 
-@app.command(short_help="Run the embedded coordinator.")
+@app.command(short_help="Run the coordinator that comes with the bridge.")
 def coordinator(
     config_file: Annotated[
         Path | None, typer.Option("--config.file", metavar="FILE", help="Configuration file (coordinator.yml).")
@@ -129,7 +133,7 @@ def coordinator(
         str, typer.Option("--web.listen-address", metavar="HOST:PORT", help="Address to listen on.")
     ] = "",
     storage_path: Annotated[
-        Path | None, typer.Option("--storage.path", metavar="FOLDER", help="Folder for the ledger.")
+        Path | None, typer.Option("--storage.path", metavar="FOLDER", help="Folder for the accepted requests.")
     ] = None,
     command: Annotated[
         list[str] | None,
@@ -142,7 +146,7 @@ def coordinator(
     log_level: LogLevel = "info",
     log_format: LogFormat = "logfmt",
 ) -> None:
-    """Run the embedded coordinator: accept requests, run the configured command once for each, and report back."""
+    """Accept requests, run the configured command once for each, and report the states of the runs to the bridge."""
     from bridge.app.logs import setup_logging
     from bridge.coordinator.config import load_config
     from bridge.coordinator.server import run as run_coordinator

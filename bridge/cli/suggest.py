@@ -12,13 +12,14 @@ import typer
 
 from bridge.cli.options import HttpConfigFile, InspectedUrl, Lookback, ProjectLabel, app
 from bridge.cli.output import echo, echo_lines, log_to_stderr
+from bridge.cli.usage import Commands
 
 if TYPE_CHECKING:
     from bridge.authoring.suggest.suggest import Suggestion
     from bridge.domain.rule import ModelLabels
     from bridge.sources.prometheus import PrometheusSource
 
-rules_app = typer.Typer(no_args_is_help=True, help="Suggest rules, or list the rules of a running bridge.")
+rules_app = Commands(no_args_is_help=True, help="Suggest rules, or list the rules of a running bridge.")
 app.add_typer(rules_app, name="rules")
 
 _MARKS = {"found": "yes", "silent": "?  "}
@@ -71,7 +72,7 @@ def source_at(
     from bridge.domain.errors import ConfigError
     from bridge.domain.model import ModelTable
     from bridge.domain.rule import ModelLabels
-    from bridge.files.shape import checked
+    from bridge.files.validation import checked
     from bridge.files.yaml import Document, read
     from bridge.sources.prometheus import PrometheusConfig, PrometheusSource
 

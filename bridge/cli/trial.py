@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from bridge.cli.backtest import instant_of, progress_bar
-from bridge.cli.options import HttpConfigFile, app, positive_duration
+from bridge.cli.options import HttpConfigFile, ProjectLabel, app, positive_duration
 from bridge.cli.output import echo, log_to_stderr, warn
 
 PAGE = "report.html"
@@ -21,26 +21,26 @@ def try_command(
         str, typer.Option("--prometheus", "--prometheus.url", metavar="URL", help="Prometheus server to read.")
     ],
     last: Annotated[
-        int, typer.Option("--last", parser=positive_duration, metavar="DURATION", help="How much of its history.")
+        int, typer.Option("--last", parser=positive_duration, metavar="DURATION", help="Length of the history.")
     ] = "30d",  # type: ignore[assignment]  # the parser turns the text into milliseconds
     until: Annotated[
-        str, typer.Option("--until", metavar="TIME", help="End: RFC 3339, Unix seconds, or relative (now-1d).")
+        str,
+        typer.Option(
+            "--until", metavar="TIME", help="End of the history: RFC 3339, Unix seconds, or relative (now-1d)."
+        ),
     ] = "now",
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="New folder for the page and the files.")
     ] = Path("retrain-bridge-try"),
     http_config: HttpConfigFile = None,
-    project: Annotated[
-        str,
-        typer.Option("--project", metavar="LABEL", help="Label that holds the project, for packs that set a constant."),
-    ] = "",
+    project: ProjectLabel = "",
     time_limit: Annotated[
         int,
         typer.Option(
             "--time-limit",
             parser=positive_duration,
             metavar="DURATION",
-            help="Longest time that the backtest may take.",
+            help="Maximum run time of the evaluation.",
         ),
     ] = "90s",  # type: ignore[assignment]  # the parser turns the text into milliseconds
 ) -> None:

@@ -19,7 +19,7 @@ from bridge.cli.backtest import (
     progress_bar,
     show_table,
 )
-from bridge.cli.options import HttpConfigFile, app
+from bridge.cli.options import HttpConfigFile, app, require_writable
 
 if TYPE_CHECKING:
     from bridge.authoring.tune.incidents import Window
@@ -58,7 +58,7 @@ def tune(
         typer.Option(
             "--incidents",
             metavar="FILE",
-            help="CSV of times in which retraining was due: project,pipeline,version,start,end.",
+            help="CSV of periods in which a retraining was needed: project,pipeline,version,start,end.",
         ),
     ] = None,
     annotations: Annotated[
@@ -87,6 +87,7 @@ def tune(
     from bridge.authoring.tune.compare import COLUMNS, compare, plan_of
     from bridge.domain.model import ModelTable
 
+    require_writable({"--json": json_file, "--html": html})
     plan = plan_of_files(config_file, rules or [], url)
     group, found = grids.find(plan.groups, rule)
     chosen = {"strategy": strategy, "for": wait, grids.LIMIT: limit, grids.SENSITIVITY: sensitivity, **_params(param)}

@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bridge.cli.options import app
+from bridge.cli.options import app, require_writable
 from bridge.cli.output import echo, echo_lines
+from bridge.cli.usage import Commands
 
 if TYPE_CHECKING:
     from bridge.authoring.unit_tests.runner import Outcome
 
-test_app = typer.Typer(no_args_is_help=True, help="Test rules before you deploy them.")
+test_app = Commands(no_args_is_help=True, help="Test rules before you deploy them.")
 app.add_typer(test_app, name="test")
 
 
 @test_app.command("rules", short_help="Run unit tests for rules.")
 def run_rule_tests(
-    files: Annotated[list[Path], typer.Argument(help="Unit-test files in promtool's format.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Unit-test files in promtool's format.")],
     run: Annotated[
         str,
         typer.Option(
@@ -49,6 +50,7 @@ def run_rule_tests(
     from bridge.config.load import load
     from bridge.domain.regex import Regex
 
+    require_writable({"--junit": junit})
     try:
         pattern = Regex(f"(?s:.*)(?:{run})(?s:.*)") if run else None
     except ValueError as error:

@@ -11,13 +11,14 @@ from pydantic import AfterValidator, BaseModel, Field, PlainSerializer, WithJson
 
 from bridge.config.labels import ModelsModel, check_labels
 from bridge.config.time_intervals import read_time_intervals
+from bridge.domain import waits
 from bridge.domain.matchers import Matcher
 from bridge.domain.route import EVERY_LABEL, Route
 from bridge.domain.rule import DEFAULT_SERVER, Budget, Gates, SharedCauses, Storm
 from bridge.domain.time_interval import TimeInterval
 from bridge.domain.times import DAY, HOUR, MINUTE, SECOND, format_duration, parse_duration
-from bridge.files.shape import DurationField, PositiveDurationField, Section, checked, fixed, salvaged
-from bridge.files.wording import kind, near
+from bridge.domain.wording import kind, near
+from bridge.files.validation import DurationField, PositiveDurationField, Section, checked, fixed, salvaged
 from bridge.files.yaml import Document, KeyPath
 from bridge.sinks.registry import sinks
 from bridge.sources.config import PrometheusConfig
@@ -40,11 +41,11 @@ _NO_ROUTE = Route("")
 
 
 class GlobalSection(Section):
-    """`global`: defaults for every group. Durations in ms."""
+    """`global`: settings of the whole bridge, and defaults of every group."""
 
     elsewhere = fixed(scrape_interval=_SCRAPE, scrape_timeout=_SCRAPE)
     evaluation_interval: PositiveDurationField = MINUTE
-    query_offset: DurationField = 30 * SECOND
+    query_offset: DurationField = int(waits.QUERY * SECOND)
     query_timeout: PositiveDurationField = 30 * SECOND
     resend_delay: PositiveDurationField = MINUTE
     catch_up_limit: DurationField = HOUR
@@ -75,7 +76,7 @@ BudgetField = Annotated[
 
 
 class BudgetSection(Section):
-    """`budget: {per_pipeline: 2/day}`: at most so many requests within any such time."""
+    """`budget: {per_pipeline: 2/day}`: maximum number of requests in any period of the given length."""
 
     per_pipeline: BudgetField | None = None
     per_project: BudgetField | None = None
@@ -83,7 +84,7 @@ class BudgetSection(Section):
 
 
 class StormSection(Section):
-    """`storm: {share: 0.2, min_models: 20, hold: 30m}`."""
+    """`storm: {share: 0.2, min_models: 20, hold: 30m}`: holds requests if many models of a group are breached."""
 
     share: Annotated[float, Field(gt=0, lt=1)]
     min_models: Annotated[int, Field(ge=2)] = 20
@@ -99,7 +100,7 @@ def _sibling_label(value: object) -> str:
 
 
 class SharedCauseSection(Section):
-    """`shared_cause: {labels: [node, project], share: 0.2}`: breaches are weighed against those of siblings."""
+    """`shared_cause: {labels: [node, project], share: 0.2}`: breaches are compared with those of sibling models."""
 
     labels: tuple[
         Annotated[Any, AfterValidator(_sibling_label), WithJsonSchema({"type": "string"}, mode="validation")], ...
@@ -111,14 +112,14 @@ class SharedCauseSection(Section):
 
 
 class VerdictSection(Section):
-    """`verdict`: when it is judged whether a retraining helped."""
+    """`verdict`: when to determine whether a retraining helped."""
 
     settle: DurationField = 5 * MINUTE
     limit: PositiveDurationField = DAY
 
 
 class GatesSection(Section):
-    """`gates`: limits on asking, over all rules."""
+    """`gates`: conditions that hold the requests of all rules."""
 
     not_built = frozenset({"approval"})
     hold_limit: PositiveDurationField = 7 * DAY
@@ -132,7 +133,7 @@ class GatesSection(Section):
 
 
 class RouteSection(Section):
-    """A node of the route tree."""
+    """A node of the routing tree."""
 
     elsewhere = fixed(group_interval=_REPEATS, repeat_interval=_REPEATS, match=_MATCH, match_re=_MATCH)
     receiver: str | None = None
@@ -146,7 +147,7 @@ class RouteSection(Section):
 
 
 class BridgeSection(Section):
-    """The whole file; receivers are checked one by one, as their keys depend on the installed sinks."""
+    """Top level of `bridge.yml`. Installed sinks add their own `..._configs` to receivers."""
 
     not_built = frozenset({"approval", "shadow", "silences", "delivery"})
     elsewhere = fixed(inhibit_rules="inhibit in Alertmanager", scrape_configs=_SCRAPE, alerting="write receivers")

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from bridge.config.strategy import strategy_spec
 from bridge.domain.rule import Condition, SignalQuery
-from bridge.files.shape import Section, checked
-from bridge.files.wording import near
+from bridge.domain.wording import near
+from bridge.files.validation import Section, checked
 from bridge.files.yaml import Document, KeyPath
 
 KEYS = ("all", "any", "at_least")
@@ -18,9 +18,10 @@ _EXAMPLE = "for example {signal: drift, strategy: {threshold: {max: 0.6}}} or {s
 
 
 class ConditionSection(Section):
-    """One condition: a signal and a strategy that is breached, or with `healthy` one that is not.
+    """One condition: a signal, and a strategy that must be breached (with `healthy`: must not be breached).
 
-    Without a strategy, `healthy` asks the group's rules on the signal.
+    A condition with `healthy` and without a strategy holds if no other rule of the group on that signal is breached or
+    firing.
     """
 
     signal: str
@@ -29,7 +30,7 @@ class ConditionSection(Section):
 
 
 class AtLeastSection(Section):
-    """`at_least: {count: 2, of: [...]}`."""
+    """`at_least: {count: 2, of: [...]}`: at least `count` of the conditions in `of` must hold."""
 
     count: Annotated[int, Field(ge=1)]
     of: list[Any]

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, WithJsonSchema
 from bridge.domain.limits import LARGEST_LABELS, LONGEST_PART
 from bridge.domain.rule import LabelRef, ModelLabels
 from bridge.domain.times import DAY
-from bridge.files.shape import PositiveDurationField, Section
+from bridge.files.validation import PositiveDurationField, Section
 from bridge.files.yaml import Document, KeyPath
 from bridge.ports.request_alerts import RESERVED_LABELS
 
@@ -44,7 +44,7 @@ Ref = Annotated[Any, AfterValidator(_ref), WithJsonSchema(_REF_SCHEMA, mode="val
 
 
 class LabelsModel(Section):
-    """Series label from which each part of a model is read."""
+    """Names of the series labels that contain the project, the pipeline and the version of a model."""
 
     project: Ref = None
     pipeline: Ref = None
@@ -56,7 +56,7 @@ class LabelsModel(Section):
 
 
 class ModelsModel(Section):
-    """`models: {labels: {version: model_version}}`."""
+    """`models: {labels: {version: model_version}}`: series labels that identify a model."""
 
     not_built = frozenset({"expected"})
     labels: LabelsModel = LabelsModel()

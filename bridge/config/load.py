@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -31,7 +32,7 @@ class BridgeConfig:
 
     path: of bridge.yml.
     base_dir: its folder, to which paths in it are relative.
-    rule_texts: text of each rule file.
+    rule_texts: text of each rule file, in the order of reading.
     notes: keys that are taken and have no effect.
     servers: Prometheus servers by name; signals that name none use `prometheus`.
     """
@@ -47,7 +48,6 @@ class BridgeConfig:
     gates: Gates
     path: Path
     base_dir: Path
-    rule_paths: tuple[Path, ...]
     rule_texts: Mapping[Path, str]
     notes: tuple[Problem, ...]
     _shown: str
@@ -107,7 +107,7 @@ def examine(path: Path) -> Examined:
     document = read(path)
     file = read_bridge_file(document)
     base_dir = path.parent
-    paths, read_files = _rule_files(file, document, base_dir)
+    read_files = _rule_files(file, document, base_dir)
     expressions = tuple(read_files.expressions)
     servers = {} if file is None else file.servers
     if document.problems or file is None:
@@ -124,7 +124,6 @@ def examine(path: Path) -> Examined:
         gates=file.gates,
         path=path,
         base_dir=base_dir,
-        rule_paths=paths,
         rule_texts=read_files.texts,
         notes=tuple(_notes(document)),
         _shown=shown(file),
@@ -133,10 +132,10 @@ def examine(path: Path) -> Examined:
 
 
 def _notes(document: Document) -> Iterator[Problem]:
-    for place, line in document.lines.items():
-        if place[-1:] == ("enable_http2",) and document.at(place) is True:
+    for path, line in document.lines.items():
+        if path[-1:] == ("enable_http2",) and document.at(path) is True:
             message = "has no effect: the bridge speaks HTTP/1.1, which HTTP/2 servers answer too"
-            yield Problem(document.file, line, path_text(place), message, "", HTTP2)
+            yield Problem(document.file, line, path_text(path), message, "", HTTP2)
 
 
 def load_rules(
@@ -165,22 +164,23 @@ def examine_rules(paths: Iterable[Path]) -> Examined:
     return Examined(sorted(problems), found.groups, tuple(found.expressions))
 
 
-def _rule_files(file: BridgeFile | None, document: Document, base_dir: Path) -> tuple[tuple[Path, ...], _RuleFiles]:
-    """Return the rule files that the globs name, in order, and what they hold; problems go to `document`."""
+def _rule_files(file: BridgeFile | None, document: Document, base_dir: Path) -> _RuleFiles:
+    """Return the contents of the rule files that the globs name, in order; problems go to `document`."""
     defaults = _defaults(file)
     paths: dict[Path, None] = {}
+    own = os.path.realpath(document.file)
     for number, pattern in enumerate(file.section.rule_files if file is not None else ()):
         found = sorted(glob.glob(pattern, root_dir=base_dir, recursive=True))  # noqa: PTH207 - patterns may be absolute
         if not found:
             message = f"no file matches {pattern!r}"
             document.add(("rule_files", number), message, f"looked in {base_dir}")
         for name in found:
-            if (base_dir / name).resolve() == Path(document.file).resolve():
+            if os.path.realpath(base_dir / name) == own:
                 message = f"{pattern!r} matches the configuration itself, which is not a rule file"
                 document.add(("rule_files", number), message, "put rule files into a folder of their own")
             else:
                 paths[base_dir / name] = None
-    return tuple(paths), _read_all(paths, defaults, document.problems)
+    return _read_all(paths, defaults, document.problems)
 
 
 @dataclass(slots=True)

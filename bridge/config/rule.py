@@ -27,8 +27,8 @@ from bridge.domain.rule import (
 )
 from bridge.domain.times import HOUR
 from bridge.domain.verdict import USE, Cause
-from bridge.files.shape import DurationField, PositiveDurationField, Section, fixed, salvaged
-from bridge.files.wording import near
+from bridge.domain.wording import near
+from bridge.files.validation import DurationField, PositiveDurationField, Section, fixed, salvaged
 from bridge.files.yaml import Document, KeyPath
 from bridge.strategies.registry import strategies
 from bridge.templates.alert import AlertTemplate
@@ -47,7 +47,11 @@ _POLICIES_SCHEMA = {
 
 
 class CooldownSection(Section):
-    """`cooldown: {base: 6h, max: 7d, factor: 2}`: grows up to `max` while retraining does not help."""
+    """`cooldown: {base: 6h, max: 7d, factor: 2}`: time after a retraining in which no further request is sent.
+
+    - `factor`: growth with each retraining that does not help
+    - `max`: longest cooldown; without `max`, or with `0s`, the cooldown does not grow
+    """
 
     base: DurationField
     max: DurationField = 0
@@ -60,7 +64,7 @@ def _cooldown(value: object) -> object:
 
 
 class BreachesSection(Section):
-    """`breaches: {at_least: 3, of: 5}`, instead of `for`."""
+    """`breaches: {at_least: 3, of: 5}`, instead of `for`: 3 of the last 5 conclusive verdicts must be `breached`."""
 
     at_least: Annotated[int, Field(ge=1)]
     of: Annotated[int, Field(ge=1, le=60)]

@@ -16,8 +16,8 @@ from bridge.config.signals import SignalSection, check_columns, signal_query
 from bridge.domain.limits import LONGEST_NAME
 from bridge.domain.rule import DEFAULT_SERVER, Group, ModelLabels, RecordingRule, Rule, SignalQuery
 from bridge.domain.times import Duration
-from bridge.files.shape import DurationField, Section, fixed, salvaged
-from bridge.files.wording import kind, near
+from bridge.domain.wording import kind, near
+from bridge.files.validation import DurationField, Section, fixed, salvaged
 from bridge.files.yaml import Document, KeyPath
 
 METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
@@ -26,7 +26,7 @@ SIGNAL_HINT = "for example {event: drift, expr: model_drift_score}"
 
 
 class GroupSection(Section):
-    """One group; its signals and rules are checked one by one."""
+    """One rule group with its signals and rules."""
 
     not_built = frozenset({"gates", "storm", "budget", "shadow", "dry_run"})
     stand_ins = fixed(name="")
@@ -48,7 +48,7 @@ class GroupSection(Section):
 
 
 class RuleFileSection(Section):
-    """The whole file."""
+    """Top level of a rule file."""
 
     stand_ins = fixed(groups=[])
     may_be_empty = frozenset({"groups"})
@@ -56,7 +56,7 @@ class RuleFileSection(Section):
 
 
 class RecordingSection(Section):
-    """One recording rule."""
+    """One recording rule of Prometheus, which the bridge accepts and does not evaluate."""
 
     may_be_empty = frozenset({"labels"})
     record: str

@@ -18,8 +18,8 @@ from bridge.domain.batch import (
 )
 from bridge.domain.rule import ModelLabels, SignalQuery
 from bridge.domain.times import MINUTE, format_duration
-from bridge.files.shape import PositiveDurationField, Section, fixed
-from bridge.files.wording import near
+from bridge.domain.wording import near
+from bridge.files.validation import PositiveDurationField, Section, fixed
 from bridge.files.yaml import Document, KeyPath
 
 UNIT_MS = {"microseconds": 0.001, "milliseconds": 1.0, "seconds": 1000.0, "minutes": 60_000.0}
@@ -34,8 +34,7 @@ _WAYS = "a signal has one of: 'expr', 'errors' with 'total', 'buckets' with 'ref
 
 
 class SignalSection(Section):
-    """One signal: `expr`, or `errors` and `total`, or `buckets` and `reference` with `sum` and `reference_sum`; `n`,
-    `updated`, `discover` beside. window: what `$window` is."""
+    """One signal: `expr`, or `errors` and `total`, or `buckets` and `reference`; the other queries are optional."""
 
     not_built = frozenset({"kind", "standardise", "models"})
     stand_ins = fixed(event=EventKind.CUSTOM.value)

@@ -11,8 +11,9 @@ from bridge.config.time_intervals import SpanSection
 from bridge.domain.batch import BUCKETS, ERRORS, TOTAL, VALUE, EventKind
 from bridge.domain.rule import SignalQuery, StrategySpec
 from bridge.domain.times import format_duration
-from bridge.files.shape import checked
-from bridge.files.wording import bare, kind, near
+from bridge.domain.wording import kind, near
+from bridge.files.validation import checked
+from bridge.files.wording import bare
 from bridge.files.yaml import Document, KeyPath
 from bridge.strategies.base import RetrainStrategy
 from bridge.strategies.histograms import HistogramConfig

@@ -11,8 +11,8 @@ import tzlocal
 from pydantic import AfterValidator, BeforeValidator, PlainValidator, WithJsonSchema, model_validator
 
 from bridge.domain.time_interval import Range, TimeInterval, TimePeriod
-from bridge.files.shape import Section, checked, fixed
-from bridge.files.wording import kind, near
+from bridge.domain.wording import kind, near
+from bridge.files.validation import Section, checked, fixed
 from bridge.files.yaml import Document, KeyPath
 
 T = TypeVar("T")
@@ -140,11 +140,13 @@ _SOME = _some("to match any value, remove the key")
 
 
 _TIME_SCHEMA = {"type": "string", "pattern": f"^({_TIME.pattern})$"}
+_NAMED = WithJsonSchema({"type": "string"}, mode="validation")
+_NUMBERED = WithJsonSchema({"type": ["string", "integer"]}, mode="validation")
 _Time = Annotated[int, PlainValidator(_time), WithJsonSchema(_TIME_SCHEMA, mode="validation")]
 
 
 class TimesSection(Section):
-    """One of `times`: from the start up to, and without, the end."""
+    """Element of `times`: from the start (inclusive) to the end (exclusive)."""
 
     start_time: _Time
     end_time: _Time
@@ -157,14 +159,14 @@ class TimesSection(Section):
 
 
 class SpanSection(Section):
-    """One element of `time_intervals`: what all its keys say."""
+    """One element of `time_intervals`: the times that match all of its keys."""
 
     elsewhere = fixed(time_zone="write location", timezone="write location")
     times: Annotated[tuple[TimesSection, ...], _SOME] | None = None
-    weekdays: Annotated[tuple[Annotated[Range, PlainValidator(_weekdays)], ...], _SOME] | None = None
-    days_of_month: Annotated[tuple[Annotated[Range, PlainValidator(_days)], ...], _SOME] | None = None
-    months: Annotated[tuple[Annotated[Range, PlainValidator(_months)], ...], _SOME] | None = None
-    years: Annotated[tuple[Annotated[Range, PlainValidator(_years)], ...], _SOME] | None = None
+    weekdays: Annotated[tuple[Annotated[Range, PlainValidator(_weekdays), _NAMED], ...], _SOME] | None = None
+    days_of_month: Annotated[tuple[Annotated[Range, PlainValidator(_days), _NUMBERED], ...], _SOME] | None = None
+    months: Annotated[tuple[Annotated[Range, PlainValidator(_months), _NUMBERED], ...], _SOME] | None = None
+    years: Annotated[tuple[Annotated[Range, PlainValidator(_years), _NUMBERED], ...], _SOME] | None = None
     location: Annotated[str, BeforeValidator(_location)] = "UTC"
 
     def span(self) -> TimePeriod:
@@ -175,7 +177,7 @@ class SpanSection(Section):
 
 
 class IntervalSection(Section):
-    """A named interval."""
+    """Named time interval, which routes refer to."""
 
     name: str
     time_intervals: Annotated[tuple[SpanSection, ...], _some("write [{}] for always")]

@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from bridge.domain.errors import Problem
 from bridge.domain.limits import LONGEST_NAME
 from bridge.domain.rule import Group, Rule, SignalQuery
-
-_Key = Callable[[Group, Rule], str]
 
 
 def with_unique_names(groups: Sequence[Group], problems: list[Problem]) -> tuple[Group, ...]:

@@ -1,4 +1,4 @@
-"""Embedded coordinator: accepts retrain requests, records them in a ledger, runs one command each, reports back.
+"""Coordinator that comes with the bridge: it accepts and records requests, runs one command each, and reports back.
 
 It is a separate process with its own SQLite file, and shares only the wire formats with a bridge.
 """

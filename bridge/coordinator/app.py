@@ -19,7 +19,7 @@ from bridge.coordinator.guard import HostGuard, authenticate, read_json_body, re
 from bridge.coordinator.records import ListFilter, Receipt, Record, Submission, SubmissionOutcome
 from bridge.coordinator.service import Coordinator
 from bridge.domain.request import RequestState
-from bridge.net import problem
+from bridge.net import problem, problem_handlers
 from bridge.net.problem import ProblemError
 
 REQUESTS = "/api/v1/retrain-requests"
@@ -40,7 +40,7 @@ def create_app(coordinator: Coordinator, config: CoordinatorConfig) -> FastAPI:
         openapi_url=None,
         dependencies=[Depends(HostGuard(config)), Depends(refuse_browsers)],
     )
-    problem.install(app, RETRY_SECONDS)
+    problem_handlers.install(app, RETRY_SECONDS)
     app.include_router(_requests(coordinator))
     app.include_router(_alerts(coordinator))
     app.include_router(_management(coordinator))

@@ -13,6 +13,7 @@ from bridge.coordinator.records import Origin, Submission
 from bridge.domain.limits import LARGEST_REQUEST, LONGEST_LINK, LONGEST_PART
 from bridge.domain.request import REQUEST_ID
 from bridge.domain.times import parse_rfc3339
+from bridge.domain.wording import sentence
 from bridge.net.problem import ProblemError, path
 
 MAX_BODY = LARGEST_REQUEST + LONGEST_LINK + 1_000  # bytes of one request: a bridge's largest, and its link
@@ -134,4 +135,4 @@ def _not_json(name: str) -> NoReturn:
 
 def problems(error: ValidationError) -> list[tuple[str, str]]:
     """Return (path, message) of every error, in the order of the fields."""
-    return [(path(item["loc"]), item["msg"].removeprefix("Value error, ")) for item in error.errors()]
+    return [(path(item["loc"]), sentence(item, str(item["loc"][-1]))) for item in error.errors()]

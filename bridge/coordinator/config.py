@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, PrivateAttr, ValidationInfo
 
 from bridge.domain.errors import ConfigError
 from bridge.domain.times import DAY, HOUR, SECOND
-from bridge.files.shape import PositiveDurationField, Section, checked
+from bridge.files.validation import PositiveDurationField, Section, checked
 from bridge.files.yaml import Document, read
 from bridge.net.files import read_text, readable
 from bridge.net.hosts import check_name, is_loopback

@@ -141,6 +141,8 @@ def _make_folders(storage: Path) -> Path:
         private_folder(logs)
         for log in logs.glob("*.log"):
             private_file(log)
+    except (FileExistsError, NotADirectoryError):
+        raise StoreError(f"{storage} is not a directory; correct the key storage, or --storage.path") from None
     except OSError as error:
         raise StoreError(f"{error.filename}: {error.strerror}") from None
     return logs

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,8 +34,7 @@ class State(IntEnum):
     FIRING = 2
 
 
-@dataclass(frozen=True, slots=True)
-class AlertRow:
+class AlertRow(msgspec.Struct, frozen=True):
     """Stored state of one rule for one model; an inactive alert has no row. Instants in ms, 0 = not set."""
 
     rule: str
@@ -50,6 +50,9 @@ class AlertRow:
     def blank(self) -> bool:
         """True if the row holds nothing to restore: inactive, and no recent breaches."""
         return self.state is State.INACTIVE and not self.recent
+
+
+_STATES = tuple(State)
 
 
 @dataclass(slots=True)
@@ -228,16 +231,10 @@ def rows(
     columns: AlertColumns, which: Positions, rule: str, fingerprint: str, models: list[ModelKey]
 ) -> list[AlertRow]:
     """Return the rows to store for the models `which`, inactive ones included (they delete their stored row)."""
+    numbers = (columns.active_at, columns.fired_at, columns.keep_since, columns.recent)
     return [
-        AlertRow(
-            rule,
-            fingerprint,
-            models[i],
-            State(columns.state[i]),
-            int(columns.active_at[i]),
-            int(columns.fired_at[i]),
-            int(columns.keep_since[i]),
-            int(columns.recent[i]),
+        AlertRow(rule, fingerprint, models[row], _STATES[state], *others)
+        for row, state, *others in zip(
+            which.tolist(), columns.state[which].tolist(), *(column[which].tolist() for column in numbers), strict=True
         )
-        for i in which.tolist()
     ]

@@ -58,15 +58,15 @@ class SourceError(BridgeError):
     advice: the server's address and the likely cause; empty where the message says it all.
     """
 
+    cause = Cause.QUERY_ERROR
     query: str = ""
     when: str = ""
     advice: str = ""
 
-    def __init__(self, message: str, *, reason: str, transient: bool, cause: Cause = Cause.QUERY_ERROR) -> None:
+    def __init__(self, message: str, *, reason: str, transient: bool) -> None:
         super().__init__(message)
         self.reason = reason
         self.transient = transient
-        self.cause = cause
 
     @property
     def fault(self) -> str:

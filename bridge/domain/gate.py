@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from bridge.domain.request import HoldReason
 from bridge.domain.rule import Budget
@@ -11,8 +12,7 @@ from bridge.domain.shared_cause import SharedCause
 from bridge.domain.times import Duration, Timestamp
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineLoad:
+class PipelineLoad(msgspec.Struct, frozen=True):
     """Retraining activity of one pipeline.
 
     busy_until: when requests without a reported outcome stop counting as in flight; 0 = none is in flight.
@@ -25,8 +25,7 @@ class PipelineLoad:
     unhelpful: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(msgspec.Struct, frozen=True):
     """Closed gate.
 
     until: when it is expected to open; 0 = when someone acts.
@@ -36,8 +35,7 @@ class Hold:
     until: Timestamp
 
 
-@dataclass(frozen=True, slots=True)
-class GateInput:
+class GateInput(msgspec.Struct, frozen=True):
     """Input of the gates for one request.
 
     ..._until: instants in ms; the gate is closed while `slot` is earlier.

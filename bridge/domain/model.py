@@ -6,11 +6,12 @@ import threading
 from dataclasses import dataclass, field
 from typing import NewType
 
+import msgspec
+
 ModelRow = NewType("ModelRow", int)  # index of a model in ModelTable, and of its row in every column
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class PipelineKey:
+class PipelineKey(msgspec.Struct, frozen=True, order=True, gc=False, cache_hash=True):
     """Identity of a retrainable pipeline of a project. Cooldown, in-flight limit and budget apply per pipeline."""
 
     project: str
@@ -20,8 +21,7 @@ class PipelineKey:
         return f"{self.project}/{self.pipeline}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ModelKey:
+class ModelKey(msgspec.Struct, frozen=True, order=True, gc=False, cache_hash=True):
     """Identity of a running model: the version of a pipeline of a project."""
 
     project: str
@@ -29,6 +29,8 @@ class ModelKey:
     version: str
 
     def __post_init__(self) -> None:
+        if type(self.project) is type(self.pipeline) is type(self.version) is str:  # fast, and nearly always so
+            return
         for part in (self.project, self.pipeline, self.version):
             if not isinstance(part, str):
                 raise TypeError(f"ModelKey: project, pipeline and version must be text, not {part!r}")

@@ -12,6 +12,10 @@ MOST_CLASSES = 256  # Unicode classes such as \pL; RE2 reads each as a table of 
 _SHOWN = 100
 # RE2 supports \C (one byte), Go does not. Text between \Q and \E is literal.
 _PIECE = re.compile(r"\\Q.*?(?:\\E|\Z)|\\.", re.DOTALL)
+# RE2 takes quadratic time to compile a chain of optional pieces: each leads to all that follow it.
+_MOST_OPTIONAL = 1000
+_MEMORY_OF_OPTIONAL = 1 << 15
+_COUNTS = re.compile(r"\{(\d{1,4})(?:,(\d{0,4}))?\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +50,8 @@ class Regex:
             raise ValueError(r"not a regular expression: \C is not supported; write (?s:.) for any character")
         if text.count("\\p") + text.count("\\P") > MOST_CLASSES:
             raise ValueError(f"not a regular expression: it has more than {MOST_CLASSES} Unicode classes such as \\pL")
-        options = re2.Options()
-        options.log_errors, options.never_capture = False, True
-        options.dot_nl, options.max_mem = dialect.dot_all, dialect.memory
+        options = limited(text, dialect)
+        options.never_capture = True
         try:
             self._compiled = re2.compile(text, options)
         except (re2.error, UnicodeEncodeError) as error:
@@ -59,6 +62,16 @@ class Regex:
     def matches(self, value: str) -> bool:
         """Return whether the whole value matches."""
         return self._compiled.fullmatch(value.encode("utf-8", "replace")) is not None
+
+
+def limited(text: str, dialect: Dialect) -> re2.Options:
+    """Return options that limit the time and the memory to compile an expression."""
+    options = re2.Options()
+    options.log_errors, options.dot_nl, options.max_mem = False, dialect.dot_all, dialect.memory
+    counts = [max(map(int, filter(None, pair))) for pair in _COUNTS.findall(text)]
+    if (text.count("?") + text.count("*") + len(counts)) * max(counts, default=1) > _MOST_OPTIONAL:
+        options.max_mem = min(dialect.memory, _MEMORY_OF_OPTIONAL)
+    return options
 
 
 def _reason(error: Exception) -> str:

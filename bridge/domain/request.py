@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
+
+import msgspec
 
 from bridge.domain.model import ModelKey, PipelineKey
 from bridge.domain.shared_cause import SharedCause
@@ -18,8 +21,7 @@ MANUAL = "manual"  # rule name of a request created by an operator
 REQUEST_ID = re.compile(r"[0-9a-f]{32}")
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(msgspec.Struct, frozen=True):
     """Numbers that one rule saw when it fired, in the signal's unit; None = no number."""
 
     rule: str
@@ -30,11 +32,10 @@ class Evidence:
     statistic: float | None
     threshold: float | None
     unit: str = ""
-    series: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    series: Mapping[str, str] = msgspec.field(default_factory=lambda: MappingProxyType({}))
 
 
-@dataclass(frozen=True, slots=True)
-class RetrainRequest:
+class RetrainRequest(msgspec.Struct, frozen=True):
     """Request for one retraining of `model`. Created once, stored, and sent unchanged on every attempt.
 
     triggered_at: the slot, in ms since the epoch.
@@ -54,8 +55,8 @@ class RetrainRequest:
     attempt: int = 1
     reasons: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
-    labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    annotations: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    labels: Mapping[str, str] = msgspec.field(default_factory=lambda: MappingProxyType({}))
+    annotations: Mapping[str, str] = msgspec.field(default_factory=lambda: MappingProxyType({}))
     late: bool = False
 
     def to_json(self) -> dict[str, Any]:
@@ -101,12 +102,19 @@ def request_id(model: ModelKey, rule: str, episode_start: Timestamp, attempt: in
 
     Each part is hashed with its length, so that different parts never give the same input.
     """
-    parts = (model.project, model.pipeline, model.version, rule, str(episode_start), str(attempt))
-    digest = hashlib.sha256()
-    for part in parts:
-        encoded = part.encode()
-        digest.update(b"%d:" % len(encoded) + encoded)
-    return digest.hexdigest()[:32]
+    model_parts = _measured(model.project, model.pipeline, model.version)
+    return hashlib.sha256(model_parts + _attempt(rule, episode_start, attempt)).hexdigest()[:32]
+
+
+@lru_cache(maxsize=64)
+def _attempt(rule: str, episode_start: Timestamp, attempt: int) -> bytes:
+    """Return the parts that the requests of a slot have in common."""
+    return _measured(rule, str(episode_start), str(attempt))
+
+
+def _measured(*parts: str) -> bytes:
+    """Return the parts, each after its length in bytes."""
+    return b"".join([b"%d:%b" % (len(part), part) for part in map(str.encode, parts)])
 
 
 class RequestState(StrEnum):
@@ -131,12 +139,12 @@ class RequestState(StrEnum):
     @property
     def in_flight(self) -> bool:
         """True if a retraining may be running or may start at any moment."""
-        return self in {RequestState.REQUESTED, RequestState.ACCEPTED, RequestState.RUNNING}
+        return self in _IN_FLIGHT
 
     @property
     def waiting(self) -> bool:
         """True if the request was created and not sent yet."""
-        return self in {RequestState.HELD, RequestState.AWAITING_APPROVAL}
+        return self in _WAITING
 
     @property
     def terminal(self) -> bool:
@@ -154,6 +162,8 @@ class RequestState(StrEnum):
         return new in COORDINATOR_ENDS or order.index(new) > order.index(self)
 
 
+_IN_FLIGHT = frozenset({RequestState.REQUESTED, RequestState.ACCEPTED, RequestState.RUNNING})
+_WAITING = frozenset({RequestState.HELD, RequestState.AWAITING_APPROVAL})
 NOT_TAKEN = "no receiver accepted it: every delivery is dead"  # message of an undelivered request
 COORDINATOR_ENDS = frozenset({RequestState.SUCCEEDED, RequestState.FAILED, RequestState.CANCELLED, RequestState.LOST})
 
@@ -205,8 +215,7 @@ class OperatorAction:
     key: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RequestRecord:
+class RequestRecord(msgspec.Struct, frozen=True):
     """Request with its current state. Instants in ms since the epoch, 0 = has not happened.
 
     receivers: names from the route.
@@ -264,8 +273,7 @@ class RequestRecord:
         return self.request.model.owner
 
 
-@dataclass(frozen=True, slots=True)
-class Episode:
+class Episode(msgspec.Struct, frozen=True):
     """Period in which at least one rule of a model fires.
 
     rules: linked rules, the leader first.
@@ -299,8 +307,7 @@ class Outcome(StrEnum):
     JUDGED = "judged"  # whether a retraining helped
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, eq=False):
     """Change of the state or reason of one rule for one model, with the numbers that explain it. Instants in ms.
 
     model: None = the rule as a whole (its query failed or its strategy raised).
@@ -326,4 +333,13 @@ class Decision:
     query_time: Timestamp = 0
     request_id: str = ""
     repeats: int = 0
-    id: int = field(default=0, compare=False)
+    id: int = 0
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether everything but the id, which the store assigns, is the same."""
+        if not isinstance(other, Decision):
+            return NotImplemented
+        return msgspec.structs.astuple(self)[:-1] == msgspec.structs.astuple(other)[:-1]
+
+    def __hash__(self) -> int:
+        return hash(msgspec.structs.astuple(self)[:-1])

@@ -37,6 +37,18 @@ class Route:
         """True if any node of the tree has time intervals."""
         return bool(self.mute or self.active) or any(route.timed for route in self.routes)
 
+    @property
+    def label_names(self) -> tuple[str, ...] | None:
+        """Names of the labels that the tree reads; None = all, for EVERY_LABEL."""
+        if EVERY_LABEL in self.group_by:
+            return None
+        names = dict.fromkeys((*(matcher.name for matcher in self.matchers), *self.group_by))
+        for route in self.routes:
+            if (below := route.label_names) is None:
+                return None
+            names |= dict.fromkeys(below)
+        return tuple(names)
+
     def receivers(self, labels: Mapping[str, str]) -> tuple[str, ...]:
         """Return the receivers for a label set, depth first, without duplicates."""
         return tuple(dict.fromkeys(node.receiver for node in self._matching(labels)))

@@ -18,6 +18,7 @@ HOUR: Duration = 3_600_000
 DAY: Duration = 86_400_000
 
 LONGEST_DURATION: Duration = 2**63 // 1_000_000  # as many nanoseconds as Go holds: 106751d
+DURATION_PATTERN = "^[0-9]+(ms|[smhdwy])([0-9]+(ms|[smhdwy]))*$"  # for JSON Schemas
 _LONGEST_TEXT = 100
 _UNITS = {"y": 365 * DAY, "w": 7 * DAY, "d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": 1}
 _DURATION = re.compile(r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from bridge.domain.limits import LARGEST_REQUEST, LONGEST_TEXT, cut, mark
 from bridge.domain.request import Evidence, RetrainRequest
@@ -47,7 +48,7 @@ def _certainly_fits(request: RetrainRequest) -> bool:
     for item in request.evidence:
         texts += (item.rule, item.signal, item.event, item.query, item.unit)
     fixed = 1_000 + 400 * len(request.evidence)
-    return fixed + sum(6 * len(text) + 40 for text in texts) <= LARGEST_REQUEST
+    return fixed + 6 * sum(map(len, texts)) + 40 * len(texts) <= LARGEST_REQUEST
 
 
 def _smaller(request: RetrainRequest, characters: int, entries: int) -> RetrainRequest:

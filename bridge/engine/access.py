@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from bridge.domain.model import ModelKey, ModelTable, PipelineKey
-from bridge.domain.request import Episode, RequestRecord
+from bridge.domain.request import Episode, RequestRecord, RequestState
 from bridge.domain.rule import Gates
 from bridge.domain.shared_cause import SharedCause
 from bridge.domain.times import DAY, HOUR, Duration, Timestamp
@@ -17,8 +17,9 @@ from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.evaluation.trail import Trails
 from bridge.engine.requests.episodes import EpisodeIndex, Sent, TickTransaction
 from bridge.engine.requests.gates import Gatekeeper, Routing, unknown_silences
+from bridge.engine.requests.request_column import RequestColumn
 from bridge.engine.requests.siblings import Placement, Weigher, present_causes
-from bridge.ports import MetricSource, Pause, SilenceSnapshot
+from bridge.ports import MetricSource, Pause, RunAction, SilenceSnapshot
 
 RETIRE_AFTER: Duration = 7 * DAY
 
@@ -74,7 +75,7 @@ class EpisodeIndexView(Protocol):
         ...
 
     @property
-    def in_flight(self) -> Mapping[PipelineKey, set[str]]:
+    def in_flight(self) -> Mapping[PipelineKey, Sequence[str]]:
         """Ids of the requests in flight, by pipeline."""
         ...
 
@@ -91,6 +92,21 @@ class EpisodeIndexView(Protocol):
     @property
     def unjudged(self) -> Mapping[str, RequestRecord]:
         """Succeeded retrainings without a recovery verdict, by request id."""
+        ...
+
+    @property
+    def column(self) -> RequestColumn:
+        """State of the latest request of each open episode, by row."""
+        ...
+
+    @property
+    def undelivered(self) -> Set[ModelKey]:
+        """Models whose open episode's latest request could not be delivered."""
+        ...
+
+    @property
+    def unfinished(self) -> Mapping[RequestState, int]:
+        """Number of requests in each state that is not terminal."""
         ...
 
     @property
@@ -177,6 +193,7 @@ class EngineTransaction:
     at: instant of the transaction.
     pause: a pause to store; one that ends at `at` removes the pauses of its scope.
     aside: requests to commit that the engine does not have in memory.
+    runs: actions on runs to commit.
     """
 
     state: EngineState
@@ -184,6 +201,7 @@ class EngineTransaction:
     at: Timestamp
     pause: Pause | None = None
     aside: list[RequestRecord] = field(default_factory=list)
+    runs: list[RunAction] = field(default_factory=list)
 
     def put_request(self, record: RequestRecord) -> None:
         """Commit a changed request, whether the engine has it in memory or not."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from time import perf_counter
 from types import MappingProxyType
 
 from bridge.domain.errors import StoreError, StoreUncertainError
 from bridge.domain.model import ModelTable, PipelineKey
-from bridge.domain.request import HoldReason, Outcome, RequestRecord
+from bridge.domain.request import Outcome, RequestRecord
 from bridge.domain.rule import Group
 from bridge.domain.times import DAY, MINUTE, Duration, Timestamp
 from bridge.engine import steps
@@ -27,7 +27,7 @@ from bridge.engine.requests.decider import Decider
 from bridge.engine.requests.episodes import EpisodeIndex, TickTransaction
 from bridge.engine.requests.lifecycle import RequestLifecycle
 from bridge.engine.requests.siblings import Placement
-from bridge.engine.state import frozen_labels, strategy_state
+from bridge.engine.state import frozen_labels, logged, storms, strategy_state
 from bridge.engine.state.restore import Restorer, StaleRows
 from bridge.engine.steps import Tick
 from bridge.ports import History, MetricSource, Pause, TickChanges, TickStore
@@ -64,7 +64,7 @@ class Engine:
         self._settings: EngineSettings | None = None
         self._template_queries = TemplateQueries(lambda *query: self._source.evaluate(*query))
         self._storms: dict[str, tuple[Timestamp, Timestamp]] = {}
-        self._stormy: list[RequestRecord] = []
+        self._stored_storms: dict[str, tuple[Timestamp, Timestamp]] = {}
         self._placement = Placement((), table)
         self._restorer = Restorer(table)
         self._dropped = StaleRows()
@@ -134,6 +134,7 @@ class Engine:
             requests=requests,
             deliveries=draft.deliveries,
             decisions=draft.decisions,
+            runs=change.runs,
             at=change.at,
         )
         try:
@@ -172,10 +173,10 @@ class Engine:
     def start(self, now: Timestamp) -> None:
         """Load the state from the store. Raises StoreError."""
         doubts, snapshot = self._store.doubts, self._store.load(now - RESOLVED_FOR, now - SENT_KEPT)
-        self._doubts, self._index, self._storms = doubts, EpisodeIndex(), {}
+        self._doubts, self._index = doubts, EpisodeIndex()
+        self._storms, self._stored_storms = (storms.after({}, snapshot.state) for _ in range(2))
         self._restorer.load(snapshot)
         self._index.load(snapshot.episodes, snapshot.requests, snapshot.sent, snapshot.pauses)
-        self._stormy = [record for record in snapshot.requests if record.hold is HoldReason.STORM]
 
     def recover(self, now: Timestamp) -> None:
         """Reload the state from the store if a write with an unknown outcome was reported. Raises StoreError."""
@@ -189,7 +190,6 @@ class Engine:
                 group.seconds, group.missed = old[name].seconds, old[name].missed
             self._equip()
             self._dropped, self._reconfigured = self._restorer.stale_rows(self._groups, {}), True
-            self._resume_storms()
             self.generation += 1
         log.warning("reloaded the state from the store: the outcome of a write was unknown")
 
@@ -216,7 +216,6 @@ class Engine:
                 [*self._dropped.chunks, *stale.chunks],
             )
             self._reconfigured = True
-            self._resume_storms()
             if self._trails is not None:
                 self._trails.keep(set(self._rules()))
 
@@ -226,21 +225,21 @@ class Engine:
             return
         for rule in self._rules().values():
             query = partial(self._template_queries, server=rule.query.server)
-            rule.expander = Expander(self._settings.external, query)
+            rule.texts.expander = Expander(self._settings.external, query)
 
     def restore_memory(
         self,
-        storms: Mapping[str, tuple[Timestamp, Timestamp]],
+        current_storms: storms.Storms,
         last_end: Sequence[tuple[PipelineKey, Timestamp]],
     ) -> None:
         """Restore what a checkpoint of a replay holds beside its snapshot.
 
-        storms: first and last instant by group.
+        current_storms: first and last instant by group.
         last_end: start of each pipeline's cooldown.
         """
         with self._lock:
             self._storms.clear()
-            self._storms.update(storms)
+            self._storms.update(current_storms)
             self._index.last_end.update(last_end)
 
     def pass_over(self, name: str, slot: Timestamp) -> None:
@@ -249,17 +248,6 @@ class Engine:
         group.last_slot = slot
         for rule in group.runs:
             rule.last_evaluation = slot
-
-    def _resume_storms(self) -> None:
-        """Continue the storms of held requests after a start, so that new requests of the group are held too."""
-        rules = self._rules()
-        for record in self._stormy:
-            rule = rules.get(record.request.rule)
-            if rule is not None:
-                since, until = self._storms.get(rule.rule.group, (record.request.triggered_at, 0))
-                began = min(since, record.request.triggered_at)
-                self._storms[rule.rule.group] = (began, max(until, record.hold_until))
-        self._stormy = []
 
     def close(self) -> None:
         """Stop committing: an evaluation in progress is discarded."""
@@ -311,6 +299,7 @@ class Engine:
             if self._groups.get(name) is not group:
                 return None  # reloaded meanwhile: the new rules evaluate this slot
             tick.draft = TickTransaction(self._index)  # the index may have been reloaded meanwhile
+            storms_before = dict(self._storms)
             try:
                 self._begin(tick)
                 for slot, answers, live in tick.slots():
@@ -322,6 +311,7 @@ class Engine:
                 self._persist(tick, now)
             except BaseException:
                 group.rollback()
+                self._storms = storms_before
                 raise
             if tick.alert_news() or any(decision.outcome in _NEWS for decision in tick.draft.decisions):
                 self.generation += 1
@@ -349,6 +339,8 @@ class Engine:
     def _persist(self, tick: Tick, now: Timestamp) -> None:
         """Commit the changes of the evaluation in one transaction of the store. Raises StoreError."""
         group, draft, slot = tick.group, tick.draft, tick.plan.slot
+        known, interval = group.expected_models, group.group.interval
+        storm = storms.changes(self._storms, self._stored_storms, group.group.name, slot)
         self._store.commit(
             TickChanges(
                 group=group.group.name,
@@ -362,11 +354,14 @@ class Engine:
                     *self._dropped.chunks,
                     *(chunk for rule in group.runs for chunk in strategy_state.chunks(rule, group.group, slot)),
                     *(chunk for rule in group.runs if (chunk := frozen_labels.chunk(rule, slot)) is not None),
+                    *(chunk for rule in group.runs if (chunk := logged.chunk(rule, known, interval, slot)) is not None),
+                    *storm,
                 ],
                 sightings=[*self._dropped.sightings, *group.sightings()],
                 at=now,
             )
         )
+        self._stored_storms = storms.after(self._stored_storms, storm)
 
     def _apply(self, tick: Tick) -> None:
         """Apply the committed changes to memory."""

@@ -2,47 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from bridge.domain.wording import finding, kind, near
 from bridge.files.yaml import Document, KeyPath
 
-_TEXT, _LIST, _MAPPING = "must be text", "must be a list", "must be a mapping"
-_FLAG, _WHOLE, _NUMBER = "must be true or false", "must be a whole number", "must be a number"
-_WANTED = {
-    "string_type": _TEXT, "list_type": _LIST, "tuple_type": _LIST, "set_type": _LIST, "frozen_set_type": _LIST,
-    "dict_type": _MAPPING, "mapping_type": _MAPPING, "model_type": _MAPPING, "bool_type": _FLAG,
-    "int_type": _WHOLE, "int_from_float": _WHOLE, "float_type": _NUMBER,
-}  # fmt: skip
-_LIMITS = {
-    "greater_than": ("must be more than", "gt"), "greater_than_equal": ("must be at least", "ge"),
-    "less_than": ("must be less than", "lt"), "less_than_equal": ("must be at most", "le"),
-}  # fmt: skip
 _VARIABLE = re.compile(r"\$\{\w+\}|\$\(\w+\)|(?:^|://)\$[A-Z][A-Z0-9_]+|\{\{[^}]*\bEnv\b[^}]*\}\}|\{\{ *env [^}]*\}\}")
 _SECRET_WORDS = ("password", "secret", "credential", "token", "header", "auth")
-
-
-def near(word: str, known: Iterable[str]) -> str:
-    """Return a hint that names the nearest known word, or all of them when none is near and they are few."""
-    names = sorted(known)
-    found = difflib.get_close_matches(word, names, 1, 0.6)
-    if found:
-        return f"did you mean {found[0]!r}?"
-    return f"known are: {', '.join(names)}" if 0 < len(names) <= 20 else ""
-
-
-def kind(value: object) -> str:
-    """Return the kind of a value in words."""
-    if value is None:
-        return "nothing"
-    words = {bool: "a boolean", int: "a number", float: "a number", str: "text", list: "a list", dict: "a mapping"}
-    return next((word for type_, word in words.items() if isinstance(value, type_)), type(value).__name__)
 
 
 def variable_hint(value: object) -> str:
@@ -54,25 +25,18 @@ def variable_hint(value: object) -> str:
 def note(model: type[BaseModel], details: ErrorDetails, document: Document, base: KeyPath) -> KeyPath:
     """Note one finding of pydantic about the value at `base`; return its path in the file."""
     path = where(details["loc"], document, base)
-    type_, given, context = details["type"], details.get("input"), details.get("ctx", {})
+    type_, given = details["type"], details.get("input")
     if type_ == "extra_forbidden":
         _unknown_key(model, details["loc"], document, path)
     elif type_ == "missing":
         if path and path[-1] == details["loc"][-1]:  # given, and told to be wrong
             return path
         document.add(path, f"key {details['loc'][-1]!r} is missing")
-    elif type_ in _WANTED:
-        document.add(path, f"{_WANTED[type_]}, not {_given(given, path, type_)}", _hint(type_, given))
-    elif type_ in {"literal_error", "enum"}:
-        _not_one_of(given, str(context["expected"]), document, path)
-    elif type_ in _LIMITS:
-        words, key = _LIMITS[type_]
-        document.add(path, f"{words} {context[key]}")
     elif type_ == "value_error":
-        document.add(path, str(context["error"]), variable_hint(given))
+        document.add(path, str(details["ctx"]["error"]), variable_hint(given))
     else:
-        text = details["msg"].removeprefix("Input ")
-        document.add(path, f"{text[:1].lower()}{text[1:]}")
+        text, hint = finding(details, str(path[-1]) if path else "value", _given(given, path, type_))
+        document.add(path, text, hint or _hint(type_, given))
     return path
 
 
@@ -112,15 +76,6 @@ def _hint(type_: str, given: object) -> str:
     if type_ == "bool_type" and isinstance(given, str):
         return "write it unquoted; yes, no, on and off are text in YAML 1.2"
     return "write it unquoted" if type_ in {"int_type", "float_type"} and isinstance(given, str) else ""
-
-
-def _not_one_of(given: object, expected: str, document: Document, where: KeyPath) -> None:
-    # pydantic writes 'a', 'b' or 'c'
-    known = [word.strip("' ") for word in expected.replace(" or ", ",").split(",") if word.strip("' ")]
-    if isinstance(given, str):
-        document.add(where, f"unknown {where[-1] if where else 'value'} {given!r}", near(given, known))
-    else:
-        document.add(where, f"must be one of {', '.join(known)}, not {kind(given)}")
 
 
 def _unknown_key(model: type[BaseModel], loc: tuple[int | str, ...], document: Document, where: KeyPath) -> None:

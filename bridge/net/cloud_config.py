@@ -23,7 +23,7 @@ class _CloudPart(BaseModel):
 
 
 class SigV4(_CloudPart):
-    """`sigv4`: requests are signed for Amazon. What is not set comes from AWS' default credentials chain."""
+    """`sigv4`: signs queries for Amazon. Values that are not set are taken from AWS' default credentials chain."""
 
     region: str = ""
     access_key: str = ""
@@ -49,13 +49,13 @@ def _check_tenant(tenant: str) -> None:
 
 
 class ManagedIdentity(_CloudPart):
-    """`managed_identity`: identity of the machine. client_id: of a user-assigned one; empty = the system-assigned."""
+    """`managed_identity`: identity of the machine; user-assigned if `client_id` is set, or else system-assigned."""
 
     client_id: str = ""
 
 
 class AzureOAuth(_CloudPart):
-    """`oauth`: secret of an application."""
+    """`oauth`: client secret of an application that is registered in Entra."""
 
     client_id: str
     client_secret: Secret
@@ -68,7 +68,7 @@ class AzureOAuth(_CloudPart):
 
 
 class WorkloadIdentity(_CloudPart):
-    """`workload_identity`: token of a Kubernetes service account, exchanged at every renewal."""
+    """`workload_identity`: token of a Kubernetes service account, which is exchanged for one of Entra."""
 
     client_id: str
     tenant_id: str
@@ -81,7 +81,7 @@ class WorkloadIdentity(_CloudPart):
 
 
 class CustomCloud(_CloudPart):
-    """`cloud: {name: AzureCustom, ...}`: a cloud of one's own. token_audience: as scope, with `/.default`."""
+    """`cloud: {name: AzureCustom, ...}`; the default `scope` is `token_audience` followed by `/.default`."""
 
     name: Literal["AzureCustom"]
     aad_endpoint: str
@@ -89,7 +89,7 @@ class CustomCloud(_CloudPart):
 
 
 class AzureAd(_CloudPart):
-    """`azuread`: a token of Microsoft Entra. scope: of the token; by default that of queries in the cloud."""
+    """`azuread`: token of Microsoft Entra; the default `scope` allows queries in the chosen `cloud`."""
 
     elsewhere = MappingProxyType(
         {
@@ -114,9 +114,9 @@ class AzureAd(_CloudPart):
 
 
 class GoogleIam(_CloudPart):
-    """`google_iam`: a token of Google.
+    """`google_iam`: token of Google.
 
-    credentials_file: key of a service account; empty = the application default credentials.
+    - `credentials_file`: key of a service account; by default, the application default credentials are used
     """
 
     credentials_file: str = ""

@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import CoreSchema, core_schema
@@ -111,7 +112,7 @@ class BasicAuth(_Part):
 
 
 class Authorization(_Part):
-    """`authorization`: scheme and credential; the credential inline or read from a file at every request."""
+    """`authorization`: scheme and credential; the credential is inline, or read from a file at every request."""
 
     elsewhere = _refs("credentials")
     type: str = "Bearer"
@@ -132,7 +133,7 @@ class Authorization(_Part):
 
 
 class TlsConfig(_Part):
-    """`tls_config`: trusted authorities, client certificate (inline or in files), versions, name of the server."""
+    """`tls_config`: certificate authorities, client certificate (inline or in files), TLS versions, server name."""
 
     elsewhere = _refs("ca", "cert", "key")
     ca: str = ""
@@ -181,7 +182,7 @@ _GRANT = "the bridge requests tokens with client_id and client_secret only (gran
 
 
 class OAuth2(ProxyConfig):
-    """`oauth2`: client credentials grant; the token is reused until shortly before it expires."""
+    """`oauth2`: client credentials grant; the token is used until shortly before it expires."""
 
     elsewhere = MappingProxyType(
         {
@@ -212,7 +213,7 @@ class OAuth2(ProxyConfig):
 
 
 class HeaderValues(_Part):
-    """Entry of `http_headers`: values inline, secret, or read from files."""
+    """Entry of `http_headers`: values that are shown, secret values, or files that contain a value each."""
 
     values: tuple[str, ...] = ()
     secrets: tuple[Secret, ...] = ()
@@ -260,9 +261,9 @@ class HttpConfig(ProxyConfig):
 
 
 class SinkHttpConfig(HttpConfig):
-    """HTTP settings of sinks. A redirect is never followed: it would turn the POST into a GET that answers 200."""
+    """HTTP settings of sinks. Redirects are never followed: the POST could become a GET that is answered with 200."""
 
-    follow_redirects: bool = False
+    follow_redirects: Annotated[bool, WithJsonSchema({"const": False}, mode="validation")] = False
 
     @model_validator(mode="after")
     def _no_redirects(self) -> Self:

@@ -10,7 +10,7 @@ ALLOWED = 10  # times that a line is written within PERIOD; further ones are cou
 PERIOD = 60.0  # seconds
 _MOST = 1000  # distinct lines tracked at a time
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
-_PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ def _key(record: logging.LogRecord) -> tuple[str, ...]:
     text, error = record.getMessage(), repr(record.exc_info[1]) if record.exc_info else ""
     if not record.name.startswith("bridge"):
         text, error = _NUMBER.sub("#", text), _NUMBER.sub("#", error)
-    fields = [f"{name}={value!r}" for name, value in vars(record).items() if name not in _PLAIN]
+    fields = [f"{name}={value!r}" for name, value in vars(record).items() if name not in STANDARD_FIELDS]
     return (record.name, record.levelname, text, error, *fields)
 
 

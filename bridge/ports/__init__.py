@@ -32,10 +32,12 @@ from bridge.ports.sinks import (
 )
 from bridge.ports.sources import MetricSource, Sample, Silences, SilenceSnapshot
 from bridge.ports.stores import (
+    RETIRED,
     DecisionFilter,
     History,
     Pause,
     RequestFilter,
+    RunAction,
     Sighting,
     Snapshot,
     StateChunk,
@@ -45,6 +47,7 @@ from bridge.ports.stores import (
 )
 
 __all__ = [
+    "RETIRED",
     "Alert",
     "AlertSink",
     "AttemptReport",
@@ -69,6 +72,7 @@ __all__ = [
     "RequestFilter",
     "Result",
     "Run",
+    "RunAction",
     "RunFollower",
     "RunLedger",
     "RunState",

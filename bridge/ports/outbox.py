@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+import msgspec
+
 from bridge.domain.times import Duration, Timestamp
 from bridge.ports.sinks import Delivery, Kind, Notification
 
 
-@dataclass(frozen=True, slots=True)
-class NewDelivery:
+class NewDelivery(msgspec.Struct, frozen=True):
     """Notification to queue for a destination ("receiver/integration/index").
 
     bundle: key of the group that shares a message, "" = none: a JSON object with the start of the window (`at`) and the

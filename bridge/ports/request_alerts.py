@@ -42,8 +42,8 @@ class Sender:
     external_labels: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def link(self, request_id: str) -> str:
-        """Return the URL of a request; "" if the bridge's own URL is unknown."""
-        return f"{self.external_url.rstrip('/')}/api/v1/requests/{request_id}" if self.external_url else ""
+        """Return the URL of the page of a request; "" if the bridge's own URL is unknown."""
+        return f"{self.external_url.rstrip('/')}/requests/{request_id}" if self.external_url else ""
 
 
 def alert_lifetime(every: Duration) -> Duration:
@@ -94,7 +94,7 @@ def remarks(request: RetrainRequest, annotations: Mapping[str, str] | None = Non
 
 
 def requested(
-    request: RetrainRequest, sender: Sender, *, starts_at: Timestamp, ends_at: Timestamp, name: str = REQUESTED,
+    request: RetrainRequest, sender: Sender, *, starts_at: Timestamp, ends_at: Timestamp,
     annotations: Mapping[str, str] | None = None, link: str = "", labels: Mapping[str, str] | None = None,
 ) -> Alert:  # fmt: skip
     """Return the alert that requests the retraining.
@@ -102,12 +102,12 @@ def requested(
     ends_at: in the future while the episode is open.
     annotations: replace those that the request was created with.
     link: URL of the run, which becomes the annotation `run_url`.
-    labels: those of an earlier alert of the same request and name; they never change.
+    labels: those of an earlier alert of the same request; they never change.
     """
     texts = remarks(request, annotations)
     if link:
         texts["run_url"] = link
-    return Alert(labels or identity(request, sender, name), texts, starts_at, ends_at, sender.link(request.id))
+    return Alert(labels or identity(request, sender), texts, starts_at, ends_at, sender.link(request.id))
 
 
 def held(

@@ -106,10 +106,6 @@ class RunLedger(Protocol):
         """
         ...
 
-    def start_again(self, request_id: str, destination: str, now: Timestamp) -> bool:
-        """Allow one more start call of a held run; return False if the run is not held."""
-        ...
-
     def cancel_run(self, request_id: str, destination: str, now: Timestamp) -> Run:
         """Record that the run is to be cancelled, also one that is not prepared yet; return it."""
         ...

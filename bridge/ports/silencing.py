@@ -10,7 +10,11 @@ from bridge.domain.times import Timestamp
 
 
 class SilencingError(BridgeError):
-    """Silence that Alertmanager did not create. The message says why."""
+    """Silence that Alertmanager did not create or end. The message says why."""
+
+
+class UnknownSilenceError(SilencingError):
+    """Id that no Alertmanager has a silence of."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
@@ -22,12 +22,14 @@ class Kind(StrEnum):
 class Notification:
     """Request to deliver, with the state of its episode.
 
+    queued_at: when the delivery was queued: after all gates, or when it was queued again by an operator.
     ends_at: end of the episode, 0 = open.
     """
 
     request: RetrainRequest
     kind: Kind
     starts_at: Timestamp
+    queued_at: Timestamp
     ends_at: Timestamp = 0
 
 
@@ -120,8 +122,8 @@ class Alert:
 class AlertSink(Protocol):
     """Destination whose open alerts are re-posted, since it keeps them in memory only and lets them expire."""
 
-    def post_alerts(self, alerts: Sequence[Alert], now: Timestamp) -> Delivery:
-        """Post alerts in one attempt."""
+    def post_alerts(self, alerts: Iterable[Alert], now: Timestamp) -> Delivery:
+        """Post alerts in one attempt. They are made as they are read, so nothing is read after a failure."""
         ...
 
 

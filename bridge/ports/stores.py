@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
 
+import msgspec
+
 from bridge.domain.alert import AlertRow
 from bridge.domain.model import ModelKey, PipelineKey
 from bridge.domain.request import Decision, Episode, Feedback, Outcome, RecoveryVerdict, RequestRecord, RequestState
 from bridge.domain.times import Timestamp
+from bridge.ports.config_log import ConfigLog
 from bridge.ports.outbox import DeliveryRecord, NewDelivery, Outbox
 from bridge.ports.runs import RunLedger
 
@@ -20,8 +23,8 @@ class StateChunk:
     """Serialised strategy state of one rule.
 
     slot: last slot that the state includes.
-    models: the models that `data` covers, in order; none = delete the chunk.
-    data: opaque bytes.
+    models: the models that `data` covers, in order.
+    data: opaque bytes; b"" = delete the chunk.
     """
 
     rule: str
@@ -31,12 +34,14 @@ class StateChunk:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+RETIRED: Timestamp = -1  # in Sighting.first_seen
+
+
+class Sighting(msgspec.Struct, frozen=True):
     """Model that a signal has reported.
 
-    first_seen: 0 = delete the row.
-    missing_since: 0 = still reported.
+    first_seen: 0 = delete the row; RETIRED = the model is not expected, even if `discover` lists it.
+    missing_since: 0 = still reported; of a retired model: still listed by `discover`.
     """
 
     group: str
@@ -68,6 +73,18 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class RunAction:
+    """Operator's action on a run.
+
+    cancel: True = cancel it, also if it is not prepared yet; False = allow one more start call of a held run.
+    """
+
+    request_id: str
+    destination: str
+    cancel: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TickChanges:
     """All changes of one evaluation of a group, committed in one transaction or not at all.
 
@@ -75,8 +92,10 @@ class TickChanges:
     alerts: rows to upsert; a blank one deletes its row.
     episodes, requests: rows to upsert by (model, started_at) and by id.
     deliveries: inserted unless (request_id, destination, kind) exists.
-    state: chunks to upsert; one without models deletes its row.
+    state: chunks to upsert; one without data deletes its row.
     sightings: rows to upsert; `first_seen` 0 deletes the row.
+    runs: actions on runs; the deliveries of their requests that wait for a retry become due. Nothing is committed, and
+        RequestError is raised, if a run that is to be started again is not held any more.
     at: wall-clock instant of the commit, at which queued deliveries become due.
     """
 
@@ -89,13 +108,14 @@ class TickChanges:
     decisions: Sequence[Decision] = ()
     state: Sequence[StateChunk] = ()
     sightings: Sequence[Sighting] = ()
+    runs: Sequence[RunAction] = ()
     at: Timestamp = 0
 
     @property
     def only_slot(self) -> bool:
         """Return whether nothing changes but the slot of a group."""
         rows = (self.alerts, self.episodes, self.requests, self.deliveries, self.decisions, self.state, self.sightings)
-        return bool(self.group) and not any(rows)
+        return bool(self.group) and not any(rows) and not self.runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +171,7 @@ class RequestFilter:
     limit: maximum number of results.
     after: id of the last request of the previous page; an unknown id gives an empty page.
     rule: name of the leading rule.
+    since, until: when the request was made, both inclusive; 0 = any time.
     """
 
     states: tuple[RequestState, ...] = ()
@@ -160,12 +181,15 @@ class RequestFilter:
     limit: int = 100
     after: str = ""
     rule: str = ""
+    since: Timestamp = 0
+    until: Timestamp = 0
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionFilter:
     """Filter of decisions; an empty field or 0 matches any. The newest come first.
 
+    model: exactly this one, also with an empty label; project, pipeline, version: parts of a name.
     since, until: slots, both inclusive.
     before: id of the last decision of the previous page; only smaller ids match.
     limit: maximum number of results.
@@ -178,10 +202,21 @@ class DecisionFilter:
     until: Timestamp = 0
     before: int = 0
     limit: int = 100
+    project: str = ""
+    pipeline: str = ""
+    version: str = ""
+
+    def parts(self) -> dict[str, str]:
+        """Return the parts of a name that must match, by label."""
+        parts = {"project": self.project, "pipeline": self.pipeline, "version": self.version}
+        return {name: value for name, value in parts.items() if value}
 
     def fits(self, item: Decision) -> bool:
         """Return whether a decision matches, apart from the limit."""
-        named = self.model in {None, item.model} and self.rule in {"", item.rule}
+        labels = item.model.labels() if item.model is not None else {}
+        named = (
+            self.model in {None, item.model} and self.rule in {"", item.rule} and self.parts().items() <= labels.items()
+        )
         timely = self.since <= item.slot and (not self.until or item.slot <= self.until)
         return (
             named
@@ -248,8 +283,8 @@ class History(Protocol):
         ...
 
 
-class Store(TickStore, Outbox, History, RunLedger, Protocol):
-    """Complete store: all sides of one database."""
+class Store(TickStore, Outbox, History, RunLedger, ConfigLog, Protocol):
+    """Complete store on one database."""
 
     def check(self) -> None:
         """Raise StoreError unless this is the opened store and writable; StoreBusyError if another process has it."""

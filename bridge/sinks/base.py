@@ -25,7 +25,7 @@ from pydantic import (
 )
 
 from bridge.domain.destination import Destination
-from bridge.domain.times import MINUTE, SECOND, Duration, Timestamp, format_duration, parse_duration
+from bridge.domain.times import DURATION_PATTERN, MINUTE, SECOND, Duration, Timestamp, format_duration, parse_duration
 from bridge.net.http_config import Secret, SinkHttpConfig
 from bridge.net.redact import hide_url, redact
 from bridge.net.retry_after import retry_after
@@ -84,7 +84,7 @@ DurationField = Annotated[
     BeforeValidator(_duration),
     AfterValidator(_positive),
     PlainSerializer(format_duration, return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "pattern": "^[0-9]+(ms|[smhdwy])([0-9]+(ms|[smhdwy]))*$"}, mode="validation"),
+    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN}, mode="validation"),
 ]
 
 
@@ -115,7 +115,7 @@ SecretUrl = Annotated[Secret, AfterValidator(_http_url)]  # any part of it may b
 
 
 class RateLimitConfig(BaseModel):
-    """Token bucket `rate_limit: {requests: 10, per: 1s}`: bursts of at most that many attempts, as many on average."""
+    """Token bucket `rate_limit: {requests: 10, per: 1s}`: bursts of at most 10 attempts, 10 per second on average."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     requests: int = Field(gt=0)
@@ -125,7 +125,7 @@ class RateLimitConfig(BaseModel):
 class SinkConfig(BaseModel):
     """Entry of a receiver."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)  # few of all kinds are used
 
 
 class HttpSinkConfig(SinkConfig):

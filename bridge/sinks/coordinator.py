@@ -11,6 +11,7 @@ import msgspec
 from pydantic import Field
 
 from bridge.domain.limits import cut
+from bridge.domain.printable import storable
 from bridge.domain.request import RequestState, RetrainRequest
 from bridge.domain.times import Timestamp, parse_rfc3339, rfc3339
 from bridge.net.session import Answer, NetError
@@ -55,6 +56,10 @@ class _Reply(msgspec.Struct):
     message: str = ""
     new_version: str = ""
     updated_at: str = ""
+
+    def __post_init__(self) -> None:
+        self.reference, self.message = storable(self.reference), storable(self.message)
+        self.new_version = storable(self.new_version)
 
 
 class _Replies(msgspec.Struct):

@@ -15,7 +15,7 @@ _EVENTS = {"firing": "retraining requested", "resolved": "retraining no longer r
 
 
 class LogConfig(SinkConfig):
-    """Entry of `log_configs`. send_resolved: also write when the episode ends."""
+    """Entry of `log_configs`; `send_resolved`: whether to write a line also when the episode ends."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     send_resolved: bool = True

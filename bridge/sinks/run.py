@@ -22,7 +22,6 @@ from bridge.sinks.runs.caller import Caller, LoginError, refused, succeeded
 from bridge.sinks.runs.config import RunConfig
 from bridge.sinks.runs.expression import decoded, find, find_link, find_text
 from bridge.sinks.runs.plan import Plan, basic, freeze
-from bridge.sinks.runs.presets import presets
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +78,7 @@ class RunSink(HttpSink):
         """Find the target, freeze the start call, and record the run."""
         request = notification.request
         variables = basic(self._config, request, self._context, now)
-        found = self._find(variables, request.triggered_at, now)
+        found = self._find(variables, notification.queued_at, now)
         if isinstance(found, Delivery):
             return found
         plan = freeze(self._config, variables, found)
@@ -129,12 +128,13 @@ class RunSink(HttpSink):
             run = replace(run, lookups=run.lookups + 1)
         if run.sent_at and not self._may_repeat(run, now):
             return self._ended(run, now) if self._is_given_up(run, now) else self._held(run, now)
-        age = now - notification.request.triggered_at
-        if not run.sent_at and age > self._config.max_age:
+        if not run.sent_at and now - notification.queued_at > self._config.max_age:
             self.ledger.forget_run(run.request_id, run.destination)
-            text = f"the request is older than max_age ({format_duration(self._config.max_age)}): nothing was started"
+            text = (
+                f"no start call was possible for max_age ({format_duration(self._config.max_age)}): nothing was started"
+            )
             return Delivery(Result.DEAD, "too_old", answer=text)
-        return self._start(run, plan, notification.request.triggered_at, now)
+        return self._start(run, plan, notification.queued_at, now)
 
     def _may_repeat(self, run: Run, now: Timestamp) -> bool:
         """Return whether the start call of a run that was not found may be made again."""
@@ -312,9 +312,3 @@ class RunSink(HttpSink):
             headers.append("Authorization: <secret>")
         head = "\n".join([f"{start.method} {redact(self._url + start.path)}", *headers])
         return head if start.data is None else f"{head}\n\n{start.data}"
-
-    @property
-    def unproven(self) -> str:
-        """Documentation that an unproven preset follows, "" if the preset was run against a real server."""
-        preset = presets().get(self._config.preset)
-        return preset.follows if preset is not None and not preset.proven else ""

@@ -19,7 +19,7 @@ _FNV_OFFSET, _FNV_PRIME, _U64 = 0xCBF29CE484222325, 0x100000001B3, 0xFFFFFFFFFFF
 
 
 class WebhookConfig(SignedSinkConfig):
-    """Entry of `webhook_configs`. send_resolved: also notify when the episode ends."""
+    """Entry of `webhook_configs`; `send_resolved`: whether to notify also when the episode ends."""
 
     url: SecretUrl
     send_resolved: bool = True

@@ -5,28 +5,34 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 import msgspec
 import requests
 
+from bridge.domain import waits
 from bridge.domain.times import HOUR, Duration, Timestamp, rfc3339
 from bridge.net.http_config import HttpConfig
 from bridge.net.redact import redact_url
 from bridge.net.session import Answer, NetError, call, forget_credentials, open_session
 from bridge.ports import SilenceSnapshot
-from bridge.ports.silencing import NewSilence, SilencingError
+from bridge.ports.silencing import NewSilence, SilencingError, UnknownSilenceError
 from bridge.sources.silence_list import Listing, NotAListError, latest, read_silences
 
 log = logging.getLogger(__name__)
 
-CREATE_LIMIT = 10.0  # seconds to create a silence
 MOST_BYTES = 32 * 1024 * 1024
 # Slots lie in the past; a silence that ended longer ago covers none of them.
 KEPT_AFTER_END: Duration = HOUR
 SHOWN = 3
+# An unknown id is answered with 500 and a text up to Alertmanager 0.26, and with 404 alone since; another server that
+# answers 404, such as a proxy, has a text of its own.
+NOT_FOUND = 404
+NO_UUID = 422
+_UNKNOWN = "silence not found"
 _REASONS = {401: "unauthorized", 403: "unauthorized", 429: "rate_limited"}
 _CLASSES = {3: "redirect", 4: "http_4xx", 5: "http_5xx"}
 _NOTHING = SilenceSnapshot()
@@ -64,7 +70,7 @@ class AlertmanagerSilences:
         targets: Sequence[SilenceTarget],
         base_dir: Path,
         *,
-        timeout: float = 10.0,
+        timeout: float = waits.SILENCE,
         known: SilenceSnapshot = _NOTHING,
     ) -> None:
         different = [target for index, target in enumerate(targets) if target not in targets[:index]]
@@ -93,14 +99,14 @@ class AlertmanagerSilences:
         return self._snapshot
 
     def _answers(self) -> list[Listing]:
-        ends = time.monotonic() + self._timeout
-        answers: list[Listing] = []
+        listings = [client.listing(share) for client, share in self._shares(self._timeout)]
+        return [listing for listing in listings if listing is not None]
+
+    def _shares(self, seconds: float) -> Iterator[tuple[_Client, float]]:
+        """Yield each Alertmanager with its share of the time that is left: one that hangs leaves time for others."""
+        ends = time.monotonic() + seconds
         for index, client in enumerate(self._clients):
-            # One that hangs must leave time for the others.
-            share = (ends - time.monotonic()) / (len(self._clients) - index)
-            listing = client.listing(max(share, 0.01))
-            answers += [listing] if listing is not None else []
-        return answers
+            yield client, max((ends - time.monotonic()) / (len(self._clients) - index), 0.01)
 
     def failing(self) -> Mapping[str, str]:
         """Return address -> reason of the Alertmanagers that failed in the last fetch."""
@@ -116,6 +122,18 @@ class AlertmanagerSilences:
             if client.shown == address:
                 return client.create(silence)
         raise SilencingError(f"{address!r} is not an Alertmanager of the configuration")
+
+    def expire(self, silence_id: str) -> None:
+        """End a silence in each Alertmanager that has it.
+
+        Raises UnknownSilenceError if none has it, and SilencingError if none ended it for another reason.
+        """
+        shares = self._shares(waits.SILENCE)
+        refusals = [error for client, share in shares if (error := client.expire(silence_id, share)) is not None]
+        if len(refusals) == len(self._clients):
+            unknown = bool(refusals) and all(isinstance(error, UnknownSilenceError) for error in refusals)
+            kind = UnknownSilenceError if unknown else SilencingError
+            raise kind("; ".join(map(str, refusals)) or "no receiver is an Alertmanager")
 
     def close(self) -> None:
         """Close the connections without waiting: a fetch in progress closes them when it ends."""
@@ -166,7 +184,7 @@ class _Client:
         try:
             with open_session(self._target.http, self._base_dir) as session:
                 answer = call(
-                    session, "POST", self._url, deadline=CREATE_LIMIT, data=msgspec.json.encode(body),
+                    session, "POST", self._url, deadline=waits.SILENCE, data=msgspec.json.encode(body),
                     headers={"Content-Type": "application/json"},
                 )  # fmt: skip
         except NetError as error:
@@ -179,6 +197,21 @@ class _Client:
             return msgspec.json.decode(answer.body, type=_Created).silence_id
         except msgspec.DecodeError:
             raise SilencingError(f"{self.shown} answered, but not with the id of a silence") from None
+
+    def expire(self, silence_id: str, deadline: float) -> SilencingError | None:
+        """End a silence, and return why it was not ended, None if it was."""
+        url = f"{self._url.removesuffix('s')}/{quote(silence_id, safe='')}"
+        try:
+            with open_session(self._target.http, self._base_dir) as session:
+                answer = call(session, "DELETE", url, deadline=deadline)
+        except NetError as error:
+            return SilencingError(f"{self.shown} did not answer: {error}")
+        if answer.status == 200:
+            return None
+        told = answer.body.decode(errors="replace").strip()[:200]
+        if _UNKNOWN in told or answer.status == NO_UUID or (answer.status == NOT_FOUND and not told):
+            return UnknownSilenceError(f"{self.shown} has no silence {silence_id!r}")
+        return SilencingError(f"{self.shown} answered HTTP {answer.status}: {told}")
 
     def close(self) -> None:
         """Close the session; the next fetch opens another."""

@@ -33,14 +33,14 @@ ServerUrl = Annotated[str, AfterValidator(_server)]
 
 
 class PrometheusConfig(HttpConfig):
-    """Server that is queried: `url`, and the http_config keys of prometheus.yml beside it.
+    """Server that is queried: its `url`, and at the same level the keys of prometheus.yml for HTTP clients.
 
-    flavor: kind of server behind the url: parameters, tenant header, advice on errors.
-    tenant: sent in the tenant header of the flavor.
-    partial_response: whether the server may answer although some of its storage nodes do not respond; sent as the
-        flavor's parameter.
-    sigv4, azuread, google_iam: as in `remote_write` of prometheus.yml.
-    max_samples: upper bound for the samples of one range query. max_answer_bytes: larger answers are refused.
+    - `flavor`: kind of server behind the URL: determines query parameters, the tenant header and advice on errors
+    - `tenant`: value of the tenant header of this flavor
+    - `partial_response`: whether the server may answer although some of its storage nodes do not respond
+    - `sigv4`, `azuread`, `google_iam`: as in `remote_write` of prometheus.yml
+    - `max_samples`: range queries are split so that each returns about this many samples at most
+    - `max_answer_bytes`: larger answers are refused
     """
 
     url: ServerUrl

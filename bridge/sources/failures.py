@@ -65,7 +65,9 @@ _LIMITS = re.compile(
     r"too many samples into memory",
 )
 # for these the status decides, whatever the body says: proxies write them
-_STATUS_FIRST = {401, 403, 429}
+_LOGINS = {401, 403}
+_STATUS_FIRST = {*_LOGINS, 429}
+_OTHER_PATH = "unsupported path requested"  # of VictoriaMetrics, with status 400
 _SHOWN = 300
 _PAGE = re.compile(r"/(?:graph|query|alerts|targets|rules|config|flags|status|vmui|api/v1.*|api)/?$")
 _CLIENT_STATUS = re.compile(r"HTTP Status Code (\d+) \((b['\"].*)\)", re.DOTALL)  # of prometheus-api-client
@@ -111,8 +113,10 @@ def of_status(status: int, headers: Mapping[str, str], body: bytes) -> AttemptEr
     else:
         reason, transient, tries = ERROR_TYPES[kind]
     detail = text or _first_words(headers, body)
-    if status not in _STATUS_FIRST and _LIMITS.search(detail):
+    if status not in _LOGINS and _LIMITS.search(detail):  # 429 too: Mimir's blocked queries
         reason, transient, tries = "limit", False, ONCE
+    elif status == 400 and _OTHER_PATH in detail:
+        reason, transient, tries = "not_prometheus", False, ONCE
     message = f"HTTP {status}" + (f" {kind}" if kind else "") + (f": {_short(detail)}" if detail else "")
     wait = _retry_after(headers) if tries > ONCE else 0
     return AttemptError(message, reason, transient=transient, tries=tries, wait=wait, status=status)

@@ -9,14 +9,14 @@ from enum import StrEnum
 from itertools import chain
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, TextClause, and_, bindparam, func, select, tuple_
+from sqlalchemy import Column, ColumnElement, Select, TextClause, and_, bindparam, func, select, tuple_
 
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, Episode, Feedback, Outcome, RecoveryVerdict, RequestRecord, RequestState
 from bridge.domain.times import Timestamp
 from bridge.ports import DecisionFilter, DeliveryRecord, RequestFilter
 from bridge.store import pruning, rows, tables
-from bridge.store.base import Side
+from bridge.store.base import SqlTransactions
 from bridge.store.ticks import save_requests
 
 _BY_ID = select(tables.requests).where(tables.requests.c.id.in_(bindparam("ids", expanding=True)))
@@ -27,7 +27,7 @@ _MODEL = ("project", "pipeline", "version")
 PAUSE = 0.02  # seconds between two portions of a pruning
 
 
-class HistorySide(Side):
+class SqlHistory(SqlTransactions):
     """Implementation of ports.History."""
 
     @property
@@ -86,13 +86,14 @@ class HistorySide(Side):
         """Return, by rule, how many of its requests have each feedback."""
         return self._counted(tables.requests.c.feedback, Feedback, tables.RATED)
 
-    def _counted(self, column: ColumnElement[str], kind: type[Word], known: TextClause) -> dict[str, dict[Word, int]]:
+    def _counted(self, column: Column[Any], kind: type[Word], known: TextClause) -> dict[str, dict[Word, int]]:
         """Count the requests that are `known` by rule and by the words in a column."""
         rule, counts = tables.requests.c.rule, dict[str, dict[Word, int]]()
         with self._read() as connection:
             query = select(rule, column, func.count()).where(known).group_by(rule, column)
             for name, word, count in connection.execute(query):
-                counts.setdefault(name, {})[kind(word)] = count
+                found = rows.member(kind, {"rule": name, column.name: word}, "requests", column.name, "rule")
+                counts.setdefault(name, {})[found] = count
         return counts
 
     def deliveries(self, request_id: str) -> list[DeliveryRecord]:
@@ -164,6 +165,10 @@ def _page(which: RequestFilter, state: RequestState | None) -> Select[Any]:
             query = query.where(table.c[name] == wanted)
     if state is not None:
         query = query.where(table.c.state == state.value)
+    if which.since:
+        query = query.where(table.c.triggered_at >= which.since)
+    if which.until:
+        query = query.where(table.c.triggered_at <= which.until)
     if which.after:
         last = select(table.c.triggered_at, table.c.seq).where(table.c.id == which.after)
         query = query.where(tuple_(table.c.triggered_at, table.c.seq) < last.scalar_subquery())
@@ -183,7 +188,7 @@ def _wanted(which: DecisionFilter) -> Iterator[ColumnElement[bool]]:
         yield column.slot <= which.until
     if which.before:
         yield column.seq < which.before
-    if which.model is not None:
-        yield from (column[name] == value for name, value in which.model.labels().items())
+    labels = which.parts() if which.model is None else which.model.labels()
+    yield from (column[name] == value for name, value in labels.items())
     if which.rule:
         yield column.rule == which.rule

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, TextClause, text
 
 from bridge.domain.errors import StoreBusyError, StoreError, StoreUncertainError
 from bridge.domain.times import Duration, Timestamp
+from bridge.store.opening import schema_revision, shown, verify_schema
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +42,11 @@ _TAKE = _sql(
     "config_seq = :config_seq WHERE name = (SELECT name FROM leases WHERE name = :name "
     "AND (owner = '' OR expires_at < {now}) FOR UPDATE SKIP LOCKED) RETURNING fence"
 )
-_RENEW = _sql(
-    "UPDATE leases SET expires_at = {now} + :lease, writes = writes + :writes "
-    "WHERE name = :name AND owner = :owner AND fence = :fence RETURNING writes"
-)
+# A part of each transaction that writes: it is passed to the driver as it is, which takes a tenth less time.
+_SET = "UPDATE leases SET expires_at = {now} + %(lease)s, writes = writes + %(writes)s ".replace("{now}", _NOW)
+_MINE = "WHERE name = %(name)s AND owner = %(owner)s AND fence = %(fence)s RETURNING writes"
+_RENEW = _SET + _MINE
+_LIMIT_AND_RENEW = "WITH limits AS MATERIALIZED ({limits}) " + _SET + "FROM limits " + _MINE  # limits come first
 _RELEASE = _sql("UPDATE leases SET owner = '', expires_at = 0 WHERE name = :name AND owner = :owner AND fence = :fence")
 _BLOCK = _sql("SELECT fence, writes FROM leases WHERE name = :name FOR UPDATE")
 _SEEN = _sql(
@@ -54,7 +56,10 @@ _SEEN = _sql(
     "config_seq = excluded.config_seq, seen_at = excluded.seen_at"
 )
 _FORGET = _sql("DELETE FROM replicas WHERE id = :id OR seen_at < {now} - :silence")
-_LEASE = _sql("SELECT owner, fence, expires_at, since, config_seq, {now} AS now FROM leases WHERE name = :name")
+_LEASE = _sql(
+    "SELECT owner, fence, expires_at, since, config_seq, {now} AS now, "
+    "(SELECT version_num FROM alembic_version) AS schema FROM leases WHERE name = :name"
+)
 _REPLICAS = _sql(
     "SELECT id, address, release, config_hash, config_seq, started_at, seen_at FROM replicas ORDER BY started_at, id"
 )
@@ -101,6 +106,7 @@ class FleetState:
     since: start of the present ownership; config_seq: configuration that it began with.
     now: instant of the database's clock; offset: that clock minus this host's, in ms.
     replicas: those that were seen lately, the oldest first.
+    schema: revision of the database's schema.
     """
 
     owner: str
@@ -112,6 +118,7 @@ class FleetState:
     now: Timestamp
     offset: Duration
     replicas: tuple[Replica, ...]
+    schema: str
 
     @property
     def owner_address(self) -> str:
@@ -152,7 +159,7 @@ class Leases:
         valid = row.owner != "" and row.expires_at >= row.now
         return FleetState(
             row.owner if valid else "", row.fence, not valid, row.expires_at, row.since, row.config_seq, row.now,
-            row.now - middle, alive,
+            row.now - middle, alive, row.schema,
         )  # fmt: skip
 
     def config_seq(self, *, reloaded: bool) -> int:
@@ -174,10 +181,16 @@ class Leases:
             return int(connection.execute(_ADD_CONFIGURATION, {"hash": self.member.config_hash}).scalar_one())
 
     def take(self, config_seq: int) -> Fence | None:
-        """Take the lease if it is free; None when another replica was faster. Raises SQLAlchemyError."""
+        """Take the lease if it is free; None when another replica was faster.
+
+        Raises SQLAlchemyError, and SchemaTooNewError when a newer version has migrated the database since this process
+        started, and this version cannot use it.
+        """
         values = {"name": SHARD, "owner": self.member.id, "lease": self.lease, "config_seq": config_seq}
         with self._engine.begin() as connection:
             row = connection.execute(_TAKE, values).first()
+            if row is not None:  # a migration waits for the row
+                verify_schema(schema_revision(connection) or "", shown(self._engine.url))
         return None if row is None else Fence(self, row.fence)
 
     def renew(self, fence: int) -> bool:
@@ -185,13 +198,17 @@ class Leases:
         with self._engine.begin() as connection:
             return self.renewed(connection, fence, writes=0) is not None
 
-    def renewed(self, connection: Connection, fence: int, *, writes: int) -> int | None:
+    def renewed(self, connection: Connection, fence: int, *, writes: int, limits: str = "") -> int | None:
         """Renew the lease within a transaction; None when another replica has taken it.
 
-        Return the number of transactions that wrote. writes: those to add, 1 for one that writes more than the lease.
+        Return the number of transactions that wrote.
+
+        writes: those to add, 1 for one that writes more than the lease.
+        limits: query of store.opening.limits if the transaction has no limits yet; both take one round trip.
         """
         values = {"name": SHARD, "owner": self.member.id, "fence": fence, "lease": self.lease, "writes": writes}
-        row = connection.execute(_RENEW, values).first()
+        statement = _LIMIT_AND_RENEW.replace("{limits}", limits) if limits else _RENEW
+        row = connection.exec_driver_sql(statement, values).first()
         return None if row is None else int(row.writes)
 
     def release(self, fence: int) -> None:
@@ -215,6 +232,7 @@ class Fence:
     def __init__(self, leases: Leases, number: int) -> None:
         self._leases = leases
         self.number = number
+        self.limits = ""  # of transactions that write, if they do not begin with them
         self.fenced = 0  # transactions that were refused
         self._lock = threading.Lock()
         self._committed = 0  # number of this replica's last commit
@@ -225,7 +243,7 @@ class Fence:
         Raises StoreBusyError when another replica has taken it, and StoreUncertainError until the next `alone` when the
         database has lost commits.
         """
-        number = self._leases.renewed(connection, self.number, writes=1)
+        number = self._leases.renewed(connection, self.number, writes=1, limits=self.limits)
         if number is None:
             self.fenced += 1
             raise StoreBusyError(f"another replica has taken over from {self._leases.member.id}; nothing was written")

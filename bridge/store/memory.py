@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
+from typing import TypeVar
+
+from msgspec.structs import replace
 
 from bridge.domain.alert import AlertRow
 from bridge.domain.model import ModelKey
@@ -22,16 +24,20 @@ from bridge.ports import (
     StateChunk,
     TickChanges,
 )
+from bridge.store.config_log import MemoryConfigLog
 from bridge.store.memory_outbox import OPEN, MemoryOutbox
 from bridge.store.memory_runs import MemoryRuns
 
+T = TypeVar("T")
 
-class MemoryStore(MemoryOutbox, MemoryRuns):
-    """All sides of the store in dictionaries, under one lock."""
+
+class MemoryStore(MemoryOutbox, MemoryRuns, MemoryConfigLog):
+    """Complete store in dictionaries, under one lock."""
 
     def __init__(self) -> None:
         MemoryRuns.__init__(self)
         MemoryOutbox.__init__(self)
+        MemoryConfigLog.__init__(self)
         self._slots: dict[str, Timestamp] = {}
         self._alerts: dict[tuple[str, str, ModelKey], AlertRow] = {}
         self._order: dict[str, int] = {}
@@ -88,6 +94,7 @@ class MemoryStore(MemoryOutbox, MemoryRuns):
     def commit(self, changes: TickChanges) -> None:
         """Apply the changes of one tick."""
         with self._lock:
+            self.act_on_runs(changes.runs, changes.at)
             if changes.group:
                 self._slots[changes.group] = changes.slot
             for row in changes.alerts:
@@ -106,12 +113,14 @@ class MemoryStore(MemoryOutbox, MemoryRuns):
                 self._decided += 1
                 self._decisions.append(replace(decision, id=self._decided))
             self._remember(changes)
+            for request_id in {item.request_id for item in changes.runs} & self._requests.keys():
+                self.retry(request_id, changes.at)
 
     def _remember(self, changes: TickChanges) -> None:
         """Store strategy state and sightings of expected models."""
         for chunk in changes.state:
             self._chunks.pop((chunk.rule, chunk.fingerprint), None)
-            if chunk.models:
+            if chunk.data:
                 self._chunks[chunk.rule, chunk.fingerprint] = chunk
         for sighting in changes.sightings:
             seen = (sighting.group, sighting.signal, sighting.model)
@@ -174,23 +183,13 @@ class MemoryStore(MemoryOutbox, MemoryRuns):
 
     def verdicts(self) -> Mapping[str, Mapping[RecoveryVerdict, int]]:
         """Return, by rule, how many of its retrainings have each recovery verdict."""
-        counts: dict[str, dict[RecoveryVerdict, int]] = {}
         with self._lock:
-            for record in self._requests.values():
-                if record.verdict is not None:
-                    of_rule = counts.setdefault(record.request.rule, {})
-                    of_rule[record.verdict] = of_rule.get(record.verdict, 0) + 1
-        return counts
+            return _counts((record.request.rule, record.verdict) for record in self._requests.values())
 
     def feedback(self) -> Mapping[str, Mapping[Feedback, int]]:
         """Return, by rule, how many of its requests have each feedback."""
-        counts: dict[str, dict[Feedback, int]] = {}
         with self._lock:
-            for record in self._requests.values():
-                if record.feedback is not None:
-                    of_rule = counts.setdefault(record.request.rule, {})
-                    of_rule[record.feedback] = of_rule.get(record.feedback, 0) + 1
-        return counts
+            return _counts((record.request.rule, record.feedback) for record in self._requests.values())
 
     def deliveries(self, request_id: str) -> list[DeliveryRecord]:
         """Return the deliveries of one request, in the order in which they were queued."""
@@ -254,6 +253,16 @@ def merged(known: RequestRecord, new: RequestRecord) -> RequestRecord:
     )
 
 
+def _counts(found: Iterable[tuple[str, T | None]]) -> dict[str, dict[T, int]]:
+    """Return how often each value is found, by rule; None does not count. found: (rule, value)."""
+    counts: dict[str, dict[T, int]] = {}
+    for rule, value in found:
+        if value is not None:
+            of_rule = counts.setdefault(rule, {})
+            of_rule[value] = of_rule.get(value, 0) + 1
+    return counts
+
+
 def _matches(record: RequestRecord, which: RequestFilter) -> bool:
     model = record.request.model
     return (
@@ -262,4 +271,6 @@ def _matches(record: RequestRecord, which: RequestFilter) -> bool:
         and which.pipeline in {"", model.pipeline}
         and which.version in {"", model.version}
         and which.rule in {"", record.request.rule}
+        and which.since <= record.request.triggered_at
+        and (not which.until or record.request.triggered_at <= which.until)
     )

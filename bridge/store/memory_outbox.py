@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from bridge.domain.errors import UnknownRequestError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import NOT_TAKEN, Episode, RequestRecord, RequestState
@@ -127,7 +129,7 @@ class MemoryOutbox:
         request = self._requests[record.request_id].request
         episode = self._episodes.get((request.model, request.episode_start))
         ends = episode.ended_at if episode is not None and record.kind is Kind.RESOLVED else 0
-        return Notification(request, record.kind, request.episode_start, ends)
+        return Notification(request, record.kind, request.episode_start, record.queued_at, ends)
 
     def _settle_one(self, row: _Row, item: Settlement) -> None:
         state = {Result.DELIVERED: DeliveryState.DELIVERED, Result.DEAD: DeliveryState.DEAD}.get(
@@ -155,7 +157,9 @@ class MemoryOutbox:
         known = self._requests[request_id]
         dead = all(record.state is DeliveryState.DEAD for record in firing if record.kind is Kind.FIRING)
         if dead and known.state is RequestState.REQUESTED:
-            over = replace(known, state=RequestState.UNDELIVERED, updated_at=now, ended_at=now, message=NOT_TAKEN)
+            over = structs.replace(
+                known, state=RequestState.UNDELIVERED, updated_at=now, ended_at=now, message=NOT_TAKEN
+            )
             self._requests[request_id] = over
 
     def _drop_resolved(self, record: DeliveryRecord, now: Timestamp) -> None:
@@ -203,7 +207,7 @@ class MemoryOutbox:
                 row.record = replace(row.record, state=DeliveryState.QUEUED, next_at=now, queued_at=now, updated_at=now)
             known = self._requests[request_id]
             if dead and known.state is RequestState.UNDELIVERED:
-                again = replace(known, state=RequestState.REQUESTED, updated_at=now, ended_at=0, message="")
+                again = structs.replace(known, state=RequestState.REQUESTED, updated_at=now, ended_at=0, message="")
                 self._requests[request_id] = again
             return len(dead)
 
@@ -238,7 +242,7 @@ def _order(row: _Row) -> tuple[Timestamp, Timestamp, int]:
 def delivered(record: RequestRecord, delivery: Delivery, now: Timestamp) -> RequestRecord:
     """Return a request after a receiver accepted it; a reference means that the receiver is a coordinator."""
     accepted = bool(delivery.reference) and record.state is RequestState.REQUESTED
-    return replace(
+    return structs.replace(
         record,
         state=RequestState.ACCEPTED if accepted else record.state,
         delivered_at=record.delivered_at or now,

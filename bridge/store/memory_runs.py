@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from bridge.domain.errors import RequestError
 from bridge.domain.times import Timestamp
-from bridge.ports import Run, RunState
+from bridge.ports import Run, RunAction, RunState
+from bridge.store.runs import NOT_HELD
 
 
 class MemoryRuns:
@@ -62,14 +64,19 @@ class MemoryRuns:
             self._runs[run.request_id, run.destination] = claimed
             return True
 
-    def start_again(self, request_id: str, destination: str, now: Timestamp) -> bool:
-        """Allow one more start call of a held run; return False if the run is not held."""
+    def act_on_runs(self, actions: Sequence[RunAction], now: Timestamp) -> None:
+        """Apply operators' actions on runs. Raises RequestError when a run to be started again is not held."""
         with self._lock:
-            known = self._runs.get((request_id, destination))
-            if known is None or not known.held:
-                return False
-            self._runs[request_id, destination] = replace(known, again_at=now)
-            return True
+            again = [(item.request_id, item.destination) for item in actions if not item.cancel]
+            for key in again:
+                known = self._runs.get(key)
+                if known is None or not known.held:
+                    raise RequestError(NOT_HELD.format(*key))
+            for key in again:
+                self._runs[key] = replace(self._runs[key], again_at=now)
+            for item in actions:
+                if item.cancel:
+                    self.cancel_run(item.request_id, item.destination, now)
 
     def cancel_run(self, request_id: str, destination: str, now: Timestamp) -> Run:
         """Record that the run is to be cancelled, also one that is not prepared yet; return it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sqlite3
 from collections.abc import Iterator
 from functools import partial
@@ -19,6 +20,8 @@ from bridge.net.private import private_file, private_folder
 from bridge.net.redact import redact
 from bridge.store.owning import FileLock, ServerLock
 
+log = logging.getLogger(__name__)
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 BUSY_TIMEOUT = 5.0
 # For one transaction each: a pooler in transaction mode refuses startup options, and hands sessions to others.
@@ -31,6 +34,8 @@ _NO_SERVER = (
     "postgresql://user:password@host/name, or several hosts: postgresql://user:password@/name?host=a:5432&host=b"
 )
 READ_ONLY = "25006"  # SQLSTATE of a write to a standby
+_BLOCK_FLEET = "LOCK TABLE replicas, leases IN ACCESS EXCLUSIVE MODE"  # in the order of Leases.look
+_END_LEASES = "UPDATE leases SET owner = '', fence = fence + 1, expires_at = 0"
 MIGRATION_LOCK = 7_259_217  # an arbitrary key; two processes that start together migrate one after the other
 
 
@@ -101,11 +106,19 @@ def shown(url: URL) -> str:
     return url.set(drivername="postgresql").render_as_string()
 
 
-def server_engine(url: URL, idle_limit: Duration = _IDLE_LIMIT, *, pooled: bool = True) -> Engine:
+def limits(idle_limit: Duration = _IDLE_LIMIT) -> str:
+    """Return the query that limits the waits of a transaction; it must be the first one.
+
+    idle_limit: ms after which the server ends the transaction if its client is silent.
+    """
+    return _LIMITS % idle_limit
+
+
+def server_engine(url: URL, idle_limit: Duration | None = _IDLE_LIMIT, *, pooled: bool = True) -> Engine:
     """Return an engine that works through a pooler in transaction mode, and follows the primary of several hosts.
 
-    idle_limit: ms after which the server ends a transaction that writes if its client is silent. pooled: keep
-    connections.
+    idle_limit: of a transaction that writes, see `limits`; None = such a transaction sets its limits itself.
+    pooled: keep connections.
     """
     pool = {"pool_pre_ping": True, "pool_size": 16, "max_overflow": 16} if pooled else {"poolclass": NullPool}
     keepalives = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
@@ -115,9 +128,11 @@ def server_engine(url: URL, idle_limit: Duration = _IDLE_LIMIT, *, pooled: bool 
     return engine
 
 
-def _begin_server(connection: Connection, idle_limit: Duration) -> None:
+def _begin_server(connection: Connection, idle_limit: Duration | None) -> None:
     reads_only = connection.get_execution_options().get("reads_only", False)
-    connection.exec_driver_sql(_LIMITS % (_IDLE_LIMIT if reads_only else idle_limit))
+    limit = _IDLE_LIMIT if reads_only else idle_limit
+    if limit is not None:
+        connection.exec_driver_sql(limits(limit))
 
 
 def _on_read_only(context: ExceptionContext) -> None:
@@ -151,23 +166,43 @@ def revisions() -> list[str]:
     return sorted(path.name.split("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
 
 
+def generation(revision: str) -> str:
+    """Return the part of a revision, all but two digits, that a migration changes if older versions cannot follow it.
+
+    Migrations within a generation only add to the schema: older versions read and write the database as before.
+    """
+    return revision[:-2]
+
+
 def migrate(engine: Engine, name: str) -> None:
-    """Upgrade the schema in one transaction. Raises SchemaTooNewError when the database is newer than this version."""
+    """Upgrade the schema in one transaction. Raises SchemaTooNewError for a newer generation than this version's."""
     known = revisions()
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-        current = _revision(connection)
-        if current is not None and current not in known:
-            raise SchemaTooNewError(
-                f"{name} has schema {current}, this version supports up to {known[-1]}; "
-                "run the newer version of retrain-bridge"
-            )
-        if current != known[-1]:
-            _upgrade(connection)
+        current = schema_revision(connection)
+        if current is None or current in known:
+            if current != known[-1]:
+                _upgrade(connection, current)
+            return
+        verify_schema(current, name)
+    log.warning(
+        "the database has the schema of a newer version, which this version can use",
+        extra={"schema": current, "supported": known[-1]},
+    )
 
 
-def _revision(connection: Connection) -> str | None:
+def verify_schema(revision: str, name: str) -> None:
+    """Raise SchemaTooNewError unless this version can use a database with this revision of the schema."""
+    latest = revisions()[-1]
+    if generation(revision) != generation(latest):
+        raise SchemaTooNewError(
+            f"{name} has schema {revision}, this version supports up to {latest}; "
+            "run the newer version of retrain-bridge"
+        )
+
+
+def schema_revision(connection: Connection) -> str | None:
     """Return the revision of the schema, None for an empty database."""
     if not inspect(connection).has_table("alembic_version"):
         return None
@@ -175,8 +210,16 @@ def _revision(connection: Connection) -> str | None:
     return revision
 
 
-def _upgrade(connection: Connection) -> None:
-    """Run the migrations that are missing. Alembic is imported only here: it takes a quarter of a start."""
+def _upgrade(connection: Connection, current: str | None) -> None:
+    """Run the migrations that are missing. Alembic is imported only here: it takes a quarter of a start.
+
+    The tables of a fleet are locked first, because the transactions of its replicas begin with them: none then holds a
+    table that a migration changes. A new generation also ends the owner's lease: it may be of an older version.
+    """
+    if connection.dialect.name == "postgresql" and inspect(connection).has_table("leases"):
+        connection.execute(text(_BLOCK_FLEET))
+        if current is None or generation(current) != generation(revisions()[-1]):
+            connection.execute(text(_END_LEASES))
     from alembic import command  # noqa: PLC0415 - see above
     from alembic.config import Config  # noqa: PLC0415
 

@@ -24,7 +24,7 @@ from bridge.domain.request import RequestState
 from bridge.domain.times import Duration, Timestamp
 from bridge.ports import Breaker, Claim, DeliveryState, Kind, Notification, QueueDepth, Settlement
 from bridge.store import rows, settling, tables
-from bridge.store.base import Side, upsert
+from bridge.store.base import SqlTransactions, upsert
 
 _table = tables.deliveries
 _OPEN = [state.value for state in (DeliveryState.QUEUED, DeliveryState.LEASED, DeliveryState.RETRY)]
@@ -103,7 +103,7 @@ _EPISODE_ENDS = (
 )
 
 
-class OutboxSide(Side):
+class SqlOutbox(SqlTransactions):
     """Implementation of ports.Outbox."""
 
     _breakers: dict[str, Breaker]
@@ -163,12 +163,9 @@ class OutboxSide(Side):
 
     def retry(self, request_id: str, now: Timestamp) -> int:
         """Make the request's deliveries that wait for a retry due now; return how many. Raises UnknownRequestError."""
-        waits = and_(
-            _table.c.request_id == request_id, _table.c.state == DeliveryState.RETRY.value, _table.c.next_at > now
-        )
         with self._write() as connection:
             _check_known(connection, request_id)
-            return connection.execute(update(_table).where(waits).values(next_at=now)).rowcount
+            return make_due(connection, request_id, now)
 
     def redrive(self, request_id: str, destination: str | None, now: Timestamp) -> int:
         """Queue the request's dead deliveries again; return how many. Raises UnknownRequestError."""
@@ -238,9 +235,9 @@ def _notifications(connection: Connection, due: Iterable[RowMapping]) -> list[No
     ends = dict(map(tuple, connection.execute(_EPISODE_ENDS, {"ids": over}))) if over else {}
     made = []
     for row in due:
-        request, kind = requests[row["request_id"]], Kind(row["kind"])
+        request, kind = requests[row["request_id"]], rows.member(Kind, row, "deliveries", "kind", "id")
         ends_at = ends.get(request.id, 0) if kind is Kind.RESOLVED else 0
-        made.append(Notification(request, kind, request.episode_start, ends_at))
+        made.append(Notification(request, kind, request.episode_start, row["queued_at"], ends_at))
     return made
 
 
@@ -250,6 +247,12 @@ _DRIVEN_AGAIN = (
     .where(_requests.id == bindparam("which"), _requests.state == RequestState.UNDELIVERED.value)
     .values(state=RequestState.REQUESTED.value, terminal=0, updated_at=bindparam("now"), ended_at=0, message="")
 )
+
+
+def make_due(connection: Connection, request_id: str, now: Timestamp) -> int:
+    """Make the request's deliveries that wait for a retry due now, and return their number."""
+    waits = and_(_table.c.request_id == request_id, _table.c.state == DeliveryState.RETRY.value, _table.c.next_at > now)
+    return connection.execute(update(_table).where(waits).values(next_at=now)).rowcount
 
 
 def _check_known(connection: Connection, request_id: str) -> None:

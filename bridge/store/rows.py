@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, astuple
+from enum import Enum
 from functools import lru_cache
-from typing import Any
+from math import isfinite
+from typing import Any, TypeVar
 
+import msgspec
 from sqlalchemy import RowMapping
 
 from bridge.domain.alert import AlertRow, State
+from bridge.domain.errors import StoreError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import (
     Decision,
@@ -29,8 +34,10 @@ from bridge.domain.shared_cause import SharedCause
 from bridge.ports import DeliveryRecord, DeliveryState, Kind, Pause, Run, RunState, Sighting, StateChunk
 
 Row = dict[str, Any]
+Word = TypeVar("Word", bound=Enum)
 Fetched = Mapping[str, Any] | RowMapping
 _PARTS = ("project", "pipeline", "version")
+_encode = msgspec.json.Encoder().encode
 
 
 @lru_cache(maxsize=4096)
@@ -43,6 +50,32 @@ def _listed(texts: tuple[str, ...]) -> str:
 def _texts(listed: str) -> tuple[str, ...]:
     """Return the texts of a JSON list."""
     return tuple(json.loads(listed))
+
+
+def _json(body: dict[str, Any], numbers: Iterable[float | None]) -> str:
+    """Return a body as JSON that json.loads reads, which also knows the numbers that JSON lacks: NaN, infinities.
+
+    numbers: all that are in the body.
+    """
+    if all(number is None or isfinite(number) for number in numbers):
+        with contextlib.suppress(UnicodeEncodeError):  # a lone surrogate
+            return _encode(body).decode()
+    return json.dumps(body)
+
+
+def member(kind: type[Word], row: Fetched, table: str, column: str, *key: str) -> Word:
+    """Return the value of a column as a member of an enumeration. Raises StoreError for one that is no member.
+
+    key: columns that name the row in the message.
+    """
+    try:
+        return kind(row[column])
+    except ValueError:
+        named = ", ".join(f"{name}={row[name]!r}" for name in key)
+        raise StoreError(
+            f"column {column} of table {table} has the value {row[column]!r} in the row with {named}, which this "
+            "version does not know; run the newer version of retrain-bridge that wrote it, or restore a backup"
+        ) from None
 
 
 def model_of(row: Fetched) -> ModelKey:
@@ -62,7 +95,7 @@ def alert_row(alert: AlertRow) -> Row:
 def alert_of(row: Fetched) -> AlertRow:
     """Return the alert state of a row."""
     return AlertRow(
-        row["rule"], row["fingerprint"], model_of(row), State(row["state"]),
+        row["rule"], row["fingerprint"], model_of(row), member(State, row, "alerts", "state", "rule", *_PARTS),
         row["active_at"], row["fired_at"], row["keep_since"], row["recent"],
     )  # fmt: skip
 
@@ -87,6 +120,7 @@ def episode_of(row: Fetched) -> Episode:
 def request_row(record: RequestRecord) -> Row:
     """Return the row of a request; `body` is its immutable part, in the store's own JSON (may hold NaN, infinities)."""
     request = record.request
+    numbers = [number for item in request.evidence for number in (item.value, item.statistic, item.threshold)]
     body = {
         "reason": request.reason, "reasons": request.reasons, "labels": dict(request.labels),
         "annotations": dict(request.annotations), "late": request.late,
@@ -99,7 +133,7 @@ def request_row(record: RequestRecord) -> Row:
     return {
         "id": request.id, **request.model.labels(), "rule": request.rule, "episode_start": request.episode_start,
         "attempt": request.attempt, "triggered_at": request.triggered_at, "state": record.state.value,
-        "terminal": int(record.state.terminal), "body": json.dumps(body), "updated_at": record.updated_at,
+        "terminal": int(record.state.terminal), "body": _json(body, numbers), "updated_at": record.updated_at,
         "receivers": _listed(record.receivers), "destinations": _listed(record.destinations),
         "hold": record.hold or "", "hold_until": record.hold_until, "sent_at": record.sent_at,
         "delivered_at": record.delivered_at, "ended_at": record.ended_at, "reference": record.reference,
@@ -122,17 +156,20 @@ def request_of(row: Fetched) -> RequestRecord:
         annotations=body["annotations"], late=body["late"],
     )  # fmt: skip
     return RequestRecord(
-        request=request, state=RequestState(row["state"]), updated_at=row["updated_at"],
+        request=request, state=_of_request(RequestState, row, "state"), updated_at=row["updated_at"],
         receivers=_texts(row["receivers"]), destinations=_texts(row["destinations"]),
-        hold=HoldReason(row["hold"]) if row["hold"] else None, hold_until=row["hold_until"], sent_at=row["sent_at"],
-        delivered_at=row["delivered_at"], ended_at=row["ended_at"], reference=row["reference"], link=row["link"],
-        message=row["message"], new_version=row["new_version"],
+        hold=_of_request(HoldReason, row, "hold") if row["hold"] else None, hold_until=row["hold_until"],
+        sent_at=row["sent_at"], delivered_at=row["delivered_at"], ended_at=row["ended_at"],
+        reference=row["reference"], link=row["link"], message=row["message"], new_version=row["new_version"],
         acts=tuple(OperatorAction(*item) for item in json.loads(row["acts"])) if row["acts"] != "[]" else (),
-        verdict=RecoveryVerdict(row["verdict"]) if row["verdict"] else None, verdict_at=row["verdict_at"],
-        unhelpful=row["unhelpful"],
-        shared_cause=shared_cause_of(row["shared_cause"]),
-        feedback=Feedback(row["feedback"]) if row["feedback"] else None,
+        verdict=_of_request(RecoveryVerdict, row, "verdict") if row["verdict"] else None,
+        verdict_at=row["verdict_at"], unhelpful=row["unhelpful"], shared_cause=shared_cause_of(row["shared_cause"]),
+        feedback=_of_request(Feedback, row, "feedback") if row["feedback"] else None,
     )  # fmt: skip
+
+
+def _of_request(kind: type[Word], row: Fetched, column: str) -> Word:
+    return member(kind, row, "requests", column, "id")
 
 
 def shared_cause_of(text: str) -> SharedCause | None:
@@ -159,18 +196,18 @@ def decision_of(row: Fetched) -> Decision:
     """Return the decision of a row."""
     return Decision(
         row["slot"], row["group_name"], row["rule"], None if row["project"] is None else model_of(row),
-        Outcome(row["outcome"]), row["before"], row["after"], row["reason"], row["verdict"], row["cause"],
-        row["value"], row["statistic"], row["threshold"], row["query"], row["query_time"], row["request_id"],
-        row["repeats"], row["seq"],
+        member(Outcome, row, "decisions", "outcome", "seq"), row["before"], row["after"], row["reason"],
+        row["verdict"], row["cause"], row["value"], row["statistic"], row["threshold"], row["query"],
+        row["query_time"], row["request_id"], row["repeats"], row["seq"],
     )  # fmt: skip
 
 
 def delivery_of(row: Fetched) -> DeliveryRecord:
     """Return the delivery of a row."""
     return DeliveryRecord(
-        row["id"], row["request_id"], row["destination"], Kind(row["kind"]), DeliveryState(row["state"]),
-        row["attempts"], row["queued_at"], row["next_at"], row["updated_at"], row["reason"], row["status"],
-        row["answer"],
+        row["id"], row["request_id"], row["destination"], member(Kind, row, "deliveries", "kind", "id"),
+        member(DeliveryState, row, "deliveries", "state", "id"), row["attempts"], row["queued_at"], row["next_at"],
+        row["updated_at"], row["reason"], row["status"], row["answer"],
     )  # fmt: skip
 
 
@@ -222,4 +259,5 @@ def run_row(run: Run) -> Row:
 
 def run_of(row: Fetched) -> Run:
     """Return the run of a row."""
-    return Run(**{**row, "state": RunState(row["state"]), "overdue": bool(row["overdue"])})
+    state = member(RunState, row, "runs", "state", "request_id", "destination")
+    return Run(**{**row, "state": state, "overdue": bool(row["overdue"])})

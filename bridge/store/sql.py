@@ -12,19 +12,20 @@ from sqlalchemy import Connection, Engine
 
 from bridge.domain.errors import StoreError, StoreUncertainError
 from bridge.domain.times import Duration
-from bridge.store.history import HistorySide
+from bridge.store.config_log import SqlConfigLog
+from bridge.store.history import SqlHistory
 from bridge.store.leases import Fence
-from bridge.store.opening import open_sqlite, open_url, parse_url, server_engine, translated
-from bridge.store.outbox import OutboxSide
+from bridge.store.opening import limits, open_sqlite, open_url, parse_url, server_engine, translated
+from bridge.store.outbox import SqlOutbox
 from bridge.store.owning import FileLock, Owner
-from bridge.store.runs import RunSide
-from bridge.store.ticks import TickSide
+from bridge.store.runs import SqlRuns
+from bridge.store.ticks import SqlTicks
 
 T = TypeVar("T")
 
 
-class SqlStore(TickSide, OutboxSide, HistorySide, RunSide):
-    """All sides of the store on one database. Safe to use from several threads."""
+class SqlStore(SqlTicks, SqlOutbox, SqlHistory, SqlRuns, SqlConfigLog):
+    """Complete store on one database. Safe to use from several threads."""
 
     def __init__(self, engine: Engine, owner: Owner) -> None:
         self._engine = engine
@@ -44,8 +45,9 @@ class SqlStore(TickSide, OutboxSide, HistorySide, RunSide):
 
     @classmethod
     def open_fleet(cls, url: str, fence: Fence, idle_limit: Duration) -> SqlStore:
-        """Open the PostgreSQL database of a fleet as its owner. idle_limit: see opening.server_engine."""
-        return cls(server_engine(parse_url(url), idle_limit), fence)
+        """Open the PostgreSQL database of a fleet as its owner. idle_limit: see opening.limits."""
+        fence.limits = limits(idle_limit)  # with the renewal, so that a tick has one round trip less
+        return cls(server_engine(parse_url(url), None), fence)
 
     @contextlib.contextmanager
     def _write(self) -> Iterator[Connection]:

@@ -240,3 +240,18 @@ configurations = Table(
     Column("seq", _Serial, primary_key=True, autoincrement=True),
     Column("hash", String, nullable=False),
 )  # fmt: skip
+
+config_files = Table(
+    "config_files", metadata,
+    Column("path", String, primary_key=True),
+    Column("number", Integer, nullable=False),  # order of the files
+    Column("text", Text, nullable=False),
+)  # fmt: skip
+
+config_changes = Table(
+    "config_changes", metadata,
+    Column("seq", _Serial, primary_key=True, autoincrement=True),
+    Column("at", _Instant, nullable=False),
+    *(Column(name, String, nullable=False) for name in ("event", "replica")),
+    *(Column(name, Text, nullable=False) for name in ("diff", "error")),
+)  # fmt: skip

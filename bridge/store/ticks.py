@@ -26,12 +26,14 @@ from bridge.domain.request import RequestRecord, RequestState
 from bridge.domain.times import Timestamp
 from bridge.ports import DeliveryState, NewDelivery, Pause, Snapshot, TickChanges
 from bridge.store import rows, tables
-from bridge.store.base import Insert, Side, insert, portions, upsert
+from bridge.store.base import Insert, SqlTransactions, portions, upsert
+from bridge.store.outbox import make_due
+from bridge.store.runs import act_on_runs
 
 _MODEL = ("project", "pipeline", "version")
 _SEEN = ("group_name", "signal", *_MODEL)
 _OPEN = [state.value for state in RequestState if not state.terminal]
-_SETTLED = [state.value for state in RequestState if state.in_flight or state is RequestState.UNDELIVERED]
+_SETTLED = [state for state in RequestState if state.in_flight or state is RequestState.UNDELIVERED]
 
 # Most ticks change nothing else: SQLAlchemy would take most of the time of such a commit.
 _SLOT = "INSERT INTO slots (group_name, slot) VALUES (?, ?) ON CONFLICT (group_name) DO UPDATE SET slot = excluded.slot"
@@ -40,16 +42,23 @@ _SLOT = "INSERT INTO slots (group_name, slot) VALUES (?, ?) ON CONFLICT (group_n
 def _kept(statement: Insert) -> Mapping[str, ColumnElement[Any]]:
     """Return column expressions that keep what deliveries recorded since the request was read."""
     table, new = tables.requests, statement.excluded
-    settled = or_(*(table.c.state == state for state in _SETTLED))  # IN cannot be part of an executemany
-    overtaken = and_(new.state == RequestState.REQUESTED.value, settled)
-    dead = and_(overtaken, table.c.state == RequestState.UNDELIVERED.value)
+    settled = or_(*(table.c.state == _written(state) for state in _SETTLED))
+    overtaken = and_(new.state == _written(RequestState.REQUESTED), settled)
+    dead = and_(overtaken, table.c.state == _written(RequestState.UNDELIVERED))
+    none: ColumnElement[str] = literal_column("''")
+    never: ColumnElement[int] = literal_column("0")
     ends = ("updated_at", "ended_at", "message")
     return {
         **{name: case((dead, table.c[name]), else_=new[name]) for name in ends},
         "state": case((overtaken, table.c.state), else_=new.state),
-        "delivered_at": case((table.c.delivered_at > 0, table.c.delivered_at), else_=new.delivered_at),
-        **{name: case((new[name] != "", new[name]), else_=table.c[name]) for name in ("reference", "link")},
+        "delivered_at": case((table.c.delivered_at > never, table.c.delivered_at), else_=new.delivered_at),
+        **{name: case((new[name] != none, new[name]), else_=table.c[name]) for name in ("reference", "link")},
     }
+
+
+def _written(state: RequestState) -> ColumnElement[str]:
+    """Return the state as part of a statement, which then needs no parameter for it."""
+    return literal_column(f"'{state.value}'")
 
 
 def save_requests(connection: Connection, records: Sequence[RequestRecord]) -> None:
@@ -57,7 +66,7 @@ def save_requests(connection: Connection, records: Sequence[RequestRecord]) -> N
     upsert(connection, tables.requests, ("id",), map(rows.request_row, records), _kept)
 
 
-class TickSide(Side):
+class SqlTicks(SqlTransactions):
     """Implementation of ports.TickStore."""
 
     def load(self, since: Timestamp, sent_since: Timestamp = 0) -> Snapshot:
@@ -108,13 +117,15 @@ class TickSide(Side):
             upsert(connection, tables.episodes, key, map(rows.episode_row, changes.episodes))
             save_requests(connection, changes.requests)
             _queue(connection, changes.deliveries, changes.at)
-            for portion in portions(map(rows.decision_row, changes.decisions)):
-                connection.execute(tables.decisions.insert(), portion)
-            gone = (rows.chunk_row(chunk) for chunk in changes.state if not chunk.models)
+            upsert(connection, tables.decisions, (), map(rows.decision_row, changes.decisions))
+            gone = (rows.chunk_row(chunk) for chunk in changes.state if not chunk.data)
             _delete(connection, tables.strategy_state, ("rule", "fingerprint"), gone)
-            chunks = (rows.chunk_row(chunk) for chunk in changes.state if chunk.models)
+            chunks = (rows.chunk_row(chunk) for chunk in changes.state if chunk.data)
             upsert(connection, tables.strategy_state, ("rule", "fingerprint"), chunks)
             self._commit_sightings(connection, changes)
+            act_on_runs(connection, changes.runs, changes.at)
+            for request_id in {item.request_id for item in changes.runs}:
+                make_due(connection, request_id, changes.at)
 
     def save_pause(self, pause: Pause) -> None:
         """Store a pause, or remove it if its `until` is over."""
@@ -197,5 +208,4 @@ def _queue(connection: Connection, new: Sequence[NewDelivery], at: Timestamp) ->
         }
         for item in new
     )  # fmt: skip
-    for portion in portions(values):
-        connection.execute(insert(connection.dialect.name, tables.deliveries).on_conflict_do_nothing(), portion)
+    upsert(connection, tables.deliveries, (), values)

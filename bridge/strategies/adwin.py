@@ -21,8 +21,8 @@ CHUNK = 2048  # models processed together, so that their buckets fit into the CP
 class AdwinConfig(DetectorConfig):
     """Parameters of `adwin: {}`.
 
-    - `delta`: bound on the probability of a false cut
-    - `clock`: samples between checks
+    - `delta`: bound on the probability of a false alarm at one check
+    - `clock`: number of samples between checks
     """
 
     delta: float = Field(default=0.002, gt=0, lt=1)
@@ -32,8 +32,8 @@ class AdwinConfig(DetectorConfig):
 class AdwinStrategy(Detector):
     """Strategy that is breached when the mean changes within a window that adapts its length.
 
-    When to use: you know neither the size of a change nor how long it takes. The window grows to at most 20,000 samples
-    while nothing changes, so small changes are detected eventually. It restarts after a change.
+    When to use: if you do not know how large a change may be. While nothing changes, the window grows to at most 20,475
+    samples, so that small changes are detected, too, after many samples. After a change, the window starts empty.
     Source: Bifet and Gavalda, Learning from time-changing data with adaptive windowing, SIAM Data Mining (2007).
     """
 

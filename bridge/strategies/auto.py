@@ -14,24 +14,31 @@ from bridge.domain.times import DAY, HOUR, MINUTE, Timestamp, parse_duration
 from bridge.domain.verdict import Cause, Code, Floats, Verdicts
 from bridge.strategies.base import RetrainStrategy, StateColumn, signal_word
 from bridge.strategies.detector import in_unit
+from bridge.strategies.stats import scale
 from bridge.strategies.stats.block_maxima import BlockMaxima, Peaks, forget
 from bridge.strategies.stats.counts import CountingConfig, Counts, counts, take_due
 from bridge.strategies.stats.hourly_range import HourlyRange
+from bridge.strategies.stats.scale import backward, forward
 from bridge.strategies.stats.seasonal_baseline import MAD, SeasonalBaseline
 from bridge.strategies.stats.share_cusum import FALL, ShareCusum
 
 WINDOW = 5 * MINUTE  # samples that arrive more often are combined
-STATISTICS = ("value", "change", "shift")
-VALUE_INDEX, CHANGE_INDEX, SHIFT_INDEX = range(3)
-RATES = {"low": 0.3, "normal": 2.0, "high": 6.0}  # quiet days of a statistic in QUARTER whose peak exceeds the limit
+STATISTICS = ("value", "change", "shift", "residual")
+VALUE_INDEX, CHANGE_INDEX, SHIFT_INDEX, RESIDUAL_INDEX = range(4)
+TESTS = 3  # the residual repeats what the others see, and is no further test
 QUARTER = 90  # days
 PROMISED = {"low": 0.3, "normal": 1.0, "high": 6.0}  # false requests of a model in QUARTER
+CONFIRMED = {"low": 2.0, "normal": 12.0, "high": 54.0}  # quiet days in QUARTER with a peak that counts if confirmed
+LONE = (0.3, 0.03, 0.3, 0.0)  # shares of PROMISED at which each statistic raises an alarm without confirmation
+UNEXPECTED = 1.0  # score of the residual below which a value is no higher than expected
 FEW_DAYS, UNSURE = 3, 1.5  # days until waves and bursts of an error rate are known, and the factor of the limit before
 FEW_ERRORS = 5
-CALM = 2.0  # the signal is calm again when its score is this far below the limit
+CALM = 0.5  # the signal is calm again when its score is below this
 LASTS = HOUR  # how long an alarm continues after the last sample that was not calm
 ALLOWANCE, LEAST_SUM = 0.45, 9.5  # CUSUM of the shift: allowance and minimum, in sigmas
-LARGEST = 1e30  # values of this magnitude or more, infinities included, count as missing
+WEEK = 7 * DAY
+WEEKEND = 3 * DAY  # from Friday noon to Monday noon in UTC: Saturday or Sunday in some time zone
+FRIDAY = 8 * DAY + DAY // 2  # since 1970-01-01, noon
 SAME = HOUR  # an unchanged value is evaluated again after this time
 _WORSE = frozenset({EventKind.LATENCY, EventKind.DRIFT, EventKind.INFERENCE_ERROR})
 
@@ -43,8 +50,8 @@ class AutoConfig(CountingConfig):
     """Parameters of `auto: {}`.
 
     - `side`: direction that counts; by default `up` for latency, drift and error rate, `both` for custom signals
-    - `window`: range of the expressions; samples more frequent than this, or than every five minutes, are combined
-    - `sensitivity`: false requests per model and quarter that are accepted: `low` 0.3, `normal` 1, `high` 6
+    - `window`: range of the signal's expressions; samples are combined over this range, at least over five minutes
+    - `sensitivity`: false retrain requests per model and quarter that are accepted: `low` 0.3, `normal` 1, `high` 6
     """
 
     side: Literal["up", "down", "both"] | None = None
@@ -78,9 +85,9 @@ class AutoVerdicts(Verdicts):
 class AutoStrategy(RetrainStrategy):
     """Strategy that is breached when a signal behaves as never before; the default of rules that name none.
 
-    When to use: you know no limit for the signal. For errors and requests, a CUSUM detects an increased error rate. For
-    other signals, the value, its change, and the CUSUM of its deviation from the daily and weekly baseline are each
-    compared with their past maxima. New levels and repeated peaks become usual within days.
+    When to use: if you know no limit for the signal. For errors and requests, a CUSUM detects an increased error rate.
+    For other signals, the value, its change, its residual from a daily and weekly baseline, and the CUSUM of the
+    residual are each compared with their past maxima. New levels and repeated peaks become usual within days.
     Sources: Page, Biometrika 41 (1954); Coles, An Introduction to Statistical Modeling of Extreme Values, 2001.
     """
 
@@ -96,12 +103,17 @@ class AutoStrategy(RetrainStrategy):
         self._range = parse_duration(config.window)
         self._window = max(self._range, WINDOW)
         self._limit = math.log(FALL * QUARTER * DAY / self._window / PROMISED[config.sensitivity])  # Lorden's bound
-        self._maxima = BlockMaxima(len(STATISTICS), RATES[config.sensitivity] / QUARTER / len(STATISTICS))
+        rare = PROMISED[config.sensitivity] / (QUARTER * TESTS)
+        self._maxima = BlockMaxima(
+            len(STATISTICS), CONFIRMED[config.sensitivity] / (QUARTER * TESTS), [rare * share for share in LONE],
+            [CHANGE_INDEX, CHANGE_INDEX, SHIFT_INDEX, RESIDUAL_INDEX],
+        )  # fmt: skip
+        self._bursts = BlockMaxima(len(STATISTICS), rare)
         self._baseline, self._range_by_hour, self._cusum = SeasonalBaseline(), HourlyRange(), ShareCusum()
         self.state_dtype = np.dtype([
             ("at", np.int64), ("cell", np.int64), ("seen", np.int64), ("sum", np.float64), ("samples", np.int32),
-            ("looked", np.int64), ("last", np.float64), ("sums", np.float64, (2,)), ("on", np.bool_),
-            ("loud", np.int64), ("known", np.bool_),
+            ("looked", np.int64), ("last", np.float64), ("sums", np.float64, (2,)), ("over", np.int64, (2,)),
+            ("on", np.bool_), ("loud", np.int64), ("known", np.bool_),
             ("score", np.float64), ("highest", np.float64), ("usual", np.float64), ("which", np.int8),
             ("side", np.int8), ("next", np.int64), ("requests", np.float64),
             ("low", np.float64), ("high", np.float64),
@@ -111,7 +123,7 @@ class AutoStrategy(RetrainStrategy):
         ])  # fmt: skip
 
     def successor(self, former: StateColumn) -> StateColumn:
-        """Return the state of new versions: season, noise, usual peaks of change and shift, and the usual error rate.
+        """Return the state of new versions: season, noise, usual peaks but those of the value, and usual error rate.
 
         The level is their own, and is learnt anew.
         """
@@ -131,7 +143,7 @@ class AutoStrategy(RetrainStrategy):
         counted = VALUE not in batch.columns and ERRORS in batch.columns
         values = batch.values()
         sample = counts(batch, self._config) if counted else None
-        usable = _usable(values, batch) if sample is None else sample.usable
+        usable = scale.usable(values, batch) if sample is None else sample.usable
         self._finish(usable, batch, memory, counted=counted)
         due = self._due(usable, batch.slot, memory)
         if sample is None:
@@ -205,13 +217,16 @@ class AutoStrategy(RetrainStrategy):
         own["looked"], own["seen"] = slot, 0
         own["known"] = change.known
         days = extremes["days"][:, 0, 0]
-        news = self._range_by_hour.step(change.near, change.error * (0.5 + 2.0 / (days + 1.0)) / 3, slot, passed, hours)
-        statistics = np.stack([change.near, change.excess, np.full(len(own), np.nan)], axis=1)[:, :, None]
-        scores = self._maxima.step(statistics, slot, extremes, slice(0, 1)).score[:, :, 0]
+        outside = self._range_by_hour.step(
+            change.near, change.error * (0.5 + 2.0 / (days + 1.0)) / 3, slot, passed, hours
+        )
+        missing = np.full(len(own), np.nan)
+        statistics = np.stack([change.near, change.excess, missing, missing], axis=1)[:, :, None]
+        scores = self._bursts.step(statistics, slot, extremes, slice(0, 1)).score[:, :, 0]
         # The peaks of a counter that seldom steps stay unknown (NaN); nothing then speaks against a rise.
-        odd = news.sample[:, 0] & ((days < FEW_DAYS) | ~(scores[:, 0] <= 0))
+        odd = outside.sample[:, 0] & ((days < FEW_DAYS) | ~(scores[:, 0] <= 0))
         enough = (days > 0) & (errors >= FEW_ERRORS) & ~np.isnan(scores[:, 1])
-        burst = np.where(enough, scores[:, 1], -np.inf) / self._maxima.limit
+        burst = np.where(enough, scores[:, 1], -np.inf) / self._bursts.limit
         score = np.maximum(
             np.where(odd, change.total, np.minimum(change.total, 0.99 * self._limit)), burst * self._limit
         )
@@ -234,49 +249,58 @@ class AutoStrategy(RetrainStrategy):
         own["habits"] = habits
         change = np.where(own["looked"] > 0, numbers - forward(own["last"], batch), np.nan)
         own["last"], own["looked"] = mean, slot
-        shift = self._add(surprise.z, own)
-        statistics = np.stack([np.stack([numbers, -numbers], 1), np.stack([change, -change], 1), shift], 1)
+        shift = self._add(surprise.z, slot, own)
+        residual = numbers - surprise.expected
+        statistics = np.stack([_both(numbers), _both(change), shift, _both(residual)], 1)
         extremes, sides = own["extremes"], self._sides(batch)
         peaks = self._maxima.step(statistics[:, :, sides], slot, extremes, sides)
         own["extremes"] = extremes
         hours, days = own["hours"], extremes["days"][:, CHANGE_INDEX, sides.start]
         margin = MAD * habits["spread"] * (0.5 + 2.0 / (days + 1.0))
-        news = self._range_by_hour.step(numbers, margin, slot, passed, hours)
+        outside = self._range_by_hour.step(numbers, margin, slot, passed, hours)
         self._mask(
-            peaks.score, news.sample[:, sides], news.level[:, sides] & (shift[:, sides] > LEAST_SUM),
+            peaks.score, outside.sample[:, sides], outside.level[:, sides] & (shift[:, sides] > LEAST_SUM),
             extremes["days"][:, :, sides],
         )  # fmt: skip
         own["known"] |= ~np.isnan(peaks.mean[:, CHANGE_INDEX, 0])
         self._bounds(peaks, surprise.expected, batch, own)
-        self._evaluate(peaks, surprise.expected, slot, batch, own)
+        self._evaluate(peaks, surprise.expected, slot, passed, batch, own)
         self._range_by_hour.mark(own["on"], hours)
         own["hours"] = hours
 
     @staticmethod
     def _mask(scores: Floats, jumped: Bools, moved: Bools, days: NDArray[np.uint16]) -> None:
-        """Lower scores (k, 3, s) that are no evidence: returns to a level, small sums, and levels on a first day.
+        """Lower scores (k, 4, s) that are no evidence: usual levels, small sums, and levels on a first day.
 
-        jumped, moved: (k, s), whether a change, and a shift, leaves the range that is known.
+        jumped, moved: (k, s), whether a sample, and its level, leave the range that is known.
         """
-        for statistic, real in ((CHANGE_INDEX, jumped), (SHIFT_INDEX, moved)):
+        unexpected = ~(scores[:, RESIDUAL_INDEX] < UNEXPECTED)
+        for statistic, real in (
+            (VALUE_INDEX, unexpected), (CHANGE_INDEX, jumped), (SHIFT_INDEX, moved), (RESIDUAL_INDEX, jumped),
+        ):  # fmt: skip
             scores[:, statistic] = np.where(real, scores[:, statistic], np.minimum(scores[:, statistic], 0.0))
         for statistic in (VALUE_INDEX, SHIFT_INDEX):
             scores[:, statistic] = np.where(days[:, statistic] > 0, scores[:, statistic], np.nan)
 
     def _bounds(self, peaks: Peaks, expected: Floats, batch: EventBatch, own: StateColumn) -> None:
-        """Store the bounds of single values."""
-        sides = self._sides(batch)
+        """Store the bounds beyond which a lone value is an alarm: above its usual peaks, and unexpected."""
+        sides, ratio = self._sides(batch), 1 / self._maxima.limit
         young = own["extremes"]["days"][:, VALUE_INDEX, sides.start] == 0
-        limits = np.where(young[:, None], np.nan, peaks.limit[:, VALUE_INDEX])
+        widths = (peaks.limit - peaks.mean) * ratio
+        far = peaks.mean[:, VALUE_INDEX] + peaks.lone[:, VALUE_INDEX] * widths[:, VALUE_INDEX]
+        near = peaks.mean[:, RESIDUAL_INDEX] + UNEXPECTED * widths[:, RESIDUAL_INDEX] + _both(expected)[:, sides]
+        limits = np.where(young[:, None], np.nan, np.fmax(far, near))
         usual = np.where(young, np.nan, expected)
         own["high"] = limits[:, 0] if sides.start == 0 else np.maximum(usual, -limits[:, 0])
         own["low"] = -limits[:, -1] if sides.stop == 2 else np.minimum(usual, limits[:, 0])
 
     @staticmethod
-    def _add(z: Floats, own: StateColumn) -> Floats:
-        """Return the CUSUMs (k, 2) of rises and falls; NaN where z is unknown."""
-        step = np.stack([z, -z], 1) - ALLOWANCE
+    def _add(z: Floats, slot: Timestamp, own: StateColumn) -> Floats:
+        """Return the CUSUMs (k, 2) of rises and falls; NaN where z is unknown, and on the first weekend of a life."""
+        step = _both(z) - ALLOWANCE
         known = ~np.isnan(step)
+        if _weekend(slot):
+            known &= (slot - own["extremes"]["born"] >= WEEK)[:, None]
         own["sums"] = np.where(known, np.maximum(own["sums"] + np.where(known, step, 0.0), 0.0), own["sums"])
         return np.where(known, own["sums"], np.nan)
 
@@ -285,14 +309,26 @@ class AutoStrategy(RetrainStrategy):
         wanted = self._config.side or ("up" if batch.event in _WORSE else "both")
         return {"up": slice(0, 1), "down": slice(1, 2), "both": slice(0, 2)}[wanted]
 
-    def _evaluate(self, peaks: Peaks, expected: Floats, slot: Timestamp, batch: EventBatch, own: StateColumn) -> None:
-        """Set alarms by the highest score (k, 3, s) among the sides that count."""
+    def _evaluate(
+        self, peaks: Peaks, expected: Floats, slot: Timestamp, passed: NDArray[np.int64], batch: EventBatch,
+        own: StateColumn,
+    ) -> None:  # fmt: skip
+        """Set alarms by the highest score (k, 4, s) among the sides that count.
+
+        A score above the limit must be confirmed by another in the same direction, within an hour or in the next
+        window, unless it is above that of a lone score: noise with heavy tails has lone peaks, and incidents last.
+        """
         sides, limit = self._sides(batch), self._maxima.limit
-        seen = np.where(np.isnan(peaks.score), -np.inf, peaks.score).reshape(len(own), -1)
+        scores = np.where(np.isnan(peaks.score), -np.inf, peaks.score)
+        seen = scores.reshape(len(own), -1)
         index, rows = seen.argmax(1), np.arange(len(own))
-        best, width = seen[rows, index], peaks.score.shape[2]
+        best, width = seen[rows, index], scores.shape[2]
         which, side = index // width, index % width
-        hit = best > limit
+        over = (scores > limit).any(axis=1)
+        recent = slot - own["over"][:, sides] <= np.maximum(passed, HOUR)[:, None]
+        own["over"][:, sides] = np.where(over, slot, own["over"][:, sides])
+        lone = (scores > peaks.lone).any(axis=(1, 2))
+        hit = (best > limit) & (own["on"] | lone | (over & recent).any(axis=1))
         begins = hit & ~own["on"]
         if begins.any():
             sign = 1 - 2 * (side + sides.start)
@@ -301,7 +337,7 @@ class AutoStrategy(RetrainStrategy):
             for name, column in (("which", which), ("side", sign), ("usual", usual)):
                 own[name] = np.where(begins, column, own[name])
         self._score(np.maximum(best, -99.0), own)
-        self._alarm(hit, best > limit - CALM, slot, own)
+        self._alarm(hit, best > CALM, slot, own)
         past = begins[:, None] & (own["sums"] > LEAST_SUM)
         own["sums"] = np.where(past, 0.0, own["sums"])
 
@@ -342,30 +378,17 @@ class AutoStrategy(RetrainStrategy):
         text = {
             VALUE_INDEX: f"is {'higher' if up else 'lower'} than usual {'highs' if up else 'lows'} of {usual}",
             CHANGE_INDEX: f"{'rose' if up else 'fell'} more steeply than ever; {usual} was expected",
+            RESIDUAL_INDEX: f"is {'above' if up else 'below'} the {usual} that was expected for this hour",
             SHIFT_INDEX: f"has stayed {'above' if up else 'below'} its usual {usual} for this hour",
         }[int(verdicts.which[position])]
         return f"{word} {in_unit(value, batch)} {text} ({score:.3g} spreads above usual daily peaks, limit {limit:.3g})"
 
 
-def _usable(values: Floats, batch: EventBatch) -> Bools:
-    """Return which values are numbers; a latency of 0 is none."""
-    usable = np.abs(values) < LARGEST
-    return np.asarray(usable & (values > 0) if batch.event is EventKind.LATENCY else usable)
+def _both(values: Floats) -> Floats:
+    """Return values (k,) for both directions (k, 2), so that higher is more extreme on each."""
+    return np.stack([values, -values], axis=1)
 
 
-def forward(values: Floats, batch: EventBatch) -> Floats:
-    """Return values on a scale where noise does not grow with the level: logarithm of latencies, arcsine of shares."""
-    if batch.event is EventKind.LATENCY:
-        return np.asarray(np.log(np.maximum(values, 1e-12)))
-    if batch.event is EventKind.INFERENCE_ERROR:
-        return np.asarray(np.arcsin(np.sqrt(np.clip(values, 0.0, 1.0))))
-    return values
-
-
-def backward(numbers: Floats, batch: EventBatch) -> Floats:
-    """Return numbers of that scale as values in the signal's unit."""
-    if batch.event is EventKind.LATENCY:
-        return np.asarray(np.exp(numbers))
-    if batch.event is EventKind.INFERENCE_ERROR:
-        return np.asarray(np.sin(np.clip(numbers, 0.0, np.pi / 2)) ** 2)
-    return numbers
+def _weekend(slot: Timestamp) -> bool:
+    """Return whether it is Saturday or Sunday in some time zone."""
+    return (slot - FRIDAY) % WEEK < WEEKEND

@@ -23,7 +23,7 @@ StateColumn = NDArray[np.void]
 class StrategyConfig(BaseModel):
     """Parameters of a strategy as written in a rule file; numbers are in the signal's unit."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)  # few of all strategies are used
 
 
 class Crossings(NamedTuple):
@@ -117,7 +117,7 @@ class RetrainStrategy(ABC):
 
     def describe(self, batch: EventBatch, position: int, verdicts: Verdicts) -> str:
         """Return in one line, with units, why element `position` is breached."""
-        value, limit = float(verdicts.statistic[position]), float(verdicts.threshold[position])
+        value, limit = verdicts.statistic.item(position), verdicts.threshold.item(position)
         relation = "" if limit != limit else f" {'above' if value > limit else 'below'} {limit:.6g}"  # noqa: PLR0124
         return f"{signal_word(batch)} {value:.6g}{relation}"
 

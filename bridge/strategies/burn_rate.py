@@ -12,14 +12,17 @@ from pydantic import Field, model_validator
 from bridge.domain.batch import ERRORS, TOTAL, EventBatch
 from bridge.domain.times import parse_duration
 from bridge.domain.verdict import Cause, Code, Floats, Verdicts
-from bridge.strategies.base import RetrainStrategy, StateColumn, StrategyConfig, signal_word
+from bridge.strategies.base import RetrainStrategy, StateColumn, StrategyConfig
 from bridge.strategies.stats.counts import Bools, CountingConfig, Counts, DurationText, counts, take_due
 
 CELLS = 24  # cells in the ring buffer of a window, whose length is therefore exact to 1/24
 
 
 class Pair(StrategyConfig):
-    """Pair of windows, breached when both burn faster than `factor`: the short window shows that it still does."""
+    """Pair of windows: a model is breached while the burn rates in both windows exceed `factor`.
+
+    Because of the short window, the breach ends soon after the errors stop.
+    """
 
     long: DurationText
     short: DurationText
@@ -29,7 +32,7 @@ class Pair(StrategyConfig):
 class BurnRateConfig(CountingConfig):
     """Parameters of `burn_rate: {slo: 0.999}`.
 
-    - `slo`: objective, as the share of good requests over `period`
+    - `slo`: objective, as the share of inferences without an error over `period`
     - `confidence`: one-sided confidence of the lower bound of the error rate in the long window
     - `min_coverage`: share of a window that must have samples
     """
@@ -60,7 +63,7 @@ class BurnRateConfig(CountingConfig):
 class BurnRateStrategy(RetrainStrategy):
     """Strategy that is breached while errors burn the budget of an SLO too fast, over a long and a short window.
 
-    When to use: you have an SLO ("99.9 % of requests are good over 30 days") and counters of requests and errors. A
+    When to use: if you have an SLO ("99.9 % of requests are good over 30 days") and counters of requests and errors. A
     burn rate of 1 spends exactly the budget. The long window uses the lower Wilson bound of its error rate, so that one
     failure among ten requests is not a breach.
     Source: Beyer et al. (eds.), The Site Reliability Workbook, O'Reilly 2018, chapter 5, approach 6.
@@ -108,7 +111,7 @@ class BurnRateStrategy(RetrainStrategy):
         pair = next(pair for pair in self._config.pairs if pair.factor == factor)
         spent = burn * parse_duration(pair.long) / parse_duration(self._config.period)
         return (
-            f"{signal_word(batch)} burns the error budget at least {burn:.3g} times as fast as an objective of"
+            f"signal {batch.name!r}: the error budget burns at least {burn:.3g} times as fast as an objective of"
             f" {100 * self._config.slo:.7g} % allows, over {pair.long} and {pair.short} (limit {factor:g}):"
             f" {100 * spent:.3g} % of the {self._config.period} budget spent in {pair.long}"
         )

@@ -20,7 +20,7 @@ from bridge.strategies.stats import distributions
 class ChiSquareConfig(HistogramConfig):
     """Parameters of `chi_square: {min_effect: 0.1}`.
 
-    - `min_effect`: least share of observations in different buckets
+    - `min_effect`: smallest difference that matters: share of observations that would move to another bucket
     """
 
     min_effect: float = Field(default=0.1, ge=0, lt=1)
@@ -29,7 +29,7 @@ class ChiSquareConfig(HistogramConfig):
 class ChiSquareStrategy(HistogramStrategy):
     """Strategy that is breached while a histogram differs significantly, and by enough, from its reference.
 
-    When to use: you have a histogram, and any change of its shape matters. Best calibrated of the tests on buckets.
+    When to use: if any change of the shape of a histogram matters.
     """
 
     name = "chi_square"

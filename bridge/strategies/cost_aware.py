@@ -11,7 +11,7 @@ from pydantic import Field
 from bridge.domain.batch import ERRORS, TOTAL, EventBatch
 from bridge.domain.times import DAY, HOUR, Timestamp, format_duration, parse_duration
 from bridge.domain.verdict import Cause, Code, Floats, Verdicts
-from bridge.strategies.base import RetrainStrategy, StateColumn, signal_word
+from bridge.strategies.base import RetrainStrategy, StateColumn
 from bridge.strategies.stats.averaged_change_point import CELLS, RateEstimate, rates_before_and_after
 from bridge.strategies.stats.counts import Bools, CountingConfig, Counts, DurationText, counts, take_due
 from bridge.strategies.stats.rate_history import count_recoveries, newest_rise
@@ -28,8 +28,8 @@ class CostAwareConfig(CountingConfig):
     """Parameters of `cost_aware: {retraining_cost: 500}`.
 
     - `retraining_cost`: cost of a retraining, in the unit of `error_cost`
-    - `error_cost`: cost of a failed request; by default 1, so that costs are numbers of failed requests
-    - `horizon`: longest lifetime of a version that is assumed
+    - `error_cost`: cost of a failed inference; by default 1, so that costs are numbers of failed inferences
+    - `horizon`: longest lifetime that is assumed for a version; later savings do not count
     """
 
     retraining_cost: float = Field(gt=0)
@@ -56,7 +56,7 @@ class Costs(Verdicts):
 class CostAwareStrategy(RetrainStrategy):
     """Strategy that is breached when the errors that a retraining would avoid are expected to cost more than it does.
 
-    When to use: you can state the costs of a retraining and of a failed request in one unit. The current error rate is
+    When to use: if you can state the costs of a retraining and of an error in one unit. The current error rate is
     averaged over all possible change points. The error rate after a retraining, and the time for which it lasts, are
     estimated from earlier versions of the pipeline.
     Sources of the problem: Mahadevan and Mathioudakis, Knowledge-Based Systems 293 (2024); Regol et al., ICML 2025.
@@ -139,8 +139,8 @@ class CostAwareStrategy(RetrainStrategy):
         scaled = "" if share > SURE else f" (scaled to the {100 * share:.0f} % of past predictions that came true)"
         now, reach = 100 * verdicts.now[position], 100 * verdicts.reach[position]
         return (
-            f"{signal_word(batch)} {now:.3g} %, expected {reach:.3g} % after retraining: over the {life} that models of"
-            f" this pipeline last, keeping the model is expected to cost {_amount(saving)} more{scaled};"
+            f"signal {batch.name!r}: error rate {now:.3g} %, expected {reach:.3g} % after retraining: over the {life}"
+            f" that models of this pipeline last, keeping the model is expected to cost {_amount(saving)} more{scaled};"
             f" a retraining costs {_amount(cost)}"
         )
 

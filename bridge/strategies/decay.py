@@ -29,14 +29,14 @@ class DecayConfig(StrategyConfig):
 
     - `max`, `min`: limits that must not be crossed, in the signal's unit
     - `lead_time`: time from a request to the new version in service
-    - `confidence`: of the interval of the crossing time
-    - `min_coverage`: share of the window that must have samples
+    - `confidence`: confidence level of the interval of the crossing time
+    - `min_coverage`: minimum share of the window that must have samples
     - `cheap_times`: times in which a retraining is cheaper, as in `time_intervals`
-    - `cheap_saving`: share of the cost of a retraining that a cheap time saves
+    - `cheap_saving`: share of the cost of a retraining that is saved in a cheap time
     """
 
-    max: float | None = None
-    min: float | None = None
+    max: float | None = Field(default=None, examples=["200ms"])
+    min: float | None = Field(default=None, examples=["200ms"])
     lead_time: DurationText
     window: DurationText = "7d"
     confidence: float = Field(default=0.9, ge=0.5, lt=1)
@@ -77,8 +77,9 @@ class Forecast(Verdicts):
 class DecayStrategy(RetrainStrategy):
     """Strategy that is breached when a trend will cross a limit before a retraining can finish, or has crossed it.
 
-    When to use: quality degrades slowly, such as a falling accuracy, and a retraining takes long. A line is fitted to
-    the cell means of the window; the interval of its crossing time allows for autocorrelated noise.
+    When to use: if quality changes slowly and steadily, and a retraining takes long compared with the time left. A line
+    is fitted to the means of the parts of the window; the interval of its crossing time allows for autocorrelated
+    noise.
     Sources: Fieller, Journal of the Royal Statistical Society B 16 (1954), for the interval of a ratio; Bayley and
     Hammersley, Supplement to the JRSS 8 (1946), for the effective number of correlated samples.
     """
@@ -97,7 +98,7 @@ class DecayStrategy(RetrainStrategy):
         self._cheap = TimeInterval("cheap", config.cheap_times)
         self.history = self._window
         self._student = student((1 + config.confidence) / 2, CELLS)
-        self._least = max(LEAST, round(config.min_coverage * CELLS))
+        self._least = max(LEAST, round(config.min_coverage * (CELLS - 1)))  # of the complete ones
         self.warm_up = self._window * self._least // CELLS
 
     def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Forecast:
@@ -122,16 +123,16 @@ class DecayStrategy(RetrainStrategy):
             return super().describe(batch, position, verdicts)
         level, slope = float(f"{verdicts.level[position]:.3g}"), float(verdicts.slope[position])
         unit, word = next(((unit, word) for unit, word in UNITS if self._lead >= unit), (SECOND, "second"))
-        pace = f"{'falls' if slope < 0 else 'rises'} {in_unit(float(f'{abs(slope) * unit:.2g}'), batch)} per {word}"
+        pace = f"{'falls' if slope < 0 else 'rises'} by {in_unit(float(f'{abs(slope) * unit:.2g}'), batch)} per {word}"
         first, last = float(verdicts.earliest[position]), float(verdicts.latest[position])
         limit = in_unit(float(verdicts.limit[position]), batch)
         if not last > 0:
             return f"{signal_word(batch)} {in_unit(level, batch)} is past {limit} by its trend and {pace}"
-        within = f"within {max(first, 0.0) / unit:.2g} to {last / unit:.2g} {word}s"
-        lead = f"a retraining takes {self._config.lead_time}"
+        when = f"in {max(first, 0.0) / unit:.2g} to {last / unit:.2g} {word}s"
+        lead = f"{'less' if last < self._lead else 'more'} than lead_time ({self._config.lead_time})"
         if verdicts.early[position]:
-            lead += ", and is cheaper now than when it is due"
-        return f"{signal_word(batch)} {in_unit(level, batch)} {pace} and reaches {limit} {within}; {lead}"
+            lead += ", but retraining is cheaper now than when it is due"
+        return f"{signal_word(batch)} {in_unit(level, batch)} {pace} and reaches {limit} {when}: {lead}"
 
     def crossings(self, state: StateColumn, slot: Timestamp) -> Crossings:
         """Return when the lines cross the limits; none where the limit is past, or further away than FAR windows."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bridge.domain.batch import EventBatch, EventKind
-from bridge.domain.times import Timestamp, parse_duration
+from bridge.domain.times import Timestamp
 from bridge.domain.verdict import Cause, Code, Floats, Verdicts
 from bridge.strategies.base import RetrainStrategy, StateColumn, StrategyConfig, signal_word
 from bridge.strategies.stats.standardise import (
@@ -86,7 +86,7 @@ class Detector(RetrainStrategy):
     def __init__(self, config: DetectorConfig, memory: list[Any]) -> None:
         self.side = config.side
         self.standardiser = Standardiser(config.standardise)
-        self.history, self.warm_up = self.standardiser.history, parse_duration(config.standardise.warm_up)
+        self.history, self.warm_up = self.standardiser.history, self.standardiser.warm_up
         self._standardise = config.standardise
         self.state_dtype = np.dtype(
             [("alarm", ALARM), ("own", memory), ("usual", self.standardiser.dtype)]

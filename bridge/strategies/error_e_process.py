@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Self
 
 import numpy as np
@@ -10,13 +11,12 @@ from pydantic import Field, model_validator
 from bridge.domain.batch import ERRORS, TOTAL, EventBatch
 from bridge.domain.times import Timestamp, parse_duration
 from bridge.domain.verdict import Cause, Code, Floats, Verdicts
-from bridge.strategies.base import RetrainStrategy, StateColumn, signal_word
+from bridge.strategies.base import RetrainStrategy, StateColumn
 from bridge.strategies.stats.counts import Bools, CountingConfig, Counts, DurationText, counts, take_due
 
 DROP = 32.0  # integrands smaller than the maximum by this much, in logarithms, are left out of an integral
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(48)
 CHUNK = 1024  # rows integrated together, so that they fit into the CPU cache
-PARTS = np.array([1, 8, 64])  # a run is tested as a whole and in so many parts, each with a share of the stake:
+PARTS = np.array([1, 8, 64])  # a round is tested as a whole and in so many parts, each with a share of the stake:
 STAKE = np.array([0.8, 0.1, 0.1]) / PARTS  # stake of one part; the stakes of all parts sum to 1
 SLACK = 1e-6  # tolerance for float sums that should be whole numbers
 MANY = 1e9  # stronger evidence is shown as "more than"
@@ -27,9 +27,9 @@ class ErrorEProcessConfig(CountingConfig):
     """Parameters of `error_e_process: {p0: 0.01}`.
 
     - `p0`: highest acceptable error rate
-    - `alpha`: bound on the probability of a false alarm per run, over all its evaluations
-    - `prior_b`: b of the Beta(1, b) prior of the error rate
-    - `restart`: length of a run
+    - `alpha`: bound on the probability that one round of the test raises a false alarm
+    - `prior_b`: parameter b of the Beta(1, b) prior of the error rate
+    - `restart`: maximum length of a round, after which the test starts from zero
     """
 
     p0: float = Field(gt=0, lt=1)
@@ -47,9 +47,9 @@ class ErrorEProcessConfig(CountingConfig):
 class ErrorEProcessStrategy(RetrainStrategy):
     """Strategy that is breached once there is strong evidence that the error rate exceeds an acceptable level.
 
-    When to use: you know the acceptable error rate, and false alarms must stay rare however often you evaluate. A run
-    and its parts are tested by mixtures of likelihood ratios whose weighted mean is an e-process: of all runs whose
-    error rate is at most p0, at most a share alpha ever raises an alarm.
+    When to use: if you know the acceptable error rate, and false alarms must stay rare however often you evaluate. A
+    round and its parts are tested by mixtures of likelihood ratios whose weighted mean is an e-process: of all rounds
+    whose error rate is at most p0, at most a share alpha ever raises an alarm.
     Sources: Ville, Etude critique de la notion de collectif, 1939; Robbins, Ann. Math. Statist. 41 (1970);
     Ramdas, Grunwald, Vovk, Shafer, Statistical Science 38 (2023).
     """
@@ -70,7 +70,7 @@ class ErrorEProcessStrategy(RetrainStrategy):
         self._window, self._restart = parse_duration(config.window), parse_duration(config.restart)
 
     def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> Verdicts:
-        """Add the samples that are due to their runs, and compare the evidence with 1 / alpha."""
+        """Add the samples that are due to their rounds, and compare the evidence with 1 / alpha."""
         memory = np.zeros(len(batch), self.state_dtype) if state is None else state
         sample = counts(batch, self._config)
         fraction = (sample.total > 0) & (sample.total < 1 - SLACK)  # not a number of requests, probably a rate
@@ -89,15 +89,15 @@ class ErrorEProcessStrategy(RetrainStrategy):
         odds, needed = float(verdicts.statistic[position]), float(verdicts.threshold[position])
         strong = f"{odds:,.0f}" if odds < MANY else f"more than {MANY:,.0f}"
         return (
-            f"{signal_word(batch)}: more than {100 * self._config.p0:.4g} % of requests fail;"
+            f"signal {batch.name!r}: more than {100 * self._config.p0:.4g} % of inferences fail;"
             f" evidence {strong} to 1 (required: {needed:,.4g} to 1)"
         )
 
     def _count(self, sample: Counts, whole: Bools, memory: StateColumn, slot: Timestamp) -> None:
-        """Restart runs that are over, add the samples that are due, and update the evidence."""
+        """Restart rounds that are over, add the samples that are due, and update the evidence."""
         due = np.flatnonzero(take_due(memory["next"], sample.some & whole, slot, self._window))
         mine = memory[due]
-        self._end_runs(mine, slot)
+        self._end_rounds(mine, slot)
         self._end_parts(mine, slot)
         # Prometheus extrapolates upwards; rounding errors down and requests up is conservative.
         mine["errors"] += np.floor(sample.errors[due] + SLACK)[:, None]
@@ -105,7 +105,7 @@ class ErrorEProcessStrategy(RetrainStrategy):
         self._decide(mine)
         memory[due] = mine
 
-    def _end_runs(self, mine: StateColumn, slot: Timestamp) -> None:
+    def _end_rounds(self, mine: StateColumn, slot: Timestamp) -> None:
         errors, total = mine["errors"][:, 0], mine["total"][:, 0]
         over = (total > 0) & (slot - mine["began"] >= self._restart)
         mine["fired"] &= ~(over & (errors <= self._config.p0 * total))
@@ -131,7 +131,7 @@ class ErrorEProcessStrategy(RetrainStrategy):
         return np.asarray(growth.reshape(-1, len(PARTS)))
 
     def _decide(self, mine: StateColumn) -> None:
-        """Fire on sufficient evidence and restart the run; resolve after as many requests at an acceptable rate."""
+        """Fire on sufficient evidence and restart the round; resolve after as many requests at an acceptable rate."""
         errors, total = mine["errors"][:, 0], mine["total"][:, 0]
         wealth = STAKE * self._growth(mine)
         evidence = mine["banked"] + (wealth + STAKE * (PARTS - 1 - mine["part"])).sum(axis=1)
@@ -168,12 +168,19 @@ def _integral(failed: Floats, good: Floats, p0: float) -> Floats:
     """Return log of the integral of (p / p0)^failed ((1 - p) / (1 - p0))^good from p0 to 1, by Gauss-Legendre."""
     low, high = _interval(failed, good, p0)
     half = (high - low) / 2
-    nodes = low[:, None] + half[:, None] * (NODES + 1)
+    points, weights = _quadrature()
+    nodes = low[:, None] + half[:, None] * (points + 1)
     ratio = failed[:, None] * np.log(nodes / p0) + good[:, None] * np.log((1 - nodes) / (1 - p0))
     top = ratio.max(axis=1)
     # Sum each row on its own: the result of a matrix product depends on the number of rows.
-    inside = (np.exp(ratio - top[:, None]) * WEIGHTS).sum(axis=1) * half
+    inside = (np.exp(ratio - top[:, None]) * weights).sum(axis=1) * half
     return np.asarray(np.log(inside) + top)
+
+
+@cache
+def _quadrature() -> tuple[Floats, Floats]:
+    """Return the nodes on (-1, 1) and the weights of the Gauss-Legendre rule; computed on first use."""
+    return np.polynomial.legendre.leggauss(48)
 
 
 def _interval(failed: Floats, good: Floats, p0: float) -> tuple[Floats, Floats]:

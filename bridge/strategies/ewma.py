@@ -17,7 +17,7 @@ class EwmaConfig(DetectorConfig):
     """Parameters of `ewma: {}`.
 
     - `weight`: weight of the newest sample (lambda)
-    - `limit`: control limit in standard deviations of the mean (L)
+    - `limit`: limit of the moving average, in its standard deviations (L)
     """
 
     weight: float = Field(default=0.05, gt=0, le=1)
@@ -27,7 +27,7 @@ class EwmaConfig(DetectorConfig):
 class EwmaStrategy(Detector):
     """Strategy that is breached while the weighted mean of recent samples is far from the usual level.
 
-    When to use: as `seasonal_cusum`, where a chart of a mean is easier to explain than one of a sum. Small weights
+    When to use: as `seasonal_cusum`, if a moving average is easier to explain than a cumulative sum. Small weights
     detect small shifts; the limit is L sqrt(lambda / (2 - lambda)).
     Source: Roberts, Technometrics 1 (1959); Lucas and Saccucci, Technometrics 32 (1990).
     """

@@ -13,7 +13,7 @@ from bridge.strategies.histograms import HistogramConfig
 class JensenShannonConfig(HistogramConfig):
     """Parameters of `jensen_shannon: {min_effect: 0.02}`.
 
-    - `min_effect`: least divergence in bits, from 0 to 1
+    - `min_effect`: smallest divergence that matters, in bits, from 0 to 1
     """
 
     min_effect: float = Field(default=0.02, ge=0, lt=1)
@@ -22,7 +22,7 @@ class JensenShannonConfig(HistogramConfig):
 class JensenShannonStrategy(DivergenceStrategy):
     """Strategy that is breached while the Jensen-Shannon divergence (in bits, 0 to 1) is large and significant.
 
-    When to use: you want a measure with a fixed scale that stays bounded when buckets are empty.
+    When to use: if you want a bounded measure, which does not become very large when a bucket is empty.
     """
 
     name = "jensen_shannon"

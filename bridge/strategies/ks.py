@@ -14,17 +14,18 @@ from bridge.strategies.stats import distributions
 class KsConfig(HistogramConfig):
     """Parameters of `ks: {min_effect: 0.1}`.
 
-    - `min_effect`: least distance, as a share of observations
+    - `min_effect`: smallest distance that matters, as a share of observations
     """
 
     min_effect: float = Field(default=0.1, ge=0, lt=1)
 
 
 class KsStrategy(HistogramStrategy):
-    """Strategy that is breached while the distance is significant wherever observations lie within their buckets.
+    """Strategy that is breached while the Kolmogorov-Smirnov distance is large and significant.
 
-    When to use: you want a result that does not depend on the bucket bounds. Where the bounds are too coarse, the
-    verdict is inconclusive (`blind`); chi_square is more sensitive on the same buckets.
+    When to use: if you want a result that does not depend on where the observations lie within their buckets. If the
+    buckets are too coarse for that, the verdict is inconclusive (`blind`). On the same buckets, chi_square is more
+    sensitive.
     """
 
     name = "ks"

@@ -43,9 +43,9 @@ class KswinConfig(DetectorConfig):
 class KswinStrategy(Detector):
     """Strategy that is breached when the distribution of the latest samples differs from that of the samples before.
 
-    When to use: the spread or the shape may change, not only the level. After a change, the latest samples become the
-    reference. The original algorithm draws a random subset of the earlier samples; this one compares all of them, by
-    the exact distribution for unequal sizes.
+    When to use: if not only the level but also the spread or the shape of the values may change. After a change, only
+    the latest samples stay in the window. The published method compares them with a random subset of the earlier ones,
+    this strategy with all earlier ones, by the exact distribution of the distance.
     Source: Raab, Heusinger, Schleif, Reactive soft prototype computing for concept drift streams, Neurocomputing 2020.
     """
 

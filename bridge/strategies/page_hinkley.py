@@ -15,9 +15,9 @@ class PageHinkleyConfig(DetectorConfig):
     """Parameters of `page_hinkley: {}`.
 
     - `delta`: allowance, in sigmas
-    - `threshold`: limit of the sums, in sigmas
-    - `forget`: factor on the sums at each sample
-    - `min_samples`: samples before the first detection
+    - `threshold`: limit of the statistic, in sigmas
+    - `forget`: factor by which the sums are multiplied at each sample
+    - `min_samples`: minimum number of samples before the first detection
     """
 
     delta: float = Field(default=0.5, ge=0)
@@ -29,8 +29,9 @@ class PageHinkleyConfig(DetectorConfig):
 class PageHinkleyStrategy(Detector):
     """Strategy that is breached after the mean of the samples has changed.
 
-    When to use: for comparison with other systems, which often offer this test. It measures from the mean of the
-    samples since the last change, so an error of the reference does less harm than with `seasonal_cusum`.
+    When to use: if you want results that you can compare with those of other systems, which often offer this test.
+    Deviations are from the mean of the samples since the last change, so an error of the reference does less harm than
+    in `seasonal_cusum`.
     Source: Page, Biometrika 41 (1954); Hinkley, Biometrika 58 (1971).
     """
 

@@ -13,7 +13,7 @@ from bridge.strategies.histograms import HistogramConfig
 class PsiConfig(HistogramConfig):
     """Parameters of `psi: {min_effect: 0.2}`.
 
-    - `min_effect`: least index, with natural logarithms
+    - `min_effect`: smallest index that matters, with natural logarithms
     """
 
     min_effect: float = Field(default=0.2, ge=0)
@@ -22,8 +22,8 @@ class PsiConfig(HistogramConfig):
 class PsiStrategy(DivergenceStrategy):
     """Strategy that is breached while the population stability index is large and significant.
 
-    When to use: your organisation already uses the index. Without the test, most pairs of healthy histograms of 100
-    observations exceed 0.1.
+    When to use: if your organisation already uses the index. It must also be significant: without drift, the index of
+    two histograms with 100 observations each is above 0.1 in most cases.
     """
 
     name = "psi"

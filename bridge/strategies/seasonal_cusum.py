@@ -39,8 +39,8 @@ class SeasonalCusumConfig(DetectorConfig):
 class SeasonalCusumStrategy(Detector):
     """Strategy that is breached while a signal stays away from its usual level for the hour, even by a little.
 
-    When to use: you want to detect a lasting shift within minutes to hours, on a signal with a daily or weekly pattern.
-    Each sample adds its deviation, minus the allowance k, to a sum that never falls below 0; a sum above h is a change.
+    When to use: for lasting shifts, within minutes to hours, of signals with a daily or weekly pattern. Each sample
+    adds its deviation, minus the allowance k, to a sum that never falls below 0; a sum above h is a change.
     Source: Page, Continuous inspection schemes, Biometrika 41 (1954).
     """
 

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Self
 
 import numpy as np
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from bridge.domain.batch import EventBatch, EventKind
 from bridge.domain.verdict import Cause, Code, Floats, Verdicts
@@ -54,12 +54,12 @@ class ThresholdConfig(StrategyConfig):
     """Parameters of `threshold: {max: 0.6, clear: 0.5}`, in the signal's unit.
 
     - `max`, `min`: limits of the value
-    - `clear`: end of the hysteresis band; only with one limit
+    - `clear`: value at which a firing rule resolves; only with one limit
     """
 
-    max: float | None = None
-    min: float | None = None
-    clear: float | None = None
+    max: float | None = Field(default=None, examples=["200ms"])
+    min: float | None = Field(default=None, examples=["200ms"])
+    clear: float | None = Field(default=None, examples=["200ms"])
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -81,8 +81,8 @@ class ThresholdConfig(StrategyConfig):
 class ThresholdStrategy(RetrainStrategy):
     """Strategy that is breached while a value is past its limit.
 
-    When to use: you know the limit (an SLO, an agreed accuracy). The most common model alert is `min` on accuracy. An
-    event without a limit is healthy.
+    When to use: if you know the limit, such as an SLO or an agreed accuracy. An event whose kind has no limit is never
+    breached.
     max_latency_ms: in milliseconds.
     max_drift_p: drift score in [0, 1], higher is stronger.
     max_error_rate: share in [0, 1].

@@ -24,7 +24,7 @@ class VoteConfig(StrategyConfig):
 
     - `at_least`: number of strategies that must be breached
     - `of`: the strategies with their parameters
-    - `within`: number of slots for which a vote counts
+    - `within`: number of slots for which the breach of a strategy counts
     """
 
     at_least: int = Field(ge=1)
@@ -51,8 +51,8 @@ class Votes(Verdicts):
 class VoteStrategy(RetrainStrategy):
     """Strategy that is breached while a minimum number of other strategies are, in one slot or within a few.
 
-    When to use: no single strategy is right for the signal, such as when a level must be too high and must have changed
-    suddenly. For several signals, use `at_least` in the rule instead.
+    When to use: if you want to evaluate one signal in several ways, for example by a limit and by a change detector.
+    For several signals, use `at_least` in the rule instead.
     """
 
     name = "vote"

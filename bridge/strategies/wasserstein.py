@@ -25,17 +25,17 @@ from bridge.strategies.stats import distributions
 class WassersteinConfig(HistogramConfig):
     """Parameters of `wasserstein: {min_effect: 20ms}`.
 
-    - `min_effect`: least distance, in the signal's unit
+    - `min_effect`: smallest distance that matters, in the signal's unit
     """
 
-    min_effect: float = Field(gt=0)
+    min_effect: float = Field(gt=0, examples=["20ms"])
 
 
 class WassersteinStrategy(HistogramStrategy):
-    """Strategy that is breached while observations have provably moved by at least a limit in the signal's unit.
+    """Strategy that is breached while the observations have moved by at least a limit in the signal's unit.
 
-    When to use: you know the limit in the signal's unit ("20 ms slower matters"). The signal should have `sum` and
-    `reference_sum`: the distance is then the difference of two exact means.
+    When to use: if you know the limit in the signal's unit, such as 20 ms, and can provide `sum` and `reference_sum`.
+    The statistic is then the difference of two exact means. The difference must also be significant.
     """
 
     name = "wasserstein"

@@ -40,22 +40,22 @@ _TERMS = frozenset(
 _SHOWN = 10
 
 
-def parse(name: str, text: str, functions: Collection[str], variables: Collection[str] = ()) -> Tree:
+def parse(name: str, text: str, functions: Collection[str]) -> Tree:
     """Return the tree of a template. Raises TemplateError.
 
-    functions, variables: the names that are defined; variables with their $.
+    functions: names of those that are defined.
     """
-    return _Parser(name, text, functions, variables).tree()
+    return _Parser(name, text, functions).tree()
 
 
 class _Parser:
-    def __init__(self, name: str, text: str, functions: Collection[str], variables: Collection[str]) -> None:
+    def __init__(self, name: str, text: str, functions: Collection[str]) -> None:
         lexer = Lexer(name, text)
         self._tokens = lexer.tokens()
         self._line = lexer.line
         self._tree = Tree(name, text)
         self._functions = functions
-        self._variables = ["$", *variables]
+        self._variables = ["$"]
         self._at = 0
         self._depth = 0
         self._loops = 0

@@ -15,6 +15,7 @@ from urllib.parse import quote_plus, urlsplit
 
 import re2
 
+from bridge.domain.regex import ALERTMANAGER, limited
 from bridge.domain.times import Timestamp, parse_duration
 from bridge.templates import fmt
 from bridge.templates.errors import CallError
@@ -39,10 +40,12 @@ _BINARY = ("ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi")
 _FLOAT = re.compile(r"[+-]?(?:inf(?:inity)?|nan|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)", re.IGNORECASE)
 _UNDERSCORES = re.compile(r"(?<=\d)_(?=\d)")
 _GROUP = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})", re.ASCII)
+_SHOWN = 100  # characters of a pattern in an error
 _REASONS = {
     "missing ]": "missing closing ]",
     "missing )": "missing closing )",
     "bad repetition operator": "invalid nested repetition operator",
+    "pattern too large - compile failed": "expression too large",
     "no argument for repetition operator": "missing argument to repetition operator",
     "invalid named capture group": "invalid named capture",
     "invalid perl operator": "invalid or unsupported Perl syntax",
@@ -195,30 +198,29 @@ def _separates(char: str) -> bool:
     return not (char.isalpha() or char.isdigit()) and char.isspace()
 
 
-def _pattern(pattern: str) -> Any:
-    options = re2.Options()
-    options.log_errors = False
+def compiled_pattern(pattern: str) -> Any:
+    """Compile a regular expression, limited in time and memory. Raises CallError in the words of Go."""
     try:
-        return re2.compile(pattern, options)
+        return re2.compile(pattern, limited(pattern, ALERTMANAGER))
     except re2.error as error:
         reason = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
-        raise CallError(f"error parsing regexp: {_as_go(reason)}") from None
+        raise CallError(f"error parsing regexp: {_as_go(reason, pattern)}") from None
 
 
-def _as_go(reason: str) -> str:
+def _as_go(reason: str, pattern: str) -> str:
     """Return RE2's reason in the words of Go's regexp."""
     words, _, part = reason.partition(": ")
-    return f"{_REASONS.get(words, words)}: `{part}`"
+    return f"{_REASONS.get(words, words)}: `{part or pattern[:_SHOWN]}`"
 
 
 def match(pattern: str, text: str) -> bool:
     """Return whether a regular expression matches anywhere in the text."""
-    return _pattern(pattern).search(text) is not None
+    return compiled_pattern(pattern).search(text) is not None
 
 
 def replace_all(pattern: str, replacement: str, text: str) -> str:
     """Return the text with each match replaced; $1 and ${name} stand for groups."""
-    compiled, parts, last, at, size = _pattern(pattern), [], 0, 0, 0
+    compiled, parts, last, at, size = compiled_pattern(pattern), [], 0, 0, 0
     while at <= len(text):
         found = compiled.search(text, at)
         if found is None:

@@ -58,8 +58,8 @@ def create_app(
         app.include_router(routes(queries))
     app.include_router(history_routes(queries, upstream.histories))
     app.include_router(management_routes(commands, secrets, now))
-    app.include_router(operator_routes(commands))
-    app.include_router(silence_routes(upstream, now))
+    app.include_router(operator_routes(queries, commands))
+    app.include_router(silence_routes(queries, upstream, now))
     app.include_router(page_routes(site))
     app.include_router(_management(queries, metrics, now))
     generated = app.openapi

@@ -11,9 +11,9 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bridge import __version__
+from bridge.domain import waits
 from bridge.net.problem import refusal
 from bridge.web.app import METRICS_TYPE
 from bridge.web.http.guard import SAFE, Guard
@@ -23,7 +23,6 @@ from bridge.web.http.web_config import WebConfig
 
 RETRY_AFTER = {"Retry-After": "5"}
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-_ONCE = frozenset({"/silences/new"})  # Alertmanager would create a second silence
 # Headers of one connection, and those that the answer's own body sets.
 _HOP = frozenset({
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding",
@@ -70,17 +69,6 @@ def _advice(headers: Mapping[str, str], *, repeatable: bool) -> str:
     return f"repeat it with the header {IDEMPOTENCY_KEY}: {key}, so that it is applied once"
 
 
-class Switch:
-    """ASGI application that passes every request to the present application."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        await self.app(scope, receive, send)
-
-
 def create_standby_app(
     settings: WebSettings, config: WebConfig, metrics: Callable[[], bytes], forward: Forward
 ) -> FastAPI:
@@ -112,7 +100,7 @@ def create_standby_app(
         target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         body = await request.body()
         try:
-            repeatable = changes and request.url.path not in _ONCE
+            repeatable = changes and waits.SILENCES not in request.url.path  # Alertmanager would create a second one
             answer = await run_in_threadpool(forward, request.method, target, headers, body, repeatable=repeatable)
         except NoOwnerError as error:
             if error.sent and changes:

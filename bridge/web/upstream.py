@@ -21,7 +21,7 @@ class Histories(Protocol):
 
 
 class Silencer(Protocol):
-    """Creator of silences in Alertmanager."""
+    """Creation and end of silences in Alertmanager."""
 
     def addresses(self) -> Sequence[str]:
         """Return the address of each Alertmanager, without secrets."""
@@ -29,6 +29,10 @@ class Silencer(Protocol):
 
     def create(self, address: str, silence: NewSilence) -> str:
         """Create a silence in the Alertmanager at `address`, and return its id. Raises SilencingError."""
+        ...
+
+    def expire(self, silence_id: str) -> None:
+        """End a silence in each Alertmanager that has it. Raises UnknownSilenceError and SilencingError."""
         ...
 
 

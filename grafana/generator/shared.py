@@ -10,6 +10,7 @@ from grafana.generator.sdk import build, table, timeseries
 from grafana.generator.variables import MODEL, OF_MODEL, metric
 
 ROW_LINKS = model_links("__data.fields")
+LIMITED = "By default, at most 1,000 models have series; the metric retrain_bridge_models_omitted counts the others."
 SERIES_LINKS = model_links("__field.labels")
 MODEL_COLUMNS = {name: name.capitalize() for name in ("project", "pipeline", "version")}
 OUTCOMES = {
@@ -56,7 +57,7 @@ def active_rules(*, width: int = 14, decisions: bool = True) -> table.Panel:
     }  # fmt: skip
     return rows(
         "Pending and firing rules",
-        "Active rules of each model, with start, value and limit. A pending rule waits for its `for`.",
+        "Active rules of each model, with start, value and limit. A pending rule waits for its `for`. " + LIMITED,
         [
             query(f"{active} * 1000", ref="Since", instant=True, rows=True),
             query(f"{readings[0]} {only_active}", ref="Signal", instant=True, rows=True),
@@ -72,7 +73,7 @@ def held_now(*, width: int = 10) -> table.Panel:
     """Return a table of held requests with their gates."""
     gates = " ".join(f"{gate}: {why}." for gate, why in GATES.items())
     return rows(
-        "Held requests", f"Requests and the gate that holds each of them. {gates}",
+        "Held requests", f"Requests and the gate that holds each of them. {gates} {LIMITED}",
         [query(f"max by ({MODEL},reason) ({metric('model_held', model=True)})", instant=True, rows=True)],
         steps=[organize({**MODEL_COLUMNS, "reason": "Gate"}, hide=("Time", "Value"))],
         none="No request is held", width=width, links=ROW_LINKS,

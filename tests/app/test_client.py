@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from bridge.app import client
 from bridge.app.client import Access, ApiError, call_api, ready
+from bridge.domain import waits
 from bridge.domain.errors import ConfigError
+from bridge.net.session import Answer
 from tests.support.processes import free_port
 from tests.support.receiver import Raw, Receiver, Reply
 
@@ -37,6 +41,7 @@ def test_call_api_posts_a_body_as_json() -> None:
     [
         (answer(404, detail="there is no request 'x'"), r"there is no request 'x' \(HTTP 404\)"),
         (answer(500), r"request refused \(HTTP 500\)"),
+        (Reply(503, b"retrain-bridge is not ready: it starts\n"), r"not ready: it starts \(HTTP 503\); try again"),
         (Reply(200, b"<html>"), r"is not a retrain-bridge API \(HTTP 200\)"),
         (Reply(200, b"[1]"), r"is not a retrain-bridge API \(HTTP 200\)"),
         (Raw(b""), "no bridge at http://127.0.0.1"),
@@ -53,6 +58,19 @@ def test_call_api_names_the_address_that_is_not_reached() -> None:
         call_api(Access(url), "/api/v1/status")
 
 
+@pytest.mark.parametrize("path", ["/api/v1/explain", "/api/v1/models"])
+def test_call_api_waits_longer_than_a_server_may_take(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    waited: list[float] = []
+
+    def take(*_: object, deadline: float, **__: object) -> Answer:
+        waited.append(deadline)
+        return Answer(200, {}, b'{"data": 1}', truncated=False)
+
+    monkeypatch.setattr(client, "call", take)
+    assert call_api(Access("http://x"), path) == 1
+    assert waited == [waits.of_client("GET", path)]
+
+
 def test_ready_is_empty_or_the_reason() -> None:
     with Receiver(Reply(200, b"ready"), Reply(503, b"the store is lost\n")) as bridge:
         assert ready(Access(bridge.url)) == ""
@@ -61,9 +79,10 @@ def test_ready_is_empty_or_the_reason() -> None:
     assert ready(Access(url)) == f"no bridge at {url}: Connection refused"
 
 
-def test_access_refuses_other_schemes() -> None:
-    with pytest.raises(ApiError, match="'localhost:9095' must be an http or https URL"):
-        Access.of("localhost:9095", None)
+@pytest.mark.parametrize("url", ["localhost:9095", "http://", "http://:9095", "http://x:99999", "http://[x"])
+def test_access_refuses_an_invalid_url(url: str) -> None:
+    with pytest.raises(ApiError, match=re.escape(f"{url!r} must be an http or https URL")):
+        Access.of(url, None)
 
 
 def test_access_reads_http_config_relative_to_its_file(tmp_path: Path) -> None:

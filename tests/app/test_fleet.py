@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -11,9 +12,11 @@ from sqlalchemy.exc import OperationalError
 
 from bridge.app import clock, fleet
 from bridge.app.fleet import Fleet, FleetOptions
-from bridge.domain.errors import ConfigError, StoreError
+from bridge.domain.errors import ConfigError, Problem, SchemaTooNewError, StoreError
+from bridge.store import opening
 from bridge.store.leases import FleetState, Replica
 from tests.support.postgres import Postgres, postgres
+from tests.support.release import next_migrations
 
 LEASE = 60_000
 
@@ -32,7 +35,7 @@ def url(cluster: Postgres) -> Iterator[str]:
 
 def member(url: str, name: str, config: str = "same", lease: int = LEASE) -> Fleet:
     """Return a replica that looks only when a test says so."""
-    return Fleet(url, FleetOptions(lease, name, f"http://{name}"), lambda: config, lambda: None)
+    return Fleet(url, FleetOptions(lease, name, f"http://{name}"), lambda: config, lambda: None, lambda: None)
 
 
 def expire(made: Fleet) -> None:
@@ -74,7 +77,7 @@ def test_owner_that_lost_the_lease_becomes_a_standby(url: str) -> None:
 def test_owner_stops_by_itself_without_renewals(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """After two thirds of the lease, and not before."""
     changes: list[bool] = []
-    made = Fleet(url, FleetOptions(LEASE, "r1", "http://r1"), lambda: "a", lambda: changes.append(True))
+    made = Fleet(url, FleetOptions(LEASE, "r1", "http://r1"), lambda: "a", lambda: None, lambda: changes.append(True))
     made._look()
     began = made._renewed
     monkeypatch.setattr(fleet.time, "monotonic", lambda: began + LEASE / 1500 - 0.001)  # type: ignore[attr-defined]
@@ -118,7 +121,7 @@ def test_database_that_does_not_answer_is_counted(url: str, monkeypatch: pytest.
 def state(config_seq: int, *others: int, free: bool = True) -> FleetState:
     """Return a state of the fleet with replicas of the given configurations."""
     replicas = tuple(Replica(f"x{seq}", "", "1", "h", seq, 0, 0) for seq in others)
-    return FleetState("", 1, free, 0, 0, config_seq, 0, 0, replicas)
+    return FleetState("", 1, free, 0, 0, config_seq, 0, 0, replicas, "0009")
 
 
 def test_older_configuration_waits_for_two_leases(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,14 +149,93 @@ def test_same_or_newer_configuration_takes_at_once(url: str) -> None:
     assert not made._may_take(state(1, 1, free=False))
 
 
+def test_replica_that_cannot_use_a_newer_schema_stays_a_standby(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It says so once, and does not try again."""
+    old = member(url, "old")
+    with monkeypatch.context() as newer:
+        newer.setattr(opening, "MIGRATIONS", next_migrations(tmp_path, "0101")[0])
+        new = member(url, "new")
+    for _ in range(3):
+        old._look()
+        assert old.fence is None
+    assert caplog.text.count("this replica cannot be the owner any more; update it") == 1
+    monkeypatch.setattr(opening, "MIGRATIONS", tmp_path / "migrations-0101")
+    new._look()
+    assert new.fence is not None
+    monkeypatch.undo()
+    with pytest.raises(SchemaTooNewError, match="has schema 0101"):
+        member(url, "restarted")
+
+
 def test_reload_makes_the_configuration_the_newest(url: str) -> None:
     """A roll-back on a running owner is newer than the files that it replaces."""
     files = "old"
-    made = Fleet(url, FleetOptions(LEASE, "r1", "http://r1"), lambda: files, lambda: None)
+    made = Fleet(url, FleetOptions(LEASE, "r1", "http://r1"), lambda: files, lambda: None, lambda: None)
     other = member(url, "r2", "new")
     assert [made._config_seq, other._config_seq] == [1, 2]
     made.reloaded()
     assert made._config_seq == 3
+
+
+def test_standby_numbers_changed_files_anew(url: str) -> None:
+    """It loads its files when it takes over, so it has the number that the owner gets by a reload of the same files."""
+    files = {"r1": "a", "r2": "a"}
+    first, second = (
+        Fleet(url, FleetOptions(LEASE, name, f"http://{name}"), lambda n=name: files[n], lambda: None, lambda: None)  # type: ignore[misc]
+        for name in files
+    )
+    numbers = []
+    for content in ("a", "b", "a"):
+        files["r2"] = content
+        first._look()
+        second._look()
+        files["r1"] = content
+        ahead = second._config_seq
+        first.reloaded()
+        numbers.append((first._config_seq, ahead))
+    assert numbers == [(1, 1), (2, 2), (3, 3)]
+
+
+def test_standby_keeps_its_number_while_changed_files_have_errors(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:  # fmt: skip
+    """It could not become the owner with them; one line of the log says so."""
+    files, loads = "a", []
+
+    def load() -> None:
+        loads.append(files)
+        if files == "bad":
+            raise ConfigError([Problem("bridge.yml", 3, "groups", "is not a list", "")])
+
+    first = member(url, "r1", "a")
+    first._look()
+    second = Fleet(url, FleetOptions(LEASE, "r2", "http://r2"), lambda: files, load, lambda: None)
+    files = "bad"
+    second._look()
+    second._look()
+    assert (second._config_seq, loads) == (1, ["bad"])
+    assert [item.message for item in caplog.records if item.levelname == "ERROR"] == [
+        "changed configuration files have errors; the owner keeps its own"
+    ]
+    files = "good"
+    second._look()
+    assert (second._config_seq, loads) == (2, ["bad", "good"])
+
+
+def test_replicas_with_the_same_files_agree_on_the_highest_number(url: str) -> None:
+    """One whose files changed and changed back, while this one's did not, has a higher number."""
+    files = "a"
+    first = member(url, "r1", "a")
+    first._look()
+    second = Fleet(url, FleetOptions(LEASE, "r2", "http://r2"), lambda: files, lambda: None, lambda: None)
+    for content in ("b", "a"):
+        files = content
+        second._look()
+    assert (first._config_seq, second._config_seq) == (1, 3)
+    first._look()
+    assert first._config_seq == 3
 
 
 def test_standby_follows_the_databases_clock_at_once(url: str) -> None:

@@ -6,7 +6,7 @@ from bridge.app.fleet_metrics import FleetMetrics
 from bridge.store.leases import FleetState, Replica
 
 PREFIX = "retrain_bridge_fleet_"
-STATE = FleetState("b", 7, False, 9_500, 0, 3, 0, -250, (Replica("b", "", "", "", 3, 0, 0),))
+STATE = FleetState("b", 7, False, 9_500, 0, 3, 0, -250, (Replica("b", "", "", "", 3, 0, 0),), "0009")
 
 
 def values(metrics: FleetMetrics) -> dict[str, float]:

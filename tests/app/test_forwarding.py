@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.app import forwarding
 from bridge.app.forwarding import Forwarder
+from bridge.domain import waits
 from bridge.web.standby import NoOwnerError
 from tests.support.receiver import HANG_UP, Receiver, Reply
 
@@ -57,7 +57,7 @@ def test_refusal_is_not_repeated() -> None:
 @pytest.mark.parametrize(("first", "sent"), [(Reply(503, b"starting"), False), (HANG_UP, True)])
 def test_repeats_end(monkeypatch: pytest.MonkeyPatch, first: Reply, sent: bool) -> None:
     """With the owner's answer if nothing else was tried; as an unknown outcome after an attempt without an answer."""
-    monkeypatch.setattr(forwarding, "ATTEMPT", 1.0)
+    monkeypatch.setattr(waits, "ATTEMPT", 1.0)
     with Receiver(first, Reply(503, b"starting"), Reply(503, b"starting")) as owner:
         forward = Forwarder(OWN, lambda: owner.url, None)
         if not sent:

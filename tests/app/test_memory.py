@@ -6,10 +6,11 @@ import ctypes
 import gc
 import subprocess
 import sys
+import weakref
 
 import pytest
 
-from bridge.app.memory import collect_rarely, keep_large_buffers
+from bridge.app.memory import collect_rarely, exclude_start, keep_large_buffers
 
 
 def test_glibc_takes_the_settings() -> None:
@@ -58,8 +59,31 @@ def test_the_collector_leaves_alone_what_the_start_has_made() -> None:
     before = gc.get_threshold()
     try:
         collect_rarely()
+        exclude_start()
         assert gc.get_freeze_count() > 10_000
         assert gc.get_threshold()[0] >= 50_000
     finally:
         gc.unfreeze()
         gc.set_threshold(*before)
+
+
+class Node:
+    """Object that can be in a cycle and be looked for by a weak reference."""
+
+    other: Node
+
+
+def test_a_second_start_collects_what_the_first_one_has_left() -> None:
+    """The state of a fleet's former owner, which would otherwise stay for ever."""
+    try:
+        first = Node()
+        first.other = first
+        left = weakref.ref(first)
+        exclude_start()
+        del first
+        assert left() is not None
+        exclude_start()
+        assert left() is None
+        assert gc.get_freeze_count() > 10_000
+    finally:
+        gc.unfreeze()

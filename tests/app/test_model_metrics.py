@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -32,14 +33,37 @@ def test_which_models_have_series(monkeypatch: pytest.MonkeyPatch) -> None:
     both, unhealthy = {MODEL.pipeline, QUIET.pipeline}, {MODEL.pipeline}
     found = {which: pipelines(FakeQueries(), which) for which in CHOICES}
     assert found == {"auto": both, "all": both, "unhealthy": unhealthy, "none": set()}
-    monkeypatch.setattr(model_metrics, "ALL_UP_TO", 1)
+    monkeypatch.setattr(model_metrics, "AUTO_MODELS", 1)
     assert pipelines(FakeQueries(), "auto") == unhealthy
+
+
+def test_auto_has_series_of_the_worst_models_only_and_counts_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The size of a scrape is bounded when every model is unhealthy; `unhealthy` and `all` have no limit."""
+    monkeypatch.setattr(model_metrics, "AUTO_MODELS", 2)
+    order = [ModelState.DEGRADED, ModelState.RETRAINING, ModelState.HELD, ModelState.HELD]
+    queries = FakeQueries()
+    queries.views = [replace(model_view(ModelKey("p", f"m{n}", "1")), state=state) for n, state in enumerate(order)]
+    found = {which: series(queries, which) for which in CHOICES}
+    models = {which: sorted(key[2] for key in keys if key[0] == "model_info") for which, keys in found.items()}
+    every = ["m0", "m1", "m2", "m3"]
+    assert models == {"auto": ["m1", "m2"], "all": every, "unhealthy": every, "none": []}
+    assert {which: keys[("models_omitted",)] for which, keys in found.items()} == {
+        "auto": 2, "all": 0, "unhealthy": 0, "none": 0,
+    }  # fmt: skip
+
+
+def test_a_scrape_creates_no_view_of_an_omitted_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither does it read models one by one."""
+    monkeypatch.setattr(model_metrics, "AUTO_MODELS", 1)
+    queries = FakeQueries()
+    series(queries, "auto")
+    assert [asked[3:] for asked in queries.asked if isinstance(asked, tuple)] == [(1,)], "the limit"
 
 
 def test_every_state_is_counted() -> None:
     """Also those without a model, and with `none`."""
     found = series(FakeQueries(), "none")
-    assert {key[1]: value for key, value in found.items()} == {
+    assert {key[1]: value for key, value in found.items() if key[0] == "models"} == {
         state.value: float(state in {ModelState.RETRAIN_REQUESTED, ModelState.HEALTHY}) for state in ModelState
     }
 

@@ -68,3 +68,13 @@ def test_webhooks_receive_the_end_unless_they_do_not_want_it(routes: Routes) -> 
     """send_resolved is true by default."""
     wanted = [routes.wants_resolved(place) for place in ("hooks/webhook/0", "on call/webhook/0", "gone/webhook/0")]
     assert wanted == [True, False, False]
+
+
+def test_requests_that_the_routes_cannot_tell_apart_share_their_recipients(routes: Routes) -> None:
+    """Others do not, however many there were before."""
+    first = routes.recipients({"team": "search", "pipeline": "a"})
+    assert routes.recipients({"team": "search", "pipeline": "b"}) is first
+    for number in range(3000):
+        routes.recipients({"team": f"team {number}"})
+    assert routes.recipients({"team": "search"}) == first
+    assert routes.recipients({"team": "search", "severity": "page"}).receivers == ("on call", "hooks")

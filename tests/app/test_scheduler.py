@@ -134,6 +134,11 @@ def test_chores_run_at_their_interval(running: Start) -> None:
     wait_until(lambda: len(done) >= 2, 10, "two runs of the chore")
 
 
+def hourly() -> Group:
+    """Return a group of one slot an hour, the next one in half an hour."""
+    return group("slow", 3600, from_datetime(datetime.now(UTC) + timedelta(minutes=30)) % 3_600_000)
+
+
 class Wall(Steps):
     """Wall clock that the test sets; APScheduler's own is not set."""
 
@@ -152,7 +157,7 @@ def test_a_clock_that_is_set_back_makes_nothing_wait(running: Start) -> None:
     wall = Wall()
     scheduler = Scheduler(lambda name: done.append("slot"), steps=wall)
     scheduler.every(3_600_000, "chore", lambda: done.append("chore"))
-    scheduler.schedule((group("slow", 3600),))
+    scheduler.schedule((hourly(),))
     running(scheduler)
     wait_until(lambda: done == ["slot"], 10, "the evaluation at the start")
     wall.step = -3_600_000
@@ -165,7 +170,7 @@ def test_a_clock_that_is_set_forward_makes_everything_due_once(running: Start) -
     wall = Wall()
     scheduler = Scheduler(lambda name: done.append("slot"), steps=wall)
     scheduler.every(3_600_000, "chore", lambda: done.append("chore"))
-    scheduler.schedule((group("slow", 3600),))
+    scheduler.schedule((hourly(),))
     running(scheduler)
     wait_until(lambda: done == ["slot"], 10, "the evaluation at the start")
     wall.step = 8 * 3_600_000

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -60,7 +62,7 @@ def test_run_service_starts_reloads_and_stops(
     """The signals arrive before the wait: the reload comes first, then the stop, with exit code 0."""
     caplog.set_level("INFO", "bridge.app")
     monkeypatch.setattr(service, "keep_large_buffers", lambda: None)
-    monkeypatch.setattr(service, "collect_rarely", lambda: os.kill(os.getpid(), signal.SIGHUP))
+    monkeypatch.setattr(service, "exclude_start", lambda: os.kill(os.getpid(), signal.SIGHUP))
     config = {
         "prometheus": {"url": "http://127.0.0.1:1"}, "route": {"receiver": "team"},
         "receivers": [{"name": "team", "webhook_configs": [{"url": "http://127.0.0.1:1"}]}],
@@ -79,6 +81,44 @@ def test_run_service_starts_reloads_and_stops(
     messages = [record.getMessage() for record in caplog.records]
     order = [messages.index(text) for text in ("retrain-bridge started", "configuration reloaded", "stopping")]
     assert order == sorted(order)
+
+
+LATE = {"alembic", "fastapi", "jinja2", "rich", "typer"}  # libraries that no evaluation needs
+
+
+def test_what_evaluates_is_imported_without_the_web_interface() -> None:
+    """FastAPI and Jinja take a quarter of the start, so they come after the first evaluation has started."""
+    code = "import sys, bridge.app.service; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300)
+    assert {name.partition(".")[0] for name in found.stdout.split()} & LATE == set()
+
+
+def test_the_first_evaluation_starts_before_the_application_is_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, handlers: None
+) -> None:
+    """Until then, the server says that the bridge is not ready."""
+    done: list[str] = []
+    schedule, create = service._schedule, service._create_app
+    monkeypatch.setattr(service, "keep_large_buffers", lambda: None)
+    monkeypatch.setattr(service, "exclude_start", lambda: os.kill(os.getpid(), signal.SIGTERM))
+
+    def evaluating(*parts: Any) -> None:
+        done.append("evaluate")
+        schedule(*parts)
+
+    def serving(*parts: Any) -> Any:
+        done.append("serve")
+        return create(*parts)
+
+    monkeypatch.setattr(service, "_schedule", evaluating)
+    monkeypatch.setattr(service, "_create_app", serving)
+    config = {
+        "prometheus": {"url": "http://127.0.0.1:1"}, "route": {"receiver": "team"},
+        "receivers": [{"name": "team", "webhook_configs": [{"url": "http://127.0.0.1:1"}]}],
+    }  # fmt: skip
+    (tmp_path / "bridge.yml").write_text(json.dumps(config))
+    assert run_service(Options(tmp_path / "bridge.yml"), serve_options(tmp_path)) == 0
+    assert done == ["evaluate", "serve"]
 
 
 def test_a_fatal_error_ends_with_exit_code_1() -> None:

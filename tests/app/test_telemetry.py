@@ -80,7 +80,7 @@ def test_promtool_would_find_an_unescaped_label(page: Page) -> None:
 WANTED = {
     "model_info", "model_state", "signal_value", "signal_threshold", "last_retrain_request_timestamp_seconds",
     "build_info", "models", "samples_fetched_total", "samples_skipped_total", "events_total", "decisions_total",
-    "retrainings_total", "silences_unclear",
+    "retrainings_total", "silences_unclear", "models_omitted",
     "last_evaluation_timestamp_seconds", "evaluation_duration_seconds", "evaluation_interval_seconds",
     "evaluations_missed_total", "query_duration_seconds", "query_failures_total", "server_queries_total",
     "deliveries_total",

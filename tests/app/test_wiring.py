@@ -6,16 +6,15 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from bridge.app.wiring import Bridge, Options
 from bridge.config.load import BridgeConfig, load
-from bridge.domain.errors import StoreError
 from bridge.ports import RequestFilter
 from bridge.store.memory import MemoryStore
 from tests.support.bridge import drift_rules, write_config
+from tests.support.failing_store import FailingStore
 from tests.support.processes import wait_until
 from tests.support.receiver import Receiver, Reply
 
@@ -26,17 +25,6 @@ def prometheus(value: float) -> Receiver:
     result = [{"metric": labels, "value": [1_700_000_000, str(value)]}]
     body = {"status": "success", "data": {"resultType": "vector", "result": result}}
     return Receiver(Reply(200, json.dumps(body).encode(), {"Content-Type": "application/json"}))
-
-
-class FailingStore(MemoryStore):
-    """Refuses commits while `broken`."""
-
-    broken = False
-
-    def commit(self, changes: Any) -> None:
-        if self.broken:
-            raise StoreError("disk full")
-        super().commit(changes)
 
 
 @contextmanager
@@ -78,11 +66,11 @@ def test_evaluate_reports_a_store_that_fails_and_recovers(tmp_path: Path, caplog
     with prometheus(0.9) as source, Receiver(Reply(200)) as hook, built(tmp_path, source.url, hook.url, store) as (
         bridge, _,
     ):  # fmt: skip
-        store.broken = True
+        store.refuses = True
         bridge.evaluate(group_of(bridge))
         assert "evaluation was not stored; it will be repeated" in caplog.text
         assert "disk full" in bridge.queries.ready()[1]
-        store.broken = False
+        store.refuses = False
         bridge.store_watch.check()
         assert bridge.queries.ready() == (True, "")
 

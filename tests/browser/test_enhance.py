@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import bcrypt
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from bridge.domain.times import rfc3339
+from bridge.web.http.web_config import WebConfig
 from tests.support.browser import visit
 from tests.support.fake_views import AT, ID
-from tests.support.web import Site
+from tests.support.web import Site, serving
 
 REQUEST_PAGE = f"/requests/{ID}"
 
@@ -67,6 +69,56 @@ def test_times_are_those_of_the_reader(browser: Browser, site: Site, zone: str, 
         shown = seen.page.locator(f'main time[datetime^="{rfc3339(AT)[:19]}"]').first
         expect(shown).to_have_text(local)
         assert shown.get_attribute("title") == "2023-11-14 22:13:20 UTC"
+        assert seen.problems == []
+
+
+def act(page: Page, name: str | None = None) -> None:
+    """Pause a project, under a name if there is one to give."""
+    page.goto("/pause?project=shop")
+    if name is not None:
+        page.get_by_label("Your name").fill(name)
+    page.get_by_role("button", name="Pause", exact=True).click()
+    page.wait_for_url("**/silences?result=pause")
+
+
+def test_the_browser_remembers_the_name(browser: Browser, site: Site) -> None:
+    """On every form, until it is emptied; another browser does not know it."""
+    with visit(browser, site.url) as seen:
+        act(seen.page, "ada")
+        act(seen.page)
+        assert [item.who for item in site.commands.paused] == ["ada", "ada"]
+        for path in ("/silences/new", "/requests/new", f"/requests/{ID}/useful"):
+            seen.page.goto(path)
+            if path != "/silences/new":  # there is no Alertmanager here
+                expect(seen.page.get_by_label("Your name")).to_have_value("ada")
+        act(seen.page, "")
+        seen.page.goto("/pause")
+        expect(seen.page.get_by_label("Your name")).to_have_value("")
+        assert seen.problems == []
+    with visit(browser, site.url) as other:
+        other.page.goto("/pause")
+        expect(other.page.get_by_label("Your name")).to_have_value("")
+
+
+def test_the_name_of_a_user_who_is_signed_in_is_not_remembered(browser: Browser) -> None:
+    """The server knows it; an earlier name is neither used nor shown."""
+    users = WebConfig(basic_auth_users={"kim": bcrypt.hashpw(b"word", bcrypt.gensalt(4)).decode()})
+    with serving(config=users) as site, visit(browser, site.url, login=("kim", "word")) as seen:
+        seen.page.goto("/pause?project=shop")
+        seen.page.evaluate("localStorage.setItem('name', 'ada')")
+        act(seen.page)
+        assert [item.who for item in site.commands.paused] == ["kim"]
+        assert seen.page.evaluate("localStorage.getItem('name')") is None
+        seen.page.goto("/pause")
+        assert "ada" not in seen.page.content()
+
+
+def test_a_browser_that_stores_nothing_still_acts(browser: Browser, site: Site) -> None:
+    """Storage may be blocked."""
+    with visit(browser, site.url) as seen:
+        seen.page.add_init_script("delete Window.prototype.localStorage")
+        act(seen.page, "ada")
+        assert [item.who for item in site.commands.paused] == ["ada"]
         assert seen.problems == []
 
 

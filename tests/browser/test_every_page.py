@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Literal
 
 import pytest
+from msgspec import structs
 from playwright.sync_api import Browser
 
 from bridge.domain.matchers import Matcher
@@ -26,8 +27,8 @@ MODEL_PAGE = "/model?project=shop&pipeline=ranking&version=7"
 PAGES = [
     "/", "/?q=nothing", MODEL_PAGE, "/model?project=a&pipeline=b&version=c", "/rules", "/requests", f"/requests/{ID}",
     f"/requests/{ID}/approve", f"/requests/{ID}/redrive", "/requests/new", "/requests/unknown", "/decisions",
-    "/decisions/9", "/decisions/9?again=true", "/silences", "/silences/new?project=shop", "/pause", "/resume",
-    "/requests/bulk?what=approve&all=yes", "/status", "/reload", "/docs",
+    "/decisions/9", "/decisions/9?again=true", "/silences", "/silences/new?project=shop", "/silences/abc/expire",
+    "/pause", "/resume", "/requests/bulk?what=approve&all=yes", "/status", "/reload", "/docs",
 ]  # fmt: skip
 WINDOWS = [("light", 1280), ("dark", 360)]
 
@@ -43,12 +44,14 @@ def fill(site: Site, text: str = "") -> None:
         annotations={"summary": text or "Drift"}, health="err", last_error=text or "HTTP 503",
     )  # fmt: skip
     queries.groups_ = [replace(GROUP, name=text or GROUP.name, file=text or GROUP.file, rules=[rule])]
-    queries.told = [replace(DECISION, id=9, model=model, reason=text or DECISION.reason, query=text or DECISION.query)]
-    request = replace(
+    queries.told = [
+        structs.replace(DECISION, id=9, model=model, reason=text or DECISION.reason, query=text or DECISION.query)
+    ]
+    request = structs.replace(
         REQUEST.request, model=model, reason=text or REQUEST.request.reason, labels={"team": text or "ml"},
         annotations={"summary": text or "Drift"},
     )  # fmt: skip
-    record = replace(
+    record = structs.replace(
         REQUEST, request=request, state=RequestState.AWAITING_APPROVAL, hold=HoldReason.APPROVAL,
         acts=(OperatorAction("create", text or "kim", AT, text or "please"),), message=text,
     )  # fmt: skip

@@ -16,7 +16,8 @@ from tests.support.web import Site
 
 ACTS = [
     f"/requests/{ID}/approve", f"/requests/{ID}/release", f"/requests/{ID}/withdraw", f"/requests/{ID}/redrive",
-    "/requests/new", "/pause", "/resume", "/reload", "/-/reload", f"/api/v1/requests/{ID}/approve", "/api/v1/pause",
+    "/requests/new", "/silences/abc/expire", "/api/v1/silences/abc/expire", "/pause", "/resume",
+    "/reload", "/-/reload", f"/api/v1/requests/{ID}/approve", "/api/v1/pause",
 ]  # fmt: skip
 
 

@@ -27,10 +27,10 @@ receivers:
 - name: team
   webhook_configs: [{{url: "{url}"}}]
 """
-REQUEST = {
+REQUEST: dict[str, object] = {
     "id": "a" * 32, "project": "shop", "pipeline": "ranking", "version": "7", "state": "held",
     "triggered_at": "2026-01-01T00:00:00.000Z", "reason": "[red]drift[/red]", "hold": None, "hold_until": None,
-    "ended_at": None, "verdict": None,
+    "ended_at": None, "verdict": None, "acts": [], "feedback": None,
 }  # fmt: skip
 Command = Callable[..., tuple[int, str, str]]
 Api = tuple[list[tuple[str, str]], dict[str, object]]

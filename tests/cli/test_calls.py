@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import bcrypt
 import pytest
+from msgspec import structs
 
 from bridge.web.http.web_config import WebConfig
 from tests.cli.conftest import Command
@@ -54,7 +54,7 @@ def test_an_unknown_model_gets_a_suggestion(command: Command, site: Site) -> Non
     assert err.endswith("no signal has reported a model 'shop/rankng/7'; did you mean 'shop/ranking/7'?\n")
     words = ("requests", "create", "--project=shop", "--pipeline=rankng", "--version=7", "--reason=x", "--by=ada")
     code, _, err = command(*words)
-    assert (code, err.endswith("did you mean 'shop/ranking/7'? (--force requests it anyway)\n")) == (1, True), err
+    assert (code, err.endswith("did you mean 'shop/ranking/7'? (--force accepts it)\n")) == (1, True), err
     assert site.commands.acts == []
     assert command(*words, "--force")[0] == 0
     assert site.commands.acts == [("shop/rankng/7", "x", "ada")]
@@ -67,6 +67,6 @@ def test_a_request_is_named_by_the_first_digits_of_its_id(command: Command, site
     code, _, err = command("requests", "approve", "ffff")
     assert (code, err) == (1, "retrain-bridge: none of the latest 1 requests begin with 'ffff'\n")
     other = ID[:8] + "0" * 24
-    site.queries.records = [REQUEST, replace(REQUEST, request=replace(REQUEST.request, id=other))]
+    site.queries.records = [REQUEST, structs.replace(REQUEST, request=structs.replace(REQUEST.request, id=other))]
     code, _, err = command("requests", "show", ID[:8])
     assert err == f"retrain-bridge: 2 of the latest 2 requests begin with {ID[:8]!r}: {ID}, {other}\n"

@@ -8,7 +8,9 @@ from typer.testing import CliRunner
 from bridge.cli.commands import app
 
 
-@pytest.mark.parametrize("group", ["", "check", "models", "pause", "requests", "rules", "test"])
+@pytest.mark.parametrize(
+    "group", ["", "check", "config", "decisions", "models", "pause", "requests", "rules", "silence", "test"]
+)
 def test_every_command_is_listed_with_a_whole_sentence(group: str) -> None:
     """In the list of a terminal of 80 columns; set short_help where the first sentence is longer."""
     arguments = [*group.split(), "--help"]

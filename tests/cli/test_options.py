@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import typer
 
@@ -41,3 +43,28 @@ def test_problems_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == f"{problem}\n1 problem found\n"
     options.print_problems([problem, problem])
     assert capsys.readouterr().err.endswith("2 problems found\n")
+
+
+WRITERS = [
+    ["backtest", "--rules=rules.yml", "--prometheus.url=http://127.0.0.1:1", "--from=now-1h", "--html"],
+    ["backtest", "--rules=rules.yml", "--prometheus.url=http://127.0.0.1:1", "--from=now-1h", "--json"],
+    ["backtest", "--rules=rules.yml", "--prometheus.url=http://127.0.0.1:1", "--from=now-1h", "--decisions"],
+    ["tune", "Drifted", "--rules=rules.yml", "--prometheus.url=http://127.0.0.1:1", "--from=now-1h", "--html"],
+    ["tune", "Drifted", "--rules=rules.yml", "--prometheus.url=http://127.0.0.1:1", "--from=now-1h", "--json"],
+    ["report", "--bridge.url=http://127.0.0.1:1", "--html"],
+    ["test", "rules", "tests.yml", "--junit"],
+]
+
+
+@pytest.mark.parametrize("words", WRITERS)
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(
+    command: Command, files: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    """Which may take hours; nothing answers here, and nothing is left behind."""
+    monkeypatch.chdir(files)
+    (files / "folder").mkdir()
+    before = sorted(files.iterdir())
+    for name, text in (("folder", "folder is a folder"), ("nowhere/x", "there is no folder nowhere")):
+        code, _, err = command(*words, name)
+        assert (code, f"{words[-1]}: " in err, text in err) == (2, True, True), err
+    assert sorted(files.iterdir()) == before

@@ -32,11 +32,11 @@ MODEL = {"state": EVIL, "last_request_at": EVIL, "signals": []}
 CASES: list[tuple[list[str], Any]] = [
     (["explain", "a/b/c"], {"explanations": [EXPLAINED], "models": [MODEL]}),
     (["explain", "a/b/c", "--output=json"], {"explanations": [EXPLAINED], "models": [MODEL]}),
-    (["requests", "list"], {"requests": [REQUEST]}),
-    (["requests", "show", "x"], REQUEST),
+    (["requests", "list"], {"requests": [REQUEST | {"acts": []}], "next": None}),
+    (["requests", "show", "x", "-o", "json"], REQUEST),
     (["requests", "approve", "x"], REQUEST),
     (["requests", "create", "--project=a", "--pipeline=b", "--version=c", "--reason=d"], REQUEST | {"models": [MODEL]}),
-    (["pause", "--project=a"], REQUEST),
+    (["pause", "--project=a"], REQUEST | {"models": [MODEL]}),
     (["pause", "list"], {"pauses": [REQUEST]}),
     (["resume"], REQUEST | {"pauses": [PAUSE, REQUEST]}),
 ]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from bridge.domain.request import RecoveryVerdict
+from bridge.ports import DecisionFilter
 from tests.cli.conftest import Command, columns
 from tests.support.web import Site
 
@@ -20,7 +21,9 @@ def test_the_report_counts_the_requests_of_the_period(command: Command, site: Si
     """As text with advice, as JSON, and as a page."""
     record = site.queries.records[0]
     now = int(time.time() * 1000)
-    recent = replace(record, request=replace(record.request, triggered_at=now), verdict=RecoveryVerdict.RECOVERED)
+    recent = structs.replace(
+        record, request=structs.replace(record.request, triggered_at=now), verdict=RecoveryVerdict.RECOVERED
+    )
     site.queries.records = [recent, record]  # the second is older than the period
     code, out, err = command("report", "--last=7d", f"--html={tmp_path / 'report.html'}")
     assert (code, err) == (0, "")
@@ -30,3 +33,16 @@ def test_the_report_counts_the_requests_of_the_period(command: Command, site: Si
     assert ["Drifted", "1", "1", "1", "0", "0", "0", "0", "0"] in columns(out)
     assert "What retraining was worth" in (tmp_path / "report.html").read_text()
     assert json.loads(command("report", "-o", "json")[1])["total"]["helped"] == 1
+
+
+def test_only_the_decisions_of_the_project_are_read(command: Command, site: Site) -> None:
+    """Those of others would be counted until the limit, and take their time."""
+    record = site.queries.records[0]
+    now = int(time.time() * 1000)
+    site.queries.records = [
+        structs.replace(record, request=structs.replace(record.request, triggered_at=now), state=record.state)
+    ]
+    assert command("report", "--project=shop", "--no-signals")[0] == 0
+    assert command("report", "shop/ranking", "--no-signals")[0] == 0
+    read = [item for item in site.queries.asked if isinstance(item, DecisionFilter)]
+    assert [(item.project, item.pipeline) for item in read] == [("shop", ""), ("shop", "ranking")]

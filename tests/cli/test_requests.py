@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+from msgspec import structs
+
+from bridge.domain.request import OperatorAction
 from bridge.domain.times import rfc3339
-from bridge.ports import RequestFilter
+from bridge.ports import DeliveryState, RequestFilter
 from tests.cli.conftest import REQUEST, Api, Command, columns
 from tests.support.fake_views import AT, ID
 from tests.support.web import Site
@@ -15,18 +18,18 @@ from tests.support.web import Site
 def test_requests_are_listed_in_columns(command: Command, api: Api) -> None:
     """Markup in a reason is text; nothing is cut, and a listing without requests says so."""
     asked, answers = api
-    answers["data"] = {"requests": [REQUEST]}
+    answers["data"] = {"requests": [REQUEST], "next": None}
     _, out, _ = command("requests", "list", "--state=held", "--limit=5")
     assert asked == [("GET", "/api/v1/requests?limit=5&state=held")]
     assert out.splitlines()[1] == f"{'a' * 32}  shop/ranking/7  held   2026-01-01T00:00:00.000Z  [red]drift[/red]"
-    answers["data"] = {"requests": []}
+    answers["data"] = {"requests": [], "next": None}
     assert command("requests", "list")[1] == "no requests\n"
 
 
 def test_a_request_is_shown_as_json(command: Command, api: Api) -> None:
     """It can be piped into jq."""
     api[1]["data"] = REQUEST
-    assert json.loads(command("requests", "show", "a" * 32)[1]) == REQUEST
+    assert json.loads(command("requests", "show", "a" * 32, "-o", "json")[1]) == REQUEST
 
 
 def test_retry_prints_the_number_of_deliveries(command: Command, api: Api) -> None:
@@ -50,7 +53,63 @@ def test_redrive_prints_the_number_of_deliveries(command: Command, api: Api) -> 
 def test_filters_are_passed_to_the_store(command: Command, site: Site) -> None:
     """Each option is a parameter; a long reason is not cut."""
     long = "drift " + "x" * 300
-    site.queries.records = [replace(item, request=replace(item.request, reason=long)) for item in site.queries.records]
+    site.queries.records = [
+        structs.replace(item, request=structs.replace(item.request, reason=long)) for item in site.queries.records
+    ]
     code, out, _ = command("requests", "list", "--project=shop", "--rule=Drifted", "--limit=5")
     assert (code, columns(out)[1]) == (0, [ID, "shop/ranking/7", "requested", rfc3339(AT), long])
     assert site.queries.asked[-1] == RequestFilter((), "shop", "", "", 6, "", "Drifted")
+
+
+def test_requests_are_listed_by_time(command: Command, site: Site) -> None:
+    """A period has one end, or two."""
+    assert command("requests", "list", "--from=1700000000", "--to=1700000060")[0] == 0
+    assert site.queries.asked[-1] == RequestFilter(limit=51, since=1_700_000_000_000, until=1_700_000_060_000)
+    code, _, err = command("requests", "list", "--to=yesterday")
+    assert (code, "--to" in err, "now-30d" in err) == (2, True, True)
+
+
+def test_deliveries_that_wait_are_listed(command: Command, site: Site) -> None:
+    """With the reason, and the next attempt unless they are dead; everything is also in the JSON."""
+    dead = replace(site.queries.waiting[0], state=DeliveryState.DEAD, reason="http_4xx", status=404)
+    site.queries.waiting.append(dead)
+    code, out, _ = command("requests", "deliveries")
+    assert (code, columns(out)[1:]) == (
+        0,
+        [
+            [ID, "team/coordinator/0", "retry", "2", rfc3339(AT + 5000), "http_5xx", "503"],
+            [ID, "team/coordinator/0", "dead", "2", "-", "http_4xx", "404"],
+        ],
+    )  # fmt: skip
+    assert [item["answer"] for item in json.loads(command("requests", "deliveries", "-o", "json")[1])] == ["busy"] * 2
+    site.queries.waiting = []
+    assert command("requests", "deliveries")[1] == "no delivery waits, and none is dead\n"
+
+
+def test_a_wide_listing_names_who_did_what(command: Command, site: Site) -> None:
+    """Approvals, releases and opinions."""
+    acts = (OperatorAction("approve", "ada", AT, ""), OperatorAction("useful", "kim", AT, ""))
+    site.queries.records = [structs.replace(item, acts=acts) for item in site.queries.records]
+    assert "approve by ada; useful by kim" in command("requests", "list", "-o", "wide")[1]
+
+
+def test_an_empty_id_is_refused(command: Command, api: Api) -> None:
+    """A variable of a script may be empty."""
+    for words in (("requests", "show"), ("requests", "retry"), ("requests", "withdraw"), ("feedback",)):
+        code, _, err = command(*words, "", *["useful"] * (words == ("feedback",)))
+        assert (code, "the id is empty" in err) == (2, True), words
+    assert api[0] == []
+
+
+def test_a_word_that_is_not_utf8_is_refused(command: Command, site: Site) -> None:
+    """It cannot name anything."""
+    for words in (("requests", "show", "\udcff"), ("requests", "list", "\udcff"), ("pause", "\udcff", "--force")):
+        code, _, err = command(*words)
+        assert (code, "is not UTF-8" in err) == (2, True), (words, err)
+
+
+def test_a_period_that_ends_before_it_begins_is_refused(command: Command, site: Site) -> None:
+    """It would list nothing."""
+    for listing in ("requests", "decisions"):
+        code, _, err = command(listing, "list", "--from=now", "--to=now-1d")
+        assert (code, "--from must be before --to" in err) == (2, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,13 @@ import pytest
 
 from bridge.app import service
 from bridge.app.fleet import FleetOptions
+from bridge.app.service import TAKE_OVER_LEASES
+from bridge.cli.serve import run
+from bridge.config.bridge_file import GlobalSection
 from bridge.coordinator import server
 from bridge.coordinator.config import CoordinatorConfig
-from bridge.domain.times import DAY
+from bridge.domain import waits
+from bridge.domain.times import DAY, SECOND, parse_duration
 from tests.cli.conftest import CONFIG, Command
 
 
@@ -75,3 +80,10 @@ def test_flags_override_the_coordinators_file(
     assert command("coordinator", f"--config.file={file}", *flags)[0] == 0
     (config,) = seen
     assert (config.listen, config.command, config.storage.name) == ("127.0.0.1:2", ("true", "x"), "ledger")
+
+
+def test_the_limits_of_calls_are_made_for_the_defaults() -> None:
+    """Of a query, and of a lease, in which a take-over ends."""
+    assert GlobalSection().query_timeout == waits.QUERY * SECOND
+    lease = inspect.signature(run).parameters["fleet_lease"].default
+    assert TAKE_OVER_LEASES * parse_duration(lease) == waits.TAKE_OVER * SECOND

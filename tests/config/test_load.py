@@ -50,7 +50,7 @@ def test_the_documented_examples_load() -> None:
     assert [integration for integration, _ in entries] == ["alertmanager", "webhook"]
     assert isinstance(entries[0][1], AlertmanagerConfig)
     assert isinstance(entries[1][1], WebhookConfig)
-    assert config.rule_paths == (GOOD.parent / "rules" / "serving.yml",)
+    assert list(config.rule_texts) == [GOOD.parent / "rules" / "serving.yml"]
     assert config.base_dir == GOOD.parent
 
 
@@ -85,7 +85,7 @@ def test_a_small_file_gets_the_documented_defaults(tmp_path: Path) -> None:
     assert (common.resend_delay, common.catch_up_limit, common.external_labels) == (60_000, 3_600_000, {})
     assert config.models == ModelLabels()
     assert config.gates == Gates(DAY, 7 * DAY)
-    assert (config.groups, config.rule_paths) == ((), ())
+    assert (config.groups, config.rule_texts) == ((), {})
 
 
 def test_rule_files_are_found_beside_the_configuration(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_rule_files_are_found_beside_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "conf" / "deep" / "b.yml").write_text(one_rule("B", "b"))
     text = SMALL + f"rule_files: [{other}, '**/[ab].yml', a.yml]\n"
     config = loaded(tmp_path / "conf", text, a=one_rule("A", "a"))
-    assert [path.name for path in config.rule_paths] == ["other.yml", "a.yml", "b.yml"]
+    assert [path.name for path in config.rule_texts] == ["other.yml", "a.yml", "b.yml"]
     assert [rule.name for group in config.groups for rule in group.rules] == ["C", "A", "B"]
     assert [rule.order for group in config.groups for rule in group.rules] == [0, 1, 2]
 
@@ -106,7 +106,7 @@ def test_a_relative_path_is_relative_to_the_working_folder(tmp_path: Path, monke
     loaded(tmp_path, SMALL + "rule_files: [a.yml]\n", a=one_rule("A", "a"))
     monkeypatch.chdir(tmp_path)
     config = load(Path("bridge.yml"))
-    assert (config.base_dir, config.rule_paths) == (Path(), (Path("a.yml"),))
+    assert (config.base_dir, list(config.rule_texts)) == (Path(), [Path("a.yml")])
 
 
 def test_an_unreadable_rule_file_is_reported_with_all_other_errors(tmp_path: Path) -> None:
@@ -283,3 +283,9 @@ def test_a_key_without_effect_is_noted_with_its_line(tmp_path: Path) -> None:
     ]
     file.write_text(text % "false")
     assert len(load(file).notes) == 1
+
+
+def test_a_rule_file_that_is_a_loop_of_links_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").symlink_to("a.yml")
+    with pytest.raises(ConfigError, match=r"a\.yml: cannot be read: Too many levels of symbolic links"):
+        loaded(tmp_path, SMALL + "rule_files: ['*a.yml']\n")

@@ -7,7 +7,7 @@ import pytest
 from bridge.config.signals import SignalSection, check_columns, signal_query
 from bridge.domain.rule import ModelLabels, SignalQuery
 from bridge.domain.times import MINUTE
-from bridge.files.shape import salvaged
+from bridge.files.validation import salvaged
 from bridge.files.yaml import Document, parse
 
 

@@ -6,8 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from bridge.ports import Run, RunState, Store
+from bridge.domain.errors import RequestError
+from bridge.domain.request import OperatorAction, RequestRecord
+from bridge.ports import Delivery, Result, Run, RunAction, RunState, Settlement, Store, TickChanges
+from tests.support.run_actions import start_again
+from tests.support.store_records import HOOK, LEASE, queued, record_of
 
 
 def run(number: int = 1, **changes: Any) -> Run:
@@ -47,14 +52,14 @@ def test_a_start_is_claimed_unless_the_run_was_cancelled_or_seen(store: Store) -
 def test_a_held_run_is_started_again_once(store: Store) -> None:
     """Only a run that may have been started but cannot be found; the next claim uses it up and sets the time anew."""
     id_, at = run().request_id, "team/run/0"
-    assert not store.start_again(id_, at, 10)
+    assert not start_again(store, id_, at, 10)
     store.save_run(run(sent_at=2000))
-    assert not store.start_again(id_, at, 10)
+    assert not start_again(store, id_, at, 10)
     held = run(sent_at=2000, state=RunState.UNKNOWN)
     store.save_run(held)
     assert held.held
-    assert store.start_again(id_, at, 3000)
-    assert not store.start_again(id_, at, 3001)
+    assert start_again(store, id_, at, 3000)
+    assert not start_again(store, id_, at, 3001)
     store.save_run(held)  # an older reading
     known = store.run(id_, at)
     assert known is not None
@@ -71,7 +76,7 @@ def test_a_run_that_was_seen_ended_or_cancelled_is_not_started_again(store: Stor
     other = run(sent_at=1, state=RunState.UNKNOWN, **changes)
     store.save_run(other)
     assert not other.held
-    assert not store.start_again(other.request_id, other.destination, 10)
+    assert not start_again(store, other.request_id, other.destination, 10)
 
 
 def test_what_another_thread_recorded_of_a_run_is_kept(store: Store) -> None:
@@ -117,3 +122,30 @@ def test_open_runs_are_those_that_were_seen_and_have_not_ended(store: Store) -> 
         ("team/run/0", RunState.STARTING): 1, ("other/run/0", RunState.QUEUED): 1,
     }  # fmt: skip
     assert dict(store.overdue_runs()) == {"team/run/0": 1}
+
+
+def test_an_action_on_runs_is_committed_whole_or_not_at_all(store: Store) -> None:
+    """With the request that it is recorded in, and its delivery; refused if one of the runs is not held any more."""
+    record = record_of(destinations=("team/run/0", "team/run/1"))
+    queued(store, record, at=100)
+    (claim,) = store.claim(HOOK, "w", 100, LEASE)
+    assert store.settle([Settlement([claim], Delivery(Result.RETRY), 100, 9000)]) == [True]
+    for number in (0, 1):
+        held = Run(record.id, f"team/run/{number}", "rb", "{}", 100, RunState.UNKNOWN, sent_at=100)
+        store.save_run(held)
+    store.save_run(replace(held, reference="found"))
+    acted = structs.replace(record, acts=(OperatorAction("start-again", "ann", 200),))
+    both = [RunAction(record.id, f"team/run/{number}", cancel=False) for number in (0, 1)]
+
+    def stored() -> tuple[object, ...]:
+        (delivery,) = store.deliveries(record.id)
+        return store.request(record.id), store.runs(record.id), delivery.next_at
+
+    before = stored()
+    with pytest.raises(RequestError, match="not held any more, so nothing was changed"):
+        store.commit(TickChanges("", 0, requests=[acted], runs=both, at=200))
+    assert stored() == before
+    store.commit(TickChanges("", 0, requests=[acted], runs=both[:1], at=200))
+    found, _, next_at = stored()
+    assert isinstance(found, RequestRecord)
+    assert (found.acts, [run.again_at for run in store.runs(record.id)], next_at) == (acted.acts, [200, 0], 200)

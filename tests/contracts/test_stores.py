@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec import structs
 
 from bridge.domain.alert import AlertRow, State
 from bridge.domain.model import ModelKey
@@ -74,7 +75,7 @@ def test_a_load_brings_what_is_open_lately_ended_or_the_latest_of_its_pipeline(s
     old, latest, other = record_of(start=10), record_of(B, start=50), record_of(C, start=60)
     done: dict[str, Any] = {"state": RequestState.SUCCEEDED, "ended_at": 90, "verdict": RecoveryVerdict.RECOVERED}
     episodes = [Episode(item.request.model, item.request.episode_start, "R", ("R",), 1, 90) for item in (old, latest)]
-    records = [replace(item, **done) for item in (old, latest)]
+    records = [structs.replace(item, **done) for item in (old, latest)]
     store.commit(TickChanges("g", 100, episodes=episodes, requests=[*records, other], at=100))
     assert [item.id for item in store.load(91).requests] == [latest.id, other.id]
     assert list(store.load(91).episodes) == []
@@ -97,7 +98,7 @@ def test_a_shared_cause_and_feedback_survive(store: Store) -> None:
     assert list(store.load(0).requests) == [held]
     assert store.feedback() == {}
     for opinion in (Feedback.FALSE, Feedback.LATE):
-        said = replace(held, feedback=opinion)
+        said = structs.replace(held, feedback=opinion)
         store.save_request(said)
         assert store.request(held.id) == said
     store.save_request(record_of(B, feedback=Feedback.LATE))
@@ -110,6 +111,9 @@ def test_decisions_are_found_by_model_rule_and_time_newest_first(store: Store) -
     store.commit(TickChanges("g", 4, decisions=told, at=4))
     assert store.decisions(DecisionFilter()) == told[::-1]
     assert store.decisions(DecisionFilter(A)) == [told[3], told[0]]
+    part = DecisionFilter(project=A.project, pipeline=A.pipeline)
+    assert store.decisions(part) == [item for item in told[::-1] if part.fits(item)]
+    assert 0 < len(store.decisions(part)) < len(told)
     assert store.decisions(DecisionFilter(rule="Other", since=4)) == [told[3]]
     assert store.decisions(DecisionFilter(limit=2)) == [told[3], told[2]]
     assert store.decisions(DecisionFilter(since=2, until=3)) == [told[2], told[1]]
@@ -131,7 +135,7 @@ def test_decisions_are_read_on_where_a_list_ended(store: Store) -> None:
 def test_episodes_of_a_model_are_found_newest_first(store: Store) -> None:
     """The open one included; an episode is there once, as it is now; of other models none."""
     open_ = [Episode(A, start, "R", ("R",), 1) for start in (10, 20, 30)]
-    ended = [replace(item, ended_at=item.started_at + 5, end_reason="back to normal") for item in open_[:2]]
+    ended = [structs.replace(item, ended_at=item.started_at + 5, end_reason="back to normal") for item in open_[:2]]
     store.commit(TickChanges("g", 100, episodes=[*open_, Episode(B, 25, "R", ("R",), 1)], at=100))
     store.commit(TickChanges("g", 200, episodes=ended, at=200))
     assert store.episodes(A) == [open_[2], ended[1], ended[0]]
@@ -156,6 +160,10 @@ def test_requests_are_found_by_state_and_model_page_by_page(store: Store) -> Non
     assert found(states=(RequestState.FAILED,)) == [ids["C"]]
     assert found(pipeline="ranking", version="7") == [ids["A"]]
     assert found(project="nope") == []
+    assert found(since=2) == [ids["B"], ids["C"]]
+    assert found(until=2) == [ids["C"], ids["A"]]
+    assert found(since=2, until=2) == found(since=2, after=ids["B"]) == [ids["C"]]
+    assert found(since=4) == []
 
 
 def test_pruning_drops_what_is_over_and_old_and_nothing_else(store: Store) -> None:

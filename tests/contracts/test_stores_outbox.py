@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from bridge.domain.errors import UnknownRequestError
 from bridge.domain.model import ModelKey
@@ -126,11 +125,11 @@ def test_what_a_delivery_recorded_is_not_overwritten_by_an_older_reading(store: 
     queued(store, made)
     (claim,) = store.claim(HOOK, "w", 100, LEASE)
     settle(store, claim, Delivery(Result.DELIVERED, reference="run-1"), 150, 150)
-    store.save_request(replace(made, message="late"))
+    store.save_request(structs.replace(made, message="late"))
     found = store.request(made.id)
     assert found is not None
     assert (found.state, found.delivered_at, found.reference, found.message) == ("accepted", 150, "run-1", "late")
-    store.save_request(replace(made, state=RequestState.FAILED, ended_at=200))
+    store.save_request(structs.replace(made, state=RequestState.FAILED, ended_at=200))
     found = store.request(made.id)
     assert found is not None
     assert (found.state, found.delivered_at) == ("failed", 150)

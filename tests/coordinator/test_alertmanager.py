@@ -29,7 +29,7 @@ def test_a_firing_alert_becomes_the_request_that_it_names() -> None:
     found = json.loads(taken.body)
     assert found["triggered_at"] == "2026-03-01T12:00:00Z"
     assert found["rule"] == "SustainedDrift"
-    assert found["generator_url"] == "http://bridge/api/v1/requests/1"
+    assert found["generator_url"] == "http://bridge/requests/1"
 
 
 def test_the_alert_that_a_bridge_posts_is_understood() -> None:
@@ -58,7 +58,7 @@ def test_what_requests_nothing_is_counted_by_reason() -> None:
     )
     assert [item.id for item in found.submissions] == [an_id(7)]
     assert found.ignored == {"truncated": 4, "resolved": 1, "no_request_id": 1, "invalid": 1}
-    assert found.mistakes == (("alerts[2].labels.version", "String should have at least 1 character"),)
+    assert found.mistakes == (("alerts[2].labels.version", "must not be empty"),)
 
 
 def test_a_bad_id_is_named_by_its_label() -> None:

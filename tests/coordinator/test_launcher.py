@@ -77,6 +77,6 @@ def test_a_command_that_ends_within_the_grace_is_not_waited_for(
     gone = threading.Timer(0.05, ours.close)
     gone.start()
     with theirs:
-        launch(monkeypatch, theirs, "sleep", "0.3")
+        launch(monkeypatch, theirs, "sleep", "2")
     gone.join()
     assert killed == [signal.SIGTERM, signal.SIGKILL]

@@ -66,7 +66,7 @@ def test_what_a_command_leaves_behind_is_killed(tmp_path: Path) -> None:
 def test_the_time_limit_ends_the_whole_group(tmp_path: Path) -> None:
     """SIGTERM first: the command may clean up."""
     script = f"trap 'echo bye; exit 7' TERM; sleep 60 & echo $! > {tmp_path}/pid; wait"
-    ended = run(tmp_path, script, limit=0.3)
+    ended = run(tmp_path, script, limit=5.0)  # a busy machine has set the trap by then
     assert ended == Ended(7, "time limit", b"bye\n", b"")
     wait_until(lambda: gone(tmp_path / "pid"), 5, "the child ending")
 
@@ -74,9 +74,9 @@ def test_the_time_limit_ends_the_whole_group(tmp_path: Path) -> None:
 def test_a_command_that_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path) -> None:
     script = f"trap '' TERM; echo $$ > {tmp_path}/pid; sleep 600; sleep 600; sleep 600"
     started = time.monotonic()
-    ended = run(tmp_path, script, limit=0.3, grace=0.3)
+    ended = run(tmp_path, script, limit=5.0, grace=0.3)
     assert (ended.code, ended.stopped) == (None, "time limit")
-    assert 0.6 <= time.monotonic() - started < 300
+    assert 5.3 <= time.monotonic() - started < 300
     wait_until(lambda: gone(tmp_path / "pid"), 5, "the command ending")
 
 

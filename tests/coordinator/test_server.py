@@ -65,7 +65,7 @@ def test_it_serves_until_sigterm(tmp_path: Path) -> None:
 def _ready(url: str) -> bool:
     try:
         return requests.get(f"{url}/-/ready", timeout=2).status_code == 200
-    except requests.ConnectionError:
+    except requests.RequestException:
         return False
 
 
@@ -104,13 +104,14 @@ def test_an_address_in_use_is_reported(tmp_path: Path, caplog: pytest.LogCapture
     assert (record.message, vars(record)["address"]) == ("cannot listen", address)
 
 
-def test_an_unusable_storage_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("name", ["file", "file/data"])
+def test_an_unusable_storage_is_reported(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").write_text("")
-    config = CoordinatorConfig.model_validate({"storage": tmp_path / "file" / "data", "listen": "127.0.0.1:0"})
+    config = CoordinatorConfig.model_validate({"storage": tmp_path / name, "listen": "127.0.0.1:0"})
     assert server.run(config) == 1
     [record] = caplog.records
     assert record.message == "cannot use the storage"
-    assert vars(record)["error"] == f"{tmp_path}/file/data: Not a directory"
+    assert vars(record)["error"] == f"{tmp_path}/{name} is not a directory; correct the key storage, or --storage.path"
 
 
 def test_an_unusable_client_certificate_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

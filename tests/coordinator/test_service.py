@@ -89,5 +89,5 @@ def test_without_its_thread_nothing_is_started(coordinator: Coordinator) -> None
 
 def test_a_storage_that_is_a_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
-    with pytest.raises(StoreError, match="data: "):
+    with pytest.raises(StoreError, match="data is not a directory"):
         Coordinator(CoordinatorConfig.model_validate({"storage": tmp_path / "data"}), lambda: NOON)

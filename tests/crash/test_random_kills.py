@@ -132,7 +132,7 @@ def check_receiver(receiver: KeyedReceiver, sent: set[str]) -> None:
 
 def prepared(source: Prometheus, rng: random.Random, kills: int, startup: float, *, in_turns: bool = True) -> Flow:
     """The script, written into Prometheus: it begins in a few seconds and lasts about as long as the kills do here."""
-    script = flows.flow(rng, whole_second(6), round(kills * (startup + UP)) + 6, in_turns=in_turns)
+    script = flows.flow(rng, whole_second(10), round(kills * (startup + UP)) + 6, in_turns=in_turns)
     for rule, timing in RULES.items():
         write_script(source, script.samples(rule), timing.metric)
     return script

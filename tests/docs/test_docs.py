@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from bridge.authoring.unit_tests import file as unit_test_file
 from bridge.cli.commands import app
 from bridge.config import bridge_file, conditions, labels, rule, rule_file, signals, time_intervals
-from bridge.files.shape import Section
+from bridge.files.validation import Section
 from bridge.net.http_config import HttpConfig
 from bridge.sinks.registry import sinks
 from bridge.sources.config import PrometheusConfig

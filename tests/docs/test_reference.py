@@ -61,3 +61,21 @@ def test_every_key_of_every_file_is_in_the_reference(generator: ModuleType) -> N
     plain = {"string", "integer", "number", "boolean", "duration", "value", "rate", "secret", "strategy", "any"}
     assert named - there - plain == set()
     assert {name for name, found in strategies().items() if found.Config.model_fields} <= there
+
+
+def test_types_are_those_that_the_files_accept(generator: ModuleType) -> None:
+    """Durations, limits in the signal's unit, plain numbers, unions, choices, and the guide of a section."""
+    text = generator.reference()
+    for line in (
+        "lead_time: <duration>",
+        "[ history: <duration> ]",
+        "[ cooldown: <duration> | <cooldown> ]",
+        "[ clear: <value> ]",
+        "retraining_cost: <number>",
+        "[ version: <string> | { const: <string> } ]",
+        "[ min_version: TLS10 | TLS11 | TLS12 | TLS13 ]",
+        "[ weekdays: [ <string>, ... ] ]",
+        "[Guide](strategies/auto.md).",
+        "[Guide](sinks/run.md).",
+    ):
+        assert f"\n{line}\n" in text, line

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from bridge.domain.gate import GateInput, Hold, PipelineLoad, budget_until, check, gates
 from bridge.domain.request import HoldReason
@@ -40,17 +39,17 @@ def test_open_gates_hold_nothing() -> None:
 )
 def test_each_gate_holds(change: dict[str, object], hold: Hold) -> None:
     """With the instant at which it is expected to open."""
-    assert check(replace(OPEN, **change)) == hold  # type: ignore[arg-type]
+    assert check(structs.replace(OPEN, **change)) == hold
 
 
 def test_a_gate_opens_at_its_instant() -> None:
     """An instant equal to the slot is over; a pipeline that was never retrained has no cooldown."""
-    assert check(replace(OPEN, paused_until=1000, cooldown=5000)) is None
+    assert check(structs.replace(OPEN, paused_until=1000, cooldown=5000)) is None
 
 
 def test_the_first_closed_gate_counts() -> None:
     """A pause comes before a mute."""
-    assert check(replace(OPEN, muted_until=9000, paused_until=2000)) == Hold(HoldReason.PAUSED, 2000)
+    assert check(structs.replace(OPEN, muted_until=9000, paused_until=2000)) == Hold(HoldReason.PAUSED, 2000)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import unicodedata
 
 import pytest
 
-from bridge.domain.printable import printable
+from bridge.domain.printable import printable, storable
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,11 @@ from bridge.domain.printable import printable
 def test_what_could_drive_a_terminal_is_spelled_out(text: str, shown: str) -> None:
     """Everything else stays."""
     assert printable(text) == shown
+
+
+@pytest.mark.parametrize("character", ["\0", "\ud83d"])
+def test_what_databases_cannot_store_is_replaced(character: str) -> None:
+    assert storable(f"a{character}b\n\U0001f600") == "a\ufffdb\n\U0001f600"
 
 
 def test_every_control_and_every_invisible_format_character_of_unicode_is_spelled_out() -> None:

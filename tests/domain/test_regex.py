@@ -40,6 +40,21 @@ def test_an_invalid_expression_is_refused_with_its_reason(text: str, message: st
     assert len(str(error.value)) < 200
 
 
+@pytest.mark.parametrize("text", ["a?" * 3000, "](?i){1,50}" * 106, "(?:a?){30}" * 100], ids=lambda text: text[:12])
+def test_a_long_chain_of_optional_pieces_is_refused(text: str) -> None:
+    """RE2's time to compile it is quadratic: each piece leads to all that follow."""
+    with pytest.raises(ValueError, match="too large; write fewer repetitions"):
+        Regex(text)
+
+
+def test_many_alternatives_and_a_short_chain_of_optional_pieces_are_accepted() -> None:
+    """A list of models and an address with optional digits need no limit."""
+    names = "|".join(f"model-{number:03}" for number in range(500))
+    assert Regex(f"({names})(-v[0-9]{{1,3}})?").matches("model-042-v17")
+    assert Regex("(?:[0-9]{1,3}[.]){3}[0-9]{1,3}").matches("192.168.1.20")
+    assert Regex("a?" * 400).matches("a" * 400)
+
+
 def test_nested_repetition_takes_linear_time() -> None:
     """A backtracking matcher would not end."""
     assert not Regex("((.+)+)+z").matches("a" * 50_000)

@@ -6,9 +6,11 @@ import json
 import math
 
 import pytest
+from msgspec import structs
 
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Evidence, RequestState, RetrainRequest, request_id
+from tests.support.store_records import decision
 
 MODEL = ModelKey("shop", "ranking", "7")
 
@@ -43,3 +45,12 @@ def test_numbers_that_json_cannot_carry_travel_as_prometheus_writes_them() -> No
     request = RetrainRequest(MODEL, "why", 0, "0" * 32, "R", 0, evidence=(seen,))
     evidence = json.loads(json.dumps(request.to_json(), allow_nan=False))["evidence"][0]
     assert (evidence["value"], evidence["statistic"], evidence["threshold"]) == ("+Inf", "NaN", "-Inf")
+
+
+def test_decisions_are_equal_whatever_number_the_store_gave_them() -> None:
+    """And unequal when anything else differs."""
+    made = decision(100)
+    stored = structs.replace(made, id=7)
+    assert (stored == made, hash(stored) == hash(made)) == (True, True)
+    assert structs.replace(stored, reason="other") != made
+    assert made != "decision"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bridge.domain.matchers import Matcher
-from bridge.domain.route import Route
+from bridge.domain.route import EVERY_LABEL, Route
 
 
 def node(receiver: str, *matchers: str, go_on: bool = False, routes: tuple[Route, ...] = ()) -> Route:
@@ -58,3 +58,11 @@ def test_a_receiver_of_two_routes_gets_a_request_once() -> None:
     """Two routes to one receiver must not be two retrainings."""
     tree = node("default", routes=(node("log", go_on=True), node("default", go_on=True), node("log")))
     assert tree.receivers({}) == ("log", "default")
+
+
+def test_the_tree_names_the_labels_that_it_reads() -> None:
+    """In its order, each once; all labels where a node groups by every label."""
+    assert TREE.label_names == ("team", "severity")
+    grouped = Route("root", group_by=("project",), routes=(TREE,))
+    assert grouped.label_names == ("project", "team", "severity")
+    assert Route("root", routes=(Route("all", group_by=(EVERY_LABEL,)),)).label_names is None

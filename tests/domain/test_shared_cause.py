@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.domain.rule import SharedCauses
@@ -142,6 +142,7 @@ def test_an_incident_of_one_node_is_found_and_only_there(sizes: list[int], share
         assert siblings.weigh(alone) is None or siblings.weigh(alone).label == ""  # type: ignore[union-attr]
 
 
+@settings(derandomize=True)  # chance may find a cause
 @given(st.integers(2, 200), st.integers(1, 40), st.integers(0, 2**32 - 1))
 def test_scattered_breaches_are_hardly_ever_a_cause(models: int, nodes: int, seed: int) -> None:
     """Every model breaches at a random moment of a month and stays unhealthy."""

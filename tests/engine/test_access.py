@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import FrozenInstanceError
 
 import pytest
+from msgspec import structs
 
 from bridge.domain.errors import StoreError
 from bridge.domain.model import ModelTable
@@ -14,20 +15,10 @@ from bridge.domain.times import HOUR
 from bridge.engine.access import EngineSettings
 from bridge.engine.engine import Engine
 from bridge.engine.replay.replay import NoDestinations
-from bridge.ports import Pause, TickChanges
+from bridge.ports import Pause
 from bridge.store.memory import MemoryStore
+from tests.support.failing_store import FailingStore
 from tests.support.world import A, ScriptedSource, World, group, rule
-
-
-class FailingStore(MemoryStore):
-    """A store that can refuse every commit."""
-
-    refuses = False
-
-    def commit(self, changes: TickChanges) -> None:
-        if self.refuses:
-            raise StoreError("disk full")
-        super().commit(changes)
 
 
 def test_a_view_cannot_be_changed() -> None:
@@ -69,7 +60,7 @@ def test_a_transaction_that_raises_changes_nothing() -> None:
 
     def fail() -> None:
         with world.engine.transact(lambda: world.now, world.store) as change:
-            change.draft.put_request(replace(record, state=RequestState.WITHDRAWN))
+            change.draft.put_request(structs.replace(record, state=RequestState.WITHDRAWN))
             change.pause = Pause("shop", "", world.now + HOUR, "kim", world.now)
             raise LookupError
 
@@ -88,7 +79,7 @@ def test_a_transaction_that_is_not_stored_does_not_reach_memory() -> None:
     (record,) = world.requests()
     store.refuses = True
     with pytest.raises(StoreError, match="disk full"), world.engine.transact(lambda: world.now, store) as change:
-        change.draft.put_request(replace(record, state=RequestState.WITHDRAWN))
+        change.draft.put_request(structs.replace(record, state=RequestState.WITHDRAWN))
     assert world.state.episode_index.requests[record.id] == record
 
 

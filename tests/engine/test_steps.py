@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from bridge.domain.errors import StoreError
 from bridge.engine.engine import Engine
 from bridge.engine.evaluation.slots import plan
 from bridge.engine.requests.episodes import EpisodeIndex, TickTransaction
 from bridge.engine.steps import Tick, fetch, sameness
+from tests.support.failing_store import FailingStore
 from tests.support.world import DRIFT, QUERY_FAILED, A, World, group, rule
 
 
@@ -62,3 +66,18 @@ def test_the_engine_has_no_public_door_to_its_state() -> None:
         "close", "configure", "evaluate", "pass_over", "read", "recover", "refresh", "restore_memory", "start",
         "transact",
     }  # fmt: skip
+
+
+def test_the_change_of_a_rules_health_is_recorded_although_the_first_commit_fails() -> None:
+    """The failed commit stored nothing, so the next one records the change and counts the failures anew."""
+    store = FailingStore()
+    world = World(group(rule()), store=store)
+    world.tick({A: 0.1})
+    for answer in (QUERY_FAILED, {A: 0.1}):
+        store.refuses = True
+        with pytest.raises(StoreError):
+            world.tick(answer)
+        store.refuses = False
+        world.tick(answer)
+    changes = [(item.before, item.after, item.repeats) for item in world.decisions() if item.model is None]
+    assert changes == [("ok", "err", 0), ("err", "ok", 2)]

@@ -1,4 +1,4 @@
-"""Messages about values. test_shape.py has them on whole sections."""
+"""Messages about values. test_validation.py has them on whole sections."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, Field
 
-from bridge.files.shape import Section
-from bridge.files.wording import bare, kind, near, note_empty, variable_hint, where
+from bridge.files.validation import Section
+from bridge.files.wording import bare, note_empty, variable_hint, where
 from bridge.files.yaml import Document, parse
 
 
@@ -16,36 +16,6 @@ class Inner(BaseModel):
     """A section."""
 
     name: str = ""
-
-
-@pytest.mark.parametrize(
-    ("word", "known", "hint"),
-    [
-        ("exprs", ["expr", "for"], "did you mean 'expr'?"),
-        ("zzz", ["b", "a"], "known are: a, b"),
-        ("zzz", [], ""),
-        ("zzz", [f"name{number}" for number in range(21)], ""),
-    ],
-)
-def test_a_near_word_or_a_short_list(word: str, known: list[str], hint: str) -> None:
-    assert near(word, known) == hint
-
-
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [
-        (None, "nothing"),
-        (True, "a boolean"),
-        (1, "a number"),
-        ("", "text"),
-        ([], "a list"),
-        ({}, "a mapping"),
-        (b"", "bytes"),
-    ],
-)
-def test_kinds_of_values(value: object, words: str) -> None:
-    """A boolean is no number."""
-    assert kind(value) == words
 
 
 @pytest.mark.parametrize(

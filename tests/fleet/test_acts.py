@@ -10,14 +10,15 @@ from typing import Any, Self
 import pytest
 import requests
 
-from tests.support.bridge import drift_rules, expected_id, steps, whole_second, write_script
-from tests.support.fleet import Fleet, Replica, fleet, replica
+from tests.support.bridge import drift_rules
+from tests.support.fleet import Fleet, Replica, breach, fleet, replica
 from tests.support.keyed import KeyedReceiver
 from tests.support.postgres import Postgres, postgres
 from tests.support.processes import wait_until
 from tests.support.servers import Prometheus
 
 SECOND = 1000
+LEASE = 15.0  # seconds; a busy machine renews in time while another replica starts
 Json = dict[str, Any]
 
 
@@ -85,18 +86,9 @@ def front() -> Iterator[Front]:
         yield made
 
 
-def breach(source: Prometheus, pipeline: str) -> str:
-    """Let a model drift from two seconds on; return the id of its request."""
-    model = ("shop", pipeline, "1")
-    begins = whole_second(2)
-    points = steps(begins - 5 * SECOND, begins + 270 * SECOND, [(begins, begins + 240 * SECOND)])
-    write_script(source, {model: points})
-    return expected_id(model, "Drifted", begins)
-
-
 def held(made: Fleet, source: Prometheus, pipeline: str) -> str:
     """Return the id of a request that awaits approval."""
-    wanted = breach(source, pipeline)
+    wanted = breach(source, pipeline, 600 * SECOND, 630 * SECOND)
     waiting = "SELECT count(*) FROM requests WHERE id = %s AND state = 'awaiting_approval'"
     wait_until(lambda: made.rows(waiting, wanted) == [(1,)], 60, "the request")
     return wanted
@@ -104,8 +96,8 @@ def held(made: Fleet, source: Prometheus, pipeline: str) -> str:
 
 def started(made: Fleet, front: Front) -> tuple[Replica, Replica]:
     """Start an owner that others reach through `front`, and a standby."""
-    owner = replica(made.folder, "owner", flags=[f"--fleet.advertise-address={front.url}"])
-    standby = replica(made.folder, "standby")
+    owner = replica(made.folder, "owner", flags=[f"--fleet.advertise-address={front.url}"], lease=LEASE)
+    standby = replica(made.folder, "standby", lease=LEASE)
     front.target = owner.url
     for item in (owner, standby):
         made.replicas.append(item)

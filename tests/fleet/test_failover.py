@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
 import subprocess
@@ -12,29 +11,21 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.support.bridge import drift_rules, expected_id, steps, whole_second, write_script
-from tests.support.fleet import Fleet, fleet, replica
+from tests.support.bridge import drift_rules, whole_second
+from tests.support.fleet import Fleet, breach, changed_rules, fleet, replica
 from tests.support.keyed import KeyedReceiver
 from tests.support.postgres import Postgres, _as_user, binaries, postgres
 from tests.support.processes import Program, free_port, kept_for_the_test, wait_until
 from tests.support.servers import Prometheus
 
 SECOND = 1000
+LASTING = 600 * SECOND, 630 * SECOND  # a breach, which outlasts a test on a busy machine, and the values of its model
 
 
 @pytest.fixture
 def cluster() -> Iterator[Postgres]:
     with postgres() as server:
         yield server
-
-
-def breach(source: Prometheus, pipeline: str, lasts: int = 90) -> str:
-    """Let a model drift from two seconds on; return the id of its request."""
-    model = ("shop", pipeline, "1")
-    begins = whole_second(2)
-    points = steps(begins - 5 * SECOND, begins + (lasts + 30) * SECOND, [(begins, begins + lasts * SECOND)])
-    write_script(source, {model: points})
-    return expected_id(model, "Drifted", begins)
 
 
 def ids(made: Fleet, pipeline: str) -> list[str]:
@@ -46,7 +37,7 @@ def test_database_that_restarts_is_used_again(source: Prometheus, cluster: Postg
     """kill -9 of the server while a model drifts: the fleet continues, and makes the one request."""
     hooks = {"webhook_configs": [{"url": webhook.url}]}
     with fleet(source.url, drift_rules(), hooks, cluster.database()) as made:
-        wanted = breach(source, "restarted")
+        wanted = breach(source, "restarted", *LASTING)
         cluster.program.kill()
         cluster.start()
         wait_until(lambda: wanted in webhook.taken, 120, "the request")
@@ -100,7 +91,7 @@ def test_fleet_follows_a_database_that_fails_over(
         made.owner()
         replayed = "SELECT count(*) FROM pg_stat_replication WHERE replay_lsn = sent_lsn"
         wait_until(lambda: made.rows(replayed) == [(1,)], 60, "the standby to follow")
-        wanted = breach(source, "promoted")
+        wanted = breach(source, "promoted", *LASTING)
         cluster.program.kill()
         command = [*_as_user(), str(binaries() / "pg_ctl"), "-D", str(folder / "standby"), "promote"]
         assert subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
@@ -139,11 +130,11 @@ def test_fleet_works_behind_a_pooler(source: Prometheus, cluster: Postgres, webh
         program.start()
         program.wait_ready(lambda: answers(pooled.url(name)))
         with fleet(source.url, drift_rules(), hooks, pooled.url(name)) as made:
-            first = breach(source, "pooled-1")
+            first = breach(source, "pooled-1", *LASTING)
             wait_until(lambda: first in webhook.taken, 120, made.replicas[0].program.log[-3000:])
             made.owner().kill()
             made.owner()
-            second = breach(source, "pooled-2")
+            second = breach(source, "pooled-2", *LASTING)
             wait_until(lambda: second in webhook.taken, 120, made.replicas[1].program.log[-3000:])
 
 
@@ -177,7 +168,7 @@ def test_replica_with_a_wrong_clock_evaluates_the_same_slots(
         made.replicas[0].kill()
         wait_until(lambda: made.lease()[0] == "wrong", 60, wrong.program.log[-2000:])
         after = made.slot()
-        wanted = breach(source, {"-30s": "behind", "+30s": "ahead", "+0 x2": "fast"}[skew])
+        wanted = breach(source, {"-30s": "behind", "+30s": "ahead", "+0 x2": "fast"}[skew], *LASTING)
         wait_until(lambda: wanted in webhook.taken, 120, wrong.program.log[-3000:])
         made.wait_slot(after + 5 * SECOND)
         assert made.slot() <= whole_second(1)
@@ -190,22 +181,19 @@ def test_older_configuration_does_not_end_the_episodes_of_a_newer_one(
 ) -> None:
     """A rolling update: the new replica becomes the owner, and the old one waits while the new one lives."""
     hooks = {"webhook_configs": [{"url": webhook.url}]}
-    with fleet(source.url, drift_rules(), hooks, cluster.database(), 2) as made:
-        rules = json.loads(json.dumps(drift_rules()))
-        rules["groups"][0]["rules"].append({**rules["groups"][0]["rules"][0], "retrain": "Second"})
-        config = json.loads((made.folder / "bridge.yml").read_text())
-        config["rule_files"] = ["new.yml"]
-        (made.folder / "new.yml").write_text(json.dumps(rules))
-        (made.folder / "newer.yml").write_text(json.dumps(config))
-        new = replica(made.folder, "new", config="newer.yml")
+    with fleet(source.url, drift_rules(), hooks, cluster.database(), 2, lease=15.0) as made:
+        new = replica(made.folder, "new", config=changed_rules(made), lease=15.0)  # a busy machine restarts it in time
         made.replicas.append(new)
         new.start()
         made.replicas[0].send(signal.SIGTERM)
         wait_until(lambda: made.lease()[0] == "new", 60, new.program.log[-2000:])
+        wait_until(lambda: made.rows("SELECT 1 FROM config_changes"), 60, "the change of the configuration")
+        ((event, who, diff),) = made.rows("SELECT event, replica, diff FROM config_changes")
+        assert (event, who, "+++ new.yml" in diff, '"Second"' in diff) == ("start", "new", True, True)
         assert made.replicas[1].metric("retrain_bridge_fleet_config_seq") < new.metric(
             "retrain_bridge_fleet_config_seq"
         )
-        breach(source, "updated")
+        breach(source, "updated", *LASTING)
         firing = "SELECT count(*) FROM alerts WHERE rule = 'Second' AND pipeline = 'updated'"
         wait_until(lambda: made.rows(firing) == [(1,)], 60, "the new rule's episode")
         _, fence = made.lease()

@@ -368,3 +368,12 @@ def test_labels_under_which_models_are_siblings_are_found(server: Prometheus, tm
     lost = asked(tmp_path, server.url, "max by (project, pipeline, version) (placed)", more=doubts, shared=["node"])
     (told,) = [text for text in lost if "[sibling-labels]" in text]
     assert "no signal of a rule has the label 'node', so it makes no models siblings" in told
+
+
+def test_the_models_of_an_fdr_are_counted(server: Prometheus, tmp_path: Path) -> None:
+    """One of the two would need twice the evidence at which its test ends."""
+    counts = {"event": "inference_error", "errors": "0 * model_drift_score", "total": "100 * model_drift_score"}
+    rule = {"retrain": "R", "signal": "s", "strategy": {"error_e_process": {"p0": 0.01, "alpha": 0.05}}, "fdr": 0.05}
+    group = {"name": "g", "query_offset": "0s", "signals": {"s": counts}, "rules": [rule]}
+    (found,) = [text for text in asked(tmp_path, server.url, group=group, more=doubts) if "[alpha-too-large]" in text]
+    assert "no model is breached unless 2 fail together; s has 2 models (for one model to be breached alone" in found

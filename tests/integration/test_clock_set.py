@@ -78,7 +78,6 @@ def steps_seen(process: Bridge, direction: str) -> float:
     return process.metric(f'retrain_bridge_clock_steps_total{{direction="{direction}"}}')
 
 
-@pytest.mark.timeout(300)
 def test_a_clock_that_is_set_back_stops_nothing(source: Prometheus, tmp_path: Path) -> None:
     """By ten minutes: a breach is asked for within some slots and told to the receiver; setting it right is noticed.
 
@@ -114,7 +113,6 @@ def test_a_clock_that_is_set_back_stops_nothing(source: Prometheus, tmp_path: Pa
         assert len(process.requests()) == 3
 
 
-@pytest.mark.timeout(300)
 def test_a_clock_that_was_ahead_and_is_corrected_reads_what_is_there(source: Prometheus, tmp_path: Path) -> None:
     """By an hour, as of a machine that boots with a wrong clock: Prometheus is not asked for its future."""
     wall = WallClock(tmp_path, 3600)
@@ -128,7 +126,6 @@ def test_a_clock_that_was_ahead_and_is_corrected_reads_what_is_there(source: Pro
         assert lead(process) > 3600 - 2 * SOON
 
 
-@pytest.mark.timeout(300)
 def test_small_steps_are_of_no_interest(source: Prometheus, tmp_path: Path) -> None:
     """Six tenths of a second back and forth, again and again: a second would be a step."""
     wall = WallClock(tmp_path)

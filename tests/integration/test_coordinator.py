@@ -48,7 +48,7 @@ def test_a_request_by_alertmanager_and_by_the_sink_runs_once(tmp_path: Path) -> 
             found = coordinator.client.wait_for("succeeded")
             assert (found["origin"], found["new_version"]) == ("alertmanager", "4")
             own = sink(coordinator.client.url, secret=SECRET)
-            delivery = own.send(Notification(REQUEST, Kind.FIRING, NOON), now())
+            delivery = own.send(Notification(REQUEST, Kind.FIRING, NOON, NOON), now())
             own.close()
             assert (delivery.result, delivery.status, delivery.reference) == (Result.DELIVERED, 200, "run-1")
             posted[0]["endsAt"] = "2020-03-01T12:00:01Z"
@@ -64,7 +64,7 @@ def test_a_sink_sends_signs_and_polls(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(SECRET)
     with process(tmp_path / "c", command=command(tmp_path), secret_file="../secret") as coordinator:
         stranger, own = sink(coordinator.client.url), sink(coordinator.client.url, secret=SECRET)
-        notification = Notification(REQUEST, Kind.FIRING, NOON)
+        notification = Notification(REQUEST, Kind.FIRING, NOON, NOON)
         assert stranger.send(notification, now()).result is Result.DENIED
         assert own.status(ID, now()) is None
         first, second = own.send(notification, now()), own.send(notification, now())

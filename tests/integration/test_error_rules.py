@@ -51,7 +51,7 @@ def nothing(rule: str, at: str) -> dict[str, Any]:
 def test_more_failures_than_allowed_are_proven_by_counters(tmp_path: Path) -> None:
     """800 requests a minute, 0.5 % of them failing, then 3 %: proven ten minutes later."""
     series = {"model_inferences_total": "0+200x480", "model_errors_total": "0+1x240 246+6x239"}
-    reason = "FailsTooOften: error rate failures: more than 1 % of requests fail; evidence "
+    reason = "FailsTooOften: signal 'failures': more than 1 % of inferences fail; evidence "
     tests = (nothing("FailsTooOften", "69m"), requested("FailsTooOften", "70m", reason))
     assert said(tmp_path, "error_e_process.md", series, *tests) == "test.yml: example: SUCCESS\n"
 
@@ -71,6 +71,6 @@ def test_an_objective_on_latency_needs_its_bucket(tmp_path: Path, bound: str, as
         "model_latency_seconds_count": "0+200x960",
         f'model_latency_seconds_bucket{{le="{bound}"}}': "0x960",
     }
-    reason = "SlowerThanPromised: error rate slow_answers burns the error budget at least "
+    reason = "SlowerThanPromised: signal 'slow_answers': the error budget burns at least "
     first = requested("SlowerThanPromised", "176m", reason) if asked else nothing("SlowerThanPromised", "240m")
     assert said(tmp_path, "burn_rate.md", series, first) == "test.yml: example: SUCCESS\n"

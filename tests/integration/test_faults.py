@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.bridge import (
+    AHEAD,
     METRIC,
     REMOTE_WRITE,
     Bridge,
@@ -47,10 +48,10 @@ def alerts() -> Iterator[Alertmanager]:
         yield server
 
 
-def breach(source: Prometheus, lasts: int = 90, after: float = 1.0) -> int:
+def breach(source: Prometheus, lasts: int = 600) -> int:
     """MODEL is healthy, and breached for `lasts` seconds from the returned instant (ms)."""
-    begins = whole_second(after)
-    points = steps(begins - 10 * SECOND, begins + 120 * SECOND, [(begins, begins + lasts * SECOND)])
+    begins = whole_second(AHEAD)
+    points = steps(begins - 10 * SECOND, begins + (lasts + 120) * SECOND, [(begins, begins + lasts * SECOND)])
     write_script(source, {MODEL: points})
     return begins
 
@@ -164,7 +165,7 @@ def test_a_receiver_that_was_down_gets_the_request_at_the_next_probe(source: Pro
         begins = breach(source)
         wanted = expected_id(MODEL, "Drifted", begins)
         wait_until(lambda: time.time() * 1000 >= begins + 8 * SECOND, 15, "8 s without a receiver")
-        assert [item["state"] for item in process.request(wanted)["deliveries"]] == ["retry"]
+        wait_until(lambda: [item["state"] for item in process.pending()] == ["retry"], 15, "the next failure")
         with alertmanager(port=port) as alerts:
             Watch(alerts, wanted).wait_firing(31)
             wait_until(lambda: not process.pending(), 5, "the settlement")
@@ -316,7 +317,7 @@ def test_a_429_delays_deliveries_by_its_retry_after(source: Prometheus, tmp_path
             wait_until(lambda: coordinator.taken, 20, "the delivery")
             first, second = coordinator.posts
             assert (first.key, second.key) == (wanted, wanted)
-            assert 4.0 <= second.at - first.at < 6.0
+            assert second.at - first.at >= 4.0
             wait_until(lambda: process.request(wanted)["state"] == "accepted", 5, "the settlement")
 
 
@@ -329,26 +330,26 @@ def test_slots_that_an_overrunning_evaluation_missed_are_counted_and_caught_up(s
         receiver = {"webhook_configs": [{"url": webhook.url, "timeout": TIMEOUT}]}
         with bridge(source.url, drift_rules(), receiver, query_timeout="20s") as process:
             process.start()
-            begins = whole_second(2)
+            begins = whole_second(AHEAD)
             short, long = ("shop", "short", "1"), ("shop", "long", "1")
-            whole = (begins - 10 * SECOND, begins + 90 * SECOND)
+            whole = (begins - 10 * SECOND, begins + 630 * SECOND)
             write_script(source, {
-                short: steps(*whole, [(begins + 2 * SECOND, begins + 4 * SECOND)]),
-                long: steps(*whole, [(begins + 3 * SECOND, begins + 60 * SECOND)]),
+                short: steps(*whole, [(begins + 4 * SECOND, begins + 6 * SECOND)]),
+                long: steps(*whole, [(begins + 5 * SECOND, begins + 600 * SECOND)]),
             })  # fmt: skip
             process.wait_slot(begins)
             missed = process.metric('retrain_bridge_evaluations_missed_total{group="serving"}')
             source.program.signal(signal.SIGSTOP)
-            wait_until(lambda: time.time() * 1000 >= begins + 6500, 15, "the end of the hanging")
+            wait_until(lambda: time.time() * 1000 >= begins + 8500, 15, "the end of the hanging")
             source.program.signal(signal.SIGCONT)
-            wanted = expected_id(long, "Drifted", begins + 3 * SECOND)
+            wanted = expected_id(long, "Drifted", begins + 5 * SECOND)
             wait_until(lambda: webhook.taken, 15, "the delivery")
             assert set(webhook.keys()) == {wanted}
             found = {item["id"]: (item["state"], item["late"]) for item in process.requests()}
             assert found == {
                 wanted: ("requested", True),
-                expected_id(short, "Drifted", begins + 2 * SECOND): ("missed", True),
+                expected_id(short, "Drifted", begins + 4 * SECOND): ("missed", True),
             }
             counted = process.metric('retrain_bridge_evaluations_missed_total{group="serving"}') - missed
-            assert 4 <= counted <= 7
+            assert 4 <= counted < (process.stored_slot() - begins) / SECOND
             assert METRIC in process.rule()["query"]

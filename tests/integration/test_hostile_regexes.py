@@ -76,9 +76,9 @@ def route(process: Bridge) -> None:
 
 
 def breach(source: Prometheus, model: tuple[str, str, str]) -> None:
-    """The model is breached for a minute and a half, beginning now."""
+    """The model is breached for ten minutes, beginning now."""
     begins = whole_second(1)
-    write_script(source, {model: steps(begins - 5 * SECOND, begins + 90 * SECOND, [(begins, begins + 90 * SECOND)])})
+    write_script(source, {model: steps(begins - 5 * SECOND, begins + 600 * SECOND, [(begins, begins + 600 * SECOND)])})
 
 
 def healthy(process: Bridge) -> float:

@@ -6,7 +6,16 @@ import re
 from pathlib import Path
 
 from tests.support import coordinator as coordinators
-from tests.support.bridge import REMOTE_WRITE, bridge, drift_rules, expected_id, steps, whole_second, write_script
+from tests.support.bridge import (
+    AHEAD,
+    REMOTE_WRITE,
+    bridge,
+    drift_rules,
+    expected_id,
+    steps,
+    whole_second,
+    write_script,
+)
 from tests.support.processes import free_port, wait_until
 from tests.support.servers import http, prometheus
 
@@ -30,7 +39,7 @@ def test_a_signed_report_reaches_a_bridge_that_others_cannot_change(tmp_path: Pa
             secret_file=str(tmp_path / "secret"),
         ) as coordinator:  # fmt: skip
             process.start()
-            begins = whole_second(2)
+            begins = whole_second(AHEAD)
             write_script(
                 source, {model: steps(begins - SECOND, begins + 60 * SECOND, [(begins, begins + 40 * SECOND)])}
             )

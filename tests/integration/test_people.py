@@ -163,7 +163,7 @@ def test_bundled_requests_reach_a_webhook_in_one_message(tmp_path: Path) -> None
         write_script(
             source,
             {
-                model: steps(begins - 5 * SECOND, begins + 120 * SECOND, [(begins, begins + 60 * SECOND)])
+                model: steps(begins - 5 * SECOND, begins + 600 * SECOND, [(begins, begins + 600 * SECOND)])
                 for model in (MODEL, other)
             },
         )

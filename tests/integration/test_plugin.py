@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.bridge import REMOTE_WRITE, ROOT, bridge, drift_rules, expected_id, steps, whole_second, write_script
+from tests.support.bridge import (
+    AHEAD,
+    REMOTE_WRITE,
+    ROOT,
+    bridge,
+    drift_rules,
+    expected_id,
+    steps,
+    whole_second,
+    write_script,
+)
 from tests.support.keyed import KeyedReceiver
 from tests.support.pages import blocks
 from tests.support.plugin import cli, installed
@@ -78,8 +88,10 @@ def test_a_bridge_requests_once_because_of_an_installed_strategy(env: dict[str, 
         hooks = {"webhook_configs": [{"url": receiver.url, "send_resolved": False}]}
         with bridge(source.url, rules, hooks, env={"PYTHONPATH": env["PYTHONPATH"]}) as process:
             process.start()
-            begins = whole_second(2)
-            write_script(source, {model: steps(begins - 5 * SECOND, begins + 60 * SECOND, [(begins, begins + 60_000)])})
+            begins = whole_second(AHEAD)
+            write_script(
+                source, {model: steps(begins - 5 * SECOND, begins + 600 * SECOND, [(begins, begins + 600_000)])}
+            )
             wanted = expected_id(model, "Drifted", begins)
             wait_until(lambda: wanted in receiver.taken, 20, "the request")
             process.wait_slot(begins + 3 * SECOND)

@@ -16,6 +16,7 @@ import pytest
 from bridge.app import service
 from bridge.app.wiring import DELIVERIES_LIMIT
 from tests.support.bridge import (
+    AHEAD,
     REMOTE_WRITE,
     Bridge,
     bridge,
@@ -50,9 +51,9 @@ def hooks(receiver: Receiver) -> dict[str, object]:
     return {"webhook_configs": [{"url": receiver.url}]}
 
 
-def breach(source: Prometheus, model: tuple[str, str, str], lasts: int = 60) -> int:
-    begins = whole_second(2)
-    points = steps(begins - 5 * SECOND, begins + 90 * SECOND, [(begins, begins + lasts * SECOND)])
+def breach(source: Prometheus, model: tuple[str, str, str], lasts: int = 600) -> int:
+    begins = whole_second(AHEAD)
+    points = steps(begins - 5 * SECOND, begins + (lasts + 30) * SECOND, [(begins, begins + lasts * SECOND)])
     write_script(source, {model: points})
     return begins
 
@@ -242,7 +243,7 @@ def test_the_end_of_an_episode_is_sent_at_once(source: Prometheus, webhook: Keye
     model = ("shop", "ending", "1")
     with bridge(source.url, drift_rules(), hooks(webhook)) as process:
         process.start()
-        begins = breach(source, model, lasts=3)
+        begins = breach(source, model, lasts=10)
         key = f"{expected_id(model, 'Drifted', begins)}-resolved"
-        process.wait_slot(begins + 3 * SECOND)
+        process.wait_slot(begins + 10 * SECOND)
         wait_until(lambda: webhook.taken[key], 3, "the end of the episode")

@@ -14,7 +14,7 @@ from bridge.domain.matchers import Matcher
 from bridge.domain.silence import Silence
 from bridge.domain.times import HOUR
 from bridge.ports import SilenceSnapshot
-from bridge.ports.silencing import NewSilence, SilencingError
+from bridge.ports.silencing import NewSilence, SilencingError, UnknownSilenceError
 from bridge.sources.alertmanager_silences import AlertmanagerSilences, SilenceTarget
 from tests.support.servers import Alertmanager, alertmanager
 
@@ -71,10 +71,17 @@ def test_a_silence_is_created_as_amtool_would() -> None:
         assert made in amtool(server, "query")
         (silence,) = covering(silences.fetch(now()), {**RANKING, **labels}, now())
         assert (silence.id, silence.created_by, silence.comment) == (made, "kim", "release")
+        silences.expire(made)
+        assert covering(silences.fetch(now()), {**RANKING, **labels}, now()) == []
+        for unknown in ("00000000-0000-0000-0000-000000000000", "abc", "a/b"):
+            with pytest.raises(UnknownSilenceError, match=f"has no silence '{unknown}'"):
+                silences.expire(unknown)
         with pytest.raises(SilencingError, match="answered HTTP 4"):
             silences.create(address, NewSilence({}, now(), now() + HOUR, "kim", "release"))
         with pytest.raises(SilencingError, match="is not an Alertmanager"):
             silences.create("http://elsewhere", NewSilence(labels, now(), now() + HOUR, "kim", "x"))
+    with pytest.raises(SilencingError, match="did not answer"):
+        silences.expire(made)
     with pytest.raises(SilencingError, match="did not answer"):
         silences.create(address, NewSilence(labels, now(), now() + HOUR, "kim", "x"))
 

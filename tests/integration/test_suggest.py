@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from bridge.config.load import load_rules
-from bridge.domain.times import DAY
+from bridge.domain.times import DAY, MINUTE
 from tests.support.packs import FILES, ROOT, written
 from tests.support.receiver import HANG, Receiver, Reply
 from tests.support.remote_write import remote_write
@@ -28,6 +28,11 @@ ALL = [
 def now() -> int:
     """This second in ms. Not a constant: the file may be read long before its tests run."""
     return int(time.time()) * 1000
+
+
+def last() -> int:
+    """The time of the last sample of a server that several tests use: later than any of them ends."""
+    return now() + 20 * MINUTE
 
 
 def bridge(folder: Path, *words: str) -> tuple[int, str, str]:
@@ -45,7 +50,7 @@ def full() -> Iterator[Prometheus]:
     """One that holds what all servers show."""
     with prometheus(flags=["--web.enable-remote-write-receiver"]) as server:
         for pack in FILES:
-            remote_write(server.url, written(pack, now()))
+            remote_write(server.url, written(pack, last()))
         yield server
 
 
@@ -57,10 +62,11 @@ def some() -> Iterator[Prometheus]:
         at = now()
         plain = [
             (labels, samples)
-            for labels, samples in written("triton", at, {"namespace": "shop"})
+            for labels, samples in written("triton", last(), {"namespace": "shop"})
             if "summary" not in labels["__name__"] and "histogram" not in labels["__name__"]
         ]
-        gone = [({"__name__": "evidently:data_drift:share_drifted_features"}, [(at - 2 * 60_000, 0.2)])]
+        shares = [(at + minute * MINUTE, 0.2) for minute in range(-2, 20)]
+        unlabelled = [({"__name__": "evidently:data_drift:share_drifted_features"}, shares)]
         own = [
             ({"__name__": name, **labels}, [(at - 30_000, 1.0)])
             for name, labels in [
@@ -71,7 +77,7 @@ def some() -> Iterator[Prometheus]:
                 ("predict_seconds_total", {}),
             ]
         ]  # fmt: skip
-        remote_write(server.url, [*plain, *gone, *own])
+        remote_write(server.url, [*plain, *unlabelled, *own])
         yield server
 
 

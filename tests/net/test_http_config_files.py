@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.files.shape import checked
+from bridge.files.validation import checked
 from bridge.files.yaml import Document, parse
 from bridge.net.http_config import HttpConfig
 

@@ -92,9 +92,9 @@ def test_a_byte_now_and_then_wins_no_time(opening: bytes) -> None:
         wait_until(cut, 30, "the connection being cut")
 
 
-@pytest.mark.usefixtures("impatient")
-def test_a_client_that_does_not_read_is_cut() -> None:
+def test_a_client_that_does_not_read_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its response would stay in memory forever."""
+    monkeypatch.setattr(listener, "LIMITS", {**listener.LIMITS, "answer": 2.0})
     with serving() as site, socket.socket() as client:
         site.metrics = b"x" * 50_000_000
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -1,104 +1,19 @@
-"""Problem details: one form for the errors of the web server and of the coordinator."""
+"""Problem details."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated
-
 import msgspec
-import pytest
-from fastapi import FastAPI, Query, Request, Response
-from starlette.testclient import TestClient
 
-from bridge.domain.errors import BridgeError, RequestError, StoreError, UnknownRequestError
-from bridge.net.problem import PROBLEM, Problem, ProblemError, install, path
-
-ERRORS: dict[str, Exception] = {
-    "problem": ProblemError(415, "send JSON", [("evidence[0].rule", "is missing")], {"Connection": "close"}),
-    "unknown": UnknownRequestError("there is no request 7"),
-    "refused": RequestError("it has ended"),
-    "store": StoreError("the disk is full"),
-    "bridge": BridgeError("odd"),
-}
+from bridge.net.problem import PROBLEM, FieldError, Problem, ProblemError, answer, path
 
 
-def page(request: Request, status: int, title: str, text: str) -> Response | None:
-    wants = "html" in request.headers.get("accept", "")
-    return Response(f"{status} {title}: {text}", status) if wants else None
-
-
-@pytest.fixture
-def client() -> Iterator[TestClient]:
-    app = FastAPI()
-    install(app, 7, page)
-
-    @app.get("/fail/{name}")
-    def fail(name: str, limit: Annotated[int, Query(ge=1)] = 1) -> None:
-        raise ERRORS[name]
-
-    @app.post("/fail/{name}")
-    def change(name: str) -> None:
-        raise ERRORS[name]
-
-    @app.post("/body")
-    def take(values: dict[str, int]) -> None:
-        """Take numbers by name."""
-
-    with TestClient(app) as made:
-        yield made
-
-
-@pytest.mark.parametrize(
-    ("name", "status", "kind", "headers"),
-    [
-        ("problem", 415, "bad_data", {"connection": "close"}),
-        ("unknown", 404, "not_found", {}),
-        ("refused", 409, "bad_data", {}),
-        ("store", 503, "unavailable", {"retry-after": "7"}),
-        ("bridge", 500, "internal", {}),
-    ],
-)
-def test_an_error_has_its_status(
-    client: TestClient, name: str, status: int, kind: str, headers: dict[str, str]
-) -> None:
-    """Text, kind and headers included; the body is what the schema says."""
-    answer = client.get(f"/fail/{name}")
-    problem = msgspec.json.decode(answer.content, type=Problem)
-    assert (answer.status_code, answer.headers["content-type"]) == (status, PROBLEM)
-    assert (problem.status, problem.detail, problem.error_type) == (status, str(ERRORS[name]), kind)
-    assert headers.items() <= dict(answer.headers).items()
-
-
-def test_wrong_fields_are_listed(client: TestClient) -> None:
-    """Of a body, and of the parameters of the URL."""
-    errors = [client.get(url).json()["errors"] for url in ("/fail/problem", "/fail/problem?limit=0")]
-    assert errors == [
-        [{"field": "evidence[0].rule", "message": "is missing"}],
-        [{"field": "limit", "message": "Input should be greater than or equal to 1"}],
-    ]
-
-
-@pytest.mark.parametrize(
-    ("body", "field"), [(b"", "body"), (b"[]", "body"), (b'{"a": ]', "body"), (b'{"a": "b"}', "a")]
-)
-def test_a_wrong_body_is_named(client: TestClient, body: bytes, field: str) -> None:
-    """The whole body, or the field in it."""
-    problem = client.post("/body", content=body, headers={"Content-Type": "application/json"}).json()
-    assert problem["detail"].startswith(f"{field}: ")
-    assert [error["field"] for error in problem["errors"]] == [field]
-
-
-def test_an_unknown_path_and_method_are_named(client: TestClient) -> None:
-    """With the methods that the path has."""
-    assert client.get("/other").json()["detail"] == "/other: Not Found"
-    answer = client.delete("/fail/problem")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, POST")
-
-
-def test_a_browser_gets_a_page_where_there_is_one(client: TestClient) -> None:
-    """Other clients never do."""
-    assert client.get("/other", headers={"Accept": "text/html"}).text == "404 Not Found: /other: Not Found"
-    assert client.get("/other").headers["content-type"] == PROBLEM
+def test_a_failure_has_the_form_of_rfc_9457() -> None:
+    """With the error type of Prometheus, and every invalid field."""
+    response = answer(ProblemError(404, "there is no rule Drift", [("rule", "is unknown")], {"Retry-After": "1"}))
+    assert (response.status_code, response.media_type, response.headers["retry-after"]) == (404, PROBLEM, "1")
+    fields = [FieldError("rule", "is unknown")]
+    expected = Problem("about:blank", "Not Found", 404, "there is no rule Drift", error_type="not_found", errors=fields)
+    assert msgspec.json.decode(bytes(response.body), type=Problem) == expected
 
 
 def test_a_location_is_written_as_in_code() -> None:

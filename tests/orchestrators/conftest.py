@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -17,6 +17,16 @@ def pytest_configure() -> None:
     """End all servers when the run is ended; in the background of a shell, Ctrl-C would be ignored."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the logs of the orchestrator beside a failure."""
+    report = yield
+    found = getattr(item, "funcargs", {}).get("here")
+    if report.failed and isinstance(found, World):
+        report.sections.append(("the orchestrator", found.orchestrator.logs()))
+    return report
 
 
 @pytest.fixture(scope="session", params=KINDS, ids=[kind.name for kind in KINDS])

@@ -41,7 +41,7 @@ class Airflow(Orchestrator):
         assert migration.process is not None
         assert migration.process.wait(LIMIT_SECONDS) == 0, migration.log
         for name in ("api-server", "scheduler", "dag-processor"):
-            self.program(name, "airflow", name, env=env).start()
+            self.program(name, "airflow", name, env=env, supervised=name != "api-server").start()
         self.wait_ready()
 
     def _environment(self) -> dict[str, str]:
@@ -51,7 +51,7 @@ class Airflow(Orchestrator):
             "CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "API__HOST": "127.0.0.1", "API__PORT": str(self.port), "API__BASE_URL": self.url, "API__WORKERS": "1",
             "API_AUTH__JWT_SECRET": "0123456789abcdef" * 4, "API_AUTH__JWT_EXPIRATION_TIME": "60",
-            "USAGE_DATA_COLLECTION__ENABLED": "False",
+            "DATABASE__SQL_ALCHEMY_CONNECT_ARGS": "database.PATIENT", "USAGE_DATA_COLLECTION__ENABLED": "False",
             "LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()), "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
         }  # fmt: skip
         names = {f"AIRFLOW__{key}": value for key, value in settings.items()}
@@ -116,7 +116,7 @@ class Prefect(Orchestrator):
         )
         server.start()
         server.wait_ready(lambda: call("GET", f"{self.url}/api/health")[0] == 200, LIMIT_SECONDS)
-        self.program("flow", "python", "retrain.py", env=env).start()
+        self.program("flow", "python", "retrain.py", env=env, supervised=True).start()
         self.wait_ready()
 
     def api(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
@@ -175,7 +175,7 @@ class Dagster(Orchestrator):
             "webserver", "dagster-webserver", "-f", "pipeline.py", "-h", "127.0.0.1", "-p", str(self.port), env=env
         ).start()
         self.wait_ready()  # before the daemon: both create the tables of a fresh home
-        self.program("daemon", "dagster-daemon", "run", "-f", "pipeline.py", env=env).start()
+        self.program("daemon", "dagster-daemon", "run", "-f", "pipeline.py", env=env, supervised=True).start()
 
     def _environment(self) -> dict[str, str]:
         return self.environment(
@@ -251,8 +251,7 @@ def orchestrator(kind: type[Orchestrator]) -> Iterator[Orchestrator]:
         found.start()
         yield found
     except BaseException:
-        for program in found.programs:
-            print(f"---- {program.name} ----\n{program.log[-3000:]}")
+        print(found.logs())
         raise
     finally:
         found.stop()

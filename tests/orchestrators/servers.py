@@ -63,6 +63,7 @@ class Group(Program):
     def kill(self) -> None:
         if self.process is not None:
             self.signal(signal.SIGKILL)
+            self.process.kill()  # one that was just started is in no group of its own yet
             self.process.wait(LIMIT_SECONDS)
 
 
@@ -168,9 +169,12 @@ class Orchestrator(ABC):
     def _home(self) -> str:
         return os.environ[f"ORCHESTRATOR_{self.name.upper()}"]
 
-    def program(self, name: str, *command: str, env: Mapping[str, str]) -> Group:
-        """Add a program of the orchestrator's environment."""
-        found = Group([f"{self._home()}/bin/{command[0]}", *command[1:]], self.folder, name, dict(env))
+    def program(self, name: str, *command: str, env: Mapping[str, str], supervised: bool = False) -> Group:
+        """Add a program of the orchestrator's environment. supervised: started again when it ends."""
+        again = 'while :; do setpriv --pdeathsig KILL -- "$@"; echo "ended with status $?"; sleep 1; done'
+        supervisor = ["sh", "-c", again, "sh"]
+        called = [*(supervisor if supervised else ()), f"{self._home()}/bin/{command[0]}", *command[1:]]
+        found = Group(called, self.folder, name, dict(env))
         self.programs.append(found)
         return found
 
@@ -222,12 +226,13 @@ class Orchestrator(ABC):
         self.server.kill()
 
     def restart(self) -> None:
-        """Start the killed server again, on the same port and data, and what gave up while it was down."""
+        """Start the killed server again, on the same port and data."""
         self.server.start()
         self.wait_ready()
-        for program in self.programs[1:]:
-            if not program.running:
-                program.start()
+
+    def logs(self) -> str:
+        """Return the end of each program's log."""
+        return "\n".join(f"---- {program.name} ----\n{program.log[-3000:]}" for program in self.programs)
 
     def stop(self) -> None:
         for program in reversed(self.programs):

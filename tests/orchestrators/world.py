@@ -15,6 +15,7 @@ from tests.orchestrators.front import Front
 from tests.orchestrators.kinds import Airflow, orchestrator
 from tests.orchestrators.servers import LIMIT_SECONDS, Orchestrator, ServerRun
 from tests.support.bridge import (
+    AHEAD,
     REMOTE_WRITE,
     Bridge,
     Json,
@@ -47,9 +48,9 @@ class World:
     process: Bridge
     folder: Path
 
-    def breach(self, *pipelines: str, lasts: int = 3) -> list[str]:
+    def breach(self, *pipelines: str, lasts: int = 20) -> list[str]:
         """Let models drift at the same time, and return the ids of their requests."""
-        begins = whole_second(2)
+        begins = whole_second(AHEAD)
         ends = begins + lasts * SECOND
         points = steps(begins - 5 * SECOND, ends + 120 * SECOND, [(begins, ends)])
         models: list[Model] = [("shop", pipeline, "7") for pipeline in pipelines]

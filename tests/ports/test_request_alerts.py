@@ -43,7 +43,7 @@ def test_every_reason_is_reported_and_a_late_request_reports_it() -> None:
 def test_without_an_external_url_there_is_no_link() -> None:
     """A link that cannot be opened is worse than none."""
     assert Sender().link("0" * 32) == ""
-    assert Sender("http://bridge.example/x/").link("ab") == "http://bridge.example/x/api/v1/requests/ab"
+    assert Sender("http://bridge.example/x/").link("ab") == "http://bridge.example/x/requests/ab"
 
 
 def test_the_run_of_a_request_is_an_annotation() -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from bridge.domain.model import PipelineKey
 from bridge.domain.request import Outcome
@@ -13,7 +13,7 @@ from bridge.ports import DecisionFilter, Pause
 from tests.support.store_records import A, B, decision
 
 RANKING = PipelineKey("shop", "ranking")
-DECISION = replace(decision(100), id=7)
+DECISION = structs.replace(decision(100), id=7)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,9 @@ def test_a_pause_covers_its_scope(project: str, pipeline: str, covers: bool) -> 
         ({"since": 100, "until": 100}, True), ({"since": 101}, False), ({"until": 99}, False),
         ({"outcomes": (Outcome.HELD,)}, True), ({"outcomes": (Outcome.REQUESTED,)}, False),
         ({"before": 8}, True), ({"before": 7}, False),
+        ({"project": A.project}, True), ({"project": "other"}, False),
+        ({"project": A.project, "pipeline": A.pipeline}, True), ({"pipeline": "other"}, False),
+        ({"version": A.version}, True), ({"version": "other"}, False),
     ],
 )  # fmt: skip
 def test_a_filter_of_decisions(which: dict[str, Any], fits: bool) -> None:
@@ -42,6 +45,7 @@ def test_a_filter_of_decisions(which: dict[str, Any], fits: bool) -> None:
 
 
 def test_a_decision_on_a_whole_rule_is_about_no_model() -> None:
-    whole = replace(DECISION, model=None)
+    whole = structs.replace(DECISION, model=None)
     assert DecisionFilter().fits(whole)
     assert not DecisionFilter(model=A).fits(whole)
+    assert not DecisionFilter(project=A.project).fits(whole)

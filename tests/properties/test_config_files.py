@@ -56,7 +56,10 @@ def check(result: BridgeConfig | ConfigError) -> None:
     """An error names file and line and says something; a configuration holds only what can run."""
     if isinstance(result, ConfigError):
         assert result.problems
-        assert all(problem.file.endswith(".yml") and problem.message for problem in result.problems)
+        # A glob of rule_files may match the folder of the rules.
+        named = {Path(problem.file).name for problem in result.problems}
+        assert named <= {"bridge.yml", "a.yml", "rules"}, named
+        assert all(problem.message for problem in result.problems)
         assert "pydantic" not in str(result)
         return
     json.dumps(result.redacted()).encode()
@@ -98,6 +101,14 @@ def places(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """The place of every value inside."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [place for key, item in items for place in ((*here, key), *places(item, (*here, key)))]
+
+
+def test_a_pattern_that_matches_a_folder_names_the_folder() -> None:
+    """`*` matches bridge.yml and the folder beside it."""
+    result = outcome(BRIDGE.replace("rules/*.yml", "'*'"), RULES)
+    assert isinstance(result, ConfigError)
+    assert [Path(problem.file).name for problem in result.problems] == ["bridge.yml", "rules"]
+    check(result)
 
 
 @settings(max_examples=400, deadline=None)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from bridge.domain.errors import SourceError
+from bridge.domain.errors import SourceError, StoreError
 from bridge.domain.model import ModelKey
+from bridge.domain.request import Outcome
 from bridge.domain.rule import Breaches, Condition, Group, StrategySpec
 from bridge.domain.times import SECOND
 from bridge.domain.verdict import Cause
+from bridge.ports import Store
+from tests.support.failing_store import FailingStore
 from tests.support.world import QUERY_FAILED, A, B, FixedRoutes, World, group, rule
 
 Values = tuple[float | None, float | None]
@@ -29,7 +36,7 @@ def rules() -> Group:
     drifts = Condition("drift", StrategySpec("threshold", {"max": 0.6}))
     return group(
         rule("Signal", for_=20 * SECOND, keep_firing_for=10 * SECOND),
-        rule("Plain", query="plain", limit=None),
+        rule("Plain", query="plain", limit=None, labels={"level": "{{ $value }}"}),
         rule("Often", query="slow", breaches=Breaches(2, 4)),
         rule("Both", query="drift", limit=None, conditions=(drifts, slow), at_least=2, for_=10 * SECOND),
         rule("Silent", query="slow", limit=0.95, policies={Cause.NO_DATA: "fire"}, for_=30 * SECOND),
@@ -40,9 +47,9 @@ def answer(values: Values) -> dict[ModelKey, float]:
     return {model: value for model, value in zip((A, B), values, strict=True) if value is not None}
 
 
-def world_of(history: History) -> World:
+def world_of(history: History, store: Store | None = None) -> World:
     """A world whose whole future is written down."""
-    world = World(rules(), routes=FixedRoutes(reporting=False))
+    world = World(rules(), store=store, routes=FixedRoutes(reporting=False))
     for number, values in enumerate(history, 1):
         at = world.now + number * world.group.interval
         high = {model: value for model, value in answer(values).items() if value > 0.6}
@@ -85,6 +92,67 @@ def test_any_split_into_ticks_restarts_and_gaps_gives_the_same_episodes(history:
     for record in broken.requests():
         sent = bool(broken.store.deliveries(record.id))
         assert sent == (record.state.value != "missed")
+
+
+def seen(world: World) -> Counter[str]:
+    """What the decision log says that rules saw in each slot, without what lateness may change."""
+    rows = (structs.replace(item, id=0, outcome=Outcome.NONE, reason="", request_id="") for item in world.decisions())
+    return Counter(repr(row) for row in rows if row.query)  # a row about a request has no query
+
+
+@given(SLOTS, FATES, st.lists(st.booleans(), min_size=25, max_size=25))
+def test_restarts_change_no_row_of_the_decision_log(history: History, fates: list[str], failing: list[bool]) -> None:
+    """Nothing is logged twice or left out, also where queries fail."""
+    straight, broken = world_of(history), world_of(history)
+    for world in (straight, broken):
+        for number, fails in enumerate(failing[: len(history)], 1):
+            if fails and number % 3 == 0:
+                world.say(QUERY_FAILED, signal="drift", at=world.now + number * world.group.interval)
+    for fate in fates[: len(history)]:
+        straight.tick()
+        if fate != "tick":
+            broken.restart()
+        broken.tick()
+    logs = [sorted(repr(structs.replace(item, id=0)) for item in world.decisions()) for world in (broken, straight)]
+    assert logs[0] == logs[1]
+
+
+@given(SLOTS, FATES)
+def test_late_slots_change_no_row_about_what_rules_saw(history: History, fates: list[str]) -> None:
+    """Only when a request is decided may differ."""
+    straight, broken = world_of(history), world_of(history)
+    for number, fate in enumerate(fates[: len(history)], 1):
+        straight.tick()
+        if fate == "down" and 1 < number < len(history):
+            broken.now += broken.group.interval
+            broken.restart()
+        else:
+            broken.tick()
+    assert seen(broken) == seen(straight)
+
+
+def kept_by(world: World) -> tuple[Sequence[object], ...]:
+    """Everything that is stored, and the labels of alerts in memory, in an order that does not depend on restarts."""
+    decisions = sorted(repr(structs.replace(item, id=0)) for item in world.decisions())
+    run = world.rule("Plain")
+    rows = np.flatnonzero(run.live.alerts.state).tolist()
+    labels = sorted((run.table[row], run.alert_labels(row)) for row in rows)
+    return *story(world), decisions, labels, [record.request for record in world.requests()]
+
+
+@given(SLOTS, FATES)
+def test_evaluations_that_are_not_stored_leave_no_trace(history: History, fates: list[str]) -> None:
+    """A process that goes on after a failed commit stores the same as one that loads its state again."""
+    stores = (FailingStore(), FailingStore())
+    kept, loaded = (world_of(history, store) for store in stores)
+    for fate in fates[: len(history)]:
+        for world, store in zip((kept, loaded), stores, strict=True):
+            store.refuses = fate == "down"
+            with contextlib.suppress(StoreError):
+                world.tick()
+        if fate == "down":
+            loaded.restart()
+        assert kept_by(kept) == kept_by(loaded)
 
 
 @given(SLOTS, st.randoms())

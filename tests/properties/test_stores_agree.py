@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, rule
+from msgspec import Struct, structs
 
 from bridge.domain.alert import AlertRow, State
 from bridge.domain.errors import UnknownRequestError
@@ -64,8 +64,8 @@ def differences(one: object, two: object) -> object:
     """Of two answers, in a form that fits on a screen."""
     if isinstance(one, list) and isinstance(two, list) and len(one) == len(two):
         return [differences(mine, theirs) for mine, theirs in zip(one, two, strict=True) if mine != theirs]
-    if is_dataclass(one) and is_dataclass(two):
-        names = [item.name for item in fields(one)]
+    if isinstance(one, Struct) and isinstance(two, Struct):
+        names = list(one.__struct_fields__)
         return {
             name: (getattr(one, name), getattr(two, name)) for name in names if getattr(one, name) != getattr(two, name)
         }
@@ -143,7 +143,7 @@ class Stores(RuleBasedStateMachine):
         known = self.both("request", IDS[number])
         if isinstance(known, RequestRecord):
             ended = self._now if state.terminal else 0
-            self.both("save_request", replace(known, state=state, updated_at=self._now, ended_at=ended))
+            self.both("save_request", structs.replace(known, state=state, updated_at=self._now, ended_at=ended))
 
     @rule(target=claims, place=places, lease=st.integers(1, 2000), limit=st.integers(1, 3))
     def claim(self, place: str, lease: int, limit: int) -> list[Claim]:
@@ -204,6 +204,7 @@ class Stores(RuleBasedStateMachine):
         self.both("pending_deliveries", 50)
         self.both("requests", RequestFilter())
         self.both("requests", RequestFilter(rule="R"))
+        self.both("requests", RequestFilter(since=self._now - 2000, until=self._now - 500))
         self.both("requests", RequestFilter((RequestState.HELD, RequestState.LOST), "shop", limit=2))
         self.both("decisions", DecisionFilter(limit=50))
         self.both("decisions", DecisionFilter(MODELS[0], "R", since=self._now - 2000, limit=3))

@@ -18,9 +18,11 @@ from tests.support.servers import Alertmanager, alertmanager, exporter, promethe
 TRAIN = """
 import pathlib, sys, time
 sys.stdin.read()
-with pathlib.Path(sys.argv[1]).open("a") as runs:
+folder = pathlib.Path(sys.argv[1])
+with (folder / "runs").open("a") as runs:
     runs.write("run\\n")
-time.sleep(4)
+while not (folder / "end").exists():
+    time.sleep(0.1)
 print('{"new_version": "8"}')
 """
 
@@ -50,7 +52,7 @@ def test_a_request_goes_by_alertmanager_is_muted_while_it_runs_and_comes_back_as
     listen = f"127.0.0.1:{free_port()}"
     with contextlib.ExitStack() as stack:
         page = stack.enter_context(exporter(line(0.1, "7")))
-        trainer = {"command": [sys.executable, "-c", TRAIN, str(tmp_path / "runs")], "bridge_url": f"http://{listen}"}
+        trainer = {"command": [sys.executable, "-c", TRAIN, str(tmp_path)], "bridge_url": f"http://{listen}"}
         coordinator = stack.enter_context(process(tmp_path / "c", **trainer))
         people = stack.enter_context(Receiver(Reply(body=b"ok")))
         routed = example(people.url, {}, coordinator=coordinator.client.url + ALERTS)
@@ -64,6 +66,7 @@ def test_a_request_goes_by_alertmanager_is_muted_while_it_runs_and_comes_back_as
         wait_until(lambda: own.requests() and own.requests()[0]["state"] == "running", 30, "the run")
         wait_until(lambda: muted(target), 15, "inhibition")
         page.text = line(0.1, "7") + line(0.1, "8")
+        (tmp_path / "end").touch()
         wait_until(lambda: own.requests()[0]["state"] == "succeeded", 30, "the end of the run")
         (request,) = own.requests()
         assert (request["reference"], request["new_version"]) == ("run-1", "8")

@@ -67,14 +67,14 @@ def test_a_request_is_posted_as_one_alert_under_the_prefix(sink: AlertmanagerSin
             },
             "startsAt": "2023-11-14T22:13:20.000Z",
             "endsAt": "2023-11-14T22:18:21.000Z",
-            "generatorURL": f"http://bridge.example/api/v1/requests/{REQUEST.id}",
+            "generatorURL": f"http://bridge.example/requests/{REQUEST.id}",
         }
     ]
 
 
 def test_a_request_that_is_delivered_late_still_fires(sink: AlertmanagerSink, receiver: Receiver) -> None:
     """Its episode may have ended: it must fire for a while, or nobody would be notified."""
-    sink.send(Notification(REQUEST, Kind.FIRING, T0, ends_at=T0 + MINUTE), T0 + 10 * MINUTE)
+    sink.send(Notification(REQUEST, Kind.FIRING, T0, T0, ends_at=T0 + MINUTE), T0 + 10 * MINUTE)
     assert receiver.requests[0].json()[0]["endsAt"] == "2023-11-14T22:28:20.000Z"
 
 
@@ -175,6 +175,15 @@ def test_a_failure_in_the_middle_stops_and_is_returned(sink: AlertmanagerSink, r
     delivery = sink.post_alerts([alert(number) for number in range(2_500)], T0)
     assert (delivery.result, delivery.reason, delivery.retry_after) == (Result.RETRY, "http_5xx", 7_000)
     assert len(receiver.requests) == 2
+
+
+def test_alerts_after_a_failure_are_not_even_made(sink: AlertmanagerSink, receiver: Receiver) -> None:
+    """While Alertmanager is down, each attempt needs the first batch only, however many alerts are open."""
+    receiver.plan = [Reply(503)]
+    made = list[int]()
+    assert sink.post_alerts((made.append(number) or alert(number) for number in range(5_000)), T0).reason == "http_5xx"  # type: ignore[func-returns-value]
+    assert len(made) == 1_000
+    assert len(sink._posted) == 1_000
 
 
 def test_a_failure_while_halving_stops_too(sink: AlertmanagerSink, receiver: Receiver) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from bridge.domain.model import ModelKey
 from bridge.domain.request import RequestState
@@ -51,7 +52,7 @@ def test_the_whole_request_is_posted_with_its_headers(sink: CoordinatorSink, rec
     assert (delivery.result, delivery.status, delivery.reference) == (Result.DELIVERED, 202, "run-1")
     got = receiver.requests[0]
     assert (got.method, got.path) == ("POST", "/co/api/v1/retrain-requests")
-    assert got.json() == {**REQUEST.to_json(), "generator_url": f"http://bridge.example/api/v1/requests/{REQUEST.id}"}
+    assert got.json() == {**REQUEST.to_json(), "generator_url": f"http://bridge.example/requests/{REQUEST.id}"}
     wanted = {
         "content-type": "application/json",
         "idempotency-key": REQUEST.id,
@@ -133,10 +134,10 @@ def test_a_coordinator_that_is_away_is_tried_again(sink: CoordinatorSink, receiv
 
 @pytest.mark.parametrize("state", ["accepted", "running", "succeeded", "failed", "cancelled", "lost"])
 def test_every_state_of_the_api_is_understood(sink: CoordinatorSink, receiver: Receiver, state: str) -> None:
-    """The report has the coordinator's message and instant."""
-    receiver.plan = [Reply(200, taken(state=state, message="m", new_version="8"))]
+    """The report has the coordinator's message, without a NUL, and instant."""
+    receiver.plan = [Reply(200, taken(state=state, message="m\0", new_version="8"))]
     assert sink.status(REQUEST.id, T0 + 9_000) == StatusReport(
-        REQUEST.id, RequestState(state), T0 + 1_000, "m", "8", "run-1"
+        REQUEST.id, RequestState(state), T0 + 1_000, "m\ufffd", "8", "run-1"
     )
     assert (receiver.requests[0].method, receiver.requests[0].path) == (
         "GET",
@@ -190,7 +191,7 @@ def test_an_unknown_request_is_no_report_and_no_trouble(
 def test_the_headers_stay_small_whatever_the_model_is_called(sink: CoordinatorSink, receiver: Receiver) -> None:
     """Servers accept 16 kB of headers or less; a character outside ASCII takes up to twelve bytes."""
     model = ModelKey("😀" * 1024, "😀" * 1024, "😀" * 1024)
-    sink.send(replace(firing(), request=replace(REQUEST, model=model)), T0)
+    sink.send(replace(firing(), request=structs.replace(REQUEST, model=model)), T0)
     (got,) = receiver.requests
     assert sum(len(name) + len(value) for name, value in got.headers.items()) < 4_000
     assert got.json()["version"] == model.version

@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from bridge.ports import Delivery, Notification, Result
+from bridge.ports import Delivery, Notification, Result, plug_ins
 from bridge.sinks import registry
 from bridge.sinks.base import BaseSink, SinkContext
 from bridge.sinks.log import LogSink
@@ -25,14 +25,6 @@ class Pigeon(BaseSink):
         return Delivery(Result.DELIVERED)
 
 
-class Impostor(Pigeon):
-    integration = "log"
-
-
-class Nameless(Pigeon):
-    integration = ""
-
-
 @pytest.fixture(autouse=True)
 def _fresh() -> Iterator[None]:
     registry.sinks.cache_clear()
@@ -42,7 +34,7 @@ def _fresh() -> Iterator[None]:
 
 def install(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     point = EntryPoint("x", f"tests.sinks.test_registry:{name}", "bridge.sinks")
-    monkeypatch.setattr(registry, "entry_points", lambda group: [point] if group == "bridge.sinks" else [])
+    monkeypatch.setattr(plug_ins, "entry_points", lambda group: [point] if group == "bridge.sinks" else [])
 
 
 def test_every_shipped_sink_is_found_by_its_integration() -> None:
@@ -58,16 +50,7 @@ def test_a_sink_of_an_installed_package_is_found(monkeypatch: pytest.MonkeyPatch
     Pigeon(None, SinkContext("x", 0)).close()
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("Impostor", "two sinks are called 'log': bridge.sinks.log and tests.sinks.test_registry:Impostor"),
-        ("Nameless", "sink Nameless in tests.sinks.test_registry:Nameless has no integration"),
-        ("SinkContext", "is not a BaseSink"),
-    ],
-)
-def test_what_cannot_be_used_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, message: str) -> None:
-    """A duplicate or missing name, or something other than a sink, is an error."""
-    install(monkeypatch, name)
-    with pytest.raises(SinkError, match=message):
+def test_an_unusable_sink_of_an_installed_package_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, "SinkContext")
+    with pytest.raises(SinkError, match="is not a BaseSink"):
         registry.sinks()

@@ -104,12 +104,22 @@ def test_an_unknown_outcome_without_a_run(bench: Bench, fault: str) -> None:
         assert bench.state() is RunState.UNKNOWN
 
 
-def test_a_request_that_is_too_old_starts_nothing(bench: Bench) -> None:
-    """The server was down for longer than max_age."""
+def test_a_request_that_waited_too_long_starts_nothing(bench: Bench) -> None:
+    """The server was down for longer than max_age; an operator who queues it again wants it."""
     bench.now += DAY + MINUTE
     delivery = bench.settle()
     assert (delivery.result, delivery.reason) == (Result.DEAD, "too_old")
     assert bench.stub.starts == 0
+    bench.queued_at = bench.now
+    bench.settle()
+    assert len(bench.stub.runs) == 1
+
+
+def test_a_request_that_was_approved_after_days_starts_its_run(bench: Bench) -> None:
+    """max_age does not count the time for which gates held it."""
+    bench.now = bench.queued_at = T0 + 3 * DAY
+    bench.settle()
+    assert len(bench.stub.runs) == 1
 
 
 def test_a_conflict_with_something_else_is_no_run(bench: Bench) -> None:

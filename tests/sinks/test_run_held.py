@@ -8,6 +8,7 @@ from tests.sinks.test_run import bench
 from tests.support.notifications import numbered
 from tests.support.orchestrators.bench import Bench
 from tests.support.orchestrators.stub import CUT_AFTER, CUT_BEFORE, UNAVAILABLE, Stub
+from tests.support.run_actions import start_again
 
 __all__ = ["bench"]
 
@@ -34,12 +35,12 @@ def test_a_held_run_is_started_again_by_an_operator(bench: Bench) -> None:
     bench.now += DAY + MINUTE
     bench.restart()
     assert bench.settle().result is Result.HELD
-    assert bench.ledger.start_again(numbered(0).id, "ops/run/0", bench.now)
+    assert start_again(bench.ledger, numbered(0).id, "ops/run/0", bench.now)
     bench.stub.faults = [UNAVAILABLE]
     assert bench.send().result is Result.RETRY
     if not bench.stub.exact:
         assert bench.settle().result is Result.HELD
-        assert bench.ledger.start_again(numbered(0).id, "ops/run/0", bench.now)
+        assert start_again(bench.ledger, numbered(0).id, "ops/run/0", bench.now)
     assert bench.settle().result is Result.DELIVERED
     assert len(bench.stub.runs) == 1
 
@@ -52,7 +53,7 @@ def test_a_run_that_is_found_is_not_started_again(bench: Bench) -> None:
     bench.send()
     bench.now += DAY + MINUTE
     assert bench.settle().result is Result.HELD
-    assert bench.ledger.start_again(numbered(0).id, "ops/run/0", bench.now)
+    assert start_again(bench.ledger, numbered(0).id, "ops/run/0", bench.now)
     other = Bench(bench.stub)
     other.send()
     assert bench.stub.named(bench.settle().reference) == bench.stub.runs[:1]

@@ -71,7 +71,7 @@ def test_the_payload_is_alertmanagers_version_4(receiver: Receiver) -> None:
                 "annotations": ANNOTATIONS,
                 "startsAt": "2023-11-14T22:13:20.000Z",
                 "endsAt": "0001-01-01T00:00:00Z",
-                "generatorURL": f"http://bridge.example/api/v1/requests/{REQUEST.id}",
+                "generatorURL": f"http://bridge.example/requests/{REQUEST.id}",
                 "fingerprint": fingerprint(LABELS),
             }
         ],

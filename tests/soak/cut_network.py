@@ -18,7 +18,7 @@ from tests.support.fleet import Fleet, fleet, replica
 from tests.support.keyed import KeyedReceiver
 from tests.support.postgres import Postgres, postgres
 from tests.support.processes import wait_until
-from tests.support.servers import Prometheus, prometheus
+from tests.support.servers import Prometheus, http, prometheus
 
 SECOND = 1000
 LEASE = 6.0  # seconds
@@ -139,6 +139,22 @@ class Story:
         assert self.made.lease() == ("far", fence)
         print(json.dumps({"cut": "owner - Prometheus", "owner": "unchanged"}))
 
+    def without_each_other(self) -> None:
+        """The owner continues; the standby answers that the owner cannot be reached, within a limit."""
+        _, fence = self.made.lease()
+        run(*IN_FAR, "iptables", "-A", "INPUT", "-p", "tcp", "--dport", port_of(self.far.url), "-j", "DROP")
+        began, listed = time.monotonic(), f"{self.near.url}/api/v1/requests"
+        status, text = http("GET", listed, timeout=60)
+        waited = time.monotonic() - began
+        assert status == 503, f"{status} {text}"
+        self.sent_once(self.breach("no-replica"), "no-replica")
+        assert self.made.lease() == ("far", fence), self.logs()
+        heal()
+        wait_until(lambda: http("GET", listed)[0] == 200, 60, self.logs())
+        print(
+            json.dumps({"cut": "replica - replica", "owner": "unchanged", "status": status, "after, s": round(waited)})
+        )
+
     def without_database(self, name: str, *, to: bool, answers: bool) -> None:
         """The standby takes over within two leases; the former owner sends nothing, and returns as a standby."""
         self.make_far_the_owner()
@@ -180,6 +196,7 @@ def main() -> None:
             story = Story(made, source, webhook, cluster)
             story.sent_once(story.breach("healthy"), "healthy")
             story.without_prometheus()
+            story.without_each_other()
             story.without_database("owner-database", to=True, answers=True)
             story.without_database("database-to-owner", to=False, answers=True)
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.fleet.test_failover import breach, ids, standby_of
+from tests.fleet.test_failover import ids, standby_of
 from tests.support.bridge import REMOTE_WRITE, drift_rules, whole_second
-from tests.support.fleet import fleet, replica
+from tests.support.fleet import breach, fleet, replica
 from tests.support.keyed import TAKE, KeyedReceiver
 from tests.support.postgres import Postgres, _as_user, binaries, postgres
 from tests.support.processes import free_port, kept_for_the_test, wait_until
@@ -72,7 +72,7 @@ def test_request_whose_commit_is_lost_is_made_again_under_its_id(source: Prometh
             wait_until(lambda: made.rows(followed) == [(1,)], 60, "the standby to follow")
             stop_replication(promoted.url(name), address)
             fence = made.lease()
-            sent, unsent = breach(source, "sent", 120), breach(source, "unsent", 120)
+            sent, unsent = (breach(source, name, 120_000, 150_000) for name in ("sent", "unsent"))
             wait_until(lambda: sent in webhook.taken, 60, "the request that is delivered")
             wait_until(lambda: any(post.key == unsent for post in webhook.posts), 60, "the request that is refused")
             cluster.program.kill()

@@ -23,11 +23,11 @@ def possible() -> bool:
 
 @pytest.mark.skipif(not possible(), reason="network namespaces need root, iproute2 and iptables")
 def test_standby_takes_over_from_an_owner_without_network() -> None:
-    """Owner and database cut in both directions and in one; owner and Prometheus cut. See cut_network."""
+    """Owner and database in both directions and in one; owner and Prometheus; owner and standby. See cut_network."""
     story = subprocess.run(
         [*NAMESPACES, sys.executable, "-m", "tests.soak.cut_network"], cwd=ROOT, capture_output=True, text=True,
         timeout=500, check=False,
     )  # fmt: skip
     print(story.stdout)
     assert story.returncode == 0, story.stdout + story.stderr[-8000:]
-    assert story.stdout.count('"cut"') == 3
+    assert story.stdout.count('"cut"') == 4

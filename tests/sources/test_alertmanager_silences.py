@@ -14,9 +14,13 @@ from typing import Any
 import pytest
 import responses
 
+from bridge.domain import waits
 from bridge.domain.times import HOUR, MINUTE
 from bridge.net.http_config import Authorization, BasicAuth, HttpConfig, OAuth2, Secret, TlsConfig
+from bridge.net.session import NetError
 from bridge.ports import Silences, SilenceSnapshot
+from bridge.ports.silencing import SilencingError, UnknownSilenceError
+from bridge.sources import alertmanager_silences
 from bridge.sources.alertmanager_silences import AlertmanagerSilences, SilenceTarget
 from tests.support.processes import free_port, wait_until
 from tests.support.receiver import DRIP, HANG, RESET, Behaviour, Raw, Receiver, Reply, receivers
@@ -284,3 +288,45 @@ def test_closing_never_waits_for_a_fetch() -> None:
         assert silences.fetch(NOW + 2 * MINUTE) is known
         assert len(server.requests) == 2
         assert [client._session for client in silences._clients] == [None]
+
+
+def test_a_silence_is_ended_wherever_it_is() -> None:
+    """One Alertmanager that has it suffices; if none has, every reason is said."""
+    plans = ((Reply(200, b"{}"),), (Reply(404, b"not found"),), (Reply(500, b"already expired"),))
+    with receivers(*plans) as (one, two, three):
+        with source(one.url, two.url) as silences:
+            silences.expire("a/b")
+        assert [(request.method, request.path) for request in one.requests] == [("DELETE", "/api/v2/silence/a%2Fb")]
+        with source(two.url, three.url) as silences, pytest.raises(SilencingError, match=r"404: not found; .*500: alr"):
+            silences.expire("a")
+
+
+def test_all_alertmanagers_share_the_time_to_end_a_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that one that hangs leaves time for the others, and the caller an answer."""
+    clock, given = [0.0], []
+
+    def hang(session: object, method: str, url: str, *, deadline: float) -> None:
+        given.append(deadline)
+        clock[0] += deadline
+        raise NetError("no answer", "timeout")
+
+    monkeypatch.setattr(alertmanager_silences, "call", hang)
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    with source("http://a", "http://b") as silences, pytest.raises(SilencingError, match="did not answer"):
+        silences.expire("a")
+    assert given == [waits.SILENCE / 2] * 2
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [Reply(404, b""), Reply(404, b'"silence not found"'), Reply(500, b'"silence not found"\n'), Reply(422, b"uuid")],
+)
+def test_a_silence_is_unknown_if_no_alertmanager_has_it(reply: Reply) -> None:
+    """Releases of Alertmanager say so in different ways; if one does not answer, it may have the silence."""
+    with receivers((reply,), (reply,), (Reply(503, b"starting"),)) as (one, two, three):
+        with source(one.url, two.url) as silences, pytest.raises(UnknownSilenceError) as unknown:
+            silences.expire("a")
+        assert str(unknown.value) == f"{one.url} has no silence 'a'; {two.url} has no silence 'a'"
+        with source(one.url, three.url) as silences, pytest.raises(SilencingError, match="503: starting") as doubtful:
+            silences.expire("a")
+        assert not isinstance(doubtful.value, UnknownSilenceError)

@@ -38,6 +38,8 @@ def envelope(kind: str, text: str = "text") -> bytes:
         (503, envelope("canceled"), "canceled", True, ONCE),
         (401, envelope("internal"), "unauthorized", False, ONCE),  # a proxy writes it: the status decides
         (429, envelope("bad_data"), "rate_limited", True, SEVERAL),
+        (429, b"the request has been blocked (err-mimir-query-blocked)", "limit", False, ONCE),
+        (400, b'unsupported path requested: "/select/prometheus/api/v1/query"', "not_prometheus", False, ONCE),
         (503, envelope("surprise"), "unavailable", True, SEVERAL),
         (404, b"<html>", "not_prometheus", False, ONCE),
         (500, b"oops", "internal", True, ONCE),

@@ -6,11 +6,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, ColumnElement, Connection, Integer, MetaData, Table, create_engine, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    MetaData,
+    Table,
+    create_engine,
+    create_mock_engine,
+    select,
+)
 
 from bridge.store import base
-from bridge.store.base import insert, upsert
+from bridge.store.base import upsert
 
 COUNTS = Table(
     "counts", MetaData(), Column("id", Integer, primary_key=True), Column("n", Integer), Column("m", Integer)
@@ -60,6 +69,20 @@ def test_many_rows_are_written_in_portions(connection: Connection, monkeypatch: 
     assert contents(connection) == [(key, key, 0) for key in range(7)]
 
 
-def test_the_insert_is_the_dialects() -> None:
-    assert isinstance(insert("sqlite", COUNTS), sqlite.Insert)
-    assert isinstance(insert("postgresql", COUNTS), postgresql.Insert)
+def test_without_a_key_known_rows_are_kept(connection: Connection) -> None:
+    """Others are inserted; the same rows in two statements too."""
+    upsert(connection, COUNTS, (), [row(1, 10), row(2, 20)])
+    upsert(connection, COUNTS, (), [row(2, 99), row(3, 30)])
+    assert contents(connection) == [(1, 10, 0), (2, 20, 0), (3, 30, 0)]
+
+
+@pytest.mark.parametrize(("dialect", "names"), [("sqlite", ("n", "id")), ("postgresql+psycopg", ())])
+def test_the_driver_gets_parameters_by_position_or_by_name(dialect: str, names: tuple[str, ...]) -> None:
+    """The statement has no parameter besides."""
+    text, found = base._compiled(
+        create_mock_engine(f"{dialect}://", lambda *_: None).dialect, COUNTS, ("id",), ("n", "id"), None
+    )
+    assert sorted(found) == sorted(names)
+    assert "ON CONFLICT (id) DO UPDATE SET n = excluded.n" in text
+    assert text.count("?") + text.count("%(") == 2
+    assert "RETURNING" not in text

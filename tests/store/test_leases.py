@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
-from bridge.domain.errors import StoreBusyError, StoreUncertainError
+from bridge.domain.errors import SchemaTooNewError, StoreBusyError, StoreError, StoreUncertainError
 from bridge.domain.times import Duration
 from bridge.ports import TickChanges
+from bridge.store import opening
 from bridge.store.leases import SHARD, Fence, Leases, Member
 from bridge.store.opening import migrate, parse_url, server_engine
 from bridge.store.sql import SqlStore
 from tests.support.postgres import Postgres, postgres
+from tests.support.processes import wait_until
+from tests.support.release import next_migrations
 
 LEASE: Duration = 60_000
 
@@ -77,10 +82,10 @@ def test_former_owner_writes_nothing(url: str) -> None:
     """Its transaction begins with the fence: StoreBusyError, and the slot stays the new owner's."""
     first, second = leases(url, "r1"), leases(url, "r2")
     old = taken(first.take(1))
-    store = SqlStore.open_fleet(url, old, 1000)
+    store = SqlStore.open_fleet(url, old, 30_000)
     store.commit(change(1))
     expire(url)
-    new = SqlStore.open_fleet(url, taken(second.take(1)), 1000)
+    new = SqlStore.open_fleet(url, taken(second.take(1)), 30_000)
     new.commit(change(2))
     with pytest.raises(StoreBusyError, match="another replica has taken over from r1"):
         store.commit(change(3))
@@ -109,7 +114,7 @@ def test_transaction_of_the_owner_delays_a_take_over(url: str) -> None:
 def test_suspended_transaction_is_ended_by_the_server(url: str) -> None:
     """After the idle limit the server rolls it back, and another replica takes the lease."""
     first, second = leases(url, "r1", lease=1000), leases(url, "r2")
-    engine = server_engine(parse_url(url), idle_limit=100, pooled=False)
+    engine = server_engine(parse_url(url), idle_limit=2000, pooled=False)
     fence = taken(first.take(1))
     connection = engine.connect()
     connection.begin()
@@ -122,11 +127,32 @@ def test_suspended_transaction_is_ended_by_the_server(url: str) -> None:
             if look.execute(gone).one()[1] == 0:
                 break
     expire(url)
-    store = SqlStore.open_fleet(url, taken(second.take(1)), 1000)
+    store = SqlStore.open_fleet(url, taken(second.take(1)), 30_000)
     assert slot(store) == 0
     store.close()
     connection.invalidate()
     engine.dispose()
+
+
+def test_owner_limits_the_waits_of_its_transactions(url: str) -> None:
+    """From the renewal on, which waits for the row itself; readers have the usual limits."""
+    fence = taken(leases(url, "r1").take(1))
+    store = SqlStore.open_fleet(url, fence, 23_456)
+    limit = text("SELECT current_setting('idle_in_transaction_session_timeout'), current_setting('lock_timeout')")
+    with store._write() as connection:
+        assert connection.execute(limit).one() == ("23456ms", "10s")
+    with store._read() as connection:
+        assert connection.execute(limit).one() == ("1min", "10s")
+    fence.limits = fence.limits.replace("'10000'", "'100'")
+    other = server_engine(parse_url(url), pooled=False)
+    with other.begin() as blocking:
+        blocking.execute(text("SELECT 1 FROM leases FOR UPDATE"))
+        with pytest.raises(StoreError, match="lock timeout"):
+            store.commit(change(7))
+    store.commit(change(8))
+    assert slot(store) == 8
+    other.dispose()
+    store.close()
 
 
 def test_released_lease_is_free_at_once(url: str) -> None:
@@ -169,7 +195,7 @@ def test_silent_replicas_are_not_among_the_living(url: str) -> None:
 
 def test_owner_notices_that_the_database_has_lost_commits(url: str) -> None:
     """Every write is uncertain until the state was loaded again; what the database has is the truth."""
-    store = SqlStore.open_fleet(url, taken(leases(url, "r1").take(1)), 1000)
+    store = SqlStore.open_fleet(url, taken(leases(url, "r1").take(1)), 30_000)
     for number in (1, 2, 3):
         store.commit(change(number))
     engine = server_engine(parse_url(url), pooled=False)
@@ -189,10 +215,67 @@ def test_owner_notices_that_the_database_has_lost_commits(url: str) -> None:
 
 def test_transaction_that_is_rolled_back_is_no_lost_commit(url: str) -> None:
     """Its number is used again."""
-    store = SqlStore.open_fleet(url, taken(leases(url, "r1").take(1)), 1000)
+    store = SqlStore.open_fleet(url, taken(leases(url, "r1").take(1)), 30_000)
     store.commit(change(1))
     with pytest.raises(RuntimeError), store._write():
         raise RuntimeError
     store.commit(change(2))
     assert (slot(store), store.doubts) == (2, 0)
     store.close()
+
+
+def migrated(url: str) -> None:
+    """Migrate a database as the release that `opening.MIGRATIONS` stands for."""
+    engine = server_engine(parse_url(url), pooled=False)
+    try:
+        migrate(engine, "test")
+    finally:
+        engine.dispose()
+
+
+def test_migration_that_only_adds_lets_the_owner_continue(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for a transaction of the owner, whatever that still touches; lease and fence stay."""
+    owner = leases(url, "r1")
+    fence = taken(owner.take(1))
+    store = SqlStore.open_fleet(url, fence, 30_000)
+    monkeypatch.setattr(opening, "MIGRATIONS", next_migrations(tmp_path)[0])
+    migrating = threading.Thread(target=migrated, args=(url,))
+    waits = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'LOCK TABLE%'")
+    looking = server_engine(parse_url(url), pooled=False)
+    with looking.connect().execution_options(isolation_level="AUTOCOMMIT") as look:
+        with store._write() as connection:
+            migrating.start()
+            wait_until(lambda: look.execute(waits).scalar() == 1)
+            for table in ("requests", "slots", "alerts"):
+                connection.execute(text(f"DELETE FROM {table}"))
+        migrating.join(300)
+        assert look.execute(text("SELECT version_num FROM alembic_version")).scalar() == opening.revisions()[-1]
+    looking.dispose()
+    store.commit(change(1))
+    assert (slot(store), owner.look(1).fence) == (1, fence.number)
+    store.close()
+
+
+def test_new_generation_of_the_schema_ends_the_ownership_of_an_older_release(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its next transaction writes nothing, and it cannot take the lease again; the newer release can."""
+    old, new = leases(url, "old"), leases(url, "new")
+    store = SqlStore.open_fleet(url, taken(old.take(1)), 30_000)
+    store.commit(change(1))
+    with monkeypatch.context() as newer:
+        newer.setattr(opening, "MIGRATIONS", next_migrations(tmp_path, "0101")[0])
+        migrated(url)
+    with pytest.raises(StoreBusyError):
+        store.commit(change(2))
+    with pytest.raises(SchemaTooNewError, match="has schema 0101, this version supports up to 0009; run the newer"):
+        old.take(1)
+    assert old.look(1).free
+    with monkeypatch.context() as newer:
+        newer.setattr(opening, "MIGRATIONS", next_migrations(tmp_path / "again", "0101")[0])
+        newest = SqlStore.open_fleet(url, taken(new.take(1)), 30_000)
+    assert (slot(newest), new.look(1).fence) == (1, 3)
+    store.close()
+    newest.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import stat
@@ -24,10 +25,12 @@ from bridge.domain.errors import (
 )
 from bridge.domain.request import RequestState
 from bridge.ports import DecisionFilter, RequestFilter, TickChanges
-from bridge.store.opening import MIGRATIONS, revisions
+from bridge.store import opening
+from bridge.store.opening import MIGRATIONS, generation, revisions
 from bridge.store.sql import SqlStore
 from tests.support.postgres import postgres
 from tests.support.processes import free_port
+from tests.support.release import next_migrations
 from tests.support.store_records import decision, record_of
 
 
@@ -97,9 +100,35 @@ def test_a_newer_schema_is_refused_with_both_versions(tmp_path: Path) -> None:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()
     with pytest.raises(
-        SchemaTooNewError, match="has schema 9999, this version supports up to 0008; run the newer version"
+        SchemaTooNewError, match="has schema 9999, this version supports up to 0009; run the newer version"
     ):
         SqlStore.open_sqlite(path)
+
+
+def test_a_newer_schema_of_the_same_generation_is_used_and_not_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After an upgrade that only added to the schema, the previous version writes and reads; so does the newer one."""
+    path, (migrations, revision) = tmp_path / "bridge.db", next_migrations(tmp_path)
+    for slot, newer in enumerate((False, True, False, True), start=1):
+        caplog.clear()
+        with monkeypatch.context() as patched:
+            if newer:
+                patched.setattr(opening, "MIGRATIONS", migrations)
+            with contextlib.closing(SqlStore.open_sqlite(path)) as store:
+                store.commit(TickChanges("g", slot, requests=[record_of(start=100 * slot)], at=slot))
+                assert dict(store.load(0).slots) == {"g": slot}
+                assert len(store.requests(RequestFilter())) == slot
+        assert ("has the schema of a newer version, which this version can use" in caplog.text) == (slot == 3)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [(revision,)]
+        assert connection.execute("SELECT DISTINCT remark FROM requests").fetchall() == [("none",)]
+
+
+def test_revisions_are_of_a_generation_and_a_number() -> None:
+    """The last two of four digits count the migrations that older versions can follow."""
+    assert generation("0109") == generation("0110") != generation("0009")
+    assert all(len(revision) == 4 and revision.isdigit() for revision in revisions())
 
 
 def test_a_full_disk_loses_nothing_that_was_committed_and_heals(tmp_path: Path) -> None:
@@ -123,6 +152,20 @@ def _limit(store: SqlStore, pages: int) -> None:
     """Limit the file to a number of pages, for every connection of the pool."""
     store._engine.dispose()
     event.listen(store._engine, "connect", lambda raw, _: raw.execute(f"PRAGMA max_page_count={pages}"))
+
+
+@pytest.mark.parametrize("column", ["state", "hold"])
+def test_a_value_of_a_newer_version_is_named_at_the_start(tmp_path: Path, column: str) -> None:
+    """With the row: the bridge does not start with a database that it would misread."""
+    with contextlib.closing(SqlStore.open_sqlite(tmp_path / "bridge.db")) as store:
+        record = record_of()
+        store.commit(TickChanges("g", 1, requests=[record], at=1))
+        with store._write() as connection:
+            connection.exec_driver_sql(f"UPDATE requests SET {column} = 'novel'")
+        with pytest.raises(
+            StoreError, match=f"column {column} of table requests has the value 'novel' in .*{record.id}"
+        ):
+            store.load(0)
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
@@ -167,8 +210,7 @@ def test_a_second_process_on_one_postgresql_database_is_refused() -> None:
 
 def test_postgresql_may_go_away_and_come_back() -> None:
     """During the outage every call is a StoreError; afterwards the lock is reacquired first, and all data is there."""
-    with postgres() as server:
-        store = SqlStore.open_url(server.database())
+    with postgres() as server, contextlib.closing(SqlStore.open_url(server.database())) as store:
         store.commit(TickChanges("g", 1, requests=[record_of()], at=1))
         server.program.kill()
         with pytest.raises(StoreError):
@@ -179,7 +221,6 @@ def test_postgresql_may_go_away_and_come_back() -> None:
         store.commit(TickChanges("g", 3, at=3))
         assert dict(store.load(0).slots) == {"g": 3}
         assert [item.state for item in store.requests(RequestFilter())] == [RequestState.REQUESTED]
-        store.close()
 
 
 WRITER = """

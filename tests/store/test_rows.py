@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from bridge.domain.alert import AlertRow, State
+from bridge.domain.errors import StoreError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import (
     Episode,
@@ -26,6 +27,10 @@ from tests.support.store_records import decision, record_of
 
 MODEL = ModelKey("shöp", 'a"b', "7\n8")
 CAUSE = SharedCause("node", "n1", 3, 4, 1, 90, 1000, ("a", "b"))
+DELIVERY = {
+    "id": 3, "request_id": "id", "destination": "team/webhook/0", "kind": "firing", "state": "queued", "attempts": 0,
+    "queued_at": 1, "next_at": 1, "updated_at": 1, "reason": "", "status": 0, "answer": "",
+}  # fmt: skip
 FULL = record_of(
     MODEL, state=RequestState.FAILED, hold=HoldReason.COOLDOWN, hold_until=1, delivered_at=2, ended_at=3,
     reference="r/1", link="http://x", message="m", new_version="8", verdict=RecoveryVerdict.NOT_RECOVERED, verdict_at=4,
@@ -54,7 +59,7 @@ def test_a_record_comes_back_equal(record: Any, to_row: Callable[..., Any], of_r
 def test_a_decision_comes_back_with_its_number(model: ModelKey | None) -> None:
     """Its number is the database's; a decision on a whole rule has no model."""
     made = decision(10, model, statistic=math.inf)
-    assert rows.decision_of({**rows.decision_row(made), "seq": 7}) == replace(made, id=7)
+    assert rows.decision_of({**rows.decision_row(made), "seq": 7}) == structs.replace(made, id=7)
 
 
 def test_numbers_that_json_does_not_know_survive() -> None:
@@ -71,3 +76,36 @@ def test_the_row_marks_ended_requests(state: RequestState, terminal: int) -> Non
 
 def test_an_empty_column_is_no_shared_cause() -> None:
     assert rows.shared_cause_of("") is None
+
+
+def test_a_lone_surrogate_survives() -> None:
+    """It is no character, but nothing may be lost by it."""
+    record = record_of(MODEL)
+    item = structs.replace(record.request.evidence[0], statistic=0.5, threshold=0.6)
+    request = structs.replace(record.request, reason="\ud800", evidence=(item,))
+    made = structs.replace(record, request=request)
+    assert rows.request_of(rows.request_row(made)) == made
+
+
+@pytest.mark.parametrize(
+    ("table", "row", "of_row", "column", "key"),
+    [
+        ("alerts", rows.alert_row(AlertRow("R", "f", MODEL, State.FIRING, 1, 2, 3, 0)), rows.alert_of, "state",
+         f"rule='R', project={MODEL.project!r}"),
+        *(("requests", rows.request_row(FULL), rows.request_of, column, f"id='{FULL.id}'")
+          for column in ("state", "hold", "verdict", "feedback")),
+        ("decisions", {**rows.decision_row(decision(10)), "seq": 7}, rows.decision_of, "outcome", "seq=7"),
+        *(("deliveries", DELIVERY, rows.delivery_of, column, "id=3") for column in ("kind", "state")),
+        ("runs", rows.run_row(Run("id", "team/run/0", "", "", 1)), rows.run_of, "state",
+         "request_id='id', destination='team/run/0'"),
+    ],
+)  # fmt: skip
+def test_a_value_of_a_newer_version_is_named(
+    table: str, row: rows.Row, of_row: Callable[..., Any], column: str, key: str
+) -> None:
+    """With its row and column, and what to do."""
+    with pytest.raises(StoreError) as raised:
+        of_row({**row, column: "novel"})
+    text = str(raised.value)
+    assert f"column {column} of table {table} has the value 'novel' in the row with {key}" in text
+    assert "run the newer version of retrain-bridge that wrote it" in text

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import TypeVar
 
 import psycopg
 import pytest
+from msgspec import structs
 
 from bridge.domain.errors import StoreBusyError, StoreError, StoreUncertainError
 from bridge.domain.times import SECOND
@@ -23,6 +24,8 @@ from bridge.ports import (
     Kind,
     Notification,
     Result,
+    Run,
+    RunState,
     Store,
     TickChanges,
 )
@@ -31,7 +34,7 @@ from bridge.store.sql import SqlStore
 from tests.support.cutting_proxy import AFTER, BEFORE, PASS, RACING, CuttingProxy, cutting_proxy
 from tests.support.postgres import Postgres, postgres
 from tests.support.store_records import record_of
-from tests.support.world import A, B, C, World, group, rule
+from tests.support.world import A, B, C, FixedRoutes, World, group, rule
 
 PLACE = "team/coordinator/0"
 SLOTS = 20
@@ -103,7 +106,7 @@ def lived(
         (item.id, item.state, item.acts, item.sent_at, item.ended_at, item.request.reasons, item.request.late)
         for item in stubborn(world.requests)
     ]
-    decisions = [replace(item, id=0) for item in stubborn(world.decisions)]
+    decisions = [structs.replace(item, id=0) for item in stubborn(world.decisions)]
     return (requests, decisions), receiver.ids, world
 
 
@@ -222,6 +225,71 @@ def test_a_request_by_hand_whose_commit_is_cut_is_made_once(cluster: Postgres) -
         assert [item.id for item in world.requests()] == [record.id]
         assert len(store.decisions(DecisionFilter())) == 1
         store.close()
+
+
+RUN = "team/run/0"
+
+
+def held_run(store: SqlStore) -> tuple[World, str]:
+    """Return a world whose one request has a run that may have been started, and the request's id."""
+    world = World(group(rule()), store=store, routes=FixedRoutes((RUN,)))
+    world.tick({A: 0.9})
+    (record,) = world.requests()
+    store.save_run(Run(record.id, RUN, "rb", "{}", world.now, RunState.UNKNOWN, sent_at=world.now))
+    return world, record.id
+
+
+def recorded(store: SqlStore, request_id: str) -> tuple[int, bool, bool]:
+    """Return the number of acts, and whether the run may be started again, or is to be cancelled."""
+    record, run = store.request(request_id), store.run(request_id, RUN)
+    assert record is not None
+    assert run is not None
+    return len(record.acts), run.again_at > 0, run.cancel_at > 0
+
+
+@pytest.mark.parametrize("what", ["start-again", "cancel"])
+@pytest.mark.parametrize("fate", [BEFORE, AFTER, RACING])
+def test_an_act_on_a_run_whose_commit_is_cut_is_stored_whole_or_not_at_all(
+    cluster: Postgres, fate: str, what: str
+) -> None:
+    """And once, if the call is repeated with its key."""
+    with cutting_proxy(cluster.port) as proxy:
+        store = SqlStore.open_url(through(proxy, cluster.database()))
+        world, request_id = held_run(store)
+        whole = (1, what == "start-again", what == "cancel")
+        fates = [fate]
+        proxy.fate = lambda: fates.pop() if fates else PASS
+        with contextlib.suppress(StoreError):
+            world.commands.act(request_id, what, "ann", key="k1")
+        assert not fates
+        assert recorded(store, request_id) in [(0, False, False), whole]
+        stubborn(lambda: world.commands.act(request_id, what, "ann", key="k1"))
+        assert recorded(store, request_id) == whole
+        store.close()
+
+
+@pytest.mark.parametrize("what", ["start-again", "cancel"])
+@pytest.mark.parametrize("table", ["requests", "runs"])
+def test_an_act_on_a_run_that_fails_between_its_statements_changes_nothing(
+    cluster: Postgres, table: str, what: str
+) -> None:
+    """The server refuses the one or the other of its changes."""
+    url = cluster.database()
+    store = SqlStore.open_url(url)
+    world, request_id = held_run(store)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused'; END $$"
+        )
+        trigger = f"CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION refuse()"
+        connection.execute(trigger)
+        with pytest.raises(StoreError, match="refused"):
+            world.commands.act(request_id, what, "ann", key="k1")
+        assert recorded(store, request_id) == (0, False, False)
+        connection.execute(f"DROP TRIGGER refuse ON {table}")
+    world.commands.act(request_id, what, "ann", key="k1")
+    assert recorded(store, request_id) == (1, what == "start-again", what == "cancel")
+    store.close()
 
 
 # ------------------------------------------------------------ the lock

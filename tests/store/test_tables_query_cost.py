@@ -112,6 +112,7 @@ PATHS: dict[str, Callable[[SqlStore], object]] = {
     "requests": lambda store: store.requests(RequestFilter()),
     "requests of states": lambda store: store.requests(RequestFilter((RequestState.CLOSED, RequestState.HELD))),
     "next page": lambda store: store.requests(RequestFilter((RequestState.CLOSED,), after=numbered(1).id)),
+    "requests of a period": lambda store: store.requests(RequestFilter(since=T0, until=T0 + 1)),
     "requests of a pipeline": lambda store: store.requests(RequestFilter(project="shop", pipeline="ranking")),
     "episodes": lambda store: store.episodes(MODEL),
     "deliveries": lambda store: store.deliveries(numbered(1).id),
@@ -137,4 +138,7 @@ def test_no_path_reads_a_whole_table(name: str, tmp_path: Path) -> None:
         assert not [plan for plan in found if "TEMP B-TREE FOR ORDER BY" in plan and name in NO_SORT], found
 
 
-NO_SORT = {"claim and settle", "requests", "requests of states", "next page", "decisions", "pending page"}
+NO_SORT = {
+    "claim and settle", "requests", "requests of states", "requests of a period", "next page", "decisions",
+    "pending page",
+}  # fmt: skip

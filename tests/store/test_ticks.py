@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 from sqlalchemy import event
 
 from bridge.domain.alert import AlertRow, State
@@ -23,7 +24,7 @@ BLANK = AlertRow("R", "f", A, State.INACTIVE, 0, 0, 0)
 def test_the_last_change_of_an_alert_in_a_tick_wins(sqlite: SqlStore) -> None:
     """A stale row may be removed and created again."""
     assert BLANK.blank
-    sqlite.commit(TickChanges("g", 1, [FIRING, BLANK, replace(FIRING, fired_at=9)], at=1))
+    sqlite.commit(TickChanges("g", 1, [FIRING, BLANK, structs.replace(FIRING, fired_at=9)], at=1))
     assert [row.fired_at for row in sqlite.load(0).alerts] == [9]
     sqlite.commit(TickChanges("g", 2, [FIRING, BLANK], at=2))
     assert sqlite.load(0).alerts == []
@@ -32,14 +33,14 @@ def test_the_last_change_of_an_alert_in_a_tick_wins(sqlite: SqlStore) -> None:
 def test_an_empty_chunk_removes_the_strategy_state(sqlite: SqlStore) -> None:
     chunk = StateChunk("R", "f", 1, (A,), b"x")
     sqlite.commit(TickChanges("g", 1, state=[chunk, replace(chunk, fingerprint="h")], at=1))
-    sqlite.commit(TickChanges("g", 2, state=[replace(chunk, models=())], at=2))
+    sqlite.commit(TickChanges("g", 2, state=[replace(chunk, models=(), data=b"")], at=2))
     assert [item.fingerprint for item in sqlite.load(0).state] == ["h"]
 
 
 def test_a_sighting_without_an_instant_is_removed(sqlite: SqlStore) -> None:
     seen = Sighting("g", "drift", A, 5, 0)
-    sqlite.commit(TickChanges("g", 1, sightings=[seen, replace(seen, model=B)], at=1))
-    sqlite.commit(TickChanges("g", 2, sightings=[replace(seen, first_seen=0)], at=2))
+    sqlite.commit(TickChanges("g", 1, sightings=[seen, structs.replace(seen, model=B)], at=1))
+    sqlite.commit(TickChanges("g", 2, sightings=[structs.replace(seen, first_seen=0)], at=2))
     assert [item.model for item in sqlite.load(0).sightings] == [B]
 
 
@@ -70,7 +71,7 @@ def test_very_many_changes_are_written_in_portions(sqlite: SqlStore, monkeypatch
     changes = TickChanges(
         "g",
         1,
-        alerts=[replace(FIRING, model=model) for model in models],
+        alerts=[structs.replace(FIRING, model=model) for model in models],
         requests=records,
         deliveries=[NewDelivery(record.id, HOOK, Kind.FIRING) for record in records],
         decisions=[decision(1, model) for model in models],
@@ -80,7 +81,7 @@ def test_very_many_changes_are_written_in_portions(sqlite: SqlStore, monkeypatch
     sqlite.commit(changes)
     assert len(begun) == 1
     assert max(sizes) == 4
-    sqlite.commit(replace(changes, slot=2, alerts=[replace(BLANK, model=model) for model in models]))
+    sqlite.commit(replace(changes, slot=2, alerts=[structs.replace(BLANK, model=model) for model in models]))
     assert max(sizes) == 4
     assert len(sqlite.requests(RequestFilter())) == len(sqlite.load(0).sightings) == sqlite.depths()[HOOK].pending == 11
     assert len(sqlite.decisions(DecisionFilter())) == 22

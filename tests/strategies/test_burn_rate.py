@@ -220,7 +220,7 @@ def test_the_reason_is_reported_in_factors_and_shares_of_the_budget() -> None:
     story = Story(PLAIN)
     story.see(20, 100, 12)
     assert story.reason() == (
-        "error rate failures burns the error budget at least 20 times as fast as an objective of 99 % allows,"
+        "signal 'failures': the error budget burns at least 20 times as fast as an objective of 99 % allows,"
         " over 1h and 5m (limit 10): 2.78 % of the 30d budget spent in 1h"
     )
 

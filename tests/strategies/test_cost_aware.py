@@ -241,8 +241,8 @@ def test_the_reason_has_both_rates_and_both_costs() -> None:
     story.see(50, times=48)
     story.see(100, times=6)
     assert story.reason() == (
-        "error rate failures 10 %, expected 5.03 % after retraining: over the 2d that models of this pipeline last,"
-        " keeping the model is expected to cost 2,680 more; a retraining costs 500"
+        "signal 'failures': error rate 10 %, expected 5.03 % after retraining: over the 2d that models of this pipeline"
+        " last, keeping the model is expected to cost 2,680 more; a retraining costs 500"
     )
 
 

@@ -70,6 +70,15 @@ def test_a_slow_fall_that_a_retraining_would_not_catch_is_a_breach() -> None:
     assert near.last.threshold[0] == 3 * 86400
 
 
+def test_a_full_window_is_enough_for_the_largest_coverage() -> None:
+    """The part of the window that is being filled has no mean yet: 63 complete parts are all that there are."""
+    story = Story({**DAYS, "min_coverage": 1})
+    ramp(story, 1.00, -0.012, 63)
+    assert story.code() == "WARMING_UP"
+    ramp(story, 0.97, -0.012, 2)
+    assert story.code() == "OK"
+
+
 def test_the_same_fall_in_noise_waits_until_the_bound_is_below_the_lead_time() -> None:
     """The upper confidence bound counts, not the best estimate."""
     story = Story(DAYS)
@@ -145,7 +154,7 @@ def test_a_retraining_due_at_an_expensive_time_is_requested_earlier() -> None:
     first, reason = nights[0]
     assert due - 30 < first < due
     assert (START // HOUR + 1 + first) % 24 < 6
-    assert reason.endswith("a retraining takes 18h, and is cheaper now than when it is due")
+    assert reason.endswith(": more than lead_time (18h), but retraining is cheaper now than when it is due")
     assert [hour for hour, _ in nights] == list(range(first, 100))
     assert not nights[-1][1].endswith("due")
 
@@ -172,7 +181,7 @@ def test_the_reason_has_the_time_of_the_crossing() -> None:
     story = Story(DAYS)
     ramp(story, 0.90, -0.012, 60, noise=0.002)
     assert story.reason() == (
-        "accuracy 0.87 falls 0.012 per day and reaches 0.85 within 1.5 to 1.8 days; a retraining takes 3d"
+        "accuracy 0.87 falls by 0.012 per day and reaches 0.85 in 1.5 to 1.8 days: less than lead_time (3d)"
     )
 
 

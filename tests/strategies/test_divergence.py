@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 import numpy as np
 import pytest
 
@@ -17,9 +15,7 @@ BOUNDS = (1.0, 2.0, 3.0, INF)
 @pytest.mark.parametrize("name", ["psi", "jensen_shannon"])
 def test_equal_distributions_are_rarely_significant(name: str) -> None:
     """p is at most alpha for about alpha of them, however few observations there are."""
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    draw = np.random.default_rng(seed)
+    draw = np.random.default_rng(24)
     strategy = build(StrategySpec(name, {"min_effect": 0.0, "alpha": 0.05}))
     shares = [0.4, 0.3, 0.2, 0.1]
     current, reference = (draw.multinomial(200, shares, size=2000).cumsum(1).astype(float) for _ in range(2))

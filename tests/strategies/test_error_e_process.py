@@ -343,7 +343,7 @@ def test_the_reason_has_the_strength_of_the_evidence() -> None:
     story = Story()
     story.see(20, 500)
     assert story.reason() == (
-        "error rate failures: more than 1 % of requests fail; evidence 92,152 to 1 (required: 100 to 1)"
+        "signal 'failures': more than 1 % of inferences fail; evidence 92,152 to 1 (required: 100 to 1)"
     )
     story.see(500, 500)
     assert story.reason().endswith("evidence more than 1,000,000,000 to 1 (required: 100 to 1)")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,8 @@ EXAMPLE: dict[str, Any] = {"standardise": {**PLAIN, "level": 0.5, "spread": 0.1,
 )
 def test_run_lengths_are_the_published_ones(weight: float, limit: float, shift: float, length: float) -> None:
     """Lucas and Saccucci, Technometrics 32 (1990), table 3, for limits that do not move; within 3 % and noise."""
-    seed = random.randrange(10**6)
-    print(f"seed {seed}")
     one = detector("ewma", {"weight": weight, "limit": limit})
-    result = run_lengths(one, np.random.default_rng(seed), shift, 4000, 10_000)
+    result = run_lengths(one, np.random.default_rng(21), shift, 4000, 10_000)
     assert abs(float(result.mean()) - length) < 4 * float(result.std()) / 63 + 0.03 * length
 
 

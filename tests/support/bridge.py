@@ -25,6 +25,7 @@ from tests.support.servers import Prometheus, http
 
 REMOTE_WRITE = "--web.enable-remote-write-receiver"
 METRIC = "model_drift_score"
+AHEAD = 4.0  # seconds from the writing of samples to the slot that a test is about: a busy machine writes them in time
 ROOT = Path(__file__).parents[2]
 Json = dict[str, Any]
 Model = tuple[str, str, str]

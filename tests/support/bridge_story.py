@@ -23,7 +23,13 @@ from tests.support.processes import free_port, wait_until
 from tests.support.servers import Exporter, Prometheus, exporter, http, prometheus
 
 SICK, NEXT, WELL = ("shop", "ranking", "7"), ("shop", "ranking", "8"), ("shop", "search", "2")
-TRAIN = "import json, sys, time; json.load(sys.stdin); time.sleep(3); print(json.dumps({'new_version': '8'}))"
+TRAIN = """
+import json, pathlib, sys, time
+json.load(sys.stdin)
+while not pathlib.Path(sys.argv[1]).exists():
+    time.sleep(0.1)
+print(json.dumps({"new_version": "8"}))
+"""
 
 
 @dataclass
@@ -69,15 +75,16 @@ def bridge_story(calm: int = 3) -> Iterator[Story]:
         page = stack.enter_context(exporter())
         _say(page, {SICK: 0.1, WELL: 0.1})
         source = stack.enter_context(prometheus(_config(page.target, listen), rules=shipped_rules()))
-        trainer = {"command": [sys.executable, "-c", TRAIN], "bridge_url": f"http://{listen}"}
+        trainer = {"command": [sys.executable, "-c", TRAIN, str(folder / "end")], "bridge_url": f"http://{listen}"}
         coordinator = stack.enter_context(process(folder / "coordinator", **trainer))
         receivers = {"coordinator_configs": [{"url": coordinator.client.url}], "log_configs": [{}]}
         own = stack.enter_context(bridge(source.url, drift_rules(**{"for": "2s"}), receivers, listen=listen))
         own.start()
-        yield _tell(page, source, own, calm)
+        yield _tell(page, source, own, calm, folder / "end")
 
 
-def _tell(page: Exporter, source: Prometheus, own: Bridge, calm: int) -> Story:
+def _tell(page: Exporter, source: Prometheus, own: Bridge, calm: int, end: Path) -> Story:
+    """Tell the story; the file `end` ends the training, which was seen by then."""
     begin = time.time()
     _seen(source, f"count_over_time({_state('healthy')}[5m]) >= {calm}", 30 + calm)
     _post(own, "pause", {"duration": "1h", "by": "ada"})
@@ -91,6 +98,8 @@ def _tell(page: Exporter, source: Prometheus, own: Bridge, calm: int) -> Story:
     held = time.time()
     _post(own, "pause", {"duration": "0s", "by": "ada"})
     _seen(source, _state("retraining"))
+    _seen(source, 'ALERTS{alertname="ModelRetrainInProgress", alertstate="firing"}')
+    end.touch()
     _say(page, {SICK: 0.1, NEXT: 0.1, WELL: 0.1})
     _seen(source, 'retrain_bridge_retrainings_total{verdict="recovered"} > 0')
     well = 'retrain_bridge_model_info{pipeline="ranking", version="8"}'

@@ -106,14 +106,16 @@ def visit(
     width: int = 1280,
     scripts: bool = True,
     zone: str | None = None,
+    login: tuple[str, str] | None = None,
 ) -> Iterator[Visit]:
-    """A fresh window on `base`, in a time zone; every wait of it has a limit."""
+    """A fresh window on `base`, in a time zone, signed in with a name and password; every wait of it has a limit."""
     context = browser.new_context(
         base_url=base,
         color_scheme=scheme,
         viewport={"width": width, "height": 800},
         java_script_enabled=scripts,
         timezone_id=zone,
+        http_credentials={"username": login[0], "password": login[1]} if login else None,
     )
     context.set_default_timeout(LIMIT_MS)
     try:

@@ -17,7 +17,7 @@ from typing import Any
 
 import requests
 
-from tests.support.processes import wait_until
+from tests.support.processes import START_PATIENCE, wait_until
 
 REQUESTS, ALERTS = "/api/v1/retrain-requests", "/api/v1/alertmanager"
 SECRET = "whsec_" + base64.b64encode(b"a secret of 32 bytes for tests..").decode()
@@ -80,7 +80,7 @@ def alert(request_id: str = ID, **changes: Any) -> dict[str, Any]:
         "annotations": {"summary": "Retraining is asked for", "description": "drift 0.702 is above 0.6"},
         "startsAt": "2026-03-01T12:00:00Z",
         "endsAt": "0001-01-01T00:00:00Z",
-        "generatorURL": "http://bridge/api/v1/requests/1",
+        "generatorURL": "http://bridge/requests/1",
         "fingerprint": "aac5f95f0f6a987b",
         **changes,
     }
@@ -183,7 +183,7 @@ def _address(popen: subprocess.Popen[bytes], log: Path) -> str:
         assert popen.poll() is None, log.read_text()
         return re.search(r"listening address='([^']+)'", log.read_text())
 
-    found = wait_until(look, 15, "the coordinator listening")
+    found = wait_until(look, START_PATIENCE, "the coordinator listening")
     assert found is not None
     return found[1]
 

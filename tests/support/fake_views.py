@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from msgspec import structs
+
 from bridge.domain.config_change import ConfigChange
 from bridge.domain.errors import RequestError, UnknownRequestError
 from bridge.domain.explain import Check, Explanation
@@ -23,9 +25,9 @@ from bridge.domain.request import (
     RetrainRequest,
 )
 from bridge.domain.times import Timestamp
+from bridge.engine.api.alert_views import AlertPage, AlertView
 from bridge.engine.api.silence_views import SilencesView
 from bridge.engine.api.views import (
-    AlertView,
     GroupView,
     ModelPage,
     ModelState,
@@ -115,8 +117,10 @@ class FakeQueries:
             for group in self.groups_
         ]
 
-    def models(self, *, unhealthy_only: bool = False) -> list[ModelView]:
-        return [view for view in self.views if not unhealthy_only or view.state is not ModelState.HEALTHY]
+    def alerts(self, *, rule: str = "", offset: int = 0, limit: int | None = None) -> AlertPage:
+        rules = [item for group in self.groups_ for item in group.rules if rule in {"", item.name}]
+        every = [alert for item in rules for alert in item.alerts]
+        return AlertPage(iter(every[offset:][:limit]), len(every))
 
     def model(self, model: ModelKey) -> ModelView | None:
         return next((view for view in self.views if view.model == model), None)
@@ -135,7 +139,7 @@ class FakeQueries:
         wanted = (project, pipeline, version)
         found = [
             view
-            for view in sorted(self.models(), key=lambda view: view.model)
+            for view in sorted(self.views, key=lambda view: view.model)
             if (not states or view.state in states)
             and (not rule or any(signal.rule == rule for signal in view.signals))
             and all(
@@ -273,21 +277,21 @@ class FakeCommands:
         if report.request_id != ID:
             raise UnknownRequestError(f"there is no request {report.request_id!r}")
         self.reports.append(report)
-        return replace(REQUEST, state=report.state)
+        return structs.replace(REQUEST, state=report.state)
 
     def act(self, request_id: str, what: str, who: str, note: str = "", key: str = "") -> RequestRecord:
         if request_id != ID:
             raise UnknownRequestError(f"there is no request {request_id!r}")
         self.acts.append((what, who, note))
         self.keys.append(key)
-        return replace(REQUEST, acts=(OperatorAction(what, who, AT, note, key),))
+        return structs.replace(REQUEST, acts=(OperatorAction(what, who, AT, note, key),))
 
     def feedback(self, request_id: str, opinion: Feedback, who: str, note: str = "", key: str = "") -> RequestRecord:
         if request_id != ID:
             raise UnknownRequestError(f"there is no request {request_id!r}")
         self.acts.append((opinion.value, who, note))
         self.keys.append(key)
-        return replace(REQUEST, feedback=opinion)
+        return structs.replace(REQUEST, feedback=opinion)
 
     def create(self, model: ModelKey, reason: str, who: str, *, force: bool = False, key: str = "") -> RequestRecord:
         if not force:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -16,9 +17,19 @@ from typing import Any
 
 import psycopg
 
-from tests.support.bridge import ROOT, Json, write_config
+from tests.support.bridge import (
+    AHEAD,
+    ROOT,
+    Json,
+    drift_rules,
+    expected_id,
+    steps,
+    whole_second,
+    write_config,
+    write_script,
+)
 from tests.support.processes import Program, free_port, wait_until
-from tests.support.servers import http
+from tests.support.servers import Prometheus, http
 
 LEASE = 5.0  # seconds; a busy machine renews in time
 
@@ -77,8 +88,7 @@ class Fleet:
             name = self.lease()[0]
             return [item for item in self.replicas if item.name == name and item.is_owner]
 
-        logs = "\n".join(item.program.log[-1500:] for item in self.replicas)
-        return wait_until(found, 60, f"an owner\n{logs}")[0]
+        return wait_until(found, 60, lambda: f"an owner\n{self.state()}")[0]
 
     def standbys(self) -> list[Replica]:
         """Return the replicas that are not the owner."""
@@ -106,18 +116,23 @@ class Fleet:
 
     def wait_slot(self, slot: int, timeout: float = 60.0) -> None:
         """Wait until a slot was committed."""
-        logs = "\n".join(item.program.log[-1500:] for item in self.replicas)
-        wait_until(lambda: self.slot() >= slot, timeout, f"slot {slot}\n{logs}")
+        wait_until(lambda: self.slot() >= slot, timeout, lambda: f"slot {slot}\n{self.state()}")
+
+    def state(self) -> str:
+        """Return lease, slots, replicas, and the ends of their logs, for a failure."""
+        tables = [f"{name}: {self.rows(f'SELECT * FROM {name}')}" for name in ("leases", "slots", "replicas")]
+        return "\n".join([*tables, *(f"-- {item.name}\n{item.program.log[-3000:]}" for item in self.replicas)])
 
 
 def replica(
     folder: Path, name: str, *, env: Mapping[str, str] | None = None, flags: Sequence[str] = (),
     config: str = "bridge.yml", lease: float = LEASE, host: str = "127.0.0.1",
+    program: Sequence[str] = ("bridge.cli",),
 ) -> Replica:  # fmt: skip
-    """Return a replica that is not started yet. env: added to the environment."""
+    """Return a replica that is not started yet. env: added to the environment; program: module and its arguments."""
     listen = f"{host}:{free_port()}"
     arguments = [
-        sys.executable, "-m", "bridge.cli", "run", f"--config.file={folder / config}",
+        sys.executable, "-m", *program, "run", f"--config.file={folder / config}",
         f"--storage.url-file={folder / 'database'}", f"--web.listen-address={listen}", "--fleet",
         f"--fleet.lease={int(lease * 1000)}ms", f"--fleet.id={name}", *flags,
     ]  # fmt: skip
@@ -150,3 +165,22 @@ def fleet(
                 item.send(signal.SIGCONT)
             item.kill()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def breach(source: Prometheus, pipeline: str, lasts: int, samples: int) -> str:
+    """Let a model drift soon for `lasts` ms, with values for `samples` ms; return its request's id."""
+    model = ("shop", pipeline, "1")
+    begins = whole_second(AHEAD)
+    write_script(source, {model: steps(begins - 5000, begins + samples, [(begins, begins + lasts)])})
+    return expected_id(model, "Drifted", begins)
+
+
+def changed_rules(made: Fleet) -> str:
+    """Write a configuration with one rule more than the fleet's, and return its name."""
+    rules = json.loads(json.dumps(drift_rules()))
+    rules["groups"][0]["rules"].append({**rules["groups"][0]["rules"][0], "retrain": "Second"})
+    config = json.loads((made.folder / "bridge.yml").read_text())
+    config["rule_files"] = ["new.yml"]
+    (made.folder / "new.yml").write_text(json.dumps(rules))
+    (made.folder / "newer.yml").write_text(json.dumps(config))
+    return "newer.yml"

@@ -209,7 +209,7 @@ def _series(text: str) -> None:
 def _printed(text: str) -> None:
     redact(text)
     printable(text)
-    logfmt(None, "", {"msg": text, text[:50]: [text]})
+    logfmt({"msg": text, text[:50]: [text]})
 
 
 def _times(text: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec import structs
 
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Evidence, RetrainRequest, request_id
@@ -27,20 +28,20 @@ REQUEST = RetrainRequest(
 
 def request(**changes: Any) -> RetrainRequest:
     """The request with some fields changed."""
-    return replace(REQUEST, **changes)
+    return structs.replace(REQUEST, **changes)
 
 
 def numbered(number: int) -> RetrainRequest:
     """One of many different requests."""
     model = ModelKey("shop", f"pipeline-{number}", "7")
-    return replace(REQUEST, model=model, id=request_id(model, "DriftHigh", T0, 1))
+    return structs.replace(REQUEST, model=model, id=request_id(model, "DriftHigh", T0, 1))
 
 
 def firing(wanted: RetrainRequest = REQUEST) -> Notification:
     """The request, while its episode is open."""
-    return Notification(wanted, Kind.FIRING, wanted.episode_start)
+    return Notification(wanted, Kind.FIRING, wanted.episode_start, wanted.triggered_at)
 
 
 def resolved(wanted: RetrainRequest = REQUEST, ends_at: int = T0 + 600_000) -> Notification:
     """The request, when its episode is over."""
-    return Notification(wanted, Kind.RESOLVED, wanted.episode_start, ends_at)
+    return Notification(wanted, Kind.RESOLVED, wanted.episode_start, wanted.triggered_at, ends_at)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psycopg
 
-from tests.support.processes import Program, free_port, kept_for_the_test
+from tests.support.processes import Program, free_port, kept_for_the_test, wait_until
 
 _NUMBERS = itertools.count()
 
@@ -53,9 +53,22 @@ class Postgres:
         return self.url(name)
 
     def start(self) -> None:
-        """Start it (again) on the same port and data."""
+        """Start it (again) on the same port and data.
+
+        After `program.kill()` the children of the killed postmaster may live a moment longer; the server refuses to
+        start while they hold its shared memory.
+        """
+        wait_until(self._started, what="postgres started; its log:\n" + self.program.log[-4000:])
+
+    def _started(self) -> bool:
+        before = len(self.program.log)
         self.program.start()
-        self.program.wait_ready(self._answers)
+        wait_until(lambda: self._answers() or not self.program.running, what="postgres answers or ends")
+        if self.program.running:
+            return True
+        said = self.program.log[before:]
+        assert "pre-existing shared memory block" in said, f"postgres ended while starting:\n{said}"
+        return False
 
     def reload(self) -> None:
         """Read the server's files again."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,19 +19,34 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+_LANES = 16  # pytest's processes that run side by side take different ports
+_LANE = int(os.environ.get("PYTEST_XDIST_WORKER", f"gw{os.getpid()}")[2:]) % _LANES
+_given: deque[int] = deque(maxlen=200)
+_CHANCE = random.SystemRandom()  # a seed would give the processes of a parallel run the same ports
 PATIENCE = 90.0  # seconds that every wait has at least: a busy machine needs them, and only a failure spends them
+START_PATIENCE = 240.0  # seconds that a program has at least to get ready: it imports everything first
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port on 127.0.0.1 that nobody listens on, and that was not given lately: its server may not listen yet.
+
+    Below those that Linux gives to outgoing connections: one could have the port when a killed server starts again.
+    """
+    local = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    first = int(local.read_text().split()[0]) if local.exists() else 0
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", _CHANCE.randrange(12_000 + _LANE, first, _LANES) if first > 14_000 else 0))
+            port: int = probe.getsockname()[1]
+            if port not in _given:
+                _given.append(port)
+                return port
 
 
-def wait_until(check: Callable[[], T], timeout: float = 10.0, what: str = "") -> T:
+def wait_until(check: Callable[[], T], timeout: float = 10.0, what: str | Callable[[], str] = "") -> T:
     """Call `check` until it returns something true, and return that; AssertionError after `timeout` seconds.
+
+    what: what was waited for, or a function that says how things stand when the time is over.
 
     No test depends on the limit: one below PATIENCE is taken as PATIENCE.
     """
@@ -41,7 +58,8 @@ def wait_until(check: Callable[[], T], timeout: float = 10.0, what: str = "") ->
         if found:
             return found
         if time.monotonic() > ends:
-            raise AssertionError(f"not within {timeout} s: {what or check}; last answer: {found!r}")
+            told = what() if callable(what) else what or check
+            raise AssertionError(f"not within {timeout} s: {told}; last answer: {found!r}")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.1)
 
@@ -109,7 +127,7 @@ class Program:
             assert self.running, f"{self.name} ended while starting:\n{self.log}"
             return ready()
 
-        wait_until(there, timeout, f"{self.name} ready; its log:\n{self.log[-4000:]}")
+        wait_until(there, max(timeout, START_PATIENCE), lambda: f"{self.name} ready; its log:\n{self.log[-4000:]}")
 
 
 @contextlib.contextmanager

@@ -142,7 +142,7 @@ class Receiver:
         if isinstance(behaviour, Reply | Raw):
             connection.sendall(behaviour.encode())
         elif behaviour == HANG:
-            self._closed.wait(30)
+            self._closed.wait(600)
         elif isinstance(behaviour, str) and behaviour in _BEFORE_DRIPPING:
             connection.sendall(_BEFORE_DRIPPING[behaviour])
             while not self._closed.wait(0.05):

@@ -16,6 +16,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -37,16 +38,16 @@ def http(method: str, url: str, body: object = None, timeout: float = 60.0) -> t
     try:
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             return answer.status, answer.read().decode()
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         return _refusal(error) if isinstance(error, urllib.error.HTTPError) else (0, "")
 
 
 def _refusal(error: urllib.error.HTTPError) -> tuple[int, str]:
-    """Status and text of an answer that is an error; status 0 when its text did not come in time."""
+    """Status and text of an answer that is an error; status 0 when its text did not come whole, or not in time."""
     try:
         with error:
             return error.code, error.read().decode(errors="replace")
-    except OSError:
+    except (OSError, HTTPException):
         return 0, ""
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
+
+from msgspec import structs
 
 from bridge.domain.model import ModelKey
 from bridge.domain.request import (
@@ -37,7 +38,7 @@ def record_of(model: ModelKey = A, *, start: int = 100, attempt: int = 1, **more
         {"severity": "page"}, {"summary": "ümläut\n\"quote\""}, late=True,
     )  # fmt: skip
     made = RequestRecord(request, RequestState.REQUESTED, start, ("team",), (HOOK,), sent_at=start)
-    return replace(made, **more)
+    return structs.replace(made, **more)
 
 
 def queued(store: Store, *records: RequestRecord, kinds: tuple[Kind, ...] = (Kind.FIRING,), at: int = 100) -> None:
@@ -51,4 +52,4 @@ def decision(slot: int, model: ModelKey | None = A, rule: str = "R", **more: Any
         slot, "g", rule, model, Outcome.HELD, "pending", "firing", "because", "breached", "none", 0.7, None, 0.6,
         "up", slot, "id", 2,
     )  # fmt: skip
-    return replace(base, **more)
+    return structs.replace(base, **more)

@@ -83,6 +83,7 @@ class FixedRoutes:
     reporting: bool = True
     resolved: tuple[str, ...] = ()
     muted: Timestamp = 0
+    timed: bool = True
 
     def recipients(self, labels: Mapping[str, str]) -> Recipients:
         return Recipients(("team",), self.destinations)

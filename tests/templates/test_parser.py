@@ -10,7 +10,7 @@ from bridge.templates.parser import MAX_DEPTH, parse
 
 
 def tree(text: str) -> Tree:
-    return parse("t", text, {"f", "g"}, ("$value",))
+    return parse("t", text, {"f", "g"})
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ def tree(text: str) -> Tree:
         ("{{f 1 .A.B | g}}", "f 1 .A.B | g"),
         ('{{$x := f "a"}}', '$x := f "a"'),
         ("{{(f 1).A.B}}", "(f 1).A.B"),
-        ("{{$value.A}}", "$value.A"),
+        ("{{$.A}}", "$.A"),
         ("{{f (g 1) nil true}}", "f (g 1) nil true"),
     ],
 )
@@ -59,7 +59,7 @@ def test_variables_end_with_their_block() -> None:
     with pytest.raises(TemplateError, match=r'undefined variable "\$x"'):
         tree("{{if 1}}{{$x := 1}}{{end}}{{$x}}")
     with pytest.raises(TemplateError, match=r'undefined variable "\$value"'):
-        tree('{{define "a"}}{{$value}}{{end}}')
+        tree('{{$value := 1}}{{define "a"}}{{$value}}{{end}}')
 
 
 @pytest.mark.parametrize(

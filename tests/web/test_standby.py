@@ -8,7 +8,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from bridge.web.http.settings import WebConfig, WebSettings
-from bridge.web.standby import Forwarded, NoOwnerError, Switch, create_standby_app
+from bridge.web.http.switch import Switch
+from bridge.web.standby import Forwarded, NoOwnerError, create_standby_app
 
 
 class Owner:
@@ -102,9 +103,10 @@ def test_change_gets_a_key_that_its_repeats_share(client: TestClient, owner: Own
 def test_silence_is_never_repeated(client: TestClient, owner: Owner) -> None:
     """Alertmanager would create a second one. Reads are not repeated either: the caller does that."""
     owner.error = NoOwnerError("the owner did not answer", sent=True)
-    assert "look whether the change was made" in client.post("/silences/new").json()["detail"]
+    for path in ("/silences/new", "/api/v1/silences"):
+        assert "look whether the change was made" in client.post(path).json()["detail"]
     client.get("/")
-    assert owner.repeatable == [False, False]
+    assert owner.repeatable == [False] * 3
 
 
 def test_forwarded_request_is_not_forwarded_again(client: TestClient, owner: Owner) -> None:

@@ -22,7 +22,9 @@ from bridge.authoring.backtest.results import Results
 from bridge.domain.errors import BridgeError
 from bridge.domain.model import ModelKey
 from bridge.domain.times import DAY, Timestamp
+from bridge.domain.wording import sentence
 from bridge.net.files import MIB, read_text
+from bridge.net.problem import path as location
 
 _PROBATION, _MOST = 0.15, 750
 SCORE_COLUMNS = {
@@ -124,8 +126,15 @@ def read_labels(path: Path) -> list[Labels]:
     """Read a file of ground truth. Raises LabelsError."""
     try:
         file = _File.model_validate(json.loads(read_text(path, most=256 * MIB)))
-    except (OSError, ValueError, ValidationError) as error:
-        raise LabelsError(f"{path} is not a valid file of --labels: {str(error)[:300]}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = location(first["loc"])
+        problem = f"{place or 'it'} {sentence(first, place)}"
+        raise LabelsError(f"{path} is not a valid file of --labels: {problem}") from None
+    except ValueError as error:
+        raise LabelsError(f"{path} is not a valid file of --labels: it is not JSON: {error}") from None
+    except OSError as error:
+        raise LabelsError(f"cannot read the file of --labels: {error}") from None
     return [_labels(item) for item in file.models]
 
 

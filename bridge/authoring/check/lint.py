@@ -12,6 +12,7 @@ from bridge.domain.batch import REFERENCE, REFERENCE_SUM, EventKind
 from bridge.domain.errors import Problem
 from bridge.domain.rule import Condition, Group, ModelLabels, Rule, RuleKind, SignalQuery, StrategySpec
 from bridge.domain.times import MINUTE, Duration, format_duration
+from bridge.templates.constant_patterns import invalid_patterns
 
 _RANGE = re.compile(r"\[([0-9][0-9a-z]*)(?::[0-9a-z]*)?\]")
 _IN_UNIT = {
@@ -47,6 +48,7 @@ def of_rule(group: Group, rule: Rule, *, mapped: bool) -> Iterator[LintWarning]:
     yield from _durations(group, rule)
     yield from _windows(group, rule)
     yield from _evidence(rule)
+    yield from _patterns(rule)
     for query, strategy in judged(group, rule):
         yield from _units(query)
         if mapped or query.mapping != ModelLabels():
@@ -63,15 +65,33 @@ def of_rule(group: Group, rule: Rule, *, mapped: bool) -> Iterator[LintWarning]:
                 )
 
 
+def _patterns(rule: Rule) -> Iterator[LintWarning]:
+    """Yield a warning for each invalid regular expression that is a constant in a template."""
+    for key, texts in (("annotation", rule.annotations), ("label", rule.labels)):
+        for name, text in texts.items():
+            for item in invalid_patterns(text) if "{{" in text else ():
+                message = (
+                    f"{key} {name!r}, {item.line}:{item.column}: {item.function} has the invalid regular expression "
+                    f"{item.pattern!r}: {item.reason}"
+                )
+                yield LintWarning("invalid-regex", message, "alerts would show this error instead of the text")
+
+
 def _evidence(rule: Rule) -> Iterator[LintWarning]:
     """Yield a warning where evidence that ends a run of the e-process is too weak for one model among many."""
-    alpha = rule.strategy.params.get("alpha", 0.0) if rule.strategy and rule.strategy.name == "error_e_process" else 0.0
+    alpha = alpha_of_e_values(rule)
     if rule.fdr and alpha > TOGETHER * rule.fdr:
         message = f"with alpha {alpha:g} and fdr {rule.fdr:g}, {min(alpha / rule.fdr, 1):.0%} of the models must fail"
         yield LintWarning(
             "evidence-ends-early", f"{message} together before retraining is requested for any",
             f"set alpha to {TOGETHER * rule.fdr:.2g} or less",
         )  # fmt: skip
+
+
+def alpha_of_e_values(rule: Rule) -> float:
+    """Return the alpha at which the e-values of a rule's strategy stop growing; 0.0 for strategies without e-values."""
+    spec = rule.strategy
+    return float(spec.params["alpha"]) if spec is not None and spec.name == "error_e_process" else 0.0
 
 
 def judged(group: Group, rule: Rule) -> list[tuple[SignalQuery, StrategySpec | None]]:
@@ -86,7 +106,7 @@ def _durations(group: Group, rule: Rule) -> Iterator[LintWarning]:
             message = (
                 f"{key} ({format_duration(length)}) is shorter than the interval ({format_duration(group.interval)})"
             )
-            yield LintWarning("shorter-than-interval", message, "it has no effect; make it longer or remove it")
+            yield LintWarning("shorter-than-interval", message, "it acts like one interval; lengthen or remove it")
     if rule.kind is RuleKind.RETRAIN and 0 < rule.cooldown.base < rule.for_:
         message = (
             f"the cooldown ({format_duration(rule.cooldown.base)}) is shorter than for ({format_duration(rule.for_)})"
@@ -108,10 +128,9 @@ def _windows(group: Group, rule: Rule) -> Iterator[LintWarning]:
         breaches = rule.breaches
         if breaches is not None and known and max(known) >= breaches.of * group.interval:
             window = format_duration(max(known))
-            message = f"{query.name}: all {breaches.of} slots of 'breaches' share one window of {window}"
-            yield LintWarning(
-                "overlapping-windows", message, "they are not independent; shorten the window or use 'for'"
-            )
+            message = f"{query.name}: the range [{window}] covers all {breaches.of} slots of 'breaches'"
+            hint = "their verdicts are not independent; shorten the range, or use 'for'"
+            yield LintWarning("overlapping-windows", message, hint)
 
 
 def _units(query: SignalQuery) -> Iterator[LintWarning]:

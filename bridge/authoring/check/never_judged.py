@@ -13,7 +13,7 @@ from bridge.engine.evaluation.never_judged import note, overdue, patience_of
 from bridge.ports import MetricSource
 from bridge.strategies.registry import build
 
-MOST_SLOTS = 12_000  # two days at one slot every 15 s; longer replays are skipped
+MOST_SLOTS = 12_000  # two days at one slot every 15 s, 16 days at one every 2 min; longer replays are skipped
 MARGIN = 10  # extra slots before the time in which a strategy must reach a verdict
 
 

@@ -1,11 +1,12 @@
-"""Warnings that need a Prometheus: limits far from measured values, models that no rule covers."""
+"""Warnings that need a Prometheus, such as limits far from measured values and models that no rule covers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import ceil, floor, isclose, log10
 from typing import Any
 
-from bridge.authoring.check.lint import judged
+from bridge.authoring.check.lint import alpha_of_e_values, judged
 from bridge.authoring.check.never_judged import never_judged
 from bridge.authoring.check.prometheus_facts import LOOKED_AT, PrometheusFacts
 from bridge.authoring.check.promql_errors import parsed
@@ -23,6 +24,7 @@ from bridge.sources.prometheus import PrometheusSource
 
 FAR = 50.0  # ratio of a limit to measured values
 SHOWN = 3
+ROUNDING = 1e-9  # relative error of floats that is ignored
 SCRAPES = 4  # scrapes that the window of a histogram must hold
 _DAY = f"in the last {format_duration(LOOKED_AT)}"
 
@@ -41,6 +43,7 @@ def doubts(config: BridgeConfig, source: PrometheusSource, now: Timestamp) -> li
 
 
 def _of_rule(group: Group, rule: Rule, facts: PrometheusFacts) -> Iterator[LintWarning]:
+    yield from _several_together(group, rule, facts)
     for query, strategy in judged(group, rule):
         measured = facts.measured(query, group.offset)
         if measured is not None:
@@ -53,6 +56,24 @@ def _of_rule(group: Group, rule: Rule, facts: PrometheusFacts) -> Iterator[LintW
         histograms = [text for column, text in query.exprs.items() if column in HISTOGRAMS]
         for selector in dict.fromkeys(item for text in histograms for item in selectors(text)):
             yield from _few_scrapes(selector, facts)
+
+
+def _several_together(group: Group, rule: Rule, facts: PrometheusFacts) -> Iterator[LintWarning]:
+    """Yield a warning where e-values stop growing before `fdr` accepts that of one model alone."""
+    alpha = alpha_of_e_values(rule)
+    query = group.queries[rule.query]
+    number = facts.number_of_models(query, group.offset) if rule.fdr and alpha else 0
+    least = ceil(number * alpha / rule.fdr * (1 - ROUNDING)) if number else 0
+    if least > 1:
+        message = f"with alpha {alpha:g} and fdr {rule.fdr:g}, no model is breached unless {least:,} fail together"
+        hint = f"for one model to be breached alone, set alpha to {_rounded_down(rule.fdr / number)} or less"
+        yield LintWarning("alpha-too-large", f"{message}; {query.name} has {number:,} models", hint)
+
+
+def _rounded_down(value: float) -> str:
+    """Return a value below 1 with one significant digit: 0.0000167 -> "0.00001"."""
+    places = -floor(log10(value * (1 + ROUNDING)))
+    return f"{floor(value * 10**places * (1 + ROUNDING)) / 10**places:.{places}f}"
 
 
 def _needed(text: str) -> list[Selector]:
@@ -91,9 +112,9 @@ def _against(query: SignalQuery, params: Mapping[str, Any], low: float, high: fl
     top, bottom = params.get("max"), params.get("min")
     never_below, never_above = f"never below {low:.4g} {_DAY}", f"never above {high:.4g} {_DAY}"
     text = ""
-    if top is not None and low > top:
+    if top is not None and low > top and not isclose(low, top):
         text, name = f"{never_below}, but max is {top:g}", "always-breached"
-    elif bottom is not None and high < bottom:
+    elif bottom is not None and high < bottom and not isclose(high, bottom):
         text, name = f"{never_above}, but min is {bottom:g}", "always-breached"
     elif top is not None and 0 < high * FAR < top and query.event is not EventKind.DRIFT:
         text, name = f"{never_above}, but max is {top:g}", "far-from-measured"

@@ -53,6 +53,13 @@ class PrometheusFacts:
             self._measured[key] = self._extremes(query, self._now - offset)
         return self._measured[key]
 
+    def number_of_models(self, query: SignalQuery, offset: Duration) -> int:
+        """Return how many models have a sample of the signal now; 0 if the query failed."""
+        try:
+            return len(self._source.instant(query, self._now, self._now - offset))
+        except SourceError:
+            return 0
+
     def models(self, selector: str, mapping: ModelLabels) -> set[ModelKey]:
         """Return the models of series that match `selector` now; empty when the mapping uses no label."""
         parts = (mapping.project, mapping.pipeline, mapping.version)

@@ -11,7 +11,7 @@ from itertools import pairwise
 import promql_parser
 
 from bridge.domain.regex import PROMETHEUS, Regex
-from bridge.files.wording import near
+from bridge.domain.wording import near
 
 MOST_NESTED = 800  # operators and brackets; the parser recurses without a limit: more are left to the server
 MOST_WALKED = 200  # of an expression whose tree is walked

@@ -10,7 +10,7 @@ from pydantic.json_schema import models_json_schema
 from bridge.authoring.unit_tests.file import FileSection
 from bridge.config.bridge_file import BridgeSection
 from bridge.config.conditions import AtLeastSection, ConditionSection
-from bridge.config.rule import RuleSection
+from bridge.config.rule import CooldownSection, RuleSection
 from bridge.config.rule_file import GroupSection, RecordingSection, RuleFileSection
 from bridge.config.signals import SignalSection
 from bridge.config.strategy import CHEAP, LENGTH
@@ -36,7 +36,8 @@ def _tests() -> Json:
 def _rules() -> Json:
     configs = {name: strategy.Config for name, strategy in strategies().items()}
     models: list[type[BaseModel]] = [
-        RuleFileSection, GroupSection, RuleSection, RecordingSection, SignalSection, ConditionSection, AtLeastSection,
+        RuleFileSection, GroupSection, RuleSection, CooldownSection, RecordingSection, SignalSection, ConditionSection,
+        AtLeastSection,
     ]  # fmt: skip
     names, definitions = _definitions([*models, SpanSection, *configs.values()])
     for config in configs.values():
@@ -58,7 +59,8 @@ def _rules() -> Json:
     conditions = {"type": "array", "minItems": 2, "items": _ref(names[ConditionSection])}
     rule = definitions[names[RuleSection]]["properties"]
     rule |= {"strategy": judged, "all": conditions, "any": conditions, "at_least": _ref(names[AtLeastSection])}
-    rule["cooldown"] = {"anyOf": [{"type": ["string", "integer"]}, rule["cooldown"]]}
+    base = definitions[names[CooldownSection]]["properties"]["base"]["anyOf"]
+    rule["cooldown"] = {"anyOf": [*base, rule["cooldown"]]}
     definitions[names[ConditionSection]]["properties"]["strategy"] = judged
     definitions[names[AtLeastSection]]["properties"]["of"] = conditions
     group = definitions[names[GroupSection]]["properties"]

@@ -14,11 +14,11 @@ from bridge.strategies.stats.trend import student
 CONFIDENCE = 0.95
 LEAST = 2  # retrainings, or breaches without one, for an interval
 ASSUMPTIONS = (
-    "The signal is measured as value / limit, by its mean in the {window} before the request and after the retraining.",
-    "Against siblings: without it, the model would have changed like other models of its project did.",
-    "Siblings that were well cannot fall back from a peak: this overstates the effect if breaches end by themselves.",
-    "Against breaches without a retraining: a gate held those by chance, not because they were lighter.",
-    "The interval is of Student's t over retrainings, which are taken as independent.",
+    "The signal is the mean of value divided by limit, in the {window} before the request and after the retraining.",
+    "Comparison with siblings: without a retraining, the model would have changed as other models of its project did.",
+    "Siblings were not breached. If breaches end by themselves, this comparison overstates the effect of retraining.",
+    "Comparison with other breaches: gates held their requests by chance, not because they were less severe.",
+    "The intervals assume that retrainings are independent of each other (Student's t, Welch's t).",
 )
 
 

@@ -24,10 +24,11 @@ HALF, MANY = 0.5, 0.3
 _HELD = re.compile(r"\bheld: (\w+)")
 ASSUMPTIONS = (
     "A retraining helped if the rules that requested it became healthy for the new version.",
-    "A breach without a retraining is a request that a gate held until the breach ended (it recovered by itself).",
-    "A request that was held until hold_limit counts as a breach that did not recover by itself.",
-    "The difference is the effect of retraining only if what gates held would have gone on like the rest.",
-    "Breaches that fade by themselves count on both sides of this comparison.",
+    "A breach without a retraining is one whose request a gate held until it was withdrawn or expired.",
+    "If the breach ended while its request was held, it recovered by itself; if the request expired, it did not.",
+    "The difference is the effect of retraining only if gates hold requests by chance.",
+    "Without a retraining, the retrained models would then have recovered as often as the others.",
+    "Breaches that end by themselves also count as recovered when there was a retraining.",
 )
 
 
@@ -75,7 +76,7 @@ class Tally:
 class Impact:
     """Impact of a period.
 
-    retrained, alone: shares of breaches that ended with a retraining, and without one; None without observations.
+    retrained, alone: shares of models that recovered after a retraining, and without one; None without observations.
     effect: their difference, None if either is unknown.
     changes: how signals changed, compared with models and breaches without a retraining; None if not read.
     """
@@ -140,8 +141,8 @@ def advice(tally: Tally) -> tuple[str, str]:
     if tally.requests >= ENOUGH and tally.false >= MANY * tally.requests:
         return "tighten", f"operators called {tally.false} of {tally.requests} requests false"
     if tally.requests >= ENOUGH and tally.ended_alone >= MANY * tally.requests:
-        reason = f"{tally.ended_alone} of {tally.requests} breaches ended by themselves while a gate held them"
-        return "tighten", f"{reason}: a longer `for` would not have requested them"
+        ended = f"{tally.ended_alone} of {tally.requests} breaches ended by themselves"
+        return "tighten", f"{ended} while a gate held their requests: with a longer `for` there would be no request"
     if tally.requests >= ENOUGH and tally.late >= MANY * tally.requests:
         return "loosen", f"operators called {tally.late} of {tally.requests} requests late"
     if helped is not None and judged >= ENOUGH:
@@ -158,11 +159,12 @@ def sentences(found: Impact, last: str) -> list[str]:
     if found.effect is not None and found.retrained is not None and found.alone is not None:
         low, high = (round(100 * bound) for bound in (found.effect.low, found.effect.high))
         said.append(
-            f"{found.retrained.value:.0%} of breaches ended with a retraining, {found.alone.value:.0%} without one: "
-            f"a difference of {round(100 * found.effect.value)} percentage points (95 % interval {low} to {high})."
+            f"After a retraining, {100 * found.retrained.value:.0f} % of models recovered; without one,"
+            f" {100 * found.alone.value:.0f} %. The difference is {round(100 * found.effect.value)} percentage points"
+            f" (95 % interval {low} to {high})."
         )
     else:
-        said.append("Retrained and other breaches cannot be compared yet: one of the two groups has no outcome.")
+        said.append("Breaches with and without a retraining cannot be compared yet: one group has no outcome.")
     if found.changes is not None:
         said += _changed(found.changes)
     if total.held:
@@ -173,16 +175,18 @@ def sentences(found: Impact, last: str) -> list[str]:
 
 def _changed(found: Differences) -> Iterator[str]:
     """Yield the differences in differences in sentences."""
-    of = f"Signals, in the {WINDOW} before and after {_count(found.retrainings, 'retraining')}"
+    of = f"Change of the signal over {_count(found.retrainings, 'retraining')} ({WINDOW} after minus {WINDOW} before)"
+    least, paired = differences.LEAST, _count(found.with_siblings, "retraining")
+    others = f"the change over {_count(found.untreated, 'breach', 'es')} without a retraining"
     for estimate, whom, few in (
-        (found.siblings, f"siblings (of {found.with_siblings})", "with siblings"),
-        (found.breaches, _count(found.untreated, "breach", "es") + " without a retraining", "breaches without one"),
+        (found.siblings, f"the change of siblings ({paired} with siblings)", f"{least} retrainings with siblings"),
+        (found.breaches, others, f"{least} retrainings and {least} such breaches"),
     ):
         if estimate is None:
-            yield f"{of}, cannot be compared with {whom} yet: at least {differences.LEAST} {few} are needed."
+            yield f"{of}: cannot be compared with {whom} yet; at least {few} are needed."
         else:
             value, low, high = (f"{round(100 * number):+d}" for number in (estimate.value, estimate.low, estimate.high))
-            yield f"{of}: changed by {value} % of the limit more than those of {whom} (95 % interval {low} to {high})."
+            yield f"{of}, minus {whom}: {value} % of the limit (95 % interval {low} to {high})."
 
 
 def _changes_json(found: Differences | None) -> dict[str, Any] | None:

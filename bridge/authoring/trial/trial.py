@@ -162,11 +162,11 @@ def _present(plan: Plan, now: Timestamp) -> int:
     return len(table)
 
 
-def waiting(sent: Sequence[BacktestRequest], period: Duration = WEEK) -> list[BacktestRequest]:
-    """Return the requests that a budget of one in `period` would have held when they were sent, oldest first."""
-    held, last = [], -period
+def waiting(sent: Sequence[BacktestRequest]) -> list[BacktestRequest]:
+    """Return the requests that a budget of one per week would have held when they were sent, oldest first."""
+    held, last = [], -WEEK
     for item in sent:
-        if item.sent_at - last < period:
+        if item.sent_at - last < WEEK:
             held.append(item)
         else:
             last = item.sent_at

@@ -17,10 +17,10 @@ from bridge.domain.model import ModelTable
 from bridge.domain.request import Decision, RequestRecord
 from bridge.domain.rule import Group, Rule, RuleKind
 from bridge.domain.times import DAY, Duration, Timestamp, format_duration, parse_rfc3339, rfc3339
+from bridge.domain.wording import near
 from bridge.engine.api.queries import rule_views
 from bridge.engine.evaluation.expansion import External
 from bridge.engine.replay.replay import NoDestinations, Replay
-from bridge.files.wording import near
 from bridge.ports import TickChanges
 from bridge.sources.config import PrometheusConfig
 from bridge.sources.prometheus import PrometheusSource

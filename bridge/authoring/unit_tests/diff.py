@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bridge.domain.times import format_duration
-from bridge.files.shape import Section
+from bridge.files.validation import Section
 
 
 @dataclass(frozen=True, slots=True)

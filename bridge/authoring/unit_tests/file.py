@@ -15,7 +15,7 @@ from bridge.config.labels import LabelsModel
 from bridge.domain.errors import ConfigError, Problem
 from bridge.domain.request import HoldReason, Outcome, RequestState
 from bridge.domain.times import MINUTE, Duration, parse_rfc3339
-from bridge.files.shape import LONGEST, DurationField, LongDurationField, Section, fixed, salvaged
+from bridge.files.validation import LONGEST, DurationField, LongDurationField, Section, fixed, salvaged
 from bridge.files.yaml import Document, KeyPath, read
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from bridge.domain.errors import UnknownRequestError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Feedback, RequestRecord, RequestState
 from bridge.domain.times import Duration, Timestamp
 from bridge.engine.access import EngineTransaction
-from bridge.engine.api.operator_actions import CANCEL, START_AGAIN, OperatorActions, run_destinations
+from bridge.engine.api.operator_actions import CANCEL, OperatorActions, run_destinations
 from bridge.engine.api.views import ReloadResult
 from bridge.engine.engine import Engine
 from bridge.ports import History, Outbox, Pause, RunLedger, RunState, StatusReport
@@ -131,11 +132,8 @@ class EngineCommands:
     def act(self, request_id: str, what: str, who: str, note: str = "", key: str = "") -> RequestRecord:
         """Apply an operator's action as OperatorActions.act does, and deliver a released request at once."""
         record = self._operator.act(request_id, what, who, note, key)
-        cancelled = record.state.in_flight and record.acted(CANCEL)
-        if cancelled:
+        if record.state.in_flight and record.acted(CANCEL):
             record = self._end_cancelled(record)
-        if cancelled or what == START_AGAIN:
-            self._outbox.retry(request_id, self._now())
         self._wake()
         return record
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from time import monotonic
 
-from bridge.domain import gate
+from bridge.domain import gate, waits
 from bridge.domain.alert import State
-from bridge.domain.errors import RequestError
+from bridge.domain.errors import RequestError, SourceError
 from bridge.domain.explain import Check, Explanation, curl
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, HoldReason, RecoveryVerdict, RequestRecord, RequestState
@@ -16,32 +17,38 @@ from bridge.domain.times import HOUR, Duration, Timestamp, format_duration, rfc3
 from bridge.domain.verdict import Cause, Code
 from bridge.engine.access import EngineState
 from bridge.engine.engine import Engine
-from bridge.engine.evaluation.evaluation import Evaluation
+from bridge.engine.evaluation.evaluation import Evaluation, query_text
 from bridge.engine.evaluation.group import GroupEvaluator
 from bridge.engine.evaluation.never_judged import longest_of
 from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.replay.replay import Replay
-from bridge.engine.requests.decision_log import query_text
-from bridge.engine.requests.lifecycle import FAILED
-from bridge.ports import DecisionFilter, History, MetricSource, RequestFilter
+from bridge.engine.requests.lifecycle import may_follow
+from bridge.ports import DecisionFilter, History, MetricSource, RequestFilter, TickReport
 
 SHORTEST: Duration = HOUR  # least history that is replayed before a past instant
 LONGEST_SLOTS = 2_000
+_NO_ANSWER = frozenset({"network", "timeout", "unavailable", "rate_limited"})  # at the next slots neither
 
 
 @dataclass(frozen=True, slots=True)
 class Explainer:
-    """Explanations of a running engine. prometheus_url: of a server by name, without secrets, for commands."""
+    """Explanations of a running engine.
+
+    prometheus_url: of a server by name, without secrets, for commands.
+    clock: seconds, for the time limit only.
+    """
 
     engine: Engine
     history: History
     prometheus_url: Callable[[str], str]
+    clock: Callable[[], float] = monotonic
 
     def explain(self, model: ModelKey, rule: str = "", at: Timestamp = 0) -> list[Explanation]:
         """Return one explanation for each rule, or for `rule` only. Raises RequestError, SourceError and StoreError.
 
         A past instant is evaluated again from history, over as much time before it as the rule looks back. Decisions
-        and requests of that time come from the store.
+        and requests of that time come from the store. A server that does not answer, or answers too slowly, ends this
+        with SourceError.
 
         at: the instant to explain, 0 for now.
         """
@@ -53,8 +60,8 @@ class Explainer:
                 raise RequestError(f"there is no rule {rule!r}" if rule else "there are no rules")
             if not at:
                 return [self._now(state, group, run, model) for group, run in selected]
-        source = state.source
-        return [self._then(source, group.group, run, model, at) for group, run in selected]
+        source, ends = state.source, self.clock() + waits.REPLAY
+        return [self._then(source, group.group, run, model, at, ends) for group, run in selected]
 
     def repeat(self, decision: Decision) -> list[str]:
         """Return shell commands that repeat the decision's queries at its instant, none if the queries are unknown."""
@@ -111,7 +118,7 @@ class Explainer:
     # ------------------------------------------------------------ then
 
     def _then(
-        self, source: MetricSource, group: Group, run: RuleEvaluator, model: ModelKey, at: Timestamp
+        self, source: MetricSource, group: Group, run: RuleEvaluator, model: ModelKey, at: Timestamp, ends: float
     ) -> Explanation:
         slot = group.slot_at(at)
         replay = Replay(source, self.engine.table, [group], lambda _: None)
@@ -119,11 +126,21 @@ class Explainer:
         try:
             for result in replay.walk(max(slot - _look_back(group, run), slot - LONGEST_SLOTS * group.interval), slot):
                 evaluation = result.evaluations.get(run.rule.name)
+                self._check_answered(result.report, ends)
         finally:
             replay.close()
         again = replay.all_rules()[run.rule.name]
         checks = [*_of_rule(group, again, evaluation, model, slot), *self._recorded(run, model, slot)]
         return self._explanation(group, again, model, slot, checks, recomputed=True)
+
+    def _check_answered(self, report: TickReport, ends: float) -> None:
+        """Raise SourceError if a query of the slot got no answer, or the time is up."""
+        for query in report.queries:
+            if query.error in _NO_ANSWER:
+                raise SourceError(query.message, reason=query.error, transient=True)
+        if self.clock() > ends:
+            text = f"the replay of the history took longer than {waits.REPLAY:g} s; explain one rule at a time"
+            raise SourceError(text, reason="timeout", transient=True)
 
     def _recorded(self, run: RuleEvaluator, model: ModelKey, slot: Timestamp) -> Iterator[Check]:
         """Yield the last decision before the slot, and the requests of the pipeline that were open then."""
@@ -270,7 +287,7 @@ def _of_record(record: RequestRecord) -> Check:
 
 def _of_next(hold: gate.Hold | None, record: RequestRecord) -> Iterator[Check]:
     """Yield when another attempt of the same episode follows. hold: the first gate that would hold it."""
-    if record.state in FAILED or record.verdict not in {None, RecoveryVerdict.RECOVERED}:
+    if may_follow(record):
         text = "due" if hold is None else f"{hold.reason.value}, {_until(closed=True, until=hold.until)}"
         yield Check("next attempt", passed=False, text=text)
 

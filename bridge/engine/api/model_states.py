@@ -14,6 +14,7 @@ from bridge.domain.verdict import Code
 from bridge.engine.access import EpisodeIndexView
 from bridge.engine.api.views import ModelState
 from bridge.engine.evaluation.rule import RuleEvaluator
+from bridge.engine.requests.request_column import REQUEST_STATES
 
 UNSEEN = -1
 STATES = tuple(ModelState)
@@ -25,6 +26,10 @@ _OF_REQUEST = {
     RequestState.HELD: ModelState.HELD,
     RequestState.AWAITING_APPROVAL: ModelState.AWAITING_APPROVAL,
 }
+# By code of a request's state; the last one is that of no request.
+_BY_REQUEST = np.array(
+    [_CODE[_OF_REQUEST[state]] if state in _OF_REQUEST else UNSEEN for state in REQUEST_STATES] + [UNSEEN], np.int8
+)
 
 
 def present_states(
@@ -49,23 +54,14 @@ def present_states(
             states[[row for row in table.of(owner) if row < size and seen[row]]] = _CODE[ModelState.COOLDOWN]
     states[seen & ~informed] = _CODE[ModelState.NO_DATA]
     states[active] = _CODE[ModelState.DEGRADED]
-    for model, request_id in index.current.items():
-        row, record = table.find(model), index.requests.get(request_id)
-        if row is not None and seen[row] and record is not None and record.state in _OF_REQUEST:
-            states[row] = _CODE[_OF_REQUEST[record.state]]
-    return states
+    requested = _BY_REQUEST[index.column.codes(table)[:size]]
+    return np.where(seen & (requested != UNSEEN), requested, states).astype(np.int8)
 
 
 def counted(states: NDArray[np.int8]) -> Mapping[ModelState, int]:
     """Count the models in each state; every state has an entry."""
     counts = np.bincount(states[states != UNSEEN], minlength=len(STATES))
     return dict(zip(STATES, counts.tolist(), strict=True))
-
-
-def unhealthy(states: NDArray[np.int8]) -> NDArray[np.bool_]:
-    """Return (n,) True where a model was seen and is not healthy."""
-    chosen: NDArray[np.bool_] = (states != UNSEEN) & (states != _CODE[ModelState.HEALTHY])
-    return chosen
 
 
 def known_by(run: RuleEvaluator | None, states: NDArray[np.int8]) -> NDArray[np.int8]:

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from bridge.domain.destination import RUN, Destination
 from bridge.domain.errors import RequestError, UnknownRequestError
 from bridge.domain.limits import LONGEST_PART
@@ -27,7 +29,7 @@ from bridge.domain.truncation import truncated_request
 from bridge.engine.access import EngineState, EngineTransaction
 from bridge.engine.engine import Engine
 from bridge.engine.requests import decision_log
-from bridge.ports import History, Pause, RequestFilter, RunLedger
+from bridge.ports import History, Pause, RequestFilter, RunAction, RunLedger
 
 log = logging.getLogger(__name__)
 
@@ -63,22 +65,23 @@ class OperatorActions:
             record = self._known(request_id)
             if _repeated(record, key, what):
                 return record
+            if what == "withdraw" and record.state.in_flight:
+                what = CANCEL
             action = OperatorAction(what, who, change.at, note, key)
-            if what in {CANCEL, "withdraw"} and record.state.in_flight:
-                return self._cancel(change, record, replace(action, what=CANCEL))
-            if what == START_AGAIN:
-                return self._start_again(change, record, action)
-            if what == CANCEL:
-                raise RequestError(f"request {request_id} is {record.state}; only one in flight can be cancelled")
-            if not record.state.waiting:
+            acted = structs.replace(record, acts=(*record.acts, action), updated_at=change.at)
+            if what in {CANCEL, START_AGAIN}:
+                change.runs += self._run_actions(record, what)
+                change.draft.put_request(acted)
+            elif record.state.waiting:
+                said = f"{_PAST[what]} by {who}" + (f": {note}" if note else "")
+                acted = self._settled(change, acted, what, said)
+            else:
                 raise RequestError(
                     f"request {request_id} is {record.state}; only one that is held can be {_PAST[what]}"
                 )
-            acted = replace(record, acts=(*record.acts, action), updated_at=change.at)
-            said = f"{_PAST[what]} by {who}" + (f": {note}" if note else "")
-            settled = self._settled(change, acted, what, said)
-        log.info("operator action applied", extra={"request_id": request_id, "act": what, "who": who})
-        return settled
+        level = logging.WARNING if what == START_AGAIN else logging.INFO
+        log.log(level, "operator action applied", extra={"request_id": request_id, "act": what, "who": who})
+        return acted
 
     def _known(self, request_id: str) -> RequestRecord:
         record = self.history.request(request_id)
@@ -86,29 +89,19 @@ class OperatorActions:
             raise UnknownRequestError(f"there is no request {request_id!r}")
         return record
 
-    def _cancel(self, change: EngineTransaction, record: RequestRecord, action: OperatorAction) -> RequestRecord:
-        """Record that the runs of a request in flight are to be cancelled."""
-        destinations = run_destinations(record)
-        if not destinations:
-            raise RequestError(f"request {record.id} started no run that the bridge could cancel")
-        at = change.at
-        for destination in destinations:
-            self.ledger.cancel_run(record.id, destination, at)
-        acted = replace(record, acts=(*record.acts, action), updated_at=at)
-        change.draft.put_request(acted)
-        log.info("operator action applied", extra={"request_id": record.id, "act": CANCEL, "who": action.who})
-        return acted
-
-    def _start_again(self, change: EngineTransaction, record: RequestRecord, action: OperatorAction) -> RequestRecord:
-        """Record that the held runs of a request may be started once more."""
-        at = change.at
+    def _run_actions(self, record: RequestRecord, what: str) -> list[RunAction]:
+        """Return the actions that cancel the runs of a request, or that allow to start its held runs once more."""
         destinations = run_destinations(record) if record.state.in_flight else []
-        if not [item for item in destinations if self.ledger.start_again(record.id, item, at)]:
+        if what == CANCEL and not record.state.in_flight:
+            raise RequestError(f"request {record.id} is {record.state}; only one in flight can be cancelled")
+        if what == CANCEL and not destinations:
+            raise RequestError(f"request {record.id} started no run that the bridge could cancel")
+        if what == CANCEL:
+            return [RunAction(record.id, item, cancel=True) for item in destinations]
+        held = [run.destination for run in self.ledger.runs(record.id) if run.held and run.destination in destinations]
+        if not held:
             raise RequestError(f"request {record.id} has no run that may have been started but cannot be found")
-        acted = replace(record, acts=(*record.acts, action), updated_at=at)
-        change.draft.put_request(acted)
-        log.warning("operator action applied", extra={"request_id": record.id, "act": START_AGAIN, "who": action.who})
-        return acted
+        return [RunAction(record.id, item, cancel=False) for item in held]
 
     def feedback(self, request_id: str, opinion: Feedback, who: str, note: str = "", key: str = "") -> RequestRecord:
         """Record an operator's opinion on a request in any state, and return the request; the latest one counts."""
@@ -117,7 +110,7 @@ class OperatorActions:
             if _repeated(record, key, opinion.value):
                 return record
             action = OperatorAction(opinion.value, who, change.at, note, key)
-            said = replace(record, acts=(*record.acts, action), feedback=opinion)
+            said = structs.replace(record, acts=(*record.acts, action), feedback=opinion)
             change.put_request(said)
             text = f"feedback of {who}: {opinion}" + (f": {note}" if note else "")
             group = _rule_of(change.state, said).group
@@ -129,7 +122,9 @@ class OperatorActions:
         draft, at, rule = change.draft, change.at, _rule_of(change.state, acted)
         group = rule.group
         if what == "withdraw":
-            ended = replace(acted, state=RequestState.WITHDRAWN, ended_at=at, hold=None, hold_until=0, message=said)
+            ended = structs.replace(
+                acted, state=RequestState.WITHDRAWN, ended_at=at, hold=None, hold_until=0, message=said
+            )
             draft.put_request(ended)
             decision_log.record_request_decision(draft, group, ended, Outcome.WITHDRAWN, said, at)
             return ended
@@ -162,7 +157,9 @@ class OperatorActions:
                 raise RequestError(f"{_closed(model, hold.reason, hold.until)}; use force to request it anyway")
             sent = keeper.let_go(draft, record, _by_hand(change.state), at)
             if sent.state is RequestState.REQUESTED and not keeper.routing.tracked(sent.destinations):
-                sent = replace(sent, state=RequestState.CLOSED, ended_at=at, message="no receiver reports its end")
+                sent = structs.replace(
+                    sent, state=RequestState.CLOSED, ended_at=at, message="no receiver reports its end"
+                )
             draft.put_request(sent)
             decision_log.record_request_decision(
                 draft, "", sent, decision_log.outcome(sent), f"requested by {who}: {reason}", at

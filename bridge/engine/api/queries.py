@@ -20,12 +20,12 @@ from bridge.domain.times import Duration, Timestamp
 from bridge.engine.access import EngineState, EpisodeIndexView
 from bridge.engine.api import model_states
 from bridge.engine.api import silences as silencing
+from bridge.engine.api.alert_views import AlertPage, AlertView
 from bridge.engine.api.explain import Explainer
 from bridge.engine.api.model_search import Finder
 from bridge.engine.api.signal_views import signals_of
 from bridge.engine.api.silence_views import SilencesView
 from bridge.engine.api.views import (
-    AlertView,
     GroupView,
     ModelPage,
     ModelState,
@@ -51,6 +51,7 @@ from bridge.ports import (
     RunState,
 )
 
+PORTION = 500  # alerts that are made while the engine waits: about 5 ms
 _STATE_WORDS = [state.name.lower() for state in State]
 _OPEN_STATES = [state for state in RequestState if not state.terminal]
 
@@ -111,13 +112,25 @@ class EngineQueries:
         limit = max((query.limit for query in group.queries.values()), default=0)
         return GroupView(group.name, group.file, group.interval, limit, last, run.seconds, run.missed, rules)
 
-    def models(self, *, unhealthy_only: bool = False) -> list[ModelView]:
-        """Return every model that a rule has seen, ordered by name, or only the unhealthy ones."""
+    def alerts(self, *, rule: str = "", offset: int = 0, limit: int | None = None) -> AlertPage:
+        """Return a page of the alerts of one rule or all rules, in the order of the rules. limit: None for all."""
         with self._engine.read() as state:
-            states = self._states(state)
-            chosen = model_states.unhealthy(states) if unhealthy_only else states != model_states.UNSEEN
-            rows = sorted(np.flatnonzero(chosen).tolist(), key=state.table.__getitem__)
-            return self._views(state, states, rows)
+            found, total = list[tuple[RuleEvaluator, list[int]]](), 0
+            for run in (run for group in state.groups.values() for run in group.runs if rule in {"", run.rule.name}):
+                rows = np.flatnonzero(run.live.alerts.state)
+                last = None if limit is None else max(0, offset + limit - total)
+                found.append((run, rows[max(0, offset - total) : last].tolist()))
+                total += len(rows)
+        return AlertPage(self._alert_views(found), total)
+
+    def _alert_views(self, found: list[tuple[RuleEvaluator, list[int]]]) -> Iterator[AlertView]:
+        """Yield the alerts of these rules and rows. Between two portions the engine may evaluate."""
+        for run, rows in found:
+            for start in range(0, len(rows), PORTION):
+                with self._engine.read():
+                    some = [row for row in rows[start : start + PORTION] if run.live.alerts.state[row]]
+                    views = [_alert_view(run, row) for row in some]
+                yield from views
 
     def models_by_name(
         self,
@@ -252,10 +265,8 @@ class EngineQueries:
         """Count the open requests by state, and undelivered ones while their episode is open."""
         with self._engine.read() as state:
             index = state.episode_index
-            counts = Counter(record.state for record in index.requests.values() if not record.state.terminal)
-            current = [index.requests[id_].state for id_ in index.current.values()]
-        counts[RequestState.UNDELIVERED] = current.count(RequestState.UNDELIVERED)
-        return {state.value: counts[state] for state in (*_OPEN_STATES, RequestState.UNDELIVERED)}
+            counts = {of.value: index.unfinished.get(of, 0) for of in _OPEN_STATES}
+            return {**counts, RequestState.UNDELIVERED.value: len(index.undelivered)}
 
     def last_missed(self) -> Timestamp:
         """Return the end of the last missed episode from the store, so that restarts do not reset it."""
@@ -322,7 +333,7 @@ class EngineQueries:
         return self._configuration()
 
     def config_changes(self) -> Sequence[ConfigChange]:
-        """Return the latest reloads since the start, newest first."""
+        """Return the latest changes of the configuration, newest first."""
         return self._changes()
 
 
@@ -382,5 +393,5 @@ def _alert_view(run: RuleEvaluator, row: int) -> AlertView:
         keep_since=int(alerts.keep_since[row]),
         value=math.nan if math.isnan(value) else value,
         labels=notice_labels(run, row),
-        annotations=run.rendered(row),
+        annotations=run.alert_annotations(row),
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from bridge.domain import waits
 from bridge.domain.errors import RequestError
 from bridge.domain.model import ModelKey
 from bridge.domain.rule import Group, ModelLabels, SignalQuery
@@ -18,8 +19,7 @@ from bridge.engine.engine import Engine
 from bridge.ports.history import close
 
 POINTS = 240  # most values of one answer
-_AT_ONCE, _WAIT = 2, 5.0  # queries at a time, and seconds to wait for one's turn
-_LIMIT = 15.0  # seconds for one history
+_AT_ONCE = 2  # queries
 _FRESH, _MOST = 60.0, 100  # seconds that an answer is kept, and number of answers
 
 
@@ -50,7 +50,7 @@ class SignalHistories:
         key = model, rule, last, until
         if (known := self._recent(key)) is not None:
             return known
-        if not self._turns.acquire(timeout=_WAIT):
+        if not self._turns.acquire(timeout=waits.CHART_TURN):
             raise RequestError("too many charts are read at once; try again")
         try:
             known = self._recent(key) or self._read(model, rule, last, until)
@@ -76,7 +76,7 @@ class SignalHistories:
             raise RequestError(f"there is no rule {rule!r}")
         slots = grid(group, until or self.now(), last)
         value = np.full(len(slots), np.nan)
-        ends = self.monotonic() + _LIMIT
+        ends = self.monotonic() + waits.CHART
         batches = source.history(of_model(run.query, model), slots, group.offset)
         try:
             for index, batch in enumerate(batches):
@@ -84,7 +84,7 @@ class SignalHistories:
                 if len(positions):
                     value[index] = batch.values()[positions[0]]
                 if self.monotonic() > ends:
-                    raise RequestError(f"the query takes longer than {_LIMIT:g} s; choose a shorter period")
+                    raise RequestError(f"the query takes longer than {waits.CHART:g} s; choose a shorter period")
         finally:
             close(batches)
         return SignalHistory(slots, value.tolist())

@@ -17,6 +17,7 @@ from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, Episode, Feedback, RecoveryVerdict, RequestRecord
 from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Crossing
+from bridge.engine.api.alert_views import AlertPage, AlertView
 from bridge.engine.api.silence_views import SilencesView
 from bridge.ports import DecisionFilter, DeliveryRecord, Pause, QueueDepth, RequestFilter, Run, RunState, StatusReport
 
@@ -32,26 +33,6 @@ class ModelState(StrEnum):
     NO_DATA = "no_data"
     COOLDOWN = "cooldown"
     HEALTHY = "healthy"
-
-
-@dataclass(frozen=True, slots=True)
-class AlertView:
-    """Pending or firing rule of one model.
-
-    state: "pending" | "firing".
-    fired_at, keep_since: 0 = not yet.
-    value: in the signal's unit, NaN = unknown.
-    """
-
-    rule: str
-    model: ModelKey
-    state: str
-    active_at: Timestamp
-    fired_at: Timestamp
-    keep_since: Timestamp
-    value: float
-    labels: Mapping[str, str]
-    annotations: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +189,8 @@ class Queries(Protocol):
         """Return every group with its rules. alerts: most alerts of each rule, None for all."""
         ...
 
-    def models(self, *, unhealthy_only: bool = False) -> list[ModelView]:
-        """Return every model that a rule has seen, or only the unhealthy ones."""
+    def alerts(self, *, rule: str = "", offset: int = 0, limit: int | None = None) -> AlertPage:
+        """Return a page of the alerts of a rule, or of all rules. limit: None for all."""
         ...
 
     def model(self, model: ModelKey) -> ModelView | None:
@@ -346,7 +327,7 @@ class Queries(Protocol):
         ...
 
     def config_changes(self) -> Sequence[ConfigChange]:
-        """Return the latest reloads since the start, newest first."""
+        """Return the latest changes of the configuration, newest first."""
         ...
 
 

@@ -18,7 +18,7 @@ def firing(run: RuleEvaluator, interval: Duration) -> list[FiringAlert]:
             run.rule.name,
             run.table[row],
             notice_labels(run, row),
-            run.rendered(row),
+            run.alert_annotations(row),
             int(alerts.fired_at[row]),
             interval,
         )

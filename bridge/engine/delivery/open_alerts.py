@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -35,7 +36,7 @@ class _Cached:
         return (
             self.record is record
             and self.run is run
-            and self.series is run.series.get(self.row)
+            and self.series is run.texts.series.get(self.row)
             and _same(self.value, run.staged.value.item(self.row))
             and _same(self.threshold, run.staged.threshold.item(self.row))
         )
@@ -118,8 +119,9 @@ def _alert(
     request = record.request
     row = None if run is None else run.table.find(request.model)
     annotations = None
-    if run is not None and row is not None and not episode.ended_at and run.annotations:
-        annotations = run.rendered(row)
+    if run is not None and row is not None and not episode.ended_at and run.rule.annotations:
+        unknown = math.isnan(run.staged.value.item(row))  # no sample since a start: the request's annotations
+        annotations = None if unknown else run.alert_annotations(row)
     held = record.hold if record.state.waiting else None
     # A newer attempt of the same episode has its own alert; the older alert ends with its request.
     newest = index.current.get(request.model) == record.id
@@ -140,7 +142,7 @@ def _alert(
     lasting = not (record.state.waiting or record.ended_at or episode.ended_at)
     if lasting and run is not None and row is not None:
         value, threshold = run.staged.value.item(row), run.staged.threshold.item(row)
-        cache[record.id] = _Cached(alert, record, episode, run, row, run.series.get(row), value, threshold)
+        cache[record.id] = _Cached(alert, record, episode, run, row, run.texts.series.get(row), value, threshold)
     return alert
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, starmap
 from typing import Protocol
 
 from bridge.domain.request import HoldReason, RetrainRequest
@@ -133,25 +134,28 @@ class Resender:
         blocked = circuit.blocked_until(breaker, started)
         if blocked:
             return blocked
-        alerts = self.due(started)
+        count, alerts = self.due(started)
         self._next_at, self._generation = started + self._refresh.resend_delay, generation
-        if alerts:
-            self._post(alerts, breaker, now)
+        if count:
+            self._post(count, alerts, breaker, now)
         return self._next_at
 
     def finish(self, now: Callable[[], Timestamp]) -> None:
         """Do nothing: a step leaves no work in progress."""
 
-    def due(self, now: Timestamp) -> list[Alert]:
-        """Return the alerts to post at `now`: open and held requests, firing `alert:` rules, and ended ones of each."""
+    def due(self, now: Timestamp) -> tuple[int, Iterator[Alert]]:
+        """Return number and alerts to post at `now`: open and held requests, firing `alert:` rules, and ended ones.
+
+        The alerts of requests are made as they are read: most are not needed while Alertmanager is down.
+        """
         known = self._alerts.open_alerts(self.destination, now - self._refresh.resolved_for - self._refresh.settle)
         held = [item for item in known if item.held is not None]
-        made, self._made = self._made, {}
-        requested = [
-            alert for item in known if item.held is None and (alert := self._alert(item, now, made)) is not None
-        ]
+        requested = [(item, end) for item in known if item.held is None and (end := self._end(item, now))]
+        made = ((item.request.id, self._made.get(item.request.id)) for item, _ in requested)
+        self._made = {id_: last for id_, last in made if last is not None}
         passing = [*self._held_alerts(held, now), *self._notices(now)]
-        return [*requested, *passing, *self._ended(passing, now)]
+        others = [*passing, *self._ended(passing, now)]
+        return len(requested) + len(others), chain(starmap(self._requested, requested), others)
 
     def _ended(self, passing: Sequence[Alert], now: Timestamp) -> list[Alert]:
         """Return the resolved alerts that were posted before, for as long as their end is repeated."""
@@ -213,23 +217,23 @@ class Resender:
     def _open_until(self, interval: Duration, now: Timestamp) -> Timestamp:
         return now + request_alerts.alert_lifetime(max(interval, self._refresh.resend_delay))
 
-    def _alert(self, item: OpenAlert, now: Timestamp, made: Mapping[str, tuple[OpenAlert, Alert]]) -> Alert | None:
+    def _end(self, item: OpenAlert, now: Timestamp) -> Timestamp:
+        """Return `endsAt` of the request's alert; 0 = it has none."""
         open_until = self._open_until(item.interval, now)
         if not item.ends_at:
-            return self._requested(item, open_until, made)
+            return open_until
         if not item.delivered_at:
-            return None  # its first post is still due, and must be firing
+            return 0  # its first post is still due, and must be firing
         ends_at = max(item.ends_at, item.delivered_at + self._refresh.settle)
         if now > ends_at + self._refresh.resolved_for:
-            return None
-        return self._requested(item, open_until if now < ends_at else ends_at, made)
+            return 0
+        return open_until if now < ends_at else ends_at
 
-    def _requested(self, item: OpenAlert, ends_at: Timestamp, made: Mapping[str, tuple[OpenAlert, Alert]]) -> Alert:
+    def _requested(self, item: OpenAlert, ends_at: Timestamp) -> Alert:
         """Return the request's alert: the previous one with a new end, or a new one if anything has changed."""
-        request, known = item.request, made.get(item.request.id)
+        request, known = item.request, self._made.get(item.request.id)
         if known is not None and known[0] is item:
             last = known[1]
-            self._made[request.id] = known
             return Alert(last.labels, last.annotations, last.starts_at, ends_at, last.generator_url)
         alert = request_alerts.requested(
             request, self._sender, starts_at=item.starts_at, ends_at=ends_at, annotations=item.annotations,
@@ -250,7 +254,7 @@ class Resender:
             annotations=item.annotations,
         )
 
-    def _post(self, alerts: Sequence[Alert], breaker: Breaker, now: Callable[[], Timestamp]) -> None:
+    def _post(self, count: int, alerts: Iterable[Alert], breaker: Breaker, now: Callable[[], Timestamp]) -> None:
         started = now()
         try:
             delivery = self._sink.post_alerts(alerts, started)
@@ -271,7 +275,7 @@ class Resender:
         circuit.save(self._outbox, breaker, after, ended)
         if delivery.result is not Result.DELIVERED:
             self._next_at = min(self._next_at, ended + self._settings.probe)
-        self._log(delivery, len(alerts))
+        self._log(delivery, count)
         self._report(AttemptReport(self.destination, delivery, (ended - started) / 1000, dead=False, request_id=""))
 
     def _log(self, delivery: Delivery, count: int) -> None:

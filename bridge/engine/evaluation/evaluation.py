@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -46,25 +47,54 @@ class Evaluation:
     batch: EventBatch | None
     verdicts: Verdicts | None
     _positions: dict[int, int] = field(default_factory=dict)  # of the batch's rows, filled on first use
+    _described: dict[tuple[int, bool], str] = field(default_factory=dict)  # the last text: a request repeats it
+    _series: dict[int, Mapping[str, str]] = field(default_factory=dict)  # those that were read
+    _texts: list[str] = field(default_factory=list)  # query_text, filled on first use
 
     @property
     def queries(self) -> dict[str, SignalQuery]:
         """Queries of everything the rule reads, by name."""
         return {item.query.name: item.query for item in self.conditions} or {self.rule.query: self.query}
 
+    @property
+    def query_text(self) -> str:
+        """Expressions of the rule's queries, as `query_text` returns them."""
+        if not self._texts:
+            self._texts.append(query_text(self.rule, self.queries))
+        return self._texts[0]
+
+    def numbers(self, row: int) -> tuple[float | None, float | None, float | None]:
+        """Return value, statistic and threshold of a model in this slot, None for NaN and without a sample.
+
+        The columns keep earlier numbers of a model without a sample, but only until a restart.
+        """
+        if not self.conditions and self.position(row) < 0:
+            return None, None, None
+        now = self.columns
+        return (
+            none_if_nan(now.value.item(row)),
+            none_if_nan(now.statistic.item(row)),
+            none_if_nan(now.threshold.item(row)),
+        )
+
     def describe(self, row: int, *, waiting: bool = False) -> str:
         """Return why the model is breached, in one line; waiting: True while `for` has not elapsed."""
+        if (row, waiting) in self._described:
+            return self._described[row, waiting]
         suffix = ""
         if self.rule.for_:
             suffix = f"{', must last' if waiting else ''} for {format_duration(self.rule.for_)}"
-        return f"{self.rule.name}: {self.facts(row)}{suffix}"
+        text = f"{self.rule.name}: {self.facts(row)}{suffix}"
+        self._described.clear()
+        self._described[row, waiting] = text
+        return text
 
     def facts(self, row: int) -> str:
         """Return the model's sample and limit, in one line."""
         if self.conditions:
             return "; ".join(item.describe(row) for item in self.conditions)
-        if cause := Cause(self.columns.cause[row]):
-            return f"{self.query.name} is inconclusive: {cause.word}, which this rule treats as a breach"
+        if cause := self.columns.cause.item(row):
+            return f"{self.query.name} is inconclusive: {Cause(cause).word}, which this rule treats as a breach"
         text = self._sample(row) + self.chance(row)
         if (breaches := self.rule.breaches) is not None:
             count = int(np.bitwise_count(self.columns.recent[row]))
@@ -95,11 +125,38 @@ class Evaluation:
         return self._positions.get(row, -1)
 
     def series(self, row: int) -> Mapping[str, str]:
-        """Return the label set of the model's sample; empty if the model is not in the batch."""
+        """Return the label set of the model's sample, always the same object; empty if the model is not in the batch.
+
+        It shares the texts of the model's identity: 100,000 alerts and requests keep their label sets.
+        """
+        known = self._series.get(row)
         position = self.position(row)
-        if self.batch is None or position < 0 or position >= len(self.batch.series):
-            return {}
-        return _labels.decode(self.batch.series[position])
+        if known is not None or self.batch is None or position < 0 or position >= len(self.batch.series):
+            return known or {}
+        labels, own = _labels.decode(self.batch.series[position]), self.table[row].labels()
+        if own.items() <= labels.items():
+            labels |= own
+        if "__name__" in labels:
+            labels["__name__"] = sys.intern(labels["__name__"])
+        self._series[row] = labels
+        return labels
+
+
+def query_text(rule: Rule, queries: Mapping[str, SignalQuery]) -> str:
+    """Return the expressions of a rule's queries, one per line; several are prefixed with their name."""
+    exprs = {
+        (f"{query.name}.{name}" if rule.conditions else name): text
+        for query in queries.values()
+        for name, text in query.exprs.items()
+    }
+    return (
+        next(iter(exprs.values())) if len(exprs) == 1 else "\n".join(f"{name}: {text}" for name, text in exprs.items())
+    )
+
+
+def none_if_nan(number: float) -> float | None:
+    """Return the number, or None for NaN."""
+    return None if number != number else number  # noqa: PLR0124 - the test for NaN
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bridge.domain.model import ModelKey
 from bridge.domain.times import Duration, Timestamp
-from bridge.ports import Sighting
+from bridge.ports import RETIRED, Sighting
 
 Instants = NDArray[np.int64]
 ALWAYS: Timestamp = 1  # first seen before the bridge started to watch
@@ -22,12 +22,13 @@ class ExpectedModels:
 
     first_seen: 0 = not expected.
     missing_since: 0 = reporting.
-    retired: rows of models that were retired; `discover` alone does not make them expected again.
+    retired: rows of models that were retired, and since when `discover` does not list them, 0 = it does; but that alone
+        does not make them expected again.
     """
 
     first_seen: Instants
     missing_since: Instants
-    retired: set[int] = field(default_factory=set)
+    retired: dict[int, Timestamp] = field(default_factory=dict)
 
     @staticmethod
     def empty() -> ExpectedModels:
@@ -36,7 +37,7 @@ class ExpectedModels:
 
     def copy(self) -> ExpectedModels:
         """Return a deep copy."""
-        return ExpectedModels(self.first_seen.copy(), self.missing_since.copy(), set(self.retired))
+        return ExpectedModels(self.first_seen.copy(), self.missing_since.copy(), dict(self.retired))
 
     def grow(self, size: int) -> None:
         """Extend the columns to `size` rows; new rows are not expected."""
@@ -52,6 +53,9 @@ class ExpectedModels:
         self.grow(int(rows.max(initial=-1)) + 1)
         self.first_seen[rows] = [sighting.first_seen for _, sighting in stored]
         self.missing_since[rows] = [sighting.missing_since for _, sighting in stored]
+        retired = np.flatnonzero(self.first_seen == RETIRED)
+        self.retired = dict(zip(retired.tolist(), self.missing_since[retired].tolist(), strict=True))
+        self.first_seen[retired] = self.missing_since[retired] = 0
 
     def see(self, present: NDArray[np.int32], slot: Timestamp) -> None:
         """Record a complete response: models in `present` (rows) are expected from now on, others are missing."""
@@ -62,7 +66,8 @@ class ExpectedModels:
         self.first_seen[here & ~known] = began
         self.missing_since[here] = 0
         if self.retired:
-            self.retired.difference_update(present.tolist())
+            for row in self.retired.keys() & set(present.tolist()):
+                del self.retired[row]
         self.missing_since[known & ~here & (self.missing_since == 0)] = slot
 
     def discover(self, models: NDArray[np.int32], slot: Timestamp) -> None:
@@ -72,16 +77,25 @@ class ExpectedModels:
         )
         self.first_seen[new] = slot
         self.missing_since[new] = slot
+        if self.retired:
+            listed = set(models.tolist())
+            self.retired = {row: 0 if row in listed else since or slot for row, since in self.retired.items()}
 
     def overdue(self, slot: Timestamp, after: Duration) -> NDArray[np.int64]:
         """Return the rows of models that have been missing for at least `after` ms."""
         return np.flatnonzero((self.missing_since > 0) & (slot - self.missing_since >= after))
 
-    def drop(self, rows: NDArray[np.int64]) -> None:
-        """Stop expecting these models."""
+    def drop(self, rows: NDArray[np.int64], *, discovered: bool) -> None:
+        """Stop expecting these models. discovered: `discover` may still list them."""
         self.first_seen[rows] = 0
         self.missing_since[rows] = 0
-        self.retired.update(rows.tolist())
+        if discovered:
+            self.retired.update(dict.fromkeys(rows.tolist(), 0))
+
+    def forget(self, slot: Timestamp, after: Duration) -> None:
+        """Forget retired models that `discover` has not listed for `after` ms."""
+        if any(self.retired.values()):
+            self.retired = {row: since for row, since in self.retired.items() if not since or slot - since < after}
 
     def changes(self, before: ExpectedModels, group: str, signal: str, models: Sequence[ModelKey]) -> list[Sighting]:
         """Return the sightings that differ from `before`, the stored state."""
@@ -91,10 +105,19 @@ class ExpectedModels:
             self.missing_since[:size] != before.missing_since
         )
         changed[size:] = self.first_seen[size:] > 0
-        return [
-            Sighting(group, signal, models[row], int(self.first_seen[row]), int(self.missing_since[row]))
-            for row in np.flatnonzero(changed).tolist()
-        ]
+        if self.retired != before.retired:
+            changed[[row for row, _ in self.retired.items() ^ before.retired.items()]] = True
+        return [self.sighting(group, signal, models, row) for row in np.flatnonzero(changed).tolist()]
+
+    def sighting(self, group: str, signal: str, models: Sequence[ModelKey], row: int) -> Sighting:
+        """Return what to store of a row."""
+        if row in self.retired:
+            return Sighting(group, signal, models[row], RETIRED, self.retired[row])
+        return Sighting(group, signal, models[row], int(self.first_seen[row]), int(self.missing_since[row]))
+
+    def rows(self) -> list[int]:
+        """Return the rows that are stored: of expected and of retired models."""
+        return sorted({*np.flatnonzero(self.first_seen).tolist(), *self.retired})
 
 
 @dataclass(slots=True)

@@ -113,6 +113,7 @@ class GroupEvaluator:
         Reason "replaced": a newer version of the pipeline reports. Reason "retired": missing for `retire_after` ms.
         """
         for name, expected in self.expected_models.items():
+            expected.staged.forget(slot, retire_after)
             if not len(expected.staged.overdue(slot, min(REPLACED_AFTER, retire_after))):
                 continue
             overdue = expected.staged.overdue(slot, REPLACED_AFTER)
@@ -120,7 +121,7 @@ class GroupEvaluator:
             silent = set(expected.staged.overdue(slot, retire_after).tolist()) - set(replaced)
             for rows, why in ((replaced, "replaced"), (sorted(silent), "retired")):
                 gone = np.array(rows, np.int64)
-                expected.staged.drop(gone)
+                expected.staged.drop(gone, discovered=DISCOVER in self.queries()[name].exprs)
                 if len(gone):
                     for rule in self.runs:
                         if name in rule.queries:

@@ -19,11 +19,11 @@ from bridge.domain.alert import (
     skip_unseen,
 )
 from bridge.domain.batch import EventBatch
-from bridge.domain.limits import LONGEST_TEXT, bounded, cut
 from bridge.domain.model import ModelTable
 from bridge.domain.rule import Group, Mode, Rule, RuleKind, SignalQuery
 from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Cause, Code, Int8, Verdicts
+from bridge.engine.evaluation.alert_texts import AlertTexts, Numbers
 from bridge.engine.evaluation.columns import RuleColumns
 from bridge.engine.evaluation.conditions import (
     ConditionColumns,
@@ -34,34 +34,45 @@ from bridge.engine.evaluation.conditions import (
     evaluate_healthy_condition,
 )
 from bridge.engine.evaluation.evaluation import Evaluation
-from bridge.engine.evaluation.expansion import Expander
 from bridge.engine.evaluation.inheritance import inherit
 from bridge.engine.evaluation.judge import FirstSeen, judge
 from bridge.engine.evaluation.never_judged import note, overdue, patience_of
 from bridge.strategies.base import RetrainStrategy
 from bridge.strategies.registry import build
-from bridge.templates.alert import AlertTemplate
 
 ConditionJudgements = Mapping[int, ConditionJudgement]  # by index of the condition
 
 _NO_ROWS = np.zeros(0, np.int64)
 
 
+@dataclass(frozen=True, slots=True)
+class Before:
+    """State of a rule before a tick, beside its columns; the fields are those of RuleEvaluator and AlertTexts."""
+
+    health: str
+    last_error: str
+    last_evaluation: Timestamp
+    failures: int
+    state_slots: dict[str, Timestamp]
+    series: dict[int, Mapping[str, str]]
+    expanded: dict[int, Mapping[str, str]]
+
+
 @dataclass(slots=True)
 class RuleEvaluator:
     """Rule with its state. `live` is committed; a tick changes `staged`, then commits or rolls back.
 
-    series: labels of the samples of pending and firing models, by row; frozen when the model begins to fire.
-    expanded: labels of the rule that are templates, expanded, by row; frozen likewise.
     health: "unknown" | "ok" | "err".
     seconds: duration of the last evaluation, its queries included.
     spent: evaluation time so far in the current tick, in seconds, without queries.
     failures: number of failed evaluations in a row.
     touched: rows that may differ from the stored ones; None = any row may.
-    state_slots: name of a strategy state chunk -> slot for which it was written.
+    state_slots: name of a stored chunk -> slot for which it was written.
+    logged: content that state/logged.py wrote last; None = unknown.
     behind: name of a chunk that is not caught up after a start -> last slot it includes (state/backfill.py). Its
         strategy gets no live samples until then.
     tries: name of a chunk whose history query failed -> (number of attempts, slot from which to retry).
+    before: what a rollback of the tick in progress restores; None between ticks.
     """
 
     rule: Rule
@@ -70,13 +81,9 @@ class RuleEvaluator:
     table: ModelTable
     strategy: RetrainStrategy | None
     parts: list[ConditionEvaluator]
-    annotations: Mapping[str, AlertTemplate]
-    label_templates: Mapping[str, AlertTemplate]
+    texts: AlertTexts
     live: RuleColumns
     staged: RuleColumns
-    series: dict[int, Mapping[str, str]] = field(default_factory=dict)
-    expanded: dict[int, Mapping[str, str]] = field(default_factory=dict)
-    expander: Expander = field(default_factory=Expander)
     health: str = "unknown"
     last_error: str = ""
     last_evaluation: Timestamp = 0
@@ -85,15 +92,15 @@ class RuleEvaluator:
     failures: int = 0
     touched: list[Positions] | None = field(default_factory=list)
     state_slots: dict[str, Timestamp] = field(default_factory=dict)
+    logged: tuple[int, str, bytes, bytes] | None = None
     behind: dict[str, Timestamp] = field(default_factory=dict)
     tries: dict[str, tuple[int, Timestamp]] = field(default_factory=dict)
+    before: Before | None = None
 
     @staticmethod
     def of(group: Group, rule: Rule, table: ModelTable) -> RuleEvaluator:
         """Return an evaluator without state."""
         strategy = None if rule.strategy is None else build(rule.strategy)
-        templates = {name: AlertTemplate(text, rule.alertname) for name, text in rule.annotations.items()}
-        labels = {name: AlertTemplate(text, rule.alertname) for name, text in rule.labels.items() if "{{" in text}
         parts = [
             ConditionEvaluator(item, group.queries[item.query], None if item.strategy is None else build(item.strategy))
             for item in rule.conditions
@@ -101,7 +108,7 @@ class RuleEvaluator:
         empty = RuleColumns.empty(strategy, parts)
         query = group.queries[rule.query]
         fingerprint = group.fingerprint(rule)
-        return RuleEvaluator(rule, query, fingerprint, table, strategy, parts, templates, labels, empty, empty)
+        return RuleEvaluator(rule, query, fingerprint, table, strategy, parts, AlertTexts.of(rule, table), empty, empty)
 
     @property
     def queries(self) -> dict[str, SignalQuery]:
@@ -117,10 +124,10 @@ class RuleEvaluator:
         """Return an evaluator for an edited rule of the same fingerprint: its state is kept."""
         fresh = RuleEvaluator.of(group, rule, self.table)
         fresh.live = fresh.staged = self.live
-        fresh.series, fresh.expanded, fresh.failures = self.series, self.expanded, self.failures
+        fresh.texts.series, fresh.texts.expanded = self.texts.series, self.texts.expanded
         fresh.state_slots, fresh.behind, fresh.tries = self.state_slots, self.behind, self.tries
         fresh.health, fresh.last_error, fresh.last_evaluation = self.health, self.last_error, self.last_evaluation
-        fresh.seconds = self.seconds
+        fresh.seconds, fresh.failures, fresh.logged = self.seconds, self.failures, self.logged
         return fresh
 
     def restore(self, rows: list[AlertRow]) -> None:
@@ -136,7 +143,7 @@ class RuleEvaluator:
             alerts.keep_since[index] = row.keep_since
             alerts.recent[index] = row.recent
             self.live.known[index] = True
-            self.series[index] = row.model.labels()
+            self.texts.series[index] = row.model.labels()
         self.staged = self.live
 
     def expect(self, rows: Positions, missing: Positions | None = None) -> None:
@@ -166,15 +173,24 @@ class RuleEvaluator:
     def begin(self) -> None:
         """Start a tick on a copy of the state."""
         self.staged, self.touched = self.live.copy(), [] if self.rule.breaches is None else None
+        self.before = Before(
+            self.health, self.last_error, self.last_evaluation, self.failures, dict(self.state_slots),
+            dict(self.texts.series), dict(self.texts.expanded),
+        )  # fmt: skip
         self.spent = 0.0
 
     def commit(self) -> None:
         """Make the staged state live, once it is stored."""
-        self.live = self.staged
+        self.live, self.before = self.staged, None
 
     def rollback(self) -> None:
         """Discard the staged state."""
-        self.staged = self.live
+        self.staged, self.logged = self.live, None
+        if (before := self.before) is not None:
+            self.health, self.last_error, self.failures = before.health, before.last_error, before.failures
+            self.last_evaluation, self.state_slots = before.last_evaluation, before.state_slots
+            self.texts.series, self.texts.expanded = before.series, before.expanded
+            self.before = None
 
     def skip(self, gap: Duration) -> None:
         """Exclude `gap` ms that were never evaluated from `for` and `keep_firing_for`."""
@@ -276,7 +292,7 @@ class RuleEvaluator:
         """Advance the alert state, and return the evaluation."""
         moves = self._move(slot)
         evaluation = self._result(slot, moves, unsure, batch, verdicts, judged)
-        self._remember_series(evaluation)
+        self.texts.remember(evaluation)
         return evaluation
 
     def unmoved(self, slot: Timestamp) -> Evaluation:
@@ -333,38 +349,20 @@ class RuleEvaluator:
         if self.touched is not None and len(rows):
             self.touched.append(rows)
 
-    def _remember_series(self, evaluation: Evaluation) -> None:
-        """Freeze the labels of models that become pending, and of those that begin to fire."""
-        for row in (*evaluation.moves.pending.tolist(), *evaluation.moves.fired.tolist()):
-            self.series[row] = {**evaluation.series(row), **self.table[row].labels()}
-            if self.label_templates:
-                self.expanded[row] = self._expand(self.label_templates, row, evaluation.slot)
-
     def forget_series(self, evaluation: Evaluation | None) -> None:
         """Drop the labels of models that are neither pending nor firing. evaluation: the last one."""
         moves = None if evaluation is None else evaluation.moves
         if moves is None or len(moves.reset) or len(moves.resolved):
             active = set(np.flatnonzero(self.live.alerts.state).tolist())
-            self.series = {row: labels for row, labels in self.series.items() if row in active}
-            self.expanded = {row: labels for row, labels in self.expanded.items() if row in active}
-
-    @property
-    def carries_series(self) -> bool:
-        """True if alerts and requests carry the labels of the series: for `expr` rules, as in Prometheus."""
-        return self.strategy is None and not self.parts
+            self.texts.forget_all_but(active)
 
     def alert_labels(self, row: int) -> dict[str, str]:
-        """Return the labels of a model's alert or request: the series', and over them the rule's.
+        """Return the labels of a model's alert or request, without the model's own and `alertname`."""
+        return self.texts.labels(row, Numbers.of(self.staged, row, self.last_evaluation))
 
-        Without the model's own and `alertname`, which the notification adds.
-        """
-        model = self.table[row].labels()
-        series = self.series.get(row, {}) if self.carries_series else {}
-        own: dict[str, str] = dict(self.rule.labels)
-        if self.label_templates:
-            own |= self.expanded.get(row) or self._expand(self.label_templates, row, self.last_evaluation)
-        more = {name: text for name, text in sorted(series.items()) if name not in {*model, *own, "__name__"}}
-        return bounded({name: text for name, text in (own | more).items() if text})
+    def alert_annotations(self, row: int) -> dict[str, str]:
+        """Return the annotations of a model's alert or request, with its current numbers."""
+        return self.texts.annotations(row, Numbers.of(self.staged, row, self.last_evaluation))
 
     @property
     def patience(self) -> Duration:
@@ -374,19 +372,6 @@ class RuleEvaluator:
     def never_judged(self) -> Positions:
         """Return the rows of models with samples for longer than `patience` and no verdict."""
         return overdue(self.live.since, self.last_evaluation, self.patience)
-
-    def rendered(self, row: int) -> dict[str, str]:
-        """Return the rule's annotations for a model, expanded with its current numbers."""
-        return self._expand(self.annotations, row, self.last_evaluation)
-
-    def _expand(self, templates: Mapping[str, AlertTemplate], row: int, at: Timestamp) -> dict[str, str]:
-        labels = self.series.get(row) or self.table[row].labels()
-        value, threshold = float(self.staged.value[row]), float(self.staged.threshold[row])
-        limit = None if np.isnan(threshold) else threshold
-        texts = (
-            (name, self.expander.expand(template, labels, value, limit, at)) for name, template in templates.items()
-        )
-        return {name: cut(text, LONGEST_TEXT) for name, text in texts}
 
 
 def _rows_of(batch: EventBatch, size: int) -> Positions | slice:

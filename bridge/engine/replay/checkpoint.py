@@ -43,7 +43,6 @@ class Checkpoint:
     rules: by rule name.
     storms: first and last instant of each group's storm.
     last_end: start of each pipeline's cooldown.
-    departed: rows of departed models by group and signal.
     """
 
     models: Sequence[ModelKey]
@@ -51,7 +50,6 @@ class Checkpoint:
     rules: Mapping[str, RuleMemory]
     storms: Mapping[str, tuple[Timestamp, Timestamp]]
     last_end: Sequence[tuple[PipelineKey, Timestamp]]
-    departed: Mapping[str, Mapping[str, set[int]]]
 
 
 def take(engine: Engine) -> Checkpoint:
@@ -66,10 +64,6 @@ def take(engine: Engine) -> Checkpoint:
             {name: _memory(rule) for name, rule in rules.items()},
             dict(state.storms),
             list(state.episode_index.last_end.items()),
-            {
-                name: {signal: expected.live.retired for signal, expected in group.expected_models.items()}
-                for name, group in state.groups.items()
-            },
         )
 
 
@@ -84,9 +78,6 @@ def put(engine: Engine, checkpoint: Checkpoint) -> None:
     with engine.read() as state:
         for name, rule in state.rules.items():
             _restore(rule, checkpoint.rules[name], len(checkpoint.models))
-        for name, group in state.groups.items():
-            for signal, expected in group.expected_models.items():
-                expected.live.retired = set(checkpoint.departed[name][signal])
     engine.restore_memory(checkpoint.storms, checkpoint.last_end)
 
 
@@ -95,14 +86,17 @@ def _restore(rule: RuleEvaluator, memory: RuleMemory, size: int) -> None:
     for name in _COLUMNS:
         dtype = getattr(rule.live, name).dtype
         setattr(rule.live, name, np.frombuffer(memory.columns[name], dtype).copy())
-    rule.series, rule.expanded = dict(memory.series), dict(memory.expanded)
+    rule.texts.series, rule.texts.expanded = dict(memory.series), dict(memory.expanded)
     rule.health, rule.last_error = memory.health, memory.last_error
     rule.last_evaluation, rule.failures = memory.last_evaluation, memory.failures
 
 
 def _memory(run: RuleEvaluator) -> RuleMemory:
     columns = {name: getattr(run.live, name).tobytes() for name in _COLUMNS}
-    return RuleMemory(columns, run.series, run.expanded, run.health, run.last_error, run.last_evaluation, run.failures)
+    texts = run.texts
+    return RuleMemory(
+        columns, texts.series, texts.expanded, run.health, run.last_error, run.last_evaluation, run.failures
+    )
 
 
 def _snapshot(state: EngineState) -> Snapshot:
@@ -136,14 +130,8 @@ def _chunks(run: RuleEvaluator) -> list[StateChunk]:
 
 def _sightings(state: EngineState) -> list[Sighting]:
     return [
-        Sighting(
-            name,
-            expected.name,
-            state.table[row],
-            int(expected.live.first_seen[row]),
-            int(expected.live.missing_since[row]),
-        )
+        expected.live.sighting(name, expected.name, state.table.models, row)
         for name, group in state.groups.items()
         for expected in group.expected_models.values()
-        for row in np.flatnonzero(expected.live.first_seen).tolist()
+        for row in expected.live.rows()
     ]

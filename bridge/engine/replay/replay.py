@@ -45,6 +45,11 @@ class NoDestinations:
         """Return the receivers of the routes, without destinations."""
         return Recipients(() if self.route is None else self.route.receivers(self.identity(labels)), ())
 
+    @property
+    def timed(self) -> bool:
+        """True if any route has time intervals."""
+        return self.route is not None and self.route.timed
+
     def muted_until(self, labels: Mapping[str, str], at: Timestamp) -> Timestamp:
         """Return the end of the mute by time intervals, 0 = not muted."""
         if self.route is None or not self.route.timed:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
+from msgspec.structs import replace
 
 from bridge.domain.alert import State
 from bridge.domain.model import ModelKey
@@ -136,8 +137,13 @@ class Decider:
         request = self.lifecycle.request(episode, fired, slot, attempt=1, late=not live)
         if live:
             self.lifecycle.submit(tick, request, fired, slot)
-        else:
-            tick.deferred[model] = request
+            return
+        tick.deferred[model] = request
+        for evaluation in fired:
+            row, leads = evaluation.table.row(model), evaluation is fired[0]
+            text = f"{evaluation.describe(row)}; " + ("found late" if leads else f"joins the request led by {names[0]}")
+            outcome = Outcome.NONE if leads else Outcome.JOINED
+            self._note(tick, evaluation, row, outcome, "pending", "firing", text, request.id)
 
     def _join(
         self, tick: TickTransaction, episode: Episode, fired: list[Evaluation], slot: Timestamp, *, live: bool
@@ -157,13 +163,12 @@ class Decider:
                     tick, self.lifecycle.request(episode, live_ones, slot, attempt=attempt, late=False), live_ones, slot
                 )
                 return
+        deferred = tick.deferred.get(episode.model)
+        joined = record.id if record is not None else "" if deferred is None else deferred.id
         for evaluation in fired:
             row = evaluation.table.row(episode.model)
-            self._note(
-                tick, evaluation, row, Outcome.JOINED, "pending", "firing",
-                f"{evaluation.describe(row)}; joins the open episode led by {episode.leader}",
-                record.id if record else "",
-            )  # fmt: skip
+            text = f"{evaluation.describe(row)}; joins the open episode led by {episode.leader}"
+            self._note(tick, evaluation, row, Outcome.JOINED, "pending", "firing", text, joined)
 
     def _resolved(self, tick: TickTransaction, evaluation: Evaluation, row: int, slot: Timestamp) -> None:
         """Record a resolved rule; the last one to resolve ends the episode."""

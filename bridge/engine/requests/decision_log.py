@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import numpy as np
-
 from bridge.domain.request import Decision, Evidence, HoldReason, Outcome, RequestRecord, RequestState
-from bridge.domain.rule import Group, Rule, SignalQuery
+from bridge.domain.rule import Group
 from bridge.domain.times import Timestamp
 from bridge.domain.verdict import Cause, Code
-from bridge.engine.evaluation.evaluation import Evaluation
+from bridge.engine.evaluation.evaluation import Evaluation, none_if_nan
 from bridge.engine.requests.episodes import TickTransaction
 
 _OUTCOMES = {RequestState.REQUESTED: Outcome.REQUESTED, RequestState.RECORDED: Outcome.RECORDED}
+_CODES = {int(code): code.name.lower() for code in Code}
+_CAUSES = {int(cause): cause.word for cause in Cause}
 _OVER = frozenset({Outcome.WITHDRAWN, Outcome.MISSED, Outcome.JUDGED})
 
 
@@ -21,8 +19,9 @@ def record_transition(
     tick: TickTransaction, group: Group, evaluation: Evaluation, row: int, outcome: Outcome, before: str, after: str,
     reason: str, request: str = "",
 ) -> None:  # fmt: skip
-    """Record a change of the state or reason of a rule for one model."""
+    """Record a change of the state or reason of a rule for one model, with its numbers in this slot."""
     now, slot = evaluation.columns, evaluation.slot
+    value, statistic, threshold = evaluation.numbers(row)
     tick.decisions.append(
         Decision(
             slot=slot,
@@ -33,12 +32,12 @@ def record_transition(
             before=before,
             after=after,
             reason=reason,
-            verdict=Code(now.code[row]).name.lower(),
-            cause=Cause(now.cause[row]).word,
-            value=none_if_nan(now.value[row]),
-            statistic=none_if_nan(now.statistic[row]),
-            threshold=none_if_nan(now.threshold[row]),
-            query=query_text(evaluation.rule, evaluation.queries),
+            verdict=_CODES[now.code.item(row)],
+            cause=_CAUSES[now.cause.item(row)],
+            value=value,
+            statistic=statistic,
+            threshold=threshold,
+            query=evaluation.query_text,
             query_time=slot - group.offset,
             request_id=request,
         )
@@ -67,37 +66,19 @@ def outcome(settled: RequestRecord) -> Outcome:
 
 def evidence(evaluation: Evaluation, row: int) -> list[Evidence]:
     """Return what the rule saw of a model: one item for each of its signals."""
-    rule, query, now, series = evaluation.rule, evaluation.query, evaluation.columns, evaluation.series(row)
+    rule, query, series = evaluation.rule, evaluation.query, evaluation.series(row)
     if not evaluation.conditions:
         return [
             Evidence(
-                rule.name, query.name, query.event.value, query_text(rule, evaluation.queries),
-                none_if_nan(now.value[row]), none_if_nan(now.statistic[row]), none_if_nan(now.threshold[row]),
-                query.unit, series,
+                rule.name, query.name, query.event.value, evaluation.query_text, *evaluation.numbers(row), query.unit,
+                series,
             )
         ]  # fmt: skip
     return [
         Evidence(
             rule.name, item.query.name, item.query.event.value, "\n".join(item.query.exprs.values()),
-            none_if_nan(item.value[row]), none_if_nan(item.value[row]), none_if_nan(item.threshold[row]),
+            none_if_nan(item.value.item(row)), none_if_nan(item.value.item(row)), none_if_nan(item.threshold.item(row)),
             item.query.unit, series,
         )
         for item in evaluation.conditions
     ]  # fmt: skip
-
-
-def none_if_nan(number: np.float64) -> float | None:
-    """Return the number as a float, or None for NaN."""
-    return None if np.isnan(number) else float(number)
-
-
-def query_text(rule: Rule, queries: Mapping[str, SignalQuery]) -> str:
-    """Return the expressions of a rule's queries, one per line; several are prefixed with their name."""
-    exprs = {
-        (f"{query.name}.{name}" if rule.conditions else name): text
-        for query in queries.values()
-        for name, text in query.exprs.items()
-    }
-    return (
-        next(iter(exprs.values())) if len(exprs) == 1 else "\n".join(f"{name}: {text}" for name, text in exprs.items())
-    )

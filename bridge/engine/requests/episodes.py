@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from bridge.domain.gate import PipelineLoad, budget_until
@@ -13,6 +14,7 @@ from bridge.domain.request import Decision, Episode, RecoveryVerdict, RequestRec
 from bridge.domain.rule import Gates
 from bridge.domain.times import MINUTE, Duration, Timestamp
 from bridge.engine.requests.rechecks import Rechecks
+from bridge.engine.requests.request_column import RequestColumn
 from bridge.ports import NewDelivery, Pause
 
 _RETRAINED = {
@@ -67,7 +69,10 @@ class Sent:
     def add(self, owner: PipelineKey, at: Timestamp) -> None:
         """Add a request; `at` is not before the existing times."""
         for key in ((), (owner.project,), (owner.project, owner.pipeline)):
-            self.times.setdefault(key, array("q")).append(at)
+            times = self.times.get(key)
+            if times is None:
+                times = self.times[key] = array("q")
+            times.append(at)
 
     def forget(self, before: Timestamp) -> None:
         """Drop the times before `before`."""
@@ -96,6 +101,9 @@ class EpisodeIndex:
     last_sent: id of the request sent last, by model.
     unjudged: successful retrainings without a recovery verdict, by request id.
     latest: id of the request sent last, by pipeline.
+    column: state of each request in `current`.
+    undelivered: models whose request in `current` could not be delivered.
+    unfinished: number of requests in each state that is not terminal.
     """
 
     episodes: dict[ModelKey, Episode] = field(default_factory=dict)
@@ -103,7 +111,7 @@ class EpisodeIndex:
     requests: dict[str, RequestRecord] = field(default_factory=dict)
     current: dict[ModelKey, str] = field(default_factory=dict)
     waiting: set[ModelKey] = field(default_factory=set)
-    in_flight: dict[PipelineKey, set[str]] = field(default_factory=dict)
+    in_flight: dict[PipelineKey, tuple[str, ...]] = field(default_factory=dict)  # a set takes five times the memory
     last_end: dict[PipelineKey, Timestamp] = field(default_factory=dict)
     last_sent: dict[ModelKey, str] = field(default_factory=dict)
     unjudged: dict[str, RequestRecord] = field(default_factory=dict)
@@ -111,6 +119,9 @@ class EpisodeIndex:
     sent: Sent = field(default_factory=Sent)
     pauses: list[Pause] = field(default_factory=list)
     rechecks: Rechecks = field(default_factory=Rechecks)
+    column: RequestColumn = field(default_factory=RequestColumn)
+    undelivered: set[ModelKey] = field(default_factory=set)
+    unfinished: Counter[RequestState] = field(default_factory=Counter)
     _earliest: Timestamp = _NEVER
     _forgotten: Timestamp = 0
 
@@ -141,11 +152,14 @@ class EpisodeIndex:
             del self.episodes[model]
             self.current.pop(model, None)
             self.waiting.discard(model)
+            self.undelivered.discard(model)
+            self.column.put(model, None)
         self.ended[model, episode.started_at] = episode
 
     def put_request(self, record: RequestRecord) -> None:
         """Add or update a request."""
         model, owner, state = record.request.model, record.owner, record.state
+        self._count(self.requests.get(record.id), record)
         self.requests[record.id] = record
         self.rechecks.pipeline_changed(owner)
         if record.sent_at:
@@ -157,16 +171,33 @@ class EpisodeIndex:
             self.unjudged[record.id] = record
         else:
             self.unjudged.pop(record.id, None)
-        in_flight_now = self.in_flight.setdefault(owner, set())
-        (in_flight_now.add if state.in_flight else in_flight_now.discard)(record.id)
-        if state.in_flight:
+        in_flight = state.in_flight
+        others = tuple(id_ for id_ in self.in_flight.get(owner, ()) if id_ != record.id)
+        if in_flight:
+            self.in_flight[owner] = (*others, record.id)
             self._earliest = min(self._earliest, record.sent_at)
-        self.last_end[owner] = max(retrained_at(record), self.last_end.get(owner, 0))
+        elif others:
+            self.in_flight[owner] = others
+        else:
+            self.in_flight.pop(owner, None)
+        end = retrained_at(record)
+        if end > self.last_end.get(owner, 0):
+            self.last_end[owner] = end
         episode = self.episodes.get(model)
         known = self.requests.get(self.current.get(model, ""))
         if episode is not None and supersedes(record, episode, known):
             self.current[model] = record.id
-            (self.waiting.discard if state.in_flight else self.waiting.add)(model)
+            (self.waiting.discard if in_flight else self.waiting.add)(model)
+        if self.current.get(model) == record.id:
+            self.column.put(model, state)
+            (self.undelivered.add if state is RequestState.UNDELIVERED else self.undelivered.discard)(model)
+
+    def _count(self, before: RequestRecord | None, after: RequestRecord) -> None:
+        """Count a change of a request in `unfinished`."""
+        if before is not None and not before.state.terminal:
+            self.unfinished[before.state] -= 1
+        if not after.state.terminal:
+            self.unfinished[after.state] += 1
 
     def latest_of(self, owner: PipelineKey) -> RequestRecord | None:
         """Return the request of a pipeline that was sent last."""
@@ -227,6 +258,7 @@ class TickTransaction:
     """Pending changes to an index: reads include them, the index itself changes only with `apply`.
 
     deferred: requests of episodes that began while catching up; decided at the present slot.
+    sent: pipeline and instant of each request that was sent, ascending by instant.
     postponed: when held requests are rechecked, unless something changes before.
     """
 
@@ -236,11 +268,14 @@ class TickTransaction:
     decisions: list[Decision] = field(default_factory=list)
     deliveries: list[NewDelivery] = field(default_factory=list)
     deferred: dict[ModelKey, RetrainRequest] = field(default_factory=dict)
-    sent: Sent = field(default_factory=Sent)
+    sent: list[tuple[PipelineKey, Timestamp]] = field(default_factory=list)
     postponed: dict[ModelKey, Timestamp] = field(default_factory=dict)
     _open: dict[ModelKey, Episode | None] = field(default_factory=dict)
     _current: dict[ModelKey, str] = field(default_factory=dict)
+    _owners: set[PipelineKey] = field(default_factory=set)  # of `requests`
     _by_owner: dict[PipelineKey, dict[str, RequestRecord]] = field(default_factory=dict)
+    _new: Sent = field(default_factory=Sent)  # the first of `sent`, for budgets
+    _counted: int = 0
 
     def episode(self, model: ModelKey) -> Episode | None:
         """Return the open episode of a model."""
@@ -266,8 +301,9 @@ class TickTransaction:
         """Add or update a request."""
         before = self.requests.get(record.id) or self.committed.requests.get(record.id)
         if record.sent_at and (before is None or not before.sent_at):
-            self.sent.add(record.owner, record.sent_at)
+            self.sent.append((record.owner, record.sent_at))
         self.requests[record.id] = record
+        self._owners.add(record.owner)
         episode = self.episode(record.request.model)
         if episode is not None and supersedes(record, episode, self.request(record.request.model)):
             self._current[record.request.model] = record.id
@@ -276,7 +312,10 @@ class TickTransaction:
 
     def load(self, owner: PipelineKey, in_flight_limit: Duration) -> PipelineLoad:
         """Return the retraining activity of a pipeline for the gates."""
-        changed = self._by_owner.get(owner, {})
+        changed = self._by_owner.get(owner)
+        if not changed and owner not in self.committed.latest and not self.committed.in_flight.get(owner):
+            return PipelineLoad(last_end=self.committed.last_end.get(owner, 0))  # nothing was sent
+        changed = changed or {}
         unchanged = (
             self.committed.requests[id_] for id_ in self.committed.in_flight.get(owner, ()) if id_ not in changed
         )
@@ -291,19 +330,28 @@ class TickTransaction:
 
     def budget_until(self, owner: PipelineKey, gates: Gates) -> Timestamp:
         """Return when every budget allows one more request of the pipeline."""
-        scopes = ((), (owner.project,), (owner.project, owner.pipeline))
         rates = (gates.total, gates.per_project, gates.per_pipeline)
-        known, new = self.committed.sent.times, self.sent.times
+        if rates == (None, None, None):
+            return 0
+        scopes = ((), (owner.project,), (owner.project, owner.pipeline))
+        known, new = self.committed.sent.times, self._sent_times()
         return max(
             (budget_until(known.get(scope, ()), new.get(scope, ()), rate)
              for scope, rate in zip(scopes, rates, strict=True) if rate is not None),
             default=0,
         )  # fmt: skip
 
+    def _sent_times(self) -> Mapping[tuple[str, ...], array[int]]:
+        """Return the sending times of this transaction."""
+        for owner, at in self.sent[self._counted :]:
+            self._new.add(owner, at)
+        self._counted = len(self.sent)
+        return self._new.times
+
     def waiting(self) -> Iterator[ModelKey]:
         """Yield the models whose open episode has no request in flight, the longest waiting first."""
         touched = {model for model, episode in self._open.items() if episode is not None}
-        waiting = self.committed.waiting - self.committed.rechecks.postponed
+        waiting = self.committed.waiting - self.committed.rechecks.postponed(self._owners, sent=bool(self.sent))
         for model in sorted(filter(self._waits, waiting | touched), key=self._age):
             if self._waits(model):  # a change meanwhile may have sent its request
                 yield model
@@ -322,16 +370,15 @@ class TickTransaction:
         # First, so that the changes below undo what was postponed before they were made.
         for model, until in self.postponed.items():
             self.committed.rechecks.postpone(model, until)
-        if self.sent.times:
+        if self.sent:
             self.committed.rechecks.sent()
         for episode in self.episodes.values():
             if not episode.ended_at:
                 self.committed.put_episode(episode)
         for record in self.requests.values():
             self.committed.put_request(record)
-        for (project, pipeline), times in ((key, at) for key, at in self.sent.times.items() if len(key) == 2):
-            for at in times:
-                self.committed.sent.add(PipelineKey(project, pipeline), at)
+        for owner, at in self.sent:
+            self.committed.sent.add(owner, at)
         for episode in self.episodes.values():
             if episode.ended_at:
                 self.committed.put_episode(episode)

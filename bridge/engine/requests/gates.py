@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Protocol
 
+from msgspec.structs import replace
+
 from bridge.domain import gate
-from bridge.domain.gate import GateInput, Hold
+from bridge.domain.gate import GateInput, Hold, PipelineLoad
 from bridge.domain.request import HoldReason, RequestRecord, RequestState, RetrainRequest
 from bridge.domain.rule import Gates, Mode, Rule
 from bridge.domain.silence import Silence
@@ -52,6 +55,11 @@ class Routing(Protocol):
 
     def recipients(self, labels: Mapping[str, str]) -> Recipients:
         """Return the recipients of a request with these labels."""
+        ...
+
+    @property
+    def timed(self) -> bool:
+        """True if any route has time intervals."""
         ...
 
     def muted_until(self, labels: Mapping[str, str], at: Timestamp) -> Timestamp:
@@ -106,14 +114,24 @@ class Gatekeeper:
             cause = now.shared_cause if hold.reason is HoldReason.NOT_THE_MODEL else record.shared_cause
             settled = replace(record, state=state, hold=hold.reason, hold_until=hold.until, shared_cause=cause)
         else:
-            settled = self.let_go(tick, record, rule, slot)
+            settled = self.let_go(tick, record, rule, slot, None if now is None else now.load)
         if settled != record:
             tick.put_request(settled)
         return settled
 
-    def let_go(self, tick: TickTransaction, record: RequestRecord, rule: Rule, slot: Timestamp) -> RequestRecord:
-        """Return the request as sent, with its deliveries queued; in a dry run it is only recorded."""
-        unhelpful = tick.load(record.owner, self.gates.in_flight_limit).unhelpful
+    def let_go(
+        self,
+        tick: TickTransaction,
+        record: RequestRecord,
+        rule: Rule,
+        slot: Timestamp,
+        load: PipelineLoad | None = None,
+    ) -> RequestRecord:
+        """Return the request as sent, with its deliveries queued; in a dry run it is only recorded.
+
+        load: of its pipeline, None = not known yet.
+        """
+        unhelpful = (load or tick.load(record.owner, self.gates.in_flight_limit)).unhelpful
         at = {"sent_at": slot, "updated_at": slot}
         sent: dict[str, Any] = {"hold": None, "hold_until": 0, "unhelpful": unhelpful, **at}
         if rule.mode is not Mode.LIVE:
@@ -135,8 +153,7 @@ class Gatekeeper:
         """Return the input of the gates."""
         owner = record.owner
         load = tick.load(owner, self.gates.in_flight_limit)
-        labels = route_labels(record.request)
-        silenced, unknown = self._silenced(request_labels(record), slot)
+        silenced, unknown = self._silenced(record, slot)
         weighed = self.weigh(record, slot)
         return GateInput(
             slot, load, rule.cooldown.after(load.unhelpful), rule.max_attempts,
@@ -145,7 +162,7 @@ class Gatekeeper:
             storm_until=self._storm(record, rule),
             weighing_until=weighed.wait_until, shared_cause=weighed.cause, shared_until=weighed.until,
             silenced_until=silenced, silences_unknown=unknown,
-            muted_until=self.routing.muted_until(labels, slot),
+            muted_until=self._muted_until(record, slot),
             unapproved=rule.approval and not record.acted("approve"),
         )  # fmt: skip
 
@@ -155,14 +172,19 @@ class Gatekeeper:
         during = since <= record.request.triggered_at < until
         return max(until if during else 0, record.hold_until if record.hold is HoldReason.STORM else 0)
 
-    def _silenced(self, labels: Mapping[str, str], slot: Timestamp) -> tuple[Timestamp, bool]:
+    def _muted_until(self, record: RequestRecord, slot: Timestamp) -> Timestamp:
+        return self.routing.muted_until(route_labels(record.request), slot) if self.routing.timed else 0
+
+    def _silenced(self, record: RequestRecord, slot: Timestamp) -> tuple[Timestamp, bool]:
         """Return until when a silence matches the request, and whether it is unknown if one does."""
         known = self.silences()
         if known is None:
             return 0, False
         if not known.fetched_at or slot - known.fetched_at > self.gates.silences_max_age:
             return 0, self.gates.hold_unknown
-        identity = self.routing.identity(labels)
+        if not known.silences:
+            return 0, False
+        identity = self.routing.identity(request_labels(record))
         until = max((item.ends_at for item in covering(known.silences, identity, slot)), default=0)
         return until, bool(unclear(known.silences, identity, slot))
 
@@ -177,8 +199,14 @@ def _delivery(request_id: str, destination: str, recipients: Recipients, slot: T
     if group is None:
         return NewDelivery(request_id, destination, Kind.FIRING)
     begins = slot // group.wait * group.wait
-    name = json.dumps({"at": begins, "labels": dict(group.labels)}, sort_keys=True)
+    name = _name(begins, tuple(sorted(group.labels.items())))
     return NewDelivery(request_id, destination, Kind.FIRING, name, begins + group.wait)
+
+
+@lru_cache(maxsize=1024)
+def _name(begins: Timestamp, labels: tuple[tuple[str, str], ...]) -> str:
+    """Return the key of a shared message; most requests of a slot share few."""
+    return json.dumps({"at": begins, "labels": dict(labels)}, sort_keys=True)
 
 
 def covering(silences: Sequence[Silence], labels: Mapping[str, str], at: Timestamp) -> list[Silence]:

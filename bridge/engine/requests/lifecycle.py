@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from bridge.domain.model import ModelKey
 from bridge.domain.request import (
@@ -28,8 +30,14 @@ from bridge.engine.requests.gates import Gatekeeper
 from bridge.engine.requests.rechecks import POSTPONED
 from bridge.ports import Kind, NewDelivery
 
-FAILED = {RequestState.FAILED, RequestState.LOST, RequestState.UNDELIVERED}
+_FAILED = {RequestState.FAILED, RequestState.LOST, RequestState.UNDELIVERED}
 REFUSED_FOR = 5 * MINUTE  # minimum time before an undelivered request of an episode is followed by another
+
+
+def may_follow(record: RequestRecord) -> bool:
+    """Return whether another attempt of the episode may follow: this one did not help, and no operator ended it."""
+    helped = record.verdict in {None, RecoveryVerdict.RECOVERED}
+    return (record.state in _FAILED or not helped) and not record.acted("cancel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +59,7 @@ class RequestLifecycle:
         """Return the request of an attempt, with the current numbers of its rules."""
         leader = self.runs[episode.leader]
         model_slot = leader.table.row(episode.model)
-        reasons = tuple(evaluation.describe(model_slot) for evaluation in fired)
+        reasons = tuple([evaluation.describe(model_slot) for evaluation in fired])
         made = RetrainRequest(
             model=episode.model,
             reason=reasons[0],
@@ -63,7 +71,7 @@ class RequestLifecycle:
             reasons=reasons,
             evidence=tuple(item for evaluation in fired for item in decision_log.evidence(evaluation, model_slot)),
             labels=leader.alert_labels(model_slot),
-            annotations=self.runs[fired[0].rule.name].rendered(model_slot),
+            annotations=self.runs[fired[0].rule.name].alert_annotations(model_slot),
             late=late,
         )
         return truncated_request(made)
@@ -71,25 +79,28 @@ class RequestLifecycle:
     def submit(
         self, tick: TickTransaction, request: RetrainRequest, fired: Sequence[Evaluation], slot: Timestamp
     ) -> None:
-        """Send the request if every gate is open, else hold it. The episode counts the attempt."""
+        """Send the request if every gate is open, else hold it. The episode counts the attempt.
+
+        fired: the rules that start firing or are breached now; none for a late request, whose rules fired earlier.
+        """
         episode = tick.episode(request.model)
         if episode is not None:
             tick.put_episode(replace(episode, attempts=request.attempt))
         record = RequestRecord(request, RequestState.HELD, slot)
         settled = self.keeper.settle(tick, record, self._rule(request.rule), slot)
-        outcome = decision_log.outcome(settled)
-        if not fired:
-            self._decided(tick, settled, outcome, f"{request.reason}; caught up after downtime", slot)
+        outcome, suffix = decision_log.outcome(settled), ""
+        if settled.hold is not None:
+            suffix = f"; held: {settled.hold}"
+        elif settled.state is RequestState.RECORDED:
+            suffix = "; dry run: not sent"
+        if request.late:
+            self._decided(tick, settled, outcome, f"{request.reason}; caught up after downtime{suffix}", slot)
         for index, evaluation in enumerate(fired):
             row = evaluation.table.row(request.model)
-            text = evaluation.describe(row) + ("; caught up after downtime" if request.late else "")
-            if settled.hold is not None:
-                text += f"; held: {settled.hold}"
-            elif settled.state is RequestState.RECORDED:
-                text += "; dry run: not sent"
-            before, own = "firing" if request.attempt > 1 or request.late else "pending", outcome
+            text, own = evaluation.describe(row) + suffix, outcome
             if index:
                 own, text = Outcome.JOINED, f"{text}; joins the request led by {request.rule}"
+            before = "firing" if request.attempt > 1 else "pending"
             decision_log.record_transition(tick, self.group, evaluation, row, own, before, "firing", text, request.id)
 
     def _rule(self, name: str, fallback: Rule | None = None) -> Rule:
@@ -202,7 +213,7 @@ class RequestLifecycle:
             linked = [evaluations[name] for name in episode.rules if name in evaluations]
             record, deferred = current, tick.deferred.pop(model, None)
             if deferred is not None:  # decide now, even if its rules have no verdict in this slot
-                self.submit(tick, deferred, linked[:1], slot)
+                self.submit(tick, deferred, (), slot)
             if not rules or deferred is not None or record is None:
                 continue
             breached = [evaluation for evaluation in linked if self._breached(evaluation, model)]
@@ -228,9 +239,8 @@ class RequestLifecycle:
                 tick.deliveries.append(NewDelivery(record.id, destination, Kind.RESOLVED))
 
     def _may_retry(self, tick: TickTransaction, record: RequestRecord, linked: Rule, slot: Timestamp) -> bool:
-        """Return whether the last attempt ended without success and its cooldown is over."""
-        helped = record.verdict in {None, RecoveryVerdict.RECOVERED}
-        if record.state not in FAILED and helped:
+        """Return whether another attempt may follow the last one, and its cooldown is over."""
+        if not may_follow(record):
             return False
         rule = self._rule(record.request.rule, linked)
         if record.state is RequestState.UNDELIVERED:

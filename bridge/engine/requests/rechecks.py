@@ -38,10 +38,16 @@ class Rechecks:
     _of_pipeline: dict[PipelineKey, set[ModelKey]] = field(default_factory=dict)
     _due: list[tuple[Timestamp, ModelKey]] = field(default_factory=list)
 
-    @property
-    def postponed(self) -> Set[ModelKey]:
-        """Models whose held request need not be rechecked yet."""
-        return self._postponed.keys()
+    def postponed(self, changed: Set[PipelineKey], *, sent: bool) -> Set[ModelKey]:
+        """Return the models whose held request need not be rechecked yet.
+
+        changed, sent: pipelines with a changed request, and whether one was sent, since the last commit. A tick that
+        catches up has several slots; it decides as one that reads its changes from the store.
+        """
+        if sent and self.budgets:
+            return frozenset()
+        due = [self._of_pipeline[owner] for owner in self._of_pipeline.keys() & changed]
+        return self._postponed.keys() - set().union(*due) if due else self._postponed.keys()
 
     def postpone(self, model: ModelKey, until: Timestamp) -> None:
         """Recheck the model's request at `until`, unless something changes before."""

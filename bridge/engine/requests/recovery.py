@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from bridge.domain.alert import State
 from bridge.domain.model import ModelKey
@@ -50,7 +51,7 @@ def verdict(
             ", ".join(name for name, healthy in states.items() if healthy is None)
             or f"with {former} still firing, the rules"
         )
-        return RecoveryVerdict.INCONCLUSIVE, f"{unsure} gave no verdict within verdict_limit"
+        return RecoveryVerdict.INCONCLUSIVE, f"{unsure} gave no verdict within verdict.limit"
     return None
 
 

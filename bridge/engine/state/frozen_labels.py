@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import logging
-
+import msgspec
 import numpy as np
 
 from bridge.domain.times import Timestamp
 from bridge.engine.evaluation.rule import RuleEvaluator
+from bridge.engine.state import json_chunk
 from bridge.ports import StateChunk
 
-log = logging.getLogger(__name__)
+Labels = dict[str, str]
+_labels = msgspec.json.Decoder(list[tuple[Labels, Labels]])  # of each model: of the series, and expanded ones
 
 
 def chunk(run: RuleEvaluator, slot: Timestamp) -> StateChunk | None:
@@ -31,33 +31,29 @@ def chunk(run: RuleEvaluator, slot: Timestamp) -> StateChunk | None:
     else:
         del run.state_slots[name]
     models = tuple(run.table[row] for row in rows)
-    return StateChunk(name, run.fingerprint, slot, models, json.dumps(found).encode() if rows else b"")
+    return StateChunk(name, run.fingerprint, slot, models, msgspec.json.encode(found) if rows else b"")
 
 
 def restore(run: RuleEvaluator, stored: dict[tuple[str, str], StateChunk]) -> None:
     """Give the rule the labels that are stored of it."""
-    found = stored.pop((_name(run), run.fingerprint), None)
+    found = json_chunk.take(run, _name(run), stored, _labels)
     if found is None:
         return
-    run.state_slots[found.rule] = found.slot
-    try:
-        labels = json.loads(found.data)
-    except ValueError:
-        log.warning("stored labels of alerts cannot be read", extra={"rule": run.rule.name})
-        return
-    for model, (series, expanded) in zip(found.models, labels, strict=True):
+    chunk, labels = found
+    for model, (series, expanded) in zip(chunk.models, labels, strict=True):
         row = run.table.row(model)
-        run.series[row] = {**series, **model.labels()}
+        run.texts.series[row] = {**series, **model.labels()}
         if expanded:
-            run.expanded[row] = expanded
+            run.texts.expanded[row] = expanded
 
 
 def _name(run: RuleEvaluator) -> str:
     return f"{run.rule.name}#labels"
 
 
-def _beyond_model(run: RuleEvaluator, row: int) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the labels of an `expr` rule's series but for the model's, and the expanded ones of the rule."""
-    series = run.series.get(row, {}) if run.carries_series else {}
+def _beyond_model(run: RuleEvaluator, row: int) -> tuple[Labels, Labels]:
+    """Return the labels of the series but for the model's, where texts show them, and the expanded ones of the rule."""
+    shown = run.texts.carries_series or run.texts.annotation_templates
+    series = run.texts.series.get(row, {}) if shown else {}
     model = run.table[row].labels()
-    return {name: text for name, text in series.items() if name not in model}, dict(run.expanded.get(row, {}))
+    return {name: text for name, text in series.items() if name not in model}, dict(run.texts.expanded.get(row, {}))

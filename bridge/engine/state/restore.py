@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from msgspec import structs
 
 from bridge.domain import alert
 from bridge.domain.alert import AlertRow
@@ -15,7 +16,7 @@ from bridge.domain.times import Timestamp
 from bridge.engine.evaluation.expected_models import ExpectedModelsState
 from bridge.engine.evaluation.group import GroupEvaluator
 from bridge.engine.evaluation.rule import RuleEvaluator
-from bridge.engine.state import frozen_labels, strategy_state
+from bridge.engine.state import frozen_labels, logged, storms, strategy_state
 from bridge.ports import Sighting, Snapshot, StateChunk
 
 OldRuns = Mapping[tuple[str, str], RuleEvaluator]  # by name and fingerprint
@@ -46,7 +47,9 @@ class Restorer:
         self._slots = dict(snapshot.slots)
         for row in snapshot.alerts:
             self._stored.setdefault((row.rule, row.fingerprint), []).append(row)
-        self._chunks = {(chunk.rule, chunk.fingerprint): chunk for chunk in snapshot.state}
+        self._chunks = {
+            (chunk.rule, chunk.fingerprint): chunk for chunk in snapshot.state if not storms.is_storm(chunk)
+        }
         for sighting in snapshot.sightings:
             self._seen.setdefault((sighting.group, sighting.signal), []).append(sighting)
 
@@ -68,7 +71,7 @@ class Restorer:
         for key, run in gone.items():
             active = np.flatnonzero((run.live.alerts.state != 0) | (run.live.alerts.recent != 0))
             rows += alert.rows(run.live.alerts, active, *key, self._table.models)
-        return [replace(row, state=alert.State.INACTIVE, recent=0) for row in rows]
+        return [structs.replace(row, state=alert.State.INACTIVE, recent=0) for row in rows]
 
     def _stale_chunks(self, gone: OldRuns) -> list[StateChunk]:
         """Return the strategy state of removed rules, as empty chunks."""
@@ -90,19 +93,20 @@ class Restorer:
         for name, group in old.items():
             for expected in group.expected_models.values():
                 if (name, expected.name) not in kept:
-                    rows = np.flatnonzero(expected.live.first_seen).tolist()
-                    gone += [Sighting(name, expected.name, self._table[row], 0) for row in rows]
-        return [replace(sighting, first_seen=0) for sighting in gone]
+                    gone += [Sighting(name, expected.name, self._table[row], 0) for row in expected.live.rows()]
+        return [structs.replace(sighting, first_seen=0) for sighting in gone]
 
     def _group_run(self, group: Group, old: GroupEvaluator | None, old_runs: OldRuns) -> GroupEvaluator:
         runs = [self._rule_run(group, index, old_runs) for index in range(len(group.rules))]
-        expected_models = self._expected_models(group, runs, old)
+        expected_models = self._expected_models(group, runs, old, old_runs)
+        for run in runs:
+            logged.restore(run, self._chunks)
         if old is not None:
             return GroupEvaluator(group, runs, expected_models, old.last_slot, old.seconds, old.missed, old.lock)
         return GroupEvaluator(group, runs, expected_models, self._slots.get(group.name))
 
     def _expected_models(
-        self, group: Group, runs: Iterable[RuleEvaluator], old: GroupEvaluator | None
+        self, group: Group, runs: Iterable[RuleEvaluator], old: GroupEvaluator | None, old_runs: OldRuns
     ) -> dict[str, ExpectedModelsState]:
         """Return the expected models of the signals that strategies evaluate, running ones before stored ones."""
         judged = {name for run in runs if run.strategy is not None or run.parts for name in run.queries}
@@ -112,10 +116,12 @@ class Restorer:
             stored = f"{name}#{group.signal_meaning(name)}"
             expected_models[name] = before.get(stored) or self._restored(group.name, stored)
         for run in runs:
+            continued = (run.rule.name, run.fingerprint) in old_runs  # knows what it has logged
             for name in run.queries:
                 if name in expected_models:
                     expected = expected_models[name].live
-                    run.expect(np.flatnonzero(expected.first_seen), missing=np.flatnonzero(expected.missing_since))
+                    missing = None if continued else np.flatnonzero(expected.missing_since)
+                    run.expect(np.flatnonzero(expected.first_seen), missing)
         return expected_models
 
     def _restored(self, group: str, signal: str) -> ExpectedModelsState:

@@ -35,14 +35,18 @@ class Part(BaseModel):
     """Mapping of an entry of `run_configs`."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, json_schema_extra=_without_required
+        extra="forbid", frozen=True, hide_input_in_errors=True, json_schema_extra=_without_required, defer_build=True
     )
 
 
 class Call(Part):
-    """HTTP call. json, form: the body, at most one. success: status codes, none = any 2xx; success_if: also required.
+    """HTTP call. Values are taken from responses by JMESPath expressions.
 
-    refused_if: the server refuses the call for good, whatever the status code.
+    - `path`: appended to the `url` of the entry
+    - `json`, `form`: body of the call; at most one of them
+    - `success`: status codes of a successful call; by default any 2xx
+    - `success_if`: expression that must be true, too, for the call to be successful
+    - `refused_if`: if this expression is true, the server has refused the call permanently, whatever the status code
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
@@ -63,7 +67,8 @@ class Call(Part):
 class LoginCall(Call):
     """`login`: gets a token, which the other calls send as `Authorization: Bearer`.
 
-    token: expression over the response. ttl: how long the token is used. After a 401 or 403 the bridge logs in again.
+    - `token`: expression for the token in the response
+    - `ttl`: how long the token is used. A 401 or 403 makes the bridge log in again at once
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
@@ -82,10 +87,12 @@ class LoginCall(Call):
 
 
 class FindCall(Call):
-    """`find`: reads the target before the start, without changing anything.
+    """`find`: reads the target, which is the job, DAG or deployment to be run, before `start`. It changes nothing.
 
-    item: the target within the response, default the whole. absent: status codes of a target that does not exist; an
-    `item` that selects nothing says the same. values: become `.Found.NAME`. problem: text if the target cannot run now.
+    - `item`: expression for the target in the response; by default the whole response
+    - `absent`: status codes that mean that the target does not exist; an `item` that selects nothing means the same
+    - `values`: expressions whose values become the variables `.Found.NAME`
+    - `problem`: expression for a text that says why the target cannot run now; no text if it can
     """
 
     item: Expression = "@"
@@ -107,9 +114,10 @@ class FindCall(Call):
 class StartCall(Call):
     """`start`: starts the run.
 
-    run: the server's id of the run, default = the name that the bridge chose. link: URL of the run for people.
-    already: status codes that can mean that the run exists: a look-up decides. not_found_grace: how long a 404 is
-    retried, for targets that were deployed a moment ago.
+    - `run`: expression for the server's id of the run; by default, the name that the bridge chose (`run_id`) is the id
+    - `link`: expression for the URL of the run, for users
+    - `already`: status codes that can mean that the run exists already; `lookup` then finds out
+    - `not_found_grace`: how long the call is repeated after a 404, for targets that are just being deployed
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "POST"
@@ -120,11 +128,14 @@ class StartCall(Call):
 
 
 class LookupCall(Call):
-    """`lookup`: finds the run by its name or tag after an ambiguous response.
+    """`lookup`: finds the run by its name or tag when it is unknown whether `start` has started one.
 
-    item: the run, or the list of candidates, within the response. match: expression over a candidate -> value that it
-    must have; a run that does not match is foreign. absent: status codes for "no such run". attempts, interval:
-    look-ups before the run counts as absent.
+    - `item`: expression for the run in the response, or for a list of runs
+    - `match`: expressions and their required values; runs with other values are ignored
+    - `absent`: status codes that mean that there is no such run
+    - `run`, `link`: as in `start`
+    - `attempts`, `interval`: the first `attempts` look-ups are `interval` apart, later ones further. With `on_unknown:
+      resend`, `start` is repeated when that many look-ups have found no run
     """
 
     item: Expression = "@"
@@ -137,7 +148,10 @@ class LookupCall(Call):
 
 
 class StatesConfig(Part):
-    """`map`: the server's words for each state; any other word is `unknown`."""
+    """`map`: for each state, the names that the server has for it; any other name changes nothing.
+
+    While a run is `queued`, its request is `accepted`; the other states are also states of the request.
+    """
 
     queued: tuple[str, ...] = ()
     running: tuple[str, ...] = ()
@@ -149,12 +163,15 @@ class StatesConfig(Part):
 class StatusCall(Call):
     """`status`: reads the state of a run.
 
-    item: the run within the response. value: its state, a word of `map`. message, link, model_version: further facts.
-    run: the server's id of the run, for servers that make the run later than `start`: until a poll finds it, the run is
-    queued, and its reference is the name that the bridge chose.
-    values: become `.Found.NAME` in `result`.
-    absent: status codes for a run that the server has forgotten; an `item` that selects nothing says the same.
-    interval, longest: wait between two polls; it grows with the age of the run.
+    - `item`: expression for the run in the response; by default the whole response
+    - `value`: expression for the server's name of the state, which `map` translates
+    - `run`: expression for the server's id of the run, for servers that create the run some time after `start`. Until a
+      poll finds the id, the run is `queued`, and its request `accepted`
+    - `message`, `link`, `model_version`: expressions for a text about the state, the run's URL, and the model version
+    - `values`: expressions whose values become the variables `.Found.NAME` in `result`
+    - `absent`: status codes that mean that the server no longer has the run; an `item` that selects nothing means the
+      same
+    - `interval`, `longest`: first and longest time between two polls; the time grows with the age of the run
     """
 
     item: Expression = "@"
@@ -173,7 +190,8 @@ class StatusCall(Call):
 class StatusesCall(Call):
     """`statuses`: reads the states of many runs in one call.
 
-    items: the list of runs, each as `status.item` selects it. run: the server's id of a run.
+    - `items`: expression for the list of runs in the response; each item looks like what `status.item` selects
+    - `run`: expression for the server's id of the run in an item
     """
 
     items: Expression
@@ -181,7 +199,7 @@ class StatusesCall(Call):
 
 
 class ResultCall(Call):
-    """`result`: reads what a successful run returned. model_version: the version that it made."""
+    """`result`: reads the result of a successful run; `model_version`: expression for the version that the run made."""
 
     model_version: Expression
 
@@ -189,7 +207,9 @@ class ResultCall(Call):
 class MlflowConfig(Part):
     """`mlflow`: finds the version that a run made in MLflow's model registry.
 
-    tag: tag of a model version that holds the request's id. alias: alias of `model` that names the version instead.
+    - `tag`: tag of model versions, whose value must be the id of the request, which runs get as the parameter `episode`
+    - `model`: name of the registered model
+    - `alias`: if set, the version with this alias of `model` is taken, instead of the one with the tag
     """
 
     url: ApiUrl

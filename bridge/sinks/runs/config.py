@@ -50,7 +50,7 @@ class CompleteRunConfig(HttpSinkConfig):
         can only be found afterwards.
     on_unknown: when it is not known whether a start arrived and no run is found: hold, or start again.
     start_deadline: time after which a run that has not started is reported.
-    max_age: age of a request from which nothing is started.
+    max_age: how long the first start call may take, from the time when the delivery was queued.
     max_payload_bytes: largest body of the start call, 0 = no limit.
     """
 
@@ -144,9 +144,15 @@ class CompleteRunConfig(HttpSinkConfig):
 
 
 class RunConfig(CompleteRunConfig):
-    """Entry of `run_configs`: starts a run in an orchestrator, and follows it to its end.
+    """Entry of `run_configs`: starts a run in an orchestrator, and tracks it until it ends.
 
     `start` and `status` are required without a preset.
+
+    - `target`: what to start, such as a job or a DAG: the keys that the preset or your templates need
+    - `guarantee`: `exact` if the server recognises a repeated start call, `lookup` if a run can only be looked up
+    - `on_unknown`: what to do if a start call may have arrived, and no run is found: wait for an operator (`hold`), or
+      repeat the call (`resend`)
+    - `max_payload_bytes`: maximum size of the body of the start call; 0 means no limit
     """
 
     model_config = ConfigDict(json_schema_extra=lambda schema: schema.update(required=["url"]))

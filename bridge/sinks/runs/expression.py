@@ -11,6 +11,8 @@ from jmespath.exceptions import IncompleteExpressionError, JMESPathError, ParseE
 from jmespath.parser import ParsedResult
 from pydantic import AfterValidator
 
+from bridge.domain.printable import storable
+
 _compiled = lru_cache(maxsize=1024)(jmespath.compile)
 
 
@@ -43,7 +45,7 @@ def find_text(expression: str, value: Any) -> str:
     """Return what the expression selects as text; "" if it is absent."""
     found = find(expression, value) if expression else None
     if found is None or isinstance(found, str):
-        return found or ""
+        return storable(found or "")
     return json.dumps(found)
 
 

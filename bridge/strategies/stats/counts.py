@@ -6,10 +6,10 @@ from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 
 from bridge.domain.batch import ERRORS, TOTAL, EventBatch
-from bridge.domain.times import SECOND, Duration, Timestamp, format_duration, parse_duration
+from bridge.domain.times import DURATION_PATTERN, SECOND, Duration, Timestamp, format_duration, parse_duration
 from bridge.domain.verdict import Floats
 from bridge.strategies.base import StrategyConfig
 
@@ -23,7 +23,11 @@ def _positive_duration(text: str) -> str:
     return format_duration(duration)
 
 
-DurationText = Annotated[str, AfterValidator(_positive_duration)]
+DurationText = Annotated[
+    str,
+    AfterValidator(_positive_duration),
+    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN}, mode="validation"),
+]
 """Duration > 0 as in rule files, such as 30m or 3d; `parse_duration` converts it to milliseconds."""
 
 

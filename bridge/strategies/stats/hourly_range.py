@@ -15,12 +15,13 @@ from bridge.domain.verdict import Floats
 from bridge.strategies.base import StateColumn
 
 LASTS = 9  # days that a bound is kept; then it halves its distance to the signal every day
+CONFIRMED = 0.25  # share of its distance by which a bound follows a level that confirms it
 SMOOTH = HOUR  # time constant of the level
 
 Bools = NDArray[np.bool_]
 
 
-class News(NamedTuple):
+class OutOfRange(NamedTuple):
     """Comparison of a signal with its range at this hour: outside it above (0), and below (1); bool (k, 2).
 
     sample: the sample itself. level: its mean of about an hour. Both are True where the range is unknown.
@@ -40,7 +41,7 @@ class HourlyRange:
 
     def step(
         self, values: Floats, margin: Floats, slot: Timestamp, passed: NDArray[np.int64], own: StateColumn
-    ) -> News:
+    ) -> OutOfRange:
         """Compare values (k,) with the range of their hour, and add hours that are over; update own (k,) in place.
 
         margin: (k,), distance beyond the range that does not count yet, three times as much for a single sample.
@@ -50,13 +51,21 @@ class HourlyRange:
         new = own["hour"] == 0
         over = ~new & (own["hour"] != hour)
         if over.any():
-            self._close(np.flatnonzero(over), own)
+            self._close(np.flatnonzero(over), margin, own)
         own["hour"] = hour
         share = -np.expm1(-passed / SMOOTH)
         own["level"] = np.where(new, values, own["level"] + share * (values - own["level"]))
-        bound, unknown = own["bound"][:, hour % 24], own["age"][:, hour % 24] == 0
+        bound, unknown = self._bounds(slot, own)
         near = margin[:, None]
-        return News(unknown | (_both(values) > bound + 3 * near), unknown | (_both(own["level"]) > bound + near))
+        return OutOfRange(unknown | (_both(values) > bound + 3 * near), unknown | (_both(own["level"]) > bound + near))
+
+    @staticmethod
+    def _bounds(slot: Timestamp, own: StateColumn) -> tuple[Floats, Bools]:
+        """Return the bounds at `slot`, interpolated between the ends of hours, and which are unknown; both (k, 2)."""
+        hour, within = slot // HOUR % 24, slot % HOUR / HOUR
+        end, start = own["bound"][:, hour].astype(np.float64), own["bound"][:, hour - 1]
+        rest = np.where(own["age"][:, hour - 1] > 0, start - end, 0.0)
+        return end + (1 - within) * rest, own["age"][:, hour] == 0
 
     @staticmethod
     def mark(odd: Bools, own: StateColumn) -> None:
@@ -64,17 +73,21 @@ class HourlyRange:
         own["odd"] |= odd
 
     @staticmethod
-    def _close(over: NDArray[np.int64], own: StateColumn) -> None:
-        """Add the level at the end of an hour to the range of that hour of the day."""
+    def _close(over: NDArray[np.int64], margin: Floats, own: StateColumn) -> None:
+        """Add the level at the end of an hour to the range of that hour of the day.
+
+        A level near a bound confirms it, so that a bound of weekdays lasts through a weekend, and the other way round.
+        """
         normal = over[~own["odd"][over]]
         own["odd"][over] = False
         hour = own["hour"][normal] % 24
         bound, age = own["bound"][normal, hour], own["age"][normal, hour]
         level = _both(own["level"][normal])
         wider = (age == 0) | (level >= bound)
-        old = age >= LASTS
-        own["bound"][normal, hour] = np.where(wider, level, np.where(old, (bound + level) / 2, bound))
-        own["age"][normal, hour] = np.where(wider, 1, np.minimum(age + 1, LASTS))
+        near = wider | (level >= bound - margin[normal, None])
+        share = np.where(wider, 1.0, np.where(near, CONFIRMED, np.where(age >= LASTS, 0.5, 0.0)))
+        own["bound"][normal, hour] = bound + share * (level - bound)
+        own["age"][normal, hour] = np.where(near, 1, np.minimum(age + 1, LASTS))
 
 
 def _both(values: Floats) -> Floats:

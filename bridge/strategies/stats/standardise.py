@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from bridge.domain.batch import EventKind
-from bridge.domain.times import HOUR, Duration, Timestamp, format_duration, parse_duration
+from bridge.domain.times import DURATION_PATTERN, HOUR, Duration, Timestamp, format_duration, parse_duration
 from bridge.domain.verdict import Floats
 from bridge.strategies.base import StateColumn, StrategyConfig
 from bridge.strategies.stats.ar1_noise import FEW, HUBER, LEAST, TINY, Innovations, Noise, NoiseState
@@ -33,6 +33,11 @@ _BY_KIND: dict[EventKind, Transform] = {
 }  # fmt: skip
 
 
+_HISTORY_SCHEMA = WithJsonSchema(
+    {"anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, {"enum": ["0"]}]}, mode="validation"
+)
+
+
 def _any_duration(text: str) -> str:
     return format_duration(parse_duration(text))
 
@@ -41,11 +46,13 @@ class StandardiseConfig(StrategyConfig):
     """Parameters of `standardise: {reference: seasonal}`.
 
     - `transform`: by default `log` for latency, `logit` for drift and error rate, `none` for custom signals
-    - `level`, `spread`: of a fixed reference, in the signal's unit
-    - `floor`: least spread, as a share of the level
+    - `level`, `spread`: level and standard deviation of a `fixed` reference, in the signal's unit
+    - `floor`: minimum standard deviation, as a share of the level
     - `warm_up`: learning time before the first verdict
-    - `window`: learning time of a version; memory of a sliding level, and of the noise around a sliding or seasonal one
-    - `history`: history to read at a cold start; by default what the reference needs
+    - `window`: for `version`, learning time; for `sliding`, memory of level and noise; for `seasonal`, of the noise
+    - `history`: how much history a new rule reads; by default, what the reference needs
+    - `whiten`: whether to subtract what the previous sample predicts
+    - `clip`: clipping limit of a sample, in sigmas
     """
 
     transform: Transform | None = None
@@ -59,7 +66,7 @@ class StandardiseConfig(StrategyConfig):
     floor: float = Field(default=0.01, ge=0)
     whiten: bool = True
     clip: float = Field(default=4.0, gt=0)
-    history: Annotated[str, AfterValidator(_any_duration)] | None = None
+    history: Annotated[str, AfterValidator(_any_duration), _HISTORY_SCHEMA] | None = None
 
     @field_validator("time_zone")
     @classmethod
@@ -127,6 +134,7 @@ class Standardiser:
 
     dtype: of the state of one model; zero = never seen.
     history: ms of history to read at a cold start, 0 = none.
+    warm_up: ms of samples before the first value is standardised: after one season, the noise around it is learnt.
     """
 
     def __init__(self, config: StandardiseConfig) -> None:
@@ -141,6 +149,9 @@ class Standardiser:
             self._season = SeasonalProfile(HOURS[config.season], config.time_zone)
             fields += self._season.fields
         self.dtype = np.dtype(fields)
+        season = HOURS[config.season] * HOUR if config.reference == "seasonal" else 0
+        at_once = config.reference == "fixed" and not config.whiten
+        self.warm_up: Duration = 0 if at_once else season + self._warm_up
         self.history = self._default_history() if config.history is None else parse_duration(config.history)
 
     def step(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from bridge.domain.times import rfc3339
 from bridge.store.leases import FleetState
-from bridge.web.api import structs
+from bridge.web.api import status_structs
 
 Fleet = Callable[[], FleetState | None]
 
@@ -16,16 +16,16 @@ def no_fleet() -> FleetState | None:
     return None
 
 
-def encoded(state: FleetState | None) -> structs.Fleet:
+def encoded(state: FleetState | None) -> status_structs.Fleet:
     """Return the state for the API; no owner and no replicas without a fleet."""
     if state is None:
-        return structs.Fleet(owner="", fence=0, since=None, replicas=[])
+        return status_structs.Fleet(owner="", fence=0, since=None, replicas=[])
     replicas = [
-        structs.Replica(
+        status_structs.Replica(
             id=item.id, address=item.address, release=item.release, config_seq=item.config_seq,
             owner=item.id == state.owner, started_at=rfc3339(item.started_at), seen_at=rfc3339(item.seen_at),
         )
         for item in state.replicas
     ]  # fmt: skip
     since = rfc3339(state.since) if state.owner else None
-    return structs.Fleet(owner=state.owner, fence=state.fence, since=since, replicas=replicas)
+    return status_structs.Fleet(owner=state.owner, fence=state.fence, since=since, replicas=replicas)

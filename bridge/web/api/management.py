@@ -12,15 +12,17 @@ from msgspec import Meta
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import PlainTextResponse, Response
 
+from bridge.domain.printable import storable
 from bridge.domain.request import RequestState
 from bridge.domain.times import Timestamp, parse_rfc3339
+from bridge.domain.wording import kind, near
 from bridge.engine.api.views import Commands
 from bridge.net.problem import refusal
 from bridge.net.request_body import is_json
 from bridge.net.session import NetError
 from bridge.net.signature import SignatureError, verify
 from bridge.ports import StatusReport
-from bridge.web.api import structs
+from bridge.web.api import request_structs
 from bridge.web.http.identity import FORWARDED_BY
 from bridge.web.http.responses import success
 from bridge.web.http.settings import is_loopback
@@ -65,12 +67,12 @@ def management_routes(commands: Commands, secrets: Secrets, now: Callable[[], Ti
     @router.post("/api/v1/requests/{request_id}/redrive", tags=["actions"])
     def redrive(request_id: str, destination: str | None = None) -> Response:
         """Requeue the dead deliveries of a request: all, or those of one destination."""
-        return success(structs.Redriven(redriven=commands.redrive(request_id, destination)))
+        return success(request_structs.Redriven(redriven=commands.redrive(request_id, destination)))
 
     @router.post("/api/v1/requests/{request_id}/retry", tags=["actions"])
     def retry(request_id: str) -> Response:
         """Retry at once the deliveries that wait for their next attempt, under the same id."""
-        return success(structs.Retried(retried=commands.retry(request_id)))
+        return success(request_structs.Retried(retried=commands.retry(request_id)))
 
     @router.post(
         "/api/v1/requests/{request_id}/status", tags=["actions"], summary="Status report", openapi_extra=_body_schema()
@@ -108,7 +110,7 @@ def _process(
     record = commands.report_status(report)
     if record.state.terminal and report.state.terminal and record.state is not report.state:
         return refusal(409, f"the request has already ended as {record.state.value}")
-    return success(structs.Status(id=record.id, state=record.state))
+    return success(request_structs.Status(id=record.id, state=record.state))
 
 
 def _authenticate(request: Request, secrets: Sequence[str], body: bytes, now: Timestamp) -> Response | None:
@@ -128,19 +130,28 @@ def _authenticate(request: Request, secrets: Sequence[str], body: bytes, now: Ti
 
 def _decode(body: bytes) -> StatusBody:
     try:
-        return msgspec.json.decode(body, type=StatusBody)
+        given = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise ValueError(f"the body must be a JSON object with a state: {error}") from None
+        raise ValueError(f"the body is not JSON: {error}") from None
+    if not isinstance(given, dict):
+        raise ValueError(f"the body must be a JSON object with a state, not {kind(given)}")  # noqa: TRY004
+    known = {name: given[name] for name in StatusBody.__struct_fields__ if given.get(name) is not None}
+    for name, value in known.items():
+        if not isinstance(value, str):
+            raise ValueError(f"{name}: must be text, not {kind(value)}")  # noqa: TRY004
+    if "state" not in known:
+        raise ValueError(f"state: is missing; one of {', '.join(STATES)}")
+    return StatusBody(**known)
 
 
 def _report(request_id: str, body: StatusBody, now: Timestamp) -> StatusReport:
     if body.state not in STATES:
-        raise ValueError(f"state must be one of {', '.join(STATES)}")
+        raise ValueError(f"state: unknown state {body.state[:40]!r}; {near(body.state, STATES)}")
     if body.id not in {None, request_id}:
         raise ValueError("the id in the body differs from the id in the URL")
     # A time in the future, from a wrong clock, would extend the cooldown.
     at = min(parse_rfc3339(body.at), now) if body.at else now
-    texts = [(text or "")[:_MAX_TEXT] for text in (body.message, body.new_version, body.reference)]
+    texts = [storable(text or "")[:_MAX_TEXT] for text in (body.message, body.new_version, body.reference)]
     return StatusReport(request_id, RequestState(body.state), max(1, at), *texts)
 
 

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from bridge.net.problem import PROBLEM, Problem
-from bridge.web.api.structs import DATA, ref, schemas
+from bridge.web.api.schemas import DATA, ref, schemas
 
 # Error statuses by kind of operation.
 _ALL = (400, 401, 405, 408, 413, 421, 500, 503)
@@ -21,10 +21,13 @@ _CONFLICTS = (
     "/withdraw",
     "/cancel",
     "/start-again",
+    "/expire",
     "/explain",
     "/api/v1/requests",
     "/api/v1/silences",
 )
+_NAMING = {"/api/v1/requests", "/api/v1/pause", "/api/v1/silences"}  # POST: the body names models
+_LISTINGS = {"/api/v1/requests", "/api/v1/silences"}
 _SECURITY = {"basic": {"type": "http", "scheme": "basic", "description": "Required if --web.config.file lists users."}}
 
 
@@ -67,8 +70,10 @@ def _problems(method: str, path: str) -> list[int]:
         statuses += _CHANGES
     if "{" in path or path == "/api/v1/history":
         statuses += _WITH_ID
-    if path.endswith(_CONFLICTS) and not (method == "get" and path == "/api/v1/requests"):
+    if path.endswith(_CONFLICTS) and not (method == "get" and path in _LISTINGS):
         statuses.append(409)
+    if method == "post" and path in _NAMING:
+        statuses.append(422)
     return sorted(statuses)
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, field_validator
 from starlette.responses import Response
 
 from bridge.domain.model import ModelKey
+from bridge.domain.printable import storable
 from bridge.domain.request import Feedback
-from bridge.engine.api.views import Commands
+from bridge.engine.api.views import Commands, Queries
 from bridge.net.problem import refusal
 from bridge.web.api import encode, structs
 from bridge.web.api.pauses import pause_length
+from bridge.web.api.unseen import require_seen
 from bridge.web.http.identity import Key, who
 from bridge.web.http.responses import success
 
@@ -21,9 +23,17 @@ Text = Annotated[str, Field(max_length=1000)]
 Name = Annotated[str, Field(max_length=200)]
 
 
+_NAMES = {"project", "pipeline", "version"}
+
+
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
     by: Name = ""
+
+    @field_validator("*")
+    @classmethod
+    def _storable(cls, value: object) -> object:
+        return storable(value) if type(value) is str else value
 
 
 class ActBody(_Body):
@@ -42,31 +52,35 @@ class FeedbackBody(ActBody):
 
 
 class CreateBody(_Body):
-    """Retraining to request by hand. force: bypass closed gates."""
+    """Retraining to request by hand. force: bypass closed gates, and accept a model that no signal has reported."""
 
     project: Annotated[str, Field(min_length=1)]
     pipeline: Annotated[str, Field(min_length=1)]
     version: Annotated[str, Field(min_length=1)]
     reason: Annotated[str, Field(min_length=1, max_length=1000)]
-    force: bool = False
+    force: StrictBool = False
 
 
 class PauseBody(_Body):
-    """Scope ("" = any) and duration of a pause, in Prometheus format; "0s" ends the pause."""
+    """Scope ("" = any) and duration of a pause, in Prometheus format; "0s" ends the pause.
+
+    force: accept a project or pipeline that no signal has reported.
+    """
 
     project: str = ""
     pipeline: str = ""
     duration: str = "1d"
     note: Text = ""
+    force: StrictBool = False
 
 
-def operator_routes(commands: Commands) -> APIRouter:
+def operator_routes(queries: Queries, commands: Commands) -> APIRouter:
     """Return the routes. Every action is recorded with its user and time."""
     router = APIRouter(prefix="/api/v1", tags=["actions"])
     for action, text in (
         ("approve", "Approve a request that awaits approval; the other gates still apply."),
         ("release", "Send a held request now, bypassing every gate."),
-        ("withdraw", "Withdraw a held request, or cancel its runs; its episode makes no further request."),
+        ("withdraw", "Withdraw a held request, or cancel the runs of a sent one. Its episode makes no other request."),
         ("cancel", "Cancel the runs of a request in flight."),
         ("start-again", "Repeat the start call of the runs that may have been started but cannot be found."),
     ):
@@ -83,7 +97,8 @@ def operator_routes(commands: Commands) -> APIRouter:
 
     @router.post("/requests", summary="Create request")
     def create(request: Request, body: CreateBody, key: Key = "") -> Response:
-        """Request a retraining by hand; a closed gate refuses it unless `force` is set."""
+        """Request a retraining by hand; unless `force` is set, a closed gate or an unknown model refuses it."""
+        require_seen(queries, body.model_dump(include=_NAMES), force=body.force)
         model = ModelKey(body.project, body.pipeline, body.version)
         record = commands.create(model, body.reason, who(request, body.by), force=body.force, key=key)
         return success(encode.request(record))
@@ -100,6 +115,7 @@ def operator_routes(commands: Commands) -> APIRouter:
             length = pause_length(body.duration, body.project, body.pipeline)
         except ValueError as error:
             return refusal(400, str(error))
+        require_seen(queries, body.model_dump(include=_NAMES), force=body.force or not length)
         created = commands.pause(body.project, body.pipeline, length, who(request, body.by), body.note)
         return success(encode.pause(created))
 

@@ -126,3 +126,35 @@ class RequestWithDeliveries(Request):
 
     deliveries: list[Delivery]
     runs: list[Run]
+
+
+class Requests(Body):
+    """Page of requests. next: value of `after` for the next page."""
+
+    requests: list[Request]
+    next: str | None
+
+
+class Deliveries(Body):
+    """Deliveries that are not made yet: pending and dead ones, oldest first."""
+
+    deliveries: list[Delivery]
+
+
+class Redriven(Body):
+    """Number of deliveries that were queued again."""
+
+    redriven: Count
+
+
+class Retried(Body):
+    """Number of deliveries that are retried at once."""
+
+    retried: Count
+
+
+class Status(Body):
+    """Present state of a request."""
+
+    id: str
+    state: RequestState

@@ -22,6 +22,8 @@ MOST_SELECTORS = 4096  # characters; bounds the cost, since each selector is mat
 Texts = list[str]
 State = Literal["firing", "pending", "inactive"]
 Health = Literal["ok", "err", "unknown"]
+AlertLimit = Annotated[int, Query(ge=0, le=2**31)]  # 0 = no limit
+Offset = Annotated[int, Query(ge=0, le=2**31)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +60,26 @@ def rule_routes(queries: Queries) -> APIRouter:
         state: Annotated[list[State], Query()] = [],  # noqa: B006
         health: Annotated[list[Health], Query()] = [],  # noqa: B006
         exclude_alerts: bool = False,
+        limit_alerts: AlertLimit = 0,
         group_limit: Annotated[int, Query(ge=0)] = 0,
         group_next_token: str = "",
     ) -> Response:
-        """List rule groups with their rules, and the pending and firing alerts of each rule."""
+        """List rule groups with their rules, and the pending and firing alerts of each rule.
+
+        With `limit_alerts`, a rule lists at most so many alerts, and `totals` counts all of them.
+        """
         try:
             selectors = _selectors(match)
         except ValueError as error:
             return refusal(400, f"match[]: {error}")
-        groups = queries.groups() if type != "record" else []
+        groups = queries.groups(alerts=0) if type != "record" else []
         groups = [item for item in groups if _in(item.name, rule_group) and _in(item.file, file)]
         if group_next_token:
             indexes = [index for index, item in enumerate(groups) if _token(item) == group_next_token]
             if not indexes:
                 return refusal(400, "group_next_token: the group no longer exists; start again without a token")
             groups = groups[indexes[0] :]
+        with_alerts = not exclude_alerts
         wanted = _Filter(rule_name, selectors, state, health)
         verdicts, feedback = queries.verdicts(), queries.feedback()
         page: list[structs.RuleGroup] = []
@@ -80,11 +87,13 @@ def rule_routes(queries: Queries) -> APIRouter:
         for item in groups:
             encoded = [
                 encode.rule(
-                    rule, verdicts.get(rule.name, {}), feedback.get(rule.name, {}), with_alerts=not exclude_alerts
+                    rule, verdicts.get(rule.name, {}), feedback.get(rule.name, {}),
+                    alerts=queries.alerts(rule=rule.name, limit=limit_alerts or None).alerts if with_alerts else (),
+                    with_totals=limit_alerts > 0,
                 )
                 for rule in item.rules
                 if wanted.accepts(rule)
-            ]
+            ]  # fmt: skip
             if encoded and group_limit and len(page) == group_limit:
                 next_token = _token(item)
                 break
@@ -100,10 +109,12 @@ def alert_routes(queries: Queries) -> APIRouter:
     router = APIRouter(prefix="/api/v1", tags=["rules"])
 
     @router.get("/alerts")
-    def alerts() -> Response:
-        """List the pending and firing alerts of all rules."""
-        encoded = [encode.alert(item) for group in queries.groups() for rule in group.rules for item in rule.alerts]
-        return success(structs.Alerts(alerts=encoded))
+    def alerts(limit: AlertLimit = 0, offset: Offset = 0) -> Response:
+        """List the pending and firing alerts of all rules; 0 as `limit` lists all. `total` counts them."""
+        page = queries.alerts(offset=offset, limit=limit or None)
+        return success(
+            structs.Alerts(alerts=encode.encoded_alerts(page.alerts), total=page.total if limit or offset else UNSET)
+        )
 
     return router
 

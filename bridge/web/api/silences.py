@@ -1,31 +1,37 @@
-"""Creation of silences in Alertmanager: /api/v1/silences, and the validation that the web page shares."""
+"""Silences in Alertmanager: list, creation and end at /api/v1/silences, and the validation that the page shares."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from starlette.responses import Response
 
 from bridge.domain.times import Timestamp
+from bridge.engine.api.views import Queries
 from bridge.net.problem import refusal
-from bridge.ports.silencing import NewSilence, SilencingError
+from bridge.ports.silencing import NewSilence, SilencingError, UnknownSilenceError
 from bridge.web.api import encode, structs
 from bridge.web.api.pauses import pause_length
+from bridge.web.api.unseen import require_seen
 from bridge.web.http.identity import who
 from bridge.web.http.responses import success
 from bridge.web.upstream import Upstream
 
+log = logging.getLogger(__name__)
 LABELS = ("project", "pipeline", "version")
 Name = Annotated[str, Field(max_length=500)]
+Id = Annotated[str, Path(max_length=200)]
 
 
 class SilenceBody(BaseModel):
     """Labels ("" = any, at least one is set), duration in Prometheus format, and comment of a silence.
 
     address: Alertmanager that creates it, by default the first one.
+    force: accept a model that no signal has reported.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -36,11 +42,32 @@ class SilenceBody(BaseModel):
     note: Annotated[str, Field(max_length=1000)] = ""
     by: Annotated[str, Field(max_length=200)] = ""
     address: Name = ""
+    force: StrictBool = False
 
 
-def silence_routes(upstream: Upstream, now: Callable[[], Timestamp]) -> APIRouter:
-    """Return the route that creates a silence."""
+def silence_routes(queries: Queries, upstream: Upstream, now: Callable[[], Timestamp]) -> APIRouter:
+    """Return the routes that list, create and end silences."""
     router = APIRouter(prefix="/api/v1", tags=["actions"])
+
+    @router.get("/silences", summary="Silences in force")
+    def silences(
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100, offset: Annotated[int, Query(ge=0, le=2**31)] = 0
+    ) -> Response:
+        """List the silences in force, those that hold requests first; empty without an Alertmanager."""
+        view = queries.silences(offset, limit)
+        found = [] if view is None else [encode.silence(item) for item in view.silences]
+        return success(structs.Silences(silences=found, total=0 if view is None else view.total))
+
+    @router.post("/silences/{silence_id}/expire", summary="End silence")
+    def expire(silence_id: Id, request: Request) -> Response:
+        """End a silence in each Alertmanager that has it."""
+        if upstream.silencer is None or not upstream.silencer.addresses():
+            return refusal(409, "no receiver is an Alertmanager")
+        try:
+            expire_silence(upstream, silence_id, who(request, ""))
+        except SilencingError as error:
+            return refusal(404 if isinstance(error, UnknownSilenceError) else 503, str(error))
+        return success(structs.ExpiredSilence(id=silence_id))
 
     @router.post("/silences", summary="Create silence")
     def create(request: Request, body: SilenceBody) -> Response:
@@ -52,7 +79,8 @@ def silence_routes(upstream: Upstream, now: Callable[[], Timestamp]) -> APIRoute
         if body.address and body.address not in addresses:
             return refusal(400, f"address: must be one of {', '.join(addresses)}")
         try:
-            silence = new_silence(body.model_dump(), now(), who(request, body.by))
+            silence = new_silence(body.model_dump(exclude={"force"}), now(), who(request, body.by))
+            require_seen(queries, silence.labels, force=body.force)
             made = silencer.create(body.address or addresses[0], silence)
         except ValueError as error:
             return refusal(400, str(error))
@@ -61,6 +89,14 @@ def silence_routes(upstream: Upstream, now: Callable[[], Timestamp]) -> APIRoute
         return success(structs.CreatedSilence(id=made, until=encode.time_or_zero(silence.ends_at)))
 
     return router
+
+
+def expire_silence(upstream: Upstream, silence_id: str, by: str) -> None:
+    """End a silence, and log who did it, which Alertmanager does not record. Raises SilencingError."""
+    if upstream.silencer is None:
+        raise SilencingError("no receiver is an Alertmanager")
+    upstream.silencer.expire(silence_id)
+    log.info("silence ended", extra={"silence": silence_id, "by": by})
 
 
 def new_silence(values: dict[str, str], now: Timestamp, by: str) -> NewSilence:

@@ -17,7 +17,7 @@ from bridge.engine.api.lifetimes import MOST_REQUESTS, next_retraining
 from bridge.engine.api.views import ModelState, Queries
 from bridge.net.problem import refusal
 from bridge.ports import DecisionFilter, RequestFilter
-from bridge.web.api import encode, structs
+from bridge.web.api import encode, request_structs, status_structs, structs
 from bridge.web.api.fields import Instant
 from bridge.web.api.fleet import Fleet, encoded
 from bridge.web.http.responses import success
@@ -53,21 +53,27 @@ def state_routes(queries: Queries, fleet: Fleet) -> APIRouter:
     @router.get("/status/buildinfo", summary="Build information")
     def buildinfo() -> Response:
         """Return the version of the bridge."""
-        return success(structs.BuildInfo(version=__version__, python_version=platform.python_version()))
+        return success(status_structs.BuildInfo(version=__version__, python_version=platform.python_version()))
 
     @router.get("/status/config")
     def configuration() -> Response:
         """Return the configuration in force, with secrets hidden."""
-        return success(structs.Configuration(yaml=queries.configuration()))
+        return success(status_structs.Configuration(yaml=queries.configuration()))
 
     @router.get("/status/config/changes", summary="Configuration changes")
     def changes() -> Response:
-        """List the latest 20 reloads since the start, newest first, with what each changed; secrets are hidden."""
+        """List the latest 20 changes, by reload or by start, newest first, with differences; secrets are hidden."""
         found = [
-            structs.ConfigChange(at=encode.time_or_zero(item.at), diff=item.diff, error=item.error or None)
+            status_structs.ConfigChange(
+                at=encode.time_or_zero(item.at),
+                event=item.event,
+                diff=item.diff,
+                error=item.error or None,
+                replica=item.replica or None,
+            )
             for item in queries.config_changes()
         ]
-        return success(structs.ConfigChanges(changes=found))
+        return success(status_structs.ConfigChanges(changes=found))
 
     @router.get("/status/fleet", summary="Fleet")
     def status_of_fleet() -> Response:
@@ -89,15 +95,11 @@ def decision_routes(queries: Queries) -> APIRouter:
         limit: Limit = 100,
     ) -> Response:  # fmt: skip
         """List decisions, newest first. `before`: value of `next` in the previous response, for the next page."""
-        given = [bool(part) for part in (project, pipeline, version)]
-        if any(given) and not all(given):
-            return refusal(400, "a model needs project, pipeline and version")
         try:
             first, last = _instant("since", since), _instant("until", until)
         except ValueError as error:
             return refusal(400, str(error))
-        model = ModelKey(project, pipeline, version) if all(given) else None
-        query = DecisionFilter(model, rule, tuple(outcome), first, last, before, limit + 1)
+        query = DecisionFilter(None, rule, tuple(outcome), first, last, before, limit + 1, project, pipeline, version)
         records = queries.decisions(query)
         next_id = records[limit - 1].id if len(records) > limit else None
         return success(structs.Decisions(decisions=[encode.decision(item) for item in records[:limit]], next=next_id))
@@ -126,12 +128,25 @@ def request_routes(queries: Queries) -> APIRouter:
     def requests(
         state: Annotated[list[RequestState], Query()] = [],  # noqa: B006
         project: str = "", pipeline: str = "", version: str = "", rule: str = "",
-        limit: Limit = 100, after: str = "",
+        since: Instant = "", until: Instant = "", limit: Limit = 100, after: str = "",
     ) -> Response:  # fmt: skip
         """List requests, newest first. `after`: value of `next` in the previous response, for the next page."""
-        records = queries.requests(RequestFilter(tuple(state), project, pipeline, version, limit + 1, after, rule))
+        try:
+            first, last = _instant("since", since), _instant("until", until)
+        except ValueError as error:
+            return refusal(400, str(error))
+        query = RequestFilter(tuple(state), project, pipeline, version, limit + 1, after, rule, first, last)
+        records = queries.requests(query)
         next_id = records[limit - 1].id if len(records) > limit else None
-        return success(structs.Requests(requests=[encode.request(item) for item in records[:limit]], next=next_id))
+        return success(
+            request_structs.Requests(requests=[encode.request(item) for item in records[:limit]], next=next_id)
+        )
+
+    @router.get("/deliveries", summary="Pending deliveries")
+    def deliveries(limit: Limit = 100) -> Response:
+        """List the deliveries that wait for an attempt, and the dead ones, oldest first."""
+        found = queries.pending_deliveries(limit)
+        return success(request_structs.Deliveries(deliveries=[encode.delivery(item) for item in found]))
 
     @router.get("/forecast")
     def forecast(project: str, pipeline: str) -> Response:
@@ -153,6 +168,6 @@ def request_routes(queries: Queries) -> APIRouter:
 
 def _instant(name: str, text: str) -> Timestamp:
     try:
-        return parse_rfc3339(text) if text else 0
+        return max(parse_rfc3339(text), 1) if text else 0  # nothing is older; 0 is no instant
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None

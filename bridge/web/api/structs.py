@@ -1,18 +1,16 @@
-"""Response bodies of the API, as msgspec structs; their JSON Schemas are generated from the types."""
+"""Response bodies about rules, models, decisions, silences and pauses."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from bridge.domain.request import Outcome, RequestState
+from bridge.domain.request import Outcome
 from bridge.engine.api.views import ModelState
-from bridge.net.problem import Body, Problem
+from bridge.net.problem import Body
 from bridge.web.api.fields import AlertState, Count, Event, Health, Labels, Number, Seconds, Time
-from bridge.web.api.request_structs import Request, RequestWithDeliveries
 
 
 class Alert(Body, rename="camel"):
@@ -42,8 +40,18 @@ class Retrainings(Body):
     inconclusive: Count
 
 
+class AlertTotals(Body):
+    """Number of alerts by state."""
+
+    pending: Count
+    firing: Count
+
+
 class Rule(Body, rename="camel", kw_only=True):
-    """Rule in the format of Prometheus, with the number of its retrainings by recovery verdict, and of its feedback."""
+    """Rule in the format of Prometheus, with the number of its retrainings by recovery verdict, and of its feedback.
+
+    totals: number of all its alerts; absent without `limit_alerts`.
+    """
 
     type: Literal["alerting"]
     name: str
@@ -60,6 +68,7 @@ class Rule(Body, rename="camel", kw_only=True):
     state: AlertState
     retrainings: Retrainings
     feedback: FeedbackCounts
+    totals: AlertTotals | UnsetType = UNSET
 
 
 class RuleGroup(Body, rename="camel"):
@@ -213,9 +222,10 @@ class Rules(Body):
 
 
 class Alerts(Body):
-    """List of alerts."""
+    """List of alerts. total: number of all alerts; absent if the list is complete by request."""
 
     alerts: list[Alert]
+    total: int | UnsetType = UNSET
 
 
 class Models(Body):
@@ -238,19 +248,6 @@ class Trails(Body):
     trails: list[Trail]
 
 
-class BuildInfo(Body):
-    """Versions of bridge and Python."""
-
-    version: str
-    python_version: str = msgspec.field(name="pythonVersion")
-
-
-class Configuration(Body):
-    """Configuration in force."""
-
-    yaml: str
-
-
 class CreatedSilence(Body):
     """Silence in Alertmanager."""
 
@@ -258,39 +255,29 @@ class CreatedSilence(Body):
     until: Time
 
 
-class ConfigChange(Body):
-    """Reload of the configuration. diff: unified difference of bridge.yml and the rule files; error: why it failed."""
-
-    at: Time
-    diff: str
-    error: str | None
-
-
-class ConfigChanges(Body):
-    """Reloads since the start, newest first."""
-
-    changes: list[ConfigChange]
-
-
-class Replica(Body):
-    """Replica of the fleet. config_seq: number of its configuration, in the order of use."""
+class ExpiredSilence(Body):
+    """Silence that was ended."""
 
     id: str
-    address: str
-    release: str
-    owner: bool
-    config_seq: Count = msgspec.field(name="configSeq")
-    started_at: Time = msgspec.field(name="startedAt")
-    seen_at: Time = msgspec.field(name="seenAt")
 
 
-class Fleet(Body):
-    """Fleet: owner ("" without one), its fence and the start of its ownership, and the replicas seen lately."""
+class Silence(Body):
+    """Silence in force. unclear: what could not be parsed, else null; requests: ids of those that it holds."""
 
-    owner: str
-    fence: Count
-    since: Time | None
-    replicas: list[Replica]
+    id: str
+    matchers: list[str]
+    ends_at: Time
+    created_by: str
+    comment: str
+    unclear: str | None
+    requests: list[str]
+
+
+class Silences(Body):
+    """Page of the silences in force, those that hold requests first. total: their number."""
+
+    silences: list[Silence]
+    total: Count
 
 
 class Decisions(Body):
@@ -306,79 +293,7 @@ class Explanations(Body):
     explanations: list[Explanation]
 
 
-class Requests(Body):
-    """Page of requests. next: value of `after` for the next page."""
-
-    requests: list[Request]
-    next: str | None
-
-
-class Redriven(Body):
-    """Number of deliveries that were queued again."""
-
-    redriven: Count
-
-
-class Retried(Body):
-    """Number of deliveries that are retried at once."""
-
-    retried: Count
-
-
-class Status(Body):
-    """Present state of a request."""
-
-    id: str
-    state: RequestState
-
-
 class Pauses(Body):
     """List of active pauses."""
 
     pauses: list[Pause]
-
-
-_REQUEST = "/api/v1/requests/{request_id}"
-# (method, path) -> type of `data` in the envelope.
-DATA: Mapping[tuple[str, str], type[Body]] = {
-    ("get", "/api/v1/rules"): Rules,
-    ("get", "/api/v1/alerts"): Alerts,
-    ("get", "/api/v1/models"): Models,
-    ("get", "/api/v1/trail"): Trails,
-    ("get", "/api/v1/history"): SignalHistory,
-    ("get", "/api/v1/status/buildinfo"): BuildInfo,
-    ("get", "/api/v1/status/config"): Configuration,
-    ("get", "/api/v1/status/config/changes"): ConfigChanges,
-    ("post", "/api/v1/silences"): CreatedSilence,
-    ("get", "/api/v1/status/fleet"): Fleet,
-    ("get", "/api/v1/decisions"): Decisions,
-    ("get", "/api/v1/explain"): Explanations,
-    ("get", "/api/v1/forecast"): Forecast,
-    ("get", "/api/v1/requests"): Requests,
-    ("get", _REQUEST): RequestWithDeliveries,
-    ("post", "/api/v1/requests"): Request,
-    ("post", f"{_REQUEST}/redrive"): Redriven,
-    ("post", f"{_REQUEST}/retry"): Retried,
-    ("post", f"{_REQUEST}/status"): Status,
-    ("post", f"{_REQUEST}/approve"): Request,
-    ("post", f"{_REQUEST}/feedback"): Request,
-    ("post", f"{_REQUEST}/release"): Request,
-    ("post", f"{_REQUEST}/withdraw"): Request,
-    ("post", f"{_REQUEST}/cancel"): Request,
-    ("post", f"{_REQUEST}/start-again"): Request,
-    ("get", "/api/v1/pause"): Pauses,
-    ("post", "/api/v1/pause"): Pause,
-}
-
-
-def ref(body: type[Body]) -> dict[str, Any]:
-    """Return a reference to the schema of a body."""
-    return {"$ref": f"#/components/schemas/{body.__name__}"}
-
-
-def schemas() -> dict[str, Any]:
-    """Return the JSON Schemas of all bodies by name."""
-    _, components = msgspec.json.schema_components(
-        [Problem, *dict.fromkeys(DATA.values())], ref_template="#/components/schemas/{name}"
-    )
-    return components

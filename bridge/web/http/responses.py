@@ -8,7 +8,7 @@ import msgspec
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from bridge.net import problem
+from bridge.net import problem_handlers
 
 RETRY_SECONDS = 30
 _MACHINE_PATHS = ("/api/", "/-/", "/metrics", "/openapi.json", "/static/")
@@ -29,7 +29,7 @@ def install(app: FastAPI, error_page: ErrorPage) -> None:
     def page(request: Request, status: int, title: str, text: str) -> Response | None:
         return error_page(status, title, text) if _wants_page(request) else None
 
-    problem.install(app, RETRY_SECONDS, page)
+    problem_handlers.install(app, RETRY_SECONDS, page)
 
 
 def _wants_page(request: Request) -> bool:

@@ -1,9 +1,15 @@
-"""Application that the server has until the state is loaded: alive, and nothing else."""
+"""Application that the server has until the state is loaded: alive, and nothing else.
+
+It does not import FastAPI, which takes as long as the rest of the start.
+"""
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 from bridge.web.http.guard import Guard
 from bridge.web.http.settings import WebConfig, WebSettings
@@ -11,18 +17,18 @@ from bridge.web.http.settings import WebConfig, WebSettings
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
-def create_starting_app(settings: WebSettings, config: WebConfig) -> FastAPI:
+def create_starting_app(settings: WebSettings, config: WebConfig) -> Starlette:
     """Build an application of which only /-/healthy succeeds. Hosts, users and origins are checked as always."""
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(Guard, settings=settings, config=config)
+    return Starlette(
+        routes=[Route("/-/healthy", _healthy), Route("/{path:path}", _others, methods=METHODS)],
+        middleware=[Middleware(Guard, settings=settings, config=config)],
+    )
 
-    @app.get("/-/healthy")
-    async def healthy() -> PlainTextResponse:
-        return PlainTextResponse("retrain-bridge is healthy.\n")
 
-    @app.api_route("/{path:path}", methods=METHODS)
-    async def others() -> PlainTextResponse:
-        text = "retrain-bridge is not ready: it loads its state from the store\n"
-        return PlainTextResponse(text, 503, {"Retry-After": "1"})
+async def _healthy(_: Request) -> PlainTextResponse:
+    return PlainTextResponse("retrain-bridge is healthy.\n")
 
-    return app
+
+async def _others(_: Request) -> PlainTextResponse:
+    text = "retrain-bridge is not ready: it loads its state from the store\n"
+    return PlainTextResponse(text, 503, {"Retry-After": "1"})

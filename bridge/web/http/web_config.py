@@ -13,7 +13,7 @@ import bcrypt
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from bridge.domain.errors import ConfigError
-from bridge.files.shape import Section, checked
+from bridge.files.validation import Section, checked
 from bridge.files.yaml import Document, read
 from bridge.net.http_config import Secret, at_most_one
 from bridge.net.tls import CURVES, HTTP2_SUITES, SUITES_12, SUITES_13, Version, check_curves, check_versions
@@ -223,11 +223,6 @@ class WebConfig(Section):
         tls = self.tls_server_config
         limited = tls is not None and (tls.has_client_ca or tls.client_allowed_sans)
         return tls is not None and bool(limited) and tls.client_auth_type == "RequireAndVerifyClientCert"
-
-    @property
-    def protects(self) -> bool:
-        """True if clients must authenticate."""
-        return bool(self.basic_auth_users) or self.client_certificates
 
     def notes(self) -> Iterator[str]:
         """Yield what is taken and has no effect."""

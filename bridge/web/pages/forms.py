@@ -7,6 +7,8 @@ from urllib.parse import parse_qs
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
+from bridge.domain.printable import storable
+
 FORM = "application/x-www-form-urlencoded"
 _FIELDS = 50
 LONGEST_NAME, LONGEST_NOTE = 200, 1000
@@ -27,6 +29,7 @@ CONFIRMATIONS = {
     "pause": "Requests are paused.",
     "resume": "The pause has ended.",
     "silence": "The silence was created.",
+    "expire": "The silence has ended.",
     "reload": "The configuration was reloaded.",
 }
 
@@ -40,7 +43,7 @@ async def form(request: Request) -> dict[str, str]:
         fields = parse_qs((await request.body()).decode(), keep_blank_values=True, max_num_fields=_FIELDS)
     except ValueError as error:
         raise HTTPException(400, f"not a valid form: {error}") from None
-    values = {name: given[-1].strip() for name, given in fields.items()}
+    values = {name: storable(given[-1].strip()) for name, given in fields.items()}
     for name, limit in (("by", LONGEST_NAME), ("note", LONGEST_NOTE), ("reason", LONGEST_NOTE)):
         if len(values.get(name, "")) > limit:
             raise HTTPException(400, f"{name}: at most {limit} characters")

@@ -1,4 +1,7 @@
-"""`/`: all models, worst state first, with search and pagination; latest decisions and pending deliveries."""
+"""`/`: all models, worst state first, with search and pagination; latest decisions and pending deliveries.
+
+A search, and a page after the first, shows only models.
+"""
 
 from __future__ import annotations
 
@@ -48,15 +51,16 @@ def routes(site: Site) -> APIRouter:
         rules = [rule for group in site.queries.groups(alerts=0) for rule in group.rules]
         problems: list[str] = []
         chosen = [item.value for item in states]
+        whole = not (q or states or without or page > 1)
         trails = site.queries.trails([view.model for view in listing.models], SPARK_SLOTS)
         return site.page(
             "models.html",
             listing=listing, trails=trails, counts=counts, q=q, chosen=chosen, without=without, rules=len(rules),
-            problems=problems, foremost=foremost, most=SIGNALS,
+            problems=problems, foremost=foremost, most=SIGNALS, whole=whole,
             paging=Paging(page, MODELS, listing.total > page * MODELS, listing.total),
             failing=[rule for rule in rules if rule.health == "err"],
-            decisions=read(lambda: site.queries.decisions(DecisionFilter(limit=DECISIONS)), problems),
-            deliveries=read(lambda: site.queries.pending_deliveries(DELIVERIES), problems),
+            decisions=read(lambda: site.queries.decisions(DecisionFilter(limit=DECISIONS)) if whole else [], problems),
+            deliveries=read(lambda: site.queries.pending_deliveries(DELIVERIES) if whole else [], problems),
             at_page=lambda number: site.link(
                 "/", q=q, state=chosen, without=without, page=number if number > 1 else ""
             ),

@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from bridge.domain.errors import RequestError, StoreError, UnknownRequestError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Feedback, RequestRecord
+from bridge.web.api.unseen import unseen
 from bridge.web.http.identity import call_key, signed_in, who
 from bridge.web.pages import bulk
 from bridge.web.pages.formats import words
@@ -144,20 +145,25 @@ class _Creation:
 
     site: Site
 
-    def page(self, request: Request, values: dict[str, str], status: int = 200, problem: str = "") -> Response:
+    def page(
+        self, request: Request, values: dict[str, str], status: int = 200, problem: str = "", unseen: str = ""
+    ) -> Response:
         """Return the form, filled with `values`."""
         user = signed_in(request)
         model = [values.get(name, "") for name in _MODEL]
         refusal = self.site.commands.refusal(ModelKey(*model)) if all(model) and not problem else ""
         return self.site.page(
-            "request_new.html", status, live=False, values=values, user=user, problem=problem, refusal=refusal
-        )
+            "request_new.html", status, live=False, values=values, user=user, problem=problem, refusal=refusal,
+            unseen=unseen,
+        )  # fmt: skip
 
     def create(self, request: Request, values: dict[str, str]) -> Response:
         """Create the request, and redirect to its page; return the form again if it is refused."""
         missing = [name for name in (*_MODEL, "reason") if not values.get(name)]
         if missing:
             return self.page(request, values, 400, f"missing: {', '.join(missing)}")
+        if why := unseen(self.site.queries, values):
+            return self.page(request, values, 409, unseen=why)
         model, by = ModelKey(*(values[name] for name in _MODEL)), who(request, values.get("by", ""))
         force, key = values.get("force") == "yes", call_key(request)
         try:

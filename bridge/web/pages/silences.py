@@ -6,21 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from bridge.domain.errors import RequestError, StoreError
 from bridge.domain.times import Duration
-from bridge.ports.silencing import SilencingError
+from bridge.ports.silencing import SilencingError, UnknownSilenceError
 from bridge.web.api.pauses import pause_length
-from bridge.web.api.silences import new_silence
+from bridge.web.api.silences import expire_silence, new_silence
+from bridge.web.api.unseen import unseen
 from bridge.web.http.identity import signed_in, who
 from bridge.web.pages.forms import confirmation, form
 from bridge.web.pages.site import Paging, Site
 
 SHOWN = 50
 Name = Annotated[str, Query(max_length=200)]
+Id = Annotated[str, Path(max_length=200)]
 Long = Annotated[str, Query(max_length=500)]
 
 
@@ -66,6 +68,14 @@ def routes(site: Site) -> APIRouter:
     async def create(request: Request) -> Response:
         return await run_in_threadpool(creation.create, request, await form(request))
 
+    @router.get("/silences/{silence_id}/expire")
+    def confirm(request: Request, silence_id: Id) -> Response:
+        return _end_page(site, request, silence_id)
+
+    @router.post("/silences/{silence_id}/expire")
+    async def expire(request: Request, silence_id: Id) -> Response:
+        return await run_in_threadpool(_expire, site, request, silence_id, await form(request))
+
     return router
 
 
@@ -78,11 +88,13 @@ class _Creation:
     def _addresses(self) -> Sequence[str]:
         return self.site.upstream.silencer.addresses() if self.site.upstream.silencer is not None else ()
 
-    def page(self, request: Request, values: dict[str, str], status: int = 200, problem: str = "") -> Response:
+    def page(
+        self, request: Request, values: dict[str, str], status: int = 200, problem: str = "", unseen: str = ""
+    ) -> Response:
         """Return the form, filled with `values`."""
         return self.site.page(
             "silence_new.html", status, live=False, values=values, user=signed_in(request), problem=problem,
-            addresses=self._addresses(),
+            addresses=self._addresses(), unseen=unseen,
         )  # fmt: skip
 
     def create(self, request: Request, values: dict[str, str]) -> Response:
@@ -92,6 +104,8 @@ class _Creation:
             return self.page(request, values, 409)
         try:
             silence = new_silence(values, self.site.now(), who(request, values.get("by", "")))
+            if why := unseen(self.site.queries, values):
+                return self.page(request, values, 409, unseen=why)
             silencer.create(values.get("address") or addresses[0], silence)
         except ValueError as error:
             return self.page(request, values, 400, str(error))
@@ -100,17 +114,36 @@ class _Creation:
         return RedirectResponse(self.site.link("/silences", result="silence"), 303)
 
 
-def _page(
-    site: Site, request: Request, values: dict[str, str], status: int = 200, problem: str = "", *, ends: bool = False
-) -> Response:
+def _end_page(site: Site, request: Request, silence_id: str, status: int = 200, problem: str = "") -> Response:
     user = signed_in(request)
-    return site.page("pause.html", status, live=False, values=values, ends=ends, user=user, problem=problem)
+    return site.page("silence_end.html", status, live=False, silence_id=silence_id, user=user, problem=problem)
+
+
+def _expire(site: Site, request: Request, silence_id: str, values: dict[str, str]) -> Response:
+    try:
+        expire_silence(site.upstream, silence_id, who(request, values.get("by", "")))
+    except SilencingError as error:
+        status = 404 if isinstance(error, UnknownSilenceError) else 502
+        return _end_page(site, request, silence_id, status, str(error))
+    return RedirectResponse(site.link("/silences", result="expire"), 303)
+
+
+def _page(
+    site: Site, request: Request, values: dict[str, str], status: int = 200, problem: str = "", unseen: str = "",
+    *, ends: bool = False,
+) -> Response:  # fmt: skip
+    user = signed_in(request)
+    return site.page(
+        "pause.html", status, live=False, values=values, ends=ends, user=user, problem=problem, unseen=unseen
+    )
 
 
 def _act(site: Site, request: Request, values: dict[str, str], *, ends: bool = False) -> Response:
     project, pipeline = values.get("project", ""), values.get("pipeline", "")
     try:
         length = 0 if ends else _length(values.get("duration", ""), project, pipeline)
+        if not ends and (why := unseen(site.queries, values)):
+            return _page(site, request, values, 409, unseen=why)
         site.commands.pause(project, pipeline, length, who(request, values.get("by", "")), values.get("note", ""))
     except ValueError as error:
         return _page(site, request, values, 400, str(error))

@@ -1,4 +1,4 @@
-// Times in the reader's time zone, copy buttons, and models to choose from. Without this script times stay in UTC.
+// Times in the reader's time zone (UTC without this script), copy buttons, models to choose from, and the user's name.
 "use strict";
 
 (() => {
@@ -98,6 +98,28 @@
     }
   }
 
+  // The name is kept in this browser, only while the server has no users.
+  const NAME = "name";
+
+  function stored(action) {
+    try {
+      return action(localStorage);
+    } catch {
+      return null; // storage is blocked: the field works without
+    }
+  }
+
+  function rememberName() {
+    if (document.querySelector("[data-user]")) stored((storage) => storage.removeItem(NAME));
+    const input = document.querySelector("input[name=by]");
+    if (!input) return;
+    input.value ||= stored((storage) => storage.getItem(NAME)) ?? "";
+    input.form.addEventListener("submit", () => {
+      const name = input.value.trim();
+      stored((storage) => (name ? storage.setItem(NAME, name) : storage.removeItem(NAME)));
+    });
+  }
+
   function all() {
     addOffers();
     localise();
@@ -107,4 +129,5 @@
   document.addEventListener("renewed", all);
   setInterval(localise, 10_000);
   all();
+  rememberName();
 })();

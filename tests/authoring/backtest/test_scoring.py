@@ -84,13 +84,20 @@ def test_the_ways_to_do_without_a_bridge(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", '{"models": 1}', '{"models": [{"project": "a"}]}', '{"models": [{"rows": [[0, 1, 1e99]]}]}']
+    ("text", "problem"),
+    [
+        ("", "it is not JSON: "),
+        ("[]", "it must be a mapping, not a list"),
+        ('{"models": 1}', "models must be a list, not a number"),
+        ('{"models": [{"project": "a"}]}', r"models\[0\]\.pipeline is missing"),
+        ('{"models": [{"rows": [[0, 1, "x"]]}]}', r"models\[0\]\.project is missing"),
+    ],
 )
-def test_an_invalid_file_of_labels_is_refused(tmp_path: Path, text: str) -> None:
-    """The message names the file."""
+def test_an_invalid_file_of_labels_is_refused(tmp_path: Path, text: str, problem: str) -> None:
+    """The message names the file, the place and what is wrong there."""
     path = tmp_path / "labels.json"
     path.write_text(text)
-    with pytest.raises(LabelsError, match=r"labels\.json is not a valid file of --labels"):
+    with pytest.raises(LabelsError, match=rf"labels\.json is not a valid file of --labels: {problem}"):
         read_labels(path)
 
 

@@ -57,6 +57,9 @@ def doubts(folder: Path, rule: str, signals: str = SIGNALS, interval: str = "1m"
         ("retrain: A, signal: errors, strategy: {error_e_process: {p0: 0.01}}", []),
         ("retrain: A, expr: up == 0, annotations: {summary: 'over {{ $threshold }}'}", ["threshold-without-strategy"]),
         ("retrain: A, signal: drift, strategy: {threshold: {max: 1e-1}}, annotations: {a: '{{ $threshold }}'}", []),
+        ("retrain: A, expr: up == 0, annotations: {a: '{{ match \"(\" \"x\" }}'}", ["invalid-regex"]),
+        ("retrain: A, expr: up == 0, labels: {b: '{{ match \"[\" \"x\" }}'}", ["invalid-regex"]),
+        ("retrain: A, expr: up == 0, annotations: {a: '{{ match \"(a)\" \"x\" }}'}", []),
     ],
 )  # fmt: skip
 def test_a_warning_has_the_rule_that_it_is_about(tmp_path: Path, rule: str, expected: list[str]) -> None:
@@ -149,7 +152,7 @@ def test_every_lint_is_explained() -> None:
     code = "".join((ROOT / "bridge" / "authoring" / "check" / f"{name}.py").read_text() for name in names)
     named = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', code))
     rows = re.findall(r"^\| `([a-z-]+)` \|", (ROOT / "docs" / "check.md").read_text(), re.MULTILINE)
-    assert len(rows) == 28
+    assert len(rows) == 30
     assert sorted(named) == sorted(rows)
 
 

@@ -69,6 +69,14 @@ def test_the_extremes_of_a_day_are_measured_once(source: Source) -> None:
     assert (len(source.exprs), queries, found.seen) == (POINTS, POINTS, {A, B})
 
 
+def test_the_models_of_a_signal_are_counted_now(source: Source) -> None:
+    """With the offset of the group; a failed query finds none."""
+    source.script["drift", NOW - MINUTE] = {A: 0.5, B: NAN}
+    assert (facts(source).number_of_models(DRIFT, MINUTE), facts(source).number_of_models(DRIFT, 0)) == (2, 0)
+    source.down = FAILED
+    assert facts(source).number_of_models(DRIFT, MINUTE) == 0
+
+
 @pytest.mark.parametrize("down", [FAILED, None])
 def test_without_samples_nothing_is_measured(source: Source, down: SourceError | None) -> None:
     """Nor when a query fails."""

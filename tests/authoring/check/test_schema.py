@@ -56,6 +56,38 @@ def test_no_file_of_a_wrong_form_fits(file: Path) -> None:
     assert errors("config" if "bridge" in file.name else "rules", yaml.safe_load(file.read_text())) != []
 
 
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("rules", {"strategy": {"cost_aware": {"retraining_cost": 5, "horizon": "a while"}}}),
+        ("rules", {"strategy": {"ewma": {"standardise": {"warm_up": "1"}}}}),
+        ("rules", {"strategy": {"ewma": {"standardise": {"history": "all"}}}}),
+        ("rules", {"cooldown": "soon"}),
+        ("config", {"time_intervals": [{"weekdays": [5]}]}),
+        ("config", {"http_config": {"follow_redirects": True}}),
+    ],
+)
+def test_wrong_values_do_not_fit(kind: str, value: dict[str, Any]) -> None:
+    """Durations that are none, a number as a weekday, a redirect of a retrain request."""
+    if kind == "rules":
+        rule = {"retrain": "R", "signal": "s"}
+        groups = [{"name": "g", "rules": [rule]}]
+        assert errors(kind, {"groups": groups}) == []
+        assert errors(kind, {"groups": [{"name": "g", "rules": [rule | value]}]}) != []
+        return
+    url = "http://localhost"
+    good: dict[str, Any] = {
+        "prometheus": {"url": url}, "route": {"receiver": "r"},
+        "receivers": [{"name": "r", "webhook_configs": [{"url": url}]}],
+    }  # fmt: skip
+    assert errors(kind, good) == []
+    if "time_intervals" in value:
+        good["time_intervals"] = [{"name": "t", **value}]
+    else:
+        good["receivers"][0]["webhook_configs"] = [{"url": url, **value}]
+    assert errors(kind, good) != []
+
+
 def _untyped(value: Any, path: str = "") -> list[str]:
     """Return paths in a schema that accept anything."""
     if isinstance(value, list):

@@ -59,8 +59,8 @@ def test_too_few_retrainings_have_no_interval() -> None:
     found = differences([(Change(1.0, 0.5), [])], [])
     assert (found.siblings, found.breaches) == (None, None)
     told = sentences(Impact(Tally(), {}, {}, None, None, None, found), "90d")
-    assert told[-2].endswith("cannot be compared with siblings (of 0) yet: at least 2 with siblings are needed.")
-    assert told[-1].endswith("with 0 breaches without a retraining yet: at least 2 breaches without one are needed.")
+    assert told[-2].endswith("(0 retrainings with siblings) yet; at least 2 retrainings with siblings are needed.")
+    assert told[-1].endswith("without a retraining yet; at least 2 retrainings and 2 such breaches are needed.")
     enough = differences([(Change(1.0, 0.5), [Change(0.4, 0.4)])] * 3, [])
     said = sentences(Impact(Tally(), {}, {}, None, None, None, enough), "90d")
-    assert "changed by -50 % of the limit more than those of siblings (of 3) (95 % interval -50 to -50)." in said[2]
+    assert "of siblings (3 retrainings with siblings): -50 % of the limit (95 % interval -50 to -50)." in said[2]

@@ -40,14 +40,14 @@ def test_retrained_breaches_are_compared_with_those_that_were_held() -> None:
     }  # fmt: skip
     said = sentences(found, "90d")
     assert said[0].startswith("In the last 90d: 17 requests, 11 sent; 8 retrainings helped, 1 did not, 1 inc")
-    assert said[1].startswith("89% of breaches ended with a retraining, 50% without one: a difference of 39 percentage")
+    assert said[1].startswith("After a retraining, 89 % of models recovered; without one, 50 %. The difference is 39 p")
 
 
 def test_without_a_group_to_compare_with_nothing_is_claimed() -> None:
     """No difference, no interval."""
     found = impact([request(1)], [])
     assert found.effect is None
-    assert sentences(found, "90d")[1].startswith("Retrained and other breaches cannot be compared yet")
+    assert sentences(found, "90d")[1].startswith("Breaches with and without a retraining cannot be compared yet")
 
 
 def test_holds_are_counted_once_for_a_request_and_gate() -> None:

@@ -28,8 +28,8 @@ def trial(until: int = LAST, step: int = MINUTE) -> Trial:
 def test_a_budget_holds_what_comes_too_early() -> None:
     """Counted from the last request that was sent, not from one that was held."""
     first = trial().results.sent()[0]
-    sent = [replace(first, sent_at=FIRST + at * HOUR) for at in (0, 20, 24, 30, 49)]
-    assert [item.sent_at for item in waiting(sent, DAY)] == [FIRST + 20 * HOUR, FIRST + 30 * HOUR]
+    sent = [replace(first, sent_at=FIRST + at * DAY) for at in (0, 6, 7, 9, 14)]
+    assert [item.sent_at for item in waiting(sent)] == [FIRST + 6 * DAY, FIRST + 9 * DAY]
 
 
 @pytest.mark.parametrize(("days", "step"), [(1, 1), (3, 2), (30, 15), (3000, 1440)])

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.domain.errors import RequestError
+from bridge.domain.errors import RequestError, StoreError
 from bridge.domain.request import RequestState
-from bridge.ports import Run, RunState
+from bridge.ports import Run, RunState, Store
+from tests.support.failing_store import FailingStore
 from tests.support.world import A, FixedRoutes, World, group, rule
 
 TRAIN = "team/run/0"
 
 
-def world(*destinations: str) -> World:
+def world(*destinations: str, store: Store | None = None) -> World:
     """A request in flight to these destinations."""
-    made = World(group(rule()), routes=FixedRoutes(destinations))
+    made = World(group(rule()), routes=FixedRoutes(destinations), store=store)
     made.tick({A: 0.7})
     return made
 
@@ -50,6 +51,20 @@ def test_only_a_request_in_flight_with_a_run_can_be_cancelled() -> None:
     other.commands.act(other.requests()[0].id, "cancel", "ann")
     with pytest.raises(RequestError, match="is cancelled; only one in flight can be cancelled"):
         other.commands.act(other.requests()[0].id, "cancel", "ann")
+
+
+def test_a_cancellation_that_is_not_stored_is_not_logged_as_applied(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "bridge.engine.api.operator_actions")
+    store = FailingStore()
+    here = world(TRAIN, store=store)
+    id_ = here.requests()[0].id
+    store.refuses = True
+    with pytest.raises(StoreError):
+        here.commands.act(id_, "cancel", "ann")
+    assert caplog.messages == []
+    store.refuses = False
+    here.commands.act(id_, "cancel", "ann")
+    assert caplog.messages == ["operator action applied"]
 
 
 def test_a_held_run_is_started_again() -> None:

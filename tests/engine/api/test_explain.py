@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
-from bridge.domain.errors import RequestError
+from bridge.domain.errors import RequestError, SourceError
 from bridge.domain.explain import Explanation, curl
 from bridge.domain.model import ModelKey
 from bridge.domain.request import HoldReason
@@ -171,7 +170,27 @@ def test_a_decision_has_the_commands_that_repeat_its_query() -> None:
     (command,) = repeat(found)
     assert found.query in command
     assert f"time={found.query_time / 1000:.3f}" in command
-    gone = replace(found, rule="Gone")
+    gone = structs.replace(found, rule="Gone")
     assert repeat(gone) == [command]
-    assert repeat(replace(gone, query="a: up\nb: up")) == []
-    assert repeat(replace(gone, query="")) == []
+    assert repeat(structs.replace(gone, query="a: up\nb: up")) == []
+    assert repeat(structs.replace(gone, query="")) == []
+
+
+def test_a_server_that_does_not_answer_ends_the_explanation() -> None:
+    """At the first slot: each one would wait for its retries."""
+    world = World(group(rule()))
+    world.tick({A: 0.7})
+    world.source.down = QUERY_FAILED
+    before = len(world.source.asked)
+    with pytest.raises(SourceError, match="HTTP 503 from the source"):
+        explain(world, at=world.now)
+    assert len(world.source.asked) - before <= 2
+
+
+def test_an_explanation_of_the_past_has_a_time_limit() -> None:
+    world = World(group(rule()))
+    world.tick({A: 0.7})
+    seconds = iter(range(0, 100_000, 15))
+    explainer = Explainer(world.engine, world.store, lambda _: "", lambda: next(seconds))
+    with pytest.raises(SourceError, match="took longer than 20 s; explain one rule at a time"):
+        explainer.explain(A, at=world.now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec import structs
 
 from bridge.domain.model import ModelKey, PipelineKey
 from bridge.domain.request import MANUAL, RecoveryVerdict, RequestRecord, RequestState, RetrainRequest
@@ -21,7 +21,7 @@ def retrained(owner: PipelineKey, day: float, *, rule: str = "R", **more: object
     model = ModelKey(owner.project, owner.pipeline, str(day))
     request = RetrainRequest(model, "why", start, f"{owner}{day}", rule, start)
     record = RequestRecord(request, RequestState.SUCCEEDED, start, sent_at=start, ended_at=start + 2 * HOUR)
-    return replace(record, **more)  # type: ignore[arg-type]
+    return structs.replace(record, **more)
 
 
 def every(owner: PipelineKey, length: float, count: int) -> list[RequestRecord]:

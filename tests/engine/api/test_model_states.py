@@ -7,7 +7,7 @@ import pytest
 
 from bridge.domain.model import ModelKey
 from bridge.domain.times import HOUR
-from bridge.engine.api.model_states import STATES, UNSEEN, counted, present_states, unhealthy
+from bridge.engine.api.model_states import STATES, UNSEEN, counted, present_states
 from bridge.engine.api.views import ModelState
 from tests.support.world import A, B, C, World, group, rule
 
@@ -85,8 +85,3 @@ def test_counted_has_an_entry_for_every_state() -> None:
     counts = counted(np.array(codes, np.int8))
     assert set(counts) == set(ModelState)
     assert (counts[ModelState.HEALTHY], counts[ModelState.HELD], sum(counts.values())) == (2, 1, 3)
-
-
-def test_unhealthy_excludes_healthy_and_unseen_models() -> None:
-    codes = [UNSEEN, STATES.index(ModelState.HEALTHY), STATES.index(ModelState.DEGRADED)]
-    assert unhealthy(np.array(codes, np.int8)).tolist() == [False, False, True]

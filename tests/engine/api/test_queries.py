@@ -10,7 +10,7 @@ from bridge.domain.request import RequestState
 from bridge.domain.rule import StrategySpec
 from bridge.domain.times import HOUR, MINUTE, SECOND
 from bridge.engine.api.queries import EngineQueries
-from bridge.engine.api.views import ModelView
+from bridge.engine.api.views import ModelState, ModelView
 from bridge.ports import DecisionFilter, QueueDepth, RequestFilter, StatusReport
 from tests.support.world import QUERY_FAILED, A, Answer, B, C, World, group, rule
 
@@ -25,7 +25,7 @@ def queries(world: World) -> EngineQueries:
 
 
 def view(world: World, model: object = A) -> ModelView:
-    return next(item for item in queries(world).models() if item.model == model)
+    return next(item for item in queries(world).models_by_name().models if item.model == model)
 
 
 def test_a_model_shows_its_readings() -> None:
@@ -35,7 +35,7 @@ def test_a_model_shows_its_readings() -> None:
     world.tick({A: 0.7, B: 0.2})
     signals = [(item.rule, item.value, item.threshold, item.verdict, item.state) for item in view(world).signals]
     assert signals == [("Drifted", 0.7, 0.6, "breached", "firing"), ("Errors", 0.01, 0.1, "ok", "inactive")]
-    assert [item.model for item in queries(world).models()] == [A, B]
+    assert [item.model for item in queries(world).models_by_name().models] == [A, B]
 
 
 def test_a_forecasting_rule_has_the_time_of_a_crossing() -> None:
@@ -109,7 +109,8 @@ def test_only_the_unhealthy_can_be_requested() -> None:
     """A scrape of 100,000 models creates objects for the unhealthy ones only; healthy ones are counted."""
     world = World(group(rule()))
     world.tick({A: 0.7, B: 0.2})
-    assert [item.model for item in queries(world).models(unhealthy_only=True)] == [A]
+    unhealthy = [state for state in ModelState if state is not ModelState.HEALTHY]
+    assert [item.model for item in queries(world).model_page(states=unhealthy).models] == [A]
     counts = {item.value: count for item, count in queries(world).model_counts().items() if count}
     assert counts == {"healthy": 1, "retrain_requested": 1}
 
@@ -120,7 +121,7 @@ def test_a_model_has_the_start_of_its_alert_and_the_gate_of_its_request() -> Non
     world.tick({C: 0.7, B: 0.2})
     begins = world.now
     world.tick({C: 0.7, A: 0.8, B: 0.2})
-    assert [(item.model, item.held, item.signals[0].active_at) for item in queries(world).models()] == [
+    assert [(item.model, item.held, item.signals[0].active_at) for item in queries(world).models_by_name().models] == [
         (A, "in_flight", world.now), (C, "", begins), (B, "", 0),
     ]  # fmt: skip
 

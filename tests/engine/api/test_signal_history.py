@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from bridge.domain import waits
 from bridge.domain.batch import EventBatch, EventKind
 from bridge.domain.errors import RequestError, SourceError
 from bridge.domain.model import ModelKey
 from bridge.domain.rule import LabelRef, ModelLabels, SignalQuery
 from bridge.domain.times import DAY, SECOND
-from bridge.engine.api import signal_history
 from bridge.engine.api.signal_history import POINTS, SignalHistories, grid, of_model
 from tests.support.world import A, B, World, group, rule
 
@@ -61,7 +61,7 @@ def test_a_failed_query_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(SourceError):
             histories.read(A, rule().name, 10 * SECOND)
     assert len(histories.read(A, rule().name, 10 * SECOND).slots) == 2
-    monkeypatch.setattr(signal_history, "_LIMIT", -1.0)
+    monkeypatch.setattr(waits, "CHART", -1.0)
     with pytest.raises(RequestError, match="choose a shorter period"):
         histories.read(A, rule().name, 20 * SECOND)
 

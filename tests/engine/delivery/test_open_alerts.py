@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from bridge.domain.model import ModelKey
 from bridge.domain.request import HoldReason
@@ -58,6 +59,24 @@ def test_reminders_carry_the_present_value() -> None:
     assert item.annotations == {"summary": "0.95"}
 
 
+def test_texts_after_a_restart_are_those_before_it() -> None:
+    """Until there is a sample, those of the request; then with the present value and the labels of the series."""
+    texts = {"summary": "{{ $labels.instance }} {{ $value }}"}
+    world = World(group(rule(annotations=texts)), routes=FixedRoutes((AM,)))
+
+    def summary() -> str:
+        (item,) = OpenAlertIndex(world.engine, world.routes).open_alerts(AM, 0)
+        return (item.request.annotations if item.annotations is None else item.annotations)["summary"]
+
+    world.tick({A: 0.7})
+    world.tick({A: 0.8})
+    before = summary()
+    world.restart()
+    restarted = summary()
+    world.tick({A: 0.9})
+    assert [before, restarted, summary()] == ["i1 0.8", "i1 0.7", "i1 0.9"]
+
+
 @pytest.mark.parametrize("expression", [False, True])
 def test_a_reminder_of_which_nothing_changed_is_the_same_object(*, expression: bool) -> None:
     """Also for an `expr` rule, whose threshold is NaN: building 10,000 alerts again costs as much as an evaluation."""
@@ -85,11 +104,11 @@ def test_a_reminder_follows_its_limit_its_labels_its_request_and_its_rule() -> N
     run.staged.thaw()
     run.staged.threshold[slot] = 0.5
     found.append(reminders.open_alerts(AM, 0)[0].annotations)
-    run.series[slot] = {"host": "h2"}
+    run.texts.series[slot] = {"host": "h2"}
     found.append(reminders.open_alerts(AM, 0)[0].annotations)
     assert found == [{"summary": "0.6 "}, {"summary": "0.5 "}, {"summary": "0.5 h2"}]
     (record,) = world.requests()
-    world.store.save_request(replace(record, delivered_at=77))
+    world.store.save_request(structs.replace(record, delivered_at=77))
     world.engine.refresh([record.id], world.store)
     assert reminders.open_alerts(AM, 0)[0].delivered_at == 77
     world.reconfigure(group(rule(annotations={"summary": "new"})))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import gc
 import logging
-import random
 import weakref
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -15,74 +13,22 @@ import pytest
 from bridge.domain.model import ModelKey
 from bridge.domain.request import HoldReason
 from bridge.domain.shared_cause import SharedCause
-from bridge.domain.times import HOUR, MINUTE, SECOND, Timestamp
-from bridge.engine.delivery.breaker import DeliverySettings
+from bridge.domain.times import HOUR, MINUTE, SECOND
 from bridge.engine.delivery.resend import OpenAlert, Resender, ResendSettings
-from bridge.ports import Alert, AttemptReport, Breaker, Delivery, DeliveryState, Result
-from bridge.ports.request_alerts import FiringAlert, Sender
+from bridge.ports import Alert, Breaker, Delivery, DeliveryState, Result
+from bridge.ports.request_alerts import FiringAlert
 from tests.support.notifications import REQUEST, T0, firing, numbered
-from tests.support.outbox import Clock, FakeOutbox
+from tests.support.resending import OK, PLACE, Bench
 
-PLACE = "ops/alertmanager/0"
-OK = Delivery(Result.DELIVERED, "ok", 200)
 DOWN = Delivery(Result.RETRY, "network", answer="connection refused")
 
 
-@dataclass(slots=True)
-class Bench:
-    """Resender over a changeable set of open alerts, and an Alertmanager with scripted answers."""
-
-    known: list[OpenAlert] = field(default_factory=list)
-    answers: list[Delivery | Exception] = field(default_factory=lambda: [OK])
-    clock: Clock = field(default_factory=Clock)
-    outbox: FakeOutbox = field(default_factory=FakeOutbox)
-    posts: list[tuple[Timestamp, list[Alert]]] = field(default_factory=list)
-    reports: list[AttemptReport] = field(default_factory=list)
-    asked: list[tuple[str, Timestamp]] = field(default_factory=list)
-    told: list[FiringAlert] = field(default_factory=list)
-    news: int = 0
-
-    def refresher(self, refresh: ResendSettings | None = None) -> Resender:
-        return Resender(
-            PLACE,
-            self,
-            self,
-            self.outbox,
-            Sender("http://bridge.example", {"cluster": "eu1"}),
-            DeliverySettings(),
-            refresh or ResendSettings(),
-            random.Random(3),
-            self.reports.append,
-        )
-
-    def open_alerts(self, destination: str, ended_since: Timestamp) -> Sequence[OpenAlert]:
-        self.asked.append((destination, ended_since))
-        return list(self.known)
-
-    def notices(self, destination: str) -> Sequence[FiringAlert]:
-        return list(self.told)
-
-    def generation(self) -> int:
-        return self.news
-
-    def post_alerts(self, alerts: Sequence[Alert], now: Timestamp) -> Delivery:
-        self.posts.append((now - T0, list(alerts)))
-        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def run(self, refresher: Resender, until: int) -> None:
-        while True:
-            following = refresher.step(self.clock)
-            if following > T0 + until:
-                self.clock.at = T0 + until
-                return
-            self.clock.at = max(self.clock.at, following)
-
-    @property
-    def instants(self) -> list[int]:
-        return [at for at, _ in self.posts]
+def due(refresher: Resender, now: int) -> list[Alert]:
+    """Return the alerts to post; their number is known before they are made."""
+    count, alerts = refresher.due(now)
+    found = list(alerts)
+    assert len(found) == count
+    return found
 
 
 class Texts(dict[str, str]):
@@ -112,13 +58,25 @@ def test_an_open_request_is_posted_every_minute_and_ends_four_intervals_ahead() 
     assert alert.annotations["summary"] == "Retraining requested for shop/ranking/7"
     assert alert.annotations["description"] == "drift 0.702 is above 0.6 (rule DriftHigh, attempt 1)."
     assert alert.annotations["runbook"] == "https://wiki.example/drift"
-    assert alert.generator_url == f"http://bridge.example/api/v1/requests/{REQUEST.id}"
+    assert alert.generator_url == f"http://bridge.example/requests/{REQUEST.id}"
 
 
 def test_a_slow_rule_is_kept_alive_for_four_of_its_own_intervals() -> None:
     """A rule that is evaluated every 10 minutes must not expire between two evaluations."""
     bench = Bench([OpenAlert(REQUEST, T0, interval=10 * MINUTE)])
-    assert bench.refresher().due(T0)[0].ends_at == T0 + 40 * MINUTE
+    assert due(bench.refresher(), T0)[0].ends_at == T0 + 40 * MINUTE
+
+
+def test_alerts_are_made_as_they_are_read() -> None:
+    """A sink that fails early does not need the others; those that were made are reused by the next post."""
+    requests = [replace(OPEN, request=numbered(number)) for number in range(5)]
+    refresher = Bench(requests).refresher()
+    count, alerts = refresher.due(T0)
+    first = [next(alerts), next(alerts)]
+    assert (count, len(refresher._made)) == (5, 2)
+    again = due(refresher, T0 + MINUTE)
+    assert [item.labels is before.labels for item, before in zip(again, first, strict=False)] == [True, True]
+    assert len(refresher._made) == len(again) == 5
 
 
 def test_nothing_open_posts_nothing() -> None:
@@ -132,8 +90,8 @@ def test_an_ended_episode_is_sent_for_fifteen_minutes() -> None:
     """Resolved at the episode's end, repeated 15 minutes so that no restart misses it, then silent."""
     bench = Bench([OpenAlert(REQUEST, T0 - HOUR, ends_at=T0, delivered_at=T0 - HOUR)])
     refresher = bench.refresher()
-    assert [alert.ends_at for alert in refresher.due(T0 + 15 * MINUTE)] == [T0]
-    assert refresher.due(T0 + 15 * MINUTE + 1) == []
+    assert [alert.ends_at for alert in due(refresher, T0 + 15 * MINUTE)] == [T0]
+    assert due(refresher, T0 + 15 * MINUTE + 1) == []
 
 
 def test_the_engine_is_requested_what_ended_long_enough_ago() -> None:
@@ -147,14 +105,14 @@ def test_an_episode_that_ended_before_its_delivery_fires_long_enough_to_be_notif
     """Alertmanager sends nothing for an alert that is resolved within group_wait: it stays firing for two minutes."""
     bench = Bench([OpenAlert(REQUEST, T0 - HOUR, ends_at=T0 - MINUTE, delivered_at=T0)])
     refresher = bench.refresher()
-    assert refresher.due(T0 + MINUTE)[0].ends_at == T0 + 5 * MINUTE
-    assert refresher.due(T0 + 2 * MINUTE)[0].ends_at == T0 + 2 * MINUTE
+    assert due(refresher, T0 + MINUTE)[0].ends_at == T0 + 5 * MINUTE
+    assert due(refresher, T0 + 2 * MINUTE)[0].ends_at == T0 + 2 * MINUTE
 
 
 def test_the_end_of_a_request_that_was_never_delivered_is_not_posted() -> None:
     """Its first post is still in the outbox, and must be firing."""
     bench = Bench([OpenAlert(REQUEST, T0 - HOUR, ends_at=T0)])
-    assert bench.refresher().due(T0) == []
+    assert due(bench.refresher(), T0) == []
 
 
 def test_a_held_request_reports_it_until_it_is_released() -> None:
@@ -162,24 +120,24 @@ def test_a_held_request_reports_it_until_it_is_released() -> None:
     waiting = OpenAlert(REQUEST, T0, held=HoldReason.COOLDOWN, held_until=T0 + HOUR)
     bench = Bench([waiting])
     refresher = bench.refresher()
-    alert = refresher.due(T0)[0]
+    alert = due(refresher, T0)[0]
     assert alert.labels["alertname"] == "ModelRetrainHeld"
     assert alert.labels["retrain_request_id"] == REQUEST.id
     assert alert.annotations["reason"] == "cooldown"
     assert alert.annotations["until"] == "2023-11-14T23:13:20.000Z"
     assert alert.annotations["summary"] == "Retraining of shop/ranking/7 is held: cooldown"
     bench.known = [OPEN]
-    after = refresher.due(T0 + MINUTE)
+    after = due(refresher, T0 + MINUTE)
     assert [(item.labels["alertname"], item.ends_at - T0) for item in after] == [
         ("ModelRetrainRequested", 300_000),
         ("ModelRetrainHeld", 60_000),
     ]
-    later = refresher.due(T0 + 16 * MINUTE)
+    later = due(refresher, T0 + 16 * MINUTE)
     assert [(item.labels["alertname"], item.ends_at - T0) for item in later] == [
         ("ModelRetrainRequested", 1_200_000),
         ("ModelRetrainHeld", 60_000),
     ]
-    assert [item.labels["alertname"] for item in refresher.due(T0 + 16 * MINUTE + 1)] == ["ModelRetrainRequested"]
+    assert [item.labels["alertname"] for item in due(refresher, T0 + 16 * MINUTE + 1)] == ["ModelRetrainRequested"]
 
 
 def test_a_request_that_is_held_again_is_not_reported_to_be_released() -> None:
@@ -187,12 +145,12 @@ def test_a_request_that_is_held_again_is_not_reported_to_be_released() -> None:
     waiting = OpenAlert(REQUEST, T0, held=HoldReason.IN_FLIGHT)
     bench = Bench([waiting])
     refresher = bench.refresher()
-    refresher.due(T0)
+    due(refresher, T0)
     bench.known = []
-    refresher.due(T0 + MINUTE)
+    due(refresher, T0 + MINUTE)
     bench.known = [waiting]
-    assert [item.ends_at - T0 for item in refresher.due(T0 + 2 * MINUTE)] == [360_000]
-    assert refresher.due(T0 + 2 * MINUTE)[0].annotations["until"] == ""
+    assert [item.ends_at - T0 for item in due(refresher, T0 + 2 * MINUTE)] == [360_000]
+    assert due(refresher, T0 + 2 * MINUTE)[0].annotations["until"] == ""
 
 
 def test_failures_of_re_posts_open_the_breaker_of_the_destination(caplog: pytest.LogCaptureFixture) -> None:
@@ -249,7 +207,7 @@ def test_a_denied_re_post_pauses_the_destination_at_the_second_time() -> None:
 def test_an_alert_outlives_a_restart_however_often_it_is_sent() -> None:
     """At a resend delay of 1 s, four of them would be over before a start is."""
     bench = Bench([replace(OPEN, interval=SECOND)])
-    assert bench.refresher(refresh=ResendSettings(resend_delay=SECOND)).due(T0)[0].ends_at == T0 + MINUTE
+    assert due(bench.refresher(refresh=ResendSettings(resend_delay=SECOND)), T0)[0].ends_at == T0 + MINUTE
 
 
 def test_a_sink_that_raises_does_not_end_the_reminders(caplog: pytest.LogCaptureFixture) -> None:
@@ -314,7 +272,7 @@ def test_a_storm_is_one_alert_and_not_one_for_each_model() -> None:
         OpenAlert(numbered(number), T0, held=HoldReason.STORM, held_until=T0 + HOUR, group="serving")
         for number in range(3)
     ]
-    (alert,) = Bench(held).refresher().due(T0)
+    (alert,) = due(Bench(held).refresher(), T0)
     assert alert.labels == {"alertname": "ModelRetrainStorm", "group": "serving", "cluster": "eu1"}
     assert alert.annotations["summary"] == "3 retraining requests of group serving are held because of a storm"
     assert alert.annotations["until"] == "2023-11-14T23:13:20.000Z"
@@ -328,7 +286,7 @@ def test_a_shared_cause_is_one_alert_with_its_evidence() -> None:
         for number in (15, 17, 16)
     ]
     waiting = OpenAlert(numbered(9), T0, held=HoldReason.WEIGHING)
-    (alert,) = Bench([*held, waiting]).refresher().due(T0)
+    (alert,) = due(Bench([*held, waiting]).refresher(), T0)
     assert alert.labels == {
         "alertname": "ModelRetrainSharedCause", "cause_label": "node", "cause_value": "n7", "cluster": "eu1"
     }  # fmt: skip
@@ -350,9 +308,9 @@ def test_alerts_that_need_an_operator_have_names_of_their_own(reason: HoldReason
     """So that it can be routed separately; when the reason changes, the previous alert is resolved."""
     bench = Bench([OpenAlert(REQUEST, T0, held=HoldReason.COOLDOWN, held_until=T0 + HOUR)])
     refresher = bench.refresher()
-    refresher.due(T0)
+    due(refresher, T0)
     bench.known = [OpenAlert(REQUEST, T0, held=reason)]
-    found = {alert.labels["alertname"]: alert for alert in refresher.due(T0 + MINUTE)}
+    found = {alert.labels["alertname"]: alert for alert in due(refresher, T0 + MINUTE)}
     assert found[name].annotations["summary"] == summary
     assert found[name].ends_at > T0 + MINUTE
     if name != "ModelRetrainHeld":
@@ -363,7 +321,7 @@ def test_an_unchanged_alert_is_made_once_and_only_its_end_moves() -> None:
     """The sink recognises the mappings by being the same objects, and need not encode them again."""
     bench = Bench([OPEN])
     refresher = bench.refresher()
-    (first,), (second,) = refresher.due(T0), refresher.due(T0 + MINUTE)
+    (first,), (second,) = due(refresher, T0), due(refresher, T0 + MINUTE)
     assert second.labels is first.labels
     assert second.annotations is first.annotations
     assert (first.ends_at - T0, second.ends_at - T0) == (240_000, 300_000)
@@ -373,9 +331,9 @@ def test_new_numbers_reach_alertmanager_under_the_same_labels() -> None:
     """Annotations may change, and are sent as they are now; labels never, nor does the start or the link."""
     bench = Bench([replace(OPEN, annotations={"summary": "0.7"})])
     refresher = bench.refresher()
-    (first,) = refresher.due(T0)
+    (first,) = due(refresher, T0)
     bench.known = [replace(OPEN, annotations={"summary": "0.9"})]
-    (second,) = refresher.due(T0 + MINUTE)
+    (second,) = due(refresher, T0 + MINUTE)
     assert (first.annotations["summary"], second.annotations["summary"]) == ("0.7", "0.9")
     assert second.labels == first.labels
     assert (second.starts_at, second.generator_url) == (first.starts_at, first.generator_url)
@@ -387,9 +345,9 @@ def test_nothing_is_kept_of_requests_that_are_not_open_any_more() -> None:
     seen = weakref.ref(texts)
     bench = Bench([replace(OPEN, annotations=texts)])
     refresher = bench.refresher()
-    assert len(refresher.due(T0)) == 1
+    assert len(due(refresher, T0)) == 1
     del texts
     bench.known = []
-    assert refresher.due(T0 + MINUTE) == []
+    assert due(refresher, T0 + MINUTE) == []
     gc.collect()
     assert seen() is None

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from bridge.domain.batch import DISCOVER, EventBatch
 from bridge.domain.model import ModelKey
-from bridge.domain.rule import Breaches, Condition, Rule, SignalQuery, StrategySpec
+from bridge.domain.rule import Breaches, Condition, Group, Rule, SignalQuery, StrategySpec
 from bridge.domain.times import HOUR, MINUTE, SECOND
 from bridge.domain.verdict import Cause
 from bridge.engine.api.views import ModelView
@@ -130,7 +131,7 @@ def test_a_version_may_be_retired_sooner_than_it_would_be_replaced() -> None:
 
 
 def world_models(world: World) -> list[ModelView]:
-    return queries(world).models()
+    return list(queries(world).models_by_name().models)
 
 
 def test_a_partial_answer_makes_no_model_missing() -> None:
@@ -260,24 +261,78 @@ def test_another_expression_expects_its_own_models() -> None:
     assert {item.model for item in world.store.load(0).sightings} == {B}
 
 
-def test_a_discovered_version_that_was_replaced_is_not_missed_again() -> None:
-    """The discover expression still returns it for a while."""
-    world = World(group(rule(), interval=MINUTE))
+def discovering_group() -> Group:
+    """Return a group whose signal has a discover expression."""
+    made = group(rule(), interval=MINUTE)
+    exprs = {"value": "model_drift", DISCOVER: "model_deployed"}
+    return replace(made, queries={"drift": replace(made.queries["drift"], exprs=exprs)})
+
+
+def discovers(world: World, model: ModelKey, listed: list[bool]) -> None:
+    """Let the discover expression list `model` while `listed` is not empty."""
     whole = type(world.source).instant
 
     def discovering(self: ScriptedSource, query: SignalQuery, slot: int, at: int) -> EventBatch:
         batch = whole(self, query, slot, at)
-        named = self.table.row(A)
-        models = [*batch.index.tolist(), *([named] if named not in batch.index else [])]
+        named = self.table.row(model)
+        models = [*batch.index.tolist(), *([named] if listed and named not in batch.index else [])]
         value = np.append(batch.columns["value"], [np.nan] * (len(models) - len(batch)))
         columns = {"value": value, DISCOVER: np.ones(len(models))}
         index = np.array(models, np.int32)
         return EventBatch(batch.name, batch.event, slot, self.table, index, columns, series=[b"{}"] * len(models))
 
     world.source.instant = discovering.__get__(world.source)  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_discovered_version_that_was_replaced_is_not_missed_again(restarts: bool) -> None:
+    """The discover expression still returns it; a process that takes over knows that it was replaced."""
+    world = World(discovering_group())
+    discovers(world, A, [True])
     world.tick({A: 0.1})
     world.tick({A: 0.1, C: 0.1})
     for _ in range(20):
         world.tick({C: 0.1})
+    for _ in range(3):
+        if restarts:
+            world.restart()
+            discovers(world, A, [True])
+        world.tick({C: 0.1})
     reasons = [reason for model, _, reason in logged(world) if model == A]
     assert reasons == ["inconclusive: no_data", "replaced: drift no longer reports it"]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_retired_model_that_discover_lists_again_later_is_expected_again(restarts: bool) -> None:
+    """It is forgotten once discover has not listed it for as long as it takes to retire a model."""
+    world = World(discovering_group())
+    listed = [True]
+    discovers(world, A, listed)
+    world.tick({A: 0.1})
+    world.tick({A: 0.1, C: 0.1})
+    world.change(retire_after=30 * MINUTE)
+    for _ in range(20):
+        world.tick({C: 0.1})
+    listed.clear()
+    for _ in range(32):
+        world.tick({C: 0.1})
+    assert {item.model for item in world.store.load(0).sightings} == {C}
+    if restarts:
+        world.restart()
+        discovers(world, A, listed)
+    listed.append(True)
+    for _ in range(2):
+        world.tick({C: 0.1})
+    reasons = [reason for model, _, reason in logged(world) if model == A]
+    assert reasons == ["inconclusive: no_data", "replaced: drift no longer reports it", "inconclusive: no_data"]
+
+
+def test_a_signal_without_discover_keeps_no_retired_models() -> None:
+    """Only `discover` could make them expected again."""
+    world = World(group(rule(), interval=MINUTE))
+    world.tick({A: 0.1})
+    world.tick({A: 0.1, C: 0.1})
+    for _ in range(20):
+        world.tick({C: 0.1})
+    assert {item.model for item in world.store.load(0).sightings} == {C}
+    assert world.state.groups["g"].expected_models["drift"].live.retired == {}

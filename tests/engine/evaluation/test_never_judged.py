@@ -60,7 +60,11 @@ def test_a_strategy_has_two_warm_ups_and_a_day_at_least() -> None:
     assert patience_of([limit], 3 * DAY) == 6 * DAY
     assert patience_of([limit, auto, None], 13 * HOUR) == 26 * HOUR
     for name, params, warm_up in (
-        ("burn_rate", {"slo": 0.99}, 36 * HOUR), ("ewma", {"standardise": {"warm_up": "2d"}}, 2 * DAY),
+        ("burn_rate", {"slo": 0.99}, 36 * HOUR),
+        ("ewma", {"standardise": {"reference": "version", "warm_up": "2d"}}, 2 * DAY),
+        ("ewma", {"standardise": {"season": "week", "warm_up": "2d"}}, 9 * DAY),
+        ("ewma", {"standardise": {"reference": "fixed", "level": 1, "spread": 1, "whiten": False}}, 0),
+        ("ewma", {"standardise": {"reference": "fixed", "level": 1, "spread": 1}}, DAY),
         ("vote", {"at_least": 1, "of": [{"auto": {}}, {"threshold": {"max": 1}}]}, 8 * HOUR),
         ("decay", {"min": 0.9, "window": "8d", "min_coverage": 0.5, "lead_time": "1d"}, 4 * DAY),
     ):  # fmt: skip

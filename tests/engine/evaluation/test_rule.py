@@ -104,7 +104,7 @@ def test_stored_rows_are_restored() -> None:
     run.restore([AlertRow("Drifted", run.fingerprint, A, State.FIRING, 5, 7, 0)])
     alerts = run.live.alerts
     assert (alerts.state.tolist(), alerts.active_at.tolist(), alerts.fired_at.tolist()) == ([State.FIRING], [5], [7])
-    assert (run.live.known.tolist(), run.series) == ([True], {0: A.labels()})
+    assert (run.live.known.tolist(), run.texts.series) == ([True], {0: A.labels()})
 
 
 def test_an_edited_rule_keeps_the_state_and_takes_the_new_settings() -> None:

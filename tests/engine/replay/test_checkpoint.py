@@ -125,7 +125,7 @@ def test_labels_of_samples_are_in_the_checkpoint() -> None:
     saved = msgspec.msgpack.decode(msgspec.msgpack.encode(first.checkpoint()), type=Checkpoint)
     table = ModelTable()
     second = Replay(ScriptedSource(table, dict(script)), table, [one], kept.take, resumed=saved)
-    assert second.all_rules()["Drifted"].series == run.series == {0: {"instance": "i1", **A.labels()}}
+    assert second.all_rules()["Drifted"].texts.series == run.texts.series == {0: {"instance": "i1", **A.labels()}}
     list(second.walk(begin + 30 * SECOND, begin + 50 * SECOND))
     (record,) = kept.requests.values()
     assert record.request.annotations == {"summary": "i1 of ranking"}

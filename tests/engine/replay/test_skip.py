@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec import structs
 from numpy.typing import NDArray
 
 from bridge.domain.batch import EventBatch
@@ -70,7 +71,9 @@ def replayed(groups: Sequence[Group], script: Script, gates: Gates, until: Times
 def told(decisions: Sequence[Decision]) -> list[Decision]:
     """Return a decision without the value of a departed model, which is that of the last evaluated slot."""
     return [
-        replace(item, value=None, statistic=None) if item.after == "inactive" or item.cause == "no_data" else item
+        structs.replace(item, value=None, statistic=None)
+        if item.after == "inactive" or item.cause == "no_data"
+        else item
         for item in decisions
     ]
 

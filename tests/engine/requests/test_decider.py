@@ -12,7 +12,7 @@ from bridge.domain.rule import Gates
 from bridge.domain.times import DAY, HOUR, SECOND
 from bridge.domain.truncation import size
 from bridge.engine.steps import Judgements
-from bridge.ports import Kind
+from bridge.ports import Kind, Run, RunState
 from tests.support.world import QUERY_FAILED, A, B, C, FixedRoutes, World, group, rule
 
 
@@ -104,6 +104,21 @@ def test_a_cancelled_request_is_not_requested_again_in_its_episode() -> None:
     for _ in range(3):
         world.tick({A: 0.7})
     assert world.states() == [(A, "cancelled")]
+
+
+@pytest.mark.parametrize("state", ["failed", "lost", "cancelled"])
+def test_after_a_cancellation_the_episode_makes_no_other_request(state: str) -> None:
+    """The run may end by itself before the orchestrator cancels it."""
+    world = World(group(rule()), routes=FixedRoutes(("team/run/0",)))
+    world.tick({A: 0.7})
+    id_ = world.requests()[0].id
+    run = Run(id_, "team/run/0", "rb", "{}", world.now, RunState.RUNNING, sent_at=world.now, reference="r")
+    world.store.save_run(run)
+    world.commands.act(id_, "cancel", "ann")
+    world.report(id_, state)
+    for _ in range(3):
+        world.tick({A: 0.7})
+    assert world.states() == [(A, state)]
 
 
 def test_a_destination_that_wants_the_end_is_notified_through_the_outbox() -> None:

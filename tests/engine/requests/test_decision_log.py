@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from bridge.domain.request import HoldReason, Outcome, RequestRecord, RequestState
 from bridge.domain.rule import Condition, StrategySpec
 from bridge.domain.times import SECOND
+from bridge.engine.evaluation.evaluation import none_if_nan, query_text
 from bridge.engine.requests import decision_log
 from tests.support.notifications import request
 from tests.support.world import A, World, group, rule
@@ -45,10 +45,10 @@ def test_a_composite_rule_names_its_queries() -> None:
     limit = StrategySpec("threshold", {"max": 0.6})
     both = rule("Both", limit=None, conditions=(Condition("drift", limit), Condition("errors", limit)), at_least=2)
     runs = World(group(rule(), both)).state.rules
-    texts = {name: decision_log.query_text(run.rule, run.queries) for name, run in runs.items()}
+    texts = {name: query_text(run.rule, run.queries) for name, run in runs.items()}
     assert texts == {"Drifted": "drift", "Both": "drift.value: drift\nerrors.value: errors"}
 
 
 def test_a_missing_number_is_none() -> None:
     """Decisions never hold a NaN."""
-    assert (decision_log.none_if_nan(np.float64("nan")), decision_log.none_if_nan(np.float64(0.5))) == (None, 0.5)
+    assert (none_if_nan(float("nan")), none_if_nan(0.5)) == (None, 0.5)

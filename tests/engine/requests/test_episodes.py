@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec import structs
 
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Episode, RecoveryVerdict, RequestRecord, RequestState, RetrainRequest
@@ -37,11 +38,11 @@ def test_news_of_an_earlier_attempt_do_not_make_it_the_present_one() -> None:
     book = EpisodeIndex()
     book.put_episode(Episode(A, 100, "R", ("R",), 2))
     first, second = record(1, RequestState.FAILED), record(2)
-    for item in (first, second, replace(first, delivered_at=500)):
+    for item in (first, second, structs.replace(first, delivered_at=500)):
         book.put_request(item)
     draft = TickTransaction(book)
     assert draft.request(A) == second
-    draft.put_request(replace(first, delivered_at=600))
+    draft.put_request(structs.replace(first, delivered_at=600))
     assert draft.request(A) == second
 
 
@@ -72,3 +73,17 @@ def test_sent_requests_are_forgotten_when_no_budget_looks_back_that_far() -> Non
     assert TickTransaction(book).budget_until(A.owner, Gates(total=Budget(2, DAY))) == 99 * HOUR + DAY
     book.sent.forget(200 * HOUR)
     assert book.sent.times == {}
+
+
+def test_a_pipeline_without_a_request_in_flight_or_retraining_takes_no_memory() -> None:
+    """Neither does the index keep a container of its own for the one request in flight of each of 100,000 pipelines."""
+    book = EpisodeIndex()
+    book.put_request(record(1))
+    book.put_request(record(2))
+    book.put_request(record(2))
+    assert book.in_flight == {A.owner: (f"{A}-1", f"{A}-2")}
+    assert book.last_end == {}
+    book.put_request(record(1, RequestState.SUCCEEDED, ended_at=500))
+    assert (book.in_flight, book.last_end) == ({A.owner: (f"{A}-2",)}, {A.owner: 500})
+    book.put_request(record(2, RequestState.CANCELLED, ended_at=400))
+    assert (book.in_flight, book.last_end) == ({}, {A.owner: 500})

@@ -68,7 +68,7 @@ def test_a_version_that_never_shows_is_inconclusive() -> None:
     world.tick({A: 0.7, B: 0.1})
     assert world.requests()[0].verdict == "inconclusive"
     assert [item.reason for item in world.decisions() if item.outcome == "judged"] == [
-        "inconclusive: Drifted gave no verdict within verdict_limit"
+        "inconclusive: Drifted gave no verdict within verdict.limit"
     ]
 
 

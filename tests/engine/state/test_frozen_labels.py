@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-import logging
 
 import pytest
 
+from bridge.domain.alert import State
+from bridge.domain.errors import StoreError
 from bridge.engine.state import frozen_labels
 from bridge.ports import StateChunk
+from tests.support.failing_store import FailingStore
 from tests.support.world import A, B, World, group, rule
 
 NAME = "Drifted#labels"
@@ -39,21 +41,40 @@ def test_a_restart_keeps_the_labels_although_the_series_has_others() -> None:
     """They are identity in Alertmanager."""
     made = world()
     made.tick({A: 1.0})
-    before = dict(made.rule("Drifted").series[made.engine.table.row(A)])
+    before = dict(made.rule("Drifted").texts.series[made.engine.table.row(A)])
     made.restart()
     run = made.rule("Drifted")
-    assert dict(run.series[made.engine.table.row(A)]) == before
+    assert dict(run.texts.series[made.engine.table.row(A)]) == before
     assert before["instance"] == "i1"
 
 
-def test_unreadable_labels_are_reported_and_ignored(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.WARNING)
-    made = world()
-    run = made.rule("Drifted")
-    chunk = StateChunk(NAME, run.fingerprint, made.now, (A,), b"{")
-    frozen_labels.restore(run, {(NAME, run.fingerprint): chunk})
-    assert "stored labels of alerts cannot be read" in caplog.text
-    assert run.series.get(made.engine.table.row(A)) is None
+def test_labels_of_an_ended_alert_are_deleted_although_the_first_commit_fails() -> None:
+    store = FailingStore()
+    made = World(group(rule(limit=None, query="drift")), store=store)
+    made.tick({A: 1.0})
+    store.refuses = True
+    with pytest.raises(StoreError):
+        made.tick({})
+    store.refuses = False
+    made.tick({})
+    assert NAME not in stored(made)
+
+
+def test_a_failed_commit_changes_no_labels_of_a_firing_alert() -> None:
+    """The alert resolved and fired again only in evaluations that were not stored: for all others it never resolved."""
+    store = FailingStore()
+    made = World(group(rule(limit=None, query="drift", labels={"level": "{{ $value }}"})), store=store)
+    made.tick({A: 1.0})
+    row = made.engine.table.row(A)
+    before = made.rule("Drifted").alert_labels(row)
+    assert (before["level"], before["instance"]) == ("1", "i1")
+    made.source.series = b'{"instance":"i2"}'
+    store.refuses = True
+    made.pass_slots({})
+    with pytest.raises(StoreError):
+        made.tick({A: 2.0})
+    assert made.rule("Drifted").live.alerts.state[row] == State.FIRING
+    assert made.rule("Drifted").alert_labels(row) == before
 
 
 def test_labels_of_a_changed_rule_are_not_restored() -> None:

@@ -22,6 +22,8 @@ def test_an_expression_that_does_not_apply_finds_nothing() -> None:
         assert find("join('-', a)", value) is None
         assert find_text("a.b", value) == ""
     assert find_text("a", {"a": 455}) == "455"
+    assert find_text("a", {"a": "x\0y"}) == "x\ufffdy"
+    assert find_text("a", decoded(b'{"a": "cut in a pair: \\ud83d"}')) == "cut in a pair: \ufffd"
     assert find_link("a", {"a": "javascript:alert(1)"}) == ""
 
 

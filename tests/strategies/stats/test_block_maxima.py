@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bridge.domain.times import DAY, HOUR
-from bridge.strategies.stats.block_maxima import BOUND, LIFT, MEMORY, BlockMaxima, quantile
+from bridge.strategies.stats.block_maxima import BOUND, LIFT, MEMORY, SHAPES, TYPICAL, WORTH, BlockMaxima, quantile
 
 START = 1_700_006_400_000  # Wednesday, 15 November 2023, 00:00 UTC
 
@@ -35,21 +35,30 @@ def peaks(numbers: Floats, p: float = 0.01) -> tuple[float, BlockMaxima, Any]:
     return float(found.score[0, 0, 0]), maxima, own
 
 
+def widened(shape: float, days: int, p: float = 0.01) -> float:
+    """Return the factor of the spread: the estimate of the shape is shrunk, and the limit is a quantile."""
+    shrunk = (days * shape + WORTH * TYPICAL) / (days + WORTH)
+    limits = [quantile(p, one) for one in SHAPES.tolist()]
+    return float(np.interp(shrunk, SHAPES, limits)) / quantile(p, 0.0)
+
+
 def test_scores_are_in_spreads_of_the_peaks_of_days() -> None:
-    """Five days by hand, with equal weights while there are few; tails lighter than those of hours add nothing."""
+    """Five days by hand, with equal weights while there are few; the limit depends on the weight of the tail."""
     numbers = np.tile(np.linspace(0.0, 3.0, 24), (5, 1)) + np.array([0.0, 0.1, 0.3, 0.2, 0.1])[:, None]
     score, _, own = peaks(numbers)
-    mean, variance, wide = 3.0, 0.0, float(own["hour_variance"][0, 0, 0])
+    wide = float(own["hour_spread"][0, 0, 0])
     highest = numbers.max(axis=1)
-    mean, variance = highest.mean(), highest.var()
-    assert score == pytest.approx((9.0 - mean) / (math.sqrt(variance + wide / 25) * 1.2), rel=1e-6)
+    spread = math.hypot(highest.std(), wide / 5)
+    factor = 1.2 * widened(math.log(spread / wide) / math.log(24), 5)
+    assert score == pytest.approx((9.0 - highest.mean()) / (spread * factor), rel=1e-5)
 
 
 def test_a_first_day_is_judged_by_the_peaks_of_its_hours() -> None:
     """Lifted by the logarithm of 24, as Gumbel's maxima are; unknown before eight hours. No hour is an outlier."""
     numbers = np.random.default_rng(drawn()).uniform(size=(1, 10))
     score, _, _ = peaks(numbers)
-    assert score == pytest.approx((9.0 - numbers.mean() - LIFT * numbers.std()) / numbers.std(), rel=1e-6)
+    spread = numbers.std() * widened(0.0, 1)
+    assert score == pytest.approx((9.0 - numbers.mean() - LIFT * numbers.std()) / spread, rel=1e-5)
     assert math.isnan(peaks(numbers[:, :7])[0])
 
 
@@ -60,8 +69,50 @@ def test_one_peak_has_a_bounded_effect() -> None:
     before = own.copy()
     maxima.step(np.array([[[1e6, -1e6]]]), START + 970 * HOUR, own)
     maxima.step(np.array([[[0.0, 0.0]]]), START + 985 * HOUR, own)
-    spread = math.sqrt(float(before["variance"][0, 0, 0]) + float(own["hour_variance"][0, 0, 0]) / 40**2)
+    spread = math.hypot(float(before["spread"][0, 0, 0]), float(own["hour_spread"][0, 0, 0]) / 40)
     assert own["mean"][0, 0, 0] - before["mean"][0, 0, 0] == pytest.approx(BOUND * spread / MEMORY, rel=0.02)
+
+
+def test_large_values_do_not_overflow() -> None:
+    """Spreads are kept in 32 bits; their squares would not fit."""
+    numbers = 1e29 * np.random.default_rng(drawn()).gumbel(size=(3, 24))
+    score, _, own = peaks(numbers)
+    assert math.isfinite(score)
+    assert np.isfinite(own["spread"]).all()
+
+
+def test_a_lone_peak_has_its_own_probability_shared_by_the_directions() -> None:
+    """The score that stands alone is a quantile of the tail; heavy tails raise it more than the limit."""
+    numbers = np.random.default_rng(drawn()).gumbel(size=(4, 12, 2, 1))
+    for sides, p in ((slice(0, 1), 0.001), (slice(0, 2), 0.0005)):
+        maxima = BlockMaxima(2, 0.01, [0.001, 0.0])
+        own = np.zeros(4, maxima.fields)
+        for hour in range(12):
+            values = np.concatenate([numbers[:, hour], -numbers[:, hour]], 2)[:, :, sides]
+            found = maxima.step(values, START + hour * HOUR, own, sides)
+        shrunk = WORTH * TYPICAL / (1 + WORTH)
+        expected = np.interp(shrunk, SHAPES, [quantile(p, one) for one in SHAPES.tolist()])
+        expected /= widened(0.0, 1)
+        assert found.lone[:, 0] == pytest.approx(np.full_like(found.lone[:, 0], expected))
+        assert np.isinf(found.lone[:, 1]).all()
+
+
+def test_a_statistic_with_waves_takes_the_tail_of_another() -> None:
+    """Waves widen the peaks of hours, and hide how heavy the tail is."""
+    draw, days = np.random.default_rng(42), 20
+    noise = draw.standard_t(3, (days * 24, 50))
+    wave = 20 * np.sin(2 * np.pi * np.arange(days * 24) / 24)[:, None]
+    lone = []
+    for share in ([0, 1], [1, 1]):
+        maxima = BlockMaxima(2, 0.01, [0.001, 0.001], share)
+        own = np.zeros(50, maxima.fields)
+        for hour in range(days * 24):
+            both = np.stack([noise[hour] + wave[hour], noise[hour]], 1)[:, :, None]
+            found = maxima.step(both, START + hour * HOUR, own, slice(0, 1))
+        lone.append(found.lone[:, 0, 0])
+        assert (found.lone[:, 1, 0] >= maxima.limit).all()
+    assert (lone[1] >= lone[0]).all()
+    assert np.median(lone[1]) > np.median(lone[0])
 
 
 def test_a_year_of_peaks_is_still_counted() -> None:
@@ -81,7 +132,7 @@ def test_limits_are_quantiles_of_extreme_values(p: float, shape: float) -> None:
 
 def test_peaks_of_noise_exceed_the_limit_with_its_probability() -> None:
     """Maxima of independent Gaussian numbers, lighter than Gumbel's: about p, once two weeks of peaks are known."""
-    draw, models, over = np.random.default_rng(drawn()), 400, 0
+    draw, models, over = np.random.default_rng(43), 400, 0
     maxima = BlockMaxima(1, 0.02)
     own = np.zeros(models, maxima.fields)
     for day in range(40):

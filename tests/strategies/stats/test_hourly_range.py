@@ -15,19 +15,32 @@ def test_a_level_of_the_last_days_is_within_the_range() -> None:
     hours = HourlyRange()
     own = np.zeros(1, list(hours.fields))
 
-    def news(value: float, at: int, *, odd: bool = False) -> bool:
+    def outside(value: float, at: int, *, odd: bool = False) -> bool:
         found = hours.step(np.array([value]), np.array([0.1]), START + at * HOUR, np.array([DAY]), own)
         hours.mark(np.array([odd]), own)
         return bool(found.level[0, 0])
 
-    assert news(1.0, 0)  # nothing is known of this hour
-    news(0.0, 1)
-    assert not news(1.05, 24)
-    news(0.0, 25)
-    assert news(1.2, 48, odd=True)
-    news(0.0, 49)
-    assert news(1.2, 72)
-    news(0.0, 73)
+    assert outside(1.0, 0)  # nothing is known of this hour
+    outside(0.0, 1)
+    assert not outside(1.05, 24)
+    outside(0.0, 25)
+    assert outside(1.2, 48, odd=True)
+    outside(0.0, 49)
+    assert outside(1.2, 72)
+    outside(0.0, 73)
     for day in range(4, 4 + LASTS):
-        assert not news(1.2, 24 * day)
-        news(0.0, 24 * day + 1)
+        assert not outside(1.2, 24 * day)
+        outside(0.0, 24 * day + 1)
+
+
+def test_bounds_follow_a_steep_wave_within_an_hour() -> None:
+    """A level that falls through every hour, as on every day before, is within its range from the hour's begin on."""
+    hours = HourlyRange()
+    own = np.zeros(1, list(hours.fields))
+    outside = []
+    for position in range(5 * 288):
+        value = np.array([-float(position % 288)])
+        found = hours.step(value, np.array([0.1]), START + position * DAY // 288, np.array([DAY // 288]), own)
+        if position >= 4 * 288 + 24:  # two hours after the jump at midnight
+            outside.append(bool(found.level[0, 0]))
+    assert not any(outside)

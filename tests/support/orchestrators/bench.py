@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from bridge.domain.times import MINUTE
@@ -25,14 +26,14 @@ class Bench:
             **stub.entry, **entry,
         }  # fmt: skip
         self.reports: list[StatusReport] = []
-        self.now = T0
+        self.now = self.queued_at = T0
         self.restart()
 
     def restart(self) -> None:
         self.sink = RunSink(RunConfig.model_validate(self.entry), SinkContext("ops", 0, ledger=self.ledger))
 
     def send(self, number: int = 0) -> Delivery:
-        return self.sink.send(firing(numbered(number)), self.now)
+        return self.sink.send(replace(firing(numbered(number)), queued_at=self.queued_at), self.now)
 
     def settle(self, number: int = 0, most: int = 6) -> Delivery:
         """Attempts until the delivery ends or is held."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from bridge.domain.request import HoldReason, RequestState
 from bridge.domain.shared_cause import SharedCause
@@ -23,8 +22,9 @@ def test_a_forecast_is_given_once_enough_is_known(site: Site) -> None:
     assert site.http.get(path).json()["data"] == {"next_retraining": None}
     day = 86_400_000
     site.queries.records = [
-        replace(
-            REQUEST, request=replace(REQUEST.request, triggered_at=AT - day * age, episode_start=AT - day * age),
+        structs.replace(
+            REQUEST,
+            request=structs.replace(REQUEST.request, triggered_at=AT - day * age, episode_start=AT - day * age),
             state=RequestState.SUCCEEDED, sent_at=AT - day * age, ended_at=AT - day * age + 1,
         )
         for age in (50, 40, 30, 20, 10, 1)
@@ -52,7 +52,7 @@ def test_feedback_is_recorded_and_counted(site: Site) -> None:
 def test_a_shared_cause_is_shown_with_its_evidence(site: Site) -> None:
     """Numbers for programs, and one line for people."""
     cause = SharedCause("node", "n7", 17, 20, 1, 80, AT, ("shop/ranking",))
-    site.queries.records = [replace(REQUEST, hold=HoldReason.NOT_THE_MODEL, shared_cause=cause)]
+    site.queries.records = [structs.replace(REQUEST, hold=HoldReason.NOT_THE_MODEL, shared_cause=cause)]
     (found,) = site.http.get("/api/v1/requests").json()["data"]["requests"]
     assert found["hold"] == "not_the_model"
     assert found["shared_cause"] == {

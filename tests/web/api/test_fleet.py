@@ -14,7 +14,7 @@ def replica(name: str) -> Replica:
 
 
 def state(owner: str, *names: str) -> FleetState:
-    return FleetState(owner, 7, False, AT + 9000, AT, 3, AT, 0, tuple(map(replica, names)))
+    return FleetState(owner, 7, False, AT + 9000, AT, 3, AT, 0, tuple(map(replica, names)), "0009")
 
 
 def test_without_a_fleet_there_is_no_owner() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx2 as httpx
 import pytest
 from fastapi.testclient import TestClient
+from msgspec import structs
 from standardwebhooks.webhooks import Webhook
 
 from bridge.domain.errors import RequestError
@@ -139,6 +139,23 @@ def test_a_body_that_cannot_be_used_is_a_400(body: bytes) -> None:
     assert site.commands.reports == []
 
 
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b"[]", "the body must be a JSON object with a state, not a list"),
+        (b'{"state": 3}', "state: must be text, not a number"),
+        (b'{"state": null}', "state: is missing; one of accepted, "),
+        (b'{"state": "succeded"}', "state: unknown state 'succeded'; did you mean 'succeeded'?"),
+        (b'{"state": "running", "reference": []}', "reference: must be text, not a list"),
+    ],
+)
+def test_an_invalid_report_is_explained(body: bytes, detail: str) -> None:
+    """What is wrong, where, and what would be right."""
+    answer = Site().post(body)
+    assert answer.status_code == 400
+    assert answer.json()["detail"].startswith(detail)
+
+
 def test_what_is_not_known_is_passed_over_and_long_texts_are_cut() -> None:
     """Coordinators may send additional fields."""
     site = Site()
@@ -148,10 +165,17 @@ def test_what_is_not_known_is_passed_over_and_long_texts_are_cut() -> None:
     assert (report.message, report.reference, report.at) == ("m" * 4096, "", 1)
 
 
+def test_a_nul_in_a_report_is_replaced() -> None:
+    """PostgreSQL cannot store it: the report would be refused and repeated for ever."""
+    site = Site()
+    assert site.post({"state": "failed", "message": "a\0b"}).status_code == 200
+    assert site.commands.reports[-1].message == "a\ufffdb"
+
+
 def test_an_end_is_final(monkeypatch: pytest.MonkeyPatch) -> None:
     """A different final state is a conflict; a repeated or late report is not."""
     site = Site()
-    ended = replace(REQUEST, state=RequestState.SUCCEEDED)
+    ended = structs.replace(REQUEST, state=RequestState.SUCCEEDED)
     monkeypatch.setattr(site.commands, "report_status", lambda report: ended)
     answer = site.post({"state": "failed"})
     assert (answer.status_code, answer.json()["detail"]) == (

@@ -34,8 +34,25 @@ def test_a_request_by_hand_needs_a_model_and_a_reason(site: Site) -> None:
     assert site.commands.acts == [("shop/ranking/7", "fresh labels", "ada")]
     refused = site.http.post("/api/v1/requests", json={**body, "reason": ""})
     assert (refused.status_code, refused.json()["detail"]) == (
-        400, "reason: String should have at least 1 character",
+        400, "reason: must not be empty",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        ({"feedback": "usefull"}, "feedback: unknown feedback 'usefull'; did you mean 'useful'?"),
+        ({"feedback": "good"}, "feedback: unknown feedback 'good'; known are: false, late, useful"),
+        ({"feedback": 1}, "feedback: must be one of useful, false, late, not a number"),
+        ({}, "feedback: is missing"), ({"feedback": "late", "by": 3}, "by: must be text, not a number"),
+        ({"feedback": "late", "note": "x" * 1001}, "note: must have at most 1000 characters"),
+        ({"feedback": "late", "notes": "x"}, "notes: is unknown"), ([], "body: must be a mapping, not a list"),
+    ],
+)  # fmt: skip
+def test_an_invalid_body_is_explained(site: Site, body: object, detail: str) -> None:
+    """What is wrong, where, and what is near."""
+    answer = site.http.post(f"/api/v1/requests/{ID}/feedback", json=body)
+    assert (answer.status_code, answer.json()["detail"]) == (400, detail)
 
 
 def test_pauses_have_a_scope_and_an_end(site: Site) -> None:
@@ -46,6 +63,8 @@ def test_pauses_have_a_scope_and_an_end(site: Site) -> None:
         "at": "2023-11-14T22:13:20.000Z", "note": "why",
     }  # fmt: skip
     assert site.data("/api/v1/pause") == {"pauses": [made.json()["data"]]}
+    answer = site.http.post("/api/v1/pause", json={"project": "a\0b"})
+    assert answer.json()["data"]["project"] == "a\ufffdb"  # PostgreSQL stores no NUL
     for body in ({"duration": "long"}, {"duration": "31d"}, {"pipeline": "ranking"}):
         assert site.http.post("/api/v1/pause", json=body).status_code == 400
 

@@ -84,6 +84,26 @@ def test_alerts_are_those_of_all_rules(site: Site) -> None:
     assert [item["value"] for item in found["alerts"]] == ["7.02e-01"]
 
 
+def test_alerts_have_pages(site: Site) -> None:
+    """With a limit, the number of all alerts is known."""
+    values = [0.1, 0.2, 0.3]
+    site.queries.groups_ = [replace(GROUP, rules=[replace(RULE, alerts=[replace(ALERT, value=v) for v in values])])]
+    pages = [site.data(f"/api/v1/alerts?limit=2&offset={offset}") for offset in (0, 2)]
+    assert [([alert["value"] for alert in page["alerts"]], page["total"]) for page in pages] == [
+        (["1e-01", "2e-01"], 3), (["3e-01"], 3),
+    ]  # fmt: skip
+    assert "total" not in site.data("/api/v1/alerts")
+
+
+def test_a_rule_lists_as_many_alerts_as_requested(site: Site) -> None:
+    """Its totals count all of them; without a limit, the format is that of Prometheus."""
+    site.queries.groups_ = [replace(GROUP, rules=[replace(RULE, alerts=[ALERT] * 3, pending=1, firing=2)])]
+    (rule,) = site.data("/api/v1/rules?limit_alerts=1")["groups"][0]["rules"]
+    assert (len(rule["alerts"]), rule["totals"]) == (1, {"pending": 1, "firing": 2})
+    (rule,) = site.data("/api/v1/rules")["groups"][0]["rules"]
+    assert (len(rule["alerts"]), "totals" in rule) == (3, False)
+
+
 def test_groups_that_were_never_evaluated_have_go_zero_time(site: Site) -> None:
     """Prometheus uses the same value."""
     site.queries.groups_ = [replace(GROUP, last_evaluation=0)]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import httpx2 as httpx
 import pytest
+from msgspec import structs
 from openapi_spec_validator import validate
 from standardwebhooks.webhooks import Webhook
 
@@ -60,17 +60,20 @@ def test_decisions_are_requested_by_model_rule_and_time(site: Site) -> None:
     found = site.data(f"/api/v1/decisions?{path}")
     assert isinstance(found, dict)
     assert found["decisions"][0]["reason"] == "drift 0.702 above 0.6"
-    assert site.queries.asked == [DecisionFilter(ModelKey("shop", "ranking", "7"), "Drifted", since=AT, limit=6)]
+    assert site.queries.asked == [
+        DecisionFilter(rule="Drifted", since=AT, limit=6, project="shop", pipeline="ranking", version="7")
+    ]
+    assert site.http.get("/api/v1/decisions?project=shop").status_code == 200
+    assert site.queries.asked[-1] == DecisionFilter(limit=101, project="shop")
 
 
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("decisions?project=shop", "a model needs project, pipeline and version"),
         ("decisions?since=yesterday", "since: "),
         ("decisions?limit=0", "limit: "),
-        ("requests?state=nope", "state[0]: Input should be 'held', 'awaiting_approval'"),
-        ("models?state=nope", "state[0]: Input should be 'retraining'"),
+        ("requests?state=nope", "state[0]: unknown state 'nope'; known are: "),
+        ("models?state=nope", "state[0]: unknown state 'nope'; known are: "),
         ("rules?type=x", "type: "),
     ],
 )
@@ -88,6 +91,8 @@ def test_requests_are_listed_and_shown_with_their_deliveries(site: Site) -> None
     site.data("/api/v1/requests?state=held&state=requested&project=shop&limit=3&after=x")
     wanted = RequestFilter((RequestState.HELD, RequestState.REQUESTED), "shop", limit=4, after="x")
     assert site.queries.asked == [wanted]
+    site.data("/api/v1/requests?since=1970-01-01T00:00:01Z&until=1970-01-01T00:00:02Z")
+    assert site.queries.asked[-1] == RequestFilter(limit=101, since=1000, until=2000)
     shown = site.data(f"/api/v1/requests/{ID}")
     assert isinstance(shown, dict)
     assert (shown["id"], shown["state"], shown["deliveries"][0]["answer"]) == (ID, "requested", "busy")
@@ -178,7 +183,7 @@ def test_a_report_from_the_future_counts_as_now(site: Site) -> None:
 
 def test_decisions_about_a_whole_rule_have_no_model(site: Site) -> None:
     """The rule's query failed."""
-    site.queries.told = [replace(DECISION, model=None, outcome=Outcome.ERROR)]
+    site.queries.told = [structs.replace(DECISION, model=None, outcome=Outcome.ERROR)]
     found = site.data("/api/v1/decisions")
     assert isinstance(found, dict)
     assert (found["decisions"][0]["project"], found["decisions"][0]["outcome"]) == (None, "error")

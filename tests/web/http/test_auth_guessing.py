@@ -25,6 +25,7 @@ from bridge.web.http.auth import (
 )
 from bridge.web.http.settings import WebSettings
 from bridge.web.http.web_config import WebConfig
+from tests.support.processes import PATIENCE
 from tests.support.web import Site, serving
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
@@ -215,4 +216,4 @@ def test_200_wrong_passwords_keep_no_user_out() -> None:
     assert {code for code, _ in answers} == {401, 429}
     assert len(answers) - len(refused) <= FREE_OF_USER + took  # one more for each second, at most
     assert all(int(headers["retry-after"]) >= 1 for headers in refused)
-    assert let_in < 10
+    assert let_in < PATIENCE

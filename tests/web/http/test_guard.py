@@ -250,11 +250,11 @@ def test_an_unexpected_error_is_a_500_and_in_the_log(
 ) -> None:
     """The error text is not sent."""
 
-    def broken() -> None:
+    def broken(**_: object) -> None:
         raise KeyError("internal detail")
 
     site = Site()
-    monkeypatch.setattr(site.queries, "models", broken)
+    monkeypatch.setattr(site.queries, "models_by_name", broken)
     answer = site.http.get("/api/v1/models")
     assert (answer.status_code, answer.json()) == (
         500, {"type": "about:blank", "title": "Internal Server Error", "status": 500,

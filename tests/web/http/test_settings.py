@@ -88,7 +88,8 @@ def test_no_file_and_one_that_reports_it_protect_nothing(tmp_path: Path) -> None
     file = tmp_path / "web.yml"
     file.write_text("{}\n")
     assert load_web_config(None) == load_web_config(file) == WebConfig()
-    assert not WebConfig().protects
+    assert not WebConfig().basic_auth_users
+    assert not WebConfig().client_certificates
 
 
 def test_two_errors_are_reported_at_once(tmp_path: Path) -> None:

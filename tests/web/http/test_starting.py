@@ -10,8 +10,8 @@ from bridge.web.app import create_app
 from bridge.web.http.server import Server
 from bridge.web.http.settings import WebSettings
 from bridge.web.http.starting import create_starting_app
+from bridge.web.http.switch import Switch
 from bridge.web.http.web_config import WebConfig
-from bridge.web.standby import Switch
 from tests.support.fake_views import AT, FakeCommands, FakeQueries
 
 

@@ -138,11 +138,12 @@ def test_what_exporter_toolkit_refuses_is_refused(tmp_path: Path, text: str, mes
 def test_a_client_certificate_protects_if_not_everyone_has_one(tmp_path: Path) -> None:
     """The authorities of the system sign for everyone."""
     required = TLS + f", client_auth_type: {BOTH}"
-    assert loaded(tmp_path, required + ", client_ca_file: a}").protects
-    assert loaded(tmp_path, required + ", client_allowed_sans: [a]}").protects
-    assert not loaded(tmp_path, required + "}").protects
-    assert not loaded(tmp_path, TLS + ", client_auth_type: VerifyClientCertIfGiven, client_ca_file: a}").protects
-    assert loaded(tmp_path, f"basic_auth_users: {{ada: {HASH}}}").protects
+    assert loaded(tmp_path, required + ", client_ca_file: a}").client_certificates
+    assert loaded(tmp_path, required + ", client_allowed_sans: [a]}").client_certificates
+    assert not loaded(tmp_path, required + "}").client_certificates
+    assert not loaded(
+        tmp_path, TLS + ", client_auth_type: VerifyClientCertIfGiven, client_ca_file: a}"
+    ).client_certificates
 
 
 def test_what_has_no_effect_is_reported(tmp_path: Path) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from bridge.domain.errors import RequestError
 from bridge.domain.request import HoldReason, RequestRecord, RequestState
@@ -13,8 +12,10 @@ from tests.support.web_app import Site
 
 
 def record(number: int, state: RequestState) -> RequestRecord:
-    request = replace(REQUEST.request, id=f"{number:032x}", model=replace(REQUEST.request.model, version=str(number)))
-    return replace(REQUEST, request=request, state=state, hold=HoldReason.APPROVAL)
+    request = structs.replace(
+        REQUEST.request, id=f"{number:032x}", model=structs.replace(REQUEST.request.model, version=str(number))
+    )
+    return structs.replace(REQUEST, request=request, state=state, hold=HoldReason.APPROVAL)
 
 
 def waiting() -> Site:

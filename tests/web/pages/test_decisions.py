@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from bridge.domain.errors import RequestError, SourceError, StoreFullError
 from bridge.domain.model import ModelKey
@@ -20,7 +19,7 @@ MODEL_QUERY = "project=shop&pipeline=ranking&version=7"
 @pytest.fixture
 def site() -> Site:
     found = Site()
-    found.queries.told = [replace(DECISION, id=9)]
+    found.queries.told = [structs.replace(DECISION, id=9)]
     return found
 
 
@@ -43,7 +42,7 @@ def test_half_a_model_is_reported_as_half(site: Site) -> None:
 
 def test_a_list_continues_where_it_ended(site: Site) -> None:
     """It also links back to the newest."""
-    site.queries.told = [replace(DECISION, id=number) for number in range(100, 0, -1)]
+    site.queries.told = [structs.replace(DECISION, id=number) for number in range(100, 0, -1)]
     page = site.http.get("/decisions?rule=Drifted").text
     assert 'href="/decisions?rule=Drifted&amp;before=51"' in page
     second = site.http.get("/decisions?rule=Drifted&before=51").text
@@ -75,8 +74,12 @@ def test_a_store_that_cannot_be_read_is_reported(site: Site, monkeypatch: pytest
 
 def test_a_decision_is_explained_by_what_was_kept(site: Site) -> None:
     """Numbers, states, and the query with a command to repeat it, without querying Prometheus."""
-    earlier = replace(DECISION, id=5, slot=AT - 60_000, outcome=Outcome.NONE, reason="over the limit, waits")
-    site.queries.told = [replace(DECISION, id=9), earlier, replace(DECISION, id=4, model=None, reason="no model")]
+    earlier = structs.replace(DECISION, id=5, slot=AT - 60_000, outcome=Outcome.NONE, reason="over the limit, waits")
+    site.queries.told = [
+        structs.replace(DECISION, id=9),
+        earlier,
+        structs.replace(DECISION, id=4, model=None, reason="no model"),
+    ]
     page = site.http.get("/decisions/9").text
     for part in ("0.702", "0.6", "pending → firing", "curl model_drift", f"/requests/{ID}", "over the limit, waits"):
         assert part in page
@@ -103,7 +106,7 @@ def test_the_checks_are_computed_again_on_request(site: Site, monkeypatch: pytes
 
 def test_a_decision_of_a_whole_rule_has_no_model(site: Site) -> None:
     """It has no checks either."""
-    site.queries.told = [replace(DECISION, id=9, model=None, value=None, request_id="")]
+    site.queries.told = [structs.replace(DECISION, id=9, model=None, value=None, request_id="")]
     page = site.http.get("/decisions/9").text
     assert "This decision concerns the whole rule" in page
     assert "All checks" not in page
@@ -133,7 +136,7 @@ def test_hostile_texts_are_data(site: Site) -> None:
     """In the list and on the page of one decision."""
     model = ModelKey(HOSTILE, HOSTILE, HOSTILE)
     site.queries.told = [
-        replace(
+        structs.replace(
             DECISION, id=9, model=model, rule=HOSTILE, reason=HOSTILE, query=HOSTILE, cause=HOSTILE, verdict=HOSTILE
         )
     ]

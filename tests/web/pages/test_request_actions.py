@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from bridge.domain.errors import RequestError
 from bridge.domain.request import RequestState
@@ -17,7 +18,7 @@ PRESSED = {"by": ""}  # a form as a browser sends it when nothing was filled in
 
 def possible(site: Site) -> None:
     """Let the request await approval."""
-    waiting = replace(REQUEST, state=RequestState.AWAITING_APPROVAL)
+    waiting = structs.replace(REQUEST, state=RequestState.AWAITING_APPROVAL)
     site.queries.request = lambda request_id: waiting if request_id == ID else None  # type: ignore[method-assign]
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from urllib.parse import quote
 
 import pytest
+from msgspec import structs
 
 from bridge.domain.errors import StoreFullError
 from bridge.domain.model import ModelKey
@@ -15,7 +16,7 @@ from bridge.ports import DeliveryState
 from tests.support.fake_views import AT, DELIVERY, ID, REQUEST
 from tests.support.web_app import Site
 
-WAITING = replace(REQUEST, state=RequestState.AWAITING_APPROVAL, hold=HoldReason.APPROVAL, sent_at=0)
+WAITING = structs.replace(REQUEST, state=RequestState.AWAITING_APPROVAL, hold=HoldReason.APPROVAL, sent_at=0)
 PRESSED = {"by": ""}  # a form as a browser sends it when nothing was filled in
 HOSTILE = "<script>alert(1)</script>\"'&"
 
@@ -71,7 +72,7 @@ def test_the_list_is_shown_as_far_as_it_can_be_read(site: Site, monkeypatch: pyt
 
 def test_a_request_shows_its_story_in_order(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the episode to the recovery verdict."""
-    record = replace(
+    record = structs.replace(
         REQUEST, state=RequestState.SUCCEEDED, acts=(OperatorAction("approve", "kim", AT + 1000, "go on"),),
         sent_at=AT + 2000, ended_at=AT + 9000, new_version="8", verdict=RecoveryVerdict.RECOVERED,
         verdict_at=AT + 20_000,
@@ -112,11 +113,13 @@ def test_an_unknown_request_is_not_found(site: Site, monkeypatch: pytest.MonkeyP
 
 def test_hostile_texts_are_data(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """On every page that shows a request."""
-    request = replace(
+    request = structs.replace(
         REQUEST.request, model=ModelKey(HOSTILE, HOSTILE, HOSTILE), reason=HOSTILE, reasons=(HOSTILE,),
         labels={HOSTILE: HOSTILE}, annotations={HOSTILE: HOSTILE},
     )  # fmt: skip
-    record = replace(WAITING, request=request, message=HOSTILE, acts=(OperatorAction("approve", HOSTILE, AT, HOSTILE),))
+    record = structs.replace(
+        WAITING, request=request, message=HOSTILE, acts=(OperatorAction("approve", HOSTILE, AT, HOSTILE),)
+    )
     show(site, monkeypatch, record)
     site.queries.records = [record]
     for path in ("/requests", f"/requests/{ID}", f"/requests/{ID}/approve", f"/requests/new?project={quote(HOSTILE)}"):
@@ -129,7 +132,9 @@ def test_hostile_texts_are_data(site: Site, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_shared_cause_is_shown_with_its_evidence(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """What speaks against the model itself, and what happens next."""
     cause = SharedCause("node", "n7", 17, 20, 1, 80, AT, ("shop/ranking", "shop/search"))
-    record = replace(REQUEST, state=RequestState.HELD, hold=HoldReason.NOT_THE_MODEL, shared_cause=cause, sent_at=0)
+    record = structs.replace(
+        REQUEST, state=RequestState.HELD, hold=HoldReason.NOT_THE_MODEL, shared_cause=cause, sent_at=0
+    )
     show(site, monkeypatch, record)
     site.queries.records = [record]
     page = site.http.get(f"/requests/{ID}").text
@@ -137,7 +142,7 @@ def test_a_shared_cause_is_shown_with_its_evidence(site: Site, monkeypatch: pyte
     assert "The request is sent if they recover and this model does not." in page
     assert "shop/ranking, shop/search" in page
     assert "not the model: <bdi>17 of 20 models" in site.http.get("/requests").text
-    show(site, monkeypatch, replace(record, hold_until=AT))
+    show(site, monkeypatch, structs.replace(record, hold_until=AT))
     assert "They have recovered; if this model does not by" in site.http.get(f"/requests/{ID}").text
-    show(site, monkeypatch, replace(record, hold=HoldReason.WEIGHING, shared_cause=None))
+    show(site, monkeypatch, structs.replace(record, hold=HoldReason.WEIGHING, shared_cause=None))
     assert "may still become unhealthy" in site.http.get(f"/requests/{ID}").text

@@ -8,7 +8,8 @@ import pytest
 
 from bridge.domain.errors import StoreFullError
 from bridge.domain.model import ModelKey
-from bridge.engine.api.views import AlertView, RuleView
+from bridge.engine.api.alert_views import AlertView
+from bridge.engine.api.views import RuleView
 from tests.support.fake_views import ALERT, AT, GROUP, NAN, RULE
 from tests.support.web_app import Site
 

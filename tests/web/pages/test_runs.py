@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from bridge.domain.request import RequestState
 from bridge.ports import Run, RunState
 from tests.support.fake_views import AT, ID, REQUEST
 from tests.support.web_app import Site
 
-SENT = replace(REQUEST, state=RequestState.RUNNING, destinations=("team/run/0",))
+SENT = structs.replace(REQUEST, state=RequestState.RUNNING, destinations=("team/run/0",))
 RUN = Run(
     ID, "team/run/0", f"rb-{ID}", "{}", AT, RunState.RUNNING, sent_at=AT, reference="<b>r-1</b>",
     link="https://prefect.example/runs/1", message="<script>alert(1)</script>", seen_at=AT, started_at=AT,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bridge.ports.silencing import NewSilence, SilencingError
+from bridge.ports.silencing import NewSilence, SilencingError, UnknownSilenceError
 from bridge.web.http.settings import WebSettings
 from bridge.web.upstream import Upstream
 from tests.support.fake_views import AT
@@ -18,6 +18,7 @@ class FakeSilencer:
         self.known = addresses
         self.error = error
         self.created: list[tuple[str, NewSilence]] = []
+        self.expired: list[str] = []
 
     def addresses(self) -> tuple[str, ...]:
         return self.known
@@ -27,6 +28,11 @@ class FakeSilencer:
             raise SilencingError(self.error)
         self.created.append((address, silence))
         return "id"
+
+    def expire(self, silence_id: str) -> None:
+        if self.error:
+            raise (UnknownSilenceError if "has no silence" in self.error else SilencingError)(self.error)
+        self.expired.append(silence_id)
 
 
 def test_a_silence_is_created_for_the_labels_that_are_given() -> None:
@@ -81,3 +87,21 @@ def test_a_server_that_refuses_changes_offers_none() -> None:
         assert "read-only: changes are refused" in page, path
         assert 'class="button"' not in page, path
     assert '<button class="strong" disabled>' in site.http.get("/pause", headers=headers).text
+
+
+def test_a_silence_is_ended_after_a_confirmation() -> None:
+    """GET ends nothing; a refusal is shown."""
+    silencer = FakeSilencer("http://am")
+    site = Site(upstream=Upstream(silencer=silencer))
+    assert "silence <code>abc</code>" in site.http.get("/silences/abc/expire").text
+    assert silencer.expired == []
+    answer = site.http.post("/silences/abc/expire", data={"by": "kim"}, follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/silences?result=expire")
+    assert silencer.expired == ["abc"]
+    assert "The silence has ended." in site.http.get("/silences?result=expire").text
+    silencer.error = "http://am answered HTTP 500: already expired"
+    answer = site.http.post("/silences/abc/expire", data={"by": "kim"})
+    assert (answer.status_code, "already expired" in answer.text) == (502, True)
+    silencer.error = "http://am has no silence 'abc'"
+    answer = site.http.post("/silences/abc/expire", data={"by": "kim"})
+    assert (answer.status_code, "http://am has no silence" in answer.text) == (404, True)

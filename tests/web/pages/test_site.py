@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from bridge.domain.errors import StoreError
 from bridge.domain.model import ModelKey
@@ -21,7 +20,7 @@ PRESSED = {"by": ""}  # a form as a browser sends it when nothing was filled in
 def test_links_and_forms_have_the_path_of_the_external_url() -> None:
     """A proxy serves the bridge below a path."""
     site = Site(WebSettings(external_url="http://127.0.0.1/bridge/"))
-    waiting = replace(REQUEST, state=RequestState.AWAITING_APPROVAL)
+    waiting = structs.replace(REQUEST, state=RequestState.AWAITING_APPROVAL)
     site.queries.request = lambda request_id: waiting if request_id == ID else None  # type: ignore[method-assign]
     assert f'action="/bridge/requests/{ID}/approve"' in site.http.get(f"/bridge/requests/{ID}/approve").text
     answer = site.http.post(f"/bridge/requests/{ID}/approve", data=PRESSED, follow_redirects=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bridge.config.load import load
-from bridge.domain.config_change import ConfigChange
+from bridge.domain.config_change import ConfigChange, ConfigEvent
 from bridge.domain.errors import StoreFullError
 from bridge.domain.times import MINUTE
 from bridge.engine.api.views import ReloadResult
@@ -53,15 +53,21 @@ def test_empty_parts_have_hints(site: Site, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_changes_of_the_configuration_are_shown(site: Site) -> None:
-    """Each reload with its difference, its error, or without either; hostile text is escaped."""
-    assert "No reload since the start" in site.http.get("/status").text
+    """Each with its event, and its difference, its error, or neither; hostile text is escaped."""
+    assert "None since the first start with this database" in site.http.get("/status").text
     site.queries.changes = [
         ConfigChange(AT, "", f"rules.yml:1: {HOSTILE}"),
         ConfigChange(AT, f"--- a\n+++ a\n@@ -1 +1 @@\n-{HOSTILE}\n+b\n"),
-        ConfigChange(AT, ""),
+        ConfigChange(AT, "", event=ConfigEvent.START, replica=HOSTILE),
     ]  # fmt: skip
     page = site.http.get("/status").text
-    for part in ("not applied", '<span class="plus">+b</span>', '<span class="minus">-&lt;script', "Reloaded without"):
+    for part in (
+        "not applied",
+        '<span class="plus">+b</span>',
+        '<span class="minus">-&lt;script',
+        "No difference",
+        ">start of <bdi>",
+    ):
         assert part in page
     assert HOSTILE not in page
 

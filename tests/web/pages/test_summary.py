@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from msgspec import structs
+
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Episode, HoldReason, RecoveryVerdict, RequestState
 from bridge.engine.api.views import ModelState
@@ -53,9 +55,9 @@ def test_a_model_at_rest_and_one_that_cannot_be_evaluated() -> None:
 def test_the_sentence_ends_with_the_request() -> None:
     """The present state and its gate, or how the latest request ended, and its recovery verdict."""
     view = replace(model_view(), signals=[signal()])
-    held = replace(REQUEST, state=RequestState.HELD, hold=HoldReason.COOLDOWN)
-    done = replace(REQUEST, state=RequestState.SUCCEEDED, ended_at=AT)
-    helped = replace(done, new_version="8", verdict=RecoveryVerdict.RECOVERED)
+    held = structs.replace(REQUEST, state=RequestState.HELD, hold=HoldReason.COOLDOWN)
+    done = structs.replace(REQUEST, state=RequestState.SUCCEEDED, ended_at=AT)
+    helped = structs.replace(done, new_version="8", verdict=RecoveryVerdict.RECOVERED)
     at = "2023-11-14 22:13:20 UTC"
     for record, wanted in (
         (REQUEST, f"Latest request: requested since {at}."),
@@ -69,8 +71,10 @@ def test_the_sentence_ends_with_the_request() -> None:
 def test_episodes_are_reported_with_their_requests_newest_first() -> None:
     """Including an episode without a request, and a request created by hand."""
     first, second = (Episode(MODEL, AT - back, "Drifted", ("Drifted",), 1, AT - back + 5) for back in (900, 500))
-    by_hand = replace(REQUEST, request=replace(REQUEST.request, episode_start=AT - 700, triggered_at=AT - 700))
-    again = replace(REQUEST, request=replace(REQUEST.request, attempt=2, triggered_at=AT + 10))
+    by_hand = structs.replace(
+        REQUEST, request=structs.replace(REQUEST.request, episode_start=AT - 700, triggered_at=AT - 700)
+    )
+    again = structs.replace(REQUEST, request=structs.replace(REQUEST.request, attempt=2, triggered_at=AT + 10))
     found = [(item.episode, item.record) for item in history([EPISODE, second, first], [again, REQUEST, by_hand])]
     assert found == [(EPISODE, again), (EPISODE, REQUEST), (second, None), (None, by_hand), (first, None)]
 
@@ -92,7 +96,7 @@ def test_a_version_names_which_request_it_was_made_for() -> None:
     site.queries.views.append(model_view(ModelKey("shop", "ranking", "8"), ModelState.HEALTHY))
     address = MODEL_PAGE.replace("7", "8")
     assert "This version came from" not in site.http.get(address).text
-    site.queries.records = [replace(REQUEST, new_version="8", verdict=RecoveryVerdict.RECOVERED)]
+    site.queries.records = [structs.replace(REQUEST, new_version="8", verdict=RecoveryVerdict.RECOVERED)]
     page = site.http.get(address).text
     assert f'This version came from <a href="/requests/{ID}">the request for <bdi>shop/ranking/7</bdi></a>' in page
     assert "; recovery verdict: recovered." in page

@@ -8,13 +8,13 @@ import jsonschema
 import pytest
 
 from bridge.net.problem import Body
-from bridge.web.api import structs
+from bridge.web.api import schemas
 from bridge.web.upstream import Upstream
 from tests.support.fake_histories import FakeHistories
 from tests.support.fake_views import ID
 from tests.support.web_app import Site
 
-GETS = [path for method, path in structs.DATA if method == "get"]
+GETS = [path for method, path in schemas.DATA if method == "get"]
 QUERIES = {
     "/api/v1/trail": "?project=shop&pipeline=ranking&version=7",
     "/api/v1/history": "?project=shop&pipeline=ranking&version=7&rule=Drifted",
@@ -24,14 +24,14 @@ QUERIES = {
 
 
 def schema(body: type[Body]) -> dict[str, Any]:
-    return {**structs.ref(body), "components": {"schemas": structs.schemas()}}
+    return {**schemas.ref(body), "components": {"schemas": schemas.schemas()}}
 
 
 @pytest.mark.parametrize("path", GETS)
 def test_data_has_its_schema(path: str) -> None:
     """Of every GET, with an unknown member refused."""
     data = Site(upstream=Upstream(FakeHistories())).data(path.replace("{request_id}", ID) + QUERIES.get(path, ""))
-    wanted = schema(structs.DATA["get", path])
+    wanted = schema(schemas.DATA["get", path])
     jsonschema.validate(data, wanted)
     assert isinstance(data, dict)
     with pytest.raises(jsonschema.ValidationError):
@@ -40,6 +40,6 @@ def test_data_has_its_schema(path: str) -> None:
 
 def test_every_reference_has_a_schema() -> None:
     """Problem details are among them."""
-    known = structs.schemas()
-    assert {body.__name__ for body in structs.DATA.values()} <= set(known)
+    known = schemas.schemas()
+    assert {body.__name__ for body in schemas.DATA.values()} <= set(known)
     assert "Problem" in known

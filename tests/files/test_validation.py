@@ -1,4 +1,4 @@
-"""Models over files: strict, all problems at once, and going on with what is right."""
+"""Validation of values from files: strict, all problems at once, and what is valid is kept."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from bridge.files.shape import DurationField, Section, checked, fixed, salvaged
-from bridge.files.wording import kind, near
+from bridge.domain.wording import kind, near
+from bridge.files.validation import DurationField, Section, checked, fixed, salvaged
 from bridge.files.yaml import Document, parse
 
 
@@ -89,7 +89,7 @@ def said(text: str) -> list[str]:
         ("{needed: a, wait: [1s]}", "wait: must be a duration such as 30s, 5m or 1h30m, not a list"),
         ("{needed: a, wait: 101y}", "wait: is longer than 100 years"),
         ("{needed: a, wait: 99999999999h}", "wait: '99999999999h' is too long; a duration is at most 292y"),
-        ("{needed: a, short: long}", "short: string should have at most 3 characters"),
+        ("{needed: a, short: long}", "short: must have at most 3 characters"),
         ("[a]", "must be a mapping, not a list"),
     ],
 )  # fmt: skip

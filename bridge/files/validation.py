@@ -1,4 +1,4 @@
-"""Checks values against pydantic models: strictly, noting every problem, and going on with what is right."""
+"""Strict validation of values against pydantic models: every problem is noted, and what is valid is kept."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from bridge.domain.times import DAY, format_duration, parse_duration
-from bridge.files.wording import kind, note, note_empty, where
+from bridge.domain.times import DAY, DURATION_PATTERN, format_duration, parse_duration
+from bridge.domain.wording import kind
+from bridge.files.wording import note, note_empty, where
 from bridge.files.yaml import Document, KeyPath
 
 M = TypeVar("M", bound=BaseModel)
@@ -74,7 +75,7 @@ def _positive(value: int) -> int:
 
 _SHOWN = PlainSerializer(format_duration, return_type=str, when_used="json")
 _SCHEMA = WithJsonSchema(
-    {"anyOf": [{"type": "string", "pattern": "^[0-9]+(ms|[smhdwy])([0-9]+(ms|[smhdwy]))*$"}, {"enum": [0, "0"]}]},
+    {"anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, {"enum": [0, "0"]}]},
     mode="validation",
 )
 DurationField = Annotated[int, BeforeValidator(_duration), _SHOWN, _SCHEMA]

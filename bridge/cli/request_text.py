@@ -1,0 +1,119 @@
+"""One request as text: state and gate, reason, values, deliveries, runs, actions and feedback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bridge.cli.listing import aligned
+from bridge.cli.names import model_name
+
+Entry = Mapping[str, Any]
+ANSWER = 200  # characters of a response that are shown
+
+
+def request_lines(request: Entry) -> Iterator[str]:
+    """Yield the lines. request: of the API, with its deliveries and runs."""
+    yield f"Request {request['id']}"
+    yield from _facts(request)
+    yield from _titled("Values", [_value(item) for item in request["evidence"]])
+    yield from _titled("Deliveries", _deliveries(request))
+    if request["runs"]:
+        yield from _titled("Runs", aligned([_run(item) for item in request["runs"]]))
+    if request["acts"]:
+        yield from _titled("Actions", [_act(item) for item in request["acts"]])
+
+
+def _facts(request: Entry) -> Iterator[str]:
+    """Yield one line for each fact that is known."""
+    facts = {
+        "model": model_name(request), "state": _state(request), "reason": request["reason"],
+        "rule": f"{request['rule']}, attempt {request['attempt']} of the episode since {request['episode_start']}",
+        "triggered": request["triggered_at"], "sent": request["sent_at"], "ended": request["ended_at"],
+        "shared cause": request["shared_cause"] and request["shared_cause"]["text"],
+        "reference": request["reference"], "link": request["link"], "new version": request["new_version"],
+        "message": request["message"], "recovery": _recovery(request),
+        "feedback": request["feedback"] or f"none yet; retrain-bridge feedback {request['id'][:8]} useful|false|late",
+    }  # fmt: skip
+    return iter(aligned([(f"  {name}:", str(value)) for name, value in facts.items() if value]))
+
+
+def _state(request: Entry) -> str:
+    """Return the state, and which gate holds the request until when."""
+    if not request["hold"]:
+        return str(request["state"])
+    if request["hold"] == "approval":
+        return f"{request['state']}: retrain-bridge requests approve {request['id'][:8]}"
+    until = request["hold_until"]
+    return f"{request['state']} by the gate {request['hold']}, " + (
+        f"until {until} at the earliest" if until else f"until the gate opens ({_ADVICE})"
+    )
+
+
+_ADVICE = "retrain-bridge explain lists every gate"
+
+
+def _recovery(request: Entry) -> str:
+    return f"{request['verdict']} at {request['verdict_at']}" if request["verdict"] else ""
+
+
+def _value(item: Entry) -> str:
+    value, threshold = (_number(item[key]) for key in ("value", "threshold"))
+    unit = f" {item['unit']}" if item["unit"] else ""
+    return f"{item['rule']}: {item['signal']} {value}{unit}" + (f", limit {threshold}" if threshold else "")
+
+
+def _number(value: float | str | None) -> str:
+    return f"{value:.4g}" if isinstance(value, int | float) else value or ""
+
+
+def _deliveries(request: Entry) -> Sequence[str]:
+    """Return a line for each delivery: where to, its state, its next attempt and the last response."""
+    found = [
+        (
+            item["destination"], item["kind"], f"{item['state']} after {_attempts(item['attempts'])}",
+            f"next attempt {item['next_at']}" if _goes_on(item) else f"since {item['updated_at']}",
+            _response(item),
+        )
+        for item in request["deliveries"]
+    ]  # fmt: skip
+    lines = aligned(found) if found else ["none: nothing was sent"]
+    advice = {"retry": "to retry at once", "dead": "to send the dead ones again"}
+    commands = {"retry": "retry", "dead": "redrive"}
+    states = {item["state"] for item in request["deliveries"]}
+    more = [
+        f"{text}: retrain-bridge requests {commands[state]} {request['id'][:8]}"
+        for state, text in advice.items()
+        if state in states
+    ]
+    return [*lines, *more]
+
+
+def _attempts(number: int) -> str:
+    return f"{number} attempt{'' if number == 1 else 's'}"
+
+
+def _goes_on(delivery: Entry) -> bool:
+    return delivery["state"] not in {"delivered", "dead"} and delivery["next_at"] is not None
+
+
+def _response(delivery: Entry) -> str:
+    status = f"HTTP {delivery['status']}" if delivery["status"] else ""
+    return " ".join(filter(None, (delivery["reason"], status, delivery["answer"][:ANSWER])))
+
+
+def _run(item: Entry) -> tuple[str, ...]:
+    """Return the cells of a run."""
+    ended = f"ended {item['ended_at']}" if item["ended_at"] else "overdue" if item["overdue"] else ""
+    name = item["reference"] or item["name"]
+    return (item["destination"], name, item["state"], ended, " ".join(filter(None, (item["message"], item["link"]))))
+
+
+def _act(item: Entry) -> str:
+    return f"{item['at']} {item['what']} by {item['who']}" + (f": {item['note']}" if item["note"] else "")
+
+
+def _titled(title: str, lines: Sequence[str]) -> Iterator[str]:
+    if lines:
+        yield f"{title}:"
+        yield from (f"  {line.strip()}" for line in lines)
