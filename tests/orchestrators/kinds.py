@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from tests.orchestrators.servers import LIMIT_SECONDS, Group, Json, Orchestrator, ServerRun, call
+from tests.support.postgres import postgres
 from tests.support.processes import free_port, wait_until
 
 
 class Airflow(Orchestrator):
-    """Airflow 3: API server, scheduler and DAG processor on SQLite."""
+    """Airflow 3: API server, scheduler and DAG processor on PostgreSQL: on SQLite, they block each other under load."""
 
     name = "airflow"
     exact = True
@@ -32,7 +33,8 @@ class Airflow(Orchestrator):
         return super().entry(**{"login": login, **changes})
 
     def start(self) -> None:
-        env = self._environment()
+        cluster = self.beside.enter_context(postgres())
+        env = self._environment(cluster.database())
         (self.folder / "dags").mkdir()
         (self.folder / "dags" / "retrain.py").write_text(self.pipeline())
         self.set_password("one")
@@ -44,14 +46,14 @@ class Airflow(Orchestrator):
             self.program(name, "airflow", name, env=env, supervised=name != "api-server").start()
         self.wait_ready()
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, database: str) -> dict[str, str]:
         settings = {
             "CORE__DAGS_FOLDER": f"{self.folder}/dags", "CORE__LOAD_EXAMPLES": "False", "CORE__PARALLELISM": "6",
             "CORE__SIMPLE_AUTH_MANAGER_USERS": "bridge:admin",
             "CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "API__HOST": "127.0.0.1", "API__PORT": str(self.port), "API__BASE_URL": self.url, "API__WORKERS": "1",
             "API_AUTH__JWT_SECRET": "0123456789abcdef" * 4, "API_AUTH__JWT_EXPIRATION_TIME": "60",
-            "DATABASE__SQL_ALCHEMY_CONNECT_ARGS": "database.PATIENT", "USAGE_DATA_COLLECTION__ENABLED": "False",
+            "DATABASE__SQL_ALCHEMY_CONN": database.replace("postgresql:", "postgresql+psycopg2:"), "USAGE_DATA_COLLECTION__ENABLED": "False",
             "LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()), "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
         }  # fmt: skip
         names = {f"AIRFLOW__{key}": value for key, value in settings.items()}

@@ -130,6 +130,7 @@ class Orchestrator(ABC):
     programs: list[Group] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.beside = contextlib.ExitStack()  # what must live longer than the programs
         self.training = Training(self.folder / "training")
         self.password_file = self.folder / "password"  # the bridge's, not the server's
         self.bridge_url = f"http://127.0.0.1:{free_port()}"
@@ -235,5 +236,6 @@ class Orchestrator(ABC):
         return "\n".join(f"---- {program.name} ----\n{program.log[-3000:]}" for program in self.programs)
 
     def stop(self) -> None:
-        for program in reversed(self.programs):
-            program.kill()
+        with self.beside:
+            for program in reversed(self.programs):
+                program.kill()
