@@ -263,6 +263,14 @@ class RequestRecord(msgspec.Struct, frozen=True):
         return next((act for act in self.acts if key and act.key == key), None)
 
     @property
+    def released_at(self) -> Timestamp:
+        """Return when the request stopped being held, because it was sent or closed; 0 = it is held, or never was."""
+        if self.state.waiting or self.state is RequestState.MISSED:
+            return 0
+        released = self.sent_at or self.ended_at
+        return released if released > self.request.triggered_at else 0
+
+    @property
     def id(self) -> str:
         """Id of the request."""
         return self.request.id

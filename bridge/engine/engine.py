@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from bridge.domain.errors import StoreError, StoreUncertainError
 from bridge.domain.model import ModelTable, PipelineKey
-from bridge.domain.request import Outcome, RequestRecord
+from bridge.domain.request import RequestRecord
 from bridge.domain.rule import Group
 from bridge.domain.times import DAY, MINUTE, Duration, Timestamp
 from bridge.engine import steps
@@ -34,7 +34,6 @@ from bridge.ports import History, MetricSource, Pause, TickChanges, TickStore
 
 log = logging.getLogger(__name__)
 
-_NEWS = frozenset({Outcome.NOTIFIED, Outcome.HELD, Outcome.ESCALATED})
 _NOT_STORED = "the connection to the store was lost and nothing was stored; try again"
 RESOLVED_FOR: Duration = 15 * MINUTE
 SENT_KEPT: Duration = 31 * DAY  # longest period of a budget
@@ -144,6 +143,7 @@ class Engine:
             if not all(_is_stored(record, history) for record in requests):
                 raise StoreError(_NOT_STORED) from error
         else:
+            self.generation += draft.changes_holds()
             draft.apply()
 
     def _commit_pause(self, pause: Pause, at: Timestamp) -> None:
@@ -313,7 +313,7 @@ class Engine:
                 group.rollback()
                 self._storms = storms_before
                 raise
-            if tick.alert_news() or any(decision.outcome in _NEWS for decision in tick.draft.decisions):
+            if tick.alert_news() or tick.draft.changes_holds():
                 self.generation += 1
             self._apply(tick)
             tick.add_durations(clock() - began)

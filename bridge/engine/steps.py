@@ -74,7 +74,9 @@ class Tick:
         self.group.seconds = seconds
 
     def alert_news(self) -> bool:
-        """Return whether an `alert:` rule resolved in the latest slot."""
+        """Return whether an `alert:` rule began to fire, or resolved in the latest slot."""
+        if any(decision.outcome is Outcome.NOTIFIED for decision in self.draft.decisions):
+            return True
         notifying = (self.evaluations.get(rule.rule.name) for rule in self.group.runs if rule.notifies)
         return any(evaluation is not None and len(evaluation.moves.resolved) for evaluation in notifying)
 

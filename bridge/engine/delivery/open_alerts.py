@@ -91,12 +91,13 @@ class OpenAlertIndex:
         return self._engine.generation
 
     def _goes_to(self, runs: Mapping[str, RuleEvaluator], record: RequestRecord, destination: str) -> bool:
-        if record.state.waiting:
+        if not record.sent_at:
             run = runs.get(record.request.rule)
             if run is not None and run.rule.mode is not Mode.LIVE:
                 return False
-            return destination in self._routing.recipients(route_labels(record.request)).destinations
-        return bool(record.sent_at) and destination in record.destinations
+            held = record.state.waiting or record.released_at > 0
+            return held and destination in self._routing.recipients(route_labels(record.request)).destinations
+        return destination in record.destinations
 
 
 def _episode(index: EpisodeIndexView, record: RequestRecord, ended_since: Timestamp) -> Episode | None:
@@ -124,7 +125,7 @@ def _alert(
         annotations = None if unknown else run.alert_annotations(row)
     held = record.hold if record.state.waiting else None
     # A newer attempt of the same episode has its own alert; the older alert ends with its request.
-    newest = index.current.get(request.model) == record.id
+    newest = index.current.get(request.model) == record.id and (record.sent_at or held)
     ends_at = episode.ended_at or (0 if newest else record.ended_at)
     alert = OpenAlert(
         request,
@@ -138,6 +139,7 @@ def _alert(
         "" if run is None else run.rule.group,
         record.link,
         record.shared_cause if record.hold is HoldReason.NOT_THE_MODEL else None,
+        record.released_at,
     )
     lasting = not (record.state.waiting or record.ended_at or episode.ended_at)
     if lasting and run is not None and row is not None:

@@ -39,6 +39,7 @@ class OpenAlert:
     group: group of the leading rule.
     link: URL of the run, "" = unknown.
     shared_cause: the shared cause that holds it.
+    released_at: when it stopped being held, because it was sent or closed; 0 = it is held, or never was.
     """
 
     request: RetrainRequest
@@ -52,15 +53,17 @@ class OpenAlert:
     group: str = ""
     link: str = ""
     shared_cause: SharedCause | None = None
+    released_at: Timestamp = 0
 
 
 class OpenAlerts(Protocol):
     """Source of open alerts by destination ("receiver/integration/index"), called from the resender's thread."""
 
     def open_alerts(self, destination: str, ended_since: Timestamp) -> Sequence[OpenAlert]:
-        """Return held and sent requests routed to `destination` whose episode is open or ended since `ended_since`.
+        """Return the requests routed to `destination` whose episode is open or ended since `ended_since`.
 
-        An entry that has not changed is the same object as in the previous call.
+        They are held, were sent, or were closed while they were held. An entry that has not changed is the same object
+        as in the previous call.
         """
         ...
 
@@ -121,7 +124,7 @@ class Resender:
         self._generation = 0
         self._made: dict[str, tuple[OpenAlert, Alert]] = {}
         self._passing: dict[frozenset[tuple[str, str]], Alert] = {}
-        self._passed: dict[frozenset[tuple[str, str]], Alert] = {}
+        self._passed: dict[frozenset[tuple[str, str]], Alert] | None = None  # None until the first step
         self._denied = False
         self._logged = "ok"
 
@@ -153,21 +156,33 @@ class Resender:
         requested = [(item, end) for item in known if item.held is None and (end := self._end(item, now))]
         made = ((item.request.id, self._made.get(item.request.id)) for item, _ in requested)
         self._made = {id_: last for id_, last in made if last is not None}
+        if self._passed is None:
+            self._passed = self._released(known)
         passing = [*self._held_alerts(held, now), *self._notices(now)]
         others = [*passing, *self._ended(passing, now)]
         return len(requested) + len(others), chain(starmap(self._requested, requested), others)
 
+    def _released(self, known: Sequence[OpenAlert]) -> dict[frozenset[tuple[str, str]], Alert]:
+        """Return the resolved alerts of requests that were held: another resender may have posted them as open."""
+        alerts = (
+            alert
+            for item in known
+            if item.released_at
+            for alert in request_alerts.released(
+                item.request, self._sender, starts_at=item.starts_at, ends_at=item.released_at
+            )
+        )
+        return {_identity(alert): alert for alert in alerts}
+
     def _ended(self, passing: Sequence[Alert], now: Timestamp) -> list[Alert]:
         """Return the resolved alerts that were posted before, for as long as their end is repeated."""
-        present = {frozenset(alert.labels.items()): alert for alert in passing}
+        present, passed = {_identity(alert): alert for alert in passing}, self._passed or {}
         for identity, alert in self._passing.items():
             if identity not in present:
-                self._passed[identity] = replace(alert, ends_at=now)
+                passed[identity] = replace(alert, ends_at=now)
         since = now - self._refresh.resolved_for
         self._passed = {
-            identity: alert
-            for identity, alert in self._passed.items()
-            if alert.ends_at >= since and identity not in present
+            identity: alert for identity, alert in passed.items() if alert.ends_at >= since and identity not in present
         }
         self._passing = present
         return list(self._passed.values())
@@ -287,3 +302,8 @@ class Resender:
             log.info("open alerts are accepted again", extra=fields)
         else:
             log.warning("open alerts were not accepted", extra={**fields, "answer": delivery.answer})
+
+
+def _identity(alert: Alert) -> frozenset[tuple[str, str]]:
+    """Return the labels as a key: in Alertmanager, they are the alert's identity."""
+    return frozenset(alert.labels.items())

@@ -365,6 +365,13 @@ class TickTransaction:
         record = self.request(model)
         return (0 if record is None else record.request.triggered_at), model
 
+    def changes_holds(self) -> bool:
+        """Return whether a request starts or stops being held, or is held by another gate."""
+        before = self.committed.requests
+        return any(
+            record.hold is not (before[id_].hold if id_ in before else None) for id_, record in self.requests.items()
+        )
+
     def apply(self) -> None:
         """Apply the changes to the index, once they are stored."""
         # First, so that the changes below undo what was postponed before they were made.

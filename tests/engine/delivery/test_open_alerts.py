@@ -9,7 +9,8 @@ from msgspec import structs
 
 from bridge.domain.model import ModelKey
 from bridge.domain.request import HoldReason
-from bridge.domain.times import Timestamp
+from bridge.domain.rule import Gates
+from bridge.domain.times import HOUR, SECOND, Timestamp
 from bridge.engine.delivery.open_alerts import OpenAlertIndex
 from tests.support.world import A, B, C, FixedRoutes, World, group, rule
 
@@ -38,6 +39,46 @@ def test_held_requests_are_reminded_of_as_held() -> None:
     world.tick({A: 0.7})
     world.tick({A: 0.7, C: 0.8})
     assert reminded(world) == [(A, 0, None), (C, 0, "in_flight")]
+
+
+def released(world: World) -> list[tuple[ModelKey, Timestamp]]:
+    found = OpenAlertIndex(world.engine, world.routes).open_alerts(AM, 0)
+    return [(item.request.model, item.released_at) for item in found]
+
+
+def test_a_stored_request_shows_when_it_was_released() -> None:
+    """Also after a restart, which leaves no memory of the alert that was posted while the request was held."""
+    world = World(group(rule()), routes=FixedRoutes((AM,)))
+    world.tick({A: 0.7})
+    world.tick({A: 0.7, C: 0.8})
+    assert released(world) == [(A, 0), (C, 0)]
+    generation = world.engine.generation
+    world.report(world.requests()[0].id, "succeeded")
+    world.tick({A: 0.7, C: 0.8})
+    assert world.engine.generation == generation + 1
+    world.restart()
+    assert (C, world.now) in released(world)
+
+
+@pytest.mark.parametrize("end", ["recovery", "withdrawal", "hold_limit"])
+def test_a_request_that_ends_while_it_is_held_is_released(end: str) -> None:
+    """It has no destinations, because it was never sent: those of its held alert are meant."""
+    gates = Gates(settle=0, hold_limit=20 * SECOND if end == "hold_limit" else HOUR)
+    world = World(group(rule()), routes=FixedRoutes((AM,), reporting=False), gates=gates)
+    world.tick({A: 0.7})
+    world.tick({A: 0.7, C: 0.8})
+    generation, held = world.engine.generation, world.requests()[1].id
+    if end == "withdrawal":
+        world.now += SECOND
+        world.commands.act(held, "withdraw", "ops")
+    else:
+        for _ in range(2):
+            world.tick({A: 0.7, C: 0.8 if end == "hold_limit" else 0.1})
+    ended = world.requests()[1].ended_at
+    assert ended > 0
+    assert world.engine.generation == generation + 1
+    world.restart()
+    assert released(world)[1] == (C, ended)
 
 
 def test_an_alert_of_an_earlier_attempt_ends_with_it() -> None:

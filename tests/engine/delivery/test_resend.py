@@ -140,6 +140,36 @@ def test_a_held_request_reports_it_until_it_is_released() -> None:
     assert [item.labels["alertname"] for item in due(refresher, T0 + 16 * MINUTE + 1)] == ["ModelRetrainRequested"]
 
 
+def test_what_was_released_before_the_first_step_is_resolved_by_it() -> None:
+    """A resender that starts anew does not know what the previous one posted: every name it may have used ends."""
+    bench = Bench([replace(OPEN, released_at=T0 - MINUTE)])
+    refresher = bench.refresher()
+    names = ["ModelRetrainHeld", "ModelRetrainAwaitingApproval", "ModelRetrainEscalated"]
+    for now in (T0, T0 + 14 * MINUTE):
+        sent, *ended = due(refresher, now)
+        assert sent.labels["alertname"] == "ModelRetrainRequested"
+        assert [(item.labels["alertname"], item.ends_at) for item in ended] == [(name, T0 - MINUTE) for name in names]
+    assert ended[0].labels == {**sent.labels, "alertname": "ModelRetrainHeld"}
+    assert ended[0].annotations["summary"] == "Retraining of shop/ranking/7 is no longer held"
+    assert len(due(refresher, T0 + 14 * MINUTE + 1)) == 1
+
+
+@pytest.mark.parametrize("released_at", [0, T0 - 15 * MINUTE - 1])
+def test_a_request_that_was_not_held_or_long_ago_has_no_held_alert_to_resolve(released_at: int) -> None:
+    """Alertmanager has forgotten it."""
+    assert len(due(Bench([replace(OPEN, released_at=released_at)]).refresher(), T0)) == 1
+
+
+def test_what_is_released_between_two_steps_resolves_only_what_was_posted() -> None:
+    """The resender remembers the name."""
+    bench = Bench([replace(OPEN, held=HoldReason.APPROVAL)])
+    refresher = bench.refresher()
+    due(refresher, T0)
+    bench.known = [replace(OPEN, released_at=T0 + MINUTE)]
+    names = [item.labels["alertname"] for item in due(refresher, T0 + MINUTE)]
+    assert names == ["ModelRetrainRequested", "ModelRetrainAwaitingApproval"]
+
+
 def test_a_request_that_is_held_again_is_not_reported_to_be_released() -> None:
     """Held, released, held: only the present state is posted."""
     waiting = OpenAlert(REQUEST, T0, held=HoldReason.IN_FLIGHT)
