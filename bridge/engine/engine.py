@@ -282,8 +282,10 @@ class Engine:
         if group is None:
             return None
         with group.lock:
-            slots = plan(group.group, group.last_slot, now, self._state().settings.catch_up_limit)
-            return None if slots is None else self._run(group, slots, now, doubts, clock)
+            slots = plan(group.group, group.caught_up, now, self._state().settings.catch_up_limit)
+            if slots is None or slots.slot == group.last_slot:
+                return None
+            return self._run(group, slots, now, doubts, clock)
 
     def _run(
         self, group: GroupEvaluator, slots: Plan, now: Timestamp, doubts: int, clock: Callable[[], float]
@@ -338,9 +340,9 @@ class Engine:
 
     def _persist(self, tick: Tick, now: Timestamp) -> None:
         """Commit the changes of the evaluation in one transaction of the store. Raises StoreError."""
-        group, draft, slot = tick.group, tick.draft, tick.plan.slot
+        group, draft, slot = tick.group, tick.draft, tick.stored_slot
         known, interval = group.expected_models, group.group.interval
-        storm = storms.changes(self._storms, self._stored_storms, group.group.name, slot)
+        storm = storms.changes(self._storms, self._stored_storms, group.group.name, tick.plan.slot)
         self._store.commit(
             TickChanges(
                 group=group.group.name,
@@ -371,6 +373,7 @@ class Engine:
         self._index.forget(slot - RESOLVED_FOR)
         self._index.sent.forget(slot - SENT_KEPT)
         self._dropped, self._reconfigured = StaleRows(), False
+        tick.group.queried_until = tick.stored_slot if tick.waits else None
         tick.group.last_slot = slot
         if self._trails is not None:
             self._trails.note(tick.group.runs, tick.evaluations)

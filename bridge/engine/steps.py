@@ -43,6 +43,7 @@ class Tick:
     answers: answers for the present slot, by signal.
     query_seconds: duration of the queries of each signal.
     evaluations: of the latest slot, by rule.
+    waits: True if missed slots are left to a later evaluation, because the source does not answer.
     """
 
     group: GroupEvaluator
@@ -56,6 +57,13 @@ class Tick:
     events: Counter[str] = field(default_factory=Counter)
     errors: dict[str, str] = field(default_factory=dict)
     evaluations: Mapping[str, Evaluation] = field(default_factory=dict)
+    waits: bool = False
+
+    @property
+    def stored_slot(self) -> Timestamp:
+        """Return the slot after which the next evaluation continues once this one is stored."""
+        last = self.group.caught_up
+        return last if self.waits and last is not None else self.plan.slot
 
     def slots(self) -> Iterator[tuple[Timestamp, Answers, bool]]:
         """Yield each slot in order with its answers, and True for the present one."""
@@ -113,10 +121,23 @@ def _recovery_verdicts(draft: TickTransaction, slot: Timestamp) -> dict[tuple[st
 
 
 def fetch(tick: Tick, source: MetricSource, catch_up_limit: Duration) -> None:
-    """Query all signals of the group: history for cold strategies, the missed slots, and the present slot."""
+    """Query all signals of the group: the present slot, history for cold strategies, and the missed slots.
+
+    If the source answers none of the queries for the present slot, the missed slots wait for a later evaluation.
+    """
+    _fetch_present(tick, source)
+    if _must_wait(tick):
+        tick.waits, tick.plan = True, Plan(tick.plan.slot, (), 0)
+        return
     _backfill(tick, source, catch_up_limit)
     _fetch_past(tick, source)
-    _fetch_present(tick, source)
+
+
+def _must_wait(tick: Tick) -> bool:
+    """Return whether the missed slots must wait. They do not where a rule's policy decides slots without an answer."""
+    failed = (isinstance(answer, SourceError) and answer.transient for answer in tick.answers.values())
+    decided = any(rule.rule.policies.get(Cause.QUERY_ERROR) in {"ok", "fire"} for rule in tick.group.runs)
+    return bool(tick.plan.missed) and all(failed) and not decided
 
 
 def _backfill(tick: Tick, source: MetricSource, catch_up_limit: Duration) -> None:
@@ -126,7 +147,7 @@ def _backfill(tick: Tick, source: MetricSource, catch_up_limit: Duration) -> Non
     first = (tick.plan.missed or (tick.plan.slot,))[0]
     for rule in group.runs:
         if rule.behind:
-            last = group.last_slot
+            last = group.caught_up
             if last is None or strategy_state.COLD in rule.behind.values():
                 last = first - group.group.interval
             backfill.backfill(rule, group.group, source, last, catch_up_limit, enough)
@@ -144,7 +165,7 @@ def _fetch_past(tick: Tick, source: MetricSource) -> None:
         except SourceError as error:
             tick.queries.append(_failed(tick, query, error, began))
             tick.past[name] = error
-        tick.query_seconds[name] = tick.clock() - began
+        tick.query_seconds[name] += tick.clock() - began
 
 
 def _fetch_present(tick: Tick, source: MetricSource) -> None:
@@ -156,7 +177,7 @@ def _fetch_present(tick: Tick, source: MetricSource) -> None:
             answer = _fetch_one(tick, source, query)
             shared[key] = answer, tick.queries[-1].seconds
         tick.answers[name] = _renamed(shared[key][0], query)
-        tick.query_seconds[name] = tick.query_seconds.get(name, 0.0) + shared[key][1]
+        tick.query_seconds[name] = shared[key][1]
 
 
 def _fetch_one(tick: Tick, source: MetricSource, query: SignalQuery) -> Answer:

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from bridge.domain.batch import EventBatch
-from bridge.domain.errors import StoreFullError, StrategyError
+from bridge.domain.errors import SourceError, StoreFullError, StrategyError
 from bridge.domain.request import request_id
+from bridge.domain.rule import Cooldown, Rule, StrategySpec
 from bridge.domain.times import HOUR, SECOND
-from bridge.domain.verdict import Verdicts
+from bridge.domain.verdict import Cause, Verdicts
 from bridge.engine.evaluation.rule import RuleEvaluator
 from tests.support.world import QUERY_FAILED, A, B, World, group, rule
 
@@ -147,3 +148,99 @@ def test_an_episode_found_while_catching_up_is_requested_though_the_present_slot
     assert decision.reason == "Drifted: drift 0.7 above 0.6; caught up after downtime"
     world.tick({A: 0.7})
     assert world.requests() == [record]
+
+
+def test_missed_slots_wait_until_the_source_answers() -> None:
+    """The bridge is up before Prometheus is: what happened in the downtime and since is found when it answers."""
+    world = World(group(rule()))
+    world.tick({A: 0.1})
+    began = world.now + 10 * SECOND
+    world.pass_slots({A: 0.7}, {A: 0.7})
+    world.restart()
+    world.source.down = QUERY_FAILED
+    for _ in range(3):
+        report = world.tick({A: 0.7})
+        assert (report.missed, len(report.queries), report.errors) == (0, 1, {"Drifted": QUERY_FAILED.fault})
+        assert world.rule("Drifted").health == "err"
+        assert world.requests() == []
+        assert world.engine.evaluate("g", world.now) is None
+    world.source.down = None
+    report = world.tick({A: 0.7})
+    (record,) = world.requests()
+    assert (record.request.late, record.request.episode_start) == (True, began)
+    assert (report.missed, report.caught_up) == (5, 5)
+    assert world.tick({A: 0.7}).missed == 0
+    assert [item.reason for item in world.decisions() if item.model is None] == [
+        QUERY_FAILED.fault, "answered again after 3 failed evaluations; states were kept meanwhile",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("event", ["restart", "reload"])
+def test_slots_that_wait_survive_a_restart_and_a_reload(event: str) -> None:
+    """Stored is the last slot that was queried."""
+    world = World(group(rule()))
+    world.tick({A: 0.1})
+    world.pass_slots({A: 0.7}, {A: 0.1})
+    world.restart()
+    world.source.down = QUERY_FAILED
+    world.tick({A: 0.1})
+    if event == "restart":
+        world.restart()
+    else:
+        world.reconfigure(group(rule()))
+    world.source.down = None
+    world.tick({A: 0.1})
+    assert world.states() == [(A, "missed")]
+
+
+def test_slots_that_wait_are_caught_up_as_far_back_as_the_limit() -> None:
+    """A source that answers after two hours: the last hour is evaluated."""
+    world = World(group(rule(for_=90 * 60 * SECOND), interval=600 * SECOND))
+    world.tick({A: 0.7})
+    world.pass_slots({A: 0.7})
+    world.restart()
+    world.source.down = QUERY_FAILED
+    for _ in range(12):
+        world.tick({A: 0.7})
+    world.source.down = None
+    assert world.tick({A: 0.7}).missed == 5
+    assert world.requests() == []
+
+
+def test_a_strategy_reads_each_slot_that_waited_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its state is stored with the last slot that was queried, also while slots wait."""
+    world = World(group(Rule("Jumps", "g", "drift", StrategySpec("ewma", {}), cooldown=Cooldown(0))))
+    read: list[int] = []
+    judge = RuleEvaluator._judge
+    monkeypatch.setattr(
+        RuleEvaluator, "_judge", lambda self, batch, *rest: (read.append(batch.slot), judge(self, batch, *rest))[1]
+    )
+    world.tick({A: 0.1})
+    start = world.now
+    world.pass_slots({A: 0.2})
+    for down in (True, True, False):
+        world.restart()
+        world.source.down = QUERY_FAILED if down else None
+        world.tick({A: 0.2})
+    assert read == list(range(start, world.now + 1, 10 * SECOND))
+
+
+@pytest.mark.parametrize("policy", ["ok", "fire"])
+def test_a_policy_for_failed_queries_decides_the_missed_slots_too(policy: str) -> None:
+    """The rule says what a failed query means, so nothing waits for its answer."""
+    world = World(group(rule(policies={Cause.QUERY_ERROR: policy})))
+    world.tick({A: 0.1})
+    world.pass_slots({A: 0.7})
+    world.restart()
+    world.source.down = QUERY_FAILED
+    assert world.tick().missed == 1
+
+
+def test_an_error_that_a_retry_does_not_mend_is_not_waited_for() -> None:
+    """A query that Prometheus refuses is refused for every slot."""
+    world = World(group(rule()))
+    world.tick({A: 0.1})
+    world.pass_slots({A: 0.7})
+    world.restart()
+    world.source.down = SourceError("HTTP 400: parse error", reason="bad_data", transient=False)
+    assert world.tick().missed == 1

@@ -73,11 +73,11 @@ def test_the_change_of_a_rules_health_is_recorded_although_the_first_commit_fail
     store = FailingStore()
     world = World(group(rule()), store=store)
     world.tick({A: 0.1})
-    for answer in (QUERY_FAILED, {A: 0.1}):
-        store.refuses = True
+    for down in (QUERY_FAILED, None):
+        world.source.down, store.refuses = down, True
         with pytest.raises(StoreError):
-            world.tick(answer)
+            world.tick({A: 0.1})
         store.refuses = False
-        world.tick(answer)
+        world.tick({A: 0.1})
     changes = [(item.before, item.after, item.repeats) for item in world.decisions() if item.model is None]
-    assert changes == [("ok", "err", 0), ("err", "ok", 2)]
+    assert changes == [("ok", "err", 0), ("err", "ok", 1)]

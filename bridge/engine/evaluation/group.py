@@ -32,6 +32,7 @@ class GroupEvaluator:
     expected_models: expected models of every signal that a strategy evaluates, by signal.
     evaluations: the rules' evaluations of the last committed slot, by rule.
     last_slot: None = never evaluated.
+    queried_until: last slot that was queried, while later ones wait until the source answers; None = none wait.
     seconds: duration of the last evaluation.
     missed: total number of slots that were not evaluated on time.
     """
@@ -44,6 +45,12 @@ class GroupEvaluator:
     missed: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
     evaluations: Mapping[str, Evaluation] = field(default_factory=dict)
+    queried_until: Timestamp | None = None
+
+    @property
+    def caught_up(self) -> Timestamp | None:
+        """Return the slot after which evaluation continues, None = never evaluated."""
+        return self.last_slot if self.queried_until is None else self.queried_until
 
     # ------------------------------------------------------------ a tick
 

@@ -102,7 +102,10 @@ class Restorer:
         for run in runs:
             logged.restore(run, self._chunks)
         if old is not None:
-            return GroupEvaluator(group, runs, expected_models, old.last_slot, old.seconds, old.missed, old.lock)
+            return GroupEvaluator(
+                group, runs, expected_models, old.last_slot, old.seconds, old.missed, old.lock,
+                queried_until=old.queried_until,
+            )  # fmt: skip
         return GroupEvaluator(group, runs, expected_models, self._slots.get(group.name))
 
     def _expected_models(
