@@ -134,9 +134,7 @@ def held(
     return Alert(identity(request, sender, name), texts, starts_at, ends_at, sender.link(request.id))
 
 
-def released(
-    request: RetrainRequest, sender: Sender, *, starts_at: Timestamp, ends_at: Timestamp
-) -> tuple[Alert, ...]:
+def released(request: RetrainRequest, sender: Sender, *, starts_at: Timestamp, ends_at: Timestamp) -> tuple[Alert, ...]:
     """Return the resolved alerts of a request that was held: one for each name that they may have had."""
     texts = {**remarks(request), "summary": f"Retraining of {request.model} is no longer held"}
     return tuple(

@@ -212,9 +212,12 @@ def test_a_strategy_reads_each_slot_that_waited_once(monkeypatch: pytest.MonkeyP
     world = World(group(Rule("Jumps", "g", "drift", StrategySpec("ewma", {}), cooldown=Cooldown(0))))
     read: list[int] = []
     judge = RuleEvaluator._judge
-    monkeypatch.setattr(
-        RuleEvaluator, "_judge", lambda self, batch, *rest: (read.append(batch.slot), judge(self, batch, *rest))[1]
-    )
+
+    def noted(self: RuleEvaluator, batch: EventBatch, *rest: Any) -> Verdicts:
+        read.append(batch.slot)
+        return judge(self, batch, *rest)
+
+    monkeypatch.setattr(RuleEvaluator, "_judge", noted)
     world.tick({A: 0.1})
     start = world.now
     world.pass_slots({A: 0.2})

@@ -358,11 +358,17 @@ class RuleEvaluator:
 
     def alert_labels(self, row: int) -> dict[str, str]:
         """Return the labels of a model's alert or request, without the model's own and `alertname`."""
-        return self.texts.labels(row, Numbers.of(self.staged, row, self.last_evaluation))
+        return self.texts.labels(row, self._numbers(row))
 
     def alert_annotations(self, row: int) -> dict[str, str]:
         """Return the annotations of a model's alert or request, with its current numbers."""
-        return self.texts.annotations(row, Numbers.of(self.staged, row, self.last_evaluation))
+        return self.texts.annotations(row, self._numbers(row))
+
+    def _numbers(self, row: int) -> Numbers:
+        """Return the numbers of a model; until the first evaluation after a start, of its alert's last change."""
+        alerts = self.staged.alerts
+        changed = max(alerts.active_at.item(row), alerts.fired_at.item(row))
+        return Numbers.of(self.staged, row, self.last_evaluation or changed)
 
     @property
     def patience(self) -> Duration:
