@@ -263,12 +263,12 @@ class Telemetry:
         self._errors[report.group] = dict(report.errors)
         new = {rule: text for rule, text in report.errors.items() if before.get(rule) != text}
         repaired = sorted(before.keys() - report.errors.keys())
-        changed = bool(outcomes or report.missed or report.caught_up or new or repaired)
+        changed = bool(outcomes or report.missed or new or repaired)
         fields: dict[str, object] = {
             "group": report.group, "slot": rfc3339(report.slot), "seconds": round(report.seconds, 4),
             "samples": sum(query.elements for query in report.queries), **outcomes,
         }  # fmt: skip
-        more = {"missed": report.missed, "caught_up": report.caught_up, "repaired": " ".join(repaired)}
+        more = {"missed_slots": report.missed, "repaired": " ".join(repaired)}
         fields |= {name: value for name, value in more.items() if value}
         log.log(logging.INFO if changed else logging.DEBUG, "evaluated", extra=fields)
         for rule, text in new.items():

@@ -103,7 +103,6 @@ class Tick:
             dict(self.events),
             dict(decisions),
             plan.missed_count,
-            len(plan.missed),
             self.errors,
             len(draft.deliveries),
             _recovery_verdicts(draft, plan.slot),

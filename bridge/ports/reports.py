@@ -39,7 +39,7 @@ class TickReport:
     seconds: duration.
     events: kind of event -> number of samples.
     decisions: (rule, outcome) -> number of decisions.
-    missed, caught_up: number of slots that were missed, and of those that were evaluated afterwards.
+    missed: number of missed slots that were evaluated afterwards.
     errors: rule -> message.
     queued: number of queued deliveries, of requests and ends of episodes.
     verdicts: (rule, recovery verdict) -> number of retrainings.
@@ -53,7 +53,6 @@ class TickReport:
     events: Mapping[str, int]
     decisions: Mapping[tuple[str, str], int]
     missed: int = 0
-    caught_up: int = 0
     errors: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     queued: int = 0
     verdicts: Mapping[tuple[str, str], int] = field(default_factory=lambda: MappingProxyType({}))

@@ -339,14 +339,22 @@ def test_a_new_error_beside_an_old_one_is_reported_alone(page: Page, caplog: pyt
 def test_missed_slots_are_reported(page: Page, caplog: pytest.LogCaptureFixture) -> None:
     """Also when nothing else happened."""
     caplog.set_level(logging.INFO)
-    page.telemetry.tick(replace(QUIET_TICK, missed=4, caught_up=3))
+    page.telemetry.tick(replace(QUIET_TICK, missed=4))
     (line,) = caplog.records
-    assert (vars(line)["missed"], vars(line)["caught_up"]) == (4, 3)
+    assert vars(line)["missed_slots"] == 4
+
+
+def test_missed_slots_are_not_reported_as_missed_requests(page: Page, caplog: pytest.LogCaptureFixture) -> None:
+    """A word of the log has one meaning: `missed` counts the decisions with this outcome, like the other outcomes."""
+    caplog.set_level(logging.INFO)
+    page.telemetry.tick(replace(QUIET_TICK, missed=4, decisions={("Drifted", "missed"): 1}))
+    (line,) = caplog.records
+    assert (vars(line)["missed_slots"], vars(line)["missed"]) == (4, 1)
 
 
 def test_a_breached_rule_has_its_start_and_a_gate_its_held_requests(page: Page) -> None:
     """Only while it is so: a model that is well has neither series."""
-    pending = signal(rule="Slow", state="pending", active_at=AT - 5_000)
+    pending = signal(rule="Slow", state="pending", since=AT - 5_000)
     page.queries.views = [replace(model_view(), signals=[signal(state="inactive"), pending], held="cooldown")]
     assert page.samples("rule_active_timestamp_seconds") == {f'{KEY},rule="Slow",state="pending"': "1699999995.0"}
     assert page.samples("model_held") == {f'{KEY},reason="cooldown"': "1"}
