@@ -52,12 +52,13 @@ def _signals(shown: list[tuple[ModelView, str]]) -> Iterator[str]:
     for view, labels in shown:
         for signal in view.signals:
             series = f'{{{labels},rule="{escape(signal.rule)}"}}'
-            values.append(f"{PREFIX}signal_value{series} {number(signal.value)}\n")
+            if not signal.empty:
+                values.append(f"{PREFIX}signal_value{series} {number(signal.value)}\n")
             if not math.isnan(signal.threshold):
                 thresholds.append(f"{PREFIX}signal_threshold{series} {number(signal.threshold)}\n")
-            if signal.active_at:
+            if signal.since:
                 of_state = f'{series[:-1]},state="{signal.state}"}}'
-                active.append(f"{PREFIX}rule_active_timestamp_seconds{of_state} {number(signal.active_at / 1000)}\n")
+                active.append(f"{PREFIX}rule_active_timestamp_seconds{of_state} {number(signal.since / 1000)}\n")
             if signal.crossing is not None:
                 bounds = (("earliest", signal.crossing.earliest), ("latest", signal.crossing.latest))
                 crossings += [
@@ -68,7 +69,10 @@ def _signals(shown: list[tuple[ModelView, str]]) -> Iterator[str]:
     yield from values
     yield _header("signal_threshold", "Threshold of a rule's strategy, which need not be in the signal's unit.")
     yield from thresholds
-    yield _header("rule_active_timestamp_seconds", "Time since which a rule has been pending or firing for a model.")
+    yield _header(
+        "rule_active_timestamp_seconds",
+        "Time at which the present state, pending or firing, of a rule began for a model.",
+    )
     yield from active
     yield _header("signal_crossing_timestamp_seconds", "Bounds of when a value is expected to cross its limit.")
     yield from crossings

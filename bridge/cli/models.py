@@ -140,6 +140,8 @@ def _lives(forecast: Mapping[str, Any]) -> str:
 
 def _value(signal: Mapping[str, Any]) -> str:
     """Return the latest value of a signal with its limit."""
+    if signal["value"] is None:
+        return f"{signal['signal']} empty result"
     value, threshold = (_number(signal[key]) for key in ("value", "threshold"))
     unit = f" {signal['unit']}" if signal["unit"] and value else ""
     return f"{signal['signal']} {value or 'no data'}{unit}" + (f" (limit {threshold})" if value and threshold else "")

@@ -68,11 +68,18 @@ def test_every_state_is_counted() -> None:
     }
 
 
+def test_an_expression_without_a_result_has_no_value() -> None:
+    """As in Prometheus, where an empty result has no series."""
+    queries = FakeQueries()
+    queries.views = [replace(model_view(), signals=[signal(math.nan, math.nan, verdict="ok", empty=True)])]
+    assert "signal_value" not in {key[0] for key in series(queries, "all")}
+
+
 def test_a_signal_without_a_limit_has_no_threshold() -> None:
     """And NaN as its value."""
     queries = FakeQueries()
     view = model_view()
-    queries.views = [type(view)(MODEL, view.state, [signal(math.nan, math.nan, active_at=AT)], 0, "", "")]
+    queries.views = [type(view)(MODEL, view.state, [signal(math.nan, math.nan, since=AT)], 0, "", "")]
     found = series(queries, "all")
     names = {key[0] for key in found}
     assert "signal_threshold" not in names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -29,6 +30,15 @@ def test_models_are_listed_in_columns(command: Command) -> None:
     wide = columns(command("models", "list", "-o", "wide")[1])
     assert wide[0][-2:] == ["REQUEST", "RULES"]
     assert wide[1][-2:] == [ID, "Drifted: breached"]
+
+
+def test_an_expression_without_a_result_is_named(command: Command, site: Site) -> None:
+    """In the list and of one model; the API has null."""
+    site.queries.views = [replace(model_view(), signals=[signal(math.nan, math.nan, verdict="ok", empty=True)])]
+    assert columns(command("models", "list")[1])[1][-1] == "drift empty result"
+    assert "Drifted: drift empty result, ok, firing" in command("models", "show", "shop/ranking/7")[1]
+    shown = json.loads(command("models", "show", "shop/ranking/7", "-o", "json")[1])
+    assert shown["model"]["signals"][0]["value"] is None
 
 
 def test_models_are_filtered(command: Command) -> None:

@@ -252,6 +252,8 @@ def _of_state(run: RuleEvaluator, row: int, slot: Timestamp) -> Check:
 
 
 def _numbers(run: RuleEvaluator, row: int) -> str:
+    if run.empty()[row]:
+        return "the expression returns nothing for the model"
     live = run.live
     value, statistic, limit = float(live.value[row]), float(live.statistic[row]), float(live.threshold[row])
     own = statistic != value and statistic == statistic  # noqa: PLR0124 - NaN: none was made

@@ -24,10 +24,13 @@ def signals_of(run: RuleEvaluator, chosen: NDArray[np.bool_]) -> Iterator[tuple[
     """
     now, query, name = run.live, run.query, run.rule.name
     rows = np.flatnonzero(now.known & chosen[: len(now.known)])
-    columns = (now.value, now.threshold, now.code, now.cause, now.alerts.state, now.alerts.active_at)
-    values = zip(*(column[rows].tolist() for column in columns), strict=True)
+    empty, alerts = run.empty()[rows], now.alerts
+    value = np.where(empty, np.nan, now.value[rows])
+    since = np.where(alerts.state == State.FIRING, alerts.fired_at, alerts.active_at)[rows]
+    columns = (now.threshold[rows], now.code[rows], now.cause[rows], alerts.state[rows])
+    values = zip(*(column.tolist() for column in (value, *columns, since, empty)), strict=True)
     expected = _crossings(run, rows)
-    for row, (value, threshold, code, cause, state, active_at) in zip(rows.tolist(), values, strict=True):
+    for row, (value, threshold, code, cause, state, since, empty) in zip(rows.tolist(), values, strict=True):
         yield (
             row,
             SignalView(
@@ -41,8 +44,9 @@ def signals_of(run: RuleEvaluator, chosen: NDArray[np.bool_]) -> Iterator[tuple[
                 _CAUSE_WORDS[cause],
                 _STATE_WORDS[state],
                 run.last_evaluation,
-                active_at if state else 0,
+                since,
                 expected.get(row),
+                empty,
             ),
         )
 

@@ -100,7 +100,8 @@ class SignalView:
     """Latest value of one rule for one model.
 
     value, threshold: in the signal's unit, NaN = none. verdict: verdict code in lower case. at: slot of the evaluation.
-    active_at: begin of the pending or firing state, 0 = inactive. crossing: None = no crossing is forecast.
+    since: start of the pending or firing state, 0 = inactive. crossing: None = no crossing is forecast.
+    empty: True for an `expr` rule whose expression returns nothing for the model; it has no value then.
     """
 
     rule: str
@@ -113,8 +114,9 @@ class SignalView:
     cause: str
     state: str
     at: Timestamp
-    active_at: Timestamp = 0
+    since: Timestamp = 0
     crossing: Crossing | None = None
+    empty: bool = False
 
 
 @dataclass(frozen=True, slots=True)

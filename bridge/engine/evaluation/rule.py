@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bridge.domain.alert import (
     NO_MOVES,
     AlertRow,
     Moves,
     Positions,
+    State,
     advance,
     apply_policies,
     count_breaches,
@@ -264,6 +266,8 @@ class RuleEvaluator:
         verdicts = self._judge(batch, self.strategy, now, self.query, first_seen, self.rule.name)
         index = _rows_of(batch, len(now.code))
         now.code[:], now.cause[:] = self._absent(batch)
+        if self.strategy is None and batch.cause is Cause.NONE:
+            self._clear_absent(index)
         now.code[index] = verdicts.code
         now.cause[index] = verdicts.cause
         now.value[index] = batch.values() if len(batch) else ()
@@ -277,6 +281,20 @@ class RuleEvaluator:
         if self.strategy is not None:
             note(now.since, now.code, now.cause, batch.slot)
         return self._evaluation(batch.slot, unsure, batch, verdicts)
+
+    def _clear_absent(self, present: Positions | slice) -> None:
+        """Clear the numbers that an expression no longer returns; an alert that keeps firing shows its last ones."""
+        now = self.staged
+        absent = (now.alerts.state != State.FIRING) | (self.rule.keep_firing_for == 0)
+        absent[present] = False
+        for column in (now.value, now.statistic, now.threshold):
+            column[absent] = np.nan
+
+    def empty(self) -> NDArray[np.bool_]:
+        """Return for which models the rule is an expression that returns nothing now, (n,)."""
+        now, plain = self.live, self.strategy is None and not self.parts
+        empty: NDArray[np.bool_] = (now.code == Code.OK) & (now.cause == Cause.NONE) & plain
+        return empty
 
     def unanswered(self, slot: Timestamp, cause: Cause) -> Evaluation:
         """Record a slot without a response: every model is inconclusive with `cause`."""

@@ -105,7 +105,8 @@ def model(view: ModelView) -> structs.Model:
         last_request_id=view.last_request_id or None,
         signals=[
             structs.Signal(
-                rule=item.rule, signal=item.signal, event=item.event, unit=item.unit, value=number(item.value),
+                rule=item.rule, signal=item.signal, event=item.event, unit=item.unit,
+                value=None if item.empty else number(item.value),
                 threshold=number(item.threshold), verdict=item.verdict, cause=item.cause, state=item.state,
                 at=time_or_none(item.at), crossing=_crossing(item.crossing),
             )

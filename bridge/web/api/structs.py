@@ -93,7 +93,11 @@ class Crossing(Body):
 
 
 class Signal(Body):
-    """Latest reading of one rule for one model. crossing: null while no crossing is forecast."""
+    """Latest reading of one rule for one model.
+
+    value: null if the expression of the rule returns nothing for the model, "NaN" if the value is unknown.
+    crossing: null while no crossing is forecast.
+    """
 
     rule: str
     signal: str

@@ -46,7 +46,7 @@ def history(episodes: Sequence[Episode], requests: Sequence[RequestRecord]) -> l
 
 def sentence(view: ModelView, requests: Sequence[RequestRecord], trails: Mapping[str, TrailView]) -> Markup:
     """Describe the active rules of the model, since when and why, and the latest request."""
-    active = sorted((item for item in view.signals if item.active_at), key=lambda item: item.active_at)
+    active = sorted((item for item in view.signals if item.since), key=lambda item: item.since)
     parts = [_active(item, trails.get(item.rule)) for item in active[:_NAMED]]
     if len(active) > len(parts):
         parts.append(Markup("{} more rules are pending or firing.").format(len(active) - len(parts)))
@@ -57,11 +57,15 @@ def sentence(view: ModelView, requests: Sequence[RequestRecord], trails: Mapping
 
 def _active(item: SignalView, trail: TrailView | None) -> Markup:
     """Describe why a rule is pending or firing."""
+    if item.empty:
+        return Markup(
+            "{} is {} since {}, though its expression returns nothing now: `keep_firing_for` has not elapsed."
+        ).format(item.rule, item.state, clock(item.since))
     known = item.cause == "none"
     value = f"{item.signal} {'is' if known else 'was last'} {reading(item.value, item.unit, item.event)}"
     doubt = "" if known else f", and is now {item.verdict} ({words(item.cause)})"
     return Markup("{} is {} since {}: {}{}{}.").format(
-        item.rule, item.state, clock(item.active_at), value, _comparison(item, trail), doubt
+        item.rule, item.state, clock(item.since), value, _comparison(item, trail), doubt
     )
 
 

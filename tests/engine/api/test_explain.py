@@ -51,6 +51,12 @@ def test_the_first_check_that_does_not_lead_on_is_the_answer() -> None:
     ]  # fmt: skip
 
 
+def test_an_expression_without_a_result_is_explained_without_its_last_value() -> None:
+    """It returned the model earlier."""
+    told = answers(World(group(rule(limit=None))), {A: 0.7}, {B: 0.7})
+    assert told[1] == "verdict: ok: the expression returns nothing for the model"
+
+
 def test_every_gate_is_reported_and_the_closed_one_is_the_answer() -> None:
     """Gates come in their order, with the reason."""
     world = World(group(rule(cooldown=HOUR)))

@@ -121,7 +121,7 @@ def test_a_model_has_the_start_of_its_alert_and_the_gate_of_its_request() -> Non
     world.tick({C: 0.7, B: 0.2})
     begins = world.now
     world.tick({C: 0.7, A: 0.8, B: 0.2})
-    assert [(item.model, item.held, item.signals[0].active_at) for item in queries(world).models_by_name().models] == [
+    assert [(item.model, item.held, item.signals[0].since) for item in queries(world).models_by_name().models] == [
         (A, "in_flight", world.now), (C, "", begins), (B, "", 0),
     ]  # fmt: skip
 

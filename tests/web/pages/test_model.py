@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from html import unescape
@@ -32,6 +33,13 @@ def test_a_model_has_a_page_with_every_check_and_what_repeats_the_query(site: Si
     for text in (str(MODEL), "0.702", "verdict: ok: drift 0.1, limit 0.6", "answered", "curl x", "retrain requested"):
         assert text in page.text
     assert "http://" not in page.text
+
+
+@pytest.mark.parametrize("path", ["/", "/model"])
+def test_an_expression_without_a_result_is_shown_as_such(site: Site, path: str) -> None:
+    """Not by a dash, which stands for an unknown value."""
+    site.queries.views = [replace(model_view(), signals=[signal(math.nan, math.nan, verdict="ok", empty=True)])]
+    assert "empty result" in site.http.get(path, params=ASKED if path == "/model" else {}).text
 
 
 def test_the_page_shows_the_expected_crossing(site: Site) -> None:

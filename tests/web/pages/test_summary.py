@@ -15,7 +15,7 @@ from tests.support.fake_views import AT, EPISODE, ID, MODEL, REQUEST, TRAIL, mod
 from tests.support.web_app import Site
 
 MODEL_PAGE = "/model?project=shop&pipeline=ranking&version=7"
-ACTIVE = signal(active_at=AT)
+ACTIVE = signal(since=AT)
 
 
 def told(*signals: object, **more: object) -> str:
@@ -43,6 +43,15 @@ def test_what_was_seen_last_is_not_reported_as_the_present() -> None:
     """The model has stopped reporting."""
     silent = replace(ACTIVE, verdict="inconclusive", cause="no_data")
     assert told(silent).endswith("drift was last 0.702, above 0.6, and is now inconclusive (no data).")
+
+
+def test_an_expression_without_a_result_is_not_described_by_its_last_value() -> None:
+    """It still fires because of `keep_firing_for`."""
+    kept = replace(ACTIVE, value=math.nan, verdict="ok", empty=True)
+    assert told(kept) == (
+        "Drifted is firing since 2023-11-14 22:13:20 UTC, though its expression returns nothing now: "
+        "`keep_firing_for` has not elapsed."
+    )
 
 
 def test_a_model_at_rest_and_one_that_cannot_be_evaluated() -> None:
