@@ -43,7 +43,7 @@ class Constant(ScriptedSource):
         self.labels = [json.dumps({"__name__": "model_drift_score", **key.labels()}).encode() for key in keys]
         self.drift, self.limited = 0.1, False
 
-    def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
+    def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp, retry_for: int | None = None) -> EventBatch:
         """Return a batch; for a plain expression only what is above its limit."""
         count = 0 if self.limited and self.drift < 0.6 else len(self.index)
         values = self.drift + np.arange(count) / len(self.index) / 10

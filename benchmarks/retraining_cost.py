@@ -74,7 +74,9 @@ class ServedModels:
     def model(self, position: int) -> ModelKey:
         return ModelKey("streams", self.served[position].stream.name, f"trained-{self.versions[position]}")
 
-    def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
+    def instant(
+        self, query: SignalQuery, slot: Timestamp, at: Timestamp, retry_for: Duration | None = None
+    ) -> EventBatch:
         batch = (slot - START) // STEP
         index = np.array([self.table.row(self.model(position)) for position in range(len(self.served))], np.int32)
         errors = np.array(

@@ -224,7 +224,9 @@ class Source:
     series: list[bytes]
     values: dict[str, NDArray[np.float64]]
 
-    def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
+    def instant(
+        self, query: SignalQuery, slot: Timestamp, at: Timestamp, retry_for: Duration | None = None
+    ) -> EventBatch:
         """Return the present values of a signal."""
         index = np.arange(len(self.series), dtype=np.int32)
         return EventBatch(

@@ -293,6 +293,7 @@ class Engine:
         """Run the steps: fetch without the lock, all others with it."""
         began = clock()
         tick = Tick(group, slots, TickTransaction(self._index), clock)
+        tick.next_slot = began + (slots.slot + group.group.interval - now) / 1000
         steps.fetch(tick, self._source, self._state().settings.catch_up_limit)
         with self._lock:
             if self._store.doubts != doubts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,7 @@ class Tick:
 
     plan: the slots to evaluate.
     clock: seconds, for durations only.
+    next_slot: when the next slot begins, by this clock.
     past: answers for the missed slots, by signal.
     answers: answers for the present slot, by signal.
     query_seconds: duration of the queries of each signal.
@@ -58,6 +60,13 @@ class Tick:
     errors: dict[str, str] = field(default_factory=dict)
     evaluations: Mapping[str, Evaluation] = field(default_factory=dict)
     waits: bool = False
+    next_slot: float = math.inf
+
+    @property
+    def retry_for(self) -> Duration | None:
+        """Return the time until the next slot, in which failed queries may be repeated; None = any."""
+        left = self.next_slot - self.clock()
+        return None if math.isinf(left) else max(0, round(1000 * left))
 
     @property
     def stored_slot(self) -> Timestamp:
@@ -182,7 +191,7 @@ def _fetch_present(tick: Tick, source: MetricSource) -> None:
 def _fetch_one(tick: Tick, source: MetricSource, query: SignalQuery) -> Answer:
     slot, began = tick.plan.slot, tick.clock()
     try:
-        batch = source.instant(query, slot, slot - tick.group.group.offset)
+        batch = source.instant(query, slot, slot - tick.group.group.offset, tick.retry_for)
     except SourceError as error:
         tick.queries.append(_failed(tick, query, error, began))
         return error

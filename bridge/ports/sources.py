@@ -23,8 +23,13 @@ class Sample:
 class MetricSource(Protocol):
     """Source of samples. Every call observes a deadline and raises nothing but SourceError."""
 
-    def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
-        """Return the samples of every model at instant `at`, as the batch of `slot`."""
+    def instant(
+        self, query: SignalQuery, slot: Timestamp, at: Timestamp, retry_for: Duration | None = None
+    ) -> EventBatch:
+        """Return the samples of every model at instant `at`, as the batch of `slot`.
+
+        retry_for: time in ms within which a failed attempt may be repeated; None = as long as the deadline allows.
+        """
         ...
 
     def history(self, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration) -> Iterator[EventBatch]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
@@ -63,8 +64,11 @@ class Api:
         remote = local if last_date is None else last_date[0] + time.monotonic() - last_date[1]
         return int(1000 * max(local, remote))
 
-    def query(self, path: str, params: Mapping[str, str], ends: float) -> bytes:
-        """Return the body of the response. Raises SourceError, by `ends` (monotonic seconds) at the latest."""
+    def query(self, path: str, params: Mapping[str, str], ends: float, retry_until: float = math.inf) -> bytes:
+        """Return the body of the response. Raises SourceError, by `ends` (monotonic seconds) at the latest.
+
+        retry_until: monotonic instant by which all attempts after the first end.
+        """
         attempts = 0
         while True:
             attempts += 1
@@ -72,6 +76,7 @@ class Api:
                 return self._attempt(path, params, ends)
             except AttemptError as failure:
                 wait = max(failure.wait / 1000, _PAUSES[min(attempts, len(_PAUSES)) - 1])
+                ends = min(ends, retry_until)
                 if attempts >= failure.tries or time.monotonic() + wait >= ends:
                     failure.query, failure.when = params.get("query", ""), _when(params)
                     failure.advice = failures.advice(self.config, failure)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -42,13 +43,16 @@ class PrometheusSource:
         """Close the connections."""
         self._api.close()
 
-    def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
+    def instant(
+        self, query: SignalQuery, slot: Timestamp, at: Timestamp, retry_for: Duration | None = None
+    ) -> EventBatch:
         """Return the samples of every model at instant `at`, as the batch of `slot`. Raises SourceError.
 
         After the local clock was set back, slots may be ahead of the server's clock; its future is never queried.
         """
         now = self._api.server_now()
-        return self._reader.instant(query, slot, at if at <= now + FUTURE else now - (slot - at))
+        until = math.inf if retry_for is None else time.monotonic() + retry_for / 1000
+        return self._reader.instant(query, slot, at if at <= now + FUTURE else now - (slot - at), until)
 
     def history(self, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration) -> Iterator[EventBatch]:
         """Yield one batch per slot, in order, each equal to `instant(query, slot, slot - offset)`.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -51,14 +52,18 @@ class Reader:
 
     # ------------------------------------------------------------ an instant
 
-    def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
+    def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp, retry_until: float = math.inf) -> EventBatch:
         """Return all columns at instant `at`, as the batch of `slot`. Raises SourceError."""
         ends = self.api.deadline()
-        return batch(query, slot, self.table, {name: self.at_instant(query, name, at, ends) for name in query.exprs})
+        columns = {name: self.at_instant(query, name, at, ends, retry_until) for name in query.exprs}
+        return batch(query, slot, self.table, columns)
 
-    def at_instant(self, query: SignalQuery, name: str, at: Timestamp, ends: float) -> Column:
+    def at_instant(
+        self, query: SignalQuery, name: str, at: Timestamp, ends: float, retry_until: float = math.inf
+    ) -> Column:
         """Return column `name` of the signal at instant `at`. Raises SourceError."""
-        body = [self.api.query("/api/v1/query", self._params(query.exprs[name], time=seconds(at)), ends)]
+        params = self._params(query.exprs[name], time=seconds(at))
+        body = [self.api.query("/api/v1/query", params, ends, retry_until)]
         user = f"{query.name}/{name}"
         before = self._before.get(user)
         samples = _decoded(body, lambda text: decode.samples(text, before))

@@ -45,9 +45,11 @@ class PrometheusServers:
         """Return the source of one server."""
         return self._sources[name]
 
-    def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
+    def instant(
+        self, query: SignalQuery, slot: Timestamp, at: Timestamp, retry_for: Duration | None = None
+    ) -> EventBatch:
         """Return the samples of every model at instant `at`, as the batch of `slot`. Raises SourceError."""
-        return self.of(query.server).instant(query, slot, at)
+        return self.of(query.server).instant(query, slot, at, retry_for)
 
     def history(self, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration) -> Iterator[EventBatch]:
         """Yield one batch per slot, in order. Raises SourceError."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from bridge.domain.errors import StoreError
+from bridge.domain.times import SECOND
 from bridge.engine.engine import Engine
 from bridge.engine.evaluation.slots import plan
 from bridge.engine.requests.episodes import EpisodeIndex, TickTransaction
@@ -42,6 +43,15 @@ def test_an_error_of_the_source_is_an_answer() -> None:
     fetch(tick, world.source, 0)
     assert tick.answers == {"drift": QUERY_FAILED}
     assert [query.error for query in tick.queries] == ["unavailable"]
+
+
+def test_queries_are_retried_until_the_next_slot() -> None:
+    """A later query of the tick has what the earlier ones left, at a clock that shows 2 s more at every query."""
+    world = World(group(rule("First"), rule("Second", query="errors")))
+    world.now += 13 * SECOND
+    seconds = iter(range(0, 1_000, 2))
+    world.engine.evaluate("g", world.now, clock=lambda: next(seconds))
+    assert world.source.retried == [3 * SECOND, 0]
 
 
 def test_equal_expressions_share_one_query() -> None:

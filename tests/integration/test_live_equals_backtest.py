@@ -72,7 +72,7 @@ class Faulty:
         self._source = source
         self._faults = faults
 
-    def instant(self, query: SignalQuery, slot: int, at: int) -> EventBatch:
+    def instant(self, query: SignalQuery, slot: int, at: int, retry_for: int | None = None) -> EventBatch:
         raise NotImplementedError("a replay asks for history")
 
     def evaluate(self, expr: str, at: int, server: str = "") -> Sequence[Sample]:

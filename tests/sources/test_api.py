@@ -16,6 +16,7 @@ import responses
 
 from bridge.domain.errors import ConfigError, SourceError
 from bridge.net.http_config import BasicAuth, Secret, TlsConfig
+from bridge.net.session import Answer, call
 from bridge.sources.api import Api, names
 from bridge.sources.config import PrometheusConfig
 from bridge.sources.failures import AttemptError
@@ -107,6 +108,47 @@ def test_a_dead_network_is_tried_four_times(api: Api, mocked: responses.Requests
         ask(api)
     assert (caught.value.reason, caught.value.transient) == ("network", True)
     assert pauses == [0.25, 0.5, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "headers", "waited"),
+    [(0.0, {}, []), (0.7, {}, [0.25]), (5.0, {"Retry-After": "7"}, []), (60.0, {}, [0.25, 0.5, 1.0])],
+)
+def test_a_query_is_retried_only_before_the_next_slot(
+    api: Api,
+    mocked: responses.RequestsMock,
+    pauses: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    headers: dict[str, str],
+    waited: list[float],
+) -> None:
+    """Its own query is the next attempt. Pauses count as time here, though the test does not sleep."""
+    mocked.get(QUERY, status=503, headers=headers)
+    began = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: began + sum(pauses))
+    with pytest.raises(AttemptError, match="503"):
+        api.query("/api/v1/query", {"query": "x"}, api.deadline(), began + seconds)
+    assert pauses == waited
+
+
+def test_a_retry_has_only_the_time_until_the_next_slot(
+    api: Api, mocked: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first attempt has all of the deadline."""
+    mocked.get(QUERY, status=503)
+    deadlines: list[float] = []
+    began = time.monotonic()
+
+    def noted(*args: Any, deadline: float, **settings: Any) -> Answer:
+        deadlines.append(deadline)
+        return call(*args, deadline=deadline, **settings)
+
+    monkeypatch.setattr(time, "monotonic", lambda: began)
+    monkeypatch.setattr("bridge.sources.api.call", noted)
+    with pytest.raises(AttemptError):
+        api.query("/api/v1/query", {"query": "x"}, began + 30, began + 5)
+    assert deadlines == [30, 5, 5, 5]
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ class FakeApi:
     def deadline(self) -> float:
         return 0.0
 
-    def query(self, path: str, params: dict[str, str], ends: float) -> bytes:
+    def query(self, path: str, params: dict[str, str], ends: float, retry_until: float = 0.0) -> bytes:
         self.params.append({"path": path, **params})
         return self.body
 

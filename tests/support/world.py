@@ -49,9 +49,13 @@ class ScriptedSource:
     places: dict[ModelKey, bytes] = field(default_factory=dict)
     results: dict[str, list[Sample] | SourceError] = field(default_factory=dict)
     evaluated: list[tuple[str, Timestamp]] = field(default_factory=list)
+    retried: list[Duration | None] = field(default_factory=list)
 
-    def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
+    def instant(
+        self, query: SignalQuery, slot: Timestamp, at: Timestamp, retry_for: Duration | None = None
+    ) -> EventBatch:
         self.asked.append((query.name, at))
+        self.retried.append(retry_for)
         answer = self.down or self.script.get((query.name, at), {})
         if isinstance(answer, SourceError):
             raise answer

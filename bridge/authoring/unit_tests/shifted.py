@@ -22,9 +22,11 @@ class ShiftedSource:
     source: MetricSource
     by: Duration
 
-    def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
+    def instant(
+        self, query: SignalQuery, slot: Timestamp, at: Timestamp, retry_for: Duration | None = None
+    ) -> EventBatch:
         """Return the batch of an earlier instant. Raises SourceError."""
-        return self._moved(self.source.instant(query, slot - self.by, at - self.by))
+        return self._moved(self.source.instant(query, slot - self.by, at - self.by, retry_for))
 
     def history(self, query: SignalQuery, slots: Sequence[Timestamp], offset: Duration) -> Iterator[EventBatch]:
         """Return the batches of earlier slots. Raises SourceError."""

@@ -149,11 +149,13 @@ class ReplaySource:
                 return False
         return True
 
-    def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
+    def instant(
+        self, query: SignalQuery, slot: Timestamp, at: Timestamp, retry_for: Duration | None = None
+    ) -> EventBatch:
         """Return the batch of a slot from the history. Raises SourceError."""
         group = self._group
         if group is None:
-            return self._source.instant(query, slot, at)
+            return self._source.instant(query, slot, at, retry_for)
         walks = self._walks.setdefault(group.name, {})
         if query.name not in walks or slot >= walks[query.name].end:
             self._begin(walks, query, group, slot, slot - at)

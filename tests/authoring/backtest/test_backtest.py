@@ -28,7 +28,7 @@ class Wave(ScriptedSource):
 
     stop: Timestamp = 1 << 60
 
-    def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
+    def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp, retry_for: int | None = None) -> EventBatch:
         if slot >= self.stop:
             raise QUERY_FAILED
         hours = (slot - FIRST) // HOUR
@@ -81,7 +81,7 @@ def test_a_server_that_answers_no_more_ends_the_run(tmp_path: Path) -> None:
 
 
 class Flaky(Wave):
-    def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
+    def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp, retry_for: int | None = None) -> EventBatch:
         if slot == FIRST + 100 * MINUTE:
             raise SourceError("too many samples", reason="execution", transient=False)
         return super().instant(query, slot, at)

@@ -40,7 +40,7 @@ class Source(ScriptedSource):
             raise self.down
         return self.times.get(span, [])
 
-    def instant(self, query: SignalQuery, slot: int, at: int) -> EventBatch:
+    def instant(self, query: SignalQuery, slot: int, at: int, retry_for: int | None = None) -> EventBatch:
         self.exprs.append(query.exprs["value"])
         if query.name in {"number", "models"}:
             key = query.exprs["value"]

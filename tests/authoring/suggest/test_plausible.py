@@ -24,7 +24,7 @@ class Source:
     def __init__(self, **values: float | SourceError) -> None:
         self.values = values
 
-    def instant(self, query: SignalQuery, slot: int, at: int) -> EventBatch:
+    def instant(self, query: SignalQuery, slot: int, at: int, retry_for: int | None = None) -> EventBatch:
         value = self.values[query.name]
         if isinstance(value, SourceError):
             raise value

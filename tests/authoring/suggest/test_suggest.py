@@ -41,7 +41,7 @@ class Source:
             raise answer
         return cast("list[str]", answer)
 
-    def instant(self, query: SignalQuery, slot: int, at: int) -> EventBatch:
+    def instant(self, query: SignalQuery, slot: int, at: int, retry_for: int | None = None) -> EventBatch:
         answer = self.answers.get(query.name, [])
         if isinstance(answer, SourceError):
             raise answer

@@ -25,7 +25,7 @@ GROUP = group(
 class Fortnight(ScriptedSource):
     """A drifts to 0.9 for a day from day 3 and to 0.7 from day 9; B has a blip of an hour to 0.65 every day."""
 
-    def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
+    def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp, retry_for: int | None = None) -> EventBatch:
         day, hour = divmod((slot - FIRST) // HOUR, 24)
         drift = {3: 0.9, 9: 0.7}.get(day, 0.2)
         self.script[query.name, at] = {A: drift, B: 0.65 if hour == 12 else 0.2}
@@ -65,7 +65,9 @@ def test_a_pipeline_has_one_retraining_at_a_time() -> None:
     """As in a backtest: it is in flight until its episode ends, and a request that waits is withdrawn with its own."""
 
     class Two(ScriptedSource):
-        def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
+        def instant(
+            self, query: SignalQuery, slot: Timestamp, at: Timestamp, retry_for: int | None = None
+        ) -> EventBatch:
             hour = (slot - FIRST) // HOUR
             values = {A: 0.9 if 10 <= hour < 20 else 0.2, C: 0.9 if 12 <= hour < 15 or 17 <= hour < 30 else 0.2}
             self.script[query.name, at] = values

@@ -21,7 +21,7 @@ LABELS = '{project: shop, pipeline: ranking, version: "7"}'
 class Source(ScriptedSource):
     """A is breached from minute 2 on; the query fails at minute 4."""
 
-    def instant(self, query: SignalQuery, slot: int, at: int) -> EventBatch:
+    def instant(self, query: SignalQuery, slot: int, at: int, retry_for: int | None = None) -> EventBatch:
         minute = at // MINUTE
         self.script[query.name, at] = QUERY_FAILED if minute == 4 else {A: 0.9 if minute >= 2 else 0.1, B: 0.1}
         return super().instant(query, slot, at)

@@ -22,7 +22,7 @@ class Source:
     def __init__(self) -> None:
         self.asked: list[tuple[int, int]] = []
 
-    def instant(self, query: SignalQuery, slot: int, at: int) -> EventBatch:
+    def instant(self, query: SignalQuery, slot: int, at: int, retry_for: int | None = None) -> EventBatch:
         self.asked.append((slot, at))
         columns = {VALUE: np.array([float(at)]), UPDATED: np.array([at / 1000])}
         return EventBatch(query.name, EventKind.DRIFT, slot, ModelTable(), np.array([0], np.int32), columns)

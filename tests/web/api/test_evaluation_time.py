@@ -23,7 +23,7 @@ SLOW = 0.05
 class SlowSource(ScriptedSource):
     """Source that takes SLOW seconds for each query of the signal `slow`."""
 
-    def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp) -> EventBatch:
+    def instant(self, query: SignalQuery, slot: Timestamp, at: Timestamp, retry_for: int | None = None) -> EventBatch:
         ends = perf_counter() + (SLOW if query.exprs["value"] == "slow" else 0)
         while perf_counter() < ends:
             pass
