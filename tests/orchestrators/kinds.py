@@ -53,7 +53,8 @@ class Airflow(Orchestrator):
             "CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "API__HOST": "127.0.0.1", "API__PORT": str(self.port), "API__BASE_URL": self.url, "API__WORKERS": "1",
             "API_AUTH__JWT_SECRET": "0123456789abcdef" * 4, "API_AUTH__JWT_EXPIRATION_TIME": "60",
-            "DATABASE__SQL_ALCHEMY_CONN": database.replace("postgresql:", "postgresql+psycopg2:"), "USAGE_DATA_COLLECTION__ENABLED": "False",
+            "DATABASE__SQL_ALCHEMY_CONN": database.replace("postgresql:", "postgresql+psycopg2:"),
+            "USAGE_DATA_COLLECTION__ENABLED": "False",
             "LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()), "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
         }  # fmt: skip
         names = {f"AIRFLOW__{key}": value for key, value in settings.items()}
