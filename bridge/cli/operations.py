@@ -87,7 +87,8 @@ def create(
         require_known(bridge_url, http_config, names, force=False)
     body = {**names, "reason": reason, "force": force, "by": by or user()}
     request = post(bridge_url, http_config, "requests", body)
-    echo(f"{request['id']}: {request['state']}")
+    why = f": {request['message']}" if request.get("message") else ""
+    echo(f"{request['id']}: {request['state']}{why}")
 
 
 @app.command(short_help="Record whether a request was useful, false or late.")

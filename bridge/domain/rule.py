@@ -190,6 +190,11 @@ class Rule:
         return self.alert_name or self.name
 
     @property
+    def requests_retraining(self) -> bool:
+        """True if the rule makes requests, also those of a dry run."""
+        return self.kind is RuleKind.RETRAIN and self.mode is not Mode.SHADOW
+
+    @property
     def queries(self) -> tuple[str, ...]:
         """Keys in Group.queries of everything the rule reads, without duplicates."""
         return tuple(dict.fromkeys(item.query for item in self.conditions)) or (self.query,)

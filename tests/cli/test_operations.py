@@ -34,3 +34,5 @@ def test_a_forced_request_does_not_look_the_model_up(command: Command, api: Api)
     words = ("requests", "create", "--project=a", "--pipeline=b", "--version=c", "--reason=d", "--force")
     assert command(*words) == (0, "x: requested\n", "")
     assert calls == [("POST", "/api/v1/requests")]
+    answers["data"] = {"id": "x", "state": "closed", "message": "sent, and no receiver reports its end"}
+    assert command(*words) == (0, "x: closed: sent, and no receiver reports its end\n", "")

@@ -15,7 +15,6 @@ from bridge.domain.model import ModelKey
 from bridge.domain.request import (
     MANUAL,
     Feedback,
-    HoldReason,
     OperatorAction,
     Outcome,
     RequestRecord,
@@ -29,10 +28,12 @@ from bridge.domain.truncation import truncated_request
 from bridge.engine.access import EngineState, EngineTransaction
 from bridge.engine.engine import Engine
 from bridge.engine.requests import decision_log
+from bridge.engine.requests.episodes import TickTransaction
 from bridge.ports import History, Pause, RequestFilter, RunAction, RunLedger
 
 log = logging.getLogger(__name__)
 
+_CLOSED = "sent, and no receiver reports its end"
 _BY_HAND = Rule(MANUAL, "", "", cooldown=Cooldown(0))
 CANCEL, START_AGAIN = "cancel", "start-again"
 _PAST = {"approve": "approved", "release": "released", "withdraw": "withdrawn", CANCEL: "cancelled"}
@@ -136,7 +137,10 @@ class OperatorActions:
         return settled
 
     def create(self, model: ModelKey, reason: str, who: str, *, force: bool = False, key: str = "") -> RequestRecord:
-        """Request a retraining by hand. A closed gate refuses it, unless `force` is set."""
+        """Request a retraining by hand. A closed gate refuses it, unless `force` is set.
+
+        The gates `approval` and `max_attempts` wait for an operator, who makes this request: they are open.
+        """
         if max(map(len, model.labels().values())) > LONGEST_PART:
             raise RequestError(f"project, pipeline and version have at most {LONGEST_PART} characters")
         with self.engine.transact(self.now, self.history) as change:
@@ -152,18 +156,18 @@ class OperatorActions:
                 request, RequestState.HELD, at, acts=(OperatorAction("create", who, at, reason, key),)
             )
             draft, keeper = change.draft, change.state.gatekeeper
-            hold = None if force else keeper.hold(draft, record, _BY_HAND, at)
-            if hold is not None:
-                raise RequestError(f"{_closed(model, hold.reason, hold.until)}; use force to request it anyway")
+            closed = _closed_gate(change.state, draft, record, at)
+            if closed and not force:
+                raise RequestError(f"{closed}; use force to request it anyway")
             sent = keeper.let_go(draft, record, _by_hand(change.state), at)
+            outcome, said = decision_log.outcome(sent), f"requested by {who}: {reason}"
+            if closed:
+                said += f"; forced: {closed}"
             if sent.state is RequestState.REQUESTED and not keeper.routing.tracked(sent.destinations):
-                sent = structs.replace(
-                    sent, state=RequestState.CLOSED, ended_at=at, message="no receiver reports its end"
-                )
+                sent = structs.replace(sent, state=RequestState.CLOSED, ended_at=at, message=_CLOSED)
+                said += f"; closed: {_CLOSED}"
             draft.put_request(sent)
-            decision_log.record_request_decision(
-                draft, "", sent, decision_log.outcome(sent), f"requested by {who}: {reason}", at
-            )
+            decision_log.record_request_decision(draft, "", sent, outcome, said, at)
         log.info("manual request created", extra={"request_id": sent.id, "who": who, "model": str(model)})
         return sent
 
@@ -178,8 +182,7 @@ class OperatorActions:
         at = self.now()
         request = RetrainRequest(model, "", at, "", MANUAL, at)
         with self.engine.read() as state:
-            hold = state.gatekeeper.hold(state.draft(), RequestRecord(request, RequestState.HELD, at), _BY_HAND, at)
-        return "" if hold is None else _closed(model, hold.reason, hold.until)
+            return _closed_gate(state, state.draft(), RequestRecord(request, RequestState.HELD, at), at)
 
     def pause(self, project: str, pipeline: str, length: Duration, who: str, note: str = "") -> Pause:
         """Send no request of a pipeline or project ("" = any) for `length` ms; 0 ends the pause."""
@@ -198,8 +201,24 @@ class OperatorActions:
             return [item for item in state.episode_index.pauses if item.until > self.now()]
 
 
-def _closed(model: ModelKey, reason: HoldReason, until: Timestamp) -> str:
-    return f"{model.owner}: gate {reason} is closed" + (f" until {rfc3339(until)}" if until else "")
+def _closed_gate(state: EngineState, draft: TickTransaction, record: RequestRecord, at: Timestamp) -> str:
+    """Return which gate is closed for a request by hand, and until when; "" if none is.
+
+    Its cooldown is the longest of the rules that evaluate its pipeline.
+    """
+    keeper, owner = state.gatekeeper, record.owner
+    rows = state.table.of(owner)
+    unhelpful = draft.load(owner, keeper.gates.in_flight_limit).unhelpful
+    cooldowns = [
+        run.rule.cooldown.after(unhelpful)
+        for run in state.rules.values()
+        if run.rule.requests_retraining and any(row < len(run.live.known) and run.live.known[row] for row in rows)
+    ]
+    rule = replace(_BY_HAND, cooldown=Cooldown(max(cooldowns, default=0)))
+    hold = keeper.hold(draft, record, rule, at)
+    if hold is None:
+        return ""
+    return f"{owner}: gate {hold.reason} is closed" + (f" until {rfc3339(hold.until)}" if hold.until else "")
 
 
 def _repeated(record: RequestRecord, key: str, what: str) -> bool:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from bridge.domain.alert import State
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, Episode, Outcome, RequestState
-from bridge.domain.rule import Mode, Rule, RuleKind
+from bridge.domain.rule import Mode
 from bridge.domain.times import Timestamp, rfc3339
 from bridge.domain.verdict import Cause
 from bridge.engine.evaluation.evaluation import Evaluation
@@ -36,7 +36,7 @@ class Decider:
         by_model: dict[ModelKey, list[Evaluation]] = {}
         for evaluation in evaluations:
             self._note_moves(tick, evaluation)
-            if _requests_retraining(evaluation.rule):
+            if evaluation.rule.requests_retraining:
                 for row in evaluation.moves.fired.tolist():
                     by_model.setdefault(evaluation.table[row], []).append(evaluation)
             else:
@@ -174,7 +174,7 @@ class Decider:
         """Record a resolved rule; the last one to resolve ends the episode."""
         model = evaluation.table[row]
         self._note(tick, evaluation, row, Outcome.NONE, "firing", "inactive", "healthy again")
-        if _requests_retraining(evaluation.rule):
+        if evaluation.rule.requests_retraining:
             self._end_if_resolved(tick, model, slot, "resolved")
 
     def _end_if_resolved(self, tick: TickTransaction, model: ModelKey, slot: Timestamp, why: str) -> None:
@@ -187,7 +187,7 @@ class Decider:
         row = None if run is None else run.table.find(model)
         if run is None or row is None or row >= len(run.staged.code):
             return False
-        return bool(run.staged.alerts.state[row] == State.FIRING) and _requests_retraining(run.rule)
+        return bool(run.staged.alerts.state[row] == State.FIRING) and run.rule.requests_retraining
 
     def leave(
         self, tick: TickTransaction, run: RuleEvaluator, signal: str, rows: np.ndarray, slot: Timestamp, why: str
@@ -200,7 +200,7 @@ class Decider:
             text = f"{why}: {signal} no longer reports it"
             before = State(state).name.lower()
             self._note(tick, evaluation, row, Outcome.NONE, before, "inactive", text)
-            if state == State.FIRING and _requests_retraining(run.rule):
+            if state == State.FIRING and run.rule.requests_retraining:
                 self._end_if_resolved(tick, run.table[row], slot, why)
 
     def end_orphans(self, tick: TickTransaction, slot: Timestamp) -> None:
@@ -208,8 +208,3 @@ class Decider:
         for model, episode in sorted(tick.committed.episodes.items()):
             if not any(self._fires(name, model) for name in episode.rules):
                 self.lifecycle.end_episode(tick, episode, slot, "its rules were removed or changed")
-
-
-def _requests_retraining(rule: Rule) -> bool:
-    """Return whether the rule makes requests."""
-    return rule.kind is RuleKind.RETRAIN and rule.mode is not Mode.SHADOW

@@ -11,7 +11,7 @@ import numpy as np
 from bridge.domain.batch import EventBatch, EventKind
 from bridge.domain.model import ModelTable
 from bridge.domain.request import MANUAL, HoldReason, RequestRecord
-from bridge.domain.rule import Mode, RuleKind, SharedCauses
+from bridge.domain.rule import SharedCauses
 from bridge.domain.shared_cause import UNKNOWN, Ints, SharedCause, Siblings
 from bridge.domain.times import Timestamp
 from bridge.engine.evaluation.answers import Answer
@@ -91,7 +91,7 @@ class Placement:
         size = len(self._pipelines)
         onsets, seen = dict[str, Ints](), np.zeros(size, np.bool_)
         for run in runs:
-            if run.rule.kind is RuleKind.RETRAIN and run.rule.mode is not Mode.SHADOW:
+            if run.rule.requests_retraining:
                 columns, onset = run.staged, onsets.setdefault(_kind(run), np.zeros(size, np.int64))
                 rows = min(size, len(columns.known))
                 active = np.where(columns.alerts.state[:rows] != 0, columns.alerts.active_at[:rows], 0)

@@ -7,8 +7,8 @@ import pytest
 from bridge.domain.errors import RequestError, UnknownRequestError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Feedback, HoldReason, RequestRecord
-from bridge.domain.rule import Mode
-from bridge.domain.times import DAY, HOUR, SECOND
+from bridge.domain.rule import Cooldown, Mode
+from bridge.domain.times import DAY, HOUR, SECOND, rfc3339
 from tests.support.world import A, B, C, FixedRoutes, World, group, rule
 
 TEN = 10 * SECOND
@@ -96,6 +96,44 @@ def test_a_request_by_hand_goes_out_unless_a_gate_is_closed() -> None:
     assert world.decisions()[-1].reason == "requested by bob: fresh labels"
 
 
+@pytest.mark.parametrize("model", [A, C])
+def test_a_request_by_hand_waits_for_the_longest_cooldown_of_its_pipeline(model: ModelKey) -> None:
+    """Of the rules that request retraining and evaluate a version of the pipeline; `force` bypasses it and says so."""
+    shadow = rule("Shadow", query="shadow", cooldown=30 * DAY, mode=Mode.SHADOW)
+    other = rule("Other", query="errors", cooldown=9 * DAY)
+    world = World(group(rule(cooldown=HOUR), rule("Slow", query="slow", cooldown=DAY), shadow, other))
+    world.say({B: 0.1}, signal="errors")
+    world.say({A: 0.1}, signal="shadow")
+    world.say({A: 0.1}, signal="slow")
+    world.tick({A: 0.7})
+    world.report(world.requests()[0].id, "succeeded")
+    closed = f"shop/ranking: gate cooldown is closed until {rfc3339(world.now + DAY)}"
+    assert world.commands.refusal(model) == closed
+    with pytest.raises(RequestError, match=f"^{closed}; use force to request it anyway$"):
+        world.commands.create(model, "fresh labels", "ada")
+    assert world.commands.create(model, "fresh labels", "ada", force=True).state == "requested"
+    assert world.decisions()[-1].reason == f"requested by ada: fresh labels; forced: {closed}"
+    world.now += DAY
+    assert "cooldown" not in world.commands.refusal(model)
+
+
+def test_the_cooldown_of_a_request_by_hand_grows_as_that_of_the_rule() -> None:
+    """A retraining that failed counts as one that did not help."""
+    world = World(group(rule(cooldown=Cooldown(HOUR, 4 * HOUR))))
+    world.tick({A: 0.7})
+    world.report(world.requests()[0].id, "failed")
+    assert world.commands.refusal(A).endswith(f"closed until {rfc3339(world.now + 2 * HOUR)}")
+
+
+def test_a_person_decides_about_approval_and_max_attempts() -> None:
+    """Both gates wait for a person, who has made this request."""
+    world = World(group(rule(approval=True, max_attempts=1)))
+    world.tick({A: 0.1})
+    first = world.commands.create(A, "fresh labels", "ada")
+    world.report(first.id, "failed")
+    assert world.commands.create(A, "once more", "ada").state == "requested"
+
+
 def test_a_pause_holds_what_it_covers_until_it_is_over_or_ended() -> None:
     """The pause of one pipeline survives a restart and needs no Alertmanager."""
     world = World(group(rule()))
@@ -145,6 +183,11 @@ def test_requests_by_hand_have_ids_of_their_own_and_block_no_model_for_long() ->
     made = [world.commands.create(A, "by hand", "ada", force=True) for _ in range(2)]
     assert len({item.id for item in made}) == 2
     assert [item.state for item in made] == ["closed", "closed"]
+    (decided, _) = world.decisions()
+    assert (decided.outcome, decided.reason) == (
+        "requested", "requested by ada: by hand; closed: sent, and no receiver reports its end"
+    )  # fmt: skip
+    assert made[0].message == "sent, and no receiver reports its end"
 
 
 def test_actions_and_pauses_are_logged_with_their_author(caplog: pytest.LogCaptureFixture) -> None:
