@@ -26,6 +26,7 @@ from bridge.cli.names import (
 from bridge.cli.options import BridgeUrl, HttpConfigFile, app
 from bridge.cli.output import echo, echo_lines
 from bridge.cli.quick import DEFAULT_URL
+from bridge.cli.readings import limit_text, value_text
 from bridge.cli.suggest import rules_app
 from bridge.cli.usage import Commands
 
@@ -122,7 +123,7 @@ def _crossing(signal: Mapping[str, Any]) -> str:
     found = signal["crossing"]
     if not found:
         return ""
-    return f"; expected to cross {_number(found['limit'])} between {found['earliest']} and {found['latest']}"
+    return f"; expected to cross {found['limit']:.4g} between {found['earliest']} and {found['latest']}"
 
 
 def _expected(forecast: Mapping[str, Any] | None) -> str:
@@ -142,13 +143,8 @@ def _value(signal: Mapping[str, Any]) -> str:
     """Return the latest value of a signal with its limit."""
     if signal["value"] is None:
         return f"{signal['signal']} empty result"
-    value, threshold = (_number(signal[key]) for key in ("value", "threshold"))
-    unit = f" {signal['unit']}" if signal["unit"] and value else ""
-    return f"{signal['signal']} {value or 'no data'}{unit}" + (f" (limit {threshold})" if value and threshold else "")
-
-
-def _number(value: float | str | None) -> str:
-    return f"{value:.4g}" if isinstance(value, int | float) else value or ""
+    value, limit = value_text(signal), limit_text(signal)
+    return f"{signal['signal']} {value or 'no data'}" + (f" ({limit})" if value and limit else "")
 
 
 @rules_app.command("list", short_help="List the rules of a running bridge.")

@@ -7,6 +7,7 @@ from typing import Any
 
 from bridge.cli.listing import aligned
 from bridge.cli.names import model_name
+from bridge.cli.readings import limit_text, value_text
 
 Entry = Mapping[str, Any]
 ANSWER = 200  # characters of a response that are shown
@@ -58,13 +59,8 @@ def _recovery(request: Entry) -> str:
 
 
 def _value(item: Entry) -> str:
-    value, threshold = (_number(item[key]) for key in ("value", "threshold"))
-    unit = f" {item['unit']}" if item["unit"] else ""
-    return f"{item['rule']}: {item['signal']} {value}{unit}" + (f", limit {threshold}" if threshold else "")
-
-
-def _number(value: float | str | None) -> str:
-    return f"{value:.4g}" if isinstance(value, int | float) else value or ""
+    limit = limit_text(item)
+    return f"{item['rule']}: {item['signal']} {value_text(item) or 'no data'}" + (f", {limit}" if limit else "")
 
 
 def _deliveries(request: Entry) -> Sequence[str]:

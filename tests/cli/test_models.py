@@ -41,6 +41,17 @@ def test_an_expression_without_a_result_is_named(command: Command, site: Site) -
     assert shown["model"]["signals"][0]["value"] is None
 
 
+def test_the_limit_of_a_statistic_follows_the_statistic(command: Command, site: Site) -> None:
+    """Not the value with its unit; without a limit none is printed."""
+    signals = [
+        signal(0.3, 14.0, statistic=31.5, unit="seconds", signal="p95", rule="Slow"),
+        signal(0.3, math.nan, statistic=math.nan, unit="seconds", signal="p99", rule="New"),
+    ]  # fmt: skip
+    site.queries.views = [replace(model_view(), signals=signals)]
+    assert columns(command("models", "list")[1])[1][3] == "p95 0.3 seconds (statistic 31.5, limit 14), p99 0.3 seconds"
+    assert "New: p99 0.3 seconds, breached, firing" in command("models", "show", "shop/ranking/7")[1]
+
+
 def test_models_are_filtered(command: Command) -> None:
     """By project, pipeline, rule and state."""
     assert [row[0] for row in columns(command("models", "list", "--pipeline=search")[1])] == ["MODEL", "shop/search/2"]

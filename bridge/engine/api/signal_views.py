@@ -27,10 +27,10 @@ def signals_of(run: RuleEvaluator, chosen: NDArray[np.bool_]) -> Iterator[tuple[
     empty, alerts = run.empty()[rows], now.alerts
     value = np.where(empty, np.nan, now.value[rows])
     since = np.where(alerts.state == State.FIRING, alerts.fired_at, alerts.active_at)[rows]
-    columns = (now.threshold[rows], now.code[rows], now.cause[rows], alerts.state[rows])
+    columns = (now.statistic[rows], now.threshold[rows], now.code[rows], now.cause[rows], alerts.state[rows])
     values = zip(*(column.tolist() for column in (value, *columns, since, empty)), strict=True)
     expected = _crossings(run, rows)
-    for row, (value, threshold, code, cause, state, since, empty) in zip(rows.tolist(), values, strict=True):
+    for row, (value, statistic, threshold, code, cause, state, since, empty) in zip(rows.tolist(), values, strict=True):
         yield (
             row,
             SignalView(
@@ -39,6 +39,7 @@ def signals_of(run: RuleEvaluator, chosen: NDArray[np.bool_]) -> Iterator[tuple[
                 query.event.value,
                 query.unit,
                 value,
+                statistic,
                 threshold,
                 _VERDICT_WORDS[code],
                 _CAUSE_WORDS[cause],

@@ -15,6 +15,7 @@ from bridge.domain.config_change import ConfigChange
 from bridge.domain.explain import Explanation
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, Episode, Feedback, RecoveryVerdict, RequestRecord
+from bridge.domain.statistic import own_scale
 from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Crossing
 from bridge.engine.api.alert_views import AlertPage, AlertView
@@ -99,7 +100,9 @@ class GroupView:
 class SignalView:
     """Latest value of one rule for one model.
 
-    value, threshold: in the signal's unit, NaN = none. verdict: verdict code in lower case. at: slot of the evaluation.
+    value: in the signal's unit, NaN = none.
+    statistic, threshold: in the strategy's unit, NaN = none.
+    verdict: verdict code in lower case. at: slot of the evaluation.
     since: start of the pending or firing state, 0 = inactive. crossing: None = no crossing is forecast.
     empty: True for an `expr` rule whose expression returns nothing for the model; it has no value then.
     """
@@ -109,6 +112,7 @@ class SignalView:
     event: str
     unit: str
     value: float
+    statistic: float
     threshold: float
     verdict: str
     cause: str
@@ -117,6 +121,11 @@ class SignalView:
     since: Timestamp = 0
     crossing: Crossing | None = None
     empty: bool = False
+
+    @property
+    def own_scale(self) -> bool:
+        """True if the limit applies to a statistic that differs from the value."""
+        return own_scale(self.value, self.statistic)
 
 
 @dataclass(frozen=True, slots=True)

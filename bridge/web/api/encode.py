@@ -107,8 +107,8 @@ def model(view: ModelView) -> structs.Model:
             structs.Signal(
                 rule=item.rule, signal=item.signal, event=item.event, unit=item.unit,
                 value=None if item.empty else number(item.value),
-                threshold=number(item.threshold), verdict=item.verdict, cause=item.cause, state=item.state,
-                at=time_or_none(item.at), crossing=_crossing(item.crossing),
+                statistic=number(item.statistic), threshold=number(item.threshold), verdict=item.verdict,
+                cause=item.cause, state=item.state, at=time_or_none(item.at), crossing=_crossing(item.crossing),
             )
             for item in view.signals
         ],

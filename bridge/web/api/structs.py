@@ -104,6 +104,7 @@ class Signal(Body):
     event: Event
     unit: str
     value: Number | None
+    statistic: Number | None
     threshold: Number | None
     verdict: str
     cause: str

@@ -11,11 +11,11 @@ from typing import NamedTuple
 import msgspec
 from markupsafe import Markup
 
+from bridge.domain import statistic
 from bridge.domain.times import Timestamp
-from bridge.engine.api.views import TrailView
+from bridge.engine.api.views import SignalView, TrailView
 
 SPARK_SLOTS = 36  # about 350 bytes: a page of 50 models with two rules each stays small
-_NEAR = 1e-6
 
 
 class Frame(NamedTuple):
@@ -93,8 +93,12 @@ def data(
 
 def own_scale(trail: TrailView) -> bool:
     """Return whether the statistic, to which the limit applies, differs from the value."""
-    pairs = zip(trail.value, trail.statistic, strict=True)
-    return any(abs(value - statistic) > _NEAR * max(abs(value), 1e-12) for value, statistic in pairs)
+    return any(map(statistic.own_scale, trail.value, trail.statistic))
+
+
+def apart(signal: SignalView, trail: TrailView | None) -> bool:
+    """Return whether the limit applies to a separate statistic, in the last slot or in an earlier one of the trail."""
+    return signal.own_scale or (trail is not None and own_scale(trail))
 
 
 def extent(numbers: Sequence[float]) -> tuple[float, float] | None:

@@ -18,7 +18,7 @@ from bridge.domain.times import Timestamp
 from bridge.engine.api.views import Commands, Queries
 from bridge.web.api.fleet import Fleet, no_fleet
 from bridge.web.http.settings import WebSettings
-from bridge.web.pages.charts import own_scale, spark
+from bridge.web.pages.charts import apart, spark
 from bridge.web.pages.formats import clock, day, duration, figure, parameter, reading, words
 from bridge.web.pages.static import versioned
 from bridge.web.upstream import NO_UPSTREAM, Upstream
@@ -54,7 +54,7 @@ class Site:
             "clock": clock, "figure": figure, "reading": reading, "words": words, "duration": duration, "spark": spark,
             "parameter": parameter, "day": day,
         }  # fmt: skip
-        templates.tests["apart"] = lambda trail: trail is not None and own_scale(trail)
+        templates.tests["apart"] = apart
         settings = self.settings
         templates.globals |= {
             "prefix": settings.prefix, "version": __version__, "dashboard": settings.dashboard,

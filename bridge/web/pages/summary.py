@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from bridge.domain.request import Episode, RequestRecord
 from bridge.engine.api.views import ModelState, ModelView, SignalView, TrailView
-from bridge.web.pages.charts import own_scale
+from bridge.web.pages.charts import apart
 from bridge.web.pages.formats import clock, figure, reading, words
 
 _NO_DATA, _AT_REST = Markup("No rule has data for this model."), Markup("No rule is pending or firing.")
@@ -73,8 +73,9 @@ def _comparison(item: SignalView, trail: TrailView | None) -> str:
     """Compare the value with its limit; if the limit applies to a separate statistic, include that statistic."""
     if math.isnan(item.threshold):
         return ""
-    if trail is not None and own_scale(trail):
-        statistic = next((number for number in reversed(trail.statistic) if math.isfinite(number)), math.nan)
+    if apart(item, trail):
+        known = [] if trail is None else trail.statistic
+        statistic = next((number for number in (item.statistic, *reversed(known)) if math.isfinite(number)), math.nan)
         return f", its statistic {figure(statistic)} (limit {figure(item.threshold)})"
     side = "above" if item.value > item.threshold else "below" if item.value < item.threshold else "at"
     return f", {side} {reading(item.threshold, item.unit, item.event)}"

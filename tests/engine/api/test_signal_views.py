@@ -28,7 +28,8 @@ def test_each_known_model_has_its_value_limit_and_state() -> None:
     table = world.engine.table
     assert set(found) == {table.row(A), table.row(B)}
     one, other = found[table.row(A)], found[table.row(B)]
-    assert (one.value, one.threshold, one.verdict, one.state, one.since) == (
+    assert (one.value, one.statistic, one.threshold, one.verdict, one.state, one.since) == (
+        0.9,
         0.9,
         0.6,
         "breached",

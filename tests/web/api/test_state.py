@@ -40,7 +40,9 @@ def test_models_come_page_by_page_and_by_state(site: Site) -> None:
     found = site.data("/api/v1/models?limit=1")
     assert isinstance(found, dict)
     assert (found["total"], len(found["models"])) == (2, 1)
-    assert [found["models"][0]["signals"][0][key] for key in ("value", "threshold")] == ["NaN", "+Inf"]
+    assert [found["models"][0]["signals"][0][key] for key in ("value", "statistic", "threshold")] == [
+        "NaN", "NaN", "+Inf",
+    ]  # fmt: skip
     assert found["models"][0]["signals"][0]["crossing"] is None
     crossing = Crossing(0.6, 1_764_600_000_000, 1_764_860_000_000, 0.9)
     site.queries.views[0].signals[0:] = [signal(crossing=crossing)]  # type: ignore[index]

@@ -9,8 +9,8 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 
 from bridge.engine.api.views import TrailView
-from bridge.web.pages.charts import data, extent, first_slot_with_value, own_scale, picture, spark, trail_from
-from tests.support.fake_views import AT, MODEL, TRAIL
+from bridge.web.pages.charts import apart, data, extent, first_slot_with_value, own_scale, picture, spark, trail_from
+from tests.support.fake_views import AT, MODEL, TRAIL, signal
 from tests.support.web_app import Site
 
 MODEL_PAGE = "/model?project=shop&pipeline=ranking&version=7"
@@ -90,10 +90,18 @@ def test_the_picture_shows_band_limit_value_and_when_it_fired() -> None:
     assert {"band", "limit", "value"} <= set(paths(svg))
     assert [item.get("class") for item in ET.fromstring(svg).iter("rect")] == ["pending", "firing"]
     assert paths(svg)["band"].endswith("Z")
-    apart = replace(TRAIL, statistic=[5.0] * 5, threshold=[30.0] * 5)
-    assert own_scale(apart)
+    other = replace(TRAIL, statistic=[5.0] * 5, threshold=[30.0] * 5)
+    assert own_scale(other)
     assert not own_scale(TRAIL)
-    assert "limit" not in paths(str(picture(apart)))
+    assert "limit" not in paths(str(picture(other)))
+
+
+def test_a_limit_of_a_statistic_is_known_without_a_trail() -> None:
+    """The signal has the last statistic; the trail has the earlier ones."""
+    assert not apart(signal(), None)
+    assert not apart(signal(), TRAIL)
+    assert apart(signal(), replace(TRAIL, statistic=[5.0] * 5))
+    assert apart(signal(statistic=5.0), None)
 
 
 def test_what_the_script_draws_is_json_with_nulls() -> None:

@@ -102,3 +102,15 @@ def test_a_version_that_was_replaced_is_not_called_degraded(site: Site, path: st
     assert '<span class="state degraded">degraded</span> ' not in text.partition("Signals</th>")[2]
     site.queries.views = [replace(view, state=ModelState.HELD)]
     assert "replaced by" not in site.http.get(path, params=ASKED if path == "/model" else {}).text
+
+
+def test_the_limit_of_a_statistic_has_no_unit(site: Site) -> None:
+    """Also before the trail shows the statistic; without a limit there is a dash."""
+    signals = [
+        signal(0.3, 14.0, statistic=31.5, unit="seconds"),
+        signal(0.3, math.nan, statistic=31.5, unit="seconds", rule="New"),
+    ]  # fmt: skip
+    site.queries.views, site.queries.seen = [replace(model_view(), signals=signals)], {}
+    page = site.http.get("/model", params=ASKED).text
+    assert 'data-name="Limit">14 <span class="quiet">of the statistic</span></td>' in page
+    assert 'data-name="Limit">-</td>' in page

@@ -27,8 +27,8 @@ def test_the_sentence_has_the_start_and_the_side_of_the_limit() -> None:
     """With the unit; without a limit none is named."""
     since = "Drifted is firing since 2023-11-14 22:13:20 UTC: drift is"
     assert told(ACTIVE) == f"{since} 0.702, above 0.6."
-    assert told(replace(ACTIVE, value=0.5, unit="ms")) == f"{since} 500 µs, below 600 µs."
-    assert told(replace(ACTIVE, value=0.6)) == f"{since} 0.6, at 0.6."
+    assert told(replace(ACTIVE, value=0.5, statistic=0.5, unit="ms")) == f"{since} 500 µs, below 600 µs."
+    assert told(replace(ACTIVE, value=0.6, statistic=0.6)) == f"{since} 0.6, at 0.6."
     assert told(replace(ACTIVE, threshold=math.nan)) == f"{since} 0.702."
 
 
@@ -36,7 +36,11 @@ def test_a_limit_on_a_statistic_is_not_held_against_the_value() -> None:
     """Both are named, with the last known statistic."""
     apart = {"Drifted": replace(TRAIL, statistic=[1.0, 2.0, 3.0, 31.5, math.nan])}
     view = replace(model_view(), signals=[replace(ACTIVE, threshold=30.0)])
-    assert sentence(view, [], apart).striptags().endswith("drift is 0.702, its statistic 31.5 (limit 30).")
+    assert sentence(view, [], apart).striptags().endswith("drift is 0.702, its statistic 0.702 (limit 30).")
+    unknown = replace(view, signals=[replace(ACTIVE, statistic=math.nan, threshold=30.0)])
+    assert sentence(unknown, [], apart).striptags().endswith("drift is 0.702, its statistic 31.5 (limit 30).")
+    now = replace(view, signals=[replace(ACTIVE, statistic=42.0, threshold=30.0)])
+    assert sentence(now, [], {}).striptags().endswith("drift is 0.702, its statistic 42 (limit 30).")
 
 
 def test_what_was_seen_last_is_not_reported_as_the_present() -> None:
