@@ -106,14 +106,17 @@ def run(
     from bridge.app.memory import collect_rarely
 
     collect_rarely()  # before the other imports
+    from bridge.web.http.address import require_free
+    from bridge.web.http.settings import WebSettings
+
+    url = external_url or f"http://{listen}"
+    web = WebSettings(listen, url, web_config, grafana_url, prometheus_url, tuple(allowed_hosts or ()))
+    require_free(web)  # before the other imports, which take seconds
     from bridge.app.logs import setup_logging
     from bridge.app.service import ServeOptions, run_service
     from bridge.app.wiring import Options
-    from bridge.web.http.settings import WebSettings
 
     setup_logging(log_level, log_format)
-    url = external_url or f"http://{listen}"
-    web = WebSettings(listen, url, web_config, grafana_url, prometheus_url, tuple(allowed_hosts or ()))
     address = fleet_address or f"http://{listen}"
     about = None
     if fleet:

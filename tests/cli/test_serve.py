@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,12 @@ from bridge.domain.times import DAY, SECOND, parse_duration
 from tests.cli.conftest import CONFIG, Command
 
 
+ANY_PORT = "--web.listen-address=127.0.0.1:0"
+
+
 def test_run_reports_configuration_errors_without_a_traceback(command: Command, files: Path) -> None:
     """No traceback is printed."""
-    code, _, err = command("run", f"--config.file={files / 'nope.yml'}", f"--storage.path={files / 'data'}")
+    code, _, err = command("run", f"--config.file={files / 'nope.yml'}", f"--storage.path={files / 'data'}", ANY_PORT)
     assert code == 1
     assert "nope.yml: cannot be read: No such file or directory" in err
 
@@ -31,8 +35,19 @@ def test_a_missing_storage_url_file_is_reported(command: Command, files: Path) -
     """The error names the flag."""
     config = files / "bridge.yml"
     config.write_text(CONFIG.format(url="http://localhost:1/hook"))
-    code, _, err = command("run", f"--config.file={config}", "--storage.url-file=none.url")
+    code, _, err = command("run", f"--config.file={config}", "--storage.url-file=none.url", ANY_PORT)
     assert (code, err) == (1, "retrain-bridge: cannot read --storage.url-file none.url: No such file or directory\n")
+
+
+def test_a_port_in_use_is_reported_before_anything_else(
+    command: Command, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing has been imported, read or opened for the service."""
+    monkeypatch.setattr(service, "run_service", lambda *_: pytest.fail("the service was started"))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        found = command("run", f"--config.file={files / 'bridge.yml'}", f"--web.listen-address={address}")
+    assert found == (1, "", f"retrain-bridge: cannot listen on {address}: Address already in use\n")
 
 
 def test_a_retention_of_zero_is_rejected(command: Command, files: Path) -> None:
@@ -52,15 +67,15 @@ def test_the_options_of_run_are_passed_on(command: Command, files: Path, monkeyp
 
     monkeypatch.setattr(service, "run_service", run_service)
     config = f"--config.file={files / 'bridge.yml'}"
-    assert command("run", config, "--web.listen-address=127.0.0.1:1", "--config.auto-reload-interval=5s")[0] == 7
+    assert command("run", config, ANY_PORT, "--config.auto-reload-interval=5s")[0] == 7
     options, serve = seen.pop()
-    assert (options.external_url, options.retention) == ("http://127.0.0.1:1", 90 * DAY)
+    assert (options.external_url, options.retention) == ("http://127.0.0.1:0", 90 * DAY)
     assert (serve.auto_reload, serve.fleet) == (5000, None)
     words = ("--fleet", "--fleet.lease=30s", "--fleet.id=a", "--web.external-url=https://bridge.example")
-    assert command("run", config, *words)[0] == 7
+    assert command("run", config, ANY_PORT, *words)[0] == 7
     options, serve = seen.pop()
     assert options.external_url == serve.web.external_url == "https://bridge.example"
-    assert serve.fleet == FleetOptions(30_000, "a", "http://127.0.0.1:9095", None)
+    assert serve.fleet == FleetOptions(30_000, "a", "http://127.0.0.1:0", None)
 
 
 def test_flags_override_the_coordinators_file(

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import logging
-import os
 from functools import partial
 
 from starlette.types import ASGIApp
 
-from bridge.domain.errors import BridgeError
 from bridge.net.http_server import GRACE, BoundedServer, ServerThread
-from bridge.net.listener import BoundedListener, address_of, listen
+from bridge.net.listener import address_of
+from bridge.web.http.address import bound
 from bridge.web.http.settings import WebSettings
 from bridge.web.http.tls import allowed, server_context
 from bridge.web.http.web_config import WebConfig
 
 log = logging.getLogger(__name__)
-
-
-class AddressInUseError(BridgeError):
-    """Listen address in use, or not an address of this host."""
 
 
 class Server:
@@ -28,7 +23,7 @@ class Server:
     def __init__(self, app: ASGIApp, settings: WebSettings, config: WebConfig) -> None:
         tls, file = config.tls_server_config, settings.web_config_file
         context = server_context(tls, file) if tls is not None and file is not None else None
-        self._socket = _listen(settings)
+        self._socket = bound(settings)
         self._address = address_of(self._socket)
         names = tls.client_allowed_sans if tls is not None else None
         admits = partial(allowed, names=names) if names else None
@@ -51,12 +46,3 @@ class Server:
         self._thread.request_stop(max(0.0, min(GRACE, timeout - 0.5)))
         self._thread.join(timeout)
         self._socket.close()
-
-
-def _listen(settings: WebSettings) -> BoundedListener:
-    try:
-        return listen(settings.host, settings.port)
-    except OSError as error:
-        is_errno = error.errno is not None and error.errno > 0  # else a name that does not resolve
-        reason = os.strerror(error.errno or 0) if is_errno else error.strerror
-        raise AddressInUseError(f"cannot listen on {settings.listen}: {reason}") from None

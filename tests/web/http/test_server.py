@@ -15,7 +15,8 @@ import pytest
 
 from bridge.domain.errors import ConfigError
 from bridge.web.app import create_app
-from bridge.web.http.server import AddressInUseError, Server
+from bridge.web.http.address import AddressInUseError
+from bridge.web.http.server import Server
 from bridge.web.http.settings import WebSettings
 from bridge.web.http.web_config import TlsServer, WebConfig
 from tests.support.fake_views import AT, FakeCommands, FakeQueries
