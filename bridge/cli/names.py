@@ -19,7 +19,8 @@ MODEL = "PROJECT/PIPELINE/VERSION"
 MODELS = "PROJECT[/PIPELINE[/VERSION]]"
 PIPELINES = "PROJECT[/PIPELINE]"
 ID_LENGTH = 32  # hexadecimal digits
-SHORT_ID = re.compile(r"[0-9a-f]{4,}")
+SHORT_ID = re.compile(r"[0-9a-f]+")
+SHORTEST_ID = 4
 
 # Arguments in the usage line only, which says everything about them.
 ModelArgument = Annotated[str, typer.Argument(metavar=MODEL, hidden=True)]
@@ -135,6 +136,8 @@ def full_id(url: str, http_config: Path | None, text: str) -> str:
         raise typer.BadParameter("the id is empty; `requests list` shows the ids")
     if len(text) >= ID_LENGTH or not SHORT_ID.fullmatch(text):
         return text
+    if len(text) < SHORTEST_ID:
+        raise typer.BadParameter(f"{text!r} is too short: give the id of the request, or at least its first 4 digits")
     ids: list[str] = [item["id"] for item in get(url, http_config, "requests", {"limit": CANDIDATES})["requests"]]
     found = [one for one in ids if one.startswith(text)]
     if len(found) != 1:

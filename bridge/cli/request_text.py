@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from bridge.cli.delivery_text import delivery_lines
 from bridge.cli.listing import aligned
 from bridge.cli.names import model_name
 from bridge.cli.readings import limit_text, value_text
+from bridge.domain.times import Timestamp
 
 Entry = Mapping[str, Any]
-ANSWER = 200  # characters of a response that are shown
 
 
-def request_lines(request: Entry) -> Iterator[str]:
+def request_lines(request: Entry, now: Timestamp) -> Iterator[str]:
     """Yield the lines. request: of the API, with its deliveries and runs."""
     yield f"Request {request['id']}"
     yield from _facts(request)
     yield from _titled("Values", [_value(item) for item in request["evidence"]])
-    yield from _titled("Deliveries", _deliveries(request))
+    yield from _titled("Deliveries", delivery_lines(request, now))
     if request["runs"]:
         yield from _titled("Runs", aligned([_run(item) for item in request["runs"]]))
     if request["acts"]:
@@ -61,41 +62,6 @@ def _recovery(request: Entry) -> str:
 def _value(item: Entry) -> str:
     limit = limit_text(item)
     return f"{item['rule']}: {item['signal']} {value_text(item) or 'no data'}" + (f", {limit}" if limit else "")
-
-
-def _deliveries(request: Entry) -> Sequence[str]:
-    """Return a line for each delivery: where to, its state, its next attempt and the last response."""
-    found = [
-        (
-            item["destination"], item["kind"], f"{item['state']} after {_attempts(item['attempts'])}",
-            f"next attempt {item['next_at']}" if _goes_on(item) else f"since {item['updated_at']}",
-            _response(item),
-        )
-        for item in request["deliveries"]
-    ]  # fmt: skip
-    lines = aligned(found) if found else ["none: nothing was sent"]
-    advice = {"retry": "to retry at once", "dead": "to send the dead ones again"}
-    commands = {"retry": "retry", "dead": "redrive"}
-    states = {item["state"] for item in request["deliveries"]}
-    more = [
-        f"{text}: retrain-bridge requests {commands[state]} {request['id'][:8]}"
-        for state, text in advice.items()
-        if state in states
-    ]
-    return [*lines, *more]
-
-
-def _attempts(number: int) -> str:
-    return f"{number} attempt{'' if number == 1 else 's'}"
-
-
-def _goes_on(delivery: Entry) -> bool:
-    return delivery["state"] not in {"delivered", "dead"} and delivery["next_at"] is not None
-
-
-def _response(delivery: Entry) -> str:
-    status = f"HTTP {delivery['status']}" if delivery["status"] else ""
-    return " ".join(filter(None, (delivery["reason"], status, delivery["answer"][:ANSWER])))
 
 
 def _run(item: Entry) -> tuple[str, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlencode
 
 import typer
@@ -25,11 +26,12 @@ from bridge.cli.options import BridgeUrl, HttpConfigFile, app
 from bridge.cli.output import echo, echo_lines
 from bridge.cli.quick import DEFAULT_URL
 from bridge.cli.usage import Commands
+from bridge.domain.times import Timestamp, parse_rfc3339
 
 requests_app = Commands(no_args_is_help=True, help="Inspect and manage the requests of a running bridge.")
 app.add_typer(requests_app, name="requests")
 
-RequestId = Annotated[str, typer.Argument(metavar="ID", help="Id of the request, or its first digits.")]
+RequestId = Annotated[str, typer.Argument(metavar="ID", help="Id of the request, or at least its first 4 digits.")]
 _COLUMNS = ("id", "model", "state", "triggered", "reason")
 _WIDE = ("rule", "attempt", "held until", "ended", "helped", "feedback", "actions", "message")
 
@@ -91,13 +93,14 @@ def requests_show(
     """Show one request: its reason, the gate that holds it, its deliveries with their next attempts, runs, feedback."""
     import json
 
+    from bridge.app import clock
     from bridge.cli.request_text import request_lines
 
     found = get(bridge_url, http_config, _path(bridge_url, http_config, request_id))
     if output == "json":
         echo_lines(json.dumps(found, indent=2))
         return
-    for line in request_lines(found):
+    for line in request_lines(found, clock.now()):
         echo(line)
 
 
@@ -109,10 +112,13 @@ def requests_deliveries(
     output: Output = "table",
 ) -> None:
     """List the deliveries that wait for an attempt or are dead, oldest first, with the reason and the next attempt."""
+    from bridge.app import clock
+
     found = get(bridge_url, http_config, "deliveries", {"limit": limit})["deliveries"]
+    now = clock.now()
     rows = [
         {
-            **item, "request": item["request_id"], "next attempt": None if item["state"] == "dead" else item["next_at"],
+            **item, "request": item["request_id"], "next attempt": _next(item, now),
             "response": item["answer"], "status": item["status"] or None, "queued": item["queued_at"],
         }
         for item in found
@@ -126,8 +132,17 @@ def requests_retry(
     request_id: RequestId, bridge_url: BridgeUrl = DEFAULT_URL, http_config: HttpConfigFile = None
 ) -> None:
     """Immediately retry the deliveries of a request that are waiting to be retried."""
-    count = post(bridge_url, http_config, f"{_path(bridge_url, http_config, request_id)}/retry")["retried"]
-    echo(f"{count} deliver{'y' if count == 1 else 'ies'} retried")
+    from bridge.app import clock
+    from bridge.cli.delivery_text import nothing_retried
+
+    path = _path(bridge_url, http_config, request_id)
+    count = post(bridge_url, http_config, f"{path}/retry")["retried"]
+    if count:
+        echo(f"{count} deliver{'y' if count == 1 else 'ies'} retried")
+        return
+    echo("no delivery retried: none waits for a later attempt")
+    for line in nothing_retried(get(bridge_url, http_config, path), clock.now()):
+        echo(f"  {line}")
 
 
 @requests_app.command("redrive")
@@ -144,6 +159,13 @@ def requests_redrive(
     query = f"?{urlencode({'destination': destination})}" if destination else ""
     count = post(bridge_url, http_config, f"{_path(bridge_url, http_config, request_id)}/redrive{query}")["redriven"]
     echo(f"{count} deliver{'y' if count == 1 else 'ies'} requeued")
+
+
+def _next(delivery: Mapping[str, Any], now: Timestamp) -> str | None:
+    """Return when the next attempt of a delivery is made; None if none follows."""
+    if delivery["state"] == "dead":
+        return None
+    return "due" if parse_rfc3339(delivery["next_at"]) <= now else delivery["next_at"]
 
 
 def _path(url: str, http_config: Path | None, request_id: str) -> str:

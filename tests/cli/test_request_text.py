@@ -24,7 +24,7 @@ def test_a_request_is_shown_with_its_reason_and_deliveries(command: Command) -> 
     assert code == 0
     for line in (
         f"Request {ID}", "model: shop/ranking/7", "state: requested", "reason: Drifted: drift 0.702 above 0.6",
-        f"team/coordinator/0 firing retry after 2 attempts next attempt {rfc3339(AT + 5000)} http_5xx HTTP 503 busy",
+        f"team/coordinator/0 firing retry after 2 attempts due since {rfc3339(AT + 5000)} http_5xx HTTP 503 busy",
         f"to retry at once: retrain-bridge requests retry {ID[:8]}",
         f"feedback: none yet; retrain-bridge feedback {ID[:8]} useful|false|late",
     ):  # fmt: skip

@@ -14,6 +14,8 @@ from tests.cli.conftest import REQUEST, Api, Command, columns
 from tests.support.fake_views import AT, ID
 from tests.support.web import Site
 
+FUTURE = 4_102_444_800_000  # in 2100
+
 
 def test_requests_are_listed_in_columns(command: Command, api: Api) -> None:
     """Markup in a reason is text; nothing is cut, and a listing without requests says so."""
@@ -38,6 +40,19 @@ def test_retry_prints_the_number_of_deliveries(command: Command, api: Api) -> No
     answers["data"] = {"retried": 1}
     assert command("requests", "retry", "x")[1] == "1 delivery retried\n"
     assert asked[-1] == ("POST", "/api/v1/requests/x/retry")
+
+
+def test_retry_without_a_delivery_to_retry_says_why(command: Command, site: Site) -> None:
+    """For each delivery."""
+    site.commands.waiting_for_retry = 0
+    code, out, _ = command("requests", "retry", ID)
+    assert (code, out.splitlines()) == (
+        0,
+        [
+            "no delivery retried: none waits for a later attempt",
+            f"  team/coordinator/0 (firing): retry, due since {rfc3339(AT + 5000)}",
+        ],
+    )
 
 
 def test_redrive_prints_the_number_of_deliveries(command: Command, api: Api) -> None:
@@ -71,17 +86,19 @@ def test_requests_are_listed_by_time(command: Command, site: Site) -> None:
 
 def test_deliveries_that_wait_are_listed(command: Command, site: Site) -> None:
     """With the reason, and the next attempt unless they are dead; everything is also in the JSON."""
-    dead = replace(site.queries.waiting[0], state=DeliveryState.DEAD, reason="http_4xx", status=404)
-    site.queries.waiting.append(dead)
+    due = site.queries.waiting[0]
+    dead = replace(due, state=DeliveryState.DEAD, reason="http_4xx", status=404)
+    site.queries.waiting += [dead, replace(due, next_at=FUTURE)]
     code, out, _ = command("requests", "deliveries")
     assert (code, columns(out)[1:]) == (
         0,
         [
-            [ID, "team/coordinator/0", "retry", "2", rfc3339(AT + 5000), "http_5xx", "503"],
+            [ID, "team/coordinator/0", "retry", "2", "due", "http_5xx", "503"],
             [ID, "team/coordinator/0", "dead", "2", "-", "http_4xx", "404"],
+            [ID, "team/coordinator/0", "retry", "2", rfc3339(FUTURE), "http_5xx", "503"],
         ],
     )  # fmt: skip
-    assert [item["answer"] for item in json.loads(command("requests", "deliveries", "-o", "json")[1])] == ["busy"] * 2
+    assert [item["answer"] for item in json.loads(command("requests", "deliveries", "-o", "json")[1])] == ["busy"] * 3
     site.queries.waiting = []
     assert command("requests", "deliveries")[1] == "no delivery waits, and none is dead\n"
 
@@ -91,6 +108,14 @@ def test_a_wide_listing_names_who_did_what(command: Command, site: Site) -> None
     acts = (OperatorAction("approve", "ada", AT, ""), OperatorAction("useful", "kim", AT, ""))
     site.queries.records = [structs.replace(item, acts=acts) for item in site.queries.records]
     assert "approve by ada; useful by kim" in command("requests", "list", "-o", "wide")[1]
+
+
+def test_an_id_of_too_few_digits_is_refused(command: Command, api: Api) -> None:
+    """It would be looked up as if it were complete."""
+    for words in (("requests", "show", "abc"), ("requests", "retry", "0"), ("feedback", "abc", "useful")):
+        code, _, err = command(*words)
+        assert (code, "is too short: give the id of the request, or at least its first 4 digits" in err) == (2, True)
+    assert api[0] == []
 
 
 def test_an_empty_id_is_refused(command: Command, api: Api) -> None:

@@ -44,7 +44,7 @@ def test_the_usage_names_arguments_as_they_are_typed(helps: dict[str, str]) -> N
     assert usage["explain"] == f"{start} explain [OPTIONS] [PROJECT/PIPELINE/VERSION]"
     assert usage["pause list"] == f"{start} pause list [OPTIONS]"
     assert usage["silence expire"] == f"{start} silence expire [OPTIONS] ID"
-    assert "  ID  Id of the request, or its first digits.\n" in helps["requests show"]
+    assert "  ID  Id of the request, or at least its first 4 digits.\n" in helps["requests show"]
 
 
 @pytest.mark.parametrize("number", ["0", "10001", "many"])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Query
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from bridge.domain.errors import StoreError
 from bridge.domain.request import RequestRecord, RequestState
@@ -20,6 +21,8 @@ from bridge.web.pages.forms import confirmation
 from bridge.web.pages.site import Site, read
 
 SHOWN, WAITING = 50, 100
+CANDIDATES = 1000  # requests among which the first digits of an id are looked for
+SHORT_ID = re.compile(r"[0-9a-f]{4,31}")
 WAITING_STATES = (RequestState.AWAITING_APPROVAL, RequestState.HELD)
 Name = Annotated[str, Query(max_length=500)]
 
@@ -61,16 +64,13 @@ def routes(site: Site) -> APIRouter:
         )  # fmt: skip
 
     @router.get("/requests/{request_id}")
-    def one(request_id: str, result: str = "") -> HTMLResponse:
+    def one(request_id: str, result: str = "") -> Response:
         try:
             record = site.queries.request(request_id)
         except StoreError as error:
             return site.error(503, "Store unavailable", f"{error}. Try again later.")
         if record is None:
-            return site.error(
-                404, "Request not found", f"There is no request {request_id!r}: it does not exist, or is older than "
-                "the retention time.",
-            )  # fmt: skip
+            return _of_first_digits(site, request_id)
         problems: list[str] = []
         deliveries = read(lambda: site.queries.deliveries(request_id), problems)
         runs = read(lambda: site.queries.runs(request_id), problems)
@@ -82,6 +82,23 @@ def routes(site: Site) -> APIRouter:
         )  # fmt: skip
 
     return router
+
+
+def _of_first_digits(site: Site, digits: str) -> Response:
+    """Redirect to the only request among the latest ones whose id begins with these digits, else explain."""
+    found: list[str] = []
+    if SHORT_ID.fullmatch(digits):
+        latest = read(lambda: site.queries.requests(RequestFilter(limit=CANDIDATES)), [])
+        found = [record.id for record in latest if record.id.startswith(digits)]
+    if len(found) == 1:
+        return RedirectResponse(site.request_link(found[0]), 302)
+    if found:
+        text = f"{len(found)} of the latest requests begin with {digits!r}: {', '.join(found[:5])}."
+        return site.error(404, "Request not found", text)
+    return site.error(
+        404, "Request not found", f"There is no request {digits!r}: it does not exist, or is older than the "
+        "retention time.",
+    )  # fmt: skip
 
 
 def actions(record: RequestRecord, deliveries: Sequence[DeliveryRecord], runs: Sequence[Run] = ()) -> list[str]:

@@ -26,6 +26,29 @@ def site() -> Site:
     return Site()
 
 
+def test_the_first_digits_of_an_id_lead_to_the_page(site: Site) -> None:
+    """At least four, and only if one of the latest requests begins with them."""
+
+    def get(digits: str) -> tuple[int, str, str]:
+        found = site.http.get(f"/requests/{digits}", follow_redirects=False)
+        return found.status_code, found.headers.get("location", ""), found.text
+
+    assert get(ID[:4])[:2] == (302, f"/requests/{ID}")
+    assert get(ID[:3])[0] == get("ffff")[0] == 404
+    other = structs.replace(REQUEST, request=structs.replace(REQUEST.request, id=ID[:8] + "0" * 24))
+    site.queries.records = [REQUEST, other]
+    status, _, page = get(ID[:8])
+    assert (status, "2 of the latest requests begin with" in page, f"{ID}, {other.id}" in page) == (404, True, True)
+
+
+def test_an_attempt_that_is_overdue_is_no_next_attempt(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its time has passed: the destination was not ready, or the bridge was down."""
+    assert "due since" not in site.http.get(f"/requests/{ID}").text
+    overdue = [replace(DELIVERY, next_at=AT - 5000)]
+    monkeypatch.setattr(site.queries, "deliveries", lambda _: overdue)
+    assert "due since <time" in site.http.get(f"/requests/{ID}").text
+
+
 def show(site: Site, monkeypatch: pytest.MonkeyPatch, record: object) -> None:
     monkeypatch.setattr(site.queries, "request", lambda _: record)
 
