@@ -20,7 +20,6 @@ from bridge.domain import waits
 from bridge.domain.times import DAY, SECOND, parse_duration
 from tests.cli.conftest import CONFIG, Command
 
-
 ANY_PORT = "--web.listen-address=127.0.0.1:0"
 
 
