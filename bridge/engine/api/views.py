@@ -15,7 +15,6 @@ from bridge.domain.config_change import ConfigChange
 from bridge.domain.explain import Explanation
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, Episode, Feedback, RecoveryVerdict, RequestRecord
-from bridge.domain.statistic import own_scale
 from bridge.domain.times import Duration, Timestamp
 from bridge.domain.verdict import Crossing
 from bridge.engine.api.alert_views import AlertPage, AlertView
@@ -121,11 +120,6 @@ class SignalView:
     since: Timestamp = 0
     crossing: Crossing | None = None
     empty: bool = False
-
-    @property
-    def own_scale(self) -> bool:
-        """True if the limit applies to a statistic that differs from the value."""
-        return own_scale(self.value, self.statistic)
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,7 @@ def own_scale(trail: TrailView) -> bool:
 
 def apart(signal: SignalView, trail: TrailView | None) -> bool:
     """Return whether the limit applies to a separate statistic, in the last slot or in an earlier one of the trail."""
-    return signal.own_scale or (trail is not None and own_scale(trail))
+    return statistic.own_scale(signal.value, signal.statistic) or (trail is not None and own_scale(trail))
 
 
 def extent(numbers: Sequence[float]) -> tuple[float, float] | None:
