@@ -47,6 +47,11 @@ class ModelLabels:
             parts.append(value)
         return ModelKey(*parts)
 
+    def described(self) -> str:
+        """Return the label of each part that is read from the series, such as `pipeline: job, version: instance`."""
+        parts = {"project": self.project, "pipeline": self.pipeline, "version": self.version}
+        return ", ".join(f"{part}: {ref.label}" for part, ref in parts.items() if ref.const is None)
+
 
 DEFAULT_SERVER = "prometheus"  # the server of the `prometheus` section
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
 import msgspec
@@ -42,6 +42,11 @@ class PrometheusSource:
     def close(self) -> None:
         """Close the connections."""
         self._api.close()
+
+    @property
+    def lacking(self) -> Set[tuple[str, str]]:
+        """Pairs of a signal and a label of the model that series of the signal lacked."""
+        return self._reader.lacking
 
     def instant(
         self, query: SignalQuery, slot: Timestamp, at: Timestamp, retry_for: Duration | None = None

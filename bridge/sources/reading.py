@@ -48,7 +48,7 @@ class Reader:
         self.table = table
         self._indexes: dict[tuple[ModelLabels, bool], SeriesIndex] = {}
         self._before: dict[str, LabelSets] = {}
-        self._warned: set[tuple[str, str]] = set()
+        self.lacking: set[tuple[str, str]] = set()
 
     # ------------------------------------------------------------ an instant
 
@@ -169,8 +169,8 @@ class Reader:
 
     def _warn(self, signal: str, layout: Layout) -> None:
         """Log that series lack a mapped label: once for each signal and label."""
-        for label in [label for label in sorted(layout.lacking) if (signal, label) not in self._warned]:
-            self._warned.add((signal, label))
+        for label in [label for label in sorted(layout.lacking) if (signal, label) not in self.lacking]:
+            self.lacking.add((signal, label))
             example = layout.lacking[label].decode(errors="replace")
             log.warning(
                 "series without a label of the model are skipped",

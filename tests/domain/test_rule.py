@@ -61,6 +61,8 @@ def test_labels_map_a_series_to_a_model() -> None:
     assert mapping.key(series) == ModelKey("shop", "ranking", "7")
     assert mapping.key({**series, "model_version": ""}) == "model_version"
     assert ModelLabels.constant("all").key({}) == ModelKey("all", "all", "all")
+    assert mapping.described() == "project: project, pipeline: pipeline, version: model_version"
+    assert ModelLabels(project=LabelRef(const="shop")).described() == "pipeline: pipeline, version: version"
 
 
 def test_a_cooldown_grows_up_to_its_maximum() -> None:

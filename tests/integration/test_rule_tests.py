@@ -117,6 +117,21 @@ def test_what_is_not_as_expected_is_reported_with_its_line(tmp_path: Path) -> No
     assert (suite.get("tests"), suite.get("failures"), len(suite.findall("testcase/failure"))) == ("1", "1", 3)
 
 
+def test_series_without_the_mapped_labels_are_explained(tmp_path: Path) -> None:
+    """Also of a rule without a strategy, whose result never changes."""
+    (tmp_path / "rules.yml").write_text("groups: [{name: g, rules: [{retrain: Drifted, expr: model_drift > 0.6}]}]")
+    test = {"input_series": [SERIES], "retrain_rule_test": [{"eval_time": "9m", "exp_requests": [{"rule": "Drifted"}]}]}
+    labels = {"project": {"const": "shop"}, "pipeline": "job", "version": "instance"}
+    file = {"rule_files": ["rules.yml"], "models": {"labels": labels}, "tests": [test]}
+    (tmp_path / "test.yml").write_text(json.dumps(file))
+    (told, _), code = command(tmp_path, "test.yml")
+    assert code == 1
+    assert told.splitlines()[1] == (
+        "  note: series of Drifted without the label job were skipped; models are read from the labels pipeline: job,"
+        " version: instance (to change that, set models or --config.file)"
+    )
+
+
 def test_a_stale_marker_ends_a_series_at_once(tmp_path: Path) -> None:
     """Without it the last value would hold for five minutes more."""
     base = {"series": SERIES["series"], "values": "0.7x3 stale"}

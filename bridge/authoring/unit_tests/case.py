@@ -66,6 +66,7 @@ class RuleTestRun:
             ShiftedSource(source, self._ahead), table, self._groups, self._take, routing=routing, external=external
         )
         problems: dict[tuple[str, str], list[Timestamp]] = {}
+        failed = False
         try:
             since, end = self._begins, self._begins + self._test.last
             for at, look in sorted(self._looks(), key=lambda item: item[0]):
@@ -73,10 +74,14 @@ class RuleTestRun:
                     for problem in evaluation.report.errors.items():
                         problems.setdefault(problem, []).append(evaluation.report.slot)
                 since = max(since, self._begins + at + 1)
-                yield from look(replay)
+                for failure in look(replay):
+                    failed = True
+                    yield failure
         finally:
             replay.close()
             source.close()
+        if failed:
+            self._note_lacking(source.lacking)
         yield from self._unevaluated(problems)
 
     def _take(self, changes: TickChanges) -> None:
@@ -91,6 +96,15 @@ class RuleTestRun:
         for index, retrain in enumerate(self._test.retrain_rule_test):
             line = self._file.line(*self._path, "retrain_rule_test", index)
             yield retrain.eval_time, partial(self._retrains, retrain, line)
+
+    def _note_lacking(self, lacking: Iterable[tuple[str, str]]) -> None:
+        """Note which labels the skipped series must have. lacking: signals, and labels that some series lacked."""
+        queries = {query.name: query for group in self._groups for query in group.queries.values()}
+        self.notes |= {
+            f"series of {name} without the label {label} were skipped; models are read from the labels"
+            f" {queries[name].mapping.described()} (to change that, set models or --config.file)"
+            for name, label in lacking
+        }
 
     def _unevaluated(self, problems: Mapping[tuple[str, str], list[Timestamp]]) -> Iterator[Failure]:
         """Yield each problem once, with the number of its repetitions."""

@@ -33,7 +33,10 @@ _PIECE = HOUR // 2  # Prometheus accepts samples of all series up to an hour old
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One test. error: it could not be run. notes: what a test that passes does not say of the live bridge."""
+    """One test.
+
+    error: it could not be run. notes: what differs from the live bridge, and skipped series.
+    """
 
     file: Path
     name: str

@@ -19,7 +19,9 @@ LABELS = '{project: shop, pipeline: ranking, version: "7"}'
 
 
 class Source(ScriptedSource):
-    """A is breached from minute 2 on; the query fails at minute 4."""
+    """A is breached from minute 2 on; the query fails at minute 4. A series of another signal has no model."""
+
+    lacking = frozenset({("drift", "version")})
 
     def instant(self, query: SignalQuery, slot: int, at: int, retry_for: int | None = None) -> EventBatch:
         minute = at // MINUTE
@@ -38,6 +40,27 @@ def failures(folder: Path, monkeypatch: pytest.MonkeyPatch, test: str, *rules: R
     one = group(*(rules or (rule(),)), interval=MINUTE)
     run = RuleTestRun(read_unit_test_file(folder / "tests.yml"), 0, (one,), "http://p")
     return [f"{item.line}: {item.text}" for item in run.failures()]
+
+
+def test_a_failed_test_names_the_labels_that_its_series_must_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A test that passes needs no hint."""
+    monkeypatch.setattr(case, "PrometheusSource", lambda _, table, *__: Source(table))
+    notes = []
+    for minute in ("1m", "3m"):
+        text = f"rule_files: []\nevaluation_interval: 1m\ntests:\n- {requests(at=minute)}\n"
+        (tmp_path / "tests.yml").write_text(text)
+        run = RuleTestRun(read_unit_test_file(tmp_path / "tests.yml"), 0, (group(rule(), interval=MINUTE),), "http://p")
+        list(run.failures())
+        notes.append(run.notes)
+    assert notes == [
+        set(),
+        {
+            "series of drift without the label version were skipped; models are read from the labels project: project,"
+            " pipeline: pipeline, version: version (to change that, set models or --config.file)"
+        },
+    ]
 
 
 def requests(*items: str, at: str = "3m") -> str:
