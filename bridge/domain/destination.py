@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+ALERTMANAGER = "alertmanager"  # integration of receivers to which requests are alerts
 RUN = "run"  # integration of receivers that start runs in orchestrators
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar
 import msgspec
 from pydantic import AfterValidator
 
+from bridge.domain.destination import ALERTMANAGER
 from bridge.domain.times import Timestamp, rfc3339
 from bridge.ports import Alert, Delivery, Kind, Notification, Result, request_alerts
 from bridge.sinks.base import ApiUrl, ConcurrentSinkConfig, HttpSink, SinkContext
@@ -82,7 +83,7 @@ def _identity(alert: Alert) -> _Identity:
 class AlertmanagerSink(HttpSink):
     """Sink that posts alerts; the label `retrain_request_id` makes every request a separate alert."""
 
-    integration = "alertmanager"
+    integration = ALERTMANAGER
     Config: ClassVar[type[AlertmanagerConfig]] = AlertmanagerConfig
 
     def __init__(self, config: AlertmanagerConfig, context: SinkContext) -> None:

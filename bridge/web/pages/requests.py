@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
@@ -13,27 +12,17 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from bridge.domain.errors import StoreError
 from bridge.domain.request import RequestRecord, RequestState
-from bridge.domain.times import Timestamp
 from bridge.engine.api.operator_actions import run_destinations
 from bridge.ports import DeliveryRecord, DeliveryState, RequestFilter, Run
-from bridge.web.pages.formats import words
 from bridge.web.pages.forms import confirmation
 from bridge.web.pages.site import Site, read
+from bridge.web.pages.timeline import timeline
 
 SHOWN, WAITING = 50, 100
 CANDIDATES = 1000  # requests among which the first digits of an id are looked for
 SHORT_ID = re.compile(r"[0-9a-f]{4,31}")
 WAITING_STATES = (RequestState.AWAITING_APPROVAL, RequestState.HELD)
 Name = Annotated[str, Query(max_length=500)]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Event in the life of a request."""
-
-    at: Timestamp
-    event: str
-    text: str = ""
 
 
 def routes(site: Site) -> APIRouter:
@@ -74,9 +63,10 @@ def routes(site: Site) -> APIRouter:
         problems: list[str] = []
         deliveries = read(lambda: site.queries.deliveries(request_id), problems)
         runs = read(lambda: site.queries.runs(request_id), problems)
+        episodes = read(lambda: site.queries.episodes(record.request.model), problems)
         return site.page(
             "request.html", runs=runs, record=record, request=record.request, deliveries=deliveries, problems=problems,
-            timeline=timeline(record, deliveries), result=confirmation(result),
+            timeline=timeline(record, deliveries, episodes), result=confirmation(result),
             actions=actions(record, deliveries, runs),
             sent=msgspec.json.format(msgspec.json.encode(record.request.to_json()), indent=2).decode(),
         )  # fmt: skip
@@ -115,23 +105,3 @@ def actions(record: RequestRecord, deliveries: Sequence[DeliveryRecord], runs: S
     if any(item.state is DeliveryState.DEAD for item in deliveries):
         possible.append("redrive")
     return possible
-
-
-def timeline(record: RequestRecord, deliveries: list[DeliveryRecord]) -> list[Step]:
-    """Return the events of a request, oldest first."""
-    request = record.request
-    steps = [Step(request.episode_start, "episode started"), Step(request.triggered_at, "triggered", request.reason)]
-    steps += [Step(act.at, act.what, f"by {act.who}" + (f": {act.note}" if act.note else "")) for act in record.acts]
-    if record.sent_at:
-        steps.append(Step(record.sent_at, "sent", "to " + (", ".join(record.destinations) or "no destination")))
-    steps += [
-        Step(item.updated_at, "delivered", f"to {item.destination}, attempt {item.attempts}")
-        for item in deliveries if item.state is DeliveryState.DELIVERED
-    ]  # fmt: skip
-    if record.ended_at:
-        steps.append(Step(record.ended_at, words(record.state.value), record.message))
-    elif record.state in {RequestState.ACCEPTED, RequestState.RUNNING}:
-        steps.append(Step(record.updated_at, words(record.state.value), record.message))
-    if record.verdict is not None:
-        steps.append(Step(record.verdict_at, "recovery verdict", words(record.verdict.value)))
-    return sorted(steps, key=lambda step: step.at)
