@@ -42,7 +42,7 @@ def test_retry_prints_the_number_of_deliveries(command: Command, api: Api) -> No
     assert asked[-1] == ("POST", "/api/v1/requests/x/retry")
 
 
-def test_retry_without_a_delivery_to_retry_says_why(command: Command, site: Site) -> None:
+def test_retry_names_the_reason_if_no_delivery_is_retried(command: Command, site: Site) -> None:
     """For each delivery."""
     site.commands.waiting_for_retry = 0
     code, out, _ = command("requests", "retry", ID)

@@ -26,7 +26,7 @@ def timeline(
 ) -> list[Step]:
     """Return the events of a request, oldest first. episodes: known ones of its model."""
     made = [item for item in deliveries if item.state is DeliveryState.DELIVERED]
-    return sorted([*_of_request(record), *map(_delivered, made), *_of_episode(record, made, episodes)], key=_when)
+    return sorted([*_of_episode(record, made, episodes), *_of_request(record), *map(_delivered, made)], key=_when)
 
 
 def _when(step: Step) -> Timestamp:

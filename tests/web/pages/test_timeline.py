@@ -24,7 +24,7 @@ def test_the_alert_fires_when_it_is_delivered_and_is_resolved_with_the_episode()
     """Resolved alerts are posted again and again instead of being queued; waiting deliveries are no events."""
     before: Episode = structs.replace(ENDED, started_at=AT - 10_000, ended_at=AT - 5_000)
     assert told(REQUEST, [DELIVERY, DELIVERED, ALERT], [ENDED, before])[2:] == [
-        (0, "episode started", ""),
+        (0, "sent", "to team/coordinator/0"),
         (1_000, "alert fired", "to team/alertmanager/0, attempt 1"),
         (2_000, "delivered", "to team/coordinator/0, attempt 2"),
         (60_000, "episode ended", "resolved; alert resolved: team/alertmanager/0"),
