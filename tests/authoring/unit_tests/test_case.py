@@ -54,13 +54,11 @@ def test_a_failed_test_names_the_labels_that_its_series_must_have(
         run = RuleTestRun(read_unit_test_file(tmp_path / "tests.yml"), 0, (group(rule(), interval=MINUTE),), "http://p")
         list(run.failures())
         notes.append(run.notes)
-    assert notes == [
-        set(),
-        {
-            "series of drift without the label version were skipped; models are read from the labels project: project,"
-            " pipeline: pipeline, version: version (to change that, set models or --config.file)"
-        },
-    ]
+    note = (
+        "series of drift without the label version were skipped; models are read from the labels project: project,"
+        " pipeline: pipeline, version: version (to change that, set models or --config.file)"
+    )
+    assert notes == [set(), {note}]
 
 
 def requests(*items: str, at: str = "3m") -> str:
