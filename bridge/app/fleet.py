@@ -102,7 +102,7 @@ class Fleet:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._stopping = False
-        self._renewed = self._free_since = 0.0  # monotonic
+        self._renewed = self._free_since = self._barred_until = 0.0  # monotonic
         self.fence: Fence | None = None
         self.state: FleetState | None = None
         self.metrics = FleetMetrics()
@@ -152,13 +152,19 @@ class Fleet:
         self._wake.set()
         self._thread.join(self._options.lease / 1000)
         fence, self.fence = self.fence, None
+        if fence is not None:
+            self._release(fence)
         try:
-            if fence is not None:
-                self._leases.release(fence.number)
             self._leases.leave()
         except SQLAlchemyError as error:
-            log.warning("the lease was not released; it ends by itself", extra={"error": redact(str(error))})
+            log.warning("this replica was not removed from the fleet", extra={"error": redact(str(error))})
         self._leases.close()
+
+    def _release(self, fence: Fence) -> None:
+        try:
+            self._leases.release(fence.number)
+        except SQLAlchemyError as error:
+            log.warning("the lease was not released; it ends by itself", extra={"error": redact(str(error))})
 
     def reloaded(self) -> None:
         """Record that this replica has loaded its configuration anew."""
@@ -185,6 +191,16 @@ class Fleet:
         self.metrics.lost(fence.fenced)
         log.warning("this replica is no longer the owner", extra={"fence": fence.number, "reason": reason})
         self._changed()
+
+    def hand_over(self, fence: Fence, reason: str) -> None:
+        """End the ownership and release the lease, because this replica cannot use it. The couriers must have stopped.
+
+        For the length of a lease, this replica does not take it again.
+        """
+        if self.fence is fence:
+            self._barred_until = time.monotonic() + self._options.lease / 1000
+            self.lose(fence, reason)
+            self._release(fence)
 
     def _run(self) -> None:
         while not self._stopping:
@@ -263,7 +279,7 @@ class Fleet:
         A replica with an older configuration waits until no newer one was seen for SILENT_LEASES leases, so that a
         rolling update does not hand the episodes of new rules to a replica that does not have these rules.
         """
-        if self._outdated or not state.free:
+        if self._outdated or not state.free or time.monotonic() < self._barred_until:
             self._free_since = 0.0
             return False
         if any(item.config_seq > self._config_seq for item in state.replicas):

@@ -153,14 +153,15 @@ def _run_replica(
             wait_for_signal(signals.came)
             signals.came.clear()
             continue
-        with ExitStack() as owning:
-            try:
-                _own(owning, signals, options, serve, fleet, fence, switch, web)
-            except (ConfigError, StoreError) as error:
-                log.error("this replica cannot be the owner", extra={"error": str(error)})  # noqa: TRY400 - says it all
-                fleet.lose(fence, str(error))
-                wait_for_signal(signals.came, about.lease / 1000)
-            switch.app = standby
+        try:
+            with ExitStack() as owning:
+                try:
+                    _own(owning, signals, options, serve, fleet, fence, switch, web)
+                finally:
+                    switch.app = standby
+        except (ConfigError, StoreError) as error:
+            log.error("this replica cannot be the owner", extra={"error": str(error)})  # noqa: TRY400 - says it all
+            fleet.hand_over(fence, str(error))
 
 
 def _own(

@@ -104,6 +104,43 @@ def test_loss_of_an_earlier_ownership_does_not_end_the_present_one(url: str) -> 
     assert made.fence is not None
 
 
+def test_owner_that_cannot_start_hands_the_lease_over(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another replica takes it at its next look; this one leaves it alone for the length of a lease."""
+    first, second = member(url, "r1"), member(url, "r2")
+    first._look()
+    fence, now = first.fence, fleet.time.monotonic()  # type: ignore[attr-defined]
+    assert fence is not None
+    first.hand_over(fence, "rules.yml has errors")
+    assert first.fence is None
+    first._look()
+    assert first.fence is None
+    second._look()
+    assert second.fence is not None
+    second.hand_over(second.fence, "test")
+    monkeypatch.setattr(fleet.time, "monotonic", lambda: now + LEASE / 1000 + 60)  # type: ignore[attr-defined]
+    first._look()
+    assert first.fence is not None
+    first.hand_over(fence, "late")
+    assert first.fence is not None
+
+
+def test_lease_that_cannot_be_released_ends_by_itself(
+    url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The database does not answer."""
+    made = member(url, "r1")
+    made._look()
+    assert made.fence is not None
+
+    def fail(_: int) -> None:
+        raise OperationalError("UPDATE", None, Exception("gone"))
+
+    monkeypatch.setattr(made._leases, "release", fail)
+    made.hand_over(made.fence, "test")
+    assert made.fence is None
+    assert "the lease was not released; it ends by itself" in caplog.text
+
+
 def test_database_that_does_not_answer_is_counted(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The look fails without an exception, and the owner keeps its lease until `check` ends it."""
     made = member(url, "r1")

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -16,10 +17,13 @@ from typing import Any, cast
 import pytest
 
 from bridge.app import service
+from bridge.app.fleet import FleetOptions
+from bridge.app.fleet_metrics import FleetMetrics
 from bridge.app.service import ServeOptions, Signals, open_store, run_service
 from bridge.app.wiring import Bridge, Options
-from bridge.domain.errors import ConfigError, StoreError
-from bridge.web.http.settings import WebSettings
+from bridge.domain.errors import ConfigError, Problem, StoreError
+from bridge.store.leases import Fence, Leases
+from bridge.web.http.settings import WebConfig, WebSettings
 
 
 def serve_options(folder: Path, url_file: Path | None = None) -> ServeOptions:
@@ -119,6 +123,42 @@ def test_the_first_evaluation_starts_before_the_application_is_built(
     (tmp_path / "bridge.yml").write_text(json.dumps(config))
     assert run_service(Options(tmp_path / "bridge.yml"), serve_options(tmp_path)) == 0
     assert done == ["evaluate", "serve"]
+
+
+@pytest.mark.parametrize("error", [ConfigError([Problem("rules.yml", 1, "", "no")]), StoreError("no")])
+def test_a_replica_that_cannot_be_the_owner_hands_the_lease_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """After its couriers have stopped: until then, they may still send."""
+    done: list[object] = []
+    signals, held = Signals(), Fence(cast("Leases", None), 7)
+
+    class FakeFleet:
+        id, fence, metrics, owner_address = "r1", held, FleetMetrics(), ""
+
+        def __init__(self, *_: object) -> None: ...
+
+        def start(self) -> None: ...
+
+        def stop(self) -> None: ...
+
+        def hand_over(self, fence: Fence, reason: str) -> None:
+            done.append((fence, reason))
+            signals.stop = True
+
+    def own(owning: ExitStack, *_: object) -> None:
+        owning.callback(done.append, "stopped")
+        raise error
+
+    monkeypatch.setattr("bridge.app.fleet.Fleet", FakeFleet)
+    monkeypatch.setattr(service, "_own", own)
+    (tmp_path / "bridge.yml").write_text("{}")
+    (tmp_path / "url").write_text("postgresql://db")
+    about = FleetOptions(60_000, "r1", "http://r1")
+    serve = serve_options(tmp_path, tmp_path / "url")
+    with ExitStack() as stack:
+        service._run_replica(stack, signals, Options(tmp_path / "bridge.yml"), serve, about, WebConfig())
+    assert done == ["stopped", (held, str(error))]
 
 
 def test_a_fatal_error_ends_with_exit_code_1() -> None:
