@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from bridge.engine.api.views import ModelState, ModelView, Queries
 
 PREFIX = "retrain_bridge_"
-AUTO_MODELS = 1_000  # bounds the size of a scrape when every model is unhealthy
+AUTO_MODELS = 1_000  # bounds a scrape when every model is unhealthy; a model has series for each of its rules
 _NO_LIMIT = 1 << 31
-_UNHEALTHY = tuple(state for state in ModelState if state is not ModelState.HEALTHY)
+_UNHEALTHY = tuple(state for state in ModelState if state not in {ModelState.HEALTHY, ModelState.REPLACED})
 CHOICES = ("auto", "all", "unhealthy", "none")
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 

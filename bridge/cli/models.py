@@ -39,7 +39,7 @@ ModelStates = Annotated[
     typer.Option(
         "--state", metavar="STATE",
         help=_STATE_HELP.format(
-            "healthy, cooldown, no_data, degraded, held, awaiting_approval, retrain_requested or retraining"
+            "healthy, replaced, cooldown, no_data, degraded, held, awaiting_approval, retrain_requested or retraining"
         ),
     ),
 ]  # fmt: skip

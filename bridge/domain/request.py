@@ -271,6 +271,12 @@ class RequestRecord(msgspec.Struct, frozen=True):
         return released if released > self.request.triggered_at else 0
 
     @property
+    def replaces(self) -> bool:
+        """Return whether its retraining put another version in the place of its model."""
+        succeeded = self.state is RequestState.SUCCEEDED
+        return succeeded and self.new_version not in {"", self.request.model.version}
+
+    @property
     def id(self) -> str:
         """Id of the request."""
         return self.request.id

@@ -75,6 +75,11 @@ class EpisodeIndexView(Protocol):
         ...
 
     @property
+    def replaced(self) -> Mapping[ModelKey, RequestRecord]:
+        """Last sent request of each model, if its retraining put another version in the model's place."""
+        ...
+
+    @property
     def in_flight(self) -> Mapping[PipelineKey, Sequence[str]]:
         """Ids of the requests in flight, by pipeline."""
         ...

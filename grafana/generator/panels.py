@@ -23,7 +23,7 @@ from grafana.generator.variables import DATASOURCE, MODEL, metric
 STATES = (
     ("healthy", "green"), ("cooldown", "light-green"), ("no_data", "#808080"), ("degraded", "orange"),
     ("held", "purple"), ("awaiting_approval", "light-purple"), ("retrain_requested", "light-blue"),
-    ("retraining", "blue"),
+    ("retraining", "blue"), ("replaced", "text"),
 )  # fmt: skip
 GREY = "text"
 

@@ -52,6 +52,16 @@ def test_auto_has_series_of_the_worst_models_only_and_counts_the_others(monkeypa
     }  # fmt: skip
 
 
+def test_a_replaced_version_is_not_unhealthy() -> None:
+    """It takes no place of a model that needs attention; `all` shows it, and it is counted under its state."""
+    queries = FakeQueries()
+    queries.views = [replace(model_view(), state=ModelState.REPLACED)]
+    assert not pipelines(queries, "unhealthy")
+    assert pipelines(queries, "all") == {MODEL.pipeline}
+    assert series(queries, "none")["models", "replaced"] == 1
+    assert series(queries, "auto")[("models_omitted",)] == 0
+
+
 def test_a_scrape_creates_no_view_of_an_omitted_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither does it read models one by one."""
     monkeypatch.setattr(model_metrics, "AUTO_MODELS", 1)

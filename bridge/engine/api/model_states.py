@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from bridge.domain.model import ModelTable
+from bridge.domain.model import ModelKey, ModelRow, ModelTable
 from bridge.domain.request import RequestRecord, RequestState
 from bridge.domain.times import Timestamp
 from bridge.domain.verdict import Code
@@ -54,8 +54,27 @@ def present_states(
             states[[row for row in table.of(owner) if row < size and seen[row]]] = _CODE[ModelState.COOLDOWN]
     states[seen & ~informed] = _CODE[ModelState.NO_DATA]
     states[active] = _CODE[ModelState.DEGRADED]
+    states[_replaced(index, table, seen, informed)] = _CODE[ModelState.REPLACED]
     requested = _BY_REQUEST[index.column.codes(table)[:size]]
     return np.where(seen & (requested != UNSEEN), requested, states).astype(np.int8)
+
+
+def _replaced(
+    index: EpisodeIndexView, table: ModelTable, seen: NDArray[np.bool_], informed: NDArray[np.bool_]
+) -> list[ModelRow]:
+    """Return the rows of models in whose place a retraining has put another version.
+
+    After the recovery verdict, that version must report: otherwise it was rolled back, or is not in use.
+
+    seen, informed: (n,), models that a rule has seen, and those with a conclusive verdict.
+    """
+    rows = []
+    for model, record in index.replaced.items():
+        row, new = table.find(model), table.find(ModelKey(model.project, model.pipeline, record.new_version))
+        reports = new is not None and new < len(seen) and seen[new] and informed[new]
+        if row is not None and row < len(seen) and seen[row] and (record.verdict is None or reports):
+            rows.append(row)
+    return rows
 
 
 def counted(states: NDArray[np.int8]) -> Mapping[ModelState, int]:
@@ -84,6 +103,6 @@ def replacement(last: RequestRecord) -> tuple[str, str]:
 
     last: the latest request of the model.
     """
-    if last.state is not RequestState.SUCCEEDED or last.new_version == last.request.model.version:
+    if not last.replaces:
         return "", ""
     return last.new_version, last.verdict.value if last.verdict is not None else ""

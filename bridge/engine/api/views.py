@@ -23,7 +23,10 @@ from bridge.ports import DecisionFilter, DeliveryRecord, Pause, QueueDepth, Requ
 
 
 class ModelState(StrEnum):
-    """Present state of a model, worst first. A closed set, because it is the label of a metric."""
+    """Present state of a model, worst first. A closed set, because it is the label of a metric.
+
+    REPLACED: a retraining has put another version in its place.
+    """
 
     RETRAINING = "retraining"
     RETRAIN_REQUESTED = "retrain_requested"
@@ -33,6 +36,7 @@ class ModelState(StrEnum):
     NO_DATA = "no_data"
     COOLDOWN = "cooldown"
     HEALTHY = "healthy"
+    REPLACED = "replaced"
 
 
 @dataclass(frozen=True, slots=True)

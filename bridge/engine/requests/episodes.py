@@ -99,6 +99,7 @@ class EpisodeIndex:
     in_flight: ids of the requests in flight, by pipeline.
     last_end: end of the latest retraining, by pipeline.
     last_sent: id of the request sent last, by model.
+    replaced: the request sent last, by model, if its retraining put another version in the model's place.
     unjudged: successful retrainings without a recovery verdict, by request id.
     latest: id of the request sent last, by pipeline.
     column: state of each request in `current`.
@@ -114,6 +115,7 @@ class EpisodeIndex:
     in_flight: dict[PipelineKey, tuple[str, ...]] = field(default_factory=dict)  # a set takes five times the memory
     last_end: dict[PipelineKey, Timestamp] = field(default_factory=dict)
     last_sent: dict[ModelKey, str] = field(default_factory=dict)
+    replaced: dict[ModelKey, RequestRecord] = field(default_factory=dict)
     unjudged: dict[str, RequestRecord] = field(default_factory=dict)
     latest: dict[PipelineKey, str] = field(default_factory=dict)
     sent: Sent = field(default_factory=Sent)
@@ -164,6 +166,9 @@ class EpisodeIndex:
         self.rechecks.pipeline_changed(owner)
         if record.sent_at:
             self.last_sent[model] = record.id
+            self.replaced.pop(model, None)
+            if record.replaces:
+                self.replaced[model] = record
             last = self.requests.get(self.latest.get(owner, ""))
             if last is None or _order(record) >= _order(last):
                 self.latest[owner] = record.id

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from bridge.domain.model import ModelKey
-from bridge.domain.times import HOUR
+from bridge.domain.request import RequestState
+from bridge.domain.rule import Gates
+from bridge.domain.times import HOUR, SECOND
 from bridge.engine.api.model_states import STATES, UNSEEN, counted, present_states
 from bridge.engine.api.views import ModelState
+from bridge.ports import StatusReport
 from tests.support.world import A, B, C, World, group, rule
 
 D = ModelKey("shop", "pricing", "1")
@@ -85,3 +90,63 @@ def test_counted_has_an_entry_for_every_state() -> None:
     counts = counted(np.array(codes, np.int8))
     assert set(counts) == set(ModelState)
     assert (counts[ModelState.HEALTHY], counts[ModelState.HELD], sum(counts.values())) == (2, 1, 3)
+
+
+def replaced(world: World, version: str = "8") -> None:
+    """The retraining of A succeeds."""
+    (record,) = world.requests()
+    world.commands.report_status(StatusReport(record.id, RequestState.SUCCEEDED, world.now, new_version=version))
+
+
+def test_a_version_that_was_replaced_needs_no_attention() -> None:
+    """Before the new version reports, while it does, also when the old series no longer breach or report."""
+    world = World(group(rule(cooldown=HOUR)))
+    world.tick({A: 0.7})
+    replaced(world)
+    assert states(world) == {A: "replaced"}
+    for old in (0.7, 0.1, math.nan):
+        world.tick({A: old, C: 0.1})
+        assert states(world, cooled=world.now) == {A: "replaced", C: "healthy"}
+
+
+@pytest.mark.parametrize("version", ["", "7"])
+def test_a_model_that_was_retrained_under_its_own_version_is_not_replaced(version: str) -> None:
+    """It is the one that serves."""
+    world = World(group(rule(cooldown=HOUR)))
+    world.tick({A: 0.7})
+    replaced(world, version)
+    assert states(world) == {A: "degraded"}
+
+
+def test_a_version_that_is_requested_again_is_not_called_replaced() -> None:
+    """Its series still breach the rule after the cooldown."""
+    world = World(group(rule(cooldown=10 * SECOND)), gates=Gates(settle=0, verdict_limit=20 * SECOND))
+    world.tick({A: 0.7})
+    replaced(world)
+    for _ in range(4):
+        world.tick({A: 0.7})
+    assert len(world.requests()) == 2
+    assert states(world) == {A: "retrain_requested"}
+
+
+def test_a_version_that_was_rolled_back_to_counts_again() -> None:
+    """After the recovery verdict, the new version no longer reports: the old one serves."""
+    world = World(group(rule(cooldown=HOUR)), gates=Gates(settle=0, verdict_limit=20 * SECOND))
+    world.tick({A: 0.7})
+    replaced(world)
+    for _ in range(2):
+        world.tick({A: 0.7, C: 0.1})
+    assert world.requests()[0].verdict == "inconclusive"
+    assert states(world) == {A: "replaced", C: "cooldown"}
+    world.tick({A: 0.7})
+    assert states(world) == {A: "degraded", C: "no_data"}
+
+
+def test_a_restart_keeps_what_was_replaced() -> None:
+    """It is derived from the stored requests."""
+    world = World(group(rule(cooldown=HOUR)))
+    world.tick({A: 0.7})
+    replaced(world)
+    world.restart()
+    world.tick({A: 0.7, C: 0.1})
+    assert states(world) == {A: "replaced", C: "cooldown"}

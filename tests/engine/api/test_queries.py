@@ -90,7 +90,7 @@ def test_a_model_names_the_version_that_replaced_it() -> None:
     world.commands.report_status(StatusReport(record.id, RequestState.SUCCEEDED, world.now, new_version="8"))
     world.tick({A: 0.7})
     found = view(world)
-    assert (found.replaced_by, found.recovery, found.state) == ("8", "", "degraded")
+    assert (found.replaced_by, found.recovery, found.state) == ("8", "", "replaced")
 
 
 def test_models_are_filtered_by_the_rule_that_knows_them() -> None:

@@ -148,7 +148,7 @@ def test_a_discovered_model_that_never_reported_is_missed() -> None:
     world = World(group(rule()))
     whole = type(world.source).instant
 
-    def discovering(self: ScriptedSource, query: SignalQuery, slot: int, at: int) -> EventBatch:
+    def discovering(self: ScriptedSource, query: SignalQuery, slot: int, at: int, _: int | None) -> EventBatch:
         batch = whole(self, query, slot, at)
         models = [*batch.index.tolist(), self.table.row(C)]
         value = np.append(batch.columns["value"], np.nan)
@@ -272,7 +272,7 @@ def discovers(world: World, model: ModelKey, listed: list[bool]) -> None:
     """Let the discover expression list `model` while `listed` is not empty."""
     whole = type(world.source).instant
 
-    def discovering(self: ScriptedSource, query: SignalQuery, slot: int, at: int) -> EventBatch:
+    def discovering(self: ScriptedSource, query: SignalQuery, slot: int, at: int, _: int | None) -> EventBatch:
         batch = whole(self, query, slot, at)
         named = self.table.row(model)
         models = [*batch.index.tolist(), *([named] if listed and named not in batch.index else [])]

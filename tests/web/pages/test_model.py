@@ -95,7 +95,7 @@ def test_the_page_of_a_model_shows_what_can_be_read(site: Site, monkeypatch: pyt
 @pytest.mark.parametrize("path", ["/", "/model"])
 def test_a_version_that_was_replaced_is_not_called_degraded(site: Site, path: str) -> None:
     """Its old series still breach the rule; a request that is open again says more."""
-    view = replace(model_view(state=ModelState.DEGRADED), replaced_by="8", recovery="recovered")
+    view = replace(model_view(state=ModelState.REPLACED), replaced_by="8", recovery="recovered")
     site.queries.views = [view]
     text = site.http.get(path, params=ASKED if path == "/model" else {}).text
     assert "replaced by <bdi>8</bdi>, recovered</span>" in text
