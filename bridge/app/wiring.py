@@ -92,8 +92,9 @@ class Bridge:
             changes=self._config_changes.latest,
         )
         self.commands = EngineCommands(
-            engine, store, store, store, reload=self.reload, wake=lambda: self._couriers.wake(), now=clock.now
-        )
+            engine, store, store, store, configured=lambda: self._adapters.sinks, reload=self.reload,
+            wake=lambda: self._couriers.wake(), now=clock.now,
+        )  # fmt: skip
         self.telemetry = Telemetry(self.queries, options.model_metrics, options.external_url, clock.lead)
         self.store_watch = StoreWatch(store, engine, self.telemetry, self._readiness, taken)
         self.silences = SilenceFetcher(lambda: self._adapters)

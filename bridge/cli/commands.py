@@ -9,6 +9,7 @@ from bridge.cli import (  # noqa: F401 - each module registers its commands, in 
     check,
     config,
     decisions,
+    deliveries,
     explain,
     init,
     misc,

@@ -203,7 +203,7 @@ class Feedback(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OperatorAction:
-    """Action of an operator on a request: `approve`, `release`, `withdraw`, `create`, or feedback such as `useful`.
+    """Action of an operator on a request: `approve`, `release`, `withdraw`, `create`, `discard` ..., or feedback.
 
     key: idempotency key of the call, "" = none. It is stored with the action, so that a repeated call finds it.
     """

@@ -19,7 +19,7 @@ from bridge.engine.requests.episodes import EpisodeIndex, Sent, TickTransaction
 from bridge.engine.requests.gates import Gatekeeper, Routing, unknown_silences
 from bridge.engine.requests.request_column import RequestColumn
 from bridge.engine.requests.siblings import Placement, Weigher, present_causes
-from bridge.ports import MetricSource, Pause, RunAction, SilenceSnapshot
+from bridge.ports import Discard, MetricSource, Pause, RunAction, SilenceSnapshot
 
 RETIRE_AFTER: Duration = 7 * DAY
 
@@ -199,6 +199,7 @@ class EngineTransaction:
     pause: a pause to store; one that ends at `at` removes the pauses of its scope.
     aside: requests to commit that the engine does not have in memory.
     runs: actions on runs to commit.
+    discards: deliveries to discard.
     """
 
     state: EngineState
@@ -207,6 +208,7 @@ class EngineTransaction:
     pause: Pause | None = None
     aside: list[RequestRecord] = field(default_factory=list)
     runs: list[RunAction] = field(default_factory=list)
+    discards: list[Discard] = field(default_factory=list)
 
     def put_request(self, record: RequestRecord) -> None:
         """Commit a changed request, whether the engine has it in memory or not."""

@@ -134,6 +134,7 @@ class Engine:
             deliveries=draft.deliveries,
             decisions=draft.decisions,
             runs=change.runs,
+            discards=change.discards,
             at=change.at,
         )
         try:

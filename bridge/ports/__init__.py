@@ -6,6 +6,7 @@ All instants are ints of milliseconds since the epoch (domain/times.py). Impleme
 from __future__ import annotations
 
 from bridge.ports.outbox import (
+    DISCARDED,
     Breaker,
     Claim,
     DeliveryRecord,
@@ -34,6 +35,7 @@ from bridge.ports.sources import MetricSource, Sample, Silences, SilenceSnapshot
 from bridge.ports.stores import (
     RETIRED,
     DecisionFilter,
+    Discard,
     History,
     Pause,
     RequestFilter,
@@ -47,6 +49,7 @@ from bridge.ports.stores import (
 )
 
 __all__ = [
+    "DISCARDED",
     "RETIRED",
     "Alert",
     "AlertSink",
@@ -57,6 +60,7 @@ __all__ = [
     "Delivery",
     "DeliveryRecord",
     "DeliveryState",
+    "Discard",
     "GroupedSink",
     "History",
     "Kind",

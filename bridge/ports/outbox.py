@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -11,6 +11,8 @@ import msgspec
 
 from bridge.domain.times import Duration, Timestamp
 from bridge.ports.sinks import Delivery, Kind, Notification
+
+DISCARDED = "discarded"  # reason of a dead delivery that an operator ended
 
 
 class NewDelivery(msgspec.Struct, frozen=True):
@@ -112,6 +114,7 @@ class QueueDepth:
     """Size of a destination's queue.
 
     oldest_at: queued_at of the oldest delivery that is neither delivered nor dead; 0 = none.
+    dead: without those that an operator discarded.
     """
 
     pending: int
@@ -160,6 +163,13 @@ class Outbox(Protocol):
 
     def redrive(self, request_id: str, destination: str | None, now: Timestamp) -> int:
         """Queue dead deliveries again, with their attempts kept, and count them. Raises UnknownRequestError."""
+        ...
+
+    def discardable(self, destinations: Collection[str], now: Timestamp, limit: int) -> list[DeliveryRecord]:
+        """Return the deliveries to these destinations that are dead, or wait and are not attempted now, oldest first.
+
+        Those that were discarded already are left out.
+        """
         ...
 
     def depths(self) -> Mapping[str, QueueDepth]:

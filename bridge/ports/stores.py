@@ -85,6 +85,14 @@ class RunAction:
 
 
 @dataclass(frozen=True, slots=True)
+class Discard:
+    """Operator's decision that a request is not delivered to a destination."""
+
+    request_id: str
+    destination: str
+
+
+@dataclass(frozen=True, slots=True)
 class TickChanges:
     """All changes of one evaluation of a group, committed in one transaction or not at all.
 
@@ -96,6 +104,8 @@ class TickChanges:
     sightings: rows to upsert; `first_seen` 0 deletes the row.
     runs: actions on runs; the deliveries of their requests that wait for a retry become due. Nothing is committed, and
         RequestError is raised, if a run that is to be started again is not held any more.
+    discards: deliveries that become dead for the reason `discarded`, unless they are delivered or attempted now; a
+        request becomes undelivered if every delivery of it is dead then.
     at: wall-clock instant of the commit, at which queued deliveries become due.
     """
 
@@ -109,6 +119,7 @@ class TickChanges:
     state: Sequence[StateChunk] = ()
     sightings: Sequence[Sighting] = ()
     runs: Sequence[RunAction] = ()
+    discards: Sequence[Discard] = ()
     at: Timestamp = 0
 
     @property

@@ -15,7 +15,7 @@ from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, Episode, Feedback, Outcome, RecoveryVerdict, RequestRecord, RequestState
 from bridge.domain.times import Timestamp
 from bridge.ports import DecisionFilter, DeliveryRecord, RequestFilter
-from bridge.store import pruning, rows, tables
+from bridge.store import discarding, pruning, rows, tables
 from bridge.store.base import SqlTransactions
 from bridge.store.ticks import save_requests
 
@@ -104,9 +104,9 @@ class SqlHistory(SqlTransactions):
             return [rows.delivery_of(row) for row in connection.execute(query).mappings()]
 
     def pending_deliveries(self, limit: int = 100) -> list[DeliveryRecord]:
-        """Return deliveries that are pending or dead, oldest first."""
+        """Return deliveries that are pending or dead and not discarded, oldest first."""
         table = tables.deliveries
-        query = select(table).where(tables.PENDING)
+        query = select(table).where(tables.PENDING, discarding.KNOWN)
         with self._read() as connection:
             page = connection.execute(query.order_by(table.c.queued_at, table.c.id).limit(limit)).mappings()
             return [rows.delivery_of(row) for row in page]

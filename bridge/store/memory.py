@@ -16,7 +16,6 @@ from bridge.domain.times import Timestamp
 from bridge.ports import (
     DecisionFilter,
     DeliveryRecord,
-    DeliveryState,
     Pause,
     RequestFilter,
     Sighting,
@@ -25,7 +24,7 @@ from bridge.ports import (
     TickChanges,
 )
 from bridge.store.config_log import MemoryConfigLog
-from bridge.store.memory_outbox import OPEN, MemoryOutbox
+from bridge.store.memory_outbox import OPEN, MemoryOutbox, is_pending
 from bridge.store.memory_runs import MemoryRuns
 
 T = TypeVar("T")
@@ -113,6 +112,7 @@ class MemoryStore(MemoryOutbox, MemoryRuns, MemoryConfigLog):
                 self._decided += 1
                 self._decisions.append(replace(decision, id=self._decided))
             self._remember(changes)
+            self.discard(changes.discards, changes.at)
             for request_id in {item.request_id for item in changes.runs} & self._requests.keys():
                 self.retry(request_id, changes.at)
 
@@ -197,9 +197,9 @@ class MemoryStore(MemoryOutbox, MemoryRuns, MemoryConfigLog):
             return [row.record for row in self._rows.values() if row.record.request_id == request_id]
 
     def pending_deliveries(self, limit: int = 100) -> list[DeliveryRecord]:
-        """Return deliveries that are pending or dead, oldest first."""
+        """Return deliveries that are pending or dead and not discarded, oldest first."""
         with self._lock:
-            records = [row.record for row in self._rows.values() if row.record.state is not DeliveryState.DELIVERED]
+            records = [row.record for row in self._rows.values() if is_pending(row.record)]
         return sorted(records, key=lambda record: (record.queued_at, record.id))[:limit]
 
     def decisions(self, which: DecisionFilter) -> list[Decision]:

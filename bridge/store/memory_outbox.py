@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from msgspec import structs
@@ -13,11 +13,13 @@ from bridge.domain.model import ModelKey
 from bridge.domain.request import NOT_TAKEN, Episode, RequestRecord, RequestState
 from bridge.domain.times import Duration, Timestamp
 from bridge.ports import (
+    DISCARDED,
     Breaker,
     Claim,
     Delivery,
     DeliveryRecord,
     DeliveryState,
+    Discard,
     Kind,
     NewDelivery,
     Notification,
@@ -211,6 +213,26 @@ class MemoryOutbox:
                 self._requests[request_id] = again
             return len(dead)
 
+    def discardable(self, destinations: Collection[str], now: Timestamp, limit: int) -> list[DeliveryRecord]:
+        """Return the deliveries to these destinations that can be discarded, oldest first."""
+        with self._lock:
+            records = [
+                row.record for row in self._rows.values()
+                if row.record.destination in destinations and is_pending(row.record) and _is_idle(row.record, now)
+            ]  # fmt: skip
+        return sorted(records, key=lambda record: (record.queued_at, record.id))[:limit]
+
+    def discard(self, items: Sequence[Discard], now: Timestamp) -> None:
+        """Discard deliveries that are not attempted now."""
+        with self._lock:
+            wanted = {(item.request_id, item.destination) for item in items}
+            for row in self._rows.values():
+                record = row.record
+                if (record.request_id, record.destination) in wanted and is_pending(record) and _is_idle(record, now):
+                    row.record = replace(record, state=DeliveryState.DEAD, reason=DISCARDED, updated_at=now)
+            for request_id in {item.request_id for item in items} & self._requests.keys():
+                self._undelivered(request_id, now)
+
     def depths(self) -> Mapping[str, QueueDepth]:
         """Return the queue depth of each destination that has open or dead deliveries."""
         with self._lock:
@@ -220,7 +242,7 @@ class MemoryOutbox:
                 if record.state in OPEN:
                     oldest = min(known.oldest_at or record.queued_at, record.queued_at)
                     depths[record.destination] = replace(known, pending=known.pending + 1, oldest_at=oldest)
-                elif record.state is DeliveryState.DEAD:
+                elif record.state is DeliveryState.DEAD and is_pending(record):
                     depths[record.destination] = replace(known, dead=known.dead + 1)
             return depths
 
@@ -233,6 +255,17 @@ class MemoryOutbox:
         """Store a breaker."""
         with self._lock:
             self._breakers[breaker.destination] = breaker
+
+
+def is_pending(record: DeliveryRecord) -> bool:
+    """Return whether a delivery is neither delivered nor discarded."""
+    discarded = record.state is DeliveryState.DEAD and record.reason == DISCARDED
+    return record.state is not DeliveryState.DELIVERED and not discarded
+
+
+def _is_idle(record: DeliveryRecord, now: Timestamp) -> bool:
+    """Return whether no worker attempts a delivery now."""
+    return record.state is not DeliveryState.LEASED or record.next_at <= now
 
 
 def _order(row: _Row) -> tuple[Timestamp, Timestamp, int]:

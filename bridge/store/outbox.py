@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -22,8 +22,8 @@ from sqlalchemy import (
 from bridge.domain.errors import UnknownRequestError
 from bridge.domain.request import RequestState
 from bridge.domain.times import Duration, Timestamp
-from bridge.ports import Breaker, Claim, DeliveryState, Kind, Notification, QueueDepth, Settlement
-from bridge.store import rows, settling, tables
+from bridge.ports import Breaker, Claim, DeliveryRecord, DeliveryState, Kind, Notification, QueueDepth, Settlement
+from bridge.store import discarding, rows, settling, tables
 from bridge.store.base import SqlTransactions, upsert
 
 _table = tables.deliveries
@@ -93,7 +93,9 @@ _OPEN_COUNTS = (
     .where(tables.OPEN)
     .group_by(_table.c.destination)
 )
-_DEAD_COUNTS = select(_table.c.destination, func.count()).where(tables.DEAD).group_by(_table.c.destination)
+_DEAD_COUNTS = (
+    select(_table.c.destination, func.count()).where(tables.DEAD, discarding.KNOWN).group_by(_table.c.destination)
+)
 _BREAKER = select(tables.breakers).where(tables.breakers.c.destination == bindparam("destination"))
 _REQUESTS = select(tables.requests).where(tables.requests.c.id.in_(_ids))
 _EPISODE_ENDS = (
@@ -179,6 +181,12 @@ class SqlOutbox(SqlTransactions):
             if count:
                 connection.execute(_DRIVEN_AGAIN, {"which": request_id, "now": now})
             return count
+
+    def discardable(self, destinations: Collection[str], now: Timestamp, limit: int) -> list[DeliveryRecord]:
+        """Return the deliveries to these destinations that can be discarded, oldest first."""
+        with self._read() as connection:
+            found = connection.execute(discarding.discardable(destinations, now, limit)).mappings()
+            return [rows.delivery_of(row) for row in found]
 
     def depths(self) -> Mapping[str, QueueDepth]:
         """Return the queue depth of each destination that has open or dead deliveries."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import BindParameter, Connection, and_, bindparam, case, select, update
@@ -116,7 +116,12 @@ def _update_requests(connection: Connection, recorded: Sequence[Settlement]) -> 
         if delivery.result is Result.DEAD:
             which = {"which": claim.notification.request.id, "now": at}
             connection.execute(_RESOLVED_TOO, {**which, "theirs": claim.destination})
-            connection.execute(_UNDELIVERED, which)
+            mark_undelivered(connection, [claim.notification.request.id], at)
+
+
+def mark_undelivered(connection: Connection, request_ids: Collection[str], at: Timestamp) -> None:
+    """Mark requests without a report as undelivered if every firing delivery is dead."""
+    connection.execute(_UNDELIVERED, [{"which": id_, "now": at} for id_ in sorted(request_ids)])
 
 
 def _accepted(claim: Claim, delivery: Delivery, at: Timestamp) -> Mapping[str, Any]:

@@ -27,6 +27,7 @@ from bridge.domain.times import Timestamp
 from bridge.ports import DeliveryState, NewDelivery, Pause, Snapshot, TickChanges
 from bridge.store import rows, tables
 from bridge.store.base import Insert, SqlTransactions, portions, upsert
+from bridge.store.discarding import discard
 from bridge.store.outbox import make_due
 from bridge.store.runs import act_on_runs
 
@@ -124,6 +125,7 @@ class SqlTicks(SqlTransactions):
             upsert(connection, tables.strategy_state, ("rule", "fingerprint"), chunks)
             self._commit_sightings(connection, changes)
             act_on_runs(connection, changes.runs, changes.at)
+            discard(connection, changes.discards, changes.at)
             for request_id in {item.request_id for item in changes.runs}:
                 make_due(connection, request_id, changes.at)
 

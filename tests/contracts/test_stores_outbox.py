@@ -9,12 +9,16 @@ from bridge.domain.errors import UnknownRequestError
 from bridge.domain.model import ModelKey
 from bridge.domain.request import (
     Episode,
+    OperatorAction,
+    RequestRecord,
     RequestState,
 )
 from bridge.ports import (
+    DISCARDED,
     Breaker,
     Delivery,
     DeliveryState,
+    Discard,
     Kind,
     NewDelivery,
     QueueDepth,
@@ -202,6 +206,71 @@ def test_what_waits_for_a_retry_can_be_tried_at_once(store: Store) -> None:
     assert store.retry(made.id, 200) == 0
     with pytest.raises(UnknownRequestError):
         store.retry("0" * 32, 200)
+
+
+def discarded(store: Store, made: RequestRecord, at: int, *destinations: str) -> None:
+    """Commit the discard of a request's deliveries to these destinations, with the operator's action."""
+    acted = structs.replace(made, acts=(OperatorAction("discard", "ada", at),))
+    store.commit(TickChanges("", 0, requests=[acted], discards=[Discard(made.id, one) for one in destinations], at=at))
+
+
+def test_discarded_deliveries_are_over(store: Store) -> None:
+    """With the action and the state of the request in the same commit; they are not counted as dead."""
+    made, other = record_of(), record_of(B)
+    queued(store, made, kinds=(Kind.FIRING, Kind.RESOLVED))
+    queued(store, other)
+    assert [item.request_id for item in store.discardable([HOOK], 150, 2)] == [made.id, made.id]
+    assert store.discardable(["team/webhook/1"], 150, 10) == []
+    discarded(store, made, 200, HOOK)
+    assert [(item.state, item.reason, item.updated_at) for item in store.deliveries(made.id)] == [
+        (DeliveryState.DEAD, DISCARDED, 200)
+    ] * 2
+    assert dict(store.depths()) == {HOOK: QueueDepth(1, 100, 0)}
+    assert [item.request_id for item in store.pending_deliveries()] == [other.id]
+    assert [item.request_id for item in store.discardable([HOOK], 200, 10)] == [other.id]
+    stored = store.request(made.id)
+    assert stored is not None
+    assert (stored.state, stored.ended_at, [act.what for act in stored.acts]) == ("undelivered", 200, ["discard"])
+    discarded(store, made, 300, HOOK)
+    assert {item.updated_at for item in store.deliveries(made.id)} == {200}
+
+
+def test_only_what_is_not_attempted_or_delivered_is_discarded(store: Store) -> None:
+    """A lease that has ended is no attempt; a receiver that has the request keeps it in flight."""
+    made, left = record_of(), record_of(B)
+    store.commit(
+        TickChanges(
+            "g", 100, requests=[made, left],
+            deliveries=[NewDelivery(made.id, HOOK, Kind.FIRING), NewDelivery(made.id, "team/log/0", Kind.FIRING)],
+            at=100,
+        )
+    )  # fmt: skip
+    (claim,) = store.claim("team/log/0", "w", 100, LEASE)
+    settle(store, claim, Delivery(Result.DELIVERED), 110, 110)
+    store.claim(HOOK, "w", 100, LEASE)
+    assert store.discardable([HOOK, "team/log/0"], 200, 10) == []
+    discarded(store, made, 200, HOOK, "team/log/0")
+    assert {item.state for item in store.deliveries(made.id)} == {DeliveryState.LEASED, DeliveryState.DELIVERED}
+    assert [item.destination for item in store.discardable([HOOK], 100 + LEASE, 10)] == [HOOK]
+    discarded(store, made, 100 + LEASE, HOOK, "team/log/0")
+    assert {item.state for item in store.deliveries(made.id)} == {DeliveryState.DEAD, DeliveryState.DELIVERED}
+    found = store.request(made.id)
+    assert found is not None
+    assert found.state == "requested"
+
+
+def test_dead_deliveries_can_be_discarded_and_discarded_ones_redriven(store: Store) -> None:
+    """The receiver may come back."""
+    made = record_of()
+    queued(store, made)
+    (claim,) = store.claim(HOOK, "w", 100, LEASE)
+    settle(store, claim, Delivery(Result.DEAD, "http_4xx", 400), 110, 110)
+    assert [item.state for item in store.discardable([HOOK], 200, 10)] == [DeliveryState.DEAD]
+    discarded(store, made, 200, HOOK)
+    assert store.depths() == {}
+    assert store.redrive(made.id, None, 300) == 1
+    assert dict(store.depths()) == {HOOK: QueueDepth(1, 300, 0)}
+    assert [item.state for item in store.discardable([HOOK], 300, 10)] == [DeliveryState.QUEUED]
 
 
 def test_depths_count_what_waits_and_what_died(store: Store) -> None:

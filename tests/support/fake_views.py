@@ -28,6 +28,7 @@ from bridge.domain.times import Timestamp
 from bridge.engine.api.alert_views import AlertPage, AlertView
 from bridge.engine.api.silence_views import SilencesView
 from bridge.engine.api.views import (
+    Discarded,
     GroupView,
     ModelPage,
     ModelState,
@@ -316,6 +317,12 @@ class FakeCommands:
             raise UnknownRequestError(f"there is no request {request_id!r}")
         self.retried += 1
         return self.waiting_for_retry
+
+    def discard(self, receiver: str, who: str, note: str = "") -> Discarded:
+        if receiver != "old":
+            return Discarded()
+        self.acts.append((f"discard {receiver}", who, note))
+        return Discarded(["old/webhook/0"], 2, 1)
 
     def redrive(self, request_id: str, destination: str | None = None) -> int:
         if request_id != ID:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -15,6 +15,7 @@ from bridge.ports import (
     Breaker,
     Claim,
     Delivery,
+    DeliveryRecord,
     DeliveryState,
     Notification,
     Outbox,
@@ -112,6 +113,9 @@ class FakeOutbox:
         raise NotImplementedError
 
     def redrive(self, request_id: str, destination: str | None, now: Timestamp) -> int:
+        raise NotImplementedError
+
+    def discardable(self, destinations: Collection[str], now: Timestamp, limit: int) -> list[DeliveryRecord]:
         raise NotImplementedError
 
     def depths(self) -> Mapping[str, QueueDepth]:

@@ -151,7 +151,7 @@ class World:
         self.engine.start(self.now)
         self.engine.configure([self.group], self.settings)
         self.commands = EngineCommands(
-            self.engine, self.store, self.store, self.store,
+            self.engine, self.store, self.store, self.store, configured=lambda: self.routes.destinations,
             reload=lambda: ReloadResult(ok=True), wake=lambda: None, now=lambda: self.now,
         )  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from msgspec.structs import replace
 
@@ -12,8 +12,9 @@ from bridge.domain.model import ModelKey
 from bridge.domain.request import Feedback, RequestRecord, RequestState
 from bridge.domain.times import Duration, Timestamp
 from bridge.engine.access import EngineTransaction
+from bridge.engine.api.discarding import Discarding
 from bridge.engine.api.operator_actions import CANCEL, OperatorActions, run_destinations
-from bridge.engine.api.views import ReloadResult
+from bridge.engine.api.views import Discarded, ReloadResult
 from bridge.engine.engine import Engine
 from bridge.ports import History, Outbox, Pause, RunLedger, RunState, StatusReport
 
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 class EngineCommands:
     """Commands on the engine and the store.
 
+    configured: returns the destinations of the configuration.
     reload: loads and applies the configuration.
     wake: called when there are deliveries to make.
     now: the clock.
@@ -35,6 +37,7 @@ class EngineCommands:
         outbox: Outbox,
         ledger: RunLedger,
         *,
+        configured: Callable[[], Collection[str]],
         reload: Callable[[], ReloadResult],
         wake: Callable[[], None],
         now: Callable[[], Timestamp],
@@ -47,6 +50,7 @@ class EngineCommands:
         self._wake = wake
         self._now = now
         self._operator = OperatorActions(engine, history, ledger, now)
+        self._discarding = Discarding(engine, history, outbox, configured, now, self.settled)
 
     def reload(self) -> ReloadResult:
         """Load and apply the configuration; on an error keep the old one and return the reason."""
@@ -128,6 +132,10 @@ class EngineCommands:
         self._wake()
         log.info("deliveries retried at once", extra={"request_id": request_id, "count": count})
         return count
+
+    def discard(self, receiver: str, who: str, note: str = "") -> Discarded:
+        """End deliveries as Discarding.discard does."""
+        return self._discarding.discard(receiver, who, note)
 
     def act(self, request_id: str, what: str, who: str, note: str = "", key: str = "") -> RequestRecord:
         """Apply an operator's action as OperatorActions.act does, and deliver a released request at once."""

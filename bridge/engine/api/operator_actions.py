@@ -114,13 +114,13 @@ class OperatorActions:
             said = structs.replace(record, acts=(*record.acts, action), feedback=opinion)
             change.put_request(said)
             text = f"feedback of {who}: {opinion}" + (f": {note}" if note else "")
-            group = _rule_of(change.state, said).group
+            group = rule_of(change.state, said).group
             decision_log.record_request_decision(change.draft, group, said, Outcome.NONE, text, change.at)
         log.info("feedback recorded", extra={"request_id": request_id, "feedback": opinion.value, "who": who})
         return said
 
     def _settled(self, change: EngineTransaction, acted: RequestRecord, what: str, said: str) -> RequestRecord:
-        draft, at, rule = change.draft, change.at, _rule_of(change.state, acted)
+        draft, at, rule = change.draft, change.at, rule_of(change.state, acted)
         group = rule.group
         if what == "withdraw":
             ended = structs.replace(
@@ -234,7 +234,7 @@ def run_destinations(record: RequestRecord) -> list[str]:
     return [item for item in record.destinations if Destination.parse(item).integration == RUN]
 
 
-def _rule_of(state: EngineState, record: RequestRecord) -> Rule:
+def rule_of(state: EngineState, record: RequestRecord) -> Rule:
     """Return the leading rule, else another rule of the episode, else a rule without cooldown."""
     rules, episode = state.rules, state.episode_index.episodes.get(record.request.model)
     names = (record.request.rule, *(() if episode is None else episode.rules))

@@ -187,6 +187,19 @@ class ReloadResult:
     message: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """Deliveries that an operator ended.
+
+    destinations: to which they were.
+    deliveries, requests: their number, and that of their requests.
+    """
+
+    destinations: Sequence[str] = ()
+    deliveries: int = 0
+    requests: int = 0
+
+
 class Queries(Protocol):
     """Read access. Cheap enough for every scrape; never waits for a query or a receiver."""
 
@@ -361,6 +374,10 @@ class Commands(Protocol):
 
     def retry(self, request_id: str) -> int:
         """Try deliveries that wait for a retry at once and return their number; open breakers still block them."""
+        ...
+
+    def discard(self, receiver: str, who: str, note: str = "") -> Discarded:
+        """End the deliveries to destinations of a receiver that are not configured any more; again: change nothing."""
         ...
 
     def act(self, request_id: str, what: str, who: str, note: str = "", key: str = "") -> RequestRecord:

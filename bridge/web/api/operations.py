@@ -13,7 +13,7 @@ from bridge.domain.printable import storable
 from bridge.domain.request import Feedback
 from bridge.engine.api.views import Commands, Queries
 from bridge.net.problem import refusal
-from bridge.web.api import encode, structs
+from bridge.web.api import encode, request_structs, structs
 from bridge.web.api.pauses import pause_length
 from bridge.web.api.unseen import require_seen
 from bridge.web.http.identity import Key, who
@@ -49,6 +49,12 @@ class FeedbackBody(ActBody):
     """Opinion on a request. feedback: `useful`, `false` or `late`."""
 
     feedback: Feedback
+
+
+class DiscardBody(ActBody):
+    """Receiver that has destinations which are not configured any more."""
+
+    receiver: Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 class CreateBody(_Body):
@@ -102,6 +108,16 @@ def operator_routes(queries: Queries, commands: Commands) -> APIRouter:
         model = ModelKey(body.project, body.pipeline, body.version)
         record = commands.create(model, body.reason, who(request, body.by), force=body.force, key=key)
         return success(encode.request(record))
+
+    @router.post("/deliveries/discard", summary="Discard deliveries")
+    def discard(request: Request, body: DiscardBody) -> Response:
+        """End the deliveries to destinations of a receiver that were removed from the configuration."""
+        found = commands.discard(body.receiver, who(request, body.by), body.note)
+        return success(
+            request_structs.Discarded(
+                discarded=found.deliveries, requests=found.requests, destinations=list(found.destinations)
+            )
+        )
 
     @router.get("/pause", summary="Active pauses")
     def pauses() -> Response:

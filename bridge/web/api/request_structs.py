@@ -153,6 +153,14 @@ class Retried(Body):
     retried: Count
 
 
+class Discarded(Body):
+    """Deliveries that were ended: number, number of their requests, and destinations."""
+
+    discarded: Count
+    requests: Count
+    destinations: list[str]
+
+
 class Status(Body):
     """Present state of a request."""
 

@@ -30,6 +30,7 @@ DATA: Mapping[tuple[str, str], type[Body]] = {
     ("get", "/api/v1/forecast"): structs.Forecast,
     ("get", "/api/v1/requests"): request_structs.Requests,
     ("get", "/api/v1/deliveries"): request_structs.Deliveries,
+    ("post", "/api/v1/deliveries/discard"): request_structs.Discarded,
     ("get", _REQUEST): request_structs.RequestWithDeliveries,
     ("post", "/api/v1/requests"): request_structs.Request,
     ("post", f"{_REQUEST}/redrive"): request_structs.Redriven,

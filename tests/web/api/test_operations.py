@@ -91,3 +91,15 @@ def test_key_of_a_call_reaches_the_action(site: Site) -> None:
             site.http.post(path, data={"note": "", **form}, headers={"Idempotency-Key": "k" * 201}).status_code == 400
         )
     assert site.commands.keys == ["k1"] * 4
+
+
+def test_deliveries_to_a_removed_receiver_are_discarded(site: Site) -> None:
+    """The answer has their number; a repeated call discards none."""
+    path = "/api/v1/deliveries/discard"
+    made = site.http.post(path, json={"receiver": "old", "by": "ada", "note": "gone"}).json()["data"]
+    assert made == {"discarded": 2, "requests": 1, "destinations": ["old/webhook/0"]}
+    assert site.commands.acts == [("discard old", "ada", "gone")]
+    none = site.http.post(path, json={"receiver": "team"}).json()["data"]
+    assert none == {"discarded": 0, "requests": 0, "destinations": []}
+    for body in ({}, {"receiver": ""}, {"receiver": "old", "destination": "old/webhook/0"}):
+        assert site.http.post(path, json=body).status_code == 400
