@@ -239,6 +239,24 @@ def test_a_policy_for_failed_queries_decides_the_missed_slots_too(policy: str) -
     assert world.tick().missed == 1
 
 
+def test_a_group_without_rules_waits_for_nothing() -> None:
+    """It has no queries that could fail."""
+    world = World(group())
+    world.tick()
+    world.pass_slots({}, {})
+    assert [world.tick().missed, world.tick().missed] == [2, 0]
+
+
+def test_a_group_does_not_wait_for_one_of_its_servers() -> None:
+    """The rules on the other signals are evaluated on time."""
+    world = World(group(rule(), rule("Errors", query="errors")))
+    world.tick({A: 0.1})
+    world.pass_slots({A: 0.7})
+    world.say(QUERY_FAILED, signal="errors")
+    assert world.tick({A: 0.7}).missed == 1
+    assert world.states() == [(A, "requested")]
+
+
 def test_an_error_that_a_retry_does_not_mend_is_not_waited_for() -> None:
     """A query that Prometheus refuses is refused for every slot."""
     world = World(group(rule()))
