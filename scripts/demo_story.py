@@ -20,6 +20,7 @@ from demo_pipelines import EmbeddedCoordinator, PrefectFlow
 from demo_servers import DRIFTING, DemoError, Servers, console, get, say
 
 CALM_SECONDS = 8.0
+CALM = {"healthy", "cooldown", "replaced"}  # states of models that need no attention
 
 
 class Report:
@@ -57,7 +58,7 @@ class Report:
         models = self._data("models").get("models", [])
         for model in models:
             self._report_model(model)
-        if "recovered" in self._reported and models and {item["state"] for item in models} <= {"healthy", "cooldown"}:
+        if "recovered" in self._reported and models and {item["state"] for item in models} <= CALM:
             self._once("calm", "models", "all healthy again; Ctrl-C ends the demo", "bold green")
         for decision in reversed(self._data("decisions").get("decisions", [])):
             key = f"decision {decision['slot']} {decision['rule']} {decision['pipeline']} {decision['outcome']}"

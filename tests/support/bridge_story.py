@@ -103,7 +103,7 @@ def _tell(page: Exporter, source: Prometheus, own: Bridge, calm: int, end: Path)
     _say(page, {SICK: 0.1, NEXT: 0.1, WELL: 0.1})
     _seen(source, 'retrain_bridge_retrainings_total{verdict="recovered"} > 0')
     well = 'retrain_bridge_model_info{pipeline="ranking", version="8"}'
-    _seen(source, f"count_over_time({well}[5m]) >= {calm} and on () {_state('healthy')}", 30 + calm)
+    _seen(source, f"count_over_time({well}[5m]) >= {calm} and on () {_state('replaced')}", 30 + calm)
     return Story(source, own, begin, held, time.time())
 
 
