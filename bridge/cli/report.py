@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +13,9 @@ from bridge.cli.names import PIPELINES, Pipeline, PipelinesArgument, Project, Ru
 from bridge.cli.options import BridgeUrl, HttpConfigFile, app, positive_duration, require_writable
 from bridge.cli.output import echo, echo_lines, warn
 from bridge.cli.quick import DEFAULT_URL
+
+if TYPE_CHECKING:
+    from bridge.authoring.impact.impact import Impact
 
 _PAGE, _MOST = 1000, 20_000  # entries in one call, and in all
 
@@ -36,15 +39,10 @@ def report(
 ) -> None:
     """Report what the retrainings of a period were worth, and which rules to change."""
     import json
-    from dataclasses import replace
-    from datetime import UTC, datetime
 
     from bridge.app import clock
-    from bridge.app.client import ApiError
-    from bridge.authoring.impact.differences import differences
-    from bridge.authoring.impact.impact import COLUMNS, advice, impact, sentences
+    from bridge.authoring.impact.impact import impact
     from bridge.authoring.impact.page import page
-    from bridge.cli.signal_changes import Changes
     from bridge.domain.times import format_duration, rfc3339
 
     require_writable({"--html": html})
@@ -56,17 +54,37 @@ def report(
     held = _held(bridge_url, http_config, {**names, "rule": rule}, since)
     found = impact(requests, held)
     if signals:
-        reader = Changes(bridge_url, http_config, datetime.now(UTC))
-        try:
-            changes = differences(list(reader.treated(requests)), list(reader.untreated(requests)))
-            found = replace(found, changes=changes)
-        except ApiError as error:
-            warn(f"values of signals are not compared: {error}")
+        found = _with_changes(bridge_url, http_config, found, requests)
     if html is not None:
         html.write_text(page(found, period), encoding="utf-8")
     if output == "json":
         echo_lines(json.dumps(found.to_json(), indent=2))
-        return
+    else:
+        _print(found, period)
+
+
+def _with_changes(url: str, http_config: Path | None, found: Impact, requests: list[Any]) -> Impact:
+    """Return the impact with the changes of the signals' values, as far as they can be read."""
+    from dataclasses import replace
+    from datetime import UTC, datetime
+
+    from bridge.app.client import ApiError
+    from bridge.authoring.impact.differences import differences
+    from bridge.cli.signal_changes import Changes
+
+    reader = Changes(url, http_config, datetime.now(UTC))
+    try:
+        changes = differences(list(reader.treated(requests)), list(reader.untreated(requests)))
+    except ApiError as error:
+        warn(f"values of signals are not compared: {error}")
+        return found
+    return replace(found, changes=changes)
+
+
+def _print(found: Impact, period: str) -> None:
+    """Print the impact as sentences, tables and advice. period: as text."""
+    from bridge.authoring.impact.impact import COLUMNS, advice, sentences
+
     for text in sentences(found, period):
         echo(text)
     for title, tallies in (("rule", found.rules), ("pipeline", found.pipelines)):

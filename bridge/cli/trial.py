@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bridge.cli.backtest import instant_of, progress_bar
 from bridge.cli.options import HttpConfigFile, ProjectLabel, app, positive_duration
 from bridge.cli.output import echo, log_to_stderr, warn
+
+if TYPE_CHECKING:
+    from bridge.authoring.suggest.suggest import Suggestion
+    from bridge.authoring.trial.trial import Trial
+    from bridge.domain.times import Timestamp
 
 PAGE = "report.html"
 
@@ -50,10 +55,9 @@ def try_command(
     """
     from bridge.app import clock
     from bridge.authoring.suggest.first_config import first_config
-    from bridge.authoring.trial.page import page, sentences
+    from bridge.authoring.trial.page import page
     from bridge.authoring.trial.trial import run
     from bridge.cli.suggest import source_at
-    from bridge.domain.times import rfc3339
     from bridge.files.yaml import read
     from bridge.net.redact import redact_url
 
@@ -66,13 +70,7 @@ def try_command(
     with closing(source):
         found = first_config(source, server, now, http=http, lookback=last, project=project)
     if not found.files:
-        alike = [item.metric for item in found.suggestion.candidates if item.labelled]
-        if alike:
-            warn(f"{shown} has metrics like signals of models ({', '.join(alike[:3])}), but no value at {rfc3339(now)}")
-            warn("no rule can be tried: set --until to an instant at which the models reported")
-            raise typer.Exit(1)
-        warn(f"{shown} has {found.suggestion.metrics} metrics, and none of them looks like a signal of a model")
-        warn("no rule can be tried: scrape your model servers, or write a rule on your own metrics (docs/rules.md)")
+        _explain_no_rule(found.suggestion, shown, now)
         raise typer.Exit(1)
     for name, text in found.files.items():
         (output / name).parent.mkdir(parents=True, exist_ok=True)
@@ -80,9 +78,29 @@ def try_command(
     with progress_bar(now - last, now, "try") as progress:
         trial = run(found, output, shown, now - last, now, time_limit / 1000, progress)
     (output / PAGE).write_text(page(trial), encoding="utf-8")
+    _print(trial)
+    echo(f"written: {', '.join(str(output / name) for name in (PAGE, *found.files))}")
+    echo(f"next: open {output / PAGE}; retrain-bridge run --config.file={output / 'bridge.yml'}")
+
+
+def _explain_no_rule(suggestion: Suggestion, server: str, now: Timestamp) -> None:
+    """Print why no shipped rule fits the server. server: its URL without secrets."""
+    from bridge.domain.times import rfc3339
+
+    alike = [item.metric for item in suggestion.candidates if item.labelled]
+    if alike:
+        warn(f"{server} has metrics like signals of models ({', '.join(alike[:3])}), but no value at {rfc3339(now)}")
+        warn("no rule can be tried: set --until to an instant at which the models reported")
+    else:
+        warn(f"{server} has {suggestion.metrics} metrics, and none of them looks like a signal of a model")
+        warn("no rule can be tried: scrape your model servers, or write a rule on your own metrics (docs/rules.md)")
+
+
+def _print(trial: Trial) -> None:
+    """Print what the rules would have done, and each request."""
+    from bridge.authoring.trial.page import sentences
+
     for line in sentences(trial):
         echo(line)
     for item in trial.results.sent():
         echo(f"  {item.line()['triggered_at']}  {item.model}  {item.reason}")
-    echo(f"written: {', '.join(str(output / name) for name in (PAGE, *found.files))}")
-    echo(f"next: open {output / PAGE}; retrain-bridge run --config.file={output / 'bridge.yml'}")

@@ -75,33 +75,40 @@ def rule_routes(queries: Queries) -> APIRouter:
         groups = queries.groups(alerts=0) if type != "record" else []
         groups = [item for item in groups if _in(item.name, rule_group) and _in(item.file, file)]
         if group_next_token:
-            indexes = [index for index, item in enumerate(groups) if _token(item) == group_next_token]
-            if not indexes:
+            groups = _from_token(groups, group_next_token)
+            if not groups:
                 return refusal(400, "group_next_token: the group no longer exists; start again without a token")
-            groups = groups[indexes[0] :]
-        with_alerts = not exclude_alerts
         wanted = _Filter(rule_name, selectors, state, health)
-        verdicts, feedback = queries.verdicts(), queries.feedback()
-        page: list[structs.RuleGroup] = []
-        next_token = ""
-        for item in groups:
-            encoded = [
-                encode.rule(
-                    rule, verdicts.get(rule.name, {}), feedback.get(rule.name, {}),
-                    alerts=queries.alerts(rule=rule.name, limit=limit_alerts or None).alerts if with_alerts else (),
-                    with_totals=limit_alerts > 0,
-                )
-                for rule in item.rules
-                if wanted.accepts(rule)
-            ]  # fmt: skip
-            if encoded and group_limit and len(page) == group_limit:
-                next_token = _token(item)
-                break
-            if encoded:
-                page.append(encode.group(item, encoded))
-        return success(structs.Rules(groups=page, next_token=next_token or UNSET))
+        most = 0 if exclude_alerts else limit_alerts or None
+        return success(_page(queries, groups, wanted, most, with_totals=limit_alerts > 0, limit=group_limit))
 
     return router
+
+
+def _page(
+    queries: Queries, groups: Sequence[GroupView], wanted: _Filter, alerts: int | None, *, with_totals: bool, limit: int
+) -> structs.Rules:
+    """Return the groups with rules that pass the filter.
+
+    alerts: most alerts of a rule, None for all. limit: most groups, 0 for all.
+    """
+    verdicts, feedback = queries.verdicts(), queries.feedback()
+    page: list[structs.RuleGroup] = []
+    for item in groups:
+        encoded = [
+            encode.rule(
+                rule, verdicts.get(rule.name, {}), feedback.get(rule.name, {}),
+                alerts=() if alerts == 0 else queries.alerts(rule=rule.name, limit=alerts).alerts,
+                with_totals=with_totals,
+            )
+            for rule in item.rules
+            if wanted.accepts(rule)
+        ]  # fmt: skip
+        if encoded and limit and len(page) == limit:
+            return structs.Rules(groups=page, next_token=_token(item))
+        if encoded:
+            page.append(encode.group(item, encoded))
+    return structs.Rules(groups=page, next_token=UNSET)
 
 
 def alert_routes(queries: Queries) -> APIRouter:
@@ -124,6 +131,12 @@ def _selectors(texts: Sequence[str]) -> list[list[Matcher]]:
     if sum(map(len, texts)) > MOST_SELECTORS:
         raise ValueError(f"selectors have more than {MOST_SELECTORS} characters in total; send several requests")
     return [Matcher.parse_list(text, PROMETHEUS) for text in texts]
+
+
+def _from_token(groups: list[GroupView], token: str) -> list[GroupView]:
+    """Return the groups from that of the token on; none if there is no such group."""
+    start = next((index for index, item in enumerate(groups) if _token(item) == token), len(groups))
+    return groups[start:]
 
 
 def _token(group: GroupView) -> str:
