@@ -10,6 +10,7 @@ import socket
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -233,6 +234,30 @@ def test_what_waits_for_a_receiver_that_was_taken_out_is_reported(source: Promet
         down.choose = lambda _: TAKE
         assert http("POST", f"{process.url}/-/reload")[0] == 200
         wait_until(lambda: down.taken[wanted], 40, "the delivery")
+
+
+def test_what_waits_for_a_receiver_that_was_taken_out_can_be_discarded(source: Prometheus) -> None:
+    """The request explains it, and a second call changes nothing."""
+    with KeyedReceiver(lambda _: HANG_UP) as down, bridge(source.url, drift_rules(), hooks(down)) as process:
+        process.start()
+        model = ("shop", "discarded", "1")
+        wanted = expected_id(model, "Drifted", breach(source, model))
+        wait_until(lambda: any(item["id"] == wanted for item in process.requests()), 15, "the request")
+        file = process.folder / "bridge.yml"
+        config = json.loads(file.read_text())
+        name = config["receivers"][0]["name"]
+        config["receivers"][0] = {"name": name, "log_configs": [{}]}
+        file.write_text(json.dumps(config))
+        assert http("POST", f"{process.url}/-/reload")[0] == 200
+
+        def discarded() -> dict[str, Any]:
+            body = {"receiver": name, "by": "ada"}
+            status, text = http("POST", f"{process.url}/api/v1/deliveries/discard", body)
+            assert status == 200, text
+            return next(item for item in process.requests() if item["id"] == wanted)
+
+        wait_until(lambda: discarded()["state"] == "undelivered", 60, "the end of the attempt, and the discard")
+        assert [(act["what"], act["who"]) for act in discarded()["acts"]] == [("discard", "ada")]
 
 
 # ---------------------------------------------------------------- telling the end
