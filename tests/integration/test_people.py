@@ -132,7 +132,7 @@ def test_a_pause_outlives_kill_9_and_ends_by_a_word(tmp_path: Path) -> None:
             process, "requests", "create", "--project=shop", "--pipeline=search", "--version=2",
             "--reason=by hand", "--by=ada", "--force",
         )  # fmt: skip
-        assert made.endswith(": closed\n")  # an Alertmanager reports no end
+        assert made.endswith(": closed: sent, and no receiver reports its end\n")  # an Alertmanager never does
 
 
 def test_explain_shows_present_and_past_decisions(tmp_path: Path) -> None:
