@@ -58,7 +58,7 @@ def fill(site: Site, text: str = "") -> None:
     queries.records = [record]
     queries.request = lambda request_id: record if request_id == ID else None  # type: ignore[method-assign]
     queries.waiting = [replace(DELIVERY, answer=text or "busy", destination=text or DELIVERY.destination)]
-    queries.views = [replace(model_view(model), signals=[signal(unit=text, rule=text or "Drifted", active_at=AT)])]
+    queries.views = [replace(model_view(model), signals=[signal(unit=text, rule=text or "Drifted", since=AT)])]
     queries.seen = {model: {text or "Drifted": replace(TRAIL, statistic=[3.0] * 5)}}
     silence = Silence("s", (Matcher("project", "=", text or "shop"),), AT, AT + HOUR, text or "kim", text or "release")
     queries.silenced = SilencesView([SilenceView(silence, [record])], 1, AT, fresh=True, holds_unknown=False,
