@@ -1,7 +1,8 @@
 """Seasonal baseline of a signal: daily profile, weekly adjustment, and a wandering level, all in UTC.
 
 It learns the daily profile within a day, the weekly adjustment within two to three weeks, and a new level within a
-day.
+day. The level of a new version is at first the mean of its samples, so its residuals are recursive residuals, which do
+not add up to a shift: Brown, Durbin and Evans, Journal of the Royal Statistical Society B 37 (1975).
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class SeasonalBaseline:
         ("day", np.float32, (24,)), ("seen", np.bool_, (24,)), ("week", np.float32, (168,)), ("wander", np.float64),
         ("count", np.float64), ("spread", np.float64), ("variance", np.float64), ("product", np.float64),
         ("before", np.float64), ("noise", np.float64), ("drift", np.float64), ("excess", np.float64),
-        ("moved", np.bool_),
+        ("fresh", np.uint16),  # number of the next sample of a new version, until its level is settled; 0 = settled
     )  # fmt: skip
 
     def step(self, values: Floats, slot: Timestamp, passed: NDArray[np.int64], own: StateColumn) -> Deviation:
@@ -56,19 +57,19 @@ class SeasonalBaseline:
         passed: (k,) ms since each model's last sample.
         """
         hour, hour_of_week = slot // HOUR % 24, slot // HOUR % 168
-        base = self._base(slot, own)
+        usual = own["week"][:, hour_of_week].astype(np.float64)
+        behind = own["fresh"] - 1.0  # samples behind the level of a new version
+        base = self._moved(self._base(slot, own), values - usual, behind == 0, own)
         known = ~np.isnan(base)
         beyond = np.where(known, values - base, 0.0)
-        usual = own["week"][:, hour_of_week].astype(np.float64)
-        if own["moved"].any():
-            own["wander"] = np.where(own["moved"] & known, beyond - usual, own["wander"])
-            own["moved"] = False
         residual = beyond - usual - own["wander"]
         expected = base + usual + own["wander"]
-        z = self._deflated(self._innovation(residual, known, passed, own), passed, own)
+        z = self._innovation(residual, known, passed, own)
+        z = np.where(behind == 0, np.nan, z / np.sqrt(1 + 1 / np.where(behind > 0, behind, np.inf)))
+        z = self._deflated(z, passed, own)
         gain = 1 - (1 - WEEKS) ** (passed / HOUR)
         own["week"][:, hour_of_week] += np.where(known, gain * (beyond - usual), 0.0)
-        own["wander"] += np.where(known, _share(passed, WANDER) * (beyond - usual - own["wander"]), 0.0)
+        self._follow(beyond - usual, known, passed, own)
         level = own["day"][:, hour]
         first = ~own["seen"][:, hour]
         own["day"][:, hour] = np.where(first, values, level + _share(passed, DAYS) * (values - level))
@@ -77,8 +78,32 @@ class SeasonalBaseline:
 
     @staticmethod
     def move(own: StateColumn) -> None:
-        """Keep season and noise, and take the next sample as the usual level; own (k,) is changed in place."""
-        own["moved"], own["before"], own["drift"] = own["count"] > 0, 0.0, 0.0
+        """Keep season and noise, and learn the level anew from the next sample on; own (k,) is changed in place."""
+        own["day"] += own["wander"][:, None]
+        own["fresh"], own["wander"], own["before"], own["drift"] = own["count"] > 0, 0.0, 0.0, 0.0
+
+    @staticmethod
+    def _moved(base: Floats, values: Floats, first: NDArray[np.bool_], own: StateColumn) -> Floats:
+        """Return the daily profile (k,), moved to the sample of versions whose first it is."""
+        far = np.where(first & ~np.isnan(base), values - base, 0.0)
+        if first.any():
+            own["day"] += far[:, None]
+        return base + far
+
+    @staticmethod
+    def _follow(beyond: Floats, known: NDArray[np.bool_], passed: NDArray[np.int64], own: StateColumn) -> None:
+        """Let the level follow a sample, `beyond` (k,) above the season.
+
+        All samples of a new version weigh the same, until the level's time constant gives a new one more weight; and
+        the whole daily profile moves to its level.
+        """
+        share, fresh, moving = _share(passed, WANDER), own["fresh"], known & (own["fresh"] > 0)
+        equal = np.where(moving, 1 / np.maximum(fresh, 1), 0.0)
+        step = np.where(known, np.maximum(equal, share) * (beyond - own["wander"]), 0.0)
+        own["wander"] += np.where(moving, 0.0, step)
+        if moving.any():
+            own["day"] += np.where(moving, step, 0.0)[:, None]
+        own["fresh"] = np.where(moving, np.where(equal > share, fresh + 1, 0), fresh)
 
     @staticmethod
     def _base(slot: Timestamp, own: StateColumn) -> Floats:

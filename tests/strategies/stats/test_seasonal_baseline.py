@@ -45,3 +45,25 @@ def test_a_level_that_wanders_under_noise_does_not_add_up_to_a_shift() -> None:
             found.append(z)
     means = np.array(found).reshape(-1, 36, models).sum(1) / math.sqrt(36)
     assert float(means.var()) < 2.0
+
+
+def test_after_a_move_the_level_is_the_mean_of_all_samples_since_and_z_has_variance_one() -> None:
+    """Recursive residuals: the distance from the mean of n samples has the variance 1 + 1 / n, and none of it lasts."""
+    draw, models = np.random.default_rng(34), 2000
+    habits = SeasonalBaseline()
+    own = np.zeros(models, list(habits.fields))
+    passed = np.full(models, 5 * MINUTE)
+    for position in range(4 * 288):
+        habits.step(draw.standard_normal(models), START + position * 5 * MINUTE, passed, own)
+    SeasonalBaseline.move(own)
+    values, found, distances = 50 + draw.standard_normal((24, models)), [], []
+    for position in range(24):
+        seen = habits.step(values[position], START + (4 * 288 + position) * 5 * MINUTE, passed, own)
+        found.append(seen.z)
+        if position:
+            distances.append(np.abs(seen.expected - values[:position].mean(axis=0)))
+    assert np.isnan(found[0]).all()
+    assert float(np.median(distances)) < 0.15  # the usual levels of two hours differ a little
+    z = np.array(found[1:])
+    assert abs(float(z.std()) - 1) < 0.08
+    assert float((z.sum(axis=0) / math.sqrt(len(z))).std()) < 1.1
