@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import json
 from typing import Any, ClassVar, Self
 from urllib.parse import quote, urlencode, urlsplit
 
 from tests.orchestrators.kinds import Airflow
-from tests.orchestrators.servers import Orchestrator, ServerRun
+from tests.orchestrators.servers import Orchestrator, ServerRun, decoded
 from tests.support.orchestrators.stub import Answer, Call, Stub, StubRun
 
 BUSY = 20  # repeats
@@ -66,12 +65,12 @@ class Front(Stub):
         path = f"{path}?{query}" if query else path
         status, body = self._forward(call, path, text)
         for _ in range(BUSY if self.patient else 0):
-            if status == 503:  # Prefect on SQLite, on a busy machine
+            if status == 503:  # Prefect, when its database is busy
                 status, body = self._forward(call, path, text)
         if self.is_login(call) and status < 300:
             self.token = ""
         self.statuses.append((call, status))
-        return status, self._paused(call, json.loads(body) if body else None)
+        return status, self._paused(call, decoded(body))
 
     def _forward(self, call: Call, path: str, text: str) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection(urlsplit(self.behind.url).netloc, timeout=120)

@@ -6,6 +6,7 @@ The pipelines and the receivers are those of the pages in docs/orchestrators.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -21,7 +22,7 @@ from typing import Any, ClassVar
 import yaml
 
 from tests.support.pages import ROOT, blocks
-from tests.support.processes import Program, free_port
+from tests.support.processes import Program, free_port, wait_until
 
 PAGES = ROOT / "docs" / "orchestrators"
 LIMIT_SECONDS = 300.0  # of a start, on a busy machine
@@ -34,16 +35,18 @@ def call(method: str, url: str, body: object = None, headers: Mapping[str, str] 
     data = None if body is None else json.dumps(body).encode()
     sent = {"Content-Type": "application/json", **(headers or {})}
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, data, sent, method=method), timeout=60) as answer:
-            return answer.status, _decoded(answer.read())
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, _decoded(error.read())
-    except OSError:
+        try:
+            answer = urllib.request.urlopen(urllib.request.Request(url, data, sent, method=method), timeout=60)
+        except urllib.error.HTTPError as error:
+            answer = error
+        with answer:
+            return answer.status, decoded(answer.read())
+    except (OSError, http.client.HTTPException):
         return 0, None
 
 
-def _decoded(body: bytes) -> Any:
+def decoded(body: bytes) -> Any:
+    """Return the JSON of an answer, None if it has another form."""
     try:
         return json.loads(body)
     except ValueError:
@@ -178,6 +181,22 @@ class Orchestrator(ABC):
         found = Group(called, self.folder, name, dict(env))
         self.programs.append(found)
         return found
+
+    @abstractmethod
+    def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        """Return status and JSON of one request to the API; status 0 when there was no answer."""
+
+    def api(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        """Ask until the server answers: one that is too busy cuts connections, or answers 5xx."""
+        said: tuple[int, Any] = (0, None)
+
+        def answered() -> bool:
+            nonlocal said
+            said = self.ask(method, path, body)
+            return 0 < said[0] < 500
+
+        wait_until(answered, LIMIT_SECONDS, lambda: f"an answer to {method} {path}; the last one: {said}")
+        return said
 
     @abstractmethod
     def start(self) -> None:
