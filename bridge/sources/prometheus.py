@@ -19,6 +19,7 @@ from bridge.ports.history import HistoryChunk
 from bridge.sources import history
 from bridge.sources.api import Api, names
 from bridge.sources.config import PrometheusConfig
+from bridge.sources.failures import not_prometheus
 from bridge.sources.reading import Reader
 
 FUTURE: Duration = MINUTE  # tolerated clock skew
@@ -114,7 +115,7 @@ class PrometheusSource:
         try:
             active = msgspec.json.decode(body, type=_Alertmanagers).data.active
         except msgspec.DecodeError:
-            return []
+            raise not_prometheus("the answer is not a list of Alertmanagers") from None
         return [item.url.partition("/api/")[0] for item in active]
 
 

@@ -239,3 +239,26 @@ def test_a_failed_column_fails_the_signal(source: PrometheusSource, mocked: resp
     mocked.get(url, match=[match({"query": "t"}, strict_match=False)], status=400, body="bad")
     with pytest.raises(SourceError, match="HTTP 400: bad"):
         source.instant(signal(errors="e", total="t"), AT, AT)
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ('{"status":"success","data":{"activeAlertmanagers":[{"url":"http://am:9093/api/v2/alerts"}]}}', ["http://am:9093"]),
+        ('{"status":"success","data":{"activeAlertmanagers":[]}}', []),
+    ],
+)  # fmt: skip
+def test_alertmanagers_are_listed(
+    source: PrometheusSource, mocked: responses.RequestsMock, answer: str, found: list[str]
+) -> None:
+    """With their base URLs."""
+    mocked.get("http://prometheus.test/api/v1/alertmanagers", body=answer)
+    assert source.alertmanagers() == found
+
+
+def test_another_answer_is_no_empty_list_of_alertmanagers(
+    source: PrometheusSource, mocked: responses.RequestsMock
+) -> None:
+    mocked.get("http://prometheus.test/api/v1/alertmanagers", body='{"status":"success","data":[]}')
+    with pytest.raises(SourceError, match="the answer is not a list of Alertmanagers"):
+        source.alertmanagers()

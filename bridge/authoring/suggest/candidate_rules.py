@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bridge.authoring.suggest import rule_packs
@@ -48,8 +48,11 @@ class CandidateRule:
         return f"{words}Unusual"
 
 
-def candidate_rules(source: PrometheusSource, suggestion: Suggestion, now: Timestamp) -> Iterator[CandidateRule]:
-    """Yield a rule for each candidate whose expression gives at least one model now."""
+def candidate_rules(
+    source: PrometheusSource, suggestion: Suggestion, now: Timestamp
+) -> tuple[list[CandidateRule], list[str]]:
+    """Return a rule for each candidate whose expression gives at least one model now, and notes on failed queries."""
+    rules, notes = [], []
     for item in suggestion.candidates:
         if not item.labelled:
             continue
@@ -57,10 +60,12 @@ def candidate_rules(source: PrometheusSource, suggestion: Suggestion, now: Times
         exprs = {VALUE: item.expr.replace(WINDOW, "5m")}
         try:
             batch = source.instant(SignalQuery(item.metric, EventKind.CUSTOM, exprs, mapping), now, now)
-        except SourceError:
+        except SourceError as error:
+            notes.append(f"no rule for {item.metric}: its query failed ({error})")
             continue
         if len(batch):
-            yield _rule(item, len(batch), mapping)
+            rules.append(_rule(item, len(batch), mapping))
+    return rules, notes
 
 
 def _rule(item: Candidate, models: int, mapping: ModelLabels) -> CandidateRule:

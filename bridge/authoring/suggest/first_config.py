@@ -44,15 +44,15 @@ def first_config(
     url: of the server, as bridge.yml will name it. http: keys of http_config beside it. project: as in `suggest`.
     """
     suggestion = suggest(source, url, now, models=ModelLabels(), lookback=lookback, project=project)
-    rules = tuple(candidate_rules(source, suggestion, now))
+    rules, failed = candidate_rules(source, suggestion, now)
     files = {PACKS: suggestion.rules} if suggestion.rules else {}
     if rules:
         files[METRICS] = rule_file(rules, url)
     if not files:
-        return FirstConfig(suggestion, notes=suggestion.notes)
-    alertmanagers, notes = _alertmanagers(source)
+        return FirstConfig(suggestion, notes=(*suggestion.notes, *failed))
+    alertmanagers, missing = _alertmanagers(source)
     text = _bridge_file(url, http or {}, _interval(source, suggestion, rules, now), list(files), alertmanagers)
-    return FirstConfig(suggestion, {CONFIG: text, **files}, rules, (*suggestion.notes, *notes))
+    return FirstConfig(suggestion, {CONFIG: text, **files}, tuple(rules), (*suggestion.notes, *failed, *missing))
 
 
 def _bridge_file(
@@ -109,9 +109,9 @@ def _metrics(suggestion: Suggestion, rules: Iterable[CandidateRule]) -> Iterator
 def _alertmanagers(source: PrometheusSource) -> tuple[list[str], list[str]]:
     """Return the addresses of the Alertmanagers that Prometheus sends to, and notes."""
     try:
-        found = source.alertmanagers()
-    except SourceError:
-        found = []
+        found, why = source.alertmanagers(), "Prometheus names no Alertmanager"
+    except SourceError as error:
+        found, why = [], f"cannot ask Prometheus for its Alertmanagers ({error})"
     if found:
         return found, []
-    return [], ["Prometheus names no Alertmanager: `alert:` rules notify nobody until you add alertmanager_configs"]
+    return [], [f"{why}: `alert:` rules notify nobody until you add alertmanager_configs"]

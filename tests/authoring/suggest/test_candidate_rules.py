@@ -31,7 +31,9 @@ def rules(*items: Candidate, failing: str = "") -> list[CandidateRule]:
     if failing:
         source.script[failing, NOW] = SourceError("cut off", reason="timeout", transient=True)
     suggestion = Suggestion(9, candidates=items)
-    return list(candidate_rules(cast("PrometheusSource", source), suggestion, NOW))
+    found, notes = candidate_rules(cast("PrometheusSource", source), suggestion, NOW)
+    assert notes == ([f"no rule for {failing}: its query failed (cut off)"] if failing else [])
+    return found
 
 
 @pytest.mark.parametrize(

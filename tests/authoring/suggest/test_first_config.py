@@ -89,12 +89,25 @@ def test_alertmanagers_of_prometheus_are_receivers(source: Source) -> None:
     assert found.notes == ("a note",)
 
 
-@pytest.mark.parametrize("receivers", [[], FAILED])
-def test_without_alertmanagers_there_is_a_note(source: Source, receivers: list[str] | SourceError) -> None:
+@pytest.mark.parametrize(
+    ("receivers", "why"),
+    [([], "Prometheus names no Alertmanager"), (FAILED, "cannot ask Prometheus for its Alertmanagers (cut off)")],
+)
+def test_without_alertmanagers_there_is_a_note(source: Source, receivers: list[str] | SourceError, why: str) -> None:
     source.receivers = receivers
     found = made(source)
     assert "alertmanager_configs" not in yaml.safe_load(found.files["bridge.yml"])["receivers"][0]
-    assert any("names no Alertmanager" in note for note in found.notes)
+    assert found.notes == (
+        "a note", f"{why}: `alert:` rules notify nobody until you add alertmanager_configs"
+    )  # fmt: skip
+
+
+def test_a_metric_whose_query_failed_is_noted(source: Source) -> None:
+    """Also if no other metric has a rule."""
+    source.script["churn_drift", NOW] = FAILED
+    found = made(source)
+    assert found.files == {}
+    assert found.notes == ("a note", "no rule for churn_drift: its query failed (cut off)")
 
 
 def test_without_a_rule_there_is_no_file(source: Source) -> None:
