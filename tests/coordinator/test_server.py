@@ -239,7 +239,7 @@ def test_sigterm_ends_everything(tmp_path: Path) -> None:
     script = f"trap '' TERM; echo $$ > {tmp_path}/pid; while :; do sleep 60; done"
     with socket.create_server(("127.0.0.1", 0)) as silent:
         bridge_url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with process(tmp_path / "c", command=["sh", "-c", script], bridge_url=bridge_url) as coordinator:
+        with process(tmp_path / "c", measured=True, command=["sh", "-c", script], bridge_url=bridge_url) as coordinator:
             coordinator.client.submit()
             wait_until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), 10, "the run")
             port = int(coordinator.client.url.rpartition(":")[2])
@@ -254,7 +254,7 @@ def test_sigterm_ends_everything(tmp_path: Path) -> None:
 
 
 def test_a_report_that_was_not_sent_is_sent_after_the_next_start(tmp_path: Path) -> None:
-    with process(tmp_path / "c", bridge_url=f"http://127.0.0.1:{free_port()}") as coordinator:
+    with process(tmp_path / "c", measured=True, bridge_url=f"http://127.0.0.1:{free_port()}") as coordinator:
         coordinator.client.submit()
         coordinator.popen.terminate()
         assert coordinator.popen.wait(300) == 0

@@ -33,7 +33,7 @@ def test_a_request_by_alertmanager_and_by_the_sink_runs_once(tmp_path: Path) -> 
     """A bridge that routes one request to both: the coordinator makes one run of it and knows it by one id."""
     (tmp_path / "token").write_text(TOKEN)
     (tmp_path / "secret").write_text(f"{OTHER_SECRET}\n{SECRET}\n")
-    config = {"command": command(tmp_path), "token_file": "../token", "secret_file": "../secret"}
+    config: dict[str, Any] = {"command": command(tmp_path), "token_file": "../token", "secret_file": "../secret"}
     with process(tmp_path / "c", **config) as coordinator:
         hook = {
             "url": coordinator.client.url + ALERTS,

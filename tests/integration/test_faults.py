@@ -196,7 +196,8 @@ def test_a_restart_while_firing_with_for_is_not_visible_outside(
     source: Prometheus, alerts: Alertmanager, end: str
 ) -> None:
     """No second pending, no false resolve, no second request: the stored state goes on."""
-    with bridge(source.url, drift_rules(**{"for": "3s"}), to(alerts)) as process:
+    rules = drift_rules(**{"for": "3s"})
+    with bridge(source.url, rules, to(alerts), measured=end == "SIGTERM") as process:
         process.start()
         wanted = expected_id(MODEL, "Drifted", breach(source) + 3 * SECOND)
         watch = Watch(alerts, wanted)

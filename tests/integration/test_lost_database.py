@@ -14,7 +14,7 @@ def test_a_removed_database_makes_the_bridge_unready_and_nothing_new_is_sent() -
     with (
         Receiver(Reply(200)) as hook,
         prometheus(flags=[REMOTE_WRITE]) as source,
-        bridge(source.url, drift_rules(), {"webhook_configs": [{"url": hook.url}]}) as process,
+        bridge(source.url, drift_rules(), {"webhook_configs": [{"url": hook.url}]}, measured=True) as process,
     ):
         begins = whole_second()
         write_script(source, {EARLY: steps(begins - 20_000, begins + 600_000, [(begins, begins + 600_000)])})

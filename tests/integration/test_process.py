@@ -86,7 +86,9 @@ def test_sigterm_ends_it_even_while_a_receiver_hangs(source: Prometheus, tmp_pat
     env = launched(tmp_path, delivery={"attempt_deadline": 3600_000, "lease": 3601_000})
     with KeyedReceiver(lambda _: next(answers, TAKE)) as receiver:
         hanging = {"webhook_configs": [{"url": receiver.url, "timeout": "3600s"}]}
-        with bridge(source.url, drift_rules(only="hanging"), hanging, command=LAUNCHER, env=env) as process:
+        with bridge(
+            source.url, drift_rules(only="hanging"), hanging, command=LAUNCHER, env=env, measured=True
+        ) as process:
             process.start()
             wanted = expected_id(model, "Drifted", breach(source, model))
             wait_until(lambda: receiver.posts, 15, "the post that hangs")
@@ -100,7 +102,7 @@ def test_sigterm_ends_it_even_while_a_receiver_hangs(source: Prometheus, tmp_pat
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_signal_ends_with_exit_code_0(source: Prometheus, webhook: KeyedReceiver, number: int) -> None:
     """Idle, it is gone at once, and the store is free for the next one."""
-    with bridge(source.url, drift_rules(), hooks(webhook)) as process:
+    with bridge(source.url, drift_rules(), hooks(webhook), measured=True) as process:
         process.start()
         process.program.signal(number)
         assert process.wait_dead(5) == 0
@@ -114,7 +116,7 @@ def test_a_second_process_on_the_same_store_names_the_first_and_exits_1(
     source: Prometheus, webhook: KeyedReceiver
 ) -> None:
     """Two bridges on one file would settle each other's deliveries. The first goes on as if nothing had been."""
-    with bridge(source.url, drift_rules(), hooks(webhook)) as process:
+    with bridge(source.url, drift_rules(), hooks(webhook), measured=True) as process:
         process.start()
         second = process.another(f"127.0.0.1:{free_port()}", "second")
         second.start()
@@ -129,7 +131,7 @@ def test_a_second_process_on_the_same_store_names_the_first_and_exits_1(
 
 def test_a_busy_port_is_a_clear_error_and_exit_1(source: Prometheus, webhook: KeyedReceiver) -> None:
     """Before any other work: the store is not opened."""
-    with bridge(source.url, drift_rules(), hooks(webhook)) as process, socket.socket() as taken:
+    with bridge(source.url, drift_rules(), hooks(webhook), measured=True) as process, socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -147,7 +149,7 @@ def test_two_bridges_on_one_port_are_refused_even_with_stores_of_their_own(
     """A second bridge must not share the port silently with the first."""
     with (
         bridge(source.url, drift_rules(), hooks(webhook)) as first,
-        bridge(source.url, drift_rules(), hooks(webhook)) as second,
+        bridge(source.url, drift_rules(), hooks(webhook), measured=True) as second,
     ):
         first.start()
         program = second.another(first.listen, "late")

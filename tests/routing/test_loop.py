@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from tests.support.bridge import METRIC, bridge, drift_rules
+from tests.support.bridge import METRIC, Json, bridge, drift_rules
 from tests.support.bridge_story import shipped_rules
 from tests.support.coordinator import ALERTS, process
 from tests.support.processes import free_port, wait_until
@@ -52,7 +52,7 @@ def test_a_request_goes_by_alertmanager_is_muted_while_it_runs_and_comes_back_as
     listen = f"127.0.0.1:{free_port()}"
     with contextlib.ExitStack() as stack:
         page = stack.enter_context(exporter(line(0.1, "7")))
-        trainer = {"command": [sys.executable, "-c", TRAIN, str(tmp_path)], "bridge_url": f"http://{listen}"}
+        trainer: Json = {"command": [sys.executable, "-c", TRAIN, str(tmp_path)], "bridge_url": f"http://{listen}"}
         coordinator = stack.enter_context(process(tmp_path / "c", **trainer))
         people = stack.enter_context(Receiver(Reply(body=b"ok")))
         routed = example(people.url, {}, coordinator=coordinator.client.url + ALERTS)

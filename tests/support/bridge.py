@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.support.processes import Program, free_port, kept_for_the_test, wait_until
+from tests.support.processes import UNMEASURED, Program, free_port, kept_for_the_test, wait_until
 from tests.support.remote_write import remote_write
 from tests.support.servers import Prometheus, http
 
@@ -74,7 +74,10 @@ def steps(start: int, end: int, breaches: Sequence[tuple[int, int]]) -> list[tup
 
 @dataclass
 class Bridge:
-    """A bridge on a free port. `command`: how it is started; `env`, `flags`: more of them."""
+    """A bridge on a free port. `command`: how it is started; `env`, `flags`: more of them.
+
+    measured: let coverage see it, if the test lets it end; a killed one leaves nothing behind.
+    """
 
     folder: Path
     listen: str
@@ -82,6 +85,7 @@ class Bridge:
     env: Mapping[str, str] = field(default_factory=dict)
     log_level: str = "info"
     flags: Sequence[str] = ()
+    measured: bool = False
     program: Program = field(init=False)
 
     def __post_init__(self) -> None:
@@ -103,7 +107,8 @@ class Bridge:
             *self.flags,
         ]  # fmt: skip
         path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(ROOT)]))
-        return Program([*self.command, *arguments], self.folder, name, {**os.environ, "PYTHONPATH": path, **self.env})
+        env = {**os.environ, **({} if self.measured else UNMEASURED), "PYTHONPATH": path, **self.env}
+        return Program([*self.command, *arguments], self.folder, name, env)
 
     # ------------------------------------------------------------ its life
 
@@ -216,11 +221,12 @@ def bridge(
     log_level: str = "info",
     listen: str = "",
     flags: Sequence[str] = (),
+    measured: bool = False,
     **global_: str,
 ) -> Iterator[Bridge]:
-    """A configured bridge that is not started yet; killed at the end."""
+    """A configured bridge that is not started yet; killed at the end. measured: see Bridge."""
     folder = Path(tempfile.mkdtemp(prefix="bridge-"))
     write_config(folder, prometheus_url, rules, receivers, **global_)
-    process = Bridge(folder, listen or f"127.0.0.1:{free_port()}", command, env or {}, log_level, flags)
+    process = Bridge(folder, listen or f"127.0.0.1:{free_port()}", command, env or {}, log_level, flags, measured)
     with kept_for_the_test(process.program):
         yield process

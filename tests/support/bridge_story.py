@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.support.bridge import METRIC, ROOT, Bridge, Model, bridge, drift_rules
+from tests.support.bridge import METRIC, ROOT, Bridge, Json, Model, bridge, drift_rules
 from tests.support.coordinator import process
 from tests.support.processes import free_port, wait_until
 from tests.support.servers import Exporter, Prometheus, exporter, http, prometheus
@@ -75,7 +75,10 @@ def bridge_story(calm: int = 3) -> Iterator[Story]:
         page = stack.enter_context(exporter())
         _say(page, {SICK: 0.1, WELL: 0.1})
         source = stack.enter_context(prometheus(_config(page.target, listen), rules=shipped_rules()))
-        trainer = {"command": [sys.executable, "-c", TRAIN, str(folder / "end")], "bridge_url": f"http://{listen}"}
+        trainer: Json = {
+            "command": [sys.executable, "-c", TRAIN, str(folder / "end")],
+            "bridge_url": f"http://{listen}",
+        }
         coordinator = stack.enter_context(process(folder / "coordinator", **trainer))
         receivers = {"coordinator_configs": [{"url": coordinator.client.url}], "log_configs": [{}]}
         own = stack.enter_context(bridge(source.url, drift_rules(**{"for": "2s"}), receivers, listen=listen))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from typing import Any
 
 import requests
 
-from tests.support.processes import START_PATIENCE, wait_until
+from tests.support.processes import START_PATIENCE, UNMEASURED, wait_until
 
 REQUESTS, ALERTS = "/api/v1/retrain-requests", "/api/v1/alertmanager"
 SECRET = "whsec_" + base64.b64encode(b"a secret of 32 bytes for tests..").decode()
@@ -157,10 +158,11 @@ class Process:
 
 
 @contextmanager
-def process(folder: Path, prefix: Sequence[str] = (), **config: Any) -> Iterator[Process]:
+def process(folder: Path, prefix: Sequence[str] = (), *, measured: bool = False, **config: Any) -> Iterator[Process]:
     """The real thing on a free loopback port, with `config` as its coordinator.yml; killed at the end.
 
-    prefix: a program that starts it, for example with fewer descriptors.
+    prefix: a program that starts it, for example with fewer descriptors. measured: let coverage see it, if the
+    test lets it end.
     """
     folder.mkdir(exist_ok=True)
     file, log = folder / "coordinator.yml", folder / "coordinator.log"
@@ -168,7 +170,7 @@ def process(folder: Path, prefix: Sequence[str] = (), **config: Any) -> Iterator
     with log.open("wb") as output:
         popen = subprocess.Popen(
             [*prefix, sys.executable, "-m", "bridge.coordinator", "--config.file", str(file)],
-            stdout=output, stderr=output,
+            stdout=output, stderr=output, env={**os.environ, **({} if measured else UNMEASURED)},
         )  # fmt: skip
     try:
         with Client(f"http://{_address(popen, log)}") as client:

@@ -24,6 +24,8 @@ _LANE = int(os.environ.get("PYTEST_XDIST_WORKER", f"gw{os.getpid()}")[2:]) % _LA
 _given: deque[int] = deque(maxlen=200)
 _CHANCE = random.SystemRandom()  # a seed would give the processes of a parallel run the same ports
 PATIENCE = 90.0  # seconds that every wait has at least: a busy machine needs them, and only a failure spends them
+# Environment of a program that is killed: what coverage has measured is lost then, and doubles the time of a start.
+UNMEASURED = {"COVERAGE_PROCESS_CONFIG": ""}
 START_PATIENCE = 240.0  # seconds that a program has at least to get ready: it imports everything first
 
 
