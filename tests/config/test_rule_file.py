@@ -59,7 +59,9 @@ def test_a_wrong_recording_rule_is_an_error(tmp_path: Path, line: str, message: 
     ],
 )
 def test_empty_keys_count_as_absent(tmp_path: Path, text: str) -> None:
-    for group in groups(tmp_path, text):
+    found = groups(tmp_path, text)
+    assert [len(group.rules) for group in found] == [text.count("alert:")] * text.count("name:")
+    for group in found:
         assert group.interval == MINUTE
         assert all(dict(item.labels) == {} for item in group.rules)
 

@@ -124,8 +124,10 @@ def test_silences_stop_nothing(source: Prometheus, webhook: KeyedReceiver) -> No
         receivers = {"webhook_configs": [{"url": webhook.url}], "alertmanager_configs": [{"url": server.url}]}
         with bridge(source.url, rules, receivers) as process:
             process.start()
-            wait_until(lambda: "not a regular" not in process.program.log and process.ready(), GENEROUS, "ready")
+            wait_until(process.ready, GENEROUS, "ready")
             breach(source, ("shop", "silenced", "7"))
+            wait_until(lambda: len(process.api("silences")["silences"]) == len(HARD), GENEROUS, "all silences")
+            assert process.metric("retrain_bridge_silences_unclear ") == 0
             goes_on(process, webhook, "silences")
 
 

@@ -27,8 +27,23 @@ def both(folder: Path, rules: str, test: dict[str, Any]) -> tuple[int, str, int,
 
 
 def agree(folder: Path, rules: str, test: dict[str, Any]) -> None:
+    """Both find what is expected, and both miss what is expected in vain."""
     code, said, theirs, they_said = both(folder, rules, test)
     assert (code, theirs) == (0, 0), said + they_said
+    code, said, theirs, they_said = both(folder, rules, in_vain(test))
+    assert (code, theirs) == (1, 1), said + they_said
+    assert said.count("in_vain") >= len([*test.get("alert_rule_test", ()), *test.get("promql_expr_test", ())]), said
+
+
+def in_vain(test: dict[str, Any]) -> dict[str, Any]:
+    """Return the test with one alert or sample more in each expectation."""
+    alert, sample = {"exp_labels": {"in_vain": "yes"}}, {"labels": '{in_vain="yes"}', "value": 1}
+    kinds = {"alert_rule_test": ("exp_alerts", alert), "promql_expr_test": ("exp_samples", sample)}
+    more = {
+        kind: [{**item, key: [*item[key], one]} for item in test[kind]]
+        for kind, (key, one) in kinds.items() if kind in test
+    }  # fmt: skip
+    return {**test, **more}
 
 
 def test_alerts_stand_on_recording_rules(tmp_path: Path) -> None:

@@ -137,7 +137,9 @@ def test_one_error_is_that_of_all_that_share_a_walk(source: PrometheusSource, mo
         status=400,
         body='{"status":"error","errorType":"bad_data","error":"wrong"}',
     )
-    for walk in source.chunks([expr("a", "x > 1"), expr("b", "x > 2")], SLOTS, 0):
+    walks = source.chunks([expr("a", "x > 1"), expr("b", "x > 2")], SLOTS, 0)
+    assert len(walks) == 2
+    for walk in walks:
         with pytest.raises(SourceError, match="wrong"):
             next(walk)
 
@@ -196,7 +198,9 @@ def test_all_samples_of_a_piece_without_gaps_are_those_of_its_batches(
         mocked
     )
     (walk,) = source.chunks([expr("a", "x")], SLOTS[:50], 0)
-    for chunk in walk:
+    chunks = list(walk)
+    assert sum(len(chunk.slots) for chunk in chunks) == 50
+    for chunk in chunks:
         whole = chunk.whole()
         assert whole is not None
         batch, slot_index = whole

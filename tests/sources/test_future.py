@@ -49,6 +49,7 @@ def queried(mocked: responses.RequestsMock, ahead: float, date: str, questions: 
     with closing(PrometheusSource(PrometheusConfig(url=fake.url), ModelTable(), Path())) as source:
         for _ in range(questions):
             assert source.instant(QUERY, slot, slot - OFFSET).slot == slot
+    assert len(fake.asked) == questions
     return [float(parameters["time"]) - now / SECOND for _, parameters in fake.asked]
 
 

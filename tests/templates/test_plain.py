@@ -25,9 +25,9 @@ def parsed(text: str) -> AlertTemplate | None:
 
 
 def test_the_fast_path_expands_as_the_evaluator_does() -> None:
-    for template in filter(None, map(parsed, [*TEMPLATES, *MORE])):
-        if template._compiled is None:
-            continue
+    templates = [item for item in map(parsed, [*TEMPLATES, *MORE]) if item is not None and item._compiled is not None]
+    assert len(templates) > 200  # the others take no fast path
+    for template in templates:
         for value, labels in VALUES:
             for limit in (None, 0.6) if "hreshold" in template.text else (None,):
                 data = AlertData(labels, EXTERNAL_LABELS, EXTERNAL_URL, value, limit)
