@@ -6,12 +6,12 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from bridge.domain import waits
 from bridge.domain.errors import BridgeError, ConfigError
 from bridge.files.validation import checked
 from bridge.files.yaml import read
+from bridge.net.hosts import is_http_url
 from bridge.net.http_config import HttpConfig
 from bridge.net.session import NetError, call, open_session
 
@@ -34,12 +34,7 @@ class Access:
     @staticmethod
     def of(url: str, file: Path | None) -> Access:
         """Return the access with the http_config of a file, as for amtool. Raises ConfigError and ApiError."""
-        try:
-            parts = urlsplit(url)
-            usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-        except ValueError:
-            usable = None
-        if not usable:
+        if not is_http_url(url):
             raise ApiError(f"{url!r} must be an http or https URL, for example http://127.0.0.1:9095")
         if file is None:
             return Access(url)

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -24,6 +23,7 @@ from bridge.app import clock
 from bridge.app.fleet_metrics import FleetMetrics
 from bridge.domain.errors import ConfigError, Problem, SchemaTooNewError, StoreError
 from bridge.domain.times import SECOND, Duration, format_duration
+from bridge.net.hosts import host_of, is_http_url
 from bridge.net.redact import redact
 from bridge.store.leases import SILENT_LEASES, Fence, FleetState, Leases, Member
 from bridge.store.opening import migrate, parse_url, server_engine, shown, translated, verify_schema
@@ -65,8 +65,7 @@ class FleetOptions:
         if self.lease < SHORTEST_LEASE:
             text, hint = "is too short to be renewed in time", f"at least {format_duration(SHORTEST_LEASE)}"
             problems.append(Problem("--fleet.lease", 0, "", f"{format_duration(self.lease)} {text}", hint))
-        parts = urlsplit(self.address)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or _every_address(parts.hostname):
+        if not is_http_url(self.address) or _every_address(host_of(self.address)):
             text, hint = "is no URL at which other replicas reach this one", "for example http://10.0.0.1:9095"
             problems.append(Problem("--fleet.advertise-address", 0, "", f"{self.address!r} {text}", hint))
         if problems:

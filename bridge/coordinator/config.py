@@ -15,7 +15,7 @@ from bridge.domain.times import DAY, HOUR, SECOND
 from bridge.files.validation import PositiveDurationField, Section, checked
 from bridge.files.yaml import Document, read
 from bridge.net.files import read_text, readable
-from bridge.net.hosts import check_name, is_loopback
+from bridge.net.hosts import check_name, is_http_url, is_loopback
 from bridge.net.http_config import SinkHttpConfig
 from bridge.net.signature import check_secret
 
@@ -26,9 +26,9 @@ def _beside_the_file(value: Path, info: ValidationInfo) -> Path:
 
 
 def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
+    if not is_http_url(value):
         raise ValueError("must be an http:// or https:// URL with a host")
+    parts = urlsplit(value)
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("must be a plain base URL; credentials belong in bridge_http_config")
     return value.rstrip("/")

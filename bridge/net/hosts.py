@@ -46,6 +46,15 @@ def host_of(url: str) -> str:
         return "?"
 
 
+def is_http_url(text: str) -> bool:
+    """Return whether a text is an http or https URL with a host, and without a port that cannot be used."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def is_loopback(host: str) -> bool:
     """Return whether a name or address is loopback; "" stands for every address, and is not."""
     try:

@@ -8,20 +8,17 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, model_validator
 
 from bridge.net.cloud_config import AzureAd, GoogleIam, SigV4
+from bridge.net.hosts import is_http_url
 from bridge.net.http_config import HeaderValues, HttpConfig, at_most_one
 from bridge.sources.back_ends import BACK_ENDS, BackEnd, Flavor
 
 
 def _server(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        usable = None
-    if not usable:
+    if not is_http_url(url):
         raise ValueError(
             "must be the http or https URL of a Prometheus-compatible server, such as http://localhost:9090"
         )
+    parts = urlsplit(url)
     if parts.username or parts.password:
         raise ValueError("must not contain a user or password; use basic_auth")
     if parts.query or parts.fragment:

@@ -315,6 +315,8 @@ def test_wrong_url_is_a_clear_error(bad: str) -> None:
     [
         (999, "http://r1", "--fleet.lease: 999ms is too short"),
         (LEASE, "r1:9095", "--fleet.advertise-address: 'r1:9095' is no URL"),
+        (LEASE, "http://[::1", "--fleet.advertise-address: 'http://[::1' is no URL"),
+        (LEASE, "http://r1:x", "--fleet.advertise-address: 'http://r1:x' is no URL"),
         (LEASE, "http://:9095", "at which other replicas reach this one"),
         (LEASE, "http://0.0.0.0:9095", "for example http://10.0.0.1:9095"),
     ],

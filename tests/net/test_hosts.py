@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from bridge.net.hosts import Hosts, check_name, host_of, is_loopback, refused
+from bridge.net.hosts import Hosts, check_name, host_of, is_http_url, is_loopback, refused
 
 
 @pytest.mark.parametrize(
@@ -60,6 +60,18 @@ def test_the_host_of_a_url(url: str, host: str) -> None:
 def test_what_counts_as_loopback(host: str, loopback: bool) -> None:
     """The empty host stands for every address."""
     assert is_loopback(host) is loopback
+
+
+@pytest.mark.parametrize(
+    ("text", "usable"),
+    [
+        ("http://a", True), ("https://a:9095/prefix", True), ("HTTP://[::1]:1", True), ("http://", False),
+        ("ftp://a", False), ("a:9095", False), ("http://a:0", False), ("http://a:x", False), ("http://a:65536", False),
+        ("http://[::1", False), ("", False),
+    ],
+)  # fmt: skip
+def test_what_counts_as_a_url(text: str, usable: bool) -> None:
+    assert is_http_url(text) is usable
 
 
 def test_a_refusal_names_the_flag_and_cuts_the_name() -> None:
