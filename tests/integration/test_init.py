@@ -9,7 +9,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 import yaml
@@ -57,9 +56,8 @@ def server() -> Iterator[Prometheus]:
         with prometheus(json.dumps(config)) as running:
             wait_until(lambda: page.scrapes >= 2, 60, "scrapes")
             page.text = PAGE.replace('"} 40', '"} 80').replace('"} 10', '"} 20')  # requests: without them no quantile
-            served = quote("rate(vllm:e2e_request_latency_seconds_count[5m] offset 8s) > 0")
-            url = f"{running.url}/api/v1/query?query={served}"
-            wait_until(lambda: json.loads(http("GET", url)[1])["data"]["result"], 60, "requests at the query offset")
+            served = "rate(vllm:e2e_request_latency_seconds_count[5m] offset 8s) > 0"
+            wait_until(lambda: running.query(served), 60, "requests at the query offset")
             wait_until(lambda: address in http("GET", f"{running.url}/api/v1/alertmanagers")[1], 60, "its Alertmanager")
             yield running
 

@@ -264,12 +264,14 @@ def test_a_refused_token_is_fetched_anew() -> None:
 
 def test_reading_never_waits_for_a_fetch() -> None:
     """A tick reads the last snapshot while an Alertmanager hangs; it never sees a partial one."""
-    with Receiver(Reply(200, body("a")), HANG) as server, source(server.url, timeout=5.0) as silences:
+    with Receiver(Reply(200, body("a")), HANG) as server, source(server.url, timeout=300.0) as silences:
         silences.fetch(NOW)
         fetching = threading.Thread(target=silences.fetch, args=(NOW + MINUTE,))
         fetching.start()
+        wait_until(lambda: len(server.requests) == 2, 10, "the second question")
         seen: Sequence[SilenceSnapshot] = [silences.snapshot() for _ in range(1000)]
         assert fetching.is_alive()
+        server.close()  # which ends what hangs
         fetching.join(300)
         assert {(tuple(ids(snapshot)), snapshot.fetched_at) for snapshot in seen} == {(("a",), NOW)}
 

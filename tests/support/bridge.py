@@ -140,8 +140,13 @@ class Bridge:
     # ------------------------------------------------------------ what it says
 
     def api(self, path: str) -> Any:
-        """`data` of GET /api/v1/<path>."""
-        status, text = http("GET", f"{self.url}/api/v1/{path}")
+        """`data` of GET /api/v1/<path>; asked again while there is no answer in time."""
+
+        def answered() -> tuple[int, str] | None:
+            found = http("GET", f"{self.url}/api/v1/{path}")
+            return found if found[0] or not self.program.running else None
+
+        status, text = wait_until(answered, what=f"an answer to {path}")
         assert status == 200, f"{path}: {status} {text}\n{self.program.log[-2000:]}"
         return json.loads(text)["data"]
 
