@@ -31,7 +31,7 @@ Json = dict[str, Any]
 
 def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run Helm on the chart."""
-    return subprocess.run([HELM, *arguments], capture_output=True, text=True, timeout=60, cwd=ROOT, check=False)
+    return subprocess.run([HELM, *arguments], capture_output=True, text=True, timeout=300, cwd=ROOT, check=False)
 
 
 def render(*settings: str) -> list[Json]:
@@ -236,7 +236,7 @@ def test_probes_sign_in_where_there_are_users(tmp_path: Path) -> None:
 
     def ready() -> bool:
         command = [sys.executable, "-m", "bridge.cli", *probe]
-        return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
+        return subprocess.run(command, capture_output=True, timeout=300, check=False).returncode == 0
 
     try:
         program.start()
@@ -319,9 +319,9 @@ def test_rendered_bridge_starts_and_passes_its_probes(tmp_path: Path) -> None:
         names = [item.partition("=")[2] for item in flags if item.startswith("--web.allowed-host=")]
         assert "bridge-retrain-bridge.ml.svc" in names
         for name in names:
-            answer = requests.get(f"http://127.0.0.1:{port}/rules", headers={"Host": f"{name}:9095"}, timeout=10)
+            answer = requests.get(f"http://127.0.0.1:{port}/rules", headers={"Host": f"{name}:9095"}, timeout=60)
             assert answer.status_code == 200, answer.text
-        stranger = requests.get(f"http://127.0.0.1:{port}/rules", headers={"Host": "example.org"}, timeout=10)
+        stranger = requests.get(f"http://127.0.0.1:{port}/rules", headers={"Host": "example.org"}, timeout=60)
         assert stranger.status_code >= 400
     finally:
         program.kill()

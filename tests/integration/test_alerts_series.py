@@ -83,7 +83,7 @@ def test_alerts_equal_those_of_promtool_with_a_note_on_unmapped_series(folder: P
     promtool = shutil.which("promtool")
     assert promtool is not None
     theirs = subprocess.run(
-        [promtool, "test", "rules", "test.yml"], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        [promtool, "test", "rules", "test.yml"], cwd=folder, capture_output=True, text=True, timeout=300, check=False
     )
     assert theirs.returncode == 0, theirs.stdout + theirs.stderr
     code, lines = run_tests(folder)

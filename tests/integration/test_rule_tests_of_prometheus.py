@@ -21,7 +21,7 @@ def both(folder: Path, rules: str, test: dict[str, Any]) -> tuple[int, str, int,
     (folder / "test.yml").write_text(json.dumps(file, indent=1))
     (out, err), code = command(folder, "test.yml")
     theirs = subprocess.run(
-        ["promtool", "test", "rules", "test.yml"], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        ["promtool", "test", "rules", "test.yml"], cwd=folder, capture_output=True, text=True, timeout=300, check=False
     )
     return code, out + err, theirs.returncode, theirs.stdout + theirs.stderr
 

@@ -39,7 +39,7 @@ def bridge(folder: Path, *words: str) -> tuple[int, str, str]:
     """Exit code and both outputs of a command."""
     done = subprocess.run(
         [sys.executable, "-m", "bridge.cli", *words],
-        cwd=folder, capture_output=True, text=True, timeout=300, check=False,
+        cwd=folder, capture_output=True, text=True, timeout=550, check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     return done.returncode, done.stdout, done.stderr

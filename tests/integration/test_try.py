@@ -67,12 +67,14 @@ def test_a_trial_reports_what_the_rules_would_have_done(tmp_path: Path) -> None:
 
 
 def test_a_history_that_is_too_short_is_named_as_the_reason(tmp_path: Path) -> None:
-    """The samples are younger than the first evaluated time."""
+    """The samples are younger than the last evaluated time: every 15 s, the values of 7 s before."""
     labels = {"__name__": "churn_drift", "project": "shop", "pipeline": "new", "version": "1"}
+    minute = int(time.time()) // 60 * 60 - 60
     with prometheus(flags=["--web.enable-remote-write-receiver"]) as server:
-        now = int(time.time()) * 1000
-        remote_write(server.url, [(labels, [(now - 2000, 0.1), (now, 0.2)])])
-        code, out, err = run(tmp_path, "--prometheus", server.url, "--last=1h", "-o", "trial")
+        remote_write(server.url, [(labels, [((minute + 9) * 1000, 0.1), ((minute + 11) * 1000, 0.2)])])
+        code, out, err = run(
+            tmp_path, "--prometheus", server.url, "--last=1h", f"--until={minute + 14}", "-o", "trial"
+        )  # fmt: skip
     assert code == 0, err
     assert "One model has a value now: the history is too short." in out
     assert "No model had a value at an evaluated time" in (tmp_path / "trial" / "report.html").read_text()

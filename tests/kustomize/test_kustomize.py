@@ -28,7 +28,7 @@ def objects(text: str) -> dict[tuple[str, str], Json]:
 def test_kustomize_builds_the_charts_objects_and_the_files() -> None:
     """Every object of the rendered chart, in the namespace, and a ConfigMap for each generator, with its files."""
     command = [shutil.which("kubectl") or "kubectl", "kustomize", str(KUSTOMIZE)]
-    built = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    built = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert built.returncode == 0, built.stderr
     found = objects(built.stdout)
     for key, item in objects((KUSTOMIZE / "retrain-bridge.yaml").read_text()).items():

@@ -89,7 +89,11 @@ def promtool(folder: Path, tests: Sequence[Mapping[str, object]]) -> tuple[int, 
     written = json.dumps({"rule_files": [], "evaluation_interval": "1m", "tests": tests})
     (folder / "test.yml").write_text(written.replace("Infinity", ".inf"))  # YAML's way
     done = subprocess.run(
-        ["promtool", "test", "rules", str(folder / "test.yml")], capture_output=True, text=True, check=False, timeout=60
+        ["promtool", "test", "rules", str(folder / "test.yml")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     return done.returncode, done.stdout + done.stderr if done.returncode else ""
 
