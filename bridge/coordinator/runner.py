@@ -135,7 +135,7 @@ class Runner:
         try:
             ended = self._execute(record, process)
             state, message = self._verdict(ended)
-            version = new_version(ended.stdout) if state is RequestState.SUCCEEDED else ""
+            version = self._new_version(record, ended) if state is RequestState.SUCCEEDED else ""
         except OSError as error:
             state, message, version = RequestState.FAILED, f"cannot start: {error}", ""
         self._settle(record, state, message, version)
@@ -143,6 +143,14 @@ class Runner:
             del self._runs[record.id]
         self._changed()
         self.wake()
+
+    def _new_version(self, record: Record, ended: Ended) -> str:
+        version = new_version(ended.stdout)
+        if not version and b"new_version" in ended.stdout:
+            _log.warning(
+                'the output names a new_version, but in no line such as {"new_version": "4"}', extra=_facts(record)
+            )
+        return version
 
     def _execute(self, record: Record, process: Process) -> Ended:
         settings = self._settings

@@ -95,6 +95,20 @@ def test_a_run_is_killed_at_its_time_limit(start: Start) -> None:
     assert client.wait_for("failed")["message"] == "killed at the time limit of 500ms"
 
 
+@pytest.mark.parametrize(
+    ("line", "warned"),
+    [('{"new_version": 4}', True), ("new_version=4", True), ('{"new_version": "4"}', False), ("", False)],
+)
+def test_a_new_version_that_cannot_be_read_is_logged(
+    start: Start, caplog: pytest.LogCaptureFixture, line: str, warned: bool
+) -> None:
+    """A number, for instance: the version is text."""
+    _, client = start(command=["echo", line])
+    client.submit()
+    client.wait_for("succeeded")
+    assert ("in no line such as" in caplog.text) is warned
+
+
 def test_a_failed_run_names_no_new_version(start: Start) -> None:
     _, client = start(command=["sh", "-c", 'echo \'{"new_version": "4"}\'; exit 1'])
     client.submit()
