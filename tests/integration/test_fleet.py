@@ -73,15 +73,16 @@ def test_stopped_owner_writes_nothing_after_it_wakes(pair: Fleet, source: Promet
     assert [row[0] for row in pair.rows("SELECT id FROM requests WHERE pipeline = 'stopped'")] == [wanted]
 
 
-def test_terminated_owner_hands_over_at_once(pair: Fleet) -> None:
+def test_terminated_owner_hands_over_at_once(source: Prometheus, cluster: Postgres) -> None:
     """SIGTERM gives the lease up: the other one does not wait for its end."""
-    first, (other,) = pair.owner(), pair.standbys()
-    first.send(signal.SIGTERM)
-    wait_until(lambda: not first.program.running, 30, "the end")
-    assert first.program.process is not None
-    assert first.program.process.returncode == 0
-    assert pair.owner() is other
-    assert [row[0] for row in pair.rows("SELECT id FROM replicas")] == [other.name]
+    with fleet(source.url, drift_rules(), {"log_configs": [{}]}, cluster.database(), measured=True) as pair:
+        first, (other,) = pair.owner(), pair.standbys()
+        first.send(signal.SIGTERM)
+        wait_until(lambda: not first.program.running, 30, "the end")
+        assert first.program.process is not None
+        assert first.program.process.returncode == 0
+        assert pair.owner() is other
+        assert [row[0] for row in pair.rows("SELECT id FROM replicas")] == [other.name]
 
 
 def answer(method: str, url: str, body: object = None) -> requests.Response:

@@ -142,11 +142,11 @@ class Bridge:
     def api(self, path: str) -> Any:
         """`data` of GET /api/v1/<path>; asked again while there is no answer in time."""
 
-        def answered() -> tuple[int, str] | None:
+        def answered() -> list[tuple[int, str]]:
             found = http("GET", f"{self.url}/api/v1/{path}")
-            return found if found[0] or not self.program.running else None
+            return [found] if found[0] or not self.program.running else []
 
-        status, text = wait_until(answered, what=f"an answer to {path}")
+        status, text = wait_until(answered, what=f"an answer to {path}")[0]
         assert status == 200, f"{path}: {status} {text}\n{self.program.log[-2000:]}"
         return json.loads(text)["data"]
 

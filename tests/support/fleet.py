@@ -28,7 +28,7 @@ from tests.support.bridge import (
     write_config,
     write_script,
 )
-from tests.support.processes import Program, free_port, wait_until
+from tests.support.processes import UNMEASURED, Program, free_port, wait_until
 from tests.support.servers import Prometheus, http
 
 LEASE = 5.0  # seconds; a busy machine renews in time
@@ -147,13 +147,18 @@ def replica(
 @contextlib.contextmanager
 def fleet(
     prometheus_url: str, rules: Json, receivers: Mapping[str, Any], database: str, size: int = 2,
-    lease: float = LEASE, **global_: str,
+    lease: float = LEASE, measured: bool = False, **global_: str,
 ) -> Iterator[Fleet]:  # fmt: skip
-    """Return a fleet whose replicas have started, the first one as the owner; they are killed at the end."""
+    """Return a fleet whose replicas have started, the first one as the owner; they are killed at the end.
+
+    measured: let coverage see them, if the test lets one end.
+    """
     folder = Path(tempfile.mkdtemp(prefix="fleet-"))
     write_config(folder, prometheus_url, rules, receivers, **global_)
     (folder / "database").write_text(database)
-    made = Fleet(folder, database, [replica(folder, f"r{number}", lease=lease) for number in range(1, size + 1)])
+    env = {} if measured else UNMEASURED
+    names = [f"r{number}" for number in range(1, size + 1)]
+    made = Fleet(folder, database, [replica(folder, name, lease=lease, env=env) for name in names])
     try:
         for item in made.replicas:
             item.start()
