@@ -20,6 +20,7 @@ from bridge.ports import (
     Claim,
     DecisionFilter,
     Delivery,
+    Discard,
     Kind,
     NewDelivery,
     RequestFilter,
@@ -171,6 +172,13 @@ class Stores(RuleBasedStateMachine):
     @rule(number=st.integers(0, len(IDS) - 1), place=st.none() | places)
     def redrive(self, number: int, place: str | None) -> None:
         self.both("redrive", IDS[number], place, self._now)
+
+    @rule(place=places, limit=st.integers(1, 3))
+    def discard(self, place: str, limit: int) -> None:
+        found = self.both("discardable", [place], self._now, limit)
+        assert isinstance(found, list)
+        chosen = [Discard(item.request_id, item.destination) for item in found]
+        self.both("commit", TickChanges("", 0, discards=[*chosen, Discard(IDS[-1], place)], at=self._now))
 
     @rule(number=st.integers(0, len(IDS) - 1))
     def retry(self, number: int) -> None:
