@@ -279,13 +279,14 @@ def test_reading_never_waits_for_a_fetch() -> None:
 def test_closing_never_waits_for_a_fetch() -> None:
     """An Alertmanager that hangs does not delay the shutdown; the fetch closes its connection itself."""
     with Receiver(Reply(200, body("a")), HANG) as server:
-        silences = AlertmanagerSilences([SilenceTarget(server.url)], Path(), timeout=5.0)
+        silences = AlertmanagerSilences([SilenceTarget(server.url)], Path(), timeout=300.0)
         known = silences.fetch(NOW)
         fetching = threading.Thread(target=silences.fetch, args=(NOW + MINUTE,))
         fetching.start()
         wait_until(lambda: len(server.requests) == 2, 10, "the second question")
         silences.close()
         assert fetching.is_alive()
+        server.close()  # which ends what hangs
         fetching.join(300)
         assert silences.fetch(NOW + 2 * MINUTE) is known
         assert len(server.requests) == 2
