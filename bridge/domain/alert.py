@@ -34,7 +34,7 @@ class State(IntEnum):
     FIRING = 2
 
 
-class AlertRow(msgspec.Struct, frozen=True):
+class AlertRow(msgspec.Struct, frozen=True, gc=False):
     """Stored state of one rule for one model; an inactive alert has no row. Instants in ms, 0 = not set."""
 
     rule: str

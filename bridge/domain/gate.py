@@ -12,7 +12,7 @@ from bridge.domain.shared_cause import SharedCause
 from bridge.domain.times import Duration, Timestamp
 
 
-class PipelineLoad(msgspec.Struct, frozen=True):
+class PipelineLoad(msgspec.Struct, frozen=True, gc=False):
     """Retraining activity of one pipeline.
 
     busy_until: when requests without a reported outcome stop counting as in flight; 0 = none is in flight.
@@ -25,7 +25,7 @@ class PipelineLoad(msgspec.Struct, frozen=True):
     unhelpful: int = 0
 
 
-class Hold(msgspec.Struct, frozen=True):
+class Hold(msgspec.Struct, frozen=True, gc=False):
     """Closed gate.
 
     until: when it is expected to open; 0 = when someone acts.
@@ -35,7 +35,7 @@ class Hold(msgspec.Struct, frozen=True):
     until: Timestamp
 
 
-class GateInput(msgspec.Struct, frozen=True):
+class GateInput(msgspec.Struct, frozen=True, gc=False):
     """Input of the gates for one request.
 
     ..._until: instants in ms; the gate is closed while `slot` is earlier.

@@ -21,7 +21,7 @@ MANUAL = "manual"  # rule name of a request created by an operator
 REQUEST_ID = re.compile(r"[0-9a-f]{32}")
 
 
-class Evidence(msgspec.Struct, frozen=True):
+class Evidence(msgspec.Struct, frozen=True, gc=False):
     """Numbers that one rule saw when it fired, in the signal's unit; None = no number."""
 
     rule: str
@@ -35,7 +35,7 @@ class Evidence(msgspec.Struct, frozen=True):
     series: Mapping[str, str] = msgspec.field(default_factory=lambda: MappingProxyType({}))
 
 
-class RetrainRequest(msgspec.Struct, frozen=True):
+class RetrainRequest(msgspec.Struct, frozen=True, gc=False):
     """Request for one retraining of `model`. Created once, stored, and sent unchanged on every attempt.
 
     triggered_at: the slot, in ms since the epoch.
@@ -215,7 +215,7 @@ class OperatorAction:
     key: str = ""
 
 
-class RequestRecord(msgspec.Struct, frozen=True):
+class RequestRecord(msgspec.Struct, frozen=True, gc=False):
     """Request with its current state. Instants in ms since the epoch, 0 = has not happened.
 
     receivers: names from the route.
@@ -287,7 +287,7 @@ class RequestRecord(msgspec.Struct, frozen=True):
         return self.request.model.owner
 
 
-class Episode(msgspec.Struct, frozen=True):
+class Episode(msgspec.Struct, frozen=True, gc=False):
     """Period in which at least one rule of a model fires.
 
     rules: linked rules, the leader first.
@@ -321,7 +321,7 @@ class Outcome(StrEnum):
     JUDGED = "judged"  # whether a retraining helped
 
 
-class Decision(msgspec.Struct, frozen=True, eq=False):
+class Decision(msgspec.Struct, frozen=True, eq=False, gc=False):
     """Change of the state or reason of one rule for one model, with the numbers that explain it. Instants in ms.
 
     model: None = the rule as a whole (its query failed or its strategy raised).

@@ -15,7 +15,7 @@ from bridge.ports.sinks import Delivery, Kind, Notification
 DISCARDED = "discarded"  # reason of a dead delivery that an operator ended
 
 
-class NewDelivery(msgspec.Struct, frozen=True):
+class NewDelivery(msgspec.Struct, frozen=True, gc=False):
     """Notification to queue for a destination ("receiver/integration/index").
 
     bundle: key of the group that shares a message, "" = none: a JSON object with the start of the window (`at`) and the

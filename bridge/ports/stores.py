@@ -37,7 +37,7 @@ class StateChunk:
 RETIRED: Timestamp = -1  # in Sighting.first_seen
 
 
-class Sighting(msgspec.Struct, frozen=True):
+class Sighting(msgspec.Struct, frozen=True, gc=False):
     """Model that a signal has reported.
 
     first_seen: 0 = delete the row; RETIRED = the model is not expected, even if `discover` lists it.

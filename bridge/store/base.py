@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from itertools import islice
-from operator import itemgetter
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Dialect, Table
@@ -37,44 +36,50 @@ class SqlTransactions(ABC):
 Special = Callable[[Insert], Mapping[str, ColumnElement[Any]]]
 
 
+@lru_cache(maxsize=64)
+def columns(table: Table) -> tuple[str, ...]:
+    """Return the names of the columns that a row to insert consists of, in order: all but a serial number."""
+    return tuple(column.name for column in table.columns if column.autoincrement is not True)
+
+
 @lru_cache(maxsize=256)
-def _compiled(
-    dialect: Dialect, table: Table, key: tuple[str, ...], columns: tuple[str, ...], special: Special | None
-) -> tuple[str, Sequence[str]]:
-    """Return an upsert as text, and the names of its parameters in order, none if the driver takes them by name.
+def _compiled(dialect: Dialect, table: Table, key: tuple[str, ...], special: Special | None) -> str:
+    """Return an upsert as text, with its parameters by position.
 
     key: none = insert, and skip rows that exist.
     """
-    statement = postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)
+    positional: Dialect = dialect
+    statement: Insert = sqlite.insert(table)
+    if dialect.name == "postgresql":
+        positional, statement = type(dialect)(paramstyle="format"), postgresql.insert(table)  # type: ignore[call-arg]
     if key:
-        changed: dict[str, ColumnElement[Any]] = {name: statement.excluded[name] for name in columns if name not in key}
+        changed: dict[str, ColumnElement[Any]] = {
+            name: statement.excluded[name] for name in columns(table) if name not in key
+        }
         if special is not None:
             changed |= special(statement)
         statement = statement.on_conflict_do_update(index_elements=list(key), set_=changed)
     else:
         statement = statement.on_conflict_do_nothing()
-    compiled = statement.compile(dialect=dialect, column_keys=list(columns), for_executemany=True)
-    return str(compiled), getattr(compiled, "positiontup", None) or ()
+    return str(statement.compile(dialect=positional, column_keys=list(columns(table)), for_executemany=True))
 
 
 def upsert(
     connection: Connection,
     table: Table,
     key: tuple[str, ...],
-    rows: Iterable[Mapping[str, Any]],
+    rows: Iterable[tuple[Any, ...]],
     special: Special | None = None,
 ) -> None:
     """Insert rows, or overwrite those with the same key.
 
     The driver gets them as they are: SQLAlchemy would take half of the time of a large commit for its parameters.
 
-    rows: all have the same columns in the same order. key: none = rows that exist are kept. special: returns
+    rows: values of `columns(table)`. key: none = rows that exist are kept. special: returns
     expressions for columns that differ; without parameters.
     """
     for portion in portions(rows):
-        text, names = _compiled(connection.dialect, table, key, tuple(portion[0]), special)
-        values: list[Any] = list(map(itemgetter(*names), portion)) if names else portion
-        connection.exec_driver_sql(text, values)
+        connection.exec_driver_sql(_compiled(connection.dialect, table, key, special), portion)
 
 
 def portions(rows: Iterable[T]) -> Iterator[list[T]]:

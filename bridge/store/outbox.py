@@ -206,10 +206,7 @@ class SqlOutbox(SqlTransactions):
 
     def save_breaker(self, breaker: Breaker) -> None:
         """Store a breaker, so that it survives a restart."""
-        row = {
-            "destination": breaker.destination, "failures": breaker.failures,
-            "open_until": breaker.open_until, "paused_until": breaker.paused_until,
-        }  # fmt: skip
+        row = (breaker.destination, breaker.failures, breaker.open_until, breaker.paused_until)
         with self._write() as connection:
             upsert(connection, tables.breakers, ("destination",), [row])
         self._breakers[breaker.destination] = breaker

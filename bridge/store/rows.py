@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, astuple
+from dataclasses import astuple
 from enum import Enum
 from functools import lru_cache
 from math import isfinite
@@ -31,13 +31,15 @@ from bridge.domain.request import (
     RetrainRequest,
 )
 from bridge.domain.shared_cause import SharedCause
-from bridge.ports import DeliveryRecord, DeliveryState, Kind, Pause, Run, RunState, Sighting, StateChunk
+from bridge.domain.times import Timestamp
+from bridge.ports import DeliveryRecord, DeliveryState, Kind, NewDelivery, Pause, Run, RunState, Sighting, StateChunk
 
-Row = dict[str, Any]
+Row = tuple[Any, ...]  # values of `columns(table)`
 Word = TypeVar("Word", bound=Enum)
 Fetched = Mapping[str, Any] | RowMapping
 _PARTS = ("project", "pipeline", "version")
-_encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder(enc_hook=dict).encode  # for mappings that are no dictionaries
+_fields = msgspec.structs.astuple
 
 
 @lru_cache(maxsize=4096)
@@ -52,15 +54,29 @@ def _texts(listed: str) -> tuple[str, ...]:
     return tuple(json.loads(listed))
 
 
-def _json(body: dict[str, Any], numbers: Iterable[float | None]) -> str:
-    """Return a body as JSON that json.loads reads, which also knows the numbers that JSON lacks: NaN, infinities.
-
-    numbers: all that are in the body.
-    """
-    if all(number is None or isfinite(number) for number in numbers):
+def _body(request: RetrainRequest) -> str:
+    """Return the immutable part as JSON that json.loads reads, which also knows what JSON lacks: NaN, infinities."""
+    body = {
+        "reason": request.reason, "reasons": request.reasons, "labels": request.labels,
+        "annotations": request.annotations, "late": request.late, "evidence": list(map(_fields, request.evidence)),
+    }  # fmt: skip
+    if _is_finite(request.evidence):
         with contextlib.suppress(UnicodeEncodeError):  # a lone surrogate
             return _encode(body).decode()
-    return json.dumps(body)
+    return json.dumps(body, default=dict)
+
+
+def _is_finite(evidence: Iterable[Evidence]) -> bool:
+    """Return whether no number of the evidence is NaN or infinite."""
+    for item in evidence:
+        for number in (item.value, item.statistic, item.threshold):
+            if number is not None and not isfinite(number):
+                return False
+    return True
+
+
+def _of_model(model: ModelKey) -> tuple[str, str, str]:
+    return model.project, model.pipeline, model.version
 
 
 def member(kind: type[Word], row: Fetched, table: str, column: str, *key: str) -> Word:
@@ -85,11 +101,10 @@ def model_of(row: Fetched) -> ModelKey:
 
 def alert_row(alert: AlertRow) -> Row:
     """Return the row of an alert's state."""
-    return {
-        "rule": alert.rule, "fingerprint": alert.fingerprint, **alert.model.labels(), "state": int(alert.state),
-        "active_at": alert.active_at, "fired_at": alert.fired_at, "keep_since": alert.keep_since,
-        "recent": alert.recent,
-    }  # fmt: skip
+    return (
+        alert.rule, alert.fingerprint, *_of_model(alert.model), int(alert.state), alert.active_at, alert.fired_at,
+        alert.keep_since, alert.recent,
+    )  # fmt: skip
 
 
 def alert_of(row: Fetched) -> AlertRow:
@@ -102,11 +117,10 @@ def alert_of(row: Fetched) -> AlertRow:
 
 def episode_row(episode: Episode) -> Row:
     """Return the row of an episode."""
-    return {
-        **episode.model.labels(), "started_at": episode.started_at, "leader": episode.leader,
-        "rules": _listed(episode.rules), "attempts": episode.attempts, "ended_at": episode.ended_at,
-        "end_reason": episode.end_reason,
-    }  # fmt: skip
+    return (
+        *_of_model(episode.model), episode.started_at, episode.leader, _listed(episode.rules), episode.attempts,
+        episode.ended_at, episode.end_reason,
+    )  # fmt: skip
 
 
 def episode_of(row: Fetched) -> Episode:
@@ -118,32 +132,18 @@ def episode_of(row: Fetched) -> Episode:
 
 
 def request_row(record: RequestRecord) -> Row:
-    """Return the row of a request; `body` is its immutable part, in the store's own JSON (may hold NaN, infinities)."""
-    request = record.request
-    numbers = [number for item in request.evidence for number in (item.value, item.statistic, item.threshold)]
-    body = {
-        "reason": request.reason, "reasons": request.reasons, "labels": dict(request.labels),
-        "annotations": dict(request.annotations), "late": request.late,
-        "evidence": [
-            [item.rule, item.signal, item.event, item.query, item.value, item.statistic, item.threshold, item.unit,
-             dict(item.series)]
-            for item in request.evidence
-        ],
-    }  # fmt: skip
-    return {
-        "id": request.id, **request.model.labels(), "rule": request.rule, "episode_start": request.episode_start,
-        "attempt": request.attempt, "triggered_at": request.triggered_at, "state": record.state.value,
-        "terminal": int(record.state.terminal), "body": _json(body, numbers), "updated_at": record.updated_at,
-        "receivers": _listed(record.receivers), "destinations": _listed(record.destinations),
-        "hold": record.hold or "", "hold_until": record.hold_until, "sent_at": record.sent_at,
-        "delivered_at": record.delivered_at, "ended_at": record.ended_at, "reference": record.reference,
-        "link": record.link,
-        "message": record.message, "new_version": record.new_version,
-        "acts": json.dumps([astuple(act) for act in record.acts]) if record.acts else "[]",
-        "verdict": record.verdict or "", "verdict_at": record.verdict_at, "unhelpful": record.unhelpful,
-        "shared_cause": "" if record.shared_cause is None else json.dumps(astuple(record.shared_cause)),
-        "feedback": record.feedback or "",
-    }  # fmt: skip
+    """Return the row of a request."""
+    request, state = record.request, record.state
+    return (
+        request.id, *_of_model(request.model), request.rule, request.episode_start, request.attempt,
+        request.triggered_at, state.value, int(state.terminal), _body(request), record.updated_at,
+        _listed(record.receivers), _listed(record.destinations), record.hold or "", record.hold_until, record.sent_at,
+        record.delivered_at, record.ended_at, record.reference, record.link, record.message, record.new_version,
+        json.dumps([astuple(act) for act in record.acts]) if record.acts else "[]",
+        record.verdict or "", record.verdict_at, record.unhelpful,
+        "" if record.shared_cause is None else json.dumps(astuple(record.shared_cause)),
+        record.feedback or "",
+    )  # fmt: skip
 
 
 def request_of(row: Fetched) -> RequestRecord:
@@ -182,14 +182,12 @@ def shared_cause_of(text: str) -> SharedCause | None:
 
 def decision_row(decision: Decision) -> Row:
     """Return the row of a decision."""
-    model = dict.fromkeys(_PARTS) if decision.model is None else decision.model.labels()
-    return {
-        "slot": decision.slot, "group_name": decision.group, "rule": decision.rule, **model,
-        "outcome": decision.outcome.value, "before": decision.before, "after": decision.after,
-        "reason": decision.reason, "verdict": decision.verdict, "cause": decision.cause, "value": decision.value,
-        "statistic": decision.statistic, "threshold": decision.threshold, "query": decision.query,
-        "query_time": decision.query_time, "request_id": decision.request_id, "repeats": decision.repeats,
-    }  # fmt: skip
+    model = (None, None, None) if decision.model is None else _of_model(decision.model)
+    return (
+        decision.slot, decision.group, decision.rule, *model, decision.outcome.value, decision.before, decision.after,
+        decision.reason, decision.verdict, decision.cause, decision.value, decision.statistic, decision.threshold,
+        decision.query, decision.query_time, decision.request_id, decision.repeats,
+    )  # fmt: skip
 
 
 def decision_of(row: Fetched) -> Decision:
@@ -199,6 +197,15 @@ def decision_of(row: Fetched) -> Decision:
         member(Outcome, row, "decisions", "outcome", "seq"), row["before"], row["after"], row["reason"],
         row["verdict"], row["cause"], row["value"], row["statistic"], row["threshold"], row["query"],
         row["query_time"], row["request_id"], row["repeats"], row["seq"],
+    )  # fmt: skip
+
+
+def new_delivery_row(delivery: NewDelivery, at: Timestamp) -> Row:
+    """Return the row of a delivery that is queued at an instant."""
+    due = delivery.due
+    return (
+        delivery.request_id, delivery.destination, delivery.kind.value, delivery.bundle if at < due else "",
+        DeliveryState.QUEUED.value, 0, at, max(at, due), at, "", "", 0, "",
     )  # fmt: skip
 
 
@@ -213,10 +220,9 @@ def delivery_of(row: Fetched) -> DeliveryRecord:
 
 def sighting_row(sighting: Sighting) -> Row:
     """Return the row of an expected model's sighting."""
-    return {
-        "group_name": sighting.group, "signal": sighting.signal, **sighting.model.labels(),
-        "first_seen": sighting.first_seen, "missing_since": sighting.missing_since,
-    }  # fmt: skip
+    return (
+        sighting.group, sighting.signal, *_of_model(sighting.model), sighting.first_seen, sighting.missing_since,
+    )  # fmt: skip
 
 
 def sighting_of(row: Fetched) -> Sighting:
@@ -226,10 +232,7 @@ def sighting_of(row: Fetched) -> Sighting:
 
 def pause_row(pause: Pause) -> Row:
     """Return the row of a pause."""
-    return {
-        "project": pause.project, "pipeline": pause.pipeline, "until": pause.until, "who": pause.who,
-        "at": pause.at, "note": pause.note,
-    }  # fmt: skip
+    return astuple(pause)
 
 
 def pause_of(row: Fetched) -> Pause:
@@ -240,10 +243,7 @@ def pause_of(row: Fetched) -> Pause:
 def chunk_row(chunk: StateChunk) -> Row:
     """Return the row of a chunk of strategy state."""
     models = [[model.project, model.pipeline, model.version] for model in chunk.models]
-    return {
-        "rule": chunk.rule, "fingerprint": chunk.fingerprint, "slot": chunk.slot,
-        "models": json.dumps(models), "data": chunk.data,
-    }  # fmt: skip
+    return chunk.rule, chunk.fingerprint, chunk.slot, json.dumps(models), chunk.data
 
 
 def chunk_of(row: Fetched) -> StateChunk:
@@ -254,7 +254,11 @@ def chunk_of(row: Fetched) -> StateChunk:
 
 def run_row(run: Run) -> Row:
     """Return the row of a run."""
-    return {**asdict(run), "state": run.state.value, "overdue": int(run.overdue)}
+    return (
+        run.request_id, run.destination, run.name, run.plan, run.state.value, run.reference, run.link, run.message,
+        run.new_version, run.created_at, run.sent_at, run.seen_at, run.started_at, run.updated_at, run.ended_at,
+        run.next_poll, run.cancel_at, run.cancelled_at, run.again_at, run.lookups, run.absent, int(run.overdue),
+    )  # fmt: skip
 
 
 def run_of(row: Fetched) -> Run:

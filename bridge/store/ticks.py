@@ -24,7 +24,7 @@ from sqlalchemy import (
 from bridge.domain.model import PipelineKey
 from bridge.domain.request import RequestRecord, RequestState
 from bridge.domain.times import Timestamp
-from bridge.ports import DeliveryState, NewDelivery, Pause, Snapshot, TickChanges
+from bridge.ports import NewDelivery, Pause, Snapshot, TickChanges
 from bridge.store import rows, tables
 from bridge.store.base import Insert, SqlTransactions, portions, upsert
 from bridge.store.discarding import discard
@@ -112,7 +112,7 @@ class SqlTicks(SqlTransactions):
             return
         with self._write() as connection:
             if changes.group:
-                upsert(connection, tables.slots, ("group_name",), [{"group_name": changes.group, "slot": changes.slot}])
+                upsert(connection, tables.slots, ("group_name",), [(changes.group, changes.slot)])
             self._commit_alerts(connection, changes)
             key = (*_MODEL, "started_at")
             upsert(connection, tables.episodes, key, map(rows.episode_row, changes.episodes))
@@ -160,8 +160,9 @@ class SqlTicks(SqlTransactions):
 
 
 def _delete(connection: Connection, table: Table, key: tuple[str, ...], gone: Iterable[rows.Row]) -> None:
-    """Delete the rows with the keys of `gone`."""
-    for portion in portions({f"at_{name}": row[name] for name in key} for row in gone):
+    """Delete the rows with the keys of `gone`; the key's columns are the first ones."""
+    names = [f"at_{name}" for name in key]
+    for portion in portions(dict(zip(names, row, strict=False)) for row in gone):
         matching = [table.c[name] == bindparam(f"at_{name}") for name in key]
         connection.execute(delete(table).where(*matching), portion)
 
@@ -200,14 +201,4 @@ def _latest(by: Column[Any]) -> Any:
 
 
 def _queue(connection: Connection, new: Sequence[NewDelivery], at: Timestamp) -> None:
-    values = (
-        {
-            "request_id": item.request_id, "destination": item.destination, "kind": item.kind.value,
-            "bundle": item.bundle if at < item.due else "",
-            "state": DeliveryState.QUEUED.value, "attempts": 0, "queued_at": at, "next_at": max(at, item.due),
-            "updated_at": at,
-            "worker": "", "reason": "", "status": 0, "answer": "",
-        }
-        for item in new
-    )  # fmt: skip
-    upsert(connection, tables.deliveries, (), values)
+    upsert(connection, tables.deliveries, (), (rows.new_delivery_row(item, at) for item in new))
