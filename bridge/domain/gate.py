@@ -86,7 +86,10 @@ def gates(now: GateInput) -> tuple[tuple[HoldReason, bool, Timestamp], ...]:
 
 def check(now: GateInput) -> Hold | None:
     """Return the first closed gate, or None if the request may be sent."""
-    return next((Hold(reason, until) for reason, closed, until in gates(now) if closed), None)
+    for reason, closed, until in gates(now):
+        if closed:
+            return Hold(reason, until)
+    return None
 
 
 def budget_until(earlier: Sequence[Timestamp], later: Sequence[Timestamp], rate: Budget) -> Timestamp:

@@ -103,14 +103,14 @@ class Tick:
 
     def _report(self) -> TickReport:
         draft, plan, rules = self.draft, self.plan, self.group.runs
-        decisions = Counter((decision.rule, decision.outcome.value) for decision in draft.decisions)
+        decisions = Counter([(decision.rule, decision.outcome) for decision in draft.decisions])
         return TickReport(
             self.group.group.name,
             plan.slot,
             self.group.seconds,
             tuple(self.queries),
             dict(self.events),
-            dict(decisions),
+            {(rule, outcome.value): count for (rule, outcome), count in decisions.items()},
             plan.missed_count,
             self.errors,
             len(draft.deliveries),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -13,6 +14,8 @@ from sqlalchemy import ColumnElement, Connection, Dialect, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 T = TypeVar("T")
+PAGE_CACHE, LARGE_PAGE_CACHE = 512, 8_192  # KiB, of SQLite
+MANY_ROWS = 1_000  # of a transaction that gets the large one
 PORTION = 5_000  # rows of one statement: its parameters are kept in memory several times
 Insert = sqlite.Insert | postgresql.Insert
 
@@ -80,6 +83,22 @@ def upsert(
     """
     for portion in portions(rows):
         connection.exec_driver_sql(_compiled(connection.dialect, table, key, special), portion)
+
+
+@contextlib.contextmanager
+def page_cache_for(connection: Connection, rows: int) -> Iterator[None]:
+    """Give a transaction of SQLite that writes many rows with random ids a page cache that holds their index entries.
+
+    Otherwise SQLite writes the same pages to the log and reads them again many times.
+    """
+    large = rows > MANY_ROWS and connection.dialect.name == "sqlite"
+    if large:
+        connection.exec_driver_sql(f"PRAGMA cache_size=-{LARGE_PAGE_CACHE}")
+    try:
+        yield
+    finally:
+        if large:
+            connection.exec_driver_sql(f"PRAGMA cache_size=-{PAGE_CACHE}")
 
 
 def portions(rows: Iterable[T]) -> Iterator[list[T]]:

@@ -18,6 +18,7 @@ from bridge.domain.errors import SchemaTooNewError, StoreCorruptError, StoreErro
 from bridge.domain.times import Duration
 from bridge.net.private import private_file, private_folder
 from bridge.net.redact import redact
+from bridge.store.base import PAGE_CACHE
 from bridge.store.owning import FileLock, ServerLock
 
 log = logging.getLogger(__name__)
@@ -152,7 +153,8 @@ def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     # The driver would begin transactions implicitly and deferred: a read followed by a write would then fail at once.
     connection.isolation_level = None
     # A page cache of 512 KiB for each connection of the pool instead of 2 MB: the system caches the file anyway.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY", "cache_size=-512"):
+    cache = f"cache_size=-{PAGE_CACHE}"
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY", cache):
         connection.execute(f"PRAGMA {pragma}")
 
 

@@ -26,7 +26,7 @@ from bridge.domain.request import RequestRecord, RequestState
 from bridge.domain.times import Timestamp
 from bridge.ports import NewDelivery, Pause, Snapshot, TickChanges
 from bridge.store import rows, tables
-from bridge.store.base import Insert, SqlTransactions, portions, upsert
+from bridge.store.base import Insert, SqlTransactions, page_cache_for, portions, upsert
 from bridge.store.discarding import discard
 from bridge.store.outbox import make_due
 from bridge.store.runs import act_on_runs
@@ -110,7 +110,7 @@ class SqlTicks(SqlTransactions):
         """Write the changes of one tick in one transaction: all of them, or none."""
         if changes.only_slot and self._write_plainly(_SLOT, (changes.group, changes.slot)):
             return
-        with self._write() as connection:
+        with self._write() as connection, page_cache_for(connection, len(changes.requests)):
             if changes.group:
                 upsert(connection, tables.slots, ("group_name",), [(changes.group, changes.slot)])
             self._commit_alerts(connection, changes)

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 
 from bridge.store import base, tables
-from bridge.store.base import columns, upsert
+from bridge.store.base import columns, page_cache_for, upsert
 
 COUNTS = Table(
     "counts", MetaData(), Column("id", Integer, primary_key=True), Column("n", Integer), Column("m", Integer)
@@ -67,6 +67,27 @@ def test_many_rows_are_written_in_portions(connection: Connection, monkeypatch: 
     monkeypatch.setattr(base, "PORTION", 3)
     upsert(connection, COUNTS, ("id",), [row(key, key) for key in range(7)])
     assert contents(connection) == [(key, key, 0) for key in range(7)]
+
+
+def cache_size(connection: Connection) -> int:
+    """Return the size of SQLite's page cache in KiB."""
+    return -int(connection.exec_driver_sql("PRAGMA cache_size").scalar_one())
+
+
+def test_a_transaction_with_many_rows_gets_a_larger_page_cache(connection: Connection) -> None:
+    """It is small again afterwards, whatever happens: each connection of the pool keeps its own."""
+    with page_cache_for(connection, base.MANY_ROWS + 1):
+        assert cache_size(connection) == base.LARGE_PAGE_CACHE
+    assert cache_size(connection) == base.PAGE_CACHE
+    with pytest.raises(KeyError), page_cache_for(connection, base.MANY_ROWS + 1):
+        raise KeyError
+    assert cache_size(connection) == base.PAGE_CACHE
+
+
+def test_other_transactions_keep_the_page_cache(connection: Connection) -> None:
+    before = cache_size(connection)
+    with page_cache_for(connection, base.MANY_ROWS):
+        assert cache_size(connection) == before
 
 
 def test_without_a_key_known_rows_are_kept(connection: Connection) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 
 from bridge.domain.limits import LONGEST_TEXT, bounded, cut
-from bridge.domain.model import ModelTable
+from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.rule import Rule
 from bridge.domain.times import Timestamp
 from bridge.engine.evaluation.columns import EvaluatedColumns, RuleColumns
@@ -36,6 +36,7 @@ class AlertTexts:
     annotation_templates, label_templates: of the rule; label_templates has only the labels that are templates.
     series: labels of the samples of pending and firing models; frozen when the model begins to fire.
     expanded: the expanded label templates; frozen likewise.
+    fixed: labels of every alert, None if they differ.
     """
 
     rule: Rule
@@ -45,6 +46,11 @@ class AlertTexts:
     series: dict[int, Mapping[str, str]] = field(default_factory=dict)
     expanded: dict[int, Mapping[str, str]] = field(default_factory=dict)
     expander: Expander = field(default_factory=Expander)
+    fixed: Mapping[str, str] | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        differ = self.label_templates or self.carries_series
+        self.fixed = None if differ else bounded({name: text for name, text in self.rule.labels.items() if text})
 
     @staticmethod
     def of(rule: Rule, table: ModelTable) -> AlertTexts:
@@ -73,18 +79,19 @@ class AlertTexts:
         self.series = {row: labels for row, labels in self.series.items() if row in rows}
         self.expanded = {row: labels for row, labels in self.expanded.items() if row in rows}
 
-    def labels(self, row: int, numbers: Numbers) -> dict[str, str]:
+    def labels(self, row: int, numbers: Callable[[int], Numbers]) -> Mapping[str, str]:
         """Return the labels of a model's alert or request: the series', and over them the rule's.
 
-        Without the model's own and `alertname`, which the notification adds.
+        Without the model's own and `alertname`, which the notification adds. numbers: returns those of a model.
         """
-        model = self.table[row].labels()
+        if self.fixed is not None:
+            return self.fixed
         series = self.series.get(row, {}) if self.carries_series else {}
         own: dict[str, str] = dict(self.rule.labels)
         if self.label_templates:
-            own |= self.expanded.get(row) or self._expand(self.label_templates, row, numbers)
+            own |= self.expanded.get(row) or self._expand(self.label_templates, row, numbers(row))
         if series:
-            taken = {*model, *own, "__name__"}
+            taken = {*ModelKey.__struct_fields__, *own, "__name__"}
             own |= {name: text for name, text in sorted(series.items()) if name not in taken}
         return bounded({name: text for name, text in own.items() if text})
 

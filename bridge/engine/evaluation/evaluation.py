@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -20,6 +20,7 @@ from bridge.engine.evaluation.conditions import ConditionResult
 from bridge.ports import TickReport
 from bridge.strategies.base import RetrainStrategy
 
+Triple = tuple[float | None, float | None, float | None]  # value, statistic and threshold
 _labels = msgspec.json.Decoder(dict[str, str])
 
 
@@ -47,6 +48,7 @@ class Evaluation:
     batch: EventBatch | None
     verdicts: Verdicts | None
     _positions: dict[int, int] = field(default_factory=dict)  # of the batch's rows, filled on first use
+    _numbers: dict[int, Triple] = field(default_factory=dict)  # of the rows that moved, filled on first use
     _described: dict[tuple[int, bool], str] = field(default_factory=dict)  # the last text: a request repeats it
     _series: dict[int, Mapping[str, str]] = field(default_factory=dict)  # those that were read
     _texts: list[str] = field(default_factory=list)  # query_text, filled on first use
@@ -63,19 +65,22 @@ class Evaluation:
             self._texts.append(query_text(self.rule, self.queries))
         return self._texts[0]
 
-    def numbers(self, row: int) -> tuple[float | None, float | None, float | None]:
+    def numbers(self, row: int) -> Triple:
         """Return value, statistic and threshold of a model in this slot, None for NaN and without a sample.
 
         The columns keep earlier numbers of a model without a sample, but only until a restart.
         """
         if not self.conditions and self.position(row) < 0:
             return None, None, None
+        if not self._numbers:
+            self._numbers.update(self._triples(self.moves.touched))
+        return self._numbers.get(row) or next(self._triples(np.array([row])))[1]
+
+    def _triples(self, rows: Positions) -> Iterator[tuple[int, Triple]]:
+        """Yield each row with its value, statistic and threshold."""
         now = self.columns
-        return (
-            none_if_nan(now.value.item(row)),
-            none_if_nan(now.statistic.item(row)),
-            none_if_nan(now.threshold.item(row)),
-        )
+        lists = (map(none_if_nan, column[rows].tolist()) for column in (now.value, now.statistic, now.threshold))
+        return zip(rows.tolist(), zip(*lists, strict=True), strict=True)
 
     def describe(self, row: int, *, waiting: bool = False) -> str:
         """Return why the model is breached, in one line; waiting: True while `for` has not elapsed."""
@@ -130,9 +135,11 @@ class Evaluation:
         It shares the texts of the model's identity: 100,000 alerts and requests keep their label sets.
         """
         known = self._series.get(row)
+        if known is not None:
+            return known
         position = self.position(row)
-        if known is not None or self.batch is None or position < 0 or position >= len(self.batch.series):
-            return known or {}
+        if self.batch is None or position < 0 or position >= len(self.batch.series):
+            return {}
         labels, own = _labels.decode(self.batch.series[position]), self.table[row].labels()
         if own.items() <= labels.items():
             labels |= own

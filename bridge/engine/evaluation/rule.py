@@ -374,9 +374,9 @@ class RuleEvaluator:
             active = set(np.flatnonzero(self.live.alerts.state).tolist())
             self.texts.forget_all_but(active)
 
-    def alert_labels(self, row: int) -> dict[str, str]:
+    def alert_labels(self, row: int) -> Mapping[str, str]:
         """Return the labels of a model's alert or request, without the model's own and `alertname`."""
-        return self.texts.labels(row, self._numbers(row))
+        return self.texts.labels(row, self._numbers)
 
     def alert_annotations(self, row: int) -> dict[str, str]:
         """Return the annotations of a model's alert or request, with its current numbers."""

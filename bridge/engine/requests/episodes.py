@@ -160,26 +160,26 @@ class EpisodeIndex:
 
     def put_request(self, record: RequestRecord) -> None:
         """Add or update a request."""
-        model, owner, state = record.request.model, record.owner, record.state
-        self._count(self.requests.get(record.id), record)
-        self.requests[record.id] = record
+        model, id_, owner, state = record.request.model, record.request.id, record.owner, record.state
+        self._count(self.requests.get(id_), record)
+        self.requests[id_] = record
         self.rechecks.pipeline_changed(owner)
         if record.sent_at:
-            self.last_sent[model] = record.id
+            self.last_sent[model] = id_
             self.replaced.pop(model, None)
             if record.replaces:
                 self.replaced[model] = record
-            last = self.requests.get(self.latest.get(owner, ""))
+            last = self.latest_of(owner)
             if last is None or _order(record) >= _order(last):
-                self.latest[owner] = record.id
+                self.latest[owner] = id_
         if state is RequestState.SUCCEEDED and record.verdict is None:
-            self.unjudged[record.id] = record
+            self.unjudged[id_] = record
         else:
-            self.unjudged.pop(record.id, None)
+            self.unjudged.pop(id_, None)
         in_flight = state.in_flight
-        others = tuple(id_ for id_ in self.in_flight.get(owner, ()) if id_ != record.id)
+        others = tuple([other for other in self.in_flight.get(owner, ()) if other != id_])
         if in_flight:
-            self.in_flight[owner] = (*others, record.id)
+            self.in_flight[owner] = (*others, id_)
             self._earliest = min(self._earliest, record.sent_at)
         elif others:
             self.in_flight[owner] = others
@@ -189,11 +189,11 @@ class EpisodeIndex:
         if end > self.last_end.get(owner, 0):
             self.last_end[owner] = end
         episode = self.episodes.get(model)
-        known = self.requests.get(self.current.get(model, ""))
-        if episode is not None and supersedes(record, episode, known):
-            self.current[model] = record.id
+        current = self.current.get(model, "")
+        if episode is not None and supersedes(record, episode, self.requests.get(current)):
+            current = self.current[model] = id_
             (self.waiting.discard if in_flight else self.waiting.add)(model)
-        if self.current.get(model) == record.id:
+        if current == id_:
             self.column.put(model, state)
             (self.undelivered.add if state is RequestState.UNDELIVERED else self.undelivered.discard)(model)
 
@@ -206,7 +206,8 @@ class EpisodeIndex:
 
     def latest_of(self, owner: PipelineKey) -> RequestRecord | None:
         """Return the request of a pipeline that was sent last."""
-        return self.requests.get(self.latest.get(owner, ""))
+        id_ = self.latest.get(owner)
+        return None if id_ is None else self.requests.get(id_)
 
     def rules_of(self, record: RequestRecord) -> tuple[str, ...]:
         """Return the rules that led to a request, including those that joined its episode later."""
@@ -304,16 +305,17 @@ class TickTransaction:
 
     def put_request(self, record: RequestRecord) -> None:
         """Add or update a request."""
-        before = self.requests.get(record.id) or self.committed.requests.get(record.id)
+        model, id_, owner = record.request.model, record.request.id, record.owner
+        before = self.requests.get(id_) or self.committed.requests.get(id_)
         if record.sent_at and (before is None or not before.sent_at):
-            self.sent.append((record.owner, record.sent_at))
-        self.requests[record.id] = record
-        self._owners.add(record.owner)
-        episode = self.episode(record.request.model)
-        if episode is not None and supersedes(record, episode, self.request(record.request.model)):
-            self._current[record.request.model] = record.id
+            self.sent.append((owner, record.sent_at))
+        self.requests[id_] = record
+        self._owners.add(owner)
+        episode = self.episode(model)
+        if episode is not None and supersedes(record, episode, self.request(model)):
+            self._current[model] = id_
         if not record.state.waiting:
-            self._by_owner.setdefault(record.owner, {})[record.id] = record
+            self._by_owner.setdefault(owner, {})[id_] = record
 
     def load(self, owner: PipelineKey, in_flight_limit: Duration) -> PipelineLoad:
         """Return the retraining activity of a pipeline for the gates."""

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 import numpy as np
 
+from bridge.domain.model import ModelKey
 from bridge.domain.times import Timestamp
 from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.state import json_chunk
 from bridge.ports import StateChunk
 
 Labels = dict[str, str]
+_MODEL = frozenset(ModelKey.__struct_fields__)
+_NONE: Mapping[str, str] = {}
 _labels = msgspec.json.Decoder(list[tuple[Labels, Labels]])  # of each model: of the series, and expanded ones
 
 
 def chunk(run: RuleEvaluator, slot: Timestamp) -> StateChunk | None:
-    """Return the labels to store in this slot; None: nothing has changed."""
+    """Return the labels to store in this slot; None: nothing has changed.
+
+    They are the labels of the series but for the model's, where texts show them, and the expanded ones of the rule.
+    """
     if run.touched is not None and not run.touched:
         return None
     name, rows, found = _name(run), [], []
+    texts = run.texts
+    shown = texts.series if texts.carries_series or texts.annotation_templates else {}
     for row in np.flatnonzero(run.staged.alerts.state).tolist():
-        labels = _beyond_model(run, row)
-        if any(labels):
+        series = {name: text for name, text in shown.get(row, _NONE).items() if name not in _MODEL}
+        expanded = texts.expanded.get(row, _NONE)
+        if series or expanded:
             rows.append(row)
-            found.append(labels)
+            found.append((series, expanded))
     if not rows and name not in run.state_slots:
         return None
     if rows:
@@ -49,11 +60,3 @@ def restore(run: RuleEvaluator, stored: dict[tuple[str, str], StateChunk]) -> No
 
 def _name(run: RuleEvaluator) -> str:
     return f"{run.rule.name}#labels"
-
-
-def _beyond_model(run: RuleEvaluator, row: int) -> tuple[Labels, Labels]:
-    """Return the labels of the series but for the model's, where texts show them, and the expanded ones of the rule."""
-    shown = run.texts.carries_series or run.texts.annotation_templates
-    series = run.texts.series.get(row, {}) if shown else {}
-    model = run.table[row].labels()
-    return {name: text for name, text in series.items() if name not in model}, dict(run.texts.expanded.get(row, {}))

@@ -30,16 +30,16 @@ def test_the_rules_labels_win_over_those_of_the_series() -> None:
 def test_labels_stay_as_they_were_when_the_model_began_to_fire() -> None:
     """Annotations show the current numbers."""
     texts = expression_texts()
-    assert texts.labels(0, LOW) == texts.labels(0, HIGH)
+    assert texts.labels(0, lambda _: LOW) == texts.labels(0, lambda _: HIGH)
     assert [texts.annotations(0, numbers)["text"] for numbers in (LOW, HIGH)] == ["i1: 0.5", "i1: 0.9"]
 
 
 def test_forgotten_labels_are_expanded_with_the_current_numbers() -> None:
     texts = expression_texts()
     texts.forget_all_but({0})
-    assert texts.labels(0, LOW)["level"] == "0.7"
+    assert texts.labels(0, lambda _: LOW)["level"] == "0.7"
     texts.forget_all_but({1})
-    assert texts.labels(0, LOW) == {"team": "ml", "level": "0.5"}
+    assert texts.labels(0, lambda _: LOW) == {"team": "ml", "level": "0.5"}
 
 
 def test_a_rule_with_a_strategy_carries_no_labels_of_a_series() -> None:
@@ -47,7 +47,7 @@ def test_a_rule_with_a_strategy_carries_no_labels_of_a_series() -> None:
     texts = AlertTexts.of(rule(labels={"team": "ml"}, annotations={"text": "{{ $threshold }}"}), table)
     row = table.row(B)
     texts.series[row] = {"instance": "i1"}
-    assert texts.labels(row, HIGH) == {"team": "ml"}
+    assert texts.labels(row, lambda _: HIGH) == {"team": "ml"}
     assert texts.annotations(row, HIGH) == {"text": "0.6"}
 
 
