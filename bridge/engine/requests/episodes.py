@@ -299,7 +299,9 @@ class TickTransaction:
         episode = self.episode(model)
         if episode is None:
             return None
-        id_ = self._current.get(model) or self.committed.current.get(model, "")
+        id_ = self._current.get(model) or self.committed.current.get(model)
+        if id_ is None:
+            return None
         record = self.requests.get(id_) or self.committed.requests.get(id_)
         return record if record is not None and record.request.episode_start == episode.started_at else None
 
