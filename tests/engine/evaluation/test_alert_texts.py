@@ -24,7 +24,7 @@ def expression_texts() -> AlertTexts:
 
 def test_the_rules_labels_win_over_those_of_the_series() -> None:
     """The model's labels, `__name__` and empty labels are left out."""
-    assert expression_texts().labels(0, HIGH) == {"team": "ml", "level": "0.7", "instance": "i1"}
+    assert expression_texts().labels(0, lambda _: HIGH) == {"team": "ml", "level": "0.7", "instance": "i1"}
 
 
 def test_labels_stay_as_they_were_when_the_model_began_to_fire() -> None:
