@@ -18,6 +18,7 @@ from bridge.strategies.stats import scale
 from bridge.strategies.stats.block_maxima import BlockMaxima, Peaks, forget
 from bridge.strategies.stats.counts import CountingConfig, Counts, counts, take_due
 from bridge.strategies.stats.hourly_range import HourlyRange
+from bridge.strategies.stats.pooling import grown, pool
 from bridge.strategies.stats.scale import backward, forward
 from bridge.strategies.stats.seasonal_baseline import MAD, SeasonalBaseline
 from bridge.strategies.stats.share_cusum import FALL, ShareCusum
@@ -136,6 +137,10 @@ class AutoStrategy(RetrainStrategy):
         ShareCusum.restart(shares)
         state["habits"], state["extremes"], state["shares"] = habits, extremes, shares
         return state
+
+    def newcomer(self, siblings: StateColumn) -> StateColumn:
+        """Return the state (1,) of a new pipeline: season, noise and peaks of its siblings, wider where they differ."""
+        return pool(self.successor(siblings[grown(siblings)]), RESIDUAL_INDEX)
 
     def analyse_batch(self, batch: EventBatch, state: StateColumn | None) -> AutoVerdicts:
         """Evaluate models whose window ends, and return verdicts from the alarms that are on then."""

@@ -53,7 +53,8 @@ class RetrainStrategy(ABC):
     warm_up: ms of samples before the first verdict, 0 = none.
     forecasts: `crossings` returns when values are expected to cross a limit.
     gives_p: the verdicts carry p-values, so that rules may use `fdr`.
-    inherits: a new version starts with the state that `successor` derives from the version before.
+    inherits: a new version starts with the state that `successor` derives from the version before, and a new pipeline
+        with the one that `newcomer` derives from its siblings.
     members: name of the parameter that lists other strategies, "" = none.
     """
 
@@ -86,6 +87,10 @@ class RetrainStrategy(ABC):
     def successor(self, former: StateColumn) -> StateColumn:
         """Return the initial state (k,) of new versions, given the state `former` (k,) of the versions before them."""
         return np.zeros(len(former), former.dtype)
+
+    def newcomer(self, siblings: StateColumn) -> StateColumn:
+        """Return the initial state (1,) of a new pipeline, given the states of its siblings (k,)."""
+        return np.zeros(1, siblings.dtype)
 
     def crossings(self, state: StateColumn, slot: Timestamp) -> Crossings | None:
         """Return when the models of `state` (k,) are expected to cross a limit, seen from `slot`."""

@@ -105,6 +105,14 @@ class VoteStrategy(RetrainStrategy):
                 state[f"of{index}"] = member.successor(former[f"of{index}"])
         return state
 
+    def newcomer(self, siblings: StateColumn) -> StateColumn:
+        """Return the members' own states of a new pipeline."""
+        state = np.zeros(1, self.state_dtype)
+        for index, member in enumerate(self._members):
+            if member.inherits:
+                state[f"of{index}"] = member.newcomer(siblings[f"of{index}"])
+        return state
+
     def describe(self, batch: EventBatch, position: int, verdicts: Verdicts) -> str:
         """Return the number of votes, and the reason of each member."""
         if not isinstance(verdicts, Votes):

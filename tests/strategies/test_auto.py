@@ -380,3 +380,30 @@ def test_the_band_holds_usual_values_and_ends_at_the_limit() -> None:
     low, high = float(band[0][0]), float(band[1][0])
     assert low < values[-288:].max() < high
     assert story.see(value=1.01 * high) == ["BREACHED"]
+
+
+# ---------------------------------------------------------------- siblings
+
+
+def test_a_new_pipeline_with_grown_siblings_is_evaluated_at_once_and_finds_a_change_on_its_first_day() -> None:
+    """Five siblings at different levels were seen for eight days; the new one rises by half after four hours."""
+    story, scales = Story(EventKind.LATENCY, models=5), np.array([1.0, 2.0, 0.5, 1.5, 4.0])
+    waves = np.stack([course(9, seed) for seed in range(41, 46)], axis=1) * scales
+    for row in waves[: 8 * 288]:
+        story.see(value=row)
+    assert story.state is not None
+    new = Story(EventKind.LATENCY)
+    new.state, new.slot = story.strategy.newcomer(story.state), story.slot
+    values = 3 * course(9, 46)[8 * 288 :]
+    codes = [new.see(value=value)[0] for value in values[:48]]
+    assert set(codes[1:]) == {"OK"}
+    codes = [new.see(value=1.5 * value)[0] for value in values[48:60]]
+    assert "BREACHED" in codes
+
+
+def test_without_grown_siblings_a_new_pipeline_starts_with_nothing() -> None:
+    story = Story(models=2)
+    for value in np.random.default_rng(47).normal(0, 1, (288, 2)):
+        story.see(value=value)
+    assert story.state is not None
+    assert not story.strategy.newcomer(story.state)["habits"]["count"].any()

@@ -135,6 +135,21 @@ def test_a_new_version_begins_with_what_members_hand_on() -> None:
     assert not plain.inherits
 
 
+def test_a_new_pipeline_begins_with_what_members_learn_from_siblings() -> None:
+    """Of `auto` and `ewma`, only `auto` learns from siblings; the votes of siblings are not taken."""
+    strategy = build(StrategySpec("vote", {"at_least": 2, "within": 3, "of": [{"auto": {}}, {"ewma": {}}]}))
+    member, siblings = build(StrategySpec("auto", {})), strategy.new_state(3)
+    assert siblings is not None
+    learnt = siblings["of0"]
+    learnt["habits"]["seen"], learnt["extremes"]["days"] = True, 9
+    learnt["extremes"]["mean"] = np.arange(3)[:, None, None]
+    siblings["of0"], siblings["recent"] = learnt, 3
+    state = strategy.newcomer(siblings)
+    assert state["of0"].tobytes() == member.newcomer(learnt).tobytes()
+    assert state["of0"]["extremes"]["days"].any()
+    assert not state["recent"].any()
+
+
 @pytest.mark.parametrize(
     "params",
     [

@@ -150,11 +150,55 @@ def test_a_version_that_began_while_its_memory_was_not_written_inherits_again(mo
     assert [record.request.model for record in world.requests()] == [C]
 
 
+class LearningFromSiblings(Learning):
+    """The same strategy, for which the highest value of siblings counts in a new pipeline."""
+
+    def newcomer(self, siblings: StateColumn) -> StateColumn:
+        state = np.zeros(1, STATE)
+        state["handed"] = siblings["highest"].max()
+        return state
+
+
+def test_the_first_version_of_a_pipeline_learns_from_the_latest_versions_of_its_siblings() -> None:
+    """Not from models of another project, from former versions, or from those without state."""
+    table = ModelTable()
+    models = [
+        ("p", "a", "v1"),
+        ("p", "a", "v2"),
+        ("p", "b", "v1"),
+        ("p", "c", "v1"),
+        ("r", "d", "v1"),
+        ("p", "e", "v1"),
+    ]
+    for model in models:
+        table.row(ModelKey(*model))
+    every = np.zeros(5, STATE)
+    every["highest"] = [9.0, 1.0, 2.0, 0.0, 8.0]
+    state = np.zeros(1, STATE)
+    inherit(LearningFromSiblings(StrategyConfig()), state, np.array([5], np.int32), every, np.zeros(6, np.bool_), table)
+    assert state["handed"][0] == 2.0
+
+
+def test_what_siblings_taught_outlasts_a_restart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """D is the first version of another pipeline of the project of A and B."""
+    install(monkeypatch, LearningFromSiblings)
+    world = World(group(rule()))
+    newcomer = ModelKey(A.project, "another", "1")
+    world.tick({A: 0.5})
+    world.tick({A: 0.1, newcomer: 0.45})
+    world.restart()
+    world.tick({A: 0.1, newcomer: 0.45})
+    assert world.requests() == []
+    world.tick({A: 0.1, newcomer: 0.55})
+    assert [record.request.model for record in world.requests()] == [newcomer]
+
+
 def test_strategies_that_do_not_inherit_begin_with_nothing() -> None:
     """The state of an earlier version does not matter."""
     plain = build_plain()
     assert not plain.inherits
     assert not plain.successor(np.ones(2, STATE))["handed"].any()
+    assert not plain.newcomer(np.ones(2, STATE))["handed"].any()
 
 
 def build_plain() -> RetrainStrategy:
