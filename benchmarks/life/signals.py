@@ -166,7 +166,7 @@ def _effects(rng: np.random.Generator, change: Change, alive: NDArray[np.bool_])
         present = np.flatnonzero(alive[:, model])
         for start, scale, counts in _starts(rng, change.moment, present, length):
             end = min(start + length, len(effect))
-            effect[start:end, model] += scale * _course(change.shape, end - start)
+            effect[start:end, model] += scale * course(change.shape, end - start)
             windows.append(Window(model, start, end, counts))
     return effect, windows
 
@@ -189,7 +189,7 @@ def _starts(
     return [(later, 1.0, True)]
 
 
-def _course(shape: Shape, length: int) -> Floats:
+def course(shape: Shape, length: int) -> Floats:
     """Return the effect of a change over its minutes (length,)."""
     share = np.linspace(0, 1, length)
     match shape:
@@ -334,4 +334,4 @@ def _scrapes(
     return at, ~missing
 
 
-__all__ = ["SLOT", "START", "WINDOW", "Incidents", "Signals", "Window", "generate", "incidents"]
+__all__ = ["SLOT", "START", "WINDOW", "Incidents", "Signals", "Window", "course", "generate", "incidents"]

@@ -1,8 +1,8 @@
 """Pooling of what `auto` has learnt over siblings, as a prior of a new model.
 
 A number of a new model is expected at the mean of its siblings, with their variance around it: what siblings differ in
-widens the noise and the peaks. This is the predictive distribution of a hierarchical model with a normal prior: Gelman
-et al., Bayesian Data Analysis, 3rd edition, CRC Press 2013, chapter 5.
+widens the noise and the peaks, and siblings that differ much teach nothing. This is the predictive distribution of a
+hierarchical model with a normal prior: Gelman et al., Bayesian Data Analysis, 3rd edition, CRC Press 2013, chapter 5.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from bridge.strategies.base import StateColumn
 from bridge.strategies.stats.seasonal_baseline import MAD
 
 FEWEST = 3  # siblings
+ALIKE = 0.25  # standard deviation of the logarithm of the noise of siblings that are alike; more of it is no prior
 GROWN = 7  # days of peaks, so that a sibling knows weekdays and weekends
 
 
@@ -26,14 +27,18 @@ def grown(siblings: StateColumn) -> NDArray[np.bool_]:
 
 
 def pool(former: StateColumn, residual: int) -> StateColumn:
-    """Return the state (1,) of a new model from those of siblings (k,) as they would hand it on; zeros for too few.
+    """Return the state (1,) of a new model from those of siblings (k,) as they would hand it on.
 
+    Zeros for too few siblings, and for those that are not alike.
     residual: index of the statistic that a wrong daily profile shifts.
     """
     new = np.zeros(1, former.dtype)
-    if len(former) >= FEWEST:
-        new["habits"], apart = _habits(former["habits"])
-        new["extremes"] = _extremes(former["extremes"], residual, apart)
+    if len(former) < FEWEST:
+        return new
+    habits, apart = _habits(former["habits"])
+    noise, usual = former["habits"]["noise"], MAD * _root_mean_square(former["habits"]["spread"])
+    if (noise > 0).all() and np.log(noise).std(ddof=1) <= ALIKE and apart <= usual:
+        new["habits"], new["extremes"] = habits, _extremes(former["extremes"], residual, apart)
     return new
 
 

@@ -55,7 +55,7 @@ def test_profiles_that_differ_widen_the_noise_and_the_peaks_of_the_residual_alon
     former = siblings()
     same = pool(former, RESIDUAL_INDEX)
     habits = former["habits"]
-    habits["day"] *= np.array([0.5, 0.8, 1.0, 1.3, 3.0])[:, None]
+    habits["day"] *= np.array([0.8, 0.9, 1.0, 1.1, 1.2])[:, None]
     former["habits"] = habits
     profiles = habits["day"].astype(float) - habits["day"].mean(axis=1, keepdims=True)
     apart = math.sqrt(float((profiles.var(axis=0, ddof=1) * 1.2).mean()))
@@ -65,6 +65,17 @@ def test_profiles_that_differ_widen_the_noise_and_the_peaks_of_the_residual_alon
     wider, narrow = new["extremes"]["spread"][0], same["extremes"]["spread"][0]
     assert np.allclose(wider[RESIDUAL_INDEX], np.hypot(narrow[RESIDUAL_INDEX], apart), rtol=1e-4)
     assert np.allclose(wider[:RESIDUAL_INDEX], narrow[:RESIDUAL_INDEX])
+
+
+@pytest.mark.parametrize(("name", "factor"), [("noise", 2.0), ("noise", 0.5), ("noise", 0.0), ("day", 30.0)])
+def test_siblings_that_differ_much_teach_nothing(name: str, factor: float) -> None:
+    """In the noise of one of them, or in the daily wave."""
+    former = siblings()
+    habits = former["habits"]
+    habits[name][0] *= factor
+    former["habits"] = habits
+    new = pool(former, RESIDUAL_INDEX)
+    assert new.tobytes() == bytes(len(new.tobytes()))
 
 
 def test_few_young_and_counted_siblings_teach_nothing() -> None:
