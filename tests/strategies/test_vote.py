@@ -143,6 +143,7 @@ def test_a_new_pipeline_begins_with_what_members_learn_from_siblings() -> None:
     learnt = siblings["of0"]
     learnt["habits"]["seen"], learnt["extremes"]["days"] = True, 9
     learnt["extremes"]["mean"] = np.arange(3)[:, None, None]
+    learnt["habits"]["noise"] = learnt["habits"]["spread"] = 1.0
     siblings["of0"], siblings["recent"] = learnt, 3
     state = strategy.newcomer(siblings)
     assert state["of0"].tobytes() == member.newcomer(learnt).tobytes()
