@@ -137,7 +137,8 @@ def kept_by(world: World) -> tuple[Sequence[object], ...]:
     run = world.rule("Plain")
     rows = np.flatnonzero(run.live.alerts.state).tolist()
     labels = sorted((run.table[row], run.alert_labels(row)) for row in rows)
-    return *story(world), decisions, labels, [record.request for record in world.requests()]
+    requests = sorted((record.request for record in world.requests()), key=lambda request: request.id)
+    return *story(world), decisions, labels, requests
 
 
 @given(SLOTS, FATES)
