@@ -15,7 +15,7 @@ from bridge.strategies.base import StateColumn
 from bridge.strategies.stats.seasonal_baseline import MAD
 
 FEWEST = 3  # siblings
-ALIKE = 0.25  # standard deviation of the logarithm of the noise of siblings that are alike; more of it is no prior
+ALIKE = 0.2  # standard deviation of the logarithm of the noise of siblings that are alike; more of it is no prior
 GROWN = 7  # days of peaks, so that a sibling knows weekdays and weekends
 
 
