@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -109,14 +110,24 @@ def models_show(
         echo_lines(json.dumps({"model": found[0] if found else None, "next_retraining": forecast}, indent=2))
         return
     if not found:
-        echo(f"{model_name(key)}: no rule tracks it now; it was replaced or retired")
+        successor = _successor(bridge_url, http_config, key) or "it was replaced or retired"
+        echo(f"{model_name(key)}: no rule tracks it now; {successor}")
     for item in found:
-        echo(f"{model_name(item)}: {item['state']}")
+        successor = _successor(bridge_url, http_config, key) if item["state"] == "replaced" else ""
+        echo(f"{model_name(item)}: {successor or item['state']}")
         last = item["last_request_id"]
         echo(f"last request: {last} at {item['last_request_at']}" if last else "last request: never")
         for signal in item["signals"]:
             echo(f"{signal['rule']}: {_value(signal)}, {signal['verdict']}, {signal['state']}{_crossing(signal)}")
     echo(f"next retraining: {_expected(forecast)}")
+
+
+def _successor(url: str, http_config: Path | None, key: Mapping[str, str]) -> str:
+    """Return the version that a retraining put in the model's place, in words; "" = none."""
+    for item in get(url, http_config, "requests", {**key, "state": "succeeded", "limit": 1})["requests"]:
+        if item["new_version"] not in {"", key["version"]}:
+            return f"replaced by {model_name({**key, 'version': item['new_version']})} (request {item['id']})"
+    return ""
 
 
 def _crossing(signal: Mapping[str, Any]) -> str:

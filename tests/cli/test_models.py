@@ -7,12 +7,14 @@ import math
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
+from bridge.domain.request import RequestState
 from bridge.domain.times import DAY, rfc3339
 from bridge.domain.verdict import Crossing
 from bridge.engine.api.views import ModelState
 from tests.cli.conftest import Command, columns
-from tests.support.fake_views import AT, ID, model_view, signal
+from tests.support.fake_views import AT, ID, REQUEST, model_view, signal
 from tests.support.web import Site
 
 pytestmark = pytest.mark.usefixtures("site")
@@ -95,12 +97,26 @@ def test_one_model_is_shown_with_its_forecast(command: Command, site: Site) -> N
     assert (code, "did you mean 'shop/ranking/7'?" in err) == (1, True)
 
 
+def test_a_version_that_was_replaced_names_its_successor(command: Command, site: Site) -> None:
+    """Whether its series last or not."""
+    site.queries.records = [structs.replace(REQUEST, state=RequestState.SUCCEEDED, new_version="8")]
+    by = f"replaced by shop/ranking/8 (request {ID})"
+    site.queries.views = [replace(model_view(), state=ModelState.REPLACED)]
+    assert command("models", "show", "shop/ranking/7")[1].splitlines()[0] == f"shop/ranking/7: {by}"
+    site.queries.views = []
+    shown = command("models", "show", "shop/ranking/7")[1].splitlines()[0]
+    assert shown == f"shop/ranking/7: no rule tracks it now; {by}"
+    site.queries.records = [structs.replace(REQUEST, state=RequestState.SUCCEEDED, new_version="7")]
+    shown = command("models", "show", "shop/ranking/7")[1].splitlines()[0]
+    assert shown == "shop/ranking/7: no rule tracks it now; it was replaced or retired"
+
+
 def test_a_forecast_is_printed_with_its_evidence(
     command: Command, api: tuple[list[tuple[str, str]], dict[str, object]]
 ) -> None:
     """An interval, and how many earlier retrainings it was learnt from."""
     forecast = {"earliest": "2026-12-03", "latest": "2026-12-20", "own": 2, "others": 5}
-    api[1]["data"] = {"models": [], "decisions": [{}], "next_retraining": forecast}
+    api[1]["data"] = {"models": [], "decisions": [{}], "requests": [], "next_retraining": forecast}
     out = command("models", "show", "shop/ranking/7")[1]
     evidence = "from 2 earlier ones of this pipeline and 5 of its project"
     assert out.splitlines() == [

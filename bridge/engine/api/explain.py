@@ -27,6 +27,7 @@ from bridge.ports import DecisionFilter, History, MetricSource, RequestFilter, T
 
 SHORTEST: Duration = HOUR  # least history that is replayed before a past instant
 LONGEST_SLOTS = 2_000
+_NOT_IN_RESULT = "is not in the result, so an expression counts it as healthy"
 _NO_ANSWER = frozenset({"network", "timeout", "unavailable", "rate_limited"})  # at the next slots neither
 
 
@@ -79,10 +80,25 @@ class Explainer:
 
     def _now(self, state: EngineState, group: GroupEvaluator, run: RuleEvaluator, model: ModelKey) -> Explanation:
         evaluation = group.evaluations.get(run.rule.name)
-        checks = [*_of_rule(group.group, run, evaluation, model, run.last_evaluation)]
+        absence = "" if _knows(run, model) else self._absence(state, run, model)
+        checks = [*_of_rule(group.group, run, evaluation, model, run.last_evaluation, absence)]
         if all(check.passed for check in checks):
             checks += self._of_request(state, run, model)
         return self._explanation(group.group, run, model, run.last_evaluation, checks)
+
+    def _absence(self, state: EngineState, run: RuleEvaluator, model: ModelKey) -> str:
+        """Return why a rule does not know a model now."""
+        record = state.episode_index.replaced.get(model)
+        if record is not None:
+            successor = ModelKey(model.project, model.pipeline, record.new_version)
+            return f"was replaced by {successor} (request {record.id})"
+        if run.strategy is None and not run.parts:
+            return _NOT_IN_RESULT
+        decisions = self.history.decisions(DecisionFilter(model, run.rule.name, limit=1))
+        if not decisions:
+            return "was never reported by the signal"
+        latest = f"{rfc3339(decisions[0].slot)}: {decisions[0].reason}"
+        return f"is no longer reported; its latest decision is of {latest}"
 
     def _of_request(self, state: EngineState, run: RuleEvaluator, model: ModelKey) -> Iterator[Check]:
         """Yield the checks of the episode, the gates and the request of a firing rule."""
@@ -130,7 +146,9 @@ class Explainer:
         finally:
             replay.close()
         again = replay.all_rules()[run.rule.name]
-        checks = [*_of_rule(group, again, evaluation, model, slot), *self._recorded(run, model, slot)]
+        plain = run.strategy is None and not run.parts
+        absence = _NOT_IN_RESULT if plain else "was not reported in the history before this instant"
+        checks = [*_of_rule(group, again, evaluation, model, slot, absence), *self._recorded(run, model, slot)]
         return self._explanation(group, again, model, slot, checks, recomputed=True)
 
     def _check_answered(self, report: TickReport, ends: float) -> None:
@@ -183,9 +201,13 @@ def _helped(verdicts: Mapping[RecoveryVerdict, int]) -> str:
 
 
 def _of_rule(
-    group: Group, run: RuleEvaluator, evaluation: Evaluation | None, model: ModelKey, slot: Timestamp
+    group: Group, run: RuleEvaluator, evaluation: Evaluation | None, model: ModelKey, slot: Timestamp, absence: str
 ) -> Iterator[Check]:
-    """Yield the checks from the query to the firing rule. evaluation: the rule's last one."""
+    """Yield the checks from the query to the firing rule.
+
+    evaluation: the rule's last one.
+    absence: why the rule does not know the model, if it does not.
+    """
     at = f"at {rfc3339(slot - group.offset)}"
     if not slot or run.health == "unknown":
         yield Check("query", passed=None, text="the rule has not been evaluated yet")
@@ -194,17 +216,9 @@ def _of_rule(
         yield Check("query", passed=False, text=f"{at}: {run.last_error}; states are kept meanwhile")
         return
     yield Check("query", passed=True, text=f"{at}: answered")
-    row = run.table.find(model)
-    now = run.live
-    known = row is not None and row < len(now.code) and bool(now.known[row])
-    if not known or row is None:
-        plain = run.strategy is None and not run.parts
-        text = (
-            "is not in the result, so an expression counts it as healthy"
-            if plain
-            else "was never reported by the signal"
-        )
-        yield Check("sample", passed=False, text=f"{model} {text}")
+    row, now = run.table.find(model), run.live
+    if row is None or not _knows(run, model):
+        yield Check("sample", passed=False, text=f"{model} {absence}")
         return
     code, cause = Code(now.code[row]), Cause(now.cause[row])
     if code is Code.INCONCLUSIVE:
@@ -219,6 +233,11 @@ def _of_rule(
         facts = evaluation.facts(row) if evaluation is not None else _numbers(run, row)
         yield Check("verdict", passed=True, text=f"breached: {facts}")
     yield _of_state(run, row, slot)
+
+
+def _knows(run: RuleEvaluator, model: ModelKey) -> bool:
+    row = run.table.find(model)
+    return row is not None and row < len(run.live.known) and bool(run.live.known[row])
 
 
 def _never_judged(run: RuleEvaluator, row: int) -> str:

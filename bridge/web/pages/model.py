@@ -56,6 +56,7 @@ def routes(site: Site) -> APIRouter:
         episodes = read(lambda: queries.episodes(model), problems)
         decisions = read(lambda: queries.decisions(DecisionFilter(model, limit=DECISIONS)), problems)
         explanations = read(lambda: queries.explain(model), problems) if view is not None else []
+        replacing = next((item for item in requests if item.replaces), None) if view is None else None
         known = view is not None or requests or episodes or decisions or problems
         of_project = read(lambda: queries.requests(RequestFilter((), project, limit=MOST_REQUESTS)), problems)
         slot = max((last for _, last, _ in queries.group_times()), default=0)
@@ -64,6 +65,8 @@ def routes(site: Site) -> APIRouter:
             "model.html", 200 if known else 404, live=bool(known), model=model, view=view,
             history=history(episodes, requests),
             origin=next((item for item in siblings if item.new_version == version), None),
+            replacing=replacing,
+            successor=replacing and ModelKey(project, pipeline, replacing.new_version),
             decisions=decisions, explanations=explanations, problems=problems, trails=trails,
             forecast=next_retraining(of_project, model.owner, slot),
             sentence=Markup() if view is None else sentence(view, requests, trails),

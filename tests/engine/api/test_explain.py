@@ -8,12 +8,13 @@ from msgspec import structs
 from bridge.domain.errors import RequestError, SourceError
 from bridge.domain.explain import Explanation, curl
 from bridge.domain.model import ModelKey
-from bridge.domain.request import HoldReason
+from bridge.domain.request import HoldReason, RequestState
 from bridge.domain.rule import Gates, RuleKind, SharedCauses
 from bridge.domain.silence import Silence
 from bridge.domain.times import HOUR, SECOND, Timestamp, rfc3339
 from bridge.engine.api.explain import Explainer
-from bridge.ports import SilenceSnapshot
+from bridge.engine.evaluation.group import REPLACED_AFTER
+from bridge.ports import SilenceSnapshot, StatusReport
 from tests.support.world import QUERY_FAILED, A, B, C, World, group, rule
 
 
@@ -49,6 +50,38 @@ def test_the_first_check_that_does_not_lead_on_is_the_answer() -> None:
     assert [(check.name, check.passed) for check in explain(world).checks] == [
         ("query", True), ("verdict", True), ("state", True), ("episode", True), ("request", True),
     ]  # fmt: skip
+
+
+def depart(world: World) -> None:
+    """A reports no longer; its place has C, so that A is dropped."""
+    world.tick({C: 0.1})
+    world.now += REPLACED_AFTER
+    world.tick({C: 0.1})
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_version_that_was_replaced_names_its_successor(restart: bool) -> None:
+    """Its series have ended; it was reported, and a request came from it."""
+    world = World(group(rule()))
+    world.tick({A: 0.7})
+    (record,) = world.requests()
+    world.commands.report_status(StatusReport(record.id, RequestState.SUCCEEDED, world.now, new_version="8"))
+    depart(world)
+    if restart:
+        world.restart()
+        world.tick({C: 0.1})
+    assert explain(world).answer == f"sample: {A} was replaced by {C} (request {record.id})"
+
+
+def test_a_model_that_is_reported_no_longer_has_its_latest_decision() -> None:
+    """It was replaced without a request; at a past instant, only history counts."""
+    world = World(group(rule(for_=HOUR)))
+    world.tick({A: 0.7})
+    depart(world)
+    since = f"{rfc3339(world.now)}: replaced: drift no longer reports it"
+    assert explain(world).answer == f"sample: {A} is no longer reported; its latest decision is of {since}"
+    past = explain(world, B, at=world.now).answer
+    assert past == f"sample: {B} was not reported in the history before this instant"
 
 
 def test_an_expression_without_a_result_is_explained_without_its_last_value() -> None:

@@ -8,12 +8,14 @@ from dataclasses import replace
 from html import unescape
 
 import pytest
+from msgspec import structs
 
 from bridge.domain.errors import StoreFullError
 from bridge.domain.model import ModelKey
+from bridge.domain.request import RequestState
 from bridge.domain.verdict import Crossing
 from bridge.engine.api.views import ModelState
-from tests.support.fake_views import MODEL, model_view, signal
+from tests.support.fake_views import MODEL, REQUEST, model_view, signal
 from tests.support.web_app import Site
 
 
@@ -76,6 +78,18 @@ def test_an_unknown_model_is_not_found(site: Site) -> None:
     assert page.status_code == 404
     assert "No rule tracks this model now" in page.text
     assert site.http.get("/model", params={"project": "shop"}).status_code in {400, 422}
+
+
+def test_the_page_of_a_version_that_was_replaced_names_its_successor(site: Site) -> None:
+    """No rule tracks it; its decisions are below."""
+    site.queries.views = []
+    page = site.http.get("/model", params=ASKED).text
+    assert "No rule evaluates this model any more.</p>" in page
+    site.queries.records = [structs.replace(REQUEST, state=RequestState.SUCCEEDED, new_version="8")]
+    page = unescape(re.sub("<[^>]+>", "", site.http.get("/model", params=ASKED).text))
+    assert "No rule evaluates this model any more: shop/ranking/8 has replaced it (request)." in page
+    site.queries.told, site.queries.records, site.queries.lived = [], [], []
+    assert "No rule has evaluated this model." in site.http.get("/model", params=ASKED).text
 
 
 def test_the_page_of_a_model_shows_what_can_be_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
