@@ -74,7 +74,8 @@ def source_at(
     from bridge.domain.rule import ModelLabels
     from bridge.files.validation import checked
     from bridge.files.yaml import Document, read
-    from bridge.sources.prometheus import PrometheusConfig, PrometheusSource
+    from bridge.sources.config import PrometheusConfig, url_of_flag
+    from bridge.sources.prometheus import PrometheusSource
 
     if bool(url) == (config_file is not None):
         raise typer.BadParameter("set either --prometheus or --config.file")
@@ -84,7 +85,8 @@ def source_at(
         source = PrometheusSource(config.prometheus, ModelTable(), config.base_dir, timeout=timeout)
         return source, config.models, config.prometheus.url
     document = Document("--prometheus", {}) if http_config is None else read(http_config)
-    settings = checked(PrometheusConfig, {"url": url, **(document.value or {})}, document, ())
+    named = {"url": url_of_flag("--prometheus", url)}
+    settings = checked(PrometheusConfig, {**named, **(document.value or {})}, document, ())
     if settings is None:
         raise ConfigError(document.problems)
     base_dir = Path() if http_config is None else http_config.parent

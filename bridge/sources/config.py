@@ -7,13 +7,15 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
 
+from bridge.domain.errors import ConfigError, Problem
 from bridge.net.cloud_config import AzureAd, GoogleIam, SigV4
 from bridge.net.hosts import is_http_url
 from bridge.net.http_config import HeaderValues, HttpConfig, at_most_one
 from bridge.sources.back_ends import BACK_ENDS, BackEnd, Flavor
 
 
-def _server(url: str) -> str:
+def server_url(url: str) -> str:
+    """Return the URL of a server without a trailing slash. Raises ValueError."""
     if not is_http_url(url):
         raise ValueError(
             "must be the http or https URL of a Prometheus-compatible server, such as http://localhost:9090"
@@ -26,7 +28,15 @@ def _server(url: str) -> str:
     return url.rstrip("/")
 
 
-ServerUrl = Annotated[str, AfterValidator(_server)]
+ServerUrl = Annotated[str, AfterValidator(server_url)]
+
+
+def url_of_flag(flag: str, url: str) -> str:
+    """Return the URL of a server that an option of the command line names. Raises ConfigError."""
+    try:
+        return server_url(url)
+    except ValueError as error:
+        raise ConfigError([Problem(flag, 0, "", str(error))]) from None
 
 
 class PrometheusConfig(HttpConfig):

@@ -11,7 +11,6 @@ from bridge.authoring.backtest.progress import BacktestError, meaning
 from bridge.authoring.backtest.recording import Recorder
 from bridge.authoring.backtest.results import Results
 from bridge.config.load import load, load_rules
-from bridge.domain.errors import ConfigError, Problem
 from bridge.domain.model import ModelTable
 from bridge.domain.route import Route
 from bridge.domain.rule import DEFAULT_SERVER, Gates, Group
@@ -19,7 +18,7 @@ from bridge.domain.times import DAY, HOUR, Duration, Timestamp
 from bridge.engine.access import RETIRE_AFTER
 from bridge.engine.replay.replay import NoDestinations, Replay
 from bridge.ports import MetricSource, TickChanges
-from bridge.sources.config import PrometheusConfig
+from bridge.sources.config import PrometheusConfig, url_of_flag
 from bridge.sources.servers import PrometheusServers
 
 PARTS = 50
@@ -71,10 +70,7 @@ def of_rules(paths: Sequence[Path], url: str) -> Plan:
 
 
 def _server(url: str) -> PrometheusConfig:
-    try:
-        return PrometheusConfig(url=url)
-    except ValueError as error:
-        raise ConfigError([Problem("--prometheus.url", 0, "", str(error).splitlines()[2].strip())]) from None
+    return PrometheusConfig(url=url_of_flag("--prometheus.url", url))
 
 
 @dataclass(slots=True)

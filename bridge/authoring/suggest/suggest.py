@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -13,7 +13,7 @@ from bridge.authoring.suggest.plausible import implausible, look_alikes
 from bridge.authoring.suggest.rule_packs import PACKS, Pack
 from bridge.authoring.suggest.selectors import metric_names
 from bridge.domain.batch import EventBatch
-from bridge.domain.errors import SourceError
+from bridge.domain.errors import ConfigError, Problem, SourceError
 from bridge.domain.rule import ModelLabels, SignalQuery
 from bridge.domain.times import DAY, Duration, Timestamp, format_duration
 from bridge.sources.prometheus import PrometheusSource
@@ -93,7 +93,9 @@ def suggest(
     source: PrometheusSource, url: str, now: Timestamp, *, models: ModelLabels, lookback: Duration = LOOKBACK,
     project: str = "",
 ) -> Suggestion:  # fmt: skip
-    """Match the metrics of the last `lookback` with the packs. Raises SourceError if metric names cannot be read.
+    """Match the metrics of the last `lookback` with the packs.
+
+    Raises SourceError if metric names cannot be read, and ConfigError if no series has the label `project`.
 
     url: for the header of the rule file.
     models: label mapping of models outside the packs.
@@ -101,6 +103,8 @@ def suggest(
     """
     span = (now - lookback, now)
     names = set(source.metric_names("", *span))
+    if project:
+        _require_label(project, source, span)
     texts, reports = {}, []
     for pack in PACKS:
         text = pack.text(project)
@@ -113,6 +117,17 @@ def suggest(
     rest = names - {name for name in names if any(name.startswith(pack.own) for pack in matched)}
     others = candidates(source, rest, models, span)
     return Suggestion(len(names), tuple(reports), tuple(others), notes, _rules(reports, texts, url, lookback))
+
+
+def _require_label(project: str, source: PrometheusSource, span: tuple[Timestamp, Timestamp]) -> None:
+    """Check that series have the label, as far as the server lists labels. Raises ConfigError."""
+    try:
+        known = project in source.label_names("", *span)
+    except SourceError:
+        return
+    if not known:
+        message = f"no series had the label {project!r} in the last {format_duration(span[1] - span[0])}"
+        raise ConfigError([Problem("--project", 0, "", message, "name a label of your models' series")])
 
 
 def _pack_report(pack: Pack, text: str, source: PrometheusSource, names: set[str], now: Timestamp) -> PackReport:
@@ -174,10 +189,12 @@ def _mapped(mapping: ModelLabels) -> list[str]:
 
 
 def _notes(
-    packs: Iterable[Pack], texts: dict[str, str], source: PrometheusSource, names: set[str],
+    packs: Sequence[Pack], texts: dict[str, str], source: PrometheusSource, names: set[str],
     span: tuple[Timestamp, Timestamp], project: str,
 ) -> Iterable[str]:  # fmt: skip
-    """Yield a note where a constant project merges several teams that a label could separate."""
+    """Yield notes on projects: where a label could separate several teams, and where `project` changes no pack."""
+    if project and all(texts[pack.name] == pack.text() for pack in packs):
+        yield f"--project {project} changes nothing: it applies to rule packs with a fixed project, and none fits"
     constant = [pack for pack in packs if "project: {const:" in texts[pack.name]]
     if project or not constant:
         return

@@ -10,7 +10,7 @@ import pytest
 
 from bridge.authoring.suggest.suggest import State, Suggestion, suggest
 from bridge.domain.batch import VALUE, EventBatch
-from bridge.domain.errors import SourceError
+from bridge.domain.errors import ConfigError, SourceError
 from bridge.domain.model import ModelKey, ModelTable
 from bridge.domain.rule import ModelLabels, SignalQuery
 from bridge.sources.prometheus import PrometheusSource
@@ -110,7 +110,17 @@ def test_only_the_time_that_is_requested_is_checked() -> None:
 def test_a_label_of_teams_is_reported_where_it_is_known(labels: Any, notes: int) -> None:
     """No suggestion when the query fails."""
     assert len(found(Source([EVIDENTLY], drift=["a"], labels=labels)).notes) == notes
-    assert found(Source([EVIDENTLY], drift=["a"], labels=labels), project="namespace").notes == ()
+
+
+def test_the_label_of_the_project_must_exist() -> None:
+    """Unless the labels cannot be listed; it changes only packs whose project is fixed, which is noted."""
+    packed = Source([EVIDENTLY], drift=["a"], labels=["namespace"])
+    assert found(packed, project="namespace").notes == ()
+    with pytest.raises(ConfigError, match=r"^--project: no series had the label 'team' in the last 1d "):
+        found(packed, project="team")
+    assert found(Source([EVIDENTLY], drift=["a"], labels=FAILED), project="team").notes == ()
+    (note,) = found(Source(["churn_drift"], labels=["namespace"]), project="namespace").notes
+    assert note == "--project namespace changes nothing: it applies to rule packs with a fixed project, and none fits"
 
 
 class Labelled(Source):
