@@ -87,6 +87,7 @@ def backtest(
     start, end = instants(since, until, resume)
     table = ModelTable()
     with closing(plan.source(table)) as source, progress_bar(start, end) as progress:
+        plan.require_server(source, end)
         run = Backtest(plan, source, table, start, end, resume, (since, until), charts=html is not None)
         results = run.run(progress)
     scores = scoring.scores(labelled, results) if labelled else {}
@@ -173,6 +174,8 @@ def _print(results: Results, scores: Mapping[str, Score]) -> None:
     show_table(rows, COLUMNS)
     if scores:
         show_table([{"name": name, **score.shown()} for name, score in scores.items()], SCORE_COLUMNS)
+    for rule, message in results.silences().items():
+        warn(f"{rule}: {message}")
     for rule, message in results.errors.items():
         failed = results.rules[rule].failed
         slots = "slot" if failed == 1 else "slots"

@@ -20,6 +20,7 @@ from bridge.cli.backtest import (
     show_table,
 )
 from bridge.cli.options import HttpConfigFile, app, require_writable
+from bridge.cli.output import warn
 
 if TYPE_CHECKING:
     from bridge.authoring.tune.incidents import Window
@@ -97,12 +98,15 @@ def tune(
     table = ModelTable()
     trial = plan_of(plan, group, variants)
     with closing(trial.source(table)) as source, progress_bar(start, end) as progress:
+        trial.require_server(source, end)
         outcomes = compare(trial, source, table, variants, windows, (start, end), plan.gates, progress)
     if json_file is not None:
         _write_json(json_file, rule, [outcome.to_json() for outcome in outcomes])
     if html is not None:
         html.write_text(report.page(rule, outcomes), encoding="utf-8")
     show_table([outcome.row() for outcome in outcomes], COLUMNS)
+    if all(outcome.silence for outcome in outcomes):
+        warn(f"{rule}: {outcomes[0].silence}")
 
 
 def _params(given: list[str] | None) -> dict[str, str]:

@@ -11,6 +11,7 @@ import responses
 from typer.testing import CliRunner, Result
 
 from bridge.cli.commands import app
+from bridge.domain.errors import SourceError
 from tests.support.fake_prometheus import FakePrometheus, Labels, model
 
 FIRST = 1_700_000_000 // 3600 * 3600
@@ -36,7 +37,9 @@ receivers:
 
 
 def world(expr: str, at: int) -> list[tuple[Labels, str]]:
-    """Breached in the second hour."""
+    """Breached in the second hour; anything but a comparison of drift has no result."""
+    if not expr.startswith("drift > "):
+        return []
     value = 0.9 if (at // 1000 - FIRST) // 3600 == 1 else 0.1
     return [(model(7), str(value))] if value > float(expr.partition(">")[2]) else []
 
@@ -65,6 +68,28 @@ def test_rules_by_themselves(command: Callable[..., Result], tmp_path: Path) -> 
     assert actual["requests"][0]["rules"] == ["High", "Higher"]
     assert actual["scores"] == {}
     assert (tmp_path / "h.html").read_text().startswith("<!doctype html>")
+
+
+def test_a_server_that_cannot_be_reached_ends_it_at_once(command: Callable[..., Result]) -> None:
+    """After one query that the server answers without any data, before the rules' own."""
+    result = command("--rules", "rules.yml", "--prometheus.url", "http://127.0.0.1:1", *SPAN)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert isinstance(result.exception, SourceError)
+    assert str(result.exception).startswith("http://127.0.0.1:1")
+    assert "; query:" not in str(result.exception)
+
+
+def test_a_range_without_data_is_reported(command: Callable[..., Result], tmp_path: Path) -> None:
+    """Of a signal that has no sample, and of an expression that returns nothing: also where it has no breach."""
+    (tmp_path / "rules.yml").write_text(
+        "groups:\n- name: serving\n  interval: 5m\n  signals: {late: {event: latency, unit: seconds, expr: p95}}\n"
+        "  rules:\n  - {retrain: Slow, signal: late, strategy: {threshold: {max: 1s}}}\n"
+        "  - {retrain: High, expr: drift > 2}\n"
+    )
+    result = command("--rules", "rules.yml", *SERVER, *SPAN)
+    assert result.stderr.splitlines() == [
+        "Slow: no data in this range", "High: its expression returned nothing in this range",
+    ]  # fmt: skip
 
 
 def test_a_configuration_as_the_bridge_runs_it(command: Callable[..., Result], tmp_path: Path) -> None:

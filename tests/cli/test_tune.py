@@ -44,6 +44,16 @@ def test_an_unknown_rule_is_reported(tune: Callable[..., Result]) -> None:
     assert "Hihg" in str(result.exception) + result.output
 
 
+def test_a_range_without_data_is_reported(tune: Callable[..., Result]) -> None:
+    """Once, and only if no variant has any; a range of less than a week has no rate."""
+    result = tune("Higher", "--for=5m,10m", "--json=t.json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert {item["per_week"] for item in json.loads(Path("t.json").read_text())["variants"]} == {None}
+    rules = Path("rules.yml")
+    rules.write_text(rules.read_text().replace("drift > 0.8", "drift > 2"))
+    assert tune("Higher", "--for=5m").stderr == "Higher: its expression returned nothing in this range\n"
+
+
 def test_params_have_a_name_and_values() -> None:
     assert _params(["half_life=1d,2d", "x=a=b"]) == {"half_life": "1d,2d", "x": "a=b"}
     assert _params(None) == {}

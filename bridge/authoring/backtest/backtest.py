@@ -11,6 +11,7 @@ from bridge.authoring.backtest.progress import BacktestError, meaning
 from bridge.authoring.backtest.recording import Recorder
 from bridge.authoring.backtest.results import Results
 from bridge.config.load import load, load_rules
+from bridge.domain.errors import SourceError
 from bridge.domain.model import ModelTable
 from bridge.domain.route import Route
 from bridge.domain.rule import DEFAULT_SERVER, Gates, Group
@@ -22,6 +23,7 @@ from bridge.sources.config import PrometheusConfig, url_of_flag
 from bridge.sources.servers import PrometheusServers
 
 PARTS = 50
+PROBE = "vector(1)"
 PATIENCE = 20  # consecutive slots without any answer before the backtest stops
 
 
@@ -41,6 +43,15 @@ class Plan:
     retire_after: Duration = RETIRE_AFTER
     base_dir: Path = Path()
     timeout: float = 30.0
+
+    def require_server(self, source: PrometheusServers, at: Timestamp) -> None:
+        """Check that every server that the rules query answers. Raises SourceError."""
+        for name in dict.fromkeys(query.server for group in self.groups for query in group.queries.values()):
+            try:
+                source.evaluate(PROBE, at, name)
+            except SourceError as error:
+                error.query = error.when = ""  # of the user's files none failed
+                raise
 
     def at_step(self, step: Duration) -> Plan:
         """Return the plan with every group evaluated at `step` instead of its own interval."""
@@ -124,7 +135,7 @@ class Backtest:
         passed = replay.passed
         for evaluation in replay.walk(begins, ends, end=self.until):
             report = evaluation.report
-            results.count(report)
+            results.count(evaluation)
             if self.recorder is not None:
                 self.recorder.take(evaluation.evaluations)
             unanswered = bool(report.queries) and all(item.error for item in report.queries)

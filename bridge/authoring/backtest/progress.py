@@ -16,7 +16,7 @@ from bridge.domain.times import Timestamp
 from bridge.engine.replay.checkpoint import Checkpoint
 
 _FILE = "backtest.msgpack"
-_FORM = 3  # version of the file; others are refused
+_FORM = 4  # version of the file; others are refused
 
 
 class BacktestError(BridgeError):

@@ -11,10 +11,11 @@ import numpy as np
 from bridge.domain.model import ModelKey
 from bridge.domain.request import Decision, Outcome, RequestRecord
 from bridge.domain.rule import Group, RuleKind
-from bridge.domain.times import DAY, Timestamp, rfc3339
+from bridge.domain.times import DAY, Duration, Timestamp, rfc3339
+from bridge.engine.evaluation.evaluation import GroupEvaluation
 from bridge.engine.evaluation.never_judged import JUDGED
 from bridge.engine.evaluation.rule import RuleEvaluator
-from bridge.ports import TickChanges, TickReport
+from bridge.ports import TickChanges
 
 WEEK = 7 * DAY
 COLUMNS = {
@@ -27,6 +28,11 @@ COLUMNS = {
 def cell(value: object) -> str:
     """Return a value as tables show it."""
     return "-" if value is None else str(value)
+
+
+def per_week(requests: int, span: Duration) -> float | None:
+    """Return requests per week; None for less than a week, which is not extrapolated."""
+    return round(requests * WEEK / span, 2) if span >= WEEK else None
 
 
 @dataclass(slots=True)
@@ -77,6 +83,8 @@ class RuleTally:
     models: models that the rule fired for.
     unjudged: models with enough samples that the rule never evaluated.
     early: models with values, however few, that the rule has reached no verdict for so far.
+    plain: True for a plain `expr` rule, whose expression returns nothing while it is not breached.
+    seen: True once a query of the rule had a sample.
     """
 
     fired: int = 0
@@ -86,6 +94,8 @@ class RuleTally:
     models: set[ModelKey] = field(default_factory=set)
     unjudged: set[ModelKey] = field(default_factory=set)
     early: set[ModelKey] = field(default_factory=set)
+    plain: bool = False
+    seen: bool = False
 
 
 @dataclass(slots=True)
@@ -111,7 +121,8 @@ class Results:
             rule.name: "alert" if rule.kind is RuleKind.ALERT else "retrain" if rule.mode == "live" else rule.mode.value
             for rule in rules
         }
-        return Results(since, until, kinds, {name: RuleTally() for name in kinds})
+        plain = {rule.name: rule.strategy is None and not rule.conditions for rule in rules}
+        return Results(since, until, kinds, {name: RuleTally(plain=plain[name]) for name in kinds})
 
     def take(self, changes: TickChanges) -> None:
         """Record the changes of a slot."""
@@ -120,12 +131,15 @@ class Results:
         for decision in changes.decisions:
             self._decision(decision)
 
-    def count(self, report: TickReport) -> None:
-        """Count an evaluation and its errors."""
+    def count(self, evaluation: GroupEvaluation) -> None:
+        """Count an evaluation and its errors, and note which rules have samples."""
         self.slots += 1
-        for rule, message in report.errors.items():
+        for rule, message in evaluation.report.errors.items():
             self.rules[rule].failed += 1
             self.errors[rule] = message
+        for rule, result in evaluation.evaluations.items():
+            tally = self.rules[rule]
+            tally.seen = tally.seen or bool(result.columns.known.any())
 
     def note_unjudged(self, runs: Mapping[str, RuleEvaluator]) -> None:
         """Record the models that their rules have never evaluated so far; models that are gone stay recorded."""
@@ -168,10 +182,17 @@ class Results:
         sent = [item for item in self.requests.values() if item.sent_at]
         return sorted(sent, key=lambda item: (item.sent_at, item.model, item.rule, item.attempt))
 
+    def silences(self) -> dict[str, str]:
+        """Return what to say of each rule whose queries succeeded, but had no sample in the whole range."""
+        return {
+            name: "its expression returned nothing in this range" if tally.plain else "no data in this range"
+            for name, tally in self.rules.items()
+            if not tally.seen and not tally.failed
+        }
+
     def per_week(self, requests: int) -> float | None:
-        """Return requests per week; None for less than a week, which is not extrapolated."""
-        span = self.until - self.since
-        return round(requests * WEEK / span, 2) if span >= WEEK else None
+        """Return requests per week, as the function does."""
+        return per_week(requests, self.until - self.since)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield a row for each rule, and the total."""

@@ -8,18 +8,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bridge.authoring.backtest.backtest import Backtest, Plan
+from bridge.authoring.backtest.results import cell, per_week
 from bridge.authoring.tune.grid import Variant
 from bridge.authoring.tune.incidents import Window
 from bridge.domain.model import ModelKey, ModelTable, PipelineKey
 from bridge.domain.rule import Gates, Group, Rule
-from bridge.domain.times import DAY, HOUR, Timestamp
+from bridge.domain.times import HOUR, Timestamp
 from bridge.ports import MetricSource, TickChanges
 
 COLUMNS = {
     "settings": "settings", "per_week": "requests a week", "requests": "requests", "models": "models",
     "detected": "detected", "delay_hours": "median delay (h)", "false": "known false", "unjudged": "never evaluated",
 }  # fmt: skip
-_WEEK = 7 * DAY
 
 
 @dataclass(slots=True)
@@ -49,6 +49,7 @@ class Outcome:
     delays: from the start of a detected window to its first request, in ms.
     false: requests in times in which people called one false.
     unjudged: models with samples that the variant never evaluated.
+    silence: what to say of a variant whose queries had no sample, else "".
     """
 
     variant: Variant
@@ -60,11 +61,12 @@ class Outcome:
     delays: Sequence[int]
     false: int
     unjudged: int
+    silence: str = ""
 
     @property
-    def per_week(self) -> float:
-        """Requests a week."""
-        return len(self.requests) * _WEEK / (self.until - self.since)
+    def per_week(self) -> float | None:
+        """Requests a week; None for less than a week, as in a backtest."""
+        return per_week(len(self.requests), self.until - self.since)
 
     @property
     def delay_hours(self) -> float | None:
@@ -75,7 +77,7 @@ class Outcome:
         """Return the row of the table."""
         delay = self.delay_hours
         return {
-            "settings": self.variant.text, "per_week": f"{self.per_week:.2f}", "requests": str(len(self.requests)),
+            "settings": self.variant.text, "per_week": cell(self.per_week), "requests": str(len(self.requests)),
             "models": str(len({model for model, _ in self.requests})),
             "detected": f"{self.detected} of {self.windows}" if self.windows else "-",
             "delay_hours": "-" if delay is None else f"{delay:.1f}", "false": str(self.false),
@@ -112,11 +114,12 @@ def compare(
     backtest = Backtest(plan, source, table, since, until, takes=firings.take)
     results = backtest.run(progress)
     inside = [window for window in windows if window.end >= since and window.start <= until]
-    outcomes = []
+    outcomes, silences = [], results.silences()
     for variant in variants:
         name = variant.rule.name
         requests = list(_requests(variant.rule, firings.spans.get(name, {}), until, gates))
-        outcomes.append(_scored(variant, requests, inside, span, len(results.rules[name].unjudged)))
+        scored = _scored(variant, requests, inside, span, len(results.rules[name].unjudged))
+        outcomes.append(replace(scored, silence=silences.get(name, "")))
     return outcomes
 
 

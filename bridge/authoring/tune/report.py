@@ -30,10 +30,12 @@ def page(rule: str, outcomes: Sequence[Outcome]) -> str:
     rows = [{"number": str(number), **outcome.row()} for number, outcome in enumerate(outcomes)]
     body = [f"<h1>{escape(title)}</h1>", f'<p class="soft">{span}. Nothing was sent.</p>']
     if first.windows:
-        shares = [(outcome.per_week, 100 * outcome.detected / outcome.windows) for outcome in outcomes]
-        body += ["<h2>Detection</h2>", scatter(shares, "requests a week", "detected (%)")]
-        delays = [(outcome.per_week, outcome.delay_hours) for outcome in outcomes]
-        body += ["<h2>Delay</h2>", scatter(delays, "requests a week", "median delay (h)")]
+        across = "requests" if first.per_week is None else "requests a week"
+        rates = [len(item.requests) if item.per_week is None else item.per_week for item in outcomes]
+        shares = [100 * item.detected / item.windows for item in outcomes]
+        body += ["<h2>Detection</h2>", scatter(list(zip(rates, shares, strict=True)), across, "detected (%)")]
+        delays = [item.delay_hours for item in outcomes]
+        body += ["<h2>Delay</h2>", scatter(list(zip(rates, delays, strict=True)), across, "median delay (h)")]
     else:
         body.append("<p>Without ground truth (incidents, annotations or feedback) only requests are counted.</p>")
     body += ["<h2>All settings</h2>", table({"number": "", **COLUMNS}, rows)]

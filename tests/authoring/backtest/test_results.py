@@ -8,11 +8,12 @@ from dataclasses import replace
 import pytest
 
 from bridge.authoring.backtest.backtest import Backtest
+from bridge.domain.batch import EventBatch
 from bridge.domain.model import ModelTable
-from bridge.domain.rule import Cooldown
-from bridge.domain.times import DAY, HOUR, MINUTE
+from bridge.domain.rule import Cooldown, SignalQuery
+from bridge.domain.times import DAY, HOUR, MINUTE, Timestamp
 from tests.authoring.backtest.test_backtest import FIRST, LAST, PLAN, Flaky, run
-from tests.support.world import A, group, rule
+from tests.support.world import A, ScriptedSource, group, rule
 
 
 def test_the_table_has_a_row_for_each_rule_and_a_total() -> None:
@@ -56,6 +57,24 @@ def test_a_held_request_is_reported_when_it_would_have_been_sent() -> None:
     assert [item.hold for item in ours] == ["", "cooldown", "cooldown", "", "cooldown", "cooldown"]
     assert [row["held"] for row in results.rows()] == [4, 4]
     assert results.sent()[1].line()["triggered_at"] != ours[1].to_json()["triggered_at"]
+
+
+def test_a_rule_whose_queries_had_no_result_is_named() -> None:
+    """A signal without a sample is without data; an expression may also have had no breach."""
+    plain = rule("Plain", query="none", limit=None)
+    plan = replace(PLAN, groups=(group(rule("Drifted"), rule("Empty", query="none"), plain, interval=HOUR),))
+    table = ModelTable()
+
+    class Half(ScriptedSource):
+        def instant(
+            self, query: SignalQuery, slot: Timestamp, at: Timestamp, retry_for: int | None = None
+        ) -> EventBatch:
+            self.script[query.name, at] = {A: 0.2} if query.name == "drift" else {}
+            return super().instant(query, slot, at)
+
+    assert Backtest(plan, Half(table), table, FIRST, LAST).run().silences() == {
+        "Empty": "no data in this range", "Plain": "its expression returned nothing in this range",
+    }  # fmt: skip
 
 
 def test_failed_slots_are_counted_and_reported() -> None:

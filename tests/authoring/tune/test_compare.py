@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bridge.authoring.backtest.backtest import Plan
 from bridge.authoring.tune.compare import Outcome, compare, plan_of
 from bridge.authoring.tune.grid import Variant, find, grid
@@ -56,7 +58,10 @@ def test_limits_trade_requests_for_detection_and_delay() -> None:
     assert (len(low.requests), low.detected, low.windows) == (2 + 14, 2, 2)
     assert (len(high.requests), high.detected) == (1, 1)
     assert (len(lasting.requests), lasting.detected, lasting.delay_hours) == (2, 2, 3.0)
-    assert low.per_week == 8.0
+    assert (low.per_week, low.row()["per_week"]) == (8.0, "8.0")
+    assert low.silence == ""
+    short = replace(low, since=LAST - DAY)
+    assert (short.per_week, short.row()["per_week"]) == (None, "-")
     assert low.row()["detected"] == "2 of 2"
     assert lasting.to_json()["median_delay_hours"] == 3.0
 
