@@ -109,6 +109,7 @@ def models_show(
     if output == "json":
         echo_lines(json.dumps({"model": found[0] if found else None, "next_retraining": forecast}, indent=2))
         return
+    gates = _closed_gates(bridge_url, http_config, key) if found else {}
     if not found:
         successor = _successor(bridge_url, http_config, key) or "it was replaced or retired"
         echo(f"{model_name(key)}: no rule tracks it now; {successor}")
@@ -119,6 +120,8 @@ def models_show(
         echo(f"last request: {last} at {item['last_request_at']}" if last else "last request: never")
         for signal in item["signals"]:
             echo(f"{signal['rule']}: {_value(signal)}, {signal['verdict']}, {signal['state']}{_crossing(signal)}")
+            for gate in gates.get(signal["rule"], ()):
+                echo(f"  {gate}")
     echo(f"next retraining: {_expected(forecast)}")
 
 
@@ -128,6 +131,18 @@ def _successor(url: str, http_config: Path | None, key: Mapping[str, str]) -> st
         if item["new_version"] not in {"", key["version"]}:
             return f"replaced by {model_name({**key, 'version': item['new_version']})} (request {item['id']})"
     return ""
+
+
+def _closed_gates(url: str, http_config: Path | None, key: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the gates that hold a request of the model, or would hold it, by rule."""
+    return {
+        item["rule"]: [
+            f"{check['name']}: {check['text']}"
+            for check in item["checks"]
+            if check["name"].startswith("gate ") and check["passed"] is False
+        ]
+        for item in get(url, http_config, "explain", key)["explanations"]
+    }
 
 
 def _crossing(signal: Mapping[str, Any]) -> str:

@@ -9,12 +9,13 @@ from dataclasses import replace
 import pytest
 from msgspec import structs
 
+from bridge.domain.explain import Check, Explanation
 from bridge.domain.request import RequestState
 from bridge.domain.times import DAY, rfc3339
 from bridge.domain.verdict import Crossing
 from bridge.engine.api.views import ModelState
 from tests.cli.conftest import Command, columns
-from tests.support.fake_views import AT, ID, REQUEST, model_view, signal
+from tests.support.fake_views import AT, ID, MODEL, REQUEST, model_view, signal
 from tests.support.web import Site
 
 pytestmark = pytest.mark.usefixtures("site")
@@ -109,6 +110,19 @@ def test_a_version_that_was_replaced_names_its_successor(command: Command, site:
     site.queries.records = [structs.replace(REQUEST, state=RequestState.SUCCEEDED, new_version="7")]
     shown = command("models", "show", "shop/ranking/7")[1].splitlines()[0]
     assert shown == "shop/ranking/7: no rule tracks it now; it was replaced or retired"
+
+
+def test_what_would_hold_a_request_is_shown_below_its_rule(
+    command: Command, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The closed gates, not the open ones."""
+    held = Check("gate cooldown", passed=False, text="a request would be held: closed until 21:43")
+    checks = (Check("state", passed=False, text="inactive"), held, Check("gate paused", passed=True, text="open"))
+    found = [Explanation(name, MODEL, AT, "", checks, ()) for name in ("Drifted", "Other")]
+    monkeypatch.setattr(site.queries, "explain", lambda *_: found, raising=False)
+    out = command("models", "show", "shop/ranking/7")[1].splitlines()
+    at = next(number for number, line in enumerate(out) if line.startswith("Drifted: "))
+    assert out[at + 1 : -1] == ["  gate cooldown: a request would be held: closed until 21:43"]
 
 
 def test_a_forecast_is_printed_with_its_evidence(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
 from bridge.domain import gate, waits
@@ -11,7 +11,7 @@ from bridge.domain.alert import State
 from bridge.domain.errors import RequestError, SourceError
 from bridge.domain.explain import Check, Explanation, curl
 from bridge.domain.model import ModelKey
-from bridge.domain.request import Decision, HoldReason, RecoveryVerdict, RequestRecord, RequestState
+from bridge.domain.request import Decision, HoldReason, RecoveryVerdict, RequestRecord, RequestState, RetrainRequest
 from bridge.domain.rule import DEFAULT_SERVER, Group, Mode, RuleKind
 from bridge.domain.times import HOUR, Duration, Timestamp, format_duration, rfc3339
 from bridge.domain.verdict import Cause, Code
@@ -22,6 +22,8 @@ from bridge.engine.evaluation.group import GroupEvaluator
 from bridge.engine.evaluation.never_judged import longest_of
 from bridge.engine.evaluation.rule import RuleEvaluator
 from bridge.engine.replay.replay import Replay
+from bridge.engine.requests.episodes import retrained_at
+from bridge.engine.requests.gates import Gatekeeper, not_weighed
 from bridge.engine.requests.lifecycle import may_follow
 from bridge.ports import DecisionFilter, History, MetricSource, RequestFilter, TickReport
 
@@ -84,6 +86,8 @@ class Explainer:
         checks = [*_of_rule(group.group, run, evaluation, model, run.last_evaluation, absence)]
         if all(check.passed for check in checks):
             checks += self._of_request(state, run, model)
+        elif _may_open(state, run, model):
+            checks += _would_hold(state, run, model)
         return self._explanation(group.group, run, model, run.last_evaluation, checks)
 
     def _absence(self, state: EngineState, run: RuleEvaluator, model: ModelKey) -> str:
@@ -121,11 +125,8 @@ class Explainer:
             situation = keeper.situation(state.draft(), record, leader, slot)
             for reason, closed, until in gate.gates(situation):
                 text = _until(closed=closed, until=until)
-                if closed and reason is HoldReason.NOT_THE_MODEL:
-                    until_healthy = "" if until else " or its siblings recover"
-                    text += f"{until_healthy}: {situation.shared_cause}"
-                if closed and reason is HoldReason.SILENCES_UNKNOWN:
-                    text += "".join(f"; silence {item.id}: {item.unclear}" for item in keeper.unclear(record, slot))
+                if closed:
+                    text += _cause(state, keeper, record, situation, reason)
                 yield Check(f"gate {reason.value}", not closed, text)
         yield _of_record(record)
         if record.state.terminal and record.state is not RequestState.UNDELIVERED:
@@ -240,6 +241,12 @@ def _knows(run: RuleEvaluator, model: ModelKey) -> bool:
     return row is not None and row < len(run.live.known) and bool(run.live.known[row])
 
 
+def _may_open(state: EngineState, run: RuleEvaluator, model: ModelKey) -> bool:
+    """Return whether the rule would open an episode of the model, and request a retraining, if it fired."""
+    evaluated = bool(run.last_evaluation) and _knows(run, model)
+    return evaluated and run.rule.requests_retraining and model not in state.episode_index.episodes
+
+
 def _never_judged(run: RuleEvaluator, row: int) -> str:
     if row not in run.never_judged():
         return ""
@@ -317,6 +324,50 @@ def _until(*, closed: bool, until: Timestamp) -> str:
     if not closed:
         return "open"
     return f"closed until {rfc3339(until)}" if until else "closed until an operator acts"
+
+
+def _would_hold(state: EngineState, run: RuleEvaluator, model: ModelKey) -> Iterator[Check]:
+    """Yield the gates that would hold a request now, without those that weigh a breach against its siblings."""
+    keeper, slot = replace(state.gatekeeper, weigh=not_weighed), run.last_evaluation
+    templates = run.texts.label_templates  # not expanded: `query` would be sent while the engine waits
+    labels = {name: text for name, text in run.rule.labels.items() if name not in templates}
+    request = RetrainRequest(model, "", slot, "", run.rule.name, slot, labels=labels)
+    record = RequestRecord(request, RequestState.HELD, slot)
+    situation = keeper.situation(state.draft(), record, run.rule, slot)
+    shut = [(reason, until) for reason, closed, until in gate.gates(situation) if closed]
+    for reason, until in shut:
+        text = _until(closed=True, until=until) + _cause(state, keeper, record, situation, reason)
+        yield Check(f"gate {reason.value}", passed=False, text=f"a request would be held: {text}")
+    if not shut:
+        yield Check("gates", passed=True, text="a request would not be held")
+
+
+def _cause(
+    state: EngineState, keeper: Gatekeeper, record: RequestRecord, situation: gate.GateInput, reason: HoldReason
+) -> str:
+    """Return what closes a gate, as far as it is known."""
+    index, owner, slot = state.episode_index, record.owner, situation.slot
+    match reason:
+        case HoldReason.COOLDOWN:
+            sent = (index.last_sent.get(state.table.models[row], "") for row in state.table.of(owner))
+            ended = [item for item in map(index.requests.get, sent) if item is not None and retrained_at(item)]
+            return f" after {max(ended, key=retrained_at).id}" if ended else ""
+        case HoldReason.PAUSED:
+            pauses = [item for item in index.pauses if item.covers(owner, slot)]
+            return "".join(f"; paused by {_said(item.who, item.note)}" for item in pauses)
+        case HoldReason.SILENCED:
+            silences = keeper.silencing(record, slot)
+            return "".join(f"; silence {item.id} by {_said(item.created_by, item.comment)}" for item in silences)
+        case HoldReason.SILENCES_UNKNOWN:
+            return "".join(f"; silence {item.id}: {item.unclear}" for item in keeper.unclear(record, slot))
+        case HoldReason.NOT_THE_MODEL:
+            until_healthy = "" if situation.shared_until else " or its siblings recover"
+            return f"{until_healthy}: {situation.shared_cause}"
+    return ""
+
+
+def _said(who: str, note: str) -> str:
+    return f"{who}: {note}" if note else who
 
 
 def _look_back(group: Group, run: RuleEvaluator) -> Duration:

@@ -188,6 +188,11 @@ class Gatekeeper:
         until = max((item.ends_at for item in covering(known.silences, identity, slot)), default=0)
         return until, bool(unclear(known.silences, identity, slot))
 
+    def silencing(self, record: RequestRecord, slot: Timestamp) -> list[Silence]:
+        """Return the silences that match the request."""
+        known = self.silences()
+        return covering(known.silences, self.routing.identity(request_labels(record)), slot) if known else []
+
     def unclear(self, record: RequestRecord, slot: Timestamp) -> list[Silence]:
         """Return the silences that may match the request and cannot be parsed."""
         known = self.silences()

@@ -7,6 +7,7 @@ from msgspec import structs
 
 from bridge.domain.errors import RequestError, SourceError
 from bridge.domain.explain import Explanation, curl
+from bridge.domain.matchers import Matcher
 from bridge.domain.model import ModelKey
 from bridge.domain.request import HoldReason, RequestState
 from bridge.domain.rule import Gates, RuleKind, SharedCauses
@@ -97,7 +98,8 @@ def test_every_gate_is_reported_and_the_closed_one_is_the_answer() -> None:
     world.report(world.requests()[0].id, "succeeded")
     world.tick({A: 0.1, C: 0.8})
     found = explain(world, C)
-    assert found.answer == f"gate cooldown: closed until {rfc3339(world.now - 10 * SECOND + HOUR)}"
+    until = rfc3339(world.now - 10 * SECOND + HOUR)
+    assert found.answer == f"gate cooldown: closed until {until} after {world.requests()[0].id}"
     gates = [(check.name, check.passed) for check in found.checks if check.name.startswith("gate")]
     assert gates[:5] == [
         ("gate paused", True), ("gate in_flight", True), ("gate max_attempts", True), ("gate cooldown", False),
@@ -139,6 +141,67 @@ def test_a_silence_that_cannot_be_understood_is_named() -> None:
     world.tick({A: 0.7})
     expected = "gate silences_unknown: closed until an operator acts; silence s1: a=~(: not a regular expression"
     assert explain(world).answer == expected
+
+
+def would_be_held(world: World, model: ModelKey = A) -> list[str]:
+    """Return what the gates would do with a request of an inactive rule."""
+    found = explain(world, model)
+    assert found.answer.startswith(("verdict: ok", "state: pending"))
+    return [f"{check.name}: {check.text}" for check in found.checks if check.name.startswith("gate")]
+
+
+def test_an_inactive_rule_reports_what_would_hold_its_request() -> None:
+    """Cooldown with its request, pause with its author, silence with its id; nothing if all gates are open."""
+    world = World(group(rule(cooldown=HOUR)))
+    world.tick({A: 0.1, B: 0.1})
+    assert would_be_held(world) == ["gates: a request would not be held"]
+    world.tick({A: 0.7, B: 0.1})
+    (record,) = world.requests()
+    world.report(record.id, "succeeded")
+    ended = world.now
+    world.commands.pause("", "", HOUR, "ada", "move")
+    silence = Silence("s1", (), 0, world.now + HOUR, "kim", "work")
+    world.change(silences=lambda: SilenceSnapshot((silence,), world.now))
+    world.tick({A: 0.1, B: 0.1})
+    until, held = rfc3339(ended + HOUR), "a request would be held: closed until"
+    assert would_be_held(world) == [
+        f"gate paused: {held} {until}; paused by ada: move",
+        f"gate cooldown: {held} {until} after {record.id}",
+        f"gate silenced: {held} {until}; silence s1 by kim: work",
+    ]
+    assert [text.partition(":")[0] for text in would_be_held(world, B)] == ["gate paused", "gate silenced"]
+
+
+def test_a_pending_rule_reports_the_gates_of_its_pipeline() -> None:
+    """Another version is being retrained."""
+    world = World(group(rule(for_=10 * SECOND)))
+    world.tick({A: 0.7})
+    world.tick({A: 0.7})
+    world.tick({A: 0.7, C: 0.7})
+    assert [text.partition(":")[0] for text in would_be_held(world, C)] == ["gate in_flight"]
+
+
+def test_the_gates_of_an_inactive_rule_expand_no_template() -> None:
+    """Its `query` would be sent while the engine waits; the other labels count."""
+    world = World(group(rule(labels={"level": '{{ query "up" }}', "team": "risk"})))
+    matchers = tuple(map(Matcher.parse, ('team="risk"', 'level=""')))
+    silence = Silence("s1", matchers, 0, world.now + HOUR, "kim")
+    world.change(silences=lambda: SilenceSnapshot((silence,), world.now))
+    world.tick({A: 0.1})
+    assert [text.partition(":")[0] for text in would_be_held(world)] == ["gate silenced"]
+    assert world.source.evaluated == []
+
+
+def test_only_a_rule_that_may_open_an_episode_reports_gates() -> None:
+    """Not an alert: rule, nor one whose model has an open episode."""
+    world = World(group(rule("Told", kind=RuleKind.ALERT)))
+    world.tick({A: 0.1})
+    assert would_be_held(world) == []
+    world = World(group(rule("First"), rule("Second", query="errors", limit=0.5)))
+    world.say({A: 0.7}, signal="drift")
+    world.tick({A: 0.1}, signal="errors")
+    names = [check.name for check in explain(world, name="Second").checks]
+    assert names == ["query", "verdict", "state"]
 
 
 def test_a_rule_that_requests_nothing_reports_it() -> None:
